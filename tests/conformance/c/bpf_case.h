@@ -2,6 +2,8 @@
 #ifndef BPF_CASE_H
 #define BPF_CASE_H
 #include "case.h"
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -15,6 +17,7 @@ struct insn { uint8_t code, registers; int16_t offset; int32_t constant; };
 #define LDB(dst, src, off) INSN(0x71, dst, src, off, 0)
 #define STW(dst, off, imm) INSN(0x62, dst, 0, off, imm)
 #define STDW(dst, off, imm) INSN(0x7a, dst, 0, off, imm)
+#define STXW(dst, off, src) INSN(0x63, dst, src, off, 0)
 #define STXDW(dst, off, src) INSN(0x7b, dst, src, off, 0)
 #define JEQ(dst, imm, off) INSN(0x15, dst, 0, off, imm)
 #define JNE(dst, imm, off) INSN(0x55, dst, 0, off, imm)
@@ -63,7 +66,8 @@ static long next_key(int fd, const void *key, void *next) {
 
 static char log_text[65536];
 
-static long load(int type, const struct insn *program, unsigned count, int map) {
+/* Attributes of a program whose instructions name a map by MAP_AT. */
+static void put_program(int type, const struct insn *program, unsigned count, int map) {
     static struct insn copy[4096];
     memcpy(copy, program, count * sizeof *copy);
     for (unsigned i = 0; i < count; i++)
@@ -71,10 +75,21 @@ static long load(int type, const struct insn *program, unsigned count, int map) 
             copy[i].constant = map;
     fresh();
     put32(0, (uint32_t)type); put32(4, count); put_address(8, copy); put_address(16, "GPL");
+}
+
+static long load(int type, const struct insn *program, unsigned count, int map) {
+    put_program(type, program, count, map);
     log_text[0] = 0;
     put32(24, 1); put32(28, sizeof log_text); put_address(32, log_text);
     if (type == CGROUP_DEVICE)
         put32(68, 6);
+    return bpf(5, 148);
+}
+
+/* One that says where it will be attached. */
+static long load_at(int type, int place, const struct insn *program, unsigned count, int map) {
+    put_program(type, program, count, map);
+    put32(68, (uint32_t)place);
     return bpf(5, 148);
 }
 
@@ -84,9 +99,39 @@ static long attach(int group, int program, unsigned flags, int replaced) {
     return bpf(8, 20);
 }
 
-static long detach(int group, int program) {
+static long attach_for(int purpose, int group, int program, unsigned flags) {
     fresh();
-    put32(0, (uint32_t)group); put32(4, (uint32_t)program); put32(8, 6);
+    put32(0, (uint32_t)group); put32(4, (uint32_t)program); put32(8, (uint32_t)purpose); put32(12, flags);
+    return bpf(8, 20);
+}
+
+static long detach_for(int purpose, int group, int program) {
+    fresh();
+    put32(0, (uint32_t)group); put32(4, (uint32_t)program); put32(8, (uint32_t)purpose);
     return bpf(9, 20);
+}
+
+static long detach(int group, int program) { return detach_for(6, group, program); }
+
+static const char *said(long result) { return result < 0 ? error_name(errno) : "ok"; }
+
+static void query_for(int purpose, int group, unsigned flags) {
+    uint32_t ids[8] = { 0 };
+    fresh();
+    put32(0, (uint32_t)group); put32(4, (uint32_t)purpose); put32(8, flags); put_address(16, ids); put32(24, 8);
+    long result = bpf(16, 64);
+    printf("query %d: %s, %u programs, flags %u\n", purpose, said(result), get32(24), get32(12));
+}
+
+static socklen_t loopback(struct sockaddr_storage *address, int family, int port) {
+    memset(address, 0, sizeof *address);
+    address->ss_family = (sa_family_t)family;
+    if (family == AF_INET) {
+        *(struct sockaddr_in *)address = (struct sockaddr_in) { AF_INET, htons(port), { htonl(INADDR_LOOPBACK) }, { 0 } };
+        return sizeof(struct sockaddr_in);
+    }
+    ((struct sockaddr_in6 *)address)->sin6_addr = in6addr_loopback;
+    ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
+    return sizeof(struct sockaddr_in6);
 }
 #endif

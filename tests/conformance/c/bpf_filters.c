@@ -30,14 +30,10 @@
 #define WORD 0x00
 #define HALF 0x08
 #define BYTE 0x10
-#define STXW(dst, off, src) INSN(0x63, dst, src, off, 0)
 #define ATTACH 50
 #define DETACH 27
 #define LOCK 44
 #define GET 26
-#define LENGTH(program) (sizeof(program) / sizeof *(program))
-
-static const char *said(long result) { return result < 0 ? error_name(errno) : "ok"; }
 
 static int loaded(const struct insn *program, unsigned count, int map) {
     int fd = (int)load(FILTER, program, count, map);
@@ -66,7 +62,7 @@ static void check(const char *what, const struct insn *program, unsigned count, 
 }
 #define CHECK(what, ...) do { \
         struct insn program_[] = { __VA_ARGS__ }; \
-        check(what, program_, LENGTH(program_), map); \
+        check(what, program_, COUNT(program_), map); \
     } while (0)
 
 static void loads(void) {
@@ -79,9 +75,9 @@ static void loads(void) {
         96, 100, 116, 132, 136, 140, 144, 152, 160, 164, 176, 180, 184, 188, 192, 1000,
     };
     static const int sizes[] = { 0x10, 0x08, 0x00, 0x18 };
-    for (unsigned i = 0; i < LENGTH(fields); i++) {
+    for (unsigned i = 0; i < COUNT(fields); i++) {
         printf("field %d:", fields[i]);
-        for (unsigned j = 0; j < LENGTH(sizes); j++) {
+        for (unsigned j = 0; j < COUNT(sizes); j++) {
             struct insn read_[] = { INSN(0x61 | sizes[j], 2, 1, fields[i], 0), MOV(0, 1), EXIT };
             struct insn write_[] = { MOV(2, 5), INSN(0x63 | sizes[j], 1, 2, fields[i], 0), MOV(0, 1), EXIT };
             struct insn fixed[] = { INSN(0x62 | sizes[j], 1, 0, fields[i], 7), MOV(0, 1), EXIT };
@@ -268,21 +264,9 @@ static void life(void) {
 
 static int family;
 
-static socklen_t loopback(struct sockaddr_storage *address, int port) {
-    memset(address, 0, sizeof *address);
-    address->ss_family = (sa_family_t)family;
-    if (family == AF_INET) {
-        *(struct sockaddr_in *)address = (struct sockaddr_in) { AF_INET, htons(port), { htonl(INADDR_LOOPBACK) }, { 0 } };
-        return sizeof(struct sockaddr_in);
-    }
-    ((struct sockaddr_in6 *)address)->sin6_addr = in6addr_loopback;
-    ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
-    return sizeof(struct sockaddr_in6);
-}
-
 static int bound(int kind, int port) {
     struct sockaddr_storage address;
-    socklen_t length = loopback(&address, port);
+    socklen_t length = loopback(&address, family, port);
     int fd = (int)MUST(socket(family, kind, 0)), one = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     MUST(bind(fd, (struct sockaddr *)&address, length));
@@ -304,7 +288,7 @@ static void receive(const char *what, int fd) {
 
 static void send_to(int from, int port, const void *data, size_t size) {
     struct sockaddr_storage address;
-    socklen_t length = loopback(&address, port);
+    socklen_t length = loopback(&address, family, port);
     long sent = sendto(from, data, size, 0, (struct sockaddr *)&address, length);
     if (sent != (long)size)
         printf("sent %ld %s\n", sent, sent < 0 ? error_name(errno) : "ok");
@@ -351,7 +335,7 @@ static void datagrams(void) {
     printf("--- datagrams: %d\n", family);
     int from = bound(SOCK_DGRAM, 7101), to = bound(SOCK_DGRAM, 7102), map = (int)MUST(create_map(2, 4, 64, 1, 0));
     static const int answers[] = { 0, 1, 7, 8, 9, 10, 13, 14, 1000, -1 };
-    for (unsigned i = 0; i < LENGTH(answers); i++) {
+    for (unsigned i = 0; i < COUNT(answers); i++) {
         char what[32];
         int program = constant(answers[i]);
         MUST(attached(to, program));
@@ -361,7 +345,7 @@ static void datagrams(void) {
         receive(what, to);
     }
     struct insn ports[] = { MOVR(6, 1), ABS(HALF, 0), JEQ(0, 7101, 2), MOV(0, 0), EXIT, LDW(0, 6, 0), ADD(0, -2), EXIT };
-    int program = loaded(ports, LENGTH(ports), -1);
+    int program = loaded(ports, COUNT(ports), -1);
     MUST(attached(to, program));
     close(program);
     send_to(from, 7102, "by port", 7);
@@ -369,7 +353,7 @@ static void datagrams(void) {
     send_to(to, 7102, "by port", 7);
     receive("by another", to);
     struct insn outside[] = { MOVR(6, 1), ABS(WORD, 12), MOV(0, -1), EXIT };
-    program = loaded(outside, LENGTH(outside), -1);
+    program = loaded(outside, COUNT(outside), -1);
     MUST(attached(to, program));
     close(program);
     send_to(from, 7102, "12345678", 8);
@@ -377,22 +361,22 @@ static void datagrams(void) {
     send_to(from, 7102, "1234567", 7);
     receive("four bytes at 12 of 15", to);
     struct insn indirect[] = { MOVR(6, 1), MOV(7, 6), IND(BYTE, 7, 3), EXIT };
-    program = loaded(indirect, LENGTH(indirect), -1);
+    program = loaded(indirect, COUNT(indirect), -1);
     MUST(attached(to, program));
     close(program);
     send_to(from, 7102, "a\tcdef", 6);
     receive("as the second byte says", to);
-    program = noting(fields, LENGTH(fields), 0, 0, map);
+    program = noting(fields, COUNT(fields), 0, 0, map);
     MUST(attached(to, program));
     close(program);
     send_to(from, 7102, "hello", 5);
     receive("noted", to);
-    words("fields", map, LENGTH(fields));
+    words("fields", map, COUNT(fields));
     struct insn left[] = {
         LDW(1, 6, 48), STXW(7, 0, 1), STW(6, 48, 77), INSN(0x72, 6, 0, 53, 5), STDW(6, 56, -1), LDW(1, 6, 48), STXW(7, 4, 1),
         LDW(1, 6, 52), STXW(7, 8, 1), LDW(1, 6, 60), STXW(7, 12, 1), LDW(1, 6, 64), STXW(7, 16, 1),
     };
-    program = noting(0, 0, left, LENGTH(left), map);
+    program = noting(0, 0, left, COUNT(left), map);
     MUST(attached(to, program));
     close(program);
     for (int i = 0; i < 2; i++) {
@@ -407,7 +391,7 @@ static void datagrams(void) {
         BYTES(0, 4, 0), LDW(1, 10, -16), STXW(7, 4, 1), BYTES(8, 5, 8), LDW(1, 10, -16), STXW(7, 12, 1),
         BYTES(9, 5, 16), LDW(1, 10, -16), STXW(7, 20, 1), BYTES(-1, 1, 24), BYTES(12, 1, 28), BYTES(13, 1, 32),
     };
-    program = noting(0, 0, copied, LENGTH(copied), map);
+    program = noting(0, 0, copied, COUNT(copied), map);
     MUST(attached(to, program));
     close(program);
     send_to(from, 7102, "hello", 5);
@@ -418,20 +402,20 @@ static void datagrams(void) {
         STXW(7, 12, 1), RELATIVE(0x10000, 1, 1, 16), RELATIVE(0, 1, 2, 20), RELATIVE(0, 1, -1, 24), RELATIVE(0, 1, 256, 28),
         RELATIVE(family == AF_INET ? 33 : 53, 0 + 1, 1, 32), RELATIVE(-1, 1, 1, 36),
     };
-    program = noting(0, 0, relative, LENGTH(relative), map);
+    program = noting(0, 0, relative, COUNT(relative), map);
     MUST(attached(to, program));
     close(program);
     send_to(from, 7102, "hello", 5);
     receive("relative", to);
     words("bytes of headers", map, 10);
     struct insn header[] = { MOVR(6, 1), ABS(BYTE, -0x100000 + (family == AF_INET ? 9 : 6)), EXIT };
-    program = loaded(header, LENGTH(header), -1);
+    program = loaded(header, COUNT(header), -1);
     MUST(attached(to, program));
     close(program);
     send_to(from, 7102, "0123456789", 10);
     receive("as the protocol says", to);
     struct insn beyond[] = { MOVR(6, 1), ABS(WORD, -0x1000), MOV(0, -1), EXIT };
-    program = loaded(beyond, LENGTH(beyond), -1);
+    program = loaded(beyond, COUNT(beyond), -1);
     MUST(attached(to, program));
     close(program);
     send_to(from, 7102, "hello", 5);
@@ -439,7 +423,7 @@ static void datagrams(void) {
     struct insn whose[] = {
         MOVR(1, 6), CALL(46), INSN(0x7b, 7, 0, 0, 0), MOVR(1, 6), CALL(47), STXW(7, 8, 0),
     };
-    program = noting(0, 0, whose, LENGTH(whose), map);
+    program = noting(0, 0, whose, COUNT(whose), map);
     MUST(attached(to, program));
     close(program);
     MUST(fchown(to, 1234, 5));
@@ -461,7 +445,7 @@ static void streams(void) {
         MUST(attached(listener, program));
         close(program);
         struct sockaddr_storage address;
-        socklen_t length = loopback(&address, 7103);
+        socklen_t length = loopback(&address, family, 7103);
         if (connect(fd, (struct sockaddr *)&address, length) != 0 && errno != EINPROGRESS)
             printf("connect: %s\n", error_name(errno));
         struct pollfd wait_ = { listener, POLLIN, 0 };
@@ -499,7 +483,7 @@ static void raw(void) {
     int fd = (int)MUST(socket(AF_INET, SOCK_RAW, IPPROTO_UDP)), from = bound(SOCK_DGRAM, 7105), to = bound(SOCK_DGRAM, 7106);
     int map = (int)MUST(create_map(2, 4, 64, 1, 0));
     struct insn ports[] = { ABS(HALF, 20), STXW(7, 16, 0), ABS(BYTE, 9), STXW(7, 20, 0) };
-    int program = noting((const int[]) { 0, 4, 16, 40 }, 4, ports, LENGTH(ports), map);
+    int program = noting((const int[]) { 0, 4, 16, 40 }, 4, ports, COUNT(ports), map);
     MUST(attached(fd, program));
     close(program);
     send_to(from, 7106, "hello", 5);
@@ -507,7 +491,7 @@ static void raw(void) {
     printf("got %zd\n", recv(fd, buffer, sizeof buffer, 0));
     words("fields", map, 6);
     static const int answers[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 25 };
-    for (unsigned i = 0; i < LENGTH(answers); i++) {
+    for (unsigned i = 0; i < COUNT(answers); i++) {
         program = constant(answers[i]);
         MUST(attached(fd, program));
         close(program);
@@ -542,7 +526,7 @@ static void local(int kind) {
     int pair[2], map = (int)MUST(create_map(2, 4, 64, 1, 0));
     MUST(socketpair(AF_UNIX, kind, 0, pair));
     static const int answers[] = { 0, 1, 3, 6, -1 };
-    for (unsigned i = 0; i < LENGTH(answers); i++) {
+    for (unsigned i = 0; i < COUNT(answers); i++) {
         char what[32];
         int program = constant(answers[i]);
         MUST(attached(pair[1], program));
@@ -555,7 +539,7 @@ static void local(int kind) {
         struct insn text[] = {
             ABS(WORD, 1), STXW(7, 56, 0), MOVR(1, 6), CALL(46), INSN(0x7b, 7, 0, 40, 0), MOVR(1, 6), CALL(47), STXW(7, 48, 0),
         };
-        int program = noting((const int[]) { 0, 4, 8, 16, 36, 40 }, 6, text, LENGTH(text), map);
+        int program = noting((const int[]) { 0, 4, 8, 16, 36, 40 }, 6, text, COUNT(text), map);
         MUST(attached(pair[1], program));
         close(program);
         MUST(send(pair[0], "hello", 5, 0));
@@ -594,14 +578,14 @@ static void frames(int kind) {
         ABS(HALF, -0x100000 + 22), STXW(7, 44, 0), ABS(HALF, -0x200000 + 12), STXW(7, 48, 0), RELATIVE(12, 2, 0, 52),
         INSN(0x69, 1, 10, -16, 0), STXW(7, 56, 1),
     };
-    program = noting((const int[]) { 0, 4, 8, 16, 20, 36, 40, 48 }, 8, whose, LENGTH(whose), map);
+    program = noting((const int[]) { 0, 4, 8, 16, 20, 36, 40, 48 }, 8, whose, COUNT(whose), map);
     MUST(attached(fd, program));
     close(program);
     send_to(from, 7108, "hello", 5);
     receive("noted", fd);
     words("fields", map, 15);
     static const int answers[] = { 1, 20, 46, 47, 48, -1 };
-    for (unsigned i = 0; i < LENGTH(answers); i++) {
+    for (unsigned i = 0; i < COUNT(answers); i++) {
         program = constant(answers[i]);
         MUST(attached(fd, program));
         close(program);
@@ -622,7 +606,7 @@ static void messages(void) {
     address.nl_pid = 4711;
     MUST(bind(to, (struct sockaddr *)&address, sizeof address));
     static const int answers[] = { 0, 1, 3, 20, -1 };
-    for (unsigned i = 0; i < LENGTH(answers); i++) {
+    for (unsigned i = 0; i < COUNT(answers); i++) {
         int program = constant(answers[i]);
         MUST(attached(to, program));
         close(program);
@@ -663,7 +647,7 @@ int main(void) {
         { AF_INET, SOCK_DGRAM, 0 }, { AF_INET, SOCK_STREAM, 0 }, { AF_INET, SOCK_RAW, IPPROTO_ICMP }, { AF_INET6, SOCK_DGRAM, 0 },
         { AF_UNIX, SOCK_DGRAM, 0 }, { AF_UNIX, SOCK_STREAM, 0 }, { AF_PACKET, SOCK_RAW, 0 }, { AF_NETLINK, SOCK_RAW, 0 },
     };
-    for (unsigned i = 0; i < LENGTH(kinds); i++)
+    for (unsigned i = 0; i < COUNT(kinds); i++)
         rules(kinds[i][0], kinds[i][1], kinds[i][2]);
     life();
     MUST(unshare(CLONE_NEWNET));
@@ -672,7 +656,7 @@ int main(void) {
     MUST(ioctl(fd, SIOCSIFFLAGS, &request));
     close(fd);
     static const int families[] = { AF_INET, AF_INET6 };
-    for (unsigned i = 0; i < LENGTH(families); i++) {
+    for (unsigned i = 0; i < COUNT(families); i++) {
         family = families[i];
         datagrams();
         streams();

@@ -15,41 +15,9 @@
 
 static int place; /* where programs say that they will be attached */
 
-static long load_packets(const struct insn *program, unsigned count, int map) {
-    static struct insn copy[4096];
-    memcpy(copy, program, count * sizeof *copy);
-    for (unsigned i = 0; i < count; i++)
-        if (copy[i].code == 0x18 && copy[i].constant == MAP_AT)
-            copy[i].constant = map;
-    fresh();
-    put32(0, PACKETS); put32(4, count); put_address(8, copy); put_address(16, "GPL"); put32(68, (uint32_t)place);
-    return bpf(5, 148);
-}
-
-static long attach_for(int purpose, int group, int program, unsigned flags) {
-    fresh();
-    put32(0, (uint32_t)group); put32(4, (uint32_t)program); put32(8, (uint32_t)purpose); put32(12, flags);
-    return bpf(8, 20);
-}
-
-static long detach_for(int purpose, int group, int program) {
-    fresh();
-    put32(0, (uint32_t)group); put32(4, (uint32_t)program); put32(8, (uint32_t)purpose);
-    return bpf(9, 20);
-}
-
-static long query(int purpose, int group, unsigned flags) {
-    uint32_t ids[8] = { 0 };
-    fresh();
-    put32(0, (uint32_t)group); put32(4, (uint32_t)purpose); put32(8, flags); put_address(16, ids); put32(24, 8);
-    long result = bpf(16, 64);
-    printf("query %d: %s, %u programs, flags %u\n", purpose, result ? error_name(errno) : "ok", get32(24), get32(12));
-    return result;
-}
-
 static int constant(int answer) {
     struct insn program[] = { MOV(0, answer), EXIT };
-    return (int)load_packets(program, 2, -1);
+    return (int)load_at(PACKETS, place, program, 2, -1);
 }
 
 static void loads(void) {
@@ -69,26 +37,26 @@ static void loads(void) {
         printf("field %d:", fields[i]);
         for (unsigned j = 0; j < COUNT(sizes); j++) {
             struct insn program[] = { INSN(sizes[j], 2, 1, fields[i], 0), MOV(0, 1), EXIT };
-            printf(" %s", load_packets(program, 3, -1) < 0 ? error_name(errno) : "ok");
+            printf(" %s", load_at(PACKETS, place, program, 3, -1) < 0 ? error_name(errno) : "ok");
         }
         putchar('\n');
     }
     struct insn moved[] = { ADD(1, 4), LDW(2, 1, 0), MOV(0, 1), EXIT };
-    TRY(load_packets(moved, COUNT(moved), -1));
+    TRY(load_at(PACKETS, place, moved, COUNT(moved), -1));
     struct insn stored[] = { STW(1, 0, 1), MOV(0, 1), EXIT };
-    TRY(load_packets(stored, COUNT(stored), -1));
+    TRY(load_at(PACKETS, place, stored, COUNT(stored), -1));
     struct insn bytes[] = { MOV(2, 0), MOVR(3, 10), ADD(3, -8), MOV(4, 8), CALL(26), MOV(0, 1), EXIT };
-    TRY(load_packets(bytes, COUNT(bytes), -1) >= 0);
+    TRY(load_at(PACKETS, place, bytes, COUNT(bytes), -1) >= 0);
     bytes[3].constant = 16;
-    TRY(load_packets(bytes, COUNT(bytes), -1));
+    TRY(load_at(PACKETS, place, bytes, COUNT(bytes), -1));
     bytes[3].constant = 0;
-    TRY(load_packets(bytes, COUNT(bytes), -1));
+    TRY(load_at(PACKETS, place, bytes, COUNT(bytes), -1));
     struct insn not_context[] = { MOVR(1, 10), MOV(2, 0), MOVR(3, 10), ADD(3, -8), MOV(4, 8), CALL(26), MOV(0, 1), EXIT };
-    TRY(load_packets(not_context, COUNT(not_context), -1));
+    TRY(load_at(PACKETS, place, not_context, COUNT(not_context), -1));
     static const int helpers[] = { 15, 16 };
     for (unsigned i = 0; i < COUNT(helpers); i++) {
         struct insn program[] = { CALL(helpers[i]), MOV(0, 1), EXIT };
-        printf("helper %d: %s\n", helpers[i], load_packets(program, 3, -1) < 0 ? "refused" : "ok");
+        printf("helper %d: %s\n", helpers[i], load_at(PACKETS, place, program, 3, -1) < 0 ? "refused" : "ok");
     }
     TRY(load(CGROUP_DEVICE, bytes, COUNT(bytes), -1));
 }
@@ -107,10 +75,10 @@ static void rules(int group, int below) {
     SHOW(attach_for(OUT, group, in, 2));
     SHOW(attach_for(OUT, group, out, 2));
     SHOW(attach_for(OUT, group, out, 8));
-    query(IN, group, 0);
-    query(OUT, group, 0);
-    query(6, group, 0);
-    query(OUT, below, 1);
+    query_for(IN, group, 0);
+    query_for(OUT, group, 0);
+    query_for(6, group, 0);
+    query_for(OUT, below, 1);
     SHOW(attach_for(IN, below, in, 0));
     SHOW(detach_for(IN, group, 0));
     SHOW(detach_for(IN, group, 0));
@@ -122,21 +90,9 @@ static void rules(int group, int below) {
 
 static int family;
 
-static socklen_t loopback(struct sockaddr_storage *address, int port) {
-    memset(address, 0, sizeof *address);
-    address->ss_family = (sa_family_t)family;
-    if (family == AF_INET) {
-        *(struct sockaddr_in *)address = (struct sockaddr_in) { AF_INET, htons(port), { htonl(INADDR_LOOPBACK) }, { 0 } };
-        return sizeof(struct sockaddr_in);
-    }
-    ((struct sockaddr_in6 *)address)->sin6_addr = in6addr_loopback;
-    ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
-    return sizeof(struct sockaddr_in6);
-}
-
 static int bound(int kind, int port) {
     struct sockaddr_storage address;
-    socklen_t length = loopback(&address, port);
+    socklen_t length = loopback(&address, family, port);
     int fd = (int)MUST(socket(family, kind | SOCK_NONBLOCK, 0)), one = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     MUST(bind(fd, (struct sockaddr *)&address, length));
@@ -145,7 +101,7 @@ static int bound(int kind, int port) {
 
 static void send_one(const char *what, int from, int to, int port) {
     struct sockaddr_storage address;
-    socklen_t length = loopback(&address, port);
+    socklen_t length = loopback(&address, family, port);
     char buffer[64];
     errno = 0;
     long sent = sendto(from, "hello", 5, 0, (struct sockaddr *)&address, length);
@@ -165,7 +121,7 @@ static void datagrams(int inside, int outside) {
 
 static void stream(int listener, int port) {
     struct sockaddr_storage address;
-    socklen_t length = loopback(&address, port);
+    socklen_t length = loopback(&address, family, port);
     int fd = (int)MUST(socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0));
     int result = connect(fd, (struct sockaddr *)&address, length);
     if (result == 0 || errno == EINPROGRESS) {
@@ -240,7 +196,7 @@ static void looks(int group, int inside, int outside) {
     memcpy(program + count, rest, sizeof rest);
     count += COUNT(rest);
     place = IN;
-    int judge = (int)load_packets(program, count, map);
+    int judge = (int)load_at(PACKETS, place, program, count, map);
     if (judge < 0)
         printf("load: %s\n", error_name(errno));
     MUST(attach_for(IN, group, judge, 0));
@@ -251,7 +207,7 @@ static void looks(int group, int inside, int outside) {
     putchar('\n');
     MUST(detach_for(IN, group, judge));
     place = OUT;
-    int other = (int)MUST(load_packets(program, count, map));
+    int other = (int)MUST(load_at(PACKETS, place, program, count, map));
     MUST(attach_for(OUT, group, other, 0));
     send_one("to another", inside, outside, 7002);
     MUST(LOOKUP(map, &key, seen));

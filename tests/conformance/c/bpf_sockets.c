@@ -16,58 +16,23 @@
 #define BIND4 12
 #define BIND6 13
 #define RELEASE 34
-#define STXW(dst, off, src) INSN(0x63, dst, src, off, 0)
-#define LENGTH(program) (sizeof(program) / sizeof *(program))
 
 static const int places[] = { CREATE, BIND4, BIND6, RELEASE };
 
-static const char *said(long result) { return result < 0 ? error_name(errno) : "ok"; }
-
-static long load_for(int place, const struct insn *program, unsigned count, int map) {
-    static struct insn copy[4096];
-    memcpy(copy, program, count * sizeof *copy);
-    for (unsigned i = 0; i < count; i++)
-        if (copy[i].code == 0x18 && copy[i].constant == MAP_AT)
-            copy[i].constant = map;
-    fresh();
-    put32(0, SOCKETS); put32(4, count); put_address(8, copy); put_address(16, "GPL"); put32(68, (uint32_t)place);
-    return bpf(5, 148);
-}
-
-static long attach_for(int purpose, int group, int program, unsigned flags) {
-    fresh();
-    put32(0, (uint32_t)group); put32(4, (uint32_t)program); put32(8, (uint32_t)purpose); put32(12, flags);
-    return bpf(8, 20);
-}
-
-static long detach_for(int purpose, int group, int program) {
-    fresh();
-    put32(0, (uint32_t)group); put32(4, (uint32_t)program); put32(8, (uint32_t)purpose);
-    return bpf(9, 20);
-}
-
-static void query(int purpose, int group, unsigned flags) {
-    uint32_t ids[8] = { 0 };
-    fresh();
-    put32(0, (uint32_t)group); put32(4, (uint32_t)purpose); put32(8, flags); put_address(16, ids); put32(24, 8);
-    long result = bpf(16, 64);
-    printf("query %d: %s, %u programs, flags %u\n", purpose, said(result), get32(24), get32(12));
-}
-
 static int constant(int place, int answer) {
     struct insn program[] = { MOV(0, answer), EXIT };
-    return (int)load_for(place, program, 2, -1);
+    return (int)load_at(SOCKETS, place, program, 2, -1);
 }
 
 static void check(int place, const char *what, const struct insn *program, unsigned count) {
-    long fd = load_for(place, program, count, -1);
+    long fd = load_at(SOCKETS, place, program, count, -1);
     printf("%s: %s\n", what, said(fd));
     if (fd >= 0)
         close((int)fd);
 }
 #define CHECK(place, what, ...) do { \
         struct insn program_[] = { __VA_ARGS__ }; \
-        check(place, what, program_, LENGTH(program_)); \
+        check(place, what, program_, COUNT(program_)); \
     } while (0)
 
 static void close_all(int first) {
@@ -78,10 +43,10 @@ static void close_all(int first) {
 static void loads(int first) {
     puts("--- loads");
     static const int asked[] = { 0, 1, 2, 3, 6, 8, 10, 12, 13, 14, 34, 35, 1000 };
-    for (unsigned i = 0; i < LENGTH(asked); i++)
+    for (unsigned i = 0; i < COUNT(asked); i++)
         printf("place %d: %s\n", asked[i], said(constant(asked[i], 1)));
     static const int sizes[] = { 0x10, 0x08, 0x00, 0x18 };
-    for (unsigned p = 0; p < LENGTH(places); p++) {
+    for (unsigned p = 0; p < COUNT(places); p++) {
         printf("at %d\n", places[p]);
         for (int answer = -1; answer <= 2; answer++)
             printf("answer %d: %s\n", answer, said(constant(places[p], answer)));
@@ -91,11 +56,11 @@ static void loads(int first) {
                 field != 54 && field != 58 && field != 74)
                 continue;
             printf("field %d:", field);
-            for (unsigned j = 0; j < LENGTH(sizes); j++) {
+            for (unsigned j = 0; j < COUNT(sizes); j++) {
                 struct insn read_[] = { INSN(0x61 | sizes[j], 2, 1, field, 0), MOV(0, 1), EXIT };
                 struct insn write_[] = { MOV(2, 5), INSN(0x63 | sizes[j], 1, 2, field, 0), MOV(0, 1), EXIT };
-                printf(" %s", said(load_for(places[p], read_, 3, -1)));
-                printf(" %s", said(load_for(places[p], write_, 4, -1)));
+                printf(" %s", said(load_at(SOCKETS, places[p], read_, 3, -1)));
+                printf(" %s", said(load_at(SOCKETS, places[p], write_, 4, -1)));
             }
             putchar('\n');
             close_all(first);
@@ -137,11 +102,11 @@ static void rules(int group, int below) {
     SHOW(attach_for(BIND4, group, bind4, 2));
     SHOW(attach_for(RELEASE, group, release, 1));
     SHOW(attach_for(RELEASE, below, release, 0));
-    for (unsigned i = 0; i < LENGTH(places); i++) {
-        query(places[i], group, 0);
-        query(places[i], below, 1);
+    for (unsigned i = 0; i < COUNT(places); i++) {
+        query_for(places[i], group, 0);
+        query_for(places[i], below, 1);
     }
-    query(8 + 100, group, 0);
+    query_for(8 + 100, group, 0);
     SHOW(detach_for(CREATE, group, 0));
     SHOW(detach_for(CREATE, group, 0));
     SHOW(detach_for(BIND4, group, bind4));
@@ -161,7 +126,7 @@ static void creations(int group) {
     for (int answer = 0; answer <= 1; answer++) {
         int program = constant(CREATE, answer), pair[2];
         MUST(attach_for(CREATE, group, program, 0));
-        for (unsigned i = 0; i < LENGTH(kinds); i++) {
+        for (unsigned i = 0; i < COUNT(kinds); i++) {
             int fd = socket(kinds[i][0], kinds[i][1], kinds[i][2]);
             printf("answer %d: family %d, type %d: %s\n", answer, kinds[i][0], kinds[i][1], said(fd));
             close(fd);
@@ -184,10 +149,10 @@ static void changes(int group, int below) {
     puts("--- changes");
     struct insn first[] = { STW(1, 0, 1), STW(1, 16, 77), STW(1, 20, 5), MOV(0, 1), EXIT };
     struct insn second[] = { LDW(2, 1, 16), ADD(2, 1), STXW(1, 16, 2), LDW(2, 1, 20), ADD(2, 10), STXW(1, 20, 2), MOV(0, 1), EXIT };
-    int one = (int)MUST(load_for(CREATE, first, LENGTH(first), -1)), two = (int)MUST(load_for(CREATE, second, LENGTH(second), -1));
+    int one = (int)MUST(load_at(SOCKETS, CREATE, first, COUNT(first), -1)), two = (int)MUST(load_at(SOCKETS, CREATE, second, COUNT(second), -1));
     MUST(attach_for(CREATE, group, two, 2));
     MUST(attach_for(CREATE, below, one, 2));
-    for (unsigned i = 0; i < LENGTH(kinds) - 1; i++) {
+    for (unsigned i = 0; i < COUNT(kinds) - 1; i++) {
         int fd = socket(kinds[i][0], kinds[i][1], kinds[i][2]);
         printf("family %d, type %d:", kinds[i][0], kinds[i][1]);
         option("mark", fd, SO_MARK);
@@ -204,7 +169,7 @@ static void changes(int group, int below) {
     printf("alone: %s\n", said(socket(AF_INET, SOCK_DGRAM, 0)));
     MUST(detach_for(CREATE, group, refuse));
     struct insn far[] = { STW(1, 0, -5), STW(1, 16, -1), STW(1, 20, -2), MOV(0, 1), EXIT };
-    int odd = (int)MUST(load_for(CREATE, far, LENGTH(far), -1));
+    int odd = (int)MUST(load_at(SOCKETS, CREATE, far, COUNT(far), -1));
     MUST(attach_for(CREATE, group, odd, 0));
     int fd = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
     printf("odd ones:");
@@ -230,7 +195,7 @@ static int noting(int place, const int *fields, unsigned count, int answer, int 
     }
     struct insn rest[] = { LDW(1, 7, 92), ADD(1, 1), STXW(7, 92, 1), MOV(0, answer), EXIT };
     memcpy(program + used, rest, sizeof rest);
-    return (int)MUST(load_for(place, program, used + LENGTH(rest), map));
+    return (int)MUST(load_at(SOCKETS, place, program, used + COUNT(rest), map));
 }
 
 static void words(const char *what, int map, unsigned count) {
@@ -242,18 +207,6 @@ static void words(const char *what, int map, unsigned count) {
     putchar('\n');
     memset(seen, 0, sizeof seen);
     UPDATE(map, &key, seen, 0);
-}
-
-static socklen_t loopback(struct sockaddr_storage *address, int family, int port) {
-    memset(address, 0, sizeof *address);
-    address->ss_family = (sa_family_t)family;
-    if (family == AF_INET) {
-        *(struct sockaddr_in *)address = (struct sockaddr_in) { AF_INET, htons(port), { htonl(INADDR_LOOPBACK) }, { 0 } };
-        return sizeof(struct sockaddr_in);
-    }
-    ((struct sockaddr_in6 *)address)->sin6_addr = in6addr_loopback;
-    ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
-    return sizeof(struct sockaddr_in6);
 }
 
 static long bound(int fd, int family, int port) {
@@ -276,12 +229,12 @@ static void bindings(int group, int family) {
     printf("--- bindings: %d\n", family);
     int map = (int)MUST(create_map(2, 4, 96, 1, 0)), place = family == AF_INET ? BIND4 : BIND6;
     const int *fields = family == AF_INET ? fields4 : fields6;
-    unsigned count = family == AF_INET ? LENGTH(fields4) : LENGTH(fields6);
+    unsigned count = family == AF_INET ? COUNT(fields4) : COUNT(fields6);
     for (int answer = 1; answer >= 0; answer--) {
         int program = noting(place, fields, count, answer, map);
         MUST(attach_for(place, group, program, 0));
         static const int types[] = { SOCK_STREAM, SOCK_DGRAM };
-        for (unsigned i = 0; i < LENGTH(types); i++) {
+        for (unsigned i = 0; i < COUNT(types); i++) {
             int fd = (int)MUST(socket(family, types[i], 0));
             printf("answer %d, type %d: %s, ", answer, types[i], said(bound(fd, family, 7210)));
             printf("port %d\n", port_of(fd));
@@ -333,22 +286,22 @@ static const int fields_end[] = { 0, 4, 8, 12, 16, 20, 48, 52, 56, 68, 72 };
 static void releases(int group, int family) {
     printf("--- releases: %d\n", family);
     int map = (int)MUST(create_map(2, 4, 96, 1, 0)), mark = 9, priority = 3;
-    int program = noting(RELEASE, fields_end, LENGTH(fields_end), 0, map);
+    int program = noting(RELEASE, fields_end, COUNT(fields_end), 0, map);
     MUST(attach_for(RELEASE, group, program, 0));
     int fd = (int)MUST(socket(family, SOCK_DGRAM, 0));
     MUST(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, 4));
     MUST(setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, 4));
     int copy = dup(fd);
     close(fd);
-    words("one of two", map, LENGTH(fields_end));
+    words("one of two", map, COUNT(fields_end));
     close(copy);
-    words("the other", map, LENGTH(fields_end));
+    words("the other", map, COUNT(fields_end));
     fd = (int)MUST(socket(family, SOCK_DGRAM, 0));
     struct sockaddr_storage address;
     socklen_t length = loopback(&address, family, 7220);
     MUST(connect(fd, (struct sockaddr *)&address, length));
     close(fd);
-    words("connected", map, LENGTH(fields_end));
+    words("connected", map, COUNT(fields_end));
     int listener = (int)MUST(socket(family, SOCK_STREAM, 0)), one = 1;
     MUST(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, 4));
     MUST(bound(listener, family, 7220));
@@ -357,31 +310,31 @@ static void releases(int group, int family) {
     MUST(connect(fd, (struct sockaddr *)&address, length));
     int other = (int)MUST(accept(listener, 0, 0));
     const int fields_open[] = { 4, 8, 12, 48, family == AF_INET ? 52 : 68, 72 };
-    int shorter = noting(RELEASE, fields_open, LENGTH(fields_open), 1, map);
+    int shorter = noting(RELEASE, fields_open, COUNT(fields_open), 1, map);
     MUST(detach_for(RELEASE, group, program));
     MUST(attach_for(RELEASE, group, shorter, 0));
     close(fd);
-    words("a client", map, LENGTH(fields_open));
+    words("a client", map, COUNT(fields_open));
     sleep_ms(50);
     const int fields_state[] = { 4, 8, 12, family == AF_INET ? 52 : 68, 72 };
-    int shortest = noting(RELEASE, fields_state, LENGTH(fields_state), 1, map);
+    int shortest = noting(RELEASE, fields_state, COUNT(fields_state), 1, map);
     MUST(detach_for(RELEASE, group, shorter));
     MUST(attach_for(RELEASE, group, shortest, 0));
     close(other);
-    words("an accepted one", map, LENGTH(fields_state));
+    words("an accepted one", map, COUNT(fields_state));
     close(listener);
-    words("a listener", map, LENGTH(fields_state));
+    words("a listener", map, COUNT(fields_state));
     fd = (int)MUST(socket(family, SOCK_RAW, IPPROTO_UDP));
     close(fd);
-    words("raw", map, LENGTH(fields_state));
+    words("raw", map, COUNT(fields_state));
     IN_CHILD(socket(family, SOCK_DGRAM, 0));
-    words("at the end of a process", map, LENGTH(fields_state));
+    words("at the end of a process", map, COUNT(fields_state));
     close(socket(AF_UNIX, SOCK_DGRAM, 0));
-    words("local", map, LENGTH(fields_state));
+    words("local", map, COUNT(fields_state));
     int refuse = constant(CREATE, 0);
     MUST(attach_for(CREATE, group, refuse, 0));
     printf("refused: %s\n", said(socket(family, SOCK_DGRAM, 0)));
-    words("refused", map, LENGTH(fields_state));
+    words("refused", map, COUNT(fields_state));
     MUST(detach_for(CREATE, group, refuse));
     MUST(detach_for(RELEASE, group, shortest));
     close(program); close(shorter); close(shortest); close(refuse); close(map);

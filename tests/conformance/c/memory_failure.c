@@ -3,50 +3,11 @@
  * MADV_DONTNEED, mincore, read, write, pipes, ptrace and process_vm_readv of such a page; /proc/meminfo.
  */
 #define _GNU_SOURCE
-#include <setjmp.h>
 #include <sys/uio.h>
-#include "case.h"
+#include "broken_case.h"
 
-#define HWPOISON 100
-#define SOFT_OFFLINE 101
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
-
-static sigjmp_buf back;
-static siginfo_t seen;
-static volatile int signals;
-
-static void on_bus(int number, siginfo_t *info, void *context)
-{
-	(void)context;
-	(void)number;
-	seen = *info;
-	signals++;
-	siglongjmp(back, 1);
-}
-
-static char *base;
-
-static void show_signal(void)
-{
-	const char *code = seen.si_code == BUS_MCEERR_AR ? "BUS_MCEERR_AR" : seen.si_code == BUS_MCEERR_AO ? "BUS_MCEERR_AO" : seen.si_code == BUS_ADRERR ? "BUS_ADRERR" : "?";
-	printf("  SIGBUS %s at %+ld, lsb %d\n", code, (long)((char *)seen.si_addr - base), seen.si_code == BUS_ADRERR ? 0 : (int)seen.si_addr_lsb);
-}
-
-/* A statement that may raise SIGBUS. */
-#define MAY_BREAK(...) do { printf("%s\n", #__VA_ARGS__); if (sigsetjmp(back, 1) == 0) { __VA_ARGS__; printf("  no signal\n"); } else show_signal(); } while (0)
-
-static long corrupted(void)
-{
-	char line[256];
-	long kilobytes = -1;
-	FILE *f = fopen("/proc/meminfo", "r");
-	while (fgets(line, sizeof line, f))
-		if (sscanf(line, "HardwareCorrupted: %ld", &kilobytes) == 1)
-			break;
-	fclose(f);
-	return kilobytes;
-}
 
 static char *pages(int count, int flags)
 {
@@ -55,9 +16,6 @@ static char *pages(int count, int flags)
 		at[i * PAGE] = 'a' + i;
 	return base = at;
 }
-
-static volatile char sink;
-static int poison(char *at) { return madvise(at, PAGE, HWPOISON); }
 
 static unsigned long pagemap(char *at)
 {
@@ -70,8 +28,7 @@ static unsigned long pagemap(char *at)
 
 int main(void)
 {
-	struct sigaction action = { .sa_sigaction = on_bus, .sa_flags = SA_SIGINFO };
-	sigaction(SIGBUS, &action, NULL);
+	catch_signals();
 	long before = corrupted();
 
 	puts("--- arguments");
