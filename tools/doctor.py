@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tools.errors import UsageError
-from tools.guest.failure import OLDEST_QEMU, version_of_qemu
+from tools.guest.failure import OLDEST_QEMU, shown, version_of_qemu
 from tools.images.room import SETTING, directory, limit, taken
 from tools.paths import IS_INSTALLED, ROOT
 from tools.setup import GROUPS, OLDEST_PYTHON, PACKAGES, VENV, missing_packages, requirements_digest
@@ -72,8 +72,8 @@ def qemu() -> Finding:
         return Finding("missing", "QEMU", "apt-get install qemu-system-x86")
     version = version_of_qemu(program)
     if version < OLDEST_QEMU:
-        return Finding("missing", f"QEMU {version[0]}.{version[1]}", f"{OLDEST_QEMU[0]}.{OLDEST_QEMU[1]} or newer")
-    return Finding("ok", f"QEMU {version[0]}.{version[1]}")
+        return Finding("missing", f"QEMU {shown(version)}", f"{shown(OLDEST_QEMU)} or newer")
+    return Finding("ok", f"QEMU {shown(version)}")
 
 
 def environment() -> Finding:

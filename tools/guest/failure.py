@@ -40,9 +40,9 @@ def reason_of(said: str, status: int | None, memory: str) -> str | None:
         return "QEMU was killed: by krait rm -f, or because this machine has no memory left"
     version = version_of_qemu()
     if (0, 0) < version < OLDEST_QEMU:
-        return f"QEMU {_shown(version)} is too old: {_shown(OLDEST_QEMU)} or newer is needed"
+        return f"QEMU {shown(version)} is too old: {shown(OLDEST_QEMU)} or newer is needed"
     return None
 
 
-def _shown(version: tuple[int, int]) -> str:
+def shown(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
