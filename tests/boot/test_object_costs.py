@@ -13,7 +13,6 @@ import pytest
 
 from tests.harness import KRAIT, Guest, compile_program
 from tests.harness.guest import PATIENCE
-from tests.harness.repeats import record_repeat
 from tools.cpio import Archive, extend
 from tools.machine import Machine
 from tools.paths import ROOT
@@ -58,7 +57,7 @@ def agrees(kind: str, cost: int, made: int) -> bool:
     return abs(cost - said_of(kind)) <= max(TOLERANCE_BYTES, said_of(kind) * TOLERANCE, SLACK_BYTES / made)
 
 
-def test_objects_cost_what_the_page_says(root_image: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_objects_cost_what_the_page_says(root_image: Path, tmp_path: Path) -> None:
     assert list(rows()) == KINDS
     files = Archive()
     files.file("usr/bin/object_costs", compile_program(SOURCE).read_bytes(), 0o755)
@@ -67,20 +66,14 @@ def test_objects_cost_what_the_page_says(root_image: Path, tmp_path: Path, reque
     with Guest(KRAIT.boot(initrd, "quiet"), Machine(memory="256M")) as guest:
         guest.expect_prompt(60)
         guest.check("mkdir -p /dev/mqueue")
-        output = guest.check("object_costs", 200)
-        # Objects also go into the holes that those of the kinds before have left in shared pages: what is measured is
-        # too little then. Or those ended so late that whole slabs went back meanwhile, one of each size: it is too
-        # much. Where it shows, the kind is measured again, with no other before it, and that is what counts.
+        # Each kind by a process of its own: else objects also go into the holes that those of the kinds before have
+        # left in shared pages, or whole slabs of theirs go back meanwhile.
+        output = "".join(guest.check(f"object_costs {kind}", 60) for kind in KINDS)
         costs = {kind: (int(cost), int(made)) for kind, made, cost in COST.findall(output)}
         assert list(costs) == KINDS, output
-        for kind in [kind for kind, (cost, made) in costs.items() if not agrees(kind, cost, made)]:
-            record_repeat(request, f"{kind}: {costs[kind][0]} bytes at first, and the page says {said_of(kind)}")
-            output += guest.check(f"object_costs {kind}", 60)
         settings = sorted({found for row in rows().values() for found in SETTING.findall(row["bound"])})
         paths = " ".join(f"/proc/sys/{setting.replace('.', '/')}" for setting in settings)
         guest.check(f"cat {paths}")
-    for kind, made, cost in COST.findall(output):
-        costs[kind] = (int(cost), int(made))
     if os.environ.get("KRAIT_UPDATE"):
         _update({kind: cost for kind, (cost, _) in costs.items()})
         return
