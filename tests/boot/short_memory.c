@@ -385,7 +385,13 @@ static void broken_memory(int flags, int fd)
 	munmap(pages, 8192);
 }
 
-static void broken_private(void) { broken_memory(MAP_PRIVATE | MAP_ANONYMOUS, -1); }
+/* Twice: the second time, the address space has had broken pages already. */
+static void broken_private(void)
+{
+	broken_memory(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	broken_memory(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
 static void broken_shared(void) { broken_memory(MAP_SHARED | MAP_ANONYMOUS, -1); }
 
 static void broken_file(void)

@@ -27,7 +27,6 @@ PROGRAMS = {
         "unix netlink events files direct_io mounts system_v threads locks broken_private broken_shared broken_file"
     ).split(),
 )
-FEWEST_PLACES = 5  # the calls of each program allocate more often than this, or their allocations did not fail
 MOST_OBJECTS = 60  # what a round may keep for later: tables that have grown, the allocation of the check itself
 
 pytestmark = pytest.mark.timeout(int(300 * PATIENCE))
@@ -88,7 +87,7 @@ def test_the_nth_allocation_fails(kernel: Kernel, root_image: Path, tmp_path: Pa
             output = guest.check(f"short_memory {name}", 60)
             print(output, end="")
             found = re.search(rf"^{name}: (\d+) places, (\d+) killed, objects (-?\d+)", output, re.MULTILINE)
-            assert found and int(found[1]) > FEWEST_PLACES, output
+            assert found and int(found[1]) > 10, output
             if "Traceback" in guest.log:
                 guest.fail(f"{name}: the kernel trapped")
             assert int(found[3]) < MOST_OBJECTS, output
