@@ -118,8 +118,8 @@ def timer_gettime(number: i32, address: UserAddr) -> int:
 
 @syscall("timer_getoverrun", status="Full", args="timerid")
 def timer_getoverrun(number: i32) -> int:
-    """timer_getoverrun(2)."""
-    return posix_timers_of(current().process).get(number).overrun
+    """timer_getoverrun(2): of the last signal that was taken."""
+    return posix_timers_of(current().process).get(number).last_overrun()
 
 
 @syscall("timer_delete", status="Full", args="timerid")

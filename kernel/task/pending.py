@@ -1,8 +1,9 @@
 """Signals sent and not yet taken, for a thread or for a whole process.
 
-A standard signal is pending once, however often it is sent. Real-time signals queue, in order of sending, each with its
-information; the number queued for a user is bounded (RLIMIT_SIGPENDING), so a million signals cost a bounded amount of
-memory. Without room, sigqueue fails with EAGAIN, and other signals become pending without their information.
+A standard signal is pending once, however often it is sent, and once more for each timer. Real-time signals queue, in
+order of sending, each with its information; the number queued for a user is bounded (RLIMIT_SIGPENDING), so a million
+signals cost a bounded amount of memory. Without room, sigqueue fails with EAGAIN, and other signals become pending
+without their information.
 Standard signals of kill(2) and the kernel always find room.
 
 Source: signal(7), "Queueing and delivery semantics for real-time signals".
@@ -57,7 +58,7 @@ class PendingSignals:
     def add(self, info: SignalInfo, uid: KernelUid, limit: int) -> bool:
         """Make a signal pending; False if its information did not fit the user's `limit`. Never raises."""
         signo = info.signo
-        if signo < FIRST_REALTIME and contains(self.mask, signo):
+        if signo < FIRST_REALTIME and contains(self.mask, signo) and not info.is_paid:
             return True
         self.mask |= bit(signo)
         if is_shared(info):
@@ -66,6 +67,7 @@ class PendingSignals:
         try:
             if info.is_paid:
                 self.queue.append(info)
+                info.is_queued = True
                 return True
             quota = quota_of(uid)
             if quota.count >= limit and (signo >= FIRST_REALTIME or info.code < 0):
@@ -73,6 +75,7 @@ class PendingSignals:
             self.queue.append(info)
         except MemoryError:
             return False
+        info.is_queued = True
         info.quota = quota
         quota.count += 1
         return True
@@ -96,7 +99,7 @@ class PendingSignals:
                 else:
                     more = True
                     break
-        if not more:
+        if not more and (found < 0 or not contains(self.from_kernel, signo)):
             self.mask &= ~bit(signo)
         if found < 0:
             if contains(self.from_kernel, signo):
@@ -104,7 +107,7 @@ class PendingSignals:
                 return from_kernel(signo)
             return anonymous(signo)
         info = self.queue.pop(found)
-        _uncount(info)
+        _leave(info)
         return info
 
     def discard(self, mask: int) -> bool:
@@ -117,7 +120,7 @@ class PendingSignals:
         for i in range(len(self.queue)):
             info = self.queue[i]
             if contains(mask, info.signo):
-                _uncount(info)
+                _leave(info)
             else:
                 self.queue[kept] = info
                 kept += 1
@@ -130,8 +133,9 @@ class PendingSignals:
         self.discard(-1)
 
 
-def _uncount(info: SignalInfo) -> None:
-    """One queued signal less."""
+def _leave(info: SignalInfo) -> None:
+    """It is no longer in the queue."""
+    info.is_queued = False
     quota = info.quota
     if quota is not None:
         quota.count -= 1

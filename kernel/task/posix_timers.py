@@ -22,7 +22,6 @@ from kernel.task.process import Process
 from kernel.task.process_timers import ProcessTimers
 from kernel.task.send import send_to_process, send_to_task
 from kernel.task.siginfo import SignalInfo, SignalQuota, from_timer
-from kernel.task.signals import contains
 from kernel.time.clock import monotonic_ns, realtime_offset_ns
 from kernel.time.timers import Timer
 
@@ -50,8 +49,8 @@ class PosixTimer(Timer):
         self.interval_ns: int = 0
         self.wall_offset_ns: int = 0  # from the monotonic to the wall clock, when it was armed by the latter
         self.goes_by_wall_clock: bool = False
-        self.overrun: int = 0  # of the last signal taken
-        self.sent: SignalInfo | None = None  # the pending signal, or the last one
+        self.overrun: int = 0  # of the last signal taken before `sent`
+        self.sent: SignalInfo | None = None  # the pending signal, or the last one taken
         self.missed: int = 0  # expirations that no signal has reported yet
         # Timers on processor time: the clock's value at which they expire, 0 if not armed.
         self.due_ns: int = 0
@@ -70,33 +69,34 @@ class PosixTimer(Timer):
         return following_ns
 
     def _signal(self, process: Process, skipped: int) -> None:
-        target = find_task(self.thread) if self.notify == SIGEV_THREAD_ID else None
-        pending = process.pending.mask if target is None else target.pending.mask
-        if contains(pending, self.signo):
-            self._overran(1 + skipped)
+        """While the signal is pending it counts the expirations since. What cannot be sent, the next signal counts."""
+        sent = self.sent
+        if sent is not None and sent.is_queued:
+            sent.second = min(_OVERRUN_LIMIT, sent.second + 1 + skipped)
             return
-        self.overrun = min(_OVERRUN_LIMIT, self.missed + skipped)
-        self.missed = 0
+        self.overrun = self.last_overrun()
+        self.sent = self._send(process, min(_OVERRUN_LIMIT, self.missed + skipped))
+        self.missed = 0 if self.sent is not None else min(_OVERRUN_LIMIT, self.missed + 1 + skipped)
+
+    def _send(self, process: Process, overrun: int) -> SignalInfo | None:
+        """The pending signal; None if it is ignored, its thread is gone or there is no memory."""
         try:
-            info = from_timer(self.signo, self.number, self.overrun, self.value)
+            info = from_timer(self.signo, self.number, overrun, self.value)
             info.is_paid = True
-            self.sent = info
             if self.notify != SIGEV_THREAD_ID:
                 send_to_process(process, info)
-            elif target is not None:
-                send_to_task(target, info)
+            else:
+                target = find_task(self.thread)
+                if target is not None:
+                    send_to_task(target, info)
         except (Errno, MemoryError):
-            self.missed = min(_OVERRUN_LIMIT, self.missed + 1)  # the queue is full
+            return None
+        return info if info.is_queued else None
 
-
-    def _overran(self, count: int) -> None:
-        """Count further expirations while the signal is pending: it reports them."""
+    def last_overrun(self) -> int:
+        """How many expirations the last signal that was taken stood for, besides its own."""
         sent = self.sent
-        if sent is None:
-            self.missed = min(_OVERRUN_LIMIT, self.missed + count)
-            return
-        self.overrun = min(_OVERRUN_LIMIT, self.overrun + count)
-        sent.second = self.overrun
+        return self.overrun if sent is None or sent.is_queued else sent.second
 
     # Processor time ----------------------------------------------------------------------------------------------
 
@@ -148,7 +148,11 @@ class PosixTimer(Timer):
         self.due_ns = 0
         self.overrun = 0
         self.missed = 0
-        self.sent = None
+        sent = self.sent
+        if sent is None or not sent.is_queued:
+            self.sent = None
+        elif self.interval_ns > 0:
+            sent.second = 0  # what expired since is not counted when the signal is taken
 
     def end(self) -> None:
         """The timer was deleted."""

@@ -38,6 +38,7 @@ class SignalInfo:
         self.fifth: int = 0
         self.quota: SignalQuota | None = None  # the quota that it counts against while it is queued
         self.is_paid: bool = False  # a timer's: the timer counts instead
+        self.is_queued: bool = False
 
     def set_address(self, address: int) -> None:
         """si_addr, over the words `first` and `second`."""

@@ -19,8 +19,9 @@ from tools.machine import Disk, DiskMode, Machine, Network
 
 pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
 
+# In two pieces, because the line editor wraps the line: its echo must not pass for the prompt.
 PROMPT = (
-    "bind 'set enable-bracketed-paste off'; PS0= PROMPT_COMMAND= PS1='krait:# '; unset HISTFILE; stty columns 500; "
+    "bind 'set enable-bracketed-paste off'; PS0= PROMPT_COMMAND= PS1='krai''t:# '; unset HISTFILE; stty columns 500; "
     "export SYSTEMD_PAGER= SYSTEMD_COLORS=0"
 )
 DEBIAN = DebianDisk(

@@ -46,6 +46,83 @@ static int await(int signal)
 	return sigsuspend(&others);
 }
 
+static void await_pending(int signal)
+{
+	sigset_t pending;
+	while (sigpending(&pending), !sigismember(&pending, signal))
+		sleep_ms(10);
+}
+
+static void expire(timer_t timer)
+{
+	struct itimerspec t = { .it_value = { 0, 1 } };
+	timer_settime(timer, 0, &t, NULL);
+	while (timer_gettime(timer, &t), t.it_value.tv_sec != 0 || t.it_value.tv_nsec != 0)
+		sleep_ms(1);
+}
+
+static void take_all(int signal)
+{
+	sigset_t set;
+	siginfo_t info;
+	sigemptyset(&set);
+	sigaddset(&set, signal);
+	while (sigtimedwait(&set, &info, &(struct timespec){ 0 }) == signal)
+		printf("signal %d code %d overrun %d\n", signal, info.si_code, info.si_code == SI_TIMER ? info.si_overrun : 0);
+}
+
+/* Each timer's signal is pending beside those of others; a process's is not, beside any. SIGUSR1 is blocked. */
+static void one_signal_from_several(timer_t timer)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value.sival_int = 88 };
+	timer_t other;
+	take_all(SIGUSR1);
+	SHOW(timer_create(CLOCK_MONOTONIC, &event, &other));
+	SHOW(kill(getpid(), SIGUSR1));
+	expire(timer);
+	expire(other);
+	SHOW(kill(getpid(), SIGUSR1));
+	take_all(SIGUSR1);
+	expire(other);
+	SHOW(kill(getpid(), SIGUSR1));
+	expire(other);
+	expire(other);
+	SHOW(timer_getoverrun(other));
+	SHOW(timer_delete(other));
+	take_all(SIGUSR1);
+	struct itimerspec often = { .it_value = { 0, 1 }, .it_interval = { 0, 1000000 } };
+	timer_settime(timer, 0, &often, NULL);
+	await_pending(SIGUSR1);
+	sleep_ms(20);
+	often.it_value.tv_nsec = 0;
+	timer_settime(timer, 0, &often, NULL);
+	take_all(SIGUSR1);
+	SHOW(timer_getoverrun(timer));
+}
+
+/* What expires while the signal is ignored is an overrun of the first signal that comes. SIGUSR1 is blocked. */
+static void ignored(timer_t timer)
+{
+	struct sigaction kept, ignoring = { .sa_handler = SIG_IGN };
+	struct itimerspec t = { .it_value = { 0, 1000000 }, .it_interval = { 0, 10000000 } };
+	sigset_t set;
+	siginfo_t info;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaction(SIGUSR1, &ignoring, &kept);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	timer_settime(timer, 0, &t, NULL);
+	sleep_ms(100);
+	SHOW(timer_getoverrun(timer));
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigaction(SIGUSR1, &kept, NULL);
+	CHECK(sigwaitinfo(&set, &info) == SIGUSR1 && info.si_overrun >= 3);
+	CHECK(timer_getoverrun(timer) >= 3);
+	t.it_value.tv_nsec = 0;
+	timer_settime(timer, 0, &t, NULL);
+	take_all(SIGUSR1);
+}
+
 static void change_mask(int how, int signal)
 {
 	sigset_t set;
@@ -129,6 +206,8 @@ int main(void)
 	siginfo_t info;
 	CHECK(sigwaitinfo(&set, &info) == SIGUSR1 && info.si_code == SI_TIMER && info.si_value.sival_int == 77 && info.si_overrun >= 5);
 	CHECK(timer_getoverrun(timer) >= 5);
+	await_pending(SIGUSR1); /* the next signal does not count before it is taken */
+	CHECK(timer_getoverrun(timer) >= 5);
 	t.it_value.tv_nsec = 0;
 	SHOW(timer_settime(timer, 0, &t, &left));
 	CHECK(left.it_interval.tv_nsec == 10000000);
@@ -136,6 +215,8 @@ int main(void)
 	t.it_interval.tv_nsec = 0;
 	SHOW(timer_settime(timer, TIMER_ABSTIME, &t, NULL));
 	CHECK(sigwaitinfo(&set, &info) == SIGUSR1);
+	one_signal_from_several(timer);
+	ignored(timer);
 	t.it_value.tv_nsec = 1000000000;
 	SHOW(timer_settime(timer, 0, &t, NULL));
 	t.it_value.tv_nsec = -1;

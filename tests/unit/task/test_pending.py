@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from kernel.lib.ids import ROOT_USER, KernelUid
 from kernel.task.pending import PendingSignals, queued_count
-from kernel.task.siginfo import SignalInfo
+from kernel.task.siginfo import SignalInfo, from_kernel
 from kernel.task.signals import SIGSEGV, SIGUSR1, bit, contains, lowest
 
 
@@ -30,6 +30,21 @@ def test_standard_signals_do_not_queue() -> None:
     assert queued_count(USER) == 1
     assert pending.take(SIGUSR1).third == 0
     assert pending.mask == 0 and queued_count(USER) == 0
+
+
+def test_a_timers_signal_is_pending_beside_others() -> None:
+    pending = PendingSignals()
+    timers = [info(SIGUSR1, value) for value in (1, 2)]
+    for expired in timers:
+        expired.is_paid = True
+    assert pending.add(from_kernel(SIGUSR1), USER, 10)
+    assert all(pending.add(expired, USER, 10) and expired.is_queued for expired in timers)
+    assert pending.add(info(SIGUSR1, 3), USER, 10) and queued_count(USER) == 0
+    assert [pending.take(SIGUSR1).third for _ in timers] == [1, 2]
+    assert not any(expired.is_queued for expired in timers)
+    assert pending.mask == bit(SIGUSR1)
+    assert pending.take(SIGUSR1) is from_kernel(SIGUSR1)
+    assert pending.mask == 0 and pending.from_kernel == 0
 
 
 def test_realtime_signals_queue_in_order() -> None:
