@@ -45,6 +45,18 @@ static struct timespec after(clockid_t clock, long ms)
 	return t;
 }
 
+/* A wait that does not follow the clock is short, and shall not become long; of one that follows it, a clock that goes back makes it longer, and a
+ * clock that goes forward ends it. So the clock moves by little, a minute or two, whichever tells the answers apart on a host of any speed.
+ */
+struct moves { long wait_ms, move_ms, border_ms; const char *below, *above; };
+static const struct moves FOLLOWS[] = { { 300, -500, 780, "as it was", "later" }, { 60000, 120000, 30000, "at once", "as it was" } };
+static const struct moves STAYS[] = { { 300, -60000, 30000, "as it was", "later" }, { 300, 10000, 290, "at once", "as it was" } };
+
+static const char *compare(const struct moves *moves, long took_ms)
+{
+	return took_ms < 0 ? error_name(-took_ms) : took_ms < moves->border_ms ? moves->below : moves->above;
+}
+
 enum kind { SLEEP, RELATIVE_SLEEP, FUTEX, FUTEX_PI, FUTEX2, RECEIVE, SEND, CONDITION, MUTEX, SEMAPHORE, KINDS };
 static const char *kinds[] = { "clock_nanosleep", "relative clock_nanosleep", "FUTEX_WAIT_BITSET", "FUTEX_LOCK_PI", "futex_wait", "mq_timedreceive",
 			       "mq_timedsend", "pthread_cond_timedwait", "pthread_mutex_timedlock", "FUTEX_WAIT, relative" };
@@ -58,7 +70,7 @@ static volatile int waits;
 static long wait_until(enum kind kind, struct timespec end)
 {
 	char byte = 0;
-	struct timespec relative = { 0, 600000000 };
+	struct timespec relative = { 0, 300000000 };
 	switch (kind) {
 	case SLEEP: return -clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &end, NULL);
 	case RELATIVE_SLEEP: return -clock_nanosleep(CLOCK_REALTIME, 0, &relative, NULL);
@@ -94,20 +106,19 @@ static void waits_of_each_kind(void)
 			pthread_t thread;
 			if (chosen == SEND)
 				MUST(mq_send(queue, "x", 1, 0));
-			/* Forward: the end comes at once. Back: it comes half a second later. */
-			struct timespec end = after(CLOCK_REALTIME, forward ? 20000 : 300);
+			const struct moves *moves = &(chosen == RELATIVE_SLEEP || chosen == SEMAPHORE ? STAYS : FOLLOWS)[forward];
 			long begun = clock_ms(CLOCK_MONOTONIC);
+			struct timespec end = after(CLOCK_REALTIME, moves->wait_ms);
 			waits = 0;
 			pthread_create(&thread, NULL, waiter, &end);
 			while (!waits)
 				sleep_ms(1);
 			sleep_ms(100);
-			shift(forward ? 40000 : -500);
+			shift(moves->move_ms);
 			pthread_join(thread, NULL);
 			long took = ended_ms - begun;
-			printf("%s, %s: %s, %s\n", kinds[chosen], forward ? "forward" : "back", result ? error_name(-result) : "ok",
-			       took < 250 ? "at once" : took < 550 ? "as it was" : took < 1500 ? "later" : "much later");
-			shift(forward ? -40000 : 500);
+			printf("%s, %s: %s, %s\n", kinds[chosen], forward ? "forward" : "back", result ? error_name(-result) : "ok", compare(moves, took));
+			shift(-moves->move_ms);
 			char byte;
 			if (chosen == SEND)
 				mq_receive(queue, &byte, 1, NULL);
@@ -117,10 +128,9 @@ static void waits_of_each_kind(void)
 	mq_unlink("/wall");
 }
 
-static long elapsed_until_readable(int fd, long limit)
+static long elapsed_until_readable(int fd, long begun, long limit)
 {
 	unsigned long count;
-	long begun = clock_ms(CLOCK_MONOTONIC);
 	while (clock_ms(CLOCK_MONOTONIC) - begun < limit) {
 		ssize_t n = read(fd, &count, sizeof count);
 		if (n == 8 || errno != EAGAIN)
@@ -130,33 +140,24 @@ static long elapsed_until_readable(int fd, long limit)
 	return LONG_MAX;
 }
 
-static void show_elapsed(const char *what, long ms)
-{
-	printf("%s: %s\n", what, ms < 0 ? error_name(-ms) : ms < 150 ? "at once" : ms < 500 ? "as it was" : ms < 1500 ? "later" : "not soon");
-}
-
 static void descriptors(void)
 {
 	static const clockid_t clocks[] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME };
 	for (int i = 0; i < 3; i++)
 		for (int flags = 0; flags < 4; flags++) {
 			int fd = (int)MUST(timerfd_create(clocks[i], TFD_NONBLOCK));
-			struct itimerspec value = { { 0, 0 }, { 0, 300000000 } };
-			if (flags & 1)
-				value.it_value = after(clocks[i], 300);
 			printf("timerfd of clock %d, flags %d\n", clocks[i], flags);
-			SHOW(timerfd_settime(fd, flags, &value, NULL));
-			shift(-500);
-			show_elapsed("back", elapsed_until_readable(fd, 1400));
-			shift(500);
-			value.it_value.tv_sec = 0;
-			value.it_value.tv_nsec = 300000000;
-			if (flags & 1)
-				value.it_value = after(clocks[i], 300);
-			timerfd_settime(fd, flags, &value, NULL);
-			shift(10000);
-			show_elapsed("forward", elapsed_until_readable(fd, 1400));
-			shift(-10000);
+			for (int forward = 0; forward < 2; forward++) {
+				const struct moves *moves = &(clocks[i] == CLOCK_REALTIME && flags & 1 ? FOLLOWS : STAYS)[forward];
+				struct itimerspec value = { { 0, 0 }, { 0, moves->wait_ms * 1000000 } };
+				long begun = clock_ms(CLOCK_MONOTONIC);
+				if (flags & 1)
+					value.it_value = after(clocks[i], moves->wait_ms);
+				SHOW(timerfd_settime(fd, flags, &value, NULL));
+				shift(moves->move_ms);
+				printf("%s: %s\n", forward ? "forward" : "back", compare(moves, elapsed_until_readable(fd, begun, 100000)));
+				shift(-moves->move_ms);
+			}
 			close(fd);
 		}
 	int fd = (int)MUST(timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK));
@@ -164,14 +165,23 @@ static void descriptors(void)
 	value.it_value = after(CLOCK_REALTIME, 100000);
 	MUST(timerfd_settime(fd, 3, &value, NULL));
 	shift_by_adjtimex(50);
-	show_elapsed("adjtimex", elapsed_until_readable(fd, 100));
+	unsigned long count;
+	SHOW(read(fd, &count, sizeof count));
 	SHOW(timerfd_settime(fd, 3, &value, NULL));
 	shift_by_adjtimex(-50);
 	SHOW(timerfd_settime(fd, 3, &value, NULL));
 	struct timezone zone = { 0, 0 };
 	TRY(settimeofday(NULL, &zone));
-	show_elapsed("a time zone", elapsed_until_readable(fd, 50));
+	SHOW(read(fd, &count, sizeof count));
 	close(fd);
+}
+
+static void arm(timer_t timer, clockid_t clock, int absolute, long ms)
+{
+	struct itimerspec value = { { 0, 0 }, { ms / 1000, ms % 1000 * 1000000 } };
+	if (absolute)
+		value.it_value = after(clock, ms);
+	MUST(timer_settime(timer, absolute ? TIMER_ABSTIME : 0, &value, NULL));
 }
 
 static void signals(void)
@@ -187,19 +197,21 @@ static void signals(void)
 				timer_t timer;
 				struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN };
 				MUST(timer_create(clocks[i], &event, &timer));
-				struct itimerspec value = { { 0, 0 }, { 0, 300000000 } }, left;
-				if (absolute)
-					value.it_value = after(clocks[i], 300);
-				MUST(timer_settime(timer, absolute ? TIMER_ABSTIME : 0, &value, NULL));
-				long begun = clock_ms(CLOCK_MONOTONIC);
-				shift(forward ? 10000 : -500);
+				const struct moves *moves = &(clocks[i] == CLOCK_REALTIME && absolute ? FOLLOWS : STAYS)[forward];
+				printf("timer of clock %d, %s, %s: ", clocks[i], absolute ? "absolute" : "relative", forward ? "forward" : "back");
+				arm(timer, clocks[i], absolute, 600000);
+				struct itimerspec left;
+				long far_ms = forward ? 300000 : -300000;
+				shift(far_ms);
 				MUST(timer_gettime(timer, &left));
-				printf("left: %s; ", left.it_value.tv_sec == 0 && left.it_value.tv_nsec > 350000000 ? "more" : left.it_value.tv_nsec > 100000000 ? "as it was" : "hardly any");
-				struct timespec limit = { 1, 400000000 };
-				int signo = sigtimedwait(&set, NULL, &limit);
-				printf("timer of clock %d, %s, ", clocks[i], absolute ? "absolute" : "relative");
-				show_elapsed(forward ? "forward" : "back", signo < 0 ? LONG_MAX : clock_ms(CLOCK_MONOTONIC) - begun);
-				shift(forward ? -10000 : 500);
+				printf("left %s; ", left.it_value.tv_sec > 750 ? "more" : left.it_value.tv_sec > 450 ? "as it was" : "less");
+				shift(-far_ms);
+				long begun = clock_ms(CLOCK_MONOTONIC);
+				arm(timer, clocks[i], absolute, moves->wait_ms);
+				shift(moves->move_ms);
+				MUST(sigwaitinfo(&set, NULL));
+				puts(compare(moves, clock_ms(CLOCK_MONOTONIC) - begun));
+				shift(-moves->move_ms);
 				timer_delete(timer);
 			}
 }
@@ -208,8 +220,9 @@ static void coarse(void)
 {
 	int before = 0, far = 0, fine = 0;
 	for (int i = 0; i < 300; i++) {
-		struct timespec coarse, after, exact;
+		struct timespec coarse, after, exact, begun;
 		struct stat s;
+		MUST(clock_gettime(CLOCK_REALTIME, &begun));
 		MUST(clock_gettime(CLOCK_REALTIME_COARSE, &coarse));
 		int fd = (int)MUST(open("/tmp/coarse", O_WRONLY | O_CREAT | O_TRUNC, 0600));
 		write(fd, "x", 1);
@@ -220,7 +233,7 @@ static void coarse(void)
 		long mtime = s.st_mtim.tv_sec * 1000000000L + s.st_mtim.tv_nsec;
 		before += mtime < coarse.tv_sec * 1000000000L + coarse.tv_nsec;
 		before += after.tv_sec * 1000000000L + after.tv_nsec < mtime;
-		far += exact.tv_sec * 1000000000L + exact.tv_nsec - mtime > 100000000L;
+		far += begun.tv_sec * 1000000000L + begun.tv_nsec - mtime > 100000000L;
 		fine += exact.tv_sec * 1000000000L + exact.tv_nsec < mtime;
 		unlink("/tmp/coarse");
 		usleep(300);
