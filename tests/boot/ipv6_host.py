@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from tests.harness.guest import PATIENCE
 from tools.machine import Machine
 
 TAP = "krait0"
+# The flags of an address of which the others have not been asked yet (RFC 4862, section 5.4), in /proc/net/if_inet6.
+TENTATIVE = " [4-7c-f][0-9a-f]"
 HOST, GUEST = "fd77::1", "fd77::2"
 FILE_BYTES = 20_000_000
 CARD = (
@@ -73,7 +76,9 @@ def main() -> int:
         guest.check(f"mkdir /tmp/www; head -c {FILE_BYTES} /dev/urandom >/tmp/www/big; httpd -h /tmp/www")
         guest.check("(echo_server 7 >/tmp/ready 2>&1 &)")
         guest.check("until grep ready /tmp/ready; do sleep 0.1; done", 30)
-        time.sleep(2)  # both sides see that nobody else has their addresses (RFC 4862, section 5.4)
+        guest.check(f"while grep -E '{TENTATIVE} +eth0$' /proc/net/if_inet6; do sleep 0.1; done", 30)
+        while re.search(f"{TENTATIVE} +{TAP}$", Path("/proc/net/if_inet6").read_text(), re.MULTILINE):
+            time.sleep(0.1)
         assert "2 packets received" in guest.check(f"ping -6 -c 2 -s 3000 {HOST}", 30)
         print("ping")
         for name, address in (("global", GUEST), ("link-local", link_local(guest))):

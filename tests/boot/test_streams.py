@@ -122,9 +122,11 @@ def test_signals_reach_the_program(kernel: Kernel, tmp_path: Path) -> None:
 
 def test_what_the_caller_ignores_stays_ignored(kernel: Kernel, tmp_path: Path) -> None:
     """As with nohup: the program goes on after a hang-up of our terminal, and ends at SIGTERM."""
-    run = Run(kernel, "trap 'echo hup' HUP; echo up; while :; do sleep 0.1; done", tmp_path, ignored=signal.SIGHUP)
+    handlers = "trap 'echo hup' HUP; trap 'echo one' USR1"
+    run = Run(kernel, f"{handlers}; echo up; while :; do sleep 0.1; done", tmp_path, ignored=signal.SIGHUP)
     run.process.send_signal(signal.SIGHUP)
-    time.sleep(1)
+    run.process.send_signal(signal.SIGUSR1)  # what arrives later shows that the other did not
+    assert run.process.stdout is not None and run.process.stdout.readline() == b"one\n"
     assert run.end(signal.SIGTERM) == (143, b"")
     assert run.has_left_nothing()
 
@@ -182,8 +184,7 @@ def test_a_program_on_a_terminal(terminal: Terminal) -> None:
     terminal.wait_for(b"krait:~# ")
     terminal.resize(33, 101)
     terminal.type(b"until [ \"$(stty size)\" = '33 101' ]; do sleep 0.1; done; tty; echo $((20 + 22))\r", b"\n42\r")
-    terminal.type(b"sleep 1000\r", b"sleep 1000\r")
-    time.sleep(0.5)
+    terminal.type(b"(echo rea''dy; exec sleep 1000)\r", b"\nready\r")  # then the terminal is the program's
     terminal.type(b"\x03", b"krait:~# ")
     terminal.type(b"echo status $?; exit 7\r", b"\nstatus 130\r")
     assert terminal.status() == 7

@@ -35,6 +35,12 @@ PATIENCE = float(os.environ.get("KRAIT_PATIENCE", "3"))
 STATUS_MARKER = "@status@"
 
 
+def processor_seconds(pid: int) -> float:
+    """How long the host's processors have worked for a process until now."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 # What Krait prints before the traceback when its code traps (kernel/lib/panic.py): the program that ran into it ends
 # ("bug"), or the machine ("panic"). A panic with a message ("- not syncing") is no trap.
 TRAP = re.compile(rb"^Kernel (?:bug|panic)\r?$", re.MULTILINE)
@@ -159,9 +165,7 @@ class Guest:
         return self._qemu.pid
 
     def processor_seconds(self) -> float:
-        """How long the host's processors have worked for the machine until now."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_seconds(self.pid)
 
     def qmp(self, command: str, **arguments: object) -> Any:  # noqa: ANN401  (JSON)
         """Run one QMP command and return its result."""
