@@ -113,8 +113,9 @@ def _checks(commands: Commands) -> None:
 
 
 def _help(commands: Commands) -> None:
+    from tools.completion import SHELLS, completion
     from tools.doctor import main as examine_machine
-    from tools.help_pages import SHELLS, completion, man_page
+    from tools.help_pages import man_page
 
     command = commands.add_parser("doctor", help="say what this machine lacks for Krait")
     command.set_defaults(action=lambda options: examine_machine(as_json=options.json))  # ./krait does it by itself

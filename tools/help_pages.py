@@ -1,4 +1,4 @@
-"""`krait completion` and `krait man`: what shells and man(1) want to know of the command line, made of its parser."""
+"""`krait man`: the manual page, made of the command's parser; and what else reads that parser, such as completion."""
 
 from __future__ import annotations
 
@@ -7,26 +7,6 @@ from typing import NamedTuple
 
 from tools.arguments import Parser
 from tools.version import VERSION
-
-SHELLS = ("bash", "zsh", "fish")
-
-BASH = """\
-# Completion of krait for bash: source it, or put it into /etc/bash_completion.d.
-_krait() {{
-    local word=${{COMP_WORDS[COMP_CWORD]}} command= i
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        [[ ${{COMP_WORDS[i]}} != -* ]] && {{ command=${{COMP_WORDS[i]}}; break; }}
-    done
-    case $command in
-    "") COMPREPLY=($(compgen -W "{commands}" -- "$word")) ;;
-{cases}
-    esac
-    [[ $word != -* && -n $command ]] && COMPREPLY+=($(compgen -f -- "$word"))
-    return 0
-}}
-complete -o filenames -F _krait krait ./krait
-"""
-ZSH = "#compdef krait\nautoload -U +X bashcompinit && bashcompinit\n"
 
 
 class Command(NamedTuple):
@@ -39,6 +19,9 @@ class Command(NamedTuple):
     def options(self) -> list[argparse.Action]:
         return [each for each in self.parser._actions if each.option_strings and each.help != argparse.SUPPRESS]
 
+    def arguments(self) -> list[argparse.Action]:
+        return [each for each in self.parser._actions if not each.option_strings]
+
     def words(self) -> list[str]:
         return [word for action in self.options() for word in action.option_strings]
 
@@ -47,30 +30,6 @@ def commands_of(parser: argparse.ArgumentParser) -> list[Command]:
     (group,) = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
     helps = {each.dest: each.help or "" for each in group._choices_actions}
     return [Command(name, helps.get(name, ""), each) for name, each in group.choices.items()]
-
-
-def completion(parser: argparse.ArgumentParser, shell: str) -> str:
-    commands = commands_of(parser)
-    if shell == "fish":
-        lines = ["# Completion of krait for fish: put it into ~/.config/fish/completions/krait.fish."]
-        for command in commands:
-            text = _quoted(command.help)
-            lines.append(f"complete -c krait -n __fish_use_subcommand -a {command.name} -d {text}")
-            for action in command.options():
-                words = " ".join(f"-l {w[2:]}" if w.startswith("--") else f"-s {w[1:]}" for w in action.option_strings)
-                takes = " -r" if action.nargs != 0 else ""
-                when = f"'__fish_seen_subcommand_from {command.name}'"
-                lines.append(f"complete -c krait -n {when} {words}{takes} -d {_quoted(action.help or '')}")
-        return "\n".join(lines) + "\n"
-    cases = "\n".join(
-        f'    {each.name}) COMPREPLY=($(compgen -W "{" ".join(each.words())}" -- "$word")) ;;' for each in commands
-    )
-    text = BASH.format(commands=" ".join(each.name for each in commands), cases=cases)
-    return ZSH + text if shell == "zsh" else text
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _roff(text: str) -> str:
@@ -87,7 +46,7 @@ def man_page(parser: argparse.ArgumentParser) -> str:
     for command in commands_of(parser):
         lines += [f".SS krait {_roff(command.name)}", _roff(command.parser.description or command.help.capitalize())]
         for action in command.options():
-            value = f" \\fI{_roff(_metavar(action))}\\fR" if action.nargs != 0 else ""
+            value = f" \\fI{_roff(value_name(action))}\\fR" if action.nargs != 0 else ""
             names = ", ".join(f"\\fB{_roff(word)}\\fR{value}" for word in action.option_strings)
             lines += [".TP", names, _roff(action.help or "")]
         if isinstance(command.parser, Parser) and command.parser.examples:
@@ -100,7 +59,8 @@ def man_page(parser: argparse.ArgumentParser) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _metavar(action: argparse.Action) -> str:
+def value_name(action: argparse.Action) -> str:
+    """What the help calls the value of an option, or an argument."""
     if action.choices is not None:
         return "{" + ",".join(map(str, action.choices)) + "}"
     return action.metavar if isinstance(action.metavar, str) else action.dest.upper()

@@ -357,7 +357,8 @@ def add_commands(commands: Commands) -> None:
         command = add(name, action, text)
         command.why_missing = _always_json if name == "inspect" else names_alone
         if name == "kill":
-            command.add_argument("-s", "--signal", metavar="SIGNAL", type=signal_number, default=signal.SIGKILL)
+            command.add_argument("-s", "--signal", metavar="SIGNAL", type=signal_number, default=signal.SIGKILL,
+                                 help="a name or a number (KILL)")
         if name == "rm":
             command.add_argument("-f", "--force", action="store_true", help="end those that run")
         command.add_argument("names", metavar="NAME", nargs="+")

@@ -54,6 +54,7 @@ GROUPS = {
     "kexec": ("kexec-tools",),
     "keys": ("keyutils",),
     "devices": ("udev", "pciutils", "util-linux"),
+    "completion": ("zsh", "fish"),  # the shells, beside bash, that krait completes its command line in
     "native": ("python3-dev",),  # Python.h, for extension modules
 }
 

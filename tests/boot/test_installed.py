@@ -67,7 +67,7 @@ def installed(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Insta
 
 def test_it_knows_what_it_is(installed: Installed) -> None:
     assert installed("--version").stdout == f"krait {VERSION}\n"
-    assert "complete -o filenames -F _krait krait" in installed("completion", "bash").stdout
+    assert "complete -F _krait krait" in installed("completion", "bash").stdout
     assert f"Krait {VERSION}" in installed("man").stdout
     shown = installed("doctor").stdout
     assert "QEMU" in shown and "missing" not in shown
