@@ -5,7 +5,6 @@ built here; and it can go on in what it has built, and build again there.
 from __future__ import annotations
 
 import argparse
-import filecmp
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ from tools.errors import KraitError, UsageError
 from tools.images.store import Kept
 from tools.lock import exclusively
 from tools.paths import KERNEL, ROOT
-from tools.selfhost.disks import CHECKOUT, COMPILER, HERE_IN_GUEST, PLACE, copy_checkout, guest_disk
+from tools.selfhost.disks import CHECKOUT, COMPILER, HERE_IN_GUEST, PLACE, copy_checkout, guest_disk, same_bytes
 from tools.selfhost.machine import Done, SelfMachine, Setup
 from tools.selfhost.phases import Phases, Watch
 
@@ -78,7 +77,7 @@ def difference(here: Path, there: Path, name: str) -> str | None:
     one, other = here / name, there / name
     if not one.exists() or not other.exists():
         return f"{name}, which is only {'here' if one.exists() else 'there'}"
-    return None if filecmp.cmp(one, other, shallow=False) else name
+    return None if same_bytes(one, other) else name
 
 
 def say(text: str) -> None:
@@ -151,7 +150,7 @@ def finished_before(wanted: int) -> int:
     """How many generations, the last one left out, a build that was interrupted had built to their end."""
     count, expected = 0, HOSTS / "krait.elf"
     while count < wanted - 1 and kernel_of(count + 1).exists():
-        if not filecmp.cmp(kernel_of(count + 1), expected, shallow=False):
+        if not same_bytes(kernel_of(count + 1), expected):
             break
         count += 1
     return count

@@ -5,7 +5,6 @@ still there after a build that was interrupted.
 
 from __future__ import annotations
 
-import filecmp
 import hashlib
 import io
 import re
@@ -115,6 +114,13 @@ def names_in_checkout() -> set[str]:
     return {name for name in done.stdout.decode().split("\0") if name and (ROOT / name).is_file()}
 
 
+def same_bytes(one: Path, other: Path) -> bool:
+    """Whether two files hold the same. `filecmp` remembers its answers by sizes and times, which a file that was
+    written again may share with the old one: some file systems keep whole seconds. Raises OSError.
+    """
+    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+
+
 def copy_checkout(place: Path = CHECKOUT) -> None:
     """Bring the copy of the checkout up to date. What was built there stays. Raises KraitError."""
     names = names_in_checkout()
@@ -125,6 +131,6 @@ def copy_checkout(place: Path = CHECKOUT) -> None:
             path.unlink()
     for name in names:
         source, target = ROOT / name, place / name
-        if not target.exists() or not filecmp.cmp(source, target, shallow=False):
+        if not target.exists() or not same_bytes(source, target):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
