@@ -3,9 +3,9 @@
 from typing import Final
 
 from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, REPLACE
-from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK
+from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR
 from kernel.bpf.program import Program
-from kernel.bpf.subject import DEVICES, PACKETS_IN, PACKETS_OUT, SOCKET_PLACES
+from kernel.bpf.subject import ADDRESS_PLACES, DEVICES, PACKETS_IN, PACKETS_OUT, SOCKET_PLACES
 from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.programs import (
     attach,
@@ -25,7 +25,7 @@ _EFFECTIVE: Final = 1
 _ORDER: Final = 0x2078  # BPF_F_BEFORE, BPF_F_AFTER, BPF_F_ID, BPF_F_PREORDER, BPF_F_LINK
 
 
-def _group_at(descriptor: int) -> ControlGroup:
+def group_at(descriptor: int) -> ControlGroup:
     """Raises EBADF for anything but a directory of a control group, ENOENT for a removed group."""
     inode = any_file_at(descriptor).inode
     if not isinstance(inode, GroupDirectory):
@@ -38,11 +38,11 @@ def _group_at(descriptor: int) -> ControlGroup:
 def _purpose(attributes: Attributes, offset: int) -> int:
     """Raises EINVAL for an unknown purpose."""
     purpose = attributes.u32(offset)
-    _type_for(purpose)
+    type_for(purpose)
     return purpose
 
 
-def _type_for(purpose: int) -> int:
+def type_for(purpose: int) -> int:
     """The type of the programs. Raises EINVAL."""
     if purpose == DEVICES:
         return CGROUP_DEVICE
@@ -50,13 +50,15 @@ def _type_for(purpose: int) -> int:
         return CGROUP_SKB
     if purpose in SOCKET_PLACES:
         return CGROUP_SOCK
+    if purpose in ADDRESS_PLACES:
+        return CGROUP_SOCK_ADDR
     raise Errno(EINVAL)
 
 
 def _program_for(attributes: Attributes, offset: int, purpose: int) -> Program:
     """Raises EINVAL for a program of another type."""
     program = program_file_at(attributes.i32(offset)).program
-    if program.kind != _type_for(purpose):
+    if program.kind != type_for(purpose):
         raise Errno(EINVAL)
     return program
 
@@ -76,7 +78,7 @@ def attach_program(attributes: Attributes) -> int:
     require_net_admin()
     if program.place >= 0 and program.place != purpose:
         raise Errno(EINVAL)
-    group = _group_at(attributes.i32(0))
+    group = group_at(attributes.i32(0))
     replaced: Program | None = None
     if flags & ALLOW_MULTI != 0 and flags & REPLACE != 0:
         replaced = _program_for(attributes, 16, purpose)
@@ -97,7 +99,7 @@ def detach_program(attributes: Attributes) -> int:
     if attributes.u32(20) != 0 or attributes.i64(24) != 0:
         raise Errno(EINVAL)
     require_net_admin()
-    group = _group_at(attributes.i32(0))
+    group = group_at(attributes.i32(0))
     program: Program | None = None
     try:
         program = _program_for(attributes, 4, purpose)
@@ -115,7 +117,7 @@ def query(attributes: Attributes) -> int:
     purpose = _purpose(attributes, 4)
     if flags & ~_EFFECTIVE != 0:
         raise Errno(EINVAL)
-    group = _group_at(attributes.i32(0))
+    group = group_at(attributes.i32(0))
     effective = flags & _EFFECTIVE != 0
     programs = effective_programs(group, purpose) if effective else own_programs(group, purpose)
     if effective and attributes.i64(32) != 0:
