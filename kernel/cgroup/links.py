@@ -50,7 +50,7 @@ class _Links:
 LINKS: Final = _Links()
 
 
-def create_link(group: ControlGroup, purpose: int, program: Program) -> GroupLink:
+def make_link(group: ControlGroup, purpose: int, program: Program) -> GroupLink:
     """A new link, attached, with one user. Raises what `attach_link` does."""
     link = GroupLink(program, purpose)
     keep_program(program)

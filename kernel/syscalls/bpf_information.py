@@ -107,8 +107,8 @@ def _map_information(map_: Map) -> bytearray:
 def _link_information(link: GroupLink, address: UserAddr, known: int) -> bytearray:
     """What is not said remains as it was given."""
     storage = bytearray(_LINK_SIZE)
+    user.read_into(span_of(storage)[0:known], address)
     words = span_of(storage)
-    user.read_into(words[0:known], address)
     group = link.group
     words.store_u32(0, _LINK_TO_GROUP)
     words.store_u32(4, link.identifier)

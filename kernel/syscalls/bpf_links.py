@@ -6,8 +6,7 @@ from kernel.bpf.attached import REPLACE
 from kernel.bpf.code import CGROUP_SKB
 from kernel.bpf.program import Program
 from kernel.bpf.subject import DEVICES
-from kernel.cgroup.links import LINKS, GroupLink, cut_link, update_link
-from kernel.cgroup.links import create_link as link_program
+from kernel.cgroup.links import LINKS, GroupLink, cut_link, make_link, update_link
 from kernel.fs.bpf.devices import judge_devices
 from kernel.fs.bpf.files import LinkFile, open_link_file
 from kernel.lang import EINVAL, ENOENT, Errno
@@ -40,7 +39,7 @@ def create_link(attributes: Attributes) -> int:
     check_room_to_keep()
     if purpose == DEVICES:
         judge_devices()
-    file = open_link_file(link_program(group, purpose, program))
+    file = open_link_file(make_link(group, purpose, program), b"bpf_link")
     return current().files.install(file, cloexec=True)
 
 
@@ -69,7 +68,7 @@ def open_link(attributes: Attributes) -> int:
     if link is None:
         raise Errno(ENOENT)
     link.users += 1
-    return current().files.install(open_link_file(link), cloexec=True)
+    return current().files.install(open_link_file(link, b"bpf-link"), cloexec=True)
 
 
 def cut(attributes: Attributes) -> int:

@@ -11,7 +11,7 @@ from kernel.bpf.maps import Map
 from kernel.bpf.program import Program, keep_map, keep_program, release_map, release_program
 from kernel.cgroup.links import GroupLink, release_link
 from kernel.fs.anonymous import anonymous_path
-from kernel.fs.constants import O_RDWR
+from kernel.fs.constants import O_RDONLY, O_RDWR
 from kernel.fs.file import DESCRIPTION_BYTES, File
 from kernel.lang import Errno, final
 
@@ -66,8 +66,8 @@ class ProgramFile(File):
 class LinkFile(File):
     """An open link, of which it is a user already (`open_link_file`)."""
 
-    def __init__(self, link: GroupLink) -> None:
-        super().__init__(anonymous_path(b"bpf_link"), O_RDWR)
+    def __init__(self, link: GroupLink, name: bytes) -> None:
+        super().__init__(anonymous_path(name), O_RDONLY)
         self.link: GroupLink = link
 
     def close(self) -> None:
@@ -110,10 +110,10 @@ def open_program_file(program: Program) -> ProgramFile:
         raise
 
 
-def open_link_file(link: GroupLink) -> LinkFile:
+def open_link_file(link: GroupLink, name: bytes) -> LinkFile:
     """Open a link: the file takes over a use of it, or ends that if there is no file. Raises ENFILE, MemoryError."""
     try:
-        return LinkFile(link)
+        return LinkFile(link, name)
     except (Errno, MemoryError):
         release_link(link)
         raise

@@ -70,8 +70,9 @@ def judge(socket: Socket, place4: int, size: int, name: bytearray, source: bytea
         is_refused = is_refused or given & PERMITTED == 0
         if is_dying():
             break
+    left = span_of(context)
     if len(name) != 0:
-        span_of(name)[start : start + size].copy_from(words[place : place + size])
-        span_of(name)[2:4].copy_from(words[ADDRESS_PORT : ADDRESS_PORT + 2])
-    span_of(source).copy_from(words[source_place : source_place + len(source)])
+        span_of(name)[start : start + size].copy_from(left[place : place + size])
+        span_of(name)[2:4].copy_from(left[ADDRESS_PORT : ADDRESS_PORT + 2])
+    span_of(source).copy_from(left[source_place : source_place + len(source)])
     return REFUSED if is_refused else answer

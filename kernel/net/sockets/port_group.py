@@ -33,24 +33,25 @@ class PortGroup:
         last = self.members.pop()
         if place < len(self.members):
             self.members[place] = last
-        elif len(self.members) == 0 and self.chooser is not None:
-            self.drop_chooser()
+        if len(self.members) == 0:
+            self._replace_chooser(None)
 
     def set_chooser(self, chooser: Filter) -> None:
         """Raises MemoryError."""
         chooser.keep()
+        self._replace_chooser(chooser)
+
+    def drop_chooser(self) -> None:
+        """Raises ENOENT."""
+        if self.chooser is None:
+            raise Errno(ENOENT)
+        self._replace_chooser(None)
+
+    def _replace_chooser(self, chooser: Filter | None) -> None:
         old = self.chooser
         self.chooser = chooser
         if old is not None:
             old.release()
-
-    def drop_chooser(self) -> None:
-        """Raises ENOENT."""
-        chooser = self.chooser
-        if chooser is None:
-            raise Errno(ENOENT)
-        self.chooser = None
-        chooser.release()
 
     def choose(self, packet: Packet) -> Socket | None:
         """The socket for a packet, of which the program sees what follows the transport's header; None if the program

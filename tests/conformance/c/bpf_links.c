@@ -209,6 +209,11 @@ static void numbers(int group) {
     IN_CHILD(MUST(setuid(1000)); printf("by anybody: %s\n", said(by_number(number)));
              fresh(); printf("the first one: %s\n", said(bpf(31, 8))); show_about("told anybody", again));
     char path[64], text[1024] = "", *line;
+    int new = (int)MUST(linked(program, group, BIND, 0));
+    snprintf(path, sizeof path, "/proc/self/fd/%d", new);
+    printf("name: %.*s\n", (int)MUST(readlink(path, text, sizeof text)), text);
+    printf("flags: %x %x\n", fcntl(new, F_GETFL), fcntl(again, F_GETFL));
+    close(new);
     snprintf(path, sizeof path, "/proc/self/fd/%d", again);
     printf("name: %.*s\n", (int)MUST(readlink(path, text, sizeof text)), text);
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", again);

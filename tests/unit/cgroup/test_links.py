@@ -8,7 +8,7 @@ from kernel.bpf.attached import ALLOW_MULTI
 from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB
 from kernel.bpf.subject import DEVICES, PACKETS_IN
 from kernel.cgroup.group import ControlGroup
-from kernel.cgroup.links import LINKS, create_link, cut_link, release_link, update_link
+from kernel.cgroup.links import LINKS, cut_link, make_link, release_link, update_link
 from kernel.cgroup.programs import (
     DEVICE_PROGRAMS,
     attach,
@@ -26,7 +26,7 @@ def refused(group: ControlGroup) -> int:
     which = program()
     before = len(LINKS.by_number)
     with pytest.raises(Errno) as raised:
-        create_link(group, DEVICES, which)
+        make_link(group, DEVICES, which)
     assert which.users == 0 and len(LINKS.by_number) == before
     return raised.value.code
 
@@ -35,11 +35,11 @@ def test_a_link_attaches_as_long_as_it_is_used() -> None:
     top, below = chain()
     one, two = program(), program()
     before = DEVICE_PROGRAMS.count
-    link = create_link(top, DEVICES, one)
+    link = make_link(top, DEVICES, one)
     assert LINKS.by_number[link.identifier] is link and one.users == 1
     attach(top, DEVICES, one, ALLOW_MULTI, None)
     assert own_programs(top, DEVICES) == [one, one] and own_flags(top, DEVICES) == ALLOW_MULTI
-    other = create_link(below, DEVICES, two)
+    other = make_link(below, DEVICES, two)
     assert effective_programs(below, DEVICES) == [two, one, one] and DEVICE_PROGRAMS.count == before + 3
     detach(top, DEVICES, one)
     with pytest.raises(Errno) as raised:
@@ -58,7 +58,7 @@ def test_a_link_outlives_its_group() -> None:
     top, below = chain()
     one = program()
     before = DEVICE_PROGRAMS.count
-    link = create_link(below, DEVICES, one)
+    link = make_link(below, DEVICES, one)
     end_programs(below)
     assert link.group is None and one.users == 1 and DEVICE_PROGRAMS.count == before
     with pytest.raises(Errno) as raised:
@@ -72,7 +72,7 @@ def test_a_link_outlives_its_group() -> None:
 def test_a_link_that_is_cut() -> None:
     top, _ = chain()
     one = program()
-    link = create_link(top, DEVICES, one)
+    link = make_link(top, DEVICES, one)
     cut_link(link)
     cut_link(link)
     assert own_programs(top, DEVICES) == [] and link.group is None and one.users == 1
@@ -84,7 +84,7 @@ def test_another_program() -> None:
     top, _ = chain()
     one, two, other = program(), program(), program()
     other.kind = CGROUP_SKB
-    link = create_link(top, DEVICES, one)
+    link = make_link(top, DEVICES, one)
     for new, expected, code in ((two, two, EPERM), (other, one, EINVAL), (other, None, EINVAL)):
         with pytest.raises(Errno) as raised:
             update_link(link, new, expected)
@@ -103,12 +103,12 @@ def test_where_only_one_may_be_there_is_no_link() -> None:
     attach(top, DEVICES, one, 0, None)
     assert refused(top) == refused(below) == EPERM
     detach(top, DEVICES, None)
-    links = [create_link(top, DEVICES, one) for _ in range(64)]
+    links = [make_link(top, DEVICES, one) for _ in range(64)]
     assert refused(top) == E2BIG
     with pytest.raises(Errno) as raised:
         attach(top, DEVICES, one, 0, None)
     assert raised.value.code == EPERM
-    link = create_link(top, PACKETS_IN, one)
+    link = make_link(top, PACKETS_IN, one)
     for each in [*links, link]:
         release_link(each)
     assert one.users == 0
