@@ -185,7 +185,7 @@ static int entry(int type, int flags, const char *name, unsigned char last, int 
 
 static void wait_until_it_has_ended(const char *name)
 {
-	for (int i = 0; i < 500 && if_nametoindex(name); i++)
+	for (int i = 0; i < 3000 && if_nametoindex(name); i++)
 		sleep_ms(10);
 }
 

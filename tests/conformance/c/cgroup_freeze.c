@@ -33,7 +33,7 @@ static const char *moves(int place) {
 }
 
 static void wait_frozen(const char *group, int wanted) {
-    for (int i = 0; i < 300 && field(group, "cgroup.events", "frozen") != wanted; i++)
+    for (int i = 0; i < 6000 && field(group, "cgroup.events", "frozen") != wanted; i++)
         nap(10);
     show(group, "cgroup.events");
 }
@@ -394,7 +394,7 @@ static void notices(void) {
         _exit(0);
     }
     one.events = POLLPRI;
-    printf("poll %d", poll(&one, 1, 2000));
+    printf("poll %d", poll(&one, 1, 60000));
     printf(" %x\n", one.revents);
     waitpid(child, 0, 0);
     nap(50);

@@ -248,7 +248,7 @@ int main(void) {
     put("m/1", "memory.max", "8M");
     report("together", in_group("m/1", fork_bomb_of_memory));
     printf("group kills %ld\n", field("m/1", "memory.events", "oom_group_kill"));
-    for (int i = 0; i < 200 && field("m/1", "cgroup.events", "populated") != 0; i++)
+    for (int i = 0; i < 6000 && field("m/1", "cgroup.events", "populated") != 0; i++)
         nap(10);
     show("m/1", "cgroup.events");
     printf("bystander lives: %d\n", waitpid(bystander, 0, WNOHANG) == 0);
@@ -287,7 +287,7 @@ int main(void) {
             printf("cannot go\n");
     }
     put("m", "cgroup.subtree_control", "-memory");
-    for (int i = 0; i < 200 && number("m", "memory.current") >= before + 2 * MEGABYTE; i++)
+    for (int i = 0; i < 6000 && number("m", "memory.current") >= before + 2 * MEGABYTE; i++)
         nap(10);
     printf("nothing is left: %d\n", number("m", "memory.current") < before + 2 * MEGABYTE);
     printf("rmdir %d\n", remove_group("m"));

@@ -78,7 +78,7 @@ static void group(void)
 	MUST(waitpid(leader, &status, 0));
 	attempt("of a group", number, 1, sizeof arguments);
 	MUST(kill(-leader, SIGKILL));
-	for (int i = 0; i < 2000 && kill(-leader, 0) == 0; i++)
+	for (int i = 0; i < 30000 && kill(-leader, 0) == 0; i++)
 		usleep(1000);
 	attempt("when the group is gone", number, 1, sizeof arguments);
 }

@@ -41,7 +41,7 @@ static void race(const char *what, int rounds, long (*call)(int))
 		call(mine);
 		pthread_join(other, NULL);
 	}
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 1500; i++) {
 		sysinfo(&after);
 		if ((long)(before.freeram - after.freeram) * after.mem_unit < 64 * MIB)
 			break;
@@ -117,7 +117,7 @@ static void killed(int rounds)
 		if (!WIFSIGNALED(status))
 			printf("status %x\n", status);
 	}
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 1500; i++) {
 		sysinfo(&after);
 		if ((long)(before.freeram - after.freeram) * after.mem_unit < 64 * MIB)
 			break;

@@ -131,7 +131,7 @@ static void held_at_the_end(int is_killed)
 	printf("stopped by %d, event %d\n", WSTOPSIG(status), status >> 16);
 	common->may_crash = 1;
 	int rounds = 0;
-	while (state_of(pid, pid) != 'Z' && rounds < 2000) {
+	while (state_of(pid, pid) != 'Z' && rounds < 15000) {
 		sleep_ms(2);
 		rounds++;
 	}

@@ -123,7 +123,7 @@ static int handle(int count, char **arguments)
 static void show_handled(pid_t pid)
 {
 	char text[1024] = "";
-	for (int i = 0; i < 2000 && access("/tmp/patterns/handled", F_OK); i++)
+	for (int i = 0; i < 15000 && access("/tmp/patterns/handled", F_OK); i++)
 		sleep_ms(2);
 	int fd = open("/tmp/patterns/handled", O_RDONLY);
 	if (fd < 0) {
@@ -260,7 +260,7 @@ int main(int count, char **arguments)
 		set_limit(RLIM_INFINITY);
 		abort();
 	}
-	for (int i = 0; i < 2000 && access("/tmp/patterns/ready", F_OK); i++)
+	for (int i = 0; i < 15000 && access("/tmp/patterns/ready", F_OK); i++)
 		sleep_ms(2);
 	SHOW(kill(pid, SIGTERM));
 	sleep_ms(20);

@@ -58,7 +58,7 @@ static void start(const char *what)
 	fflush(stdout);
 	pid_t child = (pid_t)MUST(fork());
 	if (child == 0) {
-		alarm(5);
+		alarm(60);
 		execl("./program", "program", NULL);
 		printf("%s\n", error_name(errno));
 		fflush(stdout);

@@ -110,7 +110,7 @@ int main(void)
 		write(s, &value, 8);
 		_exit(0);
 	}
-	wait_events("woken", 5000);
+	wait_events("woken", 60000);
 	wait(0);
 	SHOW(epoll_ctl(ep, EPOLL_CTL_DEL, s, 0));
 
@@ -121,7 +121,7 @@ int main(void)
 	SHOW(timerfd_settime(t, 0, &soon, 0));
 	event.data.fd = 6;
 	SHOW(epoll_ctl(ep, EPOLL_CTL_ADD, t, &event));
-	wait_events("timer", 5000);
+	wait_events("timer", 60000);
 	sleep_ms(50);
 	SHOW(read(t, &value, 8));
 	CHECK(value >= 2);

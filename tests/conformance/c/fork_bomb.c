@@ -32,10 +32,12 @@ int main(void)
 		for (;;)
 			fork();
 	}
+	while (getpgid(bomb) != bomb)
+		sleep_ms(1);
 	sleep_ms(1000);
 	SHOW(kill(-bomb, SIGKILL));
 	show_end(bomb);
-	for (int tries = 0; kill(-bomb, SIGKILL) == 0 && tries < 200; tries++)
+	for (int tries = 0; kill(-bomb, SIGKILL) == 0 && tries < 2000; tries++)
 		sleep_ms(20);
 	printf("the bomb is over: %s\n", error_name(errno));
 

@@ -540,7 +540,7 @@ static void nothing(int signal)
 
 static void wait_for(int kind)
 {
-	for (int i = 0; i < 1000 && all->asked[kind] == 0; i++)
+	for (int i = 0; i < 6000 && all->asked[kind] == 0; i++)
 		usleep(5000);
 }
 

@@ -75,9 +75,9 @@ static void try(const char *name, void (*function)(void))
 		usleep(1000 + 500 * i);
 		kill(pid, SIGKILL);
 		int tries = 0;
-		while (waitpid(pid, &status, WNOHANG) == 0 && ++tries < 2000)
+		while (waitpid(pid, &status, WNOHANG) == 0 && ++tries < 30000)
 			usleep(1000);
-		if (tries == 2000) {
+		if (tries == 30000) {
 			printf("%s: one SIGKILL was not enough\n", name);
 			kill(pid, SIGKILL);
 			usleep(1000);

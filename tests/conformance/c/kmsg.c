@@ -83,7 +83,7 @@ static void records(void)
 		say_late("<6>later\n");
 	p.fd = fd;
 	p.events = POLLIN;
-	SHOW(poll(&p, 1, 5000));
+	SHOW(poll(&p, 1, 60000));
 	show_record(fd);
 	waitpid(child, 0, 0);
 	close(fd);

@@ -396,7 +396,7 @@ static inline int transfer(int from, int to)
 	}
 	size_t done = 0;
 	memset(received, 0, sizeof received);
-	while (done < sizeof received && comes(to, 5000)) {
+	while (done < sizeof received && comes(to, 60000)) {
 		ssize_t got = recv(to, received + done, sizeof received - done, 0);
 		if (got <= 0)
 			break;

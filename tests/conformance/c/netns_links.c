@@ -222,7 +222,7 @@ int main(void)
 		_exit(0);
 	}
 	show_end(child);
-	for (int i = 0; i < 500 && if_nametoindex("stays"); i++)
+	for (int i = 0; i < 3000 && if_nametoindex("stays"); i++)
 		sleep_ms(10);
 	CHECK(if_nametoindex("stays") == 0);
 	inside(original);

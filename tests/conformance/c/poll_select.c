@@ -64,7 +64,7 @@ int main(void)
 		write(p[1], "w", 1);
 		_exit(0);
 	}
-	show("woken", p[0], POLLIN, 10000);
+	show("woken", p[0], POLLIN, 60000);
 	wait(0);
 	char byte;
 	read(p[0], &byte, 1);
@@ -76,7 +76,7 @@ int main(void)
 		kill(getppid(), SIGUSR1);
 		_exit(0);
 	}
-	show("interrupted", p[0], POLLIN, 10000);
+	show("interrupted", p[0], POLLIN, 60000);
 	while (wait(0) > 0)
 		;
 	struct timespec limit = { 0, 30000000 }, wrong = { 0, 1000000000 };

@@ -214,7 +214,7 @@ static void answering(void)
 	receive(fd, &n);
 	SHOW(reply(fd, n.id, -3, 0, 0));
 	finish(child);
-	printf("events %#x\n", events(fd, 2000));
+	printf("events %#x\n", events(fd, 60000));
 	SHOW(ioctl(fd, RECEIVE, memset(&n, 0, sizeof n)));
 	SHOW(ioctl(fd, VALID, &id));
 	close(fd);
@@ -323,7 +323,7 @@ static void ends(void)
 	close(fd);
 	finish(child);
 	fd = with_child(&child, 0, one_call);
-	events(fd, 2000);
+	events(fd, 60000);
 	close(fd);
 	finish(child);
 	fd = with_child(&child, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, one_call);
@@ -333,7 +333,7 @@ static void ends(void)
 	waitpid(child, &status, 0);
 	show_status(status);
 	SHOW(ioctl(fd, VALID, &n.id));
-	printf("events %#x\n", events(fd, 2000));
+	printf("events %#x\n", events(fd, 60000));
 	SHOW(reply(fd, n.id, 0, 0, 0));
 	close(fd);
 }

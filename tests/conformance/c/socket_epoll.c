@@ -128,7 +128,7 @@ int main(void)
 	if (child == 0)
 		sleep_ms(30), write(s[1], "x", 1), _exit(0);
 	struct epoll_event e;
-	SHOW(epoll_wait(set, &e, 1, 5000));
+	SHOW(epoll_wait(set, &e, 1, 60000));
 	printf("%#x\n", e.events);
 	show_end(child);
 	static char block[4096];

@@ -231,7 +231,7 @@ static ssize_t next_packet(int fd, unsigned char *packet, size_t size, size_t fr
 {
 	for (;;) {
 		struct pollfd one = {fd, POLLIN, 0};
-		if (poll(&one, 1, 5000) != 1)
+		if (poll(&one, 1, 60000) != 1)
 			return -1;
 		ssize_t got = MUST(read(fd, packet, size));
 		if ((packet[front] >> 4) == 4)
@@ -277,11 +277,11 @@ static void packets(void)
 	/* A packet that does not fit is cut. */
 	SHOW(sendto(udp, "question", 8, 0, (struct sockaddr *)&to, sizeof to));
 	struct pollfd one = {fd, POLLIN, 0};
-	SHOW(poll(&one, 1, 5000));
+	SHOW(poll(&one, 1, 60000));
 	SHOW(read(fd, packet, 24));
 	printf("flags %d\n", front->flags);
 	SHOW(sendto(udp, "question", 8, 0, (struct sockaddr *)&to, sizeof to));
-	SHOW(poll(&one, 1, 5000));
+	SHOW(poll(&one, 1, 60000));
 	SHOW(read(fd, packet, 3));
 	SHOW(fcntl(fd, F_SETFL, O_NONBLOCK));
 	SHOW(read(fd, packet, sizeof packet));
@@ -356,7 +356,7 @@ static void queue_is_bounded(void)
 	signal(SIGIO, SIG_DFL);
 	SHOW(fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC));
 	sendto(udp, "x", 1, 0, (struct sockaddr *)&to, sizeof to);
-	struct timespec second = {5, 0};
+	struct timespec second = {60, 0};
 	SHOW(sigtimedwait(&wanted, NULL, &second) == SIGIO);
 	close(udp);
 	close(fd);
@@ -375,7 +375,7 @@ static void offload(void)
 	inet_pton(AF_INET, "10.9.0.2", &to.sin_addr);
 	SHOW(sendto(udp, "question", 8, 0, (struct sockaddr *)&to, sizeof to));
 	struct pollfd one = {fd, POLLIN, 0};
-	SHOW(poll(&one, 1, 5000));
+	SHOW(poll(&one, 1, 60000));
 	SHOW(read(fd, packet, sizeof packet));
 	struct virtio_net_hdr *front = (struct virtio_net_hdr *)packet;
 	printf("flags %d type %d start %d offset %d\n", front->flags, front->gso_type, front->csum_start, front->csum_offset);

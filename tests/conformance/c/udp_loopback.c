@@ -253,7 +253,7 @@ static void waiting(void)
 	if (child == 0)
 		sleep_ms(20), send(b, "late", 4, 0), _exit(0);
 	struct pollfd p = { a, POLLIN, 0 };
-	SHOW(poll(&p, 1, 5000));
+	SHOW(poll(&p, 1, 60000));
 	SHOW(recv(a, buffer, 10, 0));
 	show_end(child);
 	close(a), close(b);

@@ -212,7 +212,7 @@ static void cycles(void)
 	fcntl(p[0], F_SETFL, O_NONBLOCK);
 	SHOW(read(p[0], &c, 1));
 	close(t[0]), close(t[1]);
-	for (int i = 0; i < 100 && read(p[0], &c, 1) == -1; i++) {
+	for (int i = 0; i < 3000 && read(p[0], &c, 1) == -1; i++) {
 		/* Linux looks when another socket closes. */
 		MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, t));
 		close(t[0]), close(t[1]);
@@ -232,7 +232,7 @@ static void cycles(void)
 	fcntl(p[0], F_SETFL, O_NONBLOCK);
 	SHOW(read(p[0], &c, 1));
 	close(k), close(l);
-	for (int i = 0; i < 100 && read(p[0], &c, 1) == -1; i++) {
+	for (int i = 0; i < 3000 && read(p[0], &c, 1) == -1; i++) {
 		MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, t));
 		close(t[0]), close(t[1]);
 		sleep_ms(10);

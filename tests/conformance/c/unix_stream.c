@@ -264,7 +264,7 @@ static void waiting(void)
 			sleep_ms(5), write(s[1], "0123456789" + 2 * i, 2);
 		_exit(0);
 	}
-	t.tv_sec = 5;
+	t.tv_sec = 60;
 	MUST(setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t));
 	SHOW(recv(s[0], buffer, 10, MSG_WAITALL));
 	printf("%s\n", buffer);

@@ -68,7 +68,7 @@ static void queues(void)
 			_exit(0);
 		}
 		show_end(pid);
-		for (int i = 0; i < 100 && access("/mnt/before", F_OK) == 0; i++)
+		for (int i = 0; i < 3000 && access("/mnt/before", F_OK) == 0; i++)
 			usleep(10000); /* Linux takes it apart later */
 		SHOW(access("/mnt", F_OK));
 		SHOW(open("/mnt/after", O_CREAT | O_RDWR, 0600));

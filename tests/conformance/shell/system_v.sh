@@ -3,15 +3,15 @@
 ipcs | sed 's/[0-9][0-9]*/N/g'
 ipcs -l | head -20 | sed 's/  *$//'
 syslogd -C16 -O /dev/null
-sleep 1
+until [ "$(ipcs -s | awk 'NF == 5 && $1 ~ /^0x/' | wc -l)" -ge 1 ]; do sleep 0.1; done
 ipcs -m | awk 'NF == 6 && $1 ~ /^0x/ { print "segment", $1, $4, $5, $6 }'
 ipcs -s | awk 'NF == 5 && $1 ~ /^0x/ { print "set", $1, $4, $5 }'
 logger -t case -p user.info "one message"
 logger -t case -p user.warn "another"
-sleep 1
+until logread | grep -q another; do sleep 0.1; done
 logread | sed 's/^.*case/case/' | grep '^case'
 kill "$(cat /var/run/syslogd.pid)"
-sleep 1
+while ipcs -m | grep -q 0x; do sleep 0.1; done
 ipcs -m | grep -c 0x
 ipcs -q | grep -c 0x
 ipcrm -S 0x1 2>&1
