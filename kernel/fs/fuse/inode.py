@@ -12,7 +12,7 @@ Context: everything but `became_idle` and `evict` sleeps.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST, NO_LISTS, AccessList, AccessLists, from_attribute
+from kernel.fs.access_list import ACCESS_LIST, NO_LISTS, AccessList, AccessLists, from_attribute
 from kernel.fs.constants import FS_NOATIME_FL, MAX_FILE_SIZE, MAY_EXEC, S_IFMT
 from kernel.fs.fuse import protocol
 from kernel.fs.fuse.attributes import ServedAttributes
@@ -86,11 +86,10 @@ class FuseInode(FuseNode):
         return super().access_lists() if self.instance.uses_lists() else NO_LISTS
 
     def read_access_lists(self) -> AccessLists:
-        """For checks: a server's list is believed as long as its attributes."""
+        """For checks, which need no list for new files. A server's list is believed as long as its attributes."""
         with InUse(self):
             access = self._read_list(ACCESS_LIST)
-            default = self._read_list(DEFAULT_LIST) if self.is_directory() else None
-        return NO_LISTS if access is None and default is None else AccessLists(access, default)
+        return NO_LISTS if access is None else AccessLists(access, None)
 
     def list_to_show(self, name: bytes) -> AccessList | None:
         self._require_lists()
