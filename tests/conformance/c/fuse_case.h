@@ -77,6 +77,13 @@ static __attribute__((unused)) char owner_letter(uint64_t owner)
 	return '?';
 }
 
+/* Letters from this one on are free again: what owned them has gone, and its number may come again. */
+static __attribute__((unused)) void forget_owners(int first)
+{
+	for (int i = first; i < 16; i++)
+		all->owners[i] = 0;
+}
+
 static __attribute__((unused)) void until_asked(int kind, int count)
 {
 	for (int i = 0; i < 30000 && all->asked[kind] < count; i++)
@@ -271,6 +278,7 @@ static void begin(const char *options)
 	if (server == 0)
 		serve();
 	close(device);
+	until_asked(FUSE_INIT, 1);
 }
 
 static void end(void)

@@ -245,6 +245,7 @@ static void records(void)
 	int copy = (int)MUST(dup(file));
 	TRY(close(copy));
 	show_notes();
+	forget_owners(1);
 	IN_CHILD(lock_by(file, F_GETLK, F_WRLCK, 0, 0); close(file); close(other));
 	all->count = 0;
 	SHOW(fcntl(file, F_SETLK, &(struct flock){.l_type = 9}));
@@ -269,6 +270,13 @@ static void handle_usr1(int flags)
 	sigaction(SIGUSR1, &action, NULL);
 }
 
+/* In a child, whose status is the error: what it printed might come before or after its parent's words. */
+static int wait_for_lock(int file, int type)
+{
+	struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = 5, .l_len = 10};
+	return fcntl(file, F_SETLKW, &lock) ? errno : 0;
+}
+
 static void waiting(void)
 {
 	int status;
@@ -280,9 +288,7 @@ static void waiting(void)
 	fflush(stdout);
 	pid_t child = (pid_t)MUST(fork());
 	if (child == 0) {
-		lock_quietly(file, F_SETLKW, F_WRLCK, 5, 10);
-		fflush(stdout);
-		_exit(0);
+		_exit(wait_for_lock(file, F_WRLCK));
 	}
 	until_asked(FUSE_SETLKW, 2);
 	lock_quietly(file, F_SETLK, F_UNLCK, 0, 10);
@@ -294,13 +300,12 @@ static void waiting(void)
 
 	printf("a signal ends it\n");
 	all->asked[FUSE_SETLKW] = 0;
+	forget_owners(1);
 	fflush(stdout);
 	child = (pid_t)MUST(fork());
 	if (child == 0) {
 		handle_usr1(0);
-		lock_quietly(file, F_SETLKW, F_RDLCK, 5, 10);
-		fflush(stdout);
-		_exit(0);
+		_exit(wait_for_lock(file, F_RDLCK));
 	}
 	until_asked(FUSE_SETLKW, 1);
 	kill(child, SIGUSR1);
@@ -311,13 +316,12 @@ static void waiting(void)
 
 	printf("or begins it anew\n");
 	all->asked[FUSE_SETLKW] = 0;
+	forget_owners(1);
 	fflush(stdout);
 	child = (pid_t)MUST(fork());
 	if (child == 0) {
 		handle_usr1(SA_RESTART);
-		lock_quietly(file, F_SETLKW, F_RDLCK, 5, 10);
-		fflush(stdout);
-		_exit(0);
+		_exit(wait_for_lock(file, F_RDLCK));
 	}
 	until_asked(FUSE_SETLKW, 1);
 	kill(child, SIGUSR1);
@@ -358,9 +362,7 @@ static void whole(void)
 	pid_t child = (pid_t)MUST(fork());
 	if (child == 0) {
 		close(file);
-		TRY(flock(other, LOCK_EX));
-		fflush(stdout);
-		_exit(0);
+		_exit(flock(other, LOCK_EX) ? errno : 0);
 	}
 	until_asked(FUSE_SETLKW, 1);
 	/* The release of the description ends the lock, and the child gets it. */
@@ -370,6 +372,7 @@ static void whole(void)
 	until_asked(FUSE_RELEASE, 1);
 	until_asked(FUSE_FLUSH, 3);
 	all->count = 0;
+	forget_owners(2);
 	TRY(close(other));
 	until_asked(FUSE_RELEASE, 2);
 	show_notes();
