@@ -28,8 +28,7 @@ def is_list(name: bytes) -> bool:
 def get_list(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
     """A list as the calling program sees it; everybody may read it. Raises ENODATA if there is none."""
     _require_lists(inode)
-    lists = inode.access_lists()
-    found = lists.access if name == ACCESS_LIST else lists.default
+    found = inode.list_to_show(name)
     if found is None:
         raise Errno(ENODATA)
     return found.to_attribute(credentials.user_namespace)
@@ -44,12 +43,16 @@ def set_list(credentials: Credentials, inode: Inode, name: bytes, entries: Acces
         if entries is not None:
             raise Errno(EACCES)
         return
-    if not inode.owned_by(credentials):
+    if not inode.belongs_to(credentials):
         raise Errno(EPERM)
     mode = inode.mode
     if entries is not None:
         entries.check()
         entries.require_numbers_in(inode.file_system.user_namespace)
+    if inode.file_system.serves_lists:
+        inode.send_list(name, entries)
+        return
+    if entries is not None:
         if name == ACCESS_LIST:
             mode = mode & ~_PERMISSIONS | entries.mode_bits()
             if not may_keep_set_group(credentials, inode, inode.gid):
@@ -98,7 +101,7 @@ def _store(inode: Inode, name: bytes, entries: AccessList | None) -> None:
 
 def change_list_mode(inode: Inode, mode: int) -> None:
     """chmod(2) changes the list as well, if there is one; the caller changes the mode itself."""
-    if not inode.file_system.has_access_lists:
+    if not inode.file_system.has_access_lists or inode.file_system.serves_lists:
         return
     lists = inode.access_lists()
     access = lists.access
@@ -126,6 +129,8 @@ class Inheritance:
 
 def inherit(context: FsContext, directory: Inode, mode: int) -> Inheritance:
     """For a file with this type and mode. Where the directory has a default list, that decides instead of the umask."""
+    if directory.file_system.serves_lists:
+        return Inheritance(mode if directory.file_system.masks_modes() else mode & ~context.umask, NO_LISTS)
     default = directory.access_lists().default if directory.file_system.has_access_lists else None
     if default is None:
         return Inheritance(mode & ~context.umask, NO_LISTS)

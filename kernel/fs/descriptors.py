@@ -8,6 +8,7 @@ from typing import Final
 
 from kernel.cgroup.memory import MemoryControl
 from kernel.fs.file import OPEN_FILES, File
+from kernel.fs.locks import OWNERS
 from kernel.fs.notification import WATCHES, descriptor_closed
 from kernel.lang import EBADF, EINVAL, EMFILE, Errno, final, noraise
 from kernel.lib.pace import pace
@@ -32,6 +33,19 @@ class CallerFiles:
 
     def __init__(self) -> None:
         self.find: Callable[[int], File] | None = None
+        self.find_table: Callable[[], FileTable | None] | None = None
+        self.find_umask: Callable[[], int] | None = None
+
+    def umask(self) -> int:
+        """The running program's; 0 for a kernel thread."""
+        find = self.find_umask
+        return find() if find is not None else 0
+
+    def owner(self) -> int:
+        """The number of the running program's table, as an owner of locks; 0 for a kernel thread."""
+        find = self.find_table
+        table = find() if find is not None else None
+        return 0 if table is None else table.owner
 
     def get(self, descriptor: int) -> File:
         """What a descriptor leads to. Raises EBADF."""
@@ -53,6 +67,7 @@ class FileTable:
         self._next: int = 0
         self.limit: int = DEFAULT_LIMIT
         self.users: int = 1
+        self.owner: int = OWNERS.next()  # its number as an owner of locks
         self.counted: int = 0  # the last count of memory that has it (memory_shortage.py)
         # The control group's that counts what the kernel holds for it, and how many pages (task/group_holdings.py)
         self.control: MemoryControl | None = None
@@ -242,5 +257,5 @@ class FileTable:
             locks.drop_owner(self)
         if WATCHES.count != 0:
             descriptor_closed(file, self)
-        file.flush()
+        file.flush(self.owner)
         file.release()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.cache.store import SyncScope
 from kernel.fs.constants import (
+    F_UNLCK,
+    LOCK_UN,
     MAX_FILE_SIZE,
     MS_NOEXEC,
     MS_NOSUID,
@@ -34,6 +36,7 @@ from kernel.fs.constants import (
     WRITABLE,
 )
 from kernel.fs.inode import Inode
+from kernel.fs.locks import LockList, RecordLock
 from kernel.fs.notification import WATCHES, tell_closed
 from kernel.fs.path import FsContext, Path
 from kernel.lang import (
@@ -266,8 +269,10 @@ class File:
         """The last reference is gone: end what the description refers to. Derived classes override it."""
 
     @noraise
-    def flush(self) -> None:
-        """A descriptor of it was closed. Errors go to `flush_error`."""
+    def flush(self, owner: int) -> None:
+        """A descriptor of it was closed, in the table with that number (`FileTable.owner`; 0: the kernel has used it).
+        Errors go to `flush_error`.
+        """
 
     def take_flush_error(self) -> int:
         """The error that a `flush` found; returned once."""
@@ -312,6 +317,35 @@ class File:
             return False
         return mount.file_system.user_namespace.contains(context.credentials.user_namespace)
 
+    # ---- Locks ------------------------------------------------------------------------------------------------
+
+    def find_conflict(self, request: RecordLock) -> RecordLock | None:
+        """A lock that `request` would conflict with. Sleeps where a server keeps the locks."""
+        locks = self.inode.locks
+        return locks.find_conflict(request) if locks is not None else None
+
+    def set_record_lock(self, request: RecordLock, *, waits: bool) -> None:
+        """Acquire, change or release a range. Raises EAGAIN, EDEADLK, ERESTARTSYS, MemoryError."""
+        locks = self.inode.locks
+        if locks is None:
+            if request.kind == F_UNLCK:
+                return
+            locks = LockList()
+            self.inode.locks = locks
+        if request.table is None:
+            self.has_locks = True
+        locks.set_record(request, waits)
+
+    def set_whole_lock(self, kind: int, *, waits: bool) -> None:
+        """flock(2): LOCK_SH, LOCK_EX or LOCK_UN. Raises EAGAIN, ERESTARTSYS, MemoryError."""
+        locks = self.inode.locks
+        if locks is None:
+            if kind == LOCK_UN:
+                return
+            locks = LockList()
+            self.inode.locks = locks
+        locks.set_flock(self, kind, waits)
+
     # ---- Data -------------------------------------------------------------------------------------------------
 
     def read(self, buffer: Buffer) -> int:
@@ -340,6 +374,14 @@ class File:
         raise Errno(EOPNOTSUPP)
 
     def write_at_once(self, buffer: Buffer) -> int:
+        raise Errno(EOPNOTSUPP)
+
+    def can_copy_from(self, source: "File") -> bool:
+        """Whether `copy_from` may work: a server keeps both files."""
+        return False
+
+    def copy_from(self, source: "File", source_offset: int, offset: int, count: int) -> int:
+        """Have the server of both files copy bytes; returns how many it has copied. EOPNOTSUPP: it cannot."""
         raise Errno(EOPNOTSUPP)
 
     def takes_any_offset(self) -> bool:

@@ -59,6 +59,7 @@ class FileSystem:
         self.syncs_directories: bool = False  # mounted with `dirsync`: the same for changes of names
         self.block_size: int = 4096  # what stat(2) recommends
         self.has_access_lists: bool = False  # access control lists beside modes
+        self.serves_lists: bool = False  # a server keeps them: it lets them follow chmod(2), and new files inherit them
         self.user_namespace: UserNamespace = FIRST_USER  # whose administrator controls it
         self.reveals: bool = False  # a mount over a part of it must also be present in a new mount
         self.opens_devices: bool = True  # False: its device files cannot be opened
@@ -76,6 +77,10 @@ class FileSystem:
         self.writers: int = 0  # open descriptions of regular files that may write
         self.marks: list[Mark] | None = None  # of fanotify's groups on all of it
         self.watched: WatchList | None = None  # the first of its watched inodes
+
+    def masks_modes(self) -> bool:
+        """Whether the server applies the umask to the modes of new files, so that the kernel does not."""
+        return False
 
     def hold_names(self) -> None:
         """Take the lock of names, of a file system that sleeps. Raises EIO; EINTR if its holder may wait for a program

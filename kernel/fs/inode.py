@@ -15,7 +15,7 @@ Context: operations run in a system call and may sleep; those of file systems in
 from typing import TYPE_CHECKING, Final
 
 from kernel.cache.store import SyncScope
-from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST, NO_LISTS, AccessLists, from_attribute
+from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST, NO_LISTS, AccessList, AccessLists, from_attribute
 from kernel.fs.constants import (
     FS_IMMUTABLE_FL,
     MAY_EXEC,
@@ -300,7 +300,20 @@ class Inode:
             None if access is None else from_attribute(access), None if default is None else from_attribute(default)
         )
 
+    def list_to_show(self, name: bytes) -> AccessList | None:
+        """One of the access control lists, as a program asks for it. May sleep. Raises EIO, EUCLEAN, EINVAL."""
+        lists = self.access_lists()
+        return lists.access if name == ACCESS_LIST else lists.default
+
+    def send_list(self, name: bytes, entries: AccessList | None) -> None:
+        """Give a list, or none, to the server that keeps it. Sleeps."""
+        raise Errno(EOPNOTSUPP)
+
     def owned_by(self, credentials: Credentials) -> bool:
+        """Whether the credentials have the owner's rights, or a server decides about them."""
+        return self.belongs_to(credentials)
+
+    def belongs_to(self, credentials: Credentials) -> bool:
         """Whether the credentials have the owner's rights."""
         if credentials.fsuid == self.uid:
             return True

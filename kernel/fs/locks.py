@@ -36,6 +36,8 @@ class LockCounter:
 
 
 _COUNTER: Final = LockCounter()
+OWNERS: Final = LockCounter()
+"""Numbers what may own locks, descriptor tables and descriptions, for servers that keep the locks of their files."""
 
 
 class Lock:

@@ -83,7 +83,10 @@ def _ask(file: File | None, records: Span[u8], offset: int, always: int, poller:
     """Fill in the events of a record's file; returns whether there are any."""
     found = 0
     if file is not None and not file.is_path_only():
-        found = file.poll(poller) & (records.load_u16(offset + RECORD_EVENTS) | always)
+        wanted = records.load_u16(offset + RECORD_EVENTS) | always
+        if poller is not None:
+            poller.wanted = wanted
+        found = file.poll(poller) & wanted
     elif records.load_u32(offset) < _NO_DESCRIPTOR:
         found = POLLNVAL
     records.store_u16(offset + RECORD_FOUND, found)

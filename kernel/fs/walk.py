@@ -380,6 +380,22 @@ def remember(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
     return _enter_name(parent, name, inode)
 
 
+def enter_listed(parent: Dentry, name: bytes, inode: Inode) -> None:
+    """Enter a name that was listed with its inode, in a directory whose names are held. Raises MemoryError."""
+    children = parent.children
+    child = children.get(name) if children is not None else None
+    if child is not None:
+        if child.inode is inode:
+            return
+        if child.mounts is not None:
+            inode.acquire()  # the mount stays, and nobody uses the inode
+            inode.release()
+            return
+        CACHE.forget_children(child)
+        CACHE.forget_name(parent, name)
+    _enter_name(parent, name, inode)
+
+
 def start(context: FsContext, base: Path | None) -> Walk:
     return Walk(context, context.working if base is None else base)
 

@@ -97,7 +97,9 @@ class Member(FileWatcher):
         wanted = self.events & 0xFFFF
         if wanted == 0 and self.events & EPOLLONESHOT != 0:
             return 0  # switched off
-        return self.file.poll(waiter) & (wanted | POLLERR | POLLHUP)
+        wanted |= POLLERR | POLLHUP
+        self.waiter.wanted = wanted
+        return self.file.poll(waiter) & wanted
 
 
 class EpollFile(DescriptorFile):
@@ -311,7 +313,7 @@ class EpollFile(DescriptorFile):
                 break
             self._unlist(member)
             state = member.state(None)
-            if state != 0:
+            if state != 0 and member.owner is self:  # it may have been removed while its file was asked
                 records.store_u32(offset, state)
                 records.store_u64(offset + 4, u64(member.data))
                 offset += EVENT_SIZE

@@ -338,7 +338,7 @@ class QueueFile(File):
     def can_be_watched(self) -> bool:
         return True
 
-    def flush(self) -> None:
+    def flush(self, owner: int) -> None:
         """The process that closes it withdraws its notification."""
         self.queue.unregister(CALLER_PROCESS.identify())
 

@@ -25,6 +25,7 @@ from kernel.sched.wait import Waiter, WaitQueue, arm_timer, disarm_timer
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
+ALL_EVENTS: Final = 0xFFFF
 _MANY_ENTRIES: Final = 16
 _LEAVE_COST: Final = 60  # instructions
 
@@ -46,6 +47,7 @@ class PollWaiter:
 
     def __init__(self) -> None:
         self.entries: list[PollEntry] = []
+        self.wanted: int = ALL_EVENTS  # the events (POLL*) that the file to be polled next is asked for
         self._queues: dict[WaitQueue, bool] | None = None  # the queues of the entries, once there are many
 
     def notified(self) -> None:

@@ -16,12 +16,13 @@ from kernel.fs.constants import (
     MAX_FILE_SIZE,
 )
 from kernel.fs.file import File
-from kernel.fs.locks import LockList, RecordLock, lock_kind_is_known
+from kernel.fs.locks import RecordLock, lock_kind_is_known
 from kernel.lang import EBADF, EINVAL, EOVERFLOW, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.pid import NOBODY
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
+from kernel.task.pids import find_process
 
 
 def record_lock(file: File, command: int, address: UserAddr) -> int:
@@ -36,25 +37,21 @@ def record_lock(file: File, command: int, address: UserAddr) -> int:
     if not lock_kind_is_known(kind):
         raise Errno(EINVAL)
     request = _lock_request(file, kind, whence, start, length, by_description)
-    locks = file.inode.locks
     if command == F_GETLK or command == F_OFD_GETLK:
         if kind == F_UNLCK:
             raise Errno(EINVAL)
-        conflict = locks.find_conflict(request) if locks is not None else None
+        file.acquire()
+        try:
+            conflict = file.find_conflict(request)
+        finally:
+            file.release()
         _write_lock(address, conflict)
         return 0
     if (kind == F_RDLCK and not file.readable) or (kind == F_WRLCK and not file.writable):
         raise Errno(EBADF)
-    if locks is None:
-        if kind == F_UNLCK:
-            return 0
-        locks = LockList()
-        file.inode.locks = locks
     file.acquire()
     try:
-        if by_description:
-            file.has_locks = True
-        locks.set_record(request, command == F_SETLKW or command == F_OFD_SETLKW)
+        file.set_record_lock(request, waits=command == F_SETLKW or command == F_OFD_SETLKW)
     finally:
         file.release()
     return 0
@@ -100,7 +97,16 @@ def _write_lock(address: UserAddr, lock: RecordLock | None) -> None:
     user.write_i64(user.at(address, 8), lock.start)
     length = 0 if lock.end == MAX_FILE_SIZE else lock.end - lock.start + 1  # fits: 0 <= start <= end < MAX_FILE_SIZE
     user.write_i64(user.at(address, 16), length)
-    user.write_i32(user.at(address, 24), -1 if lock.pid == NOBODY else current().pids.shown(lock.pid))
+    user.write_i32(user.at(address, 24), _shown_holder(lock))
+
+
+def _shown_holder(lock: RecordLock) -> int:
+    """The number of the process that holds a lock; a server of files may name one that does not exist."""
+    if lock.pid == NOBODY:
+        return -1
+    if lock.file is None and find_process(lock.pid) is None:
+        return 0
+    return current().pids.shown(lock.pid)
 
 
 @syscall("flock", status="Full", args="fd flags:LOCK_SH|LOCK_EX|LOCK_UN|LOCK_NB")
@@ -109,15 +115,9 @@ def flock(descriptor: i32, operation: i32) -> int:
     if kind != LOCK_SH and kind != LOCK_EX and kind != LOCK_UN:
         raise Errno(EINVAL)
     file = file_at(descriptor)
-    locks = file.inode.locks
-    if locks is None:
-        if kind == LOCK_UN:
-            return 0
-        locks = LockList()
-        file.inode.locks = locks
     file.acquire()
     try:
-        locks.set_flock(file, kind, operation & LOCK_NB == 0)
+        file.set_whole_lock(kind, waits=operation & LOCK_NB == 0)
     finally:
         file.release()
     return 0

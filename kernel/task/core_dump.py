@@ -180,7 +180,7 @@ class Target:
         """
         pipe = self.pipe
         if pipe is None:
-            self.file.flush()
+            self.file.flush(0)
         self.file.release()
         if pipe is None:
             return

@@ -59,7 +59,7 @@ class ProcessAccount(EndRecorder):
 
     @noraise
     def close(self) -> None:
-        self.file.flush()
+        self.file.flush(0)
         self.file.release()
 
     def has_room(self) -> bool:

@@ -438,6 +438,17 @@ def _bearer_shown_to_caller(bearer: Bearer) -> int:
     return int(bearer.pid) if task is None else task.pids.shown_bearer(bearer)
 
 
+def _table_of_caller() -> FileTable | None:
+    task = current_or_none()
+    return task.file_table if task is not None else None
+
+
+def _umask_of_caller() -> int:
+    task = current_or_none()
+    context = task.fs_context if task is not None else None
+    return context.umask if context is not None else 0
+
+
 def _space_of_caller() -> AddressSpace | None:
     task = current_or_none()
     return task.memory if task is not None else None
@@ -457,6 +468,8 @@ IPC_CALLER.find = _ipc_of_caller
 NETWORKS.of_caller = _network_of_caller
 CALLER.find = _credentials_of_caller
 CALLER_FILES.find = _file_of_caller
+CALLER_FILES.find_table = _table_of_caller
+CALLER_FILES.find_umask = _umask_of_caller
 CALLER.find_process = _process_of_caller
 PID_BORDER.show = _shown_to_caller
 PID_BORDER.show_bearer = _bearer_shown_to_caller

@@ -7,14 +7,17 @@ server does not know the message, MemoryError.
 
 from typing import Final
 
+from kernel.fs.descriptors import CALLER_FILES
 from kernel.fs.fuse import protocol
 from kernel.fs.fuse.connection import Connection, Moving, release_request
 from kernel.fs.fuse.protocol import (
     ATTR_SIZE,
     ENTRY_SIZE,
     GETATTR_FH,
+    LOCK_SIZE,
     LSEEK_SIZE,
     OPENED_SIZE,
+    POLLED_SIZE,
     STATFS_SIZE,
     WRITTEN_SIZE,
     Answer,
@@ -23,20 +26,25 @@ from kernel.fs.fuse.protocol import (
     Entry,
     Message,
     Opened,
+    ServedLock,
     Sizes,
     take_attr,
     take_directory_entry,
     take_entry,
+    take_listed_entry,
+    take_lock,
     take_opened,
     take_sizes,
 )
 from kernel.fs.fuse.request import Forgotten, Request
-from kernel.lang import EIO, Errno, Span, final, noraise, span_of, u8
+from kernel.lang import E2BIG, EINTR, EIO, ERANGE, ERESTARTSYS, Errno, Span, final, noraise, span_of, u8
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span
 from kernel.sched import current_thread
 
 _SECOND_NS: Final = 1_000_000_000
+_LIST_LIMIT: Final = 4096  # bytes of an access control list
+_POLL_EVENTS: Final = 0x27FF  # that poll(2) has
 _TARGET_LIMIT: Final = 4096  # bytes of a link's text, without a NUL
 XATTR_LIMIT: Final = 65_536  # bytes of a value, or of all names
 
@@ -80,16 +88,16 @@ class Client:
         return take_entry(self._ask(protocol.SYMLINK, directory, message, ENTRY_SIZE))
 
     def make_node(self, directory: int, name: bytes, mode: int, device: int) -> Entry:
-        message = Message(16 + len(name) + 1).u32(mode).u32(device).u32(0).u32(0).name(name)
+        message = Message(16 + len(name) + 1).u32(mode).u32(device).u32(CALLER_FILES.umask()).u32(0).name(name)
         return take_entry(self._ask(protocol.MKNOD, directory, message, ENTRY_SIZE))
 
     def make_directory(self, directory: int, name: bytes, mode: int) -> Entry:
-        message = Message(8 + len(name) + 1).u32(mode).u32(0).name(name)
+        message = Message(8 + len(name) + 1).u32(mode).u32(CALLER_FILES.umask()).name(name)
         return take_entry(self._ask(protocol.MKDIR, directory, message, ENTRY_SIZE))
 
     def create(self, directory: int, name: bytes, flags: int, mode: int) -> Request:
         """Create and open a file. `created` reads the answer."""
-        message = Message(16 + len(name) + 1).u32(flags).u32(mode).u32(0).u32(0).name(name)
+        message = Message(16 + len(name) + 1).u32(flags).u32(mode).u32(CALLER_FILES.umask()).u32(0).name(name)
         request = Request(protocol.CREATE, directory, message, ENTRY_SIZE + OPENED_SIZE, is_exact=True)
         self.connection.perform(request)
         return request
@@ -127,7 +135,11 @@ class Client:
         if opened is not None:
             valid |= protocol.SET_FH
             handle = opened.handle
-        message = Message(88).u32(valid).u32(0).u64(handle).u64(change.size).u64(0)
+        owner = 0
+        if valid & protocol.SET_SIZE != 0:
+            owner = CALLER_FILES.owner()
+            valid |= protocol.SET_LOCK_OWNER
+        message = Message(88).u32(valid).u32(0).u64(handle).u64(change.size).u64(owner)
         message.u64(change.accessed_ns // _SECOND_NS).u64(change.modified_ns // _SECOND_NS).u64(0)
         message.u32(change.accessed_ns % _SECOND_NS).u32(change.modified_ns % _SECOND_NS).u32(0)
         message.u32(change.mode).u32(0).u32(change.uid).u32(change.gid).u32(0)
@@ -160,9 +172,12 @@ class Client:
     def release_of(self, node: int, opened: Opened, flags: int, *, is_directory: bool) -> Request:
         return release_request(node, opened.handle, flags, is_directory=is_directory)
 
-    def flush(self, node: int, opened: Opened) -> None:
-        """A descriptor was closed. An exiting task does not wait for the server's answer."""
-        request = Request(protocol.FLUSH, node, Message(24).u64(opened.handle), 0, is_exact=True)
+    def flush(self, node: int, opened: Opened, owner: int) -> None:
+        """A descriptor was closed: the server drops the record locks of `owner`. An exiting task does not wait for the
+        answer.
+        """
+        message = Message(24).u64(opened.handle).u64(0).u64(owner)
+        request = Request(protocol.FLUSH, node, message, 0, is_exact=True)
         if not current_thread().is_parting():
             self.connection.perform(request)
         elif not self.connection.lacks(protocol.FLUSH):
@@ -179,19 +194,21 @@ class Client:
 
     def _read_data(self, node: int, opened: Opened, flags: int, offset: int, count: int) -> Answer:
         with Moving(self.connection, self.connection.reading):
-            return self._read(protocol.READ, node, opened, flags, offset, count).reading()
+            return self._read(protocol.READ, node, opened, flags, offset, count, CALLER_FILES.owner()).reading()
 
     def read_frames(self, node: int, opened: Opened, offset: int, frames: list[int], filled: int) -> int:
         """Read into frames, of which `filled` bytes are filled already; 0 at the end of the file."""
         wanted = min((len(frames) << PAGE_SHIFT) - filled, self.read_limit())
         with Moving(self.connection, self.connection.paging):
-            answer = self._read(protocol.READ, node, opened, 0, offset + filled, wanted).reading()
+            answer = self._read(protocol.READ, node, opened, 0, offset + filled, wanted, 0).reading()
             data = answer.take(answer.left())
             _spread(data, frames, filled)
             return len(data)
 
-    def _read(self, kind: int, node: int, opened: Opened, flags: int, offset: int, count: int) -> Request:
-        message = Message(40).u64(opened.handle).u64(offset).u32(count).u32(0).u64(0).u32(flags).u32(0)
+    def _read(self, kind: int, node: int, opened: Opened, flags: int, offset: int, count: int, owner: int) -> Request:
+        """`owner`: whose locks do not forbid it; 0 for the kernel."""
+        message = Message(40).u64(opened.handle).u64(offset).u32(count)
+        message.u32(protocol.READ_LOCK_OWNER if owner != 0 else 0).u64(owner).u32(flags).u32(0)
         request = Request(kind, node, message, count, is_exact=False)
         self.connection.perform(request)
         return request
@@ -203,20 +220,21 @@ class Client:
         if count < len(payload):
             payload = payload[0:count]
         with Moving(self.connection, self.connection.writing):
-            return self._write(node, opened, flags, offset, payload)
+            return self._write(node, opened, flags, offset, payload, CALLER_FILES.owner())
 
     def write_page(self, node: int, opened: Opened, offset: int, source: Span[u8]) -> int:
         """Write from the kernel's memory."""
         with Moving(self.connection, self.connection.paging):
             payload = bytearray(min(len(source), self.connection.data_limit()))
             span_of(payload).copy_from(source[0 : len(payload)])
-            return self._write(node, opened, 0, offset, payload)
+            return self._write(node, opened, 0, offset, payload, 0)
 
-    def _write(self, node: int, opened: Opened, flags: int, offset: int, payload: bytearray) -> int:
+    def _write(self, node: int, opened: Opened, flags: int, offset: int, payload: bytearray, owner: int) -> int:
         count = len(payload)
         if count == 0:
             return 0
-        message = Message(40).u64(opened.handle).u64(offset).u32(count).u32(0).u64(0).u32(flags).u32(0)
+        message = Message(40).u64(opened.handle).u64(offset).u32(count)
+        message.u32(protocol.WRITE_LOCK_OWNER if owner != 0 else 0).u64(owner).u32(flags).u32(0)
         request = Request(protocol.WRITE, node, message, WRITTEN_SIZE, is_exact=True)
         request.payload = payload
         self.connection.perform(request)
@@ -234,6 +252,17 @@ class Client:
         message = Message(32).u64(opened.handle).u64(offset).u64(length).u32(mode).u32(0)
         self._ask(protocol.FALLOCATE, node, message, 0)
 
+    def copy(
+        self, node: int, opened: Opened, offset: int, to_node: int, to_opened: Opened, to_offset: int, count: int
+    ) -> int:
+        """COPY_FILE_RANGE; returns how many bytes the server has copied."""
+        message = Message(56).u64(opened.handle).u64(offset).u64(to_node).u64(to_opened.handle)
+        message.u64(to_offset).u64(count).u64(0)
+        done = self._ask(protocol.COPY_FILE_RANGE, node, message, WRITTEN_SIZE).u32()
+        if done > count:
+            raise Errno(EIO)
+        return done
+
     def seek(self, node: int, opened: Opened, offset: int, whence: int) -> int:
         """Where data or a hole is. Raises ENXIO."""
         message = Message(24).u64(opened.handle).u64(offset).u32(whence).u32(0)
@@ -249,16 +278,57 @@ class Client:
         self.connection.perform(request)
         return request.reading()
 
-    def read_directory(self, node: int, opened: Opened, offset: int, size: int) -> list[DirectoryEntry]:
-        """Entries from an offset on, which is 0 or taken from an entry; none at the end."""
-        entries: list[DirectoryEntry] = []
+    def read_directory(self, node: int, opened: Opened, offset: int, size: int, *, looks_up: bool) -> "Listing":
+        """Entries from an offset on, which is 0 or taken from an entry; none at the end. `looks_up`: with what the
+        names lead to (READDIRPLUS), each of which counts as a look-up.
+        """
+        listing = Listing()
+        kind = protocol.READDIRPLUS if looks_up else protocol.READDIR
         with Moving(self.connection, self.connection.reading):
-            answer = self._read(protocol.READDIR, node, opened, 0, offset, size).reading()
-            entry = take_directory_entry(answer)
-            while entry is not None:
-                entries.append(entry)
-                entry = take_directory_entry(answer)
-        return entries
+            answer = self._read(kind, node, opened, 0, offset, size, 0).reading()
+            try:
+                entry = take_listed_entry(answer) if looks_up else take_directory_entry(answer)
+                while entry is not None:
+                    listing.entries.append(entry)
+                    entry = take_listed_entry(answer) if looks_up else take_directory_entry(answer)
+            except Errno:
+                listing.is_broken = True
+        return listing
+
+    def poll(self, node: int, opened: Opened, number: int, wanted: int, *, notifies: bool) -> int:
+        """POLL: which of the wanted events (POLL*) hold. `notifies`: when that changes, the server sends the number."""
+        message = Message(24).u64(opened.handle).u64(number)
+        message.u32(protocol.POLL_SCHEDULE_NOTIFY if notifies else 0).u32(wanted)
+        return self._ask(protocol.POLL, node, message, POLLED_SIZE).u32() & _POLL_EVENTS
+
+    # ---- Locks ------------------------------------------------------------------------------------------------
+
+    def keeps_record_locks(self) -> bool:
+        """Whether the server keeps record locks, not the kernel."""
+        agreed = self.connection.agreed
+        return agreed is not None and agreed.keeps_record_locks()
+
+    def keeps_whole_locks(self) -> bool:
+        """The same for flock(2)."""
+        agreed = self.connection.agreed
+        return agreed is not None and agreed.keeps_whole_locks()
+
+    def find_lock(self, node: int, opened: Opened, owner: int, wanted: ServedLock) -> ServedLock:
+        """GETLK: a lock that is in the way of the wanted one, or one of kind F_UNLCK."""
+        message = _lock_message(opened, owner, wanted, 0)
+        return take_lock(self._ask(protocol.GETLK, node, message, LOCK_SIZE))
+
+    def set_lock(
+        self, node: int, opened: Opened, owner: int, wanted: ServedLock, *, waits: bool, is_whole: bool
+    ) -> None:
+        """SETLK or SETLKW, of a range or (flock) of the whole file. Raises EAGAIN, ERESTARTSYS (the server ended the
+        wait at a signal).
+        """
+        message = _lock_message(opened, owner, wanted, protocol.LK_FLOCK if is_whole else 0)
+        try:
+            self._ask(protocol.SETLKW if waits else protocol.SETLK, node, message, 0)
+        except Errno as error:
+            raise Errno(ERESTARTSYS if error.code == EINTR else error.code) from None
 
     # ---- Extended attributes ----------------------------------------------------------------------------------
 
@@ -266,6 +336,14 @@ class Client:
         """The value of an extended attribute. Raises ENODATA, ERANGE (it is longer than any may be)."""
         message = Message(8 + len(name) + 1).u32(XATTR_LIMIT).u32(0).name(name)
         return self._ask_for_text(protocol.GETXATTR, node, message, XATTR_LIMIT)
+
+    def read_list(self, node: int, name: bytes) -> bytes:
+        """The value of an attribute that is an access control list. Raises ENODATA, E2BIG."""
+        message = Message(8 + len(name) + 1).u32(_LIST_LIMIT).u32(0).name(name)
+        try:
+            return self._ask_for_text(protocol.GETXATTR, node, message, _LIST_LIMIT)
+        except Errno as error:
+            raise Errno(E2BIG if error.code == ERANGE else error.code) from None
 
     def attribute_names(self, node: int) -> bytes:
         """All names, each with a NUL after it."""
@@ -288,6 +366,21 @@ def _spread(data: Span[u8], frames: list[int], filled: int) -> None:
         part = min(PAGE_SIZE - within, len(data) - at)
         frame_span(Frame(frames[place >> PAGE_SHIFT]))[within : within + part].copy_from(data[at : at + part])
         at += part
+
+
+def _lock_message(opened: Opened, owner: int, wanted: ServedLock, flags: int) -> Message:
+    """struct fuse_lk_in."""
+    message = Message(48).u64(opened.handle).u64(owner).u64(wanted.start).u64(wanted.end)
+    return message.u32(wanted.kind).u32(wanted.process).u32(flags).u32(0)
+
+
+@final
+class Listing:
+    """What READDIR or READDIRPLUS answers."""
+
+    def __init__(self) -> None:
+        self.entries: list[DirectoryEntry] = []
+        self.is_broken: bool = False  # nonsense follows the entries
 
 
 @final

@@ -24,7 +24,7 @@ from typing import Final
 
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.fuse import protocol
-from kernel.fs.fuse.protocol import Agreed, Message, take_entry, take_init, take_opened
+from kernel.fs.fuse.protocol import IN_HEADER_SIZE, Agreed, Message, take_entry, take_init, take_opened
 from kernel.fs.fuse.request import Forgotten, Reader, Request, Stage
 from kernel.lang import (
     EAGAIN,
@@ -35,6 +35,7 @@ from kernel.lang import (
     Errno,
     final,
     noraise,
+    span_of,
 )
 from kernel.lib import log
 from kernel.lib.credentials import caller_credentials, caller_process_id
@@ -49,6 +50,8 @@ _STEP: Final = 2  # from one `unique` to the next: the lowest bit is for interru
 INTERRUPT_BIT: Final = 1
 _NUMBER_LIMIT: Final = 1 << 62
 _FORGOTTEN_BYTES: Final = 64
+_RELEASE_FLAGS: Final = IN_HEADER_SIZE + 12  # where RELEASE has its flags and the owner of locks
+_RELEASE_OWNER: Final = IN_HEADER_SIZE + 16
 
 
 # Kinds of requests that are not sent again once the server has answered ENOSYS. For other kinds that is an ordinary
@@ -56,7 +59,8 @@ _FORGOTTEN_BYTES: Final = 64
 _MAY_LACK: Final = (
     protocol.OPEN, protocol.OPENDIR, protocol.CREATE, protocol.FLUSH, protocol.FSYNC, protocol.FSYNCDIR,
     protocol.SETXATTR, protocol.GETXATTR, protocol.LISTXATTR, protocol.REMOVEXATTR, protocol.ACCESS,
-    protocol.FALLOCATE, protocol.LSEEK, protocol.RENAME2,
+    protocol.FALLOCATE, protocol.LSEEK, protocol.RENAME2, protocol.POLL,
+    protocol.COPY_FILE_RANGE,
 )  # fmt: skip
 
 
@@ -71,6 +75,14 @@ class Notices:
         """Attributes are no longer valid, nor contents from `start` on, unless that is negative; `length` 0 means up to
         the end. Raises ENOENT.
         """
+        raise Errno(ENOENT)
+
+    def contents_came(self, node: int, start: int, length: int) -> None:
+        """The server has brought contents. Raises ENOENT, EINVAL (no file has them there)."""
+        raise Errno(ENOENT)
+
+    def require_file(self, node: int) -> None:
+        """Raises ENOENT."""
         raise Errno(ENOENT)
 
     def name_changed(self, directory: int, name: bytes) -> None:
@@ -138,6 +150,8 @@ class Connection:
         self.paging: Budget = Budget()
         self._room: WaitQueue = WaitQueue()  # for threads that want to move data, or wait for INIT
         self._unique: int = 0
+        self._polled: dict[int, WaitQueue] = {}  # by the numbers that the server knows
+        self._last_polled: int = 0
         self._lacking: dict[int, bool] = {}  # kinds that the server answered with ENOSYS
 
     # ---- Asking -----------------------------------------------------------------------------------------------
@@ -206,6 +220,18 @@ class Connection:
         request.is_left = True
         self._enqueue(request)
         self._reader.wake_later()
+        self._count_unattended()
+
+    def post_contents(self, unique: int, node: int, offset: int) -> None:
+        """Answer a server that wants contents back: the kernel keeps none. Raises MemoryError."""
+        message = Message(40).u64(0).u64(offset).u64(0).u64(0).u64(0)
+        reply = Request(protocol.NOTIFY_REPLY, node, message, 0, is_exact=True)
+        if not self.is_connected:
+            return
+        reply.is_left = True
+        self._enqueue(reply)
+        reply.address(unique, 0, 0, 0)
+        self._wake_reader()
         self._count_unattended()
 
     def _send(self, request: Request) -> None:
@@ -300,6 +326,29 @@ class Connection:
         self._forgotten_count -= count
         return first
 
+    # ---- Polling ----------------------------------------------------------------------------------------------
+
+    def polled_number(self) -> int:
+        """A number for a file that is polled."""
+        self._last_polled += 1
+        return self._last_polled
+
+    def watch(self, number: int, queue: WaitQueue) -> None:
+        """From now on the server may wake the queue, by its number. Raises MemoryError."""
+        self._polled[number] = queue
+
+    @noraise
+    def unwatch(self, number: int) -> None:
+        """The file is closed."""
+        if number in self._polled:
+            self._polled.pop(number)
+
+    def poll_changed(self, number: int) -> None:
+        """The server says that a file's events have changed; numbers that nobody waits for mean nothing."""
+        queue = self._polled.get(number)
+        if queue is not None:
+            queue.wake_all()
+
     # ---- What a transport does --------------------------------------------------------------------------------
 
     def has_requests(self) -> bool:
@@ -333,7 +382,8 @@ class Connection:
         request = self._waiting.first()
         if request is None:
             return None
-        self._taken[request.unique] = request
+        if request.kind != protocol.NOTIFY_REPLY:  # its number is the server's, and it gets no answer
+            self._taken[request.unique] = request
         self._waiting.unlink(request)
         request.stage = Stage.TAKEN
         request.reader = reader
@@ -343,7 +393,9 @@ class Connection:
 
     def has_taken(self, request: Request) -> None:
         """All of the request was copied: free what nobody waits for."""
-        if request.is_left:
+        if request.kind == protocol.NOTIFY_REPLY:
+            self.finish(request, 0)
+        elif request.is_left:
             request.shed()
         elif request.is_interrupted:
             self._announce_interrupt(request)
@@ -393,7 +445,8 @@ class Connection:
     @noraise
     def _take_off(self, request: Request) -> None:
         """The server no longer has the request."""
-        self._taken.pop(request.unique, request)
+        if self._taken.get(request.unique) is request:
+            self._taken.pop(request.unique)
         reader = request.reader
         if reader is not None:
             request.reader = None
@@ -453,6 +506,8 @@ class Connection:
         self._last_forgotten = None
         self._forgotten_count = 0
         self._room.wake_all()
+        for queue in self._polled.values():
+            queue.wake_all()
         self._wake_reader()
 
     @noraise
@@ -490,6 +545,15 @@ def _end(request: Request) -> None:
     request.stage = Stage.DONE
     request.error = ECONNABORTED
     request.done.wake_all()
+
+
+@noraise
+def add_flock_owner(release: Request, owner: int) -> None:
+    """Let a RELEASE end the lock that its description has by flock(2)."""
+    message = span_of(release.message)
+    message.store_u32(_RELEASE_FLAGS, protocol.RELEASE_FLOCK_UNLOCK)
+    message.store_u32(_RELEASE_OWNER, owner & 0xFFFF_FFFF)
+    message.store_u32(_RELEASE_OWNER + 4, owner >> 32)
 
 
 def release_request(node: int, handle: int, flags: int, *, is_directory: bool) -> Request:

@@ -25,6 +25,7 @@ from kernel.lang import (
     EFAULT,
     EINVAL,
     EIO,
+    ENAMETOOLONG,
     ENODEV,
     ENOENT,
     ENOTTY,
@@ -49,7 +50,8 @@ _CLONE: Final = 0x8004_E500
 _WRITE_SIZE: Final = 40  # of WRITE's fields
 _FORGET_ONE: Final = 16  # bytes of a node in BATCH_FORGET
 _FORGOTTEN_AT_ONCE: Final = 256
-_NOTICE_LIMIT: Final = 65_536  # bytes of a notice
+_NOTICE_LIMIT: Final = 1_179_648  # bytes of a notice: a MiB of contents, and more
+_LONGEST_NAME: Final = 1024
 
 
 @final
@@ -308,22 +310,53 @@ def _take_notice(connection: Connection, code: int, buffer: Buffer) -> None:
         raise Errno(EFAULT)
     notice = Answer(data, length)
     try:
-        if code == protocol.NOTIFY_INVAL_INODE:
+        if code == protocol.NOTIFY_POLL:
+            number = notice.u64()
+            _require_end(notice)
+            connection.poll_changed(number)
+        elif code == protocol.NOTIFY_INVAL_INODE:
             node = notice.u64()
             start = notice.u64()
             size = notice.u64()
+            _require_end(notice)
             connection.notices.inode_changed(node, start, size)
         elif code == protocol.NOTIFY_INVAL_ENTRY or code == protocol.NOTIFY_DELETE:
             directory = notice.u64()
             if code == protocol.NOTIFY_DELETE:
                 notice.u64()
+            size = notice.u32()
             notice.u32()
-            notice.u32()
+            if size > _LONGEST_NAME:
+                raise Errno(ENAMETOOLONG)
+            if notice.left() != size + 1:
+                raise Errno(EINVAL)
             connection.notices.name_changed(directory, notice.name())
+        elif code == protocol.NOTIFY_STORE:
+            node = notice.u64()
+            start = notice.u64()
+            size = notice.u32()
+            notice.u32()
+            if notice.left() != size:
+                raise Errno(EINVAL)
+            connection.notices.contents_came(node, start, size)
+        elif code == protocol.NOTIFY_RETRIEVE:
+            unique = notice.u64()
+            node = notice.u64()
+            start = notice.u64()
+            notice.u64()
+            _require_end(notice)
+            connection.notices.require_file(node)
+            connection.post_contents(unique, node, start)
         else:
             raise Errno(EINVAL)
     except Errno as error:
         raise Errno(EINVAL if error.code == EIO else error.code) from None
+
+
+def _require_end(notice: Answer) -> None:
+    """Raises EINVAL: there is more than a notice of its kind has."""
+    if notice.left() > 0:
+        raise Errno(EINVAL)
 
 
 def open_fuse(path: Path, flags: int) -> File:

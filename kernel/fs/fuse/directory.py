@@ -7,18 +7,20 @@ wait for it can be killed, because its holder waits for a program.
 
 from typing import Final
 
-from kernel.fs.constants import O_CREAT, O_EXCL, O_RDWR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
+from kernel.fs.constants import NAME_MAX, O_CREAT, O_EXCL, O_RDWR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
+from kernel.fs.dentry import Dentry
 from kernel.fs.file import DirectorySink, File, InodeFile
 from kernel.fs.fuse import protocol
 from kernel.fs.fuse.file import FuseFile
 from kernel.fs.fuse.handle import ServedHandle, hold, open_handle
 from kernel.fs.fuse.inode import FuseInode, FuseSpecial, FuseSymlink
 from kernel.fs.fuse.instance import FuseInstance
-from kernel.fs.fuse.protocol import Entry, take_entry, take_opened
+from kernel.fs.fuse.protocol import DirectoryEntry, Entry, take_entry, take_opened
 from kernel.fs.fuse.request import Forgotten
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.remote_file import InUse
+from kernel.fs.walk import enter_listed
 from kernel.lang import EINVAL, EIO, ENOENT, ENOSYS, EXDEV, Errno, final, noraise
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
@@ -34,11 +36,17 @@ class FuseDirectory(FuseInode):
     def __init__(self, instance: FuseInstance, entry: Entry) -> None:
         super().__init__(instance, entry)
         self.revalidates = True
+        self._is_searched: bool = False  # a name was used since its last listing that looked names up
 
     # ---- Looking ----------------------------------------------------------------------------------------------
 
     def doubts(self, name: bytes, child: Inode | None) -> bool:
-        return not isinstance(child, FuseInode) or not child.is_still(self, name)
+        if not isinstance(child, FuseInode) or not child.is_still(self, name):
+            return True
+        if child.came_listed:
+            child.came_listed = False
+            self._is_searched = True
+        return False
 
     def lookup(self, name: bytes) -> Inode | None:
         self.instance.require_permitted()
@@ -48,7 +56,12 @@ class FuseDirectory(FuseInode):
             if error.code != ENOENT:
                 raise
             return None
-        return self._inode_of(name, entry) if entry.node != 0 else None
+        if entry.node == 0:
+            return None
+        known = self.instance.known(entry)
+        if known is None or known.found_in != self.node or known.found_as != name:
+            self._is_searched = True
+        return self._inode_of(name, entry)
 
     def _inode_of(self, name: bytes, entry: Entry) -> FuseInode:
         """The inode found or created by a name. Raises EIO (there is no such node), MemoryError; then the server gets a
@@ -69,9 +82,56 @@ class FuseDirectory(FuseInode):
             return known
         finally:
             if not done and entry.node not in (0, protocol.ROOT_NODE):
-                record = Forgotten(entry.node)
-                record.lookups = 1
-                self.client.forget(record)
+                self._forget(entry.node)
+
+    def _forget(self, node: int) -> None:
+        """Have the server forget one look-up. Raises MemoryError."""
+        record = Forgotten(node)
+        record.lookups = 1
+        self.client.forget(record)
+
+    # ---- Listing ----------------------------------------------------------------------------------------------
+
+    def looks_up(self, position: int) -> bool:
+        """Whether names from a position on are listed with what they lead to. The server may leave that to the kernel,
+        which then wants it at the beginning and after names were used, as Linux does.
+        """
+        agreed = self.client.connection.agreed
+        if agreed is None or agreed.flags & protocol.DO_READDIRPLUS == 0:
+            return False
+        if agreed.flags & protocol.READDIRPLUS_AUTO == 0:
+            return True
+        was_searched = self._is_searched
+        self._is_searched = False
+        return was_searched or position == 0
+
+    def enter_listed(self, place: Dentry, entries: list[DirectoryEntry]) -> None:
+        """Take over what was listed with its names. While another thread changes names, nothing is: what is not taken
+        over is forgotten. Raises MemoryError; then the server keeps some nodes longer.
+        """
+        names = self.instance.names
+        is_held = names.try_acquire()
+        try:
+            for entry in entries:
+                if entry.node == 0 or entry.name in (b".", b".."):
+                    continue  # the server has counted nothing
+                if not (is_held and self._enter_one(place, entry)):
+                    self._forget(entry.node)
+        finally:
+            if is_held:
+                names.release()
+
+    def _enter_one(self, place: Dentry, listed: DirectoryEntry) -> bool:
+        """False if it was not taken over. Such a name is looked up when it is used."""
+        entry = listed.entry
+        if entry is None or len(listed.name) > NAME_MAX or self.nlink == 0 or place.deleted:
+            return False
+        if entry.node == protocol.ROOT_NODE:
+            return False
+        inode = self._inode_of(listed.name, entry)
+        inode.came_listed = True
+        enter_listed(place, listed.name, inode)
+        return True
 
     def is_empty(self) -> bool:
         """Always true: the server itself refuses to remove a directory that is not empty."""
@@ -224,21 +284,24 @@ class FuseOpenDirectory(InodeFile):
         self.handle: ServedHandle = handle
 
     def read_directory(self, sink: DirectorySink) -> None:
-        node = self.directory.node
+        """One message at a time. Raises EIO if nothing but nonsense comes from here on."""
+        directory = self.directory
         sink.position = self.position
-        has_room = True
-        while has_room:
-            entries = self.directory.client.read_directory(node, self.handle.opened, sink.position, _LISTED_AT_ONCE)
-            before = sink.position
-            for entry in entries:
-                has_room = sink.emit(entry.name, entry.number, entry.kind, entry.next_offset)
-                if not has_room:
-                    break
-                sink.position = entry.next_offset
-            pace(_NAME_COST * len(entries))
-            if sink.position == before:
-                break  # the end, or unusable names
+        looks_up = directory.looks_up(self.position)
+        listing = directory.client.read_directory(
+            directory.node, self.handle.opened, self.position, _LISTED_AT_ONCE, looks_up=looks_up
+        )
+        entries = listing.entries
+        if looks_up:
+            directory.enter_listed(self.path.dentry, entries)
+        for entry in entries:
+            if not sink.emit(entry.name, entry.number, entry.kind, entry.next_offset):
+                break
+            sink.position = entry.next_offset
         self.position = sink.position
+        pace(_NAME_COST * len(entries))
+        if listing.is_broken and len(entries) == 0:
+            raise Errno(EIO)
 
     def fsync(self) -> None:
         try:

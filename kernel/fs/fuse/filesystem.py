@@ -121,6 +121,21 @@ class _Notices(Notices):
             end = MAX_FILE_SIZE if length <= 0 or length > MAX_FILE_SIZE - start else start + length
             pages.forget_quickly(start, end)
 
+    def contents_came(self, node: int, start: int, length: int) -> None:
+        """The kernel keeps no contents but of mappings, which fetch them when they are used again."""
+        self.require_file(node)
+        found = self._instance.nodes.get(node)
+        if not isinstance(found, FuseFile) or not 0 <= start <= MAX_FILE_SIZE - length:
+            raise Errno(EINVAL)
+        found.size = max(found.size, start + length)
+        pages = found.contents.pages
+        if pages is not None:
+            pages.forget_quickly(start, start + length)
+
+    def require_file(self, node: int) -> None:
+        if not isinstance(self._instance.nodes.get(node), FuseInode):
+            raise Errno(ENOENT)
+
     def name_changed(self, directory: int, name: bytes) -> None:
         found = self._instance.nodes.get(directory)
         if not isinstance(found, FuseDirectory) or len(name) > NAME_MAX:

@@ -8,6 +8,7 @@ Context: closing never sleeps, transferring bytes does.
 
 from kernel.fs.constants import O_ACCMODE, O_RDONLY, O_WRONLY
 from kernel.fs.fuse.client import Client
+from kernel.fs.fuse.connection import add_flock_owner
 from kernel.fs.fuse.protocol import Opened
 from kernel.fs.fuse.request import Request
 from kernel.fs.remote_pages import RemoteHandle
@@ -26,6 +27,13 @@ class ServedHandle(RemoteHandle):
         self.node: int = node
         self.opened: Opened = opened
         self._release: Request | None = release
+
+    @noraise
+    def releases_flock(self, owner: int) -> None:
+        """The server may keep a lock of flock(2) for the description with that number: drop it with the handle."""
+        release = self._release
+        if release is not None:
+            add_flock_owner(release, owner)
 
     @noraise
     def close(self) -> None:

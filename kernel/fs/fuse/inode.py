@@ -4,13 +4,15 @@ There is one inode for a node of the server, whatever its names. It lives until 
 cache leads to it; then the server gets a FORGET for the node. Attributes are valid for as long as the server said.
 
 Permissions: without the option `default_permissions` the server decides when it is asked; the kernel checks the mode
-only for execution. Users other than the one that mounted it may do nothing, unless `allow_other` is set.
+only for execution. A server that wants its access control lists to be observed (POSIX_ACL) has the kernel check both.
+Users other than the one that mounted it may do nothing, unless `allow_other` is set.
 
 Context: everything but `became_idle` and `evict` sleeps.
 """
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.fs.access_list import ACCESS_LIST, NO_LISTS, AccessList, AccessLists, from_attribute
 from kernel.fs.constants import FS_NOATIME_FL, MAX_FILE_SIZE, MAY_EXEC, S_IFMT
 from kernel.fs.fuse import protocol
 from kernel.fs.fuse.attributes import ServedAttributes
@@ -18,7 +20,7 @@ from kernel.fs.fuse.client import Change
 from kernel.fs.fuse.instance import FuseInstance, FuseNode
 from kernel.fs.fuse.protocol import Attributes, Entry, Opened
 from kernel.fs.remote_file import InUse
-from kernel.lang import EACCES, EIO, Errno, final
+from kernel.lang import EACCES, EIO, ENODATA, ENOSYS, EOPNOTSUPP, Errno, final
 from kernel.lib.capabilities import CAP_CHOWN
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelGid, KernelUid
@@ -46,23 +48,83 @@ class FuseInode(FuseNode):
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         if not self.instance.permits(credentials):
             raise Errno(EACCES)
-        if self.instance.access.checks_modes:
-            if monotonic_ns() >= self.valid_until_ns:
-                self._fetch_in_use()
-            super().check_permission(credentials, mask)
+        if self.instance.checks_modes():
+            self._check_mode(credentials, mask)
         elif mask & MAY_EXEC != 0 and self.is_regular():
             if self.mode & 0o111 == 0:
                 self._fetch_in_use()
                 if self.mode & 0o111 == 0:
                     raise Errno(EACCES)
 
+    def _check_mode(self, credentials: Credentials, mask: int) -> None:
+        """By mode and list. What is known may be out of date: before it forbids anything, the server is asked."""
+        is_fresh = monotonic_ns() >= self.valid_until_ns
+        if is_fresh:
+            self._fetch_in_use()
+        try:
+            super().check_permission(credentials, mask)
+        except Errno as error:
+            if is_fresh or error.code != EACCES:
+                raise
+            self._fetch_in_use()
+            super().check_permission(credentials, mask)
+
     def owned_by(self, credentials: Credentials) -> bool:
-        return not self.instance.access.checks_modes or super().owned_by(credentials)
+        return not self.instance.checks_modes() or super().owned_by(credentials)
 
     def yields_to(self, credentials: Credentials, capability: int) -> bool:
-        if capability == CAP_CHOWN and not self.instance.access.checks_modes:
+        if capability == CAP_CHOWN and not self.instance.checks_modes():
             return True
         return super().yields_to(credentials, capability)
+
+    # ---- Access control lists ---------------------------------------------------------------------------------
+
+    def has_access_list(self) -> bool:
+        return self.instance.uses_lists() and super().has_access_list()
+
+    def access_lists(self) -> AccessLists:
+        return super().access_lists() if self.instance.uses_lists() else NO_LISTS
+
+    def read_access_lists(self) -> AccessLists:
+        """For checks, which need no list for new files. A server's list is believed as long as its attributes."""
+        with InUse(self):
+            access = self._read_list(ACCESS_LIST)
+        return NO_LISTS if access is None else AccessLists(access, None)
+
+    def list_to_show(self, name: bytes) -> AccessList | None:
+        self._require_lists()
+        with InUse(self):
+            return self._read_list(name)
+
+    def _read_list(self, name: bytes) -> AccessList | None:
+        """None if there is none, or the server knows no attributes. Raises what it reports, EINVAL (it is none)."""
+        try:
+            value = self.client.read_list(self.node, name)
+        except Errno as error:
+            if error.code in (ENODATA, ENOSYS):
+                return None
+            raise
+        return from_attribute(value, self.instance.user_namespace) if len(value) > 0 else None
+
+    def send_list(self, name: bytes, entries: AccessList | None) -> None:
+        self._require_lists()
+        namespace = self.instance.user_namespace
+        with InUse(self):
+            try:
+                if entries is None:
+                    self.client.remove_attribute(self.node, name)
+                else:
+                    self.client.write_attribute(self.node, name, entries.to_attribute(namespace), 0)
+            except Errno as error:
+                raise Errno(EOPNOTSUPP if error.code == ENOSYS else error.code) from None
+        self.lists = None
+        self.valid_until_ns = 0
+
+    def _require_lists(self) -> None:
+        """Lists of which the kernel takes no notice are for file systems of the machine's root only. Raises EOPNOTSUPP.
+        """
+        if not self.instance.uses_lists() and self.instance.user_namespace.level != 0:
+            raise Errno(EOPNOTSUPP)
 
     # ---- Attributes -------------------------------------------------------------------------------------------
 
@@ -84,6 +146,7 @@ class FuseInode(FuseNode):
         self.atime_ns = attributes.accessed_ns
         self.mtime_ns = attributes.modified_ns
         self.ctime_ns = attributes.changed_ns
+        self.lists = None
         self.valid_until_ns = monotonic_ns() + attributes.valid_ns
 
     def opened(self) -> Opened | None:

@@ -6,7 +6,7 @@ Context: nothing sleeps.
 from kernel.fs.constants import S_IFMT
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.fuse.client import Client
-from kernel.fs.fuse.protocol import Entry
+from kernel.fs.fuse.protocol import DONT_MASK, POSIX_ACL, Entry
 from kernel.fs.fuse.request import Forgotten
 from kernel.fs.inode import Inode
 from kernel.lang import EACCES, ESTALE, Errno, final
@@ -23,7 +23,7 @@ class Access:
         self.owner: KernelUid = KernelUid(0)
         self.group: KernelGid = KernelGid(0)
         self.allows_others: bool = False
-        self.checks_modes: bool = False  # the kernel checks modes; otherwise the server decides
+        self.checks_modes: bool = False  # the kernel checks modes; otherwise the server decides, unless it wants lists
 
 
 class FuseInstance(FileSystem):
@@ -34,6 +34,23 @@ class FuseInstance(FileSystem):
         self.client: Client = client
         self.access: Access = access
         self.nodes: dict[int, FuseNode] = {}  # by the server's numbers
+        self.has_access_lists = True  # they go to the server, which may not know any
+        self.serves_lists = True
+
+    def uses_lists(self) -> bool:
+        """Whether the kernel checks access control lists."""
+        return self._has_agreed(POSIX_ACL)
+
+    def checks_modes(self) -> bool:
+        """Whether the kernel checks permissions, not the server alone."""
+        return self.access.checks_modes or self.uses_lists()
+
+    def masks_modes(self) -> bool:
+        return self._has_agreed(DONT_MASK)
+
+    def _has_agreed(self, flag: int) -> bool:
+        agreed = self.client.connection.agreed
+        return agreed is not None and agreed.flags & flag != 0
 
     def known(self, entry: Entry) -> "FuseNode | None":
         """The inode of a found entry, if it is known. A number that the server uses for another kind of file means a
@@ -91,6 +108,7 @@ class FuseNode(Inode):
         self.found_as: bytes = b""
         self.found_until_ns: int = 0
         self.found_epoch: int = 0
+        self.came_listed: bool = False  # with a directory's names, and was not used by its name since
         self.epoch: int = 0  # of a directory: how often the server has invalidated its answers
 
     def require_known(self) -> None:

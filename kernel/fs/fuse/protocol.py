@@ -10,6 +10,9 @@ Context: never sleeps. Source: fuse(4), and the structures that libfuse and virt
 from typing import Final
 
 from kernel.fs.constants import (
+    F_RDLCK,
+    F_UNLCK,
+    F_WRLCK,
     S_IFBLK,
     S_IFCHR,
     S_IFDIR,
@@ -24,6 +27,7 @@ from kernel.lang import EIO, Errno, Span, final, span_of, u8
 MAJOR: Final = 7
 MINOR: Final = 41  # Linux 6.12's
 OLDEST_MINOR: Final = 12  # its structures have the same lengths as ours
+FLOCK_MINOR: Final = 17  # before, POSIX_LOCKS stands for locks of both kinds
 FULL_INIT_MINOR: Final = 23  # from here on the answer to INIT has all of its fields
 
 ROOT_NODE: Final = 1
@@ -65,27 +69,46 @@ OPENDIR: Final = 27
 READDIR: Final = 28
 RELEASEDIR: Final = 29
 FSYNCDIR: Final = 30
+GETLK: Final = 31
+SETLK: Final = 32
+SETLKW: Final = 33
 ACCESS: Final = 34
 CREATE: Final = 35
 INTERRUPT: Final = 36
 DESTROY: Final = 38
 IOCTL: Final = 39
+POLL: Final = 40
+NOTIFY_REPLY: Final = 41  # to NOTIFY_RETRIEVE; has no answer
 BATCH_FORGET: Final = 42
 FALLOCATE: Final = 43
+READDIRPLUS: Final = 44
 RENAME2: Final = 45
 LSEEK: Final = 46
+COPY_FILE_RANGE: Final = 47
 
 # What the server sends without being asked: the number takes the error's place, and `unique` is 0.
+NOTIFY_POLL: Final = 1
 NOTIFY_INVAL_INODE: Final = 2
 NOTIFY_INVAL_ENTRY: Final = 3
+NOTIFY_STORE: Final = 4
+NOTIFY_RETRIEVE: Final = 5
 NOTIFY_DELETE: Final = 6
 
 # Of INIT.
 ASYNC_READ: Final = 1 << 0
+POSIX_LOCKS: Final = 1 << 1
 BIG_WRITES: Final = 1 << 5
+DONT_MASK: Final = 1 << 6
+FLOCK_LOCKS: Final = 1 << 10
+DO_READDIRPLUS: Final = 1 << 13
+READDIRPLUS_AUTO: Final = 1 << 14
 NO_OPEN_SUPPORT: Final = 1 << 17
+POSIX_ACL: Final = 1 << 20
 NO_OPENDIR_SUPPORT: Final = 1 << 24
-OFFERED: Final = ASYNC_READ | BIG_WRITES | NO_OPEN_SUPPORT | NO_OPENDIR_SUPPORT
+OFFERED: Final = (
+    ASYNC_READ | POSIX_LOCKS | BIG_WRITES | DONT_MASK | FLOCK_LOCKS | DO_READDIRPLUS | READDIRPLUS_AUTO
+    | NO_OPEN_SUPPORT | POSIX_ACL | NO_OPENDIR_SUPPORT
+)  # fmt: skip
 
 # What SETATTR sets.
 SET_MODE: Final = 1 << 0
@@ -95,8 +118,14 @@ SET_SIZE: Final = 1 << 3
 SET_ATIME: Final = 1 << 4
 SET_MTIME: Final = 1 << 5
 SET_FH: Final = 1 << 6
+SET_LOCK_OWNER: Final = 1 << 9
 
 GETATTR_FH: Final = 1
+READ_LOCK_OWNER: Final = 1 << 1
+WRITE_LOCK_OWNER: Final = 1 << 1
+RELEASE_FLOCK_UNLOCK: Final = 1 << 1
+LK_FLOCK: Final = 1
+POLL_SCHEDULE_NOTIFY: Final = 1
 FSYNC_DATA: Final = 1
 IOCTL_DIR: Final = 1 << 4
 
@@ -109,6 +138,8 @@ STATFS_SIZE: Final = 80
 INIT_SIZE: Final = 64
 SHORT_INIT_SIZE: Final = 24
 LSEEK_SIZE: Final = 8
+LOCK_SIZE: Final = 24
+POLLED_SIZE: Final = 8
 XATTR_SIZE: Final = 8
 IOCTL_SIZE: Final = 16
 _NAME_LIMIT: Final = 1024  # bytes of a name that a server may list, although only up to NAME_MAX can be used
@@ -165,6 +196,14 @@ class Answer:
             raise Errno(EIO)
         self.at = start + length
         return span_of(self._data)[start : start + length]
+
+    def part(self, length: int) -> "Answer":
+        """The next `length` bytes, to be read apart from the rest. Raises EIO."""
+        start = self.at
+        self.take(length)
+        result = Answer(self._data, self.at)
+        result.at = start
+        return result
 
     def u16(self) -> int:
         return self.take(2).load_u16(0)
@@ -241,6 +280,17 @@ class Opened:
 
 
 @final
+class ServedLock:
+    """A record lock as the server describes it: bytes `start` … `end`. `kind` as fcntl(2) has it; F_UNLCK: none."""
+
+    def __init__(self, start: int, end: int, kind: int, process: int) -> None:
+        self.start: int = start
+        self.end: int = end
+        self.kind: int = kind
+        self.process: int = process
+
+
+@final
 class Agreed:
     """What INIT reports."""
 
@@ -248,6 +298,14 @@ class Agreed:
         self.minor: int = 0
         self.flags: int = 0
         self.data_limit: int = DATA_LIMIT
+
+    def keeps_record_locks(self) -> bool:
+        """Whether record locks are the server's business."""
+        return self.flags & POSIX_LOCKS != 0
+
+    def keeps_whole_locks(self) -> bool:
+        """The same for flock(2)."""
+        return self.flags & (POSIX_LOCKS if self.minor < FLOCK_MINOR else FLOCK_LOCKS) != 0
 
 
 @final
@@ -274,6 +332,8 @@ class DirectoryEntry:
         self.number: int = number
         self.kind: int = kind
         self.next_offset: int = next_offset
+        self.node: int = 0  # that READDIRPLUS has looked up with it; 0: none
+        self.entry: Entry | None = None  # what it says of that, unless it is nonsense
 
 
 def take_attributes(answer: Answer) -> Attributes:
@@ -349,6 +409,17 @@ def take_opened(answer: Answer) -> Opened:
     return Opened(handle, flags)
 
 
+def take_lock(answer: Answer) -> ServedLock:
+    """struct fuse_file_lock. Raises EIO for an unknown kind, or a range that is none."""
+    start = answer.u64()
+    end = answer.u64()
+    kind = answer.u32()
+    process = answer.u32()
+    if kind not in (F_RDLCK, F_WRLCK, F_UNLCK) or (kind != F_UNLCK and not 0 <= start <= end):
+        raise Errno(EIO)
+    return ServedLock(start, end, kind, process)
+
+
 def put_init(message: Message, readahead: int) -> None:
     """struct fuse_init_in: 64 bytes."""
     message.u32(MAJOR).u32(MINOR).u32(readahead).u32(OFFERED)
@@ -408,3 +479,20 @@ def take_directory_entry(answer: Answer) -> DirectoryEntry | None:
     if not is_name(name) or next_offset < 0:
         raise Errno(EIO)
     return DirectoryEntry(name, number, kind, next_offset)
+
+
+def take_listed_entry(answer: Answer) -> DirectoryEntry | None:
+    """The same of READDIRPLUS: an entry as LOOKUP has it, and the record."""
+    if answer.left() < ENTRY_SIZE + _RECORD_SIZE:
+        return None
+    looked_up = answer.part(ENTRY_SIZE)
+    result = take_directory_entry(answer)
+    if result is None:
+        return None
+    result.node = looked_up.u64()
+    looked_up.at -= 8
+    try:
+        result.entry = take_entry(looked_up)
+    except Errno:
+        result.entry = None  # the name counts in any case
+    return result

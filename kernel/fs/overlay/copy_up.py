@@ -213,9 +213,8 @@ class _Copy:
         access: AccessList | None = None
         default: AccessList | None = None
         if inode.file_system.has_access_lists:
-            lists = inode.access_lists()
-            access = lists.access
-            default = lists.default
+            access = _list_of(inode, ACCESS_LIST)
+            default = _list_of(inode, DEFAULT_LIST) if inode.is_directory() else None
         if not made.file_system.has_access_lists and access is None and default is None:
             return
         mounter = self.overlay.mounter
@@ -268,3 +267,13 @@ class _Copy:
             discard(self.overlay.context, self.overlay.work_place(), self.name)
         let_go(self.path)
 
+
+
+def _list_of(inode: Inode, name: bytes) -> AccessList | None:
+    """One of the access control lists. Raises what reading it raises."""
+    try:
+        return inode.list_to_show(name)
+    except Errno as error:
+        if error.code != EOPNOTSUPP:
+            raise
+        return None  # its server may have some, but not for overlays

@@ -97,7 +97,7 @@ class TunFile(File):
         return super().held_bytes() + _FILE_BYTES + self.end.queue.held_bytes
 
     @noraise
-    def flush(self) -> None:
+    def flush(self, owner: int) -> None:
         """The last descriptor is closed: the interface ends at once."""
         if self.users == 1:
             self._leave()

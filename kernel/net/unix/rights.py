@@ -49,7 +49,7 @@ class CollectableSocket(Socket):
         self.next: CollectableSocket | None = None
         self.previous: CollectableSocket | None = None
 
-    def flush(self) -> None:
+    def flush(self, owner: int) -> None:
         """A descriptor was closed. If it was the last one, only queues may hold the socket from now on."""
         if self.under_way > 0 and self.users - 1 <= self.under_way:
             SUSPICION.is_raised = True

@@ -44,6 +44,19 @@ class Asked:
     body: bytes
 
 
+@dataclass
+class Held:
+    """A lock."""
+
+    node: int
+    owner: int
+    start: int
+    end: int
+    kind: int
+    pid: int
+    is_whole: bool
+
+
 class Daemon:
     """`spoil` changes an answer on its way; `sleeps_on` are kinds that it takes and does not answer."""
 
@@ -61,6 +74,11 @@ class Daemon:
         self.spoil: Callable[[Asked, int, bytes], tuple[int, bytes]] | None = None
         self.valid = (0, 0)  # seconds: names, attributes
         self.minor = 31
+        self.flags = 1 << 0 | 1 << 5 | 1 << 17 | 1 << 24  # what it agrees to, of what is offered
+        self.locks: list[Held] = []
+        self.waiting: list[tuple[Asked, Held]] = []  # SETLKW without an answer so far
+        self.events = 1  # POLL*
+        self.polled = 0  # the number by which the kernel knows the polled file
         self.max_write = 131072
         self.is_serving = False
         self.stops = False
@@ -142,6 +160,8 @@ class Daemon:
     # ---- Files ------------------------------------------------------------------------------------------------
 
     def forget(self, node: int, count: int) -> None:
+        if node == 1 and self.spoil is not None:
+            return  # it has claimed that a name leads to the root
         self.lookups[node] -= count
         assert self.lookups[node] >= 0
 
@@ -172,6 +192,7 @@ class Daemon:
     def do_26(self, asked: Asked, node: Node) -> bytes:
         major, minor, readahead, flags = struct.unpack_from("<IIII", asked.body)
         assert major == 7 and minor >= 31 and len(asked.body) == 64
+        flags &= self.flags
         return struct.pack("<IIIIHHIIHHII24x", 7, self.minor, readahead, flags, 12, 9, self.max_write, 1, 0, 0, 0, 0)
 
     def do_1(self, asked: Asked, node: Node) -> bytes:
@@ -294,6 +315,70 @@ class Daemon:
             text += record
         return text
 
+    def do_44(self, asked: Asked, node: Node) -> bytes:
+        _, offset, size = struct.unpack_from("<QQI", asked.body)
+        names = [(b".", asked.node), (b"..", 1), *node.names.items()]
+        text = b""
+        for position in range(offset, len(names)):
+            name, number = names[position]
+            listed = self.nodes[number]
+            length = (152 + len(name) + 7) & ~7
+            if len(text) + length > size:
+                break
+            entry = bytes(128) if name in (b".", b"..") else self.entry(listed)
+            record = struct.pack("<QQII", number + 1000, position + 1, len(name), listed.mode >> 12)
+            text += (entry + record + name).ljust(length, b"\0")
+        return text
+
+    # ---- Locks and events -------------------------------------------------------------------------------------
+
+    def lock_of(self, asked: Asked) -> Held:
+        handle, owner, start, end, kind, pid, flags, _ = struct.unpack("<QQqqIIII", asked.body)
+        assert self.opened[handle] == asked.node and owner != 0
+        return Held(asked.node, owner, start, end, kind, pid, flags == 1)
+
+    def conflict(self, wanted: Held) -> Held | None:
+        for held in self.locks:
+            is_other = held.owner != wanted.owner and (held.node, held.is_whole) == (wanted.node, wanted.is_whole)
+            if is_other and held.start <= wanted.end and wanted.start <= held.end and 1 in (held.kind, wanted.kind):
+                return held
+        return None
+
+    def set_lock(self, wanted: Held) -> None:
+        """Locks are released as they were acquired, in the tests."""
+        self.locks = [
+            held for held in self.locks
+            if (held.node, held.owner, held.is_whole) != (wanted.node, wanted.owner, wanted.is_whole)
+            or held.start > wanted.end or wanted.start > held.end
+        ]  # fmt: skip
+        if wanted.kind != 2:
+            self.locks.append(wanted)
+        for asked, waiting in list(self.waiting):
+            if self.conflict(waiting) is None:
+                self.waiting.remove((asked, waiting))
+                self.locks.append(waiting)
+                self.reply(asked, 0)
+
+    def do_31(self, asked: Asked, node: Node) -> bytes:
+        found = self.conflict(self.lock_of(asked))
+        if found is None:
+            return struct.pack("<qqII", 0, 0, 2, 0)
+        return struct.pack("<qqII", found.start, found.end, found.kind, found.pid)
+
+    def do_32(self, asked: Asked, node: Node) -> bytes:
+        wanted = self.lock_of(asked)
+        if wanted.kind != 2 and self.conflict(wanted) is not None:
+            raise OSError(errno.EAGAIN, "")
+        self.set_lock(wanted)
+        return b""
+
+    do_33 = do_32  # unless it sleeps on it
+
+    def do_40(self, asked: Asked, node: Node) -> bytes:
+        handle, self.polled, _, _ = struct.unpack("<QQII", asked.body)
+        assert self.opened[handle] == asked.node
+        return struct.pack("<II", self.events, 0)
+
     def do_17(self, asked: Asked, node: Node) -> bytes:
         return struct.pack("<QQQQQIIII24x", 1000, 500, 400, 99, 9, 4096, 255, 4096, 0)
 
@@ -316,7 +401,7 @@ class Daemon:
     def do_21(self, asked: Asked, node: Node) -> bytes:
         size, flags = struct.unpack_from("<II", asked.body)
         name = asked.body[8 : asked.body.index(b"\0", 8)]
-        if (flags == 1) == (name in node.attributes):
+        if flags != 0 and (flags == 1) == (name in node.attributes):
             raise OSError(errno.EEXIST if flags == 1 else errno.ENODATA, "")
         node.attributes[name] = asked.body[len(asked.body) - size :]
         return b""

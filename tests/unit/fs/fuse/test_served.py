@@ -6,7 +6,7 @@ import random
 import stat
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import cast
 
@@ -18,7 +18,6 @@ from kernel.fs.constants import (
     O_APPEND,
     O_CREAT,
     O_DIRECTORY,
-    O_NONBLOCK,
     O_RDONLY,
     O_RDWR,
     O_TRUNC,
@@ -29,12 +28,9 @@ from kernel.fs.constants import (
     SEEK_HOLE,
 )
 from kernel.fs.dentry import CACHE
-from kernel.fs.descriptors import CALLER_FILES
-from kernel.fs.file import DirectorySink, File
+from kernel.fs.file import File
 from kernel.fs.fuse import connection as connections
 from kernel.fs.fuse import filesystem
-from kernel.fs.fuse.device import DeviceQueue, FuseDevice
-from kernel.fs.inode import Inode
 from kernel.fs.mounts import mount, unmount
 from kernel.fs.open import open_file
 from kernel.fs.path import FsContext
@@ -49,6 +45,7 @@ from kernel.lang import (
     EINTR,
     EINVAL,
     EIO,
+    ENAMETOOLONG,
     ENODATA,
     ENODEV,
     ENOENT,
@@ -69,106 +66,14 @@ from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import frame_span, free_frame_count, put_frame
 from kernel.sched import mutex
-from kernel.sched.thread import Thread
 from kernel.sched.wait import WaitQueue
 from kernel.task.exec import open_executable
 from kernel.task.task import Task
-from tests.unit.fs.conftest import World
-from tests.unit.fs.fuse.daemon import Asked, Daemon
+from tests.unit.fs.fuse.daemon import Asked, Daemon, Node
+from tests.unit.fs.fuse.served import Served, Sink, TestThread, code
 
 LOOKUP, GETATTR, OPEN, READ, WRITE, RELEASE, FLUSH, CREATE, READDIR = 1, 3, 14, 15, 16, 18, 25, 35, 28
 FORGET, SYMLINK, MKNOD, MKDIR, LINK = 2, 6, 8, 9, 13
-
-
-assert filesystem.MAGIC  # its import enters the type
-
-
-class TestThread(Thread):
-    """One that may be killed."""
-
-    __test__ = False
-    dying = False
-    parting = False
-
-    def is_dying(self) -> bool:
-        return self.dying
-
-    def is_parting(self) -> bool:
-        return self.parting
-
-
-class Served:
-    """A daemon's file system, mounted at /s."""
-
-    def __init__(self, world: World, daemon: Daemon, thread: TestThread) -> None:
-        self.world = world
-        self.daemon = daemon
-        self.thread = thread
-        self.context = world.root
-
-    def mount(self, options: bytes = b"", type_name: bytes = b"fuse.test") -> FuseDevice:
-        device = self.device()
-        self.daemon.device = device
-        text = b"fd=3,rootmode=40000,user_id=0,group_id=0" + options
-        mount(self.context, b"test", b"/s", type_name, 0, text)
-        return device
-
-    def device(self) -> FuseDevice:
-        path = resolve(self.context, None, b"/fuse", FOLLOW)
-        device = FuseDevice(path, O_RDWR | O_NONBLOCK)
-        CALLER_FILES.find = lambda descriptor: device
-        return device
-
-    def open(self, name: bytes, flags: int = O_RDWR | O_CREAT, mode: int = 0o644) -> File:
-        return open_file(self.context, None, name, flags, mode)
-
-    def inode(self, name: bytes, flags: int = FOLLOW) -> Inode:
-        inode = resolve(self.context, None, name, flags).inode()
-        inode.refresh()
-        return inode
-
-    def count(self, kind: int) -> int:
-        return sum(1 for asked in self.daemon.seen if asked.kind == kind)
-
-
-@pytest.fixture
-def served(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    thread = TestThread(b"test")
-    daemon = Daemon()
-    for module in (mutex,):
-        monkeypatch.setattr(module, "current_thread", lambda: thread)
-    monkeypatch.setattr("kernel.fs.fuse.client.current_thread", lambda: thread)
-    monkeypatch.setattr(DeviceQueue, "wake", lambda queue: daemon.pump())
-    monkeypatch.setattr(CALLER, "find", lambda: None)
-    monkeypatch.setattr(CALLER_FILES, "find", None)
-
-    def never(queue: WaitQueue, interruptible: bool = True) -> None:
-        raise AssertionError("it would wait for ever")
-
-    monkeypatch.setattr(WaitQueue, "sleep", never)
-    names.make_directory(world.root, None, b"/s", 0o755)
-    world.write(b"/fuse", b"")
-    yield Served(world, daemon, thread)
-
-
-def code(function: Callable[..., object], *arguments: object) -> int:
-    with pytest.raises(Errno) as caught:
-        function(*arguments)
-    return caught.value.code
-
-
-class Sink(DirectorySink):
-    def __init__(self, room: int = 1000) -> None:
-        super().__init__()
-        self.found: dict[bytes, int] = {}
-        self.room = room
-
-    def emit(self, name: bytes, ino: int, kind: int, next_position: int) -> bool:
-        self.room -= 1
-        if self.room >= 0:
-            assert name not in self.found
-            self.found[name] = kind
-        return self.room >= 0
 
 
 def test_contents_go_both_ways(served: Served) -> None:
@@ -188,7 +93,7 @@ def test_contents_go_both_ways(served: Served) -> None:
     file.truncate(4)
     file.allocate(0, 0, 6)
     file.fsync()
-    file.flush()
+    file.flush(0)
     file.release()
     assert node.data == data[:1] + b"XY" + data[3:4] + bytes(2)
     appending = served.open(b"/s/file", O_RDWR | O_APPEND)
@@ -782,7 +687,7 @@ def test_what_a_server_does_not_know(served: Served) -> None:
     file = served.open(b"/s/file", O_RDWR)
     served.daemon.lacks = {FLUSH}
     for _ in range(3):
-        file.flush()
+        file.flush(0)
         assert file.take_flush_error() == 0
     assert served.count(FLUSH) == 1
     file.release()
@@ -792,9 +697,9 @@ def test_an_error_of_flushing_is_of_one_time(served: Served) -> None:
     served.mount()
     file = served.open(b"/s/file")
     served.daemon.spoil = lambda asked, error, body: (EIO, b"") if asked.kind == FLUSH else (error, body)
-    file.flush()
+    file.flush(0)
     served.daemon.spoil = None
-    file.flush()
+    file.flush(0)
     assert file.take_flush_error() == 0
     file.release()
 
@@ -825,7 +730,7 @@ def test_a_server_that_dies(served: Served) -> None:
         file.pread(KernelBuffer(bytearray(10)), 0)
     assert code(file.pread, KernelBuffer(bytearray(10)), 0) == ENOTCONN
     assert code(served.inode, b"/s/file") == ENOTCONN
-    file.flush()
+    file.flush(0)
     assert file.take_flush_error() == ENOTCONN
     file.release()
     unmount(served.context, b"/s", 0)
@@ -935,7 +840,7 @@ def test_a_task_that_ends_waits_for_no_answer(served: Served) -> None:
     file = served.open(b"/s/file", O_RDWR | O_CREAT)
     served.thread.parting = True
     served.daemon.sleeps_on = {FLUSH, RELEASE}
-    file.flush()
+    file.flush(0)
     file.release()
     assert [asked.kind for asked in served.daemon.unanswered] == [FLUSH, RELEASE]
 
@@ -1039,3 +944,71 @@ class _Any(dict[int, int]):
 
     def emit(self, name: bytes, ino: int, kind: int, next_position: int) -> bool:
         return True
+
+
+# ---- Notices and copies ----------------------------------------------------------------------------------------------
+
+NOTIFY_STORE, NOTIFY_RETRIEVE, NOTIFY_REPLY, COPY_FILE_RANGE = 4, 5, 41, 47
+
+
+def test_stored_contents_make_a_file_longer(served: Served) -> None:
+    served.mount()
+    served.daemon.valid = (3600, 3600)
+    served.world.write(b"/s/file", b"1234")
+    inode = served.inode(b"/s/file")
+    served.daemon.notify(NOTIFY_STORE, struct.pack("<QQII", 2, 3, 5, 0) + b"fresh")
+    assert inode.size == 8
+    for start in (-1, -(1 << 63), (1 << 63) - 5, (1 << 63) - 1):
+        assert code(served.daemon.notify, NOTIFY_STORE, struct.pack("<QqII", 2, start, 5, 0) + b"fresh") == EINVAL
+    assert code(served.daemon.notify, NOTIFY_STORE, struct.pack("<QQII", 99, 0, 1, 0) + b"x") == ENOENT
+    assert code(served.daemon.notify, NOTIFY_STORE, struct.pack("<QQII", 2, 0, 2, 0) + b"x") == EINVAL
+    assert code(served.daemon.notify, NOTIFY_STORE, struct.pack("<QQII", 1, 0, 1, 0) + b"x") == EINVAL
+
+
+def test_a_server_that_wants_contents_back_gets_none(served: Served) -> None:
+    """Its number may be that of a request, which is not affected."""
+    served.mount()
+    served.world.write(b"/s/file", b"1234")
+    file = served.open(b"/s/file", O_RDWR)
+    served.daemon.stops = True
+    served.daemon.notify(NOTIFY_RETRIEVE, struct.pack("<QQQII", 78, 2, 4096, 100, 0))
+    asked = served.daemon.take()
+    assert asked is not None and (asked.kind, asked.unique, asked.node) == (NOTIFY_REPLY, 78, 2)
+    assert struct.unpack("<QQIIQQ", asked.body) == (0, 4096, 0, 0, 0, 0)
+    assert code(served.daemon.reply, asked, 0) == ENOENT
+    assert code(served.daemon.notify, NOTIFY_RETRIEVE, struct.pack("<QQQII", 77, 99, 0, 100, 0)) == ENOENT
+    assert code(served.daemon.notify, NOTIFY_RETRIEVE, bytes(31)) == EINVAL
+    served.daemon.stops = False
+    assert file.pread(KernelBuffer(bytearray(10)), 0) == 4
+    file.release()
+
+
+@pytest.mark.parametrize("length", [0, 3, 5, 1025, 0xFFFF_FFFF])
+def test_names_in_notices_are_as_long_as_they_say(served: Served, length: int) -> None:
+    served.mount()
+    served.world.write(b"/s/file", b"1234")
+    expected = EINVAL if length <= 1024 else ENAMETOOLONG
+    assert code(served.daemon.notify, 3, struct.pack("<QII", 1, length, 0) + b"file\0") == expected
+    assert code(served.daemon.notify, 6, struct.pack("<QQII", 1, 2, length, 0) + b"file\0") == expected
+
+
+def test_the_server_copies(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.mount()
+    served.world.write(b"/s/file", b"contents")
+    source, target = served.open(b"/s/file", O_RDWR), served.open(b"/s/other", O_RDWR | O_CREAT)
+    asked: list[bytes] = []
+
+    def copy(daemon: Daemon, request: Asked, node: Node) -> bytes:
+        asked.append(request.body)
+        return struct.pack("<II", 3, 0)
+
+    monkeypatch.setattr(Daemon, "do_47", copy, raising=False)
+    assert target.can_copy_from(source) and not target.can_copy_from(served.open(b"/fuse", O_RDWR))
+    assert target.copy_from(source, 2, 10, 4) == 3 and target.inode.size == 13
+    _, offset, node, _, to_offset, count, flags = struct.unpack("<QQQQQQQ", asked[0])
+    assert (offset, node, to_offset, count, flags) == (2, 3, 10, 4, 0)
+    assert code(target.copy_from, source, 0, 0, 2) == EIO, "it claims to have copied more"
+    served.daemon.lacks = {COPY_FILE_RANGE}
+    assert code(target.copy_from, source, 0, 0, 4) == EOPNOTSUPP and not target.can_copy_from(source)
+    source.release()
+    target.release()
