@@ -1,5 +1,7 @@
 """Locks on files: fcntl_locking(2), flock(2)."""
 
+from typing import Final
+
 from kernel.doors.table import syscall
 from kernel.fs.constants import (
     F_GETLK,
@@ -23,6 +25,8 @@ from kernel.lib.pid import NOBODY
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
 
+_LOCK_MANDATORY: Final = 32  # LOCK_MAND
+
 
 def record_lock(file: File, command: int, address: UserAddr) -> int:
     """struct flock: i16 type, i16 whence, i64 start at 8, i64 length at 16, i32 pid at 24."""
@@ -30,21 +34,25 @@ def record_lock(file: File, command: int, address: UserAddr) -> int:
     whence = user.read_u16(user.at(address, 2))
     start = user.read_i64(user.at(address, 8))
     length = user.read_i64(user.at(address, 16))
+    pid = user.read_i32(user.at(address, 24))
     by_description = command >= F_OFD_GETLK
-    if by_description and user.read_i32(user.at(address, 24)) != 0:
-        raise Errno(EINVAL)
-    if not lock_kind_is_known(kind):
+    asks = command == F_GETLK or command == F_OFD_GETLK
+    if asks and kind == F_UNLCK:
         raise Errno(EINVAL)
     request = _lock_request(file, kind, whence, start, length, by_description)
+    if not lock_kind_is_known(kind):
+        raise Errno(EINVAL)
     locks = file.inode.locks
-    if command == F_GETLK or command == F_OFD_GETLK:
-        if kind == F_UNLCK:
+    if asks:
+        if by_description and pid != 0:
             raise Errno(EINVAL)
         conflict = locks.find_conflict(request) if locks is not None else None
         _write_lock(address, conflict)
         return 0
     if (kind == F_RDLCK and not file.readable) or (kind == F_WRLCK and not file.writable):
         raise Errno(EBADF)
+    if by_description and pid != 0:
+        raise Errno(EINVAL)
     if locks is None:
         if kind == F_UNLCK:
             return 0
@@ -105,6 +113,8 @@ def _write_lock(address: UserAddr, lock: RecordLock | None) -> None:
 
 @syscall("flock", status="Full", args="fd flags:LOCK_SH|LOCK_EX|LOCK_UN|LOCK_NB")
 def flock(descriptor: i32, operation: i32) -> int:
+    if operation & _LOCK_MANDATORY != 0:
+        return 0  # Linux once had such locks
     kind = operation & ~LOCK_NB
     if kind != LOCK_SH and kind != LOCK_EX and kind != LOCK_UN:
         raise Errno(EINVAL)
