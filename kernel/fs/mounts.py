@@ -546,10 +546,14 @@ def move_tree(context: FsContext, origin: Path, at: Path) -> None:
         raise
 
 
-def unmount(context: FsContext, target: bytes, flags: int) -> None:
-    """umount2(2)."""
+def check_unmount_flags(flags: int) -> None:
+    """Raise EINVAL for those that umount2(2) does not know."""
     if flags & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW) != 0:
         raise Errno(EINVAL)
+
+
+def unmount(context: FsContext, target: bytes, flags: int) -> None:
+    """umount2(2); the flags have been checked."""
     follow = 0 if flags & UMOUNT_NOFOLLOW != 0 else FOLLOW
     at = top_at(resolve(context, None, target, follow))
     mount_ = at.mount

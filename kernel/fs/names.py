@@ -136,7 +136,7 @@ def _made(walk: Walk, directory: Inode, inode: Inode) -> Dentry:
 
 def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rdev: int) -> Path:
     """mknod(2): a regular file, device, FIFO or socket."""
-    kind = _kind_to_make(mode)
+    kind = kind_to_make(mode)
     walk = _walk_to_new(context, base, name)
     if DEVICE_PROGRAMS.count != 0 and (kind == S_IFCHR or kind == S_IFBLK):
         return _make_asked(walk, kind | mode & 0o7777, rdev)
@@ -147,10 +147,10 @@ def make_node_unasked(context: FsContext, base: Path | None, name: bytes, mode: 
     """The same without asking programs about devices: for a file system stacked on another, which holds names; the
     programs ran when the node was created above.
     """
-    return _make_node_at(_walk_to_new(context, base, name), _kind_to_make(mode) | mode & 0o7777, rdev)
+    return _make_node_at(_walk_to_new(context, base, name), kind_to_make(mode) | mode & 0o7777, rdev)
 
 
-def _kind_to_make(mode: int) -> int:
+def kind_to_make(mode: int) -> int:
     """The type of file that mknod(2) should create. Raises EPERM, EINVAL."""
     kind = mode & S_IFMT
     if kind == 0:

@@ -10,7 +10,8 @@ from typing import Final
 
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR, READABLE
-from kernel.lang import EAGAIN, ECANCELED, EINVAL, Errno, span_of, u64
+from kernel.lang import EAGAIN, ECANCELED, EINVAL, Errno, UserAddr, span_of
+from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.lib.saturation import sum_of
 from kernel.lib.user import Buffer
@@ -19,6 +20,8 @@ from kernel.time import Timer, monotonic_ns, realtime_ns
 from kernel.time.clock import realtime_offset_ns
 
 _FOLLOW_COST: Final = 500  # instructions, for `pace`
+_TFD_IOC_SET_TICKS: Final = 0x4008_5400
+_LOW_HALF: Final = 0xFFFF_FFFF
 
 
 class DescriptorTimer(Timer):
@@ -36,7 +39,7 @@ class DescriptorTimer(Timer):
         if self.interval_ns > 0:
             missed += max(0, now_ns - self.deadline_ns) // self.interval_ns
             following = self.deadline_ns + missed * self.interval_ns
-        self.expirations += missed
+        self.expirations = sum_of(self.expirations, missed)
         self.queue.wake_all()
         return following
 
@@ -87,7 +90,7 @@ class TimerFile(DescriptorFile):
         timer = self.timer
         if self.cancels:
             self.is_cancelled = True
-            timer.expirations += 1
+            timer.expirations = sum_of(timer.expirations, 1)
             timer.queue.wake_all()
         elif timer.is_armed():
             timer.start(max(1, sum_of(timer.deadline_ns, -moved_ns)))
@@ -139,10 +142,25 @@ class TimerFile(DescriptorFile):
         timer.expirations = 0
         self._tell_cancellation()
         storage = bytearray(8)
-        span_of(storage).store_u64(0, u64(count))
+        span_of(storage).store_u32(0, count & _LOW_HALF)
+        span_of(storage).store_u32(4, count >> 32 & _LOW_HALF)
         return buffer.put(span_of(storage))
 
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:
             waiter.wait_on(self.timer.queue)
-        return READABLE if self.timer.expirations > 0 else 0
+        return READABLE if self.timer.expirations != 0 else 0
+
+    def ioctl(self, command: int, argument: int) -> int:
+        if command == _TFD_IOC_SET_TICKS:
+            self._restore(user.read_u64(UserAddr(argument)))
+            return 0
+        return super().ioctl(command, argument)
+
+    def _restore(self, expirations: int) -> None:
+        """A checkpoint remembers how many expirations nobody had read yet. Raises ECANCELED, EINVAL."""
+        if expirations == 0:
+            raise Errno(EINVAL)
+        self._tell_cancellation()
+        self.timer.expirations = expirations
+        self.timer.queue.wake_all()

@@ -271,10 +271,12 @@ def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None
             if isinstance(area.source, FixedPages):
                 raise Errno(EINVAL)  # the vDSO is dumped anyway
             area.dont_dump = False
+        elif advice == MADV_KEEPONFORK:
+            area.wipe_on_fork = False
         elif area.source is not None or area.shared:
             raise Errno(EINVAL)
         else:
-            area.wipe_on_fork = advice == MADV_WIPEONFORK
+            area.wipe_on_fork = True
         area = following(area)
     space.rejoin(start, end)
 

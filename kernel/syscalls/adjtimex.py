@@ -7,7 +7,7 @@ from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, Span, UserAddr, i32, s
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_TIME
 from kernel.lib.saturation import sum_of
-from kernel.task.clocks import CLOCK_REALTIME, read_clock
+from kernel.task.clocks import CLOCK_REALTIME, check_known, is_file_clock
 from kernel.task.task import current
 from kernel.task.wall_clock import set_wall_clock
 from kernel.task.words import load_i64, store_i32, store_i64
@@ -33,8 +33,8 @@ def clock_adjtime(clock: i32, address: UserAddr) -> int:
     storage = bytearray(_SIZE)
     user.read_into(span_of(storage), address)
     if clock != CLOCK_REALTIME:
-        read_clock(current(), clock)
-        raise Errno(EOPNOTSUPP)
+        check_known(clock)
+        raise Errno(EINVAL if is_file_clock(clock) else EOPNOTSUPP)
     return _adjust(address)
 
 

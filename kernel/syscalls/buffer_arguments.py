@@ -12,9 +12,9 @@ _VECTOR_SIZE: Final = 16  # of struct iovec
 
 
 def user_range(address: UserAddr, length: int) -> UserBuffer:
-    """A buffer over user memory; lengths beyond what one call moves are truncated."""
-    if length < 0:
-        raise Errno(EINVAL)
+    """A buffer over user memory; lengths beyond what one call moves are truncated. Raises EFAULT, even for a length
+    below 0: no memory is as large.
+    """
     user.check(address, length)
     return current().user_buffer(address, min(length, MAX_RW_COUNT))
 
@@ -33,11 +33,12 @@ def user_vector(address: UserAddr, count: int) -> UserVector:
         length = user.read_i64(user.at(address, index * 16 + 8))
         if length < 0:
             raise Errno(EINVAL)
-        user.check(start, length)
-        length = min(length, MAX_RW_COUNT - total)
-        total += length
         addresses.append(UserAddr(start))
         lengths.append(length)
+    for index in range(count):
+        user.check(addresses[index], lengths[index])  # only when all lengths are known to be right
+        lengths[index] = min(lengths[index], MAX_RW_COUNT - total)
+        total += lengths[index]
     return UserVector(addresses, lengths)
 
 
@@ -52,11 +53,3 @@ def check_area(offset: int, count: int) -> None:
     """EINVAL if `count` bytes from `offset` on would end past 2**63 - 1."""
     if offset > MAX_FILE_SIZE - count:
         raise Errno(EINVAL)
-
-
-def position_at(address: UserAddr) -> int:
-    """An offset that a call reads and writes back in memory."""
-    offset = user.read_i64(address)
-    if offset < 0:
-        raise Errno(EINVAL)
-    return offset

@@ -6,14 +6,17 @@ from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_TIME
-from kernel.syscalls.timespec import read_timespec, read_timeval, write_timespec, write_timeval
+from kernel.syscalls.timespec import LONGEST_SECONDS, write_timespec, write_timeval
 from kernel.task.clocks import CLOCK_REALTIME, read_clock, resolution_ns
 from kernel.task.task import current
 from kernel.task.wall_clock import set_wall_clock
 from kernel.time import vdso
-from kernel.time.clock import NS_PER_SECOND, TIME_ZONE, realtime_ns, realtime_seconds
+from kernel.time.clock import NS_PER_SECOND, NS_PER_US, TIME_ZONE, realtime_ns, realtime_seconds
 
 _MOST_MINUTES_WEST: Final = 15 * 60
+_US_PER_SECOND: Final = 1_000_000
+# The wall clock cannot be set to later times: in the thirty years after it could still count nanoseconds in 63 bits.
+_LATEST_SECONDS: Final = (1 << 63) // NS_PER_SECOND - 30 * 365 * 24 * 3600
 
 
 @syscall("clock_gettime", status="Full", args="clock >timespec")
@@ -35,10 +38,16 @@ def clock_getres(clock: i32, address: UserAddr) -> int:
 @syscall("clock_settime", status="Full", args="clock <timespec")
 def clock_settime(clock: i32, address: UserAddr) -> int:
     """clock_settime(2)."""
-    if clock != CLOCK_REALTIME:
+    if clock >= 0 and clock != CLOCK_REALTIME:
         raise Errno(EINVAL)
-    time_ns = read_timespec(address)
-    _set_wall_clock(time_ns)
+    seconds = user.read_i64(address)
+    ns = user.read_i64(user.at(address, 8))
+    if clock != CLOCK_REALTIME:
+        read_clock(current(), clock)  # raises EINVAL if there is none
+        raise Errno(EPERM)
+    if not 0 <= seconds < _LATEST_SECONDS or not 0 <= ns < NS_PER_SECOND:
+        raise Errno(EINVAL)
+    _set_wall_clock(min(seconds, LONGEST_SECONDS) * NS_PER_SECOND + ns)  # fits: both were checked
     return 0
 
 
@@ -65,9 +74,14 @@ def settimeofday(time: UserAddr, zone: UserAddr) -> int:
     """settimeofday(2). The first zone without a time says that the hardware's clock, with which the kernel began, shows
     local time.
     """
-    time_ns = read_timeval(time) if time != 0 else 0
+    seconds = user.read_i64(time) if time != 0 else 0
+    us = user.read_i64(user.at(time, 8)) if time != 0 else 0
+    if not 0 <= us < _US_PER_SECOND:
+        raise Errno(EINVAL)
     minutes_west = user.read_i32(zone) if zone != 0 else 0
     kind = user.read_i32(user.at(zone, 4)) if zone != 0 else 0
+    if not 0 <= seconds < _LATEST_SECONDS:
+        raise Errno(EINVAL)
     if not current().credentials.capable(CAP_SYS_TIME):
         raise Errno(EPERM)
     if zone != 0:
@@ -81,7 +95,7 @@ def settimeofday(time: UserAddr, zone: UserAddr) -> int:
         if not was_set and time == 0 and minutes_west != 0:
             _set_wall_clock(realtime_ns() + minutes_west * 60 * NS_PER_SECOND)
     if time != 0:
-        _set_wall_clock(time_ns)
+        _set_wall_clock(min(seconds, LONGEST_SECONDS) * NS_PER_SECOND + us * NS_PER_US)  # fits: both were checked
     return 0
 
 

@@ -5,7 +5,7 @@ from typing import Final, Literal
 from kernel.doors.table import syscall
 from kernel.fs.constants import O_CLOEXEC
 from kernel.ipc.epoll import EPOLLEXCLUSIVE, EVENT_SIZE, EpollFile
-from kernel.lang import EINTR, EINVAL, ERESTARTNOHAND, Array, Errno, UserAddr, i32, u8
+from kernel.lang import EINTR, EINVAL, EPERM, ERESTARTNOHAND, Array, Errno, UserAddr, i32, u8
 from kernel.lib import user
 from kernel.sched import Poller
 from kernel.syscalls.descriptor_arguments import borrowed_file, file_at
@@ -51,6 +51,8 @@ def epoll_ctl(set_descriptor: i32, operation: i32, descriptor: i32, event: UserA
         data = user.read_i64(user.at(event, 4))
     owner_file = file_at(set_descriptor)
     file = file_at(descriptor)
+    if not file.can_be_watched():
+        raise Errno(EPERM)
     if not isinstance(owner_file, EpollFile):
         raise Errno(EINVAL)
     owner = owner_file

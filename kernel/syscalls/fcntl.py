@@ -44,7 +44,10 @@ from kernel.fs.constants import (
     FS_APPEND_FL,
     O_APPEND,
     O_ASYNC,
+    O_DIRECT,
     O_NOATIME,
+    S_IFBLK,
+    S_IFMT,
     SETTABLE_FLAGS,
 )
 from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File
@@ -137,6 +140,8 @@ def _set_flags(file: File, descriptor: int, argument: int) -> int:
         raise Errno(EPERM)
     if argument & O_NOATIME & ~file.flags != 0 and not inode.owned_by(current().credentials):
         raise Errno(EPERM)
+    if argument & O_DIRECT != 0 and not inode.is_fifo() and not inode.is_regular() and inode.mode & S_IFMT != S_IFBLK:
+        raise Errno(EINVAL)
     if (argument ^ file.flags) & O_ASYNC != 0 and sends_signals(file):
         set_async(file, descriptor, argument & O_ASYNC != 0)
     settable = SETTABLE_FLAGS & ~O_ASYNC

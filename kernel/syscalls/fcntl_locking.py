@@ -1,5 +1,7 @@
 """Locks on files: fcntl_locking(2), flock(2)."""
 
+from typing import Final
+
 from kernel.doors.table import syscall
 from kernel.fs.constants import (
     F_GETLK,
@@ -24,6 +26,8 @@ from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
 from kernel.task.pids import find_process
 
+_LOCK_MANDATORY: Final = 32  # LOCK_MAND
+
 
 def record_lock(file: File, command: int, address: UserAddr) -> int:
     """struct flock: i16 type, i16 whence, i64 start at 8, i64 length at 16, i32 pid at 24."""
@@ -31,14 +35,16 @@ def record_lock(file: File, command: int, address: UserAddr) -> int:
     whence = user.read_u16(user.at(address, 2))
     start = user.read_i64(user.at(address, 8))
     length = user.read_i64(user.at(address, 16))
+    pid = user.read_i32(user.at(address, 24))
     by_description = command >= F_OFD_GETLK
-    if by_description and user.read_i32(user.at(address, 24)) != 0:
-        raise Errno(EINVAL)
-    if not lock_kind_is_known(kind):
+    asks = command == F_GETLK or command == F_OFD_GETLK
+    if asks and kind == F_UNLCK:
         raise Errno(EINVAL)
     request = _lock_request(file, kind, whence, start, length, by_description)
-    if command == F_GETLK or command == F_OFD_GETLK:
-        if kind == F_UNLCK:
+    if not lock_kind_is_known(kind):
+        raise Errno(EINVAL)
+    if asks:
+        if by_description and pid != 0:
             raise Errno(EINVAL)
         file.acquire()
         try:
@@ -49,6 +55,8 @@ def record_lock(file: File, command: int, address: UserAddr) -> int:
         return 0
     if (kind == F_RDLCK and not file.readable) or (kind == F_WRLCK and not file.writable):
         raise Errno(EBADF)
+    if by_description and pid != 0:
+        raise Errno(EINVAL)
     file.acquire()
     try:
         file.set_record_lock(request, waits=command == F_SETLKW or command == F_OFD_SETLKW)
@@ -111,6 +119,8 @@ def _shown_holder(lock: RecordLock) -> int:
 
 @syscall("flock", status="Full", args="fd flags:LOCK_SH|LOCK_EX|LOCK_UN|LOCK_NB")
 def flock(descriptor: i32, operation: i32) -> int:
+    if operation & _LOCK_MANDATORY != 0:
+        return 0  # Linux once had such locks
     kind = operation & ~LOCK_NB
     if kind != LOCK_SH and kind != LOCK_EX and kind != LOCK_UN:
         raise Errno(EINVAL)

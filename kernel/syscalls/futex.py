@@ -28,7 +28,7 @@ _WAKE_BITSET: Final = 10
 _WAIT_REQUEUE_PI: Final = 11
 _CMP_REQUEUE_PI: Final = 12
 _LOCK_PI2: Final = 13
-_WITH_CLOCK: Final = (_WAIT, _WAIT_BITSET, _WAIT_REQUEUE_PI, _LOCK_PI2)
+_WITH_CLOCK: Final = (_WAIT_BITSET, _WAIT_REQUEUE_PI, _LOCK_PI2)
 _PRIVATE: Final = 128
 _REALTIME: Final = 256
 _COMMAND_MASK: Final = ~(_PRIVATE | _REALTIME)
@@ -43,6 +43,8 @@ def futex_call(address: UserAddr, operation: i32, value: u32, timeout: UserAddr,
     command = operation & _COMMAND_MASK
     shared = operation & _PRIVATE == 0
     if operation & _REALTIME != 0 and command not in _WITH_CLOCK:
+        if timeout != 0 and (command == _WAIT or command == _LOCK_PI):
+            read_timespec(timeout)  # its errors come first
         raise Errno(ENOSYS)
     if command == _LOCK_PI or command == _LOCK_PI2:
         # The older of the two has only ever known the wall clock.

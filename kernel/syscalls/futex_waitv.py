@@ -54,7 +54,7 @@ def futex_wake(address: int, mask: int, count: i32, flags: u32) -> int:
     if mask == 0:
         raise Errno(EINVAL)
     key = futex.key_of(current(), address, shared)
-    return futex.wake(key, count, mask) if count != 0 else 0
+    return futex.wake(key, max(1, count), mask) if count != 0 else 0
 
 
 @syscall(

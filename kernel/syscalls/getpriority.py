@@ -26,7 +26,7 @@ def chosen_tasks(which: int, who: int) -> list[Task]:
     found: list[Task] = []
     if which == _PRIO_PROCESS:
         target = task if who == 0 else find_task(task.pids.resolve(who))
-        if target is not None and not target.is_exiting:
+        if target is not None:
             found.append(target)
     elif which == _PRIO_PGRP:
         group = find_group(task.process.group if who == 0 else task.pids.resolve(who))
@@ -47,6 +47,9 @@ def chosen_tasks(which: int, who: int) -> list[Task]:
 def _add_threads(found: list[Task], process: Process) -> None:
     for task in process.threads.values():
         found.append(task)
+    leader = process.leader
+    if leader is not None and leader.is_exiting:
+        found.append(leader)  # it has left the threads, but its parent has not waited for it yet
 
 
 @syscall("getpriority", status="Full", args="one:PRIO_PROCESS|PRIO_PGRP|PRIO_USER pid")

@@ -3,11 +3,11 @@
 from typing import Final
 
 from kernel.doors.table import syscall
+from kernel.fs.constants import MAX_RW_COUNT
 from kernel.lang import EFAULT, EINVAL, Errno, UserAddr, u32
 from kernel.lib import user
 from kernel.lib.random_transfer import put_random
 
-_RANDOM_LIMIT: Final = (1 << 25) - 1
 _GRND_NONBLOCK: Final = 1
 _GRND_RANDOM: Final = 2
 _GRND_INSECURE: Final = 4
@@ -20,7 +20,7 @@ def getrandom(address: UserAddr, size: int, flags: u32) -> int:
         raise Errno(EINVAL)
     if flags & (_GRND_RANDOM | _GRND_INSECURE) == _GRND_RANDOM | _GRND_INSECURE:
         raise Errno(EINVAL)
-    wanted = _RANDOM_LIMIT if size < 0 or size > _RANDOM_LIMIT else size
+    wanted = MAX_RW_COUNT if size < 0 or size > MAX_RW_COUNT else size
     user.check(address, wanted)
     buffer = user.UserBuffer(address, wanted)
     done = put_random(buffer)

@@ -36,7 +36,6 @@ def prlimit64(pid: i32, resource: u32, new: UserAddr, old: UserAddr) -> int:
     """prlimit(2)."""
     soft = 0
     hard = 0
-    limits.check_resource(resource)
     if new != 0:
         user.check(new, 16)
         soft = limits.from_user(user.read_i64(new))
@@ -50,6 +49,7 @@ def prlimit64(pid: i32, resource: u32, new: UserAddr, old: UserAddr) -> int:
         theirs = process.leader.credentials
         if not theirs.owns_all(mine.uid, mine.gid) and not mine.capable_in(theirs.user_namespace, CAP_SYS_RESOURCE):
             raise Errno(EPERM)
+    limits.check_resource(resource)
     before_soft = process.limits.soft[resource]
     before_hard = process.limits.hard[resource]
     if new != 0:

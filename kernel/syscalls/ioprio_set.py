@@ -10,6 +10,8 @@ from kernel.syscalls.sched_setscheduler import is_as_able
 from kernel.task.task import Task, current
 
 _CLASS_SHIFT: Final = 13
+_CLASS_MASK: Final = 7
+_KEPT: Final = 0xFFFF
 _LEVEL_MASK: Final = 7
 _NONE: Final = 0
 _REALTIME: Final = 1
@@ -30,13 +32,13 @@ def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
     for target in targets:
         if not _may_change(task, target) or not is_as_able(task, target):
             raise Errno(EPERM)
-        target.settings.io_priority = priority
+        target.settings.io_priority = priority & _KEPT
     return 0
 
 
 def check_priority(priority: int) -> None:
     """Raise EINVAL for an invalid priority, EPERM for one that the running thread may not request."""
-    chosen_class = priority >> _CLASS_SHIFT
+    chosen_class = priority >> _CLASS_SHIFT & _CLASS_MASK
     if chosen_class < _NONE or chosen_class > _IDLE or (chosen_class == _NONE and priority & _LEVEL_MASK != 0):
         raise Errno(EINVAL)
     who = current().credentials

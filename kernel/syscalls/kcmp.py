@@ -75,9 +75,10 @@ def _identity_of_context(task: Task) -> int:
     return 0 if context is None else hash(context)
 
 
-def _file_of(task: Task, descriptor: int) -> File:
+def _file_of(task: Task, number: int) -> File:
+    descriptor = number & 0xFFFF_FFFF
     table = task.file_table
-    if table is None or not 0 <= descriptor < table.size():
+    if table is None or descriptor >= table.size():
         raise Errno(EBADF)
     return table.get_any(descriptor)
 

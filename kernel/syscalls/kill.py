@@ -1,13 +1,13 @@
 """Sending signals: kill(2), tkill(2), tgkill(2), rt_sigqueueinfo(2)."""
 
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EPERM, ESRCH, Errno, UserAddr, i32, span_of
-from kernel.lib import user
+from kernel.lang import EINVAL, EPERM, ESRCH, Errno, UserAddr, i32
+from kernel.syscalls.siginfo_arguments import read_signal_info
 from kernel.task.groups import find_group
 from kernel.task.pids import find_process, find_task
 from kernel.task.process import Process
 from kernel.task.send import kill_all, kill_group, kill_process, kill_thread
-from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_process, from_user
+from kernel.task.siginfo import SignalInfo, from_process
 from kernel.task.signals import SI_TKILL, SI_USER, is_valid
 from kernel.task.task import Task, current
 
@@ -84,21 +84,18 @@ def _send_to_thread(pid: int, tid: int, signo: int, info: SignalInfo) -> None:
     kill_thread(task, target, signo, info)
 
 
-def _read_info(address: UserAddr, signo: int, to_other: bool) -> SignalInfo:
-    """siginfo_t from a program; for other processes it may not claim to come from the kernel or from kill."""
-    storage = bytearray(SIGINFO_SIZE)
-    user.read_into(span_of(storage), address)
-    info = from_user(span_of(storage), signo)
+def _check_claim(info: SignalInfo, to_other: bool) -> None:
+    """Raise EPERM if it claims to another process to come from the kernel or from kill."""
     if to_other and (info.code >= 0 or info.code == SI_TKILL):
         raise Errno(EPERM)
-    return info
 
 
 @syscall("rt_sigqueueinfo", status="Full", args="pid signal <siginfo")
 def rt_sigqueueinfo(pid: i32, signo: i32, info: UserAddr) -> int:
     """rt_sigqueueinfo(2)."""
     task = current()
-    sent = _read_info(info, signo, pid != task.own_tid)
+    sent = read_signal_info(info, signo)
+    _check_claim(sent, pid != task.own_tid)
     if pid <= 0:
         raise Errno(ESRCH)
     process = _process_called(task, pid)
@@ -110,8 +107,9 @@ def rt_sigqueueinfo(pid: i32, signo: i32, info: UserAddr) -> int:
 @syscall("rt_tgsigqueueinfo", status="Full", args="pid tid signal <siginfo")
 def rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: UserAddr) -> int:
     """rt_tgsigqueueinfo(2)."""
+    sent = read_signal_info(info, signo)
     if pid <= 0 or tid <= 0:
         raise Errno(EINVAL)
-    sent = _read_info(info, signo, tid != current().own_tid)
+    _check_claim(sent, tid != current().own_tid)
     _send_to_thread(pid, tid, signo, sent)
     return 0

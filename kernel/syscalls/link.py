@@ -33,8 +33,9 @@ def linkat(old_directory: i32, old: UserAddr, new_directory: i32, new: UserAddr,
     if flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) != 0:
         raise Errno(EINVAL)
     context = current().fs
-    if flags & AT_EMPTY_PATH != 0 and not context.credentials.capable(CAP_DAC_READ_SEARCH):
-        raise Errno(ENOENT)
+    if flags & AT_EMPTY_PATH != 0 and old_directory != AT_FDCWD and (old == 0 or len(path_at(old)) == 0):
+        if not context.credentials.capable(CAP_DAC_READ_SEARCH):
+            raise Errno(ENOENT)
     how = flags & AT_EMPTY_PATH
     if flags & AT_SYMLINK_FOLLOW == 0:
         how |= AT_SYMLINK_NOFOLLOW

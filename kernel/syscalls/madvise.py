@@ -38,10 +38,14 @@ def mincore(address: int, length: int, result: UserAddr) -> int:
     page_count = page_up(length) >> PAGE_SHIFT
     user.check(result, page_count)
     done = 0
+    space = current().space
     while done < page_count:
-        part = min(page_count - done, _LOOKS_AT_ONCE)
         start = address + (done << PAGE_SHIFT)  # fits: the range was checked
-        user.write_bytes(user.at(result, done), bytes(remapping.residency(current().space, start, part)))
+        area = space.area_at(start)
+        if area is None:
+            raise Errno(ENOMEM)  # what comes before the hole has been reported
+        part = min(page_count - done, _LOOKS_AT_ONCE, (area.end - start) >> PAGE_SHIFT)
+        user.write_bytes(user.at(result, done), bytes(remapping.residency(space, start, part)))
         done += part
         pace(part << _LOOK_SHIFT)
     return 0

@@ -2,7 +2,7 @@
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import AT_FDCWD
-from kernel.fs.names import make_directory, make_node
+from kernel.fs.names import kind_to_make, make_directory, make_node
 from kernel.lang import UserAddr, i32, u32
 from kernel.syscalls.path_arguments import base_for, path_at
 from kernel.task import current
@@ -27,6 +27,7 @@ def mknod(path: UserAddr, mode: i32, device: u32) -> int:
 
 @syscall("mknodat", status="Full", args="dir path flags:node device")
 def mknodat(directory: i32, path: UserAddr, mode: i32, device: u32) -> int:
+    kind_to_make(mode)  # what cannot be made is refused before the path is looked at
     name = path_at(path)
     make_node(current().fs, base_for(directory, name), name, mode & 0o177777, device)
     return 0

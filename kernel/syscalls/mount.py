@@ -5,7 +5,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.fs.constants import PATH_MAX
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
-from kernel.fs.mounts import mount, pivot_root, unmount
+from kernel.fs.mounts import check_unmount_flags, mount, pivot_root, require_administrator, unmount
 from kernel.fs.path import FsContext, Path
 from kernel.lang import EINVAL, Errno, UserAddr, i32
 from kernel.lib import user
@@ -49,6 +49,7 @@ def mount_(source: UserAddr, target: UserAddr, type_name: UserAddr, flags: int, 
 
 @syscall("umount2", status="Full", args="path flags:MNT_FORCE|MNT_DETACH|MNT_EXPIRE|UMOUNT_NOFOLLOW")
 def umount2(target: UserAddr, flags: i32) -> int:
+    check_unmount_flags(flags)
     unmount(current().fs, path_at(target), flags)
     return 0
 
@@ -56,6 +57,7 @@ def umount2(target: UserAddr, flags: i32) -> int:
 @syscall("pivot_root", status="Full", args="path path")
 def pivot_root_(new_root: UserAddr, put_old: UserAddr) -> int:
     context = current().fs
+    require_administrator(context)  # before the paths are read
     old = context.root
     new = pivot_root(context, path_at(new_root), path_at(put_old))
     for pid in process_ids(FIRST_PID):

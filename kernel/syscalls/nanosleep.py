@@ -3,9 +3,17 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EOPNOTSUPP, Errno, UserAddr, i32
+from kernel.lang import EINVAL, EOPNOTSUPP, Errno, UserAddr, i32
 from kernel.syscalls.timespec import read_timespec
-from kernel.task.clocks import can_sleep_on, check_alarm, is_processor_clock, is_wall_clock, kernel_ns, read_clock
+from kernel.task.clocks import (
+    can_sleep_on,
+    check_alarm,
+    check_known,
+    is_alarm,
+    is_processor_clock,
+    is_wall_clock,
+    kernel_ns,
+)
 from kernel.task.processor_sleep import sleep_on_processor_time
 from kernel.task.sleep import sleep_absolute, sleep_relative
 from kernel.task.task import current
@@ -27,9 +35,11 @@ def clock_nanosleep(clock: i32, flags: i32, request: UserAddr, remaining: UserAd
     if is_processor_clock(clock):
         return sleep_on_processor_time(clock, read_timespec(request), flags & _TIMER_ABSTIME != 0, remaining)
     if not can_sleep_on(clock):
-        read_clock(current(), clock)
+        check_known(clock)
         raise Errno(EOPNOTSUPP)
     time_ns = read_timespec(request)
+    if is_alarm(clock) and flags & ~_TIMER_ABSTIME != 0:
+        raise Errno(EINVAL)  # the other clocks ignore unknown flags
     check_alarm(current(), clock)
     task = current()
     task.calls.waits_by_wall_clock = False

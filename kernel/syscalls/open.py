@@ -6,10 +6,13 @@ from kernel.doors.table import syscall
 from kernel.fs.constants import (
     AT_FDCWD,
     KNOWN_OPEN_FLAGS,
+    O_ACCMODE,
     O_CLOEXEC,
     O_CREAT,
+    O_DIRECTORY,
     O_LARGEFILE,
     O_PATH,
+    O_RDONLY,
     O_RDWR,
     O_TMPFILE_BIT,
     O_TRUNC,
@@ -33,12 +36,24 @@ _RESOLVE_FLAGS: Final = 0x3F
 
 
 def _open_at(directory: int, address: UserAddr, flags: int, mode: int) -> int:
+    _check_flags(flags)
     task = current()
     name = path_at(address)
     files = task.files
     files.lowest_free(0)  # EMFILE comes before anything about the file
     file = open_file(task.fs, base_for(directory, name), name, flags | O_LARGEFILE, mode & 0o7777)
     return files.install(file, flags & O_CLOEXEC != 0)
+
+
+def _check_flags(flags: int) -> None:
+    """Raise EINVAL for combinations that mean nothing, before the path is looked at."""
+    if flags & O_PATH != 0:
+        return
+    if flags & O_TMPFILE_BIT != 0:
+        if flags & (O_DIRECTORY | O_CREAT) != O_DIRECTORY or flags & O_ACCMODE == O_RDONLY:
+            raise Errno(EINVAL)
+    elif flags & (O_DIRECTORY | O_CREAT) == O_DIRECTORY | O_CREAT:
+        raise Errno(EINVAL)
 
 
 @syscall("open", status="Full", args="path flags:open mode -> fd")

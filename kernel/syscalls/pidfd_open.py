@@ -6,19 +6,18 @@ from kernel.doors.table import syscall
 from kernel.fs.constants import O_NONBLOCK
 from kernel.fs.file import File
 from kernel.fs.procfs.process import ProcessDirectory
-from kernel.lang import EINVAL, EPERM, ESRCH, Errno, UserAddr, final, i32, span_of, u32
-from kernel.lib import user
+from kernel.lang import EINVAL, EPERM, ESRCH, Errno, UserAddr, final, i32, u32
 from kernel.syscalls.descriptor_arguments import file_at
+from kernel.syscalls.siginfo_arguments import read_signal_info
 from kernel.task.groups import find_group
 from kernel.task.inspection import may_attach_to
 from kernel.task.pidfd import PIDFD_THREAD, PidFile, pid_file
 from kernel.task.pids import find_process, find_task
 from kernel.task.process import Process
 from kernel.task.send import kill_group, kill_process, kill_thread
-from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_process, from_user
+from kernel.task.siginfo import SignalInfo, from_process
 from kernel.task.signals import SI_TKILL, SI_USER, is_valid
 from kernel.task.task import Task, current
-from kernel.task.words import load_i32
 
 _THREAD: Final = 1  # PIDFD_SIGNAL_*
 _THREAD_GROUP: Final = 2
@@ -104,12 +103,9 @@ def _meaning(file: File) -> _Meaning:
 
 def _read_info(address: UserAddr, signo: int, to_other: bool) -> SignalInfo:
     """siginfo_t of a program. For other processes it may not claim to be the kernel's or kill's."""
-    storage = bytearray(SIGINFO_SIZE)
-    fields = span_of(storage)
-    user.read_into(fields, address)
-    if load_i32(fields, 0) != signo:
+    info = read_signal_info(address, 0)
+    if info.signo != signo:
         raise Errno(EINVAL)
-    info = from_user(fields, signo)
     if to_other and (info.code >= 0 or info.code == SI_TKILL):
         raise Errno(EPERM)
     return info

@@ -79,7 +79,7 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
     if option == _PR_GET_TIMERSLACK:
         return task.process.settings.timer_slack_ns
     if option == _PR_SET_TIMERSLACK:
-        task.process.settings.timer_slack_ns = second if second > 0 else task.process.settings.default_slack_ns
+        task.process.settings.timer_slack_ns = second if second != 0 else task.process.settings.default_slack_ns
         return 0
     if option == _PR_SET_DUMPABLE:
         if second != 0 and second != 1:
@@ -126,6 +126,9 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
         vector = task.space.auxiliary_vector
         user.write_bytes(second, vector[: min(max(third, 0), len(vector))])
         return len(vector)
+    if option == _PR_SET_IO_FLUSHER or option == _PR_GET_IO_FLUSHER:
+        if not task.credentials.capable(CAP_SYS_RESOURCE):
+            raise Errno(EPERM)
     if option in (_PR_SET_THP_DISABLE, _PR_MCE_KILL, _PR_SET_IO_FLUSHER, _PR_SET_MDWE):
         if fourth != 0 or fifth != 0 or (third != 0 and option != _PR_MCE_KILL):
             raise Errno(EINVAL)
@@ -146,8 +149,6 @@ def _set(task: Task, option: int, second: int, third: int) -> None:
         else:
             raise Errno(EINVAL)
     elif option == _PR_SET_IO_FLUSHER:
-        if not task.credentials.capable(CAP_SYS_RESOURCE):
-            raise Errno(EPERM)
         if second != 0 and second != 1:
             raise Errno(EINVAL)
         task.settings.flushes_io = second == 1
@@ -178,8 +179,6 @@ def _read(task: Task, option: int, second: UserAddr, third: int, fourth: int, fi
     if option == _PR_MCE_KILL_GET or option == _PR_GET_IO_FLUSHER:
         if second != 0 or third != 0 or fourth != 0 or fifth != 0:
             raise Errno(EINVAL)
-        if option == _PR_GET_IO_FLUSHER and not task.credentials.capable(CAP_SYS_RESOURCE):
-            raise Errno(EPERM)
         if option == _PR_MCE_KILL_GET:
             return task.settings.memory_failure_policy
         return 1 if task.settings.flushes_io else 0

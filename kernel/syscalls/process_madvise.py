@@ -36,6 +36,8 @@ def process_madvise(descriptor: i32, vector: UserAddr, count: int, advice: i32, 
         lengths.append(user.read_i64(user.at(vector, index * 16 + 8)))
         if lengths[index] < 0:
             raise Errno(EINVAL)
+    for index in range(count):
+        user.check(starts[index], lengths[index])
     reader = current()
     process = pid_file(any_file_at(descriptor)).living()
     if advice not in (_MADV_COLD, _MADV_PAGEOUT, _MADV_WILLNEED, _MADV_COLLAPSE):

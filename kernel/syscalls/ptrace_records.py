@@ -6,8 +6,9 @@ from typing import Final
 
 from kernel.lang import EINVAL, Errno, UserAddr, span_of
 from kernel.lib import user
+from kernel.syscalls.siginfo_arguments import read_signal_info
 from kernel.task.diversion import ON, set_dispatch
-from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo, from_user
+from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo
 from kernel.task.task import Task, current
 from kernel.task.trace_details import (
     CALL_INFORMATION_SIZE,
@@ -34,11 +35,10 @@ def write_info(address: int, info: SignalInfo) -> None:
 
 
 def set_info(tracee: Tracee, address: int) -> None:
-    storage = bytearray(SIGINFO_SIZE)
-    user.read_into(span_of(storage), UserAddr(address))
+    info = read_signal_info(UserAddr(address), 0)
     if tracee.info is None:
         raise Errno(EINVAL)
-    tracee.info = from_user(span_of(storage), load_i32(span_of(storage), 0))
+    tracee.info = info
 
 
 def peek_signals(task: Task, address: int, data: int) -> int:

@@ -4,11 +4,12 @@ A description is held across the operation, because another thread may close the
 """
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND
+from kernel.fs.anonymous import DescriptorFile
+from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND, SEEK_HOLE
 from kernel.fs.file import File
 from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
-from kernel.lang import EBADF, EINVAL, EPIPE, ERESTARTNOINTR, Errno, UserAddr, i32, inline
+from kernel.lang import EBADF, EINVAL, EPIPE, ERESTARTNOINTR, ESPIPE, Errno, UserAddr, i32, inline
 from kernel.lib.user import Buffer
 from kernel.syscalls.buffer_arguments import finish_transfer, user_range
 from kernel.syscalls.descriptor_arguments import borrowed_file, file_at
@@ -106,8 +107,16 @@ def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
 def _check_offset(file: File, offset: int, count: int) -> None:
     if offset < 0:
         raise Errno(EINVAL)
-    if not file.inode.is_fifo() and not file.inode.is_socket():
-        _check_end(file, offset, count)
+    if not file.seekable:
+        check_has_offsets(file)
+    _check_end(file, offset, count)
+
+
+def check_has_offsets(file: File) -> None:
+    """Raise ESPIPE for what is a stream by its nature: pipes, sockets, and descriptors that are no files."""
+    inode = file.inode
+    if inode.is_fifo() or inode.is_socket() or isinstance(file, DescriptorFile):
+        raise Errno(ESPIPE)
 
 
 def _check_end(file: File, offset: int, count: int) -> None:
@@ -150,7 +159,12 @@ def write(descriptor: i32, address: UserAddr, length: int) -> int:
 def pread64(descriptor: i32, address: UserAddr, length: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
-    file = _readable(descriptor)
+    file = borrowed_file(descriptor)
+    if not file.readable:
+        check_has_offsets(file)
+        raise Errno(EBADF)
+    if not file.seekable:
+        check_has_offsets(file)
     return pread_file(file, user_range(address, length), offset)
 
 
@@ -158,10 +172,18 @@ def pread64(descriptor: i32, address: UserAddr, length: int, offset: int) -> int
 def pwrite64(descriptor: i32, address: UserAddr, length: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
-    file = _writable(descriptor)
+    file = borrowed_file(descriptor)
+    if not file.writable:
+        check_has_offsets(file)
+        raise Errno(EBADF)
+    if not file.seekable:
+        check_has_offsets(file)
     return pwrite_file(file, user_range(address, length), offset)
 
 
 @syscall("lseek", status="Full", args="fd offset one:whence")
 def lseek(descriptor: i32, offset: int, whence: i32) -> int:
-    return file_at(descriptor).seek(offset, whence)
+    file = file_at(descriptor)
+    if not 0 <= whence <= SEEK_HOLE:
+        raise Errno(EINVAL)
+    return file.seek(offset, whence)

@@ -7,11 +7,18 @@ from kernel.fs.constants import FS_APPEND_FL
 from kernel.fs.file import File, InodeFile
 from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
-from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32
+from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32
 from kernel.lib.user import Buffer
 from kernel.syscalls.buffer_arguments import finish_transfer, user_vector
-from kernel.syscalls.descriptor_arguments import readable_file, writable_file
-from kernel.syscalls.read_write import pread_file, pwrite_file, read_file, signal_broken_pipe, write_file
+from kernel.syscalls.descriptor_arguments import file_at, readable_file, writable_file
+from kernel.syscalls.read_write import (
+    check_has_offsets,
+    pread_file,
+    pwrite_file,
+    read_file,
+    signal_broken_pipe,
+    write_file,
+)
 from kernel.syscalls.size_limit import prepare_write
 from kernel.task import current
 
@@ -28,47 +35,71 @@ RWF_SUPPORTED: Final = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEN
 @syscall("readv", status="Full", args="fd <iovec[count] count")
 def readv(descriptor: i32, vector: UserAddr, count: int) -> int:
     file = readable_file(descriptor)
-    return read_file(file, user_vector(vector, count))
+    buffer = user_vector(vector, count)
+    return read_file(file, buffer) if buffer.remaining > 0 else 0
 
 
 @syscall("writev", status="Full", args="fd <iovec[count] count")
 def writev(descriptor: i32, vector: UserAddr, count: int) -> int:
     file = writable_file(descriptor)
-    return write_file(file, user_vector(vector, count))
+    buffer = user_vector(vector, count)
+    return write_file(file, buffer) if buffer.remaining > 0 else 0
 
 
 @syscall("preadv", status="Full", args="fd <iovec[count] count offset")
 def preadv(descriptor: i32, vector: UserAddr, count: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
-    file = readable_file(descriptor)
-    return pread_file(file, user_vector(vector, count), offset)
+    file = _readable_at(descriptor, offset)
+    buffer = user_vector(vector, count)
+    return pread_file(file, buffer, offset) if buffer.remaining > 0 else 0
 
 
 @syscall("pwritev", status="Full", args="fd <iovec[count] count offset")
 def pwritev(descriptor: i32, vector: UserAddr, count: int, offset: int) -> int:
     if offset < 0:
         raise Errno(EINVAL)
-    file = writable_file(descriptor)
-    return pwrite_file(file, user_vector(vector, count), offset)
+    file = _writable_at(descriptor, offset)
+    buffer = user_vector(vector, count)
+    return pwrite_file(file, buffer, offset) if buffer.remaining > 0 else 0
+
+
+def _readable_at(descriptor: int, offset: int) -> File:
+    """A file to read at an offset, -1 for its position. Raises EBADF, ESPIPE."""
+    file = file_at(descriptor)
+    if offset != -1:
+        check_has_offsets(file)
+    if not file.readable:
+        raise Errno(EBADF)
+    return file
+
+
+def _writable_at(descriptor: int, offset: int) -> File:
+    """The same to write."""
+    file = file_at(descriptor)
+    if offset != -1:
+        check_has_offsets(file)
+    if not file.writable:
+        raise Errno(EBADF)
+    return file
 
 
 @syscall("preadv2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
 def preadv2(descriptor: i32, vector: UserAddr, count: int, offset: int, high: int, flags: i32) -> int:
     if offset < -1:
         raise Errno(EINVAL)
-    file = readable_file(descriptor)
+    file = _readable_at(descriptor, offset)
     buffer = user_vector(vector, count)
-    return read_by_flags(file, buffer, offset, flags)
+    return read_by_flags(file, buffer, offset, flags) if buffer.remaining > 0 else 0
 
 
 @syscall("pwritev2", status="Full", args="fd <iovec[count] count offset int flags:rwf")
 def pwritev2(descriptor: i32, vector: UserAddr, count: int, offset: int, high: int, flags: i32) -> int:
     if offset < -1:
         raise Errno(EINVAL)
-    file = writable_file(descriptor)
+    file = _writable_at(descriptor, offset)
     buffer = user_vector(vector, count)
-    return write_by_flags(file, buffer, offset, flags)
+    return write_by_flags(file, buffer, offset, flags) if buffer.remaining > 0 else 0
 
 
 def read_by_flags(file: File, buffer: Buffer, offset: int, flags: int) -> int:
@@ -76,6 +107,8 @@ def read_by_flags(file: File, buffer: Buffer, offset: int, flags: int) -> int:
     not know.
     """
     _check_flags(flags)
+    if flags & ~RWF_HIPRI != 0 and file.inode.is_directory():
+        raise Errno(EOPNOTSUPP)
     if flags & RWF_NOWAIT == 0:
         return read_file(file, buffer) if offset == -1 else pread_file(file, buffer, offset)
     file.acquire()
@@ -98,11 +131,13 @@ def write_by_flags(file: File, buffer: Buffer, offset: int, flags: int) -> int:
     _check_flags(flags)
     if flags & RWF_APPEND != 0 and flags & RWF_NOAPPEND != 0:
         raise Errno(EINVAL)
-    if offset != -1 and not file.seekable:
-        raise Errno(ESPIPE)
+    if offset != -1:
+        check_has_offsets(file)
     if flags & RWF_NOAPPEND != 0 and file.inode.flags & FS_APPEND_FL != 0:
         raise Errno(EPERM)
     if flags & RWF_NOWAIT != 0:
+        if offset != -1 and not file.seekable:
+            raise Errno(ESPIPE)
         return _write_at_once(file, buffer)
     if isinstance(file, InodeFile) and flags & (RWF_APPEND | RWF_NOAPPEND) != 0:
         done = _write_by_flags(file, buffer, offset, flags)

@@ -3,7 +3,8 @@
 from kernel.doors.table import syscall
 from kernel.fs.constants import AT_FDCWD
 from kernel.fs.names import check_rename_flags, rename
-from kernel.lang import UserAddr, i32, u32
+from kernel.fs.walk import resolve_parent
+from kernel.lang import Errno, UserAddr, i32, u32
 from kernel.syscalls.path_arguments import base_for, path_at
 from kernel.task import current
 
@@ -22,10 +23,15 @@ def renameat(old_directory: i32, old: UserAddr, new_directory: i32, new: UserAdd
     "renameat2", status="Full", args="dir path dir path flags:RENAME_NOREPLACE|RENAME_EXCHANGE|RENAME_WHITEOUT",
 )  # fmt: skip
 def renameat2(old_directory: i32, old: UserAddr, new_directory: i32, new: UserAddr, flags: u32) -> int:
-    old_name = path_at(old)
-    new_name = path_at(new)
     check_rename_flags(flags)
+    context = current().fs
+    old_name = path_at(old)
     old_base = base_for(old_directory, old_name)
-    new_base = base_for(new_directory, new_name)
-    rename(current().fs, old_base, old_name, new_base, new_name, flags)
+    try:
+        new_name = path_at(new)
+        new_base = base_for(new_directory, new_name)
+    except Errno:
+        resolve_parent(context, old_base, old_name)  # what is wrong with the old name comes first
+        raise
+    rename(context, old_base, old_name, new_base, new_name, flags)
     return 0

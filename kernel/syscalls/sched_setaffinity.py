@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
+from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.sched.processor import processor_mask, this_processor
 from kernel.syscalls.sched_setscheduler import is_as_able, owns, scheduled_task
@@ -14,7 +14,7 @@ _MASK_BYTES: Final = 8
 
 
 @syscall("sched_setaffinity", status="Full", args="pid size <bytes[size]")
-def sched_setaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
+def sched_setaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
     """sched_setaffinity(2): one of the existing processors must be in the set."""
     wanted = 0
     if size >= _MASK_BYTES:
@@ -33,7 +33,7 @@ def sched_setaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
 
 
 @syscall("sched_getaffinity", status="Full", args="pid size >bytes[size]")
-def sched_getaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
+def sched_getaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
     """sched_getaffinity(2): the raw call returns how many bytes it wrote."""
     if size < _MASK_BYTES or size & (_MASK_BYTES - 1) != 0:
         raise Errno(EINVAL)
@@ -44,8 +44,10 @@ def sched_getaffinity(pid: i32, size: i32, mask: UserAddr) -> int:
 @syscall("getcpu", status="Full", args=">int? >int? address")
 def getcpu(processor: UserAddr, node: UserAddr, _cache: int) -> int:
     """getcpu(2)."""
-    if processor != 0:
-        user.write_u32(processor, this_processor().number)
-    if node != 0:
-        user.write_u32(node, 0)
+    try:
+        if processor != 0:
+            user.write_u32(processor, this_processor().number)
+    finally:
+        if node != 0:
+            user.write_u32(node, 0)  # whether or not the other could be written
     return 0

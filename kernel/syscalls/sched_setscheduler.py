@@ -5,16 +5,16 @@ sched_get_priority_max(2), sched_rr_get_interval(2).
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import E2BIG, EINVAL, EPERM, ESRCH, Errno, UserAddr, i32, span_of
+from kernel.lang import E2BIG, EINVAL, EOPNOTSUPP, EPERM, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.sched import yield_now
 from kernel.sched.runqueue import slice_of
 from kernel.sched.scheduler import change_priority
 from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST, SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR
+from kernel.syscalls.pid_arguments import task_at
 from kernel.syscalls.timespec import write_timespec
 from kernel.task.limits import RLIMIT_NICE, RLIMIT_RTPRIO
-from kernel.task.pids import find_task
 from kernel.task.task import Task, current
 from kernel.task.words import load_i32, load_i64, store_i32, store_i64
 
@@ -23,7 +23,16 @@ _SCHED_DEADLINE: Final = 6  # known by name, but no task can have it
 _SCHED_EXT: Final = 7
 _ATTRIBUTE_SIZE_WITH_CLAMPS: Final = 56
 _ATTRIBUTE_SIZE: Final = 48
+_LARGEST_ATTRIBUTES: Final = 4096
 _FLAG_RESET_ON_FORK: Final = 1
+_FLAG_KEEP_POLICY: Final = 8
+_FLAG_KEEP_PARAMETERS: Final = 16
+_FLAGS_OF_CLAMPS: Final = 0x60
+_FLAG_GOVERNOR: Final = 0x1000_0000  # Linux's own
+_KNOWN_FLAGS: Final = 0x7F | _FLAG_GOVERNOR  # two more are about deadlines
+_SHORTEST_RUNTIME_NS: Final = 1024
+_SHORTEST_PERIOD_NS: Final = 100_000
+_LONGEST_PERIOD_NS: Final = (1 << 22) * 1000
 _REALTIME_HIGHEST: Final = 99
 
 
@@ -35,15 +44,17 @@ def sched_yield() -> int:
 
 
 def scheduled_task(pid: int) -> Task:
+    """The thread of a number, the caller for 0; one that has ended too, until its parent has waited for it. Raises
+    ESRCH.
+    """
+    return current() if pid == 0 else task_at(pid)
+
+
+def _named_task(pid: int) -> Task:
+    """The same for the calls that refuse negative numbers as such. Raises EINVAL, ESRCH."""
     if pid < 0:
         raise Errno(EINVAL)
-    task = current()
-    if pid == 0:
-        return task
-    target = find_task(task.pids.resolve(pid))
-    if target is None or target.is_exiting:
-        raise Errno(ESRCH)
-    return target
+    return scheduled_task(pid)
 
 
 def is_same_owner(task: Task, target: Task) -> bool:
@@ -87,6 +98,18 @@ def sched_setparam(pid: i32, parameters: UserAddr) -> int:
 
 def _change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: bool) -> None:
     """Check and change. Raises EINVAL, EPERM."""
+    _check_change(target, policy, priority, nice, reset_on_fork)
+    _apply(target, policy, priority, nice, reset_on_fork)
+
+
+def _apply(target: Task, policy: int, priority: int, nice: int, reset_on_fork: bool) -> None:
+    """Change how a thread is scheduled. A real-time one has a priority, and keeps its nice value for later."""
+    target.reset_on_fork = reset_on_fork
+    change_priority(target, policy, priority, nice)
+
+
+def _check_change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: bool) -> None:
+    """Raise EINVAL, EPERM."""
     realtime = policy == SCHED_FIFO or policy == SCHED_RR
     if not realtime and policy != SCHED_OTHER and policy != SCHED_BATCH and policy != SCHED_IDLE:
         raise Errno(EINVAL)
@@ -107,14 +130,12 @@ def _change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: 
             raise Errno(EPERM)
         if not is_as_able(task, target):
             raise Errno(EPERM)
-    target.reset_on_fork = reset_on_fork
-    change_priority(target, policy, priority if realtime else 0, nice)
 
 
 @syscall("sched_getscheduler", status="Full", args="pid")
 def sched_getscheduler(pid: i32) -> int:
     """sched_getscheduler(2)."""
-    target = scheduled_task(pid)
+    target = _named_task(pid)
     return target.policy | (_RESET_ON_FORK if target.reset_on_fork else 0)
 
 
@@ -123,7 +144,7 @@ def sched_getparam(pid: i32, parameters: UserAddr) -> int:
     """sched_getparam(2)."""
     if parameters == 0:
         raise Errno(EINVAL)
-    user.write_i32(parameters, scheduled_task(pid).realtime_priority)
+    user.write_i32(parameters, _named_task(pid).realtime_priority)
     return 0
 
 
@@ -132,25 +153,82 @@ def sched_setattr(pid: i32, attributes: UserAddr, flags: i32) -> int:
     """sched_setattr(2)."""
     if attributes == 0 or pid < 0 or flags != 0:
         raise Errno(EINVAL)
-    size = user.read_u32(attributes)
-    if size == 0:
-        size = _ATTRIBUTE_SIZE
-    if size < _ATTRIBUTE_SIZE or size > 4096:
-        user.write_u32(attributes, _ATTRIBUTE_SIZE)
-        raise Errno(E2BIG)
-    storage = bytearray(_ATTRIBUTE_SIZE)
+    storage = _read_attributes(attributes)
     fields = span_of(storage)
-    user.read_into(fields, attributes)
-    wanted = load_i64(fields, 8)
-    if wanted & ~_FLAG_RESET_ON_FORK != 0:
-        raise Errno(EINVAL)
-    nice = max(NICE_LOWEST, min(NICE_HIGHEST, load_i32(fields, 16)))
-    target = scheduled_task(pid)
     policy = load_i32(fields, 4)
+    if policy < 0:
+        raise Errno(EINVAL)
+    wanted = load_i64(fields, 8)
+    nice = max(NICE_LOWEST, min(NICE_HIGHEST, load_i32(fields, 16)))
+    priority = load_i32(fields, 20)
+    target = scheduled_task(pid)
+    reset_on_fork = wanted & _FLAG_RESET_ON_FORK != 0
+    if wanted & _FLAG_KEEP_POLICY != 0:
+        policy = target.policy
+        reset_on_fork = target.reset_on_fork
+    if wanted & _FLAG_KEEP_PARAMETERS != 0 and target.has_realtime_policy():
+        priority = target.realtime_priority
+    elif wanted & _FLAG_KEEP_PARAMETERS != 0:
+        nice = target.nice
     if policy != SCHED_OTHER and policy != SCHED_BATCH:
         nice = target.nice
-    _change(target, policy, load_i32(fields, 20), nice, wanted & _FLAG_RESET_ON_FORK != 0)
+    if wanted & ~_KNOWN_FLAGS != 0:
+        raise Errno(EINVAL)
+    if policy == _SCHED_DEADLINE:
+        _refuse_deadline(fields)
+    _check_change(target, policy, priority, nice, reset_on_fork)
+    if wanted & _FLAG_GOVERNOR != 0:
+        raise Errno(EINVAL)
+    if wanted & _FLAGS_OF_CLAMPS != 0:
+        raise Errno(EOPNOTSUPP)
+    _apply(target, policy, priority, nice, reset_on_fork)
     return 0
+
+
+def _read_attributes(address: UserAddr) -> bytearray:
+    """A program's struct sched_attr, 56 bytes: a shorter one is filled up with zeros. Raises EFAULT, EINVAL; E2BIG if
+    it is too short or holds what is not known here, with the known size stored.
+    """
+    size = user.read_u32(address)
+    if size == 0:
+        size = _ATTRIBUTE_SIZE
+    known = min(size, _ATTRIBUTE_SIZE_WITH_CLAMPS)
+    storage = bytearray(_ATTRIBUTE_SIZE_WITH_CLAMPS)
+    try:
+        if not _ATTRIBUTE_SIZE <= size <= _LARGEST_ATTRIBUTES:
+            raise Errno(E2BIG)
+        user.require_zeros(address, known, size)
+    except Errno as error:
+        if error.code == E2BIG:
+            _tell_size(address)
+        raise
+    fields = span_of(storage)
+    user.read_into(fields[0:known], address)
+    if load_i64(fields, 8) & _FLAGS_OF_CLAMPS != 0 and size < _ATTRIBUTE_SIZE_WITH_CLAMPS:
+        raise Errno(EINVAL)
+    return storage
+
+
+def _tell_size(address: UserAddr) -> None:
+    try:
+        user.write_u32(address, _ATTRIBUTE_SIZE_WITH_CLAMPS)
+    except Errno:
+        return  # that the structure does not fit is what counts
+
+
+def _refuse_deadline(fields: Span[u8]) -> None:
+    """SCHED_DEADLINE is not there for anyone; who may not have it learns that. Raises EINVAL, EPERM."""
+    runtime_ns = load_i64(fields, 24)
+    deadline_ns = load_i64(fields, 32)
+    period_ns = load_i64(fields, 40)
+    if period_ns == 0:
+        period_ns = deadline_ns
+    priority = load_i32(fields, 20)
+    is_valid = priority == 0 and _SHORTEST_RUNTIME_NS <= runtime_ns <= deadline_ns <= period_ns
+    is_valid = is_valid and _SHORTEST_PERIOD_NS <= period_ns <= _LONGEST_PERIOD_NS
+    if is_valid and not current().credentials.capable(CAP_SYS_NICE):
+        raise Errno(EPERM)
+    raise Errno(EINVAL)
 
 
 @syscall("sched_getattr", status="Full", args="pid >sched_attr[size] size flags:0")
@@ -200,7 +278,7 @@ def sched_get_priority_min(policy: i32) -> int:
 @syscall("sched_rr_get_interval", status="Full", args="pid >timespec")
 def sched_rr_get_interval(pid: i32, interval: UserAddr) -> int:
     """sched_rr_get_interval(2)."""
-    target = scheduled_task(pid)
+    target = _named_task(pid)
     write_timespec(interval, 0 if target.policy == SCHED_FIFO else slice_of(target))
     return 0
 

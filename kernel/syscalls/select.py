@@ -203,12 +203,11 @@ def remaining(deadline_ns: int) -> int:
 def pselect6(
     count: i32, readable: UserAddr, writable: UserAddr, exceptional: UserAddr, timeout: UserAddr, mask_pair: UserAddr
 ) -> int:
+    mask = UserAddr(user.read_i64(mask_pair) if mask_pair != 0 else 0)
+    mask_size = user.read_i64(user.at(mask_pair, 8)) if mask_pair != 0 else 0
     deadline_ns = FOREVER_NS if timeout == 0 else deadline_after(timespec_ns(timeout))
-    if mask_pair != 0:
-        mask = UserAddr(user.read_i64(mask_pair))
-        mask_size = user.read_i64(user.at(mask_pair, 8))
-        if mask != 0:
-            temporary_mask(mask, mask_size)
+    if mask != 0:
+        temporary_mask(mask, mask_size)
     found = _select(count, readable, writable, exceptional, deadline_ns)
     write_remaining(timeout, deadline_ns)
     return found

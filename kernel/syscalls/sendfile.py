@@ -11,14 +11,15 @@ from kernel.fs.constants import MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, SEEK_CUR
 from kernel.fs.file import File
 from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
-from kernel.lang import EBADF, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, EOVERFLOW, ESPIPE, EXDEV, Errno, UserAddr, i32
+from kernel.ipc.pipe import PipeFile
+from kernel.lang import EBADF, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, EOVERFLOW, EXDEV, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.pace import is_dying, pace_bytes
 from kernel.lib.user import KernelBuffer
 from kernel.net.sockets.socket import MSG_MORE, Message, Socket
-from kernel.syscalls.buffer_arguments import check_area, position_at
+from kernel.syscalls.buffer_arguments import check_area
 from kernel.syscalls.descriptor_arguments import file_at
-from kernel.syscalls.read_write import signal_broken_pipe
+from kernel.syscalls.read_write import check_has_offsets, signal_broken_pipe
 from kernel.syscalls.size_limit import prepare_write
 from kernel.task import current
 
@@ -129,20 +130,27 @@ def _copy_counted(source: Cursor, target: Cursor, count: int) -> int:
 
 @syscall("sendfile", status="Full", args="fd fd =offset? size")
 def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> int:
+    offset = user.read_i64(offset_address) if offset_address != 0 else -1
     in_file = file_at(source)
-    out_file = file_at(target)
-    if not in_file.readable or not out_file.writable:
+    if not in_file.readable:
         raise Errno(EBADF)
-    offset = -1
     if offset_address != 0:
-        if not in_file.seekable:
-            raise Errno(ESPIPE)
-        offset = position_at(offset_address)
+        check_has_offsets(in_file)
+    start = offset
+    if offset_address == 0:
+        start = in_file.position if in_file.seekable else 0
+    if start < 0 or count < 0:
+        raise Errno(EINVAL)
+    check_area(start, count)
+    out_file = file_at(target)
+    if not out_file.writable:
+        raise Errno(EBADF)
+    if count == 0 and isinstance(out_file, PipeFile):
+        return 0
     if not _has_offsets(in_file) or in_file.inode.is_directory() or in_file.inode.is_only_read():
         raise Errno(EINVAL)
-    if out_file.flags & O_APPEND != 0 or count < 0:
+    if out_file.flags & O_APPEND != 0:
         raise Errno(EINVAL)
-    check_area(max(0, offset), count)
     cursor = Cursor(in_file, offset)
     done = _copy_counted(cursor, Cursor(out_file, -1), min(count, MAX_RW_COUNT))
     if offset_address != 0:
@@ -167,10 +175,10 @@ def copy_file_range(
 ) -> int:
     in_file = file_at(source)
     out_file = file_at(target)
-    if flags != 0:
-        raise Errno(EINVAL)
     in_offset = user.read_i64(source_address) if source_address != 0 else -1
     out_offset = user.read_i64(target_address) if target_address != 0 else -1
+    if flags != 0:
+        raise Errno(EINVAL)
     if in_file.inode.is_directory() or out_file.inode.is_directory():
         raise Errno(EISDIR)
     if not in_file.inode.is_regular() or not out_file.inode.is_regular():

@@ -94,9 +94,9 @@ def signalfd(descriptor: i32, mask: UserAddr, size: int) -> int:
     "signalfd4", status="Full", args="fd:signalfd <sigset one:8 flags:SFD_NONBLOCK|SFD_CLOEXEC -> fd:signalfd",
 )  # fmt: skip
 def signalfd4(descriptor: i32, mask: UserAddr, size: int, flags: i32) -> int:
+    wanted = read_mask(mask, size)
     if flags & ~(O_CLOEXEC | O_NONBLOCK) != 0:
         raise Errno(EINVAL)
-    wanted = read_mask(mask, size)
     files = current().files
     if descriptor == -1:
         return files.install(SignalFile(wanted, flags & O_NONBLOCK), flags & O_CLOEXEC != 0)

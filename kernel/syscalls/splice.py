@@ -6,14 +6,15 @@ Reads from a pipe are limited to what the target takes first, so that nothing is
 from typing import Final
 
 from kernel.doors.table import syscall
+from kernel.fs.anonymous import DescriptorFile
 from kernel.fs.constants import MAX_RW_COUNT, O_APPEND, O_NONBLOCK
+from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EAGAIN, EBADF, EINVAL, EPIPE, ESPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.user import KernelBuffer
-from kernel.net.sockets.socket import Socket
-from kernel.syscalls.buffer_arguments import check_area, finish_transfer, position_at, user_vector
+from kernel.syscalls.buffer_arguments import check_area, finish_transfer, user_vector
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.read_write import signal_broken_pipe
 from kernel.syscalls.sendfile import Cursor, copy
@@ -29,33 +30,33 @@ _SPLICE_FLAGS: Final = 15
 
 @syscall("splice", status="Full", args="fd:pipe =offset? fd:pipe =offset? size flags:splice")
 def splice(source: i32, source_address: UserAddr, target: i32, target_address: UserAddr, count: int, flags: i32) -> int:
-    if flags & ~_SPLICE_FLAGS != 0 or count < 0:
-        raise Errno(EINVAL)
     if count == 0:
         return 0
+    if flags & ~_SPLICE_FLAGS != 0:
+        raise Errno(EINVAL)
     in_file = file_at(source)
     out_file = file_at(target)
-    if not in_file.readable or not out_file.writable:
-        raise Errno(EBADF)
     from_pipe = isinstance(in_file, PipeFile)
     to_pipe = isinstance(out_file, PipeFile)
-    if not from_pipe and not to_pipe:
-        raise Errno(EINVAL)
     if (from_pipe and source_address != 0) or (to_pipe and target_address != 0):
         raise Errno(ESPIPE)
-    if (isinstance(in_file, Socket) and source_address != 0) or (isinstance(out_file, Socket) and target_address != 0):
-        raise Errno(EINVAL)
-    in_offset = position_at(source_address) if source_address != 0 else -1
-    out_offset = position_at(target_address) if target_address != 0 else -1
-    if out_file.flags & O_APPEND != 0 and not to_pipe:
-        raise Errno(EINVAL)
-    if in_file.inode.is_directory() or in_file.inode.is_only_read():
+    out_offset = user.read_i64(target_address) if target_address != 0 else -1
+    in_offset = user.read_i64(source_address) if source_address != 0 else -1
+    if not in_file.readable or not out_file.writable:
+        raise Errno(EBADF)
+    if not from_pipe and not to_pipe:
         raise Errno(EINVAL)
     if isinstance(in_file, PipeFile) and isinstance(out_file, PipeFile) and in_file.pipe is out_file.pipe:
         raise Errno(EINVAL)
-    check_area(max(0, in_offset), count)
-    check_area(max(0, out_offset), count)
-    count = min(count, MAX_RW_COUNT)
+    if not from_pipe:
+        _check_end(in_file, source_address != 0, in_offset, count)
+        if in_file.inode.is_directory() or in_file.inode.is_only_read():
+            raise Errno(EINVAL)
+    if not to_pipe:
+        if out_file.flags & O_APPEND != 0:
+            raise Errno(EINVAL)
+        _check_end(out_file, target_address != 0, out_offset, count)
+    count = MAX_RW_COUNT if count < 0 else min(count, MAX_RW_COUNT)
     # One piece, as much as is there and fits: splice does not wait for more once it has moved something.
     if isinstance(in_file, PipeFile):
         count = min(count, max(1, in_file.pipe.count))
@@ -79,6 +80,17 @@ def splice(source: i32, source_address: UserAddr, target: i32, target_address: U
     if target_address != 0:
         user.write_i64(target_address, writing.offset)
     return done
+
+
+def _check_end(file: File, has_offset: bool, offset: int, count: int) -> None:
+    """The side that is no pipe: EINVAL if it has no offsets, or would go past the last one."""
+    if has_offset and (isinstance(file, DescriptorFile) or file.inode.is_socket()):
+        raise Errno(EINVAL)
+    if not has_offset:
+        offset = file.position if file.seekable else 0
+    if count < 0 or offset < 0:
+        raise Errno(EINVAL)
+    check_area(offset, count)
 
 
 def _out_of_pipe(file: PipeFile, target: Cursor, count: int, nonblocking: bool) -> int:
@@ -110,16 +122,16 @@ def _out_of_pipe(file: PipeFile, target: Cursor, count: int, nonblocking: bool) 
 
 @syscall("tee", status="Full", args="fd:pipe fd:pipe size flags:splice")
 def tee(source: i32, target: i32, count: int, flags: i32) -> int:
-    if flags & ~_SPLICE_FLAGS != 0 or count < 0:
+    if flags & ~_SPLICE_FLAGS != 0:
         raise Errno(EINVAL)
     if count == 0:
         return 0
     in_file = file_at(source)
     out_file = file_at(target)
-    if not isinstance(in_file, PipeFile) or not isinstance(out_file, PipeFile) or in_file.pipe is out_file.pipe:
-        raise Errno(EINVAL)
     if not in_file.readable or not out_file.writable:
         raise Errno(EBADF)
+    if not isinstance(in_file, PipeFile) or not isinstance(out_file, PipeFile) or in_file.pipe is out_file.pipe:
+        raise Errno(EINVAL)
     reading = in_file.pipe
     writing = out_file.pipe
     nonblocking = flags & _SPLICE_NONBLOCK != 0
@@ -132,7 +144,8 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
     room = writing.free()
     if room == 0 and nonblocking:
         raise Errno(EAGAIN)
-    storage = bytearray(min(count, reading.count, max(room, 1)))
+    wanted = MAX_RW_COUNT if count < 0 else count  # a size has no sign
+    storage = bytearray(min(wanted, reading.count, max(room, 1)))
     buffer = KernelBuffer(storage)
     got = reading.peek_into(buffer, len(storage))
     buffer.rewind(got)

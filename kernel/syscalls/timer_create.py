@@ -3,13 +3,13 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, Errno, UserAddr, i32, span_of
+from kernel.lang import EINVAL, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.pid import UNSET, Pid
 from kernel.lib.saturation import sum_of
 from kernel.sched.scheduler import charge_running
 from kernel.syscalls.timespec import LONGEST_NS, read_timespec, write_timespec
-from kernel.task.clocks import can_sleep_on, check_alarm, is_wall_clock, kernel_ns, timed_thread
+from kernel.task.clocks import can_sleep_on, check_alarm, check_timed, is_wall_clock, kernel_ns, timed_thread
 from kernel.task.pids import find_task
 from kernel.task.posix_timers import SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, PosixTimer, posix_timers_of
 from kernel.task.signals import SIGALRM, is_valid
@@ -18,6 +18,7 @@ from kernel.task.words import load_i32, load_i64
 from kernel.time.clock import monotonic_ns
 
 _SIGEVENT_SIZE: Final = 64
+_SIGEV_THREAD: Final = 2  # here the same as a signal: the thread is the C library's
 _TIMER_ABSTIME: Final = 1
 
 
@@ -25,35 +26,33 @@ _TIMER_ABSTIME: Final = 1
 def timer_create(clock: i32, event: UserAddr, result: UserAddr) -> int:
     """timer_create(2)."""
     task = current()
-    owner = UNSET if can_sleep_on(clock) else timed_thread(task, clock)
-    notify = SIGEV_SIGNAL
-    signo = SIGALRM
-    value = 0
-    thread = UNSET
+    storage = bytearray(_SIGEVENT_SIZE)
+    fields = span_of(storage)
     if event != 0:
-        storage = bytearray(_SIGEVENT_SIZE)
-        fields = span_of(storage)
         user.read_into(fields, event)
-        value = load_i64(fields, 0)
-        signo = load_i32(fields, 8)
-        notify = load_i32(fields, 12)
-        thread = task.pids.resolve(load_i32(fields, 16))
-        _check_event(notify, signo, thread)
-    check_alarm(task, clock)
+    check_timed(clock)
     timers = posix_timers_of(task.process)
     timer = timers.create(task.process, clock, task.credentials.uid)
-    timer.owner = owner
-    timer.notify = notify
-    timer.signo = signo
-    timer.thread = thread
-    if event != 0:
-        timer.value = value
+    timer.signo = SIGALRM
     try:
+        if event != 0:
+            _set_event(timer, fields)
         user.write_i32(result, timer.number)
-    except Errno:
+        check_alarm(task, clock)
+        timer.owner = UNSET if can_sleep_on(clock) else timed_thread(task, clock)
+    except (Errno, MemoryError):
         timers.delete(timer.number)
         raise
     return 0
+
+
+def _set_event(timer: PosixTimer, fields: Span[u8]) -> None:
+    """What happens when it expires, from a struct sigevent. Raises EINVAL."""
+    timer.value = load_i64(fields, 0)
+    timer.signo = load_i32(fields, 8)
+    timer.notify = load_i32(fields, 12)
+    timer.thread = current().pids.resolve(load_i32(fields, 16))
+    _check_event(timer.notify, timer.signo, timer.thread)
 
 
 def _check_event(notify: int, signo: int, thread: Pid) -> None:
@@ -63,8 +62,8 @@ def _check_event(notify: int, signo: int, thread: Pid) -> None:
         target = find_task(thread)
         if target is None or target.process is not current().process:
             raise Errno(EINVAL)
-    elif notify != SIGEV_SIGNAL and notify != SIGEV_NONE:
-        raise Errno(EINVAL)  # SIGEV_THREAD is the C library's
+    elif notify not in (SIGEV_SIGNAL, SIGEV_NONE, _SIGEV_THREAD):
+        raise Errno(EINVAL)
 
 
 @syscall("timer_settime", status="Full", args="timerid flags:TIMER_ABSTIME <itimerspec >itimerspec?")
@@ -81,7 +80,7 @@ def timer_settime(number: i32, flags: i32, new: UserAddr, old: UserAddr) -> int:
     charge_running()
     before_ns = timer.left_ns()
     timer.disarm()
-    timer.interval_ns = interval_ns
+    timer.interval_ns = interval_ns if value_ns != 0 or timer.counts_processor_time() else 0
     if value_ns != 0 and timer.counts_processor_time():
         timers.count_time = True
         is_absolute = flags & _TIMER_ABSTIME != 0

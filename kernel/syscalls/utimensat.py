@@ -23,14 +23,18 @@ def _read_timespecs(address: UserAddr) -> TimeChange:
     user.check(address, 32)
     change.accessed_special = user.read_i64(user.at(address, 8))
     change.modified_special = user.read_i64(user.at(address, 24))
+    if 0 <= change.accessed_special < _NS:
+        change.accessed_ns = time_ns(user.read_i64(address), change.accessed_special)
+    if 0 <= change.modified_special < _NS:
+        change.modified_ns = time_ns(user.read_i64(user.at(address, 16)), change.modified_special)
+    return change
+
+
+def _check_times(change: TimeChange) -> None:
+    """Raise EINVAL for what is no number of nanoseconds: after errors of the path."""
     for nanoseconds in (change.accessed_special, change.modified_special):
         if nanoseconds != UTIME_NOW and nanoseconds != UTIME_OMIT and not 0 <= nanoseconds < _NS:
             raise Errno(EINVAL)
-    if change.accessed_special < _NS:
-        change.accessed_ns = time_ns(user.read_i64(address), change.accessed_special)
-    if change.modified_special < _NS:
-        change.modified_ns = time_ns(user.read_i64(user.at(address, 16)), change.modified_special)
-    return change
 
 
 def _read_timevals(address: UserAddr) -> TimeChange:
@@ -51,6 +55,7 @@ def _read_timevals(address: UserAddr) -> TimeChange:
 
 def _change_times(path: Path, change: TimeChange) -> int:
     with path:
+        _check_times(change)
         change_times(current().fs, path.mount, path.inode(), change)
         tell_place(path.dentry, _event_of(change))
     return 0
@@ -64,11 +69,11 @@ def _event_of(change: TimeChange) -> int:
 
 @syscall("utimensat", status="Full", args="dir path <utimens? flags:at")
 def utimensat(directory: i32, path: UserAddr, times: UserAddr, flags: i32) -> int:
-    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
-        raise Errno(EINVAL)
     change = _read_timespecs(times)
     if change.accessed_special == UTIME_OMIT and change.modified_special == UTIME_OMIT:
         return 0
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0:
+        raise Errno(EINVAL)
     if path == 0 and directory != AT_FDCWD:
         # A null name means the descriptor itself: futimens(3).
         if flags != 0:

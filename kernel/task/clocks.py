@@ -27,10 +27,12 @@ CLOCK_MONOTONIC_COARSE: Final = 6
 CLOCK_BOOTTIME: Final = 7
 CLOCK_REALTIME_ALARM: Final = 8
 CLOCK_BOOTTIME_ALARM: Final = 9
+_FREE_NUMBER: Final = 10
 CLOCK_TAI: Final = 11
 
 _PER_THREAD: Final = 4
 _USER_TIME: Final = 1
+_SCHEDULER_TIME: Final = 2
 _KIND: Final = 3  # low bits of a dynamic clock: 0 profile, 1 user time, 2 scheduler time, 3 a file's
 
 
@@ -77,7 +79,8 @@ def _dynamic_clock(task: Task, clock: int) -> int:
         if found is None or found.process is not task.process:
             raise Errno(EINVAL)
         return thread_user_ns(found) if counts_user_time(clock) else found.runtime_ns
-    process = task.process if number == 0 else find_process(task.pids.resolve(number))
+    own = number == 0 or task.pids.resolve(number) == task.tid  # a thread may name itself for its process
+    process = task.process if own else find_process(task.pids.resolve(number))
     if process is None:
         raise Errno(EINVAL)
     return process_user_ns(process) if counts_user_time(clock) else process_time_ns(process)
@@ -114,6 +117,8 @@ def processor_clock(task: Task, clock: int) -> ProcessorClock:
     if clock == CLOCK_PROCESS_CPUTIME_ID:
         return ProcessorClock(task.process, None, of_user=False)
     number = ~(clock >> 3)
+    if clock & _KIND == _KIND:
+        raise Errno(EINVAL)
     if clock & _PER_THREAD != 0:
         found = task if number == 0 else find_task(task.pids.resolve(number))
         if found is None or found.process is not task.process:
@@ -127,20 +132,18 @@ def processor_clock(task: Task, clock: int) -> ProcessorClock:
 
 def is_processor_clock(clock: int) -> bool:
     """Whether one can sleep on processor time here. A thread's own clock by its constant does not count."""
-    return clock == CLOCK_PROCESS_CPUTIME_ID or (clock < 0 and clock & _KIND != _KIND)
+    return clock == CLOCK_PROCESS_CPUTIME_ID or (clock < 0 and not is_file_clock(clock))
 
 
 def timed_thread(task: Task, clock: int) -> Pid:
     """For a timer on processor time: the thread whose time counts, or 0 for the whole process. Timers run only on the
-    caller's own process. Raises EINVAL for clocks that do not exist, EOPNOTSUPP for those that cannot have timers.
+    caller's own process. Raises EINVAL for clocks that do not exist, EOPNOTSUPP for those of other processes.
     """
     read_clock(task, clock)
     if clock == CLOCK_THREAD_CPUTIME_ID:
         return task.tid
     if clock == CLOCK_PROCESS_CPUTIME_ID:
         return UNSET
-    if clock >= 0:
-        raise Errno(EOPNOTSUPP)
     number = ~(clock >> 3)
     if clock & _PER_THREAD != 0:
         return task.tid if number == 0 else task.pids.resolve(number)
@@ -149,11 +152,31 @@ def timed_thread(task: Task, clock: int) -> Pid:
     return UNSET
 
 
+def is_file_clock(clock: int) -> bool:
+    """Whether the number means a clock that is an open file, as those of network cards are. There are none here."""
+    return clock < 0 and clock & (_KIND | _PER_THREAD) == _KIND
+
+
+def check_known(clock: int) -> None:
+    """Raise EINVAL for a number that means no kind of clock."""
+    if clock >= 0 and (clock > CLOCK_TAI or clock == _FREE_NUMBER):
+        raise Errno(EINVAL)
+
+
+def check_timed(clock: int) -> None:
+    """Check whether timers run on a kind of clock. Raises EINVAL for a number that means none, EOPNOTSUPP."""
+    check_known(clock)
+    if clock in (CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE) or is_file_clock(clock):
+        raise Errno(EOPNOTSUPP)
+
+
 def resolution_ns(task: Task, clock: int) -> int:
     """clock_getres. Raises EINVAL."""
     read_clock(task, clock)
     if clock == CLOCK_REALTIME_COARSE or clock == CLOCK_MONOTONIC_COARSE:
         return COARSE_STEP_NS
+    if clock < 0 and clock & _KIND != _SCHEDULER_TIME:
+        return COARSE_STEP_NS  # what counts ticks on Linux
     return 1
 
 
@@ -162,12 +185,16 @@ def is_wall_clock(clock: int) -> bool:
     return clock == CLOCK_REALTIME or clock == CLOCK_TAI or clock == CLOCK_REALTIME_ALARM
 
 
+def is_alarm(clock: int) -> bool:
+    """Whether a timer on this clock would wake a suspended machine."""
+    return clock == CLOCK_REALTIME_ALARM or clock == CLOCK_BOOTTIME_ALARM
+
+
 def check_alarm(task: Task, clock: int) -> None:
     """Timers and sleeps on an alarm clock wake a suspended machine; this one never is suspended. Raises EPERM without
     CAP_WAKE_ALARM.
     """
-    is_alarm = clock == CLOCK_REALTIME_ALARM or clock == CLOCK_BOOTTIME_ALARM
-    if is_alarm and not task.credentials.capable(CAP_WAKE_ALARM):
+    if is_alarm(clock) and not task.credentials.capable(CAP_WAKE_ALARM):
         raise Errno(EPERM)
 
 

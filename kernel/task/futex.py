@@ -11,7 +11,18 @@ Context: sleeps. Raises EAGAIN, EINTR kin, EINVAL, ETIMEDOUT, EFAULT, MemoryErro
 
 from typing import Final
 
-from kernel.lang import EAGAIN, EFAULT, EINVAL, ERESTART_RESTARTBLOCK, ERESTARTSYS, ETIMEDOUT, Errno, UserAddr, final
+from kernel.lang import (
+    EAGAIN,
+    EFAULT,
+    EINVAL,
+    ENOSYS,
+    ERESTART_RESTARTBLOCK,
+    ERESTARTSYS,
+    ETIMEDOUT,
+    Errno,
+    UserAddr,
+    final,
+)
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.mm.area import PROT_WRITE
@@ -319,7 +330,7 @@ _OP_SHIFT: Final = 8
 
 def apply_operation(address: UserAddr, encoded: int) -> bool:
     """Change the word as `encoded` says; returns whether its old value passes the comparison in `encoded`. Raises
-    EINVAL→ENOSYS, EFAULT.
+    ENOSYS, EFAULT.
     """
     operation = (encoded >> 28) & 7
     operand = _signed_12(encoded >> 12)
@@ -346,7 +357,7 @@ def _operate(operation: int, old: int, operand: int) -> int:
         return old & ~operand
     if operation == _OP_XOR:
         return old ^ operand
-    raise Errno(EINVAL)
+    raise Errno(ENOSYS)
 
 
 def _compare(comparison: int, old: int, operand: int) -> bool:
@@ -362,7 +373,7 @@ def _compare(comparison: int, old: int, operand: int) -> bool:
         return old > operand
     if comparison == 5:
         return old >= operand
-    raise Errno(EINVAL)
+    raise Errno(ENOSYS)
 
 
 def _signed_12(value: int) -> int:

@@ -295,10 +295,10 @@ def _spread(owner: Task) -> None:
 def unlock(task: Task, address: UserAddr, shared: bool) -> None:
     """FUTEX_UNLOCK_PI."""
     while True:
-        key = key_of(task, address, shared)
         value = user.read_u32(address)
         if value & _OWNER_MASK != task.own_tid:
             raise Errno(EPERM)
+        key = key_of(task, address, shared)
         state = _find(key)
         if state is None:
             if user.compare_and_swap_u32(address, value, 0) == value:
@@ -365,15 +365,17 @@ def wait_and_lock(
     """FUTEX_WAIT_REQUEUE_PI: sleep while the word holds `expected`; returns with the lock. A condition variable's wait:
     woken threads would only wait for the mutex.
     """
-    key = key_of(task, address, shared)
-    target = key_of(task, lock_address, shared)
-    if key.same(target):
+    if address == lock_address:
         raise Errno(EINVAL)
+    target = key_of(task, lock_address, shared)
+    key = key_of(task, address, shared)
     request = LockRequest(target, PiWaiter(task))
     waiter = FutexWaiter(key, BITSET_ANY, task)
     waiter.move = request
     if user.read_u32(address) != expected:
         raise Errno(EAGAIN)
+    if key.same(target):
+        raise Errno(EINVAL)
     enter(waiter)
     code = 0
     try:
@@ -400,6 +402,8 @@ def move_to_lock(task: Task, address: UserAddr, shared: bool, expected: int, loc
     """FUTEX_CMP_REQUEUE_PI: the first waiter gets the lock if it is free; otherwise it and `limit` others wait for it.
     Returns how many they are.
     """
+    if address == lock_address:
+        raise Errno(EINVAL)
     key = key_of(task, address, shared)
     target = key_of(task, lock_address, shared)
     if key.same(target):

@@ -166,7 +166,7 @@ def set_timer(process: Process, which: int, value: TimerValue) -> None:
     timers = timers_of(process)
     if which == ITIMER_REAL:
         timers.real.process = process
-        timers.real.interval_ns = value.interval_ns
+        timers.real.interval_ns = value.interval_ns if value.value_ns != 0 else 0
         if value.value_ns == 0:
             timers.real.cancel()
         else:

@@ -1,0 +1,75 @@
+"""Waiting for files (kernel/syscalls/epoll.py, select.py, poll.py), on a booted machine."""
+
+import os
+import struct
+
+import pytest
+
+from tests.unit.booted import booted
+from tools.simulated.machine import Machine
+
+FAULTY = 16  # an address without memory
+ADD, REMOVE, CHANGE = 1, 2, 3
+IN = 1
+WRONG_TIME = struct.pack("<qq", 0, -1)
+
+
+@booted
+def test_members_of_a_set_report_once_they_are_ready(machine: Machine) -> None:
+    host = machine.host
+    watched = host.epoll_create1(0)
+    event = host.eventfd2(0, 0)
+    host.epoll_ctl(watched, ADD, event, struct.pack("<Iq", IN, 77))
+    found = bytearray(24)
+    assert host.epoll_wait(watched, found, 2, 0) == 0
+    host.write(event, struct.pack("<Q", 1), 8)
+    assert host.epoll_wait(watched, found, 2, 0) == 1
+    assert struct.unpack_from("<Iq", found) == (IN, 77)
+    host.epoll_ctl(watched, CHANGE, event, struct.pack("<Iq", IN, 78))
+    assert host.epoll_wait(watched, found, 2, 0) == 1
+    assert struct.unpack_from("<Iq", found) == (IN, 78)
+    host.epoll_ctl(watched, REMOVE, event, None)
+    assert host.epoll_wait(watched, found, 2, 0) == 0
+
+
+@booted
+def test_errors_of_a_set_come_in_the_order_of_linux(machine: Machine) -> None:
+    host = machine.host
+    watched = host.epoll_create1(0)
+    event = host.eventfd2(0, 0)
+    directory = host.open("/tmp", os.O_RDONLY)
+    right = struct.pack("<Iq", IN, 0)
+    for arguments, error in (
+        ((999, ADD, 999, FAULTY), "EFAULT"),
+        ((999, REMOVE, 999, FAULTY), "EBADF"),
+        ((event, ADD, 999, right), "EBADF"),
+        ((event, ADD, directory, right), "EPERM"),  # always ready: nobody can watch it
+        ((event, REMOVE, directory, None), "EPERM"),
+        ((watched, ADD, directory, right), "EPERM"),
+        ((event, ADD, event, right), "EINVAL"),
+        ((watched, ADD, watched, right), "EINVAL"),
+        ((watched, 99, event, right), "EINVAL"),
+        ((watched, CHANGE, event, right), "ENOENT"),
+        ((watched, REMOVE, event, None), "ENOENT"),
+    ):
+        with pytest.raises(OSError, match=error):
+            host.epoll_ctl(*arguments)
+
+
+@booted
+def test_the_mask_of_pselect_is_read_before_its_time(machine: Machine) -> None:
+    host = machine.host
+    for arguments, error in (
+        ((-1, None, None, None, WRONG_TIME, FAULTY), "EFAULT"),
+        ((-1, None, None, None, FAULTY, struct.pack("<QQ", FAULTY, 4)), "EFAULT"),
+        ((-1, None, None, None, WRONG_TIME, struct.pack("<QQ", FAULTY, 4)), "EINVAL"),
+        ((-1, None, None, None, bytes(16), struct.pack("<QQ", FAULTY, 4)), "EINVAL"),
+        ((-1, None, None, None, bytes(16), struct.pack("<QQ", FAULTY, 8)), "EFAULT"),
+        ((-1, None, None, None, bytes(16), struct.pack("<QQ", 0, 99)), "EINVAL"),
+    ):
+        with pytest.raises(OSError, match=error):
+            host.pselect6(*arguments)
+    event = host.eventfd2(1, 0)
+    bits = bytearray(struct.pack("<Q", 1 << event))
+    assert host.pselect6(event + 1, bits, None, None, bytes(16), None) == 1
+    assert struct.unpack("<Q", bits)[0] == 1 << event
