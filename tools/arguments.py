@@ -57,17 +57,26 @@ class Parser(argparse.ArgumentParser):
             self.error(self._what_is_wrong(rest))
         return found, rest
 
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Of commands there are too many to list them all."""
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            self.error(f"there is no command {value}" + self._similar(str(value), action.choices))
+        super()._check_value(action, value)
+
+    @staticmethod
+    def _similar(word: str, known: Iterable[str]) -> str:
+        import difflib
+
+        found = difflib.get_close_matches(word, list(known), 1)
+        return f": is {found[0]} meant?" if found else ""
+
     def _what_is_wrong(self, rest: list[str]) -> str:
         unknown = next((word.partition("=")[0] for word in rest if word.startswith("-") and word != "--"), None)
         if unknown is None:
             return f"unrecognized arguments: {' '.join(rest)}"
         reason = None if self.why_missing is None else self.why_missing(unknown)
-        if reason is None:
-            import difflib
-
-            similar = difflib.get_close_matches(unknown, self._option_string_actions, 1)
-            reason = f"is {similar[0]} meant?" if similar else None
-        return f"there is no option {unknown}" + (f": {reason}" if reason else "")
+        because = self._similar(unknown, self._option_string_actions) if reason is None else f": {reason}"
+        return f"there is no option {unknown}{because}"
 
     def _get_formatter(self) -> argparse.HelpFormatter:
         return HelpFormatter(self.prog)

@@ -25,7 +25,7 @@ EXAMPLES = {
         "krait run                                  a shell (Ctrl-A X leaves)",
         "krait run busybox uname -a                 a program of an image",
         "krait run ./hello.py                       a Python script of this machine",
-        "krait run -d --name web -p 8080:80 ./i.tar a machine in the background",
+        "krait run -d --name web ./image.tar        a machine in the background",
         "krait exec -it web sh                      one more program in it",
         "krait new mine                             a project of one's own",
     ),

@@ -99,10 +99,10 @@ def _image(options: argparse.Namespace, target: Target) -> RootFileSystem:
         kept = image(target)
         root = RootFileSystem(disk=kept.disk, configuration=kept.configuration)
     configuration = root.configuration
-    if target.name == "python3":  # named as the program that it is
-        arguments = ["python3", *options.arguments]
-    elif options.entrypoint is not None:
+    if options.entrypoint is not None:
         arguments = [options.entrypoint, *options.arguments]
+    elif target.name in ("python", "python3"):  # named as the program that it is
+        arguments = ["python3", *options.arguments]
     else:
         arguments = [*configuration.entrypoint, *(options.arguments or configuration.command)]
     return RootFileSystem(

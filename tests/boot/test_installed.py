@@ -73,7 +73,7 @@ def test_it_knows_what_it_is(installed: Installed) -> None:
     assert "QEMU" in shown and "missing" not in shown
     help_text = installed("--help").stdout
     assert "new" in help_text and "flash" not in help_text
-    assert "invalid choice" in installed("iso", status=2).stderr
+    assert "there is no command iso" in installed("iso", status=2).stderr
 
 
 def test_it_runs_programs_and_builds_nothing(installed: Installed) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from compiler.progress import Step
 from tools.errors import KraitError
 from tools.import_map import PICTURE
 from tools.paths import BUILD, ROOT
-from tools.site import house
+from tools.site import house, recording
 from tools.site.pages import lay_out
 from tools.site.plots import draw, tables_of
+from tools.site.screen import ScreenError
 from tools.version import VERSION
 
 STAGE = BUILD / "site-pages"
@@ -79,6 +81,18 @@ def configuration() -> dict[str, object]:
     }  # fmt: skip
 
 
+def show_recording(stage: Path) -> None:
+    """On the first page and that of the tour: the picture of the session, and the file to play it from."""
+    for page, heading in (("README.md", "## A session\n"), ("docs/tour.md", "# Five minutes with Krait\n")):
+        path = stage / page
+        pictures = os.path.relpath(stage / PICTURES, path.parent)
+        shown = f"![{recording.TITLE}]({pictures}/{recording.PICTURE})\n\nTo play it: `asciinema play` with [its file]"
+        text = path.read_text()
+        if heading not in text:
+            raise KraitError(f"krait docs: {page} has no heading for the recording")
+        path.write_text(text.replace(heading, f"{heading}\n{shown}({pictures}/{recording.CAST}).\n", 1))
+
+
 def draw_pictures(with_machine: bool) -> None:
     """Into the pages: plots of the measurements, the house, and what the kernel does for a few commands."""
     place = STAGE / PICTURES
@@ -95,6 +109,11 @@ def draw_pictures(with_machine: bool) -> None:
     page = STAGE / "docs" / "architecture.md"
     page.write_text(page.read_text().rstrip() + "\n\n## In a picture\n\n![The house](pictures/house.svg)\n")
     if with_machine:
+        try:
+            recording.write(place)
+        except ScreenError as error:
+            raise KraitError(f"krait docs: the session was not recorded: {error}") from error
+        show_recording(STAGE)
         picture = place / "flame.svg"
         done = subprocess.run(
             [sys.executable, "-m", "tools.front_end", "profile", "-o", str(picture), "--command", PROFILED],

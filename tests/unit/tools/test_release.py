@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -85,6 +86,18 @@ def test_options_are_written_out() -> None:
         assert complaint(*arguments).startswith(f"krait {arguments[0]}: there is no option {arguments[1]}")
     assert "is --memory meant?" in complaint("run", "--memroy", "1G", "busybox")
     assert "unrecognized arguments: x" in complaint("ps", "x")
+
+
+@pytest.mark.parametrize("name", [command.name for command in help_pages.commands_of(_parser())])
+def test_every_command_says_what_is_wrong_and_where_to_look(name: str) -> None:
+    wrong = r"(there is no option --xyzzy|the following arguments are required: .+)"
+    assert re.fullmatch(rf"krait {name}: {wrong} \(`krait {name} --help` tells more\)", complaint(name, "--xyzzy"))
+
+
+def test_a_command_that_there_is_not() -> None:
+    assert complaint("isnpect") == "krait: there is no command isnpect: is inspect meant? (`krait --help` tells more)"
+    assert complaint("fly") == "krait: there is no command fly (`krait --help` tells more)"
+    assert "invalid choice: 'vax'" in complaint("run", "--machine", "vax")
 
 
 def test_a_program_keeps_options_that_we_lack() -> None:
