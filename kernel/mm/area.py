@@ -11,6 +11,7 @@ from kernel.mm.objects import MappedThrough, MemoryObject
 from kernel.mm.policy import MemoryPolicy, same_policy
 
 if TYPE_CHECKING:
+    from kernel.mm.huge_pool import Reservation
     from kernel.mm.space import AddressSpace
     from kernel.mm.userfault import FaultHandler
 
@@ -64,12 +65,15 @@ class Area:
         self.dont_dump: bool = False  # MADV_DONTDUMP; from the beginning where memory is secret
         self.fault_modes: u8 = 0  # which faults `handler` serves
         self.has_own_pages: bool = False  # its program has had private pages there, other than the source's
+        self.is_huge: bool = source is not None and source.is_huge()
+        self.lost_pages: bool = False  # of huge ones, to its parent: faults find none (huge_fault.py)
         self.height: u8 = 0  # in the tree of its space (area_tree.py), as the last fields here
         self.through: MappedThrough | None = None  # held while it is attached
         self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
         self.given_name: bytes | None = None  # chosen by its program (PR_SET_VMA)
         self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
         self.handler: FaultHandler | None = None  # serves its faults (userfaultfd(2))
+        self.reservation: Reservation | None = None  # of huge pages that are its own
         self.space: AddressSpace | None = None  # the one it lies in, while attached to a source
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
         self.previous_of_source: Area | None = None
@@ -157,6 +161,7 @@ class Area:
         """Whether `other` starts where this area ends and is of the same kind, so that they can be merged."""
         return (
             self.end == other.start
+            and not self.is_huge
             and self.prot == other.prot
             and self.maximum_prot == other.maximum_prot
             and self.flags == other.flags

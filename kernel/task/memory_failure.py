@@ -102,6 +102,8 @@ def _object_of(space: AddressSpace, page: int) -> TrackedObject | None:
     area = space.area_at(page)
     if area is None:
         raise Errno(EBUSY)
+    if area.is_huge:
+        raise Errno(EBUSY)  # all its users would have to do without 512 frames
     source = area.source
     if source is None or read_entry(space.pages.find(page)) & PRIVATE != 0:
         return None
