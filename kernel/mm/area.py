@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final, u8
 from kernel.mm.frames import PAGE_SHIFT
+from kernel.mm.huge_pool import HugeUse
 from kernel.mm.objects import MappedThrough, MemoryObject
 from kernel.mm.policy import MemoryPolicy, same_policy
 
 if TYPE_CHECKING:
-    from kernel.mm.huge_pool import Reservation
     from kernel.mm.space import AddressSpace
     from kernel.mm.userfault import FaultHandler
 
@@ -65,22 +65,19 @@ class Area:
         self.dont_dump: bool = False  # MADV_DONTDUMP; from the beginning where memory is secret
         self.fault_modes: u8 = 0  # which faults `handler` serves
         self.has_own_pages: bool = False  # its program has had private pages there, other than the source's
-        self.is_huge: bool = source is not None and source.is_huge()
-        self.lost_pages: bool = False  # of huge ones, to its parent: faults find none (huge_fault.py)
         self.height: u8 = 0  # in the tree of its space (area_tree.py), as the last fields here
         self.through: MappedThrough | None = None  # held while it is attached
         self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
         self.given_name: bytes | None = None  # chosen by its program (PR_SET_VMA)
         self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
         self.handler: FaultHandler | None = None  # serves its faults (userfaultfd(2))
-        self.reservation: Reservation | None = None  # of huge pages that are its own
+        self.huge: HugeUse | None = HugeUse() if source is not None and source.is_huge() else None
         self.space: AddressSpace | None = None  # the one it lies in, while attached to a source
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
         self.previous_of_source: Area | None = None
-        self.next_gone: Area | None = None  # the next area that has left the space but is not detached yet
         self.left: Area | None = None
         self.right: Area | None = None
-        self.parent: Area | None = None
+        self.parent: Area | None = None  # or the next area that has left the space but is not detached yet
         self.gap: int = 0  # free bytes below the area
         self.largest: int = 0  # gap at or below this node
 
@@ -88,6 +85,11 @@ class Area:
     def shared(self) -> bool:
         """Whether writes reach the source."""
         return self.flags & MAP_TYPE != MAP_PRIVATE
+
+    @property
+    def is_huge(self) -> bool:
+        """Whether it consists of huge pages (huge_fault.py)."""
+        return self.huge is not None
 
     def index_of(self, address: int) -> int:
         """The page index in `source` of an address inside the area."""

@@ -38,7 +38,7 @@ from kernel.mm.frames import (
     put_huge_page,
 )
 from kernel.mm.huge_object import HugeObject, clear_huge_page, copy_huge_page
-from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, POOL
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, POOL, HugeUse
 
 DROP_COST: Final = 40_000  # instructions to give a page back
 SHARE_COST: Final = 8_000  # and to share one: all its frames are looked at
@@ -48,6 +48,12 @@ def _object_of(area: Area) -> HugeObject:
     source = area.source
     assert isinstance(source, HugeObject), "an area of huge pages has an object of them"
     return source
+
+
+def _use_of(area: Area) -> HugeUse:
+    use = area.huge
+    assert use is not None, "the area is one of huge pages"
+    return use
 
 
 def resolve_huge(pages: PageTable, area: Area, address: int, is_write: bool, flags: int) -> None:
@@ -131,7 +137,7 @@ def _map_new(pages: PageTable, area: Area, source: HugeObject, address: int, is_
         get_huge_page(head)
         _enter(pages, area, address, head, flags, rights)
         return
-    if head == NO_FRAME and area.lost_pages:
+    if head == NO_FRAME and _use_of(area).lost_pages:
         raise Errno(ENOSPC)
     own = _take(area, number)
     if head != NO_FRAME:
@@ -149,7 +155,7 @@ def _map_new(pages: PageTable, area: Area, source: HugeObject, address: int, is_
 
 def _take(area: Area, number: int) -> Frame:
     """A page for a private mapping, its reserved one if there still is one. Raises ENOSPC."""
-    reservation = area.reservation
+    reservation = _use_of(area).reservation
     is_reserved = reservation is not None and reservation.has(number)
     head = POOL.take(is_reserved)
     if is_reserved and reservation is not None:
@@ -176,7 +182,7 @@ def _copy(pages: PageTable, area: Area, source: HugeObject, address: int, flags:
     try:
         own = _take(area, number)
     except Errno:
-        if area.reservation is None or entry & PRIVATE == 0:
+        if _use_of(area).reservation is None or entry & PRIVATE == 0:
             raise
         _take_from_children(source, area, number, head)
         return  # it is alone now, or a child that died gives its page up: the instruction faults again
@@ -199,11 +205,12 @@ def _take_from_children(source: HugeObject, owner: Area, number: int, head: Fram
     while area is not None:
         space = area.space
         address = area.start + ((number << HUGE_SHIFT) - area.offset)
-        if area is not owner and space is not None and area.reservation is None and not area.shared:
+        use = _use_of(area)
+        if area is not owner and space is not None and use.reservation is None and not area.shared:
             if area.start <= address < area.end:
                 slot = space.pages.find_huge(address)
                 if slot != 0 and entry_frame(read_entry(slot)) == head:
-                    area.lost_pages = True
+                    use.lost_pages = True
                     drop_huge(space.pages, address)
         area = area.next_of_source
 
@@ -224,7 +231,7 @@ def give_up_page(pages: PageTable, area: Area, address: int) -> None:
     one is owed again.
     """
     entry = read_entry(pages.find_huge(address))
-    reservation = area.reservation
+    reservation = _use_of(area).reservation
     is_owed = reservation is not None and _is_alone(entry) and POOL.surplus == 0
     drop_huge(pages, address)
     if is_owed and reservation is not None:

@@ -89,16 +89,18 @@ class HugeObject(TrackedObject):
         return index if found == huge else found << HUGE_ORDER if found >= 0 else -1
 
     def attach(self, area: "Area") -> None:
-        reservation = area.reservation
+        use = area.huge
+        reservation = None if use is None else use.reservation
         if reservation is not None:
             reservation.is_attached = True
         super().attach(area)
 
     def detach(self, area: "Area") -> None:
         """Sleeps: what the pool owed to the area is given up."""
-        reservation = area.reservation
-        if reservation is not None:
-            area.reservation = None
+        use = area.huge
+        reservation = None if use is None else use.reservation
+        if use is not None and reservation is not None:
+            use.reservation = None
             first = self.number_at(area, area.start)
             POOL.release(reservation.unused(first, first + (area.end - area.start >> HUGE_SHIFT)))
         super().detach(area)

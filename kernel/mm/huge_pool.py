@@ -203,6 +203,20 @@ def _find_page() -> Frame:
 
 
 @final
+class HugeUse:
+    """What an area of huge pages has beside its object."""
+
+    def __init__(self) -> None:
+        self.reservation: Reservation | None = None  # of pages that are its own
+        self.lost_pages: bool = False  # to its parent: faults find none (huge_fault.py)
+
+    def follow(self, other: "HugeUse") -> None:
+        """Have what another area of the same mapping has."""
+        self.reservation = other.reservation
+        self.lost_pages = other.lost_pages
+
+
+@final
 class _Size(SystemSetting):
     """How many pages root wants in the pool; shows how many there are."""
 

@@ -198,10 +198,11 @@ def _move(space: AddressSpace, area: Area, old: int, old_length: int, new_length
 
 def _move_reservation(area: Area, other: Area | None) -> None:
     """What is reserved for an area of huge pages is for another one from now on, in the same space."""
-    if other is not None and area.space is other.space:
-        other.reservation = area.reservation
-        other.lost_pages = area.lost_pages
-        area.reservation = None
+    use = area.huge
+    other_use = None if other is None else other.huge
+    if other is not None and use is not None and other_use is not None and area.space is other.space:
+        other_use.follow(use)
+        use.reservation = None
 
 
 def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:

@@ -482,7 +482,9 @@ class AddressSpace(Linked["AddressSpace"]):
             source = SharedMemory(length)
             offset = 0
         area = Area(start, start + length, prot & _PROT_ALL, maximum_prot, self._kept_flags(flags), source, offset)
-        area.reservation = reservation
+        use = area.huge
+        if use is not None:
+            use.reservation = reservation
         self._describe(area, like)
         if flags & MAP_FIXED != 0 and not self.is_free(start, start + length):
             self._replace(area)
@@ -642,8 +644,10 @@ class AddressSpace(Linked["AddressSpace"]):
             raise Errno(EINVAL)
         after = following(area)
         upper = area.copy(address, area.end, self)
-        upper.reservation = area.reservation
-        upper.lost_pages = area.lost_pages
+        use = area.huge
+        upper_use = upper.huge
+        if use is not None and upper_use is not None:
+            upper_use.follow(use)
         upper.handler = area.handler
         upper.fault_modes = area.fault_modes
         area.end = address
@@ -723,15 +727,15 @@ class AddressSpace(Linked["AddressSpace"]):
             if source is not None:
                 source.leaves(area)
                 area.space = None
-            area.next_gone = gone
+            area.parent = gone
             gone = area
             area = after
         self.pages.drop_leaf_tables(start, stop)
         if flush_from < flush_to:
             self.pages.flush_range(flush_from, flush_to)
         while gone is not None:
-            rest = gone.next_gone
-            gone.next_gone = None
+            rest = gone.parent
+            gone.parent = None
             gone.detach()
             gone = rest
         return stop
