@@ -76,8 +76,8 @@ _NO_WARNING: Final = "memory failure: no memory to warn a process, which finds o
 
 def break_pages(task: Task, start: int, end: int, is_soft: bool) -> None:
     """MADV_HWPOISON, or with `is_soft` MADV_SOFT_OFFLINE, of the pages of a range, one after the other. Raises EPERM,
-    EFAULT (nothing is there, or what is broken already), EBUSY (a page of the kernel's, or one of a file that a device
-    or the kernel works on), EOPNOTSUPP (vm.enable_soft_offline is off), EINTR, ENOMEM, MemoryError: what lies below the
+    EFAULT (nothing is there, or what is broken already), EBUSY (a page of the kernel's, a huge one, or one of a file
+    that a device or the kernel works on), EOPNOTSUPP (vm.enable_soft_offline is off), EINTR, ENOMEM, MemoryError: what lies below the
     place that is in the way has been done.
     """
     if not task.credentials.capable(CAP_SYS_ADMIN):
@@ -88,6 +88,7 @@ def break_pages(task: Task, start: int, end: int, is_soft: bool) -> None:
         while not done:
             frame = frame_behind(task.space, page, Access.READ, by_force=False)
             try:
+                _check_is_small(task.space, page)
                 done = _move(task.space, page, frame) if is_soft else _fail(task, page, frame)
             finally:
                 put_frame(frame)
@@ -97,13 +98,18 @@ def break_pages(task: Task, start: int, end: int, is_soft: bool) -> None:
         page += PAGE_SIZE
 
 
+def _check_is_small(space: AddressSpace, page: int) -> None:
+    """Raise EBUSY for a part of a huge page, which is never divided."""
+    area = space.area_at(page)
+    if area is not None and area.is_huge:
+        raise Errno(EBUSY)
+
+
 def _object_of(space: AddressSpace, page: int) -> TrackedObject | None:
     """Whose page a mapped one is; None for the program's own. Raises EBUSY for what nobody can be without."""
     area = space.area_at(page)
     if area is None:
         raise Errno(EBUSY)
-    if area.is_huge:
-        raise Errno(EBUSY)  # all its users would have to do without 512 frames
     source = area.source
     if source is None or read_entry(space.pages.find(page)) & PRIVATE != 0:
         return None

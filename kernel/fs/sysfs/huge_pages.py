@@ -15,8 +15,8 @@ from kernel.fs.sysfs.kobject import Kobject, line
 from kernel.lang import EINVAL, Errno, final
 from kernel.mm.huge_pool import OVERCOMMIT, POOL
 
-_FIGURES: Final[list[bytes]] = [b"free_hugepages", b"resv_hugepages", b"surplus_hugepages"]
 _SETTINGS: Final[list[bytes]] = [b"nr_hugepages", b"nr_hugepages_mempolicy", b"nr_overcommit_hugepages"]
+_FILES: Final[list[bytes]] = [b"free_hugepages", b"resv_hugepages", b"surplus_hugepages", *_SETTINGS]
 
 _INO: Final = 1 << 54
 
@@ -29,7 +29,7 @@ class PoolKobject(Kobject):
         super().__init__(b"/kernel/mm/hugepages/hugepages-2048kB", _INO)
 
     def attributes(self) -> list[bytes]:
-        return _FIGURES + _SETTINGS
+        return _FILES
 
     def mode(self, attribute: bytes) -> int:
         return 0o644 if attribute in _SETTINGS else 0o444
