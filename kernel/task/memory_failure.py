@@ -77,8 +77,8 @@ _NO_WARNING: Final = "memory failure: no memory to warn a process, which finds o
 def break_pages(task: Task, start: int, end: int, is_soft: bool) -> None:
     """MADV_HWPOISON, or with `is_soft` MADV_SOFT_OFFLINE, of the pages of a range, one after the other. Raises EPERM,
     EFAULT (nothing is there, or what is broken already), EBUSY (a page of the kernel's, a huge one, or one of a file
-    that a device or the kernel works on), EOPNOTSUPP (vm.enable_soft_offline is off), EINTR, ENOMEM, MemoryError: what lies below the
-    place that is in the way has been done.
+    that a device or the kernel works on), EOPNOTSUPP (vm.enable_soft_offline is off), EINTR, ENOMEM, MemoryError: what
+    lies below the place that is in the way has been done.
     """
     if not task.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
