@@ -26,6 +26,7 @@ from arch.x86_64.programs.page_table import (
     ACCESSED,
     DIRTY,
     HIDDEN,
+    HUGE,
     KEY_BITS,
     KEY_SHIFT,
     LEAF_TABLE_BYTES,

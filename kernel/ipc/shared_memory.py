@@ -13,12 +13,13 @@ from kernel.ipc.sysv import IpcObject, IpcTable, now_s
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.credentials import Credentials
-from kernel.lib.ids import ROOT_GROUP
+from kernel.lib.ids import KernelGid
 from kernel.lib.namespace import UserNamespace
 from kernel.lib.pace import pace
 from kernel.lib.pid import Bearer, bearer_shown_to_caller
 from kernel.mm.commitment import MODE, NEVER, promise
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame
+from kernel.mm.huge_pool import SHARER_GROUP
 from kernel.mm.keeping import check_room_to_keep, has_room_to_keep
 from kernel.mm.objects import SharedMemory
 
@@ -131,8 +132,9 @@ class Segments:
             raise Errno(ENOSPC)
         check_room_to_keep()
         if flags & _SHM_HUGETLB != 0:
-            # No huge pages are reserved; but the right to have them is checked first.
-            raise Errno(ENOMEM if credentials.capable(CAP_IPC_LOCK) or credentials.in_group(ROOT_GROUP) else EPERM)
+            # There are no such segments; but the right to have them is checked first.
+            group = KernelGid(SHARER_GROUP.value)
+            raise Errno(ENOMEM if credentials.capable(CAP_IPC_LOCK) or credentials.in_group(group) else EPERM)
         segment = Segment(self, key, size, flags, credentials, process)
         entry = segment.entry
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final, u8
 from kernel.mm.frames import PAGE_SHIFT
+from kernel.mm.huge_pool import HugeUse
 from kernel.mm.objects import MappedThrough, MemoryObject
 from kernel.mm.policy import MemoryPolicy, same_policy
 
@@ -70,13 +71,13 @@ class Area:
         self.given_name: bytes | None = None  # chosen by its program (PR_SET_VMA)
         self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
         self.handler: FaultHandler | None = None  # serves its faults (userfaultfd(2))
+        self.huge: HugeUse | None = HugeUse() if source is not None and source.is_huge() else None
         self.space: AddressSpace | None = None  # the one it lies in, while attached to a source
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
         self.previous_of_source: Area | None = None
-        self.next_gone: Area | None = None  # the next area that has left the space but is not detached yet
         self.left: Area | None = None
         self.right: Area | None = None
-        self.parent: Area | None = None
+        self.parent: Area | None = None  # or the next area that has left the space but is not detached yet
         self.gap: int = 0  # free bytes below the area
         self.largest: int = 0  # gap at or below this node
 
@@ -84,6 +85,11 @@ class Area:
     def shared(self) -> bool:
         """Whether writes reach the source."""
         return self.flags & MAP_TYPE != MAP_PRIVATE
+
+    @property
+    def is_huge(self) -> bool:
+        """Whether it consists of huge pages (huge_fault.py)."""
+        return self.huge is not None
 
     def index_of(self, address: int) -> int:
         """The page index in `source` of an address inside the area."""
@@ -157,6 +163,7 @@ class Area:
         """Whether `other` starts where this area ends and is of the same kind, so that they can be merged."""
         return (
             self.end == other.start
+            and not self.is_huge
             and self.prot == other.prot
             and self.maximum_prot == other.maximum_prot
             and self.flags == other.flags

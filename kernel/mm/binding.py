@@ -10,7 +10,7 @@ Source: mbind(2), set_mempolicy_home_node(2), move_pages(2), get_mempolicy(2).
 from typing import Final
 
 from arch import USER_END
-from arch.programs import HIDDEN, PRESENT, read_entry, table_end
+from arch.programs import HIDDEN, PRESENT, table_end
 from kernel.lang import EFAULT, EIO, ENOENT, ENOMEM, EOPNOTSUPP, Errno
 from kernel.lib.pace import pace
 from kernel.mm.area import PROT_READ, Area
@@ -74,7 +74,7 @@ def _has_page(space: AddressSpace, start: int, end: int) -> bool:
             return True
         pace(_TABLE_COST)
         address = space.pages.next_table(stop, end)
-    return False
+    return space.pages.next_huge(start, end) < end
 
 
 def _bind_area(space: AddressSpace, area: Area, start: int, end: int, policy: MemoryPolicy | None) -> None:
@@ -152,5 +152,4 @@ def page_status(space: AddressSpace, address: int) -> int:
     """What move_pages(2) reports for a page: its node, or a negative errno."""
     if address < 0 or address >= USER_END or space.area_at(address) is None:
         return -EFAULT
-    slot = space.pages.find(address)
-    return 0 if slot != 0 and read_entry(slot) & (PRESENT | HIDDEN) != 0 else -ENOENT
+    return 0 if space.pages.entry_of(address) & (PRESENT | HIDDEN) != 0 else -ENOENT

@@ -17,7 +17,8 @@ from kernel.lang import ENOMEM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.settings import NO_BOUND, SystemSetting
-from kernel.mm.frames import PAGE_SHIFT, total_frame_count
+from kernel.mm.frames import HUGE_FRAMES, PAGE_SHIFT, total_frame_count
+from kernel.mm.huge_pool import POOL
 
 ALWAYS: Final = 1
 NEVER: Final = 2
@@ -77,7 +78,8 @@ def promise_limit() -> int:
         return AMOUNT.value >> _KIB_SHIFT
     if RATIO.value < 0:
         return NO_BOUND >> PAGE_SHIFT  # as Linux reads it, a very large part
-    return min(total_frame_count() * RATIO.value // 100, NO_BOUND >> PAGE_SHIFT)
+    memory = total_frame_count() - POOL.total * HUGE_FRAMES
+    return min(memory * RATIO.value // 100, NO_BOUND >> PAGE_SHIFT)
 
 
 def promise(size_bytes: int, mapped_bytes: int) -> None:

@@ -5,7 +5,7 @@ Context: sleeps where a file's page must be read. The caller holds the space.
 
 from typing import Final
 
-from arch.programs import entry_frame, read_entry, table_end
+from arch.programs import entry_frame, table_end
 from kernel.lang import Errno
 from kernel.mm.area import Area
 from kernel.mm.broken import names_broken
@@ -28,6 +28,8 @@ def next_dumped(space: AddressSpace, area: Area, address: int, end: int) -> int:
             return address
         if kept > index:
             stop = address + (min(kept - index, (stop - address) >> PAGE_SHIFT) << PAGE_SHIFT)
+    if area.is_huge:
+        return space.pages.next_huge(address, stop)
     place = space.pages.next_table(address, stop)
     if place < stop:
         place = space.pages.next_mapped(place, min(stop, table_end(place)))
@@ -41,15 +43,13 @@ def dumped_frame(space: AddressSpace, area: Area, address: int) -> Frame:
     source = area.source
     if source is not None and source.is_secret():
         return NO_FRAME
-    slot = space.pages.find(address)
-    if slot != 0:
-        entry = read_entry(slot)
-        if names_broken(entry):
-            return NO_FRAME
-        if entry != 0:
-            frame = entry_frame(entry)
-            get_frame(frame)
-            return frame
+    entry = space.pages.entry_of(address)
+    if names_broken(entry):
+        return NO_FRAME
+    if entry != 0:
+        frame = entry_frame(entry)
+        get_frame(frame)
+        return frame
     index = area.index_of(address)
     if source is None or source.next_kept(index) != index:
         return NO_FRAME

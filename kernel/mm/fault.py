@@ -48,6 +48,7 @@ from kernel.mm.frames import (
     put_frame,
     zero_frame,
 )
+from kernel.mm.huge_fault import resolve_huge
 
 _AROUND_PAGES: Final = 16  # file pages mapped by one fault when they are at hand
 
@@ -98,6 +99,9 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
 
     The caller has checked `allows`. Raises Errno (no such page: SIGBUS) and MemoryError.
     """
+    if area.is_huge:
+        resolve_huge(pages, area, address, access == Access.WRITE, entry_flags(area))
+        return 0  # huge pages are not counted there
     slot = pages.make(address)
     entry = read_entry(slot)
     if entry == 0:

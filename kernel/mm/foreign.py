@@ -7,12 +7,13 @@ private mappings, which get a copy of the page.
 Context: may sleep. The caller holds a reference to the space.
 """
 
-from arch.programs import PRESENT, WRITABLE, entry_frame, read_entry
+from arch.programs import HUGE, PRESENT, WRITABLE, entry_frame
 from kernel.lang import EFAULT, ENOMEM, Errno, Span, u8
 from kernel.mm.area import PROT_READ, PROT_WRITE, Area
 from kernel.mm.broken import names_broken
-from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
+from kernel.mm.fault import Access, FaultOutcome, allows, entry_flags, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
+from kernel.mm.huge_fault import protect_huge
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import flags_of
 
@@ -57,13 +58,11 @@ def frame_behind(space: AddressSpace, address: int, access: Access, by_force: bo
             if outcome != FaultOutcome.DONE:
                 raise Errno(ENOMEM if outcome == FaultOutcome.NO_MEMORY else EFAULT)
             continue
-        slot = space.pages.find(address)
-        if slot != 0:
-            entry = read_entry(slot)
-            if entry & PRESENT != 0 and (access == Access.READ or entry & WRITABLE != 0):
-                frame = entry_frame(entry)
-                get_frame(frame)
-                return frame
+        entry = space.pages.entry_of(address)
+        if entry & PRESENT != 0 and (access == Access.READ or entry & WRITABLE != 0):
+            frame = entry_frame(entry)
+            get_frame(frame)
+            return frame
         outcome = space.touch(address, access)
         if outcome != FaultOutcome.DONE:
             raise Errno(ENOMEM if outcome == FaultOutcome.NO_MEMORY else EFAULT)
@@ -72,18 +71,23 @@ def frame_behind(space: AddressSpace, address: int, access: Access, by_force: bo
 def _forced_frame(space: AddressSpace, area: Area, page: int, access: Access) -> Frame:
     """The frame of a page to which the area's protection forbids access. The owner's entry keeps forbidding it."""
     needed = PROT_WRITE if access == Access.WRITE else PROT_READ
-    if area.maximum_prot & needed == 0 or (access == Access.WRITE and area.shared) or space.is_broken(page):
+    if area.maximum_prot & needed == 0 or space.is_broken(page):
+        raise Errno(EFAULT)
+    if access == Access.WRITE and (area.shared or area.is_huge):
         raise Errno(EFAULT)
     try:
         grown = resolve(space.pages, area, page, access)  # may unmap pages, too
         space.resident += grown
     except MemoryError:
         raise Errno(ENOMEM) from None
-    slot = space.pages.find(page)
-    if slot == 0 or read_entry(slot) == 0 or names_broken(read_entry(slot)):
+    entry = space.pages.entry_of(page)
+    if entry == 0 or names_broken(entry):
         raise Errno(EFAULT)  # `resolve` may sleep
-    frame = entry_frame(read_entry(slot))
+    frame = entry_frame(entry)
     get_frame(frame)
-    protect_entry(slot, area)
+    if area.is_huge:
+        protect_huge(space.pages.find_huge(page), area, entry_flags(area) | HUGE)
+    else:
+        protect_entry(space.pages.find(page), area)
     space.pages.flush_page(page)
     return frame

@@ -45,7 +45,7 @@ _COUNT: Final = 0  # u32: references; 0 while free
 _NEXT: Final = 4  # u32: free list or stack link; in use: its owner's chain
 _PREVIOUS: Final = 8  # u32
 # u16: of the head of a free block, ORDER_FREE | order, and of a largest one perhaps REPORTED; in use: who is charged
-# for it (`FrameCharger`), perhaps SHARED, or 0.
+# for it (`FrameCharger`), perhaps SHARED, or 0; of a frame of a huge page, HUGE.
 _STATE: Final = 12
 _PINS: Final = 14  # u16: that many of the references are pins
 _PIN_LIMIT: Final = (1 << 16) - 1
@@ -53,7 +53,11 @@ _PIN_LIMIT: Final = (1 << 16) - 1
 _ORDER_FREE: Final = 0x8000
 _REPORTED: Final = 0x4000  # the host knows that the block is free
 _SHARED: Final = 0x4000  # a page of a file in memory
-LAST_CHARGE: Final = 0x3FFF  # the largest number of a charged group
+_CHARGE: Final = 0x3FFF
+LAST_CHARGE: Final = 0x3FFE  # the largest number of a charged group
+_HUGE: Final = 0x3FFF
+HUGE_ORDER: Final = 9
+HUGE_FRAMES: Final = 1 << HUGE_ORDER
 _STACK_LIMIT: Final = 256  # single frames kept in front of the buddy lists
 
 _REPORT_SHIFT: Final = 4  # a sixteenth of memory stays at hand while blocks are reported
@@ -134,6 +138,23 @@ class Charging:
 
 
 CHARGING: Final = Charging()
+
+
+class HugePageKeeper:
+    """Gets huge pages back. Base class: see kernel/mm/huge_pool.py. Nothing sleeps or allocates."""
+
+    def came_free(self, head: Frame) -> None:
+        """Nobody uses any frame of a huge page any more; `head` is its first one."""
+
+
+class HugePages:
+    """Who keeps huge pages."""
+
+    def __init__(self) -> None:
+        self.keeper: HugePageKeeper = HugePageKeeper()
+
+
+HUGE_PAGES: Final = HugePages()
 
 
 class FreeBlocks:
@@ -369,12 +390,24 @@ def _allocate_charged() -> Frame:
 
 
 @noinline
+def _stays(frame: int) -> bool:
+    """A frame with a state has lost its last reference: whether it is still out of everybody's reach, as a part of a
+    huge page. If not, nobody is charged for it any more.
+    """
+    if load_u16(_entry(frame) + _STATE) == _HUGE:
+        _leave_huge_page(frame)
+        return True
+    _uncharge(frame)
+    return False
+
+
+@noinline
 def _uncharge(frame: int) -> None:
     """A frame for which somebody was charged comes free."""
     entry = _entry(frame)
     state = load_u16(entry + _STATE)
     store_u16(entry + _STATE, 0)
-    CHARGING.charger.uncharge(state & LAST_CHARGE, is_shared=state & _SHARED != 0)
+    CHARGING.charger.uncharge(state & _CHARGE, is_shared=state & _SHARED != 0)
 
 
 def mark_shared(frame: Frame) -> None:
@@ -389,7 +422,8 @@ def mark_shared(frame: Frame) -> None:
 
 def charged_for(frame: Frame) -> int:
     """The number of the group that is charged for a frame in use, or 0."""
-    return load_u16(_entry(frame) + _STATE) & LAST_CHARGE
+    number = load_u16(_entry(frame) + _STATE) & _CHARGE
+    return number if number <= LAST_CHARGE else 0
 
 
 def recharge(first: int, end: int) -> None:
@@ -397,8 +431,8 @@ def recharge(first: int, end: int) -> None:
     for frame in range(max(first, 1), min(end, _frame_limit)):
         entry = _table + (frame << _ENTRY_SHIFT)
         state = load_u16(entry + _STATE)
-        if state != 0 and state & _ORDER_FREE == 0:
-            number = CHARGING.charger.successor(state & LAST_CHARGE, is_shared=state & _SHARED != 0)
+        if state != 0 and state != _HUGE and state & _ORDER_FREE == 0:
+            number = CHARGING.charger.successor(state & _CHARGE, is_shared=state & _SHARED != 0)
             store_u16(entry + _STATE, number if number == 0 else number | state & _SHARED)
 
 
@@ -474,8 +508,8 @@ def put_frame(frame: Frame) -> None:
     store_u32(_table + (frame << _ENTRY_SHIFT) + _COUNT, count - 1)
     if count > 1:
         return
-    if load_u16(_table + (frame << _ENTRY_SHIFT) + _STATE) != 0:
-        _uncharge(frame)
+    if load_u16(_table + (frame << _ENTRY_SHIFT) + _STATE) != 0 and _stays(frame):
+        return
     _free += 1
     if _stack_depth < _STACK_LIMIT:
         store_u32(_table + (frame << _ENTRY_SHIFT) + _NEXT, _stack_head)
@@ -545,6 +579,122 @@ def owner_count(frame: Frame) -> int:
     """How many references a frame has that are no pins."""
     entry = _entry(frame)
     return load_u32(entry + _COUNT) - load_u16(entry + _PINS)
+
+
+# Huge pages: 512 frames in a row that come free together --------------------------------------------------------------
+
+# Each frame has its own count, so whoever looks at a part of a huge page holds just that frame. Those who have the
+# whole page are counted apart, in links of its frames: while there are any, each frame has one reference for all of
+# them.
+_USERS_AT: Final = 1  # who has the whole page: mappings, and the object of which it is a page
+_MAPPINGS_AT: Final = 2
+_LEFT_AT: Final = 3  # how many of its frames nobody uses any more
+
+
+def _huge_word(head: Frame, place: int) -> int:
+    return load_u32(_entry(head + place) + _NEXT)
+
+
+def _set_huge_word(head: Frame, place: int, value: int) -> None:
+    store_u32(_entry(head + place) + _NEXT, value)
+
+
+def allocate_huge_page() -> Frame:
+    """The first of 512 frames in a row, for the pool of huge pages, with no references; NO_FRAME if none are at hand.
+    The kernel's reserve is left alone.
+    """
+    global _free
+    if _free - HUGE_FRAMES <= _reserve:
+        return NO_FRAME
+    head = _take_block(HUGE_ORDER)
+    if head == 0:
+        _drain_stack()
+        head = _take_block(HUGE_ORDER)
+        if head == 0:
+            return NO_FRAME
+    for i in range(HUGE_FRAMES):
+        store_u16(_entry(head + i) + _STATE, _HUGE)
+    _free -= HUGE_FRAMES
+    return Frame(head)
+
+
+def free_huge_page(head: Frame) -> None:
+    """Give back what `allocate_huge_page` returned; nobody uses it."""
+    global _free
+    for i in range(HUGE_FRAMES):
+        entry = _entry(head + i)
+        if load_u32(entry + _COUNT) != 0:
+            panic(f"frame {head + i} freed with count {load_u32(entry + _COUNT)}")
+        store_u16(entry + _STATE, 0)
+    _release_block(head, HUGE_ORDER)
+    _free += HUGE_FRAMES
+
+
+def open_huge_page(head: Frame) -> None:
+    """Let a huge page that nobody uses have one user, and no mapping."""
+    for i in range(HUGE_FRAMES):
+        store_u32(_entry(head + i) + _COUNT, 1)
+    _set_huge_word(head, _USERS_AT, 1)
+    _set_huge_word(head, _MAPPINGS_AT, 0)
+    _set_huge_word(head, _LEFT_AT, 0)
+
+
+def get_huge_page(head: Frame) -> None:
+    """One more user of the whole page."""
+    _set_huge_word(head, _USERS_AT, _huge_word(head, _USERS_AT) + 1)
+
+
+def put_huge_page(head: Frame) -> None:
+    """A user less; the last one gives all frames back, and the page goes to its keeper once nobody looks at any."""
+    users = _huge_word(head, _USERS_AT)
+    if users == 0:
+        _refuse_free(head)
+    _set_huge_word(head, _USERS_AT, users - 1)
+    if users == 1:
+        for i in range(HUGE_FRAMES):
+            put_frame(Frame(head + i))
+
+
+def huge_users(head: Frame) -> int:
+    """How many have the whole page."""
+    return _huge_word(head, _USERS_AT)
+
+
+def huge_mappings(head: Frame) -> int:
+    """How many entries map the page."""
+    return _huge_word(head, _MAPPINGS_AT)
+
+
+def count_huge_mapping(head: Frame, change: int) -> None:
+    """An entry more maps the page, or one less."""
+    _set_huge_word(head, _MAPPINGS_AT, _huge_word(head, _MAPPINGS_AT) + change)
+
+
+def is_huge_page_pinned(head: Frame) -> bool:
+    """Whether a device may write to a part of the page."""
+    for i in range(HUGE_FRAMES):
+        if is_pinned(Frame(head + i)):
+            return True
+    return False
+
+
+def next_huge_page(head: Frame) -> Frame:
+    """The link of a huge page that nobody uses: its keeper's."""
+    return Frame(_huge_word(head, 0))
+
+
+def link_huge_page(head: Frame, following: Frame) -> None:
+    """Set that link."""
+    _set_huge_word(head, 0, following)
+
+
+def _leave_huge_page(frame: int) -> None:
+    """A frame of a huge page has lost its last reference."""
+    head = Frame(frame & ~(HUGE_FRAMES - 1))
+    left = _huge_word(head, _LEFT_AT) + 1
+    _set_huge_word(head, _LEFT_AT, left)
+    if left == HUGE_FRAMES:
+        HUGE_PAGES.keeper.came_free(head)
 
 
 # Chains: the links of a frame in use are its owner's -----------------------------------------------------------------

@@ -141,6 +141,10 @@ class MemoryObject:
         """Whether only programs that map it can reach it."""
         return False
 
+    def is_huge(self) -> bool:
+        """Whether it consists of huge pages (huge_object.py)."""
+        return False
+
     def keeps_size(self) -> bool:
         """Whether mremap(2) refuses to lengthen its mappings, or to keep the old one."""
         return False

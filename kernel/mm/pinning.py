@@ -95,13 +95,14 @@ class PinnedFrames:
         """
         slot = space.pages.find(start)
         area = space.area_at(start)
-        if slot == 0 or area is None or (area.source is not None and area.source.is_secret()):
+        is_huge = slot == 0 and space.pages.find_huge(start) != 0
+        if (slot == 0 and not is_huge) or area is None or (area.source is not None and area.source.is_secret()):
             return start
         end = min(end, area.end, (start & ~(LEAF_TABLE_BYTES - 1)) + LEAF_TABLE_BYTES)
         first = len(self.frames)
         page = start
         while page < end:
-            entry = read_entry(slot)
+            entry = space.pages.entry_of(page) if is_huge else read_entry(slot)
             if entry & wanted != wanted:
                 break
             self.hold(entry_frame(entry))

@@ -13,6 +13,8 @@ from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Are
 from kernel.mm.area_tree import following
 from kernel.mm.commitment import promise
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.huge_fault import DROP_COST, give_up_page
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE
 from kernel.mm.objects import FixedPages
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.space import AREA_LIMIT, AddressSpace, page_up
@@ -69,6 +71,7 @@ _EMPTY_COST: Final = 1500
 _LOOK_COST: Final = 60
 _MOVED_MASK: Final = 1023  # a safe point after moving that many pages
 _MOVED_COST: Final = 150_000
+_HUGE_MOVE_COST: Final = 2000
 
 
 def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
@@ -85,6 +88,13 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
     area = space.area_at(old)
     if area is None:
         raise Errno(EFAULT)
+    if area.is_huge:
+        if area.sealed:
+            raise Errno(EPERM)
+        old_length = huge_up(old_length)
+        new_length = huge_up(new_length)
+        if (old | new) & HUGE_MASK != 0 or new_length > old_length or flags & MREMAP_DONTUNMAP != 0:
+            raise Errno(EINVAL)  # reserved pages cannot grow
     if old_length < 0 or new_length < 0:
         raise Errno(EINVAL)
     if old_length > USER_END or old > USER_END - old_length:
@@ -168,7 +178,12 @@ def _move(space: AddressSpace, area: Area, old: int, old_length: int, new_length
     _check_room_to_move(space, flags)
     kept = min(old_length, new_length)
     place = new if flags & MREMAP_FIXED != 0 else 0
+    if area.is_huge:
+        part = space.isolate(old, old + kept)
+        area = area if part is None else part
     start = _map_copy(space, area, old, new_length, place, flags & MREMAP_FIXED)
+    if area.is_huge:
+        _move_reservation(area, space.area_at(start))
     space.settle()
     space.hold()
     try:
@@ -179,6 +194,15 @@ def _move(space: AddressSpace, area: Area, old: int, old_length: int, new_length
     if flags & MREMAP_DONTUNMAP == 0:
         space.unmap(old, old_length)
     return start
+
+
+def _move_reservation(area: Area, other: Area | None) -> None:
+    """What is reserved for an area of huge pages is for another one from now on, in the same space."""
+    use = area.huge
+    other_use = None if other is None else other.huge
+    if other is not None and use is not None and other_use is not None and area.space is other.space:
+        other_use.follow(use)
+        use.reservation = None
 
 
 def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:
@@ -198,6 +222,15 @@ def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:
             pages.flush_range(old, old + length)
             pace(_MOVED_COST)
         address = pages.next_mapped(address + PAGE_SIZE, old + length)
+    address = pages.next_huge(old, old + length)
+    while address < old + length:
+        target = pages.make_huge(new + (address - old))
+        source = pages.find_huge(address)
+        write_entry(target, read_entry(source))
+        write_entry(source, 0)
+        pages.flush_page(address)
+        pace(_HUGE_MOVE_COST)
+        address = pages.next_huge(address + HUGE_SIZE, old + length)
 
 
 def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
@@ -216,6 +249,8 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
     end = min(behind, USER_PAGES) << PAGE_SHIFT
     if advice in _OF_AREAS:
         _advise_areas(space, start, end, advice)
+    elif advice in (MADV_COLD, MADV_PAGEOUT):
+        _check_movable(space, start, end)
     elif advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE:
         space.populate(start, end)
     space.check_mapped(start, end)
@@ -250,15 +285,45 @@ def _give_back(space: AddressSpace, start: int, end: int, advice: int) -> None:
         if area.flags & MAP_LOCKED != 0 and advice != MADV_DONTNEED_LOCKED:
             raise Errno(EINVAL)
         stop = min(end, area.end)
-        space.empty(max(start, area.start), stop)
+        if area.is_huge:
+            _give_up_huge(space, area, max(start, area.start), stop)
+        else:
+            space.empty(max(start, area.start), stop)
         pace(_EMPTY_COST)
         start = stop
+
+
+def _give_up_huge(space: AddressSpace, area: Area, start: int, end: int) -> None:
+    """Give back the huge pages that lie in a part of an area as a whole. Raises EINVAL if it begins inside one."""
+    if start & HUGE_MASK != 0:
+        raise Errno(EINVAL)
+    end &= ~HUGE_MASK
+    address = space.pages.next_huge(start, end)
+    while address < end:
+        give_up_page(space.pages, area, address)
+        pace(DROP_COST)
+        space.settle()
+        if area.space is not space or end > area.end:
+            return  # others have changed it
+        address = space.pages.next_huge(address + HUGE_SIZE, end)
+
+
+def _check_movable(space: AddressSpace, start: int, end: int) -> None:
+    """Raise EINVAL where huge pages lie: these are never moved out of memory."""
+    area = space.areas.first_above(start)
+    while area is not None and area.start < end:
+        if area.is_huge:
+            raise Errno(EINVAL)
+        pace(_LOOK_COST)
+        area = space.areas.first_above(area.end)  # others may have run
 
 
 def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None:
     try:
         area = space.isolate(start, end)
-    except (Errno, MemoryError):
+    except Errno as error:
+        raise Errno(EAGAIN if error.code == ENOMEM else error.code) from None
+    except MemoryError:
         raise Errno(EAGAIN) from None
     while area is not None and area.start < end:
         if advice == MADV_DONTFORK:
@@ -369,11 +434,10 @@ def residency(space: AddressSpace, start: int, page_count: int) -> bytearray:
     space.check_mapped(start, end)
     result = bytearray()
     for address in range(start, end, PAGE_SIZE):
-        slot = space.pages.find(address)
-        here = slot != 0 and read_entry(slot) != 0
+        here = space.pages.entry_of(address) != 0
         if not here:
             area = space.area_at(address)
-            if area is not None and area.source is not None:
+            if area is not None and area.source is not None and not area.is_huge:
                 here = area.source.resident(area.index_of(address)) != NO_FRAME
         result.append(1 if here else 0)
     return result
@@ -421,11 +485,15 @@ def unlock(space: AddressSpace, start: int, end: int) -> None:
 
 
 def _change_flags(space: AddressSpace, start: int, end: int, mask: int, flags: int) -> None:
-    """Set those of the flags of a range that are in `mask`. Raises ENOMEM (a hole)."""
+    """Set those of the flags of a range that are in `mask`, huge pages excepted. Raises ENOMEM (a hole)."""
     space.check_mapped(start, end)
     space.settle()
     while start < end:
-        stop = space.part_end(start, end)
+        area = space.areas.first_above(start)
+        if area is not None and area.is_huge and area.start <= start:
+            start = space.rest(min(end, area.end), end)
+            continue
+        stop = _end_before_huge(space, start, space.part_end(start, end))
         area = space.isolate(start, stop)
         while area is not None and area.start < stop:
             if area.source is None or not area.source.is_secret():
@@ -433,3 +501,18 @@ def _change_flags(space: AddressSpace, start: int, end: int, mask: int, flags: i
             area = following(area)
         space.rejoin(start, stop)
         start = space.rest(stop, end)
+
+
+def _end_before_huge(space: AddressSpace, start: int, end: int) -> int:
+    """Where the first area of huge pages begins in a part of a range, or the part's end."""
+    area = space.areas.first_above(start)
+    while area is not None and area.start < end:
+        if area.is_huge:
+            return area.start
+        area = following(area)
+    return end
+
+
+def huge_up(length: int) -> int:
+    """Round up to a whole huge page; what is too long stays so."""
+    return length if length > USER_END else (length + HUGE_MASK) & ~HUGE_MASK

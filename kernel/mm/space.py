@@ -18,6 +18,7 @@ from typing import Final
 
 from arch import USER_END, key_count, key_forbids
 from arch.programs import (
+    HUGE,
     LEAF_TABLE_BYTES,
     LocalTable,
     PageTable,
@@ -29,7 +30,7 @@ from arch.programs import (
 from kernel.lang import EACCES, EEXIST, EFAULT, EHWPOISON, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.namespace import FIRST_USER, UserNamespace
-from kernel.lib.pace import PACE, is_dying, pace
+from kernel.lib.pace import PACE, is_dying, pace, spend
 from kernel.lib.settings import SystemSetting
 from kernel.mm.area import (
     MAP_32BIT,
@@ -50,8 +51,10 @@ from kernel.mm.area_tree import STACK_GUARD, AreaTree, following, lowest_start, 
 from kernel.mm.async_contexts import AsyncContexts
 from kernel.mm.broken import names_broken
 from kernel.mm.commitment import MODE, NEVER, promise, take_back
-from kernel.mm.fault import Access, FaultOutcome, allows, protect_entry, resolve
+from kernel.mm.fault import Access, FaultOutcome, allows, entry_flags, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
+from kernel.mm.huge_fault import DROP_COST, SHARE_COST, drop_huge, protect_huge, share_huge
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE, Reservation
 from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.objects import MemoryObject, SharedMemory
 from kernel.mm.protection_keys import NO_KEY, ProtectionKeys
@@ -72,6 +75,7 @@ _SMALL_PIECE: Final = 16 * PAGE_SIZE
 _TABLE_COST: Final = 2000
 _PAGE_COST: Final = 160
 _PART_COST: Final = 150_000
+_HUGE_AT_ONCE: Final = 1 << 30  # bytes: 512 pages
 _FAULT_COST: Final = 1500
 _LOOKS_MASK: Final = 4095  # a safe point after looking at that many areas
 _LOOKS_COST: Final = 80_000
@@ -96,6 +100,8 @@ DUMP_SHARED_ANONYMOUS: Final = 2
 DUMP_FILES: Final = 4  # private
 DUMP_SHARED_FILES: Final = 8
 DUMP_ELF_HEADERS: Final = 16  # the first page of files, where it is an ELF header
+DUMP_HUGE: Final = 32  # private huge pages
+DUMP_SHARED_HUGE: Final = 64
 DUMP_KINDS: Final = 0x1FF
 DUMPED_BY_DEFAULT: Final = 0x33  # with private huge pages
 
@@ -217,7 +223,18 @@ class AddressSpace(Linked["AddressSpace"]):
             self.resident -= count
             pace(_TABLE_COST + count * _PAGE_COST)
             address = pages.next_table(stop, area.end)
+        if area.is_huge:
+            self._empty_huge(area.start, area.end)
         pace(_AREA_COST)
+
+    def _empty_huge(self, start: int, end: int) -> None:
+        """Give the huge pages of a range back. Has safe points."""
+        address = self.pages.next_huge(start, end)
+        while address < end:
+            drop_huge(self.pages, address)
+            pace(DROP_COST)
+            self.settle()
+            address = self.pages.next_huge(address, end)
 
     def hold(self) -> None:
         """Make other changes wait until `let_go`. The caller has settled, and has not slept since."""
@@ -336,6 +353,8 @@ class AddressSpace(Linked["AddressSpace"]):
 
     def _fork_area(self, child: "AddressSpace", area: Area, work: int) -> int:
         """Copy the entries of one area. `work`: instructions since the last safe point, passed in and returned."""
+        if area.is_huge:
+            return self._fork_huge(child, area, work)
         address = self.pages.next_mapped(area.start, area.end)
         while address < area.end:
             stop = min(area.end, table_end(address))
@@ -345,6 +364,16 @@ class AddressSpace(Linked["AddressSpace"]):
             child.resident += mapped
             work = self._rest_in_fork(work + _TABLE_COST + mapped * _PAGE_COST)
             address = self.pages.next_table(stop, area.end)
+        return work
+
+    def _fork_huge(self, child: "AddressSpace", area: Area, work: int) -> int:
+        """The same for an area of huge pages."""
+        address = self.pages.next_huge(area.start, area.end)
+        while address < area.end:
+            self.pages.flush_range(0, USER_END)  # sharing may sleep
+            share_huge(self.pages, child.pages, area, address)
+            work = self._rest_in_fork(work + SHARE_COST)
+            address = self.pages.next_huge(address + HUGE_SIZE, area.end)
         return work
 
     def _rest_in_fork(self, work: int) -> int:
@@ -426,8 +455,10 @@ class AddressSpace(Linked["AddressSpace"]):
         offset: int,
         maximum_prot: int = _PROT_ALL,
         like: Area | None = None,
+        reservation: Reservation | None = None,
     ) -> int:
-        """Map `length` bytes (rounded up) and return the address; `like` is an area to take further settings from.
+        """Map `length` bytes (rounded up) and return the address; `like` is an area to take further settings from, and
+        `reservation` what is reserved for a private mapping of huge pages, whose length and offset are whole ones.
 
         Raises EINVAL (length, alignment), ENOMEM, EEXIST (MAP_FIXED_NOREPLACE), EACCES (prot beyond maximum_prot),
         EPERM (a fixed address that is too low).
@@ -439,7 +470,10 @@ class AddressSpace(Linked["AddressSpace"]):
             raise Errno(EACCES)
         self._deny_write_execute(prot, prot)
         self.settle()
-        start = self._choose(address, length, flags)
+        if source is not None and source.is_huge():
+            start = self._choose_huge(address, length, flags)
+        else:
+            start = self._choose(address, length, flags)
         if length > self.address_limit - min(self.mapped_bytes, self.address_limit):
             raise Errno(ENOMEM)
         if self.areas.count > AREA_LIMIT.value:
@@ -448,6 +482,9 @@ class AddressSpace(Linked["AddressSpace"]):
             source = SharedMemory(length)
             offset = 0
         area = Area(start, start + length, prot & _PROT_ALL, maximum_prot, self._kept_flags(flags), source, offset)
+        use = area.huge
+        if use is not None:
+            use.reservation = reservation
         self._describe(area, like)
         if flags & MAP_FIXED != 0 and not self.is_free(start, start + length):
             self._replace(area)
@@ -465,6 +502,9 @@ class AddressSpace(Linked["AddressSpace"]):
         if needed. Raises ENOMEM, MemoryError, with the area detached.
         """
         is_promised = area.prot & PROT_WRITE != 0 and not area.shared and area.flags & MAP_NORESERVE == 0
+        if area.is_huge:
+            is_promised = False
+            area.flags &= ~MAP_LOCKED  # they stay in memory anyway
         source = area.source
         if like is not None:
             area.follow(like)
@@ -490,6 +530,7 @@ class AddressSpace(Linked["AddressSpace"]):
         """Before a new mapping replaces what lies in a large range, give the pages back, so that the rest is quick."""
         if not self.is_free(start, start + length):
             self.check_unsealed(start, start + length)
+            self.check_cuts(start, start + length)
             self.empty(start, start + length)
             self.settle()
 
@@ -538,6 +579,22 @@ class AddressSpace(Linked["AddressSpace"]):
             return self.find_gap(length, 0x8000_0000)
         return self.find_room(length)
 
+    def _choose_huge(self, address: int, length: int, flags: int) -> int:
+        """The same for huge pages. Raises EINVAL, too, for a fixed address that is not a multiple of their size."""
+        if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0:
+            self.check_fixed(address, length, flags)
+            if address & HUGE_MASK != 0:
+                raise Errno(EINVAL)
+            return address
+        if PAGE_SIZE <= address <= USER_END - length - HUGE_SIZE:
+            address = (address + HUGE_MASK) & ~HUGE_MASK
+            if self.is_free(address, address + length):
+                return address
+        more = HUGE_SIZE - PAGE_SIZE
+        if flags & MAP_32BIT != 0:
+            return (self.find_gap(length + more, 0x8000_0000) + more) & ~HUGE_MASK
+        return (self.find_room(length + more) + more) & ~HUGE_MASK
+
     def check_fixed(self, address: int, length: int, flags: int) -> None:
         """Check whether a mapping of `length` bytes, whole pages, may lie at the address on which the program insists
         (flags: MAP_FIXED…). Raises EINVAL, ENOMEM, EPERM, EEXIST.
@@ -580,9 +637,17 @@ class AddressSpace(Linked["AddressSpace"]):
         return True
 
     def _split(self, area: Area, address: int) -> Area:
-        """Cut an area in two at `address`, strictly inside it. Returns the upper part. Raises MemoryError."""
+        """Cut an area in two at `address`, strictly inside it. Returns the upper part. Raises EINVAL (inside a huge
+        page), MemoryError.
+        """
+        if area.is_huge and address & HUGE_MASK != 0:
+            raise Errno(EINVAL)
         after = following(area)
         upper = area.copy(address, area.end, self)
+        use = area.huge
+        upper_use = upper.huge
+        if use is not None and upper_use is not None:
+            upper_use.follow(use)
         upper.handler = area.handler
         upper.fault_modes = area.fault_modes
         area.end = address
@@ -603,6 +668,14 @@ class AddressSpace(Linked["AddressSpace"]):
             self._split(last, end)
         return area
 
+    def check_cuts(self, start: int, end: int) -> None:
+        """Raise EINVAL if a range begins or ends inside a huge page."""
+        for address in (start, end):
+            if address & HUGE_MASK != 0:
+                area = self.areas.at(address)
+                if area is not None and area.is_huge:
+                    raise Errno(EINVAL)
+
     def _check_room_for_cut(self) -> None:
         if self.areas.count >= AREA_LIMIT.value:
             raise Errno(ENOMEM)
@@ -618,6 +691,7 @@ class AddressSpace(Linked["AddressSpace"]):
         if self.is_free(start, end):
             return
         self.check_unsealed(start, end)
+        self.check_cuts(start, end)
         if end - start > _BYTES_AT_ONCE:
             self.empty(start, end)
         while True:
@@ -653,15 +727,15 @@ class AddressSpace(Linked["AddressSpace"]):
             if source is not None:
                 source.leaves(area)
                 area.space = None
-            area.next_gone = gone
+            area.parent = gone
             gone = area
             area = after
         self.pages.drop_leaf_tables(start, stop)
         if flush_from < flush_to:
             self.pages.flush_range(flush_from, flush_to)
         while gone is not None:
-            rest = gone.next_gone
-            gone.next_gone = None
+            rest = gone.parent
+            gone.parent = None
             gone.detach()
             gone = rest
         return stop
@@ -698,6 +772,8 @@ class AddressSpace(Linked["AddressSpace"]):
                 self.settle()
             address = self.pages.next_table(stop, end)
         self.pages.flush_range(flushed, end)
+        if self.pages.huge_count > 0:
+            self._empty_huge(start, end)
 
     def _drop_pages(self, start: int, end: int) -> None:
         """Clear the entries of a range and give their frames back, at once. The caller flushes."""
@@ -706,6 +782,11 @@ class AddressSpace(Linked["AddressSpace"]):
             stop = min(end, table_end(address))
             self.resident -= drop_entries(self.pages.find(address), (stop - address) >> PAGE_SHIFT)
             address = self.pages.next_mapped(stop, end)
+        address = self.pages.next_huge(start, end)
+        while address < end:
+            drop_huge(self.pages, address)
+            spend(DROP_COST)
+            address = self.pages.next_huge(address, end)
 
     def discard(self, start: int, end: int) -> int:
         """Forget the pages of a part of an area, as many as may be done at once; the next touch reads the source anew
@@ -720,6 +801,12 @@ class AddressSpace(Linked["AddressSpace"]):
             work += _TABLE_COST + count * _PAGE_COST
             address = self.pages.next_table(stop, end)
         self.pages.flush_range(start, address)
+        reached = address
+        address = self.pages.next_huge(start, reached)
+        while address < reached and work < _WORK_AT_ONCE:
+            drop_huge(self.pages, address)
+            work += DROP_COST
+            address = self.pages.next_huge(address, reached)
         return address
 
     def own_keys(self) -> ProtectionKeys:
@@ -782,6 +869,8 @@ class AddressSpace(Linked["AddressSpace"]):
             self._deny_write_execute(area.prot, prot)
             if area.sealed:
                 raise Errno(EPERM)
+            if area.is_huge:
+                self.check_cuts(start, min(end, area.end))
             stop = self.part_end(start, min(end, area.end))
             optional = PROT_EXEC & area.maximum_prot if run_what_is_read else 0
             self._protect_piece(area, start, stop, prot | optional, key)
@@ -798,7 +887,7 @@ class AddressSpace(Linked["AddressSpace"]):
         if prot & PROT_WRITE == 0:
             is_promised = was_promised and (area.source is not None or not self._is_untouched(area))
         elif area.prot & PROT_WRITE == 0 and not area.shared and area.flags & MAP_NORESERVE == 0:
-            is_promised = True
+            is_promised = not area.is_huge
         if is_promised and not was_promised:
             promise(end - start, self.mapped_bytes)
         done = False
@@ -837,6 +926,8 @@ class AddressSpace(Linked["AddressSpace"]):
             area = following(area)
         if area is not None:
             end = min(end, area.end)
+            if area.is_huge:
+                return min(end, start + _HUGE_AT_ONCE)
         if end - start <= _BYTES_AT_ONCE:
             return end
         stop = start
@@ -856,6 +947,10 @@ class AddressSpace(Linked["AddressSpace"]):
             while address < area.end:
                 protect_entry(self.pages.find(address), area)
                 address = self.pages.next_mapped(address + PAGE_SIZE, area.end)
+            address = self.pages.next_huge(area.start, area.end)
+            while address < area.end:
+                protect_huge(self.pages.find_huge(address), area, entry_flags(area) | HUGE)
+                address = self.pages.next_huge(address + HUGE_SIZE, area.end)
             area = following(area)
         self.rejoin(start, end)
         self.pages.flush_range(start, end)
@@ -1083,7 +1178,9 @@ class AddressSpace(Linked["AddressSpace"]):
                     raise Errno(EFAULT)
                 if outcome == FaultOutcome.BROKEN:
                     raise Errno(EHWPOISON)
-                if not self.has_handlers or self._is_there(address):
+                if area.is_huge:
+                    address = (address | HUGE_MASK) + 1
+                elif not self.has_handlers or self._is_there(address):
                     address += PAGE_SIZE
             pace(_FAULT_COST)
             if is_dying():

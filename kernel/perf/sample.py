@@ -10,7 +10,7 @@ Context: any, between two threads and in interrupts too; interrupts are off, so 
 from typing import TYPE_CHECKING, Final
 
 from arch import USER_END, sampled_register, user_frame_pointer, user_instruction_pointer, user_stack_pointer
-from arch.programs import PRESENT, entry_frame, read_entry
+from arch.programs import PRESENT, entry_frame
 from kernel.lang import Span, final, span_of, u8
 from kernel.lib.traceback import LineTable
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, frame_span
@@ -361,7 +361,7 @@ class Record:
         while done < size and 0 < start <= USER_END - size and is_present(memory, start + done):
             place = start + done
             part = min(size - done, PAGE_SIZE - (place & PAGE_MASK))
-            page = frame_span(entry_frame(read_entry(memory.pages.find(place))))
+            page = frame_span(entry_frame(memory.pages.entry_of(place)))
             room[done : done + part].copy_from(page[place & PAGE_MASK : (place & PAGE_MASK) + part])
             done += part
         room[done:size].fill(0)
@@ -384,13 +384,12 @@ def _sampled_memory(task: Task) -> AddressSpace | None:
 
 def is_present(space: AddressSpace, address: int) -> bool:
     """Whether a page of a program is in memory."""
-    slot = space.pages.find(address)
-    return slot != 0 and read_entry(slot) & PRESENT != 0
+    return space.pages.entry_of(address) & PRESENT != 0
 
 
 def present_word(space: AddressSpace, address: int) -> int:
     """A word in such a page, at a multiple of 8."""
-    return load_word(frame_span(entry_frame(read_entry(space.pages.find(address)))), address & PAGE_MASK)
+    return load_word(frame_span(entry_frame(space.pages.entry_of(address))), address & PAGE_MASK)
 
 
 def _page_size(task: Task | None, address: int) -> int:

@@ -24,6 +24,7 @@ _KNOWN: Final[list[bytes]] = [
     b"trace",
     b"ip",
     b"generation",
+    b"hugepages",
 ]
 """Parameters that do not reach the first program."""
 

@@ -36,6 +36,7 @@ from kernel.lang import Errno, Span, export, final, on_stack, panic, u8
 from kernel.lib import log, random
 from kernel.lib.panic import PANIC, end_with_message
 from kernel.mm import heap
+from kernel.mm.huge_pool import POOL
 from kernel.net.control.configure import configure
 from kernel.net.control.start import start_network
 from kernel.sched.long_wakes import start_waking_thread
@@ -69,6 +70,7 @@ def krait_main(protocol: int, info: int) -> None:
         physical_memory.start(protocol, info)
         line = boot_info.command_line()
         start_devices()
+        POOL.resize(max(0, command_line.number_of(line, b"hugepages", 0)))
         random.seed()
         vdso.start()
         start_waking_thread()

@@ -83,7 +83,7 @@ def _remove(space: AddressSpace, start: int, end: int) -> None:
         if source is not None:
             first = area.index_of(start)
             behind = first + ((part_end - start) >> PAGE_SHIFT)
-            if isinstance(source, TrackedObject):
+            if isinstance(source, TrackedObject) and not area.is_huge:  # those unmap whole huge pages only
                 forget_pages(source, first, behind)
             source.punch(first, behind)
         start = part_end

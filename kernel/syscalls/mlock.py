@@ -86,7 +86,8 @@ def mlockall(flags: i32) -> int:
     space.future_present = flags & (_MCL_FUTURE | _MCL_ONFAULT) == _MCL_FUTURE
     if flags & _MCL_CURRENT != 0:
         for area in each_area(space):
-            area.flags |= MAP_LOCKED
+            if not area.is_huge:
+                area.flags |= MAP_LOCKED
         if flags & _MCL_ONFAULT == 0:
             _populate_all(space)
     return 0

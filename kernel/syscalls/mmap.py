@@ -11,10 +11,13 @@ from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.mm import remap as remapping
 from kernel.mm.area import (
     MAP_ANONYMOUS,
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
     MAP_GROWSDOWN,
     MAP_HUGETLB,
     MAP_LOCKED,
     MAP_NONBLOCK,
+    MAP_NORESERVE,
     MAP_POPULATE,
     MAP_PRIVATE,
     MAP_SHARED,
@@ -28,6 +31,8 @@ from kernel.mm.area import (
     PROT_WRITE,
 )
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
+from kernel.mm.huge_object import HugeObject, prepare_mapping
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, POOL
 from kernel.mm.protection_keys import NO_KEY
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
@@ -45,12 +50,13 @@ _PROT_SEM: Final = 8
 _SHARED_FLAGS: Final = 0x1F_F9FF
 # MAP_HUGE_*: the logarithm of the size in bits 26 to 31; 0 is the usual one, of 2 MiB.
 _HUGE_SHIFT: Final = 26
-_HUGE_SIZES: Final = (0, 21, 30)
+_HUGE_SIZES: Final = 63
+_GIGABYTE_SHIFT: Final = 30
 
 
 @syscall(
     "mmap", status="Full", args="address size flags:prot flags:map fd offset -> address",
-    notes="No huge pages are reserved, so that none can be mapped",
+    notes="No pages of 1 GiB can be reserved, so that none can be mapped",
 )  # fmt: skip
 def mmap(address: int, length: int, prot: int, flags: int, fd: i32, offset: int) -> int:
     """mmap(2)."""
@@ -67,7 +73,7 @@ def _map_anonymous(address: int, length: int, prot: int, flags: int) -> int:
     if length == 0:
         raise Errno(EINVAL)
     if flags & MAP_HUGETLB != 0:
-        raise Errno(ENOMEM if flags >> _HUGE_SHIFT & 63 in _HUGE_SIZES else EINVAL)
+        return _map_huge(address, length, prot, flags)
     if length < 0 or length > USER_END:
         raise Errno(ENOMEM)
     task = current()
@@ -80,6 +86,48 @@ def _map_anonymous(address: int, length: int, prot: int, flags: int) -> int:
         raise Errno(EINVAL)
     check_lock_limit(space, length, flags)
     start = space.map(address, length, prot, flags, None, 0)
+    _report(start, length)
+    _populate(start, length, flags)
+    return start
+
+
+def _map_huge(address: int, length: int, prot: int, flags: int) -> int:
+    """Huge pages without a file."""
+    size = flags >> _HUGE_SHIFT & _HUGE_SIZES
+    if size != 0 and size != HUGE_SHIFT and size != _GIGABYTE_SHIFT:
+        raise Errno(EINVAL)
+    if length < 0 or length > USER_END or size == _GIGABYTE_SHIFT:
+        raise Errno(ENOMEM)  # nobody can reserve pages of 1 GiB
+    length = remapping.huge_up(length)
+    return _map_huge_object(HugeObject(length >> HUGE_SHIFT), address, length, prot, flags, 0, _PROT_ALL)
+
+
+def _map_huge_object(
+    source: HugeObject, address: int, length: int, prot: int, flags: int, offset: int, maximum: int
+) -> int:
+    """Map whole huge pages, which are reserved first."""
+    kind = flags & MAP_TYPE
+    task = current()
+    space = task.space
+    prot = readable_as(task.process, prot)
+    space.check_fixed(address, length, flags)
+    if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 and address & HUGE_MASK != 0:
+        raise Errno(EINVAL)
+    if kind == MAP_SHARED_VALIDATE and flags & ~(_SHARED_FLAGS | _HUGE_SIZES << _HUGE_SHIFT) != 0:
+        raise Errno(EOPNOTSUPP)
+    if kind not in (MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE) or flags & MAP_GROWSDOWN != 0:
+        raise Errno(EINVAL)
+    check_lock_limit(space, length, flags)
+    source.acquire()
+    try:
+        own = prepare_mapping(source, offset, length, kind != MAP_PRIVATE, flags & MAP_NORESERVE == 0)
+        try:
+            start = space.map(address, length, prot, flags, source, offset, maximum, reservation=own)
+        finally:
+            if own is not None and not own.is_attached:
+                POOL.release(length >> HUGE_SHIFT)
+    finally:
+        source.release()
     _report(start, length)
     _populate(start, length, flags)
     return start

@@ -37,7 +37,7 @@ _TOTALS_SIZE: Final = 48
 
 @syscall(
     "shmget", status="Full", args="key size flags:shmget -> shmid",
-    notes="No huge pages are reserved, so that none can be had",
+    notes="No segments of huge pages (ENOMEM)",
 )  # fmt: skip
 def shmget(key: i32, size: int, flags: i32) -> int:
     """shmget(2)."""

@@ -17,8 +17,10 @@ from kernel.mm.space import (
     DUMP_ANONYMOUS,
     DUMP_ELF_HEADERS,
     DUMP_FILES,
+    DUMP_HUGE,
     DUMP_SHARED_ANONYMOUS,
     DUMP_SHARED_FILES,
+    DUMP_SHARED_HUGE,
     AddressSpace,
     each_area,
 )
@@ -77,6 +79,8 @@ def dumped_size(area: Area, kinds: int) -> int:
         return whole  # a debugger needs the vDSO to unwind through it
     if area.dont_dump:
         return 0
+    if area.is_huge:
+        return whole if kinds & (DUMP_SHARED_HUGE if area.shared else DUMP_HUGE) != 0 else 0
     if area.shared:
         is_named = source is not None and source.link_count() > 0
         return whole if kinds & (DUMP_SHARED_FILES if is_named else DUMP_SHARED_ANONYMOUS) != 0 else 0

@@ -76,9 +76,9 @@ _NO_WARNING: Final = "memory failure: no memory to warn a process, which finds o
 
 def break_pages(task: Task, start: int, end: int, is_soft: bool) -> None:
     """MADV_HWPOISON, or with `is_soft` MADV_SOFT_OFFLINE, of the pages of a range, one after the other. Raises EPERM,
-    EFAULT (nothing is there, or what is broken already), EBUSY (a page of the kernel's, or one of a file that a device
-    or the kernel works on), EOPNOTSUPP (vm.enable_soft_offline is off), EINTR, ENOMEM, MemoryError: what lies below the
-    place that is in the way has been done.
+    EFAULT (nothing is there, or what is broken already), EBUSY (a page of the kernel's, a huge one, or one of a file
+    that a device or the kernel works on), EOPNOTSUPP (vm.enable_soft_offline is off), EINTR, ENOMEM, MemoryError: what
+    lies below the place that is in the way has been done.
     """
     if not task.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
@@ -88,6 +88,7 @@ def break_pages(task: Task, start: int, end: int, is_soft: bool) -> None:
         while not done:
             frame = frame_behind(task.space, page, Access.READ, by_force=False)
             try:
+                _check_is_small(task.space, page)
                 done = _move(task.space, page, frame) if is_soft else _fail(task, page, frame)
             finally:
                 put_frame(frame)
@@ -95,6 +96,13 @@ def break_pages(task: Task, start: int, end: int, is_soft: bool) -> None:
             if is_dying():
                 raise Errno(EINTR)
         page += PAGE_SIZE
+
+
+def _check_is_small(space: AddressSpace, page: int) -> None:
+    """Raise EBUSY for a part of a huge page, which is never divided."""
+    area = space.area_at(page)
+    if area is not None and area.is_huge:
+        raise Errno(EBUSY)
 
 
 def _object_of(space: AddressSpace, page: int) -> TrackedObject | None:

@@ -1791,6 +1791,45 @@ static void programs(void)
     long_runs();
 }
 
+/* Huge pages: the pool's size, faults, copies, and giving them back. */
+static void set_huge_pool(const char *count)
+{
+    int fd = open("/proc/sys/vm/nr_hugepages", O_WRONLY);
+    CHECK(fd >= 0);
+    CHECK(write(fd, count, strlen(count)) == (ssize_t)strlen(count));
+    close(fd);
+}
+
+static void huge_pages(void)
+{
+    const long size = 40 * MIB, huge = 2 * MIB;
+    char *small;
+
+    set_huge_pool("60");
+    small = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    CHECK(small != MAP_FAILED);
+    memset(small, 1, size);
+    pid_t child = fork();
+    if (child == 0) {
+        for (long at = 0; at < size; at += huge)
+            small[at] = 2;
+        CHECK(mprotect(small, size, PROT_NONE) == 0);
+        CHECK(mprotect(small, size, PROT_READ) == 0);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(madvise(small, size, MADV_DONTNEED) == 0);
+    CHECK(mlock(small, size) == 0);
+    CHECK(munmap(small, size) == 0);
+    char *shared = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    CHECK(shared != MAP_FAILED);
+    memset(shared, 1, size);
+    CHECK(madvise(shared + PAGE, size - huge, MADV_REMOVE) == 0);
+    CHECK(munmap(shared, size) == 0);
+    set_huge_pool("0");
+}
+
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
@@ -1803,7 +1842,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"watches", many_watches}, {"listeners", listeners}, {"netlink", netlink_sockets},
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
     {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},
-    {"pages", many_pages}, {"cores", cores}, {"events", events},
+    {"huge", huge_pages}, {"pages", many_pages}, {"cores", cores}, {"events", events},
     {"networks", networks}, {"firewall", firewall}, {"bridges", bridges}, {"bpf", programs},
 };
 

@@ -5,6 +5,10 @@ hardware ignores: PRIVATE marks a frame that belongs to this mapping alone or to
 of file pages); HIDDEN marks an entry whose frame is kept while its area is PROT_NONE (the Present bit is then clear).
 An entry of 0 maps nothing.
 
+A huge page is mapped by an entry one level higher, where others name a table of the lowest level: HUGE tells them
+apart, also while the entry is HIDDEN. For `find` and what follows tables, such a page is not there; `entry_of` shows an
+entry for each page, whatever maps it.
+
 The kernel half of the top level is copied from the boot table and never changes, so every address space maps the
 kernel.
 
@@ -48,6 +52,7 @@ WRITABLE: Final = 0x2
 USER: Final = 0x4
 ACCESSED: Final = 0x20
 DIRTY: Final = 0x40
+HUGE: Final = 0x80  # one level above the lowest: what is mapped is a huge page, and no table
 PRIVATE: Final = 0x200  # software bit 9
 HIDDEN: Final = 0x400  # software bit 10
 WRITE_WATCHED: Final = 0x800  # software bit 11: writes are left to the fault handler (userfaultfd(2))
@@ -141,6 +146,7 @@ class PageTable:
         kernel_top = DIRECT_MAP_BASE + (_boot_root() & FRAME_BITS)
         copy_bytes(frame_address(top) + PAGE_SIZE // 2, kernel_top + PAGE_SIZE // 2, PAGE_SIZE // 2)
         self.table_count: int = 1
+        self.huge_count: int = 0  # entries of huge pages
 
     def find(self, address: int) -> int:
         """Where the entry of a page lies (an address for read_entry), or 0 if its tables do not exist."""
@@ -148,11 +154,84 @@ class PageTable:
         shift = _TOP_SHIFT
         while shift > PAGE_SHIFT:
             entry = load_i64(table + (((address >> shift) & (_ENTRIES - 1)) << 3))
-            if entry & PRESENT == 0:
+            if entry & (PRESENT | HUGE) != PRESENT:
                 return 0
             table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
             shift -= _LEVEL_BITS
         return table + (((address >> PAGE_SHIFT) & (_ENTRIES - 1)) << 3)
+
+    def entry_of(self, address: int) -> int:
+        """The entry of a page, 0 if nothing is mapped there; each page of a huge one appears with an entry of its
+        own.
+        """
+        slot = self.find(address)
+        if slot != 0:
+            return load_i64(slot)
+        if self.huge_count == 0:
+            return 0
+        slot = self._leaf_slot(address)
+        entry = 0 if slot == 0 else load_i64(slot)
+        return 0 if entry & HUGE == 0 else (entry & ~HUGE) + (address & (LEAF_TABLE_BYTES - PAGE_SIZE))
+
+    def find_huge(self, address: int) -> int:
+        """The entry of the huge page that holds an address lies there (an address for `read_entry`); 0 if there is
+        none.
+        """
+        slot = self._leaf_slot(address)
+        return slot if slot != 0 and load_i64(slot) & HUGE != 0 else 0
+
+    def make_huge(self, address: int) -> int:
+        """Where the entry of a huge page is to lie; an empty table in its place is freed. Nothing smaller is mapped in
+        its range. Raises MemoryError.
+        """
+        table = frame_address(self.top)
+        shift = _TOP_SHIFT
+        while shift > PAGE_SHIFT + _LEVEL_BITS:
+            table = self._table_below(table + (((address >> shift) & (_ENTRIES - 1)) << 3))
+            shift -= _LEVEL_BITS
+        slot = table + (((address >> shift) & (_ENTRIES - 1)) << 3)
+        entry = load_i64(slot)
+        if entry & (PRESENT | HUGE) == PRESENT:
+            store_i64(slot, 0)
+            self.flush_page(address)  # processors remember tables, too
+            unchain_frame(entry_frame(entry))
+            put_frame(entry_frame(entry))
+            self.table_count -= 1
+        return slot
+
+    def _table_below(self, slot: int) -> int:
+        """The table that an entry names, made if there is none. Raises MemoryError."""
+        entry = load_i64(slot)
+        if entry & PRESENT == 0:
+            frame = allocate_charged_frame()
+            chain_frame(frame, self.top)
+            entry = make_entry(frame, _TABLE_FLAGS)
+            store_i64(slot, entry)
+            self.table_count += 1
+        return DIRECT_MAP_BASE + (entry & FRAME_BITS)
+
+    def next_huge(self, address: int, end: int) -> int:
+        """The first address from `address` on (below `end`, both multiples of a huge page's size or beyond all of them)
+        where a huge page is mapped; `end` if there is none. A long look brings the next safe point nearer.
+        """
+        steps = 0
+        while address < end and self.huge_count > 0:
+            table = frame_address(self.top)
+            shift = _TOP_SHIFT
+            entry = 0
+            while True:
+                entry = load_i64(table + (((address >> shift) & (_ENTRIES - 1)) << 3))
+                if shift == PAGE_SHIFT + _LEVEL_BITS or entry & PRESENT == 0:
+                    break
+                table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
+                shift -= _LEVEL_BITS
+            steps += 1
+            if entry & HUGE != 0:
+                spend(steps * _STEP_COST)
+                return address
+            address = ((address >> shift) + 1) << shift
+        spend(steps * _STEP_COST)
+        return end
 
     def make(self, address: int) -> int:
         """As `find`, but makes the missing tables. Raises MemoryError."""
@@ -161,13 +240,11 @@ class PageTable:
         while shift > PAGE_SHIFT:
             slot = table + (((address >> shift) & (_ENTRIES - 1)) << 3)
             entry = load_i64(slot)
+            assert entry & HUGE == 0, "a huge page is mapped there"
             if entry & PRESENT == 0:
-                frame = allocate_charged_frame()
-                chain_frame(frame, self.top)
-                entry = make_entry(frame, _TABLE_FLAGS)
-                store_i64(slot, entry)
-                self.table_count += 1
-            table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
+                table = self._table_below(slot)
+            else:
+                table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
             shift -= _LEVEL_BITS
         return table + (((address >> PAGE_SHIFT) & (_ENTRIES - 1)) << 3)
 
@@ -181,7 +258,7 @@ class PageTable:
             shift = _TOP_SHIFT
             while shift > PAGE_SHIFT:
                 entry = load_i64(table + (((address >> shift) & (_ENTRIES - 1)) << 3))
-                if entry & PRESENT == 0:
+                if entry & (PRESENT | HUGE) != PRESENT:
                     break
                 table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
                 shift -= _LEVEL_BITS
@@ -216,7 +293,7 @@ class PageTable:
                 address = (self.next_table(address, end) + LEAF_TABLE_BYTES - 1) & ~(LEAF_TABLE_BYTES - 1)
                 continue
             entry = load_i64(upper)
-            if entry & PRESENT != 0:
+            if entry & (PRESENT | HUGE) == PRESENT:
                 store_i64(upper, 0)
                 unchain_frame(entry_frame(entry))
                 put_frame(entry_frame(entry))

@@ -11,7 +11,7 @@ Context: sleeps. The description refers to the memory that the process had when 
 from typing import Final
 
 from arch import USER_END
-from arch.programs import PRIVATE, WRITE_WATCHED, entry_frame, read_entry
+from arch.programs import PRIVATE, WRITE_WATCHED, entry_frame
 from kernel.fs.constants import SEEK_CUR, SEEK_SET
 from kernel.fs.file import File
 from kernel.fs.path import Path
@@ -26,7 +26,7 @@ from kernel.lib.saturation import wrapped_sum
 from kernel.lib.user import Buffer
 from kernel.mm.area import Area
 from kernel.mm.broken import names_broken
-from kernel.mm.frames import PAGE_SHIFT, frame_count
+from kernel.mm.frames import HUGE_FRAMES, PAGE_SHIFT, Frame, frame_count, huge_mappings
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import WRITE_PROTECT
 
@@ -99,8 +99,7 @@ class PagemapFile(PositionedFile):
             span.store_u64(place * _WORD, u64(value))
 
     def _word(self, area: Area, address: int) -> int:
-        slot = self.space.pages.find(address)
-        entry = 0 if slot == 0 else read_entry(slot)
+        entry = self.space.pages.entry_of(address)
         if entry == 0:
             return _OTHERS
         if names_broken(entry):
@@ -112,7 +111,11 @@ class PagemapFile(PositionedFile):
             value |= _OF_FILE
         if entry & WRITE_WATCHED != 0 and area.fault_modes & WRITE_PROTECT != 0:
             value |= _PROTECTED
-        if frame_count(frame) <= (1 if own else 2):  # a memory object has its own reference
+        if area.is_huge:
+            users = huge_mappings(Frame(frame & ~(HUGE_FRAMES - 1)))
+        else:
+            users = frame_count(frame) - (0 if own else 1)  # a memory object has its own reference
+        if users <= 1:
             value |= _EXCLUSIVE
         return value | frame if self.shows_frames else value
 

@@ -17,7 +17,8 @@ from kernel.lib.pid import UNSET
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.binding import policy_of
 from kernel.mm.broken import names_broken
-from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span
+from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span, huge_mappings
+from kernel.mm.huge_pool import HUGE_KIB, HUGE_SIZE
 from kernel.mm.objects import FixedPages, SharedMemory
 from kernel.mm.policy import MemoryPolicy
 from kernel.mm.space import DUMP_KINDS, AddressSpace, each_area
@@ -58,11 +59,9 @@ def _page(space: AddressSpace, address: int) -> Frame:
     area = space.area_at(address)
     if area is None:
         return NO_FRAME
-    slot = space.pages.find(address)
-    if slot != 0:
-        entry = read_entry(slot)
-        if entry & PRESENT != 0:
-            return entry_frame(entry)
+    entry = space.pages.entry_of(address)
+    if entry & PRESENT != 0:
+        return entry_frame(entry)
     if area.source is not None:
         return area.source.resident(area.index_of(address & ~PAGE_MASK))
     return NO_FRAME
@@ -179,14 +178,30 @@ class Resident:
         self.locked_bytes: int = 0  # of what is locked, as `proportional_bytes`
         self.anonymous_bytes: int = 0
         self.shmem_bytes: int = 0
+        self.shared_huge: int = 0  # huge pages are counted only here
+        self.private_huge: int = 0
 
     def count(self, space: AddressSpace, area: Area) -> None:
         """Add the pages of an area. Sleeps: the caller holds the space by `acquire`."""
+        if area.is_huge:
+            self._count_huge(space, area.start, area.end)
+            return
         address = space.pages.next_mapped(area.start, area.end)
         while address < area.end:
             self._count_page(area, read_entry(space.pages.find(address)))
             pace(_PAGE_COST)
             address = space.pages.next_mapped(address + PAGE_SIZE, area.end)
+
+    def _count_huge(self, space: AddressSpace, start: int, end: int) -> None:
+        address = space.pages.next_huge(start, end)
+        while address < end:
+            entry = read_entry(space.pages.find_huge(address))
+            if huge_mappings(entry_frame(entry)) > 1:
+                self.shared_huge += HUGE_KIB
+            else:
+                self.private_huge += HUGE_KIB
+            pace(_PAGE_COST)
+            address = space.pages.next_huge(address + HUGE_SIZE, end)
 
     def _count_page(self, area: Area, entry: int) -> None:
         if names_broken(entry):
@@ -212,7 +227,7 @@ class Resident:
 
     def lines(self, of_all: bool) -> bytes:
         """As smaps shows them; `of_all` for the sums over all areas. Clean and dirty pages are not distinguished: all
-        count as dirty. There are no huge pages and there is no swapping.
+        count as dirty. There is no swapping.
         """
         proportional = self.proportional_bytes // 1024
         text = _figure("Rss", self.resident) + _figure("Pss", proportional) + _figure("Pss_Dirty", proportional)
@@ -224,8 +239,9 @@ class Resident:
         text += _figure("Private_Clean", 0) + _figure("Private_Dirty", self.private)
         text += _figure("Referenced", self.resident) + _figure("Anonymous", self.anonymous)
         text += _figure("KSM", 0) + _figure("LazyFree", 0) + _figure("AnonHugePages", 0)
-        text += _figure("ShmemPmdMapped", 0) + _figure("FilePmdMapped", 0) + _figure("Shared_Hugetlb", 0)
-        text += _figure("Private_Hugetlb", 0) + _figure("Swap", 0) + _figure("SwapPss", 0)
+        text += _figure("ShmemPmdMapped", 0) + _figure("FilePmdMapped", 0)
+        text += _figure("Shared_Hugetlb", self.shared_huge) + _figure("Private_Hugetlb", self.private_huge)
+        text += _figure("Swap", 0) + _figure("SwapPss", 0)
         text += _figure("Locked", self.locked_bytes // 1024)
         return text.encode()
 
@@ -251,8 +267,10 @@ def _flag_words(area: Area) -> str:
     text += "uw " if area.fault_modes & WRITE_PROTECT != 0 else ""
     text += "lo " if area.flags & MAP_LOCKED != 0 else ""
     text += "dc " if area.dont_fork else ""
+    text += "de " if area.is_huge else ""
     text += "ac " if area.is_promised else ""
     text += "nr " if area.flags & MAP_NORESERVE != 0 else ""
+    text += "ht " if area.is_huge else ""
     text += "wf " if area.wipe_on_fork else ""
     text += "dd " if area.dont_dump else ""
     return text + ("sd ui " if area.fault_modes & MINOR != 0 else "sd ")
@@ -263,9 +281,10 @@ def area_figures(space: AddressSpace, area: Area) -> bytes:
     resident = Resident()
     resident.count(space, area)
     size_kib = (area.end - area.start) // 1024
-    head = _figure("Size", size_kib) + _figure("KernelPageSize", _KIB_PER_PAGE)
+    page_kib = HUGE_KIB if area.is_huge else _KIB_PER_PAGE
+    head = _figure("Size", size_kib) + _figure("KernelPageSize", page_kib)
     pace(_FIGURES_COST)
-    text = (head + _figure("MMUPageSize", _KIB_PER_PAGE)).encode() + resident.lines(of_all=False)
+    text = (head + _figure("MMUPageSize", page_kib)).encode() + resident.lines(of_all=False)
     key = f"ProtectionKey:  {area.key:8d}\n" if key_count() > 1 else ""
     return text + f"THPeligible:           0\n{key}VmFlags: {_flag_words(area)}\n".encode()
 
@@ -279,10 +298,14 @@ class Placement:
         self.anonymous: int = 0
         self.dirty: int = 0
         self.most_mapped: int = 0  # by how many tables the most mapped page is
+        self.page_kib: int = _KIB_PER_PAGE
 
     def count(self, space: AddressSpace, area: Area) -> None:
         """Add the pages of an area. Sleeps: the caller holds the space by `acquire`."""
         if isinstance(area.source, FixedPages):
+            return
+        if area.is_huge:
+            self._count_huge(space, area.start, area.end)
             return
         address = space.pages.next_table(area.start, area.end)
         while address < area.end:
@@ -307,6 +330,18 @@ class Placement:
             self.dirty += 1
         self.most_mapped = max(self.most_mapped, users)
 
+    def _count_huge(self, space: AddressSpace, start: int, end: int) -> None:
+        self.page_kib = HUGE_KIB
+        address = space.pages.next_huge(start, end)
+        while address < end:
+            entry = read_entry(space.pages.find_huge(address))
+            self.present += 1
+            self.anonymous += 1 if entry & PRIVATE != 0 else 0
+            self.dirty += 0 if entry & (DIRTY | PRIVATE) == PRIVATE else 1  # an object's page always counts as dirty
+            self.most_mapped = max(self.most_mapped, huge_mappings(entry_frame(entry)))
+            pace(_PAGE_COST)
+            address = space.pages.next_huge(address + HUGE_SIZE, end)
+
     def text(self) -> str:
         """All pages count as recently used, and lie on the one node."""
         if self.present == 0:
@@ -320,7 +355,7 @@ class Placement:
             text += f" mapped={self.present}"
         if self.most_mapped > 1:
             text += f" mapmax={self.most_mapped}"
-        return text + f" N0={self.present} kernelpagesize_kB={_KIB_PER_PAGE}"
+        return text + f" N0={self.present} kernelpagesize_kB={self.page_kib}"
 
 
 def area_placement(space: AddressSpace, area: Area, of_thread: MemoryPolicy | None) -> bytes:
@@ -337,6 +372,8 @@ def area_placement(space: AddressSpace, area: Area, of_thread: MemoryPolicy | No
     elif source is not None and not isinstance(source, FixedPages):
         line.extend(b" file=")
         line.extend(escaped(area.source_name()))
+    if area.is_huge:
+        line.extend(b" huge")
     placement = Placement()
     placement.count(space, area)
     line.extend(placement.text().encode())

@@ -15,6 +15,7 @@ from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET, Pid
 from kernel.lib.saturation import sum_of
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, PROT_EXEC, PROT_WRITE
+from kernel.mm.huge_pool import HUGE_KIB
 from kernel.mm.space import AddressSpace, each_area
 from kernel.sched.processor import PROCESSORS
 from kernel.sched.scheduler import charge_running
@@ -311,7 +312,7 @@ def _memory_lines(subject: Subject) -> bytes:
     text += _size_line("RssFile", resident.file) + _size_line("RssShmem", resident.shmem)
     text += _size_line("VmData", sizes.data // 1024) + _size_line("VmStk", sizes.stack // 1024)
     text += _size_line("VmExe", sizes.code // 1024) + _size_line("VmLib", sizes.libraries // 1024)
-    text += _size_line("VmSwap", 0)
+    text += _size_line("VmSwap", 0) + _size_line("HugetlbPages", space.pages.huge_count * HUGE_KIB)
     return text.encode()
 
 

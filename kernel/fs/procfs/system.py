@@ -19,6 +19,7 @@ from kernel.mm import slabs
 from kernel.mm.broken import BROKEN
 from kernel.mm.commitment import PROMISES, promise_limit
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
+from kernel.mm.huge_pool import HUGE_KIB, POOL
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.processor import PROCESSORS, idle_ns, load_averages
 from kernel.sched.scheduler import LOAD_ONE, divide_all
@@ -100,6 +101,13 @@ def _memory_line(name: str, kib: int) -> str:
     return f"{label}{number} kB\n"
 
 
+def _count_line(name: str, count: int) -> str:
+    label = name + ":"
+    while len(label) < 16:
+        label += " "
+    return f"{label}{count:8d}\n"
+
+
 @proc_file("meminfo")
 def meminfo() -> bytes:
     """Memory in KiB. Files in memory are Linux's Shmem, and are part of Cached."""
@@ -135,6 +143,9 @@ def meminfo() -> bytes:
     text += _memory_line("CommitLimit", promise_limit() * _KIB_PER_PAGE)
     text += _memory_line("Committed_AS", PROMISES.pages * _KIB_PER_PAGE)
     text += _memory_line("HardwareCorrupted", BROKEN.count * _KIB_PER_PAGE)
+    text += _count_line("HugePages_Total", POOL.total) + _count_line("HugePages_Free", POOL.free)
+    text += _count_line("HugePages_Rsvd", POOL.reserved) + _count_line("HugePages_Surp", POOL.surplus)
+    text += _memory_line("Hugepagesize", HUGE_KIB) + _memory_line("Hugetlb", POOL.total * HUGE_KIB)
     return text.encode()
 
 

@@ -18,6 +18,7 @@ from kernel.fs.sysfs.buses import BusKobject, virtual_group
 from kernel.fs.sysfs.characters import CLASSES
 from kernel.fs.sysfs.events import NUMBERS
 from kernel.fs.sysfs.firmware import FirmwareDirectory
+from kernel.fs.sysfs.huge_pages import PoolKobject
 from kernel.fs.sysfs.kobject import KobjectDirectory
 from kernel.fs.sysfs.links import BusLinks, CharacterLinks, ClassLinks, DiskLinks, Disks
 from kernel.fs.sysfs.net import InterfacesDirectory
@@ -213,6 +214,8 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.text(kernel, b"kexec_crash_loaded", nothing)
     fs.text(kernel, b"kexec_crash_size", nothing)
     fs.text(kernel, b"uevent_seqnum", last_event)
+    memory = fs.directory(kernel, b"mm")
+    fs.directory(memory, b"hugepages").add(b"hugepages-2048kB", KobjectDirectory(fs, PoolKobject()))
     fs.mount_place(kernel, b"tracing", 0o555)
     _enter_events(fs, bus, devices)
     fs.top = top

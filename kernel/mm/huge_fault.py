@@ -1,0 +1,284 @@
+"""Huge pages in an address space: faults, and what fork(2), mprotect(2) and munmap(2) do to their entries.
+
+An area of huge pages has nothing else: an entry is one level above the lowest, and no huge page is ever split. The
+cases of a fault are those of fault.py. A difference is that pages may run out: whoever mapped privately and had pages
+reserved gets one even if all its own are shared with children: they lose theirs, and get SIGBUS if they touch such a
+page (`_take_from_children`).
+
+Context: faults and `share_huge` may sleep, the rest doesn't.
+Source: Linux's Documentation/mm/hugetlbfs_reserv.rst; Intel SDM volume 3, section 4.5 (4-level paging).
+"""
+
+from typing import Final
+
+from arch.programs import (
+    DIRTY,
+    HIDDEN,
+    HUGE,
+    KEY_BITS,
+    NO_EXECUTE,
+    PRESENT,
+    PRIVATE,
+    WRITABLE,
+    PageTable,
+    entry_frame,
+    make_entry,
+    read_entry,
+    write_entry,
+)
+from kernel.lang import ENOSPC, Errno
+from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
+from kernel.mm.frames import (
+    NO_FRAME,
+    Frame,
+    count_huge_mapping,
+    get_huge_page,
+    huge_users,
+    is_huge_page_pinned,
+    put_huge_page,
+)
+from kernel.mm.huge_object import HugeObject, clear_huge_page, copy_huge_page
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, POOL, HugeUse
+
+DROP_COST: Final = 40_000  # instructions to give a page back
+SHARE_COST: Final = 8_000  # and to share one: all its frames are looked at
+
+
+def _object_of(area: Area) -> HugeObject:
+    source = area.source
+    assert isinstance(source, HugeObject), "an area of huge pages has an object of them"
+    return source
+
+
+def _use_of(area: Area) -> HugeUse:
+    use = area.huge
+    assert use is not None, "the area is one of huge pages"
+    return use
+
+
+def resolve_huge(pages: PageTable, area: Area, address: int, is_write: bool, flags: int) -> None:
+    """Make the huge page around `address`, in the area, accessible; `flags` are those of an entry that may be read.
+    The caller has checked that the area allows it. Returns with nothing done where things changed meanwhile: the
+    instruction faults again. Raises Errno (no such page, or none is free: SIGBUS) and MemoryError.
+    """
+    address &= ~HUGE_MASK
+    flags |= HUGE
+    if _is_enough(pages, address, is_write, flags):
+        return
+    source = _object_of(area)
+    number = source.number_at(area, address)
+    rights = area.prot | area.key << 8
+    source.begin(number)
+    try:
+        if area.space is None or not area.start <= address < area.end or area.prot | area.key << 8 != rights:
+            return
+        if _is_enough(pages, address, is_write, flags):
+            return
+        slot = pages.find_huge(address)
+        if slot == 0:
+            _map_new(pages, area, source, address, is_write, flags)
+        elif area.shared or _is_alone(read_entry(slot)):
+            write_entry(slot, read_entry(slot) & ~HIDDEN | flags | WRITABLE | DIRTY)
+            pages.renew_page(address)
+        else:
+            _copy(pages, area, source, address, flags)
+    finally:
+        source.finish(number)
+
+
+def _is_enough(pages: PageTable, address: int, is_write: bool, flags: int) -> bool:
+    """Whether the entry that is there will do, once its other flags are those of the area."""
+    slot = pages.find_huge(address)
+    if slot == 0:
+        return False
+    entry = read_entry(slot)
+    if is_write and entry & WRITABLE == 0:
+        return False
+    write_entry(slot, entry & ~(HIDDEN | NO_EXECUTE) | flags)
+    pages.renew_page(address)
+    return True
+
+
+def _is_alone(entry: int) -> bool:
+    """Whether a page belongs to this mapping alone."""
+    return entry & PRIVATE != 0 and huge_users(entry_frame(entry)) == 1
+
+
+def _enter(pages: PageTable, area: Area, address: int, head: Frame, flags: int, rights: int) -> None:
+    """Map a page where nothing is mapped; the caller's use of it becomes the entry's. Gives it back where the area has
+    changed meanwhile. Raises MemoryError, with the page given back.
+    """
+    done = False
+    try:
+        if area.space is not None and area.start <= address < area.end and area.prot | area.key << 8 == rights:
+            write_entry(pages.make_huge(address), make_entry(head, flags))
+            pages.huge_count += 1
+            count_huge_mapping(head, 1)
+            done = True
+    finally:
+        if not done:
+            put_huge_page(head)
+
+
+def _map_new(pages: PageTable, area: Area, source: HugeObject, address: int, is_write: bool, flags: int) -> None:
+    number = source.number_at(area, address)
+    rights = area.prot | area.key << 8
+    if number >= source.page_limit:
+        raise Errno(ENOSPC)
+    if area.shared:
+        head = source.obtain(number)
+        if number >= source.page_limit:  # it was truncated while the page was cleared
+            put_huge_page(head)
+            raise Errno(ENOSPC)
+        _enter(pages, area, address, head, flags | (WRITABLE | DIRTY if is_write else 0), rights)
+        return
+    head = source.huge_page(number)
+    if head != NO_FRAME and not is_write:
+        get_huge_page(head)
+        _enter(pages, area, address, head, flags, rights)
+        return
+    if head == NO_FRAME and _use_of(area).lost_pages:
+        raise Errno(ENOSPC)
+    own = _take(area, number)
+    if head != NO_FRAME:
+        _fill(own, head)
+    else:
+        clear_huge_page(own)
+    if number >= source.page_limit:
+        put_huge_page(own)
+        raise Errno(ENOSPC)
+    if area.prot & PROT_WRITE != 0:
+        flags |= WRITABLE | (DIRTY if is_write else 0)
+    area.has_own_pages = True
+    _enter(pages, area, address, own, flags | PRIVATE, rights)
+
+
+def _take(area: Area, number: int) -> Frame:
+    """A page for a private mapping, its reserved one if there still is one. Raises ENOSPC."""
+    reservation = _use_of(area).reservation
+    is_reserved = reservation is not None and reservation.has(number)
+    head = POOL.take(is_reserved)
+    if is_reserved and reservation is not None:
+        reservation.use(number)
+    return head
+
+
+def _fill(own: Frame, head: Frame) -> None:
+    """Copy a page that others may give back meanwhile."""
+    get_huge_page(head)
+    try:
+        copy_huge_page(own, head)
+    finally:
+        put_huge_page(head)
+
+
+def _copy(pages: PageTable, area: Area, source: HugeObject, address: int, flags: int) -> None:
+    """A write to a private page that others have as well: map a copy."""
+    number = source.number_at(area, address)
+    rights = area.prot | area.key << 8
+    slot = pages.find_huge(address)
+    entry = read_entry(slot)
+    head = entry_frame(entry)
+    try:
+        own = _take(area, number)
+    except Errno:
+        if _use_of(area).reservation is None or entry & PRIVATE == 0:
+            raise
+        _take_from_children(source, area, number, head)
+        return  # it is alone now, or a child that died gives its page up: the instruction faults again
+    _fill(own, head)
+    slot = pages.find_huge(address)
+    if slot == 0 or entry_frame(read_entry(slot)) != head or area.prot | area.key << 8 != rights:
+        put_huge_page(own)
+        return
+    area.has_own_pages = True
+    write_entry(slot, make_entry(own, flags | WRITABLE | DIRTY | PRIVATE))
+    count_huge_mapping(own, 1)
+    pages.flush_page(address)
+    count_huge_mapping(head, -1)
+    put_huge_page(head)
+
+
+def _take_from_children(source: HugeObject, owner: Area, number: int, head: Frame) -> None:
+    """Take a page from all private mappings but the one for which it was reserved."""
+    area = source.first_area
+    while area is not None:
+        space = area.space
+        address = area.start + ((number << HUGE_SHIFT) - area.offset)
+        use = _use_of(area)
+        if area is not owner and space is not None and use.reservation is None and not area.shared:
+            if area.start <= address < area.end:
+                slot = space.pages.find_huge(address)
+                if slot != 0 and entry_frame(read_entry(slot)) == head:
+                    use.lost_pages = True
+                    drop_huge(space.pages, address)
+        area = area.next_of_source
+
+
+def drop_huge(pages: PageTable, address: int) -> None:
+    """Unmap the huge page that is mapped at an address, and give it back."""
+    slot = pages.find_huge(address)
+    head = entry_frame(read_entry(slot))
+    write_entry(slot, 0)
+    pages.huge_count -= 1
+    pages.flush_page(address)
+    count_huge_mapping(head, -1)
+    put_huge_page(head)
+
+
+def give_up_page(pages: PageTable, area: Area, address: int) -> None:
+    """The same, for a program that keeps the area (MADV_DONTNEED): where the page was taken from a reservation, another
+    one is owed again.
+    """
+    entry = read_entry(pages.find_huge(address))
+    reservation = _use_of(area).reservation
+    is_owed = reservation is not None and _is_alone(entry) and POOL.surplus == 0
+    drop_huge(pages, address)
+    if is_owed and reservation is not None:
+        number = _object_of(area).number_at(area, address)
+        if not reservation.has(number):
+            reservation.restore(number)
+            POOL.reserved += 1
+
+
+def protect_huge(slot: int, area: Area, flags: int) -> None:
+    """Bring an entry in line with its area's new protection; `flags` are those of one that may be read."""
+    entry = read_entry(slot) & ~(WRITABLE | NO_EXECUTE | HIDDEN | PRESENT | KEY_BITS)
+    if area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) == 0:
+        write_entry(slot, entry | HIDDEN)
+        return
+    if area.prot & PROT_WRITE != 0 and not area.shared and _is_alone(entry):
+        entry |= WRITABLE
+    write_entry(slot, entry | flags)
+
+
+def share_huge(parent: PageTable, child: PageTable, area: Area, address: int) -> None:
+    """fork: give the child the huge page at an address, as `share_entries` does. Sleeps where a device writes to the
+    page, so that it must be copied. Raises MemoryError.
+    """
+    slot = parent.find_huge(address)
+    entry = read_entry(slot)
+    head = entry_frame(entry)
+    if not area.shared and entry & PRIVATE != 0 and is_huge_page_pinned(head):
+        try:
+            own = POOL.take(is_reserved=False)
+        except Errno:
+            raise MemoryError from None
+        done = False
+        try:
+            _fill(own, head)
+            write_entry(child.make_huge(address), make_entry(own, entry ^ make_entry(head, 0)))
+            done = True
+        finally:
+            if not done:
+                put_huge_page(own)
+        head = own
+    else:
+        target = child.make_huge(address)
+        if not area.shared and entry & WRITABLE != 0:
+            entry &= ~WRITABLE
+            write_entry(slot, entry)
+        get_huge_page(head)
+        write_entry(target, entry)
+    child.huge_count += 1
+    count_huge_mapping(head, 1)

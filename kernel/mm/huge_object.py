@@ -1,0 +1,255 @@
+"""Memory objects of huge pages: what a mapping with MAP_HUGETLB shows, private or shared.
+
+Every such mapping has an object, as every one of Linux's has a file. Shared mappings find the object's pages; private
+ones have pages of their own, and reserve them by themselves (`Reservation`). An entry of the object's tree is a huge
+page, or OWED, where a page is reserved for a shared mapping and not there yet.
+
+Faults in one page are served one after the other (`begin`, `finish`): to clear or copy a page takes long, and another
+thread that found no page meanwhile would take a second one, which may not exist.
+
+Context: as each method says. Source: Linux's Documentation/mm/hugetlbfs_reserv.rst; mmap(2).
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from kernel.lang import EFAULT, EINVAL, Errno
+from kernel.lib.pace import PACE, pace, pace_bytes
+from kernel.mm.frame_tree import FrameTree
+from kernel.mm.frames import (
+    HUGE_FRAMES,
+    HUGE_ORDER,
+    NO_FRAME,
+    PAGE_SIZE,
+    Frame,
+    copy_frame,
+    get_frame,
+    get_huge_page,
+    put_huge_page,
+    zero_frame,
+)
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, POOL, Reservation
+from kernel.mm.objects import SHARED_TOTALS, TrackedObject
+from kernel.mm.reverse_map import forget_pages
+
+if TYPE_CHECKING:
+    from kernel.mm.area import Area
+
+OWED: Final = Frame(1)  # never a huge page: that begins at a multiple of 512
+_OWED_COST: Final = 400  # instructions, for `pace`
+_DROP_COST: Final = 40_000
+_NUMBER_LIMIT: Final = 1 << 42
+_DEVICE: Final = 15  # 00:0f
+_WITHIN: Final = HUGE_FRAMES - 1
+
+
+def clear_huge_page(head: Frame) -> None:
+    """Fill a page that nobody else knows with zeros. Has safe points."""
+    for i in range(HUGE_FRAMES):
+        zero_frame(Frame(head + i))
+        pace_bytes(PAGE_SIZE)
+
+
+def copy_huge_page(target: Frame, source: Frame) -> None:
+    """Copy a page to one that nobody else knows; the caller uses both. Has safe points."""
+    for i in range(HUGE_FRAMES):
+        copy_frame(Frame(target + i), Frame(source + i))
+        pace_bytes(2 * PAGE_SIZE)
+
+
+class HugeObject(TrackedObject):
+    """Huge pages by number. Counted by its areas and, where there is one, by its owner."""
+
+    def __init__(self, page_limit: int) -> None:
+        super().__init__()
+        self.page_limit: int = page_limit  # in huge pages
+        self.frames: FrameTree = FrameTree()
+        self.users: int = 0
+        self.number: int = SHARED_TOTALS.next_number()
+        self.busy: list[int] = []  # numbers of pages in which a fault is being served
+
+    # What an address space asks of it
+
+    def page(self, index: int, for_write: bool) -> Frame:
+        """A part of a page that is there. Raises EFAULT."""
+        frame = self.resident(index)
+        if frame == NO_FRAME:
+            raise Errno(EFAULT)
+        get_frame(frame)
+        return frame
+
+    def resident(self, index: int) -> Frame:
+        head = self.huge_page(index >> HUGE_ORDER)
+        return NO_FRAME if head == NO_FRAME else Frame(head + (index & _WITHIN))
+
+    def next_kept(self, index: int) -> int:
+        huge = index >> HUGE_ORDER
+        found = self.frames.next_from(huge)
+        while found >= 0 and self.frames.get(found) == OWED:
+            found = self.frames.next_from(found + 1)
+        return index if found == huge else found << HUGE_ORDER if found >= 0 else -1
+
+    def attach(self, area: "Area") -> None:
+        use = area.huge
+        reservation = None if use is None else use.reservation
+        if reservation is not None:
+            reservation.is_attached = True
+        super().attach(area)
+
+    def detach(self, area: "Area") -> None:
+        """Sleeps: what the pool owed to the area is given up."""
+        use = area.huge
+        reservation = None if use is None else use.reservation
+        if use is not None and reservation is not None:
+            use.reservation = None
+            first = self.number_at(area, area.start)
+            POOL.release(reservation.unused(first, first + (area.end - area.start >> HUGE_SHIFT)))
+        super().detach(area)
+
+    def acquire(self) -> None:
+        self.users += 1
+
+    def release(self) -> None:
+        """Sleeps: the last user's release frees the pages."""
+        self.users -= 1
+        if self.users == 0:
+            self.drop_pages(0, _NUMBER_LIMIT)
+
+    def is_huge(self) -> bool:
+        return True
+
+    def name(self) -> bytes:
+        return b"/anon_hugepage (deleted)"
+
+    def inode_number(self) -> int:
+        return self.number
+
+    def device_number(self) -> int:
+        return _DEVICE
+
+    # Pages
+
+    def number_at(self, area: "Area", address: int) -> int:
+        """The number of the huge page that an area shows at an address."""
+        return area.index_of(address) >> HUGE_ORDER
+
+    def huge_page(self, number: int) -> Frame:
+        """A page that is there, or NO_FRAME."""
+        head = self.frames.get(number) if number >= 0 else NO_FRAME
+        return NO_FRAME if head == OWED else head
+
+    def begin(self, number: int) -> None:
+        """Wait until no fault in a page is being served, and begin to serve one. Sleeps. Raises MemoryError."""
+        while number in self.busy:
+            PACE.rest.wait_for_change()
+        self.busy.append(number)
+
+    def finish(self, number: int) -> None:
+        """The fault is served."""
+        self.busy.remove(number)
+        PACE.rest.report_change()
+
+    def obtain(self, number: int) -> Frame:
+        """A page of the object, made if there is none, with a user more for the caller. The caller serves a fault in
+        it. Sleeps. Raises ENOSPC, EINVAL (behind the end), MemoryError.
+        """
+        found = self.frames.get(number)
+        if found != NO_FRAME and found != OWED:
+            get_huge_page(found)
+            return found
+        if found == NO_FRAME:
+            self.frames.put(number, OWED)  # so that nothing needs memory later
+        try:
+            head = POOL.take(found == OWED)
+        except Errno:
+            if found == NO_FRAME:
+                self.frames.remove(number)
+            raise
+        clear_huge_page(head)
+        self.frames.put(number, head)
+        get_huge_page(head)
+        return head
+
+    def reserve_shared(self, first: int, behind: int) -> None:
+        """Have the pages first…behind - 1 reserved that are not there yet. Sleeps. Raises ENOMEM, MemoryError."""
+        missing = behind - first - self._known(first, behind)
+        if missing <= 0:
+            return
+        POOL.reserve(missing)
+        number = first
+        try:
+            while number < behind and missing > 0:
+                if self.frames.get(number) == NO_FRAME:
+                    self.frames.put(number, OWED)
+                    missing -= 1
+                number += 1
+                pace(_OWED_COST)
+        finally:
+            if missing > 0:
+                POOL.release(missing)  # no memory; or others reserved some of them meanwhile
+
+    def _known(self, first: int, behind: int) -> int:
+        count = 0
+        number = self.frames.next_from(first)
+        while 0 <= number < behind:
+            count += 1
+            number = self.frames.next_from(number + 1)
+            pace(_OWED_COST)
+        return count
+
+    def drop_pages(self, first: int, behind: int) -> None:
+        """Forget the pages first…behind - 1, also those that are only owed. Nothing maps them. Sleeps."""
+        number = self.frames.next_from(first)
+        while 0 <= number < behind:
+            if number in self.busy:
+                while number in self.busy:
+                    PACE.rest.wait_for_change()
+                forget_pages(self, number << HUGE_ORDER, (number + 1) << HUGE_ORDER)  # it has just been mapped
+            if self.frames.get(number) != NO_FRAME:
+                head = self.frames.remove(number)
+                if head == OWED:
+                    POOL.release(1)
+                else:
+                    put_huge_page(head)
+            pace(_DROP_COST)
+            number = self.frames.next_from(number)
+
+    def punch(self, first_index: int, end_index: int) -> None:
+        """Parts of huge pages are cleared, since a page can only go as a whole. Sleeps."""
+        first = (first_index + _WITHIN) >> HUGE_ORDER
+        behind = end_index >> HUGE_ORDER
+        self._clear(first_index, min(end_index, first << HUGE_ORDER))
+        if first < behind:
+            forget_pages(self, first << HUGE_ORDER, behind << HUGE_ORDER)
+            self.drop_pages(first, behind)
+        self._clear(max(first, behind) << HUGE_ORDER, end_index)
+
+    def _clear(self, first_index: int, end_index: int) -> None:
+        for index in range(first_index, end_index):
+            frame = self.resident(index)
+            if frame != NO_FRAME:
+                zero_frame(frame)
+            pace_bytes(PAGE_SIZE)
+
+
+def prepare_mapping(source: HugeObject, offset: int, length: int, shared: bool, reserves: bool) -> Reservation | None:
+    """Reserve what a new mapping of whole huge pages will need; returns what is its own. Sleeps. Raises EINVAL (the
+    offset), ENOMEM, MemoryError.
+    """
+    if offset & HUGE_MASK != 0:
+        raise Errno(EINVAL)
+    if not reserves:
+        return None
+    first = offset >> HUGE_SHIFT
+    pages = length >> HUGE_SHIFT
+    if shared:
+        source.reserve_shared(first, first + pages)
+        return None
+    POOL.reserve(pages)
+    done = False
+    try:
+        reservation = Reservation(first, pages)
+        done = True
+    finally:
+        if not done:
+            POOL.release(pages)
+    return reservation

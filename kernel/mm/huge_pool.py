@@ -1,0 +1,233 @@
+"""The pool of huge pages: those of 2 MiB that are set aside, and how many of them are reserved.
+
+The pool has pages that root set aside (vm.nr_hugepages, `hugepages=` of the command line) and, where
+vm.nr_overcommit_hugepages allows it, surplus ones that are taken from other memory when the pool is empty and go back
+to it when they come free. Whoever maps huge pages reserves them (`reserve`), so that faults find them; a fault without
+a reservation gets only what is reserved for nobody, or a surplus page. The numbers are those of /proc/meminfo.
+
+Invariant: `total` counts the pages in use and the free ones; `surplus` of them may leave the pool; `reserved` pages are
+owed to mappings.
+
+Context: `take`, `reserve`, `release` and `resize` may sleep, since they may look for memory; the rest doesn't. Source:
+Linux's Documentation/admin-guide/mm/hugetlbpage.rst; proc_sys_vm(5).
+"""
+
+from typing import Final
+
+from kernel.lang import ENOMEM, ENOSPC, Errno, final
+from kernel.lib.pace import pace
+from kernel.lib.settings import NO_BOUND, SystemSetting
+from kernel.mm.frames import (
+    HUGE_ORDER,
+    HUGE_PAGES,
+    NO_FRAME,
+    PAGE_SHIFT,
+    Frame,
+    HugePageKeeper,
+    allocate_huge_page,
+    free_frame_count,
+    free_huge_page,
+    link_huge_page,
+    make_room,
+    next_huge_page,
+    open_huge_page,
+)
+
+HUGE_SHIFT: Final = PAGE_SHIFT + HUGE_ORDER
+HUGE_SIZE: Final = 1 << HUGE_SHIFT
+HUGE_MASK: Final = HUGE_SIZE - 1
+HUGE_KIB: Final = HUGE_SIZE // 1024
+
+_INT_LEAST: Final = -(1 << 31)
+_INT_MOST: Final = (1 << 31) - 1
+_ROOM_AT_ONCE: Final = 256  # frames of caches freed before a safe point
+_ROOM_ROUNDS: Final = 64
+# Instructions, for `pace`
+_ROOM_COST: Final = 150_000
+_PAGE_COST: Final = 20_000
+_USE_COST: Final = 8_000
+
+
+@final
+class HugePool(HugePageKeeper):
+    """All huge pages."""
+
+    def __init__(self) -> None:
+        self.total: int = 0
+        self.free: int = 0
+        self.reserved: int = 0
+        self.surplus: int = 0
+        self.first_free: Frame = NO_FRAME
+
+    def came_free(self, head: Frame) -> None:
+        if self.surplus > 0:
+            self.surplus -= 1
+            self.total -= 1
+            free_huge_page(head)
+        else:
+            self._put(head)
+
+    def _put(self, head: Frame) -> None:
+        link_huge_page(head, self.first_free)
+        self.first_free = head
+        self.free += 1
+
+    def _get(self) -> Frame:
+        """A free page; there is one."""
+        head = self.first_free
+        assert head != NO_FRAME, "the pool is empty"
+        self.first_free = next_huge_page(head)
+        self.free -= 1
+        return head
+
+    def take(self, is_reserved: bool) -> Frame:
+        """A page with one user, of undefined contents. `is_reserved`: it is one of the caller's reserved ones, which
+        are one less then. Raises ENOSPC.
+        """
+        while self.free <= (0 if is_reserved else self.reserved):
+            if self.surplus >= OVERCOMMIT.value:
+                raise Errno(ENOSPC)
+            self.surplus += 1  # before the sleep: nobody exceeds the limit meanwhile
+            head = _find_page()
+            if head == NO_FRAME:
+                self.surplus -= 1
+                raise Errno(ENOSPC)
+            self.total += 1
+            self._put(head)
+        if is_reserved:
+            self.reserved -= 1
+        head = self._get()
+        open_huge_page(head)
+        return head
+
+    def reserve(self, pages: int) -> None:
+        """Owe pages to a mapping, adding surplus ones where too few are free. Raises ENOMEM, with nothing reserved."""
+        self.reserved += pages
+        while self.reserved > self.free:
+            if self.reserved - self.free > OVERCOMMIT.value - self.surplus:
+                self.release(pages)
+                raise Errno(ENOMEM)
+            self.surplus += 1
+            head = _find_page()
+            if head == NO_FRAME:
+                self.surplus -= 1
+                self.release(pages)
+                raise Errno(ENOMEM)
+            self.total += 1
+            self._put(head)
+
+    def release(self, pages: int) -> None:
+        """Owe that many pages less. Surplus ones that were added for them leave the pool."""
+        self.reserved -= pages
+        while pages > 0 and self.surplus > 0 and self.free > 0 and self.free > self.reserved:
+            self._drop_free()
+            self.surplus -= 1
+            pages -= 1
+
+    def _drop_free(self) -> None:
+        """Give a free page to the rest of the kernel."""
+        free_huge_page(self._get())
+        self.total -= 1
+        pace(_PAGE_COST)
+
+    def resize(self, wanted: int) -> None:
+        """Let that many pages not be surplus, as far as memory allows. Those that are in use become surplus ones where
+        there are too many.
+        """
+        while self.surplus > 0 and self.total - self.surplus < wanted:
+            self.surplus -= 1
+        while self.total - self.surplus < wanted:
+            head = _find_page()
+            if head == NO_FRAME:
+                return
+            self.total += 1
+            self._put(head)
+        while self.total - self.surplus > wanted and self.free > max(0, self.reserved) + self.surplus:
+            self._drop_free()
+        self.surplus = max(self.surplus, self.total - wanted)
+
+
+POOL: Final = HugePool()
+
+
+@final
+class Reservation:
+    """The pages that the pool owes to a private mapping, whatever parts it is cut into."""
+
+    def __init__(self, first: int, pages: int) -> None:
+        self.first: int = first  # the number of its first page in the object
+        self.is_used: bytearray = bytearray(pages)
+        self.is_attached: bool = False
+
+    def has(self, index: int) -> bool:
+        """Whether a page is still owed."""
+        return self.is_used[index - self.first] == 0
+
+    def use(self, index: int) -> None:
+        """A page was taken."""
+        self.is_used[index - self.first] = 1
+
+    def restore(self, index: int) -> None:
+        """A page was given back, and is owed again."""
+        self.is_used[index - self.first] = 0
+
+    def unused(self, first: int, behind: int) -> int:
+        """How many of the pages first…behind - 1 are owed."""
+        count = 0
+        for index in range(first, behind):
+            count += 1 - self.is_used[index - self.first]
+        return count
+
+
+def use_pool() -> None:
+    """Let huge pages that come free go to the pool."""
+    HUGE_PAGES.keeper = POOL
+
+
+use_pool()
+
+
+def _find_page() -> Frame:
+    """A huge page for the pool, for which caches are emptied if need be; NO_FRAME if there is none. Sleeps."""
+    for _ in range(_ROOM_ROUNDS):
+        head = allocate_huge_page()
+        if head != NO_FRAME:
+            pace(_PAGE_COST)
+            return head
+        before = free_frame_count()
+        make_room(_ROOM_AT_ONCE)
+        if free_frame_count() <= before:
+            return NO_FRAME
+        pace(_ROOM_COST)
+    return NO_FRAME
+
+
+@final
+class HugeUse:
+    """What an area of huge pages has beside its object."""
+
+    def __init__(self) -> None:
+        self.reservation: Reservation | None = None  # of pages that are its own
+        self.lost_pages: bool = False  # to its parent: faults find none (huge_fault.py)
+
+    def follow(self, other: "HugeUse") -> None:
+        """Have what another area of the same mapping has."""
+        self.reservation = other.reservation
+        self.lost_pages = other.lost_pages
+
+
+@final
+class _Size(SystemSetting):
+    """How many pages root wants in the pool; shows how many there are."""
+
+    def prepare(self) -> None:
+        self.values[0] = POOL.total
+
+    def store(self, numbers: list[int]) -> None:
+        POOL.resize(numbers[0])
+
+
+SIZE: Final = _Size(b"vm/nr_hugepages", [0], 0, NO_BOUND)
+SIZE_BY_POLICY: Final = _Size(b"vm/nr_hugepages_mempolicy", [0], 0, NO_BOUND)  # all memory lies on the one node
+OVERCOMMIT: Final = SystemSetting(b"vm/nr_overcommit_hugepages", [0], 0, NO_BOUND)
+SHARER_GROUP: Final = SystemSetting(b"vm/hugetlb_shm_group", [0], _INT_LEAST, _INT_MOST)

@@ -1,0 +1,233 @@
+"""Huge pages in an address space: the pool's figures, entries, and what is given back."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from arch.programs import HUGE, PRIVATE, WRITABLE, entry_frame, read_entry
+from kernel.lang import EINVAL, ENOMEM, Errno
+from kernel.mm import frames, remap
+from kernel.mm.area import MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
+from kernel.mm.fault import Access, FaultOutcome
+from kernel.mm.frames import PAGE_SIZE, frame_span, get_frame, pin_frame, put_frame, unpin_frame
+from kernel.mm.huge_object import HugeObject, prepare_mapping
+from kernel.mm.huge_pool import HUGE_SHIFT, HUGE_SIZE, OVERCOMMIT, POOL, use_pool
+from kernel.mm.space import AddressSpace
+
+BASE = 16 * HUGE_SIZE
+READ_WRITE = PROT_READ | PROT_WRITE
+
+
+@pytest.fixture
+def pool(machine: None) -> Iterator[None]:
+    """A pool of three pages, which must be free again at the end; so must everything else."""
+    use_pool()
+    before = frames.free_frame_count()
+    POOL.resize(3)
+    assert (POOL.total, POOL.free, POOL.reserved, POOL.surplus) == (3, 3, 0, 0)
+    assert frames.free_frame_count() == before - 3 * frames.HUGE_FRAMES
+    yield
+    OVERCOMMIT.values[0] = 0
+    assert (POOL.total, POOL.free, POOL.reserved, POOL.surplus) == (3, 3, 0, 0)
+    POOL.resize(0)
+    assert POOL.total == 0 and frames.free_frame_count() == before
+
+
+def place(space: AddressSpace, pages: int, kind: int, reserves: bool = True, address: int = BASE) -> int:
+    source = HugeObject(pages)
+    length = pages << HUGE_SHIFT
+    source.acquire()
+    try:
+        own = prepare_mapping(source, 0, length, kind == MAP_SHARED, reserves)
+        return space.map(address, length, READ_WRITE, kind | MAP_FIXED, source, 0, reservation=own)
+    finally:
+        source.release()
+
+
+def write(space: AddressSpace, address: int, value: int) -> FaultOutcome:
+    outcome = space.fault(address, Access.WRITE)
+    if outcome == FaultOutcome.DONE:
+        entry = space.pages.entry_of(address)
+        if entry & WRITABLE == 0:
+            return write(space, address, value)  # the instruction would fault again
+        frame_span(entry_frame(entry))[address % PAGE_SIZE] = value
+    return outcome
+
+
+def read(space: AddressSpace, address: int) -> int:
+    assert space.fault(address, Access.READ) == FaultOutcome.DONE
+    return frame_span(entry_frame(space.pages.entry_of(address)))[address % PAGE_SIZE]
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_private_page_is_reserved_taken_and_given_back() -> None:
+    space = AddressSpace()
+    place(space, 2, MAP_PRIVATE)
+    assert (POOL.free, POOL.reserved) == (3, 2)
+    assert write(space, BASE + 5 * PAGE_SIZE + 7, 9) == FaultOutcome.DONE
+    assert (POOL.free, POOL.reserved) == (2, 1)
+    assert read(space, BASE + 5 * PAGE_SIZE + 7) == 9 and read(space, BASE) == 0
+    entry = read_entry(space.pages.find_huge(BASE))
+    assert entry & (HUGE | PRIVATE) == HUGE | PRIVATE and entry_frame(entry) % frames.HUGE_FRAMES == 0
+    assert space.pages.huge_count == 1 and space.resident == 0
+    space.unmap(BASE, 2 * HUGE_SIZE)
+    assert space.pages.huge_count == 0
+    space.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_more_than_there_are_cannot_be_reserved() -> None:
+    space = AddressSpace()
+    with pytest.raises(Errno) as error:
+        place(space, 4, MAP_PRIVATE)
+    assert error.value.code == ENOMEM
+    with pytest.raises(Errno):
+        place(space, 4, MAP_SHARED)
+    POOL.resize(2)
+    OVERCOMMIT.values[0] = 1
+    place(space, 3, MAP_PRIVATE)
+    assert (POOL.total, POOL.free, POOL.reserved, POOL.surplus) == (3, 3, 3, 1)
+    space.release()
+    assert (POOL.total, POOL.free, POOL.reserved, POOL.surplus) == (2, 2, 0, 0)
+    POOL.resize(3)
+
+
+@pytest.mark.usefixtures("pool")
+def test_without_a_reservation_pages_run_out() -> None:
+    space = AddressSpace()
+    place(space, 5, MAP_PRIVATE, reserves=False)
+    outcomes = [write(space, BASE + page * HUGE_SIZE, 1) for page in range(5)]
+    assert outcomes == [FaultOutcome.DONE] * 3 + [FaultOutcome.NO_SUCH_PAGE] * 2
+    space.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_child_shares_until_somebody_writes() -> None:
+    parent = AddressSpace()
+    place(parent, 2, MAP_PRIVATE)
+    assert write(parent, BASE, 1) == write(parent, BASE + HUGE_SIZE, 2) == FaultOutcome.DONE
+    child = parent.fork()
+    assert (POOL.free, POOL.reserved) == (1, 0)
+    assert write(child, BASE, 3) == FaultOutcome.DONE
+    assert (read(parent, BASE), read(child, BASE), POOL.free) == (1, 3, 0)
+    # None is left: the child loses what the parent, whose reservation it was, has to have.
+    assert write(parent, BASE + HUGE_SIZE, 4) == FaultOutcome.DONE
+    assert child.fault(BASE + HUGE_SIZE, Access.READ) == FaultOutcome.NO_SUCH_PAGE
+    child.release()
+    assert (read(parent, BASE), read(parent, BASE + HUGE_SIZE), POOL.free) == (1, 4, 1)
+    parent.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_shared_pages_are_the_same_for_all() -> None:
+    parent = AddressSpace()
+    place(parent, 2, MAP_SHARED)
+    child = parent.fork()
+    assert (POOL.free, POOL.reserved) == (3, 2)
+    assert write(child, BASE, 3) == FaultOutcome.DONE
+    assert read(parent, BASE) == 3 and (POOL.free, POOL.reserved) == (2, 1)
+    child.release()
+    parent.unmap(BASE, HUGE_SIZE)
+    assert (POOL.free, POOL.reserved) == (2, 1)
+    parent.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_nothing_ends_inside_a_page() -> None:
+    space = AddressSpace()
+    place(space, 2, MAP_PRIVATE)
+    assert write(space, BASE, 1) == FaultOutcome.DONE
+    for change in (
+        lambda: space.unmap(BASE, PAGE_SIZE),
+        lambda: space.unmap(BASE + PAGE_SIZE, 2 * HUGE_SIZE),
+        lambda: space.protect(BASE + PAGE_SIZE, HUGE_SIZE, PROT_READ),
+        lambda: remap.advise(space, BASE + PAGE_SIZE, HUGE_SIZE, remap.MADV_DONTNEED),
+        lambda: remap.remap(space, BASE, HUGE_SIZE, 2 * HUGE_SIZE, remap.MREMAP_MAYMOVE, 0),
+    ):
+        with pytest.raises(Errno) as error:
+            change()
+        assert error.value.code == EINVAL
+    assert read(space, BASE) == 1
+    remap.lock(space, BASE + PAGE_SIZE, BASE + 2 * PAGE_SIZE, now=True)
+    remap.advise(space, BASE, HUGE_SIZE + PAGE_SIZE, remap.MADV_DONTNEED)
+    assert (POOL.free, POOL.reserved) == (3, 2) and read(space, BASE) == 0
+    space.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_protection_and_places_change_by_whole_pages() -> None:
+    space = AddressSpace()
+    place(space, 2, MAP_PRIVATE)
+    assert write(space, BASE, 1) == FaultOutcome.DONE
+    space.protect(BASE, HUGE_SIZE, 0)
+    assert space.fault(BASE, Access.READ) == FaultOutcome.NOT_ALLOWED
+    assert space.pages.next_huge(BASE, BASE + HUGE_SIZE) == BASE and space.pages.find(BASE) == 0
+    space.protect(BASE, HUGE_SIZE, READ_WRITE)
+    target = BASE + 8 * HUGE_SIZE
+    moved = remap.remap(space, BASE, HUGE_SIZE, HUGE_SIZE, remap.MREMAP_MAYMOVE | remap.MREMAP_FIXED, target)
+    assert moved == target and read(space, target) == 1 and space.area_at(BASE) is None
+    assert (POOL.free, POOL.reserved) == (2, 1)
+    # small pages where huge ones were, and the other way round
+    space.map(BASE, HUGE_SIZE, READ_WRITE, MAP_PRIVATE | MAP_FIXED, None, 0)
+    assert space.fault(BASE, Access.WRITE) == FaultOutcome.DONE
+    space.unmap(BASE, PAGE_SIZE)
+    space.unmap(BASE + PAGE_SIZE, HUGE_SIZE - PAGE_SIZE)
+    place(space, 1, MAP_PRIVATE)
+    assert write(space, BASE, 6) == FaultOutcome.DONE and read(space, BASE) == 6
+    space.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_part_that_somebody_looks_at_keeps_the_page() -> None:
+    space = AddressSpace()
+    place(space, 1, MAP_PRIVATE)
+    assert write(space, BASE, 1) == FaultOutcome.DONE
+    part = entry_frame(space.pages.entry_of(BASE + 3 * PAGE_SIZE))
+    get_frame(part)
+    space.unmap(BASE, HUGE_SIZE)
+    assert (POOL.total, POOL.free) == (3, 2)
+    put_frame(part)
+    assert (POOL.total, POOL.free) == (3, 3)
+    space.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_fork_copies_a_page_that_a_device_writes_to() -> None:
+    parent = AddressSpace()
+    place(parent, 1, MAP_PRIVATE)
+    assert write(parent, BASE, 1) == FaultOutcome.DONE
+    part = entry_frame(parent.pages.entry_of(BASE + 3 * PAGE_SIZE))
+    pin_frame(part)
+    child = parent.fork()
+    unpin_frame(part)
+    assert child.pages.entry_of(BASE) & WRITABLE and read(child, BASE) == 1
+    assert entry_frame(child.pages.entry_of(BASE + 3 * PAGE_SIZE)) != part and POOL.free == 1
+    child.release()
+    parent.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_smaller_pool_is_surplus_while_in_use() -> None:
+    space = AddressSpace()
+    place(space, 2, MAP_PRIVATE)
+    assert write(space, BASE, 1) == FaultOutcome.DONE
+    POOL.resize(0)
+    assert (POOL.total, POOL.free, POOL.reserved, POOL.surplus) == (2, 1, 1, 2)
+    space.release()
+    assert POOL.total == 0
+    POOL.resize(3)
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_hole_takes_pages_from_all_mappings() -> None:
+    space = AddressSpace()
+    place(space, 2, MAP_SHARED)
+    assert write(space, BASE, 1) == write(space, BASE + HUGE_SIZE, 2) == FaultOutcome.DONE
+    area = space.area_at(BASE)
+    assert area is not None and area.source is not None
+    area.source.punch(frames.HUGE_FRAMES // 2, 2 * frames.HUGE_FRAMES)
+    assert space.pages.huge_count == 1 and POOL.free == 2
+    assert (read(space, BASE), read(space, BASE + HUGE_SIZE)) == (1, 0)
+    area.source.punch(0, 1)
+    assert read(space, BASE) == 0
+    space.release()

@@ -1,0 +1,122 @@
+"""Huge pages by system calls, on a booted machine: one entry maps 2 MiB, and the files tell of it."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from kernel.mm.frames import free_frame_count
+from kernel.mm.huge_pool import HUGE_SIZE
+from tests.unit.booted import booted
+from tools.simulated.machine import Machine
+from tools.simulated.program import Program
+
+READ_WRITE = 3
+PRIVATE = 0x2
+SHARED = 0x1
+HUGE = 0x40020  # without a file
+
+
+def show_proc(program: Program) -> None:
+    program.mkdir("/proc", 0o755)
+    program.mount("none", "/proc", "proc", 0, 0)
+
+
+def text_of(program: Program, path: str) -> str:
+    descriptor = program.open(path, 0)
+    data = b""
+    buffer = bytearray(4096)
+    while count := program.read(descriptor, buffer, len(buffer)):
+        data += buffer[:count]
+    program.close(descriptor)
+    return data.decode()
+
+
+def store(program: Program, path: str, text: bytes) -> None:
+    descriptor = program.open(path, 1)
+    assert program.write(descriptor, text, len(text)) == len(text)
+    program.close(descriptor)
+
+
+def pool(program: Program) -> list[int]:
+    """Total, free, reserved, surplus."""
+    return [int(number) for number in re.findall(r"HugePages_\w+: +(\d+)", text_of(program, "/proc/meminfo"))]
+
+
+def map_huge(program: Program, pages: int, kind: int) -> int:
+    return program.call("mmap", 0, pages * HUGE_SIZE, READ_WRITE, kind | HUGE, -1, 0)
+
+
+@contextmanager
+def pages(program: Program, count: int) -> Iterator[None]:
+    """A pool of that many pages, all of which must be free at the end."""
+    show_proc(program)
+    before = free_frame_count()
+    store(program, "/proc/sys/vm/nr_hugepages", str(count).encode())
+    assert pool(program) == [count, count, 0, 0] and free_frame_count() < before
+    yield
+    assert pool(program) == [count, count, 0, 0]
+    store(program, "/proc/sys/vm/nr_hugepages", b"0")
+    assert pool(program) == [0, 0, 0, 0]
+
+
+@booted
+def test_parent_and_child_have_private_pages(machine: Machine) -> None:
+    host = machine.host
+    with pages(host, 3):
+        place = map_huge(host, 2, PRIVATE)
+        assert place % HUGE_SIZE == 0 and pool(host) == [3, 3, 2, 0]
+        host.store(place + 123456, b"parent")
+        smaps = text_of(host, "/proc/self/smaps")
+        assert re.search(r"KernelPageSize: +2048 kB", smaps) and re.search(r"Private_Hugetlb: +2048 kB", smaps)
+        assert re.search(r"HugetlbPages:\s+2048 kB", text_of(host, "/proc/self/status"))
+
+        def child(program: Program) -> int:
+            assert program.load(place + 123456, 6) == b"parent"
+            program.store(place + 123456, b"child!")
+            assert pool(program) == [3, 1, 1, 0]
+            return 0
+
+        assert os.waitstatus_to_exitcode(machine.run(child)) == 0
+        assert host.load(place + 123456, 6) == b"parent" and pool(host) == [3, 2, 1, 0]
+        with pytest.raises(OSError, match="EINVAL"):
+            host.call("munmap", place, 4096)
+        host.call("munmap", place, 2 * HUGE_SIZE)
+
+
+@booted
+def test_shared_pages_are_shared(machine: Machine) -> None:
+    host = machine.host
+    with pages(host, 2):
+        place = map_huge(host, 2, SHARED)
+
+        def child(program: Program) -> int:
+            program.store(place + HUGE_SIZE, b"written by a child")
+            return 0
+
+        assert os.waitstatus_to_exitcode(machine.run(child)) == 0
+        assert host.load(place + HUGE_SIZE, 18) == b"written by a child" and pool(host) == [2, 1, 1, 0]
+        with pytest.raises(OSError, match="ENOMEM"):
+            map_huge(host, 1, SHARED)
+        host.call("madvise", place + HUGE_SIZE, HUGE_SIZE, 9)  # MADV_REMOVE
+        assert host.load(place + HUGE_SIZE, 18) == bytes(18)
+        host.call("munmap", place, 2 * HUGE_SIZE)
+
+
+@booted
+def test_the_pool_is_a_directory_of_sysfs(machine: Machine) -> None:
+    host = machine.host
+    show_proc(host)
+    host.mkdir("/sys", 0o755)
+    host.mount("sysfs", "/sys", "sysfs", 0, 0)
+    place = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+    store(host, place + "nr_hugepages", b"2\n")
+    assert text_of(host, place + "free_hugepages") == "2\n" and pool(host) == [2, 2, 0, 0]
+    with pytest.raises(OSError, match="EINVAL"):
+        store(host, place + "nr_hugepages", b"many")
+    with pytest.raises(OSError, match="EACCES"):
+        store(host, place + "free_hugepages", b"1")
+    store(host, place + "nr_hugepages", b"0")
+    assert text_of(host, "/proc/sys/vm/nr_hugepages") == "0\n"
