@@ -227,11 +227,11 @@ def _copy_there(source: Cursor, start: int, target: Cursor, target_start: int, c
         target.move(target_start + done)
         tell_read(in_file, done)
         tell_written(out_file, done)
-        counts = current().counts
-        counts.read_calls += 1
-        counts.write_calls += 1
-        counts.read_bytes += done
-        counts.written_bytes += done
+        task = current()
+        task.counts.read_calls += 1
+        task.counts.write_calls += 1
+        task.counts.read_bytes += done
+        task.counts.written_bytes += done
         return done
     except Errno as error:
         if error.code not in (EOPNOTSUPP, EXDEV):
