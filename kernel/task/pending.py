@@ -86,7 +86,7 @@ class PendingSignals:
         return lowest(first if first != 0 else ready)
 
     def take(self, signo: int) -> SignalInfo:
-        """Take a pending signal with its information."""
+        """Take a pending signal with its information. Raises MemoryError: then it is pending still."""
         found = -1
         more = False
         for i in range(len(self.queue)):
@@ -96,13 +96,13 @@ class PendingSignals:
                 else:
                     more = True
                     break
+        if found < 0:
+            info = from_kernel(signo) if contains(self.from_kernel, signo) else anonymous(signo)
+            self.from_kernel &= ~bit(signo)
+            self.mask &= ~bit(signo)
+            return info
         if not more:
             self.mask &= ~bit(signo)
-        if found < 0:
-            if contains(self.from_kernel, signo):
-                self.from_kernel &= ~bit(signo)
-                return from_kernel(signo)
-            return anonymous(signo)
         info = self.queue.pop(found)
         _uncount(info)
         return info
