@@ -109,6 +109,12 @@ class FileTable:
             raise Errno(EMFILE)
         return candidate
 
+    def make_room(self) -> None:
+        """See that there is room for one more descriptor, before what would be lost without. Raises EMFILE,
+        MemoryError.
+        """
+        self._grow(self.lowest_free(0) + 1)
+
     def install(self, file: File, cloexec: bool, lowest: int = 0) -> int:
         """Give `file` a descriptor. The caller's reference becomes the table's; on EMFILE the file is released."""
         try:

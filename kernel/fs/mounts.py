@@ -460,9 +460,8 @@ def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
     """Copy what is mounted below a place to the copy of its mount; outer ones come first. Takes safe points: mounts
     that vanish meanwhile are left out. Raises EPERM, MemoryError; then the copy is detached.
     """
-    copies: dict[Mount, Mount] = {}
     try:
-        copies[source] = copy
+        copies: dict[Mount, Mount] = {source: copy}
         for each in inner:
             parent = each.parent
             point = each.mount_point

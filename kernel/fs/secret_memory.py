@@ -70,8 +70,8 @@ class SecretFile(File):
         inode = AnonymousInode(system, system.new_ino(), S_IFREG | 0o600)
         inode.uid = credentials.fsuid
         inode.gid = credentials.fsgid
-        super().__init__(_SECRETS.place(inode, b"/secretmem (deleted)"), O_RDWR | O_LARGEFILE)
         self.pages: SecretPages = SecretPages(inode)
+        super().__init__(_SECRETS.place(inode, b"/secretmem (deleted)"), O_RDWR | O_LARGEFILE)
         self.pages.acquire()
 
     def truncate(self, size: int) -> None:

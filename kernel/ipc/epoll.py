@@ -106,14 +106,14 @@ class EpollFile(DescriptorFile):
     """An epoll set."""
 
     def __init__(self, flags: int, uid: KernelUid) -> None:
+        # by descriptor; several if descriptors were reused while files live on
+        self.members: dict[int, list[Member]] = {}
+        self.queue: WaitQueue = WaitQueue()
         super().__init__(anonymous_path(b"[eventpoll]"), O_RDWR | flags)
         self.uid: KernelUid = uid  # the user charged for the members
         self.account: UserAccount | None = None  # since the first member came
-        # by descriptor; several if descriptors were reused while files live on
-        self.members: dict[int, list[Member]] = {}
         self.first: Member | None = None  # the ready list
         self.last: Member | None = None
-        self.queue: WaitQueue = WaitQueue()
         self.turns: int = 0
 
     def held_bytes(self) -> int:

@@ -20,10 +20,10 @@ class EventFile(DescriptorFile):
     """An event descriptor."""
 
     def __init__(self, initial: int, flags: int, is_semaphore: bool) -> None:
+        self.queue: WaitQueue = WaitQueue()
         super().__init__(anonymous_path(b"[eventfd]"), O_RDWR | flags)
         self.count: int = initial
         self.is_semaphore: bool = is_semaphore
-        self.queue: WaitQueue = WaitQueue()
 
     def read(self, buffer: Buffer) -> int:
         if buffer.remaining < 8:

@@ -147,16 +147,16 @@ class InotifyFile(DescriptorFile):
         account = _user(uid)
         if account.instances >= _INSTANCES.value:
             raise Errno(EMFILE)
-        super().__init__(anonymous_path(b"inotify"), O_RDONLY | flags)
         self.watches: dict[int, InotifyWatch] = {}
+        self.overflow: Event = Event(-1, IN_Q_OVERFLOW, 0, b"")
+        self.queue: WaitQueue = WaitQueue()
+        super().__init__(anonymous_path(b"inotify"), O_RDONLY | flags)
         self.last_number: int = 0
         self.head: Event | None = None
         self.tail: Event | None = None
         self.count: int = 0
         self.is_closed: bool = False
-        self.overflow: Event = Event(-1, IN_Q_OVERFLOW, 0, b"")
         self.overflow_queued: bool = False
-        self.queue: WaitQueue = WaitQueue()
         self.account: _User = account
         account.instances += 1
 
@@ -292,8 +292,8 @@ class InotifyFile(DescriptorFile):
                     if done == 0:
                         raise Errno(EINVAL)
                     return done
-                self._dequeue(event)
                 storage = bytearray(size)
+                self._dequeue(event)  # no earlier: what follows needs no memory
                 event.store(span_of(storage))
                 put = buffer.put(span_of(storage))
                 if put < size:

@@ -200,15 +200,14 @@ class Pipe:
         if is_limited and 0 < SOFT_LIMIT.value < account.pipe_pages + pages:
             pages = SMALL_PAGES
         is_refused = is_limited and 0 < HARD_LIMIT.value < account.pipe_pages + pages
-        frames: list[int] = []
-        try:
-            if not is_refused:
-                frames = [NO_FRAME] * pages
-        finally:
-            if len(frames) == 0:
-                account.release()
         if is_refused:
+            account.release()
             raise Errno(ENOMEM)
+        try:
+            frames = [NO_FRAME] * pages
+        except MemoryError:
+            account.release()
+            raise
         account.pipe_pages += pages
         self.account = account
         self.frames = frames
@@ -518,14 +517,18 @@ def make_pipe(credentials: Credentials, flags: int) -> PipeEnds:
     except Errno:
         raise Errno(ENFILE) from None
     reader: PipeFile | None = None
+    writer: PipeFile | None = None
     try:
         reader = PipeFile(path, O_RDONLY | flags, pipe)
         # The reading end was opened before there was a writer, but a pipe's writer counts from the start.
         reader.writer_generation_at_open = -1
-        return PipeEnds(reader, PipeFile(path, O_WRONLY | flags, pipe))
+        writer = PipeFile(path, O_WRONLY | flags, pipe)
+        return PipeEnds(reader, writer)
     except (Errno, MemoryError):
         if reader is not None:
             reader.release()
+        if writer is not None:
+            writer.release()
         pipe.uncharge()
         raise
 

@@ -60,10 +60,10 @@ class TimerFile(DescriptorFile):
     """A timer descriptor."""
 
     def __init__(self, clock: int, is_wall_clock: bool, flags: int) -> None:
+        self.timer: DescriptorTimer = DescriptorTimer()
         super().__init__(anonymous_path(b"[timerfd]"), O_RDWR | flags)
         self.clock: int = clock
         self.is_wall_clock: bool = is_wall_clock
-        self.timer: DescriptorTimer = DescriptorTimer()
         self.number: int = 0  # in _BY_WALL_CLOCK, once it was there
         self.wall_offset_ns: int = 0  # from the monotonic to the wall clock, when it was armed
         self.cancels: bool = False  # TFD_TIMER_CANCEL_ON_SET

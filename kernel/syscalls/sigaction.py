@@ -159,9 +159,9 @@ def rt_sigtimedwait(wanted: UserAddr, info: UserAddr, timeout: UserAddr, size: i
     deadline_ns = FOREVER_NS
     if timeout != 0:
         deadline_ns = min(FOREVER_NS - 1, monotonic_ns() + read_timespec(timeout))
+    storage = bytearray(SIGINFO_SIZE)  # before a signal is taken, which would be lost
     found = _wait_for(current(), mask, deadline_ns)
     if info != 0:
-        storage = bytearray(SIGINFO_SIZE)
         found.store(span_of(storage))
         user.write_from(info, span_of(storage))
     return found.signo
@@ -176,14 +176,22 @@ def _wait_for(task: Task, mask: int, deadline_ns: int) -> SignalInfo:
     before = task.signals.blocked
     task.signals.awaited = mask
     set_blocked(task, before & ~mask)  # so that they wake the task
+    interrupted = False
     try:
-        sleep_until(deadline_ns)
-    except Errno:
-        pass  # a signal: which one is looked at below
-    found = take_pending(task, ~mask)
-    interrupted = task.interrupted
-    task.signals.awaited = 0
-    set_blocked(task, before)
+        _sleep(deadline_ns)
+        found = take_pending(task, ~mask)
+        interrupted = task.interrupted
+    finally:
+        task.signals.awaited = 0
+        set_blocked(task, before)
     if found is not None:
         return found
     raise Errno(EINTR if interrupted else EAGAIN)
+
+
+def _sleep(deadline_ns: int) -> None:
+    """Until a time or a signal; which one, the caller finds out. Raises MemoryError."""
+    try:
+        sleep_until(deadline_ns)
+    except Errno:
+        return

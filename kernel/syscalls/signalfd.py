@@ -36,11 +36,12 @@ class SignalFile(DescriptorFile):
             raise Errno(EINVAL)
         task = current()
         done = 0
+        storage = bytearray(_RECORD_SIZE)  # before a signal is taken, which would be lost
         while buffer.remaining >= _RECORD_SIZE and not buffer.faulted:
             info = take_pending(task, ~self.mask)
             if info is not None:
                 update_interrupted(task)
-                storage = bytearray(_RECORD_SIZE)
+                span_of(storage).fill(0)
                 fill_record(span_of(storage), info)
                 done += buffer.put(span_of(storage))
                 continue

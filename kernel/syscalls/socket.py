@@ -72,10 +72,15 @@ def socketpair(family: i32, kind: i32, protocol: i32, pair: UserAddr) -> int:
         raise
     try:
         second_number = files.install(second, close_on_exec)
-        user.write_i32(pair, first_number)
-        user.write_i32(user.at(pair, 4), second_number)
     except (Errno, MemoryError):
         files.close(first_number)
+        raise
+    try:
+        user.write_i32(pair, first_number)
+        user.write_i32(user.at(pair, 4), second_number)
+    except Errno:
+        files.close(first_number)
+        files.close(second_number)
         raise
     return 0
 
@@ -119,7 +124,7 @@ def accept4(descriptor: i32, address: UserAddr, length: UserAddr, flags: i32) ->
     if flags & ~_TYPE_FLAGS != 0:
         raise Errno(EINVAL)
     file_at(descriptor)  # EBADF comes before EMFILE
-    current().files.lowest_free(0)
+    current().files.make_room()
     listening = socket_at(descriptor)
     check_room_for_file()  # before a connection is taken
     accepted = listening.accept(flags & O_NONBLOCK)

@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import O_NONBLOCK
-from kernel.lang import EAGAIN, ECHILD, EINVAL, ESRCH, Errno, UserAddr, i32, span_of
+from kernel.lang import EAGAIN, ECHILD, EINVAL, ESRCH, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.pid import NOBODY
 from kernel.syscalls.descriptor_arguments import file_at
@@ -20,6 +20,8 @@ P_ALL: Final = 0
 P_PID: Final = 1
 P_PGID: Final = 2
 P_PIDFD: Final = 3
+
+_INFO_SIZE: Final = 28  # bytes of siginfo_t that waitid fills, with the gap
 
 
 @syscall("wait4", status="Full", args="pid >int? flags:wait >rusage? -> pid")
@@ -40,19 +42,23 @@ def wait4(pid: i32, status: UserAddr, options: i32, usage: UserAddr) -> int:
     elif pid > 0:
         kind = BY_PID
         number = task.pids.resolve(pid)
+    report = bytearray(USAGE_SIZE)  # now: once the child is reaped, nothing may fail for want of memory
     result = wait_for_child(task, kind, number, options | children.WEXITED)
     if result.pid == 0:
         return 0
     if status != 0:
         user.write_i32(status, result.status)
     if usage != 0:
-        _write_usage(usage, result)
+        _write_usage(usage, result, span_of(report))
     return result.pid
 
 
 @syscall("waitid", status="Full", args="one:P_ALL|P_PID|P_PGID|P_PIDFD pid >siginfo? flags:wait >rusage?")
 def waitid(kind: i32, number: i32, info: UserAddr, options: i32, usage: UserAddr) -> int:
     """waitid(2). Linux writes to `info` even when the call fails: nothing, but EFAULT takes precedence."""
+    report = bytearray(USAGE_SIZE + _INFO_SIZE)  # as above
+    usage_report = span_of(report)[0:USAGE_SIZE]
+    info_report = span_of(report)[USAGE_SIZE : USAGE_SIZE + _INFO_SIZE]
     result = WaitResult()
     code = 0
     try:
@@ -60,9 +66,9 @@ def waitid(kind: i32, number: i32, info: UserAddr, options: i32, usage: UserAddr
     except Errno as error:
         code = error.code
     if result.pid != 0 and usage != 0:
-        _write_usage(usage, result)
+        _write_usage(usage, result, usage_report)
     if info != 0:
-        _write_wait_info(info, result)
+        _write_wait_info(info, result, info_report)
     if code != 0:
         raise Errno(code)
     return 0
@@ -107,21 +113,18 @@ def _wait_by_descriptor(task: Task, descriptor: int, options: int) -> WaitResult
     return result
 
 
-def _write_usage(address: UserAddr, result: WaitResult) -> None:
-    storage = bytearray(USAGE_SIZE)
-    store_usage(span_of(storage), result.usage)
-    user.write_from(address, span_of(storage))
+def _write_usage(address: UserAddr, result: WaitResult, storage: Span[u8]) -> None:
+    store_usage(storage, result.usage)
+    user.write_from(address, storage)
 
 
-def _write_wait_info(address: UserAddr, result: WaitResult) -> None:
-    """The fields that waitid fills, and no others: signo, errno, code, pid, uid, status."""
-    storage = bytearray(28)
-    out = span_of(storage)
+def _write_wait_info(address: UserAddr, result: WaitResult, storage: Span[u8]) -> None:
+    """The fields that waitid fills, and no others: signo, errno, code, pid, uid, status. `storage` holds zeros."""
     if result.pid != 0:
-        store_i32(out, 0, SIGCHLD)
-        store_i32(out, 8, result.code)
-        store_i32(out, 16, result.pid)
-        store_i32(out, 20, result.uid)
-        store_i32(out, 24, result.value)
-    user.write_from(address, out[0:12])
-    user.write_from(user.at(address, 16), out[16:28])
+        store_i32(storage, 0, SIGCHLD)
+        store_i32(storage, 8, result.code)
+        store_i32(storage, 16, result.pid)
+        store_i32(storage, 20, result.uid)
+        store_i32(storage, 24, result.value)
+    user.write_from(address, storage[0:12])
+    user.write_from(user.at(address, 16), storage[16:28])

@@ -13,7 +13,19 @@ from arch.programs import end_step
 from kernel.cgroup.group import TOP, ControlGroup
 from kernel.cgroup.tree import check_target
 from kernel.ipc.semaphores import UndoList
-from kernel.lang import EAGAIN, EEXIST, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, ERESTARTNOINTR, Errno, UserAddr, final
+from kernel.lang import (
+    EAGAIN,
+    EEXIST,
+    EINVAL,
+    ENOMEM,
+    EOPNOTSUPP,
+    EPERM,
+    ERESTARTNOINTR,
+    Errno,
+    UserAddr,
+    final,
+    noraise,
+)
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.ids import ROOT_USER
@@ -31,7 +43,7 @@ from kernel.sched.wait import WaitQueue, prepare_sleep
 from kernel.task import restartable
 from kernel.task.begin import settle
 from kernel.task.control_groups import enter_at_birth, kill_newcomer, leave_at_end, note_rest, place_processors, uncount
-from kernel.task.groups import join
+from kernel.task.groups import ProcessGroup, join
 from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_NPROC
 from kernel.task.namespaces import (
@@ -52,6 +64,8 @@ from kernel.task.pids import (
     register_task,
     task_count,
     tasks_of_user,
+    uncount_user,
+    unregister_process,
     unregister_task,
 )
 from kernel.task.process import Process
@@ -383,40 +397,61 @@ def _shared_undos(parent: Task) -> UndoList:
 
 
 def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool) -> None:
-    """Registers, numbers, relatives. The lists come first, because only they can fail."""
-    flags = arguments.flags
-    process = child.process
+    """Registers, numbers, relatives. What may fail comes first: then the child is in no list of processes, and the
+    caller undoes the rest. Raises MemoryError.
+    """
     tracee = _tracee_of(parent, child) if arguments.is_followed else None
     birth = _birth_of(arguments)
+    process = child.process
     process.threads[child.tid] = child
     inherit(parent, child)
     chain = parent.keys
     if chain is not None:
         belongings = child.own()
         belongings.keys = chain.child(parent.credentials, is_thread)
+    is_sibling = arguments.flags & CLONE_PARENT != 0
+    relative = parent.process.parent if is_sibling else parent.process
+    if relative is None:
+        relative = parent.process
+    count_user(child.credentials.uid)
     if not is_thread:
-        relative = parent.process.parent if flags & CLONE_PARENT != 0 else parent.process
-        if relative is None:
-            relative = parent.process
         try:
-            register_process(process)
-            relative.family.children[process.pid] = process
-            process.origin.order = BIRTHS.next()
-            group = parent.process.job
-            if group is not None:
-                join(process, group)
+            _join_relatives(process, relative, parent.process.job)
         except MemoryError:
-            relative.family.children.pop(process.pid, process)
-            process.job = None
+            uncount_user(child.credentials.uid)
             raise
         process.set_parent(relative)
-        process.origin.maker_tid = parent.process.origin.maker_tid if flags & CLONE_PARENT != 0 else parent.tid
+        process.origin.order = BIRTHS.next()
+        process.origin.maker_tid = parent.process.origin.maker_tid if is_sibling else parent.tid
         process.leader = child
         executable = parent.process.executable
         if executable is not None:
             process.executable = executable.acquire()
-    count_user(child.credentials.uid)
     child.birth = birth
+    _take_over(parent, child, arguments)
+    if parent.tracee is not None:
+        _begin_tracing(child, tracee)
+
+
+def _join_relatives(process: Process, relative: Process, group: ProcessGroup | None) -> None:
+    """Enter a new process among all others, its parent's children and the members of a group, or nowhere. Raises
+    MemoryError.
+    """
+    register_process(process)
+    try:
+        relative.family.children[process.pid] = process
+        if group is not None:
+            join(process, group)
+    except MemoryError:
+        relative.family.children.pop(process.pid, process)
+        unregister_process(process)
+        raise
+
+
+@noraise
+def _take_over(parent: Task, child: Task, arguments: CloneArguments) -> None:
+    """What the child has from its parent, and nothing can keep from it: it is known to all already."""
+    flags = arguments.flags
     if flags & CLONE_VM == 0:
         restartable.copy_to_child(parent, child)
     child.library.clear_tid_address = arguments.child_tid if flags & CLONE_CHILD_CLEARTID != 0 else 0
@@ -431,8 +466,6 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
     copy_user_frame(parent.stack_top, child.stack_top, arguments.stack)
     if flags & CLONE_SETTLS != 0:
         child.registers.set_thread_area(arguments.tls)
-    if parent.tracee is not None:
-        _begin_tracing(child, tracee)
 
 
 def _birth_of(arguments: CloneArguments) -> ForkStart:

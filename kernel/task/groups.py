@@ -86,14 +86,14 @@ def find_session(sid: Pid) -> Session | None:
 
 
 def new_session(sid: Pid) -> Session:
-    """Register a session without groups."""
+    """Register a session without groups. Raises MemoryError."""
     session = Session(sid)
     _sessions[sid] = session
     return session
 
 
 def new_group(pgid: Pid, session: Session) -> ProcessGroup:
-    """Register a group without members."""
+    """Register a group without members. Raises MemoryError."""
     group = ProcessGroup(pgid, session)
     _groups[pgid] = group
     session.group_count += 1
@@ -101,9 +101,16 @@ def new_group(pgid: Pid, session: Session) -> ProcessGroup:
 
 
 def join(process: "Process", group: ProcessGroup) -> None:
-    """Make a process a member; it must be in no group."""
-    group.members[process.pid] = process
+    """Make a process a member; it must be in no group. Raises MemoryError."""
+    admit(process, group)
     process.job = group
+
+
+def admit(process: "Process", group: ProcessGroup) -> None:
+    """Enter a process among the members of a group; for the process itself, it is in the old one yet. Raises
+    MemoryError.
+    """
+    group.members[process.pid] = process
 
 
 def leave(process: "Process") -> None:
@@ -113,11 +120,21 @@ def leave(process: "Process") -> None:
         return
     process.job = None
     group.members.pop(process.pid)
+    drop_group_if_empty(group)
+
+
+def drop_group_if_empty(group: ProcessGroup) -> None:
+    """Forget a group that has no members, and its session if that was the last group."""
     if len(group.members) > 0:
         return
     _groups.pop(group.pgid)
     session = group.owner
     session.group_count -= 1
+    drop_session_if_empty(session)
+
+
+def drop_session_if_empty(session: Session) -> None:
+    """Forget a session that has no groups."""
     if session.group_count == 0:
         _sessions.pop(session.sid)
 

@@ -2,14 +2,23 @@
 
 from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno
 from kernel.task.exit import rescue_orphans
-from kernel.task.groups import find_group, join, new_group, new_session
+from kernel.task.groups import (
+    ProcessGroup,
+    admit,
+    drop_group_if_empty,
+    drop_session_if_empty,
+    find_group,
+    new_group,
+    new_session,
+)
 from kernel.task.pids import find_process, find_task, leave_group
+from kernel.task.process import Process
 from kernel.task.task import Task
 
 
 def change_group(task: Task, pid: int, pgid: int) -> None:
     """setpgid: move a process (0: the caller's) to a group of the session, or a new one of its own number. Raises
-    EINVAL, ESRCH, EPERM, EACCES.
+    EINVAL, ESRCH, EPERM, EACCES, MemoryError.
     """
     if pgid < 0 or (pgid == 0 and pid < 0):
         raise Errno(EINVAL)
@@ -37,18 +46,32 @@ def change_group(task: Task, pid: int, pgid: int) -> None:
         group = new_group(chosen, old.owner)
     elif group.owner is not old.owner:
         raise Errno(EPERM)
-    leave_group(process)
-    join(process, group)
+    _move(process, group)
     if len(old.members) > 0:
         rescue_orphans(old, process)
 
 
 def start_session(task: Task) -> int:
-    """setsid: create a session and a group of the caller's number, without a terminal. Raises EPERM."""
+    """setsid: create a session and a group of the caller's number, without a terminal. Raises EPERM, MemoryError."""
     process = task.process
     if find_group(process.pid) is not None:
         raise Errno(EPERM)
-    leave_group(process)
     session = new_session(process.pid)
-    join(process, new_group(process.pid, session))
+    try:
+        group = new_group(process.pid, session)
+    except MemoryError:
+        drop_session_if_empty(session)
+        raise
+    _move(process, group)
     return task.own_pid
+
+
+def _move(process: Process, group: ProcessGroup) -> None:
+    """Move a process to a group. Raises MemoryError: then it is where it was, and a group without members is gone."""
+    try:
+        admit(process, group)
+    except MemoryError:
+        drop_group_if_empty(group)
+        raise
+    leave_group(process)
+    process.job = group

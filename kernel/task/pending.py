@@ -89,7 +89,7 @@ class PendingSignals:
         return lowest(first if first != 0 else ready)
 
     def take(self, signo: int) -> SignalInfo:
-        """Take a pending signal with its information."""
+        """Take a pending signal with its information. Raises MemoryError: then it is pending still."""
         found = -1
         more = False
         for i in range(len(self.queue)):
@@ -99,13 +99,13 @@ class PendingSignals:
                 else:
                     more = True
                     break
-        if not more and (found < 0 or not contains(self.from_kernel, signo)):
-            self.mask &= ~bit(signo)
         if found < 0:
-            if contains(self.from_kernel, signo):
-                self.from_kernel &= ~bit(signo)
-                return from_kernel(signo)
-            return anonymous(signo)
+            info = from_kernel(signo) if contains(self.from_kernel, signo) else anonymous(signo)
+            self.from_kernel &= ~bit(signo)
+            self.mask &= ~bit(signo)
+            return info
+        if not more and not contains(self.from_kernel, signo):
+            self.mask &= ~bit(signo)
         info = self.queue.pop(found)
         _leave(info)
         return info

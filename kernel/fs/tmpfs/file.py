@@ -75,8 +75,8 @@ class TmpfsFile(TmpfsInode):
     """A regular file."""
 
     def __init__(self, tmpfs: Tmpfs, mode: int) -> None:
+        self.pages: FrameTree = FrameTree()  # first: the base counts an inode
         super().__init__(tmpfs, mode)
-        self.pages: FrameTree = FrameTree()
         self.drops = 0  # how often pages were dropped, which a copy compares
         self.shrinking: Mutex | None = None  # created when pages are first dropped
         self.mapping: FilePages | None = None

@@ -57,9 +57,9 @@ class TmpfsDirectory(TmpfsInode):
     """A directory."""
 
     def __init__(self, tmpfs: Tmpfs, mode: int) -> None:
-        super().__init__(tmpfs, mode)
-        self.entries: dict[bytes, TmpfsEntry] = {}
+        self.entries: dict[bytes, TmpfsEntry] = {}  # first: the base counts an inode
         self.order: EntryOrder = EntryOrder()
+        super().__init__(tmpfs, mode)
         self.next_position: int = _FIRST_POSITION
         self.above: TmpfsDirectory | None = None  # the way back while the file system is emptied
         self.nlink = 2
@@ -99,7 +99,7 @@ class TmpfsDirectory(TmpfsInode):
         self._require_alive(name)
         inode = self._make(mode, rdev)
         self._own(inode, credentials)
-        self._add(name, inode)
+        self._add_new(name, inode)
         if inode.is_directory():
             self.nlink += 1
         return inode
@@ -108,7 +108,7 @@ class TmpfsDirectory(TmpfsInode):
         self._require_alive(name)
         inode = TmpfsSymlink(self.tmpfs, target)
         self._own(inode, credentials)
-        self._add(name, inode)
+        self._add_new(name, inode)
         return inode
 
     def create_unnamed(self, mode: int, credentials: Credentials) -> Inode:
@@ -250,6 +250,14 @@ class TmpfsDirectory(TmpfsInode):
             raise Errno(ENOENT)
         if len(name) > NAME_MAX:
             raise Errno(ENAMETOOLONG)
+
+    def _add_new(self, name: bytes, inode: TmpfsInode) -> None:
+        """Add an inode that nobody has seen yet. Raises MemoryError; then it is gone."""
+        try:
+            self._add(name, inode)
+        except MemoryError:
+            inode.evict()
+            raise
 
     def _add(self, name: bytes, inode: TmpfsInode) -> None:
         entry = TmpfsEntry(name, inode, self.next_position)

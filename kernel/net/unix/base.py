@@ -102,6 +102,9 @@ class UnixSocket(CollectableSocket):
     """Base of the three types."""
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
+        self.read_queue: WaitQueue = WaitQueue()  # something was received, or the stream ended
+        self.write_queue: WaitQueue = WaitQueue()  # there is room to send
+        self.peer_queue: WaitQueue = WaitQueue()  # other sockets wait to send or to connect to this one
         super().__init__(kind, protocol, credentials, network)
         self.scope: Scope | None = credentials.scope  # of its creator's domain
         self.name: bytes = b""
@@ -116,9 +119,6 @@ class UnixSocket(CollectableSocket):
         self.used: int = 0
         self.backlog: int = _DATAGRAM_BACKLOG  # a longer queue makes senders wait
         self.peer_identity: PeerIdentity | None = None
-        self.read_queue: WaitQueue = WaitQueue()  # something was received, or the stream ended
-        self.write_queue: WaitQueue = WaitQueue()  # there is room to send
-        self.peer_queue: WaitQueue = WaitQueue()  # other sockets wait to send or to connect to this one
 
     # ---- Names ------------------------------------------------------------------------------------------------
 

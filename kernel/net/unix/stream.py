@@ -37,10 +37,10 @@ class StreamSocket(ConnectedSocket):
     """SOCK_STREAM."""
 
     def __init__(self, protocol: int, credentials: Credentials, network: Network) -> None:
+        self.read_lock: Mutex = Mutex()
         super().__init__(SOCK_STREAM, protocol, credentials, network)
         self.spare: Parcel | None = None
         self.urgent: Parcel | None = None  # in the queue: the latest byte sent with MSG_OOB
-        self.read_lock: Mutex = Mutex()
         SOCKETS.add(self)
 
     def new_end(self, credentials: Credentials) -> ConnectedSocket:

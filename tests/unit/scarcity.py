@@ -1,0 +1,299 @@
+"""Memory that fails at one place after the other, and what the kernel has before and after.
+
+Under CPython nothing runs out of memory. So a trace function looks at each line of the kernel that allocates in the
+compiled one (it constructs an object, a list or bytes, takes a frame, or makes a container longer) and raises
+MemoryError in front of one of them. Functions that never raise do not count, nor does what they call: the compiler sees
+to those.
+
+`check_each` does so with a system call, or several, until one round passes without: after each failure nothing may have
+changed, and nothing may be left. What CPython's collector finds in circles would be lost in the kernel, which has none.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import gc
+import itertools
+import sys
+from collections import Counter, deque
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any, TypeVar
+
+from kernel.lang import EAGAIN, EFAULT, ENOMEM
+from tools.paths import ROOT
+
+T = TypeVar("T")
+
+_KERNEL = str(ROOT / "kernel") + "/"
+_NOT_COMPILED = _KERNEL + "lang/"
+_GROWING = ("append", "appendleft", "insert", "extend", "to_bytes", "copy", "encode")
+_MAKING = ("bytes", "bytearray", "list")
+_FRAMES = ("allocate_frame", "allocate_stack", "allocate_user_frame", "allocate_zeroed_frame")
+_INTERRUPTS = ("interrupt_in_kernel", "trap")
+_UNTOLD = (ENOMEM, EAGAIN, EFAULT)  # of user memory that cannot be had, too
+
+
+class Lines:
+    """The lines of a file that allocate, and the first lines of functions that never raise. A line that may allocate
+    has code for what would grow or be copied, or for a dictionary and the key that it may have already.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.allocating: dict[int, list[CodeType | None]] = {}
+        self.safe: set[int] = set()
+        with open(path) as file:
+            tree = ast.parse(file.read())
+        for statement in tree.body:
+            if isinstance(statement, ast.FunctionDef):
+                self._look(statement)
+            elif isinstance(statement, ast.ClassDef):
+                for each in statement.body:
+                    if isinstance(each, ast.FunctionDef):
+                        self._look(each)
+
+    def _code(self, node: ast.expr) -> CodeType:
+        return compile(ast.Expression(ast.fix_missing_locations(node)), self.path, "eval")
+
+    def _code_unless_called(self, node: ast.expr) -> CodeType | None:
+        """Code that finds the value again, unless a call made it, which may not be repeated."""
+        return None if any(isinstance(each, ast.Call) for each in ast.walk(node)) else self._code(node)
+
+    def _look(self, node: ast.AST) -> None:
+        found = self.allocating
+        if isinstance(node, ast.FunctionDef):
+            if any(isinstance(each, ast.Name) and each.id == "noraise" for each in node.decorator_list):
+                self.safe.add(min(each.lineno for each in node.decorator_list))
+                return
+            for statement in node.body:
+                self._look(statement)
+            return
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else ""
+            if isinstance(node.func, ast.Attribute) and node.func.attr in _GROWING:
+                found.setdefault(node.lineno, []).append(self._code_unless_called(node.func.value))
+            elif name[:1].isupper() and not name.isupper():
+                found.setdefault(node.lineno, []).append(self._code(node.func))
+            elif name in _MAKING or name in _FRAMES:
+                found.setdefault(node.lineno, []).append(None)
+        elif isinstance(node, ast.List | ast.Dict | ast.ListComp | ast.JoinedStr):
+            found.setdefault(node.lineno, []).append(None)
+        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice) and isinstance(node.ctx, ast.Load):
+            if "span" not in ast.unparse(node.value):  # a part of one is none of its own
+                found.setdefault(node.lineno, []).append(self._code_unless_called(node.value))
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            target = node.targets[0]
+            if not isinstance(target.slice, ast.Slice):
+                pair = ast.Tuple([target.value, target.slice], ast.Load())
+                found.setdefault(node.lineno, []).append(self._code(pair))
+        if isinstance(node, ast.AnnAssign):
+            if node.value is not None:
+                self._look(node.value)
+            return
+        for child in ast.iter_child_nodes(node):
+            self._look(child)
+
+
+lines_of = functools.cache(Lines)
+
+
+class Scarcity:
+    """Lets allocation number `nth`, from 1, of what runs inside `with` find no memory; if it lasts, all others too.
+    `room` is the part of the kernel that is looked at, such as "net".
+    """
+
+    def __init__(self, nth: int, *, room: str = "", lasts: bool = False) -> None:
+        self.left = nth
+        self.lasts = lasts
+        self.prefix = _KERNEL + (room + "/" if room else "")
+        self.where = ""  # it failed first
+
+    def __enter__(self) -> Scarcity:
+        if self.lasts:
+            sys.setprofile(self._resume)
+        sys.settrace(self._enter)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+        sys.settrace(None)
+
+    def _resume(self, frame: FrameType, _event: str, _argument: object) -> None:
+        """CPython traces no more once the function has raised: go on, in all frames."""
+        if sys.gettrace() is None:
+            sys.settrace(self._enter)
+            each: FrameType | None = frame
+            while each is not None:
+                each.f_trace = self._enter(each, "", None)
+                each = each.f_back
+
+    def _enter(self, frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
+        path = frame.f_code.co_filename
+        is_watched = path.startswith(self.prefix) and not path.startswith(_NOT_COMPILED) and self._is_armed()
+        return self._step if is_watched else None
+
+    def _is_armed(self) -> bool:
+        return self.left > 0 or self.lasts
+
+    def _step(self, frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
+        if event == "line" and self._is_armed():
+            for pair in lines_of(frame.f_code.co_filename).allocating.get(frame.f_lineno, ()):
+                if (pair is None or _takes_memory(pair, frame)) and not _is_safe(frame):
+                    self.left -= 1
+                    if self.left <= 0:
+                        where = f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
+                        self.where = self.where or where
+                        raise MemoryError
+                    break
+        return self._step
+
+
+def _takes_memory(code: CodeType, frame: FrameType) -> bool:
+    """Whether an assignment makes a dictionary longer, what grows or is copied is one of Python's own, or what is made
+    is an object, not a number or an exception.
+    """
+    found = eval(code, frame.f_globals, frame.f_locals)
+    if isinstance(found, type):
+        return not issubclass(found, int | BaseException) and not found.__module__.startswith("kernel.lang")
+    if isinstance(found, tuple):
+        container, key = found
+        return isinstance(container, dict) and key not in container
+    return isinstance(found, list | dict | deque | bytearray | bytes | str | int)
+
+
+def _is_safe(frame: FrameType) -> bool:
+    """Whether a function that never raises has called this one, or an interrupt."""
+    each: FrameType | None = frame
+    while each is not None:
+        code = each.f_code
+        if code.co_filename.startswith(_KERNEL):
+            if code.co_firstlineno in lines_of(code.co_filename).safe or code.co_name in _INTERRUPTS:
+                return True
+        each = each.f_back
+    return False
+
+
+# ---- What there is --------------------------------------------------------------------------------------------------
+
+_MAY_CHANGE = frozenset(
+    "next_ino last_number last highest next_number generation switches voluntary_switches involuntary_switches charged "
+    "round heap entries deadline is_noted slice position turn value hits misses allocations links kernel_ticks "
+    "_files _close_on_exec _next _buffer belongings bearer holdings by_kind by_inode oldest newest calls".split()
+)
+"""Fields that may only ever grow, count what was tried, say what was looked at last, or hold what is made once."""
+_NO_PART = (
+    "kernel.lang.", "kernel.sched.", "kernel.time.", "kernel.doors.", "kernel.cache.", "kernel.mm.slabs",
+    "kernel.lib.pace",
+)  # fmt: skip
+
+
+_APART = frozenset((
+    "kernel.lib.random.Generator.available",
+    "kernel.mm.objects.SharedTotals.objects",  # that were ever made
+    "kernel.net.link.network.EndedNetworks.first",  # a thread ends them later
+))  # fmt: skip
+
+
+def _is_kernel(value: object) -> bool:
+    module = type(value).__module__
+    return module.startswith("kernel.") and not module.startswith(_NO_PART)
+
+
+def _name(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__name__}"
+
+
+def _part(value: object) -> object:
+    """What a field or an entry is, as far as a later look can tell a change."""
+    if isinstance(value, list | dict | deque | set):
+        return (id(value), len(value))
+    if isinstance(value, int | str | bytes | None):
+        return value
+    return bytes(value) if isinstance(value, bytearray) else id(value)
+
+
+class Holdings:
+    """All objects of the kernel: those that there were at first, by their fields, and later ones by their kinds."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self.known = [value for value in gc.get_objects() if _is_kernel(value) and hasattr(value, "__dict__")]
+        self.containers = [
+            (f"{name}.{key}", value)
+            for name, module in sorted(sys.modules.items())
+            if name.startswith("kernel.") and not name.startswith(_NO_PART)
+            for key, value in vars(module).items()
+            if isinstance(value, list | dict | deque) and not key.startswith("__")
+        ]
+        gc.freeze()  # what the collector looks at from now on is new
+
+    def fields(self) -> dict[tuple[str, int, str], object]:
+        """Each field of the first objects, and how long the modules' own tables are."""
+        found: dict[tuple[str, int, str], object] = {}
+        for number, value in enumerate(self.known):
+            kind = _name(value)
+            for key, each in vars(value).items():
+                may_change = key in _MAY_CHANGE or key.endswith("_ns") or f"{kind}.{key}" in _APART
+                if not may_change:
+                    found[kind, number, key] = _part(each)
+        for name, container in self.containers:
+            found[name, 0, "length"] = len(container)
+        return found
+
+    def lost(self) -> Counter[str]:
+        """The kinds of what nobody holds but itself: the collector finds it, and the kernel has none."""
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        gc.set_debug(0)
+        found = Counter(_name(value) for value in gc.garbage if _is_kernel(value))
+        gc.garbage.clear()
+        return found
+
+    def later(self) -> Counter[str]:
+        """The kinds of objects that came since."""
+        return Counter(_name(value) for value in gc.get_objects() if _is_kernel(value))
+
+
+def each_place(attempt: Callable[[Scarcity], object], fewest: int = 1) -> None:
+    """Make an attempt again and again, each time with the next allocation failing of what it does within `with` the
+    scarcity that it gets, until none fails. It leaves nothing, whether it succeeds or not; so all must be as before.
+    There must be at least `fewest` places.
+    """
+    attempt(Scarcity(0))  # what is made once is made now
+    gc.disable()
+    holdings = Holdings()
+    attempt(Scarcity(0))
+    usual = holdings.later()  # dead threads of the simulated machine, which keeps their stacks
+    for nth in itertools.count(1):
+        before, count = holdings.fields(), holdings.later()
+        scarcity = Scarcity(nth)
+        attempt(scarcity)
+        if not scarcity.where:
+            assert nth > fewest, f"{nth - 1} places"
+            return
+        wrong = [f"{kind} is lost, {many} times" for kind, many in holdings.lost().items()]
+        wrong += [f"{kind} is left, {many} times" for kind, many in (holdings.later() - count - usual).items()]
+        after = holdings.fields()
+        wrong += [
+            f"{place[0]}.{place[2]}: {before.get(place)} is now {after.get(place)}"
+            for place in {**before, **after}
+            if before.get(place) != after.get(place)
+        ]
+        assert not wrong, f"{scarcity.where}: " + "; ".join(wrong)
+
+
+def check_each(call: Callable[[], T], undo: Callable[[T], object] = lambda _: None, fewest: int = 1) -> None:
+    """Make a call in that way. `undo` takes back what it has done, where it has in spite of the failure."""
+
+    def attempt(scarcity: Scarcity) -> None:
+        try:
+            with scarcity:
+                result = call()
+        except OSError as error:
+            assert scarcity.where and error.errno in _UNTOLD, f"{scarcity.where}: {error}"
+            return
+        undo(result)
+
+    each_place(attempt, fewest)
