@@ -204,7 +204,7 @@ class Pipe:
             account.release()
             raise Errno(ENOMEM)
         try:
-            frames = [NO_FRAME] * pages
+            frames: list[int] = [NO_FRAME] * pages
         except MemoryError:
             account.release()
             raise
