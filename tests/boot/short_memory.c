@@ -28,6 +28,8 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/signalfd.h>
@@ -333,6 +335,94 @@ static void processes(void)
 			;
 }
 
+/* Of children, and of the process itself, which leads no group. */
+static void job_control(void)
+{
+	siginfo_t report;
+	int status;
+	pid_t child = fork();
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	if (child > 0) {
+		setpgid(child, child), setpgid(child, getpgrp()), setpgid(child, 0);
+		if (kill(child, SIGSTOP) == 0)
+			waitid(P_PID, child, &report, WSTOPPED | WEXITED);
+		while (kill(child, SIGKILL) < 0)
+			;
+		waitid(P_PID, child, &report, WEXITED | WNOWAIT);
+		while (wait4(child, &status, 0, (struct rusage *)buffer) < 0 && errno != ECHILD)
+			;
+	}
+	setsid();
+	setpgid(0, 0);
+	setpriority(PRIO_PROCESS, 0, 1);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+/* Of all kinds; where one fails, the rest is made without. */
+static void namespaces(void)
+{
+	static const int kinds[] = { CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWCGROUP, CLONE_NEWUSER | CLONE_NEWPID };
+	static const char *const names[] = { "uts", "ipc", "mnt", "net", "cgroup", "pid", "time", "user" };
+	int old[8], all = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWUSER;
+	char path[64];
+	for (int i = 0; i < 8; i++) {
+		snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
+		old[i] = open(path, O_RDONLY);
+	}
+	pid_t child = syscall(SYS_clone, SIGCHLD | all, NULL, NULL, NULL, 0L);
+	if (child == 0)
+		_exit(0);
+	if (child > 0)
+		while (waitpid(child, NULL, 0) < 0 && errno != ECHILD)
+			;
+	for (unsigned i = 0; i < sizeof kinds / sizeof *kinds - 1; i++)
+		unshare(kinds[i]);
+	unshare(CLONE_NEWTIME);
+	for (int i = 0; i < 7; i++)
+		setns(old[i], 0);
+	unshare(kinds[5]);
+	for (int i = 0; i < 8; i++)
+		close(old[i]);
+}
+
+/* With places that cannot be written to, too: both of the descriptors go. */
+static void pairs(void)
+{
+	int ends[2] = { -1, -1 }, *const nowhere = (int *)8;
+	pipe2(nowhere, 0);
+	socketpair(AF_UNIX, SOCK_SEQPACKET, 0, nowhere);
+	pipe2(ends, O_DIRECT | O_CLOEXEC);
+	write(ends[1], buffer, 100);
+	dup3(ends[0], 300, O_CLOEXEC);
+	fcntl(ends[1], F_DUPFD, 400);
+	fcntl(ends[1], F_SETPIPE_SZ, 1 << 17);
+	close(ends[0]), close(ends[1]), close(300), close(400);
+	socketpair(AF_UNIX, SOCK_DGRAM, 0, ends);
+	write(ends[1], buffer, 100);
+	close(ends[0]), close(ends[1]);
+	struct sockaddr_un at = { AF_UNIX, "\0short" };
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+	bind(listener, (void *)&at, sizeof at);
+	listen(listener, 4);
+	nonblocking(listener), nonblocking(client);
+	connect(client, (void *)&at, sizeof at);
+	socklen_t length = sizeof at;
+	int accepted = accept4(listener, (void *)&at, &length, SOCK_CLOEXEC);
+	close(accepted), close(client), close(listener);
+	for (int fd = 3; fd < 64; fd++) /* whatever was made and not told */
+		if (fd != knob)
+			close(fd);
+}
+
+/* The new program looks whether the allocation has failed: see `main`. */
+static void executes(void)
+{
+	execl("/proc/self/exe", "short_memory", "left", (char *)0);
+}
+
 static void *thread(void *argument) { return argument; }
 
 static void threads(void)
@@ -392,6 +482,31 @@ static void broken_private(void)
 	broken_memory(MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
+/* Beside a child that has the same memory, and waits meanwhile. */
+static void broken_forked(void)
+{
+	int ends[2];
+	if (pipe(ends) < 0)
+		return;
+	char byte, *before = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (before != MAP_FAILED)
+		*before = 1;
+	pid_t child = fork();
+	if (child == 0) {
+		close(ends[1]);
+		read(ends[0], &byte, 1);
+		_exit(0);
+	}
+	signal(SIGBUS, ignore_it);
+	if (before != MAP_FAILED)
+		madvise(before, 4096, 101), madvise(before, 4096, 100);
+	broken_memory(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	close(ends[0]), close(ends[1]);
+	if (child > 0)
+		while (waitpid(child, NULL, 0) < 0 && errno != ECHILD)
+			;
+}
+
 static void broken_shared(void) { broken_memory(MAP_SHARED | MAP_ANONYMOUS, -1); }
 
 static void broken_file(void)
@@ -416,6 +531,90 @@ static void system_v(void)
 		shmdt(at);
 	for (int i = 0; i < 3; i++)
 		msgctl(queue, IPC_RMID, NULL), semctl(sems, 0, IPC_RMID), shmctl(segment, IPC_RMID, NULL);
+}
+
+static void more_ipc(void)
+{
+	struct mq_attr { long flags, most, size, current, unused[4]; } limits = { 0, 4, 100, 0, { 0 } };
+	int queue = syscall(SYS_mq_open, "short", O_CREAT | O_RDWR | O_NONBLOCK, 0600, &limits);
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	signal(SIGUSR1, SIG_IGN);
+	syscall(SYS_mq_notify, queue, &event);
+	syscall(SYS_mq_timedsend, queue, "text", 4, 1, NULL);
+	syscall(SYS_mq_timedreceive, queue, buffer, 100, NULL, NULL);
+	close(queue);
+	for (int i = 0; i < 3; i++)
+		syscall(SYS_mq_unlink, "short");
+	timer_t timers[3];
+	for (int i = 0; i < 3; i++)
+		if (timer_create(CLOCK_MONOTONIC, &event, &timers[i]) == 0) {
+			timer_settime(timers[i], 0, &(struct itimerspec){ { 0, 1000000 }, { 0, 1000 } }, NULL);
+			timer_delete(timers[i]);
+		}
+	long ring = syscall(SYS_add_key, "keyring", "short", NULL, 0L, -2L);
+	long key = syscall(SYS_add_key, "user", "short", "data", 4L, ring);
+	syscall(SYS_keyctl, 11L /* read */, key, buffer, 100L);
+	syscall(SYS_keyctl, 1L /* join a session */, "short");
+	syscall(SYS_keyctl, 2L /* update */, key, "other data", 10L);
+	syscall(SYS_keyctl, 8L /* link */, key, -1L);
+	for (int i = 0; i < 3; i++)
+		syscall(SYS_keyctl, 9L /* unlink */, ring, -2L), syscall(SYS_keyctl, 9L, key, -1L);
+	int watch = syscall(SYS_pidfd_open, getpid(), 0);
+	close(watch);
+	unsigned long context = 0;
+	syscall(SYS_io_setup, 4L, &context);
+	syscall(SYS_io_destroy, context);
+	char parameters[120] = { 0 };
+	int uring = syscall(SYS_io_uring_setup, 4L, parameters);
+	close(uring);
+	int group = syscall(SYS_fanotify_init, 0x200L /* whole names */ | 0x400L, (long)O_RDONLY);
+	syscall(SYS_fanotify_mark, group, 1L, 0x100L /* created */, AT_FDCWD, "/tmp");
+	close(open("/tmp/marked", O_CREAT | O_RDWR, 0600));
+	unlink("/tmp/marked");
+	close(group);
+}
+
+/* Maps and programs of bpf(2). */
+static void maps(void)
+{
+	struct { unsigned type, key, value, entries, flags; char rest[100]; } create = { 1 /* hash */, 4, 8, 16, 0, { 0 } };
+	struct { unsigned map, pad; void *key, *value; unsigned long flags; } element = { 0, 0, "key", "a value", 0 };
+	for (unsigned type = 1; type < 3; type++) {
+		create.type = type;
+		int map = syscall(SYS_bpf, 0L, &create, sizeof create);
+		int first = 0;
+		element.map = map, element.key = &first;
+		syscall(SYS_bpf, 2L, &element, sizeof element);
+		syscall(SYS_bpf, 1L, &element, sizeof element);
+		syscall(SYS_bpf, 3L, &element, sizeof element);
+		close(map);
+	}
+	static const unsigned long code[] = { 0x00000000000000b7, 0x0000000000000095 }; /* r0 = 0; exit */
+	struct { unsigned type, count; const void *code; const char *license; char rest[100]; } load = { 1, 2, code, "GPL", { 0 } };
+	int program = syscall(SYS_bpf, 5L, &load, sizeof load), ends[2] = { -1, -1 };
+	socketpair(AF_UNIX, SOCK_DGRAM, 0, ends);
+	setsockopt(ends[0], SOL_SOCKET, 50 /* SO_ATTACH_BPF */, &program, sizeof program);
+	close(ends[0]), close(ends[1]), close(program);
+}
+
+/* Mounts by descriptors. */
+static void mount_files(void)
+{
+	mkdir("/tmp/m", 0700);
+	int context = syscall(SYS_fsopen, "tmpfs", 1L);
+	syscall(SYS_fsconfig, context, 1L, "size", "1m", 0L);
+	syscall(SYS_fsconfig, context, 6L, NULL, NULL, 0L);
+	int mounted = syscall(SYS_fsmount, context, 1L, 0L);
+	syscall(SYS_move_mount, mounted, "", AT_FDCWD, "/tmp/m", 4L);
+	int copy = syscall(SYS_open_tree, AT_FDCWD, "/tmp/m", 1L | O_CLOEXEC);
+	unsigned long attributes[4] = { 1, 0, 0, 0 };
+	syscall(SYS_mount_setattr, copy, "", 0x1000L, attributes, sizeof attributes);
+	close(context), close(mounted), close(copy);
+	mount(NULL, "/tmp/m", NULL, MS_SHARED, NULL);
+	mount("/tmp/m", "/tmp/m", NULL, MS_BIND | MS_REC, NULL);
+	for (int i = 0; i < 6; i++)
+		umount("/tmp/m");
+	rmdir("/tmp/m"), rmdir("/tmp/m");
 }
 
 static void read_file(const char *path)
@@ -524,8 +723,10 @@ static void locks(void)
 
 static const struct program { const char *name; void (*run)(void); } programs[] = {
 	{ "tcp", tcp }, { "tcp6", tcp6 }, { "udp", udp }, { "unix", unix_rights }, { "netlink", netlink }, { "events", events },
-	{ "files", files }, { "disk", disk }, { "whole_disk", whole_disk }, { "direct_io", direct_io }, { "mounts", mounts }, { "processes", processes }, { "threads", threads }, { "memory", memory },
-	{ "broken_private", broken_private }, { "broken_shared", broken_shared }, { "broken_file", broken_file },
+	{ "files", files }, { "disk", disk }, { "whole_disk", whole_disk }, { "direct_io", direct_io }, { "mounts", mounts }, { "processes", processes },
+	{ "job_control", job_control }, { "namespaces", namespaces }, { "pairs", pairs }, { "executes", executes }, { "more_ipc", more_ipc },
+	{ "maps", maps }, { "mount_files", mount_files }, { "threads", threads }, { "memory", memory },
+	{ "broken_private", broken_private }, { "broken_forked", broken_forked }, { "broken_shared", broken_shared }, { "broken_file", broken_file },
 	{ "system_v", system_v }, { "proc", proc }, { "terminal", terminal }, { "shell", shell },
 	{ "locks", locks },
 };
@@ -583,6 +784,13 @@ static int try(const struct program *program, int nth, int *killed)
 
 int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "left") == 0) { /* the program of `executes` */
+		char left[16] = "0";
+		knob = open("/proc/self/fail-nth", O_RDWR);
+		ssize_t n = pread(knob, left, sizeof left, 0);
+		arm(0);
+		return n < 0 || atoi(left) > 0 ? 1 : 0;
+	}
 	int rounds = argc > 2 ? atoi(argv[2]) : 1;
 	for (unsigned i = 0; i < sizeof programs / sizeof *programs; i++) {
 		const struct program *program = &programs[i];

@@ -18,8 +18,9 @@ from tools.paths import ROOT
 
 PROGRAMS = {
     "all": (
-        "tcp tcp6 udp unix netlink events files direct_io mounts processes threads memory system_v proc terminal shell "
-        "locks broken_private broken_shared broken_file"
+        "tcp tcp6 udp unix netlink events files direct_io mounts mount_files processes job_control executes namespaces "
+        "threads memory pairs system_v more_ipc maps proc terminal shell locks "
+        "broken_private broken_forked broken_shared broken_file"
     ).split(),
 }.get(
     os.environ.get("KRAIT_SHORT_MEMORY", ""),

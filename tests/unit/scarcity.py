@@ -31,6 +31,7 @@ _NOT_COMPILED = _KERNEL + "lang/"
 _GROWING = ("append", "appendleft", "insert", "extend", "to_bytes", "copy", "encode")
 _MAKING = ("bytes", "bytearray", "list")
 _FRAMES = ("allocate_frame", "allocate_stack", "allocate_user_frame", "allocate_zeroed_frame")
+_NEVER = 1 << 40
 _INTERRUPTS = ("interrupt_in_kernel", "trap")
 _UNTOLD = (ENOMEM, EAGAIN, EFAULT)  # of user memory that cannot be had, too
 
@@ -185,7 +186,7 @@ _MAY_CHANGE = frozenset(
 """Fields that may only ever grow, count what was tried, say what was looked at last, or hold what is made once."""
 _NO_PART = (
     "kernel.lang.", "kernel.sched.", "kernel.time.", "kernel.doors.", "kernel.cache.", "kernel.mm.slabs",
-    "kernel.lib.pace",
+    "kernel.lib.pace", "kernel.task.usage",
 )  # fmt: skip
 
 
@@ -261,7 +262,7 @@ def each_place(attempt: Callable[[Scarcity], object], fewest: int = 1) -> None:
     scarcity that it gets, until none fails. It leaves nothing, whether it succeeds or not; so all must be as before.
     There must be at least `fewest` places.
     """
-    attempt(Scarcity(0))  # what is made once is made now
+    attempt(Scarcity(_NEVER))  # what is made once is made now, here and in the kernel
     gc.disable()
     holdings = Holdings()
     attempt(Scarcity(0))
