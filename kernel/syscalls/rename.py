@@ -30,7 +30,7 @@ def renameat2(old_directory: i32, old: UserAddr, new_directory: i32, new: UserAd
     try:
         new_name = path_at(new)
         new_base = base_for(new_directory, new_name)
-    except Errno:
+    except (Errno, MemoryError):
         resolve_parent(context, old_base, old_name)  # what is wrong with the old name comes first
         raise
     rename(context, old_base, old_name, new_base, new_name, flags)

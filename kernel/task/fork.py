@@ -409,6 +409,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
     if chain is not None:
         belongings = child.own()
         belongings.keys = chain.child(parent.credentials, is_thread)
+    _copy_scheduling(parent, child)
     is_sibling = arguments.flags & CLONE_PARENT != 0
     relative = parent.process.parent if is_sibling else parent.process
     if relative is None:
@@ -456,7 +457,6 @@ def _take_over(parent: Task, child: Task, arguments: CloneArguments) -> None:
         restartable.copy_to_child(parent, child)
     child.library.clear_tid_address = arguments.child_tid if flags & CLONE_CHILD_CLEARTID != 0 else 0
     child.signals.blocked = parent.signals.saved_blocked if parent.signals.restores_blocked else parent.signals.blocked
-    _copy_scheduling(parent, child)
     if flags & CLONE_VM == 0 or flags & CLONE_VFORK != 0:
         child.signals.stack.address = parent.signals.stack.address
         child.signals.stack.size = parent.signals.stack.size
@@ -499,6 +499,7 @@ def _begin_tracing(child: Task, tracee: Tracee | None) -> None:
 
 
 def _copy_scheduling(parent: Task, child: Task) -> None:
+    """Raises MemoryError."""
     child.allowed = parent.allowed
     child.membership.chosen_processors = parent.membership.chosen_processors
     if child.cgroup is not TOP or parent.cgroup is not TOP:
