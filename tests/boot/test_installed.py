@@ -21,13 +21,22 @@ import pytest
 from compiler.backend import CACHE
 from tests.harness import Kernel
 from tests.harness.guest import PATIENCE
+from tools.lock import exclusively
+from tools.paths import BUILD
 from tools.setup import require
 from tools.version import VERSION
 from tools.wheel import write_wheel
 
+PIPX = Path(__file__).parent / "pipx.txt"
 KINDS = os.environ.get("KRAIT_PROJECT_KINDS", "").split()
 
 pytestmark = pytest.mark.timeout(int(600 * PATIENCE))
+
+
+def environment_of(home: Path) -> dict[str, str]:
+    """The variables of somebody who has that home, and no settings for Krait or Python."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KRAIT", "PYTHON"))}
+    return kept | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "KRAIT_CACHE": str(CACHE)}
 
 
 @dataclass
@@ -35,15 +44,14 @@ class Installed:
     """An environment with Krait in it, and a home of its own."""
 
     place: Path
+    wheel: Path
 
     def __call__(
         self, *arguments: str, status: int = 0, cwd: Path | None = None, input: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("KRAIT", "PYTHON"))}
-        environment |= {"HOME": str(self.place), "XDG_CACHE_HOME": str(self.place / "cache"), "KRAIT_CACHE": str(CACHE)}
         done = subprocess.run(
             [self.place / "venv" / "bin" / "krait", *arguments], check=False, capture_output=True, text=True,
-            cwd=cwd or self.place, env=environment, input=input, timeout=500 * PATIENCE,
+            cwd=cwd or self.place, env=environment_of(self.place), input=input, timeout=500 * PATIENCE,
         )  # fmt: skip
         assert done.returncode == status, done.stdout + done.stderr
         return done
@@ -62,7 +70,7 @@ def installed(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Insta
     )
     (packages,) = (place / "venv" / "lib").glob("python*/site-packages")
     (packages / "others.pth").write_text("\n".join(site.getsitepackages()))  # what it depends on, without a network
-    return Installed(place)
+    return Installed(place, wheel)
 
 
 def test_it_knows_what_it_is(installed: Installed) -> None:
@@ -98,6 +106,50 @@ def test_it_runs_programs_where_nothing_can_be_kept(installed: Installed) -> Non
         cache.unlink()
         if away is not None:
             away.rename(cache)
+
+
+def pipx_of_its_own() -> str:
+    """The command pipx, which is installed if it is missing or of another version. Debian's would come with Debian's
+    Python, whatever this machine has.
+    """
+    place = BUILD / "pipx-venv"
+    stamp, wanted = place / "installed", PIPX.read_text() + sys.version
+    with exclusively("pipx"):
+        if not stamp.exists() or stamp.read_text() != wanted:
+            venv.create(place, symlinks=True, clear=True, with_pip=True)
+            subprocess.run(
+                [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                 "--requirement", PIPX],
+                check=True,
+            )  # fmt: skip
+            stamp.write_text(wanted)
+    return str(place / "bin" / "pipx")
+
+
+def test_pipx_installs_and_removes_it(installed: Installed, tmp_path: Path) -> None:
+    """With what it depends on, which pip has in its cache from the first time on; bytecode would take twice as long."""
+    pipx = pipx_of_its_own()
+    bin_directory = tmp_path / "bin"
+    environment = environment_of(tmp_path) | {
+        "PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(bin_directory), "PIPX_MAN_DIR": str(tmp_path / "man"),
+        "PIPX_DEFAULT_PYTHON": sys.executable, "PIP_CACHE_DIR": str(BUILD / "pip-cache"),
+    }  # fmt: skip
+
+    def call(*words: str) -> str:
+        done = subprocess.run(
+            words, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL,
+            timeout=300 * PATIENCE,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert f"krait {VERSION}" in call(pipx, "install", "--pip-args=--no-compile", str(installed.wheel))
+    command = str(bin_directory / "krait")
+    assert call(command, "--version") == f"krait {VERSION}\n"
+    assert call(command, "run", "busybox", "sh", "-c", "uname -s; exit 0") == "Linux\n"
+    assert "krait" in call(pipx, "list", "--short")
+    call(pipx, "uninstall", "krait")
+    assert not os.path.lexists(command) and not (tmp_path / "pipx" / "venvs" / "krait").exists()
 
 
 def test_a_project_is_type_checked(installed: Installed) -> None:
