@@ -382,9 +382,9 @@ static void waiting(void)
 	/* Signals */
 	struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
 	MUST(sigaction(SIGALRM, &action, NULL));
-	struct itimerval_ { struct timeval interval, value; } soon = { { 0, 0 }, { 0, 30000 } };
-	MUST(syscall(SYS_setitimer, 0, &soon, NULL));
+	ualarm(30000, 30000); /* again and again: the first one may come before the call */
 	SHOW(getevents(ctx, 1, 4, e, NULL));
+	ualarm(0, 0);
 	sigset_t blocked, empty;
 	sigemptyset(&empty);
 	sigemptyset(&blocked);
@@ -499,10 +499,31 @@ static void *wait_for_event(void *result)
 	return NULL;
 }
 
+static volatile pid_t reader, destroyer;
+
+static void until_set_and_asleep(volatile pid_t *tid)
+{
+	while (*tid == 0)
+		sleep_ms(1);
+	until_thread_asleep(*tid);
+}
+
+/* The thread that destroys a context waits in a way that no signal ends: its state is D. */
+static void until_destroying(void)
+{
+	char path[64];
+	while (destroyer == 0)
+		sleep_ms(1);
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", destroyer);
+	for (int i = 0; i < 15000 && state_in(path) == 'R'; i++)
+		sleep_ms(2);
+}
+
 static void *read_pipe(void *result)
 {
 	char byte[4];
 	struct iocb one = { .aio_lio_opcode = IOCB_CMD_PREAD, .aio_fildes = shared_ends[0], .aio_buf = (unsigned long)byte, .aio_nbytes = 4 };
+	reader = (pid_t)syscall(SYS_gettid);
 	struct iocb *p = &one;
 	*(long *)result = submit(shared, 1, &p);
 	return NULL;
@@ -510,6 +531,7 @@ static void *read_pipe(void *result)
 
 static void *destroy_it(void *result)
 {
+	destroyer = (pid_t)syscall(SYS_gettid);
 	*(long *)result = destroy(shared);
 	return NULL;
 }
@@ -539,11 +561,12 @@ static void threads(void)
 	MUST(setup(10, &shared));
 	MUST(pipe(shared_ends));
 	one = two = 77;
+	reader = destroyer = 0;
 	MUST(pthread_create(&first, NULL, read_pipe, &one));
-	usleep(30000);
+	until_set_and_asleep(&reader);
 	CHECK(one == 77);
 	MUST(pthread_create(&second, NULL, destroy_it, &two));
-	usleep(30000);
+	until_destroying();
 	CHECK(two == 77);
 	SHOW(destroy(shared));
 	SHOW(write(shared_ends[1], "x", 1));
@@ -576,8 +599,9 @@ static void kills(void)
 			MUST(setup(10, &shared));
 			if (others == 0)
 				read_pipe(&one);
+			reader = 0;
 			MUST(pthread_create(&first, NULL, read_pipe, &one));
-			usleep(20000);
+			until_set_and_asleep(&reader);
 			destroy(shared);
 			_exit(1);
 		}

@@ -6,6 +6,7 @@
  */
 #ifndef CASE_H
 #define CASE_H
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -127,22 +128,66 @@ static inline void sleep_ms(long ms)
 		;
 }
 
-/* Wait until a process waits in the kernel: for what the next call does. */
-static inline void until_asleep(pid_t process)
+/* The state of a process or a thread, by its file in /proc; 0 if it is gone. */
+static inline char state_in(const char *stat_path)
 {
-	char path[64], text[256];
-	snprintf(path, sizeof path, "/proc/%d/stat", process);
-	for (int i = 0; i < 5000; i++) {
-		int fd = open(path, O_RDONLY);
-		ssize_t n = read(fd, text, sizeof text - 1);
-		close(fd);
-		text[n > 0 ? n : 0] = 0;
-		char *end = strrchr(text, ')');
-		if (end && end[2] == 'S')
+	char text[256];
+	int fd = open(stat_path, O_RDONLY);
+	ssize_t n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	char *end = strrchr(text, ')');
+	return end ? end[2] : 0;
+}
+
+static inline void until_asleep_in(const char *stat_path)
+{
+	for (int i = 0; i < 15000; i++) {
+		if (state_in(stat_path) == 'S')
 			return;
 		sleep_ms(2);
 	}
 	printf("it never sleeps\n");
+}
+
+/* Wait until a process waits in the kernel: for what the next call does. */
+static inline void until_asleep(pid_t process)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/%d/stat", process);
+	until_asleep_in(path);
+}
+
+/* The same, of a thread of this process. It must not sleep for any other reason by then. */
+static inline void until_thread_asleep(pid_t tid)
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
+	until_asleep_in(path);
+}
+
+/* pthread_join() may return before the thread has left the process. */
+static inline void until_alone(void)
+{
+	for (int count = 4; count > 3; sleep_ms(2)) {
+		DIR *tasks = opendir("/proc/self/task");
+		for (count = 0; readdir(tasks);)
+			count++; /* with . and .. */
+		closedir(tasks);
+	}
+}
+
+/* Send a signal to this process as soon as it waits in the kernel: a timer's could come before the call that it is to interrupt. */
+static inline pid_t signal_in_sleep(int signal)
+{
+	fflush(stdout);
+	pid_t child = (pid_t)MUST(fork());
+	if (child == 0) {
+		until_asleep(getppid());
+		kill(getppid(), signal);
+		_exit(0);
+	}
+	return child;
 }
 
 /* Wait until a child has ended, and leave it a zombie. */

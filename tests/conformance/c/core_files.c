@@ -238,10 +238,13 @@ static void set_filter(const char *text)
 static void show_filter(void) { show_file("/proc/self/coredump_filter"); }
 
 static pthread_barrier_t barrier;
+static volatile pid_t pausing;
+static volatile int spins_on;
 
 static void *sleeper(void *argument)
 {
 	pthread_barrier_wait(&barrier);
+	pausing = (pid_t)syscall(SYS_gettid);
 	pause();
 	return argument;
 }
@@ -250,14 +253,17 @@ static void *spinner(void *argument)
 {
 	pthread_barrier_wait(&barrier);
 	for (;;)
-		__asm__ volatile("movq $4711, %%r13" : : : "r13");
+		__asm__ volatile("movq $4711, %%r13; movl $1, %0" : "=m"(spins_on) : : "r13");
 	return argument;
 }
 
 static void *crasher(void *argument)
 {
 	pthread_barrier_wait(&barrier);
-	sleep_ms(20);
+	while (pausing == 0 || !spins_on)
+		sleep_ms(1);
+	until_thread_asleep(pausing);
+	until_thread_asleep(getpid());
 	abort();
 	return argument;
 }

@@ -68,8 +68,9 @@ int main(void)
 	SHOW(flock(a, LOCK_EX | LOCK_NB));
 	struct sigaction action = { .sa_handler = on_alarm };
 	sigaction(SIGALRM, &action, NULL);
-	alarm(1);
+	ualarm(100000, 100000); /* again and again: the first one may come before the call */
 	SHOW(flock(b, LOCK_EX));
+	ualarm(0, 0);
 	SHOW(flock(a, LOCK_UN));
 
 	/* fcntl locks belong to the process. */
@@ -121,24 +122,28 @@ int main(void)
 	SHOW(lock(a, F_SETLK, F_UNLCK, 0, 0));
 
 	/* Waiting: until the owner is gone, or a signal comes; a circle is refused. */
-	int ready[2];
+	int ready[2], tried[2];
 	MUST(pipe(ready));
+	MUST(pipe(tried));
 	char byte;
 	pid_t child = (pid_t)MUST(fork());
 	if (child == 0) {
 		MUST(lock(a, F_SETLK, F_WRLCK, 0, 1));
 		MUST(write(ready[1], "x", 1));
-		sleep_ms(300);
+		MUST(read(tried[0], &byte, 1));
+		until_asleep(getppid());
 		_exit(0);
 	}
 	MUST(read(ready[0], &byte, 1));
 	SHOW(lock(a, F_SETLK, F_WRLCK, 0, 1));
+	MUST(write(tried[1], "x", 1));
 	SHOW(lock(a, F_SETLKW, F_WRLCK, 0, 1));
 	show_end(child);
 	child = (pid_t)MUST(fork());
 	if (child == 0) {
-		alarm(1);
+		ualarm(100000, 100000);
 		SHOW(lock(a, F_SETLKW, F_WRLCK, 0, 1));
+		ualarm(0, 0);
 		_exit(0);
 	}
 	show_end(child);
@@ -169,8 +174,9 @@ int main(void)
 	struct flock owned = { .l_type = F_WRLCK, .l_pid = 1 };
 	SHOW(fcntl(a, F_OFD_SETLK, &owned));
 	SHOW(fcntl(a, F_OFD_GETLK, &owned));
-	alarm(1);
+	ualarm(100000, 100000);
 	SHOW(lock(b, F_OFD_SETLKW, F_WRLCK, 2, 1));
+	ualarm(0, 0);
 	close(a);
 	SHOW(lock(b, F_OFD_SETLKW, F_WRLCK, 2, 1));
 	return 0;

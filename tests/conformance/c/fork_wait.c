@@ -86,8 +86,10 @@ int main(void)
 	int pipes[2];
 	MUST(pipe(pipes));
 	if (MUST(fork()) == 0) {
+		pid_t middle = getpid();
 		if (fork() == 0) {
-			sleep_ms(100);
+			while (getppid() == middle)
+				sleep_ms(1);
 			int parent = getppid();
 			write(pipes[1], &parent, sizeof parent);
 			_exit(0);

@@ -47,24 +47,6 @@ static void await(int n)
 		sleep_ms(1);
 }
 
-/* Wait until a thread sleeps in the kernel. */
-static void until_it_sleeps(pid_t tid)
-{
-	char path[64], text[256];
-	for (int i = 0; i < 1000; i++) {
-		snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
-		int fd = open(path, O_RDONLY);
-		ssize_t n = read(fd, text, sizeof text - 1);
-		close(fd);
-		text[n > 0 ? n : 0] = 0;
-		char *end = strchr(text, ')');
-		if (end && end[2] == 'S')
-			return;
-		sleep_ms(2);
-	}
-	printf("it never sleeps\n");
-}
-
 static int priority_of(pid_t tid)
 {
 	char path[64], text[512];
@@ -129,7 +111,7 @@ static void handing_over(void)
 	MUST(futex(&word, FUTEX_LOCK_PI_PRIVATE, 0, 0));
 	pthread_create(&thread, 0, lock_and_leave, 0);
 	await(1);
-	until_it_sleeps(other_tid);
+	until_thread_asleep(other_tid);
 	show_word("somebody waits", gettid());
 	SHOW(futex(&word, FUTEX_UNLOCK_PI_PRIVATE, 0, 0));
 	await(2);
@@ -149,7 +131,7 @@ static void *hold_and_end(void *unused)
 	MUST(futex(&word, FUTEX_LOCK_PI_PRIVATE, 0, 0));
 	reach(1);
 	await(2);
-	sleep_ms(30);
+	until_thread_asleep(getpid()); /* for the lock */
 	return unused;
 }
 
@@ -214,7 +196,7 @@ static void lending(void)
 	printf("before: %d\n", priority_of(me));
 	pthread_create(&thread, 0, wait_urgently, 0);
 	await(1);
-	until_it_sleeps(other_tid);
+	until_thread_asleep(other_tid);
 	printf("lent: %d, policy %d\n", priority_of(me), (int)syscall(SYS_sched_getscheduler, 0));
 	SHOW(futex(&word, FUTEX_UNLOCK_PI_PRIVATE, 0, 0));
 	printf("after: %d\n", priority_of(me));
@@ -226,13 +208,13 @@ static void lending(void)
 	await(1);
 	reach(2);
 	await(3);
-	until_it_sleeps(middle_tid);
+	until_thread_asleep(middle_tid);
 	printf("it waits: %d\n", priority_of(me));
 	SHOW(futex(&second, FUTEX_LOCK_PI_PRIVATE, 0, (t = soon(CLOCK_REALTIME, 20), &t)));
 	reach(4);
 	pthread_create(&last, 0, wait_for_the_middle, 0);
 	await(5);
-	until_it_sleeps(other_tid);
+	until_thread_asleep(other_tid);
 	printf("over two locks: %d and %d\n", priority_of(middle_tid), priority_of(me));
 	SHOW(futex(&word, FUTEX_UNLOCK_PI_PRIVATE, 0, 0));
 	pthread_join(thread, 0);
@@ -258,6 +240,7 @@ static long got; /* by a thread: printed when it has ended, so that lines come i
 
 static void *wait_on_second(void *unused)
 {
+	other_tid = gettid();
 	reach(1);
 	got = syscall(455, &second, 0, 0xffffffffUL, FUTEX2_U32 | 128, 0, 0);
 	return unused;
@@ -299,7 +282,7 @@ static void newer(void)
 	step = 0;
 	pthread_create(&thread, 0, wait_on_second, 0);
 	await(1);
-	sleep_ms(20);
+	until_thread_asleep(other_tid);
 	SHOW(syscall(454, &second, 1, 0, FUTEX2_U32 | 128));
 	struct waitv pair[2] = { { 0, (uintptr_t)&second, FUTEX2_U32 | 128, 0 }, { 0, (uintptr_t)&third, FUTEX2_U32 | 128, 0 } };
 	SHOW(syscall(456, pair, 0, 0, 1));
@@ -319,7 +302,7 @@ static void newer(void)
 	step = 0;
 	pthread_create(&thread, 0, wait_on_any, 0);
 	await(1);
-	until_it_sleeps(waiter_tid);
+	until_thread_asleep(waiter_tid);
 	SHOW(futex(&second, FUTEX_WAKE_PRIVATE, 5, 0));
 	pthread_join(thread, 0);
 	printf("woken: %ld\n", got);
@@ -373,7 +356,7 @@ static void start(struct mover *m)
 	MUST(pthread_create(&m->thread, NULL, wait_and_lock, m));
 	while (!m->tid)
 		sleep_ms(1);
-	until_it_sleeps(m->tid);
+	until_thread_asleep(m->tid);
 }
 
 static void finish(const char *what, struct mover *m)
@@ -465,7 +448,7 @@ static void requeueing(void)
 
 	/* Too late, and signals. */
 	take();
-	limit = soon(CLOCK_MONOTONIC, 100);
+	limit = soon(CLOCK_MONOTONIC, 5000);
 	wait_limit = &limit;
 	start(&a);
 	SHOW(move(1, 1, 0));
@@ -479,7 +462,7 @@ static void requeueing(void)
 	start(&a);
 	syscall(SYS_tgkill, getpid(), a.tid, SIGUSR1);
 	sleep_ms(5);
-	until_it_sleeps(a.tid);
+	until_thread_asleep(a.tid);
 	SHOW(move(1, 1, 0));
 	SHOW(futex(&mutex, FUTEX_UNLOCK_PI, 0, NULL));
 	finish("a signal before", &a);

@@ -283,7 +283,7 @@ static void entering(void)
 	SHOW(setns(fd, CLONE_NEWTIME));
 	pthread_barrier_wait(&barrier);
 	pthread_join(other, 0);
-	sleep_ms(20);
+	until_alone();
 	fflush(stdout);
 	pid_t child = vfork();
 	if (child == 0) {
@@ -341,7 +341,7 @@ static void entering(void)
 static int in_time(long long begun_ns, long long least_ms)
 {
 	long long spent_ms = (ns_of(CLOCK_REALTIME) - begun_ns) / 1000000;
-	return spent_ms >= least_ms && spent_ms < least_ms + 4000;
+	return spent_ms >= least_ms && spent_ms < least_ms + 30000;
 }
 
 static struct timespec after(clockid_t clock, long long ms)
@@ -419,10 +419,10 @@ static void timeouts(void)
 		timer_t number;
 		struct sigevent none = { .sigev_notify = SIGEV_NONE };
 		MUST(timer_create(clocks[i], &none, &number));
-		timer = (struct itimerspec){ .it_value = after(clocks[i], 30000) };
+		timer = (struct itimerspec){ .it_value = after(clocks[i], 300000) };
 		MUST(timer_settime(number, TIMER_ABSTIME, &timer, 0));
 		MUST(timer_gettime(number, &left));
-		CHECK(left.it_value.tv_sec >= 25 && left.it_value.tv_sec <= 30);
+		CHECK(left.it_value.tv_sec >= 200 && left.it_value.tv_sec <= 300);
 		timer = (struct itimerspec){ .it_value = { 5, 0 } };
 		MUST(timer_settime(number, TIMER_ABSTIME, &timer, 0));
 		MUST(timer_gettime(number, &left));

@@ -190,7 +190,7 @@ int main(void)
 	show_text("/proc/thread-self/children");
 	goes_on = 1;
 	pthread_join(thread, NULL);
-	sleep_ms(50); /* it says so before it has ended, and gives its children away at its end */
+	until_alone(); /* it gives its children away at its end */
 	show_text("/proc/thread-self/children");
 	kill(made, SIGKILL);
 	waitpid(made, NULL, 0);

@@ -139,7 +139,7 @@ static void in_vfork(void)
 	fflush(stdout);
 	pid_t child = (pid_t)MUST(fork());
 	if (child == 0) {
-		alarm(10);
+		alarm(200);
 		MUST(pipe(ends));
 		pthread_create(&thread, NULL, execute, NULL);
 		if (vfork() == 0) {
@@ -259,14 +259,19 @@ static void *stay(void *argument)
 	return argument;
 }
 
+static volatile int *reports; /* shared with the child that gets the signals */
+
 static void tell(int signo, siginfo_t *info, void *context)
 {
 	printf("signal %d, code %d, value %d\n", signo, info->si_code, info->si_code == SI_QUEUE ? info->si_value.sival_int : 0);
 	fflush(stdout);
+	++*reports;
 }
 
 /* A call whose signal is reported before its result. */
-#define LATER(call) ({ errno = 0; long result_ = (long)(call); int error_ = errno; sleep_ms(100); errno = error_; show_result(#call, result_, 0); result_; })
+#define LATER(call) ({ int before_ = *reports; errno = 0; long result_ = (long)(call); int error_ = errno; \
+	for (int i_ = 0; result_ == 0 && *reports == before_ && i_ < 15000; i_++) sleep_ms(2); \
+	errno = error_; show_result(#call, result_, 0); result_; })
 
 static void numbers_of_threads(void)
 {
@@ -274,6 +279,7 @@ static void numbers_of_threads(void)
 	pthread_t thread;
 	char path[64], byte;
 	puts("--- by the number of a thread");
+	reports = (int *)MUST(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	MUST(pipe(to_parent));
 	fflush(stdout);
 	pid_t child = (pid_t)MUST(fork());

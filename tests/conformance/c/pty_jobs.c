@@ -120,7 +120,8 @@ static void waits(void)
 	catch(SIGHUP);
 	catch(SIGCONT);
 	fflush(stdout);
-	if (fork() == 0) { /* a background job in a group of its own hears of nothing */
+	pid_t background = fork();
+	if (background == 0) { /* a background job in a group of its own hears of nothing */
 		setpgid(0, 0);
 		say("background\n");
 		signal(SIGALRM, SIG_DFL);
@@ -128,7 +129,7 @@ static void waits(void)
 		wait_for_signals(2);
 		_exit(0);
 	}
-	sleep_ms(200);
+	until_asleep(background);
 	pid_t job = fork();
 	if (job == 0) {
 		setpgid(0, 0);
@@ -233,7 +234,7 @@ static void test_background(void)
 int main(void)
 {
 	signal(SIGALRM, SIG_DFL);
-	alarm(15);
+	alarm(200);
 	test_keys();
 	test_hang_up();
 	test_background();

@@ -38,7 +38,11 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 {
 	(void)info;
 	uintptr_t rip = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+	struct itimerval never = { 0 };
 	char text[64];
+	if (rip < (uintptr_t)spin_start || rip > (uintptr_t)spin_landing)
+		return; /* before the sequence: another one comes */
+	setitimer(ITIMER_REAL, &never, 0);
 	int n = snprintf(text, sizeof text, "signal %d finds the thread %s; rseq_cs %s\n", signal,
 			 rip == (uintptr_t)spin_landing ? "at the landing" :
 			 rip >= (uintptr_t)spin_start && rip < (uintptr_t)spin_end ? "in the sequence" : "elsewhere",
@@ -46,6 +50,13 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 	write(1, text, (size_t)n);
 	stop = 1;
 	told = 1;
+}
+
+/* Again and again, until one comes in the sequence. */
+static void start_alarms(void)
+{
+	struct itimerval often = { { 0, 20000 }, { 0, 20000 } };
+	MUST(setitimer(ITIMER_REAL, &often, 0));
 }
 
 static void registration(void)
@@ -91,8 +102,7 @@ static void sequences(void)
 	stop = 1;
 	printf("to its end: %d\n", spin(&area, &s, &stop));
 	stop = 0;
-	struct itimerval soon = { { 0, 0 }, { 0, 20000 } };
-	MUST(setitimer(ITIMER_REAL, &soon, 0));
+	start_alarms();
 	int landed = 0;
 	while (!told) // something else may take the processor first
 		landed = spin(&area, &s, &stop);
@@ -110,7 +120,7 @@ static void sequences(void)
 	MUST(waitpid(child, 0, 0));
 	s.start += 4096;
 	stop = 0;
-	MUST(setitimer(ITIMER_REAL, &soon, 0));
+	start_alarms();
 	printf("outside of the sequence: %d\n", spin(&area, &s, &stop));
 	CHECK(area.section == 0);
 }
@@ -120,8 +130,7 @@ static void bad(const char *what, struct section s)
 	printf("%s: ", what);
 	IN_CHILD(
 		stop = 0;
-		struct itimerval soon = { { 0, 0 }, { 0, 20000 } };
-		MUST(setitimer(ITIMER_REAL, &soon, 0));
+		start_alarms();
 		printf("%d\n", spin(&area, &s, &stop));
 	);
 }
@@ -155,8 +164,7 @@ static void senseless(void)
 	printf("no description: ");
 	IN_CHILD(
 		stop = 0;
-		struct itimerval soon = { { 0, 0 }, { 0, 20000 } };
-		MUST(setitimer(ITIMER_REAL, &soon, 0));
+		start_alarms();
 		printf("%d\n", spin(&area, (struct section *)8, &stop));
 	);
 }

@@ -176,25 +176,30 @@ int main(void)
 	char byte;
 	MUST(pipe(ends));
 	install(SIGALRM, 0);
-	alarm(1);
+	child = signal_in_sleep(SIGALRM);
 	SHOW(read(ends[0], &byte, 1));
+	show_end(child);
 	install(SIGALRM, SA_RESTART);
+	fflush(stdout);
 	child = (pid_t)MUST(fork());
 	if (child == 0) {
-		sleep_ms(1500);
+		until_asleep(getppid());
+		kill(getppid(), SIGALRM);
+		sleep_ms(100);
 		MUST(write(ends[1], "x", 1));
 		_exit(0);
 	}
-	alarm(1);
 	SHOW(read(ends[0], &byte, 1));
 	printf("handled %d\n", count);
 	show_end(child);
-	struct timespec left = { 0, 0 }, two = { 2, 0 };
-	alarm(1);
-	SHOW(nanosleep(&two, &left));
-	printf("left %ld\n", left.tv_nsec > 500000000 || left.tv_sec == 1);
-	alarm(1);
+	struct timespec left = { 0, 0 }, long_time = { 300, 0 };
+	child = signal_in_sleep(SIGALRM);
+	SHOW(nanosleep(&long_time, &left));
+	CHECK(left.tv_sec >= 200 && left.tv_sec <= 300);
+	show_end(child);
+	child = signal_in_sleep(SIGALRM);
 	SHOW(pause());
+	show_end(child);
 
 	/* Children that nobody waits for. */
 	struct sigaction no_wait = { .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT };

@@ -143,7 +143,7 @@ static void on_alarm(int signal) { (void)signal; }
 
 static void until(int id, int n, int command, int wanted)
 {
-	for (int i = 0; i < 500 && semctl(id, n, command) != wanted; i++)
+	for (int i = 0; i < 15000 && semctl(id, n, command) != wanted; i++)
 		sleep_ms(2);
 	printf("%s %d\n", command == GETNCNT ? "waiting to grow" : "waiting for zero", semctl(id, n, command));
 }
@@ -181,7 +181,7 @@ static void waiting(void)
 	if (!first) {
 		struct sigaction act = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
 		sigaction(SIGALRM, &act, 0);
-		ualarm(30000, 0);
+		ualarm(30000, 30000); /* again and again: the first one may come before the call */
 		_exit(DO(s, OP(1, -1, 0)) == -1 && errno == EINTR ? 7 : 1);
 	}
 	show_end(first);

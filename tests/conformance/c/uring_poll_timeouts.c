@@ -168,8 +168,9 @@ static void waiting(struct ring *r)
 	SHOW(uring_enter(r->fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg, sizeof arg));
 	struct sigaction a = { .sa_handler = on_alarm };
 	sigaction(SIGALRM, &a, NULL);
-	ualarm(30000, 0);
+	ualarm(30000, 30000); /* again and again: the first one may come before the call */
 	SHOW(uring_enter(r->fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0));
+	ualarm(0, 0);
 	sigset_t all;
 	sigfillset(&all);
 	arg = (struct io_uring_getevents_arg){ .sigmask = (unsigned long)&all, .sigmask_sz = 8, .ts = (unsigned long)&t };

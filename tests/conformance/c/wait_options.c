@@ -16,20 +16,27 @@ static void show_id(const char *what, long result, siginfo_t *info)
 		printf("%s: signal %d code %d status %d pid %s\n", what, info->si_signo, info->si_code, info->si_status, info->si_pid ? "given" : "none");
 }
 
+static int may_end[2];
+
+/* A child that ends at once; or that stops, and ends when `let_end` was called and it was continued. */
 static pid_t child_that(int stops)
 {
+	char byte;
 	fflush(stdout);
 	pid_t child = (pid_t)MUST(fork());
 	if (child == 0) {
 		if (stops)
-			raise(SIGSTOP), sleep_ms(200);
+			raise(SIGSTOP), read(may_end[0], &byte, 1);
 		_exit(stops ? 9 : 4);
 	}
 	return child;
 }
 
+static void let_end(void) { MUST(write(may_end[1], "x", 1)); }
+
 int main(void)
 {
+	MUST(pipe(may_end));
 	siginfo_t info;
 	int status;
 	SHOW(waitpid(-1, &status, WNOHANG));
@@ -53,6 +60,7 @@ int main(void)
 	SHOW(waitpid(child, &status, WNOHANG | WUNTRACED));
 	kill(child, SIGCONT);
 	show_id("continued", waitid(P_PID, (id_t)child, &info, WCONTINUED), &info);
+	let_end();
 	show_end(child);
 	child = child_that(1);
 	MUST(waitpid(child, &status, WUNTRACED));
@@ -60,6 +68,7 @@ int main(void)
 	kill(child, SIGCONT);
 	MUST(waitpid(child, &status, WCONTINUED));
 	show_status(status);
+	let_end();
 	show_end(child);
 	child = child_that(0);
 	SHOW(waitpid(child, &status, __WCLONE));
@@ -109,7 +118,8 @@ int main(void)
 	MUST(waitpid(child, &status, WUNTRACED));
 	SHOW(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
 	SHOW(syscall(SYS_pidfd_send_signal, fd, SIGCONT, NULL, 0));
-	SHOW(poll(&p, 1, 2000));
+	let_end();
+	SHOW(poll(&p, 1, 60000));
 	printf("revents %d\n", p.revents);
 	show_id("by pidfd", waitid(PIDFD, (id_t)fd, &info, WEXITED), &info);
 	show_id("by pidfd", waitid(PIDFD, (id_t)fd, &info, WEXITED), &info);
