@@ -192,8 +192,9 @@ static void expiring(void)
 {
 	char buffer[16];
 	int key = add("user", "e", "one", 3, SESSION);
-	SHOW(CONTROL(TIMEOUT, key, 1, 0, 0));
+	SHOW(CONTROL(TIMEOUT, key, 100, 0, 0));
 	SHOW(CONTROL(READ, key, buffer, sizeof buffer, 0));
+	SHOW(CONTROL(TIMEOUT, key, 1, 0, 0));
 	usleep(2100000);
 	SHOW(CONTROL(READ, key, buffer, sizeof buffer, 0));
 	SHOW(CONTROL(SEARCH, SESSION, "user", "e", 0));

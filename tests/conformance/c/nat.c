@@ -109,7 +109,7 @@ static void connect_to(const char *what, int network, int listener, const char *
 		MUST(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once));
 	char byte;
 	close(fd);
-	printf(", then %s", comes(other, 1000) ? recv(other, &byte, 1, 0) < 0 ? error_name(errno) : "its end" : "nothing");
+	printf(", then %s", comes(other, 60000) ? recv(other, &byte, 1, 0) < 0 ? error_name(errno) : "its end" : "nothing");
 	close(other);
 	usleep(20000);
 	printf("\n");
@@ -308,11 +308,11 @@ static void ends(void)
 	router_flushes();
 	int there = open_at(server, SOCK_DGRAM, "0.0.0.0", 7000), own = open_at(client, SOCK_DGRAM, "10.1.0.2", 4010);
 	inside(router);
-	set("/proc/sys/net/netfilter/nf_conntrack_udp_timeout", "1");
-	ask_datagram("for a second", own, there, "10.2.0.2", 7000, 1);
+	set("/proc/sys/net/netfilter/nf_conntrack_udp_timeout", "6");
+	ask_datagram("for six seconds", own, there, "10.2.0.2", 7000, 1);
 	show("connections", router);
-	usleep(1300000);
-	show("a second later", router);
+	usleep(6300000);
+	show("six seconds later", router);
 	set("/proc/sys/net/netfilter/nf_conntrack_udp_timeout", "30");
 	ask_datagram("for longer", own, there, "10.2.0.2", 7000, 1);
 	inside(router);

@@ -373,12 +373,15 @@ static void show_block(const char *what, void *block, int with_packets)
 
 static void status_of(char *block, unsigned status) { ((struct tpacket_block_desc *)block)->hdr.bh1.block_status = status; }
 
+/* How long a block stays open: longer than what happens within that time may take on a busy host. */
+#define BLOCK_MS 1500
+
 static void blocks(int type)
 {
 	printf("--- blocks, type %d\n", type);
 	int s = packet(type, 0x88b5);
 	MUST(set(s, PACKET_VERSION, TPACKET_V3));
-	MUST(ring3(s, PACKET_RX_RING, 4096, 4, 2048, 60, 13, 0));
+	MUST(ring3(s, PACKET_RX_RING, 4096, 4, 2048, BLOCK_MS, 13, 0));
 	char *p = map(s, 16384);
 	show_block("at first", p, 1);
 	show_block("the second", p + 4096, 1);
@@ -388,7 +391,7 @@ static void blocks(int type)
 	show_block("open", p, 1);
 	show_poll("open", s);
 	struct pollfd f = { s, POLLIN, 0 };
-	SHOW(poll(&f, 1, 3000));
+	SHOW(poll(&f, 1, 60000));
 	show_block("its time was over", p, 1);
 	show_block("the second", p + 4096, 1);
 	status_of(p, 0);
@@ -420,11 +423,11 @@ static void blocks(int type)
 	for (int i = 0; i < 4096; i++)
 		((unsigned *)p)[i] = 0xffffffffu;
 	say("lost", 60);
-	sleep_ms(150);
+	sleep_ms(BLOCK_MS + 200);
 	memset(p, 0, 16384);
 	say("sound", 60);
 	f.revents = 0;
-	SHOW(poll(&f, 1, 3000));
+	SHOW(poll(&f, 1, 60000));
 	for (int i = 0; i < 4; i++)
 		if (((struct tpacket_block_desc *)(p + 4096 * i))->hdr.bh1.block_status)
 			show_block("a block", p + 4096 * i, 1);
@@ -437,7 +440,7 @@ static void lengths(void)
 	puts("--- blocks: what does not fit, and hashes");
 	int s = packet(SOCK_RAW, 0x88b5);
 	MUST(set(s, PACKET_VERSION, TPACKET_V3));
-	MUST(ring3(s, PACKET_RX_RING, 4096, 2, 2048, 2000, 2800, TP_FT_REQ_FILL_RXHASH));
+	MUST(ring3(s, PACKET_RX_RING, 4096, 2, 2048, 60000, 2800, TP_FT_REQ_FILL_RXHASH));
 	char *p = map(s, 8192);
 	say("too long", 1800);
 	say("too long", 1800);

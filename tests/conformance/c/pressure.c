@@ -90,6 +90,13 @@ static void by_others(void)
 	errors("/proc/pressure/cpu");
 }
 
+static unsigned long long now_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000ull + t.tv_nsec / 1000;
+}
+
 /* Two that compute on one processor: one always waits. */
 static void compete(int milliseconds)
 {
@@ -119,9 +126,10 @@ static void of_processors(void)
 	struct pollfd set = { fd, POLLPRI, 0 };
 	totals("/proc/pressure/cpu", &before, &full);
 	CHECK(full == 0);
+	unsigned long long begun = now_us();
 	compete(1500);
 	totals("/proc/pressure/cpu", &after, &full);
-	CHECK(after - before > 1000000 && after - before < 6000000);
+	CHECK(after - before > 1000000 && after - before < now_us() - begun + 500000);
 	CHECK(full == 0);
 	SHOW(poll(&set, 1, 0));
 	printf("told %#x\n", set.revents);
@@ -148,12 +156,13 @@ static void of_groups(void)
 	}
 	errors(TOP "/pressed/cpu.pressure");
 	show_file(TOP "/pressed/cgroup.pressure");
+	unsigned long long begun = now_us();
 	IN_CHILD({
 		printf("%d\n", put("pressed", "cgroup.procs", "0"));
 		compete(600);
 	});
 	totals(TOP "/pressed/cpu.pressure", &some, &full);
-	CHECK(some > 400000 && some < 3000000);
+	CHECK(some > 400000 && some < now_us() - begun + 500000);
 	CHECK(full < 400000);
 	static const char *const values[] = { "", "2", "-1", "x", "0 ", "0", "1", "0x1", "0\n" };
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
@@ -186,12 +195,12 @@ static void of_removed(void)
 		int fd = (int)MUST(open(TOP "/pressed/memory.pressure", O_RDWR));
 		MUST(write(fd, "some 1000000 2000000", 20));
 		struct pollfd set = { fd, POLLPRI, 0 };
-		SHOW(poll(&set, 1, 10000));
+		SHOW(poll(&set, 1, 60000));
 		printf("told %#x\n", set.revents);
 		fflush(stdout);
 		_exit(0);
 	}
-	sleep_ms(300);
+	until_asleep(child);
 	MUST(rmdir(TOP "/pressed"));
 	show_end(child);
 }
@@ -201,13 +210,19 @@ static void at_rest(void)
 {
 	static const char *const names[] = { "/proc/pressure/cpu", "/proc/pressure/memory", "/proc/pressure/io" };
 	unsigned long long before[3], after[3], full;
-	for (int i = 0; i < 3; i++)
-		totals(names[i], &before[i], &full);
-	sleep_ms(400);
-	for (int i = 0; i < 3; i++) {
-		totals(names[i], &after[i], &full);
-		CHECK(after[i] - before[i] < 250000);
+	/* When the host stands still while somebody waits, it counts: so there are several attempts. */
+	for (int tries = 0, rests = 0; tries < 10 && !rests; tries++) {
+		for (int i = 0; i < 3; i++)
+			totals(names[i], &before[i], &full);
+		sleep_ms(400);
+		rests = 1;
+		for (int i = 0; i < 3; i++) {
+			totals(names[i], &after[i], &full);
+			rests &= after[i] - before[i] < 250000;
+		}
 	}
+	for (int i = 0; i < 3; i++)
+		CHECK(after[i] - before[i] < 250000);
 }
 
 int main(void)

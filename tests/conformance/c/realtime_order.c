@@ -51,11 +51,19 @@ static void slices(void)
 		while (progress[0] == 0)
 			sleep_ms(1);
 		MUST(sched_setscheduler(0, SCHED_RR, &parameters));
-		long before = progress[0];
-		double began = used();
-		while (used() - began < 0.45)
-			;
-		printf("an ordinary program beside SCHED_RR: %s\n", progress[0] == before ? "waits" : "runs");
+		/* When the host stands still meanwhile, that uses up what real-time threads may take: so there are several attempts. */
+		int waits = 0;
+		double began;
+		for (int tries = 0; tries < 5 && !waits; tries++) {
+			if (tries > 0)
+				sleep_ms(1100);
+			long before = progress[0];
+			began = used();
+			while (used() - began < 0.45)
+				;
+			waits = progress[0] == before;
+		}
+		printf("an ordinary program beside SCHED_RR: %s\n", waits ? "waits" : "runs");
 		pid_t equal = start(1, SCHED_RR, 10);
 		began = used();
 		while (used() - began < 0.3)
@@ -87,7 +95,7 @@ static void order(void)
 		*begun = 1000;
 		int running = 0;
 		long least = 0;
-		for (int turn = 0; turn < 100 && running < count; turn++) {
+		for (int turn = 0; turn < 1500 && running < count; turn++) {
 			sleep_ms(turn == 0 ? 60 : 20);
 			least = turn == 0 ? progress[0] : least;
 			running = 0;
