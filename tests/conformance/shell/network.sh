@@ -74,7 +74,10 @@ echo $?
 echo "--- telnetd"
 telnetd -p 2323 -l /bin/sh
 listens 2323
-(sleep 0.4; echo 'echo $((6 * 7)) answers'; sleep 0.4; echo exit; sleep 0.2) | nc 127.0.0.1 2323 | tr -d '\r' | grep '^42'
+touch said
+says() { for i in $(seq 200); do grep -q "$1" said && break; sleep 0.1; done; }
+(says '# '; echo 'echo $((6 * 7)) answers'; says ^42; echo exit) | nc 127.0.0.1 2323 > said
+tr -d '\r' < said | grep '^42'
 killall telnetd
 echo "--- names"
 nslookup -type=a example.org 127.0.0.1 2>&1 | head -1
