@@ -70,9 +70,10 @@ def _file_of(nodeid: str) -> str:
     return "unit" if nodeid.startswith("tests/unit/") else nodeid.partition("::")[0]
 
 
-def _repeats(config: pytest.Config) -> list[tuple[str, str]]:
+def _repeats(config: pytest.Config, *, host_was_late: bool = False) -> list[tuple[str, str]]:
     reporter = config.pluginmanager.getplugin("terminalreporter")
-    return repeated_tests([report for report in reporter.stats.get("passed", []) if report.when == "call"])
+    reports = [report for report in reporter.stats.get("passed", []) if report.when == "call"]
+    return repeated_tests(reports, host_was_late=host_was_late)
 
 
 @pytest.hookimpl(trylast=True)
@@ -91,6 +92,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if repeats:
         terminalreporter.section(f"{len(repeats)} passed at a second attempt only (budget {budget_of(config)})")
         for name, why in repeats:
+            terminalreporter.line(f"{name}\n{why}")
+    late = _repeats(config, host_was_late=True)
+    if late:
+        terminalreporter.section(f"{len(late)} passed at a further attempt: the host was late in the first")
+        for name, why in late:
             terminalreporter.line(f"{name}\n{why}")
 
 
