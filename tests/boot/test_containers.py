@@ -94,7 +94,7 @@ $runtime exec one sh -c 'for i in $(seq 25); do sleep 9 & done'; echo "too many:
 $runtime update --pids-limit 80 one; cat $group/pids.max  # nobody may have waited for them yet
 $runtime exec one sh -c 'head -c 1 /dev/zero | wc -c; mknod /tmp/m b 1 1; mknod /dev/n c 1 3'
 $runtime pause one; state; before=$(count); sleep 0.5; test $(count) = $before && echo stands
-$runtime resume one; state; sleep 0.5; test $(count) != $before && echo goes
+$runtime resume one; state; until now=$(count); test "${now:-$before}" != $before; do sleep 0.05; done; echo goes
 test "$($runtime ps one | grep -c .)" -ge 2 && echo listed
 $runtime list | grep -o 'one\\|running'
 $runtime delete one 2> /dev/null; echo "delete: $?"
@@ -108,7 +108,7 @@ podman run -d --name long --network none --memory 32m --pids-limit 10 small \\
     sh -c 'trap "exit 7" TERM; i=0; while true; do i=$((i+1)); echo "turn $i"; sleep 0.1; done' | wc -c
 podman exec long sh -c 'id; ps -o comm | head -2; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max; exit 3'
 echo "status $?"
-podman exec long sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11; do sleep 1 & done'; echo "too many: $?"
+podman exec long sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11; do sleep 9 & done'; echo "too many: $?"
 sleep 1
 podman logs long | head -2
 podman pause long; podman ps --format '{{.Names}} {{.Image}} {{.State}}'; podman unpause long

@@ -29,10 +29,10 @@ START = """\
 mkdir -p /tmp/watched && mount -t tmpfs none /tmp/watched && cd /tmp/watched && mkdir d && echo text > d/f
 cp /bin/busybox d/busybox
 (cd /tmp/watched && exec fatrace -c {flags} -o /tmp/out) & tracer=$!
-for i in $(seq 400); do grep -q "^fanotify.*mask" /proc/$tracer/fdinfo/* 2> /dev/null && break; sleep 0.02; done
+for i in $(seq 2000); do grep -q "^fanotify.*mask" /proc/$tracer/fdinfo/* 2> /dev/null && break; sleep 0.02; done
 """
 END = """\
-touch d/last; for i in $(seq 100); do grep -q last /tmp/out && break; sleep 0.02; done
+touch d/last; for i in $(seq 2000); do grep -q last /tmp/out && break; sleep 0.02; done
 kill -INT $tracer; wait $tracer; echo "status $?"
 sed 's/([0-9]*)//' /tmp/out | awk -v letters="$letters" '{ key = $3; seen[key] = seen[key] $2 }
     END { for (key in seen) { n = split(letters, all, " "); text = ""

@@ -12,6 +12,7 @@ import pytest
 from tests.harness import KRAIT, Batch, Case, Result
 from tests.harness.agreement import linux_texts, text_of
 from tests.harness.guest import PATIENCE
+from tests.harness.scripts import LISTENS
 from tools.cpio import Archive
 from tools.libraries import add_program
 from tools.machine import Machine
@@ -205,7 +206,7 @@ table inet filter {
 }
 END
 INSIDE
-ip netns exec blue nc -l -p 7000 -e cat & sleep 1
+ip netns exec blue nc -l -p 7000 -e cat & listens 7000 blue
 ip netns exec red ping -c 3 -i 0.2 -s 100 -W 5 10.1.1.2 | grep -o '3 packets received\\|3 received'
 echo hello | ip netns exec red nc -w 3 10.1.1.2 7000 2>&1; kill %1 2> /dev/null
 ip netns exec red nc -w 3 10.1.1.2 7001 2>&1; echo "status $?"
@@ -246,10 +247,10 @@ table ip filter {
 }
 END
 ip netns exec left ping -c 1 -W 5 10.2.0.2 | grep -o ttl=63
-ip netns exec right nc -l -p 7000 > /tmp/got & sleep 1
+ip netns exec right nc -l -p 7000 > /tmp/got & listens 7000 right
 head -c 300000 /dev/zero | tr '\\0' r > /tmp/sent; ip netns exec left nc -w 3 10.2.0.2 7000 < /tmp/sent
 wait; cmp /tmp/got /tmp/sent && echo "the same"
-ip netns exec left nc -l -p 80 > /tmp/got & sleep 1
+ip netns exec left nc -l -p 80 > /tmp/got & listens 80 left
 echo through | ip netns exec right nc -w 3 10.2.0.1 8080; wait; cat /tmp/got
 ip netns exec middle nft list table ip nat | sed 's/bytes [0-9]*/bytes/'
 ip netns exec right nft -f - << 'END'
@@ -259,12 +260,17 @@ echo x | ip netns exec left nc -w 1 10.2.0.2 7003; ip netns exec right nft list 
 for name in left middle right; do ip netns del $name; done
 """,
     "monitor": """\
-nft monitor > /tmp/heard & sleep 1
+# Until the monitor has subscribed to the changes (netlink's family 12), and until it has told of the last one.
+listening() {
+    for i in $(seq 200); do grep -qE '^[0-9a-f]+ +12 +[0-9]+ +0*[1-9a-f]' /proc/net/netlink && break; sleep 0.1; done
+}
+told() { for i in $(seq 200); do test $(grep -c "$1" /tmp/heard) -ge $2 && break; sleep 0.1; done; }
+nft monitor > /tmp/heard & listening
 nft add table t; nft add chain t c '{ type filter hook input priority 0; }'; nft add set t s '{ type inet_service; }'
 nft add element t s '{ 5, 6 }'; nft add rule t c tcp dport @s counter accept; nft delete element t s '{ 5 }'
-nft flush chain t c; nft add counter t n; nft delete table t; sleep 1
+nft flush chain t c; nft add counter t n; nft delete table t; told generation 9
 kill %1; wait 2> /dev/null; sed 's/^# new generation .*/# new generation/' /tmp/heard
-nft -j monitor > /tmp/heard & sleep 1; nft add table t; nft delete table t; sleep 1; kill %1; wait 2> /dev/null
+nft -j monitor > /tmp/heard & listening; nft add table t; nft delete table t; told '"pid"' 2; kill %1; wait 2> /dev/null
 grep -v '"pid"' /tmp/heard
 """,
     "errors": """\
@@ -305,7 +311,7 @@ nft -f /tmp/many.nft; echo "status $?"
 nft flush chain t c; nft list chain t c; nft delete table t; nft list ruleset
 """,
 }
-SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/\nmkdir -p /run /sys\n"
+SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/\nmkdir -p /run /sys\n" + LISTENS
 
 
 def image() -> Archive:

@@ -12,6 +12,7 @@ import pytest
 from tests.harness import KRAIT, Batch, Case, Result
 from tests.harness.agreement import linux_texts, text_of
 from tests.harness.guest import PATIENCE
+from tests.harness.scripts import LISTENS
 from tools.cpio import Archive
 from tools.libraries import add_libraries, add_program, interpreter
 from tools.machine import Machine
@@ -291,12 +292,12 @@ ip netns exec left iptables -A OUTPUT -m state --state NEW -j ACCEPT
 ip netns exec left ping -c 3 -i 0.2 -W 5 -s 100 10.1.0.1 | grep -o '3 packets received\\|3 received'
 ip netns exec left ping -c 3 -i 0.2 -W 5 10.1.0.1 | grep -o '3 packets received\\|3 received'
 ip netns exec left ping -c 1 -W 5 10.2.0.2 | grep -o ttl=63
-ip netns exec right nc -l -p 7000 > got & sleep 1
+ip netns exec right nc -l -p 7000 > got & listens 7000 right
 head -c 100000 /dev/zero | tr '\\0' r > sent; ip netns exec left nc -w 3 10.2.0.2 7000 < sent
 wait; cmp got sent && echo "the same"
-ip netns exec left nc -l -p 80 > got & sleep 1
+ip netns exec left nc -l -p 80 > got & listens 80 left
 echo through | ip netns exec right nc -w 3 10.2.0.1 8080; wait; cat got
-ip netns exec middle nc -l -p 8082 > got & sleep 1
+ip netns exec middle nc -l -p 8082 > got & listens 8082 middle
 echo redirected | ip netns exec right nc -w 3 10.2.0.1 8081; wait; cat got
 ip netns exec right nc -w 3 10.2.0.1 70 2>&1; echo "status $?"; ip netns exec right nc -w 3 10.2.0.1 75 2>&1
 ip netns exec middle iptables -L -v -n | {COUNTS}; ip netns exec middle iptables -t nat -L -v -n | {COUNTS}
@@ -315,7 +316,7 @@ iptables -A INPUT -m connmark --mark 0x5 -j ACCEPT
 iptables -A INPUT -m mark ! --mark 0x5 -j DROP
 iptables -A OUTPUT -m iprange --dst-range 127.0.0.1-127.0.0.2 -j ACCEPT
 iptables -A OUTPUT -m iprange ! --dst-range 127.0.0.1-127.0.0.2 -j DROP
-ping -c 2 -i 0.2 -W 2 127.0.0.1 | grep -o '2 packets received\\|2 received'
+ping -c 2 -i 0.2 -W 9 127.0.0.1 | grep -o '2 packets received\\|2 received'
 ping -c 1 -W 1 127.0.0.3 2>&1 | grep -o '0 packets received\\|0 received'
 for table in mangle filter; do iptables -t $table -L -v -n | {COUNTS}; done
 """,
@@ -341,11 +342,11 @@ echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range
 iptables -A OUTPUT -m owner --uid-owner 9-5 -j ACCEPT; echo "status $?"
 iptables -A INPUT -m owner --uid-owner 5 -j ACCEPT; echo "status $?"
 iptables -C OUTPUT -d 127.0.0.2/32 -p icmp -m owner --uid-owner 0 -j DROP; echo "status $?"
-ping -c 1 -W 1 127.0.0.1 | grep -o '1 packets received\\|1 received'
+ping -c 1 -W 9 127.0.0.1 | grep -o '1 packets received\\|1 received'
 ping -c 1 -W 1 127.0.0.2 2>&1 | grep -o '0 packets received\\|0 received'
-setpriv --reuid 1000 --regid 0 --clear-groups ping -c 1 -W 1 127.0.0.2 | grep -o '1 packets received\\|1 received'
-setpriv --reuid 5 --regid 50 --clear-groups ping -c 1 -W 1 127.0.0.2 | grep -o '1 packets received\\|1 received'
-setpriv --reuid 1000 --regid 1000 --clear-groups nc -l -p 7000 > got & sleep 1
+setpriv --reuid 1000 --regid 0 --clear-groups ping -c 1 -W 9 127.0.0.2 | grep -o '1 packets received\\|1 received'
+setpriv --reuid 5 --regid 50 --clear-groups ping -c 1 -W 9 127.0.0.2 | grep -o '1 packets received\\|1 received'
+setpriv --reuid 1000 --regid 1000 --clear-groups nc -l -p 7000 > got & listens 7000
 echo one | setpriv --reuid 5 --regid 5 --groups 7 nc -w 3 127.0.0.1 7000; wait; cat got
 echo none | nc -w 3 127.0.0.1 7001; echo "status $?"
 iptables -L OUTPUT -v -n | {COUNTS}
@@ -371,8 +372,8 @@ iptables -A OUTPUT -m string --string x --algo fsm; echo "status $?"
 iptables -A OUTPUT -m string --string x --algo nonsense; echo "status $?"
 iptables -D OUTPUT -p udp -m string --string "SeCret" --algo bm --icase -j ACCEPT; echo "status $?"
 iptables -I OUTPUT 3 -p udp -m string --string "SeCret" --algo bm --icase -j ACCEPT; echo "status $?"
-ping -c 1 -W 1 -p 61 127.0.0.1 | grep -o '1 packets received\\|1 received'
-ping -c 1 -W 1 -p ff 127.0.0.1 | grep -o '1 packets received\\|1 received'
+ping -c 1 -W 9 -p 61 127.0.0.1 | grep -o '1 packets received\\|1 received'
+ping -c 1 -W 9 -p ff 127.0.0.1 | grep -o '1 packets received\\|1 received'
 for text in "a sEcREt" public "pub lic" "public and late" "public, and later too late" "public to the end"; do
     echo "$text" | nc -u -w 1 127.0.0.1 9
 done
@@ -382,11 +383,11 @@ for algorithm in bm kmp; do
     iptables -A INPUT -p tcp -m string --string "NOR HERE" --algo $algorithm --icase -j DROP
 done
 i=0; while [ $i -lt 5000 ]; do echo "This is line $i of a text of some length."; i=$((i + 1)); done > /tmp/long
-nc -l -p 7000 > /tmp/got & sleep 1
+nc -l -p 7000 > /tmp/got & listens 7000
 nc -w 3 127.0.0.1 7000 < /tmp/long; wait; cmp /tmp/long /tmp/got; echo "status $?"
 """,
 }
-SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/\nmkdir -p /run /sys\n"
+SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/\nmkdir -p /run /sys\n" + LISTENS
 
 
 def image() -> Archive:

@@ -12,6 +12,7 @@ import pytest
 from tests.harness import KRAIT, Batch, Case, Result
 from tests.harness.agreement import linux_texts, text_of
 from tests.harness.guest import PATIENCE
+from tests.harness.scripts import LISTENS
 from tools.cpio import Archive
 from tools.libraries import add_program
 from tools.machine import Machine
@@ -53,7 +54,7 @@ ip -n red link del left; ip -n blue link | grep -c right; ip netns del red; ip n
 """,
     "tcp": RED
     + """\
-ip netns exec blue nc -l -p 7000 -e cat & sleep 1
+ip netns exec blue nc -l -p 7000 -e cat & listens 7000 blue
 head -c 3000000 /dev/zero | tr '\\0' k > /tmp/sent
 (cat /tmp/sent; sleep 3) | ip netns exec red nc 10.1.1.2 7000 | head -c 3000000 | cmp - /tmp/sent && echo "the same"
 kill %1 2> /dev/null
@@ -71,7 +72,7 @@ ip -n left route add default via 10.1.0.1; ip -n right route add default via 10.
 ip netns exec left ping -c 1 -W 1 10.2.0.2 | grep -c ttl=
 ip netns exec middle sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward'; cat /proc/sys/net/ipv4/ip_forward
 ip netns exec left ping -c 1 -W 5 10.2.0.2 | grep -o ttl=63
-ip netns exec right nc -l -p 7000 > /tmp/got & sleep 1
+ip netns exec right nc -l -p 7000 > /tmp/got & listens 7000 right
 head -c 500000 /dev/zero | tr '\\0' r > /tmp/sent; ip netns exec left nc -w 3 10.2.0.2 7000 < /tmp/sent
 wait; cmp /tmp/got /tmp/sent && echo "the same"
 """,
@@ -80,13 +81,13 @@ unshare -Urn sh -c 'ip -br link; ip link set lo up; ip link add x type dummy; ip
     ip address add 10.0.0.1/24 dev x; ip link set x up; ip route; ping -c 1 -W 5 127.0.0.1 | grep -c ttl='
 unshare -Un ip link set lo up; echo "status $?"
 unshare -U ip link set lo down; echo "status $?"
-unshare -n sh -c 'sleep 100 & echo $! > /tmp/pid; wait' & sleep 1
+unshare -n sh -c 'sleep 100 & echo $! > /tmp/pid; wait' & until test -s /tmp/pid; do sleep 0.05; done
 ip link add y type dummy; ip link set y netns $(cat /tmp/pid); ip link show y
 nsenter -t $(cat /tmp/pid) -n ip -o link show y | cut -c 1-5
 kill $(cat /tmp/pid); wait; ip -o link | grep -c ' y:'
 """,
 }
-SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/\nmkdir -p /run /sys\n"
+SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/\nmkdir -p /run /sys\n" + LISTENS
 
 
 def image() -> Archive:

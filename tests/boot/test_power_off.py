@@ -62,8 +62,9 @@ def test_a_disk_is_written(krait: Krait, tmp_path: Path) -> None:
     """What a program writes when it is asked to end is on a disk that is kept, and its file system is clean."""
     disk = tmp_path / "disk"
     subprocess.run(["mke2fs", "-q", "-t", "ext2", str(disk), "4096"], check=True)
-    handler = "trap 'sleep 0.5; echo last >/mnt/note; exit' TERM"
-    script = f"mount /dev/vda /mnt && ({handler}; while :; do sleep 0.1; done) & sleep 1; poweroff; sleep 1000"
+    handler = "trap 'sleep 0.5; echo last >/mnt/note; exit' TERM; echo up >/tmp/up"
+    program = f"mount /dev/vda /mnt && ({handler}; while :; do sleep 0.1; done)"
+    script = f"{program} & until [ -e /tmp/up ]; do sleep 0.1; done; poweroff; sleep 1000"
     krait.run("--disk", f"{disk},rw", "--command", script)
     shown = subprocess.run(["debugfs", "-R", "cat note", str(disk)], check=True, capture_output=True, text=True)
     assert shown.stdout == "last\n"

@@ -36,8 +36,9 @@ mkdir many; for i in $(seq 300); do : >many/$i; done; [ "$(ls many | wc -l)" = 3
 [ "$(ls -a large | sort -u | wc -l)" = TOTAL ]
 touch -d '2001-02-03 04:05:06' old; [ "$(stat -c %Y old)" = 981173106 ]
 mkfifo fifo; (echo through >fifo) & [ "$(cat fifo)" = through ]; rm fifo
-(flock -x 9; sleep 0.3; echo first >>order) 9>lock & sleep 0.1; (flock -x 9; echo second >>order) 9>lock
-[ "$(cat order)" = "$(printf 'first\nsecond')" ]; rm order lock
+(flock -x 9; : >held; sleep 0.3; echo first >>order) 9>lock & until [ -e held ]; do sleep 0.01; done
+(flock -x 9; echo second >>order) 9>lock
+[ "$(cat order)" = "$(printf 'first\nsecond')" ]; rm order lock held
 exec 3>gone 4<gone; rm gone; echo kept >&3; [ "$(cat <&4)" = kept ]; exec 3>&- 4<&-
 ! rmdir d 2>/dev/null; ! cat none 2>/dev/null
 ./program mapped $(cat /ro/attributes); [ "$(cat mapped)" = "written by mmap" ]

@@ -139,7 +139,7 @@ sed 's/^[0-9]* *//' /tmp/out
     "strace_attached": """\
 sleep 1000 & pid=$!
 strace -o /tmp/out -e trace=clock_nanosleep,nanosleep -p $pid & tracer=$!
-for i in $(seq 200); do grep -q "^TracerPid:.0" /proc/$pid/status || break; sleep 0.05; done
+for i in $(seq 1000); do grep -q "^TracerPid:.0" /proc/$pid/status || break; sleep 0.05; done
 grep -c "^TracerPid:.$tracer" /proc/$pid/status
 kill $pid; wait $pid 2> /dev/null; echo "status $?"; wait $tracer
 cut -c-20 /tmp/out
@@ -148,11 +148,11 @@ cut -c-20 /tmp/out
     "gdb_watches": "gdb -nx -batch -x /tracers/watches /tracers/debuggee; cat /tmp/printed",
     "gdb_forks": """\
 gdb -nx -batch -x /tracers/forks /tracers/debuggee
-for i in $(seq 200); do grep -q child /tmp/printed && break; sleep 0.05; done; cat /tmp/printed
+for i in $(seq 1000); do grep -q child /tmp/printed && break; sleep 0.05; done; cat /tmp/printed
 """,
     "gdb_attaches": """\
 /tracers/debuggee wait & pid=$!
-for i in $(seq 200); do grep -q "^State:.S" /proc/$pid/status && break; sleep 0.05; done
+for i in $(seq 1000); do grep -q "^State:.S" /proc/$pid/status && break; sleep 0.05; done
 gdb -nx -batch -x /tracers/attaches -p $pid
 kill $pid 2> /dev/null; wait $pid; echo "status $?"; cat /tmp/printed
 """,

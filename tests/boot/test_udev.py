@@ -58,16 +58,19 @@ finish
     "udev_events": """\
 start
 $udev monitor --kernel --udev --subsystem-match=block --subsystem-match=net > /tmp/heard & monitor=$!
+for i in $(seq 200); do
+    grep -qE "^[0-9a-f]+ +15 +$monitor +0*[1-9a-f]" /proc/net/netlink && break; sleep 0.1  # it hears of events
+done
 sleep 1
 losetup /dev/loop5 /devices/fresh.img
 $udev settle; readlink -f /dev/disk/by-label/fresh
 losetup -d /dev/loop5
-for i in 1 2 3 4 5 6 7 8 9 10; do [ -e /dev/disk/by-label/fresh ] || break; sleep 0.2; done
+for i in $(seq 200); do [ -e /dev/disk/by-label/fresh ] || break; sleep 0.1; done
 ls /dev/disk/by-label/fresh
 ip link add dummy3 type dummy; $udev settle
 $udev info --query=property --path=/sys/class/net/dummy3 | grep 'INTERFACE\\|SUBSYSTEM\\|ID_NET_DRIVER\\|ID_MM'
 ip link del dummy3; $udev settle
-sleep 0.5
+for i in $(seq 200); do grep -q '^UDEV.*remove.*dummy3' /tmp/heard && break; sleep 0.1; done
 kill $monitor; wait $monitor
 for sender in KERNEL UDEV; do [ $(grep -c "^$sender.*change.*loop5" /tmp/heard) -ge 3 ] && echo "heard of loop5"; done
 sed -n 's/^\\(KERNEL\\|UDEV *\\)\\[[0-9.]*\\]/\\1/p' /tmp/heard | grep dummy3 | sort
