@@ -77,7 +77,11 @@ def test_the_machine_is_killed(kernel: Kernel, root_image: Path, tmp_path: Path)
             if cut > 0:
                 require_readable(guest, "/dev/vdb", verdicts[cut - 1])
             start_load(guest, SEED * 1000 + cut, 100)
-            time.sleep(generator.uniform(0.3, 4.0))
+            # So long at work, however much of a processor the host gives it.
+            until = guest.processor_seconds() + generator.uniform(0.3, 4.0)
+            limit = time.monotonic() + 30 * PATIENCE
+            while guest.processor_seconds() < until and time.monotonic() < limit:
+                time.sleep(0.05)
             os.kill(guest.pid, 9)
         verdicts[cut] = judge(image.read_bytes())
         before.write_bytes(verdicts[cut].repaired)

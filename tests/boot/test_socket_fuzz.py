@@ -65,7 +65,10 @@ def test_wild_arguments(kernel: Kernel, root_image: Path, tmp_path: Path) -> Non
         print(guest.check(f"/socket_fuzz {SEED} {SECONDS}", SECONDS + 180), end="")
         guest.check("rm /tmp/goes; sleep 1")
         lowest = min(int(line.split()[1]) for line in guest.check("cat /tmp/free; rm /tmp/free", 60).splitlines())
-        objects_after, free_after = figures(guest)
+        for _ in range(6):  # what ends by itself does so later on a busy host
+            objects_after, free_after = figures(guest)
+            if free - free_after < FREE_SLACK_KIB and objects_after - objects < OBJECTS_SLACK:
+                break
         print(guest.check("cat /proc/net/sockstat; ip route; ip addr", 30))
         assert not re.search(r"Traceback|panic|[Kk]illed", guest.log), guest.log
     print(f"MemFree {free} KiB, {lowest} at the lowest, {free_after} after; objects {objects}, {objects_after} after")

@@ -122,7 +122,7 @@ def test_an_interactive_shell(guest: Login) -> None:
     terminal.type("stty size; tty\r")
     terminal.expect(r"\n33 101\r\n/dev/pts/\d+\r\n")
     terminal.resize(50, 120)
-    terminal.type("sleep 1; stty size\r")
+    terminal.type("until [ \"$(stty size)\" = '50 120' ]; do sleep 0.1; done; stty size\r")
     terminal.expect(r"\n50 120\r\n")
     terminal.start("sleep 100")
     terminal.type("\x03")

@@ -98,7 +98,7 @@ class Run:
     def end(self, number: int, times: int = 1) -> tuple[int, bytes]:
         for _ in range(times):
             self.process.send_signal(number)
-            time.sleep(0.3)
+            time.sleep(1)  # two that come at once may count as one
         output, _ = self.process.communicate(timeout=30 * PATIENCE)
         return self.process.returncode, output
 

@@ -79,12 +79,12 @@ def test_the_guest_connects_and_4_mib_come_back(pair: tuple[Host, Guest]) -> Non
     server.join(100 * PATIENCE)
     assert not server.is_alive()
     with host.news:
-        assert host.news.wait_for(lambda: accepted[0].peer_ended & 2, 30)
+        assert host.news.wait_for(lambda: accepted[0].peer_ended & 2, 30 * PATIENCE)
     accepted[0].shut_down(2)
     guest.expect(f"{4 * MIB} bytes came back, then 0", 60)
     guest.expect_prompt(10)
     with host.news:
-        assert host.news.wait_for(lambda: accepted[0].was_reset, 10), "the end was not answered"
+        assert host.news.wait_for(lambda: accepted[0].was_reset, 30 * PATIENCE), "the end was not answered"
 
 
 @pytest.mark.parametrize("kind", [STREAM, SEQUENCED])

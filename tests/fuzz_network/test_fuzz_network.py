@@ -192,9 +192,16 @@ def test_hostile_packets(kernel: Kernel, root_image: Path, tmp_path: Path) -> No
             most_orphans = int(guest.check("cat /proc/sys/net/ipv4/tcp_max_orphans"))
             most_pages = int(guest.check("cat /proc/sys/net/ipv4/tcp_mem").split()[2])
             guest.check("rm -f /tmp/data /tmp/sums /tmp/free /tmp/tcp /tmp/stop /tmp/over")
-            objects_after, free_after = figure(guest, "krait_heap_objects"), free_kib(guest)
+            for _ in range(6):  # what ends by itself does so later on a busy host
+                objects_after, free_after = figure(guest, "krait_heap_objects"), free_kib(guest)
+                sockets = guest.check("cat /proc/net/sockstat", 30)
+                queued_pages = int(sockets.split(" mem ")[1].split()[0])  # of TCP
+                most_free = FREE_SLACK_KIB + SLAB_KIB * max(objects_after - objects, 0)
+                most_objects = OBJECTS_SLACK + queued_pages * OBJECTS_PER_PAGE
+                if free - free_after < most_free and objects_after - objects < most_objects:
+                    break
+                guest.check("sleep 3", 30)
             print(guest.check("cat /proc/net/dev /proc/net/snmp /proc/net/snmp6 /proc/net/netstat", 30))
-            sockets = guest.check("cat /proc/net/sockstat", 30)
             print(sockets)
             assert_is_well(guest)
         except BaseException:
@@ -210,6 +217,5 @@ def test_hostile_packets(kernel: Kernel, root_image: Path, tmp_path: Path) -> No
     assert free - lowest < MOST_TAKEN_KIB
     assert orphans <= most_orphans
     assert pages <= most_pages + SLACK_PAGES
-    assert free - free_after < FREE_SLACK_KIB + SLAB_KIB * max(objects_after - objects, 0)
-    queued_pages = int(sockets.split(" mem ")[1].split()[0])  # of TCP
-    assert objects_after - objects < OBJECTS_SLACK + queued_pages * OBJECTS_PER_PAGE
+    assert free - free_after < most_free
+    assert objects_after - objects < most_objects

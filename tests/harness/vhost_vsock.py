@@ -85,7 +85,7 @@ class Connection:
     peer_buffer: int = 0
     peer_forwarded: int = 0
 
-    def send(self, data: bytes, seconds: float = 30) -> None:
+    def send(self, data: bytes, seconds: float = 100) -> None:
         """Send all of it; for a SEQUENCED connection, as one message."""
         deadline = time.monotonic() + seconds
         at = 0
@@ -103,7 +103,7 @@ class Connection:
                 self.sent = (self.sent + len(piece)) & COUNT
                 self.host.send(self, DATA, int(ends), piece)
 
-    def receive(self, count: int, seconds: float = 30) -> bytes:
+    def receive(self, count: int, seconds: float = 100) -> bytes:
         """That many bytes, or fewer at the end; of a SEQUENCED connection, one message."""
         deadline = time.monotonic() + seconds
         found = b""
@@ -194,7 +194,7 @@ class Host:
             assert self.news.wait_for(lambda: self._listening[port], seconds), "nobody connected"
             return self._listening[port].popleft()
 
-    def connect(self, port: int, kind: int = STREAM, seconds: float = 30) -> Connection:
+    def connect(self, port: int, kind: int = STREAM, seconds: float = 100) -> Connection:
         """Raises ConnectionResetError if the guest refuses."""
         with self.news:
             self._next_port += 1

@@ -13,7 +13,7 @@ from tests.harness import programs
 
 
 def test_two_threads_may_make_the_same_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
 
     def compiled(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         Path(command[command.index("-o") + 1]).write_bytes(b"made")
