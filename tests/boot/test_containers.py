@@ -94,7 +94,7 @@ $runtime exec one sh -c 'for i in $(seq 25); do sleep 9 & done'; echo "too many:
 $runtime update --pids-limit 80 one; cat $group/pids.max  # nobody may have waited for them yet
 $runtime exec one sh -c 'head -c 1 /dev/zero | wc -c; mknod /tmp/m b 1 1; mknod /dev/n c 1 3'
 $runtime pause one; state; before=$(count); sleep 0.5; test $(count) = $before && echo stands
-$runtime resume one; state; until test "$(count)" -gt $before; do sleep 0.05; done; echo goes
+$runtime resume one; state; until now=$(count); test "${now:-$before}" != $before; do sleep 0.05; done; echo goes
 test "$($runtime ps one | grep -c .)" -ge 2 && echo listed
 $runtime list | grep -o 'one\\|running'
 $runtime delete one 2> /dev/null; echo "delete: $?"

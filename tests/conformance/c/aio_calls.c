@@ -508,7 +508,7 @@ static void until_set_and_asleep(volatile pid_t *tid)
 	until_thread_asleep(*tid);
 }
 
-/* Who destroys a context waits in a way that no signal ends: its state is D. */
+/* The thread that destroys a context waits in a way that no signal ends: its state is D. */
 static void until_destroying(void)
 {
 	char path[64];

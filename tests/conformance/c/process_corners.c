@@ -259,7 +259,7 @@ static void *stay(void *argument)
 	return argument;
 }
 
-static volatile int *reports; /* shared with the child that is told */
+static volatile int *reports; /* shared with the child that gets the signals */
 
 static void tell(int signo, siginfo_t *info, void *context)
 {

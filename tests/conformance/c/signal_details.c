@@ -195,7 +195,7 @@ int main(void)
 	struct timespec left = { 0, 0 }, long_time = { 300, 0 };
 	child = signal_in_sleep(SIGALRM);
 	SHOW(nanosleep(&long_time, &left));
-	CHECK(left.tv_sec >= 200 && left.tv_sec < 300);
+	CHECK(left.tv_sec >= 200 && left.tv_sec <= 300);
 	show_end(child);
 	child = signal_in_sleep(SIGALRM);
 	SHOW(pause());

@@ -188,7 +188,7 @@ int main(void)
 	struct timespec left = { 0, 0 };
 	helper = signal_in_sleep(SIGALRM);
 	SHOW(nanosleep(&(struct timespec){ 300, 0 }, &left));
-	CHECK(left.tv_sec >= 200 && left.tv_sec < 300);
+	CHECK(left.tv_sec >= 200 && left.tv_sec <= 300);
 	while (waitpid(helper, 0, 0) == -1)
 		;
 

@@ -75,7 +75,8 @@ echo "--- telnetd"
 telnetd -p 2323 -l /bin/sh
 listens 2323
 touch said
-(until grep -q '# ' said; do sleep 0.1; done; echo 'echo $((6 * 7)) answers'; until grep -q ^42 said; do sleep 0.1; done; echo exit) | nc 127.0.0.1 2323 > said
+says() { for i in $(seq 200); do grep -q "$1" said && break; sleep 0.1; done; }
+(says '# '; echo 'echo $((6 * 7)) answers'; says ^42; echo exit) | nc 127.0.0.1 2323 > said
 tr -d '\r' < said | grep '^42'
 killall telnetd
 echo "--- names"

@@ -3,7 +3,7 @@
 ipcs | sed 's/[0-9][0-9]*/N/g'
 ipcs -l | head -20 | sed 's/  *$//'
 syslogd -C16 -O /dev/null
-until [ "$(ipcs -s | awk 'NF == 5 && $1 ~ /^0x/' | wc -l)" -ge 1 ]; do sleep 0.1; done
+for i in $(seq 200); do ipcs -m | grep -q 0x414e4547 && ipcs -s | grep -q 0x414e4547 && break; sleep 0.1; done
 ipcs -m | awk 'NF == 6 && $1 ~ /^0x/ { print "segment", $1, $4, $5, $6 }'
 ipcs -s | awk 'NF == 5 && $1 ~ /^0x/ { print "set", $1, $4, $5 }'
 logger -t case -p user.info "one message"
