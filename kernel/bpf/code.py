@@ -94,6 +94,7 @@ SOCKET_FILTER: Final = 1
 CGROUP_SKB: Final = 8
 CGROUP_SOCK: Final = 9
 CGROUP_DEVICE: Final = 15
+CGROUP_SOCK_ADDR: Final = 18
 
 
 def size_of(operation: int) -> int:

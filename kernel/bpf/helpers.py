@@ -6,7 +6,7 @@ Source: bpf-helpers(7).
 
 from typing import Final
 
-from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, SOCKET_FILTER
+from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, SOCKET_FILTER
 
 # Arguments.
 NOTHING: Final = 0
@@ -55,11 +55,11 @@ _ARGUMENTS: Final[dict[int, list[int]]] = {
 }
 # Those that not all types have, and which do.
 _TYPES: Final[dict[int, list[int]]] = {
-    UID_GID: [CGROUP_DEVICE, CGROUP_SOCK],
-    COMMAND: [CGROUP_DEVICE, CGROUP_SOCK],
+    UID_GID: [CGROUP_DEVICE, CGROUP_SOCK, CGROUP_SOCK_ADDR],
+    COMMAND: [CGROUP_DEVICE, CGROUP_SOCK, CGROUP_SOCK_ADDR],
     LOAD_BYTES: [SOCKET_FILTER, CGROUP_SKB],
     LOAD_BYTES_RELATIVE: [SOCKET_FILTER, CGROUP_SKB],
-    SOCKET_COOKIE: [SOCKET_FILTER, CGROUP_SOCK],
+    SOCKET_COOKIE: [SOCKET_FILTER, CGROUP_SOCK, CGROUP_SOCK_ADDR],
     SOCKET_UID: [SOCKET_FILTER],
 }
 

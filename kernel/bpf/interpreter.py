@@ -149,6 +149,7 @@ class Machine:
         self.helped: int = 0  # what helpers took, in instructions of the processor: for bytes copied, and for hashes
         self.packet: PacketView | None = None
         self.cookie: int = 0  # of the socket that it judges
+        self.half_at: int = NOWHERE  # a word of the context of which two bytes are kept
         self.is_over: bool = False  # a load from outside of the packet has ended it
 
     def run(self) -> int:
@@ -370,7 +371,8 @@ class Machine:
         elif size == 2:
             view.store_u16(place, value & 0xFFFF)
         elif size == 4:
-            view.store_u32(place, value & WORD_MASK)
+            is_half = place == self.half_at and address >> 32 == _CONTEXT
+            view.store_u32(place, value & 0xFFFF if is_half else value & WORD_MASK)
         else:
             view.store_u64(place, u64(value))
 

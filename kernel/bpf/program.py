@@ -11,6 +11,7 @@ from kernel.bpf.interpreter import Machine, World
 from kernel.bpf.maps import Map
 from kernel.bpf.numbers import Numbers
 from kernel.bpf.packet_view import PacketView
+from kernel.bpf.subject import ADDRESS_PORT
 from kernel.lang import final
 
 UNBOUNDED: Final = -1
@@ -78,6 +79,19 @@ class Program:
         if machine.is_broken:
             self.warnings += 1
         return answer, machine.cost()
+
+    def judge_address(self, context: bytearray, cookie: int, world: World) -> int:
+        """Its answer about an address of a socket, which it may change by its context. Takes safe points. Raises
+        MemoryError.
+        """
+        machine = Machine(self.code, self.maps, context, world)
+        machine.may_change_context = True
+        machine.half_at = ADDRESS_PORT
+        machine.cookie = cookie
+        answer = machine.run()
+        if machine.is_broken:
+            self.warnings += 1
+        return answer
 
 
 @final

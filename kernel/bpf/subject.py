@@ -7,7 +7,7 @@ Source: Linux's include/uapi/linux/bpf.h, for the layouts of contexts.
 
 from typing import Final
 
-from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, SOCKET_FILTER
+from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, SOCKET_FILTER
 from kernel.lang import final
 
 DEVICE_CONTEXT: Final = 12  # struct bpf_cgroup_dev_ctx: type and access, major, minor
@@ -50,6 +50,20 @@ SOCKET_QUEUE: Final = 76
 SOCKET_CONTEXT: Final = 80
 _ADDRESS6: Final = 16
 
+# struct bpf_sock_addr: places of what is known of an address, 4 bytes each but for IPv6. Addresses and the port are in
+# the order of the network.
+ADDRESS_FAMILY: Final = 0
+ADDRESS_IP4: Final = 4
+ADDRESS_IP6: Final = 8
+ADDRESS_PORT: Final = 24
+ADDRESS_SOCKET_FAMILY: Final = 28
+ADDRESS_SOCKET_KIND: Final = 32
+ADDRESS_SOCKET_PROTOCOL: Final = 36
+ADDRESS_SOURCE4: Final = 40
+ADDRESS_SOURCE6: Final = 44
+ADDRESS_CONTEXT: Final = 60
+_WIDE: Final[list[int]] = [ADDRESS_IP6, ADDRESS_IP6 + 8, ADDRESS_SOURCE6 + 4]  # where 8 bytes may be accessed
+
 # Places where programs are attached to a group, as bpf(2) numbers them (BPF_CGROUP_*).
 PACKETS_IN: Final = 0
 PACKETS_OUT: Final = 1
@@ -59,6 +73,18 @@ SOCKET_BOUND4: Final = 12
 SOCKET_BOUND6: Final = 13
 SOCKET_RELEASED: Final = 34
 SOCKET_PLACES: Final[list[int]] = [SOCKET_CREATED, SOCKET_BOUND4, SOCKET_BOUND6, SOCKET_RELEASED]
+# What becomes of an address; the place for IPv6 is the next one.
+ADDRESS_BINDS: Final = 8
+ADDRESS_CONNECTS: Final = 10
+ADDRESS_SENDS: Final = 14
+ADDRESS_RECEIVES: Final = 19
+ADDRESS_OF_PEER: Final = 29
+ADDRESS_OF_SOCKET: Final = 31
+_IP4_PLACES: Final[list[int]] = [
+    ADDRESS_BINDS, ADDRESS_CONNECTS, ADDRESS_SENDS, ADDRESS_RECEIVES, ADDRESS_OF_PEER, ADDRESS_OF_SOCKET,
+]  # fmt: skip
+_TOLD_PLACES: Final[list[int]] = [ADDRESS_RECEIVES, ADDRESS_OF_PEER, ADDRESS_OF_SOCKET]  # nothing to forbid
+ADDRESS_PLACES: Final[list[int]] = [8, 9, 10, 11, 14, 15, 19, 20, 29, 30, 31, 32]
 
 MOST_INSTRUCTIONS_AT_ONCE: Final = 256  # where nothing may sleep; each runs once at most, so these bound a run
 
@@ -154,6 +180,45 @@ class SocketSubject(Subject):
         return self.place == SOCKET_CREATED or self.place == SOCKET_RELEASED
 
 
+@final
+class AddressSubject(Subject):
+    """One that sees and changes the addresses that sockets are bound to, connect to, send to or are told of."""
+
+    def __init__(self, program_type: int, place: int) -> None:
+        super().__init__(program_type, 1)
+        self.is_ip4: bool = place in _IP4_PLACES
+        self.purpose: int = place if self.is_ip4 else place - 1
+        self.is_for_place = True
+        if self.purpose == ADDRESS_BINDS:
+            self.most_result = 3  # 2: whoever binds needs no right to the port
+        elif self.purpose in _TOLD_PLACES:
+            self.least_result = 1
+
+    def may_load(self, offset: int, size: int) -> bool:
+        field = offset - offset % 4
+        if field == ADDRESS_FAMILY or ADDRESS_SOCKET_FAMILY <= field <= ADDRESS_SOCKET_PROTOCOL:
+            return size == 4 and offset % 4 == 0
+        return self._has(offset, size) and (size != 8 or offset in _WIDE)
+
+    def may_store(self, offset: int, size: int) -> bool:
+        return self._has(offset, size) and (size == 4 or (size == 8 and offset in _WIDE))
+
+    def _has(self, offset: int, size: int) -> bool:
+        """Whether programs of the place have a changeable field there."""
+        if offset < 0 or offset % size != 0:
+            return False
+        field = offset - offset % 4
+        if field == ADDRESS_PORT:
+            return True
+        if field == ADDRESS_IP4:
+            return self.is_ip4
+        if ADDRESS_IP6 <= field < ADDRESS_PORT:
+            return not self.is_ip4
+        if self.purpose != ADDRESS_SENDS:
+            return False
+        return field == ADDRESS_SOURCE4 if self.is_ip4 else ADDRESS_SOURCE6 <= field < ADDRESS_CONTEXT
+
+
 def subject_of(program_type: int, place: int = 0) -> Subject | None:
     """None for a type that is not there. `place` is where the program says that it will be attached. Raises
     MemoryError.
@@ -164,4 +229,6 @@ def subject_of(program_type: int, place: int = 0) -> Subject | None:
         return PacketSubject(program_type, place)
     if program_type == CGROUP_SOCK:
         return SocketSubject(program_type, place)
+    if program_type == CGROUP_SOCK_ADDR:
+        return AddressSubject(program_type, place)
     return None

@@ -3,8 +3,8 @@
 For each purpose, a group's own programs count. Those of a group above count as well if there may be several there
 (BPF_F_ALLOW_MULTI), or if no group below it has any. All that count must permit.
 
-Invariants: `DEVICE_PROGRAMS.count`, `PACKET_PROGRAMS.count` and `SOCKET_PROGRAMS.count` are how many are attached to
-all groups, so that a machine without any pays a comparison.
+Invariants: `DEVICE_PROGRAMS.count`, `PACKET_PROGRAMS.count`, `SOCKET_PROGRAMS.count` and `ADDRESS_PROGRAMS.count` are
+how many are attached to all groups, so that a machine without any pays a comparison.
 
 Context: nothing sleeps; may raise MemoryError. A walk up the tree has at most DEEPEST_LEVEL steps.
 Source: bpf(2).
@@ -14,18 +14,21 @@ from typing import Final
 
 from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, Attached
 from kernel.bpf.program import Program
-from kernel.bpf.subject import DEVICES, PACKETS_IN, PACKETS_OUT
+from kernel.bpf.subject import ADDRESS_PLACES, DEVICES, PACKETS_IN, PACKETS_OUT
 from kernel.cgroup.group import ControlGroup
 from kernel.lang import ENODEV, ENOENT, EPERM, Errno
 from kernel.lib.socket_group import PACKET_PROGRAMS, ProgramCount
 
 DEVICE_PROGRAMS: Final = ProgramCount()
 SOCKET_PROGRAMS: Final = ProgramCount()
+ADDRESS_PROGRAMS: Final = ProgramCount()
 
 
 def _counter(purpose: int) -> ProgramCount:
     if purpose == PACKETS_IN or purpose == PACKETS_OUT:
         return PACKET_PROGRAMS
+    if purpose in ADDRESS_PLACES:
+        return ADDRESS_PROGRAMS
     return DEVICE_PROGRAMS if purpose == DEVICES else SOCKET_PROGRAMS
 
 

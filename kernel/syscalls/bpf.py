@@ -35,8 +35,8 @@ _MAP_FREEZE: Final = 22
     "8(=bpf_attach)|9(=bpf_attach)|10(=bpf_descriptor)|11(=bpf_number)|12(=bpf_number)|13(=bpf_number)|"
     "14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|21(=bpf_element)|22(=bpf_descriptor)|36(=bpf_number) any "
     "one:4|8|16|20|24|32|64|80|148|152|4097 -> fd:bpf",
-    notes="Maps: ARRAY and HASH. Programs: SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK and CGROUP_DEVICE, without "
-    "calls between functions. No links, BTF, pinning, tokens, batches",
+    notes="Maps: ARRAY and HASH. Programs: SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and "
+    "CGROUP_DEVICE, without calls between functions. No links, BTF, pinning, tokens, batches",
 )  # fmt: skip
 def bpf(command: i32, address: UserAddr, size: u32) -> int:
     """bpf(2)."""

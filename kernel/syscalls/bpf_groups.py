@@ -3,9 +3,9 @@
 from typing import Final
 
 from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, REPLACE
-from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK
+from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR
 from kernel.bpf.program import Program
-from kernel.bpf.subject import DEVICES, PACKETS_IN, PACKETS_OUT, SOCKET_PLACES
+from kernel.bpf.subject import ADDRESS_PLACES, DEVICES, PACKETS_IN, PACKETS_OUT, SOCKET_PLACES
 from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.programs import (
     attach,
@@ -50,6 +50,8 @@ def _type_for(purpose: int) -> int:
         return CGROUP_SKB
     if purpose in SOCKET_PLACES:
         return CGROUP_SOCK
+    if purpose in ADDRESS_PLACES:
+        return CGROUP_SOCK_ADDR
     raise Errno(EINVAL)
 
 

@@ -6,6 +6,7 @@ from kernel.bpf.code import (
     CGROUP_DEVICE,
     CGROUP_SKB,
     CGROUP_SOCK,
+    CGROUP_SOCK_ADDR,
     INSTRUCTION_SIZE,
     LOAD_CONSTANT,
     MAP_DESCRIPTOR,
@@ -16,7 +17,14 @@ from kernel.bpf.code import (
 from kernel.bpf.log import Log
 from kernel.bpf.maps import ARRAY, Map
 from kernel.bpf.program import Program
-from kernel.bpf.subject import PACKETS_IN, PACKETS_OUT, SOCKET_CREATED, SOCKET_PLACES, subject_of
+from kernel.bpf.subject import (
+    ADDRESS_PLACES,
+    PACKETS_IN,
+    PACKETS_OUT,
+    SOCKET_CREATED,
+    SOCKET_PLACES,
+    subject_of,
+)
 from kernel.bpf.tag import tag_of, without_maps
 from kernel.bpf.verifier import check_first, check_short, verify
 from kernel.fs.bpf.files import open_program_file
@@ -45,6 +53,7 @@ _TRUE_SIZE: Final = 140
 _MOST_INSTRUCTIONS: Final = 65536
 _MOST_UNPRIVILEGED: Final = 4096  # without CAP_BPF
 _FOR_EVERYBODY: Final[list[int]] = [SOCKET_FILTER, CGROUP_SKB]  # where the administrator lets everybody in
+_FOR_NETWORKERS: Final[list[int]] = [CGROUP_DEVICE, CGROUP_SOCK, CGROUP_SOCK_ADDR]  # CAP_NET_ADMIN
 _MOST_MAPS: Final = 64
 _LICENCE_SIZE: Final = 128
 _LOOK_COST: Final = 100
@@ -67,7 +76,7 @@ def load(attributes: Attributes) -> int:
     kind = attributes.u32(0)
     if kind not in _FOR_EVERYBODY and not may_program():
         raise Errno(EPERM)
-    if kind == CGROUP_DEVICE or kind == CGROUP_SOCK:
+    if kind in _FOR_NETWORKERS:
         require_net_admin()
     licence = user.read_string_start(attributes.pointer(16), _LICENCE_SIZE)
     place = _place(attributes.u32(68), kind)
@@ -108,6 +117,8 @@ def _place(asked: int, kind: int) -> int:
         if place not in SOCKET_PLACES:
             raise Errno(EINVAL)
         return place
+    if kind == CGROUP_SOCK_ADDR and asked not in ADDRESS_PLACES:
+        raise Errno(EINVAL)
     if kind == CGROUP_SKB and asked != PACKETS_IN and asked != PACKETS_OUT:
         raise Errno(EINVAL)
     return asked

@@ -137,7 +137,7 @@ def peer_of(accepted: Socket) -> bytes:
     address = b""
     gone = False
     try:
-        address = accepted.peer_address()
+        address = accepted.shown_peer_address()
     except Errno:
         gone = True
     if gone:
@@ -162,13 +162,13 @@ def connect_to(connecting: Socket, name: bytes) -> None:
 
 @syscall("getsockname", status="Full", args="fd:socket >sockaddr =length")
 def getsockname(descriptor: i32, address: UserAddr, length: UserAddr) -> int:
-    write_address(socket_at(descriptor).local_address(), address, length)
+    write_address(socket_at(descriptor).shown_local_address(), address, length)
     return 0
 
 
 @syscall("getpeername", status="Full", args="fd:socket >sockaddr =length")
 def getpeername(descriptor: i32, address: UserAddr, length: UserAddr) -> int:
-    write_address(socket_at(descriptor).peer_address(), address, length)
+    write_address(socket_at(descriptor).shown_peer_address(), address, length)
     return 0
 
 

@@ -55,8 +55,8 @@ class PingSocket(DatagramSocket):
         ports = ports_of(self.network)
         return ports.pings4 if self.family == AF_INET else ports.pings6
 
-    def check_binding(self) -> None:
-        """As on Linux, nobody is asked whether it may have its identifier."""
+    def is_judged_when_bound(self) -> bool:
+        return False
 
     def bound(self) -> None:
         sockets = ping_sockets_of(self.network).sockets
@@ -67,9 +67,10 @@ class PingSocket(DatagramSocket):
         if family_of(address) == 0:
             disconnect_datagram(self)
             return
-        check_family_length(address, self.family)
+        chosen = self.judged_peer(address)
+        check_family_length(chosen, self.family)
         self.bind_automatically()
-        connect_datagram(self, address)
+        connect_datagram(self, chosen)
 
     def send(self, message: Message) -> int:
         pace(0)  # so that no firewall drops it because of earlier packets

@@ -1,11 +1,13 @@
 """Preparing to send a datagram of UDP, raw and ping sockets: address, ancillary messages, route, rights.
 
-Context: system calls; nothing sleeps.
+Context: system calls; nothing sleeps but programs of bpf(2), which may change a datagram's addresses.
 Source: ip(7), ipv6(7), sendmsg(2), RFC 3542 section 6.
 """
 
 from typing import Final
 
+from kernel.bpf.subject import ADDRESS_SENDS
+from kernel.cgroup.programs import ADDRESS_PROGRAMS
 from kernel.lang import (
     EACCES,
     EADDRNOTAVAIL,
@@ -14,6 +16,7 @@ from kernel.lang import (
     ENETUNREACH,
     ENODEV,
     EOPNOTSUPP,
+    EPERM,
     EPIPE,
     Errno,
     final,
@@ -26,8 +29,10 @@ from kernel.net.internet.addresses import (
     LOOPBACK4,
     LOOPBACK6,
     is_link_local,
+    is_mapped,
     is_multicast,
     is_unspecified,
+    mapped,
     owner_of,
     unmapped,
 )
@@ -36,6 +41,8 @@ from kernel.net.internet.routes import BROADCAST
 from kernel.net.internet.transport import PROTOCOL_UDP
 from kernel.net.link.device import device_by_index
 from kernel.net.sockets import inet_names
+from kernel.net.sockets.address_programs import REFUSED, judge
+from kernel.net.sockets.inet import encode_inet, encode_inet6
 from kernel.net.sockets.inet_options import int_of
 from kernel.net.sockets.socket import (
     AF_INET,
@@ -48,6 +55,7 @@ from kernel.net.sockets.socket import (
     Message,
 )
 
+ENOTSUPP: Final = 524  # which Linux does not export
 _PKTINFO4: Final = 12
 _PKTINFO6: Final = 20
 
@@ -97,15 +105,56 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
     if len(plan.address) == 16:
         _take_packet_information(socket, plan)
     control = message.control
+    says_only_sizes = True
     if control is not None:
         for entry in control:
             _apply(socket, plan, entry)
+            says_only_sizes = says_only_sizes and entry.level == inet_names.SOL_UDP
+    if ADDRESS_PROGRAMS.count != 0 and not (is_connected and says_only_sizes) and is_udp(socket):
+        _ask_programs(socket, plan, not is_connected)
     if socket.is_write_down():
         raise Errno(EPIPE)
     if socket.pending_error != 0:
         raise Errno(socket.take_error())
     _find_way(socket, plan, is_connected and control is None, message.flags & MSG_DONTROUTE != 0)
     return plan
+
+
+def is_udp(socket: DatagramSocket) -> bool:
+    """Whether it is neither a raw nor a ping socket."""
+    return socket.kind == SOCK_DGRAM and socket.protocol == PROTOCOL_UDP
+
+
+def _ask_programs(socket: DatagramSocket, plan: SendPlan, is_named: bool) -> None:
+    """Let programs of the socket's group change where a datagram goes and comes from. A destination that the message
+    does not name they neither see nor change. May sleep. EPERM, EINVAL, ENOTSUPP; MemoryError.
+    """
+    if plan.port == 0:
+        raise Errno(EINVAL)
+    is_ip4 = len(plan.address) == 4
+    name = bytearray()
+    if is_named:
+        name.extend(encode_inet(plan.address, plan.port) if is_ip4 else encode_inet6(plan.address, plan.port))
+    source = bytearray(len(plan.address))
+    known = plan.source if is_ip4 else mapped(plan.source)
+    if len(known) == len(source):
+        span_of(source).copy_from(span_of(known))
+    before = bytes(source)
+    if judge(socket, ADDRESS_SENDS, len(source), name, source) == REFUSED:
+        raise Errno(EPERM)
+    if is_named:
+        if is_ip4:
+            plan.address = bytes(name[4:8])
+        else:
+            plan.address = bytes(name[8:24])
+            if is_mapped(plan.address):
+                raise Errno(ENOTSUPP)
+        plan.port = span_of(name).load_be16(2)
+        if plan.port == 0:
+            raise Errno(EINVAL)
+    changed = bytes(source)
+    if changed != before:
+        plan.source = b"" if is_unspecified(changed) else changed
 
 
 def _take_packet_information(socket: DatagramSocket, plan: SendPlan) -> None:
@@ -176,7 +225,7 @@ def _apply(socket: DatagramSocket, plan: SendPlan, entry: ControlMessage) -> Non
     """Apply one ancillary message of a sender."""
     if entry.level == SOL_SOCKET:
         return
-    if entry.level == inet_names.SOL_UDP and socket.kind == SOCK_DGRAM and socket.protocol == PROTOCOL_UDP:
+    if entry.level == inet_names.SOL_UDP and is_udp(socket):
         if entry.kind != inet_names.UDP_SEGMENT or len(entry.data) != 2:
             raise Errno(EINVAL)
         plan.segment_size = span_of(entry.data).load_u16(0)

@@ -5,7 +5,9 @@ Context: system calls.
 
 from typing import Final
 
-from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOPROTOOPT, Errno, final, span_of
+from kernel.bpf.subject import ADDRESS_CONNECTS, ADDRESS_RECEIVES
+from kernel.cgroup.programs import ADDRESS_PROGRAMS
+from kernel.lang import EAFNOSUPPORT, EFAULT, EINVAL, EMSGSIZE, ENOPROTOOPT, EPERM, Errno, final, span_of
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
 from kernel.net.datagram import udp
@@ -20,10 +22,11 @@ from kernel.net.link import ethernet
 from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet
 from kernel.net.sockets import inet_names
-from kernel.net.sockets.inet import PortTable, family_of, ports_of
+from kernel.net.sockets.address_programs import REFUSED, judge
+from kernel.net.sockets.inet import SOCKADDR_IN, PortTable, family_of, ports_of
 from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.sockets.inet_socket import check_family_length
-from kernel.net.sockets.socket import MSG_MORE, SWITCH_NO_CHECK, Message
+from kernel.net.sockets.socket import AF_INET, MSG_MORE, SWITCH_NO_CHECK, Message
 
 _LARGEST: Final = 65535
 _MOST_SEGMENTS: Final = 128
@@ -62,9 +65,25 @@ class UdpSocket(udp.UdpEndpoint):
             if not self.binding.is_explicit:
                 self.unbind()
             return
-        check_family_length(address, self.family)
+        chosen = self.judged_peer(address)
+        check_family_length(chosen, self.family)
         self.bind_automatically()
-        connect_datagram(self, address)
+        connect_datagram(self, chosen)
+
+    def judged_peer(self, address: bytes) -> bytes:
+        if self.family == AF_INET or family_of(address) != AF_INET or ADDRESS_PROGRAMS.count == 0:
+            return super().judged_peer(address)
+        if self.is_ip6_only():
+            raise Errno(EAFNOSUPPORT)
+        if len(address) < SOCKADDR_IN:
+            raise Errno(EINVAL)
+        name = bytearray(address)  # of the other family, whose programs it concerns
+        if judge(self, ADDRESS_CONNECTS, 4, name, bytearray()) == REFUSED:
+            raise Errno(EPERM)
+        return bytes(name)
+
+    def source_address(self, packet: Packet) -> bytes:
+        return self.judged_name(ADDRESS_RECEIVES, super().source_address(packet))
 
     def source_port(self, packet: Packet) -> int:
         return packet.storage[packet.transport_start] << 8 | packet.storage[packet.transport_start + 1]

@@ -9,8 +9,17 @@ Source: ip(7), ipv6(7), bind(2), RFC 3493.
 
 from typing import Final
 
-from kernel.bpf.subject import SOCKET_BOUND4, SOCKET_BOUND6, SOCKET_CREATED, SOCKET_RELEASED
-from kernel.cgroup.programs import SOCKET_PROGRAMS
+from kernel.bpf.subject import (
+    ADDRESS_BINDS,
+    ADDRESS_CONNECTS,
+    ADDRESS_OF_PEER,
+    ADDRESS_OF_SOCKET,
+    SOCKET_BOUND4,
+    SOCKET_BOUND6,
+    SOCKET_CREATED,
+    SOCKET_RELEASED,
+)
+from kernel.cgroup.programs import ADDRESS_PROGRAMS, SOCKET_PROGRAMS
 from kernel.lang import (
     EADDRINUSE,
     EADDRNOTAVAIL,
@@ -52,7 +61,10 @@ from kernel.net.link import ethernet
 from kernel.net.link.device import NetworkDevice, device_by_index
 from kernel.net.link.network import Network
 from kernel.net.sockets import group_options, inet_names
+from kernel.net.sockets.address_programs import ANY_PORT, REFUSED, judge
 from kernel.net.sockets.inet import (
+    SOCKADDR_IN,
+    SOCKADDR_IN6_LEAST,
     Binding,
     PortTable,
     check_port_right,
@@ -187,15 +199,59 @@ class InetSocket(Socket):
             except MemoryError:
                 return  # closing goes on, with nobody told
 
+    def is_judged_when_bound(self) -> bool:
+        """Whether programs hear of bind(2): only those of TCP and UDP."""
+        return self.port_table() is not None
+
+    def judged_peer(self, address: bytes) -> bytes:
+        """What connect(2) to a struct sockaddr goes to, after the programs of the socket's group: for sockets that ask
+        them. May sleep. EINVAL, EPERM; MemoryError.
+        """
+        if ADDRESS_PROGRAMS.count == 0:
+            return address
+        name = bytearray(address)
+        if judge(self, ADDRESS_CONNECTS, self._address_size(address), name, bytearray()) == REFUSED:
+            raise Errno(EPERM)
+        return bytes(name)
+
+    def _address_size(self, address: bytes) -> int:
+        """How long the address in a struct sockaddr must be that programs see. EINVAL if it has no room for one."""
+        if len(address) < (SOCKADDR_IN if self.family == AF_INET else SOCKADDR_IN6_LEAST):
+            raise Errno(EINVAL)
+        return 4 if self.family == AF_INET else 16
+
+    def shown_local_address(self) -> bytes:
+        return self.judged_name(ADDRESS_OF_SOCKET, self.local_address())
+
+    def shown_peer_address(self) -> bytes:
+        return self.judged_name(ADDRESS_OF_PEER, self.peer_address())
+
+    def judged_name(self, place4: int, address: bytes) -> bytes:
+        """What the program is told in place of a struct sockaddr of the socket's family. Raises MemoryError."""
+        if ADDRESS_PROGRAMS.count == 0:
+            return address
+        name = bytearray(address)
+        judge(self, place4, 4 if self.family == AF_INET else 16, name, bytearray())
+        return bytes(name)
+
     # ---- Addresses ------------------------------------------------------------------------------------------------
 
     def bind(self, address: bytes) -> None:
         """bind(2). EINVAL, EAFNOSUPPORT, EADDRNOTAVAIL, EACCES, EADDRINUSE; EPERM if a program forbids it."""
+        chosen = address
+        may_take_any = False
+        if ADDRESS_PROGRAMS.count != 0 and self.is_judged_when_bound():
+            name = bytearray(address)
+            answer = judge(self, ADDRESS_BINDS, self._address_size(address), name, bytearray())
+            if answer == REFUSED:
+                raise Errno(EPERM)
+            chosen = bytes(name)
+            may_take_any = answer == ANY_PORT
         if self.family == AF_INET:
-            self._bind4(address)
+            self._bind4(chosen, may_take_any)
         else:
-            self._bind6(address)
-        if SOCKET_PROGRAMS.count != 0 and self.binding.port != 0 and self.port_table() is not None:
+            self._bind6(chosen, may_take_any)
+        if SOCKET_PROGRAMS.count != 0 and self.binding.port != 0 and self.is_judged_when_bound():
             self.check_binding()
 
     def check_binding(self) -> None:
@@ -213,7 +269,7 @@ class InetSocket(Socket):
         if not permits:
             raise Errno(EPERM)
 
-    def _bind4(self, address: bytes) -> None:
+    def _bind4(self, address: bytes, may_take_any: bool) -> None:
         if len(address) < 16:
             raise Errno(EINVAL)
         if family_of(address) == 0 and address[4:8] == ANY4:
@@ -222,7 +278,7 @@ class InetSocket(Socket):
         else:
             local, port = decode_inet(address)
         self._check_local4(local)
-        if self.port_table() is not None:
+        if self.port_table() is not None and not may_take_any:
             check_port_right(self.network, port, current().credentials)
         if self._is_bound():
             raise Errno(EINVAL)
@@ -239,11 +295,11 @@ class InetSocket(Socket):
     def _may_bind_foreign(self) -> bool:
         return IP4_SETTINGS.ip_nonlocal_bind.of(self.network) != 0 or self.options.is_on(ON_FREEBIND | ON_TRANSPARENT)
 
-    def _bind6(self, address: bytes) -> None:
+    def _bind6(self, address: bytes, may_take_any: bool) -> None:
         local, port, _flow, scope = decode_inet6(address)
         if is_multicast(local) and self.kind == SOCK_STREAM:
             raise Errno(EINVAL)
-        if self.port_table() is not None:
+        if self.port_table() is not None and not may_take_any:
             check_port_right(self.network, port, current().credentials)
         if self._is_bound():
             raise Errno(EINVAL)

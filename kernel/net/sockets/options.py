@@ -209,7 +209,7 @@ def _peer_name(socket: Socket, limit: int) -> bytes:
     code = 0
     address = b""
     try:
-        address = socket.peer_address()
+        address = socket.shown_peer_address()
     except Errno as error:
         code = error.code
     if code != 0:

@@ -190,6 +190,14 @@ class Socket(File):
         self.holds_network = True
         self.network.acquire()
 
+    def shown_local_address(self) -> bytes:
+        """What getsockname(2) returns. May sleep. Raises MemoryError."""
+        return self.local_address()
+
+    def shown_peer_address(self) -> bytes:
+        """What getpeername(2) and accept(2) return. May sleep. Raises ENOTCONN, MemoryError."""
+        return self.peer_address()
+
     def begin(self) -> None:
         """A program has created it: it is whole, and nobody else's yet. Raises EPERM if it must not be; MemoryError."""
 

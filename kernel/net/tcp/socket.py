@@ -277,14 +277,17 @@ class TcpSocket(InetSocket):
         self._connect(address, 0)
 
     def _connect(self, address: bytes, message_flags: int) -> None:
+        chosen = address
+        if self.phase == Phase.UNCONNECTED and self.listener is None:
+            chosen = self.judged_peer(address)  # another thread may have connected the socket meanwhile
         if self.phase == Phase.CONNECTED:
             raise Errno(EISCONN)
         deadline_ns = self.send_deadline(message_flags)
         if self.phase == Phase.UNCONNECTED:
             if self.listener is not None:
                 raise Errno(EISCONN)
-            check_family_length(address, self.family)
-            self._start_connecting(address)
+            check_family_length(chosen, self.family)
+            self._start_connecting(chosen)
             if deadline_ns == 0:
                 raise Errno(EINPROGRESS)  # even if the peer has already answered, as one on this host has
         found = self.stream
