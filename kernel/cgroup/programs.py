@@ -12,7 +12,7 @@ Source: bpf(2).
 
 from typing import Final
 
-from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, Attached
+from kernel.bpf.attached import ALLOW_MULTI, ALLOW_OVERRIDE, Attached, Attachment
 from kernel.bpf.program import Program
 from kernel.bpf.subject import ADDRESS_PLACES, DEVICES, PACKETS_IN, PACKETS_OUT
 from kernel.cgroup.group import ControlGroup
@@ -41,6 +41,28 @@ def attach(group: ControlGroup, purpose: int, program: Program, flags: int, repl
     """Let a program judge a group. Raises EPERM if a group above does not permit it, ENODEV, and what `Attached.add`
     does.
     """
+    attached = _attached_to(group, purpose)
+    before = len(attached.entries)
+    attached.add(program, flags, replaced)
+    _counter(purpose).count += len(attached.entries) - before
+
+
+def attach_link(group: ControlGroup, purpose: int, link: Attachment) -> None:
+    """The same for a link."""
+    _attached_to(group, purpose).add_link(link)
+    _counter(purpose).count += 1
+
+
+def detach_link(group: ControlGroup, purpose: int, link: Attachment) -> None:
+    """Detach a link from the group that it is attached to."""
+    attached = _attached(group, purpose)
+    assert attached is not None
+    attached.remove_link(link)
+    _counter(purpose).count -= 1
+
+
+def _attached_to(group: ControlGroup, purpose: int) -> Attached:
+    """What is attached, for one more. Raises ENODEV, EPERM, MemoryError."""
     if group.is_removed:
         raise Errno(ENODEV)
     if not _above_permits(group, purpose):
@@ -53,9 +75,7 @@ def attach(group: ControlGroup, purpose: int, program: Program, flags: int, repl
     if attached is None:
         attached = Attached()
         programs[purpose] = attached
-    before = len(attached.programs)
-    attached.add(program, flags, replaced)
-    _counter(purpose).count += len(attached.programs) - before
+    return attached
 
 
 def _above_permits(group: ControlGroup, purpose: int) -> bool:
@@ -63,7 +83,7 @@ def _above_permits(group: ControlGroup, purpose: int) -> bool:
     above = group.parent
     while above is not None:
         attached = _attached(above, purpose)
-        if attached is not None and len(attached.programs) > 0:
+        if attached is not None and len(attached.entries) > 0:
             return attached.flags & (ALLOW_OVERRIDE | ALLOW_MULTI) != 0
         above = above.parent
     return True
@@ -86,7 +106,7 @@ def own_programs(group: ControlGroup, purpose: int) -> list[Program]:
     if attached is None:
         none: list[Program] = []
         return none
-    return list(attached.programs)
+    return attached.programs()
 
 
 def own_flags(group: ControlGroup, purpose: int) -> int:
@@ -101,7 +121,7 @@ def effective_programs(group: ControlGroup, purpose: int) -> list[Program]:
     while walker is not None:
         attached = _attached(walker, purpose)
         if attached is not None and (len(found) == 0 or attached.flags & ALLOW_MULTI != 0):
-            found.extend(attached.programs)
+            found.extend(attached.programs())
         walker = walker.parent
     return found
 
@@ -113,5 +133,5 @@ def end_programs(group: ControlGroup) -> None:
         return
     group.programs = None
     for purpose, attached in programs.items():
-        _counter(purpose).count -= len(attached.programs)
+        _counter(purpose).count -= len(attached.entries)
         attached.clear()

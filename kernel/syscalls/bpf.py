@@ -1,12 +1,15 @@
-"""bpf(2): maps, programs, and their attachments."""
+"""bpf(2): maps, programs, and their attachments and links."""
 
 from typing import Final
 
+from kernel.bpf.program import KEPT
+from kernel.cgroup.links import LINKS
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
 from kernel.syscalls.bpf_arguments import Attributes
 from kernel.syscalls.bpf_groups import attach_program, detach_program, query
 from kernel.syscalls.bpf_information import next_number, open_map, open_program, tell, test_run
+from kernel.syscalls.bpf_links import change_link, create_link, cut, open_link
 from kernel.syscalls.bpf_maps import create_map, delete, freeze_map, look_up, look_up_and_delete, next_key, update
 from kernel.syscalls.bpf_programs import load
 
@@ -27,16 +30,22 @@ _OBJ_GET_INFO_BY_FD: Final = 15
 _PROG_QUERY: Final = 16
 _MAP_LOOKUP_AND_DELETE_ELEM: Final = 21
 _MAP_FREEZE: Final = 22
+_LINK_CREATE: Final = 28
+_LINK_UPDATE: Final = 29
+_LINK_GET_FD_BY_ID: Final = 30
+_LINK_GET_NEXT_ID: Final = 31
+_LINK_DETACH: Final = 34
 
 
 @syscall(
     "bpf", status="Partial",
     args="one:0(=bpf_map)|1(=bpf_element)|2(=bpf_element)|3(=bpf_element)|4(=bpf_element)|5(=bpf_load)|"
     "8(=bpf_attach)|9(=bpf_attach)|10(=bpf_descriptor)|11(=bpf_number)|12(=bpf_number)|13(=bpf_number)|"
-    "14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|21(=bpf_element)|22(=bpf_descriptor)|36(=bpf_number) any "
+    "14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|21(=bpf_element)|22(=bpf_descriptor)|28(=bpf_link)|29(=bpf_relink)|"
+    "30(=bpf_number)|31(=bpf_number)|34(=bpf_descriptor)|36(=bpf_number) any "
     "one:4|8|16|20|24|32|64|80|148|152|4097 -> fd:bpf",
     notes="Maps: ARRAY and HASH. Programs: SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and "
-    "CGROUP_DEVICE, without calls between functions. No links, BTF, pinning, tokens, batches",
+    "CGROUP_DEVICE, without calls between functions. Links: of control groups. No BTF, pinning, tokens, batches",
 )  # fmt: skip
 def bpf(command: i32, address: UserAddr, size: u32) -> int:
     """bpf(2)."""
@@ -54,13 +63,27 @@ def bpf(command: i32, address: UserAddr, size: u32) -> int:
     if command == _PROG_TEST_RUN:
         return test_run(attributes)
     if command == _PROG_GET_NEXT_ID or command == _MAP_GET_NEXT_ID:
-        return next_number(attributes, of_programs=command == _PROG_GET_NEXT_ID)
+        return next_number(attributes, KEPT.program_numbers if command == _PROG_GET_NEXT_ID else KEPT.map_numbers)
     if command == _PROG_GET_FD_BY_ID:
         return open_program(attributes)
     if command == _MAP_GET_FD_BY_ID:
         return open_map(attributes)
     if command == _OBJ_GET_INFO_BY_FD:
         return tell(attributes)
+    return _of_links(command, attributes)
+
+
+def _of_links(command: int, attributes: Attributes) -> int:
+    if command == _LINK_CREATE:
+        return create_link(attributes)
+    if command == _LINK_UPDATE:
+        return change_link(attributes)
+    if command == _LINK_GET_FD_BY_ID:
+        return open_link(attributes)
+    if command == _LINK_GET_NEXT_ID:
+        return next_number(attributes, LINKS.numbers)
+    if command == _LINK_DETACH:
+        return cut(attributes)
     raise Errno(EINVAL)
 
 

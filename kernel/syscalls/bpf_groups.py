@@ -25,7 +25,7 @@ _EFFECTIVE: Final = 1
 _ORDER: Final = 0x2078  # BPF_F_BEFORE, BPF_F_AFTER, BPF_F_ID, BPF_F_PREORDER, BPF_F_LINK
 
 
-def _group_at(descriptor: int) -> ControlGroup:
+def group_at(descriptor: int) -> ControlGroup:
     """Raises EBADF for anything but a directory of a control group, ENOENT for a removed group."""
     inode = any_file_at(descriptor).inode
     if not isinstance(inode, GroupDirectory):
@@ -38,11 +38,11 @@ def _group_at(descriptor: int) -> ControlGroup:
 def _purpose(attributes: Attributes, offset: int) -> int:
     """Raises EINVAL for an unknown purpose."""
     purpose = attributes.u32(offset)
-    _type_for(purpose)
+    type_for(purpose)
     return purpose
 
 
-def _type_for(purpose: int) -> int:
+def type_for(purpose: int) -> int:
     """The type of the programs. Raises EINVAL."""
     if purpose == DEVICES:
         return CGROUP_DEVICE
@@ -58,7 +58,7 @@ def _type_for(purpose: int) -> int:
 def _program_for(attributes: Attributes, offset: int, purpose: int) -> Program:
     """Raises EINVAL for a program of another type."""
     program = program_file_at(attributes.i32(offset)).program
-    if program.kind != _type_for(purpose):
+    if program.kind != type_for(purpose):
         raise Errno(EINVAL)
     return program
 
@@ -78,7 +78,7 @@ def attach_program(attributes: Attributes) -> int:
     require_net_admin()
     if program.place >= 0 and program.place != purpose:
         raise Errno(EINVAL)
-    group = _group_at(attributes.i32(0))
+    group = group_at(attributes.i32(0))
     replaced: Program | None = None
     if flags & ALLOW_MULTI != 0 and flags & REPLACE != 0:
         replaced = _program_for(attributes, 16, purpose)
@@ -99,7 +99,7 @@ def detach_program(attributes: Attributes) -> int:
     if attributes.u32(20) != 0 or attributes.i64(24) != 0:
         raise Errno(EINVAL)
     require_net_admin()
-    group = _group_at(attributes.i32(0))
+    group = group_at(attributes.i32(0))
     program: Program | None = None
     try:
         program = _program_for(attributes, 4, purpose)
@@ -117,7 +117,7 @@ def query(attributes: Attributes) -> int:
     purpose = _purpose(attributes, 4)
     if flags & ~_EFFECTIVE != 0:
         raise Errno(EINVAL)
-    group = _group_at(attributes.i32(0))
+    group = group_at(attributes.i32(0))
     effective = flags & _EFFECTIVE != 0
     programs = effective_programs(group, purpose) if effective else own_programs(group, purpose)
     if effective and attributes.i64(32) != 0:

@@ -1,10 +1,12 @@
-"""Commands of bpf(2) that find programs and maps by number, and describe them."""
+"""Commands of bpf(2) that find programs and maps by number, and describe them and links."""
 
 from typing import Final
 
 from kernel.bpf.maps import READ_ONLY, WRITE_ONLY, Map
+from kernel.bpf.numbers import Numbers
 from kernel.bpf.program import KEPT, Program
-from kernel.fs.bpf.files import MapFile, ProgramFile, open_program_file
+from kernel.cgroup.links import GroupLink
+from kernel.fs.bpf.files import LinkFile, MapFile, ProgramFile, open_program_file
 from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
 from kernel.lang import E2BIG, EINVAL, ENOENT, Errno, UserAddr, span_of
 from kernel.lib import user
@@ -16,17 +18,18 @@ from kernel.task.words import load_i64, store_i64
 
 _PROGRAM_SIZE: Final = 232  # struct bpf_prog_info
 _MAP_SIZE: Final = 88  # struct bpf_map_info
+_LINK_SIZE: Final = 64  # struct bpf_link_info
+_LINK_TO_GROUP: Final = 3  # BPF_LINK_TYPE_CGROUP
 _PAGE: Final = 4096
 
 
-def next_number(attributes: Attributes, of_programs: bool) -> int:
-    """BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID: the least number above one. Raises ENOENT."""
+def next_number(attributes: Attributes, numbers: Numbers) -> int:
+    """BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID, BPF_LINK_GET_NEXT_ID: the least number above one. Raises ENOENT."""
     attributes.end_at(8)
     start = attributes.u32(0)
     if start >= 0x7FFF_FFFF:
         raise Errno(EINVAL)
     require_administrator()
-    numbers = KEPT.program_numbers if of_programs else KEPT.map_numbers
     best = numbers.next_used(start)
     if best == 0:
         raise Errno(ENOENT)
@@ -70,6 +73,8 @@ def tell(attributes: Attributes) -> int:
     elif isinstance(file, MapFile):
         _checked(address, length, _MAP_SIZE)
         filled = _map_information(file.map)
+    elif isinstance(file, LinkFile):
+        filled = _link_information(file.link, address, _checked(address, length, _LINK_SIZE))
     else:
         raise Errno(EINVAL)
     size = min(length, len(filled))
@@ -96,6 +101,20 @@ def _map_information(map_: Map) -> bytearray:
     words.store_u32(16, map_.most)
     words.store_u32(20, map_.flags)
     words[24 : 24 + len(map_.name)].copy_from(span_of(map_.name))
+    return storage
+
+
+def _link_information(link: GroupLink, address: UserAddr, known: int) -> bytearray:
+    """What is not said remains as it was given."""
+    storage = bytearray(_LINK_SIZE)
+    user.read_into(span_of(storage)[0:known], address)
+    words = span_of(storage)
+    group = link.group
+    words.store_u32(0, _LINK_TO_GROUP)
+    words.store_u32(4, link.identifier)
+    words.store_u32(8, link.program.identifier)
+    store_i64(words, 16, 0 if group is None else group.number)
+    words.store_u32(24, link.purpose)
     return storage
 
 

@@ -1,4 +1,4 @@
-"""Maps and programs of bpf(2) as open files, which share them with whoever else refers to them.
+"""Maps, programs and links of bpf(2) as open files, which share them with whoever else refers to them.
 
 A map's memory counts for the processes that have it open, divided among them; maps kept only by a group's program are
 bounded by the check at their creation (`check_room_to_keep`).
@@ -9,8 +9,9 @@ Source: bpf(2), proc_pid_fdinfo(5).
 
 from kernel.bpf.maps import Map
 from kernel.bpf.program import Program, keep_map, keep_program, release_map, release_program
+from kernel.cgroup.links import GroupLink, release_link
 from kernel.fs.anonymous import anonymous_path
-from kernel.fs.constants import O_RDWR
+from kernel.fs.constants import O_RDONLY, O_RDWR
 from kernel.fs.file import DESCRIPTION_BYTES, File
 from kernel.lang import Errno, final
 
@@ -54,12 +55,39 @@ class ProgramFile(File):
 
     def describe(self) -> bytes:
         program = self.program
-        tag = "".join([f"{octet:02x}" for octet in program.tag])
         return (
-            f"prog_type:\t{program.kind}\nprog_jited:\t0\nprog_tag:\t{tag}\nmemlock:\t{program.held_bytes()}\n"
+            f"prog_type:\t{program.kind}\nprog_jited:\t0\nprog_tag:\t{_tag_of(program)}\nmemlock:\t{program.held_bytes()}\n"
             f"prog_id:\t{program.identifier}\nrun_time_ns:\t0\nrun_cnt:\t0\nrecursion_misses:\t0\n"
             f"verified_insns:\t{program.steps}\n"
         ).encode()
+
+
+@final
+class LinkFile(File):
+    """An open link, of which it is a user already (`open_link_file`)."""
+
+    def __init__(self, link: GroupLink, name: bytes) -> None:
+        super().__init__(anonymous_path(name), O_RDONLY)
+        self.link: GroupLink = link
+
+    def close(self) -> None:
+        release_link(self.link)
+
+    def held_bytes(self) -> int:
+        return DESCRIPTION_BYTES + self.link.program.share_bytes()
+
+    def describe(self) -> bytes:
+        link = self.link
+        group = link.group
+        number = 0 if group is None else group.number
+        return (
+            f"link_type:\tcgroup\nlink_id:\t{link.identifier}\nprog_tag:\t{_tag_of(link.program)}\n"
+            f"prog_id:\t{link.program.identifier}\ncgroup_id:\t{number}\nattach_type:\t{link.purpose}\n"
+        ).encode()
+
+
+def _tag_of(program: Program) -> str:
+    return "".join([f"{octet:02x}" for octet in program.tag])
 
 
 def open_map_file(map_: Map, flags: int) -> MapFile:
@@ -79,4 +107,13 @@ def open_program_file(program: Program) -> ProgramFile:
         return ProgramFile(program)
     except (Errno, MemoryError):
         release_program(program)
+        raise
+
+
+def open_link_file(link: GroupLink, name: bytes) -> LinkFile:
+    """Open a link: the file takes over a use of it, or ends that if there is no file. Raises ENFILE, MemoryError."""
+    try:
+        return LinkFile(link, name)
+    except (Errno, MemoryError):
+        release_link(link)
         raise

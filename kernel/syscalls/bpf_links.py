@@ -1,0 +1,86 @@
+"""Commands of bpf(2) about links."""
+
+from typing import Final
+
+from kernel.bpf.attached import REPLACE
+from kernel.bpf.code import CGROUP_SKB
+from kernel.bpf.program import Program
+from kernel.bpf.subject import DEVICES
+from kernel.cgroup.links import LINKS, GroupLink, cut_link, make_link, update_link
+from kernel.fs.bpf.devices import judge_devices
+from kernel.fs.bpf.files import LinkFile, open_link_file
+from kernel.lang import EINVAL, ENOENT, Errno
+from kernel.mm.keeping import check_room_to_keep
+from kernel.syscalls.bpf_arguments import (
+    Attributes,
+    program_file_at,
+    require_administrator,
+    require_net_admin,
+)
+from kernel.syscalls.bpf_groups import group_at, type_for
+from kernel.syscalls.descriptor_arguments import file_at
+from kernel.task import current
+
+_CREATE_END: Final = 60
+
+
+def create_link(attributes: Attributes) -> int:
+    """BPF_LINK_CREATE, for control groups."""
+    attributes.end_at(_CREATE_END)
+    program = program_file_at(attributes.i32(0)).program
+    purpose = attributes.u32(8)
+    if program.kind == CGROUP_SKB:
+        require_net_admin()
+    if program.kind != type_for(purpose) or (program.place >= 0 and program.place != purpose):
+        raise Errno(EINVAL)
+    if attributes.u32(12) != 0:
+        raise Errno(EINVAL)
+    group = group_at(attributes.i32(4))
+    check_room_to_keep()
+    if purpose == DEVICES:
+        judge_devices()
+    file = open_link_file(make_link(group, purpose, program), b"bpf_link")
+    return current().files.install(file, cloexec=True)
+
+
+def change_link(attributes: Attributes) -> int:
+    """BPF_LINK_UPDATE."""
+    attributes.end_at(16)
+    flags = attributes.u32(8)
+    if flags & ~REPLACE != 0:
+        raise Errno(EINVAL)
+    link = _link_at(attributes.i32(0))
+    program = program_file_at(attributes.i32(4)).program
+    expected: Program | None = None
+    if flags & REPLACE != 0:
+        expected = program_file_at(attributes.i32(12)).program
+    elif attributes.u32(12) != 0:
+        raise Errno(EINVAL)
+    update_link(link, program, expected)
+    return 0
+
+
+def open_link(attributes: Attributes) -> int:
+    """BPF_LINK_GET_FD_BY_ID."""
+    attributes.end_at(4)
+    require_administrator()
+    link = LINKS.by_number.get(attributes.u32(0))
+    if link is None:
+        raise Errno(ENOENT)
+    link.users += 1
+    return current().files.install(open_link_file(link, b"bpf-link"), cloexec=True)
+
+
+def cut(attributes: Attributes) -> int:
+    """BPF_LINK_DETACH: the link remains, attached to nothing."""
+    attributes.end_at(4)
+    cut_link(_link_at(attributes.i32(0)))
+    return 0
+
+
+def _link_at(descriptor: int) -> GroupLink:
+    """Raises EBADF, EINVAL."""
+    file = file_at(descriptor)
+    if not isinstance(file, LinkFile):
+        raise Errno(EINVAL)
+    return file.link
