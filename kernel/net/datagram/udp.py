@@ -21,6 +21,7 @@ from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import Network, PartMaker, network_of, register_part
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.link.part import Part
+from kernel.net.sockets.port_group import PortGroup
 from kernel.net.sockets.socket import SOCK_DGRAM
 
 HEADER: Final = 8
@@ -65,6 +66,17 @@ class UdpTable(Part):
             sockets = []
             self.by_port[port] = sockets
         sockets.append(socket)
+
+    def share_port(self, socket: UdpEndpoint, port: int) -> None:
+        """Let a socket that is about to be entered join those with which it shares the port. May raise MemoryError."""
+        group: PortGroup | None = None
+        sockets = self.by_port.get(port)
+        if sockets is not None:
+            for other in sockets:
+                if socket.shares_port_with(other):
+                    group = other.port_group
+                    break
+        socket.join_port_group(group)
 
     def take_out(self, socket: UdpEndpoint, port: int) -> None:
         """Take a socket out; does nothing if it is not in the table."""
@@ -169,7 +181,7 @@ class Udp(Transport):
             if _is_for_many(packet):
                 _deliver_to_all(packet, port, header.load_be16(0))
                 return True
-        socket = find_socket(packet.destination, port, packet.source, header.load_be16(0), packet.device)
+        socket = find_socket(packet.destination, port, packet.source, header.load_be16(0), packet.device, packet)
         if socket is None:
             counters.no_ports += 1
             packet.start -= HEADER
@@ -243,9 +255,15 @@ def _reaches(socket: UdpEndpoint, destination: bytes, source: bytes, source_port
 
 
 def find_socket(
-    local: bytes, port: int, remote: bytes, remote_port: int, device: NetworkDevice | None
+    local: bytes,
+    port: int,
+    remote: bytes,
+    remote_port: int,
+    device: NetworkDevice | None,
+    packet: Packet | None = None,
 ) -> UdpEndpoint | None:
-    """The socket that fits best: the last one bound among equals, or one of a group that shares by SO_REUSEPORT.
+    """The socket that fits best: the last one bound among equals, or one of a group that shares by SO_REUSEPORT, for
+    which a program may choose if the packet is given. May raise MemoryError then.
     """
     if device is None:
         return None
@@ -267,6 +285,11 @@ def find_socket(
             best = socket
     if best is None or equals == 1 or not best.binding.reuse_port:
         return best
+    group = best.port_group
+    if packet is not None and group is not None and group.chooser is not None and len(best.remote) == 0:
+        wanted = group.choose(packet)
+        if isinstance(wanted, UdpEndpoint):
+            return wanted
     chosen = (hash(remote) ^ remote_port) % equals
     for socket in sockets:
         if _reaches(socket, local, remote, remote_port, index) == best_score:

@@ -48,11 +48,23 @@ class UdpSocket(udp.UdpEndpoint):
         return ports_of(self.network).udp
 
     def bound(self) -> None:
-        udp.udp_sockets_of(self.network).insert(self, self.binding.port)
+        table = udp.udp_sockets_of(self.network)
+        if self.binding.reuse_port:
+            table.share_port(self, self.binding.port)
+        try:
+            table.insert(self, self.binding.port)
+        except MemoryError:
+            self.leave_port_group()
+            raise
 
     def unbind(self) -> None:
-        udp.udp_sockets_of(self.network).take_out(self, self.binding.port)
+        if self.binding.port != 0:
+            udp.udp_sockets_of(self.network).take_out(self, self.binding.port)
+            self.leave_port_group()
         super().unbind()
+
+    def is_in_table(self) -> bool:
+        return self.binding.port != 0
 
     def take_port(self, port: int) -> None:
         """Bind to a port of any address, without checking rights: for the kernel's own sockets. EADDRINUSE."""

@@ -29,6 +29,7 @@ from kernel.lang import (
     ENETUNREACH,
     ENODEV,
     ENOENT,
+    ENOMEM,
     ENOPROTOOPT,
     ENOTCONN,
     EOPNOTSUPP,
@@ -56,12 +57,13 @@ from kernel.net.internet.addresses import (
 )
 from kernel.net.internet.output import NextHop, resolve
 from kernel.net.internet.routes import BROADCAST, LOCAL, find_route
-from kernel.net.internet.sysctl import IP4_SETTINGS
+from kernel.net.internet.sysctl import CORE, IP4_SETTINGS
 from kernel.net.link import ethernet
 from kernel.net.link.device import NetworkDevice, device_by_index
 from kernel.net.link.network import Network
 from kernel.net.sockets import group_options, inet_names
 from kernel.net.sockets.address_programs import ANY_PORT, REFUSED, judge
+from kernel.net.sockets.bpf import Filter
 from kernel.net.sockets.inet import (
     SOCKADDR_IN,
     SOCKADDR_IN6_LEAST,
@@ -88,9 +90,11 @@ from kernel.net.sockets.inet_options import (
 from kernel.net.sockets.joined_groups import EXCLUDE, JoinedGroups
 from kernel.net.sockets.option_names import SO_BINDTODEVICE, SO_DONTROUTE, SO_REUSEADDR, SO_REUSEPORT
 from kernel.net.sockets.options import may_mark
+from kernel.net.sockets.port_group import PortGroup
 from kernel.net.sockets.socket import (
     AF_INET,
     AF_INET6,
+    FILTER_BYTES,
     SOCK_RAW,
     SOCK_STREAM,
     SWITCH_DONT_ROUTE,
@@ -159,6 +163,7 @@ class InetSocket(Socket):
         self.options: InternetOptions = InternetOptions(network) if options is None else options
         self.stamp_ns: int = -1  # SIOCGSTAMP; 0: not noted
         self.groups: JoinedGroups | None = None  # until the first one; see `own_groups`
+        self.port_group: PortGroup | None = None  # SO_REUSEPORT: the sockets that share its port
         self.is_announced: bool = False  # programs of its group run when it is closed
         if binding is None:
             self.binding.uid = credentials.fsuid
@@ -233,6 +238,66 @@ class InetSocket(Socket):
         name = bytearray(address)
         judge(self, place4, 4 if self.family == AF_INET else 16, name, bytearray())
         return bytes(name)
+
+    # ---- Ports that are shared --------------------------------------------------------------------------------------
+
+    def is_in_table(self) -> bool:
+        """Whether packets may reach it already."""
+        return True
+
+    def shares_port_with(self, other: "InetSocket") -> bool:
+        """Whether a socket of the same port belongs to the same group as this one."""
+        return (
+            other is not self
+            and other.binding.reuse_port
+            and other.family == self.family
+            and other.is_ip6_only() == self.is_ip6_only()
+            and other.bound_device == self.bound_device
+            and other.binding.uid == self.binding.uid
+            and other.local == self.local
+        )
+
+    def join_port_group(self, group: PortGroup | None) -> None:
+        """Enter a group; None: one of its own, where it may be already. Raises MemoryError."""
+        own = self.port_group
+        if group is own and own is not None:
+            return
+        if group is None:
+            if own is not None:
+                return
+            group = PortGroup()
+        group.enter(self)
+        if own is not None:
+            own.leave(self)
+        self.port_group = group
+
+    def leave_port_group(self) -> None:
+        """It is no longer in the table."""
+        group = self.port_group
+        if group is not None:
+            self.port_group = None
+            group.leave(self)
+
+    def set_chooser(self, chooser: Filter | None) -> None:
+        group = self.port_group
+        if chooser is None:
+            if group is None:
+                raise Errno(ENOENT if self.is_on(SWITCH_REUSE_PORT) else EINVAL)
+            group.drop_chooser()
+            return
+        if chooser.size_bytes() + FILTER_BYTES > CORE.optmem(self.network):
+            raise Errno(ENOMEM)
+        if group is None:
+            if self.is_in_table() or not self.is_on(SWITCH_REUSE_PORT):
+                raise Errno(EINVAL)
+            self.join_port_group(None)
+            group = self.port_group
+            assert group is not None
+        group.set_chooser(chooser)
+
+    def held_bytes(self) -> int:
+        group = self.port_group
+        return super().held_bytes() if group is None else super().held_bytes() + group.held_bytes()
 
     # ---- Addresses ------------------------------------------------------------------------------------------------
 
@@ -693,6 +758,7 @@ class InetSocket(Socket):
             groups.leave_all()
             ethernet.drain()
         self.unbind()
+        self.leave_port_group()
         self.hop = None
         super().close()
 

@@ -12,11 +12,9 @@ from kernel.bpf.code import SOCKET_FILTER
 from kernel.fs.bpf.files import ProgramFile
 from kernel.lang import (
     EACCES,
-    EBADF,
     EDOM,
     EINVAL,
     ENODEV,
-    ENOENT,
     ENOPROTOOPT,
     ENOTCONN,
     EOPNOTSUPP,
@@ -312,10 +310,9 @@ def _set_valued_option(socket: Socket, name: int, number: int, value: bytes, cre
 def _set_rare_option(socket: Socket, name: int, number: int, value: bytes, credentials: Credentials) -> None:
     match name:
         case so.SO_ATTACH_FILTER:
-            _attach_filter(socket, value)
+            socket.set_filter(_classic_of(socket, value))
         case so.SO_DETACH_FILTER:
-            if socket.is_on(SWITCH_FILTER_LOCKED):
-                raise Errno(EPERM)
+            _check_not_locked(socket)
             socket.set_filter(None)
         case so.SO_TIMESTAMP | so.SO_TIMESTAMPNS | so.SO_TIMESTAMP_NEW | so.SO_TIMESTAMPNS_NEW:
             _turn(socket, SWITCH_TIMESTAMP, number != 0)
@@ -344,20 +341,13 @@ def _set_rare_option(socket: Socket, name: int, number: int, value: bytes, crede
 def _set_newest_option(socket: Socket, name: int, number: int, value: bytes) -> None:
     match name:
         case so.SO_ATTACH_BPF:
-            if len(value) != 4:
-                raise Errno(EINVAL)
-            _attach_program(socket, number)
+            socket.set_filter(_filter_of(socket, value, number))
         case so.SO_ATTACH_REUSEPORT_EBPF:
-            # A hash chooses among sockets that share a port.
-            if len(value) == 4 and socket.is_on(SWITCH_FILTER_LOCKED):
-                raise Errno(EPERM)
-            if len(value) == 4 and current().files.find(number) is None:
-                raise Errno(EBADF)
-            raise Errno(EINVAL)
+            socket.set_chooser(_filter_of(socket, value, number))
         case so.SO_ATTACH_REUSEPORT_CBPF:
-            _refuse_chooser(socket, value)
+            socket.set_chooser(_classic_of(socket, value))
         case so.SO_DETACH_REUSEPORT_BPF:
-            raise Errno(ENOENT if socket.is_on(SWITCH_REUSE_PORT) else EINVAL)
+            socket.set_chooser(None)
         case so.SO_CNX_ADVICE:
             socket.route_is_bad(number)
         case so.SO_RESERVE_MEM:
@@ -365,15 +355,6 @@ def _set_newest_option(socket: Socket, name: int, number: int, value: bytes) -> 
             raise Errno(EINVAL if number < 0 or number > _INT_MAX - 4096 else EOPNOTSUPP)
         case _:
             raise Errno(ENOPROTOOPT)
-
-
-def _refuse_chooser(socket: Socket, value: bytes) -> None:
-    """A filter that chooses a socket among those that share a port: here a hash does that."""
-    if len(value) != 16:
-        raise Errno(EINVAL)
-    if socket.is_on(SWITCH_FILTER_LOCKED):
-        raise Errno(EPERM)
-    raise Errno(EINVAL if value[8:16] == bytes(8) else ENOPROTOOPT)
 
 
 def _check_timestamping(socket: Socket, flags: int) -> None:
@@ -441,26 +422,31 @@ def _bind_to_index(socket: Socket, index: int, credentials: Credentials) -> None
     socket.option_changed(so.SO_BINDTODEVICE)
 
 
-def _attach_filter(socket: Socket, value: bytes) -> None:
-    """struct sock_fprog: a count and the address of the instructions."""
+def _classic_of(socket: Socket, value: bytes) -> ClassicFilter:
+    """struct sock_fprog: a count and the address of the instructions. EPERM for a locked filter, EINVAL, EFAULT."""
     if len(value) != 16:
         raise Errno(EINVAL)
     span = span_of(value)
     count = span.load_u16(0)
     high = signed(span.load_u32(12))
-    if socket.is_on(SWITCH_FILTER_LOCKED):
-        raise Errno(EPERM)
+    _check_not_locked(socket)
     address = UserAddr(high << 32 | span.load_u32(8))
     if count == 0 or count > _LARGEST_PROGRAM or address == 0:
         raise Errno(EINVAL)
-    socket.set_filter(ClassicFilter(user.read_bytes(address, count * 8)))
+    return ClassicFilter(user.read_bytes(address, count * 8))
 
 
-def _attach_program(socket: Socket, descriptor: int) -> None:
-    """SO_ATTACH_BPF: a program of bpf(2). EPERM for a locked filter, EBADF, EINVAL for no such program."""
-    if socket.is_on(SWITCH_FILTER_LOCKED):
-        raise Errno(EPERM)
+def _filter_of(socket: Socket, value: bytes, descriptor: int) -> ProgramFilter:
+    """A program of bpf(2). EPERM for a locked filter, EBADF, EINVAL for no such program."""
+    if len(value) != 4:
+        raise Errno(EINVAL)
+    _check_not_locked(socket)
     file = current().files.get(descriptor)
     if not isinstance(file, ProgramFile) or file.program.kind != SOCKET_FILTER:
         raise Errno(EINVAL)
-    socket.set_filter(ProgramFilter(file.program, socket.network.owner))
+    return ProgramFilter(file.program, socket.network.owner)
+
+
+def _check_not_locked(socket: Socket) -> None:
+    if socket.is_on(SWITCH_FILTER_LOCKED):
+        raise Errno(EPERM)

@@ -19,6 +19,7 @@ from kernel.fs.file import File
 from kernel.lang import (
     EAGAIN,
     EINTR,
+    EINVAL,
     ENOENT,
     ENOMEM,
     ENOPROTOOPT,
@@ -44,7 +45,7 @@ from kernel.task.task import current_or_none
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
-_FILTER_BYTES: Final = 64  # what a filter counts besides its instructions
+FILTER_BYTES: Final = 64  # what a filter counts besides its instructions
 
 AF_UNSPEC: Final = 0
 AF_UNIX: Final = 1
@@ -315,12 +316,18 @@ class Socket(File):
         """
         if filter_ is None and self.filter is None:
             raise Errno(ENOENT)
-        if filter_ is not None and filter_.size_bytes() + _FILTER_BYTES >= CORE.optmem(self.network):
+        if filter_ is not None and filter_.size_bytes() + FILTER_BYTES >= CORE.optmem(self.network):
             raise Errno(ENOMEM)
         if filter_ is not None:
             filter_.keep()
         self.drop_filter()
         self.filter = filter_
+
+    def set_chooser(self, chooser: Filter | None) -> None:
+        """A program that chooses among the sockets that share a port; None: there is none any more. EINVAL for a socket
+        that shares none, ENOENT, ENOMEM for programs larger than optmem_max; MemoryError.
+        """
+        raise Errno(EINVAL)
 
     def drop_filter(self) -> None:
         """The socket has none any more."""

@@ -129,6 +129,9 @@ class TcpSocket(InetSocket):
         self.send_limit = SETTINGS.send_default
         self.receive_limit = SETTINGS.receive_default
 
+    def is_in_table(self) -> bool:
+        return self.listener is not None or self.stream is not None
+
     def state(self) -> int:
         if self.listener is not None:
             return State.LISTEN
@@ -181,7 +184,14 @@ class TcpSocket(InetSocket):
             raise Errno(EADDRINUSE)
         listener = Listener(self.hold, self.tcp, backlog, self.family, self)
         listener.queue = self.read_queue
-        TABLE.add_listener(listener)
+        if binding.reuse_port:
+            self.join_port_group(TABLE.group_at(self))
+        listener.port_group = self.port_group
+        try:
+            TABLE.add_listener(listener)
+        except MemoryError:
+            self.leave_port_group()
+            raise
         listener.filter = self.filter
         listener.group = self.group
         listener.creator = self.creator
@@ -262,6 +272,7 @@ class TcpSocket(InetSocket):
             self.is_listening = False
             self.binding.is_listening = False
             TABLE.remove_listener(listener, monotonic_ns())
+            self.leave_port_group()
             ethernet.drain()
 
     # ---- Connecting -----------------------------------------------------------------------------------------------

@@ -193,7 +193,13 @@ def _without_connection(network: Network, segment: Segment, packet: Packet, now_
         initial = wait.next_initial_sequence()
     device = packet.device
     listener = TABLE.find_listener(
-        network, local, segment.destination_port, remote, segment.source_port, 0 if device is None else device.index
+        network,
+        local,
+        segment.destination_port,
+        remote,
+        segment.source_port,
+        0 if device is None else device.index,
+        packet,
     )
     if listener is None:
         if wait is None:

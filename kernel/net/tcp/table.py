@@ -13,9 +13,12 @@ from kernel.lib import random
 from kernel.lib.credentials import Credentials
 from kernel.lib.socket_group import SocketGroup
 from kernel.net.link.network import FIRST_NETWORK, Network
+from kernel.net.link.packet import Packet
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.sockets.bpf import Filter
 from kernel.net.sockets.inet import IP4_BIT, IP6_BIT
+from kernel.net.sockets.inet_socket import InetSocket
+from kernel.net.sockets.port_group import PortGroup
 from kernel.net.tcp import timers
 from kernel.net.tcp.channel import HOOK, NOWHERE, Channel, PortHold, SettleHook, settle
 from kernel.net.tcp.closing import abort
@@ -55,6 +58,7 @@ class Listener:
         self.group: SocketGroup | None = None  # the socket's: programs judge its packets
         self.creator: Credentials | None = None  # its opener
         self.credentials: Credentials | None = None  # for accepted sockets
+        self.port_group: PortGroup | None = None  # SO_REUSEPORT
 
     def is_full(self) -> bool:
         """Whether no further connection may become ready. As on Linux, one more than requested is let in."""
@@ -189,6 +193,16 @@ class Table:
             self.listeners[port] = found
         found.append(listener)
 
+    def group_at(self, socket: InetSocket) -> PortGroup | None:
+        """The group of the listeners with which a socket that is about to listen shares its port."""
+        found = self.listeners.get(port_key(socket.network, socket.binding.port))
+        if found is not None:
+            for listener in found:
+                other = listener.file
+                if isinstance(other, InetSocket) and socket.shares_port_with(other):
+                    return listener.port_group
+        return None
+
     def remove_listener(self, listener: Listener, now_ns: int) -> None:
         """End the listener, and the connections waiting to be accepted."""
         port = port_key(listener.network, listener.hold.binding.port)
@@ -206,9 +220,18 @@ class Table:
         listener.queue.wake_all()
 
     def find_listener(
-        self, network: Network, local: bytes, local_port: int, remote: bytes, remote_port: int, device_index: int
+        self,
+        network: Network,
+        local: bytes,
+        local_port: int,
+        remote: bytes,
+        remote_port: int,
+        device_index: int,
+        packet: Packet,
     ) -> Listener | None:
-        """The listener that fits best; among those that share a port by SO_REUSEPORT, one by hash."""
+        """The listener that fits best; among those that share a port by SO_REUSEPORT, the one that a program chooses,
+        or else one by hash. May raise MemoryError.
+        """
         found = self.listeners.get(port_key(network, local_port))
         if found is None:
             return None
@@ -225,6 +248,12 @@ class Table:
                 equals += 1
                 if table_hash(network.number, local_port, remote, remote_port) % equals == 0:
                     best = listener
+        group = None if best is None else best.port_group
+        if equals > 1 and group is not None and group.chooser is not None:
+            wanted = group.choose(packet)
+            for listener in found:
+                if listener.file is wanted and wanted is not None:
+                    return listener
         return best
 
     def count_sockets(self, network: Network, family: int) -> int:
