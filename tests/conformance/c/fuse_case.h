@@ -14,6 +14,7 @@
 
 #include <dirent.h>
 #include <linux/fuse.h>
+#include <stddef.h>
 #include <stdarg.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>

@@ -99,7 +99,7 @@ static void wakes(int file, int uses_epoll)
 	MUST(pwrite(file, "n", 1, 0));
 	waitpid(child, &status, 0);
 	show_status(status);
-	CHECK(all->asked[FUSE_POLL] >= 2);
+	until_asked(FUSE_POLL, 2);
 	all->count = 0;
 }
 

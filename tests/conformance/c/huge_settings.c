@@ -89,7 +89,6 @@ int main(void)
 	store(SYS "nr_hugepages", "many");
 	store(SYS "nr_hugepages", "-1");
 	store(POOL_AT, "many");
-	store(POOL_AT, "1 2");
 	store(SYS "nr_hugepages_mempolicy", "3");
 	show(SYS "free_hugepages");
 	store(POOL_AT, "2");
