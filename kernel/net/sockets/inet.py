@@ -99,6 +99,7 @@ class Binding:
         self.device_index: int = 0  # SO_BINDTODEVICE
         self.reuse_address: bool = False
         self.reuse_port: bool = False
+        self.has_port_group: bool = False  # of its own: then SO_REUSEPORT does not let it take another's port
         self.uid: KernelUid = ROOT_USER
         self.is_listening: bool = False
         self.is_explicit: bool = False  # the program chose the port: SOCK_BINDPORT_LOCK
@@ -186,8 +187,9 @@ class PortTable:
         return False
 
     def _may_share(self, binding: Binding, other: Binding) -> bool:
-        if binding.reuse_port and other.reuse_port and (binding.uid == other.uid or other.is_timewait):
-            return True
+        if binding.reuse_port and other.reuse_port and not binding.has_port_group:
+            if binding.uid == other.uid or other.is_timewait:
+                return True
         if not binding.reuse_address or not other.reuse_address:
             return False
         return not self.is_stream or not other.is_listening

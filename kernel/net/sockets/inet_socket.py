@@ -76,7 +76,7 @@ from kernel.net.sockets.inet import (
     encode_inet6,
     family_of,
 )
-from kernel.net.sockets.inet_names import ON_FREEBIND, ON_TRANSPARENT, ON_V6ONLY, SOL_IP, SOL_IPV6
+from kernel.net.sockets.inet_names import ON_FREEBIND, ON_HDRINCL, ON_TRANSPARENT, ON_V6ONLY, SOL_IP, SOL_IPV6
 from kernel.net.sockets.inet_options import (
     InternetOptions,
     get_ip_option,
@@ -424,6 +424,7 @@ class InetSocket(Socket):
         binding = self.binding
         binding.reuse_address = self.is_on(SWITCH_REUSE_ADDRESS)
         binding.reuse_port = self.is_on(SWITCH_REUSE_PORT)
+        binding.has_port_group = self.port_group is not None
         binding.device_index = self.bound_device
         binding.first_port = self.options.first_port
         binding.last_port = self.options.last_port
@@ -494,14 +495,28 @@ class InetSocket(Socket):
         return self.encode(self.remote, self.remote_port)
 
     def route_to(self, address: bytes, source: bytes, device_index: int) -> NextHop:
-        """The route to an address, for this socket: its device, and its source where it has one."""
+        """The route to an address, for this socket: its device, and its source where it has one. Raises what `resolve`
+        does; ENETUNREACH and EINVAL for a source that cannot be.
+        """
         index = device_index
         if index == 0:
             index = self.bound_device
+        if len(source) == 4 and source != ANY4 and not self.options.is_on(ON_TRANSPARENT | ON_HDRINCL):
+            self._check_source4(source)
         hop = resolve(self.network, address, source, index)
         if self.is_on(SWITCH_DONT_ROUTE) and len(hop.gateway) == 4:
             raise Errno(ENETUNREACH)  # as on Linux, IPv6 does not look at the option
         return hop
+
+    def _check_source4(self, source: bytes) -> None:
+        """ENETUNREACH for an address that is not ours, EINVAL for one that is nobody's. Binding may allow it, sending
+        does not.
+        """
+        if is_multicast(source) or source == LIMITED_BROADCAST or source[0] == 0:
+            raise Errno(EINVAL)
+        route = find_route(self.network, source)
+        if route is None or (route.kind != LOCAL and route.kind != BROADCAST):
+            raise Errno(ENETUNREACH)
 
     def route_is_bad(self, advice: int) -> None:
         if advice == 1:

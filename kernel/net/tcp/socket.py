@@ -179,6 +179,7 @@ class TcpSocket(InetSocket):
         self.bind_automatically()
         binding = self.binding
         binding.is_listening = True
+        binding.has_port_group = self.port_group is not None
         if self.port_table().conflicts(binding, binding.port):
             binding.is_listening = False
             raise Errno(EADDRINUSE)

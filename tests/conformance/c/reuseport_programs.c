@@ -161,14 +161,20 @@ static void rules(int family, int type) {
     printf("shared too late: %s", said(CLASSIC(fd, RETURN(0))));
     printf(", %s\n", said(detached(fd)));
     close(fd);
-    /* A program that was there before the port is the group's if the socket is its first one. */
+    /* A program that was there before the port is the group's if the socket is its first one; another can't share the port. */
     int fds[SOCKETS];
     for (int i = 0; i < SOCKETS; i++) {
         fds[i] = made(family, type, 1);
         if (i == 0)
             MUST(CLASSIC(fds[i], RETURN(2)));
-        if (i == 3)
+        if (i == 3) {
             MUST(CLASSIC(fds[i], RETURN(1)));
+            printf("with a program of its own: %s", said(bound(fds[i], family, 7603)));
+            MUST(detached(fds[i]));
+            printf(", without it again: %s\n", said(bound(fds[i], family, 7603)));
+            close(fds[i]);
+            fds[i] = made(family, type, 1);
+        }
         MUST(bound(fds[i], family, 7603));
         if (type == SOCK_STREAM)
             MUST(listen(fds[i], 5));

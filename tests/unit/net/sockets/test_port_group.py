@@ -9,7 +9,7 @@ import pytest
 
 from kernel.bpf.code import SOCKET_FILTER, Code
 from kernel.bpf.program import Program
-from kernel.lang import EINVAL, ENOENT, Errno, span_of
+from kernel.lang import EADDRINUSE, EINVAL, ENOENT, Errno, span_of
 from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import FIRST_USER
 from kernel.net.datagram.udp import find_socket, udp_sockets_of
@@ -136,9 +136,15 @@ def test_a_program_comes_before_the_port() -> None:
     chooser = by_program(mov(R0, 0), LEAVE)
     third = socket()
     third.set_chooser(chooser)
-    assert chooser.program.users == 1
-    third.take_port(600)
-    assert third.port_group is early.port_group and chooser.program.users == 0, "it joins those that were there"
+    for _ in range(2):  # with a program, and when it has none any more
+        with pytest.raises(Errno) as raised:
+            third.take_port(600)
+        assert raised.value.code == EADDRINUSE, "it has a group of its own"
+        if chooser.program.users != 0:
+            third.set_chooser(None)
+    assert chooser.program.users == 0
+    third.take_port(601)
+    assert bound(601).port_group is third.port_group, "others may join it"
 
 
 def test_datagrams_go_to_the_chosen_one(wire: Wire) -> None:
