@@ -64,7 +64,7 @@ class RawSocket(DatagramSocket):
         return len(self.remote) != 0
 
     def local_address(self) -> bytes:
-        return self.encode(self.local, 0 if self.family == AF_INET6 else self.protocol)
+        return self.encode(self.local, self.protocol)
 
     def connect(self, address: bytes) -> None:
         if family_of(address) == 0:
