@@ -86,8 +86,9 @@ static void creation(int group, int below) {
     printf("a place of others: %s\n", said(linked(bind4, group, 6, 0)));
     printf("no place: %s\n", said(linked(bind4, group, 1000, 0)));
     printf("a filter: %s\n", said(linked(filter, group, BIND, 0)));
-    for (unsigned flags = 1; flags < 64; flags *= 2)
-        printf("flags %u: %s\n", flags, said(linked(bind4, group, BIND, flags)));
+    static const unsigned wrong[] = { 1, 2, 4, 32 };
+    for (unsigned i = 0; i < COUNT(wrong); i++)
+        printf("flags %u: %s\n", wrong[i], said(linked(bind4, group, BIND, wrong[i])));
     printf("flags and no group: %s\n", said(linked(bind4, -1, BIND, 1)));
     fresh();
     put32(0, (uint32_t)bind4); put32(4, (uint32_t)group); put32(8, BIND); put32(60, 1);
@@ -261,6 +262,9 @@ static void lives(int group) {
 }
 
 int main(void) {
+    /* The mount ends with the case, whatever happens. */
+    MUST(unshare(CLONE_NEWNS));
+    MUST(mount(0, "/", 0, MS_REC | MS_PRIVATE, 0));
     mount_groups();
     MUST(mkdir(at("links", ""), 0755));
     MUST(mkdir(at("links/below", ""), 0755));
