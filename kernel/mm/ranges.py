@@ -5,6 +5,7 @@ processor adds them, modulo 2**64, but in pages, so that no sum overflows here.
 from typing import Final
 
 from arch import USER_END
+from kernel.lang import EINVAL, ENOMEM, Errno
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 
 USER_PAGES: Final = USER_END >> PAGE_SHIFT
@@ -18,3 +19,17 @@ def pages_of(address: int, length: int) -> tuple[int, int]:
     first = address >> PAGE_SHIFT & _NUMBERS
     count = (length >> PAGE_SHIFT) + ((address & PAGE_MASK) + (length & PAGE_MASK) + PAGE_MASK >> PAGE_SHIFT)
     return first, first + count & _NUMBERS
+
+
+def whole_pages(address: int, length: int) -> tuple[int, int]:
+    """The pages that a byte range touches; twice the same if there are none. Raises EINVAL where the range wraps,
+    ENOMEM outside user space.
+    """
+    first, behind = pages_of(address, length)
+    if behind == first:
+        return 0, 0
+    if behind < first:
+        raise Errno(EINVAL)
+    if first > USER_PAGES or behind > USER_PAGES:
+        raise Errno(ENOMEM)
+    return first << PAGE_SHIFT, behind << PAGE_SHIFT

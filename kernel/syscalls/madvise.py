@@ -10,10 +10,9 @@ from kernel.lib.pace import pace
 from kernel.mm import remap as remapping
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.objects import TrackedObject
-from kernel.mm.ranges import USER_PAGES, pages_of
+from kernel.mm.ranges import USER_PAGES, pages_of, whole_pages
 from kernel.mm.reverse_map import forget_pages
 from kernel.mm.space import AddressSpace, page_up
-from kernel.syscalls.mmap import whole_pages
 from kernel.task import current
 from kernel.task.memory_failure import break_pages
 
@@ -44,7 +43,8 @@ def mincore(address: int, length: int, result: UserAddr) -> int:
         area = space.area_at(start)
         if area is None:
             raise Errno(ENOMEM)  # what comes before the hole has been reported
-        part = min(page_count - done, _LOOKS_AT_ONCE, (area.end - start) >> PAGE_SHIFT)
+        rest = area.end - start  # fits: the area holds its start
+        part = min(page_count - done, _LOOKS_AT_ONCE, rest >> PAGE_SHIFT)
         user.write_bytes(user.at(result, done), bytes(remapping.residency(space, start, part)))
         done += part
         pace(part << _LOOK_SHIFT)

@@ -10,10 +10,9 @@ from kernel.lib.pace import is_dying
 from kernel.mm import remap as remapping
 from kernel.mm.area import MAP_LOCKED
 from kernel.mm.frames import PAGE_SHIFT
-from kernel.mm.ranges import USER_PAGES, pages_of
+from kernel.mm.ranges import USER_PAGES, pages_of, whole_pages
 from kernel.mm.remap import locked_bytes
 from kernel.mm.space import AddressSpace, each_area
-from kernel.syscalls.mmap import whole_pages
 from kernel.task import current
 from kernel.task.limits import RLIMIT_MEMLOCK
 

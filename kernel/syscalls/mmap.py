@@ -1,4 +1,4 @@
-"""The areas of an address space: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2), mseal(2)."""
+"""The areas of an address space: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2)."""
 
 from typing import Final
 
@@ -30,7 +30,7 @@ from kernel.mm.area import (
     PROT_READ,
     PROT_WRITE,
 )
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
+from kernel.mm.frames import PAGE_MASK
 from kernel.mm.huge_object import HugeObject, prepare_mapping
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, POOL
 from kernel.mm.protection_keys import NO_KEY
@@ -286,31 +286,3 @@ def brk(address: int) -> int:
 def mremap(old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
     """mremap(2)."""
     return remapping.remap(current().space, old, old_length, new_length, flags, new)
-
-
-@syscall("mseal", status="Full", args="address size flags:0")
-def mseal(address: int, length: int, flags: int) -> int:
-    """mseal(2)."""
-    if flags != 0 or address & PAGE_MASK != 0:
-        raise Errno(EINVAL)
-    if length == 0:
-        return 0
-    start, end = whole_pages(address, length)
-    if start == end:
-        raise Errno(EINVAL)  # rounding the length up wrapped
-    current().space.seal(start, end)
-    return 0
-
-
-def whole_pages(address: int, length: int) -> tuple[int, int]:
-    """The pages that a byte range touches; twice the same if there are none. Raises EINVAL where the range wraps,
-    ENOMEM outside user space.
-    """
-    first, behind = pages_of(address, length)
-    if behind == first:
-        return 0, 0
-    if behind < first:
-        raise Errno(EINVAL)
-    if first > USER_PAGES or behind > USER_PAGES:
-        raise Errno(ENOMEM)
-    return first << PAGE_SHIFT, behind << PAGE_SHIFT

@@ -17,6 +17,7 @@ from kernel.fs.constants import (
     MNT_FORCE,
     O_APPEND,
     O_CREAT,
+    O_NONBLOCK,
     O_DIRECTORY,
     O_RDONLY,
     O_RDWR,
@@ -895,7 +896,8 @@ def test_servers_that_lie(served: Served, seed: int) -> None:
         action = choice.randrange(9)
         try:
             if action < 2:
-                file = served.open(name, O_RDWR | O_CREAT if action == 0 else O_RDONLY)
+                flags = O_RDWR | O_CREAT if action == 0 else O_RDONLY
+                file = served.open(name, flags | O_NONBLOCK)  # it may say that it is a FIFO
                 try:
                     file.write(KernelBuffer(bytearray(choice.randbytes(5000))))
                     file.pread(KernelBuffer(bytearray(5000)), 0)
