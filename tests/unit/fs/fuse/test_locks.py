@@ -108,7 +108,7 @@ def test_who_closes_and_who_reads_is_told(served: Served) -> None:
 
 
 def test_a_wait_ends_by_the_server_s_word(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal ends no wait; the server is told of it, and may end the wait."""
+    """A signal ends no wait; the server sees it, and may end the wait."""
     file = opened(served)
     mine, other = FileTable(), FileTable()
     file.set_record_lock(record(mine, file, F_WRLCK, 0, 9), waits=False)
