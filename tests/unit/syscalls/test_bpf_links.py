@@ -24,7 +24,7 @@ class LinkCalls(SocketCalls):
     """The same for links."""
 
     def create_link(self, program: int, group: int, place: int = BIND, flags: int = 0) -> int:
-        return self.answers.bpf(CREATE, struct.pack("<4I", program, group, place, flags), 16)
+        return self.answers.bpf(CREATE, struct.pack("<2i2I", program, group, place, flags), 16)
 
     def update(self, link: int, program: int, flags: int = 0, expected: int = 0) -> int:
         return self.answers.bpf(UPDATE, struct.pack("<iiIi", link, program, flags, expected), 16)
@@ -86,7 +86,9 @@ def test_what_is_told_of_a_link(machine: Machine) -> None:
         link = calls.create_link(loaded, group)
         kind, number, of_program, of_group, place = calls.about(link)
         assert (kind, place) == (3, BIND) and LINKS.by_number[number].program.identifier == of_program
-        assert of_group == program.fstat(group).st_ino
+        status = bytearray(144)
+        program.fstat(group, status)
+        assert of_group == struct.unpack_from("<Q", status, 8)[0]
         again = answers.bpf(BY_ID, struct.pack("<I", number), 4)
         assert again >= 0 and calls.about(again)[1] == number
         assert answers.bpf(BY_ID, struct.pack("<I", 0), 4) == -errno.ENOENT

@@ -210,7 +210,7 @@ def test_errors_of_the_newer_calls(machine: Machine) -> None:
     ):
         with pytest.raises(OSError, match=error):
             host.futex_waitv(*arguments)
-    for arguments, error in (
+    for moves, error in (
         ((None, 0, -1, 0), "EINVAL"),
         ((FAULTY, 1, 0, 0), "EINVAL"),
         ((FAULTY, 0, -1, 0), "EFAULT"),
@@ -218,7 +218,7 @@ def test_errors_of_the_newer_calls(machine: Machine) -> None:
         ((vector(right, right), 0, 0, 0), "EAGAIN"),
     ):
         with pytest.raises(OSError, match=error):
-            host.futex_requeue(*arguments)
+            host.futex_requeue(*moves)
 
 
 @booted

@@ -113,7 +113,7 @@ def test_errors_of_waiting(machine: Machine) -> None:
     ):
         with pytest.raises(OSError, match=error):
             host.wait4(*arguments)
-    for arguments, error in (
+    for waiting, error in (
         ((0, 0, None, 0, None), "EINVAL"),
         ((9, 0, None, EXITED, None), "EINVAL"),
         ((1, 0, None, EXITED, None), "EINVAL"),
@@ -122,7 +122,7 @@ def test_errors_of_waiting(machine: Machine) -> None:
         ((1, NOBODY, None, EXITED, None), "ECHILD"),
     ):
         with pytest.raises(OSError, match=error):
-            host.waitid(*arguments)
+            host.waitid(*waiting)
 
 
 @booted

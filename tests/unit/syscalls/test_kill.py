@@ -123,12 +123,12 @@ def test_the_information_is_read_before_anything_is_checked(machine: Machine) ->
 @booted
 def test_nobody_comes_before_a_signal_that_is_none(machine: Machine) -> None:
     host = machine.host
-    for call in (lambda: host.kill(NOBODY, 99), lambda: host.kill(-NOBODY, 99), lambda: host.tkill(NOBODY, 99)):
+    for call, arguments in ((host.kill, (NOBODY, 99)), (host.kill, (-NOBODY, 99)), (host.tkill, (NOBODY, 99))):
         with pytest.raises(OSError, match="ESRCH"):
-            call()
-    for call in (lambda: host.kill(1, 99), lambda: host.tkill(0, USR1), lambda: host.tgkill(1, -1, USR1)):
+            call(*arguments)
+    for call, wrong in ((host.kill, (1, 99)), (host.tkill, (0, USR1)), (host.tgkill, (1, -1, USR1))):
         with pytest.raises(OSError, match="EINVAL"):
-            call()
+            call(*wrong)
 
 
 @booted

@@ -132,7 +132,8 @@ def test_a_program_comes_before_the_port() -> None:
     early.set_chooser(FIRST_BYTE)
     early.take_port(600)
     late = bound()
-    assert late.port_group is early.port_group is not None and late.port_group.chooser is FIRST_BYTE
+    group = late.port_group
+    assert group is not None and group is early.port_group and group.chooser is FIRST_BYTE
     chooser = by_program(mov(R0, 0), LEAVE)
     third = socket()
     third.set_chooser(chooser)
