@@ -13,7 +13,7 @@ from kernel.fs.constants import O_NONBLOCK, O_RDWR, READABLE
 from kernel.lang import EAGAIN, ECANCELED, EINVAL, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.pace import pace
-from kernel.lib.saturation import sum_of
+from kernel.lib.saturation import difference_of, sum_of
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.time import Timer, monotonic_ns, realtime_ns
@@ -37,8 +37,9 @@ class DescriptorTimer(Timer):
         following = 0
         missed = 1
         if self.interval_ns > 0:
-            missed += max(0, now_ns - self.deadline_ns) // self.interval_ns
-            following = self.deadline_ns + missed * self.interval_ns
+            late_ns = max(0, now_ns - max(0, self.deadline_ns))
+            missed += late_ns // self.interval_ns
+            following = sum_of(sum_of(self.deadline_ns, late_ns - late_ns % self.interval_ns), self.interval_ns)
         self.expirations = sum_of(self.expirations, missed)
         self.queue.wake_all()
         return following
@@ -83,8 +84,9 @@ class TimerFile(DescriptorFile):
 
     def follow_wall_clock(self) -> None:
         """The wall clock was set."""
-        moved_ns = realtime_offset_ns() - self.wall_offset_ns
-        self.wall_offset_ns += moved_ns
+        offset_ns = realtime_offset_ns()
+        moved_ns = difference_of(offset_ns, self.wall_offset_ns)
+        self.wall_offset_ns = offset_ns
         if moved_ns == 0:
             return
         timer = self.timer
@@ -93,7 +95,7 @@ class TimerFile(DescriptorFile):
             timer.expirations = sum_of(timer.expirations, 1)
             timer.queue.wake_all()
         elif timer.is_armed():
-            timer.start(max(1, sum_of(timer.deadline_ns, -moved_ns)))
+            timer.start(max(1, difference_of(timer.deadline_ns, moved_ns)))
 
     def set(self, value_ns: int, interval_ns: int, is_absolute: bool, cancels: bool) -> None:
         """Arm (value 0: disarm). Raises ECANCELED, armed nevertheless, if the clock was set and that was not reported;
@@ -111,9 +113,9 @@ class TimerFile(DescriptorFile):
             return
         now = monotonic_ns()
         if not is_absolute:
-            deadline = now + value_ns
+            deadline = sum_of(now, value_ns)
         elif self.is_wall_clock:
-            deadline = now + value_ns - realtime_ns()
+            deadline = sum_of(now, difference_of(value_ns, realtime_ns()))
         else:
             deadline = value_ns
         timer.start(max(deadline, 1))
@@ -128,7 +130,7 @@ class TimerFile(DescriptorFile):
     def remaining_ns(self) -> int:
         if not self.timer.is_armed():
             return 0
-        return max(1, self.timer.deadline_ns - monotonic_ns())
+        return max(1, difference_of(self.timer.deadline_ns, monotonic_ns()))
 
     def read(self, buffer: Buffer) -> int:
         if buffer.remaining < 8:

@@ -18,6 +18,15 @@ def sum_of(first: int, second: int) -> int:
     return first + second
 
 
+def difference_of(first: int, second: int) -> int:
+    """first - second, within LEAST … LARGEST."""
+    if second < 0 and first > LARGEST + second:
+        return LARGEST
+    if second > 0 and first < LEAST + second:
+        return LEAST
+    return first - second
+
+
 def wrapped_sum(first: int, second: int) -> int:
     """first + second, modulo 2**64: for positions that are addresses, the upper half of which are negative."""
     if second > 0 and first > LARGEST - second:

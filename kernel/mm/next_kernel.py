@@ -183,7 +183,7 @@ class NextKernel(TablePages):
         segment = self._segment_at(frame)
         if segment is None:
             return frame
-        index = frame - segment.first
+        index = frame - segment.first  # fits: the segment holds the frame
         pace(_PAGE_COST)
         if index >= len(segment.frames):
             self._unusable.append(frame)
@@ -216,7 +216,8 @@ class NextKernel(TablePages):
             for index in range(segment.count):
                 source = int(segment.frames[index]) if index < len(segment.frames) else 0
                 if source != segment.first + index:
-                    _store_move(frames, at, segment.address(index), source << PAGE_SHIFT)
+                    source_address = source << PAGE_SHIFT  # fits: it is a frame's
+                    _store_move(frames, at, segment.address(index), source_address)
                     at += 1
                 pace(_MOVE_COST)
         _store_move(frames, at, MOVE_END, 0)

@@ -37,8 +37,8 @@ def user_vector(address: UserAddr, count: int) -> UserVector:
         lengths.append(length)
     for index in range(count):
         user.check(addresses[index], lengths[index])  # only when all lengths are known to be right
-        lengths[index] = min(lengths[index], MAX_RW_COUNT - total)
-        total += lengths[index]
+        lengths[index] = min(lengths[index], MAX_RW_COUNT - total)  # fits: no total is larger
+        total += lengths[index]  # fits: to MAX_RW_COUNT at most
     return UserVector(addresses, lengths)
 
 

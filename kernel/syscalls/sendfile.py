@@ -223,8 +223,8 @@ def _copy_there(source: Cursor, start: int, target: Cursor, target_start: int, c
         bound.remaining = count
         prepare_write(out_file, bound, target_start)
         done = out_file.copy_from(in_file, start, target_start, bound.remaining)
-        source.move(start + done)  # fits, as the whole range does
-        target.move(target_start + done)
+        source.move(start + done)  # fits: the whole range does
+        target.move(target_start + done)  # fits: the whole range does
         tell_read(in_file, done)
         tell_written(out_file, done)
         task = current()
