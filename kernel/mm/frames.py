@@ -148,7 +148,7 @@ class HugePageKeeper:
 
 
 class HugePages:
-    """Who keeps huge pages."""
+    """A caller that keeps huge pages."""
 
     def __init__(self) -> None:
         self.keeper: HugePageKeeper = HugePageKeeper()

@@ -150,7 +150,7 @@ class HugeObject(TrackedObject):
 
     def obtain(self, number: int) -> Frame:
         """A page of the object, made if there is none, with a user more for the caller. The caller serves a fault in
-        it. Sleeps. Raises ENOSPC, EINVAL (behind the end), MemoryError.
+        it. Sleeps. Raises ENOSPC, EINVAL (past the end), MemoryError.
         """
         found = self.frames.get(number)
         if found != NO_FRAME and found != OWED:
