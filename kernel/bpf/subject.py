@@ -182,7 +182,7 @@ class SocketSubject(Subject):
 
 @final
 class AddressSubject(Subject):
-    """One that sees and changes the addresses that sockets are bound to, connect to, send to or are told of."""
+    """One that sees and changes the addresses that sockets are bound to, connect to, send to or are notified of."""
 
     def __init__(self, program_type: int, place: int) -> None:
         super().__init__(program_type, 1)

@@ -66,6 +66,7 @@ from kernel.syscalls import (
     mq_notify,
     mq_open,
     mq_send,
+    mseal,
     msgget,
     namespaces,
     nanosleep,

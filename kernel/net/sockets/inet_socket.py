@@ -232,7 +232,7 @@ class InetSocket(Socket):
         return self.judged_name(ADDRESS_OF_PEER, self.peer_address())
 
     def judged_name(self, place4: int, address: bytes) -> bytes:
-        """What the program is told in place of a struct sockaddr of the socket's family. Raises MemoryError."""
+        """What the program sees in place of a struct sockaddr of the socket's family. Raises MemoryError."""
         if ADDRESS_PROGRAMS.count == 0:
             return address
         name = bytearray(address)
