@@ -146,6 +146,8 @@ def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> 
     if not out_file.writable:
         raise Errno(EBADF)
     if count == 0 and isinstance(out_file, PipeFile):
+        if offset_address != 0:
+            user.write_i64(offset_address, offset)
         return 0
     if not _has_offsets(in_file) or in_file.inode.is_directory() or in_file.inode.is_only_read():
         raise Errno(EINVAL)

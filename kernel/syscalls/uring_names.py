@@ -158,6 +158,13 @@ def _statx(request: Request) -> int:
     return statx(request.descriptor, request.memory(), flags, request.length, request.memory2())
 
 
+def _prepare_names(request: Request) -> None:
+    """Two names: invalid ones are reported before invalid flags."""
+    _prepare_name(request)
+    user.read_u8(request.memory())
+    user.read_u8(request.memory2())
+
+
 def _rename(request: Request) -> int:
     target = signed_32(request.length)
     return renameat2(request.descriptor, request.memory(), target, request.memory2(), request.modifiers)
@@ -189,12 +196,6 @@ def _prepare_symlink(request: Request) -> None:
 
 def _symlink(request: Request) -> int:
     return symlinkat(request.memory(), request.descriptor, request.memory2())
-
-
-def _prepare_link(request: Request) -> None:
-    _prepare_name(request)
-    user.read_u8(request.memory())  # invalid names are reported before invalid flags
-    user.read_u8(request.memory2())
 
 
 def _link(request: Request) -> int:
@@ -249,11 +250,11 @@ Operation(20, _prepare_update, _update)
 Operation(_OP_STATX, _prepare_name, _statx)
 Operation(28, _prepare_open2, _open2)
 Operation(29, _prepare_epoll, _epoll)
-Operation(35, _prepare_name, _rename)
+Operation(35, _prepare_names, _rename)
 Operation(36, _prepare_unlink, _unlink)
 Operation(37, _prepare_mkdir, _mkdir)
 Operation(38, _prepare_symlink, _symlink)
-Operation(39, _prepare_link, _link)
+Operation(39, _prepare_names, _link)
 Operation(41, _prepare_setting, _set_attribute)
 Operation(42, _prepare_setting, _set_attribute_at)
 Operation(43, _prepare_getting, _get_attribute)
