@@ -85,6 +85,12 @@ static long wait_until(enum kind kind, struct timespec end)
 	}
 }
 
+/* The C library waits for conditions and mutexes for the time that is left. */
+static int follows_the_clock(enum kind kind)
+{
+	return kind != RELATIVE_SLEEP && kind != CONDITION && kind != MUTEX && kind != SEMAPHORE;
+}
+
 static enum kind chosen;
 
 static void *waiter(void *end)
@@ -106,7 +112,7 @@ static void waits_of_each_kind(void)
 			pthread_t thread;
 			if (chosen == SEND)
 				MUST(mq_send(queue, "x", 1, 0));
-			const struct moves *moves = &(chosen == RELATIVE_SLEEP || chosen == SEMAPHORE ? STAYS : FOLLOWS)[forward];
+			const struct moves *moves = &(follows_the_clock(chosen) ? FOLLOWS : STAYS)[forward];
 			long begun = clock_ms(CLOCK_MONOTONIC);
 			struct timespec end = after(CLOCK_REALTIME, moves->wait_ms);
 			waits = 0;
