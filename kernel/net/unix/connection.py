@@ -70,14 +70,19 @@ class ConnectedSocket(UnixSocket):
         if self.state != UNCONNECTED:
             raise Errno(EISCONN if self.state == CONNECTED else EINVAL)
         self.check_scope(listener)
+        identity = own_identity()
         end = self.new_end(current().credentials)
+        try:
+            listener.waiting.append(end)
+        except MemoryError:
+            end.release()
+            raise
         end.is_accepted = False
         end.name = listener.name
         end.place = listener.place
         end.state = CONNECTED
         end.peer = self
-        end.peer_identity = own_identity()
-        listener.waiting.append(end)
+        end.peer_identity = identity
         end.hold_network()
         self.peer = end
         self.state = CONNECTED
