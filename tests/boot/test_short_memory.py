@@ -25,7 +25,8 @@ PROGRAMS = {
 }.get(
     os.environ.get("KRAIT_SHORT_MEMORY", ""),
     (
-        "unix netlink events files direct_io mounts pairs system_v threads locks broken_private broken_shared broken_file"
+        "unix netlink events files direct_io mounts pairs system_v threads locks "
+        "broken_private broken_shared broken_file"
     ).split(),
 )
 MOST_OBJECTS = 60  # what a round may keep for later: tables that have grown, the allocation of the check itself
