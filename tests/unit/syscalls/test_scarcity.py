@@ -75,6 +75,32 @@ def test_two_descriptors(machine: Machine, name: str) -> None:
     check_each(lambda: pair(machine.host, call, *numbers), lambda both: close_all(machine.host, both), fewest=5)
 
 
+UNIX = 1
+STREAM, PACKETS = 1, 5
+ADDRESS = UNIX.to_bytes(2, "little") + b"\0short"
+
+
+@pytest.mark.parametrize("kind", [STREAM, PACKETS])
+@booted
+def test_a_connection(machine: Machine, kind: int) -> None:
+    """One that could not be made does not wait at the listener."""
+    host = machine.host
+    listener = host.socket(UNIX, kind, 0)
+    host.bind(listener, ADDRESS, len(ADDRESS))
+    host.listen(listener, 5)
+    client = [host.socket(UNIX, kind, 0)]
+
+    def renew() -> None:
+        host.close(client.pop())
+        client.append(host.socket(UNIX, kind, 0))
+
+    def end(_: int) -> None:
+        host.close(host.accept(listener, 0, 0))
+        renew()
+
+    check_each(lambda: host.connect(client[0], ADDRESS, len(ADDRESS)), end, fewest=5)
+
+
 IPC_RMID = 0
 MADE = {
     "segment": ("shmget", "shmctl", (0, 8192, 0o600)),
