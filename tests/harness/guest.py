@@ -176,6 +176,13 @@ class Guest:
         """Run one command of QEMU's human monitor, such as `info registers`."""
         return str(self.qmp("human-monitor-command", **{"command-line": line}))
 
+    def state(self) -> str:
+        """What the machine does now: the registers of its processors, and how the queues of its network card stand."""
+        parts = [self.monitor("info registers -a")]
+        for path in re.findall(r"(\S+) \[virtio-net\]", self.monitor("info virtio")):
+            parts += [self.monitor(f"info virtio-queue-status {path} {queue}") for queue in (0, 1)]
+        return "\n".join(part.replace("\r\n", "\n") for part in parts)
+
     # --- the serial line ---
 
     @property

@@ -25,6 +25,7 @@ from contextlib import contextmanager, nullcontext
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.l2 import Ether
@@ -35,7 +36,7 @@ from tests.harness.guest import PATIENCE
 from tests.harness.kernels import add_modules
 from tests.packets.flow import Flow
 from tests.packets.text import Numbers, data_text, packet_text
-from tests.packets.wire import GUEST, GUEST6, GUEST_LINK, PEER_LINK, Frame, Wire
+from tests.packets.wire import GUEST, GUEST6, GUEST_LINK, PEER_LINK, Frame, NotTakenError, Wire
 from tools.cpio import Archive, extend
 from tools.machine import Cable, Machine
 from userland.image import build_image
@@ -129,6 +130,14 @@ class Boot:
         self.guest.send(command + "\n")
         answer = self.guest.expect(rb"@answer@ (-?\d+) (\d+) ([^\r\n]*)\r?\n", ANSWER_SECONDS)
         return int(answer[1]), int(answer[2]), answer[3].decode()
+
+    def fail(self, message: str) -> NoReturn:
+        """The guest is silent: say what it does instead. Raises GuestError."""
+        try:
+            state = self.guest.state()
+        except Exception as error:  # whatever the monitor is up to, the message comes first
+            state = f"QEMU's monitor gives no answer: {error!r}"
+        self.guest.fail(f"{message}\n{state}")
 
     def session(self) -> Session:
         """The next scenario's. Several may be run at the same time, in threads."""
@@ -227,7 +236,10 @@ class Session:
         """Send an Ethernet frame. Nothing is recorded."""
         data = bytes(frame)
         self._act()
-        self.boot.wire.send(data)
+        try:
+            self.boot.wire.send(data)
+        except NotTakenError as error:
+            self.boot.fail(str(error))
 
     def take(self, seconds: float) -> Frame | None:
         """The oldest frame from the guest that was not looked at yet, waited for; nothing is recorded."""
@@ -253,7 +265,7 @@ class Session:
                     return frames
             else:
                 frames.append(frame)
-        self.boot.guest.fail(f"{self.address}: the guest does not answer pings")
+        self.boot.fail(f"{self.address}: the guest does not answer pings")
 
     def answers(self) -> list[Packet]:
         """Tell, and return, what the guest has sent up to now."""

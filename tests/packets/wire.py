@@ -8,6 +8,7 @@ the scenario whose address it is sent to.
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -27,6 +28,8 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
+from tests.harness.guest import PATIENCE
+
 conf.verb = 0
 
 GUEST_LINK = "52:54:00:12:34:56"  # QEMU's first card
@@ -35,6 +38,7 @@ NETWORK = ip_network("10.9.0.0/16")
 NETWORK6 = ip_network("fd09::/64")
 GUEST = "10.9.0.1"
 GUEST6 = "fd09::1"
+SEND_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,10 @@ class Inbox:
             return self.frames.popleft() if self.frames else None
 
 
+class NotTakenError(Exception):
+    """QEMU has not read a frame in time: the guest gives its card no more buffers."""
+
+
 class Wire:
     """The host's end. Use it in a `with` statement."""
 
@@ -73,6 +81,7 @@ class Wire:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self._socket.bind(str(self.host_path))
+        self.limit(SEND_SECONDS * PATIENCE)
         self._inboxes: dict[str, Inbox] = {}
         self._silent: set[str] = set()
         self._closing = False
@@ -108,14 +117,18 @@ class Wire:
         """Whether nobody answers when the guest asks for the address's link address."""
         (self._silent.add if silent else self._silent.discard)(address)
 
+    def limit(self, seconds: float) -> None:
+        """How long `send` waits at the most."""
+        self._seconds = seconds
+        time_limit = struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, time_limit)
+
     def send(self, frame: bytes) -> None:
-        """Put a frame on the wire to the guest."""
-        while True:
-            try:
-                self._socket.sendto(frame, str(self.guest_path))
-                return
-            except BlockingIOError:
-                time.sleep(0.001)  # QEMU has not read what was sent before
+        """Put a frame on the wire to the guest. Raises NotTakenError."""
+        try:
+            self._socket.sendto(frame, str(self.guest_path))
+        except BlockingIOError as error:
+            raise NotTakenError(f"the guest's card took no frame for {self._seconds:g} s") from error
 
     def _read(self) -> None:
         while not self._closing:

@@ -313,9 +313,14 @@ class VirtioDisk(BlockDevice):
     def _begin_waiting(self) -> None:
         while True:
             request = self._first_waiting
-            if request is None or not self._begin(request):
+            if request is None:
+                break
+            has_begun = self._begin(request)
+            if not has_begun and self._queue.in_flight_count() > 0:
                 break
             self._take_waiting()
+            if not has_begun:
+                request.finish(ENOMEM)  # as in `_wait_for_room`; no interrupt would let it begin later
         if self._queue.publish():
             self._transport.notify(QUEUE)
 

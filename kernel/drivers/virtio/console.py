@@ -26,7 +26,8 @@ from kernel.lang import EBUSY, ENODEV, ENOSPC, ENXIO, Errno, final
 from kernel.lib import log
 from kernel.lib.pace import pace
 from kernel.mm.frames import allocate_zeroed_frame
-from kernel.sched import WaitQueue, spawn_kernel_thread
+from kernel.sched import WaitQueue, safe_point, spawn_kernel_thread, yield_now
+from kernel.time import monotonic_ns
 
 MAJOR: Final = 242
 MINORS: Final = 32  # of one device: more ports are not used
@@ -58,6 +59,7 @@ BUFFER_SIZE: Final = 128  # for an incoming message, perhaps with a name: a fram
 RECEIVE_LIMIT: Final = 32
 SEND_LIMIT: Final = 8  # messages under way
 _MESSAGE_COST: Final = 2000  # instructions
+_PAUSE_NS: Final = 10_000_000  # when there was no memory
 
 
 def receive_index(port: int) -> int:
@@ -87,6 +89,7 @@ class VirtioConsole:
         self._sending: SplitQueue | None = None
         self._received: Window = frame_window(allocate_zeroed_frame())
         self._sent: Window = frame_window(allocate_zeroed_frame())
+        self._kept: int = NOTHING  # the head of a message for which there was no memory
         if self._has_control:
             self._receiving = transport.make_queue(CONTROL_RECEIVE, RECEIVE_LIMIT)
             self._sending = transport.make_queue(CONTROL_SEND, SEND_LIMIT)
@@ -140,7 +143,9 @@ class VirtioConsole:
     # The thread -------------------------------------------------------------------------------------------------------
 
     def work(self) -> bool:
-        """Do the pending work; returns whether there was any. Raises MemoryError."""
+        """Do the pending work; returns whether there was any. Raises MemoryError: the message that needs memory is then
+        still the next one, and no interrupt will report it again.
+        """
         self.has_work = False
         if self.is_dead:
             return False
@@ -159,12 +164,12 @@ class VirtioConsole:
         if receiving is None:
             return False
         count = 0
-        head = receiving.take()
+        head = self._kept if self._kept != NOTHING else receiving.take()
         while head != NOTHING:
-            try:
-                self._handle(head * BUFFER_SIZE, receiving.used_length)
-            finally:
-                self._give_buffer(receiving)
+            self._kept = head
+            self._handle(head * BUFFER_SIZE, receiving.used_length)
+            self._kept = NOTHING
+            self._give_buffer(receiving)
             count += 1
             pace(_MESSAGE_COST)
             head = receiving.take()
@@ -302,13 +307,25 @@ def _serve(number: int) -> None:
     """The thread of one device."""
     console = CONSOLES[number]
     while True:
+        lacks_memory = False
         try:
             while console.work():
                 pace(_MESSAGE_COST)
         except MemoryError:
-            log.error("virtio-console: no memory")
-        if not console.has_work:
+            lacks_memory = True
+        if lacks_memory:
+            _pause(console)
+        elif not console.has_work:
             console.queue.sleep(interruptible=False)
+
+
+def _pause(console: VirtioConsole) -> None:
+    """Let others run, and free some memory."""
+    try:
+        console.queue.sleep_until(monotonic_ns() + _PAUSE_NS, interruptible=False)
+    except (Errno, MemoryError):
+        safe_point()
+        yield_now()
 
 
 def start(transport: Transport) -> None:

@@ -239,7 +239,9 @@ class VirtioNetworkDevice(NetworkDevice):
         self._link_may_differ = True
 
     def poll(self) -> None:
-        """In the network thread: take a share of the received frames, free what was sent, check the link."""
+        """In the network thread: take a share of the received frames, free what was sent, check the link. Raises
+        MemoryError while the device has no buffer at all.
+        """
         if self._is_dead:
             return
         has_more = self._receive_share()
@@ -252,6 +254,8 @@ class VirtioNetworkDevice(NetworkDevice):
             self._die()
         elif has_more:
             schedule_work(self._work)
+        elif self._receiving.in_flight_count() == 0:
+            raise MemoryError  # without buffers there are no interrupts: the thread must try again
 
     def _receive_share(self) -> bool:
         """Whether there is more to receive. If not, an interrupt will report it."""

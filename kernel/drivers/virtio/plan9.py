@@ -85,10 +85,12 @@ class VirtioChannel(Channel):
                 if self._queue.publish():
                     self._transport.notify(QUEUE)
                 return
-            if self._queue.in_flight_count() == 0:
+            taken = self._queue.in_flight_count()
+            if taken == 0:
                 break  # a queue that is too small for one request
             self._collect()
-            if self._queue.request_interrupt():
+            # If something came back there is room, and perhaps nothing left that could wake this thread.
+            if self._queue.in_flight_count() == taken and self._queue.request_interrupt():
                 self._waiters.sleep(interruptible=False)
         raise Errno(EIO)
 

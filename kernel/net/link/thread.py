@@ -85,8 +85,9 @@ def schedule_work(work: Work) -> None:
 
 
 def run_pending(now_ns: int) -> bool:
-    """Run what is scheduled now, and due timers, with safe points between. False if there was nothing to do. A work
-    that finds no memory gets another turn, after all others: the thread, which serves the whole network, goes on.
+    """Run what is scheduled now, and due timers, with safe points between. False if there was nothing to do, and there
+    is nothing now: the caller may sleep, if it takes no safe point first. A work that finds no memory gets another
+    turn, after all others: the thread, which serves the whole network, goes on.
     """
     work = _knet.first
     busy = work is not None or _knet.timers_due
@@ -115,7 +116,8 @@ def run_pending(now_ns: int) -> bool:
             hook.wake_at(deadline_ns)
         pace(0)
     ethernet.drain()
-    return busy
+    # Timers, packets, and interrupts at a safe point may have brought news. Nobody was asleep to be woken by it.
+    return busy or _knet.first is not None or _knet.timers_due
 
 
 @final

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.block.device import BLOCK_DEVICES, BlockRequest, Operation
-from kernel.drivers.virtio import blk
+from kernel.drivers.virtio import blk, ring
 from kernel.drivers.virtio.blk import VirtioDisk
 from kernel.drivers.virtio.transport import F_EVENT_INDEX, F_INDIRECT
-from kernel.lang import EIO, ENODEV, Errno
+from kernel.lang import EIO, ENODEV, ENOMEM, Errno
 from kernel.mm.frames import PAGE_SIZE, Frame, allocate_frame, frame_span, free_frame_count, put_frame
 from tests.unit.drivers.virtio.model import Buffers, ModelTransport
 
@@ -246,6 +246,37 @@ def test_the_device_is_told_once_of_several_requests() -> None:
     disk.let_go()
     assert model.notifications == 1
     assert [each.error for each in requests] == [0] * 5
+
+
+def test_a_request_that_waits_and_cannot_begin_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs a table, for which there is no memory, and nothing is under way whose end would let it try again."""
+
+    def no_memory() -> Frame:
+        raise MemoryError
+
+    def pieces() -> BlockRequest:
+        made = request(Operation.READ, 0, 200 * PAGE_SIZE)
+        made.frames.reverse()  # each frame is a buffer
+        return made
+
+    model = Disk(segments=254)
+    disk = start(model)
+    model.serves_at_once = False
+    large, small = pieces(), request(Operation.READ, 8, PAGE_SIZE)
+    with monkeypatch.context() as shortage:
+        shortage.setattr(ring, "allocate_zeroed_frame", no_memory)
+        first = request(Operation.READ, 0, PAGE_SIZE)
+        for each in (first, large, small):
+            disk.start(each)
+        assert not large.is_finished()
+        model.serve(1)
+        assert first.error == 0 and large.is_finished() and large.error == ENOMEM
+        model.serve(1)
+        assert small.is_finished() and small.error == 0
+    again = pieces()
+    disk.start(again)
+    model.serve(1)
+    assert again.is_finished() and again.error == 0
 
 
 def test_the_disk_grows() -> None:

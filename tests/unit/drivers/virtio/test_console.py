@@ -136,6 +136,29 @@ def error(action: object, *arguments: object) -> int:
     return caught.value.code
 
 
+def test_a_message_without_memory_is_handled_later(
+    alone: list[tuple[int, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    device = Device()
+    driver = start(device)
+    with monkeypatch.context() as shortage:
+        shortage.setattr(console, "register_char_device", no_memory)
+        device.say(1, ADD)
+        device.say(2, ADD)
+        for _ in range(3):
+            with pytest.raises(MemoryError):
+                driver.work()
+    assert not driver.ports[1].exists
+    settle(driver)
+    assert [minor for minor, _ in alone] == [1, 2] and driver.ports[1].exists and driver.ports[2].exists
+    for _ in range(200):
+        device.say(1, OPEN)
+        settle(driver)
+
+
 def test_ports_come_and_are_told_of(alone: list[tuple[int, bytes]]) -> None:
     device = Device()
     driver = start(device)

@@ -525,6 +525,30 @@ def test_without_memory_frames_are_dropped_and_buffers_kept(
     assert listener.frames() == [frame_of(1000)]
 
 
+def test_a_card_that_came_up_without_memory_gets_buffers_later(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without any it never interrupts, so nobody else would look again."""
+    model = Card()
+    net.start(model)
+
+    def no_memory(capacity: int, headroom: int = 0) -> Packet:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(net, "Packet", no_memory)
+        device = FIRST_NETWORK.devices[-1]
+        assert isinstance(device, VirtioNetworkDevice)
+        bring_up(device)
+        for _ in range(3):
+            with pytest.raises(MemoryError):  # for which the thread tries again
+                device.poll()
+    device.poll()
+    model.deliver(frame_of(1000))
+    work()
+    assert listener.frames() == [frame_of(1000)]
+
+
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     st.lists(st.tuples(st.binary(max_size=80), st.integers(0, 70_000), st.integers(0, 20)), max_size=20), st.booleans()

@@ -12,6 +12,7 @@ from kernel.drivers.virtio.plan9 import VirtioChannel
 from kernel.drivers.virtio.transport import F_EVENT_INDEX, F_INDIRECT
 from kernel.fs.plan9.channel import CHANNELS
 from kernel.lang import EEXIST, EINVAL, EIO, ENODEV, Errno, span_of
+from kernel.sched.wait import WaitQueue
 from tests.unit.drivers.virtio.model import Buffers, ModelTransport
 
 pytestmark = pytest.mark.usefixtures("machine")
@@ -79,6 +80,26 @@ def test_a_device_that_breaks_the_rules(answer: Callable[[Buffers], tuple[int, i
             transact(channel, b"message")
         assert caught.value.code == EIO
     assert device.read_status() == 0
+
+
+def test_room_that_is_found_is_used_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device has answered all that filled its queue, and owes nothing that could wake the sender."""
+    device = Device(plan9.F_MOUNT_TAG | F_EVENT_INDEX, queue_size=2)
+    channel = start(device)
+    answer = device.work
+    device.work = lambda index: None
+    before = plan9._Pending()
+    text, reply = bytearray(b"before"), bytearray(10)
+    channel._send(span_of(text), span_of(reply), before)
+    device.work = answer
+
+    def sleep(queue: WaitQueue, interruptible: bool = True) -> None:
+        raise AssertionError("nobody would wake it")
+
+    monkeypatch.setattr(WaitQueue, "sleep", sleep)
+    answer(plan9.QUEUE)
+    assert transact(channel, b"message") == b"MESSAGE"
+    assert before.length == 6 and reply[:6] == b"BEFORE"
 
 
 def test_a_queue_that_is_too_small() -> None:
