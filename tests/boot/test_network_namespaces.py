@@ -56,7 +56,8 @@ ip -n red link del left; ip -n blue link | grep -c right; ip netns del red; ip n
     + """\
 ip netns exec blue nc -l -p 7000 -e cat & listens 7000 blue
 head -c 3000000 /dev/zero | tr '\\0' k > /tmp/sent
-(cat /tmp/sent; sleep 3) | ip netns exec red nc 10.1.1.2 7000 | head -c 3000000 | cmp - /tmp/sent && echo "the same"
+(cat /tmp/sent; until test -e /tmp/came; do sleep 0.1; done) | ip netns exec red nc 10.1.1.2 7000 | head -c 3000000 |
+    (cmp - /tmp/sent && echo "the same"; : > /tmp/came)
 kill %1 2> /dev/null
 ip netns exec red sh -c 'echo x | nc -w 2 10.1.1.2 7001'; echo "status $?"
 ip netns exec red cat /proc/net/dev | wc -l; grep -c : /proc/net/dev

@@ -278,7 +278,7 @@ static int shown = 12; /* bytes of what is received */
 static void receive(const char *what, int fd) {
     unsigned char buffer[256];
     struct pollfd wait_ = { fd, POLLIN, 0 };
-    poll(&wait_, 1, 150);
+    poll_for(&wait_, 150);
     long count = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
     printf("%s: %ld %s", what, count, count < 0 ? error_name(errno) : "ok");
     for (long i = 0; i < count && i < shown; i++)

@@ -107,7 +107,7 @@ static void send_one(const char *what, int from, int to, int port) {
     long sent = sendto(from, "hello", 5, 0, (struct sockaddr *)&address, length);
     printf("%s: %ld %s, ", what, sent, sent < 0 ? error_name(errno) : "ok");
     struct pollfd poll_ = { to, POLLIN, 0 };
-    poll(&poll_, 1, 100);
+    poll_for(&poll_, 100);
     long got = recv(to, buffer, sizeof buffer, 0);
     printf("%ld %s\n", got, got < 0 ? error_name(errno) : "ok");
 }
@@ -126,14 +126,14 @@ static void stream(int listener, int port) {
     int result = connect(fd, (struct sockaddr *)&address, length);
     if (result == 0 || errno == EINPROGRESS) {
         struct pollfd poll_ = { listener, POLLIN, 0 };
-        int ready = poll(&poll_, 1, 200);
+        int ready = poll_for(&poll_, 200);
         int other = ready == 1 ? accept(listener, 0, 0) : -1;
         printf("stream: %s", other >= 0 ? "accepted" : "nothing");
         if (other >= 0) {
             char c;
             printf(", %zd", send(other, "x", 1, 0));
             poll_.fd = fd;
-            poll(&poll_, 1, 200);
+            poll_for(&poll_, 200);
             printf(", %zd", recv(fd, &c, 1, 0));
             close(other);
         }

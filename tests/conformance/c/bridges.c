@@ -190,7 +190,7 @@ static void wait_until_it_has_ended(const char *name)
 }
 
 /* Linux looks at carriers once a second. */
-static void settle(void) { sleep_ms(1100); }
+static void settle(void) { settle_for(1100); }
 
 static void exchange(int from, int at, const char *address)
 {
@@ -204,7 +204,7 @@ static void exchange(int from, int at, const char *address)
 	int client = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
 	SHOW(sendto(client, "question", 8, 0, (struct sockaddr *)&a, sizeof a));
 	struct pollfd one = {server, POLLIN, 0};
-	if (SHOW(poll(&one, 1, 3000)) == 1) {
+	if (SHOW(poll_for(&one, 3000)) == 1) {
 		struct sockaddr_in source;
 		socklen_t size = sizeof source;
 		SHOW(recvfrom(server, buffer, sizeof buffer, 0, (struct sockaddr *)&source, &size));

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -126,6 +127,24 @@ static inline void sleep_ms(long ms)
 	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
 	while (nanosleep(&t, &t) == -1 && errno == EINTR)
 		;
+}
+
+/* Let others get on, where nothing shows that they have: Linux's own threads. The host may stand still for all of a sleep; of these ten it
+ * stands still for one, and in the others whoever is ready runs.
+ */
+static inline void settle_for(long ms)
+{
+	for (int i = 0; i < 10; i++)
+		sleep_ms((ms + 9) / 10);
+}
+
+/* As poll() of one descriptor, with a time-out in ms that does not run out while the host stands still. */
+static inline int poll_for(struct pollfd *one, int ms)
+{
+	int ready = 0;
+	for (int i = 0; i < 10 && ready == 0; i++)
+		ready = poll(one, 1, (ms + 9) / 10);
+	return ready;
 }
 
 /* The state of a process or a thread, by its file in /proc; 0 if it is gone. */

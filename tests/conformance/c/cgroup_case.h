@@ -111,7 +111,7 @@ static int remove_group(const char *group) {
     return errno;
 }
 
-static void nap(int milliseconds) { usleep(milliseconds * 1000); }
+static void nap(int milliseconds) { settle_for(milliseconds); }
 
 static int member_count(const char *group, const char *file) {
     const char *text = get(group, file);

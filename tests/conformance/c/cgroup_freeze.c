@@ -293,7 +293,7 @@ static void counting(void) {
         show("a", "pids.events");
         show("a", "pids.events.local");
         kill(first, SIGKILL);
-        nap(50);
+        until_ended(first);
         show("a", "pids.current");
         second = fork();
         printf("beside a zombie %d\n", second < 0 ? errno : 0);
@@ -339,7 +339,7 @@ static int clone_into(int group, int size) {
     struct clone_arguments arguments = {.flags = INTO_GROUP, .exit_signal = SIGCHLD, .cgroup = group};
     int child = syscall(435, &arguments, size);
     if (child == 0) {
-        nap(100);
+        pause();
         _exit(0);
     }
     return child < 0 ? -errno : child;
@@ -350,6 +350,7 @@ static void into(void) {
     int child = clone_into(fd, 88);
     printf("into: %s\n", child > 0 ? "made" : "no");
     printf("is there %d\n", atoi(get("b", "cgroup.procs")) == child);
+    kill(child, SIGKILL);
     waitpid(child, 0, 0);
     printf("short %d\n", clone_into(fd, 80));
     printf("not open %d\n", clone_into(999, 88));
@@ -359,8 +360,10 @@ static void into(void) {
     int path = open(at("b", ""), O_PATH);
     child = clone_into(path, 88);
     printf("by O_PATH: %s\n", child > 0 ? "made" : "no");
-    if (child > 0)
+    if (child > 0) {
+        kill(child, SIGKILL);
         waitpid(child, 0, 0);
+    }
     put("", "cgroup.subtree_control", "+memory +pids");
     make_group("b/1");
     put("b", "cgroup.subtree_control", "+memory");
@@ -397,7 +400,8 @@ static void notices(void) {
     printf("poll %d", poll(&one, 1, 60000));
     printf(" %x\n", one.revents);
     waitpid(child, 0, 0);
-    nap(50);
+    struct pollfd told = {watcher, POLLIN, 0};
+    poll(&told, 1, 60000);
     struct inotify_event *event = (void *)text;
     printf("inotify %d", read(watcher, text, 255) > 0);
     printf(" mask %x\n", event->mask);

@@ -146,7 +146,7 @@ static void members(void) {
     close(fd);
     printf("proc: %s", strstr(text, "0::"));
     kill(child, SIGKILL);
-    nap(50);
+    until_ended(child);
     show("a/x", "cgroup.events");
     printf("zombie listed %d\n", member_count("a/x", "cgroup.procs"));
     printf("rmdir with zombie %d\n", rmdir(at("a/x", "")) ? errno : 0);

@@ -43,9 +43,11 @@ int main(void)
 		last = now;
 	}
 	printf("steps back %lld\n", back);
+	long long earlier = ns(CLOCK_REALTIME) / 1000;
 	MUST(gettimeofday(&v, 0));
-	CHECK(llabs(ns(CLOCK_REALTIME) / 1000000000 - v.tv_sec) <= 1);
-	CHECK(labs((long)(time(0) - v.tv_sec)) <= 1);
+	CHECK(earlier <= v.tv_sec * 1000000ll + v.tv_usec && v.tv_sec * 1000000ll + v.tv_usec <= ns(CLOCK_REALTIME) / 1000);
+	long long second = time(0);
+	CHECK(second >= v.tv_sec - 1 && second <= ns(CLOCK_REALTIME) / 1000000000);
 	CHECK(v.tv_sec > 1700000000);
 	SHOW(syscall(SYS_gettimeofday, (void *)8, 0));
 	SHOW(syscall(SYS_time, (void *)8));
@@ -106,14 +108,17 @@ int main(void)
 	SHOW(timer_delete(timer));
 	SHOW(timer_create(99, &event, &timer));
 
-	/* Processor time grows with work, not with sleep. */
-	long long cpu = ns(CLOCK_PROCESS_CPUTIME_ID);
-	sleep_ms(200);
-	long long slept = ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-	before = ns(CLOCK_MONOTONIC);
-	while (ns(CLOCK_MONOTONIC) - before < 200000000)
-		;
-	long long worked = ns(CLOCK_PROCESS_CPUTIME_ID) - cpu - slept;
+	/* Processor time grows with work, not with sleep. A host that stands still gives that time to somebody: so there are several attempts. */
+	long long slept = 0, worked = 0;
+	for (int tries = 0; tries < 5 && (tries == 0 || slept >= 150000000 || worked <= slept); tries++) {
+		long long cpu = ns(CLOCK_PROCESS_CPUTIME_ID);
+		sleep_ms(200);
+		slept = ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+		before = ns(CLOCK_MONOTONIC);
+		while (ns(CLOCK_MONOTONIC) - before < 200000000)
+			;
+		worked = ns(CLOCK_PROCESS_CPUTIME_ID) - cpu - slept;
+	}
 	CHECK(slept < 150000000);
 	CHECK(worked > slept);
 	struct tms spent_ticks;

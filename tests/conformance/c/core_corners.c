@@ -140,7 +140,7 @@ static void held_at_the_end(int is_killed)
 	SHOW(waitpid(pid, &status, WNOHANG));
 	if (is_killed) {
 		SHOW(kill(pid, SIGKILL));
-		sleep_ms(50);
+		settle_for(50);
 		printf("the held one: %c\n", state_of(pid, tid));
 	}
 	SHOW(ptrace(PTRACE_CONT, tid, 0, 0));

@@ -63,7 +63,7 @@ static void carry(const char *what, int here, int there, const char *from, const
 	if (sent < 0)
 		printf("%s: %s\n", what, error_name(error));
 	else
-		printf("%s: %s\n", what, poll(&p, 1, 300) == 1 ? "arrives" : "is lost");
+		printf("%s: %s\n", what, poll_for(&p, 300) == 1 ? "arrives" : "is lost");
 	close(sender);
 	close(receiver);
 }
@@ -305,7 +305,7 @@ int main(void)
 
 	/* Flags of addresses. */
 	TRY(give6("a", "fd00::1", NLM_F_CREATE | NLM_F_EXCL, 0));
-	sleep_ms(100);
+	settle_for(100);
 	show_flags("without a proof");
 	TRY(give6("a", "fd00::1", NLM_F_CREATE | NLM_F_EXCL, IFA_F_NODAD));
 	TRY(give6("a", "fd00::1", NLM_F_REPLACE, IFA_F_NODAD));

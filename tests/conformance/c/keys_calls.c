@@ -57,7 +57,7 @@ static void adding(void)
 	CHECK(key == add("user", "a", "other", 5, USER_SESSION) ? 0 : 1);
 	int ring = add("keyring", "k", NULL, 0, SESSION);
 	CHECK(ring != add("keyring", "k", NULL, 0, SESSION));
-	usleep(300000);
+	settle_for(300);
 	describe("the first", ring);
 	TRY(add("user", "in an old keyring", "x", 1, ring));
 }
@@ -165,17 +165,17 @@ static void changing(void)
 	SHOW(CONTROL(SEARCH, SESSION, "user", "c", 0));
 	SHOW(CONTROL(LINK, key, ring, 0, 0));
 	TRY(add("user", "c", "new", 3, SESSION));
-	usleep(300000);
+	settle_for(300);
 	SHOW(CONTROL(UNLINK, key, SESSION, 0, 0));
 	key = add("user", "i", "one", 3, ring);
 	SHOW(CONTROL(INVALIDATE, key, 0, 0, 0));
-	usleep(200000);
+	settle_for(200);
 	SHOW(CONTROL(INVALIDATE, key, 0, 0, 0));
 	SHOW(CONTROL(READ, key, buffer, sizeof buffer, 0));
 	members("after the end", ring);
 	key = add("user", "i", "one", 3, ring);
 	SHOW(CONTROL(REVOKE, ring, 0, 0, 0));
-	usleep(300000);
+	settle_for(300);
 	SHOW(CONTROL(READ, key, buffer, sizeof buffer, 0));
 	TRY(add("user", "in a revoked keyring", "one", 3, ring));
 	members("revoked", ring);

@@ -212,11 +212,11 @@ static void quotas(void)
 	MUST(CONTROL(REVOKE, key, 0, 0, 0));
 	quota("revoked");
 	MUST(CONTROL(UNLINK, key, SESSION, 0, 0));
-	usleep(100000);
+	settle_for(100);
 	quota("gone");
 	SHOW(add("user", "large", buffer, 20000, SESSION));
 	SHOW(request("user", "made", "info", 0));
-	usleep(100000);
+	settle_for(100);
 	int count = 0;
 	for (;; count++) {
 		snprintf(name, sizeof name, "n%d", count);
@@ -229,7 +229,7 @@ static void quotas(void)
 	TRY(CONTROL(GET_ID, THREAD, 1, 0, 0));
 	TRY(CONTROL(GET_ID, PROCESS, 1, 0, 0));
 	TRY(CONTROL(CLEAR, SESSION, 0, 0, 0));
-	usleep(100000);
+	settle_for(100);
 	TRY(add("user", "again", "x", 1, SESSION));
 	SHOW(add("user", "large", buffer, 19000, SESSION) > 0);
 	SHOW(add("user", "larger", buffer, 2000, SESSION));

@@ -111,7 +111,7 @@ static void connect_to(const char *what, int network, int listener, const char *
 	close(fd);
 	printf(", then %s", comes(other, 60000) ? recv(other, &byte, 1, 0) < 0 ? error_name(errno) : "its end" : "nothing");
 	close(other);
-	usleep(20000);
+	settle_for(20);
 	printf("\n");
 }
 
@@ -317,7 +317,7 @@ static void ends(void)
 	ask_datagram("for longer", own, there, "10.2.0.2", 7000, 1);
 	inside(router);
 	MUST(turn("outer", 0));
-	usleep(300000);
+	settle_for(300);
 	show("its device went down", router);
 }
 

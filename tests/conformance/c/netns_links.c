@@ -89,7 +89,7 @@ static void exchange(int first, int second)
 	SHOW(connect(client, (struct sockaddr *)&a, sizeof a));
 	SHOW(send(client, "x", 1, 0));
 	struct pollfd ready = {client, POLLIN, 0};
-	SHOW(poll(&ready, 1, 5000));
+	SHOW(poll(&ready, 1, 60000));
 	SHOW(recv(client, buffer, sizeof buffer, 0));
 	close(client);
 	while (wait(NULL) > 0)

@@ -126,7 +126,7 @@ int main(void)
 	MUST(pipe(back));
 	pid_t child;
 	GROWS(child = fork(); if (child == 0) { write(back[1], "x", 1); read(ends[0], &byte, 1); _exit(0); } read(back[0], &byte, 1));
-	GROWS(write(ends[1], "x", 1); waitpid(child, NULL, 0); sleep_ms(50));
+	GROWS(write(ends[1], "x", 1); waitpid(child, NULL, 0); settle_for(50));
 	munmap(at, 64 << 20);
 	void *top = sbrk(0);
 	GROWS(brk((char *)top + (32 << 20)));

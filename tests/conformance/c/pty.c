@@ -14,7 +14,7 @@
 /* Linux hands data from side to side in a work queue: give it the time. */
 static void settle(void)
 {
-	usleep(30000);
+	settle_for(30);
 }
 
 static void show_poll(const char *what, int fd)

@@ -122,18 +122,27 @@ static void time_limit(void)
 		while (now() - start < 30)
 			;
 		puts("still here"));
-	IN_CHILD(
-		struct rlimit limit = { 2000000, 2000000 };
-		struct sched_param parameters = { 1 };
-		MUST(setrlimit(RLIMIT_RTTIME, &limit));
-		MUST(sched_setscheduler(0, SCHED_RR, &parameters));
-		for (int i = 0; i < 30; i++) {
-			double begin = used();
-			while (used() - begin < 0.1)
-				;
-			sleep_ms(1);
+	/* When the host stands still, that uses up the limit as well: so there are several attempts. */
+	int status = 1;
+	for (int tries = 0; tries < 5 && status != 0; tries++) {
+		pid_t child = (pid_t)MUST(fork());
+		if (child == 0) {
+			struct rlimit limit = { 2000000, 2000000 };
+			struct sched_param parameters = { 1 };
+			MUST(setrlimit(RLIMIT_RTTIME, &limit));
+			MUST(sched_setscheduler(0, SCHED_RR, &parameters));
+			for (int i = 0; i < 30; i++) {
+				double begin = used();
+				while (used() - begin < 0.1)
+					;
+				sleep_ms(1);
+			}
+			_exit(0);
 		}
-		puts("a program that sleeps is not ended"));
+		MUST(waitpid(child, &status, 0));
+	}
+	printf("a program that sleeps: ");
+	show_status(status);
 }
 
 static void set(int policy, int priority)

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "case.h"
 #include <pthread.h>
+#include <sched.h>
 #include <sys/auxv.h>
 #include <sys/time.h>
 #include <ucontext.h>
@@ -40,8 +41,8 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 	uintptr_t rip = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
 	struct itimerval never = { 0 };
 	char text[64];
-	if (rip < (uintptr_t)spin_start || rip > (uintptr_t)spin_landing)
-		return; /* before the sequence: another one comes */
+	if (stop || rip < (uintptr_t)spin_start || rip > (uintptr_t)spin_landing)
+		return; /* one that was due before the timer was stopped; or before the sequence, and another one comes */
 	setitimer(ITIMER_REAL, &never, 0);
 	int n = snprintf(text, sizeof text, "signal %d finds the thread %s; rseq_cs %s\n", signal,
 			 rip == (uintptr_t)spin_landing ? "at the landing" :
@@ -108,6 +109,11 @@ static void sequences(void)
 		landed = spin(&area, &s, &stop);
 	printf("a signal: %d\n", landed);
 	fflush(stdout);
+	cpu_set_t here, all;
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	MUST(sched_getaffinity(0, sizeof all, &all));
+	MUST(sched_setaffinity(0, sizeof here, &here)); /* the two have one processor */
 	pid_t child = (pid_t)MUST(fork());
 	if (!child) {
 		for (volatile long i = 0;; i++)
@@ -118,6 +124,7 @@ static void sequences(void)
 	CHECK(area.section == 0);
 	MUST(kill(child, SIGKILL));
 	MUST(waitpid(child, 0, 0));
+	MUST(sched_setaffinity(0, sizeof all, &all));
 	s.start += 4096;
 	stop = 0;
 	start_alarms();

@@ -223,13 +223,13 @@ static void terminals(void)
 	MUST(fcntl(s, F_SETFL, O_ASYNC));
 	CHECK(fcntl(s, F_GETOWN) == getpid());
 	MUST(write(m, "line\n", 5));
-	sleep_ms(50);
+	settle_for(50);
 	told("a line was typed", 0);
 	MUST(fcntl(s, F_SETFL, 0));
 	async(m);
 	count = 0;
 	MUST(write(s, "out\n", 4));
-	sleep_ms(50);
+	settle_for(50);
 	told("the master, something was printed", 0);
 }
 

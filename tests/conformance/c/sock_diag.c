@@ -208,7 +208,7 @@ static void internet(void)
 	MUST(connect(c, in(4720), sizeof in_address));
 	MUST(shutdown(c, SHUT_RD));
 	named("raw", (int)MUST(socket(AF_INET, SOCK_RAW, 253)));
-	sleep_ms(300);  /* until all is acknowledged */
+	settle_for(300); /* until all is acknowledged */
 
 	struct inet_diag_req_v2 r = inet_request(AF_INET, IPPROTO_TCP);
 	ask("TCP", SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &r, sizeof r, &range, sizeof range);

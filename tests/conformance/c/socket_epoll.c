@@ -24,7 +24,7 @@ static void watch(int fd, unsigned events)
 	SHOW(epoll_ctl(set, EPOLL_CTL_ADD, fd, &e));
 }
 
-static void settle(void) { sleep_ms(20); }
+static void settle(void) { settle_for(20); }
 
 static void connected(const char *kind, int a, int b, int stream)
 {

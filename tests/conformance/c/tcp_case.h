@@ -53,7 +53,7 @@ static inline void connected(int port, int pair[2])
 }
 
 /* Loopback needs some moments on some kernels. */
-static inline void settle(void) { usleep(20000); }
+static inline void settle(void) { settle_for(20); }
 
 static inline const char *state_of(int fd)
 {

@@ -50,7 +50,7 @@ static void pair(int s[2])
 	close(l);
 }
 
-static void settle(void) { sleep_ms(30); }
+static void settle(void) { settle_for(30); }
 
 static void opening(void)
 {

@@ -122,7 +122,7 @@ static void shared_port(void)
 		int s = tcp();
 		MUST(connect(s, in(5402), sizeof in_address));
 		struct pollfd p[2] = { { a, POLLIN }, { b, POLLIN } };
-		poll(p, 2, 1000);
+		poll(p, 2, 60000);
 		for (int k = 0; k < 2; k++)
 			if (p[k].revents & POLLIN) {
 				close(accept(p[k].fd, NULL, NULL));

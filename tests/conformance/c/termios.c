@@ -10,7 +10,7 @@
 static int m, s;
 static struct termios plain;
 
-static void settle(void) { sleep_ms(12); }
+static void settle(void) { settle_for(10); }
 
 static void show_bytes(const char *what, const char *bytes, ssize_t n)
 {

@@ -37,7 +37,7 @@ static int ready(int fd)
 }
 
 /* Linux looks at carriers once a second. */
-static void settle(void) { sleep_ms(1100); }
+static void settle(void) { settle_for(1100); }
 
 static void without_ipv6(void)
 {

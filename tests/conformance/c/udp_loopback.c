@@ -126,15 +126,15 @@ static void datagrams(void)
 	show_receive("nothing more", b, 30, 0);
 	close(a);
 	SHOW(send(b, "to nobody", 9, 0));
-	sleep_ms(20);
+	settle_for(20);
 	show_poll("refused", b);
 	SHOW(send(b, "again", 5, 0));
 	SHOW(send(b, "to nobody", 9, 0));
-	sleep_ms(20);
+	settle_for(20);
 	show_error("refused", b);
 	show_receive("no error left", b, 10, 0);
 	SHOW(TO(c, "unconnected", 11, 0, port));
-	sleep_ms(20);
+	settle_for(20);
 	show_poll("unconnected", c);
 	struct sockaddr none = { AF_UNSPEC };
 	SHOW(connect(b, &none, sizeof none));

@@ -106,7 +106,7 @@ static void sockets(struct ring *r)
 	s->msg_flags = MSG_WAITALL, s->user_data = 5;
 	go(r, "all of it", 0);
 	MUST(write(client, "01234", 5));
-	sleep_ms(20);
+	settle_for(20);
 	go(r, "a part", 0);
 	MUST(write(client, "56789", 5));
 	go(r, "the rest", 1);

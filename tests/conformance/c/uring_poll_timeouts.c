@@ -75,7 +75,7 @@ static void polls(struct ring *r)
 	SHOW(epoll_wait(set, &ev, 1, 0));
 	next_sqe(r, IORING_OP_NOP, -1, NULL, 0, 0)->user_data = 9;
 	SHOW(submit_and_wait(r, 0));
-	SHOW(epoll_wait(set, &ev, 1, 1000));
+	SHOW(epoll_wait(set, &ev, 1, 60000));
 	show_all(r);
 	SHOW(epoll_wait(set, &ev, 1, 0));
 	close(set);

@@ -91,7 +91,7 @@ static void nest(void)
 
 static void limits(void)
 {
-	sleep_ms(300); /* Linux frees those of children that have ended after a while */
+	settle_for(300); /* Linux frees those of children that have ended after a while */
 	SHOW(put("/proc/sys/user/max_user_namespaces", "5"));
 	IN_CHILD({
 		enter_as_root(0);
@@ -109,12 +109,17 @@ static void limits(void)
 	int made = 0;
 	for (int i = 0; i < 24; i++) {
 		pid_t child = (pid_t)MUST(fork());
-		if (child == 0)
-			_exit(unshare(CLONE_NEWUSER) ? 1 : 0);
+		if (child == 0) {
+			for (int tries = 0; tries < 1500; tries++) {
+				if (unshare(CLONE_NEWUSER) == 0)
+					_exit(0);
+				sleep_ms(10); /* Linux has not freed enough of the earlier ones */
+			}
+			_exit(1);
+		}
 		int status;
 		MUST(waitpid(child, &status, 0));
 		made += status == 0;
-		sleep_ms(60);
 	}
 	printf("%d of 24, one after the other\n", made);
 	SHOW(put("/proc/sys/user/max_user_namespaces", "0"));

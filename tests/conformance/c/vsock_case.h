@@ -60,7 +60,7 @@ static inline void nonblocking(int fd)
 /* Let what is under way arrive: Linux delivers in a thread of its own. */
 static inline void settle(void)
 {
-	sleep_ms(30);
+	settle_for(30);
 }
 
 static inline void show_name(const char *what, int fd, int peer)

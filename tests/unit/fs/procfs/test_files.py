@@ -68,7 +68,7 @@ def write(proc: FsContext, name: bytes, data: bytes) -> int:
     [
         (b"/uptime", rb"\d+\.\d\d \d+\.\d\d\n"),
         (b"/loadavg", rb"(\d+\.\d\d ){3}\d+/\d+ \d+\n"),
-        (b"/meminfo", rb"(\w+: +\d+ kB\n)+"),
+        (b"/meminfo", rb"((?!HugePages_)\w+: +\d+ kB\n|HugePages_(Total|Free|Rsvd|Surp): +\d+\n)+"),
         (b"/stat", rb"cpu  (\d+ ){9}\d+\ncpu0 (\d+ ){9}\d+\n(\w+ [\d ]+\n)+"),
         (b"/version", rb"Linux version \S+ .*\n"),
         (b"/sys/kernel/random/uuid", rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\n"),
