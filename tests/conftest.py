@@ -33,9 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("repeat_budget", "how many tests may pass at a second attempt only", default="0")
 
 
-# They take minutes: begun late, they would keep one processor busy long after the other has nothing left to do.
+# They take minutes, or half of one with few tests: begun late, they would keep one processor busy long after the other
+# has nothing left to do.
 LONGEST_FIRST = (
     "tests/conformance/test_conformance.py", "tests/boot/test_self_build.py", "tests/compiler/test_reproducible.py",
+    "tests/compiler/test_resident.py", "tests/test_other_pythons.py", "tests/boot/test_directory_order.py",
 )  # fmt: skip
 
 
