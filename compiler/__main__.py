@@ -114,10 +114,11 @@ def run_command(options: argparse.Namespace) -> int:
                 from compiler import unsafe_share
 
                 print(unsafe_share.as_json() if options.json else unsafe_share.as_text())
-            elif options.locks:
-                print(driver.report_locks(options.names, options.json))
             else:
-                print(driver.report_kernel(options.names, options.json))
+                from compiler import questions
+
+                ask = questions.report_locks if options.locks else questions.report_kernel
+                print(ask(options.names, options.json))
     return 0
 
 

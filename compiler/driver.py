@@ -55,7 +55,6 @@ from compiler.tree import Diagnostic, Function, Loc, Program
 
 if TYPE_CHECKING:
     from compiler.front.kept import Kept
-    from compiler.lower.effects import Effects
     from compiler.lower.program import Lowered
     from compiler.types import Type
 
@@ -659,55 +658,6 @@ def check_anew(files: list[Path], kept: Kept | None = None) -> None:
     entries = sorted(f.name for f in program.functions.values()
                      if f.loc.path in paths and f.name not in build_time and is_concrete(program, f))  # fmt: skip
     check_lowering(program, entries, paths, KERNEL if any(map(is_of_kernel, files)) else HOST)
-
-
-# report ---------------------------------------------------------------------------------------------------------------
-
-
-def analyse_kernel(options: BuildOptions) -> tuple[Effects, dict[str, str]]:
-    """The effects of the whole kernel, and the names of the system calls by their handlers."""
-    from compiler.freeze import Freezer
-    from compiler.lower.debug import DebugInfo
-    from compiler.lower.interfaces import CompileErrors, Options
-    from compiler.lower.program import Lowering
-
-    program = load([options.entry], [])
-    import_live([options.entry], [])
-    lowering = Lowering(program, Options(KERNEL.name, True), Freezer, DebugInfo)
-    try:
-        effects = lowering.analyse(exported_functions(program))
-    except CompileErrors as errors:
-        raise Refused(errors.diagnostics, program.sources) from errors
-    rows = [row for row in sys.modules["kernel.doors.table"].SYSCALLS if row is not None]
-    return effects, {f"{row.handler.__module__}.{row.handler.__qualname__}": row.name for row in rows}
-
-
-def report_locks(names: list[str], as_json: bool) -> str:
-    """What locks guard, and which system calls need them (compiler/lock_report.py)."""
-    from compiler import lock_report
-
-    effects, calls = analyse_kernel(BuildOptions())
-    if unknown := [name for name in names if name not in lock_report.known_names(effects, calls)]:
-        raise UserError(f"there is no system call or function {unknown[0]}")
-    found = lock_report.report(effects, calls, names)
-    return lock_report.as_json(found) if as_json else lock_report.as_text(found, names)
-
-
-def report_kernel(names: list[str], as_json: bool) -> str:
-    """What the system calls and other entry points of the kernel may do (compiler/report.py): all, or some by name."""
-    from compiler import report as reports
-
-    options = BuildOptions()
-    effects, calls = analyse_kernel(options)
-    numbers = vars(sys.modules["kernel.lang.errno"])
-    errors_by_code = {code: name for name, code in numbers.items() if re.fullmatch(r"E[A-Z0-9]+", name)}
-    found = reports.facts(effects, calls, reports.read_stacks(options.output.with_suffix(".stacks")), errors_by_code)
-    if names:
-        known = {name for entry in found for name in (entry.name, entry.function)}
-        if unknown := [name for name in names if name not in known]:
-            raise UserError(f"there is no system call or entry point {unknown[0]}")
-        found = [entry for entry in found if entry.name in names or entry.function in names]
-    return reports.as_json(found) if as_json else reports.as_text(found, bool(names))
 
 
 def is_concrete(program: Program, function: Function) -> bool:

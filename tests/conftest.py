@@ -33,9 +33,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("repeat_budget", "how many tests may pass at a second attempt only", default="0")
 
 
-# They take minutes: begun late, they would keep one processor busy long after the other has nothing left to do.
+# They take minutes, or half of one with few tests: begun late, they would keep one processor busy long after the other
+# has nothing left to do.
 LONGEST_FIRST = (
     "tests/conformance/test_conformance.py", "tests/boot/test_self_build.py", "tests/compiler/test_reproducible.py",
+    "tests/stretches/test_stretches.py", "tests/language/test_fuzz.py", "tests/test_other_pythons.py",
+    "tests/boot/test_disk_twins.py", "tests/compiler/test_resident.py", "tests/compiler/test_given_numbers.py",
+    "tests/boot/test_memory_hogs.py", "tests/test_lint.py", "tests/boot/test_object_costs.py",
+    "tests/bench/scale/test_scale.py", "tests/boot/test_directory_order.py", "tests/boot/test_installed.py",
+    "tests/fuzz_calls/test_fuzz_calls.py", "tests/test_site.py", "tests/boot/test_lost_threads.py",
 )  # fmt: skip
 
 

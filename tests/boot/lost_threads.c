@@ -10,14 +10,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define SAW_EIO 42
 #define SECONDS 20 /* a bound for a busy host: nothing waits so long */
+#define STEP_MS 5  /* how often one looks whether a process has ended */
+#define STEPS (SECONDS * 1000 / STEP_MS)
+#define USES 3 /* so often the neighbour uses the file system after the bug, if it can: the first use may have begun before */
 
 static char block[65536];
+static volatile int *uses; /* of the neighbour, which have ended well */
 
 /* Everything that takes locks of a file system: names, an inode, the file system as a whole. */
 static int use(const char *name)
@@ -62,17 +67,18 @@ static int call(const char *what)
     return -1;
 }
 
-/* Wait until a process has ended; after half of the time it is killed. */
-static const char *end_of(pid_t process, int stop_at_once)
+/* Wait until a process has ended; after half of the time it is killed. The neighbour is killed as soon as it has shown
+ * that it goes on, or is late to. */
+static const char *end_of(pid_t process, int is_neighbour)
 {
-    int status;
-    for (int tenth = 0; tenth < SECONDS * 10; tenth++) {
-        if (tenth == SECONDS * 5 || (stop_at_once && tenth == 2))
+    int status, before = *uses;
+    for (int step = 0; step < STEPS; step++) {
+        if (step == STEPS / 2 || (is_neighbour && (*uses >= before + USES || step == 200 / STEP_MS)))
             kill(process, SIGKILL);
         if (waitpid(process, &status, WNOHANG) == process)
             return WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL ? "killed" : "trapped"
                    : WEXITSTATUS(status) == SAW_EIO ? "eio" : "fine";
-        usleep(100000);
+        usleep(STEP_MS * 1000);
     }
     return "hangs";
 }
@@ -87,12 +93,16 @@ int main(int count, char **values)
         if (write(file, block, sizeof block) != sizeof block)
             return 3;
     close(file);
+    uses = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (uses == MAP_FAILED)
+        return 4;
     pid_t neighbour = fork();
     if (neighbour == 0)
         for (;;) {
             int error = use("neighbour");
             if (error != 0)
                 _exit(error == EIO ? SAW_EIO : 1);
+            ++*uses;
         }
     pid_t victim = fork();
     if (victim == 0) {

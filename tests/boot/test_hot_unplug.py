@@ -4,6 +4,8 @@ devices stay; whatever becomes of them, each access ends, and the machine goes o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tools.machine import Machine
 
 pytestmark = pytest.mark.timeout(int(180 * PATIENCE))
 
+WAYS = ("pc", "q35 by ACPI", "q35 by PCIe")
 PORTS = ("-device", "pcie-root-port,id=port1,chassis=1,slot=1", "-device", "pcie-root-port,id=port2,chassis=2,slot=2")
 NATIVE = ("-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off")
 READ = b"""#!/bin/sh
@@ -37,10 +40,7 @@ def devices(image: Path, disk_bus: str, card_bus: str) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("way", ["pc", "q35 by ACPI", "q35 by PCIe"])
-def test_devices_are_asked_for(kernel: Kernel, root_image: Path, tmp_path: Path, way: str) -> None:
-    if kernel is not KRAIT:
-        pytest.skip("Linux lets them go")
+def ask_for_devices(kernel: Kernel, root_image: Path, tmp_path: Path, way: str) -> None:
     image = tmp_path / "disk.img"
     image.write_bytes(bytes(1 << 20))
     if way == "pc":
@@ -61,3 +61,20 @@ def test_devices_are_asked_for(kernel: Kernel, root_image: Path, tmp_path: Path,
             assert guest.check("./use", 60).endswith("went on\n")
         guest.send("poweroff -f\r")
         assert guest.wait_exit(20) in (0, 1), guest.log
+
+
+@pytest.fixture(scope="module")
+def machines(
+    kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[None]]]:
+    """What becomes of each, all at once: they wait for most of their time."""
+    if kernel is not KRAIT:
+        pytest.skip("Linux lets them go")
+    with ThreadPoolExecutor(len(WAYS)) as pool:
+        places = {way: tmp_path_factory.mktemp("machine") for way in WAYS}
+        yield {way: pool.submit(ask_for_devices, kernel, root_image, place, way) for way, place in places.items()}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_devices_are_asked_for(machines: dict[str, Future[None]], way: str) -> None:
+    machines[way].result()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from compiler import questions
 from compiler.lock_report import CallFacts, LockFacts
 from compiler.lock_report import Report as LockReport
 from compiler.lock_report import as_text as lock_text
@@ -64,6 +65,32 @@ def test_a_name_that_is_not_there() -> None:
     done = run("raed")
     assert done.returncode == 1
     assert done.stderr == "error: there is no system call or entry point raed\n"
+
+
+def test_answers_are_kept_until_something_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class AnalysedError(Exception):
+        pass
+
+    def analyse() -> None:
+        raise AnalysedError
+
+    facts = Facts("close", "kernel.syscalls.open.close", "system call", True, None, ["EBADF"], True, ["a.b"], ["C"])
+    locks = LockReport([LockFacts("Lock", 3, ["A.b"])], 1, 2, 3, 4, [CallFacts("close", "f", True, False)], ["g"])
+    known = questions.Answers([facts], locks)
+    monkeypatch.setattr(questions, "ANSWERS", tmp_path / "answers")
+    monkeypatch.setattr(questions, "analyse_kernel", analyse)
+    questions.ANSWERS.write_text(known.to_json(questions.state()))
+    assert questions.answers() == known
+    for damaged in (known.to_json("of other sources"), "[", "[1, 2]"):
+        questions.ANSWERS.write_text(damaged)
+        with pytest.raises(AnalysedError):
+            questions.answers()
+    questions.ANSWERS.write_text(known.to_json(questions.state()))
+    stacks = tmp_path / "stacks"
+    stacks.write_text("of another build")
+    monkeypatch.setattr(questions, "STACKS", stacks)
+    with pytest.raises(AnalysedError):
+        questions.answers()
 
 
 def test_unsafe_share() -> None:

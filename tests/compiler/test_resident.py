@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -341,66 +342,6 @@ print(ask.ask([Path("kernel/room/user.py").resolve()], driver.version_of(driver.
         os.kill(process, signal.SIGCONT)
 
 
-SILENCE = f"""
-import os, signal, sys
-from pathlib import Path
-from compiler import ask, driver
-ask.SILENCE_S = {5 * PATIENCE}
-def answer():
-    return ask.ask([Path("kernel/room/user.py").resolve()], driver.version_of(driver.source_hashes()))
-"""
-
-
-def test_a_resident_that_is_stopped_after_it_accepted(checkout: Checkout) -> None:
-    checkout.end_resident()  # so that there is much to read
-    said = checkout.python("-c", SILENCE + """
-await_answer = ask.await_answer
-def stop_first(connection):
-    process = int.from_bytes(connection.getsockopt(ask.socket.SOL_SOCKET, ask.socket.SO_PEERCRED, 4), sys.byteorder)
-    os.kill(process, signal.SIGSTOP)
-    return await_answer(connection)
-ask.await_answer = stop_first
-print(answer())
-""")
-    process = checkout.resident()
-    assert said == "None\n" and process is not None
-    os.kill(process, signal.SIGCONT)
-    assert checkout.ask("user") == "" and checkout.resident() == process
-
-
-def test_a_child_that_is_stopped_at_work(checkout: Checkout) -> None:
-    checkout.write("user", USER + AT_IMPORT)
-    (checkout.root / "wait").touch()
-    client = checkout.start("-c", SILENCE + "print(answer())")
-    at_work = checkout.root / "at_work"
-    wait_until(lambda: at_work.exists() and at_work.read_text() != "")
-    process = int(at_work.read_text())
-    at_work.unlink()
-    time.sleep(8 * PATIENCE)
-    assert client.poll() is None, "the child is alive, and says so, however long it works"
-    os.kill(process, signal.SIGSTOP)
-    assert client.communicate() == ("None\n", "")
-    wait_until(lambda: has_ended(process))
-    assert checkout.resident() is not None
-
-
-def test_a_resident_that_takes_its_time(checkout: Checkout) -> None:
-    checkout.end_resident()
-    slow = checkout.start("-c", f"""
-import sys, time
-from compiler import driver, resident
-sys.setrecursionlimit(20_000)
-driver.prepare = lambda files, kept: time.sleep({8 * PATIENCE})
-sys.exit(resident.main(driver.version_of(driver.source_hashes())))
-""")
-    try:
-        wait_until(lambda: checkout.resident() == slow.pid)
-        assert checkout.python("-c", SILENCE + "print(answer())") == "Answer(refused=None, printed=b'')\n"
-    finally:
-        slow.kill()
-        slow.communicate()
-
-
 def test_what_is_printed_at_import(checkout: Checkout) -> None:
     """It comes before the errors, once, and the descriptors of a client stay its own."""
     checkout.write("base", SLEEPS)
@@ -531,3 +472,94 @@ def residents(checkout: Checkout) -> list[int]:
         except OSError:
             continue
     return found
+
+
+SILENCE = f"""
+import os, signal, sys
+from pathlib import Path
+from compiler import ask, driver
+ask.SILENCE_S = {5 * PATIENCE}
+def answer():
+    return ask.ask([Path("kernel/room/user.py").resolve()], driver.version_of(driver.source_hashes()))
+"""
+
+
+def a_resident_that_is_stopped_after_it_accepted(checkout: Checkout) -> None:
+    checkout.end_resident()  # so that there is much to read
+    said = checkout.python("-c", SILENCE + """
+await_answer = ask.await_answer
+def stop_first(connection):
+    process = int.from_bytes(connection.getsockopt(ask.socket.SOL_SOCKET, ask.socket.SO_PEERCRED, 4), sys.byteorder)
+    os.kill(process, signal.SIGSTOP)
+    return await_answer(connection)
+ask.await_answer = stop_first
+print(answer())
+""")
+    process = checkout.resident()
+    assert said == "None\n" and process is not None
+    os.kill(process, signal.SIGCONT)
+    assert checkout.ask("user") == "" and checkout.resident() == process
+
+
+def a_child_that_is_stopped_at_work(checkout: Checkout) -> None:
+    checkout.write("user", USER + AT_IMPORT)
+    (checkout.root / "wait").touch()
+    client = checkout.start("-c", SILENCE + "print(answer())")
+    at_work = checkout.root / "at_work"
+    wait_until(lambda: at_work.exists() and at_work.read_text() != "")
+    process = int(at_work.read_text())
+    at_work.unlink()
+    time.sleep(8 * PATIENCE)
+    assert client.poll() is None, "the child is alive, and says so, however long it works"
+    os.kill(process, signal.SIGSTOP)
+    assert client.communicate() == ("None\n", "")
+    wait_until(lambda: has_ended(process))
+    assert checkout.resident() is not None
+
+
+def a_resident_that_takes_its_time(checkout: Checkout) -> None:
+    checkout.end_resident()
+    slow = checkout.start("-c", f"""
+import sys, time
+from compiler import driver, resident
+sys.setrecursionlimit(20_000)
+driver.prepare = lambda files, kept: time.sleep({8 * PATIENCE})
+sys.exit(resident.main(driver.version_of(driver.source_hashes())))
+""")
+    try:
+        wait_until(lambda: checkout.resident() == slow.pid)
+        assert checkout.python("-c", SILENCE + "print(answer())") == "Answer(refused=None, printed=b'')\n"
+    finally:
+        slow.kill()
+        slow.communicate()
+
+
+WAITING = {
+    "a resident that is stopped after it accepted": a_resident_that_is_stopped_after_it_accepted,
+    "a child that is stopped at work": a_child_that_is_stopped_at_work,
+    "a resident that takes its time": a_resident_that_takes_its_time,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def begun(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[None]]]:
+    """What waits for most of its time begins before the first test, each in a checkout of its own."""
+    chosen = {item.name for item in request.session.items}
+
+    def run(check: Callable[[Checkout], None], place: Path) -> None:
+        checkout = Checkout(place)
+        try:
+            check(checkout)
+        finally:
+            checkout.end_resident()
+
+    with ThreadPoolExecutor(len(WAITING)) as pool:
+        yield {what: pool.submit(run, check, tmp_path_factory.mktemp("waiting")) for what, check in WAITING.items()
+               if f"{test_what_waits.__name__}[{what}]" in chosen}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WAITING)
+def test_what_waits(begun: dict[str, Future[None]], what: str) -> None:
+    begun[what].result()

@@ -66,16 +66,19 @@ def run_python(path: Path, checked: bool) -> Outcome:
     return Outcome(output.getvalue().splitlines())
 
 
-def run_compiled(path: Path, profile: str, stress: bool = False) -> Outcome:
-    """Compile the file and run its `main` on the host; with `stress`, every allocation reclaims."""
+def run_compiled(path: Path, profile: str, stress: bool = False, given: str = "", case: Path | None = None) -> Outcome:
+    """Compile the file and run its `main` on the host; with `stress`, every allocation reclaims. `given` is its
+    standard input. What counts as its own file is `case`, if that is another one.
+    """
     environment = dict(os.environ, KRAIT_LEAKS="1")
     if stress:
         environment["KRAIT_STRESS"] = "1"
     command = [sys.executable, "-m", "compiler", "run", str(path), "--profile", profile]
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
-        )
+            command, cwd=ROOT, env=environment, input=given, capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
+            check=False,
+        )  # fmt: skip
     except subprocess.TimeoutExpired as expired:
         printed = expired.stdout or b""
         text = printed.decode(errors="replace") if isinstance(printed, bytes) else printed
@@ -87,6 +90,7 @@ def run_compiled(path: Path, profile: str, stress: bool = False) -> Outcome:
     uncaught = done.returncode == 1 and done.stderr.startswith("Traceback")
     if done.returncode != TRAP_STATUS and not uncaught:
         return Outcome(lines, None, f"status {done.returncode}\n{done.stderr}", broken=True)
-    inside = [int(frame["line"]) for frame in FRAME.finditer(done.stderr) if Path(frame["path"]).name == path.name]
+    own = (case or path).name
+    inside = [int(frame["line"]) for frame in FRAME.finditer(done.stderr) if Path(frame["path"]).name == own]
     last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "?"
     return Outcome(lines, Trap(last, inside), done.stderr)

@@ -4,8 +4,9 @@ A case that traps says so: `# traps: OverflowError at line 17`. Its checked run 
 line, and its compiled runs must print the same lines before, and show that line in their traceback. What plain CPython
 does then is its own affair.
 
-Cases that do not trap are compiled together, as modules of one program, which is quick; if that fails, they are
-compiled one by one so that each failure has its name.
+Cases that do not trap are compiled together, as modules of one program, which is quick; those that trap, as modules of
+another one, which runs the case that its input names. If that fails, they are compiled one by one so that each failure
+has its name.
 
 At the end of each case the number of live objects is what it was before, in both profiles: an object too many was
 counted and never released. A case whose globals keep objects says so: `# keeps: 3 objects`.
@@ -62,6 +63,7 @@ def tell() -> None:
 """
 BUILD = ROOT / "build" / "language"
 WORKERS = 2
+FIRST = ord("0")  # what the input of the program of trapping cases begins with, for the first one
 
 
 def expected_trap(path: Path) -> re.Match[str] | None:
@@ -95,6 +97,22 @@ def test_checked_traps(path: Path) -> None:
     assert int(expected["line"]) in outcome.trap.lines, outcome.message
 
 
+def with_cases(cases: list[Path], folder: Path) -> Path:
+    """The folder, with copies of these cases alone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in cases:
+        shutil.copy(path, folder / f"case_{path.name}")
+    return folder
+
+
+def write_driver(folder: Path, parts: list[str]) -> Path:
+    """The module that runs the cases."""
+    driver = folder / "all_cases.py"
+    driver.write_text("\n".join(['"""All cases."""\n\nfrom __future__ import annotations\n', *parts, ""]))
+    return driver
+
+
 class Compiled:
     """Outcomes of the compiled cases, made once a session and profile."""
 
@@ -107,23 +125,42 @@ class Compiled:
         return self.outcomes[path.stem, profile]
 
     def run_all(self, profile: str) -> None:
-        alone = list(TRAPPING)
-        together = self.run_together(profile)
-        if together is None:
-            alone += QUIET
-        else:
-            self.outcomes.update({(name, profile): outcome for name, outcome in together.items()})
+        alone = []
+        for cases, run in ((QUIET, self.run_together), (TRAPPING, self.run_in_turn)):
+            together = run(profile)
+            if together is None:
+                alone += cases
+            else:
+                self.outcomes.update({(name, profile): outcome for name, outcome in together.items()})
         with ThreadPoolExecutor(WORKERS) as pool:
             for path, outcome in zip(alone, pool.map(lambda p: run_compiled(p, profile), alone), strict=True):
                 self.outcomes[path.stem, profile] = outcome
 
+    def run_in_turn(self, profile: str) -> dict[str, Outcome] | None:
+        """All trapping cases as one program, which is started for each; None if it does not compile."""
+        folder = with_cases(TRAPPING, BUILD / f"{profile}-traps")
+        parts = ["from kernel.lang import extern", *(f"import case_{path.stem}" for path in TRAPPING)]
+        parts += ['\n\n@extern("getchar")\ndef first_of_input() -> int:\n    return 0\n\n\ndef main() -> None:']
+        parts += ["    chosen = first_of_input() & 0xFF"]
+        for number, path in enumerate(TRAPPING, FIRST):
+            parts += [f"    if chosen == {number}:\n        case_{path.stem}.main()"]
+        driver = write_driver(folder, parts)
+        nothing = run_compiled(driver, profile, given=chr(FIRST - 1))
+        if nothing.trap is not None or nothing.broken:
+            (folder / "message.txt").write_text(nothing.message)
+            return None
+
+        def outcome_of(number: int) -> Outcome:
+            copy = folder / f"case_{TRAPPING[number].name}"
+            return run_compiled(driver, profile, given=chr(FIRST + number), case=copy)
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            outcomes = list(pool.map(outcome_of, range(len(TRAPPING))))
+        return {path.stem: outcome for path, outcome in zip(TRAPPING, outcomes, strict=True)}
+
     def run_together(self, profile: str) -> dict[str, Outcome] | None:
         """All quiet cases as one program; None if it does not compile or does not end well."""
-        folder = BUILD / profile
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for path in QUIET:
-            shutil.copy(path, folder / f"case_{path.name}")
+        folder = with_cases(QUIET, BUILD / profile)
         parts = [f"import case_{path.stem}" for path in QUIET]
         parts += [COUNTING]
         for path in QUIET:
@@ -132,9 +169,7 @@ class Compiled:
         parts += ["@noinline\ndef run_all() -> None:"]
         parts += [f"    run_{path.stem}()\n    clear()\n    tell()" for path in QUIET]
         parts += ["\ndef main() -> None:\n    clear()\n    run_all()"]
-        driver = folder / "all_cases.py"
-        driver.write_text("\n".join(['"""All cases."""\n\nfrom __future__ import annotations\n', *parts, ""]))
-        outcome = run_compiled(driver, profile)
+        outcome = run_compiled(write_driver(folder, parts), profile)
         if outcome.trap is not None or outcome.broken:
             (folder / "message.txt").write_text(outcome.message)
             return None

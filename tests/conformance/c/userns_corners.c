@@ -68,8 +68,11 @@ static void queues(void)
 			_exit(0);
 		}
 		show_end(pid);
-		for (int i = 0; i < 3000 && access("/mnt/before", F_OK) == 0; i++)
+		for (int i = 0, fd; i < 3000 && (fd = open("/mnt/after", O_CREAT | O_RDWR, 0600)) >= 0; i++) {
+			close(fd);
+			unlink("/mnt/after");
 			usleep(10000); /* Linux takes it apart later */
+		}
 		SHOW(access("/mnt", F_OK));
 		SHOW(open("/mnt/after", O_CREAT | O_RDWR, 0600));
 		SHOW(umount("/mnt"));
