@@ -34,7 +34,7 @@ class Busy(Work):
             schedule_work(self)
 
 
-def test_work_that_finds_no_memory_gets_another_turn() -> None:
+def test_work_that_finds_no_memory_gets_another_turn(loopback: NetworkDevice) -> None:
     poor, rich = Busy(2, 1), Busy(0, 1)
     schedule_work(poor)
     schedule_work(rich)
@@ -45,7 +45,7 @@ def test_work_that_finds_no_memory_gets_another_turn() -> None:
     assert not run_pending(3)
 
 
-def test_work_is_run_once_however_often_it_was_scheduled() -> None:
+def test_work_is_run_once_however_often_it_was_scheduled(loopback: NetworkDevice) -> None:
     work = Busy(0, 2)
     schedule_work(work)
     schedule_work(work)
