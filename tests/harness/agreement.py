@@ -1,24 +1,21 @@
 """What Linux answers, twice: one answer might be chance, or the work of a busy host.
 
-The second may be another kernel's: where Krait gives Linux's answer, Linux is not asked again. Of many cases each boot
-runs a part, which no other boot waits for: most cases wait for half of their time.
+The second may be another kernel's: where Krait gives Linux's answer, Linux is not asked again.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.harness.batch import Batch, Case, Result
+from tests.harness.batch import Batch, Result
 from tests.harness.kept import kept_answer
 from tests.harness.kernels import LINUX
 from tools.oracle import fetch_oracle
 
 UNSTABLE = "unstable"  # the kind of a result that Linux gave only once
 LINUX_RUNS = 4  # at most, until two of them agree
-CASES_OF_A_BOOT = 80  # about as many
 
 
 def agreed_answers(
@@ -34,7 +31,7 @@ def agreed_answers(
         open_cases = [case for case in wanted.cases if case.name not in agreed]
         if not open_cases:
             break
-        results = _linux_results(wanted, open_cases)
+        results = Batch(open_cases, wanted.files, wanted.machine, wanted.needs_modules).run(LINUX)
         of_other = others()
         for name, result in results.items():
             known = [*seen[name], *([of_other[name]] if name in of_other else [])]
@@ -46,15 +43,6 @@ def agreed_answers(
             text = difference(answers[0], answers[1]) or name
             agreed[name] = Result(name, UNSTABLE, 0, 0.0, f"Linux answers differently from run to run:\n{text}")
     return {name: agreed[name] for name in seen}
-
-
-def _linux_results(wanted: Batch, cases: list[Case]) -> dict[str, Result]:
-    """What Linux answers once to cases of a batch. Slow cases have names alike, so that neighbours come apart."""
-    count = max(1, round(len(cases) / CASES_OF_A_BOOT))
-    parts = [Batch(cases[n::count], wanted.files, wanted.machine, wanted.needs_modules) for n in range(count)]
-    with ThreadPoolExecutor(count) as pool:
-        runs = list(pool.map(lambda part: part.run(LINUX), parts))
-    return {name: result for results in runs for name, result in results.items()}
 
 
 def text_of(result: Result) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,6 @@ QUIET = "quiet loglevel=1"
 BOOT_SECONDS = 20.0
 GRACE_SECONDS = 10.0  # what the runner itself may take beyond a case's limit
 MOST_DEATHS = 10  # boots that one batch may use up before the rest counts as not run
-MACHINES = threading.Semaphore(2)  # of this process's batches at once: cases shall not find the host busier than that
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class Batch:
         return extend(INITRAMFS.read_bytes(), overlay)
 
     def _boot(self, kernel: Kernel, cases: list[Case], results: dict[str, Result]) -> None:
-        with MACHINES, tempfile.NamedTemporaryFile(prefix="krait-initrd-", suffix=".cpio") as initrd:
+        with tempfile.NamedTemporaryFile(prefix="krait-initrd-", suffix=".cpio") as initrd:
             initrd.write(self.initrd(cases, kernel))
             initrd.flush()
             # Traps are blamed on the case that ran.
