@@ -53,7 +53,7 @@ from kernel.mm.broken import names_broken
 from kernel.mm.commitment import MODE, NEVER, promise, take_back
 from kernel.mm.fault import Access, FaultOutcome, allows, entry_flags, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
-from kernel.mm.huge_fault import DROP_COST, SHARE_COST, drop_huge, protect_huge, share_huge
+from kernel.mm.huge_fault import DROP_COST, SHARE_COST, drop_huge, give_up_page, protect_huge, share_huge
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE, Reservation
 from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.objects import MemoryObject, SharedMemory
@@ -804,7 +804,11 @@ class AddressSpace(Linked["AddressSpace"]):
         reached = address
         address = self.pages.next_huge(start, reached)
         while address < reached and work < _WORK_AT_ONCE:
-            drop_huge(self.pages, address)
+            area = self.areas.at(address)
+            if area is not None and area.is_huge:
+                give_up_page(self.pages, area, address)
+            else:
+                drop_huge(self.pages, address)
             work += DROP_COST
             address = self.pages.next_huge(address, reached)
         return address
