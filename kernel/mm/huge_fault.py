@@ -261,7 +261,7 @@ def share_huge(parent: PageTable, child: PageTable, area: Area, address: int) ->
     head = entry_frame(entry)
     if not area.shared and entry & PRIVATE != 0 and is_huge_page_pinned(head):
         try:
-            own = POOL.take(False, _object_of(area).quota)
+            own = POOL.take(is_reserved=False, quota=_object_of(area).quota)
         except Errno:
             raise MemoryError from None
         done = False

@@ -5,8 +5,9 @@ vm.nr_overcommit_hugepages allows it, surplus ones that are taken from other mem
 to it when they come free. Whoever maps huge pages reserves them (`reserve`), so that faults find them; a fault without
 a reservation gets only what is reserved for nobody, or a surplus page. The numbers are those of /proc/meminfo.
 
-A mount of hugetlbfs may have a quota (`HugeQuota`): at most so many pages, and so many that the pool keeps for it. Who
-takes or reserves pages for a file of the mount names its quota. A page remembers it until it comes free.
+A mount of hugetlbfs may have a quota (`HugeQuota`): a bound for the pages of its files, and a number of pages that the
+pool keeps for them. A caller that takes or reserves pages for such a file names the quota. A page remembers it until it
+comes free.
 
 Invariant: `total` counts the pages in use and the free ones; `surplus` of them may leave the pool; `reserved` pages are
 owed to mappings.

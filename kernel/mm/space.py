@@ -460,8 +460,8 @@ class AddressSpace(Linked["AddressSpace"]):
         """Map `length` bytes (rounded up) and return the address; `like` is an area to take further settings from, and
         `reservation` what is reserved for a private mapping of huge pages, whose length and offset are whole ones.
 
-        Raises EINVAL (length, alignment), ENOMEM, EEXIST (MAP_FIXED_NOREPLACE), EACCES (prot beyond maximum_prot),
-        EPERM (a fixed address that is too low).
+        Raises EINVAL (length, alignment, parts of huge pages), ENOMEM, EEXIST (MAP_FIXED_NOREPLACE), EACCES (prot
+        beyond maximum_prot), EPERM (a fixed address that is too low).
         """
         if length <= 0 or length > USER_END:
             raise Errno(EINVAL if length == 0 else ENOMEM)
@@ -471,6 +471,8 @@ class AddressSpace(Linked["AddressSpace"]):
         self._deny_write_execute(prot, prot)
         self.settle()
         if source is not None and source.is_huge():
+            if (length | offset) & HUGE_MASK != 0:
+                raise Errno(EINVAL)  # a program's file, whose segments are not whole ones
             start = self._choose_huge(address, length, flags)
         else:
             start = self._choose(address, length, flags)
