@@ -28,7 +28,7 @@ from kernel.fs.mapped_place import MappedPlace, place_of
 from kernel.fs.path import Path
 from kernel.fs.tmpfs.base import SealableInode
 from kernel.lang import EINTR, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, Errno
-from kernel.lib.pace import ends_at, is_dying
+from kernel.lib.pace import ends_at, is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, frame_span, get_frame, put_frame, put_huge_page
 from kernel.mm.huge_object import NUMBER_LIMIT, WHOLE, HugeObject
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _WITHIN_PAGE: Final = PAGE_SIZE - 1
 _MAPPED_PAGES: Final = 1 << 50  # mappings end before
+_LOOK_COST: Final = 1500  # instructions for a page, for `pace`
 _SECTORS: Final = HUGE_SIZE // 512
 
 
@@ -150,6 +151,7 @@ class HugeFile(SealableInode):
                 put_huge_page(pages.obtain(number))
         finally:
             pages.finish(number)
+        pace(_LOOK_COST)
 
     # ---- Mapping ----------------------------------------------------------------------------------------------
 
