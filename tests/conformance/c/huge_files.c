@@ -111,10 +111,6 @@ static void contents(void)
 	SHOW(posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED));
 	SHOW(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
 
-	unsigned long range[2] = { 0, 0 }, counts[5];
-	SHOW(syscall(451 /* cachestat */, fd, range, counts, 0));
-	SHOW(syscall(451, fd, range, counts, 1));
-
 	char *p = mmap(0, 2 * HUGE, RW, MAP_SHARED, fd, 0);
 	pool("mapped");
 	strcpy(p + HUGE - 3, "across the border");
@@ -247,28 +243,6 @@ static void seals(void)
 	pool("closed");
 }
 
-static void program(void)
-{
-	puts("--- a program");
-	int fd = new_file(0), image = open("/proc/self/exe", O_RDONLY);
-	char *p = mmap(0, 2 * HUGE, RW, MAP_SHARED, fd, 0);
-	CHECK(read(image, p, 2 * HUGE) > PAGE);
-	close(image);
-	SHOW(munmap(p, 2 * HUGE));
-	fflush(stdout);
-	pid_t child = fork();
-	if (child == 0) {
-		char *none[] = { "huge", 0 };
-		syscall(SYS_execveat, fd, "", none, none + 1, AT_EMPTY_PATH);
-		printf("not run: %s\n", error_name(errno));
-		fflush(stdout);
-		_exit(1);
-	}
-	show_end(child);
-	close(fd);
-	pool("closed");
-}
-
 int main(void)
 {
 	setvbuf(stdout, 0, _IOLBF, 0);
@@ -281,7 +255,6 @@ int main(void)
 	contents();
 	space();
 	seals();
-	program();
 	SHOW(write_number(POOL_AT, 0));
 	pool("after");
 	return 0;

@@ -234,6 +234,20 @@ def test_a_hole_takes_pages_from_all_mappings() -> None:
 
 
 @pytest.mark.usefixtures("pool")
+def test_only_whole_pages_are_mapped() -> None:
+    space = AddressSpace()
+    source = HugeObject(2)
+    source.acquire()
+    parts = ((BASE, PAGE_SIZE, 0), (BASE, HUGE_SIZE, PAGE_SIZE), (BASE + PAGE_SIZE, HUGE_SIZE, 0))
+    for address, length, offset in parts:
+        with pytest.raises(Errno) as refusal:
+            space.map(address, length, PROT_READ, MAP_PRIVATE | MAP_FIXED, source, offset)
+        assert refusal.value.code == EINVAL
+    source.release()
+    space.release()
+
+
+@pytest.mark.usefixtures("pool")
 def test_a_hole_keeps_what_is_owed() -> None:
     space = AddressSpace()
     place(space, 3, MAP_SHARED)
