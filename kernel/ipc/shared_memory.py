@@ -114,9 +114,9 @@ class Segment(SharedMemory):
     def use_huge_pages(self, reserves: bool) -> None:
         """Before it is first attached: let its memory consist of huge pages. Sleeps. Raises ENOMEM, MemoryError."""
         huge = HugeSegmentPages(self, (self.size + HUGE_MASK) >> HUGE_SHIFT)  # fits: LARGEST_BYTES
-        if reserves:
-            huge.reserve_shared(0, huge.page_limit)
         self.huge = huge
+        if reserves:
+            huge.reserve_shared(0, huge.page_limit)  # if memory fails, the caller frees what was reserved
 
     def free_memory(self) -> None:
         """Free all of it: nothing maps it any more. Sleeps."""

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from kernel.mm.frames import free_frame_count
+from kernel.mm.frame_tree import FrameTree
+from kernel.mm.frames import Frame, free_frame_count
+from kernel.mm.huge_object import OWED
 from kernel.mm.huge_pool import HUGE_SIZE
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
@@ -208,3 +210,28 @@ def test_a_mount_bounds_its_files(machine: Machine) -> None:
             host.symlink("file", "/huge/link")
         host.close(descriptor)
         host.umount2("/huge", 0)
+
+
+@booted
+def test_a_segment_for_which_memory_fails(machine: Machine) -> None:
+    host = machine.host
+    put = FrameTree.put
+
+    def fails(tree: FrameTree, index: int, frame: Frame) -> None:
+        if index == 1 and frame == OWED:
+            raise MemoryError
+        put(tree, index, frame)
+
+    with pages(host, 3), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FrameTree, "put", fails)
+        with pytest.raises(OSError, match="ENOMEM"):
+            host.shmget(0, 2 * HUGE_SIZE, 0o5600)
+
+
+@booted
+def test_the_cache_of_a_file_of_huge_pages_is_not_told(machine: Machine) -> None:
+    host = machine.host
+    descriptor = host.memfd_create("huge", 4)
+    with pytest.raises(OSError, match="ENOTSUP"):
+        host.cachestat(descriptor, bytearray(16), bytearray(40), 0)
+    host.close(descriptor)
