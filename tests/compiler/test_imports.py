@@ -18,7 +18,7 @@ from tools.import_map import import_statements
 from tools.paths import ROOT
 
 # These load mypy, LLVM or a report where a command needs it, so that others start at once.
-LATE = {"compiler.__main__", "compiler.driver", "compiler.backend", "compiler.front.dump"}
+LATE = {"compiler.__main__", "compiler.driver", "compiler.backend", "compiler.front.dump", "compiler.questions"}
 
 
 def name_of(path: Path) -> str:
