@@ -52,6 +52,7 @@ _SHARED_FLAGS: Final = 0x1F_F9FF
 _HUGE_SHIFT: Final = 26
 _HUGE_SIZES: Final = 63
 _GIGABYTE_SHIFT: Final = 30
+_LARGEST_UNIT: Final = 1 << 30  # of pages of a file
 
 
 @syscall(
@@ -144,7 +145,7 @@ def _place_huge(
 
 def _map_file(file: File, address: int, length: int, prot: int, flags: int, offset: int) -> int:
     kind = flags & MAP_TYPE
-    unit = file.inode.mapping_unit()
+    unit = min(file.inode.mapping_unit(), _LARGEST_UNIT)
     if length == 0 or (flags & MAP_HUGETLB != 0 and unit == PAGE_SIZE):
         raise Errno(EINVAL)
     if length < 0 or length > USER_END:

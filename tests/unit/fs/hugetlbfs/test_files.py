@@ -139,7 +139,7 @@ def test_space_and_holes() -> None:
     assert (file.blocks, POOL.free) == (4096, 1)
     file.allocate(PUNCH, 0, HUGE_SIZE)
     assert (file.size, file.blocks, POOL.free) == (HUGE_SIZE + 100, 0, 2)
-    file.allocate(1, 5 * HUGE_SIZE, 1)  # behind the end
+    file.allocate(1, 5 * HUGE_SIZE, 1)  # past the end
     assert (file.size, file.blocks) == (HUGE_SIZE + 100, 4096)
     file.truncate(HUGE_SIZE)
     assert (file.blocks, POOL.free) == (0, 2)
