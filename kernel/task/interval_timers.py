@@ -10,6 +10,7 @@ Context: expiry is in interrupt context.
 from typing import Final
 
 from kernel.lang import final
+from kernel.sched.balance import TICK_NS
 from kernel.sched.scheduler import charge_running
 from kernel.task.accounting import process_time_ns, process_user_ns
 from kernel.task.limits import RLIMIT_CPU, RLIMIT_RTTIME, UNLIMITED
@@ -157,8 +158,10 @@ def get_timer(process: Process, which: int) -> TimerValue:
         return TimerValue(timers.real.interval_ns, timers.real.remaining_ns(monotonic_ns()))
     charge_running()
     timer = timers.virtual if which == ITIMER_VIRTUAL else timers.profile
-    left_ns = 0 if timer.due_ns == 0 else max(1, timer.due_ns - _used_ns(process, which))
-    return TimerValue(timer.interval_ns, left_ns)
+    if timer.due_ns == 0:
+        return TimerValue(timer.interval_ns, 0)
+    left_ns = timer.due_ns - _used_ns(process, which)
+    return TimerValue(timer.interval_ns, left_ns if left_ns > 0 else TICK_NS)  # the next tick sees that it is due
 
 
 def set_timer(process: Process, which: int, value: TimerValue) -> None:

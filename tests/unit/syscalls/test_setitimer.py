@@ -6,6 +6,9 @@ import struct
 
 import pytest
 
+from kernel.lib.pid import Pid
+from kernel.task.interval_timers import timers_of
+from kernel.task.pids import find_task
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -56,6 +59,22 @@ def test_the_old_timer_is_told(machine: Machine) -> None:
         host.setitimer(which, struct.pack("<qqqq", 0, 0, 0, 0), old)
         assert struct.unpack("<qqqq", old)[:2] == (7, 5)
         assert timer_of(host, which) == (0, 0, 0, 0)
+
+
+@booted
+def test_a_timer_that_is_due_has_a_tick_left(machine: Machine) -> None:
+    """Not nothing: that is what a disarmed one has."""
+
+    def child(program: Program) -> None:
+        task = find_task(Pid(program.gettid()))
+        assert task is not None
+        program.setitimer(PROFILE, struct.pack("<qqqq", 0, 40_000, 0, 40_000), None)
+        timers = timers_of(task.process)
+        assert timer_of(program, PROFILE)[3] > 0
+        timers.profile.due_ns = -1
+        assert timer_of(program, PROFILE) == (0, 40_000, 0, 4_000)
+
+    assert machine.run(child) == 0
 
 
 @booted
