@@ -134,6 +134,9 @@ def timers_of(process: Process) -> IntervalTimers:
     return timers
 
 
+_SHOWN_NS: Final = 1000  # the least that getitimer(2) can report
+
+
 @final
 class TimerValue:
     """struct itimerval in nanoseconds."""
@@ -155,7 +158,8 @@ def get_timer(process: Process, which: int) -> TimerValue:
     if not isinstance(timers, IntervalTimers):
         return TimerValue(0, 0)
     if which == ITIMER_REAL:
-        return TimerValue(timers.real.interval_ns, timers.real.remaining_ns(monotonic_ns()))
+        remaining_ns = timers.real.remaining_ns(monotonic_ns())
+        return TimerValue(timers.real.interval_ns, 0 if remaining_ns == 0 else max(_SHOWN_NS, remaining_ns))
     charge_running()
     timer = timers.virtual if which == ITIMER_VIRTUAL else timers.profile
     if timer.due_ns == 0:
