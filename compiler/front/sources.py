@@ -11,7 +11,9 @@ from compiler.tree import Diagnostic, Loc
 
 MOST_LINES = 50_000
 MOST_BYTES = 4 << 20
-DEEPEST = 300  # levels of brackets, operators and blocks
+DEEPEST = 300  # levels of brackets, operators and blocks; operands of one `and`, `or` or comparison count as levels
+MOST_BRANCHES = 1000  # of an `if` with its `elif`s: each lies inside the one before
+MOST_ANCESTORS = 100  # of a class: the type checker's time grows with the square of their number, at least
 
 
 def unreadable(path: Path) -> Diagnostic | None:
@@ -45,6 +47,15 @@ def unreadable(path: Path) -> Diagnostic | None:
         line, column = getattr(deepest, "lineno", 1), getattr(deepest, "col_offset", 0)
         message = f"this is nested more than {DEEPEST} levels deep"
         return Diagnostic("KP100", Loc(str(path), line, column), message, hint)
+    chain = too_long_chain(tree)
+    if chain is not None:
+        message = f"an if of more than {MOST_BRANCHES:,} branches"
+        return Diagnostic("KP100", Loc(str(path), chain.lineno, chain.col_offset), message, "look it up in a dict")
+    descendant = too_far_down(tree)
+    if descendant is not None:
+        message = f"{descendant.name} has more than {MOST_ANCESTORS} base classes above it"
+        loc = Loc(str(path), descendant.lineno, descendant.col_offset)
+        return Diagnostic("KP100", loc, message, "give classes a field instead of a base class")
     return None
 
 
@@ -65,11 +76,48 @@ def too_deep(tree: ast.AST) -> ast.AST | None:
     for _ in range(DEEPEST):
         following: list[ast.AST] = []
         for node in level:
+            if _operands(node) > DEEPEST:
+                return node
             following += _below(node)
         if not following:
             return None
         level = following
     return next((node for node in level if hasattr(node, "lineno")), None)
+
+
+def too_long_chain(tree: ast.AST) -> ast.If | None:
+    """The start of an `if` with too many branches, if there is one."""
+    counted: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and node not in counted:
+            first, count = node, 1
+            while len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
+                node, count = node.orelse[0], count + 1
+                counted.add(node)
+            if count > MOST_BRANCHES:
+                return first
+    return None
+
+
+def too_far_down(tree: ast.AST) -> ast.ClassDef | None:
+    """A class with too many base classes, each above the one before, in the order of the file."""
+    depths: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+            depths[node.name] = 1 + max((depths.get(b.id, 0) for b in bases if isinstance(b, ast.Name)), default=0)
+            if depths[node.name] > MOST_ANCESTORS + 1:
+                return node
+    return None
+
+
+def _operands(node: ast.AST) -> int:
+    """How many levels the type checker makes of what is one here."""
+    match node:
+        case ast.BoolOp(values=values) | ast.Compare(comparators=values):
+            return len(values)
+        case _:
+            return 0
 
 
 def _below(node: ast.AST) -> list[ast.AST]:

@@ -10,6 +10,7 @@ from compiler.lower.interfaces import runtime_function
 from compiler.lower.layout import is_pointer, live_object, number_of, register_type
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned, type_bounds
 from compiler.lower.world import Instance
+from compiler.tree import Loc
 from compiler.types import (
     INT,
     U64,
@@ -27,6 +28,8 @@ from compiler.types import (
     is_reference,
     show,
 )
+
+MOST_ITEMS = 64  # of a tuple
 
 
 def coerce(fn: FunctionLowerer, value: Value, to: Type) -> Value:
@@ -172,8 +175,21 @@ def tuple_item(fn: FunctionLowerer, value: Value, index: int) -> Value:
     return Value(fn.op(f"extractvalue {fn.kind(value.type)} {value.operand}, {index}"), t)
 
 
+def width(t: Type) -> int:
+    """How many registers a value takes, where tuples count by their items."""
+    return sum(map(width, t.items)) if isinstance(t, TupleType) else 1
+
+
+def check_width(fn: FunctionLowerer, t: Type, loc: Loc | None = None) -> None:
+    """To LLVM, each step of making a tuple takes time for each of its items."""
+    if (count := width(t)) > MOST_ITEMS:
+        hint = f"a tuple lies in registers, and has at most {MOST_ITEMS} items: use a list, or a class"
+        raise fn.error("KP995", f"a tuple of {count} items", hint, loc)
+
+
 def make_tuple(fn: FunctionLowerer, items: list[Value], t: TupleType) -> Value:
     """A tuple of items that have its types already."""
+    check_width(fn, t)
     kind = fn.kind(t)
     operand = "zeroinitializer"
     for index, item in enumerate(items):
