@@ -45,12 +45,13 @@ class ConnectedSocket(UnixSocket):
     def listen(self, backlog: int) -> None:
         if not self.name or self.state == CONNECTED:
             raise Errno(EINVAL)
+        identity = own_identity()
         if backlog > self.backlog:
             self.peer_queue.wake_all()
         self.backlog = backlog
         self.state = LISTENING
         self.is_listening = True
-        self.peer_identity = own_identity()
+        self.peer_identity = identity
 
     def connect(self, address: bytes) -> None:
         if self.needs_name_to_send():
@@ -70,14 +71,19 @@ class ConnectedSocket(UnixSocket):
         if self.state != UNCONNECTED:
             raise Errno(EISCONN if self.state == CONNECTED else EINVAL)
         self.check_scope(listener)
+        identity = own_identity()
         end = self.new_end(current().credentials)
+        try:
+            listener.waiting.append(end)
+        except MemoryError:
+            end.release()
+            raise
         end.is_accepted = False
         end.name = listener.name
         end.place = listener.place
         end.state = CONNECTED
         end.peer = self
-        end.peer_identity = own_identity()
-        listener.waiting.append(end)
+        end.peer_identity = identity
         end.hold_network()
         self.peer = end
         self.state = CONNECTED
