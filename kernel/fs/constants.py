@@ -212,6 +212,7 @@ FIOQSIZE: Final = 0x5460
 # ---- file system magic numbers (statfs) -----------------------------------------------------------------------
 TMPFS_MAGIC: Final = 0x01021994
 RAMFS_MAGIC: Final = 0x858458F6
+HUGETLBFS_MAGIC: Final = 0x958458F6
 PROC_SUPER_MAGIC: Final = 0x9FA0
 SYSFS_MAGIC: Final = 0x62656572
 PIPEFS_MAGIC: Final = 0x50495045

@@ -22,6 +22,7 @@ from kernel.fs.constants import (
     MAY_READ,
     MAY_WRITE,
     MODE_BITS,
+    PAGE_SIZE,
     READABLE,
     S_IFBLK,
     S_IFCHR,
@@ -125,6 +126,10 @@ class Inode:
         it.
         """
         return False
+
+    def gives_pages(self) -> bool:
+        """Whether sendfile(2) and splice(2) can read from it, if it is no directory."""
+        return not self.is_only_read()
 
     def is_directory(self) -> bool:
         return self.mode & S_IFMT == S_IFDIR
@@ -427,6 +432,10 @@ class Inode:
         `length` except for the last block, and at which byte of the device they begin, or NOWHERE. May sleep.
         """
         raise Errno(EOPNOTSUPP)
+
+    def mapping_unit(self) -> int:
+        """The size of the pages of which its mappings consist, in bytes."""
+        return PAGE_SIZE
 
     def memory_object(self) -> "MemoryObject":
         raise Errno(ENODEV)

@@ -3,8 +3,8 @@
 A segment is a memory object: each area that maps it is an attachment. A removed segment lives on until its
 last attachment goes; so it can still be attached by its number, but not found by its key.
 
-Context: thread context; nothing sleeps. Attachments come and go with areas: fork adds some, execve and exit remove
-some. Source: shmget(2), shmat(2), shmctl(2), sysvipc(7).
+Context: thread context; to make and to free a segment may sleep, the rest doesn't. Attachments come and go with areas:
+fork adds some, execve and exit remove some. Source: shmget(2), shmat(2), shmctl(2), sysvipc(7).
 """
 
 from typing import Final
@@ -18,10 +18,11 @@ from kernel.lib.namespace import UserNamespace
 from kernel.lib.pace import pace
 from kernel.lib.pid import Bearer, bearer_shown_to_caller
 from kernel.mm.commitment import MODE, NEVER, promise
-from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame
-from kernel.mm.huge_pool import SHARER_GROUP
+from kernel.mm.frames import HUGE_ORDER, NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame
+from kernel.mm.huge_object import NUMBER_LIMIT, HugeObject
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, SHARER_GROUP
 from kernel.mm.keeping import check_room_to_keep, has_room_to_keep
-from kernel.mm.objects import SharedMemory
+from kernel.mm.objects import MemoryObject, SharedMemory
 
 SHM_DEST: Final = 0o1000  # in the mode that is shown: removed
 SHM_LOCKED: Final = 0o2000
@@ -29,6 +30,10 @@ SHM_LOCKED: Final = 0o2000
 LARGEST_BYTES: Final = 1 << 46
 _SHM_HUGETLB: Final = 0o4000
 _SHM_NORESERVE: Final = 0o10000
+# SHM_HUGE_*: the logarithm of the size of a page in bits 26 to 31; 0 is the usual one, of 2 MiB.
+_HUGE_SHIFT: Final = 26
+_HUGE_SIZES: Final = 63
+_GIGABYTE_SHIFT: Final = 30
 MOST_SEGMENTS: Final = 4096
 _REMOVE_COST: Final = 20_000  # instructions, for `pace`: most segments are small
 NO_LIMIT: Final = -(1 << 24) - 1  # as 64 bits without a sign: the value that Linux shows for unlimited sizes
@@ -44,8 +49,37 @@ class SegmentEntry(IpcObject):
 
 
 @final
+class HugeSegmentPages(HugeObject):
+    """The memory of a segment of huge pages. Areas that map it are attachments of the segment."""
+
+    def __init__(self, segment: "Segment", pages: int) -> None:
+        super().__init__(pages)
+        self.segment: Segment | None = segment  # until its memory is freed
+
+    def acquire(self) -> None:
+        segment = self.segment
+        if segment is not None:
+            segment.acquire()
+
+    def release(self) -> None:
+        segment = self.segment
+        if segment is not None:
+            segment.release()
+
+    def name(self) -> bytes:
+        segment = self.segment
+        return b"" if segment is None else segment.name()
+
+    def inode_number(self) -> int:
+        segment = self.segment
+        return 0 if segment is None else segment.inode_number()
+
+
+@final
 class Segment(SharedMemory):
-    """One segment. Invariant: it is in the table of its `owner` until it is removed and has no attachment."""
+    """One segment. Its memory is the object itself, or `huge`. Invariant: it is in the table of its `owner` until it is
+    removed and has no attachment.
+    """
 
     def __init__(
         self, owner: "Segments", key: int, size_bytes: int, mode: int, creator: Credentials, process: Bearer
@@ -60,6 +94,37 @@ class Segment(SharedMemory):
         self.detached_s: int = 0
         self.is_removed: bool = False
         self.is_locked: bool = False
+        self.huge: HugeSegmentPages | None = None
+
+    def memory(self) -> MemoryObject:
+        """What an attachment maps."""
+        huge = self.huge
+        return self if huge is None else huge
+
+    def mapped_bytes(self) -> int:
+        """The length of an attachment."""
+        huge = self.huge
+        return self.page_limit << PAGE_SHIFT if huge is None else huge.page_limit << HUGE_SHIFT
+
+    def resident_count(self) -> int:
+        """How many of its pages are in memory."""
+        huge = self.huge
+        return self.frames.count if huge is None else huge.present << HUGE_ORDER
+
+    def use_huge_pages(self, reserves: bool) -> None:
+        """Before it is first attached: let its memory consist of huge pages. Sleeps. Raises ENOMEM, MemoryError."""
+        huge = HugeSegmentPages(self, (self.size + HUGE_MASK) >> HUGE_SHIFT)  # fits: LARGEST_BYTES
+        self.huge = huge
+        if reserves:
+            huge.reserve_shared(0, huge.page_limit)  # if memory fails, the caller frees what was reserved
+
+    def free_memory(self) -> None:
+        """Free all of it: nothing maps it any more. Sleeps."""
+        self.free_frames()
+        huge = self.huge
+        if huge is not None:
+            huge.drop_pages(0, NUMBER_LIMIT)
+            huge.segment = None
 
     def page(self, index: int, for_write: bool) -> Frame:
         if self.resident(index) == NO_FRAME and not has_room_to_keep():
@@ -131,19 +196,20 @@ class Segments:
         if len(self.table.objects) >= MOST_SEGMENTS:
             raise Errno(ENOSPC)
         check_room_to_keep()
-        if flags & _SHM_HUGETLB != 0:
-            # There are no such segments; but the right to have them is checked first.
-            group = KernelGid(SHARER_GROUP.value)
-            raise Errno(ENOMEM if credentials.capable(CAP_IPC_LOCK) or credentials.in_group(group) else EPERM)
+        is_huge = flags & _SHM_HUGETLB != 0
+        if is_huge:
+            _check_huge(flags, credentials)
         segment = Segment(self, key, size, flags, credentials, process)
         entry = segment.entry
         try:
-            if flags & _SHM_NORESERVE == 0 or MODE.value == NEVER:
+            if is_huge:
+                segment.use_huge_pages(reserves=flags & _SHM_NORESERVE == 0)
+            elif flags & _SHM_NORESERVE == 0 or MODE.value == NEVER:
                 promise(size + PAGE_MASK & ~PAGE_MASK, 0)  # fits: at most 2**46
                 segment.promised_bytes = size + PAGE_MASK & ~PAGE_MASK
             identifier = self.table.add(entry)
         except (Errno, MemoryError):
-            segment.free_frames()
+            segment.free_memory()
             entry.segment = None
             raise
         self.page_count += (size + PAGE_MASK) >> PAGE_SHIFT
@@ -151,7 +217,7 @@ class Segments:
 
     def forget(self, segment: Segment) -> None:
         """It was removed and has no attachment: free its memory."""
-        segment.free_frames()
+        segment.free_memory()
         self.page_count -= segment.page_limit
         self.table.remove(segment.entry)
         segment.entry.segment = None
@@ -160,7 +226,7 @@ class Segments:
         """Pages in memory."""
         total = 0
         for entry in self.table.objects.values():
-            total += segment_of(entry).frames.count
+            total += segment_of(entry).resident_count()
         return total
 
     def remove_all(self) -> None:
@@ -171,6 +237,24 @@ class Segments:
             if segment is not None and not segment.is_removed:
                 segment.remove()
                 pace(_REMOVE_COST)
+
+
+def _check_huge(flags: int, credentials: Credentials) -> None:
+    """Whether a segment of huge pages may be made. Raises EINVAL (no such size), EPERM, ENOMEM."""
+    shift = flags >> _HUGE_SHIFT & _HUGE_SIZES
+    if shift != 0 and shift != HUGE_SHIFT and shift != _GIGABYTE_SHIFT:
+        raise Errno(EINVAL)
+    if not credentials.capable(CAP_IPC_LOCK) and not credentials.in_group(KernelGid(SHARER_GROUP.value)):
+        raise Errno(EPERM)
+    if shift == _GIGABYTE_SHIFT:
+        raise Errno(ENOMEM)  # nobody can reserve pages of 1 GiB
+
+
+def segment_behind(source: MemoryObject | None) -> Segment | None:
+    """The segment whose memory an object is."""
+    if isinstance(source, HugeSegmentPages):
+        return source.segment
+    return source if isinstance(source, Segment) else None
 
 
 def segment_of(entry: SegmentEntry) -> Segment:
@@ -198,6 +282,6 @@ def segment_lines(segments: Segments) -> bytes:
             f" {creator:5d} {last_user:5d}  {segment.users:5d}"
             f"{entry.owner_columns()}"
             f" {segment.attached_s:10d} {segment.detached_s:10d} {entry.changed_s:10d}"
-            f" {segment.frames.count << PAGE_SHIFT:21d} {0:21d}\n".encode()
+            f" {segment.resident_count() << PAGE_SHIFT:21d} {0:21d}\n".encode()
         )
     return b"".join(lines)

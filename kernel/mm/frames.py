@@ -589,6 +589,7 @@ def owner_count(frame: Frame) -> int:
 _USERS_AT: Final = 1  # who has the whole page: mappings, and the object of which it is a page
 _MAPPINGS_AT: Final = 2
 _LEFT_AT: Final = 3  # how many of its frames nobody uses any more
+_QUOTA_AT: Final = 4  # a number of its keeper's
 
 
 def _huge_word(head: Frame, place: int) -> int:
@@ -637,6 +638,7 @@ def open_huge_page(head: Frame) -> None:
     _set_huge_word(head, _USERS_AT, 1)
     _set_huge_word(head, _MAPPINGS_AT, 0)
     _set_huge_word(head, _LEFT_AT, 0)
+    _set_huge_word(head, _QUOTA_AT, 0)
 
 
 def get_huge_page(head: Frame) -> None:
@@ -668,6 +670,16 @@ def huge_mappings(head: Frame) -> int:
 def count_huge_mapping(head: Frame, change: int) -> None:
     """An entry more maps the page, or one less."""
     _set_huge_word(head, _MAPPINGS_AT, _huge_word(head, _MAPPINGS_AT) + change)
+
+
+def huge_quota(head: Frame) -> int:
+    """A number that its keeper has set since the page was opened, or 0."""
+    return _huge_word(head, _QUOTA_AT)
+
+
+def set_huge_quota(head: Frame, number: int) -> None:
+    """Set that number."""
+    _set_huge_word(head, _QUOTA_AT, number)
 
 
 def is_huge_page_pinned(head: Frame) -> bool:

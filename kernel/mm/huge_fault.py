@@ -36,6 +36,7 @@ from kernel.mm.frames import (
     huge_users,
     is_huge_page_pinned,
     put_huge_page,
+    set_huge_quota,
 )
 from kernel.mm.huge_object import HugeObject, clear_huge_page, copy_huge_page
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, POOL, HugeUse
@@ -123,13 +124,10 @@ def _enter(pages: PageTable, area: Area, address: int, head: Frame, flags: int, 
 def _map_new(pages: PageTable, area: Area, source: HugeObject, address: int, is_write: bool, flags: int) -> None:
     number = source.number_at(area, address)
     rights = area.prot | area.key << 8
-    if number >= source.page_limit:
+    if number >= source.page_limit and source.huge_page(number) == NO_FRAME:
         raise Errno(ENOSPC)
     if area.shared:
-        head = source.obtain(number)
-        if number >= source.page_limit:  # it was truncated while the page was cleared
-            put_huge_page(head)
-            raise Errno(ENOSPC)
+        head = source.obtain(number)  # if the file is cut off meanwhile, whoever does that waits, and unmaps it
         _enter(pages, area, address, head, flags | (WRITABLE | DIRTY if is_write else 0), rights)
         return
     head = source.huge_page(number)
@@ -139,12 +137,12 @@ def _map_new(pages: PageTable, area: Area, source: HugeObject, address: int, is_
         return
     if head == NO_FRAME and _use_of(area).lost_pages:
         raise Errno(ENOSPC)
-    own = _take(area, number)
+    own = _take(area, source, number)
     if head != NO_FRAME:
         _fill(own, head)
     else:
         clear_huge_page(own)
-    if number >= source.page_limit:
+    if number >= source.page_limit and source.huge_page(number) == NO_FRAME:  # it was cut off meanwhile
         put_huge_page(own)
         raise Errno(ENOSPC)
     if area.prot & PROT_WRITE != 0:
@@ -153,11 +151,11 @@ def _map_new(pages: PageTable, area: Area, source: HugeObject, address: int, is_
     _enter(pages, area, address, own, flags | PRIVATE, rights)
 
 
-def _take(area: Area, number: int) -> Frame:
+def _take(area: Area, source: HugeObject, number: int) -> Frame:
     """A page for a private mapping, its reserved one if there still is one. Raises ENOSPC."""
     reservation = _use_of(area).reservation
     is_reserved = reservation is not None and reservation.has(number)
-    head = POOL.take(is_reserved)
+    head = POOL.take(is_reserved, source.quota)
     if is_reserved and reservation is not None:
         reservation.use(number)
     return head
@@ -180,7 +178,7 @@ def _copy(pages: PageTable, area: Area, source: HugeObject, address: int, flags:
     entry = read_entry(slot)
     head = entry_frame(entry)
     try:
-        own = _take(area, number)
+        own = _take(area, source, number)
     except Errno:
         if _use_of(area).reservation is None or entry & PRIVATE == 0:
             raise
@@ -233,6 +231,8 @@ def give_up_page(pages: PageTable, area: Area, address: int) -> None:
     entry = read_entry(pages.find_huge(address))
     reservation = _use_of(area).reservation
     is_owed = reservation is not None and _is_alone(entry) and POOL.surplus == 0
+    if is_owed:
+        set_huge_quota(entry_frame(entry), 0)  # what counts against the quota is the reservation, again
     drop_huge(pages, address)
     if is_owed and reservation is not None:
         number = _object_of(area).number_at(area, address)
@@ -261,7 +261,7 @@ def share_huge(parent: PageTable, child: PageTable, area: Area, address: int) ->
     head = entry_frame(entry)
     if not area.shared and entry & PRIVATE != 0 and is_huge_page_pinned(head):
         try:
-            own = POOL.take(is_reserved=False)
+            own = POOL.take(is_reserved=False, quota=_object_of(area).quota)
         except Errno:
             raise MemoryError from None
         done = False

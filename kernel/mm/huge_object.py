@@ -1,11 +1,12 @@
-"""Memory objects of huge pages: what a mapping with MAP_HUGETLB shows, private or shared.
+"""Memory objects of huge pages: what a mapping with MAP_HUGETLB shows, or one of a file of huge pages.
 
 Every such mapping has an object, as every one of Linux's has a file. Shared mappings find the object's pages; private
 ones have pages of their own, and reserve them by themselves (`Reservation`). An entry of the object's tree is a huge
 page, or OWED, where a page is reserved for a shared mapping and not there yet.
 
 Faults in one page are served one after the other (`begin`, `finish`): to clear or copy a page takes long, and another
-thread that found no page meanwhile would take a second one, which may not exist.
+thread that found no page meanwhile would take a second one, which may not exist. What changes the size of the object,
+drops its pages or reserves some is served in the same way, for the object as a whole (`WHOLE`).
 
 Context: as each method says. Source: Linux's Documentation/mm/hugetlbfs_reserv.rst; mmap(2).
 """
@@ -19,15 +20,19 @@ from kernel.mm.frames import (
     HUGE_FRAMES,
     HUGE_ORDER,
     NO_FRAME,
+    PAGE_MASK,
+    PAGE_SHIFT,
     PAGE_SIZE,
     Frame,
     copy_frame,
+    frame_span,
     get_frame,
     get_huge_page,
+    huge_mappings,
     put_huge_page,
     zero_frame,
 )
-from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, POOL, Reservation
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, POOL, HugeQuota, Reservation
 from kernel.mm.objects import SHARED_TOTALS, TrackedObject
 from kernel.mm.reverse_map import forget_pages
 
@@ -35,9 +40,10 @@ if TYPE_CHECKING:
     from kernel.mm.area import Area
 
 OWED: Final = Frame(1)  # never a huge page: that begins at a multiple of 512
+WHOLE: Final = -1  # in place of a page's number
+NUMBER_LIMIT: Final = 1 << 42  # above all pages' numbers
 _OWED_COST: Final = 400  # instructions, for `pace`
 _DROP_COST: Final = 40_000
-_NUMBER_LIMIT: Final = 1 << 42
 _DEVICE: Final = 15  # 00:0f
 _WITHIN: Final = HUGE_FRAMES - 1
 
@@ -65,7 +71,9 @@ class HugeObject(TrackedObject):
         self.frames: FrameTree = FrameTree()
         self.users: int = 0
         self.number: int = SHARED_TOTALS.next_number()
-        self.busy: list[int] = []  # numbers of pages in which a fault is being served
+        self.busy: list[int] = []  # numbers of pages in which a fault is being served, and WHOLE
+        self.present: int = 0  # how many pages are there
+        self.quota: HugeQuota | None = None  # of the mount in which the file lies
 
     # What an address space asks of it
 
@@ -102,7 +110,7 @@ class HugeObject(TrackedObject):
         if use is not None and reservation is not None:
             use.reservation = None
             first = self.number_at(area, area.start)
-            POOL.release(reservation.unused(first, first + (area.end - area.start >> HUGE_SHIFT)))
+            POOL.release(reservation.unused(first, first + (area.end - area.start >> HUGE_SHIFT)), self.quota)
         super().detach(area)
 
     def acquire(self) -> None:
@@ -112,7 +120,7 @@ class HugeObject(TrackedObject):
         """Sleeps: the last user's release frees the pages."""
         self.users -= 1
         if self.users == 0:
-            self.drop_pages(0, _NUMBER_LIMIT)
+            self.drop_pages(0, NUMBER_LIMIT)
 
     def is_huge(self) -> bool:
         return True
@@ -138,7 +146,9 @@ class HugeObject(TrackedObject):
         return NO_FRAME if head == OWED else head
 
     def begin(self, number: int) -> None:
-        """Wait until no fault in a page is being served, and begin to serve one. Sleeps. Raises MemoryError."""
+        """Wait until no fault in a page is being served, and begin to serve one; or the same with a change of the
+        object as a whole (WHOLE). Sleeps. Raises MemoryError.
+        """
         while number in self.busy:
             PACE.rest.wait_for_change()
         self.busy.append(number)
@@ -159,22 +169,30 @@ class HugeObject(TrackedObject):
         if found == NO_FRAME:
             self.frames.put(number, OWED)  # so that nothing needs memory later
         try:
-            head = POOL.take(found == OWED)
+            head = POOL.take(found == OWED, self.quota)
         except Errno:
             if found == NO_FRAME:
                 self.frames.remove(number)
             raise
         clear_huge_page(head)
         self.frames.put(number, head)
+        self.present += 1
+        self.count_changed()
         get_huge_page(head)
         return head
+
+    def count_changed(self) -> None:
+        """Another number of pages is there."""
+
+    def grow_to(self, size_bytes: int) -> None:
+        """A mapping through which programs may write ends there: a file becomes as long."""
 
     def reserve_shared(self, first: int, behind: int) -> None:
         """Have the pages first…behind - 1 reserved that are not there yet. Sleeps. Raises ENOMEM, MemoryError."""
         missing = behind - first - self._known(first, behind)
         if missing <= 0:
             return
-        POOL.reserve(missing)
+        POOL.reserve(missing, self.quota)
         number = first
         try:
             while number < behind and missing > 0:
@@ -185,7 +203,7 @@ class HugeObject(TrackedObject):
                 pace(_OWED_COST)
         finally:
             if missing > 0:
-                POOL.release(missing)  # no memory; or others reserved some of them meanwhile
+                POOL.release(missing, self.quota)  # no memory; or a fault made some of them meanwhile
 
     def _known(self, first: int, behind: int) -> int:
         count = 0
@@ -196,39 +214,64 @@ class HugeObject(TrackedObject):
             pace(_OWED_COST)
         return count
 
-    def drop_pages(self, first: int, behind: int) -> None:
-        """Forget the pages first…behind - 1, also those that are only owed. Nothing maps them. Sleeps."""
+    def drop_pages(self, first: int, behind: int, keeps_owed: bool = False) -> None:
+        """Forget the pages first…behind - 1, also those that are only owed unless the caller wants these kept. They
+        have been unmapped; those that were mapped again meanwhile are unmapped now. Sleeps.
+        """
         number = self.frames.next_from(first)
         while 0 <= number < behind:
-            if number in self.busy:
-                while number in self.busy:
-                    PACE.rest.wait_for_change()
-                forget_pages(self, number << HUGE_ORDER, (number + 1) << HUGE_ORDER)  # it has just been mapped
-            if self.frames.get(number) != NO_FRAME:
-                head = self.frames.remove(number)
-                if head == OWED:
-                    POOL.release(1)
+            while number in self.busy:
+                PACE.rest.wait_for_change()
+            head = self.frames.get(number)
+            if head == OWED:
+                if keeps_owed:
+                    number += 1
                 else:
-                    put_huge_page(head)
+                    self.frames.remove(number)
+                    POOL.release(1, self.quota)
+            elif head != NO_FRAME:
+                if huge_mappings(head) > 0:
+                    forget_pages(self, number << HUGE_ORDER, (number + 1) << HUGE_ORDER)  # at once, as it is one
+                self.frames.remove(number)
+                self.present -= 1
+                self.count_changed()
+                put_huge_page(head)
             pace(_DROP_COST)
             number = self.frames.next_from(number)
 
     def punch(self, first_index: int, end_index: int) -> None:
-        """Parts of huge pages are cleared, since a page can only go as a whole. Sleeps."""
-        first = (first_index + _WITHIN) >> HUGE_ORDER
-        behind = end_index >> HUGE_ORDER
-        self._clear(first_index, min(end_index, first << HUGE_ORDER))
+        """Sleeps. Raises MemoryError."""
+        self.begin(WHOLE)
+        try:
+            self.clear_range(first_index << PAGE_SHIFT, end_index << PAGE_SHIFT)
+        finally:
+            self.finish(WHOLE)
+
+    def clear_range(self, start: int, end: int) -> None:
+        """Let the bytes start…end - 1 be zeros. A page can only go as a whole, so that parts of pages are cleared. What
+        is owed stays owed. The caller has begun with the object as a whole. Sleeps.
+        """
+        first = (start >> HUGE_SHIFT) + (1 if start & HUGE_MASK != 0 else 0)
+        behind = end >> HUGE_SHIFT
+        if first > behind:  # within one page
+            self._clear(start, end)
+            return
+        self._clear(start, first << HUGE_SHIFT)
         if first < behind:
             forget_pages(self, first << HUGE_ORDER, behind << HUGE_ORDER)
-            self.drop_pages(first, behind)
-        self._clear(max(first, behind) << HUGE_ORDER, end_index)
+            self.drop_pages(first, behind, keeps_owed=True)
+        self._clear(behind << HUGE_SHIFT, end)
 
-    def _clear(self, first_index: int, end_index: int) -> None:
-        for index in range(first_index, end_index):
-            frame = self.resident(index)
+    def _clear(self, start: int, end: int) -> None:
+        """The same within one page."""
+        while start < end:
+            within = start & PAGE_MASK
+            count = min(PAGE_SIZE - within, end - start)
+            frame = self.resident(start >> PAGE_SHIFT)
             if frame != NO_FRAME:
-                zero_frame(frame)
-            pace_bytes(PAGE_SIZE)
+                frame_span(frame)[within : within + count].fill(0)
+            start += count
+            pace_bytes(count)
 
 
 def prepare_mapping(source: HugeObject, offset: int, length: int, shared: bool, reserves: bool) -> Reservation | None:
@@ -242,14 +285,18 @@ def prepare_mapping(source: HugeObject, offset: int, length: int, shared: bool, 
     first = offset >> HUGE_SHIFT
     pages = length >> HUGE_SHIFT
     if shared:
-        source.reserve_shared(first, first + pages)
+        source.begin(WHOLE)
+        try:
+            source.reserve_shared(first, first + pages)
+        finally:
+            source.finish(WHOLE)
         return None
-    POOL.reserve(pages)
+    POOL.reserve(pages, source.quota)
     done = False
     try:
         reservation = Reservation(first, pages)
         done = True
     finally:
         if not done:
-            POOL.release(pages)
+            POOL.release(pages, source.quota)
     return reservation

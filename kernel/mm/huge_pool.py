@@ -5,6 +5,10 @@ vm.nr_overcommit_hugepages allows it, surplus ones that are taken from other mem
 to it when they come free. Whoever maps huge pages reserves them (`reserve`), so that faults find them; a fault without
 a reservation gets only what is reserved for nobody, or a surplus page. The numbers are those of /proc/meminfo.
 
+A mount of hugetlbfs may have a quota (`HugeQuota`): a bound for the pages of its files, and a number of pages that the
+pool keeps for them. A caller that takes or reserves pages for such a file names the quota. A page remembers it until it
+comes free.
+
 Invariant: `total` counts the pages in use and the free ones; `surplus` of them may leave the pool; `reserved` pages are
 owed to mappings.
 
@@ -27,10 +31,12 @@ from kernel.mm.frames import (
     allocate_huge_page,
     free_frame_count,
     free_huge_page,
+    huge_quota,
     link_huge_page,
     make_room,
     next_huge_page,
     open_huge_page,
+    set_huge_quota,
 )
 
 HUGE_SHIFT: Final = PAGE_SHIFT + HUGE_ORDER
@@ -49,6 +55,75 @@ _USE_COST: Final = 8_000
 
 
 @final
+class HugeQuota:
+    """How many pages the files of a mount may have, and how many are kept for them. Counts what is taken and what is
+    reserved.
+
+    Invariant: the pool owes `kept` pages to the quota itself, at most `least`.
+    """
+
+    def __init__(self, most: int, least: int) -> None:
+        """`most` and `least` in pages; -1: no limit. The caller has reserved the least."""
+        self.most: int = most
+        self.least: int = least
+        self.used: int = 0  # counted only if there is a limit
+        self.kept: int = max(0, least)
+        self.has_ended: bool = False  # its mount is gone
+        self.number: int = QUOTAS.enter(self)
+
+    def grant(self, pages: int) -> int:
+        """Count that many pages as used; how many of them the pool must have beyond those kept. Raises ENOSPC."""
+        if self.most >= 0:
+            if self.used + pages > self.most:
+                raise Errno(ENOSPC)
+            self.used += pages
+        own = min(pages, self.kept)
+        self.kept -= own
+        return pages - own
+
+    def cancel(self, pages: int, asked: int) -> int:
+        """The pool did not have the `asked` pages: undo `grant`. Returns how many pages the pool owes less."""
+        if self.most >= 0:
+            self.used -= pages
+        self.kept += pages - asked
+        excess = max(0, self.kept - max(0, self.least))
+        self.kept -= excess
+        return excess
+
+    def give_back(self, pages: int) -> int:
+        """That many pages are not used any more. Returns how many of them need not be kept."""
+        if self.most >= 0:
+            self.used -= pages
+        if self.least < 0 or self.used >= self.least:
+            return pages
+        kept = min(pages, self.least - self.kept)
+        self.kept += kept
+        return pages - kept
+
+    def is_idle(self) -> bool:
+        """Whether the mount is gone, and its pages as well."""
+        return self.has_ended and (self.used == 0 if self.most >= 0 else self.kept == max(0, self.least))
+
+
+@final
+class HugeQuotas:
+    """The quotas by number."""
+
+    def __init__(self) -> None:
+        self.by_number: dict[int, HugeQuota] = {}
+        self.last: int = 0
+
+    def enter(self, quota: HugeQuota) -> int:
+        """The number of a new one. Raises MemoryError."""
+        self.last += 1
+        self.by_number[self.last] = quota
+        return self.last
+
+
+QUOTAS: Final = HugeQuotas()
+
+
+@final
 class HugePool(HugePageKeeper):
     """All huge pages."""
 
@@ -60,6 +135,12 @@ class HugePool(HugePageKeeper):
         self.first_free: Frame = NO_FRAME
 
     def came_free(self, head: Frame) -> None:
+        quota = QUOTAS.by_number.get(huge_quota(head))
+        if quota is not None:
+            self.reserved += 1 - quota.give_back(1)
+            if quota.is_idle():
+                QUOTAS.by_number.pop(quota.number)
+                self.reserved -= max(0, quota.least)
         if self.surplus > 0:
             self.surplus -= 1
             self.total -= 1
@@ -80,10 +161,22 @@ class HugePool(HugePageKeeper):
         self.free -= 1
         return head
 
-    def take(self, is_reserved: bool) -> Frame:
+    def take(self, is_reserved: bool, quota: HugeQuota | None) -> Frame:
         """A page with one user, of undefined contents. `is_reserved`: it is one of the caller's reserved ones, which
         are one less then. Raises ENOSPC.
         """
+        if quota is None:
+            return self._take(is_reserved)
+        asked = 0 if is_reserved else quota.grant(1)
+        try:
+            head = self._take(asked == 0)
+        except Errno:
+            self._release(quota.cancel(1, asked))
+            raise
+        set_huge_quota(head, quota.number)
+        return head
+
+    def _take(self, is_reserved: bool) -> Frame:
         while self.free <= (0 if is_reserved else self.reserved):
             if self.surplus >= OVERCOMMIT.value:
                 raise Errno(ENOSPC)
@@ -100,24 +193,67 @@ class HugePool(HugePageKeeper):
         open_huge_page(head)
         return head
 
-    def reserve(self, pages: int) -> None:
+    def reserve(self, pages: int, quota: HugeQuota | None) -> None:
         """Owe pages to a mapping, adding surplus ones where too few are free. Raises ENOMEM, with nothing reserved."""
+        if quota is None:
+            self._reserve(pages)
+            return
+        try:
+            asked = quota.grant(pages)
+        except Errno:
+            raise Errno(ENOMEM) from None
+        try:
+            self._reserve(asked)
+        except Errno:
+            self._release(quota.cancel(pages, asked))
+            raise
+
+    def _reserve(self, pages: int) -> None:
         self.reserved += pages
         while self.reserved > self.free:
             if self.reserved - self.free > OVERCOMMIT.value - self.surplus:
-                self.release(pages)
+                self._release(pages)
                 raise Errno(ENOMEM)
             self.surplus += 1
             head = _find_page()
             if head == NO_FRAME:
                 self.surplus -= 1
-                self.release(pages)
+                self._release(pages)
                 raise Errno(ENOMEM)
             self.total += 1
             self._put(head)
 
-    def release(self, pages: int) -> None:
+    def release(self, pages: int, quota: HugeQuota | None) -> None:
         """Owe that many pages less. Surplus ones that were added for them leave the pool."""
+        if quota is not None:
+            pages = quota.give_back(pages)
+            self._drop_if_idle(quota)
+        self._release(pages)
+
+    def add_quota(self, most: int, least: int) -> HugeQuota:
+        """A quota for a new mount. Raises ENOMEM, MemoryError."""
+        pages = max(0, least)
+        self._reserve(pages)
+        done = False
+        try:
+            quota = HugeQuota(most, least)
+            done = True
+        finally:
+            if not done:
+                self._release(pages)
+        return quota
+
+    def end_quota(self, quota: HugeQuota) -> None:
+        """Its mount is gone; what still uses its pages keeps it alive."""
+        quota.has_ended = True
+        self._drop_if_idle(quota)
+
+    def _drop_if_idle(self, quota: HugeQuota) -> None:
+        if quota.is_idle() and quota.number in QUOTAS.by_number:
+            QUOTAS.by_number.pop(quota.number)
+            self._release(max(0, quota.least))
+
+    def _release(self, pages: int) -> None:
         self.reserved -= pages
         while pages > 0 and self.surplus > 0 and self.free > 0 and self.free > self.reserved:
             self._drop_free()

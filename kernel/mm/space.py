@@ -53,7 +53,7 @@ from kernel.mm.broken import names_broken
 from kernel.mm.commitment import MODE, NEVER, promise, take_back
 from kernel.mm.fault import Access, FaultOutcome, allows, entry_flags, protect_entry, resolve
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
-from kernel.mm.huge_fault import DROP_COST, SHARE_COST, drop_huge, protect_huge, share_huge
+from kernel.mm.huge_fault import DROP_COST, SHARE_COST, drop_huge, give_up_page, protect_huge, share_huge
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE, Reservation
 from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.objects import MemoryObject, SharedMemory
@@ -460,8 +460,8 @@ class AddressSpace(Linked["AddressSpace"]):
         """Map `length` bytes (rounded up) and return the address; `like` is an area to take further settings from, and
         `reservation` what is reserved for a private mapping of huge pages, whose length and offset are whole ones.
 
-        Raises EINVAL (length, alignment), ENOMEM, EEXIST (MAP_FIXED_NOREPLACE), EACCES (prot beyond maximum_prot),
-        EPERM (a fixed address that is too low).
+        Raises EINVAL (length, alignment, parts of huge pages), ENOMEM, EEXIST (MAP_FIXED_NOREPLACE), EACCES (prot
+        beyond maximum_prot), EPERM (a fixed address that is too low).
         """
         if length <= 0 or length > USER_END:
             raise Errno(EINVAL if length == 0 else ENOMEM)
@@ -471,6 +471,8 @@ class AddressSpace(Linked["AddressSpace"]):
         self._deny_write_execute(prot, prot)
         self.settle()
         if source is not None and source.is_huge():
+            if (length | offset) & HUGE_MASK != 0:
+                raise Errno(EINVAL)  # a program's file, whose segments are not whole ones
             start = self._choose_huge(address, length, flags)
         else:
             start = self._choose(address, length, flags)
@@ -804,7 +806,11 @@ class AddressSpace(Linked["AddressSpace"]):
         reached = address
         address = self.pages.next_huge(start, reached)
         while address < reached and work < _WORK_AT_ONCE:
-            drop_huge(self.pages, address)
+            area = self.areas.at(address)
+            if area is not None and area.is_huge:
+                give_up_page(self.pages, area, address)
+            else:
+                drop_huge(self.pages, address)
             work += DROP_COST
             address = self.pages.next_huge(address, reached)
         return address

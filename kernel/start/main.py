@@ -27,6 +27,7 @@ from kernel.fs.devices import memory as memory_devices
 from kernel.fs.disks import block_file, loop_control, scan
 from kernel.fs.ext2 import filesystem as ext2
 from kernel.fs.fuse import filesystem as fuse
+from kernel.fs.hugetlbfs import filesystem as huge_files
 from kernel.fs.overlay import filesystem as overlay
 from kernel.fs.plan9 import filesystem as plan9
 from kernel.fs.procfs import filesystem as proc
@@ -52,7 +53,7 @@ from kernel.tty import console, devpts
 # Called by assembly, or through registries that importing them fills.
 _ = (
     trap, dispatch, system_calls, memory_devices, pipe, proc, sys, groups, ext2, overlay, plan9, fuse, devpts,
-    block_file, core_dump,
+    huge_files, block_file, core_dump,
 )  # fmt: skip
 
 _console_port: SerialPort = serial_ports[0]

@@ -52,7 +52,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File
 from kernel.fs.leases import lease_kind
-from kernel.fs.tmpfs.file import TmpfsFile
+from kernel.fs.tmpfs.base import SealableInode
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EBADF, EINVAL, EPERM, ESRCH, Errno, UserAddr, i32
 from kernel.lib import user
@@ -221,7 +221,7 @@ def _seals(file: File, command: int, argument: int) -> int:
             raise Errno(EPERM)
         if argument & _INT_MASK & ~_ALL_SEALS != 0:
             raise Errno(EINVAL)
-    if not isinstance(inode, TmpfsFile):
+    if not isinstance(inode, SealableInode):
         raise Errno(EINVAL)
     if command == F_GET_SEALS:
         return inode.seals

@@ -4,25 +4,35 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import F_SEAL_EXEC, F_SEAL_SEAL, PATH_MAX
+from kernel.fs.hugetlbfs.memfd import create_huge_memfd
 from kernel.fs.tmpfs.memfd import create_memfd
 from kernel.lang import EINVAL, Errno, UserAddr, u32
 from kernel.lib import user
+from kernel.mm.huge_pool import HUGE_SHIFT
 from kernel.task import current
 
 _MFD_CLOEXEC: Final = 1
 _MFD_ALLOW_SEALING: Final = 2
+_MFD_HUGETLB: Final = 4
 _MFD_NOEXEC_SEAL: Final = 8
 _MFD_EXEC: Final = 16
+# MFD_HUGE_*: the logarithm of the size of a page in bits 26 to 31; 0 is the usual one, of 2 MiB.
+_HUGE_SHIFT: Final = 26
+_HUGE_SIZES: Final = 63
 _MEMFD_NAME_LIMIT: Final = 250
 
 
 @syscall(
     "memfd_create",
     args="name:text flags:MFD_CLOEXEC|MFD_ALLOW_SEALING|MFD_HUGETLB|MFD_NOEXEC_SEAL|MFD_EXEC -> fd:file",
-    notes="No huge pages",
+    notes="Files of pages of 1 GiB cannot be filled",
 )  # fmt: skip
 def memfd_create(address: UserAddr, flags: u32) -> int:
-    if flags & ~(_MFD_CLOEXEC | _MFD_ALLOW_SEALING | _MFD_NOEXEC_SEAL | _MFD_EXEC) != 0:
+    known = _MFD_CLOEXEC | _MFD_ALLOW_SEALING | _MFD_NOEXEC_SEAL | _MFD_EXEC
+    is_huge = flags & _MFD_HUGETLB != 0
+    if is_huge:
+        known |= _MFD_HUGETLB | _HUGE_SIZES << _HUGE_SHIFT
+    if flags & ~known != 0:
         raise Errno(EINVAL)
     if flags & _MFD_EXEC != 0 and flags & _MFD_NOEXEC_SEAL != 0:
         raise Errno(EINVAL)
@@ -30,7 +40,11 @@ def memfd_create(address: UserAddr, flags: u32) -> int:
     if len(name) >= _MEMFD_NAME_LIMIT:
         raise Errno(EINVAL)
     task = current()
-    file = create_memfd(name, task.credentials)
+    if is_huge:
+        shift = flags >> _HUGE_SHIFT
+        file = create_huge_memfd(name, shift if shift != 0 else HUGE_SHIFT, task.credentials)
+    else:
+        file = create_memfd(name, task.credentials)
     if flags & _MFD_NOEXEC_SEAL != 0:
         file.inode.mode &= ~0o111
         file.inode.seals = F_SEAL_EXEC

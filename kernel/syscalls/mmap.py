@@ -30,9 +30,9 @@ from kernel.mm.area import (
     PROT_READ,
     PROT_WRITE,
 )
-from kernel.mm.frames import PAGE_MASK
+from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
 from kernel.mm.huge_object import HugeObject, prepare_mapping
-from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, POOL
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, HUGE_SIZE, POOL
 from kernel.mm.protection_keys import NO_KEY
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
@@ -99,13 +99,11 @@ def _map_huge(address: int, length: int, prot: int, flags: int) -> int:
     if length < 0 or length > USER_END or size == _GIGABYTE_SHIFT:
         raise Errno(ENOMEM)  # nobody can reserve pages of 1 GiB
     length = remapping.huge_up(length)
-    return _map_huge_object(HugeObject(length >> HUGE_SHIFT), address, length, prot, flags, 0, _PROT_ALL)
+    return _map_huge_object(HugeObject(length >> HUGE_SHIFT), address, length, prot, flags)
 
 
-def _map_huge_object(
-    source: HugeObject, address: int, length: int, prot: int, flags: int, offset: int, maximum: int
-) -> int:
-    """Map whole huge pages, which are reserved first."""
+def _map_huge_object(source: HugeObject, address: int, length: int, prot: int, flags: int) -> int:
+    """Map whole huge pages of an object of their own."""
     kind = flags & MAP_TYPE
     task = current()
     space = task.space
@@ -118,34 +116,49 @@ def _map_huge_object(
     if kind not in (MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE) or flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
     check_lock_limit(space, length, flags)
-    source.acquire()
-    try:
-        own = prepare_mapping(source, offset, length, kind != MAP_PRIVATE, flags & MAP_NORESERVE == 0)
-        try:
-            start = space.map(address, length, prot, flags, source, offset, maximum, reservation=own)
-        finally:
-            if own is not None and not own.is_attached:
-                POOL.release(length >> HUGE_SHIFT)
-    finally:
-        source.release()
+    start = _place_huge(space, source, address, length, prot, flags, 0, _PROT_ALL)
     _report(start, length)
     _populate(start, length, flags)
     return start
 
 
+def _place_huge(
+    space: AddressSpace, source: HugeObject, address: int, length: int, prot: int, flags: int, offset: int, maximum: int
+) -> int:
+    """Enter a mapping of whole huge pages, which are reserved first. Sleeps. Raises ENOMEM, and what `map` raises."""
+    is_shared = flags & MAP_TYPE != MAP_PRIVATE
+    source.acquire()
+    try:
+        own = prepare_mapping(source, offset, length, is_shared, flags & MAP_NORESERVE == 0)
+        try:
+            start = space.map(address, length, prot, flags, source, offset, maximum, reservation=own)
+        finally:
+            if own is not None and not own.is_attached:
+                POOL.release(length >> HUGE_SHIFT, source.quota)
+        if prot & PROT_WRITE != 0:
+            source.grow_to(offset + length)  # fits: checked before
+    finally:
+        source.release()
+    return start
+
+
 def _map_file(file: File, address: int, length: int, prot: int, flags: int, offset: int) -> int:
     kind = flags & MAP_TYPE
-    if length == 0 or flags & MAP_HUGETLB != 0:
+    unit = file.inode.mapping_unit()
+    if length == 0 or (flags & MAP_HUGETLB != 0 and unit == PAGE_SIZE):
         raise Errno(EINVAL)
     if length < 0 or length > USER_END:
         raise Errno(ENOMEM)
+    length = (length + unit - 1) & -unit
     if offset < 0 or offset > (1 << 62) - length:
         raise Errno(EOVERFLOW)
     task = current()
     space = task.space
     if not file.on_noexec_mount():
         prot = readable_as(task.process, prot)
-    space.check_fixed(address, page_up(length), flags)
+    space.check_fixed(address, length, flags)
+    if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 and address & unit - 1 != 0:
+        raise Errno(EINVAL)
     if kind == MAP_SHARED_VALIDATE and flags & ~_SHARED_FLAGS != 0:
         raise Errno(EOPNOTSUPP)
     mode = file.flags & O_ACCMODE
@@ -171,11 +184,19 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
         maximum &= ~PROT_EXEC
     if kind == MAP_PRIVATE and file.must_be_shared():
         raise Errno(EINVAL)
-    source = file.mapped_part(offset, page_up(length))
+    if offset & unit - 1 != 0:
+        raise Errno(EINVAL)
+    source = file.mapped_part(offset, length)
     if flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
     check_lock_limit(space, length, flags)
-    start = space.map(address, length, prot, flags & ~MAP_SYNC, source, offset, maximum)
+    flags &= ~MAP_SYNC
+    if isinstance(source, HugeObject):
+        if unit != HUGE_SIZE:
+            raise Errno(ENOMEM)  # nobody can reserve pages of 1 GiB
+        start = _place_huge(space, source, address, length, prot, flags, offset, maximum)
+    else:
+        start = space.map(address, length, prot, flags, source, offset, maximum)
     _report(start, length)
     _populate(start, length, flags)
     return start

@@ -3,9 +3,9 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import MAX_FILE_SIZE, PAGE_SHIFT, POSIX_FADV_WILLNEED, S_IFBLK, S_IFMT
+from kernel.fs.constants import MAX_FILE_SIZE, PAGE_SHIFT, PAGE_SIZE, POSIX_FADV_WILLNEED, S_IFBLK, S_IFMT
 from kernel.fs.file import File
-from kernel.lang import EBADF, EINVAL, ESPIPE, Errno, UserAddr, i32, u32
+from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, ESPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
 
@@ -40,6 +40,8 @@ def cachestat(descriptor: u32, range_address: UserAddr, result: UserAddr, flags:
     file = file_at(descriptor)
     offset = user.read_u64(range_address)
     length = user.read_u64(user.at(range_address, 8))
+    if file.inode.mapping_unit() != PAGE_SIZE:
+        raise Errno(EOPNOTSUPP)
     if flags != 0:
         raise Errno(EINVAL)
     found = file.inode.cached_pages(offset >> PAGE_SHIFT & _PAGE_LIMIT, _end_page(offset, length))

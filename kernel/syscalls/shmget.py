@@ -4,14 +4,14 @@ from typing import Final
 
 from arch import USER_END
 from kernel.doors.table import syscall
-from kernel.ipc.shared_memory import MOST_SEGMENTS, NO_LIMIT, Segment, segment_of
+from kernel.ipc.shared_memory import MOST_SEGMENTS, NO_LIMIT, Segment, segment_behind, segment_of
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
 from kernel.lang import EINVAL, EPERM, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
 from kernel.mm.frames import PAGE_MASK
-from kernel.mm.space import each_area, page_up
+from kernel.mm.space import each_area
 from kernel.sched.processor import RUNNING
 from kernel.task.limits import RLIMIT_MEMLOCK
 from kernel.task.observer import TASKS
@@ -37,7 +37,7 @@ _TOTALS_SIZE: Final = 48
 
 @syscall(
     "shmget", status="Full", args="key size flags:shmget -> shmid",
-    notes="No segments of huge pages (ENOMEM)",
+    notes="No segments of pages of 1 GiB (ENOMEM)",
 )  # fmt: skip
 def shmget(key: i32, size: int, flags: i32) -> int:
     """shmget(2)."""
@@ -64,7 +64,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     prot = PROT_READ | (PROT_WRITE if writes else 0) | (PROT_EXEC if flags & _SHM_EXEC != 0 else 0)
     maximum = PROT_READ | PROT_EXEC | (PROT_WRITE if writes else 0)
     space = task.space
-    length = page_up(segment.size)
+    length = segment.mapped_bytes()
     how = MAP_SHARED
     space.settle()
     if is_fixed:
@@ -75,7 +75,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
             raise Errno(EINVAL)
     process = task.process.as_bearer()
     prot = readable_as(task.process, prot)
-    start = space.map(address, length, prot, how, segment, 0, maximum)
+    start = space.map(address, length, prot, how, segment.memory(), 0, maximum)
     segment.attached(process)
     if RUNNING.is_observed:
         TASKS.observer.mapped(task, start, start + length)  # fits: it has been mapped
@@ -92,11 +92,11 @@ def shmdt(address: int) -> int:
     space = task.space
     found: Segment | None = None
     for area in each_area(space, address):
-        source = area.source
-        if isinstance(source, Segment) and area.start - area.offset == address and (found is None or source is found):
-            found = source
+        segment = segment_behind(area.source)
+        if segment is not None and area.start - area.offset == address and (found is None or segment is found):
+            found = segment
             space.unmap(area.start, area.end - area.start)
-        elif found is not None and area.start >= address + page_up(found.size):  # fits: it began there
+        elif found is not None and area.start >= address + found.mapped_bytes():  # fits: it began there
             break
     if found is None:
         raise Errno(EINVAL)
@@ -144,7 +144,7 @@ def _lock(segment: Segment, on: bool) -> None:
         is_forbidden = on and task.process.limits.soft[RLIMIT_MEMLOCK] == 0
         if is_forbidden or not segment.entry.is_owned_by(task.credentials):
             raise Errno(EPERM)
-    segment.is_locked = on
+    segment.is_locked = on and segment.huge is None  # huge pages stay in memory anyway
 
 
 def _change(segment: Segment, fields: Span[u8]) -> None:

@@ -50,7 +50,7 @@ def splice(source: i32, source_address: UserAddr, target: i32, target_address: U
         raise Errno(EINVAL)
     if not from_pipe:
         _check_end(in_file, source_address != 0, in_offset, count)
-        if in_file.inode.is_directory() or in_file.inode.is_only_read():
+        if in_file.inode.is_directory() or not in_file.inode.gives_pages():
             raise Errno(EINVAL)
     if not to_pipe:
         if out_file.flags & O_APPEND != 0:

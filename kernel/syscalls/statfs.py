@@ -50,7 +50,7 @@ def _write_statfs(address: UserAddr, mount: Mount) -> int:
     raw.fragment_size = numbers.fragment_size if numbers.fragment_size > 0 else numbers.block_size
     raw.blocks = numbers.blocks
     raw.blocks_free = numbers.blocks_free
-    raw.blocks_available = max(0, numbers.blocks_free - numbers.blocks_reserved)
+    raw.blocks_available = max(min(0, numbers.blocks_free), numbers.blocks_free - numbers.blocks_reserved)
     raw.files = numbers.files
     raw.files_free = numbers.files_free
     raw.identifier = file_system.device

@@ -11,6 +11,12 @@ from typing import Final
 from kernel.fs.access_list import NO_LISTS, AccessLists
 from kernel.fs.attribute_store import Store, kept_store
 from kernel.fs.constants import (
+    F_SEAL_EXEC,
+    F_SEAL_FUTURE_WRITE,
+    F_SEAL_GROW,
+    F_SEAL_SEAL,
+    F_SEAL_SHRINK,
+    F_SEAL_WRITE,
     FS_APPEND_FL,
     FS_IMMUTABLE_FL,
     FS_NOATIME_FL,
@@ -20,7 +26,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size
 from kernel.fs.inode import Inode
-from kernel.lang import EINVAL, ENOSPC, EOPNOTSUPP, ESTALE, Errno
+from kernel.lang import EBUSY, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, ESTALE, Errno
 from kernel.lib.credentials import Credentials, gid_from_caller, uid_from_caller
 from kernel.lib.ids import NO_GROUP, NO_USER, ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.mm.frames import total_frame_count
@@ -49,6 +55,8 @@ class Tmpfs(FileSystem):
         self.next_ino: int = 1
         self.has_access_lists = True
         self.finds_by_handle = True
+        self.is_plain: bool = False  # without extended attributes, chattr(1)'s flags and times of birth
+        self.entry_size: int = 20  # what Linux counts for an entry in a directory's size
         self.shows_options: bool = True
         self.root_mode: int = 0o1777
         self.root_uid: KernelUid = ROOT_USER
@@ -208,7 +216,9 @@ class TmpfsInode(Inode):
         self.tmpfs: Tmpfs = tmpfs
         self.attributes: Store | None = None
 
-    def attribute_store(self) -> Store:
+    def attribute_store(self) -> Store | None:
+        if self.tmpfs.is_plain:
+            return None
         store = kept_store(self.attributes)
         self.attributes = store
         return store
@@ -220,15 +230,17 @@ class TmpfsInode(Inode):
         return NO_LISTS if self.attributes is None else super().read_access_lists()
 
     def shown_flags(self) -> int:
-        return self.flags
+        return super().shown_flags() if self.tmpfs.is_plain else self.flags
 
     def has_birth_time(self) -> bool:
-        return True
+        return not self.tmpfs.is_plain
 
     def shown_attributes(self) -> int:
-        return FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL
+        return 0 if self.tmpfs.is_plain else FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL
 
     def set_flags(self, flags: int) -> None:
+        if self.tmpfs.is_plain:
+            super().set_flags(flags)
         if flags & ~_FLAGS != 0:
             raise Errno(EOPNOTSUPP)
         self.flags = flags
@@ -243,6 +255,21 @@ class TmpfsInode(Inode):
 
     def empty_out(self) -> None:
         """The file system goes away: drop what a directory holds."""
+
+
+class SealableInode(TmpfsInode):
+    """A regular file that may have seals (memfd_create(2))."""
+
+    def add_seals(self, seals: int) -> None:
+        """F_ADD_SEALS. Raises EPERM, EBUSY."""
+        if self.seals & F_SEAL_SEAL != 0:
+            raise Errno(EPERM)
+        if seals & F_SEAL_EXEC != 0 and self.mode & 0o111 != 0:
+            # An executable file whose mode is sealed is not written any more.
+            seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
+        if seals & F_SEAL_WRITE & ~self.seals != 0 and self.is_mapped_for_writing():
+            raise Errno(EBUSY)
+        self.seals |= seals
 
 
 def decimal(value: int) -> bytes:

@@ -31,8 +31,8 @@ from kernel.fs.file import File, InodeFile
 from kernel.fs.inode import CachedPages
 from kernel.fs.mapped_place import MappedPlace, place_of
 from kernel.fs.path import Path
-from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode
-from kernel.lang import EBUSY, EFAULT, EFBIG, EHWPOISON, EINTR, EINVAL, EIO, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
+from kernel.fs.tmpfs.base import SealableInode, Tmpfs
+from kernel.lang import EFAULT, EFBIG, EHWPOISON, EINTR, EINVAL, EIO, ENOSPC, ENXIO, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.pace import ends_at, is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.mm.broken import is_broken
@@ -71,7 +71,7 @@ def _page_count(size: int) -> int:
     return (size >> PAGE_SHIFT) + (1 if size & _OFFSET_MASK != 0 else 0)
 
 
-class TmpfsFile(TmpfsInode):
+class TmpfsFile(SealableInode):
     """A regular file."""
 
     def __init__(self, tmpfs: Tmpfs, mode: int) -> None:
@@ -89,17 +89,6 @@ class TmpfsFile(TmpfsInode):
         if self.seals & F_SEAL_EXEC != 0 and (mode ^ self.mode) & 0o111 != 0:
             raise Errno(EPERM)
         super().set_mode(mode)
-
-    def add_seals(self, seals: int) -> None:
-        """F_ADD_SEALS. Raises EPERM, EBUSY."""
-        if self.seals & F_SEAL_SEAL != 0:
-            raise Errno(EPERM)
-        if seals & F_SEAL_EXEC != 0 and self.mode & 0o111 != 0:
-            # An executable file whose mode is sealed is not written any more.
-            seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
-        if seals & F_SEAL_WRITE & ~self.seals != 0 and self.is_mapped_for_writing():
-            raise Errno(EBUSY)
-        self.seals |= seals
 
     def held_bytes(self) -> int:
         return self.pages.count << PAGE_SHIFT if self.nlink == 0 else 0

@@ -31,7 +31,6 @@ from kernel.lib.pace import pace
 if TYPE_CHECKING:
     from kernel.fs.path import Path
 
-_ENTRY_SIZE: Final = 20  # what Linux counts for an entry in a directory's size
 _FIRST_POSITION: Final = 2
 # Instructions for an entry, for `pace`
 _LOOK_COST: Final = 150
@@ -64,7 +63,7 @@ class TmpfsDirectory(TmpfsInode):
         self.next_position: int = _FIRST_POSITION
         self.above: TmpfsDirectory | None = None  # the way back while the file system is emptied
         self.nlink = 2
-        self.size = 2 * _ENTRY_SIZE  # "." and ".."
+        self.size = 2 * tmpfs.entry_size  # "." and ".."
 
     # ---- Looking ----------------------------------------------------------------------------------------------
 
@@ -305,7 +304,7 @@ class TmpfsDirectory(TmpfsInode):
             self.order.remove(entry)
             raise
         self.next_position += 1
-        self.size += _ENTRY_SIZE
+        self.size += self.tmpfs.entry_size
         self.touch_modified()
 
     def _replace(self, name: bytes, inode: TmpfsInode, replaced: Inode) -> None:
@@ -320,18 +319,22 @@ class TmpfsDirectory(TmpfsInode):
     def _remove(self, name: bytes) -> None:
         entry = self.entries.pop(name)
         self.order.remove(entry)
-        self.size -= _ENTRY_SIZE
+        self.size -= self.tmpfs.entry_size
         self.touch_modified()
 
 
 def new_tmpfs(type_name: bytes, source: bytes, options: bytes, maker: Credentials | None = None) -> Tmpfs:
     """An instance with an empty root directory. Raises EINVAL, MemoryError."""
     tmpfs = Tmpfs(type_name, source, options, maker)
-    top = TmpfsDirectory(tmpfs, S_IFDIR | tmpfs.root_mode)
+    enter_root(tmpfs, TmpfsDirectory(tmpfs, S_IFDIR | tmpfs.root_mode))
+    return tmpfs
+
+
+def enter_root(tmpfs: Tmpfs, top: TmpfsDirectory) -> None:
+    """Let an instance have its root directory."""
     top.uid = tmpfs.root_uid
     top.gid = tmpfs.root_gid
     tmpfs.top = top
-    return tmpfs
 
 
 def make_tmpfs(source: bytes, options: bytes) -> FileSystem:

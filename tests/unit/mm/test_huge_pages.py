@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from arch.programs import HUGE, PRIVATE, WRITABLE, entry_frame, read_entry
-from kernel.lang import EINVAL, ENOMEM, Errno
+from kernel.lang import EINVAL, ENOMEM, ENOSPC, Errno
 from kernel.mm import frames, remap
 from kernel.mm.area import MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
 from kernel.mm.fault import Access, FaultOutcome
-from kernel.mm.frames import PAGE_SIZE, frame_span, get_frame, pin_frame, put_frame, unpin_frame
+from kernel.mm.frames import PAGE_SIZE, frame_span, get_frame, pin_frame, put_frame, put_huge_page, unpin_frame
 from kernel.mm.huge_object import HugeObject, prepare_mapping
-from kernel.mm.huge_pool import HUGE_SHIFT, HUGE_SIZE, OVERCOMMIT, POOL, use_pool
+from kernel.mm.huge_pool import HUGE_SHIFT, HUGE_SIZE, OVERCOMMIT, POOL, QUOTAS, use_pool
 from kernel.mm.space import AddressSpace
 
 BASE = 16 * HUGE_SIZE
@@ -231,3 +231,100 @@ def test_a_hole_takes_pages_from_all_mappings() -> None:
     area.source.punch(0, 1)
     assert read(space, BASE) == 0
     space.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_only_whole_pages_are_mapped() -> None:
+    space = AddressSpace()
+    source = HugeObject(2)
+    source.acquire()
+    parts = ((BASE, PAGE_SIZE, 0), (BASE, HUGE_SIZE, PAGE_SIZE), (BASE + PAGE_SIZE, HUGE_SIZE, 0))
+    for address, length, offset in parts:
+        with pytest.raises(Errno) as refusal:
+            space.map(address, length, PROT_READ, MAP_PRIVATE | MAP_FIXED, source, offset)
+        assert refusal.value.code == EINVAL
+    source.release()
+    space.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_hole_keeps_what_is_owed() -> None:
+    space = AddressSpace()
+    place(space, 3, MAP_SHARED)
+    assert write(space, BASE, 1) == FaultOutcome.DONE and write(space, BASE + HUGE_SIZE, 2) == FaultOutcome.DONE
+    assert write(space, BASE + HUGE_SIZE + 100, 3) == FaultOutcome.DONE
+    area = space.area_at(BASE)
+    assert area is not None and isinstance(area.source, HugeObject)
+    source = area.source
+    assert source.present == 2 and (POOL.free, POOL.reserved) == (1, 1)
+    source.clear_range(0, HUGE_SIZE + 50)
+    assert source.present == 1 and (POOL.free, POOL.reserved) == (2, 1)
+    assert read(space, BASE + HUGE_SIZE) == 0 and read(space, BASE + HUGE_SIZE + 100) == 3
+    source.clear_range(HUGE_SIZE + 100, HUGE_SIZE + 101)
+    assert read(space, BASE + HUGE_SIZE + 100) == 0 and source.present == 1
+    source.clear_range(2 * HUGE_SIZE, 3 * HUGE_SIZE)
+    assert (POOL.free, POOL.reserved) == (2, 1)
+    assert read(space, BASE) == 0 and (POOL.free, POOL.reserved) == (1, 1)
+    space.unmap(BASE, 3 * HUGE_SIZE)
+    space.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_quota_bounds_what_its_objects_have() -> None:
+    quota = POOL.add_quota(2, -1)
+    source = HugeObject(3)
+    source.quota = quota
+    source.acquire()
+    with pytest.raises(Errno) as refusal:
+        source.reserve_shared(0, 3)
+    assert refusal.value.code == ENOMEM and (quota.used, POOL.reserved) == (0, 0)
+    source.reserve_shared(0, 1)
+    put_huge_page(source.obtain(0))
+    put_huge_page(source.obtain(2))  # not reserved
+    assert (quota.used, POOL.free, POOL.reserved) == (2, 1, 0)
+    with pytest.raises(Errno) as refusal:
+        source.obtain(1)
+    assert refusal.value.code == ENOSPC and source.huge_page(1) == frames.NO_FRAME
+    source.drop_pages(2, 3)
+    assert (quota.used, POOL.free) == (1, 2)
+    POOL.end_quota(quota)
+    assert quota.number in QUOTAS.by_number
+    source.release()
+    assert quota.number not in QUOTAS.by_number
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_quota_keeps_pages() -> None:
+    quota = POOL.add_quota(-1, 2)
+    assert (POOL.free, POOL.reserved) == (3, 2)
+    source = HugeObject(3)
+    source.quota = quota
+    source.acquire()
+    source.reserve_shared(0, 3)
+    assert (quota.kept, POOL.reserved) == (0, 3)
+    put_huge_page(source.obtain(1))
+    assert (POOL.free, POOL.reserved) == (2, 2)
+    with pytest.raises(Errno):
+        POOL.reserve(1, None)
+    source.drop_pages(1, 2)
+    assert (quota.kept, POOL.free, POOL.reserved) == (1, 3, 3)
+    source.release()
+    assert (quota.kept, POOL.free, POOL.reserved) == (2, 3, 2)
+    POOL.end_quota(quota)
+    assert POOL.reserved == 0
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_refused_reservation_leaves_a_quota_alone() -> None:
+    quota = POOL.add_quota(5, 1)
+    POOL.reserve(2, None)
+    source = HugeObject(2)
+    source.quota = quota
+    with pytest.raises(Errno):
+        source.reserve_shared(0, 2)
+    assert (quota.kept, quota.used, POOL.reserved) == (1, 0, 3)
+    POOL.release(2, None)
+    POOL.end_quota(quota)
+    with pytest.raises(Errno):
+        POOL.add_quota(5, 4)
+    assert POOL.reserved == 0

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from kernel.mm.frames import free_frame_count
+from kernel.mm.frame_tree import FrameTree
+from kernel.mm.frames import Frame, free_frame_count
+from kernel.mm.huge_object import OWED
 from kernel.mm.huge_pool import HUGE_SIZE
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
@@ -120,3 +122,116 @@ def test_the_pool_is_a_directory_of_sysfs(machine: Machine) -> None:
         store(host, place + "free_hugepages", b"1")
     store(host, place + "nr_hugepages", b"0")
     assert text_of(host, "/proc/sys/vm/nr_hugepages") == "0\n"
+
+
+@booted
+def test_a_file_of_huge_pages_owns_its_pages(machine: Machine) -> None:
+    host = machine.host
+    with pages(host, 3):
+        descriptor = host.memfd_create("huge", 4)
+        with pytest.raises(OSError, match="EINVAL"):
+            host.ftruncate(descriptor, 4096)
+        with pytest.raises(OSError, match="EINVAL"):
+            host.write(descriptor, b"refused", 7)
+        host.ftruncate(descriptor, 2 * HUGE_SIZE)
+        place = host.call("mmap", 0, 2 * HUGE_SIZE, READ_WRITE, SHARED, descriptor, 0)
+        host.store(place + HUGE_SIZE - 4, b"over the border")
+        buffer = bytearray(15)
+        assert host.pread64(descriptor, buffer, 15, HUGE_SIZE - 4) == 15 and bytes(buffer) == b"over the border"
+        assert pool(host) == [3, 1, 0, 0]
+        assert re.search(r"rw-s 00000000 .* /memfd:huge \(deleted\)", text_of(host, "/proc/self/maps"))
+        host.fallocate(descriptor, 3, HUGE_SIZE, HUGE_SIZE)  # a hole
+        assert pool(host) == [3, 2, 0, 0] and host.load(place + HUGE_SIZE, 11) == bytes(11)
+        host.call("munmap", place, 2 * HUGE_SIZE)
+        assert pool(host) == [3, 1, 0, 0]
+        host.ftruncate(descriptor, HUGE_SIZE)
+        assert pool(host) == [3, 2, 0, 0]
+        host.close(descriptor)
+
+
+@booted
+def test_a_private_copy_goes_with_the_end_of_its_file(machine: Machine) -> None:
+    host = machine.host
+    with pages(host, 3):
+        descriptor = host.memfd_create("huge", 4)
+        host.ftruncate(descriptor, HUGE_SIZE)
+        place = host.call("mmap", 0, HUGE_SIZE, READ_WRITE, PRIVATE, descriptor, 0)
+        host.store(place, b"copy")
+        assert pool(host) == [3, 2, 0, 0]
+        host.ftruncate(descriptor, 0)
+        assert pool(host) == [3, 3, 1, 0]  # it is owed again
+        host.ftruncate(descriptor, HUGE_SIZE)
+        assert host.load(place, 4) == bytes(4)
+        host.call("munmap", place, HUGE_SIZE)
+        host.close(descriptor)
+
+
+@booted
+def test_a_segment_of_huge_pages(machine: Machine) -> None:
+    host = machine.host
+    with pages(host, 2):
+        with pytest.raises(OSError, match="ENOMEM"):
+            host.shmget(0, 3 * HUGE_SIZE, 0o5600)
+        segment = host.shmget(0, HUGE_SIZE + 1, 0o5600)
+        assert pool(host) == [2, 2, 2, 0]
+        place = host.shmat(segment, 0, 0)
+        assert place % HUGE_SIZE == 0
+        host.store(place + HUGE_SIZE + 5, b"shared")
+        other = host.shmat(segment, 0, 0)
+        assert host.load(other + HUGE_SIZE + 5, 6) == b"shared" and pool(host) == [2, 1, 1, 0]
+        host.shmdt(other)
+        host.shmctl(segment, 0, 0)  # IPC_RMID
+        assert pool(host) == [2, 1, 1, 0]
+        host.shmdt(place)
+
+
+@booted
+def test_a_mount_bounds_its_files(machine: Machine) -> None:
+    host = machine.host
+    with pages(host, 3):
+        host.mkdir("/huge", 0o755)
+        with pytest.raises(OSError, match="EINVAL"):
+            host.mount("none", "/huge", "hugetlbfs", 0, b"size=2M,min_size=4M")
+        with pytest.raises(OSError, match="ENOMEM"):
+            host.mount("none", "/huge", "hugetlbfs", 0, b"min_size=8M")
+        host.mount("none", "/huge", "hugetlbfs", 0, b"size=4M,min_size=2M,mode=700")
+        assert "/huge hugetlbfs rw,relatime,mode=700,pagesize=2M,size=4194304,min_size=2097152" in text_of(
+            host, "/proc/self/mounts"
+        )
+        assert pool(host) == [3, 3, 1, 0]
+        descriptor = host.open("/huge/file", 0o102, 0o644)
+        with pytest.raises(OSError, match="ENOMEM"):
+            host.call("mmap", 0, 3 * HUGE_SIZE, READ_WRITE, SHARED, descriptor, 0)
+        host.fallocate(descriptor, 0, 0, 2 * HUGE_SIZE)
+        assert pool(host) == [3, 1, 0, 0]
+        with pytest.raises(OSError, match="ENOSPC"):
+            host.fallocate(descriptor, 0, 2 * HUGE_SIZE, HUGE_SIZE)
+        with pytest.raises(OSError, match="EINVAL"):
+            host.symlink("file", "/huge/link")
+        host.close(descriptor)
+        host.umount2("/huge", 0)
+
+
+@booted
+def test_a_segment_for_which_memory_fails(machine: Machine) -> None:
+    host = machine.host
+    put = FrameTree.put
+
+    def fails(tree: FrameTree, index: int, frame: Frame) -> None:
+        if index == 1 and frame == OWED:
+            raise MemoryError
+        put(tree, index, frame)
+
+    with pages(host, 3), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FrameTree, "put", fails)
+        with pytest.raises(OSError, match="ENOMEM"):
+            host.shmget(0, 2 * HUGE_SIZE, 0o5600)
+
+
+@booted
+def test_the_cache_of_a_file_of_huge_pages_is_not_told(machine: Machine) -> None:
+    host = machine.host
+    descriptor = host.memfd_create("huge", 4)
+    with pytest.raises(OSError, match="ENOTSUP"):
+        host.cachestat(descriptor, bytearray(16), bytearray(40), 0)
+    host.close(descriptor)
