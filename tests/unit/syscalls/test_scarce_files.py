@@ -207,7 +207,7 @@ def test_contents(machine: Machine) -> None:
     def size() -> int:
         status = bytearray(144)
         host.fstat(descriptor, status)
-        return struct.unpack_from("<q", status, 48)[0]
+        return int(struct.unpack_from("<q", status, 48)[0])
 
     def attempt(call: Callable[[], object], scarcity: Scarcity) -> None:
         before = size()
