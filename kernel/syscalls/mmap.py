@@ -4,7 +4,16 @@ from typing import Final
 
 from arch import USER_END
 from kernel.doors.table import syscall
-from kernel.fs.constants import F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, FS_APPEND_FL, O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY
+from kernel.fs.constants import (
+    F_SEAL_FUTURE_WRITE,
+    F_SEAL_WRITE,
+    FS_APPEND_FL,
+    MAX_FILE_SIZE,
+    O_ACCMODE,
+    O_RDONLY,
+    O_RDWR,
+    O_WRONLY,
+)
 from kernel.fs.file import File
 from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
 from kernel.lib.capabilities import CAP_IPC_LOCK
@@ -46,8 +55,11 @@ from kernel.task.personality import readable_as
 
 _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 _PROT_SEM: Final = 8
-# what MAP_SHARED_VALIDATE accepts: every MAP_ bit of Linux 6.12 but MAP_SYNC, added below where it holds
-_SHARED_FLAGS: Final = 0x1F_F9FF
+# what MAP_SHARED_VALIDATE accepts: every MAP_ bit of Linux 6.12 but MAP_SYNC, added below where it holds; those of
+# MAP_UNINITIALIZED and of the sizes of huge pages included
+_SHARED_FLAGS: Final = 0x7C1F_F9FF
+# The last offset of a file that can be mapped: a mapping may grow until it fills the address space.
+_LAST_OFFSET: Final = MAX_FILE_SIZE - 2 * USER_END
 # MAP_HUGE_*: the logarithm of the size in bits 26 to 31; 0 is the usual one, of 2 MiB.
 _HUGE_SHIFT: Final = 26
 _HUGE_SIZES: Final = 63
@@ -139,7 +151,7 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
         raise Errno(EINVAL)
     if length < 0 or length > USER_END:
         raise Errno(ENOMEM)
-    if offset < 0 or offset > (1 << 62) - length:
+    if offset < 0 or offset > _LAST_OFFSET - length:
         raise Errno(EOVERFLOW)
     task = current()
     space = task.space
