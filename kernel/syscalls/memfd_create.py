@@ -13,6 +13,8 @@ _MFD_CLOEXEC: Final = 1
 _MFD_ALLOW_SEALING: Final = 2
 _MFD_NOEXEC_SEAL: Final = 8
 _MFD_EXEC: Final = 16
+_MFD_HUGETLB: Final = 4
+_MFD_HUGE_SIZES: Final = 63 << 26  # the logarithm of the size
 _MEMFD_NAME_LIMIT: Final = 250
 
 
@@ -22,12 +24,15 @@ _MEMFD_NAME_LIMIT: Final = 250
     notes="No huge pages",
 )  # fmt: skip
 def memfd_create(address: UserAddr, flags: u32) -> int:
-    if flags & ~(_MFD_CLOEXEC | _MFD_ALLOW_SEALING | _MFD_NOEXEC_SEAL | _MFD_EXEC) != 0:
+    known = _MFD_CLOEXEC | _MFD_ALLOW_SEALING | _MFD_NOEXEC_SEAL | _MFD_EXEC
+    if flags & _MFD_HUGETLB != 0:
+        known |= _MFD_HUGETLB | _MFD_HUGE_SIZES
+    if flags & ~known != 0:
         raise Errno(EINVAL)
     if flags & _MFD_EXEC != 0 and flags & _MFD_NOEXEC_SEAL != 0:
         raise Errno(EINVAL)
     name = user.read_string(address, PATH_MAX)
-    if len(name) >= _MEMFD_NAME_LIMIT:
+    if len(name) >= _MEMFD_NAME_LIMIT or flags & _MFD_HUGETLB != 0:
         raise Errno(EINVAL)
     task = current()
     file = create_memfd(name, task.credentials)
