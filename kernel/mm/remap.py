@@ -9,12 +9,22 @@ from arch import USER_END
 from arch.programs import read_entry, write_entry
 from kernel.lang import EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EHWPOISON, EINVAL, ENOMEM, EPERM, Errno
 from kernel.lib.pace import pace
-from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_LOCKED, PROT_WRITE, Area
+from kernel.mm.area import (
+    MAP_ANONYMOUS,
+    MAP_FIXED,
+    MAP_LOCKED,
+    MAP_NORESERVE,
+    MAP_PRIVATE,
+    MAP_TYPE,
+    PROT_WRITE,
+    Area,
+)
 from kernel.mm.area_tree import following
 from kernel.mm.commitment import promise
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.huge_fault import DROP_COST, give_up_page
-from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE
+from kernel.mm.huge_object import HugeObject, prepare_mapping
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, HUGE_SIZE, POOL
 from kernel.mm.objects import FixedPages
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.space import AREA_LIMIT, AddressSpace, page_up
@@ -511,6 +521,26 @@ def _end_before_huge(space: AddressSpace, start: int, end: int) -> int:
             return area.start
         area = following(area)
     return end
+
+
+def place_huge(
+    space: AddressSpace, source: HugeObject, address: int, length: int, prot: int, flags: int, offset: int, maximum: int
+) -> int:
+    """Enter a mapping of whole huge pages, which are reserved first. Sleeps. Raises ENOMEM, and what `map` raises."""
+    is_shared = flags & MAP_TYPE != MAP_PRIVATE
+    source.acquire()
+    try:
+        own = prepare_mapping(source, offset, length, is_shared, flags & MAP_NORESERVE == 0)
+        try:
+            start = space.map(address, length, prot, flags, source, offset, maximum, reservation=own)
+        finally:
+            if own is not None and not own.is_attached:
+                POOL.release(length >> HUGE_SHIFT, source.quota)
+        if prot & PROT_WRITE != 0:
+            source.grow_to(offset + length)  # fits: checked before
+    finally:
+        source.release()
+    return start
 
 
 def huge_up(length: int) -> int:

@@ -17,7 +17,6 @@ from kernel.mm.area import (
     MAP_HUGETLB,
     MAP_LOCKED,
     MAP_NONBLOCK,
-    MAP_NORESERVE,
     MAP_POPULATE,
     MAP_PRIVATE,
     MAP_SHARED,
@@ -31,8 +30,8 @@ from kernel.mm.area import (
     PROT_WRITE,
 )
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
-from kernel.mm.huge_object import HugeObject, prepare_mapping
-from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, HUGE_SIZE, POOL
+from kernel.mm.huge_object import HugeObject
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, HUGE_SIZE
 from kernel.mm.protection_keys import NO_KEY
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
@@ -117,29 +116,9 @@ def _map_huge_object(source: HugeObject, address: int, length: int, prot: int, f
     if kind not in (MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE) or flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
     check_lock_limit(space, length, flags)
-    start = _place_huge(space, source, address, length, prot, flags, 0, _PROT_ALL)
+    start = remapping.place_huge(space, source, address, length, prot, flags, 0, _PROT_ALL)
     _report(start, length)
     _populate(start, length, flags)
-    return start
-
-
-def _place_huge(
-    space: AddressSpace, source: HugeObject, address: int, length: int, prot: int, flags: int, offset: int, maximum: int
-) -> int:
-    """Enter a mapping of whole huge pages, which are reserved first. Sleeps. Raises ENOMEM, and what `map` raises."""
-    is_shared = flags & MAP_TYPE != MAP_PRIVATE
-    source.acquire()
-    try:
-        own = prepare_mapping(source, offset, length, is_shared, flags & MAP_NORESERVE == 0)
-        try:
-            start = space.map(address, length, prot, flags, source, offset, maximum, reservation=own)
-        finally:
-            if own is not None and not own.is_attached:
-                POOL.release(length >> HUGE_SHIFT, source.quota)
-        if prot & PROT_WRITE != 0:
-            source.grow_to(offset + length)  # fits: checked before
-    finally:
-        source.release()
     return start
 
 
@@ -195,7 +174,7 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
     if isinstance(source, HugeObject):
         if unit != HUGE_SIZE:
             raise Errno(ENOMEM)  # nobody can reserve pages of 1 GiB
-        start = _place_huge(space, source, address, length, prot, flags, offset, maximum)
+        start = remapping.place_huge(space, source, address, length, prot, flags, offset, maximum)
     else:
         start = space.map(address, length, prot, flags, source, offset, maximum)
     _report(start, length)
