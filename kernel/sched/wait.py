@@ -19,7 +19,7 @@ from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, inline, noinl
 from kernel.lib.linked import Linked, LinkedList
 from kernel.sched.pressure import MACHINE, WAITS_FOR_DISK
 from kernel.sched.processor import this_processor
-from kernel.sched.scheduler import current_thread, schedule, wake
+from kernel.sched.scheduler import current_thread, safe_point, schedule, wake, yield_now
 from kernel.sched.thread import Thread, ThreadState
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS, Timer
@@ -167,6 +167,17 @@ class WaitQueue(LinkedList[Waiter]):
         if interruptible and thread.is_interrupted():
             raise Errno(ERESTARTSYS)
         return True  # woken by hand: the caller checks again
+
+    @sleeps
+    def pause(self, duration_ns: int) -> None:
+        """Sleep until woken, or for that long at most: memory is short, and others may free some. If there is none even
+        for the time limit, interrupts are let in and others run.
+        """
+        try:
+            self.sleep_until(monotonic_ns() + duration_ns, interruptible=False)
+        except (Errno, MemoryError):
+            safe_point()
+            yield_now()
 
     @inline
     def wake_all(self) -> None:

@@ -26,8 +26,7 @@ from kernel.lang import EBUSY, ENODEV, ENOSPC, ENXIO, Errno, final
 from kernel.lib import log
 from kernel.lib.pace import pace
 from kernel.mm.frames import allocate_zeroed_frame
-from kernel.sched import WaitQueue, safe_point, spawn_kernel_thread, yield_now
-from kernel.time import monotonic_ns
+from kernel.sched import WaitQueue, spawn_kernel_thread
 
 MAJOR: Final = 242
 MINORS: Final = 32  # of one device: more ports are not used
@@ -314,18 +313,9 @@ def _serve(number: int) -> None:
         except MemoryError:
             lacks_memory = True
         if lacks_memory:
-            _pause(console)
+            console.queue.pause(_PAUSE_NS)
         elif not console.has_work:
             console.queue.sleep(interruptible=False)
-
-
-def _pause(console: VirtioConsole) -> None:
-    """Let others run, and free some memory."""
-    try:
-        console.queue.sleep_until(monotonic_ns() + _PAUSE_NS, interruptible=False)
-    except (Errno, MemoryError):
-        safe_point()
-        yield_now()
 
 
 def start(transport: Transport) -> None:

@@ -22,8 +22,7 @@ from kernel.fs.fuse.request import Request
 from kernel.fs.fuse.virtiofs import SERVERS, HostServer
 from kernel.lang import EEXIST, EINVAL, EIO, ENODEV, Errno, final, noraise, span_of
 from kernel.lib import log
-from kernel.sched import WaitQueue, spawn_kernel_thread, yield_now
-from kernel.time.clock import monotonic_ns
+from kernel.sched import WaitQueue, spawn_kernel_thread
 
 CONFIG_TAG: Final = 0
 TAG_SIZE: Final = 36
@@ -168,10 +167,7 @@ class VirtioServer(HostServer):
             and self._requests.free_count >= _PIECES
         )  # fmt: skip
         if is_stuck:
-            try:
-                self.used.sleep_until(monotonic_ns() + _RETRY_NS, interruptible=False)
-            except MemoryError:
-                yield_now()
+            self.used.pause(_RETRY_NS)
         else:
             self.used.sleep(interruptible=False)
 

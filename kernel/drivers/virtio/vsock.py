@@ -29,7 +29,7 @@ from kernel.net.vsock.addresses import CID_ANY, CID_HOST
 from kernel.net.vsock.packet import HEADER_SIZE, PacketQueue, VsockPacket, announced_length, read_header
 from kernel.net.vsock.protocol import receive, transport_lost
 from kernel.net.vsock.transport import TRANSPORTS, VsockTransport
-from kernel.sched import WaitQueue, spawn_kernel_thread, yield_now
+from kernel.sched import WaitQueue, spawn_kernel_thread
 from kernel.time import monotonic_ns
 
 F_STREAM: Final = 1 << 0
@@ -352,17 +352,9 @@ def _serve(number: int) -> None:
         while device.work():
             pace(_PACKET_COST)
         if device.lacks_memory:
-            _pause(device)
+            device.queue.pause(_PAUSE_NS)
         elif not device.has_work:
             device.queue.sleep(interruptible=False)
-
-
-def _pause(device: VirtioVsock) -> None:
-    """Let others run, and free some memory."""
-    try:
-        device.queue.sleep_until(monotonic_ns() + _PAUSE_NS, interruptible=False)
-    except (Errno, MemoryError):
-        yield_now()
 
 
 def start(transport: Transport) -> None:

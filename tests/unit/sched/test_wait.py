@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernel.sched import long_wakes
+from kernel.sched import long_wakes, wait
 from kernel.sched.long_wakes import Marks
 from kernel.sched.poller import PollWaiter
 from kernel.sched.thread import Thread
@@ -145,3 +145,18 @@ def test_there_are_marks_for_all_that_last(marks: Marks) -> None:
     for _ in range(10 * WAITERS_AT_ONCE):
         marks.add_lasting()
     assert marks.count >= marks.lasting // WAITERS_AT_ONCE
+
+
+def test_a_pause_without_memory_for_its_end_lets_interrupts_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else may be ready: then only an interrupt can bring what the thread waits for."""
+    done: list[str] = []
+
+    def no_memory(queue: WaitQueue, deadline_ns: int, interruptible: bool = True) -> bool:
+        assert not interruptible
+        raise MemoryError
+
+    monkeypatch.setattr(WaitQueue, "sleep_until", no_memory)
+    monkeypatch.setattr(wait, "safe_point", lambda: done.append("interrupts"))
+    monkeypatch.setattr(wait, "yield_now", lambda: done.append("others"))
+    WaitQueue().pause(1)
+    assert done == ["interrupts", "others"]

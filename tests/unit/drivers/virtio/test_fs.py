@@ -186,7 +186,7 @@ def test_what_lacked_memory_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> N
     woken: list[WaitQueue] = []  # those of objects of earlier tests, too, when Python collects them
     woken_before: list[bool] = []
     monkeypatch.setattr(fs, "_Pending", fail)
-    monkeypatch.setattr(fs, "monotonic_ns", lambda: 1000)
+    monkeypatch.setattr("kernel.sched.wait.monotonic_ns", lambda: 1000)
     monkeypatch.setattr(WaitQueue, "sleep_until", sleep_until)
     monkeypatch.setattr(WaitQueue, "sleep", asleep)
     monkeypatch.setattr(WaitQueue, "wake_all", lambda queue: woken.append(queue))
