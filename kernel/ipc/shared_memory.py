@@ -20,7 +20,7 @@ from kernel.lib.pid import Bearer, bearer_shown_to_caller
 from kernel.mm.commitment import MODE, NEVER, promise
 from kernel.mm.frames import HUGE_ORDER, NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame
 from kernel.mm.huge_object import NUMBER_LIMIT, HugeObject
-from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, SHARER_GROUP
+from kernel.mm.huge_pool import GIGABYTE_SHIFT, HUGE_MASK, HUGE_SHIFT, SHARER_GROUP, SHIFTS, shift_in
 from kernel.mm.keeping import check_room_to_keep, has_room_to_keep
 from kernel.mm.objects import MemoryObject, SharedMemory
 
@@ -30,10 +30,6 @@ SHM_LOCKED: Final = 0o2000
 LARGEST_BYTES: Final = 1 << 46
 _SHM_HUGETLB: Final = 0o4000
 _SHM_NORESERVE: Final = 0o10000
-# SHM_HUGE_*: the logarithm of the size of a page in bits 26 to 31; 0 is the usual one, of 2 MiB.
-_HUGE_SHIFT: Final = 26
-_HUGE_SIZES: Final = 63
-_GIGABYTE_SHIFT: Final = 30
 MOST_SEGMENTS: Final = 4096
 _REMOVE_COST: Final = 20_000  # instructions, for `pace`: most segments are small
 NO_LIMIT: Final = -(1 << 24) - 1  # as 64 bits without a sign: the value that Linux shows for unlimited sizes
@@ -241,12 +237,12 @@ class Segments:
 
 def _check_huge(flags: int, credentials: Credentials) -> None:
     """Whether a segment of huge pages may be made. Raises EINVAL (no such size), EPERM, ENOMEM."""
-    shift = flags >> _HUGE_SHIFT & _HUGE_SIZES
-    if shift != 0 and shift != HUGE_SHIFT and shift != _GIGABYTE_SHIFT:
+    shift = shift_in(flags)
+    if shift not in SHIFTS:
         raise Errno(EINVAL)
     if not credentials.capable(CAP_IPC_LOCK) and not credentials.in_group(KernelGid(SHARER_GROUP.value)):
         raise Errno(EPERM)
-    if shift == _GIGABYTE_SHIFT:
+    if shift == GIGABYTE_SHIFT:
         raise Errno(ENOMEM)  # nobody can reserve pages of 1 GiB
 
 

@@ -43,6 +43,13 @@ HUGE_SHIFT: Final = PAGE_SHIFT + HUGE_ORDER
 HUGE_SIZE: Final = 1 << HUGE_SHIFT
 HUGE_MASK: Final = HUGE_SIZE - 1
 HUGE_KIB: Final = HUGE_SIZE // 1024
+GIGABYTE_SHIFT: Final = 30
+SHIFTS: Final[list[int]] = [HUGE_SHIFT, GIGABYTE_SHIFT]  # of the sizes that there are; the pool has only the first
+
+# MAP_HUGE_*, SHM_HUGE_*, MFD_HUGE_*: the logarithm of a size in bits 26 to 31; 0 is the usual one.
+_SHIFT_AT: Final = 26
+_SHIFTS: Final = 63
+SHIFT_FLAGS: Final = _SHIFTS << _SHIFT_AT
 
 _INT_LEAST: Final = -(1 << 31)
 _INT_MOST: Final = (1 << 31) - 1
@@ -52,6 +59,14 @@ _ROOM_ROUNDS: Final = 64
 _ROOM_COST: Final = 150_000
 _PAGE_COST: Final = 20_000
 _USE_COST: Final = 8_000
+
+
+def shift_in(flags: int) -> int:
+    """The logarithm of the size of a page that flags of mmap(2), shmget(2) or memfd_create(2) ask for. There may be no
+    such pages (`SHIFTS`).
+    """
+    shift = flags >> _SHIFT_AT & _SHIFTS
+    return HUGE_SHIFT if shift == 0 else shift
 
 
 @final

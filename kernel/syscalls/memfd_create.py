@@ -8,7 +8,7 @@ from kernel.fs.hugetlbfs.memfd import create_huge_memfd
 from kernel.fs.tmpfs.memfd import create_memfd
 from kernel.lang import EINVAL, Errno, UserAddr, u32
 from kernel.lib import user
-from kernel.mm.huge_pool import HUGE_SHIFT
+from kernel.mm.huge_pool import SHIFT_FLAGS, shift_in
 from kernel.task import current
 
 _MFD_CLOEXEC: Final = 1
@@ -16,9 +16,6 @@ _MFD_ALLOW_SEALING: Final = 2
 _MFD_HUGETLB: Final = 4
 _MFD_NOEXEC_SEAL: Final = 8
 _MFD_EXEC: Final = 16
-# MFD_HUGE_*: the logarithm of the size of a page in bits 26 to 31; 0 is the usual one, of 2 MiB.
-_HUGE_SHIFT: Final = 26
-_HUGE_SIZES: Final = 63
 _MEMFD_NAME_LIMIT: Final = 250
 
 
@@ -31,7 +28,7 @@ def memfd_create(address: UserAddr, flags: u32) -> int:
     known = _MFD_CLOEXEC | _MFD_ALLOW_SEALING | _MFD_NOEXEC_SEAL | _MFD_EXEC
     is_huge = flags & _MFD_HUGETLB != 0
     if is_huge:
-        known |= _MFD_HUGETLB | _HUGE_SIZES << _HUGE_SHIFT
+        known |= _MFD_HUGETLB | SHIFT_FLAGS
     if flags & ~known != 0:
         raise Errno(EINVAL)
     if flags & _MFD_EXEC != 0 and flags & _MFD_NOEXEC_SEAL != 0:
@@ -41,8 +38,7 @@ def memfd_create(address: UserAddr, flags: u32) -> int:
         raise Errno(EINVAL)
     task = current()
     if is_huge:
-        shift = flags >> _HUGE_SHIFT
-        file = create_huge_memfd(name, shift if shift != 0 else HUGE_SHIFT, task.credentials)
+        file = create_huge_memfd(name, shift_in(flags), task.credentials)
     else:
         file = create_memfd(name, task.credentials)
     if flags & _MFD_NOEXEC_SEAL != 0:

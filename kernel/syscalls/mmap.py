@@ -31,7 +31,7 @@ from kernel.mm.area import (
 )
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
 from kernel.mm.huge_object import HugeObject
-from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, HUGE_SIZE
+from kernel.mm.huge_pool import GIGABYTE_SHIFT, HUGE_MASK, HUGE_SHIFT, HUGE_SIZE, SHIFT_FLAGS, SHIFTS, shift_in
 from kernel.mm.protection_keys import NO_KEY
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
@@ -47,11 +47,7 @@ _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 _PROT_SEM: Final = 8
 # what MAP_SHARED_VALIDATE accepts: every MAP_ bit of Linux 6.12 but MAP_SYNC, added below where it holds
 _SHARED_FLAGS: Final = 0x1F_F9FF
-# MAP_HUGE_*: the logarithm of the size in bits 26 to 31; 0 is the usual one, of 2 MiB.
-_HUGE_SHIFT: Final = 26
-_HUGE_SIZES: Final = 63
-_GIGABYTE_SHIFT: Final = 30
-_LARGEST_UNIT: Final = 1 << 30  # of pages of a file
+_LARGEST_UNIT: Final = 1 << GIGABYTE_SHIFT  # of pages of a file
 
 
 @syscall(
@@ -93,10 +89,10 @@ def _map_anonymous(address: int, length: int, prot: int, flags: int) -> int:
 
 def _map_huge(address: int, length: int, prot: int, flags: int) -> int:
     """Huge pages without a file."""
-    size = flags >> _HUGE_SHIFT & _HUGE_SIZES
-    if size != 0 and size != HUGE_SHIFT and size != _GIGABYTE_SHIFT:
+    shift = shift_in(flags)
+    if shift not in SHIFTS:
         raise Errno(EINVAL)
-    if length < 0 or length > USER_END or size == _GIGABYTE_SHIFT:
+    if length < 0 or length > USER_END or shift == GIGABYTE_SHIFT:
         raise Errno(ENOMEM)  # nobody can reserve pages of 1 GiB
     length = remapping.huge_up(length)
     return _map_huge_object(HugeObject(length >> HUGE_SHIFT), address, length, prot, flags)
@@ -111,7 +107,7 @@ def _map_huge_object(source: HugeObject, address: int, length: int, prot: int, f
     space.check_fixed(address, length, flags)
     if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 and address & HUGE_MASK != 0:
         raise Errno(EINVAL)
-    if kind == MAP_SHARED_VALIDATE and flags & ~(_SHARED_FLAGS | _HUGE_SIZES << _HUGE_SHIFT) != 0:
+    if kind == MAP_SHARED_VALIDATE and flags & ~(_SHARED_FLAGS | SHIFT_FLAGS) != 0:
         raise Errno(EOPNOTSUPP)
     if kind not in (MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE) or flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)

@@ -6,10 +6,11 @@ from kernel.fs.constants import O_LARGEFILE, O_RDWR, S_IFREG
 from kernel.fs.dentry import Dentry
 from kernel.fs.file import File
 from kernel.fs.hugetlbfs.file import HugeOpenFile
-from kernel.fs.hugetlbfs.filesystem import SHIFTS, new_hugetlbfs
+from kernel.fs.hugetlbfs.filesystem import new_hugetlbfs
 from kernel.fs.path import Mount, Path
 from kernel.lang import ENODEV, Errno
 from kernel.lib.credentials import Credentials
+from kernel.mm.huge_pool import SHIFTS
 
 _MOUNTS: Final[dict[int, Mount]] = {}  # by the logarithm of the size of a page, made at the first use
 
