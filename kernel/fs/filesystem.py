@@ -246,6 +246,12 @@ def make_filesystem(name: bytes, source: bytes, options: bytes) -> FileSystem:
     return make(source, options)
 
 
+def split_option(option: bytes) -> tuple[bytes, bytes]:
+    """The name of a mount option, and its value: b"" without one."""
+    equals = option.find(b"=")
+    return (option, b"") if equals < 0 else (option[:equals], option[equals + 1 :])
+
+
 def parse_size(text: bytes, total: int) -> int:
     """A number of bytes with a suffix k, m, g or % (of `total`), as in the options of tmpfs. EINVAL if it is none."""
     value = 0

@@ -7,6 +7,7 @@ Options that ask for what Krait does anyway are accepted; all others, and everyt
 from typing import Final
 
 from kernel.fs.ext2.layout import ERRORS_CONTINUE, ERRORS_PANIC, ERRORS_READ_ONLY
+from kernel.fs.filesystem import split_option
 from kernel.lang import EINVAL, Errno, final
 
 _NOT_GIVEN: Final = -1
@@ -51,9 +52,7 @@ class Ext2Options:
                 self._take(option)
 
     def _take(self, option: bytes) -> None:
-        equals = option.find(b"=")
-        key = option if equals < 0 else option[:equals]
-        value = b"" if equals < 0 else option[equals + 1 :]
+        key, value = split_option(option)
         if option == b"noload" or option == b"norecovery":
             self.without_journal = True
         elif option == b"minixdf":

@@ -8,7 +8,7 @@ from typing import Final
 
 from kernel.fs.constants import MAX_FILE_SIZE, NAME_MAX, S_IFDIR, S_IFMT
 from kernel.fs.descriptors import CALLER_FILES
-from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, register_in_place
+from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, register_in_place, split_option
 from kernel.fs.fuse import protocol
 from kernel.fs.fuse.client import Client
 from kernel.fs.fuse.connection import NO_NOTICES, Connection, Notices
@@ -164,9 +164,7 @@ class _Options:
             raise Errno(EINVAL)
 
     def _take(self, option: bytes) -> None:
-        equals = option.find(b"=")
-        key = option if equals < 0 else option[:equals]
-        value = b"" if equals < 0 else option[equals + 1 :]
+        key, value = split_option(option)
         if key == b"fd":
             self.descriptor = _number(value)
         elif key == b"rootmode":

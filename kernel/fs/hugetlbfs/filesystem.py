@@ -10,7 +10,7 @@ Documentation/admin-guide/mm/hugetlbpage.rst; mount(8).
 from typing import Final
 
 from kernel.fs.constants import HUGETLBFS_MAGIC, S_IFDIR, S_IFMT, S_IFREG
-from kernel.fs.filesystem import FileSystem, Statistics, register_filesystem
+from kernel.fs.filesystem import FileSystem, Statistics, register_filesystem, split_option
 from kernel.fs.hugetlbfs.file import HugeFile
 from kernel.fs.inode import Inode
 from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode, decimal, octal
@@ -18,10 +18,8 @@ from kernel.fs.tmpfs.filesystem import TmpfsDirectory, enter_root
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, Errno, final
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER
-from kernel.mm.huge_pool import HUGE_SHIFT, POOL, HugeQuota
+from kernel.mm.huge_pool import HUGE_SHIFT, POOL, SHIFTS, HugeQuota
 
-GIGABYTE_SHIFT: Final = 30
-SHIFTS: Final[list[int]] = [HUGE_SHIFT, GIGABYTE_SHIFT]  # the sizes of pages that a file may have
 _NO_LIMIT: Final = 1 << 50
 _ROOT_MODE: Final = 0o755
 _ROOT_MODES: Final = 0o1777
@@ -102,9 +100,7 @@ class Hugetlbfs(Tmpfs):
         for option in options.split(b","):
             if not option:
                 continue
-            equals = option.find(b"=")
-            key = option if equals < 0 else option[:equals]
-            value = b"" if equals < 0 else option[equals + 1 :]
+            key, value = split_option(option)
             if key == b"size":
                 most = value
                 parse_amount(value)

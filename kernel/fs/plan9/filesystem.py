@@ -6,7 +6,7 @@ Context: sleeps. Source: Linux's Documentation/filesystems/9p.rst, for the optio
 
 from typing import Final
 
-from kernel.fs.filesystem import FileSystem, Statistics, parse_size, register_filesystem
+from kernel.fs.filesystem import FileSystem, Statistics, parse_size, register_filesystem, split_option
 from kernel.fs.inode import Inode
 from kernel.fs.plan9.channel import Channel, claim
 from kernel.fs.plan9.client import CLUNKER, Client
@@ -113,9 +113,7 @@ def _parse(options: bytes) -> bytes:
     """Check the options; the name of the directory that is to be the root."""
     root_name = b""
     for option in options.split(b","):
-        equals = option.find(b"=")
-        key = option if equals < 0 else option[:equals]
-        value = b"" if equals < 0 else option[equals + 1 :]
+        key, value = split_option(option)
         if key == b"aname":
             root_name = value
         elif key == b"trans" or key == b"version":

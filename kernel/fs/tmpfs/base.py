@@ -24,7 +24,7 @@ from kernel.fs.constants import (
     PAGE_SIZE,
     TMPFS_MAGIC,
 )
-from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size
+from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size, split_option
 from kernel.fs.inode import Inode
 from kernel.lang import EBUSY, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, ESTALE, Errno
 from kernel.lib.credentials import Credentials, gid_from_caller, uid_from_caller
@@ -141,9 +141,7 @@ class Tmpfs(FileSystem):
         for option in options.split(b","):
             if not option:
                 continue
-            equals = option.find(b"=")
-            key = option if equals < 0 else option[:equals]
-            value = b"" if equals < 0 else option[equals + 1 :]
+            key, value = split_option(option)
             if key == b"size":
                 page_limit = (parse_size(value, total_bytes) + PAGE_SIZE - 1) // PAGE_SIZE
             elif key == b"nr_blocks":
