@@ -1,67 +1,178 @@
 """Run a piece of work in a child process, which returns its memory to the system when it ends.
 
 The front end and lowering keep more than a gigabyte of small objects. CPython does not return all of that to the
-system, and LLVM's workers need the room.
+system, and LLVM's workers need the room. And what is compiled is imported, so that it may do anything to the process
+that imports it (`importing.py`): its parent is still there to say so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import select
+import signal
+import struct
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
+AT, ANSWER = b"@", b"="  # kinds of messages to the parent: what it is at, and the last one
+HEAD = struct.Struct("<cQ")  # kind, and bytes that follow
+SECONDS = struct.Struct("<d")  # in a message AT: how long that may take, by the clock; 0 for as long as it likes
+TICK_S = 0.5  # how often a child is looked at whose pipe somebody else holds open
+GRACE_S = 5.0  # what it has to say where it is, before it is killed
+
+_exit = os._exit  # imports may have another one
+_writer = -1  # in a child: to its parent
+
 
 class ChildEnded(Exception):
-    """The child process was killed from outside, for example for lack of memory."""
+    """The child process was ended: from outside, for example for lack of memory, or by what it did at `doing`."""
+
+    def __init__(self, how: str, doing: str = "", is_late: bool = False) -> None:
+        super().__init__(how)
+        self.doing = doing
+        self.is_late = is_late  # it took longer than it said
 
 
 def apart(work: Callable[[], T]) -> T:
     """What `work` returns, or raise what it raises; either must be something that pickle supports. Raises ChildEnded
     and KeyboardInterrupt. There must be no other threads.
     """
+    sys.stdout.flush()
+    sys.stderr.flush()
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
         _work_and_exit(work, writer)
     os.close(writer)
-    with os.fdopen(reader, "rb") as answers:
-        data = answers.read()
-    _, ended = os.waitpid(child, 0)
-    status = os.waitstatus_to_exitcode(ended)
-    if status == 130:
+    try:
+        parent = _Parent(reader, child)
+        parent.listen()
+    finally:
+        os.close(reader)
+    status = os.waitstatus_to_exitcode(parent.wait())
+    if status == 130 and parent.answer is None and not parent.doing:
         raise KeyboardInterrupt
-    if status != 0:
-        raise ChildEnded(f"signal {-status}" if status < 0 else f"status {status}")
+    if status != 0 or parent.answer is None:
+        raise ChildEnded(f"signal {-status}" if status < 0 else f"status {status}", parent.doing, parent.is_late)
     result: T
     error: Exception | None
-    result, error = pickle.loads(data)
+    result, error = pickle.loads(parent.answer)
     if error is not None:
         raise error
     return result
 
 
+def is_apart() -> bool:
+    """Whether this is a child of `apart`."""
+    return _writer >= 0
+
+
+def tell(doing: str, seconds: float) -> None:
+    """Let the parent know what this child is at, if it is one, and for how long at most; "" for the work itself."""
+    if _writer >= 0:
+        _send(AT, SECONDS.pack(seconds) + doing.encode(errors="replace"))
+
+
+class _Parent:
+    """What a parent hears of its child."""
+
+    def __init__(self, reader: int, child: int) -> None:
+        self.reader = reader
+        self.child = child
+        self.ended: int | None = None
+        self.doing = ""
+        self.until = 0.0
+        self.is_late = False
+        self.answer: bytes | None = None
+
+    def listen(self) -> None:
+        """Until there is an answer, or the child has ended."""
+        data = bytearray()
+        poll = select.poll()
+        poll.register(self.reader, select.POLLIN)
+        while self.answer is None:
+            if poll.poll(TICK_S * 1000):
+                part = os.read(self.reader, 1 << 20)
+                if not part:
+                    return
+                data += part
+                self._take(data)
+            elif self._has_ended():
+                return  # and nobody else writes what we read
+            if self.until and time.monotonic() > self.until:
+                self._end()
+
+    def _take(self, data: bytearray) -> None:
+        """Look at the whole messages, and leave the rest."""
+        while len(data) >= HEAD.size:
+            kind, size = HEAD.unpack_from(data)
+            end = HEAD.size + size
+            if len(data) < end:
+                return
+            body = bytes(memoryview(data)[HEAD.size : end])
+            del data[:end]
+            if kind == ANSWER:
+                self.answer = body
+            else:
+                (seconds,) = SECONDS.unpack_from(body)
+                self.doing = body[SECONDS.size :].decode()
+                self.until = time.monotonic() + seconds if seconds else 0.0
+
+    def _has_ended(self) -> bool:
+        if self.ended is None:
+            process, status = os.waitpid(self.child, os.WNOHANG)
+            self.ended = status if process else None
+        return self.ended is not None
+
+    def _end(self) -> None:
+        """It had its time: first in a way that lets it say where it is."""
+        number = signal.SIGKILL if self.is_late else signal.SIGXCPU
+        self.is_late = True
+        self.until = time.monotonic() + GRACE_S
+        if not self._has_ended():
+            os.kill(self.child, number)
+
+    def wait(self) -> int:
+        """The status of the child, as wait(2) gives it."""
+        if self.ended is None:
+            _, self.ended = os.waitpid(self.child, 0)
+        return self.ended
+
+
+def _send(kind: bytes, body: bytes) -> None:
+    data = memoryview(HEAD.pack(kind, len(body)) + body)
+    while data:
+        data = data[os.write(_writer, data) :]
+
+
 def _work_and_exit(work: Callable[[], T], writer: int) -> None:
+    global _writer
+    _writer = writer
     status = 1
     try:
+        signal.set_wakeup_fd(-1)  # the parent's business
         try:
             data = pickle.dumps((work(), None), pickle.HIGHEST_PROTOCOL)
         except Exception as error:
             error.add_note(traceback.format_exc())  # pickle drops the traceback
             data = pickle.dumps((None, error), pickle.HIGHEST_PROTOCOL)
-        with os.fdopen(writer, "wb") as answers:
-            answers.write(data)
+        _send(ANSWER, data)
         status = 0
     except KeyboardInterrupt:
         status = 130
     except Exception:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+        with contextlib.suppress(BaseException):
+            sys.stderr.flush()
+        _exit(status)

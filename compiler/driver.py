@@ -28,8 +28,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
+from compiler import importing
 from compiler.apart import ChildEnded, apart
 from compiler.backend import (
     CACHE,
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
     from compiler.front.kept import Kept
     from compiler.lower.program import Lowered
     from compiler.types import Type
+
+T = TypeVar("T")
 
 STATUS_ERRORS = 1
 STATUS_TRAP = 70
@@ -255,21 +258,60 @@ def load(
         raise Refused(errors.diagnostics, errors.sources) from None
 
 
-def import_live(modules: list[str], files: list[Path]) -> None:
-    """Import what is compiled: its module level runs here and now. What it prints goes to standard error."""
+def import_live(modules: list[str], files: list[Path], trail: Path | None = None) -> None:
+    """Import what is compiled: its module level runs here and now. What it prints goes to standard error. In a child
+    (`imported_apart`) it has limits.
+    """
     from compiler.front.program import RUNTIME, module_name
 
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
-    with contextlib.redirect_stdout(sys.stderr):
+    now = ROOT
+
+    def import_all(at: Callable[[Path], None]) -> None:
+        nonlocal now
         for module in (*RUNTIME, *modules):
-            guarded_import(partial(importlib.import_module, module), Path(*module.split(".")))
+            at(now := module_file(module))
+            guarded_import(partial(importlib.import_module, module), now)
         for file in files:
+            at(now := file)
             name = module_name(file, ROOT)
             if name.split(".")[0] in ("kernel", "arch") and "." in name:
                 guarded_import(partial(importlib.import_module, name), file)
             else:
                 guarded_import(partial(import_file, name, file), file)
+
+    with contextlib.redirect_stdout(sys.stderr):
+        if trail is None:
+            import_all(lambda file: None)
+            return
+        try:
+            with importing.bounded(trail) as at:
+                import_all(at)
+        except importing.ImportEnds as error:
+            raise import_refused(Loc(str(now), 1), str(error), error.hint) from error
+
+
+def import_refused(place: Loc, what: str, hint: str, notes: list[tuple[Loc | None, str]] | None = None) -> Refused:
+    return Refused([Diagnostic("KP190", place, f"importing this {what}", hint, notes or [])], {})
+
+
+def imported_apart(work: Callable[[Path], T]) -> T:
+    """What `work` returns, which imports what is compiled and does what needs that: in a child, since an import may end
+    its process. `work` gets what `import_live` wants as `trail`.
+    """
+    trail = importing.new_trail()
+    try:
+        return apart(partial(work, trail))
+    except ChildEnded as ended:
+        if not ended.doing:
+            raise UserError(f"the process that compiles this was ended by {ended}") from None
+        file, line = importing.last_place(trail) or (ended.doing, 1)
+        is_late = ended.is_late or str(ended) == f"signal {signal.SIGXCPU}"
+        what = "does not end" if is_late else f"ends the compiler ({ended})"
+        raise import_refused(Loc(file, line), what, importing.MODULE_HINT) from None
+    finally:
+        trail.unlink(missing_ok=True)
 
 
 def import_file(name: str, file: Path) -> None:
@@ -280,29 +322,17 @@ def import_file(name: str, file: Path) -> None:
     spec.loader.exec_module(module)
 
 
-@contextlib.contextmanager
-def exits_raise() -> Iterator[None]:
-    """`os._exit` would end the compiler silently, with a status of success."""
-
-    def refuse(status: int) -> NoReturn:
-        raise SystemExit(status)
-
-    ends, os._exit = os._exit, refuse
-    try:
-        yield
-    finally:
-        os._exit = ends
-
-
 def guarded_import(action: Callable[[], object], source: Path) -> None:
     """Import; an exception of the sources becomes a diagnostic at their innermost line. What a function refuses, by
     `raise`, is shown where the module level asked for it, with a note on who refuses.
     """
     before = dict(vars(builtins))
     try:
-        with exits_raise():
+        with importing.ends_raise():
             action()
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and importing.is_interrupted():
+            raise
         frames = traceback.extract_tb(error.__traceback__)
         compiler = f"{Path(__file__).parent}{os.sep}"
         ours = [frame for frame in frames if not frame.filename.startswith(("<", compiler))]
@@ -312,10 +342,10 @@ def guarded_import(action: Callable[[], object], source: Path) -> None:
         if askers and askers[-1] is not ours[-1] and (ours[-1].line or "").startswith("raise "):
             notes = [(place, "raised here")]
             place = Loc(askers[-1].filename, askers[-1].lineno or 1)
-        raise Refused(
-            [Diagnostic("KP190", place, f"importing this raises {type(error).__name__}: {error}",
-                        "module-level code runs when the program is compiled", notes)], {}
-        ) from error  # fmt: skip
+        if isinstance(error, importing.ImportEnds):
+            raise import_refused(place, str(error), error.hint) from error
+        what = f"raises {type(error).__name__}: {importing.text_of(error)}"
+        raise import_refused(place, what, importing.MODULE_HINT, notes) from error
     now = vars(builtins)
     for name, value in before.items():
         if now.get(name) is not value and not name.startswith("__"):
@@ -423,7 +453,7 @@ class Translated:
     peak_kib: int  # the most memory that the process had
 
 
-def translate(options: BuildOptions, more: list[Path], folder: Path) -> Translated:
+def translate(options: BuildOptions, more: list[Path], folder: Path, trail: Path) -> Translated:
     """The kernel as IR in files of a directory. Raises Refused.
 
     To be run in a process of its own (compiler/apart.py).
@@ -434,7 +464,7 @@ def translate(options: BuildOptions, more: list[Path], folder: Path) -> Translat
     with stage(timings, "front end", "check the kernel's types", shown):
         program = load([options.entry], more)
         forget_mypy()
-        import_live([options.entry], more)
+        import_live([options.entry], more, trail)
     with stage(timings, "lowering", "translate the kernel", shown):
         modules, stacks = lower_to_files(program, options, folder)
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -475,10 +505,7 @@ def build_kernel(options: BuildOptions, timings: Timings) -> str:
         raise UserError(f"there is no module {module} to enter ({shown_path(module_file(module))} is missing)")
     before = hashes_of([*possible_inputs(), *more])
     with ir_folder() as folder:
-        try:
-            lowered = apart(partial(translate, options, more, folder))
-        except ChildEnded as error:
-            raise UserError(f"the process that translates the kernel was ended by {error}") from None
+        lowered = imported_apart(partial(translate, options, more, folder))
         timings.phases |= lowered.phases
         with stage(timings, "LLVM", "compile the kernel", shown) as show:
             compiled = compile_sources(lowered.modules, KERNEL, options.profile, options.workers, show=show)
@@ -654,10 +681,17 @@ def check_anew(files: list[Path], kept: Kept | None = None) -> None:
     broken = errors_beside(program, paths, build_time)
     if broken:
         raise Refused(broken, program.sources)
-    import_live([], everything)
     entries = sorted(f.name for f in program.functions.values()
                      if f.loc.path in paths and f.name not in build_time and is_concrete(program, f))  # fmt: skip
-    check_lowering(program, entries, paths, KERNEL if any(map(is_of_kernel, files)) else HOST)
+
+    def check_imported(trail: Path | None) -> None:
+        import_live([], everything, trail)
+        check_lowering(program, entries, paths, KERNEL if any(map(is_of_kernel, files)) else HOST)
+
+    if kept is None:
+        imported_apart(check_imported)
+    else:
+        check_imported(None)  # a resident's child, whose client checks by itself if that ends
 
 
 def is_concrete(program: Program, function: Function) -> bool:
@@ -704,13 +738,17 @@ def compile_host(name: str, profile: str, timings: Timings, keep: bool = False) 
         if not isinstance(main.result, IntType | NoneType | NeverType):
             raise Refused([Diagnostic("KP191", main.loc, "main() returns None, or an int that becomes the exit status",
                                       "print what it returns")], program.sources)  # fmt: skip
-        import_live([HOST_MODULE], files)
     own = {str(path) for path in files}
     entries = [main.name]
     entries += [f for f in exported_functions(program)
                 if f.startswith(HOST_MODULE + ".") or program.functions[f].loc.path in own]  # fmt: skip
+
+    def lowered(trail: Path) -> dict[str, str]:
+        import_live([HOST_MODULE], files, trail)
+        return lower(program, entries, HOST, profile).modules
+
     with timings.phase("lowering"):
-        modules = lower(program, entries, HOST, profile).modules
+        modules = imported_apart(lowered)
         modules["krait.host"] = main_glue(modules, main.name, main.result)
     key = hashlib.sha256(f"{file}\0{profile}".encode()).hexdigest()[:12]
     folder = ROOT / "build" / "host" / f"{file.stem}-{key}"

@@ -66,7 +66,7 @@ LOCK_S = 3.0  # a new one waits so long for the last one's end
 MOST_KIB = 1_500_000  # of memory; the types of the whole kernel take a third of that
 COLLECT_EVERY = 20  # questions: what was forgotten has circles
 LOCK = "resident.lock"
-_exit = os._exit  # imports have another one (`driver.exits_raise`)
+_exit = os._exit  # imports have another one (`importing.ends_raise`)
 
 
 class Resident:
