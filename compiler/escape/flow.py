@@ -52,9 +52,10 @@ class Summary:
 
 UNKNOWN = None
 
-
 class Flow:
-    """The sets of one function; `solve` again when a summary of what it calls has grown."""
+    """The sets of one function; `solve` again when a summary of what it calls has grown. Of a function that is too long
+    nothing is known: it may do anything with its parameters.
+    """
 
     __slots__ = (
         "bit_of",
@@ -64,6 +65,7 @@ class Flow:
         "content",
         "escaped",
         "fresh_bit",
+        "is_blind",
         "known",
         "own",
         "returned",
@@ -80,6 +82,14 @@ class Flow:
         self.summary = Summary(ends=body.ends)
         self.returned = 0
         self.escaped = 0
+        self.changed = False
+        self.fresh_bit: dict[int, int] = {}  # line of a call -> the bit of its fresh object
+        self.buffer_bit: dict[int, int] = {}  # line of a constructor -> the bit of the bytearray's first storage
+        self.is_blind = body.is_long
+        if self.is_blind:
+            self.escaped = self.own - 1 & ~OUTSIDE
+            self.returned = OUTSIDE
+            return
         for number, name in enumerate(body.parameters):
             self.known[name] = target_bit(number)
         bit = self.own
@@ -88,20 +98,17 @@ class Flow:
             self.known[register] = bit
             self.content[bit] = 0
             bit <<= 1
-        self.fresh_bit: dict[int, int] = {}  # line of a call -> the bit of its fresh object
         for call in body.calls:
             if call.result:
                 self.fresh_bit[call.line] = bit
                 self.content[bit] = 0
                 bit <<= 1
-        self.buffer_bit: dict[int, int] = {}  # line of a constructor -> the bit of the bytearray's first storage
         for buffer in body.buffers:
             self.buffer_bit[buffer.line] = bit
             self.content[bit] = 0
             if buffer.owner in self.bit_of:
                 self.content[self.bit_of[buffer.owner]] |= bit
             bit <<= 1
-        self.changed = False
 
     # Sets -----------------------------------------------------------------------------------------------------------
 
@@ -176,6 +183,8 @@ class Flow:
     def solve(self, summaries: dict[str, Summary]) -> bool:
         """Go over the steps until nothing changes; whether the summary grew."""
         before = self._signature()
+        if self.is_blind:
+            return False
         known = self.known
         self.changed = True
         while self.changed:
@@ -256,6 +265,8 @@ class Flow:
         bits of its parameters; of those that are not in it, anything is believed.
         """
         found = 0
+        if self.is_blind:
+            return self.own - 1
         for call in self.body.calls:
             args = [self.known.get(value, 0) for value in call.args]
             for target in call.targets or ():
@@ -359,7 +370,7 @@ def left_in_heap(flows: dict[str, Flow]) -> dict[str, int]:
         changed = False
         for symbol in order:
             flow = flows[symbol]
-            slots = sum(flow.bit_of[slot] for slot in flow.body.slots)
+            slots = sum(flow.bit_of.get(slot, 0) for slot in flow.body.slots)
             found = flow.left_in_heap(slots) | flow.left_by_calls(left) & (flow.own - 1) & ~OUTSIDE
             if found != left[symbol]:
                 left[symbol] = found

@@ -94,6 +94,8 @@ class Planner:
     def plan(self, flow: Flow) -> None:
         """Decide for one function."""
         self.lines[flow.body.symbol] = flow.body.count
+        if flow.is_blind:
+            return
         left = flow.left_by_calls(self.left)
         made = self._made(flow, left)
         is_caller = any(symbol in self.heavy for _, symbol in direct_calls(flow.body))

@@ -17,6 +17,7 @@ from compiler.lower.world import World
 from compiler.types import ClassType, Type
 
 COPY = "define available_externally"
+LONGEST = 8_000  # lines of a function whose objects get places: sets grow with it, and so does the work for each step
 
 
 def place_objects(world: World, modules: dict[str, Module], entries: Iterable[str]) -> dict[str, Plan]:
@@ -31,7 +32,8 @@ def place_objects(world: World, modules: dict[str, Module], entries: Iterable[st
         reader = readers[name] = Reader(sets)
         for symbol, text in functions(module):
             if not text.startswith(COPY):
-                bodies[symbol] = reader.read(symbol, text)
+                body = bodies[symbol] = reader.read(symbol, text)
+                body.is_long = body.count > LONGEST
     types = {descriptor_symbol(t): type_facts(world, t) for t in world.instantiated}
     plans = make_plans(bodies, types, fixed_symbols(world) | set(entries))
     rewriter = Rewriter(plans, types, buffer_layout(world))
@@ -42,6 +44,7 @@ def place_objects(world: World, modules: dict[str, Module], entries: Iterable[st
                 new = module.definitions[symbol] = rewriter.rewrite(bodies[symbol], text)
                 if not text.startswith(COPY):
                     changed[symbol] = readers[name].read(symbol, new)
+                    changed[symbol].is_long = bodies[symbol].is_long
                 module.helper(RELEASE)
                 module.helper(RELEASE_GIVEN)
                 module.intrinsic("llvm.memset")

@@ -90,6 +90,7 @@ class Body:
     buffers: list[Buffer] = field(default_factory=list)
     returns: bool = False  # whether any path comes back
     works: bool = False  # whether it calls anything but what a panic needs
+    is_long: bool = False  # too long to be looked into
 
     @property
     def lines(self) -> list[str]:

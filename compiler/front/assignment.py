@@ -224,7 +224,7 @@ class Assignment(Paths):
     def target(self, node: Target, state: Names) -> Names:
         match node:
             case LocalTarget(name=name):
-                return state | {name}
+                return state if name in state else state | {name}
             case TupleTarget(items=items):
                 for item in items:
                     state = self.target(item, state)

@@ -164,7 +164,8 @@ def _bindings(program: Program, decl: ClassDecl) -> dict[str, Type]:
     base = decl.base
     while isinstance(base, ClassType) and base.name in program.classes:
         above = program.classes[base.name]
-        binding |= dict(zip(above.type_params, (substitute(a, binding) for a in base.args), strict=False))
+        if above.type_params:
+            binding |= dict(zip(above.type_params, (substitute(a, binding) for a in base.args), strict=False))
         base = above.base
     return binding
 
@@ -173,6 +174,7 @@ def _check_places(program: Program, decl: ClassDecl) -> None:
     """A name is a field or a method in a class and all its base classes: a read through a base class looks for one."""
     fields = {field.name for field in decl.fields}
     methods = {name.removeprefix(decl.name + ".") for name in decl.methods}
+    binding = _bindings(program, decl)
     base = decl.base
     while isinstance(base, ClassType) and base.name in program.classes:
         above = program.classes[base.name]
@@ -180,7 +182,6 @@ def _check_places(program: Program, decl: ClassDecl) -> None:
         for name in sorted((fields & above_methods) | (methods & {field.name for field in above.fields})):
             message = f"{name} is a field in one class and a method or property in the other, {short_name(above.name)}"
             _fail(decl, "KP265", message, "give one of them another name")
-        binding = _bindings(program, decl)
         for field in decl.fields:
             inherited = next((f for f in above.fields if f.name == field.name), None)
             if inherited is not None and substitute(inherited.type, binding) != field.type:

@@ -158,6 +158,8 @@ class ExpressionConverter(CallConverter):
         self.outer = outer
         self.errors: list[Diagnostic] = []
         self.names: dict[Var, str] = {}
+        self.taken: set[str] = set()  # the values of `names`,
+        self.counts: dict[str, int] = {}  # and which number the next variable of a name gets
         self.nested: dict[FuncItem, Function] = {}
 
     # Places and types -------------------------------------------------------------------------------------------------
@@ -183,6 +185,7 @@ class ExpressionConverter(CallConverter):
         """Enter the parameters' names."""
         for argument in node.arguments:
             self.names[argument.variable] = argument.variable.name
+            self.taken.add(argument.variable.name)
 
     def parameter_type(self, name: str) -> Type:
         """The declared type of a parameter."""
@@ -196,13 +199,13 @@ class ExpressionConverter(CallConverter):
         name = self.names.get(var)
         if name is not None:
             return name
-        taken = set(self.names.values()) | {p.name for p in self.function.params} | self.function.locals.keys()
-        name = var.name
-        count = 2
-        while name in taken:
+        name, count = var.name, self.counts.get(var.name, 2)
+        while name in self.taken or name in self.function.locals or any(p.name == name for p in self.function.params):
             name = f"{var.name}.{count}"
             count += 1
+        self.counts[var.name] = count
         self.names[var] = name
+        self.taken.add(name)
         if declared is not None:
             self.function.locals[name] = declared
         elif var.type is not None:

@@ -11,7 +11,8 @@ from compiler.tree import Diagnostic, Loc
 
 MOST_LINES = 50_000
 MOST_BYTES = 4 << 20
-DEEPEST = 300  # levels of brackets, operators and blocks
+DEEPEST = 300  # levels of brackets, operators and blocks; operands of one `and`, `or` or comparison count as levels
+MOST_BRANCHES = 1000  # of an `if` with its `elif`s: each lies inside the one before
 
 
 def unreadable(path: Path) -> Diagnostic | None:
@@ -45,6 +46,10 @@ def unreadable(path: Path) -> Diagnostic | None:
         line, column = getattr(deepest, "lineno", 1), getattr(deepest, "col_offset", 0)
         message = f"this is nested more than {DEEPEST} levels deep"
         return Diagnostic("KP100", Loc(str(path), line, column), message, hint)
+    chain = too_long_chain(tree)
+    if chain is not None:
+        message = f"an if of more than {MOST_BRANCHES:,} branches"
+        return Diagnostic("KP100", Loc(str(path), chain.lineno, chain.col_offset), message, "look it up in a dict")
     return None
 
 
@@ -65,11 +70,27 @@ def too_deep(tree: ast.AST) -> ast.AST | None:
     for _ in range(DEEPEST):
         following: list[ast.AST] = []
         for node in level:
+            if isinstance(node, ast.BoolOp | ast.Compare) and sum(1 for _ in ast.iter_child_nodes(node)) > 2 * DEEPEST:
+                return node
             following += _below(node)
         if not following:
             return None
         level = following
     return next((node for node in level if hasattr(node, "lineno")), None)
+
+
+def too_long_chain(tree: ast.AST) -> ast.If | None:
+    """The start of an `if` with too many branches, if there is one."""
+    counted: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and node not in counted:
+            first, count = node, 1
+            while len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If):
+                node, count = node.orelse[0], count + 1
+                counted.add(node)
+            if count > MOST_BRANCHES:
+                return first
+    return None
 
 
 def _below(node: ast.AST) -> list[ast.AST]:

@@ -28,6 +28,8 @@ from compiler.types import (
     show,
 )
 
+MOST_ITEMS = 64  # of a tuple
+
 
 def coerce(fn: FunctionLowerer, value: Value, to: Type) -> Value:
     """The value in the form of type `to`, checked where `to` holds less."""
@@ -172,8 +174,16 @@ def tuple_item(fn: FunctionLowerer, value: Value, index: int) -> Value:
     return Value(fn.op(f"extractvalue {fn.kind(value.type)} {value.operand}, {index}"), t)
 
 
+def width(t: Type) -> int:
+    """How many registers a value takes, where tuples count by their items."""
+    return sum(map(width, t.items)) if isinstance(t, TupleType) else 1
+
+
 def make_tuple(fn: FunctionLowerer, items: list[Value], t: TupleType) -> Value:
     """A tuple of items that have its types already."""
+    if (count := width(t)) > MOST_ITEMS:
+        hint = f"a tuple lies in registers, and has at most {MOST_ITEMS} items: use a list, or a class"
+        raise fn.error("KP995", f"a tuple of {count} items", hint)
     kind = fn.kind(t)
     operand = "zeroinitializer"
     for index, item in enumerate(items):

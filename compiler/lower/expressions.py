@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import types as python_types
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from compiler.lower import integers
@@ -26,6 +27,7 @@ from compiler.lower.guards import is_holder, note_need, note_table
 from compiler.lower.interfaces import LIST
 from compiler.lower.layout import live_object
 from compiler.lower.objects import call_method, call_with, construct_simple
+from compiler.lower.tables import Row, in_rows
 from compiler.lower.values import (
     INT_MAX,
     INT_MIN,
@@ -489,11 +491,18 @@ def list_literal(fn: FunctionLowerer, e: ListLit) -> Value:
     if len(e.items) > 1:
         call_method(fn, result, "reserve", [int_constant(len(e.items))])
     append = "append" if len(e.items) <= MOST_INLINE_ITEMS else "append_reserved"
-    for item in e.items:
-        value = lower_as(fn, item, t.args[0])
+
+    def use(row: Row) -> None:
         fn.set_loc(e.loc)
-        call_method(fn, result, append, [value])
+        call_method(fn, result, append, row)
+
+    in_rows(fn, [t.args[0]], [partial(row_of, fn, [(item, t.args[0])]) for item in e.items], use)
     return result
+
+
+def row_of(fn: FunctionLowerer, items: list[tuple[Expr, Type]]) -> Row:
+    """Items of a literal that belong together."""
+    return [lower_as(fn, item, t) for item, t in items]
 
 
 def dict_literal(fn: FunctionLowerer, e: DictLit) -> Value:
@@ -505,11 +514,13 @@ def dict_literal(fn: FunctionLowerer, e: DictLit) -> Value:
     if len(e.items) > MOST_INLINE_ITEMS:
         call_method(fn, result, "reserve", [int_constant(len(e.items))])
         method = "set_reserved"
-    for key, value in e.items:
-        key_value = lower_as(fn, key, t.args[0])
-        stored = lower_as(fn, value, t.args[1])
+
+    def use(row: Row) -> None:
         fn.set_loc(e.loc)
-        call_method(fn, result, method, [key_value, stored])
+        call_method(fn, result, method, row)
+
+    pairs = [[(key, t.args[0]), (value, t.args[1])] for key, value in e.items]
+    in_rows(fn, list(t.args[:2]), [partial(row_of, fn, pair) for pair in pairs], use)
     return result
 
 

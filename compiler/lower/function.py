@@ -41,6 +41,8 @@ TRAP_OVERFLOW, TRAP_INDEX, TRAP_NONE, TRAP_ZERO, TRAP_ASSERT, TRAP_KEY, TRAP_MAT
 TRAP_RANGE, TRAP_SHIFT, TRAP_PANIC, TRAP_UNREACHABLE, TRAP_ENUM, TRAP_CHANGED, TRAP_UNCAUGHT = 8, 9, 10, 11, 12, 13, 14
 TRAP_CLASS = 16
 
+MOST_LINES = 200_000  # of a function, with the generators, lambdas and nested functions that are repeated in it
+
 # Instructions that a trap may leave: all calls but those of LLVM's own functions, and the traps themselves.
 _MAY_UNWIND = re.compile(r"(?:%[\w.]+ = )?call (?!.*@llvm\.)(?!.* asm (?!sideeffect unwind))")
 
@@ -174,6 +176,9 @@ class FunctionLowerer:
         """Append an instruction to the current block; nothing if the place cannot be reached."""
         if not self.live:
             return
+        if len(self.lines) > MOST_LINES:
+            hint = "write several functions, or keep what it works on in a table"
+            raise self.error("KP994", f"up to here, this function takes more than {MOST_LINES:,} instructions", hint)
         context = None if self.discovering or _MAY_UNWIND.match(text) is None else self.cleanup()
         if context is not None:
             self.invoke(text, context)

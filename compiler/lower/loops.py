@@ -17,6 +17,7 @@ from compiler.lower.integers import arithmetic
 from compiler.lower.interfaces import DEQUE, DICT, LIST
 from compiler.lower.module import element_alias
 from compiler.lower.objects import call_method, construct_simple
+from compiler.lower.tables import LEAST, is_constant, table
 from compiler.lower.values import INT_MAX, Value, int_constant
 from compiler.tree import (
     CallBuiltin,
@@ -252,10 +253,13 @@ def over_items(fn: FunctionLowerer, e: TupleLit, body: Body, frame: Frame, end: 
     common = common_type(t.items)
     kind = fn.kind(common)
     values = [lower_as(fn, item, common) for item in e.items]
-    storage = fn.alloca(f"[{len(values)} x {kind}]", zero=False)
-    for number, value in enumerate(values):
-        place = fn.op(f"getelementptr inbounds {kind}, ptr {storage}, i64 {number}")
-        fn.emit(f"store {kind} {value.operand}, ptr {place}")
+    if len(values) >= LEAST and all(map(is_constant, values)):
+        storage = table(fn, common, values)
+    else:
+        storage = fn.alloca(f"[{len(values)} x {kind}]", zero=False)
+        for number, value in enumerate(values):
+            place = fn.op(f"getelementptr inbounds {kind}, ptr {storage}, i64 {number}")
+            fn.emit(f"store {kind} {value.operand}, ptr {place}")
 
     def at(index: Value) -> None:
         place = fn.op(f"getelementptr inbounds {kind}, ptr {storage}, i64 {index.operand}")

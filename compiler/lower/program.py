@@ -24,6 +24,7 @@ from compiler.lower.interfaces import (
     NoDebugInfo,
     Options,
 )
+from compiler.lower.large import leave_long_ones
 from compiler.lower.layout import (
     NOWHERE,
     descriptor_symbol,
@@ -324,6 +325,7 @@ class Lowering:
         self.fail_on_errors()
         if self.options.optimise:
             place_objects(self.world, self.modules, entry_points)
+            leave_long_ones(list(self.modules.values()))
         self.emit_globals()
         apart = self.kept_apart()
         while self.modules:

@@ -24,14 +24,16 @@ REFUSED = {
     "interrupt": ("X = 1\nraise KeyboardInterrupt\n", 2, "raises KeyboardInterrupt: "),
     "no_exception": ("class Odd(BaseException):\n    pass\n\n\nraise Odd\n", 5, "raises Odd: "),
     "no_text": (
-        "class Odd(Exception):\n    def __str__(self):\n        return 1 // 0\n\n\nraise Odd\n", 6,
+        "class Odd(Exception):\n    def __str__(self):\n        return 1 // 0\n\n\nraise Odd\n",
+        6,
         "raises Odd: (it has no text)",
     ),
     "long_text": ("raise ValueError('x' * 10 ** 6)\n", 1, f"raises ValueError: {'x' * importing.LONGEST}…"),
     "endless": ("X = 0\nwhile True:\n    X = 1\n", None, "takes more than 0 s"),
     "endless_in_c": ("X = 1\nsum(range(10 ** 15))\n", 2, "does not end"),
     "endless_and_deaf": (
-        "while True:\n    try:\n        while True:\n            X = 1\n    except BaseException:\n        X = 2\n", None,
+        "while True:\n    try:\n        while True:\n            X = 1\n    except BaseException:\n        X = 2\n",
+        None,
         "does not end",
     ),
     "asleep": ("import time\n\ntime.sleep(10 ** 6)\n", 3, "does not end"),
@@ -46,15 +48,16 @@ REFUSED = {
     "fault": ("import ctypes\n\nctypes.string_at(0)\n", 3, f"ends the compiler (signal {int(signal.SIGSEGV)})"),
     "exit_in_c": ("import ctypes\n\nctypes.CDLL(None)._exit(0)\n", 1, "ends the compiler (status 0)"),
     "thread": (
-        "import threading\nimport time\n\nthreading.Thread(target=time.sleep, args=(10 ** 6,), daemon=True).start()\n", 1,
+        "import threading\nimport time\n\nthreading.Thread(target=time.sleep, args=(10 ** 6,), daemon=True).start()\n",
+        1,
         "leaves a thread running",
     ),
     "input": ("import os\n\nif not os.read(0, 1):\n    raise EOFError('nothing')\n", 4, "raises EOFError: nothing"),
-}  # fmt: skip
+}
 HARMLESS = {
     "print": "import os\n\nprint('one')\nos.write(1, b'two\\n')\nos.system('echo three')\n",
     "short_thread": "import threading\nimport time\n\nthreading.Thread(target=time.sleep, args=(0.2,)).start()\n",
-    "alarm": "import signal\n\nsignal.signal(signal.SIGALRM, signal.SIG_DFL)\nsignal.setitimer(signal.ITIMER_REAL, 0.2)\n",
+    "alarm": "from signal import *\n\nsignal(SIGALRM, SIG_DFL)\nsetitimer(ITIMER_REAL, 0.2)\n",
     "depth": "import sys\n\nsys.setrecursionlimit(300)\n",
     "folder": "import os\n\nos.chdir('/')\n",
     "its_own_exit": "import os\n\nos._exit = lambda status: None\n",
