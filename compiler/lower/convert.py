@@ -10,6 +10,7 @@ from compiler.lower.interfaces import runtime_function
 from compiler.lower.layout import is_pointer, live_object, number_of, register_type
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned, type_bounds
 from compiler.lower.world import Instance
+from compiler.tree import Loc
 from compiler.types import (
     INT,
     U64,
@@ -179,11 +180,16 @@ def width(t: Type) -> int:
     return sum(map(width, t.items)) if isinstance(t, TupleType) else 1
 
 
-def make_tuple(fn: FunctionLowerer, items: list[Value], t: TupleType) -> Value:
-    """A tuple of items that have its types already."""
+def check_width(fn: FunctionLowerer, t: Type, loc: Loc | None = None) -> None:
+    """To LLVM, each step of making a tuple takes time for each of its items."""
     if (count := width(t)) > MOST_ITEMS:
         hint = f"a tuple lies in registers, and has at most {MOST_ITEMS} items: use a list, or a class"
-        raise fn.error("KP995", f"a tuple of {count} items", hint)
+        raise fn.error("KP995", f"a tuple of {count} items", hint, loc)
+
+
+def make_tuple(fn: FunctionLowerer, items: list[Value], t: TupleType) -> Value:
+    """A tuple of items that have its types already."""
+    check_width(fn, t)
     kind = fn.kind(t)
     operand = "zeroinitializer"
     for index, item in enumerate(items):

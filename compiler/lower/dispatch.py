@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from compiler.lower.convert import coerce, make_tuple
+from compiler.lower.convert import check_width, coerce, make_tuple
 from compiler.lower.function import FunctionLowerer
 from compiler.lower.interfaces import DICT, LIST
 from compiler.lower.values import INT_MAX, INT_MIN, Value, int_constant
@@ -37,6 +37,7 @@ def lower_as(fn: FunctionLowerer, e: Expr, t: Type) -> Value:
         if isinstance(inner, ClassType) and inner.name in (LIST, DICT):
             e = type(e)(e.loc, inner, e.items)  # type: ignore[arg-type]  # the place says what the literal holds
     if isinstance(e, TupleLit) and isinstance(t, TupleType) and len(e.items) == len(t.items):
+        check_width(fn, t, e.loc)
         return make_tuple(fn, [lower_as(fn, item, kind) for item, kind in zip(e.items, t.items, strict=True)], t)
     if isinstance(e, IntLit) and t == U64:
         return integer_literal(fn, e, U64)

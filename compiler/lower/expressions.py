@@ -13,6 +13,7 @@ from compiler.lower.comparison import equal, identical, truth
 from compiler.lower.convert import (
     as_int,
     call_runtime,
+    check_width,
     coerce,
     constant,
     function_reference,
@@ -527,6 +528,7 @@ def dict_literal(fn: FunctionLowerer, e: DictLit) -> Value:
 def tuple_literal(fn: FunctionLowerer, e: TupleLit) -> Value:
     t = fn.type(e.type)
     assert isinstance(t, TupleType)
+    check_width(fn, t, e.loc)
     items = [lower_as(fn, item, kind) for item, kind in zip(e.items, t.items, strict=True)]
     return make_tuple(fn, items, t)
 

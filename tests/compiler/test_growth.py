@@ -1,0 +1,158 @@
+"""What compiling costs grows with the program, and not with its square.
+
+Programs of one shape are compiled in a size and in ten times that. The work of each step is counted, not timed: calls
+of the compiler's functions in the front end and in lowering, and letters of IR. Ten times the size may take MOST times
+the work: that catches a step that goes over everything for each part of it. LLVM has such steps, so no function that it
+optimises may be longer than `compiler/lower/large.py` allows.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from compiler.apart import apart
+from compiler.lower.large import MOST_OPTIMISED
+from tools.paths import ROOT
+
+MOST = 15.0
+LEAST = 1000  # calls or letters: what grows by less does not matter
+OWN = str(ROOT / "compiler") + os.sep
+PLAIN = "optnone"
+ATTRIBUTES = re.compile(r"^attributes #(\d+) = \{([^\n]*)\}$", re.MULTILINE)
+FUNCTION = re.compile(r"^define ([^\n]*)\n(.*?)^\}$", re.MULTILINE | re.DOTALL)
+GROUP = re.compile(r"\) #(\d+)")
+
+HEAD = """from kernel.lang import noinline
+
+
+@noinline
+def f(n: int) -> int:
+    if n == 7:
+        print(n)
+    return n * 3 & 0xFFFF
+
+
+"""
+
+
+def items(count: int, text: Callable[[int], str], between: str = ", ") -> str:
+    return between.join(text(number) for number in range(count))
+
+
+def body(lines: str) -> str:
+    return f"{HEAD}def main() -> int:\n{lines}\n"
+
+
+SHAPES: dict[str, tuple[int, Callable[[int], str]]] = {
+    "list": (1000, lambda n: body(f"    x = [{items(n, str)}]\n    return x[3]")),
+    "list of strings": (500, lambda n: body(f"    x = [{items(n, lambda i: repr(f'a{i}'))}]\n    return len(x)")),
+    "list of calls": (100, lambda n: body(f"    x = [{items(n, lambda i: f'f({i})')}]\n    return x[3]")),
+    "global list": (1000, lambda n: f"X = [{items(n, str)}]\n\n\ndef main() -> int:\n    return X[3]\n"),
+    "dict": (500, lambda n: body(f"    x = {{{items(n, lambda i: f'{i}: {i}')}}}\n    return x[3]")),
+    "for": (500, lambda n: body(f"    t = 0\n    for x in ({items(n, str)}):\n        t += x\n    return t")),
+    "in": (200, lambda n: body(f"    return int(f(3) in ({items(n, str)}))")),
+    "statements": (300, lambda n: body(
+        f"    x = f(1)\n{items(n, lambda i: f'    x = f(x + {i})', chr(10))}\n    return x")),
+    "locals": (100, lambda n: body(f"{items(n, lambda i: f'    v{i} = f({i})', chr(10))}\n    return v0")),
+    "branches": (90, lambda n: body(
+        f"    x = f(1)\n    if x == 0:\n        return 0\n"
+        f"{items(n, lambda i: f'    elif x == {i + 1}:{chr(10)}        return f({i})', chr(10))}\n    return x")),
+    "cases": (200, lambda n: body(
+        "    x = f(1)\n    match x:\n"
+        f"{items(n, lambda i: f'        case {i}:{chr(10)}            return f({i})', chr(10))}\n"
+        "        case _:\n            return x")),
+    "parts of a text": (50, lambda n: body(
+        f"    x = f(1)\n    s = f'{items(n, lambda i: f'a{i}{{x}}', '')}'\n    return len(s)")),
+    "functions": (100, lambda n: f"""{items(n, lambda i: f'''def f{i}(n: int) -> int:
+    return n + {i}
+
+
+''', '')}def main() -> int:
+    x = 0
+{items(n, lambda i: f'    x = f{i}(x)', chr(10))}
+    return x & 1
+"""),
+    "classes": (30, lambda n: f"""{items(n, lambda i: f'''class C{i}:
+    def __init__(self) -> None:
+        self.x = {i}
+
+    def get(self) -> int:
+        return self.x
+
+
+''', '')}def main() -> int:
+    x = 0
+{items(n, lambda i: f'    x += C{i}().get()', chr(10))}
+    return x & 1
+"""),
+    "ancestors": (10, lambda n: f"""class C0:
+    def get(self) -> int:
+        return 0
+
+
+{items(n, lambda i: f'''class C{i + 1}(C{i}):
+    def get(self) -> int:
+        return {i}
+
+
+''', '')}def main() -> int:
+    c: C0 = C{n}()
+    return c.get() & 1
+"""),
+}  # fmt: skip
+
+
+def measure(file: Path) -> dict[str, int]:
+    """Compile a program in this process as far as LLVM, and count."""
+    from compiler import driver
+    from compiler.backend import HOST
+    from compiler.freeze import Freezer
+    from compiler.lower.debug import DebugInfo
+    from compiler.lower.interfaces import Options
+    from compiler.lower.program import Lowering
+
+    calls = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal calls
+        if event in ("call", "c_call") and frame.f_code.co_filename.startswith(OWN):
+            calls += 1
+
+    sys.setprofile(count)
+    program = driver.load([], [file], cache=driver.library_cache())
+    sys.setprofile(None)
+    front, calls = calls, 0
+    driver.import_live([], [file])
+    sys.setprofile(count)
+    lowering = Lowering(program, Options(HOST.name, True), Freezer, DebugInfo)
+    texts = dict(lowering.run([f"{file.stem}.main"]))
+    sys.setprofile(None)
+    found = {"front end": front, "lowering": calls, "IR": sum(map(len, texts.values()))}
+    for text in texts.values():
+        plain = {number for number, attributes in ATTRIBUTES.findall(text) if PLAIN in attributes}
+        for head, lines in FUNCTION.findall(text):
+            if (group := GROUP.search(head)) is None or group[1] not in plain:
+                found["optimised"] = max(found.get("optimised", 0), lines.count("\n"))
+    return found
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_ten_times_the_size(shape: str, tmp_path: Path) -> None:
+    size, text = SHAPES[shape]
+    found = []
+    for count in (size // 10, size, 10 * size):
+        file = tmp_path / f"program_{count}.py"
+        file.write_text(text(count))
+        found.append(apart(partial(measure, file)))
+    tiny, small, large = found  # what is there without the shape cancels out
+    added = {step: (small[step] - tiny[step], large[step] - small[step]) for step in ("front end", "lowering", "IR")}
+    assert not {step: more for step, more in added.items() if more[1] > max(MOST * more[0], LEAST)}, added
+    assert large["optimised"] <= MOST_OPTIMISED
