@@ -24,7 +24,8 @@ T = TypeVar("T")
 AT, ANSWER = b"@", b"="  # kinds of messages to the parent: what it is at, and the last one
 HEAD = struct.Struct("<cQ")  # kind, and bytes that follow
 SECONDS = struct.Struct("<d")  # in a message AT: how long that may take, by the clock; 0 for as long as it likes
-TICK_S = 0.5  # how often a child is looked at whose pipe somebody else holds open
+TICK_S = 0.5  # how often a child is looked at whose pipe somebody else may hold open
+SHORT_TICK_S = 0.02  # and one that has closed it, which mostly means that it ends
 GRACE_S = 5.0  # what it has to say where it is, before it is killed
 
 _exit = os._exit  # imports may have another one
@@ -52,9 +53,12 @@ def apart(work: Callable[[], T]) -> T:
         os.close(reader)
         _work_and_exit(work, writer)
     os.close(writer)
+    parent = _Parent(reader, child)
     try:
-        parent = _Parent(reader, child)
         parent.listen()
+    except BaseException:
+        parent.kill()
+        raise
     finally:
         os.close(reader)
     status = os.waitstatus_to_exitcode(parent.wait())
@@ -98,15 +102,18 @@ class _Parent:
         data = bytearray()
         poll = select.poll()
         poll.register(self.reader, select.POLLIN)
+        tick_s = TICK_S
         while self.answer is None:
-            if poll.poll(TICK_S * 1000):
+            has_ended = self._has_ended()  # then, all that it wrote is there
+            if poll.poll(0 if has_ended else tick_s * 1000):
                 part = os.read(self.reader, 1 << 20)
-                if not part:
-                    return
                 data += part
                 self._take(data)
-            elif self._has_ended():
-                return  # and nobody else writes what we read
+                if not part:  # nobody has the other end any more
+                    poll.unregister(self.reader)
+                    tick_s = SHORT_TICK_S
+            elif has_ended:
+                return
             if self.until and time.monotonic() > self.until:
                 self._end()
 
@@ -125,6 +132,12 @@ class _Parent:
                 (seconds,) = SECONDS.unpack_from(body)
                 self.doing = body[SECONDS.size :].decode()
                 self.until = time.monotonic() + seconds if seconds else 0.0
+
+    def kill(self) -> None:
+        """Nobody wants its answer any more."""
+        if not self._has_ended():
+            os.kill(self.child, signal.SIGKILL)
+            self.wait()
 
     def _has_ended(self) -> bool:
         if self.ended is None:

@@ -17,6 +17,7 @@ import re
 import resource
 import signal
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ SETTING = "KRAIT_IMPORT_SECONDS"  # instead of the two above
 MODULE_HINT = "module-level code runs when the program is compiled"
 LONGEST = 500  # letters of an exception's text that are shown
 COMPILER = f"{Path(__file__).parent}{os.sep}"
+LIBRARIES = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib"))
 
 _FRAME = re.compile(r'  File "(.+)", line (\d+) in (.*)')
 _is_watched = False  # whether an interrupt would be noted here:
@@ -137,7 +139,8 @@ def bounded(trail: Path) -> Iterator[Callable[[Path], None]]:
 def _same_process() -> Iterator[None]:
     """The working directory, the depth of recursion, the timers and what becomes of signals are as before."""
     global _is_watched
-    folder, depth = os.getcwd(), sys.getrecursionlimit()
+    depth = sys.getrecursionlimit()
+    folder = os.open(".", os.O_PATH)  # it may have no name any more
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     if handlers[signal.SIGINT] is signal.default_int_handler:
@@ -148,7 +151,8 @@ def _same_process() -> Iterator[None]:
     finally:
         _is_watched = False
         sys.setrecursionlimit(depth)
-        os.chdir(folder)
+        os.fchdir(folder)
+        os.close(folder)
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in handlers.items():
             if handler is not None and signal.getsignal(number) is not handler:
@@ -253,6 +257,6 @@ def last_place(trail: Path) -> tuple[str, int] | None:
     """The file and line of the sources where a process died, if it could say."""
     with contextlib.suppress(OSError):
         for found in _FRAME.finditer(trail.read_text(errors="replace")):
-            if not found[1].startswith(("<", COMPILER, sys.prefix, sys.base_prefix)):
+            if not found[1].startswith(("<", COMPILER, *LIBRARIES)):
                 return found[1], int(found[2])
     return None

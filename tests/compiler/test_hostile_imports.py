@@ -52,6 +52,7 @@ REFUSED = {
         1,
         "leaves a thread running",
     ),
+    "closed": ("import os\nimport time\n\nos.closerange(3, 100)\ntime.sleep(10 ** 6)\n", None, "does not end"),
     "input": ("import os\n\nif not os.read(0, 1):\n    raise EOFError('nothing')\n", 4, "raises EOFError: nothing"),
 }
 HARMLESS = {
