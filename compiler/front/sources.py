@@ -70,7 +70,7 @@ def too_deep(tree: ast.AST) -> ast.AST | None:
     for _ in range(DEEPEST):
         following: list[ast.AST] = []
         for node in level:
-            if isinstance(node, ast.BoolOp | ast.Compare) and sum(1 for _ in ast.iter_child_nodes(node)) > 2 * DEEPEST:
+            if _operands(node) > DEEPEST:
                 return node
             following += _below(node)
         if not following:
@@ -91,6 +91,15 @@ def too_long_chain(tree: ast.AST) -> ast.If | None:
             if count > MOST_BRANCHES:
                 return first
     return None
+
+
+def _operands(node: ast.AST) -> int:
+    """How many levels the type checker makes of what is one here."""
+    match node:
+        case ast.BoolOp(values=values) | ast.Compare(comparators=values):
+            return len(values)
+        case _:
+            return 0
 
 
 def _below(node: ast.AST) -> list[ast.AST]:

@@ -1,0 +1,53 @@
+"""Sources that are no program, or one that is too large or nested too deep to be looked at: one message with a code, a
+line each. Files at a limit are read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compiler.front.sources import DEEPEST, MOST_BRANCHES, MOST_LINES, unreadable
+
+REFUSED = {
+    "lines": ("\n" * MOST_LINES, 1, f"a file of {MOST_LINES + 1:,} lines"),
+    "brackets": ("x = " + "[" * 250 + "]" * 250 + "\n", 1, "too many nested parentheses"),
+    "operators": ("x = 1" + " + 1" * DEEPEST + "\n", 1, f"this is nested more than {DEEPEST} levels deep"),
+    "operands": (
+        "x = 1\ny = " + " and ".join(["x"] * (DEEPEST + 1)) + "\n",
+        2,
+        f"this is nested more than {DEEPEST} levels deep",
+    ),
+    "comparisons": ("x = 1" + " < 1" * (DEEPEST + 1) + "\n", 1, f"this is nested more than {DEEPEST} levels deep"),
+    "branches": (
+        "x = 1\nif x:\n    pass\n" + "elif x:\n    pass\n" * MOST_BRANCHES,
+        2,
+        f"an if of more than {MOST_BRANCHES:,} branches",
+    ),
+    "zero": ("x = 1\ny = '\0'\n", 2, "this is no text: it has a byte of value 0"),
+}
+READ = {
+    "lines": "\n" * (MOST_LINES - 1),
+    "operands": "x = 1\ny = " + " and ".join(["x"] * DEEPEST) + "\n",
+    "branches": "x = 1\nif x:\n    pass\n" + "elif x:\n    pass\n" * (MOST_BRANCHES - 1),
+    "many ifs": "x = 1\n" + "if x:\n    pass\n" * (2 * MOST_BRANCHES),
+    "items": f"x = [{'1, ' * 50_000}]\n",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str, tmp_path: Path) -> None:
+    text, line, message = REFUSED[name]
+    file = tmp_path / "source.py"
+    file.write_text(text)
+    found = unreadable(file)
+    assert found is not None and found.code == "KP100" and found.message.startswith(message)
+    assert found.loc.line == line and found.loc.column >= 0
+
+
+@pytest.mark.parametrize("name", READ)
+def test_read(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "source.py"
+    file.write_text(READ[name])
+    assert unreadable(file) is None
