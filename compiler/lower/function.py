@@ -176,9 +176,6 @@ class FunctionLowerer:
         """Append an instruction to the current block; nothing if the place cannot be reached."""
         if not self.live:
             return
-        if len(self.lines) > MOST_LINES:
-            hint = "write several functions, or keep what it works on in a table"
-            raise self.error("KP994", f"up to here, this function takes more than {MOST_LINES:,} instructions", hint)
         context = None if self.discovering or _MAY_UNWIND.match(text) is None else self.cleanup()
         if context is not None:
             self.invoke(text, context)
@@ -299,6 +296,9 @@ class FunctionLowerer:
     def set_loc(self, loc: Loc) -> None:
         """What follows comes from this place in the source."""
         self.loc = loc
+        if len(self.lines) > MOST_LINES:
+            hint = "write several functions, or keep what it works on in a table"
+            raise self.error("KP994", f"up to here, this function takes more than {MOST_LINES:,} instructions", hint)
         if self.discovering or self.frame.scope < 0:
             return
         number = self.module.debug.location(loc, self.frame.scope, self.frame.inlined_at)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -156,3 +157,61 @@ def test_ten_times_the_size(shape: str, tmp_path: Path) -> None:
     added = {step: (small[step] - tiny[step], large[step] - small[step]) for step in ("front end", "lowering", "IR")}
     assert not {step: more for step, more in added.items() if more[1] > max(MOST * more[0], LEAST)}, added
     assert large["optimised"] <= MOST_OPTIMISED
+
+
+LONG = """class Node:
+    def __init__(self, value: int, name: str) -> None:
+        self.value = value
+        self.name = name
+
+
+class Counter:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> None:
+        self.count += 1
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.count += 100
+
+
+def checked(number: int) -> int:
+    if number % 7 == 0:
+        raise MemoryError
+    return number * 3 & 0xFFF
+
+
+def made(number: int) -> Node:
+    return Node(number, f"n{number}")
+
+
+def main() -> int:
+    counter = Counter()
+    x, failed, kept = 1, 0, made(0)
+PARTS
+    print(x, failed, kept.value, kept.name, counter.count)
+    return x & 127
+"""
+PART = """    try:
+        with counter:
+            node = made(x + NUMBER)
+            x = checked(node.value)
+            kept = node if x > 2000 else kept
+    except MemoryError:
+        failed += 1
+        x += NUMBER"""
+
+
+def test_a_function_that_is_not_optimised_runs(tmp_path: Path) -> None:
+    """What is too long for LLVM does the same, its objects, exceptions and clean-ups included."""
+    file = tmp_path / "long.py"
+    file.write_text(LONG.replace("PARTS", items(120, lambda i: PART.replace("NUMBER", str(i)), "\n")))
+    environment = dict(os.environ, PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")
+    command = [sys.executable, "-c", "import long, sys; sys.exit(long.main())"]
+    expected = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "compiler", "run", "--keep-ir", str(file)]
+    found = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (found.stdout, found.returncode) == (expected.stdout, expected.returncode), found.stderr
+    folder = re.search(r"^IR is in (.*)$", found.stderr, re.MULTILINE)
+    assert folder is not None and PLAIN in (ROOT / folder[1] / "long.ll").read_text()
