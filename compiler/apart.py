@@ -1,8 +1,8 @@
 """Run a piece of work in a child process, which returns its memory to the system when it ends.
 
 The front end and lowering keep more than a gigabyte of small objects. CPython does not return all of that to the
-system, and LLVM's workers need the room. And what is compiled is imported, so that it may do anything to the process
-that imports it (`importing.py`): its parent is still there to say so.
+system, and LLVM's workers need the room. Besides, importing a program can do anything to the process (`importing.py`):
+the parent survives and reports it.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-AT, ANSWER = b"@", b"="  # kinds of messages to the parent: what it is at, and the last one
+AT, ANSWER = b"@", b"="  # kinds of messages to the parent: the current step; the answer, which is the last one
 HEAD = struct.Struct("<cQ")  # kind, and bytes that follow
-SECONDS = struct.Struct("<d")  # in a message AT: how long that may take, by the clock; 0 for as long as it likes
-TICK_S = 0.5  # how often a child is looked at whose pipe somebody else may hold open
-SHORT_TICK_S = 0.02  # and one that has closed it, which mostly means that it ends
-GRACE_S = 5.0  # what it has to say where it is, before it is killed
+SECONDS = struct.Struct("<d")  # in a message AT: the most that the step may take, elapsed; 0: no limit
+TICK_S = 0.5  # between checks whether the child has ended: another process may hold its pipe open
+SHORT_TICK_S = 0.02  # the same once the pipe is closed, when the child has most likely ended
+GRACE_S = 5.0  # from the signal that makes the child write a traceback to the one that kills it
 
 _exit = os._exit  # imports may have another one
 _writer = -1  # in a child: to its parent
 
 
 class ChildEnded(Exception):
-    """The child process was ended: from outside, for example for lack of memory, or by what it did at `doing`."""
+    """The child process ended early: killed from outside, for example for lack of memory, or by its step `doing`."""
 
     def __init__(self, how: str, doing: str = "", is_late: bool = False) -> None:
         super().__init__(how)
         self.doing = doing
-        self.is_late = is_late  # it took longer than it said
+        self.is_late = is_late  # the step took longer than its limit
 
 
 def apart(work: Callable[[], T]) -> T:
@@ -80,13 +80,13 @@ def is_apart() -> bool:
 
 
 def tell(doing: str, seconds: float) -> None:
-    """Let the parent know what this child is at, if it is one, and for how long at most; "" for the work itself."""
+    """Tell the parent, if there is one, the current step and its limit in seconds; "" for the work itself."""
     if _writer >= 0:
         _send(AT, SECONDS.pack(seconds) + doing.encode(errors="replace"))
 
 
 class _Parent:
-    """What a parent hears of its child."""
+    """The parent's side: the child, and the messages that it sent."""
 
     def __init__(self, reader: int, child: int) -> None:
         self.reader = reader
@@ -98,18 +98,18 @@ class _Parent:
         self.answer: bytes | None = None
 
     def listen(self) -> None:
-        """Until there is an answer, or the child has ended."""
+        """Read messages until there is an answer or the child has ended."""
         data = bytearray()
         poll = select.poll()
         poll.register(self.reader, select.POLLIN)
         tick_s = TICK_S
         while self.answer is None:
-            has_ended = self._has_ended()  # then, all that it wrote is there
+            has_ended = self._has_ended()  # asked first, so that the pipe holds all that it wrote
             if poll.poll(0 if has_ended else tick_s * 1000):
                 part = os.read(self.reader, 1 << 20)
                 data += part
                 self._take(data)
-                if not part:  # nobody has the other end any more
+                if not part:  # the other end is closed
                     poll.unregister(self.reader)
                     tick_s = SHORT_TICK_S
             elif has_ended:
@@ -118,7 +118,7 @@ class _Parent:
                 self._end()
 
     def _take(self, data: bytearray) -> None:
-        """Look at the whole messages, and leave the rest."""
+        """Take the complete messages out of `data`."""
         while len(data) >= HEAD.size:
             kind, size = HEAD.unpack_from(data)
             end = HEAD.size + size
@@ -134,7 +134,7 @@ class _Parent:
                 self.until = time.monotonic() + seconds if seconds else 0.0
 
     def kill(self) -> None:
-        """Nobody wants its answer any more."""
+        """End a child whose answer is not wanted any more."""
         if not self._has_ended():
             os.kill(self.child, signal.SIGKILL)
             self.wait()
@@ -146,7 +146,7 @@ class _Parent:
         return self.ended is not None
 
     def _end(self) -> None:
-        """It had its time: first in a way that lets it say where it is."""
+        """The step took too long: send a signal that leaves a traceback first, then one that kills."""
         number = signal.SIGKILL if self.is_late else signal.SIGXCPU
         self.is_late = True
         self.until = time.monotonic() + GRACE_S

@@ -1,9 +1,9 @@
-"""What the import of sources may do to the process that imports them: it is code of anybody, and runs while the program
-is compiled.
+"""Limits for the import of sources, which is arbitrary code that runs while the program is compiled.
 
-`ends_raise` holds everywhere. In a child of `apart`, `bounded` adds limits of processor time and memory, and keeps its
-input and output away; what ends the child all the same is found out by its parent, which reads where it was from a file
-that `faulthandler` wrote. What the import changed of the process (signals, timers, the working directory) is put back.
+`ends_raise` applies to every import. In a child of `apart`, `bounded` also limits processor time and memory, and
+separates input and output. If the child dies all the same, its parent notices, and reads the last line that ran from a
+file that `faulthandler` wrote. `bounded` restores what the import changed in the process: signals, timers, the working
+directory.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from compiler import apart
 
 MOST_BYTES = 1 << 30  # of memory beyond what the process has
 LEAST_S = 20.0  # of processor time
-SHARE = 5.0  # of the time that the process has used so far: a slow machine takes longer for both
-WAITING = 4.0  # by the clock, as a share of that: it may sleep, or the machine be busy
+SHARE = 5.0  # of the time that the process has used so far: a slow machine needs more for both
+WAITING = 4.0  # elapsed time, as a multiple of processor time: the import may sleep, or the machine may be busy
 THREADS_S = 5.0  # for threads to end
 SETTING = "KRAIT_IMPORT_SECONDS"  # instead of the two above
 MODULE_HINT = "module-level code runs when the program is compiled"
@@ -43,7 +43,7 @@ _is_interrupted = False
 
 
 class ImportEnds(BaseException):
-    """What an import may not do; the text goes on from "importing this"."""
+    """An import did something that is not allowed; the text continues "importing this"."""
 
     def __init__(self, text: str, hint: str = MODULE_HINT) -> None:
         super().__init__(text)
@@ -70,7 +70,7 @@ def _refused(name: str) -> Callable[..., NoReturn]:
 
 @contextlib.contextmanager
 def ends_raise() -> Iterator[None]:
-    """Functions that would end this process silently, be it with a status of success, or another one, raise."""
+    """Functions that would silently end this process or another one raise an exception."""
     names = ("_exit", "abort", "execv", "execve", "fork", "forkpty", "kill", "killpg")
     modules: tuple[Any, ...] = (os, posix)
     before = [(module, name, getattr(module, name)) for module in modules for name in names]
@@ -102,7 +102,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def text_of(error: BaseException) -> str:
-    """What an exception says, which may be long, or fail itself."""
+    """The text of an exception, shortened; the exception's own code may fail to produce it."""
     try:
         text = str(error)
     except Exception:
@@ -115,8 +115,8 @@ def text_of(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def bounded(trail: Path) -> Iterator[Callable[[Path], None]]:
-    """Limits for imports, in a child of `apart`; yields what is to be called before each with the file. What comes out
-    at the end of a process that dies is written to `trail`.
+    """Limits for imports in a child of `apart`. Yields a function to call with each file before its import. A process
+    that dies writes a traceback to `trail`.
     """
     seconds = seconds_allowed()
     until = time.monotonic() + WAITING * seconds
@@ -137,7 +137,7 @@ def bounded(trail: Path) -> Iterator[Callable[[Path], None]]:
 
 @contextlib.contextmanager
 def _same_process() -> Iterator[None]:
-    """The working directory, the depth of recursion, the timers and what becomes of signals are as before."""
+    """Restore the working directory, the recursion limit, the timer and the handlers of signals."""
     global _is_watched
     depth = sys.getrecursionlimit()
     folder = os.open(".", os.O_PATH)  # it may have no name any more
@@ -162,7 +162,7 @@ def _same_process() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _told_where(trail: Path) -> Iterator[None]:
-    """A fatal signal leaves a traceback, also while code in C runs."""
+    """A fatal signal leaves a traceback, even while code in C runs."""
     with trail.open("wb") as file:
         faulthandler.enable(file, all_threads=False)
         faulthandler.register(signal.SIGXCPU, file, all_threads=False, chain=True)
@@ -175,7 +175,7 @@ def _told_where(trail: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _streams_apart() -> Iterator[None]:
-    """There is nothing to read, and what is printed goes to standard error."""
+    """Standard input is empty; standard output goes to standard error."""
     kept = [(0, os.dup(0)), (1, os.dup(1))]
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -192,7 +192,7 @@ def _streams_apart() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _processor_time(seconds: float) -> Iterator[None]:
-    """First Python is asked to stop, where it is; code in C that does not end is stopped by the system."""
+    """A timer raises an exception in Python code; a limit of the system ends code in C that does not return."""
 
     def stop(*_: object) -> NoReturn:
         raise ImportEnds(too_long(seconds), f"compute less at import; {MODULE_HINT}")
@@ -212,13 +212,13 @@ def _processor_time(seconds: float) -> Iterator[None]:
 
 
 def too_long(seconds: float) -> str:
-    """What is said of an import that does not end."""
+    """The message about an import that does not end."""
     return f"takes more than {seconds:.0f} s"
 
 
 @contextlib.contextmanager
 def _memory() -> Iterator[None]:
-    """What goes beyond MOST_BYTES is refused, so that Python raises MemoryError."""
+    """Allocations beyond MOST_BYTES fail, so that Python raises MemoryError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + MOST_BYTES
@@ -233,7 +233,7 @@ def _memory() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _threads_end(seconds: float) -> Iterator[None]:
-    """What the import started has ended, or does so now: a thread may change what is compiled at any time."""
+    """Wait for threads that the import started; one that runs on could change what is compiled at any time."""
     before = _thread._count()
     yield
     latest = time.monotonic() + min(THREADS_S, seconds)
@@ -247,14 +247,14 @@ def _threads_end(seconds: float) -> Iterator[None]:
 
 
 def new_trail() -> Path:
-    """A file for `bounded`, which whoever made it removes."""
+    """A file for `bounded`; the caller removes it."""
     number, name = tempfile.mkstemp(prefix="krait-import-")
     os.close(number)
     return Path(name)
 
 
 def last_place(trail: Path) -> tuple[str, int] | None:
-    """The file and line of the sources where a process died, if it could say."""
+    """The file and line of the sources where a process died, if it left a traceback."""
     with contextlib.suppress(OSError):
         for found in _FRAME.finditer(trail.read_text(errors="replace")):
             if not found[1].startswith(("<", COMPILER, *LIBRARIES)):

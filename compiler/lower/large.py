@@ -1,8 +1,8 @@
 """Functions that are too long for LLVM's optimisations.
 
-Some of its passes take time that grows with the square of a function's length (threading of jumps, combining of
-instructions, the allocation of registers). So a function that is longer than `MOST_OPTIMISED`, with what is inlined
-into it for certain, stays as it is written: that takes time in proportion. What it calls is optimised as ever.
+Some of its passes take time that grows with the square of a function's length: jump threading, combining of
+instructions. So a function longer than `MOST_OPTIMISED`, `@inline` callees included, is compiled without optimisation,
+which takes time in proportion to its length. Its callees are optimised as usual.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from compiler.lower.module import Module
 
 MOST_OPTIMISED = 8_000  # lines of IR
-LOOKED_INTO = 500  # lines; shorter ones stay below that in all sensible programs, and the kernel has thousands
+LOOKED_INTO = 500  # lines; shorter functions are not searched for calls, because the kernel has thousands of them
 INLINED = " alwaysinline"
 PLAIN = " noinline optnone"
 
@@ -22,7 +22,7 @@ _GROUP = re.compile(r"\) #(\d+)")
 
 
 class Lengths:
-    """How long functions become by what is inlined into them for certain, in lines of IR."""
+    """Lengths of functions in lines of IR, with the `@inline` functions that they call."""
 
     def __init__(self, modules: Iterable[Module]) -> None:
         self.inlined: dict[str, str] = {}  # the functions that are inlined wherever they are called
@@ -51,7 +51,7 @@ def group_of(text: str) -> str:
 
 
 def leave_long_ones(modules: list[Module]) -> list[str]:
-    """Mark the functions that LLVM shall not optimise; returns their symbols."""
+    """Mark the functions that LLVM does not optimise; returns their symbols."""
     lengths = Lengths(modules)
     found = []
     for module in modules:

@@ -1,6 +1,6 @@
-"""Literals that would make a function as long as they are: constant items lie in a table, and a loop goes over it.
+"""Long literals: constant items go into a table, and a loop reads them from there.
 
-LLVM's time for a function grows faster than its length, so a literal's items must not become instructions each.
+LLVM's time for a function grows faster than its length, so constants must not become instructions each.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def is_constant(value: Value) -> bool:
 
 
 def in_rows(fn: FunctionLowerer, types: list[Type], rows: list[Callable[[], Row]], use: Callable[[Row], None]) -> None:
-    """Evaluate rows of values, of these types each, and use one after the other. Uses of constants are gathered: they
-    may come after the evaluation of the next row that is none, which must not see them.
+    """Evaluate rows of values of the given types, and use them in order. Constant rows are collected, so they may be used
+    after the next other row was evaluated: its evaluation must not depend on them.
     """
     waiting: list[Row] = []
 
