@@ -22,7 +22,7 @@ def is_constant(value: Value) -> bool:
 
 
 def in_rows(fn: FunctionLowerer, types: list[Type], rows: list[Callable[[], Row]], use: Callable[[Row], None]) -> None:
-    """Evaluate rows of values of the given types, and use them in order. Constant rows are collected, so they may be used
+    """Evaluate rows of values of the given types, and use them in order. Constant rows are collected, and may be used
     after the next other row was evaluated: its evaluation must not depend on them.
     """
     waiting: list[Row] = []
