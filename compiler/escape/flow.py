@@ -52,6 +52,7 @@ class Summary:
 
 UNKNOWN = None
 
+
 class Flow:
     """The sets of one function; `solve` again when a summary of what it calls has grown. Of a function that is too long
     nothing is known: it may do anything with its parameters.

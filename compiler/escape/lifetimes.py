@@ -37,6 +37,7 @@ class Lifetimes:
         self.blocks: dict[str, Block] = {}
         self.plain = self._plain_slots()
         self._block_of_line: dict[int, str] = {}
+        self._in_loops: set[str] | None = None  # blocks, once somebody asked
         block = self.blocks["entry"] = Block()
         for number in range(2, len(body.lines) - 1):
             line = body.lines[number]
@@ -69,17 +70,9 @@ class Lifetimes:
 
     def in_loop(self, line: int) -> bool:
         """Whether a line may run more than once in a call."""
-        start = self.block_of(line)
-        seen: set[str] = set()
-        todo = list(self.blocks[start].after)
-        while todo:
-            name = todo.pop()
-            if name == start:
-                return True
-            if name not in seen:
-                seen.add(name)
-                todo += self.blocks[name].after
-        return False
+        if self._in_loops is None:
+            self._in_loops = in_circles({name: block.after for name, block in self.blocks.items()})
+        return self.block_of(line) in self._in_loops
 
     def block_of(self, line: int) -> str:
         return self._block_of_line[line]
@@ -152,6 +145,45 @@ class Lifetimes:
             live.discard(registers.pop())
         if " = phi " not in code:
             live.update(watched.intersection(registers))
+
+
+def in_circles(after: dict[str, list[str]]) -> set[str]:
+    """The nodes of a graph from which a way leads back to them (R. E. Tarjan, 1972)."""
+    found: set[str] = set()
+    numbers: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: list[str] = []
+    on_path: set[str] = set()
+    for root in after:
+        if root in numbers:
+            continue
+        numbers[root] = lowest[root] = len(numbers)
+        path.append(root)
+        on_path.add(root)
+        todo = [(root, iter(after[root]))]
+        while todo:
+            name, rest = todo[-1]
+            following = next(rest, None)
+            if following is None:
+                todo.pop()
+                if todo:
+                    above = todo[-1][0]
+                    lowest[above] = min(lowest[above], lowest[name])
+                if lowest[name] == numbers[name]:
+                    members = [path.pop()]
+                    while members[-1] != name:
+                        members.append(path.pop())
+                    on_path.difference_update(members)
+                    if len(members) > 1 or name in after[name]:
+                        found.update(members)
+            elif following not in numbers:
+                numbers[following] = lowest[following] = len(numbers)
+                path.append(following)
+                on_path.add(following)
+                todo.append((following, iter(after.get(following, []))))
+            elif following in on_path:
+                lowest[name] = min(lowest[name], numbers[following])
+    return found
 
 
 def _whole_access(code: str, registers: list[str]) -> str:

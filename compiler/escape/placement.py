@@ -171,7 +171,8 @@ class Planner:
         if not made:
             return []
         descriptor = Counter(m.descriptor for m in made).most_common(1)[0][0]
-        chosen = [m for m in made if m.descriptor == descriptor and kept_in_frame(flow, m, [])]
+        elsewhere = known_elsewhere(flow, [])
+        chosen = [m for m in made if m.descriptor == descriptor and not m.bit & elsewhere]
         mask = sum(m.bit for m in chosen)
         several = len(chosen) > 1
         for m in chosen:
@@ -186,11 +187,11 @@ class Planner:
     def _settled(self, flow: Flow, lifetimes: Lifetimes, made: list[Made]) -> list[Made]:
         """Those that keep all conditions, which are about each other."""
         while True:
+            elsewhere = known_elsewhere(flow, made)
             kept = [
                 m
                 for m in made
-                if kept_in_frame(flow, m, made)
-                and (not m.repeated or lifetimes.unused_after(m.line, m.register, m.bit))
+                if not m.bit & elsewhere and (not m.repeated or lifetimes.unused_after(m.line, m.register, m.bit))
             ]
             if len(kept) == len(made):
                 return kept
@@ -206,7 +207,7 @@ class Planner:
             if owner is None or owner.buffer is not None or not 0 < buffer.size <= LARGEST_BUFFER or size > room:
                 continue
             bit = flow.buffer_bit[buffer.line]
-            if bit & (flow.escaped | flow.returned) or not kept_in_frame(flow, Made(0, "", "", 0, bit), [owner]):
+            if bit & (flow.escaped | flow.returned) or bit & known_elsewhere(flow, [owner]):
                 continue
             if owner.repeated and not lifetimes.unused_after(buffer.line, "", bit, owner.bit):
                 continue
@@ -222,12 +223,16 @@ class Planner:
                 m.region = ways.region(m.line, bool(m.callee), holders(flow, lifetimes, m.bit, owners))
 
 
-def kept_in_frame(flow: Flow, made: Made, others: list[Made]) -> bool:
-    """Whether all that refers to an object are locals, and those of `others` that are surely in the frame: what a
-    function returns may be another one than that which it makes in the place.
+def known_elsewhere(flow: Flow, others: list[Made]) -> int:
+    """The objects to which something else refers than locals, and those of `others` that are surely in the frame: what
+    a function returns may be another one than that which it makes in the place.
     """
     allowed = sum(flow.bit_of[slot] for slot in flow.body.slots) | sum(m.bit for m in others if not m.callee)
-    return not any(content & made.bit and not place & allowed for place, content in flow.content.items())
+    found = 0
+    for place, content in flow.content.items():
+        if not place & allowed:
+            found |= content
+    return found
 
 
 def within_room(flow: Flow, made: list[Made]) -> list[Made]:
@@ -239,7 +244,8 @@ def within_room(flow: Flow, made: list[Made]) -> list[Made]:
             kept.append(m)
             room -= m.size
     while True:
-        settled = [m for m in kept if kept_in_frame(flow, m, kept)]
+        elsewhere = known_elsewhere(flow, kept)
+        settled = [m for m in kept if not m.bit & elsewhere]
         if len(settled) == len(kept):
             return kept
         kept = settled

@@ -13,6 +13,7 @@ MOST_LINES = 50_000
 MOST_BYTES = 4 << 20
 DEEPEST = 300  # levels of brackets, operators and blocks; operands of one `and`, `or` or comparison count as levels
 MOST_BRANCHES = 1000  # of an `if` with its `elif`s: each lies inside the one before
+MOST_ANCESTORS = 100  # of a class: the type checker's time grows with the square of their number, at least
 
 
 def unreadable(path: Path) -> Diagnostic | None:
@@ -50,6 +51,11 @@ def unreadable(path: Path) -> Diagnostic | None:
     if chain is not None:
         message = f"an if of more than {MOST_BRANCHES:,} branches"
         return Diagnostic("KP100", Loc(str(path), chain.lineno, chain.col_offset), message, "look it up in a dict")
+    descendant = too_far_down(tree)
+    if descendant is not None:
+        message = f"{descendant.name} has more than {MOST_ANCESTORS} base classes above it"
+        loc = Loc(str(path), descendant.lineno, descendant.col_offset)
+        return Diagnostic("KP100", loc, message, "give classes a field instead of a base class")
     return None
 
 
@@ -90,6 +96,18 @@ def too_long_chain(tree: ast.AST) -> ast.If | None:
                 counted.add(node)
             if count > MOST_BRANCHES:
                 return first
+    return None
+
+
+def too_far_down(tree: ast.AST) -> ast.ClassDef | None:
+    """A class with too many base classes, each above the one before, in the order of the file."""
+    depths: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+            depths[node.name] = 1 + max((depths.get(b.id, 0) for b in bases if isinstance(b, ast.Name)), default=0)
+            if depths[node.name] > MOST_ANCESTORS + 1:
+                return node
     return None
 
 

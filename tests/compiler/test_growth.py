@@ -81,6 +81,17 @@ SHAPES: dict[str, tuple[int, Callable[[int], str]]] = {
 {items(n, lambda i: f'    x = f{i}(x)', chr(10))}
     return x & 1
 """),
+    "chain of calls": (50, lambda n: f"""{HEAD}def f0(n: int) -> int:
+    return f(n)
+
+
+{items(n, lambda i: f'''def f{i + 1}(n: int) -> int:
+    return f{i}(n) + 1
+
+
+''', '')}def main() -> int:
+    return f{n}(3) & 1
+"""),
     "classes": (30, lambda n: f"""{items(n, lambda i: f'''class C{i}:
     def __init__(self) -> None:
         self.x = {i}
@@ -94,20 +105,6 @@ SHAPES: dict[str, tuple[int, Callable[[int], str]]] = {
 {items(n, lambda i: f'    x += C{i}().get()', chr(10))}
     return x & 1
 """),
-    "ancestors": (10, lambda n: f"""class C0:
-    def get(self) -> int:
-        return 0
-
-
-{items(n, lambda i: f'''class C{i + 1}(C{i}):
-    def get(self) -> int:
-        return {i}
-
-
-''', '')}def main() -> int:
-    c: C0 = C{n}()
-    return c.get() & 1
-"""),
 }  # fmt: skip
 
 
@@ -120,6 +117,7 @@ def measure(file: Path) -> dict[str, int]:
     from compiler.lower.interfaces import Options
     from compiler.lower.program import Lowering
 
+    sys.setrecursionlimit(20_000)
     calls = 0
 
     def count(frame: FrameType, event: str, _: object) -> None:

@@ -8,9 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from compiler.front.sources import DEEPEST, MOST_BRANCHES, MOST_LINES, unreadable
+from compiler.front.sources import DEEPEST, MOST_ANCESTORS, MOST_BRANCHES, MOST_LINES, unreadable
+
+
+def family(count: int) -> str:
+    """A class, and `count` classes below it."""
+    return "class C0:\n    pass\n" + "".join(f"class C{i}(C{i - 1}):\n    pass\n" for i in range(1, count + 1))
+
 
 REFUSED = {
+    "ancestors": (
+        family(MOST_ANCESTORS + 1),
+        2 * MOST_ANCESTORS + 3,
+        f"C{MOST_ANCESTORS + 1} has more than {MOST_ANCESTORS} base classes above it",
+    ),
     "lines": ("\n" * MOST_LINES, 1, f"a file of {MOST_LINES + 1:,} lines"),
     "brackets": ("x = " + "[" * 250 + "]" * 250 + "\n", 1, "too many nested parentheses"),
     "operators": ("x = 1" + " + 1" * DEEPEST + "\n", 1, f"this is nested more than {DEEPEST} levels deep"),
@@ -28,6 +39,7 @@ REFUSED = {
     "zero": ("x = 1\ny = '\0'\n", 2, "this is no text: it has a byte of value 0"),
 }
 READ = {
+    "ancestors": family(MOST_ANCESTORS),
     "lines": "\n" * (MOST_LINES - 1),
     "operands": "x = 1\ny = " + " and ".join(["x"] * DEEPEST) + "\n",
     "branches": "x = 1\nif x:\n    pass\n" + "elif x:\n    pass\n" * (MOST_BRANCHES - 1),
