@@ -328,14 +328,30 @@ def test_long_literals_take_bounded_time(tmp_path: Path) -> None:
 @pytest.mark.timeout(int(60 * PATIENCE))
 def test_long_dict_literals_take_bounded_time(tmp_path: Path) -> None:
     """Each item had its own way out for want of memory, which made LLVM's time grow faster than their number."""
-    items = ", ".join(f"{number}: {number * 7 % 1000}" for number in range(3000))
-    text = f"def main() -> None:\n    items = {{{items}, 5: 1}}\n    print(len(items), items[2999], items[5])\n"
+    items = ", ".join(f"{number}: one" for number in range(3000))
+    made = f"    one = len('1')\n    items = {{{items}, 5: 2}}\n"
+    text = f"def main() -> None:\n{made}    print(len(items), items[2999], items[5])\n"
     done = run(tmp_path, text, "release")
-    assert (done.stdout, done.stderr) == ("3000 993 1\n", "")
-    made = compiler("run", tmp_path / "program.py", "--profile", "dev", "--keep-ir")
-    folder = made.stderr.removeprefix("IR is in ").strip()
-    main = (ROOT / folder / "program.ll").read_text()
+    assert (done.stdout, done.stderr) == ("3000 1 2\n", "")
+    main = ir_of(tmp_path)
     assert main.count("set_reserved") > 3000 and main.count("\n") < 5 * 3001
+
+
+@pytest.mark.timeout(int(60 * PATIENCE))
+def test_constants_of_literals_are_no_instructions(tmp_path: Path) -> None:
+    pairs = ", ".join(f"{number}: {number * 7 % 1000}" for number in range(3000))
+    items = ", ".join(str(number * 3 % 1000) for number in range(3000))
+    made = f"    pairs = {{{pairs}, 5: 1}}\n    items = [{items}]\n"
+    text = f"def main() -> None:\n{made}    print(len(pairs), pairs[2999], pairs[5], len(items), items[2999])\n"
+    done = run(tmp_path, text, "release")
+    assert (done.stdout, done.stderr) == ("3000 993 1 3000 997\n", "")
+    assert ir_of(tmp_path).count("\n  ") < 1000
+
+
+def ir_of(folder: Path) -> str:
+    """The IR of the program in a folder."""
+    made = compiler("run", folder / "program.py", "--profile", "dev", "--keep-ir")
+    return (ROOT / made.stderr.removeprefix("IR is in ").strip() / "program.ll").read_text()
 
 
 def test_files_that_import_each_other(tmp_path: Path) -> None:
