@@ -143,9 +143,9 @@ def _same_process() -> Iterator[None]:
     folder = os.open(".", os.O_PATH)  # it may have no name any more
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    if handlers[signal.SIGINT] is signal.default_int_handler:
+    if handlers[signal.SIGINT] is signal.default_int_handler:  # else no key raises KeyboardInterrupt
         signal.signal(signal.SIGINT, _interrupt)
-        _is_watched = True
+    _is_watched = True
     try:
         yield
     finally:
