@@ -36,6 +36,7 @@ from kernel.task.exit import end_process
 from kernel.task.limits import RLIMIT_CORE, RLIMIT_FSIZE, UNLIMITED
 from kernel.task.pids import find_process
 from kernel.task.process import Process
+from kernel.task.send import interrupt
 from kernel.task.siginfo import SignalInfo
 from kernel.task.task import Task
 from kernel.time.clock import realtime_seconds
@@ -85,7 +86,7 @@ def _dump(task: Task, info: SignalInfo) -> None:
             process.ending.status |= CORE_WAS_DUMPED
         process.dump = None
         dump.finish()
-        task.interrupted = True
+        interrupt(task)  # a call that the program must not return from may have been what dumps
 
 
 @noinline

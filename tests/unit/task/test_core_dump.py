@@ -29,6 +29,7 @@ from kernel.mm.space import (
     DUMPED_BY_DEFAULT,
     AddressSpace,
 )
+from kernel.sched.scheduler import work_is_done
 from kernel.task import core_handler
 from kernel.task.core_notes import Pieces
 from kernel.task.core_segments import dumped_size
@@ -36,7 +37,11 @@ from kernel.task.core_settings import PIPE_LIMIT, set_pattern
 from kernel.task.core_state import CoreDump
 from kernel.task.core_writer import CoreWriter
 from kernel.task.limits import UNLIMITED
+from kernel.task.seccomp import add_filter
+from kernel.task.seccomp_filter import KILL_PROCESS
+from kernel.task.task import current
 from tests.unit.booted import booted
+from tests.unit.task.test_seccomp_filter import assemble
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
@@ -314,3 +319,24 @@ def test_a_thread_that_a_tracer_holds_at_its_end_delays_no_dump(machine: Machine
         assert host.call("wait4", each, status, WALL, 0) == each
         assert int.from_bytes(status, "little") == signal.SIGABRT | 0x80
     assert contents(host, "core")[:4] == b"\x7fELF"
+
+
+@booted
+def test_a_call_that_leaves_a_core_file_does_not_return(machine: Machine) -> None:
+    """Other threads run on the processor while the file is written, and find nothing left to do."""
+    went_on: list[int] = []
+    finish = CoreDump.finish
+
+    def finish_after_others(dump: CoreDump) -> None:
+        finish(dump)
+        work_is_done()
+
+    def child(program: Program) -> None:
+        program.call("setrlimit", RLIMIT_CORE, NO_LIMIT)
+        add_filter(current(), assemble((0x06, 0, 0, KILL_PROCESS)), 0)
+        setattr(CoreDump, "finish", finish_after_others)  # noqa: B010  # for this machine alone
+        went_on.append(program.call("getuid"))
+
+    status = machine.run(child)
+    assert os.WTERMSIG(status) == signal.SIGSYS and os.WCOREDUMP(status)
+    assert not went_on
