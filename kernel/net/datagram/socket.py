@@ -81,14 +81,14 @@ class DatagramSocket(InetSocket):
     """Base of sockets that receive whole datagrams."""
 
     def __init__(self, family: int, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
+        self.queue: PacketQueue = PacketQueue()
+        self.errors: list[QueuedError] = []
+        self.waiters: WaitQueue = WaitQueue()
         super().__init__(family, kind, protocol, credentials, network)
         self.last_hop: NextHop | None = None  # the route of the last datagram that named its destination …
         self.last_source: bytes = b""  # … and the source it was looked up with
         self.last_index: int = 0
-        self.queue: PacketQueue = PacketQueue()
         self.queued_bytes: int = 0
-        self.errors: list[QueuedError] = []
-        self.waiters: WaitQueue = WaitQueue()
         self.shutdown: int = 0  # _READ_DOWN | _WRITE_DOWN
         self.drops: int = 0
 

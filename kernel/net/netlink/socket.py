@@ -93,15 +93,16 @@ class NetlinkSocket(Socket):
     """A netlink socket of one protocol."""
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
-        super().__init__(AF_NETLINK, kind, protocol, credentials.fsuid, credentials.fsgid, network)
         self.opener: Credentials = credentials.without_rules()
+        self.queue: deque[Datagram] = deque()
+        self.read_queue: WaitQueue = WaitQueue()
+        super().__init__(AF_NETLINK, kind, protocol, credentials.fsuid, credentials.fsgid, network)
         self.port: int = 0
         self.is_bound: bool = False
         self.groups: int = 0  # bit n - 1 for group n
         self.has_listened: bool = False  # whether it has ever listened to one of them
         self.peer_port: int = 0
         self.peer_group: int = 0
-        self.queue: deque[Datagram] = deque()
         self.queued_bytes: int = 0
         self.is_dumping: bool = False
         self.reports_overruns: bool = True
@@ -109,7 +110,6 @@ class NetlinkSocket(Socket):
         self.packet_information: bool = False
         self.caps_acknowledgements: bool = False
         self.extends_acknowledgements: bool = False
-        self.read_queue: WaitQueue = WaitQueue()
 
     # ---- Names ------------------------------------------------------------------------------------------------
 

@@ -107,19 +107,23 @@ class PacketSocket(Socket):
     """A socket of AF_PACKET. `protocol` is the EtherType in network byte order, as in socket(2)."""
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
-        super().__init__(AF_PACKET, kind, protocol, credentials.fsuid, credentials.fsgid, network)
-        self.ethertype: int = _swapped(protocol)  # 0: nothing is received
-        self.device_index: int = 0  # 0: all
         self.queue: PacketQueue = PacketQueue()
-        self.queued_bytes: int = 0
         self.waiters: WaitQueue = WaitQueue()
         self.rings: Rings = Rings(self.waiters)
         self.memberships: list[FrameMembership] = []
+        super().__init__(AF_PACKET, kind, protocol, credentials.fsuid, credentials.fsgid, network)
+        self.ethertype: int = _swapped(protocol)  # 0: nothing is received
+        self.device_index: int = 0  # 0: all
+        self.queued_bytes: int = 0
         self.bypasses_queues: bool = False
         self.wants_auxdata: bool = False
         self.wants_origin: bool = False
         self.ignores_outgoing: bool = False
-        _TAP.insert(self)
+        try:
+            _TAP.insert(self)
+        except (Errno, MemoryError):
+            self.release()
+            raise
 
     def bind(self, address: bytes) -> None:
         """Choose an interface and a protocol. EINVAL, ENODEV."""

@@ -150,8 +150,10 @@ class InetSocket(Socket):
         options: InternetOptions | None = None,
     ) -> None:
         """A new socket; one that was accepted has a binding and options already."""
-        super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid, network)
+        # What needs memory comes before the base counts the socket, in all of its kinds (kernel/fs/file.py).
         self.binding: Binding = Binding(network) if binding is None else binding
+        self.options: InternetOptions = InternetOptions(network) if options is None else options
+        super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid, network)
         self.is_privileged: bool = credentials.capable_in(network.owner, CAP_NET_ADMIN)
         self.local: bytes = b""  # the address that it is bound to; empty: any
         self.is_address_fixed: bool = False  # by bind(2): stays when the socket is disconnected
@@ -160,16 +162,19 @@ class InetSocket(Socket):
         self.scope: int = 0  # IPv6: the interface of link-local addresses
         self.remote_flow: int = 0
         self.hop: NextHop | None = None
-        self.options: InternetOptions = InternetOptions(network) if options is None else options
         self.stamp_ns: int = -1  # SIOCGSTAMP; 0: not noted
         self.groups: JoinedGroups | None = None  # until the first one; see `own_groups`
         self.port_group: PortGroup | None = None  # SO_REUSEPORT: the sockets that share its port
         self.is_announced: bool = False  # programs of its group run when it is closed
         if binding is None:
-            self.binding.uid = credentials.fsuid
-            if family == AF_INET6:
-                self.options.turn(inet_names.ON_MULTICAST_ALL4, on=False)  # as on Linux
-                self._update_versions(ANY6)
+            self.claim(credentials)
+
+    def claim(self, credentials: Credentials) -> None:
+        """The socket is new, and binding and options are its own."""
+        self.binding.uid = credentials.fsuid
+        if self.family == AF_INET6:
+            self.options.turn(inet_names.ON_MULTICAST_ALL4, on=False)  # as on Linux
+            self._update_versions(ANY6)
 
     def port_table(self) -> PortTable | None:
         """The ports in which this kind of socket is bound; None for kinds without ports."""
