@@ -408,6 +408,30 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
         tell_name(walk.directory(), IN_DELETE | IN_ISDIR, walk.last, 0, inode)
 
 
+def take_back(path: Path) -> None:
+    """Remove a node that the caller has just made (`make_node`), by the name that it has now. Needs no memory where the
+    file system needs none. Sleeps. Raises what unlinking raises.
+    """
+    with path:
+        inode = path.inode()
+        place = path.dentry
+        file_system = path.mount.file_system
+        if file_system.sleeps:
+            file_system.hold_names()
+        try:
+            parent = place.parent
+            directory = parent.inode if parent is not None else None
+            if directory is None or place.deleted:
+                return
+            directory.unlink(place.name, inode)
+            _forget(place)
+        finally:
+            if file_system.sleeps:
+                file_system.names.release()
+        if WATCHES.count != 0:
+            tell_name(directory, IN_DELETE, place.name, 0, inode)
+
+
 def _forget(child: Dentry) -> None:
     child.deleted = True
     CACHE.detach(child)

@@ -186,14 +186,17 @@ _MAY_CHANGE = frozenset(
 )
 """Fields that may only ever grow, count what was tried, say what was looked at last, or hold what is made once."""
 _NO_PART = (
-    "kernel.lang.", "kernel.lib.user", "kernel.sched.", "kernel.time.", "kernel.doors.", "kernel.cache.",
-    "kernel.mm.slabs", "kernel.lib.pace", "kernel.task.usage",
+    "kernel.lang.", "kernel.lib.user", "kernel.lib.half_sip_hash", "kernel.sched.", "kernel.time.", "kernel.doors.",
+    "kernel.cache.", "kernel.mm.slabs", "kernel.lib.pace", "kernel.task.usage", "kernel.net.link.counters",
+    "kernel.net.link.loopback",
 )  # fmt: skip
 
 
 _APART = frozenset((
     "kernel.lib.random.Generator.available",
     "kernel.mm.objects.SharedTotals.objects",  # that were ever made
+    "kernel.net.vsock.table.EndpointTable._next_port",
+    "kernel.net.internet.routes.Route.uses",
     "kernel.fs.notification.Watches.cookie",  # of the last move
     "kernel.fs.dentry.Dentry.newer",  # the order in which the cache looks at its entries
     "kernel.fs.dentry.Dentry.older",

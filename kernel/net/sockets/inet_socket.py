@@ -404,26 +404,39 @@ class InetSocket(Socket):
         self.binding.set_address(self.family, local, self.is_ip6_only())
 
     def _take(self, local: bytes, port: int) -> None:
-        """Take a checked address and a port. EADDRINUSE."""
-        self._update_versions(local)
+        """Take a checked address and a port. EADDRINUSE, MemoryError, with nothing changed."""
         self._copy_switches()
-        table = self.port_table()
         has_port = port != 0 or not self.options.is_on(inet_names.ON_NO_PORT)
-        if table is not None and has_port:
-            try:
-                table.bind(self.binding, port)
-            except (Errno, MemoryError):
-                self._update_versions(ANY4 if self.family == AF_INET else ANY6)
-                raise
-            self.binding.is_explicit = port != 0
         plain = unmapped(local)
-        self.local = b"" if is_unspecified(plain) else plain
+        try:
+            self._update_versions(local)
+            self.local = b"" if is_unspecified(plain) else plain  # `bound` looks for sockets with which it shares
+            if has_port:
+                self._take_port(port)
+        except (Errno, MemoryError):
+            self._update_versions(ANY4 if self.family == AF_INET else ANY6)
+            self.local = b""
+            raise
         self.is_address_fixed = len(self.local) != 0
-        if has_port:
+        if has_port and self.port_table() is not None:
+            self.binding.is_explicit = port != 0
+
+    def _take_port(self, port: int) -> None:
+        """Take a port, with 0 a free one, and let the protocol know. EADDRINUSE, MemoryError, with nothing changed."""
+        table = self.port_table()
+        if table is not None:
+            table.bind(self.binding, port)
+        try:
             self.bound()
+        except MemoryError:
+            if table is not None:
+                table.remove(self.binding)
+            raise
 
     def bound(self) -> None:
-        """The socket has got its local port. A protocol enters it in its tables."""
+        """The socket has got its local port. A protocol enters it in its tables. Raises MemoryError, with nothing
+        changed.
+        """
 
     def _copy_switches(self) -> None:
         binding = self.binding
@@ -442,10 +455,9 @@ class InetSocket(Socket):
         if table is not None:
             self._copy_switches()
             try:
-                table.bind(self.binding, 0)
+                self._take_port(0)
             except Errno:
                 raise Errno(EADDRINUSE if table.is_stream else EAGAIN) from None
-            self.bound()
 
     def unbind(self) -> None:
         """Give the port back."""
@@ -799,4 +811,3 @@ def check_family_length(address: bytes, family: int) -> None:
             raise Errno(EINVAL)
         if found != AF_INET6:
             raise Errno(EAFNOSUPPORT)
-

@@ -22,7 +22,7 @@ from kernel.fs.constants import (
     WRITABLE,
 )
 from kernel.fs.inode import Inode
-from kernel.fs.names import make_node, unlink
+from kernel.fs.names import make_node, take_back
 from kernel.fs.path import FsContext, Path
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import (
@@ -154,11 +154,14 @@ class UnixSocket(CollectableSocket):
         text = name[: len(name) - 1]
         mode = S_IFSOCK | (self.inode.mode & 0o777)
         path = _make_socket_node(context, text, mode)
-        if self.name:
-            unlink(context, None, text)
-            raise Errno(EINVAL)
         inode = path.inode()
-        INODES.enter(inode, self)
+        try:
+            if self.name:
+                raise Errno(EINVAL)
+            INODES.enter(inode, self)
+        except (Errno, MemoryError):
+            take_back(path)
+            raise
         inode.acquire()
         self.bound_to = path.pin()
         self.bound_inode = inode
