@@ -151,7 +151,8 @@ class ControlWriter:
             length = self.room
         try:
             self._write_header(message.level, message.kind, length)
-            user.write_bytes(user.at(self.address, _CONTROL_HEADER), message.data[: length - _CONTROL_HEADER])
+            content = span_of(message.data)[: length - _CONTROL_HEADER]
+            user.write_from(user.at(self.address, _CONTROL_HEADER), content)
         except Errno:
             return
         self._go_on(length)

@@ -188,7 +188,7 @@ _MAY_CHANGE = frozenset(
 _NO_PART = (
     "kernel.lang.", "kernel.lib.user", "kernel.lib.half_sip_hash", "kernel.sched.", "kernel.time.", "kernel.doors.",
     "kernel.cache.", "kernel.mm.slabs", "kernel.lib.pace", "kernel.task.usage", "kernel.net.link.counters",
-    "kernel.net.link.loopback",
+    "kernel.net.link.loopback", "kernel.net.tcp.header",
 )  # fmt: skip
 
 
@@ -197,6 +197,7 @@ _APART = frozenset((
     "kernel.mm.objects.SharedTotals.objects",  # that were ever made
     "kernel.net.vsock.table.EndpointTable._next_port",
     "kernel.net.internet.routes.Route.uses",
+    "kernel.fs.tmpfs.file.TmpfsFile.drops",  # how often it gave back pages
     "kernel.fs.notification.Watches.cookie",  # of the last move
     "kernel.fs.dentry.Dentry.newer",  # the order in which the cache looks at its entries
     "kernel.fs.dentry.Dentry.older",

@@ -127,7 +127,7 @@ class NetlinkSocket(Socket):
             self._bind_to_any()
         try:
             self._set_groups((self.groups & ~0xFFFF_FFFF) | span_of(address).load_u32(8))
-        except MemoryError:
+        except (Errno, MemoryError):
             if not was_bound:
                 self._leave_port()
             raise

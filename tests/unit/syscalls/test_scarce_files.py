@@ -15,7 +15,7 @@ from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
 CREATE = 0o102
-F_DUPFD, F_SETFL, F_SETLK, F_SETOWN, F_OFD_SETLK = 0, 4, 6, 8, 37
+F_DUPFD, F_SETFL, F_SETLK, F_SETOWN, F_OFD_GETLK, F_OFD_SETLK = 0, 4, 6, 8, 36, 37
 F_SETLEASE, F_NOTIFY, F_SETPIPE_SZ = 1024, 1026, 1031
 F_RDLCK, F_WRLCK, F_UNLCK = 0, 1, 2
 LOCK_SH, LOCK_EX, LOCK_UN = 1, 2, 8
@@ -30,33 +30,19 @@ def file(host: Program, name: str = "file") -> int:
 
 
 def held(host: Program) -> list[tuple[int, int, int]]:
-    """The locks of records on the file, as another process is told: kind, start, length."""
+    """The locks of records on the file, as another description is told: kind, start, length."""
     found: list[tuple[int, int, int]] = []
-    array = bytearray(8)
-    host.pipe2(array, 0)
-    reading, writing = struct.unpack("<ii", array)
-
-    def child(program: Program) -> int:
-        descriptor = file(program)
-        start = 0
-        while start < 1000:
-            record = bytearray(lock(F_WRLCK, start, 0))
-            program.fcntl(descriptor, 5, record)  # F_GETLK
-            kind, at, length = struct.unpack_from("<hxxxxxxqq", record)
-            if kind == F_UNLCK:
-                break
-            program.write(writing, struct.pack("<hxxxxxxqq", kind, at, length), 24)
-            start = at + length if length else 1000
-        return 0
-
-    pid = host.fork(child)
-    host.wait4(pid, 0, 0, 0)
-    host.close(writing)
-    room = bytearray(24 * 20)
-    size = host.read(reading, room, len(room))
-    host.close(reading)
-    for at in range(0, size, 24):
-        found.append(struct.unpack_from("<hxxxxxxqq", room, at))
+    descriptor = host.open("/tmp/file", 2)
+    start = 0
+    while start < 1000:
+        record = bytearray(lock(F_WRLCK, start, 0))
+        host.fcntl(descriptor, F_OFD_GETLK, record)
+        kind, at, length = struct.unpack_from("<hxxxxxxqq", record)
+        if kind == F_UNLCK:
+            break
+        found.append((kind, at, length))
+        start = at + length if length else 1000
+    host.close(descriptor)
     return found
 
 
@@ -165,10 +151,6 @@ def test_more_watches(machine: Machine) -> None:
 
 def make_event(host: Program) -> int:
     return host.eventfd2(1, 0)
-
-
-def signals(host: Program) -> None:
-    """Put O_ASYNC on a pipe, and off again."""
 
 
 COPIES: dict[str, Callable[[Program, int], int]] = {
