@@ -181,7 +181,7 @@ def _is_safe(frame: FrameType) -> bool:
 _MAY_CHANGE = frozenset(
     "next_ino next_position last_number last highest next_number generation switches voluntary_switches "
     "involuntary_switches charged round heap entries deadline is_noted slice position turn value hits misses "
-    "allocations links kernel_ticks "
+    "allocations links kernel_ticks woken "
     "_files _close_on_exec _next _buffer belongings bearer holdings by_kind by_inode oldest newest calls".split()
 )
 """Fields that may only ever grow, count what was tried, say what was looked at last, or hold what is made once."""
