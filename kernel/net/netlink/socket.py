@@ -355,12 +355,14 @@ class NetlinkSocket(Socket):
                 break
             self.wait(self.read_queue, deadline_ns)
         datagram = self.queue[0]
+        # What needs memory comes before the datagram leaves the queue.
+        message.address = address_bytes(datagram.port, _group_mask(datagram.group))
+        self._report_control(message, datagram)
         if message.flags & MSG_PEEK == 0:
             self.queue.popleft()
             self.queued_bytes -= len(datagram.data) + _OVERHEAD_BYTES
             if datagram.ends_dump:
                 self.is_dumping = False
-        message.address = address_bytes(datagram.port, _group_mask(datagram.group))
         length = len(datagram.data)
         size = min(length, message.buffer.remaining)
         if size < length:
@@ -368,7 +370,6 @@ class NetlinkSocket(Socket):
         if message.buffer.put(span_of(datagram.data)[0:size]) < size:
             message.buffer.faulted = True
             return 0
-        self._report_control(message, datagram)
         return length if message.flags & MSG_TRUNC != 0 else size
 
     def _report_control(self, message: Message, datagram: Datagram) -> None:

@@ -254,6 +254,15 @@ class PacketSocket(Socket):
             if packet is not None:
                 break
             self.wait(self.waiters, deadline_ns)
+        # What needs memory comes before the packet leaves the queue.
+        device = packet.device
+        if device is None:
+            message.address = _sockaddr(packet.protocol, 0, None, 0, b"")
+        else:
+            source = _source_of(packet, device)
+            message.address = _sockaddr(packet.protocol, device.index, device, packet.link_kind, source)
+        if message.wants_control:
+            message.control = self._control_of(packet)
         if message.flags & MSG_PEEK == 0:
             self.queue.pop()
             self.queued_bytes -= len(packet.storage) + PACKET_OVERHEAD
@@ -263,14 +272,6 @@ class PacketSocket(Socket):
             raise Errno(EFAULT)
         if room < length:
             message.result_flags |= MSG_TRUNC
-        device = packet.device
-        if device is None:
-            message.address = _sockaddr(packet.protocol, 0, None, 0, b"")
-        else:
-            source = _source_of(packet, device)
-            message.address = _sockaddr(packet.protocol, device.index, device, packet.link_kind, source)
-        if message.wants_control:
-            message.control = self._control_of(packet)
         return length if message.flags & MSG_TRUNC != 0 else room
 
     def _control_of(self, packet: Packet) -> list[ControlMessage] | None:

@@ -317,3 +317,61 @@ def test_a_datagram(machine: Machine, name: str) -> None:
                 continue
 
     each_place(attempt, fewest=5)
+
+
+SO_TIMESTAMP, SO_PASSCRED, IP_PKTINFO, NETLINK_PKTINFO, PACKET_AUXDATA = 29, 16, 8, 3, 8
+DONTWAIT = 0x40
+WAITING = {
+    "udp": ((LEVEL_SOCKET, SO_TIMESTAMP), (LEVEL_IP, IP_PKTINFO)),
+    "packet": ((LEVEL_SOCKET, SO_TIMESTAMP), (LEVEL_PACKET, PACKET_AUXDATA)),
+    "route": ((LEVEL_NETLINK, NETLINK_PKTINFO), (LEVEL_SOCKET, SO_PASSCRED)),
+    "unix datagram": ((LEVEL_SOCKET, SO_TIMESTAMP), (LEVEL_SOCKET, SO_PASSCRED)),
+}
+
+
+@pytest.mark.parametrize("name", WAITING)
+@booted
+def test_a_message_that_waits(machine: Machine, name: str) -> None:
+    """It waits still if it could not be received."""
+    host = machine.host
+    bring_up(host)
+    address = ADDRESSES[name]()
+    receiver = host.socket(*SOCKETS[name])
+    host.bind(receiver, address, len(address))
+    for level, option in WAITING[name]:
+        host.setsockopt(receiver, level, option, (1).to_bytes(4, "little"), 4)
+    sender = host.socket(*SOCKETS["udp" if name == "packet" else name])
+    target = inet(5000) if name == "packet" else address
+    place = host.mmap(0, 0x4000, 3, 0x22, -1, 0)
+
+    def send() -> None:
+        if name == "route":
+            request = struct.pack("<IHHII", 32, 18, 1, 1, 0) + struct.pack("<BxHiII", 0, 0, 1, 0, 0)  # RTM_GETLINK
+            host.sendto(receiver, request, len(request), 0, 0, 0)
+        else:
+            host.sendto(sender, b"text", 4, 0, target, len(target))
+
+    def receive() -> int:
+        host.store(place, struct.pack("<QQ", place + 0x1000, 0x2000))
+        header = struct.pack("<QIxxxxQQQQI", place + 0x100, 100, place, 1, place + 0x200, 200, 0)
+        return host.recvmsg(receiver, bytearray(header), DONTWAIT)
+
+    def attempt(scarcity: Scarcity) -> None:
+        send()
+        try:
+            with scarcity:
+                size = receive()
+        except OSError:
+            assert scarcity.where
+            try:
+                size = receive()
+            except BlockingIOError:
+                pytest.fail(f"{scarcity.where}: it is lost")
+        assert size > 0
+        while True:
+            try:
+                receive()
+            except OSError:
+                break
+
+    each_place(attempt, fewest=4)
