@@ -138,6 +138,29 @@ def test_a_name(machine: Machine, name: str, watched: bool) -> None:
 
 
 @booted
+def test_a_name_whose_descriptor_lengthens_the_table(machine: Machine) -> None:
+    fill(machine.host)
+
+    def attempt(scarcity: Scarcity) -> None:
+        def child(program: Program) -> None:
+            before = seen(program)
+            for _ in range(10):
+                program.open("/", DIRECTORY)  # there is no gap any more
+            try:
+                with scarcity:
+                    program.open(f"{PLACE}/new", CREATE, 0o600)
+            except OSError:
+                assert scarcity.where
+                assert seen(program) == before, scarcity.where
+                program.open(f"{PLACE}/new", CREATE, 0o600)
+            remove(program)
+
+        assert machine.run(child) == 0
+
+    each_place(attempt, fewest=5)
+
+
+@booted
 def test_a_name_for_a_nameless_file(machine: Machine) -> None:
     host = machine.host
     fill(host)
