@@ -412,24 +412,30 @@ def take_back(path: Path) -> None:
     """Remove a node that the caller has just made (`make_node`), by the name that it has now. Needs no memory where the
     file system needs none. Sleeps. Raises what unlinking raises.
     """
+    file_system = path.mount.file_system
     with path:
-        inode = path.inode()
-        place = path.dentry
-        file_system = path.mount.file_system
-        if file_system.sleeps:
-            file_system.hold_names()
+        if not file_system.sleeps:
+            _take_back_held(path)
+            return
+        file_system.hold_names()
         try:
-            parent = place.parent
-            directory = parent.inode if parent is not None else None
-            if directory is None or place.deleted:
-                return
-            directory.unlink(place.name, inode)
-            _forget(place)
+            _take_back_held(path)
         finally:
-            if file_system.sleeps:
-                file_system.names.release()
-        if WATCHES.count != 0:
-            tell_name(directory, IN_DELETE, place.name, 0, inode)
+            file_system.names.release()
+
+
+def _take_back_held(path: Path) -> None:
+    """The same, while the file system's names are held."""
+    place = path.dentry
+    parent = place.parent
+    directory = parent.inode if parent is not None else None
+    if directory is None or place.deleted:
+        return
+    inode = path.inode()
+    directory.unlink(place.name, inode)
+    _forget(place)
+    if WATCHES.count != 0:
+        tell_name(directory, IN_DELETE, place.name, 0, inode)
 
 
 def _forget(child: Dentry) -> None:
