@@ -137,9 +137,7 @@ class TmpfsDirectory(TmpfsInode):
         target.nlink = 1
         target.drop_link()
 
-    def rename(
-        self, name: bytes, target: Inode, new_parent: Inode, new_name: bytes, replaced: Inode | None
-    ) -> None:
+    def rename(self, name: bytes, target: Inode, new_parent: Inode, new_name: bytes, replaced: Inode | None) -> None:
         self._move(name, target, new_parent, new_name, replaced, None)
 
     def rename_leaving_whiteout(
