@@ -540,10 +540,13 @@ class _Change:
         self.directory: Inode | None = None  # of the source
         self.new_directory: Inode | None = None
 
-    def hold(self, inode: Inode, replaced: Inode | None, is_exchange: bool) -> None:
-        """Record that `inode` now has the name of `replaced`, and perhaps the other way round."""
-        self.inode = _held(inode)
+    def hold_replaced(self, replaced: Inode | None) -> None:
+        """Called before the name changes: what it leads to may lose its last name, and would end."""
         self.replaced = None if replaced is None else _held(replaced)
+
+    def hold(self, inode: Inode, is_exchange: bool) -> None:
+        """Record that `inode` now has the name of what is replaced, and perhaps the other way round."""
+        self.inode = _held(inode)
         self.is_exchange = is_exchange
         self.directory = _held(self.source.directory())
         self.new_directory = _held(self.target.directory())
@@ -570,7 +573,7 @@ class _Change:
             pace(TELL_COST)
 
     def let_go(self) -> None:
-        """Undo `hold`, if there was any. May sleep."""
+        """Undo `hold_replaced` and `hold`, if there were any. May sleep."""
         _let_go(self.inode)
         _let_go(self.replaced)
         _let_go(self.directory)
@@ -618,11 +621,13 @@ def _rename_held(
     _require_no_mount(context, child)
     if other is not None:
         _require_no_mount(context, other)
+    if change is not None:
+        change.hold_replaced(replaced)
     if other is not None and replaced is not None and flags & RENAME_EXCHANGE != 0:
         source.directory().exchange(source.last, inode, target.directory(), target.last, replaced)
         _exchange_dentries(child, other)
         if change is not None:
-            change.hold(inode, replaced, is_exchange=True)
+            change.hold(inode, is_exchange=True)
         return None
     if replaced is not None and replaced.is_directory() and not replaced.is_empty():
         raise Errno(ENOTEMPTY)
@@ -636,7 +641,7 @@ def _rename_held(
         else:
             _rename_leaving_whiteout(context, source, child, target, place, replaced)
         if change is not None:
-            change.hold(inode, replaced, is_exchange=False)
+            change.hold(inode, is_exchange=False)
         if place.mounts is not None:
             detach_all_at(place)
         done = True
