@@ -202,7 +202,12 @@ _APART = frozenset((
     "kernel.fs.dentry.Dentry.newer",  # the order in which the cache looks at its entries
     "kernel.fs.dentry.Dentry.older",
     "kernel.net.link.network.EndedNetworks.first",  # a thread ends them later
+    "kernel.net.link.network.Network.next_identification",  # of the next packet
+    "kernel.net.packet.ring.receive.CaptureCounts.packets",  # that were ever seen
+    "kernel.ipc.aio.AioContexts.made",  # the number of the last one
 ))  # fmt: skip
+_REPLACED = ("kernel.fs.locks.LockList.records",)
+"""Lists that each change replaces by another one. What is in them has to be the same."""
 
 
 def _is_kernel(value: object) -> bool:
@@ -245,7 +250,9 @@ class Holdings:
             kind = _name(value)
             for key, each in vars(value).items():
                 may_change = key in _MAY_CHANGE or key.endswith("_ns") or f"{kind}.{key}" in _APART
-                if not may_change:
+                if f"{kind}.{key}" in _REPLACED:
+                    found[kind, number, key] = tuple(map(id, each))
+                elif not may_change:
                     found[kind, number, key] = _part(each)
         for name, container in self.containers:
             found[name, 0, "length"] = len(container)

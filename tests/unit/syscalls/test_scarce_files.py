@@ -29,20 +29,20 @@ def file(host: Program, name: str = "file") -> int:
     return host.open(f"/tmp/{name}", CREATE, 0o600)
 
 
-def held(host: Program) -> list[tuple[int, int, int]]:
-    """The locks of records on the file, as another description is told: kind, start, length."""
+def held(host: Program, onlooker: int) -> list[tuple[int, int, int]]:
+    """The locks of records on the file, as another description of it is told: kind, start, length. That stays open: a
+    process loses its locks when it closes any.
+    """
     found: list[tuple[int, int, int]] = []
-    descriptor = host.open("/tmp/file", 2)
     start = 0
     while start < 1000:
         record = bytearray(lock(F_WRLCK, start, 0))
-        host.fcntl(descriptor, F_OFD_GETLK, record)
+        host.fcntl(onlooker, F_OFD_GETLK, record)
         kind, at, length = struct.unpack_from("<hxxxxxxqq", record)
         if kind == F_UNLCK:
             break
         found.append((kind, at, length))
         start = at + length if length else 1000
-    host.close(descriptor)
     return found
 
 
@@ -63,17 +63,19 @@ def test_a_lock_of_records(machine: Machine, name: str, command: int) -> None:
     host = machine.host
     before, change = LOCKS[name]
     descriptor = file(host)
+    onlooker = file(host)
 
     def attempt(scarcity: Scarcity) -> None:
         for each in before:
             host.fcntl(descriptor, command, lock(*each))
-        seen = held(host)
+        seen = held(host, onlooker)
+        assert len(seen) == len(before)
         try:
             with scarcity:
                 host.fcntl(descriptor, command, lock(*change))
         except OSError:
             assert scarcity.where
-            assert held(host) == seen, scarcity.where
+            assert held(host, onlooker) == seen, scarcity.where
             host.fcntl(descriptor, command, lock(*change))
         host.fcntl(descriptor, command, lock(F_UNLCK, 0, 0))
 
