@@ -671,10 +671,12 @@ class AddressSpace(Linked["AddressSpace"]):
         return area
 
     def _split_upper(self, last: Area, start: int, end: int) -> None:
-        """Cut at the end of a range, at whose start there was a cut before. Raises MemoryError, without either."""
+        """Cut at the end of a range, at whose start there was a cut before. Raises EINVAL, MemoryError, without
+        either.
+        """
         try:
             self._split(last, end)
-        except MemoryError:
+        except (Errno, MemoryError):
             self.rejoin(start, start)
             raise
 

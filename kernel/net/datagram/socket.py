@@ -351,7 +351,7 @@ class DatagramSocket(InetSocket):
         return given
 
     def _control_of_error(self, error: NetworkError) -> list[ControlMessage]:
-        """A struct sock_extended_err, with the address of who reported the error. Raises MemoryError."""
+        """A struct sock_extended_err, with the address of the reporter. Raises MemoryError."""
         head = bytearray(16)
         span = span_of(head)
         span.store_u32(0, error.errno)

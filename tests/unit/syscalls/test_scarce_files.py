@@ -30,7 +30,7 @@ def file(host: Program, name: str = "file") -> int:
 
 
 def held(host: Program, onlooker: int) -> list[tuple[int, int, int]]:
-    """The locks of records on the file, as another description of it is told: kind, start, length. That stays open: a
+    """The locks of records on the file, as another description of it sees them: kind, start, length. That stays open: a
     process loses its locks when it closes any.
     """
     found: list[tuple[int, int, int]] = []
@@ -209,7 +209,8 @@ def test_contents(machine: Machine) -> None:
     def size() -> int:
         status = bytearray(144)
         host.fstat(descriptor, status)
-        return struct.unpack_from("<q", status, 48)[0]
+        found: int = struct.unpack_from("<q", status, 48)[0]
+        return found
 
     def attempt(call: Callable[[], object], scarcity: Scarcity) -> None:
         before = size()

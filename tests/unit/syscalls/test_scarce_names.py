@@ -85,7 +85,7 @@ def check(host: Program, call: Callable[[], int], undo: Callable[[int], object],
 
 
 def watch(host: Program) -> int:
-    """An instance of inotify that is told all that happens to names of the place."""
+    """An instance of inotify that is notified of all that happens to names of the place."""
     instance = host.inotify_init1(0o4000)
     host.inotify_add_watch(instance, PLACE, 0x7C0)
     return instance

@@ -272,7 +272,8 @@ def test_a_message_with_descriptors(machine: Machine) -> None:
         host.store(place + 0x100, struct.pack("<QQ", place + 0x400, 100))
         header = bytearray(struct.pack("<QIxxxxQQQQI", 0, 0, place + 0x100, 1, place + 0x300, 64, 0))
         host.recvmsg(other, header, 0)
-        return struct.unpack_from("<i", host.load(place + 0x300, 20), 16)[0]
+        descriptor: int = struct.unpack_from("<i", host.load(place + 0x300, 20), 16)[0]
+        return descriptor
 
     check_each(send, lambda _: host.close(receive()), fewest=3)
 
