@@ -366,6 +366,21 @@ class Inode:
         """Move `target`; `replaced` has had the new name so far. All checks of kind and permission are done."""
         raise Errno(EPERM)
 
+    def rename_leaving_whiteout(
+        self,
+        name: bytes,
+        target: "Inode",
+        new_parent: "Inode",
+        new_name: bytes,
+        replaced: "Inode | None",
+        credentials: Credentials,
+    ) -> "Inode | None":
+        """The same, but the old name then leads to a whiteout: a character device with number 0. Returns that; None
+        where it has yet to be created, because the file system cannot do both at once.
+        """
+        self.rename(name, target, new_parent, new_name, replaced)
+        return None
+
     def exchange(self, name: bytes, target: "Inode", other_parent: "Inode", other_name: bytes, other: "Inode") -> None:
         raise Errno(EINVAL)
 

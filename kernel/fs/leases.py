@@ -87,8 +87,12 @@ def set_lease(file: File, fresh: Lease) -> None:
     if _ENABLED.value == 0:
         raise Errno(EINVAL)
     locks.lock_comes()
+    try:
+        locks.leases.append(fresh)
+    except MemoryError:
+        locks.lock_went()
+        raise
     file.has_locks = True
-    locks.leases.append(fresh)
 
 
 def _check_others_open(file: File, kind: int) -> None:

@@ -142,8 +142,10 @@ class LockList:
                     raise Errno(EDEADLK)
                 self.wait_for(request, conflict, FOREVER_NS)
             self.lock_comes()
-        self._replace(request)
-        self.lock_went()
+        try:
+            self._replace(request)
+        finally:
+            self.lock_went()
 
     def _replace(self, request: RecordLock) -> None:
         kept: list[RecordLock] = []
@@ -200,7 +202,9 @@ class LockList:
     # ---- flock ------------------------------------------------------------------------------------------------
 
     def set_flock(self, file: "File", kind: int, wait: bool) -> None:
-        """LOCK_SH, LOCK_EX or LOCK_UN. Changing the kind is not atomic: the old lock is released first (flock(2))."""
+        """LOCK_SH, LOCK_EX or LOCK_UN. Changing the kind is not atomic where another lock is in the way: the old one is
+        released first (flock(2)). Raises EAGAIN, ERESTARTSYS, MemoryError.
+        """
         if kind == LOCK_UN:
             self.unlock_flock(file)
             return
@@ -208,14 +212,23 @@ class LockList:
         held = self._flock_of(file)
         if held is not None and held.kind == request.kind:
             return
+        if held is not None and self._flock_conflict(request, held) is None:
+            held.kind = request.kind
+            held.pid = request.pid
+            self.lock_went()
+            return
         self.unlock_flock(file)
-        while (conflict := self._flock_conflict(request)) is not None:
+        while (conflict := self._flock_conflict(request, None)) is not None:
             if not wait:
                 raise Errno(EAGAIN)
             self.wait_for(request, conflict, FOREVER_NS)
         self.lock_comes()
+        try:
+            self.holders.append(request)
+        except MemoryError:
+            self.lock_went()
+            raise
         file.has_locks = True
-        self.holders.append(request)
 
     def _flock_of(self, file: "File") -> WholeLock | None:
         for holder in self.holders:
@@ -223,9 +236,10 @@ class LockList:
                 return holder
         return None
 
-    def _flock_conflict(self, request: WholeLock) -> WholeLock | None:
+    def _flock_conflict(self, request: WholeLock, own: WholeLock | None) -> WholeLock | None:
+        """A lock in the way of a request, other than the one that its description has."""
         for holder in self.holders:
-            if request.kind == F_WRLCK or holder.kind == F_WRLCK:
+            if holder is not own and (request.kind == F_WRLCK or holder.kind == F_WRLCK):
                 return holder
         return None
 

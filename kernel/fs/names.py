@@ -4,7 +4,7 @@ The file systems' operations do the work; here are the walks, the permission che
 """
 
 from kernel.cgroup.programs import DEVICE_PROGRAMS
-from kernel.fs.access_control import inherit
+from kernel.fs.access_control import Inheritance, inherit
 from kernel.fs.constants import (
     FS_APPEND_FL,
     FS_UNCHANGEABLE,
@@ -59,9 +59,11 @@ from kernel.fs.walk import (
     LAST_DOT_DOT,
     LAST_NORMAL,
     Walk,
+    give_back,
     look_up_held,
-    remember,
+    reserve,
     resolve_parent,
+    settle,
 )
 from kernel.lang import (
     EBUSY,
@@ -127,11 +129,10 @@ def _hold_new_name(context: FsContext, base: Path | None, name: bytes) -> Walk:
     return walk
 
 
-def _made(walk: Walk, directory: Inode, inode: Inode) -> Dentry:
-    """A name was created at the end of a walk: remember it, and notify watchers."""
-    dentry = remember(walk.dentry, walk.last, inode)
-    tell_created(directory, dentry)
-    return dentry
+def _made(directory: Inode, place: Dentry, inode: Inode) -> None:
+    """The name of a reserved dentry was created in a directory: it leads to `inode`, and watchers are notified."""
+    settle(place, inode)
+    tell_created(directory, place)
 
 
 def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rdev: int) -> Path:
@@ -194,8 +195,13 @@ def _make_node_at(walk: Walk, mode: int, rdev: int) -> Path:
     walk.hold_names()
     try:
         directory = _prepare_node(walk, mode, rdev)
-        inode = create_in(walk.context, directory, walk.last, mode, rdev, opens=False)
-        return Path(walk.mount, _made(walk, directory, inode))
+        place = reserve(walk.dentry, walk.last)
+        try:
+            path = Path(walk.mount, place)
+            _made(directory, place, create_in(walk.context, directory, walk.last, mode, rdev, opens=False))
+            return path
+        finally:
+            give_back(place)
     finally:
         walk.let_names_go()
 
@@ -206,15 +212,26 @@ def make_directory(context: FsContext, base: Path | None, name: bytes, mode: int
     try:
         directory = _prepare_creation(walk, S_IFDIR)
         inherited = inherit(context, directory, S_IFDIR | mode & (0o777 | S_ISVTX))
-        inode = directory.create(walk.last, inherited.mode, 0, context.credentials)
+        place = reserve(walk.dentry, walk.last)
         try:
-            inherited.give(inode)
-        except (Errno, MemoryError):
-            directory.remove_directory(walk.last, inode)
-            raise
-        return Path(walk.mount, _made(walk, directory, inode))
+            path = Path(walk.mount, place)
+            _made(directory, place, _create_directory(context, directory, walk.last, inherited))
+            return path
+        finally:
+            give_back(place)
     finally:
         walk.let_names_go()
+
+
+def _create_directory(context: FsContext, directory: Inode, name: bytes, inherited: Inheritance) -> Inode:
+    """Create a directory with what it inherits."""
+    inode = directory.create(name, inherited.mode, 0, context.credentials)
+    try:
+        inherited.give(inode)
+    except (Errno, MemoryError):
+        directory.remove_directory(name, inode)
+        raise
+    return inode
 
 
 def make_symlink(context: FsContext, base: Path | None, name: bytes, target: bytes) -> None:
@@ -226,8 +243,11 @@ def make_symlink(context: FsContext, base: Path | None, name: bytes, target: byt
     walk = _hold_new_name(context, base, name)
     try:
         directory = _prepare_creation(walk, S_IFLNK)
-        inode = directory.create_symlink(walk.last, target, context.credentials)
-        _made(walk, directory, inode)
+        place = reserve(walk.dentry, walk.last)
+        try:
+            _made(directory, place, directory.create_symlink(walk.last, target, context.credentials))
+        finally:
+            give_back(place)
     finally:
         walk.let_names_go()
 
@@ -254,9 +274,13 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
                 raise Errno(EPERM)
             if inode.nlink == 0 and not (old.dentry.deleted and old.dentry.name.startswith(b"#")):
                 raise Errno(ENOENT)
-            directory.link(walk.last, inode)
-            tell_inode(inode, IN_ATTRIB)
-            _made(walk, directory, inode)
+            place = reserve(walk.dentry, walk.last)
+            try:
+                directory.link(walk.last, inode)
+                tell_inode(inode, IN_ATTRIB)
+                _made(directory, place, inode)
+            finally:
+                give_back(place)
         finally:
             walk.let_names_go()
     finally:
@@ -384,6 +408,36 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
         tell_name(walk.directory(), IN_DELETE | IN_ISDIR, walk.last, 0, inode)
 
 
+def take_back(path: Path) -> None:
+    """Remove a node that the caller has just made (`make_node`), by the name that it has now. Needs no memory where the
+    file system needs none. Sleeps. Raises what unlinking raises.
+    """
+    file_system = path.mount.file_system
+    with path:
+        if not file_system.sleeps:
+            _take_back_held(path)
+            return
+        file_system.hold_names()
+        try:
+            _take_back_held(path)
+        finally:
+            file_system.names.release()
+
+
+def _take_back_held(path: Path) -> None:
+    """The same, while the file system's names are held."""
+    place = path.dentry
+    parent = place.parent
+    directory = parent.inode if parent is not None else None
+    if directory is None or place.deleted:
+        return
+    inode = path.inode()
+    directory.unlink(place.name, inode)
+    _forget(place)
+    if WATCHES.count != 0:
+        tell_name(directory, IN_DELETE, place.name, 0, inode)
+
+
 def _forget(child: Dentry) -> None:
     child.deleted = True
     CACHE.detach(child)
@@ -486,10 +540,13 @@ class _Change:
         self.directory: Inode | None = None  # of the source
         self.new_directory: Inode | None = None
 
-    def hold(self, inode: Inode, replaced: Inode | None, is_exchange: bool) -> None:
-        """Record that `inode` now has the name of `replaced`, and perhaps the other way round."""
-        self.inode = _held(inode)
+    def hold_replaced(self, replaced: Inode | None) -> None:
+        """Called before the name changes: what it leads to may lose its last name, and would end."""
         self.replaced = None if replaced is None else _held(replaced)
+
+    def hold(self, inode: Inode, is_exchange: bool) -> None:
+        """Record that `inode` now has the name of what is replaced, and perhaps the other way round."""
+        self.inode = _held(inode)
         self.is_exchange = is_exchange
         self.directory = _held(self.source.directory())
         self.new_directory = _held(self.target.directory())
@@ -516,7 +573,7 @@ class _Change:
             pace(TELL_COST)
 
     def let_go(self) -> None:
-        """Undo `hold`, if there was any. May sleep."""
+        """Undo `hold_replaced` and `hold`, if there were any. May sleep."""
         _let_go(self.inode)
         _let_go(self.replaced)
         _let_go(self.directory)
@@ -564,11 +621,13 @@ def _rename_held(
     _require_no_mount(context, child)
     if other is not None:
         _require_no_mount(context, other)
+    if change is not None:
+        change.hold_replaced(replaced)
     if other is not None and replaced is not None and flags & RENAME_EXCHANGE != 0:
         source.directory().exchange(source.last, inode, target.directory(), target.last, replaced)
         _exchange_dentries(child, other)
         if change is not None:
-            change.hold(inode, replaced, is_exchange=True)
+            change.hold(inode, is_exchange=True)
         return None
     if replaced is not None and replaced.is_directory() and not replaced.is_empty():
         raise Errno(ENOTEMPTY)
@@ -576,28 +635,41 @@ def _rename_held(
     kept = _keep(replaced) if replaced is not None else None
     done = False
     try:
-        source.directory().rename(source.last, inode, target.directory(), target.last, replaced)
-        _move_dentry(child, place)
-        if flags & RENAME_WHITEOUT != 0:
-            _leave_whiteout(context, source)
+        if flags & RENAME_WHITEOUT == 0:
+            source.directory().rename(source.last, inode, target.directory(), target.last, replaced)
+            _move_dentry(child, place)
+        else:
+            _rename_leaving_whiteout(context, source, child, target, place, replaced)
         if change is not None:
-            change.hold(inode, replaced, is_exchange=False)
+            change.hold(inode, is_exchange=False)
         if place.mounts is not None:
             detach_all_at(place)
         done = True
     finally:
-        place.pins -= 1
+        give_back(place)
         if not done:
-            if place.inode is None and not source.mount.file_system.keeps_negatives:
-                CACHE.detach(place)
             _let_go(kept)
     return kept
 
 
-def _leave_whiteout(context: FsContext, source: Walk) -> None:
-    """RENAME_WHITEOUT: the old name tells a union of file systems that the file does not exist. Nobody is notified."""
-    whiteout = source.directory().create(source.last, S_IFCHR, 0, context.credentials)
-    remember(source.dentry, source.last, whiteout)
+def _rename_leaving_whiteout(
+    context: FsContext, source: Walk, child: Dentry, target: Walk, place: Dentry, replaced: Inode | None
+) -> None:
+    """RENAME_WHITEOUT: the old name tells a union of file systems that the file does not exist. Nobody is notified,
+    and the cache of names, where the old name is not any more, does not hear of it either.
+    """
+    inode = child.inode
+    assert inode is not None
+    directory = source.directory()
+    credentials = context.credentials
+    whiteout = directory.rename_leaving_whiteout(
+        source.last, inode, target.directory(), target.last, replaced, credentials
+    )
+    _move_dentry(child, place)
+    if whiteout is None:
+        whiteout = directory.create(source.last, S_IFCHR, 0, credentials)
+    whiteout.acquire()
+    whiteout.release()
 
 
 def _check_rename(

@@ -41,7 +41,7 @@ from kernel.fs.constants import (
     S_ISGID,
     S_IXGRP,
 )
-from kernel.fs.dentry import Dentry
+from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.device_guard import check_device
 from kernel.fs.file import File, PathFile, check_room_for_file
 from kernel.fs.inode import Inode
@@ -52,7 +52,7 @@ from kernel.fs.notification import IN_MODIFY, TELL_COST, WATCHES, tell_created, 
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.privileges import SET_ID, drop_privileges, may_keep_set_group
 from kernel.fs.protections import check_creation
-from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, Walk, look_up_held, remember, resolve, start
+from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, Walk, give_back, look_up_held, reserve, resolve, settle, start
 from kernel.lang import (
     EACCES,
     EEXIST,
@@ -378,17 +378,14 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
     try:
         if walk.mount.file_system.sleeps and look_up_held(walk.dentry, walk.last) is not None:
             return None
-        inode = create_in(context, directory, walk.last, S_IFREG | mode & 0o7777, 0, opens=True)
-        dentry = remember(walk.dentry, walk.last, inode)
-        path = Path(walk.mount, dentry)
-        tell_created(directory, dentry)
-        denied = 0
-        if credentials.domain is not None:
-            # Even if it may not be opened, it exists now.
-            denied = rights_denied(credentials, path, flags, is_program=False)
-        file = inode.open(path, flags & ~_TRANSIENT)
-        file.denied = denied
-        file.is_new = True
+        place = reserve(walk.dentry, walk.last)
+        try:
+            path = Path(walk.mount, place)
+            inode = create_in(context, directory, walk.last, S_IFREG | mode & 0o7777, 0, opens=True)
+            settle(place, inode)
+            file = _open_new(context, directory, path, inode, flags)
+        finally:
+            give_back(place)
     finally:
         walk.let_names_go()
     if MARKS.guards != 0:
@@ -396,6 +393,30 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
     if WATCHES.count != 0:
         pace(TELL_COST)  # between two events
         tell_opened(file, for_running=False)
+    return file
+
+
+def _open_new(context: FsContext, directory: Inode, path: Path, inode: Inode, flags: int) -> File:
+    """Open a file that was just created in a directory, whose names are held, and notify watchers of its name. Without
+    memory it is removed again, before anybody has heard of it. Raises EACCES; then it exists.
+    """
+    denied = 0
+    place = path.dentry
+    try:
+        if context.credentials.domain is not None:
+            denied = rights_denied(context.credentials, path, flags, is_program=False)
+        file = inode.open(path, flags & ~_TRANSIENT)
+    except Errno:
+        tell_created(directory, place)
+        raise
+    except MemoryError:
+        directory.unlink(place.name, inode)
+        place.deleted = True
+        CACHE.detach(place)
+        raise
+    tell_created(directory, place)
+    file.denied = denied
+    file.is_new = True
     return file
 
 

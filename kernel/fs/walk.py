@@ -363,21 +363,36 @@ def _enter_name(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
             inode.release()
 
 
-def remember(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
-    """Enter a name that has just been created; a negative entry becomes positive. Directories that are asked each time
-    enter it nowhere: the name may vanish without notice to the cache (mq_unlink(2)).
+def reserve(parent: Dentry, name: bytes) -> Dentry:
+    """The dentry of a free name, negative still, of a directory whose names are held: before the name is created, so
+    that `settle` needs no memory. It is pinned until `give_back`. Directories that are asked each time enter it
+    nowhere: the name may vanish without notice to the cache (mq_unlink(2)). Raises MemoryError.
     """
     directory = parent.inode
     if directory is not None and not directory.caches_children:
-        return Dentry(parent, name, inode)
-    children = parent.children
-    if children is not None:
-        child = children.get(name)
-        if child is not None:
-            child.deleted = False
-            CACHE.fill(child, inode)
-            return child
-    return _enter_name(parent, name, inode)
+        place = Dentry(parent, name, None)
+        place.pins += 1
+        return place
+    return CACHE.reserve(parent, name)
+
+
+def settle(place: Dentry, inode: Inode) -> None:
+    """The name of a reserved dentry has just been created, and leads to `inode`."""
+    place.deleted = False
+    if place.cached:
+        CACHE.fill(place, inode)
+    else:
+        place.inode = inode
+
+
+def give_back(place: Dentry) -> None:
+    """Undo `reserve`. If the name was not created, and free names are not worth remembering, it is forgotten."""
+    place.pins -= 1
+    parent = place.parent
+    if place.inode is None and parent is not None:
+        directory = parent.inode
+        if directory is None or not directory.file_system.keeps_negatives:
+            CACHE.detach(place)
 
 
 def enter_listed(parent: Dentry, name: bytes, inode: Inode) -> None:

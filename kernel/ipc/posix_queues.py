@@ -422,7 +422,11 @@ class QueueDirectory(Inode):
         queue.uid = credentials.fsuid
         queue.gid = credentials.fsgid
         self.queues[name] = queue
-        self.positions.append(name)
+        try:
+            self.positions.append(name)
+        except MemoryError:
+            self.queues.pop(name)
+            raise
         account.bytes_used += size
         self.size += _ENTRY_SIZE
         self.touch_modified()

@@ -74,13 +74,28 @@ class TimerFile(DescriptorFile):
         self.timer.cancel()
         _BY_WALL_CLOCK.pop(self.number, self)
 
-    def _go_by_wall_clock(self) -> None:
+    def _prepare(self, arms: bool, follows: bool) -> None:
+        """Do what needs memory before the timer is set: it then waits for ever, if it is to be armed, and is among
+        those that follow the wall clock, or not. Raises MemoryError; then it is as it was.
+        """
         global _numbers
-        if self.number == 0:
+        if follows and self.number == 0:
             _numbers += 1
             self.number = _numbers
-        self.wall_offset_ns = realtime_offset_ns()
-        _BY_WALL_CLOCK[self.number] = self
+        followed = self.number in _BY_WALL_CLOCK
+        if follows:
+            _BY_WALL_CLOCK[self.number] = self
+        try:
+            if arms:
+                self.timer.suspend()
+        except MemoryError:
+            if not followed:
+                _BY_WALL_CLOCK.pop(self.number, self)
+            raise
+        if not arms:
+            self.timer.cancel()
+        if not follows:
+            _BY_WALL_CLOCK.pop(self.number, self)
 
     def follow_wall_clock(self) -> None:
         """The wall clock was set."""
@@ -95,18 +110,18 @@ class TimerFile(DescriptorFile):
             timer.expirations = sum_of(timer.expirations, 1)
             timer.queue.wake_all()
         elif timer.is_armed():
-            timer.start(max(1, difference_of(timer.deadline_ns, moved_ns)))
+            timer.move(max(1, difference_of(timer.deadline_ns, moved_ns)))
 
     def set(self, value_ns: int, interval_ns: int, is_absolute: bool, cancels: bool) -> None:
         """Arm (value 0: disarm). Raises ECANCELED, armed nevertheless, if the clock was set and that was not reported;
-        MemoryError.
+        MemoryError, and then it is as it was.
         """
         timer = self.timer
-        timer.cancel()
-        self.cancels = cancels and is_absolute and self.is_wall_clock
-        _BY_WALL_CLOCK.pop(self.number, self)
-        if is_absolute and self.is_wall_clock:
-            self._go_by_wall_clock()
+        follows = is_absolute and self.is_wall_clock
+        self._prepare(arms=value_ns != 0, follows=follows)
+        self.cancels = cancels and follows
+        if follows:
+            self.wall_offset_ns = realtime_offset_ns()
         timer.expirations = 0
         timer.interval_ns = interval_ns
         if value_ns == 0:
@@ -114,11 +129,11 @@ class TimerFile(DescriptorFile):
         now = monotonic_ns()
         if not is_absolute:
             deadline = sum_of(now, value_ns)
-        elif self.is_wall_clock:
+        elif follows:
             deadline = sum_of(now, difference_of(value_ns, realtime_ns()))
         else:
             deadline = value_ns
-        timer.start(max(deadline, 1))
+        timer.move(max(deadline, 1))
         self._tell_cancellation()
 
     def _tell_cancellation(self) -> None:

@@ -86,12 +86,14 @@ def _bind_area(space: AddressSpace, area: Area, start: int, end: int, policy: Me
     if part is None:
         return
     source = part.source
-    if isinstance(source, PolicyKeeper):
-        if policy is not None:
-            check_room_to_keep()
-        source.set_policy(part.index_of(start), part.index_of(end - 1) + 1, policy)
-    part.policy = policy
-    space.rejoin(start, end)
+    try:
+        if isinstance(source, PolicyKeeper):
+            if policy is not None:
+                check_room_to_keep()
+            source.set_policy(part.index_of(start), part.index_of(end - 1) + 1, policy)
+        part.policy = policy
+    finally:
+        space.rejoin(start, end)
     pace(_CHANGE_COST)
 
 

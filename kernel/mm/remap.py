@@ -335,25 +335,31 @@ def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None
         raise Errno(EAGAIN if error.code == ENOMEM else error.code) from None
     except MemoryError:
         raise Errno(EAGAIN) from None
-    while area is not None and area.start < end:
-        if advice == MADV_DONTFORK:
-            area.dont_fork = True
-        elif advice == MADV_DOFORK:
-            area.dont_fork = False
-        elif advice == MADV_DONTDUMP:
-            area.dont_dump = True
-        elif advice == MADV_DODUMP:
-            if isinstance(area.source, FixedPages):
-                raise Errno(EINVAL)  # the vDSO is dumped anyway
-            area.dont_dump = False
-        elif advice == MADV_KEEPONFORK:
-            area.wipe_on_fork = False
-        elif area.source is not None or area.shared:
-            raise Errno(EINVAL)
-        else:
-            area.wipe_on_fork = True
-        area = following(area)
-    space.rejoin(start, end)
+    try:
+        while area is not None and area.start < end:
+            _advise_area(area, advice)
+            area = following(area)
+    finally:
+        space.rejoin(start, end)
+
+
+def _advise_area(area: Area, advice: int) -> None:
+    if advice == MADV_DONTFORK:
+        area.dont_fork = True
+    elif advice == MADV_DOFORK:
+        area.dont_fork = False
+    elif advice == MADV_DONTDUMP:
+        area.dont_dump = True
+    elif advice == MADV_DODUMP:
+        if isinstance(area.source, FixedPages):
+            raise Errno(EINVAL)  # the vDSO is dumped anyway
+        area.dont_dump = False
+    elif advice == MADV_KEEPONFORK:
+        area.wipe_on_fork = False
+    elif area.source is not None or area.shared:
+        raise Errno(EINVAL)
+    else:
+        area.wipe_on_fork = True
 
 
 def name_areas(space: AddressSpace, start: int, length: int, name: bytes, is_given: bool) -> None:

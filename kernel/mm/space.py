@@ -658,7 +658,7 @@ class AddressSpace(Linked["AddressSpace"]):
 
     def isolate(self, start: int, end: int) -> Area | None:
         """Cut areas so that none crosses `start` or `end`; returns the first area at or above `start`. Raises ENOMEM
-        (too many areas), MemoryError.
+        (too many areas; there may be a cut at `start` then, as on Linux), MemoryError, with nothing changed.
         """
         area = self.areas.first_above(start)
         if area is not None and area.start < start:
@@ -667,8 +667,18 @@ class AddressSpace(Linked["AddressSpace"]):
         last = self.areas.at(end - 1)
         if last is not None and end < last.end:
             self._check_room_for_cut()
-            self._split(last, end)
+            self._split_upper(last, start, end)
         return area
+
+    def _split_upper(self, last: Area, start: int, end: int) -> None:
+        """Cut at the end of a range, at whose start there was a cut before. Raises EINVAL, MemoryError, without
+        either.
+        """
+        try:
+            self._split(last, end)
+        except (Errno, MemoryError):
+            self.rejoin(start, start)
+            raise
 
     def check_cuts(self, start: int, end: int) -> None:
         """Raise EINVAL if a range begins or ends inside a huge page."""
@@ -751,7 +761,7 @@ class AddressSpace(Linked["AddressSpace"]):
             area = self._split(area, start)
         last = self.areas.at(end - 1)
         if last is not None and end < last.end:
-            self._split(last, end)
+            self._split_upper(last, start, end)
         return area
 
     def empty(self, start: int, end: int) -> None:

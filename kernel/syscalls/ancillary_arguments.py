@@ -53,9 +53,9 @@ def read_control(socket: Socket, address: int, length: int) -> list[ControlMessa
                 span.load_u32(position + 12),
                 raw[position + _CONTROL_HEADER : position + size],
             )
+            messages.append(message)
             if message.level == SOL_SOCKET and message.kind == SCM_RIGHTS and socket.family == AF_UNIX:
                 message.files = _files_of(message.data, MOST_FILES - file_count(messages))
-            messages.append(message)
             position += (size + 7) & ~7
     except (Errno, MemoryError):
         release_files(messages)
@@ -69,18 +69,20 @@ def _files_of(data: bytes, limit: int) -> list[File]:
         raise Errno(EINVAL)
     files: list[File] = []
     table = current().files
-    error = 0
-    for index in range(count):
-        number = span_of(data).load_u32(index * 4)
-        file = table.find(number) if number <= _INT_MAX else None
-        if file is None or isinstance(file, UringFile):
-            error = EBADF if file is None else EINVAL  # a ring cannot be sent: it could hold what holds it
-            break
-        files.append(file.acquire())
-    if error != 0:
+    try:
+        for index in range(count):
+            number = span_of(data).load_u32(index * 4)
+            file = table.find(number) if number <= _INT_MAX else None
+            if file is None:
+                raise Errno(EBADF)
+            if isinstance(file, UringFile):
+                raise Errno(EINVAL)  # a ring cannot be sent: it could hold what holds it
+            files.append(file)
+            file.acquire()
+    except (Errno, MemoryError):
         for held in files:
             held.release()
-        raise Errno(error)
+        raise
     return files
 
 
@@ -149,7 +151,8 @@ class ControlWriter:
             length = self.room
         try:
             self._write_header(message.level, message.kind, length)
-            user.write_bytes(user.at(self.address, _CONTROL_HEADER), message.data[: length - _CONTROL_HEADER])
+            content = span_of(message.data)[: length - _CONTROL_HEADER]
+            user.write_from(user.at(self.address, _CONTROL_HEADER), content)
         except Errno:
             return
         self._go_on(length)

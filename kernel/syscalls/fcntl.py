@@ -178,10 +178,15 @@ def _owner(file: File, command: int, argument: int) -> int:
         signo = argument & _INT_MASK
         if signo > SIGNAL_COUNT:
             raise Errno(EINVAL)
+        before = file.owner_signal
         file.owner_signal = signo
         signals = file.signals
         if signals is not None:
-            signals.signal_changed()
+            try:
+                signals.signal_changed()
+            except MemoryError:
+                file.owner_signal = before
+                raise
         return 0
     if command == F_GETOWN_EX:
         user.write_i32(UserAddr(argument), file.owner_kind)

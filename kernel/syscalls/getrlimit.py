@@ -78,9 +78,15 @@ def _set(process: Process, resource: int, soft: int, hard: int) -> None:
         raise Errno(EPERM)
     if resource == RLIMIT_CPU:
         soft = max(soft, 1)  # 0 means a second, as in setrlimit
+    before_soft = process.limits.soft[resource]
+    before_hard = process.limits.hard[resource]
     process.limits.set(resource, soft, hard)
     if resource == RLIMIT_CPU:
-        follow_processor_limit(process)
+        try:
+            follow_processor_limit(process)
+        except MemoryError:
+            process.limits.set(resource, before_soft, before_hard)
+            raise
     _apply(process, resource, soft)
 
 

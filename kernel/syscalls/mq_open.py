@@ -55,10 +55,11 @@ def mq_open(name_address: UserAddr, flags: i32, mode: i32, attributes_address: U
     attributes = _read_attributes(attributes_address) if attributes_address != 0 else default_attributes()
     name = _name_at(name_address)
     task = current()
-    task.files.lowest_free(0)
+    task.files.make_room()
     directory = current().namespaces.ipc.mqueues.file_system.directory()
     queue = directory.queues.get(name)
     credentials = task.credentials
+    is_new = queue is None
     if queue is None:
         if flags & O_CREAT == 0:
             raise Errno(ENOENT)
@@ -74,7 +75,12 @@ def mq_open(name_address: UserAddr, flags: i32, mode: i32, attributes_address: U
             raise Errno(EINVAL)
         wanted = MAY_READ if access == 0 else MAY_WRITE if access == 1 else MAY_READ | MAY_WRITE
         queue.check_permission(credentials, wanted)
-    file = QueueFile(current().namespaces.ipc.mqueues.place(name, queue), flags & (O_ACCMODE | O_NONBLOCK), queue)
+    try:
+        file = QueueFile(current().namespaces.ipc.mqueues.place(name, queue), flags & (O_ACCMODE | O_NONBLOCK), queue)
+    except (Errno, MemoryError):
+        if is_new:
+            directory.unlink(name, queue)
+        raise
     return task.files.install(file, cloexec=True)
 
 

@@ -40,7 +40,7 @@ def _open_at(directory: int, address: UserAddr, flags: int, mode: int) -> int:
     task = current()
     name = path_at(address)
     files = task.files
-    files.lowest_free(0)  # EMFILE comes before anything about the file
+    files.make_room()  # EMFILE and ENOMEM come before anything about the file, which may be made or cut
     file = open_file(task.fs, base_for(directory, name), name, flags | O_LARGEFILE, mode & 0o7777)
     return files.install(file, flags & O_CLOEXEC != 0)
 
@@ -99,7 +99,7 @@ def openat2(directory: i32, address: UserAddr, how: UserAddr, size: int) -> int:
 def _open_restricted(directory: int, address: UserAddr, flags: int, mode: int, restrictions: int) -> int:
     task = current()
     name = path_at(address)
-    task.files.lowest_free(0)
+    task.files.make_room()
     base = task.fs.working if directory == AT_FDCWD else any_file_at(directory).path
     if not base.inode().is_directory():
         raise Errno(ENOTDIR)

@@ -48,7 +48,7 @@ def write_address(name: bytes, address: UserAddr, length_address: UserAddr) -> N
     if part < 0:
         raise Errno(EINVAL)
     if part > 0:
-        user.write_bytes(address, name[:part])
+        user.write_from(address, span_of(name)[:part])
     user.write_i32(length_address, len(name))
 
 
@@ -66,6 +66,7 @@ class MessageHeader:
         self.vector_count: int = word_at(raw, 24)
         self.control: int = word_at(raw, 32)
         self.control_length: int = word_at(raw, 40)
+        self.writer: ControlWriter | None = None  # of what is received
         if self.name == 0:
             self.name_length = 0
         if self.name_length < 0:
@@ -87,17 +88,19 @@ class MessageHeader:
         message.wants_address = self.name != 0
         message.wants_control = self.control != 0
         message.result_flags = flags & MSG_CMSG_CLOEXEC
+        # Before anything is received, which would be lost if there were no memory for it.
+        self.writer = ControlWriter(UserAddr(self.control), self.control_length, flags & MSG_CMSG_CLOEXEC != 0)
         return message
 
     def put_received(self, address: UserAddr, message: Message) -> None:
         """Write what came with a message to the header at `address`, and to the buffers it names: sender, ancillary
         messages, flags. EFAULT, EINVAL.
         """
+        writer = self.writer
+        assert writer is not None
         try:
             if self.name != 0:
                 write_address(message.address, UserAddr(self.name), user.at(address, _NAME_LENGTH_PLACE))
-            close_on_exec = message.flags & MSG_CMSG_CLOEXEC != 0
-            writer = ControlWriter(UserAddr(self.control), self.control_length, close_on_exec)
             control = message.control
             if control is not None:
                 writer.put(control)

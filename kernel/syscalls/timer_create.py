@@ -79,14 +79,18 @@ def timer_settime(number: i32, flags: i32, new: UserAddr, old: UserAddr) -> int:
     before_interval_ns = timer.interval_ns
     charge_running()
     before_ns = timer.left_ns()
-    timer.disarm()
+    if value_ns != 0 and not timer.counts_processor_time():
+        timer.suspend()  # first: there may be no memory for it
+    else:
+        timer.cancel()
+    timer.forget()
     timer.interval_ns = interval_ns if value_ns != 0 or timer.counts_processor_time() else 0
     if value_ns != 0 and timer.counts_processor_time():
         timers.count_time = True
         is_absolute = flags & _TIMER_ABSTIME != 0
         timer.due_ns = max(1, value_ns if is_absolute else sum_of(timer.used_ns(), min(value_ns, LONGEST_NS)))
     elif value_ns != 0:
-        _start(timer, flags, value_ns)
+        _resume(timer, flags, value_ns)
     if old != 0:
         user.check(old, 32)
         write_timespec(old, before_interval_ns)
@@ -94,14 +98,14 @@ def timer_settime(number: i32, flags: i32, new: UserAddr, old: UserAddr) -> int:
     return 0
 
 
-def _start(timer: PosixTimer, flags: int, value_ns: int) -> None:
-    """A relative time does not follow the wall clock when that is set."""
+def _resume(timer: PosixTimer, flags: int, value_ns: int) -> None:
+    """Give a suspended timer its time. A relative one does not follow the wall clock when that is set."""
     if flags & _TIMER_ABSTIME == 0:
-        timer.start(monotonic_ns() + min(value_ns, LONGEST_NS))
+        timer.move(monotonic_ns() + min(value_ns, LONGEST_NS))
     elif is_wall_clock(timer.clock):
-        timer.start_by_wall_clock(value_ns)
+        timer.move_by_wall_clock(value_ns)
     else:
-        timer.start(max(1, kernel_ns(current(), timer.clock, value_ns)))
+        timer.move(max(1, kernel_ns(current(), timer.clock, value_ns)))
 
 
 @syscall("timer_gettime", status="Full", args="timerid >itimerspec")

@@ -56,7 +56,7 @@ def _accept(request: Request) -> int:
 
 
 def _accept_one(request: Request, listening: Socket) -> int:
-    current().files.lowest_free(0)
+    current().files.make_room()
     check_room_for_file()  # before a connection is taken
     if listening.is_listening and listening.poll(None) & READABLE == 0:
         raise Errno(EAGAIN)

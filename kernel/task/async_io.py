@@ -41,9 +41,9 @@ _SPECIFIC: Final = (SIGILL, SIGFPE, SIGSEGV, SIGBUS, SIGTRAP, SIGCHLD, SIGSYS)
 class QueueWaiter(Waiter):
     """A watch's place on one queue."""
 
-    def __init__(self, watch: "AsyncWatch", is_output: bool) -> None:
+    def __init__(self, is_output: bool) -> None:
         super().__init__()
-        self.watch: AsyncWatch | None = watch
+        self.watch: AsyncWatch | None = None
         self.is_output: bool = is_output
 
     def notify(self) -> None:
@@ -65,11 +65,13 @@ class AsyncWatch(SignalWatch):
     def __init__(self, file: File, descriptor: int) -> None:
         self.file: File | None = file
         self.descriptor: int = descriptor  # si_fd: the one through which O_ASYNC was set
-        self.input: QueueWaiter = QueueWaiter(self, is_output=False)
-        self.output: QueueWaiter = QueueWaiter(self, is_output=True)
+        self.input: QueueWaiter = QueueWaiter(is_output=False)
+        self.output: QueueWaiter = QueueWaiter(is_output=True)
         self.tells_input: SignalInfo = from_kernel(SIGIO)
         self.tells_output: SignalInfo = from_kernel(SIGIO)
         self.signal_changed()
+        self.input.watch = self  # now that nothing can fail any more
+        self.output.watch = self
         _stand(self.input, file.input_queue())
         _stand(self.output, file.output_queue())
 
@@ -80,11 +82,13 @@ class AsyncWatch(SignalWatch):
             return
         signo = file.owner_signal
         if signo == 0:
-            self.tells_input = from_kernel(SIGIO)
-            self.tells_output = from_kernel(SIGIO)
+            tells_input = from_kernel(SIGIO)
+            tells_output = from_kernel(SIGIO)
         else:
-            self.tells_input = _information(signo, _POLL_IN, _BAND_IN, self.descriptor)
-            self.tells_output = _information(signo, _POLL_OUT, _BAND_OUT, self.descriptor)
+            tells_input = _information(signo, _POLL_IN, _BAND_IN, self.descriptor)
+            tells_output = _information(signo, _POLL_OUT, _BAND_OUT, self.descriptor)
+        self.tells_input = tells_input
+        self.tells_output = tells_output
 
     def close(self) -> None:
         self.input.leave()
@@ -233,9 +237,14 @@ def own_unless_owned(file: File) -> None:
 def watch(file: File, descriptor: int) -> None:
     """O_ASYNC was set through a descriptor: send signals from now on. May raise MemoryError."""
     if file.signals is None:
-        if file.owner == UNSET:
-            file.choose_owner()
-        file.signals = AsyncWatch(file, descriptor)
+        signals = AsyncWatch(file, descriptor)
+        try:
+            if file.owner == UNSET:
+                file.choose_owner()
+        except (Errno, MemoryError):
+            signals.close()
+            raise
+        file.signals = signals
 
 
 def unwatch(file: File) -> None:

@@ -169,17 +169,23 @@ def get_timer(process: Process, which: int) -> TimerValue:
 
 
 def set_timer(process: Process, which: int, value: TimerValue) -> None:
-    """Arm or (value 0) disarm a timer. Raises MemoryError."""
+    """Arm or (value 0) disarm a timer. Raises MemoryError; then it is as it was."""
     timers = timers_of(process)
     if which == ITIMER_REAL:
-        timers.real.process = process
-        timers.real.interval_ns = value.interval_ns if value.value_ns != 0 else 0
-        if value.value_ns == 0:
-            timers.real.cancel()
-        else:
-            timers.real.start(monotonic_ns() + value.value_ns)
+        _set_real(timers.real, process, value)
         return
     charge_running()
     timer = timers.virtual if which == ITIMER_VIRTUAL else timers.profile
     timer.interval_ns = value.interval_ns
     timer.due_ns = 0 if value.value_ns == 0 else _used_ns(process, which) + value.value_ns
+
+
+def _set_real(timer: RealTimer, process: Process, value: TimerValue) -> None:
+    if value.value_ns == 0:
+        timer.cancel()
+        timer.interval_ns = 0
+        return
+    timer.suspend()
+    timer.process = process
+    timer.interval_ns = value.interval_ns
+    timer.move(monotonic_ns() + value.value_ns)

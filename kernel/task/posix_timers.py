@@ -129,21 +129,21 @@ class PosixTimer(Timer):
             return self.remaining_ns(monotonic_ns())
         return 0 if self.due_ns == 0 else max(1, self.due_ns - self.used_ns())
 
-    def start_by_wall_clock(self, wall_ns: int) -> None:
-        """Arm it for a time of the wall clock. Raises MemoryError."""
+    def move_by_wall_clock(self, wall_ns: int) -> None:
+        """Let it, which is suspended, expire at a time of the wall clock."""
         self.goes_by_wall_clock = True
         self.wall_offset_ns = realtime_offset_ns()
-        self.start(max(1, wall_ns - self.wall_offset_ns))
+        self.move(max(1, wall_ns - self.wall_offset_ns))
 
     def follow_wall_clock(self) -> None:
         """The wall clock was set."""
         moved_ns = realtime_offset_ns() - self.wall_offset_ns
         if self.goes_by_wall_clock and self.is_armed() and moved_ns != 0:
             self.wall_offset_ns += moved_ns
-            self.start(max(1, sum_of(self.deadline_ns, -moved_ns)))
+            self.move(max(1, sum_of(self.deadline_ns, -moved_ns)))
 
-    def disarm(self) -> None:
-        self.cancel()
+    def forget(self) -> None:
+        """It is set anew, or ends: what it has done so far does not count any more."""
         self.goes_by_wall_clock = False
         self.due_ns = 0
         self.overrun = 0
@@ -156,7 +156,8 @@ class PosixTimer(Timer):
 
     def end(self) -> None:
         """The timer was deleted."""
-        self.disarm()
+        self.cancel()
+        self.forget()
         self.process = None
         quota = self.quota
         if quota is not None:

@@ -44,6 +44,12 @@ class Timer(Queued):
         if deadline_ns < PROCESSOR_TIMERS.own.set_to_ns:
             _interrupt_by(deadline_ns)
 
+    def suspend(self) -> None:
+        """Let the timer wait for ever, armed or not so far, until `move` or `cancel`, which need no memory. Raises
+        MemoryError; then it is as it was.
+        """
+        self.start(FOREVER_NS)
+
     def move(self, deadline_ns: int) -> None:
         """Change the deadline of a timer that is armed; does nothing for one that is not."""
         if self.position != NOT_QUEUED:

@@ -273,7 +273,11 @@ class LineDiscipline:
             self._overflow()
             return
         self.queue.append(byte)
-        self.marks.append(mark)
+        try:
+            self.marks.append(mark)
+        except MemoryError:
+            self.queue.pop()  # each byte has a mark
+            raise
         if mark != _PLAIN:
             self.line_count += 1
 

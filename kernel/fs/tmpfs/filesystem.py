@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.fs.constants import (
     LINK_MAX,
     NAME_MAX,
+    S_IFCHR,
     S_IFDIR,
     S_IFLNK,
     S_IFMT,
@@ -137,6 +138,38 @@ class TmpfsDirectory(TmpfsInode):
         target.drop_link()
 
     def rename(self, name: bytes, target: Inode, new_parent: Inode, new_name: bytes, replaced: Inode | None) -> None:
+        self._move(name, target, new_parent, new_name, replaced, None)
+
+    def rename_leaving_whiteout(
+        self,
+        name: bytes,
+        target: Inode,
+        new_parent: Inode,
+        new_name: bytes,
+        replaced: Inode | None,
+        credentials: Credentials,
+    ) -> Inode | None:
+        whiteout = self._make(S_IFCHR, 0)
+        try:
+            self._own(whiteout, credentials)
+            self._move(name, target, new_parent, new_name, replaced, whiteout)
+        except (Errno, MemoryError):
+            whiteout.evict()
+            raise
+        return whiteout
+
+    def _move(
+        self,
+        name: bytes,
+        target: Inode,
+        new_parent: Inode,
+        new_name: bytes,
+        replaced: Inode | None,
+        whiteout: TmpfsInode | None,
+    ) -> None:
+        """`rename`; the old name leads to `whiteout` from then on, or nowhere. Raises EINVAL, ENOENT, ENAMETOOLONG,
+        MemoryError, with nothing changed.
+        """
         if not isinstance(target, TmpfsInode) or not isinstance(new_parent, TmpfsDirectory):
             raise Errno(EINVAL)
         new_parent._require_alive(new_name)
@@ -145,7 +178,11 @@ class TmpfsDirectory(TmpfsInode):
             new_parent._replace(new_name, target, replaced)
         else:
             new_parent._add(new_name, target)
-        self._remove(name)
+        if whiteout is not None:
+            self.entries[name].inode = whiteout
+            self.touch_modified()
+        else:
+            self._remove(name)
         if target.is_directory():
             self.nlink -= 1
             new_parent.nlink += 1

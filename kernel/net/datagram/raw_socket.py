@@ -46,15 +46,19 @@ class RawSocket(DatagramSocket):
     def __init__(self, family: int, protocol: int, credentials: Credentials, network: Network) -> None:
         if network is not FIRST_NETWORK and len(raw_sockets_of(network).sockets) >= _MOST_OF_OTHERS:
             raise Errno(ENOBUFS)
+        self.type_filter6: bytes = bytes(32)  # ICMPV6_FILTER: a bit for each unwanted type
         super().__init__(family, SOCK_RAW, protocol, credentials, network)
         self.binding.port = protocol  # what getsockname(2) and /proc/net/raw show
         if protocol == PROTOCOL_RAW:
             self.options.turn(inet_names.ON_HDRINCL | inet_names.ON_HDRINCL6, on=True)
         self.checksum_offset: int = 2 if protocol == PROTOCOL_ICMP6 and family == AF_INET6 else _NO_CHECKSUM
-        self.type_filter: int = 0  # ICMP_FILTER: a bit for each unwanted type
-        self.type_filter6: bytes = bytes(32)  # ICMPV6_FILTER: the same
+        self.type_filter: int = 0  # ICMP_FILTER: the same
         self.switches |= SWITCH_REUSE_ADDRESS  # there are no ports to share
-        raw_sockets_of(network).sockets.append(self)
+        try:
+            raw_sockets_of(network).sockets.append(self)
+        except MemoryError:
+            self.release()
+            raise
         _TABLE.count += 1
 
     def is_ip6_only(self) -> bool:

@@ -81,14 +81,14 @@ class DatagramSocket(InetSocket):
     """Base of sockets that receive whole datagrams."""
 
     def __init__(self, family: int, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
+        self.queue: PacketQueue = PacketQueue()
+        self.errors: list[QueuedError] = []
+        self.waiters: WaitQueue = WaitQueue()
         super().__init__(family, kind, protocol, credentials, network)
         self.last_hop: NextHop | None = None  # the route of the last datagram that named its destination …
         self.last_source: bytes = b""  # … and the source it was looked up with
         self.last_index: int = 0
-        self.queue: PacketQueue = PacketQueue()
         self.queued_bytes: int = 0
-        self.errors: list[QueuedError] = []
-        self.waiters: WaitQueue = WaitQueue()
         self.shutdown: int = 0  # _READ_DOWN | _WRITE_DOWN
         self.drops: int = 0
 
@@ -186,6 +186,11 @@ class DatagramSocket(InetSocket):
             if self.shutdown & _READ_DOWN != 0:
                 return 0
             self.wait(self.waiters, deadline_ns)
+        # What needs memory comes before the datagram leaves the queue.
+        if message.wants_address:
+            message.address = self.source_address(packet)
+        if message.wants_control:
+            message.control = self.control_of(packet)
         if message.flags & MSG_PEEK == 0:
             self.take_packet()
         return self._give(message, packet)
@@ -209,10 +214,6 @@ class DatagramSocket(InetSocket):
             message.result_flags |= MSG_TRUNC
         if self.stamp_ns < 0 or self.is_on(SWITCH_KEEP_STAMP):
             self.stamp_ns = packet.received_ns
-        if message.wants_address:
-            message.address = self.source_address(packet)
-        if message.wants_control:
-            message.control = self.control_of(packet)
         return length if message.flags & MSG_TRUNC != 0 else given
 
     def source_port(self, packet: Packet) -> int:
@@ -332,15 +333,26 @@ class DatagramSocket(InetSocket):
     def _receive_error(self, message: Message) -> int:
         if len(self.errors) == 0:
             raise Errno(EAGAIN)
-        entry = self.errors.pop(0)
+        entry = self.errors[0]
+        address = self.encode(entry.destination, entry.port)
+        control = self._control_of_error(entry.error)
+        self.errors.pop(0)  # nothing after this needs memory
         room = min(len(entry.payload), message.buffer.remaining)
         given = message.buffer.put(span_of(entry.payload)[0:room])
         if given < len(entry.payload):
             message.result_flags |= MSG_TRUNC
         message.result_flags |= MSG_ERRQUEUE
-        message.address = self.encode(entry.destination, entry.port)
-        error = entry.error
-        head = bytearray(16)  # struct sock_extended_err
+        message.address = address
+        message.control = control
+        if self.pending_error == entry.error.errno and len(self.errors) == 0:
+            self.pending_error = 0
+        elif len(self.errors) > 0:
+            self.pending_error = self.errors[0].error.errno
+        return given
+
+    def _control_of_error(self, error: NetworkError) -> list[ControlMessage]:
+        """A struct sock_extended_err, with the address of the reporter. Raises MemoryError."""
+        head = bytearray(16)
         span = span_of(head)
         span.store_u32(0, error.errno)
         span[4] = error.origin
@@ -350,12 +362,7 @@ class DatagramSocket(InetSocket):
         is_ip4 = self.family == AF_INET
         level = inet_names.SOL_IP if is_ip4 else inet_names.SOL_IPV6
         kind = inet_names.IP_RECVERR if is_ip4 else inet_names.IPV6_RECVERR
-        message.control = [ControlMessage(level, kind, bytes(head) + self._offender(error, is_ip4))]
-        if self.pending_error == error.errno and len(self.errors) == 0:
-            self.pending_error = 0
-        elif len(self.errors) > 0:
-            self.pending_error = self.errors[0].error.errno
-        return given
+        return [ControlMessage(level, kind, bytes(head) + self._offender(error, is_ip4))]
 
     def _offender(self, error: NetworkError, is_ip4: bool) -> bytes:
         """The struct sockaddr of the reporter of an error; without a family if it was this host."""

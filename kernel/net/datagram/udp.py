@@ -60,15 +60,17 @@ class UdpTable(Part):
         self.by_port: dict[int, list[UdpEndpoint]] = {}
 
     def insert(self, socket: UdpEndpoint, port: int) -> None:
-        """Enter a socket. May raise MemoryError."""
+        """Enter a socket. Raises MemoryError, with nothing changed."""
         sockets = self.by_port.get(port)
         if sockets is None:
-            sockets = []
-            self.by_port[port] = sockets
-        sockets.append(socket)
+            self.by_port[port] = [socket]
+        else:
+            sockets.append(socket)
 
     def share_port(self, socket: UdpEndpoint, port: int) -> None:
-        """Let a socket that is about to be entered join those with which it shares the port. May raise MemoryError."""
+        """Let a socket that was just entered join those with which it shares the port. Raises MemoryError, with nothing
+        changed.
+        """
         group: PortGroup | None = None
         sockets = self.by_port.get(port)
         if sockets is not None:

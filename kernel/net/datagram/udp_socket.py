@@ -49,13 +49,13 @@ class UdpSocket(udp.UdpEndpoint):
 
     def bound(self) -> None:
         table = udp.udp_sockets_of(self.network)
+        table.insert(self, self.binding.port)
         if self.binding.reuse_port:
-            table.share_port(self, self.binding.port)
-        try:
-            table.insert(self, self.binding.port)
-        except MemoryError:
-            self.leave_port_group()
-            raise
+            try:
+                table.share_port(self, self.binding.port)
+            except MemoryError:
+                table.take_out(self, self.binding.port)
+                raise
 
     def unbind(self) -> None:
         if self.binding.port != 0:

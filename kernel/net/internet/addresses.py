@@ -334,16 +334,16 @@ def _remove(entry: InterfaceAddress) -> None:
 
 
 def _take_out(entry: InterfaceAddress) -> None:
-    """Take an entry out of the tables."""
+    """Take an entry out of the tables. Needs no memory."""
     addresses = addresses_of(entry.device.network)
     addresses.entries.remove(entry)
     addresses.recent = None
     if addresses.owned.get(entry.address) is entry:
-        del addresses.owned[entry.address]
         for other in addresses.entries:
             if other.address == entry.address:
-                addresses.owned[entry.address] = other
-                break
+                addresses.owned[entry.address] = other  # in its place
+                return
+        del addresses.owned[entry.address]
 
 
 def address_changed(entry: InterfaceAddress) -> None:

@@ -93,15 +93,16 @@ class NetlinkSocket(Socket):
     """A netlink socket of one protocol."""
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
-        super().__init__(AF_NETLINK, kind, protocol, credentials.fsuid, credentials.fsgid, network)
         self.opener: Credentials = credentials.without_rules()
+        self.queue: deque[Datagram] = deque()
+        self.read_queue: WaitQueue = WaitQueue()
+        super().__init__(AF_NETLINK, kind, protocol, credentials.fsuid, credentials.fsgid, network)
         self.port: int = 0
         self.is_bound: bool = False
         self.groups: int = 0  # bit n - 1 for group n
         self.has_listened: bool = False  # whether it has ever listened to one of them
         self.peer_port: int = 0
         self.peer_group: int = 0
-        self.queue: deque[Datagram] = deque()
         self.queued_bytes: int = 0
         self.is_dumping: bool = False
         self.reports_overruns: bool = True
@@ -109,7 +110,6 @@ class NetlinkSocket(Socket):
         self.packet_information: bool = False
         self.caps_acknowledgements: bool = False
         self.extends_acknowledgements: bool = False
-        self.read_queue: WaitQueue = WaitQueue()
 
     # ---- Names ------------------------------------------------------------------------------------------------
 
@@ -117,14 +117,20 @@ class NetlinkSocket(Socket):
         if len(address) < _ADDRESS_SIZE or span_of(address).load_u16(0) != AF_NETLINK:
             raise Errno(EINVAL)
         port = span_of(address).load_u32(4)
-        if self.is_bound:
+        was_bound = self.is_bound
+        if was_bound:
             if port != self.port:
                 raise Errno(EINVAL)
         elif port != 0:
             self._take_port(port)
         else:
             self._bind_to_any()
-        self._set_groups((self.groups & ~0xFFFF_FFFF) | span_of(address).load_u32(8))
+        try:
+            self._set_groups((self.groups & ~0xFFFF_FFFF) | span_of(address).load_u32(8))
+        except (Errno, MemoryError):
+            if not was_bound:
+                self._leave_port()
+            raise
 
     def _take_port(self, port: int) -> None:
         key = _key(self.protocol, port)
@@ -134,19 +140,48 @@ class NetlinkSocket(Socket):
         by_port[key] = self
         self.port = port
         self.is_bound = True
-        self._set_groups(self.groups)
+        try:
+            self._enter_groups(self.groups, 0)
+        except MemoryError:
+            self._leave_port()
+            raise
+
+    def _leave_port(self) -> None:
+        """Undo `_take_port`: the socket has no name, and is among no group's listeners."""
+        netlink_sockets_of(self.network).by_port.pop(_key(self.protocol, self.port), self)
+        self.port = 0
+        self.is_bound = False
+        self._leave_groups(self.groups)
 
     def _set_groups(self, groups: int) -> None:
-        """Join these groups; a socket that is not bound receives nothing from them yet. Raises MemoryError."""
-        if self.is_bound and self.groups | groups != 0:
-            sockets = netlink_sockets_of(self.network)
-            self.has_listened = True
-            for group in range(1, _HIGHEST_GROUP):
-                if groups >> (group - 1) & 1 != 0:
-                    sockets.enter(self, group)
-                else:
-                    sockets.leave(self, group)
+        """Join these groups; a socket that is not bound receives nothing from them yet. Raises MemoryError, with
+        nothing changed.
+        """
+        if self.is_bound:
+            self._enter_groups(groups, self.groups)
+            self._leave_groups(self.groups & ~groups)
         self.groups = groups
+
+    def _enter_groups(self, groups: int, entered: int) -> None:
+        """Become a listener of groups, of which it has entered some. Raises MemoryError, with nothing changed."""
+        fresh = groups & ~entered
+        if fresh == 0:
+            return
+        sockets = netlink_sockets_of(self.network)
+        self.has_listened = True
+        try:
+            for group in range(1, _HIGHEST_GROUP):
+                if fresh >> (group - 1) & 1 != 0:
+                    sockets.enter(self, group)
+        except MemoryError:
+            self._leave_groups(fresh)
+            raise
+
+    def _leave_groups(self, groups: int) -> None:
+        sockets = netlink_sockets_of(self.network)
+        for group in range(1, _HIGHEST_GROUP):
+            if groups >> (group - 1) & 1 != 0:
+                sockets.leave(self, group)
 
     def _bind_to_any(self) -> None:
         """A process's first socket gets the process's number as its port; others get numbers that no process has."""
@@ -166,15 +201,12 @@ class NetlinkSocket(Socket):
             return
         if family != AF_NETLINK or len(address) < _ADDRESS_SIZE:
             raise Errno(EINVAL)
-        self._set_peer(address)
-        if not self.is_bound:
-            self._bind_to_any()
-
-    def _set_peer(self, address: bytes) -> None:
         port = span_of(address).load_u32(4)
         group = _lowest_group(span_of(address).load_u32(8))
         if (port != 0 or group != 0) and not current().credentials.capable_in(self.network.owner, CAP_NET_ADMIN):
             raise Errno(EPERM)
+        if not self.is_bound:
+            self._bind_to_any()
         self.peer_port = port
         self.peer_group = group
 
@@ -323,12 +355,14 @@ class NetlinkSocket(Socket):
                 break
             self.wait(self.read_queue, deadline_ns)
         datagram = self.queue[0]
+        # What needs memory comes before the datagram leaves the queue.
+        message.address = address_bytes(datagram.port, _group_mask(datagram.group))
+        self._report_control(message, datagram)
         if message.flags & MSG_PEEK == 0:
             self.queue.popleft()
             self.queued_bytes -= len(datagram.data) + _OVERHEAD_BYTES
             if datagram.ends_dump:
                 self.is_dumping = False
-        message.address = address_bytes(datagram.port, _group_mask(datagram.group))
         length = len(datagram.data)
         size = min(length, message.buffer.remaining)
         if size < length:
@@ -336,7 +370,6 @@ class NetlinkSocket(Socket):
         if message.buffer.put(span_of(datagram.data)[0:size]) < size:
             message.buffer.faulted = True
             return 0
-        self._report_control(message, datagram)
         return length if message.flags & MSG_TRUNC != 0 else size
 
     def _report_control(self, message: Message, datagram: Datagram) -> None:

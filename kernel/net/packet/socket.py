@@ -107,19 +107,23 @@ class PacketSocket(Socket):
     """A socket of AF_PACKET. `protocol` is the EtherType in network byte order, as in socket(2)."""
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
-        super().__init__(AF_PACKET, kind, protocol, credentials.fsuid, credentials.fsgid, network)
-        self.ethertype: int = _swapped(protocol)  # 0: nothing is received
-        self.device_index: int = 0  # 0: all
         self.queue: PacketQueue = PacketQueue()
-        self.queued_bytes: int = 0
         self.waiters: WaitQueue = WaitQueue()
         self.rings: Rings = Rings(self.waiters)
         self.memberships: list[FrameMembership] = []
+        super().__init__(AF_PACKET, kind, protocol, credentials.fsuid, credentials.fsgid, network)
+        self.ethertype: int = _swapped(protocol)  # 0: nothing is received
+        self.device_index: int = 0  # 0: all
+        self.queued_bytes: int = 0
         self.bypasses_queues: bool = False
         self.wants_auxdata: bool = False
         self.wants_origin: bool = False
         self.ignores_outgoing: bool = False
-        _TAP.insert(self)
+        try:
+            _TAP.insert(self)
+        except (Errno, MemoryError):
+            self.release()
+            raise
 
     def bind(self, address: bytes) -> None:
         """Choose an interface and a protocol. EINVAL, ENODEV."""
@@ -250,6 +254,15 @@ class PacketSocket(Socket):
             if packet is not None:
                 break
             self.wait(self.waiters, deadline_ns)
+        # What needs memory comes before the packet leaves the queue.
+        device = packet.device
+        if device is None:
+            message.address = _sockaddr(packet.protocol, 0, None, 0, b"")
+        else:
+            source = _source_of(packet, device)
+            message.address = _sockaddr(packet.protocol, device.index, device, packet.link_kind, source)
+        if message.wants_control:
+            message.control = self._control_of(packet)
         if message.flags & MSG_PEEK == 0:
             self.queue.pop()
             self.queued_bytes -= len(packet.storage) + PACKET_OVERHEAD
@@ -259,14 +272,6 @@ class PacketSocket(Socket):
             raise Errno(EFAULT)
         if room < length:
             message.result_flags |= MSG_TRUNC
-        device = packet.device
-        if device is None:
-            message.address = _sockaddr(packet.protocol, 0, None, 0, b"")
-        else:
-            source = _source_of(packet, device)
-            message.address = _sockaddr(packet.protocol, device.index, device, packet.link_kind, source)
-        if message.wants_control:
-            message.control = self._control_of(packet)
         return length if message.flags & MSG_TRUNC != 0 else room
 
     def _control_of(self, packet: Packet) -> list[ControlMessage] | None:

@@ -157,12 +157,14 @@ class PortTable:
         self.insert(binding, port)
 
     def insert(self, binding: Binding, port: int) -> None:
-        """Enter a binding unchecked: accepted connections share their listener's port. May raise MemoryError."""
+        """Enter a binding unchecked: accepted connections share their listener's port. Raises MemoryError, with nothing
+        changed.
+        """
         bindings = self.by_port.get(port)
         if bindings is None:
-            bindings = []
-            self.by_port[port] = bindings
-        bindings.append(binding)
+            self.by_port[port] = [binding]
+        else:
+            bindings.append(binding)
         binding.port = port
 
     def remove(self, binding: Binding) -> None:

@@ -150,8 +150,10 @@ class InetSocket(Socket):
         options: InternetOptions | None = None,
     ) -> None:
         """A new socket; one that was accepted has a binding and options already."""
-        super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid, network)
+        # What needs memory comes before the base counts the socket, in all of its kinds (kernel/fs/file.py).
         self.binding: Binding = Binding(network) if binding is None else binding
+        self.options: InternetOptions = InternetOptions(network) if options is None else options
+        super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid, network)
         self.is_privileged: bool = credentials.capable_in(network.owner, CAP_NET_ADMIN)
         self.local: bytes = b""  # the address that it is bound to; empty: any
         self.is_address_fixed: bool = False  # by bind(2): stays when the socket is disconnected
@@ -160,16 +162,19 @@ class InetSocket(Socket):
         self.scope: int = 0  # IPv6: the interface of link-local addresses
         self.remote_flow: int = 0
         self.hop: NextHop | None = None
-        self.options: InternetOptions = InternetOptions(network) if options is None else options
         self.stamp_ns: int = -1  # SIOCGSTAMP; 0: not noted
         self.groups: JoinedGroups | None = None  # until the first one; see `own_groups`
         self.port_group: PortGroup | None = None  # SO_REUSEPORT: the sockets that share its port
         self.is_announced: bool = False  # programs of its group run when it is closed
         if binding is None:
-            self.binding.uid = credentials.fsuid
-            if family == AF_INET6:
-                self.options.turn(inet_names.ON_MULTICAST_ALL4, on=False)  # as on Linux
-                self._update_versions(ANY6)
+            self.claim(credentials)
+
+    def claim(self, credentials: Credentials) -> None:
+        """The socket is new, and binding and options are its own."""
+        self.binding.uid = credentials.fsuid
+        if self.family == AF_INET6:
+            self.options.turn(inet_names.ON_MULTICAST_ALL4, on=False)  # as on Linux
+            self._update_versions(ANY6)
 
     def port_table(self) -> PortTable | None:
         """The ports in which this kind of socket is bound; None for kinds without ports."""
@@ -399,26 +404,39 @@ class InetSocket(Socket):
         self.binding.set_address(self.family, local, self.is_ip6_only())
 
     def _take(self, local: bytes, port: int) -> None:
-        """Take a checked address and a port. EADDRINUSE."""
-        self._update_versions(local)
+        """Take a checked address and a port. EADDRINUSE, MemoryError, with nothing changed."""
         self._copy_switches()
-        table = self.port_table()
         has_port = port != 0 or not self.options.is_on(inet_names.ON_NO_PORT)
-        if table is not None and has_port:
-            try:
-                table.bind(self.binding, port)
-            except (Errno, MemoryError):
-                self._update_versions(ANY4 if self.family == AF_INET else ANY6)
-                raise
-            self.binding.is_explicit = port != 0
         plain = unmapped(local)
-        self.local = b"" if is_unspecified(plain) else plain
+        try:
+            self._update_versions(local)
+            self.local = b"" if is_unspecified(plain) else plain  # `bound` looks for sockets with which it shares
+            if has_port:
+                self._take_port(port)
+        except (Errno, MemoryError):
+            self._update_versions(ANY4 if self.family == AF_INET else ANY6)
+            self.local = b""
+            raise
         self.is_address_fixed = len(self.local) != 0
-        if has_port:
+        if has_port and self.port_table() is not None:
+            self.binding.is_explicit = port != 0
+
+    def _take_port(self, port: int) -> None:
+        """Take a port, with 0 a free one, and let the protocol know. EADDRINUSE, MemoryError, with nothing changed."""
+        table = self.port_table()
+        if table is not None:
+            table.bind(self.binding, port)
+        try:
             self.bound()
+        except MemoryError:
+            if table is not None:
+                table.remove(self.binding)
+            raise
 
     def bound(self) -> None:
-        """The socket has got its local port. A protocol enters it in its tables."""
+        """The socket has got its local port. A protocol enters it in its tables. Raises MemoryError, with nothing
+        changed.
+        """
 
     def _copy_switches(self) -> None:
         binding = self.binding
@@ -437,10 +455,9 @@ class InetSocket(Socket):
         if table is not None:
             self._copy_switches()
             try:
-                table.bind(self.binding, 0)
+                self._take_port(0)
             except Errno:
                 raise Errno(EADDRINUSE if table.is_stream else EAGAIN) from None
-            self.bound()
 
     def unbind(self) -> None:
         """Give the port back."""
@@ -794,4 +811,3 @@ def check_family_length(address: bytes, family: int) -> None:
             raise Errno(EINVAL)
         if found != AF_INET6:
             raise Errno(EAFNOSUPPORT)
-

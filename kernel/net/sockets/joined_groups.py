@@ -82,12 +82,17 @@ class JoinedGroups:
         elif (len(self.groups) + 1) * _GROUP_BYTES6 >= most_bytes:
             raise Errno(ENOMEM)
         membership = join(device, group)
-        joined = JoinedGroup(membership, mode)
         try:
-            JOINED[joined] = True
+            joined = JoinedGroup(membership, mode)
             self.groups.append(joined)
         except MemoryError:
-            _forget(joined)
+            leave(membership)
+            raise
+        try:
+            JOINED[joined] = True
+        except MemoryError:
+            self.groups.pop()
+            leave(membership)
             raise
 
     def leave(self, group: bytes, device_index: int) -> None:

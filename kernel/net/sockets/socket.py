@@ -156,6 +156,11 @@ class Socket(File):
     def __init__(
         self, family: int, kind: int, protocol: int, uid: KernelUid, gid: KernelGid, network: Network
     ) -> None:
+        creator = current_or_none()
+        self.group: SocketGroup | None = None if creator is None else creator.cgroup  # its programs judge packets
+        self.creator: Credentials | None = None  # rules may ask for it
+        if creator is not None:
+            self.creator = creator.credentials.without_rules()
         super().__init__(socket_path(uid, gid), O_RDWR)
         self.network: Network = network
         self.holds_network: bool = False  # it counts as one of the network's users
@@ -179,11 +184,6 @@ class Socket(File):
         self.incoming_cpu: int = -1
         self.timestamping: int = 0  # SOF_TIMESTAMPING_*
         self.filter: Filter | None = None  # SO_ATTACH_FILTER, SO_ATTACH_BPF
-        creator = current_or_none()
-        self.group: SocketGroup | None = None if creator is None else creator.cgroup  # its programs judge packets
-        self.creator: Credentials | None = None  # rules may ask for it
-        if creator is not None:
-            self.creator = creator.credentials.without_rules()
         self.lacks_room = False
 
     def hold_network(self) -> None:

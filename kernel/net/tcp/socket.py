@@ -51,7 +51,8 @@ from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link import ethernet
 from kernel.net.link.network import Network
 from kernel.net.sockets.bpf import Filter
-from kernel.net.sockets.inet import PortTable, family_of, ports_of
+from kernel.net.sockets.inet import Binding, PortTable, family_of, ports_of
+from kernel.net.sockets.inet_options import InternetOptions
 from kernel.net.sockets.inet_socket import InetSocket, check_family_length
 from kernel.net.sockets.option_names import (
     SO_KEEPALIVE,
@@ -115,17 +116,19 @@ class TcpSocket(InetSocket):
         channel: Channel | None = None,
     ) -> None:
         """A new socket; or an accepted one, with the port's hold and the channel of its connection."""
-        binding = None if hold is None else hold.binding
-        options = None if channel is None else channel.options.internet
-        super().__init__(family, SOCK_STREAM, PROTOCOL_TCP, credentials, network, binding, options)
-        self.tcp: TcpOptions = TcpOptions(self.options) if channel is None else channel.options
-        self.hold: PortHold = PortHold(self.binding) if hold is None else hold
-        self.phase: Phase = Phase.UNCONNECTED
-        self.listener: Listener | None = None
-        self.stream: Stream | None = None
+        binding = Binding(network) if hold is None else hold.binding
+        options = InternetOptions(network) if channel is None else channel.options.internet
         # Those of the connection or the listener, once there is one: threads that waited before stay where they are.
         self.read_queue: WaitQueue = WaitQueue() if channel is None else channel.read_queue
         self.write_queue: WaitQueue = WaitQueue() if channel is None else channel.write_queue
+        self.tcp: TcpOptions = TcpOptions(options) if channel is None else channel.options
+        self.hold: PortHold = PortHold(binding) if hold is None else hold
+        super().__init__(family, SOCK_STREAM, PROTOCOL_TCP, credentials, network, binding, options)
+        if hold is None:
+            self.claim(credentials)
+        self.phase: Phase = Phase.UNCONNECTED
+        self.listener: Listener | None = None
+        self.stream: Stream | None = None
         self.send_limit = SETTINGS.send_default
         self.receive_limit = SETTINGS.receive_default
 
@@ -177,27 +180,40 @@ class TcpSocket(InetSocket):
         if self.phase != Phase.UNCONNECTED:
             raise Errno(EINVAL)
         self.bind_automatically()
+        listener = Listener(self.hold, self.tcp, backlog, self.family, self)
         binding = self.binding
+        had_group = binding.has_port_group
         binding.is_listening = True
         binding.has_port_group = self.port_group is not None
-        if self.port_table().conflicts(binding, binding.port):
-            binding.is_listening = False
-            raise Errno(EADDRINUSE)
-        listener = Listener(self.hold, self.tcp, backlog, self.family, self)
-        listener.queue = self.read_queue
-        if binding.reuse_port:
-            self.join_port_group(TABLE.group_at(self))
-        listener.port_group = self.port_group
         try:
-            TABLE.add_listener(listener)
-        except MemoryError:
-            self.leave_port_group()
+            self._enter_listener(listener)
+        except (Errno, MemoryError):
+            binding.is_listening = False
+            binding.has_port_group = had_group
             raise
+        listener.queue = self.read_queue
+        listener.port_group = self.port_group
         listener.filter = self.filter
         listener.group = self.group
         listener.creator = self.creator
         self.listener = listener
         self.is_listening = True
+
+    def _enter_listener(self, listener: Listener) -> None:
+        """Enter a new listener, and the socket in the group of those that share its port. Raises EADDRINUSE,
+        MemoryError; then neither is entered.
+        """
+        binding = self.binding
+        if self.port_table().conflicts(binding, binding.port):
+            raise Errno(EADDRINUSE)
+        group = TABLE.group_at(self) if binding.reuse_port else None
+        TABLE.add_listener(listener)
+        if binding.reuse_port:
+            try:
+                self.join_port_group(group)
+            except MemoryError:
+                TABLE.remove_listener(listener, monotonic_ns())
+                raise
 
     def accept(self, flags: int) -> Socket:
         """accept(2). EINVAL unless it listens; EAGAIN, ERESTARTSYS, MemoryError."""

@@ -185,13 +185,13 @@ class Table:
     # ---- Listeners --------------------------------------------------------------------------------------------
 
     def add_listener(self, listener: Listener) -> None:
-        """Enter a listener at its port. May raise MemoryError."""
+        """Enter a listener at its port. Raises MemoryError, with nothing changed."""
         port = port_key(listener.network, listener.hold.binding.port)
         found = self.listeners.get(port)
         if found is None:
-            found = []
-            self.listeners[port] = found
-        found.append(listener)
+            self.listeners[port] = [listener]
+        else:
+            found.append(listener)
 
     def group_at(self, socket: InetSocket) -> PortGroup | None:
         """The group of the listeners with which a socket that is about to listen shares its port."""

@@ -21,8 +21,9 @@ from kernel.fs.constants import (
     S_IFSOCK,
     WRITABLE,
 )
+from kernel.fs.file import File
 from kernel.fs.inode import Inode
-from kernel.fs.names import make_node, unlink
+from kernel.fs.names import make_node, take_back
 from kernel.fs.path import FsContext, Path
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import (
@@ -37,6 +38,7 @@ from kernel.lang import (
     EPROTOTYPE,
     Errno,
     UserAddr,
+    noraise,
 )
 from kernel.lib import user
 from kernel.lib.credentials import Credentials, gid_for_caller
@@ -70,7 +72,6 @@ from kernel.net.unix.rights import (
     check_files_under_way,
     collect,
     collect_if_due,
-    copy_files,
     drop_files,
     send_files,
     take_files,
@@ -154,11 +155,14 @@ class UnixSocket(CollectableSocket):
         text = name[: len(name) - 1]
         mode = S_IFSOCK | (self.inode.mode & 0o777)
         path = _make_socket_node(context, text, mode)
-        if self.name:
-            unlink(context, None, text)
-            raise Errno(EINVAL)
         inode = path.inode()
-        INODES.enter(inode, self)
+        try:
+            if self.name:
+                raise Errno(EINVAL)
+            INODES.enter(inode, self)
+        except (Errno, MemoryError):
+            take_back(path)
+            raise
         inode.acquire()
         self.bound_to = path.pin()
         self.bound_inode = inode
@@ -356,35 +360,52 @@ class UnixSocket(CollectableSocket):
 
     # ---- Receiving --------------------------------------------------------------------------------------------
 
-    def report_control(self, message: Message, parcel: Parcel, peeking: bool) -> None:
-        """Hand over what was attached to a parcel: identity, then files; to a peeker, copies of the files."""
-        wants_identity = self.is_on(_PASSES_IDENTITY)
-        if not wants_identity and parcel.files is None and not self.is_on(SWITCH_TIMESTAMP):
-            return
-        files = copy_files(parcel) if peeking else take_files(parcel)
-        if not message.wants_control:
-            if wants_identity or files is not None:
-                message.result_flags |= MSG_CTRUNC
-            if files is not None:
-                for file in files:
-                    file.release()
-            return
+    def prepare_control(self, message: Message, parcel: Parcel, peeking: bool) -> list[ControlMessage] | None:
+        """What is attached to a parcel: identity, then files, of which a peeker gets copies. None if there is nothing.
+        It is handed over, or dropped, once the bytes were copied; until then the parcel is as it was. Raises ENFILE,
+        MemoryError.
+        """
+        if not self.is_on(_PASSES_IDENTITY | SWITCH_TIMESTAMP) and parcel.files is None:
+            return None
         control: list[ControlMessage] = []
+        if not message.wants_control:
+            return control
         stamp = timestamp_message(self, parcel.time_ns)
         if stamp is not None:
             control.append(stamp)
         if self.is_on(SWITCH_PASS_CREDENTIALS):
             identity = identity_bytes(number_of(parcel.process), parcel.uid, parcel.gid)
             control.append(ControlMessage(SOL_SOCKET, SCM_CREDENTIALS, identity))
+        files = parcel.files
+        copies = files[:] if files is not None and peeking else None
         if files is not None:
             rights = ControlMessage(SOL_SOCKET, SCM_RIGHTS, b"")
-            rights.files = files
+            rights.files = copies
             control.append(rights)
         process = parcel.process
         if self.is_on(SWITCH_PASS_PIDFD) and process is not None:
             sender = ControlMessage(SOL_SOCKET, SCM_PIDFD, b"")
-            sender.files = [PidFile(process, 0)]
+            held: list[File] = [parcel.sender]  # its place: nothing may fail once the file is there
             control.append(sender)
+            held[0] = PidFile(process, 0)
+            sender.files = held
+        if copies is not None:
+            for file in copies:
+                file.acquire()
+        return control
+
+    def hand_over(self, message: Message, parcel: Parcel, control: list[ControlMessage], peeking: bool) -> None:
+        """The bytes were copied: give the reader what was prepared, and the files of the parcel."""
+        if not message.wants_control:
+            if self.is_on(_PASSES_IDENTITY) or parcel.files is not None:
+                message.result_flags |= MSG_CTRUNC
+            if not peeking:
+                drop_files(parcel)
+            return
+        if not peeking:
+            for each in control:
+                if each.kind == SCM_RIGHTS:
+                    each.files = take_files(parcel)
         message.control = control
 
     # ---- Readiness and the rest -------------------------------------------------------------------------------
@@ -473,3 +494,14 @@ def _make_socket_node(context: FsContext, name: bytes, mode: int) -> Path:
     except Errno as error:
         code = error.code
     raise Errno(EADDRINUSE if code == EEXIST else code)
+
+
+@noraise
+def drop_control(control: list[ControlMessage] | None) -> None:
+    """What was prepared is not handed over."""
+    if control is not None:
+        for each in control:
+            files = each.files
+            if files is not None:
+                for file in files:
+                    file.release()

@@ -45,12 +45,13 @@ class ConnectedSocket(UnixSocket):
     def listen(self, backlog: int) -> None:
         if not self.name or self.state == CONNECTED:
             raise Errno(EINVAL)
+        identity = own_identity()
         if backlog > self.backlog:
             self.peer_queue.wake_all()
         self.backlog = backlog
         self.state = LISTENING
         self.is_listening = True
-        self.peer_identity = own_identity()
+        self.peer_identity = identity
 
     def connect(self, address: bytes) -> None:
         if self.needs_name_to_send():

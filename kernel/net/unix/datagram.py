@@ -32,7 +32,7 @@ from kernel.net.sockets.socket import (
     Message,
 )
 from kernel.net.unix.addresses import address_with, family_of
-from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, UNCONNECTED, UnixSocket
+from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, UNCONNECTED, UnixSocket, drop_control
 from kernel.net.unix.connection import ConnectedSocket
 from kernel.net.unix.parcel import Parcel
 from kernel.net.unix.rights import SOCKETS
@@ -124,23 +124,30 @@ def receive_packet(socket: UnixSocket, message: Message) -> int:
     skip = 0
     if peeking:
         skip = _peek_position(socket, index)
-    else:
-        socket.queue.popleft()
-        socket.peer_queue.wake_all()
     if parcel.sender.name:
         message.address = address_with(parcel.sender.name)
+    control = socket.prepare_control(message, parcel, peeking)
+    if not peeking:
+        socket.queue.popleft()  # nothing before this has changed anything
+        socket.peer_queue.wake_all()
     rest = len(parcel) - skip
     size = min(rest, message.buffer.remaining)
     if size < rest:
         message.result_flags |= MSG_TRUNC
-    copied = message.buffer.put(span_of(parcel.storage)[skip : skip + size])
-    if copied == size:
-        socket.report_control(message, parcel, peeking)
-        if socket.peek_offset >= 0:
-            socket.peek_offset = socket.peek_offset + size if peeking else max(0, socket.peek_offset - len(parcel))
-    else:
-        size = 0
-        rest = 0
+    is_copied = False
+    try:
+        is_copied = message.buffer.put(span_of(parcel.storage)[skip : skip + size]) == size
+    finally:
+        if not is_copied:
+            drop_control(control)
+            if not peeking:
+                socket.discard(parcel)
+    if not is_copied:
+        return 0
+    if control is not None:
+        socket.hand_over(message, parcel, control, peeking)
+    if socket.peek_offset >= 0:
+        socket.peek_offset = socket.peek_offset + size if peeking else max(0, socket.peek_offset - len(parcel))
     if not peeking:
         socket.discard(parcel)
     return rest if message.flags & MSG_TRUNC != 0 else size

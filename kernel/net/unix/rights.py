@@ -159,17 +159,6 @@ def take_files(parcel: Parcel) -> list[File] | None:
     return files
 
 
-def copy_files(parcel: Parcel) -> list[File] | None:
-    """The files of a parcel for a peeker: each with one more reference, which is the caller's."""
-    files = parcel.files
-    if files is None:
-        return None
-    copies = files[:]
-    for file in copies:
-        file.acquire()
-    return copies
-
-
 @noraise
 @recursion(2)  # sockets among the files of a socket that closes with its parcel wait in a list
 def drop_files(parcel: Parcel) -> None:

@@ -20,10 +20,11 @@ from kernel.net.sockets.socket import (
     SOCK_STREAM,
     SWITCH_OOB_INLINE,
     SWITCH_PASS_CREDENTIALS,
+    ControlMessage,
     Message,
 )
 from kernel.net.unix.addresses import address_with
-from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, SENDING, UnixSocket
+from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, SENDING, UnixSocket, drop_control
 from kernel.net.unix.connection import ConnectedSocket
 from kernel.net.unix.parcel import LARGEST_PARCEL, STORAGES, Parcel
 from kernel.net.unix.rights import SOCKETS
@@ -205,14 +206,23 @@ class StreamSocket(ConnectedSocket):
                     message.address = address_with(parcel.sender.name)
             elif self.is_on(SWITCH_PASS_CREDENTIALS) and not first.same_identity(parcel):
                 break
+            had_files = parcel.files is not None
+            control: list[ControlMessage] | None = None
+            if had_files or done == 0:
+                try:
+                    control = self.prepare_control(message, parcel, peeking)
+                except (Errno, MemoryError):
+                    if done > 0:
+                        break  # what was read so far is not lost
+                    raise
             chunk = min(len(parcel) - skip, buffer.remaining)
             start = parcel.start + skip
             if buffer.put(span_of(parcel.storage)[start : start + chunk]) < chunk:
+                drop_control(control)
                 break  # bytes cut off by a fault count as unread
             done += chunk
-            had_files = parcel.files is not None
-            if had_files or done == chunk:
-                self.report_control(message, parcel, peeking)
+            if control is not None:
+                self.hand_over(message, parcel, control, peeking)
             if peeking:
                 self._peeked(chunk)
                 skip = 0

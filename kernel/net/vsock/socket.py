@@ -81,12 +81,13 @@ class VsockSocket(Socket):
     def __init__(
         self, kind: int, credentials: Credentials, network: Network, accepted: Endpoint | None = None
     ) -> None:
-        super().__init__(AF_VSOCK, kind, 0, credentials.fsuid, credentials.fsgid, network)
         self.turns: Turns = Turns()
         if accepted is not None:
             self.endpoint: Endpoint = accepted
         else:
             self.endpoint = Endpoint(STREAM if kind == SOCK_STREAM else SEQUENCED, network)
+        super().__init__(AF_VSOCK, kind, 0, credentials.fsuid, credentials.fsgid, network)
+        if accepted is None:
             TABLE.add(self.endpoint)
         self.endpoint.inode_number = self.inode.ino
 

@@ -49,6 +49,27 @@ def test_a_file_gets_another_name(machine: Machine) -> None:
 
 
 @booted
+def test_what_is_replaced_ends_once_while_anything_is_watched(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/tmp/place", 0o755)
+    host.mount("none", "/tmp/place", "tmpfs", 0, "nr_inodes=20")
+
+    def free_inodes() -> int:
+        answer = bytearray(120)
+        host.statfs("/tmp/place", answer)
+        return int.from_bytes(answer[48:56], "little")  # f_ffree
+
+    host.inotify_add_watch(host.inotify_init1(0), "/tmp", 0x100)
+    new_file(host, "/tmp/place/b")
+    before = free_inodes()
+    for flags in (0, WHITEOUT):
+        new_file(host, "/tmp/place/a")
+        host.renameat2(HERE, "/tmp/place/a", HERE, "/tmp/place/b", flags)
+    host.unlink("/tmp/place/a")  # the whiteout
+    assert free_inodes() == before
+
+
+@booted
 def test_the_old_name_is_looked_at_before_the_new_one(machine: Machine) -> None:
     host = machine.host
     new_file(host, "/tmp/a")

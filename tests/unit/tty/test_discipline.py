@@ -1,10 +1,13 @@
 """The line discipline: editing, echo, signals and reading, as a person at the terminal sees them."""
 
+import contextlib
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.tty.discipline import QUEUE_LIMIT, SIGINT, LineDiscipline
 from kernel.tty.termios import ECHO, ICANON, ICRNL, IUTF8, IXON, Termios
+from tests.unit.scarcity import Scarcity
 
 
 def typed(text: bytes) -> LineDiscipline:
@@ -128,6 +131,20 @@ def test_queue_and_marks_stay_together(data: bytes) -> None:
     while discipline.readable():
         total += len(discipline.take(7)) + 1
         assert total < 20_000
+
+
+def test_queue_and_marks_stay_together_without_memory() -> None:
+    places = 0
+    while True:
+        discipline = LineDiscipline(Termios())
+        with Scarcity(places + 1, room="tty") as scarcity, contextlib.suppress(MemoryError):
+            for byte in b"text\n":
+                discipline.receive(byte)
+        assert len(discipline.queue) == len(discipline.marks), scarcity.where
+        if not scarcity.where:
+            break
+        places += 1
+    assert places >= 10
 
 
 @given(st.binary(max_size=200).filter(lambda b: not set(b) & {3, 4, 8, 21, 22, 23, 26, 28, 127, 17, 18, 19, 13, 10, 0}))
