@@ -7,7 +7,17 @@ from kernel.lang import EACCES, EFAULT, EINVAL, ENODATA, EOPNOTSUPP, ERANGE, ESR
 from kernel.lib import user
 from kernel.lib.user import UserBuffer
 from kernel.net.sockets.bpf import ClassicFilter
-from kernel.net.sockets.option_names import SO_ATTACH_FILTER, SO_BINDTODEVICE, SO_PEERGROUPS, SO_PEERPIDFD
+from kernel.net.sockets.option_names import (
+    SO_ATTACH_FILTER,
+    SO_BINDTODEVICE,
+    SO_LINGER,
+    SO_PEERGROUPS,
+    SO_PEERPIDFD,
+    SO_RCVTIMEO,
+    SO_RCVTIMEO_NEW,
+    SO_SNDTIMEO,
+    SO_SNDTIMEO_NEW,
+)
 from kernel.net.sockets.options import get_socket_option, int_bytes, set_socket_option
 from kernel.net.sockets.socket import SOL_SOCKET, Socket
 from kernel.syscalls.socket_arguments import socket_at
@@ -15,14 +25,23 @@ from kernel.task import current
 from kernel.task.pidfd import PidFile
 
 _LONGEST_VALUE: Final = 16_384  # no option is longer
+# The options of SOL_SOCKET whose values are longer than an int, with their sizes
+_LONG_OPTIONS: Final[dict[int, int]] = {
+    SO_LINGER: 8,
+    SO_RCVTIMEO: 16,
+    SO_SNDTIMEO: 16,
+    SO_RCVTIMEO_NEW: 16,
+    SO_SNDTIMEO_NEW: 16,
+    SO_BINDTODEVICE: 15,
+}
 _LONGEST_NUMBER: Final = 24  # of SOL_SOCKET there is none: what is longer than a struct timeval says so
 
 
 @syscall("setsockopt", status="Full", args="fd:socket one:level one:option <option_value[length] size")
 def setsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length: i32) -> int:
+    socket = socket_at(descriptor)
     if length < 0:
         raise Errno(EINVAL)
-    socket = socket_at(descriptor)
     if level != SOL_SOCKET and not socket.has_level(level):
         raise Errno(EOPNOTSUPP)
     socket.acquire()
@@ -30,7 +49,10 @@ def setsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length: 
         if level == SOL_SOCKET:
             if length < 4 and name != SO_BINDTODEVICE:
                 raise Errno(EINVAL)
-            set_socket_option(socket, name, _read_value(value, length, _LONGEST_NUMBER), current().credentials)
+            given = _read_value(value, length, _LONGEST_NUMBER)
+            if len(given) < min(length, _LONGEST_NUMBER):
+                _check_faulted(name, len(given), length)
+            set_socket_option(socket, name, given, current().credentials)
         else:
             socket.set_option(level, name, _read_value(value, length, _LONGEST_VALUE))
     finally:
@@ -47,6 +69,13 @@ def _read_value(address: UserAddr, length: int, limit: int) -> bytes:
     if len(value) < min(size, 4):
         raise Errno(EFAULT)
     return value
+
+
+def _check_faulted(name: int, readable: int, length: int) -> None:
+    """Only the first bytes of a value of `length` could be read: EFAULT for an option of SOL_SOCKET that needs more."""
+    wanted = _LONG_OPTIONS.get(name, 4)
+    if readable < wanted <= length or (name == SO_BINDTODEVICE and readable < min(length, wanted)):
+        raise Errno(EFAULT)
 
 
 @syscall("getsockopt", status="Full", args="fd:socket one:level one:option >bytes =length")

@@ -10,7 +10,7 @@ from kernel.lang import EACCES, ENOTTY, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.fcntl import sends_signals, set_async
-from kernel.syscalls.ioctl_files import file_command
+from kernel.syscalls.ioctl_files import file_command, other_command
 from kernel.task import current
 
 # Commands that a domain permits on any device, because they concern the file system.
@@ -60,6 +60,6 @@ def ioctl(descriptor: i32, command: u32, argument: int) -> int:
     try:
         if inode.is_regular() or inode.is_directory():
             return file_command(file, command, argument)
-        return file.ioctl(command, argument)
+        return other_command(file, command, argument)
     finally:
         file.release()

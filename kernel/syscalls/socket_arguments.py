@@ -70,6 +70,7 @@ class MessageHeader:
             self.name_length = 0
         if self.name_length < 0:
             raise Errno(EINVAL)
+        self.name_length = min(self.name_length, ADDRESS_LIMIT)
 
     def buffer(self) -> user.UserVector:
         """The buffer that the vector describes. EMSGSIZE, EINVAL, EFAULT."""

@@ -9,11 +9,24 @@ from kernel.fs.notification import IN_ATTRIB, tell_place
 from kernel.fs.path import Path
 from kernel.lang import E2BIG, EINVAL, ENAMETOOLONG, ERANGE, Errno, UserAddr, i32, span_of
 from kernel.lib import user
+from kernel.net.internet.transport import PROTOCOL_UDP
+from kernel.net.sockets.socket import (
+    AF_INET,
+    AF_INET6,
+    AF_NETLINK,
+    AF_PACKET,
+    AF_UNIX,
+    SOCK_DGRAM,
+    SOCK_RAW,
+    SOCK_STREAM,
+    Socket,
+)
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at
 from kernel.task import current
 
 _NAME_LIMIT: Final = 256  # with its NUL
+_PROTOCOL_ATTRIBUTE: Final = b"system.sockprotoname"  # the one attribute of sockets: as /proc/net/protocols names them
 
 
 def _name(address: UserAddr) -> bytes:
@@ -24,6 +37,17 @@ def _name(address: UserAddr) -> bytes:
     if len(name) == 0:
         raise Errno(ERANGE)
     return name
+
+
+def _protocol_of(socket: Socket) -> bytes:
+    if socket.family == AF_INET or socket.family == AF_INET6:
+        name = b"TCP" if socket.kind == SOCK_STREAM else b"RAW" if socket.kind == SOCK_RAW else b"UDP"
+        if socket.kind == SOCK_DGRAM and socket.protocol != PROTOCOL_UDP:
+            name = b"PING"
+        return name if socket.family == AF_INET else name + b"v6"
+    if socket.family == AF_UNIX:
+        return b"UNIX-STREAM" if socket.kind == SOCK_STREAM else b"UNIX"
+    return b"PACKET" if socket.family == AF_PACKET else b"NETLINK" if socket.family == AF_NETLINK else b"AF_VSOCK"
 
 
 def _give(value: bytes, address: UserAddr, size: int) -> int:
@@ -108,7 +132,10 @@ def lgetxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int) -> int
 
 @syscall("fgetxattr", status="Full", args="fd name:attribute >bytes[size] size")
 def fgetxattr(descriptor: i32, name: UserAddr, value: UserAddr, size: int) -> int:
-    return _get(file_at(descriptor).path, name, value, size)
+    file = file_at(descriptor)
+    if isinstance(file, Socket) and _name(name) == _PROTOCOL_ATTRIBUTE:
+        return _give(_protocol_of(file) + b"\0", value, size)
+    return _get(file.path, name, value, size)
 
 
 @syscall("listxattr", status="Full", args="path >bytes[size] size")
@@ -123,7 +150,10 @@ def llistxattr(path: UserAddr, names: UserAddr, size: int) -> int:
 
 @syscall("flistxattr", status="Full", args="fd >bytes[size] size")
 def flistxattr(descriptor: i32, names: UserAddr, size: int) -> int:
-    return _list(file_at(descriptor).path, names, size)
+    file = file_at(descriptor)
+    if isinstance(file, Socket):
+        return _give(_PROTOCOL_ATTRIBUTE + b"\0", names, size)
+    return _list(file.path, names, size)
 
 
 @syscall("removexattr", status="Full", args="path name:attribute")

@@ -38,6 +38,9 @@ class NullFile(File):
         self.position = 0
         return 0
 
+    def can_be_watched(self) -> bool:
+        return False
+
 
 class ZeroFile(NullFile):
     """/dev/zero."""

@@ -153,7 +153,7 @@ class RawSocket(DatagramSocket):
         if self.checksum_offset != _NO_CHECKSUM:
             if self.checksum_offset + 2 > len(packet):
                 raise Errno(EINVAL)
-            sum_ = pseudo_header(plan.source, hop.destination, self.protocol, len(packet))
+            sum_ = pseudo_header(plan.source, hop.destination, self.protocol & 0xFF, len(packet))
             packet.span().store_be16(self.checksum_offset, sum_)
             packet.checksum = CHECKSUM_PARTIAL
             packet.checksum_start = packet.start
@@ -170,7 +170,7 @@ class RawSocket(DatagramSocket):
         header_options = options.header_options if is_ip4 else b""
         packet.group = self.group
         packet.sender = self.creator
-        ip.send(packet, hop, plan.source, self.protocol, ttl, tos, dont_fragment, header_options, loops)
+        ip.send(packet, hop, plan.source, self.protocol & 0xFF, ttl, tos, dont_fragment, header_options, loops)
 
     def _send_whole(self, packet: Packet, plan: SendPlan) -> None:
         """Send a program's own header: fill in IPv4's length, checksum and identification, and a missing source."""
