@@ -73,23 +73,27 @@ def _list(place: Path, names: UserAddr, size: int) -> int:
     return _give(found, names, size)
 
 
-def _set(place: Path, name: UserAddr, value: UserAddr, size: int, flags: int) -> int:
+def _given(name: UserAddr, value: UserAddr, size: int, flags: int) -> tuple[bytes, bytes]:
+    """A name and its new value. Raises EINVAL, EFAULT, ERANGE, E2BIG."""
     if flags & ~(attributes.CREATE | attributes.REPLACE) != 0:
         raise Errno(EINVAL)
     text = _name(name)
     if size < 0 or size > attributes.LARGEST_VALUE:
         raise Errno(E2BIG)
     storage = bytearray(size)
+    user.read_into(span_of(storage), value)
+    return text, bytes(storage)
+
+
+def _put(place: Path, text: bytes, value: bytes, flags: int) -> int:
     with place:
-        user.read_into(span_of(storage), value)
         place.mount.require_writable()
-        attributes.put(current().credentials, place.inode(), text, bytes(storage), flags)
+        attributes.put(current().credentials, place.inode(), text, value, flags)
         tell_place(place.dentry, IN_ATTRIB)
     return 0
 
 
-def _remove(place: Path, name: UserAddr) -> int:
-    text = _name(name)
+def _remove(place: Path, text: bytes) -> int:
     with place:
         place.mount.require_writable()
         attributes.remove(current().credentials, place.inode(), text)
@@ -101,23 +105,27 @@ def _remove(place: Path, name: UserAddr) -> int:
     "setxattr", status="Full", args="path name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
 def setxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int, flags: i32) -> int:
-    place = place_at(AT_FDCWD, path, 0)
-    return _set(place, name, value, size, flags)
+    text, data = _given(name, value, size, flags)
+    return _put(place_at(AT_FDCWD, path, 0), text, data, flags)
 
 
 @syscall(
     "lsetxattr", status="Full", args="path name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
 def lsetxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int, flags: i32) -> int:
-    place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
-    return _set(place, name, value, size, flags)
+    text, data = _given(name, value, size, flags)
+    return _put(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), text, data, flags)
 
 
 @syscall(
     "fsetxattr", status="Full", args="fd name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
 def fsetxattr(descriptor: i32, name: UserAddr, value: UserAddr, size: int, flags: i32) -> int:
-    return _set(file_at(descriptor).path, name, value, size, flags)
+    place = file_at(descriptor).path
+    with place:  # which is still there once the value was read
+        text, data = _given(name, value, size, flags)
+        _put(place, text, data, flags)
+    return 0
 
 
 @syscall("getxattr", status="Full", args="path name:attribute >bytes[size] size")
@@ -158,16 +166,19 @@ def flistxattr(descriptor: i32, names: UserAddr, size: int) -> int:
 
 @syscall("removexattr", status="Full", args="path name:attribute")
 def removexattr(path: UserAddr, name: UserAddr) -> int:
-    place = place_at(AT_FDCWD, path, 0)
-    return _remove(place, name)
+    text = _name(name)
+    return _remove(place_at(AT_FDCWD, path, 0), text)
 
 
 @syscall("lremovexattr", status="Full", args="path name:attribute")
 def lremovexattr(path: UserAddr, name: UserAddr) -> int:
-    place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
-    return _remove(place, name)
+    text = _name(name)
+    return _remove(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), text)
 
 
 @syscall("fremovexattr", status="Full", args="fd name:attribute")
 def fremovexattr(descriptor: i32, name: UserAddr) -> int:
-    return _remove(file_at(descriptor).path, name)
+    place = file_at(descriptor).path
+    with place:
+        _remove(place, _name(name))
+    return 0

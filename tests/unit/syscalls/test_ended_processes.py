@@ -1,6 +1,7 @@
 """Who may ask about a process that has ended and was not waited for, on a booted machine."""
 
 import os
+import struct
 
 import pytest
 
@@ -44,6 +45,9 @@ def test_what_was_closed_to_its_user_stays_closed(machine: Machine) -> None:
         check(program, ended, "EPERM")
         with pytest.raises(OSError, match="EPERM"):
             program.kcmp(ended, ended, MEMORY, 0, 0)
+        piece = struct.pack("<QQ", program.frame.rsp - 4096, 1)
+        with pytest.raises(OSError, match="ESRCH"):  # there is no memory to forbid
+            program.process_vm_readv(ended, piece, 1, piece, 1, 0)
         program.prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE
         ended = ended_child(program)
         check(program, ended, "ESRCH")

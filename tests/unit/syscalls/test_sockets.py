@@ -117,3 +117,22 @@ def test_the_one_attribute_of_a_socket_names_its_protocol(machine: Machine) -> N
         ):
             with pytest.raises(OSError, match="ERANGE"):
                 call()
+
+
+@booted
+def test_which_descriptor_comes_before_its_address(machine: Machine) -> None:
+    host = machine.host
+    ends = bytearray(8)
+    host.pipe2(ends, 0)
+    pipe = struct.unpack("<ii", ends)[0]
+    for descriptor, length, error in (
+        (999, -1, "EBADF"),
+        (pipe, -1, "EINVAL"),
+        (pipe, 16, "EFAULT"),
+        (pipe, 0, "ENOTSOCK"),
+    ):
+        with pytest.raises(OSError, match=error):
+            host.connect(descriptor, FAULTY, length)
+    for descriptor, flags, error in ((999, 1, "EBADF"), (pipe, 1, "EINVAL"), (pipe, 0, "ENOTSOCK")):
+        with pytest.raises(OSError, match=error):
+            host.accept4(descriptor, None, None, flags)
