@@ -5,6 +5,7 @@
 #define BRIEF
 #include "orders_case.h"
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 
 #ifndef SYS_open_tree
 #define SYS_open_tree 428
@@ -39,6 +40,7 @@ static char *edge; /* the end of memory: a page that is not there follows */
 
 /* Objects of the superuser that others may only read (0444), only write (0222), or not use at all (0). */
 static int segments[3], sets[3], queues[3];
+static int group; /* the directory of the topmost control group */
 static const int modes[] = { 0444, 0222, 0 };
 
 static void make_objects(void)
@@ -48,10 +50,16 @@ static void make_objects(void)
 		sets[i] = (int)MUST(syscall(SYS_semget, 0, 2, 01000 | modes[i]));
 		queues[i] = (int)MUST(syscall(SYS_msgget, 0, 01000 | modes[i]));
 	}
+	MUST(mkdir("groups", 0755));
+	MUST(mount("none", "groups", "cgroup2", 0, ""));
+	group = (int)MUST(open("groups", O_RDONLY | O_DIRECTORY));
+	MUST(umount2("groups", MNT_DETACH));
 }
 
 static void remove_objects(void)
 {
+	close(group);
+	MUST(rmdir("groups"));
 	for (int i = 0; i < 3; i++) {
 		MUST(syscall(SYS_shmctl, segments[i], 0, 0L));
 		MUST(syscall(SYS_semctl, sets[i], 0, 0, 0L));
@@ -593,6 +601,12 @@ static void programs(void)
 		attributes[143] = 1;
 		C(bpf, c, attributes, 144);
 	}
+	in("");
+	memset(attributes, 0, sizeof attributes);
+	words[0] = (unsigned)group;
+	C(bpf, 9, attributes, 32); /* nothing is attached to it */
+	words[5] = 1;
+	C(bpf, 9, attributes, 32);
 	close(f);
 }
 
