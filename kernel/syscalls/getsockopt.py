@@ -24,6 +24,7 @@ from kernel.syscalls.socket_arguments import socket_at
 from kernel.task import current
 from kernel.task.pidfd import PidFile
 
+_INT_MOST: Final = 0x7FFF_FFFF
 _LONGEST_VALUE: Final = 16_384  # no option is longer
 # The options of SOL_SOCKET whose values are longer than an int, with their sizes
 _LONG_OPTIONS: Final[dict[int, int]] = {
@@ -49,24 +50,30 @@ def setsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length: 
         if level == SOL_SOCKET:
             if length < 4 and name != SO_BINDTODEVICE:
                 raise Errno(EINVAL)
-            given = _read_value(value, length, _LONGEST_NUMBER)
+            given = _read_value(value, length, _LONGEST_NUMBER, 4)
             if len(given) < min(length, _LONGEST_NUMBER):
                 _check_faulted(name, len(given), length)
             set_socket_option(socket, name, given, current().credentials)
         else:
-            socket.set_option(level, name, _read_value(value, length, _LONGEST_VALUE))
+            least = socket.least_of_value(level, name, length)
+            given = _read_value(value, length, _LONGEST_VALUE, least)
+            socket.set_option(level, name, given + bytes(min(length, _LONGEST_VALUE) - len(given)))
     finally:
         socket.release()
     return 0
 
 
-def _read_value(address: UserAddr, length: int, limit: int) -> bytes:
-    """The value, or as much of it as can be read: an option that needs more fails. EFAULT without an int's worth."""
+def _read_value(address: UserAddr, length: int, limit: int, least: int) -> bytes:
+    """The value, or as much of it as can be read. EFAULT without the `least` bytes of it; if that is none, nothing is
+    read.
+    """
+    if least == 0:
+        return b""
     size = min(length, limit)
     user.check(address, size)
     buffer = UserBuffer(address, size)
     value = buffer.take_bytes(size)
-    if len(value) < min(size, 4):
+    if len(value) < min(size, least):
         raise Errno(EFAULT)
     return value
 
@@ -83,9 +90,13 @@ def getsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length_a
     socket = socket_at(descriptor)
     if level != SOL_SOCKET and not socket.has_level(level):
         raise Errno(EOPNOTSUPP)
+    if level != SOL_SOCKET:
+        socket.check_level(level)
     limit = user.read_i32(length_address)
     if limit < 0:
-        raise Errno(EINVAL)
+        if level == SOL_SOCKET or not socket.takes_any_length(level, name):
+            raise Errno(EINVAL)
+        limit = _INT_MOST
     if level == SOL_SOCKET and name == SO_ATTACH_FILTER:
         return _get_filter(socket, value, limit, length_address)
     if level == SOL_SOCKET and name == SO_PEERPIDFD:

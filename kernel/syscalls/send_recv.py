@@ -114,7 +114,7 @@ def _send_message(socket: Socket, address: UserAddr, flags: int) -> int:
         name = read_address(UserAddr(header.name), header.name_length)
     message = Message(header.buffer(), flags)
     message.address = name
-    message.control = header.sent_control(socket)
+    header.put_control(socket, message)
     try:
         return _send(socket, message)
     finally:

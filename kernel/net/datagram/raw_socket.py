@@ -210,6 +210,18 @@ class RawSocket(DatagramSocket):
 
     # ---- Options --------------------------------------------------------------------------------------------------
 
+    def check_level(self, level: int) -> None:
+        if not self._is_own_level(level):
+            super().check_level(level)
+
+    def least_of_value(self, level: int, name: int, length: int) -> int:
+        if self._is_own_level(level):
+            return min(length, 4)
+        return super().least_of_value(level, name, length)
+
+    def _is_own_level(self, level: int) -> bool:
+        return level == inet_names.SOL_RAW or (level == inet_names.SOL_ICMPV6 and self.family == AF_INET6)
+
     def get_option(self, level: int, name: int, limit: int) -> bytes:
         if level == inet_names.SOL_RAW and self.family == AF_INET:
             if name == inet_names.ICMP_FILTER and self.protocol == PROTOCOL_ICMP:
