@@ -10,7 +10,8 @@ from kernel.lang import EACCES, ENOTTY, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.fcntl import sends_signals, set_async
-from kernel.syscalls.ioctl_files import file_command, other_command
+from kernel.syscalls.ioctl_any_file import other_command
+from kernel.syscalls.ioctl_files import file_command
 from kernel.task import current
 
 # Commands that a domain permits on any device, because they concern the file system.

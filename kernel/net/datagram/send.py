@@ -43,7 +43,7 @@ from kernel.net.internet.transport import PROTOCOL_UDP
 from kernel.net.link.device import device_by_index
 from kernel.net.sockets import inet_names
 from kernel.net.sockets.address_programs import REFUSED, judge
-from kernel.net.sockets.inet import encode_inet, encode_inet6, family_of
+from kernel.net.sockets.inet import encode_inet, encode_inet6
 from kernel.net.sockets.inet_options import int_of
 from kernel.net.sockets.inet_socket import MOST_DATAGRAM
 from kernel.net.sockets.socket import (
@@ -94,10 +94,13 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
     ENETUNREACH and its kin, EACCES for a broadcast without permission; a pending error of the socket; what is wrong
     with the ancillary messages.
     """
-    is_udp6 = is_udp(socket) and socket.family != AF_INET
+    is_of_udp = is_udp(socket)
+    is_udp6 = is_of_udp and socket.family != AF_INET
     if not is_udp6:
-        _check_message(socket, message)
-    address = _named_destination(socket, message.address)
+        _check_message(message, is_of_udp=is_of_udp)
+    address = message.address
+    if len(address) >= _FAMILY_SIZE and address[0] | address[1] == AF_UNSPEC:
+        address = _without_family(socket, address)
     is_connected = len(address) == 0
     if is_connected:
         if len(socket.remote) == 0:
@@ -111,8 +114,8 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
     if socket.family != AF_INET and len(plan.address) == 4 and socket.is_ip6_only():
         raise Errno(ENETUNREACH)
     if is_udp6 and len(plan.address) == 4:
-        _check_message(socket, message)
-    if plan.port == 0 and is_udp(socket):
+        _check_message(message, is_of_udp=True)
+    if plan.port == 0 and is_of_udp:
         raise Errno(EINVAL)
     plan.source = socket.local if not is_multicast_or_empty(socket, socket.local) else b""
     if len(plan.address) == 16:
@@ -133,20 +136,18 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
     return plan
 
 
-def _check_message(socket: DatagramSocket, message: Message) -> None:
+def _check_message(message: Message, *, is_of_udp: bool) -> None:
     """What is checked before the destination, except by UDP where it is one of IPv6: EMSGSIZE, EOPNOTSUPP."""
-    if is_udp(socket) and message.buffer.remaining > MOST_DATAGRAM:
+    if is_of_udp and message.buffer.remaining > MOST_DATAGRAM:
         raise Errno(EMSGSIZE)
     if message.flags & MSG_OOB != 0:
         raise Errno(EOPNOTSUPP)
 
 
-def _named_destination(socket: DatagramSocket, address: bytes) -> bytes:
-    """The struct sockaddr of a message, where it may be one of AF_UNSPEC: UDP and raw sockets of AF_INET take that for
-    their own family, UDP sockets of AF_INET6 for no address at all.
+def _without_family(socket: DatagramSocket, address: bytes) -> bytes:
+    """What a struct sockaddr of AF_UNSPEC stands for: UDP and raw sockets of AF_INET take it for one of their own
+    family, UDP sockets of AF_INET6 for no address at all.
     """
-    if len(address) < _FAMILY_SIZE or family_of(address) != AF_UNSPEC:
-        return address
     if socket.family != AF_INET:
         return b"" if is_udp(socket) else address
     return _INET + address[_FAMILY_SIZE:] if is_udp(socket) or socket.kind == SOCK_RAW else address

@@ -1,4 +1,4 @@
-"""Who may ask about a process that has ended and was not waited for, on a booted machine."""
+"""Inspecting a process that has ended and was not waited for, on a booted machine."""
 
 import os
 import struct

@@ -1,4 +1,4 @@
-"""Commands of ioctl(2) that all files know (kernel/syscalls/ioctl_files.py), on a booted machine."""
+"""Commands of ioctl(2) that all files know (kernel/syscalls/ioctl_any_file.py), on a booted machine."""
 
 import os
 import struct
