@@ -524,6 +524,8 @@ class InodeFile(File):
             target = offset
         elif whence == SEEK_CUR:
             target = add_offset(self.position, offset)
+        elif not inode.seeks_from_end():
+            raise Errno(EINVAL)
         elif whence == SEEK_END:
             target = add_offset(inode.size, offset)
         elif whence == SEEK_DATA or whence == SEEK_HOLE:

@@ -78,6 +78,10 @@ class FileSystem:
         self.marks: list[Mark] | None = None  # of fanotify's groups on all of it
         self.watched: WatchList | None = None  # the first of its watched inodes
 
+    def identity(self) -> bytes:
+        """FS_IOC_GETFSUUID: the 16 bytes by which the instance is known; none for kinds without."""
+        return b""
+
     def masks_modes(self) -> bool:
         """Whether the server applies the umask to the modes of new files, so that the kernel does not."""
         return False

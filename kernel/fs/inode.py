@@ -420,6 +420,10 @@ class Inode:
     def allocate(self, mode: int, offset: int, length: int) -> None:
         raise Errno(EOPNOTSUPP if self.is_regular() else ENODEV)
 
+    def seeks_from_end(self) -> bool:
+        """Whether lseek(2) accepts more than SEEK_SET and SEEK_CUR."""
+        return True
+
     def seek_data(self, offset: int) -> int:
         """The first offset from `offset` on that holds data; `offset` < size. ENXIO when there is none."""
         return offset

@@ -119,6 +119,9 @@ class EpollFile(DescriptorFile):
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + len(self.members) * _MEMBER_BYTES
 
+    def ioctl(self, command: int, argument: int) -> int:
+        raise Errno(EINVAL)  # not ENOTTY: Linux has commands for busy polling here
+
     # ---- The set ----------------------------------------------------------------------------------------------
 
     def find(self, descriptor: int, file: File) -> Member | None:

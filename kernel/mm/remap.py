@@ -92,8 +92,10 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
         raise Errno(EINVAL)
     if flags & MREMAP_DONTUNMAP != 0 and old_length != new_length:
         raise Errno(EINVAL)
-    if old & PAGE_MASK != 0 or new_length == 0:
+    if old & PAGE_MASK != 0 or _is_no_page(new_length):
         raise Errno(EINVAL)
+    if _is_no_page(old_length):
+        old_length = 0
     space.settle()
     area = space.area_at(old)
     if area is None:
@@ -118,6 +120,11 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
             raise Errno(EINVAL)
         if new < old + old_length and old < new + new_length:
             raise Errno(EINVAL)
+        _check_room_to_move(space, flags)
+        space.unmap(new, new_length)  # as on Linux: it is gone even if the move fails, and `old` with it if it is empty
+        area = space.area_at(old)
+        if area is None:
+            raise Errno(EFAULT)
     if area.source is not None and area.source.keeps_size():
         if flags & MREMAP_DONTUNMAP != 0:
             raise Errno(EINVAL)
@@ -146,6 +153,11 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
     if area.source is not None and not area.source.may_move(area):
         raise Errno(EINVAL)
     return _move(space, area, old, old_length, new_length, flags, new)
+
+
+def _is_no_page(length: int) -> bool:
+    """Whether a length, which has no sign, is none once it is rounded up to pages: 0, or so large that it wraps."""
+    return -PAGE_SIZE < length <= 0
 
 
 def _check_room_to_move(space: AddressSpace, flags: int) -> None:

@@ -30,16 +30,22 @@ def word_at(raw: bytes, offset: int) -> int:
 # ---- Ancillary messages that are sent -------------------------------------------------------------------------------
 
 
-def read_control(socket: Socket, address: int, length: int) -> list[ControlMessage] | None:
-    """The ancillary messages of a program, `length` bytes of them; each file in them holds a reference of its own.
-
-    Raises ENOBUFS, EFAULT, EINVAL for an impossible length, EBADF for descriptors that are not open.
-    """
+def read_control(socket: Socket, address: int, length: int) -> bytes:
+    """The ancillary messages of a program, `length` bytes of them, as they are. Raises ENOBUFS, EFAULT."""
     if length == 0:
-        return None
+        return b""
     if length < 0 or (length > _SMALL_CONTROL and length >= CORE.optmem(socket.network)):
         raise Errno(ENOBUFS)
-    raw = user.read_bytes(UserAddr(address), length)
+    return user.read_bytes(UserAddr(address), length)
+
+
+def split_control(socket: Socket, raw: bytes) -> list[ControlMessage] | None:
+    """The ancillary messages in these bytes; each file in them holds a reference of its own. Raises EINVAL for an
+    impossible length, EBADF for descriptors that are not open.
+    """
+    if len(raw) == 0:
+        return None
+    length = len(raw)
     messages: list[ControlMessage] = []
     try:
         position = 0

@@ -6,7 +6,7 @@ from kernel.bpf.program import KEPT
 from kernel.cgroup.links import LINKS
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
-from kernel.syscalls.bpf_arguments import Attributes
+from kernel.syscalls.bpf_arguments import Attributes, require_bpf
 from kernel.syscalls.bpf_groups import attach_program, detach_program, query
 from kernel.syscalls.bpf_information import next_number, open_map, open_program, tell, test_run
 from kernel.syscalls.bpf_links import change_link, create_link, cut, open_link
@@ -28,6 +28,7 @@ _PROG_GET_FD_BY_ID: Final = 13
 _MAP_GET_FD_BY_ID: Final = 14
 _OBJ_GET_INFO_BY_FD: Final = 15
 _PROG_QUERY: Final = 16
+_BTF_LOAD: Final = 18
 _MAP_LOOKUP_AND_DELETE_ELEM: Final = 21
 _MAP_FREEZE: Final = 22
 _LINK_CREATE: Final = 28
@@ -84,6 +85,9 @@ def _of_links(command: int, attributes: Attributes) -> int:
         return next_number(attributes, LINKS.numbers)
     if command == _LINK_DETACH:
         return cut(attributes)
+    if command == _BTF_LOAD:
+        attributes.end_at(40)
+        require_bpf()  # EPERM comes before there being no BTF
     raise Errno(EINVAL)
 
 

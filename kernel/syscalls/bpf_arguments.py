@@ -108,6 +108,12 @@ def may_leak() -> bool:
     return may(CAP_PERFMON)
 
 
+def require_bpf() -> None:
+    """Raises EPERM."""
+    if not may_program():
+        raise Errno(EPERM)
+
+
 def require_net_admin() -> None:
     """Raises EPERM."""
     if not may(CAP_NET_ADMIN):

@@ -8,7 +8,7 @@ from kernel.bpf.program import KEPT, Program
 from kernel.cgroup.links import GroupLink
 from kernel.fs.bpf.files import LinkFile, MapFile, ProgramFile, open_program_file
 from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
-from kernel.lang import E2BIG, EINVAL, ENOENT, Errno, UserAddr, span_of
+from kernel.lang import E2BIG, EBADFD, EINVAL, ENOENT, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.syscalls.bpf_arguments import NOT_SUPPORTED, Attributes, may_program, program_file_at, require_administrator
 from kernel.syscalls.bpf_maps import install_map
@@ -63,9 +63,12 @@ def open_map(attributes: Attributes) -> int:
 
 
 def tell(attributes: Attributes) -> int:
-    """BPF_OBJ_GET_INFO_BY_FD."""
+    """BPF_OBJ_GET_INFO_BY_FD. EBADFD where other commands have EBADF."""
     attributes.end_at(16)
-    file = file_at(attributes.i32(0))
+    try:
+        file = file_at(attributes.i32(0))
+    except Errno:
+        raise Errno(EBADFD) from None
     address = attributes.pointer(8)
     length = attributes.u32(4)
     if isinstance(file, ProgramFile):

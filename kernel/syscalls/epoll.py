@@ -53,7 +53,7 @@ def epoll_ctl(set_descriptor: i32, operation: i32, descriptor: i32, event: UserA
     file = file_at(descriptor)
     if not file.can_be_watched():
         raise Errno(EPERM)
-    if not isinstance(owner_file, EpollFile):
+    if not isinstance(owner_file, EpollFile) or file is owner_file:
         raise Errno(EINVAL)
     owner = owner_file
     if events & EPOLLEXCLUSIVE != 0 and (operation != _EPOLL_CTL_ADD or isinstance(file, EpollFile)):

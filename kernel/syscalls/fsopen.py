@@ -6,6 +6,7 @@ from kernel.doors.table import syscall
 from kernel.fs.anonymous import anonymous_path
 from kernel.fs.constants import (
     AT_EMPTY_PATH,
+    AT_FDCWD,
     AT_NO_AUTOMOUNT,
     AT_SYMLINK_NOFOLLOW,
     O_CLOEXEC,
@@ -16,9 +17,9 @@ from kernel.fs.constants import (
 from kernel.fs.file import PathFile
 from kernel.fs.filesystem import find_type
 from kernel.fs.landlock import refuse_mounting
-from kernel.fs.mount_api import AttributeChange, ContextFile, open_apart
+from kernel.fs.mount_api import AttributeChange, ContextFile, mount_flags_of, open_apart
 from kernel.fs.mounts import clone_tree, move_tree, require_administrator
-from kernel.lang import E2BIG, EINVAL, EOPNOTSUPP, Errno, UserAddr, i32, u32
+from kernel.lang import E2BIG, EINVAL, ENOENT, EOPNOTSUPP, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at
@@ -44,6 +45,13 @@ _CREATE_EXCLUSIVE: Final = 8
 _KEY_LIMIT: Final = 256
 _ATTRIBUTES_SIZE: Final = 32  # struct mount_attr
 _PAGE: Final = 4096
+_OF_OPTION_STRINGS: Final = (b"9p", b"devpts", b"ext2")  # with Linux 6.12
+_ID_MAP: Final = 0x10_0000  # MOUNT_ATTR_IDMAP
+_INT_MAX: Final = 0x7FFF_FFFF
+_LONGEST_BINARY: Final = 1 << 20
+_SET_BINARY: Final = 2
+_SET_PATH: Final = 3
+_SET_PATH_EMPTY: Final = 4
 
 
 @syscall(
@@ -135,13 +143,19 @@ def fsconfig(descriptor: i32, command: u32, key: UserAddr, value: UserAddr, extr
         _require(key != 0 and value == 0 and extra == 0)
     elif command == _SET_STRING:
         _require(key != 0 and value != 0 and extra == 0)
+    elif command == _SET_BINARY:
+        _require(key != 0 and value != 0 and 0 < extra <= _LONGEST_BINARY)
+    elif command == _SET_PATH or command == _SET_PATH_EMPTY:
+        _require(key != 0 and value != 0 and (extra >= 0 or extra == AT_FDCWD))
+    elif command == _SET_FD:
+        _require(key != 0 and value == 0 and extra >= 0)
     elif command in (_CREATE, _RECONFIGURE, _CREATE_EXCLUSIVE):
         _require(key == 0 and value == 0 and extra == 0)
     elif command > _CREATE_EXCLUSIVE:
         raise Errno(EOPNOTSUPP)
     file = _context_file(descriptor)
     if command > _SET_STRING and command <= _SET_FD:
-        raise Errno(EOPNOTSUPP)
+        _refuse_value(file, command, key, value, extra)
     name = user.read_string(key, _KEY_LIMIT) if key != 0 else b""
     if command == _SET_FLAG:
         file.set_flag(name)
@@ -153,6 +167,29 @@ def fsconfig(descriptor: i32, command: u32, key: UserAddr, value: UserAddr, extr
     else:
         file.create(current().fs)
     return 0
+
+
+def _refuse_value(file: ContextFile, command: int, key: UserAddr, value: UserAddr, extra: int) -> None:
+    """FSCONFIG_SET_BINARY, SET_PATH, SET_PATH_EMPTY, SET_FD: no parameter takes such a value, which is read first.
+    Raises EOPNOTSUPP for types that take a string of options, and else EFAULT, EINVAL, EBADF, ENOENT, ENAMETOOLONG.
+    """
+    if file.kind.name in _OF_OPTION_STRINGS:
+        raise Errno(EOPNOTSUPP)
+    user.read_string(key, _KEY_LIMIT)
+    if command == _SET_BINARY:
+        user.read_bytes(value, extra)
+    elif command == _SET_FD:
+        file_at(extra)
+    elif len(user.read_string(value, PATH_MAX)) == 0 and command == _SET_PATH:
+        raise Errno(ENOENT)
+    raise Errno(EINVAL)
+
+
+def _refuse_mapping(descriptor: int) -> None:
+    """MOUNT_ATTR_IDMAP, which there is not, after the descriptor of the user namespace was checked. EBADF, EINVAL."""
+    if 0 <= descriptor <= _INT_MAX:
+        file_at(descriptor)
+    raise Errno(EINVAL)
 
 
 def _require(condition: bool) -> None:
@@ -167,6 +204,7 @@ def fsmount(descriptor: i32, flags: u32, attributes: u32) -> int:
     require_administrator(task.fs)
     if flags & ~_CLOEXEC != 0:
         raise Errno(EINVAL)
+    mount_flags_of(attributes)
     file = _context_file(descriptor)
     task.files.lowest_free(0)
     return task.files.install(open_apart(file.mount(task.fs, attributes)), flags != 0)
@@ -193,6 +231,8 @@ def mount_setattr(directory: i32, path: UserAddr, flags: u32, address: UserAddr,
     propagation = user.read_u64(user.at(address, 16))
     if set_ == 0 and cleared == 0 and propagation == 0:
         return 0
-    change = AttributeChange(set_, cleared, propagation)
+    change = AttributeChange(set_ & ~_ID_MAP, cleared, propagation)
+    if set_ & _ID_MAP != 0:
+        _refuse_mapping(user.read_u64(user.at(address, 24)))
     change.apply(context, place_at(directory, path, flags), flags & AT_RECURSIVE != 0)
     return 0

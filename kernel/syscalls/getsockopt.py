@@ -7,22 +7,42 @@ from kernel.lang import EACCES, EFAULT, EINVAL, ENODATA, EOPNOTSUPP, ERANGE, ESR
 from kernel.lib import user
 from kernel.lib.user import UserBuffer
 from kernel.net.sockets.bpf import ClassicFilter
-from kernel.net.sockets.option_names import SO_ATTACH_FILTER, SO_BINDTODEVICE, SO_PEERGROUPS, SO_PEERPIDFD
+from kernel.net.sockets.option_names import (
+    SO_ATTACH_FILTER,
+    SO_BINDTODEVICE,
+    SO_LINGER,
+    SO_PEERGROUPS,
+    SO_PEERPIDFD,
+    SO_RCVTIMEO,
+    SO_RCVTIMEO_NEW,
+    SO_SNDTIMEO,
+    SO_SNDTIMEO_NEW,
+)
 from kernel.net.sockets.options import get_socket_option, int_bytes, set_socket_option
 from kernel.net.sockets.socket import SOL_SOCKET, Socket
 from kernel.syscalls.socket_arguments import socket_at
 from kernel.task import current
 from kernel.task.pidfd import PidFile
 
+_INT_MOST: Final = 0x7FFF_FFFF
 _LONGEST_VALUE: Final = 16_384  # no option is longer
+# The options of SOL_SOCKET whose values are longer than an int, with their sizes
+_LONG_OPTIONS: Final[dict[int, int]] = {
+    SO_LINGER: 8,
+    SO_RCVTIMEO: 16,
+    SO_SNDTIMEO: 16,
+    SO_RCVTIMEO_NEW: 16,
+    SO_SNDTIMEO_NEW: 16,
+    SO_BINDTODEVICE: 15,
+}
 _LONGEST_NUMBER: Final = 24  # of SOL_SOCKET there is none: what is longer than a struct timeval says so
 
 
 @syscall("setsockopt", status="Full", args="fd:socket one:level one:option <option_value[length] size")
 def setsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length: i32) -> int:
+    socket = socket_at(descriptor)
     if length < 0:
         raise Errno(EINVAL)
-    socket = socket_at(descriptor)
     if level != SOL_SOCKET and not socket.has_level(level):
         raise Errno(EOPNOTSUPP)
     socket.acquire()
@@ -30,23 +50,39 @@ def setsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length: 
         if level == SOL_SOCKET:
             if length < 4 and name != SO_BINDTODEVICE:
                 raise Errno(EINVAL)
-            set_socket_option(socket, name, _read_value(value, length, _LONGEST_NUMBER), current().credentials)
+            given = _read_value(value, length, _LONGEST_NUMBER, 4)
+            if len(given) < min(length, _LONGEST_NUMBER):
+                _check_faulted(name, len(given), length)
+            set_socket_option(socket, name, given, current().credentials)
         else:
-            socket.set_option(level, name, _read_value(value, length, _LONGEST_VALUE))
+            least = socket.least_of_value(level, name, length)
+            given = _read_value(value, length, _LONGEST_VALUE, least)
+            socket.set_option(level, name, given + bytes(min(length, _LONGEST_VALUE) - len(given)))
     finally:
         socket.release()
     return 0
 
 
-def _read_value(address: UserAddr, length: int, limit: int) -> bytes:
-    """The value, or as much of it as can be read: an option that needs more fails. EFAULT without an int's worth."""
+def _read_value(address: UserAddr, length: int, limit: int, least: int) -> bytes:
+    """The value, or as much of it as can be read. EFAULT without the `least` bytes of it; if that is none, nothing is
+    read.
+    """
+    if least == 0:
+        return b""
     size = min(length, limit)
     user.check(address, size)
     buffer = UserBuffer(address, size)
     value = buffer.take_bytes(size)
-    if len(value) < min(size, 4):
+    if len(value) < min(size, least):
         raise Errno(EFAULT)
     return value
+
+
+def _check_faulted(name: int, readable: int, length: int) -> None:
+    """Only the first bytes of a value of `length` could be read: EFAULT for an option of SOL_SOCKET that needs more."""
+    wanted = _LONG_OPTIONS.get(name, 4)
+    if readable < wanted <= length or (name == SO_BINDTODEVICE and readable < min(length, wanted)):
+        raise Errno(EFAULT)
 
 
 @syscall("getsockopt", status="Full", args="fd:socket one:level one:option >bytes =length")
@@ -54,9 +90,13 @@ def getsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length_a
     socket = socket_at(descriptor)
     if level != SOL_SOCKET and not socket.has_level(level):
         raise Errno(EOPNOTSUPP)
+    if level != SOL_SOCKET:
+        socket.check_level(level)
     limit = user.read_i32(length_address)
     if limit < 0:
-        raise Errno(EINVAL)
+        if level == SOL_SOCKET or not socket.takes_any_length(level, name):
+            raise Errno(EINVAL)
+        limit = _INT_MOST
     if level == SOL_SOCKET and name == SO_ATTACH_FILTER:
         return _get_filter(socket, value, limit, length_address)
     if level == SOL_SOCKET and name == SO_PEERPIDFD:

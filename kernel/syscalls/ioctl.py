@@ -10,6 +10,7 @@ from kernel.lang import EACCES, ENOTTY, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.fcntl import sends_signals, set_async
+from kernel.syscalls.ioctl_any_file import other_command
 from kernel.syscalls.ioctl_files import file_command
 from kernel.task import current
 
@@ -60,6 +61,6 @@ def ioctl(descriptor: i32, command: u32, argument: int) -> int:
     try:
         if inode.is_regular() or inode.is_directory():
             return file_command(file, command, argument)
-        return file.ioctl(command, argument)
+        return other_command(file, command, argument)
     finally:
         file.release()

@@ -7,7 +7,14 @@ Context: sleeps.
 from typing import Final, Literal
 
 from kernel.cache import SyncScope
-from kernel.fs.constants import FS_APPEND_FL, FS_IMMUTABLE_FL, FS_NOATIME_FL, FS_NODUMP_FL, FS_SYNC_FL, MAX_FILE_SIZE
+from kernel.fs.constants import (
+    FS_APPEND_FL,
+    FS_IMMUTABLE_FL,
+    FS_NOATIME_FL,
+    FS_NODUMP_FL,
+    FS_SYNC_FL,
+    MAX_FILE_SIZE,
+)
 from kernel.fs.file import File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import NOWHERE, Inode
@@ -30,6 +37,7 @@ from kernel.lang import (
 )
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_LINUX_IMMUTABLE, CAP_SYS_ADMIN, CAP_SYS_RAWIO
+from kernel.syscalls.ioctl_any_file import ALLOCATIONS, allocate, shared_command
 from kernel.task import current
 
 FIBMAP: Final = 1
@@ -124,7 +132,9 @@ def file_command(file: File, command: int, argument: int) -> int:
             if command == FIBMAP and inode.is_regular():
                 _map_block(inode, argument)
                 return 0
-            return file.ioctl(command, argument)
+            if inode.is_regular() and command in ALLOCATIONS:
+                return allocate(file, ALLOCATIONS[command], argument)
+            return shared_command(file, command, argument)
     return 0
 
 

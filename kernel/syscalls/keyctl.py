@@ -3,6 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
+from kernel.fs.constants import MAX_RW_COUNT
 from kernel.keys.adding import known_type, update
 from kernel.keys.key import ALL, LINK, SEARCH, SET_ATTRIBUTES, WRITE
 from kernel.keys.keychain import SESSION, Judging, persistent_of
@@ -24,9 +25,11 @@ from kernel.lang import (
     i32,
     noinline,
 )
+from kernel.lib import user
 from kernel.lib.capabilities import CAP_SETUID, CAP_SYS_ADMIN
 from kernel.lib.credentials import gid_from_caller, uid_from_caller
 from kernel.lib.ids import NO_GROUP, NO_USER
+from kernel.syscalls.buffer_arguments import user_vector
 from kernel.syscalls.key_arguments import (
     LONGEST_DESCRIPTION,
     LONGEST_PAYLOAD,
@@ -95,8 +98,7 @@ def _control_more(operation: int, second: int, third: int, fourth: int, fifth: i
     """The rest of keyctl(2)."""
     match operation:
         case 12 | 20:  # KEYCTL_INSTANTIATE, KEYCTL_INSTANTIATE_IOV
-            if operation == 12 and not 0 <= fourth <= LONGEST_PAYLOAD:
-                raise Errno(EINVAL)
+            _check_payload(operation, UserAddr(third), fourth)
             raise Errno(EPERM)  # no request for a key is pending
         case 13:  # KEYCTL_NEGATE
             raise Errno(EPERM)
@@ -130,6 +132,18 @@ def _control_more(operation: int, second: int, third: int, fourth: int, fifth: i
         case _:
             raise Errno(EOPNOTSUPP)
     return 0
+
+
+def _check_payload(operation: int, payload: UserAddr, count: int) -> None:
+    """What KEYCTL_INSTANTIATE has in one piece, and KEYCTL_INSTANTIATE_IOV in several. Raises EFAULT, EINVAL."""
+    if operation == 12:
+        if payload != 0 and count != 0:
+            user.check(payload, min(count, MAX_RW_COUNT) if count > 0 else MAX_RW_COUNT)
+        size = count if payload != 0 else 0
+    else:
+        size = user_vector(payload, count if payload != 0 else 0).remaining
+    if not 0 <= size <= LONGEST_PAYLOAD:
+        raise Errno(EINVAL)
 
 
 def _join_session(address: UserAddr) -> int:

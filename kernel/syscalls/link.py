@@ -6,6 +6,7 @@ from kernel.fs.names import make_link, make_symlink
 from kernel.lang import EINVAL, ENOENT, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_DAC_READ_SEARCH
+from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import base_for, path_at, place_or_descriptor
 from kernel.task import current
 
@@ -34,6 +35,7 @@ def linkat(old_directory: i32, old: UserAddr, new_directory: i32, new: UserAddr,
         raise Errno(EINVAL)
     context = current().fs
     if flags & AT_EMPTY_PATH != 0 and old_directory != AT_FDCWD and (old == 0 or len(path_at(old)) == 0):
+        any_file_at(old_directory)  # EBADF comes first
         if not context.credentials.capable(CAP_DAC_READ_SEARCH):
             raise Errno(ENOENT)
     how = flags & AT_EMPTY_PATH

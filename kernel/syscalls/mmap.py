@@ -45,9 +45,11 @@ from kernel.task.personality import readable_as
 
 _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
 _PROT_SEM: Final = 8
-# what MAP_SHARED_VALIDATE accepts: every MAP_ bit of Linux 6.12 but MAP_SYNC, added below where it holds
-_SHARED_FLAGS: Final = 0x1F_F9FF
+# what MAP_SHARED_VALIDATE accepts: every MAP_ bit of Linux 6.12 but MAP_SYNC, added below where it holds; those of
+# MAP_UNINITIALIZED and of the sizes of huge pages included
+_SHARED_FLAGS: Final = 0x7C1F_F9FF
 _LARGEST_UNIT: Final = 1 << GIGABYTE_SHIFT  # of pages of a file
+_LAST_OFFSET: Final = (1 << 63) - 1 - 2 * USER_END  # of a mapping, which may grow until it fills the address space
 
 
 @syscall(
@@ -126,7 +128,7 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
     if length < 0 or length > USER_END:
         raise Errno(ENOMEM)
     length = (length + unit - 1) & -unit
-    if offset < 0 or offset > (1 << 62) - length:
+    if offset < 0 or offset > _LAST_OFFSET - length:
         raise Errno(EOVERFLOW)
     task = current()
     space = task.space

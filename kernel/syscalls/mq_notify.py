@@ -7,11 +7,12 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.ipc.posix_queues import Notification
-from kernel.lang import EBUSY, EINVAL, Errno, Span, UserAddr, final, i32, span_of, u8
+from kernel.lang import EBUSY, EINVAL, ENOTSOCK, Errno, Span, UserAddr, final, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.ids import KernelUid
 from kernel.lib.pid import Pid
 from kernel.net.netlink.socket import Datagram, NetlinkSocket
+from kernel.net.sockets.socket import Socket
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.mq_open import queue_file
 from kernel.task.pids import find_process
@@ -112,7 +113,7 @@ def _drop(notification: Notification) -> None:
 
 
 def _notification(process: Pid, event: Span[u8]) -> Notification:
-    """The request in a struct sigevent. Raises EBADF, EFAULT, EINVAL."""
+    """The request in a struct sigevent. Raises EBADF, EFAULT, EINVAL, ENOTSOCK."""
     value = UserAddr(load_i64(event, 0))
     signo = load_i32(event, 8)
     kind = load_i32(event, 12)
@@ -120,7 +121,7 @@ def _notification(process: Pid, event: Span[u8]) -> Notification:
         cookie = user.read_bytes(value, _COOKIE_SIZE)
         socket = file_at(signo)
         if not isinstance(socket, NetlinkSocket):
-            raise Errno(EINVAL)
+            raise Errno(EINVAL if isinstance(socket, Socket) else ENOTSOCK)
         return SocketNotification(process, signo, socket, cookie)
     if kind != _SIGEV_SIGNAL and kind != _SIGEV_NONE:
         raise Errno(EINVAL)

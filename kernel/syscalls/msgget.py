@@ -60,8 +60,10 @@ def msgrcv(identifier: i32, address: UserAddr, size: int, kind: int, flags: i32)
     """msgrcv(2)."""
     if identifier < 0 or size < 0:
         raise Errno(EINVAL)
-    if flags & _MSG_COPY != 0 and (flags & _MSG_EXCEPT != 0 or flags & IPC_NOWAIT == 0):
-        raise Errno(EINVAL)
+    if flags & _MSG_COPY != 0:
+        if flags & _MSG_EXCEPT != 0 or flags & IPC_NOWAIT == 0:
+            raise Errno(EINVAL)
+        user.read_bytes(address, min(size, LARGEST_MESSAGE.value))  # as Linux, which makes its copy from there
     choice = _choice(kind, size, flags)
     task = current()
     queue = current().namespaces.ipc.queues.table.get(identifier)

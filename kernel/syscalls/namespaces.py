@@ -5,7 +5,7 @@ from kernel.fs.namespace import NamespaceFile
 from kernel.lang import EINVAL, Errno, i32
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import namespace_files
-from kernel.task.namespaces import enter, enter_those_of, unshare
+from kernel.task.namespaces import check_kinds, enter, enter_those_of, unshare
 from kernel.task.pidfd import PidFile
 from kernel.task.task import current
 
@@ -27,7 +27,8 @@ def setns(descriptor: i32, kinds: i32) -> int:
     if isinstance(file, NamespaceFile):
         enter(task, file, kinds)
     elif isinstance(file, PidFile):
-        enter_those_of(task, file.member(), kinds)
+        check_kinds(kinds)
+        enter_those_of(task, file.living_thread(), kinds)
     else:
         raise Errno(EINVAL)
     return 0

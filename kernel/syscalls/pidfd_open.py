@@ -117,10 +117,11 @@ def pidfd_getfd(descriptor: i32, target: i32, flags: u32) -> int:
     if flags != 0:
         raise Errno(EINVAL)
     task = current()
-    other = pid_file(file_at(descriptor)).member()
-    if not may_attach_to(task, other.process, other):
+    reached = pid_file(file_at(descriptor))
+    first = reached.living_thread()
+    if not may_attach_to(task, first.process, first):
         raise Errno(EPERM)
-    table = other.file_table
+    table = reached.member().file_table
     if table is None:
         raise Errno(ESRCH)
     file = table.get_any(target)

@@ -114,9 +114,9 @@ def _transfer_range(space: AddressSpace, start: UserAddr, length: int, buffer: U
 
 
 def _memory_of(target: Task) -> AddressSpace:
-    if not may_attach_to(current(), target.process, target):
-        raise Errno(EPERM)
     space = target.memory
     if space is None:
         raise Errno(ESRCH)
+    if not may_attach_to(current(), target.process, target):
+        raise Errno(EPERM)
     return space

@@ -7,7 +7,7 @@ from kernel.fs.constants import FS_APPEND_FL
 from kernel.fs.file import File, InodeFile
 from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
-from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32
+from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, EPERM, Errno, UserAddr, i32
 from kernel.lib.user import Buffer
 from kernel.syscalls.buffer_arguments import finish_transfer, user_vector
 from kernel.syscalls.descriptor_arguments import file_at, readable_file, writable_file
@@ -114,7 +114,7 @@ def read_by_flags(file: File, buffer: Buffer, offset: int, flags: int) -> int:
     file.acquire()
     try:
         if offset != -1 and not file.seekable:
-            raise Errno(ESPIPE)
+            check_has_offsets(file)
         task = current()
         task.counts.read_calls += 1
         if MARKS.guards != 0:
@@ -136,8 +136,6 @@ def write_by_flags(file: File, buffer: Buffer, offset: int, flags: int) -> int:
     if flags & RWF_NOAPPEND != 0 and file.inode.flags & FS_APPEND_FL != 0:
         raise Errno(EPERM)
     if flags & RWF_NOWAIT != 0:
-        if offset != -1 and not file.seekable:
-            raise Errno(ESPIPE)
         return _write_at_once(file, buffer)
     if isinstance(file, InodeFile) and flags & (RWF_APPEND | RWF_NOAPPEND) != 0:
         done = _write_by_flags(file, buffer, offset, flags)

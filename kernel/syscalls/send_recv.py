@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_RW_COUNT
-from kernel.lang import EAGAIN, EFAULT, EPIPE, Errno, UserAddr, i32, u32
+from kernel.lang import EAGAIN, EFAULT, EINVAL, EPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.lib.user import UserBuffer
@@ -95,8 +95,15 @@ def recvfrom(descriptor: i32, address: UserAddr, length: int, flags: i32, name: 
     return done
 
 
+def _check_flags(flags: int) -> None:
+    """Only 32-bit programs have the headers that MSG_CMSG_COMPAT stands for: EINVAL, before anything else."""
+    if flags < 0:
+        raise Errno(EINVAL)
+
+
 @syscall("sendmsg", status="Full", args="fd:socket <msghdr flags:send")
 def sendmsg(descriptor: i32, header: UserAddr, flags: i32) -> int:
+    _check_flags(flags)
     return _send_message(socket_at(descriptor), header, flags)
 
 
@@ -107,7 +114,7 @@ def _send_message(socket: Socket, address: UserAddr, flags: int) -> int:
         name = read_address(UserAddr(header.name), header.name_length)
     message = Message(header.buffer(), flags)
     message.address = name
-    message.control = header.sent_control(socket)
+    header.put_control(socket, message)
     try:
         return _send(socket, message)
     finally:
@@ -116,6 +123,7 @@ def _send_message(socket: Socket, address: UserAddr, flags: int) -> int:
 
 @syscall("recvmsg", status="Full", args="fd:socket =msghdr flags:receive")
 def recvmsg(descriptor: i32, header: UserAddr, flags: i32) -> int:
+    _check_flags(flags)
     return _receive_message(socket_at(descriptor), header, flags)
 
 
@@ -132,6 +140,7 @@ def _receive_message(socket: Socket, address: UserAddr, flags: int) -> int:
 
 @syscall("sendmmsg", status="Full", args="fd:socket =mmsghdr[count] count flags:send")
 def sendmmsg(descriptor: i32, vector: UserAddr, count: u32, flags: i32) -> int:
+    _check_flags(flags)
     socket = socket_at(descriptor)
     socket.acquire()
     done = 0
@@ -153,6 +162,7 @@ def sendmmsg(descriptor: i32, vector: UserAddr, count: u32, flags: i32) -> int:
 
 @syscall("recvmmsg", status="Full", args="fd:socket =mmsghdr[count] count flags:receive <timespec?")
 def recvmmsg(descriptor: i32, vector: UserAddr, count: u32, flags: i32, timeout: UserAddr) -> int:
+    _check_flags(flags)
     deadline_ns = FOREVER_NS
     if timeout != 0:
         deadline_ns = monotonic_ns() + read_timespec(timeout)

@@ -149,9 +149,9 @@ def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> 
         if offset_address != 0:
             user.write_i64(offset_address, offset)
         return 0
-    if not _has_offsets(in_file) or in_file.inode.is_directory() or not in_file.inode.gives_pages():
+    if not _has_offsets(in_file) or out_file.flags & O_APPEND != 0:
         raise Errno(EINVAL)
-    if out_file.flags & O_APPEND != 0:
+    if count > 0 and (in_file.inode.is_directory() or not in_file.inode.gives_pages()):
         raise Errno(EINVAL)
     cursor = Cursor(in_file, offset)
     done = _copy_counted(cursor, Cursor(out_file, -1), min(count, MAX_RW_COUNT))

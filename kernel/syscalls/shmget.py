@@ -6,7 +6,7 @@ from arch import USER_END
 from kernel.doors.table import syscall
 from kernel.ipc.shared_memory import MOST_SEGMENTS, NO_LIMIT, Segment, segment_behind, segment_of
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
-from kernel.lang import EINVAL, EPERM, Errno, Span, UserAddr, i32, span_of, u8
+from kernel.lang import EINVAL, ENOMEM, EPERM, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE
@@ -69,10 +69,13 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     space.settle()
     if is_fixed:
         how |= MAP_FIXED
-        if address < 0 or address > USER_END - length:  # fits: a segment has a bound (LARGEST_BYTES)
-            raise Errno(EINVAL)
-        if flags & _SHM_REMAP == 0 and not space.is_free(address, address + length):
-            raise Errno(EINVAL)
+        is_outside = address < 0 or address > USER_END - length  # fits: a segment has a bound (LARGEST_BYTES)
+        if flags & _SHM_REMAP == 0:
+            wraps = -length <= address < 0  # fits: a length is positive
+            if wraps or not (is_outside or space.is_free(address, address + length)):  # fits: it is not outside
+                raise Errno(EINVAL)
+        if is_outside:
+            raise Errno(ENOMEM)
     process = task.process.as_bearer()
     prot = readable_as(task.process, prot)
     start = space.map(address, length, prot, how, segment.memory(), 0, maximum)

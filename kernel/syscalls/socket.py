@@ -121,9 +121,9 @@ def accept(descriptor: i32, address: UserAddr, length: UserAddr) -> int:
     "accept4", status="Full", args="fd:socket >sockaddr? =length? flags:SOCK_NONBLOCK|SOCK_CLOEXEC -> fd:socket",
 )  # fmt: skip
 def accept4(descriptor: i32, address: UserAddr, length: UserAddr, flags: i32) -> int:
+    file_at(descriptor)  # EBADF comes before EINVAL and EMFILE
     if flags & ~_TYPE_FLAGS != 0:
         raise Errno(EINVAL)
-    file_at(descriptor)  # EBADF comes before EMFILE
     current().files.make_room()
     listening = socket_at(descriptor)
     check_room_for_file()  # before a connection is taken
@@ -152,8 +152,9 @@ def peer_of(accepted: Socket) -> bytes:
 
 @syscall("connect", status="Full", args="fd:socket <sockaddr[length] size")
 def connect(descriptor: i32, address: UserAddr, length: i32) -> int:
-    connecting = socket_at(descriptor)
-    connect_to(connecting, read_address(address, length))
+    file_at(descriptor)  # EBADF comes before what is wrong with the address, and that before ENOTSOCK
+    name = read_address(address, length)
+    connect_to(socket_at(descriptor), name)
     return 0
 
 

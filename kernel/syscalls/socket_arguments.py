@@ -9,8 +9,8 @@ from kernel.fs.constants import IOV_MAX
 from kernel.lang import EINVAL, EMSGSIZE, ENOTSOCK, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.user import Buffer
-from kernel.net.sockets.socket import MSG_CMSG_CLOEXEC, MSG_CTRUNC, ControlMessage, Message, Socket
-from kernel.syscalls.ancillary_arguments import ControlWriter, read_control, release_files, word_at
+from kernel.net.sockets.socket import MSG_CMSG_CLOEXEC, MSG_CTRUNC, Message, Socket
+from kernel.syscalls.ancillary_arguments import ControlWriter, read_control, release_files, split_control, word_at
 from kernel.syscalls.buffer_arguments import user_vector
 from kernel.syscalls.descriptor_arguments import file_at
 
@@ -71,6 +71,7 @@ class MessageHeader:
             self.name_length = 0
         if self.name_length < 0:
             raise Errno(EINVAL)
+        self.name_length = min(self.name_length, ADDRESS_LIMIT)
 
     def buffer(self) -> user.UserVector:
         """The buffer that the vector describes. EMSGSIZE, EINVAL, EFAULT."""
@@ -78,9 +79,15 @@ class MessageHeader:
             raise Errno(EMSGSIZE)
         return user_vector(self.vector, self.vector_count)
 
-    def sent_control(self, socket: Socket) -> list[ControlMessage] | None:
-        """The ancillary messages that it points to: see `read_control`."""
-        return read_control(socket, self.control, self.control_length)
+    def put_control(self, socket: Socket, message: Message) -> None:
+        """Put the ancillary messages that it points to into a message that is to be sent. What is wrong with them is
+        noted there, because the socket may find another error first. ENOBUFS, EFAULT.
+        """
+        raw = read_control(socket, self.control, self.control_length)
+        try:
+            message.control = split_control(socket, raw)
+        except Errno as error:
+            message.control_error = error.code
 
     def message(self, buffer: Buffer, flags: int) -> Message:
         """A message that is to be received into a buffer, with what the header has room for."""

@@ -157,7 +157,7 @@ def _send_message(request: Request, target: Socket, flags: int) -> int:
     message = Message(rest, flags)
     wanted = rest.remaining
     message.address = request.more().name
-    message.control = header.fields.sent_control(target)
+    header.fields.put_control(target, message)
     try:
         return _moved(request, target, _run(target, message, is_sent=True), wanted)
     finally:

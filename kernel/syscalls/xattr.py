@@ -9,11 +9,24 @@ from kernel.fs.notification import IN_ATTRIB, tell_place
 from kernel.fs.path import Path
 from kernel.lang import E2BIG, EINVAL, ENAMETOOLONG, ERANGE, Errno, UserAddr, i32, span_of
 from kernel.lib import user
+from kernel.net.internet.transport import PROTOCOL_UDP
+from kernel.net.sockets.socket import (
+    AF_INET,
+    AF_INET6,
+    AF_NETLINK,
+    AF_PACKET,
+    AF_UNIX,
+    SOCK_DGRAM,
+    SOCK_RAW,
+    SOCK_STREAM,
+    Socket,
+)
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at
 from kernel.task import current
 
 _NAME_LIMIT: Final = 256  # with its NUL
+_PROTOCOL_ATTRIBUTE: Final = b"system.sockprotoname"  # the one attribute of sockets: as /proc/net/protocols names them
 
 
 def _name(address: UserAddr) -> bytes:
@@ -24,6 +37,17 @@ def _name(address: UserAddr) -> bytes:
     if len(name) == 0:
         raise Errno(ERANGE)
     return name
+
+
+def _protocol_of(socket: Socket) -> bytes:
+    if socket.family == AF_INET or socket.family == AF_INET6:
+        name = b"TCP" if socket.kind == SOCK_STREAM else b"RAW" if socket.kind == SOCK_RAW else b"UDP"
+        if socket.kind == SOCK_DGRAM and socket.protocol != PROTOCOL_UDP:
+            name = b"PING"
+        return name if socket.family == AF_INET else name + b"v6"
+    if socket.family == AF_UNIX:
+        return b"UNIX-STREAM" if socket.kind == SOCK_STREAM else b"UNIX"
+    return b"PACKET" if socket.family == AF_PACKET else b"NETLINK" if socket.family == AF_NETLINK else b"AF_VSOCK"
 
 
 def _give(value: bytes, address: UserAddr, size: int) -> int:
@@ -49,23 +73,27 @@ def _list(place: Path, names: UserAddr, size: int) -> int:
     return _give(found, names, size)
 
 
-def _set(place: Path, name: UserAddr, value: UserAddr, size: int, flags: int) -> int:
+def _given(name: UserAddr, value: UserAddr, size: int, flags: int) -> tuple[bytes, bytes]:
+    """A name and its new value. Raises EINVAL, EFAULT, ERANGE, E2BIG."""
     if flags & ~(attributes.CREATE | attributes.REPLACE) != 0:
         raise Errno(EINVAL)
     text = _name(name)
     if size < 0 or size > attributes.LARGEST_VALUE:
         raise Errno(E2BIG)
     storage = bytearray(size)
+    user.read_into(span_of(storage), value)
+    return text, bytes(storage)
+
+
+def _put(place: Path, text: bytes, value: bytes, flags: int) -> int:
     with place:
-        user.read_into(span_of(storage), value)
         place.mount.require_writable()
-        attributes.put(current().credentials, place.inode(), text, bytes(storage), flags)
+        attributes.put(current().credentials, place.inode(), text, value, flags)
         tell_place(place.dentry, IN_ATTRIB)
     return 0
 
 
-def _remove(place: Path, name: UserAddr) -> int:
-    text = _name(name)
+def _remove(place: Path, text: bytes) -> int:
     with place:
         place.mount.require_writable()
         attributes.remove(current().credentials, place.inode(), text)
@@ -77,23 +105,27 @@ def _remove(place: Path, name: UserAddr) -> int:
     "setxattr", status="Full", args="path name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
 def setxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int, flags: i32) -> int:
-    place = place_at(AT_FDCWD, path, 0)
-    return _set(place, name, value, size, flags)
+    text, data = _given(name, value, size, flags)
+    return _put(place_at(AT_FDCWD, path, 0), text, data, flags)
 
 
 @syscall(
     "lsetxattr", status="Full", args="path name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
 def lsetxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int, flags: i32) -> int:
-    place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
-    return _set(place, name, value, size, flags)
+    text, data = _given(name, value, size, flags)
+    return _put(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), text, data, flags)
 
 
 @syscall(
     "fsetxattr", status="Full", args="fd name:attribute <attribute[size] size flags:XATTR_CREATE|XATTR_REPLACE",
 )  # fmt: skip
 def fsetxattr(descriptor: i32, name: UserAddr, value: UserAddr, size: int, flags: i32) -> int:
-    return _set(file_at(descriptor).path, name, value, size, flags)
+    place = file_at(descriptor).path
+    with place:  # which is still there once the value was read
+        text, data = _given(name, value, size, flags)
+        _put(place, text, data, flags)
+    return 0
 
 
 @syscall("getxattr", status="Full", args="path name:attribute >bytes[size] size")
@@ -108,7 +140,10 @@ def lgetxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int) -> int
 
 @syscall("fgetxattr", status="Full", args="fd name:attribute >bytes[size] size")
 def fgetxattr(descriptor: i32, name: UserAddr, value: UserAddr, size: int) -> int:
-    return _get(file_at(descriptor).path, name, value, size)
+    file = file_at(descriptor)
+    if isinstance(file, Socket) and _name(name) == _PROTOCOL_ATTRIBUTE:
+        return _give(_protocol_of(file) + b"\0", value, size)
+    return _get(file.path, name, value, size)
 
 
 @syscall("listxattr", status="Full", args="path >bytes[size] size")
@@ -123,21 +158,27 @@ def llistxattr(path: UserAddr, names: UserAddr, size: int) -> int:
 
 @syscall("flistxattr", status="Full", args="fd >bytes[size] size")
 def flistxattr(descriptor: i32, names: UserAddr, size: int) -> int:
-    return _list(file_at(descriptor).path, names, size)
+    file = file_at(descriptor)
+    if isinstance(file, Socket):
+        return _give(_PROTOCOL_ATTRIBUTE + b"\0", names, size)
+    return _list(file.path, names, size)
 
 
 @syscall("removexattr", status="Full", args="path name:attribute")
 def removexattr(path: UserAddr, name: UserAddr) -> int:
-    place = place_at(AT_FDCWD, path, 0)
-    return _remove(place, name)
+    text = _name(name)
+    return _remove(place_at(AT_FDCWD, path, 0), text)
 
 
 @syscall("lremovexattr", status="Full", args="path name:attribute")
 def lremovexattr(path: UserAddr, name: UserAddr) -> int:
-    place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
-    return _remove(place, name)
+    text = _name(name)
+    return _remove(place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), text)
 
 
 @syscall("fremovexattr", status="Full", args="fd name:attribute")
 def fremovexattr(descriptor: i32, name: UserAddr) -> int:
-    return _remove(file_at(descriptor).path, name)
+    place = file_at(descriptor).path
+    with place:
+        _remove(place, _name(name))
+    return 0

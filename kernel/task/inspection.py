@@ -59,6 +59,7 @@ def _may(
     if not is_privileged and not other.owns_all(uid, gid):
         return False
     memory = task.memory
-    if memory is not None and not process.is_dumpable and not mine.capable_in(memory.user_namespace, CAP_SYS_PTRACE):
-        return False
+    if not process.is_dumpable:  # one that has ended still counts as it was, and only the first administrator may look
+        if memory is None or not mine.capable_in(memory.user_namespace, CAP_SYS_PTRACE):
+            return False
     return is_privileged or (mine.user_namespace is other.user_namespace and other.permitted & ~capabilities == 0)

@@ -385,14 +385,20 @@ def enter(task: Task, file: NamespaceFile, kind: int) -> None:
     _enter_all(task, [namespace])
 
 
+def check_kinds(kinds: int) -> None:
+    """Raise EINVAL unless setns(2) with a process descriptor knows the kinds, before the process is found."""
+    if kinds == 0 or kinds & ~ALL_KINDS != 0:
+        raise Errno(EINVAL)
+
+
 def enter_those_of(task: Task, other: Task, kinds: int) -> None:
     """setns(2) with a process descriptor: enter those of some kinds of another process, or none. Raises EINVAL, EPERM,
     ESRCH.
     """
-    if kinds == 0 or kinds & ~ALL_KINDS != 0:
-        raise Errno(EINVAL)
     if not may_attach_to(task, other.process, other):
         raise Errno(EPERM)
+    if other.is_exiting:
+        raise Errno(ESRCH)
     inside = task.credentials.user_namespace
     if kinds & CLONE_NEWUSER != 0:
         inside = other.credentials.user_namespace

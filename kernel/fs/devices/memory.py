@@ -6,7 +6,7 @@ from typing import Final
 from kernel.fs.devices.filesystem import register_char_device
 from kernel.fs.file import File
 from kernel.fs.path import Path
-from kernel.lang import ENOSPC, ERESTARTSYS, Errno
+from kernel.lang import ENOSPC, EOPNOTSUPP, ERESTARTSYS, Errno
 from kernel.lib.pace import PACE_BYTES, is_interrupted
 from kernel.lib.random_transfer import put_random
 from kernel.lib.user import Buffer
@@ -38,6 +38,15 @@ class NullFile(File):
         self.position = 0
         return 0
 
+    def read_at_once(self, buffer: Buffer) -> int:
+        return self.read(buffer)
+
+    def write_at_once(self, buffer: Buffer) -> int:
+        return self.write(buffer)
+
+    def can_be_watched(self) -> bool:
+        return False
+
 
 class ZeroFile(NullFile):
     """/dev/zero."""
@@ -62,6 +71,12 @@ class ZeroFile(NullFile):
 class FullFile(ZeroFile):
     """/dev/full: no room, ever."""
 
+    def read_at_once(self, buffer: Buffer) -> int:
+        raise Errno(EOPNOTSUPP)  # alone of these devices, on Linux
+
+    def write_at_once(self, buffer: Buffer) -> int:
+        raise Errno(EOPNOTSUPP)
+
     def write(self, buffer: Buffer) -> int:
         raise Errno(ENOSPC)
 
@@ -73,6 +88,12 @@ class RandomFile(File):
 
     def read(self, buffer: Buffer) -> int:
         return put_random(buffer)
+
+    def read_at_once(self, buffer: Buffer) -> int:
+        return self.read(buffer)
+
+    def write_at_once(self, buffer: Buffer) -> int:
+        return self.write(buffer)
 
     def pread(self, buffer: Buffer, offset: int) -> int:
         return self.read(buffer)

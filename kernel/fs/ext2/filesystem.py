@@ -77,6 +77,9 @@ class Ext2FileSystem(Ext2):
         volume.holder = self
         self._use_options()
 
+    def identity(self) -> bytes:
+        return self.volume.super().uuid.span().to_bytes()
+
     def _use_options(self) -> None:
         options = self.mount_options
         volume = self.volume

@@ -26,7 +26,8 @@ from kernel.fs.constants import (
 )
 from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size, split_option
 from kernel.fs.inode import Inode
-from kernel.lang import EBUSY, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, ESTALE, Errno
+from kernel.lang import EBUSY, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, ESTALE, Errno, span_of
+from kernel.lib import random
 from kernel.lib.credentials import Credentials, gid_from_caller, uid_from_caller
 from kernel.lib.ids import NO_GROUP, NO_USER, ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.mm.frames import total_frame_count
@@ -35,6 +36,7 @@ from kernel.mm.objects import SHARED_TOTALS
 
 _NO_LIMIT: Final = 1 << 50
 _HANDLE_SIZE: Final = 12
+_IDENTITY_SIZE: Final = 16
 _FLAGS: Final = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL
 INHERITED_FLAGS: Final = FS_NODUMP_FL | FS_NOATIME_FL
 
@@ -67,12 +69,21 @@ class Tmpfs(FileSystem):
             self.root_gid = maker.fsgid
         self._parse(options, fresh=True)
         self.top: TmpfsInode | None = None  # the root directory, entered by the creator of the instance
+        self.chosen_identity: bytes = b""
 
     def root(self) -> Inode:
         top = self.top
         if top is None:
             raise Errno(EINVAL)
         return top
+
+    def identity(self) -> bytes:
+        """Chosen at random when somebody asks first."""
+        if not self.chosen_identity:
+            storage = bytearray(_IDENTITY_SIZE)
+            random.fill(span_of(storage))
+            self.chosen_identity = bytes(storage)
+        return self.chosen_identity
 
     def handle_of(self, inode: Inode) -> bytes:
         return bytes(4) + inode.ino.to_bytes(8, "little")  # numbers are never reused: there are no generations

@@ -71,6 +71,9 @@ class TmpfsDirectory(TmpfsInode):
         entry = self.entries.get(name)
         return entry.inode if entry is not None else None
 
+    def seeks_from_end(self) -> bool:
+        return False
+
     def is_empty(self) -> bool:
         return len(self.entries) == 0
 

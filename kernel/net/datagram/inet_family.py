@@ -17,6 +17,8 @@ from kernel.net.link.network import Network
 from kernel.net.sockets.families import register_family
 from kernel.net.sockets.socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, Socket
 
+_PROTOCOL_COUNT: Final = 263  # the last one, MPTCP's, is no number of a packet; there is none here
+
 InternetMaker = Callable[[int, Credentials, Network], Socket]
 
 
@@ -32,7 +34,7 @@ STREAM: Final = StreamHook()
 
 
 def _make(family: int, kind: int, protocol: int, credentials: Credentials, network: Network) -> Socket:
-    if not 0 <= protocol < 256 and not (kind == SOCK_STREAM and protocol == 262):
+    if not 0 <= protocol < _PROTOCOL_COUNT:
         raise Errno(EINVAL)
     if kind == SOCK_STREAM:
         maker = STREAM.maker

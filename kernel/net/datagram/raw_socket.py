@@ -157,7 +157,7 @@ class RawSocket(DatagramSocket):
         if self.checksum_offset != _NO_CHECKSUM:
             if self.checksum_offset + 2 > len(packet):
                 raise Errno(EINVAL)
-            sum_ = pseudo_header(plan.source, hop.destination, self.protocol, len(packet))
+            sum_ = pseudo_header(plan.source, hop.destination, self.protocol & 0xFF, len(packet))
             packet.span().store_be16(self.checksum_offset, sum_)
             packet.checksum = CHECKSUM_PARTIAL
             packet.checksum_start = packet.start
@@ -174,7 +174,7 @@ class RawSocket(DatagramSocket):
         header_options = options.header_options if is_ip4 else b""
         packet.group = self.group
         packet.sender = self.creator
-        ip.send(packet, hop, plan.source, self.protocol, ttl, tos, dont_fragment, header_options, loops)
+        ip.send(packet, hop, plan.source, self.protocol & 0xFF, ttl, tos, dont_fragment, header_options, loops)
 
     def _send_whole(self, packet: Packet, plan: SendPlan) -> None:
         """Send a program's own header: fill in IPv4's length, checksum and identification, and a missing source."""
@@ -213,6 +213,18 @@ class RawSocket(DatagramSocket):
             hop.transmit(packet)
 
     # ---- Options --------------------------------------------------------------------------------------------------
+
+    def check_level(self, level: int) -> None:
+        if not self._is_own_level(level):
+            super().check_level(level)
+
+    def least_of_value(self, level: int, name: int, length: int) -> int:
+        if self._is_own_level(level):
+            return min(length, 4)
+        return super().least_of_value(level, name, length)
+
+    def _is_own_level(self, level: int) -> bool:
+        return level == inet_names.SOL_RAW or (level == inet_names.SOL_ICMPV6 and self.family == AF_INET6)
 
     def get_option(self, level: int, name: int, limit: int) -> bytes:
         if level == inet_names.SOL_RAW and self.family == AF_INET:

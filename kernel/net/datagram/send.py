@@ -13,6 +13,7 @@ from kernel.lang import (
     EADDRNOTAVAIL,
     EDESTADDRREQ,
     EINVAL,
+    EMSGSIZE,
     ENETUNREACH,
     ENODEV,
     EOPNOTSUPP,
@@ -44,17 +45,22 @@ from kernel.net.sockets import inet_names
 from kernel.net.sockets.address_programs import REFUSED, judge
 from kernel.net.sockets.inet import encode_inet, encode_inet6
 from kernel.net.sockets.inet_options import int_of
+from kernel.net.sockets.inet_socket import MOST_DATAGRAM
 from kernel.net.sockets.socket import (
     AF_INET,
+    AF_UNSPEC,
     MSG_DONTROUTE,
     MSG_OOB,
     SOCK_DGRAM,
+    SOCK_RAW,
     SOL_SOCKET,
     SWITCH_BROADCAST,
     ControlMessage,
     Message,
 )
 
+_FAMILY_SIZE: Final = 2
+_INET: Final = b"\2\0"  # AF_INET, as a struct sockaddr begins with it
 ENOTSUPP: Final = 524  # which Linux does not export
 _PKTINFO4: Final = 12
 _PKTINFO6: Final = 20
@@ -84,27 +90,37 @@ class SendPlan:
 
 
 def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
-    """Find out where a message goes and how. EPIPE, EOPNOTSUPP, EDESTADDRREQ, EINVAL, EAFNOSUPPORT, ENETUNREACH and
-    its kin, EACCES for a broadcast without permission; a pending error of the socket.
+    """Find out where a message goes and how. EPIPE, EMSGSIZE, EOPNOTSUPP, EDESTADDRREQ, EINVAL, EAFNOSUPPORT,
+    ENETUNREACH and its kin, EACCES for a broadcast without permission; a pending error of the socket; what is wrong
+    with the ancillary messages.
     """
-    if message.flags & MSG_OOB != 0:
-        raise Errno(EOPNOTSUPP)
-    is_connected = len(message.address) == 0
+    is_of_udp = is_udp(socket)
+    is_udp6 = is_of_udp and socket.family != AF_INET
+    if not is_udp6:
+        _check_message(message, is_of_udp=is_of_udp)
+    address = message.address
+    if len(address) >= _FAMILY_SIZE and address[0] | address[1] == AF_UNSPEC:
+        address = _without_family(socket, address)
+    is_connected = len(address) == 0
     if is_connected:
         if len(socket.remote) == 0:
             raise Errno(EDESTADDRREQ)
         plan = SendPlan(socket.remote, socket.remote_port)
         plan.scope = socket.scope
     else:
-        destination = socket.destination_of(message.address)
+        destination = socket.destination_of(address)
         plan = SendPlan(destination.address, destination.port)
         plan.scope = destination.scope
     if socket.family != AF_INET and len(plan.address) == 4 and socket.is_ip6_only():
         raise Errno(ENETUNREACH)
+    if is_udp6 and len(plan.address) == 4:
+        _check_message(message, is_of_udp=True)
+    if plan.port == 0 and is_of_udp:
+        raise Errno(EINVAL)
     plan.source = socket.local if not is_multicast_or_empty(socket, socket.local) else b""
     if len(plan.address) == 16:
         _take_packet_information(socket, plan)
-    control = message.control
+    control = message.sent_control()
     says_only_sizes = True
     if control is not None:
         for entry in control:
@@ -118,6 +134,23 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
         raise Errno(socket.take_error())
     _find_way(socket, plan, is_connected and control is None, message.flags & MSG_DONTROUTE != 0)
     return plan
+
+
+def _check_message(message: Message, *, is_of_udp: bool) -> None:
+    """What is checked before the destination, except by UDP where it is one of IPv6: EMSGSIZE, EOPNOTSUPP."""
+    if is_of_udp and message.buffer.remaining > MOST_DATAGRAM:
+        raise Errno(EMSGSIZE)
+    if message.flags & MSG_OOB != 0:
+        raise Errno(EOPNOTSUPP)
+
+
+def _without_family(socket: DatagramSocket, address: bytes) -> bytes:
+    """What a struct sockaddr of AF_UNSPEC stands for: UDP and raw sockets of AF_INET take it for one of their own
+    family, UDP sockets of AF_INET6 for no address at all.
+    """
+    if socket.family != AF_INET:
+        return b"" if is_udp(socket) else address
+    return _INET + address[_FAMILY_SIZE:] if is_udp(socket) or socket.kind == SOCK_RAW else address
 
 
 def is_udp(socket: DatagramSocket) -> bool:

@@ -116,13 +116,11 @@ class UdpSocket(udp.UdpEndpoint):
         pace(0)  # so that no firewall drops it because of earlier packets
         self.bind_automatically()  # whatever happens to the message, as on Linux
         length = message.buffer.remaining
-        if length > _LARGEST:
-            raise Errno(EMSGSIZE)
         if self.corked is not None:
             return self._gather(message)
         plan = plan_datagram(self, message)
-        if plan.port == 0:
-            raise Errno(EINVAL)
+        if length > _LARGEST:
+            raise Errno(EMSGSIZE)  # over IPv4 that came first
         if self.is_corked or message.flags & MSG_MORE != 0:
             self.corked = bytearray()
             self.corked_plan = plan
@@ -245,6 +243,17 @@ class UdpSocket(udp.UdpEndpoint):
             error.info = hop.mtu
             self.queue_error(QueuedError(error, b"", plan.address, plan.port))
         raise Errno(EMSGSIZE)
+
+    def check_level(self, level: int) -> None:
+        if level != inet_names.SOL_UDP:
+            super().check_level(level)
+
+    def least_of_value(self, level: int, name: int, length: int) -> int:
+        if level != inet_names.SOL_UDP:
+            return super().least_of_value(level, name, length)
+        if length < 4:
+            raise Errno(EINVAL)
+        return 4
 
     def get_option(self, level: int, name: int, limit: int) -> bytes:
         if level == inet_names.SOL_UDP:

@@ -239,6 +239,7 @@ class NetlinkSocket(Socket):
         length = message.buffer.remaining
         if length == 0:
             raise Errno(ENODATA)
+        _check_control(message)
         port = self.peer_port
         group = self.peer_group
         address = message.address
@@ -389,6 +390,14 @@ class NetlinkSocket(Socket):
 
     # ---- Options and readiness --------------------------------------------------------------------------------
 
+    def check_level(self, level: int) -> None:
+        if level != SOL_NETLINK:
+            raise Errno(ENOPROTOOPT)
+
+    def least_of_value(self, level: int, name: int, length: int) -> int:
+        self.check_level(level)
+        return 4 if length >= 4 else 0
+
     def get_option(self, level: int, name: int, limit: int) -> bytes:
         if level != SOL_NETLINK:
             raise Errno(ENOPROTOOPT)
@@ -444,6 +453,15 @@ class NetlinkSocket(Socket):
         if len(self.queue) > 0:
             state |= READABLE
         return state
+
+
+def _check_control(message: Message) -> None:
+    """EINVAL for ancillary messages of level SOL_SOCKET other than the sender's identity."""
+    control = message.sent_control()
+    if control is not None:
+        for entry in control:
+            if entry.level == SOL_SOCKET and entry.kind != SCM_CREDENTIALS:
+                raise Errno(EINVAL)
 
 
 @final

@@ -301,6 +301,7 @@ class PacketSocket(Socket):
             raise Errno(ENXIO)
         if not device.is_up():
             raise Errno(ENETDOWN)
+        message.sent_control()  # it is checked, and says nothing to this socket
         ring = self.rings.transmit
         if ring is not None:
             return self._send_ring(ring, device, target, protocol)
@@ -384,9 +385,16 @@ class PacketSocket(Socket):
     def input_queue(self) -> WaitQueue | None:
         return self.waiters
 
-    def get_option(self, level: int, name: int, limit: int) -> bytes:
+    def check_level(self, level: int) -> None:
         if level != SOL_PACKET:
             raise Errno(ENOPROTOOPT)
+
+    def least_of_value(self, level: int, name: int, length: int) -> int:
+        self.check_level(level)
+        return min(length, 4)
+
+    def get_option(self, level: int, name: int, limit: int) -> bytes:
+        self.check_level(level)
         if name == _AUXDATA:
             return int_bytes(1 if self.wants_auxdata else 0)
         if name == _ORIGDEV:

@@ -59,8 +59,19 @@ _SWITCHES6: Final[dict[int, int]] = {
     ip.IPV6_2292DSTOPTS: ip.ON_2292DSTOPTS,
 }
 
-_LARGEST_OPTIONS: Final = 40
+LARGEST_OPTIONS: Final = 40  # bytes of IP_OPTIONS
 
+# Further options IPPROTO_IP whose values are numbers.
+_NUMBERS4: Final = (
+    ip.IP_TOS,
+    ip.IP_TTL,
+    ip.IP_MINTTL,
+    ip.IP_MTU_DISCOVER,
+    ip.IP_MULTICAST_TTL,
+    ip.IP_UNICAST_IF,
+    ip.IP_LOCAL_PORT_RANGE,
+    ip.IP_ROUTER_ALERT,
+)
 # Options IPPROTO_IP that are meaningless without a value.
 _NEEDS_VALUE: Final = (
     ip.IP_MULTICAST_LOOP,
@@ -185,6 +196,11 @@ class InternetOptions:
         return (self.mtu_discover if is_ip4 else self.mtu_discover6) >= ip.PMTU_PROBE
 
 
+def is_ip_number(name: int) -> bool:
+    """Whether an option of level IPPROTO_IP can be set to a number: an int, or a byte."""
+    return name in _SWITCHES4 or name in _NUMBERS4
+
+
 def get_ip_option(options: InternetOptions, name: int, limit: int) -> bytes:
     """The value of an option of level IPPROTO_IP. ENOPROTOOPT."""
     switch = _SWITCHES4.get(name, 0)
@@ -286,7 +302,7 @@ def _device_index(network: Network, number: int) -> int:
 
 def _set_header_options(options: InternetOptions, value: bytes) -> None:
     """IP_OPTIONS: only options without addresses from the program are accepted: NOPs, record route, time stamps."""
-    if len(value) > _LARGEST_OPTIONS:
+    if len(value) > LARGEST_OPTIONS:
         raise Errno(EINVAL)
     at = 0
     while at < len(value) and value[at] != 0:

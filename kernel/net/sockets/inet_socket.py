@@ -40,7 +40,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib import user
-from kernel.lib.capabilities import CAP_NET_ADMIN
+from kernel.lib.capabilities import CAP_NET_ADMIN, CAP_NET_RAW
 from kernel.lib.credentials import Credentials
 from kernel.net.filter.access import original_of
 from kernel.net.internet.addresses import (
@@ -89,6 +89,7 @@ from kernel.net.sockets.inet_options import (
 )
 from kernel.net.sockets.joined_groups import EXCLUDE, JoinedGroups
 from kernel.net.sockets.option_names import SO_BINDTODEVICE, SO_DONTROUTE, SO_REUSEADDR, SO_REUSEPORT
+from kernel.net.sockets.option_sizes import STICKY_HEADERS, least_of_ip_value, least_of_ipv6_value
 from kernel.net.sockets.options import may_mark
 from kernel.net.sockets.port_group import PortGroup
 from kernel.net.sockets.socket import (
@@ -116,6 +117,9 @@ from kernel.time import realtime_ns
 MOST_DATAGRAM: Final = 65535
 _SOCKADDR_IN: Final = 16  # bytes
 _SOCKADDR_IN6: Final = 28
+_GROUP_REQUEST6: Final = 20  # struct ipv6_mreq
+_LEAST_EXTENSION: Final = 8  # bytes of an extension header
+_LARGEST_EXTENSION: Final = 8 * 255  # … that a program may set
 _MTU_INFORMATION: Final = 32  # struct ip6_mtuinfo: a sockaddr_in6 and the MTU
 _ECN: Final = 3
 _NO_DEVICE: Final = -1
@@ -559,6 +563,21 @@ class InetSocket(Socket):
 
     # ---- Options --------------------------------------------------------------------------------------------------
 
+    def check_level(self, level: int) -> None:
+        if level != SOL_IP and (level != SOL_IPV6 or self.family == AF_INET):
+            raise Errno(EOPNOTSUPP if self.family == AF_INET else ENOPROTOOPT)
+
+    def takes_any_length(self, level: int, name: int) -> bool:
+        return level == SOL_IPV6 and name != inet_names.MCAST_MSFILTER
+
+    def least_of_value(self, level: int, name: int, length: int) -> int:
+        is_stream = self.kind == SOCK_STREAM
+        if level == SOL_IP:
+            return least_of_ip_value(name, length, is_stream=is_stream)
+        if level == SOL_IPV6 and self.family == AF_INET6:
+            return least_of_ipv6_value(name, length, is_stream=is_stream)
+        raise Errno(ENOPROTOOPT)
+
     def get_option(self, level: int, name: int, limit: int) -> bytes:
         if level == SOL_IP:
             if name == inet_names.IP_MTU:
@@ -583,6 +602,8 @@ class InetSocket(Socket):
                 raise Errno(EINVAL if name == inet_names.MCAST_MSFILTER else ENOPROTOOPT)
             if name == inet_names.SO_ORIGINAL_DST:
                 return self._original_destination(limit, 16)
+            if name in STICKY_HEADERS:
+                return b""
             return get_ipv6_option(self.options, name)
         raise Errno(ENOPROTOOPT if self.family == AF_INET6 else EOPNOTSUPP)
 
@@ -737,6 +758,14 @@ class InetSocket(Socket):
             case inet_names.IPV6_MULTICAST_HOPS:
                 self._refuse_stream()
                 set_ipv6_option(self.options, name, value, is_privileged)
+            case inet_names.IPV6_LEAVE_ANYCAST:
+                raise Errno(EINVAL if len(value) < _GROUP_REQUEST6 else ENOENT)  # nobody can join
+            case inet_names.IPV6_HOPOPTS | inet_names.IPV6_RTHDRDSTOPTS | inet_names.IPV6_DSTOPTS:
+                if not current().credentials.capable_in(self.network.owner, CAP_NET_RAW):
+                    raise Errno(EPERM)
+                _refuse_sticky_header(value)
+            case inet_names.IPV6_RTHDR:
+                _refuse_sticky_header(value)
             case inet_names.IPV6_V6ONLY:
                 if len(value) < 4 or self.binding.port != 0:
                     raise Errno(EINVAL)
@@ -793,6 +822,25 @@ class InetSocket(Socket):
         self.leave_port_group()
         self.hop = None
         super().close()
+
+
+def _refuse_sticky_header(value: bytes) -> None:
+    """An extension header for all datagrams of a socket. EINVAL; ENOPROTOOPT, because sockets keep none. An empty value
+    takes the header away.
+    """
+    if len(value) == 0:
+        return
+    if len(value) < _LEAST_EXTENSION or len(value) & 7 != 0 or len(value) > _LARGEST_EXTENSION:
+        raise Errno(EINVAL)
+    raise Errno(ENOPROTOOPT)
+
+
+def check_own_family(address: bytes, family: int) -> None:
+    """For connect(2) of sockets that take addresses of their own family only: EINVAL, EAFNOSUPPORT."""
+    if len(address) < (SOCKADDR_IN if family == AF_INET else SOCKADDR_IN6_LEAST):
+        raise Errno(EINVAL)
+    if family_of(address) != family:
+        raise Errno(EAFNOSUPPORT)
 
 
 def check_family_length(address: bytes, family: int) -> None:

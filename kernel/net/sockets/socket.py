@@ -137,9 +137,16 @@ class Message:
         self.flags: int = flags  # MSG_* that the caller gave
         self.address: bytes = b""  # sending: the destination, empty for none. Received: the source
         self.control: list[ControlMessage] | None = None
+        self.control_error: int = 0  # sending: the errno of ancillary messages that make no sense; 0: they do
         self.wants_address: bool = False  # receiving: the caller gave room for the source
         self.wants_control: bool = False  # … for ancillary messages
         self.result_flags: int = 0  # MSG_TRUNC, MSG_CTRUNC, MSG_EOR … of the received message
+
+    def sent_control(self) -> list[ControlMessage] | None:
+        """The ancillary messages, when the sending socket comes to them: EINVAL, EBADF if they make no sense."""
+        if self.control_error != 0:
+            raise Errno(self.control_error)
+        return self.control
 
 
 class SocketHooks:
@@ -302,6 +309,22 @@ class Socket(File):
     def has_level(self, level: int) -> bool:
         """Whether the family has any options at this level, above SOL_SOCKET: checked before the value is read."""
         return True
+
+    def check_level(self, level: int) -> None:
+        """For getsockopt(2), before it reads the length: EOPNOTSUPP, ENOPROTOOPT for a level, other than SOL_SOCKET,
+        that the socket does not have.
+        """
+
+    def takes_any_length(self, level: int, name: int) -> bool:
+        """Whether getsockopt(2) takes a negative length for a large one."""
+        return False
+
+    def least_of_value(self, level: int, name: int, length: int) -> int:
+        """For setsockopt(2), before it reads the value of `length` bytes: how many of them must be readable. A value of
+        which none must be is not read at all. ENOPROTOOPT for an option that does not exist, EINVAL for a length that
+        it cannot have.
+        """
+        return min(length, 4)
 
     def option_changed(self, name: int) -> None:
         """An option SO_* of level SOL_SOCKET was set."""

@@ -73,9 +73,20 @@ def get(options: TcpOptions, c: Connection | None, idle_state: State, name: int,
             return int_bytes(monotonic_ns() // NS_PER_MS)
         case tcp_options.TCP_INQ:
             return int_bytes(1 if options.tells_queued else 0)
-        case tcp_options.TCP_CC_INFO | tcp_options.TCP_ULP:
+        case tcp_options.TCP_CC_INFO | tcp_options.TCP_ULP | tcp_options.TCP_SAVED_SYN:
             return b""
     raise Errno(ENOPROTOOPT)
+
+
+def least_of_value(name: int, length: int) -> int:
+    """How many bytes of a new value of `length` bytes must be readable. EINVAL for what is shorter than an int, which
+    comes before the name is looked at.
+    """
+    if name == tcp_options.TCP_CONGESTION or name == tcp_options.TCP_ULP:
+        return min(length, 4)
+    if length < 4:
+        raise Errno(EINVAL)
+    return 4
 
 
 def set_option(options: TcpOptions, c: Connection | None, name: int, value: bytes, is_listening: bool) -> None:

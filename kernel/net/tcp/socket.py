@@ -53,7 +53,7 @@ from kernel.net.link.network import Network
 from kernel.net.sockets.bpf import Filter
 from kernel.net.sockets.inet import Binding, PortTable, family_of, ports_of
 from kernel.net.sockets.inet_options import InternetOptions
-from kernel.net.sockets.inet_socket import InetSocket, check_family_length
+from kernel.net.sockets.inet_socket import InetSocket, check_own_family
 from kernel.net.sockets.option_names import (
     SO_KEEPALIVE,
     SO_OOBINLINE,
@@ -63,6 +63,7 @@ from kernel.net.sockets.option_names import (
     SO_SNDBUFFORCE,
 )
 from kernel.net.sockets.socket import (
+    MSG_ERRQUEUE,
     MSG_OOB,
     SHUT_RD,
     SHUT_RDWR,
@@ -314,7 +315,7 @@ class TcpSocket(InetSocket):
         if self.phase == Phase.UNCONNECTED:
             if self.listener is not None:
                 raise Errno(EISCONN)
-            check_family_length(chosen, self.family)
+            check_own_family(chosen, self.family)
             self._start_connecting(chosen)
             if deadline_ns == 0:
                 raise Errno(EINPROGRESS)  # even if the peer has already answered, as one on this host has
@@ -474,11 +475,15 @@ class TcpSocket(InetSocket):
             if self.pending_error != 0:
                 raise Errno(self.take_error())
             raise Errno(EPIPE)
+        if message.control_error != 0:
+            raise Errno(EINVAL)
         return stream.send(self, found, message)
 
     def receive(self, message: Message) -> int:
         pace(0)  # so that no firewall drops the acknowledgment because of earlier packets
         found = self.stream
+        if message.flags & MSG_ERRQUEUE != 0:
+            raise Errno(EAGAIN)  # errors of connections are not queued
         if found is None or found.channel.connection is None:
             if message.flags & MSG_OOB != 0 and self.listener is None:
                 raise Errno(EINVAL)
@@ -609,6 +614,15 @@ class TcpSocket(InetSocket):
             if c.timers.keeps_alive:
                 opening.start_keepalive(c, monotonic_ns())
             settle(found.channel)
+
+    def check_level(self, level: int) -> None:
+        if level != PROTOCOL_TCP:
+            super().check_level(level)
+
+    def least_of_value(self, level: int, name: int, length: int) -> int:
+        if level != PROTOCOL_TCP:
+            return super().least_of_value(level, name, length)
+        return option_calls.least_of_value(name, length)
 
     def get_option(self, level: int, name: int, limit: int) -> bytes:
         if level != PROTOCOL_TCP:

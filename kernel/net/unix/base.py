@@ -293,8 +293,8 @@ class UnixSocket(CollectableSocket):
     # ---- Sending ----------------------------------------------------------------------------------------------
 
     def check_control(self, message: Message) -> bytes:
-        """Check the ancillary messages; returns the identity that SCM_CREDENTIALS claims, or nothing."""
-        control = message.control
+        """Check the ancillary messages; returns the identity that SCM_CREDENTIALS claims, or nothing. EINVAL, EBADF."""
+        control = message.sent_control()
         claim = b""
         if control is not None:
             for part in control:

@@ -31,7 +31,7 @@ from kernel.net.sockets.socket import (
     SOCK_SEQPACKET,
     Message,
 )
-from kernel.net.unix.addresses import address_with, family_of
+from kernel.net.unix.addresses import address_with, family_of, name_of
 from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, UNCONNECTED, UnixSocket, drop_control
 from kernel.net.unix.connection import ConnectedSocket
 from kernel.net.unix.parcel import Parcel
@@ -50,7 +50,9 @@ def send_packet(socket: UnixSocket, message: Message) -> int:
     claim = socket.check_control(message)
     if message.flags & MSG_OOB != 0:
         raise Errno(EOPNOTSUPP)
-    if not message.address and socket.peer is None:
+    if message.address:
+        name_of(message.address)  # EINVAL comes first
+    elif socket.peer is None:
         raise Errno(ENOTCONN)
     if socket.needs_name_to_send():
         socket.bind_to_any()

@@ -15,6 +15,11 @@ CREATE = 0o1600  # IPC_CREAT, for the owner
 REMOVE = 0
 SETVAL = 16
 GETVAL = 12
+FAULTY = 16  # an address without memory
+NO_WAIT = 0o4000
+MSG_EXCEPT = 0o20000
+MSG_COPY = 0o40000
+REPLACE = 0o40000  # SHM_REMAP
 
 
 def change(program: Program, semaphores: int, number: int, by: int, flags: int = 0) -> int:
@@ -145,3 +150,50 @@ def test_inotify_reports_what_happens_to_a_folder(machine: Machine) -> None:
         events.append((found, mask, bytes(buffer[at + 16 : at + 16 + size]).rstrip(b"\0")))
         at += 16 + size
     assert events == [(watch, 0x100, b"new"), (watch, 0x200, b"new")]
+
+
+@booted
+def test_a_message_is_copied_only_over_readable_memory(machine: Machine) -> None:
+    host = machine.host
+    queue = host.msgget(0, CREATE)
+    for size, flags, error in (
+        (1, MSG_COPY, "EINVAL"),  # it would wait
+        (1, MSG_COPY | MSG_EXCEPT | NO_WAIT, "EINVAL"),
+        (1, MSG_COPY | NO_WAIT, "EFAULT"),  # Linux makes the copy from what is there
+        (0, MSG_COPY | NO_WAIT, "ENOMSG"),
+    ):
+        with pytest.raises(OSError, match=error):
+            host.msgrcv(queue, FAULTY, size, 0, flags)
+    with pytest.raises(OSError, match="EFAULT"):
+        host.msgrcv(12345, FAULTY, 1, 0, MSG_COPY | NO_WAIT)  # before the queue is looked for
+
+
+@booted
+def test_memory_is_shared_only_inside_of_the_address_space(machine: Machine) -> None:
+    host = machine.host
+    segment = host.shmget(0, 4096, CREATE)
+    outside = -(1 << 47)
+    for address, flags, error in (
+        (outside + 1, 0, "EINVAL"),
+        (outside, 0, "ENOMEM"),
+        (outside, REPLACE, "ENOMEM"),
+        (-4096, 0, "EINVAL"),  # its end is address 0
+        (-4096, REPLACE, "ENOMEM"),
+    ):
+        with pytest.raises(OSError, match=error):
+            host.shmat(segment, address, flags)
+
+
+@booted
+def test_threads_are_notified_through_a_netlink_socket_only(machine: Machine) -> None:
+    host = machine.host
+    reader_writer = bytearray(8)
+    host.pipe2(reader_writer, 0)
+    cookie = host.mmap(0, 4096, 3, 0x22, -1, 0)
+    for descriptor, error in (
+        (999, "EBADF"),
+        (struct.unpack("<ii", reader_writer)[0], "ENOTSOCK"),
+        (host.socket(1, 1, 0), "EINVAL"),
+    ):
+        with pytest.raises(OSError, match=error):
+            host.mq_notify(999, struct.pack("<Qii48x", cookie, descriptor, 2))

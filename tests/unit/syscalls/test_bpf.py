@@ -315,7 +315,12 @@ def test_who_may(machine: Machine) -> None:
     def check(program: Program, answers: Answers) -> None:
         calls = Calls(program)
         fd = calls.create(2, 4, 8, 1)
+        group = group_of(program)
+        assert answers.bpf(18, bytes(8), 8) == -errno.EINVAL  # BPF_BTF_LOAD
         program.setuid(1000)
+        assert answers.bpf(18, bytes(8), 8) == -errno.EPERM
+        assert calls.detach(999, 0) == -errno.EBADF
+        assert calls.detach(group, 0) == -errno.ENOENT  # a descriptor of the group is enough
         assert calls.create(2, 4, 8, 1) == -errno.EPERM
         assert calls.load(ALLOW) == -errno.EPERM
         assert answers.bpf(11, bytes(8), 8) == -errno.EPERM

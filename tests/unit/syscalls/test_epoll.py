@@ -38,6 +38,8 @@ def test_errors_of_a_set_come_in_the_order_of_linux(machine: Machine) -> None:
     watched = host.epoll_create1(0)
     event = host.eventfd2(0, 0)
     directory = host.open("/tmp", os.O_RDONLY)
+    host.mknod("/tmp/null", 0o020666, 1 << 8 | 3)
+    null = host.open("/tmp/null", os.O_RDWR)
     right = struct.pack("<Iq", IN, 0)
     for arguments, error in (
         ((999, ADD, 999, FAULTY), "EFAULT"),
@@ -47,13 +49,24 @@ def test_errors_of_a_set_come_in_the_order_of_linux(machine: Machine) -> None:
         ((event, REMOVE, directory, None), "EPERM"),
         ((watched, ADD, directory, right), "EPERM"),
         ((event, ADD, event, right), "EINVAL"),
+        ((event, REMOVE, null, None), "EPERM"),
+        ((watched, ADD, null, right), "EPERM"),
         ((watched, ADD, watched, right), "EINVAL"),
+        ((watched, REMOVE, watched, None), "EINVAL"),  # not ENOENT: no set can be in itself
+        ((watched, CHANGE, watched, right), "EINVAL"),
         ((watched, 99, event, right), "EINVAL"),
         ((watched, CHANGE, event, right), "ENOENT"),
         ((watched, REMOVE, event, None), "ENOENT"),
     ):
         with pytest.raises(OSError, match=error):
             host.epoll_ctl(*arguments)
+
+
+@booted
+def test_a_set_refuses_commands_with_an_error_of_its_own(machine: Machine) -> None:
+    watched = machine.host.epoll_create1(0)
+    with pytest.raises(OSError, match="EINVAL"):
+        machine.host.ioctl(watched, 0x5401, FAULTY)
 
 
 @booted

@@ -15,6 +15,8 @@ MOST = (1 << 63) - 1
 APPEND, NOAPPEND, DSYNC, UNKNOWN = 16, 32, 2, 0x1000
 PAGE = 4096
 NULL_DEVICE = 0x103
+NOWAIT = 8
+FULL_DEVICE = 1 << 8 | 7
 
 
 def vector(*pieces: tuple[int, int]) -> bytes:
@@ -181,3 +183,10 @@ def test_devices_ignore_the_offset(machine: Machine) -> None:
     assert host.pread64(null, bytearray(1), 1, 5) == 0
     assert host.pwrite64(null, b"x", 1, 5) == 1
     assert host.pwritev2(null, vector((memory(host), 1)), 1, 5, 0, 0) == 1
+    assert host.preadv2(null, vector((memory(host), 1)), 1, 5, 0, NOWAIT) == 0
+    assert host.pwritev2(null, vector((memory(host), 1)), 1, 5, 0, NOWAIT) == 1
+    host.mknod("/tmp/full", 0o020666, FULL_DEVICE)
+    full = host.open("/tmp/full", os.O_RDWR)
+    for call in (host.preadv2, host.pwritev2):
+        with pytest.raises(OSError, match="ENOTSUP"):
+            call(full, vector((memory(host), 1)), 1, 5, 0, NOWAIT)

@@ -72,6 +72,11 @@ def test_errors_of_sendfile_come_in_the_order_of_linux(machine: Machine) -> None
         with pytest.raises(OSError, match=error):
             host.sendfile(*arguments)
     assert host.sendfile(writer, reader, None, 0) == 0  # nothing can be moved from anywhere to a pipe
+    directory = host.open("/tmp", os.O_RDONLY)
+    target = new_file(host, "/tmp/other")
+    assert host.sendfile(target, directory, None, 0) == 0  # … and from a directory to anywhere
+    with pytest.raises(OSError, match="EINVAL"):
+        host.sendfile(target, directory, None, 1)
 
 
 @booted

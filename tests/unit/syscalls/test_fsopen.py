@@ -1,0 +1,72 @@
+"""The order of errors of mounting in steps (kernel/syscalls/fsopen.py), on a booted machine."""
+
+import struct
+
+import pytest
+
+from tests.unit.booted import booted
+from tools.simulated.machine import Machine
+
+FAULTY = 16  # an address without memory
+HERE = -100
+ID_MAP = 0x100000
+FLAG, TEXT, BINARY, PATH, PATH_OR_NONE, DESCRIPTOR = range(6)
+
+
+@booted
+def test_the_flags_of_a_mount_come_before_what_is_mounted(machine: Machine) -> None:
+    for flags, attributes, error in ((2, 0, "EINVAL"), (0, 1 << 31, "EINVAL"), (0, 0, "EBADF")):
+        with pytest.raises(OSError, match=error):
+            machine.host.fsmount(999, flags, attributes)
+
+
+@booted
+def test_the_namespace_of_mapped_ids_comes_before_the_path(machine: Machine) -> None:
+    host = machine.host
+    for set_, cleared, propagation, descriptor, error in (
+        (ID_MAP, 0, 0, 999, "EBADF"),
+        (ID_MAP, 0, 0, 1 << 31, "EINVAL"),
+        (ID_MAP | 1 << 40, 0, 0, 999, "EINVAL"),
+        (ID_MAP, ID_MAP, 0, 999, "EINVAL"),
+        (ID_MAP, 0, 3, 999, "EINVAL"),
+    ):
+        with pytest.raises(OSError, match=error):
+            host.mount_setattr(HERE, FAULTY, 0, struct.pack("<QQQQ", set_, cleared, propagation, descriptor), 32)
+
+
+@booted
+def test_arguments_of_a_parameter_come_before_its_file(machine: Machine) -> None:
+    host = machine.host
+    for command, key, value, extra, error in (
+        (FLAG, FAULTY, None, 1, "EINVAL"),
+        (BINARY, FAULTY, FAULTY, 0, "EINVAL"),
+        (BINARY, FAULTY, FAULTY, (1 << 20) + 1, "EINVAL"),
+        (PATH, FAULTY, FAULTY, -1, "EINVAL"),
+        (PATH, FAULTY, None, HERE, "EINVAL"),
+        (DESCRIPTOR, FAULTY, FAULTY, 0, "EINVAL"),
+        (DESCRIPTOR, FAULTY, None, -1, "EINVAL"),
+        (9, FAULTY, FAULTY, 1, "ENOTSUP"),
+        (BINARY, FAULTY, FAULTY, 1, "EBADF"),
+        (PATH, FAULTY, FAULTY, HERE, "EBADF"),
+        (DESCRIPTOR, FAULTY, None, 0, "EBADF"),
+    ):
+        with pytest.raises(OSError, match=error):
+            host.fsconfig(999, command, key, value, extra)
+
+
+@booted
+def test_values_are_read_before_they_are_refused(machine: Machine) -> None:
+    host = machine.host
+    context = host.fsopen("tmpfs", 0)
+    for command, key, value, extra, error in (
+        (BINARY, FAULTY, FAULTY, 1, "EFAULT"),
+        (BINARY, "size", FAULTY, 1, "EFAULT"),
+        (BINARY, "size", "x", 1, "EINVAL"),
+        (PATH, "size", FAULTY, HERE, "EFAULT"),
+        (PATH, "size", "", HERE, "ENOENT"),
+        (PATH_OR_NONE, "size", "", HERE, "EINVAL"),
+        (DESCRIPTOR, "size", None, 999, "EBADF"),
+        (DESCRIPTOR, "size", None, context, "EINVAL"),
+    ):
+        with pytest.raises(OSError, match=error):
+            host.fsconfig(context, command, key, value, extra)
