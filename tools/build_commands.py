@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tools.machine_commands import Commands
 
 PARAMETERS = "console=ttyS0"
+TEST_PROCESSES = 3
 TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets",
                   "tests.conformance", "tests.bench", "tests.boot", "tests.twins", "tests.debug", "tests.fuzz_network",
                   "tests.fuzz_calls", "tests.unit", "tests.native", "tests.exercises")  # fmt: skip
@@ -115,14 +116,14 @@ def image(options: argparse.Namespace) -> int:
 
 
 def test(options: argparse.Namespace) -> int:
-    """All tests, on two processors (tests/conftest.py says which share one), or those that the arguments name; in a
-    project, its own.
+    """All tests, by three processes on two processors, because guests wait for much of their time (tests/conftest.py
+    says which tests share a process), or those that the arguments name; in a project, its own.
     """
     project = find_project()
     if project is not None:
         return test_project(project, options.pytest)
     build(options)
-    arguments = options.pytest or ["--numprocesses", "2", "--dist", "loadscope"]
+    arguments = options.pytest or ["--numprocesses", str(TEST_PROCESSES), "--dist", "loadscope"]
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False, cwd=ROOT).returncode
 
 
