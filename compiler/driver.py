@@ -728,7 +728,7 @@ def compile_host(name: str, profile: str, timings: Timings, keep: bool = False) 
     files = related_files(file)
     before = hashes_of([*possible_inputs(), *files])
     with timings.phase("front end"):
-        program = load([HOST_MODULE], files)
+        program = load([HOST_MODULE], files, cache=library_cache())
         main = program.functions.get(f"{module_name(file, ROOT)}.main")
         if main is None:
             raise Refused([Diagnostic("KP191", Loc(str(file), 1), "there is no main() in this file to run",

@@ -33,15 +33,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("repeat_budget", "how many tests may pass at a second attempt only", default="0")
 
 
+UNIT = "unit"  # all unit tests, which share the kernel's modules
+
 # They take minutes, or half of one with few tests: begun late, they would keep one processor busy long after the other
 # has nothing left to do.
 LONGEST_FIRST = (
-    "tests/conformance/test_conformance.py", "tests/boot/test_self_build.py", "tests/compiler/test_reproducible.py",
-    "tests/stretches/test_stretches.py", "tests/language/test_fuzz.py", "tests/test_other_pythons.py",
-    "tests/boot/test_disk_twins.py", "tests/compiler/test_resident.py", "tests/compiler/test_given_numbers.py",
-    "tests/boot/test_memory_hogs.py", "tests/test_lint.py", "tests/boot/test_object_costs.py",
-    "tests/bench/scale/test_scale.py", "tests/boot/test_directory_order.py", "tests/boot/test_installed.py",
-    "tests/fuzz_calls/test_fuzz_calls.py", "tests/test_site.py", "tests/boot/test_lost_threads.py",
+    "tests/conformance/test_conformance.py", "tests/boot/test_self_build.py", UNIT, "tests/boot/test_firewall.py",
+    "tests/stretches/test_stretches.py", "tests/language/test_fuzz.py", "tests/native/test_native.py",
+    "tests/compiler/test_reproducible.py", "tests/boot/test_installed.py", "tests/test_other_pythons.py",
+    "tests/boot/test_systemd.py", "tests/conformance/test_several_processors.py", "tests/boot/test_disk_twins.py",
+    "tests/compiler/test_report.py", "tests/compiler/test_resident.py", "tests/boot/test_containers.py",
+    "tests/boot/test_object_costs.py", "tests/boot/test_ext2.py", "tests/boot/test_perf.py",
+    "tests/boot/test_sqlite.py", "tests/compiler/test_given_numbers.py", "tests/boot/test_memory_hogs.py",
+    "tests/boot/test_edges.py", "tests/boot/test_udev.py", "tests/fuzz_calls/test_fuzz_calls.py",
+    "tests/boot/test_directory_order.py", "tests/test_lint.py", "tests/boot/test_iptables.py",
+    "tests/fuzz_network/test_fuzz_network.py", "tests/boot/test_network_namespaces.py", "tests/test_site.py",
+    "tests/bench/scale/test_scale.py", "tests/boot/test_servers.py", "tests/boot/test_socket_fuzz.py",
+    "tests/boot/test_tracers.py", "tests/boot/test_lost_threads.py", "tests/boot/test_ssh.py",
 )  # fmt: skip
 
 
@@ -72,8 +80,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _file_of(nodeid: str) -> str:
-    """The file of a test; one for all unit tests, which share the kernel's modules."""
-    return "unit" if nodeid.startswith("tests/unit/") else nodeid.partition("::")[0]
+    """The file of a test; `UNIT` for a unit test."""
+    return UNIT if nodeid.startswith("tests/unit/") else nodeid.partition("::")[0]
 
 
 def _repeats(config: pytest.Config, *, host_was_late: bool = False) -> list[tuple[str, str]]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compiler.progress import QUIET
 from tools.arguments import Parser, add_quiet, existing, in_bytes, memory_size, positive, processor_count, volume_label
 from tools.errors import KraitError, UsageError
 from tools.flash import flash, refusal
@@ -22,12 +27,13 @@ from tools.selfhost.build import MEMORY as SELF_BUILD_MEMORY
 from tools.selfhost.build import self_build
 from tools.selfhost.tests import self_test
 from tools.setup import require
-from userland.image import build_image, root_archive
+from userland.image import build_image, is_image_current, root_archive
 
 if TYPE_CHECKING:
     from tools.machine_commands import Commands
 
 PARAMETERS = "console=ttyS0"
+TEST_PROCESSES = 3
 TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets",
                   "tests.conformance", "tests.bench", "tests.boot", "tests.twins", "tests.debug", "tests.fuzz_network",
                   "tests.fuzz_calls", "tests.unit", "tests.native", "tests.exercises")  # fmt: skip
@@ -40,9 +46,30 @@ def build(options: argparse.Namespace) -> int:
         return 0
     if IS_INSTALLED:
         raise UsageError(f"krait build: no project here: no {PROJECT_FILE} (krait new makes one)")
-    build_kernel(options.profile)
+    # Until LLVM compiles it, the kernel keeps one processor busy: the root image is for another one.
+    with contextlib.nullcontext() if is_image_current() else begun("userland.image"):
+        build_kernel(options.profile)
     build_image()
     return 0
+
+
+@contextlib.contextmanager
+def begun(module: str, *arguments: str) -> Iterator[None]:
+    """Meanwhile a process does work that is needed later, and has ended at the end. It says nothing: what has failed
+    fails again where it is needed, and is told there.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    quietly = {**os.environ, QUIET: "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=quietly, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as child:  # fmt: skip
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)  # make and compilers too
+            raise
 
 
 def iso(options: argparse.Namespace) -> int:
@@ -89,14 +116,14 @@ def image(options: argparse.Namespace) -> int:
 
 
 def test(options: argparse.Namespace) -> int:
-    """All tests, on two processors (tests/conftest.py says which share one), or those that the arguments name; in a
-    project, its own.
+    """All tests, by three processes on two processors, because guests wait for much of their time (tests/conftest.py
+    says which tests share a process), or those that the arguments name; in a project, its own.
     """
     project = find_project()
     if project is not None:
         return test_project(project, options.pytest)
     build(options)
-    arguments = options.pytest or ["--numprocesses", "2", "--dist", "loadscope"]
+    arguments = options.pytest or ["--numprocesses", str(TEST_PROCESSES), "--dist", "loadscope"]
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False, cwd=ROOT).returncode
 
 

@@ -73,6 +73,11 @@ def build_image() -> Path:
     return INITRAMFS
 
 
+def is_image_current() -> bool:
+    """Whether there is nothing to build."""
+    return IS_INSTALLED or _is_current(_known_ingredients())
+
+
 def build_ram_disk(with_root: bool) -> Path:
     """The initial RAM disk with the agent, and with our root image or without."""
     _build()

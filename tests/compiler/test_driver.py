@@ -69,6 +69,20 @@ def test_nothing_is_done_when_nothing_changed(tmp_path: Path) -> None:
     assert compiler("run", path).stdout == "changed\n"
 
 
+def test_what_is_kept_of_pythons_library_changes_no_code(tmp_path: Path) -> None:
+    """An object's name says which IR it was made from."""
+    path, cache = write(tmp_path, HELLO), tmp_path / "cache"
+    names: list[set[str]] = []
+    for _ in range(2):
+        assert compiler("run", path, KRAIT_CACHE=str(cache)).stdout == "hello\n"
+        files = [file for file in cache.iterdir() if file.is_file()]
+        names.append({file.name for file in files if file.suffix == ".o"})
+        for file in files:
+            file.unlink()
+        assert list((cache / "library").rglob("builtins.*")), "nothing was kept"
+    assert names[0] and names[0] == names[1]
+
+
 def test_nothing_is_checked_again_when_nothing_changed() -> None:
     """Files are counted that are parsed: none, until any source of the kernel differs."""
     script = """
