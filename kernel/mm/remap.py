@@ -25,6 +25,7 @@ from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.huge_fault import DROP_COST, give_up_page
 from kernel.mm.huge_object import HugeObject, prepare_mapping
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, HUGE_SIZE, POOL
+from kernel.mm.merging import let_merge, separate
 from kernel.mm.objects import FixedPages
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.space import AREA_LIMIT, AddressSpace, page_up
@@ -68,6 +69,8 @@ _OF_AREAS: Final[list[int]] = [
     MADV_DONTDUMP,
     MADV_DODUMP,
     MADV_DONTNEED_LOCKED,
+    MADV_MERGEABLE,
+    MADV_UNMERGEABLE,
 ]
 
 MS_ASYNC: Final = 1
@@ -278,7 +281,16 @@ def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> Non
     while start < end:
         stop = space.part_end(start, end)
         _advise_part(space, start, stop, advice)
+        if advice == MADV_UNMERGEABLE:
+            _separate_part(space, start, stop)
         start = space.rest(stop, end)
+
+
+def _separate_part(space: AddressSpace, start: int, end: int) -> None:
+    try:
+        separate(space, start, end)
+    except MemoryError:
+        raise Errno(EAGAIN) from None
 
 
 def _give_back(space: AddressSpace, start: int, end: int, advice: int) -> None:
@@ -348,12 +360,26 @@ def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None
             area.dont_dump = False
         elif advice == MADV_KEEPONFORK:
             area.wipe_on_fork = False
+        elif advice == MADV_MERGEABLE:
+            _let_area_merge(space, area)
+        elif advice == MADV_UNMERGEABLE:
+            area.mergeable = False
         elif area.source is not None or area.shared:
             raise Errno(EINVAL)
         else:
             area.wipe_on_fork = True
         area = following(area)
     space.rejoin(start, end)
+
+
+def _let_area_merge(space: AddressSpace, area: Area) -> None:
+    """MADV_MERGEABLE, which areas whose pages cannot be merged ignore. Raises EAGAIN."""
+    if area.may_merge():
+        try:
+            let_merge(space)
+        except MemoryError:
+            raise Errno(EAGAIN) from None
+        area.mergeable = True
 
 
 def name_areas(space: AddressSpace, start: int, length: int, name: bytes, is_given: bool) -> None:
