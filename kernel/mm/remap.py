@@ -342,6 +342,8 @@ def _check_movable(space: AddressSpace, start: int, end: int) -> None:
 
 def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None:
     try:
+        if advice == MADV_MERGEABLE:
+            _expect_merging(space, start, end)
         area = space.isolate(start, end)
     except Errno as error:
         raise Errno(EAGAIN if error.code == ENOMEM else error.code) from None
@@ -361,7 +363,7 @@ def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None
         elif advice == MADV_KEEPONFORK:
             area.wipe_on_fork = False
         elif advice == MADV_MERGEABLE:
-            _let_area_merge(space, area)
+            area.mergeable = area.may_merge()
         elif advice == MADV_UNMERGEABLE:
             area.mergeable = False
         elif area.source is not None or area.shared:
@@ -372,14 +374,16 @@ def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None
     space.rejoin(start, end)
 
 
-def _let_area_merge(space: AddressSpace, area: Area) -> None:
-    """MADV_MERGEABLE, which areas whose pages cannot be merged ignore. Raises EAGAIN."""
-    if area.may_merge():
-        try:
+def _expect_merging(space: AddressSpace, start: int, end: int) -> None:
+    """Before areas of a range become mergeable, which those whose pages cannot be merged ignore. Raises MemoryError,
+    with nothing changed.
+    """
+    area = space.areas.first_above(start)
+    while area is not None and area.start < end:
+        if area.may_merge():
             let_merge(space)
-        except MemoryError:
-            raise Errno(EAGAIN) from None
-        area.mergeable = True
+            return
+        area = following(area)
 
 
 def name_areas(space: AddressSpace, start: int, length: int, name: bytes, is_given: bool) -> None:
