@@ -7,7 +7,7 @@ Pss does, needs no other rule than after a fork.
 
 The table is made of the frames themselves: lists by checksum, linked in the frame table, so that to merge two pages
 needs no memory. A tree, ordered by contents, would compare a whole page at each step down, and be turned at each
-change; the checksum is there anyway, because pages that change are told by it. There is a list of its own for the one
+change; the checksum is there anyway, because it shows which pages change. There is a list of its own for the one
 frame that shows pages of zeros while `use_zero_pages` is set, of which there may be any number.
 
 Context: never sleeps, the figures excepted. Source: the page "Kernel Samepage Merging" of Linux's documentation.

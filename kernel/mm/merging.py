@@ -60,7 +60,7 @@ _NOTE_BYTES: Final = 43  # that an entry of `MergeableSpace.seen` takes
 _SUM_BITS: Final = 0xFFFF_FFFF
 _LOOK: Final = 1 << 32  # what a look at a page adds to its note
 _MOST_LOOKS: Final = 255
-_LOOKS_A_STEP: Final = 3  # after so many looks a page is looked at in half as many rounds
+_LOOKS_A_STEP: Final = 3  # after that many looks a page is looked at in half as many rounds
 _MOST_STEPS: Final = 3
 # Instructions, for `pace`
 _PAGE_COST: Final = 20_000
@@ -287,7 +287,7 @@ def _merge(space: AddressSpace, page: int, frame: Frame, lonely: Lonely, other: 
     return False
 
 
-# Who may be merged ----------------------------------------------------------------------------------------------------
+# What may be merged ----------------------------------------------------------------------------------------------------
 
 
 def let_merge(space: AddressSpace) -> MergeableSpace:

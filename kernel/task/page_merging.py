@@ -1,4 +1,4 @@
-"""The thread that searches for equal pages, and what may be told to it (KSM; kernel/mm/merging.py).
+"""The thread that searches for equal pages, and its settings (KSM; kernel/mm/merging.py).
 
 The thread is there only while `run` is 1 and a program has mergeable memory: it starts with the first of these, and
 ends with the last. Writes to `run` are served one after the other.

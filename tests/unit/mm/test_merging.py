@@ -21,7 +21,7 @@ READ_WRITE = PROT_READ | PROT_WRITE
 
 @pytest.fixture
 def before(machine: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A search that runs when it is told to; nothing is merged, and afterwards nothing may be left. Gives the number of
+    """A search that runs when a test lets it; nothing is merged, and afterwards nothing may be left. Gives the number of
     free frames.
     """
     for name, value in vars(Settings()).items():
