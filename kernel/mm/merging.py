@@ -287,7 +287,7 @@ def _merge(space: AddressSpace, page: int, frame: Frame, lonely: Lonely, other: 
     return False
 
 
-# What may be merged ----------------------------------------------------------------------------------------------------
+# What may be merged ---------------------------------------------------------------------------------------------------
 
 
 def let_merge(space: AddressSpace) -> MergeableSpace:

@@ -21,8 +21,8 @@ READ_WRITE = PROT_READ | PROT_WRITE
 
 @pytest.fixture
 def before(machine: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A search that runs when a test lets it; nothing is merged, and afterwards nothing may be left. Gives the number of
-    free frames.
+    """A search that runs when a test lets it; nothing is merged, and afterwards nothing may be left. Gives how many
+    frames are free.
     """
     for name, value in vars(Settings()).items():
         monkeypatch.setattr(SETTINGS, name, value)
