@@ -13,7 +13,7 @@ of the entry and out of all processors, which fault on a write and wait for the 
 compared, and only then the entry names the other frame. Nobody else runs in between, so nobody sees half of it.
 
 What is left alone: pages that a device may write to (pins); writable pages whose frame has another reference, because
-that is how a pipe or a transfer holds it, and a write must still reach it there; areas whose faults a program serves
+that is how a transfer holds it (pinning.py), and a write must still reach it there; areas whose faults a program serves
 (userfaultfd(2)). A page that is read-only already and has other references is shared after a fork: whoever writes gets
 a copy, whether the frame is merged or not.
 

@@ -1,5 +1,6 @@
 /* Covers: merging equal pages (KSM): what is merged, what a write, a fork, unmapping and the end of a process do to it, and the figures. */
 #define _GNU_SOURCE
+#include <sys/ptrace.h>
 #include <sys/uio.h>
 #include "merge_case.h"
 
@@ -98,26 +99,23 @@ static void by_others(void)
 	until_ksm("pages_sharing", ONES + ZEROS - 2);
 }
 
-static void a_pipe(void)
+static void a_debugger(void)
 {
-	int ends[2];
-	char byte;
-	char *given = map(2, RW, MAP_PRIVATE);
-	MUST(madvise(given, 2 * PAGE, MADV_MERGEABLE));
-	memset(given, 99, PAGE);
-	struct iovec part = { given, PAGE };
-	MUST(pipe(ends));
-	SHOW(vmsplice(ends[1], &part, 1, 0));
-	memset(given + PAGE, 99, PAGE);
-	long scans = ksm("full_scans");
-	while (ksm("full_scans") < scans + 4)
-		sleep_ms(10);
-	given[0] = 98;
-	MUST(read(ends[0], &byte, 1));
-	printf("what a pipe shows of a page: %d\n", byte);
-	close(ends[0]);
-	close(ends[1]);
-	munmap(given, 2 * PAGE);
+	int status;
+	fflush(stdout);
+	pid_t child = (pid_t)MUST(fork());
+	if (child == 0) {
+		MUST(ptrace(PTRACE_TRACEME, 0, 0, 0));
+		raise(SIGSTOP);
+		printf("the debugger wrote: %d, wrong: %d\n", pages[5 * PAGE], wrong(5, ALL));
+		fflush(stdout);
+		_exit(0);
+	}
+	MUST(waitpid(child, &status, 0));
+	MUST(ptrace(PTRACE_POKEDATA, child, pages + 5 * PAGE, 0x0101010101010107));
+	printf("wrong: %d\n", wrong(-1, ALL));
+	MUST(ptrace(PTRACE_CONT, child, 0, 0));
+	show_end(child);
 }
 
 static void an_end(void)
@@ -191,7 +189,7 @@ int main(void)
 	a_write();
 	a_fork();
 	by_others();
-	a_pipe();
+	a_debugger();
 	until_ksm("pages_sharing", ONES + ZEROS - 2);
 	an_end();
 	part_of_it();

@@ -183,7 +183,7 @@ def test_pages_that_a_fork_shares_can_be_merged(before: int, space: AddressSpace
     assert value_at(space, page(1)) == 1
 
 
-def test_what_a_device_or_a_pipe_has_is_left_alone(before: int, space: AddressSpace) -> None:
+def test_what_a_device_reads_or_writes_is_left_alone(before: int, space: AddressSpace) -> None:
     for number in range(4):
         fill(space, page(number), 1)
     pinned = frame_at(space, page(0))
