@@ -25,6 +25,11 @@ def show_sys(program: Program) -> None:
     program.mount("none", "/sys", "sysfs", 0, None)
 
 
+def searches() -> bool:
+    """Whether the thread is there."""
+    return THREAD.runs
+
+
 def equal_pages(program: Program, count: int) -> int:
     place = program.mmap(0, count * PAGE, READ_WRITE, PRIVATE, -1, 0)
     for number in range(count):
@@ -48,9 +53,9 @@ def test_a_thread_merges_while_it_is_wanted(machine: Machine) -> None:
     show_sys(host)
     show_proc(host)
     store(host, KSM + "run", b"1\n")
-    assert not THREAD.runs
+    assert not searches()
     place = equal_pages(host, 4)
-    assert THREAD.runs
+    assert searches()
     until(host, "pages_sharing", 3)
     assert text_of(host, KSM + "pages_shared") == "1\n"
     assert "ksm_merging_pages 4\n" in text_of(host, "/proc/self/ksm_stat")
@@ -65,7 +70,7 @@ def test_a_thread_merges_while_it_is_wanted(machine: Machine) -> None:
     assert (MERGED.count, MERGED.sharing()) == (0, 0)
     assert [host.load(place + number * PAGE, 5) for number in range(4)] == [b"other", b"equal", b"equal", b"equal"]
     host.nanosleep((0).to_bytes(8, "little") + (50_000_000).to_bytes(8, "little"), None)
-    assert not THREAD.runs
+    assert not searches()
 
 
 @booted
@@ -83,7 +88,7 @@ def test_the_end_of_a_program(machine: Machine) -> None:
     assert MERGED.count == 0
     assert MERGEABLE.is_empty()
     host.nanosleep((0).to_bytes(8, "little") + (50_000_000).to_bytes(8, "little"), None)
-    assert not THREAD.runs
+    assert not searches()
 
 
 def leave(program: Program) -> None:
@@ -128,5 +133,5 @@ def test_a_start_without_memory(machine: Machine) -> None:
         set_run(MERGE)
     assert (SETTINGS.run, THREAD.runs) == (STOP, False)
     store(host, KSM + "run", b"1")
-    assert THREAD.runs
+    assert searches()
     host.munmap(place, PAGE)
