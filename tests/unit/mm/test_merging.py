@@ -29,6 +29,7 @@ def before(machine: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(SETTINGS, "run", merging.MERGE)
     monkeypatch.setattr(SETTINGS, "pages_to_scan", 1 << 20)
     monkeypatch.setattr(SETTINGS, "smart_scan", False)
+    monkeypatch.setattr(SEARCH, "worker", merging.Worker())  # no thread
     MERGEABLE.head = MERGEABLE.tail = None
     SEARCH.restart()
     vars(MERGED).update(vars(MergedTable()))
