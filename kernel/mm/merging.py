@@ -240,9 +240,11 @@ def _is_searched(area: Area) -> bool:
 
 def _frame_to_merge(space: AddressSpace, page: int) -> Frame:
     """The frame of a page if it is merged or could be, else NO_FRAME. Never sleeps."""
+    if space.users == 0:
+        return NO_FRAME  # its tables are gone
     area = space.area_at(page)
     slot = space.pages.find(page)
-    if space.users == 0 or area is None or not _is_searched(area) or slot == 0:
+    if area is None or not _is_searched(area) or slot == 0:
         return NO_FRAME
     entry = read_entry(slot)
     if entry & (PRESENT | PRIVATE | WRITE_WATCHED) != PRESENT | PRIVATE:

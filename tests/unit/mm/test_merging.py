@@ -160,6 +160,28 @@ def test_pages_of_different_programs(before: int, space: AddressSpace) -> None:
     assert figures() == (0, 0)
 
 
+def test_a_program_that_ended_in_the_middle_of_a_round(before: int, space: AddressSpace) -> None:
+    other = AddressSpace()
+    anonymous(other, OTHER, 1)
+    fill(other, OTHER, 1)
+    rounds(1)
+    MERGEABLE.unlink(other.merging or pytest.fail("nobody knows of it"))
+    MERGEABLE.link_first(other.merging or pytest.fail("nobody knows of it"))
+    fill(space, page(0), 1)
+    rounds(1)
+    SETTINGS.pages_to_scan = 1
+    SEARCH.portion()  # it is noted as a page without an equal one
+    root = other.pages.top
+    other.release()
+    taken = frames.allocate_frame()
+    assert taken == root or frames.frame_count(root) == 0
+    frames.frame_span(root).fill(0x7F)  # entries of tables that are nowhere
+    SETTINGS.pages_to_scan = 16
+    rounds(1)
+    assert figures() == (0, 0)
+    frames.put_frame(taken)
+
+
 def test_forks_share_what_is_merged(before: int, space: AddressSpace) -> None:
     for number in range(2):
         fill(space, page(number), 1)
