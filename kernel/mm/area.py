@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.lang import final, u8
 from kernel.mm.frames import PAGE_SHIFT
 from kernel.mm.huge_pool import HugeUse
-from kernel.mm.objects import MappedThrough, MemoryObject
+from kernel.mm.objects import FixedPages, MappedThrough, MemoryObject
 from kernel.mm.policy import MemoryPolicy, same_policy
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Area:
         self.dont_dump: bool = False  # MADV_DONTDUMP; from the beginning where memory is secret
         self.fault_modes: u8 = 0  # which faults `handler` serves
         self.has_own_pages: bool = False  # its program has had private pages there, other than the source's
+        self.mergeable: bool = False  # its own pages may be merged with equal ones (MADV_MERGEABLE)
         self.height: u8 = 0  # in the tree of its space (area_tree.py), as the last fields here
         self.through: MappedThrough | None = None  # held while it is attached
         self.label: bytes = b""  # "[heap]", "[stack]", "[vdso]"
@@ -90,6 +91,12 @@ class Area:
     def is_huge(self) -> bool:
         """Whether it consists of huge pages (huge_fault.py)."""
         return self.huge is not None
+
+    def may_merge(self) -> bool:
+        """Whether its pages can be merged with equal ones (merging.py): they are private, and neither huge nor the
+        kernel's.
+        """
+        return not self.shared and not self.is_huge and not isinstance(self.source, FixedPages)
 
     def index_of(self, address: int) -> int:
         """The page index in `source` of an address inside the area."""
@@ -148,6 +155,7 @@ class Area:
         self.wipe_on_fork = other.wipe_on_fork
         self.dont_dump = other.dont_dump
         self.has_own_pages = other.has_own_pages
+        self.mergeable = other.mergeable
         if other.policy is not None:
             self.policy = other.policy
 
@@ -177,6 +185,7 @@ class Area:
             and self.key == other.key
             and self.is_promised == other.is_promised
             and self.dont_dump == other.dont_dump
+            and self.mergeable == other.mergeable
             and self.handler is other.handler
             and self.fault_modes == other.fault_modes
             and (self.source is None or self.offset + (self.end - self.start) == other.offset)

@@ -3,7 +3,7 @@
 `resolve` makes one page of an area accessible. Cases, first match wins:
 1. the page is mapped and the access is allowed: only accessed/dirty bits or a stale translation were in the way;
 2. a write to a private page that is mapped read-only: copied, or made writable if nobody else has the frame (a device
-   that is filling it does not count);
+   that is filling it does not count) and it is not merged (merged_pages.py);
 3. a write to a shared page that was mapped for reading: the source is notified (`page(…, for_write)`), the entry
    becomes writable;
 4. an anonymous private page: a zeroed frame;
@@ -44,11 +44,13 @@ from kernel.mm.frames import (
     allocate_user_frame,
     copy_frame,
     get_frame,
-    owner_count,
+    has_sole_owner,
+    is_merged,
     put_frame,
     zero_frame,
 )
 from kernel.mm.huge_fault import resolve_huge
+from kernel.mm.merged_pages import MERGED
 
 _AROUND_PAGES: Final = 16  # file pages mapped by one fault when they are at hand
 
@@ -125,7 +127,7 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
                 return 0  # changed meanwhile: the instruction faults again
         write_entry(slot, make_entry(frame, flags))
         pages.renew_page(address)
-    elif entry & PRIVATE != 0 and owner_count(frame) == 1:
+    elif entry & PRIVATE != 0 and has_sole_owner(frame):
         write_entry(slot, make_entry(frame, flags | PRIVATE))
         pages.renew_page(address)
     else:
@@ -155,6 +157,8 @@ def _copy_page(pages: PageTable, area: Area, address: int, slot: int) -> None:
     if entry == 0 or entry_frame(entry) != frame:
         put_frame(copied)
         return  # unmapped meanwhile: the instruction faults again
+    if is_merged(frame):
+        MERGED.copies += 1
     area.has_own_pages = True
     write_entry(slot, make_entry(copied, entry_flags(area) | WRITABLE | DIRTY | PRIVATE))
     pages.flush_page(address)
@@ -243,7 +247,7 @@ def protect_entry(slot: int, area: Area) -> None:
         and not area.shared
         and entry & PRIVATE != 0
         and entry & WRITE_WATCHED == 0
-        and owner_count(entry_frame(entry)) == 1
+        and has_sole_owner(entry_frame(entry))
     ):
         entry |= WRITABLE
     write_entry(slot, entry | entry_flags(area))

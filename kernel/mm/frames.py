@@ -45,7 +45,7 @@ _COUNT: Final = 0  # u32: references; 0 while free
 _NEXT: Final = 4  # u32: free list or stack link; in use: its owner's chain
 _PREVIOUS: Final = 8  # u32
 # u16: of the head of a free block, ORDER_FREE | order, and of a largest one perhaps REPORTED; in use: who is charged
-# for it (`FrameCharger`), perhaps SHARED, or 0; of a frame of a huge page, HUGE.
+# for it (`FrameCharger`), perhaps SHARED or MERGED, or 0; of a frame of a huge page, HUGE.
 _STATE: Final = 12
 _PINS: Final = 14  # u16: that many of the references are pins
 _PIN_LIMIT: Final = (1 << 16) - 1
@@ -53,6 +53,8 @@ _PIN_LIMIT: Final = (1 << 16) - 1
 _ORDER_FREE: Final = 0x8000
 _REPORTED: Final = 0x4000  # the host knows that the block is free
 _SHARED: Final = 0x4000  # a page of a file in memory
+_MERGED: Final = 0xC000  # programs' equal pages; so looks only a frame in use, or a free one that the host has
+_KIND: Final = 0xC000  # … SHARED, MERGED, or neither
 _CHARGE: Final = 0x3FFF
 LAST_CHARGE: Final = 0x3FFE  # the largest number of a charged group
 _HUGE: Final = 0x3FFF
@@ -155,6 +157,23 @@ class HugePages:
 
 
 HUGE_PAGES: Final = HugePages()
+
+
+class MergedPageKeeper:
+    """Keeps lists of merged pages. Base class: see kernel/mm/merged_pages.py. Nothing sleeps or allocates."""
+
+    def came_free(self, frame: Frame) -> None:
+        """Nobody has a merged page any more: it is to leave its list."""
+
+
+class MergedPages:
+    """A caller that keeps merged pages."""
+
+    def __init__(self) -> None:
+        self.keeper: MergedPageKeeper = MergedPageKeeper()
+
+
+MERGED_PAGES: Final = MergedPages()
 
 
 class FreeBlocks:
@@ -392,13 +411,21 @@ def _allocate_charged() -> Frame:
 @noinline
 def _stays(frame: int) -> bool:
     """A frame with a state has lost its last reference: whether it is still out of everybody's reach, as a part of a
-    huge page. If not, nobody is charged for it any more.
+    huge page. If not, it is merged no more, and nobody is charged for it.
     """
     if load_u16(_entry(frame) + _STATE) == _HUGE:
         _leave_huge_page(frame)
         return True
-    _uncharge(frame)
+    _clear_state(frame)
     return False
+
+
+def _clear_state(frame: int) -> None:
+    """A frame is no merged page any more, and nobody is charged for it."""
+    if load_u16(_entry(frame) + _STATE) & _KIND == _MERGED:
+        MERGED_PAGES.keeper.came_free(Frame(frame))
+    if load_u16(_entry(frame) + _STATE) != 0:
+        _uncharge(frame)
 
 
 @noinline
@@ -431,9 +458,13 @@ def recharge(first: int, end: int) -> None:
     for frame in range(max(first, 1), min(end, _frame_limit)):
         entry = _table + (frame << _ENTRY_SHIFT)
         state = load_u16(entry + _STATE)
-        if state != 0 and state != _HUGE and state & _ORDER_FREE == 0:
-            number = CHARGING.charger.successor(state & _CHARGE, is_shared=state & _SHARED != 0)
-            store_u16(entry + _STATE, number if number == 0 else number | state & _SHARED)
+        if state & _CHARGE == 0 or state == _HUGE or load_u32(entry + _COUNT) == 0:
+            continue
+        kind = state & _KIND
+        number = CHARGING.charger.successor(state & _CHARGE, is_shared=kind == _SHARED)
+        if number != 0 or kind == _MERGED:
+            number |= kind
+        store_u16(entry + _STATE, number)
 
 
 def frame_limit() -> int:
@@ -522,8 +553,7 @@ def put_frame(frame: Frame) -> None:
 def condemn_frame(frame: Frame) -> None:
     """Nobody is ever to be given a frame again that is in use now: take a reference for good, and charge nobody."""
     get_frame(frame)
-    if load_u16(_entry(frame) + _STATE) != 0:
-        _uncharge(frame)
+    _clear_state(frame)
 
 
 def free_frame(frame: Frame) -> None:
@@ -579,6 +609,11 @@ def owner_count(frame: Frame) -> int:
     """How many references a frame has that are no pins."""
     entry = _entry(frame)
     return load_u32(entry + _COUNT) - load_u16(entry + _PINS)
+
+
+def has_sole_owner(frame: Frame) -> bool:
+    """Whether the one mapping of a frame may write to it: pins aside, it has no other reference, and is not merged."""
+    return owner_count(frame) == 1 and load_u16(_table + (frame << _ENTRY_SHIFT) + _STATE) & _KIND != _MERGED
 
 
 # Huge pages: 512 frames in a row that come free together --------------------------------------------------------------
@@ -742,6 +777,42 @@ def unchain_frame(frame: Frame) -> None:
 def next_in_chain(frame: Frame) -> Frame:
     """The frame after this one in its ring."""
     return Frame(load_u32(_entry(frame) + _NEXT))
+
+
+# Merged pages (kernel/mm/merged_pages.py): lists of frames in use, each of which has a number -------------------------
+
+_LIST: Final = 1 << 31  # in the link to the frame before, of the first one: the rest is the number of its list
+
+
+def is_merged(frame: Frame) -> bool:
+    """Whether a frame in use holds equal pages of programs, so that nobody may write to it."""
+    return load_u16(_entry(frame) + _STATE) & _KIND == _MERGED
+
+
+def enter_merged(frame: Frame, following: Frame, number: int) -> None:
+    """Let a program's frame be merged from now on, as the first of list `number`; `following` was the first, or is
+    NO_FRAME.
+    """
+    entry = _entry(frame)
+    store_u16(entry + _STATE, load_u16(entry + _STATE) | _MERGED)
+    store_u32(entry + _NEXT, following)
+    store_u32(entry + _PREVIOUS, _LIST | number)
+    if following != NO_FRAME:
+        store_u32(_entry(following) + _PREVIOUS, frame)
+
+
+def leave_merged(frame: Frame) -> int:
+    """Let a merged frame be an ordinary one. Returns the number of its list if it was the first, else -1."""
+    entry = _entry(frame)
+    following = load_u32(entry + _NEXT)
+    previous = load_u32(entry + _PREVIOUS)
+    store_u16(entry + _STATE, load_u16(entry + _STATE) & ~_MERGED)
+    if following != 0:
+        store_u32(_entry(following) + _PREVIOUS, previous)
+    if previous & _LIST != 0:
+        return previous & ~_LIST
+    store_u32(_entry(previous) + _NEXT, following)
+    return -1
 
 
 def zero_frame(frame: Frame) -> None:

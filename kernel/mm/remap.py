@@ -25,6 +25,7 @@ from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.huge_fault import DROP_COST, give_up_page
 from kernel.mm.huge_object import HugeObject, prepare_mapping
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, HUGE_SIZE, POOL
+from kernel.mm.merging import let_merge, separate
 from kernel.mm.objects import FixedPages
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.space import AREA_LIMIT, AddressSpace, page_up
@@ -68,6 +69,8 @@ _OF_AREAS: Final[list[int]] = [
     MADV_DONTDUMP,
     MADV_DODUMP,
     MADV_DONTNEED_LOCKED,
+    MADV_MERGEABLE,
+    MADV_UNMERGEABLE,
 ]
 
 MS_ASYNC: Final = 1
@@ -290,7 +293,16 @@ def _advise_areas(space: AddressSpace, start: int, end: int, advice: int) -> Non
     while start < end:
         stop = space.part_end(start, end)
         _advise_part(space, start, stop, advice)
+        if advice == MADV_UNMERGEABLE:
+            _separate_part(space, start, stop)
         start = space.rest(stop, end)
+
+
+def _separate_part(space: AddressSpace, start: int, end: int) -> None:
+    try:
+        separate(space, start, end)
+    except MemoryError:
+        raise Errno(EAGAIN) from None
 
 
 def _give_back(space: AddressSpace, start: int, end: int, advice: int) -> None:
@@ -342,6 +354,8 @@ def _check_movable(space: AddressSpace, start: int, end: int) -> None:
 
 def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None:
     try:
+        if advice == MADV_MERGEABLE:
+            _expect_merging(space, start, end)
         area = space.isolate(start, end)
     except Errno as error:
         raise Errno(EAGAIN if error.code == ENOMEM else error.code) from None
@@ -368,10 +382,26 @@ def _advise_area(area: Area, advice: int) -> None:
         area.dont_dump = False
     elif advice == MADV_KEEPONFORK:
         area.wipe_on_fork = False
+    elif advice == MADV_MERGEABLE:
+        area.mergeable = area.may_merge()
+    elif advice == MADV_UNMERGEABLE:
+        area.mergeable = False
     elif area.source is not None or area.shared:
         raise Errno(EINVAL)
     else:
         area.wipe_on_fork = True
+
+
+def _expect_merging(space: AddressSpace, start: int, end: int) -> None:
+    """Before areas of a range become mergeable, which those whose pages cannot be merged ignore. Raises MemoryError,
+    with nothing changed.
+    """
+    area = space.areas.first_above(start)
+    while area is not None and area.start < end:
+        if area.may_merge():
+            let_merge(space)
+            return
+        area = following(area)
 
 
 def name_areas(space: AddressSpace, start: int, length: int, name: bytes, is_given: bool) -> None:

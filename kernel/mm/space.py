@@ -56,6 +56,7 @@ from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
 from kernel.mm.huge_fault import DROP_COST, SHARE_COST, drop_huge, give_up_page, protect_huge, share_huge
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE, Reservation
 from kernel.mm.lowest import check_lowest, effective_lowest
+from kernel.mm.mergeable_space import MergeableSpace
 from kernel.mm.objects import MemoryObject, SharedMemory
 from kernel.mm.protection_keys import NO_KEY, ProtectionKeys
 from kernel.mm.userfault import flags_of
@@ -157,6 +158,7 @@ class AddressSpace(Linked["AddressSpace"]):
         self.is_held: bool = False  # by a change that must look atomic: other changes wait
         self.has_handlers: bool = False  # areas of it have had handlers of their faults
         self.has_broken: bool = False  # pages of it are broken, or were (broken.py)
+        self.merging: MergeableSpace | None = None  # there while pages of it may be merged with equal ones (merging.py)
         self.needs_care: bool = False  # one of the three: faults look for what is in their way
         SPACES.link_first(self)
 
@@ -182,6 +184,10 @@ class AddressSpace(Linked["AddressSpace"]):
         if self.users > 0:
             return
         SPACES.unlink(self)
+        merging = self.merging
+        if merging is not None:
+            self.merging = None
+            merging.end()
         contexts = self.contexts
         if contexts is not None:
             self.contexts = None
@@ -323,6 +329,9 @@ class AddressSpace(Linked["AddressSpace"]):
         self.auxiliary_vector = other.auxiliary_vector
         self.user_namespace = other.user_namespace
         self.inherit_settings(other)
+        merging = other.merging
+        if merging is not None and self.merging is None:
+            self.merging = merging.copy_for(self)
         if other.has_broken:
             self.note_broken()
         self.stack_top = other.stack_top
@@ -340,10 +349,13 @@ class AddressSpace(Linked["AddressSpace"]):
             self.segments = segments.copy()
 
     def inherit_settings(self, other: "AddressSpace") -> None:
-        """Take over what a new program keeps of the old one's memory settings."""
+        """Take over what a new program keeps of the old one's memory settings. Raises MemoryError."""
         self.refuses_huge_pages = other.refuses_huge_pages
         self.dump_filter = other.dump_filter
         self.write_execute_rule = 0 if other.write_execute_rule & THIS_SPACE_ONLY != 0 else other.write_execute_rule
+        merging = other.merging
+        if merging is not None and merging.takes_all:
+            self.merging = merging.copy_for(self)
 
     def _deny_write_execute(self, before: int, prot: int) -> None:
         """Raise EACCES if memory would be writable and executable, or become executable, and the program forbade it."""
@@ -515,6 +527,9 @@ class AddressSpace(Linked["AddressSpace"]):
             area.dont_dump = True
         elif area.prot == PROT_EXEC:
             area.key = max(0, self._execute_only_key())
+        merging = self.merging
+        if merging is not None and merging.takes_all and like is None:
+            area.mergeable = area.may_merge()
         area.attach(self)
         size = area.end - area.start
         try:

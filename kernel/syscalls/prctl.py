@@ -6,6 +6,7 @@ from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
+from kernel.mm.merging import take_all, take_none, takes_all
 from kernel.mm.space import DENY_WRITE_EXECUTE, THIS_SPACE_ONLY
 from kernel.perf.file import command_own
 from kernel.sched.processor import RUNNING
@@ -40,6 +41,8 @@ _PR_MCE_KILL_GET: Final = 34
 _PR_SET_IO_FLUSHER: Final = 57
 _PR_SET_SYSCALL_USER_DISPATCH: Final = 59
 _PR_SET_PTRACER: Final = 0x5961_6D61
+_PR_SET_MEMORY_MERGE: Final = 67
+_PR_GET_MEMORY_MERGE: Final = 68
 _PR_SET_MDWE: Final = 65
 _PR_GET_MDWE: Final = 66
 _PR_GET_AUXV: Final = 0x4155_5856
@@ -129,7 +132,7 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
     if option == _PR_SET_IO_FLUSHER or option == _PR_GET_IO_FLUSHER:
         if not task.credentials.capable(CAP_SYS_RESOURCE):
             raise Errno(EPERM)
-    if option in (_PR_SET_THP_DISABLE, _PR_MCE_KILL, _PR_SET_IO_FLUSHER, _PR_SET_MDWE):
+    if option in (_PR_SET_THP_DISABLE, _PR_MCE_KILL, _PR_SET_IO_FLUSHER, _PR_SET_MDWE, _PR_SET_MEMORY_MERGE):
         if fourth != 0 or fifth != 0 or (third != 0 and option != _PR_MCE_KILL):
             raise Errno(EINVAL)
         _set(task, option, second, third)
@@ -141,6 +144,11 @@ def _set(task: Task, option: int, second: int, third: int) -> None:
     """Options whose further arguments must be zero."""
     if option == _PR_SET_THP_DISABLE:
         task.space.refuses_huge_pages = second != 0
+    elif option == _PR_SET_MEMORY_MERGE:
+        if second != 0:
+            take_all(task.space)
+        else:
+            take_none(task.space)
     elif option == _PR_MCE_KILL:
         if second == 0 and third == 0:
             task.settings.memory_failure_policy = _PR_MCE_KILL_DEFAULT
@@ -189,11 +197,13 @@ def _read(task: Task, option: int, second: UserAddr, third: int, fourth: int, fi
         user.check(second, 8)
         user.write_i64(second, task.library.clear_tid_address)
         return 0
-    if option in (_PR_GET_NO_NEW_PRIVS, _PR_GET_THP_DISABLE, _PR_GET_MDWE):
+    if option in (_PR_GET_NO_NEW_PRIVS, _PR_GET_THP_DISABLE, _PR_GET_MDWE, _PR_GET_MEMORY_MERGE):
         if second != 0 or third != 0 or fourth != 0 or fifth != 0:
             raise Errno(EINVAL)
         if option == _PR_GET_MDWE:
             return task.space.write_execute_rule
+        if option == _PR_GET_MEMORY_MERGE:
+            return 1 if takes_all(task.space) else 0
         if option == _PR_GET_THP_DISABLE:
             return 1 if task.space.refuses_huge_pages else 0
         return 1 if task.settings.no_new_privileges else 0

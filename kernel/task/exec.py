@@ -31,6 +31,7 @@ from kernel.lib.file_capabilities import FileCapabilities
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.pid import Pid
+from kernel.mm import merging
 from kernel.mm.space import AddressSpace
 from kernel.sched.processor import RUNNING
 from kernel.task import futex_exit, restartable
@@ -452,6 +453,7 @@ def _replace(
             note_peak(process, old)
             task.registers.forget_segments()
             old.release()
+            merging.begin(space)
         finish_vfork(task)
         _reset(task, program)
         sp = write_stack(task, program.arguments, program.environment, program.name, layout, privileges.is_secure)

@@ -112,6 +112,8 @@ FILES: Final[list[SubjectFile]] = [
     SubjectFile(b"environ", 0o400, process_memory.environment, guarded=True, needs_memory=True),
     SubjectFile(b"gid_map", 0o644, no_text, opener=open_gid_map),
     SubjectFile(b"io", 0o400, process_status.io_figures),
+    SubjectFile(b"ksm_merging_pages", 0o400, process_memory.merged_pages, guarded=True, scope=OF_PROCESSES),
+    SubjectFile(b"ksm_stat", 0o400, process_memory.merging_figures, guarded=True, scope=OF_PROCESSES),
     SubjectFile(b"limits", 0o444, process_status.limits),
     SubjectFile(b"maps", 0o444, no_text, guarded=True, opener=open_maps),
     SubjectFile(b"mem", 0o600, no_text, guarded=True, reaches=True, opener=open_memory),

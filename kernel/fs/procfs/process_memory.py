@@ -17,8 +17,10 @@ from kernel.lib.pid import UNSET
 from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.binding import policy_of
 from kernel.mm.broken import names_broken
-from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span, huge_mappings
+from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span, huge_mappings, is_merged
 from kernel.mm.huge_pool import HUGE_KIB, HUGE_SIZE
+from kernel.mm.merged_pages import MERGED
+from kernel.mm.merging import Figures
 from kernel.mm.objects import FixedPages, SharedMemory
 from kernel.mm.policy import MemoryPolicy
 from kernel.mm.space import DUMP_KINDS, AddressSpace, each_area
@@ -178,6 +180,7 @@ class Resident:
         self.locked_bytes: int = 0  # of what is locked, as `proportional_bytes`
         self.anonymous_bytes: int = 0
         self.shmem_bytes: int = 0
+        self.merged: int = 0  # with equal pages (kernel/mm/merging.py)
         self.shared_huge: int = 0  # huge pages are counted only here
         self.private_huge: int = 0
 
@@ -219,6 +222,8 @@ class Resident:
         if area.source is None or entry & PRIVATE != 0:
             self.anonymous += _KIB_PER_PAGE
             self.anonymous_bytes += part_bytes
+            if is_merged(entry_frame(entry)) and entry_frame(entry) != MERGED.zeros():
+                self.merged += _KIB_PER_PAGE
         elif isinstance(area.source, (SharedMemory, FilePages)):
             self.shmem += _KIB_PER_PAGE
             self.shmem_bytes += part_bytes
@@ -238,7 +243,7 @@ class Resident:
         text += _figure("Shared_Clean", 0) + _figure("Shared_Dirty", self.shared)
         text += _figure("Private_Clean", 0) + _figure("Private_Dirty", self.private)
         text += _figure("Referenced", self.resident) + _figure("Anonymous", self.anonymous)
-        text += _figure("KSM", 0) + _figure("LazyFree", 0) + _figure("AnonHugePages", 0)
+        text += _figure("KSM", self.merged) + _figure("LazyFree", 0) + _figure("AnonHugePages", 0)
         text += _figure("ShmemPmdMapped", 0) + _figure("FilePmdMapped", 0)
         text += _figure("Shared_Hugetlb", self.shared_huge) + _figure("Private_Hugetlb", self.private_huge)
         text += _figure("Swap", 0) + _figure("SwapPss", 0)
@@ -273,7 +278,8 @@ def _flag_words(area: Area) -> str:
     text += "ht " if area.is_huge else ""
     text += "wf " if area.wipe_on_fork else ""
     text += "dd " if area.dont_dump else ""
-    return text + ("sd ui " if area.fault_modes & MINOR != 0 else "sd ")
+    text += "sd mg " if area.mergeable else "sd "
+    return text + ("ui " if area.fault_modes & MINOR != 0 else "")
 
 
 def area_figures(space: AddressSpace, area: Area) -> bytes:
@@ -391,6 +397,36 @@ def escaped(name: bytes) -> bytes:
         else:
             text.append(byte)
     return bytes(text)
+
+
+def _merging_of(subject: Subject) -> Figures | None:
+    """How much of a process's memory is merged; None if it has none. Sleeps."""
+    space = memory_of(subject)
+    if space is None:
+        return None
+    figures = Figures()
+    space.acquire()
+    try:
+        figures.count(space)
+    finally:
+        space.release()
+    return figures
+
+
+def merged_pages(subject: Subject) -> bytes:
+    """How many pages are merged with equal ones."""
+    figures = _merging_of(subject)
+    return b"" if figures is None else f"{figures.merged}\n".encode()
+
+
+def merging_figures(subject: Subject) -> bytes:
+    """What the search for equal pages knows of the process, and what it saved."""
+    figures = _merging_of(subject)
+    if figures is None:
+        return b""
+    text = f"ksm_rmap_items {figures.notes + figures.merged}\nksm_zero_pages {figures.zero_pages}\n"
+    text += f"ksm_merging_pages {figures.merged}\nksm_process_profit {figures.profit_bytes()}\n"
+    return text.encode()
 
 
 def smaps_rollup(subject: Subject) -> bytes:

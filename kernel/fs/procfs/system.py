@@ -20,6 +20,7 @@ from kernel.mm.broken import BROKEN
 from kernel.mm.commitment import PROMISES, promise_limit
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
 from kernel.mm.huge_pool import HUGE_KIB, POOL
+from kernel.mm.merged_pages import MERGED
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.processor import PROCESSORS, idle_ns, load_averages
 from kernel.sched.scheduler import LOAD_ONE, divide_all
@@ -333,4 +334,5 @@ def vmstat() -> bytes:
     text += f"nr_file_pages {shared_pages() + LRU.count}\nnr_dirty {TOTALS.dirty}\n"
     text += f"nr_writeback {TOTALS.writing}\nnr_shmem {shared_pages()}\n"
     text += f"nr_kernel_stack {thread_count() * 16}\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n"
+    text += f"ksm_swpin_copy 0\ncow_ksm {MERGED.copies}\n"
     return text.encode()

@@ -21,6 +21,7 @@ from kernel.fs.sysfs.firmware import FirmwareDirectory
 from kernel.fs.sysfs.huge_pages import PoolKobject
 from kernel.fs.sysfs.kobject import KobjectDirectory
 from kernel.fs.sysfs.links import BusLinks, CharacterLinks, ClassLinks, DiskLinks, Disks
+from kernel.fs.sysfs.merging import MergingKobject
 from kernel.fs.sysfs.net import InterfacesDirectory
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.bus import BUS_DEVICES, PROCESSORS_HOOK
@@ -216,6 +217,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.text(kernel, b"uevent_seqnum", last_event)
     memory = fs.directory(kernel, b"mm")
     fs.directory(memory, b"hugepages").add(b"hugepages-2048kB", KobjectDirectory(fs, PoolKobject()))
+    memory.add(b"ksm", KobjectDirectory(fs, MergingKobject()))
     fs.mount_place(kernel, b"tracing", 0o555)
     _enter_events(fs, bus, devices)
     fs.top = top
