@@ -79,10 +79,6 @@ class CachedInode(Inode):
     def write_inode(self, scope: SyncScope) -> None:
         """Write the inode and its indirect blocks to the device and wait; as much as `scope` says. Raises EIO."""
 
-    def largest_size(self) -> int:
-        """How long a file may become."""
-        return MAX_FILE_SIZE
-
     # ---- Contents ---------------------------------------------------------------------------------------------
 
     def open(self, path: Path, flags: int) -> File:

@@ -18,6 +18,7 @@ from kernel.cache.store import SyncScope
 from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST, NO_LISTS, AccessList, AccessLists, from_attribute
 from kernel.fs.constants import (
     FS_IMMUTABLE_FL,
+    MAX_FILE_SIZE,
     MAY_EXEC,
     MAY_READ,
     MAY_WRITE,
@@ -435,6 +436,10 @@ class Inode:
 
     def mapped_through(self, path: "Path") -> None:
         """The contents were mapped, opened as `path`: the name that /proc/PID/maps shows."""
+
+    def largest_size(self) -> int:
+        """How long a file may become."""
+        return MAX_FILE_SIZE
 
     def poll_at(self, waiter: "PollWaiter | None", flags: int) -> int:
         """Readiness of a file that is always ready."""

@@ -93,7 +93,8 @@ def shmdt(address: int) -> int:
     found: Segment | None = None
     for area in each_area(space, address):
         segment = segment_behind(area.source)
-        if segment is not None and area.start - area.offset == address and (found is None or segment is found):
+        begins_there = area.start - area.offset_of(area.start) == address
+        if segment is not None and begins_there and (found is None or segment is found):
             found = segment
             space.unmap(area.start, area.end - area.start)
         elif found is not None and area.start >= address + found.mapped_bytes():  # fits: it began there

@@ -24,7 +24,7 @@ from kernel.mm.area import (
     PROT_READ,
     PROT_WRITE,
 )
-from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.lowest import LOWEST
 from kernel.mm.space import AddressSpace, page_up
 from kernel.task.elf import Image, Segment
@@ -159,9 +159,9 @@ def _map_image(space: AddressSpace, file: File, image: Image, bias: int, layout:
         mapped_end = start
         if segment.file_size > 0:
             mapped_end = page_up(file_end)
-            offset = segment.offset & ~PAGE_MASK
             layout.map_over(start, mapped_end)
-            space.map(start, mapped_end - start, segment.prot, MAP_PRIVATE | MAP_FIXED, source, offset)
+            first_page = segment.offset >> PAGE_SHIFT
+            space.map(start, mapped_end - start, segment.prot, MAP_PRIVATE | MAP_FIXED, source, first_page)
         if segment.memory_size > segment.file_size:
             _map_zeros(space, segment, file_end, mapped_end, memory_end, layout)
 

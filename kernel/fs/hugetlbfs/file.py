@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kernel.fs.hugetlbfs.filesystem import Hugetlbfs
 
 _WITHIN_PAGE: Final = PAGE_SIZE - 1
-_MAPPED_PAGES: Final = 1 << 50  # mappings end before
+_MAPPED_PAGES: Final = 1 << 51  # mappings end before
 _LOOK_COST: Final = 1500  # instructions for a page, for `pace`
 _SECTORS: Final = HUGE_SIZE // 512
 
