@@ -64,7 +64,6 @@ class FileSystem:
         self.reveals: bool = False  # a mount over a part of it must also be present in a new mount
         self.opens_devices: bool = True  # False: its device files cannot be opened
         self.finds_by_handle: bool = False  # `handle_of` and `find_by_handle` work
-        self.leaves_whiteouts: bool = True  # RENAME_WHITEOUT works
         self.takes_options_later: bool = True  # False: fspick(2) has no options to change
         self.stack_depth: int = 0  # how many file systems are stacked below it
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering

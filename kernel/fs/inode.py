@@ -362,9 +362,21 @@ class Inode:
         raise Errno(EPERM)
 
     def rename(
-        self, name: bytes, target: "Inode", new_parent: "Inode", new_name: bytes, replaced: "Inode | None"
+        self,
+        name: bytes,
+        target: "Inode",
+        new_parent: "Inode",
+        new_name: bytes,
+        replaced: "Inode | None",
+        whiteout: "Inode | None" = None,
+    def create_whiteout(self, credentials: Credentials) -> "Inode":
+        """A character device 0/0 without a name, for `rename` in this directory. Raises EINVAL, EPERM."""
+        raise Errno(EPERM)
+
     ) -> None:
-        """Move `target`; `replaced` has had the new name so far. All checks of kind and permission are done."""
+        """Move `target`; `replaced` has had the new name so far, and `whiteout` gets the old one. All checks of kind
+        and permission are done. Either all of it is done, or it raises and nothing is.
+        """
         raise Errno(EPERM)
 
     def exchange(self, name: bytes, target: "Inode", other_parent: "Inode", other_name: bytes, other: "Inode") -> None:

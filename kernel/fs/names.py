@@ -410,8 +410,6 @@ def rename(
     if target.kind != LAST_NORMAL:
         raise Errno(EEXIST if flags & RENAME_NOREPLACE != 0 else EBUSY)
     source.mount.require_writable()
-    if flags & RENAME_WHITEOUT != 0 and not source.mount.file_system.leaves_whiteouts:
-        raise Errno(EINVAL)
     if source.mount.file_system.stack_depth != 0:
         _prepare_move(context, source)
         if flags & RENAME_EXCHANGE != 0:
@@ -576,10 +574,12 @@ def _rename_held(
     kept = _keep(replaced) if replaced is not None else None
     done = False
     try:
-        source.directory().rename(source.last, inode, target.directory(), target.last, replaced)
+        whiteout = _whiteout_for(context, source, flags)
+        try:
+            source.directory().rename(source.last, inode, target.directory(), target.last, replaced, whiteout)
+        finally:
+            _let_go(whiteout)
         _move_dentry(child, place)
-        if flags & RENAME_WHITEOUT != 0:
-            _leave_whiteout(context, source)
         if change is not None:
             change.hold(inode, replaced, is_exchange=False)
         if place.mounts is not None:
@@ -594,10 +594,13 @@ def _rename_held(
     return kept
 
 
-def _leave_whiteout(context: FsContext, source: Walk) -> None:
-    """RENAME_WHITEOUT: the old name tells a union of file systems that the file does not exist. Nobody is notified."""
-    whiteout = source.directory().create(source.last, S_IFCHR, 0, context.credentials)
-    remember(source.dentry, source.last, whiteout)
+def _whiteout_for(context: FsContext, source: Walk, flags: int) -> Inode | None:
+    """RENAME_WHITEOUT: what gets the old name, to tell a union of file systems that the file does not exist; held. It
+    is created first, because that may fail. Nobody is notified, and the cache finds it like any other name.
+    """
+    if flags & RENAME_WHITEOUT == 0:
+        return None
+    return _held(source.directory().create_whiteout(context.credentials))
 
 
 def _check_rename(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.fs.constants import (
     LINK_MAX,
     NAME_MAX,
+    S_IFCHR,
     S_IFDIR,
     S_IFLNK,
     S_IFMT,
@@ -116,6 +117,9 @@ class TmpfsDirectory(TmpfsInode):
         inode.nlink = 0
         return inode
 
+    def create_whiteout(self, credentials: Credentials) -> Inode:
+        return self.create_unnamed(S_IFCHR, credentials)
+
     def link(self, name: bytes, target: Inode) -> None:
         self._require_alive(name)
         if not isinstance(target, TmpfsInode):
@@ -136,7 +140,15 @@ class TmpfsDirectory(TmpfsInode):
         target.nlink = 1
         target.drop_link()
 
-    def rename(self, name: bytes, target: Inode, new_parent: Inode, new_name: bytes, replaced: Inode | None) -> None:
+    def rename(
+        self,
+        name: bytes,
+        target: Inode,
+        new_parent: Inode,
+        new_name: bytes,
+        replaced: Inode | None,
+        whiteout: Inode | None = None,
+    ) -> None:
         if not isinstance(target, TmpfsInode) or not isinstance(new_parent, TmpfsDirectory):
             raise Errno(EINVAL)
         new_parent._require_alive(new_name)
@@ -145,7 +157,12 @@ class TmpfsDirectory(TmpfsInode):
             new_parent._replace(new_name, target, replaced)
         else:
             new_parent._add(new_name, target)
-        self._remove(name)
+        if isinstance(whiteout, TmpfsInode):
+            whiteout.nlink = 1
+            self.entries[name].inode = whiteout
+            self.touch_modified()
+        else:
+            self._remove(name)
         if target.is_directory():
             self.nlink -= 1
             new_parent.nlink += 1
