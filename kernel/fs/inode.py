@@ -56,6 +56,7 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, USER_NAMESPACES
 from kernel.lib.user import Buffer
+from kernel.mm.objects import MappedFile
 from kernel.time import coarse_realtime_ns
 
 if TYPE_CHECKING:
@@ -82,17 +83,15 @@ class CachedPages:
         self.writing: int = 0
 
 
-class Inode:
+class Inode(MappedFile):
     """Base of all inodes."""
 
     def __init__(self, file_system: "FileSystem", ino: int, mode: int) -> None:
+        super().__init__(ino, mode)
         now = coarse_realtime_ns()
         self.file_system: FileSystem = file_system
-        self.ino: int = ino
-        self.mode: int = mode
         self.uid: KernelUid = ROOT_USER
         self.gid: KernelGid = ROOT_GROUP
-        self.nlink: int = 1
         self.size: int = 0
         self.blocks: int = 0  # of 512 bytes
         self.rdev: int = 0
@@ -115,6 +114,9 @@ class Inode:
         self.watches: WatchList | None = None  # counts as one user
         self.lists: AccessLists | None = None  # once they were read
         self.may_have_privileges: bool = True  # set-ID bits or capabilities (privileges.py); False: surely not
+
+    def device_number(self) -> int:
+        return self.file_system.device
 
     # ---- What kind of file ------------------------------------------------------------------------------------
 
@@ -361,6 +363,10 @@ class Inode:
     def remove_directory(self, name: bytes, target: "Inode") -> None:
         raise Errno(EPERM)
 
+    def create_whiteout(self, credentials: Credentials) -> "Inode":
+        """A character device 0/0 without a name, for `rename` in this directory. Raises EINVAL, EPERM."""
+        raise Errno(EPERM)
+
     def rename(
         self,
         name: bytes,
@@ -369,10 +375,6 @@ class Inode:
         new_name: bytes,
         replaced: "Inode | None",
         whiteout: "Inode | None" = None,
-    def create_whiteout(self, credentials: Credentials) -> "Inode":
-        """A character device 0/0 without a name, for `rename` in this directory. Raises EINVAL, EPERM."""
-        raise Errno(EPERM)
-
     ) -> None:
         """Move `target`; `replaced` has had the new name so far, and `whiteout` gets the old one. All checks of kind
         and permission are done. Either all of it is done, or it raises and nothing is.
@@ -435,6 +437,10 @@ class Inode:
         """The size of the pages of which its mappings consist, in bytes."""
         return PAGE_SIZE
 
+    def largest_size(self) -> int:
+        """How long a file may become."""
+        return MAX_FILE_SIZE
+
     def memory_object(self) -> "MemoryObject":
         raise Errno(ENODEV)
 
@@ -448,10 +454,6 @@ class Inode:
 
     def mapped_through(self, path: "Path") -> None:
         """The contents were mapped, opened as `path`: the name that /proc/PID/maps shows."""
-
-    def largest_size(self) -> int:
-        """How long a file may become."""
-        return MAX_FILE_SIZE
 
     def poll_at(self, waiter: "PollWaiter | None", flags: int) -> int:
         """Readiness of a file that is always ready."""
