@@ -441,6 +441,10 @@ class Inode(MappedFile):
         """How long a file may become."""
         return MAX_FILE_SIZE
 
+    def largest_mapping(self) -> int:
+        """Where mappings of a file end at the latest: in bytes, from its start. It may be past `largest_size`."""
+        return self.largest_size()
+
     def memory_object(self) -> "MemoryObject":
         raise Errno(ENODEV)
 

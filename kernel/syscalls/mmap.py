@@ -197,7 +197,7 @@ def _check_offset(inode: Inode, offset: int, length: int) -> None:
     number without a sign, and know what lies where.
     """
     kind = inode.mode & S_IFMT
-    limit = inode.largest_size() if kind == S_IFREG else MAX_FILE_SIZE
+    limit = inode.largest_mapping() if kind == S_IFREG else MAX_FILE_SIZE
     if (kind == S_IFREG or kind == S_IFBLK or kind == S_IFSOCK) and not 0 <= offset <= limit - length | PAGE_MASK:
         raise Errno(EOVERFLOW)
     if (offset >> PAGE_SHIFT & _PAGE_NUMBERS) + (length >> PAGE_SHIFT) > _PAGE_NUMBERS + 1:
