@@ -113,7 +113,7 @@ def timer_gettime(number: i32, address: UserAddr) -> int:
     """timer_gettime(2)."""
     timer = posix_timers_of(current().process).get(number)
     user.check(address, 32)
-    write_timespec(address, 0 if timer.is_over() else timer.interval_ns)
+    write_timespec(address, timer.shown_interval_ns())
     charge_running()
     write_timespec(user.at(address, 16), timer.left_ns())
     return 0

@@ -113,6 +113,10 @@ class PosixTimer(Timer):
         clock = self.measured
         return clock is not None and clock.is_gone()
 
+    def shown_interval_ns(self) -> int:
+        """Its interval; 0 for one on processor time that is not armed."""
+        return 0 if self.measured is not None and (self.due_ns == 0 or self.is_over()) else self.interval_ns
+
     def start_measuring(self, clock: ProcessorClock, due_ns: int) -> None:
         """Arm it for a value of the clock that it measures, which was charged just now. If the clock shows that already
         it expires at once: whoever it measures may never run again. Raises MemoryError.
