@@ -75,6 +75,7 @@ class _LargestSize(SystemSetting):
 
 
 LARGEST_SIZE: Final = _LargestSize(b"fs/pipe-max-size", [1 << 20], 0, NO_BOUND)  # for the unprivileged
+LARGEST_SIZE.passes_rest = True
 SOFT_LIMIT: Final = SystemSetting(b"fs/pipe-user-pages-soft", [1024 * DEFAULT_PAGES], 0, NO_BOUND)  # 0: none
 HARD_LIMIT: Final = SystemSetting(b"fs/pipe-user-pages-hard", [0], 0, NO_BOUND)
 

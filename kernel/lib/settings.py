@@ -32,6 +32,7 @@ class Setting:
         self.most: int = most
         self.mode: int = 0o644
         self.is_of_network: bool = False  # CAP_NET_ADMIN may change it as well as root
+        self.passes_rest: bool = False  # more numbers than it takes are ignored, rather than left to the next write
         self.guard: int = NO_GUARD  # a capability without which nobody may change it, not even root
         if is_listed:
             SETTINGS.append(self)
@@ -75,7 +76,7 @@ class Setting:
             if not self.least <= number <= self.most:
                 raise Errno(EINVAL)
         self.store(numbers)
-        return used + passed
+        return len(text) + passed if self.passes_rest else used + passed
 
     def may_be_changed_by(self, who: Credentials) -> bool:
         """Whether users other than root may change it."""

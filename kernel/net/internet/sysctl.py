@@ -41,6 +41,8 @@ class NetworkSetting(Setting):
         """`alias_of` is the place of another setting that holds the same number."""
         super().__init__(b"net/" + path, least, most)  # below /proc/sys/net: ipv4/ip_forward
         self.place: int = _new_place(value) if alias_of < 0 else alias_of
+        # On Linux these are bytes.
+        self.passes_rest = least >= 0 and most <= 0xFF and path.find(b"/conf/") < 0
         self.follower: SettingFollower = _NOBODY
         self.place_of_second: int = -1  # of a pair
         self.floor: NetworkSetting | None = None  # nothing below its number is taken
@@ -132,6 +134,7 @@ class OpenedSetting(Setting):
         self.setting: NetworkSetting = setting
         self.network: Network = network
         self.guard = setting.guard
+        self.passes_rest = setting.passes_rest
 
     def held_bytes(self) -> int:
         return NETWORK_BYTES if self.network.is_over() else 0
