@@ -18,10 +18,17 @@ INTERVAL_NS: Final = 5_000_000_000  # how often the flusher looks
 class DirtyLimits:
     """The limits of a moment, in pages."""
 
-    def __init__(self, available: int, cached: int) -> None:
+    def __init__(
+        self,
+        available: int,
+        cached: int,
+        background_percent: int = BACKGROUND_PERCENT,
+        hard_percent: int = HARD_PERCENT,
+    ) -> None:
         usable = max(0, available) + cached
-        self.background: int = max(8, usable * BACKGROUND_PERCENT // 100)
-        self.hard: int = max(16, usable * HARD_PERCENT // 100)
+        self.hard: int = max(16, usable * hard_percent // 100)
+        background = usable * background_percent // 100
+        self.background: int = max(8, background if background < self.hard else self.hard // 2)
 
     def wants_flusher(self, dirty: int) -> bool:
         """Whether the flusher should write before pages expire."""
@@ -32,6 +39,6 @@ class DirtyLimits:
         return dirty + writing > self.hard
 
 
-def is_expired(dirty_since_ns: int, now_ns: int) -> bool:
+def is_expired(dirty_since_ns: int, now_ns: int, expire_ns: int = EXPIRE_NS) -> bool:
     """Whether a cache has been dirty for too long."""
-    return now_ns - dirty_since_ns >= EXPIRE_NS
+    return now_ns - dirty_since_ns >= expire_ns

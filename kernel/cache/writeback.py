@@ -8,17 +8,19 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.cache.dirty_pages import LAST_PAGE, TOTALS, DirtyPages
-from kernel.cache.limits import INTERVAL_NS, DirtyLimits, is_expired
+from kernel.cache.limits import BACKGROUND_PERCENT, EXPIRE_NS, HARD_PERCENT, INTERVAL_NS, DirtyLimits, is_expired
 from kernel.cache.page import LRU
 from kernel.cache.transfer import Plug
-from kernel.lang import Errno, sleeps
+from kernel.lang import Errno, final, sleeps
 from kernel.lib import log
+from kernel.lib.settings import INT_LEAST, INT_MOST, NO_BOUND, SystemSetting
 from kernel.mm.frames import available_frame_count
 from kernel.sched import KernelThread, WaitQueue, current_thread, spawn_kernel_thread
 from kernel.time.clock import monotonic_ns
 
 _PORTION: Final = 1024  # pages that the flusher writes of one cache before it looks at the next
 _HELP: Final = 256  # pages that a writer writes at once
+_CENTISECOND_NS: Final = 10_000_000
 _PATIENCE_NS: Final = 100_000_000  # a writer looks again at least this often
 
 
@@ -36,9 +38,38 @@ class Flusher:
 FLUSHER: Final = Flusher()
 
 
+@final
+class _Share(SystemSetting):
+    """Percent of the memory that could be dirty."""
+
+    def store(self, numbers: list[int]) -> None:
+        super().store(numbers)
+        TOTALS.surely_fine = 0
+
+
+@final
+class _Interval(SystemSetting):
+    """How often the flusher looks, in hundredths of a second; not by itself if that is not positive."""
+
+    def store(self, numbers: list[int]) -> None:
+        super().store(numbers)
+        FLUSHER.queue.wake_all()
+
+    def deadline_ns(self) -> int:
+        """When it looks next."""
+        return monotonic_ns() + self.value * _CENTISECOND_NS if self.value > 0 else NO_BOUND
+
+
+_BACKGROUND: Final = _Share(b"vm/dirty_background_ratio", [BACKGROUND_PERCENT], 0, 100)  # the flusher writes above it
+_HARD: Final = _Share(b"vm/dirty_ratio", [HARD_PERCENT], 0, 100)  # writers wait above it
+# For how long a page may stay dirty, in hundredths of a second.
+_EXPIRY: Final = SystemSetting(b"vm/dirty_expire_centisecs", [EXPIRE_NS // _CENTISECOND_NS], 0, INT_MOST)
+_INTERVAL: Final = _Interval(b"vm/dirty_writeback_centisecs", [INTERVAL_NS // _CENTISECOND_NS], INT_LEAST, INT_MOST)
+
+
 def current_limits() -> DirtyLimits:
     """The current limits."""
-    return DirtyLimits(available_frame_count(), LRU.count)
+    return DirtyLimits(available_frame_count(), LRU.count, _BACKGROUND.value, _HARD.value)
 
 
 @sleeps
@@ -68,7 +99,7 @@ def start() -> None:
 def _flush_forever(_: int) -> None:
     while True:
         try:
-            FLUSHER.queue.sleep_until(monotonic_ns() + INTERVAL_NS, interruptible=False)
+            FLUSHER.queue.sleep_until(_INTERVAL.deadline_ns(), interruptible=False)
             before = FLUSHER.before
             if before is not None:
                 before()
@@ -88,7 +119,7 @@ def flush_round() -> None:
     plug = Plug()
     try:
         for cache in dirty_caches():
-            if is_expired(cache.dirty_since_ns, monotonic_ns()):
+            if is_expired(cache.dirty_since_ns, monotonic_ns(), _EXPIRY.value * _CENTISECOND_NS):
                 cache.write_back(0, LAST_PAGE, LAST_PAGE, None if cache.by_sectors else plug)
     finally:
         plug.flush()

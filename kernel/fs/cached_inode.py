@@ -20,7 +20,6 @@ from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.fs.constants import (
     FS_IMMUTABLE_FL,
     FS_SYNC_FL,
-    MAX_FILE_SIZE,
     O_APPEND,
     O_DIRECT,
     O_DSYNC,
@@ -36,7 +35,7 @@ from kernel.fs.path import Path
 from kernel.lang import EFBIG, EINVAL, EIO, ENOSPC, EPERM, Errno, final
 from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, get_frame, put_frame
-from kernel.mm.objects import MappedThrough, MemoryObject
+from kernel.mm.objects import MappedFile, MappedThrough, MemoryObject
 from kernel.mm.reverse_map import is_mapped_for_writing
 from kernel.sched import Mutex
 from kernel.time import coarse_realtime_ns
@@ -78,10 +77,6 @@ class CachedInode(Inode):
 
     def write_inode(self, scope: SyncScope) -> None:
         """Write the inode and its indirect blocks to the device and wait; as much as `scope` says. Raises EIO."""
-
-    def largest_size(self) -> int:
-        """How long a file may become."""
-        return MAX_FILE_SIZE
 
     # ---- Contents ---------------------------------------------------------------------------------------------
 
@@ -289,21 +284,8 @@ class InodeCache(FileCache):
     def through(self) -> MappedThrough | None:
         return self.place
 
-    def inode_number(self) -> int:
-        inode = self.inode
-        return inode.ino if inode is not None else 0
-
-    def device_number(self) -> int:
-        inode = self.inode
-        return inode.file_system.device if inode is not None else 0
-
-    def link_count(self) -> int:
-        inode = self.inode
-        return inode.nlink if inode is not None else 0
-
-    def file_mode(self) -> int:
-        inode = self.inode
-        return inode.mode if inode is not None else 0
+    def mapped_file(self) -> MappedFile | None:
+        return self.inode
 
     def resume(self, inode: CachedInode) -> None:
         """Become the cache of `inode`, for the first time or again after `end`."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from kernel.fs.notification import WatchList
     from kernel.fs.path import FsContext
 
+LARGEST_AMOUNT: Final = 1 << 62  # of an option; larger ones count as this one
+_SUFFIXES: Final = b"KMGTPE"
+_SMALL_SUFFIXES: Final = b"kmgtpe"
 FILE_HANDLE_TYPE: Final = 1  # of handles: the number of an inode and its generation
 
 # Device numbers 0:N for file systems without a device; 0:1 is the first.
@@ -64,7 +67,6 @@ class FileSystem:
         self.reveals: bool = False  # a mount over a part of it must also be present in a new mount
         self.opens_devices: bool = True  # False: its device files cannot be opened
         self.finds_by_handle: bool = False  # `handle_of` and `find_by_handle` work
-        self.leaves_whiteouts: bool = True  # RENAME_WHITEOUT works
         self.takes_options_later: bool = True  # False: fspick(2) has no options to change
         self.stack_depth: int = 0  # how many file systems are stacked below it
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
@@ -256,29 +258,34 @@ def split_option(option: bytes) -> tuple[bytes, bytes]:
     return (option, b"") if equals < 0 else (option[:equals], option[equals + 1 :])
 
 
-def parse_size(text: bytes, total: int) -> int:
-    """A number of bytes with a suffix k, m, g or % (of `total`), as in the options of tmpfs. EINVAL if it is none."""
+def parse_amount(text: bytes) -> tuple[int, int]:
+    """A number, with a suffix that stands for a power of 1024, and where it ends in the text. Raises EINVAL if there is
+    none.
+    """
     value = 0
     index = 0
     while index < len(text) and ord("0") <= text[index] <= ord("9"):
-        value = value * 10 + text[index] - ord("0")
-        if value > 1 << 42:
-            raise Errno(EINVAL)
+        value = min(LARGEST_AMOUNT, min(LARGEST_AMOUNT // 16, value) * 10 + text[index] - ord("0"))
         index += 1
     if index == 0:
         raise Errno(EINVAL)
-    suffix = text[index:]
-    if suffix == b"":
-        return value
-    if suffix == b"%":
+    if index < len(text):
+        power = max(_SUFFIXES.find(text[index : index + 1]), _SMALL_SUFFIXES.find(text[index : index + 1]))
+        if power >= 0:
+            index += 1
+            for _ in range(power + 1):
+                value = min(LARGEST_AMOUNT >> 10, value) << 10
+    return value, index
+
+
+def parse_size(text: bytes, total: int) -> int:
+    """An amount alone, or percents of `total` (tmpfs(5)). Raises EINVAL for anything else."""
+    value, end = parse_amount(text)
+    if text[end:] == b"%":
         return total // 100 * min(value, 100)
-    if suffix == b"k" or suffix == b"K":
-        return value << 10
-    if suffix == b"m" or suffix == b"M":
-        return value << 20
-    if (suffix == b"g" or suffix == b"G") and value < 1 << 32:
-        return value << 30
-    raise Errno(EINVAL)
+    if end < len(text):
+        raise Errno(EINVAL)
+    return value
 
 
 def parse_octal(text: bytes) -> int:

@@ -18,6 +18,7 @@ from kernel.cache.store import SyncScope
 from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST, NO_LISTS, AccessList, AccessLists, from_attribute
 from kernel.fs.constants import (
     FS_IMMUTABLE_FL,
+    MAX_FILE_SIZE,
     MAY_EXEC,
     MAY_READ,
     MAY_WRITE,
@@ -55,6 +56,7 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, USER_NAMESPACES
 from kernel.lib.user import Buffer
+from kernel.mm.objects import MappedFile
 from kernel.time import coarse_realtime_ns
 
 if TYPE_CHECKING:
@@ -81,17 +83,15 @@ class CachedPages:
         self.writing: int = 0
 
 
-class Inode:
+class Inode(MappedFile):
     """Base of all inodes."""
 
     def __init__(self, file_system: "FileSystem", ino: int, mode: int) -> None:
+        super().__init__(ino, mode)
         now = coarse_realtime_ns()
         self.file_system: FileSystem = file_system
-        self.ino: int = ino
-        self.mode: int = mode
         self.uid: KernelUid = ROOT_USER
         self.gid: KernelGid = ROOT_GROUP
-        self.nlink: int = 1
         self.size: int = 0
         self.blocks: int = 0  # of 512 bytes
         self.rdev: int = 0
@@ -114,6 +114,9 @@ class Inode:
         self.watches: WatchList | None = None  # counts as one user
         self.lists: AccessLists | None = None  # once they were read
         self.may_have_privileges: bool = True  # set-ID bits or capabilities (privileges.py); False: surely not
+
+    def device_number(self) -> int:
+        return self.file_system.device
 
     # ---- What kind of file ------------------------------------------------------------------------------------
 
@@ -360,10 +363,22 @@ class Inode:
     def remove_directory(self, name: bytes, target: "Inode") -> None:
         raise Errno(EPERM)
 
+    def create_whiteout(self, credentials: Credentials) -> "Inode":
+        """A character device 0/0 without a name, for `rename` in this directory. Raises EINVAL, EPERM."""
+        raise Errno(EPERM)
+
     def rename(
-        self, name: bytes, target: "Inode", new_parent: "Inode", new_name: bytes, replaced: "Inode | None"
+        self,
+        name: bytes,
+        target: "Inode",
+        new_parent: "Inode",
+        new_name: bytes,
+        replaced: "Inode | None",
+        whiteout: "Inode | None" = None,
     ) -> None:
-        """Move `target`; `replaced` has had the new name so far. All checks of kind and permission are done."""
+        """Move `target`; `replaced` has had the new name so far, and `whiteout` gets the old one. All checks of kind
+        and permission are done. Either all of it is done, or it raises and nothing is.
+        """
         raise Errno(EPERM)
 
     def rename_leaving_whiteout(
@@ -440,6 +455,14 @@ class Inode:
     def mapping_unit(self) -> int:
         """The size of the pages of which its mappings consist, in bytes."""
         return PAGE_SIZE
+
+    def largest_size(self) -> int:
+        """How long a file may become."""
+        return MAX_FILE_SIZE
+
+    def largest_mapping(self) -> int:
+        """Where mappings of a file end at the latest: in bytes, from its start. It may be past `largest_size`."""
+        return self.largest_size()
 
     def memory_object(self) -> "MemoryObject":
         raise Errno(ENODEV)

@@ -19,13 +19,12 @@ from kernel.fs.path import Path
 from kernel.lang import EAGAIN, EINVAL, Errno, final
 from kernel.lib.credentials import caller_process_id
 from kernel.lib.pid import UNSET
-from kernel.lib.settings import SystemSetting
+from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.time.clock import NS_PER_SECOND, monotonic_ns
 from kernel.time.timers import FOREVER_NS
 
-_INT_MAX: Final = 0x7FFF_FFFF
-_ENABLED: Final = SystemSetting(b"fs/leases-enable", [1], 0, _INT_MAX)
-_BREAK_TIME: Final = SystemSetting(b"fs/lease-break-time", [45], 0, _INT_MAX)  # in seconds; 0: no limit
+_ENABLED: Final = SystemSetting(b"fs/leases-enable", [1], INT_LEAST, INT_MOST)
+_BREAK_TIME: Final = SystemSetting(b"fs/lease-break-time", [45], INT_LEAST, INT_MOST)  # in seconds; 0 or less: no limit
 
 
 class Lease(Lock):

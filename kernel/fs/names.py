@@ -464,8 +464,6 @@ def rename(
     if target.kind != LAST_NORMAL:
         raise Errno(EEXIST if flags & RENAME_NOREPLACE != 0 else EBUSY)
     source.mount.require_writable()
-    if flags & RENAME_WHITEOUT != 0 and not source.mount.file_system.leaves_whiteouts:
-        raise Errno(EINVAL)
     if source.mount.file_system.stack_depth != 0:
         _prepare_move(context, source)
         if flags & RENAME_EXCHANGE != 0:
@@ -635,11 +633,12 @@ def _rename_held(
     kept = _keep(replaced) if replaced is not None else None
     done = False
     try:
-        if flags & RENAME_WHITEOUT == 0:
-            source.directory().rename(source.last, inode, target.directory(), target.last, replaced)
-            _move_dentry(child, place)
-        else:
-            _rename_leaving_whiteout(context, source, child, target, place, replaced)
+        whiteout = _whiteout_for(context, source, flags)
+        try:
+            source.directory().rename(source.last, inode, target.directory(), target.last, replaced, whiteout)
+        finally:
+            _let_go(whiteout)
+        _move_dentry(child, place)
         if change is not None:
             change.hold(inode, is_exchange=False)
         if place.mounts is not None:
@@ -652,24 +651,13 @@ def _rename_held(
     return kept
 
 
-def _rename_leaving_whiteout(
-    context: FsContext, source: Walk, child: Dentry, target: Walk, place: Dentry, replaced: Inode | None
-) -> None:
-    """RENAME_WHITEOUT: the old name tells a union of file systems that the file does not exist. Nobody is notified,
-    and the cache of names, where the old name is not any more, does not hear of it either.
+def _whiteout_for(context: FsContext, source: Walk, flags: int) -> Inode | None:
+    """RENAME_WHITEOUT: what gets the old name, to tell a union of file systems that the file does not exist; held. It
+    is created first, because that may fail. Nobody is notified, and the cache finds it like any other name.
     """
-    inode = child.inode
-    assert inode is not None
-    directory = source.directory()
-    credentials = context.credentials
-    whiteout = directory.rename_leaving_whiteout(
-        source.last, inode, target.directory(), target.last, replaced, credentials
-    )
-    _move_dentry(child, place)
-    if whiteout is None:
-        whiteout = directory.create(source.last, S_IFCHR, 0, credentials)
-    whiteout.acquire()
-    whiteout.release()
+    if flags & RENAME_WHITEOUT == 0:
+        return None
+    return _held(source.directory().create_whiteout(context.credentials))
 
 
 def _check_rename(

@@ -27,7 +27,7 @@ from kernel.mm.frames import (
     get_frame,
     put_frame,
 )
-from kernel.mm.objects import Loss, MappedThrough, TrackedObject
+from kernel.mm.objects import Loss, MappedFile, MappedThrough, TrackedObject
 from kernel.mm.reverse_map import forget_pages
 from kernel.sched import Mutex
 from kernel.sched.mutex import Patience
@@ -372,18 +372,5 @@ class RemotePages(TrackedObject):
     def through(self) -> MappedThrough | None:
         return self.place
 
-    def inode_number(self) -> int:
-        file = self.file
-        return file.ino if file is not None else 0
-
-    def device_number(self) -> int:
-        file = self.file
-        return file.file_system.device if file is not None else 0
-
-    def link_count(self) -> int:
-        file = self.file
-        return file.nlink if file is not None else 0
-
-    def file_mode(self) -> int:
-        file = self.file
-        return file.mode if file is not None else 0
+    def mapped_file(self) -> MappedFile | None:
+        return self.file

@@ -68,10 +68,14 @@ class _LargestSize(SystemSetting):
     """In bytes; what is written is rounded up to what a ring can have."""
 
     def store(self, numbers: list[int]) -> None:
-        self.values[0] = ring_size(numbers[0])
+        wanted = numbers[0] & 0xFFFF_FFFF  # as on Linux, which looks no further
+        if wanted > _HIGHEST_REQUEST:
+            raise Errno(EINVAL)
+        self.values[0] = ring_size(wanted)
 
 
-LARGEST_SIZE: Final = _LargestSize(b"fs/pipe-max-size", [1 << 20], 0, _HIGHEST_REQUEST)  # for the unprivileged
+LARGEST_SIZE: Final = _LargestSize(b"fs/pipe-max-size", [1 << 20], 0, NO_BOUND)  # for the unprivileged
+LARGEST_SIZE.passes_rest = True
 SOFT_LIMIT: Final = SystemSetting(b"fs/pipe-user-pages-soft", [1024 * DEFAULT_PAGES], 0, NO_BOUND)  # 0: none
 HARD_LIMIT: Final = SystemSetting(b"fs/pipe-user-pages-hard", [0], 0, NO_BOUND)
 

@@ -36,7 +36,7 @@ from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.namespace import UserNamespace
 from kernel.lib.pid import UNSET, Pid, shown_to_caller
-from kernel.lib.settings import SystemSetting
+from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.time import realtime_ns
@@ -55,7 +55,7 @@ DEFAULT_COUNT: Final = SystemSetting(b"fs/mqueue/msg_default", [10], 1, _MOST_ME
 LARGEST_COUNT: Final = SystemSetting(b"fs/mqueue/msg_max", [10], 1, _MOST_MESSAGES)
 DEFAULT_SIZE: Final = SystemSetting(b"fs/mqueue/msgsize_default", [8192], 128, _MOST_BYTES)
 LARGEST_SIZE: Final = SystemSetting(b"fs/mqueue/msgsize_max", [8192], 128, _MOST_BYTES)
-MOST_QUEUES: Final = SystemSetting(b"fs/mqueue/queues_max", [256], 0, 0x7FFF_FFFF)
+MOST_QUEUES: Final = SystemSetting(b"fs/mqueue/queues_max", [256], INT_LEAST, INT_MOST)
 
 IdentifyProcess = Callable[[], Pid]
 
@@ -411,7 +411,7 @@ class QueueDirectory(Inode):
         """
         if self.is_closed:
             raise Errno(EACCES)
-        if len(self.queues) >= MOST_QUEUES.value and not credentials.capable(CAP_SYS_RESOURCE):
+        if 0 <= MOST_QUEUES.value <= len(self.queues) and not credentials.capable(CAP_SYS_RESOURCE):
             raise Errno(ENOSPC)
         attributes.check(credentials.capable(CAP_SYS_RESOURCE))
         size = attributes.accounted_bytes()

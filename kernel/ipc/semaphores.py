@@ -29,16 +29,26 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import UserNamespace
 from kernel.lib.pace import pace
 from kernel.lib.pid import Bearer
-from kernel.lib.settings import SystemSetting
+from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 from kernel.sched import WaitQueue
 
 SEM_UNDO: Final = 0x1000
 LARGEST_VALUE: Final = 32767  # SEMVMX, and of what is undone at exit (SEMAEM)
-_INT_MAX: Final = 0x7FFF_FFFF
+_MOST_SETS: Final = 1 << 15
 
-# Semaphores in a set, in all, operations in a call, sets.
-LIMITS: Final = SystemSetting(b"kernel/sem", [32000, 1024000000, 500, 32000], 0, _INT_MAX)
+
+@final
+class _Limits(SystemSetting):
+    """Semaphores in a set, in all, operations in a call, sets."""
+
+    def store(self, numbers: list[int]) -> None:
+        if len(numbers) == len(self.values) and not 0 <= numbers[3] <= _MOST_SETS:
+            raise Errno(ERANGE)
+        super().store(numbers)
+
+
+LIMITS: Final = _Limits(b"kernel/sem", [32000, 1024000000, 500, 32000], INT_LEAST, INT_MOST)
 
 _DONE: Final = 0
 _MUST_WAIT: Final = 1

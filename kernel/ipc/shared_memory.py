@@ -17,6 +17,7 @@ from kernel.lib.ids import KernelGid
 from kernel.lib.namespace import UserNamespace
 from kernel.lib.pace import pace
 from kernel.lib.pid import Bearer, bearer_shown_to_caller
+from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.mm.commitment import MODE, NEVER, promise
 from kernel.mm.frames import HUGE_ORDER, NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame
 from kernel.mm.huge_object import NUMBER_LIMIT, HugeObject
@@ -30,9 +31,32 @@ SHM_LOCKED: Final = 0o2000
 LARGEST_BYTES: Final = 1 << 46
 _SHM_HUGETLB: Final = 0o4000
 _SHM_NORESERVE: Final = 0o10000
-MOST_SEGMENTS: Final = 4096
 _REMOVE_COST: Final = 20_000  # instructions, for `pace`: most segments are small
 NO_LIMIT: Final = -(1 << 24) - 1  # as 64 bits without a sign: the value that Linux shows for unlimited sizes
+_NO_LIMIT_TEXT: Final = b"18446744073692774399"
+
+
+@final
+class _SizeLimit(SystemSetting):
+    """A limit, or NO_LIMIT. Raises EINVAL for other values from 2**63 on, which Linux keeps."""
+
+    def text(self) -> bytes:
+        return _NO_LIMIT_TEXT + b"\n" if self.value == NO_LIMIT else super().text()
+
+    def store_text(self, text: bytes) -> int:
+        if text.strip() != _NO_LIMIT_TEXT:
+            return super().store_text(text)
+        self.values[0] = NO_LIMIT
+        return len(text)
+
+    def permits(self, amount: int) -> bool:
+        """Whether an amount is within the limit."""
+        return self.value == NO_LIMIT or amount <= self.value
+
+
+LARGEST_SEGMENT: Final = _SizeLimit(b"kernel/shmmax", [NO_LIMIT], 0, NO_BOUND)  # bytes
+MOST_PAGES: Final = _SizeLimit(b"kernel/shmall", [NO_LIMIT], 0, NO_BOUND)  # of all segments
+MOST_SEGMENTS: Final = SystemSetting(b"kernel/shmmni", [4096], 0, 1 << 15)
 
 
 @final
@@ -187,9 +211,11 @@ class Segments:
         return found.identifier
 
     def _create(self, key: int, size: int, flags: int, credentials: Credentials, process: Bearer) -> int:
-        if size < 1 or size > LARGEST_BYTES:
+        if size < 1 or size > LARGEST_BYTES or not LARGEST_SEGMENT.permits(size):
             raise Errno(EINVAL)
-        if len(self.table.objects) >= MOST_SEGMENTS:
+        if not MOST_PAGES.permits(self.page_count + (size + PAGE_MASK >> PAGE_SHIFT)):
+            raise Errno(ENOSPC)
+        if len(self.table.objects) >= MOST_SEGMENTS.value:
             raise Errno(ENOSPC)
         check_room_to_keep()
         is_huge = flags & _SHM_HUGETLB != 0

@@ -269,7 +269,7 @@ def caller_namespace() -> UserNamespace:
 
 @inline
 def uid_for_caller(uid: KernelUid) -> int:
-    """A user's number in the running thread's namespace; OVERFLOW_ID if it has no number there."""
+    """A user's number in the running thread's namespace; the overflow id if it has no number there."""
     return caller_namespace().shown_uid(uid) if USER_NAMESPACES.exist else int(uid)
 
 

@@ -27,8 +27,18 @@ else:
 
 NO_ID: Final = 0xFFFF_FFFF
 """-1 in 32 bits: no user, no group; and in calls that change several ids, the one that stays."""
-OVERFLOW_ID: Final = 65_534
-"""What a program is given for somebody without a number in its namespace."""
+
+
+@final
+class OverflowIds:
+    """What a program is given for somebody without a number in its namespace (kernel.overflowuid and overflowgid)."""
+
+    def __init__(self) -> None:
+        self.user: int = 65_534
+        self.group: int = 65_534
+
+
+OVERFLOW: Final = OverflowIds()
 
 ROOT_USER: Final = KernelUid(0)
 ROOT_GROUP: Final = KernelGid(0)

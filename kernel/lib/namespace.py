@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.lang import Weak, atomic, final, noraise
-from kernel.lib.ids import NO_ID, OVERFLOW_ID, ROOT_GROUP, ROOT_USER, IdMap, KernelGid, KernelUid
+from kernel.lib.ids import NO_ID, OVERFLOW, ROOT_GROUP, ROOT_USER, IdMap, KernelGid, KernelUid
 
 CLONE_NEWTIME: Final = 0x80
 CLONE_NEWNS: Final = 0x2_0000
@@ -161,18 +161,18 @@ class UserNamespace(Namespace):
         return int(gid) if self.level == 0 else self.gids.from_kernel(int(gid))
 
     def shown_uid(self, uid: KernelUid) -> int:
-        """A user's number in here; OVERFLOW_ID if it has none."""
+        """A user's number in here; the overflow id if it has none."""
         if self.level == 0:
             return int(uid)
         number = self.uids.from_kernel(int(uid))
-        return OVERFLOW_ID if number == NO_ID else number
+        return OVERFLOW.user if number == NO_ID else number
 
     def shown_gid(self, gid: KernelGid) -> int:
         """The same for a group."""
         if self.level == 0:
             return int(gid)
         number = self.gids.from_kernel(int(gid))
-        return OVERFLOW_ID if number == NO_ID else number
+        return OVERFLOW.group if number == NO_ID else number
 
     # Questions -------------------------------------------------------------------------------------------------------
 

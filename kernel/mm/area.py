@@ -6,7 +6,7 @@ Source: mmap(2).
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final, u8
-from kernel.mm.frames import PAGE_SHIFT
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.huge_pool import HugeUse
 from kernel.mm.objects import FixedPages, MappedThrough, MemoryObject
 from kernel.mm.policy import MemoryPolicy, same_policy
@@ -40,19 +40,30 @@ MAP_HUGETLB: Final = 0x4_0000
 MAP_SYNC: Final = 0x8_0000
 MAP_FIXED_NOREPLACE: Final = 0x10_0000
 
+_SIGNED_PAGES: Final = 1 << 63 - PAGE_SHIFT  # from here on, a byte offset is negative
+
 
 @final
 class Area:
-    """start…end (end exclusive), page-aligned. `offset` is the byte offset of `start` in `source`."""
+    """start…end (end exclusive), page-aligned. `first_page` is the page of `source` that lies at `start`: mremap(2) may
+    lengthen an area past the longest file, where an offset in bytes would not fit a number.
+    """
 
     def __init__(
-        self, start: int, end: int, prot: int, maximum_prot: int, flags: int, source: MemoryObject | None, offset: int
+        self,
+        start: int,
+        end: int,
+        prot: int,
+        maximum_prot: int,
+        flags: int,
+        source: MemoryObject | None,
+        first_page: int,
     ) -> None:
         self.start: int = start
         self.end: int = end
         self.flags: int = flags  # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE
         self.source: MemoryObject | None = source
-        self.offset: int = offset
+        self.first_page: int = first_page
         # Single bytes stand together: fields lie in this order, and a program may have 65,530 areas.
         self.prot: u8 = prot
         # what mprotect may ask for: a shared mapping of a read-only file is never writable
@@ -100,7 +111,13 @@ class Area:
 
     def index_of(self, address: int) -> int:
         """The page index in `source` of an address inside the area."""
-        return (address - self.start + self.offset) >> PAGE_SHIFT
+        return self.first_page + (address - self.start >> PAGE_SHIFT)
+
+    def offset_of(self, address: int) -> int:
+        """The byte offset in `source` of an address inside the area, modulo 2**64."""
+        page = self.index_of(address)
+        within = address & PAGE_MASK
+        return (page << PAGE_SHIFT if page < _SIGNED_PAGES else page - 2 * _SIGNED_PAGES << PAGE_SHIFT) + within
 
     def attach(self, space: "AddressSpace") -> None:
         """Attach the area to `space`, and notify its source."""
@@ -135,9 +152,7 @@ class Area:
 
     def copy(self, start: int, end: int, space: "AddressSpace") -> "Area":
         """An area of the same kind for start…end, a part of this one, that lies in `space`."""
-        part = Area(
-            start, end, self.prot, self.maximum_prot, self.flags, self.source, self.offset + (start - self.start)
-        )
+        part = Area(start, end, self.prot, self.maximum_prot, self.flags, self.source, self.index_of(start))
         part.follow(self)
         part.sealed = self.sealed
         part.is_promised = self.is_promised
@@ -188,6 +203,6 @@ class Area:
             and self.mergeable == other.mergeable
             and self.handler is other.handler
             and self.fault_modes == other.fault_modes
-            and (self.source is None or self.offset + (self.end - self.start) == other.offset)
+            and (self.source is None or self.index_of(self.end) == other.first_page)
             and same_policy(self.policy, other.policy)
         )

@@ -133,7 +133,7 @@ def exchange_in_space(space: AddressSpace, frame: Frame, other: Frame) -> int:
 
 def _address_in(area: Area, index: int) -> int:
     """Where a page of the source lies, or would lie if the area were long enough, or -1 below it."""
-    first = area.offset >> PAGE_SHIFT
+    first = area.first_page
     return -1 if index < first else area.start + (min(index - first, 1 << 40) << PAGE_SHIFT)
 
 

@@ -29,6 +29,7 @@ from arch.programs import (
 from kernel.lang import ENOSPC, Errno
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.frames import (
+    HUGE_ORDER,
     NO_FRAME,
     Frame,
     count_huge_mapping,
@@ -202,10 +203,11 @@ def _take_from_children(source: HugeObject, owner: Area, number: int, head: Fram
     area = source.first_area
     while area is not None:
         space = area.space
-        address = area.start + ((number << HUGE_SHIFT) - area.offset)
+        within = number - (area.first_page >> HUGE_ORDER)
         use = _use_of(area)
         if area is not owner and space is not None and use.reservation is None and not area.shared:
-            if area.start <= address < area.end:
+            if 0 <= within < area.end - area.start >> HUGE_SHIFT:
+                address = area.start + (within << HUGE_SHIFT)
                 slot = space.pages.find_huge(address)
                 if slot != 0 and entry_frame(read_entry(slot)) == head:
                     use.lost_pages = True

@@ -10,13 +10,10 @@ from typing import Final
 from kernel.lang import EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_RAWIO
 from kernel.lib.credentials import caller_credentials
-from kernel.lib.settings import SystemSetting
+from kernel.lib.settings import NO_BOUND, SystemSetting
 
 HARD_LOWEST: Final = 0x1_0000
-_MOST: Final = (1 << 47) - 1
-
-
-LOWEST: Final = SystemSetting(b"vm/mmap_min_addr", [HARD_LOWEST], 0, _MOST)
+LOWEST: Final = SystemSetting(b"vm/mmap_min_addr", [HARD_LOWEST], 0, NO_BOUND)
 LOWEST.guard = CAP_SYS_RAWIO
 
 

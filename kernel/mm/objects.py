@@ -59,6 +59,19 @@ class MappedThrough:
         return b""
 
 
+class MappedFile:
+    """The file whose pages a memory object has: what is shown of it with a mapping. Base class of inodes."""
+
+    def __init__(self, ino: int, mode: int) -> None:
+        self.ino: int = ino
+        self.mode: int = mode
+        self.nlink: int = 1
+
+    def device_number(self) -> int:
+        """Of its file system (major << 8 | minor)."""
+        return 0
+
+
 class MemoryObject:
     """Base of what can be mapped. Counted: every area is a user, from `attach` to `detach`."""
 
@@ -167,21 +180,29 @@ class MemoryObject:
         """What /proc/PID/maps shows."""
         return b""
 
+    def mapped_file(self) -> MappedFile | None:
+        """The file behind the object; None without one."""
+        return None
+
     def inode_number(self) -> int:
         """What /proc/PID/maps shows as the inode, 0 for none."""
-        return 0
+        file = self.mapped_file()
+        return 0 if file is None else file.ino
 
     def device_number(self) -> int:
         """What /proc/PID/maps shows as the device (major << 8 | minor)."""
-        return 0
+        file = self.mapped_file()
+        return 0 if file is None else file.device_number()
 
     def link_count(self) -> int:
         """How many names the file behind the object has; 0 without a file, and once it was removed."""
-        return 0
+        file = self.mapped_file()
+        return 0 if file is None else file.nlink
 
     def file_mode(self) -> int:
         """The mode of the file behind the object; 0 without one."""
-        return 0
+        file = self.mapped_file()
+        return 0 if file is None else file.mode
 
 
 class TrackedObject(MemoryObject):

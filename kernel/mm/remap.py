@@ -192,11 +192,10 @@ def _grow_in_place(space: AddressSpace, area: Area, growth: int) -> bool:
 
 def _map_copy(space: AddressSpace, area: Area, old: int, length: int, new: int, fixed: int) -> int:
     """Map what `area` maps from `old` on a second time."""
-    offset = area.offset + (old - area.start)
     flags = area.flags | (MAP_FIXED if fixed != 0 else 0)
     if area.source is None:
         flags |= MAP_ANONYMOUS
-    return space.map(new, length, area.prot, flags, area.source, offset, area.maximum_prot, area)
+    return space.map(new, length, area.prot, flags, area.source, area.index_of(old), area.maximum_prot, area)
 
 
 def _move(space: AddressSpace, area: Area, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
@@ -580,7 +579,7 @@ def place_huge(
     try:
         own = prepare_mapping(source, offset, length, is_shared, flags & MAP_NORESERVE == 0)
         try:
-            start = space.map(address, length, prot, flags, source, offset, maximum, reservation=own)
+            start = space.map(address, length, prot, flags, source, offset >> PAGE_SHIFT, maximum, reservation=own)
         finally:
             if own is not None and not own.is_attached:
                 POOL.release(length >> HUGE_SHIFT, source.quota)

@@ -7,22 +7,26 @@ that has.
 Context: never sleeps, `forget_pages` excepted.
 """
 
+from typing import Final
+
 from arch.programs import DIRTY, WRITABLE, entry_frame, read_entry, write_entry
 from kernel.lib.pace import PACE_BUDGET, pace
 from kernel.mm.area import PROT_WRITE, Area
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, put_frame
 from kernel.mm.objects import TrackedObject
 
+_MOST_PAGES: Final = 1 << 40  # of an area, and more
+
 
 def _first_address(area: Area, first: int) -> int:
     """Where page `first` of the source lies, or the area's start if that is later."""
-    return area.start + (max(0, first - (area.offset >> PAGE_SHIFT)) << PAGE_SHIFT)
+    return area.start + (min(max(0, first - area.first_page), _MOST_PAGES) << PAGE_SHIFT)
 
 
 def _end_address(area: Area, end: int) -> int:
     """Where page `end` of the source would lie, or the area's end if that is earlier."""
-    pages = end - (area.offset >> PAGE_SHIFT)
-    return area.start if pages <= 0 else min(area.end, area.start + (min(pages, 1 << 40) << PAGE_SHIFT))
+    pages = end - area.first_page
+    return area.start if pages <= 0 else min(area.end, area.start + (min(pages, _MOST_PAGES) << PAGE_SHIFT))
 
 
 def forget_pages(source: TrackedObject, first: int, end: int) -> None:

@@ -464,7 +464,7 @@ class AddressSpace(Linked["AddressSpace"]):
         prot: int,
         flags: int,
         source: MemoryObject | None,
-        offset: int,
+        first_page: int,
         maximum_prot: int = _PROT_ALL,
         like: Area | None = None,
         reservation: Reservation | None = None,
@@ -483,7 +483,7 @@ class AddressSpace(Linked["AddressSpace"]):
         self._deny_write_execute(prot, prot)
         self.settle()
         if source is not None and source.is_huge():
-            if (length | offset) & HUGE_MASK != 0:
+            if (length | first_page << PAGE_SHIFT) & HUGE_MASK != 0:
                 raise Errno(EINVAL)  # a program's file, whose segments are not whole ones
             start = self._choose_huge(address, length, flags)
         else:
@@ -494,8 +494,8 @@ class AddressSpace(Linked["AddressSpace"]):
             raise Errno(ENOMEM)
         if source is None and flags & MAP_TYPE != MAP_PRIVATE:
             source = SharedMemory(length)
-            offset = 0
-        area = Area(start, start + length, prot & _PROT_ALL, maximum_prot, self._kept_flags(flags), source, offset)
+            first_page = 0
+        area = Area(start, start + length, prot & _PROT_ALL, maximum_prot, self._kept_flags(flags), source, first_page)
         use = area.huge
         if use is not None:
             use.reservation = reservation

@@ -200,7 +200,7 @@ def _offset_of(area: Area) -> int:
     source = area.source
     if source is None:
         return area.start
-    return 0 if isinstance(source, FixedPages) else area.offset
+    return 0 if isinstance(source, FixedPages) else area.offset_of(area.start)
 
 
 def _tell_area(context: EventContext | None, task: Task, area: Area, start: int, end: int, name: Span[u8]) -> None:

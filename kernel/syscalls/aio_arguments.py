@@ -11,7 +11,7 @@ def context_at(space: AddressSpace, address: int) -> AioContext:
     """The context of an address space at an address. Raises EINVAL."""
     area = space.area_at(address)
     source = None if area is None else area.source
-    if area is None or not isinstance(source, AioRing) or area.start != address or area.offset != 0:
+    if area is None or not isinstance(source, AioRing) or area.start != address or area.first_page != 0:
         raise Errno(EINVAL)
     context = source.context
     if context is None or context.has_ended() or context.owner is not space.contexts:

@@ -9,7 +9,7 @@ from kernel.keys.keyring import Keyring, Search, as_keyring, search
 from kernel.lang import EACCES, EAGAIN, EFAULT, EINVAL, ENOKEY, EOPNOTSUPP, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.credentials import gid_for_caller, uid_for_caller
-from kernel.lib.ids import NO_GROUP, OVERFLOW_ID
+from kernel.lib.ids import NO_GROUP, OVERFLOW
 from kernel.lib.pace import pace
 from kernel.syscalls.key_arguments import LONGEST_DESCRIPTION, found_key, text_at, type_at
 from kernel.task.task import current
@@ -26,7 +26,7 @@ _CAPABILITIES: Final = b"\xe3\x03"
 def describe(number: int, address: UserAddr, size: int) -> int:
     """KEYCTL_DESCRIBE: a text, with its NUL, if it fits; the result is its length."""
     key = found_key(number, VIEW, judging=Judging.PARTIAL).key
-    gid = OVERFLOW_ID if key.gid == NO_GROUP else gid_for_caller(key.gid)
+    gid = OVERFLOW.group if key.gid == NO_GROUP else gid_for_caller(key.gid)
     text = key.kind.name + f";{uid_for_caller(key.uid)};{gid};{key.permissions:08x};".encode()
     text += key.description + b"\0"
     if address != 0 and (size < 0 or size >= len(text)):

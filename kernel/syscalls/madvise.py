@@ -4,7 +4,8 @@ from typing import Final
 
 from arch import USER_END
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, ENOMEM, Errno, UserAddr, i32
+from kernel.fs.constants import MAX_FILE_SIZE
+from kernel.lang import EFBIG, EINVAL, ENOMEM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.mm import remap as remapping
@@ -85,5 +86,16 @@ def _remove(space: AddressSpace, start: int, end: int) -> None:
             behind = first + ((part_end - start) >> PAGE_SHIFT)
             if isinstance(source, TrackedObject) and not area.is_huge:  # those unmap whole huge pages only
                 forget_pages(source, first, behind)
+            _check_punch(first, behind)
             source.punch(first, behind)
         start = part_end
+
+
+def _check_punch(first: int, behind: int) -> None:
+    """As for fallocate(2): raise EINVAL for pages that begin past the end of the longest file, EFBIG for those that end
+    there.
+    """
+    if first > MAX_FILE_SIZE >> PAGE_SHIFT:
+        raise Errno(EINVAL)
+    if behind > MAX_FILE_SIZE >> PAGE_SHIFT:
+        raise Errno(EFBIG)

@@ -6,6 +6,7 @@ from typing import Final
 
 from arch import USER_END
 from kernel.doors.table import syscall
+from kernel.fs.constants import MAX_FILE_SIZE
 from kernel.lang import EINVAL, EOVERFLOW, Errno
 from kernel.lib.pace import pace
 from kernel.mm.area import MAP_FIXED, MAP_LOCKED, MAP_NONBLOCK, MAP_SHARED, Area
@@ -14,7 +15,6 @@ from kernel.mm.space import AddressSpace
 from kernel.syscalls.mmap import check_lock_limit
 from kernel.task import current
 
-_LARGEST_OFFSET: Final = 1 << 62
 _AREA_COST: Final = 500  # instructions, for `pace`
 
 
@@ -33,12 +33,12 @@ def remap_file_pages(start: int, size: int, prot: int, first_page: int, flags: i
     if area is None or not area.shared:
         raise Errno(EINVAL)
     _check_alike(space, area, start + size)
-    if not 0 <= first_page <= _LARGEST_OFFSET - size >> PAGE_SHIFT:
+    if not 0 <= first_page <= MAX_FILE_SIZE - size >> PAGE_SHIFT:
         raise Errno(EOVERFLOW)
     source = area.source
     wanted = MAP_SHARED | MAP_FIXED | area.flags & MAP_LOCKED
     check_lock_limit(space, size, wanted)
-    space.map(start, size, area.prot, wanted, source, first_page << PAGE_SHIFT, area.maximum_prot)
+    space.map(start, size, area.prot, wanted, source, first_page, area.maximum_prot)
     if flags & MAP_NONBLOCK == 0:
         try:
             space.populate(start, start + size)

@@ -4,7 +4,7 @@ from typing import Final
 
 from arch import USER_END
 from kernel.doors.table import syscall
-from kernel.ipc.shared_memory import MOST_SEGMENTS, NO_LIMIT, Segment, segment_behind, segment_of
+from kernel.ipc.shared_memory import LARGEST_SEGMENT, MOST_PAGES, MOST_SEGMENTS, Segment, segment_behind, segment_of
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
 from kernel.lang import EINVAL, ENOMEM, EPERM, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
@@ -96,7 +96,8 @@ def shmdt(address: int) -> int:
     found: Segment | None = None
     for area in each_area(space, address):
         segment = segment_behind(area.source)
-        if segment is not None and area.start - area.offset == address and (found is None or segment is found):
+        begins_there = area.start - area.offset_of(area.start) == address
+        if segment is not None and begins_there and (found is None or segment is found):
             found = segment
             space.unmap(area.start, area.end - area.start)
         elif found is not None and area.start >= address + found.mapped_bytes():  # fits: it began there
@@ -180,11 +181,11 @@ def _write_limits(address: UserAddr) -> int:
     """struct shminfo64."""
     storage = bytearray(_LIMITS_SIZE)
     out = span_of(storage)
-    store_i64(out, 0, NO_LIMIT)
+    store_i64(out, 0, LARGEST_SEGMENT.value)
     store_i64(out, 8, 1)
-    store_i64(out, 16, MOST_SEGMENTS)
-    store_i64(out, 24, MOST_SEGMENTS)
-    store_i64(out, 32, NO_LIMIT)
+    store_i64(out, 16, MOST_SEGMENTS.value)
+    store_i64(out, 24, MOST_SEGMENTS.value)
+    store_i64(out, 32, MOST_PAGES.value)
     user.write_from(address, out)
     return current().namespaces.ipc.segments.table.highest_index()
 

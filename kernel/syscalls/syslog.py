@@ -7,7 +7,7 @@ look like "<6>[    1.234567] text"; those of a record with several lines all beg
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.fs.devices.kmsg import READING, check_reader, line_of
+from kernel.fs.devices.kmsg import CONSOLE_LEVELS, READING, check_reader, line_of
 from kernel.lang import EFAULT, EINVAL, EPERM, Errno, UserAddr, i32, span_of
 from kernel.lib import log, user
 from kernel.lib.capabilities import CAP_SYSLOG
@@ -25,7 +25,6 @@ _CONSOLE_LEVEL: Final = 8
 _SIZE_UNREAD: Final = 9
 _SIZE_BUFFER: Final = 10
 
-_QUIETEST: Final = 1
 _NOISIEST: Final = 8
 
 
@@ -72,7 +71,7 @@ def _set_console(action: int, level: int) -> int:
     if action == _CONSOLE_OFF:
         if READING.saved_level < 0:
             READING.saved_level = ring.console_level
-        ring.console_level = _QUIETEST
+        ring.console_level = CONSOLE_LEVELS.values[2]
         return 0
     if action == _CONSOLE_ON:
         if READING.saved_level >= 0:
@@ -81,7 +80,7 @@ def _set_console(action: int, level: int) -> int:
         return 0
     if level < 1 or level > _NOISIEST:
         raise Errno(EINVAL)
-    ring.console_level = level
+    ring.console_level = max(level, CONSOLE_LEVELS.values[2])
     READING.saved_level = -1
     return 0
 

@@ -5,11 +5,11 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
-from kernel.lib.pid import UNSET, Pid
+from kernel.lib.pid import Pid
 from kernel.lib.saturation import sum_of
 from kernel.sched.scheduler import charge_running
 from kernel.syscalls.timespec import LONGEST_NS, read_timespec, write_timespec
-from kernel.task.clocks import can_sleep_on, check_alarm, check_timed, is_wall_clock, kernel_ns, timed_thread
+from kernel.task.clocks import can_sleep_on, check_alarm, check_timed, is_wall_clock, kernel_ns, processor_clock
 from kernel.task.pids import find_task
 from kernel.task.posix_timers import SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, PosixTimer, posix_timers_of
 from kernel.task.signals import SIGALRM, is_valid
@@ -39,7 +39,7 @@ def timer_create(clock: i32, event: UserAddr, result: UserAddr) -> int:
             _set_event(timer, fields)
         user.write_i32(result, timer.number)
         check_alarm(task, clock)
-        timer.owner = UNSET if can_sleep_on(clock) else timed_thread(task, clock)
+        timer.measured = None if can_sleep_on(clock) else processor_clock(task, clock)
     except (Errno, MemoryError):
         timers.delete(timer.number)
         raise
@@ -77,19 +77,26 @@ def timer_settime(number: i32, flags: i32, new: UserAddr, old: UserAddr) -> int:
     timers = posix_timers_of(current().process)
     timer = timers.get(number)
     before_interval_ns = timer.interval_ns
+    clock = timer.measured
+    if clock is not None:
+        clock.check()
     charge_running()
     before_ns = timer.left_ns()
-    if value_ns != 0 and not timer.counts_processor_time():
-        timer.suspend()  # first: there may be no memory for it
+    if value_ns != 0 and clock is not None:
+        timer.watch(clock)  # first: there may be no memory for it
+    elif value_ns != 0:
+        timer.suspend()
     else:
         timer.cancel()
     timer.forget()
-    timer.interval_ns = interval_ns if value_ns != 0 or timer.counts_processor_time() else 0
-    if value_ns != 0 and timer.counts_processor_time():
-        timers.count_time = True
+    timer.interval_ns = interval_ns if value_ns != 0 or clock is not None else 0
+    if value_ns == 0:
+        timer.stop_measuring()
+    elif clock is not None:
         is_absolute = flags & _TIMER_ABSTIME != 0
-        timer.due_ns = max(1, value_ns if is_absolute else sum_of(timer.used_ns(), min(value_ns, LONGEST_NS)))
-    elif value_ns != 0:
+        due_ns = value_ns if is_absolute else sum_of(clock.sampled_ns(), min(value_ns, LONGEST_NS))
+        timer.start_measuring(max(1, due_ns))
+    else:
         _resume(timer, flags, value_ns)
     if old != 0:
         user.check(old, 32)
@@ -113,7 +120,7 @@ def timer_gettime(number: i32, address: UserAddr) -> int:
     """timer_gettime(2)."""
     timer = posix_timers_of(current().process).get(number)
     user.check(address, 32)
-    write_timespec(address, timer.interval_ns)
+    write_timespec(address, timer.shown_interval_ns())
     charge_running()
     write_timespec(user.at(address, 16), timer.left_ns())
     return 0

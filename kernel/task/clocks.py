@@ -6,9 +6,8 @@ Those that count from boot are shifted in a time namespace. `read_clock` returns
 
 from typing import Final
 
-from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, Errno, final
+from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, ESRCH, Errno, final
 from kernel.lib.capabilities import CAP_WAKE_ALARM
-from kernel.lib.pid import UNSET, Pid
 from kernel.lib.saturation import sum_of
 from kernel.sched.scheduler import charge_running
 from kernel.task.accounting import process_time_ns, process_user_ns, thread_user_ns
@@ -111,11 +110,23 @@ class ProcessorClock:
         charge_running()
         return self.sampled_ns()
 
+    def is_gone(self) -> bool:
+        """Whether its process was reaped, or its thread has ended."""
+        thread = self.thread
+        return self.process.job is None or (thread is not None and self.process.threads.get(thread.tid) is not thread)
+
+    def check(self) -> None:
+        """Raise ESRCH if it is gone."""
+        if self.is_gone():
+            raise Errno(ESRCH)
+
 
 def processor_clock(task: Task, clock: int) -> ProcessorClock:
-    """The clock of processor time with a number. Raises EINVAL."""
+    """The clock of processor time with a number, of whichever process. Raises EINVAL."""
     if clock == CLOCK_PROCESS_CPUTIME_ID:
         return ProcessorClock(task.process, None, of_user=False)
+    if clock == CLOCK_THREAD_CPUTIME_ID:
+        return ProcessorClock(task.process, task, of_user=False)
     number = ~(clock >> 3)
     if clock & _KIND == _KIND:
         raise Errno(EINVAL)
@@ -133,23 +144,6 @@ def processor_clock(task: Task, clock: int) -> ProcessorClock:
 def is_processor_clock(clock: int) -> bool:
     """Whether one can sleep on processor time here. A thread's own clock by its constant does not count."""
     return clock == CLOCK_PROCESS_CPUTIME_ID or (clock < 0 and not is_file_clock(clock))
-
-
-def timed_thread(task: Task, clock: int) -> Pid:
-    """For a timer on processor time: the thread whose time counts, or 0 for the whole process. Timers run only on the
-    caller's own process. Raises EINVAL for clocks that do not exist, EOPNOTSUPP for those of other processes.
-    """
-    read_clock(task, clock)
-    if clock == CLOCK_THREAD_CPUTIME_ID:
-        return task.tid
-    if clock == CLOCK_PROCESS_CPUTIME_ID:
-        return UNSET
-    number = ~(clock >> 3)
-    if clock & _PER_THREAD != 0:
-        return task.tid if number == 0 else task.pids.resolve(number)
-    if number != 0 and number != task.own_pid:
-        raise Errno(EOPNOTSUPP)
-    return UNSET
 
 
 def is_file_clock(clock: int) -> bool:

@@ -24,7 +24,7 @@ from kernel.lib import user
 from kernel.lib.credentials import gid_for_caller, uid_for_caller
 from kernel.lib.pace import PACE_BYTES, pace, pace_bytes
 from kernel.lib.saturation import sum_of
-from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.frames import PAGE_SIZE
 from kernel.mm.objects import FixedPages
 from kernel.mm.space import AddressSpace, each_area
 from kernel.task.accounting import process_usage, thread_usage
@@ -247,7 +247,7 @@ def _add_mapped_files(notes: Pieces, space: AddressSpace) -> None:
             continue
         store_i64(span_of(entry), 0, area.start)
         store_i64(span_of(entry), 8, area.end)
-        store_i64(span_of(entry), 16, area.offset >> PAGE_SHIFT)
+        store_i64(span_of(entry), 16, area.first_page)
         table.add(bytes(entry))
         name = area.source_name() + b"\0"
         names.add(name)

@@ -90,7 +90,7 @@ def dumped_size(area: Area, kinds: int) -> int:
         return 0
     if kinds & DUMP_FILES != 0:
         return whole
-    if kinds & DUMP_ELF_HEADERS != 0 and area.offset == 0 and area.prot & PROT_READ != 0:
+    if kinds & DUMP_ELF_HEADERS != 0 and area.first_page == 0 and area.prot & PROT_READ != 0:
         return PAGE_SIZE if source.file_mode() & _MAY_BE_RUN != 0 or _is_elf(area.start) else 0
     return 0
 

@@ -29,7 +29,7 @@ from kernel.fs.notification import (
 )
 from kernel.lang import EACCES, EINVAL, ENOTDIR, Errno, final
 from kernel.lib.capabilities import CAP_LEASE
-from kernel.lib.settings import SystemSetting
+from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.task.async_io import own_unless_owned, tell_message
 from kernel.task.task import current
 
@@ -43,7 +43,7 @@ _EVENTS: Final[list[int]] = [
     0x10, IN_RENAMED,
     0x20, IN_ATTRIB,
 ]  # fmt: skip
-_ENABLED: Final = SystemSetting(b"fs/dir-notify-enable", [1], 0, 0x7FFF_FFFF)
+_ENABLED: Final = SystemSetting(b"fs/dir-notify-enable", [1], INT_LEAST, INT_MOST)
 
 
 @final

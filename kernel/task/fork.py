@@ -35,6 +35,7 @@ from kernel.lib.namespace import (
     CLONE_NEWUSER,
 )
 from kernel.lib.pid import NOBODY, Pid
+from kernel.lib.settings import SystemSetting
 from kernel.mm.frames import total_frame_count
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import start_thread
@@ -146,9 +147,22 @@ class ForkStart(TaskStart):
         settle(task)
 
 
+@final
+class _TaskLimit(SystemSetting):
+    """How many tasks there may be: what memory allows, unless it was set."""
+
+    def prepare(self) -> None:
+        if self.values[0] < 0:
+            self.values[0] = max(64, total_frame_count() // _FRAMES_PER_TASK)
+
+
+_TASK_LIMIT: Final = _TaskLimit(b"kernel/threads-max", [-1], 1, 0x3FFF_FFFF)
+
+
 def task_limit() -> int:
-    """How many tasks memory allows (threads-max)."""
-    return max(64, total_frame_count() // _FRAMES_PER_TASK)
+    """How many tasks there may be (threads-max)."""
+    _TASK_LIMIT.prepare()
+    return _TASK_LIMIT.value
 
 
 def clone(parent: Task, arguments: CloneArguments) -> int:

@@ -120,7 +120,7 @@ def key_of(task: Task, address: int, shared: bool) -> FutexKey:
         if area is None:
             raise Errno(EFAULT)
         if area.shared and area.source is not None:
-            return FutexKey(None, area.source, address - area.start + area.offset)
+            return FutexKey(None, area.source, area.offset_of(address))
         if area.source is None and area.prot & PROT_WRITE == 0:
             raise Errno(EFAULT)  # as Linux, which wants to write to anonymous pages
     return FutexKey(space, None, address)
@@ -313,7 +313,7 @@ def wake_address(task: Task, address: int, limit: int) -> None:
         _wake_at(space, None, address, limit, BITSET_ANY)
         area = space.area_at(address)
         if area is not None and area.shared and area.source is not None:
-            _wake_at(None, area.source, address - area.start + area.offset, limit, BITSET_ANY)
+            _wake_at(None, area.source, area.offset_of(address), limit, BITSET_ANY)
     except Errno:
         return  # one that may only be moved to a lock
 

@@ -13,7 +13,7 @@ from kernel.fs.file import File
 from kernel.lang import EINVAL, ENOMEM, EPERM, Errno, final
 from kernel.lib import random
 from kernel.lib.pace import pace
-from kernel.lib.settings import SystemSetting
+from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.mm.area import (
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -24,7 +24,7 @@ from kernel.mm.area import (
     PROT_READ,
     PROT_WRITE,
 )
-from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.lowest import LOWEST
 from kernel.mm.space import AddressSpace, page_up
 from kernel.task.elf import Image, Segment
@@ -39,6 +39,8 @@ _BRK_RANDOM_PAGES: Final = 1 << 13
 _STACK_INITIAL: Final = 128 << 10
 _CLEARING_COST: Final = 20  # instructions, for `pace`
 _GAP_MINIMUM: Final = 128 << 20  # between the stack's top and mmap's
+# 0: nothing is at random places; 1: the heap is not.
+_RANDOMISES: Final = SystemSetting(b"kernel/randomize_va_space", [2], INT_LEAST, INT_MOST)
 LEGACY_LAYOUT: Final = SystemSetting(b"vm/legacy_va_layout", [0], 0, 0x7FFF_FFFF)  # mmap goes up, for all programs
 
 
@@ -99,7 +101,7 @@ def lay_out(
     """Map everything in a new space, as personality(2) says. `may_be_low`: the program will have CAP_SYS_RAWIO. Raises
     ENOMEM, EINVAL, EACCES, EPERM, MemoryError.
     """
-    fixed = personality & ADDR_NO_RANDOMIZE != 0
+    fixed = personality & ADDR_NO_RANDOMIZE != 0 or _RANDOMISES.value == 0
     layout = Layout(may_be_low)
     space.is_new = True
     stack_random = 0 if fixed else random_pages(_STACK_RANDOM_PAGES)
@@ -120,7 +122,7 @@ def lay_out(
     layout.entry = layout.program_entry
     layout.headers = image.header_address + bias if image.header_address != 0 else 0
     layout.header_count = image.header_count
-    _place_heap(space, image.high + bias, fixed)
+    _place_heap(space, image.high + bias, fixed or _RANDOMISES.value <= 1)
     if interpreter is not None and loader is not None:
         _map_interpreter(space, interpreter, loader, layout)
     _map_stack(space, layout.stack_top, image.executable_stack)
@@ -159,9 +161,9 @@ def _map_image(space: AddressSpace, file: File, image: Image, bias: int, layout:
         mapped_end = start
         if segment.file_size > 0:
             mapped_end = page_up(file_end)
-            offset = segment.offset & ~PAGE_MASK
             layout.map_over(start, mapped_end)
-            space.map(start, mapped_end - start, segment.prot, MAP_PRIVATE | MAP_FIXED, source, offset)
+            first_page = segment.offset >> PAGE_SHIFT
+            space.map(start, mapped_end - start, segment.prot, MAP_PRIVATE | MAP_FIXED, source, first_page)
         if segment.memory_size > segment.file_size:
             _map_zeros(space, segment, file_end, mapped_end, memory_end, layout)
 

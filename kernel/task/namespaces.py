@@ -55,6 +55,7 @@ class LastPid(Setting):
 
     def __init__(self) -> None:
         super().__init__(b"kernel/ns_last_pid", 0, PID_LIMIT)
+        self.mode = 0o666
 
     def numbers(self) -> list[int]:
         return [current().pids.last]

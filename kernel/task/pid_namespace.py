@@ -18,10 +18,13 @@ from typing import Final
 from kernel.lang import EAGAIN, EEXIST, EINVAL, ENOMEM, ENOSPC, Errno, final, noraise, span_of
 from kernel.lib.namespace import CLONE_NEWPID, FIRST_PID_NUMBER, Namespace, UserNamespace, next_number
 from kernel.lib.pid import NOBODY, Bearer, Pid
+from kernel.lib.settings import SystemSetting
 from kernel.sched import WaitQueue
 
 PID_LIMIT: Final = 32768
 RESERVED: Final = 300  # below, numbers are given only before the first wrap
+# One past the highest number that is given. Linux has bits for more numbers.
+PID_MAX: Final = SystemSetting(b"kernel/pid_max", [PID_LIMIT], RESERVED + 1, PID_LIMIT)
 DEEPEST: Final = 32  # levels below the first
 
 
@@ -113,7 +116,7 @@ class PidNamespace(Namespace):
         """A free number. Raises EAGAIN when there is none."""
         for _ in range(PID_LIMIT):
             self.last += 1
-            if self.last >= PID_LIMIT:
+            if self.last >= PID_MAX.value:
                 self.last = RESERVED
             if self.last not in self.bearers:
                 return self.last

@@ -1,6 +1,6 @@
 """Process and thread numbers, and their bearers.
 
-Numbers go up and wrap around to 300 after PID_LIMIT, as on Linux. A number is free when no task, process, group or
+Numbers go up and wrap around to 300 at pid_max, as on Linux. A number is free when no task, process, group or
 session bears it.
 
 Invariants: `_tasks` holds every task from its creation until it has exited (leaders: until the process is reaped);
@@ -14,7 +14,7 @@ from kernel.lang import EAGAIN, Errno
 from kernel.lib.ids import KernelUid
 from kernel.lib.pid import NOBODY, Pid
 from kernel.task.groups import find_group, find_session, leave
-from kernel.task.pid_namespace import FIRST_PID, NUMBERS, PID_LIMIT, RESERVED, PidNamespace, forget_bearer
+from kernel.task.pid_namespace import FIRST_PID, NUMBERS, PID_LIMIT, PID_MAX, RESERVED, PidNamespace, forget_bearer
 
 if TYPE_CHECKING:
     from kernel.task.process import Process
@@ -29,7 +29,7 @@ def allocate_pid() -> Pid:
     last = FIRST_PID.last
     for _ in range(PID_LIMIT):
         last += 1
-        if last >= PID_LIMIT:
+        if last >= PID_MAX.value:
             last = RESERVED
         if is_free(Pid(last)):
             FIRST_PID.last = last

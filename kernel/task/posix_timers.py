@@ -1,7 +1,7 @@
 """POSIX timers (timer_create(2)): timers of a process that signal it or one of its threads.
 
-Timers run on the monotonic and wall clocks, or on processor time, which the tick checks. While a timer's signal is
-pending, further expirations only count as overruns.
+Timers run on the monotonic and wall clocks, or on the processor time of any process, whose ticks check them. While a
+timer's signal is pending, further expirations only count as overruns.
 
 Context: expiry is in interrupt context.
 """
@@ -13,8 +13,7 @@ from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET, Pid
 from kernel.lib.saturation import sum_of
-from kernel.task.accounting import process_time_ns, process_user_ns, thread_user_ns
-from kernel.task.clocks import can_sleep_on, counts_user_time
+from kernel.task.clocks import ProcessorClock, can_sleep_on
 from kernel.task.limits import RLIMIT_SIGPENDING
 from kernel.task.pending import quota_of
 from kernel.task.pids import find_task
@@ -41,7 +40,7 @@ class PosixTimer(Timer):
         self.process: Process | None = process
         self.number: int = number
         self.clock: int = clock
-        self.owner: Pid = UNSET  # on processor time: that of the whole process or of a thread
+        self.measured: ProcessorClock | None = None  # on processor time: whose
         self.notify: int = SIGEV_SIGNAL
         self.signo: int = 0
         self.value: int = 0
@@ -54,6 +53,7 @@ class PosixTimer(Timer):
         self.missed: int = 0  # expirations that no signal has reported yet
         # Timers on processor time: the clock's value at which they expire, 0 if not armed.
         self.due_ns: int = 0
+        self.is_watched: bool = False  # the ticks of the measured process check it
         self.quota: SignalQuota | None = None  # pays for its signal, from its creation on
 
     def expire(self, now_ns: int) -> int:
@@ -105,19 +105,51 @@ class PosixTimer(Timer):
 
     def used_ns(self) -> int:
         """The time on the timer's clock; 0 when its process or thread is gone."""
-        process = self.process
-        if process is None:
-            return 0
-        of_user = counts_user_time(self.clock)
-        if self.owner == UNSET:
-            return process_user_ns(process) if of_user else process_time_ns(process)
-        task = process.threads.get(self.owner)
-        if task is None:
-            return 0
-        return thread_user_ns(task) if of_user else task.runtime_ns
+        clock = self.measured
+        return 0 if clock is None or clock.is_gone() else clock.sampled_ns()
+
+    def is_over(self) -> bool:
+        """Whether the process or thread that it measures is gone."""
+        clock = self.measured
+        return clock is not None and clock.is_gone()
+
+    def shown_interval_ns(self) -> int:
+        """Its interval; 0 for one on processor time that is not armed."""
+        return 0 if self.measured is not None and (self.due_ns == 0 or self.is_over()) else self.interval_ns
+
+    def watch(self, clock: ProcessorClock) -> None:
+        """Let the ticks of the process that it measures check it, armed or not. Raises MemoryError; then it is as it
+        was.
+        """
+        if self.is_watched:
+            return
+        kinds = clock.process.own_timers()
+        watched = kinds.measuring
+        if not isinstance(watched, MeasuringTimers):
+            watched = MeasuringTimers()
+            kinds.measuring = watched
+        watched.timers.append(self)
+        self.is_watched = True
+
+    def start_measuring(self, due_ns: int) -> None:
+        """Arm it, which is watched, for a value of the clock that it measures, which was charged just now. If the clock
+        shows that already it expires at once: whoever it measures may never run again.
+        """
+        self.due_ns = due_ns
+        self.check()
+
+    def stop_measuring(self) -> None:
+        """Disarm it, and have it checked no more."""
+        clock = self.measured
+        timers = None if clock is None else clock.process.timers
+        watched = None if timers is None else timers.measuring
+        if self.is_watched and isinstance(watched, MeasuringTimers):
+            watched.timers.remove(self)
+        self.is_watched = False
+        self.due_ns = 0
 
     def check(self) -> None:
-        """The tick found the process running."""
+        """Expire if it is due."""
         if self.due_ns == 0 or self.used_ns() < self.due_ns:
             return
         self.queued_ns = self.due_ns  # from here `expire` counts
@@ -127,7 +159,7 @@ class PosixTimer(Timer):
         """Time until it expires, 0 if it is not armed."""
         if not self.counts_processor_time():
             return self.remaining_ns(monotonic_ns())
-        return 0 if self.due_ns == 0 else max(1, self.due_ns - self.used_ns())
+        return 0 if self.due_ns == 0 or self.is_over() else max(1, self.due_ns - self.used_ns())
 
     def move_by_wall_clock(self, wall_ns: int) -> None:
         """Let it, which is suspended, expire at a time of the wall clock."""
@@ -157,12 +189,33 @@ class PosixTimer(Timer):
     def end(self) -> None:
         """The timer was deleted."""
         self.cancel()
+        self.stop_measuring()
         self.forget()
         self.process = None
+        self.measured = None
         quota = self.quota
         if quota is not None:
             quota.count -= 1
             self.quota = None
+
+
+@final
+class MeasuringTimers(ProcessTimers):
+    """Armed timers, of whichever processes, that measure the processor time of one process or its threads."""
+
+    def __init__(self) -> None:
+        self.timers: list[PosixTimer] = []
+
+    def ticked(self, process: Process) -> None:
+        """The tick found one of the process's threads running."""
+        for timer in self.timers:
+            timer.check()
+
+    def cancel_all(self) -> None:
+        """The process ends: they stay as they are."""
+        for timer in self.timers:
+            timer.is_watched = False
+        self.timers.clear()
 
 
 @final
@@ -172,13 +225,6 @@ class PosixTimers(ProcessTimers):
     def __init__(self) -> None:
         self.table: dict[int, PosixTimer] = {}
         self.next_number: int = 0
-        self.count_time: bool = False  # some timer runs on processor time
-
-    def ticked(self, process: Process) -> None:
-        """The tick found one of the process's threads running."""
-        if self.count_time:
-            for timer in self.table.values():
-                timer.check()
 
     def follow_wall_clock(self) -> None:
         """The wall clock was set. Sleeps. Raises MemoryError."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ProcessTimers:
-    """Timers of one kind. Base class: three modules above have a kind each."""
+    """Timers of one kind. Base class: the modules above have a kind each."""
 
     def ticked(self, process: "Process") -> None:
         """The tick found one of the process's threads running. In interrupt context."""
@@ -28,6 +28,7 @@ class Timers:
     def __init__(self) -> None:
         self.interval: ProcessTimers | None = None  # setitimer(2), and RLIMIT_CPU
         self.posix: ProcessTimers | None = None  # timer_create(2)
+        self.measuring: ProcessTimers | None = None  # those of timer_create(2) that run on its processor time
         self.sleepers: ProcessTimers | None = None  # sleeps on its processor time (clock_nanosleep(2))
 
     def ticked(self, process: "Process") -> None:
@@ -35,9 +36,9 @@ class Timers:
         interval = self.interval
         if interval is not None:
             interval.ticked(process)
-        posix = self.posix
-        if posix is not None:
-            posix.ticked(process)
+        measuring = self.measuring
+        if measuring is not None:
+            measuring.ticked(process)
         sleepers = self.sleepers
         if sleepers is not None:
             sleepers.ticked(process)
@@ -55,4 +56,8 @@ class Timers:
         if interval is not None:
             interval.cancel_all()
             self.interval = None
+        measuring = self.measuring
+        if measuring is not None:
+            measuring.cancel_all()
+            self.measuring = None
         self.cancel_posix()

@@ -13,7 +13,7 @@ from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, inline, noinline, recursion
 from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials, uid_for_caller
 from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
-from kernel.lib.ids import NO_ID, NO_USER, OVERFLOW_ID, ROOT_USER
+from kernel.lib.ids import NO_ID, NO_USER, OVERFLOW, ROOT_USER
 from kernel.lib.namespace import USER_NAMESPACES
 from kernel.lib.pace import pace
 from kernel.lib.pid import Pid
@@ -471,7 +471,7 @@ def _seen_across(target: Process, sender: Task, info: SignalInfo) -> SignalInfo:
     if theirs is not None and theirs.user_namespace is not own:
         info = info.copy()
         uid = own.kernel_uid(info.second & NO_ID)
-        info.second = OVERFLOW_ID if uid == NO_USER else signed_32(theirs.user_namespace.shown_uid(uid))
+        info.second = OVERFLOW.user if uid == NO_USER else signed_32(theirs.user_namespace.shown_uid(uid))
     if target.pids.shown(sender.pid) == 0:
         info = info.copy()
         info.first = 0

@@ -28,7 +28,7 @@ from kernel.lang import EAGAIN, EINVAL, EPERM, EPIPE, ESPIPE, Errno, final, span
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYSLOG
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import FACILITY_USER, WARNING, Record, log
-from kernel.lib.settings import SystemSetting
+from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 
@@ -40,6 +40,22 @@ _DEFAULT_LEVEL: Final = WARNING
 LOG_READERS: Final = WaitQueue()
 RESTRICTED: Final = SystemSetting(b"kernel/dmesg_restrict", [1], 0, 1)  # as on Debian: only root may read the log
 RESTRICTED.guard = CAP_SYS_ADMIN
+
+
+@final
+class _ConsoleLevels(SystemSetting):
+    """Log levels: the console's, that of records without one, the lowest that the console may have, its first one."""
+
+    def prepare(self) -> None:
+        self.values[0] = log.console_level
+
+    def store(self, numbers: list[int]) -> None:
+        super().store(numbers)
+        log.console_level = numbers[0]
+
+
+CONSOLE_LEVELS: Final = _ConsoleLevels(b"kernel/printk", [log.console_level, 4, 1, 7], INT_LEAST, INT_MOST)
+CONSOLE_LEVELS.guard = CAP_SYS_ADMIN
 
 
 def _record_added() -> None:

@@ -8,7 +8,7 @@ Locking: the VFS holds the directory's lock in everything here. Context: sleeps.
 from typing import TYPE_CHECKING, Final
 
 from kernel.cache import Block, SyncScope
-from kernel.fs.constants import NAME_MAX, S_IFDIR, S_IFMT, S_IFREG, S_ISGID
+from kernel.fs.constants import NAME_MAX, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, S_ISGID
 from kernel.fs.ext2 import records
 from kernel.fs.ext2.inode import Ext2Inode
 from kernel.fs.ext2.instance import Ext2
@@ -310,7 +310,13 @@ class Ext2Directory(ListedDirectory):
     def create_unnamed(self, mode: int, credentials: Credentials) -> Inode:
         if self.nlink == 0:
             raise Errno(ENOENT)
-        inode = self._new_inode(S_IFREG | mode & 0o7777, credentials)
+        return self._create_unnamed(S_IFREG | mode & 0o7777, credentials)
+
+    def create_whiteout(self, credentials: Credentials) -> Inode:
+        return self._create_unnamed(S_IFCHR, credentials)
+
+    def _create_unnamed(self, mode: int, credentials: Credentials) -> Ext2Inode:
+        inode = self._new_inode(mode, credentials)
         inode.nlink = 0
         try:
             inode.write_new()
@@ -489,7 +495,13 @@ class Ext2Directory(ListedDirectory):
     # ---- Renaming ---------------------------------------------------------------------------------------------
 
     def rename(
-        self, name: bytes, target: Inode, new_parent: Inode, new_name: bytes, replaced: Inode | None
+        self,
+        name: bytes,
+        target: Inode,
+        new_parent: Inode,
+        new_name: bytes,
+        replaced: Inode | None,
+        whiteout: Inode | None = None,
     ) -> None:
         if not isinstance(target, Ext2Inode) or not isinstance(new_parent, Ext2Directory):
             raise Errno(EINVAL)
@@ -508,7 +520,11 @@ class Ext2Directory(ListedDirectory):
                 else:
                     new_parent._add(new_name, target)
                 # The new name exists. From here on nothing fails or sleeps.
-                self._remove(name, record)
+                if whiteout is not None:
+                    whiteout.nlink = 1
+                    self._point(record, whiteout)
+                else:
+                    self._remove(name, record)
                 if above is not None and isinstance(target, Ext2Directory):
                     target._set_parent(above, new_parent)
             finally:
@@ -522,6 +538,8 @@ class Ext2Directory(ListedDirectory):
                 new_parent._lose_directory()
                 replaced.nlink = min(replaced.nlink, 1)
             replaced.drop_link()
+        if whiteout is not None:
+            whiteout.touch_changed()
         target.touch_changed()
         new_parent.attributes_changed()
         self.attributes_changed()

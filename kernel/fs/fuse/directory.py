@@ -229,8 +229,17 @@ class FuseDirectory(FuseInode):
             target.found_until_ns = 0
         target.drop_link()
 
+    def create_whiteout(self, credentials: Credentials) -> Inode:
+        raise Errno(EINVAL)
+
     def rename(
-        self, name: bytes, target: Inode, new_parent: Inode, new_name: bytes, replaced: Inode | None
+        self,
+        name: bytes,
+        target: Inode,
+        new_parent: Inode,
+        new_name: bytes,
+        replaced: Inode | None,
+        whiteout: Inode | None = None,
     ) -> None:
         if not isinstance(new_parent, FuseDirectory):
             raise Errno(EXDEV)

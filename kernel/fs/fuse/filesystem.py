@@ -37,7 +37,6 @@ class FuseFileSystem(FuseInstance):
         super().__init__(type_name, source, MAGIC, client, access)
         self.sleeps = True
         self.waits_for_programs = True
-        self.leaves_whiteouts = False
         self.shown_options: bytes = b""
         self._ends_politely: bool = ends_politely  # waits for the answer to DESTROY
         self._top: FuseDirectory | None = None

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.fs.constants import (
     F_SEAL_FUTURE_WRITE,
-    F_SEAL_GROW,
     F_SEAL_SEAL,
-    F_SEAL_SHRINK,
     F_SEAL_WRITE,
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
@@ -33,7 +31,7 @@ from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, frame_span, get_frame, put_frame, put_huge_page
 from kernel.mm.huge_object import NUMBER_LIMIT, WHOLE, HugeObject
 from kernel.mm.huge_pool import HUGE_SHIFT, HUGE_SIZE
-from kernel.mm.objects import MappedThrough, MemoryObject
+from kernel.mm.objects import MappedFile, MappedThrough, MemoryObject
 from kernel.mm.reverse_map import forget_pages, is_mapped_for_writing
 from kernel.time import coarse_realtime_ns
 
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     from kernel.fs.hugetlbfs.filesystem import Hugetlbfs
 
 _WITHIN_PAGE: Final = PAGE_SIZE - 1
-_MAPPED_PAGES: Final = 1 << 50  # mappings end before
+_MAPPED_PAGES: Final = 1 << 51  # mappings end before
 _LOOK_COST: Final = 1500  # instructions for a page, for `pace`
 _SECTORS: Final = HUGE_SIZE // 512
 
@@ -104,10 +102,7 @@ class HugeFile(SealableInode):
         pages = self.pages
         pages.begin(WHOLE)
         try:
-            if size < self.size and self.seals & F_SEAL_SHRINK != 0:
-                raise Errno(EPERM)
-            if size > self.size and self.seals & F_SEAL_GROW != 0:
-                raise Errno(EPERM)
+            self.check_size_seals(size)
             self.set_size(size)
             forget_pages(pages, min(_MAPPED_PAGES, size >> PAGE_SHIFT), _MAPPED_PAGES)
             pages.drop_pages(size >> HUGE_SHIFT, NUMBER_LIMIT)
@@ -128,8 +123,7 @@ class HugeFile(SealableInode):
                     raise Errno(EPERM)
                 pages.clear_range(offset, end)
                 return
-            if end > self.size and self.seals & F_SEAL_GROW != 0:
-                raise Errno(EPERM)
+            self.check_size_seals(max(end, self.size))
             if self.shift != HUGE_SHIFT:
                 raise Errno(ENOSPC)
             for number in range(offset >> HUGE_SHIFT, (end - 1 >> HUGE_SHIFT) + 1):
@@ -209,21 +203,8 @@ class HugeFilePages(HugeObject):
     def through(self) -> MappedThrough | None:
         return self.place
 
-    def inode_number(self) -> int:
-        inode = self.inode
-        return 0 if inode is None else inode.ino
-
-    def device_number(self) -> int:
-        inode = self.inode
-        return 0 if inode is None else inode.file_system.device
-
-    def link_count(self) -> int:
-        inode = self.inode
-        return 0 if inode is None else inode.nlink
-
-    def file_mode(self) -> int:
-        inode = self.inode
-        return 0 if inode is None else inode.mode
+    def mapped_file(self) -> MappedFile | None:
+        return self.inode
 
 
 class HugeOpenFile(InodeFile):

@@ -10,7 +10,7 @@ Documentation/admin-guide/mm/hugetlbpage.rst; mount(8).
 from typing import Final
 
 from kernel.fs.constants import HUGETLBFS_MAGIC, S_IFDIR, S_IFMT, S_IFREG
-from kernel.fs.filesystem import FileSystem, Statistics, register_filesystem, split_option
+from kernel.fs.filesystem import LARGEST_AMOUNT, FileSystem, Statistics, parse_amount, register_filesystem, split_option
 from kernel.fs.hugetlbfs.file import HugeFile
 from kernel.fs.inode import Inode
 from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode, decimal, octal
@@ -23,9 +23,6 @@ from kernel.mm.huge_pool import HUGE_SHIFT, POOL, SHIFTS, HugeQuota
 _NO_LIMIT: Final = 1 << 50
 _ROOT_MODE: Final = 0o755
 _ROOT_MODES: Final = 0o1777
-_NUMBER_LIMIT: Final = 1 << 62
-_SUFFIXES: Final = b"KMGTPE"
-_SMALL_SUFFIXES: Final = b"kmgtpe"
 _HUNDRED: Final = 100
 
 
@@ -127,26 +124,6 @@ class Hugetlbfs(Tmpfs):
             self.inode_limit = inode_limit
 
 
-def parse_amount(text: bytes) -> tuple[int, int]:
-    """A number, with a suffix that stands for a power of 1024, and where it ends in the text. What follows is ignored.
-    Raises EINVAL.
-    """
-    value = 0
-    index = 0
-    while index < len(text) and ord("0") <= text[index] <= ord("9"):
-        value = min(_NUMBER_LIMIT, min(_NUMBER_LIMIT // 16, value) * 10 + text[index] - ord("0"))
-        index += 1
-    if index == 0:
-        raise Errno(EINVAL)
-    if index < len(text):
-        power = max(_SUFFIXES.find(text[index : index + 1]), _SMALL_SUFFIXES.find(text[index : index + 1]))
-        if power >= 0:
-            index += 1
-            for _ in range(power + 1):
-                value = min(_NUMBER_LIMIT >> 10, value) << 10
-    return value, index
-
-
 def _shift_of(text: bytes) -> int:
     """The option `pagesize`."""
     size = parse_amount(text)[0]
@@ -163,7 +140,7 @@ def _pages_of(text: bytes, shift: int) -> int:
     value, end = parse_amount(text)
     if text[end : end + 1] == b"%":
         total = POOL.total - POOL.surplus if shift == HUGE_SHIFT else 0
-        return min(_NUMBER_LIMIT >> 40, value) * total // _HUNDRED
+        return min(LARGEST_AMOUNT >> 40, value) * total // _HUNDRED
     return value >> shift
 
 

@@ -37,7 +37,6 @@ class OverlayInstance(LeavingSystem):
         self.sleeps = True
         self.keeps_negatives = True
         self.has_access_lists = True
-        self.leaves_whiteouts = False
         self.shown: Options = options
         self.context: FsContext = context  # for the mounter
         self.mounter: Credentials = context.credentials

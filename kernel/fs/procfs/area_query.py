@@ -140,7 +140,7 @@ def _describe(query: _Query, area: Area) -> tuple[bytes, bytes]:
         query.device_major = device >> 8 & 0xFFF
         query.device_minor = device & 0xFF
         query.inode = source.inode_number()
-        query.offset = area.offset if _has_file(area) else 0
+        query.offset = area.offset_of(area.start) if _has_file(area) else 0
         if len(name) == 0:
             name = area.source_name()
         if query.build_id_size > 0 and _has_file(area):

@@ -40,9 +40,15 @@ class TextInode(Inode):
         """The text as it is now. Raises Errno when its subject is gone."""
         raise Errno(EIO)
 
-    def store_text(self, text: bytes, offset: int) -> None:
-        """Handle a write at that offset, for files whose mode allows writing. Most take it for the whole text."""
+    def store_text(self, text: bytes, offset: int) -> int:
+        """Handle a write at that offset, for files whose mode allows writing; returns how much of it was taken. Most
+        take it for the whole text.
+        """
         raise Errno(EINVAL)
+
+    def write_limit(self) -> int:
+        """How many bytes may be written at once."""
+        return _WRITE_LIMIT
 
     def holds_numbers(self) -> bool:
         """Whether it is a setting that is read and written as a whole: reads past its start find nothing, and writes
@@ -205,12 +211,10 @@ class TextFile(PositionedFile):
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:
         count = buffer.remaining
-        if count > _WRITE_LIMIT:
+        if count > self.source.write_limit():
             raise Errno(EINVAL)
         text = buffer.take_bytes(count)
-        if len(text) == count:
-            self.source.store_text(text, offset)
-        return len(text)
+        return self.source.store_text(text, offset) if len(text) == count else len(text)
 
 
 def _may_access_setting(mode: int, credentials: Credentials, mask: int) -> bool:
@@ -259,20 +263,21 @@ class FixedText(TextInode):
         make = self.make
         return make()
 
-    def store_text(self, text: bytes, offset: int) -> None:
+    def store_text(self, text: bytes, offset: int) -> int:
         """A line, which ends with a newline, can be continued from any place in it."""
         store = self.store
         if store is None:
             raise Errno(EINVAL)
         check_setting_writer(self.mode)
         if len(text) == 0:
-            return
+            return 0
         if offset == 0:
             store(text)
         elif not self.is_number:
             line = self.make_text()[:-1]
             if offset <= len(line):
                 store(line[:offset] + text)
+        return len(text)
 
     def holds_numbers(self) -> bool:
         return self.is_number

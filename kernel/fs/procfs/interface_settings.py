@@ -17,10 +17,10 @@ from kernel.fs.procfs.entries import (
     check_setting_access,
     check_setting_writer,
 )
-from kernel.fs.procfs.network import numbers_in
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.settings import numbers_in
 from kernel.net.internet.interface_settings import ROWS, InterfaceSetting
 from kernel.net.link.device import NetworkDevice, device_by_name
 from kernel.net.link.network import caller_network
@@ -44,16 +44,17 @@ class InterfaceSettingInode(TextInode):
     def holds_numbers(self) -> bool:
         return True
 
-    def store_text(self, text: bytes, offset: int) -> None:
+    def store_text(self, text: bytes, offset: int) -> int:
         """EINVAL for what is no number, or out of bounds."""
         who = caller_credentials()
         check_setting_writer(self.mode, who is not None and self._is_administrator(who))
-        if offset != 0:
-            return
-        numbers = numbers_in(text)
-        if len(numbers) != 1 or not self.row.least <= numbers[0] <= self.row.most:
+        if offset != 0 or len(text) == 0:
+            return len(text)
+        numbers, used = numbers_in(text, 1)
+        if not self.row.least <= numbers[0] <= self.row.most:
             raise Errno(EINVAL)
         self.row.set(self.device, numbers[0])
+        return used
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         if not self._is_administrator(credentials):

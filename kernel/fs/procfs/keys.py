@@ -17,7 +17,7 @@ from kernel.keys.key import (
 from kernel.keys.keychain import possesses
 from kernel.lang import final
 from kernel.lib.credentials import gid_for_caller, uid_for_caller
-from kernel.lib.ids import NO_GROUP, OVERFLOW_ID, ROOT_USER, KernelUid
+from kernel.lib.ids import NO_GROUP, OVERFLOW, ROOT_USER, KernelUid
 from kernel.lib.pace import pace
 from kernel.lib.proc_files import TextPieces, proc_pieces
 from kernel.lib.sorting import sort_paced
@@ -63,7 +63,7 @@ def _line(key: Key) -> bytes:
     flags = ("I" if key.is_instantiated else "-") + ("R" if key.is_revoked else "-") + "-"
     flags += ("Q" if key.in_quota else "-") + "-" + ("N" if key.refusal != 0 else "-")
     flags += "i" if key.is_invalidated else "-"
-    gid = OVERFLOW_ID if key.gid == NO_GROUP else gid_for_caller(key.gid)
+    gid = OVERFLOW.group if key.gid == NO_GROUP else gid_for_caller(key.gid)
     text = f"{key.serial:08x} {flags} {key.usage:5d} ".encode() + _expiry(key.expiry_s)
     text += f" {key.permissions:08x} {uid_for_caller(key.uid):5d} {gid:5d} ".encode()
     text += (key.kind.name + b"         ")[:9] + b" " + key.description

@@ -19,14 +19,13 @@ from kernel.fs.procfs.entries import (
     check_setting_access,
     check_setting_writer,
 )
-from kernel.lang import EACCES, EINVAL, ENXIO, Errno, Weak, final, weak
+from kernel.lang import EACCES, ENXIO, Errno, Weak, final, weak
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.proc_files import NET_FILES, MakeText, ProcFile, TextPieces
-from kernel.lib.settings import Setting
+from kernel.lib.settings import WRITE_LIMIT, Setting
 from kernel.net.link.network import FIRST_NETWORK, SHOWN, Network
 
 _FIRST_INO: Final = 0xE000_0000
-_MOST: Final = (1 << 63) - 1
 
 
 @final
@@ -176,7 +175,7 @@ class SettingInode(TextInode):
     """A number, or a row of them, in /proc/sys."""
 
     def __init__(self, file_system: FileSystem, ino: int, setting: Setting) -> None:
-        super().__init__(file_system, ino, S_IFREG | 0o644)
+        super().__init__(file_system, ino, S_IFREG | setting.mode)
         self.setting: Setting = setting
 
     def open(self, path: Path, flags: int) -> File:
@@ -185,7 +184,7 @@ class SettingInode(TextInode):
         return TextFile(path, flags, source)
 
     def make_text(self) -> bytes:
-        return b"\t".join([f"{number}".encode() for number in self.setting.numbers()]) + b"\n"
+        return self.setting.text()
 
     def holds_numbers(self) -> bool:
         return True
@@ -193,21 +192,15 @@ class SettingInode(TextInode):
     def held_bytes(self) -> int:
         return self.setting.held_bytes()
 
-    def store_text(self, text: bytes, offset: int) -> None:
-        """EINVAL for anything but numbers, for numbers out of bounds, and for too many or too few."""
+    def store_text(self, text: bytes, offset: int) -> int:
         setting = self.setting
         who = caller_credentials()
         check_setting_writer(self.mode_for_root(), who is not None and setting.may_be_changed_by(who))
         setting.check_writer()
-        if offset != 0:
-            return
-        numbers = numbers_in(text)
-        if not setting.takes(len(numbers)):
-            raise Errno(EINVAL)
-        for number in numbers:
-            if not setting.least <= number <= setting.most:
-                raise Errno(EINVAL)
-        setting.store(numbers)
+        return setting.store_text(text) if offset == 0 else len(text)
+
+    def write_limit(self) -> int:
+        return WRITE_LIMIT
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         if not self.setting.may_be_changed_by(credentials):
@@ -216,27 +209,3 @@ class SettingInode(TextInode):
     def mode_for_root(self) -> int:
         """The mode of a setting that only root decides."""
         return self.mode if self.setting.is_for_root() else self.mode & ~0o222
-
-
-def numbers_in(text: bytes) -> list[int]:
-    """The numbers of a line, between blanks. EINVAL for anything else."""
-    found: list[int] = []
-    value = -1
-    is_negative = False
-    for byte in text + b"\n":
-        if ord("0") <= byte <= ord("9"):
-            if value > (_MOST - (byte - ord("0"))) // 10:
-                raise Errno(EINVAL)
-            value = (value if value >= 0 else 0) * 10 + (byte - ord("0"))
-        elif byte == ord("-") and value < 0 and not is_negative:
-            is_negative = True
-        elif byte == ord(" ") or byte == ord("\t") or byte == ord("\n"):
-            if value >= 0:
-                found.append(-value if is_negative else value)
-            elif is_negative:
-                raise Errno(EINVAL)
-            value = -1
-            is_negative = False
-        else:
-            raise Errno(EINVAL)
-    return found

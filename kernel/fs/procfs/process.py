@@ -192,11 +192,12 @@ class SubjectText(TextInode):
         make = self.row.make
         return make(self.subject)
 
-    def store_text(self, text: bytes, offset: int) -> None:
+    def store_text(self, text: bytes, offset: int) -> int:
         """Anything after a zero byte is ignored: C programs write the terminators of their strings."""
         end = text.find(b"\0")
         store = self.row.store
         store(self.subject, text if end < 0 else text[:end])
+        return len(text)
 
     def can_be_watched(self) -> bool:
         return False

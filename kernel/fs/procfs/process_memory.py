@@ -138,13 +138,13 @@ def area_line(area: Area) -> bytes:
     """A line of maps."""
     device = 0
     ino = 0
-    offset = 0
+    first_page = 0
     name = area.label
     source = area.source
     if source is not None:
         device = source.device_number()
         ino = source.inode_number()
-        offset = area.offset
+        first_page = area.first_page
         if len(name) == 0:
             name = area.source_name()
     given = area.given_name
@@ -152,7 +152,7 @@ def area_line(area: Area) -> bytes:
         name = b"[anon_shmem:" + given + b"]"
     elif given is not None and len(name) == 0:
         name = b"[anon:" + given + b"]"
-    text = f"{area.start:08x}-{area.end:08x} {_permissions(area)} {offset:08x} "
+    text = f"{area.start:08x}-{area.end:08x} {_permissions(area)} {first_page:05x}000 "
     text += f"{device >> 8:02x}:{device & 0xFF:02x} {ino} "
     line = bytearray(text.encode())
     if len(name) > 0:

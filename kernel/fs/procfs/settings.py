@@ -6,26 +6,21 @@ The host's names and the console's log level can be changed, and caches dropped;
 from typing import Final
 
 from kernel.cache.eviction import drop_clean_pages
-from kernel.cache.limits import BACKGROUND_PERCENT, EXPIRE_NS, HARD_PERCENT, INTERVAL_NS
 from kernel.fs.dentry import CACHE
 from kernel.fs.file import FILE_LIMIT, OPEN_FILES
-from kernel.fs.procfs.process_control import parse_signed
-from kernel.ipc.shared_memory import MOST_SEGMENTS
 from kernel.lang import EINVAL, Errno, final, span_of
 from kernel.lib import random
-from kernel.lib.log import log
+from kernel.lib.ids import OVERFLOW
 from kernel.lib.pace import pace
 from kernel.lib.panic import PANIC
 from kernel.lib.proc_files import proc_file, proc_line
+from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.mm.reclaim import reclaim_in_parts
 from kernel.sched.stacks import drop_cached_stacks
-from kernel.task.fork import task_limit
 from kernel.task.host import NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
-from kernel.task.pid_namespace import PID_LIMIT
 from kernel.task.task import host_names
 from kernel.tty.pty import pair_count
 
-_LEVELS: Final = 8
 _NAMES_AT_ONCE: Final = 256
 _NAME_COST: Final = 400  # instructions, for `pace`
 _NAME_ROUNDS: Final = 8  # each drops directories whose names the previous one has dropped
@@ -84,18 +79,6 @@ def version() -> bytes:
     return VERSION + b"\n"
 
 
-@proc_file("sys/kernel/pid_max")
-def pid_max() -> bytes:
-    """One past the highest process number."""
-    return _line(PID_LIMIT)
-
-
-@proc_file("sys/kernel/threads-max")
-def threads_max() -> bytes:
-    """How many threads memory allows."""
-    return _line(task_limit())
-
-
 @proc_file("sys/kernel/cap_last_cap")
 def cap_last_cap() -> bytes:
     """The highest capability's number."""
@@ -106,21 +89,6 @@ def cap_last_cap() -> bytes:
 def ngroups_max() -> bytes:
     """How many supplementary groups a process can have."""
     return _line(65536)
-
-
-def set_printk(text: bytes) -> None:
-    """The console's level is the first number; the others are ignored."""
-    if len(text) == 0 or not ord("1") <= text[0] <= ord("0") + _LEVELS:
-        raise Errno(EINVAL)
-    if len(text) > 1 and text[1] != ord("\n") and text[1] != ord(" ") and text[1] != ord("\t"):
-        raise Errno(EINVAL)
-    log.console_level = text[0] - ord("0")
-
-
-@proc_file("sys/kernel/printk", set_printk)
-def printk() -> bytes:
-    """Log levels: the console's, the default one, the console's lowest and default."""
-    return f"{log.console_level}\t4\t1\t7\n".encode()
 
 
 @final
@@ -208,67 +176,35 @@ def pty_nr() -> bytes:
     return _line(pair_count())
 
 
-@proc_file("sys/kernel/shmmax")
-def shmmax() -> bytes:
-    """How large a segment of shared memory can be: Linux has no limit, and shows it this way."""
-    return b"18446744073692774399\n"
+@final
+class _PanicTimeout(SystemSetting):
+    """After how many seconds a panic restarts the machine; 0: never, negative: at once. As the parameter `panic=`."""
+
+    def prepare(self) -> None:
+        self.values[0] = PANIC.timeout_seconds
+
+    def store(self, numbers: list[int]) -> None:
+        PANIC.timeout_seconds = numbers[0]
 
 
-@proc_file("sys/kernel/shmall")
-def shmall() -> bytes:
-    """How many pages all segments can have: the same."""
-    return b"18446744073692774399\n"
+@final
+class _OverflowUser(SystemSetting):
+    """What programs are given for users without a number in their namespace."""
+
+    def store(self, numbers: list[int]) -> None:
+        super().store(numbers)
+        OVERFLOW.user = numbers[0]
 
 
-@proc_file("sys/kernel/shmmni")
-def shmmni() -> bytes:
-    """How many segments there can be."""
-    return _line(MOST_SEGMENTS)
+@final
+class _OverflowGroup(SystemSetting):
+    """The same for groups."""
+
+    def store(self, numbers: list[int]) -> None:
+        super().store(numbers)
+        OVERFLOW.group = numbers[0]
 
 
-@proc_file("sys/kernel/overflowuid")
-@proc_file("sys/kernel/overflowgid")
-def overflow_id() -> bytes:
-    """What an id that does not fit would be shown as."""
-    return _line(65534)
-
-
-@proc_file("sys/kernel/randomize_va_space")
-def randomize_va_space() -> bytes:
-    """Stack, mappings, vDSO and heap of a program are at random places."""
-    return _line(2)
-
-
-def set_panic_timeout(text: bytes) -> None:
-    """As the parameter `panic=`. Raises EINVAL."""
-    PANIC.timeout_seconds = parse_signed(text)
-
-
-@proc_file("sys/kernel/panic", set_panic_timeout)
-def panic_timeout() -> bytes:
-    """After how many seconds a panic restarts the machine; 0: never, negative: at once."""
-    return _line(PANIC.timeout_seconds)
-
-
-@proc_file("sys/vm/dirty_ratio")
-def dirty_ratio() -> bytes:
-    """Percent of memory that may be dirty before writers must wait."""
-    return _line(HARD_PERCENT)
-
-
-@proc_file("sys/vm/dirty_background_ratio")
-def dirty_background_ratio() -> bytes:
-    """Percent above which the flusher writes."""
-    return _line(BACKGROUND_PERCENT)
-
-
-@proc_file("sys/vm/dirty_expire_centisecs")
-def dirty_expire() -> bytes:
-    """For how long a page may stay dirty, in hundredths of a second."""
-    return _line(EXPIRE_NS // 10_000_000)
-
-
-@proc_file("sys/vm/dirty_writeback_centisecs")
-def dirty_writeback() -> bytes:
-    """How often the flusher looks."""
-    return _line(INTERVAL_NS // 10_000_000)
+_PANIC: Final = _PanicTimeout(b"kernel/panic", [0], INT_LEAST, INT_MOST)
+_USER: Final = _OverflowUser(b"kernel/overflowuid", [OVERFLOW.user], 0, 0xFFFF)
+_GROUP: Final = _OverflowGroup(b"kernel/overflowgid", [OVERFLOW.group], 0, 0xFFFF)

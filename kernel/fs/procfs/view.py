@@ -8,7 +8,7 @@ from typing import Final
 from kernel.fs.filesystem import parse_size
 from kernel.lang import EINVAL, ENOENT, EPERM, Errno, final
 from kernel.lib.credentials import gid_from_caller
-from kernel.lib.ids import NO_GROUP, OVERFLOW_ID, ROOT_GROUP, KernelGid
+from kernel.lib.ids import NO_GROUP, OVERFLOW, ROOT_GROUP, KernelGid
 from kernel.task.inspection import may_look_into
 from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
@@ -61,7 +61,7 @@ class View:
 
     def shown(self) -> bytes:
         """As /proc/mounts shows them."""
-        number = OVERFLOW_ID if self.gid == NO_GROUP else int(self.gid)
+        number = OVERFLOW.group if self.gid == NO_GROUP else int(self.gid)
         text = b"" if number == 0 else f",gid={number}".encode()
         word = _SHOWN.get(self.hides)
         if word is not None:

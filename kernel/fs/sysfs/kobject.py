@@ -129,13 +129,14 @@ class KobjectFile(TextInode):
     def make_text(self) -> bytes:
         return self.kobject.properties() if self.name == _UEVENT else self.kobject.text(self.name)
 
-    def store_text(self, text: bytes, offset: int) -> None:
+    def store_text(self, text: bytes, offset: int) -> int:
         if len(text) == 0:
-            return
+            return 0
         if self.name == _UEVENT:
             self.kobject.request_event(text)
         else:
             self.kobject.store(self.name, text)
+        return len(text)
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         if mask & MAY_WRITE != 0 and self.mode & 0o222 == 0:

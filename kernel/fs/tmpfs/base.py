@@ -156,9 +156,9 @@ class Tmpfs(FileSystem):
             if key == b"size":
                 page_limit = (parse_size(value, total_bytes) + PAGE_SIZE - 1) // PAGE_SIZE
             elif key == b"nr_blocks":
-                page_limit = parse_size(value, total_bytes)
+                page_limit = min(_NO_LIMIT, parse_size(value, total_bytes))
             elif key == b"nr_inodes":
-                inode_limit = parse_size(value, total_bytes)
+                inode_limit = min(_NO_LIMIT, parse_size(value, total_bytes))
             elif key == b"mode" or key == b"uid" or key == b"gid":
                 self._parse_root(key, value, fresh)
             elif key not in _IGNORED_OPTIONS:
@@ -268,6 +268,11 @@ class TmpfsInode(Inode):
 
 class SealableInode(TmpfsInode):
     """A regular file that may have seals (memfd_create(2))."""
+
+    def check_size_seals(self, size: int) -> None:
+        """Raise EPERM if seals keep the file from getting that size."""
+        if size != self.size and self.seals & (F_SEAL_SHRINK if size < self.size else F_SEAL_GROW) != 0:
+            raise Errno(EPERM)
 
     def add_seals(self, seals: int) -> None:
         """F_ADD_SEALS. Raises EPERM, EBUSY."""

@@ -19,7 +19,6 @@ from kernel.fs.constants import (
     F_SEAL_FUTURE_WRITE,
     F_SEAL_GROW,
     F_SEAL_SEAL,
-    F_SEAL_SHRINK,
     F_SEAL_WRITE,
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
@@ -49,6 +48,7 @@ from kernel.mm.frames import (
 )
 from kernel.mm.objects import (
     Loss,
+    MappedFile,
     MappedThrough,
     MemoryObject,
     PolicyKeeper,
@@ -247,15 +247,12 @@ class TmpfsFile(SealableInode):
         if size < 0:
             raise Errno(EINVAL)
         self.settle()
+        self.check_size_seals(size)
         if size < self.size:
-            if self.seals & F_SEAL_SHRINK != 0:
-                raise Errno(EPERM)
             first = _page_count(size)
             self._zero_part(size, self.size)
             self.size = size
             self._drop_range(first, _LAST_PAGE)
-        elif size > self.size and self.seals & F_SEAL_GROW != 0:
-            raise Errno(EPERM)
         self.size = size
         self.touch_modified()
 
@@ -269,8 +266,7 @@ class TmpfsFile(SealableInode):
             self._punch(offset, offset + length)
             return
         end = offset + length
-        if end > self.size and self.seals & F_SEAL_GROW != 0:
-            raise Errno(EPERM)
+        self.check_size_seals(max(end, self.size))
         if (end >> PAGE_SHIFT) - (offset >> PAGE_SHIFT) > self.tmpfs.page_limit:
             raise Errno(EFBIG if end > MAX_FILE_SIZE - PAGE_SIZE else ENOSPC)
         for index in range(offset >> PAGE_SHIFT, _page_count(end)):
@@ -452,18 +448,5 @@ class FilePages(PolicyKeeper):
         inode = self.inode
         return inode.size if inode is not None else 0
 
-    def inode_number(self) -> int:
-        inode = self.inode
-        return inode.ino if inode is not None else 0
-
-    def device_number(self) -> int:
-        inode = self.inode
-        return inode.file_system.device if inode is not None else 0
-
-    def link_count(self) -> int:
-        inode = self.inode
-        return inode.nlink if inode is not None else 0
-
-    def file_mode(self) -> int:
-        inode = self.inode
-        return inode.mode if inode is not None else 0
+    def mapped_file(self) -> MappedFile | None:
+        return self.inode

@@ -120,6 +120,9 @@ class TmpfsDirectory(TmpfsInode):
         inode.nlink = 0
         return inode
 
+    def create_whiteout(self, credentials: Credentials) -> Inode:
+        return self.create_unnamed(S_IFCHR, credentials)
+
     def link(self, name: bytes, target: Inode) -> None:
         self._require_alive(name)
         if not isinstance(target, TmpfsInode):
@@ -140,39 +143,15 @@ class TmpfsDirectory(TmpfsInode):
         target.nlink = 1
         target.drop_link()
 
-    def rename(self, name: bytes, target: Inode, new_parent: Inode, new_name: bytes, replaced: Inode | None) -> None:
-        self._move(name, target, new_parent, new_name, replaced, None)
-
-    def rename_leaving_whiteout(
+    def rename(
         self,
         name: bytes,
         target: Inode,
         new_parent: Inode,
         new_name: bytes,
         replaced: Inode | None,
-        credentials: Credentials,
-    ) -> Inode | None:
-        whiteout = self._make(S_IFCHR, 0)
-        try:
-            self._own(whiteout, credentials)
-            self._move(name, target, new_parent, new_name, replaced, whiteout)
-        except (Errno, MemoryError):
-            whiteout.evict()
-            raise
-        return whiteout
-
-    def _move(
-        self,
-        name: bytes,
-        target: Inode,
-        new_parent: Inode,
-        new_name: bytes,
-        replaced: Inode | None,
-        whiteout: TmpfsInode | None,
+        whiteout: Inode | None = None,
     ) -> None:
-        """`rename`; the old name leads to `whiteout` from then on, or nowhere. Raises EINVAL, ENOENT, ENAMETOOLONG,
-        MemoryError, with nothing changed.
-        """
         if not isinstance(target, TmpfsInode) or not isinstance(new_parent, TmpfsDirectory):
             raise Errno(EINVAL)
         new_parent._require_alive(new_name)
@@ -181,7 +160,8 @@ class TmpfsDirectory(TmpfsInode):
             new_parent._replace(new_name, target, replaced)
         else:
             new_parent._add(new_name, target)
-        if whiteout is not None:
+        if isinstance(whiteout, TmpfsInode):
+            whiteout.nlink = 1
             self.entries[name].inode = whiteout
             self.touch_modified()
         else:

@@ -10,12 +10,11 @@ Context: thread context; nothing sleeps or raises.
 from typing import Final
 
 from kernel.lang import final
-from kernel.lib.settings import SystemSetting
+from kernel.lib.settings import NO_BOUND, SystemSetting
 
 _PAGE_SHIFT: Final = 12
 _LEAST_PAGES: Final = 128
 _LEAST_BYTES: Final = 4096  # that a queue may hold whatever the others do
-_INT_MAX: Final = 0x7FFF_FFFF
 
 
 @final
@@ -23,7 +22,7 @@ class DatagramMemory:
     """The memory used, and the marks, of which only the last one matters."""
 
     def __init__(self) -> None:
-        self.marks: SystemSetting = SystemSetting(b"net/ipv4/udp_mem", [49_152, 65_536, 98_304], 0, _INT_MAX)  # pages
+        self.marks: SystemSetting = SystemSetting(b"net/ipv4/udp_mem", [49_152, 65_536, 98_304], 0, NO_BOUND)  # pages
         self.used: int = 0  # bytes
 
     def configure(self, page_count: int) -> None:

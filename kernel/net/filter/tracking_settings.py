@@ -8,12 +8,11 @@ Context: settings are read anywhere, and created while the kernel is built.
 from typing import Final
 
 from kernel.lang import final
-from kernel.lib.settings import Setting
+from kernel.lib.settings import SECONDS_MOST, Setting
 from kernel.net.filter import tcp_state
 from kernel.net.internet.sysctl import MachineSetting, NetworkSetting
 from kernel.net.link.network import Network
 
-_INT_MAX: Final = 0x7FFF_FFFF
 _PAGE_SHIFT: Final = 12
 _BYTES_PER_BUCKET: Final = 16384 * 8
 _PAGE_OF_BUCKETS: Final = 512
@@ -25,7 +24,7 @@ _SECOND_NS: Final = 1_000_000_000
 
 
 def _seconds(name: bytes, value: int) -> NetworkSetting:
-    return NetworkSetting(b"netfilter/nf_conntrack_" + name, value, 0, _INT_MAX)
+    return NetworkSetting(b"netfilter/nf_conntrack_" + name, value, -SECONDS_MOST, SECONDS_MOST)
 
 
 def _switch(name: bytes, value: int) -> NetworkSetting:

@@ -63,12 +63,12 @@ class InterfaceSetting:
 _INT_MIN: Final = -0x8000_0000
 
 ROWS: Final[list[InterfaceSetting]] = []
-ACCEPT_REDIRECTS4: Final = InterfaceSetting(b"ipv4", b"accept_redirects", 1, 0, 1)
-SEND_REDIRECTS4: Final = InterfaceSetting(b"ipv4", b"send_redirects", 1, 0, 1)
+ACCEPT_REDIRECTS4: Final = InterfaceSetting(b"ipv4", b"accept_redirects", 1, _INT_MIN, INT_MAX)
+SEND_REDIRECTS4: Final = InterfaceSetting(b"ipv4", b"send_redirects", 1, _INT_MIN, INT_MAX)
 # Whether datagrams received there may be forwarded.
 FORWARDING4: Final = InterfaceSetting(
-    b"ipv4", b"forwarding", 0, 0, 1,
-    NetworkSetting(b"ipv4/conf/all/forwarding", 0, 0, 1, IP4_SETTINGS.ip_forward.place),
+    b"ipv4", b"forwarding", 0, _INT_MIN, INT_MAX,
+    NetworkSetting(b"ipv4/conf/all/forwarding", 0, _INT_MIN, INT_MAX, IP4_SETTINGS.ip_forward.place),
 )  # fmt: skip
 # Whether a datagram must come in on the route back to its sender (RFC 3704): 1, on that interface; 2, on any.
 RP_FILTER4: Final = InterfaceSetting(b"ipv4", b"rp_filter", 0, _INT_MIN, INT_MAX)
@@ -77,15 +77,19 @@ ROUTE_LOCALNET4: Final = InterfaceSetting(b"ipv4", b"route_localnet", 0, _INT_MI
 # Whether neighbours are notified of its addresses when it goes up or its link address changes.
 ARP_NOTIFY4: Final = InterfaceSetting(b"ipv4", b"arp_notify", 0, _INT_MIN, INT_MAX)
 # Whether the host is a router there. (Datagrams are forwarded if the network's value is set, wherever they come from.)
-FORWARDING6: Final = InterfaceSetting(b"ipv6", b"forwarding", 0, 0, 1, IP6_SETTINGS.forwarding)
+FORWARDING6: Final = InterfaceSetting(b"ipv6", b"forwarding", 0, _INT_MIN, INT_MAX, IP6_SETTINGS.forwarding)
 # Whether routers are believed: 1, by hosts; 2, by routers as well.
-ACCEPT_RA6: Final = InterfaceSetting(b"ipv6", b"accept_ra", 1, 0, 2)
-AUTOCONF6: Final = InterfaceSetting(b"ipv6", b"autoconf", 1, 0, 1)  # addresses are formed from advertised prefixes
+ACCEPT_RA6: Final = InterfaceSetting(b"ipv6", b"accept_ra", 1, _INT_MIN, INT_MAX)
+# Whether addresses are formed from advertised prefixes.
+AUTOCONF6: Final = InterfaceSetting(b"ipv6", b"autoconf", 1, _INT_MIN, INT_MAX)
 ROUTER_SOLICITATIONS6: Final = InterfaceSetting(b"ipv6", b"router_solicitations", -1, -1, INT_MAX)
 # Whether addresses are tested before they are used, and how many probes are sent for each (RFC 4862).
-ACCEPT_DAD6: Final = InterfaceSetting(b"ipv6", b"accept_dad", 1, _INT_MIN, INT_MAX)
-DAD_TRANSMITS6: Final = InterfaceSetting(b"ipv6", b"dad_transmits", 1, 0, 255)
-ACCEPT_REDIRECTS6: Final = InterfaceSetting(b"ipv6", b"accept_redirects", 1, 0, 1)
+ACCEPT_DAD6: Final = InterfaceSetting(
+    b"ipv6", b"accept_dad", 1, _INT_MIN, INT_MAX,
+    NetworkSetting(b"ipv6/conf/all/accept_dad", 0, _INT_MIN, INT_MAX),
+)  # fmt: skip
+DAD_TRANSMITS6: Final = InterfaceSetting(b"ipv6", b"dad_transmits", 1, _INT_MIN, INT_MAX)
+ACCEPT_REDIRECTS6: Final = InterfaceSetting(b"ipv6", b"accept_redirects", 1, _INT_MIN, INT_MAX)
 # Of packets sent there. Routers set it, and the MTU (RFC 4861, section 6.3.4).
 HOP_LIMIT6: Final = InterfaceSetting(b"ipv6", b"hop_limit", 64, 1, 255, IP6_SETTINGS.hop_limit)
 

@@ -124,7 +124,8 @@ class Solicitation(NetworkTimer):
 
 def _listens(device: NetworkDevice) -> bool:
     """Whether routers are believed: never (0), not by a router (1), or always (2)."""
-    return ACCEPT_RA6.of(device) > FORWARDING6.of(device)
+    accepts = ACCEPT_RA6.of(device)
+    return accepts == 2 if FORWARDING6.of(device) != 0 else accepts != 0
 
 
 def _send_solicitation(device: NetworkDevice) -> None:

@@ -13,11 +13,13 @@ from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials, caller_credentials, caller_namespace
 from kernel.lib.ids import NO_GROUP, KernelGid
 from kernel.lib.namespace import FIRST_USER
-from kernel.lib.settings import NO_GUARD, Setting
+from kernel.lib.settings import INT_LEAST, NO_BOUND, NO_GUARD, SECONDS_MOST, Setting
 from kernel.net.link.network import DEFAULT_SETTINGS, FIRST_NETWORK, LIMBO, NETWORK_BYTES, Network, caller_network
 
 INT_MAX: Final = 0x7FFF_FFFF
 _BACKLOG: Final = 4096
+_FRAGMENTS_LOW: Final = 3 << 20  # bytes: ipfrag_low_thresh
+_MOST_GROUP: Final = 0xFFFF_FFFE
 _FIRST_OF_NONE: Final = 1  # the start of an empty range of groups; it ends with 0
 
 
@@ -39,8 +41,12 @@ class NetworkSetting(Setting):
         """`alias_of` is the place of another setting that holds the same number."""
         super().__init__(b"net/" + path, least, most)  # below /proc/sys/net: ipv4/ip_forward
         self.place: int = _new_place(value) if alias_of < 0 else alias_of
+        # On Linux these are bytes.
+        self.passes_rest = least >= 0 and most <= 0xFF and path.find(b"/conf/") < 0
         self.follower: SettingFollower = _NOBODY
         self.place_of_second: int = -1  # of a pair
+        self.floor: NetworkSetting | None = None  # nothing below its number is taken
+        self.ceiling: NetworkSetting | None = None  # nor above that one
         self.holds_groups: bool = False  # the numbers are groups, which each user namespace numbers differently
 
     def of(self, network: Network) -> int:
@@ -85,19 +91,25 @@ class NetworkSetting(Setting):
             return [inside.shown_gid(KernelGid(found[0])), inside.shown_gid(KernelGid(found[1]))]
         return found
 
-    def takes(self, count: int) -> bool:
-        return count == (1 if self.place_of_second < 0 else 2)
+    def most_numbers(self) -> int:
+        return 1 if self.place_of_second < 0 else 2
 
     def store(self, numbers: list[int]) -> None:
         self.store_in(caller_network(), numbers)
 
     def store_in(self, network: Network, numbers: list[int]) -> None:
         """Store numbers written to a network's file. Raises EINVAL."""
+        floor = self.floor
+        ceiling = self.ceiling
+        if (floor is not None and numbers[0] < floor.of(network)) or (
+            ceiling is not None and numbers[0] > ceiling.of(network)
+        ):
+            raise Errno(EINVAL)
         if self.place_of_second < 0:
             self.set(network, numbers[0])
             return
         first = numbers[0]
-        second = numbers[1]
+        second = numbers[1] if len(numbers) > 1 else self.numbers_in(network)[1]
         if self.holds_groups:
             inside = caller_namespace()
             low = inside.kernel_gid(first)
@@ -122,6 +134,7 @@ class OpenedSetting(Setting):
         self.setting: NetworkSetting = setting
         self.network: Network = network
         self.guard = setting.guard
+        self.passes_rest = setting.passes_rest
 
     def held_bytes(self) -> int:
         return NETWORK_BYTES if self.network.is_over() else 0
@@ -129,8 +142,8 @@ class OpenedSetting(Setting):
     def numbers(self) -> list[int]:
         return self.setting.numbers_in(self.network)
 
-    def takes(self, count: int) -> bool:
-        return self.setting.takes(count)
+    def most_numbers(self) -> int:
+        return self.setting.most_numbers()
 
     def store(self, numbers: list[int]) -> None:
         self.setting.store_in(self.network, numbers)
@@ -207,20 +220,24 @@ class Ip4Settings:
     """/proc/sys/net/ipv4."""
 
     def __init__(self) -> None:
-        self.ip_forward: NetworkSetting = NetworkSetting(b"ipv4/ip_forward", 0, 0, 1)
+        self.ip_forward: NetworkSetting = NetworkSetting(b"ipv4/ip_forward", 0, INT_LEAST, INT_MAX)
         self.ip_forward.guard = CAP_NET_ADMIN
         self.ip_default_ttl: NetworkSetting = NetworkSetting(b"ipv4/ip_default_ttl", 64, 1, 255)
         self.local_ports: NetworkSetting = network_pair(b"ipv4/ip_local_port_range", 32768, 60999, 1, 65535)
         self.unprivileged_ports: NetworkSetting = NetworkSetting(b"ipv4/ip_unprivileged_port_start", 1024, 0, 65535)
+        self.local_ports.floor = self.unprivileged_ports
+        self.unprivileged_ports.ceiling = self.local_ports
         self.ip_nonlocal_bind: NetworkSetting = NetworkSetting(b"ipv4/ip_nonlocal_bind", 0, 0, 1)
         self.icmp_echo_ignore_all: NetworkSetting = NetworkSetting(b"ipv4/icmp_echo_ignore_all", 0, 0, 1)
         self.icmp_echo_ignore_broadcasts: NetworkSetting = NetworkSetting(b"ipv4/icmp_echo_ignore_broadcasts", 1, 0, 1)
         self.icmp_ratelimit_ms: NetworkSetting = NetworkSetting(b"ipv4/icmp_ratelimit", 1000, 0, INT_MAX)
         # Empty: for no group. Kernel numbers.
-        self.ping_groups: NetworkSetting = network_pair(b"ipv4/ping_group_range", _FIRST_OF_NONE, 0, 0, INT_MAX)
+        self.ping_groups: NetworkSetting = network_pair(b"ipv4/ping_group_range", _FIRST_OF_NONE, 0, 0, _MOST_GROUP)
         self.ping_groups.holds_groups = True
-        self.ipfrag_high_bytes: NetworkSetting = NetworkSetting(b"ipv4/ipfrag_high_thresh", 4 << 20, 0, INT_MAX)
-        self.ipfrag_time_s: NetworkSetting = NetworkSetting(b"ipv4/ipfrag_time", 30, 1, 3600)
+        self.ipfrag_high_bytes: NetworkSetting = NetworkSetting(
+            b"ipv4/ipfrag_high_thresh", 4 << 20, _FRAGMENTS_LOW, NO_BOUND
+        )
+        self.ipfrag_time_s: NetworkSetting = NetworkSetting(b"ipv4/ipfrag_time", 30, -SECONDS_MOST, SECONDS_MOST)
 
 
 @final
@@ -228,12 +245,14 @@ class Ip6Settings:
     """/proc/sys/net/ipv6."""
 
     def __init__(self) -> None:
-        self.forwarding: NetworkSetting = NetworkSetting(b"ipv6/conf/all/forwarding", 0, 0, 1)
+        self.forwarding: NetworkSetting = NetworkSetting(b"ipv6/conf/all/forwarding", 0, INT_LEAST, INT_MAX)
         self.hop_limit: NetworkSetting = NetworkSetting(b"ipv6/conf/all/hop_limit", 64, 1, 255)
         self.bindv6only: NetworkSetting = NetworkSetting(b"ipv6/bindv6only", 0, 0, 1)
-        self.disable_ipv6: NetworkSetting = NetworkSetting(b"ipv6/conf/all/disable_ipv6", 0, 0, 1)
-        self.frag_high_bytes: NetworkSetting = NetworkSetting(b"ipv6/ip6frag_high_thresh", 4 << 20, 0, INT_MAX)
-        self.frag_time_s: NetworkSetting = NetworkSetting(b"ipv6/ip6frag_time", 60, 1, 3600)
+        self.disable_ipv6: NetworkSetting = NetworkSetting(b"ipv6/conf/all/disable_ipv6", 0, INT_LEAST, INT_MAX)
+        self.frag_high_bytes: NetworkSetting = NetworkSetting(
+            b"ipv6/ip6frag_high_thresh", 4 << 20, _FRAGMENTS_LOW, NO_BOUND
+        )
+        self.frag_time_s: NetworkSetting = NetworkSetting(b"ipv6/ip6frag_time", 60, -SECONDS_MOST, SECONDS_MOST)
         self.icmp_ratelimit_ms: NetworkSetting = NetworkSetting(b"ipv6/icmp/ratelimit", 1000, 0, INT_MAX)
 
 

@@ -43,6 +43,8 @@ EVENT_URGENT: Final = 8
 EVENT_ESTABLISHED: Final = 16  # a passive connection may be accepted
 EVENT_CLOSED: Final = 32  # the state is CLOSED now: forget the connection
 
+_LEAST_KEEPALIVE_NS: Final = 4_000_000
+
 
 class State(IntEnum):
     """The states of RFC 9293, numbered as in /proc/net/tcp. LISTEN and TIME_WAIT belong to other objects."""
@@ -130,8 +132,8 @@ class Connection:
         self.timers.delayed_ack_ns = FOREVER
         self.timers.keepalive_ns = FOREVER
         self.timers.last_challenge_ns = -NS_PER_SECOND
-        self.timers.keepalive_idle_ns = SETTINGS.keepalive_time.of(self.network) * NS_PER_SECOND
-        self.timers.keepalive_interval_ns = SETTINGS.keepalive_interval.of(self.network) * NS_PER_SECOND
+        self.timers.keepalive_idle_ns = _keepalive_ns(SETTINGS.keepalive_time.of(self.network))
+        self.timers.keepalive_interval_ns = _keepalive_ns(SETTINGS.keepalive_interval.of(self.network))
         self.timers.keepalive_probes = SETTINGS.keepalive_probes.of(self.network)
         self.timers.syn_retries = SETTINGS.syn_retries.of(self.network)
         self.timers.fin_wait_ns = _FIN_WAIT_NS
@@ -250,3 +252,8 @@ class Connection:
         ):
             low_water += 1
         return self.receive.bytes >= low_water
+
+
+def _keepalive_ns(seconds: int) -> int:
+    """The time that a setting means: not less than a tick of Linux, however small it is."""
+    return max(seconds * NS_PER_SECOND, _LEAST_KEEPALIVE_NS)

@@ -15,14 +15,13 @@ Context: thread context; nothing sleeps or raises.
 from typing import Final
 
 from kernel.lang import final, noraise
-from kernel.lib.settings import SystemSetting
+from kernel.lib.settings import INT_LEAST, INT_MOST, NO_BOUND, SystemSetting
 from kernel.net.tcp.connection import Connection
 from kernel.net.tcp.settings import SETTINGS
 
 PAGE_SHIFT: Final = 12
 LEAST_BYTES: Final = 4096  # that a connection may hold in each direction whatever the others do
 LEAST_SEND_BUFFER: Final = 4608
-_INT_MAX: Final = 0x7FFF_FFFF
 _LEAST_PAGES: Final = 128
 _BYTES_PER_ORPHAN: Final = 1 << 16  # of the machine's memory
 _PAGES_PER_BUCKET: Final = 32  # of Linux's table of connections, which has a power of two; half as many in TIME_WAIT
@@ -34,8 +33,8 @@ class TcpMemory:
     """The memory used, and the marks."""
 
     def __init__(self) -> None:
-        self.marks: SystemSetting = SystemSetting(b"net/ipv4/tcp_mem", [24_576, 32_768, 49_152], 0, _INT_MAX)  # pages
-        self.most_orphans: SystemSetting = SystemSetting(b"net/ipv4/tcp_max_orphans", [4096], 0, _INT_MAX)
+        self.marks: SystemSetting = SystemSetting(b"net/ipv4/tcp_mem", [24_576, 32_768, 49_152], 0, NO_BOUND)  # pages
+        self.most_orphans: SystemSetting = SystemSetting(b"net/ipv4/tcp_max_orphans", [4096], INT_LEAST, INT_MOST)
         self.used: int = 0  # bytes
         self.orphans: int = 0
         self.is_under_pressure: bool = False

@@ -5,7 +5,7 @@ from typing import Final
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, final, span_of
 from kernel.lib.capabilities import CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN
 from kernel.lib.credentials import gid_for_caller, uid_for_caller
-from kernel.lib.ids import NO_GROUP, NO_USER, OVERFLOW_ID, KernelGid, KernelUid
+from kernel.lib.ids import NO_GROUP, NO_USER, OVERFLOW, KernelGid, KernelUid
 from kernel.net.unix.parcel import Parcel
 from kernel.task import Process, current, find_process
 
@@ -17,8 +17,8 @@ def identity_bytes(pid: int, uid: KernelUid, gid: KernelGid) -> bytes:
     storage = bytearray(CREDENTIALS_SIZE)
     span = span_of(storage)
     span.store_u32(0, pid)
-    span.store_u32(4, OVERFLOW_ID if uid == NO_USER else uid_for_caller(uid))
-    span.store_u32(8, OVERFLOW_ID if gid == NO_GROUP else gid_for_caller(gid))
+    span.store_u32(4, OVERFLOW.user if uid == NO_USER else uid_for_caller(uid))
+    span.store_u32(8, OVERFLOW.group if gid == NO_GROUP else gid_for_caller(gid))
     return bytes(storage)
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.lib.ids import NO_GROUP, NO_ID, NO_USER, OVERFLOW_ID, Extent, IdMap, KernelGid, KernelUid
+from kernel.lib.ids import NO_GROUP, NO_ID, NO_USER, OVERFLOW, Extent, IdMap, KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from tools.paths import ROOT
 
@@ -122,7 +122,7 @@ def test_a_range_lies_in_one_extent(extents: list[Extent], first: int, count: in
 
 def test_the_border() -> None:
     below = UserNamespace(FIRST_USER, 0, KernelUid(1000), KernelGid(1000))
-    assert below.kernel_uid(0) == NO_USER and below.shown_uid(KernelUid(1000)) == OVERFLOW_ID
+    assert below.kernel_uid(0) == NO_USER and below.shown_uid(KernelUid(1000)) == OVERFLOW.user
     below.uids = IdMap([Extent(0, 1000, 10)])
     assert below.kernel_uid(5) == KernelUid(1005) and below.kernel_uid(10) == NO_USER
     assert below.kernel_gid(5) == NO_GROUP

@@ -238,10 +238,10 @@ def test_only_whole_pages_are_mapped() -> None:
     space = AddressSpace()
     source = HugeObject(2)
     source.acquire()
-    parts = ((BASE, PAGE_SIZE, 0), (BASE, HUGE_SIZE, PAGE_SIZE), (BASE + PAGE_SIZE, HUGE_SIZE, 0))
-    for address, length, offset in parts:
+    parts = ((BASE, PAGE_SIZE, 0), (BASE, HUGE_SIZE, 1), (BASE + PAGE_SIZE, HUGE_SIZE, 0))
+    for address, length, first_page in parts:
         with pytest.raises(Errno) as refusal:
-            space.map(address, length, PROT_READ, MAP_PRIVATE | MAP_FIXED, source, offset)
+            space.map(address, length, PROT_READ, MAP_PRIVATE | MAP_FIXED, source, first_page)
         assert refusal.value.code == EINVAL
     source.release()
     space.release()

@@ -148,7 +148,7 @@ class Told(SharedMemory):
 
 def test_a_shared_mapping_hears_of_the_device(space: AddressSpace) -> None:
     told = Told()
-    space.map(BASE + (1 << 21) - 2 * PAGE_SIZE, 6 * PAGE_SIZE, READ_WRITE, MAP_SHARED | MAP_FIXED, told, 4 * PAGE_SIZE)
+    space.map(BASE + (1 << 21) - 2 * PAGE_SIZE, 6 * PAGE_SIZE, READ_WRITE, MAP_SHARED | MAP_FIXED, told, 4)
     pinned = PinnedFrames(True)
     assert pinned.pin(BASE + (1 << 21) - PAGE_SIZE, 3 * PAGE_SIZE) == 3 * PAGE_SIZE
     assert told.written == []

@@ -19,14 +19,17 @@ from kernel.fs.constants import (
     O_TMPFILE_BIT,
     RENAME_EXCHANGE,
     RENAME_WHITEOUT,
+    S_IFCHR,
     S_IFIFO,
+    S_IFMT,
+    S_IFREG,
 )
 from kernel.fs.ext2.block_map import BlockMap
 from kernel.fs.ext2.file import Ext2File
 from kernel.fs.open import open_file
 from kernel.fs.path import FsContext
 from kernel.fs.walk import resolve
-from kernel.lang import Errno
+from kernel.lang import ENOSPC, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
 
@@ -133,6 +136,52 @@ def test_memory_lacks(mount: Mount, monkeypatch: pytest.MonkeyPatch, step: str, 
 )
 def test_the_disk_fails(mount: Mount, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     _walk(mount, Shortage(monkeypatch, is_disk=True), STEPS[step], 1)
+
+
+def _exists(context: FsContext, name: bytes) -> bool:
+    try:
+        resolve(context, None, name, 0)
+    except Errno:
+        return False
+    return True
+
+
+def test_what_leaves_no_whiteout_stays(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
+    shortage = Shortage(monkeypatch)
+    image = _image(mount)
+    nth = tried = failed = 0
+    while nth <= tried:
+        mounted = mount(bytearray(image))
+        drop_clean_pages()
+        shortage.arm(nth, 1)
+        done = False
+        try:
+            names.rename(mounted.context, None, b"/a/file", None, b"/full/" + b"x" * 200, RENAME_WHITEOUT)
+            done = True
+        except (Errno, MemoryError):
+            failed += 1
+        shortage.counts = False
+        tried = tried or shortage.calls
+        assert _exists(mounted.context, b"/full/" + b"x" * 200) == done, f"call {nth}"
+        kind = S_IFCHR if done else S_IFREG
+        assert resolve(mounted.context, None, b"/a/file", 0).inode().mode & S_IFMT == kind, f"call {nth}"
+        assert check_image(mounted.unmount()) == "", f"call {nth}"
+        nth += 1
+    assert failed > 2
+
+
+def test_a_full_disk_leaves_no_whiteout(mount: Mount) -> None:
+    mounted = mount(bytearray(_image(mount)))
+    context = mounted.context
+    with pytest.raises(Errno):
+        for index in range(1000):  # until there are no more inodes
+            names.make_node(context, None, b"/%d" % index, S_IFIFO | 0o600, 0)
+    with pytest.raises(Errno) as caught:
+        names.rename(context, None, b"/a/file", None, b"/b/new", RENAME_WHITEOUT)
+    assert caught.value.code == ENOSPC
+    assert resolve(context, None, b"/a/file", 0).inode().mode & S_IFMT == S_IFREG
+    assert not _exists(context, b"/b/new")
+    assert check_image(mounted.unmount()) == ""
 
 
 _built: list[bytes] = []
