@@ -23,6 +23,7 @@ from kernel.fs.constants import (
     MAY_READ,
     MAY_WRITE,
     MODE_BITS,
+    PAGE_SHIFT,
     PAGE_SIZE,
     READABLE,
     S_IFBLK,
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from kernel.sched import PollWaiter
 
 _RIGHTS: Final = 7  # the part of MAY_* that a mode can grant
+_PAGE_NUMBERS: Final = (1 << 52) - 1  # of the pages of 2**64 bytes
 
 NOWHERE: Final = -1  # contents that lie in a hole
 
@@ -463,6 +465,20 @@ class Inode(MappedFile):
     def largest_mapping(self) -> int:
         """Where mappings of a file end at the latest: in bytes, from its start. It may be past `largest_size`."""
         return self.largest_size()
+
+    def first_mapped_page(self, offset: int, length: int) -> int:
+        """The page of the contents with which a mapping of that offset and length in bytes begins. Raises EOVERFLOW if
+        it would go past the end of the longest file. Devices and files without a kind take the offset as a number
+        without a sign, and know what lies where.
+        """
+        kind = self.mode & S_IFMT
+        limit = self.largest_mapping() if kind == S_IFREG else MAX_FILE_SIZE
+        if (kind == S_IFREG or kind == S_IFBLK or kind == S_IFSOCK) and not 0 <= offset <= limit - length | PAGE_SIZE - 1:
+            raise Errno(EOVERFLOW)
+        first = offset >> PAGE_SHIFT & _PAGE_NUMBERS
+        if first + (length >> PAGE_SHIFT) > _PAGE_NUMBERS + 1:
+            raise Errno(EOVERFLOW)
+        return first
 
     def memory_object(self) -> "MemoryObject":
         raise Errno(ENODEV)

@@ -4,23 +4,9 @@ from typing import Final
 
 from arch import USER_END
 from kernel.doors.table import syscall
-from kernel.fs.constants import (
-    F_SEAL_FUTURE_WRITE,
-    F_SEAL_WRITE,
-    FS_APPEND_FL,
-    MAX_FILE_SIZE,
-    O_ACCMODE,
-    O_RDONLY,
-    O_RDWR,
-    O_WRONLY,
-    S_IFBLK,
-    S_IFMT,
-    S_IFREG,
-    S_IFSOCK,
-)
+from kernel.fs.constants import F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, FS_APPEND_FL, O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY
 from kernel.fs.file import File
-from kernel.fs.inode import Inode
-from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, Errno, i32
+from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, Errno, i32
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.mm import remap as remapping
 from kernel.mm.area import (
@@ -43,7 +29,7 @@ from kernel.mm.area import (
     PROT_READ,
     PROT_WRITE,
 )
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
 from kernel.mm.huge_object import HugeObject
 from kernel.mm.huge_pool import GIGABYTE_SHIFT, HUGE_MASK, HUGE_SHIFT, HUGE_SIZE, SHIFT_FLAGS, SHIFTS, shift_in
 from kernel.mm.protection_keys import NO_KEY
@@ -62,7 +48,6 @@ _PROT_SEM: Final = 8
 # what MAP_SHARED_VALIDATE accepts: every MAP_ bit of Linux 6.12 but MAP_SYNC, added below where it holds; those of
 # MAP_UNINITIALIZED and of the sizes of huge pages included
 _SHARED_FLAGS: Final = 0x7C1F_F9FF
-_PAGE_NUMBERS: Final = (1 << 52) - 1  # of the pages of 2**64 bytes
 _LARGEST_UNIT: Final = 1 << GIGABYTE_SHIFT  # of pages of a file
 
 
@@ -142,7 +127,7 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
     if length < 0 or length > USER_END:
         raise Errno(ENOMEM)
     length = (length + unit - 1) & -unit
-    _check_offset(file.inode, offset, length)
+    first_page = file.inode.first_mapped_page(offset, length)
     task = current()
     space = task.space
     if not file.on_noexec_mount():
@@ -187,22 +172,10 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
             raise Errno(ENOMEM)  # nobody can reserve pages of 1 GiB
         start = remapping.place_huge(space, source, address, length, prot, flags, offset, maximum)
     else:
-        start = space.map(address, length, prot, flags, source, offset >> PAGE_SHIFT & _PAGE_NUMBERS, maximum)
+        start = space.map(address, length, prot, flags, source, first_page, maximum)
     _report(start, length)
     _populate(start, length, flags)
     return start
-
-
-def _check_offset(inode: Inode, offset: int, length: int) -> None:
-    """Raise EOVERFLOW for pages past the end of the longest file. Devices and files without a kind take the offset as a
-    number without a sign, and know what lies where.
-    """
-    kind = inode.mode & S_IFMT
-    limit = inode.largest_mapping() if kind == S_IFREG else MAX_FILE_SIZE
-    if (kind == S_IFREG or kind == S_IFBLK or kind == S_IFSOCK) and not 0 <= offset <= limit - length | PAGE_MASK:
-        raise Errno(EOVERFLOW)
-    if (offset >> PAGE_SHIFT & _PAGE_NUMBERS) + (length >> PAGE_SHIFT) > _PAGE_NUMBERS + 1:
-        raise Errno(EOVERFLOW)
 
 
 def _report(start: int, length: int) -> None:
