@@ -473,7 +473,8 @@ class Inode(MappedFile):
         """
         kind = self.mode & S_IFMT
         limit = self.largest_mapping() if kind == S_IFREG else MAX_FILE_SIZE
-        if (kind == S_IFREG or kind == S_IFBLK or kind == S_IFSOCK) and not 0 <= offset <= limit - length | PAGE_SIZE - 1:
+        last = limit - length | PAGE_SIZE - 1
+        if (kind == S_IFREG or kind == S_IFBLK or kind == S_IFSOCK) and not 0 <= offset <= last:
             raise Errno(EOVERFLOW)
         first = offset >> PAGE_SHIFT & _PAGE_NUMBERS
         if first + (length >> PAGE_SHIFT) > _PAGE_NUMBERS + 1:
