@@ -50,20 +50,13 @@ class Area:
     """
 
     def __init__(
-        self,
-        start: int,
-        end: int,
-        prot: int,
-        maximum_prot: int,
-        flags: int,
-        source: MemoryObject | None,
-        first_page: int,
+        self, start: int, end: int, prot: int, maximum_prot: int, flags: int, source: MemoryObject | None, page: int
     ) -> None:
         self.start: int = start
         self.end: int = end
         self.flags: int = flags  # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE
         self.source: MemoryObject | None = source
-        self.first_page: int = first_page
+        self.first_page: int = page
         # Single bytes stand together: fields lie in this order, and a program may have 65,530 areas.
         self.prot: u8 = prot
         # what mprotect may ask for: a shared mapping of a read-only file is never writable
