@@ -96,7 +96,7 @@ def shmdt(address: int) -> int:
     found: Segment | None = None
     for area in each_area(space, address):
         segment = segment_behind(area.source)
-        begins_there = area.start - area.offset_of(area.start) == address
+        begins_there = area.start - address == area.offset_of(area.start)
         if segment is not None and begins_there and (found is None or segment is found):
             found = segment
             space.unmap(area.start, area.end - area.start)
