@@ -19,8 +19,8 @@ from tools.paths import ROOT
 CALLS = ("mkdir", "create", "write", "read", "truncate", "unlink", "rename", "sync")
 PLACES = (1, 3, 6, 10)  # which allocation of the call is a bug
 BUGS = 120  # between two counts of the kernel's objects
-# By that many objects counts differ although nothing is lost: one for every other bug. An old word on a kernel stack can
-# keep one or two processes that have ended, of 28 objects each, for as long as it stands there.
+# By that many objects counts differ although nothing is lost: one for every other bug. An old word on a kernel stack
+# can keep one or two processes that have ended, of 28 objects each, for as long as it stands there.
 NOISE = 60
 
 pytestmark = pytest.mark.timeout(int(300 * PATIENCE))
