@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +21,13 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.harness import KRAIT, LINUX, Guest, GuestError, Kernel
 from tests.harness.repeats import budget_of, repeated_tests
 from tools.machine import Machine
+from tools.paths import BUILD
+
+# Where Python shall leave no bytecode beside sources, that of what is collected lies where the front end's does: to
+# compile it takes each process longer than all the rest of collecting.
+LEAVES_BYTECODE = sys.dont_write_bytecode and sys.pycache_prefix is None
+if LEAVES_BYTECODE:
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(BUILD / "bytecode")
 
 # The same examples each time, however slow the host is. `--hypothesis-profile random` looks for others.
 hypothesis.settings.register_profile("random", deadline=None)
@@ -65,6 +74,16 @@ class FilesApart(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesApart:
     config.option.loadscopereorder = False  # the order of collection holds
     return FilesApart(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What tests import, such as programs that they have just written, is compiled anew each time. And tests that
+    collect garbage look at their own objects alone: to look at all that was collected takes more than a second.
+    """
+    gc.collect()
+    gc.freeze()
+    if LEAVES_BYTECODE:
+        sys.dont_write_bytecode, sys.pycache_prefix = True, None
 
 
 @pytest.hookimpl(trylast=True)

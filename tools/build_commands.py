@@ -56,7 +56,7 @@ def build(options: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def begun(module: str, *arguments: str) -> Iterator[None]:
     """Meanwhile a process does work that is needed later, and has ended at the end. It says nothing: what has failed
-    fails again where it is needed, and is told there.
+    fails again where it is needed, and is reported there.
     """
     command = [sys.executable, "-m", module, *arguments]
     quietly = {**os.environ, QUIET: "1"}
@@ -122,8 +122,13 @@ def test(options: argparse.Namespace) -> int:
     project = find_project()
     if project is not None:
         return test_project(project, options.pytest)
-    build(options)
-    arguments = options.pytest or ["--numprocesses", str(TEST_PROCESSES), "--dist", "loadscope"]
+    if options.pytest:
+        build(options)
+        arguments = options.pytest
+    else:
+        with begun("pytest", "--collect-only", "-q", "-p", "no:cacheprovider"):  # leaves bytecode (tests/conftest.py)
+            build(options)
+        arguments = ["--numprocesses", str(TEST_PROCESSES), "--dist", "loadscope"]
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False, cwd=ROOT).returncode
 
 
