@@ -85,7 +85,7 @@ from arch.x86_64.layout import (
     page_floor,
     physical_of,
 )
-from arch.x86_64.machine import interrupt_point, read_counter, stop, wait_for_interrupt
+from arch.x86_64.machine import interrupt_point, order_stores_before_loads, read_counter, stop, wait_for_interrupt
 from arch.x86_64.next_kernel.images import check_kernel, plan_kernel
 from arch.x86_64.next_kernel.plan import FROM_BYTES, FROM_INITRD, KernelFile, Plan
 from arch.x86_64.paging import KERNEL_STACK, is_mapped, kernel_root, map_device, map_page, set_page_source, unmap_page

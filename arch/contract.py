@@ -281,6 +281,11 @@ class Processor(Protocol):
         """
 
     # The running processor
+    def order_stores_before_loads(self) -> None:
+        """Make what was stored so far visible to devices before anything that is loaded from now on. The order of other
+        accesses to memory is kept anyway.
+        """
+
     def read_counter(self) -> int:
         """The time-stamp counter: it never runs backwards, whatever the processor does."""
 

@@ -287,6 +287,14 @@ order_stores:
         lfence
         ret
 
+# Devices see what was stored before, before anything is loaded that follows. A locked instruction would do on real
+# hardware; but where a machine has one processor, QEMU makes ordinary loads and stores of it, for which its own host's
+# processor may change the order, while a device runs in another thread. It keeps the order of this one (SDM vol. 2).
+.globl order_stores_before_loads
+order_stores_before_loads:
+        mfence
+        ret
+
 .globl spin_pause
 spin_pause:
         pause

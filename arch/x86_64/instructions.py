@@ -161,6 +161,11 @@ def order_stores() -> None:
     """Whoever gets an interrupt that is sent afterwards sees what was stored before."""
 
 
+@extern("order_stores_before_loads")
+def order_stores_before_loads() -> None:
+    """A device sees what was stored before, before anything is loaded that follows."""
+
+
 @extern("spin_pause")
 def spin_pause() -> None:
     """One round of waiting for another processor."""

@@ -25,6 +25,11 @@ def store_device_u8(physical: int, value: int) -> None:
     mmio_store_u8(map_device(physical, 1), value)
 
 
+def order_stores_before_loads() -> None:
+    """Make what was stored so far visible to devices before anything that is loaded from now on."""
+    instructions.order_stores_before_loads()
+
+
 def read_counter() -> int:
     """The time stamp counter."""
     return instructions.read_tsc()

@@ -11,7 +11,6 @@ accesses inside it touch nothing else. That the device writes only to memory it 
 from arch import map_device, physical_of
 from kernel.lang import Span, final, u8
 from kernel.lang.unsafe import (
-    atomic_add_u32,
     mmio_load_u8,
     mmio_load_u16,
     mmio_load_u32,
@@ -61,13 +60,6 @@ class Window:
         """Eight bytes, in one access: for memory, not for registers of 32 bits."""
         assert 0 <= offset <= self.size_bytes - 8
         mmio_store_i64(self._address + offset, value)
-
-    def order_stores_before_loads(self, offset: int) -> None:
-        """Make what was stored so far visible to the device before anything that is loaded from now on. `offset`: a
-        word of the window that nobody else uses. (The processor keeps all other orders by itself.)
-        """
-        assert 0 <= offset <= self.size_bytes - 4
-        atomic_add_u32(self._address + offset, 0)
 
     def part(self, offset: int, size_bytes: int) -> "Window":
         """A window on a part of this one; the caller has checked that it lies inside."""

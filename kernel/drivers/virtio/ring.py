@@ -16,14 +16,14 @@ Source: Virtual I/O Device (VIRTIO) Version 1.2, 2.7 (split virtqueues).
 
 from typing import Final
 
+from arch import order_stores_before_loads
 from kernel.drivers.platform.window import Window, frame_window
 from kernel.lang import final
 from kernel.mm.frames import NO_FRAME, allocate_zeroed_frame, put_frame
 
-# A queue's tables fit two frames: the descriptors; the two rings, and a word for `order_stores_before_loads`.
+# A queue's tables fit two frames: the descriptors; the two rings.
 SIZE_LIMIT: Final = 256
 USED_RING: Final = 1024  # in the second frame
-_ORDER_WORD: Final = 4092
 
 # A descriptor.
 DESCRIPTOR_SIZE: Final = 16
@@ -218,7 +218,7 @@ class SplitQueue:
             return False
         self._rings.store_u16(_RING_INDEX, self._available_index)
         self._published_index = self._available_index
-        self._rings.order_stores_before_loads(_ORDER_WORD)
+        order_stores_before_loads()
         if not self._has_event_index:
             return self._rings.load_u16(USED_RING + _RING_FLAGS) & NO_NOTIFICATION == 0
         event = self._rings.load_u16(self._available_event)
@@ -270,7 +270,7 @@ class SplitQueue:
             self._rings.store_u16(self._used_event, (self._used_index + after - 1) & 0xFFFF)
         else:
             self._rings.store_u16(_RING_FLAGS, 0)
-        self._rings.order_stores_before_loads(_ORDER_WORD)
+        order_stores_before_loads()
         used = self._rings.load_u16(USED_RING + _RING_INDEX)
         return (used - self._used_index) & 0xFFFF < after
 
