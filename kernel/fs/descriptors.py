@@ -113,7 +113,9 @@ class FileTable:
         """See that there is room for one more descriptor, before what would be lost without. Raises EMFILE,
         MemoryError.
         """
-        self._grow(self.lowest_free(0) + 1)
+        descriptor = self.lowest_free(0)
+        if descriptor >= len(self._files):
+            self._grow(descriptor + 1)
 
     def install(self, file: File, cloexec: bool, lowest: int = 0) -> int:
         """Give `file` a descriptor. The caller's reference becomes the table's; on EMFILE the file is released."""
