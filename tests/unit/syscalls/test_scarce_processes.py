@@ -104,7 +104,6 @@ def test_a_mapped_file(machine: Machine) -> None:
         )
     check_each(lambda: host.brk(host.brk(0) + 4 * PAGE), lambda top: host.brk(top - 4 * PAGE), 0)
     check_each(lambda: host.mlockall(3), lambda _: host.munlockall(), 0)
-    check_each(lambda: host.pkey_alloc(0, 0), host.pkey_free, 0)
 
 
 CREDENTIALS: dict[str, Callable[[Program], int]] = {
