@@ -462,22 +462,17 @@ class Inode(MappedFile):
         """How long a file may become."""
         return MAX_FILE_SIZE
 
-    def largest_mapping(self) -> int:
-        """Where mappings of a file end at the latest: in bytes, from its start. It may be past `largest_size`."""
-        return self.largest_size()
-
     def first_mapped_page(self, offset: int, length: int) -> int:
         """The page of the contents with which a mapping of that offset and length in bytes begins. Raises EOVERFLOW if
-        it would go past the end of the longest file. Devices and files without a kind take the offset as a number
-        without a sign, and know what lies where.
+        it would go past the end of the longest file, however long this one may become. Devices and files without a kind
+        take the offset as a number without a sign, and know what lies where.
         """
         kind = self.mode & S_IFMT
-        limit = self.largest_mapping() if kind == S_IFREG else MAX_FILE_SIZE
-        last = limit - length | PAGE_SIZE - 1
+        last = MAX_FILE_SIZE - length | PAGE_SIZE - 1
         if (kind == S_IFREG or kind == S_IFBLK or kind == S_IFSOCK) and not 0 <= offset <= last:
             raise Errno(EOVERFLOW)
         first = offset >> PAGE_SHIFT & _PAGE_NUMBERS
-        if first + (length >> PAGE_SHIFT) > _PAGE_NUMBERS + 1:
+        if first + (length >> PAGE_SHIFT) > _PAGE_NUMBERS:
             raise Errno(EOVERFLOW)
         return first
 

@@ -173,10 +173,6 @@ class Ext2Inode(AttributedNode):
         finally:
             self.map_changed()
 
-    def largest_mapping(self) -> int:
-        shift = self.ext2.volume.geometry.block_shift
-        return max(self.largest_size(), (_LARGEST_SECTORS >> shift - _SECTOR_SHIFT) << shift)
-
     def largest_size(self) -> int:
         """The smaller of what the pointers can address and what 32 bits of sectors of 512 bytes can count (indirect
         blocks included); for a file with extents, what these can address.

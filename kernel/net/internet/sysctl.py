@@ -227,7 +227,7 @@ class Ip4Settings:
         self.unprivileged_ports: NetworkSetting = NetworkSetting(b"ipv4/ip_unprivileged_port_start", 1024, 0, 65535)
         self.local_ports.floor = self.unprivileged_ports
         self.unprivileged_ports.ceiling = self.local_ports
-        self.ip_nonlocal_bind: NetworkSetting = NetworkSetting(b"ipv4/ip_nonlocal_bind", 0, 0, 1)
+        self.ip_nonlocal_bind: NetworkSetting = NetworkSetting(b"ipv4/ip_nonlocal_bind", 0, 0, 255)
         self.icmp_echo_ignore_all: NetworkSetting = NetworkSetting(b"ipv4/icmp_echo_ignore_all", 0, 0, 1)
         self.icmp_echo_ignore_broadcasts: NetworkSetting = NetworkSetting(b"ipv4/icmp_echo_ignore_broadcasts", 1, 0, 1)
         self.icmp_ratelimit_ms: NetworkSetting = NetworkSetting(b"ipv4/icmp_ratelimit", 1000, 0, INT_MAX)
@@ -247,7 +247,7 @@ class Ip6Settings:
     def __init__(self) -> None:
         self.forwarding: NetworkSetting = NetworkSetting(b"ipv6/conf/all/forwarding", 0, INT_LEAST, INT_MAX)
         self.hop_limit: NetworkSetting = NetworkSetting(b"ipv6/conf/all/hop_limit", 64, 1, 255)
-        self.bindv6only: NetworkSetting = NetworkSetting(b"ipv6/bindv6only", 0, 0, 1)
+        self.bindv6only: NetworkSetting = NetworkSetting(b"ipv6/bindv6only", 0, 0, 255)
         self.disable_ipv6: NetworkSetting = NetworkSetting(b"ipv6/conf/all/disable_ipv6", 0, INT_LEAST, INT_MAX)
         self.frag_high_bytes: NetworkSetting = NetworkSetting(
             b"ipv6/ip6frag_high_thresh", 4 << 20, _FRAGMENTS_LOW, NO_BOUND

@@ -28,11 +28,11 @@ class Settings:
             b"ipv4/tcp_keepalive_intvl", 75, -SECONDS_MOST, SECONDS_MOST
         )
         self.keepalive_probes: NetworkSetting = NetworkSetting(b"ipv4/tcp_keepalive_probes", 9, 0, 255)
-        self.timestamps: NetworkSetting = NetworkSetting(b"ipv4/tcp_timestamps", 1, 0, 1)
-        self.window_scaling: NetworkSetting = NetworkSetting(b"ipv4/tcp_window_scaling", 1, 0, 1)
-        self.sack: NetworkSetting = NetworkSetting(b"ipv4/tcp_sack", 1, 0, 1)
+        self.timestamps: NetworkSetting = NetworkSetting(b"ipv4/tcp_timestamps", 1, 0, 255)
+        self.window_scaling: NetworkSetting = NetworkSetting(b"ipv4/tcp_window_scaling", 1, 0, 255)
+        self.sack: NetworkSetting = NetworkSetting(b"ipv4/tcp_sack", 1, 0, 255)
         self.ecn: NetworkSetting = NetworkSetting(b"ipv4/tcp_ecn", 2, 0, 2)  # 0: never, 1: asked for, 2: agreed to
-        self.syn_cookies: NetworkSetting = NetworkSetting(b"ipv4/tcp_syncookies", 1, 0, COOKIES_ALWAYS)
+        self.syn_cookies: NetworkSetting = NetworkSetting(b"ipv4/tcp_syncookies", 1, 0, 255)
         self.max_syn_backlog: NetworkSetting = NetworkSetting(b"ipv4/tcp_max_syn_backlog", 512, INT_LEAST, INT_MOST)
         self.max_time_wait: NetworkSetting = NetworkSetting(b"ipv4/tcp_max_tw_buckets", 16_384, INT_LEAST, INT_MOST)
         self.receive_default: int = 131_072  # tcp_rmem
