@@ -55,7 +55,6 @@ class _ConsoleLevels(SystemSetting):
 
 
 CONSOLE_LEVELS: Final = _ConsoleLevels(b"kernel/printk", [log.console_level, 4, 1, 7], INT_LEAST, INT_MOST)
-CONSOLE_LEVELS.guard = CAP_SYS_ADMIN
 
 
 def _record_added() -> None:
