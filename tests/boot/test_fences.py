@@ -1,4 +1,4 @@
-"""Where a driver tells a device something and then looks what the device has done, the image has a fence that QEMU keeps.
+"""Where a driver tells a device something and then looks what the device has done, the image has a real fence.
 
 Without it a device that answers at that moment sends no interrupt and its driver sees no answer: both wait for ever.
 """
