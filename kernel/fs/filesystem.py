@@ -97,6 +97,10 @@ class FileSystem:
         else:
             self.names.acquire()
 
+    def let_names_go(self) -> None:
+        """Undo `hold_names`."""
+        self.names.release()
+
     def lie_on(self, device: BlockDevice) -> None:
         """Put the file system on a block device, whose number stat(2) shows."""
         self.block_device = device

@@ -421,7 +421,7 @@ def take_back(path: Path) -> None:
         try:
             _take_back_held(path)
         finally:
-            file_system.names.release()
+            file_system.let_names_go()
 
 
 def _take_back_held(path: Path) -> None:

@@ -229,7 +229,7 @@ class Walk:
     def let_names_go(self) -> None:
         """Undo `hold_names`; the place is the same as then."""
         if self.mount.file_system.sleeps:
-            self.mount.file_system.names.release()
+            self.mount.file_system.let_names_go()
             self._unpin(self.mount, self.dentry)
 
     def pin(self) -> None:

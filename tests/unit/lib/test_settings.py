@@ -11,7 +11,7 @@ from kernel.lib.settings import INT_LEAST, INT_MOST, SETTINGS, SystemSetting, nu
 @pytest.fixture(scope="module")
 def row() -> SystemSetting:
     setting = SystemSetting(b"for/tests", [5, 6, 7], INT_LEAST, INT_MOST)
-    SETTINGS.remove(setting)
+    SETTINGS[:] = [each for each in SETTINGS if each is not setting]
     return setting
 
 
