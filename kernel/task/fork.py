@@ -55,7 +55,7 @@ from kernel.task.namespaces import (
 )
 from kernel.task.observer import TASKS
 from kernel.task.parts import SS_DISABLE
-from kernel.task.pid_namespace import PID_LIMIT, PidNamespace, forget_bearer, number_bearer
+from kernel.task.pid_namespace import PID_MAX, PidNamespace, forget_bearer, number_bearer
 from kernel.task.pidfd import PIDFD_THREAD, PidFile
 from kernel.task.pids import (
     allocate_pid,
@@ -334,7 +334,7 @@ def _claim(parent: Task, pids: PidNamespace, wanted: list[int]) -> Pid:
     credentials = parent.credentials
     space: PidNamespace | None = pids
     for number in wanted:
-        if space is None or not 0 < number < PID_LIMIT or (number != 1 and space.init == NOBODY):
+        if space is None or not 0 < number < PID_MAX.value or (number != 1 and space.init == NOBODY):
             raise Errno(EINVAL)  # the first process of a namespace is its init
         if not may_checkpoint(credentials, space.owner):
             raise Errno(EPERM)

@@ -35,7 +35,7 @@ from kernel.task.core_settings import SUID_DUMPABLE
 from kernel.task.host import Host
 from kernel.task.inspection import may_attach_to
 from kernel.task.namespace_set import NamespaceSet
-from kernel.task.pid_namespace import PID_LIMIT, PidNamespace, new_pid_namespace
+from kernel.task.pid_namespace import LARGEST_MAX, PID_MAX, PidNamespace, new_pid_namespace
 from kernel.task.task import Task, current
 from kernel.task.user_namespaces import check_room, count, with_new_user_namespace
 from kernel.task.vdso import enter_time
@@ -54,13 +54,15 @@ class LastPid(Setting):
     """/proc/sys/kernel/ns_last_pid: the number given last in the pid namespace of the running thread."""
 
     def __init__(self) -> None:
-        super().__init__(b"kernel/ns_last_pid", 0, PID_LIMIT)
+        super().__init__(b"kernel/ns_last_pid", 0, LARGEST_MAX)
         self.mode = 0o666
 
     def numbers(self) -> list[int]:
         return [current().pids.last]
 
     def store(self, numbers: list[int]) -> None:
+        if numbers[0] > PID_MAX.value:
+            raise Errno(EINVAL)
         current().pids.last = numbers[0]
 
     def may_be_changed_by(self, who: Credentials) -> bool:

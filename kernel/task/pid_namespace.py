@@ -21,42 +21,66 @@ from kernel.lib.pid import NOBODY, Bearer, Pid
 from kernel.lib.settings import SystemSetting
 from kernel.sched import WaitQueue
 
-PID_LIMIT: Final = 32768
+LARGEST_MAX: Final = 1 << 22  # of PID_MAX
 RESERVED: Final = 300  # below, numbers are given only before the first wrap
-# One past the highest number that is given. Linux has bits for more numbers.
-PID_MAX: Final = SystemSetting(b"kernel/pid_max", [PID_LIMIT], RESERVED + 1, PID_LIMIT)
+# One past the highest number that is given.
+PID_MAX: Final = SystemSetting(b"kernel/pid_max", [32768], RESERVED + 1, LARGEST_MAX)
 DEEPEST: Final = 32  # levels below the first
+
+
+_PART_SHIFT: Final = 12
+_PART_NUMBERS: Final = 1 << _PART_SHIFT
+_PART_MASK: Final = _PART_NUMBERS - 1
 
 
 @final
 class NumberSet:
-    """Numbers below PID_LIMIT, found in order."""
+    """Numbers below LARGEST_MAX, found in order. There is a bit for each number of parts that have had one."""
 
     def __init__(self) -> None:
-        self.bits: bytearray = bytearray(PID_LIMIT // 8)
-        self.highest: int = 0  # the highest one ever in it
+        self._parts: dict[int, bytearray] = {}
+        self._highest: int = -1  # the highest one ever in it
         self.count: int = 0
 
     def add(self, number: int) -> None:
-        """Enter one that is not in it."""
-        self.bits[number >> 3] |= 1 << (number & 7)
-        self.highest = max(self.highest, number)
+        """Enter one that is not in it. Raises MemoryError."""
+        part = self._parts.get(number >> _PART_SHIFT)
+        if part is None:
+            part = bytearray(_PART_NUMBERS // 8)
+            self._parts[number >> _PART_SHIFT] = part
+        at = number & _PART_MASK
+        part[at >> 3] |= 1 << (at & 7)
+        self._highest = max(self._highest, number)
         self.count += 1
 
     def remove(self, number: int) -> None:
         """Remove one that is in it."""
-        self.bits[number >> 3] &= ~(1 << (number & 7)) & 0xFF
+        part = self._parts.get(number >> _PART_SHIFT)
+        assert part is not None
+        at = number & _PART_MASK
+        part[at >> 3] &= ~(1 << (at & 7)) & 0xFF
         self.count -= 1
 
     def following(self, number: int) -> int:
         """The lowest from `number` on, -1 if there is none."""
-        words = span_of(self.bits)
-        while number <= self.highest:
-            bits = words.load_u32(number >> 5 << 2) >> (number & 31)
-            if bits & 1 != 0:
-                return number
-            number = number + 1 if bits != 0 else (number | 31) + 1
+        while number <= self._highest:
+            part = self._parts.get(number >> _PART_SHIFT)
+            found = -1 if part is None else _first_bit(part, number & _PART_MASK)
+            if found >= 0:
+                return (number & ~_PART_MASK) + found
+            number = (number | _PART_MASK) + 1
         return -1
+
+
+def _first_bit(part: bytearray, at: int) -> int:
+    """The first bit from `at` on that is set, -1 if none is."""
+    words = span_of(part)
+    while at < _PART_NUMBERS:
+        bits = words.load_u32(at >> 5 << 2) >> (at & 31)
+        if bits & 1 != 0:
+            return at
+        at = at + 1 if bits != 0 else (at | 31) + 1
+    return -1
 
 
 class EndRecorder:
@@ -114,7 +138,7 @@ class PidNamespace(Namespace):
 
     def next_number(self) -> int:
         """A free number. Raises EAGAIN when there is none."""
-        for _ in range(PID_LIMIT):
+        for _ in range(PID_MAX.value):
             self.last += 1
             if self.last >= PID_MAX.value:
                 self.last = RESERVED

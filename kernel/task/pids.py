@@ -14,7 +14,7 @@ from kernel.lang import EAGAIN, Errno
 from kernel.lib.ids import KernelUid
 from kernel.lib.pid import NOBODY, Pid
 from kernel.task.groups import find_group, find_session, leave
-from kernel.task.pid_namespace import FIRST_PID, NUMBERS, PID_LIMIT, PID_MAX, RESERVED, PidNamespace, forget_bearer
+from kernel.task.pid_namespace import FIRST_PID, NUMBERS, PID_MAX, RESERVED, PidNamespace, forget_bearer
 
 if TYPE_CHECKING:
     from kernel.task.process import Process
@@ -27,7 +27,7 @@ _processes: "dict[Pid, Process]" = {}
 def allocate_pid() -> Pid:
     """A free number. Raises EAGAIN when there is none."""
     last = FIRST_PID.last
-    for _ in range(PID_LIMIT):
+    for _ in range(PID_MAX.value):
         last += 1
         if last >= PID_MAX.value:
             last = RESERVED
@@ -66,12 +66,20 @@ def rename_task(task: "Task", tid: Pid) -> None:
 
 
 def register_process(process: "Process") -> None:
-    """Let a process be found by its number. Raises MemoryError."""
+    """Let a process be found by its number. Raises MemoryError, with nothing changed."""
     _processes[process.pid] = process
     space: PidNamespace | None = process.pids
-    while space is not None:
-        space.processes.add(space.shown(process.pid))
-        space = space.parent
+    try:
+        while space is not None:
+            space.processes.add(space.shown(process.pid))
+            space = space.parent
+    except MemoryError:
+        entered: PidNamespace | None = process.pids
+        while entered is not None and entered is not space:
+            entered.processes.remove(entered.shown(process.pid))
+            entered = entered.parent
+        _processes.pop(process.pid)
+        raise
 
 
 def unregister_process(process: "Process") -> None:

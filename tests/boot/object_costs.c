@@ -63,7 +63,7 @@ static long free_now_kib(void)
 static long free_kib(void)
 {
 	long most = free_now_kib();
-	for (int same = 0, rounds = 0; same < 3 && rounds < 100; rounds++) {
+	for (int same = 0, rounds = 0; same < 6 && rounds < 100; rounds++) {
 		long now = free_now_kib();
 		same = now > most + 8 ? 0 : same + 1;
 		if (now > most)

@@ -49,6 +49,37 @@ static void *thread(void *unused)
 	return unused;
 }
 
+static void large_numbers(void)
+{
+	set("pid_max", "4194305");
+	set("pid_max", "4194304");
+	write_text("ns_last_pid", "4194305");
+	write_text("ns_last_pid", "3000000");
+	fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	CHECK(pid == 3000001);
+	char path[40];
+	snprintf(path, sizeof path, "/proc/%d/task/%d", pid, pid);
+	SHOW(access(path, F_OK));
+	CHECK(getpgid(pid) == getpgrp());
+	SHOW(setpgid(pid, pid));
+	CHECK(getpgid(pid) == pid);
+	SHOW(kill(-pid, SIGKILL));
+	CHECK(waitpid(pid, 0, 0) == pid);
+	SHOW(access(path, F_OK));
+	write_text("ns_last_pid", "4194303");
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	CHECK(pid >= 300 && pid < 32768);
+	CHECK(waitpid(pid, 0, 0) == pid);
+	set_back();
+}
+
 static void tasks(void)
 {
 	pthread_t other;
@@ -75,6 +106,7 @@ static void tasks(void)
 			MUST(waitpid(pid, 0, 0));
 	}
 	set_back();
+	large_numbers();
 }
 
 static void segments(void)

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from kernel.fs.constants import F_SEAL_GROW, F_SEAL_SHRINK, S_IFDIR, S_IFREG
+from kernel.fs.filesystem import parse_amount
 from kernel.fs.hugetlbfs.file import HugeFile
-from kernel.fs.hugetlbfs.filesystem import Hugetlbfs, new_hugetlbfs, parse_amount
+from kernel.fs.hugetlbfs.filesystem import Hugetlbfs, new_hugetlbfs
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
