@@ -179,7 +179,7 @@ def _is_safe(frame: FrameType) -> bool:
 # ---- What there is --------------------------------------------------------------------------------------------------
 
 _MAY_CHANGE = frozenset(
-    "next_ino next_position last_number last highest next_number generation switches voluntary_switches "
+    "next_ino next_position last_number last highest _highest next_number generation switches voluntary_switches "
     "involuntary_switches charged round heap entries deadline is_noted slice position turn value hits misses "
     "allocations links kernel_ticks woken "
     "_files _close_on_exec _next _buffer belongings bearer holdings by_kind by_inode oldest newest calls".split()
