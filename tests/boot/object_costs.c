@@ -547,7 +547,8 @@ static const struct kind { const char *name; long (*make)(long made); } kinds[] 
 	KIND(undone_sets), KIND(message_queues), KIND(empty_messages), KIND(segments), KIND(posix_queues), KIND(posix_messages),
 	KIND(queued_signals), KIND(posix_timers), KIND(tmpfs_files), KIND(record_locks), KIND(mounts), KIND(threads), KIND(processes),
 	KIND(terminals), KIND(rulesets), KIND(ruleset_rules), KIND(keys), KIND(keyrings), KIND(user_namespaces),
-	KIND(network_namespaces), KIND(veth_pairs),
+	KIND(veth_pairs),
+	KIND(network_namespaces), /* last: their memory comes back for a long time after they have ended */
 };
 
 static void put(const char *path, const char *text)

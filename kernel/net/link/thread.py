@@ -65,6 +65,10 @@ class NetworkThread:
         self.timers_due: bool = False
         self.lacked_memory: bool = False  # in the last round: others must run, and free some
 
+    def has_news(self) -> bool:
+        """Whether something is scheduled, or timers are due."""
+        return self.first is not None or self.timers_due
+
 
 _knet: Final = NetworkThread()
 
@@ -117,7 +121,7 @@ def run_pending(now_ns: int) -> bool:
         pace(0)
     ethernet.drain()
     # Timers, packets, and interrupts at a safe point may have brought news. Nobody was asleep to be woken by it.
-    return busy or _knet.first is not None or _knet.timers_due
+    return busy or _knet.has_news()
 
 
 @final
