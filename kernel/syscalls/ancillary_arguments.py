@@ -10,7 +10,7 @@ from kernel.fs.file import File
 from kernel.lang import EBADF, EINVAL, ENOBUFS, ENOMEM, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.net.internet.sysctl import CORE
-from kernel.net.sockets.socket import AF_UNIX, SCM_RIGHTS, SOL_SOCKET, ControlMessage, Socket
+from kernel.net.sockets.socket import AF_UNIX, SCM_RIGHTS, SOL_SOCKET, ControlMessage, Socket, release_files
 from kernel.task import current
 from kernel.uring.file import UringFile
 
@@ -100,18 +100,6 @@ def file_count(messages: list[ControlMessage]) -> int:
         if files is not None:
             count += len(files)
     return count
-
-
-def release_files(messages: list[ControlMessage] | None) -> None:
-    """Drop the files that were not taken over."""
-    if messages is None:
-        return
-    for message in messages:
-        files = message.files
-        if files is not None:
-            message.files = None
-            for file in files:
-                file.release()
 
 
 # ---- Ancillary messages that were received --------------------------------------------------------------------------

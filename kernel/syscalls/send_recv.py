@@ -16,8 +16,8 @@ from kernel.net.sockets.socket import (
     MSG_WAITFORONE,
     Message,
     Socket,
+    release_files,
 )
-from kernel.syscalls.ancillary_arguments import release_files
 from kernel.syscalls.socket_arguments import (
     HEADER_SIZE,
     MessageHeader,

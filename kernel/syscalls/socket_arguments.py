@@ -9,8 +9,8 @@ from kernel.fs.constants import IOV_MAX
 from kernel.lang import EINVAL, EMSGSIZE, ENOTSOCK, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.user import Buffer
-from kernel.net.sockets.socket import MSG_CMSG_CLOEXEC, MSG_CTRUNC, Message, Socket
-from kernel.syscalls.ancillary_arguments import ControlWriter, read_control, release_files, split_control, word_at
+from kernel.net.sockets.socket import MSG_CMSG_CLOEXEC, MSG_CTRUNC, Message, Socket, release_files
+from kernel.syscalls.ancillary_arguments import ControlWriter, read_control, split_control, word_at
 from kernel.syscalls.buffer_arguments import user_vector
 from kernel.syscalls.descriptor_arguments import file_at
 

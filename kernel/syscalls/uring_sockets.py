@@ -20,9 +20,9 @@ from kernel.net.sockets.socket import (
     SOCK_STREAM,
     Message,
     Socket,
+    release_files,
 )
 from kernel.net.tcp.socket import TcpSocket
-from kernel.syscalls.ancillary_arguments import release_files
 from kernel.syscalls.socket_arguments import (
     MessageHeader,
     read_address,

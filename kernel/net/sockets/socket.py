@@ -28,6 +28,7 @@ from kernel.lang import (
     ERESTARTSYS,
     Errno,
     UserAddr,
+    noraise,
     sleeps,
 )
 from kernel.lib import user
@@ -127,6 +128,19 @@ class ControlMessage:
         self.kind: int = kind
         self.data: bytes = data
         self.files: list[File] | None = None  # SCM_RIGHTS
+
+
+@noraise
+def release_files(messages: list[ControlMessage] | None) -> None:
+    """Drop the files that were not taken over."""
+    if messages is None:
+        return
+    for message in messages:
+        files = message.files
+        if files is not None:
+            message.files = None
+            for file in files:
+                file.release()
 
 
 class Message:

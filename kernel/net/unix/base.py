@@ -38,7 +38,6 @@ from kernel.lang import (
     EPROTOTYPE,
     Errno,
     UserAddr,
-    noraise,
 )
 from kernel.lib import user
 from kernel.lib.credentials import Credentials, gid_for_caller
@@ -494,14 +493,3 @@ def _make_socket_node(context: FsContext, name: bytes, mode: int) -> Path:
     except Errno as error:
         code = error.code
     raise Errno(EADDRINUSE if code == EEXIST else code)
-
-
-@noraise
-def drop_control(control: list[ControlMessage] | None) -> None:
-    """What was prepared is not handed over."""
-    if control is not None:
-        for each in control:
-            files = each.files
-            if files is not None:
-                for file in files:
-                    file.release()

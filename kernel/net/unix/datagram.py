@@ -30,9 +30,10 @@ from kernel.net.sockets.socket import (
     SOCK_DGRAM,
     SOCK_SEQPACKET,
     Message,
+    release_files,
 )
 from kernel.net.unix.addresses import address_with, family_of, name_of
-from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, UNCONNECTED, UnixSocket, drop_control
+from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, UNCONNECTED, UnixSocket
 from kernel.net.unix.connection import ConnectedSocket
 from kernel.net.unix.parcel import Parcel
 from kernel.net.unix.rights import SOCKETS
@@ -141,7 +142,7 @@ def receive_packet(socket: UnixSocket, message: Message) -> int:
         is_copied = message.buffer.put(span_of(parcel.storage)[skip : skip + size]) == size
     finally:
         if not is_copied:
-            drop_control(control)
+            release_files(control)
             if not peeking:
                 socket.discard(parcel)
     if not is_copied:

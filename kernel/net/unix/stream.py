@@ -22,9 +22,10 @@ from kernel.net.sockets.socket import (
     SWITCH_PASS_CREDENTIALS,
     ControlMessage,
     Message,
+    release_files,
 )
 from kernel.net.unix.addresses import address_with
-from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, SENDING, UnixSocket, drop_control
+from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, SENDING, UnixSocket
 from kernel.net.unix.connection import ConnectedSocket
 from kernel.net.unix.parcel import LARGEST_PARCEL, STORAGES, Parcel
 from kernel.net.unix.rights import SOCKETS
@@ -218,7 +219,7 @@ class StreamSocket(ConnectedSocket):
             chunk = min(len(parcel) - skip, buffer.remaining)
             start = parcel.start + skip
             if buffer.put(span_of(parcel.storage)[start : start + chunk]) < chunk:
-                drop_control(control)
+                release_files(control)
                 break  # bytes cut off by a fault count as unread
             done += chunk
             if control is not None:
