@@ -1,5 +1,6 @@
 /* prctl(PR_SET_SYSCALL_USER_DISPATCH): system calls that become SIGSYS, because a byte of the program says so. */
 #include <pthread.h>
+#include <sched.h>
 #include <ucontext.h>
 #include "ptrace_case.h"
 
@@ -120,9 +121,15 @@ static void calls(void)
 	blocked_call("off", SYS_close);
 }
 
+/* The byte says BLOCK to both threads, and the one that set dispatch up must make no call meanwhile. */
+static volatile int may_block, has_blocked;
+
 static void *in_thread(void *argument)
 {
+	while (!may_block)
+		sched_yield();
 	blocked_call("in a thread", SYS_close);
+	has_blocked = 1;
 	return argument;
 }
 
@@ -134,6 +141,9 @@ static void heirs(int count, char **arguments)
 	IN_CHILD(blocked_call("in a child", SYS_close));
 	pthread_t thread;
 	pthread_create(&thread, 0, in_thread, 0);
+	may_block = 1;
+	while (!has_blocked)
+		;
 	pthread_join(thread, 0);
 	blocked_call("here", SYS_close);
 	IN_CHILD(
