@@ -18,7 +18,7 @@ from tools.errors import UsageError
 from tools.guest.failure import OLDEST_QEMU, shown, version_of_qemu
 from tools.images.room import SETTING, directory, limit, taken
 from tools.paths import IS_INSTALLED, ROOT
-from tools.setup import GROUPS, OLDEST_PYTHON, PACKAGES, VENV, missing_packages, requirements_digest
+from tools.setup import GROUPS, OLDEST_PYTHON, PACKAGES, VENV, are_installed, missing_packages
 
 BUILD_MIB = 2048
 USES = {
@@ -77,12 +77,13 @@ def qemu() -> Finding:
 
 
 def environment() -> Finding:
-    stamp = VENV / "installed"
-    if not stamp.exists():
+    if are_installed(everything=True):
+        return Finding("ok", "Python environment")
+    if are_installed(everything=False):
+        return Finding("note", "the Python environment can build and run", "other commands install what they need")
+    if not any((VENV / name).exists() for name in ("installed", "installed-run")):
         return Finding("missing", "the Python environment .venv", "make build creates it")
-    if stamp.read_text() != requirements_digest():
-        return Finding("note", "the Python environment is of other versions", "the next command brings it up to date")
-    return Finding("ok", "Python environment")
+    return Finding("note", "the Python environment is of other versions", "the next command brings it up to date")
 
 
 def room() -> Finding:

@@ -5,6 +5,9 @@ Debian packages are installed through apt (as root or with sudo); Python package
 checkout, at the versions that `tools/requirements.txt` pins. Both steps look first and do nothing when nothing is
 missing, so that calling this before every build costs a fraction of a second. Runs under the system's Python, with
 its standard library alone.
+
+Whoever sees Krait for the first time types `make run`: with the first argument `run`, only what that needs is
+installed, and with `all` everything. The other arguments are those of `./krait`.
 """
 
 from __future__ import annotations
@@ -28,16 +31,18 @@ VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "tools" / "requirements.txt"
 OLDEST_PYTHON = (3, 11)
 
-# Why each is here: emulator and firmware; the ISO; userland; debugging and checks.
+# To build and run. Why each is here: emulator and firmware; userland; linking, and disks of images.
 PACKAGES = (
-    "qemu-system-x86", "seabios", "ovmf",
-    "grub-pc-bin", "grub-efi-amd64-bin", "grub-common", "xorriso", "mtools",
+    "qemu-system-x86", "seabios",
     "musl", "musl-dev", "musl-tools", "linux-libc-dev", "dpkg-dev", "bzip2", "xz-utils", "patch",
-    "binutils", "gdb", "valgrind", "e2fsprogs", "util-linux",
+    "binutils", "e2fsprogs",
 )
 
 # What only some commands and tests need, installed when they are about to run.
 GROUPS = {
+    # For all commands but those that ./krait lists: the ISO and its firmware; debugging and checks.
+    "development": ("ovmf", "grub-pc-bin", "grub-efi-amd64-bin", "grub-common", "xorriso", "mtools", "gdb", "valgrind",
+                    "util-linux"),
     "image": ("libarchive13t64", "zstd"),  # lets mke2fs read archives
     "debian": ("mmdebstrap",),
     "ssh": ("openssh-client",),
@@ -57,6 +62,10 @@ GROUPS = {
     "completion": ("zsh", "fish"),  # the shells, beside bash, that krait completes its command line in
     "native": ("python3-dev",),  # Python.h, for extension modules
 }
+
+# Of the Python packages, what compiles the kernel: mypy and llvmlite with what they need, and a reader of ELF files.
+COMPILER = ("ast_serialize", "librt", "llvmlite", "mypy", "mypy_extensions", "pathspec", "pyelftools",
+            "typing_extensions")
 
 
 def run(command: list[str]) -> None:
@@ -140,11 +149,24 @@ def requirements_digest() -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def install_python_packages() -> None:
-    stamp = VENV / "installed"
+def compiler_requirements() -> list[str]:
+    """The pinned versions of what compiles the kernel, as pip wants them."""
+    lines = REQUIREMENTS.read_text().splitlines()
+    return [line for line in lines if line.partition("==")[0] in COMPILER]
+
+
+def are_installed(*, everything: bool) -> bool:
+    """Whether the environment has the Python packages of `tools/requirements.txt`, or those that run needs."""
     digest = requirements_digest()
-    if stamp.exists() and stamp.read_text() == digest:
+    stamps = [VENV / "installed"] if everything else [VENV / "installed", VENV / "installed-run"]
+    return any(stamp.exists() and stamp.read_text() == digest for stamp in stamps)
+
+
+def install_python_packages(*, everything: bool) -> None:
+    if are_installed(everything=everything):
         return
+    # Without bytecode of modules that nobody may ever import; of the others Python writes it.
+    wanted = ["--requirement", str(REQUIREMENTS)] if everything else ["--no-compile", *compiler_requirements()]
     with Step("install Python packages"):
         if not (VENV / "bin" / "pip").exists():
             try:
@@ -154,19 +176,21 @@ def install_python_packages() -> None:
                                 "--no-install-recommends", "install", "python3-venv"]))
             run([sys.executable, "-m", "venv", str(VENV)])
         run([str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-             "--retries", "5", "--requirement", str(REQUIREMENTS)])
-    stamp.write_text(digest)
+             "--retries", "5", *wanted])
+    (VENV / ("installed" if everything else "installed-run")).write_text(requirements_digest())
 
 
 def main() -> None:
-    if {"-q", "--quiet"} & set(sys.argv[1:]):
+    everything = sys.argv[1:2] != ["run"]
+    if {"-q", "--quiet"} & set(sys.argv[2:]):
         be_quiet()
     if sys.version_info < OLDEST_PYTHON:
         raise SystemExit(f"setup: Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed")
     with _alone():
-        install_packages(PACKAGES)
-        install_python_packages()
-        (BUILD / "setup.stamp").touch()  # ./krait compares its age
+        install_packages((*PACKAGES, *GROUPS["development"]) if everything else PACKAGES)
+        install_python_packages(everything=everything)
+        for stamp in ("setup.stamp", "setup-run.stamp") if everything else ("setup-run.stamp",):
+            (BUILD / stamp).touch()  # ./krait compares its age
 
 
 if __name__ == "__main__":

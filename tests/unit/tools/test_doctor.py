@@ -20,8 +20,11 @@ NOBODY = 65534
 
 
 def test_what_the_doctor_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "missing_packages", lambda names: ["gdb"] if "gdb" in names else [])
+    monkeypatch.setattr(doctor, "missing_packages", lambda names: ["musl"] if "musl" in names else [])
     assert [each.state for each in doctor.packages()] == ["missing"]
+    monkeypatch.setattr(doctor, "missing_packages", lambda names: ["gdb"] if "gdb" in names else [])
+    assert [(each.state, each.what) for each in doctor.packages()] == [("ok", "Debian packages"),
+                                                                       ("note", "for development: gdb")]  # fmt: skip
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert doctor.qemu().state == "missing" and doctor.packages()[0].state == "missing"
     monkeypatch.setattr("sys.version_info", (3, 9, 1))
@@ -60,9 +63,9 @@ def checkout() -> Iterator[Path]:
         for name in ("tools", "build", ".venv", ".venv/bin", "private"):
             (place / name).mkdir()
         shutil.copy(ROOT / "krait", place)
-        for name in ("tools/setup.py", "tools/requirements.txt", ".venv/installed", "build/setup.stamp"):
+        for name in ("tools/setup.py", "tools/requirements.txt", ".venv/installed-run", "build/setup-run.stamp"):
             (place / name).write_text("raise SystemExit('setup was called')\n")
-        os.utime(place / "build" / "setup.stamp", (2**31, 2**31))
+        os.utime(place / "build" / "setup-run.stamp", (2**31, 2**31))
         (place / "private" / "python").write_text("#!/bin/sh\necho started\n")
         (place / "private" / "python").chmod(0o755)
         (place / ".venv" / "bin" / "python").symlink_to(place / "private" / "python")
