@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -84,6 +85,22 @@ def test_a_qemu_that_cannot_run_the_machine(
     assert done.stderr == (whole if told is None else f"krait: {told}\n")
     assert (tmp_path / "calls").read_text().split() == ["-nodefault", "--version"][:calls]
     assert not (tmp_path / "krait").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["busybox", "true"], ["-d", "busybox", "true"]])
+def test_a_machine_without_qemu(kernel: Kernel, tmp_path: Path, arguments: list[str]) -> None:
+    for name in ("sh", "python3"):
+        program = shutil.which(name)
+        assert program is not None
+        (tmp_path / name).symlink_to(program)
+    done = subprocess.run(
+        [ROOT / "krait", "run", "--kernel", kernel.path, *arguments], check=False, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, env={**os.environ, "PATH": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
+        timeout=100 * PATIENCE,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr == "krait: QEMU is missing (krait doctor says what else is)\n"
+    assert not [path for path in tmp_path.glob("krait/*") if path.is_dir()], "no machine is left"
 
 
 def test_a_shell_whose_qemu_is_too_old(kernel: Kernel, tmp_path: Path) -> None:

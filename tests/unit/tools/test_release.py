@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -45,6 +46,13 @@ def test_examples_are_of_commands_that_there_are() -> None:
             assert example in command.parser.format_help() and name in example
             words = example.split(name, 1)[1].split()
             assert {word for word in words if word.startswith("--") and word != "--"} <= {*command.words()}
+
+
+def test_make_help_names_every_target() -> None:
+    [names] = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    done = subprocess.run(["make", "-s", "help"], check=True, capture_output=True, text=True, cwd=ROOT)
+    told = re.findall(r"^make (\w+)", done.stdout, re.MULTILINE)
+    assert {*names.split()} - {"help"} == {*told}
 
 
 def test_the_manual_page_is_sound() -> None:
