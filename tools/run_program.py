@@ -159,10 +159,10 @@ def run_program(
             entry.remove()
 
     def attended(tell: Callable[[], None]) -> int:
-        is_mmio = machine.type == "microvm"  # there 9P serves
+        is_mmio = machine.type == "microvm"
         with contextlib.ExitStack() as stack:
             served = None
-            if machine.shares and not is_mmio:
+            if machine.shares:
                 from tools.guest.shares import serving
 
                 served = stack.enter_context(serving(machine.shares))

@@ -38,11 +38,14 @@ def image(kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFac
     return image
 
 
-@pytest.fixture(scope="module")
-def pair(kernel: Kernel, image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Guest]]:
-    """A host, and a guest at its prompt."""
+@pytest.fixture(scope="module", params=["q35", "microvm"])
+def pair(
+    request: pytest.FixtureRequest, kernel: Kernel, image: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Host, Guest]]:
+    """A host, and a guest at its prompt: one with the device on PCI, and one where its registers lie in memory."""
     with Host(tmp_path_factory.mktemp("vhost") / "socket", CID) as host:
-        machine = Machine(memory="256M", extra=host.arguments("256M"))
+        extra = host.arguments("256M", mmio=request.param == "microvm")
+        machine = Machine(type=request.param, memory="256M", extra=extra)
         with Guest(kernel.boot(image, "quiet"), machine) as guest:
             guest.expect_prompt(60)
             yield host, guest

@@ -1,4 +1,4 @@
-"""A host for virtio-vsock: the program that QEMU's device `vhost-user-vsock-pci` hands its queues to.
+"""A host for virtio-vsock: the program that QEMU's device `vhost-user-vsock` hands its queues to.
 
 It speaks the vhost-user protocol at a unix socket, maps the guest's memory, and walks the queues of packets that come
 from the guest and go there; what a connection of the host's side does is for the tests to say (`connect`, `listen`).
@@ -164,11 +164,13 @@ class Host:
         self._ends = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def arguments(self, memory: str) -> tuple[str, ...]:
-        """QEMU's, for a machine of that much memory."""
+    def arguments(self, memory: str, *, mmio: bool = False) -> tuple[str, ...]:
+        """QEMU's, for a machine of that much memory; the device is on PCI, or has its registers in memory."""
+        modern = ("-global", "virtio-mmio.force-legacy=false") if mmio else ()
         return (
             "-object", f"memory-backend-memfd,id=ram,size={memory},share=on", "-machine", "memory-backend=ram",
-            "-chardev", f"socket,id=vsock,path={self.path}", "-device", "vhost-user-vsock-pci,chardev=vsock",
+            "-chardev", f"socket,id=vsock,path={self.path}", *modern,
+            "-device", f"vhost-user-vsock-{'device' if mmio else 'pci'},chardev=vsock",
         )  # fmt: skip
 
     def __enter__(self) -> Host:
