@@ -166,6 +166,14 @@ def test_python_of_this_machine(krait: Krait, tmp_path: Path) -> None:
     assert krait.run("python3", "-c", PYTHON, "y", status=4) == '[["-c", "y"], ""]\n'
 
 
+def test_python_by_the_name_of_dockers_image(krait: Krait, tmp_path: Path) -> None:
+    """What one types for docker: there the first word after the image is the program."""
+    (tmp_path / "test.py").write_text(PYTHON + "\n")
+    options = ("-v", f"{tmp_path}:/src", "-w", "/src")
+    assert krait.run(*options, "python:3", "python", "test.py", status=4) == '[["test.py"], ""]\n'
+    assert krait.run(*options, "python", "test.py", status=4) == '[["test.py"], ""]\n'
+
+
 ENVIRONMENT = "import only_here, sys; print(only_here.WORD, sys.prefix); sys.exit(4)"
 
 

@@ -290,11 +290,22 @@ def test_what_a_name_means(tmp_path: Path) -> None:
         assert resolve.find(str(tmp_path / name)).kind is kind
     assert resolve.find("busybox").kind is Kind.IMAGE
     assert resolve.find("debian:13").kind is Kind.IMAGE
+    assert resolve.find("python:3").kind is Kind.IMAGE
     for name in (str(tmp_path / "none"), "none.py", "none.tar", "no-such-program", str(tmp_path / "e")):
         if name.endswith("/e"):
             Path(name).write_bytes(b"")
         with pytest.raises(UsageError):
             resolve.find(name)
+
+
+@pytest.mark.parametrize("tool", ["cat", "gzip", "xz", "zstd", "bzip2"])
+def test_an_archive_is_known_by_its_contents(tmp_path: Path, tool: str) -> None:
+    """Given as a program, whatever it is called."""
+    require("image")
+    path = tmp_path / "prog"
+    path.write_bytes(subprocess.run([tool], input=tar({"bin": None}), check=True, capture_output=True).stdout)
+    path.chmod(0o755)
+    assert resolve.find(str(path)) == Target(Kind.IMAGE, str(path), path)
 
 
 def test_archives_need_no_names(tmp_path: Path) -> None:
