@@ -215,17 +215,14 @@ def substitute(t: Type, env: dict[str, Type]) -> Type:
             return t
 
 
+_REFERENCES = (ClassType, StrType, BytesType, RawArrayType, UnionType, WeakType)
+
+
 def is_reference(t: Type) -> bool:
     """Whether values of `t` are one counted heap reference (or null)."""
-    match t:
-        case ClassType() | StrType() | BytesType() | RawArrayType() | UnionType() | WeakType():
-            return True
-        case OptionalType(inner):
-            return is_reference(inner)
-        case NoneType():
-            return False
-        case _:
-            return False
+    while isinstance(t, OptionalType):
+        t = t.inner
+    return isinstance(t, _REFERENCES)
 
 
 def shape(t: Type) -> object:

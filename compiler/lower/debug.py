@@ -62,6 +62,7 @@ class DebugInfo:
         self.layouts = layouts
         self._nodes: list[str] = [""]
         self._known: dict[object, int] = {}
+        self._locations: dict[tuple[int, int, int, int | None], int] = {}
         file = self._file_node(module_name.replace(".", "/"))
         self._nodes[COMPILE_UNIT] = (
             f"distinct !DICompileUnit(language: DW_LANG_C11, file: !{file}, producer: {text(PRODUCER)}, "
@@ -94,9 +95,14 @@ class DebugInfo:
 
     def location(self, loc: Loc, scope: int, inlined_at: int | None = None) -> int:
         """A DILocation in a subprogram."""
-        column = min(max(loc.column, 0) + 1, LAST_COLUMN)
-        at = f", inlinedAt: !{inlined_at}" if inlined_at is not None and inlined_at >= 0 else ""
-        return self._shared(f"!DILocation(line: {max(loc.line, 0)}, column: {column}, scope: !{scope}{at})")
+        key = (loc.line, loc.column, scope, inlined_at)  # asked for at each step, and rarely new
+        known = self._locations.get(key)
+        if known is None:
+            column = min(max(loc.column, 0) + 1, LAST_COLUMN)
+            at = f", inlinedAt: !{inlined_at}" if inlined_at is not None and inlined_at >= 0 else ""
+            known = self._shared(f"!DILocation(line: {max(loc.line, 0)}, column: {column}, scope: !{scope}{at})")
+            self._locations[key] = known
+        return known
 
     def local(self, name: str, t: Type, loc: Loc, scope: int, argument: int = 0) -> int:
         """A DILocalVariable; its slot has the register form of `t`. -1 for a name that is not the source's."""

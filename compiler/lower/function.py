@@ -176,8 +176,8 @@ class FunctionLowerer:
         """Append an instruction to the current block; nothing if the place cannot be reached."""
         if not self.live:
             return
-        context = None if self.discovering or _MAY_UNWIND.match(text) is None else self.cleanup()
-        if context is not None:
+        context = self.cleanup() if self.contexts and not self.discovering else None
+        if context is not None and _MAY_UNWIND.match(text) is not None:
             self.invoke(text, context)
         else:
             self.lines.append("  " + text + self.debug_suffix)
