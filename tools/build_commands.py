@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compiler.progress import QUIET
 from tools.arguments import Parser, add_quiet, existing, in_bytes, memory_size, positive, processor_count, volume_label
 from tools.errors import KraitError, UsageError
 from tools.flash import flash, refusal
 from tools.image import ImageError, build_disk, plan_disk
 from tools.iso import build_iso
-from tools.kernel_build import build_kernel, built_kernel
+from tools.kernel_build import begun, build_kernel, built_kernel
 from tools.paths import IS_INSTALLED, ROOT
 from tools.project import FILE as PROJECT_FILE
 from tools.project import KINDS, find_project, new, test_project
@@ -27,7 +22,7 @@ from tools.selfhost.build import MEMORY as SELF_BUILD_MEMORY
 from tools.selfhost.build import self_build
 from tools.selfhost.tests import self_test
 from tools.setup import require
-from userland.image import build_image, is_image_current, root_archive
+from userland.image import build_image, root_archive
 
 if TYPE_CHECKING:
     from tools.machine_commands import Commands
@@ -46,30 +41,9 @@ def build(options: argparse.Namespace) -> int:
         return 0
     if IS_INSTALLED:
         raise UsageError(f"krait build: no project here: no {PROJECT_FILE} (krait new makes one)")
-    # Until LLVM compiles it, the kernel keeps one processor busy: the root image is for another one.
-    with contextlib.nullcontext() if is_image_current() else begun("userland.image"):
-        build_kernel(options.profile)
+    build_kernel(options.profile)
     build_image()
     return 0
-
-
-@contextlib.contextmanager
-def begun(module: str, *arguments: str) -> Iterator[None]:
-    """Meanwhile a process does work that is needed later, and has ended at the end. It says nothing: what has failed
-    fails again where it is needed, and is reported there.
-    """
-    command = [sys.executable, "-m", module, *arguments]
-    quietly = {**os.environ, QUIET: "1"}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=quietly, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as child:  # fmt: skip
-        try:
-            yield
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGTERM)  # make and compilers too
-            raise
 
 
 def iso(options: argparse.Namespace) -> int:
