@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
 LARGE = random.Random(3).randbytes(100_001)
 
 
-@pytest.fixture(scope="module", params=["q35", "pc"])
+@pytest.fixture(scope="module", params=["q35", "pc", "microvm"])
 def guest(
     request: pytest.FixtureRequest, kernel: Kernel, root_image: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Guest]:

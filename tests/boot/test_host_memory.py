@@ -84,8 +84,9 @@ def test_a_balloon_gives_way_before_programs_die(kernel: Kernel, root_image: Pat
         assert "out of memory" not in guest.run("dmesg")
 
 
-def test_the_host_gets_free_memory_back(kernel: Kernel, root_image: Path) -> None:
-    reporting = machine("q35", BALLOONS["q35"], ",free-page-reporting=on", "512M")
+@pytest.mark.parametrize("kind", ["q35", "microvm"])
+def test_the_host_gets_free_memory_back(kernel: Kernel, root_image: Path, kind: str) -> None:
+    reporting = machine(kind, BALLOONS[kind], ",free-page-reporting=on", "512M")
     with Guest(kernel.boot(root_image), reporting) as guest:
         guest.expect_prompt(30)
         guest.check("mount -t tmpfs -o size=400M none /mnt && dd if=/dev/zero of=/mnt/file bs=1M count=320", 60)
