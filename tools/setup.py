@@ -50,7 +50,7 @@ GROUPS = {
     "shared": ("git", "virtiofsd"),
     "servers": ("curl", "openssh-client"),
     "tcpdump": ("tcpdump",),
-    "strace": ("strace",),
+    "strace": ("strace", "ltrace", "gdbserver"),
     "perf": ("linux-perf",),
     "containers": ("bubblewrap", "uidmap", "runc", "crun", "podman", "conmon", "netavark"),
     "netns": ("iproute2", "util-linux"),

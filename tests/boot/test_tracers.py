@@ -1,4 +1,4 @@
-"""Debian's strace and gdb, as they are, with their C library: they print here what they print on Linux.
+"""Debian's strace, ltrace, gdb and gdbserver, as they are: they print here what they print on Linux.
 
 Numbers of processes and addresses on the stack differ, so names stand for them before the two are compared. What a
 traced program prints is shown when it has ended: nothing says whether it or the tracer prints first.
@@ -7,6 +7,8 @@ traced program prints is shown when it has ended: nothing says whether it or the
 from __future__ import annotations
 
 import re
+import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from tests.harness import KRAIT, Batch, Case, Result, compile_program
 from tests.harness.agreement import linux_texts
 from tests.harness.guest import PATIENCE
+from tests.harness.scripts import LISTENS
 from tools.cpio import Archive
 from tools.libraries import add_program
 from tools.machine import Machine
@@ -22,6 +25,7 @@ from tools.setup import require
 pytestmark = pytest.mark.timeout(int(200 * PATIENCE))
 
 DEBUGGEE = Path(__file__).parent / "debuggee.c"
+CALLED = Path(__file__).parent / "called.c"
 SETTINGS = """\
 set pagination off
 set confirm off
@@ -104,6 +108,31 @@ thread 2
 backtrace
 print $orig_rax
 """
+REMOTE = """\
+target remote localhost:7000
+break work if depth == 0
+continue
+backtrace
+print sum(20, 22)
+finish
+delete
+hbreak in_thread
+continue
+watch watched
+continue
+continue
+info threads
+delete
+signal 0
+"""
+REMOTE_ATTACHED = """\
+target remote localhost:7001
+set variable go_on = 1
+tbreak let_go
+continue
+info threads
+continue
+"""
 SCRIPTS = {
     # Each process has a file of its own, so that their order does not matter. When the shell hears of ends does.
     "strace_pipeline": """\
@@ -161,20 +190,61 @@ cd /tmp && ulimit -c unlimited && /tracers/debuggee crash
 echo "status $?"
 gdb -nx -batch -x /tracers/cores /tracers/debuggee core
 """,
+    "gdbserver_network": """\
+ip link set lo up
+gdbserver --once localhost:7000 /tracers/debuggee > /tmp/server 2>&1 & listens 7000
+gdb -nx -batch -x /tracers/connected /tracers/debuggee
+wait; echo "status $?"; cat /tmp/server /tmp/printed
+""",
+    "gdbserver_attached": """\
+ip link set lo up
+/tracers/debuggee wait & pid=$!
+for i in $(seq 1000); do grep -q "^State:.S" /proc/$pid/status && break; sleep 0.05; done
+gdbserver --once --attach localhost:7001 $pid > /tmp/server 2>&1 & listens 7001
+gdb -nx -batch -x /tracers/attached /tracers/debuggee
+kill $pid 2> /dev/null; wait $pid; echo "status $?"; cat /tmp/printed
+""",
+    "ltrace_calls": """\
+ltrace -o /tmp/out /tracers/called one two; echo "status $?"
+grep -v 'SIGCHLD\\|wait' /tmp/out  # whether the child ends before wait() is chance
+ltrace -e strlen+puts -o /tmp/out /tracers/called > /dev/null; echo "status $?"; grep -v SIGCHLD /tmp/out
+ltrace -c -o /tmp/out /tracers/called > /dev/null; awk '$4 ~ /^[0-9]+$/ { print $4, $5 }' /tmp/out | sort
+""",
+    "ltrace_children": """\
+ltrace -f -e puts+exit+fork+wait -o /tmp/out /tracers/called > /dev/null; echo "status $?"
+grep -o 'puts("[a-z]*"\\|exit([0-9]*\\|exited (status [0-9])\\|SIGUSR1 (.*)' /tmp/out | sort
+ltrace -S -L -o /tmp/out /tracers/called > /dev/null; echo "status $?"
+grep 'write@SYS\\|exit_group@SYS' /tmp/out
+""",
 }
 # gdb does without Python, whose library is not in the image, and says so.
-SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/ PYTHONHOME=/nowhere\n"
+SURROUNDINGS = "export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/ PYTHONHOME=/nowhere\n" + LISTENS
+
+
+def called(folder: Path) -> Path:
+    """What ltrace looks at: a program whose calls go to the C library one by one."""
+    program = folder / "called"
+    command = ["gcc", "-O0", "-w", "-fno-builtin", "-no-pie", "-Wl,-z,lazy", "-o", str(program), str(CALLED)]
+    subprocess.run(command, check=True)
+    return program
 
 
 def image() -> Archive:
     require("strace")
     files = Archive()
-    for path in (Path("/usr/bin/strace"), Path("/usr/bin/gdb")):
-        add_program(files, path)
+    for name in ("strace", "gdb", "ltrace", "gdbserver"):
+        add_program(files, Path("/usr/bin") / name)
+    for path in (Path("/etc/ltrace.conf"), *Path("/usr/share/ltrace").iterdir()):
+        files.file(str(path).lstrip("/"), path.read_bytes())
+    with tempfile.TemporaryDirectory() as folder:
+        program = called(Path(folder))
+        files.file("tracers/called", program.read_bytes(), 0o755)
     debuggee = compile_program(DEBUGGEE, flags=("-static", "-g", "-O0"))
     files.file("tracers/debuggee", debuggee.read_bytes(), 0o755)
     files.file(str(DEBUGGEE).lstrip("/"), DEBUGGEE.read_bytes())
-    inputs = {"breaks": BREAKS, "watches": WATCHES, "forks": FORKS, "attaches": ATTACHES, "cores": CORES}
+    inputs = {"breaks": BREAKS, "watches": WATCHES, "forks": FORKS, "attaches": ATTACHES, "cores": CORES,
+              "connected": REMOTE, "attached": REMOTE_ATTACHED}  # fmt: skip
+
     for name, text in inputs.items():
         files.file(f"tracers/{name}", (SETTINGS + text).encode())
     for name, text in SCRIPTS.items():
@@ -196,6 +266,8 @@ def named(output: str) -> str:
     output = re.sub(r"  +", " ", output)  # columns are as wide as their numbers
     pattern = r"(\b(?:process |Process |LWP |si_pid=|parent_tid=\[|(?:t?kill|wait4)\())(\d{2,})\b"
     output = re.sub(pattern, name, output)
+    output = re.sub(r"\b(Thread |pid = |fork\(\) = |wait resumed> \) = )(?:\d+\.)?(\d{2,})\b", name, output)
+    output = re.sub(r"(from host \S+, port )\d+", r"\1PORT", output)
     output = re.sub(r"^((?:getpid|fork|clone|wait4)\(.*\) = )(\d{2,})$", name, output, flags=re.MULTILINE)
     return re.sub(r"si_[us]time=\d+", "si_time=T", output)
 
@@ -234,4 +306,8 @@ def test_they_do_what_they_are_for(linux: dict[str, str]) -> None:
     assert "exited with code 07" in linux["gdb_forks"]
     assert "#3" in linux["gdb_core"] and "$2 = 7" in linux["gdb_core"] and "= 11" in linux["gdb_core"]
     assert "let go\n" in linux["gdb_attaches"] and "exited with code 03" in linux["gdb_attaches"]
+    assert "#2" in linux["gdbserver_network"] and "= 42" in linux["gdbserver_network"]
+    assert "New value = 5" in linux["gdbserver_network"] and "let go\n" in linux["gdbserver_attached"]
+    assert 'strlen("a text")' in linux["ltrace_calls"] and "20 atoi" in linux["ltrace_calls"]
+    assert 'puts("child")' in linux["ltrace_children"] and 'write@SYS(1, "4' in linux["ltrace_children"]
     assert "timeout" not in "".join(linux.values())
