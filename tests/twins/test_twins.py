@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.twins.measure import BUDGETS, measure, names
+from tests.twins.measure import BUDGETS, MEAN_BUDGET, mean, measure, names
 
 
 @pytest.mark.timeout(180)
@@ -14,3 +14,10 @@ def test_twin(name: str) -> None:
     print(f"{name}: {measured.python} instructions against {measured.c}, {measured.ratio:.2f}")
     assert measured.same_result
     assert measured.ratio <= BUDGETS[name]
+
+
+@pytest.mark.timeout(600)
+def test_mean() -> None:
+    measurements = [measure(name) for name in names()]
+    assert len(measurements) >= 20
+    assert mean(measurements) <= MEAN_BUDGET
