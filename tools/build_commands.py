@@ -15,7 +15,7 @@ from tools.flash import flash, refusal
 from tools.image import ImageError, build_disk, plan_disk
 from tools.iso import build_iso
 from tools.kernel_build import begun, build_kernel, built_kernel
-from tools.paths import IS_INSTALLED, ROOT
+from tools.paths import BUILD, IS_INSTALLED, ROOT
 from tools.project import FILE as PROJECT_FILE
 from tools.project import KINDS, find_project, new, test_project
 from tools.selfhost.build import MEMORY as SELF_BUILD_MEMORY
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PARAMETERS = "console=ttyS0"
 TEST_PROCESSES = 3
+BYTECODE = BUILD / "bytecode"  # as in the script `krait` and in tests/conftest.py
 TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets",
                   "tests.conformance", "tests.bench", "tests.boot", "tests.twins", "tests.debug", "tests.fuzz_network",
                   "tests.fuzz_calls", "tests.unit", "tests.native", "tests.exercises")  # fmt: skip
@@ -100,10 +101,27 @@ def test(options: argparse.Namespace) -> int:
         build(options)
         arguments = options.pytest
     else:
-        with begun("pytest", "--collect-only", "-q", "-p", "no:cacheprovider"):  # leaves bytecode (tests/conftest.py)
+        with leaving_bytecode(), begun("pytest", "--collect-only", "-q", "-p", "no:cacheprovider"):
             build(options)
         arguments = ["--numprocesses", str(TEST_PROCESSES), "--dist", "loadscope"]
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False, cwd=ROOT).returncode
+
+
+@contextlib.contextmanager
+def leaving_bytecode() -> Iterator[None]:
+    """Where Python shall leave no bytecode beside sources, child processes leave it meanwhile where the front end's
+    lies. Later ones find it there and add none: programs that tests write, and write anew, are compiled each time.
+    """
+    wish = os.environ.get("PYTHONDONTWRITEBYTECODE")
+    if not wish or os.environ.get("PYTHONPYCACHEPREFIX"):
+        yield
+        return
+    os.environ["PYTHONPYCACHEPREFIX"] = str(BYTECODE)
+    del os.environ["PYTHONDONTWRITEBYTECODE"]
+    try:
+        yield
+    finally:
+        os.environ["PYTHONDONTWRITEBYTECODE"] = wish
 
 
 def lint(options: argparse.Namespace) -> int:

@@ -1,4 +1,7 @@
-"""The checker of numbers that programs give (tools/given): what it refuses, and that the kernel has nothing of it."""
+"""The checker of numbers that programs give (tools/given): what it refuses.
+
+That the kernel has nothing of it, test_report.py asks, which loads the kernel.
+"""
 
 from __future__ import annotations
 
@@ -82,8 +85,3 @@ def test_what_is_refused(tmp_path: Path) -> None:
     found = {finding.line for finding in refused(program, examine(program)) if finding.path == str(file.resolve())}
     expected = {number for number, line in enumerate(PROGRAM.splitlines(), 1) if "refused" in line}
     assert found == expected, [PROGRAM.splitlines()[number - 1] for number in found ^ expected]
-
-
-def test_the_kernel_has_none() -> None:
-    program = load(["kernel.start.main"], [], str(ROOT))
-    assert [str(finding) for finding in refused(program, examine(program))] == []

@@ -18,6 +18,7 @@ import itertools
 import sys
 from collections import Counter, deque
 from collections.abc import Callable
+from operator import is_, itemgetter
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
@@ -99,6 +100,21 @@ class Lines:
 
 lines_of = functools.cache(Lines)
 
+_PLACES: dict[int, tuple[CodeType, dict[int, list[CodeType | None]]]] = {}
+"""What `_places` knows, by the identity of code: to compare code takes long."""
+
+
+def _places(code: CodeType) -> dict[int, list[CodeType | None]]:
+    """Those lines of a function that allocate; none if it is not the compiled kernel's."""
+    known = _PLACES.get(id(code))
+    if known is None:
+        path = code.co_filename
+        is_compiled = path.startswith(_KERNEL) and not path.startswith(_NOT_COMPILED)
+        found = lines_of(path).allocating if is_compiled else {}
+        lines = {line for _, _, line in code.co_lines()}
+        known = _PLACES[id(code)] = (code, {line: pairs for line, pairs in found.items() if line in lines})
+    return known[1]
+
 
 class Scarcity:
     """Lets allocation number `nth`, from 1, of what runs inside `with` find no memory; if it lasts, all others too.
@@ -131,8 +147,8 @@ class Scarcity:
                 each = each.f_back
 
     def _enter(self, frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
-        path = frame.f_code.co_filename
-        is_watched = path.startswith(self.prefix) and not path.startswith(_NOT_COMPILED) and self._is_armed()
+        code = frame.f_code
+        is_watched = _places(code) and code.co_filename.startswith(self.prefix) and self._is_armed()
         return self._step if is_watched else None
 
     def _is_armed(self) -> bool:
@@ -140,7 +156,7 @@ class Scarcity:
 
     def _step(self, frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
         if event == "line" and self._is_armed():
-            for pair in lines_of(frame.f_code.co_filename).allocating.get(frame.f_lineno, ()):
+            for pair in _places(frame.f_code).get(frame.f_lineno, ()):
                 if (pair is None or _takes_memory(pair, frame)) and not _is_safe(frame):
                     self.left -= 1
                     if self.left <= 0:
@@ -228,6 +244,47 @@ def _part(value: object) -> object:
     return bytes(value) if isinstance(value, bytearray) else id(value)
 
 
+def _fields(value: object) -> dict[str, object]:
+    """What can be seen of each field of an object that may not change."""
+    kind = _name(value)
+    return {
+        key: tuple(map(id, each)) if f"{kind}.{key}" in _REPLACED else _part(each)
+        for key, each in vars(value).items()
+        if not _may_change(kind, key)
+    }
+
+
+@functools.cache
+def _may_change(kind: str, key: str) -> bool:
+    return key in _MAY_CHANGE or key.endswith("_ns") or f"{kind}.{key}" in _APART
+
+
+class Still:
+    """An object none of whose fields has changed so far. To see that, nothing needs to be written down anew."""
+
+    def __init__(self, value: object) -> None:
+        kind = _name(value)
+        keys = [key for key in vars(value) if not _may_change(kind, key)]
+        self._fields = vars(value)
+        self._count = len(self._fields)
+        # Of two keys at least, so that it gives a tuple.
+        self._get: Callable[[dict[str, Any]], Any] | None = itemgetter(*keys, keys[0]) if keys else None
+        self._values: tuple[object, ...] = self._get(self._fields) if self._get is not None else ()
+        self._lengths = [(each, len(each)) for each in self._values if isinstance(each, list | dict | deque | set)]
+        self.can_be_seen = not any(isinstance(each, bytearray) for each in self._values) and not any(
+            f"{kind}.{key}" in _REPLACED for key in keys
+        )
+
+    def is_still(self) -> bool:
+        if len(self._fields) != self._count:
+            return False
+        try:
+            is_same = self._get is None or all(map(is_, self._get(self._fields), self._values))
+        except KeyError:
+            return False
+        return is_same and all(len(each) == length for each, length in self._lengths)
+
+
 class Holdings:
     """All objects of the kernel: those that there were at first, by their fields, and later ones by their kinds."""
 
@@ -241,22 +298,35 @@ class Holdings:
             for key, value in vars(module).items()
             if isinstance(value, list | dict | deque) and not key.startswith("__")
         ]
+        self._lengths = [len(value) for _, value in self.containers]
+        self._seen = [_fields(value) for value in self.known]
+        still = {number: Still(value) for number, value in enumerate(self.known)}
+        self._still = {number: each for number, each in still.items() if each.can_be_seen}
         gc.freeze()  # what the collector looks at from now on is new
 
-    def fields(self) -> dict[tuple[str, int, str], object]:
-        """Each field of the first objects, and how long the modules' own tables are."""
-        found: dict[tuple[str, int, str], object] = {}
+    def changes(self) -> list[str]:
+        """What has changed since this was last asked: fields of the first objects, and how long the modules' own tables
+        are.
+        """
+        for number in [number for number, each in self._still.items() if not each.is_still()]:
+            del self._still[number]  # from now on it is looked at as a whole
+        wrong: list[str] = []
         for number, value in enumerate(self.known):
-            kind = _name(value)
-            for key, each in vars(value).items():
-                may_change = key in _MAY_CHANGE or key.endswith("_ns") or f"{kind}.{key}" in _APART
-                if f"{kind}.{key}" in _REPLACED:
-                    found[kind, number, key] = tuple(map(id, each))
-                elif not may_change:
-                    found[kind, number, key] = _part(each)
-        for name, container in self.containers:
-            found[name, 0, "length"] = len(container)
-        return found
+            if number in self._still:
+                continue
+            before, after = self._seen[number], _fields(value)
+            self._seen[number] = after
+            wrong += [
+                f"{_name(value)}.{key}: {before.get(key)} is now {after.get(key)}"
+                for key in {**before, **after}
+                if before.get(key) != after.get(key)
+            ]
+        lengths = [len(value) for _, value in self.containers]
+        for (name, _), before_length, length in zip(self.containers, self._lengths, lengths, strict=True):
+            if length != before_length:
+                wrong.append(f"{name}.length: {before_length} is now {length}")
+        self._lengths = lengths
+        return wrong
 
     def lost(self) -> Counter[str]:
         """The kinds of what nobody holds but itself: the collector finds it, and the kernel has none."""
@@ -281,10 +351,11 @@ def each_place(attempt: Callable[[Scarcity], object], fewest: int = 1) -> None:
     gc.disable()
     holdings = Holdings()
     attempt(Scarcity(0))
+    holdings.changes()
     usual = holdings.later()  # dead threads of the simulated machine, which keeps their stacks
     failures: list[str] = []
     for nth in itertools.count(1):
-        before, count = holdings.fields(), holdings.later()
+        count = holdings.later()
         scarcity = Scarcity(nth)
         attempt(scarcity)
         if not scarcity.where:
@@ -293,12 +364,7 @@ def each_place(attempt: Callable[[Scarcity], object], fewest: int = 1) -> None:
             return
         wrong = [f"{kind} is lost, {many} times" for kind, many in holdings.lost().items()]
         wrong += [f"{kind} is left, {many} times" for kind, many in (holdings.later() - count - usual).items()]
-        after = holdings.fields()
-        wrong += [
-            f"{place[0]}.{place[2]}: {before.get(place)} is now {after.get(place)}"
-            for place in {**before, **after}
-            if before.get(place) != after.get(place)
-        ]
+        wrong += holdings.changes()
         if wrong:
             failures.append(f"{scarcity.where}: " + "; ".join(wrong))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,15 @@ def is_character(node: ast.expr, least: int) -> bool:
     return isinstance(node, ast.Constant) and type(node.value) is int and least <= node.value < 127
 
 
+@lru_cache(maxsize=1)
+def nodes(source: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source)))
+
+
 def numbers(source: str) -> list[int]:
     """The lines where a number stands for a character."""
     found: list[int] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         match node:
             case ast.Compare():
                 sides = [node.left, *node.comparators]
@@ -61,7 +67,7 @@ def numbers(source: str) -> list[int]:
 def twins(source: str) -> list[int]:
     """The lines of handlers that do what the one before does: `except (Errno, MemoryError)` says it once."""
     found: list[int] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Try):
             for first, second in zip(node.handlers, node.handlers[1:], strict=False):
                 if [ast.dump(each) for each in first.body] == [ast.dump(each) for each in second.body]:

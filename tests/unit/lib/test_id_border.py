@@ -6,7 +6,9 @@ for programs, or `int(...)` for the kernel's own log. (A variable without a decl
 """
 
 import ast
+import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,8 @@ from kernel.lib.namespace import FIRST_USER, UserNamespace
 from tools.paths import ROOT
 
 SOURCES = sorted((ROOT / "kernel").rglob("*.py"))
+DECLARES = re.compile(r"Kernel[UG]id")  # to read a source whole takes long: most need not be
+FORMATS = re.compile(r"""\b[rR]?[fF][rR]?["']""")
 
 
 def is_id(annotation: ast.expr | None) -> bool:
@@ -28,8 +32,9 @@ def id_attributes() -> frozenset[str]:
     """The names of attributes that are declared as such anywhere in the kernel."""
     return frozenset(
         node.target.attr
-        for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for source in map(Path.read_text, SOURCES)
+        if DECLARES.search(source)
+        for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Attribute) and is_id(node.annotation)
     )
 
@@ -46,8 +51,10 @@ def id_names(function: ast.AST) -> set[str]:
 
 def findings(source: str) -> list[int]:
     """The lines in which such a number is formatted."""
+    if not FORMATS.search(source):
+        return []
     tree = ast.parse(source)
-    scopes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    scopes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)] if DECLARES.search(source) else []
     lines = {
         node.lineno
         for node in ast.walk(tree)

@@ -12,7 +12,8 @@ import functools
 import sys
 from collections import deque
 from collections.abc import Callable
-from types import CodeType, FrameType
+from operator import is_
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from tools.paths import ROOT
@@ -81,6 +82,20 @@ def _allocating(path: str) -> dict[int, list[CodeType | None]]:
     return found
 
 
+_PLACES: dict[int, tuple[CodeType, dict[int, list[CodeType | None]]]] = {}
+"""What `_places` knows, by the identity of code: to compare code takes long."""
+
+
+def _places(code: CodeType) -> dict[int, list[CodeType | None]]:
+    """Those lines of a function that allocate; none if it is not the network's."""
+    known = _PLACES.get(id(code))
+    if known is None:
+        found = _allocating(code.co_filename) if code.co_filename.startswith(_PREFIX) else {}
+        lines = {line for _, _, line in code.co_lines()}
+        known = _PLACES[id(code)] = (code, {line: pairs for line, pairs in found.items() if line in lines})
+    return known[1]
+
+
 class Scarcity:
     """Lets allocation number `nth`, from 1, of what runs inside `with` find no memory; if it lasts, all others too."""
 
@@ -109,14 +124,14 @@ class Scarcity:
                 each = each.f_back
 
     def _enter(self, frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
-        return self._step if frame.f_code.co_filename.startswith(_PREFIX) and self._is_armed() else None
+        return self._step if _places(frame.f_code) and self._is_armed() else None
 
     def _is_armed(self) -> bool:
         return self.left > 0 or self.lasts
 
     def _step(self, frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
         if event == "line" and self._is_armed():
-            for pair in _allocating(frame.f_code.co_filename).get(frame.f_lineno, ()):
+            for pair in _places(frame.f_code).get(frame.f_lineno, ()):
                 if pair is None or _is_longer(pair, frame):
                     self.left -= 1
                     if self.left <= 0:
@@ -133,35 +148,87 @@ def _is_longer(pair: CodeType, frame: FrameType) -> bool:
     return isinstance(container, dict) and key not in container
 
 
-def state() -> dict[str, str]:
+class State:
     """All objects that modules of the network lead to: where each field is, and what it holds."""
+
+    def __init__(self) -> None:
+        kept: list[object] = [vars(module) for _, module in _modules()]
+        self._texts = _texts(kept)
+        self._parts = [(value, _parts(value)) for value in kept]
+        self._count = len(_modules())
+
+    def differences(self) -> list[str]:
+        """What is not the same now, in words. As long as everything is where it was, there is nothing to write."""
+        if len(_modules()) == self._count and all(_is_same(_parts(value), parts) for value, parts in self._parts):
+            return []
+        before, after = self._texts, _texts([])
+        return [
+            f"{name}: {before.get(name)} is now {after.get(name)}"
+            for name in sorted(set(before) | set(after))
+            if before.get(name) != after.get(name)
+        ]
+
+
+def _modules() -> list[tuple[str, ModuleType]]:
+    return [(name, module) for name, module in sorted(sys.modules.items()) if name.startswith("kernel.net")]
+
+
+def _parts(value: object) -> list[object]:
+    """What is in a container, or in the fields of an object, with keys and names."""
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    if isinstance(value, list | deque):
+        return [*value]
+    if isinstance(value, bytearray):
+        return [bytes(value)]
+    fields = vars(value)
+    names = [name for name in fields if name not in _HARMLESS]
+    return [*names, *map(fields.__getitem__, names)]
+
+
+def _is_same(now: list[object], before: list[object]) -> bool:
+    """Whether two lists have the same objects, or numbers and texts of the same types that are equal."""
+    if len(now) != len(before):
+        return False
+    return all(map(is_, now, before)) or all(
+        one is other or (type(one) is type(other) and isinstance(one, int | str | bytes | float) and one == other)
+        for one, other in zip(now, before, strict=True)
+    )
+
+
+def _texts(kept: list[object]) -> dict[str, str]:
+    """The state in words. What can change, and was looked at, is added to `kept`."""
     found: dict[str, str] = {}
     names: dict[int, str] = {}
-    kept: list[object] = []
+    seen: list[object] = []
     waiting: deque[tuple[str, object]] = deque()
-    for name in sorted(sys.modules):
-        if name.startswith("kernel.net"):
-            for key, value in vars(sys.modules[name]).items():
-                if type(value).__module__.startswith("kernel.net") and not isinstance(value, type):
-                    waiting.append((f"{name}.{key}", value))
-                elif isinstance(value, list | dict | deque) and not key.startswith("__"):
-                    waiting.append((f"{name}.{key}", value))
+    for name, module in _modules():
+        for key, value in vars(module).items():
+            if type(value).__module__.startswith("kernel.net") and not isinstance(value, type):
+                waiting.append((f"{name}.{key}", value))
+            elif isinstance(value, list | dict | deque) and not key.startswith("__"):
+                waiting.append((f"{name}.{key}", value))
     while waiting:
         name, value = waiting.popleft()
         if isinstance(value, int | str | bytes | bytearray | float | None):
             found[name] = repr(value)
+            if isinstance(value, bytearray):
+                kept.append(value)
             continue
         if id(value) in names:
             found[name] = "-> " + names[id(value)]
             continue
         names[id(value)] = name
-        kept.append(value)
+        seen.append(value)
         if isinstance(value, dict):
+            kept.append(value)
             found[name] = f"{len(value)} keys"
             for i, (key, each) in enumerate(value.items()):
                 waiting.append((f"{name}[{i}]", each))
                 waiting.append((f"{name}<{i}>", key))
         elif isinstance(value, list | tuple | deque):
+            if not isinstance(value, tuple):
+                kept.append(value)
             if set(map(type, value)) <= {int, bytes, type(None)}:
                 found[name] = f"{hash(tuple(value))} as a whole"
                 continue
@@ -169,17 +236,7 @@ def state() -> dict[str, str]:
             waiting.extend((f"{name}[{i}]", each) for i, each in enumerate(value))
         elif type(value).__module__.startswith("kernel.") and not callable(value):
             found[name] = type(value).__name__
-            fields = dict(vars(value)) if hasattr(value, "__dict__") else {}
-            for key, each in fields.items():
-                if key not in _HARMLESS:
-                    waiting.append((f"{name}.{key}", each))
+            if hasattr(value, "__dict__"):
+                kept.append(value)
+                waiting.extend((f"{name}.{key}", each) for key, each in vars(value).items() if key not in _HARMLESS)
     return found
-
-
-def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """What is not the same, in words."""
-    return [
-        f"{name}: {before.get(name)} is now {after.get(name)}"
-        for name in sorted(set(before) | set(after))
-        if before.get(name) != after.get(name)
-    ]

@@ -22,7 +22,7 @@ from kernel.time import monotonic_ns
 from tests.unit.net.conftest import turn
 from tests.unit.net.netlink.sending import as_sent
 from tests.unit.net.netlink.test_netlink import Caller, answers, attribute, message
-from tests.unit.net.scarcity import Scarcity, differences, state
+from tests.unit.net.scarcity import Scarcity, State
 
 UP = struct.pack("<IIII", 0, 0, 1, 1)
 DOWN = bytes(16)
@@ -130,7 +130,7 @@ def test_without_memory_nothing_changes(netlink: RouteSocket, name: str, lasts: 
     """Where memory is short for longer, the network thread takes a new interface away when there is some again."""
     request = REQUESTS[name]()
     settle()
-    before = state()
+    before = State()
     wrong = []
     for nth in range(1, 2000):
         with Scarcity(nth, lasts=lasts) as fault:
@@ -139,7 +139,7 @@ def test_without_memory_nothing_changes(netlink: RouteSocket, name: str, lasts: 
             break  # from here on the answer is all that there may be no memory for
         assert error == ENOMEM
         settle()
-        after = differences(before, state())
+        after = before.differences()
         if after:
             wrong.append((fault.where, after[:6]))
             break

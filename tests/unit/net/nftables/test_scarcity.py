@@ -35,7 +35,7 @@ from tests.unit.net.nftables.nft import (
     value,
     verdict,
 )
-from tests.unit.net.scarcity import Scarcity, differences, state
+from tests.unit.net.scarcity import Scarcity, State
 
 A, B = b"\x0a\x00\x00\x09", b"\xc0\xa8\x00\x07"
 WEB = tcp(A, 40000, B, 80, 2)
@@ -112,7 +112,7 @@ def test_without_memory_a_batch_changes_nothing(nft: Nft, name: str, lasts: bool
     nft.batch(*existing(nft), nft.chain("nat", POSTROUTING, 100, kind="nat"))
     nft.batch(nft.delete_chain("nat"))  # the network keeps the table of its connections
     data = nft.framed(*BATCHES[name](nft))
-    before = state()
+    before = State()
     wrong = []
     for nth in range(1, 5000):
         errors: list[int] = []
@@ -125,7 +125,7 @@ def test_without_memory_a_batch_changes_nothing(nft: Nft, name: str, lasts: bool
         if not fault.where or not errors:
             break
         assert ENOMEM in errors
-        after = differences(before, state())
+        after = before.differences()
         if after:
             wrong.append((fault.where, after[:6]))
             break
@@ -139,7 +139,7 @@ def test_a_packet_without_memory_adds_no_element(nft: Nft) -> None:
     nft.batch(*existing(nft), nft.rule("in", dynamic("timed"), flags=CREATE))
     found = firewall_of(FIRST_NETWORK).tables[0].sets.by_name[b"timed"][0]
     assert isinstance(found, DataSet)
-    before = state()
+    before = State()
     for nth in range(1, 200):
         with Scarcity(nth) as fault:
             try:
@@ -148,5 +148,5 @@ def test_a_packet_without_memory_adds_no_element(nft: Nft) -> None:
                 pass
         if found.count > 0:
             break
-        assert not differences(before, state()), fault.where
+        assert not before.differences(), fault.where
     assert nth > 5 and found.collector is not None and len(found.collector.queue) == 1
