@@ -250,8 +250,8 @@ class StatementConverter(ExpressionConverter):
 
     def _check_returned(self, node: ReturnStmt) -> None:
         """A literal needs no type of mypy's, but without one mypy has not checked that the function may return it."""
-        of_nothing = node.expr is None and self.function.result != NONE and not self.function.is_generator
-        if of_nothing or (node.expr is not None and node.expr not in self.shared.type_map):
+        must_give = self.outer is None and self.function.result != NONE and not self.function.is_generator
+        if (node.expr is None and must_give) or (node.expr is not None and node.expr not in self.shared.type_map):
             raise Unreachable
 
     def nested_function(self, node: FuncDef) -> Function:
