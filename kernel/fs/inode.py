@@ -366,8 +366,14 @@ class Inode(MappedFile):
         raise Errno(EPERM)
 
     def create_whiteout(self, credentials: Credentials) -> "Inode":
-        """A character device 0/0 without a name, for `rename` in this directory. Raises EINVAL, EPERM."""
-        raise Errno(EPERM)
+        """A character device 0/0 without a name, for `rename` in this directory. Raises EINVAL where names can be moved
+        but no such device is made, EPERM where names cannot be moved.
+        """
+        raise Errno(EINVAL if self.moves_names() else EPERM)
+
+    def moves_names(self) -> bool:
+        """Whether the directory has a `rename` of its own."""
+        return False
 
     def rename(
         self,
@@ -391,12 +397,17 @@ class Inode(MappedFile):
         new_name: bytes,
         replaced: "Inode | None",
         credentials: Credentials,
-    ) -> "Inode | None":
-        """The same, but the old name then leads to a whiteout: a character device with number 0. Returns that; None
-        where it has yet to be created, because the file system cannot do both at once.
+    ) -> None:
+        """The same, but the old name then leads to a whiteout, a character device with number 0, which tells a union of
+        file systems that the file does not exist. It is created first, because that may fail. Raises what
+        `create_whiteout` raises.
         """
-        self.rename(name, target, new_parent, new_name, replaced)
-        return None
+        whiteout = self.create_whiteout(credentials)
+        whiteout.acquire()
+        try:
+            self.rename(name, target, new_parent, new_name, replaced, whiteout)
+        finally:
+            whiteout.release()
 
     def exchange(self, name: bytes, target: "Inode", other_parent: "Inode", other_name: bytes, other: "Inode") -> None:
         raise Errno(EINVAL)

@@ -633,11 +633,12 @@ def _rename_held(
     kept = _keep(replaced) if replaced is not None else None
     done = False
     try:
-        whiteout = _whiteout_for(context, source, flags)
-        try:
-            source.directory().rename(source.last, inode, target.directory(), target.last, replaced, whiteout)
-        finally:
-            _let_go(whiteout)
+        if flags & RENAME_WHITEOUT != 0:  # nobody is notified of it, and the cache finds it like any other name
+            source.directory().rename_leaving_whiteout(
+                source.last, inode, target.directory(), target.last, replaced, context.credentials
+            )
+        else:
+            source.directory().rename(source.last, inode, target.directory(), target.last, replaced)
         _move_dentry(child, place)
         if change is not None:
             change.hold(inode, is_exchange=False)
@@ -649,15 +650,6 @@ def _rename_held(
         if not done:
             _let_go(kept)
     return kept
-
-
-def _whiteout_for(context: FsContext, source: Walk, flags: int) -> Inode | None:
-    """RENAME_WHITEOUT: what gets the old name, to tell a union of file systems that the file does not exist; held. It
-    is created first, because that may fail. Nobody is notified, and the cache finds it like any other name.
-    """
-    if flags & RENAME_WHITEOUT == 0:
-        return None
-    return _held(source.directory().create_whiteout(context.credentials))
 
 
 def _check_rename(

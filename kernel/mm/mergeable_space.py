@@ -24,7 +24,7 @@ class MergeableSpace(Linked["MergeableSpace"]):
         super().__init__()
         self.space: AddressSpace = space
         self.takes_all: bool = False  # whatever it maps is mergeable if it can be (PR_SET_MEMORY_MERGE)
-        # by the address of a page that is not merged: its checksum, and above it how often the page was looked at
+        # by the address, hashed, of a page that is not merged: its checksum, and above it how often it was looked at
         self.seen: dict[int, int] = {}  # in the last round
         self.seen_now: dict[int, int] = {}  # in this one
         self.has_areas: bool = False  # that are mergeable: found in this round, or new

@@ -16,7 +16,7 @@ Context: never sleeps, the figures excepted. Source: the page "Kernel Samepage M
 from typing import Final
 
 from kernel.lang import final
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, pace_or_end, spend
 from kernel.mm.frames import (
     MERGED_PAGES,
     NO_FRAME,
@@ -26,12 +26,17 @@ from kernel.mm.frames import (
     enter_merged,
     frame_count,
     frame_span,
+    get_frame,
+    is_merged,
     leave_merged,
     next_in_chain,
+    put_frame,
 )
 
 _LISTS: Final = 4096
 _ZEROS: Final = _LISTS  # the number of the list of the frame for pages of zeros
+_MOST_PASSED: Final = 4096  # frames of a list: enough for the equal pages of 4 GiB, with 256 pages a frame
+_MOST_COMPARED: Final = 64  # of those, without finding an equal one
 _WORD: Final = 8
 _HALF: Final = 4
 _SUM_BITS: Final = 0xFFFF_FFFF
@@ -88,6 +93,7 @@ class MergedTable(MergedPageKeeper):
     def __init__(self) -> None:
         self.count: int = 0
         self.copies: int = 0  # made since the machine came up, because merged pages were written to or separated
+        self.gave_up: bool = False  # the last search ended before the end of its list
         self._firsts: list[int] = []  # of the lists; empty until a page may be merged
 
     def prepare(self) -> None:
@@ -123,13 +129,25 @@ class MergedTable(MergedPageKeeper):
         self.count -= 1
 
     def find(self, frame: Frame, its_checksum: int, most: int) -> Frame:
-        """A merged frame that equals another frame, and has fewer references than `most`; NO_FRAME if there is none."""
+        """A merged frame that equals another frame, and has fewer references than `most`; NO_FRAME if there is none.
+        A program can give any number of pages one checksum: `gave_up` then says that the list is too long to go on.
+        """
+        self.gave_up = False
+        left = _MOST_PASSED
+        compared = 0
         other = self._first(its_checksum % _LISTS)
         while other != NO_FRAME:
-            if frame_count(other) < most and are_equal(frame, other):
-                return other
+            if left == 0 or compared == _MOST_COMPARED:
+                self.gave_up = True
+                break
+            left -= 1
+            if frame_count(other) < most:
+                if are_equal(frame, other):
+                    break
+                compared += 1
             other = next_in_chain(other)
-        return NO_FRAME
+        spend((_MOST_PASSED - left) * _FRAME_COST + compared * _EQUAL_COST)
+        return NO_FRAME if self.gave_up else other
 
     def dissolve(self) -> None:
         """Let all frames be ordinary ones, which their programs share as after a fork. Sleeps: the caller ensures that
@@ -165,32 +183,46 @@ class MergedTable(MergedPageKeeper):
 
     def doubled(self, is_of_frames: bool) -> int:
         """How many contents have several frames, because a frame may show a limited number of pages; or how many
-        frames these are. Sleeps.
+        frames these are. Sleeps. Raises EINTR if the thread is being killed.
         """
         contents = 0
         frames = 0
         for number in range(len(self._firsts) - 1):
             frame = self._first(number)
-            cost = _LIST_COST
             while frame != NO_FRAME:
-                before = self._equals(self._first(number), frame)
-                if before > 0:
-                    frames += 1
-                if before == 1:  # the second one
-                    contents += 1
-                    frames += 1
-                frame = next_in_chain(frame)
-                cost += _EQUAL_COST
-            pace(cost)
+                get_frame(frame)  # it stays where it is, while others run
+                following = NO_FRAME
+                try:
+                    before = self._equals(self._first(number), frame)
+                    if before > 0:
+                        frames += 1
+                    if before == 1:  # the second one
+                        contents += 1
+                        frames += 1
+                    pace_or_end(_FRAME_COST)
+                    if is_merged(frame):
+                        following = next_in_chain(frame)
+                finally:
+                    put_frame(frame)
+                frame = following
+            pace(_LIST_COST)
         return frames if is_of_frames else contents
 
     def _equals(self, frame: Frame, end: Frame) -> int:
-        """How many frames of a list, from one on up to another, equal that one."""
+        """How many frames of a list, from one on up to another, equal that one. Sleeps. Raises EINTR."""
         found = 0
-        while frame != end:
-            if are_equal(frame, end):
-                found += 1
-            frame = next_in_chain(frame)
+        while frame != end and frame != NO_FRAME:
+            get_frame(frame)
+            following = NO_FRAME
+            try:
+                if are_equal(frame, end):
+                    found += 1
+                pace_or_end(_EQUAL_COST)
+                if is_merged(frame):
+                    following = next_in_chain(frame)
+            finally:
+                put_frame(frame)
+            frame = following
         return found
 
 

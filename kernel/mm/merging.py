@@ -18,7 +18,8 @@ that is how a transfer holds it (pinning.py), and a write must still reach it th
 a copy, whether the frame is merged or not.
 
 Smart scanning: a page that was looked at without success is looked at in fewer rounds, at last in each eighth. These
-rounds are the same for all pages, so that two that are equal meet.
+rounds are the same for all pages, so that two that are equal meet. Where very many merged frames have checksums of one
+list of the table, as only an attacker's have, further pages of that list are left alone.
 
 Deviations from Linux: figures are counted when they are read, so that they are right at once, also after a write or a
 fork; mremap(2) moves a merged page as it is; the page of zeros counts as resident, and as shared; what run = 2
@@ -33,6 +34,7 @@ from typing import Final
 from arch import USER_END
 from arch.programs import PRESENT, PRIVATE, WRITABLE, WRITE_WATCHED, entry_frame, read_entry
 from kernel.lang import final
+from kernel.lib.half_sip_hash import HalfSipHash
 from kernel.lib.pace import pace
 from kernel.mm.area import Area
 from kernel.mm.exchange import allow_writes_at, exchange_at, forbid_writes_at
@@ -101,6 +103,7 @@ class Settings:
 
 
 SETTINGS: Final = Settings()
+_HASH: Final = HalfSipHash()
 
 
 @final
@@ -113,7 +116,7 @@ class Search:
         self.scanned: int = 0
         self.skipped: int = 0
         self.unshared: int = 0  # pages that met no equal one in the last round
-        self._lonely: dict[int, Lonely] = {}  # by checksum: those of this round
+        self._lonely: dict[int, Lonely] = {}  # by checksum, hashed: those of this round
         self._is_in_round: bool = False
 
     def is_wanted(self) -> bool:
@@ -189,10 +192,11 @@ class Search:
         frame = _frame_to_merge(space, page)
         if frame == NO_FRAME or is_merged(frame):
             return
-        note = state.seen.get(page, 0)
+        key = _key(page)
+        note = state.seen.get(key, 0)
         looks = note >> 32
         if SETTINGS.smart_scan and self.full_scans & _rounds_between(looks) != 0:
-            state.seen_now[page] = note
+            state.seen_now[key] = note
             self.skipped += 1
             return
         self.scanned += 1
@@ -200,10 +204,10 @@ class Search:
         other = MERGED.find(frame, found, SETTINGS.max_page_sharing)
         if other != NO_FRAME and _show_by(space, page, frame, other):
             return
-        is_steady = looks > 0 and note & _SUM_BITS == found
+        is_steady = looks > 0 and note & _SUM_BITS == found and not MERGED.gave_up
         if is_steady and self._merge_steady(space, page, frame, found):
             return
-        state.seen_now[page] = found + min(looks + 1, _MOST_LOOKS) * _LOOK
+        state.seen_now[key] = found + min(looks + 1, _MOST_LOOKS) * _LOOK
 
     def _merge_steady(self, space: AddressSpace, page: int, frame: Frame, found: int) -> bool:
         """Merge a page with one that was seen in this round, or note it for later ones; whether it was merged. Raises
@@ -211,7 +215,8 @@ class Search:
         """
         if SETTINGS.use_zero_pages and found == ZERO_CHECKSUM and _show_zeros(space, page, frame):
             return True
-        lonely = self._lonely.get(found)
+        key = _key(found)
+        lonely = self._lonely.get(key)
         if lonely is not None:
             other = NO_FRAME if lonely.space.is_held else _frame_to_merge(lonely.space, lonely.address)
             if other == frame:
@@ -220,13 +225,23 @@ class Search:
                 if not _merge(space, page, frame, lonely, other):
                     return False
                 MERGED.enter(other, found)
-                del self._lonely[found]
+                del self._lonely[key]
                 return True
-        self._lonely[found] = Lonely(space, page)
+        self._lonely[key] = Lonely(space, page)
         return False
 
 
 SEARCH: Final = Search()
+
+
+def _key(number: int) -> int:
+    """A key of a table for an address or a checksum. A program chooses these, but not which keys meet in a table. Where
+    two numbers get one key, at worst a page is not merged.
+    """
+    _HASH.start()
+    _HASH.add(number & _SUM_BITS)
+    _HASH.add(number >> 32)
+    return _HASH.finish()
 
 
 def _rounds_between(looks: int) -> int:

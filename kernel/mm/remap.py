@@ -6,7 +6,7 @@ Source: mremap(2), madvise(2), mincore(2), msync(2).
 from typing import Final
 
 from arch import USER_END
-from arch.programs import read_entry, write_entry
+from arch.programs import read_entry, table_end, write_entry
 from kernel.lang import EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EHWPOISON, EINVAL, ENOMEM, EPERM, Errno
 from kernel.lib.pace import pace
 from kernel.mm.area import (
@@ -85,6 +85,7 @@ _LOOK_COST: Final = 60
 _MOVED_MASK: Final = 1023  # a safe point after moving that many pages
 _MOVED_COST: Final = 150_000
 _HUGE_MOVE_COST: Final = 2000
+_TABLE_COST: Final = 3000
 
 
 def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
@@ -118,13 +119,22 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
         raise Errno(ENOMEM)
     old_length = page_up(old_length)
     new_length = page_up(new_length)
-    if flags & MREMAP_FIXED != 0:
+    if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0:
         if new & PAGE_MASK != 0 or new < 0 or new > USER_END - new_length:
             raise Errno(EINVAL)
         if new < old + old_length and old < new + new_length:
             raise Errno(EINVAL)
         _check_room_to_move(space, flags)
-        space.unmap(new, new_length)  # as on Linux: it is gone even if the move fails, and `old` with it if it is empty
+        # As on Linux: what gives way is gone even if the move fails, and `old` with it if it is empty.
+        if flags & MREMAP_FIXED != 0:
+            space.unmap(new, new_length)
+        if old_length > new_length:
+            space.unmap(old + new_length, old_length - new_length)
+            old_length = new_length
+        space.settle()
+        while flags & MREMAP_FIXED != 0 and not space.is_free(new, new + new_length):
+            space.unmap(new, new_length)  # others have run
+            space.settle()
         area = space.area_at(old)
         if area is None:
             raise Errno(EFAULT)
@@ -167,7 +177,7 @@ def _check_room_to_move(space: AddressSpace, flags: int) -> None:
     """Raise ENOMEM where the number of areas is close to its limit. As on Linux, there must be room for the worst case
     of a move, whatever this one needs.
     """
-    more = _FIXED_AREAS if flags & MREMAP_FIXED != 0 else 0
+    more = _FIXED_AREAS if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0 else 0
     if space.areas.count + more >= AREA_LIMIT.value - _SPARE_AREAS:
         raise Errno(ENOMEM)
 
@@ -198,63 +208,100 @@ def _map_copy(space: AddressSpace, area: Area, old: int, length: int, new: int, 
     return space.map(new, length, area.prot, flags, area.source, area.index_of(old), area.maximum_prot, area)
 
 
-def _move(space: AddressSpace, area: Area, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
+def _move(space: AddressSpace, area: Area, old: int, length: int, new_length: int, flags: int, new: int) -> int:
+    """Move `length` bytes, a part of an area in a settled space, to another place, which is free if it is a fixed one.
+    What can fail comes first and can be taken back: the cuts, the area at the new place, and its tables. Raises ENOMEM,
+    MemoryError and what `choose` raises, with nothing changed. Sleeps.
+    """
     _check_room_to_move(space, flags)
-    kept = min(old_length, new_length)
-    place = new if flags & MREMAP_FIXED != 0 else 0
-    if area.is_huge:
-        part = space.isolate(old, old + kept)
+    keeps_old = flags & MREMAP_DONTUNMAP != 0
+    growth = new_length if keeps_old else new_length - length
+    fixed = area.flags | (MAP_FIXED if flags & MREMAP_FIXED != 0 else 0)
+    hint = new if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0 else 0
+    start = space.choose_huge(hint, new_length, fixed) if area.is_huge else space.choose(hint, new_length, fixed)
+    if not keeps_old:
+        part = space.isolate(old, old + length)
         area = area if part is None else part
-    start = _map_copy(space, area, old, new_length, place, flags & MREMAP_FIXED)
-    if area.is_huge:
-        _move_reservation(area, space.area_at(start))
-    space.settle()
+    other: Area | None = None
+    is_moved = False
     space.hold()
     try:
-        _move_entries(space, old, kept, start)
+        other = space.enter_like(area, old, start, new_length, growth)
+        _make_tables(space, old, length, start)
+        is_moved = True
+        _move_entries(space, old, length, start)
+        other.is_promised = area.is_promised
+        if keeps_old:
+            area.flags &= ~MAP_LOCKED
+        else:
+            area.is_promised = False  # what was promised for it goes along
+            if area.is_huge:
+                _move_reservation(area, other)
+            space.unmap_held(old, old + length)
     finally:
-        space.pages.flush_range(old, old + old_length)
+        if other is not None and not is_moved:
+            space.withdraw(other, area, growth)
+        space.rejoin(old, old + length)
+        space.rejoin(start, start + new_length)
         space.let_go()
-    if flags & MREMAP_DONTUNMAP == 0:
-        space.unmap(old, old_length)
     return start
 
 
-def _move_reservation(area: Area, other: Area | None) -> None:
+def _move_reservation(area: Area, other: Area) -> None:
     """What is reserved for an area of huge pages is for another one from now on, in the same space."""
     use = area.huge
-    other_use = None if other is None else other.huge
-    if other is not None and use is not None and other_use is not None and area.space is other.space:
+    other_use = other.huge
+    if use is not None and other_use is not None:
         other_use.follow(use)
         use.reservation = None
 
 
-def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:
-    """Move pages from one place to another. The caller holds the space, so nobody looks for them meanwhile. Raises
-    MemoryError with the rest still at the old place.
+def _make_tables(space: AddressSpace, old: int, length: int, new: int) -> None:
+    """Make all tables that pages need at a new place. The caller holds the space. Sleeps. Raises MemoryError, with some
+    made, which are used or freed with what is mapped there later.
     """
     pages = space.pages
+    end = old + length
+    address = pages.next_mapped(old, end)
+    while address < end:
+        target = new + (address - old)
+        pages.make(target)
+        pace(_TABLE_COST)
+        address = pages.next_mapped(min(table_end(address), address + table_end(target) - target), end)
+    address = pages.next_huge(old, end)
+    while address < end:
+        pages.make_huge(new + (address - old))
+        pace(_TABLE_COST)
+        address = pages.next_huge(address + HUGE_SIZE, end)
+
+
+def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:
+    """Move pages from one place to another, where the tables are. The caller holds the space, so nobody looks for them
+    meanwhile. Sleeps.
+    """
+    pages = space.pages
+    end = old + length
     moved = 0
-    address = pages.next_mapped(old, old + length)
-    while address < old + length:
-        target = pages.make(new + (address - old))
-        source = pages.find(address)
-        write_entry(target, read_entry(source))
-        write_entry(source, 0)
+    address = pages.next_mapped(old, end)
+    while address < end:
+        _move_entry(pages.find(address), pages.find(new + (address - old)))
         moved += 1
         if moved & _MOVED_MASK == 0:
-            pages.flush_range(old, old + length)
+            pages.flush_range(old, end)
             pace(_MOVED_COST)
-        address = pages.next_mapped(address + PAGE_SIZE, old + length)
-    address = pages.next_huge(old, old + length)
-    while address < old + length:
-        target = pages.make_huge(new + (address - old))
-        source = pages.find_huge(address)
-        write_entry(target, read_entry(source))
-        write_entry(source, 0)
+        address = pages.next_mapped(address + PAGE_SIZE, end)
+    pages.flush_range(old, end)
+    address = pages.next_huge(old, end)
+    while address < end:
+        _move_entry(pages.find_huge(address), pages.make_huge(new + (address - old)))
         pages.flush_page(address)
         pace(_HUGE_MOVE_COST)
-        address = pages.next_huge(address + HUGE_SIZE, old + length)
+        address = pages.next_huge(address + HUGE_SIZE, end)
+
+
+def _move_entry(source: int, target: int) -> None:
+    write_entry(target, read_entry(source))
+    write_entry(source, 0)
 
 
 def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:

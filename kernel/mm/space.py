@@ -485,9 +485,9 @@ class AddressSpace(Linked["AddressSpace"]):
         if source is not None and source.is_huge():
             if (length | first_page << PAGE_SHIFT) & HUGE_MASK != 0:
                 raise Errno(EINVAL)  # a program's file, whose segments are not whole ones
-            start = self._choose_huge(address, length, flags)
+            start = self.choose_huge(address, length, flags)
         else:
-            start = self._choose(address, length, flags)
+            start = self.choose(address, length, flags)
         if length > self.address_limit - min(self.mapped_bytes, self.address_limit):
             raise Errno(ENOMEM)
         if self.areas.count > AREA_LIMIT.value:
@@ -548,6 +548,7 @@ class AddressSpace(Linked["AddressSpace"]):
         if not self.is_free(start, start + length):
             self.check_unsealed(start, start + length)
             self.check_cuts(start, start + length)
+            self._cut_out(start, start + length)  # what can fail comes first
             self.empty(start, start + length)
             self.settle()
 
@@ -567,16 +568,50 @@ class AddressSpace(Linked["AddressSpace"]):
     def _exchange(self, area: Area) -> None:
         """The same in one change. Raises EPERM."""
         self.hold()
-        start = area.start
         try:
             self.check_unsealed(area.start, area.end)
-            while start < area.end:
-                start = self._unmap_part(start, area.end)
-                if start < area.end:
-                    pace(_PART_COST)
+            self.unmap_held(area.start, area.end)
             self._insert(area)
         finally:
             self.let_go()
+
+    def unmap_held(self, start: int, end: int) -> None:
+        """Remove all areas of a range, which are not sealed, while the caller holds the space. Sleeps. Raises
+        MemoryError only where one of them crosses the start or the end of the range.
+        """
+        while start < end:
+            start = self._unmap_part(start, end)
+            if start < end:
+                pace(_PART_COST)
+
+    def enter_like(self, area: Area, address: int, start: int, length: int, growth: int) -> Area:
+        """Enter an area at a free place, which shows what `area` shows from `address` on. It is joined with no
+        neighbour, so that it can go again without a cut, and `growth` bytes are promised for it, not all. Raises
+        ENOMEM, MemoryError, with nothing changed.
+        """
+        if growth > self.address_limit - min(self.mapped_bytes, self.address_limit):
+            raise Errno(ENOMEM)
+        first = area.index_of(address)
+        other = Area(start, start + length, area.prot, area.maximum_prot, area.flags, area.source, first)
+        other.follow(area)
+        if area.is_promised:
+            promise(growth, self.mapped_bytes)
+        try:
+            other.attach(self)
+        except MemoryError:
+            if area.is_promised:
+                take_back(growth)
+            raise
+        self.mapped_bytes += length
+        after = self.areas.first_above(start)
+        self.areas.insert(self.areas.before(after), other, after)
+        return other
+
+    def withdraw(self, other: Area, area: Area, growth: int) -> None:
+        """Remove an area that `enter_like` has entered, and that has no pages. The caller holds the space. Sleeps."""
+        if area.is_promised:
+            take_back(growth)
+        self.unmap_held(other.start, other.end)
 
     def _forget_promise(self, area: Area) -> None:
         """Release the promise of an area that goes."""
@@ -584,7 +619,10 @@ class AddressSpace(Linked["AddressSpace"]):
             area.is_promised = False
             take_back(area.end - area.start)
 
-    def _choose(self, address: int, length: int, flags: int) -> int:
+    def choose(self, address: int, length: int, flags: int) -> int:
+        """The address of a new mapping of `length` bytes: what the program names, or what is free. Raises what
+        `check_fixed` raises, and ENOMEM.
+        """
         if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0:
             self.check_fixed(address, length, flags)
             return address
@@ -596,7 +634,7 @@ class AddressSpace(Linked["AddressSpace"]):
             return self.find_gap(length, 0x8000_0000)
         return self.find_room(length)
 
-    def _choose_huge(self, address: int, length: int, flags: int) -> int:
+    def choose_huge(self, address: int, length: int, flags: int) -> int:
         """The same for huge pages. Raises EINVAL, too, for a fixed address that is not a multiple of their size."""
         if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0:
             self.check_fixed(address, length, flags)
@@ -720,6 +758,7 @@ class AddressSpace(Linked["AddressSpace"]):
         self.check_unsealed(start, end)
         self.check_cuts(start, end)
         if end - start > _BYTES_AT_ONCE:
+            self._cut_out(start, end)  # what can fail comes first
             self.empty(start, end)
         while True:
             self.settle()

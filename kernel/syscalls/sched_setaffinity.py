@@ -11,6 +11,8 @@ from kernel.task.control_groups import choose_processors
 from kernel.task.task import current
 
 _MASK_BYTES: Final = 8
+_BYTE_SHIFT: Final = 3
+_SIZE_BITS: Final = 0xFFFF_FFFF
 
 
 @syscall("sched_setaffinity", status="Full", args="pid size <bytes[size]")
@@ -34,8 +36,8 @@ def sched_setaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
 
 @syscall("sched_getaffinity", status="Full", args="pid size >bytes[size]")
 def sched_getaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
-    """sched_getaffinity(2): the raw call returns how many bytes it wrote."""
-    if size < _MASK_BYTES or size & (_MASK_BYTES - 1) != 0:
+    """sched_getaffinity(2): the raw call returns how many bytes it wrote. As on Linux, the size in bits has 32 bits."""
+    if size & (_MASK_BYTES - 1) != 0 or (size << _BYTE_SHIFT) & _SIZE_BITS == 0:
         raise Errno(EINVAL)
     user.write_i64(mask, scheduled_task(pid).allowed & processor_mask())
     return _MASK_BYTES

@@ -13,13 +13,14 @@ from kernel.cgroup.group import TOP, ControlGroup, GroupWalk
 from kernel.cgroup.memory import MEMORY_CONTROLS, THREAD_PAGES, MemoryControl
 from kernel.cgroup.tree import enter_member, leave_member, require_alive
 from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, noinline, noraise
-from kernel.lib.pace import pace
+from kernel.lib.pace import is_dying, pace
 from kernel.sched.bandwidth import share_with
 from kernel.sched.processor import announce_work_of, processor_mask
 from kernel.sched.runqueue import begin_to_count
 from kernel.sched.scheduler import allow_processors, divide_time, interrupt_sleep, schedule
 from kernel.sched.strain import join_pressure
 from kernel.sched.thread import ThreadState
+from kernel.sched.wait import WaitQueue
 from kernel.task.pids import all_processes
 from kernel.task.process import Process
 from kernel.task.send import send_from_kernel, update_interrupted
@@ -33,6 +34,9 @@ _KILL_COST: Final = 2500
 _GROUP_COST: Final = 500
 _MEET_COST: Final = 200
 _ROUNDS: Final = 64  # of looking for threads that came in the meantime
+_RETRY_NS: Final = 20_000_000  # where memory is short
+
+_PLACING: Final = WaitQueue()  # nobody wakes it
 
 # Birth and end --------------------------------------------------------------------------------------------------------
 
@@ -138,6 +142,31 @@ def place_members(group: ControlGroup) -> None:
         if isinstance(thread, Task) and thread.cgroup is group:
             recount(thread)
             place(thread)
+        pace(_MOVE_COST)
+
+
+def place_all(group: ControlGroup) -> None:
+    """The same for all groups below one, too, after a change that is not taken back: where memory is short, wait for
+    some. Sleeps. Raises MemoryError only in a thread that is being killed.
+    """
+    while True:
+        try:
+            _place_below(group)
+            return
+        except MemoryError:
+            if is_dying():
+                raise
+        _PLACING.pause(_RETRY_NS)
+
+
+def _place_below(group: ControlGroup) -> None:
+    """Raises MemoryError, with some threads not placed."""
+    walk = GroupWalk(group)
+    while True:
+        each = walk.next()
+        if each is None:
+            return
+        place_members(each)
         pace(_MOVE_COST)
 
 

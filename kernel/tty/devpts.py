@@ -24,7 +24,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.devices.filesystem import register_char_device
 from kernel.fs.file import DirectorySink, File, InodeFile
-from kernel.fs.filesystem import FileSystem, parse_octal, parse_size, register_filesystem
+from kernel.fs.filesystem import FileSystem, parse_octal, parse_size, register_filesystem, split_option
 from kernel.fs.inode import Inode
 from kernel.fs.open import open_unasked
 from kernel.fs.path import Path
@@ -154,11 +154,9 @@ class Devpts(FileSystem):
         for option in options.split(b","):
             if not option or option == b"newinstance":
                 continue
-            equals = option.find(b"=")
-            if equals < 0:
+            key, value = split_option(option)
+            if len(key) == len(option):
                 raise Errno(EINVAL)
-            key = option[:equals]
-            value = option[equals + 1 :]
             if key == b"uid":
                 self.uid = uid_from_caller(parse_size(value, 0))
                 if self.uid == NO_USER:

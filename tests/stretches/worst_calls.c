@@ -1733,6 +1733,66 @@ static void great_programs(void)
     CHECK(load_steps() < 0 && errno == E2BIG);
 }
 
+/* A large area moves, as a whole and from its middle, also where no page table is. */
+static void moves(void)
+{
+    char *memory = touched(LARGE);
+    char *other = room(LARGE), *third = (char *)0x200000000000;
+    CHECK(mremap(memory, LARGE, LARGE, MREMAP_MAYMOVE | MREMAP_FIXED, other) == other);
+    CHECK(mremap(other, LARGE, LARGE, MREMAP_MAYMOVE | MREMAP_FIXED | 4, third) == third);
+    CHECK(mremap(third + LARGE / 4, LARGE / 2, LARGE, MREMAP_MAYMOVE | MREMAP_FIXED, memory) == memory);
+    CHECK(mremap(memory, LARGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, other) == other);
+    CHECK(*other == 1);
+}
+
+static void put_number(const char *path, const char *text)
+{
+    int file = open(path, O_WRONLY);
+    CHECK(file >= 0);
+    CHECK(write(file, text, strlen(text)) == (ssize_t)strlen(text));
+    close(file);
+}
+
+static long get_number(const char *path)
+{
+    char text[32] = "";
+    int file = open(path, O_RDONLY);
+    CHECK(file >= 0);
+    CHECK(read(file, text, sizeof text - 1) > 0);
+    close(file);
+    return atol(text);
+}
+
+/* Pairs of equal pages; all have one checksum, as far as it is one of words: two words after each other differ from
+ * those of other pairs in their highest bits.
+ */
+#define KSM "/sys/kernel/mm/ksm/"
+static void merging(void)
+{
+    const long count = 4096;
+    char *memory = room(count * PAGE);
+    for (long i = 0; i < count; i++) {
+        uint32_t *words = (uint32_t *)(memory + i * PAGE);
+        memset(words, 0x55, PAGE);
+        for (int bit = 0; bit < 11; bit++)
+            if (i >> 1 >> bit & 1)
+                words[1000 + 2 * bit] ^= 0x80000000, words[1001 + 2 * bit] ^= 0x80000000;
+    }
+    CHECK(madvise(memory, count * PAGE, MADV_MERGEABLE) == 0);
+    put_number(KSM "smart_scan", "0");
+    put_number(KSM "pages_to_scan", "4096");
+    put_number(KSM "sleep_millisecs", "1");
+    put_number(KSM "run", "1");
+    for (int i = 0; i < 3000 && get_number(KSM "full_scans") < 3; i++)
+        usleep(10000);
+    CHECK(get_number(KSM "full_scans") >= 3);
+    CHECK(get_number(KSM "pages_sharing") > 0);
+    CHECK(get_number(KSM "stable_node_dups") == 0);
+    put_number(KSM "run", "2");
+    put_number(KSM "run", "0");
+    CHECK(get_number(KSM "pages_shared") == 0);
+}
+
 static void great_maps(void)
 {
     int map = new_map(1, 8, 8, 100000);
@@ -1838,7 +1898,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"semaphores", semaphores}, {"futexes", futexes},
     {"terminals", terminals}, {"processes", processes}, {"directories", directories}, {"arguments", arguments},
     {"waiters", many_waiters}, {"wakes", wakes}, {"faults", faults}, {"signals", many_signals}, {"dying", dying},
-    {"groups", groups}, {"sets", many_sets},
+    {"groups", groups}, {"sets", many_sets}, {"moves", moves}, {"merging", merging},
     {"watches", many_watches}, {"listeners", listeners}, {"netlink", netlink_sockets},
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
     {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},

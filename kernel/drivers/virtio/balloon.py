@@ -383,14 +383,18 @@ class _Deflater(Rescuer):
 
 def _serve(number: int) -> None:
     """The thread."""
-    while not BALLOONS[number].is_dead:
+    balloon = BALLOONS[number]
+    while not balloon.is_dead:
+        lacks_memory = False
         try:
-            BALLOONS[number].serve()
+            balloon.serve()
         except MemoryError:
-            log.error("virtio-balloon: no memory")
+            lacks_memory = True
         except Errno as error:
             log.error(f"virtio-balloon: error {error.code}")
             return
+        if lacks_memory:
+            balloon.queue.pause(_RETRY_NS)
 
 
 def start(transport: Transport) -> None:

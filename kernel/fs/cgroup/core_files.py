@@ -44,6 +44,7 @@ from kernel.task.control_groups import (
     kill_group,
     move,
     move_process,
+    place_all,
     place_members,
     processes_in,
     set_freezing,
@@ -121,19 +122,18 @@ def _delegate(group: ControlGroup, enabled: int, disabled: int) -> None:
     ENOMEM, MemoryError, and then nothing has changed.
     """
     before = group.delegated
-    children = list(group.children.values())
+    children: list[ControlGroup] = []
     group.delegated = (before | enabled) & ~disabled
     try:
+        children = list(group.children.values())
         for child in children:
             if not child.is_removed:
                 give_controllers(child, enabled)
             pace(_CHILD_COST)
     except (Errno, MemoryError):
         group.delegated = before
-        for child in list(group.children.values()):
+        for child in group.children.values():  # also those that came meanwhile
             take_controllers(child, enabled)
-            pace(_CHILD_COST)
-        _place_all(group)
         raise
     for child in children:
         if child.is_removed:
@@ -144,18 +144,7 @@ def _delegate(group: ControlGroup, enabled: int, disabled: int) -> None:
             node.controllers_taken(disabled)
             node.controllers_given(enabled & THREADED_CONTROLLERS if child.is_threaded else enabled)
         pace(_CHILD_COST)
-    _place_all(group)
-
-
-def _place_all(group: ControlGroup) -> None:
-    """Charge all threads in a group and below to the groups that they belong to now. Raises MemoryError."""
-    walk = GroupWalk(group)
-    while True:
-        each = walk.next()
-        if each is None:
-            return
-        place_members(each)
-        pace(_LINE_COST)
+    place_all(group)
 
 
 # Processes ------------------------------------------------------------------------------------------------------------

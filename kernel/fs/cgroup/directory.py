@@ -304,8 +304,8 @@ class Node(GroupNode):
                 self.gids[kind] = task.credentials.fsgid
 
     def controllers_taken(self, controllers: int) -> None:
-        for number in list(self.files.keys()):
-            if ROWS[number].controller & controllers != 0:
+        for number in range(len(ROWS)):
+            if ROWS[number].controller & controllers != 0 and number in self.files:
                 gone = self.files.pop(number)
                 gone.waiters.wake_all()
 

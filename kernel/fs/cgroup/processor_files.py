@@ -2,17 +2,15 @@
 
 from typing import Final
 
-from kernel.cgroup.group import CPUSET, ControlGroup, GroupWalk
+from kernel.cgroup.group import CPUSET, ControlGroup
 from kernel.cgroup.processors import ONE_NODE, ProcessorSet
 from kernel.fs.cgroup.table import READABLE_MODE, FileRow, Writer, strip
 from kernel.fs.procfs.processor_sets import set_list
 from kernel.lang import EINVAL, ENODEV, ERANGE, Errno
-from kernel.lib.pace import pace
 from kernel.sched.processor import PROCESSORS, bit_of, processor_mask
-from kernel.task.control_groups import place_members
+from kernel.task.control_groups import place_all
 
 _MOST: Final = 64
-_GROUP_COST: Final = 300  # instructions, for `pace`
 
 
 def set_of(group: ControlGroup) -> ProcessorSet:
@@ -64,13 +62,7 @@ def set_wanted(group: ControlGroup, text: bytes, writer: Writer) -> None:
     """Request processors; none: those of the group above."""
     chosen = parse_list(text, len(PROCESSORS))
     set_of(group).wanted = chosen
-    walk = GroupWalk(group)
-    while True:
-        each = walk.next()
-        if each is None:
-            return
-        place_members(each)
-        pace(_GROUP_COST)
+    place_all(group)
 
 
 def effective(group: ControlGroup) -> bytes:

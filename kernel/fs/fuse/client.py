@@ -116,8 +116,8 @@ class Client:
         message = Message(8 + len(name) + len(new_name) + 2).u64(new_directory).name(name).name(new_name)
         self._ask(protocol.RENAME, directory, message, 0)
 
-    def exchange(self, directory: int, name: bytes, other_directory: int, other_name: bytes) -> None:
-        message = Message(16 + len(name) + len(other_name) + 2).u64(other_directory).u32(2).u32(0)
+    def rename_by(self, flag: int, directory: int, name: bytes, other_directory: int, other_name: bytes) -> None:
+        message = Message(16 + len(name) + len(other_name) + 2).u64(other_directory).u32(flag).u32(0)
         self._ask(protocol.RENAME2, directory, message.name(name).name(other_name), 0)
 
     # ---- Attributes -------------------------------------------------------------------------------------------

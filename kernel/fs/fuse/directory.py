@@ -7,7 +7,18 @@ wait for it can be killed, because its holder waits for a program.
 
 from typing import Final
 
-from kernel.fs.constants import NAME_MAX, O_CREAT, O_EXCL, O_RDWR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
+from kernel.fs.constants import (
+    NAME_MAX,
+    O_CREAT,
+    O_EXCL,
+    O_RDWR,
+    RENAME_EXCHANGE,
+    RENAME_WHITEOUT,
+    S_IFDIR,
+    S_IFLNK,
+    S_IFMT,
+    S_IFREG,
+)
 from kernel.fs.dentry import Dentry
 from kernel.fs.file import DirectorySink, File, InodeFile
 from kernel.fs.fuse import protocol
@@ -229,8 +240,8 @@ class FuseDirectory(FuseInode):
             target.found_until_ns = 0
         target.drop_link()
 
-    def create_whiteout(self, credentials: Credentials) -> Inode:
-        raise Errno(EINVAL)
+    def moves_names(self) -> bool:
+        return True
 
     def rename(
         self,
@@ -244,6 +255,24 @@ class FuseDirectory(FuseInode):
         if not isinstance(new_parent, FuseDirectory):
             raise Errno(EXDEV)
         self.client.rename(self.node, name, new_parent.node, new_name)
+        self._has_moved(target, new_parent, replaced)
+
+    def rename_leaving_whiteout(
+        self,
+        name: bytes,
+        target: Inode,
+        new_parent: Inode,
+        new_name: bytes,
+        replaced: Inode | None,
+        credentials: Credentials,
+    ) -> None:
+        """The server creates it. Raises EINVAL if it does not know such moves."""
+        if not isinstance(new_parent, FuseDirectory):
+            raise Errno(EXDEV)
+        self._move_by(RENAME_WHITEOUT, name, new_parent, new_name)
+        self._has_moved(target, new_parent, replaced)
+
+    def _has_moved(self, target: Inode, new_parent: "FuseDirectory", replaced: Inode | None) -> None:
         self._moved(target)
         new_parent.valid_until_ns = 0
         if replaced is not None:
@@ -254,12 +283,16 @@ class FuseDirectory(FuseInode):
     def exchange(self, name: bytes, target: Inode, other_parent: Inode, other_name: bytes, other: Inode) -> None:
         if not isinstance(other_parent, FuseDirectory):
             raise Errno(EXDEV)
-        try:
-            self.client.exchange(self.node, name, other_parent.node, other_name)
-        except Errno as error:
-            raise Errno(EINVAL if error.code == ENOSYS else error.code) from None
+        self._move_by(RENAME_EXCHANGE, name, other_parent, other_name)
         self._moved(target)
         other_parent._moved(other)
+
+    def _move_by(self, flag: int, name: bytes, other_parent: "FuseDirectory", other_name: bytes) -> None:
+        """Let the server move as renameat2(2) does with a flag. Raises EINVAL if it does not know such moves."""
+        try:
+            self.client.rename_by(flag, self.node, name, other_parent.node, other_name)
+        except Errno as error:
+            raise Errno(EINVAL if error.code == ENOSYS else error.code) from None
 
     def _moved(self, target: Inode) -> None:
         """A name of `target` here leads elsewhere."""

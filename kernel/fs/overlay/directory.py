@@ -42,7 +42,7 @@ from kernel.fs.overlay.layers import (
 from kernel.fs.overlay.lookup import find, list_merged, shows_below
 from kernel.fs.overlay.moving import exchange_places, lose_name, move, upper_place
 from kernel.fs.path import FsContext, Path
-from kernel.lang import EINVAL, EIO, EMLINK, ENOENT, EPERM, EXDEV, Errno, final, with_room
+from kernel.lang import EIO, EMLINK, ENOENT, EPERM, EXDEV, Errno, final, with_room
 from kernel.lib.credentials import Credentials
 from kernel.sched.room import make_room
 
@@ -91,8 +91,8 @@ class OverlayDirectory(OverlayInode):
         make_room()
         _remove(self, name, target)
 
-    def create_whiteout(self, credentials: Credentials) -> Inode:
-        raise Errno(EINVAL)
+    def moves_names(self) -> bool:
+        return True
 
     def rename(
         self,

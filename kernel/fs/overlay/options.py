@@ -9,6 +9,7 @@ Context: pure logic. Source: Linux's Documentation/filesystems/overlayfs.rst.
 from enum import IntEnum
 from typing import Final
 
+from kernel.fs.filesystem import split_option
 from kernel.lang import EINVAL, Errno, final
 
 _MOST_LAYERS: Final = 500
@@ -69,10 +70,8 @@ class Options:
         self._settle()
 
     def _take(self, option: bytes) -> None:
-        equals = option.find(b"=")
-        key = option if equals < 0 else option[:equals]
-        value = b"" if equals < 0 else option[equals + 1 :]
-        if equals < 0:
+        key, value = split_option(option)
+        if len(key) == len(option):
             if key == b"default_permissions":
                 self.checks_modes_alone = True
             elif key == b"volatile":

@@ -27,7 +27,7 @@ from kernel.fs.plan9.handle import OpenFid
 from kernel.fs.plan9.inode import SharedInode, SharedSpecial, SharedSymlink
 from kernel.fs.plan9.instance import SharedInstance
 from kernel.fs.remote_file import InUse
-from kernel.lang import EINVAL, EIO, ENOENT, EXDEV, Errno, final, noraise
+from kernel.lang import EIO, ENOENT, EXDEV, Errno, final, noraise
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
 
@@ -138,8 +138,8 @@ class SharedDirectory(SharedInode):
         target.nlink = 1
         target.drop_link()
 
-    def create_whiteout(self, credentials: Credentials) -> Inode:
-        raise Errno(EINVAL)
+    def moves_names(self) -> bool:
+        return True
 
     def rename(
         self,

@@ -10,9 +10,9 @@ Source: Linux's Documentation/ABI/testing/sysfs-kernel-mm-hugepages.
 
 from typing import Final
 
-from kernel.fs.cgroup.table import parse_unsigned
 from kernel.fs.sysfs.kobject import Kobject, line
 from kernel.lang import EINVAL, Errno, final
+from kernel.lib.numbers import LARGEST, parse_unsigned
 from kernel.mm.huge_pool import OVERCOMMIT, POOL
 
 _SETTINGS: Final[list[bytes]] = [b"nr_hugepages", b"nr_hugepages_mempolicy", b"nr_overcommit_hugepages"]
@@ -50,7 +50,7 @@ class PoolKobject(Kobject):
         """Raises EINVAL, ERANGE. Sleeps."""
         if attribute not in _SETTINGS:
             raise Errno(EINVAL)
-        value = parse_unsigned(text)
+        value = parse_unsigned(text, 10, LARGEST + 1)
         if attribute == b"nr_overcommit_hugepages":
             OVERCOMMIT.values[0] = value
         else:

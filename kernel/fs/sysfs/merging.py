@@ -17,7 +17,8 @@ Source: Linux's Documentation/ABI/testing/sysfs-kernel-mm-ksm, and the page "Ker
 from typing import Final
 
 from kernel.fs.sysfs.kobject import Kobject, line
-from kernel.lang import EINVAL, ERANGE, Errno, final
+from kernel.lang import EINVAL, Errno, final
+from kernel.lib.numbers import LARGEST, parse_unsigned
 from kernel.mm.merged_pages import MERGED
 from kernel.mm.merging import SEARCH, SETTINGS, all_notes, general_profit_bytes
 from kernel.task.page_merging import set_across_nodes, set_run, set_sharing, set_sleep
@@ -50,31 +51,11 @@ _FILES: Final[list[bytes]] = [*_SETTINGS, *_FIGURES]
 _INO: Final = 1 << 54 | 256
 _UNSIGNED_MOST: Final = (1 << 32) - 1
 _INT_MOST: Final = (1 << 31) - 1
-_NUMBER_MOST: Final = (1 << 62) - 1
-
-
-def _number(text: bytes, most: int) -> int:
-    """A decimal number, perhaps with a plus sign and a final newline. Raises EINVAL, ERANGE."""
-    if text.endswith(b"\n"):
-        text = text[:-1]
-    if text.startswith(b"+"):
-        text = text[1:]
-    if len(text) == 0:
-        raise Errno(EINVAL)
-    value = 0
-    for byte in text:
-        digit = byte - ord("0")
-        if not 0 <= digit <= 9:
-            raise Errno(EINVAL)
-        value = min(value * 10 + digit, most + 1)
-    if value > most:
-        raise Errno(ERANGE)
-    return value
 
 
 def _unsigned(text: bytes) -> int:
-    """The same for an unsigned int, where a larger number is as bad as no number. Raises EINVAL."""
-    value = _number(text, _NUMBER_MOST // 16)
+    """An unsigned int, where a larger number is as bad as no number. Raises EINVAL, ERANGE."""
+    value = parse_unsigned(text, 10, LARGEST + 1)
     if value > _UNSIGNED_MOST:
         raise Errno(EINVAL)
     return value
@@ -124,13 +105,13 @@ class MergingKobject(Kobject):
             case b"sleep_millisecs":
                 set_sleep(_unsigned(text))
             case b"max_page_sharing":
-                set_sharing(_number(text, _INT_MOST))
+                set_sharing(parse_unsigned(text, 10, _INT_MOST + 1))
             case b"use_zero_pages":
                 SETTINGS.use_zero_pages = _yes_or_no(text)
             case b"smart_scan":
                 SETTINGS.smart_scan = _yes_or_no(text)
             case b"merge_across_nodes":
-                set_across_nodes(_number(text, _NUMBER_MOST // 16))
+                set_across_nodes(parse_unsigned(text, 10, LARGEST + 1))
             case b"stable_node_chains_prune_millisecs":
                 SETTINGS.prune_ms = _unsigned(text)
             case _:

@@ -34,6 +34,7 @@ struct shared {
 	int flush_error;
 	volatile int asked[64], interrupts, refused, wrong;
 	int umask, flags;
+	int moves_by;      /* it knows FUSE_RENAME2 */
 };
 
 static struct shared *all;
@@ -228,6 +229,24 @@ static void serve_one(struct fuse_in_header *in, char *argument)
 		found = node_of(in->nodeid, old);
 		all->nodes[found].parent = rename->newdir;
 		strcpy(all->nodes[found].name, new);
+		break;
+	}
+	case FUSE_RENAME2: {
+		struct fuse_rename2_in *rename = (void *)argument;
+		const char *old = argument + sizeof *rename, *new = old + strlen(old) + 1;
+		all->flags = (int)rename->flags;
+		if (!all->moves_by) {
+			error = -ENOSYS;
+			break;
+		}
+		found = node_of(rename->newdir, new);
+		if (found)
+			all->nodes[found].parent = 0;
+		found = node_of(in->nodeid, old);
+		all->nodes[found].parent = rename->newdir;
+		strcpy(all->nodes[found].name, new);
+		if (rename->flags & 4)
+			new_node((int)in->nodeid, old, S_IFCHR, in);
 		break;
 	}
 	case FUSE_READ: {
@@ -493,6 +512,29 @@ static void files(void)
 	end();
 }
 
+/* RENAME_WHITEOUT is the server's, if it knows it. */
+static void whiteouts(void)
+{
+	for (int knows = 0; knows < 2; knows++) {
+		begin("");
+		all->moves_by = knows;
+		all->flags = -1;
+		SHOW(syscall(SYS_renameat2, AT_FDCWD, "/f/file", AT_FDCWD, "/f/new", 4));
+		printf("flags %d\n", all->flags);
+		show_stat("/f/file");
+		show_stat("/f/new");
+		SHOW(syscall(SYS_renameat2, AT_FDCWD, "/f/new", AT_FDCWD, "/f/file", 5));
+		SHOW(syscall(SYS_renameat2, AT_FDCWD, "/f/new", AT_FDCWD, "/f/newer", 4));
+		list("/f");
+		SHOW(mknod("/f/device", S_IFCHR | 0600, 0));
+		IN_CHILD({
+			MUST(setuid(1000));
+			SHOW(mknod("/f/other", S_IFCHR | 0600, 0));
+		});
+		end();
+	}
+}
+
 static void permissions(void)
 {
 	begin("");
@@ -686,6 +728,7 @@ int main(void)
 		MUST(mknod("/dev/fuse", S_IFCHR | 0600, makedev(10, 229)));
 	options();
 	files();
+	whiteouts();
 	permissions();
 	signals();
 	lies();

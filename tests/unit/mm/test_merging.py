@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from arch.programs import PRIVATE, WRITABLE, entry_frame, read_entry
-from kernel.mm import frames, merging, remap
+from kernel.mm import frames, merged_pages, merging, remap
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame
@@ -441,3 +441,34 @@ def test_the_table_finds_and_forgets(before: int) -> None:
         frames.put_frame(taken[number])
     assert MERGED.find(wanted, 7, 256) == NO_FRAME
     frames.put_frame(wanted)
+
+
+def test_a_search_in_a_long_list_ends(before: int) -> None:
+    """A program can make any number of pages with one checksum: the search gives up, and lets no further page in."""
+    MERGED.prepare()
+    taken = [frames.allocate_user_frame() for _ in range(65)]
+    for number, frame in enumerate(taken):
+        frames.zero_frame(frame)
+        frames.frame_span(frame)[PAGE_SIZE - 1] = number
+        MERGED.enter(frame, 7)
+    wanted = frames.allocate_user_frame()
+    frames.copy_frame(wanted, taken[1])  # one before the last: the last that is found
+    assert MERGED.find(wanted, 7, 256) == taken[1] and not MERGED.gave_up
+    frames.copy_frame(wanted, taken[0])
+    assert MERGED.find(wanted, 7, 256) == NO_FRAME and MERGED.gave_up
+    assert MERGED.find(wanted, 8, 256) == NO_FRAME and not MERGED.gave_up
+    assert MERGED.doubled(is_of_frames=True) == 0
+    for frame in [*taken, wanted]:
+        frames.put_frame(frame)
+
+
+def test_pages_with_one_checksum_are_left_alone(space: AddressSpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that the table has no room for are not merged, and keep what they hold."""
+    monkeypatch.setattr(merging, "checksum", lambda frame: 7)
+    monkeypatch.setattr(merged_pages, "_MOST_COMPARED", 2)
+    for number in range(16):
+        fill(space, page(number), number // 2)
+    for _ in range(12):
+        SEARCH.portion()
+    assert 0 < MERGED.count <= 3
+    assert [value_at(space, page(number)) for number in range(16)] == [number // 2 for number in range(16)]

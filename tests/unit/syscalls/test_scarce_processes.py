@@ -18,6 +18,8 @@ from tools.simulated.program import Program
 READ_WRITE = 3
 PRIVATE, SHARED, FIXED = 0x22, 0x21, 0x10
 PAGE = 0x1000
+LARGE_PAGES = 4096  # of what is not given back at once
+FAR = 0x10_0000_0000 - 2 * PAGE  # no page table is there yet, and a range across it needs two
 
 
 def maps(host: Program) -> bytes:
@@ -51,6 +53,12 @@ CHANGES: dict[str, Callable[[Program, int], int]] = {
     "mmap, shared, over": lambda host, at: area(host, 6, SHARED | FIXED, at + 5 * PAGE),
     "mremap, shrinks": lambda host, at: host.mremap(at, 8 * PAGE, 4 * PAGE, 0, 0),
     # To a free place: what lies at the new one is gone even if the move fails, as on Linux.
+    "mremap, moves": lambda host, at: host.mremap(at, 2 * PAGE, 2 * PAGE, 3, at + 13 * PAGE),
+    "mremap, moves all": lambda host, at: host.mremap(at, 8 * PAGE, 8 * PAGE, 3, FAR),
+    "mremap, moves the middle": lambda host, at: host.mremap(at + 3 * PAGE, PAGE, 2 * PAGE, 3, at + 12 * PAGE),
+    "mremap, moves the middle far": lambda host, at: host.mremap(at + 3 * PAGE, 2 * PAGE, 4 * PAGE, 3, FAR),
+    "mremap, moves the shared": lambda host, at: host.mremap(at + 9 * PAGE, PAGE, PAGE, 3, FAR),
+    "mremap, grows elsewhere": lambda host, at: host.mremap(at + 3 * PAGE, PAGE, 4 * PAGE, 1, 0),
     "mremap, leaves it": lambda host, at: host.mremap(at + 3 * PAGE, PAGE, PAGE, 7, at + 13 * PAGE),
     "madvise": lambda host, at: host.madvise(at + 3 * PAGE, PAGE, 10),
     "madvise, several": lambda host, at: host.madvise(at + 5 * PAGE, 6 * PAGE, 16),
@@ -88,6 +96,37 @@ def test_areas(machine: Machine, name: str, touched: bool) -> None:
         if not place <= result < place + 16 * PAGE and result != 0:
             host.munmap(result, 8 * PAGE)
         host.munmap(place, 16 * PAGE)
+
+    each_place(attempt, fewest=0)
+
+
+LARGE: dict[str, Callable[[Program, int], int]] = {
+    "munmap": lambda host, at: host.munmap(at + LARGE_PAGES * PAGE, LARGE_PAGES * PAGE),
+    "mmap, over": lambda host, at: area(host, LARGE_PAGES, SHARED | FIXED, at + LARGE_PAGES * PAGE),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+@booted
+def test_a_large_part_of_an_area(machine: Machine, name: str) -> None:
+    """Its pages are given back a part at a time, but only once nothing can fail."""
+    host = machine.host
+    place = area(host, 3 * LARGE_PAGES)
+    touched = [number * LARGE_PAGES * PAGE // 2 for number in range(6)]
+
+    def attempt(scarcity: Scarcity) -> None:
+        area(host, 3 * LARGE_PAGES, PRIVATE | FIXED, place)
+        for number, offset in enumerate(touched):
+            host.store(place + offset, struct.pack("<I", number + 1))
+        try:
+            with scarcity:
+                LARGE[name](host, place)
+        except OSError:
+            assert scarcity.where
+            content = [struct.unpack("<I", host.load(place + offset, 4))[0] for offset in touched]
+            assert content == [1, 2, 3, 4, 5, 6], scarcity.where
+            LARGE[name](host, place)
+        host.munmap(place, 3 * LARGE_PAGES * PAGE)
 
     each_place(attempt, fewest=0)
 
@@ -299,6 +338,37 @@ def test_a_queue_with_a_name(machine: Machine) -> None:
     queue = host.mq_open("name", 0o102, 0o600, 0)
     event = struct.pack("<qii", 0, 10, 0) + bytes(48)
     check_each(lambda: host.mq_notify(queue, event), lambda _: host.mq_notify(queue, 0), 0)
+
+
+@booted
+def test_control_groups(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/tmp/groups", 0o755)
+    host.mount("none", "/tmp/groups", "cgroup2", 0, 0)
+    check_each(lambda: host.mkdir("/tmp/groups/one", 0o755), lambda _: host.rmdir("/tmp/groups/one"), fewest=3)
+    host.mkdir("/tmp/groups/one", 0o755)
+    control = host.open("/tmp/groups/cgroup.subtree_control", 1)
+
+    def write(descriptor: int, text: bytes) -> int:
+        return host.pwrite64(descriptor, text, len(text), 0)
+
+    check_each(lambda: write(control, b"+pids +memory +cpu"), lambda _: write(control, b"-pids -memory -cpu"))
+    write(control, b"+pids +memory +cpu +io")
+    for name, value, default in (
+        ("pids.max", b"100", b"max"),
+        ("memory.max", b"100000000", b"max"),
+        ("cpu.max", b"1000 10000", b"max"),
+        ("cpu.weight", b"50", b"100"),
+    ):
+        descriptor = host.open(f"/tmp/groups/one/{name}", 1)
+        check_each(
+            lambda descriptor=descriptor, value=value: write(descriptor, value),  # type: ignore[misc]
+            lambda _, descriptor=descriptor, default=default: write(descriptor, default),  # type: ignore[misc]
+            0,
+        )
+    own = host.open("/tmp/groups/cgroup.procs", 1)
+    other = host.open("/tmp/groups/one/cgroup.procs", 1)
+    check_each(lambda: write(other, b"0"), lambda _: write(own, b"0"), 0)
 
 
 def program_of(host: Program, kind: int) -> bytes:

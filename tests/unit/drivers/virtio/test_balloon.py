@@ -164,3 +164,21 @@ def test_a_device_without_queues() -> None:
     with pytest.raises(Errno) as caught:
         start(device)
     assert caught.value.code == ENODEV
+
+
+def test_where_memory_is_short_the_thread_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = start(Device())
+    attempts: list[int] = []
+    pauses: list[int] = []
+
+    def serve() -> None:
+        attempts.append(1)
+        if len(attempts) < 4:
+            raise MemoryError
+        raise Errno(ENODEV)
+
+    monkeypatch.setattr(found, "serve", serve)
+    monkeypatch.setattr(found.queue, "pause", pauses.append)
+    monkeypatch.setattr(balloon, "BALLOONS", [found])
+    balloon._serve(0)
+    assert len(attempts) == 4 and len(pauses) == 3 and min(pauses) > 0
