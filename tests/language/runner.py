@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tests.language import checked as checks
 ROOT = Path(__file__).resolve().parent.parent.parent
 TRAP_STATUS = 70
 TIMEOUT_SECONDS = 40 * float(os.environ.get("KRAIT_PATIENCE", "3"))  # as in tests/harness/guest.py
+WORKERS = 2  # programs that run at a time
+FIRST = ord("0")  # what the input of a program of several modules begins with, for the first one
 OBJECTS = re.compile(r"^(\d+) objects in use$", re.MULTILINE)
 FRAME = re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
 # Exceptions of CPython that mean that the program itself is wrong, and never a trap.
@@ -94,3 +97,33 @@ def run_compiled(path: Path, profile: str, stress: bool = False, given: str = ""
     inside = [int(frame["line"]) for frame in FRAME.finditer(done.stderr) if Path(frame["path"]).name == own]
     last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "?"
     return Outcome(lines, Trap(last, inside), done.stderr)
+
+
+def write_driver(folder: Path, name: str, parts: list[str]) -> Path:
+    """A module that runs those beside it."""
+    driver = folder / f"{name}.py"
+    driver.write_text("\n".join(['"""All of them."""\n\nfrom __future__ import annotations\n', *parts, ""]))
+    return driver
+
+
+def run_in_turn(modules: list[Path], profile: str) -> list[Outcome] | None:
+    """The `main` of each of these modules of one folder. They are compiled as one program, which is started for each,
+    and runs the one that its input names. None if it does not compile; message.txt of the folder says why.
+    """
+    folder = modules[0].parent
+    parts = ["from kernel.lang import extern", *(f"import {path.stem}" for path in modules)]
+    parts += ['\n\n@extern("getchar")\ndef first_of_input() -> int:\n    return 0\n\n\ndef main() -> None:']
+    parts += ["    chosen = first_of_input() & 0xFF"]
+    for number, path in enumerate(modules, FIRST):
+        parts += [f"    if chosen == {number}:\n        {path.stem}.main()"]
+    driver = write_driver(folder, "one_of_them", parts)
+    nothing = run_compiled(driver, profile, given=chr(FIRST - 1))
+    if nothing.trap is not None or nothing.broken:
+        (folder / "message.txt").write_text(nothing.message)
+        return None
+
+    def outcome_of(number: int) -> Outcome:
+        return run_compiled(driver, profile, given=chr(FIRST + number), case=modules[number])
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(outcome_of, range(len(modules))))
