@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import subprocess
 import sys
 import traceback
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from tests.language import checked as checks
 ROOT = Path(__file__).resolve().parent.parent.parent
 TRAP_STATUS = 70
 TIMEOUT_SECONDS = 40 * float(os.environ.get("KRAIT_PATIENCE", "3"))  # as in tests/harness/guest.py
-WORKERS = 2  # programs that run at a time
 FIRST = ord("0")  # what the input of a program of several modules begins with, for the first one
 OBJECTS = re.compile(r"^(\d+) objects in use$", re.MULTILINE)
 FRAME = re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
@@ -69,34 +68,36 @@ def run_python(path: Path, checked: bool) -> Outcome:
     return Outcome(output.getvalue().splitlines())
 
 
-def run_compiled(path: Path, profile: str, stress: bool = False, given: str = "", case: Path | None = None) -> Outcome:
-    """Compile the file and run its `main` on the host; with `stress`, every allocation reclaims. `given` is its
-    standard input. What counts as its own file is `case`, if that is another one.
-    """
+def run_compiled(path: Path, profile: str, stress: bool = False) -> Outcome:
+    """Compile the file and run its `main` on the host; with `stress`, every allocation reclaims."""
     environment = dict(os.environ, KRAIT_LEAKS="1")
     if stress:
         environment["KRAIT_STRESS"] = "1"
     command = [sys.executable, "-m", "compiler", "run", str(path), "--profile", profile]
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, input=given, capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
-            check=False,
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=TIMEOUT_SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as expired:
         printed = expired.stdout or b""
         text = printed.decode(errors="replace") if isinstance(printed, bytes) else printed
         return Outcome(text.splitlines(), None, "timed out", broken=True)
-    lines = done.stdout.splitlines()
-    if done.returncode == 0:
-        counted = OBJECTS.search(done.stderr)
+    return outcome_of(done.returncode, done.stdout, done.stderr, path.name)
+
+
+def outcome_of(status: int, printed: str, said: str, own: str) -> Outcome:
+    """What the end of a compiled program means; `own` is the name of its own file."""
+    lines = printed.splitlines()
+    if status == 0:
+        counted = OBJECTS.search(said)
         return Outcome(lines, objects=int(counted[1]) if counted is not None else 0)
-    uncaught = done.returncode == 1 and done.stderr.startswith("Traceback")
-    if done.returncode != TRAP_STATUS and not uncaught:
-        return Outcome(lines, None, f"status {done.returncode}\n{done.stderr}", broken=True)
-    own = (case or path).name
-    inside = [int(frame["line"]) for frame in FRAME.finditer(done.stderr) if Path(frame["path"]).name == own]
-    last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "?"
-    return Outcome(lines, Trap(last, inside), done.stderr)
+    uncaught = status == 1 and said.startswith("Traceback")
+    if status != TRAP_STATUS and not uncaught:
+        return Outcome(lines, None, f"status {status}\n{said}", broken=True)
+    inside = [int(frame["line"]) for frame in FRAME.finditer(said) if Path(frame["path"]).name == own]
+    last = said.strip().splitlines()[-1] if said.strip() else "?"
+    return Outcome(lines, Trap(last, inside), said)
 
 
 def write_driver(folder: Path, name: str, parts: list[str]) -> Path:
@@ -117,13 +118,19 @@ def run_in_turn(modules: list[Path], profile: str) -> list[Outcome] | None:
     for number, path in enumerate(modules, FIRST):
         parts += [f"    if chosen == {number}:\n        {path.stem}.main()"]
     driver = write_driver(folder, "one_of_them", parts)
-    nothing = run_compiled(driver, profile, given=chr(FIRST - 1))
-    if nothing.trap is not None or nothing.broken:
-        (folder / "message.txt").write_text(nothing.message)
+    inputs = [chr(number) for number in range(FIRST, FIRST + len(modules))]
+    command = [sys.executable, "-m", "tests.language.in_turn", str(driver), profile, *inputs]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        (folder / "message.txt").write_text("timed out")
         return None
-
-    def outcome_of(number: int) -> Outcome:
-        return run_compiled(driver, profile, given=chr(FIRST + number), case=modules[number])
-
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(outcome_of, range(len(modules))))
+    if done.returncode != 0:
+        (folder / "message.txt").write_text(done.stderr)
+        return None
+    ends: list[tuple[int, str, str]] = json.loads(done.stdout)
+    pairs = zip(ends, modules, strict=True)
+    return [outcome_of(status, printed, said, path.name) for (status, printed, said), path in pairs]

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.language.runner import ROOT, WORKERS, Outcome, run_compiled, run_in_turn, run_python, write_driver
+from tests.language.runner import ROOT, Outcome, run_compiled, run_in_turn, run_python, write_driver
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.py"))
 TRAPS = re.compile(r"^# traps: (?P<kind>\w+) at line (?P<line>\d+)$", re.MULTILINE)
@@ -62,6 +62,7 @@ def tell() -> None:
     print({LIVE!r}, CLEARED.words + live)
 """
 BUILD = ROOT / "build" / "language"
+WORKERS = 2
 
 
 def expected_trap(path: Path) -> re.Match[str] | None:
