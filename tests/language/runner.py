@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from tests.language import checked as checks
 ROOT = Path(__file__).resolve().parent.parent.parent
 TRAP_STATUS = 70
 TIMEOUT_SECONDS = 40 * float(os.environ.get("KRAIT_PATIENCE", "3"))  # as in tests/harness/guest.py
+FIRST = ord("0")  # what the input of a program of several modules begins with, for the first one
 OBJECTS = re.compile(r"^(\d+) objects in use$", re.MULTILINE)
 FRAME = re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
 # Exceptions of CPython that mean that the program itself is wrong, and never a trap.
@@ -66,31 +68,69 @@ def run_python(path: Path, checked: bool) -> Outcome:
     return Outcome(output.getvalue().splitlines())
 
 
-def run_compiled(path: Path, profile: str, stress: bool = False, given: str = "", case: Path | None = None) -> Outcome:
-    """Compile the file and run its `main` on the host; with `stress`, every allocation reclaims. `given` is its
-    standard input. What counts as its own file is `case`, if that is another one.
-    """
+def run_compiled(path: Path, profile: str, stress: bool = False) -> Outcome:
+    """Compile the file and run its `main` on the host; with `stress`, every allocation reclaims."""
     environment = dict(os.environ, KRAIT_LEAKS="1")
     if stress:
         environment["KRAIT_STRESS"] = "1"
     command = [sys.executable, "-m", "compiler", "run", str(path), "--profile", profile]
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, input=given, capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
-            check=False,
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=TIMEOUT_SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as expired:
         printed = expired.stdout or b""
         text = printed.decode(errors="replace") if isinstance(printed, bytes) else printed
         return Outcome(text.splitlines(), None, "timed out", broken=True)
-    lines = done.stdout.splitlines()
-    if done.returncode == 0:
-        counted = OBJECTS.search(done.stderr)
+    return outcome_of(done.returncode, done.stdout, done.stderr, path.name)
+
+
+def outcome_of(status: int, printed: str, said: str, own: str) -> Outcome:
+    """What the end of a compiled program means; `own` is the name of its own file."""
+    lines = printed.splitlines()
+    if status == 0:
+        counted = OBJECTS.search(said)
         return Outcome(lines, objects=int(counted[1]) if counted is not None else 0)
-    uncaught = done.returncode == 1 and done.stderr.startswith("Traceback")
-    if done.returncode != TRAP_STATUS and not uncaught:
-        return Outcome(lines, None, f"status {done.returncode}\n{done.stderr}", broken=True)
-    own = (case or path).name
-    inside = [int(frame["line"]) for frame in FRAME.finditer(done.stderr) if Path(frame["path"]).name == own]
-    last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "?"
-    return Outcome(lines, Trap(last, inside), done.stderr)
+    uncaught = status == 1 and said.startswith("Traceback")
+    if status != TRAP_STATUS and not uncaught:
+        return Outcome(lines, None, f"status {status}\n{said}", broken=True)
+    inside = [int(frame["line"]) for frame in FRAME.finditer(said) if Path(frame["path"]).name == own]
+    last = said.strip().splitlines()[-1] if said.strip() else "?"
+    return Outcome(lines, Trap(last, inside), said)
+
+
+def write_driver(folder: Path, name: str, parts: list[str]) -> Path:
+    """A module that runs those beside it."""
+    driver = folder / f"{name}.py"
+    driver.write_text("\n".join(['"""All of them."""\n\nfrom __future__ import annotations\n', *parts, ""]))
+    return driver
+
+
+def run_in_turn(modules: list[Path], profile: str) -> list[Outcome] | None:
+    """The `main` of each of these modules of one folder. They are compiled as one program, which is started for each,
+    and runs the one that its input names. None if it does not compile; message.txt of the folder says why.
+    """
+    folder = modules[0].parent
+    parts = ["from kernel.lang import extern", *(f"import {path.stem}" for path in modules)]
+    parts += ['\n\n@extern("getchar")\ndef first_of_input() -> int:\n    return 0\n\n\ndef main() -> None:']
+    parts += ["    chosen = first_of_input() & 0xFF"]
+    for number, path in enumerate(modules, FIRST):
+        parts += [f"    if chosen == {number}:\n        {path.stem}.main()"]
+    driver = write_driver(folder, "one_of_them", parts)
+    inputs = [chr(number) for number in range(FIRST, FIRST + len(modules))]
+    command = [sys.executable, "-m", "tests.language.in_turn", str(driver), profile, *inputs]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        (folder / "message.txt").write_text("timed out")
+        return None
+    if done.returncode != 0:
+        (folder / "message.txt").write_text(done.stderr)
+        return None
+    ends: list[tuple[int, str, str]] = json.loads(done.stdout)
+    pairs = zip(ends, modules, strict=True)
+    return [outcome_of(status, printed, said, path.name) for (status, printed, said), path in pairs]

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.language.runner import ROOT, Outcome, run_compiled, run_python
+from tests.language.runner import ROOT, Outcome, run_compiled, run_in_turn, run_python, write_driver
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.py"))
 TRAPS = re.compile(r"^# traps: (?P<kind>\w+) at line (?P<line>\d+)$", re.MULTILINE)
@@ -63,7 +63,6 @@ def tell() -> None:
 """
 BUILD = ROOT / "build" / "language"
 WORKERS = 2
-FIRST = ord("0")  # what the input of the program of trapping cases begins with, for the first one
 
 
 def expected_trap(path: Path) -> re.Match[str] | None:
@@ -106,60 +105,47 @@ def with_cases(cases: list[Path], folder: Path) -> Path:
     return folder
 
 
-def write_driver(folder: Path, parts: list[str]) -> Path:
-    """The module that runs the cases."""
-    driver = folder / "all_cases.py"
-    driver.write_text("\n".join(['"""All cases."""\n\nfrom __future__ import annotations\n', *parts, ""]))
-    return driver
-
-
 class Compiled:
     """Outcomes of the compiled cases, made once a session and profile."""
 
     def __init__(self) -> None:
-        self.outcomes: dict[tuple[str, str], Outcome] = {}
+        self.outcomes: dict[tuple[str, str, bool], Outcome] = {}
 
-    def of(self, path: Path, profile: str) -> Outcome:
-        if (path.stem, profile) not in self.outcomes:
-            self.run_all(profile)
-        return self.outcomes[path.stem, profile]
+    def of(self, path: Path, profile: str, stress: bool = False) -> Outcome:
+        """With `stress`, every allocation reclaims; then only of cases that do not trap."""
+        if (path.stem, profile, stress) not in self.outcomes:
+            self.run_all(profile, stress)
+        return self.outcomes[path.stem, profile, stress]
 
-    def run_all(self, profile: str) -> None:
+    def run_all(self, profile: str, stress: bool) -> None:
         alone = []
-        for cases, run in ((QUIET, self.run_together), (TRAPPING, self.run_in_turn)):
-            together = run(profile)
-            if together is None:
-                alone += cases
+        together = self.run_together(profile, stress)
+        if together is None:
+            alone += QUIET
+            together = {}
+        if not stress:
+            trapped = self.run_in_turn(profile)
+            if trapped is None:
+                alone += TRAPPING
             else:
-                self.outcomes.update({(name, profile): outcome for name, outcome in together.items()})
+                together.update(trapped)
+        self.outcomes.update({(name, profile, stress): outcome for name, outcome in together.items()})
         with ThreadPoolExecutor(WORKERS) as pool:
-            for path, outcome in zip(alone, pool.map(lambda p: run_compiled(p, profile), alone), strict=True):
-                self.outcomes[path.stem, profile] = outcome
+            for path, outcome in zip(alone, pool.map(lambda p: run_compiled(p, profile, stress), alone), strict=True):
+                self.outcomes[path.stem, profile, stress] = outcome
 
     def run_in_turn(self, profile: str) -> dict[str, Outcome] | None:
         """All trapping cases as one program, which is started for each; None if it does not compile."""
         folder = with_cases(TRAPPING, BUILD / f"{profile}-traps")
-        parts = ["from kernel.lang import extern", *(f"import case_{path.stem}" for path in TRAPPING)]
-        parts += ['\n\n@extern("getchar")\ndef first_of_input() -> int:\n    return 0\n\n\ndef main() -> None:']
-        parts += ["    chosen = first_of_input() & 0xFF"]
-        for number, path in enumerate(TRAPPING, FIRST):
-            parts += [f"    if chosen == {number}:\n        case_{path.stem}.main()"]
-        driver = write_driver(folder, parts)
-        nothing = run_compiled(driver, profile, given=chr(FIRST - 1))
-        if nothing.trap is not None or nothing.broken:
-            (folder / "message.txt").write_text(nothing.message)
+        outcomes = run_in_turn([folder / f"case_{path.name}" for path in TRAPPING], profile)
+        if outcomes is None:
             return None
-
-        def outcome_of(number: int) -> Outcome:
-            copy = folder / f"case_{TRAPPING[number].name}"
-            return run_compiled(driver, profile, given=chr(FIRST + number), case=copy)
-
-        with ThreadPoolExecutor(WORKERS) as pool:
-            outcomes = list(pool.map(outcome_of, range(len(TRAPPING))))
         return {path.stem: outcome for path, outcome in zip(TRAPPING, outcomes, strict=True)}
 
-    def run_together(self, profile: str) -> dict[str, Outcome] | None:
-        """All quiet cases as one program; None if it does not compile or does not end well."""
+    def run_together(self, profile: str, stress: bool) -> dict[str, Outcome] | None:
+        """All quiet cases as one program; None if it does not compile or does not end well. With `stress` it is the
+        same program, which is then compiled already.
+        """
         folder = with_cases(QUIET, BUILD / profile)
         parts = [f"import case_{path.stem}" for path in QUIET]
         parts += [COUNTING]
@@ -169,7 +155,7 @@ class Compiled:
         parts += ["@noinline\ndef run_all() -> None:"]
         parts += [f"    run_{path.stem}()\n    clear()\n    tell()" for path in QUIET]
         parts += ["\ndef main() -> None:\n    clear()\n    run_all()"]
-        outcome = run_compiled(write_driver(folder, parts), profile)
+        outcome = run_compiled(write_driver(folder, "all_cases", parts), profile, stress)
         if outcome.trap is not None or outcome.broken:
             (folder / "message.txt").write_text(outcome.message)
             return None
@@ -221,13 +207,14 @@ def test_compiled_traps(path: Path, profile: str, compiled: Compiled) -> None:
     assert outcome.lines == run_python(path, checked=True).lines
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["references", "dicts", "lists", "texts", "escape"])
-def test_reclaiming_at_every_allocation_changes_nothing(name: str) -> None:
-    path = next(path for path in CASES if path.stem == name)
-    outcome = run_compiled(path, "release", stress=True)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("path", QUIET, ids=name_of)
+def test_reclaiming_at_every_allocation_changes_nothing(path: Path, profile: str, compiled: Compiled) -> None:
+    outcome = compiled.of(path, profile, stress=True)
     assert not outcome.broken and outcome.trap is None, outcome.message
-    assert outcome.lines == run_python(path, checked=True).lines
+    plain = compiled.of(path, profile)
+    assert (outcome.lines, outcome.objects) == (plain.lines, plain.objects)
 
 
 @pytest.mark.timeout(300)

@@ -127,7 +127,8 @@ def copy_checkout(place: Path = CHECKOUT) -> None:
     place.mkdir(parents=True, exist_ok=True)
     for path in sorted(place.rglob("*")):
         name = str(path.relative_to(place))
-        if path.is_file() and not name.startswith("build/") and name not in names:
+        is_made_there = name.startswith("build/") or path.parent.name == "__pycache__"
+        if path.is_file() and not is_made_there and name not in names:
             path.unlink()
     for name in names:
         source, target = ROOT / name, place / name

@@ -92,6 +92,7 @@ class Setup:
     def preparation(self) -> str:
         """The shell script that the first process runs."""
         environment = {**self.disk.configuration.environment, "HOME": "/root", "TERM": "dumb", "PYTHONPATH": "."}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # the next process is spared it, and the next machine
         words = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in environment.items()), sys.executable,
                  "tools/selfhost/inside.py", MARK]  # fmt: skip
         return PREPARE.format(

@@ -18,10 +18,11 @@ from tools import front_end
 from tools.errors import KraitError, UsageError
 from tools.images.root import Configuration
 from tools.images.store import Kept
+from tools.paths import ROOT
 from tools.selfhost import build as self_build
-from tools.selfhost import inside, tests
+from tools.selfhost import disks, inside, tests
 from tools.selfhost.build import COMPLETE, begin_afresh, first_difference, keep_objects
-from tools.selfhost.disks import installed_packages, package_status
+from tools.selfhost.disks import installed_packages, package_status, same_bytes
 from tools.selfhost.machine import ANSWER, MARK, Done, Setup
 from tools.selfhost.phases import Watch
 
@@ -185,6 +186,18 @@ def test_what_dpkg_knows_of_packages_goes_along() -> None:
     status = package_status(names).decode()
     assert "libc6" in names and "no-such-package" not in names
     assert set(re.findall(r"^Package: (.*)$", status, re.MULTILINE)) == set(names)
+
+
+def test_a_copy_keeps_what_was_made_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that the checkout has no more go; what was built stays, and bytecode."""
+    monkeypatch.setattr(disks, "names_in_checkout", lambda: {"linker.ld"})
+    made = ["build/krait.elf", "kernel/gone.py", "kernel/__pycache__/gone.cpython-311.pyc"]
+    for name in made:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    disks.copy_checkout(tmp_path)
+    assert {name for name in made if (tmp_path / name).exists()} == {made[0], made[2]}
+    assert same_bytes(ROOT / "linker.ld", tmp_path / "linker.ld")
 
 
 def test_differences_of_tests_are_named() -> None:
