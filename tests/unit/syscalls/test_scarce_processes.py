@@ -18,7 +18,6 @@ from tools.simulated.program import Program
 READ_WRITE = 3
 PRIVATE, SHARED, FIXED = 0x22, 0x21, 0x10
 PAGE = 0x1000
-LARGE_PAGES = 4096  # of what is not given back at once
 FAR = 0x10_0000_0000 - 2 * PAGE  # no page table is there yet, and a range across it needs two
 
 
@@ -96,37 +95,6 @@ def test_areas(machine: Machine, name: str, touched: bool) -> None:
         if not place <= result < place + 16 * PAGE and result != 0:
             host.munmap(result, 8 * PAGE)
         host.munmap(place, 16 * PAGE)
-
-    each_place(attempt, fewest=0)
-
-
-LARGE: dict[str, Callable[[Program, int], int]] = {
-    "munmap": lambda host, at: host.munmap(at + LARGE_PAGES * PAGE, LARGE_PAGES * PAGE),
-    "mmap, over": lambda host, at: area(host, LARGE_PAGES, SHARED | FIXED, at + LARGE_PAGES * PAGE),
-}
-
-
-@pytest.mark.parametrize("name", LARGE)
-@booted
-def test_a_large_part_of_an_area(machine: Machine, name: str) -> None:
-    """Its pages are given back a part at a time, but only once nothing can fail."""
-    host = machine.host
-    place = area(host, 3 * LARGE_PAGES)
-    touched = [number * LARGE_PAGES * PAGE // 2 for number in range(6)]
-
-    def attempt(scarcity: Scarcity) -> None:
-        area(host, 3 * LARGE_PAGES, PRIVATE | FIXED, place)
-        for number, offset in enumerate(touched):
-            host.store(place + offset, struct.pack("<I", number + 1))
-        try:
-            with scarcity:
-                LARGE[name](host, place)
-        except OSError:
-            assert scarcity.where
-            content = [struct.unpack("<I", host.load(place + offset, 4))[0] for offset in touched]
-            assert content == [1, 2, 3, 4, 5, 6], scarcity.where
-            LARGE[name](host, place)
-        host.munmap(place, 3 * LARGE_PAGES * PAGE)
 
     each_place(attempt, fewest=0)
 

@@ -22,8 +22,7 @@ from kernel.time import monotonic_ns
 from tests.unit.net.conftest import turn
 from tests.unit.net.netlink.sending import as_sent
 from tests.unit.net.netlink.test_netlink import Caller, answers, attribute, message
-from tests.unit.net.scarcity import State
-from tests.unit.scarcity import Scarcity
+from tests.unit.net.scarcity import Scarcity, State
 
 UP = struct.pack("<IIII", 0, 0, 1, 1)
 DOWN = bytes(16)
@@ -134,7 +133,7 @@ def test_without_memory_nothing_changes(netlink: RouteSocket, name: str, lasts: 
     before = State()
     wrong = []
     for nth in range(1, 2000):
-        with Scarcity(nth, room="net", lasts=lasts) as fault:
+        with Scarcity(nth, lasts=lasts) as fault:
             error = asked(netlink, request)
         if error == 0:
             break  # from here on the answer is all that there may be no memory for

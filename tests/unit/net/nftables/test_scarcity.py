@@ -35,8 +35,7 @@ from tests.unit.net.nftables.nft import (
     value,
     verdict,
 )
-from tests.unit.net.scarcity import State
-from tests.unit.scarcity import Scarcity
+from tests.unit.net.scarcity import Scarcity, State
 
 A, B = b"\x0a\x00\x00\x09", b"\xc0\xa8\x00\x07"
 WEB = tcp(A, 40000, B, 80, 2)
@@ -117,7 +116,7 @@ def test_without_memory_a_batch_changes_nothing(nft: Nft, name: str, lasts: bool
     wrong = []
     for nth in range(1, 5000):
         errors: list[int] = []
-        with Scarcity(nth, room="net", lasts=lasts) as fault:
+        with Scarcity(nth, lasts=lasts) as fault:
             try:
                 answers = nft.send(data)
                 errors = [-struct.unpack_from("<i", answer.body)[0] for answer in answers]
@@ -142,7 +141,7 @@ def test_a_packet_without_memory_adds_no_element(nft: Nft) -> None:
     assert isinstance(found, DataSet)
     before = State()
     for nth in range(1, 200):
-        with Scarcity(nth, room="net") as fault:
+        with Scarcity(nth) as fault:
             try:
                 nft.verdict(WEB)
             except MemoryError:
