@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from enum import Enum, IntEnum, IntFlag
 from typing import ClassVar, Final, Generic, Literal, Protocol, TypeVar
 
-from kernel.lang import Array, Errno, KernelError, Span, Weak, extern, final, i8, i16, i32, noinline, span_of, struct
-from kernel.lang import u8, u16, u32, u64, weak
+from kernel.lang import Array, Errno, KernelError, Span, Weak, final, i8, i16, i32, noinline, span_of, struct, u8, u16
+from kernel.lang import u32, u64, weak
 
 T = TypeVar("T")
 """

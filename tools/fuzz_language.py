@@ -3,10 +3,10 @@
 
     python -m tools.fuzz_language [--seed N] [--programs N] [--rounds N] [--profile release] [--traps N] [--show]
 
-A round makes `--programs` small programs, runs each under checked CPython (tests/language/checked.py), compiles them
-as one file in both profiles, and compares the output; no object may be left. Those that trap are run one by one, up to
-`--traps` of them: they must print the same lines and then trap too. A difference is narrowed down to one program, which
-stays in build/fuzz/ with its seed in its name. The same seed makes the same programs.
+A round makes `--programs` small programs, runs each under checked CPython (tests/language/checked.py), compiles those
+that do not trap as one file in both profiles, and compares the output; no object may be left. Of those that trap,
+`--traps` are compiled alone: they must print the same lines and then trap too. A difference is narrowed down to one
+program, which stays in build/fuzz/ with its seed in its name. The same seed makes the same programs.
 With KRAIT_STRESS=1 in the environment they reclaim at every allocation.
 """
 
@@ -26,9 +26,6 @@ ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "fuzz"
 
 PROFILES = ("dev", "release")
-SHARED = "s_"  # begins the names of what the programs of a file have in common
-FIRST = ord("1")  # the input for the first program of a round that traps; FIRST - 1 is for all that do not
-MOST_TRAPS = 70
 STORAGE = {
     "u8": (0, 255),
     "u16": (0, 65535),
@@ -312,7 +309,7 @@ class Generator:
                 f"span_of({name})[{place} % len({name})]",
                 f"span_of({name}).load_u16({place} % (len({name}) - 1))",
                 f"span_of({name}).load_be32({place} % (len({name}) - 3))",
-                f"{SHARED}sum_span(span_of({name})[{place} % 4 : 4 + {place} % 4])",
+                f"{self.prefix}sum_span(span_of({name})[{place} % 4 : 4 + {place} % 4])",
                 f"int(span_of({name}).load_u64({place} % (len({name}) - 7)) >> 8)",
                 f"len(bytes({name}[{place} % 9 : 7]))",
             )
@@ -351,7 +348,7 @@ class Generator:
                 f"{name}.head.first = i32({value})",
                 f"{name}.tail.second = u16({value})",
                 f"{name}.tail = {name}.head",
-                f"{name}.head = {SHARED}Pair(first=i32({value}), third={self.small(scope, 1)})",
+                f"{name}.head = {self.prefix}Pair(first=i32({value}), third={self.small(scope, 1)})",
                 f"{name}.cells[{place} % 5] = u16({value})",
                 f"{name}.last ^= {self.random.randrange(256)}",
                 f"{name}.cells.fill(u16({value}))",
@@ -359,8 +356,8 @@ class Generator:
         else:
             cls = self.pick("Box", "Heavy")
             text = self.pick(
-                f"{name}.append({SHARED}{cls}({self.small(scope, 1)}))",
-                f"{name}.append({SHARED}{cls}({self.small(scope, 1)}))",
+                f"{name}.append({self.prefix}{cls}({self.small(scope, 1)}))",
+                f"{name}.append({self.prefix}{cls}({self.small(scope, 1)}))",
                 f"{name}.reverse()",
             )
         self.emit(indent, text)
@@ -428,8 +425,8 @@ class Generator:
         return {
             "list": "[1, 2, 3]",
             "dict": "{1: 2}",
-            "box": f"{SHARED}Box({self.random.randrange(100)})",
-            "pair": f"{SHARED}Pair(first={self.random.randrange(100)}, third=7)",
+            "box": f"{self.prefix}Box({self.random.randrange(100)})",
+            "pair": f"{self.prefix}Pair(first={self.random.randrange(100)}, third=7)",
         }.get(kind) or self.integer(scope, depth)
 
     # Statements
@@ -497,7 +494,7 @@ class Generator:
         numbers = {letter: f"{name}_{letter}" for letter in "abc"}
         for number in numbers.values():
             self.emit(indent, f"{number} = ({self.integer(scope, 2)}) % {self.random.choice([10, 1009, 999983])}")
-        text = self.random.choice(pieces).format(p=SHARED, v=name, **numbers)
+        text = self.random.choice(pieces).format(p=self.prefix, v=name, **numbers)
         for line in text.split("\n"):
             self.emit(indent if line else 0, line)
 
@@ -527,17 +524,17 @@ class Generator:
             self.emit(indent, f"{name}: dict[int, int] = {{{self.random.randrange(11)}: {self.small(scope, 1)}}}")
         elif kind == "box":
             cls = self.pick("Box", "Box", "Heavy")
-            self.emit(indent, f"{name}: {SHARED}Box = {SHARED}{cls}({self.small(scope, 1)})")
+            self.emit(indent, f"{name}: {self.prefix}Box = {self.prefix}{cls}({self.small(scope, 1)})")
         elif kind == "buffer":
             self.emit(indent, f"{name} = bytearray({self.random.randrange(8, 30)})")
         elif kind == "frame":
-            self.emit(indent, f"{name} = {SHARED}Frame()")
+            self.emit(indent, f"{name} = {self.prefix}Frame()")
         elif kind == "boxes":
-            self.emit(indent, f"{name}: list[{SHARED}Box] = []")
+            self.emit(indent, f"{name}: list[{self.prefix}Box] = []")
         else:
             self.emit(
                 indent,
-                f"{name} = {SHARED}Pair(first=i32({self.ring(scope, 1)}), second=u16({self.ring(scope, 1)}))",
+                f"{name} = {self.prefix}Pair(first=i32({self.ring(scope, 1)}), second=u16({self.ring(scope, 1)}))",
             )
         scope.add(kind, name)
 
@@ -569,7 +566,7 @@ class Generator:
         self.in_loop += 1
         roll = self.random.randrange(6)
         if roll == 4:
-            self.emit(indent, f"for {name} in {SHARED}steps({self.small(scope, 1)}, {self.random.randrange(7)}):")
+            self.emit(indent, f"for {name} in {self.prefix}steps({self.small(scope, 1)}, {self.random.randrange(7)}):")
             inner.add("int", name)
         elif roll == 5 and scope.of("boxes"):
             self.emit(indent, f"for {name} in {self.random.choice(scope.of('boxes'))}.copy():")
@@ -611,7 +608,7 @@ class Generator:
                     f"{name}.small ^= {self.random.randrange(256)}",
                     f"{name}.flag = {self.boolean(scope, 2)}",
                     f"{name}.items.append({self.small(scope, 2)})",
-                    f"{name}.next = {SHARED}Box({self.small(scope, 1)})",
+                    f"{name}.next = {self.prefix}Box({self.small(scope, 1)})",
                     f"{name}.next = None",
                 ),
             )
@@ -669,7 +666,7 @@ class Generator:
         if roll < 3:
             self.guarded(scope, indent, budget)
         elif roll == 3:
-            self.emit(indent, f"with {SHARED}Guard({self.small(scope, 1)}):")
+            self.emit(indent, f"with {self.prefix}Guard({self.small(scope, 1)}):")
             self.block(scope, indent + 1, budget - 1)
         elif roll == 4:
             self.emit(indent, f"match {self.small(scope, 2)} & 3:")
@@ -679,7 +676,7 @@ class Generator:
         else:
             found = self.name()
             boxes = self.random.choice(scope.of("boxes")) if scope.of("boxes") else "[]"
-            self.emit(indent, f"{found} = {SHARED}find_box({boxes}, {self.small(scope, 1)})")
+            self.emit(indent, f"{found} = {self.prefix}find_box({boxes}, {self.small(scope, 1)})")
             self.emit(indent, f"if {found} is not None:")
             inner = scope.copy()
             inner.add("box", found)
@@ -731,8 +728,8 @@ class Generator:
             written = {
                 "list": "list[int]",
                 "dict": "dict[int, int]",
-                "box": f"{SHARED}Box",
-                "pair": f"{SHARED}Pair",
+                "box": f"{self.prefix}Box",
+                "pair": f"{self.prefix}Pair",
             }
             signature.append(f"{name}: {written.get(kind, kind)}")
         name = f"{self.prefix}f{number}"
@@ -753,7 +750,6 @@ class Generator:
         """The functions of one program and its `run`."""
         for number in range(self.random.randrange(2, 6)):
             self.function(number)
-        self.emit(0, "@noinline")  # else all programs end up in one function, which LLVM takes long for
         self.emit(0, f"def {self.prefix}run() -> None:")
         empty = Scope()
         self.calls_left = 0
@@ -767,28 +763,16 @@ class Generator:
                     self.emit(2, 'print(f"raised {error.code}")')
                 else:
                     self.emit(1, f"print({function.name}({arguments}))")
-        return "\n".join(self.lines) + "\n\n\n"
+        return (CLASSES + DECLARATIONS).replace("{p}", self.prefix) + "\n".join(self.lines) + "\n\n\n"
 
 
-def write_file(name: str, seed: int, programs: dict[str, str], traps: dict[str, str] | None = None) -> Path:
-    """A file that runs programs (by prefix) one after another; of those that trap, the one that its input names, alone.
-
-    CPython, for which no input is read, runs the former.
-    """
+def write_file(name: str, seed: int, programs: dict[str, str]) -> Path:
+    """A file that runs programs (by prefix) one after another."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    traps = traps or {}
-    declarations = (CLASSES + DECLARATIONS).replace("{p}", SHARED)
-    text = PREAMBLE.format(seed=seed, imports=IMPORTS) + declarations + "".join([*programs.values(), *traps.values()])
-    calls = [f'    print("program {prefix}")\n    {prefix}run()' for prefix in programs]
-    if traps:
-        text += '@extern("getchar")\ndef first_of_input() -> int:\n    return 0\n\n\n'
-        chosen = ["    chosen = first_of_input() & 0xFF"]
-        for number, prefix in enumerate(traps, FIRST):
-            chosen += [f"    if chosen == {number}:", f'        print("program {prefix}")', f"        {prefix}run()"]
-        calls = [*chosen, f"    if chosen >= {FIRST}:", "        return", *calls]
+    calls = "".join(f'    print("program {prefix}")\n    {prefix}run()\n' for prefix in programs)
+    text = PREAMBLE.format(seed=seed, imports=IMPORTS) + "".join(programs.values()) + "def main() -> None:\n" + calls
     path = OUTPUT / f"{name}.py"
-    text += "def main() -> None:\n" + "\n".join(calls or ["    pass"])
-    path.write_text(text + '\n\n\nif __name__ == "__main__":\n    main()\n')
+    path.write_text(text + '\n\nif __name__ == "__main__":\n    main()\n')
     return path
 
 
@@ -804,13 +788,11 @@ def difference(expected: Outcome, actual: Outcome) -> str:
     return ""
 
 
-def judged(expected: Outcome, path: Path, profiles: tuple[str, ...], given: str = "") -> str:
+def judged(expected: Outcome, path: Path, profiles: tuple[str, ...]) -> str:
     """What differs in one of the profiles, or nothing. All objects must be gone in the end."""
     for profile in profiles:
-        outcome = run_compiled(path, profile, given=given)
+        outcome = run_compiled(path, profile)
         what = difference(expected, outcome)
-        if not what and outcome.broken:
-            what = outcome.message
         if not what and outcome.trap is None and outcome.objects:
             what = f"{outcome.objects} objects are left"
         if what:
@@ -821,42 +803,45 @@ def judged(expected: Outcome, path: Path, profiles: tuple[str, ...], given: str 
 def round_of(seed: int, count: int, profiles: tuple[str, ...], traps: int) -> list[str]:
     """One round: the differences found."""
     quiet: dict[str, str] = {}
-    trapping: dict[str, str] = {}
-    expected: dict[str, Outcome] = {}
+    trapping: list[tuple[int, str, Outcome]] = []
     found: list[str] = []
     for number in range(count):
+        program_seed = seed * 1000 + number
         prefix = f"p{number}_"
-        text = Generator(seed * 1000 + number, prefix).program()
-        path = write_file(f"candidate_{seed}", seed * 1000 + number, {prefix: text})
+        text = Generator(program_seed, prefix).program()
+        path = write_file(f"candidate_{seed}", program_seed, {prefix: text})
         outcome = run_python(path, checked=True)
         if outcome.broken:
-            found.append(f"seed {seed * 1000 + number}: a program that does not run: {outcome.message}")
+            found.append(f"seed {program_seed}: the generator made a program that does not run: {outcome.message}")
         elif outcome.trap is None:
             quiet[prefix] = text
-        elif len(trapping) < min(traps, MOST_TRAPS):
-            trapping[prefix] = text
-            expected[prefix] = outcome
-        path.unlink()
-    together = write_file(f"round_{seed}", seed, quiet, trapping)
-    whole = judged(run_python(together, checked=True), together, profiles, chr(FIRST - 1))
-    suspect = dict(quiet) if whole else {}
-    for number, prefix in enumerate(trapping, FIRST):
-        if whole or judged(expected[prefix], together, profiles, chr(number)):
-            suspect[prefix] = trapping[prefix]
-    differences = []
-    for prefix, text in suspect.items():
-        program_seed = seed * 1000 + int(prefix[1:-1])
-        path = write_file(f"seed_{program_seed}", program_seed, {prefix: text})
-        what = judged(run_python(path, checked=True), path, profiles)
-        if what:
-            differences.append(f"{path.relative_to(ROOT)}: {what}")
         else:
-            path.unlink()
-    if suspect and not differences:
-        differences.append(f"{together.relative_to(ROOT)}: differs only as a whole: {whole or ', '.join(suspect)}")
+            trapping.append((program_seed, text, outcome))
+        path.unlink()
+    together = write_file(f"round_{seed}", seed, quiet)
+    whole = judged(run_python(together, checked=True), together, profiles)
+    if whole:
+        for prefix, text in quiet.items():
+            number = int(prefix[1:-1])
+            path = write_file(f"seed_{seed * 1000 + number}", seed * 1000 + number, {prefix: text})
+            what = judged(run_python(path, checked=True), path, profiles)
+            if what:
+                found.append(f"{path.relative_to(ROOT)}: {what}")
+            else:
+                path.unlink()
+        if not found:
+            found.append(f"{together.relative_to(ROOT)}: differs only as a whole: {whole}")
     else:
         together.unlink()
-    return found + differences
+    for program_seed, text, outcome in trapping[:traps]:
+        prefix = text.split("Box", 1)[0].removeprefix("class ")
+        path = write_file(f"seed_{program_seed}", program_seed, {prefix: text})
+        what = judged(outcome, path, profiles)
+        if what:
+            found.append(f"{path.relative_to(ROOT)}: {what}")
+        else:
+            path.unlink()
+    return found
 
 
 def main() -> int:
@@ -865,7 +850,7 @@ def main() -> int:
     parser.add_argument("--programs", type=int, default=30, help="programs a round")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--profile", choices=("dev", "release"), help="one only (default: both)")
-    parser.add_argument("--traps", type=int, default=20, help="trapping programs a round that are compiled")
+    parser.add_argument("--traps", type=int, default=1, help="trapping programs a round that are compiled")
     parser.add_argument("--show", action="store_true", help="print the programs of the seed and stop")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else int(time.time()) % 1_000_000
