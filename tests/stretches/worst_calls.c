@@ -1745,14 +1745,6 @@ static void moves(void)
     CHECK(*other == 1);
 }
 
-static void put_number(const char *path, const char *text)
-{
-    int file = open(path, O_WRONLY);
-    CHECK(file >= 0);
-    CHECK(write(file, text, strlen(text)) == (ssize_t)strlen(text));
-    close(file);
-}
-
 static long get_number(const char *path)
 {
     char text[32] = "";
@@ -1779,17 +1771,17 @@ static void merging(void)
                 words[1000 + 2 * bit] ^= 0x80000000, words[1001 + 2 * bit] ^= 0x80000000;
     }
     CHECK(madvise(memory, count * PAGE, MADV_MERGEABLE) == 0);
-    put_number(KSM "smart_scan", "0");
-    put_number(KSM "pages_to_scan", "4096");
-    put_number(KSM "sleep_millisecs", "1");
-    put_number(KSM "run", "1");
+    write_text(KSM "smart_scan", "0");
+    write_text(KSM "pages_to_scan", "4096");
+    write_text(KSM "sleep_millisecs", "1");
+    write_text(KSM "run", "1");
     for (int i = 0; i < 3000 && get_number(KSM "full_scans") < 3; i++)
         usleep(10000);
     CHECK(get_number(KSM "full_scans") >= 3);
     CHECK(get_number(KSM "pages_sharing") > 0);
     CHECK(get_number(KSM "stable_node_dups") == 0);
-    put_number(KSM "run", "2");
-    put_number(KSM "run", "0");
+    write_text(KSM "run", "2");
+    write_text(KSM "run", "0");
     CHECK(get_number(KSM "pages_shared") == 0);
 }
 
