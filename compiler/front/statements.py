@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import islice
 
 import mypy.patterns as mp
 import mypy.types as mt
@@ -143,7 +144,7 @@ LITERALS = (BytesExpr, IntExpr, NameExpr, StrExpr)
 class StatementConverter(ExpressionConverter):
     """Converts the body of one function."""
 
-    def block(self, node: Block | None, tests: Sequence[Expression] | None = ()) -> list[Stmt]:
+    def block(self, node: Block | None, tests: Iterable[Expression] | None = ()) -> list[Stmt]:
         """The statements of a block, to which `tests` lead; what mypy knows to be unreachable traps. Without tests
         (None), the block is as reachable as the statement that it belongs to.
         """
@@ -168,7 +169,7 @@ class StatementConverter(ExpressionConverter):
                 tests = list(tests_of(statement))
         return result
 
-    def _unreachable(self, loc: Loc, tests: Sequence[Expression]) -> Stmt:
+    def _unreachable(self, loc: Loc, tests: Iterable[Expression]) -> Stmt:
         """What stands for code that mypy leaves out after some tests: an error, if these may have another answer."""
         places = (narrowed_in(test, self.shared.type_map) for test in tests)
         place = next((place for place in places if place is not None), None)
@@ -296,12 +297,12 @@ class StatementConverter(ExpressionConverter):
         out.append(ExprStmt(loc, self.expression(inner)))
 
     def _if(self, node: IfStmt, i: int, loc: Loc) -> Stmt:
-        tests = node.expr[: i + 1]
         if i + 1 < len(node.expr):
             orelse: list[Stmt] = [self._if(node, i + 1, self.loc(node.expr[i + 1]))]
         else:
-            orelse = self.block(node.else_body, tests)
-        return If(loc, self.test(node.expr[i]), self.block(node.body[i], tests), orelse)
+            orelse = self.block(node.else_body, node.expr)
+        # No list for each branch: of thousands, the tests that lead to each would fill memory.
+        return If(loc, self.test(node.expr[i]), self.block(node.body[i], islice(node.expr, i + 1)), orelse)
 
     # Assignment -------------------------------------------------------------------------------------------------------
 
