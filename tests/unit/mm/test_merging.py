@@ -453,10 +453,14 @@ def test_a_search_in_a_long_list_ends(before: int) -> None:
         MERGED.enter(frame, 7)
     wanted = frames.allocate_user_frame()
     frames.copy_frame(wanted, taken[1])  # one before the last: the last that is found
-    assert MERGED.find(wanted, 7, 256) == taken[1] and not MERGED.gave_up
+
+    def search(checksum: int) -> tuple[frames.Frame, bool]:
+        return MERGED.find(wanted, checksum, 256), MERGED.gave_up
+
+    assert search(7) == (taken[1], False)
     frames.copy_frame(wanted, taken[0])
-    assert MERGED.find(wanted, 7, 256) == NO_FRAME and MERGED.gave_up
-    assert MERGED.find(wanted, 8, 256) == NO_FRAME and not MERGED.gave_up
+    assert search(7) == (NO_FRAME, True)
+    assert search(8) == (NO_FRAME, False)
     assert MERGED.doubled(is_of_frames=True) == 0
     for frame in [*taken, wanted]:
         frames.put_frame(frame)
