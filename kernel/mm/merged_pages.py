@@ -86,6 +86,18 @@ def is_blank(frame: Frame) -> bool:
     return True
 
 
+def _next_after_pause(frame: Frame, cost: int) -> Frame:
+    """The frame after a merged one in its list, after a safe point; NO_FRAME if that one is not merged any more.
+    Sleeps. Raises EINTR if the thread is being killed.
+    """
+    get_frame(frame)
+    try:
+        pace_or_end(cost)
+        return next_in_chain(frame) if is_merged(frame) else NO_FRAME
+    finally:
+        put_frame(frame)
+
+
 @final
 class MergedTable(MergedPageKeeper):
     """All merged frames."""
@@ -191,19 +203,16 @@ class MergedTable(MergedPageKeeper):
             frame = self._first(number)
             while frame != NO_FRAME:
                 get_frame(frame)  # it stays where it is, while others run
-                following = NO_FRAME
                 try:
                     before = self._equals(self._first(number), frame)
-                    if before > 0:
-                        frames += 1
-                    if before == 1:  # the second one
-                        contents += 1
-                        frames += 1
-                    pace_or_end(_FRAME_COST)
-                    if is_merged(frame):
-                        following = next_in_chain(frame)
+                    following = _next_after_pause(frame, _FRAME_COST)
                 finally:
                     put_frame(frame)
+                if before > 0:
+                    frames += 1
+                if before == 1:  # the second one
+                    contents += 1
+                    frames += 1
                 frame = following
             pace(_LIST_COST)
         return frames if is_of_frames else contents
@@ -212,17 +221,9 @@ class MergedTable(MergedPageKeeper):
         """How many frames of a list, from one on up to another, equal that one. Sleeps. Raises EINTR."""
         found = 0
         while frame != end and frame != NO_FRAME:
-            get_frame(frame)
-            following = NO_FRAME
-            try:
-                if are_equal(frame, end):
-                    found += 1
-                pace_or_end(_EQUAL_COST)
-                if is_merged(frame):
-                    following = next_in_chain(frame)
-            finally:
-                put_frame(frame)
-            frame = following
+            if are_equal(frame, end):
+                found += 1
+            frame = _next_after_pause(frame, _EQUAL_COST)
         return found
 
 
