@@ -54,10 +54,12 @@ class Guard:
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
-    def watch(self, process: int) -> None:
+    def watch_this_process(self) -> None:
+        """To be called in a new process before it becomes another program. It holds the guard's input until then, so
+        the guard hears of it even if we end in between.
+        """
         assert self._process.stdin is not None
-        self._process.stdin.write(b"%d\n" % process)
-        self._process.stdin.flush()
+        os.write(self._process.stdin.fileno(), b"%d\n" % os.getpid())
 
     def dismiss(self) -> None:
         with contextlib.suppress(OSError):
@@ -105,12 +107,11 @@ def guarded_process(
     try:
         process = subprocess.Popen(
             arguments, pass_fds=inherited, stdin=None if has_terminal else subprocess.DEVNULL, stderr=errors,
-            start_new_session=not has_terminal, cwd=directory,
+            start_new_session=not has_terminal, cwd=directory, preexec_fn=guard.watch_this_process,
         )  # fmt: skip
     except OSError as error:
         raise KraitError(f"krait: {arguments[0]} cannot be started: {(error.strerror or '').lower()}") from error
     try:
-        guard.watch(process.pid)
         yield process
     finally:
         if has_terminal:
