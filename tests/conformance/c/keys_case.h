@@ -76,20 +76,48 @@ static inline void quota(const char *when)
 }
 
 /* The line of a key in /proc/keys, without its number and its count of references. */
-static inline void listed(const char *what, int key)
+static inline const char *line_of(int key)
 {
+	static char found[512];
 	char line[512], number[16], flags[16], expiry[16], permissions[16], rest[400];
 	int usage;
 	FILE *file = fopen("/proc/keys", "r");
+	strcpy(found, "not listed");
 	while (file && fgets(line, sizeof line, file))
 		if (sscanf(line, "%15s %15s %d %15s %15s %399[^\n]", number, flags, &usage, expiry, permissions, rest) == 6 &&
 			(int)strtol(number, NULL, 16) == key) {
-			printf("%s: %s %s %s %s\n", what, flags, expiry, permissions, rest);
-			fclose(file);
-			return;
+			snprintf(found, sizeof found, "%s %s %s %s", flags, expiry, permissions, rest);
+			break;
 		}
 	if (file)
 		fclose(file);
-	printf("%s: not listed\n", what);
+	return found;
 }
+
+static inline void listed(const char *what, int key)
+{
+	printf("%s: %s\n", what, line_of(key));
+}
+
+/* It changes with the second of either clock: the kernel may go by the one that stands between two ticks. */
+static inline long seconds_now(void)
+{
+	struct timespec now, coarse;
+	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_REALTIME_COARSE, &coarse);
+	return now.tv_sec + coarse.tv_sec;
+}
+
+/* The same, right after something gave the key its time: both in one second of the clock, which rounds what is left. */
+#define LISTED_AFTER(what, key, giving) \
+	do { \
+		const char *line_; \
+		long seconds_; \
+		do { \
+			seconds_ = seconds_now(); \
+			MUST(giving); \
+			line_ = line_of(key); \
+		} while (seconds_now() != seconds_); \
+		printf("%s: %s\n", what, line_); \
+	} while (0)
 #endif

@@ -247,7 +247,7 @@ static void persistent(void)
 	members("the session", SESSION);
 	SHOW(CONTROL(PERSISTENT, -1, 1, 0, 0));
 	SHOW(CONTROL(PERSISTENT, -1, add("user", "no keyring", "x", 1, SESSION), 0, 0));
-	listed("persistent", first);
+	LISTED_AFTER("persistent", first, CONTROL(PERSISTENT, 0, SESSION, 0, 0));
 	IN_CHILD({
 		MUST(setuid(1004));
 		MUST(CONTROL(JOIN, NULL, 0, 0, 0));
@@ -295,8 +295,7 @@ static void listing(void)
 	listed("keyring", ring);
 	listed("logon", logon);
 	listed("hidden", hidden);
-	MUST(CONTROL(TIMEOUT, key, 30, 0, 0));
-	listed("seconds", key);
+	LISTED_AFTER("seconds", key, CONTROL(TIMEOUT, key, 30, 0, 0));
 	MUST(CONTROL(TIMEOUT, key, 130, 0, 0));
 	listed("minutes", key);
 	MUST(CONTROL(TIMEOUT, key, 7300, 0, 0));
