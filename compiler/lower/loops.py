@@ -17,8 +17,9 @@ from compiler.lower.integers import arithmetic
 from compiler.lower.interfaces import DEQUE, DICT, LIST
 from compiler.lower.module import element_alias
 from compiler.lower.objects import call_method, construct_simple
+from compiler.lower.ranges import in_loop
 from compiler.lower.tables import LEAST, is_constant, table
-from compiler.lower.values import INT_MAX, Value, int_constant
+from compiler.lower.values import INT_MAX, Value, bounds, int_constant
 from compiler.tree import (
     CallBuiltin,
     CallFunction,
@@ -54,13 +55,14 @@ Body = Callable[[Value], None]
 def lower_for(fn: FunctionLowerer, s: For) -> None:
     """A `for` statement."""
     frame = fn.frame
-    end, orelse = fn.label("end"), fn.label("else")
+    end, orelse = fn.join("end"), fn.join("else")
 
     def body(value: Value) -> None:
         store(fn, s.target, value)
         lower_body(fn, s.body)
 
-    iterate(fn, s.iterable, body, frame, end, orelse)
+    with in_loop(fn, s):
+        iterate(fn, s.iterable, body, frame, end, orelse)
     fn.start(orelse)
     lower_body(fn, s.orelse)
     fn.branch(end)
@@ -137,8 +139,12 @@ def count_range(
     fn.branch_if(more, inside, done)
     fn.start(inside)
     value = Value(now, INT)
-    if step.constant is not None and step.constant > 0 and start.low is not None:
-        value = Value(now, INT, start.low, INT_MAX - 1)
+    if step.constant is not None and step.constant > 0:
+        low = bounds(start)[0]
+        value = Value(now, INT, low, max(low, bounds(stop)[1] - 1))
+    elif step.constant is not None and step.constant < 0:
+        high = bounds(start)[1]
+        value = Value(now, INT, min(high, bounds(stop)[0] + 1), high)
     run_body(fn, body, value, frame, end, following)
     fn.start(following)
     again = fn.op(f"load i64, ptr {counter}")

@@ -51,6 +51,16 @@ class Value:
         return Value(self.operand, t, self.low, self.high, self.origin, self.path)
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """The range of a local, as long as it was written that many times."""
+
+    address: str
+    writes: int
+    low: int
+    high: int
+
+
 NONE_VALUE = Value("null", NoneType())
 
 
