@@ -39,6 +39,7 @@ from compiler.lower.values import (
     int_constant,
     is_integer,
     is_unsigned,
+    together,
 )
 from compiler.tree import (
     Binary,
@@ -319,7 +320,7 @@ def bool_op(fn: FunctionLowerer, e: BoolOp) -> Value:
     merged = fn.phi(fn.kind(t), arms)
     if bool_result and len(arms) > 1:
         side = 0 if e.op == "and" else 1  # both operands were so, if the whole is
-        both = [fact for bit in (test, operand) for fact in fn.implied.get(bit, ([], []))[side]]
+        both = together(fact for bit in (test, operand) for fact in fn.implied.get(bit, ([], []))[side])
         fn.implied[merged] = (both, []) if e.op == "and" else ([], both)
     return Value(merged, t)
 

@@ -42,6 +42,7 @@ TRAP_OVERFLOW, TRAP_INDEX, TRAP_NONE, TRAP_ZERO, TRAP_ASSERT, TRAP_KEY, TRAP_MAT
 TRAP_RANGE, TRAP_SHIFT, TRAP_PANIC, TRAP_UNREACHABLE, TRAP_ENUM, TRAP_CHANGED, TRAP_UNCAUGHT = 8, 9, 10, 11, 12, 13, 14
 TRAP_CLASS = 16
 
+MOST_FOLLOWED = 128  # locals of a function whose ranges are followed
 MOST_LINES = 200_000  # of a function, with the generators, lambdas and nested functions that are repeated in it
 
 # Instructions that a trap may leave: all calls but those of LLVM's own functions, and the traps themselves.
@@ -56,7 +57,8 @@ class Slot:
     type: Type
     place: object = None  # for function values: see `World.flows`
     path: Path | None = None
-    natural: bool = False  # an int that is never negative (ranges.py)
+    natural: bool = False  # an int that is never negative (naturals.py)
+    followed: bool = False  # an int whose range is kept (ranges.py)
 
 
 @dataclass
@@ -77,6 +79,7 @@ class Frame:
     scope: int = -1  # debug information: its subprogram,
     inlined_at: int | None = None  # and the call that was inlined
     slots: dict[str, Slot] = field(default_factory=dict)
+    followed: list[tuple[str, Slot]] = field(default_factory=list)
     closures: dict[str, Closure] = field(default_factory=dict)
     outer: Frame | None = None  # the frame that encloses it in the source, for captured variables
     return_label: str = ""  # for inlined frames
@@ -179,6 +182,7 @@ class FunctionLowerer:
         self.backward: dict[str, list[Ranges]] = {}  # at each jump back to the head of a `while`
         self.writes: dict[str, int] = {}
         self.reads: dict[str, tuple[str, int, int]] = {}  # a register: slot, number of its writes then, what was added
+        self.followed_count = 0
         self.implied: dict[str, tuple[list[Fact], list[Fact]]] = {}  # by an i1: if it is true, and if it is false
         self.taking = ""  # the class of the spin lock that a `with` takes here,
         self.giving = False  # or that it gives one back here
@@ -799,6 +803,10 @@ class FunctionLowerer:
             # A parameter is stored at once; zeros before that would be its value for the debugger in optimised code.
             slot = Slot(self.alloca(self.kind(t), zero=argument == 0), t)
             slot.natural = t == INT and argument == 0 and name in self.world.natural_locals(self.frame.function)
+            if isinstance(t, IntType) and self.followed_count < MOST_FOLLOWED:
+                self.followed_count += 1
+                slot.followed = True
+                self.frame.followed.append((name, slot))
             if holds_function(t):
                 outermost = self.frame.outer is None and not self.frame.return_label and argument > 0
                 slot.place = (
@@ -822,8 +830,9 @@ class FunctionLowerer:
         if slot.address == "":
             return NONE_VALUE
         operand = self.op(f"load {self.kind(slot.type)}, ptr {slot.address}")
-        if isinstance(slot.type, IntType):
+        if slot.followed:
             self.reads[operand] = (slot.address, self.writes.get(slot.address, 0), 0)
+        if slot.followed or slot.natural:
             low, high = self.ranges.get(slot.address, (0 if slot.natural else None, None))
             return Value(operand, slot.type, low, high, path=slot.path)
         return Value(operand, slot.type, origin=slot.place, path=slot.path)
@@ -835,14 +844,20 @@ class FunctionLowerer:
             if slot.place is not None and slot.place != value.origin:
                 self.flow(value, slot.type, slot.place)
             self.emit(f"store {self.kind(slot.type)} {value.operand}, ptr {slot.address}")
-            if isinstance(slot.type, IntType):
+            if slot.followed:
                 self.writes[slot.address] = self.writes.get(slot.address, 0) + 1
                 self.know(slot.address, bounds(value) if isinstance(value.type, IntType) else None, slot.type)
 
     def know(self, address: str, known: tuple[int, int] | None, t: Type) -> None:
         """From here on, this is the range of a slot."""
-        ranges = {place: known for place, known in self.ranges.items() if place != address}
-        if known is not None and known != type_bounds(t):
+        if known == type_bounds(t):
+            known = None
+        if known == self.ranges.get(address):
+            return
+        ranges = dict(self.ranges)  # others may have noted the one that was
+        if known is None:
+            del ranges[address]
+        else:
             ranges[address] = known
         self.ranges = ranges
 

@@ -173,6 +173,11 @@ def check_shift_count(fn: FunctionLowerer, count: Value) -> None:
         fn.trap_if(fn.op(f"icmp ugt i64 {count.operand}, 63"), TRAP_SHIFT)
 
 
+def inside(count: int) -> int:
+    """The shift count next to a number: where it is surely another, the shift is not reached."""
+    return min(max(count, 0), 63)
+
+
 def shift_left(fn: FunctionLowerer, a: Value, count: Value, result: Type) -> Value:
     """`<<`, trapping when a bit is lost."""
     check_shift_count(fn, count)
@@ -180,7 +185,7 @@ def shift_left(fn: FunctionLowerer, a: Value, count: Value, result: Type) -> Val
     (al, ah), (cl, ch) = bounds(a), bounds(count)
     least, greatest = type_bounds(result)
     shifted = fn.op(f"shl i64 {a.operand}, {count.operand}")
-    cl, ch = max(cl, 0), min(ch, 63)
+    cl, ch = inside(cl), inside(ch)
     low, high = min(al << cl, al << ch), max(ah << cl, ah << ch)
     if low < least or high > greatest:
         back = fn.op(f"{'lshr' if unsigned else 'ashr'} i64 {shifted}, {count.operand}")
@@ -192,7 +197,7 @@ def shift_right(fn: FunctionLowerer, a: Value, count: Value, result: Type) -> Va
     """`>>`."""
     check_shift_count(fn, count)
     (al, ah), (cl, ch) = bounds(a), bounds(count)
-    cl, ch = max(cl, 0), min(ch, 63)
+    cl, ch = inside(cl), inside(ch)
     value = fn.op(f"{'lshr' if is_unsigned(result) else 'ashr'} i64 {a.operand}, {count.operand}")
     return Value(value, result, min(al >> cl, al >> ch), max(ah >> cl, ah >> ch))
 
@@ -313,6 +318,7 @@ def wrap(fn: FunctionLowerer, value: Value, to: IntType) -> Value:
         number = value.constant & ((1 << to.bits) - 1)
         return int_constant(number - (1 << to.bits) if to.signed and number > greatest else number, to)
     if to.bits == 64:
+        fn.reads.pop(value.operand, None)  # it may be another number now: what is found out is not about the local
         return Value(value.operand, to)
     narrow = fn.op(f"trunc i64 {value.operand} to i{to.bits}")
     return Value(fn.op(f"{'sext' if to.signed else 'zext'} i{to.bits} {narrow} to i64"), to)

@@ -5,6 +5,7 @@ Sums and products trap when they are too large, so those of numbers that are not
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from compiler.nodes import walk
@@ -25,10 +26,13 @@ from compiler.tree import (
     Walrus,
     While,
 )
-from compiler.types import INT, IntType
+from compiler.types import INT, ArrayType, BytesType, IntType, SpanType, StrType, TupleType
 
-_NATURAL_CALLS = frozenset(["len", *(f"Span.load_{kind}" for kind in ("u8", "u16", "u32", "be16", "be32"))])
+_NATURAL_CALLS = frozenset(f"Span.load_{kind}" for kind in ("u8", "u16", "u32", "be16", "be32"))
 _GROWING = frozenset(["+", "*", "//", ">>", "<<", "|", "^"])  # of two numbers that are not negative: not negative
+
+# What each local may become: the values assigned to it, None for what is not followed.
+Assignments = dict[str, list[Expr | None]]
 
 
 def natural_locals(function: Function) -> set[str]:
@@ -41,21 +45,33 @@ def natural_locals(function: Function) -> set[str]:
     return naturals(writes, writes.keys(), set())
 
 
-def naturals(writes: dict[str, list[Expr | None]], hoped: Iterable[str], fine: set[str]) -> set[str]:
-    """Those of the hoped that are never negative if they are not at first, and `fine` are not."""
-    left = {name for name in hoped if None not in writes[name]}
-    while True:
-        kept = {name for name in left if all(is_natural(value, fine | left) for value in writes[name] if value)}
-        if kept == left:
-            return kept
-        left = kept
-
-
-def assignments(part: For | While | Function) -> dict[str, list[Expr | None]]:
-    """What the statements of a loop or function assign to each local: the value that it is afterwards, or None for what
-    is not followed.
+def naturals(writes: Assignments, hoped: Iterable[str], fine: set[str]) -> set[str]:
+    """Those of the hoped that are never negative if they are not at first, and `fine` are not. A value is asked again
+    only when a local in it turns out to be none of them.
     """
-    found: dict[str, list[Expr | None]] = {}
+    left = {name for name in hoped if None not in writes[name]}
+    known = fine | left
+    used: dict[str, list[tuple[str, Expr]]] = {}
+    asked: deque[tuple[str, Expr]] = deque()
+    for name in left:
+        for value in writes[name]:
+            if value is not None:
+                asked.append((name, value))
+                for inner in {node.name for node in walk(value) if isinstance(node, Local)} & left:
+                    used.setdefault(inner, []).append((name, value))
+    while asked:
+        name, value = asked.popleft()
+        if name in left and not is_natural(value, known):
+            left.remove(name)
+            if name not in fine:
+                known.remove(name)
+                asked += used.get(name, [])
+    return left
+
+
+def assignments(part: For | While | Function) -> Assignments:
+    """What the statements of a loop or function assign to each local."""
+    found: Assignments = {}
     understood: set[int] = set()
 
     def note(name: str, value: Expr | None) -> None:
@@ -91,6 +107,8 @@ def is_natural(e: Expr, fine: set[str]) -> bool:
             return value >= 0
         case Local(name=name):
             return name in fine
+        case CallBuiltin(name="len", args=[counted]):  # a method that counts may say what it likes
+            return isinstance(counted.type, ArrayType | BytesType | SpanType | StrType | TupleType)
         case CallBuiltin(name=name):
             return name in _NATURAL_CALLS
         case Binary(op="&", left=left, right=right):

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from compiler.lower.function import FunctionLowerer, Ranges, joined
-from compiler.lower.naturals import assignments, naturals
+from compiler.lower.function import FunctionLowerer, Ranges, Slot, joined
+from compiler.lower.naturals import naturals
 from compiler.lower.values import INT_MAX
 from compiler.tree import For, While
 from compiler.types import INT
@@ -28,15 +28,20 @@ def in_loop(fn: FunctionLowerer, loop: For | While) -> Iterator[None]:
     fn.steady = before
 
 
+def followed(fn: FunctionLowerer) -> list[tuple[str, Slot]]:
+    """The locals of the current frame whose ranges are followed, but for those that a comprehension hides."""
+    return [(name, slot) for name, slot in fn.frame.followed if fn.frame.slots.get(name) is slot]
+
+
 def steady(fn: FunctionLowerer, loop: For | While) -> Ranges:
     """What is true everywhere in a loop that begins here. Locals of other frames (a generator runs its consumer's body)
     keep what was true in the loops around it.
     """
     result = dict(fn.steady)
-    writes = assignments(loop)
+    writes = fn.world.assignments(loop)
     hoped: dict[str, str] = {}
     fine: set[str] = set()
-    for name, slot in fn.frame.slots.items():
+    for name, slot in followed(fn):
         known = fn.ranges.get(slot.address, NATURAL if slot.natural else None)
         if slot.natural:
             fine.add(name)
@@ -61,15 +66,16 @@ def begin_turn(fn: FunctionLowerer, loop: While, head: str, before: Ranges) -> d
     """
     believed: dict[str, int] = {}
     if fn.frame.return_label or fn.repeating:
-        return believed  # one node, many loops
+        return believed  # an inlined function or a clean-up stands in many places
     fn.backward[head] = []
     if fn.discovering:
         return believed
     ranges = dict(fn.ranges)
-    for name, high in fn.world.loop_bounds.get((fn.instance.symbol, id(loop)), {}).items():
-        address = fn.frame.slots[name].address
-        if ranges.get(address) == NATURAL and address in before:
-            believed[address] = max(high, before[address][1])
+    bounds = fn.world.loop_bounds.get((fn.instance.symbol, id(loop)), {})
+    for name, slot in followed(fn) if bounds else []:
+        address = slot.address
+        if name in bounds and ranges.get(address) == NATURAL and address in before:
+            believed[address] = max(bounds[name], before[address][1])
             ranges[address] = (0, believed[address])
     fn.ranges = ranges
     return believed
@@ -86,8 +92,13 @@ def end_turns(fn: FunctionLowerer, loop: While, head: str, believed: dict[str, i
                 raise AssertionError(f"{address} may be larger than discovery found")
         return
     at_end = joined(turns)
-    fn.world.loop_bounds[fn.instance.symbol, id(loop)] = {
+    found = {
         name: at_end[slot.address][1]
-        for name, slot in fn.frame.slots.items()
+        for name, slot in followed(fn)
         if fn.steady.get(slot.address) == NATURAL and slot.address in at_end
     }
+    key = fn.instance.symbol, id(loop)
+    earlier = fn.world.loop_bounds.get(key)
+    if earlier is not None:  # the loop stands in the body of a `for` over a generator with several `yield`s
+        found = {name: max(high, earlier[name]) for name, high in found.items() if name in earlier}
+    fn.world.loop_bounds[key] = found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from compiler.types import INT, U64, EnumType, IntType, NoneType, Type
 
@@ -59,6 +60,18 @@ class Fact:
     writes: int
     low: int
     high: int
+
+
+def together(facts: Iterable[Fact]) -> list[Fact]:
+    """What facts that all hold say, as one for each local: of older ones nothing is left once it was written again."""
+    found: dict[str, Fact] = {}
+    for fact in facts:
+        other = found.get(fact.address)
+        if other is not None and other.writes == fact.writes:
+            found[fact.address] = replace(fact, low=max(fact.low, other.low), high=min(fact.high, other.high))
+        elif other is None or other.writes < fact.writes:
+            found[fact.address] = fact
+    return list(found.values())
 
 
 NONE_VALUE = Value("null", NoneType())

@@ -27,7 +27,7 @@ from compiler.lower.layout import (
     register_type,
     type_symbol,
 )
-from compiler.lower.naturals import natural_locals
+from compiler.lower.naturals import Assignments, assignments, natural_locals
 from compiler.lower.values import Path
 from compiler.tree import (
     Assign,
@@ -161,6 +161,7 @@ class World:
         # How large locals of a function are at the end of turns of a `while` (by its node), as discovery found.
         self.loop_bounds: dict[tuple[str, int], dict[str, int]] = {}
         self._naturals: dict[int, set[str]] = {}
+        self._assignments: dict[int, Assignments] = {}
         self.function_values: dict[FunctionType, dict[Instance, None]] = {}
         self.value_group: dict[FunctionType, FunctionType] = {}
         # Which function values reach which places: fields, globals, parameters, locals. A place maps to where its
@@ -190,6 +191,13 @@ class World:
         self._declaring: dict[tuple[str, str], str] = {}
         self._hidden: dict[tuple[ClassType, tuple[str, ...]], ClassType | None] = {}
         self._methods: dict[tuple[Type, str], tuple[Function, ClassType | StructType] | None] = {}
+
+    def assignments(self, loop: For | While) -> Assignments:
+        """What a loop assigns to each local."""
+        found = self._assignments.get(id(loop))
+        if found is None:
+            found = self._assignments[id(loop)] = assignments(loop)
+        return found
 
     def natural_locals(self, function: Function) -> set[str]:
         """The int locals of a function that are never negative."""

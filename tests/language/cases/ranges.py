@@ -188,7 +188,7 @@ def main() -> None:
     print(both_ends(span_of(b"abcba")), both_ends(span_of(b"abca")), both_ends(span_of(b"")))
     print(stepped(-7, 9), stepped(5, 5), stepped(3, -20))
     print(chained(2, 7), chained(-3, 1), chained(9, 30), chained(12, 1), chained(0, 0))
-    print(greatest((1 << 63) - 1), greatest(0))
+    print(greatest(0x7FFF_FFFF_FFFF_FFFF), greatest(0))
     print(halves(100), halves(0), halves(-5))
 
 
