@@ -260,8 +260,8 @@ class FunctionLowerer:
         return self.name(prefix)
 
     def join(self, prefix: str) -> str:
-        """A fresh label that only `branch` and `branch_if` jump to, and none of them once it has begun: what is known
-        of ranges is kept.
+        """A fresh label at which what is known of ranges is kept: each jump to it is told to `arrive`, as `branch` and
+        `branch_if` do, and comes before it begins.
         """
         label = self.name(prefix)
         self.arrivals[label] = []
@@ -436,10 +436,10 @@ class FunctionLowerer:
             self.trap(kind)
             return
         self.may_panic()
-        stop, go = self.label("trap"), self.label("go")
+        stop, go = self.join("trap"), self.join("go")
         self.targets.add(go)
+        self.arrive(go, self.ranges_if(condition, False))
         self.emit(f"br i1 {condition}, label %{stop}, label %{go}")
-        self.arrivals[stop], self.arrivals[go] = [{}], [self.ranges_if(condition, False)]
         lines, self.lines = self.lines, self.tail
         self.targets.add(stop)
         self.start(stop)
