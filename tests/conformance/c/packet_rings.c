@@ -379,13 +379,6 @@ static void status_of(char *block, unsigned status) { ((struct tpacket_block_des
 #define BLOCK_MS 1500
 #define TOO_LATE 77
 
-static long now_ms(void)
-{
-	struct timespec t;
-	MUST(clock_gettime(CLOCK_MONOTONIC, &t));
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void in_time(void (*attempt)(int), int type)
 {
 	static char printed[1 << 16];

@@ -1,13 +1,6 @@
 /* Data over TCP: flags of send and recv, low-water marks, urgent data, buffers, large transfers. */
 #include "tcp_case.h"
 
-static long now_ms(void)
-{
-	struct timespec t;
-	MUST(clock_gettime(CLOCK_MONOTONIC, &t));
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Send what is held back, and look whether it has come. After 200 ms it goes all the same: when the host stood still for so long, this is done
  * again.
  */
