@@ -260,8 +260,8 @@ class FunctionLowerer:
         return self.name(prefix)
 
     def join(self, prefix: str) -> str:
-        """A fresh label at which what is known of ranges is kept: each jump to it is told to `arrive`, as `branch` and
-        `branch_if` do, and comes before it begins.
+        """A fresh label at which what is known of ranges is kept: whoever jumps to it calls `arrive` first, as
+        `branch` and `branch_if` do. No jump to it comes after it has begun.
         """
         label = self.name(prefix)
         self.arrivals[label] = []
