@@ -35,6 +35,9 @@ def test_what_they_do_matters() -> None:
     assert not same(*functions)
     types = [body(f"f[{t}]", f'  store ptr @"krait.type.{t}", ptr %p1', "  ret void") for t in ("A", "B")]
     assert not same(*types)
+    alike = {"krait.type.A": "an array of references", "krait.type.B": "an array of references"}
+    assert classes(dict(types), alike) == [["f[A]", "f[B]"]]
+    assert len(classes(dict(types), alike | {"krait.type.B": "an array of numbers"})) == 2
 
 
 def test_what_they_call_matters() -> None:
