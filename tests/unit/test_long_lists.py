@@ -43,7 +43,10 @@ def moved_lists(tree: ast.AST) -> Iterator[str]:
 
 
 def in_file(path: Path) -> set[str]:
-    return {f"{path.relative_to(ROOT)} {name}" for name in moved_lists(ast.parse(path.read_text()))}
+    text = path.read_text()
+    if not any(word in text for word in ("pop(", "insert(", "del ")):
+        return set()
+    return {f"{path.relative_to(ROOT)} {name}" for name in moved_lists(ast.parse(text))}
 
 
 def test_lists_that_lose_their_first_element_are_short() -> None:
