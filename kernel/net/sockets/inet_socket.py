@@ -64,6 +64,7 @@ from kernel.net.link.network import Network
 from kernel.net.sockets import group_options, inet_names
 from kernel.net.sockets.address_programs import ANY_PORT, REFUSED, judge
 from kernel.net.sockets.bpf import Filter
+from kernel.net.sockets.error_queue import QueuedError, ZeroCopies, control_of_error
 from kernel.net.sockets.inet import (
     SOCKADDR_IN,
     SOCKADDR_IN6_LEAST,
@@ -96,12 +97,17 @@ from kernel.net.sockets.socket import (
     AF_INET,
     AF_INET6,
     FILTER_BYTES,
+    MSG_ERRQUEUE,
+    MSG_TRUNC,
+    MSG_ZEROCOPY,
     SOCK_RAW,
     SOCK_STREAM,
     SWITCH_DONT_ROUTE,
     SWITCH_KEEP_STAMP,
     SWITCH_REUSE_ADDRESS,
     SWITCH_REUSE_PORT,
+    SWITCH_ZERO_COPY,
+    Message,
     Socket,
 )
 from kernel.net.sockets.socket_programs import Names, permit
@@ -157,6 +163,7 @@ class InetSocket(Socket):
         # What needs memory comes before the base counts the socket, in all of its kinds (kernel/fs/file.py).
         self.binding: Binding = Binding(network) if binding is None else binding
         self.options: InternetOptions = InternetOptions(network) if options is None else options
+        self.errors: list[QueuedError] = []  # for MSG_ERRQUEUE
         super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid, network)
         self.is_privileged: bool = credentials.capable_in(network.owner, CAP_NET_ADMIN)
         self.local: bytes = b""  # the address that it is bound to; empty: any
@@ -168,6 +175,7 @@ class InetSocket(Socket):
         self.hop: NextHop | None = None
         self.stamp_ns: int = -1  # SIOCGSTAMP; 0: not noted
         self.groups: JoinedGroups | None = None  # until the first one; see `own_groups`
+        self.copies: ZeroCopies | None = None  # until the first send with MSG_ZEROCOPY
         self.port_group: PortGroup | None = None  # SO_REUSEPORT: the sockets that share its port
         self.is_announced: bool = False  # programs of its group run when it is closed
         if binding is None:
@@ -561,6 +569,50 @@ class InetSocket(Socket):
         user.write_i64(user.at(UserAddr(argument), 8), part if is_ns else part // 1000)
         return 0
 
+    # ---- Errors, and notices of sends -------------------------------------------------------------------------------
+
+    def receive_error(self, message: Message) -> int:
+        """recvmsg(2) with MSG_ERRQUEUE: the first entry of the error queue, and how much there is of the datagram that
+        it is about. EAGAIN if there is none; MemoryError.
+        """
+        if self.copies is not None:
+            self.copies.tell_late()
+        if len(self.errors) == 0:
+            raise Errno(EAGAIN)
+        entry = self.errors[0]
+        address = b"" if entry.is_notice() else self.encode(entry.destination, entry.port)
+        control = control_of_error(entry.error, is_ip4=self.family == AF_INET)
+        self.errors.pop(0)  # nothing after this needs memory
+        room = min(len(entry.payload), message.buffer.remaining)
+        given = message.buffer.put(span_of(entry.payload)[0:room])
+        if given < len(entry.payload):
+            message.result_flags |= MSG_TRUNC
+        message.result_flags |= MSG_ERRQUEUE
+        message.address = address
+        message.control = control
+        self._choose_pending_error(entry)
+        return given
+
+    def _choose_pending_error(self, last: QueuedError) -> None:
+        """An entry was read: the next error is pending, or none is any more. Notices change nothing."""
+        if len(self.errors) > 0 and not self.errors[0].is_notice():
+            self.pending_error = self.errors[0].error.errno
+        elif not last.is_notice() and (len(self.errors) > 0 or self.pending_error == last.error.errno):
+            self.pending_error = 0
+
+    def copies_for(self, message: Message, length: int) -> ZeroCopies | None:
+        """What counts the sends with MSG_ZEROCOPY, if this is one, of so many bytes, of a socket that SO_ZEROCOPY allows
+        it. ENOBUFS if too many notices wait; MemoryError.
+        """
+        if message.flags & MSG_ZEROCOPY == 0 or not self.is_on(SWITCH_ZERO_COPY) or length == 0:
+            return None
+        copies = self.copies
+        if copies is None:
+            copies = ZeroCopies(self.errors)
+            self.copies = copies
+        copies.check_room(self.network)
+        return copies
+
     # ---- Options --------------------------------------------------------------------------------------------------
 
     def check_level(self, level: int) -> None:
@@ -822,6 +874,7 @@ class InetSocket(Socket):
         self.leave_port_group()
         self.hop = None
         super().close()
+        self.errors.clear()
 
 
 def _refuse_sticky_header(value: bytes) -> None:

@@ -23,6 +23,7 @@ from kernel.net.link.network import Network
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.sockets.bpf import Filter
+from kernel.net.sockets.error_queue import NOTHING_MORE, ZeroCopies
 from kernel.net.sockets.inet import Binding, ports_of
 from kernel.net.tcp.connection import (
     EVENT_CLOSED,
@@ -117,6 +118,8 @@ class Channel(Wire):
         self.next_in_table: Channel | None = None
         self.is_listed: bool = False
         self.backlog: WaitQueue | None = None  # of the listener that created it
+        self.mark: int = 0  # of its packets
+        self.copies: ZeroCopies | None = None  # since the first send with MSG_ZEROCOPY, while a program has the socket
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
         self.group: SocketGroup | None = None  # the socket's: programs judge its packets
         self.creator: Credentials | None = None  # the opener of the socket, or at first of the listener
@@ -154,6 +157,7 @@ class Channel(Wire):
             packet.checksum_start = packet.start
             packet.checksum_offset = _CHECKSUM_OFFSET
         packet.checksum = CHECKSUM_PARTIAL
+        packet.mark = self.mark
         is_ip4 = len(connection.local) == 4
         internet = self.options.internet
         ttl = internet.ttl_for(is_ip4, is_multicast=False)
@@ -194,6 +198,14 @@ class Channel(Wire):
         if connection.is_synchronized():
             connection.fix_segment_size()
 
+    def tell_copies(self) -> None:
+        """Tell the program of sends with MSG_ZEROCOPY whose data are not needed any more. Raises nothing."""
+        copies = self.copies
+        c = self.connection
+        if copies is not None and c is not None:
+            if copies.done(NOTHING_MORE if c.state == State.CLOSED else c.sender.una):
+                self.read_queue.wake_all()
+
     def where(self) -> Network:
         return self.network
 
@@ -221,6 +233,8 @@ def settle(channel: Channel) -> None:
     if c is None:
         return
     account(c)
+    if channel.copies is not None:
+        channel.tell_copies()
     events = c.events
     if events != 0:
         c.events = 0

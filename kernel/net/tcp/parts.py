@@ -136,7 +136,7 @@ class Timers:
 
     timeout: Timeout
     timeout_ns: int
-    resume_ns: int  # of sending that paused for a safe point
+    resume_ns: int  # of sending that paused for a safe point, or for its pace
     delayed_ack_ns: int
     keepalive_ns: int  # also bounds FIN_WAIT_2
     last_sent_ns: int  # when data were sent last
@@ -153,6 +153,15 @@ class Timers:
     user_timeout_ns: int
     syn_retries: int
     fin_wait_ns: int
+
+
+@struct
+class Pacing:
+    """How fast data are sent; see pacing.py."""
+
+    is_on: bool  # there has been a limit
+    most_rate: int  # SO_MAX_PACING_RATE: bytes a second; negative: more than any
+    next_ns: int  # nothing is sent before
 
 
 @struct

@@ -9,6 +9,7 @@ from typing import Final
 
 from kernel.lang import final
 from kernel.net.sockets.inet_options import InternetOptions
+from kernel.net.sockets.socket import NO_RATE
 from kernel.net.tcp.connection import NS_PER_MS, Connection
 from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
 
@@ -64,6 +65,8 @@ class TcpOptions:
         self.is_thin: bool = False  # TCP_THIN_LINEAR_TIMEOUTS
         self.tells_queued: bool = False  # TCP_INQ
         self.use_cubic: bool = True
+        self.most_rate: int = NO_RATE  # SO_MAX_PACING_RATE
+        self.is_paced: bool = False
         self.urgent_inline: bool = False
         self.send_buffer: int = 0  # 0: SO_SNDBUF was not set, the buffer grows by itself
         self.receive_buffer: int = 0
@@ -93,6 +96,8 @@ class TcpOptions:
         other.is_thin = self.is_thin
         other.tells_queued = self.tells_queued
         other.use_cubic = self.use_cubic
+        other.most_rate = self.most_rate
+        other.is_paced = self.is_paced
         other.urgent_inline = self.urgent_inline
         other.send_buffer = self.send_buffer
         other.receive_buffer = self.receive_buffer
@@ -115,6 +120,8 @@ class TcpOptions:
         c.timers.user_timeout_ns = self.user_timeout_ms * NS_PER_MS
         c.losses.is_thin_linear = self.is_thin
         c.congestion.use_cubic = self.use_cubic
+        c.pacing.most_rate = self.most_rate
+        c.pacing.is_on = self.is_paced
         c.receiver.urgent_inline = self.urgent_inline
         fin_timeout_s = self.linger2_s if self.linger2_s != 0 else SETTINGS.fin_timeout.of(c.network)
         c.timers.fin_wait_ns = max(fin_timeout_s, 0) * NS_PER_SECOND

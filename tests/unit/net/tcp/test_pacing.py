@@ -1,0 +1,120 @@
+"""SO_MAX_PACING_RATE: nothing is sent faster than the limit, all arrives, and a pause is not taken for a loss."""
+
+import random
+
+import pytest
+
+from kernel.net.tcp import pacing
+from kernel.net.tcp.connection import FOREVER, Connection, State
+from kernel.net.tcp.parts import Timeout
+from tests.unit.net.tcp.simulation import MS, SECOND, World
+
+DATA = random.Random(2).randbytes(200_000)
+FREE_BYTES = 12 * 1460  # sent before pacing begins
+
+
+def limit_to(rate: int) -> World:
+    """Two machines, of which the first sends no faster than `rate` bytes a second."""
+    world = World()
+
+    def configure(c: Connection) -> None:
+        c.pacing.is_on = True
+        c.pacing.most_rate = rate
+
+    world.a.configure = configure
+    world.open()
+    return world
+
+
+@pytest.mark.parametrize("rate", [20_000, 100_000, 1_000_000])
+def test_a_transfer_takes_as_long_as_its_rate_says(rate: int) -> None:
+    world = limit_to(rate)
+    start = world.now
+    assert world.transfer(DATA) == DATA
+    took = world.now - start
+    least = (len(DATA) - FREE_BYTES) * SECOND // rate
+    assert least <= took <= least * 5 // 4 + SECOND
+    c = world.a.connection
+    assert c is not None and c.counters.retransmitted == 0
+
+
+def test_no_second_has_more_than_the_rate_allows() -> None:
+    world = limit_to(50_000)
+    sent: list[tuple[int, int]] = []
+    c = world.a.connection
+    assert c is not None
+    before = 0
+    for _ in range(2000):
+        world.a.write(DATA[: 1 << 16])
+        world.step(world.now + SECOND)
+        world.b.read()
+        if c.counters.bytes_sent > before:
+            sent.append((world.now, c.counters.bytes_sent - before))
+            before = c.counters.bytes_sent
+    began = next(at for at, (_, _) in enumerate(sent) if sum(length for _, length in sent[: at + 1]) > FREE_BYTES)
+    paced = sent[began + 1 :]
+    assert len(paced) > 20
+    for at, (when, _) in enumerate(paced):
+        inside = sum(length for other, length in paced[at:] if other < when + SECOND)
+        assert inside <= 50_000 + 2 * 2 * 1460
+
+
+def test_a_pause_is_no_closed_window() -> None:
+    """While nothing is in flight and the next segment waits for its time, no probe is sent, and nobody gives up."""
+    world = limit_to(1000)
+    c = world.a.connection
+    assert c is not None
+    world.a.write(DATA[:30_000])
+    world.run(5 * SECOND)
+    assert c.sender.nxt == c.sender.una < c.send_end()
+    assert c.timers.timeout == Timeout.NONE and c.timers.probes == 0
+    assert world.now < c.timers.resume_ns < FOREVER
+    world.run(60 * SECOND, lambda: len(world.b.read()) > 0 and c.sender.nxt == c.send_end())
+    assert c.state == State.ESTABLISHED and c.counters.retransmitted == 0
+
+
+def test_lost_segments_wait_too() -> None:
+    world = limit_to(100_000)
+    world.a.link.loss = 0.05
+    start = world.now
+    assert world.transfer(DATA) == DATA
+    assert world.now - start >= (len(DATA) - FREE_BYTES) * SECOND // 100_000
+
+
+@pytest.mark.parametrize("rate", [-1, -(1 << 62), 0])
+def test_no_limit_that_matters(rate: int) -> None:
+    """The largest numbers, which are negative here, and 0: the stream goes as fast as its window allows."""
+    world = limit_to(rate)
+    start = world.now
+    assert world.transfer(DATA) == DATA
+    assert world.now - start < 3 * SECOND
+
+
+def test_the_rate_that_is_told() -> None:
+    world = limit_to(-1)
+    c = world.a.connection
+    assert c is not None and c.round_trip.smoothed_ns > 0
+    window, smoothed_ns = c.congestion.window, c.round_trip.smoothed_ns
+    assert pacing.rate(c) == window * 2 * SECOND // smoothed_ns
+    c.congestion.threshold = window
+    assert pacing.rate(c) == window * 120 // 100 * SECOND // smoothed_ns
+    c.pacing.most_rate = 5000
+    assert pacing.rate(c) == 5000
+    c.round_trip.smoothed_ns = 0
+    assert pacing.rate(c) == 5000
+    c.pacing.most_rate = -1
+    assert pacing.rate(c) == -1
+
+
+def test_packets_are_small_at_low_rates() -> None:
+    world = limit_to(100_000)
+    c = world.a.connection
+    assert c is not None
+    mss = c.sizes.mss
+    assert pacing.largest_packet(c, 40 * mss) == 2 * mss
+    c.pacing.most_rate = 10 * mss << 10
+    c.round_trip.smoothed_ns = MS
+    assert pacing.largest_packet(c, 40 * mss) == 10 * mss
+    assert pacing.largest_packet(c, 4 * mss) == 4 * mss
+    c.pacing.is_on = False
+    assert pacing.largest_packet(c, 40 * mss) == 40 * mss
