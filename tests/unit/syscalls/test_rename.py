@@ -215,9 +215,7 @@ def test_mounts_are_not_for_everybody(machine: Machine) -> None:
     ],
 )
 @booted
-def test_how_names_move_elsewhere(
-    machine: Machine, kind: str, old: str, used: str, plain: str, answers: str
-) -> None:
+def test_how_names_move_elsewhere(machine: Machine, kind: str, old: str, used: str, plain: str, answers: str) -> None:
     """The answers to a rename to a name in use: without flags, and with each flag that fails."""
     host = machine.host
     host.mkdir("/tmp/place", 0o755)
