@@ -395,6 +395,8 @@ def adopt_group(context: FsContext, origin: Path, target: Path) -> None:
     if giver.group is None and giver.master is None:
         raise Errno(EINVAL)
     inherit(taker, giver)
+    if taker.group is not None:
+        taker.is_unbindable = False  # what is shared can be bound
 
 
 def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:

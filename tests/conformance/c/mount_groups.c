@@ -30,7 +30,10 @@ static void show(const char *when) {
 				i++;
 			if (colon && i == count && count < 64)
 				known[count++] = atoi(colon + 1);
-			printf(colon ? " %.*s %d" : " %s", colon ? (int)(colon - word) : 0, word, i);
+			if (colon)
+				printf(" %.*s %d", (int)(colon - word), word, i);
+			else
+				printf(" %s", word);
 		}
 		printf("\n");
 	}
@@ -110,6 +113,28 @@ int main(void) {
 	MUST(mount("new", "all/in/x", "tmpfs", 0, 0));
 	MUST(mount("new", "slave/in/y", "tmpfs", 0, 0));
 	show("both");
+
+	/* Of one that could not be bound: a peer can, a slave still cannot. */
+	bind_private("all", "a");
+	MUST(mount("", "a", 0, MS_UNBINDABLE, 0));
+	SHOW(mount("a", "b", 0, MS_BIND, 0));
+	SHOW(join_("all", "a"));
+	show("bindable");
+	SHOW(mount("a", "b", 0, MS_BIND, 0));
+	MUST(umount("b"));
+	MUST(mount("", "a", 0, MS_UNBINDABLE, 0));
+	SHOW(join_("again", "a"));
+	show("a slave that is unbindable");
+	SHOW(mount("a", "b", 0, MS_BIND, 0));
+	MUST(umount("a"));
+
+	/* Of a mount that is nowhere any more. */
+	bind_private("all", "a");
+	int gone = (int)MUST(open("a", O_PATH));
+	MUST(umount2("a", MNT_DETACH));
+	SHOW(syscall(SYS_move_mount, AT_FDCWD, "all", gone, "", SET_GROUP | EMPTY_TO));
+	SHOW(syscall(SYS_move_mount, gone, "", AT_FDCWD, "private", SET_GROUP | EMPTY_FROM));
+	close(gone);
 
 	/* Of a tree that is not attached. */
 	int tree = (int)MUST(syscall(SYS_open_tree, AT_FDCWD, "private", 1));

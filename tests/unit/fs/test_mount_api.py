@@ -11,6 +11,7 @@ from tests.unit.fs.test_shared_mounts import (
     MS_PRIVATE,
     MS_SHARED,
     MS_SLAVE,
+    MS_UNBINDABLE,
     bind,
     change,
     fields,
@@ -156,6 +157,9 @@ def test_a_private_mount_joins_the_peers_of_another(machine: Machine) -> None:
     change(host, "/other", MS_PRIVATE)
     join("/c", "/other")
     assert fields(host)["/other"] == "master:1"
+    change(host, "/other", MS_UNBINDABLE)
+    join("/a", "/other")
+    assert fields(host)["/other"] == "shared:1"
 
 
 @booted
