@@ -285,7 +285,7 @@ class TcpSocket(InetSocket):
         channel.mark = self.mark
         self.busy_poll_us = listening.busy_poll_us
         self.busy_poll_budget = listening.busy_poll_budget
-        self.most_rate = listening.most_rate
+        self.most_rate = channel.options.most_rate
         self.transmit_clock = listening.transmit_clock
         self.transmit_flags = listening.transmit_flags
         filter_ = listening.filter

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from kernel.net.tcp import pacing
+from kernel.net.tcp import pacing, timers
 from kernel.net.tcp.connection import FOREVER, Connection, State
 from kernel.net.tcp.parts import Timeout
 from tests.unit.net.tcp.simulation import MS, SECOND, World
@@ -71,6 +71,19 @@ def test_a_pause_is_no_closed_window() -> None:
     assert world.now < c.timers.resume_ns < FOREVER
     world.run(60 * SECOND, lambda: len(world.b.read()) > 0 and c.sender.nxt == c.send_end())
     assert c.state == State.ESTABLISHED and c.counters.retransmitted == 0
+
+
+def test_a_window_that_opens_while_the_pace_holds_data_back() -> None:
+    """The probe of the closed window is due before the next segment is: the timer of the pace sends it."""
+    world = limit_to(1000)
+    c = world.a.connection
+    assert c is not None
+    world.a.write(DATA[:100_000])
+    world.run(30 * SECOND)  # b reads nothing, but its window is larger than what came
+    c.timers.timeout = Timeout.PROBE
+    c.timers.timeout_ns = world.now
+    timers.expire(c, world.now)
+    assert c.timers.probes == 0 and world.now < c.timers.resume_ns < FOREVER
 
 
 def test_lost_segments_wait_too() -> None:
