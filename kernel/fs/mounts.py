@@ -395,7 +395,7 @@ def adopt_group(context: FsContext, origin: Path, target: Path) -> None:
     if giver.group is None and giver.master is None:
         raise Errno(EINVAL)
     inherit(taker, giver)
-    if taker.group is not None:
+    if giver.group is not None:
         taker.is_unbindable = False  # what is shared can be bound
 
 
