@@ -125,7 +125,7 @@ static void streams(int port)
 	close(pair[0]);
 }
 
-/* What the peer never takes is told, too, when the connection is reset. */
+/* There is a notice of what the peer never takes, too, when the connection is reset. */
 static void resets(void)
 {
 	enum { SIZE = 100000 };

@@ -130,7 +130,7 @@ def test_notices(machine: Machine, is_stream: bool) -> None:
 @pytest.mark.parametrize("is_stream", [True, False])
 @booted
 def test_notices_without_memory(machine: Machine, is_stream: bool) -> None:
-    """A send fails before it takes anything, or it is told of."""
+    """A send fails before it takes anything, or there is a notice of it."""
     host = machine.host
     bring_up(host)
     if is_stream:

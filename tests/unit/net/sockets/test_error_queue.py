@@ -1,4 +1,4 @@
-"""Notices of sends with MSG_ZEROCOPY: each number is told once, in order, whatever fails in between."""
+"""Notices of sends with MSG_ZEROCOPY: each number is in one, in order, whatever fails in between."""
 
 import random
 import struct
