@@ -601,8 +601,8 @@ class InetSocket(Socket):
             self.pending_error = 0
 
     def copies_for(self, message: Message, length: int) -> ZeroCopies | None:
-        """What counts the sends with MSG_ZEROCOPY, if this is one, of `length` bytes, and SO_ZEROCOPY allows it. ENOBUFS
-        if too many notices wait; MemoryError.
+        """What counts the sends with MSG_ZEROCOPY, if this is one, of `length` bytes, and SO_ZEROCOPY allows it.
+        ENOBUFS if too many notices wait; MemoryError.
         """
         if message.flags & MSG_ZEROCOPY == 0 or not self.is_on(SWITCH_ZERO_COPY) or length == 0:
             return None
