@@ -143,12 +143,16 @@ class ZeroCopies:
         else:
             sends.notice.error.data = number - 1 & _WORD
 
+    def are_due(self, sequence: int) -> bool:
+        """Whether `done` has something to do."""
+        return len(self.pending) > 0 and self.pending[0].end <= sequence
+
     def done(self, sequence: int) -> bool:
         """The peer has everything before this number, or nobody will send it again. Whether there are new notices.
-        Without memory they come with the next event.
+        Those for which there is no memory stay due.
         """
         found = False
-        while len(self.pending) > 0 and self.pending[0].end <= sequence:
+        while self.are_due(sequence):
             try:
                 self._tell(self.pending[0].notice)
             except MemoryError:

@@ -40,10 +40,12 @@ from kernel.net.tcp.connection import (
 from kernel.net.tcp.memory import account
 from kernel.net.tcp.tcp_options import TcpOptions
 from kernel.sched import WaitQueue
+from kernel.time import monotonic_ns
 
 LARGEST_PACKET: Final = 65_535
 _CHECKSUM_OFFSET: Final = 16
 _LONGEST_HEADERS: Final = 40 + 60  # IPv6's and TCP's
+_AGAIN_NS: Final = 10_000_000
 NOWHERE: Final = Wire()
 
 
@@ -202,9 +204,15 @@ class Channel(Wire):
         """Tell the program of sends with MSG_ZEROCOPY whose data are not needed any more. Raises nothing."""
         copies = self.copies
         c = self.connection
-        if copies is not None and c is not None:
-            if copies.done(NOTHING_MORE if c.state == State.CLOSED else c.sender.una):
-                self.read_queue.wake_all()
+        if copies is None or c is None:
+            return
+        sequence = NOTHING_MORE if c.state == State.CLOSED else c.sender.una
+        if not copies.are_due(sequence):
+            return
+        if copies.done(sequence):
+            self.read_queue.wake_all()
+        if copies.are_due(sequence) and c.state != State.CLOSED:
+            c.timers.resume_ns = min(c.timers.resume_ns, monotonic_ns() + _AGAIN_NS)  # there was no memory
 
     def where(self) -> Network:
         return self.network

@@ -532,6 +532,8 @@ class TcpSocket(InetSocket):
         pace(0)  # so that no firewall drops the acknowledgment because of earlier packets
         found = self.stream
         if message.flags & MSG_ERRQUEUE != 0:
+            if found is not None:
+                found.channel.tell_copies()
             return self.receive_error(message)
         if found is None or found.channel.connection is None:
             if message.flags & MSG_OOB != 0 and self.listener is None:
