@@ -525,7 +525,7 @@ class TcpSocket(InetSocket):
                 copies.taken(sends, c.queue.end)
             else:
                 copies.abandon(sends)
-            channel.tell_copies()
+            settle(channel)
         return count
 
     def receive(self, message: Message) -> int:

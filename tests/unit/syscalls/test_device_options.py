@@ -5,13 +5,12 @@ import struct
 import pytest
 
 from tests.unit.booted import booted
-from tests.unit.scarcity import Scarcity, each_place
 from tests.unit.syscalls.test_scarce_sockets import AF_INET, DATAGRAM, STREAM, bring_up, inet
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
 SOL_SOCKET, MARK, RATE, ZERO_COPY, TIME, RECEIVE_MARK, DONT_NEED = 1, 36, 47, 60, 61, 75, 80
-MSG_ZEROCOPY, MSG_ERRQUEUE, DONTWAIT = 0x400_0000, 0x2000, 0x40
+MSG_ZEROCOPY, MSG_ERRQUEUE = 0x400_0000, 0x2000
 ONE = struct.pack("<i", 1)
 POLLERR = 8
 
@@ -125,39 +124,3 @@ def test_notices(machine: Machine, is_stream: bool) -> None:
     assert notice(host, sender) == (0, 2)
     with pytest.raises(OSError, match="EAGAIN"):
         notice(host, sender)
-
-
-@pytest.mark.parametrize("is_stream", [True, False])
-@booted
-def test_notices_without_memory(machine: Machine, is_stream: bool) -> None:
-    """A send fails before it takes anything, or there is a notice of it."""
-    host = machine.host
-    bring_up(host)
-    if is_stream:
-        sender, other = pair(host, 5003)
-    else:
-        other = host.socket(AF_INET, DATAGRAM, 0)
-        host.bind(other, inet(5003), 16)
-        sender = host.socket(AF_INET, DATAGRAM, 0)
-        host.connect(sender, inet(5003), 16)
-    host.setsockopt(sender, SOL_SOCKET, ZERO_COPY, ONE, 4)
-    told = 0
-
-    def attempt(scarcity: Scarcity) -> None:
-        nonlocal told
-        try:
-            with scarcity:
-                host.sendto(sender, b"x", 1, MSG_ZEROCOPY, 0, 0)
-        except OSError as error:
-            assert scarcity.where, error
-            host.sendto(sender, b"x", 1, MSG_ZEROCOPY, 0, 0)
-        polled = bytearray(struct.pack("<ihh", other, 1, 0))
-        if host.poll(polled, 1, 2000) == 1:
-            host.recvfrom(other, bytearray(10), 10, DONTWAIT, 0, 0)
-        polled = bytearray(struct.pack("<ihh", sender, 0, 0))
-        host.poll(polled, 1, 1000)
-        first, last = notice(host, sender)
-        assert first == told
-        told = last + 1
-
-    each_place(attempt, fewest=3)
