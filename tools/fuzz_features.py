@@ -312,6 +312,24 @@ print({v}seen is {v}held, {v}seen.width if {v}seen is not None else -1)""",
             print({p}fail(4 * {b}))
 except KernelError:
     print("kernel error")""",
+    """{v}text = span_of(b"abcdefgh")
+{v}low = {a} % 8
+{v}high = len({v}text)
+while {v}low < {v}high:
+    {v}high -= 1 + {b} % 2
+    if {v}high <= {v}low or {v}text[{v}high] == 99:
+        break
+    {v}low += {v}text[{v}low] % 3
+print({v}low, {v}high)""",
+    """{v}left = {a} % 7
+{v}turns = 0
+while {v}turns < 9:
+    {v}turns += 1
+    if {v}left < 0:
+        {v}left = {b} % 5
+    elif {v}left >= 4 or {c} % 3 == 1:
+        {v}left -= {v}turns
+    print({v}left)""",
 ]
 
 # Pieces that trap where what they rely on does not hold.
@@ -333,4 +351,12 @@ for {v}key in {v}m:
 {v}n: u8 = 200
 {v}n += {c} % 70
 print({v}n, {v}b[1])""",
+    """{v}text = span_of(b"abcdefgh")
+{v}place = {a} % 8
+for {v}turn in range(6):
+    if {v}place < 7:
+        print({v}text[{v}place - {b} % 3])
+    {v}place += {c} % 5 - 2
+    if {v}place >= 0 and {v}turn > 3:
+        print({v}text[{v}place])""",
 ]

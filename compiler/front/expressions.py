@@ -48,6 +48,7 @@ from mypy.nodes import (
 from compiler.front.basics import Unreachable, find_attribute, fold, refuse_protocol_field
 from compiler.front.calls import CallConverter, refuse_overloaded
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, type_info
+from compiler.front.narrowing import answer, declared_at, is_narrowed, left_out, narrowed_in
 from compiler.tree import (
     Binary,
     BoolLit,
@@ -265,7 +266,8 @@ class ExpressionConverter(CallConverter):
             case IndexExpr():
                 return self._index(node, loc)
             case ConditionalExpr():
-                test = self.expression(node.cond)
+                test = self.test(node.cond)
+                self.refuse_left_out(node.cond, True, False)
                 then, orelse = self.expression(node.if_expr), self.expression(node.else_expr)
                 return Conditional(loc, common(self.convert_type(node), then, orelse), test, then, orelse)
             case ListExpr():
@@ -308,6 +310,35 @@ class ExpressionConverter(CallConverter):
             case _:
                 code, message, hint = _OUT.get(type(node).__name__, ("KP199", f"{type(node).__name__} is out", ""))
                 raise Diagnostic(code, loc, message, hint)
+
+    def test(self, node: Expression) -> Expr:
+        """An expression that is asked for its truth alone."""
+        if isinstance(node, OpExpr) and node.op in ("and", "or"):
+            return self._operator(node, self.loc(node), is_test=True)
+        value = self.expression(node)
+        declared = self._declared_place(node)
+        if isinstance(declared, OptionalType) and value.type in (NONE, declared.inner):
+            value.type = declared
+        return value
+
+    def asked(self, node: Expression) -> Expr:
+        """An expression that is asked what it is: a place that others can change, whatever it was before."""
+        value = self.expression(node)
+        value.type = self._declared_place(node) or value.type
+        return value
+
+    def _declared_place(self, node: Expression) -> Type | None:
+        """The declared type of a place of which mypy believes more, though others can change it."""
+        if not is_narrowed(node, self.shared.type_map):
+            return None
+        return self.types.convert(declared_at(node, self.shared.type_map), self.loc(node))
+
+    def refuse_left_out(self, test: Expression, *answers: bool) -> None:
+        """Refuse a test with one of the answers, as far as mypy knows, if it knows that of what may have changed."""
+        if answer(test, self.shared.type_map) in answers:
+            place = narrowed_in(test, self.shared.type_map)
+            assert place is not None
+            raise left_out(place, self.loc(place))
 
     def bytes_value(self, text: str, loc: Loc) -> bytes:
         """mypy keeps a bytes literal as the inside of its repr."""
@@ -453,12 +484,13 @@ class ExpressionConverter(CallConverter):
 
     # Operators --------------------------------------------------------------------------------------------------------
 
-    def _operator(self, node: OpExpr, loc: Loc) -> Expr:
+    def _operator(self, node: OpExpr, loc: Loc, is_test: bool = False) -> Expr:
         if node.op in ("and", "or"):
-            left = self.expression(node.left)
+            left = self.test(node.left) if is_test else self.expression(node.left)
+            self.refuse_left_out(node.left, node.op == "or")
             try:
-                right = self.expression(node.right)
-            except Unreachable:  # as far as mypy knows; what was narrowed may have changed since
+                right = self.test(node.right) if is_test else self.expression(node.right)
+            except Unreachable:  # as far as mypy knows
                 right = CallBuiltin(loc, NEVER, "unreachable", [])
                 return BoolOp(loc, left.type, node.op, left, right)
             return BoolOp(loc, common(self.convert_type(node), left, right), node.op, left, right)
@@ -498,7 +530,7 @@ class ExpressionConverter(CallConverter):
         raise Diagnostic("KP185", loc, f"no operator {node.op} for {owner.rsplit('.', 1)[-1]}")
 
     def _unary(self, node: UnaryExpr, loc: Loc) -> Expr:
-        operand = self.expression(node.expr)
+        operand = self.test(node.expr) if node.op == "not" else self.expression(node.expr)
         if node.op == "-" and isinstance(operand, IntLit):
             return IntLit(loc, INT, -operand.value)
         if node.op == "~" and isinstance(operand, IntLit):
@@ -516,8 +548,9 @@ class ExpressionConverter(CallConverter):
         return Chain(loc, BOOL, operands, list(node.operators))
 
     def _compare(self, op: str, left_node: Expression, right_node: Expression, loc: Loc) -> Expr:
-        left = self.expression(left_node)
-        right = self.expression(right_node)
+        identity = op in ("is", "is not") or self.convert_type(left_node) == NONE
+        left = self.asked(left_node) if identity else self.expression(left_node)
+        right = self.asked(right_node) if identity else self.expression(right_node)
         if op in ("in", "not in"):
             found = self._contains(left, right, right_node, loc)
             return Unary(loc, BOOL, "not", found) if op == "not in" else found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
+
 import mypy.patterns as mp
 import mypy.types as mt
 from mypy.expandtype import expand_type_by_instance
@@ -13,6 +16,7 @@ from mypy.nodes import (
     AssignmentStmt,
     Block,
     BreakStmt,
+    BytesExpr,
     ClassDef,
     ContinueStmt,
     Decorator,
@@ -26,6 +30,7 @@ from mypy.nodes import (
     IfStmt,
     ImportBase,
     IndexExpr,
+    IntExpr,
     LambdaExpr,
     ListExpr,
     MatchStmt,
@@ -56,6 +61,7 @@ from compiler.diagnostics import internal_error
 from compiler.front.basics import Unreachable, find_attribute, refuse_protocol_field
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, element_type, type_info
 from compiler.front.expressions import ExpressionConverter, list_type
+from compiler.front.narrowing import left_out, narrowed_in, tests_of
 from compiler.tree import (
     Assert,
     Assign,
@@ -132,31 +138,43 @@ from compiler.types import (
 KERNEL_ERROR = "kernel.lang.errors.KernelError"
 # Expressions that denote a place where a struct or an Array lies.
 PLACES = (Local, Captured, Global, Field)
+LITERALS = (BytesExpr, IntExpr, NameExpr, StrExpr)
 
 
 class StatementConverter(ExpressionConverter):
     """Converts the body of one function."""
 
-    def block(self, node: Block | None) -> list[Stmt]:
-        """The statements of a block; what mypy knows to be unreachable traps."""
+    def block(self, node: Block | None, tests: Iterable[Expression] | None = ()) -> list[Stmt]:
+        """The statements of a block, to which `tests` lead; what mypy knows to be unreachable traps. Without tests
+        (None), the block is as reachable as the statement that it belongs to.
+        """
         if node is None:
             return []
         if node.is_unreachable and node.body:
-            return [self._unreachable(self.loc(node.body[0]))]
+            return [self._unreachable(self.loc(node.body[0]), tests or ())]
         result: list[Stmt] = []
         for statement in node.body:
             try:
                 self._statement(statement, result)
             except Unreachable:
-                result.append(self._unreachable(self.loc(statement)))
+                if tests is None:
+                    raise
+                result.append(self._unreachable(self.loc(statement), tests))
                 break
             except Diagnostic as error:
                 self.errors.append(caught(error))
             except Exception as error:
                 self.errors.append(internal_error(error, self.loc(statement)))
+            if not isinstance(statement, PassStmt):
+                tests = tests_of(statement)  # looked at where the next one is left out, only then
         return result
 
-    def _unreachable(self, loc: Loc) -> Stmt:
+    def _unreachable(self, loc: Loc, tests: Iterable[Expression]) -> Stmt:
+        """What stands for code that mypy leaves out after some tests: an error, if these may have another answer."""
+        places = (narrowed_in(test, self.shared.type_map) for test in tests)
+        place = next((place for place in places if place is not None), None)
+        if place is not None:
+            self.errors.append(left_out(place, self.loc(place)))
         return ExprStmt(loc, CallBuiltin(loc, NEVER, "unreachable", []))
 
     def _statement(self, node: Statement, out: list[Stmt]) -> None:
@@ -169,6 +187,7 @@ class StatementConverter(ExpressionConverter):
             case OperatorAssignmentStmt():
                 self._augmented(node, loc, out)
             case ReturnStmt():
+                self._check_returned(node)
                 value = self.expression(node.expr) if node.expr is not None else None
                 if (
                     value is not None
@@ -182,7 +201,9 @@ class StatementConverter(ExpressionConverter):
             case IfStmt():
                 out.append(self._if(node, 0, loc))
             case WhileStmt():
-                out.append(While(loc, self.expression(node.expr), self.block(node.body), self.block(node.else_body)))
+                tests = [node.expr]
+                test = self.test(node.expr)
+                out.append(While(loc, test, self.block(node.body, tests), self.block(node.else_body, tests)))
             case ForStmt():
                 if node.is_async:
                     raise Diagnostic("KP131", loc, "async is out")
@@ -197,7 +218,7 @@ class StatementConverter(ExpressionConverter):
                 out.append(Pass(loc))
             case AssertStmt():
                 message = self.expression(node.msg) if node.msg is not None else None
-                out.append(Assert(loc, self.expression(node.expr), message))
+                out.append(Assert(loc, self.test(node.expr), message))
             case RaiseStmt():
                 out.append(Raise(loc, self._raised(node, loc)))
             case DelStmt():
@@ -227,6 +248,12 @@ class StatementConverter(ExpressionConverter):
                 raise Diagnostic("KP142", loc, "a decorated function inside a function", "declare it in the module")
             case _:
                 raise Diagnostic("KP199", loc, f"{type(node).__name__} is not supported")
+
+    def _check_returned(self, node: ReturnStmt) -> None:
+        """A literal needs no type of mypy's, but without one mypy has not checked that the function may return it."""
+        must_give = self.outer is None and self.function.result != NONE and not self.function.is_generator
+        if (node.expr is None and must_give) or (node.expr is not None and node.expr not in self.shared.type_map):
+            raise Unreachable
 
     def nested_function(self, node: FuncDef) -> Function:
         """A function inside this one."""
@@ -273,8 +300,9 @@ class StatementConverter(ExpressionConverter):
         if i + 1 < len(node.expr):
             orelse: list[Stmt] = [self._if(node, i + 1, self.loc(node.expr[i + 1]))]
         else:
-            orelse = self.block(node.else_body)
-        return If(loc, self.expression(node.expr[i]), self.block(node.body[i]), orelse)
+            orelse = self.block(node.else_body, node.expr)
+        # No list for each branch: of thousands, the tests that lead to each would fill memory.
+        return If(loc, self.test(node.expr[i]), self.block(node.body[i], islice(node.expr, i + 1)), orelse)
 
     # Assignment -------------------------------------------------------------------------------------------------------
 
@@ -288,6 +316,8 @@ class StatementConverter(ExpressionConverter):
             for item in lvalue.items if isinstance(lvalue, TupleExpr | ListExpr) else ():
                 if isinstance(item, StarExpr):
                     self.target(item)
+        if isinstance(node.rvalue, LITERALS) and node.rvalue not in self.shared.type_map:
+            raise Unreachable  # mypy has not checked that it may be assigned
         value = self.expression(node.rvalue)
         targets = [self.target(lvalue, value.type) for lvalue in node.lvalues]
         self._check_struct_alias(targets, value, loc)
@@ -481,7 +511,7 @@ class StatementConverter(ExpressionConverter):
     def _try(self, node: TryStmt, loc: Loc) -> Stmt:
         if node.is_star:
             raise Diagnostic("KP155", loc, "except* is out: there are no groups of exceptions", "write except")
-        body = self.block(node.body)
+        body = self.block(node.body, None)
         handlers: list[Handler] = []
         for var, t, block in zip(node.vars, node.types, node.handlers, strict=True):
             if t is None:
@@ -553,7 +583,9 @@ class StatementConverter(ExpressionConverter):
         for index, sequence, conditions in zip(node.indices, node.sequences, node.condlists, strict=True):
             iterable = self.iterable(sequence)
             target = self.target(index, element_type(iterable))
-            clauses.append(ForClause(target, iterable, [self.expression(c) for c in conditions]))
+            for condition in conditions:
+                self.refuse_left_out(condition, False)
+            clauses.append(ForClause(target, iterable, [self.test(c) for c in conditions]))
         element = self.expression(node.left_expr)
         return Comprehension(loc, list_type(t, [element]), element, clauses, kind)
 

@@ -116,7 +116,8 @@ def span_slice(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     container, start, stop = values_of(fn, e)
     count = length(fn, container)
     start = as_int(fn, start)
-    stop = count if stop.constant == LAST else as_int(fn, stop)
+    left_out = isinstance(e.args[2], IntLit) and e.args[2].value == LAST
+    stop = count if left_out else as_int(fn, stop)
     t = container.type
     assert isinstance(t, SpanType | ArrayType)
     base = fn.span_parts(container)[0] if isinstance(t, SpanType) else container.operand

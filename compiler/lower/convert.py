@@ -67,7 +67,7 @@ def to_integer(fn: FunctionLowerer, value: Value, to: Type) -> Value:
     low, high = type_bounds(to)
     have_low, have_high = bounds(value)
     if have_low >= low and have_high <= high:
-        return Value(value.operand, to, value.low, value.high)
+        return Value(value.operand, to, have_low, have_high)
     if is_unsigned(value.type):
         # u64 into a narrower or signed type: only numbers up to the type's greatest fit.
         fn.trap_if(fn.op(f"icmp ugt i64 {value.operand}, {high}"), TRAP_RANGE)
@@ -214,7 +214,11 @@ def invert(fn: FunctionLowerer, bit: str) -> str:
     """`not` of an i1."""
     if bit in ("true", "false"):
         return "false" if bit == "true" else "true"
-    return fn.op(f"xor i1 {bit}, true")
+    inverted = fn.op(f"xor i1 {bit}, true")
+    if bit in fn.implied:
+        true, false = fn.implied[bit]
+        fn.implied[inverted] = (false, true)
+    return inverted
 
 
 def text_length(fn: FunctionLowerer, value: Value) -> str:

@@ -9,7 +9,7 @@ from compiler.lower.function import TRAP_INDEX, FunctionLowerer
 from compiler.lower.guards import note_need
 from compiler.lower.module import element_alias
 from compiler.lower.objects import call_method
-from compiler.lower.values import LENGTH_LIMIT, Value, bounds, int_constant
+from compiler.lower.values import LENGTH_LIMIT, Fact, Value, bounds, int_constant
 from compiler.tree import CallBuiltin, IntLit
 from compiler.types import (
     INT,
@@ -54,7 +54,15 @@ def check_index(fn: FunctionLowerer, index: Value, count: Value) -> None:
     low, high = bounds(index)
     if count.constant is not None and low >= 0 and high < count.constant:
         return
-    fn.trap_if(fn.op(f"icmp uge i64 {index.operand}, {count.operand}"), TRAP_INDEX)
+    # Signed where it may be, as comparisons in the source are: LLVM then sees what one says about the other.
+    sign = "s" if low >= 0 and count.constant is None else "u"
+    outside = fn.op(f"icmp {sign}ge i64 {index.operand}, {count.operand}")
+    read = fn.reads.get(index.operand)
+    if read is not None:
+        address, writes, added = read
+        most = min(high, bounds(count)[1] - 1)
+        fn.implied[outside] = ([], [Fact(address, writes, max(low, 0) - added, most - added)])
+    fn.trap_if(outside, TRAP_INDEX)
 
 
 def element_address(
@@ -68,7 +76,7 @@ def element_address(
         base, count = fn.span_parts(container)
         element = t.element
         if check:
-            check_index(fn, index, Value(count, INT))
+            check_index(fn, index, Value(count, INT, 0, LENGTH_LIMIT))
     elif isinstance(t, ArrayType):
         base, element = container.operand, t.element
         if check:

@@ -57,8 +57,15 @@ def error_slot(fn: FunctionLowerer) -> str:
     return fn.alloca("i64")
 
 
-def with_finally(fn: FunctionLowerer, body: Callable[[], None], final: Callable[[], None]) -> None:
-    """Run `body`, then `final` on every way out of it."""
+def with_finally(fn: FunctionLowerer, body: Callable[[], None], clean_up: Callable[[], None]) -> None:
+    """Run `body`, then `clean_up` on every way out of it."""
+
+    def final() -> None:
+        before = fn.repeating, fn.steady
+        fn.repeating, fn.steady = True, {}  # it may lie outside the loops that are left here
+        clean_up()
+        fn.repeating, fn.steady = before
+
     context = FinallyContext(final, error_slot(fn), fn.label("finally"), fn.label("landing"), fn.label("unwinding"))
     fn.contexts.append(context)
     body()

@@ -39,6 +39,7 @@ from compiler.lower.values import (
     int_constant,
     is_integer,
     is_unsigned,
+    together,
 )
 from compiler.tree import (
     Binary,
@@ -256,7 +257,7 @@ def compare_values(fn: FunctionLowerer, op: str, left: Value, right: Value) -> s
 
 def chain(fn: FunctionLowerer, e: Chain) -> Value:
     """`a < b <= c`: stops at the first comparison that fails."""
-    end = fn.label("chained")
+    end = fn.join("chained")
     arms: list[tuple[str, str]] = []
     left = lower(fn, e.operands[0])
     for number, (op, operand) in enumerate(zip(e.ops, e.operands[1:], strict=True)):
@@ -264,7 +265,7 @@ def chain(fn: FunctionLowerer, e: Chain) -> Value:
         fn.set_loc(e.loc)
         bit = compare_values(fn, op, left, right)
         if number + 1 < len(e.ops):
-            following = fn.label("next")
+            following = fn.join("next")
             if bit == "false":
                 arms.append(("false", fn.block))
                 fn.branch(end)
@@ -288,11 +289,11 @@ def bool_op(fn: FunctionLowerer, e: BoolOp) -> Value:
     bool_result = isinstance(t, BoolType)
     left = Value(lower_truth(fn, e.left), BOOL) if bool_result else lower(fn, e.left)
     test = truth(fn, left)
-    other, end = fn.label("other"), fn.label("decided")
+    other, end = fn.join("other"), fn.join("decided")
     arms: list[tuple[str, str]] = []
     kept = "none"
     if fn.live:
-        keep = fn.label("keep")
+        keep = fn.join("keep")
         if e.op == "and":
             fn.branch_if(test, other, keep)
         else:
@@ -316,7 +317,12 @@ def bool_op(fn: FunctionLowerer, e: BoolOp) -> Value:
     fn.start(end)
     if fn.kind(t) == "void":
         return NONE_VALUE
-    return Value(fn.phi(fn.kind(t), arms), t)
+    merged = fn.phi(fn.kind(t), arms)
+    if bool_result and len(arms) > 1:
+        side = 0 if e.op == "and" else 1  # both operands were so, if the whole is
+        both = together(fact for bit in (test, operand) for fact in fn.implied.get(bit, ([], []))[side])
+        fn.implied[merged] = (both, []) if e.op == "and" else ([], both)
+    return Value(merged, t)
 
 
 def keep_value(fn: FunctionLowerer, left: Value, t: Type, op: str) -> str:
@@ -333,7 +339,7 @@ def conditional(fn: FunctionLowerer, e: Conditional) -> Value:
     """`a if test else b`."""
     t = fn.type(e.type)
     test = lower_truth(fn, e.test)
-    then, orelse, end = fn.label("then"), fn.label("else"), fn.label("chosen")
+    then, orelse, end = fn.join("then"), fn.join("else"), fn.join("chosen")
     fn.branch_if(test, then, orelse)
     arms: list[tuple[str, str]] = []
     low: int | None = None

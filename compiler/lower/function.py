@@ -21,10 +21,11 @@ from compiler.lower.guards import Held, note_need
 from compiler.lower.interfaces import PERSONALITY, PERSONALITY_DECLARATION
 from compiler.lower.layout import by_address, is_pointer, register_type
 from compiler.lower.module import Module
-from compiler.lower.values import LENGTH_LIMIT, NONE_VALUE, Path, Value
+from compiler.lower.values import LENGTH_LIMIT, NONE_VALUE, Fact, Path, Value, bounds, type_bounds
 from compiler.lower.world import Edge, Instance, World
 from compiler.tree import Diagnostic, Function, Loc
 from compiler.types import (
+    INT,
     ClassType,
     FunctionType,
     IntType,
@@ -41,6 +42,7 @@ TRAP_OVERFLOW, TRAP_INDEX, TRAP_NONE, TRAP_ZERO, TRAP_ASSERT, TRAP_KEY, TRAP_MAT
 TRAP_RANGE, TRAP_SHIFT, TRAP_PANIC, TRAP_UNREACHABLE, TRAP_ENUM, TRAP_CHANGED, TRAP_UNCAUGHT = 8, 9, 10, 11, 12, 13, 14
 TRAP_CLASS = 16
 
+MOST_FOLLOWED = 128  # locals of a function whose ranges are followed
 MOST_LINES = 200_000  # of a function, with the generators, lambdas and nested functions that are repeated in it
 
 # Instructions that a trap may leave: all calls but those of LLVM's own functions, and the traps themselves.
@@ -55,6 +57,8 @@ class Slot:
     type: Type
     place: object = None  # for function values: see `World.flows`
     path: Path | None = None
+    natural: bool = False  # an int that is never negative (naturals.py)
+    followed: bool = False  # an int whose range is kept (ranges.py)
 
 
 @dataclass
@@ -75,6 +79,7 @@ class Frame:
     scope: int = -1  # debug information: its subprogram,
     inlined_at: int | None = None  # and the call that was inlined
     slots: dict[str, Slot] = field(default_factory=dict)
+    followed: list[tuple[str, Slot]] = field(default_factory=list)
     closures: dict[str, Closure] = field(default_factory=dict)
     outer: Frame | None = None  # the frame that encloses it in the source, for captured variables
     return_label: str = ""  # for inlined frames
@@ -138,6 +143,8 @@ class HeldContext:
     held: Held
 
 
+Ranges = dict[str, tuple[int, int]]
+
 Context = LoopContext | TryContext | FinallyContext | ColdContext | HandlerContext | HeldContext
 
 
@@ -167,6 +174,16 @@ class FunctionLowerer:
         self.panic_noted = False
         self.inline_depth = 0
         self.slot_count = 0
+        # What is known of the ranges of int locals, by the addresses of their slots: at this place,
+        self.ranges: Ranges = {}
+        self.steady: Ranges = {}  # everywhere in the loops around it,
+        self.arrivals: dict[str, list[Ranges] | None] = {}  # and at each jump to a label of `join` (None: it began)
+        self.repeating = False  # in a clean-up, which is lowered for each way out
+        self.backward: dict[str, list[Ranges]] = {}  # at each jump back to the head of a `while`
+        self.writes: dict[str, int] = {}
+        self.reads: dict[str, tuple[str, int, int]] = {}  # a register: slot, number of its writes then, what was added
+        self.followed_count = 0
+        self.implied: dict[str, tuple[list[Fact], list[Fact]]] = {}  # by an i1: if it is true, and if it is false
         self.taking = ""  # the class of the spin lock that a `with` takes here,
         self.giving = False  # or that it gives one back here
 
@@ -192,10 +209,11 @@ class FunctionLowerer:
         self.targets.add(context.landing)
         end = text.find(", !", text.rindex(")"))
         call, marks = (text, "") if end < 0 else (text[:end], text[end:])
-        after = self.label("went")
+        after = self.join("went")
         call = call.replace("call ", "invoke ", 1)
         self.lines.append(f"  {call} to label %{after} unwind label %{context.landing}{marks}{self.debug_suffix}")
         self.targets.add(after)
+        self.arrive(after, self.ranges)
         self.start(after)
 
     def land(self, context: FinallyContext) -> None:
@@ -241,9 +259,35 @@ class FunctionLowerer:
         """A fresh label."""
         return self.name(prefix)
 
+    def join(self, prefix: str) -> str:
+        """A fresh label at which what is known of ranges is kept: whoever jumps to it calls `arrive` first, as
+        `branch` and `branch_if` do. No jump to it comes after it has begun.
+        """
+        label = self.name(prefix)
+        self.arrivals[label] = []
+        return label
+
+    def arrive(self, label: str, ranges: Ranges) -> None:
+        """Note what is known where a jump to a label is made."""
+        if label in self.arrivals:
+            noted = self.arrivals[label]
+            if noted is None:
+                raise AssertionError(f"a jump back to {label}, at which ranges were kept")
+            noted.append(ranges)
+        elif label in self.backward:
+            self.backward[label].append(ranges)
+
     def start(self, label: str) -> None:
         """Begin a block. It is live if something reachable jumps to it."""
         self.live = label in self.targets
+        noted = self.arrivals.get(label)
+        if noted is None:
+            self.ranges = self.steady
+            self.reads.clear()
+            self.implied.clear()
+        else:
+            self.ranges = joined(noted)
+            self.arrivals[label] = None
         if self.live:
             self.block = label
             self.lines.append(f"{label}:")
@@ -252,6 +296,7 @@ class FunctionLowerer:
         """Jump; the block is over."""
         if self.live:
             self.targets.add(label)
+            self.arrive(label, self.ranges)
             self.emit(f"br label %{label}")
             self.live = False
 
@@ -264,6 +309,8 @@ class FunctionLowerer:
             return
         self.targets.add(then)
         self.targets.add(orelse)
+        self.arrive(then, self.ranges_if(condition, True))
+        self.arrive(orelse, self.ranges_if(condition, False))
         self.emit(f"br i1 {condition}, label %{then}, label %{orelse}")
         self.live = False
 
@@ -389,8 +436,9 @@ class FunctionLowerer:
             self.trap(kind)
             return
         self.may_panic()
-        stop, go = self.label("trap"), self.label("go")
+        stop, go = self.join("trap"), self.join("go")
         self.targets.add(go)
+        self.arrive(go, self.ranges_if(condition, False))
         self.emit(f"br i1 {condition}, label %{stop}, label %{go}")
         lines, self.lines = self.lines, self.tail
         self.targets.add(stop)
@@ -754,6 +802,11 @@ class FunctionLowerer:
         else:
             # A parameter is stored at once; zeros before that would be its value for the debugger in optimised code.
             slot = Slot(self.alloca(self.kind(t), zero=argument == 0), t)
+            slot.natural = t == INT and argument == 0 and name in self.world.natural_locals(self.frame.function)
+            if isinstance(t, IntType) and self.followed_count < MOST_FOLLOWED:
+                self.followed_count += 1
+                slot.followed = True
+                self.frame.followed.append((name, slot))
             if holds_function(t):
                 outermost = self.frame.outer is None and not self.frame.return_label and argument > 0
                 slot.place = (
@@ -777,6 +830,11 @@ class FunctionLowerer:
         if slot.address == "":
             return NONE_VALUE
         operand = self.op(f"load {self.kind(slot.type)}, ptr {slot.address}")
+        if slot.followed:
+            self.reads[operand] = (slot.address, self.writes.get(slot.address, 0), 0)
+        if slot.followed or slot.natural:
+            low, high = self.ranges.get(slot.address, (0 if slot.natural else None, None))
+            return Value(operand, slot.type, low, high, path=slot.path)
         return Value(operand, slot.type, origin=slot.place, path=slot.path)
 
     def write(self, slot: Slot, value: Value) -> None:
@@ -786,6 +844,36 @@ class FunctionLowerer:
             if slot.place is not None and slot.place != value.origin:
                 self.flow(value, slot.type, slot.place)
             self.emit(f"store {self.kind(slot.type)} {value.operand}, ptr {slot.address}")
+            if slot.followed:
+                self.writes[slot.address] = self.writes.get(slot.address, 0) + 1
+                self.know(slot.address, bounds(value) if isinstance(value.type, IntType) else None, slot.type)
+
+    def know(self, address: str, known: tuple[int, int] | None, t: Type) -> None:
+        """From here on, this is the range of a slot."""
+        if known == type_bounds(t):
+            known = None
+        if known == self.ranges.get(address):
+            return
+        ranges = dict(self.ranges)  # others may have noted the one that was
+        if known is None:
+            del ranges[address]
+        else:
+            ranges[address] = known
+        self.ranges = ranges
+
+    def ranges_if(self, condition: str, truth: bool) -> Ranges:
+        """What is known where a condition turned out so."""
+        facts = self.implied.get(condition)
+        if facts is None:
+            return self.ranges
+        ranges = dict(self.ranges)
+        for fact in facts[0 if truth else 1]:
+            if self.writes.get(fact.address, 0) == fact.writes:
+                low, high = ranges.get(fact.address, (fact.low, fact.high))
+                low, high = max(low, fact.low), min(high, fact.high)
+                if low <= high:
+                    ranges[fact.address] = (low, high)
+        return ranges
 
     def keep_owner(self, slot: Slot) -> None:
         """The variable through which a held lock was named keeps its value as long as the lock is held."""
@@ -868,6 +956,21 @@ class FunctionLowerer:
                 value = Value(f"%p{number}", t, origin=slot.place)
             self.write(slot, value)
         return names
+
+
+def joined(all_ranges: list[Ranges]) -> Ranges:
+    """What holds wherever a block was entered from."""
+    if not all_ranges:
+        return {}
+    first = all_ranges[0]
+    for other in all_ranges[1:]:
+        if other is not first:
+            first = {
+                place: (min(low, other[place][0]), max(high, other[place][1]))
+                for place, (low, high) in first.items()
+                if place in other
+            }
+    return first
 
 
 def holds_function(t: Type) -> bool:

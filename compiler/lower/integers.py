@@ -10,6 +10,7 @@ from compiler.lower.values import (
     INT_MAX,
     INT_MIN,
     U64_MAX,
+    Fact,
     Value,
     bounds,
     int_constant,
@@ -89,14 +90,28 @@ def checked(fn: FunctionLowerer, op: str, a: Value, b: Value, result: Type) -> V
     least, greatest = type_bounds(result)
     unsigned = is_unsigned(result)
     if low >= least and high <= greatest:
-        flags = "nuw " if unsigned else "nsw "
-        return Value(fn.op(f"{PLAIN[op]} {flags}i64 {a.operand}, {b.operand}"), result, low, high)
+        flags = "nuw " if unsigned else "nuw nsw " if al >= 0 and bl >= 0 and low >= 0 else "nsw "
+        register = fn.op(f"{PLAIN[op]} {flags}i64 {a.operand}, {b.operand}")
+        note_sum(fn, op, a, b, register)
+        return Value(register, result, low, high)
     name = f"llvm.{'u' if unsigned else 's'}{PLAIN[op]}.with.overflow.i64"
     fn.module.declare(name, f"declare {{ i64, i1 }} @{name}(i64, i64)")
     pair = fn.op(f"call {{ i64, i1 }} @{name}(i64 {a.operand}, i64 {b.operand})")
     fn.trap_if(fn.op(f"extractvalue {{ i64, i1 }} {pair}, 1"), TRAP_OVERFLOW)
     value = fn.op(f"extractvalue {{ i64, i1 }} {pair}, 0")
+    note_sum(fn, op, a, b, value)
     return Value(value, result, max(low, least), min(high, greatest))
+
+
+def note_sum(fn: FunctionLowerer, op: str, a: Value, b: Value, register: str) -> None:
+    """Remember that a register is a local and a constant: what is found out about it holds for the local, too."""
+    amount = b.constant if a.constant is None else None
+    if op == "+" and amount is None:
+        a, amount = b, a.constant
+    read = fn.reads.get(a.operand)
+    if read is not None and amount is not None and op in ("+", "-"):
+        address, writes, before = read
+        fn.reads[register] = (address, writes, before + (amount if op == "+" else -amount))
 
 
 def bit_bounds(op: str, a: Value, b: Value, unsigned: bool) -> tuple[int, int]:
@@ -158,6 +173,11 @@ def check_shift_count(fn: FunctionLowerer, count: Value) -> None:
         fn.trap_if(fn.op(f"icmp ugt i64 {count.operand}, 63"), TRAP_SHIFT)
 
 
+def inside(count: int) -> int:
+    """The shift count next to a number: where it is surely another, the shift is not reached."""
+    return min(max(count, 0), 63)
+
+
 def shift_left(fn: FunctionLowerer, a: Value, count: Value, result: Type) -> Value:
     """`<<`, trapping when a bit is lost."""
     check_shift_count(fn, count)
@@ -165,7 +185,7 @@ def shift_left(fn: FunctionLowerer, a: Value, count: Value, result: Type) -> Val
     (al, ah), (cl, ch) = bounds(a), bounds(count)
     least, greatest = type_bounds(result)
     shifted = fn.op(f"shl i64 {a.operand}, {count.operand}")
-    cl, ch = max(cl, 0), min(ch, 63)
+    cl, ch = inside(cl), inside(ch)
     low, high = min(al << cl, al << ch), max(ah << cl, ah << ch)
     if low < least or high > greatest:
         back = fn.op(f"{'lshr' if unsigned else 'ashr'} i64 {shifted}, {count.operand}")
@@ -177,7 +197,7 @@ def shift_right(fn: FunctionLowerer, a: Value, count: Value, result: Type) -> Va
     """`>>`."""
     check_shift_count(fn, count)
     (al, ah), (cl, ch) = bounds(a), bounds(count)
-    cl, ch = max(cl, 0), min(ch, 63)
+    cl, ch = inside(cl), inside(ch)
     value = fn.op(f"{'lshr' if is_unsigned(result) else 'ashr'} i64 {a.operand}, {count.operand}")
     return Value(value, result, min(al >> cl, al >> ch), max(ah >> cl, ah >> ch))
 
@@ -239,7 +259,9 @@ def compare(fn: FunctionLowerer, op: str, a: Value, b: Value) -> str:
     a_unsigned, b_unsigned = is_unsigned(a.type), is_unsigned(b.type)
     if not a_unsigned and not b_unsigned:
         prefix = "" if op in ("==", "!=") else "s"
-        return fn.op(f"icmp {prefix}{condition} i64 {a.operand}, {b.operand}")
+        bit = fn.op(f"icmp {prefix}{condition} i64 {a.operand}, {b.operand}")
+        note_comparison(fn, op, a, b, bit)
+        return bit
     prefix = "" if op in ("==", "!=") else "u"
     plain = fn.op(f"icmp {prefix}{condition} i64 {a.operand}, {b.operand}")
     signed = None if a_unsigned and b_unsigned else b if a_unsigned else a
@@ -249,6 +271,41 @@ def compare(fn: FunctionLowerer, op: str, a: Value, b: Value) -> str:
     negative = fn.op(f"icmp slt i64 {signed.operand}, 0")
     answer = {"==": False, "!=": True, "<": signed is a, "<=": signed is a, ">": signed is b, ">=": signed is b}[op]
     return fn.op(f"select i1 {negative}, i1 {'true' if answer else 'false'}, i1 {plain}")
+
+
+OPPOSITES = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+SWAPPED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def note_comparison(fn: FunctionLowerer, op: str, a: Value, b: Value, bit: str) -> None:
+    """Remember what an i1 says about the ranges of locals."""
+    true: list[Fact] = []
+    false: list[Fact] = []
+    for left, right, relation in ((a, b, op), (b, a, SWAPPED[op])):
+        read = fn.reads.get(left.operand)
+        if read is not None:
+            true += facts(read, relation, left, right)
+            false += facts(read, OPPOSITES[relation], left, right)
+    if true or false:
+        fn.implied[bit] = (true, false)
+
+
+def facts(read: tuple[str, int, int], op: str, left: Value, right: Value) -> list[Fact]:
+    """What `left op right` says about the local that was read."""
+    address, writes, added = read
+    (least, greatest), (low, high) = bounds(left), bounds(right)
+    match op:
+        case "<":
+            greatest = min(greatest, high - 1)
+        case "<=":
+            greatest = min(greatest, high)
+        case ">":
+            least = max(least, low + 1)
+        case ">=":
+            least = max(least, low)
+        case "==":
+            least, greatest = max(least, low), min(greatest, high)
+    return [Fact(address, writes, least - added, greatest - added)] if least <= greatest and op != "!=" else []
 
 
 def wrap(fn: FunctionLowerer, value: Value, to: IntType) -> Value:
@@ -261,6 +318,7 @@ def wrap(fn: FunctionLowerer, value: Value, to: IntType) -> Value:
         number = value.constant & ((1 << to.bits) - 1)
         return int_constant(number - (1 << to.bits) if to.signed and number > greatest else number, to)
     if to.bits == 64:
+        fn.reads.pop(value.operand, None)  # it may be another number now: what is found out is not about the local
         return Value(value.operand, to)
     narrow = fn.op(f"trunc i64 {value.operand} to i{to.bits}")
     return Value(fn.op(f"{'sext' if to.signed else 'zext'} i{to.bits} {narrow} to i64"), to)

@@ -10,15 +10,24 @@ from compiler.lower.convert import as_int, coerce, make_tuple, tuple_item, unwra
 from compiler.lower.dispatch import EXPRESSIONS, STATEMENTS, lower, lower_as, lower_body, store
 from compiler.lower.elements import element_address, length
 from compiler.lower.expressions import lower_truth
-from compiler.lower.function import TRAP_CHANGED, TRAP_RANGE, Closure, Frame, FunctionLowerer, LoopContext
+from compiler.lower.function import (
+    TRAP_CHANGED,
+    TRAP_OVERFLOW,
+    TRAP_RANGE,
+    Closure,
+    Frame,
+    FunctionLowerer,
+    LoopContext,
+)
 from compiler.lower.guards import no_contract
 from compiler.lower.inlining import bind_parameters, evaluate_arguments, new_frame
 from compiler.lower.integers import arithmetic
 from compiler.lower.interfaces import DEQUE, DICT, LIST
 from compiler.lower.module import element_alias
 from compiler.lower.objects import call_method, construct_simple
+from compiler.lower.ranges import in_loop
 from compiler.lower.tables import LEAST, is_constant, table
-from compiler.lower.values import INT_MAX, Value, int_constant
+from compiler.lower.values import INT_MAX, LENGTH_LIMIT, Value, bounds, int_constant
 from compiler.tree import (
     CallBuiltin,
     CallFunction,
@@ -54,13 +63,14 @@ Body = Callable[[Value], None]
 def lower_for(fn: FunctionLowerer, s: For) -> None:
     """A `for` statement."""
     frame = fn.frame
-    end, orelse = fn.label("end"), fn.label("else")
+    end, orelse = fn.join("end"), fn.join("else")
 
     def body(value: Value) -> None:
         store(fn, s.target, value)
         lower_body(fn, s.body)
 
-    iterate(fn, s.iterable, body, frame, end, orelse)
+    with in_loop(fn, s):
+        iterate(fn, s.iterable, body, frame, end, orelse)
     fn.start(orelse)
     lower_body(fn, s.orelse)
     fn.branch(end)
@@ -137,8 +147,12 @@ def count_range(
     fn.branch_if(more, inside, done)
     fn.start(inside)
     value = Value(now, INT)
-    if step.constant is not None and step.constant > 0 and start.low is not None:
-        value = Value(now, INT, start.low, INT_MAX - 1)
+    if step.constant is not None and step.constant > 0:
+        low = bounds(start)[0]
+        value = Value(now, INT, low, max(low, bounds(stop)[1] - 1))
+    elif step.constant is not None and step.constant < 0:
+        high = bounds(start)[1]
+        value = Value(now, INT, min(high, bounds(stop)[0] + 1), high)
     run_body(fn, body, value, frame, end, following)
     fn.start(following)
     again = fn.op(f"load i64, ptr {counter}")
@@ -163,10 +177,14 @@ def over_enumerate(fn: FunctionLowerer, e: CallBuiltin, body: Body, frame: Frame
     start = lower_as(fn, e.args[1], INT) if len(e.args) > 1 else int_constant(0)
     fn.emit(f"store i64 {start.operand}, ptr {counter}")
 
+    low, high = bounds(start)
+
     def numbered(value: Value) -> None:
         now = fn.op(f"load i64, ptr {counter}")
+        if high > LENGTH_LIMIT:
+            fn.trap_if(fn.op(f"icmp slt i64 {now}, {start.operand}"), TRAP_OVERFLOW)
         fn.emit(f"store i64 {fn.op(f'add i64 {now}, 1')}, ptr {counter}")
-        number = Value(now, INT, start.low, INT_MAX - 1) if start.low is not None else Value(now, INT)
+        number = Value(now, INT, low, INT_MAX if high > LENGTH_LIMIT else INT_MAX - 1)
         body(make_tuple(fn, [number, value], TupleType((INT, value.type))))
 
     iterate(fn, inner, numbered, frame, end, done)

@@ -16,6 +16,7 @@ from compiler.lower.guards import note_access, note_need, note_unfit
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
 from compiler.lower.module import element_alias, field_alias
 from compiler.lower.objects import call_method, field_place, is_atomic, write_field
+from compiler.lower.ranges import begin_turn, end_turns, in_loop
 from compiler.lower.text import panic_with
 from compiler.lower.values import NONE_VALUE, Value
 from compiler.tree import (
@@ -183,7 +184,7 @@ def delete(fn: FunctionLowerer, s: Delete) -> None:
 
 def if_statement(fn: FunctionLowerer, s: If) -> None:
     test = lower_truth(fn, s.test)
-    then, orelse, end = fn.label("then"), fn.label("else"), fn.label("end")
+    then, orelse, end = fn.join("then"), fn.join("else"), fn.join("end")
     fn.branch_if(test, then, orelse)
     fn.start(then)
     lower_body(fn, s.then)
@@ -195,16 +196,20 @@ def if_statement(fn: FunctionLowerer, s: If) -> None:
 
 
 def while_statement(fn: FunctionLowerer, s: While) -> None:
-    head, body, orelse, end = fn.label("while"), fn.label("body"), fn.label("else"), fn.label("end")
+    head, body, orelse, end = fn.label("while"), fn.join("body"), fn.join("else"), fn.join("end")
     note_unfit(fn, "loops without a bound")
     fn.branch(head)
-    fn.start(head)
-    fn.branch_if(lower_truth(fn, s.test), body, orelse)
-    fn.start(body)
-    fn.contexts.append(LoopContext(fn.frame, end, head))
-    lower_body(fn, s.body)
-    fn.contexts.pop()
-    fn.branch(head)
+    with in_loop(fn, s):
+        before = fn.ranges
+        fn.start(head)
+        believed = begin_turn(fn, s, head, before)
+        fn.branch_if(lower_truth(fn, s.test), body, orelse)
+        fn.start(body)
+        fn.contexts.append(LoopContext(fn.frame, end, head))
+        lower_body(fn, s.body)
+        fn.contexts.pop()
+        fn.branch(head)
+        end_turns(fn, s, head, believed)
     fn.start(orelse)
     lower_body(fn, s.orelse)
     fn.branch(end)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from compiler.types import INT, U64, EnumType, IntType, NoneType, Type
 
@@ -49,6 +50,28 @@ class Value:
     def of_type(self, t: Type) -> Value:
         """The same operand seen as another type of the same form."""
         return Value(self.operand, t, self.low, self.high, self.origin, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """The range of a local, as long as it was written that many times."""
+
+    address: str
+    writes: int
+    low: int
+    high: int
+
+
+def together(facts: Iterable[Fact]) -> list[Fact]:
+    """What facts that all hold say, as one for each local: of older ones nothing is left once it was written again."""
+    found: dict[str, Fact] = {}
+    for fact in facts:
+        other = found.get(fact.address)
+        if other is not None and other.writes == fact.writes:
+            found[fact.address] = replace(fact, low=max(fact.low, other.low), high=min(fact.high, other.high))
+        elif other is None or other.writes < fact.writes:
+            found[fact.address] = fact
+    return list(found.values())
 
 
 NONE_VALUE = Value("null", NoneType())

@@ -27,6 +27,7 @@ from compiler.lower.layout import (
     register_type,
     type_symbol,
 )
+from compiler.lower.naturals import Assignments, assignments, natural_locals
 from compiler.lower.values import Path
 from compiler.tree import (
     Assign,
@@ -157,6 +158,10 @@ class World:
         self.instantiated: dict[Type, None] = {}
         self.virtual_sites: dict[tuple[ClassType, str], None] = {}
         self.cells: dict[str, tuple[str, str, Type]] = {}  # symbol -> module, name, type
+        # How large locals of a function are at the end of turns of a `while` (by its node), as discovery found.
+        self.loop_bounds: dict[tuple[str, int], dict[str, int]] = {}
+        self._naturals: dict[int, set[str]] = {}
+        self._assignments: dict[int, Assignments] = {}
         self.function_values: dict[FunctionType, dict[Instance, None]] = {}
         self.value_group: dict[FunctionType, FunctionType] = {}
         # Which function values reach which places: fields, globals, parameters, locals. A place maps to where its
@@ -186,6 +191,20 @@ class World:
         self._declaring: dict[tuple[str, str], str] = {}
         self._hidden: dict[tuple[ClassType, tuple[str, ...]], ClassType | None] = {}
         self._methods: dict[tuple[Type, str], tuple[Function, ClassType | StructType] | None] = {}
+
+    def assignments(self, loop: For | While) -> Assignments:
+        """What a loop assigns to each local."""
+        found = self._assignments.get(id(loop))
+        if found is None:
+            found = self._assignments[id(loop)] = assignments(loop)
+        return found
+
+    def natural_locals(self, function: Function) -> set[str]:
+        """The int locals of a function that are never negative."""
+        found = self._naturals.get(id(function))
+        if found is None:
+            found = self._naturals[id(function)] = natural_locals(function)
+        return found
 
     def is_first_store(self, function: Function, target: FieldTarget) -> bool:
         """Whether a target of a constructor is known to be empty so far."""

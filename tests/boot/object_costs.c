@@ -325,7 +325,7 @@ static mqd_t new_queue(long i)
 	return mq_open(slashed, O_RDWR | O_CREAT | O_NONBLOCK, 0600, &attributes);
 }
 
-static long posix_queues(long made) { MAKE(2000, new_queue(made)); return made; }
+static long posix_queues(long made) { MAKE(4000, new_queue(made)); return made; }
 
 static long posix_messages(long made)
 {
@@ -573,7 +573,7 @@ static void clean_up(void)
 		if (id >= 0)
 			shmctl(id, IPC_RMID, 0);
 	}
-	for (long i = 0; i < 2000; i++) {
+	for (long i = 0; i < 4000; i++) {
 		char slashed[80];
 		snprintf(slashed, sizeof slashed, "/costs%ld", i);
 		mq_unlink(slashed);

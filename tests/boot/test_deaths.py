@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pty
 import select
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Kernel
+from tests.harness.family import Family
 from tests.harness.guest import PATIENCE, processor_seconds
 from tools.paths import ROOT
 
@@ -29,41 +29,6 @@ COMMANDS = {
     "profile": (("profile", "-o", "profile.svg", "--command", "sleep 1000"), {"qemu-system-x86_64"}),
     "debug": (("debug",), {"qemu-system-x86_64", "gdb"}),
 }
-MARK = "KRAIT_TEST_OF_DEATHS"
-
-
-class Family:
-    """`krait` and all processes that come from it: they have a variable in common."""
-
-    def __init__(self, scratch: Path) -> None:
-        self.scratch = scratch
-        self.mark = f"{MARK}={os.urandom(8).hex()}".encode()
-        name, _, value = self.mark.decode().partition("=")
-        self.environment = {**os.environ, "TMPDIR": str(scratch), "XDG_RUNTIME_DIR": str(scratch), name: value}
-
-    def processes(self) -> dict[int, str]:
-        """The program of each process."""
-        found = {}
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if self.mark in (process / "environ").read_bytes().split(b"\0"):
-                    found[int(process.name)] = Path((process / "cmdline").read_bytes().split(b"\0")[0].decode()).name
-        return found
-
-    def programs(self) -> list[str]:
-        return list(self.processes().values())
-
-    def wait_for(self, programs: set[str]) -> None:
-        deadline = time.monotonic() + 60 * PATIENCE
-        while not programs <= set(self.programs()):
-            assert time.monotonic() < deadline, self.programs()
-            time.sleep(0.05)
-
-    def check_that_nothing_is_left(self) -> None:
-        deadline = time.monotonic() + 20 * PATIENCE
-        while self.programs() or any(self.scratch.iterdir()):
-            assert time.monotonic() < deadline, (self.programs(), list(self.scratch.iterdir()))
-            time.sleep(0.05)
 
 
 @pytest.fixture
@@ -71,10 +36,7 @@ def family(tmp_path: Path) -> Iterator[Family]:
     (tmp_path / "scratch").mkdir()
     it = Family(tmp_path / "scratch")
     yield it
-    for process in Path("/proc").glob("[0-9]*"):  # of a test that failed
-        with contextlib.suppress(OSError):
-            if it.mark in (process / "environ").read_bytes().split(b"\0"):
-                os.kill(int(process.name), signal.SIGKILL)
+    it.kill()  # of a test that failed
 
 
 def choose_signals() -> None:

@@ -201,9 +201,9 @@ def test_make_a_compiler_and_git(kernel: Kernel, tmp_path: Path) -> None:
     assert subprocess.run([project / "sum", "1", "2"], check=True, capture_output=True).stdout == b"3\n"
 
 
-def servers() -> list[str]:
-    """The servers of directories that run on this machine for this test."""
-    found = subprocess.run(["pgrep", "-f", "virtiofsd.*/served-here"], check=False, capture_output=True, text=True)
+def servers(directory: Path) -> list[str]:
+    """The servers of a directory that run on this machine. No other test has its name, and none looks for it."""
+    found = subprocess.run(["pgrep", "-f", f"virtiofsd.*{directory}"], check=False, capture_output=True, text=True)
     return found.stdout.split()
 
 
@@ -211,7 +211,7 @@ def servers() -> list[str]:
 def test_servers_end_with_us(kernel: Kernel, tmp_path: Path, signal_number: int) -> None:
     """However `krait run` ends, no virtiofsd is left."""
     require("shared")
-    shared = tmp_path / "served-here"
+    shared = tmp_path / "served"
     shared.mkdir()
     process = subprocess.Popen(
         [ROOT / "krait", "run", "--kernel", kernel.path, "-v", f"{shared}:/s", "--command", "touch /s/up; sleep 1000"],
@@ -220,12 +220,12 @@ def test_servers_end_with_us(kernel: Kernel, tmp_path: Path, signal_number: int)
     deadline = time.monotonic() + 100 * PATIENCE
     while not (shared / "up").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert (shared / "up").exists() and len(servers()) > 0
+    assert (shared / "up").exists() and len(servers(shared)) > 0
     process.send_signal(signal_number)
     process.wait()
-    while servers() and time.monotonic() < deadline:
+    while servers(shared) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert servers() == []
+    assert servers(shared) == []
 
 
 @pytest.mark.parametrize("value", ["x", "/none:/x", "/etc/passwd:/x", "/tmp:x", "/tmp:/x:rx", "/tmp:/x:ro:ro"])

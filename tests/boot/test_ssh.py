@@ -142,7 +142,7 @@ def test_closing_the_client_ends_the_session(guest: Login) -> None:
     terminal = Terminal(guest, 24, 80)
     terminal.expect("krait:~# ")
     terminal.start("sleep 4321")
-    assert "sleep 4321" in guest.machine.check("ps")
+    guest.machine.run_until("ps", "sleep 4321")
     os.kill(terminal.pid, signal.SIGKILL)
     terminal.status()
     deadline = time.monotonic() + 20 * PATIENCE

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import random
+import re
 import select
 import signal
 import struct
@@ -98,9 +99,21 @@ class Run:
     def end(self, number: int, times: int = 1) -> tuple[int, bytes]:
         for _ in range(times):
             self.process.send_signal(number)
-            time.sleep(1)  # two that come at once may count as one
+            self._wait_until_taken(number)  # two that wait count as one
         output, _ = self.process.communicate(timeout=30 * PATIENCE)
         return self.process.returncode, output
+
+    def _wait_until_taken(self, number: int) -> None:
+        """Wait until the signal is no longer pending, or the process has ended."""
+        deadline = time.monotonic() + 30 * PATIENCE
+        while self.process.poll() is None and self._is_pending(number):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def _is_pending(self, number: int) -> bool:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        masks = re.findall(r"^(?:SigPnd|ShdPnd):\t([0-9a-f]+)$", status, re.MULTILINE)
+        return any(int(mask, 16) >> number - 1 & 1 for mask in masks)
 
     def has_left_nothing(self) -> bool:
         deadline = time.monotonic() + 10 * PATIENCE

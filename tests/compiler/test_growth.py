@@ -70,6 +70,16 @@ SHAPES: dict[str, tuple[int, Callable[[int], str]]] = {
         "    x = f(1)\n    match x:\n"
         f"{items(n, lambda i: f'        case {i}:{chr(10)}            return f({i})', chr(10))}\n"
         "        case _:\n            return x")),
+    "chain of locals in a loop": (50, lambda n: body(
+        f"    x = f(1)\n{items(n + 1, lambda i: f'    v{i} = {i}', chr(10))}\n    while x < 9:\n"
+        f"{items(n, lambda i: f'        v{i} = v{i + 1}', chr(10))}\n        v{n} = x - 9\n        x += 1\n"
+        "    return v0")),
+    "loops": (200, lambda n: body(
+        "    x = f(1)\n"
+        f"{items(n, lambda i: f'    v{i} = {i}{chr(10)}    while v{i} < x:{chr(10)}        v{i} += 1', chr(10))}\n"
+        "    return v0")),
+    "conditions": (60, lambda n: body(
+        f"    x = f(1)\n    return int({items(n, lambda i: f'(x < {i + 5} or x > {i + 900})', ' and ')})")),
     "parts of a text": (50, lambda n: body(
         f"    x = f(1)\n    s = f'{items(n, lambda i: f'a{i}{{x}}', '')}'\n    return len(s)")),
     "functions": (100, lambda n: f"""{items(n, lambda i: f'''def f{i}(n: int) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import KRAIT, Guest
+from tests.harness.guest import PATIENCE
 from tools.machine import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +81,7 @@ def gdb(program: Path, *commands: str) -> str:
     arguments = [word for command in ("set pagination off", "set width 0", *commands) for word in ("-ex", command)]
     done = subprocess.run(
         ["gdb", "-q", "-nx", "-batch", *arguments, str(program)],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=60 * PATIENCE, stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     return done.stdout + done.stderr
 
@@ -114,7 +115,7 @@ def test_host_program(tmp_path: Path, profile: str) -> None:
     assert "size = 1" in text, "the fields of the next node"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(int(150 * PATIENCE))
 def test_kernel(root_image: Path, tmp_path: Path) -> None:
     source = "kernel/syscalls/getpid.py"
     lines = (ROOT / source).read_text().splitlines()
@@ -138,7 +139,7 @@ def test_kernel(root_image: Path, tmp_path: Path) -> None:
         while not seen or seen[-1] not in ("ready\n", ""):
             seen.append(debugger.stdout.readline())
         guest.send("sh -c 'echo $PPID'\n")
-        rest, _ = debugger.communicate(timeout=120)
+        rest, _ = debugger.communicate(timeout=60 * PATIENCE)
         output = "".join(seen) + rest
     assert re.search(rf"#0  kernel\.syscalls\.getpid\.getppid \(\) at {re.escape(source)}:{line}\n", output), output
     assert re.search(r"^#1 .* at kernel/", output, re.MULTILINE), output

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.guest import PATIENCE
 from tests.native.miscompiled import CHANGES
 from tests.native.subjects import LEFT_OUT, MODULES, module_file, native_tests, unit_tests
 from tools.paths import ROOT
 
-TIME_LIMIT_S = 600
+TIME_LIMIT_S = 300 * PATIENCE
 
 
 class Run:

@@ -101,7 +101,7 @@ static long field(const char *group, const char *file, const char *key) {
 static int make_group(const char *group) { return mkdir(at(group, ""), 0755) == 0 ? 0 : errno; }
 
 static int remove_group(const char *group) {
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 3000; i++) {
         if (rmdir(at(group, "")) == 0)
             return 0;
         if (errno != EBUSY)

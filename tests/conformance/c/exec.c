@@ -158,7 +158,7 @@ int main(int argc, char **argv)
 	IN_CHILD(EXEC("/bin/cp", "cp", "/bin/busybox", "sleep"));
 	int child = (int)MUST(fork());
 	if (child == 0)
-		EXEC("./sleep", "sleep", "5");
+		EXEC("./sleep", "sleep", "1000");
 	until_asleep(child);
 	SHOW(open("sleep", O_WRONLY));
 	kill(child, SIGKILL);

@@ -50,9 +50,10 @@ int main(void)
 	show("file");
 	struct timespec now[2] = { { 0, UTIME_NOW }, { 0, UTIME_OMIT } };
 	struct stat st;
+	long begun = time(0);
 	SHOW(utimensat(AT_FDCWD, "file", now, 0));
 	MUST(stat("file", &st));
-	CHECK(labs((long)(st.st_atime - time(0))) <= 2);
+	CHECK(st.st_atime >= begun - 1 && st.st_atime <= time(0)); /* files have the time of the last tick */
 	struct timespec bad[2] = { { 0, 1000000000 }, { 0, 0 } };
 	SHOW(utimensat(AT_FDCWD, "file", bad, 0));
 	SHOW(utimensat(AT_FDCWD, "none", OLD, 0));

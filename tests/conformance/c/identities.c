@@ -69,7 +69,7 @@ int main(void)
 	SHOW(getpgid(child));
 	child = fork();
 	if (child == 0) {
-		execl("/bin/sleep", "sleep", "5", NULL);
+		execl("/bin/sleep", "sleep", "1000", NULL);
 		_exit(1);
 	}
 	until_asleep(child);

@@ -374,7 +374,7 @@ static inline int open_at(int network, int type, const char *where, int port)
 static inline int comes(int fd, int milliseconds)
 {
 	struct pollfd wait = {fd, POLLIN, 0};
-	return poll(&wait, 1, milliseconds) > 0;
+	return poll_for(&wait, milliseconds) > 0;
 }
 
 static inline void say(const char *what, const struct sockaddr_in *a, int with_port)

@@ -1,6 +1,8 @@
 // nf_tables by its messages, in a network of its own: batches that hold and that fail, what is shown of tables, chains,
 // rules, sets and objects, and what becomes of packets.
 #define _GNU_SOURCE
+#include "case.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
@@ -283,7 +285,7 @@ static void try_datagram(const char *to, int target) {
     printf("  to %s %d: %s", to, target, sent < 0 ? strerror(errno) : "sent");
     struct pollfd wait = {receiver, POLLIN, 0};
     char data[16];
-    if (poll(&wait, 1, 100) > 0 && recv(receiver, data, sizeof data, 0) == 5)
+    if (poll_for(&wait, 100) > 0 && recv(receiver, data, sizeof data, 0) == 5)
         printf(", received");
     wait.fd = fd;
     if (poll(&wait, 1, 0) > 0 && recv(fd, data, sizeof data, 0) < 0)
@@ -298,7 +300,7 @@ static void try_connection(int target) {
     socklen_t size = sizeof error;
     connect(fd, (struct sockaddr *)&there, sizeof there);
     struct pollfd wait = {fd, POLLOUT, 0};
-    int ready = poll(&wait, 1, 300);
+    int ready = poll_for(&wait, 300);
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
     printf("  connection to %d: %s\n", target, ready == 0 ? "silence" : error ? strerror(error) : "made");
     close(fd);

@@ -373,12 +373,46 @@ static void show_block(const char *what, void *block, int with_packets)
 
 static void status_of(char *block, unsigned status) { ((struct tpacket_block_desc *)block)->hdr.bh1.block_status = status; }
 
-/* How long a block stays open: longer than what happens within that time may take on a busy host. */
+/* How long a block stays open. What happens within that time is done by a child: when the host stood still for so long, it is done again by
+ * another one, and what the last one printed is shown.
+ */
 #define BLOCK_MS 1500
+#define TOO_LATE 77
+
+static void in_time(void (*attempt)(int), int type)
+{
+	static char printed[1 << 16];
+	for (int tries = 1, is_shown = 0; !is_shown; tries++) {
+		int ends[2], status;
+		size_t size = 0;
+		ssize_t n;
+		MUST(pipe(ends));
+		fflush(stdout);
+		pid_t child = (pid_t)MUST(fork());
+		if (child == 0) {
+			MUST(dup2(ends[1], 1));
+			close(ends[0]);
+			close(ends[1]);
+			attempt(type);
+			exit(0);
+		}
+		close(ends[1]);
+		while ((n = read(ends[0], printed + size, sizeof printed - size)) > 0)
+			size += (size_t)n;
+		close(ends[0]);
+		MUST(waitpid(child, &status, 0));
+		is_shown = !WIFEXITED(status) || WEXITSTATUS(status) != TOO_LATE || tries == 5;
+		if (is_shown) {
+			fwrite(printed, 1, size, stdout);
+			show_status(status);
+		}
+	}
+}
 
 static void blocks(int type)
 {
 	printf("--- blocks, type %d\n", type);
+	long begun = now_ms();
 	int s = packet(type, 0x88b5);
 	MUST(set(s, PACKET_VERSION, TPACKET_V3));
 	MUST(ring3(s, PACKET_RX_RING, 4096, 4, 2048, BLOCK_MS, 13, 0));
@@ -390,6 +424,8 @@ static void blocks(int type)
 	say("two", 61);
 	show_block("open", p, 1);
 	show_poll("open", s);
+	if (now_ms() - begun > BLOCK_MS - 100)
+		exit(TOO_LATE);
 	struct pollfd f = { s, POLLIN, 0 };
 	SHOW(poll(&f, 1, 60000));
 	show_block("its time was over", p, 1);
@@ -419,6 +455,8 @@ static void blocks(int type)
 	for (int i = 0; i < 4; i++)
 		show_block("block", p + 4096 * i, 0);
 	show_stats(s);
+	if (now_ms() - begun > 2 * BLOCK_MS - 100)
+		exit(TOO_LATE);
 	puts("wild values");
 	for (int i = 0; i < 4096; i++)
 		((unsigned *)p)[i] = 0xffffffffu;
@@ -455,12 +493,17 @@ static void lengths(void)
 	MUST(ring3(s, PACKET_RX_RING, 4096, 1, 2048, 30, 0, 0));
 	p = map(s, 4096);
 	puts("a single block");
+	volatile struct tpacket_hdr_v1 *h = &((struct tpacket_block_desc *)p)->hdr.bh1;
 	say("one", 60);
-	sleep_ms(150);
+	for (int i = 0; i < 30000 && !(h->block_status & TP_STATUS_USER); i++)
+		sleep_ms(2);
 	show_block("block", p, 1);
 	say("lost", 60);
+	uint64_t number = h->seq_num;
 	status_of(p, 0);
-	sleep_ms(150);  /* the timer opens it */
+	for (int i = 0; i < 30000 && h->seq_num == number; i++) /* the timer opens it, and writes its number first */
+		sleep_ms(2);
+	settle_for(20);
 	show_block("block", p, 1);
 	show_stats(s);
 	close(s);
@@ -569,8 +612,8 @@ int main(void)
 	slots(TPACKET_V2, SOCK_DGRAM);
 	copies();
 	filtered();
-	blocks(SOCK_RAW);
-	blocks(SOCK_DGRAM);
+	in_time(blocks, SOCK_RAW);
+	in_time(blocks, SOCK_DGRAM);
 	lengths();
 	for (int version = TPACKET_V1; version <= TPACKET_V3; version++)
 		sending(version);

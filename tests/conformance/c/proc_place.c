@@ -90,7 +90,7 @@ static void show_all(const char *who, pid_t pid, int arguments)
 
 static void await_state(pid_t pid, char wanted)
 {
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 30000; i++) {
 		if (read_text(pid, "stat") > 0) {
 			char *end = strrchr(text, ')');
 			if (end && end[2] == wanted)

@@ -159,7 +159,7 @@ static inline char state_of(pid_t pid)
 /* Wait until a task is in a state of /proc/PID/stat. */
 static inline void await_state(pid_t pid, const char *states)
 {
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 30000; i++) {
 		char state = state_of(pid);
 		if (state != '?' && strchr(states, state))
 			return;

@@ -65,9 +65,12 @@ static void slices(void)
 		}
 		printf("an ordinary program beside SCHED_RR: %s\n", waits ? "waits" : "runs");
 		pid_t equal = start(1, SCHED_RR, 10);
-		began = used();
-		while (used() - began < 0.3)
-			;
+		/* What the host takes counts as used, and not as a slice that has ended. */
+		for (int tries = 0; tries < 5 && progress[1] == 0; tries++) {
+			began = used();
+			while (used() - began < 0.3)
+				;
+		}
 		printf("an equal one: %s\n", progress[1] == 0 ? "waits" : "runs");
 		kill(ordinary, SIGKILL);
 		kill(equal, SIGKILL);
@@ -94,16 +97,20 @@ static void order(void)
 			sleep_ms(1);
 		*begun = 1000;
 		int running = 0;
-		long least = 0;
 		for (int turn = 0; turn < 1500 && running < count; turn++) {
 			sleep_ms(turn == 0 ? 60 : 20);
-			least = turn == 0 ? progress[0] : least;
 			running = 0;
 			for (int i = 1; i <= count; i++)
 				running += progress[i] > 0;
 		}
-		sleep_ms(100);
-		printf("the others run: %d, the least urgent waits: %d\n", running == count, progress[0] == least);
+		/* Where a processor stands still, the least urgent one may run on it until it hears of another: so there are several attempts. */
+		int waits = 0;
+		for (int tries = 0; tries < 10 && !waits; tries++) {
+			long least = progress[0];
+			sleep_ms(160);
+			waits = progress[0] == least;
+		}
+		printf("the others run: %d, the least urgent waits: %d\n", running == count, waits);
 		for (int i = 0; i <= count; i++)
 			kill(children[i], SIGKILL);
 		for (int i = 0; i <= count; i++)

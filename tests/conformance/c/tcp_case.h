@@ -55,6 +55,14 @@ static inline void connected(int port, int pair[2])
 /* Loopback needs some moments on some kernels. */
 static inline void settle(void) { settle_for(20); }
 
+/* Monotonic time. */
+static inline long now_ms(void)
+{
+	struct timespec t;
+	MUST(clock_gettime(CLOCK_MONOTONIC, &t));
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static inline const char *state_of(int fd)
 {
 	static const char *const names[] = { "?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",

@@ -104,7 +104,7 @@ static void computing(int kind)
 	show_left();
 	SHOW(settime(TIMER_ABSTIME, 1, 0));
 	show_signal(1);
-	SHOW(settime(0, 10000000, 10000000));
+	SHOW(settime(0, 10000000, 300000000)); /* until it is stopped, the child has no third one's time, however late we are */
 	show_signal(1);
 	show_signal(1);
 	SHOW(settime(0, 0, 5));

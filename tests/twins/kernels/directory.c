@@ -44,8 +44,11 @@ __attribute__((noipa)) long run(long rounds)
     for (long letter = 0; letter < 8; letter++)
         name[letter] = 97 + (127 >> letter) % 16;
     long total = 0;
-    for (long round = 0; round < rounds; round++)
+    for (long round = 0; round < rounds; round++) {
+        uint32_t inode = round;
+        memcpy(block, &inode, 4);
         total += lookup(block, 4096, name, 8);
+    }
     free(block);
     return total;
 }

@@ -38,7 +38,8 @@ def run(rounds: int) -> int:
     for letter in range(8):
         name[letter] = 97 + (127 >> letter) % 16
     total = 0
-    for _ in range(rounds):
+    for number in range(rounds):
+        block.store_u32(0, number)
         total += lookup(block, name)
     return total
 

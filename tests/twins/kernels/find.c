@@ -23,8 +23,10 @@ __attribute__((noipa)) long run(long rounds)
         memcpy(text + i * 11, "abracadabr ", 11);
     memcpy(text + 3300, "abracadabra", 11);
     long total = 0;
-    for (long round = 0; round < rounds; round++)
+    for (long round = 0; round < rounds; round++) {
+        text[round] = 32;
         total += find(text, 3311, (const uint8_t *)"abracadabra", 11);
+    }
     free(text);
     return total;
 }

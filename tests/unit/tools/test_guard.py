@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+from tests.harness.family import Family
 from tools.paths import ROOT
 
 # It is killed in the moment in which its process runs and it does not know the number yet.
@@ -28,27 +27,11 @@ with guarded() as guard:
 """
 
 
-def carriers(mark: str) -> list[int]:
-    """The processes with that variable."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (process / "environ").read_bytes().split(b"\0"):
-                found.append(int(process.name))
-        except OSError:
-            pass
-    return found
-
-
-def test_a_process_is_watched_from_its_first_instruction() -> None:
-    mark = f"KRAIT_TEST_OF_GUARD={os.urandom(8).hex()}"
-    name, _, value = mark.partition("=")
-    ended = subprocess.run([sys.executable, "-c", KILLED_EARLY], cwd=ROOT, env={**os.environ, name: value}, check=False)
+def test_a_process_is_watched_from_its_first_instruction(tmp_path: Path) -> None:
+    family = Family(tmp_path)
+    ended = subprocess.run([sys.executable, "-c", KILLED_EARLY], cwd=ROOT, env=family.environment, check=False)
     assert ended.returncode == -signal.SIGKILL
-    deadline = time.monotonic() + 60
-    while left := carriers(mark):
-        if time.monotonic() > deadline:
-            for number in left:
-                os.kill(number, signal.SIGKILL)
-            raise AssertionError(f"{left} outlived the one that started them")
-        time.sleep(0.05)
+    try:
+        family.check_that_nothing_is_left()
+    finally:
+        family.kill()

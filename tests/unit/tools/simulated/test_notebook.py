@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+from tests.harness.guest import PATIENCE
 from tools.paths import ROOT
 
 NOTEBOOK = ROOT / "docs" / "prompt.ipynb"
@@ -28,7 +29,7 @@ def test_the_notebook_is_true() -> None:
     expected = ["".join(text for output in cell["outputs"] for text in output["text"]) for cell in cells]
     done = subprocess.run(
         [sys.executable, "-c", RUN], cwd=NOTEBOOK.parent, input=json.dumps(sources), capture_output=True, text=True,
-        timeout=120, check=False,
+        timeout=60 * PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == expected
