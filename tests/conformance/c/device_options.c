@@ -132,13 +132,6 @@ static void show_information(const char *what, int fd)
 	printf("%s: %lx of %lx\n", what, info[13], info[14]); /* tcpi_pacing_rate, tcpi_max_pacing_rate */
 }
 
-static long now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void pace(void)
 {
 	enum { SIZE = 60000, SEGMENT = 500, RATE = 100000 };
