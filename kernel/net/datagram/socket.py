@@ -317,8 +317,9 @@ class DatagramSocket(InetSocket):
 
     def queue_error(self, entry: QueuedError) -> None:
         """Keep an error for MSG_ERRQUEUE, unless many are waiting there already."""
-        if len(self.errors) < _ERRORS_LIMIT:
-            self.errors.append(entry)
+        errors = self.own_errors()
+        if len(errors) < _ERRORS_LIMIT:
+            errors.append(entry)
 
     # ---- State ----------------------------------------------------------------------------------------------------
 
@@ -334,7 +335,7 @@ class DatagramSocket(InetSocket):
         state = POLLOUT | POLLWRNORM | POLLWRBAND
         if self.queue.head is not None:
             state |= POLLIN | POLLRDNORM
-        if self.pending_error != 0 or len(self.errors) > 0:
+        if self.pending_error != 0 or self.has_errors():
             state |= POLLERR | (POLLPRI if self.is_on(SWITCH_SELECT_ERROR_QUEUE) else 0)
         if self.shutdown & _READ_DOWN != 0:
             state |= POLLIN | POLLRDNORM | POLLRDHUP

@@ -27,6 +27,7 @@ from kernel.net.sockets.socket import (
     SWITCH_REHASH,
     SWITCH_TRANSMIT_TIME,
     SWITCH_ZERO_COPY,
+    DeviceValues,
     Socket,
 )
 
@@ -45,17 +46,20 @@ _MOST_TOKENS: Final = 128
 
 def get_device_option(socket: Socket, name: int, limit: int) -> bytes:
     """The value of an option, as for `get_socket_option`. ENOPROTOOPT, EOPNOTSUPP."""
+    values = socket.device_values
     match name:
         case so.SO_BUSY_POLL:
-            return int_bytes(socket.busy_poll_us)
+            return int_bytes(0 if values is None else values.busy_poll_us)
         case so.SO_MAX_PACING_RATE:
-            return _rate_bytes(socket.most_rate, limit)
+            return _rate_bytes(socket.most_rate(), limit)
         case so.SO_INCOMING_NAPI_ID:
             return int_bytes(0)  # no device is polled
         case so.SO_ZEROCOPY:
             return int_bytes(1 if socket.is_on(SWITCH_ZERO_COPY) else 0)
         case so.SO_TXTIME:
-            return int_bytes(socket.transmit_clock) + int_bytes(socket.transmit_flags)
+            if values is None:
+                return bytes(_TXTIME_BYTES)
+            return int_bytes(values.transmit_clock) + int_bytes(values.transmit_flags)
         case so.SO_TXREHASH:
             _check_tcp(socket, EOPNOTSUPP)
             return int_bytes(1 if socket.is_on(SWITCH_REHASH) else 0)
@@ -64,21 +68,27 @@ def get_device_option(socket: Socket, name: int, limit: int) -> bytes:
 
 def set_device_option(socket: Socket, name: int, number: int, value: bytes, credentials: Credentials) -> None:
     """Set an option, of whose value `number` is the first int. EINVAL for one out of range, EPERM, EOPNOTSUPP for
-    sockets of another kind, EBADF, ENOPROTOOPT.
+    sockets of another kind, EBADF, ENOPROTOOPT; MemoryError.
     """
     match name:
         case so.SO_BUSY_POLL:
             if number < 0:
                 raise Errno(EINVAL)
-            socket.busy_poll_us = number
+            values = _changeable(socket)
+            values.busy_poll_us = number
+            socket.device_values = values
         case so.SO_BUSY_POLL_BUDGET:
-            if number > socket.busy_poll_budget and not credentials.capable(CAP_NET_ADMIN):
+            values = _changeable(socket)
+            if number > values.busy_poll_budget and not credentials.capable(CAP_NET_ADMIN):
                 raise Errno(EPERM)
             if not 0 <= number <= _LARGEST_BUDGET:
                 raise Errno(EINVAL)
-            socket.busy_poll_budget = number
+            values.busy_poll_budget = number
+            socket.device_values = values
         case so.SO_MAX_PACING_RATE:
-            socket.most_rate = _rate_of(number, value)
+            values = _changeable(socket)
+            values.most_rate = _rate_of(number, value)
+            socket.device_values = values
         case so.SO_ZEROCOPY:
             if not _is_tcp(socket) and not _is_udp(socket):
                 raise Errno(EOPNOTSUPP)
@@ -100,6 +110,12 @@ def set_device_option(socket: Socket, name: int, number: int, value: bytes, cred
                 raise Errno(EINVAL)
         case _:
             raise Errno(ENOPROTOOPT)
+
+
+def _changeable(socket: Socket) -> DeviceValues:
+    """What the options are set to now, in an object that may be changed. Raises MemoryError."""
+    values = socket.device_values
+    return DeviceValues() if values is None else values.copy()
 
 
 def _is_internet(socket: Socket) -> bool:
@@ -134,7 +150,7 @@ def _rate_of(number: int, value: bytes) -> int:
 
 
 def _set_transmit_time(socket: Socket, value: bytes, credentials: Credentials) -> None:
-    """SO_TXTIME: a clock, and what to do with a packet that is late. EINVAL, EPERM."""
+    """SO_TXTIME: a clock, and what to do with a packet that is late. EINVAL, EPERM; MemoryError."""
     if len(value) != _TXTIME_BYTES:
         raise Errno(EINVAL)
     clock = signed(span_of(value).load_u32(0))
@@ -145,6 +161,8 @@ def _set_transmit_time(socket: Socket, value: bytes, credentials: Credentials) -
         raise Errno(EPERM)
     if clock != _CLOCK_REALTIME and clock != _CLOCK_MONOTONIC and clock != _CLOCK_TAI:
         raise Errno(EINVAL)
+    values = _changeable(socket)
+    values.transmit_clock = clock
+    values.transmit_flags = flags
+    socket.device_values = values
     socket.turn(SWITCH_TRANSMIT_TIME, on=True)
-    socket.transmit_clock = clock
-    socket.transmit_flags = flags

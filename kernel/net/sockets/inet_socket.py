@@ -163,7 +163,6 @@ class InetSocket(Socket):
         # What needs memory comes before the base counts the socket, in all of its kinds (kernel/fs/file.py).
         self.binding: Binding = Binding(network) if binding is None else binding
         self.options: InternetOptions = InternetOptions(network) if options is None else options
-        self.errors: list[QueuedError] = []  # for MSG_ERRQUEUE
         super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid, network)
         self.is_privileged: bool = credentials.capable_in(network.owner, CAP_NET_ADMIN)
         self.local: bytes = b""  # the address that it is bound to; empty: any
@@ -173,6 +172,7 @@ class InetSocket(Socket):
         self.scope: int = 0  # IPv6: the interface of link-local addresses
         self.remote_flow: int = 0
         self.hop: NextHop | None = None
+        self.errors: list[QueuedError] | None = None  # for MSG_ERRQUEUE, until the first one
         self.stamp_ns: int = -1  # SIOCGSTAMP; 0: not noted
         self.groups: JoinedGroups | None = None  # until the first one; see `own_groups`
         self.copies: ZeroCopies | None = None  # until the first send with MSG_ZEROCOPY
@@ -571,18 +571,32 @@ class InetSocket(Socket):
 
     # ---- Errors, and notices of sends -------------------------------------------------------------------------------
 
+    def has_errors(self) -> bool:
+        """Whether there is something for MSG_ERRQUEUE."""
+        errors = self.errors
+        return errors is not None and len(errors) > 0
+
+    def own_errors(self) -> list[QueuedError]:
+        """The error queue, to append to. Raises MemoryError."""
+        errors = self.errors
+        if errors is None:
+            errors = []
+            self.errors = errors
+        return errors
+
     def receive_error(self, message: Message) -> int:
         """recvmsg(2) with MSG_ERRQUEUE: the first entry of the error queue, and how much there is of the datagram that
         it is about. EAGAIN if there is none; MemoryError.
         """
         if self.copies is not None:
             self.copies.tell_late()
-        if len(self.errors) == 0:
+        errors = self.errors
+        if errors is None or len(errors) == 0:
             raise Errno(EAGAIN)
-        entry = self.errors[0]
+        entry = errors[0]
         address = b"" if entry.is_notice() else self.encode(entry.destination, entry.port)
         control = control_of_error(entry.error, is_ip4=self.family == AF_INET)
-        self.errors.pop(0)  # nothing after this needs memory
+        errors.pop(0)  # nothing after this needs memory
         room = min(len(entry.payload), message.buffer.remaining)
         given = message.buffer.put(span_of(entry.payload)[0:room])
         if given < len(entry.payload):
@@ -590,14 +604,14 @@ class InetSocket(Socket):
         message.result_flags |= MSG_ERRQUEUE
         message.address = address
         message.control = control
-        self._choose_pending_error(entry)
+        self._choose_pending_error(entry, errors)
         return given
 
-    def _choose_pending_error(self, last: QueuedError) -> None:
+    def _choose_pending_error(self, last: QueuedError, errors: list[QueuedError]) -> None:
         """An entry was read: the next error is pending, or none is any more. Notices change nothing."""
-        if len(self.errors) > 0 and not self.errors[0].is_notice():
-            self.pending_error = self.errors[0].error.errno
-        elif not last.is_notice() and (len(self.errors) > 0 or self.pending_error == last.error.errno):
+        if len(errors) > 0 and not errors[0].is_notice():
+            self.pending_error = errors[0].error.errno
+        elif not last.is_notice() and (len(errors) > 0 or self.pending_error == last.error.errno):
             self.pending_error = 0
 
     def copies_for(self, message: Message, length: int) -> ZeroCopies | None:
@@ -608,7 +622,7 @@ class InetSocket(Socket):
             return None
         copies = self.copies
         if copies is None:
-            copies = ZeroCopies(self.errors)
+            copies = ZeroCopies(self.own_errors())
             self.copies = copies
         copies.check_room(self.network)
         return copies
@@ -874,7 +888,8 @@ class InetSocket(Socket):
         self.leave_port_group()
         self.hop = None
         super().close()
-        self.errors.clear()
+        self.errors = None
+        self.copies = None
 
 
 def _refuse_sticky_header(value: bytes) -> None:

@@ -245,7 +245,7 @@ def memory_bytes(received: int, receive_limit: int, sent: int, send_limit: int, 
 
 def set_socket_option(socket: Socket, name: int, value: bytes, credentials: Credentials) -> None:
     """Set an option. EINVAL for a short value or one out of range, ENOPROTOOPT for an unknown name, EPERM, EACCES,
-    EOPNOTSUPP, EBADF.
+    EOPNOTSUPP, EBADF; MemoryError.
     """
     if name == so.SO_BINDTODEVICE:
         _bind_to_device(socket, value, credentials)
@@ -264,6 +264,8 @@ def _check_switch(socket: Socket, name: int, on: bool, credentials: Credentials)
     if name == so.SO_DEBUG and on and not credentials.capable(CAP_NET_ADMIN):
         raise Errno(EACCES)
     if name == so.SO_PREFER_BUSY_POLL and on and not credentials.capable(CAP_NET_ADMIN):
+        raise Errno(EPERM)
+    if name == so.SO_RCVMARK and not may_mark(socket, credentials):
         raise Errno(EPERM)
     if name == so.SO_REUSEPORT and on and socket.family != AF_INET and socket.family != AF_INET6:
         raise Errno(EOPNOTSUPP)

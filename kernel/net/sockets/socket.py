@@ -28,6 +28,7 @@ from kernel.lang import (
     ERESTARTSYS,
     Errno,
     UserAddr,
+    final,
     noraise,
     sleeps,
 )
@@ -179,6 +180,39 @@ class SocketHooks:
         self.interface_ioctl: Callable[[Socket, int, int], int] | None = None
 
 
+@final
+class DeviceValues:
+    """What options about devices are set to (device_options.py). Nothing changes one that a socket has: the sockets
+    that accept(2) makes have that of the listening socket.
+    """
+
+    def __init__(self) -> None:
+        self.busy_poll_us: int = 0  # SO_BUSY_POLL
+        self.busy_poll_budget: int = 0  # packets; 0: the usual number
+        self.most_rate: int = NO_RATE  # SO_MAX_PACING_RATE: bytes a second
+        self.transmit_clock: int = 0  # SO_TXTIME: CLOCK_*
+        self.transmit_flags: int = 0  # SOF_TXTIME_*
+
+    def copy(self) -> "DeviceValues":
+        """One that can be changed. Raises MemoryError."""
+        other = DeviceValues()
+        other.busy_poll_us = self.busy_poll_us
+        other.busy_poll_budget = self.busy_poll_budget
+        other.most_rate = self.most_rate
+        other.transmit_clock = self.transmit_clock
+        other.transmit_flags = self.transmit_flags
+        return other
+
+
+def _first_device_values() -> DeviceValues | None:
+    """Those of a new socket. Raises MemoryError."""
+    if CORE.busy_read.value == 0:
+        return None
+    values = DeviceValues()
+    values.busy_poll_us = CORE.busy_read.value
+    return values
+
+
 class Socket(File):
     """Base of all sockets."""
 
@@ -190,6 +224,7 @@ class Socket(File):
         self.creator: Credentials | None = None  # rules may ask for it
         if creator is not None:
             self.creator = creator.credentials.without_rules()
+        self.device_values: DeviceValues | None = _first_device_values()  # None: all are as in a new object
         super().__init__(socket_path(uid, gid), O_RDWR)
         self.network: Network = network
         self.holds_network: bool = False  # it counts as one of the network's users
@@ -212,11 +247,6 @@ class Socket(File):
         self.peek_offset: int = -1  # SO_PEEK_OFF; negative: MSG_PEEK starts at the first byte
         self.incoming_cpu: int = -1
         self.timestamping: int = 0  # SOF_TIMESTAMPING_*
-        self.busy_poll_us: int = CORE.busy_read.value  # SO_BUSY_POLL
-        self.busy_poll_budget: int = 0  # packets; 0: the usual number
-        self.most_rate: int = NO_RATE  # SO_MAX_PACING_RATE: bytes a second
-        self.transmit_clock: int = 0  # SO_TXTIME: CLOCK_*
-        self.transmit_flags: int = 0  # SOF_TXTIME_*
         self.filter: Filter | None = None  # SO_ATTACH_FILTER, SO_ATTACH_BPF
         self.lacks_room = False
 
@@ -246,6 +276,11 @@ class Socket(File):
     def is_on(self, switch: int) -> bool:
         """Whether an option of the on-off kind (SWITCH_*) is on."""
         return self.switches & switch != 0
+
+    def most_rate(self) -> int:
+        """SO_MAX_PACING_RATE."""
+        values = self.device_values
+        return NO_RATE if values is None else values.most_rate
 
     def turn(self, switch: int, *, on: bool) -> None:
         """Turn an option of the on-off kind on or off."""

@@ -87,7 +87,6 @@ class Connection:
     agreed: Agreed
     marks: Marks
     timers: Timers
-    pacing: Pacing
     counters: Counters
 
     def __init__(self, wire: Wire, local: bytes, local_port: int, remote: bytes, remote_port: int) -> None:
@@ -128,7 +127,7 @@ class Connection:
         self.receiver.window_clamp = 1 << 30
         self.receiver.mss = DEFAULT_MSS
         self.receiver.quick_acks = QUICK_ACKS
-        self.pacing.most_rate = -1
+        self.pacing: Pacing | None = None  # without a limit, nothing waits
         self.timers.timeout_ns = FOREVER
         self.timers.resume_ns = FOREVER
         self.timers.delayed_ack_ns = FOREVER

@@ -7,6 +7,7 @@ Counts that Linux has and we do not are 0, as on Linux for a connection without 
 from typing import Final
 
 from kernel.lang import Span, span_of, u8, u64
+from kernel.net.sockets.socket import NO_RATE
 from kernel.net.tcp import output, pacing
 from kernel.net.tcp.connection import FOREVER, NS_PER_MS, Connection, State
 from kernel.net.tcp.cubic import UNLIMITED
@@ -38,7 +39,7 @@ def information(options: TcpOptions, c: Connection | None, idle_state: State, no
         out.store_u32(20, 88)
         out.store_u32(80, 10)
         out.store_u32(76, 0x7FFF_FFFF)
-        _put_rates(out, options.most_rate, options.most_rate)
+        _put_rates(out, options.most_rate(), options.most_rate())
         return bytes(storage)
     out[0] = c.state.value
     out[1] = c.losses.recovery.value
@@ -103,7 +104,7 @@ def _elapsed_ms(now_ns: int, then_ns: int) -> int:
 
 def _put_counters(c: Connection, out: Span[u8]) -> None:
     out.store_u32(100, min(c.counters.retransmitted, _WORD))
-    _put_rates(out, pacing.rate(c), c.pacing.most_rate)
+    _put_rates(out, pacing.rate(c), NO_RATE if c.pacing is None else c.pacing.most_rate)
     out.store_u64(120, u64(c.counters.bytes_acked))
     out.store_u64(128, u64(c.counters.bytes_received))
     out.store_u32(136, c.counters.segments_out & _WORD)

@@ -11,6 +11,7 @@ Source: tcp(7), socket(7); Linux's answers to TCP_INFO.
 
 from typing import Final
 
+from kernel.net.sockets.socket import NO_RATE
 from kernel.net.tcp.connection import FOREVER, Connection
 from kernel.net.tcp.settings import NS_PER_SECOND
 
@@ -24,7 +25,7 @@ _LEAST_BURST: Final = 2  # segments
 
 def rate(c: Connection) -> int:
     """The rate at which a connection sends."""
-    most = c.pacing.most_rate
+    most = NO_RATE if c.pacing is None else c.pacing.most_rate
     smoothed_ns = c.round_trip.smoothed_ns
     if smoothed_ns == 0:
         return most
@@ -36,15 +37,16 @@ def rate(c: Connection) -> int:
 
 def must_wait(c: Connection, now_ns: int) -> bool:
     """Whether nothing may be sent yet; then a timer will send it."""
-    if not c.pacing.is_on or c.pacing.next_ns <= now_ns:
+    pacing = c.pacing
+    if pacing is None or pacing.next_ns <= now_ns:
         return False
-    c.timers.resume_ns = min(c.timers.resume_ns, c.pacing.next_ns)
+    c.timers.resume_ns = min(c.timers.resume_ns, pacing.next_ns)
     return True
 
 
 def largest_packet(c: Connection, limit: int) -> int:
     """How many of `limit` bytes may be sent in one packet: whole segments."""
-    if not c.pacing.is_on:
+    if c.pacing is None:
         return limit
     allowed = rate(c)
     if allowed < 0:
@@ -55,13 +57,15 @@ def largest_packet(c: Connection, limit: int) -> int:
 
 def sent(c: Connection, length: int, now_ns: int) -> None:
     """Bytes were sent: what follows waits."""
-    if not c.pacing.is_on:
+    pacing = c.pacing
+    if pacing is None:
         return
-    start_ns = max(c.pacing.next_ns, now_ns)
-    unused_ns = start_ns - c.pacing.next_ns
-    c.pacing.next_ns = start_ns
+    start_ns = max(pacing.next_ns, now_ns)
+    unused_ns = start_ns - pacing.next_ns
+    pacing.next_ns = start_ns
     allowed = rate(c)
     if allowed <= 0 or c.counters.data_segments_out < _FREE_SEGMENTS:
         return
     takes_ns = length * NS_PER_SECOND // allowed
-    c.pacing.next_ns = min(start_ns + takes_ns - min(takes_ns >> 1, unused_ns), FOREVER - 1)
+    takes_ns -= min(takes_ns >> 1, unused_ns)
+    pacing.next_ns = start_ns + min(takes_ns, FOREVER - 1 - start_ns)

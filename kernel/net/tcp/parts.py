@@ -7,7 +7,7 @@ unwrapped (sequence.py), times are nanoseconds of one clock, sizes are bytes.
 
 from enum import IntEnum
 
-from kernel.lang import struct
+from kernel.lang import final, struct
 
 
 class Recovery(IntEnum):
@@ -155,13 +155,13 @@ class Timers:
     fin_wait_ns: int
 
 
-@struct
+@final
 class Pacing:
-    """How fast data are sent; see pacing.py."""
+    """How fast data are sent, once there has been a limit; see pacing.py."""
 
-    is_on: bool  # there has been a limit
-    most_rate: int  # SO_MAX_PACING_RATE: bytes a second; negative: more than any
-    next_ns: int  # nothing is sent before
+    def __init__(self, rate: int) -> None:
+        self.most_rate: int = rate  # SO_MAX_PACING_RATE: bytes a second; negative: more than any
+        self.next_ns: int = 0  # nothing is sent before
 
 
 @struct

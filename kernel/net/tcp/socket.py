@@ -51,7 +51,7 @@ from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link import ethernet
 from kernel.net.link.network import Network
 from kernel.net.sockets.bpf import Filter
-from kernel.net.sockets.error_queue import ZeroCopies
+from kernel.net.sockets.error_queue import NOTHING_MORE, ZeroCopies
 from kernel.net.sockets.inet import Binding, PortTable, family_of, ports_of
 from kernel.net.sockets.inet_options import InternetOptions
 from kernel.net.sockets.inet_socket import InetSocket, check_own_family
@@ -283,11 +283,7 @@ class TcpSocket(InetSocket):
         self.priority = listening.priority
         self.mark = listening.mark
         channel.mark = self.mark
-        self.busy_poll_us = listening.busy_poll_us
-        self.busy_poll_budget = listening.busy_poll_budget
-        self.most_rate = channel.options.most_rate
-        self.transmit_clock = listening.transmit_clock
-        self.transmit_flags = listening.transmit_flags
+        self.device_values = listening.device_values
         filter_ = listening.filter
         if filter_ is not None:
             filter_.keep()  # the listening socket has it, so this takes no memory
@@ -396,6 +392,7 @@ class TcpSocket(InetSocket):
         self.pending_error = 0
         channel.hold = self.hold.acquire()
         channel.file = self
+        self._tell_copies()  # those of an earlier connection, whose numbers mean nothing in this one
         channel.mark = self.mark
         channel.filter = self.filter
         channel.group = self.group
@@ -528,12 +525,19 @@ class TcpSocket(InetSocket):
             settle(channel)
         return count
 
+    def _tell_copies(self) -> None:
+        """Give the notices for which there was no memory. Raises nothing."""
+        found = self.stream
+        if found is not None and found.channel.connection is not None:
+            found.channel.tell_copies()
+        elif self.copies is not None:
+            self.copies.done(NOTHING_MORE)
+
     def receive(self, message: Message) -> int:
         pace(0)  # so that no firewall drops the acknowledgment because of earlier packets
         found = self.stream
         if message.flags & MSG_ERRQUEUE != 0:
-            if found is not None:
-                found.channel.tell_copies()
+            self._tell_copies()
             return self.receive_error(message)
         if found is None or found.channel.connection is None:
             if message.flags & MSG_OOB != 0 and self.listener is None:
@@ -587,7 +591,7 @@ class TcpSocket(InetSocket):
         if waiter is not None:
             waiter.wait_on(self.read_queue)
             waiter.wait_on(self.write_queue)
-        return self._state_of_data() | (POLLERR if self.pending_error != 0 or len(self.errors) > 0 else 0)
+        return self._state_of_data() | (POLLERR if self.pending_error != 0 or self.has_errors() else 0)
 
     def _state_of_data(self) -> int:
         """POLL* but for errors that are pending or in a queue."""
@@ -658,14 +662,17 @@ class TcpSocket(InetSocket):
         elif name == SO_RCVBUF or name == SO_RCVBUFFORCE:
             tcp.receive_buffer = self.receive_limit
         elif name == SO_MAX_PACING_RATE:
-            tcp.most_rate = self.most_rate
-            tcp.is_paced = tcp.is_paced or self.most_rate != NO_RATE
+            values = self.device_values
+            tcp.limit_rate(NO_RATE if values is None else values.most_rate)
         elif name == SO_MARK:
             self._take_mark()
             return
         else:
             return
         self._apply_options()
+
+    def most_rate(self) -> int:
+        return self.tcp.most_rate()
 
     def _take_mark(self) -> None:
         """SO_MARK: it is the mark of what is sent from now on."""

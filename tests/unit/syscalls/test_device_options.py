@@ -4,12 +4,13 @@ import struct
 
 import pytest
 
+from kernel.net.sockets.error_queue import QueuedError, ZeroCopies
 from tests.unit.booted import booted
 from tests.unit.syscalls.test_scarce_sockets import AF_INET, DATAGRAM, STREAM, bring_up, inet
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
-SOL_SOCKET, MARK, RATE, ZERO_COPY, TIME, RECEIVE_MARK, DONT_NEED = 1, 36, 47, 60, 61, 75, 80
+SOL_SOCKET, MARK, BUSY, RATE, ZERO_COPY, TIME, RECEIVE_MARK, DONT_NEED = 1, 36, 46, 47, 60, 61, 75, 80
 MSG_ZEROCOPY, MSG_ERRQUEUE = 0x400_0000, 0x2000
 ONE = struct.pack("<i", 1)
 POLLERR = 8
@@ -87,6 +88,31 @@ def test_a_time_wants_its_exact_size(machine: Machine) -> None:
 
 
 @booted
+def test_what_accept_hands_on_is_not_shared(machine: Machine) -> None:
+    """An accepted socket has the options of the listening one, and changes them for itself alone."""
+    host = machine.host
+    bring_up(host)
+    listening = host.socket(AF_INET, STREAM, 0)
+    host.bind(listening, inet(5003), 16)
+    host.listen(listening, 1)
+    host.setsockopt(listening, SOL_SOCKET, BUSY, struct.pack("<i", 7), 4)
+    host.setsockopt(listening, SOL_SOCKET, TIME, struct.pack("<iI", 1, 2), 8)
+    host.setsockopt(listening, SOL_SOCKET, RATE, struct.pack("<Q", 1 << 40), 8)
+    host.connect(host.socket(AF_INET, STREAM, 0), inet(5003), 16)
+    accepted = host.accept4(listening, 0, 0, 0)
+    for option, first, second in (
+        (BUSY, struct.pack("<i", 7), struct.pack("<i", 8)),
+        (TIME, struct.pack("<iI", 1, 2), struct.pack("<iI", 1, 3)),
+        (RATE, struct.pack("<Q", 1 << 40), struct.pack("<Q", 1 << 41)),
+    ):
+        size = len(first)
+        assert value_of(host, accepted, option, size) == first
+        host.setsockopt(accepted, SOL_SOCKET, option, second, size)
+        assert value_of(host, accepted, option, size) == second
+        assert value_of(host, listening, option, size) == first
+
+
+@booted
 def test_a_mark_arrives(machine: Machine) -> None:
     host = machine.host
     bring_up(host)
@@ -122,5 +148,60 @@ def test_notices(machine: Machine, is_stream: bool) -> None:
     polled = bytearray(struct.pack("<ihh", sender, 0, 0))
     assert host.poll(polled, 1, 1000) == 1 and struct.unpack("<ihh", polled)[2] & POLLERR
     assert notice(host, sender) == (0, 2)
+    with pytest.raises(OSError, match="EAGAIN"):
+        notice(host, sender)
+
+
+def refuse(refused: list[QueuedError]) -> pytest.MonkeyPatch:
+    """Let there be no memory for notices, which go to the list."""
+
+    def fail(copies: ZeroCopies, notice: QueuedError) -> None:
+        refused.append(notice)
+        raise MemoryError
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(ZeroCopies, "_tell", fail)
+    return patch
+
+
+@booted
+def test_a_timer_tells_of_a_send_for_which_there_was_no_memory(machine: Machine) -> None:
+    """The connection is idle, and the program does nothing but wait: the notice comes all the same."""
+    host = machine.host
+    bring_up(host)
+    sender, other = pair(host, 5004)
+    host.setsockopt(sender, SOL_SOCKET, ZERO_COPY, ONE, 4)
+    refused: list[QueuedError] = []
+    patch = refuse(refused)
+    try:
+        host.sendto(sender, b"x", 1, MSG_ZEROCOPY, 0, 0)
+        host.recvfrom(other, bytearray(1), 1, 0, 0, 0)
+        polled = bytearray(struct.pack("<ihh", sender, 0, 0))
+        assert host.poll(polled, 1, 100) == 0
+        assert len(refused) > 1
+        with pytest.raises(OSError, match="EAGAIN"):
+            notice(host, sender)
+    finally:
+        patch.undo()
+    assert host.poll(polled, 1, 1000) == 1 and struct.unpack("<ihh", polled)[2] & POLLERR
+    assert notice(host, sender) == (0, 0)
+
+
+@booted
+def test_notices_outlive_a_connection(machine: Machine) -> None:
+    """Without memory for them while it ended, they come when the program asks, and never twice."""
+    host = machine.host
+    bring_up(host)
+    sender, _ = pair(host, 5005)
+    host.setsockopt(sender, SOL_SOCKET, ZERO_COPY, ONE, 4)
+    refused: list[QueuedError] = []
+    patch = refuse(refused)
+    try:
+        host.sendto(sender, b"x", 1, MSG_ZEROCOPY, 0, 0)
+        host.connect(sender, bytes(16), 16)
+        assert len(refused) > 0
+    finally:
+        patch.undo()
+    assert notice(host, sender) == (0, 0)
     with pytest.raises(OSError, match="EAGAIN"):
         notice(host, sender)

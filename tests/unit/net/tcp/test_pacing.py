@@ -4,9 +4,13 @@ import random
 
 import pytest
 
+from kernel.net.link.network import FIRST_NETWORK
+from kernel.net.sockets.inet_options import InternetOptions
+from kernel.net.sockets.socket import NO_RATE
 from kernel.net.tcp import pacing, timers
 from kernel.net.tcp.connection import FOREVER, Connection, State
-from kernel.net.tcp.parts import Timeout
+from kernel.net.tcp.parts import Pacing, Timeout
+from kernel.net.tcp.tcp_options import TcpOptions
 from tests.unit.net.tcp.simulation import MS, SECOND, World
 
 DATA = random.Random(2).randbytes(200_000)
@@ -18,8 +22,7 @@ def limit_to(rate: int) -> World:
     world = World()
 
     def configure(c: Connection) -> None:
-        c.pacing.is_on = True
-        c.pacing.most_rate = rate
+        c.pacing = Pacing(rate)
 
     world.a.configure = configure
     world.open()
@@ -106,7 +109,7 @@ def test_no_limit_that_matters(rate: int) -> None:
 def test_the_rate_that_is_told() -> None:
     world = limit_to(-1)
     c = world.a.connection
-    assert c is not None and c.round_trip.smoothed_ns > 0
+    assert c is not None and c.pacing is not None and c.round_trip.smoothed_ns > 0
     window, smoothed_ns = c.congestion.window, c.round_trip.smoothed_ns
     assert pacing.rate(c) == window * 2 * SECOND // smoothed_ns
     c.congestion.threshold = window
@@ -122,12 +125,50 @@ def test_the_rate_that_is_told() -> None:
 def test_packets_are_small_at_low_rates() -> None:
     world = limit_to(100_000)
     c = world.a.connection
-    assert c is not None
+    assert c is not None and c.pacing is not None
     mss = c.sizes.mss
     assert pacing.largest_packet(c, 40 * mss) == 2 * mss
     c.pacing.most_rate = 10 * mss << 10
     c.round_trip.smoothed_ns = MS
     assert pacing.largest_packet(c, 40 * mss) == 10 * mss
     assert pacing.largest_packet(c, 4 * mss) == 4 * mss
-    c.pacing.is_on = False
+    c.pacing = None
     assert pacing.largest_packet(c, 40 * mss) == 40 * mss
+
+
+def test_a_pace_that_takes_longer_than_any_clock_runs() -> None:
+    """A segment at a byte a second takes an hour; what is sent all the same must not count beyond all numbers."""
+    world = limit_to(1)
+    c = world.a.connection
+    assert c is not None and c.pacing is not None
+    c.counters.data_segments_out = 100
+    for start in (0, FOREVER - 2, FOREVER - 1):
+        c.pacing.next_ns = start
+        pacing.sent(c, 65_000, world.now)
+        assert start <= c.pacing.next_ns < FOREVER
+
+
+def is_paced(options: TcpOptions) -> bool:
+    return options.pacing is not None
+
+
+def test_a_limit_is_of_one_connection() -> None:
+    """An accepted connection has its own; what one connection waited for, the socket's next one does not."""
+    options = TcpOptions(InternetOptions(FIRST_NETWORK))
+    assert options.most_rate() == NO_RATE and not is_paced(options.copy())
+    options.limit_rate(NO_RATE)
+    assert not is_paced(options)
+    options.limit_rate(1000)
+    other = options.copy()
+    assert is_paced(other) and other.most_rate() == 1000
+    options.limit_rate(NO_RATE)
+    assert is_paced(options) and options.most_rate() == NO_RATE and other.most_rate() == 1000
+    first, second = limit_to(5).a.connection, limit_to(5).a.connection
+    assert first is not None and second is not None
+    options.apply(first)
+    assert first.pacing is not None
+    first.pacing.next_ns = 5 * SECOND
+    options.apply(first)
+    assert first.pacing.next_ns == 5 * SECOND
+    options.apply(second)
+    assert second.pacing is first.pacing and second.pacing.next_ns == 0
