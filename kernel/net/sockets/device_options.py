@@ -45,7 +45,7 @@ _MOST_TOKENS: Final = 128
 
 
 def get_device_option(socket: Socket, name: int, limit: int) -> bytes:
-    """The value of an option, as for `get_socket_option`. ENOPROTOOPT, EOPNOTSUPP."""
+    """The value of an option, as for `get_socket_option`. ENOPROTOOPT."""
     values = socket.device_values
     match name:
         case so.SO_BUSY_POLL:
@@ -61,7 +61,6 @@ def get_device_option(socket: Socket, name: int, limit: int) -> bytes:
                 return bytes(_TXTIME_BYTES)
             return int_bytes(values.transmit_clock) + int_bytes(values.transmit_flags)
         case so.SO_TXREHASH:
-            _check_tcp(socket, EOPNOTSUPP)
             return int_bytes(1 if socket.is_on(SWITCH_REHASH) else 0)
     raise Errno(ENOPROTOOPT)
 
@@ -98,14 +97,14 @@ def set_device_option(socket: Socket, name: int, number: int, value: bytes, cred
         case so.SO_TXTIME:
             _set_transmit_time(socket, value, credentials)
         case so.SO_TXREHASH:
-            _check_tcp(socket, EOPNOTSUPP)
             if not _FROM_SETTING <= number <= 1:
                 raise Errno(EINVAL)
             is_on = CORE.txrehash.of(socket.network) != 0 if number == _FROM_SETTING else number != 0
             socket.turn(SWITCH_REHASH, on=is_on)
         case so.SO_DEVMEM_DONTNEED:
             # Tokens of received data in a device's memory, of which there are none to give back.
-            _check_tcp(socket, EBADF)
+            if not _is_tcp(socket):
+                raise Errno(EBADF)
             if len(value) % _TOKEN_BYTES != 0 or len(value) > _MOST_TOKENS * _TOKEN_BYTES:
                 raise Errno(EINVAL)
         case _:
@@ -128,11 +127,6 @@ def _is_tcp(socket: Socket) -> bool:
 
 def _is_udp(socket: Socket) -> bool:
     return _is_internet(socket) and socket.kind == SOCK_DGRAM and socket.protocol == PROTOCOL_UDP
-
-
-def _check_tcp(socket: Socket, code: int) -> None:
-    if not _is_tcp(socket):
-        raise Errno(code)
 
 
 def _rate_bytes(rate: int, limit: int) -> bytes:

@@ -104,6 +104,7 @@ from kernel.net.sockets.socket import (
     SOCK_STREAM,
     SWITCH_DONT_ROUTE,
     SWITCH_KEEP_STAMP,
+    SWITCH_REHASH,
     SWITCH_REUSE_ADDRESS,
     SWITCH_REUSE_PORT,
     SWITCH_ZERO_COPY,
@@ -164,6 +165,7 @@ class InetSocket(Socket):
         self.binding: Binding = Binding(network) if binding is None else binding
         self.options: InternetOptions = InternetOptions(network) if options is None else options
         super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid, network)
+        self.turn(SWITCH_REHASH, on=CORE.txrehash.of(network) != 0)
         self.is_privileged: bool = credentials.capable_in(network.owner, CAP_NET_ADMIN)
         self.local: bytes = b""  # the address that it is bound to; empty: any
         self.is_address_fixed: bool = False  # by bind(2): stays when the socket is disconnected

@@ -265,8 +265,6 @@ def _check_switch(socket: Socket, name: int, on: bool, credentials: Credentials)
         raise Errno(EACCES)
     if name == so.SO_PREFER_BUSY_POLL and on and not credentials.capable(CAP_NET_ADMIN):
         raise Errno(EPERM)
-    if name == so.SO_RCVMARK and not may_mark(socket, credentials):
-        raise Errno(EPERM)
     if name == so.SO_REUSEPORT and on and socket.family != AF_INET and socket.family != AF_INET6:
         raise Errno(EOPNOTSUPP)
     if name == so.SO_LOCK_FILTER and not on and socket.is_on(SWITCH_FILTER_LOCKED):

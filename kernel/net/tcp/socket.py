@@ -46,7 +46,7 @@ from kernel.net.datagram.inet_family import STREAM
 from kernel.net.internet import ip
 from kernel.net.internet.addresses import is_link_local, is_multicast
 from kernel.net.internet.output import NextHop
-from kernel.net.internet.sysctl import CORE, IP4_SETTINGS
+from kernel.net.internet.sysctl import IP4_SETTINGS
 from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link import ethernet
 from kernel.net.link.network import Network
@@ -78,7 +78,6 @@ from kernel.net.sockets.socket import (
     SWITCH_KEEP_ALIVE,
     SWITCH_LINGER,
     SWITCH_OOB_INLINE,
-    SWITCH_REHASH,
     Message,
     Socket,
 )
@@ -139,7 +138,6 @@ class TcpSocket(InetSocket):
         self.stream: Stream | None = None
         self.send_limit = SETTINGS.send_default
         self.receive_limit = SETTINGS.receive_default
-        self.turn(SWITCH_REHASH, on=CORE.txrehash.of(network) != 0)
 
     def is_in_table(self) -> bool:
         return self.listener is not None or self.stream is not None
