@@ -47,6 +47,7 @@ class SysFileSystem(FileSystem):
     def __init__(self, source: bytes) -> None:
         super().__init__(b"sysfs", source, SYSFS_MAGIC)
         self.opens_devices = False
+        self.has_fixed_names = True
         self.reveals = True
         self.next_ino: int = 0
         self.top: FixedDirectory | None = None
