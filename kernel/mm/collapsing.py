@@ -180,6 +180,7 @@ def _replace(space: AddressSpace, area: Area, block: int, head: Frame) -> int:
         old.append(entry)
     for i in range(HUGE_FRAMES):
         write_entry(slot + 8 * i, 0)
+    space.pages.flush_range(block, block + HUGE_SIZE)  # no processor may know the pages by both sizes
     is_done = False
     try:
         flags = WRITABLE | DIRTY if area.prot & PROT_WRITE != 0 else 0
@@ -189,7 +190,6 @@ def _replace(space: AddressSpace, area: Area, block: int, head: Frame) -> int:
         if not is_done:
             for i in range(HUGE_FRAMES):
                 write_entry(slot + 8 * i, old[i])
-    space.pages.flush_range(block, block + HUGE_SIZE)
     for entry in old:
         if entry != 0:
             put_frame(entry_frame(entry))
