@@ -138,7 +138,8 @@ def resolve_large(space: "AddressSpace", area: Area, page: int, access: Access) 
     if head == NO_FRAME:
         LARGE_PAGES.fallbacks += 1
         space.settle()
-        return NOT_LARGE if space.area_at(page) is area and area.prot & PROT_WRITE != 0 else 0
+        is_unchanged = space.area_at(page) is area and area.prot & PROT_WRITE != 0 and area.handler is None
+        return NOT_LARGE if is_unchanged else 0
     grown = 0
     try:
         clear_huge_page(head)
