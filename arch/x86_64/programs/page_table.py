@@ -209,13 +209,13 @@ class PageTable:
 
     def _find_part(self, address: int) -> int:
         """`find` in a large page."""
-        slot = self._leaf_slot(address)
-        self._split(slot, address)
-        return frame_address(entry_frame(load_i64(slot))) + (((address >> PAGE_SHIFT) & (_ENTRIES - 1)) << 3)
+        entry = self._split(self._leaf_slot(address), address)
+        return frame_address(entry_frame(entry)) + (((address >> PAGE_SHIFT) & (_ENTRIES - 1)) << 3)
 
-    def _split(self, slot: int, address: int) -> None:
-        """Let a table name the frames of the large page whose entry lies at `slot`. Between the two no processor knows
-        the page, because none may know it by both sizes (Intel SDM volume 3, section 4.10.2).
+    def _split(self, slot: int, address: int) -> int:
+        """Let a table name the frames of the large page whose entry lies at `slot`. Returns the entry that names the
+        table. Between the two no processor knows the page, because none may know it by both sizes (Intel SDM volume 3,
+        section 4.10.2).
         """
         entry = load_i64(slot)
         assert entry & SPLITTABLE != 0, "a huge page is mapped there"
@@ -228,11 +228,13 @@ class PageTable:
         for offset in range(0, PAGE_SIZE, 8):
             store_i64(table + offset, part)
             part += PAGE_SIZE
-        store_i64(slot, make_entry(frame, _TABLE_FLAGS))
+        entry = make_entry(frame, _TABLE_FLAGS)
+        store_i64(slot, entry)
         self.large_count -= 1
         LARGE_TOTALS.mapped -= 1
         LARGE_TOTALS.splits += 1
         spend(_SPLIT_COST)
+        return entry
 
     def _take_spare(self) -> Frame:
         """A table that was kept for a large page; it is in no ring any more."""
@@ -389,8 +391,7 @@ class PageTable:
             slot = table + (((address >> shift) & (_ENTRIES - 1)) << 3)
             entry = load_i64(slot)
             if entry & HUGE != 0:
-                self._split(slot, address)
-                entry = load_i64(slot)
+                entry = self._split(slot, address)
             if entry & PRESENT == 0:
                 table = self._table_below(slot)
             else:
