@@ -20,7 +20,18 @@ from kernel.mm.area import (
     PROT_WRITE,
 )
 from kernel.mm.fault import Access, FaultOutcome
-from kernel.mm.frames import HUGE_FRAMES, PAGE_SIZE, Frame, frame_span, get_frame, pin_frame, put_frame, unpin_frame
+from kernel.mm.frames import (
+    CHARGING,
+    HUGE_FRAMES,
+    PAGE_SIZE,
+    Frame,
+    FrameCharger,
+    frame_span,
+    get_frame,
+    pin_frame,
+    put_frame,
+    unpin_frame,
+)
 from kernel.mm.huge_pool import HUGE_SIZE
 from kernel.mm.large_pages import LARGE_PAGES
 from kernel.mm.space import AddressSpace
@@ -554,4 +565,79 @@ class TestCollapse:
         for head in taken:
             frames.put_frame_row(head)
         check(space, start, range(3))
+        space.release()
+
+
+class Charger(FrameCharger):
+    """Charges everything to group 5, up to a limit."""
+
+    def __init__(self) -> None:
+        self.charged = 0
+        self.limit = 1 << 30
+        self.is_generous = True  # in what it permits beforehand
+
+    def charge(self) -> int:
+        if self.charged >= self.limit:
+            raise MemoryError
+        self.charged += 1
+        return 5
+
+    def charges(self) -> bool:
+        return True
+
+    def permits(self, pages: int) -> bool:
+        return self.is_generous or self.charged + pages <= self.limit
+
+    def uncharge(self, number: int, is_shared: bool) -> None:
+        assert (number, is_shared) == (5, False)
+        self.charged -= 1
+
+
+@pytest.fixture
+def charger(room: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Charger]:
+    """Everything has come back at the end."""
+    charger = Charger()
+    monkeypatch.setattr(CHARGING, "is_on", True)
+    monkeypatch.setattr(CHARGING, "charger", charger)
+    yield charger
+    assert charger.charged == 0
+
+
+class TestCharges:
+    def test_a_large_page_is_charged_as_its_pages_are(self, charger: Charger) -> None:
+        space = AddressSpace()
+        start = filled(space)
+        tables = space.pages.table_count
+        assert charger.charged == HUGE_FRAMES + tables
+        space.pages.find(start)
+        assert (charger.charged, space.pages.table_count) == (HUGE_FRAMES + tables, tables)
+        child = space.fork()
+        write(child, start, 1)
+        assert charger.charged == HUGE_FRAMES + 1 + tables + child.pages.table_count
+        child.release()
+        remap.advise(space, start, 100 * PAGE_SIZE, remap.MADV_DONTNEED)
+        assert charger.charged == HUGE_FRAMES - 100 + tables
+        write(space, start + 100 * PAGE_SIZE, 1)  # what nobody writes to is not collapsed
+        remap.advise(space, start, HUGE_SIZE, remap.MADV_COLLAPSE)
+        assert (charger.charged, space.pages.large_count) == (HUGE_FRAMES + tables, 1)
+        space.release()
+
+    @pytest.mark.parametrize("is_generous", [True, False])
+    def test_what_a_group_may_not_have_comes_by_single_pages(self, charger: Charger, is_generous: bool) -> None:
+        space = AddressSpace()
+        charger.limit, charger.is_generous = 300, is_generous
+        write(space, place(space), 1)
+        assert (space.pages.large_count, space.resident) == (0, 1)
+        assert charger.charged == 1 + space.pages.table_count
+        assert error_of(remap.advise, space, BASE, HUGE_SIZE, remap.MADV_COLLAPSE) == ENOMEM
+        assert charger.charged == 1 + space.pages.table_count
+        space.release()
+
+    @pytest.mark.parametrize("lacking", range(1, 5))
+    def test_no_charge_for_the_tables(self, charger: Charger, lacking: int) -> None:
+        """Nothing that was charged before the first refusal stays."""
+        space = AddressSpace()
+        charger.limit = charger.charged + HUGE_FRAMES + lacking - 1
+        write(space, place(space), 1)
+        assert charger.charged == space.resident + space.pages.table_count
         space.release()
