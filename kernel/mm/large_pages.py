@@ -84,10 +84,6 @@ class LargePages:
         self.collapsed: int = 0
         self.not_collapsed: int = 0  # for want of memory
 
-    def are_on(self) -> bool:
-        """Whether faults may bring any."""
-        return self.enabled != NEVER
-
     def configure(self) -> None:
         """Choose the settings with which the machine starts."""
         if total_frame_count() < _SMALL_MACHINE >> PAGE_SHIFT:
@@ -112,7 +108,7 @@ def may_be_large(space: "AddressSpace", area: Area) -> bool:
 
 def wants_large(space: "AddressSpace", area: Area) -> bool:
     """Whether faults in an area are to bring large pages."""
-    if not LARGE_PAGES.are_on() or not may_be_large(space, area):
+    if LARGE_PAGES.enabled == NEVER or not may_be_large(space, area):
         return False
     return LARGE_PAGES.enabled == ALWAYS or area.large_advice == WANTED
 

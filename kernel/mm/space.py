@@ -56,7 +56,7 @@ from kernel.mm.fault import Access, FaultOutcome, allows, entry_flags, protect_e
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
 from kernel.mm.huge_fault import DROP_COST, SHARE_COST, drop_huge, give_up_page, protect_huge, share_huge
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE, Reservation
-from kernel.mm.large_pages import LARGE_PAGES, NOT_LARGE, renew_protection, resolve_large
+from kernel.mm.large_pages import NOT_LARGE, renew_protection, resolve_large
 from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.mergeable_space import MergeableSpace
 from kernel.mm.objects import MemoryObject, SharedMemory
@@ -1175,12 +1175,11 @@ class AddressSpace(Linked["AddressSpace"]):
 
     def _resolve(self, area: Area, page: int, access: Access) -> int:
         """`resolve`, by a large page where there is or may be one."""
-        if area.source is None and (self.pages.large_count > 0 or LARGE_PAGES.are_on()):
-            block = page & ~HUGE_MASK
-            if block >= area.start and block + HUGE_SIZE <= area.end:
-                grown = resolve_large(self, area, page, access)
-                if grown != NOT_LARGE:
-                    return grown
+        block = page & ~HUGE_MASK
+        if block >= area.start and block + HUGE_SIZE <= area.end and area.source is None:
+            grown = resolve_large(self, area, page, access)
+            if grown != NOT_LARGE:
+                return grown
         return resolve(self.pages, area, page, access)
 
     @noinline
