@@ -264,7 +264,7 @@ def large_count(space: AddressSpace) -> int:
 
 
 class OtherProcessor:
-    """It translates by all tables, and asks what it knows until it is told to forget it."""
+    """It translates by all tables, and goes on with what it knows until a call makes it forget that."""
 
     def __init__(self) -> None:
         self.count = 2
