@@ -4,9 +4,13 @@
 
 enum { LENGTH = 4 * HUGE };
 
+/* Memory that nobody has touched; what this gave before is given back, so that memory of 256 MiB is always enough. */
 static char *fresh(int advice)
 {
-	char *place = aligned(LENGTH, RW);
+	static char *last;
+	if (last)
+		munmap(last, LENGTH);
+	char *place = last = aligned(LENGTH, RW);
 	if (advice)
 		madvise(place, LENGTH, advice);
 	return place;
