@@ -11,6 +11,7 @@ from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PR
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.foreign import write_foreign
 from kernel.mm.frames import PAGE_SIZE, allocate_user_frame, frame_span
+from kernel.mm.huge_object import clear_huge_page
 from kernel.mm.huge_pool import HUGE_SIZE
 from kernel.mm.large_pages import LARGE_PAGES
 from kernel.mm.objects import MemoryObject, SharedMemory
@@ -408,10 +409,9 @@ def test_whoever_registers_while_a_large_page_is_cleared_is_asked(
     recorder = Recorder()
     advise(large, LARGE_BASE, HUGE_SIZE, MADV_DONTNEED)
     free = frames.free_frame_count()
-    clear = large_pages.clear_huge_page
 
     def clear_and_register(head: frames.Frame) -> None:
-        clear(head)
+        clear_huge_page(head)
         register(large, LARGE_BASE, LARGE_BASE + HUGE_SIZE, MISSING, recorder)
 
     monkeypatch.setattr(large_pages, "clear_huge_page", clear_and_register)
