@@ -1,6 +1,6 @@
 # memcpy, memmove, memset, memcmp, bcmp, strlen: LLVM calls them on its own account, and pages are filled and copied with them.
 #
-# Moves of eight bytes, four or sixteen a turn, and never `rep movsb`: under TCG the string instructions cost ten
+# Moves of eight bytes, up to sixteen (copies) or 32 (fills) a turn, and never `rep movsb`: under TCG the string instructions cost ten
 # times as much a page, and there is no SSE in the kernel (the registers are the user's).
 # All have the C signatures. Only registers that a call does not preserve are used; no stack.
 
@@ -19,6 +19,24 @@ memmove:
 
         subq    $32, %rdx
         jb      2f
+        subq    $96, %rdx
+        jb      7f
+0:      .irp    at, 0, 32, 64, 96
+        movq    \at(%rsi), %r8
+        movq    \at+8(%rsi), %r9
+        movq    \at+16(%rsi), %r10
+        movq    \at+24(%rsi), %r11
+        movq    %r8, \at(%rdi)
+        movq    %r9, \at+8(%rdi)
+        movq    %r10, \at+16(%rdi)
+        movq    %r11, \at+24(%rdi)
+        .endr
+        addq    $128, %rsi
+        addq    $128, %rdi
+        subq    $128, %rdx
+        jae     0b
+7:      addq    $96, %rdx               # carries if 32 … 127 are left
+        jnc     2f
 1:      movq    (%rsi), %r8
         movq    8(%rsi), %r9
         movq    16(%rsi), %r10
@@ -90,25 +108,27 @@ memset:
         imulq   %r8, %rcx
         subq    $128, %rdx
         jb      1f
-0:      movq    %rcx, (%rdi)
-        movq    %rcx, 8(%rdi)
-        movq    %rcx, 16(%rdi)
-        movq    %rcx, 24(%rdi)
-        movq    %rcx, 32(%rdi)
-        movq    %rcx, 40(%rdi)
-        movq    %rcx, 48(%rdi)
-        movq    %rcx, 56(%rdi)
-        movq    %rcx, 64(%rdi)
-        movq    %rcx, 72(%rdi)
-        movq    %rcx, 80(%rdi)
-        movq    %rcx, 88(%rdi)
-        movq    %rcx, 96(%rdi)
-        movq    %rcx, 104(%rdi)
-        movq    %rcx, 112(%rdi)
-        movq    %rcx, 120(%rdi)
+        subq    $128, %rdx
+        jb      7f
+0:      .irp    at, 0, 32, 64, 96, 128, 160, 192, 224
+        movq    %rcx, \at(%rdi)
+        movq    %rcx, \at+8(%rdi)
+        movq    %rcx, \at+16(%rdi)
+        movq    %rcx, \at+24(%rdi)
+        .endr
+        addq    $256, %rdi
+        subq    $256, %rdx
+        jae     0b
+7:      addq    $128, %rdx              # carries if 128 … 255 are left
+        jnc     1f
+        .irp    at, 0, 32, 64, 96
+        movq    %rcx, \at(%rdi)
+        movq    %rcx, \at+8(%rdi)
+        movq    %rcx, \at+16(%rdi)
+        movq    %rcx, \at+24(%rdi)
+        .endr
         addq    $128, %rdi
         subq    $128, %rdx
-        jae     0b
 1:      addq    $64, %rdx               # carries if 64 … 127 are left
         jnc     2f
         movq    %rcx, (%rdi)

@@ -20,6 +20,7 @@ from kernel.fs.sysfs.events import NUMBERS
 from kernel.fs.sysfs.firmware import FirmwareDirectory
 from kernel.fs.sysfs.huge_pages import PoolKobject
 from kernel.fs.sysfs.kobject import KobjectDirectory
+from kernel.fs.sysfs.large_pages import LargePagesKobject
 from kernel.fs.sysfs.links import BusLinks, CharacterLinks, ClassLinks, DiskLinks, Disks
 from kernel.fs.sysfs.merging import MergingKobject
 from kernel.fs.sysfs.net import InterfacesDirectory
@@ -219,6 +220,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     memory = fs.directory(kernel, b"mm")
     fs.directory(memory, b"hugepages").add(b"hugepages-2048kB", KobjectDirectory(fs, PoolKobject()))
     memory.add(b"ksm", KobjectDirectory(fs, MergingKobject()))
+    memory.add(b"transparent_hugepage", KobjectDirectory(fs, LargePagesKobject()))
     fs.mount_place(kernel, b"tracing", 0o555)
     _enter_events(fs, bus, devices)
     fs.top = top
