@@ -21,7 +21,7 @@ SHORT = {
     "kernel/net/internet/addresses.py _WATCHERS": "parts of the kernel",
     "kernel/net/link/device.py WATCHERS": "parts of the kernel",
     "kernel/net/sockets/error_queue.py self.pending": "sends of a socket: net.core.optmem_max",
-    "kernel/net/sockets/inet_socket.py self.errors": "errors that wait, _ERRORS_LIMIT, and notices between them",
+    "kernel/net/sockets/inet_socket.py errors": "errors that wait, _ERRORS_LIMIT, and notices between them",
     "kernel/tty/discipline.py self._dropped": "bytes of one character",
     "kernel/tty/tty.py discipline.signals": "signals of one piece of input",
 }
