@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.harness import KRAIT, LINUX, Guest, GuestError, Kernel
 from tests.harness.repeats import budget_of, repeated_tests
-from tools.lock import BUILDING, exclusively
 from tools.machine import Machine
 from tools.paths import BUILD
 
@@ -76,21 +74,6 @@ class FilesApart(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesApart:
     config.option.loadscopereorder = False  # the order of collection holds
     return FilesApart(config, log)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """`krait test` builds the kernel while unit tests run. The others wait for it, before their time is measured."""
-    if _file_of(item.nodeid) != UNIT:
-        wait_for_the_build()
-    return (yield)
-
-
-@functools.cache
-def wait_for_the_build() -> None:
-    if (BUILD / f"{BUILDING}.lock").exists():  # else nobody has run `krait test` here
-        with exclusively(BUILDING):
-            pass
 
 
 def pytest_collection_finish() -> None:

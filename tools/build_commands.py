@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.arguments import Parser, add_quiet, existing, in_bytes, memory_size, positive, processor_count, volume_label
-from tools.errors import CANNOT_RUN, KraitError, UsageError
+from tools.errors import KraitError, UsageError
 from tools.flash import flash, refusal
 from tools.image import ImageError, build_disk, plan_disk
 from tools.iso import build_iso
 from tools.kernel_build import begun, build_kernel, built_kernel
-from tools.lock import BUILDING, exclusively
 from tools.paths import BUILD, IS_INSTALLED, ROOT
 from tools.project import FILE as PROJECT_FILE
 from tools.project import KINDS, find_project, new, test_project
@@ -97,27 +96,18 @@ def image(options: argparse.Namespace) -> int:
 def test(options: argparse.Namespace) -> int:
     """All tests, by three processes on two processors, because guests wait for much of their time (tests/conftest.py
     says which tests share a process), or those that the arguments name; in a project, its own.
-
-    While the kernel is translated, which keeps one processor busy, the unit tests begin; all others wait for it.
     """
     project = find_project()
     if project is not None:
         return test_project(project, options.pytest)
     if options.pytest:
         build(options)
-        return subprocess.run([sys.executable, "-m", "pytest", *options.pytest], check=False, cwd=ROOT).returncode
-    with exclusively(BUILDING):
-        with leaving_bytecode():
-            building = subprocess.Popen([sys.executable, "-m", "tools.front_end", "build"], cwd=ROOT)
-            with begun("pytest", "--collect-only", "-q", "-p", "no:cacheprovider"):
-                pass
-        words = ("--numprocesses", str(TEST_PROCESSES), "--dist", "loadscope")
-        tests = subprocess.Popen([sys.executable, "-m", "pytest", *words], cwd=ROOT)
-        if building.wait() != 0:
-            tests.kill()
-            tests.wait()
-            return CANNOT_RUN
-    return tests.wait()
+        arguments = options.pytest
+    else:
+        with leaving_bytecode(), begun("pytest", "--collect-only", "-q", "-p", "no:cacheprovider"):
+            build(options)
+        arguments = ["--numprocesses", str(TEST_PROCESSES), "--dist", "loadscope"]
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False, cwd=ROOT).returncode
 
 
 @contextlib.contextmanager

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 from tools.paths import BUILD
 
-BUILDING = "build-of-tests"  # the lock that `krait test` holds until there is a kernel, for which tests wait
-
 
 @contextmanager
 def exclusively(name: str) -> Iterator[None]:
