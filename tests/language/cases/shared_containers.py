@@ -1,4 +1,4 @@
-"""Containers of several classes, whose code is shared: what they hold is told apart, and so are those that are tested."""
+"""Containers of several classes, whose code is shared; what they hold is kept apart, and so are those that are tested."""
 
 from __future__ import annotations
 
