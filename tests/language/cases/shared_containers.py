@@ -1,4 +1,4 @@
-"""Containers of several classes, whose code is shared; what they hold is kept apart, and so are those that are tested."""
+"""Containers of several classes, whose code is shared; what they hold is kept apart, and so are types in tests."""
 
 from __future__ import annotations
 
