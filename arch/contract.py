@@ -108,6 +108,13 @@ class ArchitecturePort(Protocol):
     def write(self, data: Span[u8]) -> None: ...
 
 
+class LargeTotals(Protocol):
+    """LARGE_TOTALS: entries of large pages now, and how many were split since the machine started."""
+
+    mapped: int
+    splits: int
+
+
 class ArchitectureTable(Protocol):
     """PageTable: of one address space. `find` and `make` return where an entry lies, for `read_entry`."""
 
@@ -572,7 +579,7 @@ class Programs(Protocol):
         """With HUGE: what is mapped is a large page."""
 
     @property
-    def LARGE_TOTALS(self) -> programs.LargeTotals:
+    def LARGE_TOTALS(self) -> LargeTotals:
         """Of all tables."""
 
     @property
@@ -591,9 +598,6 @@ class Programs(Protocol):
     def share_large(self, parent: programs.PageTable, child: programs.PageTable, address: int) -> int: ...
     def share_entries(self, parent_slot: int, child_slot: int, count: int, shared: bool) -> int:
         """fork: copy-on-write. Returns how many pages there are. Raises MemoryError."""
-
-    def drop_entries(self, slot: int, count: int) -> int:
-        """Clear entries and give their frames back. Returns how many pages there were."""
 
     def load_root(self, root: int) -> None:
         """Translate by the table at a physical address."""
