@@ -273,6 +273,21 @@ class Socket(File):
             self.holds_network = False
             self.network.release()
 
+    def take_options(self, listening: "Socket") -> None:
+        """Have the options of the socket that accepted this connection."""
+        self.switches = listening.switches
+        self.linger_seconds = listening.linger_seconds
+        self.send_limit = listening.send_limit
+        self.receive_limit = listening.receive_limit
+        self.buffer_locks = listening.buffer_locks
+        self.receive_low_water = listening.receive_low_water
+        self.receive_timeout_ns = listening.receive_timeout_ns
+        self.send_timeout_ns = listening.send_timeout_ns
+        self.bound_device = listening.bound_device
+        self.priority = listening.priority
+        self.mark = listening.mark
+        self.device_values = listening.device_values
+
     def is_on(self, switch: int) -> bool:
         """Whether an option of the on-off kind (SWITCH_*) is on."""
         return self.switches & switch != 0

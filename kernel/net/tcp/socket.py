@@ -269,19 +269,8 @@ class TcpSocket(InetSocket):
         self.remote_port = c.remote_port
         self.scope = listening.scope
         self.flags |= flags
-        self.switches = listening.switches
-        self.linger_seconds = listening.linger_seconds
-        self.send_limit = listening.send_limit
-        self.receive_limit = listening.receive_limit
-        self.buffer_locks = listening.buffer_locks
-        self.receive_low_water = listening.receive_low_water
-        self.receive_timeout_ns = listening.receive_timeout_ns
-        self.send_timeout_ns = listening.send_timeout_ns
-        self.bound_device = listening.bound_device
-        self.priority = listening.priority
-        self.mark = listening.mark
+        self.take_options(listening)
         channel.mark = self.mark
-        self.device_values = listening.device_values
         filter_ = listening.filter
         if filter_ is not None:
             filter_.keep()  # the listening socket has it, so this takes no memory
