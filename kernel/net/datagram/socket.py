@@ -48,6 +48,7 @@ from kernel.net.sockets.socket import (
     SHUT_WR,
     SOL_SOCKET,
     SWITCH_KEEP_STAMP,
+    SWITCH_MARK,
     SWITCH_OVERFLOWS,
     SWITCH_SELECT_ERROR_QUEUE,
     ControlMessage,
@@ -232,7 +233,8 @@ class DatagramSocket(InetSocket):
             put_timestamps(self, packet.received_ns, found)
         if self.is_on(SWITCH_OVERFLOWS) and self.drops > 0:
             found.append(ControlMessage(SOL_SOCKET, option_names.SO_RXQ_OVFL, int_bytes(self.drops)))
-        put_mark(self, packet.mark, found)
+        if self.is_on(SWITCH_MARK):
+            put_mark(packet.mark, found)
         if self.options.switches != 0:
             if self.family == AF_INET:
                 self._control4(packet, found)

@@ -26,7 +26,7 @@ from kernel.net.sockets.error_queue import QueuedError, ZeroCopies
 from kernel.net.sockets.inet import SOCKADDR_IN, PortTable, family_of, ports_of
 from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.sockets.inet_socket import check_family_length
-from kernel.net.sockets.socket import AF_INET, MSG_MORE, SWITCH_NO_CHECK, Message
+from kernel.net.sockets.socket import AF_INET, MSG_MORE, MSG_ZEROCOPY, SWITCH_NO_CHECK, Message
 
 _LARGEST: Final = 65535
 _MOST_SEGMENTS: Final = 128
@@ -126,7 +126,7 @@ class UdpSocket(udp.UdpEndpoint):
             self.corked = bytearray()
             self.corked_plan = plan
             return self._gather(message, udp.HEADER + length)
-        copies = self.copies_for(message, udp.HEADER + length)
+        copies = self.copies_for(message, udp.HEADER + length) if message.flags & MSG_ZEROCOPY != 0 else None
         segment = plan.segment_size if plan.segment_size > 0 else self.segment_size
         if 0 < segment < length:
             self._send_segments(message, plan, segment)

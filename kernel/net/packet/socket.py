@@ -72,6 +72,7 @@ from kernel.net.sockets.socket import (
     MSG_TRUNC,
     SOCK_DGRAM,
     SOCK_RAW,
+    SWITCH_MARK,
     SWITCH_SELECT_ERROR_QUEUE,
     ControlMessage,
     Message,
@@ -277,7 +278,8 @@ class PacketSocket(Socket):
     def _control_of(self, packet: Packet) -> list[ControlMessage] | None:
         found: list[ControlMessage] = []
         put_timestamps(self, packet.received_ns, found)
-        put_mark(self, packet.mark, found)
+        if self.is_on(SWITCH_MARK):
+            put_mark(packet.mark, found)
         if self.wants_auxdata:
             found.append(ControlMessage(SOL_PACKET, _AUXDATA, _auxiliary(packet)))
         return found if len(found) > 0 else None

@@ -21,7 +21,6 @@ from kernel.net.sockets.socket import (
     SOL_SOCKET,
     SWITCH_ARRIVALS,
     SWITCH_KEEP_STAMP,
-    SWITCH_MARK,
     SWITCH_TIMESTAMP,
     SWITCH_TIMESTAMP_NEW,
     SWITCH_TIMESTAMP_NS,
@@ -65,10 +64,9 @@ def put_timestamps(socket: Socket, time_ns: int, found: list[ControlMessage]) ->
         found.append(ControlMessage(SOL_SOCKET, kind, bytes(storage)))
 
 
-def put_mark(socket: Socket, mark: int, found: list[ControlMessage]) -> None:
+def put_mark(mark: int, found: list[ControlMessage]) -> None:
     """Add the mark of a datagram, for SO_RCVMARK."""
-    if socket.is_on(SWITCH_MARK):
-        found.append(ControlMessage(SOL_SOCKET, SO_MARK, int_bytes(mark)))
+    found.append(ControlMessage(SOL_SOCKET, SO_MARK, int_bytes(mark)))
 
 
 def _store(storage: bytearray, time_ns: int, unit_ns: int) -> None:

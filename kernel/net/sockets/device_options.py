@@ -21,7 +21,6 @@ from kernel.net.sockets.inet_options import int_bytes, signed
 from kernel.net.sockets.socket import (
     AF_INET,
     AF_INET6,
-    NO_RATE,
     SOCK_DGRAM,
     SOCK_STREAM,
     SWITCH_REHASH,
@@ -140,7 +139,7 @@ def _rate_of(number: int, value: bytes) -> int:
     """The rate in a value of 64 or 32 bits, of which the largest number means no limit."""
     if len(value) >= _LONG:
         return signed(span_of(value).load_u32(4)) << 32 | span_of(value).load_u32(0)
-    return NO_RATE if number == -1 else number & _WORD
+    return so.NO_RATE if number == -1 else number & _WORD
 
 
 def _set_transmit_time(socket: Socket, value: bytes, credentials: Credentials) -> None:

@@ -75,3 +75,5 @@ SO_RCVMARK: Final = 75
 SO_PASSPIDFD: Final = 76
 SO_PEERPIDFD: Final = 77
 SO_DEVMEM_DONTNEED: Final = 80
+
+NO_RATE: Final = -1  # the 64 bits of SO_MAX_PACING_RATE that mean no limit; other negative rates are 2**63 and more

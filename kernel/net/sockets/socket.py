@@ -40,6 +40,7 @@ from kernel.lib.user import Buffer
 from kernel.net.internet.sysctl import CORE
 from kernel.net.link.network import Network
 from kernel.net.sockets.bpf import Filter
+from kernel.net.sockets.option_names import NO_RATE
 from kernel.sched import WaitQueue
 from kernel.task import Process
 from kernel.task.async_io import choose_owner, living_owner
@@ -119,7 +120,6 @@ SIOCGPGRP: Final = 0x8904
 # struct ucred of no process: process 0, user and group -1.
 UNKNOWN_CREDENTIALS: Final = b"\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"
 
-NO_RATE: Final = -1  # the 64 bits of SO_MAX_PACING_RATE that mean no limit; other negative rates are 2**63 and more
 
 SHUT_RD: Final = 0
 SHUT_WR: Final = 1

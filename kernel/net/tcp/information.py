@@ -7,7 +7,7 @@ Counts that Linux has and we do not are 0, as on Linux for a connection without 
 from typing import Final
 
 from kernel.lang import Span, span_of, u8, u64
-from kernel.net.sockets.socket import NO_RATE
+from kernel.net.sockets.option_names import NO_RATE
 from kernel.net.tcp import output, pacing
 from kernel.net.tcp.connection import FOREVER, NS_PER_MS, Connection, State
 from kernel.net.tcp.cubic import UNLIMITED

@@ -11,7 +11,7 @@ Source: tcp(7), socket(7); Linux's answers to TCP_INFO.
 
 from typing import Final
 
-from kernel.net.sockets.socket import NO_RATE
+from kernel.net.sockets.option_names import NO_RATE
 from kernel.net.tcp.connection import FOREVER, Connection
 from kernel.net.tcp.settings import NS_PER_SECOND
 

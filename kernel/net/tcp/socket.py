@@ -56,6 +56,7 @@ from kernel.net.sockets.inet import Binding, PortTable, family_of, ports_of
 from kernel.net.sockets.inet_options import InternetOptions
 from kernel.net.sockets.inet_socket import InetSocket, check_own_family
 from kernel.net.sockets.option_names import (
+    NO_RATE,
     SO_KEEPALIVE,
     SO_MARK,
     SO_MAX_PACING_RATE,
@@ -69,7 +70,6 @@ from kernel.net.sockets.sent_messages import mark_after
 from kernel.net.sockets.socket import (
     MSG_ERRQUEUE,
     MSG_OOB,
-    NO_RATE,
     SHUT_RD,
     SHUT_RDWR,
     SHUT_WR,

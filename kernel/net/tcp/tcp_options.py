@@ -9,7 +9,7 @@ from typing import Final
 
 from kernel.lang import final
 from kernel.net.sockets.inet_options import InternetOptions
-from kernel.net.sockets.socket import NO_RATE
+from kernel.net.sockets.option_names import NO_RATE
 from kernel.net.tcp.connection import NS_PER_MS, Connection
 from kernel.net.tcp.parts import Pacing
 from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS

@@ -6,7 +6,7 @@ import pytest
 
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.sockets.inet_options import InternetOptions
-from kernel.net.sockets.socket import NO_RATE
+from kernel.net.sockets.option_names import NO_RATE
 from kernel.net.tcp import pacing, timers
 from kernel.net.tcp.connection import FOREVER, Connection, State
 from kernel.net.tcp.parts import Pacing, Timeout
