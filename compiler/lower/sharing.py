@@ -13,19 +13,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping
-from types import MappingProxyType
 
 from compiler.lower.module import Module
 
 START = "define LINKAGE "
-NONE_ALIKE: Mapping[str, str] = MappingProxyType({})
 _SYMBOL = re.compile(r'@"([^"]+)"')
 _OF_ONE = re.compile(r",? !dbg !\d+|^ *#dbg_[^\n]*\n|(?<=%eax # )\d+", re.MULTILINE)
 
 
-def share_bodies(
-    module: Module, external: Container[str], apart: Container[str], alike: Mapping[str, str] = NONE_ALIKE
-) -> int:
+def share_bodies(module: Module, external: Container[str], apart: Container[str], alike: Mapping[str, str]) -> int:
     """Leave one of the instances of a module that are the same; returns how many went.
 
     `external` are the symbols that other modules use: these stay as aliases. Those in `apart` keep their own body. To
@@ -45,7 +41,7 @@ def share_bodies(
     return len(kept)
 
 
-def classes(texts: dict[str, str], alike: Mapping[str, str] = NONE_ALIKE) -> list[list[str]]:
+def classes(texts: dict[str, str], alike: Mapping[str, str]) -> list[list[str]]:
     """Functions that are the same, in the order of their definitions. Symbols that have the same value in `alike` are
     taken for the same.
     """
