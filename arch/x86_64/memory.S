@@ -1,10 +1,29 @@
-# memcpy, memmove, memset, memcmp, bcmp, strlen: LLVM calls them on its own account, and pages are filled and copied with them.
+# memcpy, memmove, memset, memcmp, bcmp, strlen: LLVM calls them on its own account, and pages are filled and copied
+# with them.
 #
-# Moves of eight bytes, up to sixteen (copies) or 32 (fills) a turn, and never `rep movsb`: under TCG the string instructions cost ten
-# times as much a page, and there is no SSE in the kernel (the registers are the user's).
+# Moves of eight bytes, up to sixteen (copies) or 32 (fills) a turn, and never `rep movsb`: under TCG the string
+# instructions cost ten times as much a page, and there is no SSE in the kernel (the registers are the user's).
 # All have the C signatures. Only registers that a call does not preserve are used; no stack.
 
 .section .text.hot, "ax", @progbits
+
+.macro copy_32 at:req
+        movq    \at(%rsi), %r8
+        movq    \at+8(%rsi), %r9
+        movq    \at+16(%rsi), %r10
+        movq    \at+24(%rsi), %r11
+        movq    %r8, \at(%rdi)
+        movq    %r9, \at+8(%rdi)
+        movq    %r10, \at+16(%rdi)
+        movq    %r11, \at+24(%rdi)
+.endm
+
+.macro fill_32 at:req
+        movq    %rcx, \at(%rdi)
+        movq    %rcx, \at+8(%rdi)
+        movq    %rcx, \at+16(%rdi)
+        movq    %rcx, \at+24(%rdi)
+.endm
 
 # memmove(dst, src, n) -> dst. memcpy is the same: one compare more, and overlapping calls are harmless.
 .globl memcpy, memmove
@@ -22,14 +41,7 @@ memmove:
         subq    $96, %rdx
         jb      7f
 0:      .irp    at, 0, 32, 64, 96
-        movq    \at(%rsi), %r8
-        movq    \at+8(%rsi), %r9
-        movq    \at+16(%rsi), %r10
-        movq    \at+24(%rsi), %r11
-        movq    %r8, \at(%rdi)
-        movq    %r9, \at+8(%rdi)
-        movq    %r10, \at+16(%rdi)
-        movq    %r11, \at+24(%rdi)
+        copy_32 \at
         .endr
         addq    $128, %rsi
         addq    $128, %rdi
@@ -37,14 +49,7 @@ memmove:
         jae     0b
 7:      addq    $96, %rdx               # carries if 32 … 127 are left
         jnc     2f
-1:      movq    (%rsi), %r8
-        movq    8(%rsi), %r9
-        movq    16(%rsi), %r10
-        movq    24(%rsi), %r11
-        movq    %r8, (%rdi)
-        movq    %r9, 8(%rdi)
-        movq    %r10, 16(%rdi)
-        movq    %r11, 24(%rdi)
+1:      copy_32 0
         addq    $32, %rsi
         addq    $32, %rdi
         subq    $32, %rdx
@@ -111,10 +116,7 @@ memset:
         subq    $128, %rdx
         jb      7f
 0:      .irp    at, 0, 32, 64, 96, 128, 160, 192, 224
-        movq    %rcx, \at(%rdi)
-        movq    %rcx, \at+8(%rdi)
-        movq    %rcx, \at+16(%rdi)
-        movq    %rcx, \at+24(%rdi)
+        fill_32 \at
         .endr
         addq    $256, %rdi
         subq    $256, %rdx
@@ -122,23 +124,14 @@ memset:
 7:      addq    $128, %rdx              # carries if 128 … 255 are left
         jnc     1f
         .irp    at, 0, 32, 64, 96
-        movq    %rcx, \at(%rdi)
-        movq    %rcx, \at+8(%rdi)
-        movq    %rcx, \at+16(%rdi)
-        movq    %rcx, \at+24(%rdi)
+        fill_32 \at
         .endr
         addq    $128, %rdi
         subq    $128, %rdx
 1:      addq    $64, %rdx               # carries if 64 … 127 are left
         jnc     2f
-        movq    %rcx, (%rdi)
-        movq    %rcx, 8(%rdi)
-        movq    %rcx, 16(%rdi)
-        movq    %rcx, 24(%rdi)
-        movq    %rcx, 32(%rdi)
-        movq    %rcx, 40(%rdi)
-        movq    %rcx, 48(%rdi)
-        movq    %rcx, 56(%rdi)
+        fill_32 0
+        fill_32 32
         addq    $64, %rdi
         subq    $64, %rdx
 2:      addq    $64, %rdx
