@@ -172,10 +172,8 @@ def _replace(space: AddressSpace, area: Area, block: int, head: Frame) -> int:
     old: list[int] = []
     for i in range(HUGE_FRAMES):
         entry = read_entry(slot + 8 * i)
-        if entry == 0:
-            old.append(entry)
-            continue
-        if entry & (PRESENT | PRIVATE | WRITABLE) != PRESENT | PRIVATE or is_pinned(entry_frame(entry)):
+        is_kept = entry & (PRESENT | PRIVATE | WRITABLE) == PRESENT | PRIVATE and not is_pinned(entry_frame(entry))
+        if entry != 0 and not is_kept:
             return EAGAIN  # it broke, or is watched, since it was copied
         old.append(entry)
     for i in range(HUGE_FRAMES):

@@ -1295,9 +1295,7 @@ class AddressSpace(Linked["AddressSpace"]):
                     raise Errno(EFAULT)
                 if outcome == FaultOutcome.BROKEN:
                     raise Errno(EHWPOISON)
-                if area.is_huge:
-                    address = (address | HUGE_MASK) + 1
-                elif self.pages.find_large(address) != 0:
+                if area.is_huge or self.pages.find_large(address) != 0:
                     address = (address | HUGE_MASK) + 1
                 elif not self.has_handlers or self._is_there(address):
                     address += PAGE_SIZE

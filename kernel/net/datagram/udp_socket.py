@@ -118,7 +118,7 @@ class UdpSocket(udp.UdpEndpoint):
         self.bind_automatically()  # whatever happens to the message, as on Linux
         length = message.buffer.remaining
         if self.corked is not None:
-            return self._gather(message, message.buffer.remaining)
+            return self._gather(message, length)
         plan = plan_datagram(self, message)
         if length > _LARGEST:
             raise Errno(EMSGSIZE)  # over IPv4 that came first
