@@ -188,7 +188,7 @@ def main() -> int:
         groups[name_of(each), readable(each.linux), readable(each.krait)].append(each)
     for (name, there, here), members in sorted(groups.items(), key=lambda item: -len(item[1])):
         least = min(members, key=lambda each: each.mask.bit_count())
-        print(f"=== {len(members)} × {name}: {there} on Linux, {here} on Krait\n{shown(least.program, least.mask)}")
+        print(f"=== {len(members)} times {name}: {there} on Linux, {here} on Krait\n{shown(least.program, least.mask)}")
         print("    also", *(each.program for each in members if each is not least))
     print(f"{len(linux)} programs, {len(found)} differ, {len(steady)} of them twice: {len(groups)} kinds")
     return 1 if groups else 0
