@@ -384,6 +384,17 @@ class File:
         """Have the server of both files copy bytes; returns how many it has copied. EOPNOTSUPP: it cannot."""
         raise Errno(EOPNOTSUPP)
 
+    def can_read(self) -> bool:
+        """Whether this kind of file can be read at all: if not, EINVAL comes before what is wrong with memory."""
+        return True
+
+    def can_write(self) -> bool:
+        return True
+
+    def has_offsets(self) -> bool:
+        """Whether pread(2) and pwrite(2) may be tried, instead of ESPIPE before all other errors."""
+        return not self.inode.is_fifo() and not self.inode.is_socket()
+
     def takes_any_offset(self) -> bool:
         """Whether offsets are addresses: then the file itself checks where a range ends."""
         return False
