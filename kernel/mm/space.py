@@ -61,7 +61,7 @@ from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.mergeable_space import MergeableSpace
 from kernel.mm.objects import MemoryObject, SharedMemory
 from kernel.mm.protection_keys import NO_KEY, ProtectionKeys
-from kernel.mm.userfault import flags_of
+from kernel.mm.userfault import Change, expect_unmapping, flags_of, inherit_handler, report, withdraw
 
 UNLIMITED: Final = (1 << 63) - 1
 _MEMORY_WAITS_LIMIT: Final = 1000  # for one fault; each ends when a page was written to a disk, or after a while
@@ -159,6 +159,7 @@ class AddressSpace(Linked["AddressSpace"]):
         self.is_new: bool = False  # execve is building it, and has checked addresses against the new program's rights
         self.is_held: bool = False  # by a change that must look atomic: other changes wait
         self.has_handlers: bool = False  # areas of it have had handlers of their faults
+        self.births: Change | None = None  # a fork is creating it, of which handlers of the parent's faults are to hear
         self.has_broken: bool = False  # pages of it are broken, or were (broken.py)
         self.merging: MergeableSpace | None = None  # there while pages of it may be merged with equal ones (merging.py)
         self.needs_care: bool = False  # one of the three: faults look for what is in their way
@@ -186,6 +187,9 @@ class AddressSpace(Linked["AddressSpace"]):
         if self.users > 0:
             return
         SPACES.unlink(self)
+        births = self.births
+        self.births = None
+        withdraw(births)
         merging = self.merging
         if merging is not None:
             self.merging = None
@@ -288,6 +292,7 @@ class AddressSpace(Linked["AddressSpace"]):
                     copy = area.copy(area.start, area.end, child)
                     self._prepare_copy(copy)
                     child.areas.insert(last, copy, None)
+                    inherit_handler(area, copy, child)
                     last = copy
                     child.mapped_bytes += area.end - area.start
                     work += _AREA_COST
@@ -567,15 +572,19 @@ class AddressSpace(Linked["AddressSpace"]):
     def _replace(self, area: Area) -> None:
         """Enter an area in place of what is there. Raises EPERM (sealed areas), with `area` detached again."""
         done = False
+        changes: Change | None = None
         try:
+            changes = expect_unmapping(self, area.start, area.end - area.start)
             if area.end - area.start > _BYTES_AT_ONCE:
                 self._prepare_replacing(area.start, area.end - area.start)
             self._exchange(area)
             done = True
         finally:
             if not done:
+                withdraw(changes)
                 self._forget_promise(area)
                 area.detach()
+        report(changes)
 
     def _exchange(self, area: Area) -> None:
         """The same in one change. Raises EPERM."""
@@ -795,6 +804,22 @@ class AddressSpace(Linked["AddressSpace"]):
                 break
             pace(_PART_COST)
 
+    def unmap_aloud(self, start: int, length: int) -> None:
+        """`unmap`, of which the handlers of the range's faults hear if they want to."""
+        report(self.unmap_announced(start, length))
+
+    def unmap_announced(self, start: int, length: int) -> Change | None:
+        """The same, except that the caller reports it."""
+        changes = expect_unmapping(self, start, length)
+        done = False
+        try:
+            self.unmap(start, length)
+            done = True
+        finally:
+            if not done:
+                withdraw(changes)
+        return changes
+
     def _unmap_part(self, start: int, end: int) -> int:
         """Remove the first areas of a range, at once; returns where the rest begins. Notifies their sources at the end,
         because that may sleep.
@@ -943,9 +968,7 @@ class AddressSpace(Linked["AddressSpace"]):
         area = self.area_at(address)
         return 0 if area is None else area.key
 
-    def protect(
-        self, start: int, length: int, prot: int, key: int = NO_KEY, run_what_is_read: bool = False
-    ) -> None:
+    def protect(self, start: int, length: int, prot: int, key: int = NO_KEY, run_what_is_read: bool = False) -> None:
         """Change the protection of a range, and its protection key if one is named; `run_what_is_read` adds PROT_EXEC
         where that is possible. Raises EINVAL, ENOMEM (a hole, or too many areas), EPERM (sealed ones), EACCES;
         everything below the offending place has been changed then.
@@ -1138,7 +1161,7 @@ class AddressSpace(Linked["AddressSpace"]):
             elif new_top < old_top:
                 self.check_unsealed(new_top, old_top)
                 self.brk_end = address  # before the sleep: another thread may move it further
-                self.unmap(new_top, old_top - new_top)
+                self.unmap_aloud(new_top, old_top - new_top)
                 return address
         except Errno:
             return self.brk_end

@@ -7,11 +7,17 @@ which makes the thread sleep until somebody has filled the page (task/userfault.
 A page is protected by the bit WRITE_WATCHED of its entry, which is never there together with WRITABLE. Where no area is
 registered for WP, the bit means nothing.
 
-Context: asking sleeps. Filling a page does not, and raises MemoryError.
+A handler may want to hear of what else happens to its areas (EVENT_*). A `Change` is announced before anything happens,
+and reported once the memory is as the program wanted it; whoever reports it waits until somebody has read of it.
+From the announcement to the reading no page is filled (`FaultHandler.changing`), since it might come to lie where the
+program has unmapped what was there.
+
+Context: asking and reporting sleep. Filling a page does not, and raises MemoryError. Announcing raises MemoryError.
 """
 
 from typing import TYPE_CHECKING, Final
 
+from arch import USER_END
 from arch.programs import (
     DIRTY,
     PRIVATE,
@@ -22,11 +28,12 @@ from arch.programs import (
     write_entry,
 )
 from kernel.lang import EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, EPERM, Errno
+from kernel.lib.linked import Linked
 from kernel.lib.pace import is_dying, pace
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.area_tree import following
 from kernel.mm.fault import Access, FaultOutcome, entry_flags, protect_entry
-from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, copy_frame, get_frame
+from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, copy_frame, get_frame
 from kernel.mm.objects import MemoryObject
 
 if TYPE_CHECKING:
@@ -41,6 +48,12 @@ FAULT_WRITE: Final = 1  # UFFD_PAGEFAULT_FLAG_*
 FAULT_PROTECTED: Final = 2
 FAULT_MINOR: Final = 4
 
+EVENT_FORK: Final = 1 << 1  # UFFD_FEATURE_EVENT_*: what a handler may want to hear of
+EVENT_REMAP: Final = 1 << 2
+EVENT_REMOVE: Final = 1 << 3
+EVENT_UNMAP: Final = 1 << 6
+EVENTS: Final = EVENT_FORK | EVENT_REMAP | EVENT_REMOVE | EVENT_UNMAP
+
 _LOOKS_MASK: Final = 4095  # a safe point after looking at that many areas
 _LOOKS_COST: Final = 100_000  # instructions
 
@@ -50,6 +63,8 @@ class FaultHandler:
 
     def __init__(self) -> None:
         self.is_closed: bool = False  # it serves no faults any more
+        self.wanted: int = 0  # EVENT_*: the changes of its areas that it wants to hear of
+        self.changing: int = 0  # changes that are announced, and not over
 
     def ask(self, address: int, flags: int, by_kernel: bool) -> FaultOutcome:
         """Let somebody fill the page, and wait for it. DONE: look again. NO_SUCH_PAGE: the program gets SIGBUS."""
@@ -57,6 +72,56 @@ class FaultHandler:
 
     def wake(self, start: int, length: int) -> None:
         """The pages of a range may be present, or are no longer served: wake the threads that wait for them. Sleeps."""
+
+    def announce(self, kind: int, first: int = 0, second: int = 0) -> "Change":
+        """A change that is about to happen. Raises MemoryError."""
+        return Change(self, kind, first, second)
+
+    def report(self, change: "Change") -> None:
+        """The change has happened: wait until somebody has read of it, or nobody will. The change is over then. Sleeps,
+        whatever signals come, until the caller is killed.
+        """
+        change.end()
+
+    def inherit(self, child: "AddressSpace") -> "FaultHandler":
+        """The handler of the same areas in a forked child's memory; the caller is its user. Raises MemoryError."""
+        return FaultHandler()
+
+    def release(self) -> None:
+        """The handler has a user less; without any it serves no faults. Sleeps. Raises nothing."""
+
+
+class Change(Linked["Change"]):
+    """What happens to areas of a handler."""
+
+    def __init__(self, handler: FaultHandler, kind: int, first: int, second: int) -> None:
+        super().__init__()
+        self.handler: FaultHandler = handler
+        self.kind: int = kind  # EVENT_*
+        self.first: int = first  # the range, as addresses; of EVENT_REMAP: where it was, and where it is
+        self.second: int = second
+        self.length: int = 0  # of EVENT_REMAP: bytes
+        self.heir: FaultHandler | None = None  # of EVENT_FORK: the handler of the child's memory
+        self.then: Change | None = None  # another change by the same call, which is reported after this one
+        self.is_over: bool = False
+        handler.changing += 1
+
+    def this(self) -> "Change":
+        return self
+
+    def wake(self) -> None:
+        """Wake the thread that reports it."""
+
+    def end(self) -> None:
+        """Somebody has read of it, or nobody will. Sleeps. Raises nothing."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self.handler.changing -= 1
+        heir = self.heir
+        self.heir = None
+        if heir is not None:
+            heir.release()
 
 
 def flags_of(space: "AddressSpace", area: Area, address: int, access: Access) -> int:
@@ -175,6 +240,123 @@ def forget_handler(space: "AddressSpace", handler: FaultHandler) -> None:
             area.fault_modes = 0
         looks += 1
         area = _next_area(space, area, looks)
+
+
+# ---- Changes --------------------------------------------------------------------------------------------------------
+
+
+def report(changes: Change | None) -> None:
+    """The changes of a call have happened: report each, and wait for its reader. Sleeps. Raises nothing."""
+    while changes is not None:
+        changes.handler.report(changes)
+        changes = changes.then
+
+
+def withdraw(changes: Change | None) -> None:
+    """The changes of a call have not happened. Sleeps. Raises nothing."""
+    while changes is not None:
+        changes.end()
+        changes = changes.then
+
+
+def _listener(area: Area, event: int) -> FaultHandler | None:
+    """The handler of an area, if it wants to hear of an event."""
+    handler = area.handler
+    return None if handler is None or handler.is_closed or handler.wanted & event == 0 else handler
+
+
+def join(changes: Change | None, others: Change | None) -> Change | None:
+    """Append changes to those of a call. Returns the first."""
+    if changes is None:
+        return others
+    last = changes
+    following = last.then
+    while following is not None:
+        last = following
+        following = last.then
+    last.then = others
+    return changes
+
+
+def _of_handler(changes: Change | None, handler: FaultHandler) -> Change | None:
+    """That of a call's changes of which a handler will hear."""
+    while changes is not None and changes.handler is not handler:
+        changes = changes.then
+    return changes
+
+
+def expect_unmapping(space: "AddressSpace", start: int, length: int) -> Change | None:
+    """Announce that a range, which need not be a sound one, is about to be unmapped: the whole of it, once to each
+    handler. Sleeps if there are very many areas. Raises MemoryError.
+    """
+    if not space.has_handlers or start < 0 or length <= 0 or length > USER_END or start > USER_END - length:
+        return None
+    end = (start + length + PAGE_MASK) & ~PAGE_MASK
+    changes: Change | None = None
+    looks = 0
+    area = space.areas.first_above(start)
+    try:
+        while area is not None and area.start < end:
+            handler = _listener(area, EVENT_UNMAP)
+            if handler is not None and _of_handler(changes, handler) is None:
+                changes = join(changes, handler.announce(EVENT_UNMAP, start, end))
+            looks += 1
+            area = _next_area(space, area, looks)
+    except MemoryError:
+        withdraw(changes)
+        raise
+    return changes
+
+
+def expect_moving(area: Area) -> Change | None:
+    """Announce that pages of an area are about to be moved. The caller fills in where from and to."""
+    handler = _listener(area, EVENT_REMAP)
+    return None if handler is None else handler.announce(EVENT_REMAP)
+
+
+def keep_handler(area: Area, other: Area) -> None:
+    """Pages of an area go to another one: as on Linux, its handler comes along only if it hears of that."""
+    handler = _listener(area, EVENT_REMAP)
+    if handler is not None:
+        other.handler = handler
+        other.fault_modes = area.fault_modes
+
+
+def hear_of_removal(area: Area, start: int, end: int) -> bool:
+    """The pages of a part of an area are about to be given back: its handler hears of that first. Returns whether it
+    did: others may have changed the area meanwhile. Sleeps. Raises MemoryError.
+    """
+    handler = _listener(area, EVENT_REMOVE)
+    if handler is None:
+        return False
+    handler.report(handler.announce(EVENT_REMOVE, start, end))
+    return True
+
+
+def inherit_handler(area: Area, copy: Area, child: "AddressSpace") -> None:
+    """fork: the copy of an area in the child's memory has a handler of its own if that of the parent's hears of forks,
+    else none. Raises MemoryError.
+    """
+    handler = _listener(area, EVENT_FORK)
+    if handler is None:
+        return
+    birth = _of_handler(child.births, handler)
+    if birth is None:
+        heir = handler.inherit(child)
+        birth = handler.announce(EVENT_FORK)
+        birth.heir = heir
+        child.births = join(child.births, birth)
+    copy.handler = birth.heir
+    copy.fault_modes = area.fault_modes
+    child.has_handlers = True
+    child.needs_care = True
+
+
+def report_births(child: "AddressSpace") -> None:
+    """A fork has copied a parent's memory: report that to the handlers of it. Sleeps. Raises nothing."""
+    births = child.births
+    child.births = None
+    report(births)
 
 
 # ---- Filling --------------------------------------------------------------------------------------------------------

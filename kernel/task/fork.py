@@ -37,6 +37,7 @@ from kernel.lib.namespace import (
 from kernel.lib.pid import NOBODY, Pid
 from kernel.lib.settings import SystemSetting
 from kernel.mm.frames import total_frame_count
+from kernel.mm.userfault import report_births
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
@@ -273,6 +274,7 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         chosen = arguments.group
         kills = 0 if chosen is None else chosen.kills
         _share_or_copy(parent, child, flags)
+        report_births(child.space)
         if parent.observation is not None:
             TASKS.observer.inherit(parent, child, is_thread)
         if parent.is_dying() or (group is not None and group.signals != signals):

@@ -8,6 +8,7 @@ Context: sleeps. The memory may be another program's; it is held in the meantime
 from typing import Final
 
 from arch import USER_END
+from kernel.fs.constants import O_NONBLOCK
 from kernel.lang import (
     EAGAIN,
     EINVAL,
@@ -38,7 +39,7 @@ from kernel.mm.userfault import (
     show_page,
 )
 from kernel.task.task import current
-from kernel.task.userfault import FEATURES, UserFaultFile
+from kernel.task.userfault import FEATURES, FaultContext, UserFaultFile
 from kernel.task.words import load_i64
 
 _API: Final = 0xC018_AA3F  # UFFDIO_*
@@ -69,6 +70,9 @@ _PAGE_COST: Final = 3000  # instructions, for `pace`
 @final
 class ServedFaults(UserFaultFile):
     """The file, with its commands."""
+
+    def another(self, context: FaultContext) -> UserFaultFile:
+        return ServedFaults(context, context.flags & O_NONBLOCK)
 
     def ioctl(self, command: int, argument: int) -> int:
         address = UserAddr(argument)
@@ -116,8 +120,7 @@ class ServedFaults(UserFaultFile):
         if error != 0:
             user.write_bytes(address, bytes(24))
             raise Errno(error)
-        self.context.is_ready = True
-        self.context.features = features
+        self.context.agree(features)
 
     # ---- Ranges -------------------------------------------------------------------------------------------------
 
@@ -162,7 +165,19 @@ class ServedFaults(UserFaultFile):
 
     # ---- Pages --------------------------------------------------------------------------------------------------
 
+    def _check_is_settled(self, result: UserAddr) -> None:
+        """Raise EAGAIN, which is the result as well, while the memory changes."""
+        if self.context.changing > 0:
+            user.write_i64(result, -EAGAIN)
+            raise Errno(EAGAIN)
+
+    def _check_still_settled(self) -> None:
+        """Raise EAGAIN if others have begun to change the memory."""
+        if self.context.changing > 0:
+            raise Errno(EAGAIN)
+
     def _copy(self, address: UserAddr) -> None:
+        self._check_is_settled(user.at(address, 32))
         words = span_of(user.read_bytes(address, 32))
         target = load_i64(words, 0)
         source = load_i64(words, 8)
@@ -176,6 +191,7 @@ class ServedFaults(UserFaultFile):
         self._fill(target, length, source if 0 <= source < USER_END else USER_END, mode, user.at(address, 32))
 
     def _zero(self, address: UserAddr) -> None:
+        self._check_is_settled(user.at(address, 24))
         words = span_of(user.read_bytes(address, 24))
         start = load_i64(words, 0)
         length = load_i64(words, 8)
@@ -186,6 +202,7 @@ class ServedFaults(UserFaultFile):
         self._fill(start, length, 0, mode, user.at(address, 24), is_zero=True)
 
     def _continue(self, address: UserAddr) -> None:
+        self._check_is_settled(user.at(address, 24))
         words = span_of(user.read_bytes(address, 24))
         start = load_i64(words, 0)
         length = load_i64(words, 8)
@@ -202,6 +219,7 @@ class ServedFaults(UserFaultFile):
                 raise Errno(EINVAL)
             while done < length and not is_dying():
                 space.settle()
+                self._check_still_settled()
                 show_page(space, area_to_fill(space, start + done, PAGE_SIZE), start + done)
                 done += PAGE_SIZE
                 pace(_PAGE_COST)
@@ -244,6 +262,7 @@ class ServedFaults(UserFaultFile):
             else:
                 user.read_into(frame_span(frame), UserAddr(source))
             space.settle()
+            self._check_still_settled()
             put_page(space, area_to_fill(space, address, PAGE_SIZE), address, frame, is_protected)
         finally:
             put_frame(frame)
@@ -259,6 +278,8 @@ class ServedFaults(UserFaultFile):
             raise Errno(EAGAIN)
 
     def _protect(self, address: UserAddr) -> None:
+        if self.context.changing > 0:
+            raise Errno(EAGAIN)
         words = span_of(user.read_bytes(address, 24))
         start = load_i64(words, 0)
         length = load_i64(words, 8)
