@@ -6,7 +6,7 @@ Source: mremap(2), madvise(2), mincore(2), msync(2).
 from typing import Final
 
 from arch import USER_END
-from arch.programs import read_entry, table_end, write_entry
+from arch.programs import names_frame, read_entry, table_end, write_entry
 from kernel.lang import EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EHWPOISON, EINVAL, ENOMEM, EPERM, Errno, final
 from kernel.lib.pace import pace
 from kernel.mm.area import (
@@ -463,7 +463,7 @@ def _give_back(space: AddressSpace, start: int, end: int, advice: int) -> None:
             _give_up_huge(space, area, start, stop)
             stop = min(end, area.end)
         else:
-            space.empty(start, stop)
+            space.empty(start, stop, area.kept_bits)
         pace(_EMPTY_COST)
         start = stop
 
@@ -648,7 +648,7 @@ def residency(space: AddressSpace, start: int, page_count: int) -> bytearray:
     space.check_mapped(start, end)
     result = bytearray()
     for address in range(start, end, PAGE_SIZE):
-        here = space.pages.entry_of(address) != 0
+        here = names_frame(space.pages.entry_of(address))
         if not here:
             area = space.area_at(address)
             if area is not None and area.source is not None and not area.is_huge:

@@ -1,7 +1,7 @@
 """Address spaces: a tree of areas (area_tree.py) over a page table.
 
-Invariants: areas do not overlap; every mapped page lies in an area; `resident` counts non-zero
-entries. The task layer sets the limits (`address_limit`, `data_limit`, `stack_limit`, bytes) from the process's
+Invariants: areas do not overlap; every mapped page lies in an area; `resident` counts entries that name
+a frame. The task layer sets the limits (`address_limit`, `data_limit`, `stack_limit`, bytes) from the process's
 resource limits.
 
 Large ranges are changed a part at a time, with safe points in between (kernel/lib/pace.py): other threads see some
@@ -22,6 +22,7 @@ from arch.programs import (
     LEAF_TABLE_BYTES,
     LocalTable,
     PageTable,
+    names_frame,
     share_entries,
     share_large,
     table_end,
@@ -871,16 +872,16 @@ class AddressSpace(Linked["AddressSpace"]):
             self._split_upper(last, start, end)
         return area
 
-    def empty(self, start: int, end: int) -> None:
+    def empty(self, start: int, end: int, kept: int = 0) -> None:
         """Give the pages of a range back. The areas stay, and what other threads touch meanwhile is faulted in
-        again.
+        again. `kept`: the `kept_bits` of the area.
         """
         flushed = start
         work = 0
         address = self.pages.next_table(start, end)
         while address < end:
             stop = min(end, table_end(address))
-            count = self.pages.drop(address, (stop - address) >> PAGE_SHIFT)
+            count = self.pages.drop(address, (stop - address) >> PAGE_SHIFT, kept)
             self.resident -= count
             work += _TABLE_COST + count * _PAGE_COST
             if work > _WORK_AT_ONCE or PACE.left < work:
@@ -907,15 +908,16 @@ class AddressSpace(Linked["AddressSpace"]):
             spend(DROP_COST)
             address = self.pages.next_huge(address, end)
 
-    def discard(self, start: int, end: int) -> int:
+    def discard(self, start: int, end: int, kept: int = 0) -> int:
         """Forget the pages of a part of an area, as many as may be done at once; the next touch reads the source anew
-        (truncation). Returns where the rest begins. Never sleeps.
+        (truncation). `kept`: the `kept_bits` of the area, and what else stays. Returns where the rest begins. Never
+        sleeps.
         """
         work = 0
         address = self.pages.next_table(start, end)
         while address < end and work < _WORK_AT_ONCE:
             stop = min(end, table_end(address))
-            count = self.pages.drop(address, (stop - address) >> PAGE_SHIFT)
+            count = self.pages.drop(address, (stop - address) >> PAGE_SHIFT, kept)
             self.resident -= count
             work += _TABLE_COST + count * _PAGE_COST
             address = self.pages.next_table(stop, end)
@@ -1328,7 +1330,7 @@ class AddressSpace(Linked["AddressSpace"]):
 
     def _is_there(self, page: int) -> bool:
         """Whether a page is mapped: its handler may have woken the waiting threads too early."""
-        return self.pages.entry_of(page) != 0
+        return names_frame(self.pages.entry_of(page))
 
 
 def each_area(space: AddressSpace, address: int = 0) -> Iterator[Area]:

@@ -97,7 +97,7 @@ def _remove(space: AddressSpace, start: int, end: int) -> None:
 def _remove_from(source: MemoryObject, first: int, behind: int) -> None:
     """The same for one object; the caller is a user of it."""
     if isinstance(source, TrackedObject) and not source.is_huge():  # those unmap whole huge pages only
-        forget_pages(source, first, behind)
+        forget_pages(source, first, behind, leaves_hole=True)
     _check_punch(first, behind)
     source.punch(first, behind)
 

@@ -53,6 +53,10 @@ FEATURE_SIGBUS: Final = 1 << 7
 FEATURE_THREAD_ID: Final = 1 << 8
 FEATURE_MINOR: Final = 1 << 10
 FEATURE_EXACT_ADDRESS: Final = 1 << 11
+FEATURE_PROTECTED_ABSENT: Final = 1 << 13  # UFFD_FEATURE_WP_UNPOPULATED
+FEATURE_POISON: Final = 1 << 14
+FEATURE_ASYNCHRONOUS: Final = 1 << 15  # UFFD_FEATURE_WP_ASYNC
+FEATURE_MOVE: Final = 1 << 16
 FEATURES: Final = (
     FEATURE_PROTECTED
     | EVENTS
@@ -61,6 +65,10 @@ FEATURES: Final = (
     | FEATURE_THREAD_ID
     | FEATURE_MINOR
     | FEATURE_EXACT_ADDRESS
+    | FEATURE_PROTECTED_ABSENT
+    | FEATURE_POISON
+    | FEATURE_ASYNCHRONOUS
+    | FEATURE_MOVE
 )
 
 MESSAGE_SIZE: Final = 32  # struct uffd_msg
@@ -75,7 +83,7 @@ _WAKE_COST: Final = 450  # for a thread
 _LOOK_COST: Final = 30  # for a place
 _DEAD_BYTES: Final = 2048  # the rest of an ended program's memory, about
 _READY: Final = 1 << 31  # shown among the features once UFFDIO_API was called
-_COMMANDS: Final = "80000000000000df"  # a bit for each command of the file and of ranges
+_COMMANDS: Final = "80000000000001ff"  # a bit for each command of the file and of ranges
 
 
 @final
@@ -134,8 +142,12 @@ class FaultContext(FaultHandler):
 
     def agree(self, features: int) -> None:
         """The program has said what it wants: UFFD_FEATURE_*."""
+        if features & FEATURE_ASYNCHRONOUS != 0:
+            features |= FEATURE_PROTECTED_ABSENT
         self.is_ready = True
         self.features = features
+        self.is_asynchronous = features & FEATURE_ASYNCHRONOUS != 0
+        self.protects_absent = features & FEATURE_PROTECTED_ABSENT != 0
         self.wanted = features & EVENTS
 
     def ask(self, address: int, flags: int, by_kernel: bool) -> FaultOutcome:

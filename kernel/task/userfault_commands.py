@@ -1,4 +1,4 @@
-"""Commands of a userfaultfd: registering ranges, filling and protecting pages (ioctl_userfaultfd(2)).
+"""Commands of a userfaultfd: registering ranges; filling, moving and protecting pages (ioctl_userfaultfd(2)).
 
 A command that fills many pages stops at the first that cannot be filled, and reports how many bytes are done.
 
@@ -24,7 +24,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_PTRACE
 from kernel.lib.pace import is_dying, pace
-from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, allocate_user_frame, frame_span, put_frame, zero_frame
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, allocate_user_frame, frame_span, put_frame, zero_frame
 from kernel.mm.lowest import effective_lowest
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import (
@@ -32,7 +32,11 @@ from kernel.mm.userfault import (
     MODES,
     WRITE_PROTECT,
     area_to_fill,
+    area_to_move_to,
     check_range,
+    move_page,
+    poison_page,
+    protect_end,
     protect_pages,
     put_page,
     register,
@@ -48,23 +52,30 @@ _UNREGISTER: Final = 0x8010_AA01
 _WAKE: Final = 0x8010_AA02
 _COPY: Final = 0xC028_AA03
 _ZEROPAGE: Final = 0xC020_AA04
+_MOVE: Final = 0xC028_AA05
 _WRITEPROTECT: Final = 0xC018_AA06
 _CONTINUE: Final = 0xC020_AA07
+_POISON: Final = 0xC020_AA08
 
 _VERSION: Final = 0xAA  # UFFD_API
 _FILE_COMMANDS: Final = -(1 << 63) | 0x3  # UFFD_API_IOCTLS
 _CAN_WAKE: Final = 1 << 2  # of a range, by their numbers
 _CAN_COPY: Final = 1 << 3
 _CAN_ZERO: Final = 1 << 4
+_CAN_MOVE: Final = 1 << 5
 _CAN_PROTECT: Final = 1 << 6
 _CAN_CONTINUE: Final = 1 << 7
+_CAN_POISON: Final = 1 << 8
 _EVENT_FORK: Final = 1 << 1
 
 _DONT_WAKE: Final = 1
 _PROTECTED: Final = 2  # UFFDIO_COPY_MODE_WP, UFFDIO_CONTINUE_MODE_WP
 _MODE_PROTECT: Final = 1  # UFFDIO_WRITEPROTECT_MODE_WP
 _MODE_DONT_WAKE: Final = 2
+_SKIPS_HOLES: Final = 2  # UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES
 _PAGE_COST: Final = 3000  # instructions, for `pace`
+_MOVE_COST: Final = 800
+_MOVED_AT_ONCE: Final = 64  # pages
 
 
 @final
@@ -96,6 +107,10 @@ class ServedFaults(UserFaultFile):
             self._protect(address)
         elif command == _CONTINUE:
             self._continue(address)
+        elif command == _POISON:
+            self._poison(address)
+        elif command == _MOVE:
+            self._move(address)
         else:
             raise Errno(EINVAL)
         return 0
@@ -139,7 +154,7 @@ class ServedFaults(UserFaultFile):
             register(space, start, start + length, modes, self.context)
         finally:
             space.release()
-        commands = _CAN_WAKE | _CAN_COPY | _CAN_ZERO
+        commands = _CAN_WAKE | _CAN_COPY | _CAN_ZERO | _CAN_MOVE | _CAN_POISON
         commands |= _CAN_PROTECT if modes & WRITE_PROTECT != 0 else 0
         commands |= _CAN_CONTINUE if modes & MINOR != 0 else 0
         user.write_i64(user.at(address, 24), commands)
@@ -220,7 +235,8 @@ class ServedFaults(UserFaultFile):
             while done < length and not is_dying():
                 space.settle()
                 self._check_still_settled()
-                show_page(space, area_to_fill(space, start + done, PAGE_SIZE), start + done)
+                area = area_to_fill(space, start + done, PAGE_SIZE)
+                show_page(space, area, start + done, is_protected=mode & _PROTECTED != 0)
                 done += PAGE_SIZE
                 pace(_PAGE_COST)
         except Errno as failure:
@@ -263,9 +279,76 @@ class ServedFaults(UserFaultFile):
                 user.read_into(frame_span(frame), UserAddr(source))
             space.settle()
             self._check_still_settled()
-            put_page(space, area_to_fill(space, address, PAGE_SIZE), address, frame, is_protected)
+            area = area_to_fill(space, address, PAGE_SIZE)
+            put_page(space, area, address, frame, is_protected, spares_marks=is_zero)
         finally:
             put_frame(frame)
+
+    def _poison(self, address: UserAddr) -> None:
+        self._check_is_settled(user.at(address, 24))
+        words = span_of(user.read_bytes(address, 24))
+        start = load_i64(words, 0)
+        length = load_i64(words, 8)
+        mode = load_i64(words, 16)
+        _check_range(start, length)
+        if mode & ~_DONT_WAKE != 0:
+            raise Errno(EINVAL)
+        done = 0
+        error = 0
+        space = self._hold(ESRCH)
+        try:
+            area_to_fill(space, start, length)
+            while done < length and not is_dying():
+                space.settle()
+                self._check_still_settled()
+                poison_page(space, area_to_fill(space, start + done, PAGE_SIZE), start + done)
+                done += PAGE_SIZE
+                pace(_MOVE_COST)
+        except Errno as failure:
+            error = failure.code
+        except MemoryError:
+            error = ENOMEM
+        finally:
+            space.release()
+        self._report(start, length, done, error, mode & _DONT_WAKE != 0, user.at(address, 24))
+
+    def _move(self, address: UserAddr) -> None:
+        self._check_is_settled(user.at(address, 32))
+        words = span_of(user.read_bytes(address, 32))
+        target = load_i64(words, 0)
+        source = load_i64(words, 8)
+        length = load_i64(words, 16)
+        mode = load_i64(words, 24)
+        if current().memory is not self.context.space:
+            raise Errno(EINVAL)
+        _check_range(target, length)
+        _check_range(source, length)
+        if mode & ~(_DONT_WAKE | _SKIPS_HOLES) != 0:
+            raise Errno(EINVAL)
+        done = 0
+        error = 0
+        space = self._hold(ESRCH)
+        try:
+            while done < length and not is_dying():
+                space.settle()
+                part = min(length - done, _MOVED_AT_ONCE * PAGE_SIZE)
+                area = area_to_move_to(space, source + done, target + done, length - done, self.context)
+                self._check_still_settled()
+                flushed = done
+                try:
+                    for _ in range(part >> PAGE_SHIFT):
+                        move_page(space, area, source + done, target + done, mode & _SKIPS_HOLES != 0)
+                        done += PAGE_SIZE
+                finally:
+                    space.pages.flush_range(source + flushed, source + done)
+                pace(_MOVE_COST * _MOVED_AT_ONCE)
+        except Errno as failure:
+            error = failure.code
+        except MemoryError:
+            error = ENOMEM
+        finally:
+            space.release()
+        self._report(target, length, done, error, mode & _DONT_WAKE != 0, user.at(address, 32))
 
     def _report(self, start: int, length: int, done: int, error: int, leaves_asleep: bool, result: UserAddr) -> None:
         """Report progress to the caller, and wake threads waiting for these pages. Raises the error, or EAGAIN."""
@@ -299,7 +382,7 @@ class ServedFaults(UserFaultFile):
                 if area.fault_modes & WRITE_PROTECT == 0:
                     raise Errno(ENOENT)
                 place = max(place, area.start)
-                stop = space.part_end(place, min(area.end, start + length))
+                stop = protect_end(area, place, space.part_end(place, min(area.end, start + length)))
                 protect_pages(space, area, place, stop, is_protected)
                 place = space.rest(stop, start + length)
                 if is_dying():
