@@ -62,7 +62,7 @@ from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.mergeable_space import MergeableSpace
 from kernel.mm.objects import MemoryObject, SharedMemory
 from kernel.mm.protection_keys import NO_KEY, ProtectionKeys
-from kernel.mm.userfault import Change, expect_unmapping, flags_of, inherit_handler, report, withdraw
+from kernel.mm.userfault import Births, Change, expect_unmapping, flags_of, report, withdraw
 
 UNLIMITED: Final = (1 << 63) - 1
 _MEMORY_WAITS_LIMIT: Final = 1000  # for one fault; each ends when a page was written to a disk, or after a while
@@ -160,7 +160,6 @@ class AddressSpace(Linked["AddressSpace"]):
         self.is_new: bool = False  # execve is building it, and has checked addresses against the new program's rights
         self.is_held: bool = False  # by a change that must look atomic: other changes wait
         self.has_handlers: bool = False  # areas of it have had handlers of their faults
-        self.births: Change | None = None  # a fork is creating it, of which handlers of the parent's faults are to hear
         self.has_broken: bool = False  # pages of it are broken, or were (broken.py)
         self.merging: MergeableSpace | None = None  # there while pages of it may be merged with equal ones (merging.py)
         self.needs_care: bool = False  # one of the three: faults look for what is in their way
@@ -188,9 +187,6 @@ class AddressSpace(Linked["AddressSpace"]):
         if self.users > 0:
             return
         SPACES.unlink(self)
-        births = self.births
-        self.births = None
-        withdraw(births)
         merging = self.merging
         if merging is not None:
             self.merging = None
@@ -279,8 +275,10 @@ class AddressSpace(Linked["AddressSpace"]):
         """Make it the space that user addresses refer to on this processor."""
         self.pages.activate()
 
-    def fork(self) -> "AddressSpace":
-        """A copy-on-write copy. Raises ENOMEM, MemoryError, with nothing changed but what a fault restores."""
+    def fork(self, births: Births | None = None) -> "AddressSpace":
+        """A copy-on-write copy. `births` collects what handlers of faults are to hear of it, without which none serves
+        the copy. Raises ENOMEM, MemoryError, with nothing changed but what a fault restores.
+        """
         self.settle()
         child = AddressSpace()
         self.hold()
@@ -293,7 +291,8 @@ class AddressSpace(Linked["AddressSpace"]):
                     copy = area.copy(area.start, area.end, child)
                     self._prepare_copy(copy)
                     child.areas.insert(last, copy, None)
-                    inherit_handler(area, copy, child)
+                    if births is not None:
+                        births.inherit_handler(area, copy, child)
                     last = copy
                     child.mapped_bytes += area.end - area.start
                     work += _AREA_COST

@@ -34,7 +34,7 @@ from arch.programs import (
     read_entry,
     write_entry,
 )
-from kernel.lang import EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, EPERM, Errno
+from kernel.lang import EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, EPERM, Errno, final
 from kernel.lib.linked import Linked
 from kernel.lib.pace import is_dying, pace
 from kernel.mm.area import MAP_LOCKED, PROT_EXEC, PROT_READ, PROT_WRITE, WATCHES_WRITES, Area
@@ -357,30 +357,39 @@ def hear_of_removal(area: Area, start: int, end: int) -> bool:
     return True
 
 
-def inherit_handler(area: Area, copy: Area, child: "AddressSpace") -> None:
-    """fork: the copy of an area in the child's memory has a handler of its own if that of the parent's hears of forks,
-    else none. Raises MemoryError.
-    """
-    handler = _listener(area, EVENT_FORK)
-    if handler is None:
-        return
-    birth = _of_handler(child.births, handler)
-    if birth is None:
-        heir = handler.inherit(child)
-        birth = handler.announce(EVENT_FORK)
-        birth.heir = heir
-        child.births = join(child.births, birth)
-    copy.handler = birth.heir
-    copy.fault_modes = area.fault_modes
-    child.has_handlers = True
-    child.needs_care = True
+@final
+class Births:
+    """What the handlers of a parent's memory are to hear of a fork."""
 
+    def __init__(self) -> None:
+        self._changes: Change | None = None
 
-def report_births(child: "AddressSpace") -> None:
-    """A fork has copied a parent's memory: report that to the handlers of it. Sleeps. Raises nothing."""
-    births = child.births
-    child.births = None
-    report(births)
+    def inherit_handler(self, area: Area, copy: Area, child: "AddressSpace") -> None:
+        """The copy of an area in the child's memory has a handler of its own if that of the parent's hears of forks,
+        else none. Raises MemoryError.
+        """
+        handler = _listener(area, EVENT_FORK)
+        if handler is None:
+            return
+        birth = _of_handler(self._changes, handler)
+        if birth is None:
+            heir = handler.inherit(child)
+            birth = handler.announce(EVENT_FORK)
+            birth.heir = heir
+            self._changes = join(self._changes, birth)
+        copy.handler = birth.heir
+        copy.fault_modes = area.fault_modes
+        child.has_handlers = True
+        child.needs_care = True
+
+    def end(self, are_real: bool) -> None:
+        """The child's memory is complete, or there will be no child. Sleeps. Raises nothing."""
+        changes = self._changes
+        self._changes = None
+        if are_real:
+            report(changes)
+        else:
+            withdraw(changes)
 
 
 # ---- Filling --------------------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ FEATURE_SIGBUS: Final = 1 << 7
 FEATURE_THREAD_ID: Final = 1 << 8
 FEATURE_MINOR: Final = 1 << 10
 FEATURE_EXACT_ADDRESS: Final = 1 << 11
+FEATURE_PROTECTED_SHARED: Final = 1 << 12  # UFFD_FEATURE_WP_HUGETLBFS_SHMEM
 FEATURE_PROTECTED_ABSENT: Final = 1 << 13  # UFFD_FEATURE_WP_UNPOPULATED
 FEATURE_POISON: Final = 1 << 14
 FEATURE_ASYNCHRONOUS: Final = 1 << 15  # UFFD_FEATURE_WP_ASYNC
@@ -65,6 +66,7 @@ FEATURES: Final = (
     | FEATURE_THREAD_ID
     | FEATURE_MINOR
     | FEATURE_EXACT_ADDRESS
+    | FEATURE_PROTECTED_SHARED
     | FEATURE_PROTECTED_ABSENT
     | FEATURE_POISON
     | FEATURE_ASYNCHRONOUS
@@ -252,26 +254,25 @@ class FaultContext(FaultHandler):
         heir.agree(self.features)
         return heir
 
-    @noraise
     def report(self, change: Change) -> None:
         task = current_or_none()
         assert isinstance(change, Announcement), "the context has created it"
         if task is not None and not self.is_closed:
-            self.list(change)
+            self.enqueue(change)
             task.signals.kill_wakes = True
             while not change.is_over and not self.is_closed and not task.must_end():
                 change.waiters.wait()
             task.signals.kill_wakes = False
-            self.unlist(change)
+            self.dequeue(change)
         change.end()
 
-    def list(self, change: Announcement) -> None:
+    def enqueue(self, change: Announcement) -> None:
         """Let a change be read. Raises nothing."""
         change.is_listed = True
         self.changes.link_last(change)
         self.readers.wake_all()
 
-    def unlist(self, change: Announcement) -> None:
+    def dequeue(self, change: Announcement) -> None:
         """Let nobody read of a change any more. Raises nothing."""
         if change.is_listed:
             change.is_listed = False
@@ -285,7 +286,6 @@ class FaultContext(FaultHandler):
         """The context has one more user."""
         self.users += 1
 
-    @noraise
     def release(self) -> None:
         self.users -= 1
         if self.users == 0:
@@ -377,7 +377,7 @@ class UserFaultFile(DescriptorFile):
         if change is None:
             return False
         assert isinstance(change, Announcement), "the context has created it"
-        context.unlist(change)
+        context.dequeue(change)
         if change.kind == EVENT_FORK:
             words[0] = _EVENT_FORK
             store_i32(words, 8, self._adopt(change))
@@ -409,7 +409,7 @@ class UserFaultFile(DescriptorFile):
             done = True
         finally:
             if not done and not change.is_over:
-                context.list(change)
+                context.enqueue(change)
         return descriptor
 
     def describe(self) -> bytes:

@@ -40,6 +40,7 @@ from kernel.mm.userfault import (
     MINOR,
     MISSING,
     WRITE_PROTECT,
+    Births,
     Change,
     FaultHandler,
     area_to_fill,
@@ -52,7 +53,6 @@ from kernel.mm.userfault import (
     protect_pages,
     put_page,
     register,
-    report_births,
     show_page,
 )
 
@@ -589,13 +589,14 @@ def test_what_was_unmapped_while_its_removal_was_heard_of_is_a_hole() -> None:
 def test_a_child_has_an_heir_of_the_handler() -> None:
     space, recorder = listening(wanted=EVENT_FORK, modes=MISSING | WRITE_PROTECT)
     register(space, BASE + PAGE_SIZE, BASE + 2 * PAGE_SIZE, 0, None)
-    child = space.fork()
+    births = Births()
+    child = space.fork(births)
     (heir,) = recorder.heirs
     assert recorder.changing == 1
     assert child.touch(BASE, Access.WRITE) == FaultOutcome.DONE
     assert child.touch(BASE + PAGE_SIZE, Access.WRITE) == FaultOutcome.DONE
     assert (heir.asked, recorder.asked, child.resident) == ([(BASE, FAULT_WRITE)], [], 1)
-    report_births(child)
+    births.end(are_real=True)
     assert recorder.heard == [(EVENT_FORK, 0, 0, 0)]
     assert (recorder.changing, heir.users) == (0, 0)
     child.release()
@@ -603,8 +604,10 @@ def test_a_child_has_an_heir_of_the_handler() -> None:
 
 def test_nobody_hears_of_a_fork_that_fails() -> None:
     space, recorder = listening()
-    child = space.fork()
+    births = Births()
+    child = space.fork(births)
     child.release()
+    births.end(are_real=False)
     assert (recorder.heard, recorder.changing, recorder.heirs[0].users) == ([], 0, 0)
 
 
