@@ -294,10 +294,10 @@ def join(changes: Change | None, others: Change | None) -> Change | None:
     if changes is None:
         return others
     last = changes
-    following = last.then
-    while following is not None:
-        last = following
-        following = last.then
+    after = last.then
+    while after is not None:
+        last = after
+        after = last.then
     last.then = others
     return changes
 

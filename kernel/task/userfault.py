@@ -282,7 +282,7 @@ class FaultContext(FaultHandler):
         """Whether the memory still has a user."""
         return self.space.users > 0
 
-    def acquire(self) -> None:
+    def gain_user(self) -> None:
         """The context has one more user."""
         self.users += 1
 
@@ -404,7 +404,7 @@ class UserFaultFile(DescriptorFile):
         done = False
         try:
             file = self.another(heir)
-            heir.acquire()
+            heir.gain_user()
             descriptor = current().files.install(file, heir.flags & O_CLOEXEC != 0)
             done = True
         finally:
