@@ -539,7 +539,7 @@ class Processor(Protocol):
 class Programs(Protocol):
     """The face `arch.programs`: what the processor holds of a program, built on frames and user memory."""
 
-    # Bits of entries of page tables, and those that the hardware ignores: PRIVATE, HIDDEN, WRITE_WATCHED
+    # Bits of entries of page tables, and those that the hardware ignores: PRIVATE, HIDDEN, WRITE_WATCHED, POISONED
     @property
     def PRESENT(self) -> int: ...
     @property
@@ -571,6 +571,10 @@ class Programs(Protocol):
         """Writes are left to the area's fault handler."""
 
     @property
+    def POISONED(self) -> int:
+        """Of an entry without a frame: whoever touches the page gets SIGBUS."""
+
+    @property
     def HUGE(self) -> int:
         """What is mapped is a huge page."""
 
@@ -590,6 +594,9 @@ class Programs(Protocol):
     def PageTable(self) -> type[programs.PageTable]: ...
     def make_entry(self, frame: Frame, flags: int) -> int: ...
     def entry_frame(self, entry: int) -> Frame: ...
+    def names_frame(self, entry: int) -> bool:
+        """Whether it is neither 0 nor a mark."""
+
     def read_entry(self, address: int) -> int: ...
     def write_entry(self, address: int, entry: int) -> None: ...
     def table_end(self, address: int) -> int:

@@ -5,6 +5,7 @@ Source: mmap(2).
 
 from typing import TYPE_CHECKING, Final
 
+from arch.programs import WRITE_WATCHED
 from kernel.lang import final, u8
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.huge_pool import HugeUse
@@ -46,6 +47,8 @@ WANTED: Final = 1  # MADV_HUGEPAGE
 UNWANTED: Final = 2  # MADV_NOHUGEPAGE
 _ADVICE_SHIFT: Final = 32
 _ADVICE: Final = 3
+
+WATCHES_WRITES: Final = 2  # of an area's fault modes: writes to protected pages are left to its handler (userfault.py)
 
 _SIGNED_PAGES: Final = 1 << 63 - PAGE_SHIFT  # from here on, a byte offset is negative
 
@@ -108,6 +111,13 @@ class Area:
         kernel's.
         """
         return not self.shared and not self.is_huge and not isinstance(self.source, FixedPages)
+
+    @property
+    def kept_bits(self) -> int:
+        """What stays of an entry as a mark when its page goes and the area doesn't: as on Linux, memory of an object
+        stays watched.
+        """
+        return WRITE_WATCHED if self.fault_modes & WATCHES_WRITES != 0 and self.source is not None else 0
 
     @property
     def large_advice(self) -> int:

@@ -11,7 +11,7 @@ Context: any. Source: the page "hwpoison" of Linux's documentation, madvise(2).
 
 from typing import Final
 
-from arch.programs import HIDDEN, PRESENT
+from arch.programs import HIDDEN, PRESENT, WRITE_WATCHED
 from kernel.lang import final
 from kernel.mm.frames import NO_FRAME, Frame, allocate_zeroed_frame
 
@@ -47,5 +47,5 @@ def is_broken(frame: Frame) -> bool:
 
 
 def names_broken(entry: int) -> bool:
-    """Whether a page table's entry stands for a broken page."""
-    return entry != 0 and entry & (PRESENT | HIDDEN) == 0
+    """Whether a page table's entry stands for a broken page, or one that is to look so (POISONED)."""
+    return entry & (PRESENT | HIDDEN) == 0 and entry & ~WRITE_WATCHED != 0

@@ -5,7 +5,7 @@ Context: sleeps where a file's page must be read. The caller holds the space.
 
 from typing import Final
 
-from arch.programs import entry_frame, table_end
+from arch.programs import entry_frame, names_frame, table_end
 from kernel.lang import Errno
 from kernel.mm.area import Area
 from kernel.mm.broken import names_broken
@@ -46,7 +46,7 @@ def dumped_frame(space: AddressSpace, area: Area, address: int) -> Frame:
     entry = space.pages.entry_of(address)
     if names_broken(entry):
         return NO_FRAME
-    if entry != 0:
+    if names_frame(entry):
         frame = entry_frame(entry)
         get_frame(frame)
         return frame

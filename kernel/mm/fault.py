@@ -33,6 +33,7 @@ from arch.programs import (
     PageTable,
     entry_frame,
     make_entry,
+    names_frame,
     read_entry,
     write_entry,
 )
@@ -41,6 +42,7 @@ from kernel.mm.broken import names_broken
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_SIZE,
+    Frame,
     allocate_user_frame,
     copy_frame,
     get_frame,
@@ -106,8 +108,10 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
         return 0  # huge pages are not counted there
     slot = pages.make(address)
     entry = read_entry(slot)
-    if entry == 0:
+    if _is_vacant(entry):
         return _map_new(pages, area, address, slot, access)
+    if names_broken(entry):
+        return 0  # since it was looked at: the instruction faults again
     if access != Access.WRITE or entry & WRITABLE != 0:
         write_entry(slot, (entry & ~(HIDDEN | NO_EXECUTE)) | entry_flags(area))
         pages.renew_page(address)
@@ -123,7 +127,7 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
             if _has_changed(area, address, rights):
                 return 0
             slot = pages.make(address)
-            if entry_frame(read_entry(slot)) != frame:
+            if entry_frame(read_entry(slot)) != frame or (read_entry(slot) ^ entry) & WRITE_WATCHED != 0:
                 return 0  # changed meanwhile: the instruction faults again
         write_entry(slot, make_entry(frame, flags))
         pages.renew_page(address)
@@ -133,6 +137,18 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
     else:
         _copy_page(pages, area, address, slot)
     return 0
+
+
+def _is_vacant(entry: int) -> bool:
+    """Whether a page can be mapped there: there is nothing, or the mark that it is to be watched."""
+    return entry & ~WRITE_WATCHED == 0
+
+
+def enter_new(slot: int, frame: Frame, flags: int) -> None:
+    """Map a frame where there is none. What a mark says is to be watched cannot be written to yet."""
+    if read_entry(slot) & WRITE_WATCHED != 0:
+        flags = flags & ~WRITABLE | WRITE_WATCHED
+    write_entry(slot, make_entry(frame, flags))
 
 
 def _rights_of(area: Area) -> int:
@@ -146,7 +162,8 @@ def _has_changed(area: Area, address: int, rights: int) -> bool:
 
 def _copy_page(pages: PageTable, area: Area, address: int, slot: int) -> None:
     """A write to a private page that others share: map a copy. Raises MemoryError."""
-    frame = entry_frame(read_entry(slot))
+    old = read_entry(slot)
+    frame = entry_frame(old)
     get_frame(frame)  # making room may drop the page, and unmap it here as well
     try:
         copied = allocate_user_frame()
@@ -154,9 +171,9 @@ def _copy_page(pages: PageTable, area: Area, address: int, slot: int) -> None:
     finally:
         put_frame(frame)
     entry = read_entry(slot)
-    if entry == 0 or entry_frame(entry) != frame:
+    if entry_frame(entry) != frame or (entry ^ old) & WRITE_WATCHED != 0:
         put_frame(copied)
-        return  # unmapped meanwhile: the instruction faults again
+        return  # unmapped or protected meanwhile: the instruction faults again
     if is_merged(frame):
         MERGED.copies += 1
     area.has_own_pages = True
@@ -166,7 +183,7 @@ def _copy_page(pages: PageTable, area: Area, address: int, slot: int) -> None:
 
 
 def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Access) -> int:
-    """Map a page that has no entry yet."""
+    """Map a page that has no entry yet, or a mark."""
     flags = entry_flags(area)
     source = area.source
     if source is None:
@@ -175,7 +192,7 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
         if area.prot & PROT_WRITE != 0:
             flags |= WRITABLE | DIRTY
         area.has_own_pages = True
-        write_entry(slot, make_entry(frame, flags | PRIVATE))
+        enter_new(slot, frame, flags | PRIVATE)
         return 1
     index = area.index_of(address)
     rights = _rights_of(area)
@@ -186,17 +203,17 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
             put_frame(frame)
             return 0
         slot = pages.make(address)
-        if read_entry(slot) != 0:
+        if not _is_vacant(read_entry(slot)):
             put_frame(frame)  # another thread mapped it while the source slept
             return 0
-        write_entry(slot, make_entry(frame, flags | (WRITABLE | DIRTY if for_write else 0)))
+        enter_new(slot, frame, flags | (WRITABLE | DIRTY if for_write else 0))
         return 1 if for_write else 1 + _map_around(pages, area, address, flags)
     frame = source.page(index, for_write=False)
     if _has_changed(area, address, rights):
         put_frame(frame)
         return 0
     slot = pages.make(address)
-    if read_entry(slot) != 0:
+    if not _is_vacant(read_entry(slot)):
         put_frame(frame)
         return 0
     if access == Access.WRITE:
@@ -206,9 +223,9 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
         finally:
             put_frame(frame)
         area.has_own_pages = True
-        write_entry(slot, make_entry(copied, flags | WRITABLE | DIRTY | PRIVATE))
+        enter_new(slot, copied, flags | WRITABLE | DIRTY | PRIVATE)
         return 1
-    write_entry(slot, make_entry(frame, flags))
+    enter_new(slot, frame, flags)
     return 1 + _map_around(pages, area, address, flags)
 
 
@@ -236,7 +253,7 @@ def _map_around(pages: PageTable, area: Area, address: int, flags: int) -> int:
 def protect_entry(slot: int, area: Area) -> None:
     """Bring an existing entry in line with its area's new protection. Writability returns by a fault."""
     entry = read_entry(slot)
-    if names_broken(entry):
+    if names_broken(entry) or not names_frame(entry):
         return
     entry &= ~(WRITABLE | NO_EXECUTE | HIDDEN | PRESENT | KEY_BITS)
     if area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) == 0:

@@ -7,7 +7,7 @@ private mappings, which get a copy of the page.
 Context: may sleep. The caller holds a reference to the space.
 """
 
-from arch.programs import HUGE, PRESENT, WRITABLE, entry_frame
+from arch.programs import HUGE, PRESENT, WRITABLE, entry_frame, names_frame
 from kernel.lang import EFAULT, ENOMEM, Errno, Span, u8
 from kernel.mm.area import PROT_READ, PROT_WRITE, Area
 from kernel.mm.broken import names_broken
@@ -81,7 +81,7 @@ def _forced_frame(space: AddressSpace, area: Area, page: int, access: Access) ->
     except MemoryError:
         raise Errno(ENOMEM) from None
     entry = space.pages.entry_of(page)
-    if entry == 0 or names_broken(entry):
+    if names_broken(entry) or not names_frame(entry):
         raise Errno(EFAULT)  # `resolve` may sleep
     frame = entry_frame(entry)
     get_frame(frame)

@@ -379,7 +379,7 @@ def separate(space: AddressSpace, start: int, end: int) -> None:
         if address >= end:
             return
         frame = entry_frame(space.pages.entry_of(address))
-        if is_merged(frame):
+        if frame != NO_FRAME and is_merged(frame):
             _copy_for(space, address, frame)
             pace(_COPY_COST)
         address += PAGE_SIZE
@@ -443,7 +443,9 @@ class Figures:
             if address >= USER_END:
                 return
             frame = entry_frame(space.pages.entry_of(address))
-            if frame == MERGED.zeros():
+            if frame == NO_FRAME:
+                pass  # a mark
+            elif frame == MERGED.zeros():
                 self.zero_pages += 1
             elif is_merged(frame):
                 self.merged += 1

@@ -6,8 +6,8 @@ Source: mremap(2), madvise(2), mincore(2), msync(2).
 from typing import Final
 
 from arch import USER_END
-from arch.programs import read_entry, table_end, write_entry
-from kernel.lang import EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EHWPOISON, EINVAL, ENOMEM, EPERM, Errno
+from arch.programs import names_frame, read_entry, table_end, write_entry
+from kernel.lang import EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EHWPOISON, EINVAL, ENOMEM, EPERM, Errno, final
 from kernel.lib.pace import pace
 from kernel.mm.area import (
     MAP_ANONYMOUS,
@@ -32,6 +32,16 @@ from kernel.mm.merging import let_merge, separate
 from kernel.mm.objects import FixedPages
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.space import AREA_LIMIT, AddressSpace, page_up
+from kernel.mm.userfault import (
+    Change,
+    expect_moving,
+    expect_unmapping,
+    hear_of_removal,
+    join,
+    keep_handler,
+    report,
+    withdraw,
+)
 
 MREMAP_MAYMOVE: Final = 1
 MREMAP_FIXED: Final = 2
@@ -94,8 +104,32 @@ _HUGE_MOVE_COST: Final = 2000
 _TABLE_COST: Final = 3000
 
 
+@final
+class _Heard:
+    """What handlers of faults hear of a call of mremap(2) once it is done."""
+
+    def __init__(self) -> None:
+        self.giving_way: Change | None = None  # what lay at the new place was unmapped
+        self.move: Change | None = None
+        self.unmapping: Change | None = None  # what was at the old place, or was cut off
+
+    def report(self) -> None:
+        """Report all of it, in Linux's order. Sleeps. Raises nothing."""
+        report(self.giving_way)
+        report(self.move)
+        report(self.unmapping)
+
+
 def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags: int, new: int) -> int:
     """mremap(2): resize or move a mapping; returns its address. Raises EINVAL, EFAULT (not one mapping), ENOMEM."""
+    heard = _Heard()
+    try:
+        return _remap(space, old, old_length, new_length, flags, new, heard)
+    finally:
+        heard.report()
+
+
+def _remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags: int, new: int, heard: _Heard) -> int:
     if flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) != 0:
         raise Errno(EINVAL)
     if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0 and flags & MREMAP_MAYMOVE == 0:
@@ -125,6 +159,7 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
         raise Errno(ENOMEM)
     old_length = page_up(old_length)
     new_length = page_up(new_length)
+    named_length = old_length
     if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0:
         if new & PAGE_MASK != 0 or new < 0 or new > USER_END - new_length:
             raise Errno(EINVAL)
@@ -133,9 +168,9 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
         _check_room_to_move(space, flags)
         # As on Linux: what gives way is gone even if the move fails, and `old` with it if it is empty.
         if flags & MREMAP_FIXED != 0:
-            space.unmap(new, new_length)
+            heard.giving_way = space.unmap_announced(new, new_length)
         if old_length > new_length:
-            space.unmap(old + new_length, old_length - new_length)
+            heard.unmapping = space.unmap_announced(old + new_length, old_length - new_length)
             old_length = new_length
         space.settle()
         while flags & MREMAP_FIXED != 0 and not space.is_free(new, new + new_length):
@@ -155,7 +190,7 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
             raise Errno(EINVAL)
         _check_room_to_move(space, flags)
         place = new if flags & MREMAP_FIXED != 0 else 0
-        return _map_copy(space, area, old, new_length, place, flags & MREMAP_FIXED)
+        return _map_copy(space, area, old, new_length, place, flags & MREMAP_FIXED, heard)
     if area.sealed:
         raise Errno(EPERM)
     if old + old_length > area.end:
@@ -163,7 +198,7 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
     if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) == 0:
         if new_length <= old_length:
             if new_length < old_length:
-                space.unmap(old + new_length, old_length - new_length)
+                heard.unmapping = space.unmap_announced(old + new_length, old_length - new_length)
             return old
         if old + old_length == area.end and _grow_in_place(space, area, new_length - old_length):
             return old
@@ -171,7 +206,11 @@ def remap(space: AddressSpace, old: int, old_length: int, new_length: int, flags
             raise Errno(ENOMEM)
     if area.source is not None and not area.source.may_move(area):
         raise Errno(EINVAL)
-    return _move(space, area, old, old_length, new_length, flags, new)
+    start = _move(space, area, old, old_length, new_length, flags, new, heard)
+    move = heard.move
+    if move is not None:
+        move.length = named_length
+    return start
 
 
 def _is_no_page(length: int) -> bool:
@@ -206,15 +245,37 @@ def _grow_in_place(space: AddressSpace, area: Area, growth: int) -> bool:
     return True
 
 
-def _map_copy(space: AddressSpace, area: Area, old: int, length: int, new: int, fixed: int) -> int:
+def _map_copy(space: AddressSpace, area: Area, old: int, length: int, new: int, fixed: int, heard: _Heard) -> int:
     """Map what `area` maps from `old` on a second time."""
     flags = area.flags | (MAP_FIXED if fixed != 0 else 0)
     if area.source is None:
         flags |= MAP_ANONYMOUS
-    return space.map(new, length, area.prot, flags, area.source, area.index_of(old), area.maximum_prot, area)
+    move = expect_moving(area)
+    is_mapped = False
+    try:
+        start = space.map(new, length, area.prot, flags, area.source, area.index_of(old), area.maximum_prot, area)
+        is_mapped = True
+    finally:
+        if not is_mapped:
+            withdraw(move)
+    if move is not None:
+        _note_move(heard, move, old, start)
+        part = space.isolate(start, start + length)
+        if part is not None:
+            keep_handler(area, part)
+    return start
 
 
-def _move(space: AddressSpace, area: Area, old: int, length: int, new_length: int, flags: int, new: int) -> int:
+def _note_move(heard: _Heard, move: Change, old: int, start: int) -> None:
+    """What was announced as a move has happened."""
+    move.first = old
+    move.second = start
+    heard.move = move
+
+
+def _move(
+    space: AddressSpace, area: Area, old: int, length: int, new_length: int, flags: int, new: int, heard: _Heard
+) -> int:
     """Move `length` bytes, a part of an area in a settled space, to another place, which is free if it is a fixed one.
     What can fail comes first and can be taken back: the cuts, the area at the new place, and its tables. Raises ENOMEM,
     MemoryError and what `choose` raises, with nothing changed. Sleeps.
@@ -233,11 +294,16 @@ def _move(space: AddressSpace, area: Area, old: int, length: int, new_length: in
         area = area if part is None else part
     other: Area | None = None
     is_moved = False
+    move = expect_moving(area)
+    unmapping: Change | None = None
     space.hold()
     try:
+        if not keeps_old:
+            unmapping = expect_unmapping(space, old, length)
         other = space.enter_like(area, old, start, new_length, growth)
         _make_tables(space, old, length, start)
         is_moved = True
+        keep_handler(area, other)
         _move_entries(space, old, length, start)
         other.is_promised = area.is_promised
         if keeps_old:
@@ -253,6 +319,12 @@ def _move(space: AddressSpace, area: Area, old: int, length: int, new_length: in
         space.rejoin(old, old + length)
         space.rejoin(start, start + new_length)
         space.let_go()
+        if not is_moved:
+            withdraw(move)
+            withdraw(unmapping)
+    if move is not None:
+        _note_move(heard, move, old, start)
+    heard.unmapping = join(heard.unmapping, unmapping)
     return start
 
 
@@ -282,6 +354,11 @@ def _make_tables(space: AddressSpace, old: int, length: int, new: int) -> None:
         pages.make_huge(new + (address - old))
         pace(_TABLE_COST)
         address = pages.next_huge(address + HUGE_SIZE, end)
+    address = pages.next_huge_mark(old, end)
+    while address < end:
+        pages.make_huge(new + (address - old))
+        pace(_TABLE_COST)
+        address = pages.next_huge_mark(address + HUGE_SIZE, end)
 
 
 def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:
@@ -312,6 +389,12 @@ def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:
         pages.flush_page(address)
         pace(_HUGE_MOVE_COST)
         address = pages.next_huge(address + HUGE_SIZE, end)
+    address = pages.next_huge_mark(old, end)
+    while address < end:
+        pages.set_huge_mark(new + (address - old), pages.entry_of(address))
+        pages.set_huge_mark(address, 0)
+        pace(_HUGE_MOVE_COST)
+        address = pages.next_huge_mark(address + HUGE_SIZE, end)
 
 
 def _move_entry(source: int, target: int) -> None:
@@ -379,24 +462,42 @@ def _give_back(space: AddressSpace, start: int, end: int, advice: int) -> None:
         area = space.areas.first_above(start)
         if area is None or area.start >= end:
             return
+        start = max(start, area.start)
+        stop = _end_to_give_back(area, start, end, advice)
+        if stop > start and hear_of_removal(area, start, stop):
+            space.settle()
+            area = space.area_at(start)
+            if area is None:
+                raise Errno(ENOMEM)
+            stop = _end_to_give_back(area, start, stop, advice)
         if advice == MADV_FREE and (area.source is not None or area.shared):
             raise Errno(EINVAL)
-        if area.flags & MAP_LOCKED != 0 and advice != MADV_DONTNEED_LOCKED:
-            raise Errno(EINVAL)
-        stop = min(end, area.end)
         if area.is_huge:
-            _give_up_huge(space, area, max(start, area.start), stop)
+            _give_up_huge(space, area, start, stop)
+            stop = min(end, area.end)
         else:
-            space.empty(max(start, area.start), stop)
+            space.empty(start, stop, area.kept_bits)
         pace(_EMPTY_COST)
         start = stop
 
 
-def _give_up_huge(space: AddressSpace, area: Area, start: int, end: int) -> None:
-    """Give back the huge pages that lie in a part of an area as a whole. Raises EINVAL if it begins inside one."""
-    if start & HUGE_MASK != 0:
+def _end_to_give_back(area: Area, start: int, end: int, advice: int) -> int:
+    """Where what can be given back of an area from `start` on ends. Raises EINVAL for locked memory, or where that
+    begins inside a huge page.
+    """
+    end = min(end, area.end)
+    if area.is_huge:
+        if start & HUGE_MASK != 0 or advice == MADV_FREE:
+            raise Errno(EINVAL)
+        return end & ~HUGE_MASK
+    if area.flags & MAP_LOCKED != 0 and advice != MADV_DONTNEED_LOCKED:
         raise Errno(EINVAL)
-    end &= ~HUGE_MASK
+    return end
+
+
+def _give_up_huge(space: AddressSpace, area: Area, start: int, end: int) -> None:
+    """Give back the huge pages of a part of an area."""
+    space.pages.keep_huge_marks(start, end, area.kept_bits)
     address = space.pages.next_huge(start, end)
     while address < end:
         give_up_page(space.pages, area, address)
@@ -562,7 +663,7 @@ def residency(space: AddressSpace, start: int, page_count: int) -> bytearray:
     space.check_mapped(start, end)
     result = bytearray()
     for address in range(start, end, PAGE_SIZE):
-        here = space.pages.entry_of(address) != 0
+        here = names_frame(space.pages.entry_of(address))
         if not here:
             area = space.area_at(address)
             if area is not None and area.source is not None and not area.is_huge:

@@ -9,7 +9,7 @@ Context: never sleeps, `forget_pages` excepted.
 
 from typing import Final
 
-from arch.programs import DIRTY, WRITABLE, entry_frame, read_entry, write_entry
+from arch.programs import DIRTY, POISONED, PRIVATE, WRITABLE, entry_frame, read_entry, write_entry
 from kernel.lib.pace import PACE_BUDGET, pace
 from kernel.mm.area import PROT_WRITE, Area
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, put_frame
@@ -29,10 +29,12 @@ def _end_address(area: Area, end: int) -> int:
     return area.start if pages <= 0 else min(area.end, area.start + (min(pages, _MOST_PAGES) << PAGE_SHIFT))
 
 
-def forget_pages(source: TrackedObject, first: int, end: int) -> None:
-    """The pages first … end - 1 no longer belong to the object: unmap them in all address spaces, copies included.
-    Sleeps: the caller ensures that the object supplies no such page meanwhile.
+def forget_pages(source: TrackedObject, first: int, end: int, leaves_hole: bool = False) -> None:
+    """The pages first … end - 1 no longer belong to the object: unmap them in all address spaces. Copies, and what a
+    program has poisoned, stay only where the object still has a hole in that place. Sleeps: the caller ensures that the
+    object supplies no such page meanwhile.
     """
+    kept = POISONED | PRIVATE if leaves_hole else 0
     while first < end:
         reached = end  # by all areas
         area = source.first_area
@@ -41,7 +43,7 @@ def forget_pages(source: TrackedObject, first: int, end: int) -> None:
             start = _first_address(area, first)
             stop = _end_address(area, reached)
             if space is not None and start < stop:
-                at = space.discard(start, stop)
+                at = space.discard(start, stop, area.kept_bits | kept)
                 if at < stop:
                     reached = area.index_of(at)
             area = area.next_of_source
@@ -80,7 +82,7 @@ def unmap_frame(source: TrackedObject, index: int, frame: Frame) -> None:
             if slot != 0:
                 entry = read_entry(slot)
                 if entry != 0 and entry_frame(entry) == frame:
-                    write_entry(slot, 0)
+                    write_entry(slot, entry & area.kept_bits)
                     space.pages.flush_page(address)
                     space.resident -= 1
                     put_frame(entry_frame(entry))  # the reference of the entry

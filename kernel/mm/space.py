@@ -1,7 +1,7 @@
 """Address spaces: a tree of areas (area_tree.py) over a page table.
 
-Invariants: areas do not overlap; every mapped page lies in an area; `resident` counts non-zero
-entries. The task layer sets the limits (`address_limit`, `data_limit`, `stack_limit`, bytes) from the process's
+Invariants: areas do not overlap; every mapped page lies in an area; `resident` counts entries that name
+a frame. The task layer sets the limits (`address_limit`, `data_limit`, `stack_limit`, bytes) from the process's
 resource limits.
 
 Large ranges are changed a part at a time, with safe points in between (kernel/lib/pace.py): other threads see some
@@ -20,8 +20,11 @@ from arch import USER_END, key_count, key_forbids
 from arch.programs import (
     HUGE,
     LEAF_TABLE_BYTES,
+    POISONED,
+    WRITE_WATCHED,
     LocalTable,
     PageTable,
+    names_frame,
     share_entries,
     share_large,
     table_end,
@@ -61,7 +64,7 @@ from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.mergeable_space import MergeableSpace
 from kernel.mm.objects import MemoryObject, SharedMemory
 from kernel.mm.protection_keys import NO_KEY, ProtectionKeys
-from kernel.mm.userfault import flags_of
+from kernel.mm.userfault import Births, Change, expect_unmapping, flags_of, report, withdraw
 
 UNLIMITED: Final = (1 << 63) - 1
 _MEMORY_WAITS_LIMIT: Final = 1000  # for one fault; each ends when a page was written to a disk, or after a while
@@ -274,8 +277,10 @@ class AddressSpace(Linked["AddressSpace"]):
         """Make it the space that user addresses refer to on this processor."""
         self.pages.activate()
 
-    def fork(self) -> "AddressSpace":
-        """A copy-on-write copy. Raises ENOMEM, MemoryError, with nothing changed but what a fault restores."""
+    def fork(self, births: Births | None = None) -> "AddressSpace":
+        """A copy-on-write copy. `births` collects what handlers of faults are to hear of it, without which none serves
+        the copy. Raises ENOMEM, MemoryError, with nothing changed but what a fault restores.
+        """
         self.settle()
         child = AddressSpace()
         self.hold()
@@ -288,6 +293,8 @@ class AddressSpace(Linked["AddressSpace"]):
                     copy = area.copy(area.start, area.end, child)
                     self._prepare_copy(copy)
                     child.areas.insert(last, copy, None)
+                    if births is not None:
+                        births.inherit_handler(area, copy, child)
                     last = copy
                     child.mapped_bytes += area.end - area.start
                     work += _AREA_COST
@@ -396,6 +403,13 @@ class AddressSpace(Linked["AddressSpace"]):
             share_huge(self.pages, child.pages, area, address)
             work = self._rest_in_fork(work + SHARE_COST)
             address = self.pages.next_huge(address + HUGE_SIZE, area.end)
+        address = self.pages.next_huge_mark(area.start, area.end)
+        while address < area.end:
+            mark = self.pages.entry_of(address)
+            if not area.shared or mark & POISONED == 0:
+                child.pages.set_huge_mark(address, mark)
+            work = self._rest_in_fork(work + _AREA_COST)
+            address = self.pages.next_huge_mark(address + HUGE_SIZE, area.end)
         return work
 
     def _rest_in_fork(self, work: int) -> int:
@@ -567,15 +581,19 @@ class AddressSpace(Linked["AddressSpace"]):
     def _replace(self, area: Area) -> None:
         """Enter an area in place of what is there. Raises EPERM (sealed areas), with `area` detached again."""
         done = False
+        changes: Change | None = None
         try:
+            changes = expect_unmapping(self, area.start, area.end - area.start)
             if area.end - area.start > _BYTES_AT_ONCE:
                 self._prepare_replacing(area.start, area.end - area.start)
             self._exchange(area)
             done = True
         finally:
             if not done:
+                withdraw(changes)
                 self._forget_promise(area)
                 area.detach()
+        report(changes)
 
     def _exchange(self, area: Area) -> None:
         """The same in one change. Raises EPERM."""
@@ -795,6 +813,22 @@ class AddressSpace(Linked["AddressSpace"]):
                 break
             pace(_PART_COST)
 
+    def unmap_aloud(self, start: int, length: int) -> None:
+        """`unmap`, of which the handlers of the range's faults hear if they want to."""
+        report(self.unmap_announced(start, length))
+
+    def unmap_announced(self, start: int, length: int) -> Change | None:
+        """The same, except that the caller reports it."""
+        changes = expect_unmapping(self, start, length)
+        done = False
+        try:
+            self.unmap(start, length)
+            done = True
+        finally:
+            if not done:
+                withdraw(changes)
+        return changes
+
     def _unmap_part(self, start: int, end: int) -> int:
         """Remove the first areas of a range, at once; returns where the rest begins. Notifies their sources at the end,
         because that may sleep.
@@ -846,16 +880,16 @@ class AddressSpace(Linked["AddressSpace"]):
             self._split_upper(last, start, end)
         return area
 
-    def empty(self, start: int, end: int) -> None:
+    def empty(self, start: int, end: int, kept: int = 0) -> None:
         """Give the pages of a range back. The areas stay, and what other threads touch meanwhile is faulted in
-        again.
+        again. `kept`: the `kept_bits` of the area.
         """
         flushed = start
         work = 0
         address = self.pages.next_table(start, end)
         while address < end:
             stop = min(end, table_end(address))
-            count = self.pages.drop(address, (stop - address) >> PAGE_SHIFT)
+            count = self.pages.drop(address, (stop - address) >> PAGE_SHIFT, kept)
             self.resident -= count
             work += _TABLE_COST + count * _PAGE_COST
             if work > _WORK_AT_ONCE or PACE.left < work:
@@ -881,21 +915,24 @@ class AddressSpace(Linked["AddressSpace"]):
             drop_huge(self.pages, address)
             spend(DROP_COST)
             address = self.pages.next_huge(address, end)
+        self.pages.keep_huge_marks(start, end, 0)
 
-    def discard(self, start: int, end: int) -> int:
+    def discard(self, start: int, end: int, kept: int = 0) -> int:
         """Forget the pages of a part of an area, as many as may be done at once; the next touch reads the source anew
-        (truncation). Returns where the rest begins. Never sleeps.
+        (truncation). `kept`: the `kept_bits` of the area, and what else stays. Returns where the rest begins. Never
+        sleeps.
         """
         work = 0
         address = self.pages.next_table(start, end)
         while address < end and work < _WORK_AT_ONCE:
             stop = min(end, table_end(address))
-            count = self.pages.drop(address, (stop - address) >> PAGE_SHIFT)
+            count = self.pages.drop(address, (stop - address) >> PAGE_SHIFT, kept)
             self.resident -= count
             work += _TABLE_COST + count * _PAGE_COST
             address = self.pages.next_table(stop, end)
         self.pages.flush_range(start, address)
         reached = address
+        self.pages.keep_huge_marks(start, reached, kept & WRITE_WATCHED)
         address = self.pages.next_huge(start, reached)
         while address < reached and work < _WORK_AT_ONCE:
             area = self.areas.at(address)
@@ -943,9 +980,7 @@ class AddressSpace(Linked["AddressSpace"]):
         area = self.area_at(address)
         return 0 if area is None else area.key
 
-    def protect(
-        self, start: int, length: int, prot: int, key: int = NO_KEY, run_what_is_read: bool = False
-    ) -> None:
+    def protect(self, start: int, length: int, prot: int, key: int = NO_KEY, run_what_is_read: bool = False) -> None:
         """Change the protection of a range, and its protection key if one is named; `run_what_is_read` adds PROT_EXEC
         where that is possible. Raises EINVAL, ENOMEM (a hole, or too many areas), EPERM (sealed ones), EACCES;
         everything below the offending place has been changed then.
@@ -1138,7 +1173,7 @@ class AddressSpace(Linked["AddressSpace"]):
             elif new_top < old_top:
                 self.check_unsealed(new_top, old_top)
                 self.brk_end = address  # before the sleep: another thread may move it further
-                self.unmap(new_top, old_top - new_top)
+                self.unmap_aloud(new_top, old_top - new_top)
                 return address
         except Errno:
             return self.brk_end
@@ -1222,7 +1257,8 @@ class AddressSpace(Linked["AddressSpace"]):
         if flags < 0:
             return FaultOutcome.DONE
         try:
-            return handler.ask(address, flags, by_kernel)
+            page = address & ~HUGE_MASK if area.is_huge else page_down(address)
+            return handler.ask(address, page, flags, by_kernel)
         except MemoryError:
             return self._wait_for_memory()
 
@@ -1295,17 +1331,16 @@ class AddressSpace(Linked["AddressSpace"]):
                     raise Errno(EFAULT)
                 if outcome == FaultOutcome.BROKEN:
                     raise Errno(EHWPOISON)
-                if area.is_huge or self.pages.find_large(address) != 0:
-                    address = (address | HUGE_MASK) + 1
-                elif not self.has_handlers or self._is_there(address):
-                    address += PAGE_SIZE
+                if not self.has_handlers or self._is_there(address):
+                    is_large = area.is_huge or self.pages.find_large(address) != 0
+                    address = (address | HUGE_MASK) + 1 if is_large else address + PAGE_SIZE
             pace(_FAULT_COST)
             if is_dying():
                 raise Errno(EINTR)
 
     def _is_there(self, page: int) -> bool:
         """Whether a page is mapped: its handler may have woken the waiting threads too early."""
-        return self.pages.entry_of(page) != 0
+        return names_frame(self.pages.entry_of(page))
 
 
 def each_area(space: AddressSpace, address: int = 0) -> Iterator[Area]:

@@ -10,10 +10,11 @@ from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.mm import remap as remapping
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
-from kernel.mm.objects import TrackedObject
+from kernel.mm.objects import MemoryObject, TrackedObject
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.reverse_map import forget_pages
 from kernel.mm.space import AddressSpace, page_up
+from kernel.mm.userfault import hear_of_removal
 from kernel.task import current
 from kernel.task.memory_failure import break_pages
 
@@ -93,13 +94,23 @@ def _remove(space: AddressSpace, start: int, end: int) -> None:
         if source is not None:
             first = area.index_of(start)
             behind = first + ((part_end - start) >> PAGE_SHIFT)
-            if isinstance(source, TrackedObject) and not area.is_huge:  # those unmap whole huge pages only
-                forget_pages(source, first, behind)
-            _check_punch(first, behind)
-            source.punch(first, behind)
+            source.acquire()
+            try:
+                hear_of_removal(area, start, part_end)
+                _remove_from(source, first, behind)
+            finally:
+                source.release()
         start = part_end
     if has_hole:
         raise Errno(ENOMEM)
+
+
+def _remove_from(source: MemoryObject, first: int, behind: int) -> None:
+    """The same for one object; the caller is a user of it."""
+    if isinstance(source, TrackedObject) and not source.is_huge():  # those unmap whole huge pages only
+        forget_pages(source, first, behind, leaves_hole=True)
+    _check_punch(first, behind)
+    source.punch(first, behind)
 
 
 def _check_punch(first: int, behind: int) -> None:

@@ -219,7 +219,7 @@ def _populate(start: int, length: int, flags: int) -> None:
 @syscall("munmap", status="Full", args="address size")
 def munmap(address: int, length: int) -> int:
     """munmap(2)."""
-    current().space.unmap(address, length)
+    current().space.unmap_aloud(address, length)
     return 0
 
 

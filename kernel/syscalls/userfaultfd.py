@@ -16,7 +16,7 @@ _UNPRIVILEGED: Final = SystemSetting(b"vm/unprivileged_userfaultfd", [0], 0, 1)
     "userfaultfd",
     status="Partial",
     args="flags:O_NONBLOCK|O_CLOEXEC|1 -> fd:userfaultfd",
-    notes="No events (fork, mremap, munmap, madvise), POISON, MOVE or asynchronous WP; WP for private memory alone",
+    notes="No huge pages",
 )
 def userfaultfd(flags: i32) -> int:
     """userfaultfd(2)."""

@@ -37,6 +37,7 @@ from kernel.lib.namespace import (
 from kernel.lib.pid import NOBODY, Pid
 from kernel.lib.settings import SystemSetting
 from kernel.mm.frames import total_frame_count
+from kernel.mm.userfault import Births
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
@@ -272,7 +273,14 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         signals = group.signals if group is not None else 0
         chosen = arguments.group
         kills = 0 if chosen is None else chosen.kills
-        _share_or_copy(parent, child, flags)
+        births = Births() if parent.space.has_handlers else None
+        is_copied = False
+        try:
+            _share_or_copy(parent, child, flags, births)
+            is_copied = True
+        finally:
+            if births is not None:
+                births.end(are_real=is_copied)
         if parent.observation is not None:
             TASKS.observer.inherit(parent, child, is_thread)
         if parent.is_dying() or (group is not None and group.signals != signals):
@@ -365,14 +373,14 @@ def _new_process(parent: Task, pid: Pid, pids: PidNamespace, arguments: CloneArg
     return process
 
 
-def _share_or_copy(parent: Task, child: Task, flags: int) -> None:
+def _share_or_copy(parent: Task, child: Task, flags: int, births: Births | None) -> None:
     """Fill in memory, files and file context, each with a reference of the child's own."""
     space = parent.space
     if flags & CLONE_VM != 0:
         space.acquire()
         child.memory = space
     else:
-        child.memory = space.fork()
+        child.memory = space.fork(births)
     child.space_root = child.space.root
     files = parent.files
     if flags & CLONE_FILES != 0:

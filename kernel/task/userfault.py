@@ -5,10 +5,15 @@ faults and sleeps at its page's `Place`; reading the file takes the oldest fault
 that fills the page wakes the threads that wait for it, and no others. Then the thread faults again, and finds the page
 or joins anew.
 
+A change of registered memory of which the file's program wants to hear (UFFD_FEATURE_EVENT_*) joins the `changes` once
+it has happened, and the thread that made it sleeps until somebody has read of it, or the file ends; only a kill ends
+its wait earlier. Faults are read before changes. Whoever reads of a fork gets a file that serves the child's faults.
+
 A program's fault ends its wait for a signal, which is handled first. A fault of the kernel on its behalf waits on,
 except for a kill; if the file serves only faults of user mode (UFFD_USER_MODE_ONLY), it does not wait at all.
 
-Invariants: a fault is in `pending` or `taken` as long as its thread waits. A place is in `places` as long as threads
+Invariants: a fault is in `pending` or `taken` as long as its thread waits. A change is in `changes` until it is read,
+or its thread waits no more. A place is in `places` as long as threads
 wait there that were not woken: later threads wait at another. When the file ends no area is registered
 with its context, and no thread waits.
 
@@ -19,44 +24,72 @@ from typing import Final
 
 from arch import USER_END
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
-from kernel.fs.constants import O_NONBLOCK, O_RDONLY, POLLERR, READABLE
+from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK, O_RDONLY, POLLERR, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES
-from kernel.lang import EAGAIN, EFAULT, EINVAL, Errno, final, noraise, span_of
+from kernel.lang import EAGAIN, EFAULT, EINVAL, Errno, Span, final, noraise, span_of, u8
+from kernel.lib.linked import LinkedList
 from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
 from kernel.mm.fault import FaultOutcome
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.space import AddressSpace
-from kernel.mm.userfault import FaultHandler, forget_handler
+from kernel.mm.userfault import (
+    EVENT_FORK,
+    EVENT_REMAP,
+    EVENT_REMOVE,
+    EVENTS,
+    Change,
+    FaultHandler,
+    forget_handler,
+)
 from kernel.sched import PollWaiter, WaitQueue
-from kernel.task.task import Task, current_or_none
+from kernel.task.task import Task, current, current_or_none
 from kernel.task.words import store_i32, store_i64
 
 # UFFD_FEATURE_*
 FEATURE_PROTECTED: Final = 1 << 0
+FEATURE_HUGE_PAGES: Final = 1 << 4  # UFFD_FEATURE_MISSING_HUGETLBFS
 FEATURE_SHARED_MEMORY: Final = 1 << 5
 FEATURE_SIGBUS: Final = 1 << 7
 FEATURE_THREAD_ID: Final = 1 << 8
+FEATURE_MINOR_HUGE: Final = 1 << 9
 FEATURE_MINOR: Final = 1 << 10
 FEATURE_EXACT_ADDRESS: Final = 1 << 11
+FEATURE_PROTECTED_SHARED: Final = 1 << 12  # UFFD_FEATURE_WP_HUGETLBFS_SHMEM
+FEATURE_PROTECTED_ABSENT: Final = 1 << 13  # UFFD_FEATURE_WP_UNPOPULATED
+FEATURE_POISON: Final = 1 << 14
+FEATURE_ASYNCHRONOUS: Final = 1 << 15  # UFFD_FEATURE_WP_ASYNC
+FEATURE_MOVE: Final = 1 << 16
 FEATURES: Final = (
     FEATURE_PROTECTED
+    | EVENTS
+    | FEATURE_HUGE_PAGES
     | FEATURE_SHARED_MEMORY
     | FEATURE_SIGBUS
     | FEATURE_THREAD_ID
+    | FEATURE_MINOR_HUGE
     | FEATURE_MINOR
     | FEATURE_EXACT_ADDRESS
+    | FEATURE_PROTECTED_SHARED
+    | FEATURE_PROTECTED_ABSENT
+    | FEATURE_POISON
+    | FEATURE_ASYNCHRONOUS
+    | FEATURE_MOVE
 )
 
 MESSAGE_SIZE: Final = 32  # struct uffd_msg
-_EVENT_PAGEFAULT: Final = 0x12
+_EVENT_PAGEFAULT: Final = 0x12  # UFFD_EVENT_*
+_EVENT_FORK: Final = 0x13
+_EVENT_REMAP: Final = 0x14
+_EVENT_REMOVE: Final = 0x15
+_EVENT_UNMAP: Final = 0x16
 # Instructions, for `pace`
 _MESSAGE_COST: Final = 1000
 _WAKE_COST: Final = 450  # for a thread
 _LOOK_COST: Final = 30  # for a place
 _DEAD_BYTES: Final = 2048  # the rest of an ended program's memory, about
 _READY: Final = 1 << 31  # shown among the features once UFFDIO_API was called
-_COMMANDS: Final = "80000000000000df"  # a bit for each command of the file and of ranges
+_COMMANDS: Final = "80000000000001ff"  # a bit for each command of the file and of ranges
 
 
 @final
@@ -82,31 +115,57 @@ class Fault:
 
 
 @final
+class Announcement(Change):
+    """A change, with the thread that waits until it is read."""
+
+    def __init__(self, handler: FaultHandler, kind: int, first: int, second: int) -> None:
+        super().__init__(handler, kind, first, second)
+        self.is_listed: bool = False  # in its context's `changes`
+        self.waiters: WaitQueue = WaitQueue()
+
+    def wake(self) -> None:
+        self.waiters.wake_all()
+
+
+@final
 class FaultContext(FaultHandler):
     """The state shared by a file and the areas registered with it."""
 
-    def __init__(self, space: AddressSpace, user_mode_only: bool) -> None:
+    def __init__(self, space: AddressSpace, user_mode_only: bool, flags: int = 0) -> None:
         super().__init__()
         self.space: AddressSpace = space
         self.user_mode_only: bool = user_mode_only
+        self.flags: int = flags  # O_*, with which the first file was created
+        self.users: int = 1  # its file, or the change that announces it
         self.is_ready: bool = False  # UFFDIO_API was called
         self.features: int = 0
         self.pending: dict[int, Fault] = {}  # by number, in the order in which they came
         self.taken: dict[int, Fault] = {}
         self.places: dict[int, Place] = {}  # by the page's address
+        self.changes: LinkedList[Change] = LinkedList()  # not read yet, from the oldest
         self.readers: WaitQueue = WaitQueue()
         self._last: int = 0
 
-    def ask(self, address: int, flags: int, by_kernel: bool) -> FaultOutcome:
+    def agree(self, features: int) -> None:
+        """The program has said what it wants: UFFD_FEATURE_*."""
+        if features & FEATURE_ASYNCHRONOUS != 0:
+            features |= FEATURE_PROTECTED_ABSENT
+        self.is_ready = True
+        self.features = features
+        self.is_asynchronous = features & FEATURE_ASYNCHRONOUS != 0
+        self.protects_absent = features & FEATURE_PROTECTED_ABSENT != 0
+        self.wanted = features & EVENTS
+
+    def ask(self, address: int, page: int, flags: int, by_kernel: bool) -> FaultOutcome:
         task = current_or_none()
         if task is None or self.features & FEATURE_SIGBUS != 0 or (by_kernel and self.user_mode_only):
             return FaultOutcome.NO_SUCH_PAGE
         if task.is_exiting or task.process.ending.is_exiting:
             return FaultOutcome.NO_SUCH_PAGE  # the output (a core file) does without the page
-        shown = address if self.features & FEATURE_EXACT_ADDRESS != 0 else address & ~PAGE_MASK
+        shown = address if self.features & FEATURE_EXACT_ADDRESS != 0 else page
         tid = task.pids.shown(task.tid) if self.features & FEATURE_THREAD_ID != 0 else 0
         fault = Fault(shown, flags, tid)
-        place = self.place_of(address & ~PAGE_MASK)
+        place = self.place_of(page)
         self._last += 1
         number = self._last
         try:
@@ -191,13 +250,59 @@ class FaultContext(FaultHandler):
             return fault
         return None
 
+    def announce(self, kind: int, first: int = 0, second: int = 0) -> Change:
+        return Announcement(self, kind, first, second)
+
+    def inherit(self, child: AddressSpace) -> FaultHandler:
+        heir = FaultContext(child, self.user_mode_only, self.flags)
+        heir.agree(self.features)
+        return heir
+
+    def report(self, change: Change) -> None:
+        task = current_or_none()
+        assert isinstance(change, Announcement), "the context has created it"
+        if task is not None and not self.is_closed:
+            self.enqueue(change)
+            task.signals.kill_wakes = True
+            while not change.is_over and not self.is_closed and not task.must_end():
+                change.waiters.wait()
+            task.signals.kill_wakes = False
+            self.dequeue(change)
+        change.end()
+
+    def enqueue(self, change: Announcement) -> None:
+        """Let a change be read. Raises nothing."""
+        change.is_listed = True
+        self.changes.link_last(change)
+        self.readers.wake_all()
+
+    def dequeue(self, change: Announcement) -> None:
+        """Let nobody read of a change any more. Raises nothing."""
+        if change.is_listed:
+            change.is_listed = False
+            self.changes.unlink(change)
+
     def is_alive(self) -> bool:
         """Whether the memory still has a user."""
         return self.space.users > 0
 
+    def gain_user(self) -> None:
+        """The context has one more user."""
+        self.users += 1
+
+    def release(self) -> None:
+        self.users -= 1
+        if self.users == 0:
+            self.close()
+
     @noraise
     def close(self) -> None:
+        """Serve nobody any more."""
         self.is_closed = True
+        change = self.changes.first()
+        while change is not None:
+            change.wake()
+            change = change.after()
         self._wake(self._places_in(0, USER_END))
         if self.is_alive():
             forget_handler(self.space, self)
@@ -214,7 +319,11 @@ class UserFaultFile(DescriptorFile):
         return DESCRIPTION_BYTES + (0 if self.context.is_alive() else _DEAD_BYTES)
 
     def close(self) -> None:
-        self.context.close()
+        self.context.release()
+
+    def another(self, context: FaultContext) -> "UserFaultFile":
+        """A file of the same kind, for a context of which it becomes a user."""
+        return UserFaultFile(context, context.flags & O_NONBLOCK)
 
     def poll(self, waiter: PollWaiter | None) -> int:
         context = self.context
@@ -222,7 +331,7 @@ class UserFaultFile(DescriptorFile):
             waiter.wait_on(context.readers)
         if not context.is_ready or self.flags & O_NONBLOCK == 0:
             return POLLERR  # an announced fault may be gone when it is read
-        return READABLE if len(context.pending) > 0 else 0
+        return READABLE if len(context.pending) > 0 or not context.changes.is_empty() else 0
 
     def read(self, buffer: Buffer) -> int:
         context = self.context
@@ -233,22 +342,18 @@ class UserFaultFile(DescriptorFile):
         words = span_of(storage)
         while buffer.remaining >= MESSAGE_SIZE:
             try:
-                fault = context.take()
-            except MemoryError:
+                is_there = self._next_message(words)
+            except (Errno, MemoryError):
                 if done == 0:
                     raise
                 return done
-            if fault is None:
+            if not is_there:
                 if done > 0:
                     return done
                 if self.flags & O_NONBLOCK != 0:
                     raise Errno(EAGAIN)
                 context.readers.sleep()
                 continue
-            words[0] = _EVENT_PAGEFAULT
-            store_i64(words, 8, fault.flags)
-            store_i64(words, 16, fault.address)
-            store_i32(words, 24, fault.tid)
             if buffer.put(words) < MESSAGE_SIZE:
                 if done > 0:
                     return done
@@ -258,6 +363,58 @@ class UserFaultFile(DescriptorFile):
         if done == 0:
             raise Errno(EINVAL)
         return done
+
+    def _next_message(self, words: Span[u8]) -> bool:
+        """The oldest fault, or else the oldest change: fill in struct uffd_msg. Whether there is any. Sleeps. Raises
+        EMFILE, MemoryError.
+        """
+        words.fill(0)
+        context = self.context
+        fault = context.take()
+        if fault is not None:
+            words[0] = _EVENT_PAGEFAULT
+            store_i64(words, 8, fault.flags)
+            store_i64(words, 16, fault.address)
+            store_i32(words, 24, fault.tid)
+            return True
+        change = context.changes.first()
+        if change is None:
+            return False
+        assert isinstance(change, Announcement), "the context has created it"
+        context.dequeue(change)
+        if change.kind == EVENT_FORK:
+            words[0] = _EVENT_FORK
+            store_i32(words, 8, self._adopt(change))
+        else:
+            words[0] = _EVENT_UNMAP
+            store_i64(words, 8, change.first)
+            store_i64(words, 16, change.second)
+            if change.kind == EVENT_REMAP:
+                words[0] = _EVENT_REMAP
+                store_i64(words, 24, change.length)
+            elif change.kind == EVENT_REMOVE:
+                words[0] = _EVENT_REMOVE
+        change.end()
+        change.wake()
+        return True
+
+    def _adopt(self, change: Announcement) -> int:
+        """Read of a fork, which nobody else does: the descriptor of a new file, which serves the child's faults.
+        Sleeps. Raises EMFILE, MemoryError, with the change to be read once more if its thread still waits.
+        """
+        context = self.context
+        heir = change.heir
+        assert isinstance(heir, FaultContext), "the context has created it"
+        done = False
+        try:
+            file = self.another(heir)
+            heir.gain_user()
+            descriptor = current().files.install(file, heir.flags & O_CLOEXEC != 0)
+            done = True
+        finally:
+            if not done and not change.is_over:
+                context.enqueue(change)
+        return descriptor
 
     def describe(self) -> bytes:
         context = self.context

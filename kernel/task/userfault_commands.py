@@ -1,4 +1,4 @@
-"""Commands of a userfaultfd: registering ranges, filling and protecting pages (ioctl_userfaultfd(2)).
+"""Commands of a userfaultfd: registering ranges; filling, moving and protecting pages (ioctl_userfaultfd(2)).
 
 A command that fills many pages stops at the first that cannot be filled, and reports how many bytes are done.
 
@@ -8,8 +8,10 @@ Context: sleeps. The memory may be another program's; it is held in the meantime
 from typing import Final
 
 from arch import USER_END
+from kernel.fs.constants import O_NONBLOCK
 from kernel.lang import (
     EAGAIN,
+    EFAULT,
     EINVAL,
     ENOENT,
     ENOMEM,
@@ -23,22 +25,33 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_PTRACE
 from kernel.lib.pace import is_dying, pace
-from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, allocate_user_frame, frame_span, put_frame, zero_frame
+from kernel.mm.area import Area
+from kernel.mm.fault import entry_flags
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, allocate_user_frame, frame_span, put_frame, zero_frame
+from kernel.mm.huge_fault import check_vacant, fill_huge
+from kernel.mm.huge_pool import HUGE_SIZE
 from kernel.mm.lowest import effective_lowest
+from kernel.mm.pinning import PinnedFrames
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import (
     MINOR,
     MODES,
     WRITE_PROTECT,
     area_to_fill,
+    area_to_move_to,
     check_range,
+    check_whole,
+    move_page,
+    page_size,
+    poison_page,
+    protect_end,
     protect_pages,
     put_page,
     register,
     show_page,
 )
 from kernel.task.task import current
-from kernel.task.userfault import FEATURES, UserFaultFile
+from kernel.task.userfault import FEATURES, FaultContext, UserFaultFile
 from kernel.task.words import load_i64
 
 _API: Final = 0xC018_AA3F  # UFFDIO_*
@@ -47,28 +60,38 @@ _UNREGISTER: Final = 0x8010_AA01
 _WAKE: Final = 0x8010_AA02
 _COPY: Final = 0xC028_AA03
 _ZEROPAGE: Final = 0xC020_AA04
+_MOVE: Final = 0xC028_AA05
 _WRITEPROTECT: Final = 0xC018_AA06
 _CONTINUE: Final = 0xC020_AA07
+_POISON: Final = 0xC020_AA08
 
 _VERSION: Final = 0xAA  # UFFD_API
 _FILE_COMMANDS: Final = -(1 << 63) | 0x3  # UFFD_API_IOCTLS
 _CAN_WAKE: Final = 1 << 2  # of a range, by their numbers
 _CAN_COPY: Final = 1 << 3
 _CAN_ZERO: Final = 1 << 4
+_CAN_MOVE: Final = 1 << 5
 _CAN_PROTECT: Final = 1 << 6
 _CAN_CONTINUE: Final = 1 << 7
+_CAN_POISON: Final = 1 << 8
 _EVENT_FORK: Final = 1 << 1
 
 _DONT_WAKE: Final = 1
 _PROTECTED: Final = 2  # UFFDIO_COPY_MODE_WP, UFFDIO_CONTINUE_MODE_WP
 _MODE_PROTECT: Final = 1  # UFFDIO_WRITEPROTECT_MODE_WP
 _MODE_DONT_WAKE: Final = 2
+_SKIPS_HOLES: Final = 2  # UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES
 _PAGE_COST: Final = 3000  # instructions, for `pace`
+_MOVE_COST: Final = 800
+_MOVED_AT_ONCE: Final = 64  # pages
 
 
 @final
 class ServedFaults(UserFaultFile):
     """The file, with its commands."""
+
+    def another(self, context: FaultContext) -> UserFaultFile:
+        return ServedFaults(context, context.flags & O_NONBLOCK)
 
     def ioctl(self, command: int, argument: int) -> int:
         address = UserAddr(argument)
@@ -92,6 +115,10 @@ class ServedFaults(UserFaultFile):
             self._protect(address)
         elif command == _CONTINUE:
             self._continue(address)
+        elif command == _POISON:
+            self._poison(address)
+        elif command == _MOVE:
+            self._move(address)
         else:
             raise Errno(EINVAL)
         return 0
@@ -116,8 +143,7 @@ class ServedFaults(UserFaultFile):
         if error != 0:
             user.write_bytes(address, bytes(24))
             raise Errno(error)
-        self.context.is_ready = True
-        self.context.features = features
+        self.context.agree(features)
 
     # ---- Ranges -------------------------------------------------------------------------------------------------
 
@@ -132,11 +158,11 @@ class ServedFaults(UserFaultFile):
         space = self._hold(ENOMEM)
         try:
             space.settle()
-            check_range(space, start, start + length, modes, self.context)
+            has_huge = check_range(space, start, start + length, modes, self.context)
             register(space, start, start + length, modes, self.context)
         finally:
             space.release()
-        commands = _CAN_WAKE | _CAN_COPY | _CAN_ZERO
+        commands = _CAN_WAKE | _CAN_COPY | _CAN_POISON | (0 if has_huge else _CAN_ZERO | _CAN_MOVE)
         commands |= _CAN_PROTECT if modes & WRITE_PROTECT != 0 else 0
         commands |= _CAN_CONTINUE if modes & MINOR != 0 else 0
         user.write_i64(user.at(address, 24), commands)
@@ -162,7 +188,19 @@ class ServedFaults(UserFaultFile):
 
     # ---- Pages --------------------------------------------------------------------------------------------------
 
+    def _check_is_settled(self, result: UserAddr) -> None:
+        """Raise EAGAIN, which is the result as well, while the memory changes."""
+        if self.context.changing > 0:
+            user.write_i64(result, -EAGAIN)
+            raise Errno(EAGAIN)
+
+    def _check_still_settled(self) -> None:
+        """Raise EAGAIN if others have begun to change the memory."""
+        if self.context.changing > 0:
+            raise Errno(EAGAIN)
+
     def _copy(self, address: UserAddr) -> None:
+        self._check_is_settled(user.at(address, 32))
         words = span_of(user.read_bytes(address, 32))
         target = load_i64(words, 0)
         source = load_i64(words, 8)
@@ -176,6 +214,7 @@ class ServedFaults(UserFaultFile):
         self._fill(target, length, source if 0 <= source < USER_END else USER_END, mode, user.at(address, 32))
 
     def _zero(self, address: UserAddr) -> None:
+        self._check_is_settled(user.at(address, 24))
         words = span_of(user.read_bytes(address, 24))
         start = load_i64(words, 0)
         length = load_i64(words, 8)
@@ -186,6 +225,7 @@ class ServedFaults(UserFaultFile):
         self._fill(start, length, 0, mode, user.at(address, 24), is_zero=True)
 
     def _continue(self, address: UserAddr) -> None:
+        self._check_is_settled(user.at(address, 24))
         words = span_of(user.read_bytes(address, 24))
         start = load_i64(words, 0)
         length = load_i64(words, 8)
@@ -200,10 +240,14 @@ class ServedFaults(UserFaultFile):
             area = area_to_fill(space, start, length)
             if mode & _PROTECTED != 0 and area.fault_modes & WRITE_PROTECT == 0:
                 raise Errno(EINVAL)
+            check_whole(area, start, length)
+            size = page_size(area)
             while done < length and not is_dying():
                 space.settle()
-                show_page(space, area_to_fill(space, start + done, PAGE_SIZE), start + done)
-                done += PAGE_SIZE
+                self._check_still_settled()
+                area = area_to_fill(space, start + done, size)
+                show_page(space, area, start + done, is_protected=mode & _PROTECTED != 0)
+                done += size
                 pace(_PAGE_COST)
         except Errno as failure:
             error = failure.code
@@ -223,9 +267,16 @@ class ServedFaults(UserFaultFile):
             area = area_to_fill(space, start, length)
             if is_protected and area.fault_modes & WRITE_PROTECT == 0:
                 raise Errno(EINVAL)
+            if area.is_huge and is_zero:
+                raise Errno(EINVAL)
+            check_whole(area, start, length)
+            size = page_size(area)
             while done < length and not is_dying():
-                self._fill_page(space, start + done, source + done, is_protected, is_zero)  # fits: USER_END each
-                done += PAGE_SIZE
+                if size == HUGE_SIZE:
+                    self._fill_huge_page(space, start + done, source + done, is_protected)
+                else:
+                    self._fill_page(space, start + done, source + done, is_protected, is_zero)  # fits: USER_END each
+                done += size
                 pace(_PAGE_COST)
         except Errno as failure:
             error = failure.code
@@ -244,9 +295,97 @@ class ServedFaults(UserFaultFile):
             else:
                 user.read_into(frame_span(frame), UserAddr(source))
             space.settle()
-            put_page(space, area_to_fill(space, address, PAGE_SIZE), address, frame, is_protected)
+            self._check_still_settled()
+            area = area_to_fill(space, address, PAGE_SIZE)
+            put_page(space, area, address, frame, is_protected, spares_marks=is_zero)
         finally:
             put_frame(frame)
+
+    def _fill_huge_page(self, space: AddressSpace, address: int, source: int, is_protected: bool) -> None:
+        """The same for a huge page. What it is filled with is held first, since no fault may happen meanwhile."""
+        contents = PinnedFrames(device_writes=False)
+        try:
+            space.settle()
+            check_vacant(space.pages, _huge_area(space, address), address)
+            if contents.pin(source, HUGE_SIZE) < HUGE_SIZE:
+                raise Errno(EFAULT)
+            space.settle()
+            self._check_still_settled()
+            area = _huge_area(space, address)
+            flags = entry_flags(area)
+            fill_huge(space.pages, area, address, contents.frames, source & PAGE_MASK, flags, is_protected)
+        finally:
+            contents.release()
+
+    def _poison(self, address: UserAddr) -> None:
+        self._check_is_settled(user.at(address, 24))
+        words = span_of(user.read_bytes(address, 24))
+        start = load_i64(words, 0)
+        length = load_i64(words, 8)
+        mode = load_i64(words, 16)
+        _check_range(start, length)
+        if mode & ~_DONT_WAKE != 0:
+            raise Errno(EINVAL)
+        done = 0
+        error = 0
+        space = self._hold(ESRCH)
+        try:
+            area = area_to_fill(space, start, length)
+            check_whole(area, start, length)
+            size = page_size(area)
+            while done < length and not is_dying():
+                space.settle()
+                self._check_still_settled()
+                area = area_to_fill(space, start + done, size)
+                check_whole(area, start + done, size)
+                poison_page(space, area, start + done)
+                done += size
+                pace(_MOVE_COST)
+        except Errno as failure:
+            error = failure.code
+        except MemoryError:
+            error = ENOMEM
+        finally:
+            space.release()
+        self._report(start, length, done, error, mode & _DONT_WAKE != 0, user.at(address, 24))
+
+    def _move(self, address: UserAddr) -> None:
+        self._check_is_settled(user.at(address, 32))
+        words = span_of(user.read_bytes(address, 32))
+        target = load_i64(words, 0)
+        source = load_i64(words, 8)
+        length = load_i64(words, 16)
+        mode = load_i64(words, 24)
+        if current().memory is not self.context.space:
+            raise Errno(EINVAL)
+        _check_range(target, length)
+        _check_range(source, length)
+        if mode & ~(_DONT_WAKE | _SKIPS_HOLES) != 0:
+            raise Errno(EINVAL)
+        done = 0
+        error = 0
+        space = self._hold(ESRCH)
+        try:
+            while done < length and not is_dying():
+                space.settle()
+                part = min(length - done, _MOVED_AT_ONCE * PAGE_SIZE)
+                area = area_to_move_to(space, source + done, target + done, length - done, self.context)
+                self._check_still_settled()
+                flushed = done
+                try:
+                    for _ in range(part >> PAGE_SHIFT):
+                        move_page(space, area, source + done, target + done, mode & _SKIPS_HOLES != 0)
+                        done += PAGE_SIZE
+                finally:
+                    space.pages.flush_range(source + flushed, source + done)
+                pace(_MOVE_COST * _MOVED_AT_ONCE)
+        except Errno as failure:
+            error = failure.code
+        except MemoryError:
+            error = ENOMEM
+        finally:
+            space.release()
+        self._report(target, length, done, error, mode & _DONT_WAKE != 0, user.at(address, 32))
 
     def _report(self, start: int, length: int, done: int, error: int, leaves_asleep: bool, result: UserAddr) -> None:
         """Report progress to the caller, and wake threads waiting for these pages. Raises the error, or EAGAIN."""
@@ -259,6 +398,8 @@ class ServedFaults(UserFaultFile):
             raise Errno(EAGAIN)
 
     def _protect(self, address: UserAddr) -> None:
+        if self.context.changing > 0:
+            raise Errno(EAGAIN)
         words = span_of(user.read_bytes(address, 24))
         start = load_i64(words, 0)
         length = load_i64(words, 8)
@@ -277,8 +418,9 @@ class ServedFaults(UserFaultFile):
                     break
                 if area.fault_modes & WRITE_PROTECT == 0:
                     raise Errno(ENOENT)
+                check_whole(area, start, length)
                 place = max(place, area.start)
-                stop = space.part_end(place, min(area.end, start + length))
+                stop = protect_end(area, place, space.part_end(place, min(area.end, start + length)))
                 protect_pages(space, area, place, stop, is_protected)
                 place = space.rest(stop, start + length)
                 if is_dying():
@@ -289,6 +431,14 @@ class ServedFaults(UserFaultFile):
             space.release()
         if not is_protected and mode & _MODE_DONT_WAKE == 0:
             self.context.wake(start, length)
+
+
+def _huge_area(space: AddressSpace, address: int) -> Area:
+    """The registered area of a huge page. Raises ENOENT where there is none any more."""
+    area = area_to_fill(space, address, HUGE_SIZE)
+    if not area.is_huge:
+        raise Errno(ENOENT)
+    return area
 
 
 def _range_at(address: UserAddr) -> tuple[int, int]:

@@ -29,7 +29,7 @@ def new_fault_file(flags: int) -> int:
     space = task.memory
     if space is None:
         raise Errno(ESRCH)
-    file = ServedFaults(FaultContext(space, flags & USER_MODE_ONLY != 0), flags & O_NONBLOCK)
+    file = ServedFaults(FaultContext(space, flags & USER_MODE_ONLY != 0, flags), flags & O_NONBLOCK)
     return task.files.install(file, flags & O_CLOEXEC != 0)
 
 

@@ -3,7 +3,9 @@
 Entries are signed 64-bit ints, as the processor's words read. Beside the hardware's bits, an entry uses two that the
 hardware ignores: PRIVATE marks a frame that belongs to this mapping alone or to its forks (anonymous memory and copies
 of file pages); HIDDEN marks an entry whose frame is kept while its area is PROT_NONE (the Present bit is then clear).
-An entry of 0 maps nothing.
+An entry of 0 maps nothing. Neither does a *mark*, which names no frame: WRITE_WATCHED alone says that whatever will be
+mapped there is watched from the beginning, POISONED that nothing will be, for whoever touches the page gets SIGBUS
+(kernel/mm/userfault.py).
 
 A huge page is mapped by an entry one level higher, where others name a table of the lowest level: HUGE tells them
 apart, also while the entry is HIDDEN. For `find` and what follows tables, such a page is not there; `entry_of` shows an
@@ -59,6 +61,7 @@ HUGE: Final = 0x80  # one level above the lowest: what is mapped is a huge page,
 PRIVATE: Final = 0x200  # software bit 9
 HIDDEN: Final = 0x400  # software bit 10
 WRITE_WATCHED: Final = 0x800  # software bit 11: writes are left to the fault handler (userfaultfd(2))
+POISONED: Final = 0x100  # of marks
 SPLITTABLE: Final = 1 << 52  # a bit that the hardware ignores; with HUGE: a large page
 KEY_SHIFT: Final = 59
 KEY_BITS: Final = 15 << KEY_SHIFT
@@ -79,6 +82,11 @@ _SINGLE_FLUSHES: Final = 24
 def entry_frame(entry: int) -> Frame:
     """The frame that an entry names."""
     return Frame((entry & FRAME_BITS) >> PAGE_SHIFT)
+
+
+def names_frame(entry: int) -> bool:
+    """Whether an entry names a frame, so that it is neither 0 nor a mark."""
+    return entry & FRAME_BITS != 0
 
 
 def make_entry(frame: Frame, flags: int) -> int:
@@ -103,7 +111,8 @@ def write_entry(address: int, entry: int) -> None:
 
 def share_entries(parent_slot: int, child_slot: int, count: int, shared: bool) -> int:
     """fork: give the child the parent's pages, `count` entries of one table: the same frames, read-only on both sides
-    unless they are `shared` (copy-on-write). Returns how many pages there are.
+    unless they are `shared` (copy-on-write). Returns how many pages there are. Marks are copied, except that, as on
+    Linux, what is poisoned of shared memory is so for the parent alone.
 
     A private one that a device may be writing to is copied at once: shared, the first of the two to write to it would
     get the copy, and if that were the parent, what the device brings would be lost to it. Raises MemoryError.
@@ -112,6 +121,10 @@ def share_entries(parent_slot: int, child_slot: int, count: int, shared: bool) -
     for offset in range(0, count << 3, 8):
         entry = load_i64(parent_slot + offset)
         if entry == 0:
+            continue
+        if entry & FRAME_BITS == 0:
+            if not shared or entry & POISONED == 0:
+                store_i64(child_slot + offset, entry)
             continue
         mapped += 1
         if not shared and entry & PRIVATE != 0 and is_pinned(entry_frame(entry)):
@@ -147,15 +160,18 @@ def share_large(parent: "PageTable", child: "PageTable", address: int) -> int:
     return HUGE_FRAMES
 
 
-def drop_entries(slot: int, count: int) -> int:
-    """Clear `count` entries of one table and give their frames back. Returns how many pages there were."""
+def drop_entries(slot: int, count: int, kept: int) -> int:
+    """Clear `count` entries of one table, except for the bits `kept`, and give their frames back. Returns how many
+    pages there were.
+    """
     mapped = 0
     for offset in range(0, count << 3, 8):
         entry = load_i64(slot + offset)
-        if entry != 0:
-            store_i64(slot + offset, 0)
-            put_frame(entry_frame(entry))
-            mapped += 1
+        if entry != 0 and entry & kept & PRIVATE == 0:
+            store_i64(slot + offset, entry & kept)
+            if entry & FRAME_BITS != 0:
+                put_frame(entry_frame(entry))
+                mapped += 1
     return mapped
 
 
@@ -293,9 +309,10 @@ class PageTable:
         store_i64(slot, 0)
         return True
 
-    def drop(self, address: int, count: int) -> int:
+    def drop(self, address: int, count: int, kept: int = 0) -> int:
         """Clear the entries of `count` pages of one table, or those of a large page, and give their frames back. There
-        is such a table (`next_table`). Returns how many pages there were. The caller flushes.
+        is such a table (`next_table`). What `kept` has of an entry, of WRITE_WATCHED and POISONED, stays as a mark;
+        with PRIVATE, private pages stay as they are. Returns how many pages there were. The caller flushes.
         """
         if count == _ENTRIES and self.large_count > 0:
             slot = self.find_large(address)
@@ -308,7 +325,7 @@ class PageTable:
                 put_frame(self._take_spare())
                 put_frame_row(head)
                 return count
-        return drop_entries(self.find(address), count)
+        return drop_entries(self.find(address), count, kept)
 
     def entry_of(self, address: int) -> int:
         """The entry of a page, 0 if nothing is mapped there; each page of a huge or large one appears with an entry of

@@ -1,9 +1,10 @@
 """/proc/PID/pagemap: a word for each page of a process's address space (proc_pid_pagemap(5)).
 
-Bits: 63 the page is there, 62 it is broken (kernel/mm/broken.py), 61 it is one of a file or of shared memory, 56 nobody
-else maps it, 55 it may have been written to since somebody asked (always, for nobody can ask); the lowest 55 the
-frame's number, for those who had CAP_SYS_ADMIN when they opened the file. A page that is not there has bit 55 alone,
-and none where nothing is mapped.
+Bits: 63 the page is there, 62 it is broken (kernel/mm/broken.py) or a mark stands in its place, 61 it is one of a file
+or of shared memory, 56 nobody else maps it, 55 it may have been written to since somebody asked (always, for nobody can
+ask); the lowest 55 the frame's number, or what Linux shows of a mark, for those who had CAP_SYS_ADMIN when they opened
+the file. A page that is not there has bit 55 alone, and none where nothing is mapped. The file's one command is
+PAGEMAP_SCAN (pagemap_scan.py).
 
 Context: sleeps. The description refers to the memory that the process had when it was opened.
 """
@@ -11,14 +12,15 @@ Context: sleeps. The description refers to the memory that the process had when 
 from typing import Final
 
 from arch import USER_END
-from arch.programs import PRIVATE, WRITE_WATCHED, entry_frame
+from arch.programs import POISONED, PRIVATE, WRITE_WATCHED, entry_frame, names_frame
 from kernel.fs.constants import SEEK_CUR, SEEK_SET
 from kernel.fs.file import File
 from kernel.fs.path import Path
 from kernel.fs.procfs.entries import PositionedFile
+from kernel.fs.procfs.pagemap_scan import SCAN, scan
 from kernel.fs.procfs.process_memory import living_memory_of
 from kernel.fs.procfs.subject import Subject
-from kernel.lang import EINVAL, Errno, final, span_of, u64
+from kernel.lang import EINVAL, Errno, UserAddr, final, span_of, u64
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.pace import is_dying, pace
@@ -41,6 +43,8 @@ _PROTECTED: Final = 1 << 57  # writes are left to a userfaultfd
 _OF_FILE: Final = 1 << 61
 _BROKEN: Final = 1 << 62  # among pages that have been swapped out
 _THERE: Final = -(1 << 63)
+_WATCHING_MARK: Final = 31 | 1 << 5  # in place of a frame: Linux's number for marks, and the kind
+_POISON_MARK: Final = 31 | 2 << 5
 
 
 @final
@@ -54,6 +58,11 @@ class PagemapFile(PositionedFile):
 
     def takes_any_offset(self) -> bool:
         return True
+
+    def ioctl(self, command: int, argument: int) -> int:
+        if command != SCAN:
+            raise Errno(EINVAL)
+        return scan(self.space, UserAddr(argument))
 
     def seek(self, offset: int, whence: int) -> int:
         if whence == SEEK_CUR:
@@ -100,8 +109,8 @@ class PagemapFile(PositionedFile):
 
     def _word(self, area: Area, address: int) -> int:
         entry = self.space.pages.entry_of(address)
-        if entry == 0:
-            return _OTHERS
+        if not names_frame(entry):
+            return self._mark_word(area, entry)
         if names_broken(entry):
             return _BROKEN | _OTHERS
         frame = entry_frame(entry)
@@ -118,6 +127,14 @@ class PagemapFile(PositionedFile):
         if users <= 1:
             value |= _EXCLUSIVE
         return value | frame if self.shows_frames else value
+
+    def _mark_word(self, area: Area, entry: int) -> int:
+        """That of a page without a frame."""
+        if entry & POISONED != 0:
+            return _BROKEN | _OTHERS | (_POISON_MARK if self.shows_frames else 0)
+        if entry & WRITE_WATCHED != 0 and area.fault_modes & WRITE_PROTECT != 0:
+            return _BROKEN | _OTHERS | _PROTECTED | (_WATCHING_MARK if self.shows_frames else 0)
+        return _OTHERS
 
 
 def open_pagemap(path: Path, flags: int, subject: Subject) -> File:

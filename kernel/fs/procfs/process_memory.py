@@ -8,7 +8,7 @@ present yet, or no longer present, ends the text.
 from typing import Final
 
 from arch import key_count
-from arch.programs import DIRTY, PRESENT, PRIVATE, entry_frame, read_entry, table_end
+from arch.programs import DIRTY, PRESENT, PRIVATE, entry_frame, names_frame, read_entry, table_end
 from kernel.fs.procfs.subject import Subject, parse_unsigned_32
 from kernel.fs.tmpfs.file import FilePages
 from kernel.lang import ESRCH, Errno, Span, final, u8
@@ -221,7 +221,7 @@ class Resident:
             address = space.pages.next_huge(address + HUGE_SIZE, end)
 
     def _count_page(self, area: Area, entry: int) -> None:
-        if names_broken(entry):
+        if names_broken(entry) or not names_frame(entry):
             return
         users = max(1, frame_count(entry_frame(entry)))
         part_bytes = PAGE_SIZE // users
@@ -340,7 +340,7 @@ class Placement:
             address = space.pages.next_table(stop, area.end)
 
     def _count_page(self, area: Area, entry: int) -> None:
-        if names_broken(entry):
+        if names_broken(entry) or not names_frame(entry):
             return
         users = frame_count(entry_frame(entry))
         self.present += 1

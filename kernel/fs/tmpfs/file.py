@@ -286,7 +286,7 @@ class TmpfsFile(SealableInode):
         else:
             self._zero_part(start, first << PAGE_SHIFT)
             self._zero_part(last << PAGE_SHIFT, end)
-            self._drop_range(first, last)
+            self._drop_range(first, last, leaves_hole=True)
         self.touch_modified()
 
     def _zero_part(self, start: int, end: int) -> None:
@@ -297,7 +297,7 @@ class TmpfsFile(SealableInode):
         if count > 0 and frame != NO_FRAME:
             frame_span(frame)[within : within + count].fill(0)
 
-    def _drop_range(self, first: int, end: int) -> None:
+    def _drop_range(self, first: int, end: int, leaves_hole: bool = False) -> None:
         """Drop the pages first … end - 1, and unmap them from all programs. No page is created meanwhile."""
         lock = self.shrinking
         if lock is None:
@@ -305,18 +305,18 @@ class TmpfsFile(SealableInode):
             self.shrinking = lock
         with lock:
             self.drops += 1
-            self._unmap(first, end)
+            self._unmap(first, end, leaves_hole)
             index = self.pages.next_from(first)
             while first <= index < end:
                 self._drop_page(index)
                 pace(_DROP_COST)
                 index = self.pages.next_from(index)
 
-    def _unmap(self, first: int, end: int) -> None:
+    def _unmap(self, first: int, end: int, leaves_hole: bool = False) -> None:
         """Unmap pages from all programs."""
         mapping = self.mapping
         if mapping is not None and mapping.areas > 0:
-            forget_pages(mapping, first, end)
+            forget_pages(mapping, first, end, leaves_hole)
 
     def _drop_page(self, index: int) -> None:
         put_frame(self.pages.remove(index))

@@ -15,8 +15,11 @@ READ_WRITE, PRIVATE_ANONYMOUS = 3, 0x22
 USER_MODE_ONLY, NONBLOCK = 1, 0o4000
 API, REGISTER, WAKE = 0xC018AA3F, 0xC020AA00, 0x8010AA02
 COPY, ZEROPAGE, PROTECT = 0xC028AA03, 0xC020AA04, 0xC018AA06
+MOVE, POISON = 0xC028AA05, 0xC020AA08
 MISSING, WP = 1, 2
+EVENT_FORK, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP = 1 << 1, 1 << 2, 1 << 3, 1 << 6
 SIGBUS = 1 << 7
+DONTNEED = 4
 
 
 def ready(program: Program, flags: int, features: int = 0) -> int:
@@ -36,6 +39,192 @@ def register(program: Program, descriptor: int, place: int, pages: int, modes: i
     return commands
 
 
+def taken_from(host: Program, pid: int, descriptor: int) -> int:
+    """A descriptor of a child's, as soon as there is one."""
+    process = host.pidfd_open(pid, 0)
+    taken = -1
+    while taken < 0:
+        try:
+            taken = host.pidfd_getfd(process, descriptor, 0)
+        except OSError:
+            host.sched_yield()
+    host.close(process)
+    return taken
+
+
+def read_message(host: Program, faults: int) -> bytes:
+    """The next message, once there is one."""
+    message = bytearray(32)
+    while True:
+        try:
+            assert host.read(faults, message, 32) == 32
+            return bytes(message)
+        except OSError as error:
+            assert "EINVAL" in str(error)  # it has not said UFFDIO_API yet
+            host.sched_yield()
+
+
+def zero(host: Program, faults: int, address: int) -> None:
+    """Fill a page as soon as no change is under way."""
+    while True:
+        try:
+            host.ioctl(faults, ZEROPAGE, bytearray(struct.pack("<QQQq", address, PAGE, 0, 0)))
+            return
+        except OSError as error:
+            assert "EAGAIN" in str(error)
+            host.sched_yield()
+
+
+def exit_status(host: Program, pid: int) -> int:
+    status = bytearray(4)
+    host.wait4(pid, status, 0, None)
+    return status[1]
+
+
+@booted
+def test_changes_wait_until_they_are_read(machine: Machine) -> None:
+    host = machine.host
+    descriptor = host.dup(0)
+    host.close(descriptor)
+    places = bytearray(8)
+    host.pipe2(places, 0)
+    reader, writer = struct.unpack("<ii", places)
+
+    def child(program: Program) -> int:
+        place = memory(program, 8)
+        faults = ready(program, 0, EVENT_REMAP | EVENT_REMOVE | EVENT_UNMAP)
+        register(program, faults, place, 8, MISSING)
+        program.write(writer, struct.pack("<Q", place), 8)
+        program.munmap(place, PAGE)
+        program.write(writer, b"unmapped", 8)
+        program.madvise(place + PAGE, 2 * PAGE, DONTNEED)
+        target = memory(program, 1)
+        program.mremap(place + 2 * PAGE, PAGE, PAGE, 3, target)
+        program.write(writer, struct.pack("<Q", target), 8)
+        return 9
+
+    pid = host.fork(child)
+    faults = taken_from(host, pid, descriptor)
+    text = bytearray(8)
+    host.read(reader, text, 8)
+    place = struct.unpack("<Q", text)[0]
+    host.fcntl(reader, 4, NONBLOCK)
+    poller = bytearray(struct.pack("<ihh", faults, 1, 0))
+    host.fcntl(faults, 4, NONBLOCK)
+    while host.poll(poller, 1, 0) == 0:
+        host.sched_yield()
+    with pytest.raises(OSError, match="EAGAIN"):
+        host.read(reader, text, 8)
+    with pytest.raises(OSError, match="EAGAIN"):
+        host.ioctl(faults, ZEROPAGE, bytearray(struct.pack("<QQQq", place + PAGE, PAGE, 0, 0)))
+    with pytest.raises(OSError, match="EAGAIN"):
+        host.ioctl(faults, PROTECT, bytearray(24))
+    host.fcntl(faults, 4, 0)
+    assert struct.unpack_from("<B7xQQ", read_message(host, faults)) == (0x16, place, place + PAGE)
+    host.fcntl(reader, 4, 0)
+    host.read(reader, text, 8)
+    assert text == b"unmapped"
+    assert struct.unpack_from("<B7xQQ", read_message(host, faults)) == (0x15, place + PAGE, place + 3 * PAGE)
+    remapped = struct.unpack("<B7xQQQ", read_message(host, faults))
+    assert struct.unpack_from("<B7xQQ", read_message(host, faults)) == (0x16, place + 2 * PAGE, place + 3 * PAGE)
+    host.read(reader, text, 8)
+    assert remapped == (0x14, place + 2 * PAGE, struct.unpack("<Q", text)[0], PAGE)
+    assert exit_status(host, pid) == 9
+
+
+@booted
+def test_a_fork_brings_a_file_that_serves_the_child(machine: Machine) -> None:
+    host = machine.host
+    descriptor = host.dup(0)
+    host.close(descriptor)
+    pair = bytearray(8)
+    host.pipe2(pair, 0)
+    reader, writer = struct.unpack("<ii", pair)
+
+    def child(program: Program) -> int:
+        place = memory(program, 2)
+        register(program, ready(program, 0, EVENT_FORK), place, 2, MISSING)
+
+        def grandchild(inner: Program) -> int:
+            return inner.write(writer, place + PAGE, 4)
+
+        return exit_status(program, program.fork(grandchild))
+
+    pid = host.fork(child)
+    faults = taken_from(host, pid, descriptor)
+    event, of_child = struct.unpack_from("<B7xI", read_message(host, faults))
+    assert event == 0x13
+    event, flags, address = struct.unpack_from("<B7xQQ", read_message(host, of_child))
+    assert (event, flags) == (0x12, 0)
+    zero(host, of_child, address)
+    assert exit_status(host, pid) == 4
+    assert host.read(reader, bytearray(4), 4) == 4
+    with pytest.raises(OSError, match="ESRCH"):
+        host.ioctl(of_child, ZEROPAGE, bytearray(struct.pack("<QQQq", address, PAGE, 0, 0)))
+    host.close(of_child)
+
+
+@booted
+def test_only_a_kill_ends_the_wait_for_a_reader(machine: Machine) -> None:
+    host = machine.host
+    descriptor = host.dup(0)
+    host.close(descriptor)
+
+    def child(program: Program) -> int:
+        place = memory(program, 4)
+        faults = ready(program, 0, EVENT_UNMAP)
+        register(program, faults, place, 4, MISSING)
+
+        def other(inner: Program) -> int:
+            return 5
+
+        pid = program.fork(other)  # nobody hears of that
+        assert exit_status(program, pid) == 5
+        program.munmap(place, PAGE)
+        return 9
+
+    pid = host.fork(child)
+    faults = taken_from(host, pid, descriptor)
+    host.fcntl(faults, 4, NONBLOCK)
+    poller = bytearray(struct.pack("<ihh", faults, 1, 0))
+    while host.poll(poller, 1, 0) == 0 or poller[6] != 1:
+        host.sched_yield()
+    host.kill(pid, 9)
+    status = bytearray(4)
+    host.wait4(pid, status, 0, None)
+    assert status[0] == 9
+    assert host.poll(poller, 1, 0) == 0
+    host.close(faults)
+
+
+@booted
+def test_pages_are_moved_and_poisoned(machine: Machine) -> None:
+    host = machine.host
+    faults = ready(host, NONBLOCK)
+    target, source = memory(host, 128), memory(host, 128)
+    register(host, faults, target, 128, MISSING)
+    for page in range(100):
+        host.store(source + page * PAGE, b"page")
+    moved = bytearray(struct.pack("<QQQQq", target, source, 100 * PAGE, 0, 77))
+    host.ioctl(faults, MOVE, moved)
+    assert struct.unpack_from("<q", moved, 32)[0] == 100 * PAGE
+    assert host.load(target + 99 * PAGE, 4) == b"page" and host.load(source, 4) == bytes(4)
+    with pytest.raises(OSError, match="ENOENT"):
+        host.ioctl(faults, MOVE, bytearray(struct.pack("<QQQQq", target + 100 * PAGE, source + PAGE, PAGE, 0, 77)))
+    with pytest.raises(OSError, match="EINVAL"):
+        host.ioctl(faults, MOVE, bytearray(struct.pack("<QQQQq", target + 100 * PAGE, source + PAGE, PAGE, 4, 77)))
+    host.ioctl(faults, MOVE, bytearray(struct.pack("<QQQQq", target + 100 * PAGE, source + PAGE, PAGE, 3, 77)))
+    host.ioctl(faults, POISON, bytearray(struct.pack("<QQQq", target + 101 * PAGE, 2 * PAGE, 0, 77)))
+    with pytest.raises(OSError, match="EEXIST"):
+        host.ioctl(faults, POISON, bytearray(struct.pack("<QQQq", target + 101 * PAGE, PAGE, 1, 77)))
+    pair = bytearray(8)
+    host.pipe2(pair, 0)
+    _reader, writer = struct.unpack("<ii", pair)
+    with pytest.raises(OSError, match="EFAULT"):
+        host.write(writer, target + 101 * PAGE, 1)
+    host.close(faults)
+
+
 @booted
 def test_faults_of_system_calls_are_served(machine: Machine) -> None:
     host = machine.host
@@ -46,7 +235,7 @@ def test_faults_of_system_calls_are_served(machine: Machine) -> None:
     def child(program: Program) -> int:
         place = memory(program)
         assert ready(program, 0) == descriptor
-        assert register(program, descriptor, place, 4, MISSING) == 0x1C
+        assert register(program, descriptor, place, 4, MISSING) == 0x13C
         assert program.write(writer, place + PAGE, 4) == 4
         return 9
 
@@ -113,7 +302,7 @@ def test_what_was_not_agreed_on_is_refused(machine: Machine) -> None:
     place = memory(host)
     with pytest.raises(OSError, match="EINVAL"):
         register(host, faults, place, 1, MISSING)
-    for version, features in ((0xAB, 0), (0xAA, 1 << 16), (0xAA, 1 << 40)):
+    for version, features in ((0xAB, 0), (0xAA, 1 << 17), (0xAA, 1 << 40)):
         with pytest.raises(OSError, match="EINVAL"):
             host.ioctl(faults, API, bytearray(struct.pack("<QQQ", version, features, 0)))
     host.ioctl(faults, API, bytearray(struct.pack("<QQQ", 0xAA, 0, 0)))
@@ -122,7 +311,7 @@ def test_what_was_not_agreed_on_is_refused(machine: Machine) -> None:
     for modes in (0, 4, 8):
         with pytest.raises(OSError, match="EINVAL"):
             register(host, faults, place, 1, modes)
-    assert register(host, faults, place, 1, MISSING | WP) == 0x5C
+    assert register(host, faults, place, 1, MISSING | WP) == 0x17C
     with pytest.raises(OSError, match="ENOENT"):
         host.ioctl(faults, PROTECT, bytearray(struct.pack("<QQQ", place + PAGE, PAGE, 1)))
     host.ioctl(faults, WAKE, bytearray(struct.pack("<QQ", place, PAGE)))
