@@ -179,6 +179,9 @@ class Processor(Protocol):
     def hardware_capabilities(self) -> int:
         """AT_HWCAP (getauxval(3))."""
 
+    def may_bypass_stores(self) -> bool:
+        """Whether a load may run ahead of a store to the same place, so that others learn from it."""
+
     def processor_text(self, number: int, count: int, khz: int) -> bytes:
         """/proc/cpuinfo of one of `count` processors, for a counter of that frequency."""
 
