@@ -12,7 +12,7 @@ from typing import Final
 
 from kernel.fs.file import File
 from kernel.fs.filesystem import FileSystem
-from kernel.lang import Span, final, noraise, u8
+from kernel.lang import Span, final, noraise, recursion, u8
 from kernel.lib.namespace import ProgramFormats, UserNamespace
 from kernel.lib.pace import pace
 
@@ -44,6 +44,7 @@ class Format:
         self.mask: bytes = b""  # of the bits that count; as long as the magic, or empty: all count
         self.serial: int = 0  # ascends in its table, which enters it
         self.held: File | None = None  # the interpreter, with HOLDS_INTERPRETER
+        self.next_leaving: Format | None = None
 
     def matches(self, head: Span[u8], extension: bytes | None) -> bool:
         """Whether a file has the format. `head`: its first HEAD_SIZE bytes; `extension`: what follows the last dot of
@@ -60,13 +61,38 @@ class Format:
                 return False
         return True
 
+    @recursion(2)  # an interpreter that is itself the file of a format ends that one, which waits in the list
     @noraise
     def let_go(self) -> None:
         """Nobody uses it any more: close the interpreter."""
-        held = self.held
-        if held is not None:
-            self.held = None
-            held.release()
+        self.next_leaving = LEAVING.first
+        LEAVING.first = self
+        if LEAVING.is_under_way:
+            return
+        LEAVING.is_under_way = True
+        while True:
+            format = LEAVING.first
+            if format is None:
+                break
+            LEAVING.first = format.next_leaving
+            format.next_leaving = None
+            held = format.held
+            if held is not None:
+                format.held = None
+                held.release()
+        LEAVING.is_under_way = False
+
+
+@final
+class LeavingFormats:
+    """Formats whose interpreters are still to be closed, one after the other."""
+
+    def __init__(self) -> None:
+        self.first: Format | None = None
+        self.is_under_way: bool = False
+
+
+LEAVING: Final = LeavingFormats()
 
 
 @final
