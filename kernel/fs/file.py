@@ -265,6 +265,12 @@ class File:
             self.is_program = True
             self.inode.executions += 1
 
+    def allow_writing(self) -> None:
+        """Undo `deny_writing`."""
+        if self.is_program:
+            self.is_program = False
+            self.inode.executions -= 1
+
     def close(self) -> None:
         """The last reference is gone: end what the description refers to. Derived classes override it."""
 

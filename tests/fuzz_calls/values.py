@@ -174,7 +174,7 @@ TEXTS: Final = {
         "system.posix_acl_default system.c bad user.0123456789abcdef0123456789abcdef"
     ),
     "filter": "id==1 nothing==1 common_pid!=5 (id==1 !(id>5||id<3) id&2&&args==1 comm~a* !!!!id==1 ((((id==1)))) id",
-    "file_system": "tmpfs proc sysfs tracefs devtmpfs devpts mqueue ext2 ext4 none",
+    "file_system": "tmpfs proc sysfs tracefs devtmpfs devpts mqueue binfmt_misc configfs ext2 ext4 none",
     "key_name": "a b svc:a svc:b .hidden _ses",
     "key_type": "user user logon keyring keyring big_key .x",
     "interface": "lo eth0 lo:1 none tun0 tap%d br0",
