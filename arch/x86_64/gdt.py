@@ -7,7 +7,7 @@ one of its own table; `syscall` has a road of its own from there (entry.S). Inte
 
 from typing import Final
 
-from arch.x86_64.instructions import load_gdt, load_task_register
+from arch.x86_64.instructions import load_gdt, load_local_table, load_task_register
 from arch.x86_64.layout import KERNEL_CS, KERNEL_SS, PROCESSOR_SELECTOR, TASK_REGISTER, USER_CS, USER_SS
 from arch.x86_64.percpu import (
     GDT_OFFSET,
@@ -82,6 +82,7 @@ def _load(area: int, processor: int) -> None:
     store_i64(gdt + TASK_REGISTER + 8, (tss >> 32) & 0xFFFF_FFFF)
     load_gdt(gdt, GDT_ENTRIES * 8 - 1)
     load_task_register(TASK_REGISTER)
+    load_local_table(0)  # after a reset one of 64 KiB is there, at address 0
 
 
 def system_descriptor_low(base: int, limit: int, kind: int) -> int:
