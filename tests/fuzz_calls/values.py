@@ -132,7 +132,7 @@ SETS: Final = {
         "IPPROTO_UDPLITE"
     ),
     "reboot": "0 0x89abcdef 1",
-    "ptrace": "1..15 17 21 24 30..33 0x4200..0x4205 0x4207..0x4211",  # not what makes the fuzzer a tracer
+    "ptrace": "1..15 17 21 24..26 30..33 0x4200..0x4205 0x4207..0x4211",  # not what makes the fuzzer a tracer
     "quotactl": (
         "0x80000100 0x80000200 0x80000300 0x80000400 0x80000501 0x80000602 0x80000700 0x80000800 0x80000903 "
         "0x580100 0x580500 0x580700 0x580802 0"
