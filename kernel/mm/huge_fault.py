@@ -17,30 +17,37 @@ from arch.programs import (
     HUGE,
     KEY_BITS,
     NO_EXECUTE,
+    POISONED,
     PRESENT,
     PRIVATE,
     WRITABLE,
+    WRITE_WATCHED,
     PageTable,
     entry_frame,
     make_entry,
+    names_frame,
     read_entry,
     write_entry,
 )
-from kernel.lang import ENOSPC, Errno
+from kernel.lang import EEXIST, EFAULT, ENOENT, ENOMEM, ENOSPC, Errno
+from kernel.lib.pace import pace_bytes
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.frames import (
+    HUGE_FRAMES,
     HUGE_ORDER,
     NO_FRAME,
+    PAGE_SIZE,
     Frame,
     count_huge_mapping,
+    frame_span,
     get_huge_page,
     huge_users,
     is_huge_page_pinned,
     put_huge_page,
     set_huge_quota,
 )
-from kernel.mm.huge_object import HugeObject, clear_huge_page, copy_huge_page
-from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, POOL, HugeUse
+from kernel.mm.huge_object import OWED, HugeObject, clear_huge_page, copy_huge_page
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, HUGE_SIZE, POOL, HugeUse
 
 DROP_COST: Final = 40_000  # instructions to give a page back
 SHARE_COST: Final = 8_000  # and to share one: all its frames are looked at
@@ -80,7 +87,7 @@ def resolve_huge(pages: PageTable, area: Area, address: int, is_write: bool, fla
         if slot == 0:
             _map_new(pages, area, source, address, is_write, flags)
         elif area.shared or _is_alone(read_entry(slot)):
-            write_entry(slot, read_entry(slot) & ~HIDDEN | flags | WRITABLE | DIRTY)
+            write_entry(slot, read_entry(slot) & ~(HIDDEN | WRITE_WATCHED) | flags | WRITABLE | DIRTY)
             pages.renew_page(address)
         else:
             _copy(pages, area, source, address, flags)
@@ -113,13 +120,25 @@ def _enter(pages: PageTable, area: Area, address: int, head: Frame, flags: int, 
     done = False
     try:
         if area.space is not None and area.start <= address < area.end and area.prot | area.key << 8 == rights:
-            write_entry(pages.make_huge(address), make_entry(head, flags))
-            pages.huge_count += 1
-            count_huge_mapping(head, 1)
-            done = True
+            mark = read_entry(pages.make_huge(address))
+            if mark & WRITE_WATCHED != 0:
+                flags = flags & ~WRITABLE | WRITE_WATCHED
+            if mark & POISONED == 0:  # else it was poisoned meanwhile
+                _map(pages, address, head, flags)
+                done = True
     finally:
         if not done:
             put_huge_page(head)
+
+
+def _map(pages: PageTable, address: int, head: Frame, flags: int) -> None:
+    """Map a page where none is mapped; a mark gives way. Raises MemoryError."""
+    slot = pages.make_huge(address)
+    if read_entry(slot) != 0:
+        pages.huge_marks -= 1
+    write_entry(slot, make_entry(head, flags))
+    pages.huge_count += 1
+    count_huge_mapping(head, 1)
 
 
 def _map_new(pages: PageTable, area: Area, source: HugeObject, address: int, is_write: bool, flags: int) -> None:
@@ -187,7 +206,9 @@ def _copy(pages: PageTable, area: Area, source: HugeObject, address: int, flags:
         return  # it is alone now, or a child that died gives its page up: the instruction faults again
     _fill(own, head)
     slot = pages.find_huge(address)
-    if slot == 0 or entry_frame(read_entry(slot)) != head or area.prot | area.key << 8 != rights:
+    now = 0 if slot == 0 else read_entry(slot)
+    is_changed = entry_frame(now) != head or (now ^ entry) & WRITE_WATCHED != 0
+    if is_changed or area.prot | area.key << 8 != rights:
         put_huge_page(own)
         return
     area.has_own_pages = True
@@ -228,7 +249,7 @@ def drop_huge(pages: PageTable, address: int) -> None:
 
 def give_up_page(pages: PageTable, area: Area, address: int) -> None:
     """The same, for a program that keeps the area (MADV_DONTNEED): where the page was taken from a reservation, another
-    one is owed again.
+    one is owed again. What was watched stays so.
     """
     entry = read_entry(pages.find_huge(address))
     reservation = _use_of(area).reservation
@@ -236,6 +257,8 @@ def give_up_page(pages: PageTable, area: Area, address: int) -> None:
     if is_owed:
         set_huge_quota(entry_frame(entry), 0)  # what counts against the quota is the reservation, again
     drop_huge(pages, address)
+    if entry & area.kept_bits != 0:
+        pages.set_huge_mark(address, entry & area.kept_bits)  # needs no memory: there was an entry
     if is_owed and reservation is not None:
         number = _object_of(area).number_at(area, address)
         if not reservation.has(number):
@@ -249,7 +272,7 @@ def protect_huge(slot: int, area: Area, flags: int) -> None:
     if area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) == 0:
         write_entry(slot, entry | HIDDEN)
         return
-    if area.prot & PROT_WRITE != 0 and not area.shared and _is_alone(entry):
+    if area.prot & PROT_WRITE != 0 and not area.shared and entry & WRITE_WATCHED == 0 and _is_alone(entry):
         entry |= WRITABLE
     write_entry(slot, entry | flags)
 
@@ -284,3 +307,137 @@ def share_huge(parent: PageTable, child: PageTable, area: Area, address: int) ->
         write_entry(target, entry)
     child.huge_count += 1
     count_huge_mapping(head, 1)
+
+
+# ---- Pages that a program fills (userfault.py) ----------------------------------------------------------------------
+
+
+def fill_huge(
+    pages: PageTable, area: Area, address: int, contents: list[int], within: int, flags: int, is_protected: bool
+) -> None:
+    """UFFDIO_COPY: map a page, with the bytes that begin at `within` in the first of some frames, which the caller
+    holds. `flags` are those of an entry that may be read. Sleeps. Raises EEXIST, EFAULT (past the end of a file),
+    ENOENT (the area has changed), ENOMEM, MemoryError.
+    """
+    source = _object_of(area)
+    number = source.number_at(area, address)
+    source.begin(number)
+    try:
+        _check_is_served(area, address)
+        check_vacant(pages, area, address)
+        if area.shared and number >= source.page_limit:
+            raise Errno(EFAULT)
+        head = _page_to_fill(area, source, number)
+        _fill_from(head, contents, within)
+        if area.shared:
+            source.adopt(number, head)
+        area.has_own_pages = area.has_own_pages or not area.shared
+        flags |= HUGE | (0 if area.shared else PRIVATE)
+        if is_protected:
+            flags |= WRITE_WATCHED
+        elif area.prot & PROT_WRITE != 0:
+            flags |= WRITABLE | DIRTY
+        _enter_filled(pages, area, address, head, flags)
+    finally:
+        source.finish(number)
+
+
+def check_vacant(pages: PageTable, area: Area, address: int) -> None:
+    """Raise EEXIST where there is a page already, of the area or of the object that it shares."""
+    source = _object_of(area)
+    is_in_object = area.shared and source.huge_page(source.number_at(area, address)) != NO_FRAME
+    if is_in_object or names_frame(pages.entry_of(address)):
+        raise Errno(EEXIST)
+
+
+def show_huge(pages: PageTable, area: Area, address: int, flags: int, is_protected: bool) -> None:
+    """UFFDIO_CONTINUE: map a page that the object has; in a private area only for reading. Sleeps. Raises EEXIST,
+    EFAULT, ENOENT (the area has changed), MemoryError.
+    """
+    source = _object_of(area)
+    number = source.number_at(area, address)
+    source.begin(number)
+    try:
+        _check_is_served(area, address)
+        head = source.huge_page(number)
+        if head == NO_FRAME:
+            raise Errno(EFAULT)
+        if names_frame(pages.entry_of(address)):
+            raise Errno(EEXIST)
+        flags |= HUGE
+        if is_protected:
+            flags |= WRITE_WATCHED
+        elif area.shared and area.prot & PROT_WRITE != 0:
+            flags |= WRITABLE | DIRTY
+        get_huge_page(head)
+        _enter_filled(pages, area, address, head, flags)
+    finally:
+        source.finish(number)
+
+
+def protect_huge_pages(pages: PageTable, start: int, end: int, is_protected: bool) -> None:
+    """UFFDIO_WRITEPROTECT for whole pages, of which those that are not there get marks. Raises MemoryError, with some
+    of them protected.
+    """
+    try:
+        for address in range(start, end, HUGE_SIZE):
+            slot = pages.find_huge(address)
+            entry = pages.entry_of(address) if slot == 0 else read_entry(slot)
+            if slot != 0:
+                write_entry(slot, (entry & ~WRITABLE) | WRITE_WATCHED if is_protected else entry & ~WRITE_WATCHED)
+            elif entry & POISONED == 0 and (is_protected or entry != 0):
+                pages.set_huge_mark(address, WRITE_WATCHED if is_protected else 0)
+    finally:
+        pages.flush_range(start, end)
+
+
+def poison_huge(pages: PageTable, address: int) -> None:
+    """UFFDIO_POISON. Raises EEXIST, MemoryError."""
+    if pages.entry_of(address) != 0:
+        raise Errno(EEXIST)
+    pages.set_huge_mark(address, POISONED)
+
+
+def _check_is_served(area: Area, address: int) -> None:
+    """Raise ENOENT where an area has changed during a sleep."""
+    if area.space is None or area.handler is None or not area.start <= address < area.end:
+        raise Errno(ENOENT)
+
+
+def _page_to_fill(area: Area, source: HugeObject, number: int) -> Frame:
+    """A page of undefined contents. The caller serves a fault in it, and the object has none. Raises ENOMEM,
+    MemoryError.
+    """
+    found = source.frames.get(number)
+    if area.shared and found == NO_FRAME:
+        source.frames.put(number, OWED)  # so that nothing needs memory later
+    try:
+        return POOL.take(found == OWED, source.quota) if area.shared else _take(area, source, number)
+    except Errno:
+        if area.shared and found == NO_FRAME:
+            source.frames.remove(number)
+        raise Errno(ENOMEM) from None
+
+
+def _fill_from(head: Frame, contents: list[int], within: int) -> None:
+    """Copy frames that lie anywhere into a page that nobody else knows. Has safe points."""
+    for i in range(HUGE_FRAMES):
+        target = frame_span(Frame(head + i))
+        target[0 : PAGE_SIZE - within].copy_from(frame_span(Frame(contents[i]))[within:PAGE_SIZE])
+        if within != 0:
+            target[PAGE_SIZE - within : PAGE_SIZE].copy_from(frame_span(Frame(contents[i + 1]))[0:within])
+        pace_bytes(2 * PAGE_SIZE)
+
+
+def _enter_filled(pages: PageTable, area: Area, address: int, head: Frame, flags: int) -> None:
+    """Map a page; the caller's use of it becomes the entry's. Raises ENOENT, MemoryError, with the page given back."""
+    done = False
+    try:
+        _check_is_served(area, address)
+        if area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) == 0:
+            flags = flags & ~(PRESENT | WRITABLE) | HIDDEN
+        _map(pages, address, head, flags)
+        done = True
+    finally:
+        if not done:
+            put_huge_page(head)

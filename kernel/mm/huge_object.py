@@ -125,6 +125,9 @@ class HugeObject(TrackedObject):
     def is_huge(self) -> bool:
         return True
 
+    def fillable_pages(self) -> int:
+        return self.page_limit << HUGE_ORDER
+
     def name(self) -> bytes:
         return b"/anon_hugepage (deleted)"
 
@@ -175,11 +178,15 @@ class HugeObject(TrackedObject):
                 self.frames.remove(number)
             raise
         clear_huge_page(head)
+        self.adopt(number, head)
+        return head
+
+    def adopt(self, number: int, head: Frame) -> None:
+        """A page that nobody else knows is the object's, where it was OWED; with a user more for the caller."""
         self.frames.put(number, head)
         self.present += 1
         self.count_changed()
         get_huge_page(head)
-        return head
 
     def count_changed(self) -> None:
         """Another number of pages is there."""

@@ -354,6 +354,11 @@ def _make_tables(space: AddressSpace, old: int, length: int, new: int) -> None:
         pages.make_huge(new + (address - old))
         pace(_TABLE_COST)
         address = pages.next_huge(address + HUGE_SIZE, end)
+    address = pages.next_huge_mark(old, end)
+    while address < end:
+        pages.make_huge(new + (address - old))
+        pace(_TABLE_COST)
+        address = pages.next_huge_mark(address + HUGE_SIZE, end)
 
 
 def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:
@@ -384,6 +389,12 @@ def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:
         pages.flush_page(address)
         pace(_HUGE_MOVE_COST)
         address = pages.next_huge(address + HUGE_SIZE, end)
+    address = pages.next_huge_mark(old, end)
+    while address < end:
+        pages.set_huge_mark(new + (address - old), pages.entry_of(address))
+        pages.set_huge_mark(address, 0)
+        pace(_HUGE_MOVE_COST)
+        address = pages.next_huge_mark(address + HUGE_SIZE, end)
 
 
 def _move_entry(source: int, target: int) -> None:
@@ -484,6 +495,7 @@ def _end_to_give_back(area: Area, start: int, end: int, advice: int) -> int:
 
 def _give_up_huge(space: AddressSpace, area: Area, start: int, end: int) -> None:
     """Give back the huge pages of a part of an area."""
+    space.pages.keep_huge_marks(start, end, area.kept_bits)
     address = space.pages.next_huge(start, end)
     while address < end:
         give_up_page(space.pages, area, address)

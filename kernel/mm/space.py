@@ -20,6 +20,8 @@ from arch import USER_END, key_count, key_forbids
 from arch.programs import (
     HUGE,
     LEAF_TABLE_BYTES,
+    POISONED,
+    WRITE_WATCHED,
     LocalTable,
     PageTable,
     names_frame,
@@ -401,6 +403,13 @@ class AddressSpace(Linked["AddressSpace"]):
             share_huge(self.pages, child.pages, area, address)
             work = self._rest_in_fork(work + SHARE_COST)
             address = self.pages.next_huge(address + HUGE_SIZE, area.end)
+        address = self.pages.next_huge_mark(area.start, area.end)
+        while address < area.end:
+            mark = self.pages.entry_of(address)
+            if not area.shared or mark & POISONED == 0:
+                child.pages.set_huge_mark(address, mark)
+            work = self._rest_in_fork(work + _AREA_COST)
+            address = self.pages.next_huge_mark(address + HUGE_SIZE, area.end)
         return work
 
     def _rest_in_fork(self, work: int) -> int:
@@ -906,6 +915,7 @@ class AddressSpace(Linked["AddressSpace"]):
             drop_huge(self.pages, address)
             spend(DROP_COST)
             address = self.pages.next_huge(address, end)
+        self.pages.keep_huge_marks(start, end, 0)
 
     def discard(self, start: int, end: int, kept: int = 0) -> int:
         """Forget the pages of a part of an area, as many as may be done at once; the next touch reads the source anew
@@ -922,6 +932,7 @@ class AddressSpace(Linked["AddressSpace"]):
             address = self.pages.next_table(stop, end)
         self.pages.flush_range(start, address)
         reached = address
+        self.pages.keep_huge_marks(start, reached, kept & WRITE_WATCHED)
         address = self.pages.next_huge(start, reached)
         while address < reached and work < _WORK_AT_ONCE:
             area = self.areas.at(address)
@@ -1246,7 +1257,8 @@ class AddressSpace(Linked["AddressSpace"]):
         if flags < 0:
             return FaultOutcome.DONE
         try:
-            return handler.ask(address, flags, by_kernel)
+            page = address & ~HUGE_MASK if area.is_huge else page_down(address)
+            return handler.ask(address, page, flags, by_kernel)
         except MemoryError:
             return self._wait_for_memory()
 
@@ -1319,10 +1331,9 @@ class AddressSpace(Linked["AddressSpace"]):
                     raise Errno(EFAULT)
                 if outcome == FaultOutcome.BROKEN:
                     raise Errno(EHWPOISON)
-                if area.is_huge or self.pages.find_large(address) != 0:
-                    address = (address | HUGE_MASK) + 1
-                elif not self.has_handlers or self._is_there(address):
-                    address += PAGE_SIZE
+                if not self.has_handlers or self._is_there(address):
+                    is_large = area.is_huge or self.pages.find_large(address) != 0
+                    address = (address | HUGE_MASK) + 1 if is_large else address + PAGE_SIZE
             pace(_FAULT_COST)
             if is_dying():
                 raise Errno(EINTR)

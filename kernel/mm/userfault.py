@@ -51,6 +51,8 @@ from kernel.mm.frames import (
     has_sole_owner,
     is_pinned,
 )
+from kernel.mm.huge_fault import poison_huge, protect_huge_pages, show_huge
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE
 from kernel.mm.objects import MemoryObject
 
 if TYPE_CHECKING:
@@ -86,8 +88,10 @@ class FaultHandler:
         self.wanted: int = 0  # EVENT_*: the changes of its areas that it wants to hear of
         self.changing: int = 0  # changes that are announced, and not over
 
-    def ask(self, address: int, flags: int, by_kernel: bool) -> FaultOutcome:
-        """Let somebody fill the page, and wait for it. DONE: look again. NO_SUCH_PAGE: the program gets SIGBUS."""
+    def ask(self, address: int, page: int, flags: int, by_kernel: bool) -> FaultOutcome:
+        """Let somebody fill the page that holds an address, and begins at `page`; and wait for it. DONE: look again.
+        NO_SUCH_PAGE: the program gets SIGBUS.
+        """
         return FaultOutcome.NO_SUCH_PAGE
 
     def wake(self, start: int, length: int) -> None:
@@ -166,18 +170,27 @@ def flags_of(space: "AddressSpace", area: Area, address: int, access: Access) ->
 # ---- Registering ----------------------------------------------------------------------------------------------------
 
 
-def check_range(space: "AddressSpace", start: int, end: int, modes: int, handler: FaultHandler | None) -> None:
+def check_range(space: "AddressSpace", start: int, end: int, modes: int, handler: FaultHandler | None) -> bool:
     """Check that a range may be registered or, with None, unregistered: it has an area, and all its areas support that.
-    Raises EINVAL; EPERM, EBUSY for areas that may not be registered. Sleeps if there are very many.
+    Returns whether one of them has huge pages. Raises EINVAL; EPERM, EBUSY for areas that may not be registered. Sleeps
+    if there are very many.
     """
     area = space.areas.first_above(start)
     if area is None or area.start >= end:
         raise Errno(EINVAL)
+    if area.is_huge and start & HUGE_MASK != 0:
+        raise Errno(EINVAL)
+    has_huge = False
     looks = 0
     while area is not None and area.start < end:
         _check_area(area, modes, handler)
+        if area.is_huge:
+            has_huge = True
+            if handler is not None and end <= area.end and end & HUGE_MASK != 0:
+                raise Errno(EINVAL)
         looks += 1
         area = _next_area(space, area, looks)
+    return has_huge
 
 
 def _next_area(space: "AddressSpace", area: Area, looks: int) -> Area | None:
@@ -239,6 +252,12 @@ def _set_handler(space: "AddressSpace", area: Area, modes: int, handler: FaultHa
     if handler is not None and area.handler is handler and area.fault_modes & modes == modes:
         return  # as on Linux, it keeps the modes that it has beyond these
     if modes & WRITE_PROTECT != 0 and area.fault_modes & WRITE_PROTECT == 0:
+        address = space.pages.next_huge(area.start, area.end)
+        while address < area.end:
+            slot = space.pages.find_huge(address)
+            write_entry(slot, read_entry(slot) & ~WRITE_WATCHED)
+            address = space.pages.next_huge(address + HUGE_SIZE, area.end)
+        space.pages.keep_huge_marks(area.start, area.end, POISONED)
         address = space.pages.next_mapped(area.start, area.end)
         while address < area.end:
             if space.pages.entry_of(address) & WRITE_WATCHED != 0:
@@ -406,6 +425,17 @@ def area_to_fill(space: "AddressSpace", start: int, length: int) -> Area:
     return area
 
 
+def page_size(area: Area) -> int:
+    """How many bytes of an area are filled at once."""
+    return HUGE_SIZE if area.is_huge else PAGE_SIZE
+
+
+def check_whole(area: Area, start: int, length: int) -> None:
+    """Raise EINVAL unless a range consists of whole pages of an area."""
+    if (start | length) & page_size(area) - 1 != 0:
+        raise Errno(EINVAL)
+
+
 def put_page(
     space: "AddressSpace", area: Area, address: int, frame: Frame, is_protected: bool, spares_marks: bool = False
 ) -> None:
@@ -439,11 +469,14 @@ def put_page(
 
 def show_page(space: "AddressSpace", area: Area, address: int, is_protected: bool = False) -> None:
     """UFFDIO_CONTINUE: map a page that the shared memory has; in a private area only for reading, until a write copies
-    it. A mark gives way. Raises EEXIST, EFAULT, EINVAL, MemoryError.
+    it. A mark gives way. Raises EEXIST, EFAULT, EINVAL, ENOENT, MemoryError. Sleeps where pages are huge.
     """
     source = area.source
     if source is None:
         raise Errno(EINVAL)
+    if area.is_huge:
+        show_huge(space.pages, area, address, entry_flags(area), is_protected)
+        return
     if names_frame(read_entry(space.pages.make(address))):
         raise Errno(EEXIST)
     index = area.index_of(address)
@@ -481,6 +514,10 @@ def poison_page(space: "AddressSpace", area: Area, address: int) -> None:
     """UFFDIO_POISON: let whoever touches a page that is not there get SIGBUS. Raises EEXIST, EFAULT (past the end of a
     file), MemoryError.
     """
+    if area.is_huge:
+        poison_huge(space.pages, address)
+        space.note_broken()
+        return
     slot = space.pages.make(address)
     source = area.source
     if source is not None and area.index_of(address) >= source.fillable_pages():
@@ -501,13 +538,16 @@ def leaves_marks(area: Area) -> bool:
 
 def protect_end(area: Area, start: int, end: int) -> int:
     """Where the part of an area that is protected at once has to end: marks are many."""
-    return min(end, start + _MARKED_BYTES) if leaves_marks(area) else end
+    return min(end, start + _MARKED_BYTES) if leaves_marks(area) and not area.is_huge else end
 
 
 def protect_pages(space: "AddressSpace", area: Area, start: int, end: int, is_protected: bool) -> None:
     """UFFDIO_WRITEPROTECT for a part of an area, at once: `part_end` and `protect_end` say how large. Raises
     MemoryError, with some pages protected.
     """
+    if area.is_huge:
+        protect_huge_pages(space.pages, start, end, is_protected)
+        return
     try:
         if is_protected and leaves_marks(area):
             for address in range(start, end, PAGE_SIZE):

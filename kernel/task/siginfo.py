@@ -110,10 +110,10 @@ def from_fault(signo: int, code: int, address: int) -> SignalInfo:
     return info
 
 
-def from_broken_memory(code: int, address: int) -> SignalInfo:
+def from_broken_memory(code: int, address: int, shift: int = _PAGE_SHIFT) -> SignalInfo:
     """Memory is broken: si_addr_lsb, at 24, says how much of it, as a power of two."""
     info = from_fault(SIGBUS, code, address)
-    info.third = _PAGE_SHIFT
+    info.third = shift
     return info
 
 

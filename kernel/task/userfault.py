@@ -31,7 +31,7 @@ from kernel.lib.linked import LinkedList
 from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
 from kernel.mm.fault import FaultOutcome
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import (
     EVENT_FORK,
@@ -48,9 +48,11 @@ from kernel.task.words import store_i32, store_i64
 
 # UFFD_FEATURE_*
 FEATURE_PROTECTED: Final = 1 << 0
+FEATURE_HUGE_PAGES: Final = 1 << 4  # UFFD_FEATURE_MISSING_HUGETLBFS
 FEATURE_SHARED_MEMORY: Final = 1 << 5
 FEATURE_SIGBUS: Final = 1 << 7
 FEATURE_THREAD_ID: Final = 1 << 8
+FEATURE_MINOR_HUGE: Final = 1 << 9
 FEATURE_MINOR: Final = 1 << 10
 FEATURE_EXACT_ADDRESS: Final = 1 << 11
 FEATURE_PROTECTED_SHARED: Final = 1 << 12  # UFFD_FEATURE_WP_HUGETLBFS_SHMEM
@@ -61,9 +63,11 @@ FEATURE_MOVE: Final = 1 << 16
 FEATURES: Final = (
     FEATURE_PROTECTED
     | EVENTS
+    | FEATURE_HUGE_PAGES
     | FEATURE_SHARED_MEMORY
     | FEATURE_SIGBUS
     | FEATURE_THREAD_ID
+    | FEATURE_MINOR_HUGE
     | FEATURE_MINOR
     | FEATURE_EXACT_ADDRESS
     | FEATURE_PROTECTED_SHARED
@@ -152,16 +156,16 @@ class FaultContext(FaultHandler):
         self.protects_absent = features & FEATURE_PROTECTED_ABSENT != 0
         self.wanted = features & EVENTS
 
-    def ask(self, address: int, flags: int, by_kernel: bool) -> FaultOutcome:
+    def ask(self, address: int, page: int, flags: int, by_kernel: bool) -> FaultOutcome:
         task = current_or_none()
         if task is None or self.features & FEATURE_SIGBUS != 0 or (by_kernel and self.user_mode_only):
             return FaultOutcome.NO_SUCH_PAGE
         if task.is_exiting or task.process.ending.is_exiting:
             return FaultOutcome.NO_SUCH_PAGE  # the output (a core file) does without the page
-        shown = address if self.features & FEATURE_EXACT_ADDRESS != 0 else address & ~PAGE_MASK
+        shown = address if self.features & FEATURE_EXACT_ADDRESS != 0 else page
         tid = task.pids.shown(task.tid) if self.features & FEATURE_THREAD_ID != 0 else 0
         fault = Fault(shown, flags, tid)
-        place = self.place_of(address & ~PAGE_MASK)
+        place = self.place_of(page)
         self._last += 1
         number = self._last
         try:

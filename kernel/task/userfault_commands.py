@@ -11,6 +11,7 @@ from arch import USER_END
 from kernel.fs.constants import O_NONBLOCK
 from kernel.lang import (
     EAGAIN,
+    EFAULT,
     EINVAL,
     ENOENT,
     ENOMEM,
@@ -24,8 +25,13 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_PTRACE
 from kernel.lib.pace import is_dying, pace
+from kernel.mm.area import Area
+from kernel.mm.fault import entry_flags
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, allocate_user_frame, frame_span, put_frame, zero_frame
+from kernel.mm.huge_fault import check_vacant, fill_huge
+from kernel.mm.huge_pool import HUGE_SIZE
 from kernel.mm.lowest import effective_lowest
+from kernel.mm.pinning import PinnedFrames
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import (
     MINOR,
@@ -34,7 +40,9 @@ from kernel.mm.userfault import (
     area_to_fill,
     area_to_move_to,
     check_range,
+    check_whole,
     move_page,
+    page_size,
     poison_page,
     protect_end,
     protect_pages,
@@ -150,11 +158,11 @@ class ServedFaults(UserFaultFile):
         space = self._hold(ENOMEM)
         try:
             space.settle()
-            check_range(space, start, start + length, modes, self.context)
+            has_huge = check_range(space, start, start + length, modes, self.context)
             register(space, start, start + length, modes, self.context)
         finally:
             space.release()
-        commands = _CAN_WAKE | _CAN_COPY | _CAN_ZERO | _CAN_MOVE | _CAN_POISON
+        commands = _CAN_WAKE | _CAN_COPY | _CAN_POISON | (0 if has_huge else _CAN_ZERO | _CAN_MOVE)
         commands |= _CAN_PROTECT if modes & WRITE_PROTECT != 0 else 0
         commands |= _CAN_CONTINUE if modes & MINOR != 0 else 0
         user.write_i64(user.at(address, 24), commands)
@@ -232,12 +240,14 @@ class ServedFaults(UserFaultFile):
             area = area_to_fill(space, start, length)
             if mode & _PROTECTED != 0 and area.fault_modes & WRITE_PROTECT == 0:
                 raise Errno(EINVAL)
+            check_whole(area, start, length)
+            size = page_size(area)
             while done < length and not is_dying():
                 space.settle()
                 self._check_still_settled()
-                area = area_to_fill(space, start + done, PAGE_SIZE)
+                area = area_to_fill(space, start + done, size)
                 show_page(space, area, start + done, is_protected=mode & _PROTECTED != 0)
-                done += PAGE_SIZE
+                done += size
                 pace(_PAGE_COST)
         except Errno as failure:
             error = failure.code
@@ -257,9 +267,16 @@ class ServedFaults(UserFaultFile):
             area = area_to_fill(space, start, length)
             if is_protected and area.fault_modes & WRITE_PROTECT == 0:
                 raise Errno(EINVAL)
+            if area.is_huge and is_zero:
+                raise Errno(EINVAL)
+            check_whole(area, start, length)
+            size = page_size(area)
             while done < length and not is_dying():
-                self._fill_page(space, start + done, source + done, is_protected, is_zero)  # fits: USER_END each
-                done += PAGE_SIZE
+                if size == HUGE_SIZE:
+                    self._fill_huge_page(space, start + done, source + done, is_protected)
+                else:
+                    self._fill_page(space, start + done, source + done, is_protected, is_zero)  # fits: USER_END each
+                done += size
                 pace(_PAGE_COST)
         except Errno as failure:
             error = failure.code
@@ -284,6 +301,22 @@ class ServedFaults(UserFaultFile):
         finally:
             put_frame(frame)
 
+    def _fill_huge_page(self, space: AddressSpace, address: int, source: int, is_protected: bool) -> None:
+        """The same for a huge page. What it is filled with is held first, since no fault may happen meanwhile."""
+        contents = PinnedFrames(device_writes=False)
+        try:
+            space.settle()
+            check_vacant(space.pages, _huge_area(space, address), address)
+            if contents.pin(source, HUGE_SIZE) < HUGE_SIZE:
+                raise Errno(EFAULT)
+            space.settle()
+            self._check_still_settled()
+            area = _huge_area(space, address)
+            flags = entry_flags(area)
+            fill_huge(space.pages, area, address, contents.frames, source & PAGE_MASK, flags, is_protected)
+        finally:
+            contents.release()
+
     def _poison(self, address: UserAddr) -> None:
         self._check_is_settled(user.at(address, 24))
         words = span_of(user.read_bytes(address, 24))
@@ -297,12 +330,16 @@ class ServedFaults(UserFaultFile):
         error = 0
         space = self._hold(ESRCH)
         try:
-            area_to_fill(space, start, length)
+            area = area_to_fill(space, start, length)
+            check_whole(area, start, length)
+            size = page_size(area)
             while done < length and not is_dying():
                 space.settle()
                 self._check_still_settled()
-                poison_page(space, area_to_fill(space, start + done, PAGE_SIZE), start + done)
-                done += PAGE_SIZE
+                area = area_to_fill(space, start + done, size)
+                check_whole(area, start + done, size)
+                poison_page(space, area, start + done)
+                done += size
                 pace(_MOVE_COST)
         except Errno as failure:
             error = failure.code
@@ -381,6 +418,7 @@ class ServedFaults(UserFaultFile):
                     break
                 if area.fault_modes & WRITE_PROTECT == 0:
                     raise Errno(ENOENT)
+                check_whole(area, start, length)
                 place = max(place, area.start)
                 stop = protect_end(area, place, space.part_end(place, min(area.end, start + length)))
                 protect_pages(space, area, place, stop, is_protected)
@@ -393,6 +431,14 @@ class ServedFaults(UserFaultFile):
             space.release()
         if not is_protected and mode & _MODE_DONT_WAKE == 0:
             self.context.wake(start, length)
+
+
+def _huge_area(space: AddressSpace, address: int) -> Area:
+    """The registered area of a huge page. Raises ENOENT where there is none any more."""
+    area = area_to_fill(space, address, HUGE_SIZE)
+    if not area.is_huge:
+        raise Errno(ENOENT)
+    return area
 
 
 def _range_at(address: UserAddr) -> tuple[int, int]:

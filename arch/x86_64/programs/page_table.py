@@ -5,7 +5,8 @@ hardware ignores: PRIVATE marks a frame that belongs to this mapping alone or to
 of file pages); HIDDEN marks an entry whose frame is kept while its area is PROT_NONE (the Present bit is then clear).
 An entry of 0 maps nothing. Neither does a *mark*, which names no frame: WRITE_WATCHED alone says that whatever will be
 mapped there is watched from the beginning, POISONED that nothing will be, for whoever touches the page gets SIGBUS
-(kernel/mm/userfault.py).
+(kernel/mm/userfault.py). Of a huge page, a mark lies where its entry would, and is told apart by having no HUGE: for
+everything that looks for huge pages it is not there.
 
 A huge page is mapped by an entry one level higher, where others name a table of the lowest level: HUGE tells them
 apart, also while the entry is HIDDEN. For `find` and what follows tables, such a page is not there; `entry_of` shows an
@@ -207,6 +208,7 @@ class PageTable:
         self.table_count: int = 1
         self.huge_count: int = 0  # entries of huge pages, without large ones
         self.large_count: int = 0  # entries of large pages
+        self.huge_marks: int = 0  # marks in place of huge pages
         self._spare: Frame = NO_FRAME  # a ring of as many tables, for when they are split
 
     def find(self, address: int) -> int:
@@ -336,7 +338,7 @@ class PageTable:
         if entry & HUGE != 0:
             return (entry & ~(HUGE | SPLITTABLE)) + (address & (LEAF_TABLE_BYTES - PAGE_SIZE))
         if entry & PRESENT == 0:
-            return 0
+            return entry  # 0, or a mark
         table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
         return load_i64(table + (((address >> PAGE_SHIFT) & (_ENTRIES - 1)) << 3))
 
@@ -365,6 +367,44 @@ class PageTable:
             put_frame(entry_frame(entry))
             self.table_count -= 1
         return slot
+
+    def set_huge_mark(self, address: int, mark: int) -> None:
+        """Let a mark, or 0, stand in the place of a huge page that is not there. Raises MemoryError."""
+        slot = self.make_huge(address)
+        self.huge_marks += (1 if mark != 0 else 0) - (1 if load_i64(slot) != 0 else 0)
+        store_i64(slot, mark)
+
+    def next_huge_mark(self, address: int, end: int) -> int:
+        """As `next_huge`, for marks in place of huge pages."""
+        steps = 0
+        while address < end and self.huge_marks > 0:
+            table = frame_address(self.top)
+            shift = _TOP_SHIFT
+            entry = 0
+            while True:
+                entry = load_i64(table + (((address >> shift) & (_ENTRIES - 1)) << 3))
+                if shift == PAGE_SHIFT + _LEVEL_BITS or entry & PRESENT == 0:
+                    break
+                table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
+                shift -= _LEVEL_BITS
+            steps += 1
+            if entry != 0 and entry & (PRESENT | HUGE) == 0:
+                spend(steps * _STEP_COST)
+                return address
+            address = ((address >> shift) + 1) << shift
+        spend(steps * _STEP_COST)
+        return end
+
+    def keep_huge_marks(self, start: int, end: int, kept: int) -> None:
+        """Of the marks in place of huge pages of a range, only the bits `kept` stay."""
+        address = self.next_huge_mark(start, end)
+        while address < end:
+            slot = self._leaf_slot(address)
+            mark = load_i64(slot) & kept
+            store_i64(slot, mark)
+            if mark == 0:
+                self.huge_marks -= 1
+            address = self.next_huge_mark(address + LEAF_TABLE_BYTES, end)
 
     def _table_below(self, slot: int) -> int:
         """The table that an entry names, made if there is none. Raises MemoryError."""

@@ -18,6 +18,7 @@ from kernel.lib import user
 from kernel.lib.pace import is_dying, pace
 from kernel.mm.area import Area
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.huge_fault import protect_huge_pages
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import WRITE_PROTECT, leaves_marks, protect_at
@@ -207,18 +208,21 @@ class Scan:
         return end
 
     def _scan_huge(self, area: Area, start: int, end: int) -> int:
-        """A huge page, or a part of it."""
+        """A huge page, or a part of it, which cannot be protected."""
+        pages = self.space.pages
         end = min(end, (start & ~HUGE_MASK) + HUGE_SIZE)
-        slot = self.space.pages.find_huge(start)
-        if slot == 0:
-            return self._hole_of_huge(start, end)
-        categories = self._kind | self._categories_of(area, read_entry(slot)) | _HUGE
+        categories = self._kind
+        if pages.has_upper_tables(start):
+            categories |= _HUGE | self._categories_of(area, pages.entry_of(start))
         if not self._is_wanted(categories):
             return end
-        return self._put(categories, start, end)
-
-    def _hole_of_huge(self, start: int, end: int) -> int:
-        return self._put(self._kind, start, end) if self._is_wanted(self._kind) else end
+        stop = self._put(categories, start, end)
+        if self.flags & _PROTECTS != 0 and stop > start and categories & (_WRITTEN | _HUGE) != _HUGE:
+            if stop - start < HUGE_SIZE:
+                self._take_back(start, stop)
+                return end
+            protect_huge_pages(pages, start, stop, is_protected=True)
+        return stop
 
     def _scan_table(self, area: Area, start: int, end: int) -> int:
         """Pages that one table maps. The caller flushes."""
@@ -300,6 +304,15 @@ class Scan:
         self._last_end = end
         self._last_categories = categories
         return True
+
+    def _take_back(self, start: int, end: int) -> None:
+        """Take back the pages that were put into the result last."""
+        self._is_full = False
+        self.walk_end = 0
+        if self.vector == 0:
+            return
+        self.found_pages -= end - start >> PAGE_SHIFT
+        self._last_end = 0 if self._last_start == start else start
 
     def _store_last(self) -> None:
         """Put the last region into the buffer."""

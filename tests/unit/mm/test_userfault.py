@@ -74,7 +74,7 @@ class Recorder(FaultHandler):
         self.before_end: Callable[[], None] = lambda: None
         self.serve: Callable[[int], FaultOutcome] = lambda address: FaultOutcome.DONE
 
-    def ask(self, address: int, flags: int, by_kernel: bool) -> FaultOutcome:
+    def ask(self, address: int, page: int, flags: int, by_kernel: bool) -> FaultOutcome:
         self.asked.append((address, flags))
         return self.serve(address)
 
