@@ -45,7 +45,7 @@ from arch.x86_64.context import (
     present_frame_pointer,
     switch_stacks,
 )
-from arch.x86_64.cpu import hardware_capabilities, random_seed
+from arch.x86_64.cpu import hardware_capabilities, may_bypass_stores, random_seed
 from arch.x86_64.cpuinfo import processor_text
 from arch.x86_64.exceptions import (
     ProgramError,

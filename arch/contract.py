@@ -179,6 +179,9 @@ class Processor(Protocol):
     def hardware_capabilities(self) -> int:
         """AT_HWCAP (getauxval(3))."""
 
+    def may_bypass_stores(self) -> bool:
+        """Whether a load may run ahead of a store to the same place, so that others learn from it."""
+
     def processor_text(self, number: int, count: int, khz: int) -> bytes:
         """/proc/cpuinfo of one of `count` processors, for a counter of that frequency."""
 
@@ -649,6 +652,10 @@ class Programs(Protocol):
     def vector_size(self) -> int:
         """Bytes of all registers beyond the general ones; 0 if there is no format for them."""
 
+    @property
+    def PORTS_SIZE(self) -> int:
+        """Bytes of what `read_ports` returns."""
+
     def vector_components(self) -> bytes:
         """Where those lie in that form, for core files."""
 
@@ -661,6 +668,15 @@ class Programs(Protocol):
     def read_user_word(self, stack_top: int, registers: programs.ProcessorState, offset: int) -> int: ...
     def write_user_word(self, stack_top: int, registers: programs.ProcessorState, offset: int, value: int) -> None:
         """Raises EIO, EINVAL, MemoryError."""
+
+    def read_thread_area(self, registers: programs.ProcessorState, number: int, address: UserAddr) -> None:
+        """Write a segment of a thread's own to memory of the caller. Raises EINVAL, EFAULT."""
+
+    def write_thread_area(self, registers: programs.ProcessorState, number: int, address: UserAddr) -> None:
+        """Raises EINVAL, EFAULT, MemoryError."""
+
+    def read_ports(self, registers: programs.ProcessorState) -> bytes:
+        """A bit for each port that the program may not use; empty if it never asked for one."""
 
     def read_floating(self, registers: programs.ProcessorState, destination: Span[u8]) -> None: ...
     def read_vectors(self, registers: programs.ProcessorState, destination: Span[u8]) -> None: ...

@@ -6,18 +6,22 @@ The second face of the architecture: it stands above the kernel's frames and use
 from arch.x86_64.programs.arch_prctl import control_processor, control_stopped
 from arch.x86_64.programs.debugger_view import (
     FLOATING_SIZE,
+    PORTS_SIZE,
     REGISTERS_SIZE,
     USER_AREA_SIZE,
     begin_step,
     end_step,
     read_floating,
+    read_ports,
     read_register,
+    read_thread_area,
     read_user_word,
     read_vectors,
     vector_components,
     vector_size,
     write_floating,
     write_register,
+    write_thread_area,
     write_user_word,
     write_vectors,
 )

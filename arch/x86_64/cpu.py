@@ -11,6 +11,7 @@ from arch.x86_64.instructions import (
     random_word,
     read_cr0,
     read_cr4,
+    read_msr,
     read_tsc,
     write_cr0,
     write_cr4,
@@ -50,6 +51,7 @@ MSR_LSTAR: Final = 0xC000_0082
 MSR_CSTAR: Final = 0xC000_0083
 MSR_SFMASK: Final = 0xC000_0084
 MSR_TSC_AUX: Final = 0xC000_0103
+_MSR_CAPABILITIES: Final = 0x10A
 
 # Flags that `syscall` clears: TF IF DF IOPL NT AC. The kernel starts with interrupts off and the SMAP window closed.
 SYSCALL_FLAG_MASK: Final = 0x4_7700
@@ -72,6 +74,7 @@ class Features:
         self.rdtscp: bool = False
         self.invariant_tsc: bool = False
         self.hypervisor: bool = False
+        self.stores_in_order: bool = False  # no load runs ahead of a store to the same place
 
 
 features: Final = Features()
@@ -100,6 +103,8 @@ def detect() -> None:
         # Programs find their rights in a signal's frame, by XSAVE. What has keys has FSGSBASE (instructions.S).
         if features.xsave and features.fsgsbase and structured_c & (1 << 3) != 0:
             features.protection_keys = cpuid_register(0xD, 0, EAX) & XSAVE_KEYS != 0
+        if cpuid_register(7, 0, EDX) & (1 << 29) != 0:
+            features.stores_in_order = read_msr(_MSR_CAPABILITIES) & (1 << 4) != 0
     highest_extended = cpuid_register(0x8000_0000, 0, EAX)
     extended = cpuid_register(0x8000_0001, 0, EDX)
     features.no_execute = extended & (1 << 20) != 0
@@ -107,6 +112,8 @@ def detect() -> None:
     features.rdtscp = extended & (1 << 27) != 0
     if highest_extended >= 0x8000_0007:
         features.invariant_tsc = cpuid_register(0x8000_0007, 0, EDX) & (1 << 8) != 0
+    if highest_extended >= 0x8000_0008 and cpuid_register(0x8000_0008, 0, EBX) & (1 << 26) != 0:
+        features.stores_in_order = True
 
 
 def enable() -> None:
@@ -163,6 +170,11 @@ def random_seed() -> int:
 def hardware_capabilities() -> int:
     """What AT_HWCAP tells programs: the feature bits of CPUID leaf 1, EDX (getauxval(3))."""
     return cpuid_register(1, 0, EDX)
+
+
+def may_bypass_stores() -> bool:
+    """Whether a load may run ahead of a store to the same place, which shows in the caches (CVE-2018-3639)."""
+    return not features.stores_in_order
 
 
 def allow_counter(is_allowed: bool) -> None:

@@ -8,7 +8,7 @@ one of its own table; `syscall` has a road of its own from there (entry.S). Inte
 from typing import Final
 
 from arch.x86_64.instructions import load_gdt, load_task_register
-from arch.x86_64.layout import KERNEL_CS, KERNEL_SS, TASK_REGISTER, USER_CS, USER_SS
+from arch.x86_64.layout import KERNEL_CS, KERNEL_SS, PROCESSOR_SELECTOR, TASK_REGISTER, USER_CS, USER_SS
 from arch.x86_64.percpu import (
     GDT_OFFSET,
     IST_COUNT,
@@ -30,6 +30,7 @@ DATA_RING_0: Final = 0x00CF_9300_0000_FFFF
 DATA_RING_3: Final = 0x00CF_F300_0000_FFFF
 CODE_RING_3: Final = 0x00AF_FB00_0000_FFFF
 CODE_RING_3_32: Final = 0x00CF_FB00_0000_FFFF
+PROCESSOR_NUMBER: Final = 0x0040_F500_0000_0000  # read-only, growing down
 TSS_PRESENT: Final = 0x89 << 40
 LOCAL_TABLE_PRESENT: Final = 0x82 << 40
 
@@ -45,17 +46,17 @@ def initialise() -> None:
     """
     for number in range(1, IST_COUNT + 1):
         _set_stack(boot_cpu_area(), number, ist_stack_top(number))
-    _load(boot_cpu_area())
+    _load(boot_cpu_area(), 0)
 
 
-def load(area: int, stacks: int) -> None:
-    """The same for a further processor: its area, and IST_COUNT stacks side by side.
+def load(area: int, stacks: int, processor: int) -> None:
+    """The same for a further processor: its area, IST_COUNT stacks side by side, and its number.
 
     Safety: both are zeroed memory of this processor alone.
     """
     for number in range(1, IST_COUNT + 1):
         _set_stack(area, number, stacks + number * IST_STACK_SIZE)
-    _load(area)
+    _load(area, processor)
 
 
 def _set_stack(area: int, number: int, end: int) -> None:
@@ -65,7 +66,7 @@ def _set_stack(area: int, number: int, end: int) -> None:
     store_tss_word(area + TSS_OFFSET + TSS_IST1 + (number - 1) * 8, top)
 
 
-def _load(area: int) -> None:
+def _load(area: int, processor: int) -> None:
     tss = area + TSS_OFFSET
     store_u16(tss + TSS_IO_MAP, TSS_LIMIT + 1)  # past the limit: no port is open to user mode
     store_u8(area + PORT_MAP_OFFSET + PORT_MAP_SIZE, 0xFF)  # the processor looks at two bytes for each port
@@ -76,6 +77,7 @@ def _load(area: int) -> None:
     store_i64(gdt + (USER_SS & ~3), DATA_RING_3)
     store_i64(gdt + (USER_CS & ~3), CODE_RING_3)
     store_i64(gdt + USER_CS_32, CODE_RING_3_32)
+    store_i64(gdt + PROCESSOR_SELECTOR, PROCESSOR_NUMBER | processor)
     store_i64(gdt + TASK_REGISTER, system_descriptor_low(tss, TSS_LIMIT, TSS_PRESENT))
     store_i64(gdt + TASK_REGISTER + 8, (tss >> 32) & 0xFFFF_FFFF)
     load_gdt(gdt, GDT_ENTRIES * 8 - 1)

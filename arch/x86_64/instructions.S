@@ -327,7 +327,7 @@ percpu_load:
 # reaches it.
 # save_user_bases(place), load_user_bases(place): FS's at place, GS's after it, then the rights of protection keys. One
 # call for what each switch does. Rights are loaded only where they differ: the processor forgets translations by that,
-# at times.
+# at times. Saving returns the selectors of ds, es, fs and gs, one or-ed to the other: few programs load one.
 .globl save_user_bases
 save_user_bases:
         movl    $MSR_KERNEL_GS_BASE, %ecx
@@ -342,12 +342,19 @@ save_user_bases:
         xorl    %ecx, %ecx
         rdpkru
         movl    %eax, 16(%rdi)
-2:      ret
+2:      movl    %ds, %eax
+        movl    %es, %ecx
+        orl     %ecx, %eax
+        movl    %fs, %ecx
+        orl     %ecx, %eax
+        movl    %gs, %ecx
+        orl     %ecx, %eax
+        ret
 1:      movl    $MSR_FS_BASE, %ecx
         rdmsr
         movl    %eax, (%rdi)
         movl    %edx, 4(%rdi)
-        ret
+        jmp     2b
 
 .globl load_user_bases
 load_user_bases:
@@ -366,16 +373,32 @@ load_user_bases:
         movl    16(%rdi), %eax
         wrpkru                          # rdpkru has cleared edx
 2:      ret
-1:      movq    %rax, %rdi              # and on as write_fs_base
+1:      jne     3f
+        wrfsbase %rax
+        ret
+3:      movq    %rax, %rsi
+4:      movl    $MSR_FS_BASE, %edi
+        jmp     write_msr
 
+# write_fs_base(address), write_gs_base(address): of the program, whose selector becomes 0.
 .globl write_fs_base
 write_fs_base:
+        xorl    %eax, %eax
+        movl    %eax, %fs
+        movq    %rdi, %rsi
         cmpb    $0, switched_features(%rip)
-        je      1f
+        je      4b
         wrfsbase %rdi
         ret
-1:      movq    %rdi, %rsi
-        movl    $MSR_FS_BASE, %edi
+
+.globl write_gs_base
+write_gs_base:
+        xorl    %eax, %eax
+        swapgs
+        movl    %eax, %gs
+        swapgs
+        movq    %rdi, %rsi
+        movl    $MSR_KERNEL_GS_BASE, %edi
         jmp     write_msr
 
 # ---- Rights of protection keys, where there are such ---------------------------------------------------------

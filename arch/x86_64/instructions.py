@@ -116,12 +116,13 @@ def access_rights(selector: int) -> int:
 @extern("read_selectors")
 def read_selectors() -> int:
     """ds, es, fs and gs, 16 bits each from the lowest on. They are the program's: the kernel uses none."""
-    return 0
+    return processor.registers.get("selectors", 0)
 
 
 @extern("load_selectors")
 def load_selectors(selectors: int) -> None:
     """Loads them; one that cannot be loaded becomes 0. Bases of FS and GS are to be loaded afterwards."""
+    processor.registers["selectors"] = selectors
 
 
 @extern("enable_interrupts")
@@ -189,10 +190,11 @@ def percpu_load(offset: int) -> int:
 
 
 @extern("save_user_bases")
-def save_user_bases(place: int) -> None:
-    """Stores the program's FS and GS bases and, where there are protection keys, their rights. Safety: `place` is 24
-    bytes of kernel memory.
+def save_user_bases(place: int) -> int:
+    """Stores the program's FS and GS bases and, where there are protection keys, their rights; 0 if all four selectors
+    of data segments are. Safety: `place` is 24 bytes of kernel memory.
     """
+    return processor.registers.get("selectors", 0)
 
 
 @extern("load_user_bases")
@@ -202,8 +204,14 @@ def load_user_bases(place: int) -> None:
 
 @extern("write_fs_base")
 def write_fs_base(address: int) -> None:
-    """Safety: `address` is canonical, or the processor faults."""
+    """Also drops the selector. Safety: `address` is canonical, or the processor faults."""
     processor.registers["fs_base"] = address
+
+
+@extern("write_gs_base")
+def write_gs_base(address: int) -> None:
+    """The same for the program's GS."""
+    processor.registers["gs_base"] = address
 
 
 @extern("read_key_rights")

@@ -34,6 +34,11 @@ KERNEL_SS: Final = 0x18
 USER_SS: Final = 0x2B
 USER_CS: Final = 0x33
 TASK_REGISTER: Final = 0x40
+FIRST_THREAD_AREA: Final = 12
+"""Of the segments of a thread's own: entries of the kernel's table, by which a debugger names them."""
+THREAD_AREA_COUNT: Final = 3
+PROCESSOR_SELECTOR: Final = 0x78
+"""A segment whose limit is the processor's number: `lsl` tells it to programs."""
 
 VECTOR_SYSCALL: Final = 256
 """frame.vector of a system call: past the processor's 256 vectors."""

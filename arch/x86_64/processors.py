@@ -164,7 +164,7 @@ def processor_main() -> None:
     """
     number = processors.count
     area = processors.area[number]
-    gdt.load(area, area + AREA_SIZE)
+    gdt.load(area, area + AREA_SIZE, number)
     idt.load(area)
     cpu.enable()
     cpu.lock_system_calls()

@@ -265,6 +265,12 @@ class File:
             self.is_program = True
             self.inode.executions += 1
 
+    def allow_writing(self) -> None:
+        """Undo `deny_writing`."""
+        if self.is_program:
+            self.is_program = False
+            self.inode.executions -= 1
+
     def close(self) -> None:
         """The last reference is gone: end what the description refers to. Derived classes override it."""
 
@@ -383,6 +389,17 @@ class File:
     def copy_from(self, source: "File", source_offset: int, offset: int, count: int) -> int:
         """Have the server of both files copy bytes; returns how many it has copied. EOPNOTSUPP: it cannot."""
         raise Errno(EOPNOTSUPP)
+
+    def can_read(self) -> bool:
+        """Whether this kind of file can be read at all: if not, EINVAL comes before what is wrong with memory."""
+        return True
+
+    def can_write(self) -> bool:
+        return True
+
+    def has_offsets(self) -> bool:
+        """Whether pread(2) and pwrite(2) may be tried, instead of ESPIPE before all other errors."""
+        return not self.inode.is_fifo() and not self.inode.is_socket()
 
     def takes_any_offset(self) -> bool:
         """Whether offsets are addresses: then the file itself checks where a range ends."""

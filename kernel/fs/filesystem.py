@@ -67,6 +67,7 @@ class FileSystem:
         self.reveals: bool = False  # a mount over a part of it must also be present in a new mount
         self.opens_devices: bool = True  # False: its device files cannot be opened
         self.finds_by_handle: bool = False  # `handle_of` and `find_by_handle` work
+        self.takes_direct_transfers: bool = False  # O_DIRECT is allowed without a block device, and changes nothing
         self.takes_options_later: bool = True  # False: fspick(2) has no options to change
         self.stack_depth: int = 0  # how many file systems are stacked below it
         self.has_fixed_names: bool = False  # those of the kernel's objects: rename(2) knows them, and takes no flags
@@ -80,6 +81,10 @@ class FileSystem:
         self.writers: int = 0  # open descriptions of regular files that may write
         self.marks: list[Mark] | None = None  # of fanotify's groups on all of it
         self.watched: WatchList | None = None  # the first of its watched inodes
+
+    def allows_direct(self) -> bool:
+        """Whether its regular files may be opened with O_DIRECT."""
+        return self.block_device is not None or self.takes_direct_transfers
 
     def identity(self) -> bytes:
         """FS_IOC_GETFSUUID: the 16 bytes by which the instance is known; none for kinds without."""

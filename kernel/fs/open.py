@@ -294,7 +294,7 @@ def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
     kept = flags & ~_TRANSIENT
     kind = inode.mode & S_IFMT
     if kind == S_IFREG:
-        if flags & O_DIRECT != 0 and inode.file_system.block_device is None:
+        if flags & O_DIRECT != 0 and not inode.file_system.allows_direct():
             raise Errno(EINVAL)
         if flags & O_TRUNC == 0:
             return inode.open(path, kept)

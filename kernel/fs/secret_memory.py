@@ -91,6 +91,18 @@ class SecretFile(File):
     def must_be_shared(self) -> bool:
         return True
 
+    def can_be_watched(self) -> bool:
+        return False
+
+    def has_offsets(self) -> bool:
+        return False
+
+    def can_read(self) -> bool:
+        return False
+
+    def can_write(self) -> bool:
+        return False
+
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + (self.pages.frames.count << PAGE_SHIFT)
 

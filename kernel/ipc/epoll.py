@@ -116,6 +116,12 @@ class EpollFile(DescriptorFile):
         self.last: Member | None = None
         self.turns: int = 0
 
+    def can_read(self) -> bool:
+        return False
+
+    def can_write(self) -> bool:
+        return False
+
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + len(self.members) * _MEMBER_BYTES
 

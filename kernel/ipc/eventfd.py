@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR, POLLERR, READABLE, WRITABLE
-from kernel.lang import EAGAIN, EINVAL, Array, Errno, u8, u64
+from kernel.lang import EAGAIN, EFAULT, EINVAL, Array, Errno, u8, u64
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
 
@@ -37,10 +37,12 @@ class EventFile(DescriptorFile):
         self.queue.wake_all()
         storage: Array[u8, Literal[8]] = Array()
         storage.span().store_u64(0, u64(value))
-        return buffer.put(storage.span())
+        if buffer.put(storage.span()) < 8:
+            raise Errno(EFAULT)
+        return 8
 
     def write(self, buffer: Buffer) -> int:
-        if buffer.remaining < 8:
+        if buffer.remaining != 8:
             raise Errno(EINVAL)
         storage: Array[u8, Literal[8]] = Array()
         given = storage.span()

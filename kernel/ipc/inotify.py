@@ -160,6 +160,9 @@ class InotifyFile(DescriptorFile):
         self.account: _User = account
         account.instances += 1
 
+    def can_write(self) -> bool:
+        return False
+
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + len(self.watches) * _WATCH_BYTES + self.count * _EVENT_BYTES
 

@@ -335,6 +335,9 @@ class QueueFile(File):
         self.queue: Queue = queue
         self.seekable = True
 
+    def can_write(self) -> bool:
+        return False
+
     def can_be_watched(self) -> bool:
         return True
 
@@ -356,6 +359,10 @@ class QueueFile(File):
         if offset >= len(text):
             return 0
         return buffer.put(span_of(text)[offset : len(text)])
+
+    def truncate(self, size: int) -> None:
+        """Change what stat(2) shows, and nothing else."""
+        self.inode.size = size
 
     def seek(self, offset: int, whence: int) -> int:
         if whence == SEEK_CUR:

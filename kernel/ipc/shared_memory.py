@@ -211,14 +211,18 @@ class Segments:
         return found.identifier
 
     def _create(self, key: int, size: int, flags: int, credentials: Credentials, process: Bearer) -> int:
-        if size < 1 or size > LARGEST_BYTES or not LARGEST_SEGMENT.permits(size):
+        if size < 1 or not LARGEST_SEGMENT.permits(size):
             raise Errno(EINVAL)
+        is_huge = flags & _SHM_HUGETLB != 0
+        if size > LARGEST_BYTES:
+            if is_huge:
+                _check_huge(flags, credentials)
+            raise Errno(ENOMEM if is_huge else EINVAL)
         if not MOST_PAGES.permits(self.page_count + (size + PAGE_MASK >> PAGE_SHIFT)):
             raise Errno(ENOSPC)
         if len(self.table.objects) >= MOST_SEGMENTS.value:
             raise Errno(ENOSPC)
         check_room_to_keep()
-        is_huge = flags & _SHM_HUGETLB != 0
         if is_huge:
             _check_huge(flags, credentials)
         segment = Segment(self, key, size, flags, credentials, process)

@@ -70,6 +70,9 @@ class TimerFile(DescriptorFile):
         self.cancels: bool = False  # TFD_TIMER_CANCEL_ON_SET
         self.is_cancelled: bool = False  # since the last report; it matters while `cancels` is set
 
+    def can_write(self) -> bool:
+        return False
+
     def close(self) -> None:
         self.timer.cancel()
         _BY_WALL_CLOCK.pop(self.number, self)

@@ -122,6 +122,10 @@ def count_no_more(namespace: Namespace) -> None:
 _NO_MAP: Final = IdMap([])
 
 
+class ProgramFormats:
+    """The formats of programs that were registered in a user namespace. Base class: see kernel/task/formats.py."""
+
+
 @final
 class UserNamespace(Namespace):
     """One. Each of its maps is written once, by those that /proc/PID/uid_map permits."""
@@ -139,6 +143,7 @@ class UserNamespace(Namespace):
         self.maker_could_set_capabilities: bool = False  # CAP_SETFCAP, so that user 0 of the parent may be mapped
         self.limits: dict[int, int] = {}  # of namespaces by kind, where they were set (user.max_…_namespaces)
         self.holdings: dict[KernelUid, Holdings] = {}
+        self.formats: ProgramFormats | None = None  # None: those of its parent
 
     # From programs ---------------------------------------------------------------------------------------------------
 

@@ -258,7 +258,7 @@ def give_up_page(pages: PageTable, area: Area, address: int) -> None:
         set_huge_quota(entry_frame(entry), 0)  # what counts against the quota is the reservation, again
     drop_huge(pages, address)
     if entry & area.kept_bits != 0:
-        pages.set_huge_mark(address, entry & area.kept_bits)  # needs no memory: there was an entry
+        pages.leave_huge_mark(address, entry & area.kept_bits)
     if is_owed and reservation is not None:
         number = _object_of(area).number_at(area, address)
         if not reservation.has(number):

@@ -21,6 +21,11 @@ def pages_of(address: int, length: int) -> tuple[int, int]:
     return first, first + count & _NUMBERS
 
 
+def pages_between(first: int, behind: int) -> int:
+    """How many pages `pages_of` found, if the range wraps, too."""
+    return behind - first & _NUMBERS
+
+
 def whole_pages(address: int, length: int) -> tuple[int, int]:
     """The pages that a byte range touches; twice the same if there are none. Raises EINVAL where the range wraps,
     ENOMEM outside user space.

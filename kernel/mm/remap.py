@@ -422,6 +422,8 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
         _check_movable(space, start, end)
     elif advice == MADV_COLLAPSE:
         collapse(space, start, end)
+    elif advice == MADV_REMOVE:
+        return  # madvise(2) goes through the areas itself: which is wrong first is what it says
     elif advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE:
         space.populate(start, end)
     space.check_mapped(start, end)
@@ -627,13 +629,14 @@ def _check_discardable(space: AddressSpace, start: int, end: int) -> None:
         area = following(area)
 
 
-def removable(space: AddressSpace, start: int, end: int) -> Area:
-    """The area in which MADV_REMOVE begins. Raises ENOMEM (a hole), EINVAL (locked, or no object behind it), EACCES
-    (writes would not reach the object).
+def removable(space: AddressSpace, start: int, end: int) -> Area | None:
+    """The first area of a range, for MADV_REMOVE. Raises EINVAL (locked, or no object behind it), EACCES (writes would
+    not reach the object).
     """
-    area = space.area_at(start)
-    if area is None:
-        raise Errno(ENOMEM)
+    space.settle()
+    area = space.areas.first_above(start)
+    if area is None or area.start >= end:
+        return None
     source = area.source
     if area.flags & MAP_LOCKED != 0 or source is None:
         raise Errno(EINVAL)

@@ -85,6 +85,12 @@ class EventFile(File):
         self.event: Event = event
         self.opener: Pid = current().tid
 
+    def can_write(self) -> bool:
+        return False
+
+    def has_offsets(self) -> bool:
+        return False
+
     def close(self) -> None:
         event = self.event
         ring = event.ring

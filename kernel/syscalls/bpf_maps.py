@@ -35,11 +35,11 @@ def create_map(attributes: Attributes) -> int:
     name = attributes.name(_CREATE_NAME)
     flags = attributes.u32(16)
     kind = attributes.u32(0)
+    opened = _open_flags(flags)
     if UNPRIVILEGED.value != 0 and not may_program() and (kind == ARRAY or kind == HASH):
         raise Errno(EPERM)
     if kind == HASH and not may_program():
         raise Errno(EPERM)
-    opened = _open_flags(flags)
     map_ = make_map(kind, attributes.u32(4), attributes.u32(8), attributes.u32(12), flags)
     map_.name = name
     check_room_to_keep()

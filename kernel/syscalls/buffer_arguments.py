@@ -20,8 +20,9 @@ def user_range(address: UserAddr, length: int) -> UserBuffer:
 
 
 def user_vector(address: UserAddr, count: int) -> UserVector:
-    """A buffer over an array of struct iovec."""
-    if count < 0 or count > IOV_MAX:
+    """A buffer over an array of struct iovec. Of `count` Linux looks at 32 bits. Raises EINVAL, EFAULT."""
+    count &= 0xFFFF_FFFF
+    if count > IOV_MAX:
         raise Errno(EINVAL)
     if count > 0:
         user.check(address, count * _VECTOR_SIZE)
@@ -35,6 +36,8 @@ def user_vector(address: UserAddr, count: int) -> UserVector:
             raise Errno(EINVAL)
         addresses.append(UserAddr(start))
         lengths.append(length)
+    if count == 1:
+        lengths[0] = min(lengths[0], MAX_RW_COUNT)  # a single piece is cut first
     for index in range(count):
         user.check(addresses[index], lengths[index])  # only when all lengths are known to be right
         lengths[index] = min(lengths[index], MAX_RW_COUNT - total)  # fits: no total is larger

@@ -51,6 +51,7 @@ from kernel.fs.constants import (
     SETTABLE_FLAGS,
 )
 from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File
+from kernel.fs.inode import Inode
 from kernel.fs.leases import lease_kind
 from kernel.fs.tmpfs.base import SealableInode
 from kernel.ipc.pipe import PipeFile
@@ -140,13 +141,20 @@ def _set_flags(file: File, descriptor: int, argument: int) -> int:
         raise Errno(EPERM)
     if argument & O_NOATIME & ~file.flags != 0 and not inode.owned_by(current().credentials):
         raise Errno(EPERM)
-    if argument & O_DIRECT != 0 and not inode.is_fifo() and not inode.is_regular() and inode.mode & S_IFMT != S_IFBLK:
+    if argument & O_DIRECT != 0 and not _takes_direct(inode):
         raise Errno(EINVAL)
     if (argument ^ file.flags) & O_ASYNC != 0 and sends_signals(file):
         set_async(file, descriptor, argument & O_ASYNC != 0)
     settable = SETTABLE_FLAGS & ~O_ASYNC
     file.set_status_flags((file.flags & ~settable) | (argument & settable))
     return 0
+
+
+def _takes_direct(inode: Inode) -> bool:
+    """Whether O_DIRECT may be set: for pipes it means packets."""
+    if inode.is_regular():
+        return inode.file_system.allows_direct()
+    return inode.is_fifo() or inode.mode & S_IFMT == S_IFBLK
 
 
 def sends_signals(file: File) -> bool:

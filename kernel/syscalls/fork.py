@@ -87,8 +87,11 @@ def clone3(address: UserAddr, size: int) -> int:
         raise Errno(EINVAL)
     end = 0
     if stack != 0:
-        user.check(stack, stack_size)
-        end = stack + stack_size
+        try:
+            user.check(stack, stack_size)
+        except Errno:
+            raise Errno(EINVAL) from None
+        end = stack + stack_size  # fits: it was checked
     if flags & 0x1_8000 != 0 and exit_signal != 0:
         raise Errno(EINVAL)  # CLONE_THREAD and CLONE_PARENT have the exit signal of another
     arguments = CloneArguments(flags, exit_signal)

@@ -5,6 +5,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, i32
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_NICE
+from kernel.sched.thread import NICE_LOWEST, SCHED_IDLE
 from kernel.syscalls.getpriority import chosen_tasks
 from kernel.syscalls.sched_setscheduler import is_as_able
 from kernel.task.task import Task, current
@@ -15,8 +16,12 @@ _KEPT: Final = 0xFFFF
 _LEVEL_MASK: Final = 7
 _NONE: Final = 0
 _REALTIME: Final = 1
+_BEST_EFFORT: Final = 2
 _IDLE: Final = 3
+_OF_PROCESS: Final = 1
 _LAST_KIND: Final = 3  # process, group, user
+_LOWEST: Final = _IDLE << _CLASS_SHIFT | _LEVEL_MASK
+_NICE_VALUES_OF_A_LEVEL: Final = 5
 
 
 @syscall("ioprio_set", notes="Without effect on the order of requests", args="one:1|2|3 pid flags:io_priority")
@@ -55,14 +60,29 @@ def _may_change(task: Task, target: Task) -> bool:
 
 @syscall("ioprio_get", status="Full", args="one:1|2|3 pid")
 def ioprio_get(kind: i32, who: i32) -> int:
-    """ioprio_get(2): the best of all selected tasks, which is the lowest number except 0, "none"."""
+    """ioprio_get(2): of one task what was set; of several the best, where the nice value counts for those that have
+    none of their own.
+    """
     if kind < 1 or kind > _LAST_KIND:
         raise Errno(EINVAL)
     targets = chosen_tasks(kind - 1, who)
     if len(targets) == 0:
         raise Errno(ESRCH)
-    best = 0
+    if kind == _OF_PROCESS:
+        return targets[0].settings.io_priority
+    best = _LOWEST
     for target in targets:
-        if target.settings.io_priority != 0 and (best == 0 or target.settings.io_priority < best):
-            best = target.settings.io_priority
+        best = min(best, _effective(target))
     return best
+
+
+def _effective(target: Task) -> int:
+    """A task's priority, or the one that its policy and its nice value stand for."""
+    if target.settings.io_priority >> _CLASS_SHIFT != _NONE:
+        return target.settings.io_priority
+    chosen_class = _BEST_EFFORT
+    if target.policy == SCHED_IDLE:
+        chosen_class = _IDLE
+    elif target.has_realtime_policy():
+        chosen_class = _REALTIME
+    return chosen_class << _CLASS_SHIFT | (target.nice - NICE_LOWEST) // _NICE_VALUES_OF_A_LEVEL

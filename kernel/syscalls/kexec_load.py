@@ -24,9 +24,8 @@ from kernel.task.task import current
 from kernel.task.words import load_i64
 
 _ON_CRASH: Final = 1
-_PRESERVE_CONTEXT: Final = 2
 _UPDATE_HEADER: Final = 4
-_LOAD_FLAGS: Final = _ON_CRASH | _PRESERVE_CONTEXT | _UPDATE_HEADER
+_LOAD_FLAGS: Final = _ON_CRASH | _UPDATE_HEADER
 _ARCHITECTURE: Final = 0xFFFF_0000
 _THIS_ARCHITECTURE: Final = 62 << 16
 _MOST_SEGMENTS: Final = 16

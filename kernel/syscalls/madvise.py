@@ -11,7 +11,7 @@ from kernel.lib.pace import pace
 from kernel.mm import remap as remapping
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.objects import MemoryObject, TrackedObject
-from kernel.mm.ranges import USER_PAGES, pages_of, whole_pages
+from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.reverse_map import forget_pages
 from kernel.mm.space import AddressSpace, page_up
 from kernel.mm.userfault import hear_of_removal
@@ -61,9 +61,11 @@ def madvise(address: int, length: int, advice: i32) -> int:
         return 0
     space = current().space
     remapping.advise(space, address, length, advice)
-    if advice == remapping.MADV_REMOVE and length > 0:
-        start, end = whole_pages(address, length)
-        _remove(space, start, end)
+    if advice == remapping.MADV_REMOVE:
+        first, behind = pages_of(address, length)
+        _remove(space, first << PAGE_SHIFT, min(behind, USER_PAGES) << PAGE_SHIFT)
+        if behind > USER_PAGES:
+            raise Errno(ENOMEM)
     return 0
 
 
@@ -77,9 +79,16 @@ def _break(start: int, length: int, is_soft: bool) -> None:
 
 
 def _remove(space: AddressSpace, start: int, end: int) -> None:
-    """MADV_REMOVE: the objects that the areas map lose their pages, for all who map them."""
+    """MADV_REMOVE: the objects that the areas map lose their pages, for all who map them. Raises ENOMEM for holes when
+    all areas are done.
+    """
+    has_hole = False
     while start < end:
         area = remapping.removable(space, start, end)
+        has_hole = has_hole or area is None or area.start > start
+        if area is None:
+            break
+        start = max(start, area.start)
         part_end = min(end, area.end)
         source = area.source
         if source is not None:
@@ -92,6 +101,8 @@ def _remove(space: AddressSpace, start: int, end: int) -> None:
             finally:
                 source.release()
         start = part_end
+    if has_hole:
+        raise Errno(ENOMEM)
 
 
 def _remove_from(source: MemoryObject, first: int, behind: int) -> None:

@@ -10,11 +10,11 @@ from kernel.lib.pace import is_dying
 from kernel.mm import remap as remapping
 from kernel.mm.area import MAP_LOCKED
 from kernel.mm.frames import PAGE_SHIFT
-from kernel.mm.ranges import USER_PAGES, pages_of, whole_pages
+from kernel.mm.ranges import USER_PAGES, pages_between, pages_of, whole_pages
 from kernel.mm.remap import locked_bytes
 from kernel.mm.space import AddressSpace, each_area
 from kernel.task import current
-from kernel.task.limits import RLIMIT_MEMLOCK
+from kernel.task.limits import RLIMIT_MEMLOCK, UNLIMITED
 
 _MCL_CURRENT: Final = 1
 _MCL_FUTURE: Final = 2
@@ -44,11 +44,11 @@ def _lock(address: int, length: int, now: bool) -> None:
     task = current()
     space = task.space
     if not task.credentials.capable(CAP_IPC_LOCK):
-        if first > USER_PAGES or behind < first or behind > USER_PAGES:
-            raise Errno(ENOMEM)  # more than any limit
-        start = first << PAGE_SHIFT
-        locked = locked_bytes(space, 0, USER_END) - locked_bytes(space, start, behind << PAGE_SHIFT)
-        if ((behind - first) << PAGE_SHIFT) + locked > task.process.limits.soft[RLIMIT_MEMLOCK]:
+        locked = locked_bytes(space, 0, USER_END)
+        if first < behind:
+            locked -= locked_bytes(space, min(first, USER_PAGES) << PAGE_SHIFT, min(behind, USER_PAGES) << PAGE_SHIFT)
+        limit = task.process.limits.soft[RLIMIT_MEMLOCK]
+        if limit != UNLIMITED and pages_between(first, behind) + (locked >> PAGE_SHIFT) > limit >> PAGE_SHIFT:
             raise Errno(ENOMEM)
     start, end = whole_pages(address, length)
     if start < end:

@@ -81,7 +81,7 @@ def perf_event_open(attributes: UserAddr, pid: i32, processor: i32, group: i32, 
     wanted = read_attributes(attributes)
     check_any(caller.credentials)
     _check_rights(wanted, caller)
-    if flags & _CGROUP != 0:
+    if flags & _CGROUP != 0 and (pid == _NOBODY or processor == ANY_PROCESSOR):
         raise Errno(EINVAL)
     leader: Event | None = None
     output: EventFile | None = None
@@ -91,6 +91,8 @@ def perf_event_open(attributes: UserAddr, pid: i32, processor: i32, group: i32, 
             raise Errno(EBADF)
         leader = None if flags & _NO_GROUP != 0 else file.event
         output = file if flags & _OUTPUT != 0 else None
+    if flags & _CGROUP != 0:
+        raise Errno(EINVAL)  # events of control groups: there are none
     task: Task | None = None
     if pid != _NOBODY:
         task = caller if pid == 0 else task_at(pid)

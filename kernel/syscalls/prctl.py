@@ -16,6 +16,7 @@ from kernel.syscalls.seccomp import set_mode
 from kernel.task.diversion import set_dispatch
 from kernel.task.observer import TASKS
 from kernel.task.signals import SIGNAL_COUNT
+from kernel.task.speculation import choose_speculation, speculation_state
 from kernel.task.task import Task, current
 from kernel.task.words import signed_32
 from kernel.task.yama import name_tracer
@@ -57,6 +58,8 @@ _PR_GET_CHILD_SUBREAPER: Final = 37
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_GET_NO_NEW_PRIVS: Final = 39
 _PR_GET_TID_ADDRESS: Final = 40
+_PR_GET_SPECULATION_CTRL: Final = 52
+_PR_SET_SPECULATION_CTRL: Final = 53
 _PR_SET_THP_DISABLE: Final = 41
 _PR_GET_THP_DISABLE: Final = 42
 
@@ -64,8 +67,8 @@ _NAME_SIZE: Final = 16
 
 
 @syscall(
-    "prctl", args="one:prctl any any any any",
-    notes="No choice of mitigations",
+    "prctl", status="Full", args="one:prctl any any any any",
+    notes="No mitigation is switched: as on a processor that has no switch",
 )  # fmt: skip
 def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) -> int:
     """prctl(2)."""
@@ -109,6 +112,11 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
         if second != _PR_TSC_ENABLE and second != _PR_TSC_SIGSEGV:
             raise Errno(EINVAL)
         task.registers.forbid_counter(second == _PR_TSC_SIGSEGV)
+        return 0
+    if option == _PR_SET_SPECULATION_CTRL:
+        if fourth != 0 or fifth != 0:
+            raise Errno(EINVAL)
+        choose_speculation(second, third)
         return 0
     if option == _PR_SET_VMA:
         set_vma(task, second, third, fourth, UserAddr(fifth))
@@ -197,6 +205,10 @@ def _read(task: Task, option: int, second: UserAddr, third: int, fourth: int, fi
         user.check(second, 8)
         user.write_i64(second, task.library.clear_tid_address)
         return 0
+    if option == _PR_GET_SPECULATION_CTRL:
+        if third != 0 or fourth != 0 or fifth != 0:
+            raise Errno(EINVAL)
+        return speculation_state(second)
     if option in (_PR_GET_NO_NEW_PRIVS, _PR_GET_THP_DISABLE, _PR_GET_MDWE, _PR_GET_MEMORY_MERGE):
         if second != 0 or third != 0 or fourth != 0 or fifth != 0:
             raise Errno(EINVAL)

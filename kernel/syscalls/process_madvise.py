@@ -25,7 +25,8 @@ _MADV_COLLAPSE: Final = 25
 @syscall("process_madvise", status="Full", args="fd:pidfd <iovec[count] count one:madvise flags:0")
 def process_madvise(descriptor: i32, vector: UserAddr, count: int, advice: i32, flags: u32) -> int:
     """process_madvise(2)."""
-    if flags != 0 or count < 0 or count > IOV_MAX:
+    count &= 0xFFFF_FFFF  # as of all vectors
+    if flags != 0 or count > IOV_MAX:
         raise Errno(EINVAL)
     starts: list[int] = []
     lengths: list[int] = []

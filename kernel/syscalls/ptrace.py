@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from arch.programs import control_stopped
+from arch.programs import control_stopped, read_thread_area, write_thread_area
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EIO, ESRCH, Errno, UserAddr, i32, span_of
 from kernel.lib import user
@@ -25,6 +25,7 @@ from kernel.task.task import Task, current
 from kernel.task.trace_details import filter_program
 from kernel.task.tracee import ALL_OPTIONS, CallWatch, Tracee
 from kernel.task.tracer import attach, check_options, detach, find_tracee, interrupt_tracee, listen, resume, trace_me
+from kernel.task.words import signed_32
 
 _TRACEME: Final = 0
 _PEEKTEXT: Final = 1
@@ -44,6 +45,8 @@ _ATTACH: Final = 16
 _DETACH: Final = 17
 _OLDSETOPTIONS: Final = 21
 _SYSCALL: Final = 24
+_GET_THREAD_AREA: Final = 25
+_SET_THREAD_AREA: Final = 26
 _ARCH_PRCTL: Final = 30
 _SYSEMU: Final = 31
 _SYSEMU_SINGLESTEP: Final = 32
@@ -71,8 +74,8 @@ _WORD: Final = 8
 
 
 @syscall(
-    "ptrace", args="one:ptrace tid address address",
-    notes="Segment registers other than CS and SS are 0",
+    "ptrace", status="Full", args="one:ptrace tid address address",
+    notes="A step over an instruction that sets the trap flag ends with it cleared",
 )  # fmt: skip
 def ptrace(request: int, pid: i32, address: int, data: int) -> int:
     """ptrace(2)."""
@@ -159,9 +162,21 @@ def _look(tracer: Task, tracee: Tracee, request: int, address: int, data: int) -
         listen(tracee)
     elif request == _ARCH_PRCTL:
         control_stopped(tracee.task.registers, data, address)
+    elif request == _GET_THREAD_AREA or request == _SET_THREAD_AREA:
+        _thread_area(tracee.task, signed_32(address), UserAddr(data), is_read=request == _GET_THREAD_AREA)
     else:
         return _look_at_signals(tracer, tracee, request, address, data)
     return 0
+
+
+def _thread_area(task: Task, number: int, address: UserAddr, *, is_read: bool) -> None:
+    """A segment of the thread's own. Raises EIO, EINVAL, EFAULT, MemoryError."""
+    if number < 0:
+        raise Errno(EIO)
+    if is_read:
+        read_thread_area(task.registers, number, address)
+    else:
+        write_thread_area(task.registers, number, address)
 
 
 def _look_at_signals(tracer: Task, tracee: Tracee, request: int, address: int, data: int) -> int:

@@ -4,9 +4,11 @@ from typing import Final
 
 from arch.programs import (
     FLOATING_SIZE,
+    PORTS_SIZE,
     REGISTERS_SIZE,
     USER_AREA_SIZE,
     read_floating,
+    read_ports,
     read_register,
     read_user_word,
     read_vectors,
@@ -16,14 +18,16 @@ from arch.programs import (
     write_user_word,
     write_vectors,
 )
-from kernel.lang import EINVAL, EIO, ENODEV, Errno, Span, UserAddr, span_of, u8
+from kernel.lang import EINVAL, EIO, ENODEV, ENXIO, EOPNOTSUPP, Errno, Span, UserAddr, span_of, u8
 from kernel.lib import user
 from kernel.task.task import Task
 from kernel.task.words import load_i64, store_i64
 
 GENERAL: Final = 1  # NT_PRSTATUS
 FLOATING: Final = 2  # NT_FPREGSET
+_PORTS: Final = 0x201  # NT_386_IOPERM
 _VECTORS: Final = 0x202  # NT_X86_XSTATE
+_SHADOW_STACK: Final = 0x204  # NT_X86_SHSTK, which no program has
 WHOLE: Final = -1
 
 _WORD: Final = 8
@@ -37,11 +41,17 @@ def _size_of(kind: int) -> int:
         return FLOATING_SIZE
     if kind == _VECTORS:
         return vector_size()
+    if kind == _PORTS:
+        return PORTS_SIZE
+    if kind == _SHADOW_STACK:
+        return _WORD
     raise Errno(EINVAL)
 
 
 def get_set(task: Task, kind: int, address: UserAddr, size: int) -> None:
-    """Write the first `size` bytes of a register set to the tracer's memory; WHOLE for all. Raises EFAULT, EINVAL."""
+    """Write the first `size` bytes of a register set to the tracer's memory; WHOLE for all. Raises EFAULT, EINVAL,
+    ENODEV, ENXIO.
+    """
     whole = _size_of(kind)
     storage = bytearray(whole)
     _read(task, kind, span_of(storage))
@@ -53,6 +63,13 @@ def _read(task: Task, kind: int, out: Span[u8]) -> None:
         read_floating(task.registers, out)
     elif kind == _VECTORS:
         read_vectors(task.registers, out)
+    elif kind == _PORTS:
+        ports = read_ports(task.registers)
+        if len(ports) == 0:
+            raise Errno(ENXIO)
+        out.copy_from(span_of(ports))
+    elif kind == _SHADOW_STACK:
+        raise Errno(ENODEV)
     else:
         for index in range(REGISTERS_SIZE // _WORD):
             store_i64(out, index * _WORD, read_register(task.stack_top, task.registers, index))
@@ -60,9 +77,13 @@ def _read(task: Task, kind: int, out: Span[u8]) -> None:
 
 def put_set(task: Task, kind: int, address: UserAddr, size: int) -> None:
     """Set the registers from the first `size` bytes of a set in the tracer's memory. Of the general registers, those
-    before one that is refused have changed. Raises EFAULT, EINVAL, EIO, ENODEV, MemoryError.
+    before one that is refused have changed. Raises EFAULT, EINVAL, EIO, ENODEV, EOPNOTSUPP, MemoryError.
     """
     whole = _size_of(kind)
+    if kind == _PORTS:
+        raise Errno(EOPNOTSUPP)
+    if kind == _SHADOW_STACK:
+        raise Errno(ENODEV)
     storage = bytearray(whole if size < 0 else min(size, whole))  # fits: a register set is small
     data = span_of(storage)
     user.read_into(data, address)
@@ -77,7 +98,7 @@ def put_set(task: Task, kind: int, address: UserAddr, size: int) -> None:
 
 def transfer_set(task: Task, kind: int, address: UserAddr, reads: bool) -> None:
     """PTRACE_GETREGSET and PTRACE_SETREGSET: the iovec says where, and then how much was moved. Raises EFAULT, EINVAL,
-    EIO, ENODEV, MemoryError.
+    EIO, ENODEV, ENXIO, EOPNOTSUPP, MemoryError.
     """
     base = UserAddr(user.read_i64(address))
     length = user.read_i64(user.at(address, _WORD))

@@ -4,7 +4,6 @@ A description is held across the operation, because another thread may close the
 """
 
 from kernel.doors.table import syscall
-from kernel.fs.anonymous import DescriptorFile
 from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND, SEEK_HOLE
 from kernel.fs.file import File
 from kernel.fs.marks import MARKS, ask_to_read
@@ -113,9 +112,8 @@ def _check_offset(file: File, offset: int, count: int) -> None:
 
 
 def check_has_offsets(file: File) -> None:
-    """Raise ESPIPE for what is a stream by its nature: pipes, sockets, and descriptors that are no files."""
-    inode = file.inode
-    if inode.is_fifo() or inode.is_socket() or isinstance(file, DescriptorFile):
+    """Raise ESPIPE for what is a stream by its nature: pipes, sockets, terminals, and descriptors that are no files."""
+    if not file.has_offsets():
         raise Errno(ESPIPE)
 
 

@@ -35,6 +35,8 @@ RWF_SUPPORTED: Final = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEN
 @syscall("readv", status="Full", args="fd <iovec[count] count")
 def readv(descriptor: i32, vector: UserAddr, count: int) -> int:
     file = readable_file(descriptor)
+    if not file.can_read():
+        raise Errno(EINVAL)
     buffer = user_vector(vector, count)
     return read_file(file, buffer) if buffer.remaining > 0 else 0
 
@@ -42,6 +44,8 @@ def readv(descriptor: i32, vector: UserAddr, count: int) -> int:
 @syscall("writev", status="Full", args="fd <iovec[count] count")
 def writev(descriptor: i32, vector: UserAddr, count: int) -> int:
     file = writable_file(descriptor)
+    if not file.can_write():
+        raise Errno(EINVAL)
     buffer = user_vector(vector, count)
     return write_file(file, buffer) if buffer.remaining > 0 else 0
 
@@ -65,12 +69,14 @@ def pwritev(descriptor: i32, vector: UserAddr, count: int, offset: int) -> int:
 
 
 def _readable_at(descriptor: int, offset: int) -> File:
-    """A file to read at an offset, -1 for its position. Raises EBADF, ESPIPE."""
+    """A file to read at an offset, -1 for its position. Raises EBADF, ESPIPE, EINVAL."""
     file = file_at(descriptor)
     if offset != -1:
         check_has_offsets(file)
     if not file.readable:
         raise Errno(EBADF)
+    if not file.can_read():
+        raise Errno(EINVAL)
     return file
 
 
@@ -81,6 +87,8 @@ def _writable_at(descriptor: int, offset: int) -> File:
         check_has_offsets(file)
     if not file.writable:
         raise Errno(EBADF)
+    if not file.can_write():
+        raise Errno(EINVAL)
     return file
 
 

@@ -41,7 +41,7 @@ def _select(count: int, readable: UserAddr, writable: UserAddr, exceptional: Use
     files = current().files
     if count < 0:
         raise Errno(EINVAL)
-    count = min(count, max(files.size(), _SMALLEST_TABLE), _FD_SETSIZE_LIMIT)
+    count = min(count, _table_size(files), _FD_SETSIZE_LIMIT)
     size = (count + 63) // 64 * 8
     short: Array[u8, Literal[384]] = Array()  # for 512 descriptors
     if _SETS * size <= len(short):
@@ -49,6 +49,14 @@ def _select(count: int, readable: UserAddr, writable: UserAddr, exceptional: Use
         return _select_among(files, count, sets, readable, writable, exceptional, deadline_ns)
     storage = bytearray(_SETS * size)
     return _select_among(files, count, span_of(storage), readable, writable, exceptional, deadline_ns)
+
+
+def _table_size(files: FileTable) -> int:
+    """How many descriptors Linux's table has room for: a power of two."""
+    room = _SMALLEST_TABLE
+    while room < files.size():
+        room *= 2  # fits: a table has a limit (HIGHEST_LIMIT)
+    return room
 
 
 def _select_among(

@@ -82,6 +82,7 @@ def sendto(descriptor: i32, address: UserAddr, length: int, flags: i32, name: Us
     socket = socket_at(descriptor)
     if name != 0:
         message.address = read_address(name, name_length)
+        message.has_empty_address = name_length == 0
     return _send(socket, message)
 
 

@@ -31,6 +31,9 @@ class SignalFile(DescriptorFile):
         super().__init__(anonymous_path(b"[signalfd]"), O_RDWR | flags)
         self.mask: int = mask
 
+    def can_write(self) -> bool:
+        return False
+
     def read(self, buffer: Buffer) -> int:
         if buffer.remaining < _RECORD_SIZE:
             raise Errno(EINVAL)

@@ -10,14 +10,15 @@ from kernel.fs.anonymous import DescriptorFile
 from kernel.fs.constants import MAX_RW_COUNT, O_APPEND, O_NONBLOCK
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
-from kernel.ipc.pipe import PipeFile
+from kernel.ipc.pipe import Pipe, PipeFile
 from kernel.lang import EAGAIN, EBADF, EINVAL, EPIPE, ESPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.user import KernelBuffer
-from kernel.syscalls.buffer_arguments import check_area, finish_transfer, user_vector
+from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
+from kernel.syscalls.buffer_arguments import check_area, finish_transfer, user_range, user_vector
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.read_write import signal_broken_pipe
-from kernel.syscalls.sendfile import Cursor, copy
+from kernel.syscalls.sendfile import Cursor, can_be_spliced, copy
 from kernel.task import current
 from kernel.task.send import signal_itself
 from kernel.task.signals import SIGPIPE
@@ -50,7 +51,7 @@ def splice(source: i32, source_address: UserAddr, target: i32, target_address: U
         raise Errno(EINVAL)
     if not from_pipe:
         _check_end(in_file, source_address != 0, in_offset, count)
-        if in_file.inode.is_directory() or not in_file.inode.gives_pages():
+        if not can_be_spliced(in_file):
             raise Errno(EINVAL)
     if not to_pipe:
         if out_file.flags & O_APPEND != 0:
@@ -152,6 +153,26 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
     return writing.write(buffer, nonblocking, as_packets=False)
 
 
+def _fill_by_pages(pipe: Pipe, vector: UserAddr, count: int, nonblocking: bool) -> int:
+    """Put memory into a pipe page by page, up to one that there is not: those before it count. Raises EFAULT for the
+    first one.
+    """
+    done = 0
+    for index in range(count):
+        address = user.read_i64(user.at(vector, index * 16))
+        rest = user.read_i64(user.at(vector, index * 16 + 8))
+        while rest > 0:
+            piece = user_range(UserAddr(address), min(rest, PAGE_SIZE - (address & PAGE_MASK)))
+            length = piece.remaining
+            moved = pipe.write(piece, nonblocking or done > 0, as_packets=False)
+            done += moved
+            if moved < length:
+                return finish_transfer(done, piece)
+            address += length  # fits: it is user memory
+            rest -= length
+    return done
+
+
 @syscall("vmsplice", status="Full", args="fd:pipe <iovec[count] count flags:splice")
 def vmsplice(descriptor: i32, vector: UserAddr, count: int, flags: u32) -> int:
     """Transfer between a pipe and memory. The pages are copied, not shared: later writes to them are not seen."""
@@ -165,11 +186,12 @@ def vmsplice(descriptor: i32, vector: UserAddr, count: int, flags: u32) -> int:
         return 0
     if not isinstance(file, PipeFile):
         raise Errno(EBADF)
-    nonblocking = flags & _SPLICE_NONBLOCK != 0 or file.flags & O_NONBLOCK != 0
+    nonblocking = flags & _SPLICE_NONBLOCK != 0  # whatever O_NONBLOCK says
     file.acquire()
     try:
         if file.writable:
-            return finish_transfer(file.pipe.write(buffer, nonblocking, as_packets=False), buffer)
+            done = file.pipe.write(buffer, nonblocking, as_packets=False)
+            return _fill_by_pages(file.pipe, vector, count, nonblocking) if done == 0 and buffer.faulted else done
         return finish_transfer(file.pipe.read(buffer, nonblocking), buffer)
     except Errno as error:
         if error.code == EPIPE:

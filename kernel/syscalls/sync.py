@@ -9,6 +9,7 @@ from kernel.fs.mount_sync import sync_all
 from kernel.lang import EINVAL, ESPIPE, Errno, i32, u32
 from kernel.lib.saturation import end_page_of
 from kernel.syscalls.descriptor_arguments import file_at
+from kernel.task.pidfd import PidFile
 
 _SYNC_FILE_RANGE_FLAGS: Final = 7
 
@@ -38,6 +39,8 @@ def sync_range_of(file: File, offset: int, length: int, flags: int) -> int:
     if flags & ~_SYNC_FILE_RANGE_FLAGS != 0 or offset < 0 or length < 0 or offset > MAX_FILE_SIZE - length:
         raise Errno(EINVAL)
     inode = file.inode
+    if isinstance(file, PidFile):
+        return 0  # inside Linux it is a regular file
     if not inode.is_regular() and not inode.is_directory() and inode.mode & S_IFMT != S_IFBLK:
         raise Errno(ESPIPE)
     file.sync_range(offset >> PAGE_SHIFT, end_page_of(offset, length), flags)

@@ -7,11 +7,12 @@ from kernel.fs.file import File
 from kernel.fs.landlock import TRUNCATE
 from kernel.fs.notification import IN_MODIFY, tell_place
 from kernel.fs.privileges import drop_privileges
-from kernel.lang import EACCES, EINVAL, EPERM, Errno, UserAddr, i32
+from kernel.lang import EACCES, EINVAL, EOPNOTSUPP, EPERM, Errno, UserAddr, i32
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at
 from kernel.syscalls.size_limit import check_size_limit
 from kernel.task import current
+from kernel.task.pidfd import PidFile
 
 
 @syscall("truncate", status="Full", args="path offset")
@@ -36,6 +37,8 @@ def ftruncate(descriptor: i32, size: int) -> int:
 
 def truncate_file(file: File, size: int) -> int:
     """ftruncate(2) of a file, to a size that is not negative."""
+    if isinstance(file, PidFile):
+        raise Errno(EOPNOTSUPP)
     if not file.writable or not file.inode.is_regular():
         raise Errno(EINVAL)
     if file.inode.flags & FS_APPEND_FL != 0:

@@ -28,6 +28,7 @@ _TOTAL_MAXIMUM: Final = 6 << 20
 _POINTER_SIZE: Final = 8
 
 _AT_NULL: Final = 0
+_AT_EXECFD: Final = 2
 _AT_PHDR: Final = 3
 _AT_PHENT: Final = 4
 _AT_PHNUM: Final = 5
@@ -51,6 +52,7 @@ _AT_EXECFN: Final = 31
 _AT_SYSINFO_EHDR: Final = 33
 _AT_MINSIGSTKSZ: Final = 51
 
+_AT_FLAGS_PRESERVE_ARGV0: Final = 1
 _ELF_HEADER_ENTRY: Final = 56
 _CLOCK_TICKS: Final = 100
 _PLATFORM: Final = MACHINE_NAME + b"\0"
@@ -203,7 +205,7 @@ def _add_auxiliary(
     vector.add_pair(_AT_PHENT, _ELF_HEADER_ENTRY)
     vector.add_pair(_AT_PHNUM, layout.header_count)
     vector.add_pair(_AT_BASE, layout.interpreter_base)
-    vector.add_pair(_AT_FLAGS, 0)
+    vector.add_pair(_AT_FLAGS, _AT_FLAGS_PRESERVE_ARGV0 if layout.keeps_name else 0)
     vector.add_pair(_AT_ENTRY, layout.program_entry)
     namespace = credentials.user_namespace
     vector.add_pair(_AT_UID, namespace.shown_uid(credentials.uid))
@@ -217,4 +219,6 @@ def _add_auxiliary(
     vector.add_pair(_AT_RSEQ_FEATURE_SIZE, restartable.FEATURE_SIZE)
     vector.add_pair(_AT_RSEQ_ALIGN, restartable.ALIGNMENT)
     vector.add_pair(_AT_PLATFORM, platform)
+    if layout.opened >= 0:
+        vector.add_pair(_AT_EXECFD, layout.opened)
     vector.add_pair(_AT_NULL, 0)

@@ -76,6 +76,13 @@ class Image:
 def read_at(file: File, offset: int, size: int) -> bytearray:
     """Up to `size` bytes of a file; fewer at its end."""
     storage = bytearray(size)
+    done = read_into(file, offset, storage)
+    return storage if done == size else bytearray(storage[:done])
+
+
+def read_into(file: File, offset: int, storage: bytearray) -> int:
+    """Read bytes of a file into `storage`, and return how many there are: fewer than wanted at its end."""
+    size = len(storage)
     buffer = KernelBuffer(storage)
     done = 0
     if MARKS.guards != 0:
@@ -86,9 +93,7 @@ def read_at(file: File, offset: int, size: int) -> bytearray:
             break
         done += count
     tell_read(file, done)
-    if done < size:
-        return bytearray(storage[:done])
-    return storage
+    return done
 
 
 def looks_like_elf(head: Span[u8]) -> bool:

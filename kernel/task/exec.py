@@ -21,7 +21,7 @@ from kernel.fs.leases import break_leases_for_opening
 from kernel.fs.marks import MARKS, ask_to_open
 from kernel.fs.notification import tell_opened
 from kernel.fs.open import check_executable
-from kernel.fs.path import Path
+from kernel.fs.path import FsContext, Path
 from kernel.fs.privileges import capabilities_of
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, noinline, noraise, span_of
@@ -42,8 +42,9 @@ from kernel.task.control_groups import uncount
 from kernel.task.core_settings import SUID_DUMPABLE
 from kernel.task.core_state import DUMPED_FOR_ITSELF
 from kernel.task.diversion import forget_dispatch
-from kernel.task.elf import Image, looks_like_elf, read_at, read_image, read_loader
+from kernel.task.elf import Image, looks_like_elf, read_image, read_into, read_loader
 from kernel.task.exit import end_process, finish_vfork
+from kernel.task.formats import GIVES_CREDENTIALS, HEAD_SIZE, KEEPS_NAME, OPENS_FILE, Format, find_format
 from kernel.task.futex_pi import leave_states
 from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
 from kernel.task.load import Layout, lay_out
@@ -62,8 +63,7 @@ from kernel.task.tracee import cut
 from kernel.task.vdso import enter_time
 from kernel.time.namespace import FIRST_TIME
 
-_HEAD_SIZE: Final = 256  # enough to decide what a file is
-_SCRIPT_DEPTH: Final = 5
+_DEPTH: Final = 6  # files that are looked at: the last one is no script, and has no registered format
 # Flags of personality(2) that make a program easier to attack
 _DANGEROUS_PERSONALITY: Final = ADDR_NO_RANDOMIZE | MMAP_PAGE_ZERO | ADDR_COMPAT_LAYOUT
 _SECURE_STACK_LIMIT: Final = 8 << 20  # bytes: programs with privilege do not start with a larger one
@@ -71,7 +71,7 @@ _SECURE_STACK_LIMIT: Final = 8 << 20  # bytes: programs with privilege do not st
 
 @final
 class Program:
-    """The program to run: changes while scripts are followed. Holds a reference to its file."""
+    """The program to run: changes while interpreters are followed. Holds a reference to its file."""
 
     def __init__(self, file: File, name: bytes, arguments: list[bytes], environment: list[bytes]) -> None:
         self.file: File = file
@@ -82,9 +82,44 @@ class Program:
         self.title: bytes = program_name(name)  # `comm`
         self.arguments: list[bytes] = arguments
         self.environment: list[bytes] = environment
+        self.opens_file: bool = False  # a format's interpreter gets a descriptor of what it runs
+        self.opened: File | None = None  # that file, to which a reference is held
+        self.gives_credentials: bool = False  # its set-ID bits and capabilities count, not the interpreter's
+        self.keeps_name: bool = False  # the interpreter gets the argv[0] of what it runs, too
         self.is_unreadable: bool = False  # by its caller: no one may read it in memory either
         self.user_namespace: UserNamespace = FIRST_USER  # its administrator may inspect it nevertheless
         self.personality: int = 0
+
+    def run_by(self, interpreter: bytes, words: list[bytes], kept_from: int) -> None:
+        """An interpreter runs it: its arguments are `words`, the file to read, and the program's own from some on."""
+        words.append(self.interpreted)
+        for i in range(kept_from, len(self.arguments)):
+            words.append(self.arguments[i])
+        self.arguments = words
+        self.interpreted = interpreter
+
+    def change_file(self, file: File) -> None:
+        """Go on with the file of the interpreter, whose reference it takes over. Raises ENOEXEC if the file so far
+        should be opened for an interpreter, and one was before.
+        """
+        old = self.file
+        self.file = file
+        old.allow_writing()
+        if self.opens_file and self.opened is None:
+            self.opened = old
+            return
+        old.release()
+        if self.opens_file:
+            raise Errno(ENOEXEC)
+
+    @noraise
+    def let_go(self) -> None:
+        """Close what it holds."""
+        self.file.release()
+        opened = self.opened
+        if opened is not None:
+            self.opened = None
+            opened.release()
 
 
 @final
@@ -153,19 +188,18 @@ def execute(
     """
     if len(arguments) == 0:
         arguments = [b""]  # as Linux since 5.18: a program may rely on argv[0]
-    program = Program(open_executable(task, path), name, arguments, environment)
+    program = Program(open_executable(task.fs, path), name, arguments, environment)
     program.is_unreachable = is_unreachable
     if by_descriptor:
         program.title = path.dentry.name[:15]
     try:
         _execute(task, program)
     finally:
-        program.file.release()
+        program.let_go()
 
 
-def open_executable(task: Task, path: Path) -> File:
+def open_executable(context: FsContext, path: Path) -> File:
     """Open a file to run it. Raises EACCES, ETXTBSY and what opening raises. Reading permission is not needed."""
-    context = task.fs
     inode = path.inode()
     path.pin()  # the following calls may sleep
     inode.acquire()
@@ -181,6 +215,11 @@ def open_executable(task: Task, path: Path) -> File:
         inode.release()
         path.unpin()
     tell_opened(file, for_running=True)
+    return _kept_from_writing(file)
+
+
+def _kept_from_writing(file: File) -> File:
+    """The file, which nobody writes while it is open. Takes over the reference. Raises ETXTBSY."""
     try:
         file.deny_writing()
     except Errno:
@@ -198,7 +237,7 @@ def _execute(task: Task, program: Program) -> None:
     if not is_shared:
         context.executions += 1
     try:
-        head = _follow_scripts(task, program)
+        head = _follow_interpreters(task, program)
         image = read_image(program.file, span_of(head))
         loader: Image | None = None
         if len(image.interpreter) != 0:
@@ -289,32 +328,66 @@ def _try_lay_out(
 
 
 def _open_by_name(task: Task, name: bytes) -> File:
-    return open_executable(task, resolve(task.fs, None, name, FOLLOW))
+    return open_executable(task.fs, resolve(task.fs, None, name, FOLLOW))
 
 
-def _follow_scripts(task: Task, program: Program) -> bytearray:
-    """While the file is a script, go on with its interpreter. Returns the first bytes of the file to load."""
-    for _ in range(_SCRIPT_DEPTH + 1):
-        head = read_at(program.file, 0, _HEAD_SIZE)
-        if len(head) < 2 or head[0] != ord("#") or head[1] != ord("!"):
-            if not looks_like_elf(span_of(head)):
-                raise Errno(ENOEXEC)
-            return head
+def _follow_interpreters(task: Task, program: Program) -> bytearray:
+    """While the file is a script, or has a format that was registered, go on with its interpreter. Returns the first
+    bytes of the file to load.
+    """
+    for _ in range(_DEPTH):
+        head = bytearray(HEAD_SIZE)
+        size = read_into(program.file, 0, head)
+        format = find_format(task.credentials.user_namespace, span_of(head), program.interpreted)
+        if format is not None:
+            _follow_format(task, program, format)
+        elif size >= 2 and head[0] == ord("#") and head[1] == ord("!"):
+            _follow_script(task, program, bytes(head[:size]))
+        elif looks_like_elf(span_of(head)):
+            return bytearray(head[:size])
+        else:
+            raise Errno(ENOEXEC)
+    raise Errno(ELOOP)
+
+
+def _follow_script(task: Task, program: Program, head: bytes) -> None:
+    """Go on with a script's interpreter."""
+    if program.is_unreachable:
+        raise Errno(ENOENT)
+    script = parse_script(head)
+    fresh: list[bytes] = [script.interpreter]
+    if len(script.argument) != 0:
+        fresh.append(script.argument)
+    program.run_by(script.interpreter, fresh, 1)
+    program.change_file(_open_by_name(task, script.interpreter))
+
+
+def _follow_format(task: Task, program: Program, format: Format) -> None:
+    """Go on with the interpreter of a format."""
+    held = format.held
+    if held is not None:
+        held.acquire()  # the format may be removed meanwhile
+    try:
         if program.is_unreachable:
             raise Errno(ENOENT)
-        script = parse_script(bytes(head))
-        fresh: list[bytes] = [script.interpreter]
-        if len(script.argument) != 0:
-            fresh.append(script.argument)
-        fresh.append(program.interpreted)
-        for i in range(1, len(program.arguments)):
-            fresh.append(program.arguments[i])
-        file = _open_by_name(task, script.interpreter)
-        program.file.release()
-        program.file = file
-        program.arguments = fresh
-        program.interpreted = script.interpreter
-    raise Errno(ELOOP)
+        program.keeps_name = program.keeps_name or format.flags & KEEPS_NAME != 0
+        program.run_by(format.interpreter, [format.interpreter], 0 if format.flags & KEEPS_NAME != 0 else 1)
+        file = _open_by_name(task, format.interpreter) if held is None else _open_again(held)
+    finally:
+        if held is not None:
+            held.release()
+    program.opens_file = program.opens_file or format.flags & OPENS_FILE != 0
+    program.gives_credentials = program.gives_credentials or format.flags & GIVES_CREDENTIALS != 0
+    program.change_file(file)
+
+
+def _open_again(held: File) -> File:
+    """Another description of an interpreter that was opened when its format was registered, from wherever that was.
+    Raises ENFILE, ETXTBSY, and what opening raises.
+    """
+    file = held.inode.open(held.path, O_RDONLY)
+    tell_opened(file, for_running=True)
+    return _kept_from_writing(file)
 
 
 def _set_limits(task: Task, privileges: Privileges, space: AddressSpace) -> None:
@@ -339,7 +412,8 @@ def _new_privileges(task: Task, program: Program, is_shared: bool) -> Privileges
     old = task.credentials
     euid = old.euid
     egid = old.egid
-    file = program.file
+    opened = program.opened
+    file = opened if opened is not None and program.gives_credentials else program.file
     inode = file.inode
     dangerous = 0
     capabilities: FileCapabilities | None = None
@@ -365,8 +439,10 @@ def _new_privileges(task: Task, program: Program, is_shared: bool) -> Privileges
         dangerous = _DANGEROUS_PERSONALITY
     # No program of 64 bits starts with READ_IMPLIES_EXEC.
     program.personality = task.process.settings.personality & ~(dangerous | READ_IMPLIES_EXEC)
-    if not _may_read(task, file):
-        _hide(program, file)
+    if not _may_read(task, program.file):
+        _hide(program, program.file)
+    if opened is not None and not _may_read(task, opened):
+        _hide(program, opened)
     return privileges
 
 
@@ -455,7 +531,7 @@ def _replace(
             old.release()
             merging.begin(space)
         finish_vfork(task)
-        _reset(task, program)
+        _reset(task, program, layout)
         sp = write_stack(task, program.arguments, program.environment, program.name, layout, privileges.is_secure)
     except Errno:
         end_process(process, SIGSEGV)
@@ -467,12 +543,19 @@ def _replace(
     return True
 
 
-def _reset(task: Task, program: Program) -> None:
-    """Reset the old program's state; what execve(2) preserves stays. Raises MemoryError."""
+def _reset(task: Task, program: Program, layout: Layout) -> None:
+    """Reset the old program's state; what execve(2) preserves stays. Raises MemoryError; EMFILE if an interpreter gets
+    no descriptor of what it runs.
+    """
     process = task.process
     if task.namespaces.time is not FIRST_TIME:
         enter_time(task, task.namespaces.time)
     task.files.close_on_exec()
+    opened = program.opened
+    if opened is not None:
+        program.opened = None
+        layout.opened = task.files.install(opened, cloexec=False)
+    layout.keeps_name = program.keeps_name
     task.signals.stack.address = 0
     task.signals.stack.size = 0
     task.signals.stack.flags = SS_DISABLE

@@ -66,6 +66,8 @@ class Layout:
         self.header_count: int = 0
         self.stack_top: int = 0
         self.vdso: int = 0
+        self.opened: int = -1  # the descriptor of the file that the program is to interpret
+        self.keeps_name: bool = False  # argv[2] is what that file's own argv[0] would be
         self.clearings: list[Clearing] = []
         self.mapped_end: int = 0  # of all that was mapped so far
 

@@ -7,9 +7,10 @@ Context: nothing sleeps.
 
 from typing import Final
 
-from kernel.fs.anonymous import anonymous_path
+from kernel.fs.anonymous import AnonymousInode, InternalMount
 from kernel.fs.constants import O_RDWR, POLLHUP, READABLE
 from kernel.fs.file import File
+from kernel.fs.path import Path
 from kernel.lang import EBADF, ESRCH, Errno
 from kernel.sched import PollWaiter
 from kernel.task.pid_namespace import PidNamespace
@@ -17,15 +18,33 @@ from kernel.task.process import Process
 from kernel.task.task import Task
 
 PIDFD_THREAD: Final = 0x80  # O_EXCL
+_MAGIC: Final = 0x50494446
+_PIDFDS: Final = InternalMount(b"pidfs", _MAGIC)
+
+
+def _path_of(process: Process | None) -> Path:
+    """A place for a descriptor. All of a process have the same inode number, and no other process ever has it."""
+    ino = 0 if process is None else process.descriptor_ino
+    if ino == 0:
+        ino = _PIDFDS.file_system.new_ino()
+        if process is not None:
+            process.descriptor_ino = ino
+    return _PIDFDS.place(AnonymousInode(_PIDFDS.file_system, ino, 0o700), b"anon_inode:[pidfd]")
 
 
 class PidFile(File):
     """A process descriptor. Without a process while clone(2) is still creating it."""
 
     def __init__(self, process: Process | None, flags: int) -> None:
-        super().__init__(anonymous_path(b"[pidfd]"), O_RDWR | flags)
+        super().__init__(_path_of(process), O_RDWR | flags)
         self.process: Process | None = process
         self.thread: Task | None = None  # PIDFD_THREAD: the thread referred to
+
+    def can_read(self) -> bool:
+        return False
+
+    def can_write(self) -> bool:
+        return False
 
     def living(self) -> Process:
         """The process, if it was not yet reaped; for a thread's descriptor, only if that is its first. Raises ESRCH."""

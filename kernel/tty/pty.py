@@ -325,8 +325,8 @@ class PtyMaster(File):
     def choose_owner(self) -> None:
         give_owner(self, current().pid, OWNER_PROCESS)
 
-    def fsync(self) -> None:
-        return
+    def has_offsets(self) -> bool:
+        return False
 
     # Control ---------------------------------------------------------------------------------------------------------
 

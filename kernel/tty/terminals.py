@@ -85,8 +85,8 @@ class TtyFile(File):
         REDIRECTION.start(self.tty)
         return 0
 
-    def fsync(self) -> None:
-        return
+    def has_offsets(self) -> bool:
+        return False
 
 
 @final

@@ -33,6 +33,15 @@ class UringFile(File):
         super().__init__(anonymous_path(b"[io_uring]"), O_RDWR | O_CLOEXEC)
         self.ring: Ring = ring
 
+    def can_read(self) -> bool:
+        return False
+
+    def can_write(self) -> bool:
+        return False
+
+    def has_offsets(self) -> bool:
+        return False
+
     def held_bytes(self) -> int:
         self.ring.counted_by = COUNTS.last
         return DESCRIPTION_BYTES + self.ring.held_bytes()

@@ -122,8 +122,8 @@ SETS: Final = {
         "1(signal) 2(>int) 3 4(one:0|1|2) 7 8(one:0|1) 13 14(one:0|1) 15(name:text) 16(>bytes[16]) 21 "
         "22(one:0|2) 23(one:0|1|40|41) 24(one:7|21|40|41) 25(>int) 26(one:1|2) 27 "
         "28(flags:1|2|4|8|16|32|64|128) 29(int) 30 31 32 33(one:0|1) 34 35(one:1|6|7|8|9|10|11|12|13|14) "
-        "36(one:0|1) 37(>int) 38(one:0|1) 39 40(>bytes[8]) 41(one:0|1) 42 47(one:1|2|3|4) 52(one:0|1) "
-        "53(one:0|1) 57(one:0|1) 58 59 62 65(flags:1|2) 66 67(one:0|1) 68 0x41555856(>bytes[64]) 0x53564d41(one:0) "
+        "36(one:0|1) 37(>int) 38(one:0|1) 39 40(>bytes[8]) 41(one:0|1) 42 47(one:1|2|3|4) 52(one:0|1|2) "
+        "53(one:0|1|2) 57(one:0|1) 58 59 62 65(flags:1|2) 66 67(one:0|1) 68 0x41555856(>bytes[64]) 0x53564d41(one:0) "
         "0x59616d61(pid)"
     ),
     "prot": "PROT_READ PROT_READ PROT_WRITE PROT_WRITE PROT_EXEC PROT_GROWSDOWN PROT_GROWSUP 8",
@@ -132,7 +132,7 @@ SETS: Final = {
         "IPPROTO_UDPLITE"
     ),
     "reboot": "0 0x89abcdef 1",
-    "ptrace": "1..15 17 21 24 30..33 0x4200..0x4205 0x4207..0x4211",  # not what makes the fuzzer a tracer
+    "ptrace": "1..15 17 21 24..26 30..33 0x4200..0x4205 0x4207..0x4211",  # not what makes the fuzzer a tracer
     "quotactl": (
         "0x80000100 0x80000200 0x80000300 0x80000400 0x80000501 0x80000602 0x80000700 0x80000800 0x80000903 "
         "0x580100 0x580500 0x580700 0x580802 0"
@@ -174,7 +174,7 @@ TEXTS: Final = {
         "system.posix_acl_default system.c bad user.0123456789abcdef0123456789abcdef"
     ),
     "filter": "id==1 nothing==1 common_pid!=5 (id==1 !(id>5||id<3) id&2&&args==1 comm~a* !!!!id==1 ((((id==1)))) id",
-    "file_system": "tmpfs proc sysfs tracefs devtmpfs devpts mqueue ext2 ext4 none",
+    "file_system": "tmpfs proc sysfs tracefs devtmpfs devpts mqueue binfmt_misc configfs ext2 ext4 none",
     "key_name": "a b svc:a svc:b .hidden _ses",
     "key_type": "user user logon keyring keyring big_key .x",
     "interface": "lo eth0 lo:1 none tun0 tap%d br0",

@@ -7,7 +7,7 @@ from typing import Final
 
 from arch.x86_64.fpu import XSAVE_SSE, XSAVE_X87, enabled_mask
 from arch.x86_64.layout import USER_END
-from arch.x86_64.programs.processor_state import ProcessorState
+from arch.x86_64.programs.processor_state import FS, GS, ProcessorState
 from kernel.lang import EINVAL, ENODEV, EOPNOTSUPP, EPERM, Errno, UserAddr
 from kernel.lib import user
 
@@ -58,10 +58,7 @@ def control_stopped(registers: ProcessorState, code: int, argument: int) -> None
     if code == _ARCH_SET_FS or code == _ARCH_SET_GS:
         if argument < 0 or argument >= USER_END:
             raise Errno(EPERM)
-        if code == _ARCH_SET_FS:
-            registers.bases.fs = argument
-        else:
-            registers.bases.gs = argument
+        registers.set_stopped_base(FS if code == _ARCH_SET_FS else GS, argument)
     elif code == _ARCH_GET_FS or code == _ARCH_GET_GS:
         user.write_i64(UserAddr(argument), registers.bases.fs if code == _ARCH_GET_FS else registers.bases.gs)
     else:

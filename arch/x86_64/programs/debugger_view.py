@@ -1,16 +1,16 @@
 """The registers of a stopped program as a debugger reads and writes them (ptrace(2)): struct user_regs_struct, FXSAVE's
 image, XSAVE's area, and struct user with the debug registers.
 
-What a debugger writes is trusted in nothing: selectors are the program's or none, flags those that a program may
-change, bases user addresses, the vector registers' image one that the processor takes. Steps are the processor's trap
-flag; while a debugger has set it, neither it nor the program sees it.
+What a debugger writes is trusted in nothing: selectors ask for a program's rights or are 0 (whether there is such a
+segment, the processor says when the program goes on), flags are those that a program may change, bases user addresses,
+the vector registers' image one that the processor takes. Steps are the processor's trap flag; while a debugger has set
+it, neither it nor the program sees it.
 
-Deviations from Linux: segment registers other than CS and SS are always 0. A step over an instruction that sets the
-trap flag by itself ends with it cleared.
+Deviation from Linux: a step over an instruction that sets the trap flag by itself ends with it cleared.
 
 Context: the task does not run, and will not before the functions here return. Those that write vector registers raise
 MemoryError.
-Source: Linux's uapi headers sys/user.h and asm/ptrace-abi.h; Intel SDM vol. 1, chapter 13.
+Source: Linux's uapi headers sys/user.h, asm/ptrace-abi.h and asm/ldt.h; Intel SDM vol. 1, chapter 13.
 """
 
 from typing import Final
@@ -18,15 +18,18 @@ from typing import Final
 from arch.x86_64 import fpu
 from arch.x86_64.cpu import XSAVE_KEYS
 from arch.x86_64.frame import RFLAGS_INTERRUPT, RFLAGS_RESERVED_ONE, RFLAGS_TRAP, RFLAGS_USER
-from arch.x86_64.layout import USER_CS, USER_END, USER_SS
+from arch.x86_64.layout import FIRST_THREAD_AREA, THREAD_AREA_COUNT, USER_END
+from arch.x86_64.percpu import PORT_MAP_SIZE
 from arch.x86_64.programs.breakpoints import Breakpoints
-from arch.x86_64.programs.processor_state import ProcessorState
+from arch.x86_64.programs.local_segments import ThreadAreas, read_area, show_area
+from arch.x86_64.programs.processor_state import DS, ES, FS, GS, ProcessorState
 from arch.x86_64.user_frame import copied_frame, frame_word, set_frame_word, set_original_number
-from kernel.lang import EFAULT, EINVAL, EIO, ENODEV, Errno, Span, span_of, u8, u64
+from kernel.lang import EFAULT, EINVAL, EIO, ENODEV, Errno, Span, UserAddr, span_of, u8, u64
 
 REGISTERS_SIZE: Final = 27 * 8
 USER_AREA_SIZE: Final = 928
 FLOATING_SIZE: Final = fpu.LEGACY_SIZE
+PORTS_SIZE: Final = PORT_MAP_SIZE
 
 _ORIGINAL: Final = 15  # words of user_regs_struct from here on; those before are the frame's
 _FLAGS: Final = 18
@@ -34,6 +37,9 @@ _CS: Final = 17
 _SS: Final = 20
 _FS_BASE: Final = 21
 _GS_BASE: Final = 22
+_FIRST_DATA: Final = 23
+_DATA_SEGMENTS: Final[list[int]] = [DS, ES, FS, GS]  # the words from there on
+_RIGHTS: Final = 3  # of a selector: those of user mode
 _FRAME_AFTER: Final = 1  # the frame has the vector and the error code where user_regs_struct has orig_rax
 _FRAME_FLAGS: Final = _FLAGS + _FRAME_AFTER
 
@@ -59,7 +65,9 @@ def read_register(stack_top: int, registers: ProcessorState, index: int) -> int:
         return frame_word(stack_top, index + _FRAME_AFTER)
     if index == _FS_BASE:
         return registers.bases.fs
-    return registers.bases.gs if index == _GS_BASE else 0
+    if index == _GS_BASE:
+        return registers.bases.gs
+    return registers.selector(_DATA_SEGMENTS[index - _FIRST_DATA])
 
 
 def write_register(stack_top: int, registers: ProcessorState, index: int, value: int) -> None:
@@ -69,8 +77,10 @@ def write_register(stack_top: int, registers: ProcessorState, index: int, value:
     elif index == _FLAGS:
         _write_flags(stack_top, registers, value)
     elif index == _CS or index == _SS:
-        if value & 0xFFFF != (USER_CS if index == _CS else USER_SS):
+        selector = _checked_selector(value)
+        if selector == 0:
             raise Errno(EIO)
+        set_frame_word(stack_top, index + _FRAME_AFTER, selector)
     elif index < _FS_BASE:
         set_frame_word(stack_top, index if index < _ORIGINAL else index + _FRAME_AFTER, value)
     elif index <= _GS_BASE:
@@ -80,8 +90,16 @@ def write_register(stack_top: int, registers: ProcessorState, index: int, value:
             registers.bases.fs = value
         else:
             registers.bases.gs = value
-    elif value & 0xFFFF != 0:
+    else:
+        registers.set_selector(_DATA_SEGMENTS[index - _FIRST_DATA], _checked_selector(value))
+
+
+def _checked_selector(value: int) -> int:
+    """The 16 bits that matter. Raises EIO if they ask for more than a program's rights."""
+    selector = value & 0xFFFF
+    if selector != 0 and selector & _RIGHTS != _RIGHTS:
         raise Errno(EIO)
+    return selector
 
 
 def _write_flags(stack_top: int, registers: ProcessorState, value: int) -> None:
@@ -121,6 +139,47 @@ def write_user_word(stack_top: int, registers: ProcessorState, offset: int, valu
         registers.watch(breakpoints)
     else:
         raise Errno(EIO)
+
+
+def read_ports(registers: ProcessorState) -> bytes:
+    """The map of ports, with a bit for each that the program may not use; empty if it has none (ioperm(2))."""
+    ports = registers.ports
+    return b"" if ports is None else ports.bits
+
+
+# Segments of a thread's own -------------------------------------------------------------------------------------------
+
+
+def read_thread_area(registers: ProcessorState, number: int, address: UserAddr) -> None:
+    """PTRACE_GET_THREAD_AREA: write an entry as struct user_desc. Raises EINVAL, EFAULT."""
+    index = _area_index(number)
+    areas = registers.areas
+    show_area(address, number, 0 if areas is None else areas.descriptors[index])
+
+
+def write_thread_area(registers: ProcessorState, number: int, address: UserAddr) -> None:
+    """PTRACE_SET_THREAD_AREA: set an entry from a struct user_desc, and the base of FS and GS that select it. Raises
+    EINVAL, EFAULT, MemoryError.
+    """
+    descriptor, base = read_area(address)
+    index = _area_index(number)
+    areas = registers.areas
+    if areas is None:
+        areas = ThreadAreas()
+        registers.use_areas(areas)
+    areas.descriptors[index] = descriptor
+    selector = number << 3 | _RIGHTS
+    if registers.selector(FS) == selector:
+        registers.bases.fs = base
+    if registers.selector(GS) == selector:
+        registers.bases.gs = base
+
+
+def _area_index(number: int) -> int:
+    index = number - FIRST_THREAD_AREA
+    if not 0 <= index < THREAD_AREA_COUNT:
+        raise Errno(EINVAL)
+    return index
 
 
 # Steps ----------------------------------------------------------------------------------------------------------------

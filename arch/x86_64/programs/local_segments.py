@@ -1,11 +1,12 @@
-"""Segments that a program describes itself (modify_ldt(2)): a table beside the kernel's own, of one address space.
+"""Segments that a program describes itself (modify_ldt(2)): a table beside the kernel's own, of one address space. And
+three entries of the kernel's own that each thread has for itself, if its debugger made them (PTRACE_SET_THREAD_AREA).
 
 64-bit code has little use for them. Emulators run 32-bit code in such segments, from which there are no system calls
 here. Segments of 16 bits are refused, as by Linux without CONFIG_X86_16BIT: with a stack of 16 bits `iretq` would show
 a program half of the kernel's stack pointer.
 
 The table has its full size from the beginning, so the processor that knows where it lies need not hear of changes. It
-is loaded while a task of the space runs, together with the selectors of the task's data segments.
+is loaded while a task of the space runs. A thread's own entries are copied to the kernel's table while it runs.
 
 Invariant: entries are of no segment, or of code and data of user mode, and of no 64-bit code.
 Context: `release` and changes sleep not.
@@ -18,6 +19,7 @@ from typing import Final
 
 from arch.x86_64.gdt import LOCAL_TABLE, LOCAL_TABLE_PRESENT, system_descriptor_low
 from arch.x86_64.instructions import access_rights, load_local_table, percpu_load
+from arch.x86_64.layout import FIRST_THREAD_AREA, THREAD_AREA_COUNT
 from arch.x86_64.percpu import GDT_OFFSET, OFFSET_SELF
 from kernel.lang import EINVAL, Errno, UserAddr, bytes_of, final, struct, u32
 from kernel.lang.unsafe import copy_bytes, fill_bytes, span_at, store_i64
@@ -38,13 +40,16 @@ _WRITABLE_DATA: Final = 0xF200
 _SEGMENT_32BIT: Final = 1
 _CONTENTS_SHIFT: Final = 1
 _CONTENTS_MASK: Final = 3
-_CONFORMING: Final = 3  # of the contents
+_GROWS_DOWN: Final = 1  # of the contents: data, as is 0
+_CONFORMING: Final = 3
 _READ_EXECUTE_ONLY: Final = 8
 _LIMIT_IN_PAGES: Final = 0x10
 _NOT_PRESENT: Final = 0x20
 _USEABLE: Final = 0x40
 _KNOWN_BITS: Final = 0x7F  # there is one more, for 64-bit code, which is ignored
 _EMPTY_BITS: Final = _READ_EXECUTE_ONLY | _NOT_PRESENT
+
+_FIRST_AREA_OFFSET: Final = GDT_OFFSET + FIRST_THREAD_AREA * _ENTRY_SIZE
 
 assert _ENTRIES * _ENTRY_SIZE == PAGE_SIZE << _ORDER
 
@@ -107,6 +112,32 @@ def unload_table() -> None:
     load_local_table(0)
 
 
+@final
+class ThreadAreas:
+    """The entries that a thread has for itself. A copy of them is its child's."""
+
+    def __init__(self) -> None:
+        """Raises MemoryError."""
+        self.descriptors: list[int] = [0] * THREAD_AREA_COUNT
+
+    def copy(self) -> "ThreadAreas":
+        """Raises MemoryError."""
+        other = ThreadAreas()
+        for index in range(THREAD_AREA_COUNT):
+            other.descriptors[index] = self.descriptors[index]
+        return other
+
+    def load(self) -> None:
+        """The running thread may name them."""
+        for index in range(THREAD_AREA_COUNT):
+            store_i64(percpu_load(OFFSET_SELF) + _FIRST_AREA_OFFSET + index * _ENTRY_SIZE, self.descriptors[index])
+
+
+def unload_areas() -> None:
+    """Who runs next has none."""
+    fill_bytes(percpu_load(OFFSET_SELF) + _FIRST_AREA_OFFSET, 0, THREAD_AREA_COUNT * _ENTRY_SIZE)
+
+
 def is_stack_segment(selector: int) -> bool:
     """Whether a selector is that of data that the running program may write, so that `iretq` takes it for its stack."""
     rights = access_rights(selector)
@@ -138,6 +169,38 @@ def read_description(address: UserAddr, size: int, old_mode: bool) -> tuple[int,
     if old_mode:
         bits &= ~_USEABLE
     return wanted.number, make_descriptor(wanted.base, wanted.limit, bits)
+
+
+def read_area(address: UserAddr) -> tuple[int, int]:
+    """The descriptor and the base that a debugger wants for a thread's own entry, by struct user_desc, whose number it
+    says elsewhere: data of 32 bits that are there, or no segment. Raises EINVAL, EFAULT.
+    """
+    wanted = _Description()
+    user.read_struct(address, bytes_of(wanted))
+    bits = wanted.bits & _KNOWN_BITS
+    if wanted.base == 0 and wanted.limit == 0 and (bits == _EMPTY_BITS or bits == 0):
+        return 0, 0
+    is_data = bits >> _CONTENTS_SHIFT & _CONTENTS_MASK <= _GROWS_DOWN
+    if bits & _SEGMENT_32BIT == 0 or not is_data or bits & _NOT_PRESENT != 0:
+        raise Errno(EINVAL)
+    return make_descriptor(wanted.base, wanted.limit, bits), wanted.base
+
+
+def show_area(address: UserAddr, number: int, descriptor: int) -> None:
+    """Write an entry as struct user_desc. Raises EFAULT."""
+    shown = _Description(number=number)
+    shown.base = descriptor >> 16 & 0xFF_FFFF | (descriptor >> 56 & 0xFF) << 24
+    shown.limit = descriptor & 0xFFFF | (descriptor >> 48 & 0xF) << 16
+    kind = descriptor >> 40 & 0xFF
+    upper = descriptor >> 52 & 0xF
+    bits = (kind >> 2 & _CONTENTS_MASK) << _CONTENTS_SHIFT
+    bits |= 0 if kind & 2 != 0 else _READ_EXECUTE_ONLY
+    bits |= 0 if kind & 0x80 != 0 else _NOT_PRESENT
+    bits |= _USEABLE if upper & 1 != 0 else 0
+    bits |= _SEGMENT_32BIT if upper & 4 != 0 else 0
+    bits |= _LIMIT_IN_PAGES if upper & 8 != 0 else 0
+    shown.bits = bits
+    user.write_from(address, bytes_of(shown))
 
 
 def make_descriptor(base: int, limit: int, bits: int) -> int:

@@ -374,6 +374,12 @@ class PageTable:
         self.huge_marks += (1 if mark != 0 else 0) - (1 if load_i64(slot) != 0 else 0)
         store_i64(slot, mark)
 
+    def leave_huge_mark(self, address: int, mark: int) -> None:
+        """Let a mark stand in the place of a huge page that has just been taken away."""
+        slot = self._leaf_slot(address)
+        self.huge_marks += 1
+        store_i64(slot, mark)
+
     def next_huge_mark(self, address: int, end: int) -> int:
         """As `next_huge`, for marks in place of huge pages."""
         steps = 0

@@ -1,11 +1,14 @@
-"""What the processor holds of a program beside the frame: FS and GS bases, FPU and vector registers; and what it said
-of the program's last fault.
+"""What the processor holds of a program beside the frame: FS and GS bases, FPU and vector registers, selectors of data
+segments; and what it said of the program's last fault.
 
-The bases are swapped at each switch. The FPU is lazy: a task runs with CR0.TS set until its first FPU instruction traps
-and loads its registers (`first_use`), and only a task that has them loaded saves them when it leaves. A trap is dearer
-than loading them beforehand, so a task that used them whenever it ran lately finds them loaded; every so often it has
-to ask again, which finds out which tasks do not use them any more. While CR0.TS is set, the processor may still hold
-another task's registers: a program cannot read them, but for processors that speculate past the trap (CVE-2018-3665).
+The bases are swapped at each switch. The selectors are 0 in most programs, and the kernel uses none: who leaves the
+processor leaves zeros, and only a task that had others loads them.
+
+The FPU is lazy: a task runs with CR0.TS set until its first FPU instruction traps and loads its registers
+(`first_use`), and only a task that has them loaded saves them when it leaves. A trap is dearer than loading them
+beforehand, so a task that used them whenever it ran lately finds them loaded; every so often it has to ask again, which
+finds out which tasks do not use them any more. While CR0.TS is set, the processor may still hold another task's
+registers: a program cannot read them, but for processors that speculate past the trap (CVE-2018-3665).
 
 Invariants: FPU instructions run exactly while the running task has an area and its registers are loaded. An area is one
 frame.
@@ -28,19 +31,23 @@ from arch.x86_64.instructions import (
     save_user_bases,
     take_debug_status,
     write_fs_base,
+    write_gs_base,
     write_key_rights,
-    write_msr,
 )
 from arch.x86_64.layout import USER_CS
 from arch.x86_64.programs.breakpoints import STATUS_STEP, Breakpoints
-from arch.x86_64.programs.local_segments import LocalTable, unload_table
+from arch.x86_64.programs.local_segments import LocalTable, ThreadAreas, unload_areas, unload_table
 from arch.x86_64.programs.port_access import ALL_PORTS, PortMap, changed_map, close_ports, open_ports
 from kernel.lang import EFAULT, Errno, Span, UserAddr, final, noinline, panic, struct, u8
 from kernel.lang.unsafe import address_of, span_at
 from kernel.lib import user
 from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame, allocate_zeroed_frame, copy_frame, frame_address, put_frame
 
-_MSR_KERNEL_GS_BASE: Final = 0xC000_0102
+DS: Final = 0  # in `selectors`: the lowest bit of each
+ES: Final = 16
+FS: Final = 32
+GS: Final = 48
+_SELECTOR: Final = 0xFFFF
 _LOCAL_SELECTOR: Final = 4  # in an error code: the selector is one of the program's own table
 _CLI: Final = 0xFA
 _STI: Final = 0xFB
@@ -77,8 +84,10 @@ class ProcessorState:
         # What few programs have, which is switched if `is_special`
         self.is_special: bool = False
         self.segments: LocalTable | None = None  # of the address space
-        self.selectors: int = 0  # of data segments, while it has such a table and does not run
-        self.segments_loaded: bool = False  # the processor has the table and the selectors
+        self.segments_loaded: bool = False  # the processor has the table
+        self.areas: ThreadAreas | None = None  # the thread's own entries of the kernel's table
+        self.areas_loaded: bool = False
+        self.selectors: int = 0  # of data segments, while it does not run; others than 0 are special
         self.ports: PortMap | None = None
         self.port_level: int = 0  # iopl(2)
         self.steps_forced: bool = False  # the trap flag is the debugger's, and not the program's
@@ -105,8 +114,10 @@ class ProcessorState:
 
     def leave(self) -> None:
         """The task loses the processor."""
-        self.save()
+        if save_user_bases(address_of(self.bases)) != 0:
+            self.is_special = True  # it has loaded a selector
         if self.loaded:
+            fpu.fpu_save(frame_address(self.area))
             self.loaded = False
             self.turns = self.turns + 1 if self.turns < _TURNS_LOADED else _USES_BEFORE_LOADING - 1
             fpu.take_away()
@@ -128,9 +139,12 @@ class ProcessorState:
         breakpoints = self.breakpoints
         if breakpoints is not None:
             breakpoints.drop()
+        self.selectors = read_selectors()
+        if self.selectors != 0:
+            load_selectors(0)
         if self.segments_loaded:
-            self.selectors = read_selectors()
-            self._unload_segments()
+            self._unload_table()
+        self._unload_areas()
         close_ports()
         if self.lacks_counter:
             allow_counter(is_allowed=True)
@@ -141,7 +155,13 @@ class ProcessorState:
         if breakpoints is not None:
             breakpoints.load()
         if self.segments is not None:
-            self._load_segments()
+            self._load_table()
+        areas = self.areas
+        if areas is not None:
+            areas.load()
+            self.areas_loaded = True
+        if self.selectors != 0:
+            load_selectors(self.selectors)  # and the bases afterwards
         open_ports(self.ports, self.port_level)
         if self.lacks_counter:
             allow_counter(is_allowed=False)
@@ -160,6 +180,7 @@ class ProcessorState:
     def save(self) -> None:
         """Bring this object up to date with the processor, which runs the task."""
         save_user_bases(address_of(self.bases))
+        self.selectors = read_selectors()
         if self.loaded:
             fpu.fpu_save(frame_address(self.area))
 
@@ -202,8 +223,10 @@ class ProcessorState:
         child.ports = self.ports
         child.port_level = self.port_level
         child.is_special = self.ports is not None or self.port_level != 0 or self.lacks_counter
-        if self.segments_loaded:
-            child.selectors = read_selectors()
+        child.set_selectors(self.selectors)
+        areas = self.areas
+        if areas is not None:
+            child.use_areas(areas.copy())
         child.steps_forced = self.steps_forced
         child.lacks_counter = self.lacks_counter
         if self.area != NO_FRAME:
@@ -214,6 +237,7 @@ class ProcessorState:
         """For execve: bases zero, FPU as if never used."""
         self.release()
         fpu.take_away()  # on a single processor, the first program of all finds it given
+        load_selectors(0)
         self.set_fs_base(0)
         self.set_gs_base(0)
         self.set_key_rights(DEFAULT_KEY_RIGHTS)
@@ -242,33 +266,60 @@ class ProcessorState:
         self.segments = table
         self.is_special = True
 
+    def use_areas(self, areas: ThreadAreas) -> None:
+        """Of a task that does not run: it has entries of its own from now on."""
+        self.areas = areas
+        self.is_special = True
+
     def forget_segments(self) -> None:
         """The task leaves its address space, whose table may end."""
         if self.segments_loaded:
-            self._unload_segments()
+            load_selectors(0)
+            self._unload_table()
         self.segments = None
+        self._unload_areas()
+        self.areas = None
         self.selectors = 0
+
+    def selector(self, segment: int) -> int:
+        """Of a task that does not run: what DS, ES, FS or GS selects."""
+        return self.selectors >> segment & _SELECTOR
+
+    def set_selector(self, segment: int, selector: int) -> None:
+        """Of a task that does not run. The base stays as it is. Where there is no such segment, it is 0 once it runs.
+        Safety: `selector` asks for no more than a program's rights.
+        """
+        others = self.selectors - _word(self.selector(segment), segment)
+        self.set_selectors(others + _word(selector, segment))
+
+    def set_selectors(self, selectors: int) -> None:
+        """The same of all four."""
+        self.selectors = selectors
+        if selectors != 0:
+            self.is_special = True
 
     def refresh_segments(self, table: LocalTable) -> None:
         """Of the running task: the table has changed, or is new. Data segments are read anew; one that went is 0."""
         self.use_segments(table)
         self.save()
-        self.selectors = read_selectors()
-        self._load_segments()
+        self._load_table()
+        load_selectors(self.selectors)
         load_user_bases(address_of(self.bases))
 
-    def _load_segments(self) -> None:
+    def _load_table(self) -> None:
         table = self.segments
         if table is not None:
             table.load()
-            load_selectors(self.selectors)
             self.segments_loaded = True
 
-    def _unload_segments(self) -> None:
-        """The next task finds null segments, and no table."""
-        load_selectors(0)
+    def _unload_table(self) -> None:
         unload_table()
         self.segments_loaded = False
+
+    def _unload_areas(self) -> None:
+        if self.areas_loaded:
+            unload_areas()
+            self.areas_loaded = False
 
     def change_ports(self, first: int, end: int, opens: bool) -> None:
         """ioperm(2) of the running task. Raises MemoryError."""
@@ -359,14 +410,29 @@ class ProcessorState:
 
     def set_thread_area(self, address: int) -> None:
         """Of a task that has not run yet: where its thread's own data are; a user address."""
-        self.bases.fs = address
+        self.set_stopped_base(FS, address)
+
+    def set_stopped_base(self, segment: int, address: int) -> None:
+        """Of a task that does not run: where FS or GS begins, which then selects nothing; a user address."""
+        self.set_selector(segment, 0)
+        if segment == FS:
+            self.bases.fs = address
+        else:
+            self.bases.gs = address
 
     def set_fs_base(self, address: int) -> None:
-        """Of the running task; a user address."""
+        """Of the running task, whose FS then selects nothing; a user address."""
         self.bases.fs = address
         write_fs_base(address)
 
     def set_gs_base(self, address: int) -> None:
-        """Of the running task; a user address."""
+        """The same for GS."""
         self.bases.gs = address
-        write_msr(_MSR_KERNEL_GS_BASE, address)
+        write_gs_base(address)
+
+
+def _word(selector: int, segment: int) -> int:
+    """A selector in its place among the four, of which the last has the sign."""
+    if segment == GS and selector > _SELECTOR >> 1:
+        selector -= _SELECTOR + 1
+    return selector << segment

@@ -45,6 +45,7 @@ class Hugetlbfs(Tmpfs):
         self.finds_by_handle = False
         self.makes_whiteouts = False
         self.is_plain = True
+        self.takes_direct_transfers = False
         self.entry_size = 0
         if self.most >= 0 or self.least >= 0:
             if self.shift != HUGE_SHIFT and self.least > 0:

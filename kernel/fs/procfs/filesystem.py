@@ -20,6 +20,7 @@ from kernel.fs.procfs.entries import (
     FixedDirectory,
     FixedLink,
     FixedText,
+    MountPlace,
     SettingsDirectory,
 )
 from kernel.fs.procfs.interface_settings import ConfDirectory
@@ -174,6 +175,7 @@ def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
         text.reads_alone = file.path.startswith(b"sysvipc/")
         _add(top, fs, file.path, text)
     sys = _directory_in(top, fs, b"sys")
+    _add(sys, fs, b"fs/binfmt_misc", MountPlace(fs, fs.new_ino()))
     net = _directory_in(sys, fs, b"net")
     for family in (b"ipv4", b"ipv6"):
         _directory_in(net, fs, family).add(b"conf", ConfDirectory(fs, fs.new_ino(), family))

@@ -25,6 +25,7 @@ from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIM
 from kernel.task.pending import queued_count
 from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
+from kernel.task.speculation import speculation_lines
 from kernel.task.task import Task, current
 from kernel.task.tracee import tracer_of
 from kernel.task.usage import Usage
@@ -334,7 +335,8 @@ def _capability_lines(task: Task) -> bytes:
     text += f"CapAmb:\t{mask_text(who.ambient)}\n"
     text += f"NoNewPrivs:\t{1 if task.settings.no_new_privileges else 0}\nSeccomp:\t{task.calls.seccomp_mode}\n"
     top = task.call_filter
-    return (text + f"Seccomp_filters:\t{0 if top is None else top.count}\n").encode()
+    text += f"Seccomp_filters:\t{0 if top is None else top.count}\n"
+    return (text + speculation_lines()).encode()
 
 
 # The rest -------------------------------------------------------------------------------------------------------------

@@ -221,6 +221,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     fs.directory(memory, b"hugepages").add(b"hugepages-2048kB", KobjectDirectory(fs, PoolKobject()))
     memory.add(b"ksm", KobjectDirectory(fs, MergingKobject()))
     memory.add(b"transparent_hugepage", KobjectDirectory(fs, LargePagesKobject()))
+    fs.mount_place(kernel, b"config", 0o555)
     fs.mount_place(kernel, b"tracing", 0o555)
     _enter_events(fs, bus, devices)
     fs.top = top

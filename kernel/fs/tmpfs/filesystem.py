@@ -329,6 +329,7 @@ def make_tmpfs(source: bytes, options: bytes) -> FileSystem:
 
 def make_ramfs(source: bytes, options: bytes) -> FileSystem:
     ramfs = new_tmpfs(b"ramfs", source, b"mode=755", caller_credentials())
+    ramfs.takes_direct_transfers = False
     ramfs.shows_options = False
     ramfs.makes_whiteouts = False
     ramfs.page_limit = 1 << 50

@@ -20,6 +20,7 @@ class MemfdMount:
         mount = self.mount
         if mount is None:
             tmpfs = new_tmpfs(b"tmpfs", b"none", b"")
+            tmpfs.takes_direct_transfers = False
             mount = Mount(tmpfs, Dentry(None, b"/", tmpfs.root()), 0)
             mount.is_internal = True
             self.mount = mount

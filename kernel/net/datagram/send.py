@@ -103,6 +103,8 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
     address = message.address
     if len(address) >= _FAMILY_SIZE and address[0] | address[1] == AF_UNSPEC:
         address = _without_family(socket, address)
+    if message.has_empty_address and not (socket.kind == SOCK_RAW and socket.family == AF_INET):
+        raise Errno(EINVAL)
     is_connected = len(address) == 0
     if is_connected:
         if len(socket.remote) == 0:

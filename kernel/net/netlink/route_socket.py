@@ -52,6 +52,8 @@ from kernel.net.sockets.socket import AF_INET, AF_INET6
 from kernel.task import current
 
 _KIND_GET: Final = 2  # the low two bits of a type
+# Groups of multicast routing's own messages, as bits: RTNLGRP_IPV4_MROUTE_R and RTNLGRP_IPV6_MROUTE_R.
+_FOR_ADMINISTRATORS: Final = 1 << 29 | 1 << 30
 
 
 class RouteSocket(RequestSocket):
@@ -59,6 +61,13 @@ class RouteSocket(RequestSocket):
 
     def __init__(self, kind: int, credentials: Credentials, network: Network) -> None:
         super().__init__(kind, NETLINK_ROUTE, credentials, network)
+
+    def _set_groups(self, groups: int) -> None:
+        """Raises EPERM, MemoryError."""
+        if groups & ~self.groups & _FOR_ADMINISTRATORS != 0:
+            if not current().credentials.capable_in(self.network.owner, CAP_NET_ADMIN):
+                raise Errno(EPERM)
+        super()._set_groups(groups)
 
     def wants_dump(self, request: Request) -> bool:
         return len(request.raw) > HEADER_SIZE and request.kind & 3 == _KIND_GET and request.flags & NLM_F_DUMP != 0

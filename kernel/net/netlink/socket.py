@@ -48,7 +48,7 @@ from kernel.net.sockets.socket import (
     Message,
     Socket,
 )
-from kernel.net.unix.identity import CREDENTIALS_SIZE, PeerIdentity, own_identity
+from kernel.net.unix.identity import CREDENTIALS_SIZE, PeerIdentity, check_claim, own_identity
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import current
 
@@ -67,6 +67,12 @@ NETLINK_NO_ENOBUFS: Final = 5
 NETLINK_LIST_MEMBERSHIPS: Final = 9
 NETLINK_CAP_ACK: Final = 10
 NETLINK_EXT_ACK: Final = 11
+NETLINK_LISTEN_ALL_NSID: Final = 8
+NETLINK_GET_STRICT_CHK: Final = 12
+_SWITCHES: Final = (
+    NETLINK_PKTINFO, NETLINK_BROADCAST_ERROR, NETLINK_NO_ENOBUFS, NETLINK_LISTEN_ALL_NSID, NETLINK_CAP_ACK,
+    NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK,
+)  # fmt: skip
 
 _ADDRESS_SIZE: Final = 12  # struct sockaddr_nl
 _OVERHEAD_BYTES: Final = 512
@@ -403,8 +409,7 @@ class NetlinkSocket(Socket):
             raise Errno(ENOPROTOOPT)
         if name == NETLINK_LIST_MEMBERSHIPS:
             return b"" if self.groups == 0 else int_bytes(self.groups) + int_bytes(self.groups >> 32)
-        known = (NETLINK_PKTINFO, NETLINK_BROADCAST_ERROR, NETLINK_NO_ENOBUFS, NETLINK_CAP_ACK, NETLINK_EXT_ACK)
-        if name in known and limit < 4:
+        if name in _SWITCHES and limit < 4:
             raise Errno(EINVAL)
         if name == NETLINK_EXT_ACK:
             return int_bytes(1 if self.extends_acknowledgements else 0)
@@ -416,6 +421,8 @@ class NetlinkSocket(Socket):
             return int_bytes(0 if self.reports_overruns else 1)
         if name == NETLINK_CAP_ACK:
             return int_bytes(1 if self.caps_acknowledgements else 0)
+        if name in _SWITCHES:
+            return int_bytes(0)  # those that cannot be turned on here
         raise Errno(ENOPROTOOPT)
 
     def set_option(self, level: int, name: int, value: bytes) -> None:
@@ -456,12 +463,14 @@ class NetlinkSocket(Socket):
 
 
 def _check_control(message: Message) -> None:
-    """EINVAL for ancillary messages of level SOL_SOCKET other than the sender's identity."""
+    """EINVAL for ancillary messages of level SOL_SOCKET other than the sender's identity; what is wrong with that."""
     control = message.sent_control()
     if control is not None:
         for entry in control:
-            if entry.level == SOL_SOCKET and entry.kind != SCM_CREDENTIALS:
-                raise Errno(EINVAL)
+            if entry.level == SOL_SOCKET:
+                if entry.kind != SCM_CREDENTIALS:
+                    raise Errno(EINVAL)
+                check_claim(entry.data)
 
 
 @final

@@ -291,11 +291,9 @@ class PacketSocket(Socket):
         protocol = self.ethertype
         target = b""
         address = message.address
-        if len(address) != 0:
+        if len(address) != 0 or message.has_empty_address:
             if len(address) < _SOCKADDR_LL_LEAST or len(address) < _SOCKADDR_LL_LEAST + address[11]:
-                raise Errno(EINVAL)
-            if address[0] | address[1] << 8 != AF_PACKET:
-                raise Errno(EINVAL)
+                raise Errno(EINVAL)  # nobody looks at the family
             protocol = address[2] << 8 | address[3]
             index = span_of(address).load_u32(4) & 0x7FFF_FFFF
             target = address[12:18] if address[11] >= 6 and len(address) >= 18 else b""

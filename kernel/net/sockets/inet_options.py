@@ -8,7 +8,7 @@ Context: system calls; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import EADDRNOTAVAIL, EINVAL, ENOPROTOOPT, EPERM, Errno, final, span_of
+from kernel.lang import EADDRNOTAVAIL, EINVAL, EMSGSIZE, ENOPROTOOPT, EPERM, Errno, final, span_of
 from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS
 from kernel.net.link.device import device_by_index
 from kernel.net.link.network import Network
@@ -81,6 +81,8 @@ _NEEDS_VALUE: Final = (
 )
 # Options IPPROTO_IPV6 for which an empty value is zero.
 _ZERO_WITHOUT_VALUE: Final = (ip.IPV6_DONTFRAG, ip.IPV6_RECVFRAGSIZE)
+
+_LONGEST_POLICY: Final = 4096
 
 # IPV6_ADDR_PREFERENCES (RFC 5014).
 _PREFER_TEMPORARY: Final = 0x1
@@ -293,6 +295,8 @@ def set_ip_option(options: InternetOptions, name: int, value: bytes, is_privileg
             options.last_port = last
         case ip.IP_ROUTER_ALERT:
             raise Errno(EINVAL)  # for raw sockets of routers
+        case ip.IP_IPSEC_POLICY | ip.IP_XFRM_POLICY:
+            _refuse_policy(value, is_privileged)
         case _:
             raise Errno(ENOPROTOOPT)
 
@@ -407,8 +411,17 @@ def set_ipv6_option(options: InternetOptions, name: int, value: bytes, is_privil
             options.unicast_device6 = _device_index(options.network, int_of(value))
         case ip.IPV6_ADDR_PREFERENCES:
             _set_preferences(options, int_of(value))
+        case ip.IPV6_IPSEC_POLICY | ip.IPV6_XFRM_POLICY:
+            _refuse_policy(value, is_privileged)
         case _:
             raise Errno(ENOPROTOOPT)
+
+
+def _refuse_policy(value: bytes, is_privileged: bool) -> None:
+    """A policy of IPsec, for which there is no key manager: EPERM, EMSGSIZE, EINVAL."""
+    if not is_privileged:
+        raise Errno(EPERM)
+    raise Errno(EINVAL if 0 < len(value) <= _LONGEST_POLICY else EMSGSIZE)
 
 
 def _number_in(value: bytes, least: int, most: int) -> int:

@@ -159,6 +159,7 @@ class Message:
         self.buffer: Buffer = buffer
         self.flags: int = flags  # MSG_* that the caller gave
         self.address: bytes = b""  # sending: the destination, empty for none. Received: the source
+        self.has_empty_address: bool = False  # sending: the caller gave an address without bytes (sendto)
         self.control: list[ControlMessage] | None = None
         self.control_error: int = 0  # sending: the errno of ancillary messages that make no sense; 0: they do
         self.wants_address: bool = False  # receiving: the caller gave room for the source

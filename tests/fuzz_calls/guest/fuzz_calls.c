@@ -6,6 +6,8 @@
  *	                                                     guidance by a count that is on a disk (guide.h)
  *	fuzz_calls replay PROGRAM MASK TIMES                 one, with the calls of a mask only
  *	fuzz_calls history SEED WORKER FIRST LAST            what a worker did, again
+ *	fuzz_calls compare SEED FIRST COUNT                  what each call returned, to be compared with another kernel's
+ *	fuzz_calls compare-named <LIST                       the same of programs that are named, a line with the mask of each
  *	fuzz_calls show PROGRAM MASK                         what it is
  *	fuzz_calls texts|executables|images SEED TIMES PATH  to files of /proc and /sys; of a binary; of an ext2
  *
@@ -89,6 +91,7 @@ static void enter_sandbox(const struct program *program);
 #define PATIENCE_NS 150000000ull /* for a program to end by itself */
 #define KILL_NS 20000000000ull /* for a killed program to end; a busy host may need long */
 #define LATE_NS 100000000ull
+
 
 static struct program program;
 
@@ -391,13 +394,14 @@ static void replay(const char *name, int times)
 	printf("@calls %llu\n@done\n", (long long)total(shared->calls));
 }
 
+#include "compare.h"
 #include "files.h"
 
 int main(int count, char **given)
 {
-	if (count < 4)
+	if (count < 3)
 		return 2;
-	if (strcmp(given[1], "show") == 0) {
+	if (strcmp(given[1], "show") == 0 && count >= 4) {
 		kept = strtoull(given[3], 0, 16);
 		struct chain chain = read_chain(given[2]);
 		generate_chain(&program, &chain);
@@ -425,6 +429,10 @@ int main(int count, char **given)
 		kept = strtoull(given[3], 0, 16);
 		shared->protected[0] = getppid();
 		replay(given[2], atoi(given[4]));
+	} else if (strcmp(given[1], "compare-named") == 0) {
+		compare_named();
+	} else if (strcmp(given[1], "compare") == 0 && count >= 5) {
+		compare(strtoull(given[2], 0, 0), strtoull(given[3], 0, 0), strtoull(given[4], 0, 0));
 	} else if (strcmp(given[1], "history") == 0 && count >= 6) {
 		shared->protected[0] = getppid();
 		if (fork() == 0)

@@ -15,12 +15,18 @@ struct worker {
 	int child;
 };
 
+enum { NOT_MADE, BEGUN, ENDED };
+
 struct shared {
 	int stop, protected[32];
 	uint64_t calls[512], good[512];
 	uint64_t slow[512]; /* calls that a program was in when it was killed for taking too long */
 	uint64_t ends[3]; /* of programs: by themselves, by a signal, killed after too long */
 	uint64_t late_ns;
+	int first_process, status; /* of a program that is compared */
+	uint8_t state[MOST_CALLS];
+	int64_t outcome[MOST_CALLS];
+	uint64_t opened; /* of the crowd, a bit for each */
 	struct worker worker[16];
 };
 
@@ -31,6 +37,8 @@ static uint64_t kept = ~0ull; /* a bit for each call that is made */
 static volatile uint64_t results[MOST_CALLS];
 static volatile int threads_ready;
 static int fail_descriptor = -1;
+#define SETTLED 100
+static int comparing; /* with another kernel: compare.h */
 static int crowd[CROWD_SIZE];
 static __thread sigjmp_buf past_fault;
 static __thread volatile int guarded;
@@ -158,7 +166,8 @@ static int forbidden(const struct row *row, long *arguments)
 static long stays_after(const struct row *row, const long *arguments)
 {
 	switch (row->number) {
-	case 56: return !(arguments[0] & CLONE_VM) && arguments[1] == 0;
+	case 56: return !comparing && !(arguments[0] & CLONE_VM) && arguments[1] == 0;
+	case 57: return !comparing; /* what two processes do at once is in no order */
 	case 58: case 435: return 0;
 	default: return 1;
 	}
@@ -187,7 +196,10 @@ static void make_one(int index)
 	if (call->fails)
 		arm_failure(call->fails);
 	me->last = row->number;
+	shared->state[index] = BEGUN;
 	long result = raw_call(row->number, arguments, stays);
+	shared->state[index] = ENDED;
+	shared->outcome[index] = result;
 	if (call->fails)
 		arm_failure(0);
 	results[index] = result;
@@ -245,7 +257,7 @@ static void limit(int resource, uint64_t most)
 static void prepare(void)
 {
 	struct sigaction fault = { .sa_handler = on_fault, .sa_flags = SA_NODEFER }, plain = { .sa_handler = on_signal };
-	struct itimerval tick = { { 0, 2000 }, { 0, 3000 } };
+	struct itimerval tick = { { 0, comparing ? 100000 : 2000 }, { 0, comparing ? 100000 : 3000 } };
 	char name[16];
 	mmap((void *)ARENA, ARENA_SIZE, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	mmap((void *)READ_ONLY, 4096, 1, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
@@ -263,6 +275,19 @@ static void prepare(void)
 	setitimer(ITIMER_REAL, &tick, 0);
 }
 
+/* Give the crowd numbers that do not depend on which of them there are. */
+static void settle_crowd(void)
+{
+	for (int i = 0; i < CROWD_SIZE; i++) {
+		if (crowd[i] < 0)
+			continue;
+		shared->opened |= 1ull << i;
+		dup2(crowd[i], SETTLED + i);
+		close(crowd[i]);
+		crowd[i] = SETTLED + i;
+	}
+}
+
 /* The whole life of a program's process. */
 static void run_program(const struct program *program)
 {
@@ -273,6 +298,8 @@ static void run_program(const struct program *program)
 	if (program->fails)
 		fail_descriptor = open("/proc/self/fail-nth", O_WRONLY | O_CLOEXEC);
 	enter_sandbox(program);
+	if (comparing)
+		settle_crowd();
 	prepare();
 	for (long i = 1; i < program->threads; i++)
 		pthread_create(&thread[count++], 0, run_thread, (void *)i);

@@ -22,6 +22,13 @@ def test_only_int3_and_overflow_are_open_to_programs() -> None:
     assert open_vectors == [3, 4]
 
 
+def test_the_segment_of_a_processor_s_number() -> None:
+    word = unsigned(gdt.PROCESSOR_NUMBER | 3)
+    assert word & 0xFFFF == 3
+    assert word >> 40 & 0xFF == 0xF5  # present, of user mode, read-only data that grow down
+    assert word >> 52 & 0xF == 4
+
+
 def test_tss_descriptor() -> None:
     tss = 0xFFFF_FFFF_8013_4100 - (1 << 64)
     word = unsigned(gdt.system_descriptor_low(tss, percpu.TSS_LIMIT, gdt.TSS_PRESENT))

@@ -455,7 +455,8 @@ def test_huge_pages_are_protected_also_before_they_are_there(kind: int) -> None:
         space.touch(page + PAGE_SIZE, Access.WRITE)
     assert recorder.asked == [(page + PAGE_SIZE, page, 3) for page in (BASE, BASE + HUGE_SIZE)]
     remap.advise(space, BASE, HUGE_SIZE, remap.MADV_DONTNEED)
-    assert (space.pages.entry_of(BASE), space.pages.huge_count) == (WRITE_WATCHED, 1)
+    assert (space.pages.entry_of(BASE), space.pages.huge_count, space.pages.huge_marks) == (WRITE_WATCHED, 1, 1)
+    assert space.pages.next_huge_mark(BASE, BASE + 2 * HUGE_SIZE) == BASE
     protect_pages(space, area, BASE, BASE + 2 * HUGE_SIZE, is_protected=False)
     assert (space.pages.entry_of(BASE), space.pages.huge_marks) == (0, 0)
     assert write(space, BASE, 2) == write(space, BASE + HUGE_SIZE, 2) == FaultOutcome.DONE

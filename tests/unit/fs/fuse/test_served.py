@@ -7,8 +7,6 @@ import stat
 import struct
 import threading
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
@@ -69,7 +67,6 @@ from kernel.mm.frames import frame_span, free_frame_count, put_frame
 from kernel.sched import mutex
 from kernel.sched.wait import WaitQueue
 from kernel.task.exec import open_executable
-from kernel.task.task import Task
 from tests.unit.fs.fuse.daemon import Asked, Daemon, Node
 from tests.unit.fs.fuse.served import Served, Sink, TestThread, code
 
@@ -637,8 +634,7 @@ def test_a_program_stays_while_its_server_is_asked_whether_it_may_run(served: Se
         return error, body
 
     served.daemon.spoil = note
-    task = cast("Task", SimpleNamespace(fs=served.context))
-    assert code(open_executable, task, path) == EACCES
+    assert code(open_executable, served.context, path) == EACCES
     pins, users = before
     assert set(held) == {(pins + 1, users + 1)} and (path.dentry.pins, path.mount.users) == before
 

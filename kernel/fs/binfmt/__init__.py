@@ -1,0 +1,1 @@
+"""binfmt_misc: formats of programs that administrators register."""

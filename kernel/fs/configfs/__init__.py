@@ -1,0 +1,1 @@
+"""configfs: an empty tree, because no subsystem has objects for programs to create."""
