@@ -34,7 +34,7 @@ from arch.programs import (
     read_entry,
     write_entry,
 )
-from kernel.lang import EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, EPERM, Errno, final
+from kernel.lang import EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, EPERM, Errno, final, u8
 from kernel.lib.linked import Linked
 from kernel.lib.pace import is_dying, pace
 from kernel.mm.area import MAP_LOCKED, PROT_EXEC, PROT_READ, PROT_WRITE, WATCHES_WRITES, Area
@@ -85,7 +85,7 @@ class FaultHandler:
         self.is_closed: bool = False  # it serves no faults any more
         self.is_asynchronous: bool = False  # it is not asked for protected pages: a write takes the protection away
         self.protects_absent: bool = False  # also pages of private memory that are not there can be protected
-        self.wanted: int = 0  # EVENT_*: the changes of its areas that it wants to hear of
+        self.wanted: u8 = 0  # EVENT_*: the changes of its areas that it wants to hear of
         self.changing: int = 0  # changes that are announced, and not over
 
     def ask(self, address: int, page: int, flags: int, by_kernel: bool) -> FaultOutcome:
