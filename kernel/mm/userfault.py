@@ -49,7 +49,9 @@ from kernel.mm.frames import (
     copy_frame,
     get_frame,
     has_sole_owner,
+    is_huge_page_pinned,
     is_pinned,
+    is_row_alone,
 )
 from kernel.mm.huge_fault import poison_huge, protect_huge_pages, show_huge
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE
@@ -619,3 +621,21 @@ def move_page(space: "AddressSpace", area: Area, source: int, target: int, skips
     write_entry(pages.find(source), 0)
     area.has_own_pages = True
     write_entry(place, make_entry(frame, entry_flags(area) | WRITABLE | DIRTY | PRIVATE))
+
+
+def move_large_page(space: "AddressSpace", area: Area, source: int, target: int) -> bool:
+    """The same for a large page, as a whole, to a place where there is nothing at all; False where pages are to be
+    moved one by one. The caller flushes. Raises MemoryError.
+    """
+    pages = space.pages
+    slot = pages.find_large(source)
+    if slot == 0 or (source | target) & HUGE_MASK != 0:
+        return False
+    entry = read_entry(slot)
+    head = entry_frame(entry)
+    if entry & WRITABLE == 0 or not is_row_alone(head) or is_huge_page_pinned(head):
+        return False
+    if pages.next_mapped(target, target + HUGE_SIZE) < target + HUGE_SIZE:
+        return False
+    area.has_own_pages = True
+    return pages.move_large(source, target)
