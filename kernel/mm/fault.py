@@ -144,7 +144,7 @@ def _is_vacant(entry: int) -> bool:
     return entry & ~WRITE_WATCHED == 0
 
 
-def enter_new(slot: int, frame: Frame, flags: int) -> None:
+def _enter_new(slot: int, frame: Frame, flags: int) -> None:
     """Map a frame where there is none. What a mark says is to be watched cannot be written to yet."""
     if read_entry(slot) & WRITE_WATCHED != 0:
         flags = flags & ~WRITABLE | WRITE_WATCHED
@@ -192,7 +192,7 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
         if area.prot & PROT_WRITE != 0:
             flags |= WRITABLE | DIRTY
         area.has_own_pages = True
-        enter_new(slot, frame, flags | PRIVATE)
+        _enter_new(slot, frame, flags | PRIVATE)
         return 1
     index = area.index_of(address)
     rights = _rights_of(area)
@@ -206,7 +206,7 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
         if not _is_vacant(read_entry(slot)):
             put_frame(frame)  # another thread mapped it while the source slept
             return 0
-        enter_new(slot, frame, flags | (WRITABLE | DIRTY if for_write else 0))
+        _enter_new(slot, frame, flags | (WRITABLE | DIRTY if for_write else 0))
         return 1 if for_write else 1 + _map_around(pages, area, address, flags)
     frame = source.page(index, for_write=False)
     if _has_changed(area, address, rights):
@@ -223,9 +223,9 @@ def _map_new(pages: PageTable, area: Area, address: int, slot: int, access: Acce
         finally:
             put_frame(frame)
         area.has_own_pages = True
-        enter_new(slot, copied, flags | WRITABLE | DIRTY | PRIVATE)
+        _enter_new(slot, copied, flags | WRITABLE | DIRTY | PRIVATE)
         return 1
-    enter_new(slot, frame, flags)
+    _enter_new(slot, frame, flags)
     return 1 + _map_around(pages, area, address, flags)
 
 

@@ -34,7 +34,7 @@ from arch.programs import (
     read_entry,
     write_entry,
 )
-from kernel.lang import EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, EPERM, Errno, final
+from kernel.lang import EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, EPERM, Errno, final, u8
 from kernel.lib.linked import Linked
 from kernel.lib.pace import is_dying, pace
 from kernel.mm.area import MAP_LOCKED, PROT_EXEC, PROT_READ, PROT_WRITE, WATCHES_WRITES, Area
@@ -49,7 +49,9 @@ from kernel.mm.frames import (
     copy_frame,
     get_frame,
     has_sole_owner,
+    is_huge_page_pinned,
     is_pinned,
+    is_row_alone,
 )
 from kernel.mm.huge_fault import poison_huge, protect_huge_pages, show_huge
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE
@@ -85,7 +87,7 @@ class FaultHandler:
         self.is_closed: bool = False  # it serves no faults any more
         self.is_asynchronous: bool = False  # it is not asked for protected pages: a write takes the protection away
         self.protects_absent: bool = False  # also pages of private memory that are not there can be protected
-        self.wanted: int = 0  # EVENT_*: the changes of its areas that it wants to hear of
+        self.wanted: u8 = 0  # EVENT_*: the changes of its areas that it wants to hear of
         self.changing: int = 0  # changes that are announced, and not over
 
     def ask(self, address: int, page: int, flags: int, by_kernel: bool) -> FaultOutcome:
@@ -619,3 +621,21 @@ def move_page(space: "AddressSpace", area: Area, source: int, target: int, skips
     write_entry(pages.find(source), 0)
     area.has_own_pages = True
     write_entry(place, make_entry(frame, entry_flags(area) | WRITABLE | DIRTY | PRIVATE))
+
+
+def move_large_page(space: "AddressSpace", area: Area, source: int, target: int) -> bool:
+    """The same for a large page, as a whole, to a place where there is nothing at all; False where pages are to be
+    moved one by one. The caller flushes. Raises MemoryError.
+    """
+    pages = space.pages
+    slot = pages.find_large(source)
+    if slot == 0 or (source | target) & HUGE_MASK != 0:
+        return False
+    entry = read_entry(slot)
+    head = entry_frame(entry)
+    if entry & WRITABLE == 0 or not is_row_alone(head) or is_huge_page_pinned(head):
+        return False
+    if pages.next_mapped(target, target + HUGE_SIZE) < target + HUGE_SIZE:
+        return False
+    area.has_own_pages = True
+    return pages.move_large(source, target)

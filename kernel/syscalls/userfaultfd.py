@@ -12,12 +12,7 @@ from kernel.task.userfault_device import USER_MODE_ONLY, new_fault_file
 _UNPRIVILEGED: Final = SystemSetting(b"vm/unprivileged_userfaultfd", [0], 0, 1)
 
 
-@syscall(
-    "userfaultfd",
-    status="Partial",
-    args="flags:O_NONBLOCK|O_CLOEXEC|1 -> fd:userfaultfd",
-    notes="No huge pages",
-)
+@syscall("userfaultfd", status="Full", args="flags:O_NONBLOCK|O_CLOEXEC|1 -> fd:userfaultfd")
 def userfaultfd(flags: i32) -> int:
     """userfaultfd(2)."""
     if flags & USER_MODE_ONLY == 0 and _UNPRIVILEGED.value == 0 and not current().credentials.capable(CAP_SYS_PTRACE):

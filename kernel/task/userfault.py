@@ -135,9 +135,9 @@ class FaultContext(FaultHandler):
         super().__init__()
         self.space: AddressSpace = space
         self.user_mode_only: bool = user_mode_only
+        self.is_ready: bool = False  # UFFDIO_API was called
         self.flags: int = flags  # O_*, with which the first file was created
         self.users: int = 1  # its file, or the change that announces it
-        self.is_ready: bool = False  # UFFDIO_API was called
         self.features: int = 0
         self.pending: dict[int, Fault] = {}  # by number, in the order in which they came
         self.taken: dict[int, Fault] = {}

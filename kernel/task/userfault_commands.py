@@ -41,6 +41,7 @@ from kernel.mm.userfault import (
     area_to_move_to,
     check_range,
     check_whole,
+    move_large_page,
     move_page,
     page_size,
     poison_page,
@@ -84,6 +85,7 @@ _SKIPS_HOLES: Final = 2  # UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES
 _PAGE_COST: Final = 3000  # instructions, for `pace`
 _MOVE_COST: Final = 800
 _MOVED_AT_ONCE: Final = 64  # pages
+_LARGE_COST: Final = 15_000
 
 
 @final
@@ -372,6 +374,11 @@ class ServedFaults(UserFaultFile):
                 area = area_to_move_to(space, source + done, target + done, length - done, self.context)
                 self._check_still_settled()
                 flushed = done
+                if length - done >= HUGE_SIZE and move_large_page(space, area, source + done, target + done):
+                    done += HUGE_SIZE
+                    space.pages.flush_range(source + flushed, source + done)
+                    pace(_LARGE_COST)
+                    continue
                 try:
                     for _ in range(part >> PAGE_SHIFT):
                         move_page(space, area, source + done, target + done, mode & _SKIPS_HOLES != 0)

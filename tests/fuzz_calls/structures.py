@@ -192,7 +192,7 @@ STRUCTURES: Final = {
     "utimbuf": "seconds seconds",
     "utimens": "seconds one:utime seconds one:utime",
     "utsname": "pad[390]",
-    "uffd_api": "one:0xaa|0xaa|0 flags:1|2|0x20|0x80|0x100|0x400|0x800|0x8000 pad[8]",
+    "uffd_api": "one:0xaa|0xaa|0 flags:1|0x20|0x80|0x100|0x400|0x800|0x1000|0x2000|0x4000|0x8000|0x10000 pad[8]",
     "uffd_copy": "address address one:0x1000|0x2000|1|-1 flags:1|2 pad[8]",
     "uffd_page": "address one:0x1000|0x2000|0x10000|1|-1 flags:1|2|4 pad[8]",
 }

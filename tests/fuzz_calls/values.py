@@ -77,7 +77,7 @@ SETS: Final = {
         "0xc008240a(=bytes[16]) 0x4008240b(<perf_event_attr) "
         "0xc018aa3f(=uffd_api) 0xc020aa00(=uffd_page) 0x8010aa01(<uffd_page) "
         "0x8010aa02(<uffd_page) 0xc028aa03(=uffd_copy) 0xc020aa04(=uffd_page) 0xc018aa06(=uffd_page) "
-        "0xc020aa07(=uffd_page) 0xaa00(one:0|1|0x800|0x80000)"
+        "0xc028aa05(=uffd_copy) 0xc020aa07(=uffd_page) 0xc020aa08(=uffd_page) 0xaa00(one:0|1|0x800|0x80000)"
     ),
     "itimer": "0..3",
     "keyctl": (

@@ -70,8 +70,10 @@ class Scan:
         self.found_pages: int = 0
         self._check(_word(argument, 0))
         self.end = (self.end + PAGE_MASK) & ~PAGE_MASK
+        if self.room == 0:
+            self.vector = 0
         self._is_full: bool = False
-        self._buffer: bytearray = bytearray(_REGION_BYTES * min(self.room, _REGIONS_AT_ONCE) if self.vector != 0 else 0)
+        self._buffer: bytearray = bytearray(_REGION_BYTES * min(self.room, _REGIONS_AT_ONCE))
         self._buffered: int = 0  # regions, without the last
         self._last_start: int = 0  # the last region; its end is 0 if there is none
         self._last_end: int = 0

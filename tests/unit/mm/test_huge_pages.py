@@ -4,15 +4,26 @@ from collections.abc import Iterator
 
 import pytest
 
-from arch.programs import HUGE, PRIVATE, WRITABLE, entry_frame, read_entry
-from kernel.lang import EINVAL, ENOMEM, ENOSPC, Errno
+from arch.programs import HUGE, POISONED, PRIVATE, WRITABLE, WRITE_WATCHED, entry_frame, read_entry
+from kernel.lang import EEXIST, EFAULT, EINVAL, ENOMEM, ENOSPC, Errno
 from kernel.mm import frames, remap
 from kernel.mm.area import MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
-from kernel.mm.fault import Access, FaultOutcome
+from kernel.mm.fault import Access, FaultOutcome, entry_flags
 from kernel.mm.frames import PAGE_SIZE, frame_span, get_frame, pin_frame, put_frame, put_huge_page, unpin_frame
+from kernel.mm.huge_fault import fill_huge, poison_huge
 from kernel.mm.huge_object import HugeObject, prepare_mapping
 from kernel.mm.huge_pool import HUGE_SHIFT, HUGE_SIZE, OVERCOMMIT, POOL, QUOTAS, use_pool
 from kernel.mm.space import AddressSpace
+from kernel.mm.userfault import (
+    MINOR,
+    MISSING,
+    WRITE_PROTECT,
+    FaultHandler,
+    check_range,
+    protect_pages,
+    register,
+    show_page,
+)
 
 BASE = 16 * HUGE_SIZE
 READ_WRITE = PROT_READ | PROT_WRITE
@@ -328,3 +339,165 @@ def test_a_refused_reservation_leaves_a_quota_alone() -> None:
     with pytest.raises(Errno):
         POOL.add_quota(5, 4)
     assert POOL.reserved == 0
+
+
+# ---- Faults that a program serves -----------------------------------------------------------------------------------
+
+
+class Recorder(FaultHandler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[int, int, int]] = []
+
+    def ask(self, address: int, page: int, flags: int, by_kernel: bool) -> FaultOutcome:
+        self.asked.append((address, page, flags))
+        return FaultOutcome.DONE
+
+
+def served(space: AddressSpace, modes: int, pages: int = 2) -> Recorder:
+    recorder = Recorder()
+    assert check_range(space, BASE, BASE + pages * HUGE_SIZE, modes, recorder)
+    register(space, BASE, BASE + pages * HUGE_SIZE, modes, recorder)
+    return recorder
+
+
+def fill(space: AddressSpace, address: int, value: int, within: int = 0, is_protected: bool = False) -> None:
+    """UFFDIO_COPY, of bytes that all are `value`."""
+    area = space.area_at(address)
+    assert area is not None
+    frame = frames.allocate_user_frame()
+    frame_span(frame).fill(value)
+    contents: list[int] = [frame] * (frames.HUGE_FRAMES + 1)
+    try:
+        fill_huge(space.pages, area, address, contents, within, entry_flags(area), is_protected)
+    finally:
+        put_frame(frame)
+
+
+@pytest.mark.usefixtures("pool")
+@pytest.mark.parametrize("kind", [MAP_PRIVATE, MAP_SHARED])
+def test_a_missing_huge_page_is_asked_for_and_filled(kind: int) -> None:
+    space = AddressSpace()
+    place(space, 2, kind)
+    recorder = served(space, MISSING)
+    assert space.touch(BASE + 5 * PAGE_SIZE + 7, Access.READ) == FaultOutcome.DONE
+    assert recorder.asked == [(BASE + 5 * PAGE_SIZE + 7, BASE, 0)]
+    fill(space, BASE, 7, within=100)
+    assert (POOL.free, POOL.reserved, space.pages.huge_count) == (2, 1, 1)
+    assert read(space, BASE + HUGE_SIZE - 1) == 7
+    assert write(space, BASE, 8) == FaultOutcome.DONE
+    assert len(recorder.asked) == 1
+    with pytest.raises(Errno) as error:
+        fill(space, BASE, 9)
+    assert error.value.code == EEXIST
+    space.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_huge_page_is_filled_within_the_file_and_the_pool() -> None:
+    space = AddressSpace()
+    source = HugeObject(1)
+    space.map(BASE, 2 * HUGE_SIZE, READ_WRITE, MAP_SHARED | MAP_FIXED, source, 0)
+    served(space, MISSING)
+    with pytest.raises(Errno) as error:
+        fill(space, BASE + HUGE_SIZE, 7)
+    assert error.value.code == EFAULT
+    POOL.resize(0)
+    with pytest.raises(Errno) as error:
+        fill(space, BASE, 7)
+    assert error.value.code == ENOMEM
+    assert source.frames.get(0) == frames.NO_FRAME
+    POOL.resize(3)
+    space.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_huge_page_that_the_object_has_is_shown() -> None:
+    space, other = AddressSpace(), AddressSpace()
+    source = HugeObject(2)
+    other.map(BASE, 2 * HUGE_SIZE, READ_WRITE, MAP_SHARED | MAP_FIXED, source, 0)
+    assert write(other, BASE, 5) == FaultOutcome.DONE
+    space.map(BASE, 2 * HUGE_SIZE, READ_WRITE, MAP_SHARED | MAP_FIXED, source, 0)
+    recorder = served(space, MINOR)
+    space.touch(BASE, Access.WRITE)
+    assert recorder.asked == [(BASE, BASE, 5)]
+    area = space.area_at(BASE)
+    assert area is not None
+    show_page(space, area, BASE)
+    assert read(space, BASE) == 5
+    with pytest.raises(Errno) as error:
+        show_page(space, area, BASE)
+    assert error.value.code == EEXIST
+    with pytest.raises(Errno) as error:
+        show_page(space, area, BASE + HUGE_SIZE)
+    assert error.value.code == EFAULT
+    space.release()
+    other.release()
+
+
+@pytest.mark.usefixtures("pool")
+@pytest.mark.parametrize("kind", [MAP_PRIVATE, MAP_SHARED])
+def test_huge_pages_are_protected_also_before_they_are_there(kind: int) -> None:
+    space = AddressSpace()
+    place(space, 2, kind)
+    assert write(space, BASE, 1) == FaultOutcome.DONE
+    recorder = served(space, WRITE_PROTECT)
+    area = space.area_at(BASE)
+    assert area is not None
+    protect_pages(space, area, BASE, BASE + 2 * HUGE_SIZE, is_protected=True)
+    assert (space.pages.entry_of(BASE + HUGE_SIZE), space.pages.huge_marks) == (WRITE_WATCHED, 1)
+    assert read(space, BASE) == 1 and read(space, BASE + HUGE_SIZE) == 0
+    assert space.pages.huge_marks == 0
+    space.protect(BASE, 2 * HUGE_SIZE, PROT_READ)
+    space.protect(BASE, 2 * HUGE_SIZE, READ_WRITE)
+    for page in (BASE, BASE + HUGE_SIZE):
+        assert space.pages.entry_of(page) & (WRITE_WATCHED | WRITABLE) == WRITE_WATCHED
+        space.touch(page + PAGE_SIZE, Access.WRITE)
+    assert recorder.asked == [(page + PAGE_SIZE, page, 3) for page in (BASE, BASE + HUGE_SIZE)]
+    remap.advise(space, BASE, HUGE_SIZE, remap.MADV_DONTNEED)
+    assert (space.pages.entry_of(BASE), space.pages.huge_count, space.pages.huge_marks) == (WRITE_WATCHED, 1, 1)
+    assert space.pages.next_huge_mark(BASE, BASE + 2 * HUGE_SIZE) == BASE
+    protect_pages(space, area, BASE, BASE + 2 * HUGE_SIZE, is_protected=False)
+    assert (space.pages.entry_of(BASE), space.pages.huge_marks) == (0, 0)
+    assert write(space, BASE, 2) == write(space, BASE + HUGE_SIZE, 2) == FaultOutcome.DONE
+    space.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_poisoned_huge_page() -> None:
+    space = AddressSpace()
+    place(space, 3, MAP_PRIVATE)
+    served(space, MISSING, 3)
+    for number in range(2):
+        poison_huge(space.pages, BASE + number * HUGE_SIZE)
+    space.note_broken()
+    with pytest.raises(Errno) as error:
+        poison_huge(space.pages, BASE)
+    assert error.value.code == EEXIST
+    assert space.touch(BASE + 3 * PAGE_SIZE, Access.READ) == FaultOutcome.BROKEN
+    child = space.fork()
+    assert child.touch(BASE + 3 * PAGE_SIZE, Access.READ) == FaultOutcome.BROKEN
+    child.release()
+    fill(space, BASE, 7)
+    assert read(space, BASE) == 7
+    moved = remap.remap(
+        space, BASE + HUGE_SIZE, HUGE_SIZE, HUGE_SIZE, remap.MREMAP_MAYMOVE | remap.MREMAP_FIXED, BASE + 8 * HUGE_SIZE
+    )
+    assert (space.pages.entry_of(moved), space.pages.entry_of(BASE + HUGE_SIZE)) == (POISONED, 0)
+    remap.advise(space, moved, HUGE_SIZE, remap.MADV_DONTNEED)
+    assert (space.pages.entry_of(moved), space.pages.huge_marks) == (0, 0)
+    poison_huge(space.pages, BASE + 2 * HUGE_SIZE)
+    space.unmap(BASE + 2 * HUGE_SIZE, HUGE_SIZE)
+    assert space.pages.huge_marks == 0
+    space.release()
+
+
+@pytest.mark.usefixtures("pool")
+def test_huge_pages_are_registered_as_a_whole() -> None:
+    space = AddressSpace()
+    place(space, 2, MAP_PRIVATE)
+    for start, end in ((BASE + PAGE_SIZE, BASE + HUGE_SIZE), (BASE, BASE + PAGE_SIZE)):
+        with pytest.raises(Errno) as error:
+            check_range(space, start, end, MISSING, Recorder())
+        assert error.value.code == EINVAL
+    space.release()

@@ -47,6 +47,7 @@ from kernel.mm.userfault import (
     area_to_move_to,
     check_range,
     forget_handler,
+    move_large_page,
     move_page,
     poison_page,
     protect_end,
@@ -832,3 +833,37 @@ def test_pages_are_moved_within_private_memory_of_one_kind() -> None:
     with pytest.raises(Errno) as error:
         area_to_move_to(space, SOURCE, BASE + 7 * PAGE_SIZE, 2 * PAGE_SIZE, recorder)
     assert error.value.code == EINVAL
+
+
+def test_a_large_page_is_moved_as_a_whole(large: AddressSpace) -> None:
+    recorder = Recorder()
+    target = LARGE_BASE + 4 * HUGE_SIZE
+    flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
+    large.map(target, HUGE_SIZE, PROT_READ | PROT_WRITE, flags, None, 0)
+    register(large, target, target + HUGE_SIZE, MISSING, recorder)
+    area = area_to_move_to(large, LARGE_BASE, target, HUGE_SIZE, recorder)
+    assert not move_large_page(large, area, LARGE_BASE + PAGE_SIZE, target)
+    head = entry_frame(large.pages.entry_of(LARGE_BASE))
+    assert move_large_page(large, area, LARGE_BASE, target)
+    assert (large.pages.large_count, large.resident) == (1, HUGE_SIZE // PAGE_SIZE)
+    assert (entry_frame(large.pages.entry_of(target)), large.pages.entry_of(LARGE_BASE)) == (head, 0)
+    large.touch(target, Access.WRITE)
+    assert recorder.asked == []
+    child = large.fork()
+    assert not move_large_page(large, area, target, LARGE_BASE)
+    child.release()
+    large.release()
+
+
+def test_a_large_page_is_moved_in_parts_where_something_is_in_its_way(large: AddressSpace) -> None:
+    recorder = Recorder()
+    target = LARGE_BASE + 4 * HUGE_SIZE
+    flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
+    large.map(target, HUGE_SIZE, PROT_READ | PROT_WRITE, flags, None, 0)
+    register(large, target, target + HUGE_SIZE, MISSING, recorder)
+    area = area_to_move_to(large, LARGE_BASE, target, HUGE_SIZE, recorder)
+    poison_page(large, area, target + 5 * PAGE_SIZE)
+    assert not move_large_page(large, area, LARGE_BASE, target)
+    move_page(large, area, LARGE_BASE, target, skips_holes=False)
+    assert (large.pages.large_count, large.resident) == (0, HUGE_SIZE // PAGE_SIZE)
+    large.release()
