@@ -32,6 +32,7 @@ CHUNK = 100  # programs of one command
 SECONDS = 600  # for a chunk
 EVERY_CALL = (1 << 64) - 1
 NOT_MADE = "-"
+_KILLED = "ffffffff"  # the status of a program that had to be
 _LINE = re.compile(r"^@program ([0-9a-f]{12})((?: [-\w]+)*)\r?$", re.MULTILINE)
 _CALL = re.compile(r"r\[(\d+)\] = syscall\(.*/\* (\w+)[, ]")
 
@@ -98,9 +99,15 @@ def differences(linux: Results, krait: Results) -> dict[str, Difference]:
     for program in linux.keys() & krait.keys():
         for index, (there, here) in enumerate(zip(linux[program][1:], krait[program][1:], strict=True)):
             if there != here:
-                found[program] = Difference(program, index, there, here)
+                if not _was_killed_in(linux[program], index) and not _was_killed_in(krait[program], index):
+                    found[program] = Difference(program, index, there, here)
                 break
     return found
+
+
+def _was_killed_in(results: list[str], index: int) -> bool:
+    """Whether a program that did not end by itself was in this call, or had made no further one."""
+    return results[-1] == _KILLED and all(word == NOT_MADE for word in results[index + 2 : -1])
 
 
 class Pair:
