@@ -7,7 +7,7 @@ one of its own table; `syscall` has a road of its own from there (entry.S). Inte
 
 from typing import Final
 
-from arch.x86_64.instructions import load_gdt, load_task_register
+from arch.x86_64.instructions import load_gdt, load_local_table, load_task_register
 from arch.x86_64.layout import KERNEL_CS, KERNEL_SS, PROCESSOR_SELECTOR, TASK_REGISTER, USER_CS, USER_SS
 from arch.x86_64.percpu import (
     GDT_OFFSET,

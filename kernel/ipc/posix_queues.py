@@ -182,6 +182,9 @@ class Queue(Inode):
         self.notification: Notification | None = None
         self.account: _Account = account
 
+    def is_only_read(self) -> bool:
+        return True
+
     def open(self, path: Path, flags: int) -> File:
         return QueueFile(path, flags, self)
 
@@ -334,9 +337,6 @@ class QueueFile(File):
         super().__init__(path, flags)
         self.queue: Queue = queue
         self.seekable = True
-
-    def can_be_spliced(self) -> bool:
-        return False
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:
         raise Errno(EINVAL)

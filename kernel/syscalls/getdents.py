@@ -22,6 +22,7 @@ def _read_entries(file: File, address: UserAddr, size: int, old: bool) -> int:
     if file.inode.nlink == 0:  # perhaps while the question waited
         raise Errno(ENOENT)
     user.check(address, size)
+    size = size if size < 1 << 31 else 0  # Linux keeps it in an int, which no entry fits then
     sink = EntryBuffer(min(size, _LARGEST_CHUNK), old)
     before = file.position
     file.read_directory(sink)

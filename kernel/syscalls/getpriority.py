@@ -6,7 +6,7 @@ from kernel.doors.table import syscall
 from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno, i32
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.lib.credentials import uid_from_caller
-from kernel.lib.ids import NO_ID
+from kernel.lib.ids import NO_ID, KernelUid
 from kernel.sched.scheduler import change_priority
 from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST
 from kernel.syscalls.sched_setscheduler import is_as_able, may_have_nice, owns
@@ -34,13 +34,19 @@ def chosen_tasks(which: int, who: int) -> list[Task]:
             for member in group.members.values():
                 _add_threads(found, member)
     elif which == _PRIO_USER:
-        uid = task.credentials.uid if who == 0 else uid_from_caller(who & NO_ID)
-        for pid in process_ids(task.pids):
-            process = find_process(pid)
-            if process is not None and process.leader is not None and process.leader.credentials.uid == uid:
-                _add_threads(found, process)
+        return tasks_of(task.credentials.uid if who == 0 else uid_from_caller(who & NO_ID))
     else:
         raise Errno(EINVAL)
+    return found
+
+
+def tasks_of(uid: KernelUid) -> list[Task]:
+    """The tasks of a user that the caller can name."""
+    found: list[Task] = []
+    for pid in process_ids(current().pids):
+        process = find_process(pid)
+        if process is not None and process.leader is not None and process.leader.credentials.uid == uid:
+            _add_threads(found, process)
     return found
 
 

@@ -5,8 +5,10 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, EPERM, ESRCH, Errno, i32
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_NICE
+from kernel.lib.credentials import uid_from_caller
+from kernel.lib.ids import NO_ID
 from kernel.sched.thread import NICE_LOWEST, SCHED_IDLE
-from kernel.syscalls.getpriority import chosen_tasks
+from kernel.syscalls.getpriority import chosen_tasks, tasks_of
 from kernel.syscalls.sched_setscheduler import is_as_able
 from kernel.task.task import Task, current
 
@@ -19,6 +21,7 @@ _REALTIME: Final = 1
 _BEST_EFFORT: Final = 2
 _IDLE: Final = 3
 _OF_PROCESS: Final = 1
+_OF_USER: Final = 3
 _LAST_KIND: Final = 3  # process, group, user
 _LOWEST: Final = _IDLE << _CLASS_SHIFT | _LEVEL_MASK
 _NICE_VALUES_OF_A_LEVEL: Final = 5
@@ -31,7 +34,8 @@ def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
     check_priority(priority)
     if kind < 1 or kind > _LAST_KIND:
         raise Errno(EINVAL)
-    targets = chosen_tasks(kind - 1, who)
+    # Of "the caller's user", Linux takes the processes of user 0.
+    targets = chosen_tasks(kind - 1, who) if kind != _OF_USER else tasks_of(uid_from_caller(who & NO_ID))
     if len(targets) == 0:
         raise Errno(ESRCH)
     for target in targets:

@@ -222,7 +222,7 @@ def _give_session_to_parent(task: Task) -> None:
     other = None if parent is None else parent.any_thread()
     if parent is None or other is None or other.is_exiting or len(parent.threads) > 1:
         raise Errno(EPERM)
-    if parent.number_in(task.pids) <= 1:
+    if int(parent.pid) <= 1:
         raise Errno(EPERM)
     who = task.credentials
     theirs = other.credentials

@@ -63,6 +63,8 @@ def madvise(address: int, length: int, advice: i32) -> int:
     remapping.advise(space, address, length, advice)
     if advice == remapping.MADV_REMOVE:
         first, behind = pages_of(address, length)
+        if behind == first:
+            return 0
         _remove(space, first << PAGE_SHIFT, min(behind, USER_PAGES) << PAGE_SHIFT)
         if behind > USER_PAGES:
             raise Errno(ENOMEM)

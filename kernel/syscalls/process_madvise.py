@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import IOV_MAX
+from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT
 from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
@@ -37,6 +37,8 @@ def process_madvise(descriptor: i32, vector: UserAddr, count: int, advice: i32, 
         lengths.append(user.read_i64(user.at(vector, index * 16 + 8)))
         if lengths[index] < 0:
             raise Errno(EINVAL)
+    if count == 1:
+        lengths[0] = min(lengths[0], MAX_RW_COUNT)
     for index in range(count):
         user.check(starts[index], lengths[index])
     reader = current()

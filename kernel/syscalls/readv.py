@@ -115,7 +115,7 @@ def read_by_flags(file: File, buffer: Buffer, offset: int, flags: int) -> int:
     not know.
     """
     _check_flags(flags)
-    if flags & ~RWF_HIPRI != 0 and file.inode.is_directory():
+    if flags & ~RWF_HIPRI != 0 and (file.inode.is_directory() or file.inode.is_only_read()):
         raise Errno(EOPNOTSUPP)
     if flags & RWF_NOWAIT == 0:
         return read_file(file, buffer) if offset == -1 else pread_file(file, buffer, offset)

@@ -130,7 +130,17 @@ def _copy_counted(source: Cursor, target: Cursor, count: int) -> int:
 
 @syscall("sendfile", status="Full", args="fd fd =offset? size")
 def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> int:
-    offset = user.read_i64(offset_address) if offset_address != 0 else -1
+    if offset_address == 0:
+        return _send_file(target, source, offset_address, -1, count)
+    offset = user.read_i64(offset_address)
+    try:
+        return _send_file(target, source, offset_address, offset, count)
+    except Errno:
+        user.write_i64(offset_address, offset)  # Linux writes it back in any case: EFAULT comes last
+        raise
+
+
+def _send_file(target: int, source: int, offset_address: UserAddr, offset: int, count: int) -> int:
     in_file = file_at(source)
     if not in_file.readable:
         raise Errno(EBADF)

@@ -39,7 +39,7 @@ from kernel.tty.control import (
 )
 from kernel.tty.terminals import TERMINALS
 from kernel.tty.termios import B38400, CREAD, CS8, CSIZE, IXON, PARENB, VSTART, VSTOP, Termios
-from kernel.tty.tty import Tty, TtyDriver
+from kernel.tty.tty import WRITE_PART, Tty, TtyDriver
 
 _INT_MAX: Final = 0x7FFF_FFFF
 
@@ -277,7 +277,15 @@ class PtyMaster(File):
     def write(self, buffer: Buffer) -> int:
         tty = self.pair.tty
         done = 0
-        while buffer.remaining > 0 and not buffer.faulted:
+        part = b""
+        place = 0
+        while place < len(part) or buffer.remaining > 0:
+            if place == len(part):
+                length = min(WRITE_PART, buffer.remaining)
+                part = buffer.take_bytes(length)
+                place = 0
+                if len(part) < length:
+                    break  # as on Linux, nothing of a part that ends in a fault
             room = 0 if self.is_stopped else tty.discipline.room()
             if room == 0:
                 if self.flags & O_NONBLOCK != 0:
@@ -292,11 +300,12 @@ class PtyMaster(File):
                     raise
                 continue
             is_raw = tty.discipline.is_raw()
-            data = buffer.take_bytes(min(room, _INPUT_PART if is_raw else _EDITED_PART))
+            data = part[place : place + min(room, _INPUT_PART if is_raw else _EDITED_PART)]
+            place += len(data)
             echoed = tty.input_bytes(data)
             done += len(data)
             pace(_TURN_COST + (len(data) if is_raw else len(data) * _BYTE_COST) + echoed * _ECHO_COST)
-            if buffer.remaining > 0 and is_interrupted():
+            if (place < len(part) or buffer.remaining > 0) and is_interrupted():
                 break
         return done
 

@@ -23,7 +23,8 @@ from kernel.tty.termios import TOSTOP, VMIN, VTIME, Termios
 
 _ENDLESS_ROOM: Final = 1 << 30
 _BYTE_COST: Final = 60  # instructions to transform a byte of output and hand it on
-_WRITE_PART: Final = 512  # bytes transformed at a time, so that ^S takes effect
+WRITE_PART: Final = 2048  # bytes of a program's memory that are taken at a time
+_OUTPUT_PART: Final = 512  # bytes transformed at a time, so that ^S takes effect
 _TENTH_NS: Final = 100_000_000
 
 
@@ -247,7 +248,15 @@ class Tty:
         if self.settings.local & TOSTOP != 0:
             self.jobs.check_change(self.device)
         done = 0
-        while buffer.remaining > 0 and not buffer.faulted:
+        part = b""
+        place = 0
+        while place < len(part) or buffer.remaining > 0:
+            if place == len(part):
+                length = min(WRITE_PART, buffer.remaining)
+                part = buffer.take_bytes(length)
+                place = 0
+                if len(part) < length:
+                    break  # as on Linux, nothing of a part that ends in a fault
             if self.hang_ups != hang_ups:
                 raise Errno(EIO)
             room = self.driver.room()
@@ -263,9 +272,8 @@ class Tty:
                         return done
                     raise
                 continue
-            data = buffer.take_bytes(min(_WRITE_PART, room))
-            if len(data) == 0:
-                break
+            data = part[place : place + min(_OUTPUT_PART, room)]
+            place += len(data)
             self.discipline.transform_output(data)
             self.flush_output()
             done += len(data)

@@ -7,7 +7,19 @@ Context: system calls; reading and writing user memory may sleep.
 
 from typing import Final
 
-from kernel.lang import EAFNOSUPPORT, EINVAL, ENODEV, ENOTTY, ENXIO, EPERM, ESRCH, Errno, UserAddr, span_of
+from kernel.lang import (
+    EAFNOSUPPORT,
+    EINVAL,
+    ENODEV,
+    ENOTTY,
+    ENXIO,
+    EPERM,
+    EPFNOSUPPORT,
+    ESRCH,
+    Errno,
+    UserAddr,
+    span_of,
+)
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.mm.keeping import check_room_to_keep
@@ -173,12 +185,12 @@ def _route6(network: Network, argument: int) -> Route:
 
 
 def _arp(network: Network, command: int, argument: int) -> int:
-    raw = user.read_bytes(UserAddr(argument), _ARPREQ)
-    span = span_of(raw)
     if command != SIOCGARP and not current().credentials.capable_in(network.owner, CAP_NET_ADMIN):
         raise Errno(EPERM)
+    raw = user.read_bytes(UserAddr(argument), _ARPREQ)
+    span = span_of(raw)
     if raw[0] | raw[1] << 8 != AF_INET:
-        raise Errno(EAFNOSUPPORT)
+        raise Errno(EPFNOSUPPORT)
     address = raw[4:8]
     name = raw[52:68]
     end = name.find(b"\0")

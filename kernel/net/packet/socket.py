@@ -292,7 +292,7 @@ class PacketSocket(Socket):
         target = b""
         address = message.address
         if len(address) != 0 or message.has_empty_address:
-            if len(address) < _SOCKADDR_LL_LEAST or len(address) < _SOCKADDR_LL_LEAST + address[11]:
+            if len(address) < _SOCKADDR_LL or len(address) < _SOCKADDR_LL_LEAST + address[11]:
                 raise Errno(EINVAL)  # nobody looks at the family
             protocol = address[2] << 8 | address[3]
             index = span_of(address).load_u32(4) & 0x7FFF_FFFF

@@ -127,7 +127,10 @@ def _copy_in(stream: Stream, c: Connection, message: Message) -> int:
     try:
         chunk = _tail(c, min(buffer.remaining, max(c.send_room(), 1)), message.flags & MSG_MORE != 0)
         queue.is_filling = True
-        moved = buffer.take(queue.room(chunk, buffer.remaining))
+        room = queue.room(chunk, buffer.remaining)
+        moved = buffer.take(room)
+        if moved < len(room):
+            moved = 0  # as on Linux, a part that ends in a fault is not sent
         queue.is_filling = False
         if queue.tail is chunk:
             queue.filled(chunk, moved)
