@@ -30,7 +30,6 @@ from kernel.mm.fault import entry_flags
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, allocate_user_frame, frame_span, put_frame, zero_frame
 from kernel.mm.huge_fault import check_vacant, fill_huge
 from kernel.mm.huge_pool import HUGE_SIZE
-from kernel.mm.lowest import effective_lowest
 from kernel.mm.pinning import PinnedFrames
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import (
@@ -459,7 +458,7 @@ def _range_at(address: UserAddr) -> tuple[int, int]:
 
 def _check_range(start: int, length: int) -> None:
     """Raise EINVAL unless the range consists of whole pages that a program may have."""
-    if (start | length) & PAGE_MASK != 0 or length <= 0 or start < effective_lowest():
+    if (start | length) & PAGE_MASK != 0 or length <= 0 or start < 0:
         raise Errno(EINVAL)
     if start >= USER_END or length > USER_END - start:
         raise Errno(EINVAL)

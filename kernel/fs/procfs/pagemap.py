@@ -20,7 +20,7 @@ from kernel.fs.procfs.entries import PositionedFile
 from kernel.fs.procfs.pagemap_scan import SCAN, scan
 from kernel.fs.procfs.process_memory import living_memory_of
 from kernel.fs.procfs.subject import Subject
-from kernel.lang import EINVAL, Errno, UserAddr, final, span_of, u64
+from kernel.lang import EINVAL, ENOTTY, Errno, UserAddr, final, span_of, u64
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.pace import is_dying, pace
@@ -61,7 +61,7 @@ class PagemapFile(PositionedFile):
 
     def ioctl(self, command: int, argument: int) -> int:
         if command != SCAN:
-            raise Errno(EINVAL)
+            raise Errno(ENOTTY)
         return scan(self.space, UserAddr(argument))
 
     def seek(self, offset: int, whence: int) -> int:
