@@ -82,6 +82,7 @@ def _load(area: int, processor: int) -> None:
     store_i64(gdt + TASK_REGISTER + 8, (tss >> 32) & 0xFFFF_FFFF)
     load_gdt(gdt, GDT_ENTRIES * 8 - 1)
     load_task_register(TASK_REGISTER)
+    load_local_table(0)  # after a reset one of 64 KiB is there, at address 0
 
 
 def system_descriptor_low(base: int, limit: int, kind: int) -> int:

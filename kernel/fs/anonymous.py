@@ -71,6 +71,9 @@ def socket_path(uid: KernelUid, gid: KernelGid) -> Path:
 class DescriptorFile(File):
     """Base of descriptors that have no position, and yet let lseek(2) pass, as Linux's do."""
 
+    def can_be_spliced(self) -> bool:
+        return False
+
     def has_offsets(self) -> bool:
         return False
 

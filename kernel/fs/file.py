@@ -397,9 +397,17 @@ class File:
     def can_write(self) -> bool:
         return True
 
+    def can_be_spliced(self) -> bool:
+        """Whether splice(2) and sendfile(2) read from it."""
+        return not self.inode.is_directory() and self.inode.gives_pages()
+
     def has_offsets(self) -> bool:
         """Whether pread(2) and pwrite(2) may be tried, instead of ESPIPE before all other errors."""
         return not self.inode.is_fifo() and not self.inode.is_socket()
+
+    def has_offsets_to_write(self) -> bool:
+        """The same for pwrite(2) alone."""
+        return self.has_offsets()
 
     def takes_any_offset(self) -> bool:
         """Whether offsets are addresses: then the file itself checks where a range ends."""

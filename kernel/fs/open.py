@@ -289,13 +289,18 @@ def _open_now(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
     return file
 
 
+def _check_direct(inode: Inode, flags: int) -> None:
+    """O_DIRECT of a regular file. Raises EINVAL."""
+    if flags & O_DIRECT != 0 and not inode.file_system.allows_direct():
+        raise Errno(EINVAL)
+
+
 def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
     """Create the description; permissions have been checked."""
     kept = flags & ~_TRANSIENT
     kind = inode.mode & S_IFMT
     if kind == S_IFREG:
-        if flags & O_DIRECT != 0 and not inode.file_system.allows_direct():
-            raise Errno(EINVAL)
+        _check_direct(inode, flags)
         if flags & O_TRUNC == 0:
             return inode.open(path, kept)
         path.pin()
@@ -405,6 +410,7 @@ def _open_new(context: FsContext, directory: Inode, path: Path, inode: Inode, fl
     try:
         if context.credentials.domain is not None:
             denied = rights_denied(context.credentials, path, flags, is_program=False)
+        _check_direct(inode, flags)
         file = inode.open(path, flags & ~_TRANSIENT)
     except Errno:
         tell_created(directory, place)
@@ -480,6 +486,7 @@ def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int
         denied = 0
         if context.credentials.domain is not None:
             denied = rights_denied(context.credentials, at, flags, is_program=False)
+        _check_direct(inode, flags)
         file = inode.open(at, flags & ~_TRANSIENT & ~(O_TMPFILE_BIT | O_DIRECTORY))
         file.denied = denied
         if MARKS.guards != 0:

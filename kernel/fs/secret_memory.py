@@ -94,6 +94,9 @@ class SecretFile(File):
     def can_be_watched(self) -> bool:
         return False
 
+    def can_be_spliced(self) -> bool:
+        return False
+
     def has_offsets(self) -> bool:
         return False
 

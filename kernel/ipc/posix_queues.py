@@ -335,6 +335,12 @@ class QueueFile(File):
         self.queue: Queue = queue
         self.seekable = True
 
+    def can_be_spliced(self) -> bool:
+        return False
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        raise Errno(EINVAL)
+
     def can_write(self) -> bool:
         return False
 

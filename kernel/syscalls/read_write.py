@@ -172,8 +172,7 @@ def pwrite64(descriptor: i32, address: UserAddr, length: int, offset: int) -> in
         raise Errno(EINVAL)
     file = borrowed_file(descriptor)
     if not file.writable:
-        check_has_offsets(file)
-        raise Errno(EBADF)
+        raise Errno(EBADF if file.has_offsets_to_write() else ESPIPE)
     if not file.seekable:
         check_has_offsets(file)
     return pwrite_file(file, user_range(address, length), offset)

@@ -7,7 +7,7 @@ from kernel.fs.constants import FS_APPEND_FL
 from kernel.fs.file import File, InodeFile
 from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
-from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, EPERM, Errno, UserAddr, i32
+from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32
 from kernel.lib.user import Buffer
 from kernel.syscalls.buffer_arguments import finish_transfer, user_vector
 from kernel.syscalls.descriptor_arguments import file_at, readable_file, writable_file
@@ -86,7 +86,7 @@ def _writable_at(descriptor: int, offset: int) -> File:
     if offset != -1:
         check_has_offsets(file)
     if not file.writable:
-        raise Errno(EBADF)
+        raise Errno(EBADF if offset == -1 or file.has_offsets_to_write() else ESPIPE)
     if not file.can_write():
         raise Errno(EINVAL)
     return file

@@ -7,7 +7,6 @@ position is moved back.
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.fs.anonymous import DescriptorFile
 from kernel.fs.constants import MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, SEEK_CUR
 from kernel.fs.file import File
 from kernel.fs.marks import MARKS, ask_to_read
@@ -152,19 +151,13 @@ def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> 
         return 0
     if not _has_offsets(in_file) or out_file.flags & O_APPEND != 0:
         raise Errno(EINVAL)
-    if count > 0 and not can_be_spliced(in_file):
+    if count > 0 and not in_file.can_be_spliced():
         raise Errno(EINVAL)
     cursor = Cursor(in_file, offset)
     done = _copy_counted(cursor, Cursor(out_file, -1), min(count, MAX_RW_COUNT))
     if offset_address != 0:
         user.write_i64(offset_address, cursor.offset)
     return done
-
-
-def can_be_spliced(file: File) -> bool:
-    """Whether splice(2) and sendfile(2) read from such a file: not from event descriptors and their like."""
-    inode = file.inode
-    return file.can_read() and not isinstance(file, DescriptorFile) and not inode.is_directory() and inode.gives_pages()
 
 
 def _has_offsets(file: File) -> bool:

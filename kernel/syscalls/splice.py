@@ -18,7 +18,7 @@ from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
 from kernel.syscalls.buffer_arguments import check_area, finish_transfer, user_range, user_vector
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.read_write import signal_broken_pipe
-from kernel.syscalls.sendfile import Cursor, can_be_spliced, copy
+from kernel.syscalls.sendfile import Cursor, copy
 from kernel.task import current
 from kernel.task.send import signal_itself
 from kernel.task.signals import SIGPIPE
@@ -51,7 +51,7 @@ def splice(source: i32, source_address: UserAddr, target: i32, target_address: U
         raise Errno(EINVAL)
     if not from_pipe:
         _check_end(in_file, source_address != 0, in_offset, count)
-        if not can_be_spliced(in_file):
+        if not in_file.can_be_spliced():
             raise Errno(EINVAL)
     if not to_pipe:
         if out_file.flags & O_APPEND != 0:

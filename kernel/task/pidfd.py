@@ -11,7 +11,8 @@ from kernel.fs.anonymous import AnonymousInode, InternalMount
 from kernel.fs.constants import O_RDWR, POLLHUP, READABLE
 from kernel.fs.file import File
 from kernel.fs.path import Path
-from kernel.lang import EBADF, ESRCH, Errno
+from kernel.lang import EBADF, EINVAL, ESRCH, Errno
+from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter
 from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
@@ -39,6 +40,15 @@ class PidFile(File):
         super().__init__(_path_of(process), O_RDWR | flags)
         self.process: Process | None = process
         self.thread: Task | None = None  # PIDFD_THREAD: the thread referred to
+
+    def can_be_spliced(self) -> bool:
+        return False
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        raise Errno(EINVAL)
+
+    def pwrite(self, buffer: Buffer, offset: int) -> int:
+        raise Errno(EINVAL)
 
     def can_read(self) -> bool:
         return False

@@ -20,6 +20,9 @@ _KMSG_LINE_LIMIT: Final = 1024
 class NullFile(File):
     """/dev/null: swallows everything; end of file at once."""
 
+    def can_be_spliced(self) -> bool:
+        return False
+
     def read(self, buffer: Buffer) -> int:
         return 0
 
@@ -50,6 +53,9 @@ class NullFile(File):
 
 class ZeroFile(NullFile):
     """/dev/zero."""
+
+    def can_be_spliced(self) -> bool:
+        return True
 
     def read(self, buffer: Buffer) -> int:
         done = 0

@@ -186,6 +186,9 @@ class TextFile(PositionedFile):
         text = self.text
         return DESCRIPTION_BYTES + self.source.held_bytes() + (0 if text is None else len(text))
 
+    def has_offsets_to_write(self) -> bool:
+        return self.source.holds_numbers()  # others are made when they are read
+
     def make_text(self) -> bytes:
         """Produce the text for the reader."""
         return self.source.make_text()

@@ -55,6 +55,8 @@ def least_of_ip_value(name: int, length: int, *, is_stream: bool) -> int:
     """
     if is_ip_number(name):
         return _INT if length >= _INT else min(length, 1)
+    if name == ip.IP_IPSEC_POLICY or name == ip.IP_XFRM_POLICY:
+        return length
     if name == ip.IP_OPTIONS:
         if length > LARGEST_OPTIONS:
             raise Errno(EINVAL)

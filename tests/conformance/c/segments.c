@@ -287,12 +287,16 @@ static void areas(void)
 		__asm__ volatile("int3");
 		printf("child: ds %#x es %#x gs %#x gs base %#lx\n", STORE(ds), STORE(es), STORE(gs), gs_base());
 		fflush(stdout);
+		sigset_t blocked;
+		sigemptyset(&blocked);
+		sigaddset(&blocked, SIGCHLD);
+		sigprocmask(SIG_BLOCK, &blocked, NULL);
 		pid_t other = fork();
 		if (other == 0) {
 			LOAD(gs, 0);
 			LOAD(gs, 0x63);
 			printf("its child: ds %#x gs %#x base %#lx\n", STORE(ds), STORE(gs), gs_base());
-			execl("/proc/self/exe", "segments", "areas", NULL);
+			execl("/proc/self/exe", "segments", "exec", NULL);
 		}
 		int status;
 		waitpid(other, &status, 0);
@@ -351,9 +355,8 @@ static void areas(void)
 	show_all(child);
 	MUST(trace(PTRACE_CONT, child, 0, 0));
 	await("child", child);
-	errno = 0;
-	printf("set_thread_area: %ld %s\n", syscall(SYS_set_thread_area, &area), error_name(errno));
-	printf("get_thread_area: %ld %s\n", syscall(SYS_get_thread_area, &area), error_name(errno));
+	SHOW(syscall(SYS_set_thread_area, &area));
+	SHOW(syscall(SYS_get_thread_area, &area));
 }
 
 static void other_requests(void)
@@ -383,12 +386,19 @@ static void other_requests(void)
 	await("child", child);
 }
 
+static void write_setting(const char *path, const char *text)
+{
+	int fd = (int)MUST(open(path, O_WRONLY));
+	MUST(write(fd, text, strlen(text)));
+	close(fd);
+}
+
 static void in_a_core(void)
 {
 	printf("== in a core file\n");
 	MUST(mkdir("/tmp/segments", 0755));
 	MUST(chdir("/tmp/segments"));
-	put_file("/proc/sys/kernel/core_pattern", "core", 0644);
+	write_setting("/proc/sys/kernel/core_pattern", "core");
 	pid_t child = fork();
 	if (child == 0) {
 		struct rlimit most = { RLIM_INFINITY, RLIM_INFINITY };
@@ -429,11 +439,6 @@ int main(int argc, char **argv)
 	own_fs = fs_base();
 	if (argc > 1) {
 		printf("the next program: ds %#x es %#x fs %#x gs %#x gs base %#lx\n", STORE(ds), STORE(es), STORE(fs), STORE(gs), gs_base());
-		signal(SIGSEGV, on_fault);
-		int number = sigsetjmp(back, 1);
-		if (!number)
-			LOAD(gs, 0x63);
-		printf("signal %d\n", number);
 		return 0;
 	}
 	loaded_by_the_program();
