@@ -129,12 +129,13 @@ class PagemapFile(PositionedFile):
         return value | frame if self.shows_frames else value
 
     def _mark_word(self, area: Area, entry: int) -> int:
-        """That of a page without a frame."""
-        if entry & POISONED != 0:
-            return _BROKEN | _OTHERS | (_POISON_MARK if self.shows_frames else 0)
-        if entry & WRITE_WATCHED != 0 and area.fault_modes & WRITE_PROTECT != 0:
-            return _BROKEN | _OTHERS | _PROTECTED | (_WATCHING_MARK if self.shows_frames else 0)
-        return _OTHERS
+        """That of a page without a frame. As on Linux, less is shown of marks in place of huge pages."""
+        is_watched = entry & WRITE_WATCHED != 0 and area.fault_modes & WRITE_PROTECT != 0
+        value = _OTHERS | (_PROTECTED if is_watched else 0)
+        if area.is_huge or (entry & POISONED == 0 and not is_watched):
+            return value
+        mark = _WATCHING_MARK if is_watched else _POISON_MARK
+        return value | _BROKEN | (mark if self.shows_frames else 0)
 
 
 def open_pagemap(path: Path, flags: int, subject: Subject) -> File:
