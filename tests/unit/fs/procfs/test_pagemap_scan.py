@@ -117,7 +117,8 @@ def test_nonsense_is_refused(machine: Machine) -> None:
     host = machine.host
     place = watched(host, 4)
     unknown = (0, 256, 0, 0)
-    for flags, start, masks in ((4, place, ()), (0, place + 1, ()), (0, place, unknown)):
+    nonsense: list[tuple[int, int, tuple[int, ...]]] = [(4, place, ()), (0, place + 1, ()), (0, place, unknown)]
+    for flags, start, masks in nonsense:
         with pytest.raises(OSError, match="EINVAL"):
             scan(host, start, 4, flags, masks=masks)
     with pytest.raises(OSError, match="EFAULT"):
