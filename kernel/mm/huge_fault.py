@@ -29,7 +29,7 @@ from arch.programs import (
     read_entry,
     write_entry,
 )
-from kernel.lang import EEXIST, EFAULT, ENOENT, ENOMEM, ENOSPC, Errno
+from kernel.lang import EAGAIN, EEXIST, EFAULT, ENOENT, ENOMEM, ENOSPC, Errno
 from kernel.lib.pace import pace_bytes
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.frames import (
@@ -317,13 +317,14 @@ def fill_huge(
 ) -> None:
     """UFFDIO_COPY: map a page, with the bytes that begin at `within` in the first of some frames, which the caller
     holds. `flags` are those of an entry that may be read. Sleeps. Raises EEXIST, EFAULT (past the end of a file),
-    ENOENT (the area has changed), ENOMEM, MemoryError.
+    ENOENT, EAGAIN (the area has changed), ENOMEM, MemoryError.
     """
     source = _object_of(area)
     number = source.number_at(area, address)
+    rights = area.prot | area.key << 8
     source.begin(number)
     try:
-        _check_is_served(area, address)
+        _check_is_served(area, address, rights)
         check_vacant(pages, area, address)
         if area.shared and number >= source.page_limit:
             raise Errno(EFAULT)
@@ -337,7 +338,7 @@ def fill_huge(
             flags |= WRITE_WATCHED
         elif area.prot & PROT_WRITE != 0:
             flags |= WRITABLE | DIRTY
-        _enter_filled(pages, area, address, head, flags)
+        _enter_filled(pages, area, address, head, flags, rights)
     finally:
         source.finish(number)
 
@@ -352,13 +353,14 @@ def check_vacant(pages: PageTable, area: Area, address: int) -> None:
 
 def show_huge(pages: PageTable, area: Area, address: int, flags: int, is_protected: bool) -> None:
     """UFFDIO_CONTINUE: map a page that the object has; in a private area only for reading. Sleeps. Raises EEXIST,
-    EFAULT, ENOENT (the area has changed), MemoryError.
+    EFAULT, ENOENT, EAGAIN (the area has changed), MemoryError.
     """
     source = _object_of(area)
     number = source.number_at(area, address)
+    rights = area.prot | area.key << 8
     source.begin(number)
     try:
-        _check_is_served(area, address)
+        _check_is_served(area, address, rights)
         head = source.huge_page(number)
         if head == NO_FRAME:
             raise Errno(EFAULT)
@@ -370,7 +372,7 @@ def show_huge(pages: PageTable, area: Area, address: int, flags: int, is_protect
         elif area.shared and area.prot & PROT_WRITE != 0:
             flags |= WRITABLE | DIRTY
         get_huge_page(head)
-        _enter_filled(pages, area, address, head, flags)
+        _enter_filled(pages, area, address, head, flags, rights)
     finally:
         source.finish(number)
 
@@ -398,10 +400,12 @@ def poison_huge(pages: PageTable, address: int) -> None:
     pages.set_huge_mark(address, POISONED)
 
 
-def _check_is_served(area: Area, address: int) -> None:
-    """Raise ENOENT where an area has changed during a sleep."""
+def _check_is_served(area: Area, address: int, rights: int) -> None:
+    """Raise ENOENT where an area is not registered any more after a sleep, EAGAIN where its protection has changed."""
     if area.space is None or area.handler is None or not area.start <= address < area.end:
         raise Errno(ENOENT)
+    if area.prot | area.key << 8 != rights:
+        raise Errno(EAGAIN)
 
 
 def _page_to_fill(area: Area, source: HugeObject, number: int) -> Frame:
@@ -429,11 +433,13 @@ def _fill_from(head: Frame, contents: list[int], within: int) -> None:
         pace_bytes(2 * PAGE_SIZE)
 
 
-def _enter_filled(pages: PageTable, area: Area, address: int, head: Frame, flags: int) -> None:
-    """Map a page; the caller's use of it becomes the entry's. Raises ENOENT, MemoryError, with the page given back."""
+def _enter_filled(pages: PageTable, area: Area, address: int, head: Frame, flags: int, rights: int) -> None:
+    """Map a page; the caller's use of it becomes the entry's. Raises ENOENT, EAGAIN, MemoryError, with the page given
+    back.
+    """
     done = False
     try:
-        _check_is_served(area, address)
+        _check_is_served(area, address, rights)
         if area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) == 0:
             flags = flags & ~(PRESENT | WRITABLE) | HIDDEN
         _map(pages, address, head, flags)

@@ -89,6 +89,7 @@ class FaultHandler:
         self.protects_absent: bool = False  # also pages of private memory that are not there can be protected
         self.wanted: u8 = 0  # EVENT_*: the changes of its areas that it wants to hear of
         self.changing: int = 0  # changes that are announced, and not over
+        self.latest: Change | None = None  # the last of them, until it is over
 
     def ask(self, address: int, page: int, flags: int, by_kernel: bool) -> FaultOutcome:
         """Let somebody fill the page that holds an address, and begins at `page`; and wait for it. DONE: look again.
@@ -128,9 +129,11 @@ class Change(Linked["Change"]):
         self.second: int = second
         self.length: int = 0  # of EVENT_REMAP: bytes
         self.heir: FaultHandler | None = None  # of EVENT_FORK: the handler of the child's memory
-        self.then: Change | None = None  # another change by the same call, which is reported after this one
+        self.call: Change | None = None  # the first change by the same call, unless that is this one
+        self.then: Change | None = None  # the next change by the same call, which is reported after this one
         self.is_over: bool = False
         handler.changing += 1
+        handler.latest = self
 
     def this(self) -> "Change":
         return self
@@ -138,12 +141,22 @@ class Change(Linked["Change"]):
     def wake(self) -> None:
         """Wake the thread that reports it."""
 
+    def leave_call(self) -> "Change | None":
+        """It is done with: returns the next change by the same call. So a long chain does not end all at once."""
+        after = self.then
+        self.then = None
+        return after
+
     def end(self) -> None:
         """Somebody has read of it, or nobody will. Sleeps. Raises nothing."""
         if self.is_over:
             return
         self.is_over = True
-        self.handler.changing -= 1
+        self.call = None
+        handler = self.handler
+        handler.changing -= 1
+        if handler.latest is self:
+            handler.latest = None
         heir = self.heir
         self.heir = None
         if heir is not None:
@@ -294,14 +307,14 @@ def report(changes: Change | None) -> None:
     """The changes of a call have happened: report each, and wait for its reader. Sleeps. Raises nothing."""
     while changes is not None:
         changes.handler.report(changes)
-        changes = changes.then
+        changes = changes.leave_call()
 
 
 def withdraw(changes: Change | None) -> None:
     """The changes of a call have not happened. Sleeps. Raises nothing."""
     while changes is not None:
         changes.end()
-        changes = changes.then
+        changes = changes.leave_call()
 
 
 def _listener(area: Area, event: int) -> FaultHandler | None:
@@ -324,10 +337,18 @@ def join(changes: Change | None, others: Change | None) -> Change | None:
 
 
 def _of_handler(changes: Change | None, handler: FaultHandler) -> Change | None:
-    """That of a call's changes of which a handler will hear."""
-    while changes is not None and changes.handler is not handler:
-        changes = changes.then
-    return changes
+    """That of a call's changes of which a handler will hear. Takes no time, however many there are, unless the handler
+    is about to hear of another call's, too.
+    """
+    latest = handler.latest
+    if changes is None or latest is None:
+        return None
+    if latest is changes or latest.call is changes:
+        return latest
+    found: Change | None = changes
+    while found is not None and found.handler is not handler:
+        found = found.then
+    return found
 
 
 def expect_unmapping(space: "AddressSpace", start: int, length: int) -> Change | None:
@@ -338,19 +359,29 @@ def expect_unmapping(space: "AddressSpace", start: int, length: int) -> Change |
         return None
     end = (start + length + PAGE_MASK) & ~PAGE_MASK
     changes: Change | None = None
+    last: Change | None = None
     looks = 0
     area = space.areas.first_above(start)
     try:
         while area is not None and area.start < end:
             handler = _listener(area, EVENT_UNMAP)
             if handler is not None and _of_handler(changes, handler) is None:
-                changes = join(changes, handler.announce(EVENT_UNMAP, start, end))
+                last = _follow(changes, last, handler.announce(EVENT_UNMAP, start, end))
+                changes = last if changes is None else changes
             looks += 1
             area = _next_area(space, area, looks)
     except MemoryError:
         withdraw(changes)
         raise
     return changes
+
+
+def _follow(first: Change | None, last: Change | None, change: Change) -> Change:
+    """Append a change to those of a call; it is the last one now."""
+    change.call = first
+    if last is not None:
+        last.then = change
+    return change
 
 
 def expect_moving(area: Area) -> Change | None:
@@ -384,6 +415,7 @@ class Births:
 
     def __init__(self) -> None:
         self._changes: Change | None = None
+        self._last: Change | None = None
 
     def inherit_handler(self, area: Area, copy: Area, child: "AddressSpace") -> None:
         """The copy of an area in the child's memory has a handler of its own if that of the parent's hears of forks,
@@ -397,7 +429,8 @@ class Births:
             heir = handler.inherit(child)
             birth = handler.announce(EVENT_FORK)
             birth.heir = heir
-            self._changes = join(self._changes, birth)
+            self._last = _follow(self._changes, self._last, birth)
+            self._changes = birth if self._changes is None else self._changes
         copy.handler = birth.heir
         copy.fault_modes = area.fault_modes
         child.has_handlers = True
@@ -407,6 +440,7 @@ class Births:
         """The child's memory is complete, or there will be no child. Sleeps. Raises nothing."""
         changes = self._changes
         self._changes = None
+        self._last = None
         if are_real:
             report(changes)
         else:

@@ -30,7 +30,6 @@ from kernel.mm.fault import entry_flags
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, allocate_user_frame, frame_span, put_frame, zero_frame
 from kernel.mm.huge_fault import check_vacant, fill_huge
 from kernel.mm.huge_pool import HUGE_SIZE
-from kernel.mm.lowest import effective_lowest
 from kernel.mm.pinning import PinnedFrames
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import (
@@ -247,7 +246,7 @@ class ServedFaults(UserFaultFile):
             while done < length and not is_dying():
                 space.settle()
                 self._check_still_settled()
-                area = area_to_fill(space, start + done, size)
+                area = _area_of_pages(space, start + done, size)
                 show_page(space, area, start + done, is_protected=mode & _PROTECTED != 0)
                 done += size
                 pace(_PAGE_COST)
@@ -298,22 +297,24 @@ class ServedFaults(UserFaultFile):
                 user.read_into(frame_span(frame), UserAddr(source))
             space.settle()
             self._check_still_settled()
-            area = area_to_fill(space, address, PAGE_SIZE)
+            area = _area_of_pages(space, address, PAGE_SIZE)
             put_page(space, area, address, frame, is_protected, spares_marks=is_zero)
         finally:
             put_frame(frame)
 
     def _fill_huge_page(self, space: AddressSpace, address: int, source: int, is_protected: bool) -> None:
         """The same for a huge page. What it is filled with is held first, since no fault may happen meanwhile."""
+        if source > USER_END - HUGE_SIZE:
+            raise Errno(EFAULT)
         contents = PinnedFrames(device_writes=False)
         try:
             space.settle()
-            check_vacant(space.pages, _huge_area(space, address), address)
+            check_vacant(space.pages, _area_of_pages(space, address, HUGE_SIZE), address)
             if contents.pin(source, HUGE_SIZE) < HUGE_SIZE:
                 raise Errno(EFAULT)
             space.settle()
             self._check_still_settled()
-            area = _huge_area(space, address)
+            area = _area_of_pages(space, address, HUGE_SIZE)
             flags = entry_flags(area)
             fill_huge(space.pages, area, address, contents.frames, source & PAGE_MASK, flags, is_protected)
         finally:
@@ -338,9 +339,7 @@ class ServedFaults(UserFaultFile):
             while done < length and not is_dying():
                 space.settle()
                 self._check_still_settled()
-                area = area_to_fill(space, start + done, size)
-                check_whole(area, start + done, size)
-                poison_page(space, area, start + done)
+                poison_page(space, _area_of_pages(space, start + done, size), start + done)
                 done += size
                 pace(_MOVE_COST)
         except Errno as failure:
@@ -440,10 +439,10 @@ class ServedFaults(UserFaultFile):
             self.context.wake(start, length)
 
 
-def _huge_area(space: AddressSpace, address: int) -> Area:
-    """The registered area of a huge page. Raises ENOENT where there is none any more."""
-    area = area_to_fill(space, address, HUGE_SIZE)
-    if not area.is_huge:
+def _area_of_pages(space: AddressSpace, address: int, size: int) -> Area:
+    """The registered area of a page of that size. Raises ENOENT where there is none any more, EINVAL."""
+    area = area_to_fill(space, address, size)
+    if page_size(area) != size:
         raise Errno(ENOENT)
     return area
 
@@ -459,7 +458,7 @@ def _range_at(address: UserAddr) -> tuple[int, int]:
 
 def _check_range(start: int, length: int) -> None:
     """Raise EINVAL unless the range consists of whole pages that a program may have."""
-    if (start | length) & PAGE_MASK != 0 or length <= 0 or start < effective_lowest():
+    if (start | length) & PAGE_MASK != 0 or length <= 0 or start < 0:
         raise Errno(EINVAL)
     if start >= USER_END or length > USER_END - start:
         raise Errno(EINVAL)

@@ -15,7 +15,7 @@ NAMES = [
     "packet_rings", "pipes", "poll_select", "ptrace_dead_threads", "ptrace_events", "ptrace_stops", "ptrace_threads",
     "realtime_order", "rseq", "scheduling", "seccomp_threads", "shared_memory", "sigio", "signals", "sysv_messages",
     "sysv_semaphores", "tcp_data", "tcp_loopback", "threads", "timers_posix", "unix_rights", "unix_stream",
-    "user_dispatch", "wait_options", "wait_order",
+    "user_dispatch", "userfault_events", "userfault_tracking", "wait_options", "wait_order",
 ]  # fmt: skip
 
 

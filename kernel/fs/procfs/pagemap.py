@@ -20,7 +20,7 @@ from kernel.fs.procfs.entries import PositionedFile
 from kernel.fs.procfs.pagemap_scan import SCAN, scan
 from kernel.fs.procfs.process_memory import living_memory_of
 from kernel.fs.procfs.subject import Subject
-from kernel.lang import EINVAL, Errno, UserAddr, final, span_of, u64
+from kernel.lang import EINVAL, ENOTTY, Errno, UserAddr, final, span_of, u64
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.pace import is_dying, pace
@@ -61,7 +61,7 @@ class PagemapFile(PositionedFile):
 
     def ioctl(self, command: int, argument: int) -> int:
         if command != SCAN:
-            raise Errno(EINVAL)
+            raise Errno(ENOTTY)
         return scan(self.space, UserAddr(argument))
 
     def seek(self, offset: int, whence: int) -> int:
@@ -129,12 +129,13 @@ class PagemapFile(PositionedFile):
         return value | frame if self.shows_frames else value
 
     def _mark_word(self, area: Area, entry: int) -> int:
-        """That of a page without a frame."""
-        if entry & POISONED != 0:
-            return _BROKEN | _OTHERS | (_POISON_MARK if self.shows_frames else 0)
-        if entry & WRITE_WATCHED != 0 and area.fault_modes & WRITE_PROTECT != 0:
-            return _BROKEN | _OTHERS | _PROTECTED | (_WATCHING_MARK if self.shows_frames else 0)
-        return _OTHERS
+        """That of a page without a frame. As on Linux, less is shown of marks in place of huge pages."""
+        is_watched = entry & WRITE_WATCHED != 0 and area.fault_modes & WRITE_PROTECT != 0
+        value = _OTHERS | (_PROTECTED if is_watched else 0)
+        if area.is_huge or (entry & POISONED == 0 and not is_watched):
+            return value
+        mark = _WATCHING_MARK if is_watched else _POISON_MARK
+        return value | _BROKEN | (mark if self.shows_frames else 0)
 
 
 def open_pagemap(path: Path, flags: int, subject: Subject) -> File:

@@ -3,8 +3,7 @@ for, and may protect them against writes at once.
 
 With asynchronous protection (kernel/mm/userfault.py) a page is WRITTEN until it is protected, and again from the first
 write on: a program that looks at intervals sees what changed between. Pages next to each other that look alike are one
-region of the result. Where no table is there, nothing was ever written; where one is, what is not there counts as
-written for callers that ask for nothing but that, as on Linux.
+region of the result. As on Linux, what is not there counts as written where there is a table.
 
 Context: sleeps. Source: Linux's Documentation/admin-guide/mm/pagemap.rst.
 """
@@ -259,7 +258,7 @@ class Scan:
             is_own = area.source is None or entry & PRIVATE != 0
             categories = _PRESENT | (0 if is_own else _FILE)
         elif entry == 0 or (entry == WRITE_WATCHED and area.fault_modes & WRITE_PROTECT == 0):
-            return 0
+            return 0 if area.is_huge else _WRITTEN
         else:
             categories = _SWAPPED
         return categories | (0 if _is_watched(area, entry) else _WRITTEN)

@@ -503,6 +503,25 @@ def test_a_range_is_heard_of_once_when_it_is_unmapped() -> None:
     assert len(recorder.heard) == 2
 
 
+def test_each_handler_hears_of_a_call_once() -> None:
+    space = mapped()
+    recorders = [Recorder(), Recorder()]
+    for page in range(PAGES):
+        register(space, BASE + page * PAGE_SIZE, BASE + (page + 1) * PAGE_SIZE, MISSING, recorders[page % 2])
+    for recorder in recorders:
+        recorder.wanted = EVENT_UNMAP | EVENT_FORK
+    births = Births()
+    child = space.fork(births)
+    assert [len(recorder.heirs) for recorder in recorders] == [1, 1]
+    space.unmap_aloud(BASE + PAGE_SIZE, 3 * PAGE_SIZE)  # both still are to hear of the fork
+    births.end(are_real=True)
+    unmapped = (EVENT_UNMAP, BASE + PAGE_SIZE, BASE + 4 * PAGE_SIZE, 0)
+    for recorder in recorders:
+        assert recorder.heard == [unmapped, (EVENT_FORK, 0, 0, 0)]
+        assert (recorder.changing, recorder.latest) == (0, None)
+    child.release()
+
+
 def test_what_is_not_unmapped_is_not_heard_of() -> None:
     space, recorder = listening()
     space.seal(BASE + PAGE_SIZE, BASE + 2 * PAGE_SIZE)

@@ -89,6 +89,16 @@ def test_pages_are_found_by_what_they_are(machine: Machine) -> None:
 
 
 @booted
+def test_what_is_not_there_counts_as_written_where_a_table_is(machine: Machine) -> None:
+    host = machine.host
+    place = (host.mmap(0, 2 * TABLE, READ_WRITE, PRIVATE_ANONYMOUS, -1, 0) + TABLE - 1) & -TABLE
+    assert scan(host, place, 4, masks=(0, 0, 0, 0x7F)) == ([(0, 4, 0)], 4)
+    host.store(place + PAGE, b"a")
+    expected = [(0, 1, WRITTEN), (1, 2, WRITTEN | PRESENT), (2, 4, WRITTEN)]
+    assert scan(host, place, 4, masks=(0, 0, 0, 0x7F)) == (expected, 4)
+
+
+@booted
 def test_other_memory_is_passed_over_unless_the_caller_insists(machine: Machine) -> None:
     host = machine.host
     place = watched(host, 4)
@@ -107,14 +117,15 @@ def test_nonsense_is_refused(machine: Machine) -> None:
     host = machine.host
     place = watched(host, 4)
     unknown = (0, 256, 0, 0)
-    for flags, start, masks in ((4, place, ()), (0, place + 1, ()), (0, place, unknown)):
+    nonsense: list[tuple[int, int, tuple[int, ...]]] = [(4, place, ()), (0, place + 1, ()), (0, place, unknown)]
+    for flags, start, masks in nonsense:
         with pytest.raises(OSError, match="EINVAL"):
             scan(host, start, 4, flags, masks=masks)
     with pytest.raises(OSError, match="EFAULT"):
         scan(host, place, -1)
     assert scan(host, place, 0) == ([], 0)
     pagemap = host.openat(-100, "/proc/self/pagemap", 0)
-    with pytest.raises(OSError, match="EINVAL"):
+    with pytest.raises(OSError, match="ENOTTY"):
         host.ioctl(pagemap, SCAN + 1, bytearray(96))
     with pytest.raises(OSError, match="EFAULT"):
         host.ioctl(pagemap, SCAN, 1)
