@@ -65,6 +65,15 @@ LONGEST_FIRST = (
 )  # fmt: skip
 
 
+def processor_time() -> tuple[int, int]:
+    """Of this machine's processors since it started, in ticks: all, and what nobody used (proc_stat(5))."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().split()[1:9]]
+    return sum(ticks), ticks[3] + ticks[4]
+
+
+PROCESSORS_BEFORE = processor_time()
+
+
 class FilesApart(LoadScopeScheduling):
     """On several processors: what the tests of a file share, such as a guest, is made once; and the unit tests, which
     share the kernel's modules, run one after the other. The longest files come first, then those with most tests.
@@ -141,6 +150,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for name, value in report.user_properties:
             if name == "native" and report.when == "call":
                 terminalreporter.line(str(value))  # which part of the unit tests compiled code has passed
+    if config.getoption("numprocesses"):
+        whole, unused = (now - before for now, before in zip(processor_time(), PROCESSORS_BEFORE, strict=True))
+        terminalreporter.line(f"the processors had nothing to do for {unused / max(whole, 1):.0%} of the time")
     repeats = _repeats(config)
     if repeats:
         terminalreporter.section(f"{len(repeats)} passed at a second attempt only (budget {budget_of(config)})")
