@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from compiler import driver
 from compiler.backend import PROFILES, BackendError
@@ -159,5 +160,15 @@ def main(arguments: list[str]) -> int:
     return driver.STATUS_ERRORS
 
 
+def leave(status: int) -> NoReturn:
+    """End at once: to take a program's trees apart first takes a tenth of what it takes to compile a small one."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, AttributeError):  # one is full, broken, or was closed from the beginning
+        sys.exit(status)  # Python says what is to be said
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

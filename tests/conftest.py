@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.harness import KRAIT, LINUX, Guest, GuestError, Kernel
 from tests.harness.repeats import budget_of, repeated_tests
+from tools.lock import BUILDING, exclusively
 from tools.machine import Machine
 from tools.paths import BUILD
 
@@ -39,6 +41,7 @@ os.environ["KRAIT_RESIDENT"] = "0"  # a resident checker would outlive the tests
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kernel", choices=("krait", "linux"), default="krait", help="the kernel that tests/boot boots")
+    parser.addoption("--built", metavar="FILE", help="wait with all but unit tests for `krait test` to make this")
     parser.addini("repeat_budget", "how many tests may pass at a second attempt only", default="0")
 
 
@@ -62,6 +65,15 @@ LONGEST_FIRST = (
 )  # fmt: skip
 
 
+def processor_time() -> tuple[int, int]:
+    """Of this machine's processors since it started, in ticks: all, and what nobody used (proc_stat(5))."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().split()[1:9]]
+    return sum(ticks), ticks[3] + ticks[4]
+
+
+PROCESSORS_BEFORE = processor_time()
+
+
 class FilesApart(LoadScopeScheduling):
     """On several processors: what the tests of a file share, such as a guest, is made once; and the unit tests, which
     share the kernel's modules, run one after the other. The longest files come first, then those with most tests.
@@ -74,6 +86,23 @@ class FilesApart(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesApart:
     config.option.loadscopereorder = False  # the order of collection holds
     return FilesApart(config, log)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """`krait test` builds the kernel while unit tests run. The others wait for it, before their time is measured."""
+    built = item.config.getoption("--built")
+    if built is not None and _file_of(item.nodeid) != UNIT:
+        wait_for_the_build(Path(built))
+    return (yield)
+
+
+@functools.cache
+def wait_for_the_build(built: Path) -> None:
+    with exclusively(BUILDING):
+        pass
+    if not built.exists():
+        pytest.exit("the kernel was not built")
 
 
 def pytest_collection_finish() -> None:
@@ -121,6 +150,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for name, value in report.user_properties:
             if name == "native" and report.when == "call":
                 terminalreporter.line(str(value))  # which part of the unit tests compiled code has passed
+    if config.getoption("numprocesses"):
+        whole, unused = (now - before for now, before in zip(processor_time(), PROCESSORS_BEFORE, strict=True))
+        terminalreporter.line(f"the processors had nothing to do for {unused / max(whole, 1):.0%} of the time")
     repeats = _repeats(config)
     if repeats:
         terminalreporter.section(f"{len(repeats)} passed at a second attempt only (budget {budget_of(config)})")

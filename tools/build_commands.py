@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.arguments import Parser, add_quiet, existing, in_bytes, memory_size, positive, processor_count, volume_label
-from tools.errors import KraitError, UsageError
+from tools.errors import CANNOT_RUN, KraitError, UsageError
 from tools.flash import flash, refusal
 from tools.image import ImageError, build_disk, plan_disk
 from tools.iso import build_iso
 from tools.kernel_build import begun, build_kernel, built_kernel
+from tools.lock import BUILDING, BUILT, exclusively
 from tools.paths import BUILD, IS_INSTALLED, ROOT
 from tools.project import FILE as PROJECT_FILE
 from tools.project import KINDS, find_project, new, test_project
@@ -96,18 +97,42 @@ def image(options: argparse.Namespace) -> int:
 def test(options: argparse.Namespace) -> int:
     """All tests, by three processes on two processors, because guests wait for much of their time (tests/conftest.py
     says which tests share a process), or those that the arguments name; in a project, its own.
+
+    While the kernel is translated, which keeps one processor busy, the unit tests begin; all others wait for it.
     """
     project = find_project()
     if project is not None:
         return test_project(project, options.pytest)
     if options.pytest:
         build(options)
-        arguments = options.pytest
-    else:
-        with leaving_bytecode(), begun("pytest", "--collect-only", "-q", "-p", "no:cacheprovider"):
-            build(options)
-        arguments = ["--numprocesses", str(TEST_PROCESSES), "--dist", "loadscope"]
-    return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False, cwd=ROOT).returncode
+        return subprocess.run([sys.executable, "-m", "pytest", *options.pytest], check=False, cwd=ROOT).returncode
+    with exclusively(BUILDING) as lock:
+        BUILT.unlink(missing_ok=True)
+        with contextlib.ExitStack() as begun_here:
+            with leaving_bytecode():
+                # It has the lock, too: tests wait for it even if something ends us alone.
+                build_words = [sys.executable, "-m", "tools.front_end", "build"]
+                building = subprocess.Popen(build_words, cwd=ROOT, pass_fds=[lock])
+                begun_here.callback(end, building)
+                with begun("pytest", "--collect-only", "-q", "-p", "no:cacheprovider"):
+                    pass
+            words = ["--numprocesses", str(TEST_PROCESSES), "--dist", "loadscope", "--built", str(BUILT)]
+            tests = subprocess.Popen([sys.executable, "-m", "pytest", *words], cwd=ROOT)
+            begun_here.callback(end, tests)
+            if building.wait() != 0:
+                return CANNOT_RUN
+            BUILT.touch()
+            begun_here.pop_all()
+    try:
+        return tests.wait()
+    finally:
+        end(tests)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """If it still runs. What it has begun ends with it, or has been interrupted by the same key."""
+    process.kill()
+    process.wait()
 
 
 @contextlib.contextmanager

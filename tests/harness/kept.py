@@ -30,6 +30,6 @@ def kept_answer(name: str, parts: Iterable[bytes], answer: Callable[[], str]) ->
         return path.read_text()
 
 
-def while_asking(path: Path) -> AbstractContextManager[None]:
+def while_asking(path: Path) -> AbstractContextManager[int]:
     """Nobody else asks for this answer meanwhile, or writes it; its folder is there."""
     return exclusively(str(path.relative_to(BUILD)))

@@ -26,7 +26,8 @@ class Kernel:
 
 
 KRAIT = Kernel("krait", KERNEL, "console=ttyS0 panic=-1")
-LINUX = Kernel("linux", ORACLE, "console=ttyS0 panic=-1 no_timer_check mitigations=off no5lvl")
+# Without tests of its own cryptography, which take a third of its start.
+LINUX = Kernel("linux", ORACLE, "console=ttyS0 panic=-1 no_timer_check mitigations=off no5lvl cryptomgr.notests")
 
 
 # Of modules, unless a test says otherwise: this one makes an interface as soon as it is there.

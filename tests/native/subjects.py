@@ -91,6 +91,7 @@ LEFT_OUT = {
 }
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     """The modules that a file imports, wherever in it."""
     found = set()
@@ -103,6 +104,7 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
+@cache
 def is_module(name: str) -> bool:
     place = ROOT.joinpath(*name.split("."))
     return place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
