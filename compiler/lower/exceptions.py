@@ -70,7 +70,7 @@ def with_finally(fn: FunctionLowerer, body: Callable[[], None], clean_up: Callab
     fn.contexts.append(context)
     body()
     fn.contexts.pop()
-    end = fn.label("end")
+    end = fn.join("end")
     if fn.live:
         final()
     fn.branch(end)
@@ -117,7 +117,7 @@ def lower_handlers(fn: FunctionLowerer, s: Try) -> None:
         for handler in s.handlers:
             if cleans_up(handler):
                 fn.instance.cleanups.append(Cleanup(handler.loc, start, len(fn.instance.edges), depth, caught))
-    end = fn.label("end")
+    end = fn.join("end")
     # `else` is outside the handlers' reach.
     lower_body(fn, s.orelse)
     fn.branch(end)

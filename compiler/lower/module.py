@@ -117,16 +117,17 @@ done:
     ),
 }
 
-
 # What LLVM may know of aliases: a field of an object and an element of a Span, Array or byte string are never the same
 # memory. Everything else (structs, which may be views of bytes; raw memory; references in arrays) may be either.
 _FIELD: Final = ", !tbaa !900003"
 _ELEMENT: Final = ", !tbaa !900004"
+LENGTH: Final = ", !range !900005"  # of the length of a bytes, str or RawArray
 _ALIASES = """!900000 = !{!"krait"}
 !900001 = !{!"field", !900000, i64 0}
 !900002 = !{!"element", !900000, i64 0}
 !900003 = !{!900001, !900001, i64 0}
-!900004 = !{!900002, !900002, i64 0}"""
+!900004 = !{!900002, !900002, i64 0}
+!900005 = !{i64 0, i64 4611686018427387904}"""
 
 
 def field_alias(owner: Type) -> str:

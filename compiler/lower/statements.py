@@ -244,7 +244,7 @@ def assert_statement(fn: FunctionLowerer, s: Assert) -> None:
         fn.trap_if(invert(fn, test), TRAP_ASSERT)
         return
 
-    fail, go = fn.label("assert"), fn.label("go")
+    fail, go = fn.join("assert"), fn.join("go")
     fn.branch_if(test, go, fail)
     fn.start(fail)
     panic_with(fn, s.message, TRAP_ASSERT)
