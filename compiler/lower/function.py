@@ -198,6 +198,7 @@ class FunctionLowerer:
         self.followed_count = 0
         self.implied: dict[str, tuple[list[Fact], list[Fact]]] = {}  # by an i1: if it is true, and if it is false
         self.own_numbers: dict[object, int] = {}  # of int parameters that are never assigned, by their paths' roots
+        self.inside: set[int] = set()  # elements (by their nodes) that lie inside without a check (inside.py)
         self.taking = ""  # the class of the spin lock that a `with` takes here,
         self.giving = False  # or that it gives one back here
 
