@@ -54,6 +54,15 @@ TRAP_OVERFLOW, TRAP_INDEX, TRAP_NONE, TRAP_ZERO, TRAP_ASSERT, TRAP_KEY, TRAP_MAT
 TRAP_RANGE, TRAP_SHIFT, TRAP_PANIC, TRAP_UNREACHABLE, TRAP_ENUM, TRAP_CHANGED, TRAP_UNCAUGHT = 8, 9, 10, 11, 12, 13, 14
 TRAP_CLASS = 16
 
+# The checks that a program may be built without (`Options.without`).
+TRAPS_OF_PARTS = {
+    "overflow": (TRAP_OVERFLOW,),
+    "index": (TRAP_INDEX,),
+    "none": (TRAP_NONE,),
+    "class": (TRAP_CLASS, TRAP_ENUM),
+    "number": (TRAP_ZERO, TRAP_RANGE, TRAP_SHIFT),
+}
+
 MOST_FOLLOWED = 128  # locals of a function whose ranges are followed
 MOST_LINES = 200_000  # of a function, with the generators, lambdas and nested functions that are repeated in it
 
@@ -199,6 +208,7 @@ class FunctionLowerer:
         self.implied: dict[str, tuple[list[Fact], list[Fact]]] = {}  # by an i1: if it is true, and if it is false
         self.own_numbers: dict[object, int] = {}  # of int parameters that are never assigned, by their paths' roots
         self.inside: set[int] = set()  # elements (by their nodes) that lie inside without a check (inside.py)
+        self.unchecked = {kind for part in world.options.without for kind in TRAPS_OF_PARTS.get(part, ())}
         self.taking = ""  # the class of the spin lock that a `with` takes here,
         self.giving = False  # or that it gives one back here
 
@@ -451,6 +461,9 @@ class FunctionLowerer:
             self.trap(kind)
             return
         self.may_panic()
+        if kind in self.unchecked:
+            self.ranges = self.ranges_if(condition, False)
+            return
         stop, go = self.join("trap"), self.join("go")
         self.targets.add(go)
         self.arrive(go, self.ranges_if(condition, False))

@@ -117,6 +117,23 @@ done:
     ),
 }
 
+# The same where references are not counted (`Options.without`).
+_NOTHING = "define internal void @{name}({parameters}) #0 {{\nentry:\n  ret void\n}}"
+_UNCOUNTED: dict[str, tuple[tuple[str, ...], str]] = {
+    "krait.store_reference": (
+        (),
+        """define internal void @krait.store_reference(ptr %place, ptr %new) #0 {
+entry:
+  store atomic ptr %new, ptr %place unordered, align 8
+  ret void
+}""",
+    ),
+    "krait.release_reference": ((), _NOTHING.format(name="krait.release_reference", parameters="ptr %place")),
+    "krait.release_given": ((), _NOTHING.format(name="krait.release_given", parameters="ptr %object, i64 %offset")),
+    "krait.retain": ((), _NOTHING.format(name="krait.retain", parameters="ptr %new")),
+    "krait.fill_references": HELPERS["krait.fill_references"],
+}
+
 # What LLVM may know of aliases: a field of an object and an element of a Span, Array or byte string are never the same
 # memory. Everything else (structs, which may be views of bytes; raw memory; references in arrays) may be either.
 _FIELD: Final = ", !tbaa !900003"
@@ -159,6 +176,8 @@ class Module:
         """What every function of ours has."""
         if self.options.target == "kernel":
             return BASE_ATTRIBUTES + KERNEL_ATTRIBUTES
+        if "frames" in self.options.without:
+            return BASE_ATTRIBUTES.replace('"frame-pointer"="all"', '"frame-pointer"="none"')
         return BASE_ATTRIBUTES
 
     def attribute_group(self, text: str) -> str:
@@ -176,7 +195,7 @@ class Module:
     def helper(self, name: str) -> str:
         """Make a helper function available; returns its symbol with the @."""
         if name not in self.helpers:
-            needs, text = HELPERS[name]
+            needs, text = (_UNCOUNTED if "counts" in self.options.without else HELPERS)[name]
             self.helpers[name] = text
             for need in needs:
                 if need in HELPERS:
