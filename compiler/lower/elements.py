@@ -116,7 +116,7 @@ def item(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     fn.set_loc(e.loc)
     if isinstance(e.args[1], IntLit) and e.args[1].value < 0 and not isinstance(container.type, RawArrayType):
         index = integers.arithmetic(fn, "+", length(fn, container), index, INT)
-    place, element, aligned, _ = element_address(fn, container, index, is_inside=id(e) in fn.inside)
+    place, element, aligned, _ = element_address(fn, container, index, is_inside=id(e) in fn.frame.inside)
     return fn.load_at(place, element, aligned, element_alias(element))
 
 

@@ -109,6 +109,7 @@ class Frame:
     outer: Frame | None = None  # the frame that encloses it in the source, for captured variables
     return_label: str = ""  # for inlined frames
     return_slot: Slot | None = None
+    inside: frozenset[int] = frozenset()  # elements (by their nodes) that lie inside without a check (inside.py)
     on_yield: Callable[[Value], None] | None = None  # for generators: what to do with a value (loops.py)
 
 
@@ -211,7 +212,6 @@ class FunctionLowerer:
         self.followed_count = 0
         self.implied: dict[str, tuple[list[Fact], list[Fact]]] = {}  # by an i1: if it is true, and if it is false
         self.own_numbers: dict[object, int] = {}  # of int parameters that are never assigned, by their paths' roots
-        self.inside: set[int] = set()  # elements (by their nodes) that lie inside without a check (inside.py)
         self.unchecked = {kind for part in world.options.without for kind in TRAPS_OF_PARTS.get(part, ())}
         self.taking = ""  # the class of the spin lock that a `with` takes here,
         self.giving = False  # or that it gives one back here

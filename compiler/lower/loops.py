@@ -90,14 +90,14 @@ def over_places(
     start, stop = (values[0], values[1]) if len(values) > 1 else (int_constant(0), values[0])
     inside, checked = fn.join("inside"), fn.join("checked")
     fn.branch_if(all_inside(fn, places, s, start, stop), inside, checked)
-    before = fn.inside
+    before = frame.inside
     known = {id(place.node) for place in places}
     for label, fine in ((inside, before | known), (checked, before)):
         fn.start(label)
-        fn.inside = fine
+        frame.inside = fine
         fn.set_loc(s.loc)
         count_range(fn, start, stop, int_constant(1), body, frame, end, done)
-    fn.inside = before
+    frame.inside = before
 
 
 def iterate(fn: FunctionLowerer, iterable: Expr, body: Body, frame: Frame, end: str, done: str) -> None:

@@ -111,7 +111,7 @@ def element_place(fn: FunctionLowerer, target: IndexTarget) -> tuple[str, Any, b
     container = lower(fn, target.container)
     index = as_int(fn, lower(fn, target.index))
     fn.set_loc(target.loc)
-    return element_address(fn, container, index, is_inside=id(target) in fn.inside)
+    return element_address(fn, container, index, is_inside=id(target) in fn.frame.inside)
 
 
 def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
