@@ -333,6 +333,7 @@ class FunctionLowerer:
         """Jump by an i1; the block is over."""
         if not self.live:
             return
+        condition = self.decided(condition)
         if condition in ("true", "false"):
             self.branch(then if condition == "true" else orelse)
             return
@@ -459,6 +460,7 @@ class FunctionLowerer:
 
     def trap_if(self, condition: str, kind: int) -> None:
         """Stop if an i1 holds."""
+        condition = self.decided(condition)
         if not self.live or condition == "false":
             return
         if condition == "true":
@@ -922,6 +924,21 @@ class FunctionLowerer:
         else:
             ranges[address] = known
         self.ranges = ranges
+
+    def decided(self, condition: str) -> str:
+        """A condition, or "true" or "false" where what is known of locals leaves nothing else. Discovery leaves nothing
+        out for that: it knows less, and where it follows a constant, this must leave out as much.
+        """
+        if not self.discovering:
+            for truth, other in ((True, "false"), (False, "true")):
+                if any(self.is_against(fact) for fact in self.implied.get(condition, ([], []))[0 if truth else 1]):
+                    return other
+        return condition
+
+    def is_against(self, fact: Fact) -> bool:
+        """Whether a fact about a local cannot be, by what is known here."""
+        low, high = self.ranges.get(fact.address, (fact.low, fact.high))
+        return self.writes.get(fact.address, 0) == fact.writes and max(low, fact.low) > min(high, fact.high)
 
     def ranges_if(self, condition: str, truth: bool) -> Ranges:
         """What is known where a condition turned out so."""
