@@ -67,6 +67,7 @@ def with_finally(fn: FunctionLowerer, body: Callable[[], None], clean_up: Callab
         fn.repeating, fn.steady = before
 
     context = FinallyContext(final, error_slot(fn), fn.label("finally"), fn.label("landing"), fn.label("unwinding"))
+    is_reached = fn.live
     fn.contexts.append(context)
     body()
     fn.contexts.pop()
@@ -80,6 +81,9 @@ def with_finally(fn: FunctionLowerer, body: Callable[[], None], clean_up: Callab
         error = fn.op(f"load i64, ptr {context.slot}")
         final()
         fn.propagate(error)
+    elif fn.discovering and is_reached:
+        context.landed = True  # a trap may always come, and with other numbers than there are at the end
+        fn.targets.add(context.landing)
     if context.landed or context.passed:
         fn.land(context)
         final()
