@@ -38,6 +38,7 @@ from compiler.lower.world import Edge, Instance, Passed, World
 from compiler.tree import Diagnostic, Function, Loc
 from compiler.types import (
     INT,
+    BoolType,
     ClassType,
     FunctionType,
     IntType,
@@ -626,6 +627,8 @@ class FunctionLowerer:
         and passes along is known when all calls of it are.
         """
         for number, arg in enumerate(args):
+            if isinstance(arg.type, BoolType):  # where the function found takes an int
+                widen(passed.ranges, number, (0, 1))
             if not is_integer(arg.type):
                 continue
             own = self.own_numbers.get(arg.path.root) if arg.path is not None and not arg.path.fields else None

@@ -22,6 +22,7 @@ from compiler.types import (
     ArrayType,
     ClassType,
     IntType,
+    NeverType,
     OptionalType,
     RawArrayType,
     StructType,
@@ -379,13 +380,15 @@ def call_on_union(fn: FunctionLowerer, receiver: Value, t: Type, method: str, ar
         return protocol_result(fn, t, method, receiver, args)
     parameters, result = method_declaration(fn, t if isinstance(t, ClassType) else cases[0], method)
     values = convert_arguments(fn, args, parameters)
+    is_open = fn.discovering and isinstance(t, ClassType)  # more classes may be found
     if isinstance(t, ClassType):
+        fn.edge("virtual", site=(t, method), arguments=(receiver.path, *(value.path for value in values)))
         note_passed(fn, t, method, receiver, values)
     end = fn.join("dispatched")
     arms: list[tuple[str, str]] = []
     for number, case in enumerate(cases):
         following = fn.join("case")
-        if number + 1 < len(cases):
+        if number + 1 < len(cases) or is_open:
             matches = fn.join("class")
             fn.branch_if(is_instance(fn, receiver, case), matches, following)
             fn.start(matches)
@@ -398,6 +401,9 @@ def call_on_union(fn: FunctionLowerer, receiver: Value, t: Type, method: str, ar
             arms.append((answer.operand, fn.block))
         fn.branch(end)
         fn.start(following)
+    if fn.live and not isinstance(result, NeverType):
+        arms.append(("poison", fn.block))
+        fn.branch(end)
     fn.start(end)
     if register_type_of(fn, result) == "void":
         return NONE_VALUE
