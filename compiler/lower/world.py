@@ -658,9 +658,11 @@ class World:
 
 
 def is_within(known: Range, t: Type) -> bool:
-    """Whether a range is one of numbers of a type: a method may take `int` where its base class takes `u64`."""
+    """Whether a range is one of numbers of a type: a method may take `int` where its base class takes `u64`, and what
+    surely traps on its way has no numbers.
+    """
     least, greatest = type_bounds(t)
-    return least <= known[0] and known[1] <= greatest
+    return least <= known[0] <= known[1] <= greatest
 
 
 def follow(
