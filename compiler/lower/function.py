@@ -932,9 +932,10 @@ class FunctionLowerer:
         """A condition, or "true" or "false" where what is known of locals leaves nothing else. Discovery leaves nothing
         out for that: it knows less, and where it follows a constant, this must leave out as much.
         """
-        if not self.discovering:
-            for truth, other in ((True, "false"), (False, "true")):
-                if any(self.is_against(fact) for fact in self.implied.get(condition, ([], []))[0 if truth else 1]):
+        facts = None if self.discovering else self.implied.get(condition)
+        if facts is not None:
+            for said, other in ((facts[0], "false"), (facts[1], "true")):
+                if any(map(self.is_against, said)):
                     return other
         return condition
 
