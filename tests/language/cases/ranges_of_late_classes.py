@@ -8,21 +8,21 @@ from kernel.lang import Errno, noinline, panic, u8
 
 
 class Source(Protocol):
-    def next_number(self) -> int: ...
+    def number_to_use(self) -> int: ...
 
 
 class Broken:
-    def next_number(self) -> NoReturn:
+    def number_to_use(self) -> NoReturn:
         panic("broken")
 
 
 class Whole:
-    def next_number(self) -> int:
+    def number_to_use(self) -> int:
         return 5
 
 
 class Failing:
-    def next_number(self) -> int:
+    def number_to_use(self) -> int:
         raise Errno(5)
 
 
@@ -42,7 +42,7 @@ def show(number: int) -> None:
 
 @noinline
 def use(source: Source) -> int:
-    number = source.next_number()
+    number = source.number_to_use()
     show(number + 300)
     return number + 300
 
