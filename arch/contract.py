@@ -108,17 +108,31 @@ class ArchitecturePort(Protocol):
     def write(self, data: Span[u8]) -> None: ...
 
 
+class LargeTotals(Protocol):
+    """LARGE_TOTALS: entries of large pages now, and how many were split since the machine started."""
+
+    mapped: int
+    splits: int
+
+
 class ArchitectureTable(Protocol):
     """PageTable: of one address space. `find` and `make` return where an entry lies, for `read_entry`."""
 
     root: int
     table_count: int
     huge_count: int
+    large_count: int
 
     def find(self, address: int) -> int: ...
     def make(self, address: int) -> int: ...
     def entry_of(self, address: int) -> int: ...
     def find_huge(self, address: int) -> int: ...
+    def find_large(self, address: int) -> int: ...
+    def has_table(self, address: int) -> bool: ...
+    def has_upper_tables(self, address: int) -> bool: ...
+    def enter_large(self, address: int, head: Frame, flags: int) -> None: ...
+    def move_large(self, address: int, target: int) -> bool: ...
+    def drop(self, address: int, count: int) -> int: ...
     def make_huge(self, address: int) -> int: ...
     def next_huge(self, address: int, end: int) -> int: ...
     def next_table(self, address: int, end: int) -> int: ...
@@ -561,6 +575,14 @@ class Programs(Protocol):
         """What is mapped is a huge page."""
 
     @property
+    def SPLITTABLE(self) -> int:
+        """With HUGE: what is mapped is a large page."""
+
+    @property
+    def LARGE_TOTALS(self) -> LargeTotals:
+        """Of all tables."""
+
+    @property
     def LEAF_TABLE_BYTES(self) -> int:
         """What one table of the lowest level maps."""
 
@@ -573,11 +595,9 @@ class Programs(Protocol):
     def table_end(self, address: int) -> int:
         """Up to there entries lie side by side, 8 bytes each."""
 
+    def share_large(self, parent: programs.PageTable, child: programs.PageTable, address: int) -> int: ...
     def share_entries(self, parent_slot: int, child_slot: int, count: int, shared: bool) -> int:
         """fork: copy-on-write. Returns how many pages there are. Raises MemoryError."""
-
-    def drop_entries(self, slot: int, count: int) -> int:
-        """Clear entries and give their frames back. Returns how many pages there were."""
 
     def load_root(self, root: int) -> None:
         """Translate by the table at a physical address."""

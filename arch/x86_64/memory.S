@@ -1,10 +1,29 @@
-# memcpy, memmove, memset, memcmp, bcmp, strlen: LLVM calls them on its own account, and pages are filled and copied with them.
+# memcpy, memmove, memset, memcmp, bcmp, strlen: LLVM calls them on its own account, and pages are filled and copied
+# with them.
 #
-# Moves of eight bytes, four or sixteen a turn, and never `rep movsb`: under TCG the string instructions cost ten
-# times as much a page, and there is no SSE in the kernel (the registers are the user's).
+# Moves of eight bytes, up to sixteen (copies) or 32 (fills) a turn, and never `rep movsb`: under TCG the string
+# instructions cost ten times as much a page, and there is no SSE in the kernel (the registers are the user's).
 # All have the C signatures. Only registers that a call does not preserve are used; no stack.
 
 .section .text.hot, "ax", @progbits
+
+.macro copy_32 at:req
+        movq    \at(%rsi), %r8
+        movq    \at+8(%rsi), %r9
+        movq    \at+16(%rsi), %r10
+        movq    \at+24(%rsi), %r11
+        movq    %r8, \at(%rdi)
+        movq    %r9, \at+8(%rdi)
+        movq    %r10, \at+16(%rdi)
+        movq    %r11, \at+24(%rdi)
+.endm
+
+.macro fill_32 at:req
+        movq    %rcx, \at(%rdi)
+        movq    %rcx, \at+8(%rdi)
+        movq    %rcx, \at+16(%rdi)
+        movq    %rcx, \at+24(%rdi)
+.endm
 
 # memmove(dst, src, n) -> dst. memcpy is the same: one compare more, and overlapping calls are harmless.
 .globl memcpy, memmove
@@ -19,14 +38,18 @@ memmove:
 
         subq    $32, %rdx
         jb      2f
-1:      movq    (%rsi), %r8
-        movq    8(%rsi), %r9
-        movq    16(%rsi), %r10
-        movq    24(%rsi), %r11
-        movq    %r8, (%rdi)
-        movq    %r9, 8(%rdi)
-        movq    %r10, 16(%rdi)
-        movq    %r11, 24(%rdi)
+        subq    $96, %rdx
+        jb      7f
+0:      .irp    at, 0, 32, 64, 96
+        copy_32 \at
+        .endr
+        addq    $128, %rsi
+        addq    $128, %rdi
+        subq    $128, %rdx
+        jae     0b
+7:      addq    $96, %rdx               # carries if 32 … 127 are left
+        jnc     2f
+1:      copy_32 0
         addq    $32, %rsi
         addq    $32, %rdi
         subq    $32, %rdx
@@ -90,35 +113,25 @@ memset:
         imulq   %r8, %rcx
         subq    $128, %rdx
         jb      1f
-0:      movq    %rcx, (%rdi)
-        movq    %rcx, 8(%rdi)
-        movq    %rcx, 16(%rdi)
-        movq    %rcx, 24(%rdi)
-        movq    %rcx, 32(%rdi)
-        movq    %rcx, 40(%rdi)
-        movq    %rcx, 48(%rdi)
-        movq    %rcx, 56(%rdi)
-        movq    %rcx, 64(%rdi)
-        movq    %rcx, 72(%rdi)
-        movq    %rcx, 80(%rdi)
-        movq    %rcx, 88(%rdi)
-        movq    %rcx, 96(%rdi)
-        movq    %rcx, 104(%rdi)
-        movq    %rcx, 112(%rdi)
-        movq    %rcx, 120(%rdi)
+        subq    $128, %rdx
+        jb      7f
+0:      .irp    at, 0, 32, 64, 96, 128, 160, 192, 224
+        fill_32 \at
+        .endr
+        addq    $256, %rdi
+        subq    $256, %rdx
+        jae     0b
+7:      addq    $128, %rdx              # carries if 128 … 255 are left
+        jnc     1f
+        .irp    at, 0, 32, 64, 96
+        fill_32 \at
+        .endr
         addq    $128, %rdi
         subq    $128, %rdx
-        jae     0b
 1:      addq    $64, %rdx               # carries if 64 … 127 are left
         jnc     2f
-        movq    %rcx, (%rdi)
-        movq    %rcx, 8(%rdi)
-        movq    %rcx, 16(%rdi)
-        movq    %rcx, 24(%rdi)
-        movq    %rcx, 32(%rdi)
-        movq    %rcx, 40(%rdi)
-        movq    %rcx, 48(%rdi)
-        movq    %rcx, 56(%rdi)
+        fill_32 0
+        fill_32 32
         addq    $64, %rdi
         subq    $64, %rdx
 2:      addq    $64, %rdx

@@ -36,6 +36,7 @@ def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
     if not isinstance(value.type, UnionType) and fn.world.is_subclass(value.type, t):
         return "true"
     intervals = class_intervals(fn, t)
+    fn.world.tested.update(intervals)
     if fn.discovering:
         return fn.op("freeze i1 poison")
     result = "false"

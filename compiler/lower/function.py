@@ -67,10 +67,6 @@ TRAPS_OF_PARTS = {
 MOST_FOLLOWED = 128  # locals of a function whose ranges are followed
 MOST_LINES = 200_000  # of a function, with the generators, lambdas and nested functions that are repeated in it
 
-# A trap that lands in a clean-up leaves these registers with other values: the unwinder restores what calls keep.
-TRAP_OPERAND = '"i"(i32'
-NOT_KEPT = ",".join(f"~{{{name}}}" for name in ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11"))
-
 # Instructions that a trap may leave: all calls but those of LLVM's own functions, and the traps themselves.
 _MAY_UNWIND = re.compile(r"(?:%[\w.]+ = )?call (?!.*@llvm\.)(?!.* asm (?!sideeffect unwind))")
 
@@ -240,7 +236,7 @@ class FunctionLowerer:
         end = text.find(", !", text.rindex(")"))
         call, marks = (text, "") if end < 0 else (text[:end], text[end:])
         after = self.join("went")
-        call = call.replace("call ", "invoke ", 1).replace(TRAP_OPERAND, f'"i,{NOT_KEPT}"(i32', 1)
+        call = call.replace("call ", "invoke ", 1)
         self.lines.append(f"  {call} to label %{after} unwind label %{context.landing}{marks}{self.debug_suffix}")
         self.targets.add(after)
         self.arrive(after, self.ranges)

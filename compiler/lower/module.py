@@ -16,6 +16,8 @@ from compiler.types import BoolType, ClassType, IntType, Type, UnionType
 BASE_ATTRIBUTES = '"frame-pointer"="all" "disable-tail-calls"="true" uwtable(sync) null_pointer_is_valid'
 # The last makes LLVM say how large each stack frame is (compiler/stacks.py).
 KERNEL_ATTRIBUTES = ' noredzone noimplicitfloat "use-soft-float"="true" "warn-stack-size"="0"'
+# Registers that a call may change.
+_NOT_KEPT = ",".join(f"~{{{name}}}" for name in ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11"))
 
 INTRINSICS: dict[str, str] = {
     "llvm.memcpy": "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
@@ -206,10 +208,12 @@ class Module:
 
     def trap(self, kind: int) -> str:
         """The instruction of a trap, which LLVM knows to leave the function by unwinding. The number keeps it apart
-        from others of the same kind, which have lines of their own.
+        from others of the same kind, which have lines of their own. A clean-up in which it lands finds only those
+        registers as they were that calls keep, whether the trap stood in this function or LLVM brought it there.
         """
         self.trap_count += 1
-        return f'call void asm sideeffect unwind "ud1l ${{0:c}}(%eax), %eax # {self.trap_count}", "i"(i32 {kind}) #1'
+        words = f"ud1l ${{0:c}}(%eax), %eax # {self.trap_count}"
+        return f'call void asm sideeffect unwind "{words}", "i,{_NOT_KEPT}"(i32 {kind}) #1'
 
     def call_set(self, key: str) -> str:
         """An attribute of an indirect call: a name for the functions that it may reach (see compiler/stacks.py and

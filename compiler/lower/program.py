@@ -47,6 +47,7 @@ from compiler.types import (
     IntType,
     NoneType,
     OptionalType,
+    RawArrayType,
     Type,
     show,
 )
@@ -331,11 +332,11 @@ class Lowering:
             place_objects(self.world, self.modules, entry_points)
             leave_long_ones(list(self.modules.values()))
         self.emit_globals()
-        apart = self.kept_apart()
+        apart, alike = self.kept_apart(), self.types_alike()
         while self.modules:
             name, module = self.modules.popitem()
             if self.options.optimise:
-                share_bodies(module, self.world.external, apart)
+                share_bodies(module, self.world.external, apart, alike)
             for symbol, text in module.definitions.items():
                 if text.startswith("define LINKAGE"):
                     linkage = "dso_local hidden" if symbol in self.world.external else "internal"
@@ -356,6 +357,28 @@ class Lowering:
         }
         return found.union({instance.symbol for instance in self.world.thunks}, *self.world.call_sets.values())
 
+    def types_alike(self) -> dict[str, str]:
+        """For descriptors of generic types a text that those have in common that differ in their names only, and in
+        class numbers that nothing asks for: an object of such a type may carry the descriptor of another.
+        """
+        world = self.world
+        found: dict[str, str] = {}
+        for t in world.instantiated:
+            if isinstance(t, RawArrayType) or (isinstance(t, ClassType) and t.args and not self.is_tested(t)):
+                origin = t.name if isinstance(t, ClassType) else ""
+                table = [None if target is None else target.symbol for target in self.table(t)]
+                found[descriptor_symbol(t)] = repr((origin, world.layouts.descriptor(t), table))
+        return found
+
+    def is_tested(self, t: Type) -> bool:
+        """Whether some code compares the class of an object with a class that `t` is or descends from."""
+        number, _ = self.world.class_numbers(t) or (0, 0)
+        return any(low <= number <= high for low, high in self.world.tested)
+
+    def table(self, t: Type) -> list[Instance | None]:
+        """The virtual table of an instantiated type."""
+        return self.world.virtual_table(t) if isinstance(t, ClassType) else []
+
     # Type descriptors -------------------------------------------------------------------------------------------------
 
     def emit_types(self) -> None:
@@ -366,7 +389,7 @@ class Lowering:
             facts = world.layouts.descriptor(t)
             symbol = descriptor_symbol(t)
             low, high = world.class_numbers(t) or (0, 0)
-            table = world.virtual_table(t) if isinstance(t, ClassType) else []
+            table = self.table(t)
             name = show(t).encode() + b"\0"
             parts = [f'@krait.name.{number} = private unnamed_addr constant [{len(name)} x i8] c"{escaped(name)}"']
             pointers = "null"

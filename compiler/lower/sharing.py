@@ -2,8 +2,9 @@
 
 References of all classes look alike to the machine, so `dict[int, Task]` and `dict[int, Tty]` are mostly the same code.
 Two instances are the same if their text is, but for names of instances that are the same themselves, the numbers of
-debug information, and those that keep traps apart. All that differ in such names only are taken for the same at first;
-then those are parted that call others at the same place, until nothing changes (E. F. Moore, 1956).
+debug information, those that keep traps apart, and the names of type descriptors that say the same. All that differ in
+such names only are taken for the same at first; then those are parted that call others at the same place, until nothing
+changes (E. F. Moore, 1956).
 
 A traceback shows the name of the one that stays. Its lines are those of all of them, for they have one source.
 """
@@ -11,7 +12,7 @@ A traceback shows the name of the one that stays. Its lines are those of all of 
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from compiler.lower.module import Module
 
@@ -20,10 +21,11 @@ _SYMBOL = re.compile(r'@"([^"]+)"')
 _OF_ONE = re.compile(r",? !dbg !\d+|^ *#dbg_[^\n]*\n|(?<=%eax # )\d+", re.MULTILINE)
 
 
-def share_bodies(module: Module, external: Container[str], apart: Container[str]) -> int:
+def share_bodies(module: Module, external: Container[str], apart: Container[str], alike: Mapping[str, str]) -> int:
     """Leave one of the instances of a module that are the same; returns how many went.
 
-    `external` are the symbols that other modules use: these stay as aliases. Those in `apart` keep their own body.
+    `external` are the symbols that other modules use: these stay as aliases. Those in `apart` keep their own body. To
+    `alike` see `classes`.
     """
     candidates = {
         symbol: text
@@ -31,7 +33,7 @@ def share_bodies(module: Module, external: Container[str], apart: Container[str]
         if "[" in symbol and text.startswith(START) and symbol not in apart
     }
     kept: dict[str, str] = {}
-    for members in classes(candidates):
+    for members in classes(candidates, alike):
         first = next((symbol for symbol in members if symbol in external), members[0])
         kept.update((symbol, first) for symbol in members if symbol != first)
     if kept:
@@ -39,13 +41,20 @@ def share_bodies(module: Module, external: Container[str], apart: Container[str]
     return len(kept)
 
 
-def classes(texts: dict[str, str]) -> list[list[str]]:
-    """Functions that are the same, in the order of their definitions."""
+def classes(texts: dict[str, str], alike: Mapping[str, str]) -> list[list[str]]:
+    """Functions that are the same, in the order of their definitions. Symbols that have the same value in `alike` are
+    taken for the same.
+    """
+
+    def common(found: re.Match[str]) -> str:
+        name = found[1]
+        return "@" if name in texts else alike.get(name, name)
+
     shapes: dict[str, tuple[str, str]] = {}
     called: dict[str, list[str]] = {}
     for symbol, text in texts.items():
         called[symbol] = [name for name in _SYMBOL.findall(text) if name in texts]
-        shape = _SYMBOL.sub(lambda found: "@" if found[1] in texts else found[0], _OF_ONE.sub("", text))
+        shape = _SYMBOL.sub(common, _OF_ONE.sub("", text))
         shapes[symbol] = (symbol.partition("[")[0], shape)
     numbers: dict[object, int] = {}
     class_of = {symbol: numbers.setdefault(shape, len(numbers)) for symbol, shape in shapes.items()}

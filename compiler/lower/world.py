@@ -73,6 +73,7 @@ OTHER_CODE, SAME_CODE = -1, -2  # a number that is computed; that of an exceptio
 SLEEP, ALLOCATE, PANIC = "sleep", "allocate", "panic"  # effects
 INTERRUPTS, KERNEL_LOCK = "interrupts", "kernel lock"  # lets interrupts in or touches user memory; needs that lock
 _FROM_OUTSIDE = frozenset(("export", "interrupted_by", "last_resort", "on_stack", "with_room"))
+OBJECT = ClassType("builtins.object")  # of which all classes are, though none lists it among its ancestors
 SYSCALL_HANDLER = FunctionType((INT,) * 6, INT)
 
 
@@ -209,10 +210,13 @@ class World:
         self._ancestors: dict[Type, tuple[Type, ...]] = {}
         self._heirs: dict[Type, list[ClassType]] = {}  # instantiated classes by each of their ancestors
         self._called_on: dict[Type, list[str]] = {}  # the methods of `virtual_sites` by their receivers' types
+        self._called_widely: dict[Type, list[str]] = {}  # the same for receivers that `is_wide`
         self._implementations: dict[tuple[ClassType, str], list[tuple[ClassType, Instance]]] = {}
         self._class_numbers: dict[Type, tuple[int, int]] = {}
+        self.tested: set[tuple[int, int]] = set()  # intervals of classes that some code compares an object's with
         self._slots: dict[tuple[Type, str], int] = {}
-        self._sites: dict[tuple[Type, str], list[ClassType]] = {}  # by family: the receivers of its virtual calls
+        self._families: dict[Type, list[tuple[Type, str]]] = {}  # by receiver: the families of its virtual calls
+        self._tables: dict[ClassType, list[Instance | None]] = {}  # what `virtual_table` has found
         self._first_stores: dict[str, set[int]] = {}
         self._declaring: dict[tuple[str, str], str] = {}
         self._hidden: dict[tuple[ClassType, tuple[str, ...]], ClassType | None] = {}
@@ -426,8 +430,11 @@ class World:
             if isinstance(t, ClassType):
                 for ancestor in self.ancestors(t):
                     self._heirs.setdefault(ancestor, []).append(t)
-                for site in [site for site in self._called_on if self.is_subclass(t, site)]:
-                    for method in list(self._called_on[site]):
+                for site in self.ancestors(t):
+                    for method in list(self._called_on.get(site, ())):
+                        self._require_implementation(t, method)
+                for site in [site for site in self._called_widely if self.is_subclass(t, site)]:
+                    for method in list(self._called_widely[site]):
                         self._require_implementation(t, method)
         return descriptor_symbol(t)
 
@@ -446,15 +453,19 @@ class World:
         if base in self.ancestors(t):
             return True
         if isinstance(base, ClassType) and isinstance(t, ClassType):
-            if base.name == "builtins.object":
+            if base == OBJECT:
                 return True
             if self.layouts.is_polymorphic_root(base):
                 return self.satisfies(t, base)
         return False
 
+    def is_wide(self, base: ClassType) -> bool:
+        """Whether instances of `base` may be of classes that do not have it among their ancestors."""
+        return base == OBJECT or self.layouts.is_polymorphic_root(base)
+
     def subclasses(self, base: ClassType) -> list[ClassType]:
         """The classes whose instances a receiver of type `base` may be, in the order of their discovery."""
-        if base.name == "builtins.object" or self.layouts.is_polymorphic_root(base):  # no ancestor lists these
+        if self.is_wide(base):
             return [t for t in self.instantiated if isinstance(t, ClassType) and self.is_subclass(t, base)]
         return list(self._heirs.get(base, ()))
 
@@ -490,7 +501,7 @@ class World:
         if (t, method) in self.virtual_sites:
             return
         self.virtual_sites[(t, method)] = None
-        self._called_on.setdefault(t, []).append(method)
+        (self._called_widely if self.is_wide(t) else self._called_on).setdefault(t, []).append(method)
         for known in self.subclasses(t):
             self._require_implementation(known, method)
 
@@ -551,7 +562,7 @@ class World:
             ):
                 family = self.family(site, method)
                 families.setdefault(self.ancestors(site)[-1], {})[family] = None
-                self._sites.setdefault(family, []).append(site)
+                self._families.setdefault(site, []).append(family)
         for members in families.values():
             for slot, family in enumerate(sorted(members, key=lambda f: (type_symbol(f[0]), f[1]))):
                 self._slots[family] = slot
@@ -608,11 +619,14 @@ class World:
 
     def virtual_table(self, t: ClassType) -> list[Instance | None]:
         """The virtual table of an instantiated class: the methods that some virtual call can reach through it."""
-        entries: dict[int, Instance] = {}
-        for family, slot in self._slots.items():
-            if any(self.is_subclass(t, site) for site in self._sites[family]):
-                entries[slot] = self.method_instance(t, family[1], NOWHERE)
-        return [entries.get(i) for i in range(max(entries) + 1)] if entries else []
+        known = self._tables.get(t)
+        if known is None:
+            sites = (*self.ancestors(t), OBJECT)
+            families = dict.fromkeys(family for site in sites for family in self._families.get(site, ()))
+            entries = {self._slots[family]: self.method_instance(t, family[1], NOWHERE) for family in families}
+            known = [entries.get(i) for i in range(max(entries) + 1)] if entries else []
+            self._tables[t] = known
+        return known
 
     def hidden(self, t: Type, methods: tuple[str, ...]) -> ClassType | None:
         """A class of which instances exist that has one of these methods, where its base class `t` has not; None while

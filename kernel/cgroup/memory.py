@@ -373,6 +373,10 @@ class MemoryControls(FrameCharger):
     def charges(self) -> bool:
         return RUNNING.current.charged != 0
 
+    def permits(self, pages: int) -> bool:
+        control = self.all[RUNNING.current.charged]
+        return control is None or control.exceeded(pages + _STOCK) is None
+
     def uncharge(self, number: int, is_shared: bool) -> None:
         control = self.all[number]
         if control is None:

@@ -69,6 +69,7 @@ class FileSystem:
         self.finds_by_handle: bool = False  # `handle_of` and `find_by_handle` work
         self.takes_options_later: bool = True  # False: fspick(2) has no options to change
         self.stack_depth: int = 0  # how many file systems are stacked below it
+        self.has_fixed_names: bool = False  # those of the kernel's objects: rename(2) knows them, and takes no flags
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.kept_root: Dentry | None = None  # of a file system that stays while it is not mounted
         self.mounts: int = 0

@@ -366,10 +366,8 @@ class Inode(MappedFile):
         raise Errno(EPERM)
 
     def create_whiteout(self, credentials: Credentials) -> "Inode":
-        """A character device 0/0 without a name, for `rename` in this directory. Raises EINVAL where names can be moved
-        but no such device is made, EPERM where names cannot be moved.
-        """
-        raise Errno(EINVAL if self.moves_names() else EPERM)
+        """A character device 0/0 without a name, for `rename` in this directory. Raises EINVAL where none is made."""
+        raise Errno(EINVAL)
 
     def moves_names(self) -> bool:
         """Whether the directory has a `rename` of its own."""

@@ -59,7 +59,7 @@ from kernel.fs.path import (
     end_filesystem,
     is_below,
 )
-from kernel.fs.peers import lies_below, make_private, make_slave, share
+from kernel.fs.peers import inherit, lies_below, make_private, make_slave, share, shows
 from kernel.fs.walk import DIRECTORY, FOLLOW, look_up_held, resolve
 from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN
@@ -371,6 +371,34 @@ def change_propagation(changed: list[Mount], kind: int) -> None:
             mount.is_unbindable = kind == MS_UNBINDABLE
 
 
+def adopt_group(context: FsContext, origin: Path, target: Path) -> None:
+    """MOVE_MOUNT_SET_GROUP (move_mount(2)): a private mount becomes a peer of another of the same file system, and gets
+    its master. What it shows must be visible through the other. Does not sleep. Raises EINVAL; EPERM if the caller does
+    not control the namespaces of both.
+    """
+    giver = origin.mount
+    taker = target.mount
+    giver_namespace = giver.namespace
+    taker_namespace = taker.namespace
+    if giver_namespace is None or taker_namespace is None:
+        raise Errno(EINVAL)
+    for namespace in (giver_namespace, taker_namespace):
+        if not context.credentials.capable_in(namespace.owner, CAP_SYS_ADMIN):
+            raise Errno(EPERM)
+    _require_root(origin)
+    _require_root(target)
+    if giver.file_system is not taker.file_system or not shows(giver, taker.root):
+        raise Errno(EINVAL)
+    _require_no_locks(Path(giver, taker.root))
+    if taker.group is not None or taker.master is not None:
+        raise Errno(EINVAL)
+    if giver.group is None and giver.master is None:
+        raise Errno(EINVAL)
+    inherit(taker, giver)
+    if giver.group is not None:
+        taker.is_unbindable = False  # what is shared can be bound
+
+
 def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     if len(source) == 0:
         raise Errno(EINVAL)
@@ -436,7 +464,7 @@ def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamesp
 
 
 def _require_no_locks(origin: Path) -> None:
-    """A bind mount without the mounts below must not reveal what these hide. Raises EINVAL."""
+    """What is shown without the mounts below must not reveal what these hide. Raises EINVAL."""
     for child in origin.mount.children.values():
         point = child.mount_point
         if child.is_locked and point is not None and lies_below(point, origin.dentry):

@@ -594,6 +594,8 @@ def _rename_held(
     if inode is None:
         raise Errno(ENOENT)
     other = look_up_held(target.dentry, target.last)
+    if other is None and target.mount.file_system.magic == PROC_SUPER_MAGIC:
+        raise Errno(ENOENT)  # as in `_check_free`
     if other is not None and flags & RENAME_NOREPLACE != 0:
         raise Errno(EEXIST)
     if flags & RENAME_EXCHANGE != 0:
@@ -616,9 +618,14 @@ def _rename_held(
     if replaced is inode:
         return None
     _check_rename(context, source, inode, target, replaced, flags)
+    has_fixed_names = source.mount.file_system.has_fixed_names
+    if not source.directory().moves_names() and not has_fixed_names:
+        raise Errno(EPERM)
     _require_no_mount(context, child)
     if other is not None:
         _require_no_mount(context, other)
+    if has_fixed_names:
+        raise Errno(EPERM if flags == 0 else EINVAL)
     if change is not None:
         change.hold_replaced(replaced)
     if other is not None and replaced is not None and flags & RENAME_EXCHANGE != 0:

@@ -204,17 +204,14 @@ class Receiver:
 
 
 def receivers_of(mount: "Mount") -> list[Receiver]:
-    """All mounts that receive from `mount`, itself first, each after its source. Raises MemoryError."""
-    first = Receiver(mount, None, is_peer=True)
-    found: list[Receiver] = [first]
-    group = mount.group
-    if group is None:
-        return found
-    heads: list[Receiver] = [first]  # one for each group
-    index = 0
-    while index < len(heads):
-        head = heads[index]
-        index += 1
+    """All mounts that receive from `mount`, itself first, each after its source: after each group come the groups that
+    are its slaves, with theirs. Raises MemoryError.
+    """
+    found: list[Receiver] = []
+    heads: list[Receiver] = [Receiver(mount, None, is_peer=True)]  # one for each group; the last one is next
+    while len(heads) > 0:
+        head = heads.pop()
+        found.append(head)
         group = head.mount.group
         if group is None:
             continue
@@ -223,16 +220,17 @@ def receivers_of(mount: "Mount") -> list[Receiver]:
             found.append(Receiver(peer, head, is_peer=True))
             peer = peer.next_peer
         seen: dict[PeerGroup, bool] = {}
+        slaves: list[Receiver] = []
         slave = group.first_slave
         while slave is not None:
             below = slave.group
             if below is None or below not in seen:
                 if below is not None:
                     seen[below] = True
-                receiver = Receiver(slave, head, is_peer=False)
-                found.append(receiver)
-                heads.append(receiver)
+                slaves.append(Receiver(slave, head, is_peer=False))
             slave = slave.next_slave
+        while len(slaves) > 0:
+            heads.append(slaves.pop())
     return found
 
 

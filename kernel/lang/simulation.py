@@ -1,6 +1,6 @@
 """Memory under CPython: what `kernel.lang.unsafe` reads and writes without a machine.
 
-Memory is a set of regions, each a bytearray at a base address; a test maps the ones that it needs (`memory.map`),
+Memory is a set of regions, each of bytes at a base address; a test maps the ones that it needs (`memory.map`),
 puts devices at others (`memory.map_device`) and names linker symbols (`memory.define_symbol`). Any other access
 raises `SimulatedFault`, like the page fault that it would be, unless `memory.translate` knows where the address leads:
 a simulated machine walks its page tables there. Structs and spans get an address, and a region that
@@ -12,6 +12,7 @@ shares their bytes, on request.
 from __future__ import annotations
 
 import bisect
+import mmap
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -39,6 +40,9 @@ class Region:
         self.device = device
 
 
+Bytes = bytearray | mmap.mmap  # what can be written
+
+LARGE = 1 << 20
 FIRST_OBJECT_ADDRESS = 0x6000_0000_0000
 FIRST_SYMBOL_ADDRESS = 0x7000_0000_0000
 SYMBOL_REGION_SIZE = 0x1_0000
@@ -63,9 +67,12 @@ class SimulatedMemory:
         self._next_symbol = FIRST_SYMBOL_ADDRESS
         self.translate: Callable[[int], int] | None = None
 
-    def map(self, base: int, size: int) -> bytearray:
-        """Put zeroed memory at an address; returns its bytes, to read or write."""
-        data = bytearray(size)
+    def map(self, base: int, size: int) -> Bytes:
+        """Put zeroed memory at an address; returns its bytes, to read or write. Pages of much memory that nobody
+        touches cost nothing; a forked process has its own.
+        """
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        data = bytearray(size) if size < LARGE else mmap.mmap(-1, size, flags=private)
         self._add(Region(base, size, data))
         return data
 
@@ -100,8 +107,9 @@ class SimulatedMemory:
         place = bisect.bisect(self._bases, address) - 1
         if place >= 0:
             region = self._regions[place]
-            if address + size <= region.base + region.size:
-                return region, address - region.base
+            offset = address - region.base
+            if offset + size <= region.size:
+                return region, offset
         if self.translate is not None:
             behind = self.translate(address)
             if behind != address and self.translate(address + size - 1) - behind == size - 1:

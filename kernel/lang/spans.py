@@ -17,6 +17,7 @@ from typing import Any, get_args
 
 from kernel.lang.ints import be16, be32, be64, u8, u16, u32, u64
 from kernel.lang.places import REFERENCE, PlaceType, place_of
+from kernel.lang.simulation import Bytes
 from kernel.lang.widths import FixedWidth
 
 
@@ -28,6 +29,9 @@ def checked_index(index: Any, length: int) -> int:
     if not 0 <= place < length:
         raise IndexError(f"index {index} of {length}")
     return place
+
+
+BYTE = place_of(u8)
 
 
 class Elements:
@@ -45,16 +49,27 @@ class Elements:
         return self._count
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return self._part(index)
-        return self._element.read(self._buffer, self._start + checked_index(index, self._count) * self._element.size)
+        if type(index) is not int or not 0 <= index < self._count:
+            if isinstance(index, slice):
+                return self._part(index)
+            index = checked_index(index, self._count)
+        element = self._element
+        return element.read(self._buffer, self._start + index * element.size)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._element.write(self._buffer, self._start + checked_index(index, self._count) * self._element.size, value)
+        if type(index) is not int or not 0 <= index < self._count:
+            index = checked_index(index, self._count)
+        element = self._element
+        element.write(self._buffer, self._start + index * element.size, value)
 
     def __iter__(self) -> Iterator[Any]:
-        for index in range(self._count):
-            yield self[index]
+        element, buffer = self._element, self._buffer
+        if element is BYTE:
+            for place in range(self._start, self._start + self._count):
+                yield buffer[place]
+            return
+        for place in range(self._start, self._start + self._count * element.size, element.size):
+            yield element.read(buffer, place)
 
     def __contains__(self, value: Any) -> bool:
         return any(item == value for item in self)
@@ -68,7 +83,7 @@ class Elements:
 
     def _are_bytes(self) -> bool:
         """Whether the elements are single bytes: then slices of the buffer do what a loop would, and quicker."""
-        return self._element.size == 1 and isinstance(self._buffer, bytearray)
+        return self._element.size == 1 and isinstance(self._buffer, Bytes)
 
     def _part(self, part: slice) -> Span:
         start = 0 if part.start is None else int(part.start)
@@ -102,7 +117,8 @@ class Span(Elements):
         size = kind.bits // 8
         if not 0 <= offset <= self._count - size:
             raise IndexError(f"{size} bytes at {offset} of {self._count}")
-        return kind.decode(self._buffer[self._start + offset : self._start + offset + size])
+        place = self._start + offset
+        return kind.decode(self._buffer[place : place + size])
 
     def _store(self, kind: type[FixedWidth], offset: int, value: int) -> None:
         size = kind.bits // 8

@@ -40,6 +40,13 @@ MAP_HUGETLB: Final = 0x4_0000
 MAP_SYNC: Final = 0x8_0000
 MAP_FIXED_NOREPLACE: Final = 0x10_0000
 
+# What its program said of large pages (large_pages.py): two bits of an area's flags beyond those of mmap
+NO_ADVICE: Final = 0
+WANTED: Final = 1  # MADV_HUGEPAGE
+UNWANTED: Final = 2  # MADV_NOHUGEPAGE
+_ADVICE_SHIFT: Final = 32
+_ADVICE: Final = 3
+
 _SIGNED_PAGES: Final = 1 << 63 - PAGE_SHIFT  # from here on, a byte offset is negative
 
 
@@ -54,7 +61,7 @@ class Area:
     ) -> None:
         self.start: int = start
         self.end: int = end
-        self.flags: int = flags  # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE
+        self.flags: int = flags  # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE; advice
         self.source: MemoryObject | None = source
         self.first_page: int = page
         # Single bytes stand together: fields lie in this order, and a program may have 65,530 areas.
@@ -101,6 +108,15 @@ class Area:
         kernel's.
         """
         return not self.shared and not self.is_huge and not isinstance(self.source, FixedPages)
+
+    @property
+    def large_advice(self) -> int:
+        """NO_ADVICE, WANTED or UNWANTED."""
+        return self.flags >> _ADVICE_SHIFT & _ADVICE
+
+    def advise_large(self, advice: int) -> None:
+        """Set that."""
+        self.flags = self.flags & ~(_ADVICE << _ADVICE_SHIFT) | advice << _ADVICE_SHIFT
 
     def index_of(self, address: int) -> int:
         """The page index in `source` of an address inside the area."""
@@ -164,6 +180,7 @@ class Area:
         self.dont_dump = other.dont_dump
         self.has_own_pages = other.has_own_pages
         self.mergeable = other.mergeable
+        self.advise_large(other.large_advice)
         if other.policy is not None:
             self.policy = other.policy
 

@@ -15,7 +15,7 @@ from kernel.lang import final
 from kernel.lib.pace import pace
 from kernel.mm.area import Area
 from kernel.mm.broken import BROKEN
-from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, frame_count, get_frame, put_frame
+from kernel.mm.frames import HUGE_FRAMES, PAGE_SHIFT, PAGE_SIZE, Frame, frame_count, get_frame, put_frame
 from kernel.mm.objects import TrackedObject
 from kernel.mm.space import AddressSpace
 
@@ -116,6 +116,11 @@ def exchange_in_space(space: AddressSpace, frame: Frame, other: Frame) -> int:
         address = space.pages.next_table(0, USER_END)
         while address < USER_END:
             stop = min(USER_END, table_end(address))
+            large = space.pages.find_large(address)
+            if large != 0 and not 0 <= frame - entry_frame(read_entry(large)) < HUGE_FRAMES:
+                pace(_TABLE_COST)
+                address = space.pages.next_table(stop, USER_END)
+                continue
             slot = space.pages.find(address)
             while address < stop:
                 entry = read_entry(slot)

@@ -117,6 +117,10 @@ class FrameCharger:
         """Whether somebody is charged for what the running thread takes."""
         return False
 
+    def permits(self, pages: int) -> bool:
+        """Whether the running thread's may be charged for that many more, without any of them being dropped."""
+        return True
+
     def uncharge(self, number: int, is_shared: bool) -> None:
         """A frame that was charged came free."""
 
@@ -742,6 +746,75 @@ def _leave_huge_page(frame: int) -> None:
     _set_huge_word(head, _LEFT_AT, left)
     if left == HUGE_FRAMES:
         HUGE_PAGES.keeper.came_free(head)
+
+
+# Large pages: 512 frames in a row, each on its own --------------------------------------------------------------------
+
+
+def allocate_frame_row(spared: int) -> Frame:
+    """512 frames in a row for user pages, contents undefined, each with one reference and charged as others are.
+    NO_FRAME if there are none at hand, or less than `spared` frames would stay free, or the running thread's group may
+    have no more. Where nothing is spared, single frames are joined for it, too.
+    """
+    global _free
+    if lacks_frames_for_row(spared):
+        return NO_FRAME
+    if CHARGING.is_on and not CHARGING.charger.permits(HUGE_FRAMES):
+        return NO_FRAME
+    head = _take_block(HUGE_ORDER)
+    if head == 0 and spared == 0:
+        _drain_stack()
+        head = _take_block(HUGE_ORDER)
+    if head == 0:
+        return NO_FRAME
+    for i in range(HUGE_FRAMES):
+        store_u32(_table + (head + i << _ENTRY_SHIFT) + _COUNT, 1)
+    _free -= HUGE_FRAMES
+    if CHARGING.is_on and not _charge_row(head):
+        put_frame_row(Frame(head))
+        return NO_FRAME
+    return Frame(head)
+
+
+def lacks_frames_for_row(spared: int) -> bool:
+    """Whether fewer frames are free than `allocate_frame_row` needs, in a row or not."""
+    return _free - HUGE_FRAMES <= max(_reserve, spared)
+
+
+def _charge_row(head: int) -> bool:
+    """Charge each frame of a row; whether that was possible. Those that were not charged need not be given back."""
+    for i in range(HUGE_FRAMES):
+        number = 0
+        try:
+            number = CHARGING.charger.charge()
+        except MemoryError:
+            return False
+        store_u16(_entry(head + i) + _STATE, number)
+    return True
+
+
+def put_frame_row(head: Frame) -> None:
+    """Drop a reference of each of 512 frames in a row that begin at a multiple of 512."""
+    global _free
+    for i in range(HUGE_FRAMES):
+        if load_u32(_entry(head + i) + _COUNT) != 1:
+            for k in range(HUGE_FRAMES):
+                put_frame(Frame(head + k))
+            return
+    for i in range(HUGE_FRAMES):
+        if load_u16(_entry(head + i) + _STATE) != 0:
+            _clear_state(head + i)
+        store_u32(_entry(head + i) + _COUNT, 0)
+    _free += HUGE_FRAMES
+    _release_block(head, HUGE_ORDER)
+
+
+def is_row_alone(head: Frame) -> bool:
+    """`has_sole_owner`, for each of 512 frames in a row."""
+    for i in range(HUGE_FRAMES):
+        if not has_sole_owner(Frame(head + i)):
+            return False
+    return True
 
 
 # Chains: the links of a frame in use are its owner's -----------------------------------------------------------------

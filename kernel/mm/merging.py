@@ -32,7 +32,7 @@ of Linux's documentation.
 from typing import Final
 
 from arch import USER_END
-from arch.programs import PRESENT, PRIVATE, WRITABLE, WRITE_WATCHED, entry_frame, read_entry
+from arch.programs import PRESENT, PRIVATE, WRITABLE, WRITE_WATCHED, entry_frame
 from kernel.lang import final
 from kernel.lib.half_sip_hash import HalfSipHash
 from kernel.lib.pace import pace
@@ -258,10 +258,9 @@ def _frame_to_merge(space: AddressSpace, page: int) -> Frame:
     if space.users == 0:
         return NO_FRAME  # its tables are gone
     area = space.area_at(page)
-    slot = space.pages.find(page)
-    if area is None or not _is_searched(area) or slot == 0:
+    if area is None or not _is_searched(area):
         return NO_FRAME
-    entry = read_entry(slot)
+    entry = space.pages.entry_of(page)
     if entry & (PRESENT | PRIVATE | WRITE_WATCHED) != PRESENT | PRIVATE:
         return NO_FRAME
     frame = entry_frame(entry)
@@ -379,7 +378,7 @@ def separate(space: AddressSpace, start: int, end: int) -> None:
         address = space.pages.next_mapped(address, end)
         if address >= end:
             return
-        frame = entry_frame(read_entry(space.pages.find(address)))
+        frame = entry_frame(space.pages.entry_of(address))
         if is_merged(frame):
             _copy_for(space, address, frame)
             pace(_COPY_COST)
@@ -443,7 +442,7 @@ class Figures:
             address = space.pages.next_mapped(address, USER_END)
             if address >= USER_END:
                 return
-            frame = entry_frame(read_entry(space.pages.find(address)))
+            frame = entry_frame(space.pages.entry_of(address))
             if frame == MERGED.zeros():
                 self.zero_pages += 1
             elif is_merged(frame):

@@ -93,9 +93,10 @@ class PinnedFrames:
         """Pin consecutive pages within one area and one page table, up to one that is not accessible yet; returns its
         address. Never sleeps. Raises MemoryError.
         """
-        slot = space.pages.find(start)
+        is_huge = space.pages.find_large(start) != 0
+        slot = 0 if is_huge else space.pages.find(start)
         area = space.area_at(start)
-        is_huge = slot == 0 and space.pages.find_huge(start) != 0
+        is_huge = is_huge or (slot == 0 and space.pages.find_huge(start) != 0)
         if (slot == 0 and not is_huge) or area is None or (area.source is not None and area.source.is_secret()):
             return start
         end = min(end, area.end, (start & ~(LEAF_TABLE_BYTES - 1)) + LEAF_TABLE_BYTES)

@@ -17,9 +17,12 @@ from kernel.mm.area import (
     MAP_PRIVATE,
     MAP_TYPE,
     PROT_WRITE,
+    UNWANTED,
+    WANTED,
     Area,
 )
 from kernel.mm.area_tree import following
+from kernel.mm.collapsing import collapse
 from kernel.mm.commitment import promise
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.huge_fault import DROP_COST, give_up_page
@@ -56,6 +59,7 @@ MADV_PAGEOUT: Final = 21
 MADV_POPULATE_READ: Final = 22
 MADV_POPULATE_WRITE: Final = 23
 MADV_DONTNEED_LOCKED: Final = 24
+MADV_COLLAPSE: Final = 25
 MADV_HWPOISON: Final = 100  # these two are kernel/task/memory_failure.py's
 MADV_SOFT_OFFLINE: Final = 101
 # What changes areas or their pages; other advice concerns speed.
@@ -71,6 +75,8 @@ _OF_AREAS: Final[list[int]] = [
     MADV_DONTNEED_LOCKED,
     MADV_MERGEABLE,
     MADV_UNMERGEABLE,
+    MADV_HUGEPAGE,
+    MADV_NOHUGEPAGE,
 ]
 
 MS_ASYNC: Final = 1
@@ -218,7 +224,10 @@ def _move(space: AddressSpace, area: Area, old: int, length: int, new_length: in
     growth = new_length if keeps_old else new_length - length
     fixed = area.flags | (MAP_FIXED if flags & MREMAP_FIXED != 0 else 0)
     hint = new if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0 else 0
-    start = space.choose_huge(hint, new_length, fixed) if area.is_huge else space.choose(hint, new_length, fixed)
+    if area.is_huge:
+        start = space.choose_huge(hint, new_length, fixed)
+    else:
+        start = space.choose(hint, new_length, fixed, may_be_large=area.source is None)
     if not keeps_old:
         part = space.isolate(old, old + length)
         area = area if part is None else part
@@ -284,7 +293,13 @@ def _move_entries(space: AddressSpace, old: int, length: int, new: int) -> None:
     moved = 0
     address = pages.next_mapped(old, end)
     while address < end:
-        _move_entry(pages.find(address), pages.find(new + (address - old)))
+        target = new + (address - old)
+        if (target | address) & HUGE_MASK == 0 and address + HUGE_SIZE <= end and pages.move_large(address, target):
+            pages.flush_page(address)
+            pace(_HUGE_MOVE_COST)
+            address = pages.next_mapped(address + HUGE_SIZE, end)
+            continue
+        _move_entry(pages.find(address), pages.find(target))
         moved += 1
         if moved & _MOVED_MASK == 0:
             pages.flush_range(old, end)
@@ -308,7 +323,7 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
     """madvise(2). Advice that only concerns speed is accepted. Raises EINVAL, ENOMEM (a hole), EAGAIN (too many areas
     after a cut).
     """
-    if advice < 0 or (advice > MADV_FREE and advice < MADV_REMOVE) or advice > MADV_DONTNEED_LOCKED or 5 <= advice <= 7:
+    if advice < 0 or (advice > MADV_FREE and advice < MADV_REMOVE) or advice > MADV_COLLAPSE or 5 <= advice <= 7:
         raise Errno(EINVAL)
     first, behind = pages_of(start, length)
     if start & PAGE_MASK != 0 or behind < first or (behind == first and length != 0):
@@ -322,6 +337,8 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
         _advise_areas(space, start, end, advice)
     elif advice in (MADV_COLD, MADV_PAGEOUT):
         _check_movable(space, start, end)
+    elif advice == MADV_COLLAPSE:
+        collapse(space, start, end)
     elif advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE:
         space.populate(start, end)
     space.check_mapped(start, end)
@@ -432,6 +449,10 @@ def _advise_area(area: Area, advice: int) -> None:
         area.mergeable = area.may_merge()
     elif advice == MADV_UNMERGEABLE:
         area.mergeable = False
+    elif advice == MADV_HUGEPAGE:
+        area.advise_large(WANTED)
+    elif advice == MADV_NOHUGEPAGE:
+        area.advise_large(UNWANTED)
     elif area.source is not None or area.shared:
         raise Errno(EINVAL)
     else:

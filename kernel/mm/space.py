@@ -22,9 +22,8 @@ from arch.programs import (
     LEAF_TABLE_BYTES,
     LocalTable,
     PageTable,
-    drop_entries,
-    read_entry,
     share_entries,
+    share_large,
     table_end,
 )
 from kernel.lang import EACCES, EEXIST, EFAULT, EHWPOISON, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
@@ -41,10 +40,12 @@ from kernel.mm.area import (
     MAP_LOCKED,
     MAP_NORESERVE,
     MAP_PRIVATE,
+    MAP_STACK,
     MAP_TYPE,
     PROT_EXEC,
     PROT_READ,
     PROT_WRITE,
+    UNWANTED,
     Area,
 )
 from kernel.mm.area_tree import STACK_GUARD, AreaTree, following, lowest_start, preceding
@@ -55,6 +56,7 @@ from kernel.mm.fault import Access, FaultOutcome, allows, entry_flags, protect_e
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, SHORTAGE
 from kernel.mm.huge_fault import DROP_COST, SHARE_COST, drop_huge, give_up_page, protect_huge, share_huge
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE, Reservation
+from kernel.mm.large_pages import NOT_LARGE, renew_protection, resolve_large
 from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.mergeable_space import MergeableSpace
 from kernel.mm.objects import MemoryObject, SharedMemory
@@ -225,7 +227,7 @@ class AddressSpace(Linked["AddressSpace"]):
         address = pages.next_table(area.start, area.end)
         while address < area.end:
             stop = min(area.end, table_end(address))
-            count = drop_entries(pages.find(address), (stop - address) >> PAGE_SHIFT)
+            count = pages.drop(address, (stop - address) >> PAGE_SHIFT)
             self.resident -= count
             pace(_TABLE_COST + count * _PAGE_COST)
             address = pages.next_table(stop, area.end)
@@ -370,13 +372,21 @@ class AddressSpace(Linked["AddressSpace"]):
         address = self.pages.next_mapped(area.start, area.end)
         while address < area.end:
             stop = min(area.end, table_end(address))
-            mapped = share_entries(
-                self.pages.find(address), child.pages.make(address), (stop - address) >> PAGE_SHIFT, area.shared
-            )
+            mapped = self._share(child, area, address, stop)
             child.resident += mapped
             work = self._rest_in_fork(work + _TABLE_COST + mapped * _PAGE_COST)
             address = self.pages.next_table(stop, area.end)
         return work
+
+    def _share(self, child: "AddressSpace", area: Area, start: int, end: int) -> int:
+        """Give the child the pages of a part of an area that one table maps, or a large page. Returns how many."""
+        mapped = 0
+        if self.pages.large_count > 0 and end - start == LEAF_TABLE_BYTES:
+            mapped = share_large(self.pages, child.pages, start)
+        if mapped == 0:
+            slot = self.pages.find(start)
+            mapped = share_entries(slot, child.pages.make(start), (end - start) >> PAGE_SHIFT, area.shared)
+        return mapped
 
     def _fork_huge(self, child: "AddressSpace", area: Area, work: int) -> int:
         """The same for an area of huge pages."""
@@ -487,7 +497,7 @@ class AddressSpace(Linked["AddressSpace"]):
                 raise Errno(EINVAL)  # a program's file, whose segments are not whole ones
             start = self.choose_huge(address, length, flags)
         else:
-            start = self.choose(address, length, flags)
+            start = self.choose(address, length, flags, may_be_large=source is None and flags & MAP_TYPE == MAP_PRIVATE)
         if length > self.address_limit - min(self.mapped_bytes, self.address_limit):
             raise Errno(ENOMEM)
         if self.areas.count > AREA_LIMIT.value:
@@ -499,7 +509,7 @@ class AddressSpace(Linked["AddressSpace"]):
         use = area.huge
         if use is not None:
             use.reservation = reservation
-        self._describe(area, like)
+        self._describe(area, like, flags)
         if flags & MAP_FIXED != 0 and not self.is_free(start, start + length):
             self._replace(area)
         else:
@@ -511,11 +521,13 @@ class AddressSpace(Linked["AddressSpace"]):
         kept = (flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE)) | self.future_flags
         return kept if MODE.value != NEVER else kept & ~MAP_NORESERVE
 
-    def _describe(self, area: Area, like: Area | None) -> None:
-        """Give a new area its key and other settings of `like`, attach it, and count it, or what it shares, as promised
-        if needed. Raises ENOMEM, MemoryError, with the area detached.
+    def _describe(self, area: Area, like: Area | None, flags: int) -> None:
+        """Give a new area its key and other settings, by mmap's flags or those of `like`, attach it, and count it, or
+        what it shares, as promised if needed. Raises ENOMEM, MemoryError, with the area detached.
         """
         is_promised = area.prot & PROT_WRITE != 0 and not area.shared and area.flags & MAP_NORESERVE == 0
+        if flags & MAP_STACK != 0:
+            area.advise_large(UNWANTED)
         if area.is_huge:
             is_promised = False
             area.flags &= ~MAP_LOCKED  # they stay in memory anyway
@@ -619,9 +631,10 @@ class AddressSpace(Linked["AddressSpace"]):
             area.is_promised = False
             take_back(area.end - area.start)
 
-    def choose(self, address: int, length: int, flags: int) -> int:
-        """The address of a new mapping of `length` bytes: what the program names, or what is free. Raises what
-        `check_fixed` raises, and ENOMEM.
+    def choose(self, address: int, length: int, flags: int, may_be_large: bool = False) -> int:
+        """The address of a new mapping of `length` bytes: what the program names, or what is free. Whole large pages
+        that may be such lie at a multiple of their size if the program names no address. Raises what `check_fixed`
+        raises, and ENOMEM.
         """
         if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0:
             self.check_fixed(address, length, flags)
@@ -630,9 +643,22 @@ class AddressSpace(Linked["AddressSpace"]):
             hint = max(page_down(address), page_up(effective_lowest()))
             if hint <= USER_END - length and self.is_free(hint, hint + length):
                 return hint
+        if may_be_large and address == 0 and length & HUGE_MASK == 0 and length < USER_END - HUGE_SIZE:
+            try:
+                return self._find_aligned(length, flags)
+            except Errno:
+                pass  # there is no room for more than the pages
+        return self._find(length, flags)
+
+    def _find(self, length: int, flags: int) -> int:
         if flags & MAP_32BIT != 0:
             return self.find_gap(length, 0x8000_0000)
         return self.find_room(length)
+
+    def _find_aligned(self, length: int, flags: int) -> int:
+        """The address for a mapping of whole large pages. Raises ENOMEM."""
+        more = HUGE_MASK if self.mapping_bottom != 0 else HUGE_SIZE
+        return (self._find(length + HUGE_SIZE, flags) + more) & ~HUGE_MASK
 
     def choose_huge(self, address: int, length: int, flags: int) -> int:
         """The same for huge pages. Raises EINVAL, too, for a fixed address that is not a multiple of their size."""
@@ -707,6 +733,8 @@ class AddressSpace(Linked["AddressSpace"]):
         upper.fault_modes = area.fault_modes
         area.end = address
         self.areas.insert(area, upper, after)
+        if address & HUGE_MASK != 0 and self.pages.large_count > 0:
+            self.pages.find(address)  # no large page lies in two areas
         return upper
 
     def isolate(self, start: int, end: int) -> Area | None:
@@ -827,7 +855,7 @@ class AddressSpace(Linked["AddressSpace"]):
         address = self.pages.next_table(start, end)
         while address < end:
             stop = min(end, table_end(address))
-            count = drop_entries(self.pages.find(address), (stop - address) >> PAGE_SHIFT)
+            count = self.pages.drop(address, (stop - address) >> PAGE_SHIFT)
             self.resident -= count
             work += _TABLE_COST + count * _PAGE_COST
             if work > _WORK_AT_ONCE or PACE.left < work:
@@ -846,7 +874,7 @@ class AddressSpace(Linked["AddressSpace"]):
         address = self.pages.next_mapped(start, end)
         while address < end:
             stop = min(end, table_end(address))
-            self.resident -= drop_entries(self.pages.find(address), (stop - address) >> PAGE_SHIFT)
+            self.resident -= self.pages.drop(address, (stop - address) >> PAGE_SHIFT)
             address = self.pages.next_mapped(stop, end)
         address = self.pages.next_huge(start, end)
         while address < end:
@@ -862,7 +890,7 @@ class AddressSpace(Linked["AddressSpace"]):
         address = self.pages.next_table(start, end)
         while address < end and work < _WORK_AT_ONCE:
             stop = min(end, table_end(address))
-            count = drop_entries(self.pages.find(address), (stop - address) >> PAGE_SHIFT)
+            count = self.pages.drop(address, (stop - address) >> PAGE_SHIFT)
             self.resident -= count
             work += _TABLE_COST + count * _PAGE_COST
             address = self.pages.next_table(stop, end)
@@ -1015,8 +1043,7 @@ class AddressSpace(Linked["AddressSpace"]):
             area.is_promised = is_promised
             address = self.pages.next_mapped(area.start, area.end)
             while address < area.end:
-                protect_entry(self.pages.find(address), area)
-                address = self.pages.next_mapped(address + PAGE_SIZE, area.end)
+                address = self.pages.next_mapped(self._protect_at(area, address), area.end)
             address = self.pages.next_huge(area.start, area.end)
             while address < area.end:
                 protect_huge(self.pages.find_huge(address), area, entry_flags(area) | HUGE)
@@ -1024,6 +1051,18 @@ class AddressSpace(Linked["AddressSpace"]):
             area = following(area)
         self.rejoin(start, end)
         self.pages.flush_range(start, end)
+
+    def _protect_at(self, area: Area, address: int) -> int:
+        """Bring the entry of a page in line with its area's new protection, or that of a large page which lies wholly
+        in it. Returns where the next one begins.
+        """
+        if self.pages.large_count > 0 and address & HUGE_MASK == 0 and area.end - address >= HUGE_SIZE:
+            slot = self.pages.find_large(address)
+            if slot != 0:
+                renew_protection(slot, area)
+                return address + HUGE_SIZE
+        protect_entry(self.pages.find(address), area)
+        return address + PAGE_SIZE
 
     def rejoin(self, start: int, end: int) -> None:
         """Join neighbours that became of one kind."""
@@ -1124,7 +1163,7 @@ class AddressSpace(Linked["AddressSpace"]):
         if not allows(area, access):
             return FaultOutcome.NOT_ALLOWED
         try:
-            grown = resolve(self.pages, area, page_down(address), access)  # may unmap pages, too
+            grown = self._resolve(area, page_down(address), access)  # may unmap pages, too
             self.resident += grown
         except Errno as error:
             return FaultOutcome.BROKEN if error.code == EHWPOISON else FaultOutcome.NO_SUCH_PAGE
@@ -1133,6 +1172,15 @@ class AddressSpace(Linked["AddressSpace"]):
         self.memory_waits = 0
         self.peak_resident = max(self.peak_resident, self.resident)
         return FaultOutcome.DONE
+
+    def _resolve(self, area: Area, page: int, access: Access) -> int:
+        """`resolve`, by a large page where there is or may be one."""
+        block = page & ~HUGE_MASK
+        if block >= area.start and block + HUGE_SIZE <= area.end and area.source is None:
+            grown = resolve_large(self, area, page, access)
+            if grown != NOT_LARGE:
+                return grown
+        return resolve(self.pages, area, page, access)
 
     @noinline
     def _is_served(self, address: int, access: Access) -> bool:
@@ -1156,8 +1204,7 @@ class AddressSpace(Linked["AddressSpace"]):
         """Whether a page is broken that was mapped when it broke."""
         if not self.has_broken:
             return False
-        slot = self.pages.find(page)
-        return slot != 0 and names_broken(read_entry(slot))
+        return names_broken(self.pages.entry_of(page))
 
     def ask(self, address: int, access: Access, by_kernel: bool) -> FaultOutcome:
         """Leave a page that is SERVED to whoever serves it. DONE: look again. Sleeps."""
@@ -1248,7 +1295,7 @@ class AddressSpace(Linked["AddressSpace"]):
                     raise Errno(EFAULT)
                 if outcome == FaultOutcome.BROKEN:
                     raise Errno(EHWPOISON)
-                if area.is_huge:
+                if area.is_huge or self.pages.find_large(address) != 0:
                     address = (address | HUGE_MASK) + 1
                 elif not self.has_handlers or self._is_there(address):
                     address += PAGE_SIZE
@@ -1258,8 +1305,7 @@ class AddressSpace(Linked["AddressSpace"]):
 
     def _is_there(self, page: int) -> bool:
         """Whether a page is mapped: its handler may have woken the waiting threads too early."""
-        slot = self.pages.find(page)
-        return slot != 0 and read_entry(slot) != 0
+        return self.pages.entry_of(page) != 0
 
 
 def each_area(space: AddressSpace, address: int = 0) -> Iterator[Area]:

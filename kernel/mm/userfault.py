@@ -65,8 +65,7 @@ def flags_of(space: "AddressSpace", area: Area, address: int, access: Access) ->
     if area.handler is None:
         return -1
     write = FAULT_WRITE if access == Access.WRITE else 0
-    slot = space.pages.find(address)
-    entry = 0 if slot == 0 else read_entry(slot)
+    entry = space.pages.entry_of(address)
     if entry != 0:
         is_protected = modes & WRITE_PROTECT != 0 and entry & WRITE_WATCHED != 0
         return FAULT_WRITE | FAULT_PROTECTED if is_protected and write != 0 else -1
@@ -153,8 +152,9 @@ def _set_handler(space: "AddressSpace", area: Area, modes: int, handler: FaultHa
     if modes & WRITE_PROTECT != 0 and area.fault_modes & WRITE_PROTECT == 0:
         address = space.pages.next_mapped(area.start, area.end)
         while address < area.end:
-            slot = space.pages.find(address)
-            write_entry(slot, read_entry(slot) & ~WRITE_WATCHED)  # a bit that no processor looks at
+            if space.pages.entry_of(address) & WRITE_WATCHED != 0:
+                slot = space.pages.find(address)
+                write_entry(slot, read_entry(slot) & ~WRITE_WATCHED)  # a bit that no processor looks at
             address = space.pages.next_mapped(address + PAGE_SIZE, area.end)
     area.handler = handler
     area.fault_modes = modes

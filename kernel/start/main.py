@@ -38,6 +38,7 @@ from kernel.lib import log, random
 from kernel.lib.panic import PANIC, end_with_message
 from kernel.mm import heap
 from kernel.mm.huge_pool import POOL
+from kernel.mm.large_pages import LARGE_PAGES
 from kernel.net.control.configure import configure
 from kernel.net.control.start import start_network
 from kernel.sched.long_wakes import start_waking_thread
@@ -72,6 +73,7 @@ def krait_main(protocol: int, info: int) -> None:
         line = boot_info.command_line()
         start_devices()
         POOL.resize(max(0, command_line.number_of(line, b"hugepages", 0)))
+        LARGE_PAGES.configure()
         random.seed()
         vdso.start()
         start_waking_thread()
@@ -142,7 +144,6 @@ def start_devices() -> None:
 def write_console(data: Span[u8]) -> None:
     """Write to the console: for the log and panics."""
     _console_port.write(data)
-
 
 
 @final

@@ -18,7 +18,7 @@ from kernel.fs.file import PathFile
 from kernel.fs.filesystem import find_type
 from kernel.fs.landlock import refuse_mounting
 from kernel.fs.mount_api import AttributeChange, ContextFile, mount_flags_of, open_apart
-from kernel.fs.mounts import clone_tree, move_tree, require_administrator
+from kernel.fs.mounts import adopt_group, clone_tree, move_tree, require_administrator
 from kernel.lang import E2BIG, EINVAL, ENOENT, EOPNOTSUPP, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
@@ -31,7 +31,8 @@ _F_SYMLINKS: Final = 0x1  # MOVE_MOUNT_*
 _F_EMPTY_PATH: Final = 0x4
 _T_SYMLINKS: Final = 0x10
 _T_EMPTY_PATH: Final = 0x40
-_MOVE_FLAGS: Final = 0x77
+_SET_GROUP: Final = 0x100
+_MOVE_FLAGS: Final = 0x77 | _SET_GROUP
 _CLOEXEC: Final = 1  # FSOPEN_, FSMOUNT_ and FSPICK_CLOEXEC
 _PICK_NOFOLLOW: Final = 2
 _PICK_EMPTY_PATH: Final = 8
@@ -79,7 +80,7 @@ def open_tree(directory: i32, path: UserAddr, flags: u32) -> int:
 
 @syscall(
     "move_mount", args="dir path dir path flags:1|2|4|0x10|0x20|0x40|0x100|0x200",
-    notes="No MOVE_MOUNT_SET_GROUP, no MOVE_MOUNT_BENEATH",
+    notes="No MOVE_MOUNT_BENEATH",
 )  # fmt: skip
 def move_mount(from_directory: i32, from_path: UserAddr, to_directory: i32, to_path: UserAddr, flags: u32) -> int:
     """move_mount(2)."""
@@ -93,7 +94,10 @@ def move_mount(from_directory: i32, from_path: UserAddr, to_directory: i32, to_p
     with origin:
         target = place_at(to_directory, to_path, how | (AT_EMPTY_PATH if flags & _T_EMPTY_PATH != 0 else 0))
         refuse_mounting(context.credentials)
-        move_tree(context, origin, target)
+        if flags & _SET_GROUP != 0:
+            adopt_group(context, origin, target)
+        else:
+            move_tree(context, origin, target)
     return 0
 
 

@@ -10,13 +10,16 @@ from kernel.net.sockets.bpf import ClassicFilter
 from kernel.net.sockets.option_names import (
     SO_ATTACH_FILTER,
     SO_BINDTODEVICE,
+    SO_DEVMEM_DONTNEED,
     SO_LINGER,
+    SO_MAX_PACING_RATE,
     SO_PEERGROUPS,
     SO_PEERPIDFD,
     SO_RCVTIMEO,
     SO_RCVTIMEO_NEW,
     SO_SNDTIMEO,
     SO_SNDTIMEO_NEW,
+    SO_TXTIME,
 )
 from kernel.net.sockets.options import get_socket_option, int_bytes, set_socket_option
 from kernel.net.sockets.socket import SOL_SOCKET, Socket
@@ -34,8 +37,10 @@ _LONG_OPTIONS: Final[dict[int, int]] = {
     SO_RCVTIMEO_NEW: 16,
     SO_SNDTIMEO_NEW: 16,
     SO_BINDTODEVICE: 15,
+    SO_MAX_PACING_RATE: 8,
+    SO_TXTIME: 8,
 }
-_LONGEST_NUMBER: Final = 24  # of SOL_SOCKET there is none: what is longer than a struct timeval says so
+_LONGEST_NUMBER: Final = 24  # of SOL_SOCKET there is one: what else is longer than a struct timeval says so
 
 
 @syscall("setsockopt", status="Full", args="fd:socket one:level one:option <option_value[length] size")
@@ -50,8 +55,9 @@ def setsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length: 
         if level == SOL_SOCKET:
             if length < 4 and name != SO_BINDTODEVICE:
                 raise Errno(EINVAL)
-            given = _read_value(value, length, _LONGEST_NUMBER, 4)
-            if len(given) < min(length, _LONGEST_NUMBER):
+            longest = _LONGEST_VALUE if name == SO_DEVMEM_DONTNEED else _LONGEST_NUMBER
+            given = _read_value(value, length, longest, 4)
+            if len(given) < min(length, longest):
                 _check_faulted(name, len(given), length)
             set_socket_option(socket, name, given, current().credentials)
         else:

@@ -1,6 +1,6 @@
 /* The rows about calls that wait for many files, and others that a program makes often: poll, select, epoll_wait,
  * sigaction, uname, eventfd, a futex on which nobody waits, getdents of 64 names, bulk copies within one process, and
- * 4 MiB that are touched for the first time.
+ * 4 MiB and 64 MiB that are touched for the first time; and 4096 reads here and there in 256 MiB.
  */
 #include <dirent.h>
 #include <sys/epoll.h>
@@ -58,6 +58,31 @@ static void op_touch(void)
     munmap(p, 4 << 20);
 }
 
+static void op_touch_much(void)
+{
+    char *p = mmap(0, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < 64 << 20; i += 4096)
+        p[i] = 1;
+    munmap(p, 64 << 20);
+}
+
+#define MUCH (256u << 20)
+
+static void op_read_anywhere(void)
+{
+    static volatile char *place;
+    static unsigned at = 1;
+    if (place == 0) {
+        place = mmap(0, MUCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        for (unsigned i = 0; i < MUCH; i += 4096)
+            place[i] = 1;
+    }
+    for (int i = 0; i < 4096; i++) {
+        at = at * 1664525u + 1013904223u;
+        (void)place[at >> 4 & (MUCH - 1)];
+    }
+}
+
 /* Event descriptors that are not ready: `WATCHED` of them, and one more that is, after nine that are not. */
 static void make_watched(void)
 {
@@ -107,4 +132,6 @@ static void measure_calls(void)
     socketpair(AF_UNIX, SOCK_STREAM, 0, bulk_unix);
     measure("unix-64KiB-write-read", op_unix_bulk);
     measure("touch-4MiB", op_touch);
+    measure("touch-64MiB", op_touch_much);
+    measure("4096-reads-in-256MiB", op_read_anywhere);
 }

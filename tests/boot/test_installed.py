@@ -64,10 +64,9 @@ def installed(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Insta
     wheel = write_wheel(place / "wheel", kernel.path)
     venv.create(place / "venv", symlinks=True)
     python = place / "venv" / "bin" / "python"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index", "--no-deps", wheel],
-        check=True,
-    )
+    # Of bytecode, only what is used is made, by the first process that uses it.
+    words = ("install", "--quiet", "--no-index", "--no-deps", "--no-compile", str(wheel))
+    subprocess.run([sys.executable, "-m", "pip", "--python", python, *words], check=True, env=environment_of(place))
     (packages,) = (place / "venv" / "lib").glob("python*/site-packages")
     (packages / "others.pth").write_text("\n".join(site.getsitepackages()))  # what it depends on, without a network
     return Installed(place, wheel)

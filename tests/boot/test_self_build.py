@@ -70,11 +70,11 @@ def test_tests_run_on_krait() -> None:
 def test_what_is_no_kernel_is_not_started() -> None:
     from tools.errors import KraitError
     from tools.paths import KERNEL
-    from tools.selfhost.disks import COMPILER, copy_checkout, guest_disk
+    from tools.selfhost.disks import TESTS, copy_checkout, guest_disk
     from tools.selfhost.machine import SelfMachine, Setup
 
     copy_checkout()
-    setup = Setup(kernel=KERNEL, disk=guest_disk(COMPILER), checkout=CHECKOUT, memory="512M")
+    setup = Setup(kernel=KERNEL, disk=guest_disk(TESTS), checkout=CHECKOUT, memory="512M")
     with SelfMachine(setup) as machine:
         with pytest.raises(KraitError, match="the machine cannot start the kernel: Exec format error"):
             machine.start("README.md", 1)

@@ -13,14 +13,22 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from cProfile import Profile
 from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import CodeType
 
 import pytest
 
+import compiler.front.program  # noqa: F401  (and mypy: once, and not in each process that is forked)
+from compiler import driver
 from compiler.apart import apart
+from compiler.backend import HOST
+from compiler.freeze import Freezer
+from compiler.lower.debug import DebugInfo
+from compiler.lower.interfaces import Options
 from compiler.lower.large import MOST_OPTIMISED
+from compiler.lower.program import Lowering
 from tools.paths import ROOT
 
 MOST = 15.0
@@ -118,33 +126,33 @@ SHAPES: dict[str, tuple[int, Callable[[int], str]]] = {
 }  # fmt: skip
 
 
+class Calls:
+    """Counts, inside `with`, calls of the compiler's functions and those that they make to functions in C."""
+
+    def __enter__(self) -> Calls:
+        self.count = 0
+        self._profile = Profile()  # in C: quicker than a function for sys.setprofile
+        self._profile.enable()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._profile.disable()
+        for entry in self._profile.getstats():
+            if isinstance(entry.code, CodeType) and entry.code.co_filename.startswith(OWN):
+                into_c = [each.callcount for each in entry.calls or () if isinstance(each.code, str)]
+                self.count += entry.callcount + sum(into_c)
+
+
 def measure(file: Path) -> dict[str, int]:
     """Compile a program in this process as far as LLVM, and count."""
-    from compiler import driver
-    from compiler.backend import HOST
-    from compiler.freeze import Freezer
-    from compiler.lower.debug import DebugInfo
-    from compiler.lower.interfaces import Options
-    from compiler.lower.program import Lowering
-
     sys.setrecursionlimit(20_000)
-    calls = 0
-
-    def count(frame: FrameType, event: str, _: object) -> None:
-        nonlocal calls
-        if event in ("call", "c_call") and frame.f_code.co_filename.startswith(OWN):
-            calls += 1
-
-    sys.setprofile(count)
-    program = driver.load([], [file], cache=driver.library_cache())
-    sys.setprofile(None)
-    front, calls = calls, 0
+    with Calls() as front:
+        program = driver.load([], [file], cache=driver.library_cache())
     driver.import_live([], [file])
-    sys.setprofile(count)
-    lowering = Lowering(program, Options(HOST.name, True), Freezer, DebugInfo)
-    texts = dict(lowering.run([f"{file.stem}.main"]))
-    sys.setprofile(None)
-    found = {"front end": front, "lowering": calls, "IR": sum(map(len, texts.values()))}
+    with Calls() as lowering:
+        lowered = Lowering(program, Options(HOST.name, True), Freezer, DebugInfo)
+        texts = dict(lowered.run([f"{file.stem}.main"]))
+    found = {"front end": front.count, "lowering": lowering.count, "IR": sum(map(len, texts.values()))}
     for text in texts.values():
         plain = {number for number, attributes in ATTRIBUTES.findall(text) if PLAIN in attributes}
         for head, lines in FUNCTION.findall(text):

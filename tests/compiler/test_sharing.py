@@ -20,7 +20,7 @@ def trap(number: int) -> str:
 
 
 def same(*functions: tuple[str, str]) -> set[frozenset[str]]:
-    return {frozenset(members) for members in classes(dict(functions)) if len(members) > 1}
+    return {frozenset(members) for members in classes(dict(functions), {}) if len(members) > 1}
 
 
 def test_debug_information_and_traps_do_not_matter() -> None:
@@ -35,6 +35,9 @@ def test_what_they_do_matters() -> None:
     assert not same(*functions)
     types = [body(f"f[{t}]", f'  store ptr @"krait.type.{t}", ptr %p1', "  ret void") for t in ("A", "B")]
     assert not same(*types)
+    alike = {"krait.type.A": "an array of references", "krait.type.B": "an array of references"}
+    assert classes(dict(types), alike) == [["f[A]", "f[B]"]]
+    assert len(classes(dict(types), alike | {"krait.type.B": "an array of numbers"})) == 2
 
 
 def test_what_they_call_matters() -> None:
@@ -63,7 +66,7 @@ def test_others_become_names() -> None:
     module = module_of(
         body("f[A]", "  ret void"), body("f[B]", "  ret void"), body("f[C]", "  ret void"), body("user", call("f[A]"))
     )
-    assert share_bodies(module, {"f[B]", "f[C]"}, set()) == 2
+    assert share_bodies(module, {"f[B]", "f[C]"}, set(), {}) == 2
     assert set(module.definitions) == {"f[B]", "f[C]", "user"}
     assert module.definitions["f[C]"] == '@"f[C]" = dso_local hidden alias void (), ptr @"f[B]"'
     assert call("f[B]") in module.definitions["user"]
@@ -72,5 +75,5 @@ def test_others_become_names() -> None:
 def test_some_are_kept_apart() -> None:
     module = module_of(body("f[A]", "  ret void"), body("f[B]", "  ret void"), body("plain", "  ret void"))
     before = dict(module.definitions)
-    assert share_bodies(module, set(), {"f[B]"}) == 0
+    assert share_bodies(module, set(), {"f[B]"}, {}) == 0
     assert module.definitions == before

@@ -10,7 +10,8 @@ from tests.conformance.test_conformance import LONG, compare
 PROCESSORS = 4
 NAMES = [
     "clone3_numbers", "closed_pipe_hammer", "epoll_eventfd", "exec", "fault_signals", "fifos", "fork_bomb",
-    "fork_wait", "fpu_state", "futex", "futex_pi", "inotify", "long_calls", "memory_calls", "mmap_file",
+    "fork_wait", "fpu_state", "futex", "futex_pi", "inotify", "large_collapse", "large_hammer", "large_pages",
+    "long_calls", "memory_calls", "mmap_file",
     "packet_rings", "pipes", "poll_select", "ptrace_dead_threads", "ptrace_events", "ptrace_stops", "ptrace_threads",
     "realtime_order", "rseq", "scheduling", "seccomp_threads", "shared_memory", "sigio", "signals", "sysv_messages",
     "sysv_semaphores", "tcp_data", "tcp_loopback", "threads", "timers_posix", "unix_rights", "unix_stream",

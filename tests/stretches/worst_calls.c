@@ -53,6 +53,9 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 static void check(int is_right, const char *what)
 {
@@ -124,6 +127,51 @@ static void in_child(void (*function)(void))
 }
 
 static void nothing(void) {}
+
+static void set_large_pages(const char *text)
+{
+    int file = open("/sys/kernel/mm/transparent_hugepage/enabled", O_WRONLY);
+    CHECK(write(file, text, strlen(text)) == (ssize_t)strlen(text));
+    close(file);
+}
+
+static char *large_memory;
+
+static void write_some(void)
+{
+    for (long at = 0; at < LARGE; at += MIB)
+        large_memory[at + PAGE] = 2;
+}
+
+/* Memory in pages of 2 MiB: how it comes, is shared, is cut, moves, becomes such again, and goes. */
+static void large_pages(void)
+{
+    set_large_pages("always");
+    large_memory = touched(LARGE);
+    in_child(write_some);
+    write_some();
+    CHECK(mprotect(large_memory, LARGE, PROT_READ) == 0);
+    in_child(nothing);
+    CHECK(mprotect(large_memory, LARGE, PROT_READ | PROT_WRITE) == 0);
+    for (long at = 0; at < LARGE; at += 2 * MIB)
+        CHECK(mprotect(large_memory + at + PAGE, PAGE, PROT_READ) == 0);
+    CHECK(mprotect(large_memory, LARGE, PROT_READ | PROT_WRITE) == 0);
+    write_some();
+    CHECK(madvise(large_memory, LARGE, MADV_COLLAPSE) == 0);
+    char *other = room(LARGE + 4 * MIB);
+    other = mremap(large_memory, LARGE, LARGE, MREMAP_MAYMOVE | MREMAP_FIXED, other);
+    CHECK(other != MAP_FAILED);
+    large_memory = room(LARGE + 4 * MIB) + PAGE;
+    CHECK(mremap(other, LARGE, LARGE, MREMAP_MAYMOVE | MREMAP_FIXED, large_memory) == large_memory);
+    CHECK(munmap(large_memory, LARGE) == 0);
+    large_memory = room(LARGE);
+    CHECK(mlock(large_memory, LARGE) == 0);
+    CHECK(munlock(large_memory, LARGE) == 0);
+    CHECK(madvise(large_memory, LARGE, MADV_DONTNEED) == 0);
+    CHECK(madvise(large_memory, LARGE, MADV_POPULATE_WRITE) == 0);
+    CHECK(munmap(large_memory, LARGE) == 0);
+    set_large_pages("never");
+}
 
 static void random_bytes(void)
 {
@@ -1891,6 +1939,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"terminals", terminals}, {"processes", processes}, {"directories", directories}, {"arguments", arguments},
     {"waiters", many_waiters}, {"wakes", wakes}, {"faults", faults}, {"signals", many_signals}, {"dying", dying},
     {"groups", groups}, {"sets", many_sets}, {"moves", moves}, {"merging", merging},
+    {"large_pages", large_pages},
     {"watches", many_watches}, {"listeners", listeners}, {"netlink", netlink_sockets},
     {"most_areas", most_areas}, {"large_ranges", large_ranges}, {"short_memory", short_memory}, {"on_disk", on_disk},
     {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},

@@ -24,6 +24,7 @@ from typing import Concatenate, ParamSpec
 
 import pytest
 
+from tests.unit import scarcity
 from tools.paths import ROOT
 from tools.simulated.machine import Machine
 
@@ -74,7 +75,9 @@ def booted(test: Test[P]) -> Callable[P, None]:
 
 
 def serve() -> None:
-    """Boot, and answer requests until there are no more."""
+    """Boot, and answer requests until there are no more. What a child has found out of sources (scarcity.py) the later
+    ones have from the start.
+    """
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a test prints does not get among the answers
@@ -89,17 +92,21 @@ def serve() -> None:
         child = os.fork()
         if child == 0:
             os.close(read_end)
+            before = set(scarcity.KNOWN)
             with os.fdopen(write_end, "wb") as answer:
-                answer.write(_outcome(machine, module, name, arguments).encode())
+                answer.write(_outcome(machine, module, name, arguments).encode() + b"\0")
+                answer.write("\0".join(scarcity.KNOWN.keys() - before).encode())
             os._exit(0)
         os.close(write_end)
         with os.fdopen(read_end, "rb") as answer:
-            text = answer.read().decode()
+            text, _, paths = answer.read().decode().partition("\0")
         _, status = os.waitpid(child, 0)
         if status != 0:
             text = text or f"the test did not come to an end: status {status} (its traceback is on standard error)"
         pickle.dump(text, answers)
         answers.flush()
+        for path in paths.split("\0") if paths else ():
+            scarcity.lines_of(path)
 
 
 def _outcome(machine: Machine, module: str, name: str, arguments: dict[str, object]) -> str:

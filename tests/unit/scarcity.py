@@ -98,7 +98,16 @@ class Lines:
             self._look(child)
 
 
-lines_of = functools.cache(Lines)
+KNOWN: dict[str, Lines] = {}
+"""What `lines_of` has looked at, by path."""
+
+
+def lines_of(path: str) -> Lines:
+    known = KNOWN.get(path)
+    if known is None:
+        known = KNOWN[path] = Lines(path)
+    return known
+
 
 _PLACES: dict[int, tuple[CodeType, dict[int, list[CodeType | None]]]] = {}
 """What `_places` knows, by the identity of code: to compare code takes long."""
@@ -155,8 +164,8 @@ class Scarcity:
         return self.left > 0 or self.lasts
 
     def _step(self, frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
-        if event == "line" and self._is_armed():
-            for pair in _places(frame.f_code).get(frame.f_lineno, ()):
+        if event == "line" and (self.left > 0 or self.lasts):
+            for pair in _PLACES[id(frame.f_code)][1].get(frame.f_lineno, ()):
                 if (pair is None or _takes_memory(pair, frame)) and not _is_safe(frame):
                     self.left -= 1
                     if self.left <= 0:
@@ -180,14 +189,23 @@ def _takes_memory(code: CodeType, frame: FrameType) -> bool:
     return isinstance(found, list | dict | deque | bytearray | bytes | str | int)
 
 
+_SAFE: dict[int, tuple[CodeType, bool]] = {}
+"""Of code, by its identity: whether nothing fails in what it calls."""
+
+
 def _is_safe(frame: FrameType) -> bool:
     """Whether a function that never raises has called this one, or an interrupt."""
     each: FrameType | None = frame
     while each is not None:
         code = each.f_code
-        if code.co_filename.startswith(_KERNEL):
-            if code.co_firstlineno in lines_of(code.co_filename).safe or code.co_name in _INTERRUPTS:
-                return True
+        known = _SAFE.get(id(code))
+        if known is None:
+            is_safe = code.co_filename.startswith(_KERNEL) and (
+                code.co_firstlineno in lines_of(code.co_filename).safe or code.co_name in _INTERRUPTS
+            )
+            known = _SAFE[id(code)] = (code, is_safe)
+        if known[1]:
+            return True
         each = each.f_back
     return False
 
@@ -264,7 +282,7 @@ class Still:
 
     def __init__(self, value: object) -> None:
         kind = _name(value)
-        keys = [key for key in vars(value) if not _may_change(kind, key)]
+        self._keys = keys = [key for key in vars(value) if not _may_change(kind, key)]
         self._fields = vars(value)
         self._count = len(self._fields)
         # Of two keys at least, so that it gives a tuple.
@@ -274,6 +292,14 @@ class Still:
         self.can_be_seen = not any(isinstance(each, bytearray) for each in self._values) and not any(
             f"{kind}.{key}" in _REPLACED for key in keys
         )
+
+    def first(self) -> dict[str, object]:
+        """What `_fields` gave when this was made."""
+        lengths = {id(each): length for each, length in self._lengths}
+        return {
+            key: (id(each), lengths[id(each)]) if id(each) in lengths else _part(each)
+            for key, each in zip(self._keys, self._values, strict=False)
+        }
 
     def is_still(self) -> bool:
         if len(self._fields) != self._count:
@@ -299,9 +325,9 @@ class Holdings:
             if isinstance(value, list | dict | deque) and not key.startswith("__")
         ]
         self._lengths = [len(value) for _, value in self.containers]
-        self._seen = [_fields(value) for value in self.known]
-        still = {number: Still(value) for number, value in enumerate(self.known)}
-        self._still = {number: each for number, each in still.items() if each.can_be_seen}
+        still = [Still(value) for value in self.known]
+        self._still = {number: each for number, each in enumerate(still) if each.can_be_seen}
+        self._seen = {number: _fields(value) for number, value in enumerate(self.known) if number not in self._still}
         gc.freeze()  # what the collector looks at from now on is new
 
     def changes(self) -> list[str]:
@@ -309,7 +335,7 @@ class Holdings:
         are.
         """
         for number in [number for number, each in self._still.items() if not each.is_still()]:
-            del self._still[number]  # from now on it is looked at as a whole
+            self._seen[number] = self._still.pop(number).first()  # from now on it is looked at as a whole
         wrong: list[str] = []
         for number, value in enumerate(self.known):
             if number in self._still:

@@ -19,7 +19,16 @@ from tools.errors import KraitError, UsageError
 from tools.images.store import Kept
 from tools.lock import exclusively
 from tools.paths import KERNEL, ROOT
-from tools.selfhost.disks import CHECKOUT, COMPILER, HERE_IN_GUEST, PLACE, copy_checkout, guest_disk, same_bytes
+from tools.selfhost.disks import (
+    CHECKOUT,
+    HERE_IN_GUEST,
+    PLACE,
+    TESTS,
+    bring_library,
+    copy_checkout,
+    guest_disk,
+    same_bytes,
+)
 from tools.selfhost.machine import Done, SelfMachine, Setup
 from tools.selfhost.phases import Phases, Watch
 
@@ -219,6 +228,7 @@ def build_short(options: argparse.Namespace, disk: Kept) -> None:
     """Compile one program; with --boot start this kernel anew by kexec, and compile it there again."""
     begin_afresh(CHECKOUT / SHORT)
     (CHECKOUT / SHORT).mkdir(parents=True, exist_ok=True)
+    bring_library(CHECKOUT / SHORT / "cache")
     with SelfMachine(setup_of(options, disk, 0)) as machine:
         introduce(machine)
         compile_program(options, machine)
@@ -243,7 +253,7 @@ def build_and_compare(options: argparse.Namespace) -> int:
     """Raises KraitError."""
     begin_afresh(CHECKOUT / "build")
     copy_checkout()
-    disk = guest_disk(COMPILER)
+    disk = guest_disk(TESTS)  # which `self-test` wants too
     if subprocess.run([sys.executable, "-m", "tools.front_end", "build"], check=False, cwd=ROOT).returncode != 0:
         raise KraitError("krait self-build: there is no kernel to build with")
     if options.short:

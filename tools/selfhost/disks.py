@@ -5,7 +5,9 @@ still there after a build that was interrupted.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib.util
 import io
 import re
 import shutil
@@ -15,6 +17,7 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from compiler.backend import CACHE
 from tools.errors import KraitError
 from tools.images import python
 from tools.images.make import in_order
@@ -122,7 +125,11 @@ def same_bytes(one: Path, other: Path) -> bool:
 
 
 def copy_checkout(place: Path = CHECKOUT) -> None:
-    """Bring the copy of the checkout up to date. What was built there stays. Raises KraitError."""
+    """Bring the copy of the checkout up to date. What was built there stays. Raises KraitError.
+
+    What this machine's Python has compiled of the sources goes along: an emulated processor takes long for it. Python
+    uses it there as long as the source has the same size and time.
+    """
     names = names_in_checkout()
     place.mkdir(parents=True, exist_ok=True)
     for path in sorted(place.rglob("*")):
@@ -135,3 +142,22 @@ def copy_checkout(place: Path = CHECKOUT) -> None:
         if not target.exists() or not same_bytes(source, target):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
+        compiled = Path(importlib.util.cache_from_source(str(source)))
+        if source.suffix == ".py" and compiled.exists():
+            (target.parent / "__pycache__").mkdir(exist_ok=True)
+            shutil.copy2(compiled, target.parent / "__pycache__" / compiled.name)
+
+
+def bring_library(cache: Path) -> None:
+    """Let a build there, whose cache this is, begin with what mypy knows here of Python's own library. To find that out
+    is most of the work of a small program, and an emulated processor takes minutes for it.
+    """
+    known = CACHE / "library"
+    if (cache / known.name).exists():
+        return
+    for path in sorted(known.rglob("*")):
+        target = cache / path.relative_to(CACHE)
+        if path.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # mypy replaces files as wholes
+                shutil.copy2(path, target)

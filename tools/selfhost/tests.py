@@ -14,7 +14,7 @@ from tools.errors import CANNOT_RUN, KraitError, UsageError
 from tools.lock import exclusively
 from tools.paths import KERNEL, ROOT
 from tools.selfhost.build import LEAST_MEMORY, introduce, say
-from tools.selfhost.disks import HERE_IN_GUEST, PLACE, TESTS, copy_checkout, guest_disk
+from tools.selfhost.disks import HERE_IN_GUEST, PLACE, TESTS, bring_library, copy_checkout, guest_disk
 from tools.selfhost.machine import SelfMachine, Setup
 
 LEVELS = ("tests/unit", "tests/language")
@@ -84,6 +84,8 @@ def self_test(options: argparse.Namespace) -> int:
 def compare(options: argparse.Namespace, words: list[str]) -> int:
     """Run pytest here and there; the status. Raises KraitError."""
     copy_checkout(CHECKOUT)
+    if options.short:
+        bring_library(CHECKOUT / "build" / "cache")
     disk = guest_disk(TESTS)
     if subprocess.run([sys.executable, "-m", "tools.front_end", "build"], check=False, cwd=ROOT).returncode != 0:
         raise KraitError("krait self-test: there is no kernel to test on")

@@ -15,7 +15,7 @@ from arch.x86_64.layout import DIRECT_MAP_BASE, KERNEL_BASE
 from arch.x86_64.percpu import OFFSET_SELF
 from arch.x86_64.simulation import Control, processor
 from kernel.doors.trap import interrupt_in_kernel, is_accessible_now
-from kernel.lang.simulation import memory
+from kernel.lang.simulation import Bytes, memory
 from kernel.lang.unsafe import store_i64
 from kernel.mm.fault import Access
 from kernel.sched.scheduler import thread_main
@@ -70,7 +70,7 @@ class Machine(Control):
         self._ram = self._assemble(memory_mib << 20)
         self._write_boot_info(command_line.encode())
 
-    def _assemble(self, memory_bytes: int) -> bytearray:
+    def _assemble(self, memory_bytes: int) -> Bytes:
         """Memory, chips and a processor that can forbid the execution of data."""
         memory.reset()
         ram = memory.map(DIRECT_MAP_BASE, memory_bytes)

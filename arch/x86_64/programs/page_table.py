@@ -31,6 +31,8 @@ from kernel.lang import final
 from kernel.lang.unsafe import copy_bytes, load_i64, store_i64
 from kernel.lib.pace import spend
 from kernel.mm.frames import (
+    HUGE_FRAMES,
+    NO_FRAME,
     PAGE_SHIFT,
     PAGE_SIZE,
     Frame,
@@ -43,6 +45,7 @@ from kernel.mm.frames import (
     is_pinned,
     next_in_chain,
     put_frame,
+    put_frame_row,
     start_chain,
     unchain_frame,
 )
@@ -56,6 +59,7 @@ HUGE: Final = 0x80  # one level above the lowest: what is mapped is a huge page,
 PRIVATE: Final = 0x200  # software bit 9
 HIDDEN: Final = 0x400  # software bit 10
 WRITE_WATCHED: Final = 0x800  # software bit 11: writes are left to the fault handler (userfaultfd(2))
+SPLITTABLE: Final = 1 << 52  # a bit that the hardware ignores; with HUGE: a large page
 KEY_SHIFT: Final = 59
 KEY_BITS: Final = 15 << KEY_SHIFT
 NO_EXECUTE: Final = -(1 << 63)
@@ -64,6 +68,7 @@ FRAME_BITS: Final = 0x000F_FFFF_FFFF_F000
 _TABLE_FLAGS: Final = PRESENT | WRITABLE | USER | ACCESSED
 _LEVEL_BITS: Final = 9
 _STEP_COST: Final = 32  # instructions to see that a table is not there
+_SPLIT_COST: Final = 6000
 _ENTRIES: Final = 512
 _TOP_SHIFT: Final = 39
 LEAF_TABLE_BYTES: Final = 1 << 21  # what one table of the lowest level maps
@@ -122,6 +127,26 @@ def share_entries(parent_slot: int, child_slot: int, count: int, shared: bool) -
     return mapped
 
 
+def share_large(parent: "PageTable", child: "PageTable", address: int) -> int:
+    """fork: give the child the large page at an address, if there is one, read-only on both sides. Returns how many
+    pages that are: none where a device may be writing to one, so that single pages are copied. Raises MemoryError.
+    """
+    slot = parent.find_large(address)
+    if slot == 0:
+        return 0
+    entry = load_i64(slot)
+    head = entry_frame(entry)
+    for i in range(HUGE_FRAMES):
+        if is_pinned(Frame(head + i)):
+            return 0
+    entry &= ~WRITABLE
+    child.enter_large(address, head, entry & ~FRAME_BITS)
+    store_i64(slot, entry)
+    for i in range(HUGE_FRAMES):
+        get_frame(Frame(head + i))
+    return HUGE_FRAMES
+
+
 def drop_entries(slot: int, count: int) -> int:
     """Clear `count` entries of one table and give their frames back. Returns how many pages there were."""
     mapped = 0
@@ -135,8 +160,26 @@ def drop_entries(slot: int, count: int) -> int:
 
 
 @final
+class LargeTotals:
+    """Large pages of all tables."""
+
+    def __init__(self) -> None:
+        self.mapped: int = 0  # entries
+        self.splits: int = 0  # since the machine started
+
+
+LARGE_TOTALS: Final = LargeTotals()
+
+
+@final
 class PageTable:
-    """The table of one address space."""
+    """The table of one address space.
+
+    A *large page* (kernel/mm/large_pages.py) is mapped as a huge one is, with SPLITTABLE: 512 frames in a row, each
+    with a count of its own, as if a table named them. A table is kept in reserve for each, so whoever asks for the
+    entry of one page (`find`, `make`) finds it: the large page is split first, which needs no memory and changes no
+    right. Those who only look use `entry_of`, `next_table` and `next_mapped`, which split nothing.
+    """
 
     def __init__(self) -> None:
         top = allocate_charged_frame()
@@ -146,39 +189,146 @@ class PageTable:
         kernel_top = DIRECT_MAP_BASE + (_boot_root() & FRAME_BITS)
         copy_bytes(frame_address(top) + PAGE_SIZE // 2, kernel_top + PAGE_SIZE // 2, PAGE_SIZE // 2)
         self.table_count: int = 1
-        self.huge_count: int = 0  # entries of huge pages
+        self.huge_count: int = 0  # entries of huge pages, without large ones
+        self.large_count: int = 0  # entries of large pages
+        self._spare: Frame = NO_FRAME  # a ring of as many tables, for when they are split
 
     def find(self, address: int) -> int:
-        """Where the entry of a page lies (an address for read_entry), or 0 if its tables do not exist."""
+        """Where the entry of a page lies (an address for read_entry), or 0 if its tables do not exist. A large page
+        there is split.
+        """
         table = frame_address(self.top)
         shift = _TOP_SHIFT
         while shift > PAGE_SHIFT:
             entry = load_i64(table + (((address >> shift) & (_ENTRIES - 1)) << 3))
             if entry & (PRESENT | HUGE) != PRESENT:
-                return 0
+                return 0 if entry & SPLITTABLE == 0 else self._find_part(address)
             table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
             shift -= _LEVEL_BITS
         return table + (((address >> PAGE_SHIFT) & (_ENTRIES - 1)) << 3)
 
-    def entry_of(self, address: int) -> int:
-        """The entry of a page, 0 if nothing is mapped there; each page of a huge one appears with an entry of its
-        own.
+    def _find_part(self, address: int) -> int:
+        """`find` in a large page."""
+        entry = self._split(self._leaf_slot(address), address)
+        return frame_address(entry_frame(entry)) + (((address >> PAGE_SHIFT) & (_ENTRIES - 1)) << 3)
+
+    def _split(self, slot: int, address: int) -> int:
+        """Let a table name the frames of the large page whose entry lies at `slot`. Returns the entry that names the
+        table. Between the two no processor knows the page, because none may know it by both sizes (Intel SDM volume 3,
+        section 4.10.2).
         """
-        slot = self.find(address)
-        if slot != 0:
-            return load_i64(slot)
-        if self.huge_count == 0:
+        entry = load_i64(slot)
+        assert entry & SPLITTABLE != 0, "a huge page is mapped there"
+        store_i64(slot, 0)
+        self.flush_page(address)
+        frame = self._take_spare()
+        chain_frame(frame, self.top)
+        table = frame_address(frame)
+        part = entry & ~(HUGE | SPLITTABLE)
+        for offset in range(0, PAGE_SIZE, 8):
+            store_i64(table + offset, part)
+            part += PAGE_SIZE
+        entry = make_entry(frame, _TABLE_FLAGS)
+        store_i64(slot, entry)
+        self.large_count -= 1
+        LARGE_TOTALS.mapped -= 1
+        LARGE_TOTALS.splits += 1
+        spend(_SPLIT_COST)
+        return entry
+
+    def _take_spare(self) -> Frame:
+        """A table that was kept for a large page; it is in no ring any more."""
+        frame = next_in_chain(self._spare)
+        if frame == self._spare:
+            self._spare = NO_FRAME
+        else:
+            unchain_frame(frame)
+        return frame
+
+    def find_large(self, address: int) -> int:
+        """Where the entry of the large page that holds an address lies; 0 if there is none."""
+        if self.large_count == 0:
             return 0
         slot = self._leaf_slot(address)
+        return slot if slot != 0 and load_i64(slot) & SPLITTABLE != 0 else 0
+
+    def has_table(self, address: int) -> bool:
+        """Whether anything is or was mapped there: a table of the lowest level, or a large or huge page."""
+        slot = self._leaf_slot(address)
+        return slot != 0 and load_i64(slot) != 0
+
+    def has_upper_tables(self, address: int) -> bool:
+        """Whether there is what would name a table of the lowest level there."""
+        return self._leaf_slot(address) != 0
+
+    def enter_large(self, address: int, head: Frame, flags: int) -> None:
+        """Map a large page, whose references become the entry's, where nothing is mapped; an empty table in its place
+        is freed. Raises MemoryError, with nothing changed.
+        """
+        spare = allocate_charged_frame()
+        try:
+            slot = self.make_huge(address)
+        except MemoryError:
+            put_frame(spare)
+            raise
+        if self._spare == NO_FRAME:
+            start_chain(spare)
+            self._spare = spare
+        else:
+            chain_frame(spare, self._spare)
+        self.table_count += 1
+        self.large_count += 1
+        LARGE_TOTALS.mapped += 1
+        store_i64(slot, make_entry(head, flags | HUGE | SPLITTABLE))
+
+    def move_large(self, address: int, target: int) -> bool:
+        """Map the large page at an address, if there is one, somewhere else, where nothing is mapped; whether there is.
+        The caller flushes. Raises MemoryError, with nothing changed.
+        """
+        slot = self.find_large(address)
+        if slot == 0:
+            return False
+        place = self.make_huge(target)
+        store_i64(place, load_i64(slot))
+        store_i64(slot, 0)
+        return True
+
+    def drop(self, address: int, count: int) -> int:
+        """Clear the entries of `count` pages of one table, or those of a large page, and give their frames back. There
+        is such a table (`next_table`). Returns how many pages there were. The caller flushes.
+        """
+        if count == _ENTRIES and self.large_count > 0:
+            slot = self.find_large(address)
+            if slot != 0:
+                head = entry_frame(load_i64(slot))
+                store_i64(slot, 0)
+                self.large_count -= 1
+                LARGE_TOTALS.mapped -= 1
+                self.table_count -= 1
+                put_frame(self._take_spare())
+                put_frame_row(head)
+                return count
+        return drop_entries(self.find(address), count)
+
+    def entry_of(self, address: int) -> int:
+        """The entry of a page, 0 if nothing is mapped there; each page of a huge or large one appears with an entry of
+        its own.
+        """
+        slot = self._leaf_slot(address)
         entry = 0 if slot == 0 else load_i64(slot)
-        return 0 if entry & HUGE == 0 else (entry & ~HUGE) + (address & (LEAF_TABLE_BYTES - PAGE_SIZE))
+        if entry & HUGE != 0:
+            return (entry & ~(HUGE | SPLITTABLE)) + (address & (LEAF_TABLE_BYTES - PAGE_SIZE))
+        if entry & PRESENT == 0:
+            return 0
+        table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
+        return load_i64(table + (((address >> PAGE_SHIFT) & (_ENTRIES - 1)) << 3))
 
     def find_huge(self, address: int) -> int:
         """The entry of the huge page that holds an address lies there (an address for `read_entry`); 0 if there is
         none.
         """
         slot = self._leaf_slot(address)
-        return slot if slot != 0 and load_i64(slot) & HUGE != 0 else 0
+        return slot if slot != 0 and load_i64(slot) & (HUGE | SPLITTABLE) == HUGE else 0
 
     def make_huge(self, address: int) -> int:
         """Where the entry of a huge page is to lie; an empty table in its place is freed. Nothing smaller is mapped in
@@ -226,7 +376,7 @@ class PageTable:
                 table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
                 shift -= _LEVEL_BITS
             steps += 1
-            if entry & HUGE != 0:
+            if entry & (HUGE | SPLITTABLE) == HUGE:
                 spend(steps * _STEP_COST)
                 return address
             address = ((address >> shift) + 1) << shift
@@ -234,13 +384,14 @@ class PageTable:
         return end
 
     def make(self, address: int) -> int:
-        """As `find`, but makes the missing tables. Raises MemoryError."""
+        """As `find`, but makes the missing tables. No huge page is mapped there. Raises MemoryError."""
         table = frame_address(self.top)
         shift = _TOP_SHIFT
         while shift > PAGE_SHIFT:
             slot = table + (((address >> shift) & (_ENTRIES - 1)) << 3)
             entry = load_i64(slot)
-            assert entry & HUGE == 0, "a huge page is mapped there"
+            if entry & HUGE != 0:
+                entry = self._split(slot, address)
             if entry & PRESENT == 0:
                 table = self._table_below(slot)
             else:
@@ -249,8 +400,8 @@ class PageTable:
         return table + (((address >> PAGE_SHIFT) & (_ENTRIES - 1)) << 3)
 
     def next_table(self, address: int, end: int) -> int:
-        """The first page from `address` on (below `end`) that has a lowest-level table; `end` if there is none. A long
-        look brings the next safe point nearer.
+        """The first page from `address` on (below `end`) that has a lowest-level table, or is part of a large page;
+        `end` if there is none. A long look brings the next safe point nearer.
         """
         steps = 0
         while address < end:
@@ -259,6 +410,9 @@ class PageTable:
             while shift > PAGE_SHIFT:
                 entry = load_i64(table + (((address >> shift) & (_ENTRIES - 1)) << 3))
                 if entry & (PRESENT | HUGE) != PRESENT:
+                    if entry & SPLITTABLE != 0:
+                        spend(steps * _STEP_COST)
+                        return address
                     break
                 table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
                 shift -= _LEVEL_BITS
@@ -272,10 +426,14 @@ class PageTable:
     def next_mapped(self, address: int, end: int) -> int:
         """The first page from `address` on (below `end`) with a non-zero entry; `end` if there is none."""
         while address < end:
-            slot = self.find(address)
-            if slot == 0:
+            upper = self._leaf_slot(address)
+            entry = 0 if upper == 0 else load_i64(upper)
+            if entry & SPLITTABLE != 0:
+                return address
+            if entry & (PRESENT | HUGE) != PRESENT:
                 address = self.next_table(address, end)
                 continue
+            slot = DIRECT_MAP_BASE + (entry & FRAME_BITS) + (((address >> PAGE_SHIFT) & (_ENTRIES - 1)) << 3)
             stop = min(end, table_end(address))
             while address < stop:
                 if load_i64(slot) != 0:

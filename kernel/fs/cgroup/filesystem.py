@@ -37,6 +37,7 @@ class GroupFileSystem(FileSystem):
     def __init__(self) -> None:
         super().__init__(b"cgroup2", b"cgroup2", CGROUP2_MAGIC)
         self.opens_devices = False
+        self.has_fixed_names = True
 
     def node(self) -> Node:
         """The top group's files."""

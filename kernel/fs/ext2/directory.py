@@ -315,6 +315,9 @@ class Ext2Directory(ListedDirectory):
     def create_whiteout(self, credentials: Credentials) -> Inode:
         return self._create_unnamed(S_IFCHR, credentials)
 
+    def moves_names(self) -> bool:
+        return True
+
     def _create_unnamed(self, mode: int, credentials: Credentials) -> Ext2Inode:
         inode = self._new_inode(mode, credentials)
         inode.nlink = 0

@@ -43,6 +43,7 @@ class Hugetlbfs(Tmpfs):
         self.block_size = 1 << self.shift
         self.has_access_lists = False
         self.finds_by_handle = False
+        self.makes_whiteouts = False
         self.is_plain = True
         self.entry_size = 0
         if self.most >= 0 or self.least >= 0:

@@ -347,6 +347,13 @@ class FixedDirectory(Inode):
         return InodeFile(path, flags)
 
 
+class SettingsDirectory(FixedDirectory):
+    """A directory of /proc/sys, which its mode alone protects."""
+
+    def check_permission(self, credentials: Credentials, mask: int) -> None:
+        check_setting_access(self.mode, credentials, mask)
+
+
 @final
 class MountPlace(FixedDirectory):
     """A mount point that is always empty: a mount there hides nothing."""

@@ -20,6 +20,7 @@ from kernel.fs.procfs.entries import (
     FixedDirectory,
     FixedLink,
     FixedText,
+    SettingsDirectory,
 )
 from kernel.fs.procfs.interface_settings import ConfDirectory
 from kernel.fs.procfs.locks import LocksInode
@@ -193,7 +194,10 @@ def _directory_in(parent: FixedDirectory, fs: ProcFileSystem, name: bytes) -> Fi
     found = parent.lookup(name)
     if isinstance(found, FixedDirectory):
         return found
-    directory = FixedDirectory(fs, fs.new_ino())
+    if name == b"sys" or isinstance(parent, SettingsDirectory):
+        directory: FixedDirectory = SettingsDirectory(fs, fs.new_ino())
+    else:
+        directory = FixedDirectory(fs, fs.new_ino())
     parent.add(name, directory)
     return directory
 

@@ -12,7 +12,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.procfs.entries import (
     FIRST_POSITION,
-    FixedDirectory,
+    SettingsDirectory,
     TextInode,
     check_setting_access,
     check_setting_writer,
@@ -65,7 +65,7 @@ class InterfaceSettingInode(TextInode):
 
 
 @final
-class ConfDirectory(FixedDirectory):
+class ConfDirectory(SettingsDirectory):
     """conf, of one version of IP: `family` is ipv4 or ipv6."""
 
     def __init__(self, file_system: FileSystem, ino: int, family: bytes) -> None:
@@ -77,7 +77,7 @@ class ConfDirectory(FixedDirectory):
         device = device_by_name(caller_network(), name)
         if device is None:
             return super().lookup(name)
-        directory = FixedDirectory(self.file_system, _FIRST_INO + (device.number << _INO_SHIFT))
+        directory = SettingsDirectory(self.file_system, _FIRST_INO + (device.number << _INO_SHIFT))
         for row in ROWS:
             if row.family == self.family:
                 directory.add(row.name, InterfaceSettingInode(self.file_system, _ino(device, row), device, row))

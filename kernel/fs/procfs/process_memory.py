@@ -14,11 +14,22 @@ from kernel.fs.tmpfs.file import FilePages
 from kernel.lang import ESRCH, Errno, Span, final, u8
 from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET
-from kernel.mm.area import MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, PROT_EXEC, PROT_READ, PROT_WRITE, Area
+from kernel.mm.area import (
+    MAP_GROWSDOWN,
+    MAP_LOCKED,
+    MAP_NORESERVE,
+    PROT_EXEC,
+    PROT_READ,
+    PROT_WRITE,
+    UNWANTED,
+    WANTED,
+    Area,
+)
 from kernel.mm.binding import policy_of
 from kernel.mm.broken import names_broken
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span, huge_mappings, is_merged
-from kernel.mm.huge_pool import HUGE_KIB, HUGE_SIZE
+from kernel.mm.huge_pool import HUGE_KIB, HUGE_MASK, HUGE_SIZE
+from kernel.mm.large_pages import holds_whole, wants_large
 from kernel.mm.merged_pages import MERGED
 from kernel.mm.merging import Figures
 from kernel.mm.objects import FixedPages, SharedMemory
@@ -183,6 +194,7 @@ class Resident:
         self.merged: int = 0  # with equal pages (kernel/mm/merging.py)
         self.shared_huge: int = 0  # huge pages are counted only here
         self.private_huge: int = 0
+        self.large: int = 0  # of what is resident, in large pages
 
     def count(self, space: AddressSpace, area: Area) -> None:
         """Add the pages of an area. Sleeps: the caller holds the space by `acquire`."""
@@ -191,7 +203,9 @@ class Resident:
             return
         address = space.pages.next_mapped(area.start, area.end)
         while address < area.end:
-            self._count_page(area, read_entry(space.pages.find(address)))
+            if address & HUGE_MASK == 0 and space.pages.find_large(address) != 0:
+                self.large += HUGE_KIB
+            self._count_page(area, space.pages.entry_of(address))
             pace(_PAGE_COST)
             address = space.pages.next_mapped(address + PAGE_SIZE, area.end)
 
@@ -243,7 +257,7 @@ class Resident:
         text += _figure("Shared_Clean", 0) + _figure("Shared_Dirty", self.shared)
         text += _figure("Private_Clean", 0) + _figure("Private_Dirty", self.private)
         text += _figure("Referenced", self.resident) + _figure("Anonymous", self.anonymous)
-        text += _figure("KSM", self.merged) + _figure("LazyFree", 0) + _figure("AnonHugePages", 0)
+        text += _figure("KSM", self.merged) + _figure("LazyFree", 0) + _figure("AnonHugePages", self.large)
         text += _figure("ShmemPmdMapped", 0) + _figure("FilePmdMapped", 0)
         text += _figure("Shared_Hugetlb", self.shared_huge) + _figure("Private_Hugetlb", self.private_huge)
         text += _figure("Swap", 0) + _figure("SwapPss", 0)
@@ -278,7 +292,8 @@ def _flag_words(area: Area) -> str:
     text += "ht " if area.is_huge else ""
     text += "wf " if area.wipe_on_fork else ""
     text += "dd " if area.dont_dump else ""
-    text += "sd mg " if area.mergeable else "sd "
+    text += "sd hg " if area.large_advice == WANTED else "sd nh " if area.large_advice == UNWANTED else "sd "
+    text += "mg " if area.mergeable else ""
     return text + ("ui " if area.fault_modes & MINOR != 0 else "")
 
 
@@ -291,8 +306,9 @@ def area_figures(space: AddressSpace, area: Area) -> bytes:
     head = _figure("Size", size_kib) + _figure("KernelPageSize", page_kib)
     pace(_FIGURES_COST)
     text = (head + _figure("MMUPageSize", page_kib)).encode() + resident.lines(of_all=False)
+    eligible = 1 if wants_large(space, area) and holds_whole(area) else 0
     key = f"ProtectionKey:  {area.key:8d}\n" if key_count() > 1 else ""
-    return text + f"THPeligible:           0\n{key}VmFlags: {_flag_words(area)}\n".encode()
+    return text + f"THPeligible:           {eligible}\n{key}VmFlags: {_flag_words(area)}\n".encode()
 
 
 @final
@@ -318,7 +334,7 @@ class Placement:
             stop = min(area.end, table_end(address))
             page = space.pages.next_mapped(address, stop)
             while page < stop:
-                self._count_page(area, read_entry(space.pages.find(page)))
+                self._count_page(area, space.pages.entry_of(page))
                 page = space.pages.next_mapped(page + PAGE_SIZE, stop)
             pace(_TABLE_COST)
             address = space.pages.next_table(stop, area.end)

@@ -6,6 +6,7 @@ What Krait does not have is shown as 0: swap, for example.
 from typing import Final
 
 from arch import KIND_RAM, boot_info, processor_text
+from arch.programs import LARGE_TOTALS
 from kernel.block.device import BLOCK_DEVICES, BlockDevice
 from kernel.cache.devices import device_page_count
 from kernel.cache.dirty_pages import TOTALS
@@ -20,6 +21,7 @@ from kernel.mm.broken import BROKEN
 from kernel.mm.commitment import PROMISES, promise_limit
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
 from kernel.mm.huge_pool import HUGE_KIB, POOL
+from kernel.mm.large_pages import LARGE_PAGES
 from kernel.mm.merged_pages import MERGED
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.sched.processor import PROCESSORS, idle_ns, load_averages
@@ -144,6 +146,7 @@ def meminfo() -> bytes:
     text += _memory_line("CommitLimit", promise_limit() * _KIB_PER_PAGE)
     text += _memory_line("Committed_AS", PROMISES.pages * _KIB_PER_PAGE)
     text += _memory_line("HardwareCorrupted", BROKEN.count * _KIB_PER_PAGE)
+    text += _memory_line("AnonHugePages", LARGE_TOTALS.mapped * HUGE_KIB)
     text += _count_line("HugePages_Total", POOL.total) + _count_line("HugePages_Free", POOL.free)
     text += _count_line("HugePages_Rsvd", POOL.reserved) + _count_line("HugePages_Surp", POOL.surplus)
     text += _memory_line("Hugepagesize", HUGE_KIB) + _memory_line("Hugetlb", POOL.total * HUGE_KIB)
@@ -334,5 +337,9 @@ def vmstat() -> bytes:
     text += f"nr_file_pages {shared_pages() + LRU.count}\nnr_dirty {TOTALS.dirty}\n"
     text += f"nr_writeback {TOTALS.writing}\nnr_shmem {shared_pages()}\n"
     text += f"nr_kernel_stack {thread_count() * 16}\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n"
+    text += f"nr_anon_transparent_hugepages {LARGE_TOTALS.mapped}\n"
+    text += f"thp_fault_alloc {LARGE_PAGES.faults}\nthp_fault_fallback {LARGE_PAGES.fallbacks}\n"
+    text += f"thp_collapse_alloc {LARGE_PAGES.collapsed}\nthp_collapse_alloc_failed {LARGE_PAGES.not_collapsed}\n"
+    text += f"thp_split_pmd {LARGE_TOTALS.splits}\n"
     text += f"ksm_swpin_copy 0\ncow_ksm {MERGED.copies}\n"
     return text.encode()

@@ -20,6 +20,7 @@ from kernel.fs.sysfs.events import NUMBERS
 from kernel.fs.sysfs.firmware import FirmwareDirectory
 from kernel.fs.sysfs.huge_pages import PoolKobject
 from kernel.fs.sysfs.kobject import KobjectDirectory
+from kernel.fs.sysfs.large_pages import LargePagesKobject
 from kernel.fs.sysfs.links import BusLinks, CharacterLinks, ClassLinks, DiskLinks, Disks
 from kernel.fs.sysfs.merging import MergingKobject
 from kernel.fs.sysfs.net import InterfacesDirectory
@@ -47,6 +48,7 @@ class SysFileSystem(FileSystem):
     def __init__(self, source: bytes) -> None:
         super().__init__(b"sysfs", source, SYSFS_MAGIC)
         self.opens_devices = False
+        self.has_fixed_names = True
         self.reveals = True
         self.next_ino: int = 0
         self.top: FixedDirectory | None = None
@@ -218,6 +220,7 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     memory = fs.directory(kernel, b"mm")
     fs.directory(memory, b"hugepages").add(b"hugepages-2048kB", KobjectDirectory(fs, PoolKobject()))
     memory.add(b"ksm", KobjectDirectory(fs, MergingKobject()))
+    memory.add(b"transparent_hugepage", KobjectDirectory(fs, LargePagesKobject()))
     fs.mount_place(kernel, b"tracing", 0o555)
     _enter_events(fs, bus, devices)
     fs.top = top

@@ -57,6 +57,7 @@ class Tmpfs(FileSystem):
         self.next_ino: int = 1
         self.has_access_lists = True
         self.finds_by_handle = True
+        self.makes_whiteouts: bool = True
         self.is_plain: bool = False  # without extended attributes, chattr(1)'s flags and times of birth
         self.entry_size: int = 20  # what Linux counts for an entry in a directory's size
         self.shows_options: bool = True

@@ -121,7 +121,12 @@ class TmpfsDirectory(TmpfsInode):
         return inode
 
     def create_whiteout(self, credentials: Credentials) -> Inode:
+        if not self.tmpfs.makes_whiteouts:
+            raise Errno(EINVAL)
         return self.create_unnamed(S_IFCHR, credentials)
+
+    def moves_names(self) -> bool:
+        return True
 
     def link(self, name: bytes, target: Inode) -> None:
         self._require_alive(name)
@@ -325,6 +330,7 @@ def make_tmpfs(source: bytes, options: bytes) -> FileSystem:
 def make_ramfs(source: bytes, options: bytes) -> FileSystem:
     ramfs = new_tmpfs(b"ramfs", source, b"mode=755", caller_credentials())
     ramfs.shows_options = False
+    ramfs.makes_whiteouts = False
     ramfs.page_limit = 1 << 50
     ramfs.inode_limit = 1 << 50
     return ramfs

@@ -104,6 +104,7 @@ class PingSocket(DatagramSocket):
         if options.must_not_fragment(is_ip4) and length + (20 if is_ip4 else 40) > hop.mtu:
             raise Errno(EMSGSIZE)
         loops = options.is_on(inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6)
+        packet.mark = plan.mark
         packet.group = self.group
         packet.sender = self.creator
         ip.send(packet, hop, plan.source, self.protocol, ttl, tos, dont_fragment=False, options=b"", loops=loops)

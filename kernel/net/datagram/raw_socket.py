@@ -135,6 +135,7 @@ class RawSocket(DatagramSocket):
         packet = Packet(length)
         if message.buffer.take(packet.put(length)) < length:
             raise Errno(EFAULT)
+        packet.mark = plan.mark
         hop = plan.way()
         if not hop.is_current():
             hop = self.route_to(plan.address, plan.source, plan.device_index)

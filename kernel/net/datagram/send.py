@@ -46,6 +46,7 @@ from kernel.net.sockets.address_programs import REFUSED, judge
 from kernel.net.sockets.inet import encode_inet, encode_inet6
 from kernel.net.sockets.inet_options import int_of
 from kernel.net.sockets.inet_socket import MOST_DATAGRAM
+from kernel.net.sockets.sent_messages import mark_after
 from kernel.net.sockets.socket import (
     AF_INET,
     AF_UNSPEC,
@@ -79,6 +80,7 @@ class SendPlan:
         self.ttl: int = -1  # -1: the socket's
         self.tos: int = -1
         self.segment_size: int = 0  # UDP_SEGMENT
+        self.mark: int = 0
         self.hop: NextHop | None = None
 
     def way(self) -> NextHop:
@@ -120,6 +122,7 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
     plan.source = socket.local if not is_multicast_or_empty(socket, socket.local) else b""
     if len(plan.address) == 16:
         _take_packet_information(socket, plan)
+    plan.mark = socket.mark
     control = message.sent_control()
     says_only_sizes = True
     if control is not None:
@@ -257,6 +260,7 @@ def _way_to(socket: DatagramSocket, address: bytes, source: bytes, index: int) -
 def _apply(socket: DatagramSocket, plan: SendPlan, entry: ControlMessage) -> None:
     """Apply one ancillary message of a sender."""
     if entry.level == SOL_SOCKET:
+        plan.mark = mark_after(socket, entry, plan.mark)
         return
     if entry.level == inet_names.SOL_UDP and is_udp(socket):
         if entry.kind != inet_names.UDP_SEGMENT or len(entry.data) != 2:

@@ -18,22 +18,23 @@ from kernel.fs.constants import (
     POLLWRBAND,
     POLLWRNORM,
 )
-from kernel.lang import EAGAIN, EFAULT, EINVAL, EMSGSIZE, ENOTCONN, Errno, UserAddr, final, span_of
+from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOTCONN, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
 from kernel.net.datagram.extension_headers import WANTS_EXTENSIONS, put_extensions
 from kernel.net.datagram.memory import MEMORY
-from kernel.net.internet.addresses import ANY4, ANY6, is_link_local, mapped
+from kernel.net.internet.addresses import ANY4, is_link_local, mapped
 from kernel.net.internet.group_programs import are_judged, may_enter
 from kernel.net.internet.ipv4 import time_of_day_ms
 from kernel.net.internet.ipv4_options import answer_options
 from kernel.net.internet.output import NextHop
-from kernel.net.internet.transport import ORIGIN_ICMP6, ORIGIN_LOCAL, NetworkError
+from kernel.net.internet.transport import NetworkError
 from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet, PacketQueue
 from kernel.net.sockets import inet_names, option_names
-from kernel.net.sockets.ancillary import WANTS_TIME, put_timestamps
+from kernel.net.sockets.ancillary import WANTS_TIME, put_mark, put_timestamps
 from kernel.net.sockets.bpf import LOST, cut
+from kernel.net.sockets.error_queue import QueuedError
 from kernel.net.sockets.inet import encode_inet, encode_inet6
 from kernel.net.sockets.inet_options import int_bytes
 from kernel.net.sockets.inet_socket import InetSocket
@@ -47,6 +48,7 @@ from kernel.net.sockets.socket import (
     SHUT_WR,
     SOL_SOCKET,
     SWITCH_KEEP_STAMP,
+    SWITCH_MARK,
     SWITCH_OVERFLOWS,
     SWITCH_SELECT_ERROR_QUEUE,
     ControlMessage,
@@ -66,23 +68,11 @@ _READ_DOWN: Final = 1
 _WRITE_DOWN: Final = 2
 
 
-@final
-class QueuedError:
-    """An error in the error queue (IP_RECVERR): what happened, and to which datagram."""
-
-    def __init__(self, error: NetworkError, payload: bytes, destination: bytes, port: int) -> None:
-        self.error: NetworkError = error
-        self.payload: bytes = payload
-        self.destination: bytes = destination
-        self.port: int = port
-
-
 class DatagramSocket(InetSocket):
     """Base of sockets that receive whole datagrams."""
 
     def __init__(self, family: int, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
         self.queue: PacketQueue = PacketQueue()
-        self.errors: list[QueuedError] = []
         self.waiters: WaitQueue = WaitQueue()
         super().__init__(family, kind, protocol, credentials, network)
         self.last_hop: NextHop | None = None  # the route of the last datagram that named its destination …
@@ -175,7 +165,7 @@ class DatagramSocket(InetSocket):
 
     def receive(self, message: Message) -> int:
         if message.flags & MSG_ERRQUEUE != 0:
-            return self._receive_error(message)
+            return self.receive_error(message)
         deadline_ns = self.receive_deadline(message.flags)
         while True:
             if self.pending_error != 0:
@@ -243,6 +233,8 @@ class DatagramSocket(InetSocket):
             put_timestamps(self, packet.received_ns, found)
         if self.is_on(SWITCH_OVERFLOWS) and self.drops > 0:
             found.append(ControlMessage(SOL_SOCKET, option_names.SO_RXQ_OVFL, int_bytes(self.drops)))
+        if self.is_on(SWITCH_MARK):
+            put_mark(packet.mark, found)
         if self.options.switches != 0:
             if self.family == AF_INET:
                 self._control4(packet, found)
@@ -327,51 +319,9 @@ class DatagramSocket(InetSocket):
 
     def queue_error(self, entry: QueuedError) -> None:
         """Keep an error for MSG_ERRQUEUE, unless many are waiting there already."""
-        if len(self.errors) < _ERRORS_LIMIT:
-            self.errors.append(entry)
-
-    def _receive_error(self, message: Message) -> int:
-        if len(self.errors) == 0:
-            raise Errno(EAGAIN)
-        entry = self.errors[0]
-        address = self.encode(entry.destination, entry.port)
-        control = self._control_of_error(entry.error)
-        self.errors.pop(0)  # nothing after this needs memory
-        room = min(len(entry.payload), message.buffer.remaining)
-        given = message.buffer.put(span_of(entry.payload)[0:room])
-        if given < len(entry.payload):
-            message.result_flags |= MSG_TRUNC
-        message.result_flags |= MSG_ERRQUEUE
-        message.address = address
-        message.control = control
-        if self.pending_error == entry.error.errno and len(self.errors) == 0:
-            self.pending_error = 0
-        elif len(self.errors) > 0:
-            self.pending_error = self.errors[0].error.errno
-        return given
-
-    def _control_of_error(self, error: NetworkError) -> list[ControlMessage]:
-        """A struct sock_extended_err, with the address of the reporter. Raises MemoryError."""
-        head = bytearray(16)
-        span = span_of(head)
-        span.store_u32(0, error.errno)
-        span[4] = error.origin
-        span[5] = error.type
-        span[6] = error.code
-        span.store_u32(8, error.info)
-        is_ip4 = self.family == AF_INET
-        level = inet_names.SOL_IP if is_ip4 else inet_names.SOL_IPV6
-        kind = inet_names.IP_RECVERR if is_ip4 else inet_names.IPV6_RECVERR
-        return [ControlMessage(level, kind, bytes(head) + self._offender(error, is_ip4))]
-
-    def _offender(self, error: NetworkError, is_ip4: bool) -> bytes:
-        """The struct sockaddr of the reporter of an error; without a family if it was this host."""
-        if error.origin == ORIGIN_LOCAL or len(error.reporter) == 0:
-            return bytes(16 if is_ip4 else 28)
-        if is_ip4:
-            return encode_inet(error.reporter if len(error.reporter) == 4 else ANY4, 0)
-        scope = error.device_index if error.origin == ORIGIN_ICMP6 and is_link_local(error.reporter) else 0
-        return encode_inet6(mapped(error.reporter) if len(error.reporter) > 0 else ANY6, 0, 0, scope)
+        errors = self.own_errors()
+        if len(errors) < _ERRORS_LIMIT:
+            errors.append(entry)
 
     # ---- State ----------------------------------------------------------------------------------------------------
 
@@ -387,7 +337,7 @@ class DatagramSocket(InetSocket):
         state = POLLOUT | POLLWRNORM | POLLWRBAND
         if self.queue.head is not None:
             state |= POLLIN | POLLRDNORM
-        if self.pending_error != 0 or len(self.errors) > 0:
+        if self.pending_error != 0 or self.has_errors():
             state |= POLLERR | (POLLPRI if self.is_on(SWITCH_SELECT_ERROR_QUEUE) else 0)
         if self.shutdown & _READ_DOWN != 0:
             state |= POLLIN | POLLRDNORM | POLLRDHUP
@@ -424,6 +374,5 @@ class DatagramSocket(InetSocket):
         self.queue.clear()
         MEMORY.used -= self.queued_bytes
         self.queued_bytes = 0
-        self.errors.clear()
 
 

@@ -12,7 +12,6 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
 from kernel.net.datagram import udp
 from kernel.net.datagram.send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
-from kernel.net.datagram.socket import QueuedError
 from kernel.net.internet.addresses import ANY4
 from kernel.net.internet.group_programs import is_sender_asked_for
 from kernel.net.internet.output import NextHop
@@ -23,10 +22,11 @@ from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet
 from kernel.net.sockets import inet_names
 from kernel.net.sockets.address_programs import REFUSED, judge
+from kernel.net.sockets.error_queue import QueuedError, ZeroCopies
 from kernel.net.sockets.inet import SOCKADDR_IN, PortTable, family_of, ports_of
 from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.sockets.inet_socket import check_family_length
-from kernel.net.sockets.socket import AF_INET, MSG_MORE, SWITCH_NO_CHECK, Message
+from kernel.net.sockets.socket import AF_INET, MSG_MORE, MSG_ZEROCOPY, SWITCH_NO_CHECK, Message
 
 _LARGEST: Final = 65535
 _MOST_SEGMENTS: Final = 128
@@ -43,6 +43,7 @@ class UdpSocket(udp.UdpEndpoint):
         self.sends_without_sum6: bool = False
         self.corked: bytearray | None = None  # what sends with MSG_MORE have gathered
         self.corked_plan: SendPlan | None = None
+        self.corked_copies: int = 0  # sends with MSG_ZEROCOPY among them
 
     def port_table(self) -> PortTable:
         return ports_of(self.network).udp
@@ -117,23 +118,32 @@ class UdpSocket(udp.UdpEndpoint):
         self.bind_automatically()  # whatever happens to the message, as on Linux
         length = message.buffer.remaining
         if self.corked is not None:
-            return self._gather(message)
+            return self._gather(message, length)
         plan = plan_datagram(self, message)
         if length > _LARGEST:
             raise Errno(EMSGSIZE)  # over IPv4 that came first
         if self.is_corked or message.flags & MSG_MORE != 0:
             self.corked = bytearray()
             self.corked_plan = plan
-            return self._gather(message)
+            return self._gather(message, udp.HEADER + length)
+        copies = self.copies_for(message, udp.HEADER + length) if message.flags & MSG_ZEROCOPY != 0 else None
         segment = plan.segment_size if plan.segment_size > 0 else self.segment_size
         if 0 < segment < length:
             self._send_segments(message, plan, segment)
-            return length
-        packet = Packet(length)
-        if message.buffer.take(packet.put(length)) < length:
-            raise Errno(EFAULT)
-        self._transmit(packet, plan)
+        else:
+            packet = Packet(length)
+            if message.buffer.take(packet.put(length)) < length:
+                raise Errno(EFAULT)
+            self._transmit(packet, plan)
+        if copies is not None:
+            self._tell_copies(copies, 1)
+        ethernet.drain()
         return length
+
+    def _tell_copies(self, copies: ZeroCopies, count: int) -> None:
+        """So many sends with MSG_ZEROCOPY are over."""
+        copies.sent(count)
+        self.waiters.wake_all()
 
     def _send_segments(self, message: Message, plan: SendPlan, segment: int) -> None:
         """Cut a message into datagrams of `segment` bytes. EINVAL for too many, or without checksums; EMSGSIZE."""
@@ -152,12 +162,15 @@ class UdpSocket(udp.UdpEndpoint):
             packet = Packet(len(part))
             packet.put(len(part)).copy_from(span_of(part))
             self._transmit(packet, plan)
+            ethernet.drain()
 
     def _sends_no_sum(self, is_ip4: bool) -> bool:
         return self.is_on(SWITCH_NO_CHECK) if is_ip4 else self.sends_without_sum6
 
-    def _gather(self, message: Message) -> int:
-        """Append to the pending datagram, and send it unless there is more to come."""
+    def _gather(self, message: Message, counted: int) -> int:
+        """Append to the pending datagram, and send it unless there is more to come. With its header, if that is new, it
+        has `counted` bytes.
+        """
         gathered = self.corked
         plan = self.corked_plan
         length = message.buffer.remaining
@@ -165,10 +178,13 @@ class UdpSocket(udp.UdpEndpoint):
             return 0
         if len(gathered) + length > _LARGEST:
             raise Errno(EMSGSIZE)
+        copies = self.copies_for(message, counted)
         part = message.buffer.take_bytes(length)
         if len(part) < length:
             raise Errno(EFAULT)
         gathered.extend(part)
+        if copies is not None:
+            self.corked_copies += 1
         if not self.is_corked and message.flags & MSG_MORE == 0:
             self._uncork()
         return length
@@ -176,15 +192,24 @@ class UdpSocket(udp.UdpEndpoint):
     def _uncork(self) -> None:
         gathered = self.corked
         plan = self.corked_plan
+        count = self.corked_copies
         self.corked = None
         self.corked_plan = None
+        self.corked_copies = 0
         if gathered is None or plan is None:
             return
-        packet = Packet(len(gathered))
-        packet.put(len(gathered)).copy_from(span_of(gathered))
-        self._transmit(packet, plan)
+        copies = self.copies
+        try:
+            packet = Packet(len(gathered))
+            packet.put(len(gathered)).copy_from(span_of(gathered))
+            self._transmit(packet, plan)
+        finally:
+            if copies is not None and count != 0:
+                self._tell_copies(copies, count)  # whatever has become of the datagram, it is not here any more
+        ethernet.drain()
 
     def _transmit(self, packet: Packet, plan: SendPlan) -> None:
+        """Send a datagram. It reaches a socket of this host when the caller drains what is to be delivered."""
         hop = plan.way()
         if not hop.is_current():
             # Copying from the program may have slept.
@@ -207,6 +232,7 @@ class UdpSocket(udp.UdpEndpoint):
             is_group
             and options.is_on(inet_names.ON_MULTICAST_LOOP4 if is_ip4 else inet_names.ON_MULTICAST_LOOP6)
         )
+        packet.mark = plan.mark
         if is_sender_asked_for():
             packet.group = self.group
             packet.sender = self.creator
@@ -223,7 +249,6 @@ class UdpSocket(udp.UdpEndpoint):
             header_options,
             loops,
         )
-        ethernet.drain()
 
     def _check_size(self, hop: NextHop, length: int, is_ip4: bool, plan: SendPlan) -> None:
         """Raise EMSGSIZE, with an entry in the error queue, for a datagram that does not fit and may not be split."""

@@ -204,6 +204,8 @@ class CoreSettings:
         self.wmem_default: MachineSetting = MachineSetting(b"core/wmem_default", 212992, 4608)
         self.rmem_max: MachineSetting = MachineSetting(b"core/rmem_max", 212992, 2304)
         self.wmem_max: MachineSetting = MachineSetting(b"core/wmem_max", 212992, 4608)
+        self.busy_read: MachineSetting = MachineSetting(b"core/busy_read", 0, 0)  # us
+        self.txrehash: NetworkSetting = NetworkSetting(b"core/txrehash", 1, 0, 1)
         self.optmem_max: NetworkSetting = NetworkSetting(b"core/optmem_max", 131072, 0, INT_MAX)  # of each socket
 
     def longest_backlog(self, network: Network) -> int:

@@ -20,6 +20,7 @@ PROTOCOL_RAW: Final = 255
 ORIGIN_LOCAL: Final = 1
 ORIGIN_ICMP: Final = 2
 ORIGIN_ICMP6: Final = 3
+ORIGIN_ZERO_COPY: Final = 5  # no error: sends with MSG_ZEROCOPY are over
 
 
 @final
@@ -32,7 +33,8 @@ class NetworkError:
         self.origin: int = ORIGIN_LOCAL
         self.type: int = 0  # of the ICMP message
         self.code: int = 0
-        self.info: int = 0  # the path's MTU with EMSGSIZE
+        self.info: int = 0  # the path's MTU with EMSGSIZE; the number of a send …
+        self.data: int = 0  # … and of the last one, with ORIGIN_ZERO_COPY
         self.reporter: bytes = b""  # the sender of the message
         self.device_index: int = 0  # the interface it came in on
 

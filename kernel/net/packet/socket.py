@@ -59,7 +59,7 @@ from kernel.net.packet.ring.layout import (
 from kernel.net.packet.ring.receive import NO_SLOT, ReceiveRing
 from kernel.net.packet.ring.rings import NOT_OURS, RX_RING, Rings
 from kernel.net.packet.ring.transmit import TransmitRing
-from kernel.net.sockets.ancillary import WANTS_TIME, put_timestamps
+from kernel.net.sockets.ancillary import WANTS_TIME, put_mark, put_timestamps
 from kernel.net.sockets.bpf import LOST
 from kernel.net.sockets.families import register_family
 from kernel.net.sockets.inet_options import int_bytes, int_of
@@ -72,6 +72,7 @@ from kernel.net.sockets.socket import (
     MSG_TRUNC,
     SOCK_DGRAM,
     SOCK_RAW,
+    SWITCH_MARK,
     SWITCH_SELECT_ERROR_QUEUE,
     ControlMessage,
     Message,
@@ -277,6 +278,8 @@ class PacketSocket(Socket):
     def _control_of(self, packet: Packet) -> list[ControlMessage] | None:
         found: list[ControlMessage] = []
         put_timestamps(self, packet.received_ns, found)
+        if self.is_on(SWITCH_MARK):
+            put_mark(packet.mark, found)
         if self.wants_auxdata:
             found.append(ControlMessage(SOL_PACKET, _AUXDATA, _auxiliary(packet)))
         return found if len(found) > 0 else None
@@ -345,6 +348,7 @@ class PacketSocket(Socket):
         return total
 
     def _transmit(self, packet: Packet, device: NetworkDevice, target: bytes, protocol: int) -> None:
+        packet.mark = self.mark
         if self.kind == SOCK_DGRAM:
             packet.network_start = packet.start
             ethernet.send(packet, device, target, protocol)

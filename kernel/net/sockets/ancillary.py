@@ -1,4 +1,5 @@
-"""Ancillary messages for receivers of every family: the time of arrival (socket(7): SO_TIMESTAMP and its kin).
+"""Ancillary messages for receivers of every family: the time of arrival (socket(7): SO_TIMESTAMP and its kin), and the
+mark (SO_RCVMARK).
 
 Times are of the wall clock, and taken by the kernel; no device provides any.
 """
@@ -6,7 +7,9 @@ Times are of the wall clock, and taken by the kernel; no device provides any.
 from typing import Final
 
 from kernel.lang import span_of, u64
+from kernel.net.sockets.inet_options import int_bytes
 from kernel.net.sockets.option_names import (
+    SO_MARK,
     SO_TIMESTAMP,
     SO_TIMESTAMP_NEW,
     SO_TIMESTAMPING,
@@ -59,6 +62,11 @@ def put_timestamps(socket: Socket, time_ns: int, found: list[ControlMessage]) ->
         _store(storage, time_ns, 1)
         kind = SO_TIMESTAMPING_NEW if socket.is_on(SWITCH_TIMESTAMP_NEW) else SO_TIMESTAMPING
         found.append(ControlMessage(SOL_SOCKET, kind, bytes(storage)))
+
+
+def put_mark(mark: int, found: list[ControlMessage]) -> None:
+    """Add the mark of a datagram, for SO_RCVMARK."""
+    found.append(ControlMessage(SOL_SOCKET, SO_MARK, int_bytes(mark)))
 
 
 def _store(storage: bytearray, time_ns: int, unit_ns: int) -> None:

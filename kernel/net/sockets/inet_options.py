@@ -99,6 +99,11 @@ def int_bytes(value: int) -> bytes:
     return bytes(storage)
 
 
+def signed(word: int) -> int:
+    """The int with the bits of an unsigned 32-bit word."""
+    return word - (1 << 32) if word >= 1 << 31 else word
+
+
 def short_int_bytes(value: int, limit: int) -> bytes:
     """An int, as a single byte for a caller that has no room for more (level IPPROTO_IP only)."""
     if 0 < limit < 4 and 0 <= value <= 255:

@@ -64,6 +64,7 @@ from kernel.net.link.network import Network
 from kernel.net.sockets import group_options, inet_names
 from kernel.net.sockets.address_programs import ANY_PORT, REFUSED, judge
 from kernel.net.sockets.bpf import Filter
+from kernel.net.sockets.error_queue import QueuedError, ZeroCopies, control_of_error
 from kernel.net.sockets.inet import (
     SOCKADDR_IN,
     SOCKADDR_IN6_LEAST,
@@ -96,12 +97,18 @@ from kernel.net.sockets.socket import (
     AF_INET,
     AF_INET6,
     FILTER_BYTES,
+    MSG_ERRQUEUE,
+    MSG_TRUNC,
+    MSG_ZEROCOPY,
     SOCK_RAW,
     SOCK_STREAM,
     SWITCH_DONT_ROUTE,
     SWITCH_KEEP_STAMP,
+    SWITCH_REHASH,
     SWITCH_REUSE_ADDRESS,
     SWITCH_REUSE_PORT,
+    SWITCH_ZERO_COPY,
+    Message,
     Socket,
 )
 from kernel.net.sockets.socket_programs import Names, permit
@@ -158,6 +165,7 @@ class InetSocket(Socket):
         self.binding: Binding = Binding(network) if binding is None else binding
         self.options: InternetOptions = InternetOptions(network) if options is None else options
         super().__init__(family, kind, protocol, credentials.fsuid, credentials.fsgid, network)
+        self.turn(SWITCH_REHASH, on=CORE.txrehash.of(network) != 0)
         self.is_privileged: bool = credentials.capable_in(network.owner, CAP_NET_ADMIN)
         self.local: bytes = b""  # the address that it is bound to; empty: any
         self.is_address_fixed: bool = False  # by bind(2): stays when the socket is disconnected
@@ -166,8 +174,10 @@ class InetSocket(Socket):
         self.scope: int = 0  # IPv6: the interface of link-local addresses
         self.remote_flow: int = 0
         self.hop: NextHop | None = None
+        self.errors: list[QueuedError] | None = None  # for MSG_ERRQUEUE, until the first one
         self.stamp_ns: int = -1  # SIOCGSTAMP; 0: not noted
         self.groups: JoinedGroups | None = None  # until the first one; see `own_groups`
+        self.copies: ZeroCopies | None = None  # until the first send with MSG_ZEROCOPY
         self.port_group: PortGroup | None = None  # SO_REUSEPORT: the sockets that share its port
         self.is_announced: bool = False  # programs of its group run when it is closed
         if binding is None:
@@ -561,6 +571,64 @@ class InetSocket(Socket):
         user.write_i64(user.at(UserAddr(argument), 8), part if is_ns else part // 1000)
         return 0
 
+    # ---- Errors, and notices of sends -------------------------------------------------------------------------------
+
+    def has_errors(self) -> bool:
+        """Whether there is something for MSG_ERRQUEUE."""
+        errors = self.errors
+        return errors is not None and len(errors) > 0
+
+    def own_errors(self) -> list[QueuedError]:
+        """The error queue, to append to. Raises MemoryError."""
+        errors = self.errors
+        if errors is None:
+            errors = []
+            self.errors = errors
+        return errors
+
+    def receive_error(self, message: Message) -> int:
+        """recvmsg(2) with MSG_ERRQUEUE: the first entry of the error queue, and how much there is of the datagram that
+        it is about. EAGAIN if there is none; MemoryError.
+        """
+        if self.copies is not None:
+            self.copies.tell_late()
+        errors = self.errors
+        if errors is None or len(errors) == 0:
+            raise Errno(EAGAIN)
+        entry = errors[0]
+        address = b"" if entry.is_notice() else self.encode(entry.destination, entry.port)
+        control = control_of_error(entry.error, is_ip4=self.family == AF_INET)
+        errors.pop(0)  # nothing after this needs memory
+        room = min(len(entry.payload), message.buffer.remaining)
+        given = message.buffer.put(span_of(entry.payload)[0:room])
+        if given < len(entry.payload):
+            message.result_flags |= MSG_TRUNC
+        message.result_flags |= MSG_ERRQUEUE
+        message.address = address
+        message.control = control
+        self._choose_pending_error(entry, errors)
+        return given
+
+    def _choose_pending_error(self, last: QueuedError, errors: list[QueuedError]) -> None:
+        """An entry was read: the next error is pending, or none is any more. Notices change nothing."""
+        if len(errors) > 0 and not errors[0].is_notice():
+            self.pending_error = errors[0].error.errno
+        elif not last.is_notice() and (len(errors) > 0 or self.pending_error == last.error.errno):
+            self.pending_error = 0
+
+    def copies_for(self, message: Message, length: int) -> ZeroCopies | None:
+        """What counts the sends with MSG_ZEROCOPY, if this is one, of `length` bytes, and SO_ZEROCOPY allows it.
+        ENOBUFS if too many notices wait; MemoryError.
+        """
+        if message.flags & MSG_ZEROCOPY == 0 or not self.is_on(SWITCH_ZERO_COPY) or length == 0:
+            return None
+        copies = self.copies
+        if copies is None:
+            copies = ZeroCopies(self.own_errors())
+            self.copies = copies
+        copies.check_room(self.network)
+        return copies
+
     # ---- Options --------------------------------------------------------------------------------------------------
 
     def check_level(self, level: int) -> None:
@@ -822,6 +890,8 @@ class InetSocket(Socket):
         self.leave_port_group()
         self.hop = None
         super().close()
+        self.errors = None
+        self.copies = None
 
 
 def _refuse_sticky_header(value: bytes) -> None:

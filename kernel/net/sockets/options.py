@@ -15,7 +15,6 @@ from kernel.lang import (
     EDOM,
     EINVAL,
     ENODEV,
-    ENOPROTOOPT,
     ENOTCONN,
     EOPNOTSUPP,
     EPERM,
@@ -32,6 +31,8 @@ from kernel.net.link.device import device_by_index, device_by_name
 from kernel.net.sockets import option_names as so
 from kernel.net.sockets.ancillary import timestamp_option
 from kernel.net.sockets.bpf import ClassicFilter, ProgramFilter
+from kernel.net.sockets.device_options import get_device_option, set_device_option
+from kernel.net.sockets.inet_options import signed
 from kernel.net.sockets.socket import (
     AF_INET,
     AF_INET6,
@@ -42,6 +43,7 @@ from kernel.net.sockets.socket import (
     SWITCH_FILTER_LOCKED,
     SWITCH_KEEP_ALIVE,
     SWITCH_LINGER,
+    SWITCH_MARK,
     SWITCH_NO_CHECK,
     SWITCH_NO_FCS,
     SWITCH_OOB_INLINE,
@@ -49,6 +51,7 @@ from kernel.net.sockets.socket import (
     SWITCH_PASS_CREDENTIALS,
     SWITCH_PASS_PIDFD,
     SWITCH_PASS_SECURITY,
+    SWITCH_PREFER_BUSY_POLL,
     SWITCH_REUSE_ADDRESS,
     SWITCH_REUSE_PORT,
     SWITCH_SELECT_ERROR_QUEUE,
@@ -78,6 +81,8 @@ _SWITCHES: Final[dict[int, int]] = {
     so.SO_LOCK_FILTER: SWITCH_FILTER_LOCKED,
     so.SO_SELECT_ERR_QUEUE: SWITCH_SELECT_ERROR_QUEUE,
     so.SO_DEBUG: SWITCH_DEBUG,
+    so.SO_PREFER_BUSY_POLL: SWITCH_PREFER_BUSY_POLL,
+    so.SO_RCVMARK: SWITCH_MARK,
 }
 
 _SMALLEST_SEND_BUFFER: Final = 4608
@@ -105,11 +110,6 @@ def int_of(value: bytes) -> int:
     if len(value) < 4:
         raise Errno(EINVAL)
     return signed(span_of(value).load_u32(0))
-
-
-def signed(word: int) -> int:
-    """The int with the bits of an unsigned 32-bit word."""
-    return word - (1 << 32) if word >= 1 << 31 else word
 
 
 # ---- Reading --------------------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def _get_rare_option(socket: Socket, name: int, limit: int) -> bytes:
             return int_bytes(socket.buffer_locks)
         case so.SO_RESERVE_MEM:
             return int_bytes(0)
-    raise Errno(ENOPROTOOPT)
+    return get_device_option(socket, name, limit)
 
 
 def _u64_bytes(value: int) -> bytes:
@@ -244,7 +244,9 @@ def memory_bytes(received: int, receive_limit: int, sent: int, send_limit: int, 
 
 
 def set_socket_option(socket: Socket, name: int, value: bytes, credentials: Credentials) -> None:
-    """Set an option. EINVAL for a short value or one out of range, ENOPROTOOPT for an unknown name, EPERM, EACCES."""
+    """Set an option. EINVAL for a short value or one out of range, ENOPROTOOPT for an unknown name, EPERM, EACCES,
+    EOPNOTSUPP, EBADF; MemoryError.
+    """
     if name == so.SO_BINDTODEVICE:
         _bind_to_device(socket, value, credentials)
         return
@@ -252,19 +254,17 @@ def set_socket_option(socket: Socket, name: int, value: bytes, credentials: Cred
     switch = _SWITCHES.get(name, 0)
     if switch != 0:
         _check_switch(socket, name, number != 0, credentials)
-        _turn(socket, switch, number != 0)
+        socket.turn(switch, on=number != 0)
     else:
         _set_valued_option(socket, name, number, value, credentials)
     socket.option_changed(name)
 
 
-def _turn(socket: Socket, switch: int, on: bool) -> None:
-    socket.switches = socket.switches | switch if on else socket.switches & ~switch
-
-
 def _check_switch(socket: Socket, name: int, on: bool, credentials: Credentials) -> None:
     if name == so.SO_DEBUG and on and not credentials.capable(CAP_NET_ADMIN):
         raise Errno(EACCES)
+    if name == so.SO_PREFER_BUSY_POLL and on and not credentials.capable(CAP_NET_ADMIN):
+        raise Errno(EPERM)
     if name == so.SO_REUSEPORT and on and socket.family != AF_INET and socket.family != AF_INET6:
         raise Errno(EOPNOTSUPP)
     if name == so.SO_LOCK_FILTER and not on and socket.is_on(SWITCH_FILTER_LOCKED):
@@ -288,7 +288,7 @@ def _set_valued_option(socket: Socket, name: int, number: int, value: bytes, cre
         case so.SO_LINGER:
             if len(value) < 8:
                 raise Errno(EINVAL)
-            _turn(socket, SWITCH_LINGER, number != 0)
+            socket.turn(SWITCH_LINGER, on=number != 0)
             if number != 0:
                 socket.linger_seconds = span_of(value).load_u32(4)
         case so.SO_BSDCOMPAT:
@@ -315,15 +315,15 @@ def _set_rare_option(socket: Socket, name: int, number: int, value: bytes, crede
             _check_not_locked(socket)
             socket.set_filter(None)
         case so.SO_TIMESTAMP | so.SO_TIMESTAMPNS | so.SO_TIMESTAMP_NEW | so.SO_TIMESTAMPNS_NEW:
-            _turn(socket, SWITCH_TIMESTAMP, number != 0)
+            socket.turn(SWITCH_TIMESTAMP, on=number != 0)
             precise = name == so.SO_TIMESTAMPNS or name == so.SO_TIMESTAMPNS_NEW
-            _turn(socket, SWITCH_TIMESTAMP_NS, number != 0 and precise)
-            _turn(socket, SWITCH_TIMESTAMP_NEW, number != 0 and name >= so.SO_TIMESTAMP_NEW)
+            socket.turn(SWITCH_TIMESTAMP_NS, on=number != 0 and precise)
+            socket.turn(SWITCH_TIMESTAMP_NEW, on=number != 0 and name >= so.SO_TIMESTAMP_NEW)
         case so.SO_TIMESTAMPING | so.SO_TIMESTAMPING_NEW:
             _check_timestamping(socket, number)
             socket.timestamping = number
-            _turn(socket, SWITCH_ARRIVALS, number & _ARRIVALS == _ARRIVALS)
-            _turn(socket, SWITCH_TIMESTAMP_NEW, name == so.SO_TIMESTAMPING_NEW)
+            socket.turn(SWITCH_ARRIVALS, on=number & _ARRIVALS == _ARRIVALS)
+            socket.turn(SWITCH_TIMESTAMP_NEW, on=name == so.SO_TIMESTAMPING_NEW)
         case so.SO_PEEK_OFF:
             socket.set_peek_offset(number)
         case so.SO_INCOMING_CPU:
@@ -335,10 +335,10 @@ def _set_rare_option(socket: Socket, name: int, number: int, value: bytes, crede
                 raise Errno(EINVAL)
             socket.buffer_locks = number
         case _:
-            _set_newest_option(socket, name, number, value)
+            _set_newest_option(socket, name, number, value, credentials)
 
 
-def _set_newest_option(socket: Socket, name: int, number: int, value: bytes) -> None:
+def _set_newest_option(socket: Socket, name: int, number: int, value: bytes, credentials: Credentials) -> None:
     match name:
         case so.SO_ATTACH_BPF:
             socket.set_filter(_filter_of(socket, value, number))
@@ -354,7 +354,7 @@ def _set_newest_option(socket: Socket, name: int, number: int, value: bytes) -> 
             # Memory is reserved for members of memory control groups, of which there are none.
             raise Errno(EINVAL if number < 0 or number > _INT_MAX - 4096 else EOPNOTSUPP)
         case _:
-            raise Errno(ENOPROTOOPT)
+            set_device_option(socket, name, number, value, credentials)
 
 
 def _check_timestamping(socket: Socket, flags: int) -> None:

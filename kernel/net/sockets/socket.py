@@ -28,6 +28,7 @@ from kernel.lang import (
     ERESTARTSYS,
     Errno,
     UserAddr,
+    final,
     noraise,
     sleeps,
 )
@@ -39,6 +40,7 @@ from kernel.lib.user import Buffer
 from kernel.net.internet.sysctl import CORE
 from kernel.net.link.network import Network
 from kernel.net.sockets.bpf import Filter
+from kernel.net.sockets.option_names import NO_RATE
 from kernel.sched import WaitQueue
 from kernel.task import Process
 from kernel.task.async_io import choose_owner, living_owner
@@ -73,6 +75,7 @@ MSG_ERRQUEUE: Final = 0x2000
 MSG_NOSIGNAL: Final = 0x4000
 MSG_MORE: Final = 0x8000
 MSG_WAITFORONE: Final = 0x1_0000
+MSG_ZEROCOPY: Final = 0x400_0000
 MSG_CMSG_CLOEXEC: Final = 0x4000_0000
 
 SOL_SOCKET: Final = 1
@@ -103,6 +106,11 @@ SWITCH_SELECT_ERROR_QUEUE: Final = 1 << 18
 SWITCH_PASS_PIDFD: Final = 1 << 20
 SWITCH_ARRIVALS: Final = 1 << 21  # SO_TIMESTAMPING: the kernel records and reports the time of arrival
 SWITCH_KEEP_STAMP: Final = 1 << 22  # SIOCGSTAMP was called: arrival times are recorded
+SWITCH_PREFER_BUSY_POLL: Final = 1 << 23
+SWITCH_ZERO_COPY: Final = 1 << 24  # SO_ZEROCOPY: MSG_ZEROCOPY asks for notices
+SWITCH_TRANSMIT_TIME: Final = 1 << 25  # SO_TXTIME
+SWITCH_REHASH: Final = 1 << 26  # SO_TXREHASH
+SWITCH_MARK: Final = 1 << 27  # SO_RCVMARK: SCM with the mark of a received datagram
 
 FIOSETOWN: Final = 0x8901
 SIOCSPGRP: Final = 0x8902
@@ -111,6 +119,7 @@ SIOCGPGRP: Final = 0x8904
 
 # struct ucred of no process: process 0, user and group -1.
 UNKNOWN_CREDENTIALS: Final = b"\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"
+
 
 SHUT_RD: Final = 0
 SHUT_WR: Final = 1
@@ -171,6 +180,39 @@ class SocketHooks:
         self.interface_ioctl: Callable[[Socket, int, int], int] | None = None
 
 
+@final
+class DeviceValues:
+    """What options about devices are set to (device_options.py). Nothing changes one that a socket has: the sockets
+    that accept(2) makes have that of the listening socket.
+    """
+
+    def __init__(self) -> None:
+        self.busy_poll_us: int = 0  # SO_BUSY_POLL
+        self.busy_poll_budget: int = 0  # packets; 0: the usual number
+        self.most_rate: int = NO_RATE  # SO_MAX_PACING_RATE: bytes a second
+        self.transmit_clock: int = 0  # SO_TXTIME: CLOCK_*
+        self.transmit_flags: int = 0  # SOF_TXTIME_*
+
+    def copy(self) -> "DeviceValues":
+        """One that can be changed. Raises MemoryError."""
+        other = DeviceValues()
+        other.busy_poll_us = self.busy_poll_us
+        other.busy_poll_budget = self.busy_poll_budget
+        other.most_rate = self.most_rate
+        other.transmit_clock = self.transmit_clock
+        other.transmit_flags = self.transmit_flags
+        return other
+
+
+def _first_device_values() -> DeviceValues | None:
+    """Those of a new socket. Raises MemoryError."""
+    if CORE.busy_read.value == 0:
+        return None
+    values = DeviceValues()
+    values.busy_poll_us = CORE.busy_read.value
+    return values
+
+
 class Socket(File):
     """Base of all sockets."""
 
@@ -182,6 +224,7 @@ class Socket(File):
         self.creator: Credentials | None = None  # rules may ask for it
         if creator is not None:
             self.creator = creator.credentials.without_rules()
+        self.device_values: DeviceValues | None = _first_device_values()  # None: all are as in a new object
         super().__init__(socket_path(uid, gid), O_RDWR)
         self.network: Network = network
         self.holds_network: bool = False  # it counts as one of the network's users
@@ -230,9 +273,33 @@ class Socket(File):
             self.holds_network = False
             self.network.release()
 
+    def take_options(self, listening: "Socket") -> None:
+        """Have the options of the socket that accepted this connection."""
+        self.switches = listening.switches
+        self.linger_seconds = listening.linger_seconds
+        self.send_limit = listening.send_limit
+        self.receive_limit = listening.receive_limit
+        self.buffer_locks = listening.buffer_locks
+        self.receive_low_water = listening.receive_low_water
+        self.receive_timeout_ns = listening.receive_timeout_ns
+        self.send_timeout_ns = listening.send_timeout_ns
+        self.bound_device = listening.bound_device
+        self.priority = listening.priority
+        self.mark = listening.mark
+        self.device_values = listening.device_values
+
     def is_on(self, switch: int) -> bool:
         """Whether an option of the on-off kind (SWITCH_*) is on."""
         return self.switches & switch != 0
+
+    def most_rate(self) -> int:
+        """SO_MAX_PACING_RATE."""
+        values = self.device_values
+        return NO_RATE if values is None else values.most_rate
+
+    def turn(self, switch: int, *, on: bool) -> None:
+        """Turn an option of the on-off kind on or off."""
+        self.switches = self.switches | switch if on else self.switches & ~switch
 
     def is_nonblocking(self, message_flags: int) -> bool:
         return self.flags & O_NONBLOCK != 0 or message_flags & MSG_DONTWAIT != 0

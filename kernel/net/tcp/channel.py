@@ -23,6 +23,7 @@ from kernel.net.link.network import Network
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.sockets.bpf import Filter
+from kernel.net.sockets.error_queue import NOTHING_MORE, ZeroCopies
 from kernel.net.sockets.inet import Binding, ports_of
 from kernel.net.tcp.connection import (
     EVENT_CLOSED,
@@ -39,10 +40,12 @@ from kernel.net.tcp.connection import (
 from kernel.net.tcp.memory import account
 from kernel.net.tcp.tcp_options import TcpOptions
 from kernel.sched import WaitQueue
+from kernel.time import monotonic_ns
 
 LARGEST_PACKET: Final = 65_535
 _CHECKSUM_OFFSET: Final = 16
 _LONGEST_HEADERS: Final = 40 + 60  # IPv6's and TCP's
+_AGAIN_NS: Final = 10_000_000
 NOWHERE: Final = Wire()
 
 
@@ -117,6 +120,8 @@ class Channel(Wire):
         self.next_in_table: Channel | None = None
         self.is_listed: bool = False
         self.backlog: WaitQueue | None = None  # of the listener that created it
+        self.mark: int = 0  # of its packets
+        self.copies: ZeroCopies | None = None  # since the first send with MSG_ZEROCOPY, while a program has the socket
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
         self.group: SocketGroup | None = None  # the socket's: programs judge its packets
         self.creator: Credentials | None = None  # the opener of the socket, or at first of the listener
@@ -154,6 +159,7 @@ class Channel(Wire):
             packet.checksum_start = packet.start
             packet.checksum_offset = _CHECKSUM_OFFSET
         packet.checksum = CHECKSUM_PARTIAL
+        packet.mark = self.mark
         is_ip4 = len(connection.local) == 4
         internet = self.options.internet
         ttl = internet.ttl_for(is_ip4, is_multicast=False)
@@ -194,6 +200,20 @@ class Channel(Wire):
         if connection.is_synchronized():
             connection.fix_segment_size()
 
+    def tell_copies(self) -> None:
+        """Tell the program of sends with MSG_ZEROCOPY whose data are not needed any more. Raises nothing."""
+        copies = self.copies
+        c = self.connection
+        if copies is None or c is None:
+            return
+        sequence = NOTHING_MORE if c.state == State.CLOSED else c.sender.una
+        if not copies.are_due(sequence):
+            return
+        if copies.done(sequence):
+            self.read_queue.wake_all()
+        if copies.are_due(sequence) and c.state != State.CLOSED:
+            c.timers.resume_ns = min(c.timers.resume_ns, monotonic_ns() + _AGAIN_NS)  # there was no memory
+
     def where(self) -> Network:
         return self.network
 
@@ -221,6 +241,8 @@ def settle(channel: Channel) -> None:
     if c is None:
         return
     account(c)
+    if channel.copies is not None:
+        channel.tell_copies()
     events = c.events
     if events != 0:
         c.events = 0

@@ -16,7 +16,7 @@ from kernel.net.link.network import FIRST_NETWORK, Network
 from kernel.net.link.packet import Packet
 from kernel.net.tcp.cubic import Congestion
 from kernel.net.tcp.header import TIMESTAMP_SIZE
-from kernel.net.tcp.parts import Agreed, Counters, Losses, Marks, Receiver, SegmentSizes, Sender, Timers
+from kernel.net.tcp.parts import Agreed, Counters, Losses, Marks, Pacing, Receiver, SegmentSizes, Sender, Timers
 from kernel.net.tcp.receive_queue import ReceiveQueue
 from kernel.net.tcp.round_trip import RoundTrip
 from kernel.net.tcp.scoreboard import Scoreboard
@@ -127,6 +127,7 @@ class Connection:
         self.receiver.window_clamp = 1 << 30
         self.receiver.mss = DEFAULT_MSS
         self.receiver.quick_acks = QUICK_ACKS
+        self.pacing: Pacing | None = None  # without a limit, nothing waits
         self.timers.timeout_ns = FOREVER
         self.timers.resume_ns = FOREVER
         self.timers.delayed_ack_ns = FOREVER

@@ -7,7 +7,8 @@ Counts that Linux has and we do not are 0, as on Linux for a connection without 
 from typing import Final
 
 from kernel.lang import Span, span_of, u8, u64
-from kernel.net.tcp import output
+from kernel.net.sockets.option_names import NO_RATE
+from kernel.net.tcp import output, pacing
 from kernel.net.tcp.connection import FOREVER, NS_PER_MS, Connection, State
 from kernel.net.tcp.cubic import UNLIMITED
 from kernel.net.tcp.parts import Timeout
@@ -38,6 +39,7 @@ def information(options: TcpOptions, c: Connection | None, idle_state: State, no
         out.store_u32(20, 88)
         out.store_u32(80, 10)
         out.store_u32(76, 0x7FFF_FFFF)
+        _put_rates(out, options.most_rate(), options.most_rate())
         return bytes(storage)
     out[0] = c.state.value
     out[1] = c.losses.recovery.value
@@ -102,8 +104,7 @@ def _elapsed_ms(now_ns: int, then_ns: int) -> int:
 
 def _put_counters(c: Connection, out: Span[u8]) -> None:
     out.store_u32(100, min(c.counters.retransmitted, _WORD))
-    out.store_u64(104, u64(0xFFFF_FFFF_FFFF_FFFF))
-    out.store_u64(112, u64(0xFFFF_FFFF_FFFF_FFFF))
+    _put_rates(out, pacing.rate(c), NO_RATE if c.pacing is None else c.pacing.most_rate)
     out.store_u64(120, u64(c.counters.bytes_acked))
     out.store_u64(128, u64(c.counters.bytes_received))
     out.store_u32(136, c.counters.segments_out & _WORD)
@@ -112,6 +113,14 @@ def _put_counters(c: Connection, out: Span[u8]) -> None:
     out.store_u32(156, c.counters.data_segments_out & _WORD)
     out.store_u64(200, u64(c.counters.bytes_sent))
     out.store_u64(208, u64(c.counters.bytes_retransmitted))
+
+
+def _put_rates(out: Span[u8], rate: int, most: int) -> None:
+    """The rate of sending and its limit: 64 bits, all set for none."""
+    out.store_u32(104, rate & _WORD)
+    out.store_u32(108, rate >> 32 & _WORD)
+    out.store_u32(112, most & _WORD)
+    out.store_u32(116, most >> 32 & _WORD)
 
 
 def pending_timer(c: Connection) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Final
 from kernel.lib.pace import PACE
 from kernel.net.internet.group_programs import are_judged
 from kernel.net.link.packet import HEADROOM, Packet, StoragePool
-from kernel.net.tcp import congestion_marks
+from kernel.net.tcp import congestion_marks, pacing
 from kernel.net.tcp.connection import FOREVER, NS_PER_MS, Connection, State
 from kernel.net.tcp.header import ACK, ECE, FIN, MAX_SACK_BLOCKS, PSH, RST, SYN, URG, OutgoingHeader
 from kernel.net.tcp.memory import MEMORY
@@ -73,6 +73,7 @@ def _emit(c: Connection, packet: Packet, sequence: int, flags: int, now_ns: int)
         c.counters.data_segments_out += count
         c.counters.bytes_sent += length
         c.timers.last_sent_ns = now_ns
+        pacing.sent(c, length, now_ns)
         if now_ns - c.receiver.last_data_ns < 40 * NS_PER_MS:
             c.receiver.is_ping_pong = True
     c.wire.send(c, packet)
@@ -265,7 +266,7 @@ def transmit(c: Connection, now_ns: int) -> None:
             arm_retransmission(c, now_ns)
         elif c.sender.nxt > before:
             _prefer_tail_probe(c, now_ns)
-    elif c.sender.nxt < c.send_end() and c.timers.timeout == Timeout.NONE:
+    elif c.sender.nxt < c.send_end() and c.timers.timeout == Timeout.NONE and c.timers.resume_ns == FOREVER:
         arm_probe(c, now_ns)
 
 
@@ -282,7 +283,7 @@ def _makes_way(c: Connection, now_ns: int) -> bool:
 def _send_lost(c: Connection, now_ns: int) -> None:
     """Send lost data again, as far as the congestion window allows."""
     while True:
-        if PACE.left < 0 and _makes_way(c, now_ns):
+        if (PACE.left < 0 and _makes_way(c, now_ns)) or pacing.must_wait(c, now_ns):
             return
         room = c.congestion.window - pipe(c)
         if room < c.sizes.mss and room < c.congestion.window:
@@ -349,9 +350,9 @@ def _send_new(c: Connection, now_ns: int) -> None:
         congestion.idle((now_ns - c.timers.last_sent_ns) // c.round_trip.timeout_ns)
     queue = c.queue
     mss = c.sizes.mss
-    limit = max(c.sizes.packet_limit // mss * mss, mss)
+    limit = pacing.largest_packet(c, max(c.sizes.packet_limit // mss * mss, mss))
     while True:
-        if PACE.left < 0 and _makes_way(c, now_ns):
+        if (PACE.left < 0 and _makes_way(c, now_ns)) or pacing.must_wait(c, now_ns):
             return
         start = c.sender.nxt
         available = queue.end - start

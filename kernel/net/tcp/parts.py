@@ -7,7 +7,7 @@ unwrapped (sequence.py), times are nanoseconds of one clock, sizes are bytes.
 
 from enum import IntEnum
 
-from kernel.lang import struct
+from kernel.lang import final, struct
 
 
 class Recovery(IntEnum):
@@ -136,7 +136,7 @@ class Timers:
 
     timeout: Timeout
     timeout_ns: int
-    resume_ns: int  # of sending that paused for a safe point
+    resume_ns: int  # of sending that paused for a safe point, or for its pace
     delayed_ack_ns: int
     keepalive_ns: int  # also bounds FIN_WAIT_2
     last_sent_ns: int  # when data were sent last
@@ -153,6 +153,15 @@ class Timers:
     user_timeout_ns: int
     syn_retries: int
     fin_wait_ns: int
+
+
+@final
+class Pacing:
+    """How fast data are sent, once there has been a limit; see pacing.py."""
+
+    def __init__(self, rate: int) -> None:
+        self.most_rate: int = rate  # SO_MAX_PACING_RATE: bytes a second; negative: more than any
+        self.next_ns: int = 0  # nothing is sent before
 
 
 @struct

@@ -51,17 +51,22 @@ from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link import ethernet
 from kernel.net.link.network import Network
 from kernel.net.sockets.bpf import Filter
+from kernel.net.sockets.error_queue import NOTHING_MORE, ZeroCopies
 from kernel.net.sockets.inet import Binding, PortTable, family_of, ports_of
 from kernel.net.sockets.inet_options import InternetOptions
 from kernel.net.sockets.inet_socket import InetSocket, check_own_family
 from kernel.net.sockets.option_names import (
+    NO_RATE,
     SO_KEEPALIVE,
+    SO_MARK,
+    SO_MAX_PACING_RATE,
     SO_OOBINLINE,
     SO_RCVBUF,
     SO_RCVBUFFORCE,
     SO_SNDBUF,
     SO_SNDBUFFORCE,
 )
+from kernel.net.sockets.sent_messages import mark_after
 from kernel.net.sockets.socket import (
     MSG_ERRQUEUE,
     MSG_OOB,
@@ -69,6 +74,7 @@ from kernel.net.sockets.socket import (
     SHUT_RDWR,
     SHUT_WR,
     SOCK_STREAM,
+    SOL_SOCKET,
     SWITCH_KEEP_ALIVE,
     SWITCH_LINGER,
     SWITCH_OOB_INLINE,
@@ -194,6 +200,7 @@ class TcpSocket(InetSocket):
             raise
         listener.queue = self.read_queue
         listener.port_group = self.port_group
+        listener.mark = self.mark
         listener.filter = self.filter
         listener.group = self.group
         listener.creator = self.creator
@@ -262,17 +269,8 @@ class TcpSocket(InetSocket):
         self.remote_port = c.remote_port
         self.scope = listening.scope
         self.flags |= flags
-        self.switches = listening.switches
-        self.linger_seconds = listening.linger_seconds
-        self.send_limit = listening.send_limit
-        self.receive_limit = listening.receive_limit
-        self.buffer_locks = listening.buffer_locks
-        self.receive_low_water = listening.receive_low_water
-        self.receive_timeout_ns = listening.receive_timeout_ns
-        self.send_timeout_ns = listening.send_timeout_ns
-        self.bound_device = listening.bound_device
-        self.priority = listening.priority
-        self.mark = listening.mark
+        self.take_options(listening)
+        channel.mark = self.mark
         filter_ = listening.filter
         if filter_ is not None:
             filter_.keep()  # the listening socket has it, so this takes no memory
@@ -381,6 +379,8 @@ class TcpSocket(InetSocket):
         self.pending_error = 0
         channel.hold = self.hold.acquire()
         channel.file = self
+        self._tell_copies()  # those of an earlier connection, whose numbers mean nothing in this one
+        channel.mark = self.mark
         channel.filter = self.filter
         channel.group = self.group
         channel.creator = self.creator
@@ -475,15 +475,57 @@ class TcpSocket(InetSocket):
             if self.pending_error != 0:
                 raise Errno(self.take_error())
             raise Errno(EPIPE)
-        if message.control_error != 0:
+        self._check_control(message)
+        copies = self.copies_for(message, message.buffer.remaining)
+        if copies is None:
+            return stream.send(self, found, message)
+        return self._send_told(found, copies, message)
+
+    def _check_control(self, message: Message) -> None:
+        """EINVAL for ancillary messages that make no sense, or that the program may not send."""
+        is_sound = message.control_error == 0
+        if is_sound and message.control is not None:
+            try:
+                for entry in message.control:
+                    if entry.level == SOL_SOCKET:
+                        mark_after(self, entry, 0)
+            except Errno:
+                is_sound = False
+        if not is_sound:
             raise Errno(EINVAL)
-        return stream.send(self, found, message)
+
+    def _send_told(self, found: Stream, copies: ZeroCopies, message: Message) -> int:
+        """Send with MSG_ZEROCOPY: there will be a notice. Raises what `stream.send` does; MemoryError."""
+        channel = found.channel
+        c = channel.connection
+        assert c is not None
+        channel.copies = copies
+        sends = copies.begin(c.sender.nxt)
+        count = 0
+        try:
+            count = stream.send(self, found, message)
+        finally:
+            if count > 0:
+                copies.taken(sends, c.queue.end)
+            else:
+                copies.abandon(sends)
+            settle(channel)
+        return count
+
+    def _tell_copies(self) -> None:
+        """Give the notices for which there was no memory. Raises nothing."""
+        found = self.stream
+        if found is not None and found.channel.connection is not None:
+            found.channel.tell_copies()
+        elif self.copies is not None:
+            self.copies.done(NOTHING_MORE)
 
     def receive(self, message: Message) -> int:
         pace(0)  # so that no firewall drops the acknowledgment because of earlier packets
         found = self.stream
         if message.flags & MSG_ERRQUEUE != 0:
-            raise Errno(EAGAIN)  # errors of connections are not queued
+            self._tell_copies()
+            return self.receive_error(message)
         if found is None or found.channel.connection is None:
             if message.flags & MSG_OOB != 0 and self.listener is None:
                 raise Errno(EINVAL)
@@ -536,14 +578,18 @@ class TcpSocket(InetSocket):
         if waiter is not None:
             waiter.wait_on(self.read_queue)
             waiter.wait_on(self.write_queue)
+        return self._state_of_data() | (POLLERR if self.pending_error != 0 or self.has_errors() else 0)
+
+    def _state_of_data(self) -> int:
+        """POLL* but for errors that are pending or in a queue."""
         listener = self.listener
         if listener is not None:
             return POLLIN | POLLRDNORM if len(listener.ready) > 0 else 0
         found = self.stream
         c = self.connection()
         if found is None or c is None:
-            return POLLOUT | POLLWRNORM | POLLHUP | (POLLERR if self.pending_error != 0 else 0)
-        return _readiness(c, self.receive_low_water) | (POLLERR if self.pending_error != 0 else 0)
+            return POLLOUT | POLLWRNORM | POLLHUP
+        return _readiness(c, self.receive_low_water)
 
     def ioctl(self, command: int, argument: int) -> int:
         c = self.connection()
@@ -602,9 +648,27 @@ class TcpSocket(InetSocket):
             tcp.send_buffer = self.send_limit
         elif name == SO_RCVBUF or name == SO_RCVBUFFORCE:
             tcp.receive_buffer = self.receive_limit
+        elif name == SO_MAX_PACING_RATE:
+            values = self.device_values
+            tcp.limit_rate(NO_RATE if values is None else values.most_rate)
+        elif name == SO_MARK:
+            self._take_mark()
+            return
         else:
             return
         self._apply_options()
+
+    def most_rate(self) -> int:
+        return self.tcp.most_rate()
+
+    def _take_mark(self) -> None:
+        """SO_MARK: it is the mark of what is sent from now on."""
+        found = self.stream
+        if found is not None:
+            found.channel.mark = self.mark
+        listener = self.listener
+        if listener is not None:
+            listener.mark = self.mark
 
     def _apply_options(self) -> None:
         found = self.stream
@@ -660,6 +724,7 @@ class TcpSocket(InetSocket):
         if c is None:
             channel.file = None
             return
+        channel.copies = None  # nobody is left to be told
         now_ns = monotonic_ns()
         lingers = self.is_on(SWITCH_LINGER)
         if lingers and self.linger_seconds == 0 and c.state != State.CLOSED:

@@ -284,6 +284,7 @@ def _accepting_channel(listener: Listener, segment: Segment, packet: Packet) -> 
         raise MemoryError from None
     channel = Channel(hop, listener.options.copy(), listener.family, WaitQueue(), WaitQueue())
     channel.backlog = listener.queue
+    channel.mark = listener.mark
     channel.filter = listener.filter
     channel.group = listener.group
     channel.creator = listener.creator

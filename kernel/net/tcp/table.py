@@ -55,6 +55,7 @@ class Listener:
         self.queue: WaitQueue = WaitQueue()
         self.is_closed: bool = False
         self.filter: Filter | None = None  # SO_ATTACH_FILTER
+        self.mark: int = 0  # of its packets
         self.group: SocketGroup | None = None  # the socket's: programs judge its packets
         self.creator: Credentials | None = None  # its opener
         self.credentials: Credentials | None = None  # for accepted sockets

@@ -9,7 +9,9 @@ from typing import Final
 
 from kernel.lang import final
 from kernel.net.sockets.inet_options import InternetOptions
+from kernel.net.sockets.option_names import NO_RATE
 from kernel.net.tcp.connection import NS_PER_MS, Connection
+from kernel.net.tcp.parts import Pacing
 from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
 
 TCP_NODELAY: Final = 1
@@ -64,6 +66,7 @@ class TcpOptions:
         self.is_thin: bool = False  # TCP_THIN_LINEAR_TIMEOUTS
         self.tells_queued: bool = False  # TCP_INQ
         self.use_cubic: bool = True
+        self.pacing: Pacing | None = None  # until a limit is set
         self.urgent_inline: bool = False
         self.send_buffer: int = 0  # 0: SO_SNDBUF was not set, the buffer grows by itself
         self.receive_buffer: int = 0
@@ -93,10 +96,23 @@ class TcpOptions:
         other.is_thin = self.is_thin
         other.tells_queued = self.tells_queued
         other.use_cubic = self.use_cubic
+        if self.pacing is not None:
+            other.limit_rate(self.pacing.most_rate)
         other.urgent_inline = self.urgent_inline
         other.send_buffer = self.send_buffer
         other.receive_buffer = self.receive_buffer
         return other
+
+    def most_rate(self) -> int:
+        """SO_MAX_PACING_RATE."""
+        return NO_RATE if self.pacing is None else self.pacing.most_rate
+
+    def limit_rate(self, rate: int) -> None:
+        """Set SO_MAX_PACING_RATE, for `apply`. Raises MemoryError."""
+        if self.pacing is not None:
+            self.pacing.most_rate = rate
+        elif rate != NO_RATE:
+            self.pacing = Pacing(rate)
 
     def apply(self, c: Connection) -> None:
         """Apply them to a connection."""
@@ -115,6 +131,10 @@ class TcpOptions:
         c.timers.user_timeout_ns = self.user_timeout_ms * NS_PER_MS
         c.losses.is_thin_linear = self.is_thin
         c.congestion.use_cubic = self.use_cubic
+        if c.pacing is not self.pacing:
+            c.pacing = self.pacing
+            if c.pacing is not None:
+                c.pacing.next_ns = 0  # what an earlier connection waited for
         c.receiver.urgent_inline = self.urgent_inline
         fin_timeout_s = self.linger2_s if self.linger2_s != 0 else SETTINGS.fin_timeout.of(c.network)
         c.timers.fin_wait_ns = max(fin_timeout_s, 0) * NS_PER_SECOND

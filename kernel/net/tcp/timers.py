@@ -149,7 +149,7 @@ def _probe_expired(c: Connection, now_ns: int) -> None:
         return
     if c.sender.wnd > 0:
         output.push_tail(c, now_ns)
-        if c.sender.nxt > c.sender.una:
+        if c.sender.nxt > c.sender.una or c.timers.resume_ns != FOREVER:
             return
     if _must_make_room(c):
         make_room(c, now_ns)

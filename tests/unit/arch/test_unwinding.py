@@ -10,7 +10,7 @@ import pytest
 from arch.x86_64 import unwinding
 from arch.x86_64.frame import TrapFrame
 from compiler.unwind import FRAMED, ObjectUnwind, Placed, build
-from kernel.lang.simulation import memory
+from kernel.lang.simulation import Bytes, memory
 
 BASE = -0x8000_0000
 STACK = -0x1_0000_0000
@@ -23,7 +23,7 @@ LANDINGS = [(0x1040, 0x1090), (0x1041, 0), (0x1210, 0x1280), (0x1220, 0)]
 
 
 class Stack:
-    def __init__(self, room: bytearray) -> None:
+    def __init__(self, room: Bytes) -> None:
         self.room = room
 
     def put(self, offset: int, *words: int) -> None:

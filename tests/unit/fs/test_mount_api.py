@@ -7,7 +7,18 @@ import pytest
 
 from kernel.fs.path import MOUNTS
 from tests.unit.booted import booted
-from tests.unit.fs.test_shared_mounts import MS_PRIVATE, MS_SHARED, fields, is_marked, mark, prepare
+from tests.unit.fs.test_shared_mounts import (
+    MS_PRIVATE,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_UNBINDABLE,
+    bind,
+    change,
+    fields,
+    is_marked,
+    mark,
+    prepare,
+)
 from tests.unit.syscalls.test_files import names_in, read_all, write_new
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -17,6 +28,7 @@ AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH = 4
+MOVE_MOUNT_SET_GROUP = 0x100
 SET_FLAG, SET_STRING, CREATE, RECONFIGURE = 0, 1, 6, 7
 
 
@@ -122,6 +134,32 @@ def test_attributes_of_a_tree(machine: Machine) -> None:
     assert flags_of(host, "/c") == "ro,nosuid,noatime"
     with pytest.raises(OSError, match="E2BIG"):
         host.mount_setattr(AT_FDCWD, "/c", 0, bytearray(b"\1" * 40), 40)
+
+
+@booted
+def test_a_private_mount_joins_the_peers_of_another(machine: Machine) -> None:
+    host = machine.host
+    prepare(host)
+
+    def join(origin: str, target: str) -> None:
+        host.move_mount(AT_FDCWD, origin, AT_FDCWD, target, MOVE_MOUNT_SET_GROUP)
+
+    bind(host, "/a", "/c")
+    change(host, "/c", MS_PRIVATE)
+    for origin, target in (("/proc", "/c"), ("/a", "/b"), ("/c", "/a"), ("/a/x", "/c"), ("/a", "/other")):
+        with pytest.raises(OSError, match="EINVAL"):
+            join(origin, target)
+    join("/a", "/c")
+    mark(host, "/a/x")
+    assert fields(host)["/c"] == fields(host)["/a"] == "shared:1" and is_marked(host, "/c/x")
+    bind(host, "/a", "/other")
+    change(host, "/c", MS_SLAVE)
+    change(host, "/other", MS_PRIVATE)
+    join("/c", "/other")
+    assert fields(host)["/other"] == "master:1"
+    change(host, "/other", MS_UNBINDABLE)
+    join("/a", "/other")
+    assert fields(host)["/other"] == "shared:1"
 
 
 @booted

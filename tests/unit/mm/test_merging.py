@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from arch.programs import PRIVATE, WRITABLE, entry_frame, read_entry
-from kernel.mm import frames, merged_pages, merging, remap
+from kernel.mm import frames, large_pages, merged_pages, merging, remap
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
 from kernel.mm.fault import Access, FaultOutcome
-from kernel.mm.frames import NO_FRAME, PAGE_SIZE, Frame
+from kernel.mm.frames import HUGE_FRAMES, NO_FRAME, PAGE_SIZE, Frame
+from kernel.mm.large_pages import LARGE_PAGES
 from kernel.mm.mergeable_space import MERGEABLE
 from kernel.mm.merged_pages import MERGED, ZERO_CHECKSUM, MergedTable, are_equal, checksum
 from kernel.mm.merging import SEARCH, SETTINGS, Figures, Settings
@@ -16,6 +17,7 @@ from kernel.mm.space import AddressSpace
 
 BASE = 0x40_0000
 OTHER = 0x80_0000
+LARGE_BASE = 0x4000_0000
 READ_WRITE = PROT_READ | PROT_WRITE
 
 
@@ -476,3 +478,62 @@ def test_pages_with_one_checksum_are_left_alone(space: AddressSpace, monkeypatch
         SEARCH.portion()
     assert 0 < MERGED.count <= 3
     assert [value_at(space, page(number)) for number in range(16)] == [number // 2 for number in range(16)]
+
+
+@pytest.fixture
+def large(space: AddressSpace, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Where a large page lies that is mergeable: its fourth page is filled with 5."""
+    monkeypatch.setattr(LARGE_PAGES, "enabled", large_pages.ALWAYS)
+    anonymous(space, LARGE_BASE, HUGE_FRAMES)
+    assert space.fault(LARGE_BASE, Access.WRITE) == FaultOutcome.DONE
+    frames.frame_span(entry_frame(space.pages.entry_of(LARGE_BASE + 3 * PAGE_SIZE))).fill(5)
+    assert space.pages.large_count == 1
+    return LARGE_BASE
+
+
+def test_pages_of_a_large_one_are_merged(before: int, space: AddressSpace, large: int) -> None:
+    fill(space, page(0), 5)
+    rounds(2)
+    assert figures() == (3, HUGE_FRAMES + 1 - 3)  # 256 pages at most show one frame
+    assert space.pages.large_count == 0
+    assert (value_at(space, large), value_at(space, large + 3 * PAGE_SIZE)) == (0, 5)
+    fill(space, large + 3 * PAGE_SIZE, 6)
+    fill(space, large, 7)
+    assert [value_at(space, large + number * PAGE_SIZE) for number in range(5)] == [7, 0, 0, 6, 0]
+    assert value_at(space, page(0)) == 5
+
+
+@pytest.mark.parametrize("parent_ends", [True, False])
+def test_a_large_page_of_somebody_else_may_hold_a_merged_frame(
+    before: int, space: AddressSpace, large: int, parent_ends: bool
+) -> None:
+    fill(space, page(0), 5)
+    child = space.fork()
+    for start, count in ((BASE, 16), (large, HUGE_FRAMES)):
+        remap.advise(child, start, count * PAGE_SIZE, remap.MADV_UNMERGEABLE)
+    rounds(2)
+    assert (space.pages.large_count, child.pages.large_count) == (0, 1)
+    assert figures()[0] == 3
+    if parent_ends:
+        space.unmap(BASE, 16 * PAGE_SIZE)
+        space.unmap(large, HUGE_FRAMES * PAGE_SIZE)
+    for number in (3, 0):
+        assert child.fault(large + number * PAGE_SIZE, Access.WRITE) == FaultOutcome.DONE
+        frames.frame_span(entry_frame(child.pages.entry_of(large + number * PAGE_SIZE))).fill(9)
+    assert [value_at(child, large + number * PAGE_SIZE) for number in range(5)] == [9, 0, 0, 9, 0]
+    if not parent_ends:
+        assert [value_at(space, large + number * PAGE_SIZE) for number in range(5)] == [0, 0, 0, 5, 0]
+    child.release()
+
+
+def test_a_large_page_is_given_back_with_a_merged_frame_in_it(before: int, space: AddressSpace, large: int) -> None:
+    fill(space, page(0), 5)
+    child = space.fork()
+    for start, count in ((BASE, 16), (large, HUGE_FRAMES)):
+        remap.advise(child, start, count * PAGE_SIZE, remap.MADV_UNMERGEABLE)
+    rounds(2)
+    assert child.pages.large_count == 1
+    space.unmap(BASE, 16 * PAGE_SIZE)
+    space.unmap(large, HUGE_FRAMES * PAGE_SIZE)
+    child.release()
+    assert MERGED.count == 0

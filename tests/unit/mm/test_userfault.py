@@ -6,13 +6,16 @@ import pytest
 
 from arch.programs import HIDDEN, PRESENT, WRITABLE, WRITE_WATCHED, entry_frame, read_entry
 from kernel.lang import EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM, Errno, span_of
-from kernel.mm import frames
+from kernel.mm import frames, large_pages
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.foreign import write_foreign
 from kernel.mm.frames import PAGE_SIZE, allocate_user_frame, frame_span
+from kernel.mm.huge_object import clear_huge_page
+from kernel.mm.huge_pool import HUGE_SIZE
+from kernel.mm.large_pages import LARGE_PAGES
 from kernel.mm.objects import MemoryObject, SharedMemory
-from kernel.mm.remap import MREMAP_FIXED, MREMAP_MAYMOVE, lock, remap
+from kernel.mm.remap import MADV_DONTNEED, MREMAP_FIXED, MREMAP_MAYMOVE, advise, lock, remap
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import (
     FAULT_MINOR,
@@ -32,6 +35,7 @@ from kernel.mm.userfault import (
 )
 
 BASE = 0x40_0000
+LARGE_BASE = 0x4000_0000
 PAGES = 8
 
 pytestmark = pytest.mark.usefixtures("machine")
@@ -354,3 +358,83 @@ def test_a_write_by_force_is_asked_for_where_the_page_is_protected_or_missing() 
     recorder.serve = serve
     write_foreign(space, BASE, span_of(bytearray(b"\x09")), by_force=True)
     assert first_byte(space, BASE) == 9
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> AddressSpace:
+    """With a large page at LARGE_BASE."""
+    monkeypatch.setattr(LARGE_PAGES, "enabled", large_pages.ALWAYS)
+    space = AddressSpace()
+    flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
+    space.map(LARGE_BASE, HUGE_SIZE, PROT_READ | PROT_WRITE, flags, None, 0)
+    assert space.touch(LARGE_BASE, Access.WRITE) == FaultOutcome.DONE
+    assert space.pages.large_count == 1
+    return space
+
+
+def test_a_part_of_a_large_page_is_protected(large: AddressSpace) -> None:
+    recorder = Recorder()
+    register(large, LARGE_BASE, LARGE_BASE + HUGE_SIZE, WRITE_PROTECT, recorder)
+    assert large.pages.large_count == 1
+    large.protect(LARGE_BASE, HUGE_SIZE, PROT_READ)
+    large.protect(LARGE_BASE, HUGE_SIZE, PROT_READ | PROT_WRITE)
+    large.touch(LARGE_BASE, Access.WRITE)
+    assert (recorder.asked, large.pages.large_count) == ([], 1)
+    page = LARGE_BASE + 5 * PAGE_SIZE
+    protect_pages(large, area_to_fill(large, page, PAGE_SIZE), page, page + PAGE_SIZE, is_protected=True)
+    assert large.pages.large_count == 0
+    large.touch(page - PAGE_SIZE, Access.WRITE)
+    large.touch(page, Access.READ)
+    assert recorder.asked == []
+    large.touch(page, Access.WRITE)
+    assert recorder.asked == [(page, FAULT_WRITE | FAULT_PROTECTED)]
+    large.release()
+
+
+def test_what_is_missing_is_not_filled_by_a_large_page(large: AddressSpace) -> None:
+    recorder = Recorder()
+    register(large, LARGE_BASE, LARGE_BASE + HUGE_SIZE, MISSING, recorder)
+    large.touch(LARGE_BASE + PAGE_SIZE, Access.WRITE)
+    assert (recorder.asked, large.pages.large_count) == ([], 1)
+    advise(large, LARGE_BASE, HUGE_SIZE, MADV_DONTNEED)
+    large.touch(LARGE_BASE + PAGE_SIZE, Access.WRITE)
+    assert recorder.asked == [(LARGE_BASE + PAGE_SIZE, FAULT_WRITE)]
+    assert (large.resident, large.pages.large_count) == (0, 0)
+    large.release()
+
+
+def test_whoever_registers_while_a_large_page_is_cleared_is_asked(
+    large: AddressSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder()
+    advise(large, LARGE_BASE, HUGE_SIZE, MADV_DONTNEED)
+    free = frames.free_frame_count()
+
+    def clear_and_register(head: frames.Frame) -> None:
+        clear_huge_page(head)
+        register(large, LARGE_BASE, LARGE_BASE + HUGE_SIZE, MISSING, recorder)
+
+    monkeypatch.setattr(large_pages, "clear_huge_page", clear_and_register)
+    assert large.touch(LARGE_BASE, Access.WRITE) == FaultOutcome.DONE  # look again
+    assert (large.resident, large.pages.large_count, frames.free_frame_count()) == (0, 0, free)
+    large.touch(LARGE_BASE, Access.WRITE)
+    assert recorder.asked == [(LARGE_BASE, FAULT_WRITE)]
+    large.release()
+
+
+def test_whoever_registers_while_no_large_page_is_found_is_asked(
+    large: AddressSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder()
+    advise(large, LARGE_BASE, HUGE_SIZE, MADV_DONTNEED)
+
+    def register_meanwhile(is_wanted: bool) -> frames.Frame:
+        register(large, LARGE_BASE, LARGE_BASE + HUGE_SIZE, MISSING, recorder)
+        return frames.NO_FRAME
+
+    monkeypatch.setattr(large_pages, "take_row", register_meanwhile)
+    assert large.touch(LARGE_BASE, Access.WRITE) == FaultOutcome.DONE
+    assert large.resident == 0
+    large.touch(LARGE_BASE, Access.WRITE)
+    assert recorder.asked == [(LARGE_BASE, FAULT_WRITE)]
+    large.release()

@@ -177,10 +177,10 @@ class Machine:
     # What holds
 
     def check(self) -> None:
-        waiting = [worker for each in PROCESSORS for worker in threads_of(each.queue)]
+        queues = [threads_of(each.queue) for each in PROCESSORS]
+        waiting = [worker for here in queues for worker in here]
         assert len(waiting) == len(set(waiting)), "a thread waits twice"
-        for each in PROCESSORS:
-            here = threads_of(each.queue)
+        for each, here in zip(PROCESSORS, queues, strict=True):
             assert all(thread.state == ThreadState.READY and queue_of(thread) is each.queue for thread in here)
             assert all(thread.may_run_on(each.number) for thread in here), "it waits where it may not run"
             assert each.queue.ready_count() == len(here)
@@ -216,7 +216,8 @@ class Machine:
 def threads_of(queue: RunQueue) -> list[Thread]:
     """All that wait on a queue."""
     found: list[Thread] = []
-    for each in (*queue.realtime.lists, queue.active, queue.expired):
+    lists = (*queue.realtime.lists, queue.active, queue.expired)
+    for each in [each for each in lists if each.head is not None]:
         thread = each.first()
         while thread is not None:
             found.append(thread)

@@ -200,3 +200,56 @@ def test_mounts_are_not_for_everybody(machine: Machine) -> None:
             program.umount2(FAULTY, 0x100)
 
     assert machine.run(child) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "used", "plain", "answers"),
+    [
+        ("ramfs", "f", "g", "", "EEXIST EINVAL"),
+        ("hugetlbfs", "f", "g", "", "EEXIST EINVAL"),
+        ("cgroup2", "d", "e", "EPERM", "EEXIST EINVAL EINVAL"),
+        ("sysfs", "kernel", "fs", "EPERM", "EEXIST EINVAL EINVAL"),
+        ("proc", "uptime", "version", "EPERM", "EEXIST EPERM EPERM"),
+        ("proc", "sys/kernel/ostype", "sys/kernel/osrelease", "EACCES", "EEXIST EACCES EACCES"),
+        ("mqueue", "f", "g", "EPERM", "EEXIST EPERM EPERM"),
+    ],
+)
+@booted
+def test_how_names_move_elsewhere(machine: Machine, kind: str, old: str, used: str, plain: str, answers: str) -> None:
+    """The answers to a rename to a name in use: without flags, and with each flag that fails."""
+    host = machine.host
+    host.mkdir("/tmp/place", 0o755)
+    host.mount("none", "/tmp/place", kind, 0, 0)
+    one, other = f"/tmp/place/{old}", f"/tmp/place/{used}"
+    for name in (one, other):
+        if old == "f":
+            host.close(host.open(name, os.O_RDWR | os.O_CREAT, 0o600))
+        elif old == "d":
+            host.mkdir(name, 0o755)
+    wanted = answers.split()
+    flags = (NOREPLACE, EXCHANGE, WHITEOUT) if len(wanted) == 3 else (NOREPLACE, WHITEOUT)
+    for flag, answer in zip(flags, wanted, strict=True):
+        with pytest.raises(OSError, match=answer):
+            host.renameat2(HERE, one, HERE, other, flag)
+    if plain:
+        with pytest.raises(OSError, match=plain):
+            host.rename(one, other)
+    else:
+        host.renameat2(HERE, one, HERE, other, EXCHANGE)
+        host.rename(one, other)
+    if kind == "proc":
+        with pytest.raises(OSError, match="ENOENT"):
+            host.rename("/tmp/place/uptime", "/tmp/place/new")
+
+
+@booted
+def test_the_names_of_a_group_move_nowhere(machine: Machine) -> None:
+    """Flags are refused before the rest, unless they say enough by themselves."""
+    host = machine.host
+    host.mkdir("/tmp/place", 0o755)
+    host.mount("none", "/tmp/place", "cgroup2", 0, 0)
+    host.mkdir("/tmp/place/one", 0o755)
+    for flag, answer in ((0, "EPERM"), (NOREPLACE, "EINVAL"), (EXCHANGE, "ENOENT"), (WHITEOUT, "EINVAL")):
+        with pytest.raises(OSError, match=answer):
+            host.renameat2(HERE, "/tmp/place/one", HERE, "/tmp/place/new", flag)
+    host.rmdir("/tmp/place/one")

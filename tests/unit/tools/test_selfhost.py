@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import py_compile
 import re
+import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import ClassVar
@@ -198,6 +202,24 @@ def test_a_copy_keeps_what_was_made_there(tmp_path: Path, monkeypatch: pytest.Mo
     disks.copy_checkout(tmp_path)
     assert {name for name in made if (tmp_path / name).exists()} == {made[0], made[2]}
     assert same_bytes(ROOT / "linker.ld", tmp_path / "linker.ld")
+
+
+def test_bytecode_goes_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interpreter that finds it takes it: it holds for the copy, whose times are those of the original."""
+    monkeypatch.setattr(disks, "ROOT", tmp_path / "here")
+    monkeypatch.setattr(disks, "names_in_checkout", lambda: {"module.py"})
+    monkeypatch.setattr("sys.pycache_prefix", str(tmp_path / "compiled"))
+    source = tmp_path / "here" / "module.py"
+    source.parent.mkdir()
+    source.write_text("print(__cached__, 6 * 7)")
+    compiled = Path(py_compile.compile(str(source), doraise=True) or "")
+    disks.copy_checkout(tmp_path / "copy")
+    (found,) = (tmp_path / "copy" / "__pycache__").iterdir()
+    assert same_bytes(found, compiled)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [sys.executable, "-v", "-c", "import module"]
+    done = subprocess.run(command, check=True, cwd=tmp_path / "copy", env=environment, capture_output=True, text=True)
+    assert f"matches {tmp_path / 'copy' / 'module.py'}" in done.stderr and done.stdout == f"{found} 42\n"
 
 
 def test_differences_of_tests_are_named() -> None:
