@@ -201,6 +201,7 @@ class FunctionLowerer:
         self.ranges: Ranges = {}
         self.steady: Ranges = {}  # everywhere in the loops around it,
         self.written: list[Ranges] = []  # in discovery: what the loops around it write, the innermost last
+        self.believed: list[Ranges] = []  # in emission: what these are believed to write or to have found
         self.arrivals: dict[str, list[Ranges] | None] = {}  # and at each jump to a label of `join` (None: it began)
         self.repeating = False  # in a clean-up, which is lowered for each way out
         self.backward: dict[str, list[Ranges]] = {}  # at each jump back to the head of a `while`
@@ -615,6 +616,7 @@ class FunctionLowerer:
         self.mention(target, parameters, result)
         if self.discovering and self.live:
             self.note_arguments(self.world.passed.setdefault(target, Passed()), args)
+        self.confirm_arguments(target, args)
         value = self.call(f'@"{target.symbol}"', parameters, result, target.raises_word, args, target.view)
         return self.known_result(value, [target])
 
@@ -632,6 +634,28 @@ class FunctionLowerer:
                 widen(passed.ranges, number, bounds(arg))
             else:
                 widen(passed.along, (number, self.instance, own), bounds(arg))
+
+    def confirm_arguments(self, target: Instance, args: list[Value]) -> None:
+        """In emission: what a function takes includes what is passed to it here."""
+        if self.discovering or not self.live:
+            return
+        own = self.world.taken.get(self.instance, {})
+        for number, known in self.world.taken.get(target, {}).items():
+            arg = args[number]
+            low, high = (0, 1) if isinstance(arg.type, BoolType) else bounds(arg)
+            if arg.path is not None and not arg.path.fields and arg.path.root in self.own_numbers:
+                least, greatest = own.get(self.own_numbers[arg.path.root], (low, high))
+                low, high = max(low, least), min(high, greatest)
+            self.confirm((low, high), known, f"argument {number} of {target.symbol}")
+
+    def confirm(self, found: tuple[int, int], known: tuple[int, int], what: str) -> None:
+        """In emission, which knows at least as much as discovery did: what was made of discovery's ranges holds at each
+        place. (Emission may follow other locals where there are too many.)
+        """
+        if self.followed_count < MOST_FOLLOWED and found[0] <= found[1]:
+            if found[0] < known[0] or found[1] > known[1]:
+                place = f"{self.loc.path}:{self.loc.line}"
+                raise AssertionError(f"{place}: {what} may be {found}, and discovery saw {known}")
 
     def known_result(self, value: Value, targets: list[Instance]) -> Value:
         """What functions return, with what discovery saw of its range."""
@@ -911,6 +935,9 @@ class FunctionLowerer:
                 self.know(slot.address, known, slot.type)
                 if self.written and self.live:
                     widen(self.written[-1], slot.address, known)
+                for believed in self.believed if self.live else []:
+                    if slot.address in believed:
+                        self.confirm(known, believed[slot.address], f"a local of {self.instance.symbol}")
 
     def know(self, address: str, range_of_it: tuple[int, int], t: Type) -> None:
         """From here on, this is the range of a slot."""
@@ -994,6 +1021,8 @@ class FunctionLowerer:
         raises = self.instance.raises_word
         if self.discovering and is_integer(result):
             widen(self.world.returned, self.instance, bounds(value))
+        elif isinstance(result, IntType) and self.world.options.optimise:
+            self.confirm(bounds(value), self.world.returned[self.instance], f"the result of {self.instance.symbol}")
         if by_address(result) and not self.instance.view:
             self.copy_bytes(self.result_address, value.operand, self.layouts.size_align(result)[0])
             result = NoneType()
@@ -1025,7 +1054,7 @@ class FunctionLowerer:
             slot = self.new_slot(param.name, t, number)
             if isinstance(t, NoneType):
                 continue
-            if self.discovering and isinstance(t, IntType) and slot.path is not None:
+            if isinstance(t, IntType) and slot.path is not None:
                 if param.name not in self.world.assigned_names(self.instance.function):
                     self.own_numbers[slot.path.root] = number - 1
             if isinstance(t, SpanType):

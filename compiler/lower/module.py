@@ -16,8 +16,9 @@ from compiler.types import BoolType, ClassType, IntType, Type, UnionType
 BASE_ATTRIBUTES = '"frame-pointer"="all" "disable-tail-calls"="true" uwtable(sync) null_pointer_is_valid'
 # The last makes LLVM say how large each stack frame is (compiler/stacks.py).
 KERNEL_ATTRIBUTES = ' noredzone noimplicitfloat "use-soft-float"="true" "warn-stack-size"="0"'
-# Registers that a call may change.
-_NOT_KEPT = ",".join(f"~{{{name}}}" for name in ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11"))
+# Registers that a call may change; the kernel has no wide ones.
+_NOT_KEPT = tuple(f"~{{{name}}}" for name in ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "flags"))
+_WIDE = tuple(f"~{{xmm{number}}}" for number in range(16))
 
 INTRINSICS: dict[str, str] = {
     "llvm.memcpy": "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
@@ -213,7 +214,8 @@ class Module:
         """
         self.trap_count += 1
         words = f"ud1l ${{0:c}}(%eax), %eax # {self.trap_count}"
-        return f'call void asm sideeffect unwind "{words}", "i,{_NOT_KEPT}"(i32 {kind}) #1'
+        lost = ",".join(_NOT_KEPT if self.options.target == "kernel" else _NOT_KEPT + _WIDE)
+        return f'call void asm sideeffect unwind "{words}", "i,{lost}"(i32 {kind}) #1'
 
     def call_set(self, key: str) -> str:
         """An attribute of an indirect call: a name for the functions that it may reach (see compiler/stacks.py and

@@ -353,6 +353,8 @@ def call_virtual(
     slot = fn.offset(descriptor, 40 + 8 * fn.world.slot(t, method))
     code = fn.op(f"load ptr, ptr {slot}, !invariant.load !{{}}")
     call_set = fn.world.virtual_call_set(t, method, targets)
+    for target in targets:
+        fn.confirm_arguments(target, [receiver, *values])
     value = fn.call(
         code, (t, *parameters), result, targets[0].raises_word, [receiver, *values], targets[0].view, call_set
     )

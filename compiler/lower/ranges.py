@@ -25,10 +25,13 @@ NATURAL = (0, INT_MAX)
 def in_loop(fn: FunctionLowerer, loop: For | While) -> Iterator[None]:
     """While a loop is lowered, blocks begin with what is true everywhere in it."""
     before = fn.steady
-    fn.steady = steady(fn, loop)
+    believed: Ranges = {}
+    fn.steady = steady(fn, loop, believed)
     if fn.discovering:
         fn.written.append({})
+    fn.believed.append(believed)
     yield
+    fn.believed.pop()
     if fn.discovering:
         note_written(fn, loop, fn.written.pop())
     fn.steady = before
@@ -56,9 +59,9 @@ def followed(fn: FunctionLowerer) -> list[tuple[str, Slot]]:
     return [(name, slot) for name, slot in fn.frame.followed if fn.frame.slots.get(name) is slot]
 
 
-def steady(fn: FunctionLowerer, loop: For | While) -> Ranges:
+def steady(fn: FunctionLowerer, loop: For | While, believed: Ranges) -> Ranges:
     """What is true everywhere in a loop that begins here. Locals of other frames (a generator runs its consumer's body)
-    keep what was true in the loops around it.
+    keep what was true in the loops around it. What is taken from discovery is entered in `believed`.
     """
     result = dict(fn.steady)
     writes = fn.world.assignments(loop)
@@ -80,18 +83,19 @@ def steady(fn: FunctionLowerer, loop: For | While) -> Ranges:
             hoped[name] = slot.address
     result.update(dict.fromkeys((hoped[name] for name in naturals(writes, hoped.keys(), fine)), NATURAL))
     if not fn.discovering and not stands_everywhere(fn):
-        believe_written(fn, loop, result)
+        believe_written(fn, loop, result, believed)
     return result
 
 
-def believe_written(fn: FunctionLowerer, loop: For | While, result: Ranges) -> None:
-    """Add what follows from what discovery saw a loop write."""
+def believe_written(fn: FunctionLowerer, loop: For | While, result: Ranges, believed: Ranges) -> None:
+    """Add what follows from what discovery saw a loop write; `FunctionLowerer.write` confirms it."""
     found = fn.world.written.get((fn.instance.symbol, id(loop)))
     for name, slot in followed(fn) if found else []:
         known = fn.ranges.get(slot.address, NATURAL if slot.natural else None)
         if found is not None and name in found and known is not None:
+            believed[slot.address] = least, greatest = min(known[0], found[name][0]), max(known[1], found[name][1])
             low, high = result.get(slot.address, type_bounds(slot.type))
-            low, high = max(low, min(known[0], found[name][0])), min(high, max(known[1], found[name][1]))
+            low, high = max(low, least), min(high, greatest)
             if (low, high) != type_bounds(slot.type):
                 result[slot.address] = low, high
 
