@@ -184,6 +184,29 @@ IndexError: index out of range
 
 
 @pytest.mark.parametrize("profile", ["dev", "release"])
+def test_a_span_of_too_many_bytes(tmp_path: Path, profile: str) -> None:
+    """Sums of lengths are not checked for overflow, so no length is beyond what all of them believe."""
+    text = """
+from kernel.lang import noinline
+from kernel.lang.unsafe import span_at
+
+
+@noinline
+def show(length: int) -> None:
+    print(len(span_at(4096, length)))
+
+
+def main() -> None:
+    show((1 << 62) - 1)
+    show(1 << 62)
+"""
+    done = run(tmp_path, text, profile)
+    assert done.stdout == f"{(1 << 62) - 1}\n"
+    assert done.returncode == 70
+    assert "line 8, in show" in done.stderr
+
+
+@pytest.mark.parametrize("profile", ["dev", "release"])
 def test_uncaught_exception(tmp_path: Path, profile: str) -> None:
     text = """
 from kernel.lang import Errno
