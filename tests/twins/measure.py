@@ -49,7 +49,7 @@ BUDGETS = {
     "parse_numbers": 1.5,
     "quicksort": 1.45,
     "radix_sort": 1.2,
-    "recursion": 1.15,
+    "recursion": 0.85,
     "sha256": 1.1,
     "sieve": 1.4,
     "siphash": 1.1,
