@@ -367,15 +367,17 @@ def refusing(program: Program) -> Iterator[None]:
         raise Refused(errors.diagnostics, program.sources) from errors
 
 
-def lower(program: Program, entries: list[str], target: Target, profile: str) -> Lowered:
-    """The program as IR; Refused for what the back end finds."""
+def lower(
+    program: Program, entries: list[str], target: Target, profile: str, without: frozenset[str] = frozenset()
+) -> Lowered:
+    """The program as IR; Refused for what the back end finds. `without`: see `Options`."""
     from compiler.freeze import Freezer
     from compiler.lower.debug import DebugInfo
     from compiler.lower.interfaces import Options
     from compiler.lower.program import lower_program
 
     with refusing(program):
-        return lower_program(program, entries, Options(target.name, profile == "release"), Freezer, DebugInfo)
+        return lower_program(program, entries, Options(target.name, profile == "release", without), Freezer, DebugInfo)
 
 
 def check_lowering(program: Program, entries: list[str], paths: set[str], target: Target) -> None:
@@ -738,10 +740,7 @@ def compile_host(name: str, profile: str, timings: Timings, keep: bool = False) 
         if not isinstance(main.result, IntType | NoneType | NeverType):
             raise Refused([Diagnostic("KP191", main.loc, "main() returns None, or an int that becomes the exit status",
                                       "print what it returns")], program.sources)  # fmt: skip
-    own = {str(path) for path in files}
-    entries = [main.name]
-    entries += [f for f in exported_functions(program)
-                if f.startswith(HOST_MODULE + ".") or program.functions[f].loc.path in own]  # fmt: skip
+    entries = host_entries(program, main.name, files)
 
     def lowered(trail: Path) -> dict[str, str]:
         import_live([HOST_MODULE], files, trail)
@@ -767,6 +766,40 @@ def compile_host(name: str, profile: str, timings: Timings, keep: bool = False) 
     extra = {"exceptions": json.dumps(sorted(exceptions.items()))}
     manifest_of(output, [*inputs, *files, *compiler_sources()], before, extra).write(manifest_file)
     return HostProgram(output, exceptions)
+
+
+def host_entries(program: Program, main: str, files: list[Path]) -> list[str]:
+    """The functions of a stand-alone program that the outside knows, its main first."""
+    own = {str(path) for path in files}
+    return [main] + [
+        f for f in exported_functions(program)
+        if f.startswith(HOST_MODULE + ".") or program.functions[f].loc.path in own
+    ]  # fmt: skip
+
+
+def compile_without(name: str, folder: Path, variants: list[frozenset[str]]) -> list[Path]:
+    """A stand-alone file of the release profile once for each set of parts that it is left without (`Options`), in a
+    folder: for measurements. It imports the program into this process.
+    """
+    from compiler.front.program import module_name
+
+    file = existing_file(name)
+    files = related_files(file)
+    program = load([HOST_MODULE], files, cache=library_cache())
+    import_live([HOST_MODULE], files)
+    main = program.functions[f"{module_name(file, ROOT)}.main"]
+    entries = host_entries(program, main.name, files)
+    linked: dict[tuple[Path, ...], Path] = {}  # a part that the program has not leaves the same objects
+    outputs: list[Path] = []
+    for without in variants:
+        modules = lower(program, entries, HOST, "release", without).modules
+        modules["krait.host"] = main_glue(modules, main.name, main.result)
+        objects = tuple(compile_modules(modules, HOST, "release").objects.values())
+        if objects not in linked:
+            linked[objects] = folder / "-".join([file.stem, *sorted(without)])
+            link_host(list(objects), linked[objects])
+        outputs.append(linked[objects])
+    return outputs
 
 
 def forget_old_programs(folder: Path, keep: int = 200) -> None:

@@ -21,7 +21,7 @@ def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
             return fn.op(f"icmp eq ptr {value.operand}, null")
         if not is_reference(value.type):
             raise fn.error("KP956", f"isinstance of {show(value.type)}", "compare with None")
-        test, end = fn.label("present"), fn.label("checked")
+        test, end = fn.join("present"), fn.join("checked")
         start = fn.block
         fn.branch_if(fn.op(f"icmp ne ptr {value.operand}, null"), test, end)
         fn.start(test)

@@ -73,7 +73,7 @@ def optional_truth(fn: FunctionLowerer, value: Value, inner: Type) -> str:
     refuse_hidden_truth(fn, inner)
     if is_pointer(value.type) and not isinstance(inner, StrType | BytesType) and not has_length(fn, inner):
         return present
-    test, end = fn.label("present"), fn.label("truth")
+    test, end = fn.join("present"), fn.join("truth")
     start = fn.block
     fn.branch_if(present, test, end)
     fn.start(test)
@@ -164,7 +164,7 @@ def equal_optional(fn: FunctionLowerer, a: Value, b: Value) -> str:
         both = fn.op(f"and i1 {there_a}, {there_b}")
         either = fn.op(f"or i1 {there_a}, {there_b}")
         otherwise = fn.op(f"xor i1 {either}, true")
-    compare, end = fn.label("both"), fn.label("equal")
+    compare, end = fn.join("both"), fn.join("equal")
     start = fn.block
     fn.branch_if(both, compare, end)
     fn.start(compare)

@@ -8,6 +8,7 @@ from compiler.lower.classes import is_instance
 from compiler.lower.function import TRAP_CLASS, TRAP_NONE, TRAP_RANGE, FunctionLowerer
 from compiler.lower.interfaces import runtime_function
 from compiler.lower.layout import is_pointer, live_object, number_of, register_type
+from compiler.lower.module import LENGTH
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned, type_bounds
 from compiler.lower.world import Instance
 from compiler.tree import Loc
@@ -224,7 +225,7 @@ def invert(fn: FunctionLowerer, bit: str) -> str:
 def text_length(fn: FunctionLowerer, value: Value) -> str:
     """The length word of a bytes, str or RawArray: for str, of its UTF-8 form."""
     place = fn.offset(value.operand, 8)
-    return fn.op(f"load i64, ptr {place}")
+    return fn.op(f"load i64, ptr {place}{LENGTH}")
 
 
 def parts_of(t: Type) -> tuple[Type, ...]:

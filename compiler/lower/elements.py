@@ -49,10 +49,13 @@ def length(fn: FunctionLowerer, value: Value) -> Value:
             return call_method(fn, value, "__len__", [])
 
 
-def check_index(fn: FunctionLowerer, index: Value, count: Value) -> None:
-    """Trap unless 0 <= index < count."""
+def check_index(fn: FunctionLowerer, index: Value, count: Value, is_inside: bool = False) -> None:
+    """Trap unless 0 <= index < count, which may be known."""
     low, high = bounds(index)
     if count.constant is not None and low >= 0 and high < count.constant:
+        return
+    if is_inside:
+        note_inside(fn, index, count)
         return
     # Signed where it may be, as comparisons in the source are: LLVM then sees what one says about the other.
     sign = "s" if low >= 0 and count.constant is None else "u"
@@ -65,22 +68,37 @@ def check_index(fn: FunctionLowerer, index: Value, count: Value) -> None:
     fn.trap_if(outside, TRAP_INDEX)
 
 
+def note_inside(fn: FunctionLowerer, index: Value, count: Value) -> None:
+    """What follows for a local from an index that is inside."""
+    read = fn.reads.get(index.operand)
+    if read is None:
+        return
+    address, writes, added = read
+    if fn.writes.get(address, 0) == writes:
+        low, high = fn.ranges.get(address, bounds(index))
+        low, high = max(low, -added), min(high, bounds(count)[1] - 1 - added)
+        if low <= high:
+            fn.know(address, (low, high), INT)
+
+
 def element_address(
-    fn: FunctionLowerer, container: Value, index: Value, check: bool = True
+    fn: FunctionLowerer, container: Value, index: Value, check: bool = True, is_inside: bool = False
 ) -> tuple[str, Type, bool, bool]:
-    """Address and type of an element; whether it is aligned, and whether references in it are counted."""
+    """Address and type of an element; whether it is aligned, and whether references in it are counted. `is_inside`: it
+    is known that the index needs no check.
+    """
     t = container.type
     if isinstance(t, OptionalType):
-        return element_address(fn, unwrap(fn, container), index, check)
+        return element_address(fn, unwrap(fn, container), index, check, is_inside)
     if isinstance(t, SpanType):
         base, count = fn.span_parts(container)
         element = t.element
         if check:
-            check_index(fn, index, Value(count, INT, 0, LENGTH_LIMIT))
+            check_index(fn, index, Value(count, INT, 0, LENGTH_LIMIT), is_inside)
     elif isinstance(t, ArrayType):
         base, element = container.operand, t.element
         if check:
-            check_index(fn, index, int_constant(t.length))
+            check_index(fn, index, int_constant(t.length), is_inside)
     elif isinstance(t, RawArrayType):
         base, element = fn.offset(container.operand, 16), t.element
     else:
@@ -98,7 +116,7 @@ def item(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     fn.set_loc(e.loc)
     if isinstance(e.args[1], IntLit) and e.args[1].value < 0 and not isinstance(container.type, RawArrayType):
         index = integers.arithmetic(fn, "+", length(fn, container), index, INT)
-    place, element, aligned, _ = element_address(fn, container, index)
+    place, element, aligned, _ = element_address(fn, container, index, is_inside=id(e) in fn.frame.inside)
     return fn.load_at(place, element, aligned, element_alias(element))
 
 

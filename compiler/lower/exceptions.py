@@ -67,10 +67,11 @@ def with_finally(fn: FunctionLowerer, body: Callable[[], None], clean_up: Callab
         fn.repeating, fn.steady = before
 
     context = FinallyContext(final, error_slot(fn), fn.label("finally"), fn.label("landing"), fn.label("unwinding"))
+    is_reached = fn.live
     fn.contexts.append(context)
     body()
     fn.contexts.pop()
-    end = fn.label("end")
+    end = fn.join("end")
     if fn.live:
         final()
     fn.branch(end)
@@ -80,6 +81,9 @@ def with_finally(fn: FunctionLowerer, body: Callable[[], None], clean_up: Callab
         error = fn.op(f"load i64, ptr {context.slot}")
         final()
         fn.propagate(error)
+    elif fn.discovering and is_reached:
+        context.landed = True  # a trap may always come, and with other numbers than there are at the end
+        fn.targets.add(context.landing)
     if context.landed or context.passed:
         fn.land(context)
         final()
@@ -117,7 +121,7 @@ def lower_handlers(fn: FunctionLowerer, s: Try) -> None:
         for handler in s.handlers:
             if cleans_up(handler):
                 fn.instance.cleanups.append(Cleanup(handler.loc, start, len(fn.instance.edges), depth, caught))
-    end = fn.label("end")
+    end = fn.join("end")
     # `else` is outside the handlers' reach.
     lower_body(fn, s.orelse)
     fn.branch(end)

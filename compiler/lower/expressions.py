@@ -263,7 +263,7 @@ def chain(fn: FunctionLowerer, e: Chain) -> Value:
     for number, (op, operand) in enumerate(zip(e.ops, e.operands[1:], strict=True)):
         right = lower(fn, operand)
         fn.set_loc(e.loc)
-        bit = compare_values(fn, op, left, right)
+        bit = fn.decided(compare_values(fn, op, left, right))
         if number + 1 < len(e.ops):
             following = fn.join("next")
             if bit == "false":

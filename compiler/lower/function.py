@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from compiler.frames import NOT_COUNTED
@@ -21,11 +21,24 @@ from compiler.lower.guards import Held, note_need
 from compiler.lower.interfaces import PERSONALITY, PERSONALITY_DECLARATION
 from compiler.lower.layout import by_address, is_pointer, register_type
 from compiler.lower.module import Module
-from compiler.lower.values import LENGTH_LIMIT, NONE_VALUE, Fact, Path, Value, bounds, type_bounds
-from compiler.lower.world import Edge, Instance, World
+from compiler.lower.values import (
+    INT_MIN,
+    LENGTH_LIMIT,
+    NONE_VALUE,
+    U64_MAX,
+    Fact,
+    Path,
+    Value,
+    bounds,
+    is_integer,
+    type_bounds,
+    widen,
+)
+from compiler.lower.world import Edge, Instance, Passed, World
 from compiler.tree import Diagnostic, Function, Loc
 from compiler.types import (
     INT,
+    BoolType,
     ClassType,
     FunctionType,
     IntType,
@@ -41,6 +54,15 @@ from compiler.types import (
 TRAP_OVERFLOW, TRAP_INDEX, TRAP_NONE, TRAP_ZERO, TRAP_ASSERT, TRAP_KEY, TRAP_MATCH = 1, 2, 3, 4, 5, 6, 7
 TRAP_RANGE, TRAP_SHIFT, TRAP_PANIC, TRAP_UNREACHABLE, TRAP_ENUM, TRAP_CHANGED, TRAP_UNCAUGHT = 8, 9, 10, 11, 12, 13, 14
 TRAP_CLASS = 16
+
+# The checks that a program may be built without (`Options.without`).
+TRAPS_OF_PARTS = {
+    "overflow": (TRAP_OVERFLOW,),
+    "index": (TRAP_INDEX,),
+    "none": (TRAP_NONE,),
+    "class": (TRAP_CLASS, TRAP_ENUM),
+    "number": (TRAP_ZERO, TRAP_RANGE, TRAP_SHIFT),
+}
 
 MOST_FOLLOWED = 128  # locals of a function whose ranges are followed
 MOST_LINES = 200_000  # of a function, with the generators, lambdas and nested functions that are repeated in it
@@ -84,6 +106,7 @@ class Frame:
     outer: Frame | None = None  # the frame that encloses it in the source, for captured variables
     return_label: str = ""  # for inlined frames
     return_slot: Slot | None = None
+    inside: frozenset[int] = frozenset()  # elements (by their nodes) that lie inside without a check (inside.py)
     on_yield: Callable[[Value], None] | None = None  # for generators: what to do with a value (loops.py)
 
 
@@ -177,6 +200,8 @@ class FunctionLowerer:
         # What is known of the ranges of int locals, by the addresses of their slots: at this place,
         self.ranges: Ranges = {}
         self.steady: Ranges = {}  # everywhere in the loops around it,
+        self.written: list[Ranges] = []  # in discovery: what the loops around it write, the innermost last
+        self.believed: list[Ranges] = []  # in emission: what these are believed to write or to have found
         self.arrivals: dict[str, list[Ranges] | None] = {}  # and at each jump to a label of `join` (None: it began)
         self.repeating = False  # in a clean-up, which is lowered for each way out
         self.backward: dict[str, list[Ranges]] = {}  # at each jump back to the head of a `while`
@@ -184,6 +209,8 @@ class FunctionLowerer:
         self.reads: dict[str, tuple[str, int, int]] = {}  # a register: slot, number of its writes then, what was added
         self.followed_count = 0
         self.implied: dict[str, tuple[list[Fact], list[Fact]]] = {}  # by an i1: if it is true, and if it is false
+        self.own_numbers: dict[object, int] = {}  # of int parameters that are never assigned, by their paths' roots
+        self.unchecked = {kind for part in world.options.without for kind in TRAPS_OF_PARTS.get(part, ())}
         self.taking = ""  # the class of the spin lock that a `with` takes here,
         self.giving = False  # or that it gives one back here
 
@@ -304,6 +331,7 @@ class FunctionLowerer:
         """Jump by an i1; the block is over."""
         if not self.live:
             return
+        condition = self.decided(condition)
         if condition in ("true", "false"):
             self.branch(then if condition == "true" else orelse)
             return
@@ -430,12 +458,16 @@ class FunctionLowerer:
 
     def trap_if(self, condition: str, kind: int) -> None:
         """Stop if an i1 holds."""
+        condition = self.decided(condition)
         if not self.live or condition == "false":
             return
         if condition == "true":
             self.trap(kind)
             return
         self.may_panic()
+        if kind in self.unchecked:
+            self.ranges = self.ranges_if(condition, False)
+            return
         stop, go = self.join("trap"), self.join("go")
         self.targets.add(go)
         self.arrive(go, self.ranges_if(condition, False))
@@ -505,7 +537,7 @@ class FunctionLowerer:
         if not self.live:
             return
         failed = self.op(f"icmp ne i64 {error}, 0")
-        fail, go = self.label("raised"), self.label("go")
+        fail, go = self.join("raised"), self.join("go")
         self.branch_if(failed, fail, go)
         self.start(fail)
         self.propagate(error)
@@ -582,7 +614,60 @@ class FunctionLowerer:
             return self.call_extern(target, args)
         parameters, result = target.parameters, target.result
         self.mention(target, parameters, result)
-        return self.call(f'@"{target.symbol}"', parameters, result, target.raises_word, args, target.view)
+        if self.discovering and self.live:
+            self.note_arguments(self.world.passed.setdefault(target, Passed()), args)
+        self.confirm_arguments(target, args)
+        value = self.call(f'@"{target.symbol}"', parameters, result, target.raises_word, args, target.view)
+        return self.known_result(value, [target])
+
+    def note_arguments(self, passed: Passed, args: list[Value]) -> None:
+        """In discovery: remember the ranges of the ints that are passed to a function. What a function was given itself
+        and passes along is known when all calls of it are.
+        """
+        for number, arg in enumerate(args):
+            if isinstance(arg.type, BoolType):  # where the function found takes an int
+                widen(passed.ranges, number, (0, 1))
+            if not is_integer(arg.type):
+                continue
+            own = self.own_numbers.get(arg.path.root) if arg.path is not None and not arg.path.fields else None
+            if own is None:
+                widen(passed.ranges, number, bounds(arg))
+            else:
+                widen(passed.along, (number, self.instance, own), bounds(arg))
+
+    def confirm_arguments(self, target: Instance, args: list[Value]) -> None:
+        """In emission: what a function takes includes what is passed to it here."""
+        if self.discovering or not self.live:
+            return
+        own = self.world.taken.get(self.instance, {})
+        for number, known in self.world.taken.get(target, {}).items():
+            arg = args[number]
+            low, high = (0, 1) if isinstance(arg.type, BoolType) else bounds(arg)
+            if arg.path is not None and not arg.path.fields and arg.path.root in self.own_numbers:
+                least, greatest = own.get(self.own_numbers[arg.path.root], (low, high))
+                low, high = max(low, least), min(high, greatest)
+            self.confirm((low, high), known, f"argument {number} of {target.symbol}")
+
+    def confirm(self, found: tuple[int, int], known: tuple[int, int], what: str) -> None:
+        """In emission, which knows at least as much as discovery did: what was made of discovery's ranges holds at each
+        place. (Emission may follow other locals where there are too many.)
+        """
+        if self.followed_count < MOST_FOLLOWED and found[0] <= found[1]:
+            if found[0] < known[0] or found[1] > known[1]:
+                place = f"{self.loc.path}:{self.loc.line}"
+                raise AssertionError(f"{place}: {what} may be {found}, and discovery saw {known}")
+
+    def known_result(self, value: Value, targets: list[Instance]) -> Value:
+        """What functions return, with what discovery saw of its range."""
+        if self.discovering or not self.world.options.optimise or not isinstance(value.type, IntType):
+            return value
+        found: dict[str, tuple[int, int]] = {}
+        for target in targets:
+            if target in self.world.returned:  # else it never returns
+                widen(found, "", self.world.returned[target])
+        low, high = found.get("", (INT_MIN, U64_MAX))
+        least, greatest = type_bounds(value.type)
+        return replace(value, low=low, high=high) if least <= low and high <= greatest else value
 
     def mention(self, target: Instance, parameters: tuple[Type, ...], result: Type) -> None:
         """Declare a function that another module may define."""
@@ -845,13 +930,18 @@ class FunctionLowerer:
                 self.flow(value, slot.type, slot.place)
             self.emit(f"store {self.kind(slot.type)} {value.operand}, ptr {slot.address}")
             if slot.followed:
+                known = bounds(value) if isinstance(value.type, IntType) else type_bounds(slot.type)
                 self.writes[slot.address] = self.writes.get(slot.address, 0) + 1
-                self.know(slot.address, bounds(value) if isinstance(value.type, IntType) else None, slot.type)
+                self.know(slot.address, known, slot.type)
+                if self.written and self.live:
+                    widen(self.written[-1], slot.address, known)
+                for believed in self.believed if self.live else []:
+                    if slot.address in believed:
+                        self.confirm(known, believed[slot.address], f"a local of {self.instance.symbol}")
 
-    def know(self, address: str, known: tuple[int, int] | None, t: Type) -> None:
+    def know(self, address: str, range_of_it: tuple[int, int], t: Type) -> None:
         """From here on, this is the range of a slot."""
-        if known == type_bounds(t):
-            known = None
+        known = range_of_it if range_of_it != type_bounds(t) else None
         if known == self.ranges.get(address):
             return
         ranges = dict(self.ranges)  # others may have noted the one that was
@@ -860,6 +950,22 @@ class FunctionLowerer:
         else:
             ranges[address] = known
         self.ranges = ranges
+
+    def decided(self, condition: str) -> str:
+        """A condition, or "true" or "false" where what is known of locals leaves nothing else. Discovery leaves nothing
+        out for that: it knows less, and where it follows a constant, this must leave out as much.
+        """
+        facts = None if self.discovering else self.implied.get(condition)
+        if facts is not None:
+            for said, other in ((facts[0], "false"), (facts[1], "true")):
+                if any(map(self.is_against, said)):
+                    return other
+        return condition
+
+    def is_against(self, fact: Fact) -> bool:
+        """Whether a fact about a local cannot be, by what is known here."""
+        low, high = self.ranges.get(fact.address, (fact.low, fact.high))
+        return self.writes.get(fact.address, 0) == fact.writes and max(low, fact.low) > min(high, fact.high)
 
     def ranges_if(self, condition: str, truth: bool) -> Ranges:
         """What is known where a condition turned out so."""
@@ -913,6 +1019,10 @@ class FunctionLowerer:
             return
         result = self.instance.result
         raises = self.instance.raises_word
+        if self.discovering and is_integer(result):
+            widen(self.world.returned, self.instance, bounds(value))
+        elif isinstance(result, IntType) and self.world.options.optimise:
+            self.confirm(bounds(value), self.world.returned[self.instance], f"the result of {self.instance.symbol}")
         if by_address(result) and not self.instance.view:
             self.copy_bytes(self.result_address, value.operand, self.layouts.size_align(result)[0])
             result = NoneType()
@@ -937,23 +1047,27 @@ class FunctionLowerer:
             self.result_address = "%result"
             names.append("ptr %result")
         from_outside = "export" in self.instance.function.decorators
+        taken = {} if self.discovering else self.world.taken.get(self.instance, {})
         for number, (param, t) in enumerate(
             zip(self.instance.function.params, self.instance.parameters, strict=True), 1
         ):
             slot = self.new_slot(param.name, t, number)
             if isinstance(t, NoneType):
                 continue
+            if isinstance(t, IntType) and slot.path is not None:
+                if param.name not in self.world.assigned_names(self.instance.function):
+                    self.own_numbers[slot.path.root] = number - 1
             if isinstance(t, SpanType):
                 names += [f"ptr %p{number}", f"i64 range(i64 0, {LENGTH_LIMIT + 1}) %p{number}.length"]
                 value = self.make_span(f"%p{number}", f"%p{number}.length", t)
             else:
                 kind = self.kind(t)
-                narrow = isinstance(t, IntType) and t.bits < 64 and not from_outside
-                if narrow and isinstance(t, IntType):
-                    low = -(1 << (t.bits - 1)) if t.signed else 0
-                    kind += f" range(i64 {low}, {low + (1 << t.bits)})"
-                names.append(f"{kind} %p{number}")
                 value = Value(f"%p{number}", t, origin=slot.place)
+                if isinstance(t, IntType) and not from_outside:
+                    low, high = taken.get(number - 1, type_bounds(t))
+                    value = replace(value, low=low, high=high)
+                    kind += range_attribute(*bounds(value), t.bits == 64)
+                names.append(f"{kind} %p{number}")
             self.write(slot, value)
         return names
 
@@ -971,6 +1085,18 @@ def joined(all_ranges: list[Ranges]) -> Ranges:
                 if place in other
             }
     return first
+
+
+def range_attribute(low: int, high: int, is_wide: bool) -> str:
+    """What LLVM may know of a parameter's range; nothing of one that may be any number of 64 bits."""
+    if is_wide and high - low == (1 << 64) - 1:
+        return ""
+    return f" range(i64 {as_signed(low)}, {as_signed(high + 1)})"
+
+
+def as_signed(number: int) -> int:
+    """How LLVM writes a number of 64 bits."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 def holds_function(t: Type) -> bool:

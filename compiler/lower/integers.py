@@ -291,7 +291,7 @@ def note_comparison(fn: FunctionLowerer, op: str, a: Value, b: Value, bit: str) 
 
 
 def facts(read: tuple[str, int, int], op: str, left: Value, right: Value) -> list[Fact]:
-    """What `left op right` says about the local that was read."""
+    """What `left op right` says about the local that was read: a range without numbers if it cannot be."""
     address, writes, added = read
     (least, greatest), (low, high) = bounds(left), bounds(right)
     match op:
@@ -305,7 +305,7 @@ def facts(read: tuple[str, int, int], op: str, left: Value, right: Value) -> lis
             least = max(least, low)
         case "==":
             least, greatest = max(least, low), min(greatest, high)
-    return [Fact(address, writes, least - added, greatest - added)] if least <= greatest and op != "!=" else []
+    return [Fact(address, writes, least - added, greatest - added)] if op != "!=" else []
 
 
 def wrap(fn: FunctionLowerer, value: Value, to: IntType) -> Value:

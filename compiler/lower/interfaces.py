@@ -21,12 +21,25 @@ PERSONALITY = "__gcc_personality_v0"
 PERSONALITY_DECLARATION = f"declare dso_local i32 @{PERSONALITY}(...)"
 
 
+# What tests/twins can leave out of a program of the host, to see what it costs: the checks of sums for overflow, of
+# indices, for None, of classes, of other numbers (ranges of storage types, shifts, divisors); the counts of references;
+# the frame pointers, by which a trap finds the stack.
+PARTS = ("overflow", "index", "none", "class", "number", "counts", "frames")
+
+
 @dataclass(frozen=True)
 class Options:
     """How to lower."""
 
     target: str = "host"  # "host" or "kernel"
     optimise: bool = True  # the release profile: repeat small functions across modules
+    without: frozenset[str] = frozenset()  # some of PARTS: for measurements on the host, and nothing else
+
+    def __post_init__(self) -> None:
+        if self.without and self.target != "host":
+            raise ValueError("the kernel has all checks")
+        if unknown := self.without.difference(PARTS):
+            raise ValueError(f"no part of a program: {', '.join(sorted(unknown))}")
 
 
 class CompileErrors(Exception):

@@ -9,7 +9,7 @@ from compiler.lower.dispatch import lower, values_of
 from compiler.lower.elements import U8, element_address, fill_elements, item
 from compiler.lower.expressions import wrapped
 from compiler.lower.function import TRAP_RANGE, FunctionLowerer
-from compiler.lower.values import NONE_VALUE, Value
+from compiler.lower.values import LENGTH_LIMIT, NONE_VALUE, Value, bounds
 from compiler.tree import CallBuiltin, Expr, Global
 from compiler.types import (
     BOOL,
@@ -117,7 +117,9 @@ def own_offset(fn: FunctionLowerer, e: Expr) -> int:
 
 def span_at(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     address, length = ints(fn, e)
-    fn.trap_if(fn.op(f"icmp slt i64 {length.operand}, 0"), TRAP_RANGE)
+    low, high = bounds(length)
+    if low < 0 or high > LENGTH_LIMIT:  # unsigned: a negative number is large too
+        fn.trap_if(fn.op(f"icmp ugt i64 {length.operand}, {LENGTH_LIMIT}"), TRAP_RANGE)
     return fn.make_span(pointer(fn, address), length.operand, SpanType(U8))
 
 

@@ -21,6 +21,7 @@ from compiler.lower.function import (
 )
 from compiler.lower.guards import no_contract
 from compiler.lower.inlining import bind_parameters, evaluate_arguments, new_frame
+from compiler.lower.inside import Place, all_inside, places_of
 from compiler.lower.integers import arithmetic
 from compiler.lower.interfaces import DEQUE, DICT, LIST
 from compiler.lower.module import element_alias
@@ -70,11 +71,33 @@ def lower_for(fn: FunctionLowerer, s: For) -> None:
         lower_body(fn, s.body)
 
     with in_loop(fn, s):
-        iterate(fn, s.iterable, body, frame, end, orelse)
+        if places := places_of(fn, s):
+            over_places(fn, s, places, body, frame, end, orelse)
+        else:
+            iterate(fn, s.iterable, body, frame, end, orelse)
     fn.start(orelse)
     lower_body(fn, s.orelse)
     fn.branch(end)
     fn.start(end)
+
+
+def over_places(
+    fn: FunctionLowerer, s: For, places: list[Place], body: Body, frame: Frame, end: str, done: str
+) -> None:
+    """A `for` over a range, without some checks if they are not needed (inside.py)."""
+    assert isinstance(s.iterable, CallBuiltin)
+    values = [as_int(fn, lower(fn, a)) for a in s.iterable.args]
+    start, stop = (values[0], values[1]) if len(values) > 1 else (int_constant(0), values[0])
+    inside, checked = fn.join("inside"), fn.join("checked")
+    fn.branch_if(all_inside(fn, places, s, start, stop), inside, checked)
+    before = frame.inside
+    known = {id(place.node) for place in places}
+    for label, fine in ((inside, before | known), (checked, before)):
+        fn.start(label)
+        frame.inside = fine
+        fn.set_loc(s.loc)
+        count_range(fn, start, stop, int_constant(1), body, frame, end, done)
+    frame.inside = before
 
 
 def iterate(fn: FunctionLowerer, iterable: Expr, body: Body, frame: Frame, end: str, done: str) -> None:

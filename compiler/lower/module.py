@@ -16,8 +16,9 @@ from compiler.types import BoolType, ClassType, IntType, Type, UnionType
 BASE_ATTRIBUTES = '"frame-pointer"="all" "disable-tail-calls"="true" uwtable(sync) null_pointer_is_valid'
 # The last makes LLVM say how large each stack frame is (compiler/stacks.py).
 KERNEL_ATTRIBUTES = ' noredzone noimplicitfloat "use-soft-float"="true" "warn-stack-size"="0"'
-# Registers that a call may change.
-_NOT_KEPT = ",".join(f"~{{{name}}}" for name in ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11"))
+# Registers that a call may change; the kernel has no wide ones.
+_NOT_KEPT = tuple(f"~{{{name}}}" for name in ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "flags"))
+_WIDE = tuple(f"~{{xmm{number}}}" for number in range(16))
 
 INTRINSICS: dict[str, str] = {
     "llvm.memcpy": "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)",
@@ -119,16 +120,34 @@ done:
     ),
 }
 
+# The same where references are not counted (`Options.without`).
+_NOTHING = "define internal void @{name}({parameters}) #0 {{\nentry:\n  ret void\n}}"
+_UNCOUNTED: dict[str, tuple[tuple[str, ...], str]] = {
+    "krait.store_reference": (
+        (),
+        """define internal void @krait.store_reference(ptr %place, ptr %new) #0 {
+entry:
+  store atomic ptr %new, ptr %place unordered, align 8
+  ret void
+}""",
+    ),
+    "krait.release_reference": ((), _NOTHING.format(name="krait.release_reference", parameters="ptr %place")),
+    "krait.release_given": ((), _NOTHING.format(name="krait.release_given", parameters="ptr %object, i64 %offset")),
+    "krait.retain": ((), _NOTHING.format(name="krait.retain", parameters="ptr %new")),
+    "krait.fill_references": HELPERS["krait.fill_references"],
+}
 
 # What LLVM may know of aliases: a field of an object and an element of a Span, Array or byte string are never the same
 # memory. Everything else (structs, which may be views of bytes; raw memory; references in arrays) may be either.
 _FIELD: Final = ", !tbaa !900003"
 _ELEMENT: Final = ", !tbaa !900004"
+LENGTH: Final = ", !range !900005"  # of the length of a bytes, str or RawArray
 _ALIASES = """!900000 = !{!"krait"}
 !900001 = !{!"field", !900000, i64 0}
 !900002 = !{!"element", !900000, i64 0}
 !900003 = !{!900001, !900001, i64 0}
-!900004 = !{!900002, !900002, i64 0}"""
+!900004 = !{!900002, !900002, i64 0}
+!900005 = !{i64 0, i64 4611686018427387904}"""
 
 
 def field_alias(owner: Type) -> str:
@@ -160,6 +179,8 @@ class Module:
         """What every function of ours has."""
         if self.options.target == "kernel":
             return BASE_ATTRIBUTES + KERNEL_ATTRIBUTES
+        if "frames" in self.options.without:
+            return BASE_ATTRIBUTES.replace('"frame-pointer"="all"', '"frame-pointer"="none"')
         return BASE_ATTRIBUTES
 
     def attribute_group(self, text: str) -> str:
@@ -177,7 +198,7 @@ class Module:
     def helper(self, name: str) -> str:
         """Make a helper function available; returns its symbol with the @."""
         if name not in self.helpers:
-            needs, text = HELPERS[name]
+            needs, text = (_UNCOUNTED if "counts" in self.options.without else HELPERS)[name]
             self.helpers[name] = text
             for need in needs:
                 if need in HELPERS:
@@ -193,7 +214,8 @@ class Module:
         """
         self.trap_count += 1
         words = f"ud1l ${{0:c}}(%eax), %eax # {self.trap_count}"
-        return f'call void asm sideeffect unwind "{words}", "i,{_NOT_KEPT}"(i32 {kind}) #1'
+        lost = ",".join(_NOT_KEPT if self.options.target == "kernel" else _NOT_KEPT + _WIDE)
+        return f'call void asm sideeffect unwind "{words}", "i,{lost}"(i32 {kind}) #1'
 
     def call_set(self, key: str) -> str:
         """An attribute of an indirect call: a name for the functions that it may reach (see compiler/stacks.py and

@@ -15,13 +15,14 @@ from compiler.lower.interfaces import ALLOCATE
 from compiler.lower.layout import TEXT_DATA_OFFSET, descriptor_symbol, live_object, register_type
 from compiler.lower.module import field_alias
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant
-from compiler.lower.world import Instance
+from compiler.lower.world import Instance, Passed
 from compiler.tree import CallMethod, Expr, Field, New
 from compiler.types import (
     INT,
     ArrayType,
     ClassType,
     IntType,
+    NeverType,
     OptionalType,
     RawArrayType,
     StructType,
@@ -143,7 +144,7 @@ def checked_allocation(fn: FunctionLowerer, t: Type, call: str) -> str:
     """A call that gives a fresh object of `t`, or null: then MemoryError."""
     fn.edge("allocate", allocated=t)
     address = fn.op(call + fn.call_marks())
-    missing, there = fn.label("memory"), fn.label("go")
+    missing, there = fn.join("memory"), fn.join("go")
     fn.branch_if(fn.op(f"icmp eq ptr {address}, null"), missing, there)
     fn.start(missing)
     fn.raise_constant(MEMORY_ERROR)
@@ -231,7 +232,7 @@ def construct_raw_array(fn: FunctionLowerer, t: RawArrayType, count: Value) -> V
     if not 0 <= bounds(count)[0] or bounds(count)[1] > limit:
         # A count that is absurd is out of memory, not a bug; a negative one is.
         fn.trap_if(fn.op(f"icmp slt i64 {count.operand}, 0"), TRAP_RANGE)
-        big, go = fn.label("memory"), fn.label("go")
+        big, go = fn.join("memory"), fn.join("go")
         fn.branch_if(fn.op(f"icmp sgt i64 {count.operand}, {limit}"), big, go)
         fn.start(big)
         fn.raise_constant(MEMORY_ERROR)
@@ -315,6 +316,7 @@ def call_method(
         fn.world.virtual_site(t, method)
         values = convert_arguments(fn, args, parameters)
         fn.edge("virtual", site=(t, method), arguments=(receiver.path, *(value.path for value in values)))
+        note_passed(fn, t, method, receiver, values)
         return fn.call("@virtual", (t, *parameters), result, True, [receiver.of_type(t), *values])
     targets = list(dict.fromkeys(i for _, i in fn.world.implementations(t, method)))
     values = convert_arguments(fn, args, parameters)
@@ -351,9 +353,18 @@ def call_virtual(
     slot = fn.offset(descriptor, 40 + 8 * fn.world.slot(t, method))
     code = fn.op(f"load ptr, ptr {slot}, !invariant.load !{{}}")
     call_set = fn.world.virtual_call_set(t, method, targets)
-    return fn.call(
+    for target in targets:
+        fn.confirm_arguments(target, [receiver, *values])
+    value = fn.call(
         code, (t, *parameters), result, targets[0].raises_word, [receiver, *values], targets[0].view, call_set
     )
+    return fn.known_result(value, targets)
+
+
+def note_passed(fn: FunctionLowerer, t: ClassType, method: str, receiver: Value, values: list[Value]) -> None:
+    """In discovery: remember the ranges of the arguments of a method's call."""
+    if fn.discovering and fn.live:
+        fn.note_arguments(fn.world.passed_on.setdefault((t, method), Passed()), [receiver, *values])
 
 
 def call_on_union(fn: FunctionLowerer, receiver: Value, t: Type, method: str, args: list[Expr] | list[Value]) -> Value:
@@ -371,12 +382,16 @@ def call_on_union(fn: FunctionLowerer, receiver: Value, t: Type, method: str, ar
         return protocol_result(fn, t, method, receiver, args)
     parameters, result = method_declaration(fn, t if isinstance(t, ClassType) else cases[0], method)
     values = convert_arguments(fn, args, parameters)
-    end = fn.label("dispatched")
+    is_open = fn.discovering and isinstance(t, ClassType)  # more classes may be found
+    if isinstance(t, ClassType):
+        fn.edge("virtual", site=(t, method), arguments=(receiver.path, *(value.path for value in values)))
+        note_passed(fn, t, method, receiver, values)
+    end = fn.join("dispatched")
     arms: list[tuple[str, str]] = []
     for number, case in enumerate(cases):
-        following = fn.label("case")
-        if number + 1 < len(cases):
-            matches = fn.label("class")
+        following = fn.join("case")
+        if number + 1 < len(cases) or is_open:
+            matches = fn.join("class")
             fn.branch_if(is_instance(fn, receiver, case), matches, following)
             fn.start(matches)
         own = method_declaration(fn, case, method)[0]
@@ -388,6 +403,9 @@ def call_on_union(fn: FunctionLowerer, receiver: Value, t: Type, method: str, ar
             arms.append((answer.operand, fn.block))
         fn.branch(end)
         fn.start(following)
+    if fn.live and not isinstance(result, NeverType):
+        arms.append(("poison", fn.block))
+        fn.branch(end)
     fn.start(end)
     if register_type_of(fn, result) == "void":
         return NONE_VALUE
@@ -413,10 +431,11 @@ def protocol_result(
 ) -> Value:
     """What a call of a protocol's method gives where no class implements it (yet)."""
     parameters, result = method_declaration(fn, t, method)
-    convert_arguments(fn, args, parameters)
+    values = convert_arguments(fn, args, parameters)
     if fn.discovering:
         fn.edge("virtual", site=(t, method))
         assert isinstance(t, ClassType)
+        note_passed(fn, t, method, receiver, values)
         return fn.call(
             "@virtual", (t, *parameters), result, True, [receiver.of_type(t), *[Value("poison", p) for p in parameters]]
         )

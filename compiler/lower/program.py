@@ -131,6 +131,8 @@ class Lowering:
         self.errors += self.effects.check_inlining() + self.effects.check_cleanups()
         self.fail_on_errors()
         self.effects.settle_signatures()
+        if self.options.optimise:
+            self.world.settle_arguments()
         return self.effects
 
     def stack_facts(self) -> StackFacts:
@@ -202,7 +204,9 @@ class Lowering:
 
     def enter(self, name: str) -> None:
         """An entry point: a symbol that the outside knows."""
-        self.world.external.add(self.world.instance(self.world.function(name, NOWHERE), {}).symbol)
+        instance = self.world.instance(self.world.function(name, NOWHERE), {})
+        self.world.external.add(instance.symbol)
+        self.world.entered.add(instance)
 
     def discover_one(self, scratch: Module, instance: Instance) -> None:
         self.program.judge(instance.function)

@@ -2,7 +2,9 @@
 
 `FunctionLowerer` follows ranges from one place to the next; where a block may be entered from below, it knows only what
 is said here: of a local that the loop does not write, all that was known before; of one that is not negative before the
-loop, and that every assignment in the loop (or in the whole function) leaves so, just that (naturals.py).
+loop, and that every assignment in the loop (or in the whole function) leaves so, just that (naturals.py); and of any
+other, that it is what it was before the loop, or what discovery saw the loop write. Discovery knew less of the range of
+each operand, so whatever it saw includes all that is written.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from contextlib import contextmanager
 
 from compiler.lower.function import FunctionLowerer, Ranges, Slot, joined
 from compiler.lower.naturals import naturals
-from compiler.lower.values import INT_MAX
+from compiler.lower.values import INT_MAX, type_bounds, widen
 from compiler.tree import For, While
 from compiler.types import INT
 
@@ -23,9 +25,33 @@ NATURAL = (0, INT_MAX)
 def in_loop(fn: FunctionLowerer, loop: For | While) -> Iterator[None]:
     """While a loop is lowered, blocks begin with what is true everywhere in it."""
     before = fn.steady
-    fn.steady = steady(fn, loop)
+    believed: Ranges = {}
+    fn.steady = steady(fn, loop, believed)
+    if fn.discovering:
+        fn.written.append({})
+    fn.believed.append(believed)
     yield
+    fn.believed.pop()
+    if fn.discovering:
+        note_written(fn, loop, fn.written.pop())
     fn.steady = before
+
+
+def note_written(fn: FunctionLowerer, loop: For | While, written: Ranges) -> None:
+    """In discovery, at the end of a loop: keep what it wrote to locals of the current frame."""
+    if fn.written:
+        for address, known in written.items():
+            widen(fn.written[-1], address, known)
+    if not stands_everywhere(fn):
+        found = fn.world.written.setdefault((fn.instance.symbol, id(loop)), {})
+        for name, slot in followed(fn):
+            if slot.address in written:
+                widen(found, name, written[slot.address])
+
+
+def stands_everywhere(fn: FunctionLowerer) -> bool:
+    """Whether this is the body of an inlined function or a clean-up: these stand in many places."""
+    return fn.frame.return_label != "" or fn.repeating
 
 
 def followed(fn: FunctionLowerer) -> list[tuple[str, Slot]]:
@@ -33,9 +59,9 @@ def followed(fn: FunctionLowerer) -> list[tuple[str, Slot]]:
     return [(name, slot) for name, slot in fn.frame.followed if fn.frame.slots.get(name) is slot]
 
 
-def steady(fn: FunctionLowerer, loop: For | While) -> Ranges:
+def steady(fn: FunctionLowerer, loop: For | While, believed: Ranges) -> Ranges:
     """What is true everywhere in a loop that begins here. Locals of other frames (a generator runs its consumer's body)
-    keep what was true in the loops around it.
+    keep what was true in the loops around it. What is taken from discovery is entered in `believed`.
     """
     result = dict(fn.steady)
     writes = fn.world.assignments(loop)
@@ -56,7 +82,22 @@ def steady(fn: FunctionLowerer, loop: For | While) -> Ranges:
         elif known[0] >= 0 and slot.type == INT:
             hoped[name] = slot.address
     result.update(dict.fromkeys((hoped[name] for name in naturals(writes, hoped.keys(), fine)), NATURAL))
+    if not fn.discovering and not stands_everywhere(fn):
+        believe_written(fn, loop, result, believed)
     return result
+
+
+def believe_written(fn: FunctionLowerer, loop: For | While, result: Ranges, believed: Ranges) -> None:
+    """Add what follows from what discovery saw a loop write; `FunctionLowerer.write` confirms it."""
+    found = fn.world.written.get((fn.instance.symbol, id(loop)))
+    for name, slot in followed(fn) if found else []:
+        known = fn.ranges.get(slot.address, NATURAL if slot.natural else None)
+        if found is not None and name in found and known is not None:
+            believed[slot.address] = least, greatest = min(known[0], found[name][0]), max(known[1], found[name][1])
+            low, high = result.get(slot.address, type_bounds(slot.type))
+            low, high = max(low, least), min(high, greatest)
+            if (low, high) != type_bounds(slot.type):
+                result[slot.address] = low, high
 
 
 def begin_turn(fn: FunctionLowerer, loop: While, head: str, before: Ranges) -> dict[str, int]:
@@ -65,8 +106,8 @@ def begin_turn(fn: FunctionLowerer, loop: While, head: str, before: Ranges) -> d
     believed, by slot.
     """
     believed: dict[str, int] = {}
-    if fn.frame.return_label or fn.repeating:
-        return believed  # an inlined function or a clean-up stands in many places
+    if stands_everywhere(fn):
+        return believed
     fn.backward[head] = []
     if fn.discovering:
         return believed
@@ -74,9 +115,10 @@ def begin_turn(fn: FunctionLowerer, loop: While, head: str, before: Ranges) -> d
     bounds = fn.world.loop_bounds.get((fn.instance.symbol, id(loop)), {})
     for name, slot in followed(fn) if bounds else []:
         address = slot.address
-        if name in bounds and ranges.get(address) == NATURAL and address in before:
+        low, high = ranges.get(address, (-1, INT_MAX))
+        if name in bounds and low >= 0 and address in before:
             believed[address] = max(bounds[name], before[address][1])
-            ranges[address] = (0, believed[address])
+            ranges[address] = (low, min(high, max(believed[address], low)))
     fn.ranges = ranges
     return believed
 

@@ -111,7 +111,7 @@ def element_place(fn: FunctionLowerer, target: IndexTarget) -> tuple[str, Any, b
     container = lower(fn, target.container)
     index = as_int(fn, lower(fn, target.index))
     fn.set_loc(target.loc)
-    return element_address(fn, container, index)
+    return element_address(fn, container, index, is_inside=id(target) in fn.frame.inside)
 
 
 def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
@@ -244,7 +244,7 @@ def assert_statement(fn: FunctionLowerer, s: Assert) -> None:
         fn.trap_if(invert(fn, test), TRAP_ASSERT)
         return
 
-    fail, go = fn.label("assert"), fn.label("go")
+    fail, go = fn.join("assert"), fn.join("go")
     fn.branch_if(test, go, fail)
     fn.start(fail)
     panic_with(fn, s.message, TRAP_ASSERT)

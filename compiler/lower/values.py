@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from compiler.types import INT, U64, EnumType, IntType, NoneType, Type
 
+K = TypeVar("K")
+Range = tuple[int, int]  # from the least to the greatest
 INT_MIN = -(1 << 63)
 INT_MAX = (1 << 63) - 1
 U64_MAX = (1 << 64) - 1
@@ -72,6 +75,12 @@ def together(facts: Iterable[Fact]) -> list[Fact]:
         elif other is None or other.writes < fact.writes:
             found[fact.address] = fact
     return list(found.values())
+
+
+def widen(ranges: dict[K, Range], place: K, known: Range) -> None:
+    """Let a range hold what it held, and this."""
+    low, high = ranges.get(place, known)
+    ranges[place] = min(low, known[0]), max(high, known[1])
 
 
 NONE_VALUE = Value("null", NoneType())

@@ -28,7 +28,7 @@ from compiler.lower.layout import (
     type_symbol,
 )
 from compiler.lower.naturals import Assignments, assignments, natural_locals
-from compiler.lower.values import Path
+from compiler.lower.values import Path, Range, type_bounds, widen
 from compiler.tree import (
     Assign,
     AugAssign,
@@ -67,10 +67,12 @@ from compiler.types import (
     type_size,
 )
 
+MOST_GROWTH = 20  # of the range of a parameter, step by step
 TYPE_LIMIT = 60  # of the type arguments of an instance: more are without end
 OTHER_CODE, SAME_CODE = -1, -2  # a number that is computed; that of an exception that was caught
 SLEEP, ALLOCATE, PANIC = "sleep", "allocate", "panic"  # effects
 INTERRUPTS, KERNEL_LOCK = "interrupts", "kernel lock"  # lets interrupts in or touches user memory; needs that lock
+_FROM_OUTSIDE = frozenset(("export", "interrupted_by", "last_resort", "on_stack", "with_room"))
 OBJECT = ClassType("builtins.object")  # of which all classes are, though none lists it among its ancestors
 SYSCALL_HANDLER = FunctionType((INT,) * 6, INT)
 
@@ -140,9 +142,24 @@ class Instance:
         return substitute(self.function.result, self.env)
 
     @property
+    def is_known_outside(self) -> bool:
+        """Whether somebody may call it who is not compiled."""
+        return self.extern or not _FROM_OUTSIDE.isdisjoint(self.function.decorators)
+
+    @property
     def view(self) -> bool:
         """Whether the result is a struct or Array that lives elsewhere: its address is returned."""
         return self.function.returns_view
+
+
+@dataclass(slots=True)
+class Passed:
+    """What calls pass, of ints, by the numbers of the arguments: ranges; and what the caller was given itself, within a
+    range: by the number, the caller, and the number among what that was given.
+    """
+
+    ranges: dict[int, Range] = field(default_factory=dict)
+    along: dict[tuple[int, Instance, int], Range] = field(default_factory=dict)
 
 
 class World:
@@ -161,7 +178,16 @@ class World:
         self.cells: dict[str, tuple[str, str, Type]] = {}  # symbol -> module, name, type
         # How large locals of a function are at the end of turns of a `while` (by its node), as discovery found.
         self.loop_bounds: dict[tuple[str, int], dict[str, int]] = {}
+        self.written: dict[tuple[str, int], dict[str, Range]] = {}  # and what it writes to each
+        # The ranges of the int arguments that discovery saw, by their numbers: of calls by a function's name, of calls
+        # through a class, and of all calls of a function that is called in no other way; and of int results.
+        self.passed: dict[Instance, Passed] = {}
+        self.passed_on: dict[tuple[ClassType, str], Passed] = {}
+        self.taken: dict[Instance, dict[int, Range]] = {}
+        self.returned: dict[Instance, Range] = {}
+        self.entered: set[Instance] = set()  # entry points
         self._naturals: dict[int, set[str]] = {}
+        self._assigned: dict[int, frozenset[str]] = {}
         self._assignments: dict[int, Assignments] = {}
         self.function_values: dict[FunctionType, dict[Instance, None]] = {}
         self.value_group: dict[FunctionType, FunctionType] = {}
@@ -201,6 +227,13 @@ class World:
         found = self._assignments.get(id(loop))
         if found is None:
             found = self._assignments[id(loop)] = assignments(loop)
+        return found
+
+    def assigned_names(self, function: Function) -> frozenset[str]:
+        """The locals of a function that its statements assign."""
+        found = self._assigned.get(id(function))
+        if found is None:
+            found = self._assigned[id(function)] = frozenset(assignments(function))
         return found
 
     def natural_locals(self, function: Function) -> set[str]:
@@ -534,6 +567,48 @@ class World:
             for slot, family in enumerate(sorted(members, key=lambda f: (type_symbol(f[0]), f[1]))):
                 self._slots[family] = slot
 
+    def settle_arguments(self) -> None:
+        """Discovery is over: which int parameters are known to lie in a range, because all calls are known."""
+        passed = {instance: [found] for instance, found in self.passed.items()}
+        for (t, method), found in self.passed_on.items():
+            for instance in dict.fromkeys(i for _, i in self.implementations(t, method)):
+                passed.setdefault(instance, []).append(found)
+        unknown = {*self.entered, *self.from_outside, *self.thunks, *self.addressed}
+        unknown.update(*self.function_values.values())
+        unknown.update(i for i in self.instances.values() if i not in passed or i.is_known_outside)
+        taken: dict[tuple[Instance, int], Range] = {}
+        along: dict[tuple[Instance, int], list[tuple[Instance, int, Range]]] = {}
+        for instance, calls in passed.items():
+            for found in calls if instance not in unknown else []:
+                for number, known in found.ranges.items():
+                    widen(taken, (instance, number), known)
+                for (number, caller, own), known in found.along.items():
+                    if caller in unknown:
+                        widen(taken, (instance, number), known)
+                    else:
+                        along.setdefault((caller, own), []).append((instance, number, known))
+        follow(taken, along)
+        for (instance, number), known in taken.items():
+            if is_within(known, instance.parameters[number]):
+                self.taken.setdefault(instance, {})[number] = known
+        self._take_together()
+
+    def _take_together(self) -> None:
+        """The instances of a generic function take what any of them takes, so that they can share a body."""
+        families: dict[str, list[Instance]] = {}
+        for instance in self.instances.values():
+            if instance.env:
+                families.setdefault(instance.function.name, []).append(instance)
+        for members in families.values():
+            all_taken = [self.taken.pop(instance, {}) for instance in members]
+            together = {
+                number: (min(ranges[number][0] for ranges in all_taken), max(ranges[number][1] for ranges in all_taken))
+                for number in all_taken[0]
+                if all(number in ranges for ranges in all_taken)
+            }
+            if together:
+                self.taken.update((instance, together) for instance in members)
+
     def class_numbers(self, t: Type) -> tuple[int, int] | None:
         """The interval of a class and its descendants; None if no instance of any can exist."""
         return self._class_numbers.get(t)
@@ -594,6 +669,43 @@ class World:
         if interval is None:
             raise Diagnostic("KP916", loc, f"{name} is not an exception of Kernel Python", "derive it from KernelError")
         return interval
+
+
+def is_within(known: Range, t: Type) -> bool:
+    """Whether a range is one of numbers of a type: a method may take `int` where its base class takes `u64`, and what
+    surely traps on its way has no numbers.
+    """
+    least, greatest = type_bounds(t)
+    return least <= known[0] <= known[1] <= greatest
+
+
+def follow(
+    taken: dict[tuple[Instance, int], Range], along: dict[tuple[Instance, int], list[tuple[Instance, int, Range]]]
+) -> None:
+    """Add to the ranges of parameters what their functions' callers were given and pass along."""
+    queue = deque(taken)
+    waiting = set(queue)
+    grown: dict[tuple[Instance, int], int] = {}
+    while queue:
+        place = queue.popleft()
+        waiting.discard(place)
+        for instance, number, (least, greatest) in along.get(place, ()):
+            low, high = taken[place]
+            if is_within((low, high), place[0].parameters[place[1]]):
+                low, high = max(low, least), min(high, greatest)
+            else:
+                low, high = least, greatest
+            target = instance, number
+            old = taken.get(target)
+            if low > high or (old is not None and old[0] <= low and high <= old[1]):
+                continue
+            grown[target] = grown.get(target, 0) + 1
+            if grown[target] > MOST_GROWTH:
+                low, high = type_bounds(instance.parameters[number])
+            widen(taken, target, (low, high))
+            if target not in waiting:
+                waiting.add(target)
+                queue.append(target)
 
 
 def package_of(module: str) -> str:

@@ -184,6 +184,39 @@ IndexError: index out of range
 
 
 @pytest.mark.parametrize("profile", ["dev", "release"])
+def test_a_span_of_too_many_bytes(tmp_path: Path, profile: str) -> None:
+    """Sums of lengths are not checked for overflow, so no length is beyond what all of them believe."""
+    text = """
+from kernel.lang import noinline
+from kernel.lang.unsafe import span_at
+
+
+@noinline
+def show(length: int) -> None:
+    print(len(span_at(4096, length)))
+
+
+def main() -> None:
+    show((1 << 62) - 1)
+    show(1 << 62)
+"""
+    path = write(tmp_path, text)
+    script = f"""
+from compiler import driver
+from compiler.front import program
+
+allowed = program.unsafe_allowed
+program.unsafe_allowed = lambda root: allowed(root) | {{{path.stem!r}}}
+compiled = driver.compile_host({str(path)!r}, {profile!r}, driver.Timings())
+raise SystemExit(driver.execute(compiled, {str(path)!r}, []))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{(1 << 62) - 1}\n", done.stderr
+    assert done.returncode == 70
+    assert "line 8, in show" in done.stderr
+
+
+@pytest.mark.parametrize("profile", ["dev", "release"])
 def test_uncaught_exception(tmp_path: Path, profile: str) -> None:
     text = """
 from kernel.lang import Errno

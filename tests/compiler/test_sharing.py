@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from compiler.lower.interfaces import NoDebugInfo, Options
 from compiler.lower.module import Module
 from compiler.lower.sharing import classes, share_bodies
@@ -77,3 +79,11 @@ def test_some_are_kept_apart() -> None:
     before = dict(module.definitions)
     assert share_bodies(module, set(), {"f[B]"}, {}) == 0
     assert module.definitions == before
+
+
+def test_a_trap_keeps_no_more_than_a_call_does() -> None:
+    """A clean-up in which it lands finds registers as they are after a call; the kernel uses no wide ones."""
+    host, kernel = (Module("test", Options(target), NoDebugInfo()).trap(8) for target in ("host", "kernel"))
+    narrow = {"rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "flags"}
+    assert set(re.findall(r"~{(\w+)}", kernel)) == narrow
+    assert set(re.findall(r"~{(\w+)}", host)) == narrow | {f"xmm{number}" for number in range(16)}

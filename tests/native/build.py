@@ -44,6 +44,7 @@ from compiler.lower.interfaces import NoDebugInfo, Options
 from compiler.lower.layout import NOWHERE, Layout, descriptor_symbol
 from compiler.lower.module import Module
 from compiler.lower.program import Lowering
+from compiler.lower.values import type_bounds
 from compiler.lower.world import Instance, number_exceptions
 from compiler.tree import (
     CallBuiltin,
@@ -70,6 +71,7 @@ from compiler.types import (
     STR,
     ArrayType,
     ClassType,
+    IntType,
     OptionalType,
     RawArrayType,
     SpanType,
@@ -242,6 +244,7 @@ class NativeLowering(Lowering):
         """A function is called from outside."""
         instance = self.world.instance(self.world.function(name, NOWHERE), env or {})
         self.world.external.add(instance.symbol)
+        self.world.entered.add(instance)
         self.called[instance.symbol] = instance
         for t in (*instance.parameters, instance.result):
             self.use(t)
@@ -286,6 +289,9 @@ class NativeLowering(Lowering):
 
     def native_modules(self, entry_points: list[str]) -> dict[str, str]:
         self.analyse(entry_points)
+        for instance in (self.world.instances.get((upcall.symbol, ())) for upcall in self.interface.upcalls):
+            if instance is not None and isinstance(instance.result, IntType):
+                self.world.returned[instance] = type_bounds(instance.result)  # Python may return any of them
         self.emit()
         self.fail_on_errors()
         modules = dict(sorted(self.texts(list(self.called))))
@@ -303,7 +309,7 @@ class NativeLowering(Lowering):
         fn = FunctionLowerer(self.world, Module(GLUE, self.options, NoDebugInfo()), instance)
         kind, kinds = fn.signature(instance.parameters, instance.result, instance.raises_word, instance.view)
         text = modules[instance.package]
-        pattern = re.compile(rf'^(define [^\n]*?@"{re.escape(upcall.symbol)}"\()([^\n]*?)(\) [^\n]*\{{)\n.*?^\}}$',
+        pattern = re.compile(rf'^(define [^\n]*?@"{re.escape(upcall.symbol)}"\()([^\n]*?)(\) #[^\n]*\{{)\n.*?^\}}$',
                              re.MULTILINE | re.DOTALL)  # fmt: skip
         found = pattern.search(text)
         assert found is not None, upcall.symbol
@@ -429,10 +435,10 @@ def glue_of(symbol: str, kind: str, kinds: list[str]) -> str:
 
 
 def parts_of(kind: str) -> list[str]:
-    """The members of LLVM's type of a struct."""
+    """The members of LLVM's type of a struct, or of what is written like one."""
     found, depth, start = [], 0, 1
     for at, letter in enumerate(kind):
-        depth += (letter == "{") - (letter == "}")
+        depth += (letter in "{(") - (letter in "})")
         if (letter == "," and depth == 1) or (letter == "}" and depth == 0):
             found.append(kind[start:at].strip())
             start = at + 1
