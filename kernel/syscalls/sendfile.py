@@ -135,7 +135,7 @@ def sendfile(target: i32, source: i32, offset_address: UserAddr, count: int) -> 
     offset = user.read_i64(offset_address)
     try:
         return _send_file(target, source, offset_address, offset, count)
-    except Errno:
+    except (Errno, MemoryError):
         user.write_i64(offset_address, offset)  # Linux writes it back in any case: EFAULT comes last
         raise
 
