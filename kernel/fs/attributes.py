@@ -44,7 +44,7 @@ def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> No
         raise Errno(EOPNOTSUPP)
     mount.require_writable()
     credentials = context.credentials
-    if not inode.owned_by(credentials) or inode.flags & FS_UNCHANGEABLE != 0:
+    if not inode.owned_by(credentials) or inode.flags & FS_UNCHANGEABLE != 0 or inode.keeps_mode():
         raise Errno(EPERM)
     mode &= MODE_BITS
     if not may_keep_set_group(credentials, inode, inode.gid):
@@ -53,12 +53,10 @@ def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> No
     inode.set_mode(mode)
 
 
-def change_owner(
-    context: FsContext, mount: Mount, inode: Inode, uid: KernelUid | None, gid: KernelGid | None
-) -> None:
+def change_owner(context: FsContext, mount: Mount, inode: Inode, uid: KernelUid | None, gid: KernelGid | None) -> None:
     """chown(2); None leaves an id alone. The set-ID bits and capabilities of files that are not directories go."""
     mount.require_writable()
-    if inode.flags & FS_UNCHANGEABLE != 0 and (uid is not None or gid is not None):
+    if (uid is not None or gid is not None) and (inode.flags & FS_UNCHANGEABLE != 0 or inode.keeps_owner()):
         raise Errno(EPERM)
     namespace = inode.file_system.user_namespace
     if namespace.level != 0:

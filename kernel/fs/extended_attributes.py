@@ -13,9 +13,9 @@ from typing import Final
 from kernel.fs.access_control import get_list, is_list, set_list
 from kernel.fs.access_list import AccessList, from_attribute
 from kernel.fs.attribute_store import Store
-from kernel.fs.constants import FS_UNCHANGEABLE, MAY_READ, MAY_WRITE
+from kernel.fs.constants import FS_UNCHANGEABLE, MAY_READ, MAY_WRITE, SOCKFS_MAGIC
 from kernel.fs.inode import Inode
-from kernel.lang import EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, Errno
+from kernel.lang import EAGAIN, EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.capabilities import CAP_SETFCAP, CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.lib.file_capabilities import CAPABILITIES, check_form, to_keep, to_show
@@ -60,10 +60,14 @@ def _may_change_security(credentials: Credentials, inode: Inode, name: bytes) ->
     return credentials.capable_in(inode.file_system.user_namespace, CAP_SYS_ADMIN)
 
 
-def _store(inode: Inode, name: bytes) -> Store:
-    """The store of attributes of this name. Raises EOPNOTSUPP, EINVAL (nothing after the prefix)."""
+def _store(inode: Inode, name: bytes, writes: bool = False) -> Store:
+    """The store of attributes of this name. Raises EOPNOTSUPP, EINVAL (nothing after the prefix), EAGAIN (a label of a
+    socket, which is for a security module to keep).
+    """
     store = inode.attribute_store()
     if store is None:
+        if inode.file_system.magic == SOCKFS_MAGIC and name.startswith(_SECURITY):
+            raise Errno(EINVAL if name == _SECURITY else EAGAIN if writes else EOPNOTSUPP)
         raise Errno(EOPNOTSUPP)
     for prefix in (_USER, _TRUSTED, _SECURITY):
         if name.startswith(prefix):
@@ -102,7 +106,7 @@ def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags
     if name != CAPABILITIES or len(value) > 0 or inode.flags & FS_UNCHANGEABLE != 0:
         # An empty value gives no capabilities: as on Linux, anybody may set it.
         _check_permission(credentials, inode, name, MAY_WRITE)
-    store = _store(inode, name)
+    store = _store(inode, name, writes=True)
     if name == CAPABILITIES and len(value) > 0:
         keeper = inode.file_system.user_namespace
         rules_keeper = credentials.capable_in(keeper, CAP_SETFCAP)
@@ -128,7 +132,7 @@ def remove(credentials: Credentials, inode: Inode, name: bytes) -> None:
         set_list(credentials, inode, name, None)
         return
     _check_permission(credentials, inode, name, MAY_WRITE)
-    store = _store(inode, name)
+    store = _store(inode, name, writes=True)
     store.acquire()
     try:
         store.load_value(name)

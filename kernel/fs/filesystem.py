@@ -70,6 +70,7 @@ class FileSystem:
         self.takes_direct_transfers: bool = False  # O_DIRECT is allowed without a block device, and changes nothing
         self.takes_options_later: bool = True  # False: fspick(2) has no options to change
         self.stack_depth: int = 0  # how many file systems are stacked below it
+        self.heeds_modes: bool = False  # what a mode permits to nobody, root cannot open a file for either
         self.has_fixed_names: bool = False  # those of the kernel's objects: rename(2) knows them, and takes no flags
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.kept_root: Dentry | None = None  # of a file system that stays while it is not mounted
@@ -198,6 +199,10 @@ MountDevice = Callable[[BlockDevice, bytes, bool], FileSystem]
 """device, options, read-only. Raises EINVAL (no such file system there, or an option), EROFS, EIO."""
 
 
+CheckOptions = Callable[[bytes], None]
+"""Raises EINVAL."""
+
+
 class FileSystemType:
     """A row of the registry, and of /proc/filesystems."""
 
@@ -209,6 +214,7 @@ class FileSystemType:
         self.make: MakeFileSystem | None = make
         self.mount_device: MountDevice | None = mount_device
         self.make_in_place: MakeInPlace | None = None
+        self.check_options: CheckOptions | None = None  # before the device is looked for
         self.has_subtypes: bool = False  # names like fuse.sshfs are allowed: the part after the dot becomes an option
         self.escapes_commas: bool = False  # options may have commas in them, after a backslash
 
@@ -240,9 +246,11 @@ def register_in_place(name: bytes, make: MakeInPlace) -> FileSystemType:
     return kind
 
 
-def register_disk_filesystem(name: bytes, mount_device: MountDevice) -> None:
+def register_disk_filesystem(name: bytes, mount_device: MountDevice, check_options: CheckOptions) -> None:
     """A type that lies on a block device."""
-    FILE_SYSTEM_TYPES.append(FileSystemType(name, None, mount_device, is_for_all=False))
+    kind = FileSystemType(name, None, mount_device, is_for_all=False)
+    kind.check_options = check_options
+    FILE_SYSTEM_TYPES.append(kind)
 
 
 def find_type(name: bytes) -> FileSystemType:

@@ -446,6 +446,14 @@ class Inode(MappedFile):
     def allocate(self, mode: int, offset: int, length: int) -> None:
         raise Errno(EOPNOTSUPP if self.is_regular() else ENODEV)
 
+    def keeps_mode(self) -> bool:
+        """Whether nobody may give it another mode."""
+        return False
+
+    def keeps_owner(self) -> bool:
+        """Whether nobody may give it another owner or group."""
+        return False
+
     def seeks_from_end(self) -> bool:
         """Whether lseek(2) accepts more than SEEK_SET and SEEK_CUR."""
         return True
@@ -577,5 +585,3 @@ class Inode(MappedFile):
         now = coarse_realtime_ns()
         self.mtime_ns = now
         self.ctime_ns = now
-
-

@@ -41,7 +41,7 @@ class MountView:
     def _name(self, each: Mount) -> bytes | None:
         """The place of a mount; None if it lies outside."""
         pace_up(each)
-        name = path_name(Path(each, each.root), self.root)
+        name = path_name(Path(each, each.root), self.root, marks_outside=True)
         return None if name.startswith(b"(unreachable)") else name
 
     def mounts_line(self, each: Mount) -> bytes:

@@ -276,6 +276,9 @@ def _mount_new(
                 fresh.read_only = fresh.read_only or flags & MS_RDONLY != 0
             _use_write_flags(fresh, flags)
         return
+    check_options = kind.check_options
+    if check_options is not None:
+        check_options(options)
     if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     at.pin()

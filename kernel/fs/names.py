@@ -583,9 +583,7 @@ def _held(inode: Inode) -> Inode:
     return inode
 
 
-def _rename_held(
-    context: FsContext, source: Walk, target: Walk, flags: int, change: _Change | None
-) -> Inode | None:
+def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int, change: _Change | None) -> Inode | None:
     """rename(2), with the names of both places held. Returns what was replaced, if it is to be let go (`_keep`)."""
     child = look_up_held(source.dentry, source.last)
     if child is None:
@@ -615,7 +613,7 @@ def _rename_held(
         exchanged = other if flags & RENAME_EXCHANGE != 0 else None
         leaves_whiteout = flags & RENAME_WHITEOUT != 0
         check_moving(context.credentials, source.mount, child, target.dentry, replaced, exchanged, leaves_whiteout)
-    if replaced is inode:
+    if replaced is inode or (replaced is not None and _is_same(source.directory(), inode, replaced)):
         return None
     _check_rename(context, source, inode, target, replaced, flags)
     has_fixed_names = source.mount.file_system.has_fixed_names
@@ -657,6 +655,11 @@ def _rename_held(
         if not done:
             _let_go(kept)
     return kept
+
+
+def _is_same(directory: Inode, inode: Inode, other: Inode) -> bool:
+    """Whether two look-ups in a directory that makes a new inode for each (procfs) have found the same file."""
+    return not directory.caches_children and other.file_system is inode.file_system and other.ino == inode.ino
 
 
 def _check_rename(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.fs.anonymous import InternalMount
-from kernel.fs.constants import O_ACCMODE, O_RDONLY, S_IFREG
+from kernel.fs.constants import FS_IMMUTABLE_FL, O_ACCMODE, O_RDONLY, S_IFREG
 from kernel.fs.file import File
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
@@ -18,6 +18,7 @@ from kernel.lang import ENOENT, ENOTTY, EPERM, Errno, final, noraise
 from kernel.lib.namespace import Namespace
 
 NSFS_MAGIC: Final = 0x6E73_6673
+
 
 @final
 class NamespaceQuestions:
@@ -37,6 +38,7 @@ class NamespaceInode(Inode):
 
     def __init__(self, namespace: Namespace) -> None:
         super().__init__(NSFS.file_system, namespace.number, S_IFREG | 0o444)
+        self.flags = FS_IMMUTABLE_FL
         self.namespace: Namespace = namespace
 
     def mounted(self) -> None:

@@ -486,7 +486,7 @@ def _any_child(mount: Mount) -> Mount | None:
 
 # Namespaces that processes can be in, by number, in the order of creation.
 NAMESPACES: Final[dict[int, MountNamespace]] = {}
-_last_namespace: int = 0
+_last_namespace: int = 1  # the first namespace is number 2, as on Linux
 
 FIRST_MOUNTS: Final = MountNamespace(FIRST_USER)
 FIRST_MOUNTS.acquire()  # it never ends
@@ -616,8 +616,10 @@ class FsContext:
         old.unpin()
 
 
-def path_name(path: Path, root: Path) -> bytes:
-    """The name of `path` as seen from `root` (getcwd(2), /proc/PID/fd), "(unreachable)" in front if it lies outside."""
+def path_name(path: Path, root: Path, marks_outside: bool = False) -> bytes:
+    """The name of `path` as seen from `root`. What lies outside has its name from the top of its tree, as in
+    /proc/PID/fd; where that `marks_outside`, with "(unreachable)" in front (getcwd(2)).
+    """
     mount = path.mount
     if mount.is_internal:
         name = path.dentry.name
@@ -644,7 +646,7 @@ def path_name(path: Path, root: Path) -> bytes:
         dentry = above
     parts.reverse()
     name = b"/" + b"/".join(parts)
-    if not reachable:
+    if marks_outside and not reachable:
         name = b"(unreachable)" + name
     if deleted:
         name += b" (deleted)"

@@ -20,6 +20,7 @@ from kernel.fs.path import Mount, Path
 from kernel.lang import (
     EACCES,
     EAGAIN,
+    EFBIG,
     EINVAL,
     EMFILE,
     EMSGSIZE,
@@ -46,6 +47,7 @@ PRIORITIES: Final = 32768
 _MOST_MESSAGES: Final = 65536  # of root's queues
 _MOST_BYTES: Final = 16 << 20
 _FILE_SIZE: Final = 80  # what stat(2) shows
+_LARGEST_FILE: Final = (1 << 31) - 1
 _ENTRY_SIZE: Final = 20
 _MESSAGE_OVERHEAD: Final = 48  # what a message, and a priority, count against RLIMIT_MSGQUEUE
 _FIRST_POSITION: Final = 2
@@ -115,9 +117,7 @@ class QueueAttributes:
 
 def default_attributes() -> QueueAttributes:
     """The attributes of a queue that is created without any."""
-    return QueueAttributes(
-        min(LARGEST_COUNT.value, DEFAULT_COUNT.value), min(LARGEST_SIZE.value, DEFAULT_SIZE.value)
-    )
+    return QueueAttributes(min(LARGEST_COUNT.value, DEFAULT_COUNT.value), min(LARGEST_SIZE.value, DEFAULT_SIZE.value))
 
 
 @final
@@ -189,7 +189,11 @@ class Queue(Inode):
         return QueueFile(path, flags, self)
 
     def truncate(self, size: int) -> None:
-        """O_TRUNC has no effect here."""
+        """Changes what stat(2) shows, and nothing else. Raises EFBIG."""
+        if size > _LARGEST_FILE:
+            raise Errno(EFBIG)
+        self.size = size
+        self.touch_modified()
 
     def evict(self) -> None:
         self.messages.clear()
@@ -350,6 +354,9 @@ class QueueFile(File):
     def flush(self, owner: int) -> None:
         """The process that closes it withdraws its notification."""
         self.queue.unregister(CALLER_PROCESS.identify())
+
+    def truncate(self, size: int) -> None:
+        self.queue.truncate(size)
 
     def waits(self) -> bool:
         """Whether calls with this descriptor wait."""

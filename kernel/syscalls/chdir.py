@@ -17,7 +17,7 @@ def getcwd(address: UserAddr, size: int) -> int:
     context = current().fs
     if context.working.dentry.deleted:
         raise Errno(ENOENT)
-    name = path_name(context.working, context.root)
+    name = path_name(context.working, context.root, marks_outside=True)
     if len(name) + 1 > size and size >= 0:
         raise Errno(ERANGE)
     user.write_bytes(address, name + b"\0")

@@ -65,13 +65,16 @@ def _execute(
     by_descriptor: bool = False,
     is_unreachable: bool = False,
 ) -> int:
-    """The path stays pinned while the arguments are read, which may sleep."""
-    path.pin()
+    """The file is opened before the arguments are read, which may sleep."""
+    program = execution.Program(execution.open_executable(task.fs, path), name)
     try:
+        if by_descriptor:
+            program.title = path.dentry.name[:15]
+        program.is_unreachable = is_unreachable
         budget = StringBudget(task, name)
-        words = read_strings(arguments, budget)
-        variables = read_strings(environment, budget)
-        execution.execute(task, path, name, words, variables, by_descriptor, is_unreachable)
+        program.arguments = read_strings(arguments, budget)
+        program.environment = read_strings(environment, budget)
+        execution.run(task, program)
     finally:
-        path.unpin()
+        program.let_go()
     return 0

@@ -10,8 +10,11 @@ from kernel.fs.notification import IN_ACCESS, tell_file
 from kernel.lang import EINVAL, ENOENT, ENOTDIR, Errno, UserAddr, i32, span_of, u32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
+from kernel.task.words import load_i64
 
 _LARGEST_CHUNK: Final = 32768
+_NEXT_POSITION: Final = 8  # struct linux_dirent64, and linux_dirent: d_off
+_LENGTH: Final = 16  # d_reclen
 
 
 def _read_entries(file: File, address: UserAddr, size: int, old: bool) -> int:
@@ -33,8 +36,25 @@ def _read_entries(file: File, address: UserAddr, size: int, old: bool) -> int:
         user.write_from(address, span_of(sink.storage)[0 : sink.used])
     except Errno:
         file.position = before
-        raise
+        return _write_some(file, address, sink)
     return sink.used
+
+
+def _write_some(file: File, address: UserAddr, sink: EntryBuffer) -> int:
+    """Write the records that there is memory for: the next call continues after them. Raises EFAULT if that is none."""
+    records = span_of(sink.storage)
+    done = 0
+    while done < sink.used:
+        record = records[done : done + records.load_u16(done + _LENGTH)]
+        try:
+            user.write_from(user.at(address, done), record)
+        except Errno:
+            if done == 0:
+                raise
+            break
+        file.position = load_i64(record, _NEXT_POSITION)
+        done += len(record)
+    return done
 
 
 @syscall("getdents64", status="Full", args="fd:directory >bytes[size] size")

@@ -19,6 +19,8 @@ def symlink(target: UserAddr, path: UserAddr) -> int:
 @syscall("symlinkat", status="Full", args="path dir path")
 def symlinkat(target: UserAddr, directory: i32, path: UserAddr) -> int:
     text = user.read_string(target, PATH_MAX)
+    if len(text) == 0:
+        raise Errno(ENOENT)  # before the path is read
     name = path_at(path)
     make_symlink(current().fs, base_for(directory, name), name, text)
     return 0

@@ -7,7 +7,7 @@ from kernel.fs.constants import PATH_MAX
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
 from kernel.fs.mounts import check_unmount_flags, mount, pivot_root, require_administrator, unmount
 from kernel.fs.path import FsContext, Path
-from kernel.lang import EINVAL, Errno, UserAddr, i32
+from kernel.lang import EINVAL, ENAMETOOLONG, ENOENT, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.syscalls.path_arguments import path_at
 from kernel.task import current, find_process, process_ids
@@ -20,7 +20,13 @@ _TYPE_COUNT: Final = 3
 
 
 def _optional_string(address: UserAddr) -> bytes:
-    return user.read_string(address, PATH_MAX) if address != 0 else b""
+    """A string that need not be there. Raises EFAULT, EINVAL (too long)."""
+    if address == 0:
+        return b""
+    try:
+        return user.read_string(address, PATH_MAX)
+    except Errno as error:
+        raise Errno(EINVAL if error.code == ENAMETOOLONG else error.code) from None
 
 
 def _options_at(address: UserAddr) -> bytes:
@@ -30,9 +36,12 @@ def _options_at(address: UserAddr) -> bytes:
     try:
         return user.read_string(address, _OPTIONS_LIMIT)
     except Errno as error:
-        if error.code == 36:  # ENAMETOOLONG: no NUL in the page
+        if error.code == ENAMETOOLONG:  # no NUL in the page
             return user.read_bytes(address, _OPTIONS_LIMIT - 1)
-        raise
+        readable = -address % _OPTIONS_LIMIT  # bytes up to the end of its page
+        if readable == 0:
+            raise
+        return user.read_bytes(address, readable)
 
 
 @syscall(
@@ -84,6 +93,8 @@ def sysfs(option: i32, first: UserAddr, second: UserAddr) -> int:
     """sysfs(2): the registered types of file systems, by number and by name."""
     if option == _TYPE_INDEX:
         name = user.read_string(first, PATH_MAX)
+        if len(name) == 0:
+            raise Errno(ENOENT)
         for index in range(len(FILE_SYSTEM_TYPES)):
             if FILE_SYSTEM_TYPES[index].name == name:
                 return index

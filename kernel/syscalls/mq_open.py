@@ -4,7 +4,6 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import (
-    MAY_EXEC,
     MAY_READ,
     MAY_WRITE,
     NAME_MAX,
@@ -63,7 +62,7 @@ def mq_open(name_address: UserAddr, flags: i32, mode: i32, attributes_address: U
     if queue is None:
         if flags & O_CREAT == 0:
             raise Errno(ENOENT)
-        directory.check_permission(credentials, MAY_WRITE | MAY_EXEC)
+        directory.check_creation(credentials)
         permissions = mode & 0o777 & ~task.fs.umask
         limit = task.process.limits.soft[RLIMIT_MSGQUEUE]
         queue = directory.make(name, S_IFREG | permissions, attributes, credentials, limit)

@@ -54,9 +54,9 @@ def name_to_handle_at(directory: i32, path: UserAddr, handle: UserAddr, mount_id
 @syscall("open_by_handle_at", status="Full", args="dir <file_handle flags:open -> fd")
 def open_by_handle_at(descriptor: i32, handle: UserAddr, flags: i32) -> int:
     task = current()
+    base = task.fs.working if descriptor == AT_FDCWD else any_file_at(descriptor).path
     if not task.credentials.capable(CAP_DAC_READ_SEARCH):
         raise Errno(EPERM)
-    base = task.fs.working if descriptor == AT_FDCWD else any_file_at(descriptor).path
     length = user.read_u32(handle)
     if length == 0 or length > _LARGEST:
         raise Errno(EINVAL)

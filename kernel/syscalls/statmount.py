@@ -162,7 +162,7 @@ def _fill(report: _Report, view: NamespaceView, mount: Mount, wanted: int) -> No
     if wanted & _MNT_ROOT != 0:
         report.put_text(_MNT_ROOT, 104, name_in_filesystem(mount.root))
     if wanted & _MNT_POINT != 0:
-        name = path_name(Path(mount, mount.root), view.root)
+        name = path_name(Path(mount, mount.root), view.root, marks_outside=True)
         report.put_text(_MNT_POINT, 108, b"" if name.startswith(b"(unreachable)") else name)
     if wanted & _MNT_OPTS != 0:
         report.put_text(_MNT_OPTS, 4, file_system.options()[1:])  # it begins with a comma

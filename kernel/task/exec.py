@@ -73,15 +73,15 @@ _SECURE_STACK_LIMIT: Final = 8 << 20  # bytes: programs with privilege do not st
 class Program:
     """The program to run: changes while interpreters are followed. Holds a reference to its file."""
 
-    def __init__(self, file: File, name: bytes, arguments: list[bytes], environment: list[bytes]) -> None:
+    def __init__(self, file: File, name: bytes) -> None:
         self.file: File = file
         self.name: bytes = name  # AT_EXECFN
         self.caller: Pid = current().tid
         self.is_unreachable: bool = False  # by the name that an interpreter would get
         self.interpreted: bytes = name  # the file that the next interpreter is to read
         self.title: bytes = program_name(name)  # `comm`
-        self.arguments: list[bytes] = arguments
-        self.environment: list[bytes] = environment
+        self.arguments: list[bytes] = []
+        self.environment: list[bytes] = []
         self.opens_file: bool = False  # a format's interpreter gets a descriptor of what it runs
         self.opened: File | None = None  # that file, to which a reference is held
         self.gives_credentials: bool = False  # its set-ID bits and capabilities count, not the interpreter's
@@ -173,27 +173,15 @@ class Separate:
             self.files = self.files.copy()  # last: it holds files
 
 
-def execute(
-    task: Task,
-    path: Path,
-    name: bytes,
-    arguments: list[bytes],
-    environment: list[bytes],
-    by_descriptor: bool = False,
-    is_unreachable: bool = False,
-) -> None:
+def execute(task: Task, path: Path, name: bytes, arguments: list[bytes], environment: list[bytes]) -> None:
     """Replace the program of the running task by the file at `path`, called `name`. Returns in the new program's
-    context: its frame is set. `is_unreachable`: `name` leads through a descriptor that will be closed, so it cannot
-    run scripts.
+    context: its frame is set.
     """
-    if len(arguments) == 0:
-        arguments = [b""]  # as Linux since 5.18: a program may rely on argv[0]
-    program = Program(open_executable(task.fs, path), name, arguments, environment)
-    program.is_unreachable = is_unreachable
-    if by_descriptor:
-        program.title = path.dentry.name[:15]
+    program = Program(open_executable(task.fs, path), name)
     try:
-        _execute(task, program)
+        program.arguments = arguments
+        program.environment = environment
+        run(task, program)
     finally:
         program.let_go()
 
@@ -228,7 +216,10 @@ def _kept_from_writing(file: File) -> File:
     return file
 
 
-def _execute(task: Task, program: Program) -> None:
+def run(task: Task, program: Program) -> None:
+    """Replace the program of the running task by one that has all it needs. The caller then releases its file."""
+    if len(program.arguments) == 0:
+        program.arguments = [b""]  # as Linux since 5.18: a program may rely on argv[0]
     interpreter: File | None = None
     old_tid = task.tid
     context = task.fs

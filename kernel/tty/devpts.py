@@ -29,7 +29,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.open import open_unasked
 from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import EACCES, EINVAL, EIO, ENODEV, ENOSPC, EPERM, Errno, final
+from kernel.lang import EACCES, EINVAL, EIO, ENODEV, ENOENT, ENOSPC, EPERM, Errno, final
 from kernel.lib.credentials import Credentials, caller_credentials, gid_from_caller, uid_from_caller
 from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
 from kernel.task import current
@@ -211,7 +211,7 @@ class SlaveHome(PtyHome):
 
 
 def open_ptmx(path: Path, flags: int) -> File:
-    """open(2) of a node ptmx: a new pair. Raises ENODEV without an instance of devpts, ENOSPC."""
+    """open(2) of a node ptmx: a new pair. Raises ENOENT or ENODEV without an instance of devpts, ENOSPC."""
     place = _instance_for(path)
     devpts = place.inode().file_system
     if not isinstance(devpts, Devpts):
@@ -240,16 +240,18 @@ def open_ptmx(path: Path, flags: int) -> File:
 
 
 def _instance_for(path: Path) -> Path:
-    """The root of the instance that a node ptmx belongs to."""
+    """The root of the instance that a node ptmx belongs to. Raises ENOENT if there is nothing called pts besides it,
+    ENODEV if that is no instance.
+    """
     if isinstance(path.inode().file_system, Devpts):
         return Path(path.mount, path.mount.root)
     above = path.dentry.parent
     if above is None:
-        raise Errno(ENODEV)
+        raise Errno(ENOENT)
     try:
         place = resolve(current().fs, Path(path.mount, above), b"pts", FOLLOW)
     except Errno:
-        raise Errno(ENODEV) from None
+        raise Errno(ENOENT) from None
     if not isinstance(place.inode().file_system, Devpts) or place.dentry is not place.mount.root:
         raise Errno(ENODEV)
     return place

@@ -593,6 +593,11 @@ def mount_ext4(device: BlockDevice, options: bytes, read_only: bool) -> FileSyst
     return mount_device(_EXT4, device, options, read_only)
 
 
-register_disk_filesystem(_EXT3, mount_ext3)
-register_disk_filesystem(_EXT2, mount_ext2)
-register_disk_filesystem(_EXT4, mount_ext4)
+def check_options(options: bytes) -> None:
+    """Raise EINVAL for what the three types do not know."""
+    Ext2Options().parse(options)
+
+
+register_disk_filesystem(_EXT3, mount_ext3, check_options)
+register_disk_filesystem(_EXT2, mount_ext2, check_options)
+register_disk_filesystem(_EXT4, mount_ext4, check_options)

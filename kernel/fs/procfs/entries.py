@@ -9,12 +9,25 @@ Context: making a text may sleep where it reads user memory. Sizes are 0, as on 
 
 from typing import Final
 
-from kernel.fs.constants import MAY_READ, MAY_WRITE, S_IFDIR, S_IFLNK, S_IFREG, SEEK_CUR, SEEK_SET
+from kernel.fs.constants import (
+    MAY_EXEC,
+    MAY_READ,
+    MAY_WRITE,
+    O_ACCMODE,
+    O_RDONLY,
+    O_WRONLY,
+    PROC_SUPER_MAGIC,
+    S_IFDIR,
+    S_IFLNK,
+    S_IFREG,
+    SEEK_CUR,
+    SEEK_SET,
+)
 from kernel.fs.file import DESCRIPTION_BYTES, DirectorySink, File, InodeFile, add_offset
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import EACCES, EFAULT, EINVAL, EIO, EPERM, Errno, final, span_of
+from kernel.lang import EACCES, EFAULT, EFBIG, EINVAL, EIO, EPERM, Errno, final, span_of
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER
 from kernel.lib.pace import is_dying, pace
@@ -23,6 +36,7 @@ from kernel.lib.user import Buffer
 
 FIRST_POSITION: Final = 2
 _WRITE_LIMIT: Final = 4096
+_LARGEST_SIZE: Final = (1 << 31) - 1
 _PIECE_COST: Final = 3000  # instructions
 
 
@@ -67,10 +81,26 @@ class TextInode(Inode):
 
     def open(self, path: Path, flags: int) -> File:
         self.check_reader()
+        if self.file_system.heeds_modes:
+            check_mode(self.mode, flags)
         return TextFile(path, flags, self)
 
     def truncate(self, size: int) -> None:
         """O_TRUNC, as from the shell's redirection, has no effect here."""
+        check_new_size(size)
+
+
+def check_mode(mode: int, flags: int) -> None:
+    """Check that somebody may use a file as the flags of open(2) say. In /sys, root alone cannot. Raises EACCES."""
+    access = flags & O_ACCMODE
+    if (access != O_RDONLY and mode & 0o222 == 0) or (access != O_WRONLY and mode & 0o444 == 0):
+        raise Errno(EACCES)
+
+
+def check_new_size(size: int) -> None:
+    """Check the size that truncate(2) is to give a file of /proc or /sys, which keeps its own. Raises EFBIG."""
+    if size > _LARGEST_SIZE:
+        raise Errno(EFBIG)
 
 
 class PositionedFile(File):
@@ -96,6 +126,9 @@ class PositionedFile(File):
             raise Errno(EINVAL)
         self.position = target
         return target
+
+    def truncate(self, size: int) -> None:
+        self.inode.truncate(size)
 
 
 class OpenedText(PositionedFile):
@@ -226,7 +259,7 @@ def _may_access_setting(mode: int, credentials: Credentials, mask: int) -> bool:
         granted = mode >> 6
     elif credentials.in_effective_group(ROOT_GROUP):
         granted = mode >> 3
-    return mask & ~granted & (MAY_READ | MAY_WRITE) == 0
+    return mask & ~granted & (MAY_READ | MAY_WRITE | MAY_EXEC) == 0
 
 
 def check_setting_access(mode: int, credentials: Credentials, mask: int) -> None:
@@ -246,7 +279,9 @@ def check_setting_writer(mode: int, is_privileged: bool = False) -> None:
 
 @final
 class FixedText(TextInode):
-    """A file about the system. `store` is None for one that can't be written. One that `is_number` is a setting."""
+    """A file about the system. `store` is None for one that can't be written. A setting is below /proc/sys; one that
+    `is_number` is read and written as a whole.
+    """
 
     def __init__(
         self,
@@ -255,11 +290,13 @@ class FixedText(TextInode):
         mode: int,
         make: MakeText,
         store: StoreText | None,
+        is_setting: bool = False,
         is_number: bool = False,
     ) -> None:
         super().__init__(file_system, ino, S_IFREG | mode)
         self.make: MakeText = make
         self.store: StoreText | None = store
+        self.is_setting: bool = is_setting
         self.is_number: bool = is_number
 
     def make_text(self) -> bytes:
@@ -270,8 +307,9 @@ class FixedText(TextInode):
         """A line, which ends with a newline, can be continued from any place in it."""
         store = self.store
         if store is None:
-            raise Errno(EINVAL)
-        check_setting_writer(self.mode)
+            raise Errno(EIO if self.file_system.magic == PROC_SUPER_MAGIC else EINVAL)
+        if self.is_setting:
+            check_setting_writer(self.mode)
         if len(text) == 0:
             return 0
         if offset == 0:
@@ -286,13 +324,16 @@ class FixedText(TextInode):
         return self.is_number
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if self.store is not None:
+        if self.is_setting:
             check_setting_access(self.mode, credentials, mask)
-            return
-        # Root can't write what nobody may write, as for Linux's settings.
-        if mask & MAY_WRITE != 0 and self.mode & 0o222 == 0:
-            raise Errno(EACCES)
-        super().check_permission(credentials, mask)
+        else:
+            super().check_permission(credentials, mask)
+
+    def keeps_mode(self) -> bool:
+        return self.is_setting
+
+    def keeps_owner(self) -> bool:
+        return self.is_setting
 
 
 @final
@@ -355,6 +396,12 @@ class SettingsDirectory(FixedDirectory):
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         check_setting_access(self.mode, credentials, mask)
+
+    def keeps_mode(self) -> bool:
+        return True
+
+    def keeps_owner(self) -> bool:
+        return True
 
 
 @final

@@ -170,8 +170,8 @@ def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
             _add(top, fs, file.path, PiecesInode(fs, fs.new_ino(), file))
             continue
         mode = 0o444 if file.store is None else 0o644
-        is_number = file.path.startswith(b"sys/") and not file.is_line
-        text = FixedText(fs, fs.new_ino(), mode, make, file.store, is_number)
+        is_setting = file.path.startswith(b"sys/")
+        text = FixedText(fs, fs.new_ino(), mode, make, file.store, is_setting, is_setting and not file.is_line)
         text.reads_alone = file.path.startswith(b"sysvipc/")
         _add(top, fs, file.path, text)
     sys = _directory_in(top, fs, b"sys")

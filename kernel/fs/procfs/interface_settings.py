@@ -6,7 +6,7 @@ Context: see entries.py.
 
 from typing import Final
 
-from kernel.fs.constants import S_IFDIR, S_IFREG
+from kernel.fs.constants import MAY_EXEC, S_IFDIR, S_IFREG
 from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
@@ -57,8 +57,14 @@ class InterfaceSettingInode(TextInode):
         return used
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if not self._is_administrator(credentials):
+        if mask & MAY_EXEC != 0 or not self._is_administrator(credentials):
             check_setting_access(self.mode, credentials, mask)
+
+    def keeps_mode(self) -> bool:
+        return True
+
+    def keeps_owner(self) -> bool:
+        return True
 
     def _is_administrator(self, who: Credentials) -> bool:
         return who.capable_in(self.device.network.owner, CAP_NET_ADMIN)

@@ -81,6 +81,9 @@ class NamespaceDirectory(ComputedDirectory):
         self.subject: Subject = subject
         give_owner(self, subject)
 
+    def keeps_mode(self) -> bool:
+        return True
+
     def refresh(self) -> None:
         give_owner(self, self.subject)
 

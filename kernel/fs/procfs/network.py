@@ -5,7 +5,7 @@ Context: see entries.py.
 
 from typing import Final
 
-from kernel.fs.constants import MAY_WRITE, S_IFREG
+from kernel.fs.constants import MAY_EXEC, S_IFREG
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
@@ -16,13 +16,15 @@ from kernel.fs.procfs.entries import (
     PiecesFile,
     TextFile,
     TextInode,
+    check_new_size,
     check_setting_access,
     check_setting_writer,
 )
-from kernel.lang import EACCES, ENXIO, Errno, Weak, final, weak
+from kernel.lang import EIO, ENXIO, Errno, Weak, final, weak
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.proc_files import NET_FILES, MakeText, ProcFile, TextPieces
 from kernel.lib.settings import WRITE_LIMIT, Setting
+from kernel.lib.user import Buffer
 from kernel.net.link.network import FIRST_NETWORK, SHOWN, Network
 
 _FIRST_INO: Final = 0xE000_0000
@@ -32,9 +34,7 @@ _FIRST_INO: Final = 0xE000_0000
 class OpenPieces(PiecesFile):
     """An open table that comes in pieces."""
 
-    def __init__(
-        self, path: Path, flags: int, file: ProcFile, network: Network, opener: Credentials | None
-    ) -> None:
+    def __init__(self, path: Path, flags: int, file: ProcFile, network: Network, opener: Credentials | None) -> None:
         super().__init__(path, flags)
         self.source: ProcFile = file
         self.opener: Credentials | None = opener
@@ -66,6 +66,9 @@ class OpenPieces(PiecesFile):
         pieces = self.pieces
         return None if pieces is None else pieces.next()
 
+    def write(self, buffer: Buffer) -> int:
+        raise Errno(EIO)  # root may open it for writing
+
 
 @final
 class PiecesInode(Inode):
@@ -83,10 +86,9 @@ class PiecesInode(Inode):
     def is_only_read(self) -> bool:
         return self.reads_alone
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if mask & MAY_WRITE != 0:
-            raise Errno(EACCES)  # root, too, can't write what nobody may write
-        super().check_permission(credentials, mask)
+    def truncate(self, size: int) -> None:
+        """No effect, as for a text that is written at once."""
+        check_new_size(size)
 
 
 @final
@@ -135,10 +137,8 @@ class NetText(TextInode):
         finally:
             SHOWN.network = FIRST_NETWORK
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if mask & MAY_WRITE != 0:
-            raise Errno(EACCES)
-        super().check_permission(credentials, mask)
+    def store_text(self, text: bytes, offset: int) -> int:
+        raise Errno(EIO)  # root may open it for writing
 
 
 class NetDirectory(ComputedDirectory):
@@ -203,8 +203,14 @@ class SettingInode(TextInode):
         return WRITE_LIMIT
 
     def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if not self.setting.may_be_changed_by(credentials):
+        if mask & MAY_EXEC != 0 or not self.setting.may_be_changed_by(credentials):
             check_setting_access(self.mode_for_root(), credentials, mask)
+
+    def keeps_mode(self) -> bool:
+        return True
+
+    def keeps_owner(self) -> bool:
+        return True
 
     def mode_for_root(self) -> int:
         """The mode of a setting that only root decides."""

@@ -12,7 +12,7 @@ from kernel.fs.file import File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.fs.procfs.entries import OpenedText
+from kernel.fs.procfs.entries import OpenedText, check_new_size
 from kernel.lang import EBUSY, EFAULT, EINVAL, Errno, final
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
@@ -110,3 +110,4 @@ class MachinePressureInode(Inode):
 
     def truncate(self, size: int) -> None:
         """O_TRUNC, as from the shell's redirection, has no effect here."""
+        check_new_size(size)

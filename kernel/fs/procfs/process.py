@@ -9,7 +9,7 @@ Context: see entries.py.
 from collections.abc import Callable
 from typing import Final
 
-from kernel.fs.constants import S_IFDIR, S_IFLNK, S_IFREG
+from kernel.fs.constants import FS_IMMUTABLE_FL, S_IFDIR, S_IFLNK, S_IFREG
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
@@ -35,7 +35,7 @@ from kernel.fs.procfs.process_mounts import open_mountinfo, open_mounts, open_mo
 from kernel.fs.procfs.subject import Subject, give_owner, may_reach, parse_number, require_inspection
 from kernel.fs.procfs.time_offsets import open_time_offsets
 from kernel.fs.procfs.view import View
-from kernel.lang import EACCES, EINVAL, ENOENT, EPERM, Errno, final
+from kernel.lang import EACCES, EINVAL, ENOENT, Errno, final
 from kernel.lib.credentials import Credentials
 from kernel.mm.space import AddressSpace
 from kernel.net.link.network import LIMBO, Network, as_network
@@ -202,8 +202,8 @@ class SubjectText(TextInode):
     def can_be_watched(self) -> bool:
         return False
 
-    def set_mode(self, mode: int) -> None:
-        raise Errno(EPERM)
+    def keeps_mode(self) -> bool:
+        return True
 
 
 @final
@@ -232,6 +232,7 @@ class SubjectDirectory(ComputedDirectory):
 
     def __init__(self, file_system: FileSystem, subject: Subject) -> None:
         super().__init__(file_system, subject.number() << 16, 0o555)
+        self.flags = FS_IMMUTABLE_FL  # nobody may create, remove or rename what is in it
         self.subject: Subject = subject
         give_owner(self, subject)
 
@@ -313,6 +314,9 @@ class ProcessNetDirectory(NetDirectory):
     def refresh(self) -> None:
         give_owner(self, self.subject)
 
+    def keeps_mode(self) -> bool:
+        return True
+
     def network(self) -> Network:
         task = self.subject.task_or_none()
         return LIMBO if task is None else as_network(task.namespaces.network)
@@ -371,6 +375,9 @@ class ThreadsDirectory(ComputedDirectory):
         super().__init__(file_system, ino, 0o555)
         self.subject: Subject = subject
         give_owner(self, subject)
+
+    def keeps_mode(self) -> bool:
+        return True
 
     def numbers(self) -> list[int]:
         """The numbers by which threads are shown, ascending. A leader that has ended is shown as long as its process,

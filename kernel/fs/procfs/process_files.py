@@ -121,6 +121,9 @@ class DescriptorDirectory(ComputedDirectory):
             if not self.links or current().process is not self.subject.process:
                 raise
 
+    def keeps_mode(self) -> bool:
+        return True
+
     def refresh(self) -> None:
         """The size of fd is how many descriptors are open."""
         give_owner(self, self.subject)
@@ -177,6 +180,9 @@ class DescriptorText(TextInode):
     def check_permission(self, credentials: Credentials, mask: int) -> None:
         require_inspection(self.subject)
         super().check_permission(credentials, mask)
+
+    def keeps_mode(self) -> bool:
+        return True
 
     def make_text(self) -> bytes:
         task = self.subject.living()

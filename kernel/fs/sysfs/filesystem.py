@@ -49,6 +49,7 @@ class SysFileSystem(FileSystem):
         super().__init__(b"sysfs", source, SYSFS_MAGIC)
         self.opens_devices = False
         self.has_fixed_names = True
+        self.heeds_modes = True
         self.reveals = True
         self.next_ino: int = 0
         self.top: FixedDirectory | None = None
@@ -182,7 +183,9 @@ def _enter_buses(fs: SysFileSystem, bus: FixedDirectory, devices: FixedDirectory
 
 
 def make_sysfs(source: bytes, options: bytes) -> FileSystem:
-    """A new instance."""
+    """A new instance. Raises EINVAL: there are no options."""
+    if len(options) > 0:
+        raise Errno(EINVAL)
     fs = SysFileSystem(source)
     top = FixedDirectory(fs, fs.new_ino())
     top.mode = top.mode & ~0o777 | 0o555

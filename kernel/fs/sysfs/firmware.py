@@ -12,15 +12,14 @@ Context: thread context. Source: Linux's Documentation/ABI/testing/sysfs-firmwar
 from typing import Final
 
 from kernel.drivers.platform.firmware_items import FIRMWARE, PART_SIZE, FirmwareItem
-from kernel.fs.constants import MAY_WRITE, S_IFREG
+from kernel.fs.constants import S_IFREG
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedLink, PositionedFile, TextInode
+from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedLink, PositionedFile, TextInode, check_mode
 from kernel.fs.sysfs.kobject import FILE_SIZE, line
-from kernel.lang import EACCES, Errno, final, span_of
-from kernel.lib.credentials import Credentials
+from kernel.lang import final, span_of
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.sched import Mutex
@@ -45,16 +44,6 @@ class ItemText(TextInode):
             return self.item.name + b"\n"
         return line(self.item.key if self.attribute == b"key" else self.item.size)
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        _check_only_read(mask)
-        super().check_permission(credentials, mask)
-
-
-def _check_only_read(mask: int) -> None:
-    """Even root can't write what nobody may write. Raises EACCES."""
-    if mask & MAY_WRITE != 0:
-        raise Errno(EACCES)
-
 
 @final
 class RevisionText(TextInode):
@@ -67,10 +56,6 @@ class RevisionText(TextInode):
     def make_text(self) -> bytes:
         return line(FIRMWARE.revision)
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        _check_only_read(mask)
-        super().check_permission(credentials, mask)
-
 
 @final
 class RawItem(Inode):
@@ -81,11 +66,8 @@ class RawItem(Inode):
         self.item: FirmwareItem = item  # stat(2) shows no size, as on Linux
 
     def open(self, path: Path, flags: int) -> File:
+        check_mode(self.mode, flags)
         return RawItemFile(path, flags, self.item)
-
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        _check_only_read(mask)
-        super().check_permission(credentials, mask)
 
 
 @final

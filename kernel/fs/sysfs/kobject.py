@@ -9,13 +9,12 @@ Source: Linux's Documentation/filesystems/sysfs.rst, and sysfs-uevent in Documen
 
 from typing import Final
 
-from kernel.fs.constants import MAY_WRITE, S_IFREG
+from kernel.fs.constants import S_IFREG
 from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedLink, TextInode
-from kernel.lang import EACCES, EINVAL, Errno, final
-from kernel.lib.credentials import Credentials
+from kernel.lang import EINVAL, Errno, final
 
 FILE_SIZE: Final = 4096  # what stat(2) shows for each file
 _KIND_FILE: Final = 8
@@ -137,11 +136,6 @@ class KobjectFile(TextInode):
         else:
             self.kobject.store(self.name, text)
         return len(text)
-
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if mask & MAY_WRITE != 0 and self.mode & 0o222 == 0:
-            raise Errno(EACCES)  # root, too, can't write what nobody may write
-        super().check_permission(credentials, mask)
 
 
 @final

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from kernel.fs.attributes import change_mode, change_owner, truncate_path
 from kernel.fs.constants import O_RDONLY, O_TRUNC, O_WRONLY, SEEK_END, SEEK_SET
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.mounts import attach_root
@@ -12,7 +13,8 @@ from kernel.fs.open import open_file
 from kernel.fs.path import MOUNTS, FsContext
 from kernel.fs.procfs import system
 from kernel.fs.procfs.filesystem import make_procfs
-from kernel.lang import EACCES, EINVAL, ENOENT, Errno
+from kernel.fs.walk import FOLLOW, resolve
+from kernel.lang import EACCES, EFBIG, EINVAL, EIO, ENOENT, EPERM, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
 from kernel.task.host import HOST
@@ -117,8 +119,37 @@ def test_the_host_name_can_be_written(proc: FsContext) -> None:
 
 def test_even_root_cannot_write_what_only_tells(proc: FsContext) -> None:
     with pytest.raises(Errno) as error:
-        open_file(proc, None, b"/uptime", O_WRONLY, 0)
+        write(proc, b"/uptime", b"x")  # root may open it
+    assert error.value.code == EIO
+    with pytest.raises(Errno) as error:
+        open_file(proc, None, b"/sys/kernel/ostype", O_WRONLY, 0)
     assert error.value.code == EACCES
+
+
+@pytest.mark.parametrize("name", [b"/uptime", b"/sys/kernel/hostname"])
+def test_a_file_keeps_its_size_whatever_it_is_given(proc: FsContext, name: bytes) -> None:
+    path = resolve(proc, None, name, FOLLOW)
+    truncate_path(proc, path, 9)
+    assert path.inode().size == 0
+    with pytest.raises(Errno) as error:
+        truncate_path(proc, path, 1 << 31)
+    assert error.value.code == EFBIG
+
+
+def test_settings_keep_their_owner_and_mode(proc: FsContext) -> None:
+    for name in (b"/sys", b"/sys/kernel", b"/sys/kernel/hostname", b"/sys/kernel/ostype", b"/sys/kernel/pid_max"):
+        path = resolve(proc, None, name, FOLLOW)
+        inode = path.inode()
+        change_owner(proc, path.mount, inode, None, None)
+        with pytest.raises(Errno) as error:
+            change_owner(proc, path.mount, inode, None, inode.gid)
+        assert error.value.code == EPERM
+        with pytest.raises(Errno) as error:
+            change_mode(proc, path.mount, inode, inode.mode)
+        assert error.value.code == EPERM
+    path = resolve(proc, None, b"/uptime", FOLLOW)
+    change_mode(proc, path.mount, path.inode(), 0o400)
+    assert path.inode().mode & 0o777 == 0o400
 
 
 def test_nobody_can_make_or_remove_names(proc: FsContext) -> None:

@@ -1,0 +1,131 @@
+"""Names and inodes of the kernel's own file systems, and errors of calls about names, on a booted machine."""
+
+import os
+
+import pytest
+
+from tests.unit.booted import booted
+from tools.simulated.machine import Machine
+from tools.simulated.program import Program
+
+FAULTY = 16  # an address without memory
+HERE = -100  # AT_FDCWD
+NEW_USER, NEW_IPC = 0x1000_0000, 0x0800_0000
+PAGE = 4096
+
+
+@booted
+def test_nobody_creates_removes_or_renames_what_a_process_shows(machine: Machine) -> None:
+    host = machine.host
+    for name in ("maps", "ns", "task", "fd", "root"):
+        for call in (host.unlink, host.rmdir):
+            with pytest.raises(OSError, match="EPERM"):
+                call(f"/proc/self/{name}")
+        with pytest.raises(OSError, match="EPERM"):
+            host.rename(f"/proc/self/{name}", "/proc/version")
+        assert host.rename(f"/proc/self/{name}", f"/proc/self/{name}") == 0  # the same file
+    with pytest.raises(OSError, match="EPERM"):
+        host.access("/proc/self", os.W_OK)
+
+
+@booted
+def test_what_a_process_shows_keeps_its_mode(machine: Machine) -> None:
+    host = machine.host
+    for name in ("", "/maps", "/task", "/fd", "/fdinfo", "/ns", "/net"):
+        with pytest.raises(OSError, match="EPERM"):
+            host.chmod("/proc/self" + name, 0o777)
+    assert host.chown("/proc/self/maps", 1000, 1000) == 0
+    with pytest.raises(OSError, match="EPERM"):
+        host.chown("/proc/self", 1000, 1000)
+
+
+@booted
+def test_nobody_changes_a_namespace(machine: Machine) -> None:
+    host = machine.host
+    name = "/proc/self/ns/uts"
+    for attempt in (
+        lambda: host.chown(name, 1000, 1000),
+        lambda: host.chmod(name, 0o600),
+        lambda: host.truncate(name, 0),
+        lambda: host.access(name, os.W_OK),
+        lambda: host.open(name, os.O_WRONLY | os.O_TRUNC),
+        lambda: host.setxattr(name, "user.a", "b", 1, 0),
+    ):
+        with pytest.raises(OSError, match="EPERM"):
+            attempt()
+
+
+@booted
+def test_a_program_is_opened_before_its_arguments_are_read(machine: Machine) -> None:
+    host = machine.host
+    for name, error in (("/proc/version", "EACCES"), ("/none", "ENOENT"), ("/proc", "EACCES")):
+        with pytest.raises(OSError, match=error):
+            host.execve(name, FAULTY, FAULTY)
+
+
+@booted
+def test_entries_are_returned_as_far_as_there_is_memory(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/tmp/many", 0o755)
+    for number in range(20):
+        host.mkdir(f"/tmp/many/{number}", 0o755)
+    area = host.mmap(0, 2 * PAGE, 3, 0x22, -1, 0)
+    host.munmap(area + PAGE, PAGE)
+    descriptor = host.open("/tmp/many", os.O_RDONLY | os.O_DIRECTORY)
+    total = 0
+    while count := host.getdents64(descriptor, area + PAGE - 60, 1000):
+        assert count == 48  # two records
+        total += 2
+    assert total == 22
+    host.lseek(descriptor, 0, os.SEEK_SET)
+    with pytest.raises(OSError, match="EFAULT"):
+        host.getdents64(descriptor, area + PAGE - 20, 1000)
+    assert host.lseek(descriptor, 0, os.SEEK_CUR) == 0
+
+
+@booted
+def test_a_queue_belongs_to_somebody_whom_its_namespace_knows(machine: Machine) -> None:
+    def child(program: Program) -> None:
+        program.unshare(NEW_USER | NEW_IPC)
+        with pytest.raises(OSError, match="EOVERFLOW"):
+            program.mq_open("q", os.O_RDWR | os.O_CREAT, 0o600, 0)
+
+    assert machine.run(child) == 0
+
+
+@booted
+def test_a_queue_shows_the_size_that_it_is_given(machine: Machine) -> None:
+    host = machine.host
+    descriptor = host.mq_open("q", os.O_RDWR | os.O_CREAT, 0o600, 0)
+    assert host.lseek(descriptor, 0, os.SEEK_END) == 80
+    assert host.ftruncate(descriptor, 5) == 0
+    assert host.lseek(descriptor, 0, os.SEEK_END) == 5
+    with pytest.raises(OSError, match="EFBIG"):
+        host.ftruncate(descriptor, 1 << 31)
+    host.mq_unlink("q")
+
+
+@booted
+def test_the_order_of_errors(machine: Machine) -> None:
+    host = machine.host
+    with pytest.raises(OSError, match="ENOENT"):
+        host.sysfs(1, "", 0)
+    with pytest.raises(OSError, match="ENOENT"):
+        host.symlink("", FAULTY)
+    with pytest.raises(OSError, match="EINVAL"):
+        host.mount("none", "/proc/version", "sysfs", 0, "nr_blocks=1")
+    with pytest.raises(OSError, match="ENOTDIR"):
+        host.mount("none", "/proc/version", "sysfs", 0, 0)
+    with pytest.raises(OSError, match="EINVAL"):
+        host.mount("/none", "/tmp", "ext4", 0, "nr_blocks=1")
+    with pytest.raises(OSError, match="ENOENT"):
+        host.mount("/none", "/tmp", "ext4", 0, 0)
+
+    def child(program: Program) -> None:
+        program.setuid(1000)
+        with pytest.raises(OSError, match="EBADF"):
+            program.open_by_handle_at(999, FAULTY, 0)
+        with pytest.raises(OSError, match="EPERM"):
+            program.open_by_handle_at(HERE, FAULTY, 0)
+
+    assert machine.run(child) == 0
