@@ -84,11 +84,11 @@ def exit_status(host: Program, pid: int) -> int:
 @booted
 def test_changes_wait_until_they_are_read(machine: Machine) -> None:
     host = machine.host
-    descriptor = host.dup(0)
-    host.close(descriptor)
     places = bytearray(8)
     host.pipe2(places, 0)
     reader, writer = struct.unpack("<ii", places)
+    descriptor = host.dup(0)
+    host.close(descriptor)
 
     def child(program: Program) -> int:
         place = memory(program, 8)
@@ -135,11 +135,11 @@ def test_changes_wait_until_they_are_read(machine: Machine) -> None:
 @booted
 def test_a_fork_brings_a_file_that_serves_the_child(machine: Machine) -> None:
     host = machine.host
-    descriptor = host.dup(0)
-    host.close(descriptor)
     pair = bytearray(8)
     host.pipe2(pair, 0)
     reader, writer = struct.unpack("<ii", pair)
+    descriptor = host.dup(0)
+    host.close(descriptor)
 
     def child(program: Program) -> int:
         place = memory(program, 2)
