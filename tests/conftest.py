@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import os
 import sys
@@ -20,8 +19,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.harness import KRAIT, LINUX, Guest, GuestError, Kernel
+from tests.harness.awaited import wait_for_the_build
 from tests.harness.repeats import budget_of, repeated_tests
-from tools.lock import BUILDING, exclusively
 from tools.machine import Machine
 from tools.paths import BUILD
 
@@ -95,14 +94,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     if built is not None and _file_of(item.nodeid) != UNIT:
         wait_for_the_build(Path(built))
     return (yield)
-
-
-@functools.cache
-def wait_for_the_build(built: Path) -> None:
-    with exclusively(BUILDING):
-        pass
-    if not built.exists():
-        pytest.exit("the kernel was not built")
 
 
 def pytest_collection_finish() -> None:

@@ -54,6 +54,7 @@ def begun(module: str, *arguments: str) -> Iterator[None]:
     ) as child:  # fmt: skip
         try:
             yield
+            child.wait()
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGTERM)  # make and compilers too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -72,3 +73,17 @@ def test_a_kernel_that_fails_is_not_fresh(happened: list[str], monkeypatch: pyte
 def test_work_that_is_not_wanted_any_more_is_ended() -> None:
     with pytest.raises(KeyError), kernel_build.begun("http.server", "0"):
         raise KeyError  # it would serve for ever
+
+
+def test_work_that_is_waited_for_ends_with_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited_for: list[subprocess.Popen[bytes]] = []
+
+    def interrupted(process: subprocess.Popen[bytes]) -> int:
+        waited_for.append(process)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt), kernel_build.begun("http.server", "0"):
+        pass
+    assert [process.poll() for process in waited_for] == [-signal.SIGTERM]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import conftest
+from tests.harness.awaited import wait_for_the_build
 from tools import build_commands, lock
 from tools.errors import CANNOT_RUN
 
@@ -19,6 +19,7 @@ from tools.errors import CANNOT_RUN
 class Process:
     """Notes what becomes of it, and whether those who wait for the kernel have to wait then."""
 
+    place = Path()
     build_status = 0
     is_interrupted = False
     happened: tuple[str, ...] = ()
@@ -56,7 +57,7 @@ class Process:
 
 
 def lock_file() -> Path:
-    return lock.BUILD / f"{lock.BUILDING}.lock"
+    return Process.place / f"{lock.BUILDING}.lock"
 
 
 @contextlib.contextmanager
@@ -77,7 +78,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     for module in (lock, build_commands):
         monkeypatch.setattr(module, "BUILT", tmp_path / "built")
     lock.BUILT.touch()  # by an earlier run
-    for name, value in (("happened", ()), ("build_status", 0), ("is_interrupted", False)):
+    for name, value in (("place", tmp_path), ("happened", ()), ("build_status", 0), ("is_interrupted", False)):
         monkeypatch.setattr(Process, name, value)
     monkeypatch.setattr(build_commands, "find_project", lambda: None)
     monkeypatch.setattr(build_commands, "begun", begun)
@@ -106,8 +107,8 @@ def test_nothing_goes_on_after_an_interrupt(run: Callable[[], int]) -> None:
 
 def test_who_waits_in_vain_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "BUILD", tmp_path)
-    conftest.wait_for_the_build.cache_clear()
+    wait_for_the_build.cache_clear()
     with pytest.raises(pytest.exit.Exception, match="the kernel was not built"):
-        conftest.wait_for_the_build(tmp_path / "built")
+        wait_for_the_build(tmp_path / "built")
     (tmp_path / "built").touch()
-    conftest.wait_for_the_build(tmp_path / "built")
+    wait_for_the_build(tmp_path / "built")
