@@ -373,10 +373,6 @@ class QueueFile(File):
             return 0
         return buffer.put(span_of(text)[offset : len(text)])
 
-    def truncate(self, size: int) -> None:
-        """Change what stat(2) shows, and nothing else."""
-        self.inode.size = size
-
     def seek(self, offset: int, whence: int) -> int:
         if whence == SEEK_CUR:
             target = add_offset(self.position, offset)

@@ -1,6 +1,7 @@
 """Names and inodes of the kernel's own file systems, and errors of calls about names, on a booted machine."""
 
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -43,14 +44,15 @@ def test_what_a_process_shows_keeps_its_mode(machine: Machine) -> None:
 def test_nobody_changes_a_namespace(machine: Machine) -> None:
     host = machine.host
     name = "/proc/self/ns/uts"
-    for attempt in (
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: host.chown(name, 1000, 1000),
         lambda: host.chmod(name, 0o600),
         lambda: host.truncate(name, 0),
         lambda: host.access(name, os.W_OK),
         lambda: host.open(name, os.O_WRONLY | os.O_TRUNC),
         lambda: host.setxattr(name, "user.a", "b", 1, 0),
-    ):
+    )
+    for attempt in attempts:
         with pytest.raises(OSError, match="EPERM"):
             attempt()
 
