@@ -13,7 +13,7 @@ from typing import Final
 
 from arch import start_program
 from kernel.cgroup.group import TOP
-from kernel.fs.constants import MAY_READ, O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
+from kernel.fs.constants import MAY_READ, O_LARGEFILE, O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.fs.landlock import rights_denied
@@ -66,6 +66,7 @@ from kernel.time.namespace import FIRST_TIME
 _DEPTH: Final = 6  # files that are looked at: the last one is no script, and has no registered format
 # Flags of personality(2) that make a program easier to attack
 _DANGEROUS_PERSONALITY: Final = ADDR_NO_RANDOMIZE | MMAP_PAGE_ZERO | ADDR_COMPAT_LAYOUT
+_OPENED_TO_RUN: Final = 0o40  # among the flags that F_GETFL returns
 _SECURE_STACK_LIMIT: Final = 8 << 20  # bytes: programs with privilege do not start with a larger one
 
 
@@ -545,6 +546,7 @@ def _reset(task: Task, program: Program, layout: Layout) -> None:
     opened = program.opened
     if opened is not None:
         program.opened = None
+        opened.flags |= O_LARGEFILE | _OPENED_TO_RUN
         layout.opened = task.files.install(opened, cloexec=False)
     layout.keeps_name = program.keeps_name
     task.signals.stack.address = 0
