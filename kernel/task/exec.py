@@ -13,7 +13,7 @@ from typing import Final
 
 from arch import start_program
 from kernel.cgroup.group import TOP
-from kernel.fs.constants import MAY_READ, O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
+from kernel.fs.constants import MAY_READ, O_LARGEFILE, O_RDONLY, S_ISGID, S_ISUID, S_IXGRP
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.fs.landlock import rights_denied
@@ -63,6 +63,7 @@ from kernel.task.tracee import cut
 from kernel.task.vdso import enter_time
 from kernel.time.namespace import FIRST_TIME
 
+_OPENED_TO_RUN: Final = 0o40  # F_GETFL shows that the kernel opened a file to run it
 _DEPTH: Final = 6  # files that are looked at: the last one is no script, and has no registered format
 # Flags of personality(2) that make a program easier to attack
 _DANGEROUS_PERSONALITY: Final = ADDR_NO_RANDOMIZE | MMAP_PAGE_ZERO | ADDR_COMPAT_LAYOUT
@@ -79,7 +80,7 @@ class Program:
         self.caller: Pid = current().tid
         self.is_unreachable: bool = False  # by the name that an interpreter would get
         self.interpreted: bytes = name  # the file that the next interpreter is to read
-        self.title: bytes = program_name(name)  # `comm`
+        self.title: bytes | None = program_name(name)  # `comm`; None: the name of the file that is loaded at last
         self.arguments: list[bytes] = arguments
         self.environment: list[bytes] = environment
         self.opens_file: bool = False  # a format's interpreter gets a descriptor of what it runs
@@ -191,7 +192,7 @@ def execute(
     program = Program(open_executable(task.fs, path), name, arguments, environment)
     program.is_unreachable = is_unreachable
     if by_descriptor:
-        program.title = path.dentry.name[:15]
+        program.title = None
     try:
         _execute(task, program)
     finally:
@@ -554,6 +555,7 @@ def _reset(task: Task, program: Program, layout: Layout) -> None:
     opened = program.opened
     if opened is not None:
         program.opened = None
+        opened.flags |= O_LARGEFILE | _OPENED_TO_RUN
         layout.opened = task.files.install(opened, cloexec=False)
     layout.keeps_name = program.keeps_name
     task.signals.stack.address = 0
@@ -566,7 +568,8 @@ def _reset(task: Task, program: Program, layout: Layout) -> None:
     chain = task.keys
     if chain is not None:
         chain.leave_program()
-    task.name = program.title
+    title = program.title
+    task.name = program.file.path.dentry.name[:15] if title is None else title
     executable = process.executable
     process.executable = program.file.acquire()
     if executable is not None:
