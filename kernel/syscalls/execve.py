@@ -69,7 +69,7 @@ def _execute(
     program = execution.Program(execution.open_executable(task.fs, path), name)
     try:
         if by_descriptor:
-            program.title = path.dentry.name[:15]
+            program.title = None
         program.is_unreachable = is_unreachable
         budget = StringBudget(task, name)
         program.arguments = read_strings(arguments, budget)

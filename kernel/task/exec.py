@@ -63,10 +63,10 @@ from kernel.task.tracee import cut
 from kernel.task.vdso import enter_time
 from kernel.time.namespace import FIRST_TIME
 
+_OPENED_TO_RUN: Final = 0o40  # F_GETFL shows that the kernel opened a file to run it
 _DEPTH: Final = 6  # files that are looked at: the last one is no script, and has no registered format
 # Flags of personality(2) that make a program easier to attack
 _DANGEROUS_PERSONALITY: Final = ADDR_NO_RANDOMIZE | MMAP_PAGE_ZERO | ADDR_COMPAT_LAYOUT
-_OPENED_TO_RUN: Final = 0o40  # among the flags that F_GETFL returns
 _SECURE_STACK_LIMIT: Final = 8 << 20  # bytes: programs with privilege do not start with a larger one
 
 
@@ -80,7 +80,7 @@ class Program:
         self.caller: Pid = current().tid
         self.is_unreachable: bool = False  # by the name that an interpreter would get
         self.interpreted: bytes = name  # the file that the next interpreter is to read
-        self.title: bytes = program_name(name)  # `comm`
+        self.title: bytes | None = program_name(name)  # `comm`; None: the name of the file that is loaded at last
         self.arguments: list[bytes] = []
         self.environment: list[bytes] = []
         self.opens_file: bool = False  # a format's interpreter gets a descriptor of what it runs
@@ -559,7 +559,8 @@ def _reset(task: Task, program: Program, layout: Layout) -> None:
     chain = task.keys
     if chain is not None:
         chain.leave_program()
-    task.name = program.title
+    title = program.title
+    task.name = program.file.path.dentry.name[:15] if title is None else title
     executable = process.executable
     process.executable = program.file.acquire()
     if executable is not None:

@@ -22,6 +22,10 @@ O_CREAT = 0o100
 RLIMIT_NOFILE = 7
 AT_EXECFD = 2
 AT_FLAGS = 8
+F_GETFL = 3
+AT_EMPTY_PATH = 0x1000
+TITLES: list[bytes] = []  # what interpreters were called
+OPENED_WITH: list[int] = []  # the flags of the descriptors that they got
 
 
 def mounted(machine: Machine) -> Program:
@@ -69,6 +73,9 @@ def interpreter(machine: Machine, seen: list[tuple[list[bytes], dict[int, int]]]
 
     def main(program: Program) -> int:
         seen.append((program.arguments(), vector()))
+        TITLES.append(current().name)
+        if AT_EXECFD in vector():
+            OPENED_WITH.append(program.fcntl(vector()[AT_EXECFD], F_GETFL, 0))
         return 5
 
     machine.install("/bin/interpreter", main)
@@ -88,10 +95,27 @@ def test_a_format_gets_its_interpreter(machine: Machine) -> None:
     assert seen[1][0] == [b"/bin/interpreter", b"/a.x", b"zero", b"one"]
     assert AT_EXECFD not in seen[0][1] and seen[0][1][AT_FLAGS] == 0
     assert AT_EXECFD in seen[1][1] and seen[1][1][AT_FLAGS] == 1
+    assert OPENED_WITH == [0o100040] and TITLES == [b"a.x", b"a.x"]
     assert listed(host, HERE) == {"status", "register", "plain", "kept"}
     put(host, f"{HERE}/status", "-1")
     assert listed(host, HERE) == {"status", "register"}
     assert code(lambda: put(host, f"{HERE}/kept", "1")) == errno.ENOENT
+
+
+@booted
+def test_a_program_that_is_run_by_descriptor_is_called_as_its_interpreter(machine: Machine) -> None:
+    host = mounted(machine)
+    seen: list[tuple[list[bytes], dict[int, int]]] = []
+    interpreter(machine, seen)
+    put(host, "/a.x", "text")
+    put(host, f"{HERE}/register", ":plain:M::text::/bin/interpreter:")
+
+    def child(program: Program) -> None:
+        descriptor = program.open("/a.x", 0, 0)
+        program.execveat(descriptor, "", [b"zero"], [], AT_EMPTY_PATH)
+
+    assert os.waitstatus_to_exitcode(machine.run(child)) == 5
+    assert TITLES == [b"interpreter"]
 
 
 @booted
