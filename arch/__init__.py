@@ -29,6 +29,8 @@ from arch.x86_64.chips.pci_configuration import (
     DEVICE_ADDRESSES_START,
     read_configuration,
     write_configuration,
+    write_configuration_u8,
+    write_configuration_u16,
 )
 from arch.x86_64.chips.power import power_off, restart
 from arch.x86_64.chips.serial16550 import SerialPort

@@ -527,6 +527,11 @@ class Processor(Protocol):
         """A word of a PCI device's configuration space; `register` is a multiple of 4 below 256."""
 
     def write_configuration(self, bus: int, slot: int, function: int, register: int, value: int) -> None: ...
+    def write_configuration_u8(self, bus: int, slot: int, function: int, register: int, value: int) -> None:
+        """Change one byte; `register` is below 256."""
+
+    def write_configuration_u16(self, bus: int, slot: int, function: int, register: int, value: int) -> None:
+        """Change two bytes; `register` is a multiple of 2 below 256."""
 
     # Items that a virtual machine's host hands to the guest, where `hardware` says that there are any
     def select_firmware_item(self, key: int) -> None:

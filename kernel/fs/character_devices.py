@@ -11,7 +11,7 @@ from kernel.fs.constants import device_number
 from kernel.fs.file import File
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import ENXIO, Errno
+from kernel.lang import EINVAL, ENXIO, Errno
 from kernel.lib.bus import BusDevice
 
 OpenDevice = Callable[[Path, int], File]
@@ -21,6 +21,26 @@ _READ_WRITE_FOR_ALL: Final[list[bytes]] = [
 ]  # fmt: skip
 
 
+class DeviceAttributes:
+    """The files in a device's directory of /sys, besides those that all devices have. Base class."""
+
+    def names(self) -> list[bytes]:
+        """Their names."""
+        return []
+
+    def mode(self, name: bytes) -> int:
+        """The permissions of one."""
+        return 0o444
+
+    def text(self, name: bytes) -> bytes:
+        """Its contents. Raises Errno."""
+        return b""
+
+    def store(self, name: bytes, text: bytes) -> None:
+        """Handle a write to it. Raises Errno."""
+        raise Errno(EINVAL)
+
+
 class CharDevice:
     """A driver's entry."""
 
@@ -28,6 +48,8 @@ class CharDevice:
         self.number: int = number
         self.name: bytes = name  # of the node, which may lie in one sub-directory; empty: there is none
         self.sys_name: bytes = name  # in /sys
+        self.class_name: bytes = b""  # in /sys; empty: that of its major number
+        self.attributes: DeviceAttributes | None = None  # more files in /sys than all have
         self.open: OpenDevice = open_device
         self.place: BusDevice | None = None  # the device on a bus behind it; None: it exists in software only
 

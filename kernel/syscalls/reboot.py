@@ -5,6 +5,7 @@ from typing import Final
 from arch import leave, power_off, restart, stop
 from kernel.doors.table import syscall
 from kernel.drivers.virtio.transport import reset_all
+from kernel.drivers.watchdog.watchdog import stop_all
 from kernel.fs.mount_sync import end_writing
 from kernel.lang import EINVAL, EIO, EPERM, Errno, UserAddr, u32
 from kernel.lib import log, user
@@ -54,6 +55,7 @@ def reboot(magic_1: u32, magic_2: u32, command: u32, argument: int) -> int:
         _start_next_kernel()
     if command in (_REBOOT_POWER_OFF, _REBOOT_RESTART, _REBOOT_RESTART_2, _REBOOT_HALT):
         end_writing()
+        stop_all()
     if command == _REBOOT_POWER_OFF:
         log.info("Power down")
         power_off()
@@ -102,5 +104,6 @@ def _start_next_kernel() -> None:
             request_reschedule()
             preempt()
         log.info("Starting new kernel")
+        stop_all()
         reset_all()
         leave(kernel.code_page, kernel.moves, kernel.root, kernel.entry, kernel.is_narrow, kernel.argument)

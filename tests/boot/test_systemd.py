@@ -59,7 +59,9 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def guest(kernel: Kernel, disk: Path) -> Iterator[Guest]:
     """Debian, with root logged in at the console."""
     parameters = "root=/dev/vda rw quiet systemd.show_status=0"
-    machine = Machine(memory="1G", disks=(Disk(disk, DiskMode.WRITE),), network=Network(forwards(22)))
+    machine = Machine(
+        memory="1G", disks=(Disk(disk, DiskMode.WRITE),), network=Network(forwards(22)), extra=("-device", "i6300esb")
+    )
     with Guest(kernel.boot(None, parameters), machine) as guest:
         guest.expect("debian login: ", 60)
         guest.send("root\r")
@@ -111,6 +113,17 @@ def test_a_service_that_crashes_is_started_again(guest: Guest) -> None:
     assert guest.check("systemctl is-failed crashes") == "failed\n"
     assert guest.check("journalctl -t sh -o cat | grep -c 'once more'") == "3\n"
     guest.check("systemctl reset-failed")  # the one that ran out of memory, too
+
+
+def test_the_watchdog(guest: Guest) -> None:
+    """As with RuntimeWatchdogSec=: the manager finds it, pings it, and lets go of it."""
+    manager = "org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager"
+    files = "/sys/class/watchdog/watchdog0"
+    guest.check(f"busctl set-property {manager} RuntimeWatchdogUSec t 600000000", 20)
+    assert guest.check(f"cat {files}/state {files}/timeout") == "active\n600\n"
+    assert guest.check(f"busctl get-property {manager} WatchdogDevice", 20) == 's "/dev/watchdog0"\n'
+    guest.check(f"busctl set-property {manager} RuntimeWatchdogUSec t 0", 20)
+    assert guest.check(f"cat {files}/state") == "inactive\n"
 
 
 def test_a_login_by_ssh(guest: Guest) -> None:

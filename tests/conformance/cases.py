@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 # /dev/vda: empty at each boot. A case that wants a file system there makes one.
 SCRATCH = BUILD / "tests" / "scratch.img"
 SCRATCH_BYTES = 64 << 20
-MACHINE = Machine(memory="256M", disks=(Disk(SCRATCH),))
+MACHINE = Machine(memory="256M", disks=(Disk(SCRATCH),), extra=("-device", "i6300esb"))
 SLOW_SECONDS = {
     "bridges": 60.0, "cgroup_memory": 60.0, "cgroup_time": 60.0, "computing_in_turns": 60.0,
     "container_hogs": 60.0, "fork_bomb": 60.0, "memory_hog": 60.0, "million_signals": 60.0, "tcp_patience": 60.0,

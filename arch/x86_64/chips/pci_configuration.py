@@ -6,7 +6,7 @@ Source: PCI Local Bus Specification 3.0, 3.2.2.3.2 (configuration mechanism).
 
 from typing import Final
 
-from arch.x86_64.ports import in_u32, out_u32
+from arch.x86_64.ports import in_u32, out_u8, out_u16, out_u32
 
 ADDRESS_PORT: Final = 0xCF8
 DATA_PORT: Final = 0xCFC
@@ -29,6 +29,18 @@ def write_configuration(bus: int, slot: int, function: int, register: int, value
     """Change such a word."""
     _select(bus, slot, function, register)
     out_u32(DATA_PORT, value)
+
+
+def write_configuration_u8(bus: int, slot: int, function: int, register: int, value: int) -> None:
+    """Change one byte, where a device takes no wider store for it; `register` is below 256."""
+    _select(bus, slot, function, register)
+    out_u8(DATA_PORT + (register & 3), value)
+
+
+def write_configuration_u16(bus: int, slot: int, function: int, register: int, value: int) -> None:
+    """Change two bytes; `register` is a multiple of 2 below 256."""
+    _select(bus, slot, function, register)
+    out_u16(DATA_PORT + (register & 2), value)
 
 
 def _select(bus: int, slot: int, function: int, register: int) -> None:

@@ -23,6 +23,8 @@ from arch import (
     boot_info,
     read_configuration,
     write_configuration,
+    write_configuration_u8,
+    write_configuration_u16,
 )
 from kernel.drivers.platform.window import Window, device_window
 from kernel.lang import ENODEV, Errno, final
@@ -123,6 +125,14 @@ class PciDevice:
 
     def write_u32(self, register: int, value: int) -> None:
         write_configuration(self.bus, self.slot, self.function, register, value)
+
+    def write_u16(self, register: int, value: int) -> None:
+        """Two bytes, in a store of that width; `register` is a multiple of 2."""
+        write_configuration_u16(self.bus, self.slot, self.function, register, value)
+
+    def write_u8(self, register: int, value: int) -> None:
+        """One byte, in a store of that width."""
+        write_configuration_u8(self.bus, self.slot, self.function, register, value)
 
     def read_u16(self, register: int) -> int:
         return self.read_u32(register & 0xFC) >> 8 * (register & 2) & 0xFFFF

@@ -1,5 +1,5 @@
-"""Finding virtio devices and giving them to their drivers. A device that fails only loses itself, and causes a log
-line.
+"""Finding virtio devices, and watchdogs on PCI, and giving them to their drivers. A device that fails only loses
+itself, and causes a log line.
 
 Context: boot.
 """
@@ -24,6 +24,7 @@ from kernel.drivers.virtio.transport import (
     Transport,
 )
 from kernel.drivers.virtio.virtio_facts import VirtioPlace
+from kernel.drivers.watchdog import i6300esb
 from kernel.lang import Errno
 from kernel.lib import log
 from kernel.lib.bus import ROOT_PLATFORM, BusDevice, bus_root
@@ -53,6 +54,12 @@ def start(more_places: list[bytes]) -> None:
                 _start_device(PciTransport(device), function)
             except Errno as error:
                 log.error(f"virtio {device.name()}: the device cannot be used: error {error.code}")
+        elif i6300esb.is_watchdog(device):
+            function.driver = i6300esb.DRIVER
+            try:
+                i6300esb.start(device)
+            except Errno as error:
+                log.error(f"i6300esb {device.name()}: the device cannot be used: error {error.code}")
     for number, place in enumerate(_mmio_places(more_places)):
         try:
             transport = MmioTransport(place)

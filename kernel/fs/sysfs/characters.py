@@ -1,4 +1,5 @@
-"""Character devices in /sys/devices, by the classes that Linux has them in: mem, tty, misc, virtio-ports.
+"""Character devices in /sys/devices, by the classes that Linux has them in: mem, tty, misc, virtio-ports,
+watchdog.
 
 Terminals of devpts are not listed, as on Linux.
 
@@ -12,10 +13,10 @@ from kernel.fs.character_devices import CHAR_DEVICES, CharDevice
 from kernel.fs.constants import device_major, device_minor
 from kernel.fs.sysfs.events import DeviceKobject
 from kernel.fs.sysfs.kobject import KobjectLink
-from kernel.lang import final
+from kernel.lang import EINVAL, Errno, final
 from kernel.tty.console import console_name
 
-CLASSES: Final[list[bytes]] = [b"mem", b"misc", b"tty", b"virtio-ports"]
+CLASSES: Final[list[bytes]] = [b"mem", b"misc", b"tty", b"virtio-ports", b"watchdog"]
 _MEM_MAJOR: Final = 1
 _TTY_MAJORS: Final = (4, 5)
 _MISC_MAJOR: Final = 10
@@ -26,6 +27,8 @@ def class_of(device: CharDevice) -> bytes:
     """The name of a device's class; empty for one that /sys does not show."""
     if len(device.name) == 0:
         return b""
+    if len(device.class_name) > 0:
+        return device.class_name
     major = device_major(device.number)
     if major == _MEM_MAJOR:
         return b"mem"
@@ -50,12 +53,27 @@ class CharacterKobject(DeviceKobject):
         self.device: CharDevice = device
 
     def attributes(self) -> list[bytes]:
-        return [b"active", b"dev"] if self.device.name == b"console" else [b"dev"]
+        names = [b"active", b"dev"] if self.device.name == b"console" else [b"dev"]
+        more = self.device.attributes
+        if more is not None:
+            names.extend(more.names())
+        return names
+
+    def mode(self, attribute: bytes) -> int:
+        more = self.device.attributes
+        return 0o444 if more is None or attribute == b"dev" else more.mode(attribute)
 
     def text(self, attribute: bytes) -> bytes:
-        if attribute == b"active":
-            return console_name() + b"\n"
-        return numbers_of(self.device.number) + b"\n"
+        if attribute == b"dev":
+            return numbers_of(self.device.number) + b"\n"
+        more = self.device.attributes
+        return console_name() + b"\n" if more is None else more.text(attribute)
+
+    def store(self, attribute: bytes, text: bytes) -> None:
+        more = self.device.attributes
+        if more is None:
+            raise Errno(EINVAL)
+        more.store(attribute, text)
 
     def properties(self) -> bytes:
         device = self.device

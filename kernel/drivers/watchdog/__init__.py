@@ -1,0 +1,1 @@
+"""Watchdogs: timers that reset the machine when the programs that should restart them hang."""
