@@ -65,7 +65,8 @@ def madvise(address: int, length: int, advice: i32) -> int:
         first, behind = pages_of(address, length)
         if behind == first:
             return 0
-        _remove(space, first << PAGE_SHIFT, min(behind, USER_PAGES) << PAGE_SHIFT)
+        start = first << PAGE_SHIFT  # fits: `advise` has looked at it
+        _remove(space, start, min(behind, USER_PAGES) << PAGE_SHIFT)
         if behind > USER_PAGES:
             raise Errno(ENOMEM)
     return 0

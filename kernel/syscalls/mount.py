@@ -38,8 +38,8 @@ def _options_at(address: UserAddr) -> bytes:
     except Errno as error:
         if error.code == ENAMETOOLONG:  # no NUL in the page
             return user.read_bytes(address, _OPTIONS_LIMIT - 1)
-        readable = -address % _OPTIONS_LIMIT  # bytes up to the end of its page
-        if readable == 0:
+        readable = _OPTIONS_LIMIT - (address & _OPTIONS_LIMIT - 1)  # bytes up to the end of its page
+        if readable == _OPTIONS_LIMIT:
             raise
         return user.read_bytes(address, readable)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.anonymous import DescriptorFile
-from kernel.fs.constants import MAX_RW_COUNT, O_APPEND, O_NONBLOCK
+from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT, O_APPEND, O_NONBLOCK
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
 from kernel.ipc.pipe import Pipe, PipeFile
@@ -158,9 +158,9 @@ def _fill_by_pages(pipe: Pipe, vector: UserAddr, count: int, nonblocking: bool) 
     first one.
     """
     done = 0
-    for index in range(count):
+    for index in range(min(count & 0xFFFF_FFFF, IOV_MAX)):
         address = user.read_i64(user.at(vector, index * 16))
-        rest = user.read_i64(user.at(vector, index * 16 + 8))
+        rest = min(user.read_i64(user.at(vector, index * 16 + 8)), MAX_RW_COUNT)
         while rest > 0:
             piece = user_range(UserAddr(address), min(rest, PAGE_SIZE - (address & PAGE_MASK)))
             length = piece.remaining
@@ -169,7 +169,7 @@ def _fill_by_pages(pipe: Pipe, vector: UserAddr, count: int, nonblocking: bool) 
             if moved < length:
                 return finish_transfer(done, piece)
             address += length  # fits: it is user memory
-            rest -= length
+            rest -= length  # fits: it is a part of it
     return done
 
 

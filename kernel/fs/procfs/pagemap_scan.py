@@ -68,11 +68,11 @@ class Scan:
         self.most_pages: int = most if 0 < most < _NO_LIMIT else _NO_LIMIT
         self.found_pages: int = 0
         self._check(_word(argument, 0))
-        self.end = (self.end + PAGE_MASK) & ~PAGE_MASK
+        self.end = (self.end + PAGE_MASK) & ~PAGE_MASK  # fits: it was checked
         if self.room == 0:
             self.vector = 0
         self._is_full: bool = False
-        self._buffer: bytearray = bytearray(_REGION_BYTES * min(self.room, _REGIONS_AT_ONCE))
+        self._buffer: bytearray = bytearray(_REGION_BYTES * min(self.room, _REGIONS_AT_ONCE))  # fits: it was checked
         self._buffered: int = 0  # regions, without the last
         self._last_start: int = 0  # the last region; its end is 0 if there is none
         self._last_end: int = 0
@@ -199,7 +199,7 @@ class Scan:
             return end
         if self.flags & _PROTECTS != 0 and categories & _WRITTEN != 0:
             self.space.pages.find(start)  # from now on they are single pages
-            if end - start < HUGE_SIZE:
+            if end - start < HUGE_SIZE:  # fits: both are user addresses
                 return start
         end = self._put(categories, start, end)
         if self.flags & _PROTECTS != 0 and categories & _WRITTEN != 0:
@@ -211,7 +211,7 @@ class Scan:
     def _scan_huge(self, area: Area, start: int, end: int) -> int:
         """A huge page, or a part of it, which cannot be protected."""
         pages = self.space.pages
-        end = min(end, (start & ~HUGE_MASK) + HUGE_SIZE)
+        end = min(end, (start & ~HUGE_MASK) + HUGE_SIZE)  # fits: it is a user address
         categories = self._kind
         if pages.has_upper_tables(start):
             categories |= _HUGE | self._categories_of(area, pages.entry_of(start))
@@ -243,12 +243,12 @@ class Scan:
                 categories = self._kind | self._categories_of(area, entry)
                 is_wanted = self._is_wanted(categories)
             if is_wanted:
-                if self._put(categories, address, address + PAGE_SIZE) == address:
+                if self._put(categories, address, address + PAGE_SIZE) == address:  # fits: it is a user address
                     return address
                 if protects and categories & _WRITTEN != 0:
                     protect_at(self.space, address, is_protected=True)
                 if self._is_full:
-                    return address + PAGE_SIZE
+                    return address + PAGE_SIZE  # fits: it is a user address
             slot += 8
         return end
 
@@ -278,14 +278,14 @@ class Scan:
         if self.vector == 0:
             return end
         categories &= self.returned
-        excess = self.found_pages + (end - start >> PAGE_SHIFT) - self.most_pages
+        excess = self.found_pages + (end - start >> PAGE_SHIFT) - self.most_pages  # fits: no more than user memory has
         if excess > 0:
-            end -= excess << PAGE_SHIFT
+            end -= excess << PAGE_SHIFT  # fits: it is in the range
             self._is_full = True
         if end > start and not self._add(categories, start, end):
             end = start
             self._is_full = True
-        self.found_pages += end - start >> PAGE_SHIFT
+        self.found_pages += end - start >> PAGE_SHIFT  # fits: no more than user memory has
         if self._is_full:
             self.walk_end = end
         return end
@@ -296,7 +296,7 @@ class Scan:
             self._last_end = end
             return True
         if self._last_end != 0:
-            if self._buffered >= min(self.room, _REGIONS_AT_ONCE) - 1:
+            if self._buffered >= min(self.room, _REGIONS_AT_ONCE) - 1:  # fits: it was checked
                 return False
             self._store_last()
         elif self.room == 0:
@@ -335,7 +335,7 @@ class Scan:
         self._buffered = 0
         user.write_bytes(UserAddr(self.vector), bytes(self._buffer[: count * _REGION_BYTES]))
         self.vector += count * _REGION_BYTES
-        self.room -= count
+        self.room -= count  # fits: as many were found
         self.regions += count
 
 

@@ -129,7 +129,7 @@ static void of_vectors(void)
 	char text[] = "abcdefgh";
 	int pipes[2];
 	pipe2(pipes, O_NONBLOCK);
-	struct iovec two[2] = { { text, 8 }, { hole - 4, 8 } }, huge = { text, 1L << 62 };
+	struct iovec two[2] = { { text, 8 }, { hole - 4, 8 } }, huge = { page, 1L << 62 };
 	say("writev: count 2^32", syscall(SYS_writev, pipes[1], two, 1L << 32));
 	say("writev: count 2^32 + 1", syscall(SYS_writev, pipes[1], two, (1L << 32) + 1));
 	say("writev: count -1", syscall(SYS_writev, pipes[1], two, -1L));
