@@ -17,12 +17,12 @@ NOT_COUNTED = "krait-stack-not-counted"
 CALL_SET = "krait-call-set"
 
 _NAME = r'(?:"[^"]+"|[\w.$-]+)'
-_DEFINE = re.compile(rf"define (?!.*available_externally).*?@({_NAME})\(")
-_CALL = re.compile(rf" (?:call|invoke) [^\n]*?([@%]{_NAME})\(([^\n]*)")
+_DEFINE = re.compile(rf"^define (?!.*available_externally).*?@({_NAME})\(")
+_CALL = re.compile(rf" (?:call|invoke) [^\n]*?([@%]{_NAME})\(")
 _CALL_SET = re.compile(rf'"{CALL_SET}"="([^"]*)"')
 _ATTRIBUTES = re.compile(r"#(\d+)")
-_GROUP = re.compile(r"attributes #(\d+) = \{(.*)\}")
-_ALIAS = re.compile(rf"@({_NAME}) = .*\balias .*, ptr @({_NAME})$", re.MULTILINE)
+_GROUP = re.compile(r"^attributes #(\d+) = \{(.*)\}$", re.MULTILINE)
+_ALIAS = re.compile(rf"^@({_NAME}) = .*\balias .*, ptr @({_NAME})$", re.MULTILINE)
 _FRAME = re.compile(r"^warning: .*stack frame size \((\d+)\) exceeds limit \(0\) in function '(.*)'\n", re.MULTILINE)
 
 
@@ -43,23 +43,22 @@ class ObjectFrames:
         return cls(*json.loads(path.read_text()))
 
 
-def _functions(ir: str) -> Iterator[tuple[str, int, int]]:
-    """The functions that a module defines for its object, and where their bodies begin and end."""
-    end = 0
-    while (start := ir.find("\ndefine ", end)) >= 0:
-        end = ir.index("\n}", start)
-        if (match := _DEFINE.match(ir, start + 1)) is not None:
-            yield match[1].strip('"'), match.end(), end
-
-
-def _groups(ir: str) -> dict[str, str]:
-    """The groups of attributes, which follow the functions."""
-    found: dict[str, str] = {}
-    at = max(ir.rfind("\n}"), 0)
-    while (at := ir.find("\nattributes #", at) + 1) > 0:
-        if (match := _GROUP.match(ir, at)) is not None:
-            found[match[1]] = match[2]
-    return found
+def _lines(ir: str) -> Iterator[str]:
+    """The lines of a module, which are never there all at once; those of an `invoke` are joined."""
+    joined = ""
+    start = 0
+    while start < len(ir):
+        end = ir.find("\n", start)
+        end = end if end >= 0 else len(ir)
+        line = ir[start:end]
+        start = end + 1
+        if line.startswith("          to label "):
+            joined += " " + line[10:]
+            continue
+        if joined:
+            yield joined
+        joined = line
+    yield joined
 
 
 def without_frames(said: str) -> str:
@@ -82,24 +81,30 @@ def sizes(said: str) -> dict[str, int]:
 def calls(ir: str) -> ObjectFrames:
     """All but the sizes, from optimised IR."""
     found = ObjectFrames()
-    groups = _groups(ir)
+    groups = dict(_GROUP.findall(ir))
     keys = {number: match[1] for number, text in groups.items() if (match := _CALL_SET.search(text))}
-    every = sorted({*keys.values()})
     uncounted = {number for number, text in groups.items() if NOT_COUNTED in text}
-    for symbol, start, end in _functions(ir):
-        called: dict[str, None] = {}
-        sets: dict[str, None] = {}
-        for callee, rest in _CALL.findall(ir, start, end):
-            numbers = _ATTRIBUTES.findall(rest)
+    current = ""
+    called: dict[str, None] = {}
+    sets: dict[str, None] = {}
+    for line in _lines(ir):
+        if line.startswith("define "):
+            match = _DEFINE.match(line)
+            current = match[1].strip('"') if match else ""
+            called, sets = {}, {}
+        elif line == "}" and current:
+            found.calls[current], found.sets[current] = list(called), list(sets)
+            current = ""
+        elif current and (match := _CALL.search(line)):
+            callee = match[1]
+            numbers = _ATTRIBUTES.findall(line)
+            key = next((keys[number] for number in numbers if number in keys), "")
             if not uncounted.isdisjoint(numbers):
                 continue
             if callee[0] == "%":
-                key = next((keys[number] for number in numbers if number in keys), "")
                 # A call that LLVM made of two has lost its mark: it may be any of this object's.
-                sets.update(dict.fromkeys([key] if key else every))
+                sets.update(dict.fromkeys([key] if key else sorted({*keys.values()})))
             elif not callee.startswith(("@llvm.", '@"llvm.')):
                 called[callee[1:].strip('"')] = None
-        found.calls[symbol], found.sets[symbol] = list(called), list(sets)
-    aliases = _ALIAS.findall(ir, 0, max(ir.find("\ndefine "), 0) or len(ir))
-    found.aliases = {a.strip('"'): b.strip('"') for a, b in aliases}
+    found.aliases = {a.strip('"'): b.strip('"') for a, b in _ALIAS.findall(ir)}
     return found

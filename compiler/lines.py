@@ -1,6 +1,6 @@
 """The line table: from a code address to Python frames, inlined ones included.
 
-`extract` reads the DWARF of one object (`dwarf.py`), once for each object: `compiler/backend.py` caches the
+`extract` reads the DWARF of one object (with pyelftools), once for each object: `compiler/backend.py` caches the
 result beside it. `build` puts the objects of an image together, at the addresses that the linker's map gives, and
 encodes the table. The kernel carries it in the section `.krait_lines` and reads it in `kernel/lib/traceback.py`; for
 programs on the host, `Table` reads it here.
@@ -31,8 +31,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-
-from compiler import dwarf
 
 MAGIC = 0x4E494C4B  # "KLIN"
 HEADER_WORDS = 12
@@ -79,15 +77,13 @@ def extract(data: bytes) -> ObjectLines:
     """Read an object file. An object without debug information gives an empty result."""
     from elftools.elf.elffile import ELFFile
 
-    patched = relocated(data)
-    elf = ELFFile(io.BytesIO(patched))
+    elf = ELFFile(io.BytesIO(relocated(data)))
     result = ObjectLines(scopes=[(0, 0, 0)])
     if not elf.has_dwarf_info():
         return result
     reader = Reader(elf.get_dwarf_info(relocate_dwarf_sections=False), result)
-    sections = {section.name: section.data() for section in elf.iter_sections() if section.name.startswith(".debug_")}
-    for unit, entries in zip(reader.dwarf.iter_CUs(), dwarf.units(sections), strict=True):
-        reader.unit(unit, entries)
+    for unit in reader.dwarf.iter_CUs():
+        reader.unit(unit)
     reader.finish([section.name for section in elf.iter_sections()])
     return result
 
@@ -119,29 +115,81 @@ def relocated(data: bytes) -> bytes:
 class Reader:
     """Collects scopes and rows of all compile units of an object."""
 
-    def __init__(self, info: Any, result: ObjectLines) -> None:  # noqa: ANN401
-        self.dwarf = info
+    def __init__(self, dwarf: Any, result: ObjectLines) -> None:  # noqa: ANN401
+        self.dwarf = dwarf
         self.result = result
+        self.ranges_of = dwarf.range_lists()
         self.functions: dict[tuple[str, str], int] = {}
         self.intervals: list[tuple[int, int, int, int]] = []  # start, -end, depth, scope
         self.rows: dict[int, int] = {}  # address -> line
         self.ends: set[int] = set()
 
-    def unit(self, unit: Any, entries: dwarf.Unit) -> None:  # noqa: ANN401
+    def unit(self, unit: Any) -> None:  # noqa: ANN401
         program = self.dwarf.line_program_for_CU(unit)
-        files = file_names(program)
-        before = len(self.result.scopes) - 1
-        for number, scope in enumerate(entries.scopes, before + 1):
-            name, file = entries.names[scope.names]
-            function = self.function_number(name, files[file] if file is not None else "?")
-            parent = scope.parent + before if scope.parent else 0
-            self.result.scopes.append((function, min(scope.line, LAST_LINE), parent))
-            self.intervals += [(low, -high, scope.depth, number) for low, high in scope.ranges if high > low]
+        self.files: list[str] = file_names(program)
+        self.names: dict[int, tuple[str, str]] = {}
+        top = unit.get_top_DIE()
+        for die in top.iter_children():
+            if die.tag == "DW_TAG_subprogram":
+                self.walk(die, 0, 0)
         for address, line in program_rows(program):
             if line is None:
                 self.ends.add(address)
             elif line:
                 self.rows[address] = line
+
+    def walk(self, die: Any, parent: int, depth: int) -> None:  # noqa: ANN401
+        """Enter a subprogram, inlined subroutine or block, and those inside it."""
+        scope = parent
+        if die.tag in ("DW_TAG_subprogram", "DW_TAG_inlined_subroutine"):
+            ranges = self.ranges(die)
+            if not ranges:
+                return
+            call_line = die.attributes.get("DW_AT_call_line")
+            function = self.function_number(*self.name_of(die))
+            line = min(call_line.value, LAST_LINE) if call_line is not None else 0
+            self.result.scopes.append((function, line, parent))
+            scope = len(self.result.scopes) - 1
+            self.intervals += [(low, -high, depth, scope) for low, high in ranges if high > low]
+        elif die.tag != "DW_TAG_lexical_block":
+            return
+        if die.has_children:
+            for child in die.iter_children():
+                self.walk(child, scope, depth + 1)
+
+    def ranges(self, die: Any) -> list[tuple[int, int]]:  # noqa: ANN401
+        attributes = die.attributes
+        if "DW_AT_low_pc" in attributes and "DW_AT_high_pc" in attributes:
+            low = attributes["DW_AT_low_pc"].value
+            high = attributes["DW_AT_high_pc"]
+            return [(low, high.value if high.form == "DW_FORM_addr" else low + high.value)]
+        if "DW_AT_ranges" not in attributes:
+            return []
+        found: list[tuple[int, int]] = []
+        base = 0
+        top = die.cu.get_top_DIE().attributes.get("DW_AT_low_pc")
+        if top is not None:
+            base = top.value
+        for entry in self.ranges_of.get_range_list_at_offset(attributes["DW_AT_ranges"].value, cu=die.cu):
+            if hasattr(entry, "base_address"):
+                base = entry.base_address
+            elif entry.is_absolute:
+                found.append((entry.begin_offset, entry.end_offset))
+            else:
+                found.append((base + entry.begin_offset, base + entry.end_offset))
+        return found
+
+    def name_of(self, die: Any) -> tuple[str, str]:  # noqa: ANN401
+        """Name and file of a function, from its abstract origin where it has one."""
+        if "DW_AT_abstract_origin" in die.attributes:
+            die = die.get_DIE_from_attribute("DW_AT_abstract_origin")
+        known = self.names.get(die.offset)
+        if known is None:
+            name = die.attributes["DW_AT_name"].value.decode() if "DW_AT_name" in die.attributes else "?"
+            file = die.attributes.get("DW_AT_decl_file")
+            known = (name, self.files[file.value] if file is not None else "?")
+            self.names[die.offset] = known
+        return known
 
     def function_number(self, name: str, file: str) -> int:
         number = self.functions.get((name, file))

@@ -10,7 +10,6 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compiler import dwarf
 from compiler.backend import KERNEL, compile_modules
 from compiler.lines import (
     SECTION_SHIFT,
@@ -86,53 +85,6 @@ def test_rows_are_those_that_pyelftools_reads(tmp_path: Path) -> None:
     states = [entry.state for entry in entries if entry.state is not None]
     assert rows == [(state.address, None if state.end_sequence else state.line) for state in states]
     assert len(rows) > 6
-
-
-def test_scopes_are_those_that_pyelftools_reads(tmp_path: Path) -> None:
-    data = compile_modules({"a": IR}, KERNEL, "release", cache=tmp_path).objects["a"].read_bytes()
-    elf = ELFFile(io.BytesIO(relocated(data)))
-    info = elf.get_dwarf_info(relocate_dwarf_sections=False)
-    (unit,) = dwarf.units({section.name: section.data() for section in elf.iter_sections()})
-    (theirs,) = info.iter_CUs()
-    functions = [die for die in theirs.iter_DIEs() if die.tag in ("DW_TAG_subprogram", "DW_TAG_inlined_subroutine")]
-    placed = [die for die in functions if {"DW_AT_low_pc", "DW_AT_ranges"} & die.attributes.keys()]
-    assert len(placed) == len(unit.scopes) == 4
-    numbers = {die.offset: number for number, die in enumerate(placed, 1)}
-    for die, scope in zip(placed, unit.scopes, strict=True):
-        named = (
-            die.get_DIE_from_attribute("DW_AT_abstract_origin") if "DW_AT_abstract_origin" in die.attributes else die
-        )
-        name, file = unit.names[scope.names]
-        assert name == named.attributes["DW_AT_name"].value.decode()
-        assert file == named.attributes["DW_AT_decl_file"].value
-        assert scope.parent == numbers.get(die.get_parent().offset, 0)
-        line = die.attributes.get("DW_AT_call_line")
-        assert scope.line == (line.value if line is not None else 0)
-        low = die.attributes["DW_AT_low_pc"].value
-        assert scope.ranges == [(low, low + die.attributes["DW_AT_high_pc"].value)]
-
-
-def listed(*parts: int | bytes) -> list[tuple[int, int]]:
-    """The ranges of a list of these bytes, in a unit that begins at 0x1000 and has the addresses 0x2000 and 0x3000."""
-    unit = object.__new__(dwarf.Unit)
-    unit.sections = {".debug_addr": bytes(8) + (0x2000).to_bytes(8, "little") + (0x3000).to_bytes(8, "little")}
-    unit.bases = {dwarf.ADDRESSES_BASE: 8}
-    unit.base = 0x1000
-    data = b"".join(part if isinstance(part, bytes) else bytes([part]) for part in parts)
-    return list(unit.listed(data, 0))
-
-
-def test_every_kind_of_range() -> None:
-    """LLVM writes two of these kinds for the kernel."""
-    far = (0x1_0000_0000).to_bytes(8, "little")
-    end = (0x1_0000_0010).to_bytes(8, "little")
-    assert listed(0) == []
-    assert listed(4, 1, 0x90, 1, 0) == [(0x1001, 0x1090)]
-    assert listed(1, 1, 4, 1, 2, 0) == [(0x3001, 0x3002)]
-    assert listed(2, 0, 1, 0) == [(0x2000, 0x3000)]
-    assert listed(3, 1, 5, 3, 0, 0x80, 1, 0) == [(0x3000, 0x3005), (0x2000, 0x2080)]
-    assert listed(5, far, 4, 1, 2, 0) == [(0x1_0000_0001, 0x1_0000_0002)]
-    assert listed(6, far, end, 7, far, 7, 0) == [(0x1_0000_0000, 0x1_0000_0010), (0x1_0000_0000, 0x1_0000_0007)]
 
 
 def test_opcodes_of_line_programs() -> None:
