@@ -273,14 +273,7 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         signals = group.signals if group is not None else 0
         chosen = arguments.group
         kills = 0 if chosen is None else chosen.kills
-        births = Births() if parent.space.has_handlers else None
-        is_copied = False
-        try:
-            _share_or_copy(parent, child, flags, births)
-            is_copied = True
-        finally:
-            if births is not None:
-                births.end(are_real=is_copied)
+        _copy_heard(parent, child, flags)
         if parent.observation is not None:
             TASKS.observer.inherit(parent, child, is_thread)
         if parent.is_dying() or (group is not None and group.signals != signals):
@@ -371,6 +364,18 @@ def _new_process(parent: Task, pid: Pid, pids: PidNamespace, arguments: CloneArg
     follow_processor_limit(process)
     process.origin.started_ns = monotonic_ns()
     return process
+
+
+def _copy_heard(parent: Task, child: Task, flags: int) -> None:
+    """`_share_or_copy`, of which handlers of the parent's page faults hear (userfaultfd(2))."""
+    births = Births() if parent.space.has_handlers else None
+    is_copied = False
+    try:
+        _share_or_copy(parent, child, flags, births)
+        is_copied = True
+    finally:
+        if births is not None:
+            births.end(are_real=is_copied)
 
 
 def _share_or_copy(parent: Task, child: Task, flags: int, births: Births | None) -> None:

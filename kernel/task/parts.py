@@ -167,6 +167,7 @@ class Origin:
     parent_programs: int  # how many its parent had executed when this process was created
     started_ns: int
     is_init: bool  # the first process of its pid namespace
+    descriptor_ino: int  # the inode number of its descriptors (pidfd.py); 0 until there is one
 
 
 @struct

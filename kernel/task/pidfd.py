@@ -25,11 +25,11 @@ _PIDFDS: Final = InternalMount(b"pidfs", _MAGIC)
 
 def _path_of(process: Process | None) -> Path:
     """A place for a descriptor. All of a process have the same inode number, and no other process ever has it."""
-    ino = 0 if process is None else process.descriptor_ino
+    ino = 0 if process is None else process.origin.descriptor_ino
     if ino == 0:
         ino = _PIDFDS.file_system.new_ino()
         if process is not None:
-            process.descriptor_ino = ino
+            process.origin.descriptor_ino = ino
     return _PIDFDS.place(AnonymousInode(_PIDFDS.file_system, ino, 0o700), b"anon_inode:[pidfd]")
 
 

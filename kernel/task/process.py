@@ -67,7 +67,6 @@ class Process:
         self.timers: Timers | None = None  # once it has any
         self.tracing: ProcessTracing | None = None  # once ptrace(2) concerns it
         self.ended: Usage = Usage()  # of threads that ended
-        self.descriptor_ino: int = 0  # that its descriptors show (pidfd.py); 0 until there is one
 
         # The parts begin as zeros.
         self.stop.is_reported = True

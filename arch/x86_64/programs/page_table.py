@@ -5,8 +5,8 @@ hardware ignores: PRIVATE marks a frame that belongs to this mapping alone or to
 of file pages); HIDDEN marks an entry whose frame is kept while its area is PROT_NONE (the Present bit is then clear).
 An entry of 0 maps nothing. Neither does a *mark*, which names no frame: WRITE_WATCHED alone says that whatever will be
 mapped there is watched from the beginning, POISONED that nothing will be, for whoever touches the page gets SIGBUS
-(kernel/mm/userfault.py). Of a huge page, a mark lies where its entry would, and is told apart by having no HUGE: for
-everything that looks for huge pages it is not there.
+(kernel/mm/userfault.py). Of a huge page, a mark lies where its entry would, without HUGE: for everything that looks
+for huge pages it is not there.
 
 A huge page is mapped by an entry one level higher, where others name a table of the lowest level: HUGE tells them
 apart, also while the entry is HIDDEN. For `find` and what follows tables, such a page is not there; `entry_of` shows an
