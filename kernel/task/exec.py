@@ -63,6 +63,7 @@ from kernel.task.tracee import cut
 from kernel.task.vdso import enter_time
 from kernel.time.namespace import FIRST_TIME
 
+_NOTHING: Final[list[bytes]] = []  # what a program has until its own is read
 _OPENED_TO_RUN: Final = 0o40  # F_GETFL shows that the kernel opened a file to run it
 _DEPTH: Final = 6  # files that are looked at: the last one is no script, and has no registered format
 # Flags of personality(2) that make a program easier to attack
@@ -81,8 +82,8 @@ class Program:
         self.is_unreachable: bool = False  # by the name that an interpreter would get
         self.interpreted: bytes = name  # the file that the next interpreter is to read
         self.title: bytes | None = program_name(name)  # `comm`; None: the name of the file that is loaded at last
-        self.arguments: list[bytes] = []
-        self.environment: list[bytes] = []
+        self.arguments: list[bytes] = _NOTHING
+        self.environment: list[bytes] = _NOTHING
         self.opens_file: bool = False  # a format's interpreter gets a descriptor of what it runs
         self.opened: File | None = None  # that file, to which a reference is held
         self.gives_credentials: bool = False  # its set-ID bits and capabilities count, not the interpreter's

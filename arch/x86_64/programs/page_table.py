@@ -161,10 +161,21 @@ def share_large(parent: "PageTable", child: "PageTable", address: int) -> int:
     return HUGE_FRAMES
 
 
-def drop_entries(slot: int, count: int, kept: int) -> int:
-    """Clear `count` entries of one table, except for the bits `kept`, and give their frames back. Returns how many
-    pages there were.
-    """
+def drop_entries(slot: int, count: int) -> int:
+    """Clear `count` entries of one table and give their frames back. Returns how many pages there were."""
+    mapped = 0
+    for offset in range(0, count << 3, 8):
+        entry = load_i64(slot + offset)
+        if entry != 0:
+            store_i64(slot + offset, 0)
+            if entry & FRAME_BITS != 0:
+                put_frame(entry_frame(entry))
+                mapped += 1
+    return mapped
+
+
+def drop_most_of_entries(slot: int, count: int, kept: int) -> int:
+    """The same, except for the bits `kept`: most tables have few entries, and `drop_entries` passes over the rest."""
     mapped = 0
     for offset in range(0, count << 3, 8):
         entry = load_i64(slot + offset)
@@ -327,7 +338,8 @@ class PageTable:
                 put_frame(self._take_spare())
                 put_frame_row(head)
                 return count
-        return drop_entries(self.find(address), count, kept)
+        slot = self.find(address)
+        return drop_entries(slot, count) if kept == 0 else drop_most_of_entries(slot, count, kept)
 
     def entry_of(self, address: int) -> int:
         """The entry of a page, 0 if nothing is mapped there; each page of a huge or large one appears with an entry of

@@ -18,6 +18,8 @@ PAGE = 4096
 @booted
 def test_nobody_creates_removes_or_renames_what_a_process_shows(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     for name in ("maps", "ns", "task", "fd", "root"):
         for call in (host.unlink, host.rmdir):
             with pytest.raises(OSError, match="EPERM"):
@@ -32,6 +34,8 @@ def test_nobody_creates_removes_or_renames_what_a_process_shows(machine: Machine
 @booted
 def test_what_a_process_shows_keeps_its_mode(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     for name in ("", "/maps", "/task", "/fd", "/fdinfo", "/ns", "/net"):
         with pytest.raises(OSError, match="EPERM"):
             host.chmod("/proc/self" + name, 0o777)
@@ -43,6 +47,8 @@ def test_what_a_process_shows_keeps_its_mode(machine: Machine) -> None:
 @booted
 def test_nobody_changes_a_namespace(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     name = "/proc/self/ns/uts"
     attempts: tuple[Callable[[], object], ...] = (
         lambda: host.chown(name, 1000, 1000),
@@ -60,6 +66,8 @@ def test_nobody_changes_a_namespace(machine: Machine) -> None:
 @booted
 def test_a_program_is_opened_before_its_arguments_are_read(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     for name, error in (("/proc/version", "EACCES"), ("/none", "ENOENT"), ("/proc", "EACCES")):
         with pytest.raises(OSError, match=error):
             host.execve(name, FAULTY, FAULTY)
@@ -68,6 +76,8 @@ def test_a_program_is_opened_before_its_arguments_are_read(machine: Machine) -> 
 @booted
 def test_entries_are_returned_as_far_as_there_is_memory(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     host.mkdir("/tmp/many", 0o755)
     for number in range(20):
         host.mkdir(f"/tmp/many/{number}", 0o755)
@@ -98,6 +108,8 @@ def test_a_queue_belongs_to_somebody_whom_its_namespace_knows(machine: Machine) 
 @booted
 def test_a_queue_shows_the_size_that_it_is_given(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     descriptor = host.mq_open("q", os.O_RDWR | os.O_CREAT, 0o600, 0)
     assert host.lseek(descriptor, 0, os.SEEK_END) == 80
     assert host.ftruncate(descriptor, 5) == 0
@@ -110,6 +122,8 @@ def test_a_queue_shows_the_size_that_it_is_given(machine: Machine) -> None:
 @booted
 def test_the_order_of_errors(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     with pytest.raises(OSError, match="ENOENT"):
         host.sysfs(1, "", 0)
     with pytest.raises(OSError, match="ENOENT"):

@@ -52,6 +52,8 @@ def scan(
 @booted
 def test_what_was_written_since_it_was_protected_is_found(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     place = watched(host, 8)
     assert scan(host, place, 8) == ([], 8)  # there is no table
     host.store(place, b"a")
@@ -72,6 +74,8 @@ def test_what_was_written_since_it_was_protected_is_found(machine: Machine) -> N
 @booted
 def test_pages_are_found_by_what_they_are(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     place = watched(host, 4)
     host.store(place, b"a")
     scan(host, place, 4, PROTECTS)
@@ -91,6 +95,8 @@ def test_pages_are_found_by_what_they_are(machine: Machine) -> None:
 @booted
 def test_what_is_not_there_counts_as_written_where_a_table_is(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     place = (host.mmap(0, 2 * TABLE, READ_WRITE, PRIVATE_ANONYMOUS, -1, 0) + TABLE - 1) & -TABLE
     assert scan(host, place, 4, masks=(0, 0, 0, 0x7F)) == ([(0, 4, 0)], 4)
     host.store(place + PAGE, b"a")
@@ -101,6 +107,8 @@ def test_what_is_not_there_counts_as_written_where_a_table_is(machine: Machine) 
 @booted
 def test_other_memory_is_passed_over_unless_the_caller_insists(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     place = watched(host, 4)
     host.munmap(place + 4 * PAGE, PAGE)
     host.mmap(place + 5 * PAGE, PAGE, READ_WRITE, PRIVATE_ANONYMOUS | FIXED, -1, 0)
@@ -115,6 +123,8 @@ def test_other_memory_is_passed_over_unless_the_caller_insists(machine: Machine)
 @booted
 def test_nonsense_is_refused(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     place = watched(host, 4)
     unknown = (0, 256, 0, 0)
     nonsense: list[tuple[int, int, tuple[int, ...]]] = [(4, place, ()), (0, place + 1, ()), (0, place, unknown)]
@@ -134,6 +144,8 @@ def test_nonsense_is_refused(machine: Machine) -> None:
 @booted
 def test_more_regions_than_are_kept_at_once_are_found(machine: Machine) -> None:
     host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
     pages = 1200
     place = host.mmap(0, pages * PAGE, READ_WRITE, PRIVATE_ANONYMOUS, -1, 0)
     for page in range(0, pages, 2):
