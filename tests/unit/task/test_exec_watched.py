@@ -10,6 +10,7 @@ import pytest
 
 from kernel.lib.pid import Pid
 from kernel.mm.space import AddressSpace
+from kernel.mm.userfault import Births
 from kernel.task import exec as execution
 from kernel.task import futex_exit
 from kernel.task.pids import find_task
@@ -139,9 +140,9 @@ def test_nobody_begins_to_share_the_directory_meanwhile(machine: Machine, monkey
     fork = AddressSpace.fork
 
     def child(program: Program) -> int:
-        def begins(space: AddressSpace) -> AddressSpace:
+        def begins(space: AddressSpace, births: Births | None) -> AddressSpace:
             current().fs.executions += 1
-            return fork(space)
+            return fork(space, births)
 
         monkeypatch.setattr(AddressSpace, "fork", begins)
         with pytest.raises(BlockingIOError):
