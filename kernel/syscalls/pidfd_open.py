@@ -37,9 +37,10 @@ def pidfd_open(pid: i32, flags: u32) -> int:
         process = task.process
     if process is None:
         raise Errno(EINVAL if task is not None else ESRCH)
-    file = PidFile(process, flags)
+    is_other = flags & PIDFD_THREAD != 0 and task is not process.leader
+    file = PidFile(None if is_other else process, flags)
     if flags & PIDFD_THREAD != 0:
-        file.thread = task
+        file.refer_to(process, task)
     return caller.files.install(file, cloexec=True)
 
 

@@ -211,9 +211,9 @@ def _make_with_descriptor(parent: Task, arguments: CloneArguments) -> Task:
     except (Errno, MemoryError):
         parent.files.close(descriptor)
         raise
-    file.process = child.process
-    if arguments.flags & CLONE_THREAD != 0:
-        file.thread = child
+    is_thread = arguments.flags & CLONE_THREAD != 0
+    file.refer_to(child.process, child if is_thread else None)
+    if is_thread:
         file.flags |= PIDFD_THREAD
     if arguments.flags & CLONE_FILES == 0:
         child.files.close(descriptor)

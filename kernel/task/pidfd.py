@@ -41,6 +41,13 @@ class PidFile(File):
         self.process: Process | None = process
         self.thread: Task | None = None  # PIDFD_THREAD: the thread referred to
 
+    def refer_to(self, process: Process, thread: Task | None) -> None:
+        """The process has been created, or the thread in it. Other descriptors of the process show the same inode."""
+        self.process = process
+        self.thread = thread
+        if thread is None and process.origin.descriptor_ino == 0:
+            process.origin.descriptor_ino = self.inode.ino
+
     def can_be_spliced(self) -> bool:
         return False
 

@@ -8,6 +8,7 @@
 #include <mqueue.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -104,6 +105,19 @@ static void of_pidfds(void)
 	fstat(syscall(SYS_pidfd_open, getpid(), 0), &two);
 	fstat(syscall(SYS_pidfd_open, child, 0), &other);
 	printf("pidfds: the same inode: %d, another's: %d\n", one.st_ino == two.st_ino, one.st_ino == other.st_ino);
+	kill(child, SIGKILL);
+	wait(0);
+	int fd = -1;
+	unsigned long arguments[8] = { CLONE_PIDFD, (unsigned long)&fd, [4] = SIGCHLD };
+	child = syscall(SYS_clone3, arguments, sizeof arguments);
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	fstat(fd, &one);
+	fstat(syscall(SYS_pidfd_open, child, 0), &two);
+	fstat(syscall(SYS_pidfd_open, child, O_EXCL), &other);
+	printf("of clone3: the same inode: %d, as a thread: %d\n", one.st_ino == two.st_ino, one.st_ino == other.st_ino);
 	kill(child, SIGKILL);
 	wait(0);
 }
