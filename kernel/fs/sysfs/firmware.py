@@ -17,7 +17,15 @@ from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedLink, PositionedFile, TextInode, check_mode
+from kernel.fs.procfs.entries import (
+    FIRST_POSITION,
+    ComputedDirectory,
+    FixedLink,
+    PositionedFile,
+    TextInode,
+    check_mode,
+    check_new_size,
+)
 from kernel.fs.sysfs.kobject import FILE_SIZE, line
 from kernel.lang import final, span_of
 from kernel.lib.pace import is_dying, pace
@@ -64,6 +72,9 @@ class RawItem(Inode):
     def __init__(self, file_system: FileSystem, ino: int, item: FirmwareItem) -> None:
         super().__init__(file_system, ino, S_IFREG | _MODE)
         self.item: FirmwareItem = item  # stat(2) shows no size, as on Linux
+
+    def truncate(self, size: int) -> None:
+        check_new_size(size)
 
     def open(self, path: Path, flags: int) -> File:
         check_mode(self.mode, flags)
