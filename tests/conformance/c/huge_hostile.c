@@ -69,12 +69,14 @@ static void attack(unsigned seed)
 				use(at, count, 'c');
 				_exit(wrong != 0);
 			}
-			use(at, count, 'p');
-			if (child > 0) {
-				int status = -1;
+			/* What is shared they write one after the other. */
+			int status = -1, takes_turns = kind & 1;
+			if (child > 0 && takes_turns)
 				waitpid(child, &status, 0);
-				wrong += status != 0;
-			}
+			use(at, count, 'p');
+			if (child > 0 && !takes_turns)
+				waitpid(child, &status, 0);
+			wrong += child > 0 && status != 0;
 			break;
 		case 3:
 			madvise(at, HUGE, MADV_DONTNEED);
