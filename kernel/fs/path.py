@@ -201,6 +201,20 @@ class Mount:
         self._stand_at(parent, mount_point)
         self.tell_change()
 
+    def move_under(self, covering: "Mount") -> None:
+        """Move the mount between another one and its place. Raises MemoryError; then it keeps the old one."""
+        parent = covering.parent
+        mount_point = covering.mount_point
+        if parent is None or mount_point is None:
+            panic("a mount that covers nothing")
+        self.children[self.root] = covering
+        self._leave_place()
+        parent.children[mount_point] = self  # it has the key: that needs no memory
+        covering._step_off()
+        covering._stand_at(self, self.root)
+        self._stand_at(parent, mount_point)
+        self.tell_change()
+
     def trade_places(self, root: "Mount", parent: "Mount", mount_point: Dentry) -> None:
         """Replace the root of a tree, which moves to another place (pivot_root). Raises MemoryError, with nothing
         changed.

@@ -32,7 +32,8 @@ _F_EMPTY_PATH: Final = 0x4
 _T_SYMLINKS: Final = 0x10
 _T_EMPTY_PATH: Final = 0x40
 _SET_GROUP: Final = 0x100
-_MOVE_FLAGS: Final = 0x77 | _SET_GROUP
+_BENEATH: Final = 0x200
+_MOVE_FLAGS: Final = 0x77 | _SET_GROUP | _BENEATH
 _CLOEXEC: Final = 1  # FSOPEN_, FSMOUNT_ and FSPICK_CLOEXEC
 _PICK_NOFOLLOW: Final = 2
 _PICK_EMPTY_PATH: Final = 8
@@ -79,14 +80,13 @@ def open_tree(directory: i32, path: UserAddr, flags: u32) -> int:
 
 
 @syscall(
-    "move_mount", args="dir path dir path flags:1|2|4|0x10|0x20|0x40|0x100|0x200",
-    notes="No MOVE_MOUNT_BENEATH",
+    "move_mount", status="Full", args="dir path dir path flags:1|2|4|0x10|0x20|0x40|0x100|0x200",
 )  # fmt: skip
 def move_mount(from_directory: i32, from_path: UserAddr, to_directory: i32, to_path: UserAddr, flags: u32) -> int:
     """move_mount(2)."""
     context = current().fs
     require_administrator(context)
-    if flags & ~_MOVE_FLAGS != 0:
+    if flags & ~_MOVE_FLAGS != 0 or flags & (_SET_GROUP | _BENEATH) == _SET_GROUP | _BENEATH:
         raise Errno(EINVAL)
     how = 0 if flags & _F_SYMLINKS != 0 else AT_SYMLINK_NOFOLLOW
     origin = place_at(from_directory, from_path, how | (AT_EMPTY_PATH if flags & _F_EMPTY_PATH != 0 else 0))
@@ -97,7 +97,7 @@ def move_mount(from_directory: i32, from_path: UserAddr, to_directory: i32, to_p
         if flags & _SET_GROUP != 0:
             adopt_group(context, origin, target)
         else:
-            move_tree(context, origin, target)
+            move_tree(context, origin, target, beneath=flags & _BENEATH != 0)
     return 0
 
 
