@@ -178,6 +178,7 @@ def _take_back(top: Mount, covered: Mount | None) -> None:
 def copy_of(source: Mount, is_peer: bool, is_shared: bool) -> Mount:
     """A copy that is not attached yet: a peer of its source, or its slave. Raises MemoryError."""
     copy = Mount(source.file_system, source.root, source.flags)
+    copy.owners = source.owners
     copy.is_unbindable = source.is_unbindable
     copy.source = source.source
     copy.take_locks(source)

@@ -331,7 +331,17 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
             file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0  # a remount leaves `dirsync` alone
         finally:
             at.unpin()
+    elif mount_flags & ~at.mount.flags & MS_RDONLY != 0 and has_writers(at.mount):
+        raise Errno(EBUSY)
     at.mount.set_flags(mount_flags)
+
+
+def has_writers(mount_: Mount) -> bool:
+    """Whether a file is open for writing through a mount, by others than the kernel's own keepers."""
+    writers = mount_.writers
+    for keeper in KEEPERS:
+        writers -= keeper.held(mount_.identifier)
+    return writers > 0
 
 
 def _change_propagation_at(context: FsContext, at: Path, flags: int) -> None:

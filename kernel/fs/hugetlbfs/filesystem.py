@@ -16,7 +16,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode, decimal, octal
 from kernel.fs.tmpfs.filesystem import TmpfsDirectory, enter_root
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, Errno, final
-from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER
 from kernel.mm.huge_pool import HUGE_SHIFT, POOL, SHIFTS, HugeQuota
 
@@ -153,7 +153,7 @@ class HugeDirectory(TmpfsDirectory):
         super().__init__(owner, mode)
         self.owner: Hugetlbfs = owner
 
-    def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> Inode:
+    def create_symlink(self, name: bytes, target: bytes, actor: Actor) -> Inode:
         """There is nowhere to write the target to, as on Linux."""
         if self.owner.inodes_used >= self.owner.inode_limit:
             raise Errno(ENOSPC)

@@ -15,7 +15,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.lang import EACCES, EFAULT, EINVAL, EIO, EPERM, Errno, final, span_of
-from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.proc_files import MakeText, StoreText
@@ -282,14 +282,14 @@ class FixedText(TextInode):
     def holds_numbers(self) -> bool:
         return self.is_number
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
+    def check_permission(self, actor: Actor, mask: int) -> None:
         if self.store is not None:
-            check_setting_access(self.mode, credentials, mask)
+            check_setting_access(self.mode, actor, mask)
             return
         # Root can't write what nobody may write, as for Linux's settings.
         if mask & MAY_WRITE != 0 and self.mode & 0o222 == 0:
             raise Errno(EACCES)
-        super().check_permission(credentials, mask)
+        super().check_permission(actor, mask)
 
 
 @final
@@ -350,8 +350,8 @@ class FixedDirectory(Inode):
 class SettingsDirectory(FixedDirectory):
     """A directory of /proc/sys, which its mode alone protects."""
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        check_setting_access(self.mode, credentials, mask)
+    def check_permission(self, actor: Actor, mask: int) -> None:
+        check_setting_access(self.mode, actor, mask)
 
 
 @final

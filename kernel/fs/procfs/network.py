@@ -20,7 +20,7 @@ from kernel.fs.procfs.entries import (
     check_setting_writer,
 )
 from kernel.lang import EACCES, ENXIO, Errno, Weak, final, weak
-from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.proc_files import NET_FILES, MakeText, ProcFile, TextPieces
 from kernel.lib.settings import WRITE_LIMIT, Setting
 from kernel.net.link.network import FIRST_NETWORK, SHOWN, Network
@@ -83,10 +83,10 @@ class PiecesInode(Inode):
     def is_only_read(self) -> bool:
         return self.reads_alone
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
+    def check_permission(self, actor: Actor, mask: int) -> None:
         if mask & MAY_WRITE != 0:
             raise Errno(EACCES)  # root, too, can't write what nobody may write
-        super().check_permission(credentials, mask)
+        super().check_permission(actor, mask)
 
 
 @final
@@ -135,10 +135,10 @@ class NetText(TextInode):
         finally:
             SHOWN.network = FIRST_NETWORK
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
+    def check_permission(self, actor: Actor, mask: int) -> None:
         if mask & MAY_WRITE != 0:
             raise Errno(EACCES)
-        super().check_permission(credentials, mask)
+        super().check_permission(actor, mask)
 
 
 class NetDirectory(ComputedDirectory):
@@ -202,9 +202,9 @@ class SettingInode(TextInode):
     def write_limit(self) -> int:
         return WRITE_LIMIT
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if not self.setting.may_be_changed_by(credentials):
-            check_setting_access(self.mode_for_root(), credentials, mask)
+    def check_permission(self, actor: Actor, mask: int) -> None:
+        if not self.setting.may_be_changed_by(actor):
+            check_setting_access(self.mode_for_root(), actor, mask)
 
     def mode_for_root(self) -> int:
         """The mode of a setting that only root decides."""

@@ -20,7 +20,7 @@ from kernel.fs.path import Path
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedLink, PositionedFile, TextInode
 from kernel.fs.sysfs.kobject import FILE_SIZE, line
 from kernel.lang import EACCES, Errno, final, span_of
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.sched import Mutex
@@ -45,9 +45,9 @@ class ItemText(TextInode):
             return self.item.name + b"\n"
         return line(self.item.key if self.attribute == b"key" else self.item.size)
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
+    def check_permission(self, actor: Actor, mask: int) -> None:
         _check_only_read(mask)
-        super().check_permission(credentials, mask)
+        super().check_permission(actor, mask)
 
 
 def _check_only_read(mask: int) -> None:
@@ -67,9 +67,9 @@ class RevisionText(TextInode):
     def make_text(self) -> bytes:
         return line(FIRMWARE.revision)
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
+    def check_permission(self, actor: Actor, mask: int) -> None:
         _check_only_read(mask)
-        super().check_permission(credentials, mask)
+        super().check_permission(actor, mask)
 
 
 @final
@@ -83,9 +83,9 @@ class RawItem(Inode):
     def open(self, path: Path, flags: int) -> File:
         return RawItemFile(path, flags, self.item)
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
+    def check_permission(self, actor: Actor, mask: int) -> None:
         _check_only_read(mask)
-        super().check_permission(credentials, mask)
+        super().check_permission(actor, mask)
 
 
 @final

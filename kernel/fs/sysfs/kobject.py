@@ -15,7 +15,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedLink, TextInode
 from kernel.lang import EACCES, EINVAL, Errno, final
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor
 
 FILE_SIZE: Final = 4096  # what stat(2) shows for each file
 _KIND_FILE: Final = 8
@@ -138,10 +138,10 @@ class KobjectFile(TextInode):
             self.kobject.store(self.name, text)
         return len(text)
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
+    def check_permission(self, actor: Actor, mask: int) -> None:
         if mask & MAY_WRITE != 0 and self.mode & 0o222 == 0:
             raise Errno(EACCES)  # root, too, can't write what nobody may write
-        super().check_permission(credentials, mask)
+        super().check_permission(actor, mask)
 
 
 @final
