@@ -42,6 +42,7 @@ class Hugetlbfs(Tmpfs):
         self.magic = HUGETLBFS_MAGIC
         self.block_size = 1 << self.shift
         self.has_access_lists = False
+        self.maps_owners = True
         self.finds_by_handle = False
         self.makes_whiteouts = False
         self.is_plain = True

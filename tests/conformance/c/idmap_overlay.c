@@ -22,7 +22,8 @@ static void show_list(const char *path)
 
 static void with(int lower, int upper)
 {
-	printf("==== lower %s, upper %s\n", lower ? "mapped" : "plain", upper ? "mapped" : "plain");
+	const char *kinds[] = {"plain", "mapped", "mapped but for root"};
+	printf("==== lower %s, upper %s\n", kinds[lower], kinds[upper]);
 	uint32_t list[] = {2, ENTRY(1, 6, -1), ENTRY(2, 4, 1001), ENTRY(4, 0, -1), ENTRY(16, 6, -1), ENTRY(32, 0, -1)};
 	MUST(mount("l", ROOT "/l", "tmpfs", 0, "mode=755"));
 	MUST(mount("u", ROOT "/u", "tmpfs", 0, "mode=755"));
@@ -41,15 +42,16 @@ static void with(int lower, int upper)
 	make(ROOT "/l/data/dir/in", 0644, 1002, 1002);
 	make(ROOT "/u/data/above", 0644, 1003, 1003);
 	int space = space_of("0 10000 10000", "0 20000 10000");
+	int space_with_root = space_of("0 0 1\n1 10001 9999", "0 0 1\n1 20001 9999");
 	if (lower)
 		mount_mapped(ROOT "/l", ROOT "/lower", space);
 	else
 		MUST(mount(ROOT "/l", ROOT "/lower", NULL, MS_BIND, NULL));
 	if (upper)
-		mount_mapped(ROOT "/u", ROOT "/upper", space);
+		mount_mapped(ROOT "/u", ROOT "/upper", upper == 1 ? space : space_with_root);
 	else
 		MUST(mount(ROOT "/u", ROOT "/upper", NULL, MS_BIND, NULL));
-	close(space);
+	close(space), close(space_with_root);
 	long mounted = SHOW(mount("overlay", ROOT "/top", "overlay", 0,
 		"lowerdir=" ROOT "/lower/data,upperdir=" ROOT "/upper/data,workdir=" ROOT "/upper/work"));
 	if (mounted == 0) {
@@ -123,6 +125,8 @@ int main(void)
 	with(1, 0);
 	with(1, 1);
 	with(0, 1);
+	with(0, 2);
+	with(1, 2);
 	MUST(umount2(ROOT, MNT_DETACH));
 	MUST(rmdir(ROOT));
 	return 0;
