@@ -143,6 +143,12 @@ class AttributeChange:
             raise Errno(EPERM)
         self.namespace = namespace
 
+    def _require_maps(self) -> None:
+        """Raise EINVAL unless both maps of the namespace have been written."""
+        namespace = self.namespace
+        if namespace is not None and (namespace.uids.is_empty() or namespace.gids.is_empty()):
+            raise Errno(EINVAL)
+
     def apply(self, context: FsContext, at: Path, recursive: bool) -> None:
         """Change a mount, and those below it if `recursive`: all of them, or none. Raises EINVAL, EPERM, EBUSY (a file
         is open for writing, where that matters), MemoryError.
@@ -152,6 +158,7 @@ class AttributeChange:
             raise Errno(EINVAL)
         if namespace is not context.namespace and not (namespace.is_anonymous and at.mount.parent is None):
             raise Errno(EINVAL)
+        self._require_maps()
         changed: list[Mount] = [at.mount]
         if recursive:
             changed = tree_of(at.mount)

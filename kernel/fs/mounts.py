@@ -603,6 +603,8 @@ def _parent_to_share(context: FsContext, moved: Mount, at: Path) -> Mount:
         raise Errno(EINVAL)
     if moved.root in moved.children or above is context.root.mount:
         raise Errno(EINVAL)
+    if parent.parent is None and parent.file_system.type_name == b"rootfs":
+        raise Errno(EINVAL)  # nothing comes between the first file system and what is mounted on it
     outer: Mount | None = moved
     while outer is not None:
         if outer is above:

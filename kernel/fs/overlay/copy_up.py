@@ -133,6 +133,7 @@ class _Copy:
         context = overlay.context
         mount = self.path.mount
         made = self.path.inode()
+        self._require_numbers(source)
         change_owner(context, mount, made, source.mount.seen_uid(inode.uid), source.mount.seen_gid(inode.gid))
         self._copy_attributes(source, made)
         self._copy_lists(source, made)
@@ -144,6 +145,18 @@ class _Copy:
         change.modified_special = 0
         change.modified_ns = inode.mtime_ns
         change_times(context, mount, made, change)
+
+    def _require_numbers(self, source: Path) -> None:
+        """Raise EINVAL if a list names somebody whom the upper mount cannot keep: that counts before the owners."""
+        mount = self.path.mount
+        inode = source.inode()
+        if mount.owners is None or inode.is_symlink() or not inode.file_system.has_access_lists:
+            return
+        for name in (ACCESS_LIST, DEFAULT_LIST):
+            entries = _list_of(inode, name)
+            if entries is not None:
+                kept = entries.seen_through(source.mount.owners).kept_through(mount.owners)
+                kept.require_numbers_in(mount.file_system.user_namespace)
 
     def _copy_contents(self, source: Path, size: int) -> None:
         context = self.overlay.context

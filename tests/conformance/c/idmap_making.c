@@ -95,6 +95,7 @@ static void in_a_namespace(void)
 	hear();
 	MUST(setresgid(0, 0, 0));
 	MUST(setresuid(0, 0, 0));
+	MUST(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
 	MUST(unshare(CLONE_NEWNS));
 	int context = (int)MUST(syscall(SYS_fsopen, "tmpfs", 0));
 	MUST(syscall(SYS_fsconfig, context, 6, NULL, NULL, 0));
@@ -192,7 +193,7 @@ static void as_data(int space)
 		printf("statmount: %s\n", error_name(errno));
 	else {
 		uint64_t attributes;
-		memcpy(&attributes, (char *)&answer + 56, 8);
+		memcpy(&attributes, (char *)&answer + 64, 8);
 		printf("attributes %#lx\n", (unsigned long)attributes);
 	}
 	MUST(umount(ROOT "/b"));

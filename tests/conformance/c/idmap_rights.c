@@ -144,8 +144,8 @@ static void making(void)
 		SHOW(symlink("target", M "open/none"));
 		SHOW(open(M "open/file", O_CREAT | O_WRONLY, 0644));
 		SHOW(open(M "file/none", O_CREAT | O_WRONLY, 0644));
-		int fd = open(M "open", O_TMPFILE | O_RDWR, 0600);
-		TRY(fd);
+		int fd = -1;
+		TRY(fd = open(M "open", O_TMPFILE | O_RDWR, 0600));
 		if (fd >= 0) {
 			struct stat s;
 			MUST(fstat(fd, &s));

@@ -27,6 +27,7 @@ def prepare(program: Program) -> None:
         write_new(program, f"/kept/{name}", b"")
         program.chmod(f"/kept/{name}", 0o606)
         program.chown(f"/kept/{name}", owner, owner)
+    program.chown("/kept", KEPT, KEPT)
 
 
 def namespace(program: Program) -> int:
