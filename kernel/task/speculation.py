@@ -2,8 +2,8 @@
 
 A processor that runs ahead of a store, or of a branch, may leave traces by which others learn what they must not. Linux
 lets a thread do without such speculation where the processor has a switch for that. This kernel uses no switch, on any
-processor; so it answers what Linux answers where there is none, or where it was told to use none: the speculation goes
-on, and cannot be chosen. What is the same for all threads is not inherited, and no filter of seccomp(2) changes it.
+processor, so it answers what Linux answers where there is none: the speculation goes on, and cannot be chosen. What is
+the same for all threads is not inherited, and no filter of seccomp(2) changes it.
 
 Source: prctl(2); Linux's document userspace-api/spec_ctrl.
 """

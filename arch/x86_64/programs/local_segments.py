@@ -134,7 +134,7 @@ class ThreadAreas:
 
 
 def unload_areas() -> None:
-    """Who runs next has none."""
+    """The thread that runs next has none."""
     fill_bytes(percpu_load(OFFSET_SELF) + _FIRST_AREA_OFFSET, 0, THREAD_AREA_COUNT * _ENTRY_SIZE)
 
 

@@ -344,7 +344,7 @@ static void areas(void)
 	printf("%u %#x %#x %#x\n", found.number, found.base, found.limit, found.bits);
 	until_breakpoint(child);
 	show_all(child);
-	area.base = 0x7000; /* the base of who has it loaded moves along */
+	area.base = 0x7000; /* whoever has it loaded has the new base */
 	SHOW(trace_p(PTRACE_SET_AREA, child, (void *)12, &area));
 	show_all(child);
 	until_breakpoint(child);
