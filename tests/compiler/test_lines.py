@@ -105,7 +105,8 @@ def test_scopes_are_those_that_pyelftools_reads(tmp_path: Path) -> None:
         name, file = unit.names[scope.names]
         assert name == named.attributes["DW_AT_name"].value.decode()
         assert file == named.attributes["DW_AT_decl_file"].value
-        assert scope.parent == numbers.get(die.get_parent().offset, 0)
+        above = die.get_parent()
+        assert above is not None and scope.parent == numbers.get(above.offset, 0)
         line = die.attributes.get("DW_AT_call_line")
         assert scope.line == (line.value if line is not None else 0)
         low = die.attributes["DW_AT_low_pc"].value
