@@ -181,6 +181,7 @@ class Lowering:
                 self.guard(partial(self.cell_text, symbol))
             for thunk_target in list(world.thunks):
                 world.external.add(thunk_target.symbol)
+        self.program.settle()
         self.errors += self.class_errors()
         self.live.forget()
 
