@@ -339,6 +339,8 @@ def short(name: str) -> str:
 
 def text(value: str) -> str:
     """A string in metadata."""
+    if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return f'"{value}"'
     data = value.encode()
     return '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in data) + '"'
 
