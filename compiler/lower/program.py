@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import compiler.lower.all  # noqa: F401  (it fills the tables of dispatch.py)
+from compiler.apart import beside
 from compiler.escape.program import place_objects
 from compiler.freeze import Freezer as RealFreezer
 from compiler.live import LiveComparison
@@ -57,6 +58,7 @@ GLOBALS_MODULE = "krait.globals"
 THUNKS_MODULE = "krait.thunks"
 ENOMEM = 12
 SMALL_LINES = 60  # of IR before optimisation
+MANY = 2000  # functions: the places of that many are checked in another process
 COPY_DEPTH = 3  # how far copies of functions that copies call go
 
 
@@ -105,7 +107,7 @@ class Lowering:
 
     def run(self, entry_points: list[str]) -> Iterator[tuple[str, str]]:
         """IR by module name, of one module after the other, in any order: whoever puts each away before the next never
-        has all of them at once. See `lower_program`; all errors are raised before the first.
+        has all of them at once. See `lower_program`; all errors are raised before the first, but for faults of ours.
         """
         self.analyse(entry_points)
         self.emit()
@@ -326,8 +328,20 @@ class Lowering:
         self.emit_thunks()
         self.fail_on_errors()
         if self.options.optimise:
-            place_objects(self.world, self.modules, entry_points)
+            placed = place_objects(self.world, self.modules, entry_points)
             leave_long_ones(list(self.modules.values()))
+            if len(placed.bodies) < MANY:
+                placed.check()
+                yield from self.finished()
+                return
+            with beside(placed.check) as checked:
+                yield from self.finished()
+                checked()
+        else:
+            yield from self.finished()
+
+    def finished(self) -> Iterator[tuple[str, str]]:
+        """The text of all modules whose functions are as they remain."""
         self.emit_globals()
         apart, alike = self.kept_apart(), self.types_alike()
         while self.modules:
