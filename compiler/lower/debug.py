@@ -123,6 +123,12 @@ class DebugInfo:
         lines += [f"!{number} = {node}" for number, node in enumerate([*self._nodes, *flags])]
         return "\n".join(lines)
 
+    def packed(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "layouts"}
+
+    def unpack(self, packed: dict[str, object]) -> None:
+        vars(self).update(packed)
+
     # Nodes ------------------------------------------------------------------------------------------------------------
 
     def _keep(self, key: object, node: str) -> int:

@@ -70,6 +70,9 @@ class Freezer(Protocol):
     def shared(self) -> list[Diagnostic]:
         """What is wrong with the containers that spin locks guard."""
 
+    def count(self) -> int:
+        """How many objects are frozen."""
+
     def modules(self) -> dict[str, str]:
         """After lowering: IR text of the data, by module name."""
 
@@ -89,6 +92,12 @@ class DebugInfo(Protocol):
     def text(self) -> str:
         """All metadata, for the end of the module."""
 
+    def packed(self) -> dict[str, object]:
+        """All that is known, for `unpack` of the same module's in another process."""
+
+    def unpack(self, packed: dict[str, object]) -> None:
+        """Know what another one knew."""
+
 
 class NoDebugInfo:
     """Nothing at all; `None`-like ids are never written."""
@@ -104,6 +113,12 @@ class NoDebugInfo:
 
     def text(self) -> str:
         return ""
+
+    def packed(self) -> dict[str, object]:
+        return {}
+
+    def unpack(self, packed: dict[str, object]) -> None:
+        pass
 
 
 class FreezerFactory(Protocol):

@@ -6,7 +6,7 @@ Deterministic: everything is printed in the order of lowering, declarations sort
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from compiler.frames import CALL_SET
 from compiler.lower.interfaces import DebugInfo, Options
@@ -212,6 +212,16 @@ class Module:
     def define(self, symbol: str, text: str) -> None:
         """Add a definition."""
         self.definitions[symbol] = text
+
+    def packed(self) -> dict[str, object]:
+        """All that is in the module, for `unpack` in another process."""
+        own = {name: value for name, value in vars(self).items() if name not in ("options", "debug")}
+        return {**own, "debug": self.debug.packed()}
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        """Take what another process made of this module."""
+        self.debug.unpack(packed.pop("debug"))
+        vars(self).update(packed)
 
     def text(self) -> str:
         """The whole module."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import compiler.lower.all  # noqa: F401  (it fills the tables of dispatch.py)
-from compiler.apart import beside
+from compiler.apart import beside, has_processor
 from compiler.escape.program import place_objects
 from compiler.freeze import Freezer as RealFreezer
 from compiler.live import LiveComparison
@@ -82,6 +82,16 @@ def lower_program(
     return Lowered(dict(sorted(lowering.run(entry_points))), lowering.stack_facts())
 
 
+@dataclass
+class Emitted:
+    """What another process made of some packages: `Module.packed`, and what it learnt of the world."""
+
+    modules: dict[str, dict[str, object]]
+    external: set[str]
+    tested: set[tuple[int, int]]
+    call_sets: dict[str, list[str]]
+
+
 class Lowering:
     """One program's way through discovery and emission."""
 
@@ -102,6 +112,7 @@ class Lowering:
         self.world.freezer = self.freezer
         self.debug_factory = debug_factory
         self.modules: dict[str, Module] = {}
+        self.lengths: dict[str, int] = {}  # of what discovery made of each package
         self.errors: list[Diagnostic] = []
         self.effects: Effects | None = None
 
@@ -215,7 +226,8 @@ class Lowering:
         if not instance.extern and (different := self.live.function(instance.function)) is not None:
             self.errors.append(different)
             return
-        self.lower(scratch, instance)
+        text = self.lower(scratch, instance)
+        self.lengths[instance.package] = self.lengths.get(instance.package, 0) + len(text)
 
     def lower(self, module: Module, instance: Instance) -> str:
         """The text of a function. A diagnostic about a type has no place of its own: it gets the place of its use."""
@@ -247,9 +259,49 @@ class Lowering:
 
     def emit(self, paths: set[str] | None = None) -> None:
         """Lower everything again, for good; or only what stands in some files."""
-        for instance in list(self.world.instances.values()):
-            if instance.extern or (paths is not None and instance.function.loc.path not in paths):
-                continue
+        instances = [
+            instance
+            for instance in self.world.instances.values()
+            if not instance.extern and (paths is None or instance.function.loc.path in paths)
+        ]
+        if len(instances) < MANY or not has_processor() or not self.emit_in_two(instances):
+            self.emit_here(instances)
+        if self.options.optimise and not self.errors:
+            self.repeat_small_functions()
+
+    def emit_in_two(self, instances: list[Instance]) -> bool:
+        """Lower functions, some packages in another process. False if there are errors, which are found again in the
+        order that they always have.
+        """
+        theirs = lighter_half(self.lengths)
+        with beside(partial(self.emit_packages, instances, theirs)) as answer:
+            self.emit_here([instance for instance in instances if instance.package not in theirs])
+            emitted = answer()
+        if self.errors or emitted is None:
+            self.errors.clear()
+            self.modules.clear()
+            return False
+        for name, packed in emitted.modules.items():
+            self.module(name).unpack(packed)
+        self.modules = {name: self.modules[name] for name in dict.fromkeys(i.package for i in instances)}
+        self.world.external |= emitted.external
+        self.world.tested |= emitted.tested
+        self.world.call_sets |= emitted.call_sets
+        return True
+
+    def emit_packages(self, instances: list[Instance], packages: set[str]) -> Emitted | None:
+        """Lower the functions of some packages, for another process. None if there are errors."""
+        known = self.freezer.count()
+        self.emit_here([instance for instance in instances if instance.package in packages])
+        if self.errors:
+            return None
+        assert self.freezer.count() == known, "an object was not discovered"
+        modules = {name: module.packed() for name, module in self.modules.items() if name in packages}
+        return Emitted(modules, self.world.external, self.world.tested, self.world.call_sets)
+
+    def emit_here(self, instances: list[Instance]) -> None:
+        """Lower functions."""
+        for instance in instances:
             module = self.module(instance.package)
 
             def lower_one(instance: Instance = instance, module: Module = module) -> None:
@@ -259,8 +311,6 @@ class Lowering:
                     self.emit_export(module, instance)
 
             self.guard(lower_one)
-        if self.options.optimise and not self.errors:
-            self.repeat_small_functions()
 
     def repeat_small_functions(self) -> None:
         """Give each module copies of the small functions of others that it calls, for LLVM to inline; the linker never
@@ -564,6 +614,17 @@ class Lowering:
                 symbol = self.freezer.symbol_for(live, t)
                 references.append(symbol)
                 return f'@"{symbol}"'
+
+
+def lighter_half(lengths: dict[str, int]) -> set[str]:
+    """About half of packages, by their lengths; a little less."""
+    halves: tuple[set[str], set[str]] = set(), set()
+    sums = [0, 0]
+    for name in sorted(lengths, key=lambda name: (-lengths[name], name)):
+        number = int(sums[1] < sums[0])
+        halves[number].add(name)
+        sums[number] += lengths[name]
+    return halves[int(sums[1] < sums[0])]
 
 
 def escaped(data: bytes) -> str:
