@@ -9,6 +9,7 @@ that.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -89,8 +90,8 @@ class DebugInfo(Protocol):
     def local(self, name: str, t: Type, loc: Loc, scope: int, argument: int = 0) -> int:
         """A DILocalVariable; `argument` counts parameters from 1."""
 
-    def text(self) -> str:
-        """All metadata, for the end of the module."""
+    def text(self, users: Iterable[str] | None = None) -> str:
+        """All metadata, for the end of the module; or no more than what these texts, and it itself, refer to."""
 
     def packed(self) -> dict[str, object]:
         """All that is known, for `unpack` of the same module's in another process."""
@@ -111,7 +112,7 @@ class NoDebugInfo:
     def local(self, name: str, t: Type, loc: Loc, scope: int, argument: int = 0) -> int:
         return -1
 
-    def text(self) -> str:
+    def text(self, users: Iterable[str] | None = None) -> str:
         return ""
 
     def packed(self) -> dict[str, object]:
