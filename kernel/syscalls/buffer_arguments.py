@@ -19,27 +19,37 @@ def user_range(address: UserAddr, length: int) -> UserBuffer:
     return current().user_buffer(address, min(length, MAX_RW_COUNT))
 
 
-def user_vector(address: UserAddr, count: int) -> UserVector:
-    """A buffer over an array of struct iovec. Of `count` Linux looks at 32 bits. Raises EINVAL, EFAULT."""
-    count &= 0xFFFF_FFFF
-    if count > IOV_MAX:
+def read_pieces(address: UserAddr, count: int, addresses: list[UserAddr], lengths: list[int]) -> None:
+    """Append the pieces of an array of struct iovec. Raises EINVAL (too many, a negative length), EFAULT."""
+    if count < 0 or count > IOV_MAX:
         raise Errno(EINVAL)
     if count > 0:
         user.check(address, count * _VECTOR_SIZE)
-    addresses: list[UserAddr] = []
-    lengths: list[int] = []
-    total = 0
     for index in range(count):
-        start = user.read_i64(user.at(address, index * 16))
-        length = user.read_i64(user.at(address, index * 16 + 8))
+        start = user.read_i64(user.at(address, index * _VECTOR_SIZE))
+        length = user.read_i64(user.at(address, index * _VECTOR_SIZE + 8))
         if length < 0:
             raise Errno(EINVAL)
         addresses.append(UserAddr(start))
         lengths.append(length)
-    if count == 1:
+
+
+def read_own_pieces(address: UserAddr, count: int, addresses: list[UserAddr], lengths: list[int]) -> None:
+    """The same for pieces that must be user addresses. Of `count` Linux looks at 32 bits."""
+    read_pieces(address, count & 0xFFFF_FFFF, addresses, lengths)
+    if len(lengths) == 1:
         lengths[0] = min(lengths[0], MAX_RW_COUNT)  # a single piece is cut first
-    for index in range(count):
+    for index in range(len(lengths)):
         user.check(addresses[index], lengths[index])  # only when all lengths are known to be right
+
+
+def user_vector(address: UserAddr, count: int) -> UserVector:
+    """A buffer over an array of struct iovec. Raises EINVAL, EFAULT."""
+    addresses: list[UserAddr] = []
+    lengths: list[int] = []
+    read_own_pieces(address, count, addresses, lengths)
+    total = 0
+    for index in range(len(lengths)):
         lengths[index] = min(lengths[index], MAX_RW_COUNT - total)  # fits: no total is larger
         total += lengths[index]  # fits: to MAX_RW_COUNT at most
     return UserVector(addresses, lengths)

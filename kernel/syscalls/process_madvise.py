@@ -3,18 +3,15 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT
 from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno, UserAddr, i32, u32
-from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.mm import remap as remapping
 from kernel.mm.space import each_area
+from kernel.syscalls.buffer_arguments import read_own_pieces
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.task.inspection import may_look_into
 from kernel.task.pidfd import pid_file
 from kernel.task.task import current
-
-_VECTOR_SIZE: Final = 16  # of struct iovec
 
 _MADV_WILLNEED: Final = 3
 _MADV_COLD: Final = 20
@@ -25,22 +22,11 @@ _MADV_COLLAPSE: Final = 25
 @syscall("process_madvise", status="Full", args="fd:pidfd <iovec[count] count one:madvise flags:0")
 def process_madvise(descriptor: i32, vector: UserAddr, count: int, advice: i32, flags: u32) -> int:
     """process_madvise(2)."""
-    count &= 0xFFFF_FFFF  # as of all vectors
-    if flags != 0 or count > IOV_MAX:
+    if flags != 0:
         raise Errno(EINVAL)
-    starts: list[int] = []
+    starts: list[UserAddr] = []
     lengths: list[int] = []
-    if count > 0:
-        user.check(vector, count * _VECTOR_SIZE)
-    for index in range(count):
-        starts.append(user.read_i64(user.at(vector, index * 16)))
-        lengths.append(user.read_i64(user.at(vector, index * 16 + 8)))
-        if lengths[index] < 0:
-            raise Errno(EINVAL)
-    if count == 1:
-        lengths[0] = min(lengths[0], MAX_RW_COUNT)
-    for index in range(count):
-        user.check(starts[index], lengths[index])
+    read_own_pieces(vector, count, starts, lengths)
     reader = current()
     process = pid_file(any_file_at(descriptor)).living()
     if advice not in (_MADV_COLD, _MADV_PAGEOUT, _MADV_WILLNEED, _MADV_COLLAPSE):
@@ -56,7 +42,7 @@ def process_madvise(descriptor: i32, vector: UserAddr, count: int, advice: i32, 
     done = 0
     space.acquire()
     try:
-        for index in range(count):
+        for index in range(len(starts)):
             remapping.advise(space, starts[index], lengths[index], advice)
             done += lengths[index]  # fits: each was user memory
     except Errno:

@@ -3,20 +3,19 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT
+from kernel.fs.constants import MAX_RW_COUNT
 from kernel.lang import EFAULT, EINVAL, EPERM, ESRCH, Errno, UserAddr, i32, span_of
 from kernel.lib import user
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.user import UserVector
 from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.space import AddressSpace
-from kernel.syscalls.buffer_arguments import user_vector
+from kernel.syscalls.buffer_arguments import read_pieces, user_vector
 from kernel.syscalls.pid_arguments import task_at
 from kernel.task.inspection import may_attach_to
 from kernel.task.task import Task, current
 
 _CHUNK: Final = 16384
-_VECTOR_SIZE: Final = 16  # of struct iovec
 _PAGE_COST: Final = 3000  # instructions, for `pace`
 
 
@@ -48,19 +47,12 @@ def _transfer(
     buffer = user_vector(local, local_count)
     if buffer.remaining == 0:
         return 0
-    if remote_count < 0 or remote_count > IOV_MAX:
-        raise Errno(EINVAL)
-    starts: list[int] = []
+    starts: list[UserAddr] = []
     lengths: list[int] = []
+    read_pieces(remote, remote_count, starts, lengths)
     total = 0
-    if remote_count > 0:
-        user.check(remote, remote_count * _VECTOR_SIZE)
-    for index in range(remote_count):
-        starts.append(user.read_i64(user.at(remote, index * 16)))
-        length = user.read_i64(user.at(remote, index * 16 + 8))
-        if length < 0:
-            raise Errno(EINVAL)
-        lengths.append(min(length, MAX_RW_COUNT))
+    for index in range(len(lengths)):
+        lengths[index] = min(lengths[index], MAX_RW_COUNT)
         total += lengths[index]
     if total == 0:
         return 0
@@ -68,8 +60,8 @@ def _transfer(
     space.acquire()
     done = 0
     try:
-        for index in range(remote_count):
-            moved = _transfer_range(space, UserAddr(starts[index]), lengths[index], buffer, reads)
+        for index in range(len(starts)):
+            moved = _transfer_range(space, starts[index], lengths[index], buffer, reads)
             done += moved
             if moved < lengths[index]:
                 break
