@@ -39,7 +39,7 @@ from kernel.tty.control import (
 )
 from kernel.tty.terminals import TERMINALS
 from kernel.tty.termios import B38400, CREAD, CS8, CSIZE, IXON, PARENB, VSTART, VSTOP, Termios
-from kernel.tty.tty import WRITE_PART, Tty, TtyDriver
+from kernel.tty.tty import Parts, Tty, TtyDriver
 
 _INT_MAX: Final = 0x7FFF_FFFF
 
@@ -277,15 +277,8 @@ class PtyMaster(File):
     def write(self, buffer: Buffer) -> int:
         tty = self.pair.tty
         done = 0
-        part = b""
-        place = 0
-        while place < len(part) or buffer.remaining > 0:
-            if place == len(part):
-                length = min(WRITE_PART, buffer.remaining)
-                part = buffer.take_bytes(length)
-                place = 0
-                if len(part) < length:
-                    break  # as on Linux, nothing of a part that ends in a fault
+        parts = Parts(buffer)
+        while parts.has_more():
             room = 0 if self.is_stopped else tty.discipline.room()
             if room == 0:
                 if self.flags & O_NONBLOCK != 0:
@@ -300,12 +293,11 @@ class PtyMaster(File):
                     raise
                 continue
             is_raw = tty.discipline.is_raw()
-            data = part[place : place + min(room, _INPUT_PART if is_raw else _EDITED_PART)]
-            place += len(data)
+            data = parts.take(min(room, _INPUT_PART if is_raw else _EDITED_PART))
             echoed = tty.input_bytes(data)
             done += len(data)
             pace(_TURN_COST + (len(data) if is_raw else len(data) * _BYTE_COST) + echoed * _ECHO_COST)
-            if (place < len(part) or buffer.remaining > 0) and is_interrupted():
+            if parts.has_more() and is_interrupted():
                 break
         return done
 

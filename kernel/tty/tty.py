@@ -23,9 +23,37 @@ from kernel.tty.termios import TOSTOP, VMIN, VTIME, Termios
 
 _ENDLESS_ROOM: Final = 1 << 30
 _BYTE_COST: Final = 60  # instructions to transform a byte of output and hand it on
-WRITE_PART: Final = 2048  # bytes of a program's memory that are taken at a time
+_PART: Final = 2048  # bytes of a program's memory that are taken at a time
 _OUTPUT_PART: Final = 512  # bytes transformed at a time, so that ^S takes effect
 _TENTH_NS: Final = 100_000_000
+
+
+@final
+class Parts:
+    """What a program writes to a terminal, taken from its memory part by part: as on Linux, nothing of one that ends in
+    a fault.
+    """
+
+    def __init__(self, buffer: Buffer) -> None:
+        self._buffer: Buffer = buffer
+        self._part: bytes = b""
+        self._place: int = 0  # in the part
+
+    def has_more(self) -> bool:
+        """Whether there is more to write. Takes the next part when the last one is used up. May sleep."""
+        if self._place < len(self._part):
+            return True
+        length = min(_PART, self._buffer.remaining)
+        part = self._buffer.take_bytes(length)
+        self._part = part if len(part) == length else b""
+        self._place = 0
+        return len(self._part) > 0
+
+    def take(self, limit: int) -> bytes:
+        """The next bytes, up to `limit`; there are some."""
+        data = self._part[self._place : self._place + limit]
+        self._place += len(data)
+        return data
 
 
 class TtyDriver:
@@ -248,15 +276,8 @@ class Tty:
         if self.settings.local & TOSTOP != 0:
             self.jobs.check_change(self.device)
         done = 0
-        part = b""
-        place = 0
-        while place < len(part) or buffer.remaining > 0:
-            if place == len(part):
-                length = min(WRITE_PART, buffer.remaining)
-                part = buffer.take_bytes(length)
-                place = 0
-                if len(part) < length:
-                    break  # as on Linux, nothing of a part that ends in a fault
+        parts = Parts(buffer)
+        while parts.has_more():
             if self.hang_ups != hang_ups:
                 raise Errno(EIO)
             room = self.driver.room()
@@ -272,8 +293,7 @@ class Tty:
                         return done
                     raise
                 continue
-            data = part[place : place + min(_OUTPUT_PART, room)]
-            place += len(data)
+            data = parts.take(min(_OUTPUT_PART, room))
             self.discipline.transform_output(data)
             self.flush_output()
             done += len(data)
