@@ -394,24 +394,7 @@ class PageTable:
 
     def next_huge_mark(self, address: int, end: int) -> int:
         """As `next_huge`, for marks in place of huge pages."""
-        steps = 0
-        while address < end and self.huge_marks > 0:
-            table = frame_address(self.top)
-            shift = _TOP_SHIFT
-            entry = 0
-            while True:
-                entry = load_i64(table + (((address >> shift) & (_ENTRIES - 1)) << 3))
-                if shift == PAGE_SHIFT + _LEVEL_BITS or entry & PRESENT == 0:
-                    break
-                table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
-                shift -= _LEVEL_BITS
-            steps += 1
-            if entry != 0 and entry & (PRESENT | HUGE) == 0:
-                spend(steps * _STEP_COST)
-                return address
-            address = ((address >> shift) + 1) << shift
-        spend(steps * _STEP_COST)
-        return end
+        return self._next_place(address, end, PRESENT | HUGE, 0) if self.huge_marks > 0 else end
 
     def keep_huge_marks(self, start: int, end: int, kept: int) -> None:
         """Of the marks in place of huge pages of a range, only the bits `kept` stay."""
@@ -439,8 +422,12 @@ class PageTable:
         """The first address from `address` on (below `end`, both multiples of a huge page's size or beyond all of them)
         where a huge page is mapped; `end` if there is none. A long look brings the next safe point nearer.
         """
+        return self._next_place(address, end, HUGE | SPLITTABLE, HUGE) if self.huge_count > 0 else end
+
+    def _next_place(self, address: int, end: int, mask: int, wanted: int) -> int:
+        """The first address with an entry at the level of huge pages, not 0, of which the bits `mask` are `wanted`."""
         steps = 0
-        while address < end and self.huge_count > 0:
+        while address < end:
             table = frame_address(self.top)
             shift = _TOP_SHIFT
             entry = 0
@@ -451,7 +438,7 @@ class PageTable:
                 table = DIRECT_MAP_BASE + (entry & FRAME_BITS)
                 shift -= _LEVEL_BITS
             steps += 1
-            if entry & (HUGE | SPLITTABLE) == HUGE:
+            if entry != 0 and entry & mask == wanted:
                 spend(steps * _STEP_COST)
                 return address
             address = ((address >> shift) + 1) << shift
