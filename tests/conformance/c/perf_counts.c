@@ -76,7 +76,7 @@ static void groups(void)
 	touch(20);
 	spin_ms(20);
 	for (int i = 0; i < 3; i++)
-		usleep(1000);
+		usleep(50000); /* a time that has passed before the thread sleeps is no switch */
 	MUST(ioctl(head, PERF_EVENT_IOC_DISABLE, PERF_IOC_FLAG_GROUP));
 	SHOW(read(head, &all, sizeof all));
 	CHECK(all.each[0].value >= 20 && all.each[0].value < 40);

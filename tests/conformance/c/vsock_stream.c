@@ -294,6 +294,7 @@ static void filling(void)
 	show_receive("much more", p[1], 150000, 0);
 	settle();
 	SHOW(write(p[0], big, 100000));
+	settle();
 	total = 0;
 	while ((n = read(p[1], big, sizeof big)) > 0)
 		total += n;
