@@ -5,7 +5,7 @@
 # instructions cost ten times as much a page, and there is no SSE in the kernel (the registers are the user's).
 # All have the C signatures. Only registers that a call does not preserve are used; no stack.
 
-.section .text.hot, "ax", @progbits
+.section .text.copy, "ax", @progbits
 
 .macro copy_32 at:req
         movq    \at(%rsi), %r8

@@ -12,7 +12,7 @@
 
 .include "arch/x86_64/constants.inc"
 
-.section .text.hot, "ax", @progbits
+.section .text.copy, "ax", @progbits
 
 # Records that a fault at the next instruction goes on at \fixup.
 .macro may_fault fixup
