@@ -113,7 +113,7 @@ from arch.x86_64.start import (
     start_page_tables,
     start_processor,
 )
-from arch.x86_64.unwinding import find_landing
+from arch.x86_64.unwinding import caller_frame_pointer, find_landing, frameless_caller
 from arch.x86_64.user_frame import (
     SAMPLED_REGISTERS,
     call_under_way,

@@ -468,6 +468,12 @@ class Processor(Protocol):
     def find_landing(self, frame: arch.TrapFrame, is_call: bool) -> bool:
         """After a failed check, let a frame continue at the next clean-up outwards. False if there is none."""
 
+    def frameless_caller(self, frame: arch.TrapFrame) -> int:
+        """Where the function of a frame returns to if it has no frame of its own on the stack there, else 0."""
+
+    def caller_frame_pointer(self, frame: arch.TrapFrame) -> int:
+        """The head of the chain of frames that lies above such a function."""
+
     def fault_name(self, frame: arch.TrapFrame) -> bytes:
         """An exception of the kernel, in a traceback's words."""
 

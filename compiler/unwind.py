@@ -9,7 +9,9 @@ value, in the order of addresses. Addresses are relative to the image's base. A 
 
 - frame rows: bit 31 set: rbp points to the frame (the caller's rbp and the return address at 0 and 8), and three bits
   for each of rbx, r12, r13, r14, r15, the lowest first, say how many words below rbp it was saved, 0 for not at all.
-  Else this many words lie between the stack pointer and the end of the frame: 1 is the return address, 2 rbp as well.
+  Else (a function that calls none has no frame) the twelve lowest bits say how many words lie between the stack pointer
+  and the end of the frame, 1 if only the return address does; three bits for each of these registers and for rbp
+  follow, which say how many words below the return address it was saved.
 - landing rows: where a trap lands that leaves by this call or this instruction; 0 for nowhere.
 
 Source: Itanium C++ ABI, "Exception Handling"; DWARF 5, section 6.4; System V ABI for x86-64, section 3.7.
@@ -24,8 +26,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FRAMED = 1 << 31
-SAVED = (3, 12, 13, 14, 15)  # rbx, r12 … r15, by their DWARF numbers
 RBP, RSP = 6, 7
+SAVED = (3, 12, 13, 14, 15, RBP)  # rbx, r12 … r15, rbp, by their DWARF numbers
+WORD_BITS = 12  # of a row without a frame: how many words there are
 TRAP = b"\x67\x0f\xb9\x40"  # how the instruction of a trap begins
 ABSENT = 0xFF  # an encoding: there is no such value
 
@@ -105,7 +108,7 @@ class Common:
 
 @dataclass
 class State:
-    """Where the frame of a function ends, and which registers it has saved: words below the saved rbp."""
+    """Where the frame of a function ends, and which registers it has saved: words below the return address."""
 
     register: int = RSP
     offset: int = 8
@@ -113,11 +116,16 @@ class State:
 
     def value(self) -> int:
         if self.register == RSP:
-            return self.offset // 8
-        if not all(1 <= words <= 7 for words in self.saved.values()):
-            raise ValueError(f"registers are saved {self.saved} words below rbp")
-        bits = sum(words << 3 * SAVED.index(r) for r, words in self.saved.items() if r in SAVED)
-        return FRAMED | bits
+            if self.offset // 8 >= 1 << WORD_BITS:
+                raise ValueError(f"a frame of {self.offset} bytes in a function that calls none")
+            return self.offset // 8 | self.places(self.saved) << WORD_BITS
+        return FRAMED | self.places({r: words - 1 for r, words in self.saved.items() if r != RBP})
+
+    def places(self, saved: dict[int, int]) -> int:
+        """Three bits for each register that is saved."""
+        if not all(1 <= words <= 7 for words in saved.values()):
+            raise ValueError(f"registers are saved {saved} words below the frame")
+        return sum(words << 3 * SAVED.index(register) for register, words in saved.items())
 
 
 def extract(data: bytes) -> ObjectUnwind:
@@ -133,7 +141,7 @@ def extract(data: bytes) -> ObjectUnwind:
     wanted = (".gcc_except_table", ".text")
     tables = {s.name: s.data() for s in elf.iter_sections() if s.name.startswith(wanted)}
     commons: dict[int, Common] = {}
-    frames: dict[str, list[tuple[int, int, int]]] = {}
+    frames: dict[str, Rows] = {}
     cursor = Bytes(section.data())
     while cursor.place < len(cursor.data) and (length := cursor.word(4)):
         start = cursor.place
@@ -151,9 +159,9 @@ def extract(data: bytes) -> ObjectUnwind:
             table, offset = relocated[place]
             result.landings.setdefault(text, []).extend(read_landings(Bytes(tables[table], offset), begin))
         entry.place = end
-        frames.setdefault(text, []).extend(read_rules(entry, common, begin, begin + size))
+        frames.setdefault(text, []).extend(thin(read_rules(entry, common, begin, begin + size), tables[text]))
     for text, found in frames.items():
-        result.frames[text] = thin(sorted(found), tables[text])
+        result.frames[text] = merge(sorted(found))
     for rows in result.landings.values():
         rows.sort(key=lambda row: row[0])
     return result
@@ -246,9 +254,9 @@ def apply_rule(rules: Bytes, common: Common, state: State, kept: list[State]) ->
 
 
 def save(state: State, register: int, offset: int) -> None:
-    """A register is saved at an offset from the end of the frame; the saved rbp lies 16 bytes before the end."""
+    """A register is saved at an offset from the end of the frame; the return address lies 8 bytes before the end."""
     if register in SAVED:
-        state.saved[register] = -(offset + 16) // 8
+        state.saved[register] = -(offset + 8) // 8
 
 
 def read_landings(table: Bytes, begin: int) -> Rows:
@@ -271,14 +279,15 @@ def read_landings(table: Bytes, begin: int) -> Rows:
 
 
 def thin(rows: list[tuple[int, int, int]], code: bytes) -> Rows:
-    """Rows without those at which nothing can trap: where a frame is only made or taken down."""
-    found: Rows = []
-    for start, end, value in rows:
-        if not value & FRAMED and TRAP not in code[start:end]:
-            continue
-        if not found or found[-1][1] != value:
-            found.append((start, value))
-    return found
+    """A function's rows without those at which nothing can trap: where a frame is only made or taken down."""
+    framed = any(value & FRAMED for _, _, value in rows)
+    return [(start, value) for start, end, value in rows
+            if start < end and (not framed or value & FRAMED or TRAP in code[start:end])]  # fmt: skip
+
+
+def merge(rows: Rows) -> Rows:
+    """Rows without those that say the same as the one before."""
+    return [row for before, row in zip([(0, -1), *rows], rows, strict=False) if row[1] != before[1]]
 
 
 # An image -------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ _BASE: Final = -0x8000_0000  # of the image, to which the table's addresses are 
 _STACK_REACH: Final = 65536  # the largest size of a kernel stack
 _STEPS: Final = 1000
 _FRAMED: Final = 1 << 31
+_WORD_BITS: Final = 12  # of a row without a frame
 _HEADER: Final = 8
 _ROW: Final = 8
 
@@ -56,6 +57,34 @@ def find_landing(frame: TrapFrame, is_call: bool) -> bool:
     return False
 
 
+@last_resort
+def frameless_caller(frame: TrapFrame) -> int:
+    """Where the function of a frame returns to if it has no frame of its own on the stack there, else 0."""
+    row = _row_at(frame)
+    place = _return_place(frame.rsp, row)
+    if row == 0 or row & _FRAMED != 0 or place & 7 != 0 or not is_mapped(place):
+        return 0
+    return load_i64(place)
+
+
+@last_resort
+def caller_frame_pointer(frame: TrapFrame) -> int:
+    """The head of the chain of frames that lies above such a function; `frame`'s own where the function has a frame."""
+    row = _row_at(frame)
+    below = row >> _WORD_BITS + 15 & 7
+    place = _return_place(frame.rsp, row) - below * 8
+    if row & _FRAMED != 0 or below == 0 or place & 7 != 0 or not is_mapped(place):
+        return frame.rbp
+    return load_i64(place)
+
+
+def _row_at(frame: TrapFrame) -> int:
+    table = symbol_address("__krait_unwind_start")
+    if symbol_address("__krait_unwind_end") - table < _HEADER:
+        return 0
+    return _find(table + _HEADER, load_u32(table), frame.rip - _BASE)
+
+
 def _find(rows: int, count: int, address: int) -> int:
     """The value of the last row up to an address, 0 if there is none."""
     low = 0
@@ -84,20 +113,23 @@ def _leave(frame: TrapFrame, row: int, high: int) -> bool:
         frame.rbp = load_i64(base)
         frame.rsp = base + 16
         return frame.rbp != 0
-    # Assembly, or a function that has no frame at this place: the return address is on top, perhaps below rbp.
-    words = row if row > 0 else 1
-    end = frame.rsp + words * 8
-    if words > 2 or not _is_stack(frame.rsp, words * 8, high):
+    place = _return_place(frame.rsp, row)
+    if not _is_stack(frame.rsp, place + 8 - frame.rsp, high) or not is_mapped(place):
         return False
-    frame.rip = load_i64(end - 8)
-    if words == 2:
-        frame.rbp = load_i64(end - 16)
-    frame.rsp = end
+    _restore_saved(frame, row >> _WORD_BITS, place)
+    frame.rip = load_i64(place)
+    frame.rsp = place + 8
     return frame.rbp != 0
 
 
+def _return_place(rsp: int, row: int) -> int:
+    """Where the return address lies in assembly (which has no row), or where a function has no frame."""
+    words = row & (1 << _WORD_BITS) - 1
+    return rsp + (words - 1) * 8 if words > 0 else rsp
+
+
 def _restore_saved(frame: TrapFrame, row: int, base: int) -> None:
-    """The registers that a function keeps for its caller: three bits each say where, in words below the saved rbp."""
+    """The registers that a function keeps for its caller: three bits each say where, in words below `base`."""
     if row & 7 != 0:
         frame.rbx = load_i64(base - (row & 7) * 8)
     if row >> 3 & 7 != 0:
@@ -108,6 +140,8 @@ def _restore_saved(frame: TrapFrame, row: int, base: int) -> None:
         frame.r14 = load_i64(base - (row >> 9 & 7) * 8)
     if row >> 12 & 7 != 0:
         frame.r15 = load_i64(base - (row >> 12 & 7) * 8)
+    if row >> 15 & 7 != 0:
+        frame.rbp = load_i64(base - (row >> 15 & 7) * 8)
 
 
 def _restore(frame: TrapFrame, saved: TrapFrame) -> None:

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,13 +140,47 @@ static void report_send(void)
     report_used = 0;
 }
 
-/* The chain of frames from rbp, within the stack. A deep one is cut in the middle. */
-static void report_frames(uintptr_t rip, uintptr_t rbp, uintptr_t low)
+/* The immediate of a ud1 of llvm.ubsantrap (ud1l imm8(%eax), %eax), -1 if there is something else. */
+static int trap_kind(const uint8_t *code)
+{
+    if (code[0] == 0x67)
+        code++;
+    return code[0] == 0x0f && code[1] == 0xb9 && (code[2] & 0xc7) == 0x40 ? code[3] : -1;
+}
+
+/* Where a function that trapped was called, and the frame pointer there. The function has no frame if it calls none. */
+struct caller {
+    uintptr_t trap, address, rbp;
+    int is_next;
+};
+
+/* The unwinder comes by at each frame, first those of the signal handler. */
+static _Unwind_Reason_Code at_caller(struct _Unwind_Context *context, void *argument)
+{
+    struct caller *caller = argument;
+    if (caller->is_next) {
+        caller->address = (uintptr_t)_Unwind_GetIP(context);
+        caller->rbp = (uintptr_t)_Unwind_GetGR(context, 6);
+        return _URC_NORMAL_STOP;
+    }
+    caller->is_next = (uintptr_t)_Unwind_GetIP(context) == caller->trap;
+    return _URC_NO_REASON;
+}
+
+/* A place, and the chain of frames from rbp, within the stack. A deep one is cut in the middle. */
+static void report_frames(uintptr_t rip, bool is_trap, uintptr_t rbp, uintptr_t low)
 {
     static uintptr_t last[FRAMES_KEPT];
     size_t count = 0, tail = 0;
     if (rip)
         report_line("frame", (long)rip, 16);
+    struct caller caller = {.trap = rip};
+    if (is_trap)
+        _Unwind_Backtrace(at_caller, &caller);
+    if (caller.address) {
+        report_line("frame", (long)caller.address, 16);
+        rbp = caller.rbp;
+    }
     while (rbp >= low && rbp + 16 <= stack_top && rbp % 8 == 0) {
         uintptr_t next = ((uintptr_t *)rbp)[0], address = ((uintptr_t *)rbp)[1];
         if (count++ < FRAMES_KEPT)
@@ -160,14 +195,6 @@ static void report_frames(uintptr_t rip, uintptr_t rbp, uintptr_t low)
         report_line("skipped", (long)(tail - FRAMES_KEPT), 10);
     for (size_t i = tail > FRAMES_KEPT ? tail - FRAMES_KEPT : 0; i < tail; i++)
         report_line("frame", (long)last[i % FRAMES_KEPT], 16);
-}
-
-/* The immediate of a ud1 of llvm.ubsantrap (ud1l imm8(%eax), %eax), -1 if there is something else. */
-static int trap_kind(const uint8_t *code)
-{
-    if (code[0] == 0x67)
-        code++;
-    return code[0] == 0x0f && code[1] == 0xb9 && (code[2] & 0xc7) == 0x40 ? code[3] : -1;
 }
 
 static _Noreturn void end_after_trap(void)
@@ -214,10 +241,11 @@ static void on_trap(int signal_number, siginfo_t *info, void *context)
     /* A jump through a null function value has no frame of its own yet: its return address is on top of the stack. */
     if (rip < 4096 && rsp + 8 <= stack_top)
         rip = *(uintptr_t *)rsp;
-    report_frames(rip, (uintptr_t)registers[REG_RBP], rsp);
+    bool is_check = kind > 0 && kind != KIND_STACK_OVERFLOW;
+    report_frames(rip, is_check, (uintptr_t)registers[REG_RBP], rsp);
     report_text("end\n");
     report_send();
-    if (kind > 0 && kind != KIND_STACK_OVERFLOW)
+    if (is_check)
         _Unwind_ForcedUnwind(&trap, at_frame, NULL);
     end_after_trap();
 }

@@ -12,8 +12,9 @@ from compiler.frames import CALL_SET
 from compiler.lower.interfaces import DebugInfo, Options
 from compiler.types import BoolType, ClassType, IntType, Type, UnionType
 
-# Functions may be left by a trap (docs/compiler-abi.md, "Traps"): none is nounwind, and all have unwind tables.
-BASE_ATTRIBUTES = '"frame-pointer"="all" "disable-tail-calls"="true" uwtable(sync) null_pointer_is_valid'
+# Functions may be left by a trap (docs/compiler-abi.md, "Traps"): none is nounwind, and all have unwind tables, which also
+# say where a function that calls none, and so keeps no frame, was called.
+BASE_ATTRIBUTES = '"frame-pointer"="non-leaf" "disable-tail-calls"="true" uwtable(sync) null_pointer_is_valid'
 # The last makes LLVM say how large each stack frame is (compiler/stacks.py).
 KERNEL_ATTRIBUTES = ' noredzone noimplicitfloat "use-soft-float"="true" "warn-stack-size"="0"'
 # Registers that a call may change; the kernel has no wide ones.
@@ -180,7 +181,7 @@ class Module:
         if self.options.target == "kernel":
             return BASE_ATTRIBUTES + KERNEL_ATTRIBUTES
         if "frames" in self.options.without:
-            return BASE_ATTRIBUTES.replace('"frame-pointer"="all"', '"frame-pointer"="none"')
+            return BASE_ATTRIBUTES.replace('"frame-pointer"="non-leaf"', '"frame-pointer"="none"')
         return BASE_ATTRIBUTES
 
     def attribute_group(self, text: str) -> str:

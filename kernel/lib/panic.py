@@ -12,7 +12,18 @@ Safety: a message's text is read in place.
 from collections.abc import Callable
 from typing import Final
 
-from arch import TrapFrame, fault_address, fault_name, is_page_fault, read_counter, stop, stop_others, trap_kind
+from arch import (
+    TrapFrame,
+    caller_frame_pointer,
+    fault_address,
+    fault_name,
+    frameless_caller,
+    is_page_fault,
+    read_counter,
+    stop,
+    stop_others,
+    trap_kind,
+)
 from kernel.lang import Span, export, final, u8
 from kernel.lang.unsafe import address_of, span_at
 from kernel.lib.traceback import TextSink, write_address, write_number, write_text, write_traceback
@@ -83,7 +94,8 @@ def kernel_fault(frame: TrapFrame, survivable: bool) -> None:
     write_text(PANIC, b"\r\nKernel bug\r\n" if survivable else b"\r\nKernel panic\r\n")
     low = frame.stack_pointer
     high = low + _STACK_REACH if low < -_STACK_REACH else 0
-    write_traceback(PANIC, frame.instruction_pointer, frame.frame_pointer, low, high)
+    caller = frameless_caller(frame)
+    write_traceback(PANIC, frame.instruction_pointer, caller, caller_frame_pointer(frame), low, high)
     _write_cause(frame)
     PANIC.message = None
     PANIC.reporting = False

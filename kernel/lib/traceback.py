@@ -252,13 +252,18 @@ def write_address(sink: TextSink, address: int) -> None:
         sink.write(_TABLE.number_text(address >> shift & 15, 16))
 
 
-def write_traceback(sink: TextSink, rip: int, rbp: int, stack_low: int, stack_high: int) -> None:
-    """Write the Python frames of an instruction and a frame pointer; `stack_low` is the stack pointer."""
+def write_traceback(sink: TextSink, rip: int, caller: int, rbp: int, stack_low: int, stack_high: int) -> None:
+    """Write the Python frames of an instruction, of where its function returns to if that has no frame on the stack
+    (else 0), and of the chain of frames that begins at a frame pointer; `stack_low` is the stack pointer.
+    """
     has_table = _TABLE.open()
     addresses = _TABLE.addresses
     addresses[0] = rip
     count = 1
-    if has_table and not _TABLE.find(rip) and stack_low & 7 == 0 and is_mapped(stack_low):
+    if caller != 0:
+        addresses[count] = caller - 1
+        count += 1
+    elif has_table and not _TABLE.find(rip) and stack_low & 7 == 0 and is_mapped(stack_low):
         # Assembly without a frame, or a jump through a null function: the return address is on top of the stack.
         caller = load_i64(stack_low) - 1
         if _TABLE.find(caller):

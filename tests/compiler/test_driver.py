@@ -184,6 +184,47 @@ IndexError: index out of range
 
 
 @pytest.mark.parametrize("profile", ["dev", "release"])
+def test_traceback_of_functions_that_call_none(tmp_path: Path, profile: str) -> None:
+    text = """
+from kernel.lang import noinline
+
+
+@noinline
+def mix(a: int, b: int, c: int, d: int, values: list[int]) -> int:
+    total = 0
+    for at in range(a):
+        total = total * b % 1000 + (c ^ at) * (d & at) + values[at] * (total % b)
+    return total
+
+
+@noinline
+def middle(a: int) -> int:
+    return mix(a, 7, 11, 13, [3, 1, 2]) + 1
+
+
+def main() -> None:
+    print(middle(3))
+    try:
+        middle(4)
+    finally:
+        print("cleaned up")
+"""
+    done = run(tmp_path, text, profile)
+    assert done.stdout == "77\ncleaned up\n"
+    assert done.returncode == 70
+    file = tmp_path / "program.py"
+    assert done.stderr == f"""Traceback (most recent call last):
+  File "{file}", line 21, in main
+    middle(4)
+  File "{file}", line 15, in middle
+    return mix(a, 7, 11, 13, [3, 1, 2]) + 1
+  File "{file}", line 9, in mix
+    total = total * b % 1000 + (c ^ at) * (d & at) + values[at] * (total % b)
+IndexError: index out of range
+"""
+
+
+@pytest.mark.parametrize("profile", ["dev", "release"])
 def test_a_span_of_too_many_bytes(tmp_path: Path, profile: str) -> None:
     """Sums of lengths are not checked for overflow, so no length is beyond what all of them believe."""
     text = """

@@ -40,7 +40,7 @@ BUDGETS = {
     "checksum": 1.1,
     "crc32": 0.95,
     "directory": 1.15,
-    "dispatch": 1.75,
+    "dispatch": 1.45,
     "find": 1.15,
     "hash_table": 1.6,
     "linked_list": 1.25,

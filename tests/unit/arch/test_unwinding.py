@@ -9,7 +9,7 @@ import pytest
 
 from arch.x86_64 import unwinding
 from arch.x86_64.frame import TrapFrame
-from compiler.unwind import FRAMED, ObjectUnwind, Placed, build
+from compiler.unwind import FRAMED, TRAP, WORD_BITS, ObjectUnwind, Placed, State, build, thin
 from kernel.lang.simulation import Bytes, memory
 
 BASE = -0x8000_0000
@@ -17,8 +17,10 @@ STACK = -0x1_0000_0000
 TABLE = -0x2_0000_0000
 HANDLED = 0x5005  # the return address above which entry.S keeps a frame
 
-# Functions of 0x100 bytes: the second keeps rbx and r12 one and two words below rbp, the fourth has no frame.
-FRAMES = [(0x1000, FRAMED), (0x1100, FRAMED | 1 | 2 << 3), (0x1200, FRAMED), (0x1300, 1), (0x1400, FRAMED)]
+# Functions of 0x100 bytes: the second keeps rbx and r12 one and two words below rbp, the fourth has no frame, and the last
+# one has none either, but five words up to its end, with rbp and rbx below the return address.
+LEAF = 5 | (1 << 15 | 2) << WORD_BITS
+FRAMES = [(0x1000, FRAMED), (0x1100, FRAMED | 1 | 2 << 3), (0x1200, FRAMED), (0x1300, 1), (0x1400, FRAMED), (0x1500, LEAF)]
 LANDINGS = [(0x1040, 0x1090), (0x1041, 0), (0x1210, 0x1280), (0x1220, 0)]
 
 
@@ -96,3 +98,33 @@ def test_through_a_fault_of_a_copy_routine(stack: Stack) -> None:
 def test_a_damaged_chain_ends_the_search(stack: Stack) -> None:
     stack.put(0x140, STACK + 0x7, BASE + 0x1150)
     assert not unwinding.find_landing(frame_at(0x1150, 0x100, 0x140), False)
+
+
+def test_a_function_that_calls_none_restores_what_it_saved(stack: Stack) -> None:
+    stack.put(0x110, 21, STACK + 0x200, BASE + 0x1218)  # two words of its own, rbx, rbp, the return address
+    frame = frame_at(0x1550, 0x100, 0x7)
+    assert unwinding.frameless_caller(frame) == BASE + 0x1218
+    assert unwinding.caller_frame_pointer(frame) == STACK + 0x200
+    assert unwinding.find_landing(frame, False)
+    assert (frame.rip, frame.rsp, frame.rbp) == (BASE + 0x1280, STACK + 0x128, STACK + 0x200)
+    assert (frame.rbx, frame.r12) == (21, 12)
+
+
+@pytest.mark.parametrize(("rip", "why"), [(0x1150, "it has a frame"), (0x0500, "it is assembly, which has no row")])
+def test_only_a_function_without_a_frame_has_a_caller_on_top(stack: Stack, rip: int, why: str) -> None:
+    stack.put(0x100, BASE + 0x1218)
+    frame = frame_at(rip, 0x100, 0x200)
+    assert unwinding.frameless_caller(frame) == 0, why
+    assert unwinding.caller_frame_pointer(frame) == STACK + 0x200
+
+
+def test_rows_of_a_function_that_calls_none() -> None:
+    state = State(saved={6: 1, 3: 2}, offset=40)
+    assert state.value() == LEAF
+    assert thin([(0x0, 0x8, 1), (0x8, 0x20, LEAF)], bytes(0x20)) == [(0x0, 1), (0x8, LEAF)]
+
+
+def test_rows_while_a_frame_is_made_stay_only_where_something_traps() -> None:
+    rows = [(0x0, 0x8, 1), (0x8, 0x10, FRAMED), (0x10, 0x18, 1)]
+    assert thin(rows, bytes(0x18)) == [(0x8, FRAMED)]
+    assert thin(rows, bytes(0x12) + TRAP + bytes(2)) == [(0x8, FRAMED), (0x10, 1)]
