@@ -12,8 +12,8 @@ from compiler.frames import CALL_SET
 from compiler.lower.interfaces import DebugInfo, Options
 from compiler.types import BoolType, ClassType, IntType, Type, UnionType
 
-# Functions may be left by a trap (docs/compiler-abi.md, "Traps"): none is nounwind, and all have unwind tables, which also
-# say where a function that calls none, and so keeps no frame, was called.
+# Functions may be left by a trap (docs/compiler-abi.md, "Traps"): none is nounwind, and all have unwind tables, which
+# also say where a function that calls none, and so keeps no frame, was called.
 BASE_ATTRIBUTES = '"frame-pointer"="non-leaf" "disable-tail-calls"="true" uwtable(sync) null_pointer_is_valid'
 # The last makes LLVM say how large each stack frame is (compiler/stacks.py).
 KERNEL_ATTRIBUTES = ' noredzone noimplicitfloat "use-soft-float"="true" "warn-stack-size"="0"'

@@ -17,10 +17,11 @@ STACK = -0x1_0000_0000
 TABLE = -0x2_0000_0000
 HANDLED = 0x5005  # the return address above which entry.S keeps a frame
 
-# Functions of 0x100 bytes: the second keeps rbx and r12 one and two words below rbp, the fourth has no frame, and the last
-# one has none either, but five words up to its end, with rbp and rbx below the return address.
+# Functions of 0x100 bytes: the second keeps rbx and r12 one and two words below rbp, the fourth has no frame, and the
+# last one has none either, but five words up to its end, with rbp and rbx below the return address.
 LEAF = 5 | (1 << 15 | 2) << WORD_BITS
-FRAMES = [(0x1000, FRAMED), (0x1100, FRAMED | 1 | 2 << 3), (0x1200, FRAMED), (0x1300, 1), (0x1400, FRAMED), (0x1500, LEAF)]
+FRAMES = [(0x1000, FRAMED), (0x1100, FRAMED | 1 | 2 << 3), (0x1200, FRAMED), (0x1300, 1), (0x1400, FRAMED),
+          (0x1500, LEAF)]  # fmt: skip
 LANDINGS = [(0x1040, 0x1090), (0x1041, 0), (0x1210, 0x1280), (0x1220, 0)]
 
 
