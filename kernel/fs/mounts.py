@@ -334,7 +334,17 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
             file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0  # a remount leaves `dirsync` alone
         finally:
             at.unpin()
+    elif mount_flags & ~at.mount.flags & MS_RDONLY != 0 and has_writers(at.mount):
+        raise Errno(EBUSY)
     at.mount.set_flags(mount_flags)
+
+
+def has_writers(mount_: Mount) -> bool:
+    """Whether a file is open for writing through a mount, by others than the kernel's own keepers."""
+    writers = mount_.writers
+    for keeper in KEEPERS:
+        writers -= keeper.held(mount_.identifier)
+    return writers > 0
 
 
 def _change_propagation_at(context: FsContext, at: Path, flags: int) -> None:
@@ -533,9 +543,10 @@ def _move(context: FsContext, source: bytes, at: Path) -> None:
     move_tree(context, origin, at)
 
 
-def move_tree(context: FsContext, origin: Path, at: Path) -> None:
+def move_tree(context: FsContext, origin: Path, at: Path, *, beneath: bool = False) -> None:
     """Move a mount, with all below it, to another place in the caller's namespace: a mount of that namespace, or the
-    top of a detached tree. Raises EINVAL, ENOENT, ELOOP, ENOSPC, MemoryError.
+    top of a detached tree. With `beneath`, not onto what is mounted there last, but below it. Raises EINVAL, ENOENT,
+    ELOOP, ENOSPC, MemoryError.
     """
     namespace = context.namespace
     at = place_for_mount(namespace, at)
@@ -550,23 +561,31 @@ def move_tree(context: FsContext, origin: Path, at: Path) -> None:
             raise Errno(EINVAL)
     elif old_namespace is not namespace or old_parent.group is not None:
         raise Errno(EINVAL)
+    if moved.root_is_directory() != at.inode().is_directory():
+        raise Errno(EINVAL)
+    parent = at.mount
+    if beneath:
+        parent = _parent_to_share(context, moved, at)
     tree = tree_of(moved)
-    if at.mount.group is not None:
+    if parent.group is not None:
         for each in tree:
             if each.is_unbindable:
                 raise Errno(EINVAL)
-    if moved.root_is_directory() != at.inode().is_directory():
-        raise Errno(EINVAL)
     if is_below(at, origin):
         raise Errno(ELOOP)
     if old_namespace is not namespace:
         check_room(namespace, len(tree))
-    moved.move(at.mount, at.dentry)
+    if beneath:
+        moved.move_under(at.mount)
+    else:
+        moved.move(at.mount, at.dentry)
     try:
         for each in tree:
             each.change_namespace(namespace)
-        propagate(moved)
+        propagate(moved, at.mount if beneath else None)
     except (Errno, MemoryError):
+        if beneath:
+            at.mount.take_place_of(moved)
         for each in tree:
             each.change_namespace(old_namespace)
         if old_parent is not None and old_point is not None:
@@ -574,6 +593,46 @@ def move_tree(context: FsContext, origin: Path, at: Path) -> None:
         else:
             moved.become_root()
         raise
+
+
+def _parent_to_share(context: FsContext, moved: Mount, at: Path) -> Mount:
+    """MOVE_MOUNT_BENEATH (move_mount(2)): the mount on which both the moved one and the one above it are to stand. That
+    must not propagate to either of them: a copy of the moved one would come to lie on it. Raises EINVAL.
+    """
+    above = at.mount
+    parent = above.parent
+    point = above.mount_point
+    if parent is None or point is None or at.dentry is not above.root or above.is_locked:
+        raise Errno(EINVAL)
+    if moved.root in moved.children or above is context.root.mount:
+        raise Errno(EINVAL)
+    if parent.parent is None and parent.file_system.type_name == b"rootfs":
+        raise Errno(EINVAL)  # nothing comes between the first file system and what is mounted on it
+    outer: Mount | None = moved
+    while outer is not None:
+        if outer is above:
+            raise Errno(EINVAL)
+        outer = outer.parent
+    if _reaches(parent, above, point) or (moved.namespace is context.namespace and _reaches(parent, moved, point)):
+        raise Errno(EINVAL)
+    return parent
+
+
+def _reaches(parent: Mount, mount: Mount, point: Dentry) -> bool:
+    """Whether what is mounted on a place of `parent` is also mounted on the root of another mount, which then shows the
+    same place: as a peer, or as a slave of peers.
+    """
+    if parent.group is None or mount.root is not point:
+        return False
+    if mount.group is parent.group:
+        return True
+    master = mount.master
+    while master is not None:
+        if master is parent.group:
+            return True
+        member = master.member
+        master = None if member is None else member.master
+    return False
 
 
 def check_unmount_flags(flags: int) -> None:

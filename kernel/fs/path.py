@@ -29,9 +29,11 @@ from kernel.fs.marks import Mark
 from kernel.fs.mount_keepers import leave_mount_soon
 from kernel.fs.notification import tell_file_system_ended, tell_mount_ended
 from kernel.fs.peers import PeerGroup, make_private
-from kernel.lang import EINVAL, EROFS, Errno, noraise, panic
-from kernel.lib.credentials import Credentials
+from kernel.lang import EINVAL, EROFS, Errno, inline, noraise, panic
+from kernel.lib.credentials import Actor, Credentials, acting_through
+from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
 from kernel.lib.namespace import CLONE_NEWNS, FIRST_USER, Namespace, UserNamespace, count_no_more, next_number
+from kernel.lib.owner_map import OwnerMap
 from kernel.lib.pace import pace, spend
 from kernel.sched import WaitQueue, current_thread
 from kernel.time import coarse_realtime_ns
@@ -57,12 +59,14 @@ class Mount:
         self.source: bytes | None = None  # where each mount of one file system has a name of its own
         self.root: Dentry = root
         self.flags: int = flags
+        self.owners: OwnerMap | None = None  # of an id-mapped mount; stays once it is set
         self.parent: Mount | None = None
         self.mount_point: Dentry | None = None
         self.children: dict[Dentry, Mount] = {}
         self.next_there: Mount | None = None  # of all that are mounted on the mount point, in whatever namespace
         self.previous_there: Mount | None = None
         self.users: int = 0  # pinned paths, and keepers
+        self.writers: int = 0  # open descriptions of regular files that may write
         self.keepers: int = 0  # threads that write its file system out: unmounting waits; the mount is not busy
         self.attached: bool = False
         self.is_gone: bool = False  # and it has no users any more
@@ -90,6 +94,39 @@ class Mount:
         """Raise EROFS if the mount or its file system is read-only."""
         if self.flags & MS_RDONLY != 0 or self.file_system.read_only:
             raise Errno(EROFS)
+
+    # Who is who through the mount ------------------------------------------------------------------------------
+
+    @inline
+    def actor(self, who: Credentials) -> Actor:
+        """Who credentials are to the file system: what checks of its files take. Raises MemoryError."""
+        owners = self.owners
+        return Actor(who) if owners is None else acting_through(owners, who)
+
+    def seen_uid(self, kept: KernelUid) -> KernelUid:
+        """Who an owner that the file system keeps seems to be; NO_USER for nobody."""
+        owners = self.owners
+        return kept if owners is None else owners.seen_uid(kept)
+
+    def seen_gid(self, kept: KernelGid) -> KernelGid:
+        """The same for a group; NO_GROUP for none."""
+        owners = self.owners
+        return kept if owners is None else owners.seen_gid(kept)
+
+    def kept_uid(self, seen: KernelUid) -> KernelUid:
+        """What the file system keeps for a user; NO_USER for nobody."""
+        owners = self.owners
+        return seen if owners is None else owners.kept_uid(seen)
+
+    def kept_gid(self, seen: KernelGid) -> KernelGid:
+        """The same for a group; NO_GROUP for none."""
+        owners = self.owners
+        return seen if owners is None else owners.kept_gid(seen)
+
+    def _shows_nobody(self, inode: Inode) -> bool:
+        """Whether an owner of a file is nobody: times are not changed then, as writing an inode writes its owners."""
+        owners = self.owners
+        return owners is not None and (owners.seen_uid(inode.uid) == NO_USER or owners.seen_gid(inode.gid) == NO_GROUP)
 
     def take_locks(self, source: "Mount") -> None:
         """Take over locks: it is a copy of another mount."""
@@ -198,6 +235,20 @@ class Mount:
         _keep_names(mount_point)
         parent.children[mount_point] = self
         self._leave_place()
+        self._stand_at(parent, mount_point)
+        self.tell_change()
+
+    def move_under(self, covering: "Mount") -> None:
+        """Move the mount between another one and its place. Raises MemoryError; then it keeps the old one."""
+        parent = covering.parent
+        mount_point = covering.mount_point
+        if parent is None or mount_point is None:
+            panic("a mount that covers nothing")
+        self.children[self.root] = covering
+        self._leave_place()
+        parent.children[mount_point] = self  # it has the key: that needs no memory
+        covering._step_off()
+        covering._stand_at(self, self.root)
         self._stand_at(parent, mount_point)
         self.tell_change()
 
@@ -328,7 +379,7 @@ class Mount:
         """Set the access time as the mount's options say: relatime unless another was asked for."""
         if self.flags & (MS_NOATIME | MS_RDONLY) != 0 or (self.flags & MS_NODIRATIME != 0 and inode.is_directory()):
             return
-        if self.file_system.read_only or inode.flags & FS_NOATIME_FL != 0:
+        if self.file_system.read_only or inode.flags & FS_NOATIME_FL != 0 or self._shows_nobody(inode):
             return
         accessed = inode.atime_ns
         if self.flags & MS_RELATIME != 0 and accessed > inode.mtime_ns and accessed > inode.ctime_ns:

@@ -203,6 +203,7 @@ def _private_mount(context: FsContext, place: Path, flags: int, cleared: int) ->
         if child.is_locked and point is not None and lies_below(point, place.dentry):
             raise Errno(EINVAL)
     mount = Mount(source.file_system, place.dentry, source.flags & ~cleared | flags)
+    mount.owners = source.owners
     mount.acquire()
     return mount
 

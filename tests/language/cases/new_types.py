@@ -18,6 +18,17 @@ class Process:
         self.pid = pid
         self.parent = parent
 
+    def describe(self) -> str:
+        return f"{self.pid} of {self.parent}"
+
+
+Parent = NewType("Parent", Process)
+
+
+def child_of(parent: Parent, pid: Pid) -> Process:
+    assert parent.describe() != ""
+    return Process(pid, parent.pid)
+
 
 def lookup(table: dict[Pid, Process], pid: Pid) -> Process | None:
     return table.get(pid)
@@ -30,6 +41,8 @@ def main() -> None:
     found = lookup(table, INIT)
     assert found is not None
     print(found.pid, found.parent, lookup(table, Pid(9)) is None)
+    first = Parent(found)
+    print(child_of(first, Pid(9)).describe(), first is found)
     print(Inode(7) + 1, [Pid(3), Pid(4)][1])
 
 
