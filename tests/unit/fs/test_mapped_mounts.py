@@ -107,9 +107,10 @@ def test_who_has_no_counterpart_is_nobody(machine: Machine) -> None:
     host.close(host.open("/seen/stranger", os.O_RDONLY))
     with pytest.raises(OSError, match="EACCES"):
         host.open("/seen/stranger", os.O_WRONLY)
-    for refused in (lambda: host.chmod("/seen/stranger", 0o600), lambda: host.unlink("/seen/stranger")):
-        with pytest.raises(OSError, match="EOVERFLOW"):
-            refused()
+    with pytest.raises(OSError, match="EOVERFLOW"):
+        host.chmod("/seen/stranger", 0o600)
+    with pytest.raises(OSError, match="EOVERFLOW"):
+        host.unlink("/seen/stranger")
 
     def child(program: Program) -> None:
         become(program, KEPT)
