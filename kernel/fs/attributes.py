@@ -69,7 +69,7 @@ def change_owner(context: FsContext, mount: Mount, inode: Inode, uid: KernelUid 
         uid = mount.kept_uid(uid)
     if gid is not None:
         gid = mount.kept_gid(gid)
-    # Who stays must be somebody, too: writing the inode writes both owners.
+    # An owner that stays must be somebody, too: writing the inode writes both owners.
     if uid == NO_USER or gid == NO_GROUP or (uid is None and mount.seen_uid(inode.uid) == NO_USER):
         raise Errno(EOVERFLOW)
     if gid is None and mount.seen_gid(inode.gid) == NO_GROUP:

@@ -241,15 +241,11 @@ class Inode(MappedFile):
             granted = mode >> 6
         elif mode & 0o70 != 0 and not self._surely_overrides(actor) and self.has_access_list():
             granted = self._granted_by_list(actor, mask)
-        elif mode & 0o70 == (mode & 0o7) << 3:
-            granted = mode  # the group's bits equal the others': membership does not matter
-        elif actor.in_group(self.gid):
+        elif mode & 0o70 != (mode & 0o7) << 3 and actor.in_group(self.gid):  # membership matters
             granted = mode >> 3
         else:
             granted = mode
-        if mask & ~granted & 7 == 0:
-            return
-        if actor.effective == 0 or not self._may_override(actor, mask):
+        if mask & ~granted & 7 != 0 and (actor.effective == 0 or not self._may_override(actor, mask)):
             raise Errno(EACCES)
 
     @inline

@@ -118,7 +118,7 @@ def propagate(top: Mount, covering: Mount | None = None) -> None:
             if owner is not namespace.owner:
                 for each in tree_of(made, receiver.covered):
                     each.lock()
-            made.is_locked = False
+            made.locks.in_place = False
     except (Errno, MemoryError):
         for receiver in receivers:
             copy = receiver.copy

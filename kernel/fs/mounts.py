@@ -123,15 +123,15 @@ def _seal_if_revealing(context: FsContext, file_system: FileSystem, mount: Mount
     for shown in context.namespace.mounts.values():
         if shown.file_system.type_name == file_system.type_name and _shows_all(shown, mount):
             if _stays_read_only(shown):
-                mount.locked_flags |= MS_RDONLY
-            mount.locks_times = shown.locks_times
+                mount.locks.flags |= MS_RDONLY
+            mount.locks.times = shown.locks.times
             return
     raise Errno(EPERM)
 
 
 def _stays_read_only(shown: Mount) -> bool:
     """Whether a mount is read-only in a way that its users cannot change."""
-    return shown.locked_flags & MS_RDONLY != 0 or shown.file_system.read_only
+    return shown.locks.flags & MS_RDONLY != 0 or shown.file_system.read_only
 
 
 def _shows_all(shown: Mount, fresh: Mount) -> bool:
@@ -140,10 +140,10 @@ def _shows_all(shown: Mount, fresh: Mount) -> bool:
         return False
     if _stays_read_only(shown) and fresh.flags & MS_RDONLY == 0:
         return False
-    if shown.locks_times and (shown.flags ^ fresh.flags) & TIME_FLAGS != 0:
+    if shown.locks.times and (shown.flags ^ fresh.flags) & TIME_FLAGS != 0:
         return False
     for child in shown.children.values():
-        if child.is_locked and not _covers_nothing(child):
+        if child.locks.in_place and not _covers_nothing(child):
             return False
     return True
 
@@ -431,7 +431,7 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     check_room(context.namespace, 1 + len(inner))
     check_memory(context.namespace)
     copy = copy_of(origin.mount, is_peer=True, is_shared=False)
-    copy.is_locked = False
+    copy.locks.in_place = False
     copy.show(origin.dentry)
     copy.attach(at.mount, at.dentry)
     _copy_inner(origin.mount, copy, inner)
@@ -465,7 +465,7 @@ def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamesp
     check_room(context.namespace, 1 + len(inner))
     check_memory(context.namespace)
     copy = copy_of(origin.mount, is_peer=True, is_shared=False)
-    copy.is_locked = False
+    copy.locks.in_place = False
     copy.show(origin.dentry)
     namespace = keep_apart(context, copy)
     try:
@@ -480,7 +480,7 @@ def _require_no_locks(origin: Path) -> None:
     """What is shown without the mounts below must not reveal what these hide. Raises EINVAL."""
     for child in origin.mount.children.values():
         point = child.mount_point
-        if child.is_locked and point is not None and lies_below(point, origin.dentry):
+        if child.locks.in_place and point is not None and lies_below(point, origin.dentry):
             raise Errno(EINVAL)
 
 
@@ -510,7 +510,7 @@ def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
             if new_parent is None or point is None or not each.attached or not new_parent.attached:
                 continue
             if each.is_unbindable:
-                if each.is_locked:
+                if each.locks.in_place:
                     raise Errno(EPERM)
                 continue
             if copy.namespace is not None:
@@ -554,7 +554,7 @@ def move_tree(context: FsContext, origin: Path, at: Path, *, beneath: bool = Fal
     old_namespace = moved.namespace
     old_parent = moved.parent
     old_point = moved.mount_point
-    if origin.dentry is not moved.root or old_namespace is None or moved.is_locked:
+    if origin.dentry is not moved.root or old_namespace is None or moved.locks.in_place:
         raise Errno(EINVAL)
     if old_parent is None or old_point is None:
         if not old_namespace.is_anonymous:
@@ -602,7 +602,7 @@ def _parent_to_share(context: FsContext, moved: Mount, at: Path) -> Mount:
     above = at.mount
     parent = above.parent
     point = above.mount_point
-    if parent is None or point is None or at.dentry is not above.root or above.is_locked:
+    if parent is None or point is None or at.dentry is not above.root or above.locks.in_place:
         raise Errno(EINVAL)
     if moved.root in moved.children or above is context.root.mount:
         raise Errno(EINVAL)
@@ -649,7 +649,7 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     mount_.entries -= 1  # unmounting does not count as use
     require_administrator(context)
     _require_root(at)
-    if mount_.namespace is not context.namespace or mount_.is_locked:
+    if mount_.namespace is not context.namespace or mount_.locks.in_place:
         raise Errno(EINVAL)
     if flags & MNT_FORCE != 0 and not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
@@ -682,7 +682,7 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
         if flags & MNT_DETACH == 0:
             _refuse_busy(mount_, copies, 0)
     for each in copies:
-        each.is_locked = False  # what it hides is visible in the other tree now
+        each.locks.in_place = False  # what it hides is visible in the other tree now
     if flags & MNT_DETACH == 0:
         mount_.detach()
     else:
@@ -695,7 +695,7 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     for each in copies:
         going[each] = True
     for each in copies:
-        if each.attached and not each.is_locked and _goes_whole(each, going):
+        if each.attached and not each.locks.in_place and _goes_whole(each, going):
             detach_tree(each)
 
 
@@ -711,7 +711,7 @@ def _refuse_busy(mount_: Mount, copies: list[Mount], held: int) -> None:
 def _goes_whole(top: Mount, going: dict[Mount, bool]) -> bool:
     """Whether all mounts below go as well: those locked to a parent go only together with it."""
     for each in tree_of(top):
-        if each is not top and (not each.is_locked or each not in going):
+        if each is not top and (not each.locks.in_place or each not in going):
             return False
     return True
 
@@ -735,7 +735,7 @@ def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
     parent = new.mount.parent
     if new.dentry is not new.mount.root or root.dentry is not root.mount.root or parent is None:
         raise Errno(EINVAL)
-    if new.mount.is_locked:
+    if new.mount.locks.in_place:
         raise Errno(EINVAL)
     above = root.mount.parent
     if old.mount.group is not None or parent.group is not None or (above is not None and above.group is not None):
@@ -743,6 +743,6 @@ def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
     if not is_below(old, new) or not is_below(new, root):
         raise Errno(EINVAL)
     new.mount.trade_places(root.mount, old.mount, old.dentry)
-    new.mount.is_locked = root.mount.is_locked
-    root.mount.is_locked = False
+    new.mount.locks.in_place = root.mount.locks.in_place
+    root.mount.locks.in_place = False
     return new

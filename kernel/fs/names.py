@@ -118,7 +118,7 @@ def _prepare_creation(walk: Walk, mode: int, rdev: int = 0) -> Inode:
 
 @inline
 def _actor(walk: Walk) -> Actor:
-    """Who the caller is where a walk is. Raises MemoryError."""
+    """The caller, as the file system at a walk knows it. Raises MemoryError."""
     return walk.mount.actor(walk.context.credentials)
 
 

@@ -29,7 +29,7 @@ from kernel.fs.marks import Mark
 from kernel.fs.mount_keepers import leave_mount_soon
 from kernel.fs.notification import tell_file_system_ended, tell_mount_ended
 from kernel.fs.peers import PeerGroup, make_private
-from kernel.lang import EINVAL, EROFS, Errno, inline, noraise, panic
+from kernel.lang import EINVAL, EROFS, Errno, final, inline, noraise, panic
 from kernel.lib.credentials import Actor, Credentials, acting_through
 from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
 from kernel.lib.namespace import CLONE_NEWNS, FIRST_USER, Namespace, UserNamespace, count_no_more, next_number
@@ -46,6 +46,16 @@ _TELL_COST: Final = 50_000
 _DAY_NS: Final = 24 * 3600 * 1_000_000_000
 
 _next_mount_id: int = 1
+
+
+@final
+class MountLocks:
+    """What the administrator of another user namespace has set: one of this namespace must not undo it."""
+
+    def __init__(self) -> None:
+        self.in_place: bool = False  # the mount hides what is below it
+        self.flags: int = 0  # of MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC
+        self.times: bool = False  # MS_NOATIME, MS_NODIRATIME and MS_RELATIME stay as they are
 
 
 class Mount:
@@ -83,10 +93,7 @@ class Mount:
         self.previous_slave: Mount | None = None
         self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
         self.marks: list[Mark] | None = None  # of fanotify's groups, on events through it
-        # Set by the administrator of another user namespace; one of this namespace must not undo it
-        self.is_locked: bool = False  # it hides what is below it
-        self.locked_flags: int = 0  # of MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC
-        self.locks_times: bool = False  # MS_NOATIME, MS_NODIRATIME and MS_RELATIME stay as they are
+        self.locks: MountLocks = MountLocks()
         file_system.mounts += 1
         _show_root(root)
 
@@ -99,12 +106,12 @@ class Mount:
 
     @inline
     def actor(self, who: Credentials) -> Actor:
-        """Who credentials are to the file system: what checks of its files take. Raises MemoryError."""
+        """Credentials as the file system knows them: what checks of its files take. Raises MemoryError."""
         owners = self.owners
         return Actor(who) if owners is None else acting_through(owners, who)
 
     def seen_uid(self, kept: KernelUid) -> KernelUid:
-        """Who an owner that the file system keeps seems to be; NO_USER for nobody."""
+        """The user that an owner kept by the file system seems to be; NO_USER for nobody."""
         owners = self.owners
         return kept if owners is None else owners.seen_uid(kept)
 
@@ -130,15 +137,15 @@ class Mount:
 
     def take_locks(self, source: "Mount") -> None:
         """Take over locks: it is a copy of another mount."""
-        self.is_locked = source.is_locked
-        self.locked_flags = source.locked_flags
-        self.locks_times = source.locks_times
+        self.locks.in_place = source.locks.in_place
+        self.locks.flags = source.locks.flags
+        self.locks.times = source.locks.times
 
     def lock(self) -> None:
         """It now belongs to a user namespace whose administrator did not create it."""
-        self.is_locked = True
-        self.locked_flags |= self.flags & _LOCKABLE
-        self.locks_times = True
+        self.locks.in_place = True
+        self.locks.flags |= self.flags & _LOCKABLE
+        self.locks.times = True
 
     def set_flags(self, flags: int) -> None:
         """Change the flags."""
@@ -153,9 +160,9 @@ class Mount:
 
     def may_change_flags(self, flags: int) -> bool:
         """Whether locks permit these flags."""
-        if self.locks_times and (self.flags ^ flags) & TIME_FLAGS != 0:
+        if self.locks.times and (self.flags ^ flags) & TIME_FLAGS != 0:
             return False
-        return self.locked_flags & ~flags == 0
+        return self.locks.flags & ~flags == 0
 
     def attach(self, parent: "Mount", mount_point: Dentry) -> None:
         """Enter the mount in the tree. Raises MemoryError; then it has released its file system: drop it."""
@@ -224,7 +231,7 @@ class Mount:
         """
         make_private(self)
         parent = self.parent
-        if parent is not None and (not self.is_locked or parent.attached):
+        if parent is not None and (not self.locks.in_place or parent.attached):
             self._leave_place()
         if self.users > 0:
             leave_mount_soon(self.identifier)
