@@ -82,9 +82,10 @@ def tree_of(top: Mount, without: Mount | None = None) -> list[Mount]:
     return found
 
 
-def propagate(top: Mount, covering: Mount | None = None) -> None:
+def propagate(top: Mount, covering: Mount | None = None, *, is_new: bool = True) -> None:
     """A tree of mounts was attached, perhaps below a mount that covers it: if to a shared mount, all its peers and
-    slaves get a copy. Raises ENOSPC, MemoryError; then none has one, and the caller detaches the tree again.
+    slaves get a copy, but those of the tree only if it is not new in its namespace. Raises ENOSPC, MemoryError; then
+    none has one, and the caller detaches the tree again.
     """
     parent = top.parent
     point = top.mount_point
@@ -94,14 +95,17 @@ def propagate(top: Mount, covering: Mount | None = None) -> None:
     receivers: list[Receiver] = []
     try:
         tree = tree_of(top, covering)
+        news: dict[Mount, bool] = {}
         for each in tree:
             share(each)
+            if is_new:
+                news[each] = True
         receivers = receivers_of(parent)
         receivers[0].copy = top
         receivers[0].covered = covering
         for receiver in receivers:
             source = receiver.source
-            if source is None or not shows(receiver.mount, point):
+            if source is None or receiver.mount in news or not shows(receiver.mount, point):
                 continue
             is_peer = receiver.is_peer
             while source.copy is None and source.source is not None:

@@ -582,7 +582,7 @@ def move_tree(context: FsContext, origin: Path, at: Path, *, beneath: bool = Fal
     try:
         for each in tree:
             each.change_namespace(namespace)
-        propagate(moved, at.mount if beneath else None)
+        propagate(moved, at.mount if beneath else None, is_new=old_namespace is not namespace)
     except (Errno, MemoryError):
         if beneath:
             at.mount.take_place_of(moved)

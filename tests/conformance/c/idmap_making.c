@@ -247,7 +247,6 @@ int main(void)
 	kind("mqueue", "none", NULL);
 	kind("cgroup2", "none", NULL);
 	kind("hugetlbfs", "none", NULL);
-	kind("bpf", "none", NULL);
 	kind("tracefs", "none", NULL);
 	kind("overlay", "overlay", "lowerdir=" ROOT "/a:" ROOT "/c");
 	if (!system("mke2fs -F -I 256 /dev/vda >/dev/null 2>&1")) {
