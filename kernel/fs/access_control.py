@@ -15,7 +15,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext
 from kernel.fs.privileges import may_keep_set_group
 from kernel.lang import EACCES, EIO, ENODATA, EOPNOTSUPP, EPERM, Errno
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor, sees_owners
 
 _PERMISSIONS: Final = 0o777
 
@@ -25,28 +25,31 @@ def is_list(name: bytes) -> bool:
     return name == ACCESS_LIST or name == DEFAULT_LIST
 
 
-def get_list(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
+def get_list(actor: Actor, inode: Inode, name: bytes) -> bytes:
     """A list as the calling program sees it; everybody may read it. Raises ENODATA if there is none."""
     _require_lists(inode)
     found = inode.list_to_show(name)
     if found is None:
         raise Errno(ENODATA)
-    return found.to_attribute(credentials.user_namespace)
+    return found.seen_through(actor.owners).to_attribute(actor.user_namespace)
 
 
-def set_list(credentials: Credentials, inode: Inode, name: bytes, entries: AccessList | None) -> None:
-    """Give an inode a list, or none. Raises EPERM, EACCES (a default list for what is no directory), EINVAL."""
-    if inode.flags & FS_UNCHANGEABLE != 0:
+def set_list(actor: Actor, inode: Inode, name: bytes, entries: AccessList | None) -> None:
+    """Give an inode a list, of users and groups as the actor sees them, or none. Raises EPERM, EACCES (a default list
+    for what is no directory), EINVAL.
+    """
+    if inode.flags & FS_UNCHANGEABLE != 0 or not sees_owners(actor, inode.uid, inode.gid):
         raise Errno(EPERM)
     _require_lists(inode)
     if name == DEFAULT_LIST and not inode.is_directory():
         if entries is not None:
             raise Errno(EACCES)
         return
-    if not inode.belongs_to(credentials):
+    if not inode.belongs_to(actor):
         raise Errno(EPERM)
     mode = inode.mode
     if entries is not None:
+        entries = entries.kept_through(actor.owners)
         entries.check()
         entries.require_numbers_in(inode.file_system.user_namespace)
     if inode.file_system.serves_lists:
@@ -55,7 +58,7 @@ def set_list(credentials: Credentials, inode: Inode, name: bytes, entries: Acces
     if entries is not None:
         if name == ACCESS_LIST:
             mode = mode & ~_PERMISSIONS | entries.mode_bits()
-            if not may_keep_set_group(credentials, inode, inode.gid):
+            if not may_keep_set_group(actor, inode, inode.gid):
                 mode &= ~S_ISGID
             if entries.is_mode():
                 entries = None

@@ -13,9 +13,10 @@ Pure. A list is not changed once it belongs to an inode.
 from typing import Final
 
 from kernel.lang import EINVAL, EIO, EOPNOTSUPP, Errno, Span, final, span_of, u8
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, UserNamespace
+from kernel.lib.owner_map import OwnerMap
 
 ACCESS_LIST: Final = b"system.posix_acl_access"
 DEFAULT_LIST: Final = b"system.posix_acl_default"
@@ -62,18 +63,18 @@ class AccessList:
 
     # ---- What it says -----------------------------------------------------------------------------------------
 
-    def permits(self, uid: KernelUid, gid: KernelGid, credentials: Credentials, want: int) -> bool:
-        """Whether the credentials permit all of `want` on a file of `uid` and `gid`."""
+    def permits(self, uid: KernelUid, gid: KernelGid, actor: Actor, want: int) -> bool:
+        """Whether the list permits an actor all of `want` on a file of `uid` and `gid`."""
         is_member = False
         for index in range(len(self.tags)):
             tag = self.tags[index]
             number = self.numbers[index]
-            if tag == USER_OBJ and credentials.fsuid == uid:
+            if tag == USER_OBJ and actor.fsuid == uid:
                 return self._has(index, want)
-            if tag == USER and credentials.fsuid == KernelUid(number):
+            if tag == USER and actor.fsuid == KernelUid(number):
                 return self._has(index, want) and want & ~self._mask() == 0
-            is_of_group = tag == GROUP_OBJ and credentials.in_group(gid)
-            if is_of_group or (tag == GROUP and credentials.in_group(KernelGid(number))):
+            is_of_group = tag == GROUP_OBJ and actor.in_group(gid)
+            if is_of_group or (tag == GROUP and actor.in_group(KernelGid(number))):
                 is_member = True
                 if self._has(index, want):
                     return want & ~self._mask() == 0
@@ -135,6 +136,36 @@ class AccessList:
             place = found if _is_named(tag) else found + 1
         if place != len(_TAGS):
             raise Errno(EINVAL)
+
+    def seen_through(self, owners: OwnerMap | None) -> "AccessList":
+        """The same with the users and groups that are seen through a mount: itself if they are those that are kept."""
+        if owners is None:
+            return self
+        fresh = AccessList()
+        for index in range(len(self.tags)):
+            tag = self.tags[index]
+            number = self.numbers[index]
+            if tag == USER:
+                number = int(owners.seen_uid(KernelUid(number)))
+            elif tag == GROUP:
+                number = int(owners.seen_gid(KernelGid(number)))
+            fresh.add(tag, self.rights[index], number)
+        return fresh
+
+    def kept_through(self, owners: OwnerMap | None) -> "AccessList":
+        """The other direction: whom the file system knows as nobody gets the number of nobody."""
+        if owners is None:
+            return self
+        fresh = AccessList()
+        for index in range(len(self.tags)):
+            tag = self.tags[index]
+            number = self.numbers[index]
+            if tag == USER:
+                number = int(owners.kept_uid(KernelUid(number)))
+            elif tag == GROUP:
+                number = int(owners.kept_gid(KernelGid(number)))
+            fresh.add(tag, self.rights[index], number)
+        return fresh
 
     # ---- Changing a fresh one ---------------------------------------------------------------------------------
 
@@ -272,6 +303,17 @@ class AccessLists:
     def __init__(self, access: AccessList | None, default: AccessList | None) -> None:
         self.access: AccessList | None = access
         self.default: AccessList | None = default
+
+    def seen_through(self, owners: OwnerMap | None) -> "AccessLists":
+        """The same with the users and groups that are seen through a mount."""
+        if owners is None or self is NO_LISTS:
+            return self
+        access = self.access
+        default = self.default
+        return AccessLists(
+            None if access is None else access.seen_through(owners),
+            None if default is None else default.seen_through(owners),
+        )
 
 
 NO_LISTS: Final = AccessLists(None, None)

@@ -17,7 +17,7 @@ from kernel.fs.constants import FS_UNCHANGEABLE, MAY_READ, MAY_WRITE, SOCKFS_MAG
 from kernel.fs.inode import Inode
 from kernel.lang import EAGAIN, EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.capabilities import CAP_SETFCAP, CAP_SYS_ADMIN
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor, Credentials, sees_owners
 from kernel.lib.file_capabilities import CAPABILITIES, check_form, to_keep, to_show
 
 CREATE: Final = 1
@@ -31,33 +31,33 @@ _SYSTEM: Final = b"system."
 _STICKY: Final = 0o1000
 
 
-def _check_permission(credentials: Credentials, inode: Inode, name: bytes, mask: int) -> None:
+def _check_permission(actor: Actor, inode: Inode, name: bytes, mask: int) -> None:
     """Raises EPERM, EACCES, or ENODATA where a reader must not learn whether the attribute exists."""
     writes = mask & MAY_WRITE != 0
-    if writes and inode.flags & FS_UNCHANGEABLE != 0:
+    if writes and (inode.flags & FS_UNCHANGEABLE != 0 or not sees_owners(actor, inode.uid, inode.gid)):
         raise Errno(EPERM)
     if name.startswith(_SECURITY):
-        if writes and not _may_change_security(credentials, inode, name):
+        if writes and not _may_change_security(actor, inode, name):
             raise Errno(EPERM)
         return
     if name.startswith(_SYSTEM):
         return  # no such attribute, whoever asks
     if name.startswith(_TRUSTED):
-        if not credentials.capable(CAP_SYS_ADMIN):
+        if not actor.capable(CAP_SYS_ADMIN):
             raise Errno(EPERM if writes else ENODATA)
         return
     if name.startswith(_USER):
         if not inode.is_regular() and not inode.is_directory():
             raise Errno(EPERM if writes else ENODATA)
-        if writes and inode.is_directory() and inode.mode & _STICKY != 0 and not inode.owned_by(credentials):
+        if writes and inode.is_directory() and inode.mode & _STICKY != 0 and not inode.owned_by(actor):
             raise Errno(EPERM)
-    inode.check_permission(credentials, mask)
+    inode.check_permission(actor, mask)
 
 
-def _may_change_security(credentials: Credentials, inode: Inode, name: bytes) -> bool:
+def _may_change_security(actor: Actor, inode: Inode, name: bytes) -> bool:
     if name == CAPABILITIES:
-        return inode.yields_to(credentials, CAP_SETFCAP)
-    return credentials.capable_in(inode.file_system.user_namespace, CAP_SYS_ADMIN)
+        return inode.yields_to(actor, CAP_SETFCAP)
+    return actor.capable_in(inode.file_system.user_namespace, CAP_SYS_ADMIN)
 
 
 def _store(inode: Inode, name: bytes, writes: bool = False) -> Store:
@@ -77,11 +77,11 @@ def _store(inode: Inode, name: bytes, writes: bool = False) -> Store:
     raise Errno(EOPNOTSUPP)
 
 
-def get(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
+def get(actor: Actor, inode: Inode, name: bytes) -> bytes:
     """The value. Raises ENODATA if there is no such attribute."""
     if is_list(name):
-        return get_list(credentials, inode, name)
-    _check_permission(credentials, inode, name, MAY_READ)
+        return get_list(actor, inode, name)
+    _check_permission(actor, inode, name, MAY_READ)
     store = _store(inode, name)
     store.load_value(name)
     value = store.values.get(name)
@@ -89,28 +89,28 @@ def get(credentials: Credentials, inode: Inode, name: bytes) -> bytes:
         raise Errno(ENODATA)
     if name != CAPABILITIES:
         return value
-    return to_show(value, credentials.user_namespace, inode.file_system.user_namespace)
+    return to_show(value, actor.user_namespace, inode.file_system.user_namespace, actor.owners)
 
 
-def _list_of(credentials: Credentials, value: bytes) -> AccessList | None:
-    return from_attribute(value, credentials.user_namespace) if len(value) > 0 else None
+def _list_of(actor: Actor, value: bytes) -> AccessList | None:
+    return from_attribute(value, actor.user_namespace) if len(value) > 0 else None
 
 
-def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags: int) -> None:
+def put(actor: Actor, inode: Inode, name: bytes, value: bytes, flags: int) -> None:
     """Set or change. Raises EEXIST (CREATE), ENODATA (REPLACE), ENOSPC. Lists ignore the flags."""
     if is_list(name):
-        set_list(credentials, inode, name, _list_of(credentials, value))
+        set_list(actor, inode, name, _list_of(actor, value))
         return
     if name == CAPABILITIES and len(value) > 0:
         check_form(value)
     if name != CAPABILITIES or len(value) > 0 or inode.flags & FS_UNCHANGEABLE != 0:
         # An empty value gives no capabilities: as on Linux, anybody may set it.
-        _check_permission(credentials, inode, name, MAY_WRITE)
+        _check_permission(actor, inode, name, MAY_WRITE)
     store = _store(inode, name, writes=True)
     if name == CAPABILITIES and len(value) > 0:
         keeper = inode.file_system.user_namespace
-        rules_keeper = credentials.capable_in(keeper, CAP_SETFCAP)
-        value = to_keep(value, credentials.user_namespace, keeper, rules_keeper)
+        rules_keeper = actor.capable_in(keeper, CAP_SETFCAP)
+        value = to_keep(value, actor.user_namespace, keeper, rules_keeper, actor.owners)
     store.acquire()
     try:
         store.load_value(name)
@@ -126,12 +126,12 @@ def put(credentials: Credentials, inode: Inode, name: bytes, value: bytes, flags
         store.release()
 
 
-def remove(credentials: Credentials, inode: Inode, name: bytes) -> None:
+def remove(actor: Actor, inode: Inode, name: bytes) -> None:
     """Raises ENODATA if there is no such attribute; but removing a list that does not exist succeeds."""
     if is_list(name):
-        set_list(credentials, inode, name, None)
+        set_list(actor, inode, name, None)
         return
-    _check_permission(credentials, inode, name, MAY_WRITE)
+    _check_permission(actor, inode, name, MAY_WRITE)
     store = _store(inode, name, writes=True)
     store.acquire()
     try:

@@ -213,6 +213,8 @@ class File:
         if self.writable:
             self.inode.writers += 1
             self.inode.file_system.writers += 1
+            if self.inode.is_regular():
+                self.path.mount.writers += 1
 
     def acquire(self) -> "File":
         self.users += 1
@@ -256,6 +258,8 @@ class File:
             self.is_writer = False
             self.inode.writers -= 1
             self.inode.file_system.writers -= 1
+            if self.inode.is_regular():
+                self.path.mount.writers -= 1
 
     def deny_writing(self) -> None:
         """A program runs from here: while the description lives, its inode cannot be opened for writing."""

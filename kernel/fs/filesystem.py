@@ -66,6 +66,7 @@ class FileSystem:
         self.user_namespace: UserNamespace = FIRST_USER  # whose administrator controls it
         self.reveals: bool = False  # a mount over a part of it must also be present in a new mount
         self.opens_devices: bool = True  # False: its device files cannot be opened
+        self.maps_owners: bool = False  # its mounts may map owners (owner_map.py)
         self.finds_by_handle: bool = False  # `handle_of` and `find_by_handle` work
         self.takes_direct_transfers: bool = False  # O_DIRECT is allowed without a block device, and changes nothing
         self.takes_options_later: bool = True  # False: fspick(2) has no options to change

@@ -50,12 +50,13 @@ from kernel.lang import (
     EOVERFLOW,
     EPERM,
     Errno,
+    inline,
     noraise,
 )
 from kernel.lib.capabilities import CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
-from kernel.lib.credentials import Credentials
-from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
-from kernel.lib.namespace import FIRST_USER, USER_NAMESPACES
+from kernel.lib.credentials import Actor, rules_owners, rules_user, sees_owners
+from kernel.lib.ids import ROOT_GROUP, ROOT_USER, STRANGE_GROUP, STRANGER, KernelGid, KernelUid
+from kernel.lib.namespace import USER_NAMESPACES
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MappedFile
 from kernel.time import coarse_realtime_ns
@@ -226,66 +227,68 @@ class Inode(MappedFile):
 
     # ---- Permissions ------------------------------------------------------------------------------------------
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        """Raise EACCES unless the mode lets `credentials` do all of `mask` (MAY_*), or a capability does.
-        Nobody may write to an immutable inode: EPERM.
+    def check_permission(self, actor: Actor, mask: int) -> None:
+        """Raise EACCES unless the mode lets `actor` do all of `mask` (MAY_*), or a capability does. Nobody may write to
+        an immutable inode: EPERM; nor to one whose owners are nobody (owner_map.py): EACCES.
         """
-        if mask & MAY_WRITE != 0 and self.flags & FS_IMMUTABLE_FL != 0:
-            raise Errno(EPERM)
+        if mask & MAY_WRITE != 0:
+            if self.flags & FS_IMMUTABLE_FL != 0:
+                raise Errno(EPERM)
+            if not sees_owners(actor, self.uid, self.gid):
+                raise Errno(EACCES)
         mode = self.mode
-        if self.uid == credentials.fsuid:
+        if self.uid == actor.fsuid:
             granted = mode >> 6
-        elif mode & 0o70 != 0 and not credentials.capable(CAP_DAC_OVERRIDE) and self.has_access_list():
-            granted = self._granted_by_list(credentials, mask)
-        elif mode & 0o70 == (mode & 0o7) << 3:
-            granted = mode  # the group's bits equal the others': membership does not matter
-        elif credentials.in_group(self.gid):
+        elif mode & 0o70 != 0 and not self._surely_overrides(actor) and self.has_access_list():
+            granted = self._granted_by_list(actor, mask)
+        elif mode & 0o70 != (mode & 0o7) << 3 and actor.in_group(self.gid):  # membership matters
             granted = mode >> 3
         else:
             granted = mode
-        if mask & ~granted & 7 == 0:
-            return
-        if credentials.effective == 0 or not self._may_override(credentials, mask):
+        if mask & ~granted & 7 != 0 and (actor.effective == 0 or not self._may_override(actor, mask)):
             raise Errno(EACCES)
 
-    def _may_override(self, credentials: Credentials, mask: int) -> bool:
+    @inline
+    def _surely_overrides(self, actor: Actor) -> bool:
+        """Whether lists need not be read, because what they deny is permitted all the same."""
+        return actor.capable(CAP_DAC_OVERRIDE) and actor.owners is None
+
+    def _may_override(self, actor: Actor, mask: int) -> bool:
         """Whether a capability permits what the mode does not."""
         mask &= MAY_READ | MAY_WRITE | MAY_EXEC
         is_directory = self.is_directory()
         only_looks = mask & MAY_WRITE == 0 if is_directory else mask == MAY_READ
-        if only_looks and self.yields_to(credentials, CAP_DAC_READ_SEARCH):
+        if only_looks and self.yields_to(actor, CAP_DAC_READ_SEARCH):
             return True
         if mask & MAY_EXEC != 0 and not is_directory and self.mode & 0o111 == 0:
             return False
-        return self.yields_to(credentials, CAP_DAC_OVERRIDE)
+        return self.yields_to(actor, CAP_DAC_OVERRIDE)
 
-    def check_creation(self, credentials: Credentials) -> None:
+    def check_creation(self, actor: Actor) -> None:
         """Check that the caller may create a file in this directory. Raises EACCES, EPERM; EOVERFLOW if the file system
-        belongs to a user namespace in which the caller has no numbers.
+        belongs to a user namespace, or the mount maps owners, and the caller has no numbers there.
         """
         if USER_NAMESPACES.exist:
-            namespace = self.file_system.user_namespace
-            if not namespace.has_ids(credentials.fsuid, credentials.fsgid):
+            if actor.fsuid == STRANGER or actor.fsgid == STRANGE_GROUP:
                 raise Errno(EOVERFLOW)
-        self.check_permission(credentials, MAY_WRITE | MAY_EXEC)
+            if not self.file_system.user_namespace.has_ids(actor.fsuid, actor.fsgid):
+                raise Errno(EOVERFLOW)
+        self.check_permission(actor, MAY_WRITE | MAY_EXEC)
 
-    def yields_to(self, credentials: Credentials, capability: int) -> bool:
+    def yields_to(self, actor: Actor, capability: int) -> bool:
         """Whether a capability applies to this inode: below the first user namespace, the inode's user and group must
         have numbers there.
         """
-        if credentials.effective >> capability & 1 == 0:
-            return False
-        namespace = credentials.user_namespace
-        return namespace is FIRST_USER or namespace.has_ids(self.uid, self.gid)
+        return actor.effective >> capability & 1 != 0 and rules_owners(actor, self.uid, self.gid)
 
     def has_access_list(self) -> bool:
         """Whether rights depend on more than the mode. May sleep. Raises EIO, MemoryError."""
         return self.file_system.has_access_lists and self.access_lists().access is not None
 
-    def _granted_by_list(self, credentials: Credentials, mask: int) -> int:
+    def _granted_by_list(self, actor: Actor, mask: int) -> int:
         access = self.access_lists().access
         want = mask & _RIGHTS
-        return want if access is not None and access.permits(self.uid, self.gid, credentials, want) else 0
+        return want if access is not None and access.permits(self.uid, self.gid, actor, want) else 0
 
     def access_lists(self) -> AccessLists:
         """The access control lists, where the file system has them. May sleep. Raises EIO, EUCLEAN, EINVAL."""
@@ -319,15 +322,13 @@ class Inode(MappedFile):
         """Give a list, or none, to the server that keeps it. Sleeps."""
         raise Errno(EOPNOTSUPP)
 
-    def owned_by(self, credentials: Credentials) -> bool:
-        """Whether the credentials have the owner's rights, or a server decides about them."""
-        return self.belongs_to(credentials)
+    def owned_by(self, actor: Actor) -> bool:
+        """Whether the actor has the owner's rights, or a server decides about them."""
+        return self.belongs_to(actor)
 
-    def belongs_to(self, credentials: Credentials) -> bool:
-        """Whether the credentials have the owner's rights."""
-        if credentials.fsuid == self.uid:
-            return True
-        return credentials.capable_here(CAP_FOWNER) and credentials.user_namespace.has_user(self.uid)
+    def belongs_to(self, actor: Actor) -> bool:
+        """Whether the actor has the owner's rights."""
+        return actor.fsuid == self.uid or (actor.capable_here(CAP_FOWNER) and rules_user(actor, self.uid))
 
     # ---- Directories ------------------------------------------------------------------------------------------
 
@@ -339,20 +340,20 @@ class Inode(MappedFile):
         """Of a directory that revalidates: whether `lookup` must be asked about a name that led to `child`."""
         return True
 
-    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> "Inode":
+    def create(self, name: bytes, mode: int, rdev: int, actor: Actor) -> "Inode":
         """Create a regular file, directory, device node, FIFO or socket node; `mode` holds its type. The name is
         free.
         """
         raise Errno(EPERM)
 
-    def make_node(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> "Inode":
+    def make_node(self, name: bytes, mode: int, rdev: int, actor: Actor) -> "Inode":
         """`create` for mknod(2): nobody opens the file at once."""
-        return self.create(name, mode, rdev, credentials)
+        return self.create(name, mode, rdev, actor)
 
-    def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> "Inode":
+    def create_symlink(self, name: bytes, target: bytes, actor: Actor) -> "Inode":
         raise Errno(EPERM)
 
-    def create_unnamed(self, mode: int, credentials: Credentials) -> "Inode":
+    def create_unnamed(self, mode: int, actor: Actor) -> "Inode":
         """A regular file without a name (O_TMPFILE)."""
         raise Errno(EOPNOTSUPP)
 
@@ -365,7 +366,7 @@ class Inode(MappedFile):
     def remove_directory(self, name: bytes, target: "Inode") -> None:
         raise Errno(EPERM)
 
-    def create_whiteout(self, credentials: Credentials) -> "Inode":
+    def create_whiteout(self, actor: Actor) -> "Inode":
         """A character device 0/0 without a name, for `rename` in this directory. Raises EINVAL where none is made."""
         raise Errno(EINVAL)
 
@@ -394,13 +395,13 @@ class Inode(MappedFile):
         new_parent: "Inode",
         new_name: bytes,
         replaced: "Inode | None",
-        credentials: Credentials,
+        actor: Actor,
     ) -> None:
         """The same, but the old name then leads to a whiteout, a character device with number 0, which tells a union of
         file systems that the file does not exist. It is created first, because that may fail. Raises what
         `create_whiteout` raises.
         """
-        whiteout = self.create_whiteout(credentials)
+        whiteout = self.create_whiteout(actor)
         whiteout.acquire()
         try:
             self.rename(name, target, new_parent, new_name, replaced, whiteout)

@@ -30,10 +30,13 @@ from kernel.fs.file import File, PathFile
 from kernel.fs.filesystem import FileSystem, FileSystemType
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_tree import tree_of
-from kernel.fs.mounts import change_propagation, keep_apart, make_instance, may_set_flags, new_mount
+from kernel.fs.mounts import change_propagation, has_writers, keep_apart, make_instance, may_set_flags, new_mount
 from kernel.fs.path import FsContext, Mount, MountNamespace, Path, end_filesystem
 from kernel.lang import EBUSY, EINVAL, ENODATA, EPERM, Errno, final, noraise
 from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.credentials import Credentials
+from kernel.lib.namespace import UserNamespace
+from kernel.lib.owner_map import OwnerMap
 from kernel.lib.user import Buffer
 
 ATTR_RDONLY: Final = 0x1
@@ -44,6 +47,7 @@ ATTR_ATIME: Final = 0x70  # one of three values
 ATTR_NOATIME: Final = 0x10
 ATTR_STRICTATIME: Final = 0x20
 ATTR_NODIRATIME: Final = 0x80
+ATTR_IDMAP: Final = 0x10_0000
 ATTR_NOSYMFOLLOW: Final = 0x20_0000
 ATTRIBUTES: Final = (
     ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_ATIME | ATTR_NODIRATIME | ATTR_NOSYMFOLLOW
@@ -111,13 +115,15 @@ def _plain_flags(attributes: int) -> int:
 
 @final
 class AttributeChange:
-    """What mount_setattr(2) asks for. Raises EINVAL."""
+    """What mount_setattr(2) asks for. `namespace` is the user namespace that maps owners, if that is asked for."""
 
     def __init__(self, set_: int, cleared: int, propagation: int) -> None:
+        """Raises EINVAL."""
         if propagation & ~_PROPAGATION != 0 or propagation & (propagation - 1) != 0:
             raise Errno(EINVAL)
-        if (set_ | cleared) & ~ATTRIBUTES != 0:
+        if (set_ | cleared) & ~(ATTRIBUTES | ATTR_IDMAP) != 0:
             raise Errno(EINVAL)
+        self.namespace: UserNamespace | None = None
         self.propagation: int = propagation
         self.set: int = _plain_flags(set_)
         self.cleared: int = _plain_flags(cleared)
@@ -125,27 +131,74 @@ class AttributeChange:
             if cleared & ATTR_ATIME != ATTR_ATIME:
                 raise Errno(EINVAL)
             self.cleared |= MS_NOATIME | MS_RELATIME
-            self.set |= mount_flags_of(set_) & (MS_NOATIME | MS_RELATIME)
+            self.set |= mount_flags_of(set_ & ~ATTR_IDMAP) & (MS_NOATIME | MS_RELATIME)
         elif set_ & ATTR_ATIME != 0:
+            raise Errno(EINVAL)
+        if cleared & ATTR_IDMAP != 0:
+            raise Errno(EINVAL)  # a mount keeps its map
+
+    def map_owners(self, who: Credentials, namespace: UserNamespace) -> None:
+        """MOUNT_ATTR_IDMAP with a user namespace. Raises EPERM."""
+        if namespace.level == 0 or not who.capable_in(namespace, CAP_SYS_ADMIN):
+            raise Errno(EPERM)
+        self.namespace = namespace
+
+    def _require_maps(self) -> None:
+        """Raise EINVAL unless both maps of the namespace have been written."""
+        namespace = self.namespace
+        if namespace is not None and (namespace.uids.is_empty() or namespace.gids.is_empty()):
             raise Errno(EINVAL)
 
     def apply(self, context: FsContext, at: Path, recursive: bool) -> None:
-        """Change a mount, and those below it if `recursive`. Raises EINVAL, MemoryError."""
+        """Change a mount, and those below it if `recursive`: all of them, or none. Raises EINVAL, EPERM, EBUSY (a file
+        is open for writing, where that matters), MemoryError.
+        """
         namespace = at.mount.namespace
         if at.dentry is not at.mount.root or namespace is None:
             raise Errno(EINVAL)
         if namespace is not context.namespace and not (namespace.is_anonymous and at.mount.parent is None):
             raise Errno(EINVAL)
+        self._require_maps()
         changed: list[Mount] = [at.mount]
         if recursive:
             changed = tree_of(at.mount)
         for mount in changed:
-            if not mount.may_change_flags(mount.flags & ~self.cleared | self.set):
+            flags = mount.flags & ~self.cleared | self.set
+            if not mount.may_change_flags(flags):
                 raise Errno(EPERM)
+            if self.namespace is not None:
+                _check_map(context.credentials, mount, self.namespace)
+            if self.namespace is not None or flags & ~mount.flags & MS_RDONLY != 0:
+                if has_writers(mount):
+                    raise Errno(EBUSY)
+        maps: list[OwnerMap] = []
+        if self.namespace is not None:
+            for mount in changed:
+                maps.append(OwnerMap(self.namespace, mount.file_system.user_namespace))
         if self.propagation != 0:
             change_propagation(changed, self.propagation)
-        for mount in changed:
+        for index in range(len(changed)):
+            mount = changed[index]
+            if self.namespace is not None:
+                mount.owners = maps[index]
             mount.set_flags(mount.flags & ~self.cleared | self.set)
+
+
+def _check_map(who: Credentials, mount: Mount, namespace: UserNamespace) -> None:
+    """Whether a mount may get a map of owners (mount_setattr(2), "ID-mapped mounts"): it has none yet, has never been
+    visible, and is of a file system that the caller controls. Raises EINVAL, EPERM.
+    """
+    file_system = mount.file_system
+    if namespace is file_system.user_namespace:
+        raise Errno(EINVAL)
+    if mount.owners is not None:
+        raise Errno(EPERM)
+    if not file_system.maps_owners:
+        raise Errno(EINVAL)
+    if not who.capable_in(file_system.user_namespace, CAP_SYS_ADMIN):
+        raise Errno(EPERM)
+    if mount.namespace is None or not mount.namespace.is_anonymous:
+        raise Errno(EINVAL)
 
 
 # ---- A file system in the making ------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.mount_api import (
+    ATTR_IDMAP,
     ATTR_NOATIME,
     ATTR_NODEV,
     ATTR_NODIRATIME,
@@ -151,6 +152,8 @@ def attributes_of(mount: Mount) -> int:
         found |= ATTR_NODIRATIME
     if flags & MS_NOSYMFOLLOW != 0:
         found |= ATTR_NOSYMFOLLOW
+    if mount.owners is not None:
+        found |= ATTR_IDMAP
     if flags & MS_NOATIME != 0:
         return found | ATTR_NOATIME
     return found if flags & MS_RELATIME != 0 else found | ATTR_STRICTATIME

@@ -188,6 +188,8 @@ def _place_flag_names(mount_: Mount) -> bytes:
         names += b",relatime"
     if flags & MS_NOSYMFOLLOW != 0:
         names += b",nosymfollow"
+    if mount_.owners is not None:
+        names += b",idmapped"
     return names
 
 

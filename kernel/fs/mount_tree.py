@@ -65,9 +65,9 @@ def check_memory(namespace: MountNamespace) -> None:
         check_room_to_keep()
 
 
-def tree_of(top: Mount) -> list[Mount]:
-    """A mount and all mounts below it, each before those on it: the order in which Linux copies a tree.
-    Raises MemoryError.
+def tree_of(top: Mount, without: Mount | None = None) -> list[Mount]:
+    """A mount and all mounts below it, each before those on it: the order in which Linux copies a tree. One of them may
+    be left out, with all below it. Raises MemoryError.
     """
     found: list[Mount] = []
     waiting: list[Mount] = [top]
@@ -76,13 +76,16 @@ def tree_of(top: Mount) -> list[Mount]:
         found.append(each)
         inner = list(each.children.values())
         inner.reverse()
-        waiting.extend(inner)
+        for child in inner:
+            if child is not without:
+                waiting.append(child)
     return found
 
 
-def propagate(top: Mount) -> None:
-    """A tree of mounts was attached: if to a shared mount, all its peers and slaves get a copy. Raises ENOSPC,
-    MemoryError; then none has one, and the caller detaches the tree again.
+def propagate(top: Mount, covering: Mount | None = None, *, is_new: bool = True) -> None:
+    """A tree of mounts was attached, perhaps below a mount that covers it: if to a shared mount, all its peers and
+    slaves get a copy, but those of the tree only if it is not new in its namespace. Raises ENOSPC, MemoryError; then
+    none has one, and the caller detaches the tree again.
     """
     parent = top.parent
     point = top.mount_point
@@ -91,14 +94,18 @@ def propagate(top: Mount) -> None:
     owner = parent.namespace.owner
     receivers: list[Receiver] = []
     try:
-        tree = tree_of(top)
+        tree = tree_of(top, covering)
+        news: dict[Mount, bool] = {}
         for each in tree:
             share(each)
+            if is_new:
+                news[each] = True
         receivers = receivers_of(parent)
         receivers[0].copy = top
+        receivers[0].covered = covering
         for receiver in receivers:
             source = receiver.source
-            if source is None or not shows(receiver.mount, point):
+            if source is None or receiver.mount in news or not shows(receiver.mount, point):
                 continue
             is_peer = receiver.is_peer
             while source.copy is None and source.source is not None:
@@ -110,12 +117,12 @@ def propagate(top: Mount) -> None:
                 continue
             check_room(namespace, len(tree))
             receiver.covered = receiver.mount.children.get(point)
-            made = _copy_to(original, receiver.mount, point, is_peer)
+            made = _copy_to(tree_of(original, source.covered), receiver.mount, point, is_peer)
             receiver.copy = made
             if owner is not namespace.owner:
-                for each in tree_of(made):
+                for each in tree_of(made, receiver.covered):
                     each.lock()
-            made.is_locked = False
+            made.locks.in_place = False
     except (Errno, MemoryError):
         for receiver in receivers:
             copy = receiver.copy
@@ -124,17 +131,18 @@ def propagate(top: Mount) -> None:
         raise
 
 
-def _copy_to(original: Mount, parent: Mount, point: Dentry, is_peer: bool) -> Mount:
-    """Mount a copy of a tree on a receiver, below what is mounted there already. Raises MemoryError, with nothing
-    changed.
+def _copy_to(tree: list[Mount], parent: Mount, point: Dentry, is_peer: bool) -> Mount:
+    """Mount a copy of a tree, whose top comes first, on a receiver, below what is mounted there already. Raises
+    MemoryError, with nothing changed.
     """
     namespace = parent.namespace
     covered = parent.children.get(point)
     is_shared = parent.group is not None
     copies: dict[Mount, Mount] = {}
+    original = tree[0]
     top: Mount | None = None
     try:
-        for each in tree_of(original):
+        for each in tree:
             above = each.parent
             place = each.mount_point
             if namespace is not None:
@@ -174,6 +182,7 @@ def _take_back(top: Mount, covered: Mount | None) -> None:
 def copy_of(source: Mount, is_peer: bool, is_shared: bool) -> Mount:
     """A copy that is not attached yet: a peer of its source, or its slave. Raises MemoryError."""
     copy = Mount(source.file_system, source.root, source.flags)
+    copy.owners = source.owners
     copy.is_unbindable = source.is_unbindable
     copy.source = source.source
     copy.take_locks(source)

@@ -123,15 +123,15 @@ def _seal_if_revealing(context: FsContext, file_system: FileSystem, mount: Mount
     for shown in context.namespace.mounts.values():
         if shown.file_system.type_name == file_system.type_name and _shows_all(shown, mount):
             if _stays_read_only(shown):
-                mount.locked_flags |= MS_RDONLY
-            mount.locks_times = shown.locks_times
+                mount.locks.flags |= MS_RDONLY
+            mount.locks.times = shown.locks.times
             return
     raise Errno(EPERM)
 
 
 def _stays_read_only(shown: Mount) -> bool:
     """Whether a mount is read-only in a way that its users cannot change."""
-    return shown.locked_flags & MS_RDONLY != 0 or shown.file_system.read_only
+    return shown.locks.flags & MS_RDONLY != 0 or shown.file_system.read_only
 
 
 def _shows_all(shown: Mount, fresh: Mount) -> bool:
@@ -140,10 +140,10 @@ def _shows_all(shown: Mount, fresh: Mount) -> bool:
         return False
     if _stays_read_only(shown) and fresh.flags & MS_RDONLY == 0:
         return False
-    if shown.locks_times and (shown.flags ^ fresh.flags) & TIME_FLAGS != 0:
+    if shown.locks.times and (shown.flags ^ fresh.flags) & TIME_FLAGS != 0:
         return False
     for child in shown.children.values():
-        if child.is_locked and not _covers_nothing(child):
+        if child.locks.in_place and not _covers_nothing(child):
             return False
     return True
 
@@ -334,7 +334,17 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
             file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0  # a remount leaves `dirsync` alone
         finally:
             at.unpin()
+    elif mount_flags & ~at.mount.flags & MS_RDONLY != 0 and has_writers(at.mount):
+        raise Errno(EBUSY)
     at.mount.set_flags(mount_flags)
+
+
+def has_writers(mount_: Mount) -> bool:
+    """Whether a file is open for writing through a mount, by others than the kernel's own keepers."""
+    writers = mount_.writers
+    for keeper in KEEPERS:
+        writers -= keeper.held(mount_.identifier)
+    return writers > 0
 
 
 def _change_propagation_at(context: FsContext, at: Path, flags: int) -> None:
@@ -421,7 +431,7 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     check_room(context.namespace, 1 + len(inner))
     check_memory(context.namespace)
     copy = copy_of(origin.mount, is_peer=True, is_shared=False)
-    copy.is_locked = False
+    copy.locks.in_place = False
     copy.show(origin.dentry)
     copy.attach(at.mount, at.dentry)
     _copy_inner(origin.mount, copy, inner)
@@ -455,7 +465,7 @@ def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamesp
     check_room(context.namespace, 1 + len(inner))
     check_memory(context.namespace)
     copy = copy_of(origin.mount, is_peer=True, is_shared=False)
-    copy.is_locked = False
+    copy.locks.in_place = False
     copy.show(origin.dentry)
     namespace = keep_apart(context, copy)
     try:
@@ -470,7 +480,7 @@ def _require_no_locks(origin: Path) -> None:
     """What is shown without the mounts below must not reveal what these hide. Raises EINVAL."""
     for child in origin.mount.children.values():
         point = child.mount_point
-        if child.is_locked and point is not None and lies_below(point, origin.dentry):
+        if child.locks.in_place and point is not None and lies_below(point, origin.dentry):
             raise Errno(EINVAL)
 
 
@@ -500,7 +510,7 @@ def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
             if new_parent is None or point is None or not each.attached or not new_parent.attached:
                 continue
             if each.is_unbindable:
-                if each.is_locked:
+                if each.locks.in_place:
                     raise Errno(EPERM)
                 continue
             if copy.namespace is not None:
@@ -533,9 +543,10 @@ def _move(context: FsContext, source: bytes, at: Path) -> None:
     move_tree(context, origin, at)
 
 
-def move_tree(context: FsContext, origin: Path, at: Path) -> None:
+def move_tree(context: FsContext, origin: Path, at: Path, *, beneath: bool = False) -> None:
     """Move a mount, with all below it, to another place in the caller's namespace: a mount of that namespace, or the
-    top of a detached tree. Raises EINVAL, ENOENT, ELOOP, ENOSPC, MemoryError.
+    top of a detached tree. With `beneath`, not onto what is mounted there last, but below it. Raises EINVAL, ENOENT,
+    ELOOP, ENOSPC, MemoryError.
     """
     namespace = context.namespace
     at = place_for_mount(namespace, at)
@@ -543,30 +554,38 @@ def move_tree(context: FsContext, origin: Path, at: Path) -> None:
     old_namespace = moved.namespace
     old_parent = moved.parent
     old_point = moved.mount_point
-    if origin.dentry is not moved.root or old_namespace is None or moved.is_locked:
+    if origin.dentry is not moved.root or old_namespace is None or moved.locks.in_place:
         raise Errno(EINVAL)
     if old_parent is None or old_point is None:
         if not old_namespace.is_anonymous:
             raise Errno(EINVAL)
     elif old_namespace is not namespace or old_parent.group is not None:
         raise Errno(EINVAL)
+    if moved.root_is_directory() != at.inode().is_directory():
+        raise Errno(EINVAL)
+    parent = at.mount
+    if beneath:
+        parent = _parent_to_share(context, moved, at)
     tree = tree_of(moved)
-    if at.mount.group is not None:
+    if parent.group is not None:
         for each in tree:
             if each.is_unbindable:
                 raise Errno(EINVAL)
-    if moved.root_is_directory() != at.inode().is_directory():
-        raise Errno(EINVAL)
     if is_below(at, origin):
         raise Errno(ELOOP)
     if old_namespace is not namespace:
         check_room(namespace, len(tree))
-    moved.move(at.mount, at.dentry)
+    if beneath:
+        moved.move_under(at.mount)
+    else:
+        moved.move(at.mount, at.dentry)
     try:
         for each in tree:
             each.change_namespace(namespace)
-        propagate(moved)
+        propagate(moved, at.mount if beneath else None, is_new=old_namespace is not namespace)
     except (Errno, MemoryError):
+        if beneath:
+            at.mount.take_place_of(moved)
         for each in tree:
             each.change_namespace(old_namespace)
         if old_parent is not None and old_point is not None:
@@ -574,6 +593,46 @@ def move_tree(context: FsContext, origin: Path, at: Path) -> None:
         else:
             moved.become_root()
         raise
+
+
+def _parent_to_share(context: FsContext, moved: Mount, at: Path) -> Mount:
+    """MOVE_MOUNT_BENEATH (move_mount(2)): the mount on which both the moved one and the one above it are to stand. That
+    must not propagate to either of them: a copy of the moved one would come to lie on it. Raises EINVAL.
+    """
+    above = at.mount
+    parent = above.parent
+    point = above.mount_point
+    if parent is None or point is None or at.dentry is not above.root or above.locks.in_place:
+        raise Errno(EINVAL)
+    if moved.root in moved.children or above is context.root.mount:
+        raise Errno(EINVAL)
+    if parent.parent is None and parent.file_system.type_name == b"rootfs":
+        raise Errno(EINVAL)  # nothing comes between the first file system and what is mounted on it
+    outer: Mount | None = moved
+    while outer is not None:
+        if outer is above:
+            raise Errno(EINVAL)
+        outer = outer.parent
+    if _reaches(parent, above, point) or (moved.namespace is context.namespace and _reaches(parent, moved, point)):
+        raise Errno(EINVAL)
+    return parent
+
+
+def _reaches(parent: Mount, mount: Mount, point: Dentry) -> bool:
+    """Whether what is mounted on a place of `parent` is also mounted on the root of another mount, which then shows the
+    same place: as a peer, or as a slave of peers.
+    """
+    if parent.group is None or mount.root is not point:
+        return False
+    if mount.group is parent.group:
+        return True
+    master = mount.master
+    while master is not None:
+        if master is parent.group:
+            return True
+        member = master.member
+        master = None if member is None else member.master
+    return False
 
 
 def check_unmount_flags(flags: int) -> None:
@@ -590,7 +649,7 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     mount_.entries -= 1  # unmounting does not count as use
     require_administrator(context)
     _require_root(at)
-    if mount_.namespace is not context.namespace or mount_.is_locked:
+    if mount_.namespace is not context.namespace or mount_.locks.in_place:
         raise Errno(EINVAL)
     if flags & MNT_FORCE != 0 and not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
@@ -623,7 +682,7 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
         if flags & MNT_DETACH == 0:
             _refuse_busy(mount_, copies, 0)
     for each in copies:
-        each.is_locked = False  # what it hides is visible in the other tree now
+        each.locks.in_place = False  # what it hides is visible in the other tree now
     if flags & MNT_DETACH == 0:
         mount_.detach()
     else:
@@ -636,7 +695,7 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     for each in copies:
         going[each] = True
     for each in copies:
-        if each.attached and not each.is_locked and _goes_whole(each, going):
+        if each.attached and not each.locks.in_place and _goes_whole(each, going):
             detach_tree(each)
 
 
@@ -652,7 +711,7 @@ def _refuse_busy(mount_: Mount, copies: list[Mount], held: int) -> None:
 def _goes_whole(top: Mount, going: dict[Mount, bool]) -> bool:
     """Whether all mounts below go as well: those locked to a parent go only together with it."""
     for each in tree_of(top):
-        if each is not top and (not each.is_locked or each not in going):
+        if each is not top and (not each.locks.in_place or each not in going):
             return False
     return True
 
@@ -676,7 +735,7 @@ def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
     parent = new.mount.parent
     if new.dentry is not new.mount.root or root.dentry is not root.mount.root or parent is None:
         raise Errno(EINVAL)
-    if new.mount.is_locked:
+    if new.mount.locks.in_place:
         raise Errno(EINVAL)
     above = root.mount.parent
     if old.mount.group is not None or parent.group is not None or (above is not None and above.group is not None):
@@ -684,6 +743,6 @@ def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
     if not is_below(old, new) or not is_below(new, root):
         raise Errno(EINVAL)
     new.mount.trade_places(root.mount, old.mount, old.dentry)
-    new.mount.is_locked = root.mount.is_locked
-    root.mount.is_locked = False
+    new.mount.locks.in_place = root.mount.locks.in_place
+    root.mount.locks.in_place = False
     return new

@@ -74,6 +74,7 @@ from kernel.lang import (
     ENOENT,
     ENOTDIR,
     ENOTEMPTY,
+    EOVERFLOW,
     EPERM,
     EXDEV,
     Errno,
@@ -82,6 +83,7 @@ from kernel.lang import (
     noinline,
 )
 from kernel.lib.capabilities import CAP_FOWNER, CAP_MKNOD
+from kernel.lib.credentials import Actor, sees_owners
 from kernel.lib.pace import pace
 
 
@@ -110,8 +112,14 @@ def _prepare_creation(walk: Walk, mode: int, rdev: int = 0) -> Inode:
     _check_free(walk, mode & S_IFMT == S_IFDIR)
     _check_domain(walk, creation_right(mode, rdev))
     directory = walk.directory()
-    directory.check_creation(walk.context.credentials)
+    directory.check_creation(_actor(walk))
     return directory
+
+
+@inline
+def _actor(walk: Walk) -> Actor:
+    """The caller, as the file system at a walk knows it. Raises MemoryError."""
+    return walk.mount.actor(walk.context.credentials)
 
 
 def _walk_to_new(context: FsContext, base: Path | None, name: bytes) -> Walk:
@@ -198,7 +206,9 @@ def _make_node_at(walk: Walk, mode: int, rdev: int) -> Path:
         place = reserve(walk.dentry, walk.last)
         try:
             path = Path(walk.mount, place)
-            _made(directory, place, create_in(walk.context, directory, walk.last, mode, rdev, opens=False))
+            _made(
+                directory, place, create_in(walk.context, _actor(walk), directory, walk.last, mode, rdev, opens=False)
+            )
             return path
         finally:
             give_back(place)
@@ -215,7 +225,7 @@ def make_directory(context: FsContext, base: Path | None, name: bytes, mode: int
         place = reserve(walk.dentry, walk.last)
         try:
             path = Path(walk.mount, place)
-            _made(directory, place, _create_directory(context, directory, walk.last, inherited))
+            _made(directory, place, _create_directory(_actor(walk), directory, walk.last, inherited))
             return path
         finally:
             give_back(place)
@@ -223,9 +233,9 @@ def make_directory(context: FsContext, base: Path | None, name: bytes, mode: int
         walk.let_names_go()
 
 
-def _create_directory(context: FsContext, directory: Inode, name: bytes, inherited: Inheritance) -> Inode:
+def _create_directory(actor: Actor, directory: Inode, name: bytes, inherited: Inheritance) -> Inode:
     """Create a directory with what it inherits."""
-    inode = directory.create(name, inherited.mode, 0, context.credentials)
+    inode = directory.create(name, inherited.mode, 0, actor)
     try:
         inherited.give(inode)
     except (Errno, MemoryError):
@@ -245,7 +255,7 @@ def make_symlink(context: FsContext, base: Path | None, name: bytes, target: byt
         directory = _prepare_creation(walk, S_IFLNK)
         place = reserve(walk.dentry, walk.last)
         try:
-            _made(directory, place, directory.create_symlink(walk.last, target, context.credentials))
+            _made(directory, place, directory.create_symlink(walk.last, target, _actor(walk)))
         finally:
             give_back(place)
     finally:
@@ -264,12 +274,13 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
             _check_free(walk, for_directory=False)
             if walk.mount is not old.mount:
                 raise Errno(EXDEV)
-            if not may_link(context.credentials, inode):
+            actor = _actor(walk)
+            if not may_link(actor, inode):
                 raise Errno(EPERM)
             if context.credentials.domain is not None:
                 check_new_link(context.credentials, walk.mount, old.dentry, walk.dentry)
             directory = walk.directory()
-            directory.check_creation(context.credentials)
+            directory.check_creation(actor)
             if inode.is_directory() or inode.flags & FS_UNCHANGEABLE != 0:
                 raise Errno(EPERM)
             if inode.nlink == 0 and not (old.dentry.deleted and old.dentry.name.startswith(b"#")):
@@ -287,25 +298,26 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
         inode.release()
 
 
-def _victim(context: FsContext, walk: Walk, child: Dentry) -> Inode:
-    """The inode of a name to be removed, after checking that `context` may remove it."""
+def _victim(walk: Walk, child: Dentry) -> Inode:
+    """The inode of a name to be removed, after checking that the caller may remove it."""
     inode = child.inode
     if inode is None:
         raise Errno(ENOENT)
-    check_removal(context, walk.directory(), inode)
+    check_removal(_actor(walk), walk.directory(), inode)
     return inode
 
 
-def check_removal(context: FsContext, directory: Inode, inode: Inode) -> None:
+def check_removal(actor: Actor, directory: Inode, inode: Inode) -> None:
     """Check that a name of `inode` in `directory` may be removed: write permission, flags, and the sticky bit's
-    rule.
+    rule. Raises EACCES, EPERM; EOVERFLOW if the inode's owners are nobody through the mount.
     """
-    credentials = context.credentials
-    directory.check_permission(credentials, MAY_WRITE | MAY_EXEC)
+    if not sees_owners(actor, inode.uid, inode.gid):
+        raise Errno(EOVERFLOW)
+    directory.check_permission(actor, MAY_WRITE | MAY_EXEC)
     if directory.flags & FS_APPEND_FL != 0 or inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
-    is_owner = credentials.fsuid == inode.uid or credentials.fsuid == directory.uid
-    if directory.mode & S_ISVTX != 0 and not is_owner and not inode.yields_to(credentials, CAP_FOWNER):
+    is_owner = actor.fsuid == inode.uid or actor.fsuid == directory.uid
+    if directory.mode & S_ISVTX != 0 and not is_owner and not inode.yields_to(actor, CAP_FOWNER):
         raise Errno(EPERM)
 
 
@@ -326,7 +338,7 @@ def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
         if walk.trailing_slash and inode is not None:
             raise Errno(EISDIR if inode.is_directory() else ENOTDIR)
         _check_domain(walk, REMOVE_FILE)
-        inode = _victim(context, walk, child)
+        inode = _victim(walk, child)
         if inode.is_directory():
             raise Errno(EISDIR)
         _require_no_mount(context, child)
@@ -387,7 +399,7 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
         if child is None:
             raise Errno(ENOENT)
         _check_domain(walk, REMOVE_DIR)
-        inode = _victim(context, walk, child)
+        inode = _victim(walk, child)
         if not inode.is_directory():
             raise Errno(ENOTDIR)
         _require_no_mount(context, child)
@@ -465,9 +477,9 @@ def rename(
         raise Errno(EEXIST if flags & RENAME_NOREPLACE != 0 else EBUSY)
     source.mount.require_writable()
     if source.mount.file_system.stack_depth != 0:
-        _prepare_move(context, source)
+        _prepare_move(source)
         if flags & RENAME_EXCHANGE != 0:
-            _prepare_move(context, target)
+            _prepare_move(target)
     target.pin()
     replaced: Inode | None = None
     change = _Change(source, target) if WATCHES.count != 0 else None
@@ -489,7 +501,7 @@ def rename(
 
 
 @noinline
-def _prepare_move(context: FsContext, walk: Walk) -> None:
+def _prepare_move(walk: Walk) -> None:
     """Copy what a move may have to copy before names are held, for which others wait. Refusals come later. Raises what
     copying raises.
     """
@@ -498,7 +510,7 @@ def _prepare_move(context: FsContext, walk: Walk) -> None:
         inode = None if child is None else child.inode
         if inode is None:
             return
-        check_removal(context, walk.directory(), inode)
+        check_removal(_actor(walk), walk.directory(), inode)
     except Errno:
         return
     inode.acquire()
@@ -515,8 +527,9 @@ def _prepare_link(context: FsContext, inode: Inode, base: Path | None, name: byt
         walk = resolve_parent(context, base, name)
         if walk.kind != LAST_NORMAL:
             return
-        walk.directory().check_creation(context.credentials)
-        if not may_link(context.credentials, inode) or walk.look_up(walk.last) is not None:
+        actor = _actor(walk)
+        walk.directory().check_creation(actor)
+        if not may_link(actor, inode) or walk.look_up(walk.last) is not None:
             return
     except Errno:
         return
@@ -615,7 +628,7 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int, cha
         check_moving(context.credentials, source.mount, child, target.dentry, replaced, exchanged, leaves_whiteout)
     if replaced is inode or (replaced is not None and _is_same(source.directory(), inode, replaced)):
         return None
-    _check_rename(context, source, inode, target, replaced, flags)
+    _check_rename(source, inode, target, replaced, flags)
     has_fixed_names = source.mount.file_system.has_fixed_names
     if not source.directory().moves_names() and not has_fixed_names:
         raise Errno(EPERM)
@@ -640,7 +653,7 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int, cha
     try:
         if flags & RENAME_WHITEOUT != 0:  # nobody is notified of it, and the cache finds it like any other name
             source.directory().rename_leaving_whiteout(
-                source.last, inode, target.directory(), target.last, replaced, context.credentials
+                source.last, inode, target.directory(), target.last, replaced, _actor(source)
             )
         else:
             source.directory().rename(source.last, inode, target.directory(), target.last, replaced)
@@ -662,16 +675,14 @@ def _is_same(directory: Inode, inode: Inode, other: Inode) -> bool:
     return not directory.caches_children and other.file_system is inode.file_system and other.ino == inode.ino
 
 
-def _check_rename(
-    context: FsContext, source: Walk, inode: Inode, target: Walk, replaced: Inode | None, flags: int
-) -> None:
-    credentials = context.credentials
-    check_removal(context, source.directory(), inode)
+def _check_rename(source: Walk, inode: Inode, target: Walk, replaced: Inode | None, flags: int) -> None:
+    actor = _actor(source)  # both are on one mount
+    check_removal(actor, source.directory(), inode)
     destination = target.directory()
     if replaced is None:
-        destination.check_creation(credentials)
+        destination.check_creation(actor)
     else:
-        check_removal(context, destination, replaced)
+        check_removal(actor, destination, replaced)
         if flags & RENAME_EXCHANGE == 0:
             if inode.is_directory() and not replaced.is_directory():
                 raise Errno(ENOTDIR)
@@ -681,9 +692,9 @@ def _check_rename(
         return
     # Moving a directory changes its "..", so it must be writable itself.
     if inode.is_directory():
-        inode.check_permission(credentials, MAY_WRITE)
+        inode.check_permission(actor, MAY_WRITE)
     if flags & RENAME_EXCHANGE != 0 and replaced is not None and replaced.is_directory():
-        replaced.check_permission(credentials, MAY_WRITE)
+        replaced.check_permission(actor, MAY_WRITE)
 
 
 def _move_dentry(child: Dentry, place: Dentry) -> None:

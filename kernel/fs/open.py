@@ -68,7 +68,7 @@ from kernel.lang import (
     inline,
     noinline,
 )
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor, Credentials
 from kernel.lib.pace import pace
 
 OpenSpecial = Callable[[Path, int], File]
@@ -156,10 +156,11 @@ def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int)
         raise Errno(EACCES)
     if mask & MAY_WRITE != 0 and (inode.is_regular() or inode.is_directory()):
         mount.require_writable()
-    inode.check_permission(credentials, mask)
+    actor = mount.actor(credentials)
+    inode.check_permission(actor, mask)
     if inode.flags & FS_UNCHANGEABLE != 0:
         _check_marked(inode, flags)
-    if flags & O_NOATIME != 0 and not inode.owned_by(credentials):
+    if flags & O_NOATIME != 0 and not inode.owned_by(actor):
         raise Errno(EPERM)
     if mask & MAY_WRITE != 0 and inode.executions > 0:
         raise Errno(ETXTBSY)
@@ -207,7 +208,7 @@ def check_executable(context: FsContext, path: Path) -> None:
     inode = path.inode()
     if not inode.is_regular() or path.mount.flags & MS_NOEXEC != 0:
         raise Errno(EACCES)
-    inode.check_permission(context.credentials, MAY_EXEC)
+    inode.check_permission(path.mount.actor(context.credentials), MAY_EXEC)
 
 
 def open_permitted(context: FsContext, credentials: Credentials, path: Path, inode: Inode, flags: int) -> File:
@@ -305,7 +306,7 @@ def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
             return inode.open(path, kept)
         path.pin()
         try:
-            drop_privileges(inode, context.credentials)
+            drop_privileges(inode, path.mount.actor(context.credentials))
             inode.truncate(0)
             return inode.open(path, kept)
         finally:
@@ -354,9 +355,8 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
             if inode.is_directory():
                 raise Errno(EISDIR)
             holder = parent.inode
-            credentials = context.credentials
             if holder is not None:
-                check_creation(credentials, holder, inode)
+                check_creation(path.mount.actor(context.credentials), holder, inode)
             if inode.file_system.waits_for_programs:
                 return _check_and_open_held(context, path, inode, flags)
             return _check_and_open(context, path, inode, flags)
@@ -378,7 +378,8 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
     credentials = context.credentials
     if credentials.domain is not None:
         require(credentials, walk.mount, walk.dentry, MAKE_REG)
-    directory.check_creation(credentials)
+    actor = walk.mount.actor(credentials)
+    directory.check_creation(actor)
     walk.hold_names()
     try:
         if walk.mount.file_system.sleeps and look_up_held(walk.dentry, walk.last) is not None:
@@ -386,7 +387,7 @@ def _create(context: FsContext, walk: Walk, flags: int, mode: int) -> File | Non
         place = reserve(walk.dentry, walk.last)
         try:
             path = Path(walk.mount, place)
-            inode = create_in(context, directory, walk.last, S_IFREG | mode & 0o7777, 0, opens=True)
+            inode = create_in(context, actor, directory, walk.last, S_IFREG | mode & 0o7777, 0, opens=True)
             settle(place, inode)
             file = _open_new(context, directory, path, inode, flags)
         finally:
@@ -438,16 +439,17 @@ def _ask_for_new(file: File) -> None:
             file.release()
 
 
-def create_in(context: FsContext, directory: Inode, name: bytes, mode: int, rdev: int, *, opens: bool) -> Inode:
+def create_in(
+    context: FsContext, actor: Actor, directory: Inode, name: bytes, mode: int, rdev: int, *, opens: bool
+) -> Inode:
     """Create anything but a directory, with the mode and the access control lists that it should have there. `opens`:
     the caller opens it next.
     """
-    inherited = _new_file(context, directory, mode)
-    credentials = context.credentials
+    inherited = _new_file(context, actor, directory, mode)
     if opens:
-        inode = directory.create(name, inherited.mode, rdev, credentials)
+        inode = directory.create(name, inherited.mode, rdev, actor)
     else:
-        inode = directory.make_node(name, inherited.mode, rdev, credentials)
+        inode = directory.make_node(name, inherited.mode, rdev, actor)
     inode.may_have_privileges = inherited.mode & SET_ID != 0
     try:
         inherited.give(inode)
@@ -457,11 +459,11 @@ def create_in(context: FsContext, directory: Inode, name: bytes, mode: int, rdev
     return inode
 
 
-def _new_file(context: FsContext, directory: Inode, mode: int) -> Inheritance:
+def _new_file(context: FsContext, actor: Actor, directory: Inode, mode: int) -> Inheritance:
     """What a new file inherits; only members of the directory's group may set set-group-ID."""
     is_executable_by_group = mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP  # before the umask clears it
     if is_executable_by_group and directory.mode & S_ISGID != 0:
-        if not may_keep_set_group(context.credentials, directory, directory.gid):
+        if not may_keep_set_group(actor, directory, directory.gid):
             mode &= ~S_ISGID
     return inherit(context, directory, mode)
 
@@ -475,9 +477,10 @@ def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int
     if not directory.is_directory():
         raise Errno(ENOTDIR)
     place.mount.require_writable()
-    directory.check_creation(context.credentials)
-    inherited = _new_file(context, directory, S_IFREG | mode & 0o7777)
-    inode = directory.create_unnamed(inherited.mode, context.credentials)
+    actor = place.mount.actor(context.credentials)
+    directory.check_creation(actor)
+    inherited = _new_file(context, actor, directory, S_IFREG | mode & 0o7777)
+    inode = directory.create_unnamed(inherited.mode, actor)
     inode.acquire()  # without a name or a user it would be lost if something fails
     try:
         inode.may_have_privileges = inherited.mode & SET_ID != 0

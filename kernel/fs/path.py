@@ -29,9 +29,11 @@ from kernel.fs.marks import Mark
 from kernel.fs.mount_keepers import leave_mount_soon
 from kernel.fs.notification import tell_file_system_ended, tell_mount_ended
 from kernel.fs.peers import PeerGroup, make_private
-from kernel.lang import EINVAL, EROFS, Errno, noraise, panic
-from kernel.lib.credentials import Credentials
+from kernel.lang import EINVAL, EROFS, Errno, final, inline, noraise, panic
+from kernel.lib.credentials import Actor, Credentials, acting_through
+from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
 from kernel.lib.namespace import CLONE_NEWNS, FIRST_USER, Namespace, UserNamespace, count_no_more, next_number
+from kernel.lib.owner_map import OwnerMap
 from kernel.lib.pace import pace, spend
 from kernel.sched import WaitQueue, current_thread
 from kernel.time import coarse_realtime_ns
@@ -46,6 +48,16 @@ _DAY_NS: Final = 24 * 3600 * 1_000_000_000
 _next_mount_id: int = 1
 
 
+@final
+class MountLocks:
+    """What the administrator of another user namespace has set: one of this namespace must not undo it."""
+
+    def __init__(self) -> None:
+        self.in_place: bool = False  # the mount hides what is below it
+        self.flags: int = 0  # of MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC
+        self.times: bool = False  # MS_NOATIME, MS_NODIRATIME and MS_RELATIME stay as they are
+
+
 class Mount:
     """One file system, or a directory of it, attached to the tree."""
 
@@ -57,12 +69,14 @@ class Mount:
         self.source: bytes | None = None  # where each mount of one file system has a name of its own
         self.root: Dentry = root
         self.flags: int = flags
+        self.owners: OwnerMap | None = None  # of an id-mapped mount; stays once it is set
         self.parent: Mount | None = None
         self.mount_point: Dentry | None = None
         self.children: dict[Dentry, Mount] = {}
         self.next_there: Mount | None = None  # of all that are mounted on the mount point, in whatever namespace
         self.previous_there: Mount | None = None
         self.users: int = 0  # pinned paths, and keepers
+        self.writers: int = 0  # open descriptions of regular files that may write
         self.keepers: int = 0  # threads that write its file system out: unmounting waits; the mount is not busy
         self.attached: bool = False
         self.is_gone: bool = False  # and it has no users any more
@@ -79,10 +93,7 @@ class Mount:
         self.previous_slave: Mount | None = None
         self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
         self.marks: list[Mark] | None = None  # of fanotify's groups, on events through it
-        # Set by the administrator of another user namespace; one of this namespace must not undo it
-        self.is_locked: bool = False  # it hides what is below it
-        self.locked_flags: int = 0  # of MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC
-        self.locks_times: bool = False  # MS_NOATIME, MS_NODIRATIME and MS_RELATIME stay as they are
+        self.locks: MountLocks = MountLocks()
         file_system.mounts += 1
         _show_root(root)
 
@@ -91,17 +102,50 @@ class Mount:
         if self.flags & MS_RDONLY != 0 or self.file_system.read_only:
             raise Errno(EROFS)
 
+    # Who is who through the mount ------------------------------------------------------------------------------
+
+    @inline
+    def actor(self, who: Credentials) -> Actor:
+        """Credentials as the file system knows them: what checks of its files take. Raises MemoryError."""
+        owners = self.owners
+        return Actor(who) if owners is None else acting_through(owners, who)
+
+    def seen_uid(self, kept: KernelUid) -> KernelUid:
+        """The user that an owner kept by the file system seems to be; NO_USER for nobody."""
+        owners = self.owners
+        return kept if owners is None else owners.seen_uid(kept)
+
+    def seen_gid(self, kept: KernelGid) -> KernelGid:
+        """The same for a group; NO_GROUP for none."""
+        owners = self.owners
+        return kept if owners is None else owners.seen_gid(kept)
+
+    def kept_uid(self, seen: KernelUid) -> KernelUid:
+        """What the file system keeps for a user; NO_USER for nobody."""
+        owners = self.owners
+        return seen if owners is None else owners.kept_uid(seen)
+
+    def kept_gid(self, seen: KernelGid) -> KernelGid:
+        """The same for a group; NO_GROUP for none."""
+        owners = self.owners
+        return seen if owners is None else owners.kept_gid(seen)
+
+    def _shows_nobody(self, inode: Inode) -> bool:
+        """Whether an owner of a file is nobody: times are not changed then, as writing an inode writes its owners."""
+        owners = self.owners
+        return owners is not None and (owners.seen_uid(inode.uid) == NO_USER or owners.seen_gid(inode.gid) == NO_GROUP)
+
     def take_locks(self, source: "Mount") -> None:
         """Take over locks: it is a copy of another mount."""
-        self.is_locked = source.is_locked
-        self.locked_flags = source.locked_flags
-        self.locks_times = source.locks_times
+        self.locks.in_place = source.locks.in_place
+        self.locks.flags = source.locks.flags
+        self.locks.times = source.locks.times
 
     def lock(self) -> None:
         """It now belongs to a user namespace whose administrator did not create it."""
-        self.is_locked = True
-        self.locked_flags |= self.flags & _LOCKABLE
-        self.locks_times = True
+        self.locks.in_place = True
+        self.locks.flags |= self.flags & _LOCKABLE
+        self.locks.times = True
 
     def set_flags(self, flags: int) -> None:
         """Change the flags."""
@@ -116,9 +160,9 @@ class Mount:
 
     def may_change_flags(self, flags: int) -> bool:
         """Whether locks permit these flags."""
-        if self.locks_times and (self.flags ^ flags) & TIME_FLAGS != 0:
+        if self.locks.times and (self.flags ^ flags) & TIME_FLAGS != 0:
             return False
-        return self.locked_flags & ~flags == 0
+        return self.locks.flags & ~flags == 0
 
     def attach(self, parent: "Mount", mount_point: Dentry) -> None:
         """Enter the mount in the tree. Raises MemoryError; then it has released its file system: drop it."""
@@ -187,7 +231,7 @@ class Mount:
         """
         make_private(self)
         parent = self.parent
-        if parent is not None and (not self.is_locked or parent.attached):
+        if parent is not None and (not self.locks.in_place or parent.attached):
             self._leave_place()
         if self.users > 0:
             leave_mount_soon(self.identifier)
@@ -198,6 +242,20 @@ class Mount:
         _keep_names(mount_point)
         parent.children[mount_point] = self
         self._leave_place()
+        self._stand_at(parent, mount_point)
+        self.tell_change()
+
+    def move_under(self, covering: "Mount") -> None:
+        """Move the mount between another one and its place. Raises MemoryError; then it keeps the old one."""
+        parent = covering.parent
+        mount_point = covering.mount_point
+        if parent is None or mount_point is None:
+            panic("a mount that covers nothing")
+        self.children[self.root] = covering
+        self._leave_place()
+        parent.children[mount_point] = self  # it has the key: that needs no memory
+        covering._step_off()
+        covering._stand_at(self, self.root)
         self._stand_at(parent, mount_point)
         self.tell_change()
 
@@ -328,7 +386,7 @@ class Mount:
         """Set the access time as the mount's options say: relatime unless another was asked for."""
         if self.flags & (MS_NOATIME | MS_RDONLY) != 0 or (self.flags & MS_NODIRATIME != 0 and inode.is_directory()):
             return
-        if self.file_system.read_only or inode.flags & FS_NOATIME_FL != 0:
+        if self.file_system.read_only or inode.flags & FS_NOATIME_FL != 0 or self._shows_nobody(inode):
             return
         accessed = inode.atime_ns
         if self.flags & MS_RELATIME != 0 and accessed > inode.mtime_ns and accessed > inode.ctime_ns:

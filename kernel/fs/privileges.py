@@ -13,9 +13,10 @@ from typing import Final
 
 from kernel.fs.constants import S_ISGID, S_ISUID, S_IXGRP
 from kernel.fs.inode import Inode
+from kernel.fs.path import Mount
 from kernel.lang import Errno
 from kernel.lib.capabilities import CAP_FSETID
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor
 from kernel.lib.file_capabilities import CAPABILITIES, FileCapabilities, read_file_capabilities
 from kernel.lib.ids import KernelGid
 from kernel.lib.namespace import UserNamespace
@@ -23,12 +24,12 @@ from kernel.lib.namespace import UserNamespace
 SET_ID: Final = S_ISUID | S_ISGID
 
 
-def may_keep_set_group(credentials: Credentials, inode: Inode, gid: KernelGid) -> bool:
-    """Whether a thread with these credentials may set or keep the set-group-ID bit of a file that is of this group."""
-    return inode.yields_to(credentials, CAP_FSETID) or credentials.in_group(gid)
+def may_keep_set_group(actor: Actor, inode: Inode, gid: KernelGid) -> bool:
+    """Whether a thread with these actor may set or keep the set-group-ID bit of a file that is of this group."""
+    return inode.yields_to(actor, CAP_FSETID) or actor.in_group(gid)
 
 
-def capabilities_of(inode: Inode, runner: UserNamespace) -> FileCapabilities | None:
+def capabilities_of(mount: Mount, inode: Inode, runner: UserNamespace) -> FileCapabilities | None:
     """What the file adds to the capabilities of programs in a user namespace that execute it. Raises EINVAL, ERANGE
     (the attribute makes no sense), EIO. Nearly free if there is surely nothing.
     """
@@ -46,17 +47,17 @@ def capabilities_of(inode: Inode, runner: UserNamespace) -> FileCapabilities | N
             return None
     finally:
         store.release()
-    return read_file_capabilities(value, inode.file_system.user_namespace, runner)
+    return read_file_capabilities(value, inode.file_system.user_namespace, runner, mount.owners)
 
 
-def drop_privileges(inode: Inode, credentials: Credentials) -> None:
-    """Called before `credentials` change the contents. Nearly free if there is nothing to drop."""
+def drop_privileges(inode: Inode, actor: Actor) -> None:
+    """Called before `actor` change the contents. Nearly free if there is nothing to drop."""
     if not inode.may_have_privileges or not inode.is_regular():
         return
     mode = inode.mode
-    if mode & SET_ID != 0 and not inode.yields_to(credentials, CAP_FSETID):
+    if mode & SET_ID != 0 and not inode.yields_to(actor, CAP_FSETID):
         mode &= ~S_ISUID
-        if mode & S_IXGRP != 0 or not credentials.in_group(inode.gid):
+        if mode & S_IXGRP != 0 or not actor.in_group(inode.gid):
             mode &= ~S_ISGID
         if mode != inode.mode:
             inode.mode = mode
@@ -66,15 +67,15 @@ def drop_privileges(inode: Inode, credentials: Credentials) -> None:
     _drop_capabilities(inode)
 
 
-def drop_for_owner(inode: Inode, credentials: Credentials, gid: KernelGid) -> None:
-    """Called before `credentials` give the inode to another owner, or to the group `gid`. They may do that."""
+def drop_for_owner(inode: Inode, actor: Actor, gid: KernelGid) -> None:
+    """Called before `actor` give the inode to another owner, or to the group `gid`, which it may do."""
     if inode.is_directory():
         return
     mode = inode.mode & ~S_ISUID
-    if mode & S_IXGRP != 0 or not may_keep_set_group(credentials, inode, inode.gid):
+    if mode & S_IXGRP != 0 or not may_keep_set_group(actor, inode, inode.gid):
         mode &= ~S_ISGID
     if mode != inode.mode:
-        if not may_keep_set_group(credentials, inode, gid):
+        if not may_keep_set_group(actor, inode, gid):
             mode &= ~S_ISGID
         inode.mode = mode
     _drop_capabilities(inode)

@@ -7,8 +7,8 @@ from typing import Final
 
 from kernel.fs.constants import MAY_READ, MAY_WRITE, S_ISGID, S_ISUID, S_ISVTX, S_IXGRP
 from kernel.fs.inode import Inode
-from kernel.lang import EACCES, Errno
-from kernel.lib.credentials import Credentials
+from kernel.lang import EACCES, EOVERFLOW, Errno
+from kernel.lib.credentials import Actor, sees_owners, sees_user
 from kernel.lib.settings import SystemSetting
 
 _WRITABLE_BY_ALL: Final = 0o002
@@ -21,35 +21,43 @@ REGULAR_FILES: Final = SystemSetting(b"fs/protected_regular", [0], 0, _IN_GROUP_
 SYMBOLIC_LINKS: Final = SystemSetting(b"fs/protected_symlinks", [1], 0, 1)
 
 
-def check_following(credentials: Credentials, directory: Inode, link: Inode) -> None:
+def check_following(actor: Actor, directory: Inode, link: Inode) -> None:
     """Check that a symbolic link may be followed at the end of a path: in a world-writable sticky directory, only the
     caller's own links and those of the directory's owner. Raises EACCES.
     """
-    if directory.mode & (S_ISVTX | _WRITABLE_BY_ALL) != S_ISVTX | _WRITABLE_BY_ALL or link.uid == directory.uid:
+    if directory.mode & (S_ISVTX | _WRITABLE_BY_ALL) != S_ISVTX | _WRITABLE_BY_ALL:
         return
-    if link.uid != credentials.fsuid and SYMBOLIC_LINKS.value != 0:
+    if link.uid == directory.uid and sees_user(actor, link.uid):
+        return
+    if link.uid != actor.fsuid and SYMBOLIC_LINKS.value != 0:
         raise Errno(EACCES)
 
 
-def may_link(credentials: Credentials, inode: Inode) -> bool:
-    """Whether a hard link to a file may be created: for others' files only if they are harmless. May sleep."""
-    if HARD_LINKS.value == 0 or inode.owned_by(credentials):
+def may_link(actor: Actor, inode: Inode) -> bool:
+    """Whether a hard link to a file may be created: for others' files only if they are harmless. May sleep. Raises
+    EOVERFLOW if its owners are nobody through the mount.
+    """
+    if not sees_owners(actor, inode.uid, inode.gid):
+        raise Errno(EOVERFLOW)
+    if HARD_LINKS.value == 0 or inode.owned_by(actor):
         return True
     mode = inode.mode
     if not inode.is_regular() or mode & S_ISUID != 0 or mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP:
         return False
     try:
-        inode.check_permission(credentials, MAY_READ | MAY_WRITE)
+        inode.check_permission(actor, MAY_READ | MAY_WRITE)
     except Errno:
         return False
     return True
 
 
-def check_creation(credentials: Credentials, directory: Inode, found: Inode) -> None:
+def check_creation(actor: Actor, directory: Inode, found: Inode) -> None:
     """O_CREAT found a file: it may be a trap unless it belongs to the caller or to the owner of the sticky directory.
     Raises EACCES.
     """
-    if directory.mode & S_ISVTX == 0 or found.uid == directory.uid or found.uid == credentials.fsuid:
+    if directory.mode & S_ISVTX == 0 or found.uid == actor.fsuid:
+        return
+    if found.uid == directory.uid and sees_user(actor, found.uid):
         return
     if found.is_regular():
         level = REGULAR_FILES.value

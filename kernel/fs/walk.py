@@ -92,7 +92,7 @@ class Walk:
             if directory is None or not directory.is_directory():
                 raise Errno(ENOTDIR)
             if directory.mode & 0o111 != 0o111 or directory.revalidates:
-                directory.check_permission(context.credentials, MAY_EXEC)
+                directory.check_permission(self.mount.actor(context.credentials), MAY_EXEC)
             end = rest.find(b"/", position)
             if end < 0:
                 end = length
@@ -151,7 +151,7 @@ class Walk:
 
     def check_link(self, directory: Inode, link: Inode) -> None:
         """Whether the link at the end of a path may be followed. Raises EACCES."""
-        check_following(self.context.credentials, directory, link)
+        check_following(self.mount.actor(self.context.credentials), directory, link)
 
     def link_target(self, inode: Inode) -> bytes:
         """Count a symbolic link; returns its text, or b"" after a magic link, which moves the walk itself."""

@@ -33,7 +33,7 @@ from kernel.lang import (
     span_of,
 )
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
-from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.namespace import UserNamespace
 from kernel.lib.pid import UNSET, Pid, shown_to_caller
@@ -414,10 +414,10 @@ class QueueDirectory(Inode):
     def lookup(self, name: bytes) -> Inode | None:
         return self.queues.get(name)
 
-    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+    def create(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
         if mode & S_IFMT != S_IFREG:
             raise Errno(EPERM)
-        return self.make(name, mode, default_attributes(), credentials, NO_LIMIT)
+        return self.make(name, mode, default_attributes(), actor, NO_LIMIT)
 
     def make(
         self, name: bytes, mode: int, attributes: QueueAttributes, credentials: Credentials, limit_bytes: int

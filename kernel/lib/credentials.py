@@ -6,11 +6,15 @@ Credentials are copied on change, so a reference keeps the state of its time.
 Capabilities are those in the thread's user namespace. Checks about the machine use `capable`, checks about a namespace
 use `capable_in` with the user namespace that owns it, and `capable_here` checks the thread's own.
 
+Checks of files take an `Actor`: credentials as the file system of a mount knows them. Only a mount gives one
+(`Mount.actor`), so no check can forget that the mount may map owners (owner_map.py). On all other mounts an actor is
+the credentials themselves, at no cost.
+
 Invariants: `effective` lies in `permitted`, `ambient` in both `permitted` and `inheritable`.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NewType
 
 from kernel.lang import EPERM, Errno, atomic, final, inline
 from kernel.lib.capabilities import (
@@ -23,8 +27,18 @@ from kernel.lib.capabilities import (
 )
 from kernel.lib.domain import Domain, Scope
 from kernel.lib.file_capabilities import FileCapabilities
-from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
+from kernel.lib.ids import (
+    NO_GROUP,
+    NO_USER,
+    ROOT_GROUP,
+    ROOT_USER,
+    STRANGE_GROUP,
+    STRANGER,
+    KernelGid,
+    KernelUid,
+)
 from kernel.lib.namespace import FIRST_USER, USER_NAMESPACES, UserNamespace
+from kernel.lib.owner_map import OwnerMap
 from kernel.lib.pid import UNSET, Pid
 
 
@@ -53,9 +67,10 @@ class Credentials:
         self.secure_bits: int = 0  # SECURE_*
         self.domain: Domain | None = None  # what the thread has forbidden itself (landlock)
         self.scope: Scope | None = None  # of that domain; stays when the thread has ended
+        self.owners: OwnerMap | None = None  # of an actor on an id-mapped mount: fsuid and fsgid are kept owners
 
     def copy(self) -> "Credentials":
-        """One to change; the group list is shared, and replaced rather than changed."""
+        """One to change; the group list is shared, and replaced rather than changed. The copy is no actor."""
         fresh = Credentials()
         fresh.uid = self.uid
         fresh.euid = self.euid
@@ -104,7 +119,10 @@ class Credentials:
 
     def in_group(self, gid: KernelGid) -> bool:
         """Whether file access as `gid` is granted: the file system group or a supplementary one."""
-        return gid == self.fsgid or gid in self.groups
+        if gid == self.fsgid:
+            return True
+        owners = self.owners
+        return (gid if owners is None else owners.seen_gid(gid)) in self.groups  # which are the thread's own
 
     def in_effective_group(self, gid: KernelGid) -> bool:
         """The same for checks that go by the effective group."""
@@ -242,6 +260,62 @@ class Credentials:
             or self.fsgid != old.fsgid
             or not old.has_all_of(self)
         )
+
+
+Actor = NewType("Actor", Credentials)
+"""Credentials for checks of the files of one mount."""
+
+
+def acting_through(owners: OwnerMap, who: Credentials) -> Actor:
+    """The actor on a mount that maps owners. Raises MemoryError."""
+    fresh = who.copy()
+    fresh.owners = owners
+    uid = owners.kept_uid(who.fsuid)
+    gid = owners.kept_gid(who.fsgid)
+    fresh.fsuid = STRANGER if uid == NO_USER else uid
+    fresh.fsgid = STRANGE_GROUP if gid == NO_GROUP else gid
+    return Actor(fresh)
+
+
+def plain_actor(who: Credentials) -> Actor:
+    """The actor on files of a kind of file system that is never mounted with a map of owners."""
+    return Actor(who)
+
+
+def sees_user(actor: Actor, uid: KernelUid) -> bool:
+    """Whether the user who owns a file is somebody through the actor's mount."""
+    owners = actor.owners
+    return (uid if owners is None else owners.seen_uid(uid)) != NO_USER
+
+
+@inline
+def sees_owners(actor: Actor, uid: KernelUid, gid: KernelGid) -> bool:
+    """The same for both the user and the group."""
+    owners = actor.owners
+    if owners is not None:
+        uid = owners.seen_uid(uid)
+        gid = owners.seen_gid(gid)
+    return uid != NO_USER and gid != NO_GROUP
+
+
+def rules_user(actor: Actor, uid: KernelUid) -> bool:
+    """Whether capabilities apply to files of a user: below the first namespace only if the user, as seen through the
+    mount, has a number there.
+    """
+    owners = actor.owners
+    return actor.user_namespace.has_user(uid if owners is None else owners.seen_uid(uid))
+
+
+def rules_owners(actor: Actor, uid: KernelUid, gid: KernelGid) -> bool:
+    """The same for both the user and the group."""
+    owners = actor.owners
+    if owners is not None:
+        uid = owners.seen_uid(uid)
+        gid = owners.seen_gid(gid)
+    if uid == NO_USER or gid == NO_GROUP:
+        return False
+    namespace = actor.user_namespace
+    return namespace is FIRST_USER or namespace.has_ids(uid, gid)
 
 
 class Caller:

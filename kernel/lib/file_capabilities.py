@@ -13,6 +13,7 @@ from kernel.lang import EINVAL, EOVERFLOW, ERANGE, Errno, final, span_of
 from kernel.lib.capabilities import ALL_CAPABILITIES
 from kernel.lib.ids import NO_ID, NO_USER, KernelUid
 from kernel.lib.namespace import UserNamespace
+from kernel.lib.owner_map import OwnerMap
 
 CAPABILITIES: Final = b"security.capability"
 _REVISION_MASK: Final = 0xFF00_0000
@@ -51,9 +52,18 @@ def _is_root(uid: KernelUid, runner: UserNamespace) -> bool:
     return False
 
 
-def read_file_capabilities(value: bytes, keeper: UserNamespace, runner: UserNamespace) -> FileCapabilities | None:
+def _root_of(value: bytes, keeper: UserNamespace, owners: OwnerMap | None) -> KernelUid:
+    """Who is root for a file, as seen through its mount; NO_USER for nobody."""
+    kept = keeper.kernel_uid(_word(value, 5) if _word(value, 0) & _REVISION_MASK == _REVISION_3 else 0)
+    return kept if owners is None or kept == NO_USER else owners.seen_uid(kept)
+
+
+def read_file_capabilities(
+    value: bytes, keeper: UserNamespace, runner: UserNamespace, owners: OwnerMap | None = None
+) -> FileCapabilities | None:
     """What an attribute grants to a program executed in the namespace `runner`; None if it is for another root.
-    `keeper` is the file system's. Raises ERANGE if it is longer than any revision, EINVAL if it makes no sense.
+    `keeper` is the file system's; `owners` maps its users if the mount is id-mapped. Raises ERANGE if it is longer than
+    any revision, EINVAL if it makes no sense.
     """
     size = len(value)
     if size > _REVISION_3_SIZE:
@@ -62,13 +72,15 @@ def read_file_capabilities(value: bytes, keeper: UserNamespace, runner: UserName
         raise Errno(EINVAL)
     magic = _word(value, 0)
     revision = magic & _REVISION_MASK
+    root = NO_USER
+    if (revision == _REVISION_1 and size == _REVISION_1_SIZE) or size == _size_of(revision):
+        root = _root_of(value, keeper, owners)
     if revision == _REVISION_1 and size == _REVISION_1_SIZE:
-        if not _is_root(keeper.root_uid(), runner):
+        if root == NO_USER or not _is_root(root, runner):
             return None
         return FileCapabilities(_word(value, 1), _word(value, 2), magic & _EFFECTIVE != 0)
     if size != _size_of(revision):
         raise Errno(EINVAL)
-    root = keeper.kernel_uid(_word(value, 5) if revision == _REVISION_3 else 0)
     if root == NO_USER or not _is_root(root, runner):
         return None
     permitted = _word(value, 1) | (_word(value, 3) & _HIGH_CAPABILITIES) << 32
@@ -89,14 +101,19 @@ def check_form(value: bytes) -> None:
         raise Errno(EINVAL)
 
 
-def to_keep(value: bytes, writer: UserNamespace, keeper: UserNamespace, rules_keeper: bool) -> bytes:
+def to_keep(
+    value: bytes, writer: UserNamespace, keeper: UserNamespace, rules_keeper: bool, owners: OwnerMap | None = None
+) -> bytes:
     """The attribute as the file system keeps it, of checked form. A writer without control of the file system's
-    namespace (`rules_keeper`) grants capabilities only to the root of its own. Raises EINVAL for a root that does not
-    exist.
+    namespace (`rules_keeper`), or on an id-mapped mount, grants capabilities only to the root of its own. Raises EINVAL
+    for a root that does not exist.
     """
-    if len(value) == _REVISION_2_SIZE and rules_keeper:
+    if len(value) == _REVISION_2_SIZE and rules_keeper and owners is None:
         return value
-    root = keeper.uid_or_none(writer.kernel_uid(_word(value, 5) if len(value) == _REVISION_3_SIZE else 0))
+    user = writer.kernel_uid(_word(value, 5) if len(value) == _REVISION_3_SIZE else 0)
+    if owners is not None and user != NO_USER:
+        user = owners.kept_uid(user)
+    root = NO_ID if user == NO_USER else keeper.uid_or_none(user)
     if root == NO_ID:
         raise Errno(EINVAL)
     return _of_root(value, root)
@@ -112,12 +129,12 @@ def _of_root(value: bytes, root: int) -> bytes:
     return bytes(storage)
 
 
-def to_show(value: bytes, reader: UserNamespace, keeper: UserNamespace) -> bytes:
+def to_show(value: bytes, reader: UserNamespace, keeper: UserNamespace, owners: OwnerMap | None = None) -> bytes:
     """The attribute as programs in the namespace `reader` see it: of revision 2 where user 0 of theirs, or of one
     above, is root. Raises EINVAL if it is of revision 1 or makes no sense, EOVERFLOW if they cannot name the root.
     """
     check_form(value)
-    root = keeper.kernel_uid(_word(value, 5) if len(value) == _REVISION_3_SIZE else 0)
+    root = _root_of(value, keeper, owners)
     number = reader.uid_or_none(root) if root != NO_USER else NO_ID
     if number != NO_ID and number != 0:
         return _of_root(value, number)

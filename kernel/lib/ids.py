@@ -44,6 +44,9 @@ ROOT_USER: Final = KernelUid(0)
 ROOT_GROUP: Final = KernelGid(0)
 NO_USER: Final = KernelUid(NO_ID)
 NO_GROUP: Final = KernelGid(NO_ID)
+STRANGER: Final = KernelUid(-1)
+"""A user who is equal to no owner of a file, not even to an invalid one."""
+STRANGE_GROUP: Final = KernelGid(-1)
 
 MOST_EXTENTS: Final = 340  # of a map
 _FEW: Final = 5  # extents that are shown in the order in which they were written

@@ -30,7 +30,7 @@ def _change_directory(path: Path) -> int:
     if not inode.is_directory():
         raise Errno(ENOTDIR)
     with path:
-        inode.check_permission(context.credentials, MAY_EXEC)
+        inode.check_permission(path.mount.actor(context.credentials), MAY_EXEC)
         context.set_working(path)
     return 0
 
@@ -50,7 +50,7 @@ def chroot(path: UserAddr) -> int:
     context = current().fs
     place = resolve(context, None, path_at(path), FOLLOW | DIRECTORY)
     with place:
-        place.inode().check_permission(context.credentials, MAY_EXEC)
+        place.inode().check_permission(place.mount.actor(context.credentials), MAY_EXEC)
         if not context.credentials.capable_here(CAP_SYS_CHROOT):
             raise Errno(EPERM)
         context.set_root(place)

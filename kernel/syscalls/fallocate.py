@@ -59,7 +59,7 @@ def allocate_in(file: File, mode: int, offset: int, length: int) -> int:
         raise Errno(EFBIG)
     if mode & FALLOC_FL_PUNCH_HOLE == 0:
         check_size_limit(offset + length)
-    drop_privileges(file.inode, current().credentials)
+    drop_privileges(file.inode, file.path.mount.actor(current().credentials))
     file.allocate(mode, offset, length)
     tell_file(file, IN_MODIFY)
     return 0

@@ -166,7 +166,7 @@ def _change_marks(file: GroupFile, command: int, place: Path, inode: Inode, mask
     """FAN_MARK_ADD or FAN_MARK_REMOVE for the object at a path, which the caller holds."""
     kind = flags & _TYPES
     handles = file.group.flags & HANDLE_FLAGS
-    inode.check_permission(current().credentials, MAY_READ)
+    inode.check_permission(place.mount.actor(current().credentials), MAY_READ)
     if command == _ADD:
         _check_events(place, inode, file, mask, flags)
     if handles != 0 and kind != FAN_MARK_INODE and not inode.file_system.finds_by_handle:

@@ -139,7 +139,7 @@ def _set_flags(file: File, descriptor: int, argument: int) -> int:
     inode = file.inode
     if inode.flags & FS_APPEND_FL != 0 and (argument ^ file.flags) & O_APPEND != 0:
         raise Errno(EPERM)
-    if argument & O_NOATIME & ~file.flags != 0 and not inode.owned_by(current().credentials):
+    if argument & O_NOATIME & ~file.flags != 0 and not inode.owned_by(file.path.mount.actor(current().credentials)):
         raise Errno(EPERM)
     if argument & O_DIRECT != 0 and not _takes_direct(inode):
         raise Errno(EINVAL)

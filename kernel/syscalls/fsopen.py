@@ -17,10 +17,12 @@ from kernel.fs.constants import (
 from kernel.fs.file import PathFile
 from kernel.fs.filesystem import find_type
 from kernel.fs.landlock import refuse_mounting
-from kernel.fs.mount_api import AttributeChange, ContextFile, mount_flags_of, open_apart
+from kernel.fs.mount_api import ATTR_IDMAP, AttributeChange, ContextFile, mount_flags_of, open_apart
 from kernel.fs.mounts import adopt_group, clone_tree, move_tree, require_administrator
+from kernel.fs.namespace import NamespaceInode
 from kernel.lang import E2BIG, EINVAL, ENOENT, EOPNOTSUPP, Errno, UserAddr, i32, u32
 from kernel.lib import user
+from kernel.lib.namespace import UserNamespace
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at
 from kernel.task.task import current
@@ -32,7 +34,8 @@ _F_EMPTY_PATH: Final = 0x4
 _T_SYMLINKS: Final = 0x10
 _T_EMPTY_PATH: Final = 0x40
 _SET_GROUP: Final = 0x100
-_MOVE_FLAGS: Final = 0x77 | _SET_GROUP
+_BENEATH: Final = 0x200
+_MOVE_FLAGS: Final = 0x77 | _SET_GROUP | _BENEATH
 _CLOEXEC: Final = 1  # FSOPEN_, FSMOUNT_ and FSPICK_CLOEXEC
 _PICK_NOFOLLOW: Final = 2
 _PICK_EMPTY_PATH: Final = 8
@@ -47,7 +50,6 @@ _KEY_LIMIT: Final = 256
 _ATTRIBUTES_SIZE: Final = 32  # struct mount_attr
 _PAGE: Final = 4096
 _OF_OPTION_STRINGS: Final = (b"9p", b"devpts", b"ext2")  # with Linux 6.12
-_ID_MAP: Final = 0x10_0000  # MOUNT_ATTR_IDMAP
 _INT_MAX: Final = 0x7FFF_FFFF
 _LONGEST_BINARY: Final = 1 << 20
 _SET_BINARY: Final = 2
@@ -79,14 +81,13 @@ def open_tree(directory: i32, path: UserAddr, flags: u32) -> int:
 
 
 @syscall(
-    "move_mount", args="dir path dir path flags:1|2|4|0x10|0x20|0x40|0x100|0x200",
-    notes="No MOVE_MOUNT_BENEATH",
+    "move_mount", status="Full", args="dir path dir path flags:1|2|4|0x10|0x20|0x40|0x100|0x200",
 )  # fmt: skip
 def move_mount(from_directory: i32, from_path: UserAddr, to_directory: i32, to_path: UserAddr, flags: u32) -> int:
     """move_mount(2)."""
     context = current().fs
     require_administrator(context)
-    if flags & ~_MOVE_FLAGS != 0:
+    if flags & ~_MOVE_FLAGS != 0 or flags & (_SET_GROUP | _BENEATH) == _SET_GROUP | _BENEATH:
         raise Errno(EINVAL)
     how = 0 if flags & _F_SYMLINKS != 0 else AT_SYMLINK_NOFOLLOW
     origin = place_at(from_directory, from_path, how | (AT_EMPTY_PATH if flags & _F_EMPTY_PATH != 0 else 0))
@@ -97,7 +98,7 @@ def move_mount(from_directory: i32, from_path: UserAddr, to_directory: i32, to_p
         if flags & _SET_GROUP != 0:
             adopt_group(context, origin, target)
         else:
-            move_tree(context, origin, target)
+            move_tree(context, origin, target, beneath=flags & _BENEATH != 0)
     return 0
 
 
@@ -189,11 +190,15 @@ def _refuse_value(file: ContextFile, command: int, key: UserAddr, value: UserAdd
     raise Errno(EINVAL)
 
 
-def _refuse_mapping(descriptor: int) -> None:
-    """MOUNT_ATTR_IDMAP, which there is not, after the descriptor of the user namespace was checked. EBADF, EINVAL."""
-    if 0 <= descriptor <= _INT_MAX:
-        file_at(descriptor)
-    raise Errno(EINVAL)
+def _user_namespace_at(descriptor: int) -> UserNamespace:
+    """The user namespace whose file is open at a descriptor. Raises EBADF, EINVAL."""
+    if not 0 <= descriptor <= _INT_MAX:
+        raise Errno(EINVAL)
+    inode = file_at(descriptor).inode
+    namespace = inode.namespace if isinstance(inode, NamespaceInode) else None
+    if not isinstance(namespace, UserNamespace):
+        raise Errno(EINVAL)
+    return namespace
 
 
 def _require(condition: bool) -> None:
@@ -215,9 +220,8 @@ def fsmount(descriptor: i32, flags: u32, attributes: u32) -> int:
 
 
 @syscall(
-    "mount_setattr",
+    "mount_setattr", status="Full",
     args="dir path flags:AT_EMPTY_PATH|AT_NO_AUTOMOUNT|0x8000|AT_SYMLINK_NOFOLLOW <mount_attr[size] size",
-    notes="No mapped ids (MOUNT_ATTR_IDMAP)",
 )  # fmt: skip
 def mount_setattr(directory: i32, path: UserAddr, flags: u32, address: UserAddr, size: int) -> int:
     """mount_setattr(2)."""
@@ -235,8 +239,8 @@ def mount_setattr(directory: i32, path: UserAddr, flags: u32, address: UserAddr,
     propagation = user.read_u64(user.at(address, 16))
     if set_ == 0 and cleared == 0 and propagation == 0:
         return 0
-    change = AttributeChange(set_ & ~_ID_MAP, cleared, propagation)
-    if set_ & _ID_MAP != 0:
-        _refuse_mapping(user.read_u64(user.at(address, 24)))
+    change = AttributeChange(set_, cleared, propagation)
+    if set_ & ATTR_IDMAP != 0:
+        change.map_owners(context.credentials, _user_namespace_at(user.read_u64(user.at(address, 24))))
     change.apply(context, place_at(directory, path, flags), flags & AT_RECURSIVE != 0)
     return 0

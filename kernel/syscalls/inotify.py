@@ -75,7 +75,7 @@ def inotify_add_watch(descriptor: i32, path: UserAddr, mask: u32) -> int:
     try:
         with resolve(task.fs, None, path_at(path), how) as place:
             inode = place.inode()
-            inode.check_permission(task.credentials, MAY_READ)
+            inode.check_permission(place.mount.actor(task.credentials), MAY_READ)
             return instance.watch(inode, mask)
     finally:
         instance.release()

@@ -146,7 +146,7 @@ def _set_flags(file: File, flags: int) -> None:
     inode = file.inode
     old = inode.shown_flags()
     credentials = current().credentials
-    if not inode.owned_by(credentials):
+    if not inode.owned_by(file.path.mount.actor(credentials)):
         raise Errno(EPERM)
     if (flags ^ old) & _PRIVILEGED != 0 and not credentials.capable(CAP_LINUX_IMMUTABLE):
         raise Errno(EPERM)
@@ -180,7 +180,7 @@ def _set_attributes(file: File, argument: int) -> None:
 
 def _set_version(file: File, argument: int) -> None:
     inode = file.inode
-    if not inode.owned_by(current().credentials):
+    if not inode.owned_by(file.path.mount.actor(current().credentials)):
         raise Errno(EPERM)
     inode.version()  # whether versions are supported is checked before other errors
     file.path.mount.require_writable()

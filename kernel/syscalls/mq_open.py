@@ -19,6 +19,7 @@ from kernel.fs.names import check_removal
 from kernel.ipc.posix_queues import CALLER_PROCESS, Queue, QueueAttributes, QueueFile, default_attributes
 from kernel.lang import EACCES, EBADF, EEXIST, EINVAL, ENAMETOOLONG, ENOENT, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
+from kernel.lib.credentials import plain_actor
 from kernel.lib.pid import UNSET, Pid
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task.limits import RLIMIT_MSGQUEUE
@@ -62,7 +63,7 @@ def mq_open(name_address: UserAddr, flags: i32, mode: i32, attributes_address: U
     if queue is None:
         if flags & O_CREAT == 0:
             raise Errno(ENOENT)
-        directory.check_creation(credentials)
+        directory.check_creation(plain_actor(credentials))
         permissions = mode & 0o777 & ~task.fs.umask
         limit = task.process.limits.soft[RLIMIT_MSGQUEUE]
         queue = directory.make(name, S_IFREG | permissions, attributes, credentials, limit)
@@ -73,7 +74,7 @@ def mq_open(name_address: UserAddr, flags: i32, mode: i32, attributes_address: U
         if access == O_ACCMODE:
             raise Errno(EINVAL)
         wanted = MAY_READ if access == 0 else MAY_WRITE if access == 1 else MAY_READ | MAY_WRITE
-        queue.check_permission(credentials, wanted)
+        queue.check_permission(plain_actor(credentials), wanted)
     try:
         file = QueueFile(current().namespaces.ipc.mqueues.place(name, queue), flags & (O_ACCMODE | O_NONBLOCK), queue)
     except (Errno, MemoryError):
@@ -91,7 +92,7 @@ def mq_unlink(name_address: UserAddr) -> int:
     queue = directory.queues.get(name)
     if queue is None:
         raise Errno(ENOENT)
-    check_removal(current().fs, directory, queue)
+    check_removal(plain_actor(current().credentials), directory, queue)
     directory.unlink(name, queue)
     return 0
 

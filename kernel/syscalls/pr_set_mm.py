@@ -224,7 +224,7 @@ def _check_program(task: Task, file: File) -> None:
     inode = file.inode
     if not inode.is_regular() or file.on_noexec_mount():
         raise Errno(EACCES)
-    inode.check_permission(task.credentials, MAY_EXEC)
+    inode.check_permission(file.path.mount.actor(task.credentials), MAY_EXEC)
 
 
 def _check_unmapped(task: Task) -> None:

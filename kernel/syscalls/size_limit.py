@@ -22,7 +22,7 @@ def prepare_write(file: File, buffer: Buffer, offset: int) -> None:
         raise Errno(EFBIG)
     buffer.remaining = min(buffer.remaining, limit - offset)  # fits: 0 <= offset < limit
     if inode.may_have_privileges:
-        drop_privileges(inode, task.credentials)
+        drop_privileges(inode, file.path.mount.actor(task.credentials))
 
 
 def check_size_limit(size: int) -> None:

@@ -18,10 +18,11 @@ from kernel.fs.constants import (
 )
 from kernel.fs.inode import Inode
 from kernel.fs.mount_status import UNIQUE_MOUNTS
+from kernel.fs.path import Mount
 from kernel.lang import EINVAL, Array, Errno, UserAddr, bytes_of, i32, struct, u16, u32, u64
 from kernel.lib import user
-from kernel.lib.credentials import caller_namespace, gid_for_caller, uid_for_caller
-from kernel.lib.ids import NO_ID
+from kernel.lib.credentials import gid_for_caller, uid_for_caller
+from kernel.lib.ids import NO_GROUP, NO_ID, NO_USER, OVERFLOW
 from kernel.lib.namespace import USER_NAMESPACES
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import place_at, place_or_descriptor
@@ -103,7 +104,19 @@ class RawStatx:
     reserved: Array[u64, Literal[12]]
 
 
-def write_stat(address: UserAddr, inode: Inode) -> None:
+def owner_for_caller(mount: Mount, inode: Inode) -> int:
+    """The number of a file's owner, as the caller sees it through the mount."""
+    uid = mount.seen_uid(inode.uid)
+    return OVERFLOW.user if uid == NO_USER else uid_for_caller(uid)
+
+
+def group_for_caller(mount: Mount, inode: Inode) -> int:
+    """The same of its group."""
+    gid = mount.seen_gid(inode.gid)
+    return OVERFLOW.group if gid == NO_GROUP else gid_for_caller(gid)
+
+
+def write_stat(address: UserAddr, mount: Mount, inode: Inode) -> None:
     """Fill a struct stat in user memory."""
     inode.refresh()
     raw = RawStat()
@@ -124,27 +137,29 @@ def write_stat(address: UserAddr, inode: Inode) -> None:
     raw.changed_s = inode.ctime_ns // _NS
     raw.changed_ns = inode.ctime_ns % _NS
     if USER_NAMESPACES.exist:
-        namespace = caller_namespace()
-        raw.uid = namespace.shown_uid(inode.uid) & NO_ID
-        raw.gid = namespace.shown_gid(inode.gid) & NO_ID
+        raw.uid = owner_for_caller(mount, inode) & NO_ID
+        raw.gid = group_for_caller(mount, inode) & NO_ID
     user.write_from(address, bytes_of(raw))
 
 
 @syscall("stat", status="Full", args="path >stat")
 def stat(path: UserAddr, address: UserAddr) -> int:
-    write_stat(address, place_at(AT_FDCWD, path, 0).inode())
+    place = place_at(AT_FDCWD, path, 0)
+    write_stat(address, place.mount, place.inode())
     return 0
 
 
 @syscall("fstat", status="Full", args="fd >stat")
 def fstat(descriptor: i32, address: UserAddr) -> int:
-    write_stat(address, any_file_at(descriptor).inode)
+    file = any_file_at(descriptor)
+    write_stat(address, file.path.mount, file.inode)
     return 0
 
 
 @syscall("lstat", status="Full", args="path >stat")
 def lstat(path: UserAddr, address: UserAddr) -> int:
-    write_stat(address, place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).inode())
+    place = place_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW)
+    write_stat(address, place.mount, place.inode())
     return 0
 
 
@@ -152,7 +167,8 @@ def lstat(path: UserAddr, address: UserAddr) -> int:
 def newfstatat(directory: i32, path: UserAddr, address: UserAddr, flags: i32) -> int:
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE) != 0:
         raise Errno(EINVAL)
-    write_stat(address, place_or_descriptor(directory, path, flags).inode())
+    place = place_or_descriptor(directory, path, flags)
+    write_stat(address, place.mount, place.inode())
     return 0
 
 
@@ -169,8 +185,8 @@ def statx(directory: i32, path: UserAddr, flags: i32, mask: u32, address: UserAd
     raw.mask = _STATX_BASIC | _STATX_MNT_ID
     raw.block_size = inode.file_system.block_size
     raw.nlink = inode.nlink & 0xFFFFFFFF
-    raw.uid = uid_for_caller(inode.uid) & NO_ID
-    raw.gid = gid_for_caller(inode.gid) & NO_ID
+    raw.uid = owner_for_caller(place.mount, inode) & NO_ID
+    raw.gid = group_for_caller(place.mount, inode) & NO_ID
     raw.mode = inode.mode
     raw.ino = inode.ino
     raw.size = inode.size

@@ -46,7 +46,7 @@ def truncate_file(file: File, size: int) -> int:
     if file.denied & TRUNCATE != 0:
         raise Errno(EACCES)
     check_size_limit(size)
-    drop_privileges(file.inode, current().credentials)
+    drop_privileges(file.inode, file.path.mount.actor(current().credentials))
     file.truncate(size)
     tell_place(file.path.dentry, IN_MODIFY)
     return 0

@@ -9,6 +9,7 @@ from kernel.fs.notification import IN_ATTRIB, tell_place
 from kernel.fs.path import Path
 from kernel.lang import E2BIG, EINVAL, ENAMETOOLONG, ERANGE, Errno, UserAddr, i32, span_of
 from kernel.lib import user
+from kernel.lib.credentials import Actor
 from kernel.net.internet.transport import PROTOCOL_UDP
 from kernel.net.sockets.socket import (
     AF_INET,
@@ -60,10 +61,14 @@ def _give(value: bytes, address: UserAddr, size: int) -> int:
     raise Errno(ERANGE)
 
 
+def _actor(place: Path) -> Actor:
+    return place.mount.actor(current().credentials)
+
+
 def _get(place: Path, name: UserAddr, value: UserAddr, size: int) -> int:
     text = _name(name)
     with place:
-        found = attributes.get(current().credentials, place.inode(), text)
+        found = attributes.get(_actor(place), place.inode(), text)
     return _give(found, value, size)
 
 
@@ -88,7 +93,7 @@ def _given(name: UserAddr, value: UserAddr, size: int, flags: int) -> tuple[byte
 def _put(place: Path, text: bytes, value: bytes, flags: int) -> int:
     with place:
         place.mount.require_writable()
-        attributes.put(current().credentials, place.inode(), text, value, flags)
+        attributes.put(_actor(place), place.inode(), text, value, flags)
         tell_place(place.dentry, IN_ATTRIB)
     return 0
 
@@ -96,7 +101,7 @@ def _put(place: Path, text: bytes, value: bytes, flags: int) -> int:
 def _remove(place: Path, text: bytes) -> int:
     with place:
         place.mount.require_writable()
-        attributes.remove(current().credentials, place.inode(), text)
+        attributes.remove(_actor(place), place.inode(), text)
         tell_place(place.dentry, IN_ATTRIB)
     return 0
 

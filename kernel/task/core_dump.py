@@ -285,7 +285,7 @@ def _create(task: Task, name: bytes, limit: int) -> Target:
 
 def _check(task: Task, file: File) -> None:
     inode = file.inode
-    is_ours = inode.uid == task.credentials.fsuid and inode.mode & _MODE_CHECKED == _MODE
+    is_ours = inode.uid == file.path.mount.actor(task.credentials).fsuid and inode.mode & _MODE_CHECKED == _MODE
     if not is_ours or not inode.is_regular() or inode.nlink > 1 or file.path.dentry.deleted:
         raise Errno(EPERM)
 

@@ -28,7 +28,7 @@ from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, no
 from kernel.lib.capabilities import CAP_SYS_RAWIO
 from kernel.lib.credentials import Credentials
 from kernel.lib.file_capabilities import FileCapabilities
-from kernel.lib.ids import KernelGid, KernelUid
+from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.pid import Pid
 from kernel.mm import merging
@@ -283,7 +283,7 @@ def _shares_places(task: Task) -> bool:
 
 def _may_read(task: Task, file: File) -> bool:
     try:
-        file.inode.check_permission(task.credentials, MAY_READ)
+        file.inode.check_permission(file.path.mount.actor(task.credentials), MAY_READ)
     except Errno:
         return False
     return True
@@ -292,9 +292,11 @@ def _may_read(task: Task, file: File) -> bool:
 def _hide(program: Program, file: File) -> None:
     """The caller may not read a file of the program: only tasks that could read it may inspect the process."""
     program.is_unreadable = True
-    inode = file.inode
+    mount = file.path.mount
+    uid = mount.seen_uid(file.inode.uid)
+    gid = mount.seen_gid(file.inode.gid)
     walker = program.user_namespace
-    while not walker.has_ids(inode.uid, inode.gid):
+    while uid == NO_USER or gid == NO_GROUP or not walker.has_ids(uid, gid):
         parent = walker.parent
         if parent is None:
             break
@@ -411,14 +413,16 @@ def _new_privileges(task: Task, program: Program, is_shared: bool) -> Privileges
     dangerous = 0
     capabilities: FileCapabilities | None = None
     if file.grants_privileges(task.fs):
-        if old.user_namespace.has_ids(inode.uid, inode.gid):
+        uid = file.path.mount.seen_uid(inode.uid)
+        gid = file.path.mount.seen_gid(inode.gid)
+        if uid != NO_USER and gid != NO_GROUP and old.user_namespace.has_ids(uid, gid):
             if inode.mode & S_ISUID != 0:
-                euid = inode.uid
+                euid = uid
                 dangerous = _DANGEROUS_PERSONALITY
             if inode.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP:
-                egid = inode.gid
+                egid = gid
                 dangerous = _DANGEROUS_PERSONALITY
-        capabilities = capabilities_of(inode, old.user_namespace)
+        capabilities = capabilities_of(file.path.mount, inode, old.user_namespace)
     forbids_more = task.settings.no_new_privileges
     if forbids_more:
         dangerous = 0

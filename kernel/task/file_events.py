@@ -66,7 +66,7 @@ def choose_lease(file: File, descriptor: int, kind: int) -> None:
         raise Errno(EINVAL)
     inode = file.inode
     credentials = current().credentials
-    if credentials.fsuid != inode.uid and not credentials.capable(CAP_LEASE):
+    if file.path.mount.actor(credentials).fsuid != inode.uid and not credentials.capable(CAP_LEASE):
         raise Errno(EACCES)
     if not inode.is_regular():
         raise Errno(EINVAL)

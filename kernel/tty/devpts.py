@@ -30,7 +30,7 @@ from kernel.fs.open import open_unasked
 from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EACCES, EINVAL, EIO, ENODEV, ENOENT, ENOSPC, EPERM, Errno, final
-from kernel.lib.credentials import Credentials, caller_credentials, gid_from_caller, uid_from_caller
+from kernel.lib.credentials import Actor, caller_credentials, gid_from_caller, uid_from_caller
 from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
 from kernel.task import current
 from kernel.tty.pty import MAJOR_SLAVE, PAIR_LIMIT, Pty, PtyHome, open_master
@@ -101,7 +101,7 @@ class PtsDirectory(Inode):
                 return
             sink.position = here + 1
 
-    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+    def create(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
         raise Errno(EACCES if mode & S_IFMT == S_IFREG else EPERM)
 
     def open(self, path: Path, flags: int) -> File:

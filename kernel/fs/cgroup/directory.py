@@ -28,7 +28,7 @@ from kernel.fs.notification import IN_MODIFY, WATCHES, tell_inode, tell_name
 from kernel.fs.path import Path
 from kernel.fs.procfs.entries import FIRST_POSITION, TextFile, TextInode
 from kernel.lang import E2BIG, EACCES, ENODEV, ENOENT, EPERM, Errno, final
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor, Credentials, plain_actor
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
@@ -211,7 +211,7 @@ class GroupDirectory(Inode):
     def is_empty(self) -> bool:
         return True  # `remove_directory` decides
 
-    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+    def create(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
         kind = mode & S_IFMT
         if kind == S_IFREG:
             raise Errno(EACCES)
@@ -220,7 +220,7 @@ class GroupDirectory(Inode):
         check_room_to_keep()
         group = make_group(self.group, name)
         try:
-            node = Node(self.file_system, group, mode & ~S_IFMT, credentials.fsuid, credentials.fsgid)
+            node = Node(self.file_system, group, mode & ~S_IFMT, actor.fsuid, actor.fsgid)
         except MemoryError:
             remove_group(group)
             raise
@@ -294,7 +294,7 @@ class Node(GroupNode):
             tell_inode(found, IN_MODIFY)
 
     def check_writer(self, who: Credentials) -> None:
-        self.file(PROCESSES).check_permission(who, MAY_WRITE)
+        self.file(PROCESSES).check_permission(plain_actor(who), MAY_WRITE)
 
     def controllers_given(self, controllers: int) -> None:
         task = current_or_none()

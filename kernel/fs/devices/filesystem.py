@@ -16,9 +16,9 @@ from kernel.fs.path import MOUNTS
 from kernel.fs.tmpfs.base import Tmpfs
 from kernel.fs.tmpfs.filesystem import new_tmpfs
 from kernel.lib.bus import BusDevice
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 
-_ROOT: Final = Credentials()
+_ROOT: Final = plain_actor(Credentials())
 
 
 class CharDeviceWatcher:

@@ -24,7 +24,7 @@ from kernel.fs.file import File
 from kernel.fs.inode import Inode
 from kernel.lang import EBADMSG, EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENODEV, ENOENT, ESTALE, Errno, final, noraise
 from kernel.lib import log
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor
 from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MemoryObject
@@ -269,12 +269,12 @@ class Ext2Directory(ListedDirectory):
 
     # ---- Making -----------------------------------------------------------------------------------------------
 
-    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+    def create(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
         self._require_alive(name)
         is_directory = mode & S_IFMT == S_IFDIR
         if is_directory and self.nlink >= LINK_LIMIT:
             raise Errno(EMLINK)
-        inode = self._new_inode(mode, credentials)
+        inode = self._new_inode(mode, actor)
         try:
             if isinstance(inode, Ext2Special):
                 inode.set_device(rdev)
@@ -291,11 +291,11 @@ class Ext2Directory(ListedDirectory):
         self._settle()
         return inode
 
-    def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> Inode:
+    def create_symlink(self, name: bytes, target: bytes, actor: Actor) -> Inode:
         self._require_alive(name)
         if len(target) >= self.ext2.volume.geometry.block_size:
             raise Errno(ENAMETOOLONG)
-        inode = self._new_inode(0o120777, credentials)
+        inode = self._new_inode(0o120777, actor)
         try:
             if isinstance(inode, Ext2Symlink):
                 inode.set_target(target)
@@ -307,19 +307,19 @@ class Ext2Directory(ListedDirectory):
         self._settle()
         return inode
 
-    def create_unnamed(self, mode: int, credentials: Credentials) -> Inode:
+    def create_unnamed(self, mode: int, actor: Actor) -> Inode:
         if self.nlink == 0:
             raise Errno(ENOENT)
-        return self._create_unnamed(S_IFREG | mode & 0o7777, credentials)
+        return self._create_unnamed(S_IFREG | mode & 0o7777, actor)
 
-    def create_whiteout(self, credentials: Credentials) -> Inode:
-        return self._create_unnamed(S_IFCHR, credentials)
+    def create_whiteout(self, actor: Actor) -> Inode:
+        return self._create_unnamed(S_IFCHR, actor)
 
     def moves_names(self) -> bool:
         return True
 
-    def _create_unnamed(self, mode: int, credentials: Credentials) -> Ext2Inode:
-        inode = self._new_inode(mode, credentials)
+    def _create_unnamed(self, mode: int, actor: Actor) -> Ext2Inode:
+        inode = self._new_inode(mode, actor)
         inode.nlink = 0
         try:
             inode.write_new()
@@ -328,13 +328,13 @@ class Ext2Directory(ListedDirectory):
             raise
         return inode
 
-    def _new_inode(self, mode: int, credentials: Credentials) -> Ext2Inode:
+    def _new_inode(self, mode: int, actor: Actor) -> Ext2Inode:
         """A fresh inode of the right class; a set-group-ID directory hands its group down."""
-        inode = self.ext2.new_inode(self, mode, credentials)
+        inode = self.ext2.new_inode(self, mode, actor)
         if not isinstance(inode, Ext2Inode):
             raise Errno(EINVAL)
-        inode.uid = credentials.fsuid
-        inode.gid = credentials.fsgid
+        inode.uid = actor.fsuid
+        inode.gid = actor.fsgid
         if self.mode & S_ISGID != 0:
             inode.gid = self.gid
             if inode.is_directory():

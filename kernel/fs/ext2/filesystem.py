@@ -73,6 +73,7 @@ class Ext2FileSystem(Ext2):
         self.settle_lock: Mutex = Mutex()
         self.read_only = True
         self.has_access_lists = True
+        self.maps_owners = type_name == b"ext4"
         self.block_size = volume.geometry.block_size
         volume.holder = self
         self._use_options()

@@ -33,7 +33,7 @@ from kernel.fs.path import Path
 from kernel.fs.remote_file import InUse
 from kernel.fs.walk import enter_listed
 from kernel.lang import EINVAL, EIO, ENOENT, ENOSYS, EXDEV, Errno, final, noraise
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor
 from kernel.lib.pace import pace
 
 _LISTED_AT_ONCE: Final = 8192  # bytes of records
@@ -164,16 +164,16 @@ class FuseDirectory(FuseInode):
 
     # ---- Changing ---------------------------------------------------------------------------------------------
 
-    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+    def create(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
         if mode & S_IFMT == S_IFREG and not self.client.connection.lacks(protocol.CREATE):
             try:
                 return self._create_file(name, mode)
             except Errno as error:
                 if error.code != ENOSYS:
                     raise
-        return self.make_node(name, mode, rdev, credentials)
+        return self.make_node(name, mode, rdev, actor)
 
-    def make_node(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+    def make_node(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
         kind = mode & S_IFMT
         if kind == S_IFDIR:
             return self._created(name, kind, self.client.make_directory(self.node, name, mode & 0o7777))
@@ -212,7 +212,7 @@ class FuseDirectory(FuseInode):
             if not done:
                 handle.release()
 
-    def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> Inode:
+    def create_symlink(self, name: bytes, target: bytes, actor: Actor) -> Inode:
         return self._created(name, S_IFLNK, self.client.make_symlink(self.node, name, target))
 
     def link(self, name: bytes, target: Inode) -> None:
@@ -264,7 +264,7 @@ class FuseDirectory(FuseInode):
         new_parent: Inode,
         new_name: bytes,
         replaced: Inode | None,
-        credentials: Credentials,
+        actor: Actor,
     ) -> None:
         """The server creates it. Raises EINVAL if it does not know such moves."""
         if not isinstance(new_parent, FuseDirectory):

@@ -22,7 +22,7 @@ from kernel.fs.fuse.protocol import Attributes, Entry, Opened
 from kernel.fs.remote_file import InUse
 from kernel.lang import EACCES, EIO, ENODATA, ENOSYS, EOPNOTSUPP, Errno, final
 from kernel.lib.capabilities import CAP_CHOWN
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.time import coarse_realtime_ns
 from kernel.time.clock import monotonic_ns
@@ -45,37 +45,37 @@ class FuseInode(FuseNode):
 
     # ---- Permissions ------------------------------------------------------------------------------------------
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if not self.instance.permits(credentials):
+    def check_permission(self, actor: Actor, mask: int) -> None:
+        if not self.instance.permits(actor):
             raise Errno(EACCES)
         if self.instance.checks_modes():
-            self._check_mode(credentials, mask)
+            self._check_mode(actor, mask)
         elif mask & MAY_EXEC != 0 and self.is_regular():
             if self.mode & 0o111 == 0:
                 self._fetch_in_use()
                 if self.mode & 0o111 == 0:
                     raise Errno(EACCES)
 
-    def _check_mode(self, credentials: Credentials, mask: int) -> None:
+    def _check_mode(self, actor: Actor, mask: int) -> None:
         """By mode and list. What is known may be out of date: before it forbids anything, the server is asked."""
         is_fresh = monotonic_ns() >= self.valid_until_ns
         if is_fresh:
             self._fetch_in_use()
         try:
-            super().check_permission(credentials, mask)
+            super().check_permission(actor, mask)
         except Errno as error:
             if is_fresh or error.code != EACCES:
                 raise
             self._fetch_in_use()
-            super().check_permission(credentials, mask)
+            super().check_permission(actor, mask)
 
-    def owned_by(self, credentials: Credentials) -> bool:
-        return not self.instance.checks_modes() or super().owned_by(credentials)
+    def owned_by(self, actor: Actor) -> bool:
+        return not self.instance.checks_modes() or super().owned_by(actor)
 
-    def yields_to(self, credentials: Credentials, capability: int) -> bool:
+    def yields_to(self, actor: Actor, capability: int) -> bool:
         if capability == CAP_CHOWN and not self.instance.checks_modes():
             return True
-        return super().yields_to(credentials, capability)
+        return super().yields_to(actor, capability)
 
     # ---- Access control lists ---------------------------------------------------------------------------------
 

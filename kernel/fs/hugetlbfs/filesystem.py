@@ -16,7 +16,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode, decimal, octal
 from kernel.fs.tmpfs.filesystem import TmpfsDirectory, enter_root
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, Errno, final
-from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER
 from kernel.mm.huge_pool import HUGE_SHIFT, POOL, SHIFTS, HugeQuota
 
@@ -42,6 +42,7 @@ class Hugetlbfs(Tmpfs):
         self.magic = HUGETLBFS_MAGIC
         self.block_size = 1 << self.shift
         self.has_access_lists = False
+        self.maps_owners = True
         self.finds_by_handle = False
         self.makes_whiteouts = False
         self.is_plain = True
@@ -154,7 +155,7 @@ class HugeDirectory(TmpfsDirectory):
         super().__init__(owner, mode)
         self.owner: Hugetlbfs = owner
 
-    def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> Inode:
+    def create_symlink(self, name: bytes, target: bytes, actor: Actor) -> Inode:
         """There is nowhere to write the target to, as on Linux."""
         if self.owner.inodes_used >= self.owner.inode_limit:
             raise Errno(ENOSPC)

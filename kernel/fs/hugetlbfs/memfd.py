@@ -9,7 +9,7 @@ from kernel.fs.hugetlbfs.file import HugeOpenFile
 from kernel.fs.hugetlbfs.filesystem import new_hugetlbfs
 from kernel.fs.path import Mount, Path
 from kernel.lang import ENODEV, Errno
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 from kernel.mm.huge_pool import SHIFTS
 
 _MOUNTS: Final[dict[int, Mount]] = {}  # by the logarithm of the size of a page, made at the first use
@@ -33,7 +33,7 @@ def create_huge_memfd(name: bytes, shift: int, credentials: Credentials) -> File
     MemoryError.
     """
     mount = _mount_of(shift)
-    inode = mount.file_system.root().create_unnamed(S_IFREG | 0o777, credentials)
+    inode = mount.file_system.root().create_unnamed(S_IFREG | 0o777, plain_actor(credentials))
     inode.acquire()  # without a name or a user it would be lost if something fails
     try:
         dentry = Dentry(None, b"/memfd:" + name + b" (deleted)", inode)

@@ -17,8 +17,9 @@ from kernel.fs.constants import FS_UNCHANGEABLE, O_RDONLY, O_WRONLY, RENAME_NORE
 from kernel.fs.inode import Inode
 from kernel.fs.overlay.instance import OverlayInstance, OverlayNode
 from kernel.fs.overlay.layers import discard, hold, let_go, make, open_in_layer
-from kernel.fs.path import Path
+from kernel.fs.path import Mount, Path
 from kernel.lang import EEXIST, EINTR, EIO, ENODATA, ENOENT, ENXIO, EOPNOTSUPP, EOVERFLOW, EROFS, Errno, final
+from kernel.lib.credentials import rules_owners
 from kernel.lib.pace import PACE_BYTES, is_dying, pace, pace_bytes
 from kernel.lib.user import KernelBuffer
 
@@ -88,10 +89,9 @@ def copy_up_held(node: OverlayNode) -> None:
             raise Errno(EINTR)
 
 
-def check_owner(overlay: OverlayInstance, inode: Inode) -> None:
+def check_owner(overlay: OverlayInstance, mount: Mount, inode: Inode) -> None:
     """Raise EOVERFLOW unless the mounter has numbers for the owners of the file to be copied."""
-    namespace = overlay.mounter.user_namespace
-    if namespace.level != 0 and not namespace.has_ids(inode.uid, inode.gid):
+    if not rules_owners(mount.actor(overlay.mounter), inode.uid, inode.gid):
         raise Errno(EOVERFLOW)
 
 
@@ -108,7 +108,7 @@ class _Copy:
         source = node.lowers[0].path
         inode = source.inode()
         inode.refresh()
-        check_owner(overlay, inode)
+        check_owner(overlay, source.mount, inode)
         self.overlay: OverlayInstance = overlay
         self.name: bytes = overlay.next_temporary()
         self.is_in_work: bool = False
@@ -133,9 +133,10 @@ class _Copy:
         context = overlay.context
         mount = self.path.mount
         made = self.path.inode()
-        change_owner(context, mount, made, inode.uid, inode.gid)
-        self._copy_attributes(inode, made)
-        self._copy_lists(inode, made)
+        self._require_numbers(source)
+        change_owner(context, mount, made, source.mount.seen_uid(inode.uid), source.mount.seen_gid(inode.gid))
+        self._copy_attributes(source, made)
+        self._copy_lists(source, made)
         if not inode.is_symlink():
             change_mode(context, mount, made, inode.mode)
         change = TimeChange()
@@ -144,6 +145,18 @@ class _Copy:
         change.modified_special = 0
         change.modified_ns = inode.mtime_ns
         change_times(context, mount, made, change)
+
+    def _require_numbers(self, source: Path) -> None:
+        """Raise EINVAL if a list names somebody whom the upper mount cannot keep: that counts before the owners."""
+        mount = self.path.mount
+        inode = source.inode()
+        if mount.owners is None or inode.is_symlink() or not inode.file_system.has_access_lists:
+            return
+        for name in (ACCESS_LIST, DEFAULT_LIST):
+            entries = _list_of(inode, name)
+            if entries is not None:
+                kept = entries.seen_through(source.mount.owners).kept_through(mount.owners)
+                kept.require_numbers_in(mount.file_system.user_namespace)
 
     def _copy_contents(self, source: Path, size: int) -> None:
         context = self.overlay.context
@@ -186,28 +199,33 @@ class _Copy:
         finally:
             origin.release()
 
-    def _copy_attributes(self, inode: Inode, made: Inode) -> None:
+    def _copy_attributes(self, source: Path, made: Inode) -> None:
         """Copy extended attributes, except the overlay's own and access control lists."""
         mounter = self.overlay.mounter
+        inode = source.inode()
         if not inode.may_have_attributes():
             return
+        reader = source.mount.actor(mounter)
+        writer = self.path.mount.actor(mounter)
         for name in extended_attributes.names(mounter, inode).split(b"\0"):
             if len(name) == 0 or is_list(name) or self.overlay.is_private(name):
                 continue
             try:
-                value = extended_attributes.get(mounter, inode, name)
+                value = extended_attributes.get(reader, inode, name)
             except Errno as error:
                 if error.code != ENODATA:
                     raise
                 continue  # removed meanwhile
             try:
-                extended_attributes.put(mounter, made, name, value, 0)
+                extended_attributes.put(writer, made, name, value, 0)
             except Errno as error:
                 if error.code != EOPNOTSUPP or name.startswith(_SECURITY):
                     raise
 
-    def _copy_lists(self, inode: Inode, made: Inode) -> None:
+    def _copy_lists(self, source: Path, made: Inode) -> None:
         """Copy access control lists, or remove inherited ones if the source has none."""
+        inode = source.inode()
+        owners = source.mount.owners
         if inode.is_symlink():
             return
         access: AccessList | None = None
@@ -217,12 +235,12 @@ class _Copy:
             default = _list_of(inode, DEFAULT_LIST) if inode.is_directory() else None
         if not made.file_system.has_access_lists and access is None and default is None:
             return
-        mounter = self.overlay.mounter
+        writer = self.path.mount.actor(self.overlay.mounter)
         inherited = made.access_lists() if made.file_system.has_access_lists else None
         if access is not None or (inherited is not None and inherited.access is not None):
-            set_list(mounter, made, ACCESS_LIST, None if access is None else access.copy())
+            set_list(writer, made, ACCESS_LIST, None if access is None else access.seen_through(owners).copy())
         if default is not None or (inherited is not None and inherited.default is not None):
-            set_list(mounter, made, DEFAULT_LIST, None if default is None else default.copy())
+            set_list(writer, made, DEFAULT_LIST, None if default is None else default.seen_through(owners).copy())
 
     def move_in(self, node: OverlayNode) -> None:
         """Move the copy to its place. The names of the overlay are held."""

@@ -43,7 +43,7 @@ from kernel.fs.overlay.lookup import find, list_merged, shows_below
 from kernel.fs.overlay.moving import exchange_places, lose_name, move, upper_place
 from kernel.fs.path import FsContext, Path
 from kernel.lang import EIO, EMLINK, ENOENT, EPERM, EXDEV, Errno, final, with_room
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor, Credentials
 from kernel.sched.room import make_room
 
 _FIRST_POSITION: Final = 2
@@ -67,17 +67,17 @@ class OverlayDirectory(OverlayInode):
         _check_open(self, flags)
         return OpenOverlayDirectory(path, flags, self)
 
-    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+    def create(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
         make_room()
-        return _create(self, name, mode, rdev, b"", credentials)
+        return _create(self, name, mode, rdev, b"", actor)
 
-    def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> Inode:
+    def create_symlink(self, name: bytes, target: bytes, actor: Actor) -> Inode:
         make_room()
-        return _create(self, name, S_IFLNK | 0o777, 0, target, credentials)
+        return _create(self, name, S_IFLNK | 0o777, 0, target, actor)
 
-    def create_unnamed(self, mode: int, credentials: Credentials) -> Inode:
+    def create_unnamed(self, mode: int, actor: Actor) -> Inode:
         make_room()
-        return _create_unnamed(self, mode, credentials)
+        return _create_unnamed(self, mode, actor)
 
     def link(self, name: bytes, target: Inode) -> None:
         make_room()
@@ -310,8 +310,9 @@ def _create_unnamed(directory: OverlayNode, mode: int, credentials: Credentials)
     maker = _maker(directory, credentials)
     try:
         holder = here.inode()
-        holder.check_creation(maker.credentials)
-        inode = holder.create_unnamed(mode, maker.credentials)
+        actor = here.mount.actor(maker.credentials)
+        holder.check_creation(actor)
+        inode = holder.create_unnamed(mode, actor)
         inode.acquire()  # without a name or a user it would be lost
         try:
             made = node_for(overlay, unnamed_path(here.mount, here, inode), [], None, b"")

@@ -200,9 +200,10 @@ def _private_mount(context: FsContext, place: Path, flags: int, cleared: int) ->
     for child in source.children.values():
         point = child.mount_point
         pace(_MOUNT_COST)
-        if child.is_locked and point is not None and lies_below(point, place.dentry):
+        if child.locks.in_place and point is not None and lies_below(point, place.dentry):
             raise Errno(EINVAL)
     mount = Mount(source.file_system, place.dentry, source.flags & ~cleared | flags)
+    mount.owners = source.owners
     mount.acquire()
     return mount
 

@@ -19,7 +19,7 @@ from kernel.fs.overlay.copy_up import copy_up
 from kernel.fs.overlay.instance import OverlayNode, dropped_bits
 from kernel.fs.overlay.store import OverlayStore
 from kernel.lang import EPERM, EROFS, Errno, final, with_room
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.sched.room import make_room
 
@@ -27,8 +27,8 @@ from kernel.sched.room import make_room
 class OverlayInode(OverlayNode):
     """Base of all."""
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        super().check_permission(credentials, mask)
+    def check_permission(self, actor: Actor, mask: int) -> None:
+        super().check_permission(actor, mask)
         if not self.overlay.mounter_may_all:
             make_room()
             _check_layer(self, mask)
@@ -98,7 +98,7 @@ def changed_inode(node: OverlayNode) -> Inode:
         raise Errno(EROFS)
     path.mount.require_writable()
     inode = path.inode()
-    if not inode.owned_by(node.overlay.mounter):
+    if not inode.owned_by(path.mount.actor(node.overlay.mounter)):
         raise Errno(EPERM)
     return inode
 
@@ -109,12 +109,14 @@ def _check_layer(node: OverlayNode, mask: int) -> None:
     if node.upper is None and mask & MAY_WRITE != 0 and (node.is_regular() or node.is_directory() or node.is_symlink()):
         mask = mask & ~MAY_WRITE | MAY_READ
     if not node.has_left:
-        node.real().check_permission(node.overlay.mounter, mask)
+        path = node.real_path()
+        path.inode().check_permission(path.mount.actor(node.overlay.mounter), mask)
 
 
 @with_room(24576)
 def _access_lists(node: OverlayNode) -> AccessLists:
-    return node.real().access_lists()
+    path = node.real_path()
+    return path.inode().access_lists().seen_through(path.mount.owners)
 
 
 @with_room(24576)

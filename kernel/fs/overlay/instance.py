@@ -189,10 +189,11 @@ class OverlayNode(LeavingInode):
 
     def take_over(self) -> None:
         """Take over the attributes of the layer. Called with room. Never sleeps."""
-        real = self.real()
+        path = self.real_path()
+        real = path.inode()
         self.mode = real.mode
-        self.uid = real.uid
-        self.gid = real.gid
+        self.uid = path.mount.seen_uid(real.uid)
+        self.gid = path.mount.seen_gid(real.gid)
         self.size = real.size
         self.blocks = real.blocks
         self.rdev = real.rdev

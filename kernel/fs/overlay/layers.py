@@ -73,7 +73,7 @@ def look_up(context: FsContext, directory: Path, name: bytes) -> Path | None:
     inode = walk.directory()
     if not inode.is_directory():
         return None
-    inode.check_permission(context.credentials, MAY_EXEC)
+    inode.check_permission(walk.mount.actor(context.credentials), MAY_EXEC)
     try:
         child = walk.look_up(name)
     except Errno as error:
@@ -244,7 +244,7 @@ def get_mark(context: FsContext, path: Path, name: bytes) -> bytes | None:
     if not inode.may_have_attributes():
         return None
     try:
-        return extended_attributes.get(context.credentials, inode, name)
+        return extended_attributes.get(path.mount.actor(context.credentials), inode, name)
     except Errno as error:
         if error.code not in (ENODATA, EOPNOTSUPP, ERANGE):
             raise
@@ -253,4 +253,4 @@ def get_mark(context: FsContext, path: Path, name: bytes) -> bytes | None:
 
 def set_mark(context: FsContext, path: Path, name: bytes, value: bytes) -> None:
     """Set one. Raises EPERM, EOPNOTSUPP, ENOSPC."""
-    extended_attributes.put(context.credentials, path.inode(), name, value, 0)
+    extended_attributes.put(path.mount.actor(context.credentials), path.inode(), name, value, 0)

@@ -42,15 +42,17 @@ class OverlayStore(Store):
 def _load(store: OverlayStore) -> None:
     node = store.node
     mounter = node.overlay.mounter
-    inode = node.real()
+    path = node.real_path()
+    inode = path.inode()
     store.values.clear()
     if not inode.may_have_attributes():
         return
+    actor = path.mount.actor(mounter)
     for name in extended_attributes.names(mounter, inode).split(b"\0"):
         if len(name) == 0 or node.overlay.is_private(name):
             continue
         try:
-            store.values[node.overlay.name_above(name)] = extended_attributes.get(mounter, inode, name)
+            store.values[node.overlay.name_above(name)] = extended_attributes.get(actor, inode, name)
         except Errno as error:
             if error.code not in (ENODATA, EOVERFLOW, EACCES, EPERM):
                 raise
@@ -69,11 +71,11 @@ def _changed(node: OverlayNode) -> Path:
 @with_room(24576)
 def _put(node: OverlayNode, name: bytes, value: bytes) -> None:
     path = _changed(node)
-    mounter = node.overlay.mounter
+    actor = path.mount.actor(node.overlay.mounter)
     if is_list(name):
-        set_list(mounter, path.inode(), name, from_attribute(value))
+        set_list(actor, path.inode(), name, from_attribute(value))
     else:
-        extended_attributes.put(mounter, path.inode(), node.overlay.name_below(name), value, 0)
+        extended_attributes.put(actor, path.inode(), node.overlay.name_below(name), value, 0)
     node.take_over()
 
 
@@ -81,6 +83,7 @@ def _put(node: OverlayNode, name: bytes, value: bytes) -> None:
 def _drop(node: OverlayNode, name: bytes) -> None:
     gone = dropped_bits(node)
     path = _changed(node)
-    extended_attributes.remove(node.overlay.mounter, path.inode(), node.overlay.name_below(name))
+    actor = path.mount.actor(node.overlay.mounter)
+    extended_attributes.remove(actor, path.inode(), node.overlay.name_below(name))
     node.take_over()
     node.mode &= ~gone

@@ -48,7 +48,8 @@ def begin_work(overlay: OverlayInstance) -> None:
     try:
         name = overlay.mark_name(OPAQUE)
         set_mark(overlay.context, overlay.work_place(), name, b"0")
-        extended_attributes.remove(overlay.mounter, overlay.work_place().inode(), name)
+        work = overlay.work_place()
+        extended_attributes.remove(work.mount.actor(overlay.mounter), work.inode(), name)
     except Errno:
         overlay.keeps_marks = False
         overlay.shown.redirects = Redirects.NOFOLLOW
@@ -80,12 +81,13 @@ def _drop_lists(overlay: OverlayInstance, made: Path) -> None:
     inode = made.inode()
     if not inode.file_system.has_access_lists:
         return
+    actor = made.mount.actor(overlay.mounter)
     lists = inode.access_lists()
     has_default = lists.default is not None
     if lists.access is not None:
-        set_list(overlay.mounter, inode, ACCESS_LIST, None)
+        set_list(actor, inode, ACCESS_LIST, None)
     if has_default:
-        set_list(overlay.mounter, inode, DEFAULT_LIST, None)
+        set_list(actor, inode, DEFAULT_LIST, None)
 
 
 def _clear(overlay: OverlayInstance, directory: Path) -> None:

@@ -28,7 +28,7 @@ from kernel.fs.plan9.inode import SharedInode, SharedSpecial, SharedSymlink
 from kernel.fs.plan9.instance import SharedInstance
 from kernel.fs.remote_file import InUse
 from kernel.lang import EIO, ENOENT, EXDEV, Errno, final, noraise
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor
 from kernel.lib.pace import pace
 
 _FIRST_POSITION: Final = 2
@@ -92,10 +92,10 @@ class SharedDirectory(SharedInode):
 
     # ---- Changing ---------------------------------------------------------------------------------------------
 
-    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+    def create(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
         here = self.living_fid()
         kind = mode & S_IFMT
-        gid = int(credentials.fsgid)
+        gid = int(actor.fsgid)
         if kind == S_IFREG:
             return self._create_file(name, mode, gid)
         if kind == S_IFDIR:
@@ -119,8 +119,8 @@ class SharedDirectory(SharedInode):
             if not done:
                 self.client.retire(fid)
 
-    def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> Inode:
-        self.client.make_symlink(self.living_fid(), name, target, int(credentials.fsgid))
+    def create_symlink(self, name: bytes, target: bytes, actor: Actor) -> Inode:
+        self.client.make_symlink(self.living_fid(), name, target, int(actor.fsgid))
         return self.find(name)
 
     def link(self, name: bytes, target: Inode) -> None:

@@ -28,7 +28,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.lang import EACCES, EFAULT, EFBIG, EINVAL, EIO, EPERM, Errno, final, span_of
-from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.proc_files import MakeText, StoreText
@@ -323,11 +323,11 @@ class FixedText(TextInode):
     def holds_numbers(self) -> bool:
         return self.is_number
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
+    def check_permission(self, actor: Actor, mask: int) -> None:
         if self.is_setting:
-            check_setting_access(self.mode, credentials, mask)
+            check_setting_access(self.mode, actor, mask)
         else:
-            super().check_permission(credentials, mask)
+            super().check_permission(actor, mask)
 
     def keeps_mode(self) -> bool:
         return self.is_setting
@@ -394,8 +394,8 @@ class FixedDirectory(Inode):
 class SettingsDirectory(FixedDirectory):
     """A directory of /proc/sys, which its mode alone protects."""
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        check_setting_access(self.mode, credentials, mask)
+    def check_permission(self, actor: Actor, mask: int) -> None:
+        check_setting_access(self.mode, actor, mask)
 
     def keeps_mode(self) -> bool:
         return True

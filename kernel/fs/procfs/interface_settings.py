@@ -19,7 +19,7 @@ from kernel.fs.procfs.entries import (
 )
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
-from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.settings import numbers_in
 from kernel.net.internet.interface_settings import ROWS, InterfaceSetting
 from kernel.net.link.device import NetworkDevice, device_by_name
@@ -56,9 +56,9 @@ class InterfaceSettingInode(TextInode):
         self.row.set(self.device, numbers[0])
         return used
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if mask & MAY_EXEC != 0 or not self._is_administrator(credentials):
-            check_setting_access(self.mode, credentials, mask)
+    def check_permission(self, actor: Actor, mask: int) -> None:
+        if mask & MAY_EXEC != 0 or not self._is_administrator(actor):
+            check_setting_access(self.mode, actor, mask)
 
     def keeps_mode(self) -> bool:
         return True

@@ -21,7 +21,7 @@ from kernel.fs.procfs.entries import (
     check_setting_writer,
 )
 from kernel.lang import EIO, ENXIO, Errno, Weak, final, weak
-from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.proc_files import NET_FILES, MakeText, ProcFile, TextPieces
 from kernel.lib.settings import WRITE_LIMIT, Setting
 from kernel.lib.user import Buffer
@@ -202,9 +202,9 @@ class SettingInode(TextInode):
     def write_limit(self) -> int:
         return WRITE_LIMIT
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
-        if mask & MAY_EXEC != 0 or not self.setting.may_be_changed_by(credentials):
-            check_setting_access(self.mode_for_root(), credentials, mask)
+    def check_permission(self, actor: Actor, mask: int) -> None:
+        if mask & MAY_EXEC != 0 or not self.setting.may_be_changed_by(actor):
+            check_setting_access(self.mode_for_root(), actor, mask)
 
     def keeps_mode(self) -> bool:
         return True

@@ -36,7 +36,7 @@ from kernel.fs.procfs.subject import Subject, give_owner, may_reach, parse_numbe
 from kernel.fs.procfs.time_offsets import open_time_offsets
 from kernel.fs.procfs.view import View
 from kernel.lang import EACCES, EINVAL, ENOENT, Errno, final
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor
 from kernel.mm.space import AddressSpace
 from kernel.net.link.network import LIMBO, Network, as_network
 from kernel.task.task import current
@@ -346,9 +346,9 @@ class ProcessDirectory(SubjectDirectory):
         super().__init__(file_system, subject)
         self.view: View = view
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
+    def check_permission(self, actor: Actor, mask: int) -> None:
         self.view.require_entry(self.subject.process)
-        super().check_permission(credentials, mask)
+        super().check_permission(actor, mask)
 
     def lookup(self, name: bytes) -> Inode | None:
         self.view.require_entry(self.subject.process)  # a walk skips the search check where everybody may search

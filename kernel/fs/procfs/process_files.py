@@ -15,7 +15,7 @@ from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, PiecesFi
 from kernel.fs.procfs.locks import locks_through
 from kernel.fs.procfs.subject import Subject, give_owner, parse_number, require_inspection
 from kernel.lang import ENOENT, Errno, final
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor
 from kernel.lib.pace import pace_bytes
 from kernel.lib.pid import UNSET
 from kernel.task.pidfd import PidFile
@@ -109,14 +109,14 @@ class DescriptorDirectory(ComputedDirectory):
         self.links: bool = links
         give_owner(self, subject)
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
+    def check_permission(self, actor: Actor, mask: int) -> None:
         """A process always sees its own descriptors, even if it has changed its user and no longer owns the
         directory.
         """
         if not self.links:
             require_inspection(self.subject)
         try:
-            super().check_permission(credentials, mask)
+            super().check_permission(actor, mask)
         except Errno:
             if not self.links or current().process is not self.subject.process:
                 raise
@@ -177,9 +177,9 @@ class DescriptorText(TextInode):
     def can_be_watched(self) -> bool:
         return False
 
-    def check_permission(self, credentials: Credentials, mask: int) -> None:
+    def check_permission(self, actor: Actor, mask: int) -> None:
         require_inspection(self.subject)
-        super().check_permission(credentials, mask)
+        super().check_permission(actor, mask)
 
     def keeps_mode(self) -> bool:
         return True

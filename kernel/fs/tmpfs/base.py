@@ -56,6 +56,7 @@ class Tmpfs(FileSystem):
         self.inodes_used: int = 0
         self.next_ino: int = 1
         self.has_access_lists = True
+        self.maps_owners = type_name == b"tmpfs"
         self.finds_by_handle = True
         self.takes_direct_transfers = True
         self.makes_whiteouts: bool = True

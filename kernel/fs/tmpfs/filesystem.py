@@ -25,7 +25,7 @@ from kernel.fs.tmpfs.base import INHERITED_FLAGS, Tmpfs, TmpfsInode
 from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.fs.tmpfs.order import EntryOrder, TmpfsEntry, find_position
 from kernel.lang import EINVAL, EMLINK, ENAMETOOLONG, ENOENT, Errno
-from kernel.lib.credentials import Credentials, caller_credentials
+from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.pace import pace
 
 if TYPE_CHECKING:
@@ -98,32 +98,32 @@ class TmpfsDirectory(TmpfsInode):
 
     # ---- Changing ---------------------------------------------------------------------------------------------
 
-    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
+    def create(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
         self._require_alive(name)
         inode = self._make(mode, rdev)
-        self._own(inode, credentials)
+        self._own(inode, actor)
         self._add_new(name, inode)
         if inode.is_directory():
             self.nlink += 1
         return inode
 
-    def create_symlink(self, name: bytes, target: bytes, credentials: Credentials) -> Inode:
+    def create_symlink(self, name: bytes, target: bytes, actor: Actor) -> Inode:
         self._require_alive(name)
         inode = TmpfsSymlink(self.tmpfs, target)
-        self._own(inode, credentials)
+        self._own(inode, actor)
         self._add_new(name, inode)
         return inode
 
-    def create_unnamed(self, mode: int, credentials: Credentials) -> Inode:
+    def create_unnamed(self, mode: int, actor: Actor) -> Inode:
         inode = self._make(mode, 0)
-        self._own(inode, credentials)
+        self._own(inode, actor)
         inode.nlink = 0
         return inode
 
-    def create_whiteout(self, credentials: Credentials) -> Inode:
+    def create_whiteout(self, actor: Actor) -> Inode:
         if not self.tmpfs.makes_whiteouts:
             raise Errno(EINVAL)
-        return self.create_unnamed(S_IFCHR, credentials)
+        return self.create_unnamed(S_IFCHR, actor)
 
     def moves_names(self) -> bool:
         return True
@@ -256,10 +256,10 @@ class TmpfsDirectory(TmpfsInode):
         special.rdev = rdev if special.is_device() else 0
         return special
 
-    def _own(self, inode: TmpfsInode, credentials: Credentials) -> None:
+    def _own(self, inode: TmpfsInode, actor: Actor) -> None:
         """Ownership of a new file: a set-group-ID directory hands its group down."""
-        inode.uid = credentials.fsuid
-        inode.gid = credentials.fsgid
+        inode.uid = actor.fsuid
+        inode.gid = actor.fsgid
         if inode.is_regular() or inode.is_directory():
             inode.flags = self.flags & INHERITED_FLAGS
         if self.mode & S_ISGID != 0:

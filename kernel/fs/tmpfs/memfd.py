@@ -7,7 +7,7 @@ from kernel.fs.dentry import Dentry
 from kernel.fs.file import File, InodeFile
 from kernel.fs.path import Mount, Path
 from kernel.fs.tmpfs.filesystem import new_tmpfs
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 
 
 class MemfdMount:
@@ -33,7 +33,7 @@ _MOUNT: Final = MemfdMount()
 def create_memfd(name: bytes, credentials: Credentials) -> File:
     """A new empty file, open for reading and writing."""
     mount = _MOUNT.get()
-    inode = mount.file_system.root().create_unnamed(S_IFREG | 0o777, credentials)
+    inode = mount.file_system.root().create_unnamed(S_IFREG | 0o777, plain_actor(credentials))
     inode.acquire()  # without a name or a user it would be lost if something fails
     try:
         dentry = Dentry(None, b"/memfd:" + name + b" (deleted)", inode)

@@ -192,7 +192,7 @@ class UnixSocket(CollectableSocket):
         context = current().fs
         path = resolve(context, None, name[: len(name) - 1], FOLLOW)
         inode = path.inode()
-        inode.check_permission(context.credentials, MAY_WRITE)
+        inode.check_permission(path.mount.actor(context.credentials), MAY_WRITE)
         other = INODES.find(inode) if inode.is_socket() else None
         if other is None:
             raise Errno(ECONNREFUSED)

@@ -16,7 +16,7 @@ from kernel.fs.access_list import (
     from_disk,
 )
 from kernel.lang import EINVAL, Errno
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 
 RIGHTS = st.integers(0, 7)
@@ -93,7 +93,8 @@ def test_nobody_gets_more_than_the_mask_but_the_owner_and_others(given_list: Acc
     someone.groups = [KernelGid(70002)]
     member = someone.copy()
     member.groups = [KernelGid(70003)]
-    assert given_list.permits(KernelUid(70001), ROOT_GROUP, someone, want) == (want & ~given_list.rights[0] == 0)
-    assert given_list.permits(ROOT_USER, ROOT_GROUP, someone, want) == (want & ~given_list.rights[-1] == 0)
-    if given_list.permits(ROOT_USER, KernelGid(70003), member, want):
+    other, of_group = plain_actor(someone), plain_actor(member)
+    assert given_list.permits(KernelUid(70001), ROOT_GROUP, other, want) == (want & ~given_list.rights[0] == 0)
+    assert given_list.permits(ROOT_USER, ROOT_GROUP, other, want) == (want & ~given_list.rights[-1] == 0)
+    if given_list.permits(ROOT_USER, KernelGid(70003), of_group, want):
         assert want & ~group_class == 0

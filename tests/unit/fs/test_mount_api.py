@@ -29,6 +29,7 @@ AT_RECURSIVE = 0x8000
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH = 4
 MOVE_MOUNT_SET_GROUP = 0x100
+MOVE_MOUNT_BENEATH = 0x200
 SET_FLAG, SET_STRING, CREATE, RECONFIGURE = 0, 1, 6, 7
 
 
@@ -196,3 +197,77 @@ def test_wrong_moves(machine: Machine) -> None:
         program.close(program.open_tree(AT_FDCWD, "/a", 0))
 
     assert machine.run(user) == 0
+
+
+def slip(program: Program, descriptor: int, path: str) -> None:
+    program.move_mount(descriptor, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_BENEATH)
+
+
+def detached(program: Program, name: str) -> int:
+    """A detached tmpfs with a file of that name."""
+    context = program.fsopen("tmpfs", 0)
+    program.fsconfig(context, CREATE, None, None, 0)
+    tree = program.fsmount(context, 0, 0)
+    program.close(program.openat(tree, name, os.O_CREAT | os.O_WRONLY, 0o600))
+    program.close(context)
+    return tree
+
+
+@booted
+def test_a_mount_slips_under_another(machine: Machine) -> None:
+    host = machine.host
+    prepare(host)
+    with pytest.raises(OSError, match="EINVAL"):
+        slip(host, detached(host, "under"), "/a")  # nothing comes onto the first file system below it
+    host.mount("none", "/other", "tmpfs", 0, None)
+    host.mkdir("/other/place", 0o755)
+    host.mkdir("/other/place/in", 0o755)
+    mark(host, "/other/place")
+    tree = detached(host, "under")
+    slip(host, tree, "/other/place")
+    host.close(tree)
+    assert is_marked(host, "/other/place")
+    host.umount2("/other/place", 0)
+    assert "under" in names_in(host, "/other/place")
+    host.umount2("/other/place", 0)
+    assert "in" in names_in(host, "/other/place")
+
+
+@booted
+def test_what_slips_under_another_is_propagated(machine: Machine) -> None:
+    host = machine.host
+    prepare(host)
+    mark(host, "/a/x")
+    slip(host, detached(host, "under"), "/a/x")
+    assert is_marked(host, "/a/x") and is_marked(host, "/b/x")
+    host.umount2("/a/x", 0)  # both of them: what they lie on now are peers
+    for name in ("/a/x", "/b/x"):
+        assert "under" in names_in(host, name)
+
+
+@booted
+def test_a_copy_is_passed_on_without_what_covers_it(machine: Machine) -> None:
+    host = machine.host
+    prepare(host)
+    change(host, "/b", MS_SLAVE)
+    change(host, "/b", MS_SHARED)
+    mark(host, "/b/x")
+    bind(host, "/b", "/c")
+    before = len(MOUNTS)
+    host.mount("none", "/a/x", "tmpfs", 0, None)
+    assert len(MOUNTS) == before + 3 and is_marked(host, "/b/x") and not is_marked(host, "/c/x")
+
+
+@booted
+def test_what_cannot_slip_under_another(machine: Machine) -> None:
+    host = machine.host
+    prepare(host)
+    tree = detached(host, "under")
+    bind(host, "/a/x", "/a/x")  # a peer of what it stands on, showing its own place
+    before = len(MOUNTS)
+    for target in ("/", "/c", "/other", "/a/x", "/a/y"):
+        with pytest.raises(OSError, match="EINVAL"):
+            slip(host, tree, target)
+    with pytest.raises(OSError, match="EINVAL"):
+        host.move_mount(tree, "", AT_FDCWD, "/a", MOVE_MOUNT_BENEATH | MOVE_MOUNT_SET_GROUP | MOVE_MOUNT_F_EMPTY_PATH)
+    assert len(MOUNTS) == before

@@ -122,7 +122,7 @@ def test_pivot_root_without_memory_changes_nothing(machine: Machine) -> None:
     new.children = Full()
     with pytest.raises(OSError, match="ENOMEM"):
         host.pivot_root("/new", "/new/old")
-    assert FIRST_MOUNTS.top() is root and new.parent is root and not new.is_locked
+    assert FIRST_MOUNTS.top() is root and new.parent is root and not new.locks.in_place
     new.children = {}
     host.pivot_root("/new", "/new/old")
     assert FIRST_MOUNTS.top() is new and root.parent is new

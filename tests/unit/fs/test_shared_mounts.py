@@ -79,6 +79,19 @@ def test_peers_show_the_same(machine: Machine) -> None:
 
 
 @booted
+def test_a_new_peer_does_not_receive_itself(machine: Machine) -> None:
+    """It shows the place on which it is mounted, and joins the group before it is passed on."""
+    host = machine.host
+    prepare(host)
+    before = len(MOUNTS)
+    bind(host, "/a/x", "/a/x")
+    assert len(MOUNTS) == before + 2
+    assert fields(host)["/a/x"] == fields(host)["/b/x"] == "shared:1"
+    host.umount2("/a/x", 0)
+    assert len(MOUNTS) == before
+
+
+@booted
 def test_slaves_only_receive(machine: Machine) -> None:
     host = machine.host
     prepare(host)

@@ -7,7 +7,7 @@ import pytest
 from kernel.fs.file import DESCRIPTION_BYTES
 from kernel.fs.inode import Inode
 from kernel.fs.marks import MARKS
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor
 from kernel.lib.ids import KernelUid
 from kernel.lib.pace import PACE
 from kernel.lib.pid import Bearer, Pid
@@ -264,8 +264,8 @@ def test_what_is_marked_is_held_while_permission_is_checked(machine: Machine, mo
     check = Inode.check_permission
     users: list[int] = []
 
-    def remove(inode: Inode, credentials: Credentials, mask: int) -> None:
-        check(inode, credentials, mask)
+    def remove(inode: Inode, actor: Actor, mask: int) -> None:
+        check(inode, actor, mask)
         if inode.is_regular() and not users:
             users.append(inode.users)
             host.unlink("/watched")  # as another thread may, if the check sleeps

@@ -10,11 +10,11 @@ from kernel.fs import extended_attributes as attributes
 from kernel.fs.constants import S_IFDIR, S_IFREG
 from kernel.fs.inode import Inode
 from kernel.lang import EEXIST, ENODATA, ENOSPC, EOPNOTSUPP, EPERM, Errno
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 
 from .conftest import Mounted, check_image, debugfs, make_image
 
-ROOT = Credentials()
+ROOT = plain_actor(Credentials())
 Mount = Callable[..., Mounted]
 LAYOUTS = [
     ("-t", "ext2", "-b", "1024", "-I", "128"),

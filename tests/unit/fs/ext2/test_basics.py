@@ -10,13 +10,13 @@ from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFREG, dev
 from kernel.fs.ext2.directory import Ext2Directory
 from kernel.fs.ext2.layout import STATE_CLEAN, STATE_ERRORS
 from kernel.lang import ENOSPC, EROFS, EUCLEAN, Errno, Span, u8
-from kernel.lib.credentials import CALLER, Credentials
+from kernel.lib.credentials import CALLER, Credentials, plain_actor
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import KernelBuffer
 
 from .conftest import Mounted, check_image, debugfs, make_image, read_inode, write_inode
 
-ROOT = Credentials()
+ROOT = plain_actor(Credentials())
 Mount = Callable[..., Mounted]
 LAYOUTS = [
     ("-t", "ext2", "-b", "1024"),

@@ -14,13 +14,13 @@ from kernel.cache.store import Runs
 from kernel.fs.cached_inode import CachedInode
 from kernel.fs.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, S_IFREG
 from kernel.lang import EIO, ENOSPC, Errno, span_of
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import PAGE_SIZE, Frame, allocate_frame, frame_count, frame_span, put_frame
 
 from .conftest import Mounted, check_image, make_image, read_inode, write_inode
 
-ROOT = Credentials()
+ROOT = plain_actor(Credentials())
 Mount = Callable[..., Mounted]
 
 

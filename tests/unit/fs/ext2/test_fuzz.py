@@ -19,11 +19,11 @@ from kernel.fs.ext2.geometry import Geometry
 from kernel.fs.ext2.inode import Ext2Inode
 from kernel.fs.inode import Inode
 from kernel.lang import Errno
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 
 from .conftest import Listing, Mounted, index_directories, make_image, read_inode, start_machine, write_inode
 
-ROOT = Credentials()
+ROOT = plain_actor(Credentials())
 IMAGES = int(os.environ.get("KRAIT_EXT2_IMAGES", "100"))
 SEED = int(os.environ.get("KRAIT_EXT2_SEED", "1"))
 SECONDS_PER_IMAGE = 60

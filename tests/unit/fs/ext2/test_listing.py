@@ -10,7 +10,7 @@ from kernel.fs.ext2.listing import ListedDirectory, NameOrder
 from kernel.fs.ext2.name_hash import END_POSITION, HALF_MD4, hash_position, position_of
 from kernel.fs.names import make_directory, unlink
 from kernel.fs.open import open_file
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 
 from .conftest import Listing, Mounted, check_image, make_image
 
@@ -70,7 +70,7 @@ def test_a_directory_that_grows_is_listed_by_hash_until_unmounted(mount: Mount) 
 def test_a_number_that_is_used_again_is_not_taken_for_the_old_directory(mount: Mount) -> None:
     mounted = mount(make_image(2048, "-b", "1024"))
     known = mounted.fs.hashed_directories
-    directory = mounted.fs.root().create(b"d", 0o040755, 0, Credentials())
+    directory = mounted.fs.root().create(b"d", 0o040755, 0, plain_actor(Credentials()))
     known[directory.ino] = HALF_MD4
     mounted.fs.root().remove_directory(b"d", directory)
     mounted.fs.settle()

@@ -12,12 +12,12 @@ from kernel.fs.constants import S_IFREG
 from kernel.fs.ext2 import retired
 from kernel.fs.ext2.instance import Ext2Node
 from kernel.fs.ext2.retired import RetiredNodes
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 
 from .conftest import Mounted, check_image, make_image
 
 Mount = Callable[..., Mounted]
-ROOT = Credentials()
+ROOT = plain_actor(Credentials())
 IMAGE = ("-t", "ext2", "-b", "1024", "-N", "256")
 
 

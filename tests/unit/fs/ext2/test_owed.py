@@ -9,13 +9,13 @@ from kernel.fs import extended_attributes as attributes
 from kernel.fs.constants import S_IFDIR, S_IFREG
 from kernel.fs.inode import Inode
 from kernel.lang import Errno
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 
 from .conftest import Mounted, check_image, make_image, write_inode
 from .shortage import Shortage
 
 Mount = Callable[..., Mounted]
-ROOT = Credentials()
+ROOT = plain_actor(Credentials())
 OPTIONS = ("-t", "ext2", "-b", "1024", "-N", "64", "-m", "0", "-g", "1024", "-O", "^resize_inode")
 KIB = 1024
 

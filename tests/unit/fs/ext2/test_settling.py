@@ -12,12 +12,12 @@ from kernel.fs.ext2.freed import FreedBits
 from kernel.fs.ext2.inode import Ext2Inode
 from kernel.fs.inode import Inode
 from kernel.lang import Errno, span_of
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 
 from .conftest import Mounted, check_image, debugfs, make_image, read_inode, start_machine, write_inode
 
 Mount = Callable[..., Mounted]
-ROOT = Credentials()
+ROOT = plain_actor(Credentials())
 SMALL = ("-t", "ext2", "-b", "1024", "-N", "32", "-m", "0")
 
 

@@ -30,7 +30,7 @@ from kernel.fs.open import open_file
 from kernel.fs.path import FsContext
 from kernel.fs.walk import resolve
 from kernel.lang import ENOSPC, Errno
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 from kernel.lib.user import KernelBuffer
 
 from .conftest import Mounted, check_image, make_image
@@ -38,7 +38,7 @@ from .shortage import Shortage
 
 Mount = Callable[..., Mounted]
 Step = Callable[[FsContext], None]
-ROOT = Credentials()
+ROOT = plain_actor(Credentials())
 OPTIONS = ("-t", "ext2", "-b", "1024", "-N", "128", "-m", "0", "-g", "1024", "-I", "128")
 KIB = 1024
 FULL = 55  # names of 200 bytes: each block of a directory is full

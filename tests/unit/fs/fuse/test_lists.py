@@ -14,6 +14,7 @@ from kernel.fs.descriptors import CALLER_FILES
 from kernel.fs.inode import Inode
 from kernel.fs.walk import resolve
 from kernel.lang import E2BIG, EACCES, EINVAL, ENODATA, ENOSPC, EOPNOTSUPP, EPERM, ERANGE
+from kernel.lib.credentials import plain_actor
 from tests.unit.fs.fuse.daemon import Asked
 from tests.unit.fs.fuse.served import Served, code
 
@@ -41,7 +42,7 @@ def served_file(served: Served, flags: int = 0, mode: int = 0o640) -> Inode:
 
 def test_they_go_both_ways(served: Served) -> None:
     inode = served_file(served)
-    root = served.context.credentials
+    root = plain_actor(served.context.credentials)
     assert code(extended_attributes.get, root, inode, ACCESS) == ENODATA
     extended_attributes.put(root, inode, ACCESS, USUAL, 0)
     assert served.daemon.nodes[2].attributes == {ACCESS: USUAL}
@@ -60,7 +61,7 @@ def test_they_go_both_ways(served: Served) -> None:
 
 def test_the_kernel_checks_them_if_the_server_wants_that(served: Served) -> None:
     inode = served_file(served, POSIX_ACL)
-    user = served.world.user.credentials
+    user = plain_actor(served.world.user.credentials)
     assert code(inode.check_permission, user, MAY_READ) == EACCES
     served.daemon.nodes[2].attributes[ACCESS] = USUAL
     inode.check_permission(user, MAY_READ)
@@ -74,7 +75,7 @@ def test_the_kernel_checks_them_if_the_server_wants_that(served: Served) -> None
 
 def test_it_believes_them_as_long_as_the_attributes(served: Served) -> None:
     inode = served_file(served, POSIX_ACL)
-    user = served.world.user.credentials
+    user = plain_actor(served.world.user.credentials)
     served.daemon.valid = (3600, 3600)
     served.daemon.nodes[2].attributes[ACCESS] = USUAL
     inode.check_permission(user, MAY_READ)
@@ -82,7 +83,7 @@ def test_it_believes_them_as_long_as_the_attributes(served: Served) -> None:
     before = served.count(GETXATTR)
     inode.check_permission(user, MAY_READ)
     assert served.count(GETXATTR) == before
-    extended_attributes.remove(served.context.credentials, inode, ACCESS)
+    extended_attributes.remove(plain_actor(served.context.credentials), inode, ACCESS)
     assert code(inode.check_permission, user, MAY_READ) == EACCES
 
 
@@ -90,7 +91,7 @@ def test_otherwise_it_does_not(served: Served) -> None:
     inode = served_file(served, mode=0o600)
     served.daemon.nodes[2].attributes[ACCESS] = listed((1, 0, NOBODY), (4, 0, NOBODY), (32, 0, NOBODY))
     before = served.count(GETXATTR)
-    inode.check_permission(served.world.user.credentials, MAY_READ | MAY_WRITE)
+    inode.check_permission(plain_actor(served.world.user.credentials), MAY_READ | MAY_WRITE)
     assert served.count(GETXATTR) == before
 
 
@@ -119,7 +120,7 @@ def test_servers_that_lie(served: Served, answer: tuple[int, bytes], shown: int)
         return answer if asked.kind == GETXATTR else (error, body)
 
     served.daemon.spoil = lie
-    root = served.context.credentials
+    root = plain_actor(served.context.credentials)
     assert code(extended_attributes.get, root, inode, ACCESS) == (shown if len(answer[1]) <= 4096 else errno.EIO)
     forbidden = code(inode.check_permission, served.world.user.credentials, MAY_READ)
     assert forbidden == (EACCES if shown == ENODATA else shown if len(answer[1]) <= 4096 else errno.EIO)

@@ -60,7 +60,7 @@ from kernel.lang import (
     span_of,
     u8,
 )
-from kernel.lib.credentials import CALLER
+from kernel.lib.credentials import CALLER, plain_actor
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import frame_span, free_frame_count, put_frame
@@ -169,7 +169,7 @@ def test_attributes(served: Served) -> None:
     assert inode.size == 4 and inode.ino == 1002
     statistics = inode.file_system.statistics()
     assert (statistics.blocks, statistics.blocks_free, statistics.blocks_reserved) == (1000, 500, 100)
-    credentials = served.context.credentials
+    credentials = plain_actor(served.context.credentials)
     extended_attributes.put(credentials, inode, b"user.x", b"value", 0)
     extended_attributes.put(credentials, inode, b"user.x", b"other", 0)
     assert extended_attributes.get(credentials, inode, b"user.x") == b"other"
@@ -290,7 +290,7 @@ def test_others_are_let_in_and_the_server_decides(served: Served, monkeypatch: p
     assert served.world.read(b"/s/file", user) == b"x"
     assert served.daemon.seen[-2].uid == 1000
     with pytest.raises(Errno) as caught:
-        resolve(user, None, b"/s/file", 0).inode().check_permission(user.credentials, 1)
+        resolve(user, None, b"/s/file", 0).inode().check_permission(plain_actor(user.credentials), 1)
     assert caught.value.code == EACCES  # nobody may run it
 
 
@@ -916,7 +916,9 @@ def test_servers_that_lie(served: Served, seed: int) -> None:
                 finally:
                     file.release()
             elif action == 6:
-                extended_attributes.put(served.context.credentials, served.inode(name), b"user.a", b"1", 0)
+                extended_attributes.put(
+                    plain_actor(served.context.credentials), served.inode(name), b"user.a", b"1", 0
+                )
             elif action == 7:
                 file = served.open(name, O_RDWR)
                 try:

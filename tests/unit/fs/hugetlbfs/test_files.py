@@ -9,7 +9,7 @@ from kernel.fs.filesystem import parse_amount
 from kernel.fs.hugetlbfs.file import HugeFile
 from kernel.fs.hugetlbfs.filesystem import Hugetlbfs, new_hugetlbfs
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, EOPNOTSUPP, EPERM, Errno
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import free_frame_count
 from kernel.mm.huge_pool import HUGE_SIZE, POOL, use_pool
@@ -36,7 +36,7 @@ def mounted(options: bytes) -> Hugetlbfs:
 
 
 def new_file(owner: Hugetlbfs) -> HugeFile:
-    inode = owner.root().create(b"file", S_IFREG | 0o644, 0, Credentials())
+    inode = owner.root().create(b"file", S_IFREG | 0o644, 0, plain_actor(Credentials()))
     assert isinstance(inode, HugeFile)
     return inode
 
@@ -171,15 +171,15 @@ def test_seals() -> None:
 def test_inodes_have_a_limit() -> None:
     instance = mounted(b"size=4M,nr_inodes=3")
     root = instance.root()
-    root.create(b"directory", S_IFDIR | 0o755, 0, Credentials())
+    root.create(b"directory", S_IFDIR | 0o755, 0, plain_actor(Credentials()))
     with pytest.raises(Errno) as refusal:
-        root.create_symlink(b"link", b"file", Credentials())
+        root.create_symlink(b"link", b"file", plain_actor(Credentials()))
     assert refusal.value.code == EINVAL
     new_file(instance)
     numbers = instance.statistics()
     assert (numbers.blocks, numbers.blocks_free, numbers.files, numbers.files_free) == (2, 2, 3, 0)
     with pytest.raises(Errno) as refusal:
-        root.create_symlink(b"link", b"file", Credentials())
+        root.create_symlink(b"link", b"file", plain_actor(Credentials()))
     assert refusal.value.code == ENOSPC
     assert root.size == 0 and not root.has_birth_time() and root.attribute_store() is None
     instance.shut_down()

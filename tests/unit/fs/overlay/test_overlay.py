@@ -21,6 +21,7 @@ from kernel.fs.path import Path
 from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC, ENOTEMPTY, EROFS, ESTALE, EXDEV, Errno
+from kernel.lib.credentials import plain_actor
 from kernel.lib.user import Buffer, KernelBuffer
 from kernel.mm.area import Area
 from tests.unit.fs.conftest import World
@@ -135,7 +136,7 @@ def test_a_reader_sees_what_was_copied_up_since(overlay: Overlay) -> None:
 def test_attributes_are_copied(overlay: Overlay) -> None:
     world = overlay.world
     below = resolve(world.root, None, b"/l/file", 0)
-    extended_attributes.put(world.root.credentials, below.inode(), b"user.a", b"b", 0)
+    extended_attributes.put(plain_actor(world.root.credentials), below.inode(), b"user.a", b"b", 0)
     below.inode().mtime_ns = 1000
     overlay.mount()
     place = resolve(world.root, None, b"/t/file", 0)
@@ -144,7 +145,7 @@ def test_attributes_are_copied(overlay: Overlay) -> None:
     above = resolve(world.root, None, b"/u/file", 0).inode()
     assert above.mode & 0o7777 == 0o4711
     assert above.mtime_ns == 1000
-    assert extended_attributes.get(world.root.credentials, above, b"user.a") == b"b"
+    assert extended_attributes.get(plain_actor(world.root.credentials), above, b"user.a") == b"b"
     assert below.inode().mode & 0o7777 == 0o644
 
 
@@ -188,7 +189,7 @@ def test_moving_a_directory_with_a_redirect(overlay: Overlay) -> None:
     assert overlay.names(b"/t") == [b"file", b"other"]
     assert overlay.names(b"/t/other") == [b"inner"]
     place = resolve(root, None, b"/u/other", 0).inode()
-    assert extended_attributes.get(root.credentials, place, b"trusted.overlay.redirect") == b"dir"
+    assert extended_attributes.get(plain_actor(root.credentials), place, b"trusted.overlay.redirect") == b"dir"
     overlay.unmount()
     overlay.mount()
     assert overlay.names(b"/t/other") == [b"inner"]
@@ -326,7 +327,7 @@ def test_removed_while_open(overlay: Overlay) -> None:
 def test_own_attributes_are_hidden_and_those_of_programs_kept_apart(overlay: Overlay) -> None:
     overlay.mount()
     root = overlay.world.root
-    who = root.credentials
+    who = plain_actor(root.credentials)
     inode = resolve(root, None, b"/t/dir", 0).inode()
     extended_attributes.put(who, inode, b"trusted.overlay.opaque", b"y", 0)
     assert extended_attributes.names(who, inode) == b"trusted.overlay.opaque\0"
@@ -382,7 +383,7 @@ def test_what_others_put_into_the_upper_layer_is_not_replaced(overlay: Overlay) 
 
 def test_nothing_is_inherited_from_the_work_directory(overlay: Overlay) -> None:
     world = overlay.world
-    who = world.root.credentials
+    who = plain_actor(world.root.credentials)
     entries = AccessList()
     entries.add(0x01, 7, 0xFFFF_FFFF)
     entries.add(0x02, 7, 1000)

@@ -35,6 +35,7 @@ from kernel.fs.remote_file import RemoteContents
 from kernel.fs.remote_pages import RemotePages
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EBUSY, EEXIST, EINVAL, EIO, ENODATA, ENOENT, ENOTDIR, ENOTEMPTY, EXDEV, Errno
+from kernel.lib.credentials import plain_actor
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import frame_span, put_frame
@@ -276,7 +277,7 @@ def test_extended_attributes(shared: Shared, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(os, "getxattr", lambda path, name: values[name])
     shared.world.write(b"/s/file", b"")
     inode = shared.inode(b"/s/file")
-    credentials = shared.context.credentials
+    credentials = plain_actor(shared.context.credentials)
     assert extended_attributes.get(credentials, inode, b"user.one") == b"1" * 5000
     assert code(extended_attributes.get, credentials, inode, b"user.none") == ENODATA
 
@@ -406,7 +407,7 @@ def test_a_server_that_lies(shared: Shared, seed: int) -> None:
             lambda: shared.world.read(b"/s/a/file"), lambda: shared.list(b"/s/b"), lambda: shared.inode(b"/s/b/file"),
             lambda: shared.world.write(b"/s/a/new", b"x" * 5000),
             lambda: names.unlink(shared.context, None, b"/s/a/new"),
-            lambda: extended_attributes.get(shared.context.credentials, shared.inode(b"/s/a"), b"user.x"),
+            lambda: extended_attributes.get(plain_actor(shared.context.credentials), shared.inode(b"/s/a"), b"user.x"),
         ):
             try:
                 action()

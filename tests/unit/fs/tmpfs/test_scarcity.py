@@ -8,7 +8,7 @@ import pytest
 
 from kernel.fs.inode import Inode
 from kernel.fs.tmpfs.filesystem import TmpfsDirectory, new_tmpfs
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Credentials, plain_actor
 from tests.unit.booted import booted
 from tests.unit.scarcity import Scarcity, each_place
 from tools.simulated.machine import Machine
@@ -26,8 +26,8 @@ def test_an_entry(_: Machine, name: str) -> None:
 
     def make() -> Inode:
         if kind == stat.S_IFLNK:
-            return top.create_symlink(b"new", b"target", Credentials())
-        return top.create(b"new", kind | 0o600, 0, Credentials())
+            return top.create_symlink(b"new", b"target", plain_actor(Credentials()))
+        return top.create(b"new", kind | 0o600, 0, plain_actor(Credentials()))
 
     def attempt(scarcity: Scarcity) -> None:
         before = tmpfs.inodes_used

@@ -22,6 +22,7 @@ from kernel.fs.open import open_file
 from kernel.fs.tmpfs.filesystem import new_tmpfs
 from kernel.fs.walk import resolve
 from kernel.lang import EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, ENXIO, EPERM, Errno
+from kernel.lib.credentials import plain_actor
 from kernel.lib.ids import KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import free_frame_count
@@ -111,11 +112,11 @@ def test_holes(world: World) -> None:
 
 def test_space_ends(world: World) -> None:
     small = new_tmpfs(b"tmpfs", b"s", b"size=8k,nr_inodes=3")
-    inode = small.root().create(b"f", 0o100644, 0, world.root.credentials)
+    inode = small.root().create(b"f", 0o100644, 0, plain_actor(world.root.credentials))
     assert inode.write_at(KernelBuffer(bytearray(10_000)), 0) == 8192
     assert code(inode.write_at, KernelBuffer(bytearray(1)), 9000) == ENOSPC
-    small.root().create(b"g", 0o100644, 0, world.root.credentials)
-    assert code(small.root().create, b"h", 0o100644, 0, world.root.credentials) == ENOSPC
+    small.root().create(b"g", 0o100644, 0, plain_actor(world.root.credentials))
+    assert code(small.root().create, b"h", 0o100644, 0, plain_actor(world.root.credentials)) == ENOSPC
     assert code(new_tmpfs, b"tmpfs", b"s", b"size=12x") == EINVAL
 
 
