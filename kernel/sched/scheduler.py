@@ -18,7 +18,7 @@ from arch.programs import leave_spaces, load_root
 from kernel.lang import Errno, export, final, inline, noinline, noraise, on_stack, panic, sleeps
 from kernel.lib import log
 from kernel.lib.pace import pace
-from kernel.sched import realtime
+from kernel.sched import deadline, realtime
 from kernel.sched.balance import (
     TICK_NS,
     announce_again,
@@ -32,6 +32,7 @@ from kernel.sched.balance import (
     take_of_all,
     wake_somewhere,
 )
+from kernel.sched.deadline import DeadlineServer
 from kernel.sched.observer import SWITCHES
 from kernel.sched.pressure import MACHINE
 from kernel.sched.processor import (
@@ -51,6 +52,8 @@ from kernel.sched.strain import note_idling, note_sleep, note_switch, note_wake
 from kernel.sched.switch import first_stack_pointer, let_others_in, switch, wait_on_stack, wake_stack
 from kernel.sched.thread import (
     AWAKE,
+    DEADLINE_URGENCY,
+    SCHED_DEADLINE,
     SCHED_FIFO,
     SCHED_OTHER,
     SCHED_RR,
@@ -140,7 +143,9 @@ def make_ready(thread: Thread) -> None:
     thread.state = ThreadState.READY
     if thread.share is not None:
         begin_to_count(thread)
-    if RUNNING.several:
+    if thread.policy == SCHED_DEADLINE and not deadline.wake_up(thread, now_ns):
+        pass  # its next period queues it
+    elif RUNNING.several:
         wake_somewhere(processor, thread, now_ns)
     else:
         processor.queue.add_woken(thread)
@@ -163,8 +168,9 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     thread.context.stack_pointer = first_stack_pointer(thread)
     thread.started_ns = monotonic_ns()
     if parent is not None:
-        thread.slice_ns = max(parent.slice_ns, 0) // 2
-        parent.slice_ns -= thread.slice_ns
+        if parent.policy != SCHED_DEADLINE:  # then it would be a budget
+            thread.slice_ns = max(parent.slice_ns, 0) // 2
+            parent.slice_ns -= thread.slice_ns
         thread.round = parent.round
     enter_list(thread)
     processor = this_processor()
@@ -184,7 +190,7 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
 
 def allow_processors(thread: Thread, mask: int) -> None:
     """Set which processors may run a thread (-1: all). One that runs it and may not gives it up."""
-    ready = thread.state == ThreadState.READY
+    ready = _is_queued(thread)
     if ready:
         queue_of(thread).take_off(thread)
     thread.allowed = mask
@@ -192,6 +198,11 @@ def allow_processors(thread: Thread, mask: int) -> None:
         move_away(this_processor(), thread)
     elif not thread.may_run_on(thread.processor):
         _let_go_of(thread)
+
+
+def _is_queued(thread: Thread) -> bool:
+    """Whether a thread is on a queue, and not one of those that wait for their next period."""
+    return thread.state == ThreadState.READY and not deadline.is_throttled(thread)
 
 
 def _let_go_of(thread: Thread) -> None:
@@ -245,20 +256,44 @@ def idle_for_ever() -> None:
         schedule()
 
 
-def lend_priority(thread: Thread, priority: int) -> None:
-    """Let a thread run with a real-time priority other than its own; 0 ends that."""
-    ready = thread.state == ThreadState.READY
+def lend_priority(thread: Thread, priority: int, deadline_ns: int = 0) -> None:
+    """Let a thread run with an urgency other than its own, and before a deadline (0: there is none); 0 ends that."""
+    ready = _is_queued(thread)
     if ready:
         queue_of(thread).take_off(thread)
+    thread.lent_by_waiters = priority
+    thread.lent_deadline_ns = deadline_ns
+    own_ns = 0
+    if thread.policy == SCHED_DEADLINE:
+        priority = DEADLINE_URGENCY
+        if deadline_ns != 0:
+            deadline.release(thread, monotonic_ns())
+        own_ns = deadline.own_deadline_ns(thread)
+        ready = _is_queued(thread)
     thread.lent_priority = priority
+    thread.order_by(own_ns)
     _priority_changed(thread, ready)
 
 
-def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: int) -> None:
-    """Set how a thread is scheduled; the caller has checked the values."""
-    ready = thread.state == ThreadState.READY
-    if ready:
+def use_deadlines(thread: Thread, server: DeadlineServer) -> None:
+    """Let a thread have deadlines from now on, by a server that was admitted."""
+    charge_running()
+    if thread.state == ThreadState.READY:
         queue_of(thread).take_off(thread)
+    deadline.begin(thread, server, monotonic_ns())
+    thread.lent_priority = DEADLINE_URGENCY
+    _priority_changed(thread, thread.state == ThreadState.READY)
+
+
+def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: int) -> None:
+    """Set how a thread is scheduled; the caller has checked the values. SCHED_DEADLINE stays as it is."""
+    if _is_queued(thread):
+        queue_of(thread).take_off(thread)
+    if thread.policy == SCHED_DEADLINE and policy != SCHED_DEADLINE:
+        charge_running()
+        deadline.end(thread, monotonic_ns())
+        thread.lent_priority = thread.lent_by_waiters
+    ready = _is_queued(thread)
     thread.policy = policy
     thread.realtime_priority = realtime_priority
     thread.nice = nice
@@ -266,7 +301,8 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
         count_no_more(thread)
         begin_to_count(thread)
     thread.length_ns = slice_of(thread)
-    thread.slice_ns = min(thread.slice_ns, thread.length_ns)
+    if policy != SCHED_DEADLINE:
+        thread.slice_ns = min(thread.slice_ns, thread.length_ns)
     _priority_changed(thread, ready)
 
 
@@ -285,6 +321,9 @@ def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
     if thread.policy == SCHED_OTHER:
         thread.slice_ns -= elapsed
         return
+    if thread.policy == SCHED_DEADLINE:
+        deadline.charge(thread, elapsed)
+        return
     if thread.policy != SCHED_FIFO:
         thread.slice_ns -= elapsed
     if thread.has_realtime_policy():
@@ -295,7 +334,9 @@ def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
 def _use_share(thread: Thread, elapsed_ns: int, now_ns: int) -> None:
     """Charge time to a thread's group, and make the thread check before it goes on if the group has none left."""
     share = thread.share
-    if share is not None and not thread.has_realtime_policy() and share.use(elapsed_ns, now_ns):
+    if thread.has_realtime_policy() or thread.policy == SCHED_DEADLINE:
+        return
+    if share is not None and share.use(elapsed_ns, now_ns):
         if thread is RUNNING.current:
             RUNNING.has_work = True
 
@@ -350,6 +391,8 @@ def schedule() -> None:
         previous.voluntary_switches += 1
         if previous.share is not None:
             count_no_more(previous)
+        if previous.policy == SCHED_DEADLINE:
+            deadline.fall_asleep(previous, now_ns)
         if MACHINE.is_noted:
             note_sleep(previous, now_ns)
     following = _next_thread(processor, previous)
@@ -387,9 +430,12 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
     """The thread to run; waits for an interrupt as long as there is none."""
     if previous.state == ThreadState.RUNNING:
         if previous.may_run_on(processor.number):
-            return _next_of_running(processor, previous)
-        previous.state = ThreadState.READY
-        move_away(processor, previous)
+            going_on = _next_of_running(processor, previous)
+            if going_on is not None:
+                return going_on
+        else:
+            previous.state = ThreadState.READY
+            move_away(processor, previous)
     following = _take(processor, previous)
     while following is None:
         idle = processor.idle_thread
@@ -419,14 +465,14 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
 
 
 @noinline
-def _next_of_running(processor: Processor, previous: Thread) -> Thread:
-    """The same, if the running thread could go on."""
+def _next_of_running(processor: Processor, previous: Thread) -> Thread | None:
+    """The same, if the running thread could go on; None if it has no budget left, and waits for its next period."""
     if previous.slice_ns <= 0 or previous.is_realtime():
         return _next_or_itself(processor, previous)
     following = _take(processor, previous)
     if following is None:
         return previous
-    if processor.queue.pauses_realtime and following.is_realtime():
+    if processor.queue.pauses_realtime and following.is_realtime() and following.urgency != DEADLINE_URGENCY:
         processor.queue.add_preempted(following)
         return previous
     previous.involuntary_switches += 1
@@ -435,10 +481,15 @@ def _next_of_running(processor: Processor, previous: Thread) -> Thread:
     return following
 
 
-def _next_or_itself(processor: Processor, previous: Thread) -> Thread:
+def _next_or_itself(processor: Processor, previous: Thread) -> Thread | None:
     """The same, if the running thread is one of those that wait: its slice is over, or it is a real-time thread,
     which goes on unless another goes before it.
     """
+    if previous.policy == SCHED_DEADLINE and previous.slice_ns <= 0:
+        if deadline.throttle(previous, processor.charged_at_ns):
+            previous.involuntary_switches += 1
+            previous.state = ThreadState.READY
+            return None
     if previous.slice_ns <= 0 and (previous.policy == SCHED_RR or not previous.is_realtime()):
         processor.queue.add_yielded(previous)
     else:
@@ -498,6 +549,17 @@ def yield_now() -> None:
 
 
 @sleeps
+def give_budget_away() -> None:
+    """Let the others run until the running thread, which has deadlines, has its next period (sched_yield(2))."""
+    processor = this_processor()
+    thread = RUNNING.current
+    _charge(processor, thread, monotonic_ns())
+    if deadline.give_away(thread, processor.charged_at_ns):
+        thread.state = ThreadState.READY
+    schedule()
+
+
+@sleeps
 def preempt() -> None:
     """Yield if another thread should run: where the kernel returns to user mode."""
     if RUNNING.need_resched:
@@ -515,7 +577,10 @@ def safe_point() -> None:
 @sleeps
 def exit_thread() -> NoReturn:
     """End the running thread. The next thread to run frees its stack."""
-    RUNNING.current.state = ThreadState.DEAD
+    thread = RUNNING.current
+    if thread.policy == SCHED_DEADLINE:
+        deadline.end(thread, monotonic_ns())
+    thread.state = ThreadState.DEAD
     schedule()
     panic("a dead thread runs")
 

@@ -16,6 +16,7 @@ from kernel.sched.pressure import Pressure
 from kernel.sched.stacks import KernelStack
 
 if TYPE_CHECKING:
+    from kernel.sched.deadline import DeadlineServer
     from kernel.sched.obligation import Obligation
     from kernel.sched.wait import SleepTimer, SleepWaiter
 
@@ -29,6 +30,10 @@ SCHED_FIFO: Final = 1
 SCHED_RR: Final = 2
 SCHED_BATCH: Final = 3
 SCHED_IDLE: Final = 5
+SCHED_DEADLINE: Final = 6
+
+DEADLINE_URGENCY: Final = 100
+"""Of threads with deadlines: above all real-time priorities."""
 
 
 class ThreadState(IntEnum):
@@ -81,11 +86,15 @@ class Thread(Linked["Thread"]):
         self.policy: int = SCHED_OTHER
         self.nice: int = 0
         self.realtime_priority: int = 0
-        self.lent_priority: int = 0  # by threads that wait for a lock of this one (task/futex_pi.py)
+        self.lent_by_waiters: int = 0  # the urgency of threads that wait for a lock of this one (task/futex_pi.py)
+        self.lent_deadline_ns: int = 0  # the earliest deadline of those; 0: none has one
+        self.lent_priority: int = 0  # that urgency; DEADLINE_URGENCY if it has deadlines itself
+        self.deadline_ns: int = 0  # its own or that, whichever is earlier, while its urgency is DEADLINE_URGENCY
+        self.server: DeadlineServer | None = None  # made when it first asked for deadlines
         self.reset_on_fork: bool = False
         self.allowed: int = -1  # a bit for each processor that may run it
         self.processor: int = 0  # the processor that runs it, on whose queue it is, or that ran it last
-        self.slice_ns: int = 0  # the rest of its slice; 0 or less: it has used it up, and owes the excess
+        self.slice_ns: int = 0  # the rest of its slice or budget; 0 or less: it has used it up, and owes the excess
         self.length_ns: int = BASE_SLICE_NS  # of that slice, when it began
         self.round: int = 0  # the latest round in which it had a slice
         self.queue_index: int = 0  # which list of the run queue
@@ -173,13 +182,25 @@ class Thread(Linked["Thread"]):
         return self.policy == SCHED_FIFO or self.policy == SCHED_RR
 
     def is_realtime(self) -> bool:
-        """Whether it now goes before all threads of the fair classes."""
+        """Whether it now goes before all threads of the fair classes: also one with deadlines."""
         return self.policy == SCHED_FIFO or self.policy == SCHED_RR or self.lent_priority > 0
 
     @property
     def urgency(self) -> int:
         """The effective real-time priority, lent or its own; 0 in the fair classes."""
         return max(self.realtime_priority, self.lent_priority)
+
+    def goes_before(self, other: "Thread") -> bool:
+        """Whether it is more urgent than another thread; of two with deadlines, whether its own is earlier."""
+        urgency = self.urgency
+        if urgency != other.urgency:
+            return urgency > other.urgency
+        return urgency == DEADLINE_URGENCY and self.deadline_ns < other.deadline_ns
+
+    def order_by(self, own_ns: int) -> None:
+        """Its own deadline is another, or there is none (0). Not while it is on a queue."""
+        lent_ns = self.lent_deadline_ns
+        self.deadline_ns = lent_ns if lent_ns != 0 and (own_ns == 0 or lent_ns < own_ns) else own_ns
 
 
 @final

@@ -163,6 +163,31 @@ def test_errors_come_in_the_order_of_linux(machine: Machine) -> None:
 
 
 @booted
+def test_a_deadline_is_kept(machine: Machine) -> None:
+    def child(program: Program) -> None:
+        times = (10_000_000, 20_000_000, 40_000_000)
+        program.sched_setattr(0, attributes(policy=DEADLINE, flags=RESET_ON_FORK | 6, times=times), 0)
+        out = bytearray(SIZE)
+        program.sched_getattr(0, out, SIZE, 0)
+        assert ATTRIBUTES.unpack(out) == (SIZE, DEADLINE, RESET_ON_FORK | 6, 0, 0, *times, 0, 0)
+        assert program.sched_getscheduler(0) == DEADLINE | 0x4000_0000
+        assert priority_of(program) == 0
+        program.sched_setattr(0, attributes(policy=DEADLINE, times=(10_000_000, 20_000_000, 0)), 0)
+        program.sched_getattr(0, out, SIZE, 0)
+        assert ATTRIBUTES.unpack(out) == (SIZE, DEADLINE, 0, 0, 0, 10_000_000, 20_000_000, 20_000_000, 0, 0)
+        with pytest.raises(OSError, match="EINVAL"):
+            program.sched_setparam(0, struct.pack("<i", 0))
+        with pytest.raises(OSError, match="EAGAIN"):
+            program.fork(lambda other: None)
+        with pytest.raises(OSError, match="EBUSY"):
+            program.sched_setattr(0, attributes(policy=DEADLINE, times=(96_000_000, 100_000_000, 0)), 0)
+        program.sched_setattr(0, attributes(policy=OTHER), 0)
+        assert program.sched_getscheduler(0) == OTHER
+
+    assert machine.run(child) == 0
+
+
+@booted
 def test_a_deadline_is_refused_for_the_first_reason(machine: Machine) -> None:
     times = (10_000_000, 20_000_000, 20_000_000)
 
