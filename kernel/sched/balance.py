@@ -82,7 +82,7 @@ def wake_somewhere(this: Processor, thread: Thread, now_ns: int) -> None:
         chosen.queue.add_woken(thread)
         _tell(this, chosen, thread)
     if not PANIC.in_interrupt:
-        RUNNING.current.woke_at_ns = now_ns
+        RUNNING.current.overlap.woke_at_ns = now_ns
 
 
 @noinline
@@ -91,7 +91,7 @@ def start_somewhere(this: Processor, thread: Thread) -> None:
     real-time thread, is asked to take it.
     """
     leaves_soon = _leaves_soon(this, thread)
-    RUNNING.current.woke_at_ns = thread.started_ns
+    RUNNING.current.overlap.woke_at_ns = thread.started_ns
     chosen = this if thread.may_run_on(this.number) else _place_for(this, thread)
     _put(thread, chosen)
     chosen.queue.add_yielded(thread)
@@ -132,7 +132,7 @@ def _leaves_soon(this: Processor, thread: Thread) -> bool:
     """Whether the running thread will soon make room for the new one, so that no processor need be asked."""
     current = RUNNING.current
     return (
-        current.overlap_ns < SOON_NS
+        current.overlap.usual_ns < SOON_NS
         and current.policy != SCHED_IDLE  # it has to yield at once
         and not PANIC.in_interrupt
         and not this.idle
@@ -379,10 +379,10 @@ def look_after_others(this: Processor, previous: Thread, now_ns: int) -> None:
 
 def _note_departure(thread: Thread, now_ns: int) -> None:
     """The thread that ran sleeps: learn how soon after waking another."""
-    if thread.woke_at_ns != 0:
-        passed_ns = min(now_ns - thread.woke_at_ns, LONG_NS)
-        thread.overlap_ns = (thread.overlap_ns * 3 + passed_ns) // 4
-        thread.woke_at_ns = 0
+    if thread.overlap.woke_at_ns != 0:
+        passed_ns = min(now_ns - thread.overlap.woke_at_ns, LONG_NS)
+        thread.overlap.usual_ns = (thread.overlap.usual_ns * 3 + passed_ns) // 4
+        thread.overlap.woke_at_ns = 0
 
 
 def share_realtime(this: Processor) -> None:
@@ -420,6 +420,6 @@ def share_work(this: Processor) -> None:
 @noinline
 def share_at_tick(this: Processor) -> None:
     """A thread has run until the tick."""
-    RUNNING.current.overlap_ns = LONG_NS
+    RUNNING.current.overlap.usual_ns = LONG_NS
     if this.queue.has_ready():
         share_work(this)

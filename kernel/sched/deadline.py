@@ -107,16 +107,17 @@ class DeadlineServer(Timer):
         left_ns = max(-self.runtime_ns, min(budget_ns, self.runtime_ns))
         return self.absolute_ns - (self.period_ns * ((left_ns << RATIO_SHIFT) // self.runtime_ns) >> RATIO_SHIFT)
 
-    def is_too_much(self, budget_ns: int, now_ns: int) -> bool:
-        """Whether such a budget is more than its part of the time until the deadline."""
-        return budget_ns > self.part_ns(now_ns)
-
     def part_ns(self, now_ns: int) -> int:
         """Its part of the time until the deadline."""
         left_ns = min(self.absolute_ns - now_ns, _MOST_NS)
         if self.runtime_ns <= _EXACT_NS:
             return left_ns * self.runtime_ns // self.relative_ns
         return left_ns * ratio(self.runtime_ns, self.relative_ns) >> RATIO_SHIFT
+
+    def note_overrun(self, budget_ns: int) -> None:
+        """So much budget is left: if none is, the program may want to know."""
+        if budget_ns <= 0 and self.flags & FLAG_OVERRUN != 0:
+            self.has_overrun = True
 
     def forget(self) -> None:
         """It does not count any more."""
@@ -218,10 +219,9 @@ def throttle(thread: Thread, now_ns: int) -> bool:
     server = thread.server
     if server is None or server.thread is None:
         return False
-    if thread.slice_ns <= 0 and server.flags & FLAG_OVERRUN != 0:
-        server.has_overrun = True
+    server.note_overrun(thread.slice_ns)
     due_ns = server.next_period_ns()
-    if due_ns <= now_ns or thread.lent_deadline_ns != 0:
+    if due_ns <= now_ns or thread.precedence.lent_deadline_ns != 0:
         _fill_up(thread, server, now_ns)
         return False
     server.is_throttled = True
@@ -248,11 +248,22 @@ def release(thread: Thread, now_ns: int) -> None:
         _fill_up(thread, server, now_ns)
 
 
+def stop(thread: Thread, now_ns: int) -> None:
+    """A thread with deadlines gives up the processor: it sleeps, or could go on if it has budget left."""
+    if thread.state == ThreadState.RUNNING:
+        if thread.slice_ns <= 0 and throttle(thread, now_ns):
+            thread.involuntary_switches += 1
+            thread.state = ThreadState.READY
+    elif thread.state != ThreadState.READY:
+        fall_asleep(thread, now_ns)
+
+
 def fall_asleep(thread: Thread, now_ns: int) -> None:
     """A thread with deadlines sleeps."""
     server = thread.server
     if server is None or server.thread is None:
         return  # it has ended
+    server.note_overrun(thread.slice_ns)
     zero_lag_ns = server.zero_lag_ns(thread.slice_ns)
     if zero_lag_ns > now_ns:
         server.move(zero_lag_ns)
@@ -267,22 +278,23 @@ def wake_up(thread: Thread, now_ns: int) -> bool:
         return True
     server.move(FOREVER_NS)
     server.activate()
+    if thread.slice_ns <= 0 and server.next_period_ns() <= now_ns:
+        _fill_up(thread, server, server.next_period_ns())
+    due_ns = server.next_period_ns()
     is_shorter = server.relative_ns != server.period_ns
     is_past = server.absolute_ns < now_ns
-    due_ns = server.next_period_ns()
-    if now_ns < due_ns and (thread.slice_ns <= 0 or (is_shorter and is_past)) and thread.lent_deadline_ns == 0:
+    if thread.precedence.lent_deadline_ns != 0:
+        if thread.slice_ns <= 0:
+            _fill_up(thread, server, now_ns)
+    elif now_ns < due_ns and (thread.slice_ns <= 0 or (is_shorter and is_past)):
         thread.slice_ns = min(thread.slice_ns, 0)
         server.is_throttled = True
         server.move(due_ns)
         return False
-    if thread.slice_ns <= 0:
-        _fill_up(thread, server, now_ns)
-        return True
-    if is_past or server.is_too_much(thread.slice_ns, now_ns):
-        if is_shorter and not is_past:
-            thread.slice_ns = server.part_ns(now_ns)
-        else:
-            thread.slice_ns = server.start_anew(now_ns)
+    elif is_shorter and not is_past:
+        thread.slice_ns = min(thread.slice_ns, server.part_ns(now_ns))
+    elif is_past or thread.slice_ns > server.part_ns(now_ns):
+        thread.slice_ns = server.start_anew(now_ns)
     thread.order_by(server.absolute_ns)
     return True
 

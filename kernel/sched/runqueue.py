@@ -126,6 +126,14 @@ def count_no_more(thread: Thread) -> None:
         thread.share_load = 0
 
 
+def divide_slice(parent: Thread, child: Thread) -> None:
+    """A child starts with half of the rest of its parent's slice. A budget is not divided (deadline.py)."""
+    if parent.policy != SCHED_DEADLINE:
+        child.slice_ns = max(parent.slice_ns, 0) // 2
+        parent.slice_ns -= child.slice_ns
+    child.round = parent.round
+
+
 @noinline
 def leave_slice(thread: Thread, heir: Thread) -> None:
     """A thread ends: another of the fair classes that does not wait for a processor gets the rest of its slice."""
@@ -223,9 +231,9 @@ class RunQueue:
 
     def take(self) -> Thread | None:
         """The thread that the processor runs next, taken off the queue; None if none is ready for it."""
-        if self.realtime.count != 0:
-            if not (self.pauses_realtime and self.has_fair()) or self.realtime.has_deadlines():
-                return self.realtime.take()
+        first = self.realtime
+        if first.count != 0 and (not self.pauses_realtime or first.has_deadlines() or not self.has_fair()):
+            return first.take()
         passed_over = 0
         while True:
             thread = self.active.first()
@@ -252,11 +260,9 @@ class RunQueue:
     def outranks(self, woken: Thread, running: Thread) -> bool:
         """Whether a woken thread should have the processor at once."""
         if woken.is_realtime():
-            if running.is_realtime():
-                return woken.goes_before(running)
-            return not self.pauses_realtime or woken.urgency == DEADLINE_URGENCY
+            return woken.goes_before(running) if running.is_realtime() else not pauses(self, woken)
         if running.is_realtime():
-            return self.pauses_realtime and running.urgency != DEADLINE_URGENCY
+            return pauses(self, running)
         if running.policy == SCHED_IDLE:
             return woken.policy != SCHED_IDLE
         # Threads that wake each other in turn use their slices alike: a little more must not cost one its turn.
@@ -270,3 +276,8 @@ def due_on(queue: RunQueue, thread: Thread) -> int:
     if thread.slice_ns <= 0:
         due += min(-thread.slice_ns, _DEBT_LIMIT_NS) // thread.length_ns
     return due
+
+
+def pauses(queue: RunQueue, thread: Thread) -> bool:
+    """Whether threads of the fair classes go before one that is not, if there are any."""
+    return queue.pauses_realtime and thread.urgency != DEADLINE_URGENCY

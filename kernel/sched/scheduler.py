@@ -46,13 +46,12 @@ from kernel.sched.processor import (
     running_on,
     this_processor,
 )
-from kernel.sched.runqueue import begin_to_count, count_no_more, slice_of
+from kernel.sched.runqueue import begin_to_count, count_no_more, divide_slice, pauses, slice_of
 from kernel.sched.stacks import allocate_stack, free_stack
 from kernel.sched.strain import note_idling, note_sleep, note_switch, note_wake
 from kernel.sched.switch import first_stack_pointer, let_others_in, switch, wait_on_stack, wake_stack
 from kernel.sched.thread import (
     AWAKE,
-    DEADLINE_URGENCY,
     SCHED_DEADLINE,
     SCHED_FIFO,
     SCHED_OTHER,
@@ -144,7 +143,7 @@ def make_ready(thread: Thread) -> None:
     if thread.share is not None:
         begin_to_count(thread)
     if thread.policy == SCHED_DEADLINE and not deadline.wake_up(thread, now_ns):
-        pass  # its next period queues it
+        pass  # it waits for its next period
     elif RUNNING.several:
         wake_somewhere(processor, thread, now_ns)
     else:
@@ -168,10 +167,7 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     thread.context.stack_pointer = first_stack_pointer(thread)
     thread.started_ns = monotonic_ns()
     if parent is not None:
-        if parent.policy != SCHED_DEADLINE:  # then it would be a budget
-            thread.slice_ns = max(parent.slice_ns, 0) // 2
-            parent.slice_ns -= thread.slice_ns
-        thread.round = parent.round
+        divide_slice(parent, thread)
     enter_list(thread)
     processor = this_processor()
     processor.forks += 1
@@ -190,7 +186,7 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
 
 def allow_processors(thread: Thread, mask: int) -> None:
     """Set which processors may run a thread (-1: all). One that runs it and may not gives it up."""
-    ready = _is_queued(thread)
+    ready = _awaits_processor(thread)
     if ready:
         queue_of(thread).take_off(thread)
     thread.allowed = mask
@@ -200,8 +196,8 @@ def allow_processors(thread: Thread, mask: int) -> None:
         _let_go_of(thread)
 
 
-def _is_queued(thread: Thread) -> bool:
-    """Whether a thread is on a queue, and not one of those that wait for their next period."""
+def _awaits_processor(thread: Thread) -> bool:
+    """Whether a thread is on a queue, or was taken off to be put back: none that waits for its next period is."""
     return thread.state == ThreadState.READY and not deadline.is_throttled(thread)
 
 
@@ -214,9 +210,9 @@ def _let_go_of(thread: Thread) -> None:
         interrupt(processor)
 
 
-def _priority_changed(thread: Thread, ready: bool) -> None:
+def _priority_changed(thread: Thread) -> None:
     """Put a thread back that was taken off the queue, or make the processor that runs it check for a better one."""
-    if ready:
+    if _awaits_processor(thread):
         queue_of(thread).add_preempted(thread)
         announce_again(this_processor(), thread)
     elif RUNNING.several or this_processor().queue.has_ready():
@@ -258,21 +254,14 @@ def idle_for_ever() -> None:
 
 def lend_priority(thread: Thread, priority: int, deadline_ns: int = 0) -> None:
     """Let a thread run with an urgency other than its own, and before a deadline (0: there is none); 0 ends that."""
-    ready = _is_queued(thread)
-    if ready:
+    if _awaits_processor(thread):
         queue_of(thread).take_off(thread)
-    thread.lent_by_waiters = priority
-    thread.lent_deadline_ns = deadline_ns
-    own_ns = 0
-    if thread.policy == SCHED_DEADLINE:
-        priority = DEADLINE_URGENCY
-        if deadline_ns != 0:
-            deadline.release(thread, monotonic_ns())
-        own_ns = deadline.own_deadline_ns(thread)
-        ready = _is_queued(thread)
-    thread.lent_priority = priority
-    thread.order_by(own_ns)
-    _priority_changed(thread, ready)
+    thread.precedence.lent_priority = priority
+    thread.precedence.lent_deadline_ns = deadline_ns
+    if deadline_ns != 0:
+        deadline.release(thread, monotonic_ns())
+    thread.order_by(deadline.own_deadline_ns(thread))
+    _priority_changed(thread)
 
 
 def use_deadlines(thread: Thread, server: DeadlineServer) -> None:
@@ -281,19 +270,16 @@ def use_deadlines(thread: Thread, server: DeadlineServer) -> None:
     if thread.state == ThreadState.READY:
         queue_of(thread).take_off(thread)
     deadline.begin(thread, server, monotonic_ns())
-    thread.lent_priority = DEADLINE_URGENCY
-    _priority_changed(thread, thread.state == ThreadState.READY)
+    _priority_changed(thread)
 
 
 def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: int) -> None:
     """Set how a thread is scheduled; the caller has checked the values. SCHED_DEADLINE stays as it is."""
-    if _is_queued(thread):
+    if _awaits_processor(thread):
         queue_of(thread).take_off(thread)
     if thread.policy == SCHED_DEADLINE and policy != SCHED_DEADLINE:
         charge_running()
         deadline.end(thread, monotonic_ns())
-        thread.lent_priority = thread.lent_by_waiters
-    ready = _is_queued(thread)
     thread.policy = policy
     thread.realtime_priority = realtime_priority
     thread.nice = nice
@@ -303,7 +289,7 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
     thread.length_ns = slice_of(thread)
     if policy != SCHED_DEADLINE:
         thread.slice_ns = min(thread.slice_ns, thread.length_ns)
-    _priority_changed(thread, ready)
+    _priority_changed(thread)
 
 
 # Giving up the processor ----------------------------------------------------------------------------------------------
@@ -320,23 +306,27 @@ def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
         _use_share(thread, elapsed, now_ns)
     if thread.policy == SCHED_OTHER:
         thread.slice_ns -= elapsed
-        return
+    else:
+        _charge_by_policy(processor, thread, elapsed)
+
+
+@noinline
+def _charge_by_policy(processor: Processor, thread: Thread, elapsed_ns: int) -> None:
+    """Charge time to a thread whose policy is not SCHED_OTHER."""
     if thread.policy == SCHED_DEADLINE:
-        deadline.charge(thread, elapsed)
+        deadline.charge(thread, elapsed_ns)
         return
     if thread.policy != SCHED_FIFO:
-        thread.slice_ns -= elapsed
+        thread.slice_ns -= elapsed_ns
     if thread.has_realtime_policy():
-        processor.realtime_ns += elapsed
+        processor.realtime_ns += elapsed_ns
 
 
 @noinline
 def _use_share(thread: Thread, elapsed_ns: int, now_ns: int) -> None:
     """Charge time to a thread's group, and make the thread check before it goes on if the group has none left."""
     share = thread.share
-    if thread.has_realtime_policy() or thread.policy == SCHED_DEADLINE:
-        return
-    if share is not None and share.use(elapsed_ns, now_ns):
+    if share is not None and thread.has_fair_policy() and share.use(elapsed_ns, now_ns):
         if thread is RUNNING.current:
             RUNNING.has_work = True
 
@@ -387,12 +377,12 @@ def schedule() -> None:
     now_ns = monotonic_ns()
     _charge(processor, previous, now_ns)
     RUNNING.need_resched = False
+    if previous.policy == SCHED_DEADLINE:
+        deadline.stop(previous, now_ns)
     if previous.state != ThreadState.RUNNING and previous.state != ThreadState.READY:
         previous.voluntary_switches += 1
         if previous.share is not None:
             count_no_more(previous)
-        if previous.policy == SCHED_DEADLINE:
-            deadline.fall_asleep(previous, now_ns)
         if MACHINE.is_noted:
             note_sleep(previous, now_ns)
     following = _next_thread(processor, previous)
@@ -430,12 +420,9 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
     """The thread to run; waits for an interrupt as long as there is none."""
     if previous.state == ThreadState.RUNNING:
         if previous.may_run_on(processor.number):
-            going_on = _next_of_running(processor, previous)
-            if going_on is not None:
-                return going_on
-        else:
-            previous.state = ThreadState.READY
-            move_away(processor, previous)
+            return _next_of_running(processor, previous)
+        previous.state = ThreadState.READY
+        move_away(processor, previous)
     following = _take(processor, previous)
     while following is None:
         idle = processor.idle_thread
@@ -465,14 +452,14 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
 
 
 @noinline
-def _next_of_running(processor: Processor, previous: Thread) -> Thread | None:
-    """The same, if the running thread could go on; None if it has no budget left, and waits for its next period."""
+def _next_of_running(processor: Processor, previous: Thread) -> Thread:
+    """The same, if the running thread could go on."""
     if previous.slice_ns <= 0 or previous.is_realtime():
         return _next_or_itself(processor, previous)
     following = _take(processor, previous)
     if following is None:
         return previous
-    if processor.queue.pauses_realtime and following.is_realtime() and following.urgency != DEADLINE_URGENCY:
+    if following.is_realtime() and pauses(processor.queue, following):
         processor.queue.add_preempted(following)
         return previous
     previous.involuntary_switches += 1
@@ -481,15 +468,10 @@ def _next_of_running(processor: Processor, previous: Thread) -> Thread | None:
     return following
 
 
-def _next_or_itself(processor: Processor, previous: Thread) -> Thread | None:
+def _next_or_itself(processor: Processor, previous: Thread) -> Thread:
     """The same, if the running thread is one of those that wait: its slice is over, or it is a real-time thread,
     which goes on unless another goes before it.
     """
-    if previous.policy == SCHED_DEADLINE and previous.slice_ns <= 0:
-        if deadline.throttle(previous, processor.charged_at_ns):
-            previous.involuntary_switches += 1
-            previous.state = ThreadState.READY
-            return None
     if previous.slice_ns <= 0 and (previous.policy == SCHED_RR or not previous.is_realtime()):
         processor.queue.add_yielded(previous)
     else:

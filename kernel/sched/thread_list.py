@@ -47,7 +47,7 @@ class ThreadList(LinkedList[Thread]):
     def push_ordered(self, thread: Thread) -> None:
         """Add before the threads whose deadline is later."""
         place = self.first()
-        while place is not None and place.deadline_ns <= thread.deadline_ns:
+        while place is not None and place.precedence.deadline_ns <= thread.precedence.deadline_ns:
             place = place.after()
         if place is None:
             self.link_last(thread)

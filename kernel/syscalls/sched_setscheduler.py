@@ -175,7 +175,7 @@ def sched_getparam(pid: i32, parameters: UserAddr) -> int:
     return 0
 
 
-@syscall("sched_setattr", status="Full", args="pid <sched_attr flags:0", notes="No utilisation clamps, as on Debian")
+@syscall("sched_setattr", args="pid <sched_attr flags:0", notes="No slices of their own, no utilisation clamps")
 def sched_setattr(pid: i32, attributes: UserAddr, flags: i32) -> int:
     """sched_setattr(2)."""
     if attributes == 0 or pid < 0 or flags != 0:

@@ -536,8 +536,7 @@ def _copy_scheduling(parent: Task, child: Task) -> None:
         place_processors(child)
     child.settings.io_priority = parent.settings.io_priority
     if parent.reset_on_fork:
-        is_fair = not parent.has_realtime_policy() and parent.policy != SCHED_DEADLINE
-        child.nice = max(parent.nice, 0) if is_fair else 0
+        child.nice = max(parent.nice, 0) if parent.has_fair_policy() else 0
         return
     child.policy = parent.policy
     child.nice = parent.nice

@@ -9,6 +9,7 @@ from kernel.fs.procfs.subject import Subject, parse_signed_32
 from kernel.lang import EAGAIN, EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_NICE
 from kernel.lib.settings import SystemSetting
+from kernel.sched.deadline import own_deadline_ns
 from kernel.sched.scheduler import charge_running
 from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST, SCHED_DEADLINE, SCHED_IDLE
 from kernel.task.groups import AUTOGROUPS
@@ -85,7 +86,7 @@ def sched(subject: Subject) -> bytes:
     text += _number("se.load.weight", _weight(task) << _WEIGHT_SHIFT)
     text += _number("policy", task.policy) + _number("prio", _priority(task))
     if task.policy == SCHED_DEADLINE:
-        text += _number("dl.runtime", task.slice_ns) + _number("dl.deadline", task.deadline_ns)
+        text += _number("dl.runtime", task.slice_ns) + _number("dl.deadline", own_deadline_ns(task))
     text += _number("clock-delta", 0)
     return task.name + (head + text).encode()
 

@@ -39,7 +39,6 @@ def thread_with(
     thread.state = ThreadState.RUNNING
     server = deadline.admit(thread, runtime_ns, relative_ns, period_ns or relative_ns, flags)
     deadline.begin(thread, server, now_ns)
-    thread.lent_priority = DEADLINE_URGENCY
     return thread, server
 
 
@@ -48,7 +47,7 @@ def thread_with(
 
 def test_a_new_server_has_its_budget_at_once() -> None:
     thread, server = thread_with(10 * MS, 40 * MS, 100 * MS)
-    assert thread.slice_ns == 10 * MS and thread.deadline_ns == server.absolute_ns == NOW + 40 * MS
+    assert thread.slice_ns == 10 * MS and thread.precedence.deadline_ns == server.absolute_ns == NOW + 40 * MS
     assert server.next_period_ns() == NOW + 100 * MS
     assert thread.urgency == 100 and thread.realtime_priority == 0 and thread.is_realtime()
 
@@ -66,7 +65,7 @@ def test_without_budget_a_thread_waits_for_its_next_period() -> None:
     queue = PROCESSORS[0].queue
     timers.run_timers(NOW + 100 * MS)
     assert not deadline.is_throttled(thread) and queue.realtime.first() is thread
-    assert thread.slice_ns == 7 * MS and thread.deadline_ns == NOW + 200 * MS
+    assert thread.slice_ns == 7 * MS and thread.precedence.deadline_ns == NOW + 200 * MS
     queue.remove(thread)
 
 
@@ -88,7 +87,7 @@ def test_a_yield_gives_the_rest_of_the_budget_away() -> None:
     thread, server = thread_with(10 * MS, 100 * MS)
     assert deadline.give_away(thread, NOW + MS) and server.deadline_ns == NOW + 100 * MS
     assert server.expire(NOW + 100 * MS) == timers.FOREVER_NS
-    assert thread.slice_ns == 10 * MS and thread.deadline_ns == NOW + 200 * MS
+    assert thread.slice_ns == 10 * MS and thread.precedence.deadline_ns == NOW + 200 * MS
     PROCESSORS[0].queue.remove(thread)
 
 
@@ -97,10 +96,10 @@ def test_a_wake_keeps_a_budget_that_is_no_more_than_its_part() -> None:
     deadline.charge(thread, 6 * MS)
     deadline.fall_asleep(thread, NOW + 6 * MS)
     assert deadline.wake_up(thread, NOW + 50 * MS)  # 4 of 10 for 50 of 100
-    assert thread.slice_ns == 4 * MS and thread.deadline_ns == NOW + 100 * MS
+    assert thread.slice_ns == 4 * MS and thread.precedence.deadline_ns == NOW + 100 * MS
     deadline.fall_asleep(thread, NOW + 50 * MS)
     assert deadline.wake_up(thread, NOW + 70 * MS)  # 4 of 10 for 30 of 100 would be too much
-    assert thread.slice_ns == 10 * MS and thread.deadline_ns == NOW + 170 * MS
+    assert thread.slice_ns == 10 * MS and thread.precedence.deadline_ns == NOW + 170 * MS
     assert server.is_active
 
 
@@ -111,7 +110,7 @@ def test_a_wake_after_an_early_deadline_waits_for_the_next_period() -> None:
     assert not deadline.wake_up(thread, NOW + 30 * MS)
     assert deadline.is_throttled(thread) and thread.slice_ns == 0 and server.deadline_ns == NOW + 100 * MS
     assert server.expire(NOW + 100 * MS) == timers.FOREVER_NS
-    assert thread.slice_ns == 10 * MS and thread.deadline_ns == NOW + 120 * MS
+    assert thread.slice_ns == 10 * MS and thread.precedence.deadline_ns == NOW + 120 * MS
     PROCESSORS[0].queue.remove(thread)
 
 
@@ -120,7 +119,7 @@ def test_a_wake_before_an_early_deadline_has_its_part_of_the_rest() -> None:
     deadline.charge(thread, 2 * MS)
     deadline.fall_asleep(thread, NOW + 2 * MS)
     assert deadline.wake_up(thread, NOW + 12 * MS)
-    assert abs(thread.slice_ns - 4 * MS) < 100 and thread.deadline_ns == NOW + 20 * MS
+    assert abs(thread.slice_ns - 4 * MS) < 100 and thread.precedence.deadline_ns == NOW + 20 * MS
 
 
 def test_one_that_slept_without_budget_has_it_from_its_next_period_on() -> None:
@@ -131,8 +130,18 @@ def test_one_that_slept_without_budget_has_it_from_its_next_period_on() -> None:
     thread, _ = thread_with(10 * MS, 100 * MS)
     deadline.charge(thread, 12 * MS)
     deadline.fall_asleep(thread, NOW + 12 * MS)
-    assert deadline.wake_up(thread, NOW + 140 * MS)
-    assert thread.slice_ns == 8 * MS and thread.deadline_ns == NOW + 200 * MS
+    assert deadline.wake_up(thread, NOW + 110 * MS)
+    assert thread.slice_ns == 8 * MS and thread.precedence.deadline_ns == NOW + 200 * MS
+    thread, _ = thread_with(10 * MS, 100 * MS)
+    deadline.charge(thread, 12 * MS)
+    deadline.fall_asleep(thread, NOW + 12 * MS)
+    assert deadline.wake_up(thread, NOW + 140 * MS)  # 8 of 10 for 60 of 100 would be too much
+    assert thread.slice_ns == 10 * MS and thread.precedence.deadline_ns == NOW + 240 * MS
+    thread, server = thread_with(10 * MS, 20 * MS, 100 * MS)
+    deadline.charge(thread, 12 * MS)
+    deadline.fall_asleep(thread, NOW + 12 * MS)
+    assert not deadline.wake_up(thread, NOW + 150 * MS)  # the deadline of its second period is past
+    assert deadline.is_throttled(thread) and server.deadline_ns == NOW + 200 * MS
 
 
 def test_who_wants_to_hears_of_an_overrun_once() -> None:
@@ -167,12 +176,12 @@ def test_no_number_is_too_large(runtime_ns: int, more_ns: int, rest_ns: int, ran
     for now_ns in (NOW + passed_ns, NOW + 2 * passed_ns, NOW + 4 * passed_ns):
         for _ in range(3):
             deadline.charge(thread, ran_ns)
-            thread.lent_deadline_ns = NOW  # so that it does not wait
+            thread.precedence.lent_deadline_ns = NOW  # so that it does not wait
             assert not deadline.throttle(thread, now_ns) and thread.slice_ns > 0
             assert now_ns <= server.absolute_ns < most and abs(server.next_period_ns()) < most
             assert (runtime_ns << 20) < most and abs(server.zero_lag_ns(thread.slice_ns)) < most
             assert min(server.absolute_ns - now_ns, 1 << 42) * min(runtime_ns, 1 << 20) < most
-            thread.lent_deadline_ns = 0
+            thread.precedence.lent_deadline_ns = 0
             deadline.fall_asleep(thread, now_ns)
             deadline.wake_up(thread, now_ns)
             server.is_throttled = False
@@ -202,17 +211,17 @@ def test_the_earliest_deadline_goes_first_and_all_before_real_time() -> None:
 def test_a_lent_deadline_counts_if_it_is_earlier() -> None:
     holder = Thread(b"holder")
     scheduler.lend_priority(holder, DEADLINE_URGENCY, NOW + MS)
-    assert holder.urgency == DEADLINE_URGENCY and holder.deadline_ns == NOW + MS
+    assert holder.urgency == DEADLINE_URGENCY and holder.precedence.deadline_ns == NOW + MS
     scheduler.lend_priority(holder, 0)
-    assert holder.urgency == 0 and holder.deadline_ns == 0 and not holder.is_realtime()
+    assert holder.urgency == 0 and holder.precedence.deadline_ns == 0 and not holder.is_realtime()
     owner, server = thread_with(MS, 100 * MS)
     owner.state = ThreadState.WAITING
     scheduler.lend_priority(owner, DEADLINE_URGENCY, NOW + MS)
-    assert owner.deadline_ns == NOW + MS
+    assert owner.precedence.deadline_ns == NOW + MS
     scheduler.lend_priority(owner, DEADLINE_URGENCY, NOW + 500 * MS)
-    assert owner.deadline_ns == server.absolute_ns
+    assert owner.precedence.deadline_ns == server.absolute_ns
     scheduler.lend_priority(owner, 20)
-    assert owner.urgency == DEADLINE_URGENCY and owner.deadline_ns == server.absolute_ns
+    assert owner.urgency == DEADLINE_URGENCY and owner.precedence.deadline_ns == server.absolute_ns
     scheduler.change_priority(owner, SCHED_OTHER, 0, 0)
     assert owner.urgency == 20
 
@@ -250,7 +259,7 @@ def test_the_part_of_one_that_ends_is_kept_until_it_would_have_been_used() -> No
     thread, server = thread_with(50 * MS, 100 * MS)
     deadline.charge(thread, 20 * MS)
     deadline.end(thread, NOW + 20 * MS)
-    assert BANDWIDTH.admitted == ratio(50, 100) and thread.slice_ns == 0 and thread.deadline_ns == 0
+    assert BANDWIDTH.admitted == ratio(50, 100) and thread.slice_ns == 0 and thread.precedence.deadline_ns == 0
     assert abs(server.deadline_ns - (NOW + 40 * MS)) < 1000  # 30 of 50 are left: they last for 60 of 100
     timers.run_timers(NOW + 41 * MS)
     assert BANDWIDTH.admitted == BANDWIDTH.active == 0 and not server.is_armed()
