@@ -23,7 +23,7 @@ from typing import Final
 
 from kernel.lang import final
 from kernel.sched.balance import wake_somewhere
-from kernel.sched.processor import PROCESSORS, RUNNING, this_processor
+from kernel.sched.processor import RUNNING, this_processor
 from kernel.sched.realtime import BANDWIDTH, RATIO_SHIFT, ratio
 from kernel.sched.thread import SCHED_DEADLINE, Thread, ThreadState
 from kernel.time.timers import FOREVER_NS, Timer
@@ -206,7 +206,7 @@ def charge(thread: Thread, elapsed_ns: int) -> None:
         return
     elapsed_ns = min(elapsed_ns, _MOST_DEBT_NS)
     if server.flags & FLAG_RECLAIM != 0:
-        used = max(server.bandwidth, BANDWIDTH.active // len(PROCESSORS), 1)
+        used = max(server.bandwidth, BANDWIDTH.in_use())
         limit = max(BANDWIDTH.limit(), 1)
         elapsed_ns = elapsed_ns * min(used, limit) // limit
     thread.slice_ns = max(thread.slice_ns - elapsed_ns, -_MOST_DEBT_NS)

@@ -2,8 +2,8 @@
 deadline processes").
 
 Within each period real-time threads run for their share before any other thread. Then the others go first, until the
-period ends; real-time threads get the time that these leave. Threads with deadlines together ask for no more than that
-share of each processor, so they are never paused.
+period ends; real-time threads get the time that these leave. Threads with deadlines together have no more than that
+share of each processor, less a part that is kept for the fair classes, so they are never paused.
 """
 
 from typing import Final
@@ -24,6 +24,12 @@ def ratio(part: int, whole: int) -> int:
     return (part << RATIO_SHIFT) // whole
 
 
+_KEPT: Final = ratio(50, 1000)
+"""The part of each processor's time that no thread with deadlines may have. Linux gives it to a server for the fair
+classes, which it counts with them.
+"""
+
+
 @final
 class Bandwidth:
     """The parts of the time that threads with deadlines have, added up."""
@@ -36,11 +42,15 @@ class Bandwidth:
         """What threads with deadlines may have of a processor."""
         return _WHOLE if RUNTIME.value == UNLIMITED else ratio(RUNTIME.value, PERIOD.value)
 
+    def in_use(self) -> int:
+        """What of a processor's time is not free for threads that reclaim unused time."""
+        return self.active // len(PROCESSORS) + _KEPT
+
     def check(self, old: int, fresh: int) -> None:
         """Raise EBUSY if there is no room for a new part in place of an old one."""
         if RUNTIME.value == UNLIMITED or fresh == old:
             return
-        if self.admitted - old + fresh > self.limit() * len(PROCESSORS):
+        if self.admitted - old + fresh > (self.limit() - _KEPT) * len(PROCESSORS):
             raise Errno(EBUSY)
 
     def check_limit(self, share_us: int, period_us: int) -> None:

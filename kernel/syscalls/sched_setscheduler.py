@@ -214,7 +214,9 @@ def sched_setattr(pid: i32, attributes: UserAddr, flags: i32) -> int:
         raise Errno(EINVAL)
     if wanted & _FLAGS_OF_CLAMPS != 0:
         raise Errno(EOPNOTSUPP)
-    if policy == SCHED_DEADLINE:
+    if wanted & _FLAG_KEEP_PARAMETERS != 0:
+        target.reset_on_fork = reset_on_fork  # Linux keeps the policy, too
+    elif policy == SCHED_DEADLINE:
         _set_deadlines(target, times)
         target.reset_on_fork = reset_on_fork
     else:

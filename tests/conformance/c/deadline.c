@@ -102,16 +102,30 @@ static void parameters(void)
 	show("both kept");
 	SHOW(set_policy(SCHED_OTHER, KEEP_POLICY | KEEP_PARAMS | RESET_ON_FORK, 0, 3));
 	show("both kept");
+	/* It ends with its deadlines: Linux never gives away again what a thread had that loses them while it sleeps. */
+	MUST(kill(subject, SIGKILL));
+	show_end(subject);
+	subject = 0;
+}
+
+static void changes(void)
+{
+	SHOW(set(0, 20 * MS, 60 * MS, 0));
 	SHOW(set_policy(SCHED_OTHER, KEEP_PARAMS, 0, 3));
-	show("an ordinary thread");
+	show("nothing changed");
+	SHOW(set_policy(SCHED_FIFO, KEEP_PARAMS | RESET_ON_FORK, 7, 0));
+	show("nothing else changed");
 	SHOW(set_policy(SCHED_OTHER, RECLAIM | OVERRUN, 0, 3));
 	show("flags of deadlines");
 	SHOW(set(KEEP_POLICY, 10 * MS, 100 * MS, 0));
 	show("policy kept");
-	SHOW(set_policy(SCHED_OTHER, 0, 0, 0));
-	MUST(kill(subject, SIGKILL));
-	show_end(subject);
-	subject = 0;
+	SHOW(set_policy(SCHED_FIFO, KEEP_PARAMS, 7, 0));
+	show("nothing changed");
+	SHOW(set_policy(SCHED_FIFO, 0, 7, 0));
+	SHOW(set_policy(SCHED_RR, KEEP_PARAMS, 8, 0));
+	show("nothing changed");
+	SHOW(set_policy(SCHED_OTHER, KEEP_PARAMS, 0, 3));
+	show("nothing changed");
 }
 
 static void show_fields(void)
@@ -224,11 +238,12 @@ static void admission(void)
 {
 	printf("== admission\n");
 	uint64_t all = 0;
+	sleep_ms(500); /* so long all others had that have ended, and more */
 	MUST(syscall(SYS_sched_getaffinity, 0, 8, &all));
 	if (all == 1) {
 		IN_CHILD(
 			/* The largest part of a period that is admitted, in millionths. One thread that changes needs no wait. */
-			MUST(set_soon(500 * MS, 1000 * MS));
+			MUST(set(0, 500 * MS, 1000 * MS, 0));
 			uint64_t least = 500;
 			uint64_t most = 1000;
 			while (most - least > 1) {
@@ -322,11 +337,19 @@ static void settings(void)
 		sleep_ms(10);
 	close(fd);
 	show_file("/proc/sys/kernel/sched_rt_runtime_us");
+	static const char *const shares[] = { "50001", "50000", "49999", "0", "-1", "950000" };
+	for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+		fd = (int)MUST(open("/proc/sys/kernel/sched_rt_runtime_us", O_WRONLY));
+		long result = write(fd, shares[i], strlen(shares[i]));
+		printf("share %s: %ld %s\n", shares[i], result, result < 0 ? error_name(errno) : "");
+		close(fd);
+	}
 }
 
 int main(void)
 {
 	parameters();
+	IN_CHILD(changes());
 	other_calls();
 	processors();
 	admission();

@@ -239,18 +239,18 @@ def refuses(runtime_ns: int, period_ns: int) -> bool:
 
 
 def test_no_more_is_admitted_than_the_share_of_all_processors() -> None:
-    for _ in range(9):
+    for _ in range(8):
         assert not refuses(10 * MS, 100 * MS)
-    assert refuses(6 * MS, 100 * MS) and not refuses(4 * MS, 100 * MS)
+    assert refuses(11 * MS, 100 * MS) and not refuses(9 * MS, 100 * MS)
     assert BANDWIDTH.admitted <= BANDWIDTH.limit()
 
 
 def test_a_changed_server_gives_back_what_it_had() -> None:
-    thread, server = thread_with(90 * MS, 100 * MS)
-    assert deadline.admit(thread, 94 * MS, 100 * MS, 100 * MS, 0) is server
+    thread, server = thread_with(85 * MS, 100 * MS)
+    assert deadline.admit(thread, 89 * MS, 100 * MS, 100 * MS, 0) is server
     with pytest.raises(Errno) as error:
-        deadline.admit(thread, 96 * MS, 100 * MS, 100 * MS, 0)
-    assert error.value.code == EBUSY and server.runtime_ns == 94 * MS
+        deadline.admit(thread, 91 * MS, 100 * MS, 100 * MS, 0)
+    assert error.value.code == EBUSY and server.runtime_ns == 89 * MS
     deadline.admit(thread, 10 * MS, 100 * MS, 100 * MS, 0)
     assert BANDWIDTH.admitted == BANDWIDTH.active == ratio(10, 100)
 
@@ -287,10 +287,10 @@ def test_the_part_of_a_sleeper_counts_until_it_would_have_been_used() -> None:
 def test_reclaimed_time_costs_little_while_nobody_else_uses_his() -> None:
     thread, _ = thread_with(10 * MS, 100 * MS, flags=FLAG_RECLAIM)
     deadline.charge(thread, 19 * MS)
-    assert abs(thread.slice_ns - 8 * MS) < 1000  # 10 of 95
-    thread_with(66 * MS, 100 * MS)
+    assert abs(thread.slice_ns - 7 * MS) < 1000  # 10 and 5 of 95
+    thread_with(61 * MS, 100 * MS)
     deadline.charge(thread, 5 * MS)
-    assert abs(thread.slice_ns - 4 * MS) < 1000  # 76 of 95
+    assert abs(thread.slice_ns - 3 * MS) < 1000  # 71 and 5 of 95
 
 
 def test_the_share_stays_as_large_as_what_was_admitted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,7 +365,7 @@ def test_alone_one_that_reclaims_gets_the_share_of_all_such(monkeypatch: pytest.
         other = machine.start(Worker("other"))
         served = start(machine, "served", 10 * MS, 50 * MS, FLAG_RECLAIM)
         run(machine, 1000 * MS, monkeypatch)
-        assert 0.85 < part_of(served, 0, 1000 * MS) < 0.99
+        assert 0.7 < part_of(served, 0, 1000 * MS) < 0.8
         assert other.runtime_ns > 10 * MS
 
 
