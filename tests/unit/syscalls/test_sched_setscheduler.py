@@ -100,7 +100,7 @@ def test_policy_or_parameters_can_be_kept(machine: Machine) -> None:
     host.sched_setattr(0, attributes(policy=IDLE, flags=KEEP_POLICY, nice=6), 0)
     assert read_attributes(host)[1:4] == (BATCH, 0, 6)
     host.sched_setattr(0, attributes(policy=OTHER, flags=KEEP_PARAMETERS, nice=9), 0)
-    assert read_attributes(host)[1:4] == (OTHER, 0, 6)
+    assert read_attributes(host)[1:4] == (BATCH, 0, 6)
     host.sched_setattr(0, attributes(policy=ROUND_ROBIN, priority=3), 0)
     host.sched_setattr(0, attributes(flags=KEEP_POLICY | KEEP_PARAMETERS), 0)
     assert read_attributes(host)[4] == 3
