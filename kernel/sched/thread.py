@@ -218,10 +218,9 @@ class Thread(Linked["Thread"]):
 
     def order_by(self, own_ns: int) -> None:
         """Its own deadline has changed; 0: it has none. Not while it is on a queue."""
-        precedence = self.precedence
-        lent_ns = precedence.lent_deadline_ns
-        precedence.priority = precedence.lent_priority if own_ns == 0 else DEADLINE_URGENCY
-        precedence.deadline_ns = lent_ns if lent_ns != 0 and (own_ns == 0 or lent_ns < own_ns) else own_ns
+        lent_ns = self.precedence.lent_deadline_ns
+        self.precedence.priority = self.precedence.lent_priority if own_ns == 0 else DEADLINE_URGENCY
+        self.precedence.deadline_ns = lent_ns if lent_ns != 0 and (own_ns == 0 or lent_ns < own_ns) else own_ns
 
 
 @final

@@ -283,8 +283,7 @@ def _spread(owner: Task) -> None:
             state = state.next
         lent = 0 if first is None else first.urgency
         deadline_ns = 0 if first is None or lent != DEADLINE_URGENCY else first.precedence.deadline_ns
-        had = holder.precedence
-        if lent == had.lent_priority and deadline_ns == had.lent_deadline_ns:
+        if lent == holder.precedence.lent_priority and deadline_ns == holder.precedence.lent_deadline_ns:
             return
         lend_priority(holder, lent, deadline_ns)
         waiter = _waiter_of(holder)
