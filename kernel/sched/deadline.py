@@ -1,11 +1,11 @@
-"""Threads with deadlines (SCHED_DEADLINE): each needs so much time in every period, before a deadline in it.
+"""Threads with deadlines (SCHED_DEADLINE): each asks for an amount of time in every period, before a deadline.
 
-They go before all other threads, the earliest deadline first, on whatever processor (runqueue.py, balance.py). A thread
+They run before all other threads, the earliest deadline first, on any processor (runqueue.py, balance.py). A thread
 has a server, which limits it to what it asked for ("constant bandwidth server"): a budget, which is `Thread.slice_ns`,
 to be used up by a deadline. A thread without budget waits until its next period begins; then the budget is filled up,
-and the deadline is a period later. One that wakes keeps budget and deadline if it could not use more than its part of
-the time by that; else it gets new ones. So no thread can be late because of another, as long as the parts of all add
-up to what the machine has: that is checked when a thread asks (realtime.py: `Bandwidth`).
+and the deadline is a period later. One that wakes keeps budget and deadline unless they would give it more than its
+part of the time until the deadline; else it gets new ones. So no thread is late because of another, as long as the
+parts of all add up to no more than the machine has: that is checked when a thread asks (realtime.py: `Bandwidth`).
 
 The part of a thread that sleeps counts until the time at which its budget would have been used at its rate ("0-lag"):
 others that reclaim unused time (SCHED_FLAG_RECLAIM) get none of it before. The part of one that ends, or gets another
@@ -45,7 +45,7 @@ class DeadlineServer(Timer):
         super().__init__()
         self.thread: Thread | None = None  # None: it ended, or has another policy
         self.runtime_ns: int = runtime_ns
-        self.relative_ns: int = relative_ns  # from the begin of a period to its deadline
+        self.relative_ns: int = relative_ns  # from the beginning of a period to its deadline
         self.period_ns: int = period_ns
         self.flags: int = flags
         self.bandwidth: int = ratio(runtime_ns, period_ns)
@@ -69,7 +69,7 @@ class DeadlineServer(Timer):
         return FOREVER_NS
 
     def next_period_ns(self) -> int:
-        """When the period after that of the present deadline begins."""
+        """When the period after the present deadline's begins."""
         return self.absolute_ns - self.relative_ns + self.period_ns
 
     def activate(self) -> None:
@@ -103,7 +103,7 @@ class DeadlineServer(Timer):
         return self.runtime_ns
 
     def zero_lag_ns(self, budget_ns: int) -> int:
-        """When so much budget would have been used at the thread's rate."""
+        """When a thread that used its budget at its rate would have used this rest."""
         left_ns = max(-self.runtime_ns, min(budget_ns, self.runtime_ns))
         return self.absolute_ns - (self.period_ns * ((left_ns << RATIO_SHIFT) // self.runtime_ns) >> RATIO_SHIFT)
 
@@ -115,7 +115,7 @@ class DeadlineServer(Timer):
         return left_ns * ratio(self.runtime_ns, self.relative_ns) >> RATIO_SHIFT
 
     def note_overrun(self, budget_ns: int) -> None:
-        """So much budget is left: if none is, the program may want to know."""
+        """The thread stops with this rest of its budget: if none is left, the program may want to know."""
         if budget_ns <= 0 and self.flags & FLAG_OVERRUN != 0:
             self.has_overrun = True
 
@@ -152,7 +152,7 @@ def take_overrun(thread: Thread) -> bool:
 
 
 def admit(thread: Thread, runtime_ns: int, relative_ns: int, period_ns: int, flags: int) -> DeadlineServer:
-    """Make or change a thread's server, for `begin`. Raises EBUSY if the machine has not so much time, MemoryError."""
+    """Create or change a thread's server, for `begin`. Raises EBUSY if too little time is left, MemoryError."""
     server = thread.server
     fresh = ratio(runtime_ns, period_ns)
     if thread.policy == SCHED_DEADLINE and server is not None:
@@ -214,7 +214,7 @@ def charge(thread: Thread, elapsed_ns: int) -> None:
 
 def throttle(thread: Thread, now_ns: int) -> bool:
     """A thread has no budget left, or gives the rest away: whether it has to wait for its next period. It does not if
-    that has begun, or if others with deadlines wait for a lock of its.
+    that has begun, or if others with deadlines wait for a lock that it has.
     """
     server = thread.server
     if server is None or server.thread is None:
@@ -238,8 +238,8 @@ def give_away(thread: Thread, now_ns: int) -> bool:
 
 
 def release(thread: Thread, now_ns: int) -> None:
-    """Others with deadlines wait for a lock of a thread that waits for its next period: that begins now. The caller
-    queues the thread.
+    """Others with deadlines wait for a lock that a thread has, which waits for its next period: that begins now. The
+    caller queues the thread.
     """
     server = thread.server
     if server is not None and server.is_throttled:
