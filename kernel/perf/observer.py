@@ -47,7 +47,7 @@ from kernel.perf.tracepoints import (
 )
 from kernel.sched.observer import SWITCHES, SwitchObserver
 from kernel.sched.processor import RUNNING, this_processor
-from kernel.sched.thread import Thread, ThreadState
+from kernel.sched.thread import SCHED_DEADLINE, Thread, ThreadState
 from kernel.task.observer import TASKS, TaskObserver
 from kernel.task.task import TRACING, Task
 from kernel.time.clock import monotonic_ns
@@ -55,6 +55,7 @@ from kernel.time.clock import monotonic_ns
 _CHAIN: Final = LineTable()  # for its walk along frame pointers
 _FIRST_PRIORITY: Final = 120  # of nice 0
 _LOWEST_REALTIME: Final = 99
+_OF_DEADLINES: Final = -1
 # Letters of sched_switch's states
 _STATE_SLEEPS: Final = 1
 _STATE_WAITS: Final = 2
@@ -125,6 +126,8 @@ def _name_of(thread: Thread | None) -> bytes:
 def _priority_of(thread: Thread | None) -> int:
     if thread is None:
         return _FIRST_PRIORITY
+    if thread.policy == SCHED_DEADLINE:
+        return _OF_DEADLINES
     if thread.has_realtime_policy():
         return _LOWEST_REALTIME - thread.realtime_priority
     return _FIRST_PRIORITY + thread.nice

@@ -2,8 +2,8 @@
 
 - *Waking.* A thread goes where it ran last if that processor is idle, else to another idle one. If there is none, it
   takes the place of a thread that it outranks: where it ran last, or here. Otherwise it waits where it ran last,
-  because its data are in the caches there. A real-time thread takes the place of the least urgent thread that it
-  outranks, on any processor.
+  because its data are in the caches there. A real-time thread, or one with a deadline, takes the place of the least
+  urgent thread that it outranks, on any processor.
 - *Leaving soon.* Two threads that wake each other in turn run no faster on two processors, and each wake-up would
   interrupt a halted one. So a thread that usually sleeps soon after it woke another keeps that one here, until the
   next tick at most.
@@ -28,7 +28,7 @@ from kernel.lang import final, noinline
 from kernel.lib.panic import PANIC
 from kernel.sched.processor import PROCESSORS, RUNNING, Processor, interrupt, running_on
 from kernel.sched.runqueue import RunQueue, begin_in, catch_up, due_on, sits_out
-from kernel.sched.thread import LONG_NS, SCHED_IDLE, Thread, ThreadState
+from kernel.sched.thread import DEADLINE_URGENCY, LONG_NS, SCHED_IDLE, Thread, ThreadState
 from kernel.sched.thread_list import REALTIME_WAITING, ThreadList
 
 TICK_NS: Final = 4_000_000  # while a processor runs threads
@@ -82,7 +82,7 @@ def wake_somewhere(this: Processor, thread: Thread, now_ns: int) -> None:
         chosen.queue.add_woken(thread)
         _tell(this, chosen, thread)
     if not PANIC.in_interrupt:
-        RUNNING.current.woke_at_ns = now_ns
+        RUNNING.current.overlap.woke_at_ns = now_ns
 
 
 @noinline
@@ -91,7 +91,7 @@ def start_somewhere(this: Processor, thread: Thread) -> None:
     real-time thread, is asked to take it.
     """
     leaves_soon = _leaves_soon(this, thread)
-    RUNNING.current.woke_at_ns = thread.started_ns
+    RUNNING.current.overlap.woke_at_ns = thread.started_ns
     chosen = this if thread.may_run_on(this.number) else _place_for(this, thread)
     _put(thread, chosen)
     chosen.queue.add_yielded(thread)
@@ -132,7 +132,7 @@ def _leaves_soon(this: Processor, thread: Thread) -> bool:
     """Whether the running thread will soon make room for the new one, so that no processor need be asked."""
     current = RUNNING.current
     return (
-        current.overlap_ns < SOON_NS
+        current.overlap.usual_ns < SOON_NS
         and current.policy != SCHED_IDLE  # it has to yield at once
         and not PANIC.in_interrupt
         and not this.idle
@@ -192,17 +192,15 @@ def _least_urgent(home: Processor, thread: Thread, excluded: Processor | None) -
     that was already asked is about to check by itself.
     """
     found: Processor | None = None
-    lowest = 0
     if home is not excluded and not home.need_resched and _outranked(home, thread):
         found = home
-        lowest = running_on(home).urgency
     for processor in PROCESSORS:
-        urgency = running_on(processor).urgency
-        if processor is excluded or processor.need_resched or (found is not None and urgency >= lowest):
+        if processor is excluded or processor.need_resched:
+            continue
+        if found is not None and not running_on(found).goes_before(running_on(processor)):
             continue
         if _outranked(processor, thread):
             found = processor
-            lowest = urgency
     return found
 
 
@@ -271,17 +269,17 @@ def _pull_realtime(processor: Processor, previous: Thread) -> None:
     """Real-time threads wait elsewhere: take the most urgent one, if it goes before all that this processor has."""
     queue = processor.queue
     goes_on = previous.state == ThreadState.RUNNING and not previous.is_realtime()  # a real-time thread is queued
-    if queue.pauses_realtime and (goes_on or queue.has_fair()):
-        return
-    own = queue.realtime.first()
-    least = 0 if own is None else own.urgency
+    pauses = queue.pauses_realtime and (goes_on or queue.has_fair())
+    first = queue.realtime.first()
     found: Thread | None = None
     for other in PROCESSORS:
         if other is not processor and other.queue.realtime.count != 0:
             thread = other.queue.realtime.first_for(processor.number)
-            if thread is not None and thread.urgency > least:
+            if thread is None or (pauses and thread.urgency != DEADLINE_URGENCY):
+                continue
+            if first is None or thread.goes_before(first):
                 found = thread
-                least = thread.urgency
+                first = thread
     if found is not None:
         _pull(processor, found)
 
@@ -381,10 +379,10 @@ def look_after_others(this: Processor, previous: Thread, now_ns: int) -> None:
 
 def _note_departure(thread: Thread, now_ns: int) -> None:
     """The thread that ran sleeps: learn how soon after waking another."""
-    if thread.woke_at_ns != 0:
-        passed_ns = min(now_ns - thread.woke_at_ns, LONG_NS)
-        thread.overlap_ns = (thread.overlap_ns * 3 + passed_ns) // 4
-        thread.woke_at_ns = 0
+    if thread.overlap.woke_at_ns != 0:
+        passed_ns = min(now_ns - thread.overlap.woke_at_ns, LONG_NS)
+        thread.overlap.usual_ns = (thread.overlap.usual_ns * 3 + passed_ns) // 4
+        thread.overlap.woke_at_ns = 0
 
 
 def share_realtime(this: Processor) -> None:
@@ -422,6 +420,6 @@ def share_work(this: Processor) -> None:
 @noinline
 def share_at_tick(this: Processor) -> None:
     """A thread has run until the tick."""
-    RUNNING.current.overlap_ns = LONG_NS
+    RUNNING.current.overlap.usual_ns = LONG_NS
     if this.queue.has_ready():
         share_work(this)

@@ -1,11 +1,12 @@
 """The run queue of one processor: which ready thread runs next. Pure bookkeeping, no processor.
 
-Real-time threads (SCHED_FIFO, SCHED_RR) come first, by priority, until they have had their share of the time
-(`pauses_realtime`). All others share the processor in rounds: a thread has a slice a round, whose length follows its
-nice value by steps of 5/4, and waits in `expired` once it is used up; when no thread is left in `active`, the lists
-change places. A woken thread goes to the head, with a new slice if a round has begun since it got the last one,
-else with the rest of that: so threads that wait for input run before threads that compute, and none gets two slices
-in a round of its queue by sleeping. The threads of a control group share the slice of one (bandwidth.py).
+Threads with deadlines come first, the earliest deadline before the others (deadline.py); then real-time threads
+(SCHED_FIFO, SCHED_RR), by priority, until they have had their share of the time (`pauses_realtime`). All others share
+the processor in rounds: a thread has a slice a round, whose length follows its nice value by steps of 5/4, and waits in
+`expired` once it is used up; when no thread is left in `active`, the lists change places. A woken thread goes to the
+head, with a new slice if a round has begun since it got the last one, else with the rest of that: so threads that wait
+for input run before threads that compute, and none gets two slices in a round of its queue by sleeping. The threads of
+a control group share the slice of one (bandwidth.py).
 
 So rounds end: a thread gets a slice only by `begin_slice` and `begin_in`, one a round, and everything else that moves
 slices (fork, exit) divides existing ones. The exception is a thread with a lent real-time priority: it goes before all
@@ -27,7 +28,7 @@ from typing import Final
 
 from kernel.lang import final, inline, noinline
 from kernel.sched.bandwidth import BASE_SLICE_NS, load_of
-from kernel.sched.thread import NICE_LOWEST, SCHED_IDLE, SCHED_RR, Thread
+from kernel.sched.thread import DEADLINE_URGENCY, NICE_LOWEST, SCHED_DEADLINE, SCHED_IDLE, SCHED_RR, Thread
 from kernel.sched.thread_list import RealtimeLists, ThreadList
 
 _IDLE_SLICE_NS: Final = 20_000  # SCHED_IDLE: a three-hundredth of nice 0
@@ -125,6 +126,14 @@ def count_no_more(thread: Thread) -> None:
         thread.share_load = 0
 
 
+def divide_slice(parent: Thread, child: Thread) -> None:
+    """A child starts with half of the rest of its parent's slice. A budget is not divided (deadline.py)."""
+    if parent.policy != SCHED_DEADLINE:
+        child.slice_ns = max(parent.slice_ns, 0) // 2
+        parent.slice_ns -= child.slice_ns
+    child.round = parent.round
+
+
 @noinline
 def leave_slice(thread: Thread, heir: Thread) -> None:
     """A thread ends: another of the fair classes that does not wait for a processor gets the rest of its slice."""
@@ -187,7 +196,7 @@ class RunQueue:
     def add_yielded(self, thread: Thread) -> None:
         """A thread gives up the processor, or its slice ended: it goes to the back."""
         if thread.is_realtime():
-            if thread.slice_ns <= 0:
+            if thread.slice_ns <= 0 and thread.policy != SCHED_DEADLINE:
                 thread.length_ns = slice_of(thread)
                 thread.slice_ns = thread.length_ns
             self.realtime.push_last(thread)
@@ -222,8 +231,9 @@ class RunQueue:
 
     def take(self) -> Thread | None:
         """The thread that the processor runs next, taken off the queue; None if none is ready for it."""
-        if self.realtime.count != 0 and not (self.pauses_realtime and self.has_fair()):
-            return self.realtime.take()
+        first = self.realtime
+        if first.count != 0 and (not self.pauses_realtime or first.has_deadlines() or not self.has_fair()):
+            return first.take()
         passed_over = 0
         while True:
             thread = self.active.first()
@@ -250,9 +260,9 @@ class RunQueue:
     def outranks(self, woken: Thread, running: Thread) -> bool:
         """Whether a woken thread should have the processor at once."""
         if woken.is_realtime():
-            return woken.urgency > running.urgency if running.is_realtime() else not self.pauses_realtime
+            return woken.goes_before(running) if running.is_realtime() else not pauses(self, woken)
         if running.is_realtime():
-            return self.pauses_realtime
+            return pauses(self, running)
         if running.policy == SCHED_IDLE:
             return woken.policy != SCHED_IDLE
         # Threads that wake each other in turn use their slices alike: a little more must not cost one its turn.
@@ -266,3 +276,8 @@ def due_on(queue: RunQueue, thread: Thread) -> int:
     if thread.slice_ns <= 0:
         due += min(-thread.slice_ns, _DEBT_LIMIT_NS) // thread.length_ns
     return due
+
+
+def pauses(queue: RunQueue, thread: Thread) -> bool:
+    """Whether threads of the fair classes go before one that is not, if there are any."""
+    return queue.pauses_realtime and thread.urgency != DEADLINE_URGENCY

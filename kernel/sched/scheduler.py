@@ -18,7 +18,7 @@ from arch.programs import leave_spaces, load_root
 from kernel.lang import Errno, export, final, inline, noinline, noraise, on_stack, panic, sleeps
 from kernel.lib import log
 from kernel.lib.pace import pace
-from kernel.sched import realtime
+from kernel.sched import deadline, realtime
 from kernel.sched.balance import (
     TICK_NS,
     announce_again,
@@ -32,6 +32,7 @@ from kernel.sched.balance import (
     take_of_all,
     wake_somewhere,
 )
+from kernel.sched.deadline import DeadlineServer
 from kernel.sched.observer import SWITCHES
 from kernel.sched.pressure import MACHINE
 from kernel.sched.processor import (
@@ -45,12 +46,13 @@ from kernel.sched.processor import (
     running_on,
     this_processor,
 )
-from kernel.sched.runqueue import begin_to_count, count_no_more, slice_of
+from kernel.sched.runqueue import begin_to_count, count_no_more, divide_slice, pauses, slice_of
 from kernel.sched.stacks import allocate_stack, free_stack
 from kernel.sched.strain import note_idling, note_sleep, note_switch, note_wake
 from kernel.sched.switch import first_stack_pointer, let_others_in, switch, wait_on_stack, wake_stack
 from kernel.sched.thread import (
     AWAKE,
+    SCHED_DEADLINE,
     SCHED_FIFO,
     SCHED_OTHER,
     SCHED_RR,
@@ -140,7 +142,9 @@ def make_ready(thread: Thread) -> None:
     thread.state = ThreadState.READY
     if thread.share is not None:
         begin_to_count(thread)
-    if RUNNING.several:
+    if thread.policy == SCHED_DEADLINE and not deadline.wake_up(thread, now_ns):
+        pass  # it waits for its next period
+    elif RUNNING.several:
         wake_somewhere(processor, thread, now_ns)
     else:
         processor.queue.add_woken(thread)
@@ -163,9 +167,7 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     thread.context.stack_pointer = first_stack_pointer(thread)
     thread.started_ns = monotonic_ns()
     if parent is not None:
-        thread.slice_ns = max(parent.slice_ns, 0) // 2
-        parent.slice_ns -= thread.slice_ns
-        thread.round = parent.round
+        divide_slice(parent, thread)
     enter_list(thread)
     processor = this_processor()
     processor.forks += 1
@@ -184,7 +186,7 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
 
 def allow_processors(thread: Thread, mask: int) -> None:
     """Set which processors may run a thread (-1: all). One that runs it and may not gives it up."""
-    ready = thread.state == ThreadState.READY
+    ready = _awaits_processor(thread)
     if ready:
         queue_of(thread).take_off(thread)
     thread.allowed = mask
@@ -192,6 +194,11 @@ def allow_processors(thread: Thread, mask: int) -> None:
         move_away(this_processor(), thread)
     elif not thread.may_run_on(thread.processor):
         _let_go_of(thread)
+
+
+def _awaits_processor(thread: Thread) -> bool:
+    """Whether a thread is on a queue, or was taken off to be put back: none that waits for its next period is."""
+    return thread.state == ThreadState.READY and not deadline.is_throttled(thread)
 
 
 def _let_go_of(thread: Thread) -> None:
@@ -203,9 +210,9 @@ def _let_go_of(thread: Thread) -> None:
         interrupt(processor)
 
 
-def _priority_changed(thread: Thread, ready: bool) -> None:
+def _priority_changed(thread: Thread) -> None:
     """Put a thread back that was taken off the queue, or make the processor that runs it check for a better one."""
-    if ready:
+    if _awaits_processor(thread):
         queue_of(thread).add_preempted(thread)
         announce_again(this_processor(), thread)
     elif RUNNING.several or this_processor().queue.has_ready():
@@ -245,20 +252,34 @@ def idle_for_ever() -> None:
         schedule()
 
 
-def lend_priority(thread: Thread, priority: int) -> None:
-    """Let a thread run with a real-time priority other than its own; 0 ends that."""
-    ready = thread.state == ThreadState.READY
-    if ready:
+def lend_priority(thread: Thread, priority: int, deadline_ns: int = 0) -> None:
+    """Let a thread run with an urgency other than its own, and before a deadline (0: there is none); 0 ends that."""
+    if _awaits_processor(thread):
         queue_of(thread).take_off(thread)
-    thread.lent_priority = priority
-    _priority_changed(thread, ready)
+    thread.precedence.lent_priority = priority
+    thread.precedence.lent_deadline_ns = deadline_ns
+    if deadline_ns != 0:
+        deadline.release(thread, monotonic_ns())
+    thread.order_by(deadline.own_deadline_ns(thread))
+    _priority_changed(thread)
+
+
+def use_deadlines(thread: Thread, server: DeadlineServer) -> None:
+    """Let a thread have deadlines from now on, by a server that was admitted."""
+    charge_running()
+    if thread.state == ThreadState.READY:
+        queue_of(thread).take_off(thread)
+    deadline.begin(thread, server, monotonic_ns())
+    _priority_changed(thread)
 
 
 def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: int) -> None:
-    """Set how a thread is scheduled; the caller has checked the values."""
-    ready = thread.state == ThreadState.READY
-    if ready:
+    """Set how a thread is scheduled; the caller has checked the values. SCHED_DEADLINE stays as it is."""
+    if _awaits_processor(thread):
         queue_of(thread).take_off(thread)
+    if thread.policy == SCHED_DEADLINE and policy != SCHED_DEADLINE:
+        charge_running()
+        deadline.end(thread, monotonic_ns())
     thread.policy = policy
     thread.realtime_priority = realtime_priority
     thread.nice = nice
@@ -266,8 +287,9 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
         count_no_more(thread)
         begin_to_count(thread)
     thread.length_ns = slice_of(thread)
-    thread.slice_ns = min(thread.slice_ns, thread.length_ns)
-    _priority_changed(thread, ready)
+    if policy != SCHED_DEADLINE:
+        thread.slice_ns = min(thread.slice_ns, thread.length_ns)
+    _priority_changed(thread)
 
 
 # Giving up the processor ----------------------------------------------------------------------------------------------
@@ -284,18 +306,27 @@ def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
         _use_share(thread, elapsed, now_ns)
     if thread.policy == SCHED_OTHER:
         thread.slice_ns -= elapsed
+    else:
+        _charge_by_policy(processor, thread, elapsed)
+
+
+@noinline
+def _charge_by_policy(processor: Processor, thread: Thread, elapsed_ns: int) -> None:
+    """Charge time to a thread whose policy is not SCHED_OTHER."""
+    if thread.policy == SCHED_DEADLINE:
+        deadline.charge(thread, elapsed_ns)
         return
     if thread.policy != SCHED_FIFO:
-        thread.slice_ns -= elapsed
+        thread.slice_ns -= elapsed_ns
     if thread.has_realtime_policy():
-        processor.realtime_ns += elapsed
+        processor.realtime_ns += elapsed_ns
 
 
 @noinline
 def _use_share(thread: Thread, elapsed_ns: int, now_ns: int) -> None:
     """Charge time to a thread's group, and make the thread check before it goes on if the group has none left."""
     share = thread.share
-    if share is not None and not thread.has_realtime_policy() and share.use(elapsed_ns, now_ns):
+    if share is not None and thread.has_fair_policy() and share.use(elapsed_ns, now_ns):
         if thread is RUNNING.current:
             RUNNING.has_work = True
 
@@ -346,6 +377,8 @@ def schedule() -> None:
     now_ns = monotonic_ns()
     _charge(processor, previous, now_ns)
     RUNNING.need_resched = False
+    if previous.policy == SCHED_DEADLINE:
+        deadline.stop(previous, now_ns)
     if previous.state != ThreadState.RUNNING and previous.state != ThreadState.READY:
         previous.voluntary_switches += 1
         if previous.share is not None:
@@ -426,7 +459,7 @@ def _next_of_running(processor: Processor, previous: Thread) -> Thread:
     following = _take(processor, previous)
     if following is None:
         return previous
-    if processor.queue.pauses_realtime and following.is_realtime():
+    if following.is_realtime() and pauses(processor.queue, following):
         processor.queue.add_preempted(following)
         return previous
     previous.involuntary_switches += 1
@@ -498,6 +531,17 @@ def yield_now() -> None:
 
 
 @sleeps
+def give_budget_away() -> None:
+    """Let the others run until the running thread, which has deadlines, has its next period (sched_yield(2))."""
+    processor = this_processor()
+    thread = RUNNING.current
+    _charge(processor, thread, monotonic_ns())
+    if deadline.give_away(thread, processor.charged_at_ns):
+        thread.state = ThreadState.READY
+    schedule()
+
+
+@sleeps
 def preempt() -> None:
     """Yield if another thread should run: where the kernel returns to user mode."""
     if RUNNING.need_resched:
@@ -515,7 +559,10 @@ def safe_point() -> None:
 @sleeps
 def exit_thread() -> NoReturn:
     """End the running thread. The next thread to run frees its stack."""
-    RUNNING.current.state = ThreadState.DEAD
+    thread = RUNNING.current
+    if thread.policy == SCHED_DEADLINE:
+        deadline.end(thread, monotonic_ns())
+    thread.state = ThreadState.DEAD
     schedule()
     panic("a dead thread runs")
 

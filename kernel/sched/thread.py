@@ -1,6 +1,7 @@
 """A thread: what the scheduler switches between. Tasks of programs and kernel threads derive from it.
 
-Invariants: a thread is on a run queue exactly when it is READY; RUNNING threads are a processor's `current`. `_first`
+Invariants: a thread is on a run queue exactly when it is READY, and does not wait for its next period (deadline.py);
+RUNNING threads are a processor's `current`. `_first`
 links all threads that have a stack; `_awake` those whose stacks the reclaimer must scan in its next pass, because
 they ran since the last one (and some that have ended in the meantime).
 """
@@ -16,19 +17,24 @@ from kernel.sched.pressure import Pressure
 from kernel.sched.stacks import KernelStack
 
 if TYPE_CHECKING:
+    from kernel.sched.deadline import DeadlineServer
     from kernel.sched.obligation import Obligation
     from kernel.sched.wait import SleepTimer, SleepWaiter
 
 NICE_LOWEST: Final = -20
 NICE_HIGHEST: Final = 19
 
-LONG_NS: Final = 200_000  # longer times count as this (`overlap_ns`)
+LONG_NS: Final = 200_000  # longer times count as this (`Overlap`)
 
 SCHED_OTHER: Final = 0
 SCHED_FIFO: Final = 1
 SCHED_RR: Final = 2
 SCHED_BATCH: Final = 3
 SCHED_IDLE: Final = 5
+SCHED_DEADLINE: Final = 6
+
+DEADLINE_URGENCY: Final = 100
+"""Of threads with deadlines: above all real-time priorities."""
 
 
 class ThreadState(IntEnum):
@@ -53,6 +59,24 @@ class SwitchContext:
 
 
 AWAKE: Final = -1
+
+
+@struct
+class Precedence:
+    """What lets a thread go before others, besides its own real-time priority. The first two follow from the rest."""
+
+    priority: int  # what it was lent; DEADLINE_URGENCY if it has deadlines itself
+    deadline_ns: int  # the earlier of its own and the lent one; 0: there is none
+    lent_priority: int  # the urgency of the threads that wait for a lock of this one (task/futex_pi.py)
+    lent_deadline_ns: int  # the earliest deadline of those; 0: none has one
+
+
+@struct
+class Overlap:
+    """How long a thread goes on when it has woken another (balance.py)."""
+
+    woke_at_ns: int  # when it last woke another since it slept; 0: it has not, or on a single processor
+    usual_ns: int  # how long after that it usually sleeps
 
 
 class DiskPayer:
@@ -81,16 +105,16 @@ class Thread(Linked["Thread"]):
         self.policy: int = SCHED_OTHER
         self.nice: int = 0
         self.realtime_priority: int = 0
-        self.lent_priority: int = 0  # by threads that wait for a lock of this one (task/futex_pi.py)
+        self.precedence: Precedence = Precedence()
+        self.server: DeadlineServer | None = None  # created when it first asks for deadlines
         self.reset_on_fork: bool = False
         self.allowed: int = -1  # a bit for each processor that may run it
         self.processor: int = 0  # the processor that runs it, on whose queue it is, or that ran it last
-        self.slice_ns: int = 0  # the rest of its slice; 0 or less: it has used it up, and owes the excess
+        self.slice_ns: int = 0  # the rest of its slice or budget; 0 or less: it has used it up, and owes the excess
         self.length_ns: int = BASE_SLICE_NS  # of that slice, when it began
         self.round: int = 0  # the latest round in which it had a slice
         self.queue_index: int = 0  # which list of the run queue
-        self.woke_at_ns: int = 0  # when it last woke another since it slept; 0: it has not, or on a single processor
-        self.overlap_ns: int = LONG_NS  # how long after that it usually sleeps
+        self.overlap: Overlap = Overlap(usual_ns=LONG_NS)
         # Control groups
         self.charged: int = 0  # the number of what counts its memory (cgroup/memory.py); 0: none
         self.share: TimeShare | None = None  # the source of its time; None: it competes with all
@@ -173,13 +197,30 @@ class Thread(Linked["Thread"]):
         return self.policy == SCHED_FIFO or self.policy == SCHED_RR
 
     def is_realtime(self) -> bool:
-        """Whether it now goes before all threads of the fair classes."""
-        return self.policy == SCHED_FIFO or self.policy == SCHED_RR or self.lent_priority > 0
+        """Whether it now goes before all threads of the fair classes: one with deadlines does."""
+        return self.policy == SCHED_FIFO or self.policy == SCHED_RR or self.precedence.priority > 0
 
     @property
     def urgency(self) -> int:
         """The effective real-time priority, lent or its own; 0 in the fair classes."""
-        return max(self.realtime_priority, self.lent_priority)
+        return max(self.realtime_priority, self.precedence.priority)
+
+    def goes_before(self, other: "Thread") -> bool:
+        """Whether it is more urgent than another thread; of two with deadlines, whether its own is earlier."""
+        urgency = self.urgency
+        if urgency != other.urgency:
+            return urgency > other.urgency
+        return urgency == DEADLINE_URGENCY and self.precedence.deadline_ns < other.precedence.deadline_ns
+
+    def has_fair_policy(self) -> bool:
+        """Whether its own policy lets it share the processor with others in rounds."""
+        return self.policy != SCHED_DEADLINE and not self.has_realtime_policy()
+
+    def order_by(self, own_ns: int) -> None:
+        """Its own deadline has changed; 0: it has none. Not while it is on a queue."""
+        lent_ns = self.precedence.lent_deadline_ns
+        self.precedence.priority = self.precedence.lent_priority if own_ns == 0 else DEADLINE_URGENCY
+        self.precedence.deadline_ns = lent_ns if lent_ns != 0 and (own_ns == 0 or lent_ns < own_ns) else own_ns
 
 
 @final

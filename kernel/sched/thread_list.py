@@ -2,6 +2,7 @@
 
 A list counts those of its threads that may run on only one processor (`bound`), so that others do not search it without
 success. Real-time threads have a list for each priority: a thread goes after its equals at once, however many wait.
+Those with deadlines have one that is in order of these; it is searched from its beginning.
 
 Context: any; nothing allocates, sleeps or raises.
 """
@@ -10,10 +11,10 @@ from typing import Final
 
 from kernel.lang import final, inline, noinline
 from kernel.lib.linked import LinkedList
-from kernel.sched.thread import Thread
+from kernel.sched.thread import DEADLINE_URGENCY, Thread
 
 _REALTIME: Final = 1
-_PRIORITIES: Final = 100  # 1 to 99
+_PRIORITIES: Final = DEADLINE_URGENCY + 1  # 1 to 99, and that
 _MOST_SEARCHED: Final = 256  # threads of a list; then they go after the others, so that those are found later
 
 
@@ -41,6 +42,17 @@ class ThreadList(LinkedList[Thread]):
     def push_head(self, thread: Thread) -> None:
         """Add at the front."""
         self.link_first(thread)
+        self._count(thread)
+
+    def push_ordered(self, thread: Thread) -> None:
+        """Add before the threads whose deadline is later."""
+        place = self.first()
+        while place is not None and place.precedence.deadline_ns <= thread.precedence.deadline_ns:
+            place = place.after()
+        if place is None:
+            self.link_last(thread)
+        else:
+            self.link_before(place, thread)
         self._count(thread)
 
     @inline
@@ -110,13 +122,25 @@ class RealtimeLists:
 
     def push_last(self, thread: Thread) -> None:
         """Add after those of the same priority."""
-        self.lists[thread.urgency].push_tail(thread)
+        urgency = thread.urgency
+        if urgency == DEADLINE_URGENCY:
+            self.lists[urgency].push_ordered(thread)
+        else:
+            self.lists[urgency].push_tail(thread)
         self._count(thread)
 
     def push_first(self, thread: Thread) -> None:
         """Add before those of the same priority."""
-        self.lists[thread.urgency].push_head(thread)
+        urgency = thread.urgency
+        if urgency == DEADLINE_URGENCY:
+            self.lists[urgency].push_ordered(thread)
+        else:
+            self.lists[urgency].push_head(thread)
         self._count(thread)
+
+    def has_deadlines(self) -> bool:
+        """Whether a thread with a deadline waits here."""
+        return self.lists[DEADLINE_URGENCY].head is not None
 
     def _count(self, thread: Thread) -> None:
         self._highest = max(self._highest, thread.urgency)

@@ -87,6 +87,6 @@ def _effective(target: Task) -> int:
     chosen_class = _BEST_EFFORT
     if target.policy == SCHED_IDLE:
         chosen_class = _IDLE
-    elif target.has_realtime_policy():
+    elif not target.has_fair_policy():
         chosen_class = _REALTIME
     return chosen_class << _CLASS_SHIFT | (target.nice - NICE_LOWEST) // _NICE_VALUES_OF_A_LEVEL

@@ -3,9 +3,11 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32, u32
+from kernel.lang import EBUSY, EINVAL, EPERM, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.sched.processor import processor_mask, this_processor
+from kernel.sched.realtime import RUNTIME, UNLIMITED
+from kernel.sched.thread import SCHED_DEADLINE
 from kernel.syscalls.sched_setscheduler import is_as_able, owns, scheduled_task
 from kernel.task.control_groups import choose_processors
 from kernel.task.task import current
@@ -17,7 +19,7 @@ _SIZE_BITS: Final = 0xFFFF_FFFF
 
 @syscall("sched_setaffinity", status="Full", args="pid size <bytes[size]")
 def sched_setaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
-    """sched_setaffinity(2): one of the existing processors must be in the set."""
+    """sched_setaffinity(2): one of the existing processors must be in the set. For a thread with deadlines, all."""
     wanted = 0
     if size >= _MASK_BYTES:
         wanted = user.read_i64(mask)
@@ -28,6 +30,8 @@ def sched_setaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
     target = scheduled_task(pid)
     if not owns(current(), target) or not is_as_able(current(), target):
         raise Errno(EPERM)
+    if target.policy == SCHED_DEADLINE and wanted != processor_mask() and RUNTIME.value != UNLIMITED:
+        raise Errno(EBUSY)
     if wanted == 0:
         raise Errno(EINVAL)
     choose_processors(target, -1 if wanted == processor_mask() else wanted)

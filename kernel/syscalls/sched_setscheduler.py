@@ -5,21 +5,34 @@ sched_get_priority_max(2), sched_rr_get_interval(2).
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.lang import E2BIG, EINVAL, EOPNOTSUPP, EPERM, Errno, Span, UserAddr, i32, span_of, u8
+from kernel.lang import E2BIG, EINVAL, EOPNOTSUPP, EPERM, ESRCH, Errno, UserAddr, i32, span_of, struct
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.sched import yield_now
+from kernel.sched.deadline import FLAG_OVERRUN, FLAG_RECLAIM, admit
+from kernel.sched.processor import processor_mask
+from kernel.sched.realtime import LONGEST_PERIOD, RUNTIME, SHORTEST_PERIOD, UNLIMITED
 from kernel.sched.runqueue import slice_of
-from kernel.sched.scheduler import change_priority
-from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST, SCHED_BATCH, SCHED_FIFO, SCHED_IDLE, SCHED_OTHER, SCHED_RR
+from kernel.sched.scheduler import change_priority, give_budget_away, use_deadlines
+from kernel.sched.thread import (
+    NICE_HIGHEST,
+    NICE_LOWEST,
+    SCHED_BATCH,
+    SCHED_DEADLINE,
+    SCHED_FIFO,
+    SCHED_IDLE,
+    SCHED_OTHER,
+    SCHED_RR,
+    ThreadState,
+)
 from kernel.syscalls.pid_arguments import task_at
 from kernel.syscalls.timespec import write_timespec
 from kernel.task.limits import RLIMIT_NICE, RLIMIT_RTPRIO
 from kernel.task.task import Task, current
 from kernel.task.words import load_i32, load_i64, store_i32, store_i64
+from kernel.time.clock import NS_PER_US
 
 _RESET_ON_FORK: Final = 0x4000_0000
-_SCHED_DEADLINE: Final = 6  # known by name, but no task can have it
 _SCHED_EXT: Final = 7
 _ATTRIBUTE_SIZE_WITH_CLAMPS: Final = 56
 _ATTRIBUTE_SIZE: Final = 48
@@ -29,17 +42,29 @@ _FLAG_KEEP_POLICY: Final = 8
 _FLAG_KEEP_PARAMETERS: Final = 16
 _FLAGS_OF_CLAMPS: Final = 0x60
 _FLAG_GOVERNOR: Final = 0x1000_0000  # Linux's own
-_KNOWN_FLAGS: Final = 0x7F | _FLAG_GOVERNOR  # two more are about deadlines
+_KNOWN_FLAGS: Final = 0x7F | _FLAG_GOVERNOR
+_FLAGS_OF_DEADLINES: Final = FLAG_RECLAIM | FLAG_OVERRUN
 _SHORTEST_RUNTIME_NS: Final = 1024
-_SHORTEST_PERIOD_NS: Final = 100_000
-_LONGEST_PERIOD_NS: Final = (1 << 22) * 1000
 _REALTIME_HIGHEST: Final = 99
+
+
+@struct
+class _Times:
+    """What a thread with deadlines asks for, in nanoseconds."""
+
+    runtime: int
+    deadline: int
+    period: int
+    flags: int
 
 
 @syscall("sched_yield", status="Full", args="")
 def sched_yield() -> int:
     """sched_yield(2)."""
-    yield_now()
+    if current().policy == SCHED_DEADLINE:
+        give_budget_away()
+    else:
+        yield_now()
     return 0
 
 
@@ -98,6 +123,8 @@ def sched_setparam(pid: i32, parameters: UserAddr) -> int:
 
 def _change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: bool) -> None:
     """Check and change. Raises EINVAL, EPERM."""
+    if policy == SCHED_DEADLINE:
+        raise Errno(EINVAL)  # it takes more than a priority
     _check_change(target, policy, priority, nice, reset_on_fork)
     _apply(target, policy, priority, nice, reset_on_fork)
 
@@ -111,7 +138,7 @@ def _apply(target: Task, policy: int, priority: int, nice: int, reset_on_fork: b
 def _check_change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: bool) -> None:
     """Raise EINVAL, EPERM."""
     realtime = policy == SCHED_FIFO or policy == SCHED_RR
-    if not realtime and policy != SCHED_OTHER and policy != SCHED_BATCH and policy != SCHED_IDLE:
+    if not realtime and policy not in (SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE):
         raise Errno(EINVAL)
     if realtime != (1 <= priority <= _REALTIME_HIGHEST) or (not realtime and priority != 0):
         raise Errno(EINVAL)
@@ -122,7 +149,7 @@ def _check_change(target: Task, policy: int, priority: int, nice: int, reset_on_
             (policy != target.policy and limit == 0) or (priority > target.realtime_priority and priority > limit)
         ):
             raise Errno(EPERM)
-        if nice < target.nice and not may_have_nice(target, nice):
+        if policy == SCHED_DEADLINE or (nice < target.nice and not may_have_nice(target, nice)):
             raise Errno(EPERM)
         if target.policy == SCHED_IDLE and policy != SCHED_IDLE and not may_have_nice(target, target.nice):
             raise Errno(EPERM)
@@ -148,7 +175,7 @@ def sched_getparam(pid: i32, parameters: UserAddr) -> int:
     return 0
 
 
-@syscall("sched_setattr", args="pid <sched_attr flags:0", notes="No deadline scheduling, no utilisation clamps")
+@syscall("sched_setattr", args="pid <sched_attr flags:0", notes="No slices of their own, no utilisation clamps")
 def sched_setattr(pid: i32, attributes: UserAddr, flags: i32) -> int:
     """sched_setattr(2)."""
     if attributes == 0 or pid < 0 or flags != 0:
@@ -166,23 +193,70 @@ def sched_setattr(pid: i32, attributes: UserAddr, flags: i32) -> int:
     if wanted & _FLAG_KEEP_POLICY != 0:
         policy = target.policy
         reset_on_fork = target.reset_on_fork
-    if wanted & _FLAG_KEEP_PARAMETERS != 0 and target.has_realtime_policy():
-        priority = target.realtime_priority
-    elif wanted & _FLAG_KEEP_PARAMETERS != 0:
-        nice = target.nice
+    times = _Times(runtime=load_i64(fields, 24), deadline=load_i64(fields, 32), period=load_i64(fields, 40))
+    times.flags = wanted & _FLAGS_OF_DEADLINES
+    if wanted & _FLAG_KEEP_PARAMETERS != 0:
+        if target.policy == SCHED_DEADLINE:
+            priority = 0
+            _read_times(target, times)
+        elif target.has_realtime_policy():
+            priority = target.realtime_priority
+        else:
+            nice = target.nice
     if policy != SCHED_OTHER and policy != SCHED_BATCH:
         nice = target.nice
     if wanted & ~_KNOWN_FLAGS != 0:
         raise Errno(EINVAL)
-    if policy == _SCHED_DEADLINE:
-        _refuse_deadline(fields)
+    if policy == SCHED_DEADLINE:
+        _check_times(times)
     _check_change(target, policy, priority, nice, reset_on_fork)
     if wanted & _FLAG_GOVERNOR != 0:
         raise Errno(EINVAL)
     if wanted & _FLAGS_OF_CLAMPS != 0:
         raise Errno(EOPNOTSUPP)
-    _apply(target, policy, priority, nice, reset_on_fork)
+    if wanted & _FLAG_KEEP_PARAMETERS != 0:
+        target.reset_on_fork = reset_on_fork  # Linux keeps the policy, too
+    elif policy == SCHED_DEADLINE:
+        _set_deadlines(target, times)
+        target.reset_on_fork = reset_on_fork
+    else:
+        _apply(target, policy, priority, nice, reset_on_fork)
     return 0
+
+
+def _read_times(target: Task, times: _Times) -> None:
+    """What a thread with deadlines asked for."""
+    server = target.server
+    if server is not None:
+        times.runtime = server.runtime_ns
+        times.deadline = server.relative_ns
+        times.period = server.period_ns
+        times.flags = server.flags
+
+
+def _check_times(times: _Times) -> None:
+    """The program's numbers are unsigned: those that are negative here are too large. Raises EINVAL."""
+    if times.period == 0:
+        times.period = times.deadline
+    if not _SHORTEST_RUNTIME_NS <= times.runtime <= times.deadline <= times.period:
+        raise Errno(EINVAL)
+    if not SHORTEST_PERIOD.value * NS_PER_US <= times.period <= LONGEST_PERIOD.value * NS_PER_US:
+        raise Errno(EINVAL)
+
+
+def _set_deadlines(target: Task, times: _Times) -> None:
+    """Let a thread have deadlines. Raises EPERM if it may not run on all processors, or none may have deadlines; EBUSY
+    if there is no time for it; ESRCH if it has ended; MemoryError.
+    """
+    if target.state == ThreadState.DEAD:
+        raise Errno(ESRCH)
+    is_limited = RUNTIME.value != UNLIMITED
+    if is_limited and (RUNTIME.value == 0 or target.allowed & processor_mask() != processor_mask()):
+        raise Errno(EPERM)
+    had_deadlines = target.policy == SCHED_DEADLINE
+    server = admit(target, times.runtime, times.deadline, times.period, times.flags)
+    if not had_deadlines:
+        use_deadlines(target, server)
 
 
 def _read_attributes(address: UserAddr) -> bytearray:
@@ -216,21 +290,6 @@ def _tell_size(address: UserAddr) -> None:
         return  # that the structure does not fit is what counts
 
 
-def _refuse_deadline(fields: Span[u8]) -> None:
-    """SCHED_DEADLINE is not there for anyone; who may not have it learns that. Raises EINVAL, EPERM."""
-    runtime_ns = load_i64(fields, 24)
-    deadline_ns = load_i64(fields, 32)
-    period_ns = load_i64(fields, 40)
-    if period_ns == 0:
-        period_ns = deadline_ns
-    priority = load_i32(fields, 20)
-    is_valid = priority == 0 and _SHORTEST_RUNTIME_NS <= runtime_ns <= deadline_ns <= period_ns
-    is_valid = is_valid and _SHORTEST_PERIOD_NS <= period_ns <= _LONGEST_PERIOD_NS
-    if is_valid and not current().credentials.capable(CAP_SYS_NICE):
-        raise Errno(EPERM)
-    raise Errno(EINVAL)
-
-
 @syscall("sched_getattr", status="Full", args="pid >sched_attr[size] size flags:0")
 def sched_getattr(pid: i32, attributes: UserAddr, size: i32, flags: i32) -> int:
     """sched_getattr(2)."""
@@ -242,18 +301,26 @@ def sched_getattr(pid: i32, attributes: UserAddr, size: i32, flags: i32) -> int:
     fields = span_of(storage)
     store_i32(fields, 0, known)
     store_i32(fields, 4, target.policy)
-    store_i64(fields, 8, _FLAG_RESET_ON_FORK if target.reset_on_fork else 0)
-    if target.has_realtime_policy():
+    told = _FLAG_RESET_ON_FORK if target.reset_on_fork else 0
+    if target.policy == SCHED_DEADLINE:
+        times = _Times()
+        _read_times(target, times)
+        told |= times.flags
+        store_i64(fields, 24, times.runtime)
+        store_i64(fields, 32, times.deadline)
+        store_i64(fields, 40, times.period)
+    elif target.has_realtime_policy():
         store_i32(fields, 20, target.realtime_priority)
     else:
         store_i32(fields, 16, target.nice)
         store_i64(fields, 24, slice_of(target))
+    store_i64(fields, 8, told)
     user.write_from(attributes, fields)
     return 0
 
 
 def _check_policy(policy: int) -> None:
-    if policy not in (SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, _SCHED_DEADLINE, _SCHED_EXT):
+    if policy not in (SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE, _SCHED_EXT):
         raise Errno(EINVAL)
 
 
@@ -279,7 +346,8 @@ def sched_get_priority_min(policy: i32) -> int:
 def sched_rr_get_interval(pid: i32, interval: UserAddr) -> int:
     """sched_rr_get_interval(2)."""
     target = _named_task(pid)
-    write_timespec(interval, 0 if target.policy == SCHED_FIFO else slice_of(target))
+    has_none = target.policy == SCHED_FIFO or target.policy == SCHED_DEADLINE
+    write_timespec(interval, 0 if has_none else slice_of(target))
     return 0
 
 

@@ -41,6 +41,7 @@ from kernel.mm.userfault import Births
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import start_thread
 from kernel.sched.stacks import allocate_stack, free_stack
+from kernel.sched.thread import SCHED_DEADLINE
 from kernel.sched.wait import WaitQueue, prepare_sleep
 from kernel.task import restartable
 from kernel.task.begin import settle
@@ -250,6 +251,8 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
         raise Errno(EAGAIN)
     if task_count() >= task_limit():
         raise Errno(EAGAIN)
+    if parent.policy == SCHED_DEADLINE and not parent.reset_on_fork:
+        raise Errno(EAGAIN)  # there may be no time for another one
 
 
 def _make(parent: Task, arguments: CloneArguments) -> Task:
@@ -533,7 +536,7 @@ def _copy_scheduling(parent: Task, child: Task) -> None:
         place_processors(child)
     child.settings.io_priority = parent.settings.io_priority
     if parent.reset_on_fork:
-        child.nice = max(parent.nice, 0) if not parent.has_realtime_policy() else 0
+        child.nice = max(parent.nice, 0) if parent.has_fair_policy() else 0
         return
     child.policy = parent.policy
     child.nice = parent.nice

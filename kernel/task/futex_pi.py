@@ -31,6 +31,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.sched import sleep_until, yield_now
 from kernel.sched.scheduler import lend_priority, wake
+from kernel.sched.thread import DEADLINE_URGENCY
 from kernel.task.belongings import LendingLocks
 from kernel.task.futex import BITSET_ANY, BUCKETS, FutexKey, FutexWaiter, LockMove, enter, key_of, leave, waiters_on
 from kernel.task.pids import find_task
@@ -66,7 +67,7 @@ class PiState:
     def enter(self, waiter: PiWaiter) -> None:
         """Queue a waiter after those that are as urgent. Raises MemoryError."""
         index = len(self.waiters)
-        while index > 0 and self.waiters[index - 1].task.urgency < waiter.task.urgency:
+        while index > 0 and waiter.task.goes_before(self.waiters[index - 1].task):
             index -= 1
         self.waiters.insert(index, waiter)
 
@@ -75,10 +76,10 @@ class PiState:
         """A waiter's urgency has changed: it moves after those that are as urgent."""
         waiters = self.waiters
         index = waiters.index(waiter)
-        while index + 1 < len(waiters) and waiters[index + 1].task.urgency >= waiter.task.urgency:
+        while index + 1 < len(waiters) and not waiter.task.goes_before(waiters[index + 1].task):
             waiters[index] = waiters[index + 1]
             index += 1
-        while index > 0 and waiters[index - 1].task.urgency < waiter.task.urgency:
+        while index > 0 and waiter.task.goes_before(waiters[index - 1].task):
             waiters[index] = waiters[index - 1]
             index -= 1
         waiters[index] = waiter
@@ -272,15 +273,19 @@ def _spread(owner: Task) -> None:
     for _ in range(_CHAIN_LIMIT):
         if holder is None:
             return
-        lent = 0
+        first: Task | None = None
         locks = _locks(holder)
         state = locks.owned if locks is not None else None
         while state is not None:
-            lent = max(lent, state.waiters[0].task.urgency)
+            task = state.waiters[0].task
+            if first is None or task.goes_before(first):
+                first = task
             state = state.next
-        if lent == holder.lent_priority:
+        lent = 0 if first is None else first.urgency
+        deadline_ns = 0 if first is None or lent != DEADLINE_URGENCY else first.precedence.deadline_ns
+        if lent == holder.precedence.lent_priority and deadline_ns == holder.precedence.lent_deadline_ns:
             return
-        lend_priority(holder, lent)
+        lend_priority(holder, lent, deadline_ns)
         waiter = _waiter_of(holder)
         blocked_on = waiter.state if waiter is not None else None
         holder = None

@@ -20,7 +20,7 @@ _LONGEST_NS: Final = 100_000_000  # limits may change in the meantime
 def wait_for_time(task: Task) -> bool:
     """Wait if the group of the running thread has no time left. Returns whether it had to."""
     share = task.share
-    if share is None or task.has_realtime_policy():
+    if share is None or not task.has_fair_policy():
         return False
     now_ns = monotonic_ns()
     free_ns = share.free_at(now_ns)

@@ -87,7 +87,13 @@ def check_realtime_limit(process: Process, used_us: int) -> None:
         signal_process(process, SIGXCPU)
 
 
+def tell_overrun(process: Process) -> None:
+    """SCHED_FLAG_DL_OVERRUN: a thread with deadlines has used more than its budget."""
+    signal_process(process, SIGXCPU)
+
+
 REALTIME_WATCH.exceeds = check_realtime_limit
+REALTIME_WATCH.overran = tell_overrun
 
 
 def follow_processor_limit(process: Process) -> None:

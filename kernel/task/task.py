@@ -35,10 +35,11 @@ from kernel.mm import pinning
 from kernel.mm.policy import MemoryPolicy
 from kernel.mm.space import AddressSpace
 from kernel.sched import Thread, WaitQueue
+from kernel.sched.deadline import take_overrun
 from kernel.sched.processor import announce_work_of
 from kernel.sched.scheduler import announce_work, current_thread, watch_calls
 from kernel.sched.switch import own_thread
-from kernel.sched.thread import SCHED_OTHER
+from kernel.sched.thread import SCHED_DEADLINE, SCHED_OTHER
 from kernel.task.belongings import AsyncWork, Belongings, LendingLocks
 from kernel.task.host import HOST, Host
 from kernel.task.limits import RLIMIT_RTTIME, UNLIMITED
@@ -96,10 +97,13 @@ class RestartBlock:
 
 @final
 class RealtimeWatch:
-    """Called by the tick with the time that a real-time thread has run without a sleep (interval_timers.py)."""
+    """Called by the tick: with the time that a real-time thread has run without a sleep, and when a thread has overrun
+    its budget (interval_timers.py).
+    """
 
     def __init__(self) -> None:
         self.exceeds: Callable[[Process, int], None] | None = None  # a process, and microseconds
+        self.overran: Callable[[Process], None] | None = None
 
 
 REALTIME_WATCH: Final = RealtimeWatch()
@@ -360,7 +364,13 @@ class Task(Thread):
         announce_work_of(self)
 
     def _watch_realtime(self) -> None:
-        """RLIMIT_RTTIME counts how long a real-time thread runs from one sleep to the next."""
+        """RLIMIT_RTTIME counts how long a real-time thread runs from one sleep to the next. One with deadlines may want
+        to hear that it overran its budget.
+        """
+        if self.policy == SCHED_DEADLINE and take_overrun(self):
+            tell = REALTIME_WATCH.overran
+            if tell is not None:
+                tell(self.process)
         if self.voluntary_switches != self.counts.run_switches or not self.has_realtime_policy():
             self.counts.run_switches = self.voluntary_switches
             self.counts.run_from_ns = self.runtime_ns

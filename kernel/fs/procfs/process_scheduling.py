@@ -9,8 +9,9 @@ from kernel.fs.procfs.subject import Subject, parse_signed_32
 from kernel.lang import EAGAIN, EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_NICE
 from kernel.lib.settings import SystemSetting
+from kernel.sched.deadline import own_deadline_ns
 from kernel.sched.scheduler import charge_running
-from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST, SCHED_IDLE
+from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST, SCHED_DEADLINE, SCHED_IDLE
 from kernel.task.groups import AUTOGROUPS
 from kernel.task.limits import RLIMIT_NICE
 from kernel.task.task import Task, current
@@ -83,7 +84,10 @@ def sched(subject: Subject) -> bytes:
     text += _number("nr_voluntary_switches", task.voluntary_switches)
     text += _number("nr_involuntary_switches", task.involuntary_switches)
     text += _number("se.load.weight", _weight(task) << _WEIGHT_SHIFT)
-    text += _number("policy", task.policy) + _number("prio", _priority(task)) + _number("clock-delta", 0)
+    text += _number("policy", task.policy) + _number("prio", _priority(task))
+    if task.policy == SCHED_DEADLINE:
+        text += _number("dl.runtime", task.slice_ns) + _number("dl.deadline", own_deadline_ns(task))
+    text += _number("clock-delta", 0)
     return task.name + (head + text).encode()
 
 

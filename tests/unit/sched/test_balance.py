@@ -95,10 +95,10 @@ def test_who_wakes_another_and_goes_on_is_not_taken_for_one_that_leaves_soon() -
         waker = machine.start(hog("waker"), 0)
         machine.settle()
         machine.on(0)
-        waker.woke_at_ns = machine.now_ns - 1
-        before = waker.overlap_ns
+        waker.overlap.woke_at_ns = machine.now_ns - 1
+        before = waker.overlap.usual_ns
         scheduler.schedule()
-        assert running_on(PROCESSORS[0]) is waker and waker.overlap_ns == before
+        assert running_on(PROCESSORS[0]) is waker and waker.overlap.usual_ns == before
 
 
 def test_an_idle_class_thread_that_leaves_soon_gives_way_at_once() -> None:
@@ -109,7 +109,7 @@ def test_an_idle_class_thread_that_leaves_soon_gives_way_at_once() -> None:
         machine.workers.append(sleeper)
         sleeper.state = ThreadState.SLEEPING
         machine.settle()
-        waker.overlap_ns = SOON_NS // 2
+        waker.overlap.usual_ns = SOON_NS // 2
         machine.on(0)
         scheduler.wake(sleeper)
         assert machine.asked
@@ -123,12 +123,12 @@ def test_who_was_expected_to_leave_and_computes_keeps_nobody_waiting() -> None:
         machine.workers.append(sleeper)
         sleeper.state = ThreadState.SLEEPING
         machine.settle()
-        waker.overlap_ns = SOON_NS // 2
+        waker.overlap.usual_ns = SOON_NS // 2
         machine.on(0)
         scheduler.wake(sleeper)
         assert not machine.asked
         machine.run(2 * TICK_NS)
-        assert (sleeper.processor, waker.overlap_ns) == (1, LONG_NS)
+        assert (sleeper.processor, waker.overlap.usual_ns) == (1, LONG_NS)
         assert machine.most_starved_ns <= TICK_NS + STEP_NS
 
 

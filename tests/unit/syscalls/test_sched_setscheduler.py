@@ -100,7 +100,7 @@ def test_policy_or_parameters_can_be_kept(machine: Machine) -> None:
     host.sched_setattr(0, attributes(policy=IDLE, flags=KEEP_POLICY, nice=6), 0)
     assert read_attributes(host)[1:4] == (BATCH, 0, 6)
     host.sched_setattr(0, attributes(policy=OTHER, flags=KEEP_PARAMETERS, nice=9), 0)
-    assert read_attributes(host)[1:4] == (OTHER, 0, 6)
+    assert read_attributes(host)[1:4] == (BATCH, 0, 6)
     host.sched_setattr(0, attributes(policy=ROUND_ROBIN, priority=3), 0)
     host.sched_setattr(0, attributes(flags=KEEP_POLICY | KEEP_PARAMETERS), 0)
     assert read_attributes(host)[4] == 3
@@ -160,6 +160,31 @@ def test_errors_come_in_the_order_of_linux(machine: Machine) -> None:
         host.sched_setattr(0, attributes(flags=1 << 40), 0)
     with pytest.raises(OSError, match="EINVAL"):
         host.sched_setattr(0, attributes(flags=KEEP_PARAMETERS, priority=3), 0)
+
+
+@booted
+def test_a_deadline_is_kept(machine: Machine) -> None:
+    def child(program: Program) -> None:
+        times = (10_000_000, 20_000_000, 40_000_000)
+        program.sched_setattr(0, attributes(policy=DEADLINE, flags=RESET_ON_FORK | 6, times=times), 0)
+        out = bytearray(SIZE)
+        program.sched_getattr(0, out, SIZE, 0)
+        assert ATTRIBUTES.unpack(out) == (SIZE, DEADLINE, RESET_ON_FORK | 6, 0, 0, *times, 0, 0)
+        assert program.sched_getscheduler(0) == DEADLINE | 0x4000_0000
+        assert priority_of(program) == 0
+        program.sched_setattr(0, attributes(policy=DEADLINE, times=(10_000_000, 20_000_000, 0)), 0)
+        program.sched_getattr(0, out, SIZE, 0)
+        assert ATTRIBUTES.unpack(out) == (SIZE, DEADLINE, 0, 0, 0, 10_000_000, 20_000_000, 20_000_000, 0, 0)
+        with pytest.raises(OSError, match="EINVAL"):
+            program.sched_setparam(0, struct.pack("<i", 0))
+        with pytest.raises(OSError, match="EAGAIN"):
+            program.fork(lambda other: None)
+        with pytest.raises(OSError, match="EBUSY"):
+            program.sched_setattr(0, attributes(policy=DEADLINE, times=(91_000_000, 100_000_000, 0)), 0)
+        program.sched_setattr(0, attributes(policy=OTHER), 0)
+        assert program.sched_getscheduler(0) == OTHER
+
+    assert machine.run(child) == 0
 
 
 @booted
