@@ -74,6 +74,14 @@ int main(void)
 	move("shorter, across two areas", 6 * PAGE, 4, 2, 3, 20 * PAGE);
 	move("shorter, across an end", 10 * PAGE, 8, 2, 3, 20 * PAGE);
 	move("too long, across two areas", 6 * PAGE, 4, 3, 3, 20 * PAGE);
+	move("in place, shorter, across an end", 10 * PAGE, 8, 2, 0, -1);
+	move("in place, as long, across an end", 10 * PAGE, 8, 8, 0, -1);
+	move("in place, shorter, across two areas", 6 * PAGE, 4, 1, 0, -1);
+	move("free to move, shorter, across two areas", 6 * PAGE, 4, 1, 1, -1);
+	move("in place, shorter, beyond all memory", 0, 1L << 36, 1, 0, -1);
+	move("in place, as long, beyond all memory", 0, 1L << 36, 1L << 36, 0, -1);
+	move("in place, longer, beyond all memory", 0, 1L << 36, (1L << 36) + 1, 0, -1);
+	move("in place, of nothing", 0, 0, 0, 0, -1);
 	move("onto others", 0, 2, 2, 3, 7 * PAGE);
 	move("onto others, shorter", 0, 6, 2, 3, 7 * PAGE);
 	move("right below", 1 * PAGE, 2, 1, 3, 0);
