@@ -30,12 +30,12 @@ def execve(name: UserAddr, arguments: UserAddr, environment: UserAddr) -> int:
 def execveat(directory: i32, name: UserAddr, arguments: UserAddr, environment: UserAddr, flags: i32) -> int:
     """execveat(2)."""
     task = current()
+    path = user.read_string(name, _PATH_MAX)
+    if len(path) == 0 and flags & AT_EMPTY_PATH == 0:
+        raise Errno(ENOENT)
     if flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0:
         raise Errno(EINVAL)
-    path = user.read_string(name, _PATH_MAX)
     if len(path) == 0:
-        if flags & AT_EMPTY_PATH == 0:
-            raise Errno(ENOENT)
         file = any_file_at(directory)
         closes = task.files.closes_on_exec(directory)
         shown = b"/dev/fd/" + _decimal(directory)
