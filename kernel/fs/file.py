@@ -424,7 +424,7 @@ class File:
         raise Errno(EINVAL)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
-        raise Errno(ESPIPE if self.inode.is_fifo() else ENODEV)
+        raise Errno(ESPIPE if self.inode.is_fifo() else EOPNOTSUPP if self.inode.is_regular() else ENODEV)
 
     def fsync(self) -> None:
         raise Errno(EINVAL)

@@ -13,6 +13,7 @@ from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.sched import Mutex
 
 if TYPE_CHECKING:
+    from kernel.fs.attribute_store import Store
     from kernel.fs.dentry import Dentry
     from kernel.fs.inode import Inode
     from kernel.fs.marks import Mark
@@ -61,6 +62,7 @@ class FileSystem:
         self.is_synchronous: bool = False  # mounted with `sync`: each change is on the device when its call returns
         self.syncs_directories: bool = False  # mounted with `dirsync`: the same for changes of names
         self.block_size: int = 4096  # what stat(2) recommends
+        self.takes_user_attributes: bool = True  # among its extended attributes; False: for reading alone
         self.has_access_lists: bool = False  # access control lists beside modes
         self.serves_lists: bool = False  # a server keeps them: it lets them follow chmod(2), and new files inherit them
         self.user_namespace: UserNamespace = FIRST_USER  # whose administrator controls it
@@ -86,6 +88,10 @@ class FileSystem:
     def allows_direct(self) -> bool:
         """Whether its regular files may be opened with O_DIRECT."""
         return self.block_device is not None or self.takes_direct_transfers
+
+    def attribute_store_of(self, inode: "Inode") -> "Store | None":
+        """The extended attributes of an inode that keeps none itself. Raises MemoryError."""
+        return None
 
     def identity(self) -> bytes:
         """FS_IOC_GETFSUUID: the 16 bytes by which the instance is known; none for kinds without."""
