@@ -342,7 +342,7 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
     walk.run(name, PARENT)
     while True:
         if walk.kind != LAST_NORMAL or walk.trailing_slash:
-            raise Errno(EISDIR)
+            raise Errno(EEXIST if flags & O_EXCL != 0 and walk.kind != LAST_NORMAL else EISDIR)
         parent = walk.dentry
         child = walk.look_up(walk.last)
         if child is None:

@@ -8,7 +8,7 @@ Context: nothing sleeps.
 from typing import Final
 
 from kernel.fs.anonymous import AnonymousInode, InternalMount
-from kernel.fs.constants import FS_IMMUTABLE_FL, O_RDWR, POLLHUP, READABLE
+from kernel.fs.constants import FS_IMMUTABLE_FL, MS_NOEXEC, O_RDWR, POLLHUP, READABLE
 from kernel.fs.file import File
 from kernel.fs.path import Path
 from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, ESRCH, Errno, final
@@ -21,6 +21,7 @@ from kernel.task.task import Task
 PIDFD_THREAD: Final = 0x80  # O_EXCL
 _MAGIC: Final = 0x50494446
 _PIDFDS: Final = InternalMount(b"pidfs", _MAGIC)
+_PIDFDS.mount.flags = MS_NOEXEC
 
 
 @final

@@ -232,7 +232,8 @@ class TextFile(PositionedFile):
         return DESCRIPTION_BYTES + self.source.held_bytes() + (0 if text is None else len(text))
 
     def has_offsets_to_write(self) -> bool:
-        return self.source.has_offsets_to_write()
+        source = self.source
+        return source.has_offsets_to_write() and (self.writable or not source.file_system.has_fixed_names)
 
     def seek(self, offset: int, whence: int) -> int:
         if whence == SEEK_SET or whence == SEEK_CUR or not self.source.seeks_from_end():

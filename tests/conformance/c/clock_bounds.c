@@ -6,7 +6,7 @@
 #include <sys/timex.h>
 #include "case.h"
 
-static const long seconds[] = { 0, 1, -1, (1L << 33) + 1, 8277292036, 9223372036, 1L << 62, (long)(~0ul >> 1), 1L << 63 };
+static const long seconds[] = { 0, -1, (1L << 33) + 1, 8277292036, 9223372036, 1L << 62, (long)(~0ul >> 1), 1L << 63 };
 
 static void set(void)
 {

@@ -52,7 +52,7 @@ int main(void)
 	static const char *const paths[] = {
 		"file", "directory", "fifo", "link", "absent", ".", "/dev", "/dev/null", "/dev/zero", "/dev/full", "/dev/urandom", "/dev/tty", "/dev/ptmx",
 		"/dev/vda", "/dev/kmsg", "proc", "proc/self", "proc/self/status", "proc/self/comm", "proc/self/mem", "proc/self/fd", "proc/self/exe",
-		"proc/self/ns/uts", "proc/version", "proc/sys", "proc/sys/kernel/hostname", "proc/absent", "/sys", "/sys/kernel", "/sys/kernel/uevent_seqnum",
+		"proc/self/ns/uts", "proc/version", "proc/sys", "proc/sys/kernel/hostname", "proc/absent", "/sys", "/sys/kernel",
 		"/sys/absent", "/sys/fs/cgroup", "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/absent", "/dev/pts",
 	};
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
