@@ -13,7 +13,7 @@ from kernel.fs.file import File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Mount, Path
-from kernel.lang import EINVAL, Errno
+from kernel.lang import EINVAL, ENXIO, Errno
 from kernel.lib.ids import KernelGid, KernelUid
 
 
@@ -35,6 +35,9 @@ class InternalFileSystem(FileSystem):
 
 class AnonymousInode(Inode):
     """The inode of a pipe, socket or event descriptor: attributes only."""
+
+    def open(self, path: Path, flags: int) -> File:
+        raise Errno(ENXIO)
 
 
 class InternalMount:

@@ -56,7 +56,6 @@ class Store:
         self.size_bytes -= len(name) + 1 + len(value)
 
 
-@final
 class KeptStore(Store):
     """Attributes of an inode that lies in memory alone."""
 
@@ -64,6 +63,25 @@ class KeptStore(Store):
         if not has_room_to_keep():
             raise Errno(ENOSPC)
         super().put(name, value, old)
+
+
+@final
+class NodeStore(KeptStore):
+    """Attributes of an inode that is created anew at each look-up: its file system keeps them by its number."""
+
+    def __init__(self, kept: dict[int, Store], ino: int) -> None:
+        super().__init__()
+        self._kept: dict[int, Store] = kept
+        self._ino: int = ino
+
+    def put(self, name: bytes, value: bytes, old: bytes | None) -> None:
+        super().put(name, value, old)
+        self._kept[self._ino] = self
+
+    def drop(self, name: bytes) -> None:
+        super().drop(name)
+        if len(self.values) == 0:
+            self._kept.pop(self._ino)
 
 
 def kept_store(known: Store | None) -> Store:

@@ -52,6 +52,7 @@ def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> No
     mode &= MODE_BITS
     if not may_keep_set_group(actor, inode, inode.gid):
         mode &= ~S_ISGID
+    inode.check_changeable()
     change_list_mode(inode, mode)
     inode.set_mode(mode)
 
@@ -88,6 +89,7 @@ def change_owner(context: FsContext, mount: Mount, inode: Inode, uid: KernelUid 
                 raise Errno(EPERM)
     if inode.mode & SET_ID != 0 and not inode.is_directory() and not inode.owned_by(actor):
         raise Errno(EPERM)
+    inode.check_changeable()
     drop_for_owner(inode, actor, inode.gid if gid is None else gid)
     inode.set_owner(inode.uid if uid is None else uid, inode.gid if gid is None else gid)
 
@@ -133,6 +135,7 @@ def change_times(context: FsContext, mount: Mount, inode: Inode, change: TimeCha
         _require_owners(actor, inode)
         if not inode.owned_by(actor):
             raise Errno(EPERM)
+    inode.check_changeable()
     now = coarse_realtime_ns()
     if change.accessed_special == UTIME_NOW:
         inode.atime_ns = now

@@ -13,7 +13,7 @@ from typing import Final
 from kernel.fs.access_control import get_list, is_list, set_list
 from kernel.fs.access_list import AccessList, from_attribute
 from kernel.fs.attribute_store import Store
-from kernel.fs.constants import FS_UNCHANGEABLE, MAY_READ, MAY_WRITE, SOCKFS_MAGIC
+from kernel.fs.constants import ANON_INODE_FS_MAGIC, FS_UNCHANGEABLE, MAY_READ, MAY_WRITE, SOCKFS_MAGIC
 from kernel.fs.inode import Inode
 from kernel.lang import EAGAIN, EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.capabilities import CAP_SETFCAP, CAP_SYS_ADMIN
@@ -37,7 +37,9 @@ def _check_permission(actor: Actor, inode: Inode, name: bytes, mask: int) -> Non
     if writes and (inode.flags & FS_UNCHANGEABLE != 0 or not sees_owners(actor, inode.uid, inode.gid)):
         raise Errno(EPERM)
     if name.startswith(_SECURITY):
-        if writes and not _may_change_security(actor, inode, name):
+        # No security module looks at the inode that descriptors without a file share.
+        is_asked = inode.file_system.magic != ANON_INODE_FS_MAGIC
+        if writes and is_asked and not _may_change_security(actor, inode, name):
             raise Errno(EPERM)
         return
     if name.startswith(_SYSTEM):
@@ -60,19 +62,21 @@ def _may_change_security(actor: Actor, inode: Inode, name: bytes) -> bool:
     return actor.capable_in(inode.file_system.user_namespace, CAP_SYS_ADMIN)
 
 
-def _store(inode: Inode, name: bytes, writes: bool = False) -> Store:
-    """The store of attributes of this name. Raises EOPNOTSUPP, EINVAL (nothing after the prefix), EAGAIN (a label of a
-    socket, which is for a security module to keep).
+def _store(inode: Inode, name: bytes, writes: bool = False, removes: bool = False) -> Store:
+    """The store of attributes of this name. Raises EOPNOTSUPP, EINVAL (nothing after the prefix), EAGAIN (to remove a
+    label of a socket, which is for a security module to keep).
     """
     store = inode.attribute_store()
     if store is None:
         if inode.file_system.magic == SOCKFS_MAGIC and name.startswith(_SECURITY):
-            raise Errno(EINVAL if name == _SECURITY else EAGAIN if writes else EOPNOTSUPP)
+            raise Errno(EINVAL if name == _SECURITY else EAGAIN if removes else EOPNOTSUPP)
         raise Errno(EOPNOTSUPP)
     for prefix in (_USER, _TRUSTED, _SECURITY):
         if name.startswith(prefix):
             if name == prefix:
                 raise Errno(EINVAL)
+            if prefix == _USER and writes and not inode.file_system.takes_user_attributes():
+                raise Errno(EOPNOTSUPP)
             return store
     raise Errno(EOPNOTSUPP)
 
@@ -132,7 +136,7 @@ def remove(actor: Actor, inode: Inode, name: bytes) -> None:
         set_list(actor, inode, name, None)
         return
     _check_permission(actor, inode, name, MAY_WRITE)
-    store = _store(inode, name, writes=True)
+    store = _store(inode, name, writes=True, removes=True)
     store.acquire()
     try:
         store.load_value(name)
@@ -148,6 +152,8 @@ def names(credentials: Credentials, inode: Inode) -> bytes:
     """All names that the caller may see, each with a NUL after it."""
     store = inode.attribute_store()
     text = bytearray()
+    if inode.stays_empty():
+        raise Errno(EOPNOTSUPP)
     if store is None:
         return b""
     store.load()

@@ -211,10 +211,7 @@ class File:
             self.inode.readers += 1
         self.is_writer: bool = self.writable  # counts as a writer of its inode
         if self.writable:
-            self.inode.writers += 1
-            self.inode.file_system.writers += 1
-            if self.inode.is_regular():
-                self.path.mount.writers += 1
+            self._count_writers(1)
 
     def acquire(self) -> "File":
         self.users += 1
@@ -256,10 +253,14 @@ class File:
         """Let the inode be run and leased, though the description may go on writing."""
         if self.is_writer:
             self.is_writer = False
-            self.inode.writers -= 1
-            self.inode.file_system.writers -= 1
-            if self.inode.is_regular():
-                self.path.mount.writers -= 1
+            self._count_writers(-1)
+
+    @noraise
+    def _count_writers(self, change: int) -> None:
+        self.inode.writers += change
+        self.inode.file_system.writers += change
+        if self.inode.is_regular():
+            self.path.mount.writers += change
 
     def deny_writing(self) -> None:
         """A program runs from here: while the description lives, its inode cannot be opened for writing."""
@@ -428,7 +429,7 @@ class File:
         raise Errno(EINVAL)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
-        raise Errno(ESPIPE if self.inode.is_fifo() else ENODEV)
+        raise Errno(ESPIPE if self.inode.is_fifo() else EOPNOTSUPP if self.inode.is_regular() else ENODEV)
 
     def fsync(self) -> None:
         raise Errno(EINVAL)

@@ -13,6 +13,7 @@ from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.sched import Mutex
 
 if TYPE_CHECKING:
+    from kernel.fs.attribute_store import Store
     from kernel.fs.dentry import Dentry
     from kernel.fs.inode import Inode
     from kernel.fs.marks import Mark
@@ -87,6 +88,14 @@ class FileSystem:
     def allows_direct(self) -> bool:
         """Whether its regular files may be opened with O_DIRECT."""
         return self.block_device is not None or self.takes_direct_transfers
+
+    def takes_user_attributes(self) -> bool:
+        """Whether `user.` is among the extended attributes that can be set."""
+        return True
+
+    def attribute_store_of(self, inode: "Inode") -> "Store | None":
+        """The extended attributes of an inode that keeps none itself. Raises MemoryError."""
+        return None
 
     def identity(self) -> bytes:
         """FS_IOC_GETFSUUID: the 16 bytes by which the instance is known; none for kinds without."""

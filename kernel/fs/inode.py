@@ -198,7 +198,7 @@ class Inode(MappedFile):
 
     def attribute_store(self) -> "Store | None":
         """The extended attributes; None where the file system keeps none. Raises MemoryError."""
-        return None
+        return self.file_system.attribute_store_of(self)
 
     def drop_link(self) -> None:
         """A name has gone; frees the contents with the last one if nobody has the file open."""
@@ -344,7 +344,7 @@ class Inode(MappedFile):
         """Create a regular file, directory, device node, FIFO or socket node; `mode` holds its type. The name is
         free.
         """
-        raise Errno(EPERM)
+        raise Errno(EACCES if mode & S_IFMT == S_IFREG else EPERM)
 
     def make_node(self, name: bytes, mode: int, rdev: int, actor: Actor) -> "Inode":
         """`create` for mknod(2): nobody opens the file at once."""
@@ -412,7 +412,8 @@ class Inode(MappedFile):
         raise Errno(EINVAL)
 
     def is_empty(self) -> bool:
-        return False
+        """Whether rmdir(2) finds nothing in it. Where directories cannot be removed at all, that is its answer."""
+        return True
 
     def read_directory(self, position: int, sink: "DirectorySink") -> None:
         """Emit the entries from `position` on, without "." and "..". Positions start at 2."""
@@ -446,6 +447,9 @@ class Inode(MappedFile):
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
         raise Errno(EOPNOTSUPP if self.is_regular() else ENODEV)
+
+    def check_changeable(self) -> None:
+        """Raise Errno if mode, owner and times cannot be changed even by those who may."""
 
     def keeps_mode(self) -> bool:
         """Whether nobody may give it another mode."""

@@ -221,6 +221,12 @@ class ContextFile(File):
         if existing is not None and existing.read_only:
             self.flags_set = MS_RDONLY
 
+    def has_offsets(self) -> bool:
+        return False
+
+    def can_write(self) -> bool:
+        return False
+
     def read(self, buffer: Buffer) -> int:
         """Error messages: none are kept."""
         raise Errno(ENODATA)

@@ -11,7 +11,6 @@ from kernel.fs.constants import (
     MAY_EXEC,
     MAY_WRITE,
     PATH_MAX,
-    PROC_SUPER_MAGIC,
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
     RENAME_WHITEOUT,
@@ -92,8 +91,7 @@ def _check_free(walk: Walk, for_directory: bool) -> None:
     child = look_up_held(walk.dentry, walk.last)
     if child is not None:
         raise Errno(EEXIST)
-    if walk.mount.file_system.magic == PROC_SUPER_MAGIC:
-        raise Errno(ENOENT)  # procfs has a fixed set of names
+    walk.check_open_ended()
     if walk.trailing_slash and not for_directory:
         raise Errno(ENOENT)
     walk.mount.require_writable()
@@ -605,8 +603,8 @@ def _rename_held(context: FsContext, source: Walk, target: Walk, flags: int, cha
     if inode is None:
         raise Errno(ENOENT)
     other = look_up_held(target.dentry, target.last)
-    if other is None and target.mount.file_system.magic == PROC_SUPER_MAGIC:
-        raise Errno(ENOENT)  # as in `_check_free`
+    if other is None:
+        target.check_open_ended()
     if other is not None and flags & RENAME_NOREPLACE != 0:
         raise Errno(EEXIST)
     if flags & RENAME_EXCHANGE != 0:

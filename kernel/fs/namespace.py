@@ -14,8 +14,9 @@ from kernel.fs.constants import FS_IMMUTABLE_FL, O_ACCMODE, O_RDONLY, S_IFREG
 from kernel.fs.file import File
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import ENOENT, ENOTTY, EPERM, Errno, final, noraise
+from kernel.lang import EINVAL, ENOENT, ENOTTY, EPERM, Errno, final, noraise
 from kernel.lib.namespace import Namespace
+from kernel.lib.user import Buffer
 
 NSFS_MAGIC: Final = 0x6E73_6673
 
@@ -64,6 +65,15 @@ class NamespaceFile(File):
         super().__init__(path, flags)
         self.namespace: Namespace = namespace
         namespace.acquire()
+
+    def can_read(self) -> bool:
+        return False
+
+    def can_write(self) -> bool:
+        return False
+
+    def pread(self, buffer: Buffer, offset: int) -> int:
+        raise Errno(EINVAL)
 
     def close(self) -> None:
         self.namespace.release()

@@ -162,7 +162,7 @@ def check_open(credentials: Credentials, mount: Mount, inode: Inode, flags: int)
         _check_marked(inode, flags)
     if flags & O_NOATIME != 0 and not inode.owned_by(actor):
         raise Errno(EPERM)
-    if mask & MAY_WRITE != 0 and inode.executions > 0:
+    if mask & MAY_WRITE != 0 and inode.executions > 0 and (flags & O_ACCMODE != O_ACCMODE or flags & O_TRUNC != 0):
         raise Errno(ETXTBSY)
 
 
@@ -300,8 +300,7 @@ def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
     """Create the description; permissions have been checked."""
     kept = flags & ~_TRANSIENT
     kind = inode.mode & S_IFMT
-    if kind == S_IFREG:
-        _check_direct(inode, flags)
+    if kind == S_IFREG and (flags & O_DIRECT == 0 or inode.file_system.allows_direct()):
         if flags & O_TRUNC == 0:
             return inode.open(path, kept)
         path.pin()
@@ -314,7 +313,7 @@ def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
     if inode.is_device():
         if kind == S_IFCHR:
             # Pass all flags on: opening a terminal checks O_NOCTTY.
-            return open_device(path, inode, flags & ~(_TRANSIENT & ~O_NOCTTY))
+            return _not_directly(open_device(path, inode, flags & ~(_TRANSIENT & ~O_NOCTTY)), flags)
         open_block_device = SPECIAL.open_block_device
         if open_block_device is None:
             raise Errno(ENXIO)
@@ -324,8 +323,16 @@ def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
         opener = SPECIAL.open_fifo
         if opener is None:
             raise Errno(ENXIO)
-        return opener(path, kept)
-    return inode.open(path, kept)
+        return _not_directly(opener(path, kept), flags)
+    return _not_directly(inode.open(path, kept), flags)
+
+
+def _not_directly(file: File, flags: int) -> File:
+    """A description of what has no pages to pass by. Raises EINVAL for O_DIRECT, once opening had its effects."""
+    if flags & O_DIRECT != 0:
+        file.release()
+        raise Errno(EINVAL)
+    return file
 
 
 def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: int, mode: int) -> File:
@@ -335,10 +342,11 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
     walk.run(name, PARENT)
     while True:
         if walk.kind != LAST_NORMAL or walk.trailing_slash:
-            raise Errno(EISDIR)
+            raise Errno(EEXIST if flags & O_EXCL != 0 and walk.kind != LAST_NORMAL else EISDIR)
         parent = walk.dentry
         child = walk.look_up(walk.last)
         if child is None:
+            walk.check_open_ended()
             created = _create(context, walk, flags, mode)
             if created is not None:
                 return created
@@ -365,6 +373,8 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
         walk.check_link(walk.directory(), inode)
         target = walk.link_target(inode)
         if not target:
+            if walk.directory().is_directory():
+                raise Errno(EISDIR)
             return open_path(context, walk.path(), flags)
         walk.run(target, PARENT)
 

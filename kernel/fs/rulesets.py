@@ -40,6 +40,9 @@ class RulesetFile(File):
         self._files: dict[Inode, int] = allowed
         self._ports: dict[int, int] = allowed_ports
 
+    def has_offsets(self) -> bool:
+        return False
+
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + (len(self._inodes) + len(self._ports)) * RULE_BYTES
 

@@ -19,6 +19,7 @@ from kernel.fs.constants import (
     MAY_EXEC,
     MS_NOSYMFOLLOW,
     NAME_MAX,
+    PROC_SUPER_MAGIC,
     RESOLVE_BENEATH,
     RESOLVE_CACHED,
     RESOLVE_IN_ROOT,
@@ -70,6 +71,13 @@ class Walk:
         if inode is None:
             raise Errno(ENOENT)
         return inode
+
+    def check_open_ended(self) -> None:
+        """Check that more names than those of now may ever appear here. Raises ENOENT: where none can, a look-up of
+        another fails at once, whatever it is for.
+        """
+        if self.mount.file_system.magic == PROC_SUPER_MAGIC or self.directory().stays_empty():
+            raise Errno(ENOENT)
 
     def run(self, name: bytes, flags: int) -> None:
         """Walk `name` from the present place; with PARENT leave the last component to the caller."""
@@ -133,6 +141,7 @@ class Walk:
                     self.check_link(directory, inode)
                 target = self.link_target(inode)
                 if not target:
+                    self._check_slash(is_last)
                     continue  # a magic link: the place is set
                 if is_last and not self.trailing_slash:
                     rest = target
@@ -148,6 +157,11 @@ class Walk:
                 continue
             if is_last and self.trailing_slash and not inode.is_directory():
                 raise Errno(ENOTDIR)
+
+    def _check_slash(self, is_last: bool) -> None:
+        """Raise ENOTDIR if a slash follows the last component, which leads to no directory."""
+        if is_last and self.trailing_slash and not self.directory().is_directory():
+            raise Errno(ENOTDIR)
 
     def check_link(self, directory: Inode, link: Inode) -> None:
         """Whether the link at the end of a path may be followed. Raises EACCES."""

@@ -588,6 +588,8 @@ def _open_end(path: Path, flags: int, pipe: Pipe) -> PipeFile:
 def open_fifo(path: Path, flags: int) -> File:
     """open(2) of a FIFO: waits for the other side, unless it is opened for both or without blocking (fifo(7))."""
     inode = path.inode()
+    if flags & O_ACCMODE == O_ACCMODE:
+        raise Errno(EINVAL)
     if isinstance(inode, PipeInode):  # no one waits for the other end of a pipe without a name
         end = _open_end(path, flags, inode.pipe)
         end.writer_generation_at_open = -1

@@ -11,7 +11,7 @@ Context: sending and receiving sleep. Source: mq_overview(7), mq_open(3), mq_not
 from collections.abc import Callable
 from typing import Final
 
-from kernel.fs.constants import O_NONBLOCK, READABLE, S_IFDIR, S_IFMT, S_IFREG, SEEK_CUR, SEEK_END, WRITABLE
+from kernel.fs.constants import O_NONBLOCK, READABLE, S_IFDIR, S_IFMT, S_IFREG, SEEK_CUR, SEEK_END, SEEK_HOLE, WRITABLE
 from kernel.fs.dentry import Dentry
 from kernel.fs.file import DirectorySink, File, InodeFile, add_offset
 from kernel.fs.filesystem import FileSystem
@@ -25,6 +25,7 @@ from kernel.lang import (
     EMFILE,
     EMSGSIZE,
     ENOSPC,
+    ENXIO,
     EPERM,
     ETIMEDOUT,
     Errno,
@@ -380,7 +381,12 @@ class QueueFile(File):
             target = add_offset(self.inode.size, offset)
         else:
             target = offset
-        if target < 0 or not 0 <= whence <= SEEK_END:
+        if whence > SEEK_END:
+            if not 0 <= offset < self.inode.size:
+                raise Errno(ENXIO)
+            if whence == SEEK_HOLE:
+                target = self.inode.size
+        if target < 0:
             raise Errno(EINVAL)
         self.position = target
         return target

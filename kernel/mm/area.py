@@ -26,6 +26,7 @@ MAP_SHARED: Final = 0x01
 MAP_PRIVATE: Final = 0x02
 MAP_SHARED_VALIDATE: Final = 0x03
 MAP_TYPE: Final = 0x0F
+MAP_DROPPABLE: Final = 0x08
 MAP_FIXED: Final = 0x10
 MAP_ANONYMOUS: Final = 0x20
 MAP_32BIT: Final = 0x40
@@ -46,6 +47,7 @@ NO_ADVICE: Final = 0
 WANTED: Final = 1  # MADV_HUGEPAGE
 UNWANTED: Final = 2  # MADV_NOHUGEPAGE
 _ADVICE_SHIFT: Final = 32
+DROPPABLE: Final = 1 << 34  # kept for MAP_DROPPABLE: private memory that nobody locks, dumps or gives to a child
 _ADVICE: Final = 3
 
 WATCHES_WRITES: Final = 2  # of an area's fault modes: writes to protected pages are left to its handler (userfault.py)
@@ -64,7 +66,8 @@ class Area:
     ) -> None:
         self.start: int = start
         self.end: int = end
-        self.flags: int = flags  # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE; advice
+        # MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE; DROPPABLE, advice
+        self.flags: int = flags
         self.source: MemoryObject | None = source
         self.first_page: int = page
         # Single bytes stand together: fields lie in this order, and a program may have 65,530 areas.

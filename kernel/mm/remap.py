@@ -10,6 +10,7 @@ from arch.programs import names_frame, read_entry, table_end, write_entry
 from kernel.lang import EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EHWPOISON, EINVAL, ENOMEM, EPERM, Errno, final
 from kernel.lib.pace import pace
 from kernel.mm.area import (
+    DROPPABLE,
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_LOCKED,
@@ -153,7 +154,19 @@ def _remap(space: AddressSpace, old: int, old_length: int, new_length: int, flag
             raise Errno(EINVAL)  # reserved pages cannot grow
     if old_length < 0 or new_length < 0:
         raise Errno(EINVAL)
-    if old_length > USER_END or old > USER_END - old_length:
+    is_far = old_length > USER_END or old > USER_END - old_length
+    pages = -(-new_length >> PAGE_SHIFT)
+    old_pages = -(-old_length >> PAGE_SHIFT)
+    if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) == 0 and pages <= old_pages:
+        # What lies above goes, whatever it is: the end of the mapping does not matter.
+        if area.sealed:
+            raise Errno(EPERM)
+        if pages < old_pages:
+            if is_far:
+                raise Errno(EINVAL)
+            heard.unmapping = space.unmap_announced(old + (pages << PAGE_SHIFT), old_pages - pages << PAGE_SHIFT)
+        return old
+    if is_far:
         raise Errno(EFAULT)
     if new_length > USER_END:
         raise Errno(ENOMEM)
@@ -196,10 +209,6 @@ def _remap(space: AddressSpace, old: int, old_length: int, new_length: int, flag
     if old + old_length > area.end:
         raise Errno(EFAULT)
     if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) == 0:
-        if new_length <= old_length:
-            if new_length < old_length:
-                heard.unmapping = space.unmap_announced(old + new_length, old_length - new_length)
-            return old
         if old + old_length == area.end and _grow_in_place(space, area, new_length - old_length):
             return old
         if flags & MREMAP_MAYMOVE == 0:
@@ -543,10 +552,12 @@ def _advise_area(area: Area, advice: int) -> None:
     elif advice == MADV_DONTDUMP:
         area.dont_dump = True
     elif advice == MADV_DODUMP:
-        if isinstance(area.source, FixedPages):
-            raise Errno(EINVAL)  # the vDSO is dumped anyway
+        if isinstance(area.source, FixedPages) or area.flags & DROPPABLE != 0:  # the vDSO is dumped anyway
+            raise Errno(EINVAL)
         area.dont_dump = False
     elif advice == MADV_KEEPONFORK:
+        if area.flags & DROPPABLE != 0:
+            raise Errno(EINVAL)
         area.wipe_on_fork = False
     elif advice == MADV_MERGEABLE:
         area.mergeable = area.may_merge()
@@ -714,7 +725,7 @@ def unlock(space: AddressSpace, start: int, end: int) -> None:
 
 
 def _change_flags(space: AddressSpace, start: int, end: int, mask: int, flags: int) -> None:
-    """Set those of the flags of a range that are in `mask`, huge pages excepted. Raises ENOMEM (a hole)."""
+    """Set those of the flags of a range that are in `mask`, where memory can be locked. Raises ENOMEM (a hole)."""
     space.check_mapped(start, end)
     space.settle()
     while start < end:
@@ -725,7 +736,7 @@ def _change_flags(space: AddressSpace, start: int, end: int, mask: int, flags: i
         stop = _end_before_huge(space, start, space.part_end(start, end))
         area = space.isolate(start, stop)
         while area is not None and area.start < stop:
-            if area.source is None or not area.source.is_secret():
+            if (area.source is None or not area.source.is_secret()) and area.flags & DROPPABLE == 0:
                 area.flags = (area.flags & ~mask) | flags
             area = following(area)
         space.rejoin(start, stop)

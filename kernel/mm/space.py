@@ -35,6 +35,7 @@ from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.pace import PACE, is_dying, pace, spend
 from kernel.lib.settings import SystemSetting
 from kernel.mm.area import (
+    DROPPABLE,
     MAP_32BIT,
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -532,8 +533,8 @@ class AddressSpace(Linked["AddressSpace"]):
 
     def _kept_flags(self, flags: int) -> int:
         """What an area keeps of mmap's flags."""
-        kept = (flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE)) | self.future_flags
-        return kept if MODE.value != NEVER else kept & ~MAP_NORESERVE
+        kept = (flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | DROPPABLE)) | self.future_flags
+        return kept if MODE.value != NEVER or flags & DROPPABLE != 0 else kept & ~MAP_NORESERVE
 
     def _describe(self, area: Area, like: Area | None, flags: int) -> None:
         """Give a new area its key and other settings, by mmap's flags or those of `like`, attach it, and count it, or
@@ -551,6 +552,9 @@ class AddressSpace(Linked["AddressSpace"]):
             is_promised = like.is_promised
         elif source is not None and source.is_secret():
             area.dont_dump = True
+        elif flags & DROPPABLE != 0:
+            area.dont_dump = True
+            area.wipe_on_fork = True
         elif area.prot == PROT_EXEC:
             area.key = max(0, self._execute_only_key())
         merging = self.merging

@@ -95,6 +95,7 @@ class DeadlineServer(Timer):
         self.relative_ns = relative_ns
         self.period_ns = period_ns
         self.flags = flags
+        self.has_overrun = self.has_overrun and flags & FLAG_OVERRUN != 0
 
     def start_anew(self, now_ns: int) -> int:
         """A period begins now; returns its budget."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from kernel.fs.constants import IOV_MAX, MAX_FILE_SIZE, MAX_RW_COUNT
+from kernel.fs.file import File
 from kernel.lang import EFAULT, EINVAL, Errno, UserAddr
 from kernel.lib import user
 from kernel.lib.user import Buffer, UserBuffer, UserVector
@@ -17,6 +18,26 @@ def user_range(address: UserAddr, length: int) -> UserBuffer:
     """
     user.check(address, length)
     return current().user_buffer(address, min(length, MAX_RW_COUNT))
+
+
+def range_to_read(file: File, address: UserAddr, length: int) -> UserBuffer:
+    """The same, but EINVAL comes first where a file cannot be read at all."""
+    try:
+        return user_range(address, length)
+    except Errno:
+        if not file.can_read():
+            raise Errno(EINVAL) from None
+        raise
+
+
+def range_to_write(file: File, address: UserAddr, length: int) -> UserBuffer:
+    """The same for a file to write."""
+    try:
+        return user_range(address, length)
+    except Errno:
+        if not file.can_write():
+            raise Errno(EINVAL) from None
+        raise
 
 
 def read_pieces(address: UserAddr, count: int, addresses: list[UserAddr], lengths: list[int]) -> None:

@@ -6,7 +6,7 @@ from kernel.doors.table import syscall
 from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import EINVAL, ELOOP, ENOENT, Errno, UserAddr, i32
+from kernel.lang import EACCES, EINVAL, ELOOP, ENOENT, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.task import exec as execution
@@ -30,12 +30,14 @@ def execve(name: UserAddr, arguments: UserAddr, environment: UserAddr) -> int:
 def execveat(directory: i32, name: UserAddr, arguments: UserAddr, environment: UserAddr, flags: i32) -> int:
     """execveat(2)."""
     task = current()
+    path = user.read_string(name, _PATH_MAX)
+    if len(path) == 0 and flags & AT_EMPTY_PATH == 0:
+        raise Errno(ENOENT)
     if flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0:
         raise Errno(EINVAL)
-    path = user.read_string(name, _PATH_MAX)
     if len(path) == 0:
-        if flags & AT_EMPTY_PATH == 0:
-            raise Errno(ENOENT)
+        if directory == AT_FDCWD:
+            raise Errno(EACCES)  # it is a directory
         file = any_file_at(directory)
         closes = task.files.closes_on_exec(directory)
         shown = b"/dev/fd/" + _decimal(directory)

@@ -8,7 +8,7 @@ from kernel.lang import EINVAL, ENOMEM, EPERM, Errno, i32
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.pace import is_dying
 from kernel.mm import remap as remapping
-from kernel.mm.area import MAP_LOCKED
+from kernel.mm.area import DROPPABLE, MAP_LOCKED
 from kernel.mm.frames import PAGE_SHIFT
 from kernel.mm.ranges import USER_PAGES, pages_between, pages_of, whole_pages
 from kernel.mm.remap import locked_bytes
@@ -85,7 +85,7 @@ def mlockall(flags: i32) -> int:
     space.future_present = flags & (_MCL_FUTURE | _MCL_ONFAULT) == _MCL_FUTURE
     if flags & _MCL_CURRENT != 0:
         for area in each_area(space):
-            if not area.is_huge:
+            if not area.is_huge and area.flags & DROPPABLE == 0:
                 area.flags |= MAP_LOCKED
         if flags & _MCL_ONFAULT == 0:
             _populate_all(space)

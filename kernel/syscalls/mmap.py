@@ -10,13 +10,16 @@ from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.mm import remap as remapping
 from kernel.mm.area import (
+    DROPPABLE,
     MAP_ANONYMOUS,
+    MAP_DROPPABLE,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
     MAP_GROWSDOWN,
     MAP_HUGETLB,
     MAP_LOCKED,
     MAP_NONBLOCK,
+    MAP_NORESERVE,
     MAP_POPULATE,
     MAP_PRIVATE,
     MAP_SHARED,
@@ -77,11 +80,15 @@ def _map_anonymous(address: int, length: int, prot: int, flags: int) -> int:
     space = task.space
     prot = readable_as(task.process, prot)
     space.check_fixed(address, page_up(length), flags)
-    if kind != MAP_SHARED and kind != MAP_PRIVATE:
-        raise Errno(EINVAL)
-    if kind == MAP_SHARED and flags & MAP_GROWSDOWN != 0:
-        raise Errno(EINVAL)
     check_lock_limit(space, length, flags)
+    if kind not in (MAP_SHARED, MAP_PRIVATE, MAP_DROPPABLE):
+        raise Errno(EINVAL)
+    if kind != MAP_PRIVATE and flags & MAP_GROWSDOWN != 0:
+        raise Errno(EINVAL)
+    if kind == MAP_DROPPABLE:
+        if flags & MAP_LOCKED != 0:
+            raise Errno(EINVAL)
+        flags = flags & ~MAP_TYPE | MAP_PRIVATE | MAP_NORESERVE | DROPPABLE
     start = space.map(address, length, prot, flags, None, 0)
     _report(start, length)
     _populate(start, length, flags)
@@ -106,13 +113,13 @@ def _map_huge_object(source: HugeObject, address: int, length: int, prot: int, f
     space = task.space
     prot = readable_as(task.process, prot)
     space.check_fixed(address, length, flags)
+    check_lock_limit(space, length, flags)
     if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 and address & HUGE_MASK != 0:
         raise Errno(EINVAL)
     if kind == MAP_SHARED_VALIDATE and flags & ~(_SHARED_FLAGS | SHIFT_FLAGS) != 0:
         raise Errno(EOPNOTSUPP)
     if kind not in (MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE) or flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
-    check_lock_limit(space, length, flags)
     start = remapping.place_huge(space, source, address, length, prot, flags, 0, _PROT_ALL)
     _report(start, length)
     _populate(start, length, flags)
@@ -133,6 +140,7 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
     if not file.on_noexec_mount():
         prot = readable_as(task.process, prot)
     space.check_fixed(address, length, flags)
+    check_lock_limit(space, length, flags)
     if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 and address & unit - 1 != 0:
         raise Errno(EINVAL)
     if kind == MAP_SHARED_VALIDATE and flags & ~_SHARED_FLAGS != 0:
@@ -165,7 +173,6 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
     source = file.mapped_part(offset, length)
     if flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
-    check_lock_limit(space, length, flags)
     flags &= ~MAP_SYNC
     if isinstance(source, HugeObject):
         if unit != HUGE_SIZE:

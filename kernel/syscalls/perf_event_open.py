@@ -3,6 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
+from kernel.fs.cgroup.directory import GroupDirectory
 from kernel.fs.tracefs.filesystem import is_tracepoint
 from kernel.lang import (
     E2BIG,
@@ -92,6 +93,10 @@ def perf_event_open(attributes: UserAddr, pid: i32, processor: i32, group: i32, 
         leader = None if flags & _NO_GROUP != 0 else file.event
         output = file if flags & _OUTPUT != 0 else None
     if flags & _CGROUP != 0:
+        _check_place(wanted, None, processor)
+        _check_kind(wanted, is_of_task=False, caller=caller)
+        if not isinstance(file_at(pid).inode, GroupDirectory):
+            raise Errno(EBADF)
         raise Errno(EINVAL)  # events of control groups: there are none
     task: Task | None = None
     if pid != _NOBODY:

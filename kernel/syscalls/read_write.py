@@ -10,7 +10,7 @@ from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
 from kernel.lang import EBADF, EINVAL, EPIPE, ERESTARTNOINTR, ESPIPE, Errno, UserAddr, i32, inline
 from kernel.lib.user import Buffer
-from kernel.syscalls.buffer_arguments import finish_transfer, user_range
+from kernel.syscalls.buffer_arguments import finish_transfer, range_to_read, range_to_write, user_range
 from kernel.syscalls.descriptor_arguments import borrowed_file, file_at
 from kernel.syscalls.size_limit import prepare_write
 from kernel.task import current
@@ -144,13 +144,13 @@ def _writable(descriptor: int) -> File:
 @syscall("read", status="Full", args="fd >bytes[length] size")
 def read(descriptor: i32, address: UserAddr, length: int) -> int:
     file = _readable(descriptor)
-    return read_file(file, user_range(address, length))
+    return read_file(file, range_to_read(file, address, length))
 
 
 @syscall("write", status="Full", args="fd <bytes[length] size")
 def write(descriptor: i32, address: UserAddr, length: int) -> int:
     file = _writable(descriptor)
-    return write_file(file, user_range(address, length))
+    return write_file(file, range_to_write(file, address, length))
 
 
 @syscall("pread64", status="Full", args="fd >bytes[length] size offset")

@@ -83,10 +83,10 @@ def _readable_at(descriptor: int, offset: int) -> File:
 def _writable_at(descriptor: int, offset: int) -> File:
     """The same to write."""
     file = file_at(descriptor)
-    if offset != -1:
-        check_has_offsets(file)
+    if offset != -1 and not file.has_offsets_to_write():
+        raise Errno(ESPIPE)
     if not file.writable:
-        raise Errno(EBADF if offset == -1 or file.has_offsets_to_write() else ESPIPE)
+        raise Errno(EBADF)
     if not file.can_write():
         raise Errno(EINVAL)
     return file

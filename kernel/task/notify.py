@@ -7,7 +7,7 @@ from kernel.task.child_information import child_information, exit_code, exit_val
 from kernel.task.process import Process
 from kernel.task.send import report_job_control, send_from_kernel
 from kernel.task.siginfo import from_kernel
-from kernel.task.signals import CLD_STOPPED, SIGCHLD
+from kernel.task.signals import CLD_STOPPED, SIGCHLD, SIGNAL_COUNT
 
 
 def final_signal(process: Process, parent: Process) -> int:
@@ -20,7 +20,7 @@ def final_signal(process: Process, parent: Process) -> int:
 def report_exit(process: Process, parent: Process) -> None:
     """Send the exit signal, and wake the parent's waits."""
     signo = final_signal(process, parent)
-    if signo != 0:
+    if 0 < signo <= SIGNAL_COUNT:
         try:
             status = process.ending.status
             send_from_kernel(parent, child_information(parent, process, signo, exit_code(status), exit_value(status)))

@@ -8,10 +8,10 @@ Context: nothing sleeps.
 from typing import Final
 
 from kernel.fs.anonymous import AnonymousInode, InternalMount
-from kernel.fs.constants import O_RDWR, POLLHUP, READABLE
+from kernel.fs.constants import FS_IMMUTABLE_FL, MS_NOEXEC, O_RDWR, POLLHUP, READABLE
 from kernel.fs.file import File
 from kernel.fs.path import Path
-from kernel.lang import EBADF, EINVAL, ESRCH, Errno
+from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, ESRCH, Errno, final
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter
 from kernel.task.pid_namespace import PidNamespace
@@ -21,6 +21,29 @@ from kernel.task.task import Task
 PIDFD_THREAD: Final = 0x80  # O_EXCL
 _MAGIC: Final = 0x50494446
 _PIDFDS: Final = InternalMount(b"pidfs", _MAGIC)
+_PIDFDS.mount.flags = MS_NOEXEC
+
+
+@final
+class PidInode(AnonymousInode):
+    """The inode of a descriptor, which nobody can change. Opened (/proc/PID/fd), it gives another descriptor of the
+    same process or thread. It counts as a regular file, but stat(2) shows no type.
+    """
+
+    def __init__(self, ino: int) -> None:
+        super().__init__(_PIDFDS.file_system, ino, 0o700)
+        self.flags = FS_IMMUTABLE_FL
+        self.process: Process | None = None
+        self.thread: Task | None = None  # PIDFD_THREAD
+
+    def is_regular(self) -> bool:
+        return True
+
+    def check_changeable(self) -> None:
+        raise Errno(EOPNOTSUPP)
+
+    def open(self, path: Path, flags: int) -> File:
+        return PidFile(self.process, flags, self.thread, path)
 
 
 def _path_of(process: Process | None) -> Path:
@@ -30,23 +53,33 @@ def _path_of(process: Process | None) -> Path:
         ino = _PIDFDS.file_system.new_ino()
         if process is not None:
             process.origin.descriptor_ino = ino
-    return _PIDFDS.place(AnonymousInode(_PIDFDS.file_system, ino, 0o700), b"anon_inode:[pidfd]")
+    return _PIDFDS.place(PidInode(ino), b"anon_inode:[pidfd]")
 
 
 class PidFile(File):
     """A process descriptor. Without a process while clone(2) is still creating it."""
 
-    def __init__(self, process: Process | None, flags: int) -> None:
-        super().__init__(_path_of(process), O_RDWR | flags)
-        self.process: Process | None = process
+    def __init__(
+        self, process: Process | None, flags: int, thread: Task | None = None, place: Path | None = None
+    ) -> None:
+        super().__init__(_path_of(process) if place is None else place, flags if place is not None else O_RDWR | flags)
+        self.process: Process | None = None
         self.thread: Task | None = None  # PIDFD_THREAD: the thread referred to
+        self._refer_to(process, thread)
 
     def refer_to(self, process: Process, thread: Task | None) -> None:
         """The process has been created, or the thread in it. Other descriptors of the process show the same inode."""
-        self.process = process
-        self.thread = thread
+        self._refer_to(process, thread)
         if thread is None and process.origin.descriptor_ino == 0:
             process.origin.descriptor_ino = self.inode.ino
+
+    def _refer_to(self, process: Process | None, thread: Task | None) -> None:
+        self.process = process
+        self.thread = thread
+        inode = self.inode
+        if isinstance(inode, PidInode):
+            inode.process = process
+            inode.thread = thread
 
     def can_be_spliced(self) -> bool:
         return False

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.lang import EINVAL, Errno
 from kernel.mm.area import MAP_PRIVATE, PROT_EXEC, PROT_READ
 from kernel.mm.frames import PAGE_SIZE
 from kernel.mm.objects import FixedPages
@@ -13,14 +14,14 @@ from kernel.time.vdso import pages
 _DATA_SIZE: Final = PAGE_SIZE
 
 
-def map_vdso(space: AddressSpace) -> int:
-    """Map data and code; returns the address of the code's ELF header (AT_SYSINFO_EHDR), 0 without a vDSO. Shows the
-    clocks of the first time namespace: see `enter_time`. Raises ENOMEM, MemoryError.
+def map_vdso(space: AddressSpace, hint: int = 0, namespace: TimeNamespace = FIRST_TIME) -> int:
+    """Map data and code; returns the address of the code's ELF header (AT_SYSINFO_EHDR), 0 without a vDSO. A program
+    begins with the clocks of the first time namespace: see `enter_time`. Raises ENOMEM, MemoryError.
     """
-    source = pages(FIRST_TIME)
+    source = pages(namespace)
     if source is None:
         return 0
-    data = space.map(0, 2 * PAGE_SIZE, PROT_READ, MAP_PRIVATE, source, 0, PROT_READ | PROT_EXEC)
+    data = space.map(hint, 2 * PAGE_SIZE, PROT_READ, MAP_PRIVATE, source, 0, PROT_READ | PROT_EXEC)
     space.protect(data + _DATA_SIZE, PAGE_SIZE, PROT_READ | PROT_EXEC)
     data_area = space.area_at(data)
     code_area = space.area_at(data + _DATA_SIZE)
@@ -29,6 +30,24 @@ def map_vdso(space: AddressSpace) -> int:
         code_area.label = b"[vdso]"
     space.vdso_start = data + _DATA_SIZE
     return space.vdso_start
+
+
+def map_vdso_again(task: Task, hint: int) -> int:
+    """ARCH_MAP_VDSO_64: map it into a program that has unmapped it, at an address if there is room; returns the size of
+    its code. Raises ENOMEM, MemoryError, EINVAL without a vDSO.
+    """
+    start = map_vdso(task.space, hint, task.namespaces.time)
+    if start == 0:
+        raise Errno(EINVAL)
+    return PAGE_SIZE
+
+
+def has_vdso(space: AddressSpace) -> bool:
+    """Whether any part of it is mapped."""
+    for area in each_area(space):
+        if isinstance(area.source, FixedPages):
+            return True
+    return False
 
 
 def enter_time(task: Task, namespace: TimeNamespace) -> None:

@@ -114,11 +114,14 @@ def realtime_offset_ns() -> int:
 
 
 def set_realtime(wall_clock_ns: int) -> None:
-    """Set the wall clock. Raises EINVAL for times before 1970 or past REALTIME_SECONDS_LIMIT."""
+    """Set the wall clock. Raises EINVAL for times past REALTIME_SECONDS_LIMIT, and for those that would let the boot
+    lie before 1970.
+    """
     global _realtime_offset_ns
-    if wall_clock_ns < 0 or wall_clock_ns >= REALTIME_SECONDS_LIMIT * NS_PER_SECOND:
+    offset_ns = wall_clock_ns - monotonic_ns()
+    if offset_ns < 0 or wall_clock_ns >= REALTIME_SECONDS_LIMIT * NS_PER_SECOND:
         raise Errno(EINVAL)
-    _realtime_offset_ns = wall_clock_ns - monotonic_ns()
+    _realtime_offset_ns = offset_ns
 
 
 def counter_frequency_hz() -> int:

@@ -18,8 +18,6 @@ from kernel.fs.constants import (
     O_NOCTTY,
     S_IFCHR,
     S_IFDIR,
-    S_IFMT,
-    S_IFREG,
     device_number,
 )
 from kernel.fs.devices.filesystem import register_char_device
@@ -29,8 +27,8 @@ from kernel.fs.inode import Inode
 from kernel.fs.open import open_unasked
 from kernel.fs.path import Path
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import EACCES, EINVAL, EIO, ENODEV, ENOENT, ENOSPC, EPERM, Errno, final
-from kernel.lib.credentials import Actor, caller_credentials, gid_from_caller, uid_from_caller
+from kernel.lang import EINVAL, EIO, ENODEV, ENOENT, ENOSPC, Errno, final
+from kernel.lib.credentials import caller_credentials, gid_from_caller, uid_from_caller
 from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
 from kernel.task import current
 from kernel.tty.pty import MAJOR_SLAVE, PAIR_LIMIT, Pty, PtyHome, open_master
@@ -100,9 +98,6 @@ class PtsDirectory(Inode):
             if not sink.emit(f"{number}".encode(), _FIRST_SLAVE_INO + number, S_IFCHR >> 12, here + 1):
                 return
             sink.position = here + 1
-
-    def create(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
-        raise Errno(EACCES if mode & S_IFMT == S_IFREG else EPERM)
 
     def open(self, path: Path, flags: int) -> File:
         return InodeFile(path, flags)

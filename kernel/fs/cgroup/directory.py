@@ -9,6 +9,7 @@ Invariants: a group refers to its node, and that to the inodes, which refer to t
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.cache.store import SyncScope
 from kernel.cgroup.group import NUMBER_STEP, ControlGroup
 from kernel.cgroup.tree import make_group, remove_group
 from kernel.fs.attribute_store import Store, kept_store
@@ -27,7 +28,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.notification import IN_MODIFY, WATCHES, tell_inode, tell_name
 from kernel.fs.path import Path
 from kernel.fs.procfs.entries import FIRST_POSITION, TextFile, TextInode
-from kernel.lang import E2BIG, EACCES, ENODEV, ENOENT, EPERM, Errno, final
+from kernel.lang import E2BIG, EINVAL, ENODEV, ENOENT, EPERM, Errno, final
 from kernel.lib.credentials import Actor, Credentials, plain_actor
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.lib.pace import pace
@@ -117,7 +118,7 @@ class OpenGroupFile(TextFile):
         self.seen = self.of_group.changes
         return self.of_group.make_text()
 
-    def pwrite(self, buffer: Buffer, offset: int) -> int:
+    def write_at(self, buffer: Buffer, offset: int) -> int:
         count = buffer.remaining
         if count > _PAGE:
             raise Errno(E2BIG)
@@ -159,6 +160,9 @@ class GroupDirectory(Inode):
 
     def may_have_attributes(self) -> bool:
         return self.attributes is not None
+
+    def sync(self, scope: SyncScope) -> None:
+        raise Errno(EINVAL)
 
     def refresh(self) -> None:
         if not self.group.is_removed:
@@ -212,11 +216,8 @@ class GroupDirectory(Inode):
         return True  # `remove_directory` decides
 
     def create(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
-        kind = mode & S_IFMT
-        if kind == S_IFREG:
-            raise Errno(EACCES)
-        if kind != S_IFDIR:
-            raise Errno(EPERM)
+        if mode & S_IFMT != S_IFDIR:
+            return super().create(name, mode, rdev, actor)
         check_room_to_keep()
         group = make_group(self.group, name)
         try:

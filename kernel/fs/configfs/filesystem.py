@@ -8,14 +8,13 @@ Context: never sleeps. Source: Linux's Documentation/filesystems/configfs.rst.
 
 from typing import Final
 
-from kernel.fs.constants import S_IFDIR, S_IFMT, S_IFREG
+from kernel.fs.constants import S_IFDIR
 from kernel.fs.dentry import Dentry
 from kernel.fs.file import DirectorySink, File, InodeFile
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import EACCES, EINVAL, EPERM, Errno, final
-from kernel.lib.credentials import Credentials
+from kernel.lang import EINVAL, Errno, final
 
 MAGIC: Final = 0x6265_6570
 _ROOT_INO: Final = 1
@@ -34,9 +33,6 @@ class ConfigDirectory(Inode):
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:
         """There is nothing."""
-
-    def create(self, name: bytes, mode: int, rdev: int, credentials: Credentials) -> Inode:
-        raise Errno(EACCES if mode & S_IFMT == S_IFREG else EPERM)
 
     def open(self, path: Path, flags: int) -> File:
         return InodeFile(path, flags)

@@ -184,13 +184,15 @@ class BlockFile(File):
         size = self.size_bytes()
         keeps_size = mode & FALLOC_FL_KEEP_SIZE != 0
         kind = mode & ~FALLOC_FL_KEEP_SIZE
-        if kind != FALLOC_FL_ZERO_RANGE and (kind != FALLOC_FL_PUNCH_HOLE or not keeps_size):
+        if kind not in (0, FALLOC_FL_ZERO_RANGE, FALLOC_FL_PUNCH_HOLE):
             raise Errno(EOPNOTSUPP)
         if offset < 0 or offset >= size or (length > size - offset and not keeps_size):
             raise Errno(EINVAL)
         length = min(length, size - offset)
         if (offset | length) & (self.device.logical_block_size - 1) != 0:
             raise Errno(EINVAL)
+        if kind == 0 or (kind == FALLOC_FL_PUNCH_HOLE and not keeps_size):
+            raise Errno(EOPNOTSUPP)
         if kind == FALLOC_FL_PUNCH_HOLE and self.device.zeroes_limit == 0:
             raise Errno(EOPNOTSUPP)
         clear_range(self, Operation.WRITE_ZEROES, offset, length)

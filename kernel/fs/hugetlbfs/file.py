@@ -218,6 +218,9 @@ class HugeOpenFile(InodeFile):
     def pread(self, buffer: Buffer, offset: int) -> int:
         return self.inode.read_at(buffer, offset)
 
+    def can_write(self) -> bool:
+        return False
+
     def write(self, buffer: Buffer) -> int:
         raise Errno(EINVAL)
 

@@ -9,6 +9,7 @@ Context: making a text may sleep where it reads user memory. Sizes are 0, as on 
 
 from typing import Final
 
+from kernel.cache.store import SyncScope
 from kernel.fs.constants import (
     MAY_EXEC,
     MAY_READ,
@@ -21,13 +22,15 @@ from kernel.fs.constants import (
     S_IFLNK,
     S_IFREG,
     SEEK_CUR,
+    SEEK_DATA,
+    SEEK_END,
     SEEK_SET,
 )
 from kernel.fs.file import DESCRIPTION_BYTES, DirectorySink, File, InodeFile, add_offset
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import EACCES, EFAULT, EFBIG, EINVAL, EIO, EPERM, Errno, final, span_of
+from kernel.lang import EACCES, EFAULT, EFBIG, EINVAL, EIO, ENXIO, EPERM, ESPIPE, Errno, final, span_of
 from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER
 from kernel.lib.pace import is_dying, pace
@@ -70,6 +73,13 @@ class TextInode(Inode):
         """
         return False
 
+    def has_offsets_to_write(self) -> bool:
+        """Whether pwrite(2) works: not where reading alone has a position."""
+        return self.holds_numbers() or self.file_system.has_fixed_names
+
+    def seeks_from_end(self) -> bool:
+        return self.has_offsets_to_write()
+
     def can_be_watched(self) -> bool:
         """Whether epoll(7) accepts its files, which report no changes unless they override this: yes for files about
         the system, no for those about a process.
@@ -93,6 +103,8 @@ class TextInode(Inode):
 def check_mode(mode: int, flags: int) -> None:
     """Check that somebody may use a file as the flags of open(2) say. In /sys, root alone cannot. Raises EACCES."""
     access = flags & O_ACCMODE
+    if access == O_ACCMODE:
+        return  # such a description can do neither
     if (access != O_RDONLY and mode & 0o222 == 0) or (access != O_WRONLY and mode & 0o444 == 0):
         raise Errno(EACCES)
 
@@ -220,7 +232,27 @@ class TextFile(PositionedFile):
         return DESCRIPTION_BYTES + self.source.held_bytes() + (0 if text is None else len(text))
 
     def has_offsets_to_write(self) -> bool:
-        return self.source.holds_numbers()  # others are made when they are read
+        source = self.source
+        return source.has_offsets_to_write() and (self.writable or not source.file_system.has_fixed_names)
+
+    def seek(self, offset: int, whence: int) -> int:
+        if whence == SEEK_SET or whence == SEEK_CUR or not self.source.seeks_from_end():
+            return super().seek(offset, whence)
+        target = self.inode.size
+        if whence == SEEK_END:
+            target = add_offset(target, offset)
+        elif not 0 <= offset < target:
+            raise Errno(ENXIO)
+        elif whence == SEEK_DATA:
+            target = offset
+        if target < 0:
+            raise Errno(EINVAL)
+        self.position = target
+        return target
+
+    def fsync(self) -> None:
+        if not self.source.file_system.has_fixed_names:
+            raise Errno(EINVAL)
 
     def make_text(self) -> bytes:
         """Produce the text for the reader."""
@@ -241,11 +273,17 @@ class TextFile(PositionedFile):
         return self.source.can_be_watched()
 
     def write(self, buffer: Buffer) -> int:
-        done = self.pwrite(buffer, self.position)
+        done = self.write_at(buffer, self.position)
         self.position += done
         return done
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:
+        if not self.has_offsets_to_write():
+            raise Errno(ESPIPE)
+        return self.write_at(buffer, offset)
+
+    def write_at(self, buffer: Buffer, offset: int) -> int:
+        """Hand a text to whoever handles it."""
         count = buffer.remaining
         if count > self.source.write_limit():
             raise Errno(EINVAL)
@@ -323,6 +361,9 @@ class FixedText(TextInode):
     def holds_numbers(self) -> bool:
         return self.is_number
 
+    def has_offsets_to_write(self) -> bool:
+        return self.is_setting or self.file_system.has_fixed_names
+
     def check_permission(self, actor: Actor, mask: int) -> None:
         if self.is_setting:
             check_setting_access(self.mode, actor, mask)
@@ -390,9 +431,16 @@ class FixedDirectory(Inode):
     def open(self, path: Path, flags: int) -> File:
         return InodeFile(path, flags)
 
+    def sync(self, scope: SyncScope) -> None:
+        raise Errno(EINVAL)
+
 
 class SettingsDirectory(FixedDirectory):
-    """A directory of /proc/sys, which its mode alone protects."""
+    """A directory of /proc/sys, which its mode alone protects. Its links are not counted."""
+
+    def add(self, name: bytes, inode: Inode) -> None:
+        super().add(name, inode)
+        self.nlink = 1
 
     def check_permission(self, actor: Actor, mask: int) -> None:
         check_setting_access(self.mode, actor, mask)
@@ -411,6 +459,12 @@ class MountPlace(FixedDirectory):
     def stays_empty(self) -> bool:
         return True
 
+    def check_changeable(self) -> None:
+        raise Errno(EPERM)
+
+    def sync(self, scope: SyncScope) -> None:
+        """There is nothing."""
+
 
 class ComputedDirectory(Inode):
     """A directory whose children are created at each look-up: nothing of them is cached."""
@@ -422,3 +476,6 @@ class ComputedDirectory(Inode):
 
     def open(self, path: Path, flags: int) -> File:
         return InodeFile(path, flags)
+
+    def sync(self, scope: SyncScope) -> None:
+        raise Errno(EINVAL)

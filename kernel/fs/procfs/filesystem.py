@@ -22,6 +22,7 @@ from kernel.fs.procfs.entries import (
     FixedText,
     MountPlace,
     SettingsDirectory,
+    check_new_size,
 )
 from kernel.fs.procfs.interface_settings import ConfDirectory
 from kernel.fs.procfs.locks import LocksInode
@@ -92,6 +93,10 @@ class LogInode(Inode):
 
     def __init__(self, file_system: FileSystem, ino: int) -> None:
         super().__init__(file_system, ino, S_IFREG | 0o400)
+
+    def truncate(self, size: int) -> None:
+        """No effect."""
+        check_new_size(size)
 
     def open(self, path: Path, flags: int) -> File:
         if not current().credentials.capable(CAP_SYSLOG):
@@ -169,7 +174,7 @@ def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
         if make is None:
             _add(top, fs, file.path, PiecesInode(fs, fs.new_ino(), file))
             continue
-        mode = 0o444 if file.store is None else 0o644
+        mode = 0o444 if file.store is None else 0o200 if file.path == b"sys/vm/drop_caches" else 0o644
         is_setting = file.path.startswith(b"sys/")
         text = FixedText(fs, fs.new_ino(), mode, make, file.store, is_setting, is_setting and not file.is_line)
         text.reads_alone = file.path.startswith(b"sysvipc/")

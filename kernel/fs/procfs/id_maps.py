@@ -7,7 +7,7 @@ numbers are shown.
 
 from typing import Final
 
-from kernel.fs.constants import O_ACCMODE, O_RDONLY
+from kernel.fs.constants import O_ACCMODE, O_RDWR, O_WRONLY
 from kernel.fs.file import File
 from kernel.fs.path import Path
 from kernel.fs.procfs.entries import OpenedText
@@ -95,6 +95,6 @@ def open_setgroups(path: Path, flags: int, subject: Subject) -> File:
     """open(2) of setgroups: only the administrator of the user namespace may write. Raises EACCES, ESRCH."""
     namespace = _namespace_of(subject, ESRCH)
     opener = current().credentials
-    if flags & O_ACCMODE != O_RDONLY and not opener.capable_in(namespace, CAP_SYS_ADMIN):
+    if flags & O_ACCMODE in (O_WRONLY, O_RDWR) and not opener.capable_in(namespace, CAP_SYS_ADMIN):
         raise Errno(EACCES)
     return SetgroupsFile(path, flags, namespace, opener)

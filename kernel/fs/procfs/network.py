@@ -5,7 +5,7 @@ Context: see entries.py.
 
 from typing import Final
 
-from kernel.fs.constants import MAY_EXEC, S_IFREG
+from kernel.fs.constants import MAY_EXEC, O_ACCMODE, O_RDWR, O_WRONLY, S_IFREG
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
@@ -20,7 +20,7 @@ from kernel.fs.procfs.entries import (
     check_setting_access,
     check_setting_writer,
 )
-from kernel.lang import EIO, ENXIO, Errno, Weak, final, weak
+from kernel.lang import EACCES, EIO, ENXIO, Errno, Weak, final, weak
 from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.proc_files import NET_FILES, MakeText, ProcFile, TextPieces
 from kernel.lib.settings import WRITE_LIMIT, Setting
@@ -28,6 +28,14 @@ from kernel.lib.user import Buffer
 from kernel.net.link.network import FIRST_NETWORK, SHOWN, Network
 
 _FIRST_INO: Final = 0xE000_0000
+# Files about a network that have no rows: root may open these for writing.
+_FIGURES: Final = (b"snmp", b"netstat", b"snmp6", b"sockstat", b"sockstat6", b"pnp")
+
+
+def _check_only_reads(flags: int) -> None:
+    """Raise EACCES for the flags of open(2) that ask to write, even to root."""
+    if flags & O_ACCMODE in (O_WRONLY, O_RDWR):
+        raise Errno(EACCES)
 
 
 @final
@@ -81,6 +89,8 @@ class PiecesInode(Inode):
         self.network: Weak[Network] = weak(network)  # its network, if it has one
 
     def open(self, path: Path, flags: int) -> File:
+        if self.reads_alone:
+            _check_only_reads(flags)
         return OpenPieces(path, flags, self.source, _living(self.network), caller_credentials())
 
     def is_only_read(self) -> bool:
@@ -119,14 +129,17 @@ def _living(network: Weak[Network]) -> Network:
 class NetText(TextInode):
     """A table that is written at once."""
 
-    def __init__(self, file_system: FileSystem, ino: int, make: MakeText, network: Network) -> None:
+    def __init__(self, file_system: FileSystem, ino: int, file: ProcFile, make: MakeText, network: Network) -> None:
         super().__init__(file_system, ino, S_IFREG | 0o444)
+        self.is_table: bool = file.path not in _FIGURES
         self.make: MakeText = make
         self.network: Weak[Network] = weak(network)
         self.reads_alone = True
 
     def open(self, path: Path, flags: int) -> File:
         self.check_reader()
+        if self.is_table:
+            _check_only_reads(flags)
         return OpenText(path, flags, self, _living(self.network))
 
     def make_text(self) -> bytes:
@@ -154,7 +167,7 @@ class NetDirectory(ComputedDirectory):
             if file.path == name:
                 make = file.make
                 if make is not None:
-                    return NetText(self.file_system, _FIRST_INO + index, make, self.network())
+                    return NetText(self.file_system, _FIRST_INO + index, file, make, self.network())
                 pieces = PiecesInode(self.file_system, _FIRST_INO + index, file, self.network())
                 pieces.reads_alone = True
                 return pieces

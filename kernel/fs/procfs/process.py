@@ -32,7 +32,8 @@ from kernel.fs.procfs.pagemap import open_pagemap
 from kernel.fs.procfs.process_files import CWD, EXE, ROOT, DescriptorDirectory, PlaceLink
 from kernel.fs.procfs.process_memory import living_memory_of, memory_of
 from kernel.fs.procfs.process_mounts import open_mountinfo, open_mounts, open_mountstats
-from kernel.fs.procfs.subject import Subject, give_owner, may_reach, parse_number, require_inspection
+from kernel.fs.procfs.security_attributes import SecurityDirectory
+from kernel.fs.procfs.subject import THREAD_INO, Subject, give_owner, may_reach, parse_number, require_inspection
 from kernel.fs.procfs.time_offsets import open_time_offsets
 from kernel.fs.procfs.view import View
 from kernel.lang import EACCES, EINVAL, ENOENT, Errno, final
@@ -56,6 +57,9 @@ def read_only(subject: Subject, text: bytes) -> None:
     """For files that can't be written: their mode keeps everyone but root out. Raises EINVAL."""
     raise Errno(EINVAL)
 
+
+# Files that can be written at any offset: the others have a position for reading alone.
+_WITH_OFFSETS: Final = (b"coredump_filter", b"fail-nth", b"oom_adj", b"oom_score_adj")
 
 # Whose directories hold a file
 OF_BOTH: Final = 0
@@ -155,6 +159,7 @@ _INO_FDINFO: Final = 81
 _INO_TASK: Final = 82
 _INO_NET: Final = 83
 _INO_NS: Final = 84
+_INO_ATTR: Final = 85
 _DIRECTORY: Final = 4
 
 
@@ -164,7 +169,7 @@ class SubjectText(TextInode):
 
     def __init__(self, file_system: FileSystem, subject: Subject, index: int) -> None:
         row = FILES[index]
-        super().__init__(file_system, subject.number() << 16 | index + 1, S_IFREG | row.mode)
+        super().__init__(file_system, subject.first_ino() | index + 1, S_IFREG | row.mode)
         self.subject: Subject = subject
         self.row: SubjectFile = row
         self.reads_alone = row.name not in _TABLES_OF_MOUNTS
@@ -199,6 +204,9 @@ class SubjectText(TextInode):
         store(self.subject, text if end < 0 else text[:end])
         return len(text)
 
+    def has_offsets_to_write(self) -> bool:
+        return self.row.name in _WITH_OFFSETS
+
     def can_be_watched(self) -> bool:
         return False
 
@@ -231,7 +239,7 @@ class SubjectDirectory(ComputedDirectory):
     """What the directories of processes and threads have in common."""
 
     def __init__(self, file_system: FileSystem, subject: Subject) -> None:
-        super().__init__(file_system, subject.number() << 16, 0o555)
+        super().__init__(file_system, subject.first_ino(), 0o555)
         self.flags = FS_IMMUTABLE_FL  # nobody may create, remove or rename what is in it
         self.subject: Subject = subject
         give_owner(self, subject)
@@ -262,6 +270,8 @@ class SubjectDirectory(ComputedDirectory):
             return DescriptorDirectory(self.file_system, self.ino | _INO_FDINFO, self.subject, links=False)
         if name == b"ns":
             return NamespaceDirectory(self.file_system, self.ino | _INO_NS, self.subject)
+        if name == b"attr":
+            return SecurityDirectory(self.file_system, self.ino | _INO_ATTR, self.subject)
         if name == b"net":
             return ProcessNetDirectory(self.file_system, self.ino | _INO_NET, self.subject)
         return self.lookup_more(name)
@@ -277,7 +287,7 @@ class SubjectDirectory(ComputedDirectory):
     def read_directory(self, position: int, sink: DirectorySink) -> None:
         if self.is_gone():
             raise Errno(ENOENT)
-        names: list[bytes] = [b"fd", b"fdinfo", b"net", b"ns"]
+        names: list[bytes] = [b"attr", b"fd", b"fdinfo", b"net", b"ns"]
         names.extend(self.more_names())
         first_file = len(names)
         first_link = first_file + len(FILES)
@@ -412,7 +422,7 @@ class ThreadsDirectory(ComputedDirectory):
         for tid in self.numbers():
             if FIRST_POSITION + tid < position:
                 continue
-            if not sink.emit(f"{tid}".encode(), tid << 16, S_IFDIR >> 12, FIRST_POSITION + tid + 1):
+            if not sink.emit(f"{tid}".encode(), tid << 16 | THREAD_INO, S_IFDIR >> 12, FIRST_POSITION + tid + 1):
                 return
             sink.position = FIRST_POSITION + tid + 1
 

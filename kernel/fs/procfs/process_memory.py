@@ -15,6 +15,7 @@ from kernel.lang import ESRCH, Errno, Span, final, u8
 from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET
 from kernel.mm.area import (
+    DROPPABLE,
     MAP_GROWSDOWN,
     MAP_LOCKED,
     MAP_NORESERVE,
@@ -294,7 +295,8 @@ def _flag_words(area: Area) -> str:
     text += "dd " if area.dont_dump else ""
     text += "sd hg " if area.large_advice == WANTED else "sd nh " if area.large_advice == UNWANTED else "sd "
     text += "mg " if area.mergeable else ""
-    return text + ("ui " if area.fault_modes & MINOR != 0 else "")
+    text += "ui " if area.fault_modes & MINOR != 0 else ""
+    return text + ("dp " if area.flags & DROPPABLE != 0 else "")
 
 
 def area_figures(space: AddressSpace, area: Area) -> bytes:

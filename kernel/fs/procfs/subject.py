@@ -17,6 +17,8 @@ from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
 from kernel.task.task import Task, current
 
+THREAD_INO: Final = 0x8000  # distinguishes the inodes of a thread
+
 
 @final
 class Subject:
@@ -30,6 +32,12 @@ class Subject:
     def number(self) -> int:
         """The number in its directory's name."""
         return self.pids.shown(self.process.pid if self.tid == UNSET else self.tid)
+
+    def first_ino(self) -> int:
+        """The inode number of its directory; the next 32,767 numbers are also its own. A thread's differ
+        from those of the process.
+        """
+        return self.number() << 16 | (0 if self.tid == UNSET else THREAD_INO)
 
     def task_or_none(self) -> Task | None:
         """The thread, or the process's leader, living or not; None once it was reaped."""

@@ -6,6 +6,7 @@ Context: see kernel/fs/procfs/entries.py, whose directories and texts this tree 
 from typing import Final
 
 from kernel.drivers.platform.firmware_items import FIRMWARE
+from kernel.fs.attribute_store import NodeStore, Store
 from kernel.fs.cgroup.directory import ROWS
 from kernel.fs.cgroup.options import NAMES
 from kernel.fs.constants import S_IFDIR
@@ -19,7 +20,7 @@ from kernel.fs.sysfs.characters import CLASSES
 from kernel.fs.sysfs.events import NUMBERS
 from kernel.fs.sysfs.firmware import FirmwareDirectory
 from kernel.fs.sysfs.huge_pages import PoolKobject
-from kernel.fs.sysfs.kobject import KobjectDirectory
+from kernel.fs.sysfs.kobject import FILE_SIZE, KobjectDirectory
 from kernel.fs.sysfs.large_pages import LargePagesKobject
 from kernel.fs.sysfs.links import BusLinks, CharacterLinks, ClassLinks, DiskLinks, Disks
 from kernel.fs.sysfs.merging import MergingKobject
@@ -51,6 +52,7 @@ class SysFileSystem(FileSystem):
         self.has_fixed_names = True
         self.heeds_modes = True
         self.reveals = True
+        self.attributes: dict[int, Store] = {}  # extended ones, by inode
         self.next_ino: int = 0
         self.top: FixedDirectory | None = None
         self.mounter: UserNamespace = FIRST_USER  # owns the network that it shows
@@ -66,6 +68,16 @@ class SysFileSystem(FileSystem):
 
     def shut_down(self) -> None:
         self.top = None
+        self.attributes.clear()
+
+    def takes_user_attributes(self) -> bool:
+        return False
+
+    def attribute_store_of(self, inode: Inode) -> Store | None:
+        if inode.stays_empty():
+            return None
+        kept = self.attributes.get(inode.ino)
+        return NodeStore(self.attributes, inode.ino) if kept is None else kept
 
     def directory(self, parent: FixedDirectory, name: bytes) -> FixedDirectory:
         """A new directory."""
@@ -82,7 +94,9 @@ class SysFileSystem(FileSystem):
 
     def text(self, parent: FixedDirectory, name: bytes, make: MakeText) -> None:
         """A new file."""
-        parent.add(name, FixedText(self, self.new_ino(), 0o444, make, None))
+        file = FixedText(self, self.new_ino(), 0o444, make, None)
+        file.size = FILE_SIZE
+        parent.add(name, file)
 
     def new_ino(self) -> int:
         """The next inode number."""

@@ -7,7 +7,7 @@ Context: system calls; `echo_reply` and `report_error` run in thread context and
 
 from typing import Final
 
-from kernel.lang import EACCES, EFAULT, EINVAL, EMSGSIZE, Errno, final
+from kernel.lang import EACCES, EFAULT, EINVAL, EMSGSIZE, EOPNOTSUPP, Errno, final
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
 from kernel.net.datagram.send import connect_datagram, disconnect_datagram, plan_datagram
@@ -25,7 +25,7 @@ from kernel.net.link.part import Part
 from kernel.net.sockets import inet_names
 from kernel.net.sockets.inet import PortTable, family_of, ports_of
 from kernel.net.sockets.inet_socket import check_family_length
-from kernel.net.sockets.socket import AF_INET, SOCK_DGRAM, Message
+from kernel.net.sockets.socket import AF_INET, MSG_OOB, SOCK_DGRAM, Message
 
 _HEADER: Final = 8
 _LARGEST: Final = 65535
@@ -71,6 +71,11 @@ class PingSocket(DatagramSocket):
         check_family_length(chosen, self.family)
         self.bind_automatically()
         connect_datagram(self, chosen)
+
+    def receive(self, message: Message) -> int:
+        if message.flags & MSG_OOB != 0:
+            raise Errno(EOPNOTSUPP)
+        return super().receive(message)
 
     def send(self, message: Message) -> int:
         pace(0)  # so that no firewall drops it because of earlier packets

@@ -28,7 +28,7 @@ from kernel.net.sockets import inet_names
 from kernel.net.sockets.inet import family_of
 from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.sockets.inet_socket import check_family_length
-from kernel.net.sockets.socket import AF_INET, AF_INET6, SOCK_RAW, SWITCH_REUSE_ADDRESS, Message
+from kernel.net.sockets.socket import AF_INET, AF_INET6, MSG_OOB, SOCK_RAW, SWITCH_REUSE_ADDRESS, Message
 
 _LARGEST: Final = 65535
 _NO_CHECKSUM: Final = -1
@@ -125,6 +125,11 @@ class RawSocket(DatagramSocket):
         header.store_be16(10, checksum(header))
 
     # ---- Sending --------------------------------------------------------------------------------------------------
+
+    def receive(self, message: Message) -> int:
+        if message.flags & MSG_OOB != 0:
+            raise Errno(EOPNOTSUPP)
+        return super().receive(message)
 
     def send(self, message: Message) -> int:
         pace(0)  # so that no firewall drops it because of earlier packets

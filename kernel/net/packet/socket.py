@@ -65,7 +65,6 @@ from kernel.net.sockets.families import register_family
 from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.sockets.socket import (
     AF_PACKET,
-    MSG_CMSG_CLOEXEC,
     MSG_DONTWAIT,
     MSG_ERRQUEUE,
     MSG_PEEK,
@@ -100,7 +99,8 @@ _MOST_COST: Final = 250_000  # instructions that such sockets may take in an ope
 _LOOK_COST: Final = 100  # instructions for each socket that is shown a frame
 _RECKONED: Final = 1 << 40  # instructions, past which counting stops
 _COPY_SHIFT: Final = 1  # bytes of a frame for each instruction of copying it
-_RECEIVE_FLAGS: Final = MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_ERRQUEUE
+_RECEIVE_FLAGS: Final = MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_ERRQUEUE
+_FLAGS: Final = 0x7FFF_FFFF  # the highest one has no effect (MSG_CMSG_COMPAT)
 
 
 @final
@@ -245,7 +245,7 @@ class PacketSocket(Socket):
         return copy
 
     def receive(self, message: Message) -> int:
-        if message.flags & ~_RECEIVE_FLAGS != 0:
+        if message.flags & _FLAGS & ~_RECEIVE_FLAGS != 0:
             raise Errno(EINVAL)
         deadline_ns = self.receive_deadline(message.flags)
         while True:

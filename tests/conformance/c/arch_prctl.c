@@ -50,6 +50,11 @@ int main(void)
 		long result = call(code, code == 0x4002 ? 6 : (unsigned long)&value);
 		printf("tags %lx: %ld errno %d value %lx\n", code, result, errno, value);
 	}
+	for (long code = 0x2000; code <= 0x2004; code++) {
+		show("the vDSO again", code, 0);
+		show("the vDSO again, at a place", code, 0x700000000000);
+		show("the vDSO again, nowhere", code, -1);
+	}
 	show("unknown", 0x1005, 0);
 	show("unknown", 0x7fffffff, 0);
 	show("unknown", 0, 0);

@@ -190,9 +190,9 @@ static void other_calls(void)
 	SHOW(syscall(SYS_sched_getscheduler, 0));
 	IN_CHILD(show("a child"); SHOW(getpriority(PRIO_PROCESS, 0)); show_fields());
 	error = pthread_create(&thread, NULL, nothing, NULL);
-	printf("pthread_create: %s\n", error ? error_name(error) : "ok");
 	if (!error)
 		pthread_join(thread, NULL);
+	printf("pthread_create: %s\n", error ? error_name(error) : "ok");
 	show("still");
 	p.sched_priority = 3;
 	SHOW(syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &p));
@@ -310,9 +310,9 @@ static void settings(void)
 	show_file("/proc/sys/kernel/sched_deadline_period_max_us");
 	show_file("/proc/sys/kernel/sched_deadline_period_min_us");
 	write_setting("/proc/sys/kernel/sched_deadline_period_min_us", "200");
-	IN_CHILD(SHOW(set(0, 50000, 199999, 0)); SHOW(set(0, 50000, 200000, 0)));
+	IN_CHILD(SHOW(set(0, 50000, 199999, 0)); SHOW(set_soon(50000, 200000)));
 	write_setting("/proc/sys/kernel/sched_deadline_period_max_us", "1000");
-	IN_CHILD(SHOW(set(0, 50000, 1000001, 0)); SHOW(set(0, 50000, 1000000, 0)));
+	IN_CHILD(SHOW(set(0, 50000, 1000001, 0)); SHOW(set_soon(50000, 1000000)));
 	static const char *const values[] = { "100", "99", "0", "-1", "4294967295", "4294967296", "x", "" };
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
 		int fd = (int)MUST(open("/proc/sys/kernel/sched_deadline_period_min_us", O_WRONLY));
@@ -331,12 +331,13 @@ static void settings(void)
 	write_setting("/proc/sys/kernel/sched_rt_runtime_us", "-1");
 	uint64_t all = 0;
 	MUST(syscall(SYS_sched_getaffinity, 0, 8, &all));
-	IN_CHILD(SHOW(set(0, 100 * MS, 100 * MS, 0)); uint64_t one = 1; SHOW(syscall(SYS_sched_setaffinity, 0, 8, &one)));
+	IN_CHILD(SHOW(set_soon(100 * MS, 100 * MS)); uint64_t one = 1; SHOW(syscall(SYS_sched_setaffinity, 0, 8, &one)));
 	int fd = (int)MUST(open("/proc/sys/kernel/sched_rt_runtime_us", O_WRONLY));
 	for (int i = 0; i < 1000 && write(fd, "950000", 6) < 0; i++)
 		sleep_ms(10);
 	close(fd);
 	show_file("/proc/sys/kernel/sched_rt_runtime_us");
+	sleep_ms(500); /* as above */
 	static const char *const shares[] = { "50001", "50000", "49999", "0", "-1", "950000" };
 	for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
 		fd = (int)MUST(open("/proc/sys/kernel/sched_rt_runtime_us", O_WRONLY));

@@ -881,8 +881,32 @@ static void switches(void)
 	C(prctl, 9999, 0, 0, 0, 0);
 }
 
+static void programs(void)
+{
+	char *const some[] = { "a", 0 };
+	static const int flags[] = { 0, 0x1000, 0x100, 0x1100, 0x400, 0x200, 0x1400, -1 };
+	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+		in("flags %#x ", flags[i]);
+		C(execveat, -1, BAD, BAD, BAD, flags[i]);
+		C(execveat, -1, KERNEL, some, some, flags[i]);
+		C(execveat, -1, "", some, some, flags[i]);
+		C(execveat, -1, "", BAD, some, flags[i]);
+		C(execveat, -100, "", some, some, flags[i]);
+		C(execveat, 0x7fff, "relative", some, some, flags[i]);
+		C(execveat, -1, "/absent", BAD, some, flags[i]);
+		C(execveat, -1, "/proc/version", BAD, BAD, flags[i]);
+		C(execveat, -1, "/proc/self/exe/", some, some, flags[i]);
+	}
+	in("");
+	C(execve, 0L, BAD, BAD);
+	C(execve, "", BAD, BAD);
+	C(execve, "/absent", BAD, BAD);
+	C(execve, "/proc/version", BAD, BAD);
+}
+
 static void all(void)
 {
+	programs();
 	attributes();
 	scheduling();
 	futexes();
@@ -905,6 +929,7 @@ int main(void)
 	IN_CHILD({
 		MUST(setgid(1000));
 		MUST(setuid(1000));
+		programs();
 		attributes();
 		scheduling();
 		limits();

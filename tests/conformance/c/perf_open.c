@@ -73,6 +73,12 @@ static void places(void)
 	SHOW(event_open(&attr, 0, -1, 77, 0));
 	SHOW(event_open(&attr, 0, -1, 1, 0));
 	SHOW(event_open(&attr, -1, 0, -1, PERF_FLAG_PID_CGROUP) < 0);
+	TRY(event_open(&attr, -1, 0, -1, PERF_FLAG_PID_CGROUP));
+	TRY(event_open(&attr, 0, -1, -1, PERF_FLAG_PID_CGROUP));
+	TRY(event_open(&attr, 9999, 0, -1, PERF_FLAG_PID_CGROUP));
+	TRY(event_open(&attr, 0, 0, -1, PERF_FLAG_PID_CGROUP));
+	TRY(event_open(&attr, 9999, 9999, -1, PERF_FLAG_PID_CGROUP));
+	TRY(event_open(&attr, 9999, 0, 9999, PERF_FLAG_PID_CGROUP));
 	int whole = (int)MUST(event_open(&attr, -1, 0, -1, 0));
 	int first = (int)MUST(event_open(&attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC));
 	CHECK(fcntl(first, F_GETFD) == FD_CLOEXEC);

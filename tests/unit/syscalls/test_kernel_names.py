@@ -145,3 +145,90 @@ def test_the_order_of_errors(machine: Machine) -> None:
             program.open_by_handle_at(HERE, FAULTY, 0)
 
     assert machine.run(child) == 0
+
+
+@booted
+def test_sysfs_keeps_attributes_of_root(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/sys", 0o755)
+    host.mount("none", "/sys", "sysfs", 0, 0)
+    value = bytearray(8)
+    for path in ("/sys/kernel", "/sys/kernel/uevent_seqnum", "/sys/devices/virtual/net/lo/mtu"):
+        for name in ("trusted.a", "security.b"):
+            with pytest.raises(OSError, match="ENODATA"):
+                host.getxattr(path, name, value, 8)
+            assert host.setxattr(path, name, "abc", 3, 0) == 0
+            assert host.getxattr(path, name, value, 8) == 3
+            assert host.removexattr(path, name) == 0
+            with pytest.raises(OSError, match="ENODATA"):
+                host.removexattr(path, name)
+        with pytest.raises(OSError, match="ENOTSUP"):
+            host.setxattr(path, "user.a", "abc", 3, 0)
+    with pytest.raises(OSError, match="EACCES"):
+        host.open("/sys/kernel/x", os.O_CREAT | os.O_RDWR, 0o600)
+    with pytest.raises(OSError, match="EPERM"):
+        host.rmdir("/sys/kernel")
+    for call in (host.mkdir, host.chmod):
+        with pytest.raises(OSError, match="ENOENT"):
+            call("/sys/fs/cgroup/x", 0o700)
+    with pytest.raises(OSError, match="EPERM"):
+        host.chmod("/sys/fs/cgroup", 0o700)
+
+
+@booted
+def test_a_process_descriptor_opens_again(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
+    first = host.pidfd_open(host.getpid(), 0)
+    name = f"/proc/self/fd/{first}"
+    again = host.open(name, os.O_RDONLY)
+    assert host.pidfd_send_signal(again, 0, 0, 0) == 0
+    for flags, error in ((os.O_RDWR, "EPERM"), (os.O_RDONLY | os.O_DIRECT, "EINVAL")):
+        with pytest.raises(OSError, match=error):
+            host.open(name, flags)
+    for call, error in ((host.chmod, "EPERM"), (host.truncate, "EPERM")):
+        with pytest.raises(OSError, match=error):
+            call(name, 0)
+    with pytest.raises(OSError, match="ENOTSUP"):
+        host.chown(name, -1, -1)
+    with pytest.raises(OSError, match="ENOTDIR"):
+        host.access(name + "/", os.F_OK)
+
+
+@booted
+def test_what_has_no_pages_opens_not_directly(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
+    host.mkdir("/d", 0o755)
+    host.mknod("/f", 0o010600, 0)
+    for name in ("/", "/d", "/proc", "/proc/self", "/f"):
+        with pytest.raises(OSError, match="EINVAL"):
+            host.open(name, os.O_RDONLY | os.O_DIRECT | os.O_NONBLOCK)
+    with pytest.raises(OSError, match="EINVAL"):
+        host.open("/f", os.O_ACCMODE)
+    with pytest.raises(OSError, match="EISDIR"):
+        host.open("/proc/self/cwd", os.O_RDONLY | os.O_CREAT, 0o600)
+    with pytest.raises(OSError, match="ENOENT"):
+        host.open("/proc/self/absent", os.O_RDONLY | os.O_CREAT, 0o600)
+
+
+@booted
+def test_files_of_one_process_and_of_its_thread_differ(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
+    pid = host.getpid()
+
+    def number(name: str) -> int:
+        status = bytearray(144)
+        host.lstat(name, status)
+        return int.from_bytes(status[8:16], "little")
+
+    for name in ("", "/status", "/attr", "/attr/current", "/fd", "/ns"):
+        assert number(f"/proc/{pid}{name}") != number(f"/proc/{pid}/task/{pid}{name}")
+    file = host.open("/proc/self/attr/current", os.O_RDWR)
+    for call in (host.read, host.write):
+        with pytest.raises(OSError, match="EINVAL"):
+            call(file, bytearray(4), 4)

@@ -56,3 +56,31 @@ def test_files_are_mapped_at_offsets_far_beyond_their_ends(machine: Machine) -> 
     for flags, offset, error in ((1, -PAGE, "EOVERFLOW"), (3 | 0x400000, 0, "ENOTSUP")):
         with pytest.raises(OSError, match=error):
             host.mmap(0, PAGE, 1, flags, file, offset)
+
+
+@booted
+def test_what_lies_above_goes_whatever_it_is(machine: Machine) -> None:
+    host = machine.host
+    pages = host.mmap(0, 4 * PAGE, 3, 0x22, -1, 0)
+    host.mprotect(pages + 2 * PAGE, PAGE, 1)
+    assert host.mremap(pages, 4 * PAGE, 4 * PAGE, 0, 0) == pages
+    assert host.mremap(pages, 8 * PAGE, 8 * PAGE, 0, 0) == pages
+    assert host.mremap(pages, 3 * PAGE, PAGE, 0, 0) == pages
+    assert [is_mapped(host, pages + i * PAGE) for i in range(4)] == [True, False, False, True]
+    with pytest.raises(OSError, match="EINVAL"):
+        host.mremap(pages, 1 << 60, PAGE, 0, 0)
+
+
+@booted
+def test_memory_that_may_be_dropped(machine: Machine) -> None:
+    host = machine.host
+    for flags in (0x2028, 0x128, 0x4_0028):  # with MAP_LOCKED, MAP_GROWSDOWN, MAP_HUGETLB
+        with pytest.raises(OSError, match="EINVAL"):
+            host.mmap(0, PAGE, 3, flags, -1, 0)
+    pages = host.mmap(0, 4 * PAGE, 3, 0x28, -1, 0)
+    for advice, error in ((19, "EINVAL"), (17, "EINVAL")):  # MADV_KEEPONFORK, MADV_DODUMP
+        with pytest.raises(OSError, match=error):
+            host.madvise(pages, PAGE, advice)
+    assert host.mlock(pages, PAGE) == 0
+    assert host.madvise(pages, PAGE, 4) == 0  # MADV_DONTNEED: it is not locked
+    assert host.mremap(pages, 4 * PAGE, 8 * PAGE, MAY_MOVE, 0) > 0
