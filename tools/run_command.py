@@ -182,7 +182,7 @@ def profile(options: argparse.Namespace) -> int:
     options.kernel = _kernel(options)
     with ended_in_order(), scratch_directory("krait-profile-") as (scratch, _):
         records = scratch / "samples"
-        status = run(options, extra=plugin_option(records, options.interval, options.boot))
+        status = run(options, extra=plugin_option(records, options.interval, options.boot, options.kernel))
         if not records.exists():  # we had to end before QEMU had begun
             return status
         stacks = read_stacks(records, options.kernel)

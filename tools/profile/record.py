@@ -19,8 +19,8 @@ UNKNOWN = "(assembly)"
 _NAMES = ("kernel.", "arch.x86_64.")  # packages that a name is shown without
 
 
-def plugin_option(records: Path, interval: int, boot: bool) -> tuple[str, str]:
-    """QEMU's arguments for a machine whose samples go to a file. Raises KraitError."""
+def plugin_option(records: Path, interval: int, boot: bool, kernel: Path) -> tuple[str, str]:
+    """QEMU's arguments for a machine with a kernel, whose samples go to a file. Raises KraitError."""
     folder = BUILD / "profile"
     with exclusively("profile"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,19 @@ def plugin_option(records: Path, interval: int, boot: bool) -> tuple[str, str]:
         except (OSError, subprocess.CalledProcessError) as error:
             raise KraitError("krait profile: its plugin of QEMU cannot be compiled: it needs gcc") from error
     path = str(records).replace(",", ",,")
-    return "-plugin", f"{str(plugin).replace(',', ',,')},records={path},interval={interval}{',boot=on' if boot else ''}"
+    options = f"records={path},interval={interval},table={unwind_table(kernel):x}{',boot=on' if boot else ''}"
+    return "-plugin", f"{str(plugin).replace(',', ',,')},{options}"
+
+
+def unwind_table(kernel: Path) -> int:
+    """Where a kernel has its unwind table; 0 if it has none."""
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+
+    with kernel.open("rb") as file:
+        symbols = ELFFile(file).get_section_by_name(".symtab")
+        found = symbols.get_symbol_by_name("__krait_unwind_start") if isinstance(symbols, SymbolTableSection) else None
+        return int(found[0]["st_value"]) if found else 0
 
 
 def read_stacks(records: Path, kernel: Path) -> Counter[Stack]:
