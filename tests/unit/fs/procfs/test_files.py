@@ -95,8 +95,14 @@ def test_a_text_stays_the_same_while_it_is_read_in_pieces(proc: FsContext) -> No
     assert len(whole) == 37
     file.seek(0, SEEK_SET)
     assert read(file) != whole  # from the start it is made anew
+
+
+def test_settings_alone_seek_from_their_end(proc: FsContext) -> None:
+    setting = open_file(proc, None, b"/sys/kernel/hostname", O_RDONLY, 0)
+    assert setting.seek(2, SEEK_END) == 2  # their size is 0
+    text = open_file(proc, None, b"/version", O_RDONLY, 0)
     with pytest.raises(Errno) as error:
-        file.seek(0, SEEK_END)
+        text.seek(0, SEEK_END)
     assert error.value.code == EINVAL
 
 
