@@ -93,6 +93,7 @@ from kernel.syscalls import (
     restart_syscall,
     rseq,
     sched_setaffinity,
+    sched_setattr,
     sched_setscheduler,
     seccomp,
     select,
