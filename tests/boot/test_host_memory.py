@@ -92,7 +92,9 @@ def test_the_host_gets_free_memory_back(kernel: Kernel, root_image: Path, kind: 
         guest.check("mount -t tmpfs -o size=400M none /mnt && dd if=/dev/zero of=/mnt/file bs=1M count=320", 60)
         full = resident_mib(guest)
         guest.check("rm /mnt/file")
-        wait_for(lambda: resident_mib(guest) < full - 240, 40)  # a sixteenth of memory stays at hand
+        # A sixteenth of memory stays at hand, and what is left of blocks of 2 MiB in which the kernel has a page of its
+        # own: 234 to 250 MiB were seen to come back.
+        wait_for(lambda: resident_mib(guest) < full - 200, 40)
         guest.check("dd if=/dev/urandom of=/mnt/file bs=1M count=64 && cp /mnt/file /mnt/other", 60)
         guest.check("cmp /mnt/file /mnt/other", 30)
 

@@ -36,7 +36,8 @@ perf script -i /tmp/data -F comm,event,ip,sym 2>/dev/null | sed -nE 's/ [0-9a-f]
 """,
     "chains": """\
 perf record -q -e cpu-clock -F 1000 -g -o /tmp/data /perf/profiled
-perf script -i /tmp/data -F ip,sym 2>/dev/null | grep -A2 ' busy' | grep -v -- -- | form | sort -u
+perf script -i /tmp/data -F ip,sym 2>/dev/null | grep -A2 ' busy' > /tmp/busy
+sed -nE 's/^[[:space:]]*[0-9a-f]+ /ADDRESS /p' /tmp/busy | form | sort -u
 """,
     "tracepoints": """\
 perf record -q -e sched:sched_process_exec,syscalls:sys_enter_chdir -o /tmp/data sh -c 'cd /; cd /tmp; exec true'

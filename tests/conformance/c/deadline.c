@@ -337,11 +337,12 @@ static void settings(void)
 		sleep_ms(10);
 	close(fd);
 	show_file("/proc/sys/kernel/sched_rt_runtime_us");
-	sleep_ms(500); /* as above */
 	static const char *const shares[] = { "50001", "50000", "49999", "0", "-1", "950000" };
 	for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
 		fd = (int)MUST(open("/proc/sys/kernel/sched_rt_runtime_us", O_WRONLY));
-		long result = write(fd, shares[i], strlen(shares[i]));
+		long result = -1;
+		for (int k = 0; k < 1000 && (result = write(fd, shares[i], strlen(shares[i]))) < 0 && errno == EBUSY; k++)
+			sleep_ms(10);
 		printf("share %s: %ld %s\n", shares[i], result, result < 0 ? error_name(errno) : "");
 		close(fd);
 	}

@@ -39,5 +39,11 @@ static void look_at_all(void)
 
 int main(int count, char **arguments)
 {
+	int shared = (int)MUST(eventfd(0, 0)); /* all such descriptors of the machine have one inode, which others may have changed */
+	if (geteuid() == 0) {
+		MUST(fchmod(shared, 0600));
+		MUST(fchown(shared, 0, 0));
+	}
+	close(shared);
 	return names_case(count, arguments, look_at_all);
 }
