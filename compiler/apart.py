@@ -16,7 +16,8 @@ import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -45,6 +46,41 @@ def apart(work: Callable[[], T]) -> T:
     """What `work` returns, or raise what it raises; either must be something that pickle supports. Raises ChildEnded
     and KeyboardInterrupt. There must be no other threads.
     """
+    return _result(_start(work), work)
+
+
+def has_processor() -> bool:
+    """Whether there is a processor besides our own."""
+    return len(os.sched_getaffinity(0)) > 1
+
+
+@contextlib.contextmanager
+def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Begin some work in a child process, if there is a processor for it besides our own. Yields a function that waits
+    for what it returns, or raises, to be called once. If nothing else will do (there is one processor, or the child is
+    killed, for lack of memory perhaps), the work is done in this process: it must not mind, nor being done twice.
+    """
+    if not has_processor():
+        answer = work()
+        yield lambda: answer
+        return
+    parent = _start(work)
+    try:
+        yield partial(_result_or_work, parent, work)
+    finally:
+        parent.kill()
+        parent.close()
+
+
+def _result_or_work(parent: _Parent, work: Callable[[], T]) -> T:
+    try:
+        return _result(parent, work)
+    except ChildEnded:
+        return work()
+
+
+def _start(work: Callable[[], object]) -> _Parent:
+    """Begin some work in a child process."""
     sys.stdout.flush()
     sys.stderr.flush()
     reader, writer = os.pipe()
@@ -53,14 +89,18 @@ def apart(work: Callable[[], T]) -> T:
         os.close(reader)
         _work_and_exit(work, writer)
     os.close(writer)
-    parent = _Parent(reader, child)
+    return _Parent(reader, child)
+
+
+def _result(parent: _Parent, work: Callable[[], T]) -> T:
+    """What the work of a child returns."""
     try:
         parent.listen()
     except BaseException:
         parent.kill()
         raise
     finally:
-        os.close(reader)
+        parent.close()
     status = os.waitstatus_to_exitcode(parent.wait())
     if status == 130 and parent.answer is None and not parent.doing:
         raise KeyboardInterrupt
@@ -132,6 +172,12 @@ class _Parent:
                 (seconds,) = SECONDS.unpack_from(body)
                 self.doing = body[SECONDS.size :].decode()
                 self.until = time.monotonic() + seconds if seconds else 0.0
+
+    def close(self) -> None:
+        """Read no more, if it is not closed yet."""
+        if self.reader >= 0:
+            os.close(self.reader)
+            self.reader = -1
 
     def kill(self) -> None:
         """End a child whose answer is not wanted any more."""

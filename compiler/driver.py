@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from compiler import importing
-from compiler.apart import ChildEnded, apart
+from compiler.apart import ChildEnded, apart, beside
 from compiler.backend import (
     CACHE,
     HOST,
@@ -247,13 +247,14 @@ def load(
     judged: set[str] | None = None,
     cache: Path | None = None,
     kept: Kept | None = None,
+    is_judged: bool = True,
 ) -> Program:
     """The typed program; Refused if mypy or the front end finds errors. See `load` of compiler.front.program."""
     from compiler.front.program import SourceErrors
     from compiler.front.program import load as front_load
 
     try:
-        return front_load(modules, [str(file) for file in files], str(ROOT), judged, cache, kept)
+        return front_load(modules, [str(file) for file in files], str(ROOT), judged, cache, kept, is_judged)
     except SourceErrors as errors:
         raise Refused(errors.diagnostics, errors.sources) from None
 
@@ -460,15 +461,28 @@ def translate(options: BuildOptions, more: list[Path], folder: Path, trail: Path
 
     To be run in a process of its own (compiler/apart.py).
     """
+    from compiler.front.later import Later, RuleBroken, find_broken
     from compiler.front.program import forget_mypy
+    from compiler.live import compile_all, keep_all, take_compiled
 
     timings, shown = Timings(), options.shows_progress
-    with stage(timings, "front end", "check the kernel's types", shown):
-        program = load([options.entry], more)
-        forget_mypy()
-        import_live([options.entry], more, trail)
-    with stage(timings, "lowering", "translate the kernel", shown):
-        modules, stacks = lower_to_files(program, options, folder)
+    with contextlib.ExitStack() as children:
+        with stage(timings, "front end", "check the kernel's types", shown):
+            paths = [str(path) for path in (*possible_inputs(), *more) if path.suffix == ".py"]
+            compiled = children.enter_context(beside(partial(compile_all, paths)))
+            program = load([options.entry], more, is_judged=False)
+            forget_mypy()
+            later = Later(program, children.enter_context(beside(partial(find_broken, program))))
+            keep_all(compiled())
+            take_compiled()
+            import_live([options.entry], more, trail)
+        with stage(timings, "lowering", "translate the kernel", shown):
+            try:
+                modules, stacks = lower_to_files(program, options, folder)
+            except Exception as error:
+                if not isinstance(error, RuleBroken) and not later.enter():
+                    raise
+                modules, stacks = lower_to_files(program, options, folder)
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Translated(modules, stacks, kernel_inputs(program), timings.phases, peak_kib)
 

@@ -116,6 +116,10 @@ class Freezer:
                 self._current = None
         return symbol
 
+    def count(self) -> int:
+        """How many objects are frozen."""
+        return len(self._by_symbol)
+
     def modules(self) -> dict[str, str]:
         """IR text of all frozen data, by module name."""
         members: dict[str, list[Datum]] = {}

@@ -9,6 +9,8 @@ to, with the defaults that stand there.
 from __future__ import annotations
 
 import ast
+import marshal
+import pickle
 import sys
 import types
 from collections.abc import Iterator
@@ -26,7 +28,7 @@ class Compiled:
     data: bytes
     code: types.CodeType
     functions: dict[tuple[str, int], types.CodeType]
-    arguments: dict[tuple[str, int], ast.arguments]
+    defaults: dict[tuple[str, int], list[ast.expr]]  # of functions that have some
 
 
 HINT = "import must leave functions and classes as their source says"
@@ -67,12 +69,41 @@ def compiled(path: str) -> Compiled:
     for name, node in _definitions(ast.parse(data), ""):
         first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
         lines[name, first] = node.lineno
-        found.arguments[name, node.lineno] = node.args
-    for code in _code_objects(found.code):
-        line = lines.get((code.co_qualname, code.co_firstlineno))
-        if line is not None:
-            found.functions[code.co_qualname, line] = code
+        if written := [*node.args.defaults, *(d for d in node.args.kw_defaults if d is not None)]:
+            found.defaults[name, node.lineno] = written
+    found.functions = _functions(found.code, lines)
     return found
+
+
+def _functions(code: types.CodeType, lines: dict[tuple[str, int], int]) -> dict[tuple[str, int], types.CodeType]:
+    """The functions of a file by name and line of the `def`, which `lines` has by name and first line."""
+    found: dict[tuple[str, int], types.CodeType] = {}
+    for inner in _code_objects(code):
+        line = lines.get((inner.co_qualname, inner.co_firstlineno))
+        if line is not None:
+            found[inner.co_qualname, line] = inner
+    return found
+
+
+def compile_all(paths: list[str]) -> bytes:
+    """Compile files, for `keep_all` of another process. Those that cannot be compiled are left out: others say why."""
+    found: list[tuple[str, bytes, bytes, dict[tuple[str, int], tuple[str, int]], object]] = []
+    for path in paths:
+        try:
+            file = compiled(path)
+        except (OSError, SyntaxError, ValueError, RecursionError):
+            continue
+        numbers = {key: (code.co_qualname, code.co_firstlineno) for key, code in file.functions.items()}
+        found.append((path, file.data, marshal.dumps(file.code), numbers, file.defaults))
+    return pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
+
+
+def keep_all(found: bytes) -> None:
+    """Keep what `compile_all` compiled."""
+    for path, data, code, numbers, defaults in pickle.loads(found):
+        whole = marshal.loads(code)
+        lines = {place: line for (_, line), place in numbers.items()}
+        _kept[path] = Compiled(data, whole, _functions(whole, lines), defaults)
 
 
 class LiveComparison:
@@ -105,7 +136,8 @@ class LiveComparison:
             return Diagnostic("KP198", function.loc, f"{short} has variables of a function around it", HINT)
         if live.__globals__ is not vars(sys.modules[module]):
             return Diagnostic("KP198", function.loc, f"{short} has other globals than its module", HINT)
-        return _defaults(function, live, self.compiled[path].arguments[name.removesuffix(".setter"), function.loc.line])
+        written = self.compiled[path].defaults.get((name.removesuffix(".setter"), function.loc.line), [])
+        return _defaults(function, live, written)
 
     def forget(self) -> None:
         """All functions were compared: what was compiled for that is not needed any longer."""
@@ -130,9 +162,8 @@ class LiveComparison:
         return None
 
 
-def _defaults(function: Function, live: types.FunctionType, declared: ast.arguments) -> Diagnostic | None:
+def _defaults(function: Function, live: types.FunctionType, written: list[ast.expr]) -> Diagnostic | None:
     """What is wrong with the defaults of a live function."""
-    written = [*declared.defaults, *(d for d in declared.kw_defaults if d is not None)]
     given = [*(live.__defaults__ or ()), *(live.__kwdefaults__ or {}).values()]
     same = len(written) == len(given)
     for node, value in zip(written, given, strict=False):

@@ -612,6 +612,8 @@ class Program:
     trusted: set[str] = field(default_factory=set)  # the paths of the modules that may do unsafe things
     # Enters broken rules in `Function.errors`; of each function once.
     judge: Callable[[Function], None] = field(default=lambda function: None, repr=False)
+    # Called when all functions that are reached were judged; the errors of classes are known then.
+    settle: Callable[[], None] = field(default=lambda: None, repr=False)
 
 
 @dataclass

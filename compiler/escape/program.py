@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from compiler.escape.check import check_places
 from compiler.escape.flow import Summary, left_in_heap, post_order, solve_all
@@ -20,8 +21,20 @@ COPY = "define available_externally"
 LONGEST = 8_000  # lines of a function whose objects get places: sets grow with it, and so does the work for each step
 
 
-def place_objects(world: World, modules: dict[str, Module], entries: Iterable[str]) -> dict[str, Plan]:
-    """Move objects that do not outlive a function into its frame, or its caller's; returns what was moved, by function.
+@dataclass
+class Placed:
+    """A program whose functions have their objects' places in their text, and which of them have some."""
+
+    bodies: dict[str, Body]
+    changed: set[str]
+
+    def check(self) -> None:
+        """Check the places of all functions. Raises Misplaced."""
+        check_places(self.bodies, self.changed)
+
+
+def place_objects(world: World, modules: dict[str, Module], entries: Iterable[str]) -> Placed:
+    """Move objects that do not outlive a function into its frame, or its caller's. Whoever asks has to `check`.
 
     `entries` are the symbols of functions that the outside calls.
     """
@@ -54,8 +67,7 @@ def place_objects(world: World, modules: dict[str, Module], entries: Iterable[st
         for symbol in rewriter.widened & module.declarations.keys():
             module.declarations[symbol] = rewriter.declaration(symbol, module.declarations[symbol])
     bodies.update(changed)
-    check_places(bodies, set(changed))
-    return plans
+    return Placed(bodies, set(changed))
 
 
 def make_plans(bodies: dict[str, Body], types: dict[str, TypeFacts], fixed: set[str]) -> dict[str, Plan]:

@@ -106,11 +106,13 @@ def load(
     judged: set[str] | None = None,
     cache: Path | None = None,
     kept: Kept | None = None,
+    is_judged: bool = True,
 ) -> Program:
     """Check and convert the packages' modules (by name) and stand-alone files (by path; module name = file stem)
     under `root`. With `judged` (paths), only these files are held to the rules of the subset at once; functions of
-    others are when `Program.judge` is called with them. `cache` is a directory for mypy. What is kept of earlier checks
-    is taken, and changes no result.
+    others are when `Program.judge` is called with them. Without `is_judged`, it is for `find_broken` to judge
+    (compiler/front/later.py). `cache` is a directory for mypy. What is kept of earlier checks is taken, and changes no
+    result.
 
     Raises SourceErrors with everything that mypy finds.
     """
@@ -122,7 +124,8 @@ def load(
     if diagnostics:
         refuse_other_syntax(list(names.values()), diagnostics)
     if cache is not None and not diagnostics and not all(name in trees and trees[name].defs for name in names):
-        return load(modules, files, root, judged)  # one was kept when another file imported it, without its code
+        # One was kept when another file imported it, without its code.
+        return load(modules, files, root, judged, is_judged=is_judged)
     program = Program({}, {}, {}, {})
     for name, tree in trees.items():
         program.modules[name] = tree.path
@@ -142,8 +145,9 @@ def load(
         raise SourceErrors(imports, program.sources)
     _convert(program, trees, result, kept)
     find_views(program)
-    check_program(program, judged)
-    check_classes(program)
+    if is_judged:
+        check_program(program, judged)
+        check_classes(program)
     return program
 
 

@@ -9,6 +9,7 @@ that.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,6 +84,9 @@ class Freezer(Protocol):
     def shared(self) -> list[Diagnostic]:
         """What is wrong with the containers that spin locks guard."""
 
+    def count(self) -> int:
+        """How many objects are frozen."""
+
     def modules(self) -> dict[str, str]:
         """After lowering: IR text of the data, by module name."""
 
@@ -99,8 +103,14 @@ class DebugInfo(Protocol):
     def local(self, name: str, t: Type, loc: Loc, scope: int, argument: int = 0) -> int:
         """A DILocalVariable; `argument` counts parameters from 1."""
 
-    def text(self) -> str:
-        """All metadata, for the end of the module."""
+    def text(self, users: Iterable[str] | None = None) -> str:
+        """All metadata, for the end of the module; or no more than what these texts, and it itself, refer to."""
+
+    def packed(self) -> dict[str, object]:
+        """All that is known, for `unpack` of the same module's in another process."""
+
+    def unpack(self, packed: dict[str, object]) -> None:
+        """Know what another one knew."""
 
 
 class NoDebugInfo:
@@ -115,8 +125,14 @@ class NoDebugInfo:
     def local(self, name: str, t: Type, loc: Loc, scope: int, argument: int = 0) -> int:
         return -1
 
-    def text(self) -> str:
+    def text(self, users: Iterable[str] | None = None) -> str:
         return ""
+
+    def packed(self) -> dict[str, object]:
+        return {}
+
+    def unpack(self, packed: dict[str, object]) -> None:
+        pass
 
 
 class FreezerFactory(Protocol):

@@ -461,6 +461,7 @@ def over_generator(
         function, owner = found
         env = {**fn.layouts.binding(owner), **{name: fn.type(a) for name, a in e.type_args.items()}}
         receiver = lower(fn, e.receiver)
+    fn.world.program.judge(function)
     if function.errors:
         raise function.errors[0]
     no_contract(fn, function.decorators, function.name)

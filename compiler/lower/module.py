@@ -6,7 +6,7 @@ Deterministic: everything is printed in the order of lowering, declarations sort
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from compiler.frames import CALL_SET
 from compiler.lower.interfaces import DebugInfo, Options
@@ -235,14 +235,24 @@ class Module:
         """Add a definition."""
         self.definitions[symbol] = text
 
-    def text(self) -> str:
-        """The whole module."""
+    def packed(self) -> dict[str, object]:
+        """All that is in the module, for `unpack` in another process."""
+        own = {name: value for name, value in vars(self).items() if name not in ("options", "debug")}
+        return {**own, "debug": self.debug.packed()}
+
+    def unpack(self, packed: dict[str, Any]) -> None:
+        """Take what another process made of this module."""
+        self.debug.unpack(packed.pop("debug"))
+        vars(self).update(packed)
+
+    def text(self, with_all: bool = True) -> str:
+        """The whole module; perhaps without metadata that only functions had that it has no longer."""
         parts = [f'; module {self.name}\nsource_filename = "{self.name}"']
         parts += [text for symbol, text in sorted(self.declarations.items()) if symbol not in self.definitions]
         parts += [self.helpers[name] for name in sorted(self.helpers)]
         parts += list(self.definitions.values())
         parts += [f"attributes #{number} = {{ {text} }}" for text, number in self.attributes.items()]
-        debug = self.debug.text()
+        debug = self.debug.text(None if with_all else self.definitions.values())
         if debug:
             parts.append(debug)
         parts.append(_ALIASES)

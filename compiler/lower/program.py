@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import compiler.lower.all  # noqa: F401  (it fills the tables of dispatch.py)
+from compiler.apart import beside, has_processor
 from compiler.escape.program import place_objects
 from compiler.freeze import Freezer as RealFreezer
 from compiler.live import LiveComparison
@@ -57,6 +58,7 @@ GLOBALS_MODULE = "krait.globals"
 THUNKS_MODULE = "krait.thunks"
 ENOMEM = 12
 SMALL_LINES = 60  # of IR before optimisation
+MANY = 2000  # functions: the places of that many are checked in another process
 COPY_DEPTH = 3  # how far copies of functions that copies call go
 
 
@@ -80,6 +82,16 @@ def lower_program(
     return Lowered(dict(sorted(lowering.run(entry_points))), lowering.stack_facts())
 
 
+@dataclass
+class Emitted:
+    """What another process made of some packages: `Module.packed`, and what it learnt of the world."""
+
+    modules: dict[str, dict[str, object]]
+    external: set[str]
+    tested: set[tuple[int, int]]
+    call_sets: dict[str, list[str]]
+
+
 class Lowering:
     """One program's way through discovery and emission."""
 
@@ -100,12 +112,13 @@ class Lowering:
         self.world.freezer = self.freezer
         self.debug_factory = debug_factory
         self.modules: dict[str, Module] = {}
+        self.lengths: dict[str, int] = {}  # of what discovery made of each package
         self.errors: list[Diagnostic] = []
         self.effects: Effects | None = None
 
     def run(self, entry_points: list[str]) -> Iterator[tuple[str, str]]:
         """IR by module name, of one module after the other, in any order: whoever puts each away before the next never
-        has all of them at once. See `lower_program`; all errors are raised before the first.
+        has all of them at once. See `lower_program`; all errors are raised before the first, but for faults of ours.
         """
         self.analyse(entry_points)
         self.emit()
@@ -183,6 +196,7 @@ class Lowering:
                 self.guard(partial(self.cell_text, symbol))
             for thunk_target in list(world.thunks):
                 world.external.add(thunk_target.symbol)
+        self.program.settle()
         self.errors += self.class_errors()
         self.live.forget()
 
@@ -216,7 +230,8 @@ class Lowering:
         if not instance.extern and (different := self.live.function(instance.function)) is not None:
             self.errors.append(different)
             return
-        self.lower(scratch, instance)
+        text = self.lower(scratch, instance)
+        self.lengths[instance.package] = self.lengths.get(instance.package, 0) + len(text)
 
     def lower(self, module: Module, instance: Instance) -> str:
         """The text of a function. A diagnostic about a type has no place of its own: it gets the place of its use."""
@@ -248,9 +263,49 @@ class Lowering:
 
     def emit(self, paths: set[str] | None = None) -> None:
         """Lower everything again, for good; or only what stands in some files."""
-        for instance in list(self.world.instances.values()):
-            if instance.extern or (paths is not None and instance.function.loc.path not in paths):
-                continue
+        instances = [
+            instance
+            for instance in self.world.instances.values()
+            if not instance.extern and (paths is None or instance.function.loc.path in paths)
+        ]
+        if len(instances) < MANY or not has_processor() or not self.emit_in_two(instances):
+            self.emit_here(instances)
+        if self.options.optimise and not self.errors:
+            self.repeat_small_functions()
+
+    def emit_in_two(self, instances: list[Instance]) -> bool:
+        """Lower functions, some packages in another process. False if there are errors, which are found again in the
+        order that they always have.
+        """
+        theirs = lighter_half(self.lengths)
+        with beside(partial(self.emit_packages, instances, theirs)) as answer:
+            self.emit_here([instance for instance in instances if instance.package not in theirs])
+            emitted = answer()
+        if self.errors or emitted is None:
+            self.errors.clear()
+            self.modules.clear()
+            return False
+        for name, packed in emitted.modules.items():
+            self.module(name).unpack(packed)
+        self.modules = {name: self.modules[name] for name in dict.fromkeys(i.package for i in instances)}
+        self.world.external |= emitted.external
+        self.world.tested |= emitted.tested
+        self.world.call_sets |= emitted.call_sets
+        return True
+
+    def emit_packages(self, instances: list[Instance], packages: set[str]) -> Emitted | None:
+        """Lower the functions of some packages, for another process. None if there are errors."""
+        known = self.freezer.count()
+        self.emit_here([instance for instance in instances if instance.package in packages])
+        if self.errors:
+            return None
+        assert self.freezer.count() == known, "an object was not discovered"
+        modules = {name: module.packed() for name, module in self.modules.items() if name in packages}
+        return Emitted(modules, self.world.external, self.world.tested, self.world.call_sets)
+
+    def emit_here(self, instances: list[Instance]) -> None:
+        """Lower functions."""
+        for instance in instances:
             module = self.module(instance.package)
 
             def lower_one(instance: Instance = instance, module: Module = module) -> None:
@@ -260,8 +315,6 @@ class Lowering:
                     self.emit_export(module, instance)
 
             self.guard(lower_one)
-        if self.options.optimise and not self.errors:
-            self.repeat_small_functions()
 
     def repeat_small_functions(self) -> None:
         """Give each module copies of the small functions of others that it calls, for LLVM to inline; the linker never
@@ -329,19 +382,30 @@ class Lowering:
         self.emit_thunks()
         self.fail_on_errors()
         if self.options.optimise:
-            place_objects(self.world, self.modules, entry_points)
+            placed = place_objects(self.world, self.modules, entry_points)
             leave_long_ones(list(self.modules.values()))
+            if len(placed.bodies) < MANY:
+                placed.check()
+                yield from self.finished()
+                return
+            with beside(placed.check) as checked:
+                yield from self.finished()
+                checked()
+        else:
+            yield from self.finished()
+
+    def finished(self) -> Iterator[tuple[str, str]]:
+        """The text of all modules whose functions are as they remain."""
         self.emit_globals()
         apart, alike = self.kept_apart(), self.types_alike()
         while self.modules:
             name, module = self.modules.popitem()
-            if self.options.optimise:
-                share_bodies(module, self.world.external, apart, alike)
+            shared = share_bodies(module, self.world.external, apart, alike) if self.options.optimise else 0
             for symbol, text in module.definitions.items():
                 if text.startswith("define LINKAGE"):
                     linkage = "dso_local hidden" if symbol in self.world.external else "internal"
                     module.definitions[symbol] = text.replace("LINKAGE", linkage, 1)
-            text = module.text()
+            text = module.text(with_all=shared == 0)
             del module
             yield name, text
         yield from self.freezer.modules().items()
@@ -553,6 +617,17 @@ class Lowering:
                 symbol = self.freezer.symbol_for(live, t)
                 references.append(symbol)
                 return f'@"{symbol}"'
+
+
+def lighter_half(lengths: dict[str, int]) -> set[str]:
+    """About half of packages, by their lengths; a little less."""
+    halves: tuple[set[str], set[str]] = set(), set()
+    sums = [0, 0]
+    for name in sorted(lengths, key=lambda name: (-lengths[name], name)):
+        number = int(sums[1] < sums[0])
+        halves[number].add(name)
+        sums[number] += lengths[name]
+    return halves[int(sums[1] < sums[0])]
 
 
 def escaped(data: bytes) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.apart import ChildEnded, apart
+from compiler.apart import ChildEnded, apart, beside
 from compiler.driver import Refused
 from compiler.tree import Diagnostic, Loc
 
@@ -49,3 +49,34 @@ def test_ends() -> None:
 def test_what_does_not_get_through() -> None:
     with pytest.raises(Exception, match="pickle"):
         apart(lambda: (lambda: 1))
+
+
+def test_what_goes_on_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for processors in ({0, 1}, {0}):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, those=processors: those)
+        with beside(os.getpid) as process:
+            assert (process() == os.getpid()) == (len(processors) == 1)
+        with pytest.raises(ZeroDivisionError), beside(partial(fail, ZeroDivisionError())) as never:
+            never()
+
+
+def test_what_is_killed_beside_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    own = os.getpid()
+
+    def work() -> int:
+        if os.getpid() != own:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1
+
+    with beside(work) as answer:
+        assert answer() == 1
+
+
+def test_nobody_waits_for_what_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    reader, writer = os.pipe()
+    with beside(signal.pause):
+        os.close(writer)
+    assert os.read(reader, 1) == b"", "the child is gone"
+    os.close(reader)
