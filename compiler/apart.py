@@ -27,6 +27,7 @@ HEAD = struct.Struct("<cQ")  # kind, and bytes that follow
 SECONDS = struct.Struct("<d")  # in a message AT: the most that the step may take, elapsed; 0: no limit
 TICK_S = 0.5  # between checks whether the child has ended: another process may hold its pipe open
 SHORT_TICK_S = 0.02  # the same once the pipe is closed, when the child has most likely ended
+PR_SET_PDEATHSIG = 1
 GRACE_S = 5.0  # from the signal that makes the child write a traceback to the one that kills it
 
 _exit = os._exit  # imports may have another one
@@ -84,10 +85,11 @@ def _start(work: Callable[[], object]) -> _Parent:
     sys.stdout.flush()
     sys.stderr.flush()
     reader, writer = os.pipe()
+    own = os.getpid()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _work_and_exit(work, writer)
+        _work_and_exit(partial(_work_of, own, work), writer)
     os.close(writer)
     return _Parent(reader, child)
 
@@ -210,6 +212,20 @@ def _send(kind: bytes, body: bytes) -> None:
     data = memoryview(HEAD.pack(kind, len(body)) + body)
     while data:
         data = data[os.write(_writer, data) :]
+
+
+def _work_of(parent: int, work: Callable[[], T]) -> T:
+    """Do some work, unless the parent ends: the kernel kills this process then. The parent may be killed itself, and
+    can end nothing then.
+    """
+    import ctypes  # takes longer to import than a command takes that finds nothing to do
+
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    if os.getppid() != parent:
+        _exit(1)
+    return work()
 
 
 def _work_and_exit(work: Callable[[], T], writer: int) -> None:

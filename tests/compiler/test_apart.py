@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from compiler.apart import ChildEnded, apart, beside
 from compiler.driver import Refused
 from compiler.tree import Diagnostic, Loc
 
+ROOT = Path(__file__).resolve().parents[2]
 NOTED: list[int] = []
 
 
@@ -80,3 +83,29 @@ def test_nobody_waits_for_what_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> 
         os.close(writer)
     assert os.read(reader, 1) == b"", "the child is gone"
     os.close(reader)
+
+
+KILLED = """
+import os, sys, time
+from compiler.apart import apart, beside
+
+os.sched_getaffinity = lambda process: {0, 1}
+
+
+def outer():
+    with beside(lambda: time.sleep(600)):
+        os.write(1, b"started")
+        time.sleep(600)
+
+
+apart(outer)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_no_child_outlives_its_parent(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.read(7) == b"started"
+        process.send_signal(number)
+        assert process.stdout.read() == b"", "all that could write have ended"
+    assert process.returncode == -number

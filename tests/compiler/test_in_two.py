@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,29 @@ def test_errors_are_those_that_one_process_finds(tmp_path: Path, monkeypatch: py
     with pytest.raises(driver.Refused) as refused:
         lowered(file)
     assert [error.message for error in refused.value.diagnostics] == ["program.shown", "program.main"]
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_faults_of_ours_show_where_they_were_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, half: bool
+) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(PROGRAM)
+    in_two(monkeypatch)
+    own, emit_here = os.getpid(), lowering.Lowering.emit_here
+
+    def broken(self: lowering.Lowering, instances: list[Instance]) -> None:
+        if (os.getpid() == own) == half:
+            raise AssertionError("in one of two halves")
+        emit_here(self, instances)
+
+    monkeypatch.setattr(lowering.Lowering, "emit_here", broken)
+    with pytest.raises(AssertionError, match="in one of two halves") as error:
+        lowered(file)
+    shown = "".join(traceback.format_exception(error.value))
+    assert "in broken" in shown
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_a_fault_that_another_process_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
