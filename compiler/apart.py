@@ -111,6 +111,7 @@ def _result(parent: _Parent, work: Callable[[], T]) -> T:
     result: T
     error: Exception | None
     result, error = pickle.loads(parent.answer)
+    parent.answer = None
     if error is not None:
         raise error
     return result
@@ -137,7 +138,7 @@ class _Parent:
         self.doing = ""
         self.until = 0.0
         self.is_late = False
-        self.answer: bytes | None = None
+        self.answer: bytearray | None = None
 
     def listen(self) -> None:
         """Read messages until there is an answer or the child has ended."""
@@ -166,14 +167,15 @@ class _Parent:
             end = HEAD.size + size
             if len(data) < end:
                 return
+            if kind == ANSWER:
+                del data[:HEAD.size]
+                self.answer = data  # which may be large: it is not copied
+                return
             body = bytes(memoryview(data)[HEAD.size : end])
             del data[:end]
-            if kind == ANSWER:
-                self.answer = body
-            else:
-                (seconds,) = SECONDS.unpack_from(body)
-                self.doing = body[SECONDS.size :].decode()
-                self.until = time.monotonic() + seconds if seconds else 0.0
+            (seconds,) = SECONDS.unpack_from(body)
+            self.doing = body[SECONDS.size :].decode()
+            self.until = time.monotonic() + seconds if seconds else 0.0
 
     def close(self) -> None:
         """Read no more, if it is not closed yet."""
@@ -209,9 +211,10 @@ class _Parent:
 
 
 def _send(kind: bytes, body: bytes) -> None:
-    data = memoryview(HEAD.pack(kind, len(body)) + body)
-    while data:
-        data = data[os.write(_writer, data) :]
+    for part in (HEAD.pack(kind, len(body)), body):
+        data = memoryview(part)
+        while data:
+            data = data[os.write(_writer, data) :]
 
 
 def _work_of(parent: int, work: Callable[[], T]) -> T:

@@ -81,7 +81,7 @@ def refused(program: Program, findings: list[Finding]) -> list[Finding]:
 
 
 def main() -> int:
-    program = load(["kernel.start.main"], [], str(ROOT))
+    program = load(["kernel.start.main"], [], str(ROOT), is_judged=False)  # the build judges it by the language's rules
     findings = refused(program, examine(program))
     for finding in findings:
         print(f"{Path(finding.path).relative_to(ROOT)}:{finding.line}: {finding.text} may not fit")
