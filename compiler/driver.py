@@ -468,7 +468,7 @@ def translate(options: BuildOptions, more: list[Path], folder: Path, trail: Path
     timings, shown = Timings(), options.shows_progress
     with contextlib.ExitStack() as children:
         with stage(timings, "front end", "check the kernel's types", shown):
-            paths = [str(path) for path in (*possible_inputs(), *more) if path.suffix == ".py"]
+            paths = [str(path) for path in (*filter(is_of_kernel, possible_inputs()), *more) if path.suffix == ".py"]
             compiled = children.enter_context(beside(partial(compile_all, paths)))
             program = load([options.entry], more, is_judged=False)
             forget_mypy()
