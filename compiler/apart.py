@@ -168,7 +168,7 @@ class _Parent:
             if len(data) < end:
                 return
             if kind == ANSWER:
-                del data[:HEAD.size]
+                del data[: HEAD.size]
                 self.answer = data  # which may be large: it is not copied
                 return
             body = bytes(memoryview(data)[HEAD.size : end])
