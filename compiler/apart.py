@@ -28,6 +28,7 @@ SECONDS = struct.Struct("<d")  # in a message AT: the most that the step may tak
 TICK_S = 0.5  # between checks whether the child has ended: another process may hold its pipe open
 SHORT_TICK_S = 0.02  # the same once the pipe is closed, when the child has most likely ended
 PR_SET_PDEATHSIG = 1
+ROOM_KIB = 2 << 20  # of memory: a child shares what it has with its parent only until one of them writes there
 GRACE_S = 5.0  # from the signal that makes the child write a traceback to the one that kills it
 
 _exit = os._exit  # imports may have another one
@@ -50,18 +51,27 @@ def apart(work: Callable[[], T]) -> T:
     return _result(_start(work), work)
 
 
-def has_processor() -> bool:
-    """Whether there is a processor besides our own."""
-    return len(os.sched_getaffinity(0)) > 1
+def has_room() -> bool:
+    """Whether there is a processor besides our own, and memory for a second process of our size."""
+    return len(os.sched_getaffinity(0)) > 1 and available_kib() >= ROOM_KIB
+
+
+def available_kib() -> int:
+    """How much memory programs can have without swapping; 0 if the system does not say that."""
+    with contextlib.suppress(OSError), open("/proc/meminfo", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1])
+    return 0
 
 
 @contextlib.contextmanager
 def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
-    """Begin some work in a child process, if there is a processor for it besides our own. Yields a function that waits
-    for what it returns, or raises, to be called once. If nothing else will do (there is one processor, or the child is
-    killed, for lack of memory perhaps), the work is done in this process: it must not mind, nor being done twice.
+    """Begin some work in a child process, if there is room for it (`has_room`). Yields a function that waits for what it
+    returns, or raises, to be called once. If nothing else will do (there is no room, or the child is killed, for lack
+    of memory perhaps), the work is done in this process: it must not mind, nor being done twice.
     """
-    if not has_processor():
+    if not has_room():
         answer = work()
         yield lambda: answer
         return

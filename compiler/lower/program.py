@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import compiler.lower.all  # noqa: F401  (it fills the tables of dispatch.py)
-from compiler.apart import beside, has_processor
+from compiler.apart import beside, has_room
 from compiler.escape.program import place_objects
 from compiler.freeze import Freezer as RealFreezer
 from compiler.live import LiveComparison
@@ -268,7 +268,7 @@ class Lowering:
             for instance in self.world.instances.values()
             if not instance.extern and (paths is None or instance.function.loc.path in paths)
         ]
-        if len(instances) < MANY or not has_processor() or not self.emit_in_two(instances):
+        if len(instances) < MANY or not has_room() or not self.emit_in_two(instances):
             self.emit_here(instances)
         if self.options.optimise and not self.errors:
             self.repeat_small_functions()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.apart import ChildEnded, apart, beside
+from compiler import apart as module
+from compiler.apart import ROOM_KIB, ChildEnded, apart, available_kib, beside
 from compiler.driver import Refused
 from compiler.tree import Diagnostic, Loc
 
@@ -55,16 +56,21 @@ def test_what_does_not_get_through() -> None:
 
 
 def test_what_goes_on_beside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for processors in ({0, 1}, {0}):
+    for processors, kib in (({0, 1}, 8 << 20), ({0}, 8 << 20), ({0, 1}, 1 << 20)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, those=processors: those)
+        monkeypatch.setattr(module, "available_kib", lambda amount=kib: amount)
         with beside(os.getpid) as process:
-            assert (process() == os.getpid()) == (len(processors) == 1)
+            assert (process() == os.getpid()) == (len(processors) == 1 or kib < ROOM_KIB)
         with pytest.raises(ZeroDivisionError), beside(partial(fail, ZeroDivisionError())) as never:
             never()
 
 
+def test_available_memory() -> None:
+    assert available_kib() > 0
+
+
 def test_what_is_killed_beside_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(module, "has_room", lambda: True)
     own = os.getpid()
 
     def work() -> int:
@@ -77,7 +83,7 @@ def test_what_is_killed_beside_is_done_here(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_nobody_waits_for_what_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(module, "has_room", lambda: True)
     reader, writer = os.pipe()
     with beside(signal.pause):
         os.close(writer)
@@ -86,10 +92,11 @@ def test_nobody_waits_for_what_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 KILLED = """
-import os, sys, time
+import os, time
+from compiler import apart as module
 from compiler.apart import apart, beside
 
-os.sched_getaffinity = lambda process: {0, 1}
+module.has_room = lambda: True
 
 
 def outer():
