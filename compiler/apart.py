@@ -67,9 +67,9 @@ def available_kib() -> int:
 
 @contextlib.contextmanager
 def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
-    """Begin some work in a child process, if there is room for it (`has_room`). Yields a function that waits for what it
-    returns, or raises, to be called once. If nothing else will do (there is no room, or the child is killed, for lack
-    of memory perhaps), the work is done in this process: it must not mind, nor being done twice.
+    """Begin some work in a child process, if there is room for it (`has_room`). Yields a function that waits for what
+    it returns, or raises, to be called once. If nothing else will do (there is no room, or the child is killed, for
+    lack of memory perhaps), the work is done in this process: it must not mind, nor being done twice.
     """
     if not has_room():
         answer = work()
