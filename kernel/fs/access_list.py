@@ -139,31 +139,24 @@ class AccessList:
 
     def seen_through(self, owners: OwnerMap | None) -> "AccessList":
         """The same with the users and groups that are seen through a mount: itself if they are those that are kept."""
-        if owners is None:
-            return self
-        fresh = AccessList()
-        for index in range(len(self.tags)):
-            tag = self.tags[index]
-            number = self.numbers[index]
-            if tag == USER:
-                number = int(owners.seen_uid(KernelUid(number)))
-            elif tag == GROUP:
-                number = int(owners.seen_gid(KernelGid(number)))
-            fresh.add(tag, self.rights[index], number)
-        return fresh
+        return self if owners is None else self._mapped(owners, is_seen=True)
 
     def kept_through(self, owners: OwnerMap | None) -> "AccessList":
         """The other direction: whom the file system knows as nobody gets the number of nobody."""
-        if owners is None:
-            return self
+        return self if owners is None else self._mapped(owners, is_seen=False)
+
+    def _mapped(self, owners: OwnerMap, is_seen: bool) -> "AccessList":
+        """The same in one of the two directions."""
         fresh = AccessList()
         for index in range(len(self.tags)):
             tag = self.tags[index]
             number = self.numbers[index]
             if tag == USER:
-                number = int(owners.kept_uid(KernelUid(number)))
+                uid = KernelUid(number)
+                number = int(owners.seen_uid(uid) if is_seen else owners.kept_uid(uid))
             elif tag == GROUP:
-                number = int(owners.kept_gid(KernelGid(number)))
+                gid = KernelGid(number)
+                number = int(owners.seen_gid(gid) if is_seen else owners.kept_gid(gid))
             fresh.add(tag, self.rights[index], number)
         return fresh
 

@@ -2,8 +2,8 @@
 
 A file system keeps one owner of each file. Through such a mount, another one is seen: the number of the kept owner, in
 the file system's user namespace, counts as a number in the user namespace that the mount was given. In the other
-direction, whoever acts through the mount is somebody else to the file system. Who has no counterpart is nobody: files
-have an owner that no program has, and a program cannot create files.
+direction, whoever acts through the mount is somebody else to the file system. An owner without a number there is seen
+as nobody, so that no program owns the file; a caller without one cannot create files.
 
 Pure.
 """
