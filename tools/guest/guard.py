@@ -53,6 +53,7 @@ class Guard:
             ["/bin/sh", "-c", _GUARD, "guard", "" if above is None else str(above), *map(str, directories)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
+        self.is_needed = False  # a process may run that nobody else will end
 
     def watch_this_process(self) -> None:
         """To be called in a new process before it becomes another program. It holds the guard's input until then, so
@@ -62,8 +63,9 @@ class Guard:
         os.write(self._process.stdin.fileno(), b"%d\n" % os.getpid())
 
     def dismiss(self) -> None:
+        """Let it go, after it has done what it is needed for."""
         with contextlib.suppress(OSError):
-            self._process.communicate(b"bye\n")
+            self._process.communicate(b"" if self.is_needed else b"bye\n")
 
 
 @contextlib.contextmanager
@@ -104,14 +106,17 @@ def guarded_process(
     it could, we do. `errors`: a file for what it writes among its errors, instead of ours.
     """
     settings = _settings() if has_terminal else None
+    guard.is_needed = True  # a signal may end us between its start and the block that ends it
     try:
         process = subprocess.Popen(
             arguments, pass_fds=inherited, stdin=None if has_terminal else subprocess.DEVNULL, stderr=errors,
             start_new_session=not has_terminal, cwd=directory, preexec_fn=guard.watch_this_process,
         )  # fmt: skip
     except OSError as error:
+        guard.is_needed = False
         raise KraitError(f"krait: {arguments[0]} cannot be started: {(error.strerror or '').lower()}") from error
     try:
+        guard.is_needed = False
         yield process
     finally:
         if has_terminal:
