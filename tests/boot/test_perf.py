@@ -54,7 +54,10 @@ grep chdir /tmp/out | form
 }
 SURROUNDINGS = r"""
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb HOME=/ PAGER=cat LANG=C
-form() { sed -E 's/0x[0-9a-f]+/ADDRESS/g; s/^ *[0-9a-f]{6,} / ADDRESS /; s/[0-9][0-9.,]*/N/g; s/ +/ /g; s/ $//'; }
+form() {
+    sed -E 's/0x[0-9a-f]+/ADDRESS/g; s/^ *[0-9a-f]{6,} / ADDRESS /; s/[0-9][0-9.,]*/N/g
+        s# [KMG]/sec# /sec#; s/ +/ /g; s/ $//'
+}
 mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
 cd /tmp
 """
