@@ -306,9 +306,11 @@ class _BitwiseLoader(Loader):
         if attributes.has(4) or attributes.has(5) or not attributes.has(7):
             raise Errno(EINVAL)
         shift = load_bytes(attributes, 7, loading)
-        if len(shift) != 4 or span_of(shift).load_u32(0) >= 32:
+        if len(shift) != 4:
             raise Errno(EINVAL)
         made.shift = span_of(shift).load_u32(0)
+        if not 0 < made.shift < 32:
+            raise Errno(EINVAL)
         return made
 
 

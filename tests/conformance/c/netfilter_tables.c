@@ -22,7 +22,7 @@
 
 static char batch[32768];
 static int used, sequence, nft;
-static int open_places[8], depth;
+static int open_places[8], depth, port = 5000;
 
 static void put(const void *data, int size) {
     memcpy(batch + used, data, size);
@@ -273,9 +273,23 @@ static void lookup(const char *name) {
     expression_end();
 }
 
+// Whether a word, shifted, is another one: if so the datagram is dropped.
+static void shifted(int operation, uint32_t shift, uint32_t word, uint32_t result) {
+    rule("in", NLM_F_CREATE | NLM_F_APPEND);
+    to_port(IPPROTO_UDP, port);
+    expression("immediate"); number(NFTA_IMMEDIATE_DREG, NFT_REG_1); value(NFTA_IMMEDIATE_DATA, &word, 4); expression_end();
+    expression("bitwise");
+    number(NFTA_BITWISE_SREG, NFT_REG_1); number(NFTA_BITWISE_DREG, NFT_REG_1); number(NFTA_BITWISE_LEN, 4);
+    number(NFTA_BITWISE_OP, operation); value(NFTA_BITWISE_DATA, &shift, 4);
+    expression_end();
+    compare(&result, 4);
+    decide(NF_DROP, 0);
+    rule_end();
+}
+
 // ---- Packets ----
 
-static int receiver, port = 5000;
+static int receiver;
 
 static void try_datagram(const char *to, int target) {
     struct sockaddr_in there = {AF_INET, htons(target), {inet_addr(to)}};
@@ -382,6 +396,18 @@ int main(void) {
     begin(); rule("side", NLM_F_CREATE); decide(NFT_JUMP, "side"); rule_end(); commit("a circle");
     begin(); chain("out", NF_INET_LOCAL_OUT, NF_ACCEPT); rule("out", NLM_F_CREATE); to_port(IPPROTO_UDP, port); decide(NF_DROP, 0); rule_end(); commit("output");
     try_datagram("127.0.0.1", port);
+
+    static const struct { int operation; uint32_t shift, word, result; } shifts[] = {
+        {NFT_BITWISE_RSHIFT, 0, 0xffffffff, 0xffffffff}, {NFT_BITWISE_RSHIFT, 1, 0xffffffff, 0x7fffffff},
+        {NFT_BITWISE_RSHIFT, 31, 0x80000001, 1}, {NFT_BITWISE_LSHIFT, 0, 0xfffffffe, 0xfffffffe},
+        {NFT_BITWISE_LSHIFT, 31, 0xffffffff, 0x80000000}, {NFT_BITWISE_LSHIFT, 32, 1, 0}, {NFT_BITWISE_RSHIFT, 1, 2, 2},
+    };
+    for (unsigned i = 0; i < sizeof shifts / sizeof *shifts; i++) {
+        begin(); change(NFT_MSG_DELRULE, 0); text(NFTA_RULE_TABLE, "t"); done();
+        shifted(shifts[i].operation, shifts[i].shift, shifts[i].word, shifts[i].result);
+        commit("a shift");
+        try_datagram("127.0.0.1", port);
+    }
 
     begin(); change(NFT_MSG_DELTABLE, 0); text(NFTA_TABLE_NAME, "t"); done(); change(NFT_MSG_DELTABLE, 0); text(NFTA_TABLE_NAME, "t"); done(); commit("twice");
     begin(); rule("in", NLM_F_CREATE); expression("nonsense"); expression_end(); rule_end(); commit("an expression that there is not");

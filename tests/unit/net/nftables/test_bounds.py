@@ -468,3 +468,29 @@ def test_writes_to_the_link_header_that_reach_into_ip_count(nft: Nft) -> None:
     hooks = FIRST_NETWORK.hooks4
     assert hooks is not None and hooks.run(packet, place) == Verdict.ACCEPT
     assert packet.source == new and packet.destination == B
+
+
+@pytest.mark.parametrize("shift", [1, 17, 31])
+@pytest.mark.parametrize("operation", [1, 2], ids=["left", "right"])
+def test_registers_are_shifted_as_one_number(nft: Nft, operation: int, shift: int) -> None:
+    """The words of a number are in its registers, the highest first, each in the machine's byte order."""
+    words = (0xFFFF_FFFE, 0x8000_0001)
+    number = words[0] << 32 | words[1]
+    shifted = number << shift if operation == 1 else number >> shift
+    expected = [shifted >> 32 & 0xFFFF_FFFF, shifted & 0xFFFF_FFFF]
+    given = b"".join(word.to_bytes(4, "little") for word in words)
+    found = b"".join(word.to_bytes(4, "little") for word in expected)
+    changed = expression(
+        "bitwise",
+        be32(1, 1) + be32(2, 1) + be32(3, 8) + be32(6, operation) + value(7, shift.to_bytes(4, "little")),
+    )
+    immediate = expression("immediate", be32(1, 1) + value(2, given))
+    nft.batch(nft.table(), nft.chain("in", INPUT), nft.rule("in", immediate, changed, compare(found), decide(DROP)))
+    assert nft.verdict(WEB) == Verdict.DROP
+
+
+@pytest.mark.parametrize("shift", [0, 32, 0xFFFF_FFFF])
+def test_registers_are_shifted_by_1_to_31_bits(nft: Nft, shift: int) -> None:
+    amount = be32(1, 1) + be32(2, 1) + be32(3, 4) + be32(6, 2) + value(7, shift.to_bytes(4, "little"))
+    rule = nft.rule("in", expression("bitwise", amount))
+    assert nft.errors(nft.table(), nft.chain("in", INPUT), rule) == [EINVAL]
