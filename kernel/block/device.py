@@ -11,7 +11,7 @@ by drivers, in interrupt context perhaps.
 from enum import IntEnum
 from typing import Final
 
-from kernel.block.throttle import hold_back
+from kernel.block.throttle import hold_back, wait_for_transfer
 from kernel.cgroup.disks import DISK_CONTROLS
 from kernel.lang import EACCES, EBUSY, EIO, ENOTTY, EROFS, Errno, sleeps
 from kernel.lib.bus import BusDevice
@@ -77,7 +77,7 @@ class BlockRequest:
     def wait(self) -> None:
         """Sleep until it is finished. Raises the device's error (EIO)."""
         while self.error == PENDING:
-            self.waiters.wait_for_disk()
+            wait_for_transfer(self.waiters)
         if self.error != 0:
             raise Errno(self.error)
 

@@ -14,10 +14,11 @@ from kernel.cgroup.disks import DISCARDING, DISK_CONTROLS, READING, WRITING, Dis
 from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.lang import final, noinline, sleeps
-from kernel.lib.pace import is_dying
+from kernel.lib.pace import is_dying, spend
 from kernel.mm.frames import Frame, charged_for
 from kernel.sched.kthread import KernelThread
 from kernel.sched.processor import RUNNING
+from kernel.sched.thread import Thread
 from kernel.sched.wait import WaitQueue
 from kernel.time.clock import NS_PER_MS, monotonic_ns
 from kernel.time.timers import Timer
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 _KINDS: Final[list[int]] = [READING, WRITING, -1, DISCARDING, WRITING]  # what each `Operation` counts as; -1: nothing
 _CREDIT_NS: Final = 10 * NS_PER_MS  # how far a writer may be ahead, so that it does not sleep for each page
-_STEP_NS: Final = 100 * NS_PER_MS  # of a sleep: it ends when the limits change
+_STEP_NS: Final = 100 * NS_PER_MS  # of a sleep: it ends when the limits change, or when the thread is killed
+_LOOK_COST: Final = 10  # instructions for each entry of the list
 
 
 @final
@@ -39,6 +41,7 @@ class WaitingRequest(Waiting):
         self.control: DiskControl = control
         self.device: BlockDevice = device
         self.request: BlockRequest = request
+        self.thread: Thread = RUNNING.current  # that began it
         self.timer: StartTimer = StartTimer(self)
 
     def go(self) -> None:
@@ -75,7 +78,7 @@ def hold_back(device: "BlockDevice", request: "BlockRequest") -> bool:
     """Count a request of the running thread, and let it wait if it comes too early. Returns whether it waits."""
     kind = _KINDS[request.operation]
     control = _owner(request) if request.is_paid else RUNNING.current.disks
-    if not isinstance(control, DiskControl) or kind < 0:
+    if not isinstance(control, DiskControl) or kind < 0 or _must_end(RUNNING.current):
         return False
     number = disk_number(device)
     now_ns = monotonic_ns()
@@ -114,20 +117,70 @@ def _owner(request: "BlockRequest") -> DiskControl | None:
     return holder.nearest_disks() if isinstance(holder, ControlGroup) else None
 
 
+def _must_end(thread: Thread) -> bool:
+    """Whether it is killed or ends: somebody waits for that, so it waits no more for its share."""
+    return is_dying() or thread.is_parting()
+
+
+@sleeps
+def wait_for_transfer(waiters: WaitQueue) -> None:
+    """Sleep until a transfer wakes those who wait, or for a moment. If the running thread is killed meanwhile, what it
+    has begun is not held back any longer.
+    """
+    if DISK_CONTROLS.are_limited:
+        _wait_with_limits(waiters)
+    else:
+        waiters.wait_for_disk()
+
+
+@noinline
+@sleeps
+def _wait_with_limits(waiters: WaitQueue) -> None:
+    thread = RUNNING.current
+    control = thread.disks
+    if isinstance(control, DiskControl):
+        if not _must_end(thread):
+            try:
+                waiters.wait_for_disk_until(monotonic_ns() + _STEP_NS)
+                return
+            except MemoryError:
+                pass
+        elif _begin_those_of(thread, control):
+            return  # which may have finished at once
+    waiters.wait_for_disk()
+
+
+def _begin_those_of(thread: Thread, control: DiskControl) -> bool:
+    """Begin the requests of a thread that are held back; whether there were any."""
+    found = False
+    waiting = control.first_waiting
+    while waiting is not None:
+        after = waiting.after
+        if isinstance(waiting, WaitingRequest) and waiting.thread is thread:
+            control.delist(waiting)
+            waiting.go()
+            found = True
+        spend(_LOOK_COST)
+        waiting = after
+    return found
+
+
 _TIME: Final = WaitQueue()  # nobody wakes those who wait here; only time does
 
 
 @noinline
 @sleeps
 def slow_down(device: "BlockDevice", size_bytes: int) -> None:
-    """The running thread has written to a file: charge its group, and sleep while the thread is ahead of its share."""
+    """The running thread has written to a file: charge its group, and sleep while the thread is ahead of its share.
+    One that ends does not sleep: no signal reaches it any more, and what it writes then (acct(2)) is for others.
+    """
     thread = RUNNING.current
     control = thread.disks
     if not isinstance(control, DiskControl) or isinstance(thread, KernelThread):
         return
     number = disk_number(device)
     control.pay(number, WRITING, size_bytes, 0, monotonic_ns())
-    while not is_dying():
+    while not _must_end(thread):
         now_ns = monotonic_ns()
         left_ns = control.free_ns(number, WRITING) - now_ns
         if left_ns <= _CREDIT_NS:

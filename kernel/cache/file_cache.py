@@ -15,6 +15,7 @@ read or wait sleeps. `transfer_done` comes from interrupts.
 from typing import Final
 
 from kernel.block.device import Operation
+from kernel.block.throttle import wait_for_transfer
 from kernel.cache.dirty_pages import BATCH, LAST_PAGE, TOTALS, DirtyPages
 from kernel.cache.frame_source import FrameSource
 from kernel.cache.page import ALL_SECTORS, LRU, CachedPage
@@ -126,7 +127,7 @@ class FileCache(DirtyPages):
                 self.read_further(readahead, index, wanted)
             page = self.pages.get(index)
             while page is not None and page.reading:
-                self.waiters.wait_for_disk()
+                wait_for_transfer(self.waiters)
             if page is None or page.cache is None or page.up_to_date:
                 continue
             # It failed, perhaps because of another page in the same request: try once more, alone.

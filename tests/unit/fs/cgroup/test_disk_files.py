@@ -1,6 +1,7 @@
 """The controller io and pressure on a booted machine: what is written, what is counted, what waits."""
 
 import os
+import signal
 
 import pytest
 
@@ -10,6 +11,7 @@ from kernel.cgroup.group import TOP
 from kernel.mm.frames import allocate_zeroed_frame
 from kernel.sched.pressure import AT_DISK, READY, RUNNING_ON
 from kernel.task.task import current
+from kernel.time.clock import NS_PER_MS, monotonic_ns
 from tests.unit.booted import booted
 from tests.unit.fs.cgroup.test_control_groups import get, mounted, put
 from tests.unit.fs.ext2.conftest import make_image
@@ -76,6 +78,71 @@ def test_a_request_that_comes_too_early_waits(machine: Machine) -> None:
         return 0
 
     assert machine.run(child) == 0
+    host.rmdir("/cg/a")
+
+
+@booted
+def test_whoever_ends_does_not_wait_for_its_share(machine: Machine) -> None:
+    """The record that process accounting writes is charged to it, and everybody else's end waits for the file."""
+    host = mounted(machine)
+    attach_disk(make_image(1024))
+    host.mount("none", "/dev", "devtmpfs", 0, None)
+    host.mkdir("/mnt", 0o755)
+    host.mount("/dev/vda", "/mnt", "ext2", 0, None)
+    put(host, "/cg/cgroup.subtree_control", b"+io")
+    host.mkdir("/cg/a", 0o755)
+    put(host, "/cg/a/io.max", b"254:0 wbps=2")
+    host.close(host.open("/mnt/account", os.O_CREAT | os.O_RDWR, 0o600))
+    host.acct("/mnt/account")
+
+    def child(program: Program) -> int:
+        put(program, "/cg/a/cgroup.procs", b"0")
+        return 0
+
+    before_ns = monotonic_ns()
+    for _ in range(3):
+        assert machine.run(child) == 0
+    host.acct(None)
+    assert len(get(host, "/mnt/account")) >= 3 * 64
+    assert monotonic_ns() - before_ns < 1000 * NS_PER_MS
+    host.rmdir("/cg/a")
+    host.umount2("/mnt", 0)
+
+
+@booted
+def test_a_kill_ends_the_wait_for_a_held_request(machine: Machine) -> None:
+    host = mounted(machine)
+    attach_disk(make_image(4096))
+    host.mount("none", "/dev", "devtmpfs", 0, None)
+    host.mkdir("/mnt", 0o755)
+    host.mount("/dev/vda", "/mnt", "ext2", 0, None)
+    for name in ("/mnt/a", "/mnt/b"):
+        host.close(host.open(name, os.O_CREAT | os.O_RDWR, 0o600))
+        put(host, name, bytes(PAGE))
+    host.umount2("/mnt", 0)
+    host.mount("/dev/vda", "/mnt", "ext2", 0, None)
+    files = [host.open(name, os.O_RDONLY) for name in ("/mnt/a", "/mnt/b")]
+    put(host, "/cg/cgroup.subtree_control", b"+io")
+    host.mkdir("/cg/a", 0o755)
+    put(host, "/cg/a/io.max", b"254:0 rbps=2")
+
+    def reader(program: Program) -> int:
+        put(program, "/cg/a/cgroup.procs", b"0")
+        for file in files:
+            program.read(file, bytearray(PAGE), PAGE)
+        return 0
+
+    before_ns = monotonic_ns()
+    first = host.fork(reader)
+    for _ in range(10):
+        host.sched_yield()
+    assert monotonic_ns() - before_ns < 1000 * NS_PER_MS
+    host.kill(first, signal.SIGKILL)
+    host.wait4(first, None, 0, None)
+    assert monotonic_ns() - before_ns < 2000 * NS_PER_MS
+    for file in files:
+        host.close(file)
+    host.umount2("/mnt", 0)
     host.rmdir("/cg/a")
 
 
