@@ -70,8 +70,8 @@ def _options() -> argparse.Namespace:
 def main() -> int:
     options = _options()
     if options.minimise:
-        mask, finding = minimise(KRAIT, INITRAMFS, options.minimise, print)
-        print((GUEST / "prelude.c").read_text() + shown(options.minimise, mask))
+        program, mask, finding = minimise(KRAIT, INITRAMFS, options.minimise, print)
+        print((GUEST / "prelude.c").read_text() + shown(program, mask))
         print(finding.text if finding else "nothing happens when it runs alone")
         return 0
     state = State(options.resume, options.seed)

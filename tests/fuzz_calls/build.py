@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def fuzzer() -> Path:
     if not program.exists():
         place.mkdir(parents=True, exist_ok=True)
         (place / "fuzz_table.h").write_text(table)
-        new = place / "fuzz_calls.new"
+        new = place / f"fuzz_calls.{os.getpid()}"
         command = ["musl-gcc", *FLAGS, "-isystem", str(kernel_headers()), "-I", str(place), "-I", str(GUEST)]
         done = subprocess.run(
             [*command, "-o", str(new), str(GUEST / "fuzz_calls.c")], check=False, capture_output=True, text=True

@@ -19,7 +19,7 @@ class _Bench:
     def __init__(self, kernel: Kernel, root_image: Path, program: str, wanted: str | None) -> None:
         self._kernel = kernel
         self._root_image = root_image
-        self._program = program
+        self.program = program
         self.wanted = wanted
         self._stack = ExitStack()
         self._session: Session | None = None
@@ -32,10 +32,10 @@ class _Bench:
         if self._session is None:
             self._session = self._stack.enter_context(session(self._kernel, self._root_image))
         try:
-            findings = self._session.replay(self._program, mask, TIMES)
+            findings = self._session.replay(self.program, mask, TIMES)
         except GuestError as error:
             log = self._session.guest.log
-            findings = [Finding("the guest does not answer", self._program, f"{str(error)[:200]}\n{log[-2000:]}")]
+            findings = [Finding("the guest does not answer", self.program, f"{str(error)[:200]}\n{log[-2000:]}")]
         if findings:
             self.close()  # a bug may have left something held
         for finding in findings:
@@ -46,13 +46,20 @@ class _Bench:
 
 def minimise(
     kernel: Kernel, root_image: Path, program: str, tell: Callable[[str], None], wanted: str | None = None
-) -> tuple[int, Finding | None]:
-    """The smallest mask that was found, and what it does; None if the whole program does nothing."""
+) -> tuple[str, int, Finding | None]:
+    """The program, the smallest mask that was found, and what it does; None if the whole program does nothing. One that
+    others of its process came before is tried alone first; if it needs them, the mask is for the calls of each.
+    """
     bench = _Bench(kernel, root_image, program, wanted)
     try:
-        finding = bench.try_mask(EVERY_CALL)
+        finding = None
+        for name in (program.replace("+", "@"), program):
+            bench.program = name
+            finding = bench.try_mask(EVERY_CALL)
+            if finding is not None:
+                break
         if finding is None:
-            return EVERY_CALL, None
+            return program, EVERY_CALL, None
         bench.wanted = finding.what
         mask = EVERY_CALL
         size = 32
@@ -66,6 +73,6 @@ def minimise(
                     mask, finding = smaller, again
                     tell(f"mask {mask:016x}: {finding.what}")
             size //= 2
-        return mask, finding
+        return bench.program, mask, finding
     finally:
         bench.close()

@@ -25,6 +25,7 @@ MOST_LOST_OBJECTS = 1500  # tables that have grown; tables of the disks' queues,
 IDLE_SECONDS = (0, 10, 60, 150, 300)
 STILL_SECONDS = 60  # of the host's processor without a line of progress
 NMI_SECONDS = 5  # until a panic is written
+STILL_LINES = 6  # of progress, each after five seconds of the guest, without a call
 SILENT_SECONDS = 600  # without a line, whatever the host does otherwise
 _PROGRESS = re.compile(r"^@progress [\d.]+ s, (\d+) calls, (\d+) good, .*$", re.MULTILINE)
 _CALL = re.compile(r"^@call (\S+) (\d+) (\d+) \d+$", re.MULTILINE)
@@ -54,11 +55,12 @@ def _watch(run: Session, seconds: float, tell: Callable[[str], None]) -> bool:
         log = guest.log[start:]
         if re.search(r"^@done$", log, re.MULTILINE):
             return True
-        lines = [match[0] for match in _PROGRESS.finditer(log)]
-        if lines and lines[-1] != shown:
-            shown, last, used = lines[-1], time.monotonic(), guest.processor_seconds()
+        lines = list(_PROGRESS.finditer(log))
+        if lines and lines[-1][0] != shown:
+            shown, last, used = lines[-1][0], time.monotonic(), guest.processor_seconds()
             tell(shown)
         is_still = guest.running and guest.processor_seconds() - used > STILL_SECONDS
+        is_still |= len(lines) > STILL_LINES and lines[-1][1] == lines[-1 - STILL_LINES][1]
         if is_still or time.monotonic() - last > SILENT_SECONDS * PATIENCE or "Kernel panic" in log:
             return False
     return False

@@ -58,9 +58,18 @@ class Finding:
 
 
 def _whole(seed: str, log: str) -> str:
-    """A program's name, from its last seed: one that was made by changing another has several."""
-    chain = re.search(rf"^@(?:chain|kept) ((?:[0-9a-f]{{12}}\.)*{seed})$", log, re.MULTILINE)
+    """A program's name, from its last seed: one that was made by changing another has several. SEED+2 is the third of
+    its process.
+    """
+    seed = seed.removesuffix("+0")
+    chain = re.search(rf"^@(?:chain|kept) ((?:[0-9a-f]{{12}}\.)*{re.escape(seed)})$", log, re.MULTILINE)
     return chain[1] if chain else seed
+
+
+def _of_thread(name: str, log: str) -> str:
+    """The program that a thread is named after; "" for a thread that is none of a program's."""
+    parts = re.fullmatch(r"fz([0-9a-f]{12})([a-p])", name)
+    return "" if parts is None else _whole(f"{parts[1]}+{ord(parts[2]) - ord('a')}", log)
 
 
 def bugs(log: str) -> list[Finding]:
@@ -70,15 +79,14 @@ def bugs(log: str) -> list[Finding]:
         frames = _FRAME.findall(match["body"])
         lines = match["body"].strip().splitlines()
         place = " < ".join(f"{function} ({path}:{line})" for path, line, function in reversed(frames[-2:]))
-        name = match["name"] or ""
-        program = _whole(name[2:], log) if re.fullmatch(r"fz[0-9a-f]{12}", name) else ""
+        program = _of_thread(match["name"] or "", log)
         found.append(Finding(f"{lines[-1] if lines else 'bug'} in {place}", program, match[0]))
     return found
 
 
 def hangs(log: str) -> list[Finding]:
     """Processes that SIGKILL did not end."""
-    pattern = re.compile(r"^@unkillable .*program ([0-9a-f]{12})$", re.MULTILINE)
+    pattern = re.compile(r"^@unkillable .*program ([0-9a-f]{12}\+\d+)$", re.MULTILINE)
     what = "a process that SIGKILL does not end"
     return [Finding(what, _whole(match[1], log), match[0]) for match in pattern.finditer(log)]
 

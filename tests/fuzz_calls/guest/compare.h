@@ -33,7 +33,7 @@ static void print_outcome(int index)
 }
 
 /* Everything that a program starts ends with the first process of its namespace. */
-static void first_process(void)
+static void first_process(const struct chain *chain)
 {
 	int status, child;
 	shared->protected[0] = 1;
@@ -43,7 +43,7 @@ static void first_process(void)
 		sigset_t none;
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, 0);
-		run_program(&program);
+		run_programs(&program, chain);
 	}
 	while (waitpid(-1, &status, __WALL) != child)
 		;
@@ -75,7 +75,7 @@ static void compare_one(uint64_t seed)
 		if (unshare(spaces) || (first = fork()) < 0)
 			_exit(1);
 		if (first == 0)
-			first_process();
+			first_process(&chain);
 		shared->first_process = first;
 		waitpid(first, 0, __WALL);
 		_exit(0);

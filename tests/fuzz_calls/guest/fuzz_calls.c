@@ -4,7 +4,7 @@
  *	fuzz_calls run SEED CALLS SECONDS WORKERS [NAME,… [DISK [CORPUS]]]
  *	                                                     many, in processes of their own; without the calls named; with
  *	                                                     guidance by a count that is on a disk (guide.h)
- *	fuzz_calls replay PROGRAM MASK TIMES                 one, with the calls of a mask only
+ *	fuzz_calls replay PROGRAM MASK TIMES                 one, or some of a process (guide.h), with the calls of a mask only
  *	fuzz_calls history SEED WORKER FIRST LAST            what a worker did, again
  *	fuzz_calls compare SEED FIRST COUNT                  what each call returned, to be compared with another kernel's
  *	fuzz_calls compare-named <LIST                       the same of programs that are named, a line with the mask of each
@@ -78,14 +78,15 @@
 #include "fuzz_table.h"
 
 static uint64_t pick(uint64_t limit);
+static uint64_t seed_of(uint64_t base, int worker, uint64_t n);
 #include "sandbox.h"
 #include "generate.h"
+#include "guide.h"
 
 struct program;
 static void enter_sandbox(const struct program *program);
 #include "run.h"
 #include "show.h"
-#include "guide.h"
 
 #define PROGRAMS_PER_SANDBOX 64
 #define PATIENCE_NS 150000000ull /* for a program to end by itself */
@@ -173,6 +174,33 @@ static void end_unknown(void)
 		closedir(list);
 }
 
+static void show_file(const char *path)
+{
+	char text[2000];
+	int fd = open(path, O_RDONLY | O_CLOEXEC), size = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+	text[size < 0 ? 0 : size] = 0;
+	if (fd >= 0)
+		close(fd);
+	dprintf(1, "%s: %s\n", path, text);
+}
+
+/* Where the threads of a process are that does not end. */
+static void show_threads(int pid)
+{
+	char path[80];
+	snprintf(path, sizeof path, "/proc/%d/task", pid);
+	DIR *list = opendir(path);
+	for (struct dirent *each; list && (each = readdir(list)); ) {
+		int tid = atoi(each->d_name);
+		if (tid <= 0)
+			continue;
+		snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pid, tid), show_file(path);
+		snprintf(path, sizeof path, "/proc/%d/task/%d/stack", pid, tid), show_file(path);
+	}
+	if (list)
+		closedir(list);
+}
+
 /* Processes that a program left behind, and that came to us. */
 static void end_others(void)
 {
@@ -189,7 +217,7 @@ static void end_others(void)
 		if (tries > 3)
 			end_unknown();
 		if (now_ns() - start > KILL_NS) {
-			dprintf(1, "@unkillable a child of program %012llx\n", (long long)me->seed);
+			dprintf(1, "@unkillable a child of program %012llx+%d\n", (long long)me->seed, me->act);
 			return;
 		}
 		usleep(200);
@@ -201,19 +229,19 @@ static void one_program(const struct chain *chain)
 	uint64_t seed = chain->seeds[chain->length - 1], run_before = instructions_run();
 	sigset_t child;
 	siginfo_t info;
-	int status, pid, killed = 0;
+	int status, pid, killed = 0, act = 0;
+	uint64_t start = now_ns(); /* of its act: the time of a program may be that of a namespace */
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
-	generate_chain(&program, chain);
+	generate_act(&program, chain, chain->first_act);
 	me->seed = seed;
-	me->forked = me->last = 0;
-	me->started_ns = now_ns();
+	me->forked = me->last = me->act = 0;
 	pid = fork();
 	if (pid == 0) {
 		sigset_t none;
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, 0);
-		run_program(&program);
+		run_programs(&program, chain);
 	}
 	if (pid < 0) {
 		usleep(1000);
@@ -221,7 +249,9 @@ static void one_program(const struct chain *chain)
 	}
 	me->child = pid;
 	while (waitpid(pid, &status, WNOHANG | __WALL) == 0) {
-		uint64_t passed = now_ns() - me->started_ns;
+		if (act != me->act && !killed)
+			act = me->act, start = now_ns();
+		uint64_t passed = now_ns() - start;
 		struct timespec pause = { 0, killed ? 5000000 : 151000000 };
 		if (passed > PATIENCE_NS) {
 			shared->slow[me->last] += !killed && program.threads == 1;
@@ -230,7 +260,8 @@ static void one_program(const struct chain *chain)
 			kill(pid, SIGKILL);
 		}
 		if (passed > KILL_NS) {
-			dprintf(1, "@unkillable process %d of program %012llx\n", pid, (long long)seed);
+			dprintf(1, "@unkillable process %d of program %012llx+%d\n", pid, (long long)seed, me->act);
+			show_threads(pid);
 			break;
 		}
 		sigtimedwait(&child, &info, &pause);
@@ -242,7 +273,7 @@ static void one_program(const struct chain *chain)
 	end_others();
 	if (instructions_run() > run_before)
 		keep(chain);
-	me->programs++;
+	me->programs += 1 + me->act - chain->first_act;
 }
 
 static void become_worker(int number)
@@ -257,6 +288,7 @@ static void become_worker(int number)
 	write(adjust, "-1000", 5);
 	close(adjust);
 	setpgid(0, 0);
+	unshare(CLONE_NEWNS); /* a copy of it has no sandboxes of other workers */
 	make_sandboxes(number);
 }
 
@@ -308,7 +340,7 @@ static void report_late(uint64_t ns, int workers)
 	printf("@late %llu ms:", (long long)(ns / 1000000));
 	for (int i = 0; i < workers; i++)
 		if (shared->worker[i].seed)
-			printf(" %012llx", (long long)shared->worker[i].seed);
+			printf(" %012llx+%d", (long long)shared->worker[i].seed, shared->worker[i].act);
 	printf("\n");
 }
 
@@ -334,7 +366,8 @@ static void supervise(uint64_t base, uint64_t most_calls, double seconds, int wo
 		for (int pid; (pid = waitpid(-1, 0, WNOHANG)) > 0; )
 			for (int i = 0; i < workers; i++)
 				if (shared->worker[i].pid == pid) {
-					printf("@lost worker %d after program %012llx\n", i, (long long)shared->worker[i].seed);
+					printf("@lost worker %d after program %012llx+%d\n", i, (long long)shared->worker[i].seed,
+						shared->worker[i].act);
 					next[i] = shared->worker[i].current + 1;
 					if (fork() == 0) {
 						sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){ 0 });
@@ -404,7 +437,7 @@ int main(int count, char **given)
 	if (strcmp(given[1], "show") == 0 && count >= 4) {
 		kept = strtoull(given[3], 0, 16);
 		struct chain chain = read_chain(given[2]);
-		generate_chain(&program, &chain);
+		generate_act(&program, &chain, chain.last_act);
 		show(&program);
 		return 0;
 	}

@@ -426,7 +426,8 @@ static int row_of(int number)
 
 #include "subjects.h"
 
-static void generate(struct program *program, uint64_t seed)
+/* `before`: the program that its process has made before; 0 if it is the first. */
+static void generate(struct program *program, uint64_t seed, const struct setting *before)
 {
 	static const int messages[] = { SYS_sendto, SYS_sendmsg, SYS_sendto, SYS_recvmsg };
 	int theme[8];
@@ -450,6 +451,13 @@ static void generate(struct program *program, uint64_t seed)
 		program->is_root |= one_in(6) ^ 1;
 	if (program->own_network && !program->is_root)
 		program->own_network = !one_in(8);
+	if (before) {
+		program->is_root = before->is_root;
+		program->on_ext2 = before->on_ext2;
+		program->own_network = before->own_network;
+		program->subject = program->subject ? before->subject : NO_SUBJECT;
+		program->crowd |= before->crowd;
+	}
 	arena_next = ARENA + pick(64) * 8;
 	resource_count = 0;
 	depth = 0;

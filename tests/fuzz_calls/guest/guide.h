@@ -5,9 +5,10 @@
  */
 
 #define LONGEST_CHAIN 8
+#define MOST_ACTS 16
 #define MOST_KEPT 4000
 
-struct chain { int length; uint64_t seeds[LONGEST_CHAIN]; };
+struct chain { int length; uint64_t seeds[LONGEST_CHAIN]; uint8_t first_act, last_act; };
 struct corpus { uint32_t count; struct chain kept[MOST_KEPT]; };
 
 static struct corpus *corpus; /* shared by the workers */
@@ -49,7 +50,7 @@ static void change_call(void)
 
 static void generate_chain(struct program *program, const struct chain *chain)
 {
-	generate(program, chain->seeds[0]);
+	generate(program, chain->seeds[0], 0);
 	for (int i = 1; i < chain->length; i++) {
 		random_state = program->seed = chain->seeds[i];
 		if (one_in(6))
@@ -63,12 +64,32 @@ static void generate_chain(struct program *program, const struct chain *chain)
 	}
 }
 
+/*
+ * A process makes several programs, one after the other: its acts. The first is that of its chain. A name may say so: SEED+2
+ * are the first three, SEED@2 is the third alone.
+ */
+static void generate_act(struct program *program, const struct chain *chain, int act)
+{
+	static struct setting first;
+	static uint64_t first_seed; /* whose setting that is */
+	uint64_t seed = chain->seeds[chain->length - 1];
+	if (act == 0 || first_seed != seed) {
+		generate_chain(program, chain);
+		first = (struct setting){ program->crowd, program->is_root, program->on_ext2, program->own_network, program->subject };
+		first_seed = seed;
+	}
+	if (act > 0)
+		generate(program, seed_of(seed, 0, act), &first);
+}
+
 /* What to run next: something new, or a change of something that was kept. */
 static struct chain next_chain(uint64_t seed)
 {
 	struct chain chain = { 1, { seed } };
 	uint32_t count = corpus->count < MOST_KEPT ? corpus->count : MOST_KEPT;
 	random_state = seed;
+	if (count_disk < 0)
+		chain.last_act = pick(MOST_ACTS);
 	if (count == 0 || one_in(3))
 		return chain;
 	chain = corpus->kept[pick(count)];
@@ -91,6 +112,10 @@ static struct chain read_chain(const char *text)
 		char *end;
 		chain.seeds[chain.length++] = strtoull(text, &end, 16);
 		text = *end == '.' ? end + 1 : "";
+		if (*end == '+' || *end == '@')
+			chain.last_act = strtoul(end + 1, 0, 10) % MOST_ACTS;
+		if (*end == '@')
+			chain.first_act = chain.last_act;
 		if (*end && *end != '.')
 			break;
 	}

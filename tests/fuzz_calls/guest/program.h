@@ -25,6 +25,9 @@ struct row { uint16_t number; const char *name; uint16_t first, count; int8_t re
 struct value { uint64_t number; uint8_t tag; };
 struct store { uint64_t address; struct value value; uint16_t width; uint8_t kind; };
 struct call { uint16_t row, first_store, stores; uint8_t thread, fails; struct value arguments[6]; };
+/* What a process keeps for all programs that it makes one after the other. */
+struct setting { uint64_t crowd; uint8_t is_root, on_ext2, own_network, subject; };
+
 struct program {
 	uint64_t seed, crowd; /* a bit for each descriptor that is open at the start */
 	uint8_t is_root, on_ext2, threads, scribbles, collides, fails;

@@ -8,8 +8,9 @@
 struct worker {
 	int pid;
 	uint64_t first, current; /* programs since the sandbox was made anew; both are numbers for `seed_of` */
-	uint64_t seed, started_ns, programs, killed;
+	uint64_t seed, programs, killed;
 	uint32_t forked;
+	int act; /* which of its programs the process makes */
 	int last; /* number of the call that was made last */
 	int forks[SHARED_PIDS];
 	int child;
@@ -262,7 +263,7 @@ static void prepare(void)
 	mmap((void *)ARENA, ARENA_SIZE, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	mmap((void *)READ_ONLY, 4096, 1, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	mmap((void *)MAPS, MAPS_PAGES / 2 << 12, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-	snprintf(name, sizeof name, "fz%012llx", (unsigned long long)run_now->seed);
+	snprintf(name, sizeof name, "fz%012llx%c", (unsigned long long)me->seed, 'a' + me->act);
 	prctl(PR_SET_NAME, name);
 	limit(RLIMIT_AS, 96 << 20);
 	limit(RLIMIT_FSIZE, 4 << 20);
@@ -288,18 +289,13 @@ static void settle_crowd(void)
 	}
 }
 
-/* The whole life of a program's process. */
+/* The calls of a program, in its threads. */
 static void run_program(const struct program *program)
 {
 	pthread_t thread[4];
 	int count = 0;
 	run_now = program;
-	main_tid = setsid();
-	if (program->fails)
-		fail_descriptor = open("/proc/self/fail-nth", O_WRONLY | O_CLOEXEC);
-	enter_sandbox(program);
-	if (comparing)
-		settle_crowd();
+	threads_ready = 0;
 	prepare();
 	for (long i = 1; i < program->threads; i++)
 		pthread_create(&thread[count++], 0, run_thread, (void *)i);
@@ -308,5 +304,39 @@ static void run_program(const struct program *program)
 	run_thread(0);
 	for (int i = 0; i < count; i++)
 		pthread_join(thread[i], 0);
-	_exit(0);
+}
+
+/* Descriptors of the crowd that a program has closed, or that the next one wants and the last one did not. */
+static void complete_crowd(uint64_t wanted)
+{
+	for (int i = 0; i < CROWD_SIZE; i++)
+		if (crowd[i] >= 0 && fcntl(crowd[i], F_GETFD) >= 0)
+			wanted &= ~(1ull << i);
+	int whole[CROWD_SIZE];
+	open_crowd(wanted, whole);
+	for (int i = 0; i < CROWD_SIZE; i++)
+		if (whole[i] >= 0)
+			crowd[i] = whole[i];
+}
+
+/* The whole life of a process: one program after the other. */
+static void run_programs(struct program *program, const struct chain *chain)
+{
+	int own_pid = main_tid = setsid();
+	sigset_t none;
+	sigemptyset(&none);
+	if (program->fails || chain->last_act > chain->first_act)
+		fail_descriptor = open("/proc/self/fail-nth", O_WRONLY | O_CLOEXEC);
+	enter_sandbox(program);
+	if (comparing)
+		settle_crowd();
+	for (int act = chain->first_act; ; act++) {
+		me->act = act;
+		run_program(program);
+		if (act == chain->last_act || getpid() != own_pid) /* or a child that a program has made */
+			_exit(0);
+		sigprocmask(SIG_SETMASK, &none, 0);
+		generate_act(program, chain, act + 1);
+		complete_crowd(program->crowd);
+	}
 }

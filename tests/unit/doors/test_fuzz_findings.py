@@ -9,7 +9,7 @@ from tests.fuzz_calls.rounds import MOST_LOST_OBJECTS, lost
 from tests.fuzz_calls.session import Figures, Finding, bugs, damage, grown, hangs, stalls
 
 LOG = """
-@late 120 ms: 0123456789ab 111111111111
+@late 120 ms: 0123456789ab+0 111111111111+0 333333333333+12
 @chain 222222222222.111111111111
 
 Kernel bug
@@ -19,8 +19,8 @@ Traceback (most recent call last):
   File "kernel/syscalls/select.py", line 178, in select
   File "kernel/syscalls/select.py", line 193, in _select_timeout_ns
 OverflowError: integer overflow
-In thread 1903 (fz111111111111)
-@unkillable a child of program 0123456789ab
+In thread 1903 (fz111111111111a)
+@unkillable a child of program 0123456789ab+2
 """
 
 CHECKED = """
@@ -41,8 +41,14 @@ def test_findings_name_the_program() -> None:
         " < select (kernel/syscalls/select.py:178)"
     )
     assert bug.program == "222222222222.111111111111"
-    assert [hang.program for hang in hangs(LOG)] == ["0123456789ab"]
-    assert [stall.program for stall in stalls(LOG)] == ["0123456789ab or 222222222222.111111111111"]
+    assert [hang.program for hang in hangs(LOG)] == ["0123456789ab+2"]
+    assert [stall.program for stall in stalls(LOG)] == [
+        "0123456789ab or 222222222222.111111111111 or 333333333333+12"
+    ]
+    (later,) = bugs(LOG.replace("111111111111a", "111111111111c"))
+    assert later.program == "111111111111+2"
+    (other,) = bugs(LOG.replace("fz111111111111a", "syslogd"))
+    assert other.program == ""
     assert bugs("all is well") == []
 
 
@@ -71,6 +77,7 @@ def test_a_program_follows_from_its_seeds() -> None:
         assert shown(program, every) == shown(program, every)
         assert shown(program, 0).count("syscall(") == 0
     assert shown("0123456789ab", every) != shown("0123456789ab.00000000002a", every)
+    assert shown("0123456789ab+3", every) == shown("0123456789ab@3", every) != shown("0123456789ab", every)
     assert fuzzer().exists()
 
 
