@@ -144,7 +144,7 @@ def _wait_with_limits(waiters: WaitQueue) -> None:
                 waiters.wait_for_disk_until(monotonic_ns() + _STEP_NS)
                 return
             except MemoryError:
-                pass
+                pass  # without a time limit
         elif _begin_those_of(thread, control):
             return  # which may have finished at once
     waiters.wait_for_disk()
