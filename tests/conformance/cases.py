@@ -4,7 +4,8 @@
 A C program's name says how it is linked: `…_dynamic.c` against musl's loader, `…_pie.c` as a static position-
 independent program, any other one static. Linux runs every case until two answers agree, of which one may be Krait's; a
 case without such is invalid. Linux's answers are kept under `build/tests/`, in a file named after a hash of all that
-determines them.
+determines them. Their sums are in `recorded.txt` (tests/harness/records.py): where Krait's answer is the recorded one,
+Linux does not run the case.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tests.conformance.generated import generated
 from tests.harness import KRAIT, LINUX, Batch, Case, Kernel, Result, compile_program
 from tests.harness.agreement import UNSTABLE, agreed_answers
 from tests.harness.kept import answer_path, while_asking
+from tests.harness.records import Records, linux_sum, sources_of, sum_of
 from tools.cpio import Archive
 from tools.machine import Disk, Machine
 from tools.oracle import fetch_oracle
@@ -32,6 +34,8 @@ HERE = Path(__file__).parent
 SCRATCH = BUILD / "tests" / "scratch.img"
 SCRATCH_BYTES = 64 << 20
 MACHINE = Machine(memory="256M", disks=(Disk(SCRATCH),), extra=("-device", "i6300esb"))
+RECORDED = HERE / "recorded.txt"
+MANY = 4  # processors, of the cases in test_several_processors.py
 SLOW_SECONDS = {
     "bridges": 60.0, "cgroup_memory": 60.0, "cgroup_time": 60.0, "computing_in_turns": 60.0,
     "container_hogs": 60.0, "fork_bomb": 60.0, "memory_hog": 60.0, "million_signals": 60.0, "tcp_patience": 60.0,
@@ -86,14 +90,45 @@ def answers(kernel: Kernel, chosen: list[str] | None = None, processors: int = 1
 
 
 def both_answers(chosen: list[str] | None = None, processors: int = 1) -> Both:
-    """What Krait and what Linux answer. Most cases wait for most of their time, so that both kernels run at once."""
+    """What Krait and what Linux answer. Linux is asked where Krait's answer is not the recorded one. Most cases wait
+    for most of their time, so cases without a record run on both kernels at once.
+    """
     fetch_oracle()
     build_image()
     batch(chosen, processors)  # compiled before two threads ask for the same programs
+    records = Records(RECORDED)
+    keys = _keys(chosen, processors)
+    unknown = [name for name in keys if not records.knows(_label(name, processors), keys[name])]
     with ThreadPoolExecutor(max_workers=1) as pool:
-        krait = pool.submit(answers, KRAIT, chosen, processors)
-        linux = linux_answers(chosen, processors, krait.result)
-        return krait.result(), linux
+        running = pool.submit(answers, KRAIT, chosen, processors)
+        linux = linux_answers(unknown, processors, running.result) if unknown else {}
+        krait = running.result()
+    others = [name for name in keys if name not in linux]
+    linux |= {n: krait[n] for n in others if records.holds(_label(n, processors), keys[n], _text(krait[n]))}
+    unlike = [name for name in others if name not in linux]
+    linux |= linux_answers(unlike, processors, lambda: krait) if unlike else {}
+    if records.writes:
+        for name in (*unknown, *unlike):
+            if linux[name].kind == "exit":
+                records.note(_label(name, processors), keys[name], _text(linux[name]))
+        records.save([*names(), *(_label(name, MANY) for name in names())])
+    return krait, {name: linux[name] for name in keys}
+
+
+def _label(name: str, processors: int) -> str:
+    return name if processors == 1 else f"{name}:{processors}"
+
+
+def _text(result: Result) -> str:
+    return f"{result.ending}\n{result.output}"
+
+
+def _keys(chosen: list[str] | None, processors: int) -> dict[str, str]:
+    """What determines Linux's answer to each case, as a sum. What is in the root image besides is the same for both."""
+    machine = (MACHINE.type, MACHINE.memory, MACHINE.cpu, MACHINE.extra, len(MACHINE.disks), processors)
+    about = [linux_sum(), repr(machine).encode()]
+    files = [path for path in (*programs(), *scripts()) if chosen is None or path.stem in chosen]
+    return {path.stem: sum_of([*about, path.name.encode(), *sources_of(path)]) for path in files}
 
 
 def linux_answers(

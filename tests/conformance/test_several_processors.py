@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.cases import Both, both_answers
+from tests.conformance.cases import MANY, Both, both_answers
 from tests.conformance.test_conformance import LONG, compare
 
-PROCESSORS = 4
 NAMES = [
     "clone3_numbers", "closed_pipe_hammer", "epoll_eventfd", "exec", "fault_signals", "fifos", "fork_bomb",
     "fork_wait", "fpu_state", "futex", "futex_pi", "inotify", "large_collapse", "large_hammer", "large_pages",
@@ -21,7 +20,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def both() -> Both:
-    return both_answers(NAMES, PROCESSORS)
+    return both_answers(NAMES, MANY)
 
 
 @LONG
@@ -30,7 +29,7 @@ def test_answers_as_linux_does_on_four(
     name: str, both: Both, request: pytest.FixtureRequest
 ) -> None:
     krait, linux = both
-    compare(linux[name], krait[name], request, PROCESSORS)
+    compare(linux[name], krait[name], request, MANY)
 
 
 @LONG
