@@ -115,12 +115,14 @@ class Flow:
 
     def loaded(self, address: int) -> int:
         """What a pointer that is read through `address` may point to."""
+        if address <= OUTSIDE:
+            return address
         found = address & OUTSIDE
-        for bit in bits(address & ~OUTSIDE):
-            if bit >= self.own:
-                found |= self.content[bit]
-            else:
-                found |= self.reach_of(bit)
+        rest = address ^ found
+        while rest:  # as `bits` does, which would take longer than what is done with them
+            bit = rest & -rest
+            rest ^= bit
+            found |= self.content[bit] if bit >= self.own else self.reach_of(bit)
         return found
 
     def reach_of(self, bit: int) -> int:
@@ -244,9 +246,11 @@ class Flow:
             if summary is UNKNOWN:
                 self._unknown(call, args)
                 continue
-            self.escape(self.translated(summary.escaped, args))
-            for place, value in list(summary.stored.items()):
-                self.store(self.translated(value, args), self.translated(place, args))
+            if summary.escaped:
+                self.escape(self.translated(summary.escaped, args))
+            if summary.stored:
+                for place, value in list(summary.stored.items()):
+                    self.store(self.translated(value, args), self.translated(place, args))
             if call.result:
                 mask = self.translated(summary.returned, args)
                 if summary.fresh:
@@ -288,9 +292,13 @@ class Flow:
 
     def translated(self, mask: int, args: list[int]) -> int:
         """A set in terms of a callee's parameters in terms of this function."""
+        if mask <= OUTSIDE:
+            return mask
         found = mask & OUTSIDE
-        for bit in bits(mask & ~OUTSIDE):
-            place = bit.bit_length() - 2
+        rest = mask ^ found
+        while rest:
+            place = (rest & -rest).bit_length() - 2
+            rest &= rest - 1
             value = args[place // 2] if place // 2 < len(args) else OUTSIDE
             found |= self.reachable(value) if place & 1 else value
         return found

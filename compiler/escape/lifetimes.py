@@ -38,20 +38,23 @@ class Lifetimes:
         self.plain = self._plain_slots()
         self._block_of_line: dict[int, str] = {}
         self._in_loops: set[str] | None = None  # blocks, once somebody asked
+        self._steps: dict[int, tuple[str, str, list[str]]] = {}  # see `_step`
         block = self.blocks["entry"] = Block()
-        for number in range(2, len(body.lines) - 1):
-            line = body.lines[number]
-            if (label := _LABEL.match(line)) is not None:
+        lines = body.lines
+        for number in range(2, len(lines) - 1):
+            line = lines[number]
+            if line.startswith("  "):
+                if line[2] != " ":
+                    block.lines.append(number)
+                    if line.startswith(("  br ", "  switch ")) or ("invoke " in line and is_invoke(line)):
+                        block.after = _TARGET.findall(line)
+            elif (label := _LABEL.match(line)) is not None:
                 block = self.blocks[label[1]] = Block()
-            elif line.startswith("  ") and line[2] != " ":
-                block.lines.append(number)
-                if line.startswith(("  br ", "  switch ")) or is_invoke(line):
-                    block.after = _TARGET.findall(line)
         for name, block in self.blocks.items():
             for number in block.lines:
                 self._block_of_line[number] = name
-                if " = phi " in body.lines[number]:
-                    for value, origin in _ARM.findall(body.lines[number]):
+                if " = phi " in lines[number]:
+                    for value, origin in _ARM.findall(lines[number]):
                         if origin in self.blocks and name in self.blocks[origin].after:
                             self.blocks[origin].phi_uses.append(value)
 
@@ -137,14 +140,24 @@ class Lifetimes:
 
     def _step_back(self, number: int, live: set[str], watched: set[str]) -> None:
         """What is live before a line, given what is after it."""
+        known = self._steps.get(number)
+        result, stored, read = known if known is not None else self._step(number)
+        live.discard(result)
+        live.discard(stored)
+        for register in read:
+            if register in watched:
+                live.add(register)
+
+    def _step(self, number: int) -> tuple[str, str, list[str]]:
+        """What a line sets, a register or a local, and what it reads. It is asked for again and again."""
         code = self.body.lines[number].partition(", !")[0]
         registers = _REGISTER.findall(code)
         result = registers.pop(0) if code[2] == "%" else ""
-        live.discard(result)
+        stored = ""
         if code.startswith("  store ") and registers and registers[-1] in self.plain:
-            live.discard(registers.pop())
-        if " = phi " not in code:
-            live.update(watched.intersection(registers))
+            stored = registers.pop()
+        step = self._steps[number] = (result, stored, [] if " = phi " in code else registers)
+        return step
 
 
 def in_circles(after: dict[str, list[str]]) -> set[str]:

@@ -61,9 +61,15 @@ class TypeConverter:
 
     def __init__(self, structs: set[str]) -> None:
         self.structs = structs
+        self._plain: dict[TypeInfo, Type] = {}  # of classes without type arguments, which are most
 
     def convert(self, t: mt.Type | None, loc: Loc) -> Type:
         """Our type for mypy's; raises a Diagnostic for what the language does not have."""
+        if isinstance(t, mt.Instance) and not t.args:
+            known = self._plain.get(t.type)
+            if known is None:
+                known = self._plain[t.type] = self._instance(t, loc)
+            return known
         if t is None:
             raise Diagnostic("KP110", loc, "the type is not known here", "annotate the variable")
         if isinstance(t, mt.TypeAliasType) and t.is_recursive:

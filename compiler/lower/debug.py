@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -52,6 +53,7 @@ from compiler.types import (
 ROOT = str(Path(__file__).resolve().parent.parent.parent)
 PRODUCER = "Krait Kernel Python compiler"
 COMPILE_UNIT = 0  # its number in every module
+_NUMBER = re.compile(r"!(\d+)")
 LAST_COLUMN = 0xFFFF
 
 
@@ -115,13 +117,26 @@ class DebugInfo:
             f"type: !{self._register_type(t)})"
         )
 
-    def text(self) -> str:
-        """All metadata of the module."""
+    def text(self, users: Iterable[str] | None = None) -> str:
+        """All metadata of the module; or no more than what these texts, and it itself, refer to."""
         flags = ['!{i32 2, !"Debug Info Version", i32 3}', '!{i32 7, !"Dwarf Version", i32 5}']
         first = len(self._nodes)
         lines = [f"!llvm.dbg.cu = !{{!{COMPILE_UNIT}}}", f"!llvm.module.flags = !{{!{first}, !{first + 1}}}"]
-        lines += [f"!{number} = {node}" for number, node in enumerate([*self._nodes, *flags])]
+        nodes = [*self._nodes, *flags]
+        numbers = range(len(nodes)) if users is None else sorted({*self._used(users), first, first + 1})
+        lines += [f"!{number} = {nodes[number]}" for number in numbers]
         return "\n".join(lines)
+
+    def _used(self, users: Iterable[str]) -> set[int]:
+        """The numbers of the nodes that texts, or other such nodes, refer to."""
+        found: set[int] = set()
+        todo = [str(COMPILE_UNIT), *(number for text in users for number in _NUMBER.findall(text))]
+        while todo:
+            number = int(todo.pop())
+            if number < len(self._nodes) and number not in found:
+                found.add(number)
+                todo += _NUMBER.findall(self._nodes[number])
+        return found
 
     # Nodes ------------------------------------------------------------------------------------------------------------
 
@@ -339,6 +354,8 @@ def short(name: str) -> str:
 
 def text(value: str) -> str:
     """A string in metadata."""
+    if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return f'"{value}"'
     data = value.encode()
     return '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:02X}" for b in data) + '"'
 

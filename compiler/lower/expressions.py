@@ -148,7 +148,7 @@ def global_value(fn: FunctionLowerer, e: Global) -> Value:
                            "only numbers and texts can be taken from other modules")  # fmt: skip
     if is_holder(t):
         note_table(fn, e.name, live)
-    return replace(constant(fn, live, t), path=Path(f"{e.module}.{e.name}", (), e.name))
+    return constant(fn, live, t).at(Path(f"{e.module}.{e.name}", (), e.name))
 
 
 def declared_global(fn: FunctionLowerer, module: str, name: str, at: Type) -> Type:

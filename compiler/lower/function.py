@@ -99,7 +99,8 @@ class Frame:
     env: dict[str, Type]
     depth: int  # how many contexts there were when it began
     scope: int = -1  # debug information: its subprogram,
-    inlined_at: int | None = None  # and the call that was inlined
+    inlined_at: int | None = None  # and the call that was inlined;
+    suffixes: dict[tuple[int, int], str] = field(default_factory=dict)  # what instructions of a line and column end in
     slots: dict[str, Slot] = field(default_factory=dict)
     followed: list[tuple[str, Slot]] = field(default_factory=list)
     closures: dict[str, Closure] = field(default_factory=dict)
@@ -374,10 +375,15 @@ class FunctionLowerer:
         if len(self.lines) > MOST_LINES:
             hint = "write several functions, or keep what it works on in a table"
             raise self.error("KP994", f"up to here, this function takes more than {MOST_LINES:,} instructions", hint)
-        if self.discovering or self.frame.scope < 0:
+        frame = self.frame
+        if self.discovering or frame.scope < 0:
             return
-        number = self.module.debug.location(loc, self.frame.scope, self.frame.inlined_at)
-        self.debug_suffix = f", !dbg !{number}" if number >= 0 else ""
+        place = (loc.line, loc.column)
+        suffix = frame.suffixes.get(place)  # asked for at each step, and rarely new
+        if suffix is None:
+            number = self.module.debug.location(loc, frame.scope, frame.inlined_at)
+            suffix = frame.suffixes[place] = f", !dbg !{number}" if number >= 0 else ""
+        self.debug_suffix = suffix
 
     @contextmanager
     def at(self, loc: Loc) -> Iterator[None]:
@@ -411,7 +417,8 @@ class FunctionLowerer:
 
     def type(self, t: Type) -> Type:
         """A type of the tree with the frame's type variables bound."""
-        return substitute(t, self.frame.env)
+        env = self.frame.env
+        return substitute(t, env) if env else t
 
     def is_exception(self, t: Type) -> bool:
         return self.layouts.is_exception(t)

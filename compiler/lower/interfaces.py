@@ -9,6 +9,7 @@ that.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -99,8 +100,8 @@ class DebugInfo(Protocol):
     def local(self, name: str, t: Type, loc: Loc, scope: int, argument: int = 0) -> int:
         """A DILocalVariable; `argument` counts parameters from 1."""
 
-    def text(self) -> str:
-        """All metadata, for the end of the module."""
+    def text(self, users: Iterable[str] | None = None) -> str:
+        """All metadata, for the end of the module; or no more than what these texts, and it itself, refer to."""
 
 
 class NoDebugInfo:
@@ -115,7 +116,7 @@ class NoDebugInfo:
     def local(self, name: str, t: Type, loc: Loc, scope: int, argument: int = 0) -> int:
         return -1
 
-    def text(self) -> str:
+    def text(self, users: Iterable[str] | None = None) -> str:
         return ""
 
 

@@ -235,6 +235,15 @@ def storage_type(t: Type) -> Type:
 _BY_ADDRESS = (StructType, ArrayType)
 # A class as a value is a parameter of `__exit__` only: always None, but it needs a form.
 _POINTERS = (FunctionType, StructType, ArrayType, TypeObject)
+# `register_type` of kinds of types that all have the same.
+_PLAIN: dict[type[Type], str] = {
+    **dict.fromkeys((IntType, EnumType), "i64"),
+    **dict.fromkeys((*_POINTERS, ClassType, StrType, BytesType, RawArrayType, UnionType, WeakType), "ptr"),
+    BoolType: "i1",
+    NoneType: "void",
+    NeverType: "void",
+    SpanType: "{ ptr, i64 }",
+}
 
 
 def by_address(t: Type) -> bool:
@@ -250,6 +259,9 @@ def is_pointer(t: Type) -> bool:
 
 def register_type(t: Type) -> str:
     """LLVM's type of a value of `t` in a register, a local or a signature."""
+    plain = _PLAIN.get(type(t))
+    if plain is not None:
+        return plain
     if is_pointer(t):
         return "ptr"
     match t:

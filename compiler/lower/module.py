@@ -236,14 +236,14 @@ class Module:
         """Add a definition."""
         self.definitions[symbol] = text
 
-    def text(self) -> str:
-        """The whole module."""
+    def text(self, with_all: bool = True) -> str:
+        """The whole module; perhaps without metadata that only functions had that it has no longer."""
         parts = [f'; module {self.name}\nsource_filename = "{self.name}"']
         parts += [text for symbol, text in sorted(self.declarations.items()) if symbol not in self.definitions]
         parts += [self.helpers[name] for name in sorted(self.helpers)]
         parts += list(self.definitions.values())
         parts += [f"attributes #{number} = {{ {text} }}" for text, number in self.attributes.items()]
-        debug = self.debug.text()
+        debug = self.debug.text(None if with_all else self.definitions.values())
         if debug:
             parts.append(debug)
         parts.append(_ALIASES)

@@ -78,7 +78,7 @@ def read_field(fn: FunctionLowerer, e: Field) -> Value:
     address, t, aligned = field_place(fn, receiver, e.name)
     path = note_access(fn, receiver, e.name, write=False)
     atomic = is_atomic(fn, receiver, e.name)
-    value = replace(fn.load_at(address, t, aligned, field_alias(receiver.type), atomic), path=path)
+    value = fn.load_at(address, t, aligned, field_alias(receiver.type), atomic).at(path)
     if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
         value = replace(value, origin=fn.world.field_place(receiver.type, e.name))
     if atomic and fn.type(e.type) != t:

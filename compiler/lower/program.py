@@ -335,13 +335,12 @@ class Lowering:
         apart, alike = self.kept_apart(), self.types_alike()
         while self.modules:
             name, module = self.modules.popitem()
-            if self.options.optimise:
-                share_bodies(module, self.world.external, apart, alike)
+            shared = share_bodies(module, self.world.external, apart, alike) if self.options.optimise else 0
             for symbol, text in module.definitions.items():
                 if text.startswith("define LINKAGE"):
                     linkage = "dso_local hidden" if symbol in self.world.external else "internal"
                     module.definitions[symbol] = text.replace("LINKAGE", linkage, 1)
-            text = module.text()
+            text = module.text(with_all=shared == 0)
             del module
             yield name, text
         yield from self.freezer.modules().items()

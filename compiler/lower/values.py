@@ -16,7 +16,7 @@ U64_MAX = (1 << 64) - 1
 LENGTH_LIMIT = (1 << 62) - 1  # the most elements of anything
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(unsafe_hash=True, slots=True)  # not `frozen`: see `Loc` of tree.py
 class Path:
     """How a function names an object: a variable or global, and fields from there on. Two equal paths mean one object
     as long as nothing stores to what they go through (guards.py).
@@ -31,7 +31,7 @@ class Path:
         return Path(self.root, (*self.fields, (owner, name)), f"{self.text}.{name}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(unsafe_hash=True, slots=True)  # not `frozen`: see `Loc` of tree.py
 class Value:
     """An operand of LLVM: a register's name or a constant, of Python type `type` in the form of `register_type(type)`.
 
@@ -54,8 +54,12 @@ class Value:
         """The same operand seen as another type of the same form."""
         return Value(self.operand, t, self.low, self.high, self.origin, self.path)
 
+    def at(self, path: Path | None) -> Value:
+        """The same value with a path."""
+        return Value(self.operand, self.type, self.low, self.high, self.origin, path)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(unsafe_hash=True, slots=True)  # not `frozen`: see `Loc` of tree.py
 class Fact:
     """The range of a local, as long as it was written that many times."""
 

@@ -133,9 +133,13 @@ class Instance:
     contracts: list[Contract] = field(default_factory=list)
     raises_word: bool = True  # whether the signature carries an error word; final after `effects`
 
+    _parameters: tuple[Type, ...] | None = None
+
     @property
     def parameters(self) -> tuple[Type, ...]:
-        return tuple(substitute(p.type, self.env) for p in self.function.params)
+        if self._parameters is None:
+            self._parameters = tuple(substitute(p.type, self.env) for p in self.function.params)
+        return self._parameters
 
     @property
     def result(self) -> Type:
