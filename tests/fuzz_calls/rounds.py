@@ -23,7 +23,7 @@ MOST_LOST_OBJECTS = 1500  # tables that have grown; tables of the disks' queues,
 # What goes by itself: connections in TIME_WAIT, with the network that is theirs (60 s), neighbours, fragments, tracked
 # connections, negative names. The guest's clock runs ahead while nothing runs in it.
 IDLE_SECONDS = (0, 10, 60, 150, 300)
-STILL_SECONDS = 60  # of the host's processor without a line of progress
+STILL_SECONDS = 300  # of the host's processor without a line of progress
 NMI_SECONDS = 5  # until a panic is written
 STILL_LINES = 6  # of progress, each after five seconds of the guest, without a call
 SILENT_SECONDS = 600  # without a line, whatever the host does otherwise

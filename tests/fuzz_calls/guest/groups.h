@@ -41,7 +41,7 @@ static const char *a_setting(char *text)
 		put_number(text, 12);
 		return "pids.max";
 	case 8: case 9:
-		strcpy(text, one_in(4) ? "1 2 3" : "0");
+		strcpy(text, one_in(4) ? "2 3 4" : "0");
 		return one_in(3) ? "cgroup.threads" : "cgroup.procs";
 	case 10: case 11:
 		strcpy(text, signs[pick(COUNT(signs))]);

@@ -142,6 +142,13 @@ static int is_protected(int64_t pid)
 	return 0;
 }
 
+/* Whether a range has a part of what the workers share with their programs. */
+static int has_shared(uint64_t start, uint64_t length)
+{
+	uint64_t first = (uint64_t)shared, end = first + ((sizeof *shared + 4095) & ~4095ull);
+	return start < first ? length > first - start : start < end;
+}
+
 /* Calls that would end the run: they restart the machine, silence it, or hit the processes that watch. */
 static int forbidden(const struct row *row, long *arguments)
 {
@@ -157,7 +164,10 @@ static int forbidden(const struct row *row, long *arguments)
 	case 169: return arguments[2] != 0 && arguments[2] != 0x89abcdef;
 	case 16: return (uint32_t)arguments[1] == 0x540e && run_now->is_root; /* a terminal that others lose */
 	case 301: return (arguments[2] & 0x70000) && (arguments[1] & 0x110); /* those who watch would wait for an answer */
-	case 28: return ((int)arguments[2] == 100 || (int)arguments[2] == 101) && run_now->is_root; /* memory is lost for good */
+	case 28:
+		if ((int)arguments[2] == MADV_REMOVE && has_shared(arguments[0], arguments[1]))
+			return 1;
+		return ((int)arguments[2] == 100 || (int)arguments[2] == 101) && run_now->is_root; /* memory is lost for good */
 	case 141: return (int)arguments[0] == PRIO_USER; /* everybody's priority */
 	case 56: case 57: case 58: case 435: return me->forked > 12;
 	default: return 0;
