@@ -78,12 +78,14 @@ NOWHERE: Final = -1  # contents that lie in a hole
 
 
 class CachedPages:
-    """Pages of a file in memory, counted (cachestat(2))."""
+    """Pages of a file in memory, and those that left it, counted (cachestat(2))."""
 
     def __init__(self) -> None:
         self.count: int = 0
         self.dirty: int = 0
         self.writing: int = 0
+        self.evicted: int = 0
+        self.recently_evicted: int = 0  # of these, those that would still be here if pages used again had given way
 
 
 class Inode(MappedFile):
