@@ -12,6 +12,10 @@ So rounds end: a thread gets a slice only by `begin_slice` and `begin_in`, one a
 slices (fork, exit) divides existing ones. The exception is a thread with a lent real-time priority: it goes before all
 rounds, and has a new slice whenever it has used one. If no thread is ready, a round ends too.
 
+A thread may ask for turns of a length of its own (sched_setattr(2)), which changes its share of no round. Shorter ones
+divide its slice: it goes to the back of `active` after each, and once it wakes, it runs before threads with longer
+turns. For a longer one it overruns its slice, and then skips the rounds that pay for that.
+
 Processors use rounds to stay in step: one that has finished its round takes a thread that is due before its own
 elsewhere (balance.py). So each thread gets its slice a round, wherever it waits.
 
@@ -33,7 +37,9 @@ from kernel.sched.thread_list import RealtimeLists, ThreadList
 
 _IDLE_SLICE_NS: Final = 20_000  # SCHED_IDLE: a three-hundredth of nice 0
 _RR_SLICE_NS: Final = 100_000_000
-_DEBT_LIMIT_NS: Final = 50_000_000
+LONGEST_TURN_NS: Final = 100_000_000  # that a thread may ask for
+SHORTEST_TURN_NS: Final = 100_000
+_DEBT_LIMIT_NS: Final = LONGEST_TURN_NS
 _MOST_ROUNDS: Final = 8192  # of the shortest slice, more pay any debt
 _MOST_PASSED_OVER: Final = 512  # threads that skip a round, before one runs in spite of that: nothing else is served
 
@@ -99,6 +105,26 @@ def begin_in(thread: Thread, due: int, round_number: int) -> None:
         thread.length_ns = length
         thread.slice_ns = length - debt % length
     thread.slice_ns -= max(0, due - round_number) * thread.length_ns
+
+
+@inline
+def has_had_turn(thread: Thread) -> bool:
+    """Whether a running thread lets its equals run now."""
+    return thread.slice_ns <= 0 if thread.wanted_ns == 0 else _has_had_wanted(thread)
+
+
+@noinline
+def _has_had_wanted(thread: Thread) -> bool:
+    if not thread.has_fair_policy():
+        return thread.slice_ns <= 0
+    if thread.runtime_ns - thread.turn_ns >= thread.wanted_ns:
+        return True
+    return thread.slice_ns <= 0 and (thread.wanted_ns <= thread.length_ns or thread.slice_ns <= -_DEBT_LIMIT_NS)
+
+
+def turn_of(thread: Thread) -> int:
+    """How long a thread of the fair classes runs at a time, whatever its share is, in nanoseconds."""
+    return BASE_SLICE_NS if thread.wanted_ns == 0 else thread.wanted_ns
 
 
 def own_slice(thread: Thread) -> int:
@@ -194,7 +220,8 @@ class RunQueue:
             self.expired.push_tail(thread)
 
     def add_yielded(self, thread: Thread) -> None:
-        """A thread gives up the processor, or its slice ended: it goes to the back."""
+        """A thread gives up the processor, or its turn ended: it goes to the back."""
+        thread.turn_ns = thread.runtime_ns
         if thread.is_realtime():
             if thread.slice_ns <= 0 and thread.policy != SCHED_DEADLINE:
                 thread.length_ns = slice_of(thread)
@@ -212,6 +239,7 @@ class RunQueue:
         elif thread.slice_ns > 0:
             self.active.push_head(thread)
         else:
+            thread.turn_ns = thread.runtime_ns
             self.expired.push_tail(thread)
 
     def remove(self, thread: Thread) -> None:
@@ -265,6 +293,8 @@ class RunQueue:
             return pauses(self, running)
         if running.policy == SCHED_IDLE:
             return woken.policy != SCHED_IDLE
+        if woken.wanted_ns != running.wanted_ns and woken.slice_ns > 0:
+            return turn_of(woken) < turn_of(running)
         # Threads that wake each other in turn use their slices alike: a little more must not cost one its turn.
         lead_ns = woken.length_ns >> 1 if woken.slice_ns > 0 else 0
         return woken.slice_ns + lead_ns > running.slice_ns

@@ -112,6 +112,8 @@ class Thread(Linked["Thread"]):
         self.processor: int = 0  # the processor that runs it, on whose queue it is, or that ran it last
         self.slice_ns: int = 0  # the rest of its slice or budget; 0 or less: it has used it up, and owes the excess
         self.length_ns: int = BASE_SLICE_NS  # of that slice, when it began
+        self.wanted_ns: int = 0  # how long it asked to run at a time (sched_setattr(2)); 0: until its slice is over
+        self.turn_ns: int = 0  # … `runtime_ns` when it last gave the processor up after that
         self.round: int = 0  # the latest round in which it had a slice
         self.queue_index: int = 0  # which list of the run queue
         self.overlap: Overlap = Overlap(usual_ns=LONG_NS)
