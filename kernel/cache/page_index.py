@@ -1,5 +1,5 @@
-"""From page numbers to the pages of a cache: a dictionary of chunks with 64 neighbours each. It also remembers which pages
-left because memory was short, and when (cachestat(2)).
+"""From page numbers to the pages of a cache: a dictionary of chunks with 64 neighbours each. It also remembers which
+pages left because memory was short, and when (cachestat(2)).
 
 One dictionary of all pages would be simpler; but its table is one contiguous piece, and for a file larger than memory
 no such piece can be found when memory is short. The chunk that was used last is at hand, since most files are read in
@@ -180,8 +180,8 @@ class PageIndex:
             self.last = None
 
     def forget_evicted(self, first: int, end: int) -> None:
-        """Do not remember that any of the pages first … end - 1 were evicted: they were cut off, or somebody wanted them
-        out of memory.
+        """Do not remember that any of the pages first … end - 1 were evicted: they were cut off, or somebody wanted
+        them out of memory.
         """
         if self.evicted == 0:
             return

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import MAX_FILE_SIZE, PAGE_SHIFT, PAGE_SIZE, MAY_WRITE, POSIX_FADV_WILLNEED, S_IFBLK, S_IFMT
+from kernel.fs.constants import MAX_FILE_SIZE, MAY_WRITE, PAGE_SHIFT, PAGE_SIZE, POSIX_FADV_WILLNEED, S_IFBLK, S_IFMT
 from kernel.fs.file import File
 from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
