@@ -1,5 +1,5 @@
-"""I/O priorities: ioprio_set(2), ioprio_get(2). They are kept, inherited and shown; requests go out in the order in which
-they come, as on Linux with the scheduler `none`, its default for disks of virtual machines.
+"""I/O priorities: ioprio_set(2), ioprio_get(2). They are kept, inherited and shown; requests go out in the order in
+which they come, as on Linux with the scheduler `none`, its default for disks of virtual machines.
 """
 
 from typing import Final

@@ -61,7 +61,7 @@ static void press(void)
 	int fd = (int)MUST(open("/tmp/group/taken/memory.stat", O_RDONLY)); /* Linux counts anew when somebody looks */
 	read(fd, text, sizeof text);
 	close(fd);
-	write_text("/tmp/group/taken/memory.reclaim", "512K");
+	write_text("/tmp/group/taken/memory.reclaim", "544K");
 }
 
 static void remembered(void)
@@ -94,7 +94,6 @@ static void remembered(void)
 	count("advised", fd, 0, 0);
 	MUST(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
 	count("all advised", fd, 0, 0);
-	count("the other", other, 0, 0);
 	MUST(posix_fadvise(other, 0, 0, POSIX_FADV_RANDOM));
 	read_pages(other, 0, 4);
 	press();
