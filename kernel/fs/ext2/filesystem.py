@@ -40,6 +40,7 @@ from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.filesystem import FILE_HANDLE_TYPE, FileSystem, Statistics, register_disk_filesystem
 from kernel.fs.inode import Inode
+from kernel.fs.path import FsContext
 from kernel.lang import EINVAL, EOPNOTSUPP, EROFS, ESTALE, Errno, struct_at
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
@@ -594,7 +595,7 @@ def mount_ext4(device: BlockDevice, options: bytes, read_only: bool) -> FileSyst
     return mount_device(_EXT4, device, options, read_only)
 
 
-def check_options(options: bytes) -> None:
+def check_options(context: FsContext, options: bytes) -> None:
     """Raise EINVAL for what the three types do not know."""
     Ext2Options().parse(options)
 
