@@ -74,6 +74,7 @@ class Ext2FileSystem(Ext2):
         self.settle_lock: Mutex = Mutex()
         self.read_only = True
         self.has_access_lists = True
+        self.could_have_quotas = True
         self.maps_owners = type_name == b"ext4"
         self.block_size = volume.geometry.block_size
         volume.holder = self
