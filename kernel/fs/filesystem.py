@@ -62,6 +62,7 @@ class FileSystem:
         self.is_synchronous: bool = False  # mounted with `sync`: each change is on the device when its call returns
         self.syncs_directories: bool = False  # mounted with `dirsync`: the same for changes of names
         self.block_size: int = 4096  # what stat(2) recommends
+        self.drops_inodes: bool = False  # from memory, when nobody uses them
         self.could_have_quotas: bool = False  # quotactl(2) knows it, although it keeps none
         self.has_access_lists: bool = False  # access control lists beside modes
         self.serves_lists: bool = False  # a server keeps them: it lets them follow chmod(2), and new files inherit them

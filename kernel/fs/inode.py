@@ -175,10 +175,14 @@ class Inode(MappedFile):
                 self.evict()
             elif self.names == 0:
                 self.became_idle()
-        elif self.users == 1 and self.nlink == 0:
+        elif self.users == 1:
             watches = self.watches
-            if watches is not None:
+            if watches is None:
+                return
+            if self.nlink == 0:
                 watches.inode_removed()
+            elif self.names == 0 and watches.can_go():
+                watches.end()
 
     def mounted(self) -> None:
         """One more mount has it as its root."""
@@ -190,8 +194,14 @@ class Inode(MappedFile):
     def drop_name(self) -> None:
         """A dentry was forgotten."""
         self.names -= 1
-        if self.names == 0 and self.users == 0 and self.nlink != 0:
+        if self.names != 0 or self.nlink == 0:
+            return
+        if self.users == 0:
             self.became_idle()
+            return
+        watches = self.watches
+        if self.users == 1 and watches is not None and watches.can_go():
+            watches.end()
 
     def became_idle(self) -> None:
         """No dentry leads to it and nobody has it open: a disk file system may drop it from memory later, where it may

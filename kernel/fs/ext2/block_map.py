@@ -90,7 +90,8 @@ class BlockMap(Debtor):
 
     def _checked(self, pointer: int) -> int:
         if pointer != HOLE and not self.volume.is_file_block(pointer):
-            raise self.volume.damaged(f"inode {self.ino} has block {pointer}, which cannot be its own")
+            what = f"inode {self.ino} has block {pointer}, which cannot be its own"
+            raise self.volume.damaged(what, ino=self.ino)
         return pointer
 
     # ---- Looking ----------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.filesystem import FILE_HANDLE_TYPE, FileSystem, Statistics, register_disk_filesystem
 from kernel.fs.inode import Inode
+from kernel.fs.marks import tell_damage
 from kernel.fs.path import FsContext
 from kernel.lang import EINVAL, EOPNOTSUPP, EROFS, ESTALE, Errno, struct_at
 from kernel.lib import log
@@ -75,6 +76,7 @@ class Ext2FileSystem(Ext2):
         self.read_only = True
         self.has_access_lists = True
         self.could_have_quotas = True
+        self.drops_inodes = True
         self.maps_owners = type_name == b"ext4"
         self.block_size = volume.geometry.block_size
         volume.holder = self
@@ -131,6 +133,15 @@ class Ext2FileSystem(Ext2):
                 node.lose_track()
             self.enter(node)
             return node
+
+    def report_damage(self, code: int, ino: int, generation: int) -> None:
+        if self.marks is None:
+            return
+        if generation < 0 and ino != 0:
+            known = self.find_known(ino)
+            generation = 0 if known is None else known.version()
+        handle = b"" if ino == 0 else ino.to_bytes(4, "little") + generation.to_bytes(4, "little")
+        tell_damage(self, handle, code)
 
     def handle_of(self, inode: Inode) -> bytes:
         generation = inode.version()

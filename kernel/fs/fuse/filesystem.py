@@ -35,6 +35,7 @@ class FuseFileSystem(FuseInstance):
 
     def __init__(self, type_name: bytes, source: bytes, client: Client, access: Access, *, ends_politely: bool) -> None:
         super().__init__(type_name, source, MAGIC, client, access)
+        self.drops_inodes = True
         self.sleeps = True
         self.waits_for_programs = True
         self.shown_options: bytes = b""
