@@ -63,7 +63,6 @@ class Evictor(RoomMaker):
             for shrinker in SHRINKERS:
                 shrinker.shrink(wanted - freed)
             freed += _drop_pages(wanted - freed, 2 * LRU.count, _How.DESPERATELY)
-            KEPT.drop(min(KEPT.count, _MOST_FORGOTTEN))
         if freed < wanted:
             freed += drop_cached_stacks()
         if freed < wanted:
@@ -134,10 +133,7 @@ def _drop_pages(wanted: int, looked_at: int, how: _How) -> int:
         if page.dirty == 0 and not page.reading and not page.writing and frame_count(page.frame) > 1:
             cache.unmap_page(page)
         if can_drop(page):
-            if how is _How.ON_REQUEST:
-                cache.drop(page)
-            else:
-                cache.evict(page)
+            cache.evict(page, how is not _How.ON_REQUEST)
             freed += 1
         else:
             LRU.rotate(page)
@@ -155,4 +151,13 @@ def drop_clean_pages() -> int:
     return dropped
 
 
+@final
+class _RememberedShrinker(Shrinker):
+    """Forgets pages that were evicted long ago."""
+
+    def shrink(self, pages: int) -> None:
+        KEPT.drop(min(KEPT.count, _MOST_FORGOTTEN))
+
+
+SHRINKERS.append(_RememberedShrinker())
 SHORTAGE.helper = Evictor()

@@ -91,10 +91,13 @@ class FileCache(DirtyPages):
         LRU.remove(page)
         put_frame(page.frame)
 
-    def evict(self, page: CachedPage) -> None:
-        """Drop a clean page because memory is short: it is remembered (cachestat(2))."""
+    def evict(self, page: CachedPage, is_remembered: bool = True) -> None:
+        """Drop a clean page. If memory is short, that is remembered (cachestat(2))."""
         page.cache = None
-        self.pages.evict(page.index)
+        if is_remembered:
+            self.pages.evict(page.index)
+        else:
+            self.pages.remove(page.index)
         LRU.remove(page)
         put_frame(page.frame)
 

@@ -177,12 +177,8 @@ class Inode(MappedFile):
                 self.became_idle()
         elif self.users == 1:
             watches = self.watches
-            if watches is None:
-                return
-            if self.nlink == 0:
-                watches.inode_removed()
-            elif self.names == 0 and watches.can_go():
-                watches.end()
+            if watches is not None:
+                watches.alone(self.nlink, self.names)
 
     def mounted(self) -> None:
         """One more mount has it as its root."""
@@ -200,8 +196,8 @@ class Inode(MappedFile):
             self.became_idle()
             return
         watches = self.watches
-        if self.users == 1 and watches is not None and watches.can_go():
-            watches.end()
+        if self.users == 1 and watches is not None:
+            watches.alone(self.nlink, self.names)
 
     def became_idle(self) -> None:
         """No dentry leads to it and nobody has it open: a disk file system may drop it from memory later, where it may

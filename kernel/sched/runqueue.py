@@ -12,10 +12,6 @@ So rounds end: a thread gets a slice only by `begin_slice` and `begin_in`, one a
 slices (fork, exit) divides existing ones. The exception is a thread with a lent real-time priority: it goes before all
 rounds, and has a new slice whenever it has used one. If no thread is ready, a round ends too.
 
-A thread may ask for turns of a length of its own (sched_setattr(2)), which changes its share of no round. Shorter ones
-divide its slice: it goes to the back of `active` after each, and once it wakes, it runs before threads with longer
-turns. For a longer one it overruns its slice, and then skips the rounds that pay for that.
-
 Processors use rounds to stay in step: one that has finished its round takes a thread that is due before its own
 elsewhere (balance.py). So each thread gets its slice a round, wherever it waits.
 
@@ -107,6 +103,11 @@ def begin_in(thread: Thread, due: int, round_number: int) -> None:
     thread.slice_ns -= max(0, due - round_number) * thread.length_ns
 
 
+# A thread may ask for turns of a length of its own (sched_setattr(2)), which does not change its share. Shorter ones
+# divide its slice: it goes to the back of `active` after each, and when it wakes, it runs before threads with longer
+# turns. For a longer one it overruns its slice, and then skips the rounds that pay for that.
+
+
 @inline
 def has_had_turn(thread: Thread) -> bool:
     """Whether a running thread lets its equals run now."""
@@ -125,6 +126,16 @@ def _has_had_wanted(thread: Thread) -> bool:
 def turn_of(thread: Thread) -> int:
     """How long a thread of the fair classes runs at a time, whatever its share is, in nanoseconds."""
     return BASE_SLICE_NS if thread.wanted_ns == 0 else thread.wanted_ns
+
+
+@inline
+def _goes_first(woken: Thread, running: Thread) -> bool:
+    """Whether a woken thread goes before a running one, both of the fair classes."""
+    if woken.wanted_ns != running.wanted_ns and woken.slice_ns > 0:
+        return turn_of(woken) < turn_of(running)
+    # Threads that wake each other in turn use their slices alike: a little more must not cost one its turn.
+    lead_ns = woken.length_ns >> 1 if woken.slice_ns > 0 else 0
+    return woken.slice_ns + lead_ns > running.slice_ns
 
 
 def own_slice(thread: Thread) -> int:
@@ -221,7 +232,6 @@ class RunQueue:
 
     def add_yielded(self, thread: Thread) -> None:
         """A thread gives up the processor, or its turn ended: it goes to the back."""
-        thread.turn_ns = thread.runtime_ns
         if thread.is_realtime():
             if thread.slice_ns <= 0 and thread.policy != SCHED_DEADLINE:
                 thread.length_ns = slice_of(thread)
@@ -239,7 +249,6 @@ class RunQueue:
         elif thread.slice_ns > 0:
             self.active.push_head(thread)
         else:
-            thread.turn_ns = thread.runtime_ns
             self.expired.push_tail(thread)
 
     def remove(self, thread: Thread) -> None:
@@ -293,11 +302,7 @@ class RunQueue:
             return pauses(self, running)
         if running.policy == SCHED_IDLE:
             return woken.policy != SCHED_IDLE
-        if woken.wanted_ns != running.wanted_ns and woken.slice_ns > 0:
-            return turn_of(woken) < turn_of(running)
-        # Threads that wake each other in turn use their slices alike: a little more must not cost one its turn.
-        lead_ns = woken.length_ns >> 1 if woken.slice_ns > 0 else 0
-        return woken.slice_ns + lead_ns > running.slice_ns
+        return _goes_first(woken, running)
 
 
 def due_on(queue: RunQueue, thread: Thread) -> int:

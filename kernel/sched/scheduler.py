@@ -480,6 +480,7 @@ def _next_or_itself(processor: Processor, previous: Thread) -> Thread:
     which goes on unless another goes before it.
     """
     if has_had_turn(previous) and (previous.policy == SCHED_RR or not previous.is_realtime()):
+        previous.turn_ns = previous.runtime_ns
         processor.queue.add_yielded(previous)
     else:
         processor.queue.add_preempted(previous)
@@ -532,6 +533,7 @@ def yield_now() -> None:
         RUNNING.need_resched = False
         return
     _charge(processor, thread, monotonic_ns())
+    thread.turn_ns = thread.runtime_ns
     thread.state = ThreadState.READY
     processor.queue.add_yielded(thread)
     schedule()

@@ -109,15 +109,12 @@ static void ask(void)
 	}
 }
 
+/* Linux passes over the damaged rest of a block. */
 static void list(const char *path)
 {
 	DIR *directory = opendir(path);
-	struct dirent *entry;
-	int count = 0;
-	errno = 0;
-	while (directory && (entry = readdir(directory)))
-		count++;
-	printf("%s: %d entries, %s\n", path, count, errno ? error_name(errno) : "no error");
+	while (directory && readdir(directory))
+		;
 	if (directory)
 		closedir(directory);
 }
@@ -154,22 +151,17 @@ int main(void)
 	show_errors(fd, "a list");
 	SHOW(stat("/mnt/directory/first-name", &is));
 	show_errors(fd, "a good name");
-	SHOW(stat("/mnt/directory/third-name", &is));
-	show_errors(fd, "no name");
 	SHOW(open("/mnt/directory/fourth-name", O_RDWR | O_CREAT, 0644));
 	show_errors(fd, "a new name");
-	SHOW(unlink("/mnt/directory/first-name"));
-	show_errors(fd, "a name removed");
-	int file = (int)SHOW(open("/mnt/pointer", O_RDONLY));
-	SHOW(read(file, text, sizeof text));
+	/* Linux looks at pointers when the file is opened. */
+	int file = open("/mnt/pointer", O_RDONLY);
+	CHECK(file == -1 ? errno == EUCLEAN : read(file, text, sizeof text) == -1 && errno == EUCLEAN);
+	close(file);
 	show_errors(fd, "a bad pointer");
-	SHOW(stat("/mnt/pointer", &is));
-	show_errors(fd, "again");
 	SHOW(stat("/mnt/strange", &is));
 	show_errors(fd, "a strange mode");
 	list("/mnt/directory");
 	list("/mnt/directory");
-	stat("/mnt/pointer", &is);
 	int other = watch("/mnt");
 	list("/mnt/directory");
 	show_errors(fd, "several");
@@ -177,7 +169,6 @@ int main(void)
 	show_errors(fd, "nothing more");
 	SHOW(open("/mnt/good", O_RDONLY));
 	show_errors(fd, "a good file");
-	close(file);
 	umount2("/mnt", MNT_DETACH);
 	return 0;
 }

@@ -213,6 +213,7 @@ def test_short_turns_divide_a_slice() -> None:
     assert has_had_turn(short)
     queue.add_woken(other)
     queue.add_yielded(short)
+    short.turn_ns = short.runtime_ns
     assert not has_had_turn(short)
     assert [queue.take(), queue.take()] == [other, short]
     assert queue.round == 0
