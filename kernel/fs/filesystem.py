@@ -62,8 +62,6 @@ class FileSystem:
         self.is_synchronous: bool = False  # mounted with `sync`: each change is on the device when its call returns
         self.syncs_directories: bool = False  # mounted with `dirsync`: the same for changes of names
         self.block_size: int = 4096  # what stat(2) recommends
-        self.drops_inodes: bool = False  # from memory, when nobody uses them
-        self.could_have_quotas: bool = False  # quotactl(2) knows it, although it keeps none
         self.has_access_lists: bool = False  # access control lists beside modes
         self.serves_lists: bool = False  # a server keeps them: it lets them follow chmod(2), and new files inherit them
         self.user_namespace: UserNamespace = FIRST_USER  # whose administrator controls it
@@ -105,6 +103,10 @@ class FileSystem:
 
     def masks_modes(self) -> bool:
         """Whether the server applies the umask to the modes of new files, so that the kernel does not."""
+        return False
+
+    def drops_inodes(self) -> bool:
+        """Whether inodes leave memory when nobody uses them."""
         return False
 
     def hold_names(self) -> None:

@@ -97,7 +97,7 @@ class WatchList:
         return len(self.watches) == 0 and len(self.marks) == 0
 
     def alone(self, links: int, names: int) -> None:
-        """Nobody else uses the inode, which has that many links, and so many dentries that lead to it."""
+        """Nobody else uses the inode, which has that many links, and that many dentries that lead to it."""
         if links == 0:
             self.inode_removed()
         elif names == 0 and self._can_go():
@@ -106,7 +106,7 @@ class WatchList:
     def _can_go(self) -> bool:
         """Whether the inode need not stay in memory for what watches it: all of that is evictable marks."""
         inode = self.inode
-        if inode is None or not inode.file_system.drops_inodes or len(self.watches) > 0:
+        if inode is None or not inode.file_system.drops_inodes() or len(self.watches) > 0:
             return False
         for mark in self.marks:
             if not mark.is_evictable:

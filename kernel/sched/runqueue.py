@@ -111,27 +111,29 @@ def begin_in(thread: Thread, due: int, round_number: int) -> None:
 @inline
 def has_had_turn(thread: Thread) -> bool:
     """Whether a running thread lets its equals run now."""
-    return thread.slice_ns <= 0 if thread.wanted_ns == 0 else _has_had_wanted(thread)
+    return thread.slice_ns <= 0 if thread.precedence.wanted_ns == 0 else _has_had_wanted(thread)
 
 
 @noinline
 def _has_had_wanted(thread: Thread) -> bool:
     if not thread.has_fair_policy():
         return thread.slice_ns <= 0
-    if thread.runtime_ns - thread.turn_ns >= thread.wanted_ns:
+    wanted_ns = thread.precedence.wanted_ns
+    if thread.runtime_ns - thread.precedence.turn_ns >= wanted_ns:
         return True
-    return thread.slice_ns <= 0 and (thread.wanted_ns <= thread.length_ns or thread.slice_ns <= -_DEBT_LIMIT_NS)
+    return thread.slice_ns <= 0 and (wanted_ns <= thread.length_ns or thread.slice_ns <= -_DEBT_LIMIT_NS)
 
 
 def turn_of(thread: Thread) -> int:
     """How long a thread of the fair classes runs at a time, whatever its share is, in nanoseconds."""
-    return BASE_SLICE_NS if thread.wanted_ns == 0 else thread.wanted_ns
+    wanted_ns = thread.precedence.wanted_ns
+    return BASE_SLICE_NS if wanted_ns == 0 else wanted_ns
 
 
 @inline
 def _goes_first(woken: Thread, running: Thread) -> bool:
     """Whether a woken thread goes before a running one, both of the fair classes."""
-    if woken.wanted_ns != running.wanted_ns and woken.slice_ns > 0:
+    if woken.precedence.wanted_ns != running.precedence.wanted_ns and woken.slice_ns > 0:
         return turn_of(woken) < turn_of(running)
     # Threads that wake each other in turn use their slices alike: a little more must not cost one its turn.
     lead_ns = woken.length_ns >> 1 if woken.slice_ns > 0 else 0

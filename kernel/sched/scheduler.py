@@ -295,8 +295,8 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
 def ask_for_turns(thread: Thread, wanted_ns: int) -> None:
     """Let a thread run that long at a time, once it is among the fair classes; 0: until its slice is over."""
     charge_running()
-    thread.wanted_ns = wanted_ns
-    thread.turn_ns = thread.runtime_ns
+    thread.precedence.wanted_ns = wanted_ns
+    thread.precedence.turn_ns = thread.runtime_ns
 
 
 # Giving up the processor ----------------------------------------------------------------------------------------------
@@ -480,7 +480,7 @@ def _next_or_itself(processor: Processor, previous: Thread) -> Thread:
     which goes on unless another goes before it.
     """
     if has_had_turn(previous) and (previous.policy == SCHED_RR or not previous.is_realtime()):
-        previous.turn_ns = previous.runtime_ns
+        previous.precedence.turn_ns = previous.runtime_ns
         processor.queue.add_yielded(previous)
     else:
         processor.queue.add_preempted(previous)
@@ -533,7 +533,7 @@ def yield_now() -> None:
         RUNNING.need_resched = False
         return
     _charge(processor, thread, monotonic_ns())
-    thread.turn_ns = thread.runtime_ns
+    thread.precedence.turn_ns = thread.runtime_ns
     thread.state = ThreadState.READY
     processor.queue.add_yielded(thread)
     schedule()

@@ -69,6 +69,8 @@ class Precedence:
     deadline_ns: int  # the earlier of its own and the lent one; 0: there is none
     lent_priority: int  # the urgency of the threads that wait for a lock of this one (task/futex_pi.py)
     lent_deadline_ns: int  # the earliest deadline of those; 0: none has one
+    wanted_ns: int  # how long it asked to run at a time (sched_setattr(2)); 0: until its slice is over
+    turn_ns: int  # … `runtime_ns` when it last gave the processor up after that
 
 
 @struct
@@ -112,8 +114,6 @@ class Thread(Linked["Thread"]):
         self.processor: int = 0  # the processor that runs it, on whose queue it is, or that ran it last
         self.slice_ns: int = 0  # the rest of its slice or budget; 0 or less: it has used it up, and owes the excess
         self.length_ns: int = BASE_SLICE_NS  # of that slice, when it began
-        self.wanted_ns: int = 0  # how long it asked to run at a time (sched_setattr(2)); 0: until its slice is over
-        self.turn_ns: int = 0  # … `runtime_ns` when it last gave the processor up after that
         self.round: int = 0  # the latest round in which it had a slice
         self.queue_index: int = 0  # which list of the run queue
         self.overlap: Overlap = Overlap(usual_ns=LONG_NS)

@@ -93,7 +93,7 @@ def _answer(
     """What a file system answers that has no quotas turned on. Raises ENOSYS if it could have none; EPERM, and what
     the command raises.
     """
-    if not file_system.could_have_quotas:
+    if file_system.block_device is None:
         raise Errno(ENOSYS)
     if command not in _FOR_ALL and not _is_own(command, kind, identifier):
         if not current().credentials.capable(CAP_SYS_ADMIN):

@@ -75,8 +75,6 @@ class Ext2FileSystem(Ext2):
         self.settle_lock: Mutex = Mutex()
         self.read_only = True
         self.has_access_lists = True
-        self.could_have_quotas = True
-        self.drops_inodes = True
         self.maps_owners = type_name == b"ext4"
         self.block_size = volume.geometry.block_size
         volume.holder = self
@@ -133,6 +131,9 @@ class Ext2FileSystem(Ext2):
                 node.lose_track()
             self.enter(node)
             return node
+
+    def drops_inodes(self) -> bool:
+        return True
 
     def report_damage(self, code: int, ino: int, generation: int) -> None:
         if self.marks is None:

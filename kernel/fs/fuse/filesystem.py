@@ -35,12 +35,14 @@ class FuseFileSystem(FuseInstance):
 
     def __init__(self, type_name: bytes, source: bytes, client: Client, access: Access, *, ends_politely: bool) -> None:
         super().__init__(type_name, source, MAGIC, client, access)
-        self.drops_inodes = True
         self.sleeps = True
         self.waits_for_programs = True
         self.shown_options: bytes = b""
         self._ends_politely: bool = ends_politely  # waits for the answer to DESTROY
         self._top: FuseDirectory | None = None
+
+    def drops_inodes(self) -> bool:
+        return True
 
     def start(self, mode: int) -> None:
         """Send INIT, and create the root. Raises MemoryError."""

@@ -34,11 +34,13 @@ class SharedFileSystem(SharedInstance):
 
     def __init__(self, source: bytes, channel: Channel, client: Client, options: bytes) -> None:
         super().__init__(source, MAGIC, client)
-        self.drops_inodes = True
         self.sleeps = True
         self._channel: Channel = channel
         self._shown_options: bytes = b"," + options if len(options) > 0 else b""
         self._top: SharedDirectory | None = None
+
+    def drops_inodes(self) -> bool:
+        return True
 
     def start(self, root_name: bytes) -> None:
         """Begin the session, and find the root directory."""

@@ -206,14 +206,14 @@ def test_one_that_another_processor_takes_has_a_slice_of_its_round() -> None:
 def test_short_turns_divide_a_slice() -> None:
     queue = RunQueue()
     short, other = thread("short"), thread("other")
-    short.wanted_ns = 1_000_000
+    short.precedence.wanted_ns = 1_000_000
     short.runtime_ns, short.slice_ns = 999_999, 5_000_001
     assert not has_had_turn(short)
     short.runtime_ns, short.slice_ns = 1_000_000, 5_000_000
     assert has_had_turn(short)
     queue.add_woken(other)
     queue.add_yielded(short)
-    short.turn_ns = short.runtime_ns
+    short.precedence.turn_ns = short.runtime_ns
     assert not has_had_turn(short)
     assert [queue.take(), queue.take()] == [other, short]
     assert queue.round == 0
@@ -224,7 +224,7 @@ def test_short_turns_divide_a_slice() -> None:
 def test_long_turns_take_the_slices_of_later_rounds() -> None:
     queue = RunQueue()
     long, other = thread("long"), thread("other")
-    long.wanted_ns = 60_000_000
+    long.precedence.wanted_ns = 60_000_000
     long.runtime_ns, long.slice_ns = 59_999_999, long.length_ns - 59_999_999
     assert not has_had_turn(long)
     long.runtime_ns, long.slice_ns = 60_000_000, long.length_ns - 60_000_000
@@ -242,10 +242,10 @@ def test_long_turns_take_the_slices_of_later_rounds() -> None:
 def test_threads_with_shorter_turns_go_first() -> None:
     queue = RunQueue()
     woken, running = thread("woken"), thread("running")
-    woken.wanted_ns, woken.slice_ns = 1_000_000, 1
+    woken.precedence.wanted_ns, woken.slice_ns = 1_000_000, 1
     assert queue.outranks(woken, running)
     woken.slice_ns = 0
     assert not queue.outranks(woken, running)
-    woken.wanted_ns, woken.slice_ns = 10_000_000, woken.length_ns
+    woken.precedence.wanted_ns, woken.slice_ns = 10_000_000, woken.length_ns
     running.slice_ns = 1
     assert not queue.outranks(woken, running)
