@@ -197,7 +197,7 @@ class Inode(MappedFile):
             return
         watches = self.watches
         if self.users == 1 and watches is not None:
-            watches.alone(self.nlink, self.names)
+            watches.leave_memory()
 
     def became_idle(self) -> None:
         """No dentry leads to it and nobody has it open: a disk file system may drop it from memory later, where it may

@@ -34,7 +34,7 @@ def is_general(name: bytes) -> bool:
 
 def changed_flags(flags: int, name: bytes) -> int:
     """MS_* of a file system after one of these options."""
-    return flags | _SET.get(name, 0) & ~_CLEARED.get(name, 0) if name in _SET else flags & ~_CLEARED.get(name, 0)
+    return flags | _SET[name] if name in _SET else flags & ~_CLEARED.get(name, 0)
 
 
 @final

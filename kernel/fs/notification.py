@@ -100,8 +100,20 @@ class WatchList:
         """Nobody else uses the inode, which has that many links, and that many dentries that lead to it."""
         if links == 0:
             self.inode_removed()
-        elif names == 0 and self._can_go():
-            self.end()
+        elif names == 0:
+            self.leave_memory()
+
+    @noraise
+    def leave_memory(self) -> None:
+        """Nobody else uses the inode, and no dentry leads to it: end the marks if they are evictable. Never sleeps."""
+        inode = self.inode
+        if inode is None or not self._can_go():
+            return
+        WATCHES.count -= len(self.marks)
+        end_marks(self.marks)
+        self._forget()
+        inode.users -= 1
+        inode.became_idle()
 
     def _can_go(self) -> bool:
         """Whether the inode need not stay in memory for what watches it: all of that is evictable marks."""
