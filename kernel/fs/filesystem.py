@@ -232,6 +232,7 @@ class FileSystemType:
         self.make_in_place: MakeInPlace | None = None
         self.check_options: CheckOptions | None = None  # before anything else; None: the text is taken whole
         self.ignores_unknown: bool = False  # options of any name are taken, and other values than text
+        self.refuses_nameless: bool = False  # `=value` among the options is wrong, where other types pass over it
         self.has_subtypes: bool = False  # names like fuse.sshfs are allowed: the part after the dot becomes an option
         self.escapes_commas: bool = False  # options may have commas in them, after a backslash
 

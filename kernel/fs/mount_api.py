@@ -269,7 +269,7 @@ class ContextFile(File):
         if kind.ignores_unknown and (len(name) == 0 or b"," in option):
             return
         if check_options is not None:
-            if len(name) == 0 or (b"," in option and not kind.escapes_commas):
+            if len(name) == 0 or b"," in name or (b"," in option and not kind.escapes_commas):
                 raise Errno(EINVAL)
             check_options(context, option)
         existing = self.existing

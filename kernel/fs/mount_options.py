@@ -55,11 +55,11 @@ def sift(kind: FileSystemType, source: bytes, flags: int, text: bytes) -> Sifted
     rest: list[bytes] = []
     for option in kind.split_options(text):
         name, value = split_option(option)
-        if len(name) == 0:
+        if len(option) == 0 or (len(name) == 0 and not kind.refuses_nameless):
             continue
         if is_general(name):
             sifted.flags = changed_flags(sifted.flags, name)
-        elif name == b"source" and not kind.ignores_unknown:
+        elif name == b"source":
             if len(sifted.source) > 0 or len(name) == len(option):
                 raise Errno(EINVAL)
             sifted.source = value

@@ -135,7 +135,7 @@ def make_devtmpfs(source: bytes, options: bytes) -> FileSystem:
         name, _ = split_option(option)
         if name == b"dirsync":
             raise Errno(EINVAL)  # it is there already, and this is no flag of a remount
-        if not is_general(name) and name != b"source" and len(name) > 0:
+        if not is_general(name) and name != b"source" and len(option) > 0:
             rest.append(option)
     tree.reconfigure(b",".join(rest))
     return tree

@@ -353,7 +353,9 @@ def make_ramfs(source: bytes, options: bytes) -> FileSystem:
     return ramfs
 
 
-register_filesystem(b"tmpfs", make_tmpfs, is_for_all=True).check_options = check_tmpfs_options
+_TMPFS: Final = register_filesystem(b"tmpfs", make_tmpfs, is_for_all=True)
+_TMPFS.check_options = check_tmpfs_options
+_TMPFS.refuses_nameless = True
 _RAMFS: Final = register_filesystem(b"ramfs", make_ramfs, is_for_all=True)
 _RAMFS.check_options = check_ramfs_options
 _RAMFS.ignores_unknown = True
