@@ -3,16 +3,18 @@
 The frame allocator calls it when it has no more to give. It never sleeps: dirty pages are left to the flusher,
 which it wakes, and the limit on dirty pages keeps most of the cache clean. Pages that programs map are taken from them
 first; they fault them in again. When the caches have nothing to give, other kinds of memory are asked (`SHRINKERS`):
-unused names; then stacks kept for new threads go, and dead objects are freed.
+unused names; then what is remembered of evicted pages, stacks kept for new threads go, and dead objects are freed.
 
 Context: any allocation. Allocates nothing.
 """
 
+from enum import Enum
 from typing import Final
 
 from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.file_cache import can_drop
 from kernel.cache.page import LRU
+from kernel.cache.page_index import KEPT
 from kernel.cache.writeback import FLUSHER
 from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.lang import final, recursion
@@ -29,6 +31,7 @@ _LOOKED_AT: Final = 4  # pages looked at for each page wanted, at least; and in 
 _LOOKED_AT_MINIMUM: Final = 256
 _DROPPED_AT_ONCE: Final = 128  # pages, between safe points
 _DROP_COST: Final = 600  # instructions
+_MOST_FORGOTTEN: Final = 256  # chunks of evicted pages that are forgotten at once: a shrinker takes no longer
 _PATIENCE_NS: Final = 200_000_000
 _EPISODE_NS: Final = 2_000_000_000  # waits this far apart are unrelated
 _HOPELESS_NS: Final = 10_000_000_000  # if no page was written for this long, waiting is pointless
@@ -55,11 +58,11 @@ class Evictor(RoomMaker):
 
     @recursion(1)  # the allocator's SHORTAGE.busy
     def make_room(self, wanted: int) -> int:
-        freed = _drop_pages(wanted, max(wanted * _LOOKED_AT, _LOOKED_AT_MINIMUM), is_desperate=False)
+        freed = _drop_pages(wanted, max(wanted * _LOOKED_AT, _LOOKED_AT_MINIMUM), _How.GENTLY)
         if freed < wanted:
             for shrinker in SHRINKERS:
                 shrinker.shrink(wanted - freed)
-            freed += _drop_pages(wanted - freed, 2 * LRU.count, is_desperate=True)
+            freed += _drop_pages(wanted - freed, 2 * LRU.count, _How.DESPERATELY)
         if freed < wanted:
             freed += drop_cached_stacks()
         if freed < wanted:
@@ -99,8 +102,16 @@ def _free_dead(wanted: int) -> int:
     return max(0, free_frame_count() - before)
 
 
-def _drop_pages(wanted: int, looked_at: int, is_desperate: bool) -> int:
-    """Drop clean pages, the oldest first; pages that control groups protect come last, or not at all."""
+class _How(Enum):
+    """Which pages to drop."""
+
+    GENTLY = 0  # none that a control group protects
+    DESPERATELY = 1  # those as well, as far as they may go
+    ON_REQUEST = 2  # the same; nobody was short of memory, so none of it is remembered
+
+
+def _drop_pages(wanted: int, looked_at: int, how: _How) -> int:
+    """Drop clean pages, the oldest first."""
     freed = 0
     steps = min(looked_at, 2 * LRU.count)
     asked = 0  # the last group that was asked, and its answer
@@ -115,14 +126,14 @@ def _drop_pages(wanted: int, looked_at: int, is_desperate: bool) -> int:
             number = charged_for(page.frame)
             if number != asked:
                 asked = number
-                is_kept = number != 0 and MEMORY_CONTROLS.protects(number, is_desperate)
-        if cache is None or cache.walked > 0 or is_kept:
+                is_kept = number != 0 and MEMORY_CONTROLS.protects(number, how is not _How.GENTLY)
+        if cache is None or cache.pages.walked > 0 or is_kept:
             LRU.rotate(page)
             continue
         if page.dirty == 0 and not page.reading and not page.writing and frame_count(page.frame) > 1:
             cache.unmap_page(page)
         if can_drop(page):
-            cache.drop(page)
+            cache.evict(page, how is not _How.ON_REQUEST)
             freed += 1
         else:
             LRU.rotate(page)
@@ -134,10 +145,19 @@ def drop_clean_pages() -> int:
     dropped = 0
     left = 2 * LRU.count
     while left > 0 and not is_dying():
-        dropped += _drop_pages(_DROPPED_AT_ONCE, _DROPPED_AT_ONCE, is_desperate=True)
+        dropped += _drop_pages(_DROPPED_AT_ONCE, _DROPPED_AT_ONCE, _How.ON_REQUEST)
         left -= _DROPPED_AT_ONCE
         pace(_DROPPED_AT_ONCE * _DROP_COST)
     return dropped
 
 
+@final
+class _RememberedShrinker(Shrinker):
+    """Forgets pages that were evicted long ago."""
+
+    def shrink(self, pages: int) -> None:
+        KEPT.drop(min(KEPT.count, _MOST_FORGOTTEN))
+
+
+SHRINKERS.append(_RememberedShrinker())
 SHORTAGE.helper = Evictor()

@@ -55,7 +55,6 @@ class FileCache(DirtyPages):
         super().__init__(store, by_sectors)
         self.readahead: Readahead = Readahead()  # for mappings
         self.direct_reads: int = 0  # direct reads of the file's blocks that are under way
-        self.walked: int = 0  # > 0: somebody iterates over `pages`, so nothing may be dropped from it
 
     # ---- Pages ------------------------------------------------------------------------------------------------
 
@@ -90,6 +89,16 @@ class FileCache(DirtyPages):
             current_thread().cancelled_bytes += PAGE_SIZE
         page.cache = None
         self.pages.remove(page.index)
+        LRU.remove(page)
+        put_frame(page.frame)
+
+    def evict(self, page: CachedPage, is_remembered: bool = True) -> None:
+        """Drop a clean page. If memory is short, that is remembered (cachestat(2))."""
+        page.cache = None
+        if is_remembered:
+            self.pages.evict(page.index)
+        else:
+            self.pages.remove(page.index)
         LRU.remove(page)
         put_frame(page.frame)
 
@@ -280,6 +289,7 @@ class FileCache(DirtyPages):
             more = len(indices) >= _DROPPED_AT_ONCE
             for index in indices:
                 self._forget_page(index)
+        self.pages.forget_evicted(first, end)
 
     @sleeps
     def _forget_page(self, index: int) -> None:
@@ -296,10 +306,12 @@ class FileCache(DirtyPages):
         while index != NO_PAGE:
             self._forget_page(index)
             index = self.pages.any_between(first, end)
+        self.pages.forget_evicted(first, end)
 
     @sleeps
     def invalidate(self, first: int, end: int) -> None:
         """Drop those of the pages first … end - 1 that are clean and that nobody uses or maps."""
+        self.pages.forget_evicted(first, end)
         for index in self._indices(first, end):
             page = self.pages.get(index)
             if page is not None and can_drop(page):
@@ -312,6 +324,7 @@ class FileCache(DirtyPages):
         somebody holds is read again on its next use; what became dirty meanwhile stays.
         """
         self.unmap_mappings(first, end)
+        self.pages.forget_evicted(first, end)
         for index in self._indices(first, end):
             page = self._settled(index)
             if page is None or page.dirty != 0:
@@ -356,11 +369,7 @@ class FileCache(DirtyPages):
 
     def _indices(self, first: int, end: int, enough: int = LAST_PAGE) -> list[int]:
         """Indices of the existing pages among first … end - 1; may stop once it has `enough`."""
-        self.walked += 1
-        try:
-            return self.pages.indices(first, end, enough)
-        finally:
-            self.walked -= 1
+        return self.pages.indices(first, end, enough)
 
     @sleeps
     def close(self) -> None:

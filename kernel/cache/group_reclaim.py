@@ -56,23 +56,23 @@ def _drop_if_unused(page: CachedPage) -> Outcome:
     cache = page.cache
     if page.dirty != 0:
         return Outcome.DIRTY
-    if cache is None or cache.walked > 0 or page.reading or page.writing:
+    if cache is None or cache.pages.walked > 0 or page.reading or page.writing:
         return Outcome.IN_USE
     if frame_count(page.frame) > 1:
         return Outcome.MAPPED
-    cache.drop(page)
+    cache.evict(page)
     return Outcome.DROPPED
 
 
 def _drop_mapped(page: CachedPage) -> bool:
     """Unmap a page everywhere and drop it, unless it became dirty or is in use."""
     cache = page.cache
-    if cache is None or cache.walked > 0 or page.dirty != 0 or page.reading or page.writing:
+    if cache is None or cache.pages.walked > 0 or page.dirty != 0 or page.reading or page.writing:
         return False
     cache.unmap_page(page)
     if not can_drop(page):
         return False
-    cache.drop(page)
+    cache.evict(page)
     return True
 
 

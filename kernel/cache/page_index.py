@@ -1,31 +1,119 @@
-"""From page numbers to the pages of a cache: a dictionary of chunks with 64 neighbours each.
+"""From page numbers to the pages of a cache: a dictionary of chunks with 64 neighbours each. It also remembers which
+pages left because memory was short, and when (cachestat(2)).
 
 One dictionary of all pages would be simpler; but its table is one contiguous piece, and for a file larger than memory
 no such piece can be found when memory is short. The chunk that was used last is at hand, since most files are read in
 order.
 
-Context: never sleeps. `put` may raise MemoryError; `remove` allocates nothing.
+What is remembered of a page is the number of the eviction, in its place in the chunk: so evicting allocates nothing. A
+chunk without pages that remembers some is kept on a list, the oldest first, which has one chunk for each 64 frames of
+memory at most: a page that left before that many others would not be in memory either.
+
+Invariants: a chunk is in `chunks` exactly while it has pages or remembers some; it is on `KEPT` exactly while it has no
+page; while `walked` is not 0, no page leaves `chunks` and no chunk does.
+
+Context: never sleeps; `evicted_between` takes safe points. `put` may raise MemoryError; `remove`, `evict` and
+`forget_evicted` allocate nothing.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from kernel.cache.page import CachedPage
-from kernel.lang import final
+from kernel.lang import Array, final, u32
+from kernel.lib.pace import pace
+from kernel.mm.frames import total_frame_count
 
 NO_PAGE: Final = -1
 _SHIFT: Final = 6
 _CHUNK: Final = 1 << _SHIFT
 _MASK: Final = _CHUNK - 1
+_COUNT_COST: Final = 500  # instructions for a chunk that is counted
+_LAST_STAMP: Final = 0xFFFF_FFFF
 
 
 @final
 class Chunk:
     """Pages `number` * 64 and the 63 after it."""
 
-    def __init__(self, number: int) -> None:
+    stamps: Array[u32, Literal[64]]  # of evictions; 0: not evicted, or read in again
+
+    def __init__(self, index: "PageIndex", number: int) -> None:
         self.number: int = number
         self.pages: list[CachedPage | None] = [None] * _CHUNK
         self.count: int = 0
+        self.evicted: int = 0  # stamps that are not 0
+        self.index: PageIndex = index
+        self.newer: Chunk | None = None
+        self.older: Chunk | None = None
+
+    def forget(self, place: int) -> None:
+        """Page `place` of the chunk is no evicted one any more."""
+        if self.stamps[place] != 0:
+            self.stamps[place] = 0
+            self.evicted -= 1
+            self.index.evicted -= 1
+
+
+@final
+class KeptChunks:
+    """Chunks that have no page, in the order in which they lost the last; and the number of evictions so far."""
+
+    def __init__(self) -> None:
+        self.oldest: Chunk | None = None
+        self.newest: Chunk | None = None
+        self.count: int = 0
+        self.stamp: int = 1  # of the last eviction; it starts anew after 2**32 - 1
+
+    def next_stamp(self) -> int:
+        """A page is evicted."""
+        self.stamp = 1 if self.stamp == _LAST_STAMP else self.stamp + 1
+        return self.stamp
+
+    def evictions_since(self, stamp: int) -> int:
+        """How many pages were evicted since the eviction with a number."""
+        return self.stamp - stamp if stamp <= self.stamp else self.stamp - stamp + _LAST_STAMP
+
+    def add(self, chunk: Chunk) -> None:
+        """A chunk lost its last page."""
+        newest = self.newest
+        chunk.older = newest
+        if newest is not None:
+            newest.newer = chunk
+        else:
+            self.oldest = chunk
+        self.newest = chunk
+        self.count += 1
+        if self.count > total_frame_count() >> _SHIFT:
+            self.drop(1)
+
+    def remove(self, chunk: Chunk) -> None:
+        """A chunk gets a page, or is forgotten."""
+        newer = chunk.newer
+        older = chunk.older
+        if newer is not None:
+            newer.older = older
+        else:
+            self.newest = older
+        if older is not None:
+            older.newer = newer
+        else:
+            self.oldest = newer
+        chunk.newer = None
+        chunk.older = None
+        self.count -= 1
+
+    def drop(self, wanted: int) -> None:
+        """Forget that many chunks, the oldest first; stops at one of a cache that is being walked."""
+        while wanted > 0:
+            oldest = self.oldest
+            if oldest is None or oldest.index.walked > 0:
+                return
+            self.remove(oldest)
+            oldest.index.drop(oldest)
+            wanted -= 1
+
+
+KEPT: Final = KeptChunks()
 
 
 @final
@@ -36,6 +124,8 @@ class PageIndex:
         self.chunks: dict[int, Chunk] = {}
         self.last: Chunk | None = None
         self.count: int = 0
+        self.evicted: int = 0  # pages that are remembered
+        self.walked: int = 0  # > 0: somebody iterates, so nothing may be dropped
 
     def get(self, index: int) -> CachedPage | None:
         """Page `index` (not negative), or None."""
@@ -52,41 +142,110 @@ class PageIndex:
         number = page.index >> _SHIFT
         chunk = self.chunks.get(number)
         if chunk is None:
-            chunk = Chunk(number)
+            chunk = Chunk(self, number)
             self.chunks[number] = chunk
+        elif chunk.count == 0:
+            KEPT.remove(chunk)
         chunk.pages[page.index & _MASK] = page
         chunk.count += 1
+        if chunk.evicted > 0:
+            chunk.forget(page.index & _MASK)
         self.count += 1
 
     def remove(self, index: int) -> None:
         """Remove page `index`, which exists."""
-        number = index >> _SHIFT
-        chunk = self.chunks[number]
+        chunk = self.chunks[index >> _SHIFT]
         chunk.pages[index & _MASK] = None
         chunk.count -= 1
         self.count -= 1
         if chunk.count == 0:
-            del self.chunks[number]
-            if self.last is chunk:
-                self.last = None
+            if chunk.evicted == 0:
+                self.drop(chunk)
+            else:
+                KEPT.add(chunk)
+
+    def evict(self, index: int) -> None:
+        """The same, because memory is short: remember it."""
+        chunk = self.chunks[index >> _SHIFT]
+        chunk.stamps[index & _MASK] = KEPT.next_stamp()
+        chunk.evicted += 1
+        self.evicted += 1
+        self.remove(index)
+
+    def drop(self, chunk: Chunk) -> None:
+        """A chunk without pages goes. It is not on `KEPT`."""
+        self.evicted -= chunk.evicted
+        del self.chunks[chunk.number]
+        if self.last is chunk:
+            self.last = None
+
+    def forget_evicted(self, first: int, end: int) -> None:
+        """Do not remember that any of the pages first … end - 1 were evicted: they were cut off, or somebody wanted
+        them out of memory.
+        """
+        if self.evicted == 0:
+            return
+        empty: Chunk | None = None  # those that go, linked by `newer`: a dictionary is not changed while it is read
+        for chunk in self.chunks.values():
+            base = chunk.number << _SHIFT
+            if chunk.evicted > 0 and base < end and first < base + _CHUNK:
+                for place in range(max(0, first - base), min(_CHUNK, end - base)):
+                    chunk.forget(place)
+                if chunk.count == 0 and chunk.evicted == 0:
+                    KEPT.remove(chunk)
+                    chunk.newer = empty
+                    empty = chunk
+        while empty is not None:
+            following = empty.newer
+            empty.newer = None
+            self.drop(empty)
+            empty = following
+
+    def evicted_between(self, first: int, end: int, recently: int) -> tuple[int, int]:
+        """How many of the pages first … end - 1 were evicted, and how many of these after all evictions but the last
+        `recently`. Raises MemoryError.
+        """
+        count = 0
+        recent = 0
+        if self.evicted == 0:
+            return count, recent
+        self.walked += 1
+        try:
+            numbers: list[int] = list(self.chunks.keys())
+        finally:
+            self.walked -= 1
+        for number in numbers:
+            chunk = self.chunks.get(number)
+            base = number << _SHIFT
+            if chunk is None or chunk.evicted == 0 or base >= end or base + _CHUNK <= first:
+                continue
+            for place in range(max(0, first - base), min(_CHUNK, end - base)):
+                stamp = chunk.stamps[place]
+                if stamp != 0:
+                    count += 1
+                    recent += 1 if KEPT.evictions_since(stamp) < recently else 0
+            pace(_COUNT_COST)
+        return count, recent
 
     def indices(self, first: int, end: int, enough: int = 1 << 52) -> list[int]:
-        """Indices of the existing pages among first … end - 1; may stop once it has `enough`. Nothing may be removed
-        meanwhile. Raises MemoryError.
-        """
+        """Indices of the existing pages among first … end - 1; may stop once it has `enough`. Raises MemoryError."""
         found: list[int] = []
-        if (end - first) >> _SHIFT < len(self.chunks):
-            for number in range(first >> _SHIFT, ((end - 1) >> _SHIFT) + 1):
-                chunk = self.chunks.get(number)
-                if chunk is not None:
+        self.walked += 1
+        try:
+            if (end - first) >> _SHIFT < len(self.chunks):
+                for number in range(first >> _SHIFT, ((end - 1) >> _SHIFT) + 1):
+                    chunk = self.chunks.get(number)
+                    if chunk is not None:
+                        _collect(chunk, first, end, found)
+                        if len(found) >= enough:
+                            break
+            else:
+                for chunk in self.chunks.values():
                     _collect(chunk, first, end, found)
                     if len(found) >= enough:
                         break
-        else:
-            for chunk in self.chunks.values():
-                _collect(chunk, first, end, found)
-                if len(found) >= enough:
-                    break
+        finally:
+            self.walked -= 1
         return found
 
     def any_between(self, first: int, end: int) -> int:

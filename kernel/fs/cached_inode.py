@@ -17,6 +17,7 @@ from kernel.block.device import BlockDevice
 from kernel.cache import BackingStore, FileCache, Readahead, Runs, SyncScope, file_io
 from kernel.cache.direct import read_direct, write_direct
 from kernel.cache.dirty_pages import LAST_PAGE
+from kernel.fs.cache_count import count_pages
 from kernel.fs.constants import (
     FS_IMMUTABLE_FL,
     FS_SYNC_FL,
@@ -173,14 +174,7 @@ class CachedInode(Inode):
         return self.cache
 
     def cached_pages(self, first: int, end: int) -> CachedPages:
-        found = CachedPages()
-        for index in self.cache.pages.indices(first, end):
-            page = self.cache.pages.get(index)
-            if page is not None:
-                found.count += 1
-                found.dirty += 1 if page.dirty != 0 else 0
-                found.writing += 1 if page.writing else 0
-        return found
+        return count_pages(self.cache, first, end)
 
     def is_mapped_for_writing(self) -> bool:
         return is_mapped_for_writing(self.cache)

@@ -35,7 +35,7 @@ from kernel.fs.constants import (
     SEEK_SET,
     WRITABLE,
 )
-from kernel.fs.inode import Inode
+from kernel.fs.inode import CachedPages, Inode
 from kernel.fs.locks import LockList, RecordLock
 from kernel.fs.notification import WATCHES, tell_closed
 from kernel.fs.path import FsContext, Path
@@ -443,6 +443,10 @@ class File:
 
     def advise(self, advice: int, offset: int, length: int) -> None:
         """posix_fadvise(2): POSIX_FADV_*; `length` 0 is up to the end. Nothing to do for files in memory."""
+
+    def cached_pages(self, first: int, end: int) -> CachedPages:
+        """Which of the pages first … end - 1 are in memory (cachestat(2)). Raises MemoryError."""
+        return self.inode.cached_pages(first, end)
 
     def poll(self, waiter: "PollWaiter | None") -> int:
         """POLL* bits that hold now; the waiter, if any, is queued to be woken when they change."""

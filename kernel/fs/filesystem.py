@@ -105,6 +105,10 @@ class FileSystem:
         """Whether the server applies the umask to the modes of new files, so that the kernel does not."""
         return False
 
+    def drops_inodes(self) -> bool:
+        """Whether inodes leave memory when nobody uses them."""
+        return False
+
     def hold_names(self) -> None:
         """Take the lock of names, of a file system that sleeps. Raises EIO; EINTR if its holder may wait for a program
         and the running thread is being killed.
@@ -209,8 +213,10 @@ MountDevice = Callable[[BlockDevice, bytes, bool], FileSystem]
 """device, options, read-only. Raises EINVAL (no such file system there, or an option), EROFS, EIO."""
 
 
-CheckOptions = Callable[[bytes], None]
-"""Raises EINVAL."""
+CheckOptions = Callable[["FsContext", bytes], None]
+"""The caller's context, and options without the general ones (mount_options.py). Raises EINVAL, and what looking up the
+names in them raises.
+"""
 
 
 class FileSystemType:
@@ -224,7 +230,9 @@ class FileSystemType:
         self.make: MakeFileSystem | None = make
         self.mount_device: MountDevice | None = mount_device
         self.make_in_place: MakeInPlace | None = None
-        self.check_options: CheckOptions | None = None  # before the device is looked for
+        self.check_options: CheckOptions | None = None  # before anything else; None: the text is taken whole
+        self.ignores_unknown: bool = False  # options of any name are taken, and other values than text
+        self.refuses_nameless: bool = False  # `=value` among the options is wrong, where other types pass over it
         self.has_subtypes: bool = False  # names like fuse.sshfs are allowed: the part after the dot becomes an option
         self.escapes_commas: bool = False  # options may have commas in them, after a backslash
 
@@ -232,18 +240,26 @@ class FileSystemType:
     def needs_device(self) -> bool:
         return self.mount_device is not None
 
+    def split_options(self, text: bytes) -> list[bytes]:
+        """The options in a text. Raises MemoryError."""
+        return split_escaped(text, ord(",")) if self.escapes_commas else text.split(b",")
+
 
 FILE_SYSTEM_TYPES: list[FileSystemType] = []
 
 
-def register_filesystem(name: bytes, make: MakeFileSystem, is_for_all: bool = False) -> None:
+def register_filesystem(name: bytes, make: MakeFileSystem, is_for_all: bool = False) -> FileSystemType:
     """A type without a device. `is_for_all`: the administrator of a user namespace may mount it, too."""
-    FILE_SYSTEM_TYPES.append(FileSystemType(name, make, None, is_for_all))
+    kind = FileSystemType(name, make, None, is_for_all)
+    FILE_SYSTEM_TYPES.append(kind)
+    return kind
 
 
-def register_stacked_filesystem(name: bytes, make: MakeInPlace) -> None:
+def register_stacked_filesystem(name: bytes, make: MakeInPlace) -> FileSystemType:
     """A type whose options name directories. The administrator of a user namespace may mount it, too."""
-    register_in_place(name, make).escapes_commas = True
+    kind = register_in_place(name, make)
+    kind.escapes_commas = True
+    return kind
 
 
 def register_in_place(name: bytes, make: MakeInPlace) -> FileSystemType:
@@ -263,13 +279,21 @@ def register_disk_filesystem(name: bytes, mount_device: MountDevice, check_optio
     FILE_SYSTEM_TYPES.append(kind)
 
 
-def find_type(name: bytes) -> FileSystemType:
-    """ENODEV if there is no such type."""
+def known_type(name: bytes) -> FileSystemType | None:
+    """A type by the name that mount(2) has for it."""
     dot = name.find(b".")
     for kind in FILE_SYSTEM_TYPES:
         if kind.name == name or (dot >= 0 and kind.has_subtypes and kind.name == name[:dot]):
             return kind
-    raise Errno(ENODEV)
+    return None
+
+
+def find_type(name: bytes) -> FileSystemType:
+    """The same. Raises ENODEV if there is no such type."""
+    kind = known_type(name)
+    if kind is None:
+        raise Errno(ENODEV)
+    return kind
 
 
 def make_filesystem(name: bytes, source: bytes, options: bytes) -> FileSystem:
@@ -278,6 +302,28 @@ def make_filesystem(name: bytes, source: bytes, options: bytes) -> FileSystem:
     if make is None:
         raise Errno(ENOTBLK)
     return make(source, options)
+
+
+def refuse_options(context: "FsContext", text: bytes) -> None:
+    """For types that have no options of their own. Raises EINVAL."""
+    if len(text) > 0:
+        raise Errno(EINVAL)
+
+
+def split_escaped(text: bytes, separator: int) -> list[bytes]:
+    """The parts between separators that have no backslash before them. Raises MemoryError."""
+    parts: list[bytes] = []
+    start = 0
+    index = 0
+    while index < len(text):
+        if text[index] == ord("\\"):
+            index += 1
+        elif text[index] == separator:
+            parts.append(text[start:index])
+            start = index + 1
+        index += 1
+    parts.append(text[start:])
+    return parts
 
 
 def split_option(option: bytes) -> tuple[bytes, bytes]:

@@ -78,12 +78,14 @@ NOWHERE: Final = -1  # contents that lie in a hole
 
 
 class CachedPages:
-    """Pages of a file in memory, counted (cachestat(2))."""
+    """Pages of a file in memory, and those that left it, counted (cachestat(2))."""
 
     def __init__(self) -> None:
         self.count: int = 0
         self.dirty: int = 0
         self.writing: int = 0
+        self.evicted: int = 0
+        self.recently_evicted: int = 0  # of these, those that would still be here if pages used again had given way
 
 
 class Inode(MappedFile):
@@ -173,10 +175,10 @@ class Inode(MappedFile):
                 self.evict()
             elif self.names == 0:
                 self.became_idle()
-        elif self.users == 1 and self.nlink == 0:
+        elif self.users == 1:
             watches = self.watches
             if watches is not None:
-                watches.inode_removed()
+                watches.alone(self.nlink, self.names)
 
     def mounted(self) -> None:
         """One more mount has it as its root."""
@@ -188,8 +190,14 @@ class Inode(MappedFile):
     def drop_name(self) -> None:
         """A dentry was forgotten."""
         self.names -= 1
-        if self.names == 0 and self.users == 0 and self.nlink != 0:
+        if self.names != 0 or self.nlink == 0:
+            return
+        if self.users == 0:
             self.became_idle()
+            return
+        watches = self.watches
+        if self.users == 1 and watches is not None:
+            watches.leave_memory()
 
     def became_idle(self) -> None:
         """No dentry leads to it and nobody has it open: a disk file system may drop it from memory later, where it may

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kernel.fs.path import Mount, Path
 
 OPENED_FOR_RUNNING: Final = 0x1000  # FAN_OPEN_EXEC
+FAN_FS_ERROR: Final = 0x8000
 FAN_OPEN_PERM: Final = 0x1_0000
 FAN_ACCESS_PERM: Final = 0x2_0000
 FAN_OPEN_EXEC_PERM: Final = 0x4_0000
@@ -57,6 +58,9 @@ class MarkGroup:
     def ask(self, mask: int, inode: "Inode", path: "Path", directory: "Inode | None") -> None:
         """Ask whether an access is allowed. Sleeps until there is an answer. Raises EPERM, ENOMEM, ERESTARTSYS."""
 
+    def damaged(self, file_system: "FileSystem", handle: bytes, code: int) -> None:
+        """A file system met damage, for which it returns an error: in the file with a handle, or (b"") elsewhere."""
+
     @noraise
     def ended(self, mark: "Mark") -> None:
         """The marked thing is gone, and the mark with it."""
@@ -77,7 +81,7 @@ class Mark:
         self.ignored: int = 0
         self.survives: bool = False  # what is ignored stays ignored when the file is modified
         self.has_flags: bool = False  # `ignored` says itself whether it is about directories and children
-        self.is_evictable: bool = False  # may go when memory is short
+        self.is_evictable: bool = False  # goes when nobody else uses the inode, and that leaves memory
         self.newer: Mark | None = None  # of the same group
         self.older: Mark | None = None  # kept when the mark goes: a walk of the list continues from there
 
@@ -177,6 +181,15 @@ def tell_renamed(mask: int, inode: "Inode", source: "Inode", old_name: bytes, ta
         for mark in on_all:
             if not _has_inode(mark.group, source, target):
                 mark.group.renamed(mask, inode, source, old_name, target, new_name)
+
+
+def tell_damage(file_system: "FileSystem", handle: bytes, code: int) -> None:
+    """Notify each group that watches a file system for damage (FAN_FS_ERROR)."""
+    marks = file_system.marks
+    if marks is not None:
+        for mark in marks:
+            if mark.mask & ~mark.ignored & FAN_FS_ERROR != 0:
+                mark.group.damaged(file_system, handle, code)
 
 
 # ---- Asking ---------------------------------------------------------------------------------------------------------

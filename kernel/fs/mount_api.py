@@ -29,6 +29,7 @@ from kernel.fs.constants import (
 from kernel.fs.file import File, PathFile
 from kernel.fs.filesystem import FileSystem, FileSystemType
 from kernel.fs.mount_device import filesystem_on, find_block_device
+from kernel.fs.mount_options import changed_flags, is_general
 from kernel.fs.mount_tree import tree_of
 from kernel.fs.mounts import change_propagation, has_writers, keep_apart, make_instance, may_set_flags, new_mount
 from kernel.fs.path import FsContext, Mount, MountNamespace, Path, end_filesystem
@@ -237,33 +238,40 @@ class ContextFile(File):
         if made is not None and made.mounts == 0:
             end_filesystem(made)
 
-    def set_flag(self, name: bytes) -> None:
-        """FSCONFIG_SET_FLAG. Raises EBUSY, MemoryError."""
+    def set_flag(self, context: FsContext, name: bytes) -> None:
+        """FSCONFIG_SET_FLAG. Raises EBUSY, EINVAL, MemoryError."""
         self._require_open()
-        if name == b"ro":
-            self.flags_set |= MS_RDONLY
-        elif name == b"rw":
-            self.flags_set &= ~MS_RDONLY
-        elif name == b"sync":
-            self.flags_set |= MS_SYNCHRONOUS
-        elif name == b"async":
-            self.flags_set &= ~MS_SYNCHRONOUS
-        elif name == b"dirsync":
-            self.flags_set |= MS_DIRSYNC
+        if is_general(name):
+            self.flags_set = changed_flags(self.flags_set, name)
+        elif name == b"source":
+            raise Errno(EINVAL)
         else:
-            self._add(name)
+            self._add(context, name, name)
 
-    def set_string(self, name: bytes, value: bytes) -> None:
+    def set_string(self, context: FsContext, name: bytes, value: bytes) -> None:
         """FSCONFIG_SET_STRING. Raises EBUSY, EINVAL, MemoryError."""
         self._require_open()
-        if name == b"source":
+        if is_general(name):
+            self.flags_set = changed_flags(self.flags_set, name)
+        elif name == b"source":
             if len(self.source) > 0:
                 raise Errno(EINVAL)
             self.source = value
         else:
-            self._add(name + b"=" + (escaped(value) if self.kind.escapes_commas else value))
+            self._add(context, name, name + b"=" + (escaped(value) if self.kind.escapes_commas else value))
 
-    def _add(self, option: bytes) -> None:
+    def _add(self, context: FsContext, name: bytes, option: bytes) -> None:
+        """Keep an option for the file system, which may refuse it at once. A type that takes the text whole sees it
+        when the file system is created.
+        """
+        kind = self.kind
+        check_options = kind.check_options
+        if kind.ignores_unknown and (len(name) == 0 or b"," in option):
+            return
+        if check_options is not None:
+            if len(name) == 0 or b"," in name or (b"," in option and not kind.escapes_commas):
+                raise Errno(EINVAL)
+            check_options(context, option)
         existing = self.existing
         if existing is not None and not existing.takes_options_later:
             raise Errno(EINVAL)

@@ -28,10 +28,11 @@ from kernel.fs.constants import (
     UMOUNT_NOFOLLOW,
 )
 from kernel.fs.dentry import Dentry
-from kernel.fs.filesystem import FileSystem, FileSystemType, find_type, make_filesystem
+from kernel.fs.filesystem import FileSystem, FileSystemType, find_type, known_type, make_filesystem
 from kernel.fs.landlock import refuse_mounting
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_keepers import KEEPERS, leave_mount
+from kernel.fs.mount_options import sift
 from kernel.fs.mount_sync import wait_for_keepers
 from kernel.fs.mount_tree import (
     COPY_COST,
@@ -229,7 +230,9 @@ def _propagate_or_detach(top: Mount) -> None:
         raise
 
 
-def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, flags: int, options: bytes) -> None:
+def mount(
+    context: FsContext, source: bytes, target: bytes, type_name: bytes | None, flags: int, options: bytes
+) -> None:
     """mount(2), after its strings were read."""
     # Old programs put a magic number into the high half.
     if flags & 0xFFFF0000 == 0xC0ED0000:
@@ -251,7 +254,7 @@ def mount(context: FsContext, source: bytes, target: bytes, type_name: bytes, fl
     elif flags & MS_MOVE != 0:
         _move(context, source, at)
     else:
-        if len(type_name) == 0:
+        if type_name is None:
             raise Errno(EINVAL)
         _mount_new(context, source, at, type_name, flags, mount_flags, options)
 
@@ -267,7 +270,16 @@ def _mount_new(
 ) -> None:
     kind = find_type(type_name)
     if kind.has_subtypes and kind.name != type_name:
+        if type_name.endswith(b"."):
+            raise Errno(EINVAL)
         options = b"subtype=" + type_name[len(kind.name) + 1 :] + b"," + options
+    sifted = sift(kind, source, flags, options)
+    source = sifted.source
+    flags = sifted.flags
+    options = sifted.rest
+    check_options = kind.check_options
+    if check_options is not None:
+        check_options(context, options)
     if not kind.needs_device:
         fresh = make_instance(context, kind, source, options)
         mount_filesystem_checked(context, fresh, at, mount_flags)
@@ -276,9 +288,6 @@ def _mount_new(
                 fresh.read_only = fresh.read_only or flags & MS_RDONLY != 0
             _use_write_flags(fresh, flags)
         return
-    check_options = kind.check_options
-    if check_options is not None:
-        check_options(options)
     if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     at.pin()
@@ -319,6 +328,11 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
         file_system = at.mount.file_system
         if not context.credentials.capable_in(file_system.user_namespace, CAP_SYS_ADMIN):
             raise Errno(EPERM)
+        kind = known_type(file_system.type_name)
+        if kind is not None:
+            sifted = sift(kind, b"", flags, options)
+            flags = sifted.flags
+            options = sifted.rest
         read_only = flags & MS_RDONLY != 0
         device = file_system.block_device
         if read_only:

@@ -7,9 +7,9 @@ alone. The file system calls report; what the kernel does for itself or what goe
 marks of fanotify belong to inodes, mounts and file systems, and get the same events (marks.py).
 
 Invariants: an inode with watches or marks has a `WatchList`, which counts as one of its users, so that it stays in
-memory; an inode that only its watches keep is gone for good once its last name is (`WatchList.inode_removed`). The
-lists of a file system are linked with each other (`FileSystem.watched`), and ended one by one when it goes. Without any
-watch or mark, reporting costs one test of `WATCHES.count`.
+memory, unless all are evictable marks; an inode that only its watches keep is gone for good once its last name is
+(`WatchList.inode_removed`). The lists of a file system are linked with each other (`FileSystem.watched`), and ended one
+by one when it goes. Without any watch or mark, reporting costs one test of `WATCHES.count`.
 
 Context: reporting never sleeps and never raises, so a file can be closed from anywhere (`tell_moved` alone sleeps).
 There may be many listeners, and each calls `spend` for its cost: a call with several events takes safe points in
@@ -95,6 +95,35 @@ class WatchList:
 
     def is_empty(self) -> bool:
         return len(self.watches) == 0 and len(self.marks) == 0
+
+    def alone(self, links: int, names: int) -> None:
+        """Nobody else uses the inode, which has that many links, and that many dentries that lead to it."""
+        if links == 0:
+            self.inode_removed()
+        elif names == 0:
+            self.leave_memory()
+
+    @noraise
+    def leave_memory(self) -> None:
+        """Nobody else uses the inode, and no dentry leads to it: end the marks if they are evictable. Never sleeps."""
+        inode = self.inode
+        if inode is None or not self._can_go():
+            return
+        WATCHES.count -= len(self.marks)
+        end_marks(self.marks)
+        self._forget()
+        inode.users -= 1
+        inode.became_idle()
+
+    def _can_go(self) -> bool:
+        """Whether the inode need not stay in memory for what watches it: all of that is evictable marks."""
+        inode = self.inode
+        if inode is None or not inode.file_system.drops_inodes() or len(self.watches) > 0:
+            return False
+        for mark in self.marks:
+            if not mark.is_evictable:
+                return False
+        return True
 
     def tell(self, mask: int, name: bytes, cookie: int, is_unlinked: bool) -> None:
         """Notify the watches whose masks include the event. A watch may end meanwhile."""

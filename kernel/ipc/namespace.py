@@ -7,7 +7,7 @@ one setting here.
 from collections.abc import Callable
 from typing import Final
 
-from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.filesystem import FileSystem, refuse_options, register_filesystem
 from kernel.ipc.message_queues import Queues, queue_lines
 from kernel.ipc.posix_queues import QueueMount
 from kernel.ipc.semaphores import Sets, set_lines
@@ -122,4 +122,4 @@ def make_mqueue(source: bytes, options: bytes) -> FileSystem:
     return file_system
 
 
-register_filesystem(b"mqueue", make_mqueue, is_for_all=True)
+register_filesystem(b"mqueue", make_mqueue, is_for_all=True).check_options = refuse_options

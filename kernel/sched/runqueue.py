@@ -33,7 +33,9 @@ from kernel.sched.thread_list import RealtimeLists, ThreadList
 
 _IDLE_SLICE_NS: Final = 20_000  # SCHED_IDLE: a three-hundredth of nice 0
 _RR_SLICE_NS: Final = 100_000_000
-_DEBT_LIMIT_NS: Final = 50_000_000
+LONGEST_TURN_NS: Final = 100_000_000  # that a thread may ask for
+SHORTEST_TURN_NS: Final = 100_000
+_DEBT_LIMIT_NS: Final = LONGEST_TURN_NS
 _MOST_ROUNDS: Final = 8192  # of the shortest slice, more pay any debt
 _MOST_PASSED_OVER: Final = 512  # threads that skip a round, before one runs in spite of that: nothing else is served
 
@@ -99,6 +101,43 @@ def begin_in(thread: Thread, due: int, round_number: int) -> None:
         thread.length_ns = length
         thread.slice_ns = length - debt % length
     thread.slice_ns -= max(0, due - round_number) * thread.length_ns
+
+
+# A thread may ask for turns of a length of its own (sched_setattr(2)), which does not change its share. Shorter ones
+# divide its slice: it goes to the back of `active` after each, and when it wakes, it runs before threads with longer
+# turns. For a longer one it overruns its slice, and then skips the rounds that pay for that.
+
+
+@inline
+def has_had_turn(thread: Thread) -> bool:
+    """Whether a running thread lets its equals run now."""
+    return thread.slice_ns <= 0 if thread.precedence.wanted_ns == 0 else _has_had_wanted(thread)
+
+
+@noinline
+def _has_had_wanted(thread: Thread) -> bool:
+    if not thread.has_fair_policy():
+        return thread.slice_ns <= 0
+    wanted_ns = thread.precedence.wanted_ns
+    if thread.runtime_ns - thread.precedence.turn_ns >= wanted_ns:
+        return True
+    return thread.slice_ns <= 0 and (wanted_ns <= thread.length_ns or thread.slice_ns <= -_DEBT_LIMIT_NS)
+
+
+def turn_of(thread: Thread) -> int:
+    """How long a thread of the fair classes runs at a time, whatever its share is, in nanoseconds."""
+    wanted_ns = thread.precedence.wanted_ns
+    return BASE_SLICE_NS if wanted_ns == 0 else wanted_ns
+
+
+@inline
+def _goes_first(woken: Thread, running: Thread) -> bool:
+    """Whether a woken thread goes before a running one, both of the fair classes."""
+    if woken.precedence.wanted_ns != running.precedence.wanted_ns and woken.slice_ns > 0:
+        return turn_of(woken) < turn_of(running)
+    # Threads that wake each other in turn use their slices alike: a little more must not cost one its turn.
+    lead_ns = woken.length_ns >> 1 if woken.slice_ns > 0 else 0
+    return woken.slice_ns + lead_ns > running.slice_ns
 
 
 def own_slice(thread: Thread) -> int:
@@ -194,7 +233,7 @@ class RunQueue:
             self.expired.push_tail(thread)
 
     def add_yielded(self, thread: Thread) -> None:
-        """A thread gives up the processor, or its slice ended: it goes to the back."""
+        """A thread gives up the processor, or its turn ended: it goes to the back."""
         if thread.is_realtime():
             if thread.slice_ns <= 0 and thread.policy != SCHED_DEADLINE:
                 thread.length_ns = slice_of(thread)
@@ -265,9 +304,7 @@ class RunQueue:
             return pauses(self, running)
         if running.policy == SCHED_IDLE:
             return woken.policy != SCHED_IDLE
-        # Threads that wake each other in turn use their slices alike: a little more must not cost one its turn.
-        lead_ns = woken.length_ns >> 1 if woken.slice_ns > 0 else 0
-        return woken.slice_ns + lead_ns > running.slice_ns
+        return _goes_first(woken, running)
 
 
 def due_on(queue: RunQueue, thread: Thread) -> int:

@@ -46,7 +46,7 @@ from kernel.sched.processor import (
     running_on,
     this_processor,
 )
-from kernel.sched.runqueue import begin_to_count, count_no_more, divide_slice, pauses, slice_of
+from kernel.sched.runqueue import begin_to_count, count_no_more, divide_slice, has_had_turn, pauses, slice_of
 from kernel.sched.stacks import allocate_stack, free_stack
 from kernel.sched.strain import note_idling, note_sleep, note_switch, note_wake
 from kernel.sched.switch import first_stack_pointer, let_others_in, switch, wait_on_stack, wake_stack
@@ -292,6 +292,13 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
     _priority_changed(thread)
 
 
+def ask_for_turns(thread: Thread, wanted_ns: int) -> None:
+    """Let a thread run that long at a time, once it is among the fair classes; 0: until its slice is over."""
+    charge_running()
+    thread.precedence.wanted_ns = wanted_ns
+    thread.precedence.turn_ns = thread.runtime_ns
+
+
 # Giving up the processor ----------------------------------------------------------------------------------------------
 
 
@@ -454,7 +461,7 @@ def _next_thread(processor: Processor, previous: Thread) -> Thread:
 @noinline
 def _next_of_running(processor: Processor, previous: Thread) -> Thread:
     """The same, if the running thread could go on."""
-    if previous.slice_ns <= 0 or previous.is_realtime():
+    if has_had_turn(previous) or previous.is_realtime():
         return _next_or_itself(processor, previous)
     following = _take(processor, previous)
     if following is None:
@@ -472,7 +479,8 @@ def _next_or_itself(processor: Processor, previous: Thread) -> Thread:
     """The same, if the running thread is one of those that wait: its slice is over, or it is a real-time thread,
     which goes on unless another goes before it.
     """
-    if previous.slice_ns <= 0 and (previous.policy == SCHED_RR or not previous.is_realtime()):
+    if has_had_turn(previous) and (previous.policy == SCHED_RR or not previous.is_realtime()):
+        previous.precedence.turn_ns = previous.runtime_ns
         processor.queue.add_yielded(previous)
     else:
         processor.queue.add_preempted(previous)
@@ -525,6 +533,7 @@ def yield_now() -> None:
         RUNNING.need_resched = False
         return
     _charge(processor, thread, monotonic_ns())
+    thread.precedence.turn_ns = thread.runtime_ns
     thread.state = ThreadState.READY
     processor.queue.add_yielded(thread)
     schedule()
@@ -617,12 +626,12 @@ def tick() -> None:
 
 
 def _tick_thread(processor: Processor, now_ns: int) -> bool:
-    """The tick for what a processor runs. Returns whether its slice is over."""
+    """The tick for what a processor runs. Returns whether its turn is over."""
     thread = running_on(processor)
     _charge(processor, thread, now_ns)
     divide_time(thread)
     thread.ticked()
-    return thread.slice_ns <= 0 and thread.policy != SCHED_FIFO
+    return has_had_turn(thread) and thread.policy != SCHED_FIFO
 
 
 def _share_time(processor: Processor, now_ns: int) -> None:

@@ -69,6 +69,8 @@ class Precedence:
     deadline_ns: int  # the earlier of its own and the lent one; 0: there is none
     lent_priority: int  # the urgency of the threads that wait for a lock of this one (task/futex_pi.py)
     lent_deadline_ns: int  # the earliest deadline of those; 0: none has one
+    wanted_ns: int  # how long it asked to run at a time (sched_setattr(2)); 0: until its slice is over
+    turn_ns: int  # … `runtime_ns` when it last gave the processor up after that
 
 
 @struct

@@ -126,12 +126,7 @@ def fanotify_init(flags: u32, event_flags: u32) -> int:
     return task.files.install(file, flags & _CLOEXEC != 0)
 
 
-@syscall(
-    "fanotify_mark",
-    status="Partial",
-    args="fd:fanotify flags:fanotify_mark flags:fanotify dir path",
-    notes="No file system reports FAN_FS_ERROR; evictable marks stay as long as their inodes do",
-)
+@syscall("fanotify_mark", status="Full", args="fd:fanotify flags:fanotify_mark flags:fanotify dir path")
 def fanotify_mark(descriptor: i32, flags: u32, mask: int, directory: i32, name: UserAddr) -> int:
     """fanotify_mark(2)."""
     kind = flags & _TYPES

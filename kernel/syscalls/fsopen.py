@@ -49,7 +49,6 @@ _CREATE_EXCLUSIVE: Final = 8
 _KEY_LIMIT: Final = 256
 _ATTRIBUTES_SIZE: Final = 32  # struct mount_attr
 _PAGE: Final = 4096
-_OF_OPTION_STRINGS: Final = (b"9p", b"devpts", b"ext2")  # with Linux 6.12
 _INT_MAX: Final = 0x7FFF_FFFF
 _LONGEST_BINARY: Final = 1 << 20
 _SET_BINARY: Final = 2
@@ -137,8 +136,7 @@ def _context_file(descriptor: int) -> ContextFile:
 
 
 @syscall(
-    "fsconfig", args="fd:fscontext one:0|1|5|6|7|8 name:mount_option name:mount_option int",
-    notes="Flags and strings; an option that the file system does not know is refused when it is made",
+    "fsconfig", status="Full", args="fd:fscontext one:0|1|5|6|7|8 name:mount_option name:mount_option int",
 )  # fmt: skip
 def fsconfig(descriptor: i32, command: u32, key: UserAddr, value: UserAddr, extra: i32) -> int:
     """fsconfig(2)."""
@@ -161,11 +159,12 @@ def fsconfig(descriptor: i32, command: u32, key: UserAddr, value: UserAddr, extr
     file = _context_file(descriptor)
     if command > _SET_STRING and command <= _SET_FD:
         _refuse_value(file, command, key, value, extra)
+        return 0
     name = user.read_string(key, _KEY_LIMIT) if key != 0 else b""
     if command == _SET_FLAG:
-        file.set_flag(name)
+        file.set_flag(current().fs, name)
     elif command == _SET_STRING:
-        file.set_string(name, user.read_string(value, _KEY_LIMIT))
+        file.set_string(current().fs, name, user.read_string(value, _KEY_LIMIT))
     elif command == _RECONFIGURE:
         refuse_mounting(current().credentials)
         file.reconfigure(current().fs)
@@ -178,7 +177,7 @@ def _refuse_value(file: ContextFile, command: int, key: UserAddr, value: UserAdd
     """FSCONFIG_SET_BINARY, SET_PATH, SET_PATH_EMPTY, SET_FD: no parameter takes such a value, which is read first.
     Raises EOPNOTSUPP for types that take a string of options, and else EFAULT, EINVAL, EBADF, ENOENT, ENAMETOOLONG.
     """
-    if file.kind.name in _OF_OPTION_STRINGS:
+    if file.kind.check_options is None:
         raise Errno(EOPNOTSUPP)
     user.read_string(key, _KEY_LIMIT)
     if command == _SET_BINARY:
@@ -187,7 +186,8 @@ def _refuse_value(file: ContextFile, command: int, key: UserAddr, value: UserAdd
         file_at(extra)
     elif len(user.read_string(value, PATH_MAX)) == 0 and command == _SET_PATH:
         raise Errno(ENOENT)
-    raise Errno(EINVAL)
+    if not file.kind.ignores_unknown:
+        raise Errno(EINVAL)
 
 
 def _user_namespace_at(descriptor: int) -> UserNamespace:

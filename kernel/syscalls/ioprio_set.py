@@ -1,4 +1,6 @@
-"""I/O priorities: ioprio_set(2), ioprio_get(2). They are kept and inherited, but do not order requests."""
+"""I/O priorities: ioprio_set(2), ioprio_get(2). They are kept, inherited and shown; requests go out in the order in
+which they come, as on Linux with the scheduler `none`, its default for disks of virtual machines.
+"""
 
 from typing import Final
 
@@ -27,7 +29,7 @@ _LOWEST: Final = _IDLE << _CLASS_SHIFT | _LEVEL_MASK
 _NICE_VALUES_OF_A_LEVEL: Final = 5
 
 
-@syscall("ioprio_set", notes="Without effect on the order of requests", args="one:1|2|3 pid flags:io_priority")
+@syscall("ioprio_set", status="Full", args="one:1|2|3 pid flags:io_priority")
 def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
     """ioprio_set(2)."""
     task = current()

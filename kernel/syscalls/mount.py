@@ -49,7 +49,7 @@ def _options_at(address: UserAddr) -> bytes:
     notes="ext2; ext3 and ext4 read-only; tmpfs, proc, devtmpfs, overlay, fuse and others; bind, move, remount, share",
 )  # fmt: skip
 def mount_(source: UserAddr, target: UserAddr, type_name: UserAddr, flags: int, options: UserAddr) -> int:
-    kind = _optional_string(type_name)
+    kind = None if type_name == 0 else _optional_string(type_name)
     device = _optional_string(source)
     text = _options_at(options)
     mount(current().fs, device, path_at(target), kind, flags, text)

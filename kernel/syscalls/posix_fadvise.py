@@ -3,11 +3,12 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import MAX_FILE_SIZE, PAGE_SHIFT, PAGE_SIZE, POSIX_FADV_WILLNEED, S_IFBLK, S_IFMT
+from kernel.fs.constants import MAX_FILE_SIZE, MAY_WRITE, PAGE_SHIFT, PAGE_SIZE, POSIX_FADV_WILLNEED, S_IFBLK, S_IFMT
 from kernel.fs.file import File
-from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, ESPIPE, Errno, UserAddr, i32, u32
+from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
+from kernel.task import current
 
 _PAGE_LIMIT: Final = (1 << 52) - 1
 
@@ -31,10 +32,7 @@ def _advise(file: File, advice: int, offset: int, length: int) -> int:
     return 0
 
 
-@syscall(
-    "cachestat", args="fd:file <cachestat_range >cachestat flags:0",
-    notes="Regular files; pages that left memory are not remembered",
-)  # fmt: skip
+@syscall("cachestat", status="Full", args="fd:file <cachestat_range >cachestat flags:0")
 def cachestat(descriptor: u32, range_address: UserAddr, result: UserAddr, flags: u32) -> int:
     """cachestat(2): struct cachestat_range is offset and length; the result five numbers."""
     file = file_at(descriptor)
@@ -42,16 +40,34 @@ def cachestat(descriptor: u32, range_address: UserAddr, result: UserAddr, flags:
     length = user.read_u64(user.at(range_address, 8))
     if file.inode.mapping_unit() != PAGE_SIZE:
         raise Errno(EOPNOTSUPP)
+    if not _may_count(file):
+        raise Errno(EPERM)
     if flags != 0:
         raise Errno(EINVAL)
-    found = file.inode.cached_pages(offset >> PAGE_SHIFT & _PAGE_LIMIT, _end_page(offset, length))
+    found = file.cached_pages(offset >> PAGE_SHIFT & _PAGE_LIMIT, _end_page(offset, length))
     user.check(result, 40)
     user.write_i64(result, found.count)
     user.write_i64(user.at(result, 8), found.dirty)
     user.write_i64(user.at(result, 16), found.writing)
-    user.write_i64(user.at(result, 24), 0)
-    user.write_i64(user.at(result, 32), 0)
+    user.write_i64(user.at(result, 24), found.evicted)
+    user.write_i64(user.at(result, 32), found.recently_evicted)
     return 0
+
+
+def _may_count(file: File) -> bool:
+    """Whether the caller could write to a file: nobody else may learn from its pages what others read of it."""
+    if file.writable:
+        return True
+    path = file.path
+    inode = path.inode()
+    actor = path.mount.actor(current().credentials)
+    if inode.owned_by(actor):
+        return True
+    try:
+        inode.check_permission(actor, MAY_WRITE)
+    except Errno:
+        return False
+    return not inode.file_system.read_only or inode.is_device() or inode.is_fifo() or inode.is_socket()
 
 
 def _end_page(offset: int, length: int) -> int:

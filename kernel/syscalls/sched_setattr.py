@@ -8,8 +8,8 @@ from kernel.lib import user
 from kernel.sched.deadline import FLAG_OVERRUN, FLAG_RECLAIM, admit
 from kernel.sched.processor import processor_mask
 from kernel.sched.realtime import LONGEST_PERIOD, RUNTIME, SHORTEST_PERIOD, UNLIMITED
-from kernel.sched.runqueue import slice_of
-from kernel.sched.scheduler import use_deadlines
+from kernel.sched.runqueue import LONGEST_TURN_NS, SHORTEST_TURN_NS, turn_of
+from kernel.sched.scheduler import ask_for_turns, use_deadlines
 from kernel.sched.thread import (
     NICE_HIGHEST,
     NICE_LOWEST,
@@ -46,9 +46,9 @@ class _Times:
     flags: int
 
 
-@syscall("sched_setattr", args="pid <sched_attr flags:0", notes="No slices of their own, no utilisation clamps")
+@syscall("sched_setattr", status="Full", args="pid <sched_attr flags:0")
 def sched_setattr(pid: i32, attributes: UserAddr, flags: i32) -> int:
-    """sched_setattr(2)."""
+    """sched_setattr(2). Clamps of the utilisation are EOPNOTSUPP, as they are with Debian's kernel."""
     if attributes == 0 or pid < 0 or flags != 0:
         raise Errno(EINVAL)
     storage = _read_attributes(attributes)
@@ -92,7 +92,16 @@ def sched_setattr(pid: i32, attributes: UserAddr, flags: i32) -> int:
         target.reset_on_fork = reset_on_fork
     else:
         apply_policy(target, policy, priority, nice, reset_on_fork)
+        if policy == SCHED_OTHER or policy == SCHED_BATCH:
+            ask_for_turns(target, _turn_in(times.runtime))
     return 0
+
+
+def _turn_in(runtime_ns: int) -> int:
+    """What a thread of the fair classes asks for, within limits. The number is unsigned."""
+    if runtime_ns < 0:
+        return LONGEST_TURN_NS
+    return 0 if runtime_ns == 0 else max(SHORTEST_TURN_NS, min(LONGEST_TURN_NS, runtime_ns))
 
 
 def _read_times(target: Task, times: _Times) -> None:
@@ -184,7 +193,7 @@ def sched_getattr(pid: i32, attributes: UserAddr, size: i32, flags: i32) -> int:
         store_i32(fields, 20, target.realtime_priority)
     else:
         store_i32(fields, 16, target.nice)
-        store_i64(fields, 24, slice_of(target))
+        store_i64(fields, 24, turn_of(target))
     store_i64(fields, 8, told)
     user.write_from(attributes, fields)
     return 0

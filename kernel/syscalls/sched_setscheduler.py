@@ -9,6 +9,7 @@ from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.sched import yield_now
+from kernel.sched.balance import TICK_NS
 from kernel.sched.runqueue import slice_of
 from kernel.sched.scheduler import change_priority, give_budget_away
 from kernel.sched.thread import (
@@ -174,7 +175,10 @@ def sched_rr_get_interval(pid: i32, interval: UserAddr) -> int:
     """sched_rr_get_interval(2)."""
     target = _named_task(pid)
     has_none = target.policy == SCHED_FIFO or target.policy == SCHED_DEADLINE
-    write_timespec(interval, 0 if has_none else slice_of(target))
+    length_ns = slice_of(target)
+    if target.precedence.wanted_ns != 0 and target.has_fair_policy():
+        length_ns = target.precedence.wanted_ns - target.precedence.wanted_ns % TICK_NS
+    write_timespec(interval, 0 if has_none else length_ns)
     return 0
 
 

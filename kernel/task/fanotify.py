@@ -16,7 +16,7 @@ sleeps. Source: fanotify(7), fanotify_init(2), fanotify_mark(2).
 
 from typing import Final
 
-from kernel.fs.filesystem import FileSystem
+from kernel.fs.filesystem import FILE_HANDLE_TYPE, FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.marks import (
     FAN_ONDIR,
@@ -37,11 +37,12 @@ from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace, spend
 from kernel.lib.user_account import UserAccount, account_of
 from kernel.sched import WaitQueue
-from kernel.task.fanotify_event import HASH_MASK, Event, PermissionState, handle_of
+from kernel.task.fanotify_event import HASH_MASK, NO_HANDLE, Event, PermissionState, handle_of, handle_with_head
 from kernel.task.fanotify_flags import (
     EVENT_FLAGS,
     FAN_CLASS_CONTENT,
     FAN_CLASS_PRE_CONTENT,
+    FAN_FS_ERROR,
     FAN_MARK_EVICTABLE,
     FAN_MARK_FILESYSTEM,
     FAN_MARK_IGNORE,
@@ -258,6 +259,28 @@ class Group(MarkGroup):
                 model.make_key(_KEYED)
                 _MODELS.events[flags] = model
             self.add_with_handles(model, mask)
+        except MemoryError:
+            self.add_overflow()
+
+    def damaged(self, file_system: FileSystem, handle: bytes, code: int) -> None:
+        """Damage of one file system is one event, until that is read."""
+        spend(_LOOK_COST)
+        try:
+            event = self._event(FAN_FS_ERROR)
+            event.fsid = file_system.device
+            event.object = handle_with_head(handle, FILE_HANDLE_TYPE if len(handle) > 0 else NO_HANDLE)
+            event.key = b"damage" + event.fsid.to_bytes(8, "little")
+            event.hash = hash(event.key) & HASH_MASK
+            event.error = code
+            event.error_count = 1
+            same = self.newest[event.hash & _TABLE_MASK]
+            while same is not None:
+                if same.hash == event.hash and same.key == event.key:
+                    same.error_count = min(same.error_count + 1, INT_MAX)
+                    return
+                same = same.older_there
+            if self._has_room():
+                self._append_for_merging(event)
         except MemoryError:
             self.add_overflow()
 

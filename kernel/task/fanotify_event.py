@@ -19,7 +19,9 @@ from kernel.sched import WaitQueue
 METADATA_SIZE: Final = 24  # struct fanotify_event_metadata
 _VERSION_AND_SIZE: Final = b"\x03\0\x18\0"
 _HEAD_OF_PIDFD: Final = b"\x04\0\x08\0"
+_HEAD_OF_ERROR: Final = b"\x05\0\x0c\0"
 PIDFD_SIZE: Final = 8
+NO_HANDLE: Final = 0xFF  # FILEID_INVALID: of damage that is in no file
 _RECORD_HEADER: Final = 12  # of a record up to its handle: type, length, identity of the file system
 _HANDLE_HEADER: Final = 8
 _EVENT_BYTES: Final = 320
@@ -60,6 +62,8 @@ class Event:
         self.name: bytes = b""
         self.new_directory: bytes = b""
         self.new_name: bytes = b""
+        self.error: int = 0  # of damage: the first one
+        self.error_count: int = 0
         self.state: PermissionState = PermissionState.NONE
         self.is_denied: bool = False
         self.descriptor: int = -1  # the reader's, of a question that was taken
@@ -132,6 +136,11 @@ class Event:
         return own is not None and own.mount is path.mount and own.dentry is path.dentry
 
 
+def handle_with_head(found: bytes, kind: int) -> bytes:
+    """struct file_handle. Raises MemoryError."""
+    return len(found).to_bytes(4, "little") + kind.to_bytes(4, "little") + found
+
+
 def handle_of(inode: Inode) -> bytes:
     """struct file_handle of an inode. Raises MemoryError."""
     kind = FILE_HANDLE_TYPE
@@ -140,7 +149,12 @@ def handle_of(inode: Inode) -> bytes:
     except Errno:
         kind = _PLAIN_HANDLE
         found = inode.ino.to_bytes(8, "little") + bytes(4)
-    return len(found).to_bytes(4, "little") + kind.to_bytes(4, "little") + found
+    return handle_with_head(found, kind)
+
+
+def error_record(event: Event) -> bytes:
+    """struct fanotify_event_info_error. Raises MemoryError."""
+    return _HEAD_OF_ERROR + event.error.to_bytes(4, "little") + event.error_count.to_bytes(4, "little")
 
 
 def record(kind: int, fsid: int, handle: bytes, name: bytes) -> bytes:

@@ -31,6 +31,7 @@ from kernel.task.fanotify_event import (
     RECORD_OLD_NAME,
     Event,
     PermissionState,
+    error_record,
     handle_of,
     metadata,
     pidfd_record,
@@ -38,6 +39,7 @@ from kernel.task.fanotify_event import (
 )
 from kernel.task.fanotify_flags import (
     ENTRY_EVENTS,
+    FAN_FS_ERROR,
     FAN_MARK_EVICTABLE,
     FAN_MARK_IGNORE,
     FAN_MARK_IGNORED_SURV_MODIFY,
@@ -242,7 +244,8 @@ class GroupFile(DescriptorFile):
                 name = b"."
             elif mask & (ENTRY_EVENTS | FAN_ONDIR) != 0:
                 kind = RECORD_DIRECTORY
-        return text + record(kind, event.fsid, event.object, name)
+        text += record(kind, event.fsid, event.object, name)
+        return text + error_record(event) if mask & FAN_FS_ERROR != 0 else text
 
     # ---- Answers ------------------------------------------------------------------------------------------------
 

@@ -540,6 +540,7 @@ def _copy_scheduling(parent: Task, child: Task) -> None:
         return
     child.policy = parent.policy
     child.nice = parent.nice
+    child.precedence.wanted_ns = parent.precedence.wanted_ns
     child.realtime_priority = parent.realtime_priority
 
 

@@ -37,6 +37,7 @@ def call_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
         elif action.flags & SA_ONSTACK != 0:
             call.stack_lowest = task.signals.stack.address
             call.stack_top = sum_of(task.signals.stack.address, task.signals.stack.size)
+            user.check(call.stack_top, 0)
     call.uses_keys = task.space.keys is not None
     if action.flags & SA_SIGINFO != 0:
         _push_with_details(task, frame, call, info)

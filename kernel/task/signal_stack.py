@@ -13,11 +13,11 @@ MINSIGSTKSZ: Final = 2048
 
 def is_on_stack(stack: SignalStack, sp: int) -> bool:
     """Whether a stack pointer lies on the alternate stack. One that disarms itself is not in use while a handler runs
-    on it.
+    on it. Both numbers of a stack are unsigned, and any that a program chose.
     """
-    if stack.flags & SS_AUTODISARM != 0:
+    if stack.flags & SS_AUTODISARM != 0 or not 0 <= stack.address < sp:
         return False
-    return sp > stack.address and sp - stack.address <= stack.size
+    return stack.size < 0 or sp - stack.address <= stack.size
 
 
 def stack_flags(stack: SignalStack, sp: int) -> int:
@@ -38,8 +38,6 @@ def set_stack(task: Task, sp: int, address: int, flags: int, size: int) -> None:
         address = 0
         size = 0
     elif 0 <= size < MINSIGSTKSZ:
-        raise Errno(ENOMEM)
-    elif size < 0 or address < 0 or address > (1 << 47) or size > (1 << 47) - address:
         raise Errno(ENOMEM)
     task.signals.stack.address = address
     task.signals.stack.size = size

@@ -15,7 +15,7 @@ from typing import Final
 from kernel.fs.constants import S_IFDIR, S_IFMT, S_IFREG
 from kernel.fs.dentry import Dentry
 from kernel.fs.file import DirectorySink, File, InodeFile
-from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.filesystem import FileSystem, refuse_options, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.procfs.entries import FIRST_POSITION, OpenedText
@@ -360,4 +360,4 @@ def make_binfmt_misc(source: bytes, options: bytes) -> FileSystem:
     return made
 
 
-register_filesystem(b"binfmt_misc", make_binfmt_misc, is_for_all=True)
+register_filesystem(b"binfmt_misc", make_binfmt_misc, is_for_all=True).check_options = refuse_options

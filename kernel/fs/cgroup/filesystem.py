@@ -15,6 +15,7 @@ from kernel.fs.cgroup.options import OPTIONS, parse_options
 from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
+from kernel.fs.path import FsContext
 from kernel.lang import final
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER
 from kernel.lib.namespace import UserNamespace
@@ -112,6 +113,11 @@ class _Instance:
 _INSTANCE: Final = _Instance()
 
 
+def check_cgroup_options(context: FsContext, text: bytes) -> None:
+    """Raise EINVAL."""
+    parse_options(text)
+
+
 def make_cgroup2(source: bytes, options: bytes) -> FileSystem:
     """The one instance. Raises EINVAL, MemoryError."""
     parse_options(options)  # they take effect once the caller is known to be allowed to mount it
@@ -123,4 +129,4 @@ def make_cgroup2(source: bytes, options: bytes) -> FileSystem:
     return made
 
 
-register_filesystem(b"cgroup2", make_cgroup2, is_for_all=True)
+register_filesystem(b"cgroup2", make_cgroup2, is_for_all=True).check_options = check_cgroup_options

@@ -11,7 +11,7 @@ from typing import Final
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.dentry import Dentry
 from kernel.fs.file import DirectorySink, File, InodeFile
-from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.filesystem import FileSystem, refuse_options, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.lang import EINVAL, Errno, final
@@ -78,4 +78,4 @@ def make_configfs(source: bytes, options: bytes) -> FileSystem:
     return made
 
 
-register_filesystem(b"configfs", make_configfs)
+register_filesystem(b"configfs", make_configfs).check_options = refuse_options

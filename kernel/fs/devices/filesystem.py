@@ -10,11 +10,13 @@ from typing import Final
 from kernel.fs.character_devices import CHAR_DEVICES, CharDevice, OpenDevice, enter_device
 from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT
 from kernel.fs.dentry import CACHE
-from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.filesystem import FileSystem, register_filesystem, split_option
 from kernel.fs.inode import Inode
+from kernel.fs.mount_options import is_general
 from kernel.fs.path import MOUNTS
 from kernel.fs.tmpfs.base import Tmpfs
 from kernel.fs.tmpfs.filesystem import new_tmpfs
+from kernel.lang import EINVAL, Errno
 from kernel.lib.bus import BusDevice
 from kernel.lib.credentials import Credentials, plain_actor
 
@@ -126,7 +128,17 @@ def _add_link(tree: Tmpfs, name: bytes, target: bytes) -> None:
 
 
 def make_devtmpfs(source: bytes, options: bytes) -> FileSystem:
-    return device_tree()
+    """The one instance, whose limits options may change. Raises EINVAL."""
+    tree = device_tree()
+    rest: list[bytes] = []
+    for option in options.split(b","):
+        name, _ = split_option(option)
+        if name == b"dirsync":
+            raise Errno(EINVAL)  # it is there already, and this is no flag of a remount
+        if not is_general(name) and name != b"source" and len(option) > 0:
+            rest.append(option)
+    tree.reconfigure(b",".join(rest))
+    return tree
 
 
 register_filesystem(b"devtmpfs", make_devtmpfs)

@@ -12,6 +12,7 @@ from kernel.cache import FileCache, Readahead, SyncScope, device_cache, file_io
 from kernel.cache.devices import sync_device
 from kernel.cache.direct import read_direct, write_direct
 from kernel.cache.dirty_pages import LAST_PAGE
+from kernel.fs.cache_count import count_pages
 from kernel.fs.constants import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
@@ -28,6 +29,7 @@ from kernel.fs.direct_io import advise, check_alignment
 from kernel.fs.disks.partition_commands import change_partition
 from kernel.fs.disks.scan import scan_again
 from kernel.fs.file import File, add_offset
+from kernel.fs.inode import CachedPages
 from kernel.fs.open import SPECIAL
 from kernel.fs.path import Path
 from kernel.lang import (
@@ -178,6 +180,9 @@ class BlockFile(File):
 
     def advise(self, advice: int, offset: int, length: int) -> None:
         advise(self.cache, self.readahead, advice, offset, length)
+
+    def cached_pages(self, first: int, end: int) -> CachedPages:
+        return count_pages(self.cache, first, end)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
         """fallocate(2): zeros, or a hole, which reads as zeros too."""

@@ -107,7 +107,9 @@ class Ext2Attributes(Store):
             return
 
     def _damaged(self, code: int = EUCLEAN) -> Errno:
-        return self.inode.ext2.volume.damaged(f"inode {self.inode.ino} has damaged extended attributes", code)
+        inode = self.inode
+        what = f"inode {inode.ino} has damaged extended attributes"
+        return inode.ext2.volume.damaged(what, code, inode.ino, inode.version())
 
     # ---- Changing ---------------------------------------------------------------------------------------------
 

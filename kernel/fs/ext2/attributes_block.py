@@ -98,7 +98,8 @@ def drop_attributes(volume: Volume, owner: BlockMap, number: int, known: Attribu
     EUCLEAN.
     """
     if not volume.is_file_block(number):
-        raise volume.damaged(f"inode {owner.ino} has attributes in block {number}, which cannot be its own")
+        what = f"inode {owner.ino} has attributes in block {number}, which cannot be its own"
+        raise volume.damaged(what, ino=owner.ino)
     try:
         held = volume.blocks.block(number)
     except MemoryError:

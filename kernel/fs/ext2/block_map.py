@@ -90,7 +90,7 @@ class BlockMap(Debtor):
 
     def _checked(self, pointer: int) -> int:
         if pointer != HOLE and not self.volume.is_file_block(pointer):
-            raise self.volume.damaged(f"inode {self.ino} has block {pointer}, which cannot be its own")
+            raise self.volume.damaged(f"inode {self.ino} has a foreign block, {pointer}", ino=self.ino)
         return pointer
 
     # ---- Looking ----------------------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ class Ext2Directory(ListedDirectory):
             if inode.parent_ino == 0:
                 inode.parent_ino = self.ino
             elif inode.parent_ino != self.ino:
-                raise self.ext2.volume.damaged(f"directory {ino} has two names")
+                raise self.ext2.volume.damaged(f"directory {ino} has two names", ino=self.ino)
         return inode
 
     def number_above(self) -> int:

@@ -56,7 +56,7 @@ class ExtentTree:
         return HOLE, limit
 
     def _damaged(self, what: str, code: int = EUCLEAN) -> Errno:
-        return self.volume.damaged(f"inode {self.ino}: {what}", code)
+        return self.volume.damaged(f"inode {self.ino}: {what}", code, self.ino)
 
     def _check_node(self, node: Span[u8], depth: int) -> int:
         """The node's depth, which must be `depth` unless that is _NONE."""

@@ -40,6 +40,8 @@ from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.filesystem import FILE_HANDLE_TYPE, FileSystem, Statistics, register_disk_filesystem
 from kernel.fs.inode import Inode
+from kernel.fs.marks import tell_damage
+from kernel.fs.path import FsContext
 from kernel.lang import EINVAL, EOPNOTSUPP, EROFS, ESTALE, Errno, struct_at
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
@@ -129,6 +131,18 @@ class Ext2FileSystem(Ext2):
                 node.lose_track()
             self.enter(node)
             return node
+
+    def drops_inodes(self) -> bool:
+        return True
+
+    def report_damage(self, code: int, ino: int, generation: int) -> None:
+        if self.marks is None:
+            return
+        if generation < 0 and ino != 0:
+            known = self.find_known(ino)
+            generation = 0 if known is None else known.version()
+        handle = b"" if ino == 0 else ino.to_bytes(4, "little") + generation.to_bytes(4, "little")
+        tell_damage(self, handle, code)
 
     def handle_of(self, inode: Inode) -> bytes:
         generation = inode.version()
@@ -594,7 +608,7 @@ def mount_ext4(device: BlockDevice, options: bytes, read_only: bool) -> FileSyst
     return mount_device(_EXT4, device, options, read_only)
 
 
-def check_options(options: bytes) -> None:
+def check_options(context: FsContext, options: bytes) -> None:
     """Raise EINVAL for what the three types do not know."""
     Ext2Options().parse(options)
 

@@ -335,7 +335,7 @@ class Ext2Inode(AttributedNode):
             raise self._damaged("has a wrong checksum", EBADMSG)
 
     def _damaged(self, what: str, code: int = EUCLEAN) -> Errno:
-        return self.ext2.volume.damaged(f"inode {self.ino} {what}", code)
+        return self.ext2.volume.damaged(f"inode {self.ino} {what}", code, self.ino, self.generation)
 
     def _load_times(self, raw_bytes: Span[u8], raw: RawInode, extra: int) -> None:
         end = OLD_INODE_SIZE + extra

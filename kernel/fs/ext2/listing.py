@@ -135,7 +135,7 @@ class ListedDirectory(Ext2Inode):
 
     def broken(self, code: int = EUCLEAN) -> Errno:
         """The error for a directory that is damaged or has a wrong checksum (EBADMSG)."""
-        return self.ext2.volume.damaged(f"directory {self.ino} is damaged", code)
+        return self.ext2.volume.damaged(f"directory {self.ino} is damaged", code, self.ino, self.generation)
 
     # ---- Order ------------------------------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ class Ext2Symlink(Ext2Inode):
         volume = self.ext2.volume
         size = self.size
         if size == 0 or size > volume.geometry.block_size:
-            raise volume.damaged(f"symbolic link {self.ino} has {size} bytes")
+            raise volume.damaged(f"symbolic link {self.ino} has {size} bytes", ino=self.ino)
         if not self.has_blocks():
             text = bytearray()
             for index in range(POINTER_COUNT):
@@ -77,7 +77,7 @@ class Ext2Symlink(Ext2Inode):
             return _until_nul(bytes(text[:size]))
         number, _ = self.find_blocks(0, 1)
         if number == HOLE:
-            raise volume.damaged(f"symbolic link {self.ino} has no text")
+            raise volume.damaged(f"symbolic link {self.ino} has no text", ino=self.ino)
         with volume.blocks.block(number) as block:
             return _until_nul(block.span()[0:size].to_bytes())
 

@@ -49,6 +49,11 @@ class VolumeHolder(FileSystem):
     def settle(self) -> None:
         """Make what was freed so far usable again. Sleeps. Raises EIO, MemoryError."""
 
+    def report_damage(self, code: int, ino: int, generation: int) -> None:
+        """Notify those who watch for damage, of an inode or (0) of the file system. A generation of -1 is that of the
+        inode in memory. Raises MemoryError.
+        """
+
 
 class Volume:
     """One file system on its device."""
@@ -297,13 +302,16 @@ class Volume:
         if self.complaints <= _COMPLAINTS_LIMIT:
             log.error(f"ext2 on {self.name.decode()}: {what}")
 
-    def damaged(self, what: str, code: int = EUCLEAN) -> Errno:
+    def damaged(self, what: str, code: int = EUCLEAN, ino: int = 0, generation: int = -1) -> Errno:
         """Something on the disk is wrong: report it, note it in the super block, and act according to errors=.
 
         Returns the error to raise: EUCLEAN, but EBADMSG for a wrong checksum. errors=panic only makes the file system
-        read-only: a disk never stops the kernel.
+        read-only: a disk never stops the kernel. `ino`: of the damaged inode, if it is one.
         """
         self.complain(what)
+        holder = self.holder
+        if holder is not None:
+            holder.report_damage(code, ino, generation)
         self.is_damaged = True
         if not self.read_only:
             raw = self.super()
@@ -312,7 +320,6 @@ class Volume:
             if self.error_policy != ERRORS_CONTINUE:
                 log.error(f"ext2 on {self.name.decode()}: remounting read-only")
                 self.read_only = True
-                holder = self.holder
                 if holder is not None:
                     holder.read_only = True
         return Errno(code)

@@ -41,6 +41,9 @@ class FuseFileSystem(FuseInstance):
         self._ends_politely: bool = ends_politely  # waits for the answer to DESTROY
         self._top: FuseDirectory | None = None
 
+    def drops_inodes(self) -> bool:
+        return True
+
     def start(self, mode: int) -> None:
         """Send INIT, and create the root. Raises MemoryError."""
         entry = Entry()
@@ -159,6 +162,9 @@ class _Options:
         for option in text.split(b","):
             if len(option) > 0:
                 self._take(option)
+
+    def require_all(self) -> None:
+        """Raise EINVAL unless what must be given was."""
         if self.descriptor < 0 or self.mode < 0 or self.user < 0 or self.group < 0:
             raise Errno(EINVAL)
 
@@ -225,6 +231,7 @@ def _device_at(descriptor: int) -> FuseDevice:
 def make_fuse(context: FsContext, source: bytes, text: bytes) -> FileSystem:
     """For mount(2). Raises EINVAL (an option, no /dev/fuse, or one that has served already), MemoryError."""
     options = _Options(text)
+    options.require_all()
     namespace = context.credentials.user_namespace
     access = Access()
     access.owner = namespace.kernel_uid(options.user)
@@ -261,4 +268,11 @@ def serve(
             connection.abort()
 
 
-register_in_place(b"fuse", make_fuse).has_subtypes = True
+def check_fuse_options(context: FsContext, text: bytes) -> None:
+    """Raise EINVAL."""
+    _Options(text)
+
+
+_TYPE: Final = register_in_place(b"fuse", make_fuse)
+_TYPE.has_subtypes = True
+_TYPE.check_options = check_fuse_options

@@ -8,7 +8,7 @@ Context: mounting may sleep.
 from typing import Final
 
 from kernel.fs.constants import S_IFDIR
-from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.filesystem import FileSystem, refuse_options, register_filesystem
 from kernel.fs.fuse.connection import Connection
 from kernel.fs.fuse.filesystem import serve
 from kernel.fs.fuse.instance import Access
@@ -56,4 +56,4 @@ def make_virtiofs(source: bytes, options: bytes) -> FileSystem:
     return serve(b"virtiofs", source, connection, access, S_IFDIR, ends_politely=True)
 
 
-register_filesystem(b"virtiofs", make_virtiofs)
+register_filesystem(b"virtiofs", make_virtiofs).check_options = refuse_options

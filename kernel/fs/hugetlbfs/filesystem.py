@@ -13,6 +13,8 @@ from kernel.fs.constants import HUGETLBFS_MAGIC, S_IFDIR, S_IFMT, S_IFREG
 from kernel.fs.filesystem import LARGEST_AMOUNT, FileSystem, Statistics, parse_amount, register_filesystem, split_option
 from kernel.fs.hugetlbfs.file import HugeFile
 from kernel.fs.inode import Inode
+from kernel.fs.path import FsContext
+from kernel.fs.root_choice import RootChoice
 from kernel.fs.tmpfs.base import Tmpfs, TmpfsInode, decimal, octal
 from kernel.fs.tmpfs.filesystem import TmpfsDirectory, enter_root
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, Errno, final
@@ -91,40 +93,61 @@ class Hugetlbfs(Tmpfs):
 
     def _parse(self, options: bytes, fresh: bool) -> None:
         """A remount checks the options, and changes nothing, as on Linux."""
-        shift = self.shift
-        most = b""
-        least = b""
-        inode_limit = _NO_LIMIT
-        if fresh:
-            self.root_mode = _ROOT_MODE
-        for option in options.split(b","):
-            if not option:
-                continue
-            key, value = split_option(option)
-            if key == b"size":
-                most = value
-                parse_amount(value)
-            elif key == b"min_size":
-                least = value
-                parse_amount(value)
-            elif key == b"nr_inodes":
-                inode_limit = min(_NO_LIMIT, parse_amount(value)[0])
-            elif key == b"pagesize":
-                shift = _shift_of(value)
-            elif key == b"mode" or key == b"uid" or key == b"gid":
-                self._parse_root(key, value, fresh)
-                self.root_mode &= _ROOT_MODES
-            else:
-                raise Errno(EINVAL)
-        most_pages = _pages_of(most, shift)
-        least_pages = _pages_of(least, shift)
-        if most_pages >= 0 and least_pages > most_pages:
+        chosen = HugeOptions(options, self.shift)
+        if not fresh:
+            return
+        self.shift = chosen.shift
+        self.most = chosen.most_pages()
+        self.least = chosen.least_pages()
+        self.inode_limit = chosen.inode_limit
+        self.root_mode = _ROOT_MODE
+        self.choose_root(chosen.root)
+        self.root_mode &= _ROOT_MODES
+
+
+@final
+class HugeOptions:
+    """The options of mount(2). Raises EINVAL."""
+
+    def __init__(self, text: bytes, shift: int) -> None:
+        self.shift: int = shift
+        self.most: bytes = b""
+        self.least: bytes = b""
+        self.inode_limit: int = _NO_LIMIT
+        self.root: RootChoice = RootChoice()
+        for option in text.split(b","):
+            if len(option) > 0:
+                self._take(option)
+        if 0 <= self.most_pages() < self.least_pages():
             raise Errno(EINVAL)
-        if fresh:
-            self.shift = shift
-            self.most = most_pages
-            self.least = least_pages
-            self.inode_limit = inode_limit
+
+    def _take(self, option: bytes) -> None:
+        key, value = split_option(option)
+        if key == b"size":
+            self.most = value
+            parse_amount(value)
+        elif key == b"min_size":
+            self.least = value
+            parse_amount(value)
+        elif key == b"nr_inodes":
+            self.inode_limit = min(_NO_LIMIT, parse_amount(value)[0])
+        elif key == b"pagesize":
+            self.shift = _shift_of(value)
+        elif not self.root.take(key, value):
+            raise Errno(EINVAL)
+
+    def most_pages(self) -> int:
+        """The option `size`; -1 without it."""
+        return _pages_of(self.most, self.shift)
+
+    def least_pages(self) -> int:
+        """The same of `min_size`."""
+        return _pages_of(self.least, self.shift)
+
+
+def check_huge_options(context: FsContext, text: bytes) -> None:
+    """Raise EINVAL."""
+    HugeOptions(text, HUGE_SHIFT)
 
 
 def _shift_of(text: bytes) -> int:
@@ -189,4 +212,4 @@ def make_hugetlbfs(source: bytes, options: bytes) -> FileSystem:
     return new_hugetlbfs(source, options, caller_credentials())
 
 
-register_filesystem(b"hugetlbfs", make_hugetlbfs)
+register_filesystem(b"hugetlbfs", make_hugetlbfs).check_options = check_huge_options

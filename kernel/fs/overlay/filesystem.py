@@ -218,6 +218,7 @@ def make_overlay(context: FsContext, source: bytes, text: bytes) -> FileSystem:
 @with_room(24576)
 def _make(context: FsContext, source: bytes, text: bytes) -> OverlayFileSystem:
     options = Options(text)
+    options.settle()
     plan = _Plan()
     try:
         plan.find(context, options)
@@ -319,4 +320,20 @@ def _number(overlay: OverlayFileSystem, layer: Layer) -> None:
     overlay.system_devices.append(layer.device)
 
 
-register_stacked_filesystem(b"overlay", make_overlay)
+def check_overlay_options(context: FsContext, text: bytes) -> None:
+    """Raise EINVAL, and what looking the directories up raises."""
+    make_room()
+    _check_options(context, text)
+
+
+@with_room(24576)
+def _check_options(context: FsContext, text: bytes) -> None:
+    options = Options(text)
+    for name in options.lower:
+        _directory(context, name).unpin()
+    for name in (options.upper, options.work):
+        if len(name) > 0:
+            _directory(context, name).unpin()
+
+
+register_stacked_filesystem(b"overlay", make_overlay).check_options = check_overlay_options

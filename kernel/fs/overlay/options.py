@@ -9,7 +9,7 @@ Context: pure logic. Source: Linux's Documentation/filesystems/overlayfs.rst.
 from enum import IntEnum
 from typing import Final
 
-from kernel.fs.filesystem import split_option
+from kernel.fs.filesystem import split_escaped, split_option
 from kernel.lang import EINVAL, Errno, final
 
 _MOST_LAYERS: Final = 500
@@ -64,10 +64,9 @@ class Options:
         self._upper_text: bytes = b""
         self._work_text: bytes = b""
         self._chose_redirects: bool = False
-        for option in split(text, ord(",")):
+        for option in split_escaped(text, ord(",")):
             if len(option) > 0:
                 self._take(option)
-        self._settle()
 
     def _take(self, option: bytes) -> None:
         key, value = split_option(option)
@@ -121,12 +120,13 @@ class Options:
         self.lower_text = value
         if len(value) == 0:
             return
-        for name in split(value, ord(":")):
+        for name in split_escaped(value, ord(":")):
             if len(name) == 0 or len(self.lower) == _MOST_LAYERS:
                 raise Errno(EINVAL)
             self.lower.append(unescaped(name))
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """No more follow: check that they fit together. Raises EINVAL."""
         if len(self.lower) == 0:
             raise Errno(EINVAL)
         if len(self.upper) == 0:
@@ -166,22 +166,6 @@ class Options:
         elif self.syncs_strictly:
             text += b",fsync=strict"
         return text + b",userxattr" if self.uses_user_attributes else text
-
-
-def split(text: bytes, separator: int) -> list[bytes]:
-    """The parts between separators that have no backslash before them. Raises MemoryError."""
-    parts: list[bytes] = []
-    start = 0
-    index = 0
-    while index < len(text):
-        if text[index] == ord("\\"):
-            index += 1
-        elif text[index] == separator:
-            parts.append(text[start:index])
-            start = index + 1
-        index += 1
-    parts.append(text[start:])
-    return parts
 
 
 def unescaped(text: bytes) -> bytes:

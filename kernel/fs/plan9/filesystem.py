@@ -39,6 +39,9 @@ class SharedFileSystem(SharedInstance):
         self._shown_options: bytes = b"," + options if len(options) > 0 else b""
         self._top: SharedDirectory | None = None
 
+    def drops_inodes(self) -> bool:
+        return True
+
     def start(self, root_name: bytes) -> None:
         """Begin the session, and find the root directory."""
         fid = self.client.attach(root_name)

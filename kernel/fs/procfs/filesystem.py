@@ -30,7 +30,7 @@ from kernel.fs.procfs.network import PiecesInode, SettingInode
 from kernel.fs.procfs.pressure import RESOURCE_NAMES, RESOURCES, MachinePressureInode
 from kernel.fs.procfs.process import ProcessDirectory, SelfLink
 from kernel.fs.procfs.subject import Subject, parse_number
-from kernel.fs.procfs.view import View
+from kernel.fs.procfs.view import View, check_options
 from kernel.lang import EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYSLOG
 from kernel.lib.pid import UNSET
@@ -209,4 +209,4 @@ def _directory_in(parent: FixedDirectory, fs: ProcFileSystem, name: bytes) -> Fi
     return directory
 
 
-register_filesystem(b"proc", make_procfs, is_for_all=True)
+register_filesystem(b"proc", make_procfs, is_for_all=True).check_options = check_options

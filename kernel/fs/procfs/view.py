@@ -6,11 +6,12 @@ Context: never sleeps.
 from typing import Final
 
 from kernel.fs.filesystem import parse_size
+from kernel.fs.path import FsContext
 from kernel.lang import EINVAL, ENOENT, EPERM, Errno, final
 from kernel.lib.credentials import gid_from_caller
 from kernel.lib.ids import NO_GROUP, OVERFLOW, ROOT_GROUP, KernelGid
 from kernel.task.inspection import may_look_into
-from kernel.task.pid_namespace import PidNamespace
+from kernel.task.pid_namespace import FIRST_PID, PidNamespace
 from kernel.task.process import Process
 from kernel.task.task import current
 
@@ -43,7 +44,7 @@ class View:
         self.has_only_processes: bool = False  # subset=pid
 
     def parse(self, options: bytes) -> None:
-        """Parse the options of mount(2). Raises EINVAL."""
+        """Take the options of mount(2). Raises EINVAL."""
         for option in options.split(b","):
             if len(option) == 0:
                 continue
@@ -96,3 +97,8 @@ class View:
         if self.hides != _ONLY_TRACEABLE and task.credentials.in_group(self.gid):
             return True
         return may_look_into(task, process, process.leader)
+
+
+def check_options(context: FsContext, text: bytes) -> None:
+    """Raise EINVAL for options of mount(2) that cannot be."""
+    View(FIRST_PID).parse(text)

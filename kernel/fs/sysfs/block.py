@@ -20,6 +20,7 @@ from kernel.fs.sysfs.kobject import Kobject, KobjectLink, line
 from kernel.lang import EINVAL, EIO, ENODEV, Errno, final
 from kernel.task import current
 
+_SCHEDULER: Final = b"scheduler"
 _OF_ALL: Final[list[bytes]] = [b"dev", b"size", b"ro", b"stat", b"alignment_offset", b"inflight"]
 _OF_DISKS: Final[list[bytes]] = [b"removable", b"range", b"ext_range", b"hidden", b"capability", b"diskseq"]
 _OF_PARTITIONS: Final[list[bytes]] = [b"partition", b"start"]
@@ -35,6 +36,7 @@ _OF_QUEUES: Final[list[bytes]] = [
     b"write_cache",
     b"discard_max_bytes",
     b"discard_granularity",
+    _SCHEDULER,
 ]
 _OF_LOOPS: Final[list[bytes]] = [b"autoclear", b"backing_file", b"dio", b"offset", b"partscan", b"sizelimit"]
 _FIRST_INO: Final = 1 << 40  # of the devices; from the next powers of two on, of what lies in their directories
@@ -95,6 +97,8 @@ def _queue_attribute(device: BlockDevice, name: bytes) -> bytes:
             return line(device.zeroes_limit << SECTOR_SHIFT)
         case b"optimal_io_size":
             return line(0)
+        case b"scheduler":
+            return b"[none] \n"  # requests go out in the order in which they come, as Linux's do by default
         case _:
             raise Errno(EIO)
 
@@ -196,6 +200,15 @@ class BlockPart(Kobject):
 
     def attributes(self) -> list[bytes]:
         return self.names
+
+    def mode(self, attribute: bytes) -> int:
+        return 0o644 if attribute == _SCHEDULER else 0o444
+
+    def store(self, attribute: bytes, text: bytes) -> None:
+        """Choose a scheduler of requests: there is one, which is none. As on Linux, more may follow its name."""
+        name = text.split(b"\0")[0].strip(b" \t\n")
+        if attribute != _SCHEDULER or not name.startswith(b"none"):
+            raise Errno(EINVAL)
 
     def text(self, attribute: bytes) -> bytes:
         device = self.device

@@ -10,7 +10,7 @@ from kernel.fs.attribute_store import NodeStore, Store
 from kernel.fs.cgroup.directory import ROWS
 from kernel.fs.cgroup.options import NAMES
 from kernel.fs.constants import S_IFDIR
-from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.filesystem import FileSystem, refuse_options, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.procfs.entries import FixedDirectory, FixedLink, FixedText, MountPlace
 from kernel.fs.procfs.processor_sets import set_list
@@ -245,4 +245,4 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     return fs
 
 
-register_filesystem(b"sysfs", make_sysfs, is_for_all=True)
+register_filesystem(b"sysfs", make_sysfs, is_for_all=True).check_options = refuse_options

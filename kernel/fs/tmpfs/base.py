@@ -24,21 +24,57 @@ from kernel.fs.constants import (
     PAGE_SIZE,
     TMPFS_MAGIC,
 )
-from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size, split_option
+from kernel.fs.filesystem import FileSystem, Statistics, parse_size, split_option
 from kernel.fs.inode import Inode
-from kernel.lang import EBUSY, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, ESTALE, Errno, span_of
+from kernel.fs.path import FsContext
+from kernel.fs.root_choice import RootChoice
+from kernel.lang import EBUSY, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, ESTALE, Errno, final, span_of
 from kernel.lib import random
-from kernel.lib.credentials import Credentials, gid_from_caller, uid_from_caller
+from kernel.lib.credentials import Credentials
 from kernel.lib.ids import NO_GROUP, NO_USER, ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.mm.frames import total_frame_count
 from kernel.mm.keeping import has_room_to_keep
 from kernel.mm.objects import SHARED_TOTALS
 
 _NO_LIMIT: Final = 1 << 50
+_HUGE: Final = (b"never", b"always", b"within_size", b"advise")  # no huge pages are used all the same
 _HANDLE_SIZE: Final = 12
 _IDENTITY_SIZE: Final = 16
 _FLAGS: Final = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL
 INHERITED_FLAGS: Final = FS_NODUMP_FL | FS_NOATIME_FL
+
+
+@final
+class TmpfsOptions:
+    """The options of mount(2). Raises EINVAL."""
+
+    def __init__(self, text: bytes) -> None:
+        self.page_limit: int = -1  # -1: not given
+        self.inode_limit: int = -1
+        self.root: RootChoice = RootChoice()
+        for option in text.split(b","):
+            if len(option) > 0:
+                self._take(option)
+
+    def _take(self, option: bytes) -> None:
+        total_bytes = total_frame_count() * PAGE_SIZE
+        key, value = split_option(option)
+        if key == b"size":
+            self.page_limit = (parse_size(value, total_bytes) + PAGE_SIZE - 1) // PAGE_SIZE
+        elif key == b"nr_blocks":
+            self.page_limit = min(_NO_LIMIT, parse_size(value, total_bytes))
+        elif key == b"nr_inodes":
+            self.inode_limit = min(_NO_LIMIT, parse_size(value, total_bytes))
+        elif key == b"huge":
+            if value not in _HUGE:
+                raise Errno(EINVAL)
+        elif not self.root.take(key, value) and option not in _IGNORED_OPTIONS and key != b"mpol":
+            raise Errno(EINVAL)
+
+
+def check_tmpfs_options(context: "FsContext", text: bytes) -> None:
+    """Raise EINVAL."""
+    TmpfsOptions(text)
 
 
 class Tmpfs(FileSystem):
@@ -149,45 +185,26 @@ class Tmpfs(FileSystem):
             self.top = None
 
     def _parse(self, options: bytes, fresh: bool) -> None:
-        total_bytes = total_frame_count() * PAGE_SIZE
-        page_limit = self.page_limit
-        inode_limit = self.inode_limit
-        for option in options.split(b","):
-            if not option:
-                continue
-            key, value = split_option(option)
-            if key == b"size":
-                page_limit = (parse_size(value, total_bytes) + PAGE_SIZE - 1) // PAGE_SIZE
-            elif key == b"nr_blocks":
-                page_limit = min(_NO_LIMIT, parse_size(value, total_bytes))
-            elif key == b"nr_inodes":
-                inode_limit = min(_NO_LIMIT, parse_size(value, total_bytes))
-            elif key == b"mode" or key == b"uid" or key == b"gid":
-                self._parse_root(key, value, fresh)
-            elif key not in _IGNORED_OPTIONS:
-                raise Errno(EINVAL)
+        chosen = TmpfsOptions(options)
+        page_limit = self.page_limit if chosen.page_limit < 0 else chosen.page_limit
+        inode_limit = self.inode_limit if chosen.inode_limit < 0 else chosen.inode_limit
         page_limit = page_limit if page_limit > 0 else _NO_LIMIT
         inode_limit = inode_limit if inode_limit > 0 else _NO_LIMIT
         if page_limit < self.pages_used or inode_limit < self.inodes_used:
             raise Errno(EINVAL)
         self.page_limit = page_limit
         self.inode_limit = inode_limit
+        if fresh:
+            self.choose_root(chosen.root)
 
-    def _parse_root(self, key: bytes, value: bytes, fresh: bool) -> None:
-        """The mode and the owners of the root directory; a remount ignores them. Raises EINVAL."""
-        number = parse_octal(value) & 0o7777 if key == b"mode" else parse_size(value, 0)
-        if not fresh:
-            return
-        if key == b"mode":
-            self.root_mode = number
-        elif key == b"uid":
-            self.root_uid = uid_from_caller(number)
-            if self.root_uid == NO_USER:
-                raise Errno(EINVAL)
-        else:
-            self.root_gid = gid_from_caller(number)
-            if self.root_gid == NO_GROUP:
-                raise Errno(EINVAL)
+    def choose_root(self, chosen: RootChoice) -> None:
+        """The mode and the owners of the root directory; a remount ignores them."""
+        if chosen.mode >= 0:
+            self.root_mode = chosen.mode
+        if chosen.uid != NO_USER:
+            self.root_uid = chosen.uid
+        if chosen.gid != NO_GROUP:
+            self.root_gid = chosen.gid
 
     def new_ino(self) -> int:
         """Account for one more inode; ENOSPC past the limit, or when memory is short."""
@@ -212,8 +229,6 @@ class Tmpfs(FileSystem):
 
 _IGNORED_OPTIONS: Final[dict[bytes, bool]] = {
     b"defaults": True,
-    b"huge": True,
-    b"mpol": True,
     b"inode64": True,
     b"inode32": True,
     b"noswap": True,

@@ -13,14 +13,15 @@ from typing import Final
 
 from arch import CALL_LIMIT
 from kernel.doors.table import SYSCALLS
-from kernel.fs.constants import MODE_BITS, S_IFDIR, S_IFREG
+from kernel.fs.constants import S_IFDIR, S_IFREG
 from kernel.fs.file import DirectorySink
-from kernel.fs.filesystem import FileSystem, parse_octal, parse_size, register_filesystem, split_option
+from kernel.fs.filesystem import FileSystem, register_filesystem, split_option
 from kernel.fs.inode import Inode
+from kernel.fs.path import FsContext
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedDirectory, FixedText, TextInode
+from kernel.fs.root_choice import RootChoice
 from kernel.lang import EINVAL, Errno, final
-from kernel.lib.credentials import gid_from_caller, uid_from_caller
-from kernel.lib.ids import NO_GROUP, NO_USER
+from kernel.lib.ids import NO_GROUP, NO_USER, ROOT_GROUP, ROOT_USER
 from kernel.lib.pace import pace
 from kernel.perf.event import BEHIND_CALLS, FIRST_CALL
 from kernel.perf.tracepoints import POINTS, call_event_name, find_point
@@ -184,30 +185,29 @@ def _enter_points(fs: TraceFileSystem, events: FixedDirectory) -> None:
             system.add(point.name, PointDirectory(fs, point.number))
 
 
-def _parse(top: FixedDirectory, options: bytes) -> None:
+def _chosen(options: bytes) -> RootChoice:
     """Options say who owns the root, and its mode. Raises EINVAL."""
+    chosen = RootChoice()
     for option in options.split(b","):
-        if not option:
-            continue
         key, value = split_option(option)
-        if key == b"uid":
-            top.uid = uid_from_caller(parse_size(value, 0))
-        elif key == b"gid":
-            top.gid = gid_from_caller(parse_size(value, 0))
-        elif key == b"mode":
-            top.mode = S_IFDIR | parse_octal(value) & MODE_BITS
-        else:
+        if len(option) > 0 and not chosen.take(key, value):
             raise Errno(EINVAL)
-        if top.uid == NO_USER or top.gid == NO_GROUP:
-            raise Errno(EINVAL)
+    return chosen
+
+
+def check_trace_options(context: FsContext, options: bytes) -> None:
+    """Raise EINVAL."""
+    _chosen(options)
 
 
 def make_tracefs(source: bytes, options: bytes) -> FileSystem:
     """A new instance. Raises EINVAL (an unknown option), MemoryError."""
     fs = TraceFileSystem(source)
     top = FixedDirectory(fs, fs.new_ino())
-    top.mode = top.mode & ~0o777 | 0o700
-    _parse(top, options)
+    chosen = _chosen(options)
+    top.mode = S_IFDIR | (0o700 if chosen.mode < 0 else chosen.mode)
+    top.uid = ROOT_USER if chosen.uid == NO_USER else chosen.uid
+    top.gid = ROOT_GROUP if chosen.gid == NO_GROUP else chosen.gid
     top.add(b"available_events", FixedText(fs, fs.new_ino(), 0o440, _all_names, None))
     events = fs.directory(top, b"events")
     events.add(b"header_page", FixedText(fs, fs.new_ino(), 0o440, _header_page, None))
@@ -219,4 +219,4 @@ def make_tracefs(source: bytes, options: bytes) -> FileSystem:
     return fs
 
 
-register_filesystem(b"tracefs", make_tracefs)
+register_filesystem(b"tracefs", make_tracefs).check_options = check_trace_options

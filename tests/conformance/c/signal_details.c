@@ -44,8 +44,24 @@ static void show_info(const char *what, long result, siginfo_t *info)
 		printf("%s: signal %ld, code %d, value %d, pid %s\n", what, result, info->si_code, info->si_value.sival_int, info->si_pid == getpid() ? "own" : "other");
 }
 
+/* Any address and size is a stack, until a signal is to use it. */
+static void strange_stacks(void)
+{
+	static const struct { unsigned long at, size; } stacks[] = {
+		{ -14ul, 2647 }, { -14ul, 65536 }, { 0, 65536 }, { 1ul << 63, 4096 }, { 1ul << 47, 4096 }, { PAGE, -1ul }, { -1ul, -1ul }, { 1ul << 63, 1ul << 63 },
+	};
+	for (unsigned i = 0; i < sizeof stacks / sizeof *stacks; i++) {
+		stack_t s = { .ss_sp = (void *)stacks[i].at, .ss_size = stacks[i].size }, old;
+		SHOW(syscall(SYS_sigaltstack, &s, NULL));
+		MUST(syscall(SYS_sigaltstack, NULL, &old));
+		printf("%#lx %#lx flags %d\n", (long)old.ss_sp, old.ss_size, old.ss_flags);
+		IN_CHILD(install(SIGUSR2, SA_ONSTACK); raise(SIGUSR2); puts("survived"));
+	}
+}
+
 int main(void)
 {
+	IN_CHILD(strange_stacks());
 	static char stack[65536], small[1024];
 	stack_t s = { .ss_sp = stack, .ss_size = sizeof stack }, old;
 	SHOW(sigaltstack(NULL, &old));

@@ -117,7 +117,7 @@ def test_the_last_mapped_pages_stay(group: Group) -> None:
 
 def test_the_last_mapped_pages_go_where_the_limit_is_lowered(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     group.add(40, mapped=True)
-    monkeypatch.setattr(FileCache, "drop", lambda cache, page: drop_counted(group.control, cache, page))
+    monkeypatch.setattr(FileCache, "evict", lambda cache, page: drop_counted(group.control, cache, page))
     group.control.limit = 12
     assert not make_room(group.control, 0)
     assert len(group.mapped) == 16

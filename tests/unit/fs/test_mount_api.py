@@ -88,9 +88,9 @@ def test_a_new_file_system_is_mounted_in_steps(machine: Machine) -> None:
     with pytest.raises(OSError, match="ENODEV"):
         host.fsopen("none-such", 0)
     unused = host.fsopen("tmpfs", 0)
-    host.fsconfig(unused, SET_STRING, "nothing", "here", 0)
     with pytest.raises(OSError, match="EINVAL"):
-        host.fsconfig(unused, CREATE, None, None, 0)
+        host.fsconfig(unused, SET_STRING, "nothing", "here", 0)
+    host.fsconfig(unused, CREATE, None, None, 0)
     host.close(unused)
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernel.sched.runqueue import SLICES_NS, RunQueue, begin_in, slice_of
+from kernel.sched.runqueue import SLICES_NS, RunQueue, begin_in, has_had_turn, slice_of
 from kernel.sched.thread import SCHED_FIFO, SCHED_RR, Thread
 
 
@@ -201,3 +201,51 @@ def test_one_that_another_processor_takes_has_a_slice_of_its_round() -> None:
     taken.slice_ns = 0
     begin_in(taken, due=24, round_number=ahead.round)
     assert taken.slice_ns == -2 * slice_of(taken) and taken.round == 21
+
+
+def test_short_turns_divide_a_slice() -> None:
+    queue = RunQueue()
+    short, other = thread("short"), thread("other")
+    short.precedence.wanted_ns = 1_000_000
+    short.runtime_ns, short.slice_ns = 999_999, 5_000_001
+    assert not has_had_turn(short)
+    short.runtime_ns, short.slice_ns = 1_000_000, 5_000_000
+    assert has_had_turn(short)
+    queue.add_woken(other)
+    queue.add_yielded(short)
+    short.precedence.turn_ns = short.runtime_ns
+    assert not has_had_turn(short)
+    assert [queue.take(), queue.take()] == [other, short]
+    assert queue.round == 0
+    short.slice_ns = 0
+    assert has_had_turn(short)
+
+
+def test_long_turns_take_the_slices_of_later_rounds() -> None:
+    queue = RunQueue()
+    long, other = thread("long"), thread("other")
+    long.precedence.wanted_ns = 60_000_000
+    long.runtime_ns, long.slice_ns = 59_999_999, long.length_ns - 59_999_999
+    assert not has_had_turn(long)
+    long.runtime_ns, long.slice_ns = 60_000_000, long.length_ns - 60_000_000
+    assert has_had_turn(long)
+    queue.add_yielded(long)
+    turns = 0
+    queue.add_woken(other)
+    while queue.take() is other:
+        turns += 1
+        other.slice_ns = 0
+        queue.add_yielded(other)
+    assert turns == 10
+
+
+def test_threads_with_shorter_turns_go_first() -> None:
+    queue = RunQueue()
+    woken, running = thread("woken"), thread("running")
+    woken.precedence.wanted_ns, woken.slice_ns = 1_000_000, 1
+    assert queue.outranks(woken, running)
+    woken.slice_ns = 0
+    assert not queue.outranks(woken, running)
+    woken.precedence.wanted_ns, woken.slice_ns = 10_000_000, woken.length_ns
+    running.slice_ns = 1
+    assert not queue.outranks(woken, running)

@@ -2,17 +2,24 @@
 
 import pytest
 
+from kernel.fs.filesystem import split_escaped
 from kernel.fs.mount_api import escaped
-from kernel.fs.overlay.options import Numbers, Options, Redirects, split, unescaped
+from kernel.fs.overlay.options import Numbers, Options, Redirects, unescaped
 from kernel.lang import EINVAL, Errno
 
 
+def settled(text: bytes) -> Options:
+    options = Options(text)
+    options.settle()
+    return options
+
+
 def test_names_with_separators() -> None:
-    options = Options(rb"lowerdir=/a\:b:/c\,d:/e\\f,upperdir=/g\:h,workdir=/i")
+    options = settled(rb"lowerdir=/a\:b:/c\,d:/e\\f,upperdir=/g\:h,workdir=/i")
     assert options.lower == [b"/a:b", b"/c,d", b"/e\\f"]
     assert options.upper == b"/g:h"
     assert options.work == b"/i"
-    assert split(rb"a\,b,c", ord(",")) == [rb"a\,b", b"c"]
+    assert split_escaped(rb"a\,b,c", ord(",")) == [rb"a\,b", b"c"]
     assert unescaped(b"end\\") == b"end"
 
 
@@ -20,13 +27,13 @@ def test_values_of_fsconfig() -> None:
     assert escaped(b"a,b") == rb"a\,b"
     assert escaped(rb"a\,b") == rb"a\,b"
     assert escaped(b"a\\") == b"a\\"
-    options = Options(b"lowerdir+=" + escaped(b"/a,b") + b",lowerdir+=/c:d")
+    options = settled(b"lowerdir+=" + escaped(b"/a,b") + b",lowerdir+=/c:d")
     assert options.lower == [b"/a,b", b"/c:d"]
 
 
 def test_shown() -> None:
     text = b"lowerdir=/a b:/c,upperdir=/u,workdir=/w,redirect_dir=on,xino=on,volatile"
-    options = Options(text)
+    options = settled(text)
     assert options.redirects == Redirects.ON
     assert options.numbers == Numbers.ON
     shown = b",lowerdir=/a\\040b:/c,upperdir=/u,workdir=/w,redirect_dir=on"
@@ -46,5 +53,5 @@ def test_shown() -> None:
 )  # fmt: skip
 def test_refused(text: bytes) -> None:
     with pytest.raises(Errno) as caught:
-        Options(text)
+        settled(text)
     assert caught.value.code == EINVAL

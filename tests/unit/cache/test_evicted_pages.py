@@ -1,0 +1,89 @@
+"""What a cache remembers of pages that memory pressure took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from kernel.cache import page_index
+from kernel.cache.file_cache import FileCache
+from kernel.cache.page import CachedPage
+from kernel.cache.page_index import KEPT, PageIndex
+from kernel.cache.store import BackingStore
+from kernel.mm.frames import Frame
+
+END = 1 << 52
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[PageIndex]:
+    monkeypatch.setattr(page_index, "total_frame_count", lambda: 256)
+    index = PageIndex()
+    yield index
+    index.forget_evicted(0, END)
+    assert KEPT.count == 0
+
+
+def enter(pages: PageIndex, numbers: range) -> None:
+    cache = FileCache(BackingStore())
+    for number in numbers:
+        pages.put(CachedPage(cache, number, Frame(0)))
+
+
+def test_evicted_pages_are_remembered_until_they_are_read_again(pages: PageIndex) -> None:
+    enter(pages, range(100))
+    for number in range(100):
+        pages.evict(number)
+    assert KEPT.count == 2
+    assert pages.indices(0, END) == []
+    assert pages.evicted_between(0, END, 0) == (100, 0)
+    assert pages.evicted_between(60, 70, 35) == (10, 5)
+    enter(pages, range(3))
+    assert KEPT.count == 1
+    assert pages.evicted_between(0, END, 0) == (97, 0)
+    for number in range(3):
+        pages.remove(number)
+
+
+def test_what_is_cut_off_is_forgotten(pages: PageIndex) -> None:
+    enter(pages, range(200))
+    for number in range(0, 200, 2):
+        pages.evict(number)
+    pages.forget_evicted(50, 120)
+    assert pages.evicted_between(0, END, END)[0] == 65
+    for number in range(1, 200, 2):
+        pages.remove(number)
+    pages.forget_evicted(0, END)
+    assert len(pages.chunks) == 0 and pages.evicted == 0
+
+
+def test_the_oldest_go_first(pages: PageIndex) -> None:
+    enter(pages, range(256))
+    for number in range(256):
+        pages.evict(number)
+    KEPT.drop(1)
+    assert pages.evicted_between(0, END, END) == (192, 192)
+    pages.walked += 1
+    KEPT.drop(1)
+    pages.walked -= 1
+    assert pages.evicted == 192
+
+
+def test_no_more_are_remembered_than_memory_has_frames(pages: PageIndex) -> None:
+    enter(pages, range(320))
+    for number in range(320):
+        pages.evict(number)
+    assert KEPT.count == 4
+    assert pages.evicted_between(0, 64, END) == (0, 0)
+
+
+def test_numbers_of_evictions_begin_anew() -> None:
+    before = KEPT.stamp
+    try:
+        KEPT.stamp = 0xFFFF_FFFE
+        stamps = [KEPT.next_stamp() for _ in range(3)]
+        assert stamps == [0xFFFF_FFFF, 1, 2]
+        assert [KEPT.evictions_since(stamp) for stamp in stamps] == [2, 1, 0]
+    finally:
+        KEPT.stamp = before
