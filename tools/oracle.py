@@ -24,7 +24,7 @@ MODULES = (
     "nft_limit", "nf_defrag_ipv4", "nf_defrag_ipv6", "nf_conntrack", "nft_ct", "nf_nat", "nft_chain_nat", "nft_nat",
     "nft_masq", "nft_redir", "nf_conntrack_netlink",
     "vsock", "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport", "vsock_loopback", "vsock_diag",
-    "qemu_fw_cfg", "binfmt_misc", "configfs",
+    "qemu_fw_cfg", "binfmt_misc", "configfs", "autofs4",
     "watchdog", "pretimeout_noop", "pretimeout_panic", "i6300esb",
     "x_tables", "nft_compat", "xt_tcpudp", "xt_conntrack", "xt_state", "xt_comment", "xt_multiport", "xt_addrtype",
     "xt_mark", "xt_connmark", "xt_mac", "xt_limit", "xt_statistic", "xt_iprange", "xt_tcpmss", "xt_pkttype",

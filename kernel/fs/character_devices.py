@@ -57,7 +57,7 @@ class CharDevice:
         """The mode of its node if that is not the usual 0600; 0 otherwise."""
         if self.name in _READ_WRITE_FOR_ALL:
             return 0o666
-        return 0o644 if self.name == b"kmsg" else 0
+        return 0o644 if self.name == b"kmsg" or self.name == b"autofs" else 0
 
 
 CHAR_DEVICES: Final[dict[int, CharDevice]] = {}

@@ -79,6 +79,7 @@ class FileSystem:
         self.mounts: int = 0
         self.block_device: BlockDevice | None = None  # what it lies on
         self.sleeps: bool = False  # its operations may sleep (see inode.py)
+        self.automounts: bool = False  # walks stop in it until a program has mounted what they want (`Inode.stops`)
         self.waits_for_programs: bool = False  # it may sleep for as long as a program likes
         self.names: Mutex = Mutex()  # held over look-ups and changes of directories, if it sleeps
         self.writers: int = 0  # open descriptions of regular files that may write

@@ -338,6 +338,17 @@ class Inode(MappedFile):
         """Whether the actor has the owner's rights."""
         return actor.fsuid == self.uid or (actor.capable_here(CAP_FOWNER) and rules_user(actor, self.uid))
 
+    # ---- Automounting -----------------------------------------------------------------------------------------
+
+    def stops(self, name: bytes, *, is_covered: bool, goes_in: bool) -> bool:
+        """Whether a walk must wait in this directory for an automounter: at one of its names, or at the directory
+        itself (b""). `is_covered`: something is mounted there; `goes_in`: the walk wants more than to look at it.
+        """
+        return False
+
+    def await_mount(self, name: bytes) -> None:
+        """Wait where `stops` says so; then look again. Raises what the automounter answers, EINTR, MemoryError."""
+
     # ---- Directories ------------------------------------------------------------------------------------------
 
     def lookup(self, name: bytes) -> "Inode | None":

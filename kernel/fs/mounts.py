@@ -61,7 +61,7 @@ from kernel.fs.path import (
     is_below,
 )
 from kernel.fs.peers import inherit, lies_below, make_private, make_slave, share, shows
-from kernel.fs.walk import DIRECTORY, FOLLOW, look_up_held, resolve
+from kernel.fs.walk import DIRECTORY, ENTER, FOLLOW, look_up_held, resolve
 from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
@@ -429,7 +429,8 @@ def adopt_group(context: FsContext, origin: Path, target: Path) -> None:
 def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     if len(source) == 0:
         raise Errno(EINVAL)
-    origin = resolve(context, None, source, FOLLOW)
+    with at:
+        origin = resolve(context, None, source, FOLLOW | ENTER)
     at = place_for_mount(context.namespace, at)
     if origin.mount.namespace is not context.namespace and not _is_kept_by_mounts(origin):
         raise Errno(EINVAL)

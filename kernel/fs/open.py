@@ -52,7 +52,19 @@ from kernel.fs.notification import IN_MODIFY, TELL_COST, WATCHES, tell_created, 
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.privileges import SET_ID, drop_privileges, may_keep_set_group
 from kernel.fs.protections import check_creation
-from kernel.fs.walk import FOLLOW, LAST_NORMAL, PARENT, Walk, give_back, look_up_held, reserve, resolve, settle, start
+from kernel.fs.walk import (
+    ENTER,
+    FOLLOW,
+    LAST_NORMAL,
+    PARENT,
+    Walk,
+    give_back,
+    look_up_held,
+    reserve,
+    resolve,
+    settle,
+    start,
+)
 from kernel.lang import (
     EACCES,
     EEXIST,
@@ -99,9 +111,14 @@ def open_file(context: FsContext, base: Path | None, name: bytes, flags: int, mo
         if flags & O_DIRECTORY != 0:
             raise Errno(EINVAL)
         return _open_or_create(context, base, name, flags, mode)
-    follow = 0 if flags & O_NOFOLLOW != 0 else FOLLOW
-    path = resolve(context, base, name, follow)
+    path = resolve(context, base, name, _way_to(flags))
     return open_path(context, path, flags)
+
+
+def _way_to(flags: int) -> int:
+    """The flags of the walk to what is opened: O_PATH alone only looks at it."""
+    how = 0 if flags & O_NOFOLLOW != 0 else FOLLOW
+    return how if flags & (O_PATH | O_DIRECTORY) == O_PATH else how | ENTER
 
 
 def open_path(context: FsContext, path: Path, flags: int) -> File:
@@ -482,7 +499,7 @@ def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int
     """O_TMPFILE: a regular file in the file system of the directory `name`, without a name."""
     if flags & O_DIRECTORY == 0 or flags & O_ACCMODE == O_RDONLY or flags & O_CREAT != 0:
         raise Errno(EINVAL)
-    place = resolve(context, base, name, FOLLOW)
+    place = resolve(context, base, name, FOLLOW | ENTER)
     directory = place.inode()
     if not directory.is_directory():
         raise Errno(ENOTDIR)

@@ -32,13 +32,14 @@ from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, Path
 from kernel.fs.peers import shows
 from kernel.fs.protections import check_following
-from kernel.lang import EAGAIN, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV, Errno, inline
+from kernel.lang import EAGAIN, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV, Errno, inline, noinline
 
 # Flags of `resolve`.
 FOLLOW: Final = 1  # follow a symbolic link in the last component
 DIRECTORY: Final = 2  # ENOTDIR for anything else
 EMPTY_PATH: Final = 4  # an empty name is the base itself
 PARENT: Final = 8  # stop before the last component
+ENTER: Final = 16  # the last component is wanted for more than a look: let an automounter mount it
 
 # Kinds of last components.
 LAST_NORMAL: Final = 0
@@ -61,6 +62,7 @@ class Walk:
         self.last: bytes = b""
         self.kind: int = LAST_ROOT
         self.trailing_slash: bool = False
+        self.goes_in: bool = True  # the component that is looked at is wanted for more than a look
 
     def path(self) -> Path:
         return Path(self.mount, self.dentry)
@@ -121,6 +123,7 @@ class Walk:
                 if flags & PARENT != 0:
                     self.last = rest[begin:end]
                     return
+                self.goes_in = flags & (ENTER | DIRECTORY) != 0 or self.trailing_slash
             if kind == LAST_DOT:
                 continue
             if kind == LAST_DOT_DOT:
@@ -131,7 +134,7 @@ class Walk:
             if child is None or _is_doubtful(directory, child):
                 if context.restrictions & RESOLVE_CACHED != 0:
                     raise Errno(EAGAIN)
-                child = self.look_up(rest[begin:end])
+                child = self._find(rest[begin:end])
                 if child is None:
                     raise Errno(ENOENT)
             inode = self._enter(child)
@@ -143,17 +146,14 @@ class Walk:
                 if not target:
                     self._check_slash(is_last)
                     continue  # a magic link: the place is set
-                if is_last and not self.trailing_slash:
-                    rest = target
-                else:
-                    rest = target + b"/" + rest[position:]
+                rest = target if is_last and not self.trailing_slash else target + b"/" + rest[position:]
                 position = 0
                 length = len(rest)
                 if rest[0] == _SLASH:
                     if self.mount is not context.root.mount:
                         self._check_crossing()
                     self._to_root()
-                self.trailing_slash = False
+                self.trailing_slash, self.goes_in = False, True
                 continue
             if is_last and self.trailing_slash and not inode.is_directory():
                 raise Errno(ENOTDIR)
@@ -265,6 +265,11 @@ class Walk:
 
     def enter(self, child: Dentry) -> None:
         """Step to a child of the present directory, and into what is mounted there."""
+        if self.mount.file_system.automounts:
+            passed = self._pass_name(child.name, child)
+            if passed is None:
+                raise Errno(ENOENT)
+            child = passed
         self._enter(child)
 
     def _enter(self, child: Dentry) -> Inode:
@@ -277,12 +282,65 @@ class Walk:
             covering.entries += 1
             mount = covering
             child = covering.root
+            if mount.file_system.automounts:
+                self._pass_root(mount)
         inode = child.inode
         if inode is None:
             raise Errno(ENOENT)
         self.mount = mount
         self.dentry = child
         return inode
+
+    # ---- Waiting for an automounter -----------------------------------------------------------------------------
+
+    def _find(self, name: bytes) -> Dentry | None:
+        """As `look_up`, once an automounter has mounted what is wanted there."""
+        child = self.look_up(name)
+        return self._pass_name(name, child) if self.mount.file_system.automounts else child
+
+    @noinline
+    def _pass_name(self, name: bytes, child: Dentry | None) -> Dentry | None:
+        """Wait until a walk may go on to a name in the directory that was reached, and return what it leads to then.
+        Raises what the automounter answers, EINTR, ELOOP (it has often said that it is done, and it is not), EAGAIN
+        (RESOLVE_CACHED), MemoryError.
+        """
+        directory = self.directory()
+        while True:
+            is_covered = child is not None and child.mounts is not None and child in self.mount.children
+            if not directory.stops(name, is_covered=is_covered, goes_in=self.goes_in):
+                return child
+            self._await_mount(directory, name, self.mount, self.dentry)
+            was_missing = child is None
+            child = look_up_held(self.dentry, name)
+            if was_missing and child is None:
+                return None
+
+    @noinline
+    def _pass_root(self, mount: Mount) -> None:
+        """Wait until a walk may go on from the root of a mount that it enters. Raises the same."""
+        root = mount.root
+        inode = root.inode
+        while inode is not None:
+            is_covered = root.mounts is not None and root in mount.children
+            if not inode.stops(b"", is_covered=is_covered, goes_in=self.goes_in):
+                return
+            self._await_mount(inode, b"", mount, root)
+
+    def _await_mount(self, directory: Inode, name: bytes, mount: Mount, place: Dentry) -> None:
+        """Wait at a place, or at a name in it. The walk's own place stays as well."""
+        if self.context.restrictions & RESOLVE_CACHED != 0:
+            raise Errno(EAGAIN)
+        self.links += 1
+        if self.links > MAX_LINKS:
+            raise Errno(ELOOP)
+        self._pin()
+        mount.users += 1
+        place.pins += 1
+        try:
+            directory.await_mount(name)
+        finally:
+            self._unpin(mount, place)
+            self._unpin(self.mount, self.dentry)
 
     def _check_crossing(self) -> None:
         if self.context.restrictions & RESOLVE_NO_XDEV != 0:

@@ -22,6 +22,7 @@ from arch import (
 from kernel.cache import writeback
 from kernel.doors import dispatch, trace, trap
 from kernel.drivers.virtio import probe as virtio
+from kernel.fs.autofs import filesystem as autofs
 from kernel.fs.binfmt import filesystem as formats
 from kernel.fs.cgroup import filesystem as groups
 from kernel.fs.configfs import filesystem as configuration
@@ -56,7 +57,7 @@ from kernel.tty import console, devpts
 # Called by assembly, or through registries that importing them fills.
 _ = (
     trap, dispatch, system_calls, memory_devices, pipe, proc, sys, groups, ext2, overlay, plan9, fuse, devpts,
-    huge_files, formats, configuration, block_file, core_dump,
+    huge_files, formats, autofs, configuration, block_file, core_dump,
 )  # fmt: skip
 
 _console_port: SerialPort = serial_ports[0]

@@ -5,7 +5,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.fs.constants import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from kernel.fs.path import Path
-from kernel.fs.walk import FOLLOW, resolve
+from kernel.fs.walk import ENTER, FOLLOW, resolve
 from kernel.lang import EACCES, EINVAL, ELOOP, ENOENT, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import any_file_at
@@ -23,7 +23,7 @@ def execve(name: UserAddr, arguments: UserAddr, environment: UserAddr) -> int:
     path = user.read_string(name, _PATH_MAX)
     if len(path) == 0:
         raise Errno(ENOENT)
-    return _execute(task, resolve(task.fs, None, path, FOLLOW), path, arguments, environment)
+    return _execute(task, resolve(task.fs, None, path, FOLLOW | ENTER), path, arguments, environment)
 
 
 @syscall("execveat", status="Full", args="dir path <strings? <strings? flags:at")
@@ -47,7 +47,7 @@ def execveat(directory: i32, name: UserAddr, arguments: UserAddr, environment: U
     if path[0] != ord("/") and directory != AT_FDCWD:
         base = any_file_at(directory).path
         closes = task.files.closes_on_exec(directory)
-    found = resolve(task.fs, base, path, 0 if flags & AT_SYMLINK_NOFOLLOW != 0 else FOLLOW)
+    found = resolve(task.fs, base, path, ENTER if flags & AT_SYMLINK_NOFOLLOW != 0 else FOLLOW | ENTER)
     if found.inode().is_symlink():
         raise Errno(ELOOP)
     shown = path if base is None else b"/dev/fd/" + _decimal(directory) + b"/" + path

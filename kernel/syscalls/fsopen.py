@@ -20,24 +20,28 @@ from kernel.fs.landlock import refuse_mounting
 from kernel.fs.mount_api import ATTR_IDMAP, AttributeChange, ContextFile, mount_flags_of, open_apart
 from kernel.fs.mounts import adopt_group, clone_tree, move_tree, require_administrator
 from kernel.fs.namespace import NamespaceInode
+from kernel.fs.walk import ENTER
 from kernel.lang import E2BIG, EINVAL, ENOENT, EOPNOTSUPP, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.namespace import UserNamespace
 from kernel.syscalls.descriptor_arguments import file_at
-from kernel.syscalls.path_arguments import place_at
+from kernel.syscalls.path_arguments import entering, place_at
 from kernel.task.task import current
 
 AT_RECURSIVE: Final = 0x8000
 _OPEN_TREE_CLONE: Final = 1
 _F_SYMLINKS: Final = 0x1  # MOVE_MOUNT_*
+_F_AUTOMOUNTS: Final = 0x2
 _F_EMPTY_PATH: Final = 0x4
 _T_SYMLINKS: Final = 0x10
+_T_AUTOMOUNTS: Final = 0x20
 _T_EMPTY_PATH: Final = 0x40
 _SET_GROUP: Final = 0x100
 _BENEATH: Final = 0x200
 _MOVE_FLAGS: Final = 0x77 | _SET_GROUP | _BENEATH
 _CLOEXEC: Final = 1  # FSOPEN_, FSMOUNT_ and FSPICK_CLOEXEC
 _PICK_NOFOLLOW: Final = 2
+_PICK_NO_AUTOMOUNT: Final = 4
 _PICK_EMPTY_PATH: Final = 8
 _PICK_FLAGS: Final = 0xF
 _SET_FLAG: Final = 0  # FSCONFIG_*
@@ -71,7 +75,7 @@ def open_tree(directory: i32, path: UserAddr, flags: u32) -> int:
     if flags & _OPEN_TREE_CLONE != 0:
         require_administrator(task.fs)
     task.files.lowest_free(0)
-    place = place_at(directory, path, flags)
+    place = place_at(directory, path, flags, entering(flags))
     if flags & _OPEN_TREE_CLONE != 0:
         file = open_apart(clone_tree(task.fs, place, flags & AT_RECURSIVE != 0))
     else:
@@ -89,10 +93,12 @@ def move_mount(from_directory: i32, from_path: UserAddr, to_directory: i32, to_p
     if flags & ~_MOVE_FLAGS != 0 or flags & (_SET_GROUP | _BENEATH) == _SET_GROUP | _BENEATH:
         raise Errno(EINVAL)
     how = 0 if flags & _F_SYMLINKS != 0 else AT_SYMLINK_NOFOLLOW
-    origin = place_at(from_directory, from_path, how | (AT_EMPTY_PATH if flags & _F_EMPTY_PATH != 0 else 0))
+    how |= AT_EMPTY_PATH if flags & _F_EMPTY_PATH != 0 else 0
+    origin = place_at(from_directory, from_path, how, ENTER if flags & _F_AUTOMOUNTS != 0 else 0)
     how = 0 if flags & _T_SYMLINKS != 0 else AT_SYMLINK_NOFOLLOW
     with origin:
-        target = place_at(to_directory, to_path, how | (AT_EMPTY_PATH if flags & _T_EMPTY_PATH != 0 else 0))
+        how |= AT_EMPTY_PATH if flags & _T_EMPTY_PATH != 0 else 0
+        target = place_at(to_directory, to_path, how, ENTER if flags & _T_AUTOMOUNTS != 0 else 0)
         refuse_mounting(context.credentials)
         if flags & _SET_GROUP != 0:
             adopt_group(context, origin, target)
@@ -120,7 +126,8 @@ def fspick(directory: i32, path: UserAddr, flags: u32) -> int:
     if flags & ~_PICK_FLAGS != 0:
         raise Errno(EINVAL)
     how = AT_SYMLINK_NOFOLLOW if flags & _PICK_NOFOLLOW != 0 else 0
-    place = place_at(directory, path, how | (AT_EMPTY_PATH if flags & _PICK_EMPTY_PATH != 0 else 0))
+    how |= AT_EMPTY_PATH if flags & _PICK_EMPTY_PATH != 0 else 0
+    place = place_at(directory, path, how, 0 if flags & _PICK_NO_AUTOMOUNT != 0 else ENTER)
     if place.dentry is not place.mount.root:
         raise Errno(EINVAL)
     file_system = place.mount.file_system
@@ -242,5 +249,6 @@ def mount_setattr(directory: i32, path: UserAddr, flags: u32, address: UserAddr,
     change = AttributeChange(set_, cleared, propagation)
     if set_ & ATTR_IDMAP != 0:
         change.map_owners(context.credentials, _user_namespace_at(user.read_u64(user.at(address, 24))))
-    change.apply(context, place_at(directory, path, flags), flags & AT_RECURSIVE != 0)
+    place = place_at(directory, path, flags, entering(flags))
+    change.apply(context, place, flags & AT_RECURSIVE != 0)
     return 0

@@ -25,7 +25,7 @@ from kernel.lib.credentials import gid_for_caller, uid_for_caller
 from kernel.lib.ids import NO_GROUP, NO_ID, NO_USER, OVERFLOW
 from kernel.lib.namespace import USER_NAMESPACES
 from kernel.syscalls.descriptor_arguments import any_file_at
-from kernel.syscalls.path_arguments import place_at, place_or_descriptor
+from kernel.syscalls.path_arguments import entering, place_at, place_or_descriptor
 
 _NS: Final = 1_000_000_000
 _STATX_BASIC: Final = 0x7FF
@@ -178,7 +178,7 @@ def statx(directory: i32, path: UserAddr, flags: i32, mask: u32, address: UserAd
         raise Errno(EINVAL)
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE) != 0:
         raise Errno(EINVAL)
-    place = place_or_descriptor(directory, path, flags)
+    place = place_or_descriptor(directory, path, flags, entering(flags))
     inode = place.inode()
     inode.refresh()
     raw = RawStatx()

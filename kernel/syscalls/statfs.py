@@ -5,6 +5,7 @@ from typing import Final, Literal
 from kernel.doors.table import syscall
 from kernel.fs.constants import AT_FDCWD, MS_NOSYMFOLLOW
 from kernel.fs.path import MOUNTS, Mount
+from kernel.fs.walk import ENTER
 from kernel.lang import EINVAL, Array, Errno, UserAddr, bytes_of, i32, struct, u8, u32, u64
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import any_file_at
@@ -75,7 +76,7 @@ def _write_statfs(address: UserAddr, mount: Mount) -> int:
 
 @syscall("statfs", status="Full", args="path >statfs")
 def statfs(path: UserAddr, address: UserAddr) -> int:
-    return _write_statfs(address, place_at(AT_FDCWD, path, 0).mount)
+    return _write_statfs(address, place_at(AT_FDCWD, path, 0, ENTER).mount)
 
 
 @syscall("fstatfs", status="Full", args="fd >statfs")

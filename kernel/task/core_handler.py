@@ -13,7 +13,7 @@ from typing import Final
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.fs.path import FsContext
-from kernel.fs.walk import FOLLOW, resolve
+from kernel.fs.walk import ENTER, FOLLOW, resolve
 from kernel.lang import EIO, ENOENT, ENOMEM, Errno, final, noraise
 from kernel.lib.credentials import Credentials
 from kernel.lib.pid import FIRST
@@ -46,7 +46,7 @@ class HelperStart(TaskStart):
         name = self.words[0]
         self.error = EIO  # unless the kernel reaches the end
         try:
-            execute(task, resolve(task.fs, None, name, FOLLOW), name, self.words, [])
+            execute(task, resolve(task.fs, None, name, FOLLOW | ENTER), name, self.words, [])
             self.error = 0
         except Errno as e:
             self.error = e.code

@@ -23,7 +23,7 @@ from kernel.fs.notification import tell_opened
 from kernel.fs.open import check_executable
 from kernel.fs.path import FsContext, Path
 from kernel.fs.privileges import capabilities_of
-from kernel.fs.walk import FOLLOW, resolve
+from kernel.fs.walk import ENTER, FOLLOW, resolve
 from kernel.lang import ELOOP, ENOENT, ENOEXEC, ERESTARTNOINTR, Errno, final, noinline, noraise, span_of
 from kernel.lib.capabilities import CAP_SYS_RAWIO
 from kernel.lib.credentials import Credentials
@@ -323,7 +323,7 @@ def _try_lay_out(
 
 
 def _open_by_name(task: Task, name: bytes) -> File:
-    return open_executable(task.fs, resolve(task.fs, None, name, FOLLOW))
+    return open_executable(task.fs, resolve(task.fs, None, name, FOLLOW | ENTER))
 
 
 def _follow_interpreters(task: Task, program: Program) -> bytearray:

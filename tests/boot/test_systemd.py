@@ -115,6 +115,19 @@ def test_a_service_that_crashes_is_started_again(guest: Guest) -> None:
     guest.check("systemctl reset-failed")  # the one that ran out of memory, too
 
 
+def test_what_is_mounted_when_somebody_goes_there(guest: Guest) -> None:
+    """Debian's own unit, and one that is unmounted when it is idle."""
+    place = "/proc/sys/fs/binfmt_misc"
+    assert guest.check(f"grep -c '^systemd-1 {place} autofs .*,direct,' /proc/mounts") == "1\n"
+    assert guest.check(f"ls {place}", 30) == "register  status\n"
+    assert guest.check(f"grep -c '^binfmt_misc {place} binfmt_misc ' /proc/mounts") == "1\n"
+    guest.check("systemd-mount --quiet --automount=yes --timeout-idle-sec=2 -t tmpfs none /mnt/idle", 30)
+    assert guest.check("stat -c %T -f /mnt/idle", 30) == "tmpfs\n"
+    guest.run_until("grep -c ' /mnt/idle tmpfs ' /proc/mounts", "0\n", 60)
+    assert guest.check("stat -c %T -f /mnt/idle", 30) == "tmpfs\n"
+    guest.check("systemd-umount /mnt/idle", 30)
+
+
 def test_the_watchdog(guest: Guest) -> None:
     """As with RuntimeWatchdogSec=: the manager finds it, pings it, and lets go of it."""
     manager = "org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager"

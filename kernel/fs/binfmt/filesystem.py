@@ -19,7 +19,7 @@ from kernel.fs.filesystem import FileSystem, refuse_options, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.procfs.entries import FIRST_POSITION, OpenedText
-from kernel.fs.walk import FOLLOW, resolve
+from kernel.fs.walk import ENTER, FOLLOW, resolve
 from kernel.lang import EACCES, EEXIST, EFAULT, EINVAL, ENAMETOOLONG, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials, caller_credentials, caller_namespace
@@ -230,7 +230,7 @@ class RegisterFile(OpenedText):
     def _open_interpreter(self, name: bytes) -> File:
         context = current().fs.acting_for(self.opener)
         try:
-            return open_executable(context, resolve(context, None, name, FOLLOW))
+            return open_executable(context, resolve(context, None, name, FOLLOW | ENTER))
         finally:
             context.release()
 

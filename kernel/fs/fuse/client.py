@@ -38,6 +38,7 @@ from kernel.fs.fuse.protocol import (
 )
 from kernel.fs.fuse.request import Forgotten, Request
 from kernel.lang import E2BIG, EINTR, EIO, ERANGE, ERESTARTSYS, Errno, Span, final, noraise, span_of, u8
+from kernel.lib.credentials import Actor
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span
 from kernel.sched import current_thread
@@ -62,6 +63,13 @@ class Client:
         self.connection.perform(request)
         return request.reading()
 
+    def _create(self, kind: int, directory: int, message: Message, creator: Actor) -> Entry:
+        """Ask for something to be created for somebody."""
+        request = Request(kind, directory, message, ENTRY_SIZE, is_exact=True)
+        request.creator = creator
+        self.connection.perform(request)
+        return take_entry(request.reading())
+
     def _ask_for_text(self, kind: int, node: int, message: Message, limit: int) -> bytes:
         """Ask for an answer that is a text."""
         request = Request(kind, node, message, limit, is_exact=False)
@@ -83,22 +91,23 @@ class Client:
     def read_link(self, node: int) -> bytes:
         return self._ask_for_text(protocol.READLINK, node, Message(0), _TARGET_LIMIT)
 
-    def make_symlink(self, directory: int, name: bytes, target: bytes) -> Entry:
+    def make_symlink(self, directory: int, name: bytes, target: bytes, creator: Actor) -> Entry:
         message = Message(len(name) + len(target) + 2).name(name).name(target)
-        return take_entry(self._ask(protocol.SYMLINK, directory, message, ENTRY_SIZE))
+        return self._create(protocol.SYMLINK, directory, message, creator)
 
-    def make_node(self, directory: int, name: bytes, mode: int, device: int) -> Entry:
+    def make_node(self, directory: int, name: bytes, mode: int, device: int, creator: Actor) -> Entry:
         message = Message(16 + len(name) + 1).u32(mode).u32(device).u32(CALLER_FILES.umask()).u32(0).name(name)
-        return take_entry(self._ask(protocol.MKNOD, directory, message, ENTRY_SIZE))
+        return self._create(protocol.MKNOD, directory, message, creator)
 
-    def make_directory(self, directory: int, name: bytes, mode: int) -> Entry:
+    def make_directory(self, directory: int, name: bytes, mode: int, creator: Actor) -> Entry:
         message = Message(8 + len(name) + 1).u32(mode).u32(CALLER_FILES.umask()).name(name)
-        return take_entry(self._ask(protocol.MKDIR, directory, message, ENTRY_SIZE))
+        return self._create(protocol.MKDIR, directory, message, creator)
 
-    def create(self, directory: int, name: bytes, flags: int, mode: int) -> Request:
+    def create(self, directory: int, name: bytes, flags: int, mode: int, creator: Actor) -> Request:
         """Create and open a file. `created` reads the answer."""
         message = Message(16 + len(name) + 1).u32(flags).u32(mode).u32(CALLER_FILES.umask()).u32(0).name(name)
         request = Request(protocol.CREATE, directory, message, ENTRY_SIZE + OPENED_SIZE, is_exact=True)
+        request.creator = creator
         self.connection.perform(request)
         return request
 
@@ -116,9 +125,14 @@ class Client:
         message = Message(8 + len(name) + len(new_name) + 2).u64(new_directory).name(name).name(new_name)
         self._ask(protocol.RENAME, directory, message, 0)
 
-    def rename_by(self, flag: int, directory: int, name: bytes, other_directory: int, other_name: bytes) -> None:
+    def rename_by(
+        self, flag: int, directory: int, name: bytes, other_directory: int, other_name: bytes, creator: Actor | None
+    ) -> None:
+        """`creator`: for whom a whiteout is created."""
         message = Message(16 + len(name) + len(other_name) + 2).u64(other_directory).u32(flag).u32(0)
-        self._ask(protocol.RENAME2, directory, message.name(name).name(other_name), 0)
+        request = Request(protocol.RENAME2, directory, message.name(name).name(other_name), 0, is_exact=True)
+        request.creator = creator
+        self.connection.perform(request)
 
     # ---- Attributes -------------------------------------------------------------------------------------------
 

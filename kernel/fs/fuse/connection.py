@@ -39,6 +39,7 @@ from kernel.lang import (
 )
 from kernel.lib import log
 from kernel.lib.credentials import caller_credentials, caller_process_id
+from kernel.lib.ids import NO_ID
 from kernel.lib.linked import LinkedList
 from kernel.lib.namespace import UserNamespace
 from kernel.sched import WaitQueue
@@ -70,6 +71,9 @@ class Notices:
     def file_system(self) -> FileSystem | None:
         """The file system that is served, while it is mounted."""
         return None
+
+    def agreed(self, agreed: Agreed) -> None:
+        """The server has answered INIT. Raises EINVAL for what does not go with how it was mounted."""
 
     def inode_changed(self, node: int, start: int, length: int) -> None:
         """Attributes are no longer valid, nor contents from `start` on, unless that is negative; `length` 0 means up to
@@ -244,7 +248,12 @@ class Connection:
     def _enqueue(self, request: Request) -> None:
         uid = 0
         gid = 0
+        agreed = self.agreed
         credentials = caller_credentials()
+        if agreed is not None and agreed.maps_owners():
+            uid = NO_ID
+            gid = NO_ID
+            credentials = request.creator
         if credentials is not None:
             uid = self.user_namespace.shown_uid(credentials.fsuid)
             gid = self.user_namespace.shown_gid(credentials.fsgid)
@@ -457,7 +466,9 @@ class Connection:
         try:
             if request.error != 0:
                 raise Errno(request.error)
-            self.agreed = take_init(request.reading())
+            agreed = take_init(request.reading())
+            self.notices.agreed(agreed)
+            self.agreed = agreed
             self._room.wake_all()
         except (Errno, MemoryError):
             self.abort()

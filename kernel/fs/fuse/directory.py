@@ -167,7 +167,7 @@ class FuseDirectory(FuseInode):
     def create(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
         if mode & S_IFMT == S_IFREG and not self.client.connection.lacks(protocol.CREATE):
             try:
-                return self._create_file(name, mode)
+                return self._create_file(name, mode, actor)
             except Errno as error:
                 if error.code != ENOSYS:
                     raise
@@ -176,8 +176,8 @@ class FuseDirectory(FuseInode):
     def make_node(self, name: bytes, mode: int, rdev: int, actor: Actor) -> Inode:
         kind = mode & S_IFMT
         if kind == S_IFDIR:
-            return self._created(name, kind, self.client.make_directory(self.node, name, mode & 0o7777))
-        return self._created(name, kind, self.client.make_node(self.node, name, mode, rdev))
+            return self._created(name, kind, self.client.make_directory(self.node, name, mode & 0o7777, actor))
+        return self._created(name, kind, self.client.make_node(self.node, name, mode, rdev, actor))
 
     def _created(self, name: bytes, kind: int, entry: Entry) -> FuseInode:
         """The inode that was created. Raises EIO if it is of another kind; then it is dropped, since no name leads to
@@ -190,12 +190,12 @@ class FuseDirectory(FuseInode):
                 raise Errno(EIO)
         return inode
 
-    def _create_file(self, name: bytes, mode: int) -> Inode:
+    def _create_file(self, name: bytes, mode: int, actor: Actor) -> Inode:
         """Create a file that is open at the server already: its description takes over that handle, since the mode may
         forbid opening it again.
         """
         flags = O_RDWR | O_CREAT | O_EXCL
-        answer = self.client.create(self.node, name, flags, mode).reading()
+        answer = self.client.create(self.node, name, flags, mode, actor).reading()
         entry = take_entry(answer)
         opened = take_opened(answer)
         handle = hold(self.client, entry.node, opened, O_RDWR, is_directory=False)
@@ -213,7 +213,7 @@ class FuseDirectory(FuseInode):
                 handle.release()
 
     def create_symlink(self, name: bytes, target: bytes, actor: Actor) -> Inode:
-        return self._created(name, S_IFLNK, self.client.make_symlink(self.node, name, target))
+        return self._created(name, S_IFLNK, self.client.make_symlink(self.node, name, target, actor))
 
     def link(self, name: bytes, target: Inode) -> None:
         if not isinstance(target, FuseInode):
@@ -269,7 +269,7 @@ class FuseDirectory(FuseInode):
         """The server creates it. Raises EINVAL if it does not know such moves."""
         if not isinstance(new_parent, FuseDirectory):
             raise Errno(EXDEV)
-        self._move_by(RENAME_WHITEOUT, name, new_parent, new_name)
+        self._move_by(RENAME_WHITEOUT, name, new_parent, new_name, actor)
         self._has_moved(target, new_parent, replaced)
 
     def _has_moved(self, target: Inode, new_parent: "FuseDirectory", replaced: Inode | None) -> None:
@@ -283,14 +283,16 @@ class FuseDirectory(FuseInode):
     def exchange(self, name: bytes, target: Inode, other_parent: Inode, other_name: bytes, other: Inode) -> None:
         if not isinstance(other_parent, FuseDirectory):
             raise Errno(EXDEV)
-        self._move_by(RENAME_EXCHANGE, name, other_parent, other_name)
+        self._move_by(RENAME_EXCHANGE, name, other_parent, other_name, None)
         self._moved(target)
         other_parent._moved(other)
 
-    def _move_by(self, flag: int, name: bytes, other_parent: "FuseDirectory", other_name: bytes) -> None:
+    def _move_by(
+        self, flag: int, name: bytes, other_parent: "FuseDirectory", other_name: bytes, creator: Actor | None
+    ) -> None:
         """Let the server move as renameat2(2) does with a flag. Raises EINVAL if it does not know such moves."""
         try:
-            self.client.rename_by(flag, self.node, name, other_parent.node, other_name)
+            self.client.rename_by(flag, self.node, name, other_parent.node, other_name, creator)
         except Errno as error:
             raise Errno(EINVAL if error.code == ENOSYS else error.code) from None
 

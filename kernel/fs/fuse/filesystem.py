@@ -17,7 +17,7 @@ from kernel.fs.fuse.directory import FuseDirectory
 from kernel.fs.fuse.file import FuseFile
 from kernel.fs.fuse.inode import FuseInode
 from kernel.fs.fuse.instance import Access, FuseInstance
-from kernel.fs.fuse.protocol import Entry
+from kernel.fs.fuse.protocol import Agreed, Entry
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext
 from kernel.lang import EINVAL, ENOENT, Errno, final
@@ -112,6 +112,13 @@ class _Notices(Notices):
 
     def file_system(self) -> FileSystem | None:
         return self._instance
+
+    def agreed(self, agreed: Agreed) -> None:
+        """Owners are mapped only where the kernel checks rights itself."""
+        if agreed.maps_owners():
+            if not self._instance.access.checks_modes and agreed.flags & protocol.POSIX_ACL == 0:
+                raise Errno(EINVAL)
+            self._instance.maps_owners = True
 
     def inode_changed(self, node: int, start: int, length: int) -> None:
         found = self._instance.nodes.get(node)

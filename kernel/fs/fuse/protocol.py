@@ -105,10 +105,17 @@ READDIRPLUS_AUTO: Final = 1 << 14
 NO_OPEN_SUPPORT: Final = 1 << 17
 POSIX_ACL: Final = 1 << 20
 NO_OPENDIR_SUPPORT: Final = 1 << 24
+INIT_EXT: Final = 1 << 30  # there is a second word of flags, the upper half of all
+ALLOW_IDMAP: Final = 1 << 40
 OFFERED: Final = (
     ASYNC_READ | POSIX_LOCKS | BIG_WRITES | DONT_MASK | FLOCK_LOCKS | DO_READDIRPLUS | READDIRPLUS_AUTO
-    | NO_OPEN_SUPPORT | POSIX_ACL | NO_OPENDIR_SUPPORT
+    | NO_OPEN_SUPPORT | POSIX_ACL | NO_OPENDIR_SUPPORT | INIT_EXT | ALLOW_IDMAP
 )  # fmt: skip
+
+# Of the answer to INIT: where the fields end that all versions have, and where the second word of flags lies.
+_INIT_EXT_BEGIN: Final = 24
+_INIT_EXT_AT: Final = 32
+_INIT_EXT_END: Final = 36
 
 # What SETATTR sets.
 SET_MODE: Final = 1 << 0
@@ -299,6 +306,10 @@ class Agreed:
         self.flags: int = 0
         self.data_limit: int = DATA_LIMIT
 
+    def maps_owners(self) -> bool:
+        """Whether the server can do with mounts that map owners: it learns who asks only where something is created."""
+        return self.flags & ALLOW_IDMAP != 0
+
     def keeps_record_locks(self) -> bool:
         """Whether record locks are the server's business."""
         return self.flags & POSIX_LOCKS != 0
@@ -422,7 +433,7 @@ def take_lock(answer: Answer) -> ServedLock:
 
 def put_init(message: Message, readahead: int) -> None:
     """struct fuse_init_in: 64 bytes."""
-    message.u32(MAJOR).u32(MINOR).u32(readahead).u32(OFFERED)
+    message.u32(MAJOR).u32(MINOR).u32(readahead).u32(OFFERED & 0xFFFF_FFFF).u32(OFFERED >> 32)
 
 
 def take_init(answer: Answer) -> Agreed:
@@ -434,10 +445,14 @@ def take_init(answer: Answer) -> Agreed:
     if result.minor < OLDEST_MINOR:
         raise Errno(EIO)
     answer.u32()
-    result.flags = answer.u32() & OFFERED
+    flags = answer.u32()
     answer.u32()
     largest = answer.u32()
     result.data_limit = max(4096, min(DATA_LIMIT, largest))
+    if flags & INIT_EXT != 0 and answer.left() >= _INIT_EXT_END - _INIT_EXT_BEGIN:
+        answer.take(_INIT_EXT_AT - _INIT_EXT_BEGIN)
+        flags |= answer.u32() << 32
+    result.flags = flags & OFFERED
     return result
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from kernel.fs.fuse import protocol
 from kernel.fs.fuse.protocol import IN_HEADER_SIZE, Answer, Message
 from kernel.lang import final, span_of
+from kernel.lib.credentials import Actor
 from kernel.lib.linked import Linked, LinkedList
 from kernel.sched import WaitQueue
 
@@ -42,6 +43,7 @@ class Request(Linked["Request"]):
         self.answer_length: int = 0  # how many of them are used
         self.answer_limit: int = answer_limit
         self.is_exact: bool = is_exact
+        self.creator: Actor | None = None  # for whom it creates something, as the server knows them
         self.error: int = 0  # that the server reported
         self.stage: Stage = Stage.WAITING
         self.is_left: bool = False  # nobody waits

@@ -16,6 +16,7 @@ from kernel.fs.fuse.instance import FuseInstance
 from kernel.fs.fuse.request import Request
 from kernel.fs.fuse.virtiofs import SERVERS, make_virtiofs
 from kernel.lang import EBUSY, ECONNABORTED, EEXIST, EINVAL, EIO, ENODEV, ENOENT, ENOTCONN, Errno
+from kernel.lib.credentials import Credentials, plain_actor
 from kernel.lib.user import KernelBuffer
 from kernel.sched.thread import Thread
 from kernel.sched.wait import WaitQueue
@@ -23,6 +24,8 @@ from tests.unit.drivers.virtio.model import Buffers, ModelTransport
 from tests.unit.fs.fuse.daemon import HEADER, Asked, Daemon
 
 pytestmark = pytest.mark.usefixtures("machine")
+
+ROOT = plain_actor(Credentials())
 
 
 class Host(Daemon):
@@ -107,7 +110,7 @@ def test_files_go_both_ways(features: int, size: int) -> None:
     client = instance.client
     data = random.Random(1).randbytes(100_000)
     for number in range(20):
-        entry = client.make_node(1, b"file %d" % number, 0o100644, 0)
+        entry = client.make_node(1, b"file %d" % number, 0o100644, 0, ROOT)
         opened = client.open(entry.node, 2, is_directory=False)
         assert client.write(entry.node, opened, 0, 0, KernelBuffer(bytearray(data))) == len(data)
         buffer = KernelBuffer(bytearray(len(data)))
@@ -200,7 +203,7 @@ def test_what_an_allocation_posts_is_sent_after_it(monkeypatch: pytest.MonkeyPat
     device = Device()
     start(device)
     client = mounted().client
-    node = client.make_node(1, b"file", 0o100644, 0).node
+    node = client.make_node(1, b"file", 0o100644, 0, ROOT).node
     opened = client.open(node, 2, is_directory=False)
     to_release = [client.release_of(node, opened, 2, is_directory=False)]
     before = fs._Pending
@@ -221,7 +224,7 @@ def test_what_lacked_memory_is_tried_again_though_the_device_has_something(monke
     client = mounted().client
     requests = []
     for name in (b"a", b"b"):
-        node = client.make_node(1, name, 0o100644, 0).node
+        node = client.make_node(1, name, 0o100644, 0, ROOT).node
         opened = client.open(node, 2, is_directory=False)
         requests.append(client.release_of(node, opened, 2, is_directory=False))
     sleeps: list[bool] = []

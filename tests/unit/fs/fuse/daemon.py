@@ -190,10 +190,13 @@ class Daemon:
         return node
 
     def do_26(self, asked: Asked, node: Node) -> bytes:
-        major, minor, readahead, flags = struct.unpack_from("<IIII", asked.body)
+        major, minor, readahead, low, high = struct.unpack_from("<IIIII", asked.body)
         assert major == 7 and minor >= 31 and len(asked.body) == 64
-        flags &= self.flags
-        return struct.pack("<IIIIHHIIHHII24x", 7, self.minor, readahead, flags, 12, 9, self.max_write, 1, 0, 0, 0, 0)
+        low &= self.flags
+        high &= self.flags >> 32
+        return struct.pack(
+            "<IIIIHHIIHHII24x", 7, self.minor, readahead, low, 12, 9, self.max_write, 1, 0, 0, high, 0
+        )
 
     def do_1(self, asked: Asked, node: Node) -> bytes:
         return self.entry(self.child(node, asked.body[:-1]))
