@@ -111,8 +111,8 @@ int main(void)
 	printf("type %lx, block %ld, name %ld, %ld blocks, %ld files\n", (long)f.f_type, (long)f.f_bsize, (long)f.f_namelen,
 	       (long)f.f_blocks, (long)f.f_files);
 	MUST(stat(HERE, &s));
-	printf("root: mode %o, %d links, %d %d, size %ld, number %ld, block %ld\n", s.st_mode, (int)s.st_nlink, s.st_uid, s.st_gid,
-	       (long)s.st_size, (long)s.st_ino, (long)s.st_blksize);
+	printf("root: mode %o, %d links, %d %d, size %ld, %s number, block %ld\n", s.st_mode, (int)s.st_nlink, s.st_uid, s.st_gid,
+	       (long)s.st_size, s.st_ino ? "a" : "no", (long)s.st_blksize);
 	/* A remount. */
 	char text[200];
 	snprintf(text, sizeof text, "fd=%d,minproto=5,maxproto=5", bell);
