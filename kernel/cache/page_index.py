@@ -185,16 +185,17 @@ class PageIndex:
         """
         if self.evicted == 0:
             return
+        if (end - first) >> _SHIFT < len(self.chunks):
+            for number in range(first >> _SHIFT, ((end - 1) >> _SHIFT) + 1):
+                chunk = self.chunks.get(number)
+                if chunk is not None and _forget_part(chunk, first, end):
+                    self.drop(chunk)
+            return
         empty: Chunk | None = None  # those that go, linked by `newer`: a dictionary is not changed while it is read
         for chunk in self.chunks.values():
-            base = chunk.number << _SHIFT
-            if chunk.evicted > 0 and base < end and first < base + _CHUNK:
-                for place in range(max(0, first - base), min(_CHUNK, end - base)):
-                    chunk.forget(place)
-                if chunk.count == 0 and chunk.evicted == 0:
-                    KEPT.remove(chunk)
-                    chunk.newer = empty
-                    empty = chunk
+            if _forget_part(chunk, first, end):
+                chunk.newer = empty
+                empty = chunk
         while empty is not None:
             following = empty.newer
             empty.newer = None
@@ -266,3 +267,16 @@ def _collect(chunk: Chunk, first: int, end: int, found: list[int]) -> None:
     for page in chunk.pages:
         if page is not None and first <= page.index < end:
             found.append(page.index)
+
+
+def _forget_part(chunk: Chunk, first: int, end: int) -> bool:
+    """Do not remember the chunk's pages among first … end - 1; whether nothing is left of it, and it is off `KEPT`."""
+    base = chunk.number << _SHIFT
+    if chunk.evicted == 0 or base >= end or base + _CHUNK <= first:
+        return False
+    for place in range(max(0, first - base), min(_CHUNK, end - base)):
+        chunk.forget(place)
+    if chunk.count > 0 or chunk.evicted > 0:
+        return False
+    KEPT.remove(chunk)
+    return True

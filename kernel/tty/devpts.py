@@ -26,7 +26,7 @@ from kernel.fs.filesystem import FileSystem, parse_octal, parse_size, register_f
 from kernel.fs.inode import Inode
 from kernel.fs.open import open_unasked
 from kernel.fs.path import Path
-from kernel.fs.walk import FOLLOW, resolve
+from kernel.fs.walk import resolve, start
 from kernel.lang import EINVAL, EIO, ENODEV, ENOENT, ENOSPC, Errno, final
 from kernel.lib.credentials import caller_credentials, gid_from_caller, uid_from_caller
 from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
@@ -235,8 +235,8 @@ def open_ptmx(path: Path, flags: int) -> File:
 
 
 def _instance_for(path: Path) -> Path:
-    """The root of the instance that a node ptmx belongs to. Raises ENOENT if there is nothing called pts besides it,
-    ENODEV if that is no instance.
+    """The root of the instance that a node ptmx belongs to: what is mounted at the name pts beside it. No automounter is
+    asked, and no link is followed. Raises ENOENT if there is no such name, ENODEV if that is no instance.
     """
     if isinstance(path.inode().file_system, Devpts):
         return Path(path.mount, path.mount.root)
@@ -244,9 +244,19 @@ def _instance_for(path: Path) -> Path:
     if above is None:
         raise Errno(ENOENT)
     try:
-        place = resolve(current().fs, Path(path.mount, above), b"pts", FOLLOW)
+        child = start(current().fs, Path(path.mount, above)).look_up(b"pts")
     except Errno:
         raise Errno(ENOENT) from None
+    mount = path.mount
+    while child is not None and child.mounts is not None:
+        covering = mount.children.get(child)
+        if covering is None:
+            break
+        mount = covering
+        child = covering.root
+    if child is None or child.inode is None:
+        raise Errno(ENOENT)
+    place = Path(mount, child)
     if not isinstance(place.inode().file_system, Devpts) or place.dentry is not place.mount.root:
         raise Errno(ENODEV)
     return place
