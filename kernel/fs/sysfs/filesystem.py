@@ -12,6 +12,7 @@ from kernel.fs.cgroup.options import NAMES
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.filesystem import FileSystem, refuse_options, register_filesystem
 from kernel.fs.inode import Inode
+from kernel.fs.path import FsContext
 from kernel.fs.procfs.entries import FixedDirectory, FixedLink, FixedText, MountPlace
 from kernel.fs.procfs.processor_sets import set_list
 from kernel.fs.sysfs import watchers
@@ -25,8 +26,9 @@ from kernel.fs.sysfs.large_pages import LargePagesKobject
 from kernel.fs.sysfs.links import BusLinks, CharacterLinks, ClassLinks, DiskLinks, Disks
 from kernel.fs.sysfs.merging import MergingKobject
 from kernel.fs.sysfs.net import InterfacesDirectory
-from kernel.lang import EINVAL, Errno, final
+from kernel.lang import EINVAL, EPERM, Errno, final
 from kernel.lib.bus import BUS_DEVICES, PROCESSORS_HOOK
+from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.proc_files import MakeText
 from kernel.mm.next_kernel import LOADED
@@ -245,4 +247,11 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     return fs
 
 
-register_filesystem(b"sysfs", make_sysfs, is_for_all=True).check_options = refuse_options
+def check_sysfs_options(context: FsContext, text: bytes) -> None:
+    """The right to mount it is checked first, as on Linux. Raises EPERM, EINVAL."""
+    if not context.credentials.capable_in(caller_network().owner, CAP_SYS_ADMIN):
+        raise Errno(EPERM)
+    refuse_options(context, text)
+
+
+register_filesystem(b"sysfs", make_sysfs, is_for_all=True).check_options = check_sysfs_options
