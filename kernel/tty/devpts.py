@@ -235,8 +235,8 @@ def open_ptmx(path: Path, flags: int) -> File:
 
 
 def _instance_for(path: Path) -> Path:
-    """The root of the instance that a node ptmx belongs to: what is mounted at the name pts beside it. No automounter is
-    asked, and no link is followed. Raises ENOENT if there is no such name, ENODEV if that is no instance.
+    """The root of the instance that a node ptmx belongs to: what is mounted at the name pts beside it. No automounter
+    is asked, and no link is followed. Raises ENOENT if there is no such name, ENODEV if that is no instance.
     """
     if isinstance(path.inode().file_system, Devpts):
         return Path(path.mount, path.mount.root)
