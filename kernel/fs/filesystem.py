@@ -70,7 +70,6 @@ class FileSystem:
         self.maps_owners: bool = False  # its mounts may map owners (owner_map.py)
         self.finds_by_handle: bool = False  # `handle_of` and `find_by_handle` work
         self.takes_direct_transfers: bool = False  # O_DIRECT is allowed without a block device, and changes nothing
-        self.takes_options_later: bool = True  # False: fspick(2) has no options to change
         self.stack_depth: int = 0  # how many file systems are stacked below it
         self.heeds_modes: bool = False  # what a mode permits to nobody, root cannot open a file for either
         self.has_fixed_names: bool = False  # those of the kernel's objects: rename(2) knows them, and takes no flags
@@ -89,6 +88,10 @@ class FileSystem:
     def allows_direct(self) -> bool:
         """Whether its regular files may be opened with O_DIRECT."""
         return self.block_device is not None or self.takes_direct_transfers
+
+    def takes_options_later(self) -> bool:
+        """Whether fspick(2) has options to change."""
+        return True
 
     def takes_user_attributes(self) -> bool:
         """Whether `user.` is among the extended attributes that can be set."""

@@ -273,7 +273,7 @@ class ContextFile(File):
                 raise Errno(EINVAL)
             check_options(context, option)
         existing = self.existing
-        if existing is not None and not existing.takes_options_later:
+        if existing is not None and not existing.takes_options_later():
             raise Errno(EINVAL)
         if (b"," in option and not self.kind.escapes_commas) or len(self.options) + len(option) + 1 > _OPTIONS_LIMIT:
             raise Errno(EINVAL)

@@ -35,7 +35,23 @@ from kernel.fs.constants import (
 from kernel.fs.file import DESCRIPTION_BYTES, File
 from kernel.fs.open import SPECIAL
 from kernel.fs.path import Path
-from kernel.lang import EAGAIN, EBUSY, EINVAL, ENFILE, ENOMEM, ENOTTY, ENXIO, EPERM, EPIPE, Errno, UserAddr, final
+from kernel.lang import (
+    EAGAIN,
+    EBUSY,
+    EINVAL,
+    ENFILE,
+    ENOMEM,
+    ENOTTY,
+    ENXIO,
+    EPERM,
+    EPIPE,
+    Errno,
+    Span,
+    UserAddr,
+    final,
+    span_of,
+    u8,
+)
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials, caller_credentials
@@ -178,17 +194,21 @@ class Pipe:
             if position >= self.capacity:
                 position -= self.capacity
             within = position % PAGE
-            index = position // PAGE
             length = min(PAGE - within, limit - done)
-            frame = self.frames[index]
-            if frame == NO_FRAME:
-                frame = allocate_user_frame()
-                self.frames[index] = frame
-            if buffer.take(frame_span(Frame(frame))[within : within + length]) < length:
+            frame = self._frame_at(position // PAGE)
+            if buffer.take(frame_span(frame)[within : within + length]) < length:
                 break  # as on Linux, a part that ends in a fault is not written
             self.count += length
             done += length
         return done
+
+    def _frame_at(self, index: int) -> Frame:
+        """The frame at a place of the ring. Raises MemoryError."""
+        frame = self.frames[index]
+        if frame == NO_FRAME:
+            frame = allocate_user_frame()
+            self.frames[index] = frame
+        return Frame(frame)
 
     # ---- The ring ---------------------------------------------------------------------------------------------
 
@@ -381,6 +401,33 @@ class Pipe:
             if buffer.faulted:
                 break
         return done
+
+    def write_message(self, message: bytearray) -> None:
+        """Write at most PIPE_BUF bytes of the kernel's own as a packet, waiting for room. They need no `Buffer`, so the
+        compiler knows that no program's memory is touched, however deep the caller is. Raises EPIPE, ERESTARTSYS,
+        MemoryError.
+        """
+        written = False
+        while not written:
+            self._wait_for_room(len(message), nonblocking=False)
+            with self.lock:
+                if self.free() >= len(message):
+                    self._put(span_of(message))
+                    written = True
+        self.read_queue.wake_all()
+
+    def _put(self, message: Span[u8]) -> None:
+        """Add a packet, for which there is room. Raises MemoryError, with the ring as it was."""
+        length = len(message)
+        position = (self.head + self.count) % self.capacity
+        within = position % PAGE
+        first = min(PAGE - within, length)
+        frame = self._frame_at(position // PAGE)
+        following = frame if first == length else self._frame_at((position + first) % self.capacity // PAGE)
+        self.packets.append(length)
+        frame_span(frame)[within : within + first].copy_from(message[:first])
+        frame_span(following)[: length - first].copy_from(message[first:])
+        self.count += length
 
     def _write_available(self, buffer: Buffer, wanted: int, needed: int, as_packets: bool) -> int:
         self.lock.acquire()

@@ -26,7 +26,6 @@ from kernel.lang import EBADF, EINTR, EINVAL, ENOENT, ENOMEM, EPIPE, ERESTARTSYS
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.pid import UNSET, Pid, shown_to_caller
-from kernel.lib.user import KernelBuffer
 from kernel.sched import WaitQueue
 from kernel.sched.mutex import Patience
 from kernel.task import current_or_none
@@ -215,7 +214,7 @@ class AutofsInstance(FileSystem):
         """Write a packet, or answer the request: if a signal or a lack of memory came before, that one alone."""
         bell.users += 1
         try:
-            bell.pipe.write(KernelBuffer(packet))
+            bell.pipe.pipe.write_message(packet)
         except MemoryError:
             self._finish(request, ENOMEM)
         except Errno as error:

@@ -36,7 +36,6 @@ class OverlayFileSystem(OverlayInstance):
 
     def __init__(self, source: bytes, options: Options, context: FsContext) -> None:
         super().__init__(source, options, context)
-        self.takes_options_later = False
         self.top: OverlayNode | None = None
 
     def root(self) -> Inode:
@@ -47,6 +46,9 @@ class OverlayFileSystem(OverlayInstance):
 
     def options(self) -> bytes:
         return self.shown.shown(self.has_one_file_system())
+
+    def takes_options_later(self) -> bool:
+        return False
 
     def remount(self, read_only: bool, options: bytes) -> None:
         """Options are ignored, as by Linux."""

@@ -1,4 +1,4 @@
-/* FUSE with mounts that map owners: who the server is told asks, and what it must agree to before. */
+/* FUSE with mounts that map owners: whose requests the server sees, and what it must agree to before. */
 #include "fuse_case.h"
 #include <sched.h>
 
