@@ -217,6 +217,10 @@ MountDevice = Callable[[BlockDevice, bytes, bool], FileSystem]
 """device, options, read-only. Raises EINVAL (no such file system there, or an option), EROFS, EIO."""
 
 
+CheckRight = Callable[["FsContext"], None]
+"""Raises EPERM where the caller's context may not mount it."""
+
+
 CheckOptions = Callable[["FsContext", bytes], None]
 """The caller's context, and options without the general ones (mount_options.py). Raises EINVAL, and what looking up the
 names in them raises.
@@ -235,6 +239,7 @@ class FileSystemType:
         self.mount_device: MountDevice | None = mount_device
         self.make_in_place: MakeInPlace | None = None
         self.check_options: CheckOptions | None = None  # before anything else; None: the text is taken whole
+        self.check_right: CheckRight | None = None  # before anything else
         self.ignores_unknown: bool = False  # options of any name are taken, and other values than text
         self.refuses_nameless: bool = False  # `=value` among the options is wrong, where other types pass over it
         self.has_subtypes: bool = False  # names like fuse.sshfs are allowed: the part after the dot becomes an option

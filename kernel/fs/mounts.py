@@ -273,6 +273,9 @@ def _mount_new(
         if type_name.endswith(b"."):
             raise Errno(EINVAL)
         options = b"subtype=" + type_name[len(kind.name) + 1 :] + b"," + options
+    check_right = kind.check_right
+    if check_right is not None:
+        check_right(context)
     sifted = sift(kind, source, flags, options)
     source = sifted.source
     flags = sifted.flags

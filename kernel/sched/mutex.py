@@ -126,7 +126,7 @@ class Patience:
         waited long enough), MemoryError.
         """
         thread = self._thread
-        if thread.is_dying() or (self.is_bounded and monotonic_ns() >= self._ends_ns):
+        if thread.is_doomed() or (self.is_bounded and monotonic_ns() >= self._ends_ns):
             raise Errno(EINTR)
         if not self.is_bounded and not thread.is_interrupted():
             try:

@@ -178,6 +178,12 @@ class Thread(Linked["Thread"]):
         """Whether it must end when it returns from its current work, so that a long call may stop early."""
         return False
 
+    def is_doomed(self) -> bool:
+        """Whether it is dying, or a pending signal will end it when it is back in its program. It lives if the action
+        of that signal is changed in time, so its calls must be left in order.
+        """
+        return self.is_dying()
+
     def is_parting(self) -> bool:
         """Whether it is already ending, and releases what it had: no signal ends its waits then."""
         return False

@@ -59,7 +59,6 @@ from kernel.task.signals import (
     DUMPS_CORE,
     IGNORED_BY_DEFAULT,
     SIGKILL,
-    SIGNAL_COUNT,
     SIGSEGV,
     SIGSTOP,
     STOP_SIGNALS,
@@ -70,8 +69,6 @@ from kernel.task.signals import (
 from kernel.task.task import Task
 from kernel.task.trace_stops import report_handler, stop_for_signal, stop_if_due
 
-# Signals that by default end no process, or leave a core file, for which it must run.
-_NEVER_AT_ONCE: Final = IGNORED_BY_DEFAULT | STOP_SIGNALS | DUMPS_CORE
 _RESTART: Final = number_of_call("restart_syscall")
 
 
@@ -128,16 +125,11 @@ def _works(task: Task) -> bool:
 @noinline
 def _rest_or_die(task: Task) -> None:
     """The group of the running thread freezes. A signal that only ends the process does so nevertheless."""
-    process = task.process
-    waiting = (task.pending.mask | process.pending.mask) & ~task.signals.blocked & ~_NEVER_AT_ONCE
-    signo = 1
-    while waiting != 0 and task.tracee is None and signo <= SIGNAL_COUNT:
-        handler = process.actions.action(signo).handler
-        if contains(waiting, signo) and handler == SIG_DFL and not is_protected(process, signo):
-            end_process(process, signo)
-            return
-        signo += 1
-    freeze_running(task)
+    signo = task.fatal_signal()
+    if signo != 0:
+        end_process(task.process, signo)
+    else:
+        freeze_running(task)
 
 
 def _restart_sequence(task: Task, frame: TrapFrame) -> None:

@@ -40,6 +40,7 @@ from kernel.sched.processor import announce_work_of
 from kernel.sched.scheduler import announce_work, current_thread, watch_calls
 from kernel.sched.switch import own_thread
 from kernel.sched.thread import SCHED_DEADLINE, SCHED_OTHER
+from kernel.task.actions import SIG_DFL
 from kernel.task.belongings import AsyncWork, Belongings, LendingLocks
 from kernel.task.host import HOST, Host
 from kernel.task.limits import RLIMIT_RTTIME, UNLIMITED
@@ -59,12 +60,15 @@ from kernel.task.pending import PendingSignals
 from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
 from kernel.task.seccomp_filter import CallFilter
-from kernel.task.signals import SIGKILL, contains
+from kernel.task.signals import DUMPS_CORE, IGNORED_BY_DEFAULT, SIGKILL, SIGNAL_COUNT, STOP_SIGNALS, contains
 from kernel.task.user_dispatch import UserDispatch
 from kernel.time.clock import NS_PER_US
 
 if TYPE_CHECKING:
     from kernel.task.tracee import Tracee
+
+# Signals that by default end no process, or leave a core file, for which it must run.
+_NEVER_AT_ONCE: Final = IGNORED_BY_DEFAULT | STOP_SIGNALS | DUMPS_CORE
 
 # Between counts of the kernel memory held for a thread of a control group
 _TICKS: Final = 7
@@ -242,6 +246,20 @@ class Task(Thread):
         if self.is_exiting or not self.interrupted:
             return False  # what an exiting task does for others, it finishes
         return self.process.ending.is_exiting or self.has_pending_kill()
+
+    def is_doomed(self) -> bool:
+        return self.is_dying() or (self.interrupted and not self.is_exiting and self.fatal_signal() != 0)
+
+    def fatal_signal(self) -> int:
+        """A pending signal that ends the process as soon as the thread is back in its program; 0 for none."""
+        process = self.process
+        waiting = (self.pending.mask | process.pending.mask) & ~self.signals.blocked & ~_NEVER_AT_ONCE
+        signo = 1
+        while waiting != 0 and self.tracee is None and not process.origin.is_init and signo <= SIGNAL_COUNT:
+            if contains(waiting, signo) and process.actions.action(signo).handler == SIG_DFL:
+                return signo
+            signo += 1
+        return 0
 
     # Parts that few threads have --------------------------------------------------------------------------------------
 

@@ -247,11 +247,12 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     return fs
 
 
-def check_sysfs_options(context: FsContext, text: bytes) -> None:
-    """The right to mount it is checked first, as on Linux. Raises EPERM, EINVAL."""
+def check_sysfs_right(context: FsContext) -> None:
+    """Only who rules the network that it shows may mount it. Raises EPERM."""
     if not context.credentials.capable_in(caller_network().owner, CAP_SYS_ADMIN):
         raise Errno(EPERM)
-    refuse_options(context, text)
 
 
-register_filesystem(b"sysfs", make_sysfs, is_for_all=True).check_options = check_sysfs_options
+SYSFS: Final = register_filesystem(b"sysfs", make_sysfs, is_for_all=True)
+SYSFS.check_right = check_sysfs_right
+SYSFS.check_options = refuse_options

@@ -89,9 +89,11 @@ int main(void)
 	VISIT(into(HERE "/two"));
 	looking = visitor;
 	until_waiting(looking);
+	kill(looking, SIGSTOP); /* when its call is done, so that the other one prints first */
 	MUST(ioctl(root, AUTOFS_IOC_FAIL, token));
 	visitor = asking;
 	visited();
+	kill(looking, SIGCONT);
 	visitor = looking;
 	visited();
 	printf("-- in use\n");
