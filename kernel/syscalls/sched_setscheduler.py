@@ -177,7 +177,7 @@ def sched_rr_get_interval(pid: i32, interval: UserAddr) -> int:
     has_none = target.policy == SCHED_FIFO or target.policy == SCHED_DEADLINE
     length_ns = slice_of(target)
     if target.precedence.wanted_ns != 0 and target.has_fair_policy():
-        length_ns = target.precedence.wanted_ns - target.precedence.wanted_ns % TICK_NS
+        length_ns = target.precedence.wanted_ns - target.precedence.wanted_ns % TICK_NS  # fits: 100 ms at most
     write_timespec(interval, 0 if has_none else length_ns)
     return 0
 
