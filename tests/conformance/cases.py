@@ -20,8 +20,8 @@ from tests.conformance.compare import difference
 from tests.conformance.generated import generated
 from tests.harness import KRAIT, LINUX, Batch, Case, Kernel, Result, compile_program
 from tests.harness.agreement import UNSTABLE, agreed_answers
-from tests.harness.kept import answer_path, while_asking
-from tests.harness.records import Records, linux_sum, sources_of, sum_of
+from tests.harness.kept import answer_path, sum_of, while_asking
+from tests.harness.records import Records, linux_sum, sources_of
 from tools.cpio import Archive
 from tools.machine import Disk, Machine
 from tools.oracle import fetch_oracle

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.harness.batch import Batch, Result
-from tests.harness.kept import kept_answer
+from tests.harness.kept import kept_answer, sum_of
 from tests.harness.kernels import LINUX
-from tests.harness.records import Records, linux_sum, sum_of
+from tests.harness.records import Records, linux_sum
 from tools.oracle import fetch_oracle
 
 UNSTABLE = "unstable"  # the kind of a result that Linux gave only once

@@ -13,12 +13,17 @@ from tools.paths import BUILD
 ANSWERS = BUILD / "tests" / "answers"
 
 
-def answer_path(name: str, parts: Iterable[bytes]) -> Path:
-    """Where the answer lies that all these parts determine."""
+def sum_of(parts: Iterable[bytes]) -> str:
+    """What stands for all these parts, in their order."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
-    return ANSWERS / f"{name}-{digest.hexdigest()[:16]}"
+    return digest.hexdigest()[:16]
+
+
+def answer_path(name: str, parts: Iterable[bytes]) -> Path:
+    """Where the answer lies that all these parts determine."""
+    return ANSWERS / f"{name}-{sum_of(parts)}"
 
 
 def kept_answer(name: str, parts: Iterable[bytes], answer: Callable[[], str]) -> str:

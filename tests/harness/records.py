@@ -8,23 +8,16 @@ and KRAIT_RECORD=1 asks about what is not recorded and writes it down.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.harness.kept import sum_of
 from tests.harness.kernels import LINUX
 from tools.lock import exclusively
 
 _INCLUDE = re.compile(rb'^#include "([^"]+)"', re.MULTILINE)
-
-
-def sum_of(parts: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.hexdigest()[:16]
 
 
 def sources_of(path: Path) -> list[bytes]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.cases import MANY, RECORDED, names
-from tests.harness.records import Records, sources_of, sum_of
+from tests.harness.kept import sum_of
+from tests.harness.records import Records, sources_of
 from tools.paths import ROOT
 
 
