@@ -78,7 +78,7 @@ def hold_back(device: "BlockDevice", request: "BlockRequest") -> bool:
     """Count a request of the running thread, and let it wait if it comes too early. Returns whether it waits."""
     kind = _KINDS[request.operation]
     control = _owner(request) if request.is_paid else RUNNING.current.disks
-    if not isinstance(control, DiskControl) or kind < 0 or _must_end(RUNNING.current):
+    if not isinstance(control, DiskControl) or kind < 0:
         return False
     number = disk_number(device)
     now_ns = monotonic_ns()
@@ -90,7 +90,7 @@ def hold_back(device: "BlockDevice", request: "BlockRequest") -> bool:
             control.pay(number, kind, 0, 1, now_ns)  # its writer will wait
             return False
         begin_ns = control.pay(number, kind, request.length, 1, now_ns)
-        if begin_ns <= now_ns:
+        if begin_ns <= now_ns or _must_end(RUNNING.current):
             return False
         return _wait(WaitingRequest(control, device, request), begin_ns)
     except MemoryError:

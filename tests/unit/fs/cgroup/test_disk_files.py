@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from kernel.block import throttle
 from kernel.block.device import BLOCK_DEVICES, BlockRequest, Operation
 from kernel.cgroup.disks import DiskControl
 from kernel.cgroup.group import TOP
@@ -75,6 +76,19 @@ def test_a_request_that_comes_too_early_waits(machine: Machine) -> None:
         put(program, "/cg/a/io.max", b"254:0 rbps=max")
         assert all(request.is_finished() and request.error == 0 for request in requests)
         assert not has_waiting(control)
+        put(program, "/cg/a/io.max", b"254:0 rbps=2")
+        is_ending = throttle._must_end
+        throttle._must_end = lambda thread: True
+        try:
+            for sector in (24, 32):  # counted, and begun at once
+                request = BlockRequest(Operation.READ, sector)
+                request.frames.append(allocate_zeroed_frame())
+                request.length = PAGE
+                disk.start(request)
+                assert request.is_finished()
+        finally:
+            throttle._must_end = is_ending
+        assert get(program, "/cg/a/io.stat") == b"254:0 rbytes=20480 wbytes=0 rios=5 wios=0 dbytes=0 dios=0\n"
         return 0
 
     assert machine.run(child) == 0
