@@ -24,6 +24,7 @@ from kernel.fs.devices.filesystem import register_char_device
 from kernel.fs.file import DirectorySink, File, InodeFile
 from kernel.fs.filesystem import FileSystem, parse_octal, parse_size, register_filesystem, split_option
 from kernel.fs.inode import Inode
+from kernel.fs.mount_tree import top_at
 from kernel.fs.open import open_unasked
 from kernel.fs.path import Path
 from kernel.fs.walk import resolve, start
@@ -247,16 +248,9 @@ def _instance_for(path: Path) -> Path:
         child = start(current().fs, Path(path.mount, above)).look_up(b"pts")
     except Errno:
         raise Errno(ENOENT) from None
-    mount = path.mount
-    while child is not None and child.mounts is not None:
-        covering = mount.children.get(child)
-        if covering is None:
-            break
-        mount = covering
-        child = covering.root
-    if child is None or child.inode is None:
+    if child is None:
         raise Errno(ENOENT)
-    place = Path(mount, child)
+    place = top_at(Path(path.mount, child))
     if not isinstance(place.inode().file_system, Devpts) or place.dentry is not place.mount.root:
         raise Errno(ENODEV)
     return place
