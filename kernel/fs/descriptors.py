@@ -121,10 +121,9 @@ class FileTable:
         """Give `file` a descriptor. The caller's reference becomes the table's; on EMFILE the file is released."""
         try:
             descriptor = self.lowest_free(lowest)
-            self._grow(descriptor + 1)
-            while self._files[descriptor] is not None:  # taken while the table grew
-                descriptor = self.lowest_free(lowest)
+            while descriptor >= len(self._files):
                 self._grow(descriptor + 1)
+                descriptor = self.lowest_free(lowest)  # another may have been taken while the table grew
         except (Errno, MemoryError):
             file.release()
             raise
