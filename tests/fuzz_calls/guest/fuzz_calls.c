@@ -146,8 +146,11 @@ static void enter_sandbox(const struct program *which)
 	}
 	if (choice == 0)
 		enter_user_namespace(which);
-	if (which->own_network)
+	if (which->own_network) {
 		raise_loopback();
+		/* Connections that their processes have left keep a network, and what its rules do. */
+		write_text("prz/sys/net/ipv4/tcp_orphan_retries", "1"), write_text("prz/sys/net/ipv4/tcp_fin_timeout", "1");
+	}
 	open_crowd(which->crowd, crowd);
 }
 
@@ -308,6 +311,7 @@ static void work(uint64_t base, int number, uint64_t first, uint64_t last)
 		me->current = n;
 		struct chain chain = next_chain(seed_of(base, number, n));
 		one_program(&chain);
+		flush_rules();
 	}
 	for (int i = 0; i < 2; i++)
 		for (int tries = 0; tries < 20 && umount2(home[i], MNT_DETACH) == 0; tries++)

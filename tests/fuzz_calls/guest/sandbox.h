@@ -88,6 +88,16 @@ static void clear_loops(void)
 	}
 }
 
+/* No rules of packets: some send each packet on its way again, so that the kernel has work for ever. */
+static void flush_rules(void)
+{
+	static const uint8_t flush[60] = { 20, 0, 0, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10,
+		20, 0, 0, 0, 2, 10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0, 17, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10 };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 12);
+	send(fd, flush, sizeof flush, MSG_DONTWAIT);
+	close(fd);
+}
+
 /* Programs with rights take the loopback interface down, its address away, and have packets dropped. */
 static void raise_loopback(void)
 {
@@ -103,11 +113,7 @@ static void raise_loopback(void)
 	if (ioctl(fd, SIOCSIFFLAGS, &bridge) == 0)
 		ioctl(fd, 0x89a1, &bridge); /* SIOCBRDELBR */
 	close(fd);
-	static const uint8_t flush[60] = { 20, 0, 0, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10,
-		20, 0, 0, 0, 2, 10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0, 17, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10 };
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 12);
-	send(fd, flush, sizeof flush, MSG_DONTWAIT);
-	close(fd);
+	flush_rules();
 }
 
 static void write_text(const char *path, const char *text)
