@@ -84,6 +84,8 @@ def batch(chosen: list[str] | None = None, processors: int = 1) -> Batch:
 def answers(kernel: Kernel, chosen: list[str] | None = None, processors: int = 1) -> dict[str, Result]:
     """A kernel's output for the cases on that many processors."""
     build_image()
+    if kernel is LINUX:
+        fetch_oracle()
     if kernel is KRAIT and processors > 1:
         kernel = replace(kernel, parameters=f"{kernel.parameters} maxcpus={processors}")
     return batch(chosen, processors).run(kernel)
