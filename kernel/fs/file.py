@@ -258,8 +258,8 @@ class File:
     @noraise
     def _count_writers(self, change: int) -> None:
         self.inode.writers += change
-        self.inode.file_system.writers += change
         if self.inode.is_regular():
+            self.inode.file_system.writers += change
             self.path.mount.writers += change
 
     def deny_writing(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from kernel.block.device import BlockDevice
+from kernel.fs.constants import MS_DIRSYNC, MS_RDONLY, MS_SYNCHRONOUS
 from kernel.lang import EINVAL, ENODEV, ENOTBLK, ENOTTY, EOPNOTSUPP, ESTALE, Errno
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.sched import Mutex
@@ -149,6 +150,15 @@ class FileSystem:
         """A program that may mount it does so. Changes with effects beyond this instance are made here, not when it is
         created. Raises EINVAL.
         """
+
+    def take_flags(self, flags: int) -> None:
+        """MS_RDONLY, MS_SYNCHRONOUS and MS_DIRSYNC of a mount that is about to show it. They are those of the file
+        system until its last mount is gone, so that those of further mounts change nothing. Raises EBUSY.
+        """
+        if self.mounts == 0:
+            self.read_only = self.read_only or flags & MS_RDONLY != 0
+            self.is_synchronous = flags & MS_SYNCHRONOUS != 0
+            self.syncs_directories = flags & MS_DIRSYNC != 0
 
     def root_to_show(self) -> list[bytes]:
         """The names that lead from the root to the directory that a new mount shows. Raises MemoryError."""

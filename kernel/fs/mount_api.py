@@ -10,7 +10,6 @@ Context: thread context; may sleep. Raises MemoryError.
 from typing import Final
 
 from kernel.fs.constants import (
-    MS_DIRSYNC,
     MS_NOATIME,
     MS_NODEV,
     MS_NODIRATIME,
@@ -31,7 +30,7 @@ from kernel.fs.filesystem import FileSystem, FileSystemType
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_options import changed_flags, is_general
 from kernel.fs.mount_tree import tree_of
-from kernel.fs.mounts import change_propagation, has_writers, keep_apart, make_instance, may_set_flags, new_mount
+from kernel.fs.mounts import change_propagation, has_writers, keep_apart, make_instance, new_mount
 from kernel.fs.path import FsContext, Mount, MountNamespace, Path, end_filesystem
 from kernel.lang import EBUSY, EINVAL, ENODATA, EPERM, Errno, final, noraise
 from kernel.lib.capabilities import CAP_SYS_ADMIN
@@ -294,15 +293,10 @@ class ContextFile(File):
             if not context.credentials.capable(CAP_SYS_ADMIN):
                 raise Errno(EPERM)
             device = find_block_device(context, self.source)
-            made = filesystem_on(device, kind, self.source, self.options, self.flags_set & MS_RDONLY != 0)
+            made = filesystem_on(device, kind, self.source, self.options, self.flags_set)
         else:
             source = self.source if len(self.source) > 0 else b"none"
-            made = make_instance(context, kind, source, self.options)
-        if may_set_flags(context.credentials, made):
-            if made.mounts == 0:
-                made.read_only = made.read_only or self.flags_set & MS_RDONLY != 0
-            made.is_synchronous = self.flags_set & MS_SYNCHRONOUS != 0
-            made.syncs_directories = self.flags_set & MS_DIRSYNC != 0
+            made = make_instance(context, kind, source, self.options, self.flags_set)
         self.made = made
         self.has_failed = False
 

@@ -8,7 +8,7 @@ Context: sleeps (the file system reads its superblock).
 
 from kernel.block.device import BLOCK_DEVICES, BlockDevice
 from kernel.cgroup.programs import DEVICE_PROGRAMS
-from kernel.fs.constants import MAY_READ, MAY_WRITE, MS_NODEV, S_IFBLK, S_IFMT
+from kernel.fs.constants import MAY_READ, MAY_WRITE, MS_NODEV, MS_RDONLY, S_IFBLK, S_IFMT
 from kernel.fs.device_guard import check_device
 from kernel.fs.filesystem import FileSystem, FileSystemType
 from kernel.fs.path import MOUNTS, FsContext
@@ -32,14 +32,14 @@ def find_block_device(context: FsContext, name: bytes) -> BlockDevice:
     return device
 
 
-def filesystem_on(
-    device: BlockDevice, kind: FileSystemType, source: bytes, options: bytes, read_only: bool
-) -> FileSystem:
-    """The instance of a type on a device: the mounted one, or a new one, which has claimed the device.
+def filesystem_on(device: BlockDevice, kind: FileSystemType, source: bytes, options: bytes, flags: int) -> FileSystem:
+    """The instance of a type on a device: the mounted one, or a new one, which has claimed the device and has the flags
+    (MS_RDONLY, MS_SYNCHRONOUS, MS_DIRSYNC).
 
     Raises EBUSY (somebody else uses the device, or it is mounted writable and should not be, or the reverse), EACCES
     (the device is read-only), EPERM (the thread's control group may not use it), and what the type raises.
     """
+    read_only = flags & MS_RDONLY != 0
     for mount in MOUNTS.values():
         existing = mount.file_system
         if existing.block_device is device:
@@ -65,6 +65,7 @@ def filesystem_on(
             device.closed()
     file_system.source = source
     file_system.read_only = read_only
+    file_system.take_flags(flags)
     file_system.lie_on(device)
     return file_system
 

@@ -11,7 +11,6 @@ from kernel.fs.constants import (
     MNT_EXPIRE,
     MNT_FORCE,
     MS_BIND,
-    MS_DIRSYNC,
     MS_MOVE,
     MS_NOATIME,
     MS_PRIVATE,
@@ -86,7 +85,7 @@ def require_administrator(context: FsContext) -> None:
         raise Errno(EPERM)
 
 
-def make_instance(context: FsContext, kind: FileSystemType, source: bytes, options: bytes) -> FileSystem:
+def make_instance(context: FsContext, kind: FileSystemType, source: bytes, options: bytes, flags: int) -> FileSystem:
     """Create an instance of a type without a device, for a caller that may mount it. Raises EPERM, and what the type
     raises.
     """
@@ -105,10 +104,12 @@ def make_instance(context: FsContext, kind: FileSystemType, source: bytes, optio
             end_filesystem(made)
         raise Errno(EPERM)
     made.use(source, options)
+    if _may_set_flags(credentials, made):
+        made.take_flags(flags)
     return made
 
 
-def may_set_flags(credentials: Credentials, file_system: FileSystem) -> bool:
+def _may_set_flags(credentials: Credentials, file_system: FileSystem) -> bool:
     """Whether the caller of mount(2) may set flags of the whole file system. The administrator of a user namespace may
     not, for a file system that all share.
     """
@@ -177,8 +178,7 @@ def root_of(file_system: FileSystem) -> Dentry:
 def new_mount(context: FsContext, file_system: FileSystem, flags: int) -> Mount:
     """A detached mount of an instance. Raises EPERM if it would reveal what is hidden, MemoryError."""
     mount = Mount(file_system, root_of(file_system), flags)
-    if file_system.kept_root is not None:
-        mount.source = file_system.source
+    mount.source = file_system.source
     try:
         _seal_if_revealing(context, file_system, mount)
         _show_part(file_system, mount)
@@ -259,12 +259,6 @@ def mount(
         _mount_new(context, source, at, type_name, flags, mount_flags, options)
 
 
-def _use_write_flags(file_system: FileSystem, flags: int) -> None:
-    """MS_SYNCHRONOUS and MS_DIRSYNC belong to the file system, not to one of its mounts."""
-    file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0
-    file_system.syncs_directories = flags & MS_DIRSYNC != 0
-
-
 def _mount_new(
     context: FsContext, source: bytes, at: Path, type_name: bytes, flags: int, mount_flags: int, options: bytes
 ) -> None:
@@ -284,22 +278,16 @@ def _mount_new(
     if check_options is not None:
         check_options(context, options)
     if not kind.needs_device:
-        fresh = make_instance(context, kind, source, options)
+        fresh = make_instance(context, kind, source, options, flags)
         mount_filesystem_checked(context, fresh, at, mount_flags)
-        if may_set_flags(context.credentials, fresh):
-            if fresh.mounts == 1:
-                fresh.read_only = fresh.read_only or flags & MS_RDONLY != 0
-            _use_write_flags(fresh, flags)
         return
     if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     at.pin()
     try:
         device = find_block_device(context, source)
-        file_system = filesystem_on(device, kind, source, options, flags & MS_RDONLY != 0)
+        file_system = filesystem_on(device, kind, source, options, flags)
         mount_filesystem_checked(context, file_system, at, mount_flags)
-        if file_system.mounts == 1:
-            _use_write_flags(file_system, flags)
     finally:
         at.unpin()
 

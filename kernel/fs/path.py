@@ -449,6 +449,8 @@ def _is_fixed(parent: Dentry, child: Dentry) -> bool:
 def end_filesystem(file_system: FileSystem) -> None:
     """Nobody mounts it any more: it writes everything out, and its device is free. May sleep."""
     file_system.shut_down()
+    if file_system.kept_root is not None:
+        file_system.read_only = False  # the next mount sets its own flags
     device = file_system.block_device
     if device is not None:
         file_system.block_device = None

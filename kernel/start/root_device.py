@@ -12,7 +12,7 @@ Context: the boot thread; sleeps.
 from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, BlockDevice
-from kernel.fs.constants import device_major, device_minor
+from kernel.fs.constants import MS_RDONLY, device_major, device_minor
 from kernel.fs.disks.scan import PartitionDevice
 from kernel.fs.ext2.probe import label_of, uuid_of
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES, FileSystem, FileSystemType, make_filesystem
@@ -121,21 +121,22 @@ def _devices_text() -> str:
 
 def _mount(line: bytes, device: BlockDevice) -> FileSystem:
     """Try the types that the command line allows; writable if it says `rw`, else read-only."""
-    flags = command_line.value_of(line, b"rootflags")
-    options = flags if flags is not None else b""
+    given = command_line.value_of(line, b"rootflags")
+    options = given if given is not None else b""
     read_only = not command_line.last_of(line, b"rw", b"ro")
     if not read_only and device.read_only:
         log.warn("root: the device is read-only")
         read_only = True
+    flags = MS_RDONLY if read_only else 0
     failure = 0
     for kind in _allowed_types(line):
         try:
-            return filesystem_on(device, kind, b"/dev/" + device.name, options, read_only)
+            return filesystem_on(device, kind, b"/dev/" + device.name, options, flags)
         except Errno as error:
             failure = error.code
         if failure == EROFS or failure == EACCES:
             try:
-                found = filesystem_on(device, kind, b"/dev/" + device.name, options, read_only=True)
+                found = filesystem_on(device, kind, b"/dev/" + device.name, options, MS_RDONLY)
                 log.warn("root: mounted read-only, because it cannot be written")
                 return found
             except Errno as error:

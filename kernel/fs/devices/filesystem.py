@@ -8,15 +8,15 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.fs.character_devices import CHAR_DEVICES, CharDevice, OpenDevice, enter_device
-from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT
+from kernel.fs.constants import MS_RDONLY, MS_SYNCHRONOUS, S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT
 from kernel.fs.dentry import CACHE
 from kernel.fs.filesystem import FileSystem, register_filesystem, split_option
 from kernel.fs.inode import Inode
-from kernel.fs.mount_options import is_general
+from kernel.fs.mount_options import changed_flags, is_general
 from kernel.fs.path import MOUNTS
 from kernel.fs.tmpfs.base import Tmpfs
-from kernel.fs.tmpfs.filesystem import new_tmpfs
-from kernel.lang import EINVAL, Errno
+from kernel.fs.tmpfs.filesystem import TmpfsDirectory, enter_root
+from kernel.lang import EBUSY, EINVAL, Errno, final
 from kernel.lib.bus import BusDevice
 from kernel.lib.credentials import Credentials, plain_actor
 
@@ -33,11 +33,47 @@ class CharDeviceWatcher:
 CHAR_DEVICE_WATCHER: Final = CharDeviceWatcher()
 
 
+@final
+class DeviceFileSystem(Tmpfs):
+    """The instance, which stays while nobody mounts it."""
+
+    def __init__(self) -> None:
+        super().__init__(b"devtmpfs", b"devtmpfs", b"mode=755", None)
+        self.shows_options = False
+        self.mounts = 1  # never shut down
+        self.flag_names: list[bytes] = []  # flags among the options of the mount that is being made
+
+    def use(self, source: bytes, options: bytes) -> None:
+        rest: list[bytes] = []
+        names: list[bytes] = []
+        for option in options.split(b","):
+            name, _ = split_option(option)
+            if name == b"dirsync":
+                raise Errno(EINVAL)  # each mount is a remount, which does not know it
+            if is_general(name):
+                names.append(name)
+            elif name != b"source" and len(option) > 0:
+                rest.append(option)
+        self.reconfigure(b",".join(rest))
+        self.source = source
+        self.flag_names = names
+
+    def take_flags(self, flags: int) -> None:
+        """Each mount changes the flags that a remount changes."""
+        for name in self.flag_names:
+            flags = changed_flags(flags, name)
+        read_only = flags & MS_RDONLY != 0
+        if read_only and not self.read_only and self.writers > 0:
+            raise Errno(EBUSY)
+        self.read_only = read_only
+        self.is_synchronous = flags & MS_SYNCHRONOUS != 0
+
+
 class DeviceTree:
     """The one instance, created when it is first mounted or added to."""
 
     def __init__(self) -> None:
-        self.instance: Tmpfs | None = None
+        self.instance: DeviceFileSystem | None = None
 
 
 _TREE: Final = DeviceTree()
@@ -48,9 +84,8 @@ def device_tree() -> Tmpfs:
     tree = _TREE.instance
     if tree is not None:
         return tree
-    tree = new_tmpfs(b"devtmpfs", b"devtmpfs", b"mode=755")
-    tree.shows_options = False
-    tree.mounts = 1  # never shut down
+    tree = DeviceFileSystem()
+    enter_root(tree, TmpfsDirectory(tree, S_IFDIR | tree.root_mode))
     _TREE.instance = tree
     for device in CHAR_DEVICES.values():
         _add_node(tree, device)
@@ -128,17 +163,8 @@ def _add_link(tree: Tmpfs, name: bytes, target: bytes) -> None:
 
 
 def make_devtmpfs(source: bytes, options: bytes) -> FileSystem:
-    """The one instance, whose limits options may change. Raises EINVAL."""
-    tree = device_tree()
-    rest: list[bytes] = []
-    for option in options.split(b","):
-        name, _ = split_option(option)
-        if name == b"dirsync":
-            raise Errno(EINVAL)  # it is there already, and this is no flag of a remount
-        if not is_general(name) and name != b"source" and len(option) > 0:
-            rest.append(option)
-    tree.reconfigure(b",".join(rest))
-    return tree
+    """The one instance, whose limits options may change. Raises MemoryError."""
+    return device_tree()
 
 
 register_filesystem(b"devtmpfs", make_devtmpfs)

@@ -29,7 +29,7 @@ from kernel.fs.sysfs.net import InterfacesDirectory
 from kernel.lang import EINVAL, EPERM, Errno, final
 from kernel.lib.bus import BUS_DEVICES, PROCESSORS_HOOK
 from kernel.lib.capabilities import CAP_SYS_ADMIN
-from kernel.lib.namespace import FIRST_USER, UserNamespace
+from kernel.lib.namespace import UserNamespace
 from kernel.lib.proc_files import MakeText
 from kernel.mm.next_kernel import LOADED
 from kernel.net.link.network import Network, caller_network
@@ -46,10 +46,10 @@ _EMPTY: Final[list[bytes]] = [b"module", b"power"]
 
 @final
 class SysFileSystem(FileSystem):
-    """One mounted instance; all show the same."""
+    """What all mounts show that are made in a network namespace."""
 
-    def __init__(self, source: bytes) -> None:
-        super().__init__(b"sysfs", source, SYSFS_MAGIC)
+    def __init__(self, network: Network) -> None:
+        super().__init__(b"sysfs", b"none", SYSFS_MAGIC)
         self.opens_devices = False
         self.has_fixed_names = True
         self.heeds_modes = True
@@ -57,10 +57,13 @@ class SysFileSystem(FileSystem):
         self.attributes: dict[int, Store] = {}  # extended ones, by inode
         self.next_ino: int = 0
         self.top: FixedDirectory | None = None
-        self.mounter: UserNamespace = FIRST_USER  # owns the network that it shows
+        self.network: Network = network
 
     def ruler(self) -> UserNamespace:
-        return self.mounter
+        return self.network.owner
+
+    def use(self, source: bytes, options: bytes) -> None:
+        self.source = source
 
     def root(self) -> Inode:
         top = self.top
@@ -71,6 +74,7 @@ class SysFileSystem(FileSystem):
     def shut_down(self) -> None:
         self.top = None
         self.attributes.clear()
+        _MOUNTED.pop(self.network.number, None)
 
     def takes_user_attributes(self) -> bool:
         return False
@@ -198,11 +202,24 @@ def _enter_buses(fs: SysFileSystem, bus: FixedDirectory, devices: FixedDirectory
         virtual.add(name, KobjectDirectory(fs, virtual_group(name)))
 
 
+_MOUNTED: Final[dict[int, SysFileSystem]] = {}  # by the number of the network
+
+
 def make_sysfs(source: bytes, options: bytes) -> FileSystem:
-    """A new instance. Raises EINVAL: there are no options."""
+    """The instance of the caller's network namespace. Raises EINVAL (there are no options), MemoryError."""
     if len(options) > 0:
         raise Errno(EINVAL)
-    fs = SysFileSystem(source)
+    network = caller_network()
+    shown = _MOUNTED.get(network.number)
+    if shown is not None:
+        return shown
+    made = _new(network)
+    _MOUNTED[network.number] = made
+    return made
+
+
+def _new(network: Network) -> SysFileSystem:
+    fs = SysFileSystem(network)
     top = FixedDirectory(fs, fs.new_ino())
     top.mode = top.mode & ~0o777 | 0o555
     bus = fs.directory(top, b"bus")
@@ -211,8 +228,6 @@ def make_sysfs(source: bytes, options: bytes) -> FileSystem:
     firmware = fs.directory(top, b"firmware")
     if FIRMWARE.find():
         firmware.add(b"qemu_fw_cfg", FirmwareDirectory(fs))
-    network = caller_network()
-    fs.mounter = network.owner
     top.add(b"block", DiskLinks(fs, fs.new_ino(), b"../", Disks.WHOLE))
     _enter_classes(fs, fs.directory(top, b"class"), network)
     numbers = fs.directory(top, b"dev")

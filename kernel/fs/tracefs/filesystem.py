@@ -21,7 +21,7 @@ from kernel.fs.path import FsContext
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedDirectory, FixedText, TextInode
 from kernel.fs.root_choice import RootChoice
 from kernel.lang import EINVAL, Errno, final
-from kernel.lib.ids import NO_GROUP, NO_USER, ROOT_GROUP, ROOT_USER
+from kernel.lib.ids import NO_GROUP, NO_USER
 from kernel.lib.pace import pace
 from kernel.perf.event import BEHIND_CALLS, FIRST_CALL
 from kernel.perf.tracepoints import POINTS, call_event_name, find_point
@@ -49,13 +49,14 @@ _HEADER_EVENT: Final = (
 
 @final
 class TraceFileSystem(FileSystem):
-    """One mounted instance; all show the same."""
+    """The instance, which stays while nobody mounts it."""
 
-    def __init__(self, source: bytes) -> None:
-        super().__init__(b"tracefs", source, TRACEFS_MAGIC)
+    def __init__(self) -> None:
+        super().__init__(b"tracefs", b"none", TRACEFS_MAGIC)
         self.opens_devices = False
         self.next_ino: int = 0
         self.top: FixedDirectory | None = None
+        self.mounts = 1  # never shut down
 
     def root(self) -> Inode:
         top = self.top
@@ -63,8 +64,19 @@ class TraceFileSystem(FileSystem):
             raise Errno(EINVAL)
         return top
 
-    def shut_down(self) -> None:
-        self.top = None
+    def use(self, source: bytes, options: bytes) -> None:
+        self.source = source
+        self.reconfigure(options)
+
+    def reconfigure(self, options: bytes) -> None:
+        chosen = _chosen(options)
+        top = self.root()
+        if chosen.mode >= 0:
+            top.mode = S_IFDIR | chosen.mode
+        if chosen.uid != NO_USER:
+            top.uid = chosen.uid
+        if chosen.gid != NO_GROUP:
+            top.gid = chosen.gid
 
     def new_ino(self) -> int:
         """The next inode number of the fixed part."""
@@ -200,14 +212,31 @@ def check_trace_options(context: FsContext, options: bytes) -> None:
     _chosen(options)
 
 
+@final
+class _Instance:
+    """The file system, once somebody has mounted it."""
+
+    def __init__(self) -> None:
+        self.made: TraceFileSystem | None = None
+
+
+_INSTANCE: Final = _Instance()
+
+
 def make_tracefs(source: bytes, options: bytes) -> FileSystem:
-    """A new instance. Raises EINVAL (an unknown option), MemoryError."""
-    fs = TraceFileSystem(source)
+    """The one instance, whose root options may change. Raises EINVAL (an unknown option), MemoryError."""
+    _chosen(options)
+    made = _INSTANCE.made
+    if made is None:
+        made = _new()
+        _INSTANCE.made = made
+    return made
+
+
+def _new() -> TraceFileSystem:
+    fs = TraceFileSystem()
     top = FixedDirectory(fs, fs.new_ino())
-    chosen = _chosen(options)
-    top.mode = S_IFDIR | (0o700 if chosen.mode < 0 else chosen.mode)
-    top.uid = ROOT_USER if chosen.uid == NO_USER else chosen.uid
-    top.gid = ROOT_GROUP if chosen.gid == NO_GROUP else chosen.gid
+    top.mode = S_IFDIR | 0o700
     top.add(b"available_events", FixedText(fs, fs.new_ino(), 0o440, _all_names, None))
     events = fs.directory(top, b"events")
     events.add(b"header_page", FixedText(fs, fs.new_ino(), 0o440, _header_page, None))

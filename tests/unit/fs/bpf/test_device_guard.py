@@ -8,7 +8,7 @@ from kernel.block.device import BLOCK_DEVICES, BlockDevice
 from kernel.cgroup.programs import DEVICE_PROGRAMS
 from kernel.fs.attributes import check_access
 from kernel.fs.character_devices import CHAR_DEVICES, CharDevice
-from kernel.fs.constants import S_IFBLK, S_IFCHR, device_number
+from kernel.fs.constants import MS_RDONLY, S_IFBLK, S_IFCHR, device_number
 from kernel.fs.device_guard import BLOCK, CHARACTERS, GUARD, MAKE, READ, WRITE, DeviceJudge
 from kernel.fs.file import File
 from kernel.fs.filesystem import FileSystem, FileSystemType
@@ -99,15 +99,15 @@ def test_a_mount_asks_for_its_device(judge: Judge) -> None:
         b"ext2", None, lambda device, options, read_only: FileSystem(b"ext2", b"", 0), is_for_all=False
     )
     judge.answer = False
-    for read_only, access in ((False, READ | WRITE), (True, READ)):
+    for flags, access in ((0, READ | WRITE), (MS_RDONLY, READ)):
         with pytest.raises(Errno) as error:
-            filesystem_on(disk, kind, b"/dev/t", b"", read_only)
+            filesystem_on(disk, kind, b"/dev/t", b"", flags)
         assert error.value.code == EPERM
         assert judge.asked.pop() == (BLOCK, access, disk.number)
     judge.answer = True
     BLOCK_DEVICES[disk.number] = disk
     judge.meanwhile = lambda: BLOCK_DEVICES.pop(disk.number)
     with pytest.raises(Errno) as error:
-        filesystem_on(disk, kind, b"/dev/t", b"", read_only=True)
+        filesystem_on(disk, kind, b"/dev/t", b"", MS_RDONLY)
     assert error.value.code == ENXIO
     assert not disk.claimed
