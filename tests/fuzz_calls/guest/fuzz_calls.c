@@ -263,6 +263,9 @@ static void one_program(const struct chain *chain)
 			killed = 1;
 			kill(-pid, SIGKILL);
 			kill(pid, SIGKILL);
+			/* A thread that asked to be traced by us is dead until we know; until then its process is not. */
+			if (waitpid(-1, &status, WNOHANG | __WALL) == pid)
+				break;
 		}
 		if (passed > KILL_NS) {
 			dprintf(1, "@unkillable process %d of program %012llx+%d\n", pid, (long long)seed, me->act);
