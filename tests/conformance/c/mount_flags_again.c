@@ -125,7 +125,7 @@ static void configured(const char *type)
 	umount2(ONE, 0);
 }
 
-/* Who owns the root of tracefs, which stays: options count at each mount, or at none. */
+/* The owner and mode of the root of tracefs, which stays: what a mount leaves out stays as it was. */
 static void owned_root(const char *what, const char *options, int is_remount)
 {
 	struct stat st;
