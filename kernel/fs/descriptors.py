@@ -191,7 +191,11 @@ class FileTable:
         table = FileTable()
         table.limit = self.limit
         count = len(self._files)
-        table._grow(count)
+        if count <= _STEP_MASK:
+            table._files = [None] * count
+            table._close_on_exec = bytearray(count)
+        else:
+            table._grow(count)
         lowest = count  # that is free in the copy: other threads may open and close while this sleeps
         for descriptor in range(count):
             file = self._files[descriptor]
