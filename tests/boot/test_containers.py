@@ -59,7 +59,8 @@ mkdir -p /var/tmp /run/user/1000 /home/tester
 chown 1000:1000 /run/user/1000 /home/tester; chmod 1777 /tmp
 . /containers/$1.sh
 """
-# A container by a runtime's own hands: what its life is, and what limits it.
+# A container by a runtime's own hands: what its life is, and what limits it. Runtimes copy what comes from two streams
+# in two threads: programs inside write to one.
 RUNTIME = """\
 mkdir -p /tmp/bundle/rootfs && cd /tmp/bundle && tar -C rootfs -xf /containers/root.tar
 # The specification that the program proposes, with another command.
@@ -70,7 +71,7 @@ write() {
 }
 state() { $runtime state one | grep -o '"status": "[a-z]*"'; }
 write << 'EOF'
-echo hello; id; hostname; echo "I am $$"; ps -o comm; cat /proc/self/cgroup
+exec 2>&1; echo hello; id; hostname; echo "I am $$"; ps -o comm; cat /proc/self/cgroup
 grep -E "Cap|NoNew|Seccomp" /proc/self/status; touch /x; mknod /dev/x b 7 0; umount /proc
 echo /dev/[!c]*  # core is a link to /proc/kcore, which Linux alone has
 echo x > /proc/sys/kernel/hostname; cat /proc/keys; ls /sys/fs/cgroup/cgroup.procs | cat
@@ -92,7 +93,7 @@ cat $group/pids.max $group/memory.max
 $runtime exec one sh -c 'hostname; id -u'
 $runtime exec one sh -c 'for i in $(seq 25); do sleep 9 & done'; echo "too many: $?"
 $runtime update --pids-limit 80 one; cat $group/pids.max  # nobody may have waited for them yet
-$runtime exec one sh -c 'head -c 1 /dev/zero | wc -c; mknod /tmp/m b 1 1; mknod /dev/n c 1 3'
+$runtime exec one sh -c 'exec 2>&1; head -c 1 /dev/zero | wc -c; mknod /tmp/m b 1 1; mknod /dev/n c 1 3'
 $runtime pause one; state; before=$(count); sleep 0.5; test $(count) = $before && echo stands
 $runtime resume one; state; until now=$(count); test "${now:-$before}" != $before; do sleep 0.05; done; echo goes
 test "$($runtime ps one | grep -c .)" -ge 2 && echo listed
@@ -115,7 +116,7 @@ podman pause long; podman ps --format '{{.Names}} {{.Image}} {{.State}}'; podman
 podman stop -t 9 long; podman inspect long --format '{{.State.ExitCode}} {{.State.Status}}'
 podman rm long
 podman run --rm --network none --read-only --user 7 --tmpfs /scratch -v /containers:/given:ro small \\
-    sh -c 'id; touch /scratch/x && ls /scratch; touch /x; touch /given/x; ls /given/root.tar
+    sh -c 'exec 2>&1; id; touch /scratch/x && ls /scratch; touch /x; touch /given/x; ls /given/root.tar
     grep -E "CapEff|Seccomp:" /proc/self/status'; echo "status $?"
 podman run --rm --network none --uidmap 0:10000:1000 small sh -c 'cat /proc/self/uid_map; stat -c "%u %n" /bin /proc'
 """
@@ -143,7 +144,8 @@ rm -rf /home/tester/* /home/tester/.[a-z]*
 """
 AS_USER = """\
 podman import -q /containers/root.tar small | cut -c 1-7
-podman run --rm --network none small sh -c 'id; cat /proc/self/uid_map; touch /x; chown 5:6 /x; stat -c "%u %g" /x /proc
+podman run --rm --network none small sh -c 'exec 2>&1; id; cat /proc/self/uid_map; touch /x; chown 5:6 /x
+    stat -c "%u %g" /x /proc
     mknod /m c 1 3; mount -t tmpfs none /tmp; hostname other; grep CapEff /proc/self/status'; echo "status $?"
 podman run -d --network host --name long small sleep 100 | wc -c
 podman exec long sh -c 'ps -o pid,comm; exit 4'; echo "status $?"

@@ -40,12 +40,15 @@ sed 's/([0-9]*)//' /tmp/out | awk -v letters="$letters" '{ key = $3; seen[key] =
 cd / && umount -l /tmp/watched && rm /tmp/out
 """
 WORK = """\
-cat d/f; echo more >> d/f; : > d/new; ls d > /dev/null; mv d/new d/newer; rm d/newer; mkdir d/dir; rmdir d/dir
+cat d/f; echo more >> d/f; : > d/new; ls d > /dev/null
+# It looks names up when it is told: this one is to be seen before it changes.
+for i in $(seq 2000); do grep -q "): [A-Z]*$final[A-Z]* .*/d/new$" /tmp/out && break; sleep 0.02; done
+mv d/new d/newer; rm d/newer; mkdir d/dir; rmdir d/dir
 d/busybox true
 """
 SCRIPTS = {
-    "fatrace_files": "letters='R W O C + D < >'\n" + START.format(flags="") + WORK + END,
-    "fatrace_filtered": "letters=O\n" + START.format(flags="-f O") + WORK + END,
+    "fatrace_files": "letters='R W O C + D < >' final=C\n" + START.format(flags="") + WORK + END,
+    "fatrace_filtered": "letters=O final=O\n" + START.format(flags="-f O") + WORK + END,
 }
 
 

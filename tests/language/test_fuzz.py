@@ -11,7 +11,7 @@ import pytest
 from tools import fuzz_objects
 from tools.fuzz_language import PROFILES, round_of
 
-PROGRAMS = 30
+PROGRAMS = 16
 
 
 @pytest.mark.timeout(300)

@@ -21,8 +21,7 @@ LEVELS = ("tests/unit", "tests/language")
 LANGUAGE = "tests/language/test_language.py"
 SHORT = (
     "tests/unit/start", "tests/unit/lib/test_linked.py", "tests/unit/lib/test_sorting.py",
-    f"{LANGUAGE}::test_plain_and_checked_agree",
-    f"{LANGUAGE}::test_a_trap_drops_what_frames_refer_to[dev]",  # compiles a program
+    f"{LANGUAGE}::test_plain_and_checked_agree",  # `self-build --short` compiles a program
 )  # fmt: skip
 CHECKOUT = PLACE / "tests"  # a copy of its own: a build may be under way in the other
 PATIENCE = "30"  # an emulated processor is that much slower, with room
