@@ -41,7 +41,7 @@ cd / && umount -l /tmp/watched && rm /tmp/out
 """
 WORK = """\
 cat d/f; echo more >> d/f; : > d/new; ls d > /dev/null
-# It looks names up when it is told: this one is to be seen before it changes.
+# fatrace looks a name up when it reads an event: it must have read those of this file before the name changes.
 for i in $(seq 2000); do grep -q "): [A-Z]*$final[A-Z]* .*/d/new$" /tmp/out && break; sleep 0.02; done
 mv d/new d/newer; rm d/newer; mkdir d/dir; rmdir d/dir
 d/busybox true
