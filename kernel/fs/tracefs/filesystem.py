@@ -224,8 +224,7 @@ _INSTANCE: Final = _Instance()
 
 
 def make_tracefs(source: bytes, options: bytes) -> FileSystem:
-    """The one instance, whose root options may change. Raises EINVAL (an unknown option), MemoryError."""
-    _chosen(options)
+    """The one instance, whose root options may change. Raises MemoryError."""
     made = _INSTANCE.made
     if made is None:
         made = _new()
