@@ -10,39 +10,40 @@ from typing import Final
 
 from kernel.fs.filesystem import split_option
 from kernel.fs.root_choice import RootChoice
-from kernel.lang import EINVAL, EPERM, Errno, final
+from kernel.lang import EPERM, Errno, final
 from kernel.lib.numbers import parse_mask
 
 _COMMANDS: Final = (
-    b"map_create map_lookup_elem map_update_elem map_delete_elem map_get_next_key prog_load obj_pin obj_get prog_attach "
-    b"prog_detach prog_test_run prog_get_next_id map_get_next_id prog_get_fd_by_id map_get_fd_by_id obj_get_info_by_fd "
-    b"prog_query raw_tracepoint_open btf_load btf_get_fd_by_id task_fd_query map_lookup_and_delete_elem map_freeze "
-    b"btf_get_next_id map_lookup_batch map_lookup_and_delete_batch map_update_batch map_delete_batch link_create "
-    b"link_update link_get_fd_by_id link_get_next_id enable_stats iter_create link_detach prog_bind_map token_create"
+    b"map_create map_lookup_elem map_update_elem map_delete_elem map_get_next_key prog_load obj_pin obj_get "
+    b"prog_attach prog_detach prog_test_run prog_get_next_id map_get_next_id prog_get_fd_by_id map_get_fd_by_id "
+    b"obj_get_info_by_fd prog_query raw_tracepoint_open btf_load btf_get_fd_by_id task_fd_query "
+    b"map_lookup_and_delete_elem map_freeze btf_get_next_id map_lookup_batch map_lookup_and_delete_batch "
+    b"map_update_batch map_delete_batch link_create link_update link_get_fd_by_id link_get_next_id enable_stats "
+    b"iter_create link_detach prog_bind_map token_create"
 )
 _MAPS: Final = (
     b"unspec hash array prog_array perf_event_array percpu_hash percpu_array stack_trace cgroup_array lru_hash "
     b"lru_percpu_hash lpm_trie array_of_maps hash_of_maps devmap sockmap cpumap xskmap sockhash "
-    b"cgroup_storage_deprecated reuseport_sockarray percpu_cgroup_storage_deprecated queue stack sk_storage devmap_hash "
-    b"struct_ops ringbuf inode_storage task_storage bloom_filter user_ringbuf cgrp_storage arena"
+    b"cgroup_storage_deprecated reuseport_sockarray percpu_cgroup_storage_deprecated queue stack sk_storage "
+    b"devmap_hash struct_ops ringbuf inode_storage task_storage bloom_filter user_ringbuf cgrp_storage arena"
 )
 _PROGRAMS: Final = (
-    b"unspec socket_filter kprobe sched_cls sched_act tracepoint xdp perf_event cgroup_skb cgroup_sock lwt_in lwt_out "
-    b"lwt_xmit sock_ops sk_skb cgroup_device sk_msg raw_tracepoint cgroup_sock_addr lwt_seg6local lirc_mode2 "
-    b"sk_reuseport flow_dissector cgroup_sysctl raw_tracepoint_writable cgroup_sockopt tracing struct_ops ext lsm "
-    b"sk_lookup syscall netfilter"
+    b"unspec socket_filter kprobe sched_cls sched_act tracepoint xdp perf_event cgroup_skb cgroup_sock lwt_in "
+    b"lwt_out lwt_xmit sock_ops sk_skb cgroup_device sk_msg raw_tracepoint cgroup_sock_addr lwt_seg6local "
+    b"lirc_mode2 sk_reuseport flow_dissector cgroup_sysctl raw_tracepoint_writable cgroup_sockopt tracing "
+    b"struct_ops ext lsm sk_lookup syscall netfilter"
 )
 _PLACES: Final = (
     b"cgroup_inet_ingress cgroup_inet_egress cgroup_inet_sock_create cgroup_sock_ops sk_skb_stream_parser "
     b"sk_skb_stream_verdict cgroup_device sk_msg_verdict cgroup_inet4_bind cgroup_inet6_bind cgroup_inet4_connect "
     b"cgroup_inet6_connect cgroup_inet4_post_bind cgroup_inet6_post_bind cgroup_udp4_sendmsg cgroup_udp6_sendmsg "
     b"lirc_mode2 flow_dissector cgroup_sysctl cgroup_udp4_recvmsg cgroup_udp6_recvmsg cgroup_getsockopt "
-    b"cgroup_setsockopt trace_raw_tp trace_fentry trace_fexit modify_return lsm_mac trace_iter cgroup_inet4_getpeername "
-    b"cgroup_inet6_getpeername cgroup_inet4_getsockname cgroup_inet6_getsockname xdp_devmap cgroup_inet_sock_release "
-    b"xdp_cpumap sk_lookup xdp sk_skb_verdict sk_reuseport_select sk_reuseport_select_or_migrate perf_event "
-    b"trace_kprobe_multi lsm_cgroup struct_ops netfilter tcx_ingress tcx_egress trace_uprobe_multi cgroup_unix_connect "
-    b"cgroup_unix_sendmsg cgroup_unix_recvmsg cgroup_unix_getpeername cgroup_unix_getsockname netkit_primary "
-    b"netkit_peer trace_kprobe_session"
+    b"cgroup_setsockopt trace_raw_tp trace_fentry trace_fexit modify_return lsm_mac trace_iter "
+    b"cgroup_inet4_getpeername cgroup_inet6_getpeername cgroup_inet4_getsockname cgroup_inet6_getsockname "
+    b"xdp_devmap cgroup_inet_sock_release xdp_cpumap sk_lookup xdp sk_skb_verdict sk_reuseport_select "
+    b"sk_reuseport_select_or_migrate perf_event trace_kprobe_multi lsm_cgroup struct_ops netfilter tcx_ingress "
+    b"tcx_egress trace_uprobe_multi cgroup_unix_connect cgroup_unix_sendmsg cgroup_unix_recvmsg "
+    b"cgroup_unix_getpeername cgroup_unix_getsockname netkit_primary netkit_peer trace_kprobe_session"
 )
 _OPTIONS: Final[list[bytes]] = [b"delegate_cmds", b"delegate_maps", b"delegate_progs", b"delegate_attachs"]
 _OTHER_NAMES: Final[dict[bytes, bytes]] = {
