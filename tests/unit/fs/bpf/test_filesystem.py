@@ -11,7 +11,8 @@ from kernel.bpf.maps import ARRAY, Map, make_map
 from kernel.bpf.program import KEPT, Program, keep_map, keep_program, release_map, release_program
 from kernel.bpf.subject import DEVICES
 from kernel.cgroup.group import ControlGroup
-from kernel.cgroup.links import LINKS, make_link
+from kernel.cgroup import links
+from kernel.cgroup.links import LINKS
 from kernel.fs.bpf.files import (
     MapFile,
     PinnableLink,
@@ -36,7 +37,15 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import DirectorySink
 from kernel.fs.mounts import mount_filesystem, unmount
-from kernel.fs.names import make_directory, make_link as link, make_node, make_symlink, remove_directory, rename, unlink
+from kernel.fs.names import (
+    make_directory,
+    make_link,
+    make_node,
+    make_symlink,
+    remove_directory,
+    rename,
+    unlink,
+)
 from kernel.fs.open import open_file
 from kernel.fs.walk import resolve
 from kernel.lang import (
@@ -132,7 +141,7 @@ def test_a_name_keeps_its_object(pins: Pins) -> None:
     pins.pin(b"/bpf/map")
     assert pins.map.users == 2
     pins.get(b"/bpf/map")
-    link(pins.context, resolve(pins.context, None, b"/bpf/map", 0), None, b"/bpf/more")
+    make_link(pins.context, resolve(pins.context, None, b"/bpf/map", 0), None, b"/bpf/more")
     assert pins.map.users == 2
     unlink(pins.context, None, b"/bpf/map")
     assert pins.map.users == 2 and code(pins.get, b"/bpf/map") == ENOENT
@@ -163,7 +172,7 @@ def test_programs(pins: Pins) -> None:
 
 def test_links(pins: Pins) -> None:
     group = ControlGroup(None, b"", 1)
-    bond = make_link(group, DEVICES, pins.program)
+    bond = links.make_link(group, DEVICES, pins.program)
     pin(pins.context, None, b"/bpf/bond", PinnableLink(bond))
     PinnableLink(bond).release()
     assert LINKS.by_number[bond.identifier] is bond and bond.users == 1
@@ -267,6 +276,7 @@ def test_a_long_listing(pins: Pins) -> None:
 def test_options_show_the_directory(pins: Pins) -> None:
     mounted = new_bpf(b"none", b"mode=0755,uid=5,delegate_maps=array", None)
     top = resolve(pins.context, None, b"/bpf", 0).dentry
+    assert top.inode is not None
     assert mounted.root().mode & 0o7777 == 0o1755 and int(mounted.root().uid) == 5
     assert pins.mounted.options_at(top) == b""
     assert mounted.options_at(top) == b",delegate_maps=array"
