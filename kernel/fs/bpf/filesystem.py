@@ -87,6 +87,9 @@ class PinnedFile(TmpfsInode):
         pinned.keep()
         self.pinned: Pinnable | None = pinned  # None once the file is gone
 
+    def check_opening(self) -> None:
+        raise Errno(EIO)
+
     def open(self, path: Path, flags: int) -> File:
         raise Errno(EIO)
 

@@ -435,7 +435,6 @@ int main(void)
 		SHOW(got(HERE "/free/with.dot", 0));
 		SHOW(chmod(HERE "/hash2", 0666));
 	);
-	MUST(setxattr("/tmp", "user.x", "", 0, 0) == 0 || 1);
 	IN_CHILD(
 		as_user();
 		SHOW(syscall(SYS_unshare, 0x10000000));

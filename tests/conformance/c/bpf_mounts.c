@@ -70,6 +70,11 @@ int main(void)
 		"delegate_progs=any", "delegate_progs=socket_filter:kprobe", "delegate_progs=0x8002", "delegate_progs=unspec",
 		"delegate_attachs=any", "delegate_attachs=cgroup_device", "delegate_attachs=0x40", "delegate_attachs=:",
 		"delegate_attachs=any,delegate_progs=any,delegate_maps=any,delegate_cmds=any,mode=700,gid=5,uid=6",
+		"delegate_cmds=1:prog_load", "delegate_cmds=prog_load:1", "delegate_cmds=any:2", "delegate_cmds=prog_run",
+		"delegate_cmds=+1", "delegate_cmds=0x", "delegate_cmds=1 ", "delegate_cmds=0x1ffffffffe", "delegate_cmds=0X3",
+		"delegate_maps=cgroup_storage:percpu_cgroup_storage", "delegate_maps=0x7fffffffe", "delegate_maps=0x3ffffffff",
+		"delegate_progs=0x1fffffffe", "delegate_progs=0xffffffff", "delegate_attachs=0x1fffffffffffffe",
+		"delegate_attachs=0xffffffffffffff", "delegate_cmds=__max_bpf_cmd", "delegate_cmds=bpf_prog_load",
 		"delegate_cmds=0xffffffffff", "delegate_maps=0xffffffffff", "delegate_progs=0xffffffffff", "delegate_attachs=0xfffffffffffffff",
 	};
 	for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -118,6 +123,21 @@ int main(void)
 		with("delegate_cmds=1");
 		with("nonsense");
 	);
+	printf("-- the same of others\n");
+	static const char *const kinds_like_it[] = { "tmpfs", "ramfs" };
+	static const char *const owners[] = {
+		"mode=37777777777", "mode=47777777777", "mode=000000000000755", "mode=+755", "uid=0x10", "uid=010", "uid=08", "uid=1k",
+		"uid=10%", "gid=4294967294", "gid=4294967295", "gid=-1", "gid=+7",
+	};
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned n = 0; n < sizeof owners / sizeof *owners; n++) {
+			long result = mount("test", HERE, kinds_like_it[i], 0, owners[n]);
+			show_result(owners[n], result, 1);
+			if (result)
+				continue;
+			attributes(HERE);
+			MUST(umount(HERE));
+		}
 	printf("-- through steps\n");
 	int fd = (int)MUST(syscall(SYS_fsopen, "bpf", 0));
 	SHOW(syscall(SYS_fsconfig, fd, 1, "mode", "700", 0));

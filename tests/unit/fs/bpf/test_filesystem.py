@@ -10,8 +10,8 @@ from kernel.bpf.code import CGROUP_DEVICE, Code
 from kernel.bpf.maps import ARRAY, Map, make_map
 from kernel.bpf.program import KEPT, Program, keep_map, keep_program, release_map, release_program
 from kernel.bpf.subject import DEVICES
-from kernel.cgroup.group import ControlGroup
 from kernel.cgroup import links
+from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.links import LINKS
 from kernel.fs.bpf.files import (
     MapFile,
@@ -30,6 +30,7 @@ from kernel.fs.constants import (
     O_RDONLY,
     O_RDWR,
     O_TMPFILE_BIT,
+    O_TRUNC,
     O_WRONLY,
     RENAME_EXCHANGE,
     S_IFIFO,
@@ -210,6 +211,7 @@ def test_files_cannot_be_opened(pins: Pins) -> None:
     assert code(make_node, pins.context, None, b"/bpf/new", S_IFIFO | 0o600, 0) == EPERM
     inode = resolve(pins.context, None, b"/bpf/map", 0).inode()
     inode.truncate(100)
+    assert code(open_file, pins.context, None, b"/bpf/map", O_WRONLY | O_TRUNC, 0) == EIO
     assert inode.size == 100 and code(inode.truncate, 0x8000_0000) == EFBIG
 
 
