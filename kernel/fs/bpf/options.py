@@ -3,7 +3,7 @@
 `delegate_cmds` and its kin name commands, types of maps and programs, and places by their names in bpf.h, or give a
 mask. They are kept and shown; there are no tokens to which they could apply.
 
-Context: pure logic. Raises MemoryError. Source: Linux's include/uapi/linux/bpf.h.
+Context: takes safe points while it reads options. Raises MemoryError. Source: Linux's include/uapi/linux/bpf.h.
 """
 
 from typing import Final
@@ -12,6 +12,7 @@ from kernel.fs.filesystem import split_option
 from kernel.fs.root_choice import RootChoice
 from kernel.lang import EPERM, Errno, final
 from kernel.lib.numbers import parse_mask
+from kernel.lib.pace import pace
 
 _COMMANDS: Final = (
     b"map_create map_lookup_elem map_update_elem map_delete_elem map_get_next_key prog_load obj_pin obj_get "
@@ -51,6 +52,9 @@ _OTHER_NAMES: Final[dict[bytes, bytes]] = {
     b"cgroup_storage": b"cgroup_storage_deprecated",
     b"percpu_cgroup_storage": b"percpu_cgroup_storage_deprecated",
 }
+# Instructions, for `pace`
+_OPTION_COST: Final = 10_000
+_WORD_COST: Final = 1_500
 _ALL: Final = (1 << 62) - 1  # of a mask of 64 bits, those that any name can have
 
 
@@ -68,6 +72,7 @@ class BpfOptions:
                 continue
             for kind in range(len(_OPTIONS)):
                 if name == _OPTIONS[kind]:
+                    pace(_OPTION_COST)
                     mask = _delegation(_names(kind), value)
                     if mask != 0 and not may_delegate:
                         raise Errno(EPERM)
@@ -84,6 +89,7 @@ def _delegation(names: list[bytes], value: bytes) -> int:
     """The mask that an option means. A number replaces what stands before it, as on Linux. Raises EINVAL, ERANGE."""
     mask = 0
     for word in value.split(b":"):
+        pace(_WORD_COST)
         if word == b"any":
             mask = _ALL
             continue
@@ -108,6 +114,8 @@ def show_delegated(delegated: list[int]) -> bytes:
     """Masks as options for /proc/mounts, each after a comma. Raises MemoryError."""
     text = b""
     for kind in range(len(_OPTIONS)):
+        if delegated[kind] == 0:
+            continue
         names = _names(kind)
         known = (1 << len(names)) - 1
         mask = delegated[kind] & known
