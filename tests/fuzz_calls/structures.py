@@ -42,6 +42,13 @@ STRUCTURES: Final = {
     "bpf_link": "fd:bpf/4 fd:directory/4 one:6|6|2|34|12|0|8|10|14/4 flags:1/4 zero zero zero zero zero zero",
     "bpf_relink": "fd:bpf/4 fd:bpf/4 flags:4/4 fd:bpf/4",
     "bpf_query": "fd:directory/4 one:6|2|34|8/4 one:0|1|2/4 zero/4 >bytes[32]? one:0|1|8/4 zero/4 zero zero zero zero",
+    "bpf_pin": (
+        "<name:pin fd:bpf/4 flags:0x4000|8/4 zero/4 | <name:pin fd:bpf/4 one:0x4000/4 dir/4 | <path fd:bpf/4 zero"
+    ),
+    "bpf_get": (
+        "<name:pin zero/4 flags:8|16/4 zero/4 | <name:pin zero/4 flags:0x4000|8|16/4 dir/4 | <path one:0|0|1/4 "
+        "flags:8|16/4 one:0|1/4"
+    ),
     "bpf_number": "one:0|1|2|3|4|100|-1/4 zero/4 one:0|0|8|16|24/4 zero/4",
     "bpf_descriptor": "fd:bpf/4 zero/4",
     "bpf_question": "fd:bpf/4 one:0|8|88|232|240|4097/4 =bytes[240]?",
