@@ -27,6 +27,7 @@ from kernel.syscalls.sync import sync_range_of
 from kernel.syscalls.truncate import truncate_file
 from kernel.syscalls.uring_arguments import refuse_if
 from kernel.syscalls.uring_buffers import put_back, select, selects, use
+from kernel.syscalls.uring_fixed_buffers import check_fixed_buffer
 from kernel.task.words import signed_32
 from kernel.uring.operation import Operation
 from kernel.uring.request import VECTOR_BYTES, Request
@@ -50,19 +51,6 @@ def _prepare_transfer(request: Request) -> None:
         request.kept_bytes = request.length * VECTOR_BYTES
     elif request.opcode == _OP_READ_FIXED or request.opcode == _OP_WRITE_FIXED:
         check_fixed_buffer(request)
-
-
-def check_fixed_buffer(request: Request) -> None:
-    """Raise EFAULT unless the memory of a request lies in the registered buffer that it names."""
-    buffers = request.ring.buffers
-    if request.buffer_index >= len(buffers):
-        raise Errno(EFAULT)
-    whole = buffers[request.buffer_index]
-    if request.address < whole.address:  # any number of 64 bits
-        raise Errno(EFAULT)
-    start = request.address - whole.address
-    if start > whole.length or request.length > whole.length - start:
-        raise Errno(EFAULT)
 
 
 def _buffer(request: Request) -> Buffer:

@@ -31,6 +31,7 @@ from kernel.lib.namespace import (
 )
 from kernel.lib.pid import NOBODY
 from kernel.lib.settings import Setting
+from kernel.task.acting import real_credentials
 from kernel.task.core_settings import SUID_DUMPABLE
 from kernel.task.host import Host
 from kernel.task.inspection import may_attach_to
@@ -404,7 +405,7 @@ def enter_those_of(task: Task, other: Task, kinds: int) -> None:
         raise Errno(ESRCH)
     inside = task.credentials.user_namespace
     if kinds & CLONE_NEWUSER != 0:
-        inside = other.credentials.user_namespace
+        inside = real_credentials(other).user_namespace
     entered: list[Namespace] = []
     for kind in _IN_ORDER:
         if kinds & kind != 0:

@@ -176,5 +176,5 @@ def _judge(ring: Ring, request: Request) -> None:
     if request.priority != 0 and not operation.takes_priority:
         raise Errno(EINVAL)
     if request.personality != 0:
-        raise Errno(EINVAL)  # there is none: a task has its own rights, which others judge it by
+        request.more().personality = ring.personalities.of(request.personality)
     operation.prepare(request)

@@ -21,6 +21,7 @@ from kernel.sched.processor import PROCESSORS
 from kernel.sched.scheduler import charge_running
 from kernel.sched.thread import ThreadState
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
+from kernel.task.acting import real_credentials
 from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
 from kernel.task.pending import queued_count
 from kernel.task.pid_namespace import PidNamespace
@@ -260,7 +261,7 @@ def _escape(name: bytes) -> bytes:
 
 def _identity_lines(subject: Subject, task: Task) -> bytes:
     process = subject.process
-    who = task.credentials
+    who = real_credentials(task)
     reader = caller_namespace()
     text = "Uid:"
     for uid in (who.uid, who.euid, who.suid, who.fsuid):
@@ -329,7 +330,7 @@ def _signal_lines(process: Process, task: Task) -> bytes:
 
 
 def _capability_lines(task: Task) -> bytes:
-    who = task.credentials
+    who = real_credentials(task)
     text = f"CapInh:\t{mask_text(who.inheritable)}\nCapPrm:\t{mask_text(who.permitted)}\n"
     text += f"CapEff:\t{mask_text(who.effective)}\nCapBnd:\t{mask_text(who.bounding)}\n"
     text += f"CapAmb:\t{mask_text(who.ambient)}\n"
@@ -413,7 +414,7 @@ def check_timer_slack(subject: Subject) -> None:
     """Check that the running thread may see and set it: its own, or with CAP_SYS_NICE any. Raises EPERM, ESRCH."""
     task = subject.task()
     who = current()
-    if task is not who and not who.credentials.capable_in(task.credentials.user_namespace, CAP_SYS_NICE):
+    if task is not who and not who.credentials.capable_in(real_credentials(task).user_namespace, CAP_SYS_NICE):
         raise Errno(EPERM)
 
 
