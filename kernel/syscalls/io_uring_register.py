@@ -98,7 +98,7 @@ _MOST_RESTRICTIONS: Final = 4 + _CODES + OPCODES
 @syscall(
     "io_uring_register",
     status="Full",
-    args="fd:io_uring one:0..31 =bytes[count]? count",
+    args="fd:io_uring one:io_uring_register any one:0|1|1|2|4|16|32|32",
 )
 def io_uring_register(descriptor: u32, code: u32, argument: UserAddr, count: u32) -> int:
     """io_uring_register(2)."""
