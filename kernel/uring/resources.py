@@ -11,7 +11,7 @@ Context: `find_free` may sleep.
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import EBADF, Errno, final
+from kernel.lang import EBADF, Errno, final, noraise
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.pace import pace
 from kernel.mm.space import AddressSpace
@@ -146,9 +146,10 @@ class FixedBuffers:
         """0 for none."""
         return self.tags.get(slot, 0)
 
+    @noraise
     def drop(self) -> None:
         """There is no table any more."""
         self.exists = False
-        self.slots = []
+        self.slots.clear()
         self.tags.clear()
         self.space = None
