@@ -32,7 +32,7 @@ _ENTRIES_AT: Final = 72  # addresses of the program's own memory
 _RINGS_AT: Final = 112
 
 _SERVED: Final = (
-    layout.SETUP_CQSIZE | layout.SETUP_CLAMP | layout.SETUP_ATTACH_WQ | layout.SETUP_R_DISABLED
+    layout.SETUP_IOPOLL | layout.SETUP_CQSIZE | layout.SETUP_CLAMP | layout.SETUP_ATTACH_WQ | layout.SETUP_R_DISABLED
     | layout.SETUP_SUBMIT_ALL | layout.SETUP_COOP_TASKRUN | layout.SETUP_TASKRUN_FLAG | layout.SETUP_SQE128
     | layout.SETUP_CQE32 | layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN | layout.SETUP_NO_MMAP
     | layout.SETUP_REGISTERED_FD_ONLY | layout.SETUP_NO_SQARRAY
@@ -58,7 +58,7 @@ def _check_permission() -> None:
     "io_uring_setup",
     status="Partial",
     args="one:1|8|4096|32768|32769|0 =io_uring_params -> fd:io_uring",
-    notes="No IOPOLL, SQPOLL",
+    notes="No SQPOLL, SQ_AFF",
 )
 def io_uring_setup(entry_count: u32, params: UserAddr) -> int:
     """io_uring_setup(2)."""

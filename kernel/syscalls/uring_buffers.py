@@ -72,6 +72,7 @@ def _prepare_provide(request: Request) -> None:
     count = request.descriptor
     if count <= 0 or count > _MOST_BUFFERS:
         raise Errno(E2BIG)
+    refuse_if(request.length == 0)
     user.check(request.address, request.length * count)
     first = request.offset
     if first < 0 or first >= _MOST_BUFFERS:

@@ -15,6 +15,7 @@ from kernel.syscalls.uring_arguments import refuse_if
 from kernel.task.clocks import CLOCK_BOOTTIME, CLOCK_MONOTONIC
 from kernel.task.limits import RLIMIT_NPROC, UNLIMITED
 from kernel.task.task import Task
+from kernel.uring import layout
 from kernel.uring.perform import TaskWork
 from kernel.uring.ring import Ring
 from kernel.uring.settings import CHANGES, MOST_POLLED_US
@@ -176,7 +177,7 @@ def set_polling(ring: Ring, argument: UserAddr, count: int) -> int:
     """IORING_REGISTER_NAPI: how long devices are polled before a wait sleeps; the former settings replace the new.
     Raises EINVAL, EFAULT.
     """
-    refuse_if(argument == 0 or count != 1)
+    refuse_if(argument == 0 or count != 1 or ring.setup & layout.SETUP_IOPOLL != 0)
     storage: Array[u8, Literal[16]] = Array()
     fields = storage.span()
     user.read_into(fields, argument)

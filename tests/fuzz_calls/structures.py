@@ -74,7 +74,7 @@ STRUCTURES: Final = {
     "ifreq": "text:interface[16] bytes[24]",
     "io_event": "pad[32]",
     "io_uring_params": (
-        "zero/4 one:0|2|64|70000/4 flags:8|16|32|64|128|256|512|0x400|0x800|0x1000|0x2000|0x4000|0xc000|0x10000/4 "
+        "zero/4 one:0|2|64|70000/4 flags:1|8|16|32|64|128|256|512|0x400|0x800|0x1000|0x2000|0x4000|0xc000|0x10000/4 "
         "zero/4 zero/4 zero/4 fd:io_uring/4 zero/4 zero/4 zero/4 pad[80]"
     ),
     "iocb": (

@@ -22,6 +22,7 @@ from tests.unit.uring.test_uring import (
     POLLIN,
     PRIVATE,
     PROT_READ_WRITE,
+    READ,
     READ_FIXED,
     Rings,
     memory,
@@ -285,3 +286,15 @@ def test_an_update_without_memory_changes_nothing(machine: Machine) -> None:
         end(host, ring)
 
     each_place(attempt, 1)
+
+
+@booted
+def test_a_ring_that_polls_takes_no_file_that_cannot_be_polled(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8, layout.SETUP_IOPOLL | layout.SETUP_SUBMIT_ALL)
+    fd = host.open("/tmp/file", os.O_RDWR | os.O_CREAT, 0o600)
+    for opcode in (NOP, READ, POLL_ADD):
+        ring.fill(opcode, fd, memory(host), 5, data=opcode)
+    assert ring.go(3) == 3
+    assert ring.take() == [(NOP, 0, 0), (READ, -errno.EOPNOTSUPP, 0), (POLL_ADD, -errno.EINVAL, 0)]
+    assert host.io_uring_enter(ring.fd, 0, 1, layout.ENTER_GETEVENTS, 0, 0) == 0
