@@ -32,8 +32,8 @@ def check_fixed_buffer(request: Request) -> None:
     whole = slots[request.buffer_index] if request.buffer_index < len(slots) else None
     if whole is None or request.address < whole.address:  # any number of 64 bits
         raise Errno(EFAULT)
-    start = request.address - whole.address
-    if start > whole.length or request.length > whole.length - start:
+    start = request.address - whole.address  # fits: a registered buffer lies in the user half
+    if start > whole.length or request.length > whole.length - start:  # fits: neither is negative
         raise Errno(EFAULT)
     use_resource(request)
 
@@ -86,18 +86,17 @@ def _buffer_at(vector: UserAddr, index: int) -> FixedBuffer | None:
         raise Errno(EINVAL)
     if address == 0 and length == 0:
         return None
+    _check_range(address, length)
     return FixedBuffer(address, length)
 
 
-def _check_buffer(buffer: FixedBuffer | None) -> None:
+def _check_range(address: UserAddr, length: int) -> None:
     """Raises EFAULT, EOVERFLOW for an impossible range."""
-    if buffer is None:
-        return
-    if buffer.address == 0 or buffer.length == 0 or buffer.length > _LONGEST_BUFFER:
+    if address == 0 or length == 0 or length > _LONGEST_BUFFER:
         raise Errno(EFAULT)
-    if buffer.address < 0 and buffer.address + buffer.length + _PAGE_MASK >= 0:  # the sum of unsigned numbers
+    if address < 0 and address + length + _PAGE_MASK >= 0:  # the sum of unsigned numbers
         raise Errno(EOVERFLOW)
-    user.check(buffer.address, buffer.length)
+    user.check(address, length)
 
 
 def _most_pages(task: Task) -> int:
@@ -109,11 +108,10 @@ def _most_pages(task: Task) -> int:
 
 
 def _pages_of(buffer: FixedBuffer | None, most: int) -> int:
-    """Check a buffer, and fault its pages in; how many there are. Raises EFAULT, EOVERFLOW, ENOMEM, EINTR."""
-    _check_buffer(buffer)
+    """Fault the pages of a buffer in; how many there are. Raises EFAULT, ENOMEM, EINTR."""
     if buffer is None:
         return 0
-    last = buffer.address + buffer.length - 1 >> _PAGE_SHIFT
+    last = buffer.address + buffer.length - 1 >> _PAGE_SHIFT  # fits: it lies in the user half
     pages = last - (buffer.address >> _PAGE_SHIFT) + 1
     if pages > most:
         raise Errno(ENOMEM)
@@ -181,7 +179,6 @@ def _update_buffer(ring: Ring, task: Task, wanted: Replacement, index: int) -> N
     buffers = ring.buffers
     buffer = _buffer_at(wanted.entries, index)
     tag = wanted.tag(index)
-    _check_buffer(buffer)
     if buffer is None and tag != 0:
         raise Errno(EINVAL)
     _pages_of(buffer, _most_pages(task))

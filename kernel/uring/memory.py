@@ -32,7 +32,7 @@ def memory_at(address: int, size_bytes: int) -> RingMemory:
     """
     if address & (_PAGE_BYTES - 1) != 0:
         raise Errno(EINVAL)
-    if address < 0 and address + size_bytes + _PAGE_BYTES > 0:  # the sum of unsigned numbers
+    if address < 0 and address + size_bytes + _PAGE_BYTES > 0:  # fits: no ring has a GiB; the sum of unsigned numbers
         raise Errno(EOVERFLOW)
     size_bytes = whole_pages(size_bytes)
     user.check(address, size_bytes)
