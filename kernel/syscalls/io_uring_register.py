@@ -42,6 +42,7 @@ from kernel.syscalls.uring_settings import (
 )
 from kernel.syscalls.uring_waits import cancel_at_once
 from kernel.task import current
+from kernel.task.acting import real_credentials
 from kernel.task.task import Task
 from kernel.uring import layout
 from kernel.uring.operation import OPCODES, OPERATIONS
@@ -97,8 +98,9 @@ _MOST_RESTRICTIONS: Final = 4 + _CODES + OPCODES
 
 @syscall(
     "io_uring_register",
-    status="Full",
+    status="Partial",
     args="fd:io_uring one:io_uring_register any one:0|1|1|2|4|16|32|32",
+    notes="Unregistering does not wait for requests; NAPI and limits of workers have no effect",
 )
 def io_uring_register(descriptor: u32, code: u32, argument: UserAddr, count: u32) -> int:
     """io_uring_register(2)."""

@@ -101,7 +101,7 @@ def namespace_of(task: Task, kind: int) -> Namespace | None:
     if kind == CLONE_NEWPID:
         return None if task.process.ending.is_reaped else task.pids
     if kind == CLONE_NEWUSER:
-        return task.credentials.user_namespace
+        return real_credentials(task).user_namespace
     if kind == CLONE_NEWNET:
         network = task.namespaces.network
         return network if task.membership.is_in_network or network is NETWORKS.first else None

@@ -125,7 +125,7 @@ def stat(subject: Subject) -> bytes:
     process = subject.process
     terminal = 0 if process.job is None else process.session.terminal
     usage = usage_of(subject, task)
-    flags = _FLAG_SUPERUSER if task.credentials.effective != 0 else 0
+    flags = _FLAG_SUPERUSER if real_credentials(task).effective != 0 else 0
     flags |= 0 if process.program.has_execed else _FLAG_FORKED
     pids = subject.pids
     text = f") {state_letter(process, task)} {pids.shown(process.parent_id)} {pids.shown(process.group)}"
@@ -323,7 +323,7 @@ def _memory_lines(subject: Subject) -> bytes:
 
 def _signal_lines(process: Process, task: Task) -> bytes:
     limit = process.limits.soft[RLIMIT_SIGPENDING]
-    text = f"SigQ:\t{queued_count(task.credentials.uid)}/{limit}\n"
+    text = f"SigQ:\t{queued_count(real_credentials(task).uid)}/{limit}\n"
     text += f"SigPnd:\t{mask_text(task.pending.mask)}\nShdPnd:\t{mask_text(process.pending.mask)}\n"
     text += f"SigBlk:\t{mask_text(task.signals.blocked)}\nSigIgn:\t{mask_text(process.actions.ignored)}\n"
     return (text + f"SigCgt:\t{mask_text(process.actions.caught)}\n").encode()
