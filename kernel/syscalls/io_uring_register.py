@@ -42,7 +42,6 @@ from kernel.syscalls.uring_settings import (
 )
 from kernel.syscalls.uring_waits import cancel_at_once
 from kernel.task import current
-from kernel.task.acting import real_credentials
 from kernel.task.task import Task
 from kernel.uring import layout
 from kernel.uring.operation import OPCODES, OPERATIONS
