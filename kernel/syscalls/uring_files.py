@@ -6,7 +6,7 @@ The order of checks is Linux's.
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import EBADF, EBUSY, EFAULT, EINVAL, EMFILE, ENXIO, EOVERFLOW, Errno, UserAddr
+from kernel.lang import EBADF, EBUSY, EFAULT, EINVAL, EMFILE, ENFILE, ENXIO, EOVERFLOW, Errno, UserAddr
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.syscalls.descriptor_arguments import borrowed_file
@@ -164,6 +164,46 @@ def _fill_slot(ring: Ring, slot: int, fresh: File, tag: int) -> None:
     if tag != 0:
         ring.generations.has_tags = True
     files.put(slot, fresh, tag)
+
+
+def place_files(ring: Ring, descriptors: UserAddr, count: int) -> int:
+    """Put files of descriptors into free slots, whose indices replace the descriptors in the program's list; returns
+    how many. Raises ENXIO, EFAULT, EBADF, ENFILE, MemoryError.
+    """
+    if not ring.files.exists:
+        raise Errno(ENXIO)
+    done = 0
+    try:
+        while done < count:
+            _place_file(ring, user.at(descriptors, done * 4))
+            done += 1
+            pace(_COST)
+    except (Errno, MemoryError):
+        if done == 0:
+            raise
+    return done
+
+
+def _place_file(ring: Ring, place: UserAddr) -> None:
+    """One of them."""
+    files = ring.files
+    file = _file_for_ring(user.read_i32(place))
+    done = False
+    try:
+        slot = files.find_free()
+        if slot < 0:
+            raise Errno(ENFILE)
+        files.put(slot, file, 0)
+        done = True
+    finally:
+        if not done:
+            file.release()
+    try:
+        user.write_u32(place, slot)
+    except Errno:
+        if files.has(slot) and files.slots[slot] is file:  # nobody has emptied it meanwhile
+            retire_file(ring, slot)
+        raise
 
 
 def registered_files(ring: Ring, task: Task, descriptors: UserAddr, count: int) -> int:

@@ -18,7 +18,7 @@ from kernel.syscalls.rename import renameat2
 from kernel.syscalls.stat import statx
 from kernel.syscalls.unlink import unlinkat
 from kernel.syscalls.uring_arguments import Replacement, refuse_if
-from kernel.syscalls.uring_files import update_files
+from kernel.syscalls.uring_files import place_files, update_files
 from kernel.syscalls.xattr import fgetxattr, fsetxattr, getxattr, setxattr
 from kernel.task import current
 from kernel.task.words import signed_32
@@ -139,6 +139,8 @@ def _prepare_update(request: Request) -> None:
 
 
 def _update(request: Request) -> int:
+    if request.offset & _WORD == _ANY_SLOT:
+        return place_files(request.ring, request.memory(), request.length)
     wanted = Replacement(request.offset & _WORD, request.memory(), request.length, UserAddr(0))
     return update_files(request.ring, wanted)
 

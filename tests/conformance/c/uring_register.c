@@ -140,7 +140,16 @@ static void ranges(void)
 	up = (struct io_uring_files_update){ .offset = 2, .fds = (unsigned long)(int[]){ 9999 } };
 	SHOW(uring_register(r.fd, IORING_REGISTER_FILES_UPDATE, &up, 1));
 	open_any(&r, "after a failed update"), open_any(&r, "full");
+	close_slot(&r, 4), close_slot(&r, 7);
+	int placed[3] = { 0, 1, 2 }, odd[2] = { 9999, 0 };
+	ONE(&r, "places of three", IORING_OP_FILES_UPDATE, -1, placed, 3, IORING_FILE_INDEX_ALLOC);
+	printf("%d %d %d\n", placed[0], placed[1], placed[2]);
+	ONE(&r, "full", IORING_OP_FILES_UPDATE, -1, placed, 1, IORING_FILE_INDEX_ALLOC);
+	close_slot(&r, 4);
+	ONE(&r, "no file", IORING_OP_FILES_UPDATE, -1, odd, 2, IORING_FILE_INDEX_ALLOC);
+	ONE(&r, "not to be read", IORING_OP_FILES_UPDATE, -1, (void *)16, 1, IORING_FILE_INDEX_ALLOC);
 	SHOW(uring_register(r.fd, IORING_UNREGISTER_FILES, NULL, 0));
+	ONE(&r, "no table", IORING_OP_FILES_UPDATE, -1, odd, 2, IORING_FILE_INDEX_ALLOC);
 	range(&r, 0, 0, 0), range(&r, 0, 1, 0);
 	ring_end(&r);
 }

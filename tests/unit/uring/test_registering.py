@@ -16,6 +16,7 @@ from kernel.uring import layout
 from tests.unit.booted import booted
 from tests.unit.scarcity import Scarcity, check_each, each_place
 from tests.unit.uring.test_uring import (
+    FILES_UPDATE,
     NOP,
     OPENAT,
     POLL_ADD,
@@ -132,6 +133,12 @@ def test_a_free_slot_is_looked_for_in_the_range(machine: Machine) -> None:
         ring.go()
         results += [result for _, result, _ in ring.take()]
     assert results == [2, 3, -errno.ENFILE]
+    room = memory(host, struct.pack("<ii", 0, 0))
+    host.io_uring_register(ring.fd, ALLOC_RANGE, struct.pack("<IIQ", 0, 1, 0), 0)
+    ring.fill(FILES_UPDATE, -1, room, 2, ANY_SLOT, data=1)
+    ring.go()
+    assert ring.take() == [(1, 1, 0)]
+    assert host.load(room, 8) == struct.pack("<ii", 0, 0)
     refused(errno.EOVERFLOW, host, ring, ALLOC_RANGE, struct.pack("<IIQ", ANY_SLOT, 1, 1), 0)
     refused(errno.EINVAL, host, ring, ALLOC_RANGE, struct.pack("<IIQ", 0, 6, 0), 0)
 
