@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "uring_case.h"
 #include <grp.h>
+#include <sys/fsuid.h>
 
 static int opened(struct ring *r, int personality, const char *path, int flags)
 {
