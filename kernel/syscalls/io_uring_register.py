@@ -187,6 +187,8 @@ def _clone(ring: Ring, task: Task, argument: UserAddr) -> int:
     user.read_into(fields, argument)
     flags = fields.load_u32(4)
     refuse_if(flags & ~_SRC_REGISTERED != 0)
+    if ring.buffers.exists:
+        raise Errno(EBUSY)
     for offset in range(8, len(fields), 4):
         refuse_if(fields.load_u32(offset) != 0)
     source = uring_at(fields.load_u32(0), task, is_registered=flags & _SRC_REGISTERED != 0)

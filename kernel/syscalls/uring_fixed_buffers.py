@@ -195,7 +195,7 @@ def _update_buffer(ring: Ring, task: Task, wanted: Replacement, index: int) -> N
 
 
 def clone_buffers(ring: Ring, source: Ring, task: Task) -> int:
-    """Share the buffers of another ring, without their tags. Neither ring is locked; none is needed, because nothing
+    """Share the buffers of another ring, which may be this one, without their tags. The other is not locked: nothing
     sleeps in between. Raises ENXIO, EBUSY, MemoryError; EINVAL if they lie in another program's memory.
     """
     theirs = source.buffers

@@ -37,7 +37,8 @@ static long ring_of_ones_own(struct ring *r, unsigned entries, unsigned flags, u
 
 int main(void)
 {
-	unsigned char *m = pages(16 * PAGE), *only = mmap(NULL, 4 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *m = pages(17 * PAGE), *only = mmap(NULL, 4 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	munmap(m + 16 * PAGE, PAGE);
 	const unsigned own = IORING_SETUP_NO_MMAP, bare = IORING_SETUP_REGISTERED_FD_ONLY;
 	attempt("nowhere", 4, own, NULL, NULL);
 	attempt("no entries", 4, own, NULL, m);
