@@ -51,6 +51,13 @@ SETS: Final = {
         "0x20000000 0x40000000 0x80000000"
     ),
     "io_priority": "0 1 7 1<<13 2<<13 3<<13 4<<13",
+    "io_uring_register": (
+        "0(<iovec[2]) 1 2(<uring_file[4]) 3 4(<uring_file) 5 6(<uring_update) 7(<uring_file) 8(=bytes[144]) 9 10 "
+        "11(<bytes[32]) 12 13(<uring_files) 14(<uring_new_files) 15(<uring_buffers) 16(<uring_new_buffers) "
+        "17(<bytes[32]) 18 19(<uring_workers) 20(=uring_update) 21(<uring_update) 22(<uring_group) 23(<uring_group) "
+        "24(<uring_cancel) 25(<uring_range) 26(=uring_status) 27(=uring_napi) 28(>bytes[16]) 29(<uring_clock) "
+        "30(<uring_clone) 31"
+    ),
     "ioctl": (
         "FIONREAD(>int) FIONBIO(<int) FIOASYNC(<int) FIONCLEX FIOCLEX 0x5460(>bytes[8]) TCGETS(>bytes[36]) "
         "TCSETS(<termios) TCSETSW(<termios) TCSETSF(<termios) TCSBRK(int) TCXONC(one:0|1|2|3|4) "
