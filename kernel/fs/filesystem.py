@@ -11,6 +11,7 @@ from kernel.block.device import BlockDevice
 from kernel.fs.constants import MS_DIRSYNC, MS_RDONLY, MS_SYNCHRONOUS
 from kernel.lang import EINVAL, ENODEV, ENOTBLK, ENOTTY, EOPNOTSUPP, ESTALE, Errno
 from kernel.lib.namespace import FIRST_USER, UserNamespace
+from kernel.lib.numbers import parse_unsigned
 from kernel.sched import Mutex
 
 if TYPE_CHECKING:
@@ -174,6 +175,10 @@ class FileSystem:
     def options(self) -> bytes:
         """For /proc/mounts: beginning with a comma, or empty."""
         return b""
+
+    def options_at(self, root: "Dentry") -> bytes:
+        """The same for a mount that shows the tree from a directory on."""
+        return self.options()
 
     def reconfigure(self, options: bytes) -> None:
         """Options of a remount. Raises EINVAL."""
@@ -381,12 +386,14 @@ def parse_size(text: bytes, total: int) -> int:
     return value
 
 
+def parse_u32(text: bytes, base: int) -> int:
+    """A number of 32 bits, as `parse_unsigned` reads it. Raises EINVAL."""
+    try:
+        return parse_unsigned(text, base, 1 << 32)
+    except Errno:
+        raise Errno(EINVAL) from None
+
+
 def parse_octal(text: bytes) -> int:
-    value = 0
-    if len(text) == 0 or len(text) > 8:
-        raise Errno(EINVAL)
-    for digit in text:
-        if not ord("0") <= digit <= ord("7"):
-            raise Errno(EINVAL)
-        value = value * 8 + digit - ord("0")
-    return value
+    """The same in octal."""
+    return parse_u32(text, 8)

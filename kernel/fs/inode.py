@@ -455,6 +455,9 @@ class Inode(MappedFile):
             raise Errno(ENXIO)
         raise Errno(ENODEV)
 
+    def check_opening(self) -> None:
+        """Raise Errno if nobody can open it, before O_TRUNC makes it shorter."""
+
     def read_at(self, buffer: Buffer, offset: int) -> int:
         raise Errno(EISDIR if self.is_directory() else EINVAL)
 

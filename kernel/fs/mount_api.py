@@ -266,6 +266,8 @@ class ContextFile(File):
         kind = self.kind
         check_options = kind.check_options
         if kind.ignores_unknown and (len(name) == 0 or b"," in option):
+            if check_options is not None:
+                check_options(context, b";".join(option.split(b",")))  # wrong for those that the type knows
             return
         if check_options is not None:
             if len(name) == 0 or b"," in name or (b"," in option and not kind.escapes_commas):

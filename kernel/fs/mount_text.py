@@ -50,7 +50,7 @@ class MountView:
         if name is None:
             return b""
         text = escape(source_of(each)) + b" " + escape(name) + b" " + escape(each.file_system.type_name)
-        return text + b" " + flag_names(each) + each.file_system.options() + b" 0 0\n"
+        return text + b" " + flag_names(each) + each.file_system.options_at(each.root) + b" 0 0\n"
 
     def mountinfo_line(self, each: Mount) -> bytes:
         """For /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
@@ -66,7 +66,7 @@ class MountView:
         text.extend(self._propagation_of(each) + b" - ")
         text.extend(escape(each.file_system.type_name) + b" " + escape(source_of(each)))
         text.extend((b" ro" if each.file_system.read_only else b" rw") + _write_flag_names(each.file_system))
-        text.extend(each.file_system.options() + b"\n")
+        text.extend(each.file_system.options_at(each.root) + b"\n")
         return bytes(text)
 
     def _propagation_of(self, each: Mount) -> bytes:

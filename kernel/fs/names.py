@@ -86,7 +86,7 @@ from kernel.lib.credentials import Actor, sees_owners
 from kernel.lib.pace import pace
 
 
-def _check_free(walk: Walk, for_directory: bool) -> None:
+def check_free(walk: Walk, for_directory: bool) -> None:
     """Check that the last component of a walk, whose names are held, is free where names can be created."""
     child = look_up_held(walk.dentry, walk.last)
     if child is not None:
@@ -98,7 +98,7 @@ def _check_free(walk: Walk, for_directory: bool) -> None:
 
 
 @inline
-def _check_domain(walk: Walk, right: int) -> None:
+def check_domain(walk: Walk, right: int) -> None:
     """Raise EACCES unless the thread's domain grants it a right (landlock.py) to a directory."""
     credentials = walk.context.credentials
     if credentials.domain is not None:
@@ -107,8 +107,8 @@ def _check_domain(walk: Walk, right: int) -> None:
 
 def _prepare_creation(walk: Walk, mode: int, rdev: int = 0) -> Inode:
     """The same for a file of a type; also checks that the user may create it. Returns the directory's inode."""
-    _check_free(walk, mode & S_IFMT == S_IFDIR)
-    _check_domain(walk, creation_right(mode, rdev))
+    check_free(walk, mode & S_IFMT == S_IFDIR)
+    check_domain(walk, creation_right(mode, rdev))
     directory = walk.directory()
     directory.check_creation(_actor(walk))
     return directory
@@ -120,7 +120,7 @@ def _actor(walk: Walk) -> Actor:
     return walk.mount.actor(walk.context.credentials)
 
 
-def _walk_to_new(context: FsContext, base: Path | None, name: bytes) -> Walk:
+def walk_to_new(context: FsContext, base: Path | None, name: bytes) -> Walk:
     """Walk to where a name is to be created."""
     walk = resolve_parent(context, base, name)
     if walk.kind != LAST_NORMAL:
@@ -130,12 +130,12 @@ def _walk_to_new(context: FsContext, base: Path | None, name: bytes) -> Walk:
 
 def _hold_new_name(context: FsContext, base: Path | None, name: bytes) -> Walk:
     """The same, and hold the names there."""
-    walk = _walk_to_new(context, base, name)
+    walk = walk_to_new(context, base, name)
     walk.hold_names()
     return walk
 
 
-def _made(directory: Inode, place: Dentry, inode: Inode) -> None:
+def name_created(directory: Inode, place: Dentry, inode: Inode) -> None:
     """The name of a reserved dentry was created in a directory: it leads to `inode`, and watchers are notified."""
     settle(place, inode)
     tell_created(directory, place)
@@ -144,7 +144,7 @@ def _made(directory: Inode, place: Dentry, inode: Inode) -> None:
 def make_node(context: FsContext, base: Path | None, name: bytes, mode: int, rdev: int) -> Path:
     """mknod(2): a regular file, device, FIFO or socket."""
     kind = kind_to_make(mode)
-    walk = _walk_to_new(context, base, name)
+    walk = walk_to_new(context, base, name)
     if DEVICE_PROGRAMS.count != 0 and (kind == S_IFCHR or kind == S_IFBLK):
         return _make_asked(walk, kind | mode & 0o7777, rdev)
     return _make_node_at(walk, kind | mode & 0o7777, rdev)
@@ -154,7 +154,7 @@ def make_node_unasked(context: FsContext, base: Path | None, name: bytes, mode: 
     """The same without asking programs about devices: for a file system stacked on another, which holds names; the
     programs ran when the node was created above.
     """
-    return _make_node_at(_walk_to_new(context, base, name), kind_to_make(mode) | mode & 0o7777, rdev)
+    return _make_node_at(walk_to_new(context, base, name), kind_to_make(mode) | mode & 0o7777, rdev)
 
 
 def kind_to_make(mode: int) -> int:
@@ -204,7 +204,7 @@ def _make_node_at(walk: Walk, mode: int, rdev: int) -> Path:
         place = reserve(walk.dentry, walk.last)
         try:
             path = Path(walk.mount, place)
-            _made(
+            name_created(
                 directory, place, create_in(walk.context, _actor(walk), directory, walk.last, mode, rdev, opens=False)
             )
             return path
@@ -223,7 +223,7 @@ def make_directory(context: FsContext, base: Path | None, name: bytes, mode: int
         place = reserve(walk.dentry, walk.last)
         try:
             path = Path(walk.mount, place)
-            _made(directory, place, _create_directory(_actor(walk), directory, walk.last, inherited))
+            name_created(directory, place, _create_directory(_actor(walk), directory, walk.last, inherited))
             return path
         finally:
             give_back(place)
@@ -253,7 +253,7 @@ def make_symlink(context: FsContext, base: Path | None, name: bytes, target: byt
         directory = _prepare_creation(walk, S_IFLNK)
         place = reserve(walk.dentry, walk.last)
         try:
-            _made(directory, place, directory.create_symlink(walk.last, target, _actor(walk)))
+            name_created(directory, place, directory.create_symlink(walk.last, target, _actor(walk)))
         finally:
             give_back(place)
     finally:
@@ -269,7 +269,7 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
             _prepare_link(context, inode, base, name)
         walk = _hold_new_name(context, base, name)
         try:
-            _check_free(walk, for_directory=False)
+            check_free(walk, for_directory=False)
             if walk.mount is not old.mount:
                 raise Errno(EXDEV)
             actor = _actor(walk)
@@ -287,7 +287,7 @@ def make_link(context: FsContext, old: Path, base: Path | None, name: bytes) -> 
             try:
                 directory.link(walk.last, inode)
                 tell_inode(inode, IN_ATTRIB)
-                _made(directory, place, inode)
+                name_created(directory, place, inode)
             finally:
                 give_back(place)
         finally:
@@ -335,7 +335,7 @@ def unlink(context: FsContext, base: Path | None, name: bytes) -> None:
         inode = child.inode
         if walk.trailing_slash and inode is not None:
             raise Errno(EISDIR if inode.is_directory() else ENOTDIR)
-        _check_domain(walk, REMOVE_FILE)
+        check_domain(walk, REMOVE_FILE)
         inode = _victim(walk, child)
         if inode.is_directory():
             raise Errno(EISDIR)
@@ -396,7 +396,7 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
         child = look_up_held(walk.dentry, walk.last)
         if child is None:
             raise Errno(ENOENT)
-        _check_domain(walk, REMOVE_DIR)
+        check_domain(walk, REMOVE_DIR)
         inode = _victim(walk, child)
         if not inode.is_directory():
             raise Errno(ENOTDIR)

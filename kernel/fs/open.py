@@ -320,6 +320,7 @@ def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
     if kind == S_IFREG and (flags & O_DIRECT == 0 or inode.file_system.allows_direct()):
         if flags & O_TRUNC == 0:
             return inode.open(path, kept)
+        inode.check_opening()
         path.pin()
         try:
             drop_privileges(inode, path.mount.actor(context.credentials))

@@ -5,7 +5,7 @@ Context: pure logic.
 
 from typing import Final
 
-from kernel.fs.filesystem import parse_octal, parse_size
+from kernel.fs.filesystem import parse_octal, parse_u32
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.credentials import gid_from_caller, uid_from_caller
 from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
@@ -27,11 +27,11 @@ class RootChoice:
         if name == b"mode":
             self.mode = parse_octal(value) & MODE_BITS
         elif name == b"uid":
-            self.uid = uid_from_caller(parse_size(value, 0))
+            self.uid = uid_from_caller(parse_u32(value, 0))
             if self.uid == NO_USER:
                 raise Errno(EINVAL)
         elif name == b"gid":
-            self.gid = gid_from_caller(parse_size(value, 0))
+            self.gid = gid_from_caller(parse_u32(value, 0))
             if self.gid == NO_GROUP:
                 raise Errno(EINVAL)
         else:

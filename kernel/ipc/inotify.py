@@ -31,6 +31,7 @@ from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace, spend
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
+from kernel.lib.user_account import UserAccount, account_of
 from kernel.mm.frames import PAGE_SIZE, total_frame_count
 from kernel.sched import PollWaiter, WaitQueue
 
@@ -65,26 +66,6 @@ class _WatchLimit(SystemSetting):
 _QUEUED_EVENTS: Final = SystemSetting(b"fs/inotify/max_queued_events", [16384], 0, _INT_MAX)
 _INSTANCES: Final = SystemSetting(b"fs/inotify/max_user_instances", [128], 0, _INT_MAX)  # of one user
 _WATCHES: Final = _WatchLimit(b"fs/inotify/max_user_watches", [-1], 0, _INT_MAX)
-
-
-@final
-class _User:
-    """A user's watches and instances."""
-
-    def __init__(self) -> None:
-        self.instances: int = 0
-        self.watches: int = 0
-
-
-_USERS: Final[dict[KernelUid, _User]] = {}
-
-
-def _user(uid: KernelUid) -> _User:
-    found = _USERS.get(uid)
-    if found is None:
-        found = _User()
-        _USERS[uid] = found
-    return found
 
 
 @final
@@ -144,21 +125,27 @@ class InotifyFile(DescriptorFile):
     """An instance. Invariant: `watches` holds exactly the watches whose `owner` it is, by their numbers."""
 
     def __init__(self, uid: KernelUid, flags: int) -> None:
-        account = _user(uid)
-        if account.instances >= _INSTANCES.value:
-            raise Errno(EMFILE)
-        self.watches: dict[int, InotifyWatch] = {}
-        self.overflow: Event = Event(-1, IN_Q_OVERFLOW, 0, b"")
-        self.queue: WaitQueue = WaitQueue()
-        super().__init__(anonymous_path(b"inotify"), O_RDONLY | flags)
+        account = account_of(uid)
+        made = False
+        try:
+            if account.inotify_instances >= _INSTANCES.value:
+                raise Errno(EMFILE)
+            self.watches: dict[int, InotifyWatch] = {}
+            self.overflow: Event = Event(-1, IN_Q_OVERFLOW, 0, b"")
+            self.queue: WaitQueue = WaitQueue()
+            super().__init__(anonymous_path(b"inotify"), O_RDONLY | flags)
+            made = True
+        finally:
+            if not made:
+                account.release()
         self.last_number: int = 0
         self.head: Event | None = None
         self.tail: Event | None = None
         self.count: int = 0
         self.is_closed: bool = False
         self.overflow_queued: bool = False
-        self.account: _User = account
-        account.instances += 1
+        self.account: UserAccount = account
+        account.inotify_instances += 1
 
     def can_write(self) -> bool:
         return False
@@ -172,12 +159,13 @@ class InotifyFile(DescriptorFile):
             if watch.owner is not None:
                 watch.owner = None
                 remove_watch(watch)
-                self.account.watches -= 1
+                self.account.inotify_watches -= 1
             pace(_CLOSE_COST)
         self.watches.clear()
         self.head = None
         self.tail = None
-        self.account.instances -= 1
+        self.account.inotify_instances -= 1
+        self.account.release()
 
     # ---- Watches ------------------------------------------------------------------------------------------------
 
@@ -192,18 +180,18 @@ class InotifyFile(DescriptorFile):
             return old.number
         owner = self.account
         _WATCHES.prepare()
-        if owner.watches >= _WATCHES.value:
+        if owner.inotify_watches >= _WATCHES.value:
             raise Errno(ENOSPC)
         number = self._free_number()
         fresh = InotifyWatch(self, number, inode, kept)
         self.watches[number] = fresh
-        owner.watches += 1
+        owner.inotify_watches += 1
         try:
             add_watch(fresh)
         except MemoryError:
             fresh.owner = None
             self.watches.pop(number)
-            owner.watches -= 1
+            owner.inotify_watches -= 1
             raise
         return number
 
@@ -235,7 +223,7 @@ class InotifyFile(DescriptorFile):
     def forget(self, watch: InotifyWatch) -> None:
         """A watch has ended: its number is free, and the reader is notified."""
         watch.owner = None
-        self.account.watches -= 1
+        self.account.inotify_watches -= 1
         if self.is_closed:
             return
         self.watches.pop(watch.number)

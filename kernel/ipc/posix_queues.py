@@ -40,6 +40,7 @@ from kernel.lib.namespace import UserNamespace
 from kernel.lib.pid import UNSET, Pid, shown_to_caller
 from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.lib.user import Buffer
+from kernel.lib.user_account import UserAccount, account_of
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.time import realtime_ns
 
@@ -77,17 +78,6 @@ class CallerProcess:
 
 
 CALLER_PROCESS: Final = CallerProcess()
-
-
-@final
-class _Account:
-    """What a user's queues count against RLIMIT_MSGQUEUE."""
-
-    def __init__(self) -> None:
-        self.bytes_used: int = 0
-
-
-_ACCOUNTS: Final[dict[KernelUid, _Account]] = {}
 
 
 @final
@@ -170,7 +160,7 @@ class Queue(Inode):
     """
 
     def __init__(
-        self, file_system: "MqueueFileSystem", mode: int, attributes: QueueAttributes, account: _Account
+        self, file_system: "MqueueFileSystem", mode: int, attributes: QueueAttributes, account: UserAccount
     ) -> None:
         super().__init__(file_system, file_system.new_ino(), S_IFREG | mode)
         self.size = _FILE_SIZE
@@ -181,7 +171,7 @@ class Queue(Inode):
         self.senders: list[_Sender] = []
         self.watchers: WaitQueue = WaitQueue()  # poll
         self.notification: Notification | None = None
-        self.account: _Account = account
+        self.account: UserAccount = account
 
     def is_only_read(self) -> bool:
         return True
@@ -198,7 +188,8 @@ class Queue(Inode):
 
     def evict(self) -> None:
         self.messages.clear()
-        self.account.bytes_used -= self.attributes.accounted_bytes()
+        self.account.queue_bytes -= self.attributes.accounted_bytes()
+        self.account.release()
 
     # ---- Messages -----------------------------------------------------------------------------------------------
 
@@ -437,21 +428,30 @@ class QueueDirectory(Inode):
             raise Errno(ENOSPC)
         attributes.check(credentials.capable(CAP_SYS_RESOURCE))
         size = attributes.accounted_bytes()
-        account = _account_of(credentials.uid)
-        if account.bytes_used + size > limit_bytes:
-            raise Errno(EMFILE)
-        queue = Queue(self.owner, mode & 0o777, attributes, account)
+        account = account_of(credentials.uid)
+        queue: Queue | None = None
+        try:
+            if account.queue_bytes + size > limit_bytes:
+                raise Errno(EMFILE)
+            queue = self._enter(name, Queue(self.owner, mode & 0o777, attributes, account))
+        finally:
+            if queue is None:
+                account.release()
         queue.uid = credentials.fsuid
         queue.gid = credentials.fsgid
+        account.queue_bytes += size
+        self.size += _ENTRY_SIZE
+        self.touch_modified()
+        return queue
+
+    def _enter(self, name: bytes, queue: Queue) -> Queue:
+        """Give a queue a name that is free. Raises MemoryError."""
         self.queues[name] = queue
         try:
             self.positions.append(name)
         except MemoryError:
             self.queues.pop(name)
             raise
-        account.bytes_used += size
-        self.size += _ENTRY_SIZE
-        self.touch_modified()
         return queue
 
     def unlink(self, name: bytes, target: Inode) -> None:
@@ -475,14 +475,6 @@ class QueueDirectory(Inode):
 
     def open(self, path: Path, flags: int) -> File:
         return InodeFile(path, flags)
-
-
-def _account_of(uid: KernelUid) -> _Account:
-    found = _ACCOUNTS.get(uid)
-    if found is None:
-        found = _Account()
-        _ACCOUNTS[uid] = found
-    return found
 
 
 @final

@@ -9,6 +9,7 @@ from kernel.lang import EINVAL, ERANGE, Errno
 
 LARGEST: Final = (1 << 62) - 1
 _NO_DIGIT: Final = 99
+_WORD: Final = 0xFFFF_FFFF
 
 
 def parse_unsigned(text: bytes, base: int, limit: int) -> int:
@@ -19,11 +20,8 @@ def parse_unsigned(text: bytes, base: int, limit: int) -> int:
     if digits.startswith(b"+"):
         digits = digits[1:]
     if base == 0:
-        base = 10
-        if len(digits) > 1 and digits[0] == ord("0"):
-            is_hexadecimal = len(digits) > 2 and digits[1] | 32 == ord("x")
-            base = 16 if is_hexadecimal else 8
-            digits = digits[2:] if is_hexadecimal else digits[1:]
+        base = base_of(digits)
+        digits = digits[2 if base == 16 else 0 :]
     if len(digits) == 0:
         raise Errno(EINVAL)
     value = 0
@@ -37,6 +35,36 @@ def parse_unsigned(text: bytes, base: int, limit: int) -> int:
     if value >= limit:
         raise Errno(ERANGE)
     return value
+
+
+def parse_mask(text: bytes) -> int:
+    """Bits 0 to 61 of a number of 64 bits in base 0. Raises EINVAL, ERANGE."""
+    digits = text[:-1] if text.endswith(b"\n") else text
+    if digits.startswith(b"+"):
+        digits = digits[1:]
+    base = base_of(digits)
+    digits = digits[2 if base == 16 else 0 :]
+    if len(digits) == 0:
+        raise Errno(EINVAL)
+    low = 0
+    high = 0  # 32 bits each
+    for byte in digits:
+        digit = digit_of(byte)
+        if digit >= base:
+            raise Errno(EINVAL)
+        low = low * base + digit
+        high = high * base + (low >> 32)
+        low &= _WORD
+        if high > _WORD:
+            raise Errno(ERANGE)
+    return (high & _WORD >> 2) << 32 | low
+
+
+def base_of(digits: bytes) -> int:
+    """The base in which C has a number."""
+    if len(digits) < 2 or digits[0] != ord("0"):
+        return 10
+    return 16 if len(digits) > 2 and digits[1] | 32 == ord("x") else 8
 
 
 def digit_of(byte: int) -> int:

@@ -23,6 +23,9 @@ class UserAccount:
         self.files_under_way: int = 0  # descriptors in messages of unix sockets (RLIMIT_NOFILE)
         self.epoll_watches: int = 0  # members of epoll sets (fs.epoll.max_user_watches)
         self.perf_pages: int = 0  # of rings for samples (kernel.perf_event_mlock_kb)
+        self.inotify_instances: int = 0  # fs.inotify.max_user_instances
+        self.inotify_watches: int = 0  # of these instances (fs.inotify.max_user_watches)
+        self.queue_bytes: int = 0  # of POSIX message queues (RLIMIT_MSGQUEUE)
         self.fanotify_groups: int = 0  # fs.fanotify.max_user_groups
         self.fanotify_marks: int = 0  # of these groups (fs.fanotify.max_user_marks)
 

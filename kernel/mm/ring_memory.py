@@ -7,7 +7,7 @@ outside the ring.
 Context: any; only creating a ring sleeps.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kernel.lang import Span, final, noraise, u8
 from kernel.lib.pace import pace
@@ -24,6 +24,9 @@ from kernel.mm.frames import (
     zero_frame,
 )
 
+if TYPE_CHECKING:
+    from kernel.mm.pinning import PinnedFrames
+
 _LEFT_SHIFT: Final = 3
 _PAGE_COST: Final = 800  # instructions
 
@@ -35,6 +38,7 @@ class RingMemory:
     def __init__(self, size_bytes: int) -> None:
         """Zeros. Raises MemoryError, also if less than an eighth of memory would remain. May sleep."""
         self.frames: list[int] = []
+        self.pins: PinnedFrames | None = None  # of the program's own pages, which are these
         page_count = size_bytes >> PAGE_SHIFT
         if page_count > available_frame_count() - (total_frame_count() >> _LEFT_SHIFT):
             raise MemoryError
@@ -59,6 +63,12 @@ class RingMemory:
     @noraise
     def free(self) -> None:
         """Drop the ring's own references to the frames."""
+        pins = self.pins
+        self.pins = None
+        if pins is not None:
+            pins.release()
+            self.frames.clear()
+            return
         for frame in self.frames:
             put_frame(Frame(frame))
         self.frames.clear()

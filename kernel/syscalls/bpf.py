@@ -1,4 +1,4 @@
-"""bpf(2): maps, programs, and their attachments and links."""
+"""bpf(2): maps, programs, their attachments and links, and names of them."""
 
 from typing import Final
 
@@ -11,6 +11,7 @@ from kernel.syscalls.bpf_groups import attach_program, detach_program, query
 from kernel.syscalls.bpf_information import next_number, open_map, open_program, tell, test_run
 from kernel.syscalls.bpf_links import change_link, create_link, cut, open_link
 from kernel.syscalls.bpf_maps import create_map, delete, freeze_map, look_up, look_up_and_delete, next_key, update
+from kernel.syscalls.bpf_pins import get_object, pin_object
 from kernel.syscalls.bpf_programs import load
 
 _MAP_CREATE: Final = 0
@@ -19,6 +20,8 @@ _MAP_UPDATE_ELEM: Final = 2
 _MAP_DELETE_ELEM: Final = 3
 _MAP_GET_NEXT_KEY: Final = 4
 _PROG_LOAD: Final = 5
+_OBJ_PIN: Final = 6
+_OBJ_GET: Final = 7
 _PROG_ATTACH: Final = 8
 _PROG_DETACH: Final = 9
 _PROG_TEST_RUN: Final = 10
@@ -41,12 +44,12 @@ _LINK_DETACH: Final = 34
 @syscall(
     "bpf", status="Partial",
     args="one:0(=bpf_map)|1(=bpf_element)|2(=bpf_element)|3(=bpf_element)|4(=bpf_element)|5(=bpf_load)|"
-    "8(=bpf_attach)|9(=bpf_attach)|10(=bpf_descriptor)|11(=bpf_number)|12(=bpf_number)|13(=bpf_number)|"
-    "14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|21(=bpf_element)|22(=bpf_descriptor)|28(=bpf_link)|29(=bpf_relink)|"
+    "6(=bpf_pin)|7(=bpf_get)|8(=bpf_attach)|9(=bpf_attach)|10(=bpf_descriptor)|11(=bpf_number)|12(=bpf_number)|"
+    "13(=bpf_number)|14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|21(=bpf_element)|22(=bpf_descriptor)|28(=bpf_link)|29(=bpf_relink)|"
     "30(=bpf_number)|31(=bpf_number)|34(=bpf_descriptor)|36(=bpf_number) any "
     "one:4|8|16|20|24|32|64|80|148|152|4097 -> fd:bpf",
     notes="Maps: ARRAY and HASH. Programs: SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and "
-    "CGROUP_DEVICE, without calls between functions. Links: of control groups. No BTF, pinning, tokens, batches",
+    "CGROUP_DEVICE, without calls between functions. Links: of control groups. No BTF, tokens, batches",
 )  # fmt: skip
 def bpf(command: i32, address: UserAddr, size: u32) -> int:
     """bpf(2)."""
@@ -55,6 +58,10 @@ def bpf(command: i32, address: UserAddr, size: u32) -> int:
         return _of_maps(command, attributes)
     if command == _PROG_LOAD:
         return load(attributes)
+    if command == _OBJ_PIN:
+        return pin_object(attributes)
+    if command == _OBJ_GET:
+        return get_object(attributes)
     if command == _PROG_ATTACH:
         return attach_program(attributes)
     if command == _PROG_DETACH:

@@ -17,8 +17,8 @@ _CREATE_NAME: Final = 28
 _LOCKED: Final = 4  # BPF_F_LOCK
 
 
-def _open_flags(flags: int) -> int:
-    """Raises EINVAL for both at once."""
+def open_flags(flags: int) -> int:
+    """How a descriptor of a map is opened with BPF_F_RDONLY or BPF_F_WRONLY. Raises EINVAL for both at once."""
     if flags & READ_ONLY != 0 and flags & WRITE_ONLY != 0:
         raise Errno(EINVAL)
     if flags & READ_ONLY != 0:
@@ -35,7 +35,7 @@ def create_map(attributes: Attributes) -> int:
     name = attributes.name(_CREATE_NAME)
     flags = attributes.u32(16)
     kind = attributes.u32(0)
-    opened = _open_flags(flags)
+    opened = open_flags(flags)
     if UNPRIVILEGED.value != 0 and not may_program() and (kind == ARRAY or kind == HASH):
         raise Errno(EPERM)
     if kind == HASH and not may_program():

@@ -16,6 +16,7 @@ from kernel.lib.capabilities import (
     SECURE_NO_CAP_AMBIENT_RAISE,
 )
 from kernel.lib.credentials import Credentials
+from kernel.task.acting import real_credentials
 from kernel.task.pids import find_task
 from kernel.task.task import Task, current
 
@@ -68,7 +69,7 @@ def capget(header: UserAddr, data: UserAddr) -> int:
     target = task if pid == 0 else find_task(task.pids.resolve(pid))
     if target is None:
         raise Errno(ESRCH)
-    who = target.credentials
+    who = real_credentials(target)
     storage = bytearray(2 * _ENTRY_SIZE)
     out = span_of(storage)
     for entry in range(2):

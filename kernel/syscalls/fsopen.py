@@ -184,9 +184,10 @@ def _refuse_value(file: ContextFile, command: int, key: UserAddr, value: UserAdd
     """FSCONFIG_SET_BINARY, SET_PATH, SET_PATH_EMPTY, SET_FD: no parameter takes such a value, which is read first.
     Raises EOPNOTSUPP for types that take a string of options, and else EFAULT, EINVAL, EBADF, ENOENT, ENAMETOOLONG.
     """
-    if file.kind.check_options is None:
+    check_options = file.kind.check_options
+    if check_options is None:
         raise Errno(EOPNOTSUPP)
-    user.read_string(key, _KEY_LIMIT)
+    name = user.read_string(key, _KEY_LIMIT)
     if command == _SET_BINARY:
         user.read_bytes(value, extra)
     elif command == _SET_FD:
@@ -195,6 +196,8 @@ def _refuse_value(file: ContextFile, command: int, key: UserAddr, value: UserAdd
         raise Errno(ENOENT)
     if not file.kind.ignores_unknown:
         raise Errno(EINVAL)
+    if b"," not in name:
+        check_options(current().fs, name)  # those that the type knows are wrong without text
 
 
 def _user_namespace_at(descriptor: int) -> UserNamespace:

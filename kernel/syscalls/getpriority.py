@@ -10,6 +10,7 @@ from kernel.lib.ids import NO_ID, KernelUid
 from kernel.sched.scheduler import change_priority
 from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST
 from kernel.syscalls.sched_setscheduler import is_as_able, may_have_nice, owns
+from kernel.task.acting import real_credentials
 from kernel.task.groups import find_group
 from kernel.task.pids import find_process, find_task, process_ids
 from kernel.task.process import Process
@@ -45,7 +46,7 @@ def tasks_of(uid: KernelUid) -> list[Task]:
     found: list[Task] = []
     for pid in process_ids(current().pids):
         process = find_process(pid)
-        if process is not None and process.leader is not None and process.leader.credentials.uid == uid:
+        if process is not None and process.leader is not None and real_credentials(process.leader).uid == uid:
             _add_threads(found, process)
     return found
 

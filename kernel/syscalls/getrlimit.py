@@ -7,6 +7,7 @@ from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.syscalls.pid_arguments import process_at
 from kernel.task import limits
+from kernel.task.acting import real_credentials
 from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_NOFILE, RLIMIT_STACK
 from kernel.task.process import Process
@@ -46,7 +47,7 @@ def prlimit64(pid: i32, resource: u32, new: UserAddr, old: UserAddr) -> int:
         raise Errno(ESRCH)
     if process is not task.process:
         mine = task.credentials
-        theirs = process.leader.credentials
+        theirs = real_credentials(process.leader)
         if not theirs.owns_all(mine.uid, mine.gid) and not mine.capable_in(theirs.user_namespace, CAP_SYS_RESOURCE):
             raise Errno(EPERM)
     limits.check_resource(resource)

@@ -18,7 +18,7 @@ from kernel.uring.file import UringFile
 from kernel.uring.perform import TaskWork, work_of
 from kernel.uring.ring import Ring
 from kernel.uring.submission import submit
-from kernel.uring.waiting import Patience, wait_for_completions
+from kernel.uring.waiting import Patience, look, wait_for_completions
 
 MOST_RINGS: Final = 16  # that a task names by an index
 _ARGUMENT_SIZE: Final = 24  # struct io_uring_getevents_arg
@@ -85,11 +85,28 @@ def _enter(
             return done
     if flags & layout.ENTER_GETEVENTS != 0:
         try:
-            _wait(ring, task, work, min(least, ring.completion_count), flags, argument, size)
+            if ring.setup & layout.SETUP_IOPOLL != 0:
+                _poll(ring, task, work, flags, argument, size)
+            else:
+                _wait(ring, task, work, min(least, ring.completion_count), flags, argument, size)
         except (Errno, MemoryError):
             if done == 0:
                 raise
     return done
+
+
+def _poll(ring: Ring, task: Task, work: TaskWork, flags: int, argument: UserAddr, size: int) -> None:
+    """With IORING_SETUP_IOPOLL: no request ever waits for a device, so nothing is waited for. Raises EINVAL, EFAULT,
+    EEXIST, EBADR.
+    """
+    if flags & layout.ENTER_EXT_ARG != 0:
+        if size != _ARGUMENT_SIZE:
+            raise Errno(EINVAL)
+        storage: Array[u8, Literal[24]] = Array()
+        user.read_into(storage.span(), argument)
+    if ring.defers and ring.submitter is not task:
+        raise Errno(EEXIST)
+    look(ring, work)
 
 
 def _wait(ring: Ring, task: Task, work: TaskWork, least: int, flags: int, argument: UserAddr, size: int) -> None:

@@ -1,38 +1,50 @@
 """io_uring_register(2): a ring's resources besides its requests."""
 
-from typing import Final
+from typing import Final, Literal
 
 from kernel.doors.table import syscall
-from kernel.fs.file import File
 from kernel.lang import (
     EACCES,
     EBADFD,
     EBUSY,
     EEXIST,
     EINVAL,
-    ENXIO,
-    EOPNOTSUPP,
+    Array,
     Errno,
     UserAddr,
+    u8,
     u32,
 )
 from kernel.lib import user
-from kernel.syscalls.descriptor_arguments import file_at
-from kernel.syscalls.io_uring_enter import MOST_RINGS, uring_at
-from kernel.syscalls.uring_buffers import drop_group, register_group
-from kernel.syscalls.uring_resources import (
+from kernel.syscalls.io_uring_enter import uring_at
+from kernel.syscalls.uring_arguments import read_plain_replacement, read_registration, read_replacement, refuse_if
+from kernel.syscalls.uring_buffers import drop_group, group_status, register_group
+from kernel.syscalls.uring_files import drop_files, register_files, registered_files, set_file_range, update_files
+from kernel.syscalls.uring_fixed_buffers import (
+    clone_buffers,
     drop_buffers,
-    register_bell,
     register_buffers,
-    register_files,
-    update_files_by,
+    registered_buffers,
+    update_buffers,
 )
+from kernel.syscalls.uring_indices import RING_FDS, register_rings
+from kernel.syscalls.uring_settings import (
+    drop_bell,
+    drop_personality,
+    drop_polling,
+    drop_worker_processors,
+    limit_workers,
+    register_bell,
+    register_personality,
+    set_clock,
+    set_polling,
+    set_worker_processors,
+)
+from kernel.syscalls.uring_waits import cancel_at_once
 from kernel.task import current
 from kernel.task.task import Task
 from kernel.uring import layout
-from kernel.uring.file import UringFile
 from kernel.uring.operation import OPCODES, OPERATIONS
-from kernel.uring.perform import work_of
 from kernel.uring.ring import Restrictions, Ring
 
 _BUFFERS: Final = 0
@@ -44,19 +56,41 @@ _UNREGISTER_EVENTFD: Final = 5
 _FILES_UPDATE: Final = 6
 _EVENTFD_ASYNC: Final = 7
 _PROBE: Final = 8
+_PERSONALITY: Final = 9
+_UNREGISTER_PERSONALITY: Final = 10
 _RESTRICTIONS: Final = 11
 _ENABLE_RINGS: Final = 12
-_RING_FDS: Final = 20
+_FILES2: Final = 13
+_FILES_UPDATE2: Final = 14
+_BUFFERS2: Final = 15
+_BUFFERS_UPDATE: Final = 16
+_IOWQ_AFF: Final = 17
+_UNREGISTER_IOWQ_AFF: Final = 18
+_IOWQ_MAX_WORKERS: Final = 19
 _UNREGISTER_RING_FDS: Final = 21
 _GROUP: Final = 22
 _UNREGISTER_GROUP: Final = 23
+_SYNC_CANCEL: Final = 24
+_FILE_ALLOC_RANGE: Final = 25
+_GROUP_STATUS: Final = 26
+_NAPI: Final = 27
+_UNREGISTER_NAPI: Final = 28
+_CLOCK: Final = 29
+_CLONE_BUFFERS: Final = 30
 _CODES: Final = 31  # that Linux 6.12 knows
+_ABOUT_TABLES: Final = (
+    _BUFFERS, _UNREGISTER_BUFFERS, _FILES, _UNREGISTER_FILES, _FILES_UPDATE, _FILES2, _FILES_UPDATE2, _BUFFERS2,
+    _BUFFERS_UPDATE, _FILE_ALLOC_RANGE, _CLONE_BUFFERS,
+)  # fmt: skip
+_ABOUT_SETTINGS: Final = (
+    _EVENTFD, _UNREGISTER_EVENTFD, _EVENTFD_ASYNC, _PERSONALITY, _UNREGISTER_PERSONALITY, _IOWQ_AFF,
+    _UNREGISTER_IOWQ_AFF, _IOWQ_MAX_WORKERS, _NAPI, _UNREGISTER_NAPI, _CLOCK,
+)  # fmt: skip
 _USE_REGISTERED_RING: Final = 1 << 31
+_SRC_REGISTERED: Final = 1 << 0  # IORING_REGISTER_SRC_REGISTERED
 
-_ANY_SLOT: Final = 0xFFFF_FFFF
 _MOST_PROBED: Final = 256
 _PROBE_HEADER: Final = 16
-_UPDATE_SIZE: Final = 16  # struct io_uring_rsrc_update
 _RESTRICTION_SIZE: Final = 16
 _MOST_RESTRICTIONS: Final = 4 + _CODES + OPCODES
 
@@ -64,8 +98,8 @@ _MOST_RESTRICTIONS: Final = 4 + _CODES + OPCODES
 @syscall(
     "io_uring_register",
     status="Partial",
-    args="fd:io_uring one:0|1|2|3|4|5|6|7|8|9|10|11|12|20|21|22|23|31 =bytes[count]? count",
-    notes="No personalities, tags, workers, NAPI, clocks, clones, SYNC_CANCEL, FILE_ALLOC_RANGE, PBUF_STATUS",
+    args="fd:io_uring one:io_uring_register any one:0|1|1|2|4|16|32|32",
+    notes="Unregistering does not wait for requests; NAPI and limits of workers have no effect",
 )
 def io_uring_register(descriptor: u32, code: u32, argument: UserAddr, count: u32) -> int:
     """io_uring_register(2)."""
@@ -92,43 +126,98 @@ def io_uring_register(descriptor: u32, code: u32, argument: UserAddr, count: u32
 
 def _register(ring: Ring, task: Task, code: int, argument: UserAddr, count: int) -> int:
     if code in (_UNREGISTER_BUFFERS, _UNREGISTER_FILES, _UNREGISTER_EVENTFD, _ENABLE_RINGS):
-        if argument != 0 or count != 0:
-            raise Errno(EINVAL)
-    if code == _BUFFERS:
-        return register_buffers(ring, task, argument, count)
-    if code == _UNREGISTER_BUFFERS:
-        return drop_buffers(ring)
-    if code == _FILES:
-        return register_files(ring, task, argument, count)
-    if code == _UNREGISTER_FILES:
-        if not ring.has_files:
-            raise Errno(ENXIO)
-        ring.drop_files()
-        return 0
-    if code == _FILES_UPDATE:
-        return update_files_by(ring, argument, count)
-    if code == _EVENTFD or code == _EVENTFD_ASYNC:
-        return register_bell(ring, argument, count, is_for_late=code == _EVENTFD_ASYNC)
-    if code == _UNREGISTER_EVENTFD:
-        bell = ring.bell
-        if bell is None:
-            raise Errno(ENXIO)
-        ring.bell = None
-        bell.release()
-        return 0
+        refuse_if(argument != 0 or count != 0)
+    if code in _ABOUT_TABLES:
+        return _register_resources(ring, task, code, argument, count)
+    if code in _ABOUT_SETTINGS:
+        return _change_settings(ring, task, code, argument, count)
     if code == _PROBE:
         return _probe(argument, count)
     if code == _RESTRICTIONS:
         return _restrict(ring, argument, count)
     if code == _ENABLE_RINGS:
         return _enable(ring, task)
-    if code == _RING_FDS or code == _UNREGISTER_RING_FDS:
-        return _register_rings(task, code, argument, count)
+    if code == RING_FDS or code == _UNREGISTER_RING_FDS:
+        return register_rings(task, code, argument, count)
     if code == _GROUP:
         return register_group(ring, argument, count)
     if code == _UNREGISTER_GROUP:
         return drop_group(ring, argument, count)
+    if code == _GROUP_STATUS:
+        return group_status(ring, argument, count)
+    if code == _SYNC_CANCEL:
+        refuse_if(argument == 0 or count != 1)
+        return cancel_at_once(ring, argument)
     raise Errno(EINVAL)
+
+
+# ---- Files and buffers -----------------------------------------------------------------------------------------------
+
+
+def _register_resources(ring: Ring, task: Task, code: int, argument: UserAddr, count: int) -> int:
+    if code == _BUFFERS:
+        return registered_buffers(ring, task, argument, count)
+    if code == _BUFFERS2:
+        return register_buffers(ring, task, read_registration(argument, count))
+    if code == _BUFFERS_UPDATE:
+        return update_buffers(ring, task, read_replacement(argument, count))
+    if code == _UNREGISTER_BUFFERS:
+        return drop_buffers(ring)
+    if code == _CLONE_BUFFERS:
+        refuse_if(argument == 0 or count != 1)
+        return _clone(ring, task, argument)
+    if code == _FILES:
+        return registered_files(ring, task, argument, count)
+    if code == _FILES2:
+        return register_files(ring, task, read_registration(argument, count))
+    if code == _FILES_UPDATE:
+        return update_files(ring, read_plain_replacement(argument, count))
+    if code == _FILES_UPDATE2:
+        return update_files(ring, read_replacement(argument, count))
+    if code == _UNREGISTER_FILES:
+        return drop_files(ring)
+    refuse_if(argument == 0 or count != 0)
+    return set_file_range(ring, argument)
+
+
+def _clone(ring: Ring, task: Task, argument: UserAddr) -> int:
+    """IORING_REGISTER_CLONE_BUFFERS: `argument` is a struct io_uring_clone_buffers."""
+    storage: Array[u8, Literal[32]] = Array()
+    fields = storage.span()
+    user.read_into(fields, argument)
+    flags = fields.load_u32(4)
+    refuse_if(flags & ~_SRC_REGISTERED != 0)
+    if ring.buffers.exists:
+        raise Errno(EBUSY)
+    for offset in range(8, len(fields), 4):
+        refuse_if(fields.load_u32(offset) != 0)
+    source = uring_at(fields.load_u32(0), task, is_registered=flags & _SRC_REGISTERED != 0)
+    return clone_buffers(ring, source.ring, task)
+
+
+# ---- Settings --------------------------------------------------------------------------------------------------------
+
+
+def _change_settings(ring: Ring, task: Task, code: int, argument: UserAddr, count: int) -> int:
+    if code == _EVENTFD or code == _EVENTFD_ASYNC:
+        return register_bell(ring, argument, count, is_for_late=code == _EVENTFD_ASYNC)
+    if code == _UNREGISTER_EVENTFD:
+        return drop_bell(ring)
+    if code == _PERSONALITY:
+        return register_personality(ring, task, argument, count)
+    if code == _UNREGISTER_PERSONALITY:
+        return drop_personality(ring, argument, count)
+    if code == _IOWQ_AFF:
+        return set_worker_processors(task, argument, count)
+    if code == _UNREGISTER_IOWQ_AFF:
+        return drop_worker_processors(task, argument, count)
+    if code == _IOWQ_MAX_WORKERS:
+        return limit_workers(ring, task, argument, count)
+    if code == _NAPI:
+        return set_polling(ring, argument, count)
+    if code == _UNREGISTER_NAPI:
+        return drop_polling(ring, argument, count)
+    return set_clock(argument, count)
 
 
 # ---- Capabilities ----------------------------------------------------------------------------------------------------
@@ -190,60 +279,3 @@ def _enable(ring: Ring, task: Task) -> int:
     ring.restrictions = ring.restrictions_to_be
     ring.is_disabled = False
     return 0
-
-
-# ---- Rings by index --------------------------------------------------------------------------------------------------
-
-
-def _register_rings(task: Task, code: int, argument: UserAddr, count: int) -> int:
-    if count == 0 or count > MOST_RINGS:
-        raise Errno(EINVAL)
-    work = work_of(task)
-    while len(work.registered) < MOST_RINGS:
-        work.registered.append(None)
-    done = 0
-    try:
-        while done < count:
-            place = user.at(argument, done * _UPDATE_SIZE)
-            offset = user.read_u32(place)
-            reserved = user.read_u32(user.at(place, 4))
-            data = user.read_i64(user.at(place, 8))
-            if reserved != 0:
-                raise Errno(EINVAL)
-            if code == _RING_FDS:
-                slot = _add_ring(work.registered, offset, data)
-                try:
-                    user.write_u32(place, slot)
-                except Errno:
-                    _drop_ring(work.registered, slot)
-                    raise
-            else:
-                if data != 0 or offset >= MOST_RINGS:
-                    raise Errno(EINVAL)
-                _drop_ring(work.registered, offset)
-            done += 1
-    except Errno:
-        if done == 0:
-            raise
-    return done
-
-
-def _drop_ring(registered: list[File | None], slot: int) -> None:
-    old = registered[slot]
-    registered[slot] = None
-    if old is not None:
-        old.release()
-
-
-def _add_ring(registered: list[File | None], offset: int, descriptor: int) -> int:
-    if offset != _ANY_SLOT and offset >= MOST_RINGS:
-        raise Errno(EINVAL)
-    word = descriptor & 0xFFFF_FFFF
-    file = file_at(word if word < 1 << 31 else -1)
-    if not isinstance(file, UringFile):
-        raise Errno(EOPNOTSUPP)
-    for slot in range(MOST_RINGS):
-        if (offset == _ANY_SLOT or slot == offset) and registered[slot] is None:
-            registered[slot] = file.acquire()
-            return slot
-    raise Errno(EBUSY)

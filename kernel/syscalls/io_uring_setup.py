@@ -10,7 +10,10 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.ids import NO_GROUP
 from kernel.lib.settings import SystemSetting
 from kernel.syscalls.descriptor_arguments import file_at
+from kernel.syscalls.uring_indices import add_ring_of_ones_own
+from kernel.syscalls.uring_settings import begin_workers
 from kernel.task import current
+from kernel.task.words import load_i64, store_i64
 from kernel.uring import layout
 from kernel.uring.file import UringFile
 from kernel.uring.perform import work_of
@@ -25,11 +28,14 @@ _RESERVED: Final = 28
 _RESERVED_END: Final = 40
 _SQ_OFFSETS: Final = 40
 _CQ_OFFSETS: Final = 80
+_ENTRIES_AT: Final = 72  # addresses of the program's own memory
+_RINGS_AT: Final = 112
 
 _SERVED: Final = (
-    layout.SETUP_CQSIZE | layout.SETUP_CLAMP | layout.SETUP_ATTACH_WQ | layout.SETUP_R_DISABLED
+    layout.SETUP_IOPOLL | layout.SETUP_CQSIZE | layout.SETUP_CLAMP | layout.SETUP_ATTACH_WQ | layout.SETUP_R_DISABLED
     | layout.SETUP_SUBMIT_ALL | layout.SETUP_COOP_TASKRUN | layout.SETUP_TASKRUN_FLAG | layout.SETUP_SQE128
-    | layout.SETUP_CQE32 | layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN | layout.SETUP_NO_SQARRAY
+    | layout.SETUP_CQE32 | layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN | layout.SETUP_NO_MMAP
+    | layout.SETUP_REGISTERED_FD_ONLY | layout.SETUP_NO_SQARRAY
 )  # fmt: skip
 
 
@@ -52,7 +58,7 @@ def _check_permission() -> None:
     "io_uring_setup",
     status="Partial",
     args="one:1|8|4096|32768|32769|0 =io_uring_params -> fd:io_uring",
-    notes="No IOPOLL, SQPOLL, NO_MMAP, REGISTERED_FD_ONLY",
+    notes="No SQPOLL, SQ_AFF",
 )
 def io_uring_setup(entry_count: u32, params: UserAddr) -> int:
     """io_uring_setup(2)."""
@@ -66,6 +72,8 @@ def io_uring_setup(entry_count: u32, params: UserAddr) -> int:
     setup = fields.load_u32(8)
     if setup & ~_SERVED != 0:
         raise Errno(EINVAL)
+    if setup & layout.SETUP_REGISTERED_FD_ONLY != 0 and setup & layout.SETUP_NO_MMAP == 0:
+        raise Errno(EINVAL)
     entries, completions = _sizes(entry_count, fields.load_u32(4), setup)
     if setup & layout.SETUP_TASKRUN_FLAG != 0:
         if setup & (layout.SETUP_COOP_TASKRUN | layout.SETUP_DEFER_TASKRUN) == 0:
@@ -75,9 +83,10 @@ def io_uring_setup(entry_count: u32, params: UserAddr) -> int:
     if setup & layout.SETUP_ATTACH_WQ != 0:
         _check_other(fields.load_u32(24))
     task = current()
-    work_of(task)
+    work = work_of(task)
     start_thread()
-    ring = Ring(setup, entries, completions)
+    ring = Ring(setup, entries, completions, load_i64(fields, _RINGS_AT), load_i64(fields, _ENTRIES_AT))
+    begin_workers(ring, task, work)
     done = False
     try:
         _tell(fields, ring)
@@ -89,7 +98,16 @@ def io_uring_setup(entry_count: u32, params: UserAddr) -> int:
             ring.give_back()
     if setup & layout.SETUP_SINGLE_ISSUER != 0 and not ring.is_disabled:
         ring.submitter = task
-    return task.files.install(file, cloexec=True)
+    if setup & layout.SETUP_REGISTERED_FD_ONLY == 0:
+        return task.files.install(file, cloexec=True)
+    done = False
+    try:
+        index = add_ring_of_ones_own(task, file)
+        done = True
+    finally:
+        if not done:
+            file.release()
+    return index
 
 
 def _sizes(entry_count: int, completion_count: int, setup: int) -> tuple[int, int]:
@@ -123,7 +141,12 @@ def _tell(fields: Span[u8], ring: Ring) -> None:
     fields.store_u32(0, ring.entry_count)
     fields.store_u32(4, ring.completion_count)
     fields.store_u32(20, layout.FEATURES)
+    is_own = ring.setup & layout.SETUP_NO_MMAP != 0
+    entries_at = load_i64(fields, _ENTRIES_AT) if is_own else 0
+    rings_at = load_i64(fields, _RINGS_AT) if is_own else 0
     fields[_SQ_OFFSETS:_PARAMS_SIZE].fill(0)
+    store_i64(fields, _ENTRIES_AT, entries_at)
+    store_i64(fields, _RINGS_AT, rings_at)
     fields.store_u32(_SQ_OFFSETS, layout.SQ_HEAD)
     fields.store_u32(_SQ_OFFSETS + 4, layout.SQ_TAIL)
     fields.store_u32(_SQ_OFFSETS + 8, layout.SQ_MASK)

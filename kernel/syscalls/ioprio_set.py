@@ -12,6 +12,7 @@ from kernel.lib.ids import NO_ID
 from kernel.sched.thread import NICE_LOWEST, SCHED_IDLE
 from kernel.syscalls.getpriority import chosen_tasks, tasks_of
 from kernel.syscalls.sched_setscheduler import is_as_able
+from kernel.task.acting import real_credentials
 from kernel.task.task import Task, current
 
 _CLASS_SHIFT: Final = 13
@@ -60,7 +61,7 @@ def check_priority(priority: int) -> None:
 def _may_change(task: Task, target: Task) -> bool:
     """By the target's real id alone, unlike for other priorities."""
     mine = task.credentials
-    uid = target.credentials.uid
+    uid = real_credentials(target).uid
     return uid == mine.euid or uid == mine.uid or mine.capable(CAP_SYS_NICE)
 
 

@@ -40,6 +40,7 @@ from kernel.syscalls.key_arguments import (
     type_at,
 )
 from kernel.syscalls.key_reports import describe, read_key, search_keyring, show_label, tell_capabilities
+from kernel.task.acting import real_credentials
 from kernel.task.task import Task, current
 from kernel.task.words import signed_32
 
@@ -225,7 +226,7 @@ def _give_session_to_parent(task: Task) -> None:
     if int(parent.pid) <= 1:
         raise Errno(EPERM)
     who = task.credentials
-    theirs = other.credentials
+    theirs = real_credentials(other)
     chain = other.keys
     if chain is not None and chain.session is mine:
         return

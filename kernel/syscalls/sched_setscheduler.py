@@ -22,6 +22,7 @@ from kernel.sched.thread import (
 )
 from kernel.syscalls.pid_arguments import task_at
 from kernel.syscalls.timespec import write_timespec
+from kernel.task.acting import real_credentials
 from kernel.task.limits import RLIMIT_NICE, RLIMIT_RTPRIO
 from kernel.task.task import Task, current
 
@@ -57,18 +58,21 @@ def _named_task(pid: int) -> Task:
 def is_same_owner(task: Task, target: Task) -> bool:
     """Whether the caller's effective user is the target's, or its real one."""
     euid = task.credentials.euid
-    return euid == target.credentials.euid or euid == target.credentials.uid
+    theirs = real_credentials(target)
+    return euid == theirs.euid or euid == theirs.uid
 
 
 def owns(task: Task, target: Task) -> bool:
     """Whether the caller may set the target's processors, or its nice value."""
-    return is_same_owner(task, target) or task.credentials.capable_in(target.credentials.user_namespace, CAP_SYS_NICE)
+    theirs = real_credentials(target).user_namespace
+    return is_same_owner(task, target) or task.credentials.capable_in(theirs, CAP_SYS_NICE)
 
 
 def is_as_able(task: Task, target: Task) -> bool:
     """Whether the target has no right that the caller lacks: a less privileged caller may not change its scheduling."""
-    more = target.credentials.permitted & ~task.credentials.permitted
-    return more == 0 or task.credentials.capable_in(target.credentials.user_namespace, CAP_SYS_NICE)
+    theirs = real_credentials(target)
+    more = theirs.permitted & ~task.credentials.permitted
+    return more == 0 or task.credentials.capable_in(theirs.user_namespace, CAP_SYS_NICE)
 
 
 @syscall("sched_setscheduler", status="Full", args="pid flags:policy <sched_param")

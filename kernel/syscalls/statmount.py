@@ -165,7 +165,7 @@ def _fill(report: _Report, view: NamespaceView, mount: Mount, wanted: int) -> No
         name = path_name(Path(mount, mount.root), view.root, marks_outside=True)
         report.put_text(_MNT_POINT, 108, b"" if name.startswith(b"(unreachable)") else name)
     if wanted & _MNT_OPTS != 0:
-        report.put_text(_MNT_OPTS, 4, file_system.options()[1:])  # it begins with a comma
+        report.put_text(_MNT_OPTS, 4, file_system.options_at(mount.root)[1:])  # it begins with a comma
     if wanted & _MNT_NS_ID != 0:
         report.mask |= _MNT_NS_ID
         report.put_u64(112, view.namespace.sequence)

@@ -2,9 +2,9 @@
 io_uring_register(2) for rings of buffers.
 """
 
-from typing import Final
+from typing import Final, Literal
 
-from kernel.lang import E2BIG, EEXIST, EFAULT, ENOBUFS, ENOENT, Errno, UserAddr
+from kernel.lang import E2BIG, EEXIST, EFAULT, ENOBUFS, ENOENT, Array, Errno, UserAddr, u8
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.mm.ring_memory import RingMemory
@@ -72,6 +72,7 @@ def _prepare_provide(request: Request) -> None:
     count = request.descriptor
     if count <= 0 or count > _MOST_BUFFERS:
         raise Errno(E2BIG)
+    refuse_if(request.length == 0)
     user.check(request.address, request.length * count)
     first = request.offset
     if first < 0 or first >= _MOST_BUFFERS:
@@ -170,6 +171,23 @@ def drop_group(ring: Ring, argument: UserAddr, count: int) -> int:
     ring.groups.pop(number)
     ring.group_bytes -= group.held_bytes()
     group.give_back()
+    return 0
+
+
+def group_status(ring: Ring, argument: UserAddr, count: int) -> int:
+    """IORING_REGISTER_PBUF_STATUS: the head of a ring of buffers. Raises EINVAL, EFAULT, ENOENT."""
+    refuse_if(argument == 0 or count != 1)
+    storage: Array[u8, Literal[40]] = Array()
+    fields = storage.span()
+    user.read_into(fields, argument)
+    for offset in range(8, len(fields), 4):
+        refuse_if(fields.load_u32(offset) != 0)
+    group = ring.groups.get(fields.load_u32(0))
+    if group is None:
+        raise Errno(ENOENT)
+    refuse_if(not group.is_ring())
+    fields.store_u32(4, group.head)
+    user.write_from(argument, fields)
     return 0
 
 

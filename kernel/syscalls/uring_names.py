@@ -7,9 +7,8 @@ They equal the system calls of the same names. Source: io_uring_enter(2).
 from typing import Final
 
 from kernel.fs.constants import KNOWN_OPEN_FLAGS, O_CLOEXEC
-from kernel.lang import EBADF, EINVAL, ENFILE, ENXIO, Errno
+from kernel.lang import EBADF, EINVAL, ENFILE, ENXIO, Errno, UserAddr
 from kernel.lib import user
-from kernel.lib.pace import pace
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.epoll import epoll_ctl
 from kernel.syscalls.link import linkat, symlinkat
@@ -18,8 +17,8 @@ from kernel.syscalls.open import openat, openat2
 from kernel.syscalls.rename import renameat2
 from kernel.syscalls.stat import statx
 from kernel.syscalls.unlink import unlinkat
-from kernel.syscalls.uring_arguments import refuse_if
-from kernel.syscalls.uring_resources import update_files
+from kernel.syscalls.uring_arguments import Replacement, refuse_if
+from kernel.syscalls.uring_files import place_files, update_files
 from kernel.syscalls.xattr import fgetxattr, fsetxattr, getxattr, setxattr
 from kernel.task import current
 from kernel.task.words import signed_32
@@ -27,13 +26,13 @@ from kernel.uring import layout
 from kernel.uring.file import UringFile
 from kernel.uring.operation import Operation
 from kernel.uring.request import Request
+from kernel.uring.retirement import replace_file, retire_file
 from kernel.uring.ring import Ring
 
 _AT_REMOVEDIR: Final = 0x200
 _ANY_SLOT: Final = 0xFFFF_FFFF
 _WORD: Final = 0xFFFF_FFFF
 _OP_STATX: Final = 21
-_SLOT_COST: Final = 12  # instructions to look at one, for `pace`
 
 
 def slot_of(request: Request) -> int:
@@ -43,33 +42,35 @@ def slot_of(request: Request) -> int:
 
 def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
     """Move the file of a new descriptor to an index among the ring's files (see `slot_of`); returns the result
-    of the request. Raises ENXIO, EINVAL, ENFILE, and then the file is closed.
+    of the request. Raises ENXIO, EINVAL, ENFILE, MemoryError, and then the file is closed.
     """
     files = current().files
     file = any_file_at(descriptor).acquire()
     files.close(descriptor)
-    place = slot - 1
-    code = 0
-    if not ring.has_files:
-        code = ENXIO
-    elif slot == _ANY_SLOT:
-        place = ring.free_slot
-        while place < len(ring.files) and ring.files[place] is not None:
-            if ring.free_slot == place:
-                ring.free_slot = place + 1
-            place += 1
-            pace(_SLOT_COST)
-        code = ENFILE if place >= len(ring.files) else 0
-    elif place >= len(ring.files):
-        code = EINVAL
-    if code != 0:
-        file.release()
-        raise Errno(code)
-    old = ring.files[place]
-    ring.files[place] = file
-    if old is not None:
-        old.release()
+    done = False
+    try:
+        place = _place_for(ring, slot)
+        replace_file(ring, place, file)
+        done = True
+    finally:
+        if not done:
+            file.release()
     return place if slot == _ANY_SLOT else 0
+
+
+def _place_for(ring: Ring, slot: int) -> int:
+    """The index that `slot_of` a request means. Raises ENFILE, ENXIO, EINVAL."""
+    files = ring.files
+    place = slot - 1
+    if slot == _ANY_SLOT:
+        place = files.find_free()
+        if place < 0:
+            raise Errno(ENFILE)
+    if not files.exists:
+        raise Errno(ENXIO)
+    if not files.has(place):
+        raise Errno(EINVAL)
+    return place
 
 
 def _refuse_fixed(request: Request) -> None:
@@ -123,16 +124,12 @@ def _close(request: Request) -> int:
         current().files.close(request.descriptor)
         return 0
     ring = request.ring
-    if not ring.has_files:
+    if not ring.files.exists:
         raise Errno(ENXIO)
-    if slot > len(ring.files):
+    if not ring.files.has(slot - 1):
         raise Errno(EINVAL)
-    file = ring.files[slot - 1]
-    if file is None:
-        raise Errno(EBADF)
-    ring.files[slot - 1] = None
-    ring.free_slot = min(ring.free_slot, slot - 1)
-    file.release()
+    ring.files.file(slot - 1)
+    retire_file(ring, slot - 1)
     return 0
 
 
@@ -142,7 +139,10 @@ def _prepare_update(request: Request) -> None:
 
 
 def _update(request: Request) -> int:
-    return update_files(request.ring, request.memory(), request.length, request.offset & _WORD)
+    if request.offset & _WORD == _ANY_SLOT:
+        return place_files(request.ring, request.memory(), request.length)
+    wanted = Replacement(request.offset & _WORD, request.memory(), request.length, UserAddr(0))
+    return update_files(request.ring, wanted)
 
 
 # ---- Names -----------------------------------------------------------------------------------------------------------

@@ -27,7 +27,9 @@ from kernel.syscalls.sync import sync_range_of
 from kernel.syscalls.truncate import truncate_file
 from kernel.syscalls.uring_arguments import refuse_if
 from kernel.syscalls.uring_buffers import put_back, select, selects, use
+from kernel.syscalls.uring_fixed_buffers import check_fixed_buffer
 from kernel.task.words import signed_32
+from kernel.uring import layout
 from kernel.uring.operation import Operation
 from kernel.uring.request import VECTOR_BYTES, Request
 
@@ -52,19 +54,6 @@ def _prepare_transfer(request: Request) -> None:
         check_fixed_buffer(request)
 
 
-def check_fixed_buffer(request: Request) -> None:
-    """Raise EFAULT unless the memory of a request lies in the registered buffer that it names."""
-    buffers = request.ring.buffers
-    if request.buffer_index >= len(buffers):
-        raise Errno(EFAULT)
-    whole = buffers[request.buffer_index]
-    if request.address < whole.address:  # any number of 64 bits
-        raise Errno(EFAULT)
-    start = request.address - whole.address
-    if start > whole.length or request.length > whole.length - start:
-        raise Errno(EFAULT)
-
-
 def _buffer(request: Request) -> Buffer:
     extra = request.extra
     vector = None if extra is None else extra.vector
@@ -78,6 +67,8 @@ def _judge(request: Request, file: File) -> int:
     """Check flags and offset of a transfer; returns the offset, -1 for the file's own position."""
     if request.modifiers & ~RWF_SUPPORTED != 0:
         raise Errno(EOPNOTSUPP)
+    if request.ring.setup & layout.SETUP_IOPOLL != 0:
+        raise Errno(EOPNOTSUPP)  # no device here can be polled: a disk's end of a transfer comes by interrupt
     gives_at_once = isinstance(file, (PipeFile, Socket, EventFile, TimerFile))
     request.never_waits = request.modifiers & RWF_NOWAIT != 0 or (file.flags & O_NONBLOCK != 0 and not gives_at_once)
     offset = request.offset

@@ -4,7 +4,7 @@ ASYNC_CANCEL, MSG_RING.
 The order of checks is Linux's. Source: io_uring_enter(2).
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from kernel.fs.constants import POLLERR, POLLHUP, POLLNVAL, POLLRDHUP
 from kernel.lang import (
@@ -14,12 +14,16 @@ from kernel.lang import (
     ECANCELED,
     ENOENT,
     EOVERFLOW,
+    Array,
     Errno,
+    UserAddr,
+    u8,
 )
+from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.uring_arguments import refuse_if
-from kernel.task.words import signed_32
+from kernel.task.words import load_i32, load_i64, signed_32
 from kernel.uring import layout
 from kernel.uring.cancel import (
     CANCEL_ALL,
@@ -35,6 +39,7 @@ from kernel.uring.cancel import (
 from kernel.uring.file import UringFile
 from kernel.uring.operation import Operation
 from kernel.uring.request import Request
+from kernel.uring.ring import Ring
 
 _OP_POLL_ADD: Final = 6
 
@@ -48,6 +53,8 @@ _POLL_EVENTS: Final = 0xFFFF
 
 _WORD: Final = 0xFFFF_FFFF
 _COST: Final = 300  # instructions, for `pace`
+
+_CANCEL_OPCODE: Final = 32  # in struct io_uring_sync_cancel_reg; reserved bytes follow it
 
 _MSG_DATA: Final = 0
 _MSG_CQE_SKIP: Final = 1
@@ -137,10 +144,34 @@ def _cancel(request: Request) -> int:
     file = None
     if flags & CANCEL_FD != 0:
         if request.flags & layout.FIXED_FILE != 0 or flags & CANCEL_FD_FIXED != 0:
-            file = ring.fixed_file(request.descriptor)
+            file = ring.files.file(request.descriptor)
         else:
             file = file_at(request.descriptor)
     found = cancel(ring, Wanted(flags, request.address, request.length & 0xFF, file))
+    if flags & (CANCEL_ALL | CANCEL_ANY) != 0:
+        return found
+    if found == 0:
+        raise Errno(ENOENT)
+    return 0
+
+
+def cancel_at_once(ring: Ring, argument: UserAddr) -> int:
+    """IORING_REGISTER_SYNC_CANCEL: `argument` is a struct io_uring_sync_cancel_reg. Its time limits how long Linux
+    waits for requests that a worker performs. Here a request waits, and is cancelled at once; or a call performs it,
+    and Linux does not cancel that either. Raises EFAULT, EINVAL, EBADF, ENOENT.
+    """
+    storage: Array[u8, Literal[64]] = Array()
+    fields = storage.span()
+    user.read_into(fields, argument)
+    flags = fields.load_u32(12)
+    refuse_if(flags & ~CANCEL_FLAGS != 0)
+    for offset in range(_CANCEL_OPCODE, len(fields)):
+        refuse_if(offset != _CANCEL_OPCODE and fields[offset] != 0)
+    file = None
+    if flags & CANCEL_FD != 0:
+        descriptor = load_i32(fields, 8)
+        file = ring.files.file(descriptor) if flags & CANCEL_FD_FIXED != 0 else file_at(descriptor)
+    found = cancel(ring, Wanted(flags, load_i64(fields, 0), fields[_CANCEL_OPCODE], file))
     if flags & (CANCEL_ALL | CANCEL_ANY) != 0:
         return found
     if found == 0:

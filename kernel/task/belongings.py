@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kernel.fs.file import File
     from kernel.ipc.semaphores import UndoList
     from kernel.keys.keychain import Keychain
+    from kernel.lib.credentials import Credentials
     from kernel.mm.policy import MemoryPolicy
     from kernel.task.observer import Observation
     from kernel.task.user_dispatch import UserDispatch
@@ -59,6 +60,7 @@ class Belongings:
         self.keys: Keychain | None = None  # its keyrings, once it has one
         self.dispatch: UserDispatch | None = None  # the calls that it handles itself (diversion.py)
         self.observation: Observation | None = None  # its events (perf_event_open(2))
+        self.real_credentials: Credentials | None = None  # while it acts with others (acting.py)
         self.kept_files: list[File] | None = None  # until the running system call ends: see `Task.keep_file`
 
     def release_keys(self) -> None:

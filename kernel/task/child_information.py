@@ -1,6 +1,7 @@
 """What a parent learns about a child: the fields of SIGCHLD's siginfo_t and of waitid (wait(2), sigaction(2))."""
 
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage
+from kernel.task.acting import real_credentials
 from kernel.task.process import Process
 from kernel.task.siginfo import SignalInfo, from_child
 from kernel.task.signals import CLD_DUMPED, CLD_EXITED, CLD_KILLED
@@ -11,7 +12,7 @@ def child_information(to: Process, process: Process, signo: int, code: int, stat
     """siginfo_t that reports one process's change of state to another."""
     usage = process_usage(process)
     leader = process.leader
-    uid = 0 if leader is None else uid_shown_to(to, leader.credentials.uid)
+    uid = 0 if leader is None else uid_shown_to(to, real_credentials(leader).uid)
     return from_child(
         signo,
         code,

@@ -10,6 +10,7 @@ from kernel.lib.credentials import uid_for_caller
 from kernel.lib.pid import Pid
 from kernel.sched import ThreadState
 from kernel.task.accounting import process_usage
+from kernel.task.acting import real_credentials
 from kernel.task.child_information import exit_code, exit_value
 from kernel.task.exit import bury_tracee, final_status, reap
 from kernel.task.process import Process
@@ -149,7 +150,7 @@ def _result(child: Process, status: int, code: int, value: int) -> WaitResult:
     result.pid = current().pids.shown(child.pid)  # now: once it is reaped, it has no number
     leader = child.leader
     if leader is not None:
-        result.uid = uid_for_caller(leader.credentials.uid)
+        result.uid = uid_for_caller(real_credentials(leader).uid)
     result.status = status
     result.code = code
     result.value = value

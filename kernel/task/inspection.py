@@ -8,6 +8,7 @@ attach, which Yama may restrict.
 from kernel.lib.capabilities import CAP_SYS_PTRACE
 from kernel.lib.domain import lies_within
 from kernel.lib.ids import KernelGid, KernelUid
+from kernel.task.acting import real_credentials
 from kernel.task.process import Process
 from kernel.task.task import Task
 from kernel.task.yama import may_attach
@@ -48,13 +49,13 @@ def _may(
     if reader.process is process:
         return True
     scope = mine.scope
-    if scope is not None and (task is None or not lies_within(task.credentials.scope, scope)):
+    if scope is not None and (task is None or not lies_within(real_credentials(task).scope, scope)):
         return False
     if mine.capable(CAP_SYS_PTRACE):
         return True
     if task is None:
         return False
-    other = task.credentials
+    other = real_credentials(task)
     is_privileged = mine.capable_in(other.user_namespace, CAP_SYS_PTRACE)
     if not is_privileged and not other.owns_all(uid, gid):
         return False

@@ -31,6 +31,7 @@ from kernel.lib.namespace import (
 )
 from kernel.lib.pid import NOBODY
 from kernel.lib.settings import Setting
+from kernel.task.acting import real_credentials
 from kernel.task.core_settings import SUID_DUMPABLE
 from kernel.task.host import Host
 from kernel.task.inspection import may_attach_to
@@ -100,7 +101,7 @@ def namespace_of(task: Task, kind: int) -> Namespace | None:
     if kind == CLONE_NEWPID:
         return None if task.process.ending.is_reaped else task.pids
     if kind == CLONE_NEWUSER:
-        return task.credentials.user_namespace
+        return real_credentials(task).user_namespace
     if kind == CLONE_NEWNET:
         network = task.namespaces.network
         return network if task.membership.is_in_network or network is NETWORKS.first else None
@@ -404,7 +405,7 @@ def enter_those_of(task: Task, other: Task, kinds: int) -> None:
         raise Errno(ESRCH)
     inside = task.credentials.user_namespace
     if kinds & CLONE_NEWUSER != 0:
-        inside = other.credentials.user_namespace
+        inside = real_credentials(other).user_namespace
     entered: list[Namespace] = []
     for kind in _IN_ORDER:
         if kinds & kind != 0:

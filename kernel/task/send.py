@@ -20,6 +20,7 @@ from kernel.lib.pid import Pid
 from kernel.sched import ThreadState
 from kernel.sched.processor import announce_work_of, watch_calls_of
 from kernel.sched.scheduler import announce_work, interrupt_sleep, make_ready
+from kernel.task.acting import real_credentials
 from kernel.task.actions import SA_NOCLDSTOP
 from kernel.task.child_information import child_information
 from kernel.task.groups import ProcessGroup, find_group
@@ -430,7 +431,7 @@ def may_signal(sender: Task, target: Process, signo: int) -> bool:
 def credentials_of(process: Process) -> Credentials | None:
     """The credentials of a process: those of its leader; None once it is reaped."""
     leader = process.leader
-    return None if leader is None else leader.credentials
+    return None if leader is None else real_credentials(leader)
 
 
 def kill_process(sender: Task, process: Process, signo: int, info: SignalInfo) -> None:
@@ -446,7 +447,7 @@ def kill_thread(sender: Task, target: Task, signo: int, info: SignalInfo) -> Non
     if not may_signal(sender, target.process, signo):
         raise Errno(EPERM)
     if sender.process is not target.process and is_out_of_scope(
-        sender.credentials.scope, target.credentials.scope, SCOPE_SIGNAL
+        sender.credentials.scope, real_credentials(target).scope, SCOPE_SIGNAL
     ):
         raise Errno(EPERM)
     if signo != 0:

@@ -9,6 +9,7 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_PTRACE
 from kernel.lib.domain import lies_within
 from kernel.sched import ThreadState
 from kernel.sched.scheduler import make_ready
+from kernel.task.acting import real_credentials
 from kernel.task.exit import release_tracee
 from kernel.task.inspection import may_attach_to
 from kernel.task.pids import find_task
@@ -31,7 +32,7 @@ def trace_me(task: Task) -> None:
     tracer = task.process.parent_thread()
     if task.tracee is not None or tracer is None:
         raise Errno(EPERM)
-    who = tracer.credentials
+    who = real_credentials(tracer)
     namespace = task.credentials.user_namespace
     is_as_able = who.user_namespace is namespace and task.credentials.permitted & ~who.permitted == 0
     if not is_as_able and not who.capable_in(namespace, CAP_SYS_PTRACE):

@@ -55,6 +55,8 @@ class UringFile(File):
         ring = self.ring
         held_pages = ring.memory.size_bytes() + ring.entries.size_bytes() + ring.group_bytes >> PAGE_SHIFT
         kind = offset & layout.MAP_KIND
+        if ring.setup & layout.SETUP_NO_MMAP != 0 and kind != layout.MAP_BUFFERS:
+            raise Errno(ENOMEM)  # the program has it already
         if kind == layout.MAP_SQ or kind == layout.MAP_CQ:
             return RingPages(self, ring.memory, kind >> PAGE_SHIFT, held_pages)
         if kind == layout.MAP_ENTRIES:

@@ -1,4 +1,4 @@
-"""The pages of a ring as an address space shows them.
+"""The pages of a ring: the kernel's, as an address space shows them, or the program's own (IORING_SETUP_NO_MMAP).
 
 A mapping keeps the ring's file open, as on Linux, so a ring ends when it is neither mapped nor open.
 
@@ -8,14 +8,47 @@ Context: system calls and page faults.
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import EIO, Errno, final
+from kernel.lang import EFAULT, EINVAL, EIO, EOVERFLOW, Errno, final
+from kernel.lib import user
 from kernel.mm.area import Area
 from kernel.mm.frames import NO_FRAME, Frame, get_frame
 from kernel.mm.objects import MemoryObject
+from kernel.mm.pinning import PinnedFrames
 from kernel.mm.ring_memory import RingMemory
 
+_PAGE_BYTES: Final = 4096
 _NAME: Final = b"anon_inode:[io_uring]"
 _DEVICE: Final = 14  # of anonymous inodes, as in /proc/PID/maps
+
+
+def whole_pages(size_bytes: int) -> int:
+    """Rounded up."""
+    return (size_bytes + _PAGE_BYTES - 1) // _PAGE_BYTES * _PAGE_BYTES
+
+
+def memory_at(address: int, size_bytes: int) -> RingMemory:
+    """The running program's own pages from an address on. They stay as they are, and remain the ring's if the program
+    unmaps them. Raises EINVAL (not the start of a page), EOVERFLOW, EFAULT, MemoryError. Sleeps.
+    """
+    if address & (_PAGE_BYTES - 1) != 0:
+        raise Errno(EINVAL)
+    if address < 0 and address + size_bytes + _PAGE_BYTES > 0:  # fits: no ring has a GiB; the sum of unsigned numbers
+        raise Errno(EOVERFLOW)
+    size_bytes = whole_pages(size_bytes)
+    user.check(address, size_bytes)
+    pins = PinnedFrames(device_writes=True)
+    memory = RingMemory(0)
+    done = False
+    try:
+        if pins.pin(address, size_bytes) < size_bytes:
+            raise Errno(EFAULT)
+        memory.frames = pins.frames[0 : len(pins.frames)]
+        memory.pins = pins
+        done = True
+    finally:
+        if not done:
+            pins.release()
+    return memory
 
 
 @final

@@ -12,6 +12,10 @@ from kernel.lang import final
 from kernel.uring.request import Request
 
 OPCODES: Final = 58  # that Linux 6.12 knows
+POLLED: Final = (
+    1 << 0 | 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 20 | 1 << 22 | 1 << 23 | 1 << 31 | 1 << 32 | 1 << 40 | 1 << 46
+)  # fmt: skip
+"""Those that a ring with IORING_SETUP_IOPOLL takes, a bit for each."""
 
 
 @final

@@ -26,12 +26,14 @@ from kernel.lang import (
     noraise,
 )
 from kernel.lib.pace import is_dying, pace
+from kernel.task.acting import act_as, act_as_itself
 from kernel.task.send import update_interrupted
 from kernel.task.task import Task, current
 from kernel.uring import layout
 from kernel.uring.file import UringFile
 from kernel.uring.operation import Operation
 from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter
+from kernel.uring.retirement import stop_using, use_resource
 from kernel.uring.ring import Ring, TaskRequests
 
 _MOST_TRIES: Final = 128  # of a request whose file claims to be ready, and then is not
@@ -113,6 +115,20 @@ def _begin(request: Request) -> Request | None:
 
 @noraise
 def _attempt(request: Request) -> int:
+    """Perform it, with the credentials that it names: its result, or WAITS."""
+    extra = request.extra
+    personality = None if extra is None else extra.personality
+    if personality is None:
+        return _perform(request)
+    own = act_as(request.task, personality)
+    try:
+        return _perform(request)
+    finally:
+        act_as_itself(request.task, own)
+
+
+@noraise
+def _perform(request: Request) -> int:
     """Perform it: its result, or WAITS."""
     operation = _operation_of(request)
     if operation is None:
@@ -156,9 +172,10 @@ def _operation_of(request: Request) -> Operation | None:
 
 
 def _find_file(request: Request) -> None:
-    """Raises EBADF."""
+    """Raises EBADF, MemoryError."""
     if request.flags & layout.FIXED_FILE != 0:
-        file = request.ring.fixed_file(request.descriptor)
+        file = request.ring.files.file(request.descriptor)
+        use_resource(request)
     else:
         file = current().files.get(request.descriptor)
     request.file = file.acquire()
@@ -253,6 +270,7 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
     request.file = None
     extra = request.extra
     request.extra = None
+    generation = None if extra is None else extra.generation
     counted = None if extra is None else extra.counted
     if counted is not None and counted.request is not None:
         counted.request = None
@@ -266,6 +284,8 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
     ring.ended += 1
     if file is not None:
         file.release()
+    if generation is not None:
+        stop_using(ring, generation)
 
 
 @noraise

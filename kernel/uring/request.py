@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.fs.file import File
 from kernel.lang import Span, UserAddr, final, u8
+from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.user import UserVector
 from kernel.sched import LastingWaiter
@@ -17,6 +18,7 @@ from kernel.task.task import Task
 from kernel.task.words import load_i32, load_i64
 from kernel.time import Timer
 from kernel.time.heap import Queued
+from kernel.uring.resources import Generation
 
 if TYPE_CHECKING:
     from kernel.uring.operation import Operation
@@ -85,6 +87,8 @@ class Extra:
         self.clock: int = 0
         self.repeats: int = 0  # how many more times a timer goes off; -1: without end
         self.counted: Counted | None = None  # of a timeout that a number of completions ends
+        self.personality: Credentials | None = None  # with which it is performed, instead of its task's
+        self.generation: Generation | None = None  # to which it belongs if it uses a registered file or buffer
 
 
 class Header:

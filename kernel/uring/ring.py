@@ -14,7 +14,7 @@ from typing import Final, Literal
 from kernel.fs.file import File
 from kernel.ipc.eventfd import EventFile
 from kernel.ipc.later import Job
-from kernel.lang import EBADF, ECANCELED, EIO, ERESTARTSYS, Array, Errno, final, noinline, noraise, u8
+from kernel.lang import ECANCELED, EIO, ERESTARTSYS, Array, Errno, final, noinline, noraise, u8
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.pace import pace
 from kernel.mm.ring_memory import RingMemory
@@ -27,12 +27,14 @@ from kernel.task.words import store_i32, store_i64
 from kernel.time.heap import DeadlineHeap
 from kernel.uring import layout
 from kernel.uring.buffers import BufferGroup
+from kernel.uring.memory import memory_at, whole_pages
+from kernel.uring.personalities import Personalities
 from kernel.uring.request import REQUEST_BYTES, Counted, DueList, Request, Requests
+from kernel.uring.resources import FixedBuffers, FixedFiles, Generations
+from kernel.uring.settings import RingSettings, WorkerLimits
 
 _WORD: Final = 0xFFFF_FFFF
-_PAGE: Final = 4096
 _OVERFLOWED_BYTES: Final = 80
-_FIXED_BUFFER_BYTES: Final = 48
 _MOST_COUNTED: Final = 16  # timeouts that one completion ends without a safe point
 _DROP_COST: Final = 300  # instructions, for `pace`
 RING_BYTES: Final = 1200  # what a ring takes beside its pages, about
@@ -83,6 +85,7 @@ class TaskRequests(AsyncWork):
         self.is_at_work: bool = False  # the task looks at what is due by itself
         self.registered: list[File | None] = []  # rings that it names by an index (IORING_REGISTER_RING_FDS)
         self.sleeper: Thread | None = None  # the task, while it waits in io_uring_enter(2)
+        self.workers: WorkerLimits = WorkerLimits()
 
     def enter(self, ring: "Ring") -> None:
         """One more of its requests waits there. Raises MemoryError."""
@@ -148,15 +151,6 @@ class RingEnd(Job):
 
 
 @final
-class FixedBuffer:
-    """A range of memory that was registered."""
-
-    def __init__(self, address: int, length: int) -> None:
-        self.address: int = address
-        self.length: int = length
-
-
-@final
 class Restrictions:
     """What a ring may be used for (IORING_REGISTER_RESTRICTIONS)."""
 
@@ -177,8 +171,10 @@ class Restrictions:
 class Ring:
     """One ring."""
 
-    def __init__(self, setup: int, entry_count: int, completion_count: int) -> None:
-        """Both counts are powers of two within what layout.py allows. Raises MemoryError. Sleeps."""
+    def __init__(self, setup: int, entry_count: int, completion_count: int, rings_at: int, entries_at: int) -> None:
+        """Both counts are powers of two within what layout.py allows. The addresses matter with SETUP_NO_MMAP: then
+        the memory is the program's. Raises MemoryError, and what `memory_at` raises. Sleeps.
+        """
         self.setup: int = setup
         self.entry_count: int = entry_count
         self.completion_count: int = completion_count
@@ -219,11 +215,11 @@ class Ring:
         self.sleeper: Thread | None = None  # the thread that waits in io_uring_enter(2) for deferred work
         self.waiters: WaitQueue = WaitQueue()
         self.submitter: Task | None = None  # the only one, with SINGLE_ISSUER
-        self.files: list[File | None] = []
-        self.free_slot: int = 0  # of `files`; none before it is free
-        self.has_files: bool = False
-        self.buffers: list[FixedBuffer] = []
-        self.has_buffers: bool = False
+        self.files: FixedFiles = FixedFiles()
+        self.buffers: FixedBuffers = FixedBuffers()
+        self.generations: Generations = Generations()  # of requests that use them
+        self.personalities: Personalities = Personalities()
+        self.settings: RingSettings = RingSettings()
         self.groups: dict[int, BufferGroup] = {}  # of provided buffers
         self.group_bytes: int = 0  # that they take, about
         self.kept_bytes: int = 0  # of its requests' vectors
@@ -232,10 +228,12 @@ class Ring:
         self.bell_is_for_late: bool = False  # it hears only of what did not end in its call (EVENTFD_ASYNC)
         self.restrictions: Restrictions | None = None  # that are in force
         self.restrictions_to_be: Restrictions | None = None  # … once the ring is enabled
-        self.memory: RingMemory = RingMemory(_whole_pages(size))
+        is_own = setup & layout.SETUP_NO_MMAP != 0
+        self.memory: RingMemory = memory_at(rings_at, size) if is_own else RingMemory(whole_pages(size))
         done = False
         try:
-            self.entries: RingMemory = RingMemory(_whole_pages(entry_count * self.entry_size))
+            size = entry_count * self.entry_size
+            self.entries: RingMemory = memory_at(entries_at, size) if is_own else RingMemory(whole_pages(size))
             done = True
         finally:
             if not done:
@@ -252,7 +250,8 @@ class Ring:
         """About how much memory it frees when it goes."""
         living = self.begun - self.ended  # requests: those that wait, and those that follow in their chains
         waiting = living * REQUEST_BYTES + self.kept_bytes + self.overflow_count * _OVERFLOWED_BYTES
-        listed = len(self.files) * 8 + len(self.buffers) * _FIXED_BUFFER_BYTES + self.group_bytes
+        listed = self.files.held_bytes() + self.buffers.held_bytes() + self.group_bytes
+        listed += self.personalities.held_bytes()
         return RING_BYTES + self.memory.size_bytes() + self.entries.size_bytes() + waiting + listed
 
     def uncounted_bytes(self, count: int) -> int:
@@ -519,6 +518,8 @@ class Ring:
         self.submitter = None
         self.job.ring = None
         self.drop_files()
+        self.drop_retired()
+        self.buffers.drop()
         bell = self.bell
         self.bell = None
         if bell is not None:
@@ -539,21 +540,27 @@ class Ring:
     @noraise
     def drop_files(self) -> None:
         """No file is registered any more. May sleep."""
-        self.has_files = False
-        self.free_slot = 0
-        while len(self.files) > 0:
-            file = self.files.pop()
+        files = self.files
+        files.exists = False
+        files.search_in(0, 0)
+        files.tags.clear()
+        while len(files.slots) > 0:
+            file = files.slots.pop()
             if file is not None:
                 file.release()
             pace(_DROP_COST)
 
-    def fixed_file(self, index: int) -> File:
-        """A registered file. Raises EBADF."""
-        file = self.files[index] if 0 <= index < len(self.files) else None
-        if file is None:
-            raise Errno(EBADF)
-        return file
-
-
-def _whole_pages(size: int) -> int:
-    return (size + _PAGE - 1) // _PAGE * _PAGE
+    @noraise
+    def drop_retired(self) -> None:
+        """Nobody hears of what is retired any more. May sleep."""
+        past = self.generations.past
+        while True:
+            generation = past.first()
+            if generation is None:
+                return
+            past.unlink(generation)
+            file = generation.file
+            generation.file = None
+            if file is not None:
+                file.release()
+            pace(_DROP_COST)

@@ -12,7 +12,7 @@ from kernel.lang import EACCES, EAGAIN, ECANCELED, EINVAL, ENOMEM, EOPNOTSUPP, A
 from kernel.lib.pace import is_dying, pace
 from kernel.task.task import Task
 from kernel.uring import layout
-from kernel.uring.operation import OPCODES, operation_of
+from kernel.uring.operation import OPCODES, POLLED, operation_of
 from kernel.uring.perform import start
 from kernel.uring.request import Request
 from kernel.uring.ring import Ring
@@ -155,8 +155,9 @@ def _judge(ring: Ring, request: Request) -> None:
     request.operation = operation
     if request.opcode >= OPCODES or flags & ~layout.ENTRY_FLAGS != 0:
         raise Errno(EINVAL)
+    is_unpolled = ring.setup & layout.SETUP_IOPOLL != 0 and POLLED >> request.opcode & 1 == 0
     if operation is None:
-        raise Errno(EOPNOTSUPP)  # as Linux answers where the feature is left out
+        raise Errno(EINVAL if is_unpolled else EOPNOTSUPP)  # as Linux answers where the feature is left out
     if flags & layout.BUFFER_SELECT != 0 and not operation.takes_buffers:
         raise Errno(EOPNOTSUPP)
     if flags & layout.CQE_SKIP_SUCCESS != 0:
@@ -173,8 +174,8 @@ def _judge(ring: Ring, request: Request) -> None:
     if ring.drains_next and first is None:
         ring.drains_next = False
         request.flags |= layout.IO_DRAIN
-    if request.priority != 0 and not operation.takes_priority:
+    if is_unpolled or (request.priority != 0 and not operation.takes_priority):
         raise Errno(EINVAL)
     if request.personality != 0:
-        raise Errno(EINVAL)  # there is none: a task has its own rights, which others judge it by
+        request.more().personality = ring.personalities.of(request.personality)
     operation.prepare(request)

@@ -37,10 +37,7 @@ def wait_for_completions(ring: Ring, work: TaskWork, patience: Patience) -> None
     least = min(patience.least, ring.completion_count)
     at_first = ring.waiting_completions()
     while True:
-        _look(ring, work)
-        if ring.has_lost:
-            ring.has_lost = False
-            raise Errno(EBADR)
+        look(ring, work)
         ready = ring.waiting_completions()
         if ready >= least or ring.timed_out != timed_out:
             return
@@ -56,13 +53,21 @@ def wait_for_completions(ring: Ring, work: TaskWork, patience: Patience) -> None
         how = _sleep(ring, work, deadline_ns)
         if how == Woken.HAPPENED or (how == Woken.TIME_IS_UP and monotonic_ns() < patience.deadline_ns):
             continue
-        _look(ring, work)
+        _enter_due(ring, work)
         if ring.waiting_completions() == 0:
             raise Errno(EINTR if how == Woken.INTERRUPTED else ETIME)
         return
 
 
-def _look(ring: Ring, work: TaskWork) -> None:
+def look(ring: Ring, work: TaskWork) -> None:
+    """Do what is due. Raises EBADR if completions were lost."""
+    _enter_due(ring, work)
+    if ring.has_lost:
+        ring.has_lost = False
+        raise Errno(EBADR)
+
+
+def _enter_due(ring: Ring, work: TaskWork) -> None:
     """Do what is due, and enter what finds room now."""
     work.run()
     work.is_at_work = True

@@ -42,6 +42,13 @@ STRUCTURES: Final = {
     "bpf_link": "fd:bpf/4 fd:directory/4 one:6|6|2|34|12|0|8|10|14/4 flags:1/4 zero zero zero zero zero zero",
     "bpf_relink": "fd:bpf/4 fd:bpf/4 flags:4/4 fd:bpf/4",
     "bpf_query": "fd:directory/4 one:6|2|34|8/4 one:0|1|2/4 zero/4 >bytes[32]? one:0|1|8/4 zero/4 zero zero zero zero",
+    "bpf_pin": (
+        "<name:pin fd:bpf/4 flags:0x4000|8/4 zero/4 | <name:pin fd:bpf/4 one:0x4000/4 dir/4 | <path fd:bpf/4 zero"
+    ),
+    "bpf_get": (
+        "<name:pin zero/4 flags:8|16/4 zero/4 | <name:pin zero/4 flags:0x4000|8|16/4 dir/4 | <path one:0|0|1/4 "
+        "flags:8|16/4 one:0|1/4"
+    ),
     "bpf_number": "one:0|1|2|3|4|100|-1/4 zero/4 one:0|0|8|16|24/4 zero/4",
     "bpf_descriptor": "fd:bpf/4 zero/4",
     "bpf_question": "fd:bpf/4 one:0|8|88|232|240|4097/4 =bytes[240]?",
@@ -74,8 +81,8 @@ STRUCTURES: Final = {
     "ifreq": "text:interface[16] bytes[24]",
     "io_event": "pad[32]",
     "io_uring_params": (
-        "zero/4 one:0|2|64|70000/4 flags:8|16|32|64|128|256|512|0x400|0x800|0x1000|0x2000|0x10000/4 zero/4 zero/4 "
-        "zero/4 fd:io_uring/4 zero/4 zero/4 zero/4 pad[80]"
+        "zero/4 one:0|2|64|70000/4 flags:1|8|16|32|64|128|256|512|0x400|0x800|0x1000|0x2000|0x4000|0xc000|0x10000/4 "
+        "zero/4 zero/4 zero/4 fd:io_uring/4 zero/4 zero/4 zero/4 pad[80]"
     ),
     "iocb": (
         "int zero/4 flags:rwf/4 one:0|1/2 int/2 fd/4 =message[length]? length.size one:0|0|0|8|4096|-1 zero "
@@ -188,6 +195,21 @@ STRUCTURES: Final = {
     ),
     "timezone": "int/4 int/4",
     "tms": "pad[32]",
+    "uring_buffers": "one:1|2|4|4/4 one:0|0|0|1|2/4 zero <iovec[4]? <uring_tags?",
+    "uring_cancel": "one:0|1|2 fd/4 flags:1|2|4|8|16|32|64/4 one:-1 one:-1 one:0|0|6|11|22 zero zero zero",
+    "uring_clock": "one:0|1|1|7|7|4|-1/4 zero/4 zero/4 one:0|0|0|1/4",
+    "uring_clone": "fd:io_uring/4 one:0|0|0|1|2/4 zero zero one:0|0|0|1",
+    "uring_file": "fd/4",
+    "uring_files": "one:1|2|4|4/4 one:0|0|0|1|2/4 zero <uring_file[4]? <uring_tags?",
+    "uring_group": "zero one:1|2|4|3|0|65536/4 one:0|0|1|5/2 one:0|1|1|2/2 zero zero zero",
+    "uring_napi": "one:0|50|9999|20000|-1/4 one:0|1|7/1 one:0|0|0|1/1 zero/2 one:0|0|0|1",
+    "uring_new_buffers": "one:0|0|1|3|-1/4 zero/4 <iovec[4]? <uring_tags? one:1|1|2|4/4 zero/4",
+    "uring_new_files": "one:0|0|1|3|-1/4 zero/4 <uring_file[4]? <uring_tags? one:1|1|2|4/4 zero/4",
+    "uring_range": "one:0|1|3|4|-1/4 one:0|1|2|4|5|-1/4 one:0|0|0|1",
+    "uring_status": "one:0|0|1|5|65536/4 zero/4 zero zero zero one:0|0|0|1",
+    "uring_tags": "one:0|1|2|-1 one:0|0|3 one:0|0|4 one:0|0|5",
+    "uring_update": "one:0|1|2|-1/4 zero/4 =uring_file[4]",
+    "uring_workers": "one:0|0|1|4|0x7fffffff|0x80000000/4 one:0|0|1|7|0x7fffffff|0x80000000/4",
     "ustat": "pad[32]",
     "utimbuf": "seconds seconds",
     "utimens": "seconds one:utime seconds one:utime",

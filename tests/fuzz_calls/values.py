@@ -51,6 +51,13 @@ SETS: Final = {
         "0x20000000 0x40000000 0x80000000"
     ),
     "io_priority": "0 1 7 1<<13 2<<13 3<<13 4<<13",
+    "io_uring_register": (
+        "0(<iovec[2]) 1 2(<uring_file[4]) 3 4(<uring_file) 5 6(<uring_update) 7(<uring_file) 8(=bytes[144]) 9 10 "
+        "11(<bytes[32]) 12 13(<uring_files) 14(<uring_new_files) 15(<uring_buffers) 16(<uring_new_buffers) "
+        "17(<bytes[32]) 18 19(<uring_workers) 20(=uring_update) 21(<uring_update) 22(<uring_group) 23(<uring_group) "
+        "24(<uring_cancel) 25(<uring_range) 26(=uring_status) 27(=uring_napi) 28(>bytes[16]) 29(<uring_clock) "
+        "30(<uring_clone) 31"
+    ),
     "ioctl": (
         "FIONREAD(>int) FIONBIO(<int) FIOASYNC(<int) FIONCLEX FIOCLEX 0x5460(>bytes[8]) TCGETS(>bytes[36]) "
         "TCSETS(<termios) TCSETSW(<termios) TCSETSF(<termios) TCSBRK(int) TCXONC(one:0|1|2|3|4) "
@@ -174,14 +181,14 @@ TEXTS: Final = {
         "system.posix_acl_default system.c bad user.0123456789abcdef0123456789abcdef"
     ),
     "filter": "id==1 nothing==1 common_pid!=5 (id==1 !(id>5||id<3) id&2&&args==1 comm~a* !!!!id==1 ((((id==1)))) id",
-    "file_system": "tmpfs proc sysfs tracefs devtmpfs devpts mqueue binfmt_misc configfs ext2 ext4 none",
+    "file_system": "tmpfs proc sysfs tracefs devtmpfs devpts mqueue binfmt_misc configfs bpf ext2 ext4 none",
     "key_name": "a b svc:a svc:b .hidden _ses",
     "key_type": "user user logon keyring keyring big_key .x",
     "interface": "lo eth0 lo:1 none tun0 tap%d br0",
     "mount_option": (
         "size=64k mode=700 nr_inodes=100 uid=1000,gid=1000 errors=remount-ro size=-1 "
         "size=99999999999999999999 nr_blocks=9223372036854775807 size=100% huge=always gid=4294967296 "
-        "mode=77777777777 data=ordered sb=1 resuid=5"
+        "mode=77777777777 data=ordered sb=1 resuid=5 uid=0x10 delegate_cmds=any delegate_maps=array:3 delegate_progs="
     ),
     "path": (
         "fz0 fz1 fz2 fz3 fz4 fz5 dz0 dz1 dz0/fz6 dz0/fz7 dz0/dz2 dz0/dz2/fz8 lz0 lz1 lz2 pz0 sz0 . .. / ./fz0 "
@@ -202,8 +209,9 @@ TEXTS: Final = {
         "szs/block szs/class/net/lo/mtu nz_tun prz/pressure/cpu prz/pressure/io "
         "prz/self/timens_offsets prz/self/ns/time_for_children prz/self/cgroup cgz cgz/a cgz/a/cgroup.procs "
         "cgz/a/memory.max cgz/a/cpu.max cgz/a/memory.pressure cgz/b cgz/b/cgroup.subtree_control ptz/0 ptz/ptmx "
-        "ptz mqz mqz/q0 mqz/q1"
+        "ptz mqz mqz/q0 mqz/q1 bfz bfz/a bfz/b bfz/m0 bfz/dz0 bfz/dz0/a bfz/a.b"
     ),
+    "pin": "bfz/a bfz/b bfz/m0 bfz/dz0/a a b bfz bfz/ bfz/a.b fz4 bfz/dz0",
     "queue": "/q0 /q1 q0 /q2 / /q/1",
     "socket_name": "@a @b sz0 sz1 dz0/sz2 @",
     "text": "a b hello 0 1 -1 2147483648 %s deny",

@@ -1,1 +1,1 @@
-"""bpf(2)'s maps and programs as open files, and what programs learn about devices and threads."""
+"""bpf(2)'s maps and programs as open files, their names, and what programs learn about devices and threads."""

@@ -1,4 +1,5 @@
-"""Maps, programs and links of bpf(2) as open files, which share them with whoever else refers to them.
+"""Maps, programs and links of bpf(2) as open files, which share them with whoever else refers to them: names in the
+file system bpf among others (`Pinnable`).
 
 A map's memory counts for the processes that have it open, divided among them; maps kept only by a group's program are
 bounded by the check at their creation (`check_room_to_keep`).
@@ -13,7 +14,7 @@ from kernel.cgroup.links import GroupLink, release_link
 from kernel.fs.anonymous import anonymous_path
 from kernel.fs.constants import O_RDONLY, O_RDWR
 from kernel.fs.file import DESCRIPTION_BYTES, File
-from kernel.lang import Errno, final
+from kernel.lang import EINVAL, Errno, final
 
 
 @final
@@ -117,3 +118,85 @@ def open_link_file(link: GroupLink, name: bytes) -> LinkFile:
     except (Errno, MemoryError):
         release_link(link)
         raise
+
+
+# ---- What can be pinned ----------------------------------------------------------------------------------------------
+
+
+class Pinnable:
+    """A map, program or link that a name can lead to. Base class."""
+
+    def keep(self) -> None:
+        """One user more, of an object that has some."""
+
+    def release(self) -> None:
+        """One user fewer."""
+
+    def open(self, flags: int) -> File:
+        """Open it with O_RDONLY, O_WRONLY or O_RDWR. Raises EINVAL, ENFILE, MemoryError."""
+        raise Errno(EINVAL)
+
+
+@final
+class PinnableMap(Pinnable):
+    """A map."""
+
+    def __init__(self, map_: Map) -> None:
+        self.map: Map = map_
+
+    def keep(self) -> None:
+        keep_map(self.map)
+
+    def release(self) -> None:
+        release_map(self.map)
+
+    def open(self, flags: int) -> File:
+        return open_map_file(self.map, flags)
+
+
+@final
+class PinnableProgram(Pinnable):
+    """A program, which is opened for both whatever is asked for, as on Linux."""
+
+    def __init__(self, program: Program) -> None:
+        self.program: Program = program
+
+    def keep(self) -> None:
+        keep_program(self.program)
+
+    def release(self) -> None:
+        release_program(self.program)
+
+    def open(self, flags: int) -> File:
+        return open_program_file(self.program)
+
+
+@final
+class PinnableLink(Pinnable):
+    """A link, which must be asked for as for both."""
+
+    def __init__(self, link: GroupLink) -> None:
+        self.link: GroupLink = link
+
+    def keep(self) -> None:
+        self.link.users += 1
+
+    def release(self) -> None:
+        release_link(self.link)
+
+    def open(self, flags: int) -> File:
+        if flags != O_RDWR:
+            raise Errno(EINVAL)
+        self.keep()
+        return open_link_file(self.link, b"bpf-link")
+
+
+def pinnable_of(file: File) -> Pinnable:
+    """What an open file shares. Raises EINVAL if that has nothing to do with bpf(2), MemoryError."""
+    if isinstance(file, MapFile):
+        return PinnableMap(file.map)
+    if isinstance(file, ProgramFile):
+        return PinnableProgram(file.program)
+    if isinstance(file, LinkFile):
+        return PinnableLink(file.link)
+    raise Errno(EINVAL)

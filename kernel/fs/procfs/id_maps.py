@@ -17,6 +17,7 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import UserNamespace
 from kernel.lib.user import Buffer
+from kernel.task.acting import real_credentials
 from kernel.task.id_maps import MapKind, check_map_writer, map_lines, store_map, store_setgroups
 from kernel.task.task import current
 
@@ -69,7 +70,7 @@ def _namespace_of(subject: Subject, error: int) -> UserNamespace:
     task = subject.task_or_none()
     if task is None:
         raise Errno(error)
-    return task.credentials.user_namespace
+    return real_credentials(task).user_namespace
 
 
 def _open_map(path: Path, flags: int, subject: Subject, kind: MapKind) -> File:

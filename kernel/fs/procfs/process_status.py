@@ -21,6 +21,7 @@ from kernel.sched.processor import PROCESSORS
 from kernel.sched.scheduler import charge_running
 from kernel.sched.thread import ThreadState
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
+from kernel.task.acting import real_credentials
 from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
 from kernel.task.pending import queued_count
 from kernel.task.pid_namespace import PidNamespace
@@ -124,7 +125,7 @@ def stat(subject: Subject) -> bytes:
     process = subject.process
     terminal = 0 if process.job is None else process.session.terminal
     usage = usage_of(subject, task)
-    flags = _FLAG_SUPERUSER if task.credentials.effective != 0 else 0
+    flags = _FLAG_SUPERUSER if real_credentials(task).effective != 0 else 0
     flags |= 0 if process.program.has_execed else _FLAG_FORKED
     pids = subject.pids
     text = f") {state_letter(process, task)} {pids.shown(process.parent_id)} {pids.shown(process.group)}"
@@ -260,7 +261,7 @@ def _escape(name: bytes) -> bytes:
 
 def _identity_lines(subject: Subject, task: Task) -> bytes:
     process = subject.process
-    who = task.credentials
+    who = real_credentials(task)
     reader = caller_namespace()
     text = "Uid:"
     for uid in (who.uid, who.euid, who.suid, who.fsuid):
@@ -322,14 +323,14 @@ def _memory_lines(subject: Subject) -> bytes:
 
 def _signal_lines(process: Process, task: Task) -> bytes:
     limit = process.limits.soft[RLIMIT_SIGPENDING]
-    text = f"SigQ:\t{queued_count(task.credentials.uid)}/{limit}\n"
+    text = f"SigQ:\t{queued_count(real_credentials(task).uid)}/{limit}\n"
     text += f"SigPnd:\t{mask_text(task.pending.mask)}\nShdPnd:\t{mask_text(process.pending.mask)}\n"
     text += f"SigBlk:\t{mask_text(task.signals.blocked)}\nSigIgn:\t{mask_text(process.actions.ignored)}\n"
     return (text + f"SigCgt:\t{mask_text(process.actions.caught)}\n").encode()
 
 
 def _capability_lines(task: Task) -> bytes:
-    who = task.credentials
+    who = real_credentials(task)
     text = f"CapInh:\t{mask_text(who.inheritable)}\nCapPrm:\t{mask_text(who.permitted)}\n"
     text += f"CapEff:\t{mask_text(who.effective)}\nCapBnd:\t{mask_text(who.bounding)}\n"
     text += f"CapAmb:\t{mask_text(who.ambient)}\n"
@@ -413,7 +414,7 @@ def check_timer_slack(subject: Subject) -> None:
     """Check that the running thread may see and set it: its own, or with CAP_SYS_NICE any. Raises EPERM, ESRCH."""
     task = subject.task()
     who = current()
-    if task is not who and not who.credentials.capable_in(task.credentials.user_namespace, CAP_SYS_NICE):
+    if task is not who and not who.credentials.capable_in(real_credentials(task).user_namespace, CAP_SYS_NICE):
         raise Errno(EPERM)
 
 

@@ -12,6 +12,7 @@ from kernel.lang import EACCES, EINVAL, ERANGE, ESRCH, Errno, final
 from kernel.lib.ids import NO_GROUP, NO_USER, ROOT_GROUP, ROOT_USER
 from kernel.lib.numbers import LARGEST, parse_unsigned
 from kernel.lib.pid import UNSET, Pid
+from kernel.task.acting import real_credentials
 from kernel.task.inspection import may_look_into, may_reach_into
 from kernel.task.pid_namespace import PidNamespace
 from kernel.task.process import Process
@@ -102,8 +103,8 @@ def give_owner(inode: Inode, subject: Subject) -> None:
         return
     memory = task.memory
     if inode.mode == PUBLIC_DIRECTORY or (memory is not None and subject.process.is_dumpable):
-        inode.uid = task.credentials.euid
-        inode.gid = task.credentials.egid
+        inode.uid = real_credentials(task).euid
+        inode.gid = real_credentials(task).egid
     elif memory is not None and memory.user_namespace.level != 0:
         uid = memory.user_namespace.kernel_uid(0)
         gid = memory.user_namespace.kernel_gid(0)

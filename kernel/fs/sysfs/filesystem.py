@@ -242,7 +242,9 @@ def _new(network: Network) -> SysFileSystem:
     fs.text(cpu, b"present", processors)
     for processor in PROCESSORS:
         fs.directory(cpu, f"cpu{processor.number}".encode())
-    fs.mount_place(fs.directory(top, b"fs"), b"cgroup", 0o555)
+    file_systems = fs.directory(top, b"fs")
+    fs.mount_place(file_systems, b"cgroup", 0o555)
+    fs.mount_place(file_systems, b"bpf", 0o555)
     kernel = fs.directory(top, b"kernel")
     groups = fs.directory(kernel, b"cgroup")
     fs.text(groups, b"delegate", delegated_files)

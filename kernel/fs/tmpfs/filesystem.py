@@ -348,6 +348,8 @@ def make_ramfs(source: bytes, options: bytes) -> FileSystem:
     ramfs.takes_direct_transfers = False
     ramfs.shows_options = False
     ramfs.makes_whiteouts = False
+    ramfs.entry_size = 0
+    ramfs.root().size = 0
     ramfs.page_limit = 1 << 50
     ramfs.inode_limit = 1 << 50
     return ramfs

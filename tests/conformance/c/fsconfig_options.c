@@ -9,7 +9,7 @@
 
 static const char *const types[] = {
 	"tmpfs", "ramfs", "proc", "sysfs", "devpts", "devtmpfs", "mqueue", "cgroup2", "overlay", "fuse", "ext2", "ext3", "ext4", "hugetlbfs", "binfmt_misc",
-	"configfs", "tracefs",
+	"configfs", "tracefs", "bpf",
 };
 static const char *const options[] = {
 	"", ",", "unknown", "unknown=1", "=x", "mode=9", "mode=700", "mode", "mode=", "ro", "rw", "ro=1", "rw=", "sync", "async", "dirsync", "dirsync=1", "lazytime",

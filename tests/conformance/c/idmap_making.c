@@ -248,6 +248,7 @@ int main(void)
 	kind("cgroup2", "none", NULL);
 	kind("hugetlbfs", "none", NULL);
 	kind("tracefs", "none", NULL);
+	kind("bpf", "none", NULL);
 	kind("overlay", "overlay", "lowerdir=" ROOT "/a:" ROOT "/c");
 	if (!system("mke2fs -F -I 256 /dev/vda >/dev/null 2>&1")) {
 		kind("ext2", "/dev/vda", NULL);

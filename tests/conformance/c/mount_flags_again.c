@@ -14,7 +14,7 @@
 #define TWO "/tmp/flags/two"
 
 static const char *const types[] = {
-	"tmpfs", "ramfs", "hugetlbfs", "proc", "sysfs", "devpts", "devtmpfs", "mqueue", "cgroup2", "binfmt_misc", "configfs", "tracefs",
+	"tmpfs", "ramfs", "hugetlbfs", "proc", "sysfs", "devpts", "devtmpfs", "mqueue", "cgroup2", "binfmt_misc", "configfs", "tracefs", "bpf",
 };
 
 /* The flags of the file system that is mounted there, from the end of its line in mountinfo. */

@@ -9,7 +9,7 @@
 
 static const char *const types[] = {
 	"tmpfs", "ramfs", "proc", "sysfs", "devpts", "devtmpfs", "mqueue", "cgroup2", "overlay", "fuse", "ext2", "ext3", "ext4", "hugetlbfs", "binfmt_misc",
-	"configfs", "tracefs", "absent", "", "tmpfs.", "tmpfs.x", "fuse.", "fuse.x",
+	"configfs", "tracefs", "bpf", "absent", "", "tmpfs.", "tmpfs.x", "fuse.", "fuse.x",
 };
 static const char *const places[] = { "directory", "file", "absent", "fifo", "file/x" };
 static const char *const options[] = {

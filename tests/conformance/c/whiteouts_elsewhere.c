@@ -83,6 +83,7 @@ int main(void)
 	walk("overlay", "lowerdir=" LOWER ",upperdir=" UPPER ",workdir=" MIDDLE);
 	walk("ramfs", NULL);
 	walk("hugetlbfs", NULL);
+	walk("bpf", NULL);
 	walk("cgroup2", NULL);
 	puts("--- proc");
 	MUST(mount("none", WORK, "proc", 0, NULL));

@@ -273,6 +273,33 @@ static void use_map(void)
 	STEP(SYS_bpf, N(ONE_OF(1, 2, 2, 3, 4)), N(at), N(32));
 }
 
+static uint64_t a_pin(void)
+{
+	static const char *const names[] = { "bfz/a", "bfz/b", "bfz/dz0/a", "bfz/m0", "bfz/none/a" };
+	return keep_string(names[pick(COUNT(names))]);
+}
+
+static void pin_one(void)
+{
+	uint32_t attributes[5] = { 0 };
+	uint64_t name = a_pin(), at = keep_bytes(attributes, sizeof attributes);
+	keep_store(STORE_VALUE, at, N(name), 8);
+	keep_store(STORE_VALUE, at + 8, one_in(2) ? a_filter() : a_map(), 4);
+	STEP(SYS_bpf, N(6), N(at), N(20));
+}
+
+static void get_one(void)
+{
+	uint32_t attributes[5] = { 0, 0, 0, ONE_OF(0, 0, 0, 8, 16) };
+	uint64_t name = a_pin(), at = keep_bytes(attributes, sizeof attributes);
+	keep_store(STORE_VALUE, at, N(name), 8);
+	struct value got = STEP(SYS_bpf, N(7), N(at), N(20));
+	if (one_in(2) && filter_state.map_count)
+		filter_state.maps[pick(filter_state.map_count)] = got;
+	else if (filter_state.program_count)
+		filter_state.programs[pick(filter_state.program_count)] = got;
+}
+
 static void begin_filters(void)
 {
 	memset(&filter_state, 0, sizeof filter_state);
@@ -287,8 +314,12 @@ static void begin_filters(void)
 static void filters_deed(void)
 {
 	uint8_t packet[64] = { 0x45 };
-	switch (pick(14)) {
+	switch (pick(18)) {
 	case 0: make_map(); break;
+	case 14: pin_one(); break;
+	case 15: get_one(); break;
+	case 16: STEP(one_in(2) ? SYS_unlink : SYS_rmdir, N(a_pin())); break;
+	case 17: STEP(one_in(2) ? SYS_rename : SYS_link, N(a_pin()), N(a_pin())); break;
 	case 1: case 2: load_program(); break;
 	case 3: case 4: attach(one_in(4) ? 9 : 8); break;
 	case 5: use_map(); break;

@@ -48,6 +48,7 @@ static void furnish(void)
 	mkdir("szs", 0755), mount("sysfs", "szs", "sysfs", 0, 0);
 	mkdir("ptz", 0755), mount("devpts", "ptz", "devpts", 0, "newinstance,ptmxmode=0666");
 	mkdir("mqz", 0755), mount("mqueue", "mqz", "mqueue", 0, 0);
+	mkdir("bfz", 0755), mount("bpf", "bfz", "bpf", 0, "mode=0777"), mkdir("bfz/dz0", 0777);
 	mkdir("cgz", 0755), mount(group, "cgz", 0, MS_BIND, 0);
 }
 

@@ -342,18 +342,6 @@ def test_a_file_may_be_opened_into_the_ring(machine: Machine) -> None:
 
 
 @booted
-def test_nobody_borrows_rights(machine: Machine) -> None:
-    host = machine.host
-    ring = Rings(host, 4)
-    with pytest.raises(OSError) as caught:
-        host.io_uring_register(ring.fd, 9, 0, 0)
-    assert caught.value.errno == errno.EINVAL
-    ring.fill(NOP, data=1, personality=1)
-    assert ring.go() == 1
-    assert ring.take() == [(1, -errno.EINVAL, 0)]
-
-
-@booted
 def test_any_address_may_be_named_with_a_registered_buffer(machine: Machine) -> None:
     host = machine.host
     ring = Rings(host, 8, layout.SETUP_SUBMIT_ALL)
