@@ -525,7 +525,7 @@ static long veth_pairs(long made)
 	begin();
 	unshare(CLONE_NEWNET);
 	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
-	for (; made < 500; made++) {
+	for (; made < 2000; made++) {
 		memset(&message, 0, sizeof message);
 		message.h = (struct nlmsghdr){sizeof message, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, 1, 0};
 		message.info = (struct rtattr){sizeof message.info + sizeof message.kind + sizeof message.text, IFLA_LINKINFO};
