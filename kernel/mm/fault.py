@@ -156,8 +156,11 @@ def _rights_of(area: Area) -> int:
 
 
 def _has_changed(area: Area, address: int, rights: int) -> bool:
-    """Whether an area has moved, or its protection has changed, while its source slept: then fault again."""
-    return area.space is None or not area.start <= address < area.end or _rights_of(area) != rights
+    """Whether an area has moved, or its protection has changed, while its source slept, or somebody holds the space,
+    who has looked at its entries already: then fault again.
+    """
+    space = area.space
+    return space is None or space.is_held or not area.start <= address < area.end or _rights_of(area) != rights
 
 
 def _copy_page(pages: PageTable, area: Area, address: int, slot: int) -> None:

@@ -12,7 +12,7 @@ from kernel.lang import EFAULT, ENOMEM, Errno, Span, u8
 from kernel.mm.area import PROT_READ, PROT_WRITE, Area
 from kernel.mm.broken import names_broken
 from kernel.mm.fault import Access, FaultOutcome, allows, entry_flags, protect_entry, resolve
-from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
+from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
 from kernel.mm.huge_fault import protect_huge
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import flags_of
@@ -52,8 +52,14 @@ def frame_behind(space: AddressSpace, address: int, access: Access, by_force: bo
             if not by_force:
                 raise Errno(EFAULT)
             page = address & ~PAGE_MASK
+            if space.is_held:
+                space.settle()
+                continue
             if not space.has_handlers or flags_of(space, area, page, access) < 0:
-                return _forced_frame(space, area, page, access)
+                forced = _forced_frame(space, area, page, access)
+                if forced != NO_FRAME:
+                    return forced
+                continue
             outcome = space.ask(page, access, by_kernel=True)  # lets its handler serve it first
             if outcome != FaultOutcome.DONE:
                 raise Errno(ENOMEM if outcome == FaultOutcome.NO_MEMORY else EFAULT)
@@ -69,7 +75,9 @@ def frame_behind(space: AddressSpace, address: int, access: Access, by_force: bo
 
 
 def _forced_frame(space: AddressSpace, area: Area, page: int, access: Access) -> Frame:
-    """The frame of a page to which the area's protection forbids access. The owner's entry keeps forbidding it."""
+    """The frame of a page to which the area's protection forbids access, or NO_FRAME: look again. The owner's entry
+    keeps forbidding it.
+    """
     needed = PROT_WRITE if access == Access.WRITE else PROT_READ
     if area.maximum_prot & needed == 0 or space.is_broken(page):
         raise Errno(EFAULT)
@@ -81,8 +89,10 @@ def _forced_frame(space: AddressSpace, area: Area, page: int, access: Access) ->
     except MemoryError:
         raise Errno(ENOMEM) from None
     entry = space.pages.entry_of(page)
-    if names_broken(entry) or not names_frame(entry):
-        raise Errno(EFAULT)  # `resolve` may sleep
+    if names_broken(entry):
+        raise Errno(EFAULT)
+    if not names_frame(entry):
+        return NO_FRAME  # `resolve` may sleep
     frame = entry_frame(entry)
     get_frame(frame)
     if area.is_huge:

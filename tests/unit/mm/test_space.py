@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arch.programs import PRIVATE, WRITABLE, entry_frame, load_root, read_entry, write_entry
-from kernel.lang import EEXIST, EINVAL, ENOMEM, Errno
+from kernel.lang import EEXIST, EINVAL, ENOMEM, Errno, span_of
+from kernel.lib.pace import PACE
 from kernel.mm import frames, remap
 from kernel.mm.area import (
     MAP_ANONYMOUS,
@@ -21,6 +22,7 @@ from kernel.mm.area import (
     Area,
 )
 from kernel.mm.fault import Access, FaultOutcome
+from kernel.mm.foreign import write_foreign
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.objects import MemoryObject
 from kernel.mm.space import AddressSpace, each_area
@@ -95,7 +97,7 @@ def test_a_space_that_ends_frees_its_memory_before_it_waits() -> None:
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("kind", [MAP_SHARED, MAP_PRIVATE])
 @pytest.mark.parametrize("access", [Access.READ, Access.WRITE])
-@pytest.mark.parametrize("change", ["unmapped", "replaced", "protected", "shortened"])
+@pytest.mark.parametrize("change", ["unmapped", "replaced", "protected", "shortened", "held"])
 def test_a_page_that_comes_late_is_not_mapped_where_its_area_was(kind: int, access: Access, change: str) -> None:
     """Another thread changes the space while the source sleeps."""
     before = frames.free_frame_count()
@@ -109,6 +111,8 @@ def test_a_page_that_comes_late_is_not_mapped_where_its_area_was(kind: int, acce
                 space.unmap(BASE + PAGE_SIZE, 3 * PAGE_SIZE)
             elif change == "replaced":
                 anonymous(space, BASE, 4)
+            elif change == "held":
+                space.hold()  # as mremap(2) does, which has looked at the entries already
             else:
                 space.protect(BASE, 4 * PAGE_SIZE, 0)
             return frames.allocate_frame()
@@ -118,8 +122,36 @@ def test_a_page_that_comes_late_is_not_mapped_where_its_area_was(kind: int, acce
     slot = space.pages.find(BASE + PAGE_SIZE)
     assert slot == 0 or read_entry(slot) == 0
     assert space.resident == 0
+    space.let_go()
     space.release()
     assert frames.free_frame_count() == before
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_debugger_maps_nothing_in_a_space_that_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits, and looks again where its page came while others held the space."""
+    space = AddressSpace()
+    steps: list[str] = []
+
+    class Slow(MemoryObject):
+        def page(self, index: int, for_write: bool) -> frames.Frame:
+            assert not space.is_held
+            steps.append("page")
+            if steps.count("page") == 1:
+                space.hold()
+            return frames.allocate_frame()
+
+    def wait() -> None:
+        assert space.pages.entry_of(BASE) == 0
+        steps.append("wait")
+        space.let_go()
+
+    monkeypatch.setattr(PACE.rest, "wait_for_change", wait)
+    space.map(BASE, PAGE_SIZE, 0, MAP_PRIVATE | MAP_FIXED, Slow(), 0)
+    space.hold()
+    write_foreign(space, BASE, span_of(bytearray(b"\x09")), by_force=True)
+    assert steps == ["wait", "page", "wait", "page"]
+    assert frames.frame_span(entry_frame(space.pages.entry_of(BASE)))[0] == 9
 
 
 @pytest.mark.usefixtures("machine")
