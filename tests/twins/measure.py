@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.lower.interfaces import PARTS
+from tests.harness.guest import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KERNELS = Path(__file__).parent / "kernels"
 BUILD = ROOT / "build" / "twins"
 PAGE = ROOT / "docs" / "performance-twins.md"
 C_FLAGS = ("-O2", "-mgeneral-regs-only", "-fno-tree-vectorize", "-Wall", "-Werror")
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = int(120 * PATIENCE)
 
 # The most that a kernel may cost, as a ratio to C. The goal is 1.00 for all; tighten these as it comes nearer.
 BUDGETS = {

@@ -6,6 +6,7 @@ import pytest
 
 from compiler.backend import KERNEL
 from compiler.lower.interfaces import PARTS, Options
+from tests.harness.guest import PATIENCE
 from tests.twins.measure import (
     BUDGETS,
     MEAN_BUDGET,
@@ -16,7 +17,7 @@ from tests.twins.measure import (
 )
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(int(180 * PATIENCE))
 @pytest.mark.parametrize("name", names())
 def test_twin(name: str) -> None:
     measured = measure(name)
@@ -25,14 +26,14 @@ def test_twin(name: str) -> None:
     assert measured.ratio <= BUDGETS[name]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(int(600 * PATIENCE))
 def test_mean() -> None:
     measurements = [measure(name) for name in names()]
     assert len(measurements) >= 20
     assert mean(measurements) <= MEAN_BUDGET
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(int(180 * PATIENCE))
 def test_parts_are_left_out() -> None:
     """A kernel without a kind of check takes fewer instructions, and without all of them the fewest."""
     found = {key: share for key, share in shares("matrix").shares.items() if share is not None}

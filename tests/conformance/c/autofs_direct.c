@@ -243,10 +243,11 @@ int main(void)
 	printf("-- a lazy end\n");
 	MUST(mount_autofs(HERE, "direct"));
 	VISIT(chdir(HERE));
+	pid_t stuck = visitor;
 	packet();
 	SHOW(umount(HERE));
 	SHOW(umount2(HERE, MNT_DETACH));
 	VISITED(chdir(HERE));
-	kill(visitor, SIGKILL);
+	kill(stuck, SIGKILL);
 	return 0;
 }

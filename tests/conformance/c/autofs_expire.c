@@ -48,6 +48,43 @@ static void oldest(void)
 		printf("version %d, type %d, length %d, name %.*s\n", p.hdr.proto_version, p.hdr.type, p.len, p.len, p.name);
 }
 
+static void set_timeout(unsigned long seconds)
+{
+	MUST(ioctl(root, AUTOFS_IOC_SETTIMEOUT, &seconds));
+}
+
+/* What somebody has just looked at is not old. If the host stands still in between, it is named, and put off: once more. */
+static void not_old(const char *path)
+{
+	struct autofs_packet_expire p;
+	long result = 0;
+	for (int i = 0; i < 20 && result == 0; i++) {
+		sleep_ms(1200);
+		pid_t child = (pid_t)MUST(fork());
+		if (child == 0) {
+			struct stat s;
+			setpgid(0, 0);
+			_exit(stat(path, &s) != 0);
+		}
+		waitpid(child, NULL, 0);
+		errno = 0;
+		result = ioctl(root, AUTOFS_IOC_EXPIRE, &p);
+	}
+	show_result("EXPIRE after a look", result, 1);
+}
+
+/* What was named is put off. */
+static void put_off(void)
+{
+	struct autofs_packet_expire p;
+	long result = 0;
+	for (int i = 0; i < 20 && result == 0; i++) {
+		errno = 0;
+		result = ioctl(root, AUTOFS_IOC_EXPIRE, &p);
+	}
+	show_result("EXPIRE again", result, 1);
+}
+
 int main(void)
 {
 	struct stat s;
@@ -118,15 +155,15 @@ int main(void)
 	printf("-- by time\n");
 	MUST(mount("tmp", HERE "/two", "tmpfs", 0, NULL));
 	VISITED(into(HERE "/two"));
-	timeout = 1;
-	MUST(ioctl(root, AUTOFS_IOC_SETTIMEOUT, &timeout));
-	sleep_ms(1200);
+	set_timeout(1);
 	VISITED(stat(HERE "/two", &s));
+	not_old(HERE "/two");
+	set_timeout(1000); /* this one waits where something is old */
 	expired(AUTOFS_EXP_NORMAL);
-	oldest();
+	set_timeout(1);
 	sleep_ms(1200);
 	oldest();
-	expired(AUTOFS_EXP_NORMAL);
+	put_off();
 	sleep_ms(1200);
 	asking = expire(AUTOFS_EXP_NORMAL);
 	token = packet();
