@@ -35,7 +35,6 @@ from kernel.fs.landlock import (
     creation_right,
     require,
 )
-from kernel.fs.marks import MARKS
 from kernel.fs.mount_tree import detach_all_at, is_mount_point
 from kernel.fs.notification import (
     IN_ATTRIB,
@@ -364,12 +363,10 @@ def _require_no_mount(context: FsContext, child: Dentry) -> None:
         raise Errno(EBUSY)
 
 
-def _keep(inode: Inode) -> Inode | None:
-    """Let an inode outlive its last name until `_let_go`, which runs after the lock of names was released: freeing the
-    blocks of a large file takes long (in memory it does not). Watchers are notified of the end then.
+def _keep(inode: Inode) -> Inode:
+    """Let an inode outlive its last name until `_let_go`, which runs after the lock of names was released, and the name
+    has left the cache: freeing what a large file holds takes long. Watchers are notified of the end then.
     """
-    if not inode.file_system.sleeps and inode.watches is None and MARKS.count == 0:
-        return None
     inode.acquire()
     return inode
 

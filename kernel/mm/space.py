@@ -29,7 +29,7 @@ from arch.programs import (
     share_large,
     table_end,
 )
-from kernel.lang import EACCES, EEXIST, EFAULT, EHWPOISON, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline
+from kernel.lang import EACCES, EEXIST, EFAULT, EHWPOISON, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline, panic
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.pace import PACE, is_dying, pace, spend
@@ -180,6 +180,8 @@ class AddressSpace(Linked["AddressSpace"]):
 
     def acquire(self) -> None:
         """One more task uses the space."""
+        if self.users == 0:
+            panic("an address space that has ended")
         self.users += 1
 
     def release(self) -> None:

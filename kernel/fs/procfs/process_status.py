@@ -200,7 +200,11 @@ def statm(subject: Subject) -> bytes:
     space = memory_of(subject)
     if space is None:
         return b"0 0 0 0 0 0 0\n"
-    sizes = MemorySizes(space)
+    space.acquire()
+    try:
+        sizes = MemorySizes(space)
+    finally:
+        space.release()
     data = (sizes.data + sizes.stack) >> _PAGE_SHIFT
     text = f"{space.mapped_bytes >> _PAGE_SHIFT} {space.resident} {min(space.resident, sizes.shared >> _PAGE_SHIFT)}"
     return (text + f" {sizes.code >> _PAGE_SHIFT} 0 {data} 0\n").encode()
@@ -298,12 +302,12 @@ def _memory_lines(subject: Subject) -> bytes:
     space = memory_of(subject)
     if space is None:
         return b""
-    sizes = MemorySizes(space)
     total = space.mapped_bytes // 1024
     resident = Resident()
     locked = 0
     space.acquire()
     try:
+        sizes = MemorySizes(space)
         for area in each_area(space):
             resident.count(space, area)
             if area.flags & MAP_LOCKED != 0:
