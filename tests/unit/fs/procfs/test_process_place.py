@@ -5,6 +5,7 @@ import pytest
 from kernel.fs.procfs.process_place import kernel_stack, system_call, wait_channel
 from kernel.fs.procfs.subject import Subject
 from kernel.lib.pid import UNSET
+from kernel.sched.scheduler import start_thread
 from kernel.sched.thread import Thread
 from kernel.task import fork
 from kernel.task.pids import find_process
@@ -19,7 +20,6 @@ def test_a_child_that_has_not_begun_is_nowhere(machine: Machine) -> None:
     words, and no stack pointer was saved.
     """
     seen: list[bytes] = []
-    start_thread = fork.start_thread
 
     def look_first(child: Thread, parent: Thread | None) -> None:
         assert isinstance(child, Task) and find_process(child.tid) is child.process
