@@ -205,15 +205,19 @@ class Pty:
             self._end()
 
     def _end(self) -> None:
-        del TERMINALS[self.tty.device]
-        del _pairs[self.number]
+        """Neither side is open: the number is free. Does nothing the second time: while `home` forgets the pair, which
+        sleeps if that ends a mount, the slave may close as well.
+        """
+        if _pairs.get(self.number) is self:
+            del TERMINALS[self.tty.device]
+            del _pairs[self.number]
 
 
 _pairs: Final[dict[int, Pty]] = {}
 
 
 def make_pair(home: PtyHome) -> Pty:
-    """A pair with the lowest free number; its slave is locked. Raises ENOSPC."""
+    """A pair with the lowest free number; its slave is locked. Raises ENOSPC, MemoryError."""
     if len(_pairs) + 1 >= _MOST_PAIRS.value:  # as Linux counts
         raise Errno(ENOSPC)
     number = 0
