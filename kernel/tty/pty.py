@@ -226,7 +226,11 @@ def make_pair(home: PtyHome) -> Pty:
     pair = Pty(number, home)
     pair.driver.pair = weak(pair)
     _pairs[number] = pair
-    TERMINALS[pair.tty.device] = pair.tty
+    try:
+        TERMINALS[pair.tty.device] = pair.tty
+    except MemoryError:
+        del _pairs[number]
+        raise
     return pair
 
 
@@ -408,9 +412,8 @@ class PtyMaster(File):
             self.pair.tty.input_byte(_CONTROL_S if action == 2 else _CONTROL_Q)
 
 
-def open_master(path: Path, flags: int, home: PtyHome) -> PtyMaster:
-    """A new pair's open master."""
-    pair = make_pair(home)
+def open_master(path: Path, flags: int, pair: Pty) -> PtyMaster:
+    """A new pair's open master; the pair ends with a failure."""
     try:
         return PtyMaster(path, flags, pair)
     except (Errno, MemoryError):

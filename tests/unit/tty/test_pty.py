@@ -146,3 +146,20 @@ def test_the_slave_may_close_while_the_home_forgets_the_pair(machine: Machine) -
     assert later[0].number == pair.number and pair_count() == before + 1
     later[0].close_master()
     assert pair_count() == before
+
+
+@pytest.mark.parametrize("failing", [pty.PtyMaster, pty.Pty, devpts.SlaveInode])
+@booted
+def test_a_failed_opening_leaves_the_mount_as_it_was(machine: Machine, failing: type) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    host = machine.host
+    open_pair(host)
+    place = resolve(current().fs, None, b"/dev/pts", 0)
+    kept = (place.mount.users, place.dentry.pins, pair_count())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(failing, "__init__", fail)
+        with pytest.raises(OSError, match="ENOMEM"):
+            host.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+    assert (place.mount.users, place.dentry.pins, pair_count()) == kept
