@@ -154,22 +154,26 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
 
 
 def _fill_by_pages(pipe: Pipe, vector: UserAddr, count: int, nonblocking: bool) -> int:
-    """Put memory into a pipe page by page, up to one that there is not: those before it count. Raises EFAULT for the
-    first one.
+    """Put memory into a pipe page by page, up to one that there is not: those before it count, whatever stops the next
+    one. Raises EFAULT for the first one, and what writing it raises.
     """
     done = 0
-    for index in range(min(count & 0xFFFF_FFFF, IOV_MAX)):
-        address = user.read_i64(user.at(vector, index * 16))
-        rest = min(user.read_i64(user.at(vector, index * 16 + 8)), MAX_RW_COUNT)
-        while rest > 0:
-            piece = user_range(UserAddr(address), min(rest, PAGE_SIZE - (address & PAGE_MASK)))
-            length = piece.remaining
-            moved = pipe.write(piece, nonblocking or done > 0, as_packets=False)
-            done += moved
-            if moved < length:
-                return finish_transfer(done, piece)
-            address += length  # fits: it is user memory
-            rest -= length  # fits: it is a part of it
+    try:
+        for index in range(min(count & 0xFFFF_FFFF, IOV_MAX)):
+            address = user.read_i64(user.at(vector, index * 16))
+            rest = min(user.read_i64(user.at(vector, index * 16 + 8)), MAX_RW_COUNT)
+            while rest > 0:
+                piece = user_range(UserAddr(address), min(rest, PAGE_SIZE - (address & PAGE_MASK)))
+                length = piece.remaining
+                moved = pipe.write(piece, nonblocking or done > 0, as_packets=False)
+                done += moved
+                if moved < length:
+                    return finish_transfer(done, piece)
+                address += length  # fits: it is user memory
+                rest -= length  # fits: it is a part of it
+    except (Errno, MemoryError):
+        if done == 0:
+            raise
     return done
 
 
