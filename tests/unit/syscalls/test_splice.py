@@ -1,5 +1,6 @@
 """What moves memory into a pipe (kernel/syscalls/splice.py), and into other files (kernel/syscalls/sendfile.py)."""
 
+import struct
 from typing import cast
 
 import pytest
@@ -12,9 +13,13 @@ from kernel.lib import user
 from kernel.lib.user import Buffer, KernelBuffer
 from kernel.mm.frames import PAGE_SIZE
 from kernel.syscalls import sendfile, splice
+from tests.unit.booted import booted
 from tests.unit.fs.conftest import World, world
+from tools.simulated.machine import Machine
 
 assert world  # the fixture
+F_SETPIPE_SZ = 1031
+NONBLOCK = 2
 
 
 class Stopping:
@@ -48,6 +53,20 @@ def test_pages_before_an_error_count(two_pages: None, error: Exception) -> None:
     assert fill(Stopping(1, error)) == PAGE_SIZE
     with pytest.raises(type(error)):
         fill(Stopping(0, error))
+
+
+@booted
+def test_vmsplice_waits_for_room_and_not_for_more(machine: Machine) -> None:
+    host = machine.host
+    ends = bytearray(8)
+    host.pipe2(ends, 0)
+    writer = struct.unpack("<ii", ends)[1]
+    host.fcntl(writer, F_SETPIPE_SZ, PAGE_SIZE)
+    place = host.mmap(0, 3 * PAGE_SIZE, 3, 0x22, -1, 0)
+    vector = struct.pack("<Qq", place, 3 * PAGE_SIZE)
+    assert host.vmsplice(writer, vector, 1, 0) == PAGE_SIZE
+    with pytest.raises(OSError, match="EAGAIN"):
+        host.vmsplice(writer, vector, 1, NONBLOCK)
 
 
 def test_what_was_copied_before_memory_ran_out_counts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
