@@ -286,7 +286,8 @@ def _take_out(c: Connection, message: Message, limit: int, has_some: bool) -> in
             buffer.remaining -= count
         else:
             moved = buffer.put(span_of(head.storage)[head.start : head.start + count])
-        _consume(c, moved)
+        if queue.head is head:  # the connection may have ended in the meantime
+            _consume(c, moved)
         done += moved
         if moved < count:
             break

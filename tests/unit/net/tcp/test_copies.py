@@ -1,0 +1,91 @@
+"""What others do with a connection while a copy to or from a program sleeps."""
+
+from collections.abc import Callable
+
+import pytest
+
+from kernel.lang import Span, u8
+from kernel.lib.credentials import Credentials
+from kernel.lib.user import KernelBuffer
+from kernel.net.internet.output import NextHop
+from kernel.net.internet.routes import LOCAL
+from kernel.net.link.network import FIRST_NETWORK, LOOPBACK
+from kernel.net.sockets.inet_options import InternetOptions
+from kernel.net.sockets.socket import AF_INET, Message
+from kernel.net.tcp import stream
+from kernel.net.tcp.channel import Channel
+from kernel.net.tcp.connection import Connection
+from kernel.net.tcp.socket import TcpSocket
+from kernel.net.tcp.stream import Stream
+from kernel.net.tcp.tcp_options import TcpOptions
+from kernel.sched import WaitQueue, mutex
+from kernel.sched.thread import Thread
+from tests.unit.net.tcp.simulation import Side, World
+
+
+class Slow(KernelBuffer):
+    """A program's memory at which another thread acts in the middle of the first copy."""
+
+    def __init__(self, storage: bytearray, act: Callable[[], None]) -> None:
+        super().__init__(storage)
+        self.act: Callable[[], None] | None = act
+
+    def put(self, source: Span[u8]) -> int:
+        self.let_act()
+        return super().put(source)
+
+    def take(self, destination: Span[u8]) -> int:
+        moved = super().take(destination)
+        self.let_act()
+        return moved
+
+    def let_act(self) -> None:
+        act = self.act
+        self.act = None
+        if act is not None:
+            act()
+
+
+@pytest.fixture(autouse=True)
+def in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    thread = Thread(b"test")
+    monkeypatch.setattr(mutex, "current_thread", lambda: thread)
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.open()
+    return world
+
+
+def socket_of(side: Side) -> tuple[TcpSocket, Stream, Connection]:
+    """A socket that has the side's connection."""
+    c = side.connection
+    assert c is not None
+    socket = TcpSocket(AF_INET, Credentials(), FIRST_NETWORK)
+    hop = NextHop(b"\x7f\0\0\1", LOOPBACK, LOCAL)
+    channel = Channel(hop, TcpOptions(InternetOptions(FIRST_NETWORK)), AF_INET, WaitQueue(), WaitQueue())
+    channel.connection = c
+    socket.stream = Stream(channel)
+    return socket, socket.stream, c
+
+
+def arrive(world: World, data: bytes) -> None:
+    """Let the second side get data."""
+    assert world.a.write(data) == len(data)
+    b = world.b.connection
+    assert b is not None
+    end = b.receive.next_sequence + len(data)
+    assert world.run(until=lambda: b.receive.next_sequence == end)
+
+
+@pytest.mark.parametrize("count", [50, 100])
+def test_a_socket_is_disconnected_while_it_is_read(world: World, count: int) -> None:
+    socket, found, c = socket_of(world.b)
+    arrive(world, b"x" * 100)
+    buffer = Slow(bytearray(count), lambda: socket.connect(bytes(16)))
+    assert stream.receive(socket, found, Message(buffer, 0)) == count
+    assert bytes(buffer.storage) == b"x" * count
+    assert c.receive.bytes == c.receive.memory == 0 and c.receive.head is None
+    assert found.channel.connection is None
