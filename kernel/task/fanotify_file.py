@@ -329,9 +329,9 @@ def _install(task: Task, pid_file: PidFile | None, shows_errors: bool) -> int:
 
 
 def _close(task: Task, descriptor: int, file: File | None) -> None:
-    """Close a descriptor that no one saw. Another thread may have closed it, and reused its number."""
-    if file is not None and descriptor >= 0 and task.files.find(descriptor) is file:
-        task.files.close(descriptor)
+    """Close a descriptor that no one saw, if there is one."""
+    if file is not None:
+        task.files.close_own(descriptor, file)
 
 
 def _describe_mark(mark: Mark) -> bytes:
