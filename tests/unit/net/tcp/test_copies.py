@@ -4,21 +4,21 @@ from collections.abc import Callable
 
 import pytest
 
-from kernel.lang import Span, u8
+from kernel.lang import EINTR, Errno, Span, u8
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.routes import LOCAL
 from kernel.net.link.network import FIRST_NETWORK, LOOPBACK
 from kernel.net.sockets.inet_options import InternetOptions
-from kernel.net.sockets.socket import AF_INET, Message
+from kernel.net.sockets.socket import AF_INET, SHUT_WR, Message
 from kernel.net.tcp import stream
 from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import Connection
 from kernel.net.tcp.socket import TcpSocket
 from kernel.net.tcp.stream import Stream
 from kernel.net.tcp.tcp_options import TcpOptions
-from kernel.sched import WaitQueue, mutex
+from kernel.sched import Mutex, WaitQueue, mutex
 from kernel.sched.thread import Thread
 from tests.unit.net.tcp.simulation import Side, World
 
@@ -46,10 +46,34 @@ class Slow(KernelBuffer):
             act()
 
 
+class Others:
+    """Threads other than the one that runs, which go away where they must wait for a lock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.running = Thread(b"first")
+        self.waits = 0
+        self.wait_for_lock: Callable[[], None] = self.go_away
+        monkeypatch.setattr(mutex, "current_thread", lambda: self.running)
+        monkeypatch.setattr(Mutex, "_wait", lambda lock, thread: self.wait_for_lock())
+
+    def go_away(self) -> None:
+        self.waits += 1
+        raise Errno(EINTR)
+
+    def run(self, act: Callable[[], object]) -> None:
+        first = self.running
+        self.running = Thread(b"another")
+        try:
+            act()
+        except Errno as error:
+            assert error.code == EINTR
+        finally:
+            self.running = first
+
+
 @pytest.fixture(autouse=True)
-def in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    thread = Thread(b"test")
-    monkeypatch.setattr(mutex, "current_thread", lambda: thread)
+def others(monkeypatch: pytest.MonkeyPatch) -> Others:
+    return Others(monkeypatch)
 
 
 @pytest.fixture
@@ -89,3 +113,14 @@ def test_a_socket_is_disconnected_while_it_is_read(world: World, count: int) -> 
     assert bytes(buffer.storage) == b"x" * count
     assert c.receive.bytes == c.receive.memory == 0 and c.receive.head is None
     assert found.channel.connection is None
+
+
+def test_a_writer_finishes_its_copy_before_the_fin(world: World, others: Others) -> None:
+    socket, found, c = socket_of(world.a)
+    buffer = Slow(bytearray(b"x" * 100), lambda: others.run(lambda: socket.shut_down(SHUT_WR)))
+    assert stream.send(socket, found, Message(buffer, 0)) == 100
+    assert others.waits == 1 and not c.sender.fin_queued
+    socket.shut_down(SHUT_WR)
+    b = world.b.connection
+    assert b is not None and world.run(until=lambda: b.receiver.fin_received)
+    assert world.b.read() == b"x" * 100
