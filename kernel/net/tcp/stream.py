@@ -125,6 +125,8 @@ def _copy_in(stream: Stream, c: Connection, message: Message) -> int:
     queue = c.queue
     lock.acquire()
     try:
+        if is_send_shut(c):
+            return 0  # while this waited for the lock; `send` says why
         chunk = _tail(c, min(buffer.remaining, max(c.send_room(), 1)), message.flags & MSG_MORE != 0)
         queue.is_filling = True
         room = queue.room(chunk, buffer.remaining)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kernel.lang import EINTR, Errno, Span, u8
+from kernel.lang import ECONNRESET, EINTR, EPIPE, Errno, Span, u8
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
 from kernel.net.internet.output import NextHop
@@ -12,7 +12,7 @@ from kernel.net.internet.routes import LOCAL
 from kernel.net.link.network import FIRST_NETWORK, LOOPBACK
 from kernel.net.sockets.inet_options import InternetOptions
 from kernel.net.sockets.socket import AF_INET, SHUT_WR, Message
-from kernel.net.tcp import stream
+from kernel.net.tcp import closing, stream
 from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import Connection
 from kernel.net.tcp.socket import TcpSocket
@@ -24,11 +24,12 @@ from tests.unit.net.tcp.simulation import Side, World
 
 
 class Slow(KernelBuffer):
-    """A program's memory at which another thread acts in the middle of the first copy."""
+    """A program's memory at which another thread acts in the middle of the first copy, or a later one."""
 
-    def __init__(self, storage: bytearray, act: Callable[[], None]) -> None:
+    def __init__(self, storage: bytearray, act: Callable[[], None], earlier: int = 0) -> None:
         super().__init__(storage)
-        self.act: Callable[[], None] | None = act
+        self.act = act
+        self.earlier = earlier  # how many copies come first
 
     def put(self, source: Span[u8]) -> int:
         self.let_act()
@@ -40,10 +41,9 @@ class Slow(KernelBuffer):
         return moved
 
     def let_act(self) -> None:
-        act = self.act
-        self.act = None
-        if act is not None:
-            act()
+        self.earlier -= 1
+        if self.earlier == -1:
+            self.act()
 
 
 class Others:
@@ -124,3 +124,18 @@ def test_a_writer_finishes_its_copy_before_the_fin(world: World, others: Others)
     b = world.b.connection
     assert b is not None and world.run(until=lambda: b.receiver.fin_received)
     assert world.b.read() == b"x" * 100
+
+
+@pytest.mark.parametrize("error", [ECONNRESET, 0])
+def test_a_writer_waits_for_another_while_the_connection_ends(world: World, others: Others, error: int) -> None:
+    socket, found, c = socket_of(world.a)
+
+    def end() -> None:
+        closing.finish(c, error)
+
+    others.wait_for_lock = end
+    found.send_lock.owner = Thread(b"first writer")
+    with pytest.raises(Errno) as caught:
+        stream.send(socket, found, Message(KernelBuffer(bytearray(100)), 0))
+    assert caught.value.code == (error or EPIPE)
+    assert c.queue.memory == 0 and c.queue.tail is None
