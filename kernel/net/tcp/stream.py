@@ -332,6 +332,7 @@ def _copy_out(c: Connection, message: Message, limit: int, offset: int) -> int:
         done += moved
         if moved < count:
             break
+        length = len(packet)  # which may have grown in the meantime
         if start + count < length:
             skip = start + count
             continue

@@ -11,7 +11,7 @@ from kernel.net.internet.output import NextHop
 from kernel.net.internet.routes import LOCAL
 from kernel.net.link.network import FIRST_NETWORK, LOOPBACK
 from kernel.net.sockets.inet_options import InternetOptions
-from kernel.net.sockets.socket import AF_INET, SHUT_WR, Message
+from kernel.net.sockets.socket import AF_INET, MSG_PEEK, SHUT_WR, Message
 from kernel.net.tcp import closing, stream
 from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import Connection
@@ -139,3 +139,22 @@ def test_a_writer_waits_for_another_while_the_connection_ends(world: World, othe
         stream.send(socket, found, Message(KernelBuffer(bytearray(100)), 0))
     assert caught.value.code == (error or EPIPE)
     assert c.queue.memory == 0 and c.queue.tail is None
+
+
+def test_small_segments_come_while_a_program_peeks(world: World) -> None:
+    """They join the packet that is copied, and are not passed over for what comes after it."""
+    socket, found, c = socket_of(world.b)
+    data = bytes(range(1, 251)) * 20
+    arrive(world, data[:1])
+    arrive(world, data[1:50])
+
+    def act() -> None:
+        arrive(world, data[50:100])
+        arrive(world, data[100:1100])
+
+    first = c.receive.head
+    assert first is not None and len(first) == 1
+    buffer = Slow(bytearray(2000), act, earlier=1)
+    assert stream.receive(socket, found, Message(buffer, MSG_PEEK)) == 1100
+    assert bytes(buffer.storage[:1100]) == data[:1100]
+    assert world.b.read() == data[:1100]
