@@ -82,7 +82,7 @@ def send(socket: Socket, stream: Stream, message: Message) -> int:
     if buffer.remaining == 0:
         _check_sending(c)
         return 0
-    while buffer.remaining > 0:
+    while buffer.remaining > 0 and (done == 0 or c.error == 0):  # an error is for the next call, if this sends some
         try:
             _check_sending(c)
             if _has_no_room(channel, c):

@@ -141,6 +141,16 @@ def test_a_writer_waits_for_another_while_the_connection_ends(world: World, othe
     assert c.queue.memory == 0 and c.queue.tail is None
 
 
+def test_an_error_after_a_part_is_for_the_next_call(world: World) -> None:
+    socket, found, c = socket_of(world.a)
+    c.queue.append_chunk(50)
+    buffer = Slow(bytearray(10_000), lambda: closing.finish(c, ECONNRESET), earlier=1)
+    assert stream.send(socket, found, Message(buffer, 0)) == 50
+    with pytest.raises(Errno) as caught:
+        stream.send(socket, found, Message(KernelBuffer(bytearray(100)), 0))
+    assert caught.value.code == ECONNRESET
+
+
 def test_small_segments_come_while_a_program_peeks(world: World) -> None:
     """They join the packet that is copied, and are not passed over for what comes after it."""
     socket, found, c = socket_of(world.b)
