@@ -202,8 +202,10 @@ class GroupFile(DescriptorFile):
             return descriptor
         finally:
             if not arrived:
-                _close(task, descriptor, file)
-                _close(task, pidfd, pid_file)
+                if file is not None:
+                    task.files.close_own(descriptor, file)
+                if pid_file is not None:
+                    task.files.close_own(pidfd, pid_file)
 
     def _shown_pid(self, task: Task, event: Event) -> int:
         """The number of the process that caused it, as the reader may see it."""
@@ -326,12 +328,6 @@ def _install(task: Task, pid_file: PidFile | None, shows_errors: bool) -> int:
         return task.files.install(pid_file, cloexec=True)
     except Errno as error:
         return -error.code if shows_errors else _NO_PIDFD
-
-
-def _close(task: Task, descriptor: int, file: File | None) -> None:
-    """Close a descriptor that no one saw. Another thread may have closed it, and reused its number."""
-    if file is not None and descriptor >= 0 and task.files.find(descriptor) is file:
-        task.files.close(descriptor)
 
 
 def _describe_mark(mark: Mark) -> bytes:

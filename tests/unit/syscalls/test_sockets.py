@@ -4,6 +4,9 @@ import struct
 
 import pytest
 
+from kernel.lang import EFAULT, Errno, UserAddr
+from kernel.lib import user
+from kernel.task import current
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 
@@ -273,3 +276,52 @@ def test_streams_connect_to_their_own_family_only(machine: Machine) -> None:
             host.connect(tcp6, name, length)
     with pytest.raises(OSError, match="EAGAIN"):  # MSG_ERRQUEUE: errors of connections are not queued
         host.recvfrom(tcp6, FAULTY, 1, 0x2000, None, None)
+
+
+@pytest.mark.parametrize("name", ["pipe2", "socketpair", "recvmsg"])
+@booted
+def test_a_descriptor_that_another_thread_closes_while_its_number_is_written(machine: Machine, name: str) -> None:
+    """The call fails, and closes nothing but what it has opened."""
+    host = machine.host
+    place = host.mmap(0, PAGE, 3, 0x22, -1, 0)
+    ends, sent = bytearray(8), bytearray(8)
+    host.socketpair(UNIX, DATAGRAMS, 0, ends)
+    here, there = struct.unpack("<ii", ends)
+    host.pipe2(sent, 0)
+    reader, writer = struct.unpack("<ii", sent)
+    host.store(place, struct.pack("<QQ", place + 512, 1))
+    host.store(place + 64, struct.pack("<Qii", 24, SOL_SOCKET, 1) + sent)
+    host.sendmsg(here, struct.pack("<QI4xQQQQi4x", 0, 0, place, 1, place + 64, 24, 0), 0)
+    table = current().files
+    first, second = table.lowest_free(0), table.lowest_free(table.lowest_free(0) + 1)
+    other = table.get(here)
+    written: list[int] = []
+    write_i32 = user.write_i32
+
+    def write(address: UserAddr, value: int) -> None:
+        """The page goes while the second number is written, and both numbers become another file's."""
+        if written or value != second or table.find(second) is None:
+            return write_i32(address, value)
+        written.append(value)
+        for number in (first, second):
+            table.replace(number, other, cloexec=False)
+        raise Errno(EFAULT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(user, "write_i32", write)
+        if name == "recvmsg":
+            header = bytearray(struct.pack("<QI4xQQQQi4x", 0, 0, place, 1, place + 64, 24, 0))
+            assert host.recvmsg(there, header, 0) == 1
+            assert struct.unpack_from("<I", header, 48)[0] & 8 != 0  # MSG_CTRUNC
+        elif name == "pipe2":
+            with pytest.raises(OSError, match="EFAULT"):
+                host.pipe2(sent, 0)
+        else:
+            with pytest.raises(OSError, match="EFAULT"):
+                host.socketpair(UNIX, STREAM, 0, ends)
+    assert written == [second]
+    assert table.find(first) is other
+    assert table.find(second) is other
+    assert other.users == 3
+    if name == "recvmsg":
+        assert [table.get(number).users for number in (reader, writer)] == [1, 1]
