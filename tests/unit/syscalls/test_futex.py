@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from tests.unit.booted import booted
+from tests.unit.scarcity import Scarcity, each_place
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
@@ -121,6 +122,20 @@ def test_a_wait_for_several_words_tells_which(machine: Machine) -> None:
     sleep(host)
     assert host.futex(place + 8, WAKE, 1, None, None, 0) == 1
     assert machine.wait(pid) >> 8 == 2
+
+
+@booted
+def test_a_wait_on_several_words_that_finds_no_memory(machine: Machine) -> None:
+    """It leaves no waiter, whichever word it has come to."""
+    host = machine.host
+    place = words(host, 0, 1)
+    first, second = (0, place, SIZE_32, 0), (0, place + 4, SIZE_32, 0)
+
+    def attempt(scarcity: Scarcity) -> None:
+        with pytest.raises(OSError, match=r"EAGAIN|ENOMEM"), scarcity:
+            host.futex_waitv(vector(first, second), 2, 0, None, 0)
+
+    each_place(attempt, fewest=6)
 
 
 @booted
