@@ -6,9 +6,13 @@ import pytest
 
 from kernel.lang import EFAULT, Errno, UserAddr
 from kernel.lib import user
+from kernel.sched import sleep_until
 from kernel.task import current
+from kernel.time.clock import monotonic_ns
 from tests.unit.booted import booted
+from tests.unit.syscalls.test_scarce_sockets import bring_up
 from tools.simulated.machine import Machine
+from tools.simulated.program import Program
 
 FAULTY = 16  # an address without memory
 UNIX, INET, INET6 = 1, 2, 10
@@ -16,6 +20,7 @@ STREAM, DATAGRAMS, RAW = 1, 2, 3
 FOR_32_BITS = -0x80000000  # MSG_CMSG_COMPAT
 SOL_SOCKET, LINGER, RECEIVE_TIME, BIND_TO_DEVICE, PRIORITY = 1, 13, 20, 25, 12
 PAGE = 4096
+DONT_WAIT, MORE = 0x40, 0x8000
 
 
 @booted
@@ -325,3 +330,37 @@ def test_a_descriptor_that_another_thread_closes_while_its_number_is_written(mac
     assert other.users == 3
     if name == "recvmsg":
         assert [table.get(number).users for number in (reader, writer)] == [1, 1]
+
+
+@booted
+def test_a_datagram_is_not_sent_while_a_part_is_added(machine: Machine) -> None:
+    """A part that has to wait for its memory, and the last one, which another process sends meanwhile."""
+    host = machine.host
+    bring_up(host)
+    sender, receiver = host.socket(INET, DATAGRAMS, 0), host.socket(INET, DATAGRAMS, 0)
+    name = struct.pack("<H2s4s8x", INET, b"\x13\x88", b"\x7f\0\0\1")
+    host.bind(receiver, name, 16)
+    host.connect(sender, name, 16)
+    take_bytes = user.Buffer.take_bytes
+
+    def late(buffer: user.Buffer, count: int) -> bytes:
+        if count == 2:
+            sleep_until(monotonic_ns() + 100_000_000)
+        return take_bytes(buffer, count)
+
+    def child(program: Program) -> None:
+        assert program.sendto(sender, b"c", 1, 0, None, 0) == 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(user.Buffer, "take_bytes", late)
+        assert host.sendto(sender, b"a", 1, MORE, None, 0) == 1
+        pid = host.fork(child)
+        assert host.sendto(sender, b"bb", 2, MORE, None, 0) == 2
+        assert machine.wait(pid) == 0
+    array = bytearray(8)
+    assert host.recvfrom(receiver, array, 8, DONT_WAIT, None, None) == 4
+    assert bytes(array[:4]) == b"abbc"
+    with pytest.raises(OSError, match="EAGAIN"):
+        host.recvfrom(receiver, array, 8, DONT_WAIT, None, None)
+    assert host.sendto(sender, b"d", 1, 0, None, 0) == 1
+    assert host.recvfrom(receiver, array, 8, DONT_WAIT, None, None) == 1
