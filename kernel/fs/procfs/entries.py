@@ -183,10 +183,10 @@ class PiecesFile(PositionedFile):
     """
 
     def __init__(self, path: Path, flags: int) -> None:
+        self.reading: Mutex = Mutex()  # held for a whole read: the reader's memory may have to be waited for
         super().__init__(path, flags)
         self.rest: bytes = b""  # of the last piece
         self.offset: int = 0  # where the rest begins
-        self.reading: Mutex = Mutex()  # held for a whole read: the reader's memory may have to be waited for
 
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + len(self.rest)
