@@ -219,6 +219,25 @@ def test_members_that_go_away_meanwhile_are_passed(sets: Sets, monkeypatch: pyte
     assert file.watchers is None
 
 
+@pytest.mark.parametrize("at", range(1, 13))
+def test_no_way_is_missed_when_others_go_away(sets: Sets, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    full, lower, upper = sets.file(), sets.set(), sets.set()
+    sets.over(sets.chain(full, 1), 500)
+    below = [sets.file() for _ in range(2)]
+    for each in (full, *below):
+        sets.must_add(lower, each)
+    beside = sets.over(full, 2)
+    paces = Paces(monkeypatch)
+
+    def change() -> None:
+        for each in (*below, *beside):
+            each.release()
+
+    paces.at[at] = change
+    assert sets.add(upper, lower) == EINVAL
+    assert not paces.at and list(lower.members) == [sets.numbers[full]]
+
+
 def test_a_file_waits_to_come_into_a_set_that_is_being_nested(sets: Sets, monkeypatch: pytest.MonkeyPatch) -> None:
     lower, upper, late = sets.set(), sets.set(), sets.file()
     sets.must_add(lower, sets.file())
