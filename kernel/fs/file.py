@@ -141,10 +141,34 @@ class DirectorySink:
 
 
 class FileWatcher:
-    """Is notified when a description ends (epoll)."""
+    """Is notified when a description ends (epoll). The watchers of a file are a chain: there may be very many."""
+
+    def __init__(self) -> None:
+        self.next_watcher: FileWatcher | None = None
+        self.previous_watcher: FileWatcher | None = None
+
+    def watch(self, file: "File") -> None:
+        following = file.watchers
+        self.next_watcher = following
+        if following is not None:
+            following.previous_watcher = self
+        file.watchers = self
+
+    @noraise
+    def stop_watching(self, file: "File") -> None:
+        following = self.next_watcher
+        previous = self.previous_watcher
+        if previous is not None:
+            previous.next_watcher = following
+        else:
+            file.watchers = following
+        if following is not None:
+            following.previous_watcher = previous
+        self.next_watcher = None
+        self.previous_watcher = None
 
     def file_closed(self) -> None:
-        """The last reference is gone."""
+        """The last reference is gone. It must leave the chain."""
 
 
 class SignalWatch:
@@ -201,7 +225,7 @@ class File:
         self.has_confined_owner: bool = False  # the thread that chose the owner was in a domain: see CHOOSERS
         self.lacks_room: bool = True  # the owner wants a signal when there is room: sockets set it when they had none
         self.has_locks: bool = False  # may hold flock or OFD locks, or a lease
-        self.watchers: list[FileWatcher] | None = None
+        self.watchers: FileWatcher | None = None  # the latest
         self.is_program: bool = False  # keeps its inode from being written
         self.is_new: bool = False  # opening it created the file
         self.is_counted: bool = False  # among OPEN_FILES
@@ -223,12 +247,11 @@ class File:
         if self.users == 0:
             if self.is_counted:
                 OPEN_FILES.count -= 1
-            watchers = self.watchers
-            if watchers is not None:
-                self.watchers = None
-                for watcher in watchers:
-                    watcher.file_closed()
-                    pace(_WATCHER_COST)
+            watcher = self.watchers
+            while watcher is not None:
+                watcher.file_closed()
+                pace(_WATCHER_COST)
+                watcher = self.watchers
             if WATCHES.count != 0 and self.flags & O_PATH == 0:
                 tell_closed(self)
             signals = self.signals

@@ -4,8 +4,11 @@ Each member has a waiter on its file's queues. A wake links the member into the 
 since it may happen in an interrupt. `collect` asks each member on that list for its state: one that is not ready leaves
 the list, a level-triggered one stays, an edge-triggered one leaves, a one-shot one is disabled.
 
-Invariants: a member is on the ready list exactly if `is_listed`. A member holds no reference count on its file; the
-file notifies the member when it ends (FileWatcher).
+Invariants: a member is on the ready list exactly if `is_listed`. It is in the chain of its set and in that of its
+file's watchers exactly if it has an owner. A member holds no reference count on its file; the file notifies the member
+when it ends (FileWatcher).
+
+How sets may be nested is the business of epoll_nesting.py: `EpollFile.add` does not ask.
 
 Members count against the user that created the set (fs.epoll.max_user_watches).
 
@@ -17,7 +20,7 @@ from typing import Final
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File, FileWatcher
-from kernel.lang import EEXIST, EINVAL, ELOOP, ENOENT, ENOSPC, EPERM, Errno, Span, final, recursion, u8, u64
+from kernel.lang import EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, Errno, Span, final, recursion, u8, u64
 from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace
 from kernel.lib.settings import NO_BOUND, SystemSetting
@@ -30,7 +33,7 @@ EPOLLWAKEUP: Final = 1 << 29
 EPOLLONESHOT: Final = 1 << 30
 EPOLLET: Final = 1 << 31
 EVENT_SIZE: Final = 12  # of struct epoll_event: u32 events, u64 data
-_DEPTH_LIMIT: Final = 5  # sets over one another, the highest and the lowest included
+DEPTH_LIMIT: Final = 5  # sets over one another, the highest and the lowest included
 _MEMBER_BYTES: Final = 400  # what a member costs, about
 _LINUX_MEMBER_BYTES: Final = 192  # Linux's estimate for one in its limit
 # Instructions for a member, for `pace`
@@ -59,7 +62,7 @@ class MemberWaiter(LastingWaiter):
         super().__init__()
         self.member: Member | None = member
 
-    @recursion(6)  # as `poll` of a set: `add` counts the sets above, too
+    @recursion(6)  # as `poll` of a set: the sets above count, too
     def notified(self) -> None:
         member = self.member
         if member is not None:
@@ -70,6 +73,7 @@ class Member(FileWatcher):
     """A file in the set."""
 
     def __init__(self, owner: "EpollFile", descriptor: int, file: File, events: int, data: int) -> None:
+        super().__init__()
         self.owner: EpollFile | None = owner
         self.descriptor: int = descriptor
         self.file: File = file
@@ -79,6 +83,8 @@ class Member(FileWatcher):
         self.turn: int = 0  # the last `collect` that found it, if it stays on the list
         self.next: Member | None = None
         self.previous: Member | None = None
+        self.after: Member | None = None  # in the set
+        self.before: Member | None = None
         self.waiter: MemberWaiter = MemberWaiter(self)
 
     def mark_ready(self) -> None:
@@ -102,12 +108,27 @@ class Member(FileWatcher):
         return self.file.poll(waiter) & wanted
 
 
+@final
+class Walk:
+    """Where the walk through nested sets is: `drop` moves it on, because the walk has safe points. There is one at a
+    time.
+    """
+
+    def __init__(self) -> None:
+        self.member: Member | None = None  # the next of a set
+        self.watcher: FileWatcher | None = None  # the next of a file
+
+
+WALK: Final = Walk()
+
+
 class EpollFile(DescriptorFile):
     """An epoll set."""
 
     def __init__(self, flags: int, uid: KernelUid) -> None:
         # by descriptor; several if descriptors were reused while files live on
         self.members: dict[int, list[Member]] = {}
+        self.newest: Member | None = None  # the first of the chain of all members
         self.queue: WaitQueue = WaitQueue()
         super().__init__(anonymous_path(b"[eventpoll]"), O_RDWR | flags)
         self.uid: KernelUid = uid  # the user charged for the members
@@ -115,6 +136,8 @@ class EpollFile(DescriptorFile):
         self.first: Member | None = None  # the ready list
         self.last: Member | None = None
         self.turns: int = 0
+        self.seen: int = 0  # the last search that found it (epoll_nesting.py)
+        self.passed: int = 0  # the last search that found few enough ways up from it
 
     def can_read(self) -> bool:
         return False
@@ -145,8 +168,10 @@ class EpollFile(DescriptorFile):
             raise Errno(ENOENT)
         return same[index].file
 
-    def add(self, descriptor: int, file: File, events: int, data: int) -> None:
-        """EPOLL_CTL_ADD. EPERM for files that are always ready, ENOSPC if the user has too many members."""
+    def check_add(self, descriptor: int, file: File, events: int) -> UserAccount:
+        """The account that pays for another member. EPERM for files that are always ready, ENOSPC if the user has too
+        many members; also EINVAL, EEXIST, MemoryError.
+        """
         if file is self:
             raise Errno(EINVAL)
         if not file.can_be_watched():
@@ -155,25 +180,6 @@ class EpollFile(DescriptorFile):
             raise Errno(EINVAL)
         if self.find(descriptor, file) is not None:
             raise Errno(EEXIST)
-        if isinstance(file, EpollFile) and self.height() + file.depth(self) > _DEPTH_LIMIT:
-            raise Errno(ELOOP)
-        account = self._charged_account()
-        member = Member(self, descriptor, file, events, data)
-        account.epoll_watches += 1
-        try:
-            self._enter(member)
-            is_ready = member.state(member.waiter) != 0
-        except MemoryError:
-            watchers = file.watchers
-            if watchers is not None and member in watchers:
-                watchers.remove(member)
-            self.drop(member)
-            raise
-        if is_ready:
-            member.mark_ready()
-
-    def _charged_account(self) -> UserAccount:
-        """The account that pays for another member. Raises ENOSPC, MemoryError."""
         account = self.account
         if account is None:
             account = account_of(self.uid)
@@ -183,55 +189,29 @@ class EpollFile(DescriptorFile):
             raise Errno(ENOSPC)
         return account
 
+    def add(self, descriptor: int, file: File, events: int, data: int) -> None:
+        """Add a member wherever that nests sets. Raises what `check_add` raises."""
+        account = self.check_add(descriptor, file, events)
+        member = Member(self, descriptor, file, events, data)
+        account.epoll_watches += 1
+        self._chain(member)
+        member.watch(file)
+        try:
+            self._enter(member)
+            is_ready = member.state(member.waiter) != 0
+        except MemoryError:
+            self.drop(member)
+            raise
+        if is_ready:
+            member.mark_ready()
+
     def _enter(self, member: Member) -> None:
-        """Raises MemoryError: the member may be in one of the lists then, or in none."""
+        """Raises MemoryError: `drop` knows whether the member is in a list."""
         same = self.members.get(member.descriptor)
         if same is None:
             same = []
             self.members[member.descriptor] = same
         same.append(member)
-        watchers = member.file.watchers
-        if watchers is None:
-            watchers = []
-            member.file.watchers = watchers
-        watchers.append(member)
-
-    def height(self) -> int:
-        """How many sets are over one another up from this one, itself included. It ends: no set is in itself."""
-        todo: list[EpollFile] = [self]
-        level = 0
-        while len(todo) > 0:
-            level += 1
-            following: dict[EpollFile, bool] = {}
-            for each in todo:
-                watchers = each.watchers
-                if watchers is not None:
-                    for watcher in watchers:
-                        owner = watcher.owner if isinstance(watcher, Member) else None
-                        if owner is not None:
-                            following[owner] = True
-            todo = list(following.keys())
-        return level
-
-    def depth(self, target: "EpollFile") -> int:
-        """How many sets are over one another down from this one, itself included; more than the limit if `target` is
-        among them.
-        """
-        todo: list[EpollFile] = [self]
-        level = 0
-        while len(todo) > 0:
-            level += 1
-            following: dict[EpollFile, bool] = {}
-            for each in todo:
-                if each is target:
-                    return _DEPTH_LIMIT + 1
-                for same in each.members.values():
-                    for member in same:
-                        inner = member.file
-                        if isinstance(inner, EpollFile):
-                            following[inner] = True
-            todo = list(following.keys())
-        return level
 
     def change(self, descriptor: int, file: File, events: int, data: int) -> None:
         """EPOLL_CTL_MOD."""
@@ -250,13 +230,15 @@ class EpollFile(DescriptorFile):
         member = self.find(descriptor, file)
         if member is None:
             raise Errno(ENOENT)
-        watchers = file.watchers
-        if watchers is not None:
-            watchers.remove(member)
         self.drop(member)
 
     def drop(self, member: Member) -> None:
-        """Drop a member; the caller updates its file's list of watchers."""
+        if WALK.member is member:
+            WALK.member = member.after
+        if WALK.watcher is member:
+            WALK.watcher = member.next_watcher
+        member.stop_watching(member.file)
+        self._unchain(member)
         member.waiter.close()
         member.waiter.member = None
         member.owner = None
@@ -271,21 +253,32 @@ class EpollFile(DescriptorFile):
             if len(same) == 0:
                 del self.members[member.descriptor]
 
+    def _chain(self, member: Member) -> None:
+        following = self.newest
+        member.after = following
+        if following is not None:
+            following.before = member
+        self.newest = member
+
+    def _unchain(self, member: Member) -> None:
+        following = member.after
+        previous = member.before
+        if previous is not None:
+            previous.after = following
+        else:
+            self.newest = following
+        if following is not None:
+            following.before = previous
+        member.after = None
+        member.before = None
+
     def close(self) -> None:
-        # All on the ready list, which allocates nothing: from there they are removed one by one, while files that close
-        # drop theirs.
-        for same in self.members.values():
-            for member in same:
-                self.list_member(member)
-        while True:
-            first = self.first
-            if first is None:
-                break
-            watchers = first.file.watchers
-            if watchers is not None:
-                watchers.remove(first)
-            self.drop(first)
+        # One by one, while files that end drop theirs.
+        member = self.newest
+        while member is not None:
+            self.drop(member)
             pace(_DROP_COST)
+            member = self.newest
         account = self.account
         if account is not None:
             account.release()
@@ -359,7 +352,7 @@ class EpollFile(DescriptorFile):
                 return True
             self._unlist(member)
 
-    @recursion(6)  # _DEPTH_LIMIT sets in sets, and this one
+    @recursion(6)  # DEPTH_LIMIT sets in sets, and this one
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:
             waiter.wait_on(self.queue)

@@ -5,6 +5,7 @@ from typing import Final, Literal
 from kernel.doors.table import syscall
 from kernel.fs.constants import O_CLOEXEC
 from kernel.ipc.epoll import EPOLLEXCLUSIVE, EVENT_SIZE, EpollFile
+from kernel.ipc.epoll_nesting import add_member
 from kernel.lang import EINTR, EINVAL, EPERM, ERESTARTNOHAND, Array, Errno, UserAddr, i32, u8
 from kernel.lib import user
 from kernel.sched import Poller
@@ -59,7 +60,7 @@ def epoll_ctl(set_descriptor: i32, operation: i32, descriptor: i32, event: UserA
     if events & EPOLLEXCLUSIVE != 0 and (operation != _EPOLL_CTL_ADD or isinstance(file, EpollFile)):
         raise Errno(EINVAL)
     if operation == _EPOLL_CTL_ADD:
-        owner.add(descriptor, file, events, data)
+        add_member(owner, descriptor, file, events, data)
     elif operation == _EPOLL_CTL_MOD:
         owner.change(descriptor, file, events, data)
     elif operation == _EPOLL_CTL_DEL:
