@@ -246,6 +246,13 @@ class TmpfsFile(SealableInode):
     def truncate(self, size: int) -> None:
         if size < 0:
             raise Errno(EINVAL)
+        lock = self.lock_contents()
+        try:
+            self._resize(size)
+        finally:
+            lock.release()
+
+    def _resize(self, size: int) -> None:
         self.settle()
         self.check_size_seals(size)
         if size < self.size:
