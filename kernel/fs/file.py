@@ -208,7 +208,7 @@ class File:
         self.is_new: bool = False  # opening it created the file
         self.is_counted: bool = False  # among OPEN_FILES
         self.flush_error: u16 = 0  # what `flush` found, until close(2) reports it
-        self.turn: Mutex | None = None  # created by `take_turn`
+        self.position_lock: Mutex | None = None  # created by `take_turn`
         self.inode.users += 1
         if self.readable and not self.writable:
             self.inode.readers += 1
@@ -428,10 +428,10 @@ class File:
         """
         if not self.inode.is_regular() and not self.inode.is_directory():
             return None
-        turn = self.turn
+        turn = self.position_lock
         if turn is None:
             turn = Mutex()
-            self.turn = turn
+            self.position_lock = turn
         turn.acquire_unless_dying()
         return turn
 
