@@ -6,6 +6,9 @@ the pages out of the mappings first.
 
 memfd_create(2)'s seals are kept in `seals`.
 
+A write, a change of the size and a new seal wait for each other (`lock_contents`); faults on mappings do not take that
+lock, so a write may copy from a mapping of the same file.
+
 While pages are being dropped, which may take long, the lock `shrinking` is held, and threads that would create pages
 wait: so no page reappears past a new end.
 
