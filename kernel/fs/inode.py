@@ -461,8 +461,8 @@ class Inode(MappedFile):
         """Raise Errno if nobody can open it, before O_TRUNC makes it shorter."""
 
     def lock_contents(self) -> Mutex:
-        """Keep others from writing to the file until the caller releases the lock that this returns. Its holder may read
-        a program's memory: faults on mappings of the file do not take the lock. Files on a disk have one of their own
+        """Keep others from writing to the file until the caller releases the lock that this returns. It may read a
+        program's memory: faults on mappings of the file take no such lock. Files on a disk have one of their own
         (cached_inode.py). Raises EINTR (the caller is dying), EIO, MemoryError.
         """
         lock = self.contents_lock

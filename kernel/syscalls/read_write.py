@@ -1,9 +1,6 @@
 """read(2), write(2), pread(2), pwrite(2), lseek(2).
 
-A description is held across the operation, because another thread may close the descriptor while this one sleeps. So
-is its position, if others may use it: POSIX wants each of these calls to see the position as a whole call left it. As
-on Linux, sendfile(2), splice(2) and copy_file_range(2) do not wait for a position: they would hold it while they wait
-for a pipe, and two of them for each other's.
+A description is held across the operation, because another thread may close the descriptor while this one sleeps.
 """
 
 from kernel.doors.table import syscall
