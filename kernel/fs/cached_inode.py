@@ -28,7 +28,7 @@ from kernel.fs.constants import (
     O_SYNC,
 )
 from kernel.fs.direct_io import advise, check_alignment
-from kernel.fs.file import File, InodeFile
+from kernel.fs.file import AT_POSITION, File, InodeFile
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import CachedPages, Inode
 from kernel.fs.mapped_place import MappedPlace, place_of
@@ -304,8 +304,9 @@ class CachedFile(InodeFile):
         self.seen_failures: int = inode.cache.told_failures
 
     def read(self, buffer: Buffer) -> int:
-        done = self.pread(buffer, self.position)
-        self.position += done
+        offset = self.position
+        done = self.pread(buffer, offset)
+        self.position = offset + done
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:
@@ -324,30 +325,21 @@ class CachedFile(InodeFile):
             self.path.mount.touch_accessed(self.inode)
         return done
 
-    def write(self, buffer: Buffer) -> int:
-        if buffer.remaining == 0:
-            return 0
-        with self.cached.lock:
-            offset = self.cached.size if self.flags & O_APPEND != 0 else self.position
-            done = self.cached.write_locked(buffer, offset, self.flags & O_DIRECT != 0)
-            self.position = offset + done
-        self._after_write(offset, done)
-        return done
-
-    def pwrite(self, buffer: Buffer, offset: int) -> int:
-        return self._pwrite(buffer, offset, self.flags & O_DIRECT != 0)
+    def write_by(self, buffer: Buffer, offset: int, *, appends: bool) -> int:
+        return self._write(buffer, offset, appends, self.flags & O_DIRECT != 0)
 
     def pwrite_direct(self, buffer: Buffer, offset: int) -> int:
-        return self._pwrite(buffer, offset, is_direct=True)
+        return self._write(buffer, offset, self.flags & O_APPEND != 0, is_direct=True)
 
-    def _pwrite(self, buffer: Buffer, offset: int, is_direct: bool) -> int:
+    def _write(self, buffer: Buffer, offset: int, appends: bool, is_direct: bool) -> int:
         if buffer.remaining == 0:
             return 0
         with self.cached.lock:
-            if self.flags & O_APPEND != 0:
-                offset = self.cached.size
-            done = self.cached.write_locked(buffer, offset, is_direct)
-        self._after_write(offset, done)
+            start = self.cached.size if appends else self.position if offset == AT_POSITION else offset
+            done = self.cached.write_locked(buffer, start, is_direct)
+            if offset == AT_POSITION and done > 0:
+                self.position = start + done
+        self._after_write(start, done)
         return done
 
     def _after_write(self, offset: int, done: int) -> None:

@@ -66,6 +66,7 @@ from kernel.lib.pid import UNSET, Pid
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_SIZE, total_frame_count
+from kernel.sched import Mutex
 
 if TYPE_CHECKING:
     from kernel.mm.objects import MemoryObject
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
 
 
 DESCRIPTION_BYTES: Final = 512  # of a description with its dentry
+AT_POSITION: Final = -1  # as the offset of a write: at the position, which then moves
 
 
 _FEWEST_FILES: Final = 8192  # fs.file-max on a small machine
@@ -230,6 +232,7 @@ class File:
         self.is_new: bool = False  # opening it created the file
         self.is_counted: bool = False  # among OPEN_FILES
         self.flush_error: u16 = 0  # what `flush` found, until close(2) reports it
+        self.position_lock: Mutex | None = None  # created by `take_turn`
         self.inode.users += 1
         if self.readable and not self.writable:
             self.inode.readers += 1
@@ -441,6 +444,20 @@ class File:
         """Whether offsets are addresses: then the file itself checks where a range ends."""
         return False
 
+    def take_turn(self) -> Mutex | None:
+        """Keep others from using the position until the caller, who holds a reference, releases the lock that this
+        returns. None for all but regular files and directories: a read of others may wait for ever. Raises EINTR (the
+        caller is dying), EIO, MemoryError.
+        """
+        if not self.inode.is_regular() and not self.inode.is_directory():
+            return None
+        turn = self.position_lock
+        if turn is None:
+            turn = Mutex()
+            self.position_lock = turn
+        turn.acquire_unless_dying()
+        return turn
+
     def seek(self, offset: int, whence: int) -> int:
         raise Errno(ESPIPE)
 
@@ -544,8 +561,9 @@ class InodeFile(File):
         return DESCRIPTION_BYTES
 
     def read(self, buffer: Buffer) -> int:
-        done = self.inode.read_at(buffer, self.position)
-        self.position += done
+        offset = self.position
+        done = self.inode.read_at(buffer, offset)
+        self.position = offset + done
         if self.flags & O_NOATIME == 0:
             self.path.mount.touch_accessed(self.inode)
         return done
@@ -557,23 +575,38 @@ class InodeFile(File):
         return done
 
     def write(self, buffer: Buffer) -> int:
-        offset = self.inode.size if self.flags & O_APPEND != 0 else self.position
-        done = self.write_at(buffer, offset)
-        self.position = offset + done
-        return done
+        return self.write_by(buffer, AT_POSITION, appends=self.flags & O_APPEND != 0)
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:
         # O_APPEND wins over the offset, as on Linux (pwrite(2), BUGS).
-        return self.write_at(buffer, self.inode.size if self.flags & O_APPEND != 0 else offset)
+        return self.write_by(buffer, offset, appends=self.flags & O_APPEND != 0)
 
-    def write_at(self, buffer: Buffer, offset: int) -> int:
-        """Write at an offset, in spite of O_APPEND; the position stays."""
+    def write_by(self, buffer: Buffer, offset: int, *, appends: bool) -> int:
+        """Write at an offset, AT_POSITION, or at the end, whatever O_APPEND says. There is one writer at a time: the end
+        must not move between the look at it and the last byte.
+        """
         if buffer.remaining == 0:
             return 0
-        if offset >= MAX_FILE_SIZE:
-            raise Errno(EFBIG)
-        buffer.remaining = min(buffer.remaining, MAX_FILE_SIZE - offset)
+        lock = self.inode.lock_contents()
+        try:
+            start = self.size_now() if appends else self.position if offset == AT_POSITION else offset
+            if not 0 <= start < MAX_FILE_SIZE:
+                raise Errno(EFBIG)
+            buffer.remaining = min(buffer.remaining, MAX_FILE_SIZE - start)
+            done = self.write_here(buffer, start)
+            if offset == AT_POSITION and done > 0:
+                self.position = start + done
+            return done
+        finally:
+            lock.release()
+
+    def write_here(self, buffer: Buffer, offset: int) -> int:
+        """Write, under the lock of the inode's contents."""
         return self.inode.write_at(buffer, offset)
+
+    def size_now(self) -> int:
+        """Where the file ends."""
+        return self.inode.size
 
     def seek(self, offset: int, whence: int) -> int:
         inode = self.inode

@@ -59,6 +59,7 @@ from kernel.lib.ids import ROOT_GROUP, ROOT_USER, STRANGE_GROUP, STRANGER, Kerne
 from kernel.lib.namespace import USER_NAMESPACES
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MappedFile
+from kernel.sched import Mutex
 from kernel.time import coarse_realtime_ns
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Inode(MappedFile):
         self.locks: LockList | None = None
         self.watches: WatchList | None = None  # counts as one user
         self.lists: AccessLists | None = None  # once they were read
+        self.contents_lock: Mutex | None = None  # created by `lock_contents`
         self.may_have_privileges: bool = True  # set-ID bits or capabilities (privileges.py); False: surely not
 
     def device_number(self) -> int:
@@ -457,6 +459,18 @@ class Inode(MappedFile):
 
     def check_opening(self) -> None:
         """Raise Errno if nobody can open it, before O_TRUNC makes it shorter."""
+
+    def lock_contents(self) -> Mutex:
+        """Keep others from writing to the file until the caller releases the lock that this returns. It may read a
+        program's memory: faults on mappings of the file take no such lock. Files on a disk have one of their own
+        (cached_inode.py). Raises EINTR (the caller is dying), EIO, MemoryError.
+        """
+        lock = self.contents_lock
+        if lock is None:
+            lock = Mutex()
+            self.contents_lock = lock
+        lock.acquire_unless_dying()
+        return lock
 
     def read_at(self, buffer: Buffer, offset: int) -> int:
         raise Errno(EISDIR if self.is_directory() else EINVAL)

@@ -9,13 +9,12 @@ Context: sleeps, but closing.
 
 from typing import Generic, TypeVar
 
-from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND
 from kernel.fs.file import InodeFile
 from kernel.fs.inode import Inode
 from kernel.fs.mapped_place import place_of
 from kernel.fs.path import Path
 from kernel.fs.remote_pages import RemoteHandle, RemotePages
-from kernel.lang import EFBIG, EINVAL, Errno, final, noraise
+from kernel.lang import EINVAL, Errno, final, noraise
 from kernel.lib.pace import ends_at
 from kernel.lib.saturation import sum_of
 from kernel.lib.user import Buffer
@@ -178,30 +177,10 @@ class RemoteOpenFile(InodeFile):
         raise Errno(EINVAL)
 
     def read(self, buffer: Buffer) -> int:
-        done = self.read_here(buffer, self.position)
-        self.position = sum_of(self.position, done)
+        offset = self.position
+        done = self.read_here(buffer, offset)
+        self.position = sum_of(offset, done)
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:
         return self.read_here(buffer, offset)
-
-    def write(self, buffer: Buffer) -> int:
-        offset = self._place_to_write(self.position)
-        done = self.write_at(buffer, offset)
-        self.position = sum_of(offset, done)
-        return done
-
-    def pwrite(self, buffer: Buffer, offset: int) -> int:
-        return self.write_at(buffer, self._place_to_write(offset))
-
-    def _place_to_write(self, offset: int) -> int:
-        """Where the next write goes: with O_APPEND, after what is there by now."""
-        return self.size_now() if self.flags & O_APPEND != 0 else offset
-
-    def write_at(self, buffer: Buffer, offset: int) -> int:
-        if buffer.remaining == 0:
-            return 0
-        if offset < 0 or offset >= MAX_FILE_SIZE:
-            raise Errno(EFBIG)
-        buffer.remaining = min(buffer.remaining, MAX_FILE_SIZE - offset)
-        return self.write_here(buffer, offset)

@@ -355,8 +355,9 @@ class QueueFile(File):
         return self.flags & O_NONBLOCK == 0
 
     def read(self, buffer: Buffer) -> int:
-        done = self.pread(buffer, self.position)
-        self.position += done
+        offset = self.position
+        done = self.pread(buffer, offset)
+        self.position = offset + done
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:

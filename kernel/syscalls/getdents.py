@@ -20,9 +20,18 @@ _LENGTH: Final = 16  # d_reclen
 def _read_entries(file: File, address: UserAddr, size: int, old: bool) -> int:
     if not file.inode.is_directory():
         raise Errno(ENOTDIR)
+    turn = file.take_turn()  # of all directories: what an open one knows of its entries is for one reader at a time
+    try:
+        return _read_in_turn(file, address, size, old)
+    finally:
+        if turn is not None:
+            turn.release()
+
+
+def _read_in_turn(file: File, address: UserAddr, size: int, old: bool) -> int:
     if MARKS.guards != 0:
         ask_to_read(file)
-    if file.inode.nlink == 0:  # perhaps while the question waited
+    if file.inode.nlink == 0:  # perhaps while it waited
         raise Errno(ENOENT)
     user.check(address, size)
     size = size if size < 1 << 31 else 0  # Linux keeps it in an int, which no entry fits then

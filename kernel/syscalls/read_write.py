@@ -8,21 +8,23 @@ from kernel.fs.constants import MAX_FILE_SIZE, O_APPEND, SEEK_HOLE
 from kernel.fs.file import File
 from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
-from kernel.lang import EBADF, EINVAL, EPIPE, ERESTARTNOINTR, ESPIPE, Errno, UserAddr, i32, inline
+from kernel.lang import EBADF, EINVAL, EPIPE, ERESTARTNOINTR, ESPIPE, Errno, UserAddr, i32, inline, noinline
 from kernel.lib.user import Buffer
+from kernel.sched import Mutex
 from kernel.syscalls.buffer_arguments import finish_transfer, range_to_read, range_to_write, user_range
 from kernel.syscalls.descriptor_arguments import borrowed_file, file_at
 from kernel.syscalls.size_limit import prepare_write
 from kernel.task import current
 from kernel.task.send import signal_itself
 from kernel.task.signals import SIGPIPE
+from kernel.task.task import Task
 
 
 def read_file(file: File, buffer: Buffer) -> int:
     """Read at the position."""
     task = current()
     _check_end(file, file.position, buffer.remaining)
-    file.acquire()
+    turn = hold(file, task)
     try:
         if MARKS.guards != 0:
             ask_to_read(file)
@@ -31,12 +33,33 @@ def read_file(file: File, buffer: Buffer) -> int:
         return done
     finally:
         task.counts.read_calls += 1
-        _let_go(file)
+        let_go(file, turn)
 
 
 @inline
-def _let_go(file: File) -> None:
-    """Release what `acquire` kept; usually the descriptor still keeps it."""
+def hold(file: File, task: Task) -> Mutex | None:
+    """Acquire a description, and the turn to use its position where others might use it meanwhile (`take_turn`)."""
+    if file.seekable and (file.users > 1 or task.files.users > 1):
+        return _hold_shared(file)
+    file.users += 1
+    return None
+
+
+@noinline
+def _hold_shared(file: File) -> Mutex | None:
+    file.acquire()
+    try:
+        return file.take_turn()
+    except (Errno, MemoryError):
+        file.release()
+        raise
+
+
+@inline
+def let_go(file: File, turn: Mutex | None) -> None:
+    """Release what `hold` or `acquire` kept; usually the descriptor still keeps the description."""
+    if turn is not None:
+        turn.release()
     if file.users > 1:
         file.users -= 1
     else:
@@ -48,7 +71,7 @@ def write_file(file: File, buffer: Buffer) -> int:
     task = current()
     task.counts.write_calls += 1
     wanted = buffer.remaining
-    file.acquire()
+    turn = hold(file, task)
     try:
         if file.seekable:
             _check_end(file, file.position, buffer.remaining)
@@ -64,7 +87,7 @@ def write_file(file: File, buffer: Buffer) -> int:
             raise Errno(ERESTARTNOINTR) from None  # the shortage is handled on the way to user mode
         raise
     finally:
-        _let_go(file)
+        let_go(file, turn)
 
 
 def signal_broken_pipe(file: File, error: Errno) -> None:
@@ -85,7 +108,7 @@ def pread_file(file: File, buffer: Buffer, offset: int) -> int:
         return done
     finally:
         task.counts.read_calls += 1
-        _let_go(file)
+        let_go(file, None)
 
 
 def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
@@ -100,7 +123,7 @@ def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
         task.counts.written_bytes += done
         return done
     finally:
-        _let_go(file)
+        let_go(file, None)
 
 
 def _check_offset(file: File, offset: int, count: int) -> None:
@@ -183,4 +206,9 @@ def lseek(descriptor: i32, offset: int, whence: i32) -> int:
     file = file_at(descriptor)
     if not 0 <= whence <= SEEK_HOLE:
         raise Errno(EINVAL)
-    return file.seek(offset, whence)
+    task = current()
+    turn = hold(file, task)
+    try:
+        return file.seek(offset, whence)
+    finally:
+        let_go(file, turn)

@@ -4,15 +4,18 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import FS_APPEND_FL
-from kernel.fs.file import File, InodeFile
+from kernel.fs.file import AT_POSITION, File, InodeFile
 from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
 from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32
 from kernel.lib.user import Buffer
+from kernel.sched import Mutex
 from kernel.syscalls.buffer_arguments import finish_transfer, user_vector
 from kernel.syscalls.descriptor_arguments import file_at, readable_file, writable_file
 from kernel.syscalls.read_write import (
     check_has_offsets,
+    hold,
+    let_go,
     pread_file,
     pwrite_file,
     read_file,
@@ -181,16 +184,19 @@ def _write_at_once(file: File, buffer: Buffer) -> int:
 
 def _write_by_flags(file: InodeFile, buffer: Buffer, offset: int, flags: int) -> int:
     """Write at the end, or at a position in spite of O_APPEND; the position moves if no offset was given."""
-    file.acquire()
+    appends = flags & RWF_APPEND != 0
+    task = current()
+    turn: Mutex | None = None
+    if offset == AT_POSITION:
+        turn = hold(file, task)
+    else:
+        file.acquire()
     try:
-        start = file.inode.size if flags & RWF_APPEND != 0 else offset if offset != -1 else file.position
+        start = file.inode.size if appends else file.position if offset == AT_POSITION else offset
         prepare_write(file, buffer, start)
-        task = current()
         task.counts.write_calls += 1
-        done = finish_transfer(file.write_at(buffer, start), buffer)
+        done = finish_transfer(file.write_by(buffer, offset, appends=appends), buffer)
         task.counts.written_bytes += done
-        if offset == -1:
-            file.position = start + done  # fits: no file is longer than MAX_FILE_SIZE
         return tell_written(file, done)
     finally:
-        file.release()
+        let_go(file, turn)

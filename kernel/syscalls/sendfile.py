@@ -2,6 +2,9 @@
 
 Data goes through a buffer of one page. Data that were read but could not be written are never lost: the source's
 position is moved back.
+
+As on Linux, these calls and splice(2) do not wait for a position that others use (`File.take_turn`): they would keep it
+while they wait for a pipe, and two copies that cross would wait for each other.
 """
 
 from typing import Final

@@ -175,8 +175,9 @@ class CommandFile(InodeFile):
         self.source: CommandInode = source
 
     def read(self, buffer: Buffer) -> int:
-        done = self.pread(buffer, self.position)
-        self.position += done
+        offset = self.position
+        done = self.pread(buffer, offset)
+        self.position = offset + done
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:

@@ -10,6 +10,7 @@ from kernel.fs.cgroup.table import CORE, FileRow, Writer, no_text, parse_int32, 
 from kernel.fs.path import Path
 from kernel.fs.procfs.pressure import POLL_BROKEN, RESOURCE_NAMES, RESOURCES, PressureFile
 from kernel.lang import E2BIG, EBUSY, EFAULT, ENODEV, EPERM, ERANGE, Errno, final
+from kernel.lib.saturation import sum_of
 from kernel.lib.user import Buffer
 from kernel.sched.wait import WaitQueue
 from kernel.time.clock import monotonic_ns
@@ -54,8 +55,9 @@ class GroupPressureFile(PressureFile):
         return text
 
     def write(self, buffer: Buffer) -> int:
-        done = self.pwrite(buffer, self.position)
-        self.position += done
+        offset = self.position
+        done = self.pwrite(buffer, offset)
+        self.position = sum_of(offset, done)
         return done
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:

@@ -111,8 +111,9 @@ class BlockFile(File):
     # ---- Data -------------------------------------------------------------------------------------------------
 
     def read(self, buffer: Buffer) -> int:
-        done = self.pread(buffer, self.position)
-        self.position += done  # fits: what was read lies on the device
+        offset = self.position
+        done = self.pread(buffer, offset)
+        self.position = offset + done  # fits: what was read lies on the device
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:

@@ -211,8 +211,9 @@ class HugeOpenFile(InodeFile):
     """An open description. Reading leaves the time of access alone, as on Linux; nothing can be written."""
 
     def read(self, buffer: Buffer) -> int:
-        done = self.inode.read_at(buffer, self.position)
-        self.position += done
+        offset = self.position
+        done = self.inode.read_at(buffer, offset)
+        self.position = offset + done
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:
@@ -221,11 +222,5 @@ class HugeOpenFile(InodeFile):
     def can_write(self) -> bool:
         return False
 
-    def write(self, buffer: Buffer) -> int:
-        raise Errno(EINVAL)
-
-    def pwrite(self, buffer: Buffer, offset: int) -> int:
-        raise Errno(EINVAL)
-
-    def write_at(self, buffer: Buffer, offset: int) -> int:
+    def write_by(self, buffer: Buffer, offset: int, *, appends: bool) -> int:
         raise Errno(EINVAL)

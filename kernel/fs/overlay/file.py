@@ -10,13 +10,11 @@ Context: sleeps.
 from typing import TYPE_CHECKING
 
 from kernel.fs.constants import (
-    MAX_FILE_SIZE,
     O_ACCMODE,
-    O_APPEND,
     O_NOATIME,
     O_RDONLY,
 )
-from kernel.fs.file import File, InodeFile
+from kernel.fs.file import AT_POSITION, File, InodeFile
 from kernel.fs.inode import CachedPages
 from kernel.fs.overlay.copy_up import copy_up
 from kernel.fs.overlay.inode import OverlayInode
@@ -24,7 +22,7 @@ from kernel.fs.overlay.instance import OverlayNode
 from kernel.fs.overlay.layers import open_in_layer
 from kernel.fs.overlay.leaving import LEAVING, LeavingFile
 from kernel.fs.path import Path
-from kernel.lang import EFBIG, EROFS, Errno, final, noraise, with_room
+from kernel.lang import EINVAL, EROFS, Errno, final, noraise, with_room
 from kernel.lib.user import Buffer
 from kernel.sched.room import make_room
 
@@ -107,8 +105,9 @@ class OverlayFile(LeavingFile):
     # ---- Data -------------------------------------------------------------------------------------------------
 
     def read(self, buffer: Buffer) -> int:
-        done = self.pread(buffer, self.position)
-        self.position += done
+        offset = self.position
+        done = self.pread(buffer, offset)
+        self.position = offset + done
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:
@@ -127,34 +126,13 @@ class OverlayFile(LeavingFile):
         if self.flags & O_NOATIME == 0:
             self.path.mount.touch_accessed(self.inode)
 
-    def write(self, buffer: Buffer) -> int:
-        if buffer.remaining == 0:
-            return 0
-        if self.flags & O_APPEND != 0:
-            done = self.pwrite(buffer, 0)
-            self.position = self.node.size
-            return done
-        offset = self.position
-        done = self.pwrite(buffer, offset)
-        self.position = offset + done
-        return done
-
-    def pwrite(self, buffer: Buffer, offset: int) -> int:
-        make_room()
-        return _pwrite(self, buffer, offset)
-
     def pwrite_direct(self, buffer: Buffer, offset: int) -> int:
         make_room()
         return _pwrite_direct(self, buffer, offset)
 
-    def write_at(self, buffer: Buffer, offset: int) -> int:
-        if buffer.remaining == 0:
-            return 0
-        if offset >= MAX_FILE_SIZE:
-            raise Errno(EFBIG)
-        buffer.remaining = min(buffer.remaining, MAX_FILE_SIZE - offset)
+    def write_by(self, buffer: Buffer, offset: int, *, appends: bool) -> int:
         make_room()
-        return _write_at(self, buffer, offset)
+        return _write_by(self, buffer, offset, appends)
 
     def seek(self, offset: int, whence: int) -> int:
         make_room()
@@ -268,14 +246,6 @@ def _pread_direct(file: OverlayFile, buffer: Buffer, offset: int) -> int:
 
 
 @with_room(24576)
-def _pwrite(file: OverlayFile, buffer: Buffer, offset: int) -> int:
-    try:
-        return _opened(file).pwrite(buffer, offset)
-    finally:
-        _take_sizes(file)
-
-
-@with_room(24576)
 def _pwrite_direct(file: OverlayFile, buffer: Buffer, offset: int) -> int:
     try:
         return _opened(file).pwrite_direct(buffer, offset)
@@ -284,14 +254,19 @@ def _pwrite_direct(file: OverlayFile, buffer: Buffer, offset: int) -> int:
 
 
 @with_room(24576)
-def _write_at(file: OverlayFile, buffer: Buffer, offset: int) -> int:
+def _write_by(file: OverlayFile, buffer: Buffer, offset: int, appends: bool) -> int:
     real = _opened(file)
+    if not isinstance(real, InodeFile):
+        raise Errno(EINVAL)
+    if offset == AT_POSITION:
+        real.position = file.position
     try:
-        if isinstance(real, InodeFile):
-            return real.write_at(buffer, offset)
-        return real.pwrite(buffer, offset)
+        done = real.write_by(buffer, offset, appends=appends)
     finally:
         _take_sizes(file)
+    if offset == AT_POSITION:
+        file.position = real.position
+    return done
 
 
 @with_room(24576)

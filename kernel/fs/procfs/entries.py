@@ -35,6 +35,7 @@ from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.proc_files import MakeText, StoreText
+from kernel.lib.saturation import sum_of
 from kernel.lib.user import Buffer
 from kernel.sched import Mutex
 
@@ -124,8 +125,9 @@ class PositionedFile(File):
         self.seekable = True
 
     def read(self, buffer: Buffer) -> int:
-        done = self.pread(buffer, self.position)
-        self.position += done
+        offset = self.position
+        done = self.pread(buffer, offset)
+        self.position = offset + done
         return done
 
     def seek(self, offset: int, whence: int) -> int:
@@ -279,8 +281,9 @@ class TextFile(PositionedFile):
         return self.source.can_be_watched()
 
     def write(self, buffer: Buffer) -> int:
-        done = self.write_at(buffer, self.position)
-        self.position += done
+        offset = self.position
+        done = self.write_at(buffer, offset)
+        self.position = sum_of(offset, done)
         return done
 
     def pwrite(self, buffer: Buffer, offset: int) -> int:

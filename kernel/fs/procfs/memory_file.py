@@ -40,8 +40,9 @@ class MemoryFile(PositionedFile):
         return True
 
     def write(self, buffer: Buffer) -> int:
-        done = self.pwrite(buffer, self.position)
-        self.position += done
+        offset = self.position
+        done = self.pwrite(buffer, offset)
+        self.position = wrapped_sum(offset, done)
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:

@@ -293,7 +293,14 @@ class SealableInode(TmpfsInode):
             raise Errno(EPERM)
 
     def add_seals(self, seals: int) -> None:
-        """F_ADD_SEALS. Raises EPERM, EBUSY."""
+        """F_ADD_SEALS: no write is under way when it returns. Raises EPERM, EBUSY."""
+        lock = self.lock_contents()
+        try:
+            self._add_seals(seals)
+        finally:
+            lock.release()
+
+    def _add_seals(self, seals: int) -> None:
         if self.seals & F_SEAL_SEAL != 0:
             raise Errno(EPERM)
         if seals & F_SEAL_EXEC != 0 and self.mode & 0o111 != 0:

@@ -6,6 +6,9 @@ the pages out of the mappings first.
 
 memfd_create(2)'s seals are kept in `seals`.
 
+A write, a change of the size and a new seal wait for each other (`lock_contents`); faults on mappings do not take that
+lock, so a write may copy from a mapping of the same file.
+
 While pages are being dropped, which may take long, the lock `shrinking` is held, and threads that would create pages
 wait: so no page reappears past a new end.
 
@@ -246,6 +249,13 @@ class TmpfsFile(SealableInode):
     def truncate(self, size: int) -> None:
         if size < 0:
             raise Errno(EINVAL)
+        lock = self.lock_contents()
+        try:
+            self._resize(size)
+        finally:
+            lock.release()
+
+    def _resize(self, size: int) -> None:
         self.settle()
         self.check_size_seals(size)
         if size < self.size:
