@@ -165,8 +165,10 @@ class Ext2FileSystem(Ext2):
                 if raw.links_count == 0 or raw.mode == 0:
                     raise Errno(ESTALE)
             node = self.inode(ino)
-        # Generation 0 matches any: old programs, and NFS for roots, pass it.
-        if node.is_gone or (generation != 0 and node.version() != generation):
+        # Without name or user it is about to be deleted, which sleeps. Generation 0 matches any: old programs, and NFS
+        # for roots, pass it.
+        is_ending = node.is_gone or (node.nlink == 0 and node.users == 0)
+        if is_ending or (generation != 0 and node.version() != generation):
             raise Errno(ESTALE)
         return node
 
@@ -402,12 +404,16 @@ class Ext2FileSystem(Ext2):
         self._sync_metadata()
 
     def _sync_metadata(self) -> None:
-        self._write_inodes()
-        for node in self.known_nodes():
-            node.note_stored()
+        # What changes from here on is not this sync's business, so first forget what fsync would have to write of names
+        # and blocks: an inode with a new name may be clean while the directory that has grown for it is not.
         self.lost_track = False
         done = False
         try:
+            for node in self.known_nodes():
+                node.note_storing()
+            self._write_inodes()
+            for node in self.known_nodes():
+                node.note_stored()
             self.volume.blocks.sync()
             done = True
         finally:
