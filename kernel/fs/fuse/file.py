@@ -110,6 +110,7 @@ class FuseFile(FuseInode):
         if count > 0:
             self.size = max(self.size, sum_of(offset, count))
             self.valid_until_ns = 0
+            self.note_change()
             self.contents.forget(offset, sum_of(offset, count))
 
     def truncate(self, size: int) -> None:
