@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.fs.constants import (
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE,
     O_APPEND,
     O_CREAT,
     O_EXCL,
@@ -20,9 +22,10 @@ from kernel.fs.constants import (
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.names import make_directory, make_link, make_symlink, remove_directory, rename, unlink
 from kernel.fs.open import open_file
+from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.fs.tmpfs.filesystem import new_tmpfs
 from kernel.fs.walk import resolve
-from kernel.lang import EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, ENXIO, EPERM, Errno
+from kernel.lang import EEXIST, EFAULT, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, ENXIO, EPERM, Errno
 from kernel.lib.credentials import plain_actor
 from kernel.lib.ids import KernelUid
 from kernel.lib.pace import PACE, Rest
@@ -241,3 +244,24 @@ def test_a_name_is_gone_before_its_contents_are(
         unlink(world.root, None, b"/big")
     assert other.codes == [code]
     assert world.tmpfs.inodes_used == used - (0 if act is make_anew else 1)
+
+
+def test_no_page_comes_after_the_end_of_a_truncated_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault waits while others drop pages, and the file is truncated before it goes on."""
+    file = open_file(world.root, None, b"/f", O_RDWR | O_CREAT, 0o644)
+    inode = file.inode
+    assert isinstance(inode, TmpfsFile)
+    inode.truncate(8 << 12)
+    inode.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1 << 12)
+    settle = TmpfsFile.settle
+
+    def act(self: TmpfsFile) -> None:
+        monkeypatch.undo()
+        settle(self)
+        self.truncate(0)
+
+    monkeypatch.setattr(TmpfsFile, "settle", act)
+    with pytest.raises(Errno) as caught:
+        inode.mapped_page(5)
+    assert caught.value.code == EFAULT and inode.pages.count == 0
+    file.release()
