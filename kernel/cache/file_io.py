@@ -39,6 +39,9 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
                     brake(cache)
                 wanted = (min(left, buffer.remaining) + (offset & PAGE_MASK) + PAGE_MASK) >> PAGE_SHIFT
                 page = cache.load(index, wanted, readahead)
+                left = cache.store.size_bytes() - offset  # it may have been truncated meanwhile
+                if left <= 0:
+                    break
             readahead.previous = index
             if index >= readahead.mark:
                 cache.read_further(readahead, index, whole)

@@ -77,6 +77,17 @@ def test_no_page_past_a_new_end_is_read(disk: MemoryDisk) -> None:
     assert cache.find(2) is not None and cache.find(4) is None
 
 
+def test_no_byte_past_a_new_end_is_read(disk: MemoryDisk) -> None:
+    """The file loses a part of the page while that is read in."""
+    disk.image[:PAGE_SIZE] = b"o" * PAGE_SIZE
+    store = InOrder(disk, 1)
+    store.while_looking = lambda: setattr(store, "size", 10)
+    assert file_io.read_at(FileCache(store), KernelBuffer(bytearray(100)), 0, Readahead()) == 10
+    store.size = PAGE_SIZE
+    store.while_looking = lambda: setattr(store, "size", 10)
+    assert file_io.read_at(FileCache(store), KernelBuffer(bytearray(100)), 50, Readahead()) == 0
+
+
 @pytest.mark.parametrize("is_late", [False, True])
 def test_a_direct_write_is_not_undone_by_a_mapping(
     disk: MemoryDisk, monkeypatch: pytest.MonkeyPatch, *, is_late: bool
