@@ -571,3 +571,13 @@ def test_an_overlay_ends_though_an_inode_has_left_before(overlay: Overlay) -> No
     node.has_left = True
     leave_all(instance)
     assert len(instance.nodes) == 0
+
+
+def test_a_layer_lives_that_is_removed_while_it_is_checked(overlay: Overlay) -> None:
+    world = overlay.world
+    names.make_directory(world.root, None, b"/m/inner", 0o755)
+    used = world.tmpfs.inodes_used
+    with meanwhile(lambda: names.remove_directory(world.root, None, b"/m/inner")):
+        mount(world.root, b"overlay", b"/t", b"overlay", 0, b"lowerdir=/m/inner:/l")
+    overlay.unmount()
+    assert world.tmpfs.inodes_used == used - 1
