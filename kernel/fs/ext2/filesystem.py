@@ -470,12 +470,27 @@ class Ext2FileSystem(Ext2):
         fresh = Ext2Options()
         fresh.parse(options)
         if read_only and not self.read_only:
-            self.stop_writing()
+            self._end_changes()
         elif not read_only and self.volume.read_only:
             self.start_writing()
         if len(options) > 0:
             self.mount_options = fresh
             self._use_options()
+
+    def _end_changes(self) -> None:
+        """Refuse changes, then write everything: what came while that sleeps would be missing on a disk that counts as
+        clean. Raises what `stop_writing` raises; then it is writable as before.
+        """
+        self.read_only = True
+        done = False
+        try:
+            with self.names:
+                pass  # a change of names that is under way has ended; those that wait are refused
+            self.stop_writing()
+            done = True
+        finally:
+            if not done and not self.volume.read_only:
+                self.read_only = False
 
     def shut_down(self) -> None:
         self._shut_down()

@@ -4,16 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
+from kernel.block.device import BlockDevice
 from kernel.cache import Block, SyncScope
 from kernel.fs.cached_inode import CachedInode
 from kernel.fs.constants import S_IFDIR, S_IFREG
-from kernel.fs.ext2 import block_allocation
+from kernel.fs.ext2 import block_allocation, filesystem
 from kernel.fs.ext2.directory import Ext2Directory
 from kernel.fs.ext2.file import Ext2File
 from kernel.fs.ext2.listing import ListedDirectory, NameOrder
 from kernel.fs.ext2.volume import Volume
 from kernel.fs.filesystem import FILE_HANDLE_TYPE
-from kernel.lang import ESTALE, Errno
+from kernel.lang import EIO, EROFS, ESTALE, Errno
 from kernel.lib.credentials import Credentials, plain_actor
 
 from .conftest import Listing, Mounted, check_image, make_image, write_inode
@@ -125,3 +126,47 @@ def test_a_name_that_comes_during_a_sync_can_be_synced(mount: Mount, monkeypatch
     found = mount(bytearray(mounted.disk.image), read_only=True)
     there = found.root.lookup(b"d")
     assert there is not None and there.lookup(b"n" * 250) is not None
+
+
+def test_nothing_changes_while_a_file_system_becomes_read_only(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last changes are on the way to the disk, which then counts as clean; another thread waited for its turn."""
+    mounted = mount(make_image(1024, "-t", "ext2", "-b", "1024"))
+    file = new_file(mounted.root, b"file")
+    codes: list[int] = []
+
+    def act(device: BlockDevice) -> None:
+        for change in (
+            lambda: mounted.root.create(b"d", S_IFDIR | 0o755, 0, ROOT),
+            lambda: mounted.root.unlink(b"file", file),
+        ):
+            try:
+                change()
+                codes.append(0)
+            except Errno as error:
+                codes.append(error.code)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filesystem, "flush", act)
+        mounted.fs.remount(True, b"")
+    assert set(codes) == {EROFS} and mounted.fs.read_only
+    assert check_image(mounted.disk.image) == ""
+    mounted.fs.remount(False, b"")
+    new_file(mounted.root, b"other")
+    assert check_image(mounted.unmount()) == ""
+
+
+def test_a_file_system_that_cannot_become_read_only_stays_writable(
+    mount: Mount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted = mount(make_image(1024, "-t", "ext2", "-b", "1024"))
+    new_file(mounted.root, b"file")
+
+    def fail(device: BlockDevice) -> None:
+        raise Errno(EIO)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filesystem, "flush", fail)
+        with pytest.raises(Errno):
+            mounted.fs.remount(True, b"")
+    new_file(mounted.root, b"other")
+    assert check_image(mounted.unmount()) == ""
