@@ -11,6 +11,7 @@ from kernel.fs.constants import (
     FALLOC_FL_PUNCH_HOLE,
     O_APPEND,
     O_CREAT,
+    O_DIRECTORY,
     O_EXCL,
     O_RDWR,
     O_TRUNC,
@@ -22,7 +23,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.names import make_directory, make_link, make_symlink, remove_directory, rename, unlink
-from kernel.fs.open import open_file
+from kernel.fs.open import open_file, open_path
 from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.fs.tmpfs.filesystem import new_tmpfs
 from kernel.fs.walk import resolve
@@ -284,3 +285,15 @@ def test_a_file_lives_that_loses_its_name_while_it_is_opened(world: World, monke
     file.pwrite(KernelBuffer(bytearray(b"y")), 0)
     file.release()
     assert world.tmpfs.inodes_used == used - 1 and world.tmpfs.pages_used == 0
+
+
+def test_a_removed_directory_is_counted_off_once(world: World) -> None:
+    """A program that has it as its working directory can open and close it as often as it likes."""
+    make_directory(world.root, None, b"/d", 0o755)
+    place = resolve(world.root, None, b"/d", 0).pin()
+    used = world.tmpfs.inodes_used
+    remove_directory(world.root, None, b"/d")
+    for _ in range(3):
+        open_path(world.root, place, O_DIRECTORY).release()
+    assert world.tmpfs.inodes_used == used - 1
+    place.unpin()
