@@ -15,7 +15,7 @@ from kernel.block.throttle import hold_back, wait_for_transfer
 from kernel.cgroup.disks import DISK_CONTROLS
 from kernel.lang import EACCES, EBUSY, EIO, ENOTTY, EROFS, Errno, sleeps
 from kernel.lib.bus import BusDevice
-from kernel.sched import WaitQueue
+from kernel.sched import Mutex, WaitQueue
 from kernel.time.clock import monotonic_ns
 
 SECTOR_SIZE: Final = 512
@@ -131,6 +131,7 @@ class BlockDevice:
         self.first_sector: int = 0  # of a partition, on its disk
         self.claimed: bool = False  # mounted, opened with O_EXCL, or under a loop device
         self.claimed_partitions: int = 0  # how many of its partitions are claimed
+        self.partitioning: Mutex = Mutex()  # over changes of which partitions it has
         self.openers: int = 0  # open descriptions
         self.statistics: DeviceStatistics = DeviceStatistics()
         self.flushed_writes: int = 0  # how many finished writes are surely on stable storage

@@ -48,11 +48,29 @@ def device_cache(device: BlockDevice) -> FileCache:
     return cache
 
 
-def forget_device(device: BlockDevice) -> None:
-    """The device is gone or its contents were replaced: drop its cache, dirty pages included. May sleep."""
+def take_cache(device: BlockDevice) -> FileCache | None:
+    """The device is gone, and another one may get its number: let nobody find its cache. The caller closes that. Never
+    sleeps.
+    """
     cache = DEVICE_CACHES.get(device.number)
     if cache is not None:
         del DEVICE_CACHES[device.number]
+    return cache
+
+
+def forget_device(device: BlockDevice) -> None:
+    """The same, and drop the cache, dirty pages included. May sleep."""
+    cache = take_cache(device)
+    if cache is not None:
+        cache.close()
+
+
+def forget_contents(device: BlockDevice) -> None:
+    """The device shows something else: drop what its cache has, dirty pages included. Open files go on with the same
+    cache. May sleep.
+    """
+    cache = DEVICE_CACHES.get(device.number)
+    if cache is not None:
         cache.close()
 
 

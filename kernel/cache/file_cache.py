@@ -204,6 +204,7 @@ class FileCache(DirtyPages):
             start = index
             try:
                 index = self._read_batch(index, end, frames)
+                end = min(end, self.end_page())  # a truncation during the sleep does not know of further pages
             except MemoryError:
                 if start == first:
                     raise
@@ -329,6 +330,7 @@ class FileCache(DirtyPages):
             page = self._settled(index)
             if page is None or page.dirty != 0:
                 continue
+            self.unmap_page(page)  # it may have been faulted in while this slept
             if can_drop(page):
                 self.drop(page)
             else:
@@ -417,17 +419,7 @@ class FileCache(DirtyPages):
         """
         if page.dirty == ALL_SECTORS and page.has_place:
             return
-        offset = page.index << PAGE_SHIFT
-        self.store.begin_change()
-        try:
-            length = min(PAGE_SIZE, self.store.size_bytes() - offset)
-            if page.cache is not self or length <= 0:
-                raise Errno(EFAULT)  # truncated meanwhile
-            self.give_place(page, 0, length)
-            self.mark_dirty(page, 0, PAGE_SIZE)
-            self.store.modified()
-        finally:
-            self.store.end_change()
+        length = self._change_mapped(page)
         if DISK_CONTROLS.are_limited:
             self.store.slow_down(length)
         balance = TOTALS.balance
@@ -435,7 +427,30 @@ class FileCache(DirtyPages):
             balance(self)
             if page.cache is not self:
                 raise Errno(EFAULT)
+            if page.up_to_date:
+                self.mark_dirty(page, 0, PAGE_SIZE)
+            else:
+                self._change_mapped(page)
+
+    def _change_mapped(self, page: CachedPage) -> int:
+        """Allocate blocks for such a page, and mark it dirty; returns how many of its bytes the file has. A direct
+        write may have made it out of date while its thread slept: then it is read again, because all of it is written
+        back.
+        """
+        offset = page.index << PAGE_SHIFT
+        self.store.begin_change()
+        try:
+            while page.cache is self and not page.up_to_date:
+                self.load(page.index, 1, None)
+            length = min(PAGE_SIZE, self.store.size_bytes() - offset)
+            if page.cache is not self or length <= 0:
+                raise Errno(EFAULT)  # truncated meanwhile
+            self.give_place(page, 0, length)
             self.mark_dirty(page, 0, PAGE_SIZE)
+            self.store.modified()
+            return length
+        finally:
+            self.store.end_change()
 
     def give_place(self, page: CachedPage, start: int, count: int) -> None:
         """Allocate blocks for the bytes start … start + count - 1 of a held page, which are about to be written. The

@@ -13,7 +13,7 @@ from kernel.cache.page import CachedPage
 from kernel.cache.readahead import Readahead
 from kernel.cache.writeback import balance
 from kernel.cgroup.disks import DISK_CONTROLS
-from kernel.lang import EFAULT, Errno
+from kernel.lang import EFAULT, Errno, noinline, span_of
 from kernel.lib.pace import ends_at, pace
 from kernel.lib.user import Buffer
 from kernel.mm.frames import CHARGING, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Frame, frame_span, get_frame, put_frame
@@ -39,6 +39,9 @@ def read_at(cache: FileCache, buffer: Buffer, offset: int, readahead: Readahead)
                     brake(cache)
                 wanted = (min(left, buffer.remaining) + (offset & PAGE_MASK) + PAGE_MASK) >> PAGE_SHIFT
                 page = cache.load(index, wanted, readahead)
+                left = cache.store.size_bytes() - offset  # it may have been truncated meanwhile
+                if left <= 0:
+                    break
             readahead.previous = index
             if index >= readahead.mark:
                 cache.read_further(readahead, index, whole)
@@ -116,10 +119,23 @@ def _write_page(cache: FileCache, buffer: Buffer, offset: int, frames: FrameSour
     try:
         cache.give_place(page, within, count)
         moved = buffer.take(frame_span(frame)[within : within + count])
+        if not page.up_to_date:
+            _write_anew(cache, page, within, moved)
         cache.mark_dirty(page, within, within + moved)
     finally:
         put_frame(frame)
     return moved
+
+
+@noinline
+def _write_anew(cache: FileCache, page: CachedPage, within: int, count: int) -> None:
+    """A device's page became out of date while it was written to (nothing locks devices): read it again around the
+    bytes within … within + count - 1 of its frame. Raises EIO, EFAULT, MemoryError.
+    """
+    data = frame_span(page.frame)[within : within + count].to_bytes()
+    while page.cache is cache and not page.up_to_date:
+        cache.load(page.index, 1, None)
+    frame_span(page.frame)[within : within + count].copy_from(span_of(data))
 
 
 def _write_new_page(cache: FileCache, buffer: Buffer, index: int, within: int, count: int, frame: Frame) -> int:

@@ -322,11 +322,13 @@ def _finish(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
             return inode.open(path, kept)
         inode.check_opening()
         path.pin()
+        inode.acquire()  # its name may be removed while it is truncated
         try:
             drop_privileges(inode, path.mount.actor(context.credentials))
             inode.truncate(0)
             return inode.open(path, kept)
         finally:
+            inode.release()
             path.unpin()
     if inode.is_device():
         if kind == S_IFCHR:

@@ -52,11 +52,22 @@ class RemoteContents(Generic[H]):
     # ---- Handles ----------------------------------------------------------------------------------------------
 
     def any_handle(self, *, writes: bool) -> H:
-        """A description's, for what is asked of the inode itself. Raises EINVAL."""
+        """A description's, for what is asked of the inode itself. It stays open until the caller releases it, even if
+        the description is closed. Raises EINVAL.
+        """
         for handle in self.handles:
             if handle.may_write if writes else handle.may_read:
+                handle.users += 1
                 return handle
         raise Errno(EINVAL)
+
+    def first_handle(self) -> H | None:
+        """The same whatever it is open for."""
+        if len(self.handles) == 0:
+            return None
+        handle = self.handles[0]
+        handle.users += 1
+        return handle
 
     def keep_open(self, handle: H) -> None:
         """The file was created through a handle: the next description takes it over."""

@@ -93,6 +93,7 @@ class RemotePages(TrackedObject):
         self.file: Inode | None = file
         self.place: MappedPlace | None = None  # where it was mapped from last
         self._areas: int = 0
+        self._expected: int = 0  # areas for which `use` was called and that are not there yet, if they ever come
         self._frames: dict[int, int] = {}
         self._dirty: dict[int, bool] = {}
         self._has_lost: bool = False  # what was written through a mapping, also an earlier one; nobody has heard of it
@@ -103,7 +104,10 @@ class RemotePages(TrackedObject):
         self._lock: Mutex = Mutex()  # over fetching, sending and dropping pages
 
     def use(self, handle: RemoteHandle) -> None:
-        """The file is about to be mapped through a description, whose rights apply to the mappings."""
+        """The file is about to be mapped through a description, whose rights apply to the mappings. Before that the
+        thread may sleep, while the last other mapping ends.
+        """
+        self._expected += 1
         if handle.may_read and self._reader is None:
             handle.users += 1
             self._reader = handle
@@ -242,7 +246,9 @@ class RemotePages(TrackedObject):
             raise Errno(EIO)
 
     def forget(self, start: int, end: int) -> None:
-        """The bytes start … end - 1 have changed elsewhere: fetch them again when they are touched."""
+        """The bytes start … end - 1 have changed elsewhere: fetch them again when they are touched. What else may have
+        been written to their pages through a mapping, and was not sent yet, stays.
+        """
         self._take_lock()
         try:
             self._forget(start, end)
@@ -252,10 +258,45 @@ class RemotePages(TrackedObject):
     def _forget(self, start: int, end: int) -> None:
         first = start >> PAGE_SHIFT
         last = min(_LAST_PAGE, ((end - 1) >> PAGE_SHIFT) + 1)
+        if self._renew(first, start, end):
+            first += 1
+        if first < last and self._renew(last - 1, start, end):
+            last -= 1
+        if first >= last:
+            return
         forget_pages(self, first, last)
         for index in list(self._frames):
             if first <= index < last:
                 self._drop(index)
+
+    def _renew(self, index: int, start: int, end: int) -> bool:
+        """Fetch the changed bytes of a dirty page that has others, too. False: there is no such page, or they cannot be
+        fetched.
+        """
+        base = index << PAGE_SHIFT
+        first = max(0, start - base)
+        last = min(PAGE_SIZE, end - base)
+        reader = self._reader
+        if last - first == PAGE_SIZE or index not in self._dirty or reader is None:
+            return False
+        frames: list[int] = []
+        try:
+            frames.append(allocate_user_frame())
+            filled = 0
+            while filled < PAGE_SIZE:
+                part = reader.read_frames(base, frames, filled)
+                if part == 0:
+                    break
+                filled += part
+            fresh = frame_span(Frame(frames[0]))
+            fresh[filled:PAGE_SIZE].fill(0)
+            frame_span(Frame(self._frames[index]))[first:last].copy_from(fresh[first:last])
+            return True
+        except (Errno, MemoryError):
+            return False
+        finally:
+            if len(frames) > 0:
+                put_frame(Frame(frames[0]))
 
     def forget_quickly(self, start: int, end: int) -> None:
         """`forget` for callers that may not wait: does nothing if the pages are in use, or some were changed."""
@@ -274,6 +315,7 @@ class RemotePages(TrackedObject):
 
     def acquire(self) -> None:
         self._areas += 1
+        self._expected = max(0, self._expected - 1)
         file = self.file
         if self._areas == 1 and file is not None:
             file.acquire()
@@ -319,15 +361,18 @@ class RemotePages(TrackedObject):
     def part(self) -> None:
         """Nobody uses the file: drop its pages and handles, even if it was never mapped."""
         self.file = None
+        self._expected = 0
         self._drop_all()
 
     @noraise
     def _drop_all(self) -> None:
-        """Drop pages and handles."""
+        """Drop pages, and handles unless another mapping is expected."""
         for frame in self._frames.values():
             put_frame(Frame(frame))
         self._frames.clear()
         self._dirty.clear()
+        if self._expected > 0:
+            return
         reader = self._reader
         writer = self._writer
         self._reader = None

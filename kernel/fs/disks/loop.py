@@ -11,12 +11,12 @@ from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, BlockRequest, Operation
 from kernel.block.frames_buffer import FramesBuffer
-from kernel.block.registry import add_device, remove_device, take_sequence, tell_change
-from kernel.cache.devices import device_cache, forget_device, sync_device
+from kernel.block.registry import add_device, take_sequence, tell_change
+from kernel.cache.devices import device_cache, forget_contents, sync_device
 from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.fs.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, O_DIRECT, device_number
 from kernel.fs.disks.block_file import BlockFile
-from kernel.fs.disks.scan import partitions_of, scan_partitions
+from kernel.fs.disks.scan import drop_partitions, partitions_of, scan_partitions
 from kernel.fs.file import File
 from kernel.lang import EBUSY, EINVAL, EIO, ENOSPC, ENXIO, Errno, final, sleeps
 from kernel.lib import log
@@ -279,33 +279,42 @@ class LoopDevice(BlockDevice):
 
     @sleeps
     def move(self, offset: int, size_limit: int) -> None:
-        """Show another part of the file. Raises EIO, EINVAL, EBUSY (mounted)."""
+        """Show another part of the file. Raises EIO, EINVAL, EBUSY (mounted), ENXIO (it is not bound any more)."""
         if offset < 0 or size_limit < 0:
             raise Errno(EINVAL)
         if offset == self.offset and size_limit == self.size_limit:
             return
-        if self.claimed or self.claimed_partitions > 0:
-            raise Errno(EBUSY)
+        self._check_movable()
         sync_device(self)
-        for partition in partitions_of(self):  # they stay, and show a different part, too
+        for partition in partitions_of(self):
             sync_device(partition)
-            forget_device(partition)
-        forget_device(self)
+        self._check_movable()
         self.offset = offset
         self.size_limit = size_limit
         self.resize(self.file_size)
         self.find_way(wanted=False)
+        forget_contents(self)  # what was read before that
+        for partition in partitions_of(self):  # they stay, and show a different part, too
+            forget_contents(partition)
+
+    def _check_movable(self) -> None:
+        """Raises EBUSY (mounted), ENXIO (not bound)."""
+        if self.claimed or self.claimed_partitions > 0:
+            raise Errno(EBUSY)
+        if self.file is None or self.is_closing or self.is_leaving:
+            raise Errno(ENXIO)
 
     @sleeps
     def unbind(self) -> None:
         """LOOP_CLR_FD: once the last user has closed the device. If that is the caller, all requests fail from now
         on.
         """
-        if self.openers > 1 or self.claimed:
+        if self.openers == 1 and not self.claimed:
+            self._write_all()
+        if self.openers > 1 or self.claimed:  # since before, or meanwhile
             self.flags |= LO_FLAGS_AUTOCLEAR
-            return
-        self._write_all()
-        self.is_leaving = True
+        else:
+            self.is_leaving = True
 
     def may_have_partitions(self) -> bool:
         return self.flags & LO_FLAGS_PARTSCAN != 0
@@ -370,17 +379,15 @@ class LoopDevice(BlockDevice):
             log.error("loop: no memory to write what is left")
 
     def _forget_contents(self) -> None:
-        for partition in partitions_of(self):
-            forget_device(partition)
-            remove_device(partition)
-        forget_device(self)
+        with self.partitioning:
+            drop_partitions(partitions_of(self))
+        forget_contents(self)
 
     @sleeps
     def look_for_partitions(self) -> None:
         """LO_FLAGS_PARTSCAN was set."""
         self.flags |= LO_FLAGS_PARTSCAN
-        if self.claimed_partitions == 0:
-            scan_partitions(self)
+        scan_partitions(self)
 
 
 def loop_device(index: int) -> LoopDevice | None:

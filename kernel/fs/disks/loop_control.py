@@ -6,6 +6,7 @@ Context: sleeps.
 from typing import Final, Literal
 
 from kernel.block.registry import remove_device, tell_change
+from kernel.cache.devices import forget_device
 from kernel.fs.devices.filesystem import register_char_device
 from kernel.fs.disks.block_file import COMMANDS, BlockFile, DeviceCommands
 from kernel.fs.disks.loop import (
@@ -269,6 +270,7 @@ class LoopControl(File):
             if device.file is not None or device.openers > 0 or device.claimed:
                 raise Errno(EBUSY)
             remove_device(device)
+            forget_device(device)
             return 0
         raise Errno(ENOTTY)
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from kernel.block.device import SECTOR_SHIFT, BlockDevice
 from kernel.block.partitions import Partition
-from kernel.fs.disks.scan import add_partition, drop_partition, partitions_of
+from kernel.fs.disks.scan import add_partition, drop_partitions, partitions_of
 from kernel.lang import EBUSY, EINVAL, ENXIO, Array, Errno, UserAddr, bytes_of, struct, u8
 from kernel.lib import user
 
@@ -37,6 +37,11 @@ def change_partition(disk: BlockDevice, argument: int) -> None:
     number = raw.number & 0xFFFFFFFF
     if disk.partition_number != 0 or not 0 < number < 1 << 31:
         raise Errno(EINVAL)
+    with disk.partitioning:
+        _change(disk, operation, number, raw)
+
+
+def _change(disk: BlockDevice, operation: int, number: int, raw: RawPartition) -> None:
     if operation == _DELETE:
         _delete(disk, number)
         return
@@ -81,7 +86,7 @@ def _delete(disk: BlockDevice, number: int) -> None:
         raise Errno(ENXIO)
     if partition.openers > 0:
         raise Errno(EBUSY)
-    drop_partition(partition)
+    drop_partitions([partition])
 
 
 def _resize(disk: BlockDevice, number: int, start: int, length: int) -> None:

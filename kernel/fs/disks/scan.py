@@ -11,7 +11,8 @@ from typing import Final
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice, BlockRequest
 from kernel.block.partitions import Partition, SectorReader, read_partitions
 from kernel.block.registry import WATCHERS, DeviceWatcher, add_device, remove_device, tell_change
-from kernel.cache.devices import device_cache, forget_device
+from kernel.cache.devices import device_cache, take_cache
+from kernel.cache.file_cache import FileCache
 from kernel.fs.constants import device_number
 from kernel.fs.devices.filesystem import add_block_node, remove_block_node
 from kernel.lang import EBUSY, EIO, Errno, final, recursion
@@ -100,11 +101,16 @@ def partitions_of(disk: BlockDevice) -> list[BlockDevice]:
 
 
 def scan_partitions(disk: BlockDevice) -> None:
-    """Read a disk's partition table and create devices for its partitions, replacing those that it had, none of which
-    may be claimed. Sleeps. Raises MemoryError.
+    """Read a disk's partition table and create devices for its partitions, replacing those that it had, unless one of
+    them is claimed. Sleeps. Raises MemoryError.
     """
-    for old in partitions_of(disk):
-        drop_partition(old)
+    with disk.partitioning:
+        if disk.claimed_partitions == 0:
+            _scan(disk)
+
+
+def _scan(disk: BlockDevice) -> None:
+    drop_partitions(partitions_of(disk))
     partitions = read_partitions(CacheReader(disk))
     if len(partitions) > 0:
         tell_change(disk, b"")
@@ -114,12 +120,13 @@ def scan_partitions(disk: BlockDevice) -> None:
 
 def scan_again(disk: BlockDevice) -> None:
     """BLKRRPART: look for partitions anew. Raises EBUSY while one is in use, MemoryError."""
-    if disk.claimed or disk.claimed_partitions > 0:
-        raise Errno(EBUSY)
-    for partition in partitions_of(disk):
-        if partition.openers > 0:
+    with disk.partitioning:
+        if disk.claimed or disk.claimed_partitions > 0:
             raise Errno(EBUSY)
-    scan_partitions(disk)
+        for partition in partitions_of(disk):
+            if partition.openers > 0:
+                raise Errno(EBUSY)
+        _scan(disk)
 
 
 def add_partition(disk: BlockDevice, partition: Partition) -> None:
@@ -132,10 +139,17 @@ def add_partition(disk: BlockDevice, partition: Partition) -> None:
     add_device(PartitionDevice(disk, name, _number_for(disk, partition.number), partition))
 
 
-def drop_partition(partition: BlockDevice) -> None:
-    """Remove a partition's device; dirty pages of its cache are lost. Sleeps."""
-    forget_device(partition)
-    remove_device(partition)
+def drop_partitions(partitions: list[BlockDevice]) -> None:
+    """Remove the devices of partitions of one disk; dirty pages of their caches are lost. The caller holds
+    `partitioning`. Sleeps, but only once nobody can open any of them. Raises MemoryError, with nothing changed.
+    """
+    caches: list[FileCache | None] = [None] * len(partitions)
+    for index in range(len(partitions)):
+        remove_device(partitions[index])
+        caches[index] = take_cache(partitions[index])
+    for cache in caches:
+        if cache is not None:
+            cache.close()
 
 
 def _number_for(disk: BlockDevice, number: int) -> int:

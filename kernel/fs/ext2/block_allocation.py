@@ -183,6 +183,7 @@ def trim_group(volume: Volume, group: int, start: int, end: int, smallest: int) 
                 finally:
                     for each in range(index, index + count):
                         bitmap.clear_bit(bits, each)
+                    block.mark_dirty()  # it may have been written meanwhile, with these bits set
                     volume.block_hints[group] = min(volume.block_hints[group], index)
             index = bitmap.find_clear_bit(bits, index + count, end)
     return done

@@ -22,7 +22,20 @@ from kernel.fs.ext2.listing import OFFSET_BITS, OFFSET_MASK, Ext2DirectoryFile, 
 from kernel.fs.ext2.special import Ext2Special, Ext2Symlink
 from kernel.fs.file import File
 from kernel.fs.inode import Inode
-from kernel.lang import EBADMSG, EINVAL, EISDIR, EMLINK, ENAMETOOLONG, ENODEV, ENOENT, ESTALE, Errno, final, noraise
+from kernel.lang import (
+    EBADMSG,
+    EINVAL,
+    EISDIR,
+    EMLINK,
+    ENAMETOOLONG,
+    ENODEV,
+    ENOENT,
+    EROFS,
+    ESTALE,
+    Errno,
+    final,
+    noraise,
+)
 from kernel.lib import log
 from kernel.lib.credentials import Actor
 from kernel.lib.pace import pace
@@ -319,6 +332,7 @@ class Ext2Directory(ListedDirectory):
         return True
 
     def _create_unnamed(self, mode: int, actor: Actor) -> Ext2Inode:
+        self._require_writable()
         inode = self._new_inode(mode, actor)
         inode.nlink = 0
         try:
@@ -361,7 +375,13 @@ class Ext2Directory(ListedDirectory):
         target.touch_changed()
         self._settle()
 
+    def _require_writable(self) -> None:
+        """Raises EROFS: it became read-only while the thread waited for its turn."""
+        if self.ext2.read_only:
+            raise Errno(EROFS)
+
     def _require_alive(self, name: bytes) -> None:
+        self._require_writable()
         if self.nlink == 0:
             raise Errno(ENOENT)
         if len(name) > NAME_MAX:
@@ -456,12 +476,14 @@ class Ext2Directory(ListedDirectory):
     # ---- Removing ---------------------------------------------------------------------------------------------
 
     def unlink(self, name: bytes, target: Inode) -> None:
+        self._require_writable()
         with self._hold(name) as record:
             self._remove(name, record)
         target.drop_link()
         self._settle()
 
     def remove_directory(self, name: bytes, target: Inode) -> None:
+        self._require_writable()
         with self._hold(name) as record:
             self._remove(name, record)
         self._lose_directory()
@@ -554,6 +576,7 @@ class Ext2Directory(ListedDirectory):
             raise Errno(EINVAL)
         if not isinstance(other_parent, Ext2Directory):
             raise Errno(EINVAL)
+        self._require_writable()
         step = 0
         if self is not other_parent and target.is_directory() != other.is_directory():
             step = 1 if target.is_directory() else -1

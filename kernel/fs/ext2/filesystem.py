@@ -165,8 +165,10 @@ class Ext2FileSystem(Ext2):
                 if raw.links_count == 0 or raw.mode == 0:
                     raise Errno(ESTALE)
             node = self.inode(ino)
-        # Generation 0 matches any: old programs, and NFS for roots, pass it.
-        if node.is_gone or (generation != 0 and node.version() != generation):
+        # Without name or user it is about to be deleted, which sleeps. Generation 0 matches any: old programs, and NFS
+        # for roots, pass it.
+        is_ending = node.is_gone or (node.nlink == 0 and node.users == 0)
+        if is_ending or (generation != 0 and node.version() != generation):
             raise Errno(ESTALE)
         return node
 
@@ -402,12 +404,16 @@ class Ext2FileSystem(Ext2):
         self._sync_metadata()
 
     def _sync_metadata(self) -> None:
-        self._write_inodes()
-        for node in self.known_nodes():
-            node.note_stored()
+        # What changes from here on is not this sync's business, so first forget what fsync would have to write of names
+        # and blocks: an inode with a new name may be clean while the directory that has grown for it is not.
         self.lost_track = False
         done = False
         try:
+            for node in self.known_nodes():
+                node.note_storing()
+            self._write_inodes()
+            for node in self.known_nodes():
+                node.note_stored()
             self.volume.blocks.sync()
             done = True
         finally:
@@ -464,12 +470,27 @@ class Ext2FileSystem(Ext2):
         fresh = Ext2Options()
         fresh.parse(options)
         if read_only and not self.read_only:
-            self.stop_writing()
+            self._end_changes()
         elif not read_only and self.volume.read_only:
             self.start_writing()
         if len(options) > 0:
             self.mount_options = fresh
             self._use_options()
+
+    def _end_changes(self) -> None:
+        """Refuse changes, then write everything: what came while that sleeps would be missing on a disk that counts as
+        clean. Raises what `stop_writing` raises; then it is writable as before.
+        """
+        self.read_only = True
+        done = False
+        try:
+            with self.names:
+                pass  # a change of names that is under way has ended; those that wait are refused
+            self.stop_writing()
+            done = True
+        finally:
+            if not done and not self.volume.read_only:
+                self.read_only = False
 
     def shut_down(self) -> None:
         self._shut_down()

@@ -196,8 +196,7 @@ class Ext2Inode(AttributedNode):
         has_touched = self.map.touched_more or len(self.map.touched) > 0
         return super().is_stored() and not self.has_new_name and not has_touched
 
-    def note_stored(self) -> None:
-        super().note_stored()
+    def note_storing(self) -> None:
         self.has_new_name = False
         self.map.touched.clear()
         self.map.touched_more = False

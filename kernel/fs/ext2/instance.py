@@ -241,8 +241,11 @@ class Ext2Node(CachedInode):
         """Whether fsync would find no metadata to write."""
         return not self.is_needed
 
+    def note_storing(self) -> None:
+        """All metadata of now is about to be written: fsync need not write what leads to the inode, nor its blocks."""
+
     def note_stored(self) -> None:
-        """All metadata is about to be written: fsync need not."""
+        """The changed inodes were copied to the inode table, which is about to be written: fsync need not."""
         if not self.is_dirty:
             self.is_needed = False
 

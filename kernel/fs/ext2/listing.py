@@ -259,13 +259,14 @@ class ListedDirectory(Ext2Inode):
                 break
             position = order.positions[order.index]
             place = order.places[order.index]
+            after = order.index + 1
+            following = order.positions[after] if after < len(order.positions) else END_POSITION
+            known = order.change_count
             with self._unverified_block(place >> OFFSET_BITS) as block:
-                if order.change_count != self.change_count:
-                    continue  # it changed during the sleep
+                if known != self.change_count:
+                    continue  # it changed during the sleep, and another reader may have computed the order anew
                 offset = place & OFFSET_MASK
                 self.record_length(block, offset)
-                after = order.index + 1
-                following = order.positions[after] if after < len(order.positions) else END_POSITION
                 if not self._emit(block, offset, following, sink):
                     break
             order.index = after

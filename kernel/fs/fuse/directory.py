@@ -61,6 +61,7 @@ class FuseDirectory(FuseInode):
 
     def lookup(self, name: bytes) -> Inode | None:
         self.instance.require_permitted()
+        asked_at = self.instance.changes
         try:
             entry = self.client.look_up(self.node, name)
         except Errno as error:
@@ -72,11 +73,11 @@ class FuseDirectory(FuseInode):
         known = self.instance.known(entry)
         if known is None or known.found_in != self.node or known.found_as != name:
             self._is_searched = True
-        return self._inode_of(name, entry)
+        return self._inode_of(name, entry, asked_at)
 
-    def _inode_of(self, name: bytes, entry: Entry) -> FuseInode:
-        """The inode found or created by a name. Raises EIO (there is no such node), MemoryError; then the server gets a
-        FORGET for the node.
+    def _inode_of(self, name: bytes, entry: Entry, asked_at: int) -> FuseInode:
+        """The inode found or created by a name; `asked_at` is the instance's count of changes of then. Raises EIO
+        (there is no such node), MemoryError; then the server gets a FORGET for the node.
         """
         done = False
         try:
@@ -84,7 +85,8 @@ class FuseDirectory(FuseInode):
                 raise Errno(EIO)
             known = self.instance.known(entry)
             if isinstance(known, FuseInode):
-                known.take_over(entry.attributes)
+                if known.changed_at <= asked_at:
+                    known.take_over(entry.attributes)
             else:
                 known = make_inode(self.instance, entry)
                 self.instance.enter(known)
@@ -116,9 +118,10 @@ class FuseDirectory(FuseInode):
         self._is_searched = False
         return was_searched or position == 0
 
-    def enter_listed(self, place: Dentry, entries: list[DirectoryEntry]) -> None:
-        """Take over what was listed with its names. While another thread changes names, nothing is: what is not taken
-        over is forgotten. Raises MemoryError; then the server keeps some nodes longer.
+    def enter_listed(self, place: Dentry, entries: list[DirectoryEntry], asked_at: int) -> None:
+        """Take over what was listed with its names, as asked for at a count of changes. While another thread changes
+        names, nothing is: what is not taken over is forgotten. Raises MemoryError; then the server keeps some nodes
+        longer.
         """
         names = self.instance.names
         is_held = names.try_acquire()
@@ -126,20 +129,20 @@ class FuseDirectory(FuseInode):
             for entry in entries:
                 if entry.node == 0 or entry.name in (b".", b".."):
                     continue  # the server has counted nothing
-                if not (is_held and self._enter_one(place, entry)):
+                if not (is_held and self._enter_one(place, entry, asked_at)):
                     self._forget(entry.node)
         finally:
             if is_held:
                 names.release()
 
-    def _enter_one(self, place: Dentry, listed: DirectoryEntry) -> bool:
+    def _enter_one(self, place: Dentry, listed: DirectoryEntry, asked_at: int) -> bool:
         """False if it was not taken over. Such a name is looked up when it is used."""
         entry = listed.entry
         if entry is None or len(listed.name) > NAME_MAX or self.nlink == 0 or place.deleted:
             return False
         if entry.node == protocol.ROOT_NODE:
             return False
-        inode = self._inode_of(listed.name, entry)
+        inode = self._inode_of(listed.name, entry, asked_at)
         inode.came_listed = True
         enter_listed(place, listed.name, inode)
         return True
@@ -184,7 +187,7 @@ class FuseDirectory(FuseInode):
         it.
         """
         self.valid_until_ns = 0
-        inode = self._inode_of(name, entry)
+        inode = self._inode_of(name, entry, self.instance.changes)
         if inode.mode & S_IFMT != kind:
             with InUse(inode):
                 raise Errno(EIO)
@@ -332,12 +335,13 @@ class FuseOpenDirectory(InodeFile):
         directory = self.directory
         sink.position = self.position
         looks_up = directory.looks_up(self.position)
+        asked_at = directory.instance.changes
         listing = directory.client.read_directory(
             directory.node, self.handle.opened, self.position, _LISTED_AT_ONCE, looks_up=looks_up
         )
         entries = listing.entries
         if looks_up:
-            directory.enter_listed(self.path.dentry, entries)
+            directory.enter_listed(self.path.dentry, entries, asked_at)
         for entry in entries:
             if not sink.emit(entry.name, entry.number, entry.kind, entry.next_offset):
                 break

@@ -87,10 +87,18 @@ class FuseFile(FuseInode):
     # ---- Contents ---------------------------------------------------------------------------------------------
 
     def read_at(self, buffer: Buffer, offset: int) -> int:
-        return self.contents.read(self.contents.any_handle(writes=False), 0, buffer, offset)
+        handle = self.contents.any_handle(writes=False)
+        try:
+            return self.contents.read(handle, 0, buffer, offset)
+        finally:
+            handle.release()
 
     def write_at(self, buffer: Buffer, offset: int) -> int:
-        return self.write_by(self.contents.any_handle(writes=True), 0, buffer, offset)
+        handle = self.contents.any_handle(writes=True)
+        try:
+            return self.write_by(handle, 0, buffer, offset)
+        finally:
+            handle.release()
 
     def write_by(self, handle: ServedHandle, flags: int, buffer: Buffer, offset: int) -> int:
         done = self.contents.write(handle, flags, buffer, offset)
@@ -102,6 +110,7 @@ class FuseFile(FuseInode):
         if count > 0:
             self.size = max(self.size, sum_of(offset, count))
             self.valid_until_ns = 0
+            self.note_change()
             self.contents.forget(offset, sum_of(offset, count))
 
     def truncate(self, size: int) -> None:
@@ -115,17 +124,23 @@ class FuseFile(FuseInode):
         self.contents.forget(size, MAX_FILE_SIZE)
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
+        handle = self.contents.any_handle(writes=True)
         try:
-            self.client.allocate(self.node, self.contents.any_handle(writes=True).opened, mode, offset, length)
+            self.client.allocate(self.node, handle.opened, mode, offset, length)
         except Errno as error:
             raise Errno(EOPNOTSUPP if error.code == ENOSYS else error.code) from None
+        finally:
+            handle.release()
         self.valid_until_ns = 0
         self.contents.forget(offset, sum_of(offset, length))
 
     def sync(self, scope: SyncScope) -> None:
-        handles = self.contents.handles
-        if len(handles) > 0:
-            self.sync_by(handles[0], scope)
+        handle = self.contents.first_handle()
+        if handle is not None:
+            try:
+                self.sync_by(handle, scope)
+            finally:
+                handle.release()
 
     def sync_by(self, handle: ServedHandle, scope: SyncScope) -> None:
         """Have the server keep the contents safe; one that does not know how has nothing to lose."""

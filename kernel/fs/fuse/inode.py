@@ -148,6 +148,7 @@ class FuseInode(FuseNode):
         self.ctime_ns = attributes.changed_ns
         self.lists = None
         self.valid_until_ns = monotonic_ns() + attributes.valid_ns
+        self.note_change()
 
     def opened(self) -> Opened | None:
         """The handle to pass when asking for attributes, if the file is open."""
@@ -165,19 +166,30 @@ class FuseInode(FuseNode):
     def fetch_attributes(self) -> None:
         """Fetch the attributes from the server."""
         if self.nlink > 0 or self.opened() is not None:
-            self._take_over_checked(self.client.attributes(self.node, self.opened()))
+            asked_at = self.instance.changes
+            attributes = self.client.attributes(self.node, self.opened())
+            self._check_kind(attributes)
+            if self.changed_at <= asked_at:
+                self.take_over(attributes)
 
-    def _take_over_checked(self, attributes: Attributes) -> None:
-        """The same from an answer. Raises EIO if the node has become another kind of file."""
+    def _check_kind(self, attributes: Attributes) -> None:
+        """Raises EIO if the node has become another kind of file."""
         if (self.mode ^ attributes.mode) & S_IFMT != 0:
             raise Errno(EIO)
-        self.take_over(attributes)
 
     def change_attributes(self, change: Change) -> None:
         """Have the server set attributes. Raises EACCES for callers that may not use the file system."""
         self.instance.require_permitted()
         with InUse(self):
-            self._take_over_checked(self.client.set_attributes(self.node, self.opened(), change))
+            asked_at = self.instance.changes
+            attributes = self.client.set_attributes(self.node, self.opened(), change)
+            self._check_kind(attributes)
+            is_late = self.changed_at > asked_at
+            size = self.size
+            self.take_over(attributes)
+            if is_late and change.valid & protocol.SET_SIZE == 0:
+                self.size = size
+                self.valid_until_ns = 0
 
     def set_mode(self, mode: int) -> None:
         change = Change(protocol.SET_MODE)

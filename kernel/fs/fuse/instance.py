@@ -34,6 +34,7 @@ class FuseInstance(FileSystem):
         self.client: Client = client
         self.access: Access = access
         self.nodes: dict[int, FuseNode] = {}  # by the server's numbers
+        self.changes: int = 0  # counts what is learned or changed of nodes: answers may come late
         self.has_access_lists = True  # they go to the server, which may not know any
         self.serves_lists = True
 
@@ -102,6 +103,7 @@ class FuseNode(Inode):
         self.node: int = entry.node
         self.generation: int = entry.generation
         self.record: Forgotten = Forgotten(entry.node)
+        self.changed_at: int = 0  # the instance's count when something about it was last learned or changed
         self.is_left: bool = False  # the server got a FORGET for the node
         # The name by which it was found last, and how long the server vouches for that.
         self.found_in: int = 0
@@ -110,6 +112,11 @@ class FuseNode(Inode):
         self.found_epoch: int = 0
         self.came_listed: bool = False  # with a directory's names, and was not used by its name since
         self.epoch: int = 0  # of a directory: how often the server has invalidated its answers
+
+    def note_change(self) -> None:
+        """Something about it was learned or changed: the answer to an older question is out of date."""
+        self.instance.changes += 1
+        self.changed_at = self.instance.changes
 
     def require_known(self) -> None:
         """Raises ESTALE: the server has forgotten the node, and its number may be another file's."""

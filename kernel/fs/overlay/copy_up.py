@@ -263,9 +263,6 @@ class _Copy:
             modified = holder.mtime_ns
             names.rename(overlay.context, overlay.work_place(), self.name, directory, node.called, RENAME_NOREPLACE)
             self.is_in_work = False
-            holder.atime_ns = accessed
-            holder.mtime_ns = modified
-            holder.attributes_changed()
             moved = True
         finally:
             if not moved and self.is_in_work:
@@ -277,6 +274,9 @@ class _Copy:
         if layer is not None and not node.is_directory() and node.lowers[0].path.inode().nlink > 1:
             node.ino = overlay.number_of(node, layer, key.ino)  # it is no longer one of several hard links
             node.device = overlay.device_of(node, layer)
+        holder.atime_ns = accessed
+        holder.mtime_ns = modified
+        holder.attributes_changed()  # the copy is in its place, whatever this raises
 
     def end(self) -> None:
         """Clean up: the copy is in its place, or is not needed."""

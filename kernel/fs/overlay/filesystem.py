@@ -111,7 +111,7 @@ def _let_layers_go(upper: Layer | None, lower: list[Layer]) -> None:
 
 @final
 class _Plan:
-    """The directories of an overlay to be mounted, pinned until `end`."""
+    """The directories of an overlay to be mounted, held until `end`."""
 
     def __init__(self) -> None:
         self.lower: list[Path] = []
@@ -121,7 +121,12 @@ class _Plan:
     def find(self, context: FsContext, options: Options) -> None:
         """Raises ENOENT, EACCES, ELOOP, EINVAL."""
         for name in options.lower:
-            self.lower.append(_directory(context, name))
+            place = _directory(context, name)
+            try:
+                self.lower.append(place)
+            except MemoryError:
+                let_go(place)
+                raise
         if len(options.upper) == 0:
             if len(self.lower) < 2:
                 raise Errno(EINVAL)
@@ -165,18 +170,18 @@ class _Plan:
 
     def end(self) -> None:
         for place in self.lower:
-            place.unpin()
+            let_go(place)
         if self.upper is not None:
-            self.upper.unpin()
+            let_go(self.upper)
         if self.work is not None:
-            self.work.unpin()
+            let_go(self.work)
 
 
 def _directory(context: FsContext, name: bytes) -> Path:
     place = resolve(context, None, name, FOLLOW)
     if not place.inode().is_directory():
         raise Errno(EINVAL)
-    return place.pin()
+    return hold(place)
 
 
 def _check_apart(dentry: Dentry, tops: dict[Inode, bool]) -> None:
@@ -227,17 +232,17 @@ def _make(context: FsContext, source: bytes, text: bytes) -> OverlayFileSystem:
         plan.check()
         depth = plan.depth()
         overlay = _with_layers(context, source, options, plan)
+        overlay.stack_depth = depth
+        done = False
+        try:
+            _fill(overlay)
+            done = True
+            return overlay
+        finally:
+            if not done:
+                overlay.shut_down()
     finally:
-        plan.end()
-    overlay.stack_depth = depth
-    done = False
-    try:
-        _fill(overlay)
-        done = True
-        return overlay
-    finally:
-        if not done:
-            overlay.shut_down()
+        plan.end()  # the root has its places now
 
 
 def _layer(mount: Mount, index: int) -> Layer:
@@ -332,10 +337,10 @@ def check_overlay_options(context: FsContext, text: bytes) -> None:
 def _check_options(context: FsContext, text: bytes) -> None:
     options = Options(text)
     for name in options.lower:
-        _directory(context, name).unpin()
+        let_go(_directory(context, name))
     for name in (options.upper, options.work):
         if len(name) > 0:
-            _directory(context, name).unpin()
+            let_go(_directory(context, name))
 
 
 register_stacked_filesystem(b"overlay", make_overlay).check_options = check_overlay_options

@@ -307,10 +307,10 @@ def enter(node: OverlayNode, upper: Path | None, lowers: list[LowerPlace]) -> No
 def leave_all(overlay: OverlayInstance) -> None:
     """The overlay goes: release all its inodes. Called with room. May sleep."""
     while True:
-        node: OverlayNode | None = None
-        for each in overlay.nodes.values():
-            node = each
+        key: Inode | None = None
+        for each in overlay.nodes:
+            key = each
             break
-        if node is None:
+        if key is None:
             return
-        _let_places_go(node)
+        _let_places_go(overlay.nodes.pop(key))

@@ -47,10 +47,12 @@ _SIZE_LIMIT: Final = 1 << 62
 
 @final
 class Fid:
-    """A number by which the server knows a file."""
+    """A number by which the server knows a file. It is not another file's while a message needs it."""
 
     def __init__(self, number: int) -> None:
         self.number: int = number
+        self.uses: int = 0  # messages under way, or that wait for a call
+        self.is_retired: bool = False  # it is retired after the last of them
         self.next: Fid | None = None  # on the list of retired or free ones
 
 
@@ -98,10 +100,11 @@ class Sizes:
 
 @final
 class Borrowed:
-    """A call, for the duration of a `with`."""
+    """A call, for the duration of a `with`. `fid`: used by it until then."""
 
-    def __init__(self, client: "Client", kind: int, is_urgent: bool) -> None:
+    def __init__(self, client: "Client", kind: int, is_urgent: bool, fid: Fid | None = None) -> None:
         self.client: Client = client
+        self.fid: Fid | None = fid
         self.call: Call = client.take_call(is_urgent)
         self.call.begin(kind)
 
@@ -110,6 +113,9 @@ class Borrowed:
 
     def __exit__(self, kind: object, value: object, traceback: object) -> None:
         self.client.give_call(self.call)
+        fid = self.fid
+        if fid is not None:
+            self.client.end_use(fid)
 
 
 @final
@@ -161,7 +167,14 @@ class Client:
 
     def _borrow(self, kind: int, fid: Fid, is_urgent: bool = False) -> Borrowed:
         """A call of a kind whose first field is a fid."""
-        borrowed = Borrowed(self, kind, is_urgent)
+        fid.uses += 1
+        done = False
+        try:
+            borrowed = Borrowed(self, kind, is_urgent, fid)
+            done = True
+        finally:
+            if not done:
+                self.end_use(fid)
         borrowed.call.put_u32(fid.number)
         return borrowed
 
@@ -186,12 +199,23 @@ class Client:
 
     @noraise
     def retire(self, fid: Fid) -> None:
-        """Nobody needs the fid any more. Never sleeps."""
+        """Nobody needs the fid any more, but messages that name it. Never sleeps."""
         if self._is_over:
+            return
+        if fid.uses > 0:
+            fid.is_retired = True
             return
         fid.next = self._retired
         self._retired = fid
         CLUNKER.queue.wake_all()
+
+    @noraise
+    def end_use(self, fid: Fid) -> None:
+        """A message with the fid was answered, or will not be sent."""
+        fid.uses -= 1
+        if fid.uses == 0 and fid.is_retired:
+            fid.is_retired = False
+            self.retire(fid)
 
     def _take_retired(self) -> Fid | None:
         fid = self._retired

@@ -78,10 +78,18 @@ class SharedFile(SharedInode):
     # ---- Contents ---------------------------------------------------------------------------------------------
 
     def read_at(self, buffer: Buffer, offset: int) -> int:
-        return self.contents.read(self.contents.any_handle(writes=False), 0, buffer, offset)
+        handle = self.contents.any_handle(writes=False)
+        try:
+            return self.contents.read(handle, 0, buffer, offset)
+        finally:
+            handle.release()
 
     def write_at(self, buffer: Buffer, offset: int) -> int:
-        return self.write_by(self.contents.any_handle(writes=True), buffer, offset)
+        handle = self.contents.any_handle(writes=True)
+        try:
+            return self.write_by(handle, buffer, offset)
+        finally:
+            handle.release()
 
     def write_by(self, handle: OpenFid, buffer: Buffer, offset: int) -> int:
         done = self.contents.write(handle, 0, buffer, offset)
@@ -102,8 +110,12 @@ class SharedFile(SharedInode):
         self.contents.forget(size, MAX_FILE_SIZE)
 
     def sync(self, scope: SyncScope) -> None:
-        handles = self.contents.handles
-        self.sync_by(handles[0] if len(handles) > 0 else None, scope)
+        handle = self.contents.first_handle()
+        try:
+            self.sync_by(handle, scope)
+        finally:
+            if handle is not None:
+                handle.release()
 
     def sync_by(self, handle: OpenFid | None, scope: SyncScope) -> None:
         """Have the host keep the contents safe. Raises EIO once if some of them were lost here."""

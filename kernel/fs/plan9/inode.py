@@ -51,11 +51,14 @@ class SharedInode(SharedNode):
     # ---- Attributes -------------------------------------------------------------------------------------------
 
     def take_over(self, attributes: Attributes) -> None:
-        """Take over the host's attributes; the kind of a file does not change."""
+        """Take over the host's attributes; the kind of a file does not change, and an inode without a name stays
+        without.
+        """
         self.mode = self.mode & S_IFMT | attributes.mode & ~S_IFMT
         self.uid = KernelUid(attributes.uid)
         self.gid = KernelGid(attributes.gid)
-        self.nlink = max(1, attributes.links)
+        if self.nlink != 0:
+            self.nlink = max(1, attributes.links)
         self.rdev = attributes.device
         self.size = attributes.size
         self.blocks = attributes.blocks
@@ -99,7 +102,7 @@ class SharedInode(SharedNode):
         self.ctime_ns = coarse_realtime_ns()
 
     def attribute_store(self) -> "Store":
-        return HostAttributes(self, self.attribute_fid())
+        return HostAttributes(self)
 
     # ---- End --------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ Context: `forget` never sleeps.
 from kernel.fs.constants import S_IFMT
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
-from kernel.fs.plan9.client import Attributes, Client, inode_number
+from kernel.fs.plan9.client import Attributes, Client, Fid, inode_number
+from kernel.lang import EINVAL, Errno
 
 
 class SharedInstance(FileSystem):
@@ -42,3 +43,9 @@ class SharedNode(Inode):
         self.shared: SharedInstance = shared
         self.client: Client = shared.client
         self.identity: bytes = attributes.identity
+
+    def attribute_fid(self) -> Fid:
+        """The fid to pass when asking for attributes, which may be another one after each sleep. Raises EINVAL once the
+        inode is gone.
+        """
+        raise Errno(EINVAL)

@@ -242,6 +242,7 @@ class TmpfsInode(Inode):
         super().__init__(tmpfs, tmpfs.new_ino(), mode)
         self.tmpfs: Tmpfs = tmpfs
         self.attributes: Store | None = None
+        self.is_counted: bool = True  # among the inodes of the file system
 
     def attribute_store(self) -> Store | None:
         if self.tmpfs.is_plain:
@@ -274,7 +275,10 @@ class TmpfsInode(Inode):
         self.touch_changed()
 
     def evict(self) -> None:
-        self.tmpfs.inodes_used -= 1
+        """It may come again: a removed directory can still be opened by those whose working directory it is."""
+        if self.is_counted:
+            self.is_counted = False
+            self.tmpfs.inodes_used -= 1
 
     def find_below(self, ino: int, names: list[bytes] | None) -> "TmpfsInode | None":
         """This inode or one below it with this number; `names` gets the names that lead there. Raises MemoryError."""

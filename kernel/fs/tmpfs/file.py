@@ -381,6 +381,8 @@ class TmpfsFile(SealableInode):
         """The frame of a page for a mapping; holes are filled, because a program may later write to a page that it has
         read.
         """
+        if self.shrinking is not None:
+            self.settle()  # before the look at the size: another thread may truncate the file meanwhile
         if index < 0 or index << PAGE_SHIFT >= self.size:
             raise Errno(EFAULT)
         frame = self._page_for_write(index)

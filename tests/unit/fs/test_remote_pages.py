@@ -26,8 +26,9 @@ class Elsewhere(RemoteHandle):
         self.written = 0
 
     def read_frames(self, offset: int, frames: list[int], filled: int) -> int:
-        part = self.data[offset + filled : offset + filled + PAGE_SIZE]
-        frame_span(Frame(frames[filled // PAGE_SIZE])).copy_from(span_of(part))
+        part = self.data[offset + filled : offset + filled + PAGE_SIZE - filled % PAGE_SIZE]
+        within = filled % PAGE_SIZE
+        frame_span(Frame(frames[filled // PAGE_SIZE]))[within : within + len(part)].copy_from(span_of(part))
         return len(part)
 
     def write_page(self, offset: int, source: Span[u8]) -> int:
@@ -121,3 +122,54 @@ def test_nothing_is_taken_while_the_lock_is_held(mapped: Mapped) -> None:
     assert not mapped.pages.move_page(1, frame, other)
     mapped.pages._give_lock()
     assert mapped.pages.move_page(1, frame, other)
+
+
+def test_what_a_mapping_wrote_beside_a_change_stays(mapped: Mapped) -> None:
+    """Another thread writes to a page while a write(2) to other bytes of it is under way at the server."""
+    pages = mapped.pages
+    pages.acquire()
+    put_frame(mapped.touch(0, b"old"))
+    put_frame(mapped.touch(1, b"all"))
+    frame = mapped.touch(2, b"old")
+    mapped.handle.data[100 : 3 * PAGE_SIZE - 100] = b"N" * (3 * PAGE_SIZE - 200)
+    frame_span(frame)[PAGE_SIZE - 3 : PAGE_SIZE].copy_from(span_of(bytearray(b"end")))
+    mapped.contents.forget(100, 3 * PAGE_SIZE - 100)
+    assert pages.resident(1) == 0
+    assert frame_span(pages.resident(0))[:4].to_bytes() == b"olda"
+    assert frame_span(pages.resident(0))[100:PAGE_SIZE].to_bytes() == b"N" * (PAGE_SIZE - 100)
+    mapped.contents.write_back()
+    assert mapped.handle.data[:100] == b"old" + b"a" * 97
+    assert mapped.handle.data[100 : 3 * PAGE_SIZE - 100] == b"N" * (3 * PAGE_SIZE - 200)
+    assert mapped.handle.data[-100:] == b"c" * 97 + b"end"
+    put_frame(frame)
+
+
+def test_a_page_in_which_a_file_ends_by_now(mapped: Mapped) -> None:
+    mapped.pages.acquire()
+    frame = mapped.touch(1, b"x" * PAGE_SIZE)
+    del mapped.handle.data[PAGE_SIZE + 10 :]
+    mapped.contents.forget(PAGE_SIZE + 10, 1 << 62)
+    assert frame_span(mapped.pages.resident(1)).to_bytes() == b"x" * 10 + bytes(PAGE_SIZE - 10)
+    put_frame(frame)
+
+
+def test_the_last_mapping_ends_while_another_one_comes(mapped: Mapped) -> None:
+    """It has named its description already, and waits for its address space."""
+    mapped.pages.acquire()
+    put_frame(mapped.touch(0))
+    mapped.contents.use(mapped.handle)
+    mapped.pages.release()
+    mapped.pages.acquire()
+    assert frame_span(mapped.touch(0))[0] == ord("a")
+    mapped.pages.release()
+    assert mapped.handle.users == 1
+
+
+def test_a_handle_lasts_as_long_as_it_is_used(mapped: Mapped) -> None:
+    """What is asked of the inode goes through a description's handle; others may close the description meanwhile."""
+    mapped.contents.add(mapped.handle)
+    before = mapped.handle.users
+    for find in (lambda: mapped.contents.any_handle(writes=True), mapped.contents.first_handle):
+        handle = find()
+        assert handle is mapped.handle and handle.users == before + 1
+        handle.release()

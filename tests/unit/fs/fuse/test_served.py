@@ -30,6 +30,8 @@ from kernel.fs.dentry import CACHE
 from kernel.fs.file import File
 from kernel.fs.fuse import connection as connections
 from kernel.fs.fuse import filesystem
+from kernel.fs.fuse.client import Client
+from kernel.fs.fuse.inode import FuseInode
 from kernel.fs.fuse.protocol import Message
 from kernel.fs.fuse.request import Request
 from kernel.fs.mounts import mount, unmount
@@ -204,6 +206,34 @@ def test_what_the_server_vouches_for_is_not_asked_again(served: Served) -> None:
     assert code(served.daemon.notify, 2, struct.pack("<Qqq", 999, 0, 0)) == ENOENT
     assert code(served.daemon.notify, 3, struct.pack("<QII", 1, 4, 0) + b"fi/e\0") == EINVAL
     assert code(served.daemon.notify, 99, b"") == EINVAL
+
+
+def test_a_late_answer_is_out_of_date(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread has written to the file since the server sent its attributes."""
+    served.mount()
+    file = served.open(b"/s/file")
+    inode = served.inode(b"/s/file")
+    assert isinstance(inode, FuseInode)
+    ways: dict[str, Callable[[], object]] = {
+        "attributes": inode.refresh,
+        "set_attributes": lambda: inode.set_mode(0o600),
+        "look_up": lambda: resolve(served.context, None, b"/s/file", FOLLOW),
+    }
+    for name, ask in ways.items():
+        before = inode.size
+        answer: Callable[..., object] = getattr(Client, name)
+
+        def act(*arguments: object, answer: Callable[..., object] = answer) -> object:
+            found = answer(*arguments)
+            file.pwrite(KernelBuffer(bytearray(b"more")), inode.size)
+            return found
+
+        inode.valid_until_ns = inode.found_until_ns = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(Client, name, act)
+            ask()
+        assert inode.size == before + 4
+    file.release()
 
 
 def test_everything_is_forgotten_in_the_end(served: Served) -> None:

@@ -11,16 +11,17 @@ from kernel.fs.access_control import set_list
 from kernel.fs.access_list import DEFAULT_LIST, AccessList
 from kernel.fs.constants import O_CREAT, O_RDONLY, O_RDWR, O_WRONLY, RENAME_EXCHANGE, S_IFCHR
 from kernel.fs.file import DirectorySink
+from kernel.fs.inode import Inode
 from kernel.fs.mounts import mount, unmount
 from kernel.fs.open import open_file
 from kernel.fs.overlay import copy_up as copying
 from kernel.fs.overlay import filesystem, leaving
 from kernel.fs.overlay import inode as inode_module
-from kernel.fs.overlay.instance import OverlayInstance, OverlayNode
+from kernel.fs.overlay.instance import OverlayInstance, OverlayNode, leave_all
 from kernel.fs.path import Path
 from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC, ENOTEMPTY, EROFS, ESTALE, EXDEV, Errno
+from kernel.lang import EBUSY, EEXIST, EINVAL, EIO, ENOENT, ENOSPC, ENOTEMPTY, EROFS, ESTALE, EXDEV, Errno
 from kernel.lib.credentials import plain_actor
 from kernel.lib.user import Buffer, KernelBuffer
 from kernel.mm.area import Area
@@ -532,3 +533,51 @@ def test_what_comes_while_others_leave_is_not_forgotten(overlay: Overlay) -> Non
     waiting.add_system(Closing(waiting, late))
     assert waiting.let_all_go()
     assert late.has_gone
+
+
+def test_a_copy_is_in_its_place_whatever_its_directory_says(
+    overlay: Overlay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server of the upper layer may refuse the times of the directory; that leaves no half copy."""
+    overlay.mount()
+    world = overlay.world
+    holder = resolve(world.root, None, b"/u", FOLLOW).inode()
+    rename: Callable[..., object] = names.rename
+    has_moved: list[bool] = []
+
+    def move(*arguments: object) -> None:
+        rename(*arguments)
+        has_moved.append(True)
+
+    def refuse(inode: Inode) -> None:
+        if inode is holder and has_moved:
+            raise Errno(EIO)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(names, "rename", move)
+        patch.setattr(type(holder), "attributes_changed", refuse)
+        assert error_of(lambda: open_file(world.root, None, b"/t/file", O_RDWR, 0)) == EIO
+    file = open_file(world.root, None, b"/t/file", O_RDWR, 0)
+    assert file.write(KernelBuffer(bytearray(b"L"))) == 1
+    file.release()
+    assert world.read(b"/t/file") == world.read(b"/u/file") == b"Lower"
+    overlay.unmount()
+
+
+def test_an_overlay_ends_though_an_inode_has_left_before(overlay: Overlay) -> None:
+    instance = overlay.mount()
+    resolve(overlay.world.root, None, b"/t/file", FOLLOW)
+    node = next(node for node in instance.nodes.values() if not node.is_directory())
+    node.has_left = True
+    leave_all(instance)
+    assert len(instance.nodes) == 0
+
+
+def test_a_layer_lives_that_is_removed_while_it_is_checked(overlay: Overlay) -> None:
+    world = overlay.world
+    names.make_directory(world.root, None, b"/m/inner", 0o755)
+    used = world.tmpfs.inodes_used
+    with meanwhile(lambda: names.remove_directory(world.root, None, b"/m/inner")):
+        mount(world.root, b"overlay", b"/t", b"overlay", 0, b"lowerdir=/m/inner:/l")
+    overlay.unmount()
+    assert world.tmpfs.inodes_used == used - 1

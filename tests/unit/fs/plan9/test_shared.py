@@ -356,6 +356,55 @@ def test_files_are_closed_at_the_host_once(shared: Shared, monkeypatch: pytest.M
     assert client.CLUNKER.clients != [session] and shared.world.read(b"/s/one") == b""
 
 
+def test_a_message_that_waits_is_about_the_same_file(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it waits for room, others close the file and open another one, whose number must be another."""
+    root = shared.server.root
+    (root / "one").write_bytes(b"first")
+    (root / "two").write_bytes(b"second")
+    take_call = client.Client.take_call
+    wait: list[Callable[[], None]] = []
+
+    def take(it: client.Client, is_urgent: bool) -> Call:
+        while wait:
+            wait.pop()()
+        return take_call(it, is_urgent)
+
+    monkeypatch.setattr(client.Client, "take_call", take)
+    file = shared.open(b"/s/one", O_RDWR)
+    inode = shared.inode(b"/s/one")
+    others: list[File] = []
+
+    def act() -> None:
+        file.release()
+        shared.settle()
+        others.append(shared.open(b"/s/two", O_RDWR))
+
+    wait.append(act)
+    inode.truncate(0)
+    assert (root / "one").read_bytes() == b"" and (root / "two").read_bytes() == b"second"
+    others.pop().release()
+    shared.settle()
+    assert all(place.descriptor is None for place in shared.server.places.values())
+
+
+def test_a_late_answer_brings_no_name_back(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is removed between the host's answer and the moment at which its thread goes on."""
+    file = shared.open(b"/s/file")
+    inode = shared.inode(b"/s/file")
+    attributes = client.Client.attributes
+
+    def act(it: client.Client, fid: client.Fid, is_urgent: bool = False) -> client.Attributes:
+        found = attributes(it, fid, is_urgent)
+        monkeypatch.undo()
+        names.unlink(shared.context, None, b"/s/file")
+        return found
+
+    monkeypatch.setattr(client.Client, "attributes", act)
+    inode.refresh()
+    assert inode.nlink == 0
+    file.release()
+
+
 def test_wrong_mounts(shared: Shared) -> None:
     names.make_directory(shared.context, None, b"/t", 0o755)
     for source, options, wanted in (

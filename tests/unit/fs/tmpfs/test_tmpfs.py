@@ -7,10 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kernel.fs.constants import (
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE,
     O_APPEND,
     O_CREAT,
+    O_DIRECTORY,
     O_EXCL,
     O_RDWR,
+    O_TRUNC,
     O_WRONLY,
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
@@ -19,10 +23,11 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import DirectorySink, File
 from kernel.fs.names import make_directory, make_link, make_symlink, remove_directory, rename, unlink
-from kernel.fs.open import open_file
+from kernel.fs.open import open_file, open_path
+from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.fs.tmpfs.filesystem import new_tmpfs
 from kernel.fs.walk import resolve
-from kernel.lang import EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, ENXIO, EPERM, Errno
+from kernel.lang import EEXIST, EFAULT, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, ENXIO, EPERM, Errno
 from kernel.lib.credentials import plain_actor
 from kernel.lib.ids import KernelUid
 from kernel.lib.pace import PACE, Rest
@@ -241,3 +246,54 @@ def test_a_name_is_gone_before_its_contents_are(
         unlink(world.root, None, b"/big")
     assert other.codes == [code]
     assert world.tmpfs.inodes_used == used - (0 if act is make_anew else 1)
+
+
+def test_no_page_comes_after_the_end_of_a_truncated_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault waits while others drop pages, and the file is truncated before it goes on."""
+    file = open_file(world.root, None, b"/f", O_RDWR | O_CREAT, 0o644)
+    inode = file.inode
+    assert isinstance(inode, TmpfsFile)
+    inode.truncate(8 << 12)
+    inode.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1 << 12)
+    settle = TmpfsFile.settle
+
+    def act(self: TmpfsFile) -> None:
+        monkeypatch.undo()
+        settle(self)
+        self.truncate(0)
+
+    monkeypatch.setattr(TmpfsFile, "settle", act)
+    with pytest.raises(Errno) as caught:
+        inode.mapped_page(5)
+    assert caught.value.code == EFAULT and inode.pages.count == 0
+    file.release()
+
+
+def test_a_file_lives_that_loses_its_name_while_it_is_opened(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening truncates it, which has safe points; the last name goes at one of them."""
+    file = open_file(world.root, None, b"/big", O_RDWR | O_CREAT, 0o644)
+    for index in range(8):
+        file.pwrite(KernelBuffer(bytearray(b"x")), index << 12)
+    file.release()
+    used = world.tmpfs.inodes_used
+    other = Other(lambda: remove_name(world, b"/big"))
+    monkeypatch.setattr(PACE, "rest", other)
+    monkeypatch.setattr(PACE, "left", 0)
+    file = open_file(world.root, None, b"/big", O_RDWR | O_TRUNC, 0)
+    assert other.codes == [0] and file.inode.nlink == 0
+    assert world.tmpfs.inodes_used == used
+    file.pwrite(KernelBuffer(bytearray(b"y")), 0)
+    file.release()
+    assert world.tmpfs.inodes_used == used - 1 and world.tmpfs.pages_used == 0
+
+
+def test_a_removed_directory_is_counted_off_once(world: World) -> None:
+    """A program that has it as its working directory can open and close it as often as it likes."""
+    make_directory(world.root, None, b"/d", 0o755)
+    place = resolve(world.root, None, b"/d", 0).pin()
+    used = world.tmpfs.inodes_used
+    remove_directory(world.root, None, b"/d")
+    for _ in range(3):
+        open_path(world.root, place, O_DIRECTORY).release()
+    assert world.tmpfs.inodes_used == used - 1
+    place.unpin()
