@@ -182,7 +182,7 @@ def test_rings_that_end_before_they_are_mapped_have_no_pages(machine: Machine) -
     area.attach(host.task.space)
     with pytest.raises(Errno) as caught:
         mapping.page(0, for_write=True)
-    assert caught.value.code == EIO and mapping.size_bytes() == 4 * PAGE
+    assert caught.value.code == EIO
     area.detach()
     assert file.users == before and file.rings.areas.count == 0
 
