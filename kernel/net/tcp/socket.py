@@ -68,6 +68,7 @@ from kernel.net.sockets.option_names import (
 )
 from kernel.net.sockets.sent_messages import mark_after
 from kernel.net.sockets.socket import (
+    MSG_DONTWAIT,
     MSG_ERRQUEUE,
     MSG_OOB,
     SHUT_RD,
@@ -298,12 +299,18 @@ class TcpSocket(InetSocket):
         """connect(2). EINVAL, EAFNOSUPPORT, EISCONN, EALREADY, EINPROGRESS, EADDRNOTAVAIL, ENETUNREACH, and why it
         failed: ECONNREFUSED, ETIMEDOUT …; ERESTARTSYS.
         """
+        self._connect_or_end(address, 0)
+
+    def connect_at_once(self, address: bytes) -> None:
+        self._connect_or_end(address, MSG_DONTWAIT)
+
+    def _connect_or_end(self, address: bytes, message_flags: int) -> None:
         pace(0)
         if family_of(address) == 0:
             self.disconnects += 1
             self._disconnect()
             return
-        self._connect(address, 0)
+        self._connect(address, message_flags)
 
     def _connect(self, address: bytes, message_flags: int) -> None:
         chosen = address
