@@ -104,10 +104,19 @@ class FileTable:
         while candidate < len(files) and files[candidate] is not None:
             candidate += 1
             if candidate & _STEP_MASK == 0:
-                pace(_LOOK_COST << _STEP_SHIFT)
+                candidate = self._rest_before(candidate, lowest)
         if candidate >= self.limit or (candidate >= len(files) and candidate >= HIGHEST_LIMIT.value):
             raise Errno(EMFILE)
         return candidate
+
+    def _rest_before(self, candidate: int, lowest: int) -> int:
+        """A safe point in a long search, which has found none free from `lowest` on. Returns where it goes on: lower if
+        another thread has closed one meanwhile, so that `install` leaves none free below `_next`.
+        """
+        if lowest <= self._next:
+            self._next = candidate
+        pace(_LOOK_COST << _STEP_SHIFT)
+        return self._next if lowest <= self._next else candidate
 
     def make_room(self) -> None:
         """See that there is room for one more descriptor, before what would be lost without. Raises EMFILE,

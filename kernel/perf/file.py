@@ -229,11 +229,13 @@ class EventFile(File):
             ring = other.ring
             if ring is None or ring.mappings == 0:
                 raise Errno(EINVAL)
-            ring.add_user(event)
         before = event.ring
+        place = event.place_in_ring
+        if ring is not None and ring is not before:
+            ring.add_user(event)  # which gives it another place
         event.ring = ring
-        if before is not None:
-            before.remove_user(event)
+        if before is not None and before is not ring:
+            before.remove_user(place)
             if before.mappings == 0:
                 end_ring(before)  # mmap(2) made it and failed
         event.waiters.wake_all()

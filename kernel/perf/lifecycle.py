@@ -200,5 +200,5 @@ def close(event: Event) -> None:
     ring = event.ring
     event.ring = None
     if ring is not None:
-        ring.remove_user(event)
+        ring.remove_user(event.place_in_ring)
     event.part()

@@ -139,12 +139,12 @@ class Ring(Notice):
         event.place_in_ring = len(self.users)
         self.users.append(event)
 
-    def remove_user(self, event: "Event") -> None:
-        """An event writes here no more. The last one takes its place."""
+    def remove_user(self, place: int) -> None:
+        """The event at a place among the users writes here no more. The last one takes its place."""
         last = self.users.pop()
-        if last is not event:
-            last.place_in_ring = event.place_in_ring
-            self.users[event.place_in_ring] = last
+        if place < len(self.users):
+            last.place_in_ring = place
+            self.users[place] = last
 
     def announce(self) -> None:
         """There is something to read: those who poll an event that writes here hear of it soon."""

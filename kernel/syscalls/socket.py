@@ -154,16 +154,19 @@ def peer_of(accepted: Socket) -> bytes:
 def connect(descriptor: i32, address: UserAddr, length: i32) -> int:
     file_at(descriptor)  # EBADF comes before what is wrong with the address, and that before ENOTSOCK
     name = read_address(address, length)
-    connect_to(socket_at(descriptor), name)
+    connect_to(socket_at(descriptor), name, waits=True)
     return 0
 
 
-def connect_to(connecting: Socket, name: bytes) -> None:
+def connect_to(connecting: Socket, name: bytes, *, waits: bool) -> None:
     """connect(2) of a socket, unless the caller's domain forbids it."""
     domain = current().credentials.domain
     if domain is not None and domain.all_ports != 0 and isinstance(connecting, TcpSocket):
         check_connecting(domain, connecting, name)
-    connecting.connect(name)
+    if waits:
+        connecting.connect(name)
+    else:
+        connecting.connect_at_once(name)
 
 
 @syscall("getsockname", status="Full", args="fd:socket >sockaddr =length")

@@ -86,16 +86,11 @@ def _connect(request: Request) -> int:
         if error != 0:
             raise Errno(error)
         return 0
-    was_nonblocking = target.flags & O_NONBLOCK != 0
-    target.flags |= O_NONBLOCK
     code = 0
     try:
-        connect_to(target, request.more().name)
+        connect_to(target, request.more().name, waits=False)
     except Errno as error_of_call:
         code = error_of_call.code
-    finally:
-        if not was_nonblocking:
-            target.flags &= ~O_NONBLOCK
     if code == EINPROGRESS or code == EALREADY:
         request.is_in_progress = True
         raise Errno(EAGAIN)

@@ -34,7 +34,7 @@ from kernel.net.link.network import FIRST_NETWORK, LOOPBACK
 from kernel.net.link.packet import Packet
 from kernel.net.proc.tables import dotted
 from kernel.net.sockets.socket import AF_INET
-from kernel.sched import WaitQueue, spawn_kernel_thread
+from kernel.sched import WaitQueue, spawn_kernel_thread, yield_now
 from kernel.task.host import HOST, NAME_LIMIT
 from kernel.time import monotonic_ns
 
@@ -150,7 +150,7 @@ def _apply(device: NetworkDevice, lease: Lease) -> None:
     if prefix < 31:
         entry.broadcast = lease.broadcast if len(lease.broadcast) == 4 else broadcast_of(lease.address, prefix)
     try:
-        add_address(entry)
+        _take_address(entry)
         if len(lease.router) == 4 and lease.router != ANY4:
             route = Route(ANY4, 0, device)
             route.gateway = lease.router
@@ -168,6 +168,15 @@ def _apply(device: NetworkDevice, lease: Lease) -> None:
     name = device.name.decode()
     log.info(f"{name}: address {dotted(lease.address).decode()}/{prefix}")
     ethernet.drain()
+
+
+def _take_address(entry: InterfaceAddress) -> None:
+    """Give the interface an address, unless it has it from a try before, which found no memory for the rest."""
+    try:
+        add_address(entry)
+    except Errno as error:
+        if error.code != EEXIST:
+            raise
 
 
 @proc_file("net/pnp")
@@ -200,40 +209,71 @@ def _start_dhcp(device: NetworkDevice) -> None:
 
 
 def _client(index: int) -> None:
+    """Get a lease and keep it, forever or until the card moves to another network."""
     device = device_by_index(FIRST_NETWORK, index)
     if device is None:
         return
-    try:
-        _keep_lease(device)
-    except MemoryError:
-        log.error("dhcp: out of memory: the client ends")
-
-
-def _keep_lease(device: NetworkDevice) -> None:
-    """Get a lease and keep it, forever or until the card moves to another network."""
-    socket = UdpSocket(AF_INET, Credentials(), FIRST_NETWORK)
-    socket.bound_device = device.index
-    try:
-        socket.take_port(CLIENT_PORT)
-    except Errno as error:
-        log.error(f"dhcp: port {CLIENT_PORT} is taken: error {error.code}")
-        return
-    client = DhcpClient(device.address, random.word(), monotonic_ns())
-    held: Lease | None = None
+    keeper: LeaseKeeper | None = None
     while device.network is FIRST_NETWORK:
+        try:
+            if keeper is None:
+                keeper = _keeper_of(device)
+                if keeper is None:
+                    return
+            keeper.turn()
+        except MemoryError:
+            yield_now()  # others must run, and free some
+    if keeper is not None:
+        keeper.socket.release()
+
+
+def _keeper_of(device: NetworkDevice) -> "LeaseKeeper | None":
+    """The client of an interface, at its port; None if that is taken. Raises MemoryError."""
+    keeper = LeaseKeeper(device)
+    code = 0
+    try:
+        keeper.socket.take_port(CLIENT_PORT)
+    except Errno as error:
+        code = error.code
+    except MemoryError:
+        keeper.socket.release()
+        raise
+    if code == 0:
+        return keeper
+    keeper.socket.release()
+    log.error(f"dhcp: port {CLIENT_PORT} is taken: error {code}")
+    return None
+
+
+@final
+class LeaseKeeper:
+    """A client with its socket, and the lease that is in effect."""
+
+    def __init__(self, device: NetworkDevice) -> None:
+        self.device: NetworkDevice = device
+        self.client: DhcpClient = DhcpClient(device.address, random.word(), monotonic_ns())
+        self.held: Lease | None = None
+        self.socket: UdpSocket = UdpSocket(AF_INET, Credentials(), FIRST_NETWORK)
+        self.socket.bound_device = device.index
+
+    def turn(self) -> None:
+        """Send, receive, and put into effect what is due, or sleep until something is. After MemoryError the next turn
+        goes on.
+        """
+        client = self.client
         now_ns = monotonic_ns()
         payload = client.message(now_ns)
         if len(payload) > 0:
-            _send(device, client, payload)
-        packet = socket.take_packet()
+            _send(self.device, client, payload)
+        packet = self.socket.take_packet()
         if packet is not None:
             client.receive(packet.span(), now_ns)
-        if client.lease is not held:
-            _change(device, held, client.lease)
-            held = client.lease
+        if client.lease is not self.held:
+            _change(self.device, self.held, client.lease)
+            self.held = client.lease
         if packet is None and len(payload) == 0:
             deadline_ns = min(client.due_ns, now_ns + 3600 * _SECOND_NS)
-            socket.waiters.sleep_until(deadline_ns, interruptible=False)
+            self.socket.waiters.sleep_until(deadline_ns, interruptible=False)
 
 
 def _change(device: NetworkDevice, old: Lease | None, new: Lease | None) -> None:

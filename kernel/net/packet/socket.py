@@ -315,6 +315,10 @@ class PacketSocket(Socket):
         packet = Packet(length)
         if message.buffer.take(packet.put(length)) < length:
             raise Errno(EFAULT)
+        if device.network is not self.network:
+            raise Errno(ENXIO)  # it has gone while the copy slept
+        if not device.is_up():
+            raise Errno(ENETDOWN)
         self._transmit(packet, device, target, protocol)
         ethernet.drain()
         return length

@@ -433,7 +433,9 @@ def _classic_of(socket: Socket, value: bytes) -> ClassicFilter:
     address = UserAddr(high << 32 | span.load_u32(8))
     if count == 0 or count > _LARGEST_PROGRAM or address == 0:
         raise Errno(EINVAL)
-    return ClassicFilter(user.read_bytes(address, count * 8))
+    instructions = user.read_bytes(address, count * 8)
+    _check_not_locked(socket)  # another thread may have locked it meanwhile
+    return ClassicFilter(instructions)
 
 
 def _filter_of(socket: Socket, value: bytes, descriptor: int) -> ProgramFilter:

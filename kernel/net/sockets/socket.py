@@ -355,6 +355,10 @@ class Socket(File):
     def connect(self, address: bytes) -> None:
         raise Errno(EOPNOTSUPP)
 
+    def connect_at_once(self, address: bytes) -> None:
+        """The same without waiting, whatever the socket's O_NONBLOCK says. Those that may wait have their own."""
+        self.connect(address)
+
     def listen(self, backlog: int) -> None:
         raise Errno(EOPNOTSUPP)
 

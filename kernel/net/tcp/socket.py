@@ -68,6 +68,7 @@ from kernel.net.sockets.option_names import (
 )
 from kernel.net.sockets.sent_messages import mark_after
 from kernel.net.sockets.socket import (
+    MSG_DONTWAIT,
     MSG_ERRQUEUE,
     MSG_OOB,
     SHUT_RD,
@@ -136,6 +137,7 @@ class TcpSocket(InetSocket):
         self.phase: Phase = Phase.UNCONNECTED
         self.listener: Listener | None = None
         self.stream: Stream | None = None
+        self.disconnects: int = 0  # by connect(2)
         self.send_limit = SETTINGS.send_default
         self.receive_limit = SETTINGS.receive_default
 
@@ -297,11 +299,18 @@ class TcpSocket(InetSocket):
         """connect(2). EINVAL, EAFNOSUPPORT, EISCONN, EALREADY, EINPROGRESS, EADDRNOTAVAIL, ENETUNREACH, and why it
         failed: ECONNREFUSED, ETIMEDOUT …; ERESTARTSYS.
         """
+        self._connect_or_end(address, 0)
+
+    def connect_at_once(self, address: bytes) -> None:
+        self._connect_or_end(address, MSG_DONTWAIT)
+
+    def _connect_or_end(self, address: bytes, message_flags: int) -> None:
         pace(0)
         if family_of(address) == 0:
+            self.disconnects += 1
             self._disconnect()
             return
-        self._connect(address, 0)
+        self._connect(address, message_flags)
 
     def _connect(self, address: bytes, message_flags: int) -> None:
         chosen = address
@@ -322,13 +331,18 @@ class TcpSocket(InetSocket):
         channel = found.channel
         c = channel.connection
         assert c is not None
+        disconnects = self.disconnects
         while c.state == State.SYN_SENT or c.state == State.SYN_RECEIVED:
             if deadline_ns == 0:
                 raise Errno(EALREADY)
             self._wait_connected(channel, deadline_ns)
+        if self.disconnects != disconnects:
+            raise Errno(EPIPE)  # by another thread, which may be connecting the socket anew
         if c.state == State.CLOSED:
-            error = self.take_error()
-            self._forget_connection()
+            error = 0
+            if self.stream is None or self.stream is found:  # and not what another thread has begun since
+                error = self.take_error()
+                self._forget_connection()
             raise Errno(error if error != 0 else ECONNABORTED)
         self.phase = Phase.CONNECTED
         if TABLE.is_crowded:
@@ -426,7 +440,9 @@ class TcpSocket(InetSocket):
         raise Errno(EADDRNOTAVAIL)
 
     def _disconnect(self) -> None:
-        """connect(2) to AF_UNSPEC: the connection ends by a reset, and the socket is as new."""
+        """connect(2) to AF_UNSPEC, or shutdown(2) before there is a connection: it ends by a reset, and the socket is
+        as new.
+        """
         self._stop_listening()
         found = self.stream
         if found is not None:
@@ -557,9 +573,7 @@ class TcpSocket(InetSocket):
         if found is None or c is None or c.state == State.CLOSED:
             raise Errno(ENOTCONN)
         if c.state == State.SYN_SENT:
-            if how != SHUT_WR:
-                closing.finish(c, 0)
-                run(found.channel)
+            self._disconnect()  # whichever end is meant; who waits in connect(2) is told
             return
         if how != SHUT_WR:
             c.receive_shut = True

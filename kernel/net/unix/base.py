@@ -402,9 +402,7 @@ class UnixSocket(CollectableSocket):
                 drop_files(parcel)
             return
         if not peeking:
-            for each in control:
-                if each.kind == SCM_RIGHTS:
-                    each.files = take_files(parcel)
+            take_rights(parcel, control)
         message.control = control
 
     # ---- Readiness and the rest -------------------------------------------------------------------------------
@@ -483,6 +481,13 @@ class UnixSocket(CollectableSocket):
         for parcel in self.queue:
             total += len(parcel)
         return total
+
+
+def take_rights(parcel: Parcel, control: list[ControlMessage]) -> None:
+    """Move the files of a parcel, if it still has them, to the message for them."""
+    for each in control:
+        if each.kind == SCM_RIGHTS and each.files is None:
+            each.files = take_files(parcel)
 
 
 def _make_socket_node(context: FsContext, name: bytes, mode: int) -> Path:

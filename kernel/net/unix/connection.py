@@ -17,7 +17,13 @@ from kernel.lang import (
     recursion,
 )
 from kernel.lib.credentials import Credentials
-from kernel.net.sockets.socket import SWITCH_PASS_CREDENTIALS, SWITCH_PASS_PIDFD, SWITCH_PASS_SECURITY, Socket
+from kernel.net.sockets.socket import (
+    MSG_DONTWAIT,
+    SWITCH_PASS_CREDENTIALS,
+    SWITCH_PASS_PIDFD,
+    SWITCH_PASS_SECURITY,
+    Socket,
+)
 from kernel.net.unix.base import (
     BOTH,
     CONNECTED,
@@ -54,6 +60,12 @@ class ConnectedSocket(UnixSocket):
         self.peer_identity = identity
 
     def connect(self, address: bytes) -> None:
+        self._connect(address, 0)
+
+    def connect_at_once(self, address: bytes) -> None:
+        self._connect(address, MSG_DONTWAIT)
+
+    def _connect(self, address: bytes, message_flags: int) -> None:
         if self.needs_name_to_send():
             self.bind_to_any()
         deadline_ns = NOT_YET
@@ -64,7 +76,7 @@ class ConnectedSocket(UnixSocket):
             if len(listener.waiting) <= listener.backlog:
                 break
             if deadline_ns == NOT_YET:
-                deadline_ns = self.send_deadline(0)
+                deadline_ns = self.send_deadline(message_flags)
             if deadline_ns == 0:
                 raise Errno(EAGAIN)
             self.wait(listener.peer_queue, deadline_ns)

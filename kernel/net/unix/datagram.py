@@ -33,7 +33,7 @@ from kernel.net.sockets.socket import (
     release_files,
 )
 from kernel.net.unix.addresses import address_with, family_of, name_of
-from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, UNCONNECTED, UnixSocket
+from kernel.net.unix.base import CONNECTED, NOT_YET, RECEIVING, UNCONNECTED, UnixSocket, take_rights
 from kernel.net.unix.connection import ConnectedSocket
 from kernel.net.unix.parcel import Parcel
 from kernel.net.unix.rights import SOCKETS
@@ -132,6 +132,8 @@ def receive_packet(socket: UnixSocket, message: Message) -> int:
     control = socket.prepare_control(message, parcel, peeking)
     if not peeking:
         socket.queue.popleft()  # nothing before this has changed anything
+        if control is not None:
+            take_rights(parcel, control)  # now: in no queue, they would pass for garbage while the copy sleeps
         socket.peer_queue.wake_all()
     rest = len(parcel) - skip
     size = min(rest, message.buffer.remaining)
@@ -225,9 +227,16 @@ class DatagramSocket(UnixSocket):
         self.state = CONNECTED if other is not None else UNCONNECTED
         if old is None or old is other:
             return
-        dropped = len(self.queue)
-        for _ in range(dropped):
-            self.discard(self.queue.popleft())
+        dropped: Parcel | None = None
+        while self.queue:  # all of them first: closing files may sleep, and others send and receive meanwhile
+            parcel = self.queue.popleft()
+            parcel.next = dropped
+            dropped = parcel
+        while dropped is not None:
+            parcel = dropped
+            dropped = parcel.next
+            parcel.next = None
+            self.discard(parcel)
         if not old.is_dead and old.peer is self:
             old.pending_error = ECONNRESET
         old.wake_everybody()

@@ -52,8 +52,7 @@ class CollectableSocket(Socket):
     def flush(self, owner: int) -> None:
         """A descriptor was closed. If it was the last one, only queues may hold the socket from now on."""
         if self.under_way > 0 and self.users - 1 <= self.under_way:
-            SUSPICION.is_raised = True
-            SUSPICION.queue.wake_all()
+            SUSPICION.raise_it()
 
 
 class Suspicion:
@@ -62,6 +61,11 @@ class Suspicion:
     def __init__(self) -> None:
         self.is_raised: bool = False
         self.queue: WaitQueue = WaitQueue()
+
+    def raise_it(self) -> None:
+        """There may be some."""
+        self.is_raised = True
+        self.queue.wake_all()
 
 
 SUSPICION: Final = Suspicion()
@@ -201,7 +205,10 @@ def drop_socket(socket: CollectableSocket) -> None:
 @noraise
 def collect() -> None:
     """Close the files in queues of unreachable sockets."""
-    if SOCKETS.sockets_under_way == 0 or SOCKETS.is_collecting:
+    if SOCKETS.sockets_under_way == 0:
+        return
+    if SOCKETS.is_collecting:
+        SUSPICION.raise_it()  # what has become unreachable since that began is not seen there
         return
     SOCKETS.is_collecting = True
     _mark(_roots())

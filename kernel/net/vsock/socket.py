@@ -147,8 +147,13 @@ class VsockSocket(Socket):
 
     def connect(self, address: bytes) -> None:
         """connect(2). EISCONN, EINVAL, EALREADY, EINPROGRESS, ENODEV, ECONNRESET, ETIMEDOUT …"""
+        self._connect(address, waits=not self.is_nonblocking(0))
+
+    def connect_at_once(self, address: bytes) -> None:
+        self._connect(address, waits=False)
+
+    def _connect(self, address: bytes, *, waits: bool) -> None:
         endpoint = self.endpoint
-        waits = not self.is_nonblocking(0)
         if endpoint.phase == Phase.CONNECTED:
             raise Errno(EISCONN)
         if endpoint.phase == Phase.DISCONNECTING:

@@ -486,6 +486,27 @@ def test_output_stays_where_it_is_mapped(machine: Machine) -> None:
 
 
 @booted
+def test_output_goes_from_one_ring_with_others_to_another(machine: Machine) -> None:
+    host = machine.host
+    events = [opened(host, attributes(DUMMY)) for _ in range(6)]
+    first, second = events[0], events[3]
+    for event in (first, second):
+        host.call("mmap", 0, 2 * PAGE, 3, 1, event, 0)
+    for event in events[1:3]:
+        host.ioctl(event, SET_OUTPUT, first)
+    for event in events[4:]:
+        host.ioctl(event, SET_OUTPUT, second)
+    host.ioctl(events[1], SET_OUTPUT, first)  # where it goes already
+    host.ioctl(events[1], SET_OUTPUT, second)
+    rings = [file_of(host, event).event.ring for event in (first, second)]
+    assert [[user.place_in_ring for user in ring.users] for ring in rings if ring is not None] == [[0, 1], [0, 1, 2, 3]]
+    for event in events:
+        host.close(event)
+    for ring in rings:
+        assert ring is not None and len(ring.users) == 1  # the mapping keeps the file of that one open
+
+
+@booted
 def test_a_ring_that_was_not_mapped_is_given_back(machine: Machine) -> None:
     from kernel.mm.frames import free_frame_count
 
@@ -634,7 +655,7 @@ def test_many_who_write_to_a_ring_are_told_in_parts(machine: Machine) -> None:
     assert ring.tell(1000) <= 0 and 20 < ring.untold < 80
     assert [waiter.heard for waiter in waiters.values()] == [0, 1]
     for event in (events[0], events[99], events[50]):  # in any order, the lists stay whole
-        ring.remove_user(event)
+        ring.remove_user(event.place_in_ring)
     assert [event.place_in_ring for event in ring.users] == list(range(97))
     ring.announce()  # while a part of them is reported: all will be reported again
     assert ring.tell(100_000) > 100_000 - 250 * 40 and ring.untold == -1

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from fcntl import F_GETFL, F_SETFL
+from unittest.mock import patch
 
 import pytest
 
 from kernel.fs.file import OPEN_FILES
+from kernel.net.tcp.socket import TcpSocket
 from kernel.uring import layout
 from kernel.uring.perform import TaskWork
 from tests.unit.booted import booted
@@ -545,3 +548,25 @@ def test_a_wait_that_is_renamed_is_found_by_its_new_name(machine: Machine) -> No
     found = {(data, result) for data, result, _ in ring.take()}
     gone = -errno.ECANCELED
     assert found == {(2, 0), (3, 0), (9, gone), (4, -errno.ENOENT), (5, 0), (1, gone)}
+
+
+@booted
+def test_a_connect_that_does_not_wait_leaves_the_flags_of_its_socket(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    client = host.socket(2, 1, 0)
+    place = memory(host, struct.pack("<H", 2) + bytes([0x1F, 0x90, 127, 0, 0, 1]) + bytes(8))
+    judged = TcpSocket.judged_peer
+    seen: list[int] = []
+
+    def rests(connecting: TcpSocket, name: bytes) -> bytes:
+        seen.append(host.fcntl(client, F_GETFL, 0))  # another thread
+        host.fcntl(client, F_SETFL, os.O_NONBLOCK)
+        return judged(connecting, name)
+
+    ring.fill(CONNECT, client, place, 0, 16, data=1)
+    with patch.object(TcpSocket, "judged_peer", rests):
+        assert ring.go(1) == 1
+    assert ring.take() == [(1, -errno.ENETUNREACH, 0)]  # loopback is down
+    assert seen == [os.O_RDWR]
+    assert host.fcntl(client, F_GETFL, 0) == os.O_RDWR | os.O_NONBLOCK

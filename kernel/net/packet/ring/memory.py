@@ -28,33 +28,36 @@ class MappedAreas:
 @final
 class RingMapping(MemoryObject):
     """The object that mmap(2) maps: the receive ring, then the transmit ring. While an area maps it, it keeps the
-    socket open, and the socket keeps its rings.
+    socket open, and the socket keeps its rings. Before that they may end: then it has no pages.
     """
 
     def __init__(self, socket: File, areas: MappedAreas, first: RingMemory | None, second: RingMemory | None) -> None:
         self._socket: File = socket
         self._areas: MappedAreas = areas
-        self._frames: list[int] = []
-        if first is not None:
-            self._frames.extend(first.frames)
-        if second is not None:
-            self._frames.extend(second.frames)
+        self._first: RingMemory | None = first
+        self._second: RingMemory | None = second
+        self._in_first: int = 0 if first is None else len(first.frames)  # pages
+        self._page_count: int = self._in_first + (0 if second is None else len(second.frames))
 
     def size_bytes(self) -> int:
-        return len(self._frames) << PAGE_SHIFT
+        return self._page_count << PAGE_SHIFT
 
     def link_count(self) -> int:
         return 1
 
     def page(self, index: int, for_write: bool) -> Frame:
-        if not 0 <= index < len(self._frames):
+        frame = self.resident(index)
+        if frame == NO_FRAME:
             raise Errno(EIO)
-        frame = Frame(self._frames[index])
         get_frame(frame)
         return frame
 
     def resident(self, index: int) -> Frame:
-        return Frame(self._frames[index]) if 0 <= index < len(self._frames) else NO_FRAME
+        memory = self._first if index < self._in_first else self._second
+        at = index if index < self._in_first else index - self._in_first
+        if memory is None or not 0 <= at < len(memory.frames):
+            return NO_FRAME
+        return Frame(memory.frames[at])
 
     def acquire(self) -> None:
         self._socket.acquire()

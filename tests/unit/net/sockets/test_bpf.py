@@ -6,10 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.lang import Errno, span_of
+from kernel.lang import EPERM, Errno, UserAddr, span_of
+from kernel.lib import user
 from kernel.lib.bpf import Program
+from kernel.lib.credentials import Credentials
+from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import Packet
 from kernel.net.sockets.bpf import ClassicFilter
+from kernel.net.sockets.option_names import SO_ATTACH_FILTER, SO_LOCK_FILTER
+from kernel.net.sockets.options import int_bytes, set_socket_option
+from kernel.net.unix.datagram import DatagramSocket
 
 Instruction = tuple[int, int, int, int]
 
@@ -83,3 +89,19 @@ def test_a_packet_is_cut_to_what_is_wanted() -> None:
     assert ClassicFilter(program((0x06, 0, 0, 1))).passes(packet, start, 8, None)
     assert packet.end == start + 8 and len(packet) == 0
     assert not ClassicFilter(program((0x06, 0, 0, 0))).passes(packet, start, 8, None)
+
+
+def test_a_filter_that_is_locked_while_another_is_read_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = DatagramSocket(0, Credentials(), FIRST_NETWORK)
+    kept = ClassicFilter(program((0x06, 0, 0, 1)))
+
+    def read_bytes(address: UserAddr, count: int) -> bytes:
+        socket.set_filter(kept)  # as another thread does
+        set_socket_option(socket, SO_LOCK_FILTER, int_bytes(1), Credentials())
+        return program((0x06, 0, 0, 0xFFFF))
+
+    monkeypatch.setattr(user, "read_bytes", read_bytes)
+    with pytest.raises(Errno) as caught:
+        set_socket_option(socket, SO_ATTACH_FILTER, struct.pack("<HxxxxxxQ", 1, 4096), Credentials())
+    assert caught.value.code == EPERM and socket.filter is kept
+    socket.release()

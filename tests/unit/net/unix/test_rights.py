@@ -1,18 +1,24 @@
 """Descriptors under way in unix sockets: which sockets stay, and which nobody can reach any more."""
 
+from collections.abc import Callable
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernel.fs.anonymous import anonymous_path
+from kernel.fs.constants import O_RDWR
 from kernel.fs.file import File
+from kernel.lang import Span, u8
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.lib.user_account import account_count
 from kernel.net.link.network import FIRST_NETWORK
-from kernel.net.sockets.socket import Message
+from kernel.net.sockets.socket import MSG_DONTWAIT, Message, release_files
 from kernel.net.unix.datagram import DatagramSocket
 from kernel.net.unix.parcel import Parcel
-from kernel.net.unix.rights import SOCKETS, collect, collect_if_due, send_files
+from kernel.net.unix.rights import SOCKETS, SUSPICION, collect, collect_if_due, send_files
 
 
 def put(receiver: DatagramSocket, files: list[File]) -> None:
@@ -23,6 +29,29 @@ def put(receiver: DatagramSocket, files: list[File]) -> None:
         file.acquire()
     send_files(parcel, files, KernelUid(4711))
     receiver.post(parcel, Message(KernelBuffer(bytearray()), 0), b"", receiver)
+
+
+class Slow(KernelBuffer):
+    """A program's memory; in the middle of the copy to it another thread acts."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__(bytearray(1))
+        self.act = act
+
+    def put(self, source: Span[u8]) -> int:
+        self.act()
+        return super().put(source)
+
+
+class SlowFile(File):
+    """A file whose end sleeps, while another thread acts."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__(anonymous_path(b"slow"), O_RDWR)
+        self.act = act
+
+    def close(self) -> None:
+        self.act()
 
 
 def is_dead(socket: DatagramSocket) -> bool:
@@ -83,6 +112,68 @@ def test_a_connection_that_waits_keeps_what_lies_in_its_queue() -> None:
     connection.release()
     listener.release()
     assert passed.is_dead
+
+
+def test_what_lies_in_a_socket_that_is_being_received_stays() -> None:
+    """Its datagram has left the queue; another thread looks for garbage while the bytes are copied."""
+    receiver, passed, held = sockets(3)
+    put(passed, [held])
+    put(receiver, [passed])
+    passed.release()
+    message = Message(Slow(collect), 0)
+    message.wants_control = True
+    assert receiver.receive(message) == 1
+    assert message.control is not None and message.control[0].files == [passed]
+    inner = Message(KernelBuffer(bytearray(1)), 0)
+    inner.wants_control = True
+    assert passed.receive(inner) == 1
+    assert inner.control is not None and inner.control[0].files == [held]
+    for each in (message.control, inner.control):
+        release_files(each)
+    assert passed.is_dead and SOCKETS.sockets_under_way == 0
+    receiver.release()
+    held.release()
+
+
+def test_datagrams_that_come_while_those_of_an_old_peer_are_dropped_stay() -> None:
+    """Closing what was sent with them sleeps: others receive, and the new peer sends."""
+    old, new, socket = sockets(3)
+    socket.peer = old
+
+    def act() -> None:
+        taken.append(len(socket.queue))
+        put(socket, [])
+
+    taken: list[int] = []
+    slow = SlowFile(act)
+    put(socket, [slow])
+    put(socket, [])
+    slow.release()
+    socket._set_peer(new)
+    assert taken == [0] and len(socket.queue) == 1
+    receiver = Message(KernelBuffer(bytearray(1)), MSG_DONTWAIT)
+    assert socket.receive(receiver) == 1
+    for each in (socket, new, old):
+        each.release()
+
+
+def test_others_that_become_garbage_while_one_looks_are_found_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = sockets(2)
+
+    def act() -> None:
+        put(second, [second])
+        second.release()
+        collect()
+
+    slow = SlowFile(act)
+    put(first, [first, slow])
+    slow.release()
+    monkeypatch.setattr(SUSPICION, "is_raised", False)
+    first.release()
+    collect()
+    assert first.is_dead and not is_dead(second) and SUSPICION.is_raised
+    collect()  # as the thread for it does then
+    assert is_dead(second)
 
 
 @settings(max_examples=200, deadline=None)

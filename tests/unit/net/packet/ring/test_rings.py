@@ -6,13 +6,15 @@ import struct
 
 import pytest
 
-from kernel.lang import EBUSY, EINVAL, EMSGSIZE, Errno, span_of
-from kernel.mm.frames import free_frame_count
+from kernel.lang import EBUSY, EINVAL, EIO, EMSGSIZE, Errno, span_of
+from kernel.mm.area import Area
+from kernel.mm.frames import NO_FRAME, free_frame_count
 from kernel.net.packet.ring.blocks import BlockRing
 from kernel.net.packet.ring.layout import ADDRESS_BYTES, VERSION_1, VERSION_2, VERSION_3, Record, RingRequest
 from kernel.net.packet.ring.receive import NO_SLOT, CaptureCounts, ReceiveRing, SlotRing
 from kernel.net.packet.ring.rings import RX_RING, Rings
 from kernel.net.packet.ring.transmit import TransmitRing
+from kernel.net.packet.socket import PacketSocket
 from kernel.sched import WaitQueue
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
@@ -20,7 +22,7 @@ from tools.simulated.machine import Machine
 PAGE = 4096
 USER, LOSING, TIMEOUT = 1, 4, 32
 STATUS, COUNT, SEQUENCE = 8, 12, 24  # in the header of a block
-VERSION_OPTION, STATISTICS = 10, 6
+VERSION_OPTION, STATISTICS, TX_RING = 10, 6, 13
 
 
 def request(version: int, blocks: int = 2, timeout_ms: int = 0) -> RingRequest:
@@ -160,6 +162,29 @@ def test_rings_come_and_go_while_nothing_maps_them(machine: Machine) -> None:
     assert rings.set_option(RX_RING, bytes(16)) and rings.size_bytes() == 0
     assert free_frame_count() == before
     assert refused(VERSION_OPTION, struct.pack("<i", 3), EINVAL)
+
+
+@booted
+def test_rings_that_end_before_they_are_mapped_have_no_pages(machine: Machine) -> None:
+    """mmap(2) has found them, and waits for the address space; meanwhile another thread frees them."""
+    host = machine.host
+    file = host.task.files.get(host.call("socket", 17, 3, 0))
+    assert isinstance(file, PacketSocket)
+    asked = struct.pack("<IIII", PAGE, 2, 2048, 4)
+    for name in (RX_RING, TX_RING):
+        assert file.rings.set_option(name, asked)
+    before, mapping = file.users, file.mapped_part(0, 4 * PAGE)
+    frames = [mapping.resident(page) for page in range(-1, 5)]
+    assert frames[0] == frames[5] == NO_FRAME and len({*frames}) == 5
+    assert file.rings.set_option(RX_RING, bytes(16))
+    assert [mapping.resident(page) for page in range(4)] == [NO_FRAME, NO_FRAME, *frames[3:5]]
+    area = Area(1 << 32, (1 << 32) + 4 * PAGE, 3, 3, 1, mapping, 0)
+    area.attach(host.task.space)
+    with pytest.raises(Errno) as caught:
+        mapping.page(0, for_write=True)
+    assert caught.value.code == EIO
+    area.detach()
+    assert file.users == before and file.rings.areas.count == 0
 
 
 @booted
