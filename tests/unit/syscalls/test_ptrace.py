@@ -1,4 +1,4 @@
-"""Calls of ptrace(2) whose tracee is killed while the tracer's memory is read, on a booted machine."""
+"""Calls of ptrace(2) whose tracee is killed or continued by others meanwhile, on a booted machine."""
 
 import signal
 import struct
@@ -7,7 +7,8 @@ import pytest
 
 from kernel.lang import Span, UserAddr, u8
 from kernel.lib import user
-from kernel.sched import sleep_until
+from kernel.sched import Thread, sleep_until
+from kernel.task import tracer
 from kernel.task.pids import find_task
 from kernel.task.send import send_from_kernel
 from kernel.task.siginfo import from_kernel
@@ -16,10 +17,11 @@ from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
-TRACEME, SETREGS, GETREGSET, SETREGSET = 0, 13, 0x4204, 0x4205
+TRACEME, SETREGS, ATTACH, GETREGSET, SETREGSET = 0, 13, 16, 0x4204, 0x4205
 GENERAL = 1
 REGISTERS_SIZE = 216
 WALL = 0x4000_0000
+UNTRACED = 2
 
 
 def stopped_child(host: Program) -> int:
@@ -61,3 +63,31 @@ def test_registers_of_a_tracee_that_is_killed(machine: Machine, command: int, na
         host.ptrace(command, pid, GENERAL, place)
     status = bytearray(4)
     assert host.wait4(pid, status, WALL, None) == pid and status[0] == signal.SIGKILL
+
+
+@booted
+def test_a_stop_ends_before_its_thread_has_stopped_for_the_tracer(machine: Machine) -> None:
+    """`attach` waits for the stop, and nothing else tells it that there will be none: SIGCONT is blocked."""
+    host = machine.host
+
+    def child(program: Program) -> None:
+        program.rt_sigprocmask(0, struct.pack("<Q", 1 << signal.SIGCONT - 1), None, 8)
+        program.kill(program.getpid(), signal.SIGSTOP)
+        program.nanosleep(struct.pack("<qq", 1, 0), None)
+
+    pid = host.fork(child)
+    status = bytearray(4)
+    assert host.wait4(pid, status, UNTRACED, None) == pid and status[0] == 0x7F
+    task = find_task(host.task.pids.resolve(pid))
+    assert task is not None
+    make_ready = tracer.make_ready
+
+    def continue_it(thread: Thread) -> None:
+        make_ready(thread)
+        send_from_kernel(task.process, from_kernel(signal.SIGCONT))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracer, "make_ready", continue_it)
+        host.ptrace(ATTACH, pid, 0, 0)
+    assert not task.is_exiting
+    assert machine.wait(pid) == 0
