@@ -8,7 +8,7 @@ import pytest
 from kernel.lang import Span, UserAddr, u8
 from kernel.lib import user
 from kernel.sched import Thread, sleep_until
-from kernel.task import tracer
+from kernel.sched.scheduler import make_ready
 from kernel.task.pids import find_task
 from kernel.task.send import send_from_kernel
 from kernel.task.siginfo import from_kernel
@@ -80,14 +80,13 @@ def test_a_stop_ends_before_its_thread_has_stopped_for_the_tracer(machine: Machi
     assert host.wait4(pid, status, UNTRACED, None) == pid and status[0] == 0x7F
     task = find_task(host.task.pids.resolve(pid))
     assert task is not None
-    make_ready = tracer.make_ready
 
     def continue_it(thread: Thread) -> None:
         make_ready(thread)
         send_from_kernel(task.process, from_kernel(signal.SIGCONT))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracer, "make_ready", continue_it)
+        patch.setattr("kernel.task.tracer.make_ready", continue_it)
         host.ptrace(ATTACH, pid, 0, 0)
     assert not task.is_exiting
     assert machine.wait(pid) == 0
