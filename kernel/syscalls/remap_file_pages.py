@@ -32,19 +32,17 @@ def remap_file_pages(start: int, size: int, prot: int, first_page: int, flags: i
     area = space.area_at(start)
     if area is None or not area.shared:
         raise Errno(EINVAL)
+    _check_alike(space, area, start + size)
+    if not 0 <= first_page <= MAX_FILE_SIZE - size >> PAGE_SHIFT:
+        raise Errno(EOVERFLOW)
     source = area.source
-    if source is None:
-        raise Errno(EINVAL)  # cannot be: it is shared
-    source.acquire()  # others may unmap it meanwhile
-    try:
-        _check_alike(space, area, start + size)
-        if not 0 <= first_page <= MAX_FILE_SIZE - size >> PAGE_SHIFT:
-            raise Errno(EOVERFLOW)
-        wanted = MAP_SHARED | MAP_FIXED | area.flags & MAP_LOCKED
-        check_lock_limit(space, size, wanted)
-        space.map(start, size, area.prot, wanted, source, first_page, area.maximum_prot)
-    finally:
-        source.release()
+    wanted = MAP_SHARED | MAP_FIXED | area.flags & MAP_LOCKED
+    check_lock_limit(space, size, wanted)
+    space.settle()
+    area = space.area_at(start)
+    if area is None or not area.shared or area.source is not source:
+        raise Errno(EINVAL)  # others have unmapped it meanwhile, and the source may have ended
+    space.map(start, size, area.prot, wanted, source, first_page, area.maximum_prot)
     if flags & MAP_NONBLOCK == 0:
         try:
             space.populate(start, start + size)
