@@ -195,7 +195,12 @@ class Pipe:
                 position -= self.capacity
             within = position % PAGE
             length = min(PAGE - within, limit - done)
-            frame = self._frame_at(position // PAGE)
+            try:
+                frame = self._frame_at(position // PAGE)
+            except MemoryError:
+                if done == 0:
+                    raise
+                break  # what is in the ring was written
             if buffer.take(frame_span(frame)[within : within + length]) < length:
                 break  # as on Linux, a part that ends in a fault is not written
             self.count += length
