@@ -14,13 +14,13 @@ from kernel.fs.constants import (
     POLLIN,
     POLLOUT,
 )
-from kernel.ipc.pipe import FifoTable, Pipe, PipeEnds, make_pipe
+from kernel.ipc.pipe import FifoTable, PipeEnds, make_pipe
 from kernel.lang import EAGAIN, EBUSY, EPIPE, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.lib.user_account import account_count
-from kernel.mm.frames import Frame, free_frame_count
+from kernel.mm.frames import Frame, allocate_user_frame, free_frame_count
 from tests.unit.fs.conftest import World, world
 
 __all__ = ["world"]
@@ -165,14 +165,14 @@ def test_each_fifo_has_a_pipe_of_its_own(world: World) -> None:
 
 def test_a_write_that_finds_no_memory_reports_what_it_wrote(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = ends()
-    take = Pipe._frame_at
+    left = [allocate_user_frame(), allocate_user_frame()]
 
-    def scarce(self: Pipe, index: int) -> Frame:
-        if index == 2:
+    def scarce() -> Frame:
+        if not left:
             raise MemoryError
-        return take(self, index)
+        return left.pop()
 
-    monkeypatch.setattr(Pipe, "_frame_at", scarce)
+    monkeypatch.setattr("kernel.ipc.pipe.allocate_user_frame", scarce)
     assert put(pipe, b"x" * 10_000) == 8192
     with pytest.raises(MemoryError):
         put(pipe, b"x" * 10_000)
