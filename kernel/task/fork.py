@@ -279,8 +279,8 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         _copy_heard(parent, child, flags)
         if parent.observation is not None:
             TASKS.observer.inherit(parent, child, is_thread)
-        if parent.must_end() or (group is not None and group.signals != signals):
-            # Copying slept, and a signal to the group was meant for the child too, which was not yet a member.
+        if parent.must_end() or parent.process.job is not group or (group is not None and group.signals != signals):
+            # Copying slept, and a signal to a group was meant for the child too, which was not yet a member.
             raise Errno(ERESTARTNOINTR)
         if not is_free(tid):
             raise Errno(EAGAIN if wanted is None else EEXIST)  # the numbers have wrapped around

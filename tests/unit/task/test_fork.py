@@ -13,6 +13,7 @@ from kernel.fs.descriptors import FileTable
 from kernel.lang import EEXIST, ERESTARTNOINTR, Errno
 from kernel.lib.pid import Pid
 from kernel.task.fork import CLONE_SIGHAND, CLONE_THREAD, CLONE_VM, CloneArguments, clone
+from kernel.task.groups import ProcessGroup
 from kernel.task.pids import register_task, unregister_task
 from kernel.task.task import Task, current
 from tests.unit.booted import booted
@@ -80,6 +81,27 @@ def test_another_thread_executes_a_program_meanwhile(machine: Machine) -> None:
             thread_while(execute)
         assert raised.value.code == ERESTARTNOINTR
         task.process.exec_task = None
+        return 0
+
+    assert machine.run(child) == 0
+
+
+@booted
+def test_the_process_is_moved_to_another_group_meanwhile(machine: Machine) -> None:
+    """Which may have got a signal before the child is there."""
+
+    def child(program: Program) -> int:
+        process = current().process
+        group = process.job
+        assert group is not None
+
+        def move(parent: Task) -> None:
+            process.job = ProcessGroup(CHOSEN, group.owner)
+
+        with pytest.raises(Errno) as raised:
+            thread_while(move)
+        assert raised.value.code == ERESTARTNOINTR
+        process.job = group
         return 0
 
     assert machine.run(child) == 0
