@@ -172,6 +172,8 @@ class MessageQueue(IpcObject):
     def receive(self, choice: Choice, credentials: Credentials, process: Bearer, waits: bool) -> Message:
         """msgrcv(2). Raises EACCES, E2BIG, EIDRM, ENOMSG, ERESTARTNOHAND, MemoryError."""
         while True:
+            if self.is_removed:
+                raise Errno(EIDRM)
             self.check_permission(credentials, READ)
             message = self._find(choice)
             if message is not None:

@@ -195,18 +195,23 @@ class Pipe:
                 position -= self.capacity
             within = position % PAGE
             length = min(PAGE - within, limit - done)
-            frame = self._frame_at(position // PAGE)
-            if buffer.take(frame_span(frame)[within : within + length]) < length:
+            frame = self._frame_at(position // PAGE, is_needed=done == 0)
+            if frame == NO_FRAME or buffer.take(frame_span(frame)[within : within + length]) < length:
                 break  # as on Linux, a part that ends in a fault is not written
             self.count += length
             done += length
         return done
 
-    def _frame_at(self, index: int) -> Frame:
-        """The frame at a place of the ring. Raises MemoryError."""
+    def _frame_at(self, index: int, is_needed: bool = True) -> Frame:
+        """The frame at a place of the ring. Raises MemoryError, or returns NO_FRAME instead unless it `is_needed`."""
         frame = self.frames[index]
         if frame == NO_FRAME:
-            frame = allocate_user_frame()
+            try:
+                frame = allocate_user_frame()
+            except MemoryError:
+                if is_needed:
+                    raise
+                return NO_FRAME
             self.frames[index] = frame
         return Frame(frame)
 

@@ -220,6 +220,9 @@ class SemaphoreSet(IpcObject):
                 timed_out = not row.queue.sleep_until(deadline_ns, interruptible=True)
             except Errno:
                 interrupted = True
+            except MemoryError:
+                self.pending.remove(row)  # else it would be done for nobody
+                raise
         if row.is_finished:
             if row.error != 0:
                 raise Errno(row.error)

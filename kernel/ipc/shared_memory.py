@@ -202,15 +202,20 @@ class Segments:
         """shmget(2): the number of the segment with this key, made if need be. Raises ENOENT, EEXIST, EINVAL, EACCES,
         ENOSPC, MemoryError.
         """
-        found = self.table.find(key, flags)
-        if found is None:
-            return self._create(key, size, flags, credentials, process)
+        while True:
+            found = self.table.find(key, flags)
+            if found is not None:
+                break
+            identifier = self._create(key, size, flags, credentials, process)
+            if identifier >= 0:
+                return identifier
         if size > segment_of(found).size or size < 0:
             raise Errno(EINVAL)
         found.check_permission(credentials, flags)
         return found.identifier
 
     def _create(self, key: int, size: int, flags: int, credentials: Credentials, process: Bearer) -> int:
+        """Returns -1 if another thread was faster: reserving huge pages sleeps."""
         if size < 1 or not LARGEST_SEGMENT.permits(size):
             raise Errno(EINVAL)
         is_huge = flags & _SHM_HUGETLB != 0
@@ -233,20 +238,24 @@ class Segments:
             elif flags & _SHM_NORESERVE == 0 or MODE.value == NEVER:
                 promise(size + PAGE_MASK & ~PAGE_MASK, 0)  # fits: at most 2**46
                 segment.promised_bytes = size + PAGE_MASK & ~PAGE_MASK
-            identifier = self.table.add(entry)
+            identifier = -1 if key in self.table.by_key else self.table.add(entry)
         except (Errno, MemoryError):
             segment.free_memory()
             entry.segment = None
             raise
+        if identifier < 0:
+            segment.free_memory()
+            entry.segment = None
+            return identifier
         self.page_count += (size + PAGE_MASK) >> PAGE_SHIFT
         return identifier
 
     def forget(self, segment: Segment) -> None:
         """It was removed and has no attachment: free its memory."""
-        segment.free_memory()
-        self.page_count -= segment.page_limit
-        self.table.remove(segment.entry)
+        self.table.remove(segment.entry)  # first: nobody finds it while its memory is freed
         segment.entry.segment = None
+        self.page_count -= segment.page_limit
+        segment.free_memory()
 
     def resident_count(self) -> int:
         """Pages in memory."""

@@ -191,6 +191,10 @@ class HugeObject(TrackedObject):
     def count_changed(self) -> None:
         """Another number of pages is there."""
 
+    def is_sealed(self) -> bool:
+        """Whether no new mapping may be writable (memfd_create(2))."""
+        return False
+
     def grow_to(self, size_bytes: int) -> None:
         """A mapping through which programs may write ends there: a file becomes as long."""
 

@@ -271,9 +271,9 @@ class HugePool(HugePageKeeper):
     def _release(self, pages: int) -> None:
         self.reserved -= pages
         while pages > 0 and self.surplus > 0 and self.free > 0 and self.free > self.reserved:
-            self._drop_free()
-            self.surplus -= 1
+            self.surplus -= 1  # before the safe point
             pages -= 1
+            self._drop_free()
 
     def _drop_free(self) -> None:
         """Give a free page to the rest of the kernel."""

@@ -756,12 +756,19 @@ def _end_before_huge(space: AddressSpace, start: int, end: int) -> int:
 def place_huge(
     space: AddressSpace, source: HugeObject, address: int, length: int, prot: int, flags: int, offset: int, maximum: int
 ) -> int:
-    """Enter a mapping of whole huge pages, which are reserved first. Sleeps. Raises ENOMEM, and what `map` raises."""
+    """Enter a mapping of whole huge pages, which are reserved first. Sleeps. Raises ENOMEM, EPERM (the file was sealed
+    meanwhile), and what `map` raises.
+    """
     is_shared = flags & MAP_TYPE != MAP_PRIVATE
     source.acquire()
     try:
         own = prepare_mapping(source, offset, length, is_shared, flags & MAP_NORESERVE == 0)
         try:
+            space.settle()
+            if is_shared and source.is_sealed():  # since the caller asked: to reserve pages takes long
+                if prot & PROT_WRITE != 0:
+                    raise Errno(EPERM)
+                maximum &= ~PROT_WRITE
             start = space.map(address, length, prot, flags, source, offset >> PAGE_SHIFT, maximum, reservation=own)
         finally:
             if own is not None and not own.is_attached:

@@ -579,6 +579,7 @@ class AddressSpace(Linked["AddressSpace"]):
         """Before a new mapping replaces what lies in a large range, give the pages back, so that the rest is quick."""
         if not self.is_free(start, start + length):
             self.check_unsealed(start, start + length)
+            self.settle()  # with very many areas, that slept
             self.check_cuts(start, start + length)
             self._cut_out(start, start + length)  # what can fail comes first
             self.empty(start, start + length)
@@ -603,6 +604,7 @@ class AddressSpace(Linked["AddressSpace"]):
 
     def _exchange(self, area: Area) -> None:
         """The same in one change. Raises EPERM."""
+        self.settle()
         self.hold()
         try:
             self.check_unsealed(area.start, area.end)
@@ -808,6 +810,7 @@ class AddressSpace(Linked["AddressSpace"]):
         if self.is_free(start, end):
             return
         self.check_unsealed(start, end)
+        self.settle()  # with very many areas, that slept
         self.check_cuts(start, end)
         if end - start > _BYTES_AT_ONCE:
             self._cut_out(start, end)  # what can fail comes first

@@ -68,7 +68,7 @@ def _execute(
     is_unreachable: bool = False,
 ) -> int:
     """The file is opened before the arguments are read, which may sleep."""
-    program = execution.Program(execution.open_executable(task.fs, path), name)
+    program = execution.program_of(execution.open_executable(task.fs, path), name)
     try:
         if by_descriptor:
             program.title = None

@@ -145,6 +145,7 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
         raise Errno(EINVAL)
     if kind == MAP_SHARED_VALIDATE and flags & ~_SHARED_FLAGS != 0:
         raise Errno(EOPNOTSUPP)
+    space.settle()  # nothing sleeps from here to the mapping, so that nobody seals the file
     mode = file.flags & O_ACCMODE
     readable = mode == O_RDONLY or mode == O_RDWR
     writable = mode == O_WRONLY or mode == O_RDWR

@@ -50,7 +50,8 @@ def pidfd_send_signal(descriptor: i32, signo: i32, info: UserAddr, flags: u32) -
     if flags not in (0, _THREAD, _THREAD_GROUP, _PROCESS_GROUP):
         raise Errno(EINVAL)
     task = current()
-    meant = _meaning(file_at(descriptor))
+    file = file_at(descriptor)
+    meant = _meaning(file)
     scope = flags
     if scope == 0:
         scope = _THREAD if meant.is_thread else _THREAD_GROUP
@@ -58,6 +59,7 @@ def pidfd_send_signal(descriptor: i32, signo: i32, info: UserAddr, flags: u32) -
         sent = from_process(signo, SI_TKILL if scope == _THREAD else SI_USER, task.own_pid, task.own_uid)
     else:
         sent = _read_info(info, signo, meant.task is not task or scope == _PROCESS_GROUP)
+        meant = _meaning(file)  # again: that may have slept, and another may have the number now
     process = meant.process
     if process is not None and not task.pids.contains(process.pids):
         raise Errno(EINVAL)

@@ -18,8 +18,9 @@ from arch.programs import (
     write_user_word,
     write_vectors,
 )
-from kernel.lang import EINVAL, EIO, ENODEV, ENXIO, EOPNOTSUPP, Errno, Span, UserAddr, span_of, u8
+from kernel.lang import EINVAL, EIO, ENODEV, ENXIO, EOPNOTSUPP, ESRCH, Errno, Span, UserAddr, span_of, u8
 from kernel.lib import user
+from kernel.sched.thread import ThreadState
 from kernel.task.task import Task
 from kernel.task.words import load_i64, store_i64
 
@@ -46,6 +47,12 @@ def _size_of(kind: int) -> int:
     if kind == _SHADOW_STACK:
         return _WORD
     raise Errno(EINVAL)
+
+
+def _check_is_still_stopped(task: Task) -> None:
+    """Raise ESRCH if the tracee was killed while the tracer's memory was read: it may have no stack any more."""
+    if task.state != ThreadState.TRACED:
+        raise Errno(ESRCH)
 
 
 def get_set(task: Task, kind: int, address: UserAddr, size: int) -> None:
@@ -77,7 +84,7 @@ def _read(task: Task, kind: int, out: Span[u8]) -> None:
 
 def put_set(task: Task, kind: int, address: UserAddr, size: int) -> None:
     """Set the registers from the first `size` bytes of a set in the tracer's memory. Of the general registers, those
-    before one that is refused have changed. Raises EFAULT, EINVAL, EIO, ENODEV, EOPNOTSUPP, MemoryError.
+    before one that is refused have changed. Raises EFAULT, EINVAL, EIO, ENODEV, EOPNOTSUPP, ESRCH, MemoryError.
     """
     whole = _size_of(kind)
     if kind == _PORTS:
@@ -87,6 +94,7 @@ def put_set(task: Task, kind: int, address: UserAddr, size: int) -> None:
     storage = bytearray(whole if size < 0 else min(size, whole))  # fits: a register set is small
     data = span_of(storage)
     user.read_into(data, address)
+    _check_is_still_stopped(task)
     if kind == FLOATING:
         write_floating(task.registers, data)
     elif kind == _VECTORS:
@@ -98,7 +106,7 @@ def put_set(task: Task, kind: int, address: UserAddr, size: int) -> None:
 
 def transfer_set(task: Task, kind: int, address: UserAddr, reads: bool) -> None:
     """PTRACE_GETREGSET and PTRACE_SETREGSET: the iovec says where, and then how much was moved. Raises EFAULT, EINVAL,
-    EIO, ENODEV, ENXIO, EOPNOTSUPP, MemoryError.
+    EIO, ENODEV, ENXIO, EOPNOTSUPP, ESRCH, MemoryError.
     """
     base = UserAddr(user.read_i64(address))
     length = user.read_i64(user.at(address, _WORD))
@@ -109,6 +117,7 @@ def transfer_set(task: Task, kind: int, address: UserAddr, reads: bool) -> None:
         raise Errno(ENODEV)
     size = whole if length < 0 else min(length, whole)
     if reads:
+        _check_is_still_stopped(task)
         get_set(task, kind & 0xFFFF_FFFF, base, size)
     else:
         put_set(task, kind & 0xFFFF_FFFF, base, size)

@@ -38,6 +38,10 @@ def remap_file_pages(start: int, size: int, prot: int, first_page: int, flags: i
     source = area.source
     wanted = MAP_SHARED | MAP_FIXED | area.flags & MAP_LOCKED
     check_lock_limit(space, size, wanted)
+    space.settle()
+    area = space.area_at(start)
+    if area is None or not area.shared or area.source is not source:
+        raise Errno(EINVAL)  # others have unmapped it meanwhile, and the source may have ended
     space.map(start, size, area.prot, wanted, source, first_page, area.maximum_prot)
     if flags & MAP_NONBLOCK == 0:
         try:

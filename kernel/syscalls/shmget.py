@@ -58,15 +58,15 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
     if address == 0 and flags & _SHM_REMAP != 0:
         raise Errno(EINVAL)
     task = current()
+    space = task.space
+    space.settle()  # first: nothing sleeps from here to the attachment, and nobody frees the segment
     segment = current().namespaces.ipc.segments.get(identifier)
     writes = flags & _SHM_RDONLY == 0
     segment.entry.check_permission(task.credentials, READ | (WRITE if writes else 0))
     prot = PROT_READ | (PROT_WRITE if writes else 0) | (PROT_EXEC if flags & _SHM_EXEC != 0 else 0)
     maximum = PROT_READ | PROT_EXEC | (PROT_WRITE if writes else 0)
-    space = task.space
     length = segment.mapped_bytes()
     how = MAP_SHARED
-    space.settle()
     if is_fixed:
         how |= MAP_FIXED
         is_outside = address < 0 or address > USER_END - length  # fits: a segment has a bound (LARGEST_BYTES)

@@ -272,7 +272,8 @@ def move_process(process: Process, group: ControlGroup) -> None:
                 return
     except (Errno, MemoryError):
         for index in range(len(sources)):
-            _put_back(moved[index], sources[index])
+            if moved[index].cgroup is group:  # else others have moved it on meanwhile
+                _put_back(moved[index], sources[index])
             pace(_MOVE_COST)
         raise
 

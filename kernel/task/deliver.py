@@ -275,6 +275,8 @@ def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
     if task.library.rseq.address != 0:
         _restart_sequence(task, frame)
     mask = task.signals.saved_blocked if task.signals.restores_blocked else task.signals.blocked
+    if action.flags & SA_RESETHAND != 0:
+        _reset_handler(task.process.actions, info.signo, action)  # before the frame, for which this may have to wait
     while True:
         try:
             call_handler(task, frame, action, info, mask)
@@ -290,8 +292,6 @@ def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
     blocked = task.signals.blocked | action.mask
     if action.flags & SA_NODEFER == 0:
         blocked |= bit(info.signo)
-    if action.flags & SA_RESETHAND != 0:
-        _reset_handler(task.process.actions, info.signo, action)
     task.signals.blocked = blocked & ~UNBLOCKABLE  # `_take_signal` sees the rest
     if task.tracee is not None:
         report_handler(task)

@@ -179,13 +179,22 @@ def execute(task: Task, path: Path, name: bytes, arguments: list[bytes], environ
     """Replace the program of the running task by the file at `path`, called `name`. Returns in the new program's
     context: its frame is set.
     """
-    program = Program(open_executable(task.fs, path), name)
+    program = program_of(open_executable(task.fs, path), name)
     try:
         program.arguments = arguments
         program.environment = environment
         run(task, program)
     finally:
         program.let_go()
+
+
+def program_of(file: File, name: bytes) -> Program:
+    """The program of a file, whose reference it takes over. Raises MemoryError, with the file closed."""
+    try:
+        return Program(file, name)
+    except MemoryError:
+        file.release()
+        raise
 
 
 def open_executable(context: FsContext, path: Path) -> File:

@@ -102,9 +102,10 @@ def end_thread(task: Task, status: int) -> None:
     last thread left, is the process's. Does not return.
     """
     process = task.process
-    if not process.ending.is_exiting and (process.leader is task or len(process.threads) == 1):
+    is_last = process.ending.leaving + 1 == len(process.threads)
+    if not process.ending.is_exiting and (process.leader is task or is_last):
         process.ending.status = status
-        process.ending.is_exiting = len(process.threads) == 1
+        process.ending.is_exiting = is_last
     tracee = task.tracee
     if tracee is not None:
         tracee.exit_status = status
@@ -125,7 +126,9 @@ def exit_task(task: Task) -> None:
     task.is_exiting = True
     task.interrupted = False
     process = task.process
-    if process.pid == FIRST and len(process.threads) == 1:
+    process.ending.leaving += 1
+    is_last = process.ending.leaving == len(process.threads)  # not counting those that end and sleep on the way
+    if is_last and process.pid == FIRST:
         _first_process_ends(process)
     work = task.async_work
     if work is not None:
@@ -134,7 +137,7 @@ def exit_task(task: Task) -> None:
     leave_states(task)
     if RUNNING.is_observed:
         TASKS.observer.exits(task)
-    if len(process.threads) == 1:
+    if is_last:
         note_end(task)
     _release_memory(task)
     finish_vfork(task)
@@ -153,6 +156,8 @@ def exit_task(task: Task) -> None:
     task.fs_context = None
     if context is not None:
         context.release()
+    if is_last:
+        _release_executable(process)
     if len(process.threads) == 1 and process.origin.is_init:
         end_with_init(task)
     task.registers.release()
@@ -160,6 +165,7 @@ def exit_task(task: Task) -> None:
     charge_running()
     retire(task)
     process.threads.pop(task.tid)
+    process.ending.leaving -= 1
     heir = process.any_thread() if len(process.threads) > 0 else process.parent_thread()
     if heir is not None:
         leave_slice(task, heir)
@@ -194,6 +200,14 @@ def _release_memory(task: Task) -> None:
     if memory is not None:
         note_peak(task.process, memory)
         memory.release()
+
+
+def _release_executable(process: Process) -> None:
+    """No thread of the process goes on. Sleeps, so it comes before the process is a zombie, which others may reap."""
+    executable = process.executable
+    process.executable = None
+    if executable is not None:
+        executable.release()
 
 
 def end_with_init(task: Task) -> None:
@@ -248,10 +262,6 @@ def _end_of_process(task: Task, process: Process) -> None:
     if timers is not None:
         timers.cancel_all()
     process.pending.clear()
-    executable = process.executable
-    process.executable = None
-    if executable is not None:
-        executable.release()
     _hang_up(process)
     _give_children_away(task, process)
     parent = process.parent

@@ -279,8 +279,8 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         _copy_heard(parent, child, flags)
         if parent.observation is not None:
             TASKS.observer.inherit(parent, child, is_thread)
-        if parent.is_dying() or (group is not None and group.signals != signals):
-            # Copying slept, and a signal to the group was meant for the child too, which was not yet a member.
+        if parent.must_end() or parent.process.job is not group or (group is not None and group.signals != signals):
+            # Copying slept, and a signal to a group was meant for the child too, which was not yet a member.
             raise Errno(ERESTARTNOINTR)
         if not is_free(tid):
             raise Errno(EAGAIN if wanted is None else EEXIST)  # the numbers have wrapped around
@@ -496,6 +496,8 @@ def _take_over(parent: Task, child: Task, arguments: CloneArguments) -> None:
     copy_user_frame(parent.stack_top, child.stack_top, arguments.stack)
     if flags & CLONE_SETTLS != 0:
         child.registers.set_thread_area(arguments.tls)
+    if child.process.stop.signal != 0:
+        child.interrupted = True  # copying slept, and the others were stopped meanwhile: it stops with them
 
 
 def _birth_of(arguments: CloneArguments) -> ForkStart:
@@ -549,7 +551,8 @@ def _undo(child: Task) -> None:
     if child.observation is not None:
         TASKS.observer.forget(child)
     process = child.process
-    process.threads.pop(child.tid, child)
+    if process.threads.get(child.tid) is child:  # the number may be another thread's by now
+        process.threads.pop(child.tid)
     if child.cgroup is not TOP:
         leave_at_end(child)
         uncount(child)

@@ -7,9 +7,11 @@ on.
 
 Invariants: a state has waiters and an owner; it is in the chain of its owner's `TaskLocks`, and in the bucket of its
 key. A thread waits for at most one lock, and has `TaskLocks` while it does. Only joining a lock allocates: handing it
-over never fails.
+over never fails. A lock whose owner has ended is an heir's from then on; nobody else takes it before the heir has
+written its number into the word.
 
-Context: sleeps. Raises EAGAIN, EDEADLK, EFAULT, EINVAL, EPERM, ERESTARTNOINTR, ESRCH, ETIMEDOUT, MemoryError.
+Context: sleeps. Raises EAGAIN, EDEADLK, EFAULT, EINTR, EINVAL, EPERM, ERESTARTNOINTR, ESRCH,
+ETIMEDOUT, MemoryError.
 """
 
 from typing import Final
@@ -17,7 +19,9 @@ from typing import Final
 from kernel.lang import (
     EAGAIN,
     EDEADLK,
+    EINTR,
     EINVAL,
+    ENOMEM,
     EPERM,
     ERESTARTNOINTR,
     ERESTARTSYS,
@@ -29,18 +33,20 @@ from kernel.lang import (
     noraise,
 )
 from kernel.lib import user
-from kernel.sched import sleep_until, yield_now
+from kernel.sched import sleep_until
 from kernel.sched.scheduler import lend_priority, wake
 from kernel.sched.thread import DEADLINE_URGENCY
 from kernel.task.belongings import LendingLocks
 from kernel.task.futex import BITSET_ANY, BUCKETS, FutexKey, FutexWaiter, LockMove, enter, key_of, leave, waiters_on
 from kernel.task.pids import find_task
 from kernel.task.task import Task
+from kernel.time.clock import monotonic_ns
 
 _WAITERS: Final = 0x8000_0000
 _OWNER_DIED: Final = 0x4000_0000
 _OWNER_MASK: Final = 0x3FFF_FFFF
 _CHAIN_LIMIT: Final = 1024
+_REST_NS: Final = 1_000_000  # until a lock that is about to change hands is looked at again
 
 
 @final
@@ -52,6 +58,8 @@ class PiWaiter:
         self.state: PiState | None = None
         self.has_lock: bool = False
         self.owner_died: bool = False  # it got the lock from a thread that ended: it has to write the word
+        self.key: FutexKey | None = None  # then: of the lock
+        self.next_heir: PiWaiter | None = None
 
 
 @final
@@ -94,6 +102,47 @@ class TaskLocks(LendingLocks):
         self.waiter: PiWaiter | None = None  # while it waits for one itself
 
 
+@final
+class Heirs:
+    """The waiters that have got their locks from threads that ended, and have not written the words yet."""
+
+    def __init__(self) -> None:
+        self.first: PiWaiter | None = None
+
+    @noraise
+    def enter(self, waiter: PiWaiter, key: FutexKey) -> None:
+        """A thread ends whose lock the waiter gets."""
+        waiter.owner_died = True
+        waiter.key = key
+        waiter.next_heir = self.first
+        self.first = waiter
+
+    @noraise
+    def leave(self, waiter: PiWaiter) -> None:
+        """It has written the word."""
+        following = waiter.next_heir
+        waiter.next_heir = None
+        before = self.first
+        if before is waiter:
+            self.first = following
+            return
+        while before is not None and before.next_heir is not waiter:
+            before = before.next_heir
+        if before is not None:
+            before.next_heir = following
+
+    def have(self, key: FutexKey) -> bool:
+        """Whether a lock is one of theirs."""
+        heir = self.first
+        while heir is not None:
+            found = heir.key
+            if found is not None and found.same(key):
+                return True
+            heir = heir.next_heir
+        return False
+
+
+_HEIRS: Final = Heirs()
 _states: list[list[PiState]] = [[] for _ in range(BUCKETS)]
 
 
@@ -164,6 +213,13 @@ def lock(task: Task, address: UserAddr, shared: bool, deadline_ns: int, waits: b
         number = value & _OWNER_MASK
         if number == task.own_tid:
             raise Errno(EDEADLK)
+        if number == 0 and not _can_replace(address, value):
+            continue
+        if _is_passing(key):
+            if not waits:
+                raise Errno(EAGAIN)
+            _rest(task)
+            continue
         if number == 0:
             if _find(key) is not None:
                 raise Errno(EINVAL)
@@ -174,19 +230,44 @@ def lock(task: Task, address: UserAddr, shared: bool, deadline_ns: int, waits: b
         if owner is None:
             raise Errno(ESRCH)
         if owner.is_exiting:
-            yield_now()  # it will mark the lock, or be gone
+            _let_end(task, owner, key, address, value)
             continue
         if value & _WAITERS == 0 and user.compare_and_swap_u32(address, value, value | _WAITERS) != value:
             continue
         state = _find(key)
         if state is not None and state.owner is not owner:
             raise Errno(EINVAL)
-        if owner.is_exiting or user.read_u32(address) & _OWNER_MASK != number:
+        if owner.is_exiting or _is_passing(key) or user.read_u32(address) & _OWNER_MASK != number:
             continue  # user memory had to be waited for
         if not waits:
             raise Errno(EAGAIN)
         _wait(task, owner, key, state, address, deadline_ns)
         return
+
+
+def _is_passing(key: FutexKey) -> bool:
+    """Whether a lock is about to change hands: its owner ends, or the thread that has got it from one that ended has
+    not written the word yet.
+    """
+    state = _find(key)
+    owner = None if state is None else state.owner
+    return _HEIRS.have(key) or (owner is not None and owner.is_exiting)
+
+
+def _rest(task: Task) -> None:
+    """Let others run that something has to be expected of. Raises EINTR if the running thread must end, MemoryError."""
+    if task.must_end():
+        raise Errno(EINTR)
+    sleep_until(monotonic_ns() + _REST_NS, interruptible=False)
+
+
+def _let_end(task: Task, owner: Task, key: FutexKey, address: UserAddr, value: int) -> None:
+    """The owner of a lock ends: it will mark the word, which held `value`, or hand the lock over. Raises ESRCH if it
+    has left all its locks and not this one; and what `_rest` raises.
+    """
+    if owner.memory is None and not _is_passing(key) and user.read_u32(address) == value:
+        raise Errno(ESRCH)
+    _rest(task)
 
 
 def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address: UserAddr, deadline_ns: int) -> None:
@@ -199,12 +280,14 @@ def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address
                 raise Errno(ETIMEDOUT)
     except Errno as error:
         code = error.code
+    except MemoryError:
+        code = ENOMEM
     _waits_no_more(task)
     if not waiter.has_lock:
         _give_up(waiter, state)
         raise Errno(ERESTARTNOINTR if code == ERESTARTSYS else code)
     if waiter.owner_died:
-        _write_owner(address, task.own_tid | _WAITERS | _OWNER_DIED)
+        _write_as_heir(waiter, address)
 
 
 def _join(waiter: PiWaiter, owner: Task, key: FutexKey, state: PiState | None) -> PiState:
@@ -223,6 +306,14 @@ def _join(waiter: PiWaiter, owner: Task, key: FutexKey, state: PiState | None) -
     locks.waiter = waiter
     _spread(owner)
     return state
+
+
+def _write_as_heir(waiter: PiWaiter, address: UserAddr) -> None:
+    """The running thread has got a lock from one that ended. Raises EFAULT."""
+    try:
+        _write_owner(address, waiter.task.own_tid | _WAITERS | _OWNER_DIED)
+    finally:
+        _HEIRS.leave(waiter)
 
 
 def _write_owner(address: UserAddr, fresh: int) -> None:
@@ -355,7 +446,7 @@ def leave_states(task: Task) -> None:
     locks = _locks(task)
     while locks is not None and (state := locks.owned) is not None:
         heir = state.waiters[0]
-        heir.owner_died = True
+        _HEIRS.enter(heir, state.key)
         _hand_over(state, heir)
 
 
@@ -397,6 +488,8 @@ def wait_and_lock(
                 raise Errno(ETIMEDOUT)
     except Errno as error:
         code = error.code
+    except MemoryError:
+        code = ENOMEM
     if not request.is_moved:
         leave(waiter)
         raise Errno(ERESTARTNOINTR if code == ERESTARTSYS else code)
@@ -408,7 +501,7 @@ def wait_and_lock(
         # The wait cannot be restarted: it was woken. The program will notice.
         raise Errno(EAGAIN if code == ERESTARTSYS else code)
     if request.waiter.owner_died:
-        _write_owner(lock_address, task.own_tid | _WAITERS | _OWNER_DIED)
+        _write_as_heir(request.waiter, lock_address)
 
 
 def move_to_lock(task: Task, address: UserAddr, shared: bool, expected: int, lock_address: UserAddr, limit: int) -> int:
@@ -436,6 +529,9 @@ def move_to_lock(task: Task, address: UserAddr, shared: bool, expected: int, loc
             more = _WAITERS if limit > 0 else 0
             fresh = value & _OWNER_DIED | task.pids.shown(request.waiter.task.tid) | more
             if not _can_replace(lock_address, value) or not _still_waits(first, key):
+                continue
+            if _is_passing(target):
+                _rest(task)
                 continue
             if _find(target) is not None:
                 raise Errno(EINVAL)
@@ -477,15 +573,15 @@ def _move_behind_owner(
     owner = find_task(task.pids.resolve(number))
     if owner is None:
         raise Errno(ESRCH)
-    if owner.is_exiting:
-        yield_now()  # it will mark the lock, or be gone
+    if owner.is_exiting or _is_passing(request.target):
+        _let_end(task, owner, request.target, lock_address, value)
         return False
     if value & _WAITERS == 0 and user.compare_and_swap_u32(lock_address, value, value | _WAITERS) != value:
         return False
     state = _find(request.target)
     if state is not None and state.owner is not owner:
         raise Errno(EINVAL)
-    if owner.is_exiting or not _still_waits(first, first.key):
+    if owner.is_exiting or _is_passing(request.target) or not _still_waits(first, first.key):
         return False
     _join(request.waiter, owner, request.target, state)
     _take_off(first, request)

@@ -12,7 +12,7 @@ from kernel.cgroup.namespace import GroupNamespace, new_group_namespace
 from kernel.fs.mount_namespaces import check_entry, enter_namespace, separate
 from kernel.fs.namespace import NamespaceFile
 from kernel.fs.path import FsContext, MountNamespace
-from kernel.ipc.namespace import IpcNamespace, new_ipc_namespace
+from kernel.ipc.namespace import FIRST_IPC, IpcNamespace, new_ipc_namespace
 from kernel.lang import EINVAL, EPERM, ESRCH, EUSERS, Errno, final, noraise
 from kernel.lib.capabilities import CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
@@ -97,7 +97,8 @@ def namespace_of(task: Task, kind: int) -> Namespace | None:
     if kind == CLONE_NEWUTS:
         return task.namespaces.uts
     if kind == CLONE_NEWIPC:
-        return task.namespaces.ipc
+        ipc = task.namespaces.ipc
+        return ipc if task.membership.is_in_ipc or ipc is FIRST_IPC else None
     if kind == CLONE_NEWPID:
         return None if task.process.ending.is_reaped else task.pids
     if kind == CLONE_NEWUSER:

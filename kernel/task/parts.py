@@ -186,5 +186,6 @@ class Ending:
     is_exiting: bool  # all threads must end, with `status`
     status: int  # as wait(2) reports it
     leaves_core: bool  # it ends by a signal that leaves a core file, whether it did or not
+    leaving: int  # of its threads, those that end and are not gone yet
     is_zombie: bool
     is_reaped: bool

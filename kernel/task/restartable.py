@@ -92,6 +92,7 @@ def restart(task: Task, frame: TrapFrame) -> None:
     """The thread lost the processor or takes a signal: leave the sequence that it is in. Raises EFAULT, EINVAL."""
     address = UserAddr(task.library.rseq.address)
     number = task.processor
+    switches = task.voluntary_switches + task.involuntary_switches
     if task.library.rseq.switches == NEVER or task.library.rseq.processor != number:
         task.library.rseq.processor = number
         user.write_u32(user.at(address, _CPU_ID_START), number)
@@ -104,8 +105,8 @@ def restart(task: Task, frame: TrapFrame) -> None:
         if landing != 0:
             frame.go_on_at(landing)
         user.write_i64(user.at(address, _SECTION), 0)
-    # User memory may have to be waited for: a switch during that does not count.
-    task.library.rseq.switches = task.voluntary_switches + task.involuntary_switches
+    # User memory may have to be waited for: after a switch during that, the number may be another one.
+    task.library.rseq.switches = switches
 
 
 def _landing(task: Task, section: UserAddr, rip: int) -> int:

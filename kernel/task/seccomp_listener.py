@@ -196,8 +196,8 @@ def _wait(task: Task, listener: Listener, notification: Notification) -> None:
     """Wait for the answer, or a signal."""
     while notification.state != State.ANSWERED:
         only_kills = listener.waits_killable and notification.state == State.TAKEN
-        if only_kills and (task.process.ending.is_exiting or task.has_pending_kill()):
-            return
+        if only_kills and task.must_end():
+            return  # it is killed, or another thread executes a program
         task.signals.kill_wakes = only_kills
         is_interrupted = False
         try:

@@ -187,6 +187,7 @@ def stop_if_due(task: Task, tracee: Tracee, frame: TrapFrame) -> bool:
         _stop(task, tracee, signo, CLD_STOPPED, None, 0)
     else:
         tracee.traps_soon = False  # continued before it came here
+        tracee.tracer.process.family.waiters.wake_all()  # `attach` waits for that
     return True
 
 

@@ -189,6 +189,11 @@ class HugeFilePages(HugeObject):
         if inode is not None:
             inode.blocks = self.present * _SECTORS
 
+    def is_sealed(self) -> bool:
+        inode = self.inode
+        seals = -1 if inode is None else inode.seals
+        return seals >= 0 and seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0
+
     def grow_to(self, size_bytes: int) -> None:
         inode = self.inode
         if inode is not None and inode.size < size_bytes:

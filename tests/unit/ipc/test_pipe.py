@@ -20,7 +20,7 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.lib.user_account import account_count
-from kernel.mm.frames import free_frame_count
+from kernel.mm.frames import Frame, allocate_user_frame, free_frame_count
 from tests.unit.fs.conftest import World, world
 
 __all__ = ["world"]
@@ -161,3 +161,22 @@ def test_each_fifo_has_a_pipe_of_its_own(world: World) -> None:
     for pipe, (ino, device) in zip(pipes, names, strict=True):
         table.forget(pipe, ino, device)
     assert table.devices == {}
+
+
+def test_a_write_that_finds_no_memory_reports_what_it_wrote(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = ends()
+    left = [allocate_user_frame(), allocate_user_frame()]
+
+    def scarce() -> Frame:
+        if not left:
+            raise MemoryError
+        return left.pop()
+
+    monkeypatch.setattr("kernel.ipc.pipe.allocate_user_frame", scarce)
+    assert put(pipe, b"x" * 10_000) == 8192
+    with pytest.raises(MemoryError):
+        put(pipe, b"x" * 10_000)
+    monkeypatch.undo()
+    assert get(pipe, 10_000) == b"x" * 8192
+    pipe.reader.release()
+    pipe.writer.release()

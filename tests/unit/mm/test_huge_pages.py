@@ -24,6 +24,7 @@ from kernel.mm.userfault import (
     register,
     show_page,
 )
+from tests.unit.meanwhile import meanwhile
 
 BASE = 16 * HUGE_SIZE
 READ_WRITE = PROT_READ | PROT_WRITE
@@ -501,3 +502,17 @@ def test_huge_pages_are_registered_as_a_whole() -> None:
             check_range(space, start, end, MISSING, Recorder())
         assert error.value.code == EINVAL
     space.release()
+
+
+def test_a_page_comes_free_while_the_pool_gives_surplus_ones_back(pool: None) -> None:
+    """Each is counted once."""
+    POOL.resize(2)
+    OVERCOMMIT.values[0] = 1
+    taken = [POOL.take(is_reserved=False, quota=None) for _ in range(2)]
+    POOL.reserve(1, None)
+    assert (POOL.total, POOL.free, POOL.reserved, POOL.surplus) == (3, 1, 1, 1)
+    with meanwhile(lambda: put_huge_page(taken.pop())):
+        POOL.release(1, None)
+    assert (POOL.total, POOL.free, POOL.reserved, POOL.surplus) == (2, 1, 0, 0)
+    put_huge_page(taken.pop())
+    POOL.resize(3)

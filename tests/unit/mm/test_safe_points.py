@@ -164,3 +164,30 @@ def test_thousands_of_small_mappings_need_no_search(others: Others) -> None:
     assert anonymous(space, 0, PAGE_SIZE, READ_WRITE, 0) == last + 100 * PAGE_SIZE
     assert anonymous(space, 0, 2 * PAGE_SIZE, READ_WRITE, 0) == last - 2 * PAGE_SIZE
     assert anonymous(space, 0, PAGE_SIZE, READ_WRITE, 0) == last - 3 * PAGE_SIZE
+
+
+def many_areas() -> tuple[AddressSpace, int]:
+    """More than are looked at without a safe point, the first of which has two pages; and where they end."""
+    space = AddressSpace()
+    anonymous(space, BASE, 2 * PAGE_SIZE)
+    end = BASE + 4200 * 4 * PAGE_SIZE
+    for address in range(BASE + 4 * PAGE_SIZE, end, 4 * PAGE_SIZE):
+        anonymous(space, address, PAGE_SIZE)
+    return space, end
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_fork_begins_while_the_areas_that_go_are_looked_at(others: Others, replaces: bool) -> None:
+    """Nothing changes before it has ended."""
+    space, end = many_areas()
+    others.act = space.hold
+    with pytest.raises(Waits):
+        if replaces:
+            anonymous(space, BASE + PAGE_SIZE, end - BASE)
+        else:
+            space.unmap(BASE + PAGE_SIZE, end - BASE)
+    others.act = None
+    area = space.area_at(BASE)
+    assert area is not None and area.end == BASE + 2 * PAGE_SIZE
+    space.let_go()
+    space.release()

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from kernel.lang import UserAddr
+from kernel.lang import EAGAIN, Errno, UserAddr
 from kernel.lib import user
 from kernel.sched import sleep_until
+from kernel.task import current, futex_pi
 from kernel.time.clock import monotonic_ns
 from tests.unit.booted import booted
 from tests.unit.scarcity import Scarcity, each_place
@@ -233,6 +234,72 @@ def test_nobody_is_moved_to_a_lock_who_has_given_up(machine: Machine) -> None:
 
     assert call_while_a_waiter_gives_up(machine, wait, place, COMPARE_REQUEUE_PI, 1, 1, place + 4, 7) == 0
     assert word(host, place + 4) == 0
+
+
+@booted
+def test_the_owner_of_a_lock_has_ended(machine: Machine) -> None:
+    """It stays as a zombie, and will never unlock."""
+    host = machine.host
+    place = words(host, 0)
+    pid = host.fork(lambda program: program.futex(place, LOCK_PI, 0, None, None, 0))
+    sleep(host)
+    for command in (LOCK_PI, TRYLOCK_PI):
+        with pytest.raises(OSError, match="ESRCH"):
+            host.futex(place, command, 0, None, None, 0)
+    assert machine.wait(pid) == 0
+
+
+@booted
+def test_a_lock_is_its_heir_s_before_the_word_says_so(machine: Machine) -> None:
+    host = machine.host
+    place = words(host, 0)
+    write = futex_pi._write_owner
+    errors: list[int] = []
+
+    def owner(program: Program) -> None:
+        program.futex(place, LOCK_PI, 0, None, None, 0)
+        sleep(program)
+
+    def late(address: UserAddr, fresh: int) -> None:
+        """The owner's robust list has freed the word, and another thread tries to take the lock."""
+        user.write_u32(address, 0xC000_0000)
+        try:
+            futex_pi.lock(current(), address, True, 0, waits=False)
+        except Errno as error:
+            errors.append(error.code)
+        write(address, fresh)
+
+    def heir(program: Program) -> None:
+        program.futex(place, LOCK_PI, 0, None, None, 0)
+        program.futex(place, UNLOCK_PI, 0, None, None, 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(futex_pi, "_write_owner", late)
+        for pid in [host.fork(owner), host.fork(heir)]:
+            assert machine.wait(pid) == 0
+    assert errors == [EAGAIN]
+    assert host.futex(place, TRYLOCK_PI, 0, None, None, 0) == 0
+
+
+@booted
+def test_a_lock_without_memory_for_the_wait(machine: Machine) -> None:
+    """Nobody hands it over to the thread that has given up."""
+    host = machine.host
+    place = words(host, 0)
+    host.futex(place, LOCK_PI, 0, None, None, 0)
+
+    def waiter(program: Program) -> None:
+        with pytest.raises(OSError, match="ENOMEM"):
+            program.futex(place, LOCK_PI2, 0, struct.pack("<qq", 1000, 0), None, 0)
+
+    def fail(deadline_ns: int, interruptible: bool = True) -> bool:
+        raise MemoryError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(futex_pi, "sleep_until", fail)
+        assert machine.wait(host.fork(waiter)) == 0
+    host.futex(place, UNLOCK_PI, 0, None, None, 0)
+    assert word(host, place) == 0
 
 
 @booted

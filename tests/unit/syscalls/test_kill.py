@@ -6,6 +6,13 @@ import struct
 
 import pytest
 
+from kernel.lang import UserAddr
+from kernel.sched import sleep_until
+from kernel.syscalls import pidfd_open, siginfo_arguments
+from kernel.task.exit import reap
+from kernel.task.siginfo import SignalInfo
+from kernel.task.task import current
+from kernel.time.clock import monotonic_ns
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -188,3 +195,23 @@ def test_whom_a_descriptor_can_be_opened_for(machine: Machine) -> None:
         host.pidfd_getfd(999, 1, 1)
     with pytest.raises(OSError, match="EBADF"):
         host.pidfd_getfd(descriptor, 999, 0)
+
+
+@booted
+def test_a_process_is_reaped_before_its_signal_is_read(machine: Machine) -> None:
+    """Nothing is sent to whoever has its number by then."""
+    host = machine.host
+    pid = host.fork(lambda program: None)
+    descriptor = host.pidfd_open(pid, 0)
+    process = current().process.family.children[host.task.pids.resolve(pid)]
+    read = siginfo_arguments.read_signal_info
+
+    def late(address: UserAddr, signo: int) -> SignalInfo:
+        while not process.ending.is_zombie:
+            sleep_until(monotonic_ns() + 1_000_000)
+        reap(process)
+        return read(address, signo)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="ESRCH"):
+        patch.setattr(pidfd_open, "read_signal_info", late)
+        host.pidfd_send_signal(descriptor, USR1, info(SI_QUEUE, signo=USR1), 0)

@@ -6,6 +6,11 @@ import struct
 
 import pytest
 
+from arch.x86_64.frame import TrapFrame
+from kernel.task import deliver, handler_frame
+from kernel.task.actions import SA_RESETHAND, SIG_DFL, SIG_IGN, SignalAction
+from kernel.task.siginfo import SignalInfo
+from kernel.task.task import Task, current
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -191,3 +196,25 @@ def test_errors_of_a_descriptor_of_signals(machine: Machine) -> None:
     ):
         with pytest.raises(OSError, match=error):
             host.signalfd4(*arguments)
+
+
+@booted
+def test_a_handler_that_runs_once_is_gone_before_its_frame_is_written(machine: Machine) -> None:
+    """That may have to wait for the stack, and another thread may take the same signal, or choose another handler."""
+    host = machine.host
+    actions = current().process.actions
+    call_handler = handler_frame.call_handler
+    seen: list[int] = []
+
+    def late(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo, blocked: int) -> None:
+        if info.signo == USR1:
+            seen.append(actions.action(USR1).handler)
+            actions.set(USR1, SIG_IGN, 0, 0, 0)
+        call_handler(task, frame, action, info, blocked)
+
+    host.handle(USR1, lambda program, signo: seen.append(signo), SA_RESETHAND)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deliver, "call_handler", late)
+        host.kill(host.getpid(), USR1)
+    assert seen == [SIG_DFL, USR1]
+    assert actions.action(USR1).handler == SIG_IGN

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from typing import NoReturn
 
 import pytest
 
@@ -83,3 +84,18 @@ def test_without_want_it_begins(machine: Machine) -> None:
 
     assert os.waitstatus_to_exitcode(machine.run(child)) == 5
     assert seen == [(0, True)]
+
+
+@booted
+def test_the_file_of_a_program_for_which_there_is_no_memory_is_closed(machine: Machine) -> None:
+    """It can be written afterwards."""
+    host = machine.host
+    machine.install("/bin/other", lambda program: 5)
+
+    def fail(path: bytes) -> NoReturn:
+        raise MemoryError
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="ENOMEM"):
+        patch.setattr(execution, "program_name", fail)
+        host.execve("/bin/other", [b"other"], [])
+    host.close(host.open("/bin/other", os.O_WRONLY, 0))

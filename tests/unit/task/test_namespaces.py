@@ -254,3 +254,19 @@ def test_a_set_is_copied_only_for_what_is_in_it(machine: Machine) -> None:
         assert task.namespaces is not first and task.namespaces.ipc is first.ipc
 
     assert machine.run(child) == 0
+
+
+@booted
+def test_nobody_enters_the_ipc_namespace_of_a_process_that_has_ended(machine: Machine) -> None:
+    """Its objects have gone with its last task."""
+    host = machine.host
+    mount_proc(host)
+
+    def child(program: Program) -> None:
+        program.unshare(CLONE_NEWIPC)
+
+    pid = host.fork(child)
+    host.nanosleep(SECOND, None)
+    with pytest.raises(OSError, match="ENOENT"):
+        host.open(f"/proc/{pid}/ns/ipc", os.O_RDONLY)
+    assert machine.wait(pid) == 0

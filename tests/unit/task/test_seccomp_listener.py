@@ -4,6 +4,8 @@ import struct
 
 import pytest
 
+from kernel.task.seccomp_listener import Listener, Notification, State, _wait
+from kernel.task.task import Task, current
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -79,3 +81,20 @@ def test_calls_fail_when_nobody_listens_any_more(machine: Machine) -> None:
     status = bytearray(4)
     host.wait4(host.fork(child), status, 0, None)
     assert status[1] == 3
+
+
+@booted
+def test_a_thread_that_only_a_kill_ends_makes_way_for_a_new_program(machine: Machine) -> None:
+    """Another thread executes it, and waits for this one to end."""
+
+    def child(program: Program) -> int:
+        task = current()
+        listener = Listener(waits_killable=True)
+        notification = Notification(task, 1, SYS_MKDIR, program.frame)
+        notification.state = State.TAKEN
+        task.process.exec_task = Task(task.tid, task.process, b"other", task.credentials)
+        _wait(task, listener, notification)
+        task.process.exec_task = None
+        return 0
+
+    assert machine.run(child) == 0
