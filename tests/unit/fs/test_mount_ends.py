@@ -86,3 +86,25 @@ def test_a_file_system_that_stays_keeps_its_names(places: World, kind: bytes) ->
     assert mounted(places, kind, flags=MS_RDONLY) is first and first.read_only
     unmount(places.root, b"/m", 0)
     assert not first.read_only
+
+
+def test_formats_of_the_next_instance_stay(places: World) -> None:
+    """Somebody still has the directory of the one before open when it ends."""
+    first = mounted(places, b"binfmt_misc")
+    assert isinstance(first, BinfmtFileSystem)
+    for name in (b"name", b"other"):
+        first.directory().add(parse_format(b":%s:E::%s::/bin/sh:" % (name, name)))
+    second: list[BinfmtFileSystem] = []
+
+    def others() -> None:
+        first.table.file_system = None
+        mount(places.root, b"none", b"/n", b"binfmt_misc", 0, b"")
+        instance = at(places, b"/n").mount.file_system
+        assert isinstance(instance, BinfmtFileSystem) and instance is not first
+        first.table.remove(first.directory().files[b"name"].format)
+        instance.directory().add(parse_format(b":name:E::y::/bin/sh:"))
+        second.append(instance)
+
+    with meanwhile(others):
+        first.directory().remove_all()
+    assert [each.name for each in second[0].table.formats] == [b"name"]
