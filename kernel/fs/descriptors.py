@@ -104,7 +104,11 @@ class FileTable:
         while candidate < len(files) and files[candidate] is not None:
             candidate += 1
             if candidate & _STEP_MASK == 0:
+                if lowest <= self._next:
+                    self._next = candidate  # all below are taken
                 pace(_LOOK_COST << _STEP_SHIFT)
+                if lowest <= self._next:
+                    candidate = self._next  # a lower one may have been closed
         if candidate >= self.limit or (candidate >= len(files) and candidate >= HIGHEST_LIMIT.value):
             raise Errno(EMFILE)
         return candidate
