@@ -203,22 +203,26 @@ class LockList:
 
     def set_flock(self, file: "File", kind: int, wait: bool) -> None:
         """LOCK_SH, LOCK_EX or LOCK_UN. Changing the kind is not atomic where another lock is in the way: the old one is
-        released first (flock(2)). Raises EAGAIN, ERESTARTSYS, MemoryError.
+        released first (flock(2)). A description has one lock at most: after each wait it may have one from another
+        thread. Raises EAGAIN, ERESTARTSYS, MemoryError.
         """
         if kind == LOCK_UN:
             self.unlock_flock(file)
             return
         request = WholeLock(file, caller_process_id(), F_WRLCK if kind == LOCK_EX else F_RDLCK)
-        held = self._flock_of(file)
-        if held is not None and held.kind == request.kind:
-            return
-        if held is not None and self._flock_conflict(request, held) is None:
-            held.kind = request.kind
-            held.pid = request.pid
-            self.lock_went()
-            return
-        self.unlock_flock(file)
-        while (conflict := self._flock_conflict(request, None)) is not None:
+        while True:
+            held = self._flock_of(file)
+            if held is not None and held.kind == request.kind:
+                return
+            if held is not None and self._flock_conflict(request, held) is None:
+                held.kind = request.kind
+                held.pid = request.pid
+                self.lock_went()
+                return
+            self.unlock_flock(file)
+            conflict = self._flock_conflict(request, None)
+            if conflict is None:
+                break
             if not wait:
                 raise Errno(EAGAIN)
             self.wait_for(request, conflict, FOREVER_NS)

@@ -46,6 +46,7 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import UserNamespace
 from kernel.lib.owner_map import OwnerMap
 from kernel.lib.user import Buffer
+from kernel.sched import Mutex
 
 ATTR_RDONLY: Final = 0x1
 ATTR_NOSUID: Final = 0x2
@@ -183,13 +184,13 @@ class AttributeChange:
         if self.namespace is not None:
             for mount in changed:
                 maps.append(OwnerMap(self.namespace, mount.file_system.user_namespace))
-        if self.propagation != 0:
-            change_propagation(changed, self.propagation)
         for index in range(len(changed)):
             mount = changed[index]
             if self.namespace is not None:
                 mount.owners = maps[index]
             mount.set_flags(mount.flags & ~self.cleared | self.set)
+        if self.propagation != 0:
+            change_propagation(changed, self.propagation)  # last: others could start to write at its safe points
 
 
 def _check_map(who: Credentials, mount: Mount, namespace: UserNamespace) -> None:
@@ -214,12 +215,15 @@ def _check_map(who: Credentials, mount: Mount, namespace: UserNamespace) -> None
 
 @final
 class ContextFile(File):
-    """What fsopen(2) and fspick(2) open: a type, the parameters of an instance, and the instance once it is created."""
+    """What fsopen(2) and fspick(2) open: a type, the parameters of an instance, and the instance once it is created.
+    Whoever sets one or acts on them holds `using`.
+    """
 
     def __init__(self, path: Path, flags: int, kind: FileSystemType, held: Mount | None) -> None:
         """With a mount that holds an instance to be changed, which the file releases."""
         existing = None if held is None else held.file_system
         super().__init__(path, flags)
+        self.using: Mutex = Mutex()
         self.kind: FileSystemType = kind
         self.source: bytes = b""
         self.options: bytes = b""

@@ -57,8 +57,8 @@ def _copy_tree(source: MountNamespace, fresh: MountNamespace) -> dict[Mount, Mou
         above = each.parent
         point = each.mount_point
         parent = None if above is None else copies.get(above)
-        if parent is None or point is None or not each.attached or not parent.attached:
-            continue  # it was moved or unmounted at a safe point
+        if parent is None or point is None or not each.attached or not parent.attached or each in copies:
+            continue  # it was moved, perhaps to where it was copied already, or unmounted at a safe point
         check_memory(fresh)
         copy = _copy_of(each, is_of_another)
         attach_copy(copy, parent, point)

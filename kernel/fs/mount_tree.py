@@ -5,15 +5,17 @@ Context: thread context. Raises MemoryError and ENOSPC, with nothing changed.
 
 from typing import Final
 
-from kernel.fs.dentry import Dentry
+from kernel.fs.constants import PROC_SUPER_MAGIC, SYSFS_MAGIC
+from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.path import (
     Mount,
     MountNamespace,
     Path,
+    keeps_name,
 )
 from kernel.fs.peers import Receiver, enslave, inherit, make_private, receivers_of, share, shows
 from kernel.lang import EINVAL, ENOENT, ENOSPC, Errno
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 
@@ -38,14 +40,43 @@ def top_at(at: Path) -> Path:
 
 def place_for_mount(namespace: MountNamespace, at: Path) -> Path:
     """Where a mount at a place is attached: on top. Raises ENOENT for a place that has left the tree, EINVAL for one of
-    another namespace.
+    another namespace, MemoryError.
     """
-    top = top_at(at)
+    top = top_at(Path(at.mount, _name_that_stays(at.dentry)))
     if not top.mount.attached:
         raise Errno(ENOENT)
     if top.mount.namespace is not namespace:
         raise Errno(EINVAL)
     return top
+
+
+def _name_that_stays(place: Dentry) -> Dentry:
+    """The dentry by which walks find a place of procfs or sysfs. They create dentries anew, but those that lead to a
+    mount stay (`Mount.attach`), and one of these may have the name by now. Raises MemoryError.
+    """
+    inode = place.inode
+    if inode is None or inode.file_system.magic not in (PROC_SUPER_MAGIC, SYSFS_MAGIC):
+        return place
+    way: list[Dentry] = []  # from the place up
+    step = place
+    while step.parent is not None and step.parent is not step:
+        way.append(step)
+        step = step.parent
+    while len(way) > 0:
+        below = way.pop()
+        known = None if step.children is None else step.children.get(below.name)
+        if known is None and step is not below.parent and keeps_name(step, below):
+            step.pins += 1  # entering a name may forget others
+            try:
+                known = CACHE.insert(step, below.name, below.inode)
+            finally:
+                step.pins -= 1
+        if known is None:
+            known = below
+        elif known.inode is not below.inode:
+            return place
+        step = known
+    return step
 
 
 def check_room(namespace: MountNamespace, count: int) -> None:
@@ -173,10 +204,14 @@ def attach_copy(copy: Mount, parent: Mount, point: Dentry) -> None:
 
 
 def _take_back(top: Mount, covered: Mount | None) -> None:
-    """Remove a copy again, and restore what has come to lie on it."""
+    """Remove a copy again, and restore what has come to lie on it. No others run: all copies go, and the caller undoes
+    what it did, before anybody could use, move or unmount one of them.
+    """
     if covered is not None:
         covered.take_place_of(top)
-    detach_tree(top)
+    for each in _out_of_namespaces(top):
+        each.depart()  # does not sleep: what it shows is mounted elsewhere
+        spend(_DETACH_COST)
 
 
 def copy_of(source: Mount, is_peer: bool, is_shared: bool) -> Mount:
@@ -203,6 +238,15 @@ def copy_of(source: Mount, is_peer: bool, is_shared: bool) -> Mount:
 
 def detach_tree(top: Mount) -> None:
     """Take a mount and all below it out of the tree."""
+    for each in _out_of_namespaces(top):
+        each.depart()
+        pace(_DETACH_COST)
+
+
+def _out_of_namespaces(top: Mount) -> list[Mount]:
+    """Take a mount and all below it, which are returned, inner ones first, out of their namespaces. Raises
+    MemoryError.
+    """
     tree = tree_of(top)
     tree.reverse()
     for each in tree:
@@ -212,9 +256,7 @@ def detach_tree(top: Mount) -> None:
             namespace.changed()
         each.attached = False
         make_private(each)  # nothing is propagated to it at safe points any more
-    for each in tree:
-        each.depart()
-        pace(_DETACH_COST)
+    return tree
 
 
 def is_mount_point(place: Dentry, namespace: MountNamespace) -> bool:

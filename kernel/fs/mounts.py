@@ -254,18 +254,19 @@ def mount(
         mount_flags |= MS_RELATIME
     if flags & MS_STRICTATIME != 0:
         mount_flags &= ~(MS_RELATIME | MS_NOATIME)
-    if flags & MS_REMOUNT != 0:
-        _remount(context, at, flags, mount_flags, options)
-    elif flags & MS_BIND != 0:
-        _bind(context, source, at, flags & MS_REC != 0)
-    elif flags & _PROPAGATION != 0:
-        _change_propagation_at(context, at, flags)
-    elif flags & MS_MOVE != 0:
-        _move(context, source, at)
-    else:
-        if type_name is None:
-            raise Errno(EINVAL)
-        _mount_new(context, source, at, type_name, flags, mount_flags, options)
+    with at:  # reading options and names may sleep
+        if flags & MS_REMOUNT != 0:
+            _remount(context, at, flags, mount_flags, options)
+        elif flags & MS_BIND != 0:
+            _bind(context, source, at, flags & MS_REC != 0)
+        elif flags & _PROPAGATION != 0:
+            _change_propagation_at(context, at, flags)
+        elif flags & MS_MOVE != 0:
+            _move(context, source, at)
+        else:
+            if type_name is None:
+                raise Errno(EINVAL)
+            _mount_new(context, source, at, type_name, flags, mount_flags, options)
 
 
 def _mount_new(
@@ -292,13 +293,9 @@ def _mount_new(
         return
     if not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
-    at.pin()
-    try:
-        device = find_block_device(context, source)
-        file_system = filesystem_on(device, kind, source, options, flags)
-        mount_filesystem_checked(context, file_system, at, mount_flags)
-    finally:
-        at.unpin()
+    device = find_block_device(context, source)
+    file_system = filesystem_on(device, kind, source, options, flags)
+    mount_filesystem_checked(context, file_system, at, mount_flags)
 
 
 def mount_filesystem_checked(context: FsContext, file_system: FileSystem, at: Path, flags: int) -> None:
@@ -342,12 +339,8 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
             raise Errno(EBUSY)
         if not read_only and device is not None and device.read_only:
             raise Errno(EACCES)
-        at.pin()
-        try:
-            file_system.remount(read_only, options)
-            file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0  # a remount leaves `dirsync` alone
-        finally:
-            at.unpin()
+        file_system.remount(read_only, options)
+        file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0  # a remount leaves `dirsync` alone
     elif mount_flags & ~at.mount.flags & MS_RDONLY != 0 and has_writers(at.mount):
         raise Errno(EBUSY)
     at.mount.set_flags(mount_flags)
@@ -429,8 +422,7 @@ def adopt_group(context: FsContext, origin: Path, target: Path) -> None:
 def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     if len(source) == 0:
         raise Errno(EINVAL)
-    with at:
-        origin = resolve(context, None, source, FOLLOW | ENTER)
+    origin = resolve(context, None, source, FOLLOW | ENTER)
     at = place_for_mount(context.namespace, at)
     if origin.mount.namespace is not context.namespace and not _is_kept_by_mounts(origin):
         raise Errno(EINVAL)

@@ -130,7 +130,7 @@ def open_path(context: FsContext, path: Path, flags: int) -> File:
         return PathFile(path, flags & ~O_CLOEXEC)
     if inode.is_symlink():
         raise Errno(ELOOP)
-    if inode.file_system.waits_for_programs:
+    if inode.file_system.sleeps:
         return _check_and_open_held(context, path, inode, flags)
     return _check_and_open(context, path, inode, flags)
 
@@ -144,7 +144,9 @@ def _check_and_open(context: FsContext, path: Path, inode: Inode, flags: int) ->
 
 @noinline
 def _check_and_open_held(context: FsContext, path: Path, inode: Inode, flags: int) -> File:
-    """The same where checking waits for a program: the file must not vanish before it is open."""
+    """The same where checking may sleep, for an access control list or a program: the file must not vanish before it is
+    open.
+    """
     path.pin()
     inode.acquire()
     try:
@@ -385,7 +387,7 @@ def _open_or_create(context: FsContext, base: Path | None, name: bytes, flags: i
             holder = parent.inode
             if holder is not None:
                 check_creation(path.mount.actor(context.credentials), holder, inode)
-            if inode.file_system.waits_for_programs:
+            if inode.file_system.sleeps:
                 return _check_and_open_held(context, path, inode, flags)
             return _check_and_open(context, path, inode, flags)
         walk.mount = outer
@@ -503,9 +505,15 @@ def _open_unnamed(context: FsContext, base: Path | None, name: bytes, flags: int
     if flags & O_DIRECTORY == 0 or flags & O_ACCMODE == O_RDONLY or flags & O_CREAT != 0:
         raise Errno(EINVAL)
     place = resolve(context, base, name, FOLLOW | ENTER)
-    directory = place.inode()
-    if not directory.is_directory():
+    if not place.inode().is_directory():
         raise Errno(ENOTDIR)
+    with place:
+        return _open_unnamed_in(context, place, flags, mode)
+
+
+def _open_unnamed_in(context: FsContext, place: Path, flags: int, mode: int) -> File:
+    """The same in a directory that the caller holds."""
+    directory = place.inode()
     place.mount.require_writable()
     actor = place.mount.actor(context.credentials)
     directory.check_creation(actor)

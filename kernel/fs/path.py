@@ -432,17 +432,16 @@ def _keep_names(mount_point: Dentry) -> None:
         parent = place.parent
         if parent is None or parent is place:
             return
-        if not place.cached and _is_fixed(parent, place):
+        known = None if parent.children is None else parent.children.get(place.name)
+        if not place.cached and known is None and keeps_name(parent, place):
             CACHE.attach(parent, place)
         place = parent
 
 
-def _is_fixed(parent: Dentry, child: Dentry) -> bool:
-    """Whether a name that is not cached leads to the same inode each time."""
+def keeps_name(parent: Dentry, child: Dentry) -> bool:
+    """Whether the name of a child leads to the same inode each time that procfs or sysfs is asked."""
     directory = parent.inode
     if directory is None or directory.file_system.magic not in (PROC_SUPER_MAGIC, SYSFS_MAGIC):
-        return False
-    if parent.children is not None and child.name in parent.children:
         return False
     try:
         return directory.lookup(child.name) is child.inode

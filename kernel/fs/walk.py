@@ -197,6 +197,7 @@ class Walk:
             finally:
                 inode.release()
                 self._unpin(self.mount, self.dentry)
+            self._require_mount(self.mount)
         if not target:
             raise Errno(ENOENT)
         return target
@@ -204,9 +205,7 @@ class Walk:
     # ---- Sleeping in a file system ------------------------------------------------------------------------------
 
     def look_up(self, name: bytes) -> Dentry | None:
-        """The child `name` of the place that was reached, from the cache or from its file system; None if there is
-        none.
-        """
+        """The child of the place that was reached, from the cache or its file system; None if there is none."""
         if not self.mount.file_system.sleeps:
             return look_up_held(self.dentry, name)
         children = self.dentry.children
@@ -216,18 +215,21 @@ class Walk:
                 return child if child.inode is not None else None
         self.hold_names()
         try:
-            return look_up_held(self.dentry, name)
+            child = look_up_held(self.dentry, name)
         finally:
             self.let_names_go()
+        self._require_mount(self.mount)
+        return child
 
     def hold_names(self) -> None:
         """Keep the directory that was reached as it is, until `let_names_go`: nobody else looks up, creates or removes
         names in its file system. Free for file systems that never sleep: nothing can run in between. Raises ENOENT if
-        the directory was removed meanwhile.
+        the directory was removed meanwhile, or its file system has ended.
         """
         file_system = self.mount.file_system
         if not file_system.sleeps:
             return
+        self._require_mount(self.mount)
         self._pin()
         held = False
         try:
@@ -262,6 +264,13 @@ class Walk:
     def _unpin(self, mount: Mount, dentry: Dentry) -> None:
         dentry.pins -= 1
         mount.release()
+
+    def _require_mount(self, mount: Mount) -> None:
+        """Raise ENOENT if a mount has ended, and perhaps its file system: it left the tree while the walk slept there
+        as its last user (MNT_DETACH).
+        """
+        if mount.is_gone:
+            raise Errno(ENOENT)
 
     def enter(self, child: Dentry) -> None:
         """Step to a child of the present directory, and into what is mounted there."""
@@ -341,6 +350,8 @@ class Walk:
         finally:
             self._unpin(mount, place)
             self._unpin(self.mount, self.dentry)
+        self._require_mount(mount)
+        self._require_mount(self.mount)
 
     def _check_crossing(self) -> None:
         if self.context.restrictions & RESOLVE_NO_XDEV != 0:

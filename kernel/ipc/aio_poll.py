@@ -58,6 +58,8 @@ class PollRequest(LaterRequest):
         self.bell: EventFile | None = bell
         self.waiter: RequestWaiter = RequestWaiter()
         self.job: Look = Look()
+        self.has_begun: bool = False
+        self.woken_early: bool = False  # before it had begun
         # Last, because they refer back: an error above would leave a cycle of references behind.
         self.waiter.request = self
         self.job.request = self
@@ -69,7 +71,6 @@ class PollRequest(LaterRequest):
         context = self.context
         file = self.file
         assert context is not None and file is not None
-        begun = False
         try:
             start_thread()
             ready = file.poll(self.waiter) & self.events
@@ -77,20 +78,25 @@ class PollRequest(LaterRequest):
                 raise Errno(EINVAL)
             if ready == 0 and not context.has_ended():
                 context.add_later(self)
-            begun = True
+            self.has_begun = True
         finally:
-            if not begun:
+            if not self.has_begun:
                 self._leave_queues()
                 self.context = None
                 self.job.request = None
         if ready != 0 or context.has_ended():
             self._finish(context, ready)
             self._let_go()
+        elif self.woken_early:
+            self.job.schedule()  # while asking the file slept
 
     def look(self) -> None:
         """A queue was woken: check whether the awaited event is there. Or it was cancelled. May sleep. MemoryError,
         with nothing changed.
         """
+        if not self.has_begun:
+            self.woken_early = True
+            return
         context = self.context
         file = self.file
         if context is None or file is None:

@@ -12,7 +12,8 @@ How sets may be nested is the business of epoll_nesting.py: `EpollFile.add` does
 
 Members count against the user that created the set (fs.epoll.max_user_watches).
 
-Context: `collect` and `add` ask files, which may not sleep in `poll`. Waiting is the system call's.
+Context: `collect`, `has_ready`, `add` and `change` ask files, of which those of FUSE sleep in `poll`. Waiting is the
+system call's.
 """
 
 from typing import Final
@@ -80,6 +81,7 @@ class Member(FileWatcher):
         self.events: int = events
         self.data: int = data
         self.is_listed: bool = False
+        self.wakes: int = 0
         self.turn: int = 0  # the last `collect` that found it, if it stays on the list
         self.next: Member | None = None
         self.previous: Member | None = None
@@ -90,6 +92,7 @@ class Member(FileWatcher):
     def mark_ready(self) -> None:
         owner = self.owner
         if owner is not None:
+            self.wakes += 1
             owner.list_member(self)
             owner.queue.wake_all()
 
@@ -200,7 +203,8 @@ class EpollFile(DescriptorFile):
             self._enter(member)
             is_ready = member.state(member.waiter) != 0
         except MemoryError:
-            self.drop(member)
+            if member.owner is self:  # nobody removed it while its file was asked
+                self.drop(member)
             raise
         if is_ready:
             member.mark_ready()
@@ -348,9 +352,11 @@ class EpollFile(DescriptorFile):
             member = self.first
             if member is None:
                 return False
-            if member.state(None) != 0:
+            wakes = member.wakes
+            if member.state(None) != 0 and member.owner is self:
                 return True
-            self._unlist(member)
+            if member.wakes == wakes:  # else it may have become ready while its file was asked
+                self._unlist(member)
 
     @recursion(6)  # DEPTH_LIMIT sets in sets, and this one
     def poll(self, waiter: PollWaiter | None) -> int:

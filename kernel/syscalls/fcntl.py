@@ -91,7 +91,7 @@ def fcntl(descriptor: i32, command: i32, argument: int) -> int:
     if command == F_SETFL:
         return _set_flags(file, descriptor, argument)
     if command in (F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW):
-        return record_lock(file, command, UserAddr(argument))
+        return record_lock(file, descriptor, command, UserAddr(argument))
     if command in (F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX, F_GETOWNER_UIDS):
         return _owner(file, command, argument)
     if command == F_SETPIPE_SZ or command == F_GETPIPE_SZ:

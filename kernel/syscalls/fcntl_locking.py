@@ -29,7 +29,7 @@ from kernel.task.pids import find_process
 _LOCK_MANDATORY: Final = 32  # LOCK_MAND
 
 
-def record_lock(file: File, command: int, address: UserAddr) -> int:
+def record_lock(file: File, descriptor: int, command: int, address: UserAddr) -> int:
     """struct flock: i16 type, i16 whence, i64 start at 8, i64 length at 16, i32 pid at 24."""
     kind = user.read_u16(address)
     whence = user.read_u16(user.at(address, 2))
@@ -60,9 +60,26 @@ def record_lock(file: File, command: int, address: UserAddr) -> int:
     file.acquire()
     try:
         file.set_record_lock(request, waits=command == F_SETLKW or command == F_OFD_SETLKW)
+        if kind != F_UNLCK and not by_description:
+            _require_still_open(file, descriptor)
     finally:
         file.release()
     return 0
+
+
+def _require_still_open(file: File, descriptor: int) -> None:
+    """Give up the process's locks on a file, as closing does, if another thread has closed the descriptor before the
+    lock was there. Raises EBADF then.
+    """
+    task = current()
+    if task.files.find(descriptor) is file:
+        return
+    if file.inode.locks is not None:
+        file.inode.locks.drop_owner(task.files)
+    else:
+        released = RecordLock(task.files, file, task.pid, F_UNLCK, 0, MAX_FILE_SIZE)
+        file.set_record_lock(released, waits=False)  # a server has them
+    raise Errno(EBADF)
 
 
 def _lock_request(file: File, kind: int, whence: int, start: int, length: int, by_description: bool) -> RecordLock:

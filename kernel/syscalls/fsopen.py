@@ -174,15 +174,20 @@ def fsconfig(descriptor: i32, command: u32, key: UserAddr, value: UserAddr, extr
         _refuse_value(file, command, key, value, extra)
         return 0
     name = user.read_string(key, _KEY_LIMIT) if key != 0 else b""
-    if command == _SET_FLAG:
-        file.set_flag(current().fs, name)
-    elif command == _SET_STRING:
-        file.set_string(current().fs, name, user.read_string(value, _KEY_LIMIT))
-    elif command == _RECONFIGURE:
-        refuse_mounting(current().credentials)
-        file.reconfigure(current().fs)
-    else:
-        file.create(current().fs)
+    text = user.read_string(value, _KEY_LIMIT) if command == _SET_STRING else b""
+    file.using.acquire_unless_dying()
+    try:
+        if command == _SET_FLAG:
+            file.set_flag(current().fs, name)
+        elif command == _SET_STRING:
+            file.set_string(current().fs, name, text)
+        elif command == _RECONFIGURE:
+            refuse_mounting(current().credentials)
+            file.reconfigure(current().fs)
+        else:
+            file.create(current().fs)
+    finally:
+        file.using.release()
     return 0
 
 
@@ -232,7 +237,12 @@ def fsmount(descriptor: i32, flags: u32, attributes: u32) -> int:
     mount_flags_of(attributes)
     file = _context_file(descriptor)
     task.files.lowest_free(0)
-    return task.files.install(open_apart(file.mount(task.fs, attributes)), flags != 0)
+    file.using.acquire_unless_dying()
+    try:
+        namespace = file.mount(task.fs, attributes)
+    finally:
+        file.using.release()
+    return task.files.install(open_apart(namespace), flags != 0)
 
 
 @syscall(

@@ -67,13 +67,15 @@ def umount2(target: UserAddr, flags: i32) -> int:
 def pivot_root_(new_root: UserAddr, put_old: UserAddr) -> int:
     context = current().fs
     require_administrator(context)  # before the paths are read
+    new_name = path_at(new_root)
+    old_name = path_at(put_old)
     old = context.root
-    new = pivot_root(context, path_at(new_root), path_at(put_old))
+    new = pivot_root(context, new_name, old_name)
     for pid in process_ids(FIRST_PID):
         process = find_process(pid)
         if process is None:
             continue
-        for task in process.threads.values():
+        for task in list(process.threads.values()):  # letting go of the old root may sleep
             other = task.fs_context
             if other is not None:
                 _follow_root(other, old, new)

@@ -57,10 +57,11 @@ def open_by_handle_at(descriptor: i32, handle: UserAddr, flags: i32) -> int:
     base = task.fs.working if descriptor == AT_FDCWD else any_file_at(descriptor).path
     if not task.credentials.capable(CAP_DAC_READ_SEARCH):
         raise Errno(EPERM)
-    length = user.read_u32(handle)
-    if length == 0 or length > _LARGEST:
-        raise Errno(EINVAL)
-    kind = user.read_i32(user.at(handle, 4))
-    path = path_of_handle(base.mount, kind, user.read_bytes(user.at(handle, _HEADER), length))
-    file = open_path(task.fs, path, flags | O_LARGEFILE)
+    with base:  # another thread may change the working directory meanwhile
+        length = user.read_u32(handle)
+        if length == 0 or length > _LARGEST:
+            raise Errno(EINVAL)
+        kind = user.read_i32(user.at(handle, 4))
+        path = path_of_handle(base.mount, kind, user.read_bytes(user.at(handle, _HEADER), length))
+        file = open_path(task.fs, path, flags | O_LARGEFILE)
     return task.files.install(file, flags & O_CLOEXEC != 0)

@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import AT_FDCWD, MS_NOSYMFOLLOW
-from kernel.fs.path import MOUNTS, Mount
+from kernel.fs.path import MOUNTS, Mount, Path
 from kernel.fs.walk import ENTER
 from kernel.lang import EINVAL, Array, Errno, UserAddr, bytes_of, i32, struct, u8, u32, u64
 from kernel.lib import user
@@ -42,7 +42,12 @@ class RawUstat:
     names: Array[u8, Literal[12]]
 
 
-def _write_statfs(address: UserAddr, mount: Mount) -> int:
+def _write_statfs(address: UserAddr, place: Path) -> int:
+    with place:  # a server may take its time to answer
+        return _write_figures(address, place.mount)
+
+
+def _write_figures(address: UserAddr, mount: Mount) -> int:
     file_system = mount.file_system
     numbers = file_system.statistics()
     raw = RawStatfs()
@@ -76,12 +81,12 @@ def _write_statfs(address: UserAddr, mount: Mount) -> int:
 
 @syscall("statfs", status="Full", args="path >statfs")
 def statfs(path: UserAddr, address: UserAddr) -> int:
-    return _write_statfs(address, place_at(AT_FDCWD, path, 0, ENTER).mount)
+    return _write_statfs(address, place_at(AT_FDCWD, path, 0, ENTER))
 
 
 @syscall("fstatfs", status="Full", args="fd >statfs")
 def fstatfs(descriptor: i32, address: UserAddr) -> int:
-    return _write_statfs(address, any_file_at(descriptor).path.mount)
+    return _write_statfs(address, any_file_at(descriptor).path)
 
 
 @syscall("ustat", status="Full", args="device >ustat")

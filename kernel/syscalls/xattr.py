@@ -66,9 +66,8 @@ def _actor(place: Path) -> Actor:
 
 
 def _get(place: Path, name: UserAddr, value: UserAddr, size: int) -> int:
-    text = _name(name)
-    with place:
-        found = attributes.get(_actor(place), place.inode(), text)
+    with place:  # which is still there once the name was read
+        found = attributes.get(_actor(place), place.inode(), _name(name))
     return _give(found, value, size)
 
 

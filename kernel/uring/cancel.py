@@ -8,7 +8,7 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.lang import ECANCELED, final
 from kernel.lib.pace import pace
-from kernel.uring.request import OP_LINK_TIMEOUT, OP_TIMEOUT, Request
+from kernel.uring.request import OP_LINK_TIMEOUT, OP_TIMEOUT, Request, number_of
 from kernel.uring.ring import Ring
 
 CANCEL_ALL: Final = 1 << 0
@@ -56,16 +56,19 @@ def cancel(ring: Ring, wanted: Wanted) -> int:
     if wanted.by_data_alone():
         return _cancel_by_data(ring, wanted, takes_all=takes_all)
     found = 0
-    for _ in range(ring.request_count):
-        request = ring.requests.first()
-        if request is None:
-            break
-        ring.requests.unlink(request)  # all of them go once round, whoever changes the list meanwhile
-        ring.requests.link_last(request)
-        if (takes_all or found == 0) and wanted.matches(request):
+    last = ring.numbered
+    request = ring.requests.first()
+    while request is not None and request.number <= last:
+        number = request.number
+        following = request.after()
+        following_number = number_of(following)
+        if wanted.matches(request):
             request.settle(-ECANCELED)
             found += 1
+            if not takes_all:
+                break
         pace(_COST)
+        request = ring.requests.behind(number, following, following_number)
     return found
 
 
@@ -79,10 +82,7 @@ def _cancel_by_data(ring: Ring, wanted: Wanted, *, takes_all: bool) -> int:
             found += 1
             if not takes_all:
                 break
-        pace(_COST)
-        if following is not None and not following.is_kept:  # it ended meanwhile, so its result is already settled
-            following = ring.latest_of(wanted.user_data)
-        request = following
+        request = _after_safe_point(ring, wanted.user_data, following)
     return found
 
 
@@ -92,7 +92,15 @@ def find(ring: Ring, user_data: int, first_opcode: int, second_opcode: int) -> R
     while request is not None:
         if not request.is_settled() and (request.opcode == first_opcode or request.opcode == second_opcode):
             return request
-        following = request.same_next
-        pace(_COST)
-        request = following if following is not None and following.is_kept else None
+        request = _after_safe_point(ring, user_data, request.same_next)
     return None
+
+
+def _after_safe_point(ring: Ring, user_data: int, following: Request | None) -> Request | None:
+    """Take one, and return the request to look at after it: the first once more if the following one has ended, or has
+    another name.
+    """
+    pace(_COST)
+    if following is not None and not (following.is_kept and following.user_data == user_data):
+        return ring.latest_of(user_data)
+    return following

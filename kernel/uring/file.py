@@ -19,6 +19,7 @@ from kernel.sched import PollWaiter
 from kernel.task.memory_shortage import COUNTS
 from kernel.uring import layout
 from kernel.uring.memory import RingPages
+from kernel.uring.request import number_of
 from kernel.uring.ring import Ring
 
 _WORD: Final = 0xFFFF_FFFF
@@ -89,14 +90,14 @@ class UringFile(File):
                 break
             due.note_due()  # now on its task's list
             pace(_COST)
-        for _ in range(ring.request_count):
-            request = ring.requests.first()
-            if request is None:
-                break
-            ring.requests.unlink(request)
-            ring.requests.link_last(request)
+        request = ring.requests.first()
+        while request is not None:
+            number = request.number
+            following = request.after()
+            following_number = number_of(following)
             request.settle(-ECANCELED)
             pace(_COST)
+            request = ring.requests.behind(number, following, following_number)
         while True:
             deferred = ring.deferred.first()
             if deferred is None:

@@ -32,7 +32,7 @@ from kernel.task.task import Task, current
 from kernel.uring import layout
 from kernel.uring.file import UringFile
 from kernel.uring.operation import Operation
-from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter
+from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter, number_of
 from kernel.uring.retirement import stop_using, use_resource
 from kernel.uring.ring import Ring, TaskRequests
 
@@ -448,27 +448,27 @@ def run_deferred(ring: Ring) -> None:
 def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
     """The task of some of the ring's requests ends, or its program does."""
     run_deferred_of(ring, work)
-    for _ in range(ring.request_count):
-        request = ring.requests.first()
-        if request is None:
-            break
+    last = ring.numbered
+    request = ring.requests.first()
+    while request is not None and request.number <= last:
+        number = request.number
+        following = request.after()
+        following_number = number_of(following)
         if request.task.async_work is work:
             start(finish(request, -ECANCELED))
-        else:
-            ring.requests.unlink(request)
-            ring.requests.link_last(request)
         pace(_LOOK_COST)
-    for _ in range(ring.deferred_count):  # all of them go once round, whoever changes the list meanwhile
-        request = ring.deferred.first()
-        if request is None:
-            break
-        ring.undefer(request)
+        request = ring.requests.behind(number, following, following_number)
+    request = ring.deferred.first()
+    while request is not None and request.number <= last:
+        number = request.number
+        following = request.after()
+        following_number = number_of(following)
         if request.task.async_work is work:
+            ring.undefer(request)
             ring.leave_task(request)
             start(request)  # ends as cancelled, and all of its chain
-        else:
-            ring.link_deferred(request)
         pace(_LOOK_COST)
+        request = ring.deferred.behind(number, following, following_number)
 
 
 @noraise

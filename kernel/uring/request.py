@@ -12,6 +12,7 @@ from kernel.fs.file import File
 from kernel.lang import Span, UserAddr, final, u8
 from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked, LinkedList
+from kernel.lib.pace import spend
 from kernel.lib.user import UserVector
 from kernel.sched import LastingWaiter
 from kernel.task.task import Task
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from kernel.uring.ring import Ring
 
 REQUEST_BYTES: Final = 700  # what a request that waits takes, about
+_SKIP_COST: Final = 10  # instructions
 VECTOR_BYTES: Final = 16  # of each range of a vector that a request keeps
 OP_TIMEOUT: Final = 11
 OP_LINK_TIMEOUT: Final = 15
@@ -141,6 +143,7 @@ class Request(Linked["Request"]):
         self.keeps_chain: bool = False  # whatever its result is, its chain goes on
         self.is_new: bool = True  # it has not begun
         self.is_kept: bool = False  # it stands on the ring's list
+        self.number: int = 0  # while it is on one of the ring's lists, both of which go up
         self.is_due: bool = False
         self.has_begun: bool = False  # its operation has been at work before
         self.is_in_progress: bool = False  # a connection is
@@ -225,4 +228,20 @@ class DueList:
 
 @final
 class Requests(LinkedList[Request]):
-    """Requests of a ring that wait."""
+    """Requests of a ring that wait. Their numbers go up."""
+
+    def behind(self, number: int, following: Request | None, following_number: int) -> Request | None:
+        """After a safe point on a way through the list: the first request behind the one with that number. It is the
+        one that followed then, unless that has left.
+        """
+        if following is None or following.number == following_number:
+            return following
+        request = self.first()
+        while request is not None and request.number <= number:
+            request = request.after()
+            spend(_SKIP_COST)
+        return request
+
+
+def number_of(request: Request | None) -> int:
+    return 0 if request is None else request.number

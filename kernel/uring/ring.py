@@ -197,8 +197,8 @@ class Ring:
         self.requests: Requests = Requests()  # that wait
         self.by_data: dict[int, SameData] = {}  # the same, by user_data
         self.request_count: int = 0
+        self.numbered: int = 0
         self.deferred: Requests = Requests()  # firsts of chains that begin when others are done
-        self.deferred_count: int = 0
         self.begun: int = 0  # requests that were submitted, and how many of them are done
         self.ended: int = 0
         self.drain_is_off: bool = False  # a request was silent, so waiting for all of them is not possible
@@ -421,7 +421,7 @@ class Ring:
                 self.by_data.pop(request.user_data)
             raise
         self._join_same(request, same)
-        self.requests.link_last(request)
+        self._link(self.requests, request)
         self.request_count += 1
         request.is_kept = True
 
@@ -432,6 +432,7 @@ class Ring:
             return
         request.is_kept = False
         self.requests.unlink(request)
+        request.number = 0
         self.request_count -= 1
         self._leave_same(request)
         self.leave_task(request)
@@ -483,18 +484,19 @@ class Ring:
         work = request.task.async_work
         assert isinstance(work, TaskRequests)
         work.enter(self)
-        self.link_deferred(request)
-
-    @noraise
-    def link_deferred(self, request: Request) -> None:
-        self.deferred.link_last(request)
-        self.deferred_count += 1
+        self._link(self.deferred, request)
 
     @noraise
     def undefer(self, request: Request) -> None:
         """It no longer waits for others; its task still counts it."""
         self.deferred.unlink(request)
-        self.deferred_count -= 1
+        request.number = 0
+
+    def _link(self, requests: Requests, request: Request) -> None:
+        """It stands on one of the two lists."""
+        self.numbered += 1
+        request.number = self.numbered
+        requests.link_last(request)
 
     def add_due(self, request: Request) -> None:
         """Hand it to the request's task: to be looked at now, or when that asks for completions (DEFER_TASKRUN)."""

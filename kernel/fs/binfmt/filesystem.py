@@ -328,11 +328,14 @@ class BinfmtDirectory(BinfmtInode):
             file.drop_link()
 
     def remove_all(self) -> None:
-        """Remove all formats. Takes safe points: those that are added meanwhile go as well."""
+        """Remove all formats. Takes safe points: those that are added meanwhile go as well, except for those of another
+        instance, once this one has ended.
+        """
         formats = self.table.formats
         while len(formats) > 0:
-            file = self.files.get(formats[len(formats) - 1].name)
-            if file is None:
+            last = formats[len(formats) - 1]
+            file = self.files.get(last.name)
+            if file is None or file.format is not last:
                 return
             self.remove(file)
             pace(_ENTRY_COST)

@@ -7,6 +7,8 @@ import pytest
 
 from kernel.fs.path import MOUNTS
 from kernel.fs.tmpfs.base import Tmpfs
+from kernel.sched import sleep_until
+from kernel.time.clock import monotonic_ns
 from tests.unit.booted import booted
 from tests.unit.fs.test_shared_mounts import (
     MS_PRIVATE,
@@ -115,6 +117,30 @@ def created(program: Program, kind: str) -> int:
     context = program.fsopen(kind, 0)
     program.fsconfig(context, CREATE, None, None, 0)
     return context
+
+
+@booted
+def test_options_set_while_others_are_applied_are_for_the_next_change(machine: Machine) -> None:
+    host = machine.host
+    prepare(host)
+    context = host.fspick(AT_FDCWD, "/a", 0)
+    host.fsconfig(context, SET_STRING, "size", "128k", 0)
+    remount = Tmpfs.remount
+
+    def late(file_system: Tmpfs, read_only: bool, options: bytes) -> None:
+        remount(file_system, read_only, options)
+        sleep_until(monotonic_ns() + 100_000_000)
+
+    def child(program: Program) -> None:
+        program.fsconfig(context, SET_STRING, "nr_inodes", "77", 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tmpfs, "remount", late)
+        other = host.fork(child)
+        host.fsconfig(context, RECONFIGURE, None, None, 0)
+        host.wait4(other, None, 0, None)
+    host.fsconfig(context, RECONFIGURE, None, None, 0)
+    assert b" /a tmpfs rw,relatime,size=128k,nr_inodes=77" in read_all(host, "/proc/self/mounts")
 
 
 @booted

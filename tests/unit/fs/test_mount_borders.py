@@ -5,7 +5,12 @@ import os
 import pytest
 
 from kernel.fs.dentry import Dentry
-from kernel.fs.path import FIRST_MOUNTS, MOUNTS, Mount
+from kernel.fs.path import FIRST_MOUNTS, MOUNTS, FsContext, Mount, Path
+from kernel.lang import UserAddr
+from kernel.lib.pid import Pid
+from kernel.syscalls import mount as mount_calls
+from kernel.syscalls.path_arguments import path_at
+from kernel.task import current
 from tests.unit.booted import booted
 from tests.unit.fs.test_shared_mounts import (
     CLONE_NEWNS,
@@ -17,6 +22,8 @@ from tests.unit.fs.test_shared_mounts import (
 from tests.unit.syscalls.test_files import write_new
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
+
+FAR = Pid(1 << 20)  # no thread has this number
 
 
 class Full(dict[Dentry, Mount]):
@@ -126,3 +133,33 @@ def test_pivot_root_without_memory_changes_nothing(machine: Machine) -> None:
     new.children = {}
     host.pivot_root("/new", "/new/old")
     assert FIRST_MOUNTS.top() is new and root.parent is new
+
+
+@booted
+def test_pivot_root_changes_the_root_that_its_names_are_of(machine: Machine) -> None:
+    """Another thread with the same root changes it while the names are read, and a thread starts meanwhile."""
+    host = machine.host
+    for name in ("/r", "/r/new", "/r/new/old"):
+        host.mkdir(name, 0o755)
+        if name != "/r/new/old":
+            host.mount("none", name, "tmpfs", 0, None)
+    new = mount_at(b"new")
+    follow = mount_calls._follow_root
+    threads = current().process.threads
+
+    def late(address: UserAddr) -> bytes:
+        context = current().fs
+        if context.root.mount is not mount_at(b"r"):
+            context.set_root(Path(mount_at(b"r"), mount_at(b"r").root))
+        return path_at(address)
+
+    def beside(context: FsContext, old: Path, new: Path) -> None:
+        threads[FAR] = current()
+        follow(context, old, new)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mount_calls, "path_at", late)
+        patch.setattr(mount_calls, "_follow_root", beside)
+        host.pivot_root("/new", "/new/old")
+    assert threads.pop(FAR) is current()
+    assert current().fs.root.mount is new

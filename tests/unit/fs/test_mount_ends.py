@@ -1,25 +1,33 @@
 """A file system ends with its last mount, while others mount the same one."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from kernel.fs import mount_tree, mounts
 from kernel.fs.binfmt import filesystem as binfmt
 from kernel.fs.binfmt.filesystem import BinfmtFileSystem
 from kernel.fs.cgroup import filesystem as cgroup
 from kernel.fs.configfs import filesystem as configfs
-from kernel.fs.constants import MS_RDONLY
+from kernel.fs.constants import MS_BIND, MS_MOVE, MS_RDONLY, MS_SHARED, MS_SLAVE, PROC_SUPER_MAGIC
 from kernel.fs.dentry import CACHE
 from kernel.fs.filesystem import FileSystem
-from kernel.fs.mounts import mount, unmount
+from kernel.fs.mount_namespaces import separate
+from kernel.fs.mount_tree import place_for_mount
+from kernel.fs.mounts import mount, mount_filesystem, unmount
 from kernel.fs.names import make_directory
-from kernel.fs.path import Path
+from kernel.fs.path import FsContext, MountNamespace, Path
+from kernel.fs.procfs import filesystem as procfs
 from kernel.fs.sysfs import filesystem as sysfs
+from kernel.fs.tmpfs.filesystem import new_tmpfs
 from kernel.fs.walk import FOLLOW, resolve
+from kernel.lang import ENOSPC, Errno
 from kernel.lib.pace import PACE
 from kernel.task.format_text import parse_format
 from tests.unit.fs.conftest import World
 from tests.unit.meanwhile import meanwhile
 
-assert sysfs and binfmt and cgroup and configfs  # they register types
+assert sysfs and binfmt and cgroup and configfs and procfs  # they register types
 
 
 class Waits(Exception):
@@ -86,3 +94,94 @@ def test_a_file_system_that_stays_keeps_its_names(places: World, kind: bytes) ->
     assert mounted(places, kind, flags=MS_RDONLY) is first and first.read_only
     unmount(places.root, b"/m", 0)
     assert not first.read_only
+
+
+def test_formats_of_the_next_instance_stay(places: World) -> None:
+    """Somebody still has the directory of the one before open when it ends."""
+    first = mounted(places, b"binfmt_misc")
+    assert isinstance(first, BinfmtFileSystem)
+    for name in (b"name", b"other"):
+        first.directory().add(parse_format(b":%s:E::%s::/bin/sh:" % (name, name)))
+    second: list[BinfmtFileSystem] = []
+
+    def others() -> None:
+        first.table.file_system = None
+        mount(places.root, b"none", b"/n", b"binfmt_misc", 0, b"")
+        instance = at(places, b"/n").mount.file_system
+        assert isinstance(instance, BinfmtFileSystem) and instance is not first
+        first.table.remove(first.directory().files[b"name"].format)
+        instance.directory().add(parse_format(b":name:E::y::/bin/sh:"))
+        second.append(instance)
+
+    with meanwhile(others):
+        first.directory().remove_all()
+    assert [each.name for each in second[0].table.formats] == [b"name"]
+
+
+def test_what_is_mounted_on_is_held(places: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking at what is to be bound sleeps, and another unmounts the target."""
+    mount(places.root, b"none", b"/m", b"tmpfs", 0, b"")
+    target = at(places, b"/m").mount
+    held: list[int] = []
+    find = place_for_mount
+
+    def meet(namespace: MountNamespace, place: Path) -> Path:
+        held.append(target.users)
+        return find(namespace, place)
+
+    monkeypatch.setattr(mounts, "place_for_mount", meet)
+    mount(places.root, b"/n", b"/m", None, MS_BIND, b"")
+    assert held == [1] and target.users == 0
+
+
+def test_namespaces_that_mount_on_the_same_new_name_both_find_it(places: World) -> None:
+    """Each walked to it before the other had mounted something, so each has a dentry of its own."""
+    mounted(places, b"proc")
+    namespaces: list[FsContext] = [places.root, places.root.copy()]
+    separate(namespaces[1], places.root.namespace.owner)
+    walked = [resolve(context, None, b"/m/sys/kernel", FOLLOW) for context in namespaces]
+    shown = [new_tmpfs(b"tmpfs", name, b"") for name in (b"first", b"second")]
+    for context, place, file_system in zip(namespaces, walked, shown, strict=True):
+        mount_filesystem(context, file_system, place, 0)
+    for context, file_system in zip(namespaces, shown, strict=True):
+        assert resolve(context, None, b"/m/sys/kernel", FOLLOW).mount.file_system is file_system
+    unmount(namespaces[0], b"/m/sys/kernel", 0)
+    assert resolve(namespaces[0], None, b"/m/sys/kernel", FOLLOW).mount.file_system.magic == PROC_SUPER_MAGIC
+    assert resolve(namespaces[1], None, b"/m/sys/kernel", FOLLOW).mount.file_system is shown[1]
+
+
+def test_a_mount_that_moves_while_the_tree_is_copied_is_copied_once(places: World) -> None:
+    mount(places.root, b"none", b"/m", b"tmpfs", 0, b"")
+    make_directory(places.root, None, b"/m/inner", 0o755)
+    mount(places.root, b"none", b"/n", b"tmpfs", 0, b"")
+    context = places.root.copy()
+    with meanwhile(lambda: mount(places.root, b"/m", b"/n", None, MS_MOVE, b"")):
+        separate(context, places.root.namespace.owner)
+    assert len(context.namespace.mounts) == len(places.root.namespace.mounts)
+
+
+def test_what_lay_on_a_copy_that_is_taken_back_may_be_unmounted(places: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of three slaves cannot get its copy."""
+    slaves = (b"/b", b"/c", b"/d")
+    mount(places.root, b"none", b"/m", b"tmpfs", 0, b"")
+    make_directory(places.root, None, b"/m/x", 0o755)
+    mount(places.root, b"none", b"/m", None, MS_SHARED, b"")
+    for name in slaves:
+        make_directory(places.root, None, name, 0o755)
+        mount(places.root, b"/m", name, None, MS_BIND, b"")
+        mount(places.root, b"none", name, None, MS_SLAVE, b"")
+        mount(places.root, b"none", name + b"/x", b"tmpfs", 0, b"")
+    before = len(places.root.namespace.mounts)
+    monkeypatch.setattr(mount_tree, "_MOST_MOUNTS", SimpleNamespace(value=before + 3))
+
+    def others() -> None:
+        for name in slaves:
+            unmount(places.root, name + b"/x", 0)
+
+    with meanwhile(others), pytest.raises(Errno) as caught:
+        mount(places.root, b"none", b"/m/x", b"tmpfs", 0, b"")
+    assert caught.value.code == ENOSPC
+    assert len(places.root.namespace.mounts) == before - 3
+    for name in slaves:
+        place = at(places, name + b"/x")
+        assert place.mount is at(places, name).mount and place.mount.children == {}

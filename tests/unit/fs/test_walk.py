@@ -4,16 +4,18 @@ from collections.abc import Callable
 
 import pytest
 
-from kernel.fs.constants import O_CREAT, O_NOFOLLOW, O_PATH, O_RDONLY, O_WRONLY, S_IFDIR
+from kernel.fs.constants import MNT_DETACH, O_CREAT, O_NOFOLLOW, O_PATH, O_RDONLY, O_WRONLY, S_IFDIR
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
-from kernel.fs.mounts import mount_filesystem
+from kernel.fs.mounts import mount_filesystem, unmount
 from kernel.fs.names import make_directory, make_symlink, remove_directory, rename
 from kernel.fs.open import open_file
-from kernel.fs.tmpfs.filesystem import new_tmpfs
+from kernel.fs.path import Mount
+from kernel.fs.tmpfs.filesystem import TmpfsDirectory, TmpfsSymlink, new_tmpfs
 from kernel.fs.walk import FOLLOW, enter_listed, look_up_held, resolve
 from kernel.lang import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, Errno
+from kernel.lib.credentials import Actor
 from tests.unit.meanwhile import meanwhile
 
 from .conftest import World
@@ -183,3 +185,53 @@ def test_the_name_of_a_removed_directory_is_free_when_others_look(world: World) 
     with meanwhile(lambda: make_directory(world.root, None, b"/a", 0o700)):
         remove_directory(world.root, None, b"/a")
     assert world.where(b"/a") == b"/a"
+
+
+def mount_of_a_sleeping_file_system(world: World) -> Mount:
+    """/m, where the cache knows no names."""
+    make_directory(world.root, None, b"/m", 0o755)
+    file_system = new_tmpfs(b"tmpfs", b"other", b"")
+    made = mount_filesystem(world.root, file_system, resolve(world.root, None, b"/m", FOLLOW), 0)
+    world.write(b"/m/file", b"x")
+    make_symlink(world.root, None, b"/m/link", b"file")
+    file_system.sleeps = True
+    CACHE.forget_children(made.root)
+    return made
+
+
+@pytest.mark.parametrize(("kind", "operation", "name"), [
+    (TmpfsDirectory, "lookup", b"/m/file"), (TmpfsSymlink, "read_link", b"/m/link"),
+])  # fmt: skip
+def test_nothing_is_opened_on_a_file_system_that_has_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: type[Inode], operation: str, name: bytes
+) -> None:
+    """Where a walk sleeps in it, as its last user, and others unmount it."""
+    mount = mount_of_a_sleeping_file_system(world)
+    original = getattr(kind, operation)
+    ended: list[bool] = []
+    monkeypatch.setattr(mount.file_system, "shut_down", lambda: ended.append(True))
+
+    def slow(inode: Inode, *arguments: object) -> object:
+        if mount.attached and inode.file_system is mount.file_system:
+            unmount(world.root, b"/m", MNT_DETACH)
+        return original(inode, *arguments)
+
+    monkeypatch.setattr(kind, operation, slow)
+    assert code(open_file, world.root, None, name, O_RDONLY, 0) == ENOENT
+    assert ended == [True] and mount.users == 0
+
+
+def test_a_file_stays_while_opening_it_is_checked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Access control lists may have to be read."""
+    mount_of_a_sleeping_file_system(world)
+    original = Inode.check_permission
+    users: list[int] = []
+
+    def slow(inode: Inode, actor: Actor, mask: int) -> None:
+        if inode.is_regular():
+            users.append(inode.users)
+        original(inode, actor, mask)
+
+    monkeypatch.setattr(Inode, "check_permission", slow)
+    open_file(world.root, None, b"/m/file", O_RDONLY, 0).release()
+    assert users == [1]

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernel.fs.file import File
 from kernel.ipc.aio import EVENT_SIZE, TOTAL, AioContexts, ring_size, slot_count
 from kernel.ipc.aio_poll import PollRequest
 from kernel.lang import EAGAIN, EINVAL, Errno
 from kernel.mm.frames import PAGE_SIZE, free_frame_count
-from kernel.sched import yield_now
+from kernel.sched import PollWaiter, sleep_until, yield_now
 from kernel.syscalls import io_getevents, io_submit
 from kernel.task.task import current
+from kernel.time.clock import monotonic_ns
 from tests.unit.booted import booted
 from tools.simulated.code import Main
 from tools.simulated.machine import Machine
@@ -313,6 +315,35 @@ def test_what_was_submitted_is_told_though_memory_is_short(machine: Machine) -> 
 
         setattr(io_submit, "PollRequest", short)  # noqa: B010
         assert program.io_submit(context, 3, struct.pack("<QQQ", *blocks)) == 2
+        assert program.io_destroy(context) == 0
+        return 0
+
+    assert machine.run(child) == 0
+
+
+@booted
+def test_a_request_that_is_woken_before_it_waits_is_done_once(machine: Machine) -> None:
+    """Asking a file of a FUSE file system sleeps, with its queue already watched."""
+
+    def child(program: Program) -> int:
+        context = setup(program, 40)
+        reader, writer = pair(program)
+        file = current().files.get(reader)
+        poll = type(file).poll
+
+        def late(asked: File, waiter: PollWaiter | None) -> int:
+            ready = poll(asked, waiter)
+            if waiter is not None:
+                thread(program, lambda program: program.write(writer, b"x", 1))
+                sleep_until(monotonic_ns() + 100_000_000)
+            return ready
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(file), "poll", late)
+            assert submit(program, context, POLL, reader, POLLIN, 0) == 1
+        assert program.io_getevents(context, 1, 2, room(program, PAGE_SIZE), None) == 1
+        contexts = current().space.contexts
+        assert isinstance(contexts, AioContexts) and contexts.later_count == 0
         assert program.io_destroy(context) == 0
         return 0
 

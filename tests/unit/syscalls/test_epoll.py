@@ -5,6 +5,10 @@ import struct
 
 import pytest
 
+from kernel.ipc.epoll import EpollFile
+from kernel.ipc.eventfd import EventFile
+from kernel.sched import PollWaiter
+from kernel.task import current
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 
@@ -105,3 +109,45 @@ def test_sets_are_nested_five_deep(machine: Machine, is_upwards: bool) -> None:
             assert "ELOOP" in str(error)
             refused.append(index)
     assert refused == [4]
+
+
+@booted
+def test_a_member_that_is_woken_while_it_is_asked_stays_ready(machine: Machine) -> None:
+    """A file of FUSE sleeps when it is asked."""
+    host = machine.host
+    watched = host.epoll_create1(0)
+    event = host.eventfd2(0, 0)
+    host.epoll_ctl(watched, ADD, event, struct.pack("<Iq", IN, 77))
+    host.write(event, struct.pack("<Q", 1), 8)
+    host.read(event, bytearray(8), 8)
+    poll = EventFile.poll
+
+    def late(asked: EventFile, waiter: PollWaiter | None) -> int:
+        ready = poll(asked, waiter)
+        asked.signal(1)
+        return ready
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EventFile, "poll", late)
+        host.poll(struct.pack("<ihh", watched, IN, 0), 1, 0)
+    found = bytearray(12)
+    assert host.epoll_wait(watched, found, 1, 0) == 1
+
+
+@booted
+def test_a_member_that_is_removed_while_it_is_asked_is_not_charged_less_than_nothing(machine: Machine) -> None:
+    host = machine.host
+    watched = host.epoll_create1(0)
+    event = host.eventfd2(0, 0)
+    owner, file = current().files.get(watched), current().files.get(event)
+    assert isinstance(owner, EpollFile)
+
+    def removed(asked: EventFile, waiter: PollWaiter | None) -> int:
+        owner.remove(event, file)
+        raise MemoryError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EventFile, "poll", removed)
+        with pytest.raises(OSError, match="ENOMEM"):
+            host.epoll_ctl(watched, ADD, event, struct.pack("<Iq", IN, 77))
+    assert owner.account is not None and owner.account.epoll_watches == 0

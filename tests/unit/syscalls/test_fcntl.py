@@ -5,6 +5,9 @@ import struct
 
 import pytest
 
+from kernel.fs.locks import LOCKED, Lock, LockList
+from kernel.syscalls import fcntl_locking
+from kernel.task import current
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -140,3 +143,42 @@ def test_where_a_position_cannot_be_moved_to(machine: Machine) -> None:
         for whence in (5, -1):
             with pytest.raises(OSError, match="EINVAL"):
                 host.lseek(descriptor, -1, whence)
+
+
+@booted
+def test_a_descriptor_that_is_closed_first_keeps_no_lock(machine: Machine) -> None:
+    """Another thread closes it while the request is read: nobody could give the lock up any more."""
+    host = machine.host
+    descriptor = new_file(host)
+    files = current().files
+    files.acquire()
+    request = fcntl_locking._lock_request
+
+    def close_first(*arguments: object) -> object:
+        files.close(descriptor)
+        return request(*arguments)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fcntl_locking, "_lock_request", close_first)
+        with pytest.raises(OSError, match="EBADF"):
+            host.fcntl(descriptor, SETLK, lock(WRITE))
+    assert LOCKED == {}
+
+
+@pytest.mark.parametrize("kind", [SHARED, EXCLUSIVE])
+@booted
+def test_threads_that_wait_for_the_lock_of_one_description_get_one(machine: Machine, kind: int) -> None:
+    host = machine.host
+    first, second = new_file(host), new_file(host)
+    host.flock(first, EXCLUSIVE)
+    def leave(locks: LockList, request: Lock, blocker: Lock, deadline_ns: int) -> None:
+        """Another thread waits for the same, and comes first."""
+        host_files = current().files
+        locks.unlock_flock(host_files.get(first))
+        locks.set_flock(host_files.get(second), kind, wait=False)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LockList, "wait_for", leave)
+        assert host.flock(second, kind) == 0
+    host.close(second)
+    assert LOCKED == {}

@@ -1,9 +1,17 @@
 """The order of errors of calls about extended attributes (kernel/syscalls/xattr.py), on a booted machine."""
 
 import os
+from collections.abc import Callable
 
 import pytest
 
+from kernel.fs.filesystem import Statistics
+from kernel.fs.names import unlink
+from kernel.fs.tmpfs.base import Tmpfs
+from kernel.fs.tmpfs.file import TmpfsFile
+from kernel.lang import UserAddr
+from kernel.syscalls import xattr
+from kernel.task import current
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 
@@ -67,3 +75,46 @@ def test_a_descriptor_that_is_linked_comes_before_the_right_to_it(machine: Machi
     empty_path = 0x1000
     with pytest.raises(OSError, match="EBADF"):
         machine.host.linkat(999, "", -100, "/tmp/link", empty_path)
+
+
+@booted
+def test_a_file_ends_once_while_the_name_of_an_attribute_is_read(machine: Machine) -> None:
+    """Another thread removes the file meanwhile."""
+    host = machine.host
+    host.close(host.open("/tmp/file", os.O_RDWR | os.O_CREAT, 0o600))
+    assert host.setxattr("/tmp/file", "user.x", "abc", 3, 0) == 0
+    read, evict = xattr._name, TmpfsFile.evict
+    ended: list[TmpfsFile] = []
+
+    def read_slowly(address: UserAddr) -> bytes:
+        unlink(current().fs, None, b"/tmp/file")
+        return read(address)
+
+    def end(file: TmpfsFile) -> None:
+        ended.append(file)
+        evict(file)
+
+    found = bytearray(3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xattr, "_name", read_slowly)
+        patch.setattr(TmpfsFile, "evict", end)
+        assert host.getxattr("/tmp/file", "user.x", found, 3) == 3
+    assert found == b"abc" and len(ended) == 1
+
+
+@booted
+def test_a_mount_stays_while_its_figures_are_asked_for(machine: Machine) -> None:
+    host = machine.host
+    mount = current().fs.root.mount
+    ask: Callable[[Tmpfs], Statistics] = Tmpfs.statistics
+    users: list[int] = []
+
+    def ask_slowly(file_system: Tmpfs) -> Statistics:
+        users.append(mount.users)
+        return ask(file_system)
+
+    before = mount.users
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tmpfs, "statistics", ask_slowly)
+        host.statfs("/", bytearray(120))
+    assert users == [before + 1] and mount.users == before

@@ -12,9 +12,12 @@ import pytest
 
 from kernel.fs.file import OPEN_FILES
 from kernel.net.tcp.socket import TcpSocket
-from kernel.uring import layout
-from kernel.uring.perform import TaskWork
+from kernel.sched import yield_now
+from kernel.uring import cancel, layout
+from kernel.uring.file import UringFile
+from kernel.uring.perform import TaskWork, finish
 from tests.unit.booted import booted
+from tests.unit.meanwhile import meanwhile
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
@@ -570,3 +573,78 @@ def test_a_connect_that_does_not_wait_leaves_the_flags_of_its_socket(machine: Ma
     assert ring.take() == [(1, -errno.ENETUNREACH, 0)]  # loopback is down
     assert seen == [os.O_RDWR]
     assert host.fcntl(client, F_GETFL, 0) == os.O_RDWR | os.O_NONBLOCK
+
+
+@booted
+def test_two_that_cancel_at_once_find_all(machine: Machine) -> None:
+    host = machine.host
+    readers = [pipe(host)[0], pipe(host)[0]]
+    ring = Rings(host, 16)
+    for number in range(6):
+        ring.fill(POLL_ADD, readers[number // 2 % 2], data=number, modifiers=POLLIN)
+    assert ring.go() == 6
+    file = host.task.files.get(ring.fd)
+    assert isinstance(file, UringFile)
+    flags = cancel.CANCEL_FD | cancel.CANCEL_ALL
+    wanted = [cancel.Wanted(flags, 0, 0, host.task.files.get(reader)) for reader in readers]
+    found: list[int] = []
+
+    def find(number: int) -> None:
+        found.append(cancel.cancel(file.ring, wanted[number]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cancel, "pace", lambda cost: yield_now())
+        pid = host.fork(lambda program: find(1))
+        find(0)
+        assert machine.wait(pid) == 0
+    assert sorted(found) == [2, 4]
+    host.getpid()  # on its way back the task ends them
+    assert {(data, result) for data, result, _ in ring.take()} == {(data, -errno.ECANCELED) for data in range(6)}
+
+
+@booted
+def test_a_request_is_found_though_another_of_its_name_ends_meanwhile(machine: Machine) -> None:
+    host = machine.host
+    reader, _ = pipe(host)
+    time = memory(host, struct.pack("<qq", 1000, 0))
+    ring = Rings(host, 16)
+    ring.fill(POLL_ADD, reader, data=1, modifiers=POLLIN)
+    ring.fill(TIMEOUT, address=time, length=1, data=1)
+    ring.fill(TIMEOUT, address=time, length=1, data=1)
+    assert ring.go() == 3
+    file = host.task.files.get(ring.fd)
+    assert isinstance(file, UringFile)
+    latest = file.ring.latest_of(1)
+    assert latest is not None
+    passed = latest.same_next
+    assert passed is not None
+    with meanwhile(lambda: finish(passed, 0)):
+        found = cancel.find(file.ring, 1, POLL_ADD, POLL_ADD)
+    assert found is file.ring.requests.first() and found is not None
+
+
+@booted
+def test_the_end_of_a_ring_reaches_those_behind_one_that_ends_meanwhile(machine: Machine) -> None:
+    host = machine.host
+    reader, _ = pipe(host)
+    ring = Rings(host, 16)
+    for number in range(5):
+        ring.fill(POLL_ADD, reader, data=number, modifiers=POLLIN)
+    assert ring.go() == 5
+    file = host.task.files.get(ring.fd)
+    assert isinstance(file, UringFile)
+    first = file.ring.requests.first()
+    assert first is not None
+    second = first.after()
+    assert second is not None
+
+    def others() -> None:
+        for request in (first, second):
+            finish(request, 0)
+
+    with meanwhile(others):
+        file.close()
+    request = file.ring.requests.first()
+    while request is not None:
+        assert request.is_settled()
+        request = request.after()
