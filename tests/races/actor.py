@@ -126,6 +126,11 @@ class Actor:
             return self.random.choice((0, 1, int(self.program.task.pid)))
         return self.random.choice(numbers) if numbers else self.random.randrange(4)
 
+    def other(self) -> int:
+        """A process that may be stopped: not the one that makes the session."""
+        pid = self.resource("pid")
+        return pid if pid != 1 else 0
+
     def path(self) -> str:
         return self.random.choice(self.stage.paths)
 

@@ -35,7 +35,7 @@ def remove(actor: Actor) -> None:
 def enter(actor: Actor) -> None:
     where = actor.random.choice((*GROUPS, "/cg"))
     actor.write_text(f"{where}/{actor.random.choice(('cgroup.procs', 'cgroup.procs', 'cgroup.threads'))}",
-                     actor.random.choice((b"0", str(actor.resource("pid")).encode())))  # fmt: skip
+                     actor.random.choice((b"0", str(actor.other()).encode())))  # fmt: skip
 
 
 def kill(actor: Actor) -> None:

@@ -88,7 +88,7 @@ def die_with_parent(actor: Actor) -> None:
 
 def trace(actor: Actor) -> None:
     request = actor.random.choice((0x4206, 0x4207, 0x4208, 17, 7, 24, 0x4201, 0x4202, 0x420E, 12, 1))
-    actor.call("ptrace", request, actor.resource("pid"), actor.random.choice((0, actor.arguments.place(256))),
+    actor.call("ptrace", request, actor.other(), actor.random.choice((0, actor.arguments.place(256))),
                actor.random.choice((0, 0, actor.arguments.place(256))))  # fmt: skip
 
 
