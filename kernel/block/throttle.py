@@ -136,32 +136,37 @@ def wait_for_transfer(waiters: WaitQueue) -> None:
 @noinline
 @sleeps
 def _wait_with_limits(waiters: WaitQueue) -> None:
-    thread = RUNNING.current
-    control = thread.disks
-    if isinstance(control, DiskControl):
+    if DISK_CONTROLS.first_holding is not None:
+        thread = RUNNING.current
         if not _must_end(thread):
             try:
                 waiters.wait_for_disk_until(monotonic_ns() + _STEP_NS)
                 return
             except MemoryError:
                 pass  # without a time limit
-        elif _begin_those_of(thread, control):
+        elif _begin_those_of(thread):
             return  # which may have finished at once
     waiters.wait_for_disk()
 
 
-def _begin_those_of(thread: Thread, control: DiskControl) -> bool:
-    """Begin the requests of a thread that are held back; whether there were any."""
+def _begin_those_of(thread: Thread) -> bool:
+    """Begin the requests of a thread that are held back; whether there were any. They wait for the groups in which the
+    thread was when it made them.
+    """
     found = False
-    waiting = control.first_waiting
-    while waiting is not None:
-        after = waiting.after
-        if isinstance(waiting, WaitingRequest) and waiting.thread is thread:
-            control.delist(waiting)
-            waiting.go()
-            found = True
-        spend(_LOOK_COST)
-        waiting = after
+    control = DISK_CONTROLS.first_holding
+    while control is not None:
+        following = control.next_holding
+        waiting = control.first_waiting
+        while waiting is not None:
+            after = waiting.after
+            if isinstance(waiting, WaitingRequest) and waiting.thread is thread:
+                control.delist(waiting)
+                waiting.go()
+                found = True
+            spend(_LOOK_COST)
+            waiting = after
+        control = following
     return found
 
 

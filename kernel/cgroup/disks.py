@@ -79,6 +79,8 @@ class DiskControl(DiskPayer):
         self.first_waiting: Waiting | None = None  # that has waited longest
         self.last_waiting: Waiting | None = None
         self.waiting_count: int = 0
+        self.next_holding: DiskControl | None = None  # of those for which requests wait (`DiskControls`)
+        self.previous_holding: DiskControl | None = None
 
     def share(self, number: int) -> DiskShare:
         """What it has of a disk. Raises MemoryError."""
@@ -127,6 +129,7 @@ class DiskControl(DiskPayer):
             last.after = waiting
         else:
             self.first_waiting = waiting
+            DISK_CONTROLS.add(self)
         self.last_waiting = waiting
         self.waiting_count += 1
 
@@ -145,6 +148,8 @@ class DiskControl(DiskPayer):
         waiting.before = None
         waiting.after = None
         self.waiting_count -= 1
+        if self.first_waiting is None:
+            DISK_CONTROLS.remove(self)
 
     def set_rates(self, number: int, byte_rates: list[int], request_rates: list[int]) -> None:
         """io.max: what is read and written a second. What waits begins now, and so does what waits for groups below.
@@ -177,11 +182,33 @@ class DiskControl(DiskPayer):
 
 @final
 class DiskControls:
-    """Whether there are any."""
+    """Whether there are any, and for which of them requests wait."""
 
     def __init__(self) -> None:
         self.exist: bool = False
         self.are_limited: bool = False  # a rate was set
+        self.first_holding: DiskControl | None = None
+
+    def add(self, control: DiskControl) -> None:
+        """The first of its requests waits."""
+        after = self.first_holding
+        control.next_holding = after
+        if after is not None:
+            after.previous_holding = control
+        self.first_holding = control
+
+    def remove(self, control: DiskControl) -> None:
+        """None of its requests waits any more."""
+        before = control.previous_holding
+        after = control.next_holding
+        if before is not None:
+            before.next_holding = after
+        else:
+            self.first_holding = after
+        if after is not None:
+            after.previous_holding = before
+        control.previous_holding = None
+        control.next_holding = None
 
 
 DISK_CONTROLS: Final = DiskControls()

@@ -165,6 +165,13 @@ class FileTable:
         if file.flush_error != 0:
             raise Errno(file.take_flush_error())
 
+    def take_back(self, descriptor: int, file: File) -> None:
+        """Close what a call has installed and cannot return after all. Another thread may have closed it, and reused
+        its number.
+        """
+        if self.find(descriptor) is file:
+            self._close_slot(descriptor)
+
     def close_range(self, first: int, last: int) -> None:
         for descriptor in range(first, min(last + 1, len(self._files))):
             self._close_slot(descriptor)

@@ -221,6 +221,11 @@ class FileSystem:
         seconds by the flusher. May sleep; raises nothing.
         """
 
+    def withdraw(self) -> None:
+        """The last mount is gone, and others run before `shut_down`: of an instance that several mounts share, whoever
+        mounts it from now on gets another one, or waits for its end. Never sleeps or raises.
+        """
+
     def shut_down(self) -> None:
         """The last mount is gone: write everything out, free everything. May sleep; raises nothing."""
 

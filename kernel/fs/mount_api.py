@@ -30,7 +30,15 @@ from kernel.fs.filesystem import FileSystem, FileSystemType
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_options import changed_flags, is_general
 from kernel.fs.mount_tree import tree_of
-from kernel.fs.mounts import change_propagation, has_writers, keep_apart, make_instance, new_mount
+from kernel.fs.mounts import (
+    change_propagation,
+    has_writers,
+    hold_instance,
+    keep_apart,
+    make_instance,
+    new_mount,
+    root_of,
+)
 from kernel.fs.path import FsContext, Mount, MountNamespace, Path, end_filesystem
 from kernel.lang import EBUSY, EINVAL, ENODATA, EPERM, Errno, final, noraise
 from kernel.lib.capabilities import CAP_SYS_ADMIN
@@ -208,7 +216,9 @@ def _check_map(who: Credentials, mount: Mount, namespace: UserNamespace) -> None
 class ContextFile(File):
     """What fsopen(2) and fspick(2) open: a type, the parameters of an instance, and the instance once it is created."""
 
-    def __init__(self, path: Path, flags: int, kind: FileSystemType, existing: FileSystem | None) -> None:
+    def __init__(self, path: Path, flags: int, kind: FileSystemType, held: Mount | None) -> None:
+        """With a mount that holds an instance to be changed, which the file releases."""
+        existing = None if held is None else held.file_system
         super().__init__(path, flags)
         self.kind: FileSystemType = kind
         self.source: bytes = b""
@@ -216,6 +226,7 @@ class ContextFile(File):
         self.flags_set: int = 0  # MS_RDONLY, MS_SYNCHRONOUS, MS_DIRSYNC
         self.existing: FileSystem | None = existing  # to be reconfigured
         self.made: FileSystem | None = None
+        self.held: Mount | None = held  # keeps either, though others unmount it
         self.has_failed: bool = False
         self.is_mounted: bool = False
         if existing is not None and existing.read_only:
@@ -232,10 +243,10 @@ class ContextFile(File):
         raise Errno(ENODATA)
 
     def close(self) -> None:
-        made = self.made
-        self.made = None
-        if made is not None and made.mounts == 0:
-            end_filesystem(made)
+        held = self.held
+        self.held = None
+        if held is not None:
+            held.release()
 
     def set_flag(self, context: FsContext, name: bytes) -> None:
         """FSCONFIG_SET_FLAG. Raises EBUSY, EINVAL, MemoryError."""
@@ -299,6 +310,12 @@ class ContextFile(File):
         else:
             source = self.source if len(self.source) > 0 else b"none"
             made = make_instance(context, kind, source, self.options, self.flags_set)
+        try:
+            self.held = hold_instance(made, root_of(made))
+        except (Errno, MemoryError):
+            if made.mounts == 0:
+                end_filesystem(made)
+            raise
         self.made = made
         self.has_failed = False
 
@@ -321,7 +338,8 @@ class ContextFile(File):
             raise Errno(EINVAL)
         if self.is_mounted:
             raise Errno(EBUSY)
-        namespace = keep_apart(context, new_mount(context, made, flags))
+        held = self.held
+        namespace = keep_apart(context, new_mount(context, made, flags, None if held is None else held.root))
         self.is_mounted = True
         return namespace
 

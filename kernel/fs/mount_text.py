@@ -31,7 +31,7 @@ _STEP: Final = 60  # instructions for a mount on the way to the root
 @final
 class MountView:
     """The mounts of a namespace as seen from `root`, for one listing. A line is empty for mounts outside the root.
-    Lines take safe points, as the tree may be deep.
+    Lines take safe points, as the tree may be deep; it is empty, too, for a mount that others unmount there.
     """
 
     def __init__(self, root: Path) -> None:
@@ -64,6 +64,8 @@ class MountView:
         shown = each.file_system.shown_place(name_in_filesystem(each.root))
         text.extend(escape(shown) + b" " + escape(name) + b" " + mount_flag_names(each))
         text.extend(self._propagation_of(each) + b" - ")
+        if not each.attached:
+            return b""  # it was unmounted at a safe point, and its file system may have ended
         text.extend(escape(each.file_system.type_name) + b" " + escape(source_of(each)))
         text.extend((b" ro" if each.file_system.read_only else b" rw") + _write_flag_names(each.file_system))
         text.extend(each.file_system.options_at(each.root) + b"\n")

@@ -162,6 +162,13 @@ def root_dentry(file_system: FileSystem) -> Dentry:
     return Dentry(None, b"/", file_system.root())
 
 
+def hold_instance(file_system: FileSystem, root: Dentry) -> Mount:
+    """A mount without a place, which keeps an instance from ending until it is released. Raises MemoryError."""
+    mount = Mount(file_system, root, 0)
+    mount.acquire()
+    return mount
+
+
 def root_of(file_system: FileSystem) -> Dentry:
     """The root dentry of a file system that may be mounted already (devtmpfs): one tree of dentries each."""
     kept = file_system.kept_root
@@ -175,9 +182,11 @@ def root_of(file_system: FileSystem) -> Dentry:
     return root_dentry(file_system)
 
 
-def new_mount(context: FsContext, file_system: FileSystem, flags: int) -> Mount:
-    """A detached mount of an instance. Raises EPERM if it would reveal what is hidden, MemoryError."""
-    mount = Mount(file_system, root_of(file_system), flags)
+def new_mount(context: FsContext, file_system: FileSystem, flags: int, root: Dentry | None = None) -> Mount:
+    """A detached mount of an instance, with the dentry of its root if that is known. Raises EPERM if it would reveal
+    what is hidden, MemoryError.
+    """
+    mount = Mount(file_system, root_of(file_system) if root is None else root, flags)
     mount.source = file_system.source
     try:
         _seal_if_revealing(context, file_system, mount)

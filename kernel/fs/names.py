@@ -402,8 +402,8 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
         if not inode.is_empty():
             raise Errno(ENOTEMPTY)
         walk.directory().remove_directory(walk.last, inode)
-        CACHE.forget_children(child)
         _forget(child)
+        CACHE.forget_children(child)
         gone = child
     finally:
         walk.let_names_go()
@@ -694,7 +694,6 @@ def _check_rename(source: Walk, inode: Inode, target: Walk, replaced: Inode | No
 
 def _move_dentry(child: Dentry, place: Dentry) -> None:
     """Make the name of `place` lead to the file of `child`. Raises nothing: the name has changed on the disk."""
-    CACHE.forget_children(place)
     place.deleted = True
     if child.cached and place.cached:
         CACHE.move(child, place)
@@ -702,6 +701,7 @@ def _move_dentry(child: Dentry, place: Dentry) -> None:
         CACHE.detach(place)
         child.name = place.name
         child.parent = place.parent
+    CACHE.forget_children(place)  # last: it takes safe points
 
 
 def _exchange_dentries(first: Dentry, second: Dentry) -> None:

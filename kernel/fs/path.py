@@ -373,14 +373,18 @@ class Mount:
         if self.marks is not None:
             tell_mount_ended(self)
         _hide_root(self.root)
-        self.file_system.mounts -= 1
-        if self.file_system.mounts == 0:
+        file_system = self.file_system
+        file_system.mounts -= 1
+        if file_system.mounts == 0:
             top = self.root
             while top.parent is not None and top.parent is not top:
                 top = top.parent
-            tell_file_system_ended(self.file_system)
-            CACHE.forget_children(top)
-            end_filesystem(self.file_system)
+            file_system.withdraw()
+            tell_file_system_ended(file_system)
+            if file_system.kept_root is None:  # others could mount it meanwhile, and use the names
+                CACHE.forget_children(top)
+            if file_system.mounts == 0:
+                end_filesystem(file_system)
 
     def touch_accessed(self, inode: Inode) -> None:
         """Set the access time as the mount's options say: relatime unless another was asked for."""

@@ -411,8 +411,13 @@ def look_up_held(parent: Dentry, name: bytes) -> Dentry | None:
     if child is not None:
         if child.inode is inode and inode is not None and child.cached:
             return child
-        CACHE.forget_children(child)
-        CACHE.forget_name(parent, name)
+        return _enter_anew(parent, child, directory, inode)
+    return _enter_found(parent, name, directory, inode)
+
+
+@inline
+def _enter_found(parent: Dentry, name: bytes, directory: Inode, inode: Inode | None) -> Dentry | None:
+    """The child of a name that is not in the cache, after its look-up. Raises MemoryError."""
     if inode is None:
         if directory.file_system.keeps_negatives:
             CACHE.insert(parent, name, None)
@@ -420,6 +425,23 @@ def look_up_held(parent: Dentry, name: bytes) -> Dentry | None:
     if not directory.caches_children:
         return Dentry(parent, name, inode)
     return _enter_name(parent, name, inode)
+
+
+@noinline
+def _enter_anew(parent: Dentry, stale: Dentry, directory: Inode, inode: Inode | None) -> Dentry | None:
+    """The same for a name that led to something else. It leads to the new inode by the time that others run at the
+    safe points: they do not enter it again, and do not lose what they entered. Raises MemoryError.
+    """
+    if stale.cached:
+        stale.deleted = True
+        CACHE.detach(stale)
+    child = _enter_found(parent, stale.name, directory, inode)
+    if child is not None:
+        child.pins += 1
+    CACHE.forget_children(stale)
+    if child is not None:
+        child.pins -= 1
+    return child
 
 
 def _enter_name(parent: Dentry, name: bytes, inode: Inode) -> Dentry:
@@ -478,8 +500,10 @@ def enter_listed(parent: Dentry, name: bytes, inode: Inode) -> None:
             inode.acquire()  # the mount stays, and nobody uses the inode
             inode.release()
             return
-        CACHE.forget_children(child)
-        CACHE.forget_name(parent, name)
+        directory = parent.inode
+        if directory is not None:  # it was listed
+            _enter_anew(parent, child, directory, inode)
+        return
     _enter_name(parent, name, inode)
 
 

@@ -30,7 +30,7 @@ EPOLLWAKEUP: Final = 1 << 29
 EPOLLONESHOT: Final = 1 << 30
 EPOLLET: Final = 1 << 31
 EVENT_SIZE: Final = 12  # of struct epoll_event: u32 events, u64 data
-_DEPTH_LIMIT: Final = 5
+_DEPTH_LIMIT: Final = 5  # sets over one another, the highest and the lowest included
 _MEMBER_BYTES: Final = 400  # what a member costs, about
 _LINUX_MEMBER_BYTES: Final = 192  # Linux's estimate for one in its limit
 # Instructions for a member, for `pace`
@@ -59,7 +59,7 @@ class MemberWaiter(LastingWaiter):
         super().__init__()
         self.member: Member | None = member
 
-    @recursion(6)  # as `poll` of a set
+    @recursion(6)  # as `poll` of a set: `add` counts the sets above, too
     def notified(self) -> None:
         member = self.member
         if member is not None:
@@ -155,7 +155,7 @@ class EpollFile(DescriptorFile):
             raise Errno(EINVAL)
         if self.find(descriptor, file) is not None:
             raise Errno(EEXIST)
-        if isinstance(file, EpollFile) and (file.depth(self) + 1 > _DEPTH_LIMIT):
+        if isinstance(file, EpollFile) and self.height() + file.depth(self) > _DEPTH_LIMIT:
             raise Errno(ELOOP)
         account = self._charged_account()
         member = Member(self, descriptor, file, events, data)
@@ -196,15 +196,32 @@ class EpollFile(DescriptorFile):
             member.file.watchers = watchers
         watchers.append(member)
 
+    def height(self) -> int:
+        """How many sets are over one another up from this one, itself included. It ends: no set is in itself."""
+        todo: list[EpollFile] = [self]
+        level = 0
+        while len(todo) > 0:
+            level += 1
+            following: dict[EpollFile, bool] = {}
+            for each in todo:
+                watchers = each.watchers
+                if watchers is not None:
+                    for watcher in watchers:
+                        owner = watcher.owner if isinstance(watcher, Member) else None
+                        if owner is not None:
+                            following[owner] = True
+            todo = list(following.keys())
+        return level
+
     def depth(self, target: "EpollFile") -> int:
-        """How deeply sets are nested below this one; more than the limit if `target` is among them, or for too many to
-        examine.
+        """How many sets are over one another down from this one, itself included; more than the limit if `target` is
+        among them.
         """
         todo: list[EpollFile] = [self]
         level = 0
-        while len(todo) > 0 and level <= _DEPTH_LIMIT:
+        while len(todo) > 0:
             level += 1
-            following: list[EpollFile] = []
+            following: dict[EpollFile, bool] = {}
             for each in todo:
                 if each is target:
                     return _DEPTH_LIMIT + 1
@@ -212,10 +229,8 @@ class EpollFile(DescriptorFile):
                     for member in same:
                         inner = member.file
                         if isinstance(inner, EpollFile):
-                            following.append(inner)
-            if len(following) > 1000:
-                return _DEPTH_LIMIT + 1
-            todo = following
+                            following[inner] = True
+            todo = list(following.keys())
         return level
 
     def change(self, descriptor: int, file: File, events: int, data: int) -> None:

@@ -112,8 +112,8 @@ class InotifyWatch(Watch):
             mask &= ~IN_ISDIR  # inotify never reports it with these
         owner.enqueue(self.number, mask, name, cookie)
         if self.mask & IN_ONESHOT != 0:
+            owner.forget(self)
             remove_watch(self)
-            self.ended()
 
     def ended(self) -> None:
         owner = self.owner
@@ -217,11 +217,13 @@ class InotifyFile(DescriptorFile):
         watch = self.watches.get(number)
         if watch is None:
             raise Errno(EINVAL)
-        remove_watch(watch)
         self.forget(watch)
+        remove_watch(watch)
 
     def forget(self, watch: InotifyWatch) -> None:
-        """A watch has ended: its number is free, and the reader is notified."""
+        """A watch ends: its number is free, and the reader is notified. Comes before `remove_watch`, which sleeps if it
+        evicts the inode: others no longer find the watch then.
+        """
         watch.owner = None
         self.account.inotify_watches -= 1
         if self.is_closed:

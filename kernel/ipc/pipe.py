@@ -386,7 +386,7 @@ class Pipe:
                 wanted = min(wanted, PIPE_BUF)
             needed = wanted if total <= PIPE_BUF or as_packets else 1
             try:
-                self._wait_for_room(needed, nonblocking)
+                self.wait_for_room(needed, nonblocking)
             except Errno:
                 if done > 0:
                     return done
@@ -409,7 +409,7 @@ class Pipe:
         """
         written = False
         while not written:
-            self._wait_for_room(len(message), nonblocking=False)
+            self.wait_for_room(len(message), nonblocking=False)
             with self.lock:
                 if self.free() >= len(message):
                     self._put(span_of(message))
@@ -442,7 +442,8 @@ class Pipe:
         self.read_queue.wake_all()
         return moved
 
-    def _wait_for_room(self, needed: int, nonblocking: bool) -> None:
+    def wait_for_room(self, needed: int, nonblocking: bool) -> None:
+        """Sleep until that many bytes fit. Raises EPIPE, EAGAIN, ERESTARTSYS."""
         while True:
             if self.readers == 0:
                 raise Errno(EPIPE)

@@ -93,9 +93,9 @@ def wake_stack(thread: Thread) -> None:
 
 
 def places_of(thread: Thread, is_running: bool) -> list[StackPlace]:
-    """Where a thread is in the kernel, the most recent call first. Raises MemoryError."""
+    """Where a thread is in the kernel, the most recent call first: nowhere before it starts. Raises MemoryError."""
     stack = thread.stack
-    if stack is None:
+    if stack is None or not (is_running or thread.has_begun()):
         return []
     if is_running:
         frame = present_frame_pointer()

@@ -168,6 +168,12 @@ class Thread(Linked["Thread"]):
             panic("a thread without a stack")
         return stack.top
 
+    def has_begun(self) -> bool:
+        """Whether it has run, or waits to run for the first time. A task can be found before: its maker may sleep until
+        it starts the child (fork.py), whose stack still holds what an earlier thread left there.
+        """
+        return self.context.stack_pointer != 0
+
     def is_interrupted(self) -> bool:
         """`interrupted`, read again: for code that checks after a sleep, where type checkers do not expect a
         field to change.

@@ -196,7 +196,7 @@ class ControlWriter:
         try:
             user.write_i32(user.at(self.address, _CONTROL_HEADER + index * 4), descriptor)
         except Errno:
-            table.close(descriptor)
+            table.take_back(descriptor, file)
             return False
         file.release()
         return True
@@ -219,7 +219,6 @@ class ControlWriter:
             self._write_header(SOL_SOCKET, kind, length)
             user.write_i32(user.at(self.address, _CONTROL_HEADER), descriptor)
         except Errno:
-            if descriptor >= 0:
-                table.close(descriptor)
+            table.take_back(descriptor, file)
             return
         self._go_on(length)

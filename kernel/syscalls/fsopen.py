@@ -18,7 +18,7 @@ from kernel.fs.file import PathFile
 from kernel.fs.filesystem import find_type
 from kernel.fs.landlock import refuse_mounting
 from kernel.fs.mount_api import ATTR_IDMAP, AttributeChange, ContextFile, mount_flags_of, open_apart
-from kernel.fs.mounts import adopt_group, clone_tree, move_tree, require_administrator
+from kernel.fs.mounts import adopt_group, clone_tree, hold_instance, move_tree, require_administrator
 from kernel.fs.namespace import NamespaceInode
 from kernel.fs.walk import ENTER
 from kernel.lang import E2BIG, EINVAL, ENOENT, EOPNOTSUPP, Errno, UserAddr, i32, u32
@@ -131,7 +131,13 @@ def fspick(directory: i32, path: UserAddr, flags: u32) -> int:
     if place.dentry is not place.mount.root:
         raise Errno(EINVAL)
     file_system = place.mount.file_system
-    file = ContextFile(anonymous_path(b"[fscontext]"), O_RDWR, find_type(file_system.type_name), file_system)
+    kind = find_type(file_system.type_name)
+    held = hold_instance(file_system, place.dentry)
+    try:
+        file = ContextFile(anonymous_path(b"[fscontext]"), O_RDWR, kind, held)
+    except (Errno, MemoryError):
+        held.release()
+        raise
     return task.files.install(file, flags & _CLOEXEC != 0)
 
 

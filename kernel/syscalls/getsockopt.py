@@ -154,13 +154,14 @@ def _get_peer(socket: Socket, value: UserAddr, limit: int, length_address: UserA
     if process.ending.is_zombie:
         raise Errno(ESRCH)
     files = current().files
-    descriptor = files.install(PidFile(process, 0), cloexec=True)
+    file = PidFile(process, 0)
+    descriptor = files.install(file, cloexec=True)
     try:
         length = min(limit, 4)
         user.write_bytes(value, int_bytes(descriptor)[:length])
         user.write_i32(length_address, length)
     except (Errno, MemoryError):
-        files.close(descriptor)
+        files.take_back(descriptor, file)
         raise
     return 0
 

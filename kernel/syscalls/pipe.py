@@ -29,13 +29,13 @@ def pipe2(address: UserAddr, flags: i32) -> int:
     try:
         writer = files.install(ends.writer, cloexec)
     except (Errno, MemoryError):
-        files.close(reader)
+        files.take_back(reader, ends.reader)
         raise
     try:
         user.write_i32(address, reader)
         user.write_i32(user.at(address, 4), writer)
     except Errno:
-        files.close(reader)
-        files.close(writer)
+        files.take_back(reader, ends.reader)
+        files.take_back(writer, ends.writer)
         raise
     return 0

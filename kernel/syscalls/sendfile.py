@@ -100,6 +100,9 @@ def copy(source: Cursor, target: Cursor, count: int) -> int:
         signal_broken_pipe(target.file, error)
         if total == 0:
             raise
+    except MemoryError:
+        if total == 0:
+            raise
     finally:
         tell_read(source.file, total)
         tell_written(target.file, total)

@@ -73,14 +73,14 @@ def socketpair(family: i32, kind: i32, protocol: i32, pair: UserAddr) -> int:
     try:
         second_number = files.install(second, close_on_exec)
     except (Errno, MemoryError):
-        files.close(first_number)
+        files.take_back(first_number, first)
         raise
     try:
         user.write_i32(pair, first_number)
         user.write_i32(user.at(pair, 4), second_number)
     except Errno:
-        files.close(first_number)
-        files.close(second_number)
+        files.take_back(first_number, first)
+        files.take_back(second_number, second)
         raise
     return 0
 

@@ -10,10 +10,10 @@ from kernel.fs.anonymous import DescriptorFile
 from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT, O_APPEND, O_NONBLOCK
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
-from kernel.ipc.pipe import Pipe, PipeFile
+from kernel.ipc.pipe import PIPE_BUF, Pipe, PipeFile
 from kernel.lang import EAGAIN, EBADF, EINVAL, EPIPE, ESPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
-from kernel.lib.user import KernelBuffer
+from kernel.lib.user import Buffer, KernelBuffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
 from kernel.syscalls.buffer_arguments import check_area, finish_transfer, user_range, user_vector
 from kernel.syscalls.descriptor_arguments import file_at
@@ -153,23 +153,39 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
     return writing.write(buffer, nonblocking, as_packets=False)
 
 
+def _fill(pipe: Pipe, buffer: Buffer, nonblocking: bool) -> int:
+    """Put memory into a pipe: wait for room, unless told not to, and take what fits then."""
+    needed = buffer.remaining if buffer.remaining <= PIPE_BUF else 1
+    while True:
+        try:
+            return pipe.write(buffer, nonblocking=True, as_packets=False)
+        except Errno as error:
+            if error.code != EAGAIN or nonblocking:
+                raise
+        pipe.wait_for_room(needed, nonblocking=False)
+
+
 def _fill_by_pages(pipe: Pipe, vector: UserAddr, count: int, nonblocking: bool) -> int:
-    """Put memory into a pipe page by page, up to one that there is not: those before it count. Raises EFAULT for the
-    first one.
+    """Put memory into a pipe page by page, up to one that there is not: those before it count, whatever stops the next
+    one. Raises EFAULT for the first one, and what writing it raises.
     """
     done = 0
-    for index in range(min(count & 0xFFFF_FFFF, IOV_MAX)):
-        address = user.read_i64(user.at(vector, index * 16))
-        rest = min(user.read_i64(user.at(vector, index * 16 + 8)), MAX_RW_COUNT)
-        while rest > 0:
-            piece = user_range(UserAddr(address), min(rest, PAGE_SIZE - (address & PAGE_MASK)))
-            length = piece.remaining
-            moved = pipe.write(piece, nonblocking or done > 0, as_packets=False)
-            done += moved
-            if moved < length:
-                return finish_transfer(done, piece)
-            address += length  # fits: it is user memory
-            rest -= length  # fits: it is a part of it
+    try:
+        for index in range(min(count & 0xFFFF_FFFF, IOV_MAX)):
+            address = user.read_i64(user.at(vector, index * 16))
+            rest = min(user.read_i64(user.at(vector, index * 16 + 8)), MAX_RW_COUNT)
+            while rest > 0:
+                piece = user_range(UserAddr(address), min(rest, PAGE_SIZE - (address & PAGE_MASK)))
+                length = piece.remaining
+                moved = pipe.write(piece, nonblocking or done > 0, as_packets=False)
+                done += moved
+                if moved < length:
+                    return finish_transfer(done, piece)
+                address += length  # fits: it is user memory
+                rest -= length  # fits: it is a part of it
+    except (Errno, MemoryError):
+        if done == 0:
+            raise
     return done
 
 
@@ -190,7 +206,7 @@ def vmsplice(descriptor: i32, vector: UserAddr, count: int, flags: u32) -> int:
     file.acquire()
     try:
         if file.writable:
-            done = file.pipe.write(buffer, nonblocking, as_packets=False)
+            done = _fill(file.pipe, buffer, nonblocking)
             return _fill_by_pages(file.pipe, vector, count, nonblocking) if done == 0 and buffer.faulted else done
         return finish_transfer(file.pipe.read(buffer, nonblocking), buffer)
     except Errno as error:

@@ -142,7 +142,7 @@ def statmount(request_address: UserAddr, address: UserAddr, size: int, flags: u3
 
 
 def _fill(report: _Report, view: NamespaceView, mount: Mount, wanted: int) -> None:
-    """Fill in the requested fields that are known. Raises EOVERFLOW."""
+    """Fill in the requested fields that are known. Takes safe points. Raises EOVERFLOW, ENOENT."""
     file_system = mount.file_system
     if wanted & _SB_BASIC != 0:
         report.mask |= _SB_BASIC
@@ -157,6 +157,8 @@ def _fill(report: _Report, view: NamespaceView, mount: Mount, wanted: int) -> No
         report.mask |= _PROPAGATE_FROM
         known: dict[PeerGroup, int] = {}
         report.put_u64(96, nearest_master(mount, current().fs.root, known))
+        if mount.namespace is not view.namespace:
+            raise Errno(ENOENT)  # it was unmounted at a safe point, and its file system may have ended
     if wanted & _FS_TYPE != 0:
         report.put_text(_FS_TYPE, 36, file_system.type_name)
     if wanted & _MNT_ROOT != 0:

@@ -40,8 +40,9 @@ def timer_create(clock: i32, event: UserAddr, result: UserAddr) -> int:
         user.write_i32(result, timer.number)
         check_alarm(task, clock)
         timer.measured = None if can_sleep_on(clock) else processor_clock(task, clock)
+        timers.enter(timer)
     except (Errno, MemoryError):
-        timers.delete(timer.number)
+        timer.end()
         raise
     return 0
 

@@ -46,7 +46,7 @@ def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
     """
     files = current().files
     file = any_file_at(descriptor).acquire()
-    files.close(descriptor)
+    files.take_back(descriptor, file)
     done = False
     try:
         place = _place_for(ring, slot)

@@ -139,7 +139,7 @@ def place_members(group: ControlGroup) -> None:
     MemoryError.
     """
     for thread in list(group.members.keys()):
-        if isinstance(thread, Task) and thread.cgroup is group:
+        if isinstance(thread, Task) and thread in group.members:  # one that has ended meanwhile counts nowhere
             recount(thread)
             place(thread)
         pace(_MOVE_COST)

@@ -202,8 +202,8 @@ class GroupFile(DescriptorFile):
             return descriptor
         finally:
             if not arrived:
-                _close(task, descriptor, file)
-                _close(task, pidfd, pid_file)
+                _take_back(task, descriptor, file)
+                _take_back(task, pidfd, pid_file)
 
     def _shown_pid(self, task: Task, event: Event) -> int:
         """The number of the process that caused it, as the reader may see it."""
@@ -328,10 +328,10 @@ def _install(task: Task, pid_file: PidFile | None, shows_errors: bool) -> int:
         return -error.code if shows_errors else _NO_PIDFD
 
 
-def _close(task: Task, descriptor: int, file: File | None) -> None:
-    """Close a descriptor that no one saw. Another thread may have closed it, and reused its number."""
-    if file is not None and descriptor >= 0 and task.files.find(descriptor) is file:
-        task.files.close(descriptor)
+def _take_back(task: Task, descriptor: int, file: File | None) -> None:
+    """Close a descriptor that no one saw."""
+    if file is not None:
+        task.files.take_back(descriptor, file)
 
 
 def _describe_mark(mark: Mark) -> bytes:

@@ -210,14 +210,14 @@ def _make_with_descriptor(parent: Task, arguments: CloneArguments) -> Task:
         user.write_u32(UserAddr(arguments.pidfd), descriptor)
         child = _make(parent, arguments)
     except (Errno, MemoryError):
-        parent.files.close(descriptor)
+        parent.files.take_back(descriptor, file)
         raise
     is_thread = arguments.flags & CLONE_THREAD != 0
     file.refer_to(child.process, child if is_thread else None)
     if is_thread:
         file.flags |= PIDFD_THREAD
     if arguments.flags & CLONE_FILES == 0:
-        child.files.close(descriptor)
+        child.files.take_back(descriptor, file)
     return child
 
 

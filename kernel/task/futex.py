@@ -162,12 +162,13 @@ class WantedFutex:
 def wait_on_any(task: Task, wanted: list[WantedFutex], deadline_ns: int) -> int:
     """Sleep while all words hold the expected values, until one is woken; returns its index."""
     waiters: list[FutexWaiter] = []
+    for each in wanted:
+        waiters.append(FutexWaiter(key_of(task, each.address, each.shared), BITSET_ANY, task))
+    queued = 0
     try:
         for each in wanted:
-            key = key_of(task, each.address, each.shared)
-            waiter = FutexWaiter(key, BITSET_ANY, task)
-            waiters.append(waiter)
-            _buckets[key.bucket()].append(waiter)
+            enter(waiters[queued])
+            queued += 1
             # Read after the waiter is queued: no wake is lost if the page has to be waited for.
             if user.read_u32(UserAddr(each.address)) != each.value:
                 raise Errno(EAGAIN)
@@ -178,9 +179,9 @@ def wait_on_any(task: Task, wanted: list[WantedFutex], deadline_ns: int) -> int:
         if _woken_of(waiters) < 0:
             raise
     finally:
-        for waiter in waiters:
-            if not waiter.is_woken:
-                _buckets[waiter.key.bucket()].remove(waiter)
+        for index in range(queued):
+            if not waiters[index].is_woken:
+                leave(waiters[index])
     return _woken_of(waiters)
 
 

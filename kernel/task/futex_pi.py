@@ -304,6 +304,8 @@ def unlock(task: Task, address: UserAddr, shared: bool) -> None:
         if value & _OWNER_MASK != task.own_tid:
             raise Errno(EPERM)
         key = key_of(task, address, shared)
+        if not _can_replace(address, value):
+            continue
         state = _find(key)
         if state is None:
             if user.compare_and_swap_u32(address, value, 0) == value:
@@ -313,9 +315,15 @@ def unlock(task: Task, address: UserAddr, shared: bool) -> None:
             raise Errno(EINVAL)
         heir = state.waiters[0]
         if user.compare_and_swap_u32(address, value, _WAITERS | task.pids.shown(heir.task.tid)) == value:
-            if heir.state is state:
-                _hand_over(state, heir)
+            _hand_over(state, heir)
             return
+
+
+def _can_replace(address: UserAddr, value: int) -> bool:
+    """Whether the word holds `value`. Its page can then be written without a wait: waiters neither come nor go between
+    a look at them and the store.
+    """
+    return user.compare_and_swap_u32(address, value, value) == value
 
 
 @noraise
@@ -427,9 +435,11 @@ def move_to_lock(task: Task, address: UserAddr, shared: bool, expected: int, loc
         if number == 0:
             more = _WAITERS if limit > 0 else 0
             fresh = value & _OWNER_DIED | task.pids.shown(request.waiter.task.tid) | more
+            if not _can_replace(lock_address, value) or not _still_waits(first, key):
+                continue
             if _find(target) is not None:
                 raise Errno(EINVAL)
-            if user.compare_and_swap_u32(lock_address, value, fresh) != value or not _still_waits(first, key):
+            if user.compare_and_swap_u32(lock_address, value, fresh) != value:
                 continue
             _take_off(first, request)
             request.waiter.has_lock = True

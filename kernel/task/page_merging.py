@@ -13,7 +13,6 @@ from kernel.lib import log
 from kernel.mm.merged_pages import MERGED
 from kernel.mm.merging import MERGE, SEARCH, SEPARATE, SETTINGS, STOP, Worker, separate_everybody
 from kernel.sched import Mutex, WaitQueue, spawn_kernel_thread, yield_now
-from kernel.time.clock import monotonic_ns
 
 _MS: Final = 1_000_000  # nanoseconds
 _LEAST_SHARING: Final = 2  # pages that a merged frame shows at most
@@ -36,11 +35,11 @@ class MergingThread(Worker):
             self.runs = True
 
     def rest(self) -> None:
-        """Sleep between two portions. No signal comes to this thread."""
+        """Sleep between two portions, without memory for a while nevertheless. No signal comes to this thread."""
         if SETTINGS.sleep_ms == 0:
             yield_now()
         else:
-            self.queue.sleep_until(monotonic_ns() + SETTINGS.sleep_ms * _MS, interruptible=False)
+            self.queue.pause(SETTINGS.sleep_ms * _MS)
 
 
 THREAD: Final = MergingThread()

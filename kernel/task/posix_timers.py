@@ -235,19 +235,22 @@ class PosixTimers(ProcessTimers):
             pace(_FOLLOW_COST)
 
     def create(self, process: Process, clock: int, uid: KernelUid) -> PosixTimer:
-        """Create a timer, not armed. It counts as a signal of the user `uid`. Raises EAGAIN (RLIMIT_SIGPENDING),
-        MemoryError.
+        """Create a timer, not armed, which nobody finds before it is entered. It counts as a signal of the user `uid`.
+        Raises EAGAIN (RLIMIT_SIGPENDING), MemoryError.
         """
         quota = quota_of(uid)
         if quota.count >= process.limits.soft[RLIMIT_SIGPENDING]:
             raise Errno(EAGAIN)
         timer = PosixTimer(process, self.next_number, clock)
         timer.value = self.next_number
-        self.table[self.next_number] = timer
         timer.quota = quota
         quota.count += 1
         self.next_number += 1
         return timer
+
+    def enter(self, timer: PosixTimer) -> None:
+        """The timer can be found. Raises MemoryError."""
+        self.table[timer.number] = timer
 
     def get(self, number: int) -> PosixTimer:
         """The timer with a number. Raises EINVAL."""

@@ -90,8 +90,7 @@ def add_filter(task: Task, instructions: bytes, flags: int) -> int:
     try:
         _add_to_threads(task, top, flags)
     except Errno:
-        if task.files.find(descriptor) is file:
-            task.files.close(descriptor)
+        task.files.take_back(descriptor, file)
         raise
     return descriptor
 

@@ -110,7 +110,10 @@ def _terminal_thread(argument: int) -> None:
         for line in _serial_lines:
             byte = line.port.take_byte()
             while byte >= 0:
-                line.tty.input_byte(byte)
+                try:
+                    line.tty.input_byte(byte)
+                except MemoryError:
+                    pass  # the byte is lost, as with a full queue, or only its echo; the lines live on
                 byte = line.port.take_byte()
         if not _input_waiting():
             _input_arrived.sleep(interruptible=False)

@@ -32,7 +32,7 @@ from kernel.lang import EINVAL, EIO, ENODEV, ENOENT, ENOSPC, Errno, final
 from kernel.lib.credentials import caller_credentials, gid_from_caller, uid_from_caller
 from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
 from kernel.task import current
-from kernel.tty.pty import MAJOR_SLAVE, PAIR_LIMIT, Pty, PtyHome, open_master
+from kernel.tty.pty import MAJOR_SLAVE, PAIR_LIMIT, Pty, PtyHome, make_pair, open_master
 from kernel.tty.terminals import open_terminal
 
 _MAJOR_PTMX: Final = 5
@@ -217,11 +217,11 @@ def open_ptmx(path: Path, flags: int) -> File:
         raise Errno(ENOSPC)
     home = SlaveHome(place, directory)
     try:
-        master = open_master(path, flags, home)
+        pair = make_pair(home)
     except (Errno, MemoryError):
-        place.unpin()
+        place.unpin()  # from now on `home` does, when the pair forgets it
         raise
-    pair = master.pair
+    master = open_master(path, flags, pair)
     try:
         slave = SlaveInode(devpts, pair)
         credentials = current().credentials

@@ -148,8 +148,11 @@ class LineDiscipline:
         """Take bytes from the wire. In raw mode they are queued at once."""
         if self.is_raw() and len(data) <= QUEUE_LIMIT - len(self.queue):
             self.queue.extend(data)
-            for _ in data:
-                self.marks.append(_PLAIN)
+            try:
+                self.marks.extend(bytes(len(data)))  # _PLAIN
+            except MemoryError:
+                del self.queue[len(self.queue) - len(data) :]  # each byte has a mark
+                raise
             return
         for byte in data:
             self.receive(byte)

@@ -205,15 +205,19 @@ class Pty:
             self._end()
 
     def _end(self) -> None:
-        del TERMINALS[self.tty.device]
-        del _pairs[self.number]
+        """Neither side is open: the number is free. Does nothing the second time: while `home` forgets the pair, which
+        sleeps if that ends a mount, the slave may close as well.
+        """
+        if _pairs.get(self.number) is self:
+            del TERMINALS[self.tty.device]
+            del _pairs[self.number]
 
 
 _pairs: Final[dict[int, Pty]] = {}
 
 
 def make_pair(home: PtyHome) -> Pty:
-    """A pair with the lowest free number; its slave is locked. Raises ENOSPC."""
+    """A pair with the lowest free number; its slave is locked. Raises ENOSPC, MemoryError."""
     if len(_pairs) + 1 >= _MOST_PAIRS.value:  # as Linux counts
         raise Errno(ENOSPC)
     number = 0
@@ -222,7 +226,11 @@ def make_pair(home: PtyHome) -> Pty:
     pair = Pty(number, home)
     pair.driver.pair = weak(pair)
     _pairs[number] = pair
-    TERMINALS[pair.tty.device] = pair.tty
+    try:
+        TERMINALS[pair.tty.device] = pair.tty
+    except MemoryError:
+        del _pairs[number]
+        raise
     return pair
 
 
@@ -404,9 +412,8 @@ class PtyMaster(File):
             self.pair.tty.input_byte(_CONTROL_S if action == 2 else _CONTROL_Q)
 
 
-def open_master(path: Path, flags: int, home: PtyHome) -> PtyMaster:
-    """A new pair's open master."""
-    pair = make_pair(home)
+def open_master(path: Path, flags: int, pair: Pty) -> PtyMaster:
+    """A new pair's open master; the pair ends with a failure."""
     try:
         return PtyMaster(path, flags, pair)
     except (Errno, MemoryError):

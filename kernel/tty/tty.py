@@ -168,11 +168,14 @@ class Tty:
             discipline.flushed = False
             self.driver.flush_output()
             self.driver.input_flushed()
-        while len(discipline.signals) > 0:
-            self.jobs.signal_foreground(discipline.signals.pop(0))
-        echoed = self.flush_output()
-        if discipline.readable():
-            self.read_queue.wake_all()
+        echoed = 0
+        try:
+            while len(discipline.signals) > 0:
+                self.jobs.signal_foreground(discipline.signals.pop(0))
+            echoed = self.flush_output()
+        finally:  # without memory for an echo, what was typed can be read nevertheless
+            if discipline.readable():
+                self.read_queue.wake_all()
         return echoed
 
     def flush_output(self) -> int:

@@ -24,7 +24,7 @@ from kernel.lang import EACCES, EEXIST, EFAULT, EINVAL, ENAMETOOLONG, EPERM, Err
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials, caller_credentials, caller_namespace
 from kernel.lib.namespace import UserNamespace
-from kernel.lib.pace import pace
+from kernel.lib.pace import PACE, pace
 from kernel.lib.user import Buffer
 from kernel.mm.keeping import check_room_to_keep
 from kernel.task.exec import open_executable
@@ -57,6 +57,7 @@ class BinfmtFileSystem(FileSystem):
         self.belong_to(namespace)
         self.table: FormatTable = table
         self.top: BinfmtDirectory | None = None
+        self.is_ending: bool = False
 
     def root(self) -> Inode:
         return self.directory()
@@ -72,14 +73,18 @@ class BinfmtFileSystem(FileSystem):
         if len(options) > 0:
             raise Errno(EINVAL)
 
+    def withdraw(self) -> None:
+        self.is_ending = True
+
     def shut_down(self) -> None:
+        self.is_ending = True
         top = self.top
         self.top = None
         self.kept_root = None
-        if self.table.file_system is self:
-            self.table.file_system = None
         if top is not None:
             top.remove_all()
+        self.table.file_system = None
+        PACE.rest.report_change()
 
 
 class BinfmtInode(Inode):
@@ -339,7 +344,9 @@ class BinfmtDirectory(BinfmtInode):
 
 
 def make_binfmt_misc(source: bytes, options: bytes) -> FileSystem:
-    """The instance of the caller's user namespace, whatever the source is called. Raises EINVAL, EPERM, MemoryError."""
+    """The instance of the caller's user namespace, whatever the source is called. Sleeps while one ends, whose formats
+    go with it. Raises EINVAL, EPERM, MemoryError.
+    """
     if len(options) > 0:
         raise Errno(EINVAL)
     namespace = caller_namespace()
@@ -348,6 +355,9 @@ def make_binfmt_misc(source: bytes, options: bytes) -> FileSystem:
         raise Errno(EPERM)  # before it has a table
     table = table_of(namespace)
     shown = table.file_system
+    while isinstance(shown, BinfmtFileSystem) and shown.is_ending:
+        PACE.rest.wait_for_change()
+        shown = table.file_system
     if shown is not None:
         shown.source = source
         return shown

@@ -209,15 +209,19 @@ class ConsumingReader:
             if record is None:
                 break
             line = line_of(record)
-            left = len(line) - self.offset
-            if done > 0 and left > buffer.remaining:
-                break
-            part = buffer.put(span_of(line)[self.offset : self.offset + min(left, buffer.remaining)])
-            done += part
-            self.offset += part
-            if self.offset == len(line):
+            start = self.offset
+            part = min(len(line) - start, buffer.remaining)
+            # The position moves on before the copy, in which others may read; as on Linux, a fault loses this part.
+            if start + part == len(line):
                 self.sequence += 1
                 self.offset = 0
+            elif done > 0:
+                break
+            else:
+                self.offset = start + part
+            if buffer.put(span_of(line)[start : start + part]) < part:
+                break
+            done += part
         return done
 
     def unread(self) -> int:

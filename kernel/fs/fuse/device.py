@@ -210,9 +210,10 @@ class FuseDevice(File):
 def _put_request(connection: Connection, buffer: Buffer, request: Request) -> int:
     """Hand a request over. A request that cannot be read fails with EIO, because nobody would retry."""
     length = request.length()
-    done = buffer.put(span_of(request.message))
+    message = request.message  # held: the request may be left meanwhile, and sheds it
     payload = request.payload
-    if payload is not None and done == len(request.message):
+    done = buffer.put(span_of(message))
+    if payload is not None and done == len(message):
         done += buffer.put(span_of(payload))
     if done < length:
         connection.finish(request, EIO)

@@ -194,12 +194,12 @@ def _check_apart(dentry: Dentry, tops: dict[Inode, bool]) -> None:
 
 def _private_mount(context: FsContext, place: Path, flags: int, cleared: int) -> Mount:
     """A detached mount of a directory. The caller releases it. Raises EINVAL for directories that the mounter could not
-    bind.
+    bind, MemoryError.
     """
     source = place.mount
     if source.is_unbindable or source.namespace is not context.namespace:
         raise Errno(EINVAL)
-    for child in source.children.values():
+    for child in list(source.children.values()):  # others mount and unmount there at the safe points
         point = child.mount_point
         pace(_MOUNT_COST)
         if child.locks.in_place and point is not None and lies_below(point, place.dentry):

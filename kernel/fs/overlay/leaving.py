@@ -12,8 +12,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.lang import final, noraise
 from kernel.lib.pace import pace
-from kernel.sched import WaitQueue, sleep_until, spawn_kernel_thread
-from kernel.time.clock import monotonic_ns
+from kernel.sched import WaitQueue, spawn_kernel_thread
 
 _LEAVING_COST: Final = 2000  # instructions
 _PATIENCE_NS: Final = 100_000_000
@@ -144,4 +143,4 @@ def _let_all_go(_: int) -> None:
         if LEAVING.let_all_go():
             LEAVING.queue.sleep(interruptible=False)
         else:
-            sleep_until(monotonic_ns() + _PATIENCE_NS, interruptible=False)
+            LEAVING.queue.pause(_PATIENCE_NS)

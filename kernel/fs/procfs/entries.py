@@ -36,6 +36,7 @@ from kernel.lib.ids import ROOT_GROUP, ROOT_USER
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.proc_files import MakeText, StoreText
 from kernel.lib.user import Buffer
+from kernel.sched import Mutex
 
 FIRST_POSITION: Final = 2
 _WRITE_LIMIT: Final = 4096
@@ -182,6 +183,7 @@ class PiecesFile(PositionedFile):
     """
 
     def __init__(self, path: Path, flags: int) -> None:
+        self.reading: Mutex = Mutex()  # held for a whole read: the reader's memory may have to be waited for
         super().__init__(path, flags)
         self.rest: bytes = b""  # of the last piece
         self.offset: int = 0  # where the rest begins
@@ -197,6 +199,10 @@ class PiecesFile(PositionedFile):
         return None
 
     def pread(self, buffer: Buffer, offset: int) -> int:
+        with self.reading:
+            return self._read_pieces(buffer, offset)
+
+    def _read_pieces(self, buffer: Buffer, offset: int) -> int:
         if offset < self.offset or offset == 0:
             self.begin()
             self.rest = b""

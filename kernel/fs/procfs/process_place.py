@@ -57,7 +57,8 @@ def system_call(subject: Subject) -> bytes:
         raise Errno(EPERM)
     if task.stack is None:
         return b"-1 0x0 0x0\n"
-    if task is not current() and (task.state == ThreadState.RUNNING or task.state == ThreadState.READY):
+    is_ready = task.state == ThreadState.RUNNING or task.state == ThreadState.READY
+    if task is not current() and (is_ready or not task.has_begun()):
         return b"running\n"
     frame = copied_frame(task.stack_top)
     number = frame.original_number

@@ -71,10 +71,14 @@ class SysFileSystem(FileSystem):
             raise Errno(EINVAL)
         return top
 
+    def withdraw(self) -> None:
+        if _MOUNTED.get(self.network.number) is self:
+            _MOUNTED.pop(self.network.number)
+
     def shut_down(self) -> None:
+        self.withdraw()
         self.top = None
         self.attributes.clear()
-        _MOUNTED.pop(self.network.number, None)
 
     def takes_user_attributes(self) -> bool:
         return False

@@ -171,18 +171,21 @@ class DatagramSocket(InetSocket):
             if self.pending_error != 0:
                 raise Errno(self.take_error())
             packet = self.queue.head
-            if packet is not None:
+            if packet is None:
+                if self.shutdown & _READ_DOWN != 0:
+                    return 0
+                self.wait(self.waiters, deadline_ns)
+                continue
+            # What needs memory comes before the datagram leaves the queue.
+            if message.wants_address:
+                message.address = self.source_address(packet)
+            if message.wants_control:
+                message.control = self.control_of(packet)
+            if message.flags & MSG_PEEK != 0:
                 break
-            if self.shutdown & _READ_DOWN != 0:
-                return 0
-            self.wait(self.waiters, deadline_ns)
-        # What needs memory comes before the datagram leaves the queue.
-        if message.wants_address:
-            message.address = self.source_address(packet)
-        if message.wants_control:
-            message.control = self.control_of(packet)
-        if message.flags & MSG_PEEK == 0:
-            self.take_packet()
+            if self.queue.head is packet:  # another thread may take it while a program of bpf(2) judges the address
+                self.take_packet()
+                break
         return self._give(message, packet)
 
     def take_packet(self) -> Packet | None:

@@ -27,6 +27,7 @@ from kernel.net.sockets.inet import SOCKADDR_IN, PortTable, family_of, ports_of
 from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.sockets.inet_socket import check_family_length
 from kernel.net.sockets.socket import AF_INET, MSG_MORE, MSG_ZEROCOPY, SWITCH_NO_CHECK, Message
+from kernel.sched import Mutex
 
 _LARGEST: Final = 65535
 _MOST_SEGMENTS: Final = 128
@@ -44,6 +45,7 @@ class UdpSocket(udp.UdpEndpoint):
         self.corked: bytearray | None = None  # what sends with MSG_MORE have gathered
         self.corked_plan: SendPlan | None = None
         self.corked_copies: int = 0  # sends with MSG_ZEROCOPY among them
+        self.gathering: Mutex | None = None  # held while a send adds to them, or they are sent; made at the first cork
 
     def port_table(self) -> PortTable:
         return ports_of(self.network).udp
@@ -117,15 +119,13 @@ class UdpSocket(udp.UdpEndpoint):
         pace(0)  # so that no firewall drops it because of earlier packets
         self.bind_automatically()  # whatever happens to the message, as on Linux
         length = message.buffer.remaining
-        if self.corked is not None:
-            return self._gather(message, length)
+        if self._is_gathered(message):
+            with self._lock():
+                if self._is_gathered(message):  # still: another thread may have sent what was gathered
+                    return self._gather(message, length)
         plan = plan_datagram(self, message)
         if length > _LARGEST:
             raise Errno(EMSGSIZE)  # over IPv4 that came first
-        if self.is_corked or message.flags & MSG_MORE != 0:
-            self.corked = bytearray()
-            self.corked_plan = plan
-            return self._gather(message, udp.HEADER + length)
         copies = self.copies_for(message, udp.HEADER + length) if message.flags & MSG_ZEROCOPY != 0 else None
         segment = plan.segment_size if plan.segment_size > 0 else self.segment_size
         if 0 < segment < length:
@@ -167,16 +167,31 @@ class UdpSocket(udp.UdpEndpoint):
     def _sends_no_sum(self, is_ip4: bool) -> bool:
         return self.is_on(SWITCH_NO_CHECK) if is_ip4 else self.sends_without_sum6
 
-    def _gather(self, message: Message, counted: int) -> int:
-        """Append to the pending datagram, and send it unless there is more to come. With its header, if that is new, it
-        has `counted` bytes.
-        """
+    def _is_gathered(self, message: Message) -> bool:
+        """Whether a message becomes part of a datagram with others."""
+        return self.corked is not None or self.is_corked or message.flags & MSG_MORE != 0
+
+    def _lock(self) -> Mutex:
+        """The lock of what is gathered. Raises MemoryError."""
+        lock = self.gathering
+        if lock is None:
+            lock = Mutex()
+            self.gathering = lock
+        return lock
+
+    def _gather(self, message: Message, length: int) -> int:
+        """Append to the pending datagram, or begin one, and send it unless there is more to come."""
         gathered = self.corked
-        plan = self.corked_plan
-        length = message.buffer.remaining
-        if gathered is None or plan is None:
-            return 0
-        if len(gathered) + length > _LARGEST:
+        counted = length
+        if gathered is None:
+            plan = plan_datagram(self, message)
+            if length > _LARGEST:
+                raise Errno(EMSGSIZE)
+            gathered = bytearray()
+            self.corked = gathered
+            self.corked_plan = plan
+            counted += udp.HEADER
+        elif len(gathered) + length > _LARGEST:
             raise Errno(EMSGSIZE)
         copies = self.copies_for(message, counted)
         part = message.buffer.take_bytes(length)
@@ -306,8 +321,9 @@ class UdpSocket(udp.UdpEndpoint):
         match name:
             case inet_names.UDP_CORK:
                 self.is_corked = number != 0
-                if number == 0:
-                    self._uncork()
+                if number == 0 and self.gathering is not None:
+                    with self._lock():
+                        self._uncork()
             case inet_names.UDP_NO_CHECK6_TX:
                 self.sends_without_sum6 = number != 0
             case inet_names.UDP_NO_CHECK6_RX:

@@ -565,7 +565,8 @@ class TcpSocket(InetSocket):
             c.receive_shut = True
             found.channel.read_queue.wake_all()
         if how != SHUT_RD:
-            closing.shut_send(c, monotonic_ns())
+            with found.send_lock:  # a writer may be copying bytes, which come before the FIN
+                closing.shut_send(c, monotonic_ns())
         run(found.channel)
 
     def input_queue(self) -> WaitQueue | None:

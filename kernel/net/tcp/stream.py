@@ -82,7 +82,7 @@ def send(socket: Socket, stream: Stream, message: Message) -> int:
     if buffer.remaining == 0:
         _check_sending(c)
         return 0
-    while buffer.remaining > 0:
+    while buffer.remaining > 0 and (done == 0 or c.error == 0):  # an error is for the next call, if this sends some
         try:
             _check_sending(c)
             if _has_no_room(channel, c):
@@ -125,6 +125,8 @@ def _copy_in(stream: Stream, c: Connection, message: Message) -> int:
     queue = c.queue
     lock.acquire()
     try:
+        if is_send_shut(c):
+            return 0  # while this waited for the lock; `send` says why
         chunk = _tail(c, min(buffer.remaining, max(c.send_room(), 1)), message.flags & MSG_MORE != 0)
         queue.is_filling = True
         room = queue.room(chunk, buffer.remaining)
@@ -286,7 +288,8 @@ def _take_out(c: Connection, message: Message, limit: int, has_some: bool) -> in
             buffer.remaining -= count
         else:
             moved = buffer.put(span_of(head.storage)[head.start : head.start + count])
-        _consume(c, moved)
+        if queue.head is head:  # the connection may have ended in the meantime
+            _consume(c, moved)
         done += moved
         if moved < count:
             break
@@ -329,6 +332,7 @@ def _copy_out(c: Connection, message: Message, limit: int, offset: int) -> int:
         done += moved
         if moved < count:
             break
+        length = len(packet)  # which may have grown in the meantime
         if start + count < length:
             skip = start + count
             continue

@@ -118,24 +118,26 @@ class StreamSocket(ConnectedSocket):
     def receive(self, message: Message) -> int:
         if self.state != CONNECTED:
             raise Errno(EINVAL)
-        if message.flags & MSG_OOB != 0:
-            return self._receive_urgent(message)
         self.read_lock.acquire()
         try:
-            return self._receive(message)
+            return self._receive_urgent(message) if message.flags & MSG_OOB != 0 else self._receive(message)
         finally:
             self.read_lock.release()
 
     def _receive_urgent(self, message: Message) -> int:
-        """Receive the urgent byte, out of turn. EINVAL if there is none, or it is read in turn (SO_OOBINLINE)."""
+        """Receive the urgent byte, out of turn. EINVAL if there is none, or it is read in turn (SO_OOBINLINE). The
+        caller has the lock.
+        """
         parcel = self.urgent
         if parcel is None or self.is_on(SWITCH_OOB_INLINE):
             raise Errno(EINVAL)
-        if message.buffer.put(span_of(parcel.storage)[parcel.start : parcel.start + 1]) < 1:
-            raise Errno(EFAULT)
+        start = parcel.start
         if message.flags & MSG_PEEK == 0:
+            # Before the copy, in which another may become urgent; as on Linux, a fault loses it.
             self.urgent = None
             parcel.start += 1  # an empty one marks the place
+        if message.buffer.put(span_of(parcel.storage)[start : start + 1]) < 1:
+            raise Errno(EFAULT)
         message.result_flags |= MSG_OOB
         return 1
 

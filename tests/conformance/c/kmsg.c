@@ -4,6 +4,7 @@
 #include "case.h"
 #include <poll.h>
 #include <sys/klog.h>
+#include <sys/mman.h>
 
 static char buffer[4096];
 
@@ -112,6 +113,17 @@ static void control(void)
 	buffer[n] = 0;
 	for (char *line = strtok(buffer, "\n"); line; line = strtok(0, "\n"))
 		printf("%.4s ... %s\n", line, strchr(line, ']') ? strchr(line, ']') : "no time");
+	SHOW(klogctl(9, 0, 0));
+	/* A line that meets a fault is gone, and what came before it counts. */
+	char *pages = mmap(0, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	MUST(munmap(pages + 4096, 4096));
+	say("<5>lost\n");
+	SHOW(klogctl(2, pages + 4090, 100));
+	SHOW(klogctl(9, 0, 0));
+	say("<5>read\n");
+	say("<5>lost too\n");
+	n = (int)MUST(klogctl(2, pages + 4096 - 30, 100));
+	printf("%.4s ... %.7s", pages + 4096 - 30, strchr(pages + 4096 - 30, ']'));
 	SHOW(klogctl(9, 0, 0));
 	fflush(stdout);
 	pid_t child = (pid_t)MUST(fork());

@@ -1,4 +1,4 @@
-/* Covers: unix stream sockets: socketpair, names of all kinds, listen, accept, connect, shutdown, poll states, resets, MSG_PEEK, MSG_WAITALL, SO_PEERCRED, FIONREAD, time-outs. */
+/* Covers: unix stream sockets: socketpair, names of all kinds, listen, accept, connect, shutdown, poll states, resets, MSG_PEEK, MSG_WAITALL, SO_PEERCRED, FIONREAD, time-outs, urgent bytes at faults. */
 #include <sys/time.h>
 #include "socket_case.h"
 
@@ -306,9 +306,25 @@ static void waiting(void)
 	printf("nobody: %d %d %d\n", who.pid, who.uid, who.gid);
 }
 
+/* An urgent byte that meets a fault is gone, but not if it was only looked at. */
+static void urgent_faults(void)
+{
+	int s[2];
+	char buffer[100];
+	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+	SHOW(send(s[0], "abc", 3, MSG_OOB));
+	SHOW(recv(s[1], (void *)16, 1, MSG_OOB | MSG_PEEK));
+	SHOW(recv(s[1], buffer, 1, MSG_OOB | MSG_PEEK));
+	SHOW(recv(s[1], (void *)16, 1, MSG_OOB));
+	SHOW(recv(s[1], buffer, 1, MSG_OOB));
+	show_receive("rest", s[1], 80, MSG_DONTWAIT);
+	close(s[0]), close(s[1]);
+}
+
 int main(void)
 {
 	pairs();
+	urgent_faults();
 	endings();
 	names();
 	waiting();

@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from kernel.fs.path import MOUNTS
+from kernel.fs.tmpfs.base import Tmpfs
 from tests.unit.booted import booted
 from tests.unit.fs.test_shared_mounts import (
     MS_PRIVATE,
@@ -107,6 +108,46 @@ def test_a_mounted_one_is_changed(machine: Machine) -> None:
         host.fsconfig(context, CREATE, None, None, 0)
     with pytest.raises(OSError, match="EINVAL"):
         host.fspick(AT_FDCWD, "/a/x", 0)
+
+
+def created(program: Program, kind: str) -> int:
+    """A descriptor of fsopen(2) that has an instance."""
+    context = program.fsopen(kind, 0)
+    program.fsconfig(context, CREATE, None, None, 0)
+    return context
+
+
+@booted
+@pytest.mark.parametrize("kind", ["sysfs", "binfmt_misc"])
+def test_an_instance_lives_as_long_as_it_can_be_mounted(machine: Machine, kind: str) -> None:
+    """Though others that have the same one mount it and unmount it, or give it up."""
+    host = machine.host
+    prepare(host)
+    context = created(host, kind)
+    host.close(created(host, kind))
+    host.mount("none", "/other", kind, 0, None)
+    names = names_in(host, "/other")
+    host.umount2("/other", 0)
+    attach(host, host.fsmount(context, 0, 0), "/c")
+    host.close(context)
+    assert len(names) > 2 and names_in(host, "/c") == names
+
+
+@booted
+def test_an_instance_ends_when_nobody_can_mount_or_change_it(machine: Machine) -> None:
+    host = machine.host
+    prepare(host)
+    host.mount("none", "/other", "tmpfs", 0, None)
+    instance = list(MOUNTS.values())[-1].file_system
+    assert isinstance(instance, Tmpfs)
+    picked = host.fspick(AT_FDCWD, "/other", 0)
+    host.umount2("/other", 0)
+    assert instance.top is not None
+    host.fsconfig(picked, SET_STRING, "size", "64k", 0)
+    host.fsconfig(picked, RECONFIGURE, None, None, 0)
+    assert instance.page_limit == 16
+    host.close(picked)
+    assert instance.mounts == 0 and instance.top is None
 
 
 @booted

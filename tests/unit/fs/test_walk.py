@@ -4,13 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
-from kernel.fs.constants import O_CREAT, O_NOFOLLOW, O_PATH, O_RDONLY, O_WRONLY
+from kernel.fs.constants import O_CREAT, O_NOFOLLOW, O_PATH, O_RDONLY, O_WRONLY, S_IFDIR
+from kernel.fs.dentry import CACHE, Dentry
+from kernel.fs.filesystem import FileSystem
+from kernel.fs.inode import Inode
 from kernel.fs.mounts import mount_filesystem
-from kernel.fs.names import make_directory, make_symlink, remove_directory
+from kernel.fs.names import make_directory, make_symlink, remove_directory, rename
 from kernel.fs.open import open_file
 from kernel.fs.tmpfs.filesystem import new_tmpfs
-from kernel.fs.walk import FOLLOW, resolve
+from kernel.fs.walk import FOLLOW, enter_listed, look_up_held, resolve
 from kernel.lang import EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, Errno
+from tests.unit.meanwhile import meanwhile
 
 from .conftest import World
 
@@ -116,3 +120,66 @@ def test_context_of_the_first_process_is_counted(world: World) -> None:
     assert mount.users == users + 2
     copy.release()
     assert mount.users == users
+
+
+class Replaced(Inode):
+    """A directory in which the one name leads to something else, without notice."""
+
+    def __init__(self, file_system: FileSystem, ino: int) -> None:
+        super().__init__(file_system, ino, S_IFDIR | 0o755)
+        self.revalidates = True
+        self.inside: Inode | None = None
+
+    def doubts(self, name: bytes, known: Inode | None) -> bool:
+        return True
+
+    def lookup(self, name: bytes) -> Inode | None:
+        return self.inside
+
+
+def names_below(world: World) -> tuple[Replaced, Dentry, Dentry]:
+    """A directory, its dentry, and that of a name in it that has led to something else since, and has names in it."""
+    top = Replaced(world.tmpfs, 1000)
+    parent = Dentry(None, b"/", top)
+    stale = CACHE.insert(parent, b"name", Replaced(world.tmpfs, 1001))
+    CACHE.insert(stale, b"inner", None)
+    top.inside = Replaced(world.tmpfs, 1002)
+    return top, parent, stale
+
+
+def test_a_name_that_changed_is_entered_once_whoever_asks(world: World) -> None:
+    _, parent, stale = names_below(world)
+    others: list[Dentry | None] = []
+    with meanwhile(lambda: others.append(look_up_held(parent, b"name"))):
+        found = look_up_held(parent, b"name")
+    assert found is not None and found.cached and not found.deleted
+    assert others == [found] and parent.children == {b"name": found}
+    assert stale.deleted and not stale.cached and stale.children == {}
+
+
+def test_a_listed_name_that_changed_is_entered_once(world: World) -> None:
+    top, parent, _ = names_below(world)
+    others: list[Dentry | None] = []
+    assert top.inside is not None
+    with meanwhile(lambda: others.append(look_up_held(parent, b"name"))):
+        enter_listed(parent, b"name", top.inside)
+    assert parent.children == {b"name": others[0]}
+
+
+def test_a_replaced_directory_has_lost_its_name_when_others_look(world: World) -> None:
+    """What the cache has of it is forgotten with safe points."""
+    for name in (b"/a", b"/b"):
+        make_directory(world.root, None, name, 0o755)
+    CACHE.insert(resolve(world.root, None, b"/b", FOLLOW).dentry, b"none", None)
+    seen: list[int] = []
+    with meanwhile(lambda: seen.append(code(world.where, b"/a"))):
+        rename(world.root, None, b"/a", None, b"/b", 0)
+    assert seen == [ENOENT]
+
+
+def test_the_name_of_a_removed_directory_is_free_when_others_look(world: World) -> None:
+    make_directory(world.root, None, b"/a", 0o755)
+    CACHE.insert(resolve(world.root, None, b"/a", FOLLOW).dentry, b"none", None)
+    with meanwhile(lambda: make_directory(world.root, None, b"/a", 0o700)):
+        remove_directory(world.root, None, b"/a")
+    assert world.where(b"/a") == b"/a"

@@ -86,3 +86,22 @@ def test_the_mask_of_pselect_is_read_before_its_time(machine: Machine) -> None:
     bits = bytearray(struct.pack("<Q", 1 << event))
     assert host.pselect6(event + 1, bits, None, None, bytes(16), None) == 1
     assert struct.unpack("<Q", bits)[0] == 1 << event
+
+
+@pytest.mark.parametrize("is_upwards", [False, True])
+@booted
+def test_sets_are_nested_five_deep(machine: Machine, is_upwards: bool) -> None:
+    """Sets above count as much as those below: a wake goes through all of them."""
+    host = machine.host
+    right = struct.pack("<Iq", IN, 0)
+    sets = [host.epoll_create1(0) for _ in range(8)]
+    refused = []
+    for index in range(7):
+        pair = sets[index : index + 2]
+        upper, lower = reversed(pair) if is_upwards else pair
+        try:
+            host.epoll_ctl(upper, ADD, lower, right)
+        except OSError as error:
+            assert "ELOOP" in str(error)
+            refused.append(index)
+    assert refused == [4]

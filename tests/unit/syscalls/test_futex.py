@@ -4,15 +4,21 @@ Processes share the words, because a program here is one thread.
 """
 
 import struct
+from collections.abc import Callable
 
 import pytest
 
+from kernel.lang import UserAddr
+from kernel.lib import user
+from kernel.sched import sleep_until
+from kernel.time.clock import monotonic_ns
 from tests.unit.booted import booted
+from tests.unit.scarcity import Scarcity, each_place
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
 WAIT, WAKE, REQUEUE, COMPARE_REQUEUE, WAKE_OP, LOCK_PI, UNLOCK_PI, TRYLOCK_PI, WAIT_BITSET = 0, 1, 3, 4, 5, 6, 7, 8, 9
-WAKE_BITSET = 10
+WAKE_BITSET, WAIT_REQUEUE_PI, COMPARE_REQUEUE_PI, LOCK_PI2 = 10, 11, 12, 13
 PRIVATE = 128
 REALTIME = 256
 SIZE_32 = 2
@@ -124,6 +130,20 @@ def test_a_wait_for_several_words_tells_which(machine: Machine) -> None:
 
 
 @booted
+def test_a_wait_on_several_words_that_finds_no_memory(machine: Machine) -> None:
+    """It leaves no waiter, whichever word it has come to."""
+    host = machine.host
+    place = words(host, 0, 1)
+    first, second = (0, place, SIZE_32, 0), (0, place + 4, SIZE_32, 0)
+
+    def attempt(scarcity: Scarcity) -> None:
+        with pytest.raises(OSError, match=r"EAGAIN|ENOMEM"), scarcity:
+            host.futex_waitv(vector(first, second), 2, 0, None, 0)
+
+    each_place(attempt, fewest=6)
+
+
+@booted
 def test_a_word_is_changed_and_compared_on_the_way(machine: Machine) -> None:
     host = machine.host
     place = words(host, 0, 5)
@@ -157,6 +177,62 @@ def test_a_lock_with_priority_inheritance_changes_hands(machine: Machine) -> Non
     host.futex(place, UNLOCK_PI, 0, None, None, 0)
     assert machine.wait(pid) == 0
     assert word(host, place) == 0
+
+
+def call_while_a_waiter_gives_up(machine: Machine, wait: Callable[[Program, bytes], object], *call: int) -> int:
+    """Make a futex call whose first store has to wait for the word's page. Meanwhile the time limit of a child passes
+    that waits by `wait`.
+    """
+    host = machine.host
+    compare_and_swap = user.compare_and_swap_u32
+    slept: list[bool] = []
+
+    def waiter(program: Program) -> None:
+        now = bytearray(16)
+        program.clock_gettime(1, now)
+        second, nanosecond = struct.unpack("<qq", now)
+        limit = struct.pack("<qq", *divmod(second * 1_000_000_000 + nanosecond + 50 * NS_PER_MS, 1_000_000_000))
+        with pytest.raises(OSError, match="ETIMEDOUT"):
+            wait(program, limit)
+
+    def late(address: UserAddr, old: int, new: int) -> int:
+        if len(slept) == 0:
+            slept.append(sleep_until(monotonic_ns() + 100 * NS_PER_MS))
+        return compare_and_swap(address, old, new)
+
+    pid = host.fork(waiter)
+    sleep(host)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(user, "compare_and_swap_u32", late)
+        result = host.futex(*call)
+    assert slept == [False]
+    assert machine.wait(pid) == 0
+    return result
+
+
+@booted
+def test_a_lock_does_not_go_to_a_waiter_that_has_given_up(machine: Machine) -> None:
+    host = machine.host
+    place = words(host, 0)
+    host.futex(place, LOCK_PI, 0, None, None, 0)
+
+    def wait(program: Program, limit: bytes) -> None:
+        program.futex(place, LOCK_PI2, 0, limit, None, 0)
+
+    assert call_while_a_waiter_gives_up(machine, wait, place, UNLOCK_PI, 0, 0, 0, 0) == 0
+    assert word(host, place) == 0
+
+
+@booted
+def test_nobody_is_moved_to_a_lock_who_has_given_up(machine: Machine) -> None:
+    host = machine.host
+    place = words(host, 7, 0)
+
+    def wait(program: Program, limit: bytes) -> None:
+        program.futex(place, WAIT_REQUEUE_PI, 7, limit, place + 4, 0)
+
+    assert call_while_a_waiter_gives_up(machine, wait, place, COMPARE_REQUEUE_PI, 1, 1, place + 4, 7) == 0
+    assert word(host, place + 4) == 0
 
 
 @booted

@@ -4,8 +4,15 @@ import struct
 
 import pytest
 
+from kernel.lang import EFAULT, Errno, UserAddr
+from kernel.lib import user
+from kernel.sched import sleep_until
+from kernel.task import current
+from kernel.time.clock import monotonic_ns
 from tests.unit.booted import booted
+from tests.unit.syscalls.test_scarce_sockets import bring_up
 from tools.simulated.machine import Machine
+from tools.simulated.program import Program
 
 FAULTY = 16  # an address without memory
 UNIX, INET, INET6 = 1, 2, 10
@@ -13,6 +20,7 @@ STREAM, DATAGRAMS, RAW = 1, 2, 3
 FOR_32_BITS = -0x80000000  # MSG_CMSG_COMPAT
 SOL_SOCKET, LINGER, RECEIVE_TIME, BIND_TO_DEVICE, PRIORITY = 1, 13, 20, 25, 12
 PAGE = 4096
+DONT_WAIT, MORE = 0x40, 0x8000
 
 
 @booted
@@ -273,3 +281,86 @@ def test_streams_connect_to_their_own_family_only(machine: Machine) -> None:
             host.connect(tcp6, name, length)
     with pytest.raises(OSError, match="EAGAIN"):  # MSG_ERRQUEUE: errors of connections are not queued
         host.recvfrom(tcp6, FAULTY, 1, 0x2000, None, None)
+
+
+@pytest.mark.parametrize("name", ["pipe2", "socketpair", "recvmsg"])
+@booted
+def test_a_descriptor_that_another_thread_closes_while_its_number_is_written(machine: Machine, name: str) -> None:
+    """The call fails, and closes nothing but what it has opened."""
+    host = machine.host
+    place = host.mmap(0, PAGE, 3, 0x22, -1, 0)
+    ends, sent = bytearray(8), bytearray(8)
+    host.socketpair(UNIX, DATAGRAMS, 0, ends)
+    here, there = struct.unpack("<ii", ends)
+    host.pipe2(sent, 0)
+    reader, writer = struct.unpack("<ii", sent)
+    host.store(place, struct.pack("<QQ", place + 512, 1))
+    host.store(place + 64, struct.pack("<Qii", 24, SOL_SOCKET, 1) + sent)
+    host.sendmsg(here, struct.pack("<QI4xQQQQi4x", 0, 0, place, 1, place + 64, 24, 0), 0)
+    table = current().files
+    first, second = table.lowest_free(0), table.lowest_free(table.lowest_free(0) + 1)
+    other = table.get(here)
+    written: list[int] = []
+    write_i32 = user.write_i32
+
+    def write(address: UserAddr, value: int) -> None:
+        """The page goes while the second number is written, and both numbers become another file's."""
+        if written or value != second or table.find(second) is None:
+            return write_i32(address, value)
+        written.append(value)
+        for number in (first, second):
+            table.replace(number, other, cloexec=False)
+        raise Errno(EFAULT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(user, "write_i32", write)
+        if name == "recvmsg":
+            header = bytearray(struct.pack("<QI4xQQQQi4x", 0, 0, place, 1, place + 64, 24, 0))
+            assert host.recvmsg(there, header, 0) == 1
+            assert struct.unpack_from("<I", header, 48)[0] & 8 != 0  # MSG_CTRUNC
+        elif name == "pipe2":
+            with pytest.raises(OSError, match="EFAULT"):
+                host.pipe2(sent, 0)
+        else:
+            with pytest.raises(OSError, match="EFAULT"):
+                host.socketpair(UNIX, STREAM, 0, ends)
+    assert written == [second]
+    assert table.find(first) is other
+    assert table.find(second) is other
+    assert other.users == 3
+    if name == "recvmsg":
+        assert [table.get(number).users for number in (reader, writer)] == [1, 1]
+
+
+@booted
+def test_a_datagram_is_not_sent_while_a_part_is_added(machine: Machine) -> None:
+    """A part that has to wait for its memory, and the last one, which another process sends meanwhile."""
+    host = machine.host
+    bring_up(host)
+    sender, receiver = host.socket(INET, DATAGRAMS, 0), host.socket(INET, DATAGRAMS, 0)
+    name = struct.pack("<H2s4s8x", INET, b"\x13\x88", b"\x7f\0\0\1")
+    host.bind(receiver, name, 16)
+    host.connect(sender, name, 16)
+    take_bytes = user.Buffer.take_bytes
+
+    def late(buffer: user.Buffer, count: int) -> bytes:
+        if count == 2:
+            sleep_until(monotonic_ns() + 100_000_000)
+        return take_bytes(buffer, count)
+
+    def child(program: Program) -> None:
+        assert program.sendto(sender, b"c", 1, 0, None, 0) == 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(user.Buffer, "take_bytes", late)
+        assert host.sendto(sender, b"a", 1, MORE, None, 0) == 1
+        pid = host.fork(child)
+        assert host.sendto(sender, b"bb", 2, MORE, None, 0) == 2
+        assert machine.wait(pid) == 0
+    array = bytearray(8)
+    assert host.recvfrom(receiver, array, 8, DONT_WAIT, None, None) == 4
+    assert bytes(array[:4]) == b"abbc"
+    with pytest.raises(OSError, match="EAGAIN"):
+        host.recvfrom(receiver, array, 8, DONT_WAIT, None, None)
+    assert host.sendto(sender, b"d", 1, 0, None, 0) == 1
+    assert host.recvfrom(receiver, array, 8, DONT_WAIT, None, None) == 1

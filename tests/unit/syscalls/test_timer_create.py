@@ -5,6 +5,10 @@ import struct
 
 import pytest
 
+from kernel.lang import EFAULT, EINVAL, Errno, UserAddr
+from kernel.lib import user
+from kernel.task import current
+from kernel.task.posix_timers import posix_timers_of
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -160,6 +164,36 @@ def test_the_number_is_written_before_the_clock_is_refused(machine: Machine) -> 
                 program.timer_delete(number)
 
     assert machine.run(child) == 0
+
+
+@booted
+def test_nobody_finds_a_timer_before_its_number_is_written(machine: Machine) -> None:
+    """Another thread may guess it meanwhile. A call that fails then has its own error."""
+    host = machine.host
+    timers = posix_timers_of(current().process)
+    guessed: list[int] = []
+    write_i32 = user.write_i32
+    fails = False
+
+    def write(address: UserAddr, value: int) -> None:
+        guessed.append(value)
+        with pytest.raises(Errno) as refused:
+            timers.delete(value)
+        assert refused.value.code == EINVAL
+        if fails:
+            raise Errno(EFAULT)
+        write_i32(address, value)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(user, "write_i32", write)
+        number = create(host, what=event(NONE))
+        fails = True
+        with pytest.raises(OSError, match="EFAULT"):
+            create(host, what=event(NONE))
+    assert guessed == [number, number + 1]
+    host.timer_delete(number)
+    with pytest.raises(OSError, match="EINVAL"):
+        host.timer_delete(number + 1)
 
 
 @booted

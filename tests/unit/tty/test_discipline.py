@@ -147,6 +147,17 @@ def test_queue_and_marks_stay_together_without_memory() -> None:
     assert places >= 10
 
 
+def test_raw_bytes_have_marks_without_memory() -> None:
+    for place in (1, 2):
+        discipline = LineDiscipline(Termios())
+        discipline.settings.local = 0
+        discipline.settings.input = 0
+        discipline.receive_all(b"ab")
+        with Scarcity(place, room="tty") as scarcity, contextlib.suppress(MemoryError):
+            discipline.receive_all(b"cdef")
+        assert scarcity.where and discipline.queue == b"ab" and len(discipline.marks) == 2
+
+
 @given(st.binary(max_size=200).filter(lambda b: not set(b) & {3, 4, 8, 21, 22, 23, 26, 28, 127, 17, 18, 19, 13, 10, 0}))
 def test_plain_text_comes_through_unchanged(data: bytes) -> None:
     settings = Termios()

@@ -6,6 +6,10 @@ import struct
 
 import pytest
 
+from kernel.fs.walk import resolve
+from kernel.task import current
+from kernel.tty import devpts, pty
+from kernel.tty.pty import Pty, PtyHome, make_pair, pair_count
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -124,3 +128,38 @@ def test_the_last_master_hangs_up(machine: Machine) -> None:
     assert receive(host, slave) == b""
     with pytest.raises(OSError, match="EIO"):
         host.write(slave, b"x", 1)
+
+
+@booted
+def test_the_slave_may_close_while_the_home_forgets_the_pair(machine: Machine) -> None:
+    """It sleeps if that ends a mount: the pair ends then, and the number may have become that of another one."""
+
+    class Home(PtyHome):
+        def forget(self, number: int) -> None:
+            pair.slave_closed()
+            later.append(make_pair(PtyHome()))
+
+    later: list[Pty] = []
+    before = pair_count()
+    pair = make_pair(Home())
+    pair.close_master()
+    assert later[0].number == pair.number and pair_count() == before + 1
+    later[0].close_master()
+    assert pair_count() == before
+
+
+@pytest.mark.parametrize("failing", [pty.PtyMaster, pty.Pty, devpts.SlaveInode])
+@booted
+def test_a_failed_opening_leaves_the_mount_as_it_was(machine: Machine, failing: type) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    host = machine.host
+    open_pair(host)
+    place = resolve(current().fs, None, b"/dev/pts", 0)
+    kept = (place.mount.users, place.dentry.pins, pair_count())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(failing, "__init__", fail)
+        with pytest.raises(OSError, match="ENOMEM"):
+            host.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+    assert (place.mount.users, place.dentry.pins, pair_count()) == kept

@@ -124,7 +124,9 @@ def test_whoever_ends_does_not_wait_for_its_share(machine: Machine) -> None:
 
 
 @booted
-def test_a_kill_ends_the_wait_for_a_held_request(machine: Machine) -> None:
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_kill_ends_the_wait_for_a_held_request(machine: Machine, moves: bool) -> None:
+    """Whichever group the thread is in by then."""
     host = mounted(machine)
     attach_disk(make_image(4096))
     host.mount("none", "/dev", "devtmpfs", 0, None)
@@ -151,6 +153,8 @@ def test_a_kill_ends_the_wait_for_a_held_request(machine: Machine) -> None:
     for _ in range(10):
         host.sched_yield()
     assert monotonic_ns() - before_ns < 1000 * NS_PER_MS
+    if moves:
+        put(host, "/cg/cgroup.procs", str(first).encode())
     host.kill(first, signal.SIGKILL)
     host.wait4(first, None, 0, None)
     assert monotonic_ns() - before_ns < 2000 * NS_PER_MS

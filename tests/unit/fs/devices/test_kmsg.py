@@ -4,16 +4,48 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 
 import pytest
 
-from kernel.fs.devices.kmsg import escaped, parse_priority
-from kernel.lib.log import log
+from kernel.fs.devices import kmsg
+from kernel.fs.devices.kmsg import ConsumingReader, escaped, line_of, parse_priority
+from kernel.lang import Span, u8
+from kernel.lib.log import Log, log
+from kernel.lib.user import KernelBuffer
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
 PAGE = 4096
+
+
+class Slow(KernelBuffer):
+    """A program's memory at which another thread acts in the middle of the first copy."""
+
+    def __init__(self, storage: bytearray, act: Callable[[], object]) -> None:
+        super().__init__(storage)
+        self.act: Callable[[], object] | None = act
+
+    def put(self, source: Span[u8]) -> int:
+        act = self.act
+        self.act = None
+        if act is not None:
+            act()
+        return super().put(source)
+
+
+class Faulty(KernelBuffer):
+    """A program's memory of which only `good` bytes are there."""
+
+    def __init__(self, storage: bytearray, good: int) -> None:
+        super().__init__(storage)
+        self.good = good
+
+    def put(self, source: Span[u8]) -> int:
+        moved = super().put(source[: min(len(source), self.good - self.position)])
+        self.faulted = moved < len(source)
+        return moved
 
 
 @pytest.mark.parametrize(
@@ -83,6 +115,45 @@ def test_a_record_that_does_not_fit_is_passed_over(machine: Machine) -> None:
         host.read(fd, bytearray(10), 10)
     assert caught.value.errno == errno.EINVAL
     assert line(host, fd).endswith(b";next\n")
+
+
+def logged(monkeypatch: pytest.MonkeyPatch, *texts: bytes) -> list[bytes]:
+    """Have a log with these records alone; their lines."""
+    log = Log()
+    monkeypatch.setattr(kmsg, "log", log)
+    for text in texts:
+        log.add(6, text)
+    return [line_of(record) for record in log.records]
+
+
+@pytest.mark.parametrize("rest", [0, 10])
+def test_others_read_during_a_copy(monkeypatch: pytest.MonkeyPatch, rest: int) -> None:
+    lines = logged(monkeypatch, b"first", b"second", b"third")
+    reader = ConsumingReader()
+    seen = KernelBuffer(bytearray(len(lines[1]) + rest))
+    slow = Slow(bytearray(len(lines[0])), lambda: reader.read(seen, waits=False))
+    assert reader.read(slow, waits=False) == len(lines[0])
+    assert bytes(slow.storage) == lines[0]
+    assert bytes(seen.storage) == lines[1] + bytes(rest)  # not a part of a line after a whole one
+    assert reader.unread() == len(lines[2])
+
+
+def test_others_read_a_part_during_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = logged(monkeypatch, b"only")
+    reader = ConsumingReader()
+    seen = KernelBuffer(bytearray(6))
+    slow = Slow(bytearray(4), lambda: reader.read(seen, waits=False))
+    assert reader.read(slow, waits=False) == 4
+    assert bytes(slow.storage + seen.storage) == line[:10]
+    assert reader.unread() == len(line) - 10
+
+
+def test_a_fault_loses_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = logged(monkeypatch, b"first", b"second", b"third")
+    reader = ConsumingReader()
+    faulty = Faulty(bytearray(100), len(lines[0]) + 3)
+    assert reader.read(faulty, waits=False) == len(lines[0])
+    assert reader.unread() == len(lines[2])
 
 
 @booted

@@ -30,6 +30,8 @@ from kernel.fs.dentry import CACHE
 from kernel.fs.file import File
 from kernel.fs.fuse import connection as connections
 from kernel.fs.fuse import filesystem
+from kernel.fs.fuse.protocol import Message
+from kernel.fs.fuse.request import Request
 from kernel.fs.mounts import mount, unmount
 from kernel.fs.open import open_file
 from kernel.fs.path import FsContext
@@ -1016,3 +1018,31 @@ def test_the_server_copies(served: Served, monkeypatch: pytest.MonkeyPatch) -> N
     assert code(target.copy_from, source, 0, 0, 4) == EOPNOTSUPP and not target.can_copy_from(source)
     source.release()
     target.release()
+
+
+def test_a_request_that_is_left_while_it_is_handed_over(served: Served) -> None:
+    """The server gets all of it: it is no fault of its memory."""
+    device = served.mount()
+    served.world.write(b"/s/file", b"x")
+    CACHE.shrink(100)
+    contents = bytearray(b"contents")
+    message = Message(40)
+    request = Request(WRITE, 2, message, 8, is_exact=True)
+    request.payload = contents
+    connection = device.connection
+    assert connection is not None
+    leave = connection._leave
+
+    class Leaving(KernelBuffer):
+        def put(self, source: Span[u8]) -> int:
+            if not request.is_left:
+                leave(request, keep=False)
+            return super().put(source)
+
+    served.daemon.stops = True
+    connection._send(request)
+    buffer = Leaving(bytearray(140_000))
+    assert device.read(buffer) == 40 + 40 + len(contents)
+    assert buffer.storage[80 : 80 + len(contents)] == contents
+    assert request.length() == 0
+    assert connection.find(request.unique) is request

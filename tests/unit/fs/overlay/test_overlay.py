@@ -25,6 +25,7 @@ from kernel.lib.credentials import plain_actor
 from kernel.lib.user import Buffer, KernelBuffer
 from kernel.mm.area import Area
 from tests.unit.fs.conftest import World
+from tests.unit.meanwhile import meanwhile
 
 if TYPE_CHECKING:
     from kernel.mm.space import AddressSpace
@@ -108,6 +109,25 @@ def test_shows_both_layers(overlay: Overlay) -> None:
     assert overlay.world.read(b"/t/file") == b"lower"
     assert overlay.world.read(b"/t/dir/inner") == b"inner"
     assert not overlay.exists(b"/t/none")
+
+
+def test_others_may_mount_while_a_layer_is_checked(overlay: Overlay) -> None:
+    world = overlay.world
+    for name in (b"/a", b"/b"):
+        names.make_directory(world.root, None, name, 0o755)
+        mount(world.root, b"tmpfs", name, b"tmpfs", 0, b"")
+    names.make_directory(world.root, None, b"/c", 0o755)
+    lower = resolve(world.root, None, b"/l", FOLLOW)
+
+    def others() -> None:
+        unmount(world.root, b"/b", 0)
+        mount(world.root, b"tmpfs", b"/b", b"tmpfs", 0, b"")
+        mount(world.root, b"tmpfs", b"/c", b"tmpfs", 0, b"")
+
+    with meanwhile(others):
+        layer = filesystem._private_mount(world.root, lower, 0, 0)
+    assert layer.root is lower.dentry
+    layer.release()
 
 
 def test_writing_copies_up(overlay: Overlay) -> None:
