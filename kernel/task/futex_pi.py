@@ -174,7 +174,7 @@ def lock(task: Task, address: UserAddr, shared: bool, deadline_ns: int, waits: b
         if owner is None:
             raise Errno(ESRCH)
         if owner.is_exiting:
-            yield_now()  # it will mark the lock, or be gone
+            _let_end(owner, address, value)
             continue
         if value & _WAITERS == 0 and user.compare_and_swap_u32(address, value, value | _WAITERS) != value:
             continue
@@ -187,6 +187,15 @@ def lock(task: Task, address: UserAddr, shared: bool, deadline_ns: int, waits: b
             raise Errno(EAGAIN)
         _wait(task, owner, key, state, address, deadline_ns)
         return
+
+
+def _let_end(owner: Task, address: UserAddr, value: int) -> None:
+    """Let an exiting owner go on, which marks the lock unless the word only names it. It does so before it leaves its
+    memory, and may stay for long after that (a zombie): ESRCH then, if the word is unchanged.
+    """
+    if owner.memory is None and user.read_u32(address) == value:
+        raise Errno(ESRCH)
+    yield_now()
 
 
 def _wait(task: Task, owner: Task, key: FutexKey, state: PiState | None, address: UserAddr, deadline_ns: int) -> None:
@@ -478,7 +487,7 @@ def _move_behind_owner(
     if owner is None:
         raise Errno(ESRCH)
     if owner.is_exiting:
-        yield_now()  # it will mark the lock, or be gone
+        _let_end(owner, lock_address, value)
         return False
     if value & _WAITERS == 0 and user.compare_and_swap_u32(lock_address, value, value | _WAITERS) != value:
         return False

@@ -236,6 +236,27 @@ def test_nobody_is_moved_to_a_lock_who_has_given_up(machine: Machine) -> None:
 
 
 @booted
+def test_a_lock_whose_word_names_a_zombie_has_no_owner(machine: Machine) -> None:
+    host = machine.host
+    child = host.fork(lambda program: 0)
+    sleep(host)  # it has ended, and nobody has waited for it
+    place = words(host, child, 0)
+    for operation in (LOCK_PI, TRYLOCK_PI, LOCK_PI2):
+        with pytest.raises(OSError, match="ESRCH"):
+            host.futex(place, operation, 0, None, None, 0)
+
+    def wait(program: Program) -> None:
+        program.futex(place + 4, WAIT_REQUEUE_PI, 0, None, place, 0)
+
+    waiter = host.fork(wait)
+    sleep(host)
+    with pytest.raises(OSError, match="ESRCH"):
+        host.futex(place + 4, COMPARE_REQUEUE_PI, 1, 0, place, 0)
+    assert word(host, place) == child
+    host.kill(waiter, 9)
+
+
+@booted
 def test_waiting_ends_in_time(machine: Machine) -> None:
     host = machine.host
     place = words(host, 5)
