@@ -57,9 +57,7 @@ def _session(machine: RacingMachine, seed: int, kinds: list[str]) -> Outcome:
 def main() -> int:
     options = _options()
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets shall follow from the seed
-        os.execve(
-            sys.executable, [sys.executable, "-m", MODULE, *sys.argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"}
-        )
+        os.execve(sys.executable, [sys.executable, "-m", MODULE, *sys.argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})
     machine = RacingMachine()
     machine.boot()
     began = time.monotonic()

@@ -1,7 +1,7 @@
 """Random arguments of system calls, by the tables that tests/fuzz_calls generates its programs from.
 
-A value that other calls have returned comes from the actor's pool; what a pointer points to is put into the arena, which
-all threads of a program share: so each may change it under another's call.
+A value that other calls have returned comes from the actor's pool; what a pointer points to is put into the arena,
+which all threads of a program share: so each may change it under another's call.
 """
 
 from __future__ import annotations
@@ -260,7 +260,8 @@ class Arguments:
     def _field(self, field: Field, index: int, labels: dict[str, int], scope: Scope) -> bytes:
         size = field.size_bytes
         if field.kind == "text":
-            return self.random.choice(TEXTS[field.detail].split()).encode().replace(b"@", b"\0")[:size].ljust(size, b"\0")
+            text = self.random.choice(TEXTS[field.detail].split()).encode()
+            return text.replace(b"@", b"\0")[:size].ljust(size, b"\0")
         if field.kind in ("bytes", "pad"):
             return self.random.randbytes(size) if field.kind == "bytes" and self.random.random() < 0.5 else bytes(size)
         if field.argument is None:

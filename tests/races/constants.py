@@ -69,8 +69,8 @@ def _evaluate(expressions: list[str]) -> dict[str, int]:
         program = PLACE / f"constants-{key}.{os.getpid()}"
         file = program.with_suffix(f".{os.getpid()}.c")
         file.write_text(source)
-        command = ["musl-gcc", *FLAGS, "-isystem", str(kernel_headers()), "-I", str(GUEST), "-o", str(program), str(file)]
-        subprocess.run(command, check=True)
+        command = ["musl-gcc", *FLAGS, "-isystem", str(kernel_headers()), "-I", str(GUEST), "-o", str(program)]
+        subprocess.run([*command, str(file)], check=True)
         numbers = subprocess.run([program], check=True, capture_output=True, text=True).stdout.split()
         program.unlink()
         file.unlink()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import kernel.lib.pace as pace
 from arch.x86_64 import usercopy
 from kernel.mm.reclaim import reclaim_if_due
-from kernel.sched.rest import SafePoint
 from kernel.sched.processor import RUNNING
+from kernel.sched.rest import SafePoint
 from kernel.sched.scheduler import safe_point, yield_now
 from kernel.sched.thread import Thread, ThreadState
 from tools.simulated.machine import Machine

@@ -32,7 +32,6 @@ from tests.races.invariants import (
     where,
 )
 from tests.races.kinds import KINDS
-from tests.races.kinds.kind import Kind
 from tests.races.machine import RacingMachine
 from tools.simulated.program import Program
 
@@ -243,6 +242,3 @@ def _kept_rules() -> Iterator[None]:
     finally:
         gc.enable()
         sys.setrecursionlimit(limit)
-
-
-__all__ = ["Kind", "Outcome", "Session"]

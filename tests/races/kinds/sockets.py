@@ -1,4 +1,4 @@
-"""TCP, UDP, raw, packet and netlink sockets over loopback: connected, sent through, disconnected and shut down by all."""
+"""TCP, UDP, raw, packet and netlink sockets over loopback: connected, used, disconnected and shut down by all."""
 
 from __future__ import annotations
 
