@@ -50,8 +50,8 @@ def _session(machine: RacingMachine, seed: int, kinds: list[str]) -> Outcome:
     _, status = os.waitpid(child, 0)
     if not data:
         return Outcome(seed, kinds, finding=f"CPython itself ended with status {status}")
-    outcome: Outcome = pickle.loads(data)
-    return outcome
+    answered: Outcome = pickle.loads(data)
+    return answered
 
 
 def main() -> int:

@@ -8,15 +8,16 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import ClassVar
 
-from arch import CALL_NUMBERS, number_of_call
+from arch import number_of_call
+from kernel.doors.arguments import result_of
+from kernel.doors.table import DESCRIPTIONS
 from tests.races.arguments import ARENA, ARENA_BYTES, MAPS, MAPS_PAGES, PAGE, Arguments
 from tools.simulated.program import Argument, Program
 
 REMEMBERED = 12  # calls of each thread
 MOST_DESCRIPTORS = 24
-NAMES = {number: name for name, number in CALL_NUMBERS.items()}
 THREAD = 0x50F00  # CLONE_VM, _FS, _FILES, _SIGHAND, _THREAD, _SYSVSEM
-STACK_PAGES = 8
+STACK_PAGES = 32
 MAP_FIXED_PRIVATE = 0x32
 
 
@@ -94,6 +95,11 @@ class Actor:
         result = self.program.raw(number, registers)
         frame.rsp = sp
         self._note(name, result)
+        of = result_of(DESCRIPTIONS[number])
+        if of is not None and of.kind == "fd":
+            self.keep(result, of.detail or "file")
+        elif of is not None:
+            self.remember(of.kind, result)
         return result
 
     def _note(self, name: str, result: int) -> None:

@@ -45,7 +45,7 @@ STEP_NS = 20_000_000
 STILL_S = 10.0  # of the host's processor without a call
 NAMESPACES = 0x20000 | 0x4000000 | 0x8000000 | 0x40000000  # mounts, names, System V's objects, networks
 PRIVATE_EVERYWHERE = 1 << 18 | 0x4000  # MS_PRIVATE, MS_REC
-DIRECTORIES = ("/t", "/proc", "/sys", "/cg", "/dev2", "/au")
+DIRECTORIES = ("/t", "/proc", "/sys", "/cg", "/dev")
 
 
 class StandsStill(BaseException):
@@ -117,6 +117,7 @@ class Session:
                 host.call("mkdir", path, 0o755)
         host.call("mount", "proc", "/proc", "proc", 0, None)
         host.call("mount", "cg", "/cg", "cgroup2", 0, None)
+        host.call("mount", "dev", "/dev", "devtmpfs", 0, None)
         self.machine.switches.begin(self.stage.seed)
         free: list[int] = []
         for _ in range(GENERATIONS):
@@ -140,9 +141,10 @@ class Session:
         while processor.tsc < until and programs():
             self._pass_time()
             self._reap()
-            if self.random.random() < 0.05:
+            present = programs()
+            if present and self.random.random() < 0.05:
                 with contextlib.suppress(OSError):
-                    host.call("kill", int(self.random.choice(programs()).pid) if programs() else 0, 9)
+                    host.call("kill", int(self.random.choice(present).pid), 9)
 
     def _lead(self, program: Program) -> int:
         """The leader: it ends with the last of its programs, or is killed."""

@@ -7,21 +7,27 @@ from typing import Final
 from tests.races.kinds import (
     calls,
     control_groups,
+    devices,
     events,
     files,
+    fuse,
     futexes,
     memory,
     mounts,
+    networks,
+    overlays,
     pipes,
     processes,
     queues,
     rights,
     sockets,
     terminals,
+    tracing,
 )
 from tests.races.kinds.kind import Kind
 
 _MODULES: Final = (
-    calls, control_groups, events, files, futexes, memory, mounts, pipes, processes, queues, rights, sockets, terminals,
+    calls, control_groups, devices, events, files, fuse, futexes, memory, mounts, networks, overlays, pipes, processes,
+    queues, rights, sockets, terminals, tracing,
 )  # fmt: skip
 KINDS: Final[dict[str, Kind]] = {module.KIND.name: module.KIND for module in _MODULES}
