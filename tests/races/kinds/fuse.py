@@ -122,14 +122,14 @@ def open_file(actor: Actor) -> None:
 
 
 def use(actor: Actor) -> None:
-    names = ("read", "write", "pread64", "pwrite64", "fsync", "ftruncate", "fstat", "mmap", "getdents64", "lseek", "poll",
-             "fcntl", "flock", "copy_file_range", "fallocate")  # fmt: skip
+    names = ("read", "write", "pread64", "pwrite64", "fsync", "ftruncate", "fstat", "mmap", "getdents64", "lseek",
+             "poll", "fcntl", "flock", "copy_file_range", "fallocate")  # fmt: skip
     actor.call_any(actor.random.choice(names))
 
 
 def use_names(actor: Actor) -> None:
-    names = ("stat", "access", "truncate", "chmod", "readlink", "getxattr", "rename", "unlink", "mkdir", "rmdir", "link",
-             "statfs", "chdir")  # fmt: skip
+    names = ("stat", "access", "truncate", "chmod", "readlink", "getxattr", "rename", "unlink", "mkdir", "rmdir",
+             "link", "statfs", "chdir")  # fmt: skip
     actor.call_any(actor.random.choice(names))
 
 

@@ -108,9 +108,7 @@ def use_aio(actor: Actor) -> None:
 
 
 def keys(actor: Actor) -> None:
-    number = actor.call_any(actor.random.choice(("add_key", "request_key", "keyctl", "keyctl")))
-    if number > 2:
-        actor.remember("key_serial", number)
+    actor.call_any(actor.random.choice(("add_key", "request_key", "keyctl", "keyctl")))
 
 
 KIND: Final = Kind(
