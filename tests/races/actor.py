@@ -133,7 +133,7 @@ class Actor:
         return self.random.choice(numbers) if numbers else self.random.randrange(4)
 
     def other(self) -> int:
-        """A process that may be stopped: not the one that makes the session."""
+        """A process that may be stopped or left: not the one that makes the session."""
         pid = self.resource("pid")
         return pid if pid != 1 else 0
 

@@ -23,6 +23,7 @@ from kernel.sched.processor import PROCESSORS
 from tests.races.actor import Actor, Pool, Stage
 from tests.races.invariants import (
     SLACK_FRAMES,
+    Holders,
     complaints,
     free_frames,
     negative_counters,
@@ -45,6 +46,7 @@ STEP_NS = 20_000_000
 STILL_S = 10.0  # of the host's processor without a call
 NAMESPACES = 0x20000 | 0x4000000 | 0x8000000 | 0x40000000  # mounts, names, System V's objects, networks
 PRIVATE_EVERYWHERE = 1 << 18 | 0x4000  # MS_PRIVATE, MS_REC
+LOOP_CLR_FD = 0x4C01
 DIRECTORIES = ("/t", "/proc", "/sys", "/cg", "/dev")
 
 
@@ -85,6 +87,7 @@ class Session:
         )
         self.stage = Stage(seed)
         self._calls_seen = -1
+        self._holders: Holders | None = None
 
     def run(self) -> Outcome:
         """All generations."""
@@ -118,6 +121,8 @@ class Session:
         host.call("mount", "proc", "/proc", "proc", 0, None)
         host.call("mount", "cg", "/cg", "cgroup2", 0, None)
         host.call("mount", "dev", "/dev", "devtmpfs", 0, None)
+        host.call("chdir", "/")
+        self._holders = Holders()
         self.machine.switches.begin(self.stage.seed)
         free: list[int] = []
         for _ in range(GENERATIONS):
@@ -215,10 +220,25 @@ class Session:
         descriptor = host.call("open", "/proc/sys/vm/drop_caches", 1, 0)
         host.call("write", descriptor, b"3", 1)
         host.call("close", descriptor)
+        self._free_devices()
         for _ in range(5):
             self._pass_time()
         found = complaints(bytes(self.machine.output)) + negative_counters()
+        if self._holders is not None:
+            found += self._holders.left()
         return "\n".join([*found, self._last_calls()]) if found else ""
+
+    def _free_devices(self) -> None:
+        """Take from the kernel what programs may have given to it."""
+        host = self.machine.host
+        with contextlib.suppress(OSError):
+            host.call("acct", None)
+        for path in ("/dev/loop0", "/dev/loop1"):
+            with contextlib.suppress(OSError):
+                descriptor = host.call("open", path, 0, 0)
+                with contextlib.suppress(OSError):
+                    host.call("ioctl", descriptor, LOOP_CLR_FD, 0)
+                host.call("close", descriptor)
 
     def _last_calls(self) -> str:
         """What each living thread did last, and where it is."""

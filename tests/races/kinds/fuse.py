@@ -12,7 +12,7 @@ PLACE: Final = "/t/fuse"
 NAMES: Final = tuple(f"{PLACE}/{each}" for each in ("a", "b", "d/c", "d"))
 NONBLOCK: Final = 0o4000
 READ_BYTES: Final = 8192
-SERVED: Final = 300  # requests, or looks for one
+SERVED: Final = 100  # requests, or looks for one
 LOOKUP, FORGET, GETATTR, SETATTR, MKNOD, MKDIR, OPEN, READ, WRITE, INIT, OPENDIR, READDIR, CREATE, BATCH_FORGET = (
     1, 2, 3, 4, 8, 9, 14, 15, 16, 26, 27, 28, 35, 42,
 )  # fmt: skip
@@ -47,7 +47,7 @@ def serve(server: Actor, channel: int) -> None:
         if found == -19:  # ENODEV: it was unmounted
             return
         if found < 0:
-            server.call("nanosleep", struct.pack("<qq", 0, 2_000_000), None)
+            server.call("poll", bytearray(struct.pack("<ihh", channel, 1, 0)), 1, 50)
 
 
 def serve_one(server: Actor, channel: int) -> int:

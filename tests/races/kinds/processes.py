@@ -98,7 +98,7 @@ def let_traced_go(actor: Actor) -> None:
 
 def enter_namespace(actor: Actor) -> None:
     kind = actor.random.choice(("mnt", "net", "ipc", "uts", "cgroup", "pid_for_children", "time_for_children"))
-    descriptor = actor.call("open", f"/proc/{actor.resource('pid')}/ns/{kind}", 0, 0)
+    descriptor = actor.call("open", f"/proc/{actor.other() or 'self'}/ns/{kind}", 0, 0)
     if descriptor >= 0:
         actor.call("setns", descriptor, 0)
         actor.keep(descriptor, "file")
