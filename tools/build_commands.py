@@ -36,7 +36,7 @@ TEST_PROCESSES = 3
 BYTECODE = BUILD / "bytecode"  # as in the script `krait` and in tests/conftest.py
 TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets",
                   "tests.conformance", "tests.bench", "tests.boot", "tests.twins", "tests.debug", "tests.fuzz_network",
-                  "tests.fuzz_calls", "tests.unit", "tests.native", "tests.exercises")  # fmt: skip
+                  "tests.fuzz_calls", "tests.races", "tests.unit", "tests.native", "tests.exercises")  # fmt: skip
 
 
 def build(options: argparse.Namespace) -> int:

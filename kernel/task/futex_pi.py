@@ -226,13 +226,13 @@ def lock(task: Task, address: UserAddr, shared: bool, deadline_ns: int, waits: b
             if user.compare_and_swap_u32(address, value, value & _OWNER_DIED | task.own_tid) == value:
                 return
             continue
+        if value & _WAITERS == 0 and user.compare_and_swap_u32(address, value, value | _WAITERS) != value:
+            continue
         owner = find_task(task.pids.resolve(number))
         if owner is None:
             raise Errno(ESRCH)
         if owner.is_exiting:
-            _let_end(task, owner, key, address, value)
-            continue
-        if value & _WAITERS == 0 and user.compare_and_swap_u32(address, value, value | _WAITERS) != value:
+            _let_end(task, owner, key, address, value | _WAITERS)
             continue
         state = _find(key)
         if state is not None and state.owner is not owner:
@@ -570,13 +570,13 @@ def _move_behind_owner(
     number = value & _OWNER_MASK
     if number == task.pids.shown(request.waiter.task.tid):
         raise Errno(EDEADLK)
+    if value & _WAITERS == 0 and user.compare_and_swap_u32(lock_address, value, value | _WAITERS) != value:
+        return False
     owner = find_task(task.pids.resolve(number))
     if owner is None:
         raise Errno(ESRCH)
     if owner.is_exiting or _is_passing(request.target):
-        _let_end(task, owner, request.target, lock_address, value)
-        return False
-    if value & _WAITERS == 0 and user.compare_and_swap_u32(lock_address, value, value | _WAITERS) != value:
+        _let_end(task, owner, request.target, lock_address, value | _WAITERS)
         return False
     state = _find(request.target)
     if state is not None and state.owner is not owner:

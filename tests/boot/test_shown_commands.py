@@ -71,6 +71,7 @@ PERF = "in a guest: tests/boot/test_perf.py"
 CONFORMANCE = "boots two kernels: tests/conformance/test_conformance.py runs all cases"
 PACKETS = "tests/packets/test_packets.py runs all scenarios"
 HOURS = "runs for hours: tests/fuzz_calls/ has a short form"
+RACES = "runs for minutes: tests/races/test_races.py has a short form"
 BENCH = "measures for minutes: tests/bench/ has tests of the same rows"
 NOT_RUN = {
     "make run": SHELL, "krait run": SHELL, "./krait run --disk disk.img --root LABEL=krait": SHELL,
@@ -126,6 +127,9 @@ NOT_RUN = {
     ".venv/bin/python -m tests.fuzz_calls --calls 1e6 --faults": HOURS,
     ".venv/bin/python -m tests.fuzz_calls --calls 1e6 --processors 4 --subjects": HOURS,
     ".venv/bin/python -m tests.fuzz_calls --minimise 0123456789ab": HOURS,
+    ".venv/bin/python -m tests.races --seed 1 --seconds 600": RACES,
+    ".venv/bin/python -m tests.races --seed 1 --seconds 600 --go-on": RACES,
+    ".venv/bin/python -m tests.races --seed 7 --seeds 1 --kind mounts": RACES,
     ".venv/bin/python -m tests.bench.instructions": BENCH,
     ".venv/bin/python -m tests.bench.instructions --write": BENCH,
     ".venv/bin/python -m tests.bench.profile ROW --lines": BENCH, ".venv/bin/python -m tests.bench.scale": BENCH,

@@ -21,8 +21,9 @@ PIC_PORTS = (pic8259.MASTER_COMMAND, pic8259.MASTER_DATA, pic8259.SLAVE_COMMAND,
 class Chips:
     """All of them, at their ports."""
 
-    def __init__(self, print_byte: Callable[[int], None]) -> None:
+    def __init__(self, print_byte: Callable[[int], None], wall_clock: Callable[[], float] = time.time) -> None:
         self.print_byte = print_byte
+        self.wall_clock = wall_clock
         self.latched: list[int] = []
         self.scratch = 0
         self.line_control = 0
@@ -76,7 +77,7 @@ class Chips:
             self.print_byte(value)
 
     def _read_clock(self) -> int:
-        now = time.gmtime()
+        now = time.gmtime(self.wall_clock())
         values = {
             rtc.SECONDS: now.tm_sec, rtc.MINUTES: now.tm_min, rtc.HOURS: now.tm_hour, rtc.DAY: now.tm_mday,
             rtc.MONTH: now.tm_mon, rtc.YEAR: now.tm_year % 100, rtc.STATUS_A: 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import time
 from collections.abc import Callable
 
 from greenlet import getcurrent, greenlet
@@ -29,7 +30,7 @@ from kernel.time.timers import ARMED, next_deadline_ns
 from tools.cpio import Archive
 from tools.simulated.chips import Chips
 from tools.simulated.code import Code, Main, decode_registers
-from tools.simulated.paging import CopiedMemory, translate
+from tools.simulated.paging import CopiedMemory, Fault, translate
 from tools.simulated.program import Program
 
 MIB = 1 << 20
@@ -55,13 +56,17 @@ class Machine(Control):
     """One a process, because the kernel's state is its modules' own. Whoever makes it becomes process 1."""
 
     def __init__(
-        self, memory_mib: int = 32, command_line: str = "", print_byte: Callable[[int], None] | None = None
+        self,
+        memory_mib: int = 32,
+        command_line: str = "",
+        print_byte: Callable[[int], None] | None = None,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.output = bytearray()
         self.code = Code()
         self.init: Program | None = None
         self.interrupted = False  # the user typed ^C
-        self._chips = Chips(print_byte or self.output.append)
+        self._chips = Chips(print_byte or self.output.append, wall_clock)
         self._host = getcurrent()
         self._asleep: dict[int, greenlet] = {}
         self._next_token = FIRST_TOKEN
@@ -85,8 +90,12 @@ class Machine(Control):
         processor.registers.clear()
         processor.per_cpu = {OFFSET_SELF: KERNEL_BASE + IMAGE["cpu_area"]}
         processor.cpuid = {0x8000_0000: (0x8000_0001, 0, 0, 0), 0x8000_0001: (0, 0, 0, 1 << 20)}
-        CopiedMemory(self._fault_of_copy).install()
+        self.copied_memory(self._fault_of_copy).install()
         return ram
+
+    def copied_memory(self, fault: Fault) -> CopiedMemory:
+        """What the kernel's copy routines see; other kinds of machines may have another one."""
+        return CopiedMemory(fault)
 
     def _write_boot_info(self, command_line: bytes) -> None:
         """As QEMU's PVH loader leaves it (Xen, hvm/start_info.h), with an initial RAM disk at the end of memory."""
@@ -143,6 +152,10 @@ class Machine(Control):
         if failure is not None:
             raise failure
         return int.from_bytes(status, "little")
+
+    def flow_of(self, stack_pointer: int) -> greenlet | None:
+        """That of a thread which does not run, by what its context holds."""
+        return self._asleep.get(stack_pointer)
 
     @property
     def host_flow(self) -> greenlet:

@@ -93,6 +93,17 @@ static void alone(void)
 	SHOW(futex(&word, FUTEX_LOCK_PI_PRIVATE, 0, 0));
 	SHOW(futex(&word, FUTEX_TRYLOCK_PI_PRIVATE, 0, 0));
 	SHOW(futex(&word, FUTEX_UNLOCK_PI_PRIVATE, 0, 0));
+	show_word("of nobody", 0x3fffff);
+	pid_t child = fork();
+	if (child == 0)
+		_exit(0);
+	siginfo_t info;
+	MUST(waitid(P_PID, child, &info, WEXITED | WNOWAIT));
+	word = child;
+	SHOW(futex(&word, FUTEX_TRYLOCK_PI_PRIVATE, 0, 0));
+	SHOW(futex(&word, FUTEX_LOCK_PI_PRIVATE, 0, 0));
+	show_word("of a zombie", child);
+	MUST(waitpid(child, 0, 0));
 	word = 0;
 	SHOW(futex((_Atomic uint32_t *)((char *)&word + 1), FUTEX_LOCK_PI_PRIVATE, 0, 0));
 	SHOW(futex((_Atomic uint32_t *)8, FUTEX_LOCK_PI_PRIVATE, 0, 0));

@@ -28,6 +28,7 @@ FAULTY = 16  # an address without memory
 NOW = struct.pack("<qq", 0, 0)
 WRONG = struct.pack("<qq", 0, -1)
 ANY = 0xFFFF_FFFF
+HAS_WAITERS = 0x8000_0000
 NS_PER_MS = 1_000_000
 
 
@@ -300,6 +301,27 @@ def test_a_lock_without_memory_for_the_wait(machine: Machine) -> None:
         assert machine.wait(host.fork(waiter)) == 0
     host.futex(place, UNLOCK_PI, 0, None, None, 0)
     assert word(host, place) == 0
+
+
+@booted
+def test_a_lock_whose_word_names_a_zombie_has_no_owner(machine: Machine) -> None:
+    host = machine.host
+    child = host.fork(lambda program: 0)
+    sleep(host)  # it has ended, and nobody has waited for it
+    place = words(host, child, 0)
+    for operation in (LOCK_PI, TRYLOCK_PI, LOCK_PI2):
+        with pytest.raises(OSError, match="ESRCH"):
+            host.futex(place, operation, 0, None, None, 0)
+
+    def wait(program: Program) -> None:
+        program.futex(place + 4, WAIT_REQUEUE_PI, 0, None, place, 0)
+
+    waiter = host.fork(wait)
+    sleep(host)
+    with pytest.raises(OSError, match="ESRCH"):
+        host.futex(place + 4, COMPARE_REQUEUE_PI, 1, 0, place, 0)
+    assert word(host, place) == child | HAS_WAITERS
+    host.kill(waiter, 9)
 
 
 @booted

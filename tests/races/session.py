@@ -1,0 +1,266 @@
+"""A session: the machine of one seed, on which random programs race. It follows from the seed alone.
+
+A session has some generations. In each, a leader in namespaces of its own prepares things of a few kinds and starts
+programs about them, some with several threads. When they have made their calls, or some time has passed, all are
+killed; then everything that they used must come back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import random
+import signal
+import struct
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+from arch.x86_64.simulation import processor
+from kernel.sched.processor import PROCESSORS
+from tests.races.actor import Actor, Pool, Stage
+from tests.races.invariants import (
+    SLACK_FRAMES,
+    Holders,
+    complaints,
+    free_frames,
+    negative_counters,
+    programs,
+    threads,
+    told,
+    where,
+)
+from tests.races.kinds import KINDS
+from tests.races.machine import RacingMachine
+from tools.simulated.program import Program
+
+GENERATIONS = 3
+MOST_KINDS = 4
+PROGRAMS = 4
+CALLS = 60  # most of a thread, roughly
+PLAY_NS = 3_000_000_000  # of the machine's clock, for a generation
+END_NS = 60_000_000_000  # until killed programs have ended
+STEP_NS = 20_000_000
+STILL_S = 10.0  # of the host's processor without a call
+NAMESPACES = 0x20000 | 0x4000000 | 0x8000000 | 0x40000000  # mounts, names, System V's objects, networks
+PRIVATE_EVERYWHERE = 1 << 18 | 0x4000  # MS_PRIVATE, MS_REC
+LOOP_CLR_FD = 0x4C01
+DIRECTORIES = ("/t", "/proc", "/sys", "/cg", "/dev")
+
+
+class StandsStill(BaseException):
+    """The kernel computes, and no call begins or ends."""
+
+
+@dataclass
+class Outcome:
+    """Of a session."""
+
+    seed: int
+    kinds: Sequence[str]
+    calls: int = 0
+    good: int = 0
+    switches: int = 0
+    places: int = 0
+    digest: int = 0
+    by_name: dict[str, int] = field(default_factory=dict)
+    finding: str = ""
+
+    def line(self) -> str:
+        """A summary."""
+        return (
+            f"seed {self.seed} ({' '.join(self.kinds)}): {self.calls} calls, {self.good} without error, "
+            f"{self.switches} switches at {self.places} places, {self.digest:016x}"
+        )
+
+
+class Session:
+    """Of one seed."""
+
+    def __init__(self, machine: RacingMachine, seed: int, kinds: Sequence[str]) -> None:
+        self.machine = machine
+        self.random = random.Random(f"session {seed}")
+        self.kinds = [KINDS[name] for name in kinds] or self.random.sample(
+            list(KINDS.values()), self.random.randrange(2, MOST_KINDS + 1)
+        )
+        self.stage = Stage(seed)
+        self._calls_seen = -1
+        self._holders: Holders | None = None
+
+    def run(self) -> Outcome:
+        """All generations."""
+        outcome = Outcome(self.stage.seed, [each.name for each in self.kinds])
+        before = PROCESSORS[0].switches
+        signal.signal(signal.SIGPROF, self._look)
+        signal.setitimer(signal.ITIMER_PROF, STILL_S, STILL_S)
+        try:
+            with _kept_rules():
+                outcome.finding = self._generations()
+        except BaseException as error:
+            outcome.finding = f"{told(error)}\n{self._last_calls()}"
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        stage = self.stage
+        outcome.calls, outcome.good, outcome.digest = stage.calls, stage.good, stage.outcome
+        outcome.by_name = dict(stage.by_name)
+        outcome.switches = PROCESSORS[0].switches - before
+        outcome.places = self.machine.switches.places
+        return outcome
+
+    def _look(self, signo: int, frame: FrameType | None) -> None:
+        if self._calls_seen == self.stage.calls:
+            raise StandsStill
+        self._calls_seen = self.stage.calls
+
+    def _generations(self) -> str:
+        host = self.machine.host
+        for path in DIRECTORIES:
+            with contextlib.suppress(OSError):
+                host.call("mkdir", path, 0o755)
+        host.call("mount", "proc", "/proc", "proc", 0, None)
+        host.call("mount", "cg", "/cg", "cgroup2", 0, None)
+        host.call("mount", "dev", "/dev", "devtmpfs", 0, None)
+        host.call("chdir", "/")
+        self._holders = Holders()
+        self.machine.switches.begin(self.stage.seed)
+        free: list[int] = []
+        for _ in range(GENERATIONS):
+            self.stage.actors.clear()
+            self._generation()
+            found = self._end() or self._check()
+            if found:
+                return found
+            free.append(free_frames())
+        if free[-1] + SLACK_FRAMES < free[-2] and free[-2] + SLACK_FRAMES < free[-3]:
+            return f"frames do not come back: {free} were free after each generation"
+        return ""
+
+    # A generation -----------------------------------------------------------------------------------------------------
+
+    def _generation(self) -> None:
+        """Until its time is over, or all have ended."""
+        host = self.machine.host
+        host.fork(self._lead)
+        until = processor.tsc + PLAY_NS
+        while processor.tsc < until and programs():
+            self._pass_time()
+            self._reap()
+            present = programs()
+            if present and self.random.random() < 0.05:
+                with contextlib.suppress(OSError):
+                    host.call("kill", int(self.random.choice(present).pid), 9)
+
+    def _lead(self, program: Program) -> int:
+        """The leader: it ends with the last of its programs, or is killed."""
+        actor = Actor(program, self.stage, Pool())
+        actor.prepare_memory()
+        actor.call("unshare", NAMESPACES | (0x20000000 if self.random.random() < 0.5 else 0))
+        actor.call("mount", "none", "/", None, PRIVATE_EVERYWHERE, None)
+        actor.call("mount", "t", "/t", "tmpfs", 0, None)
+        actor.call("chdir", "/t")
+        for kind in self.kinds:
+            kind.prepare(actor)
+        for _ in range(self.random.randrange(2, PROGRAMS + 1)):
+            actor.fork(self._be_program)
+        while actor.call("wait4", -1, bytearray(4), 0, 0) >= 0:
+            pass
+        return 0
+
+    def _be_program(self, actor: Actor) -> None:
+        """A program: threads about the same kinds, which share more or less."""
+        for _ in range(actor.random.choice((0, 1, 1, 2))):
+            actor.start_thread(self._play)
+        self._play(actor)
+
+    def _play(self, actor: Actor) -> None:
+        chance = actor.random
+        for _ in range(chance.randrange(CALLS // 4, CALLS)):
+            chance.choice(chance.choice(self.kinds).acts)(actor)
+            if chance.random() < 0.15:
+                actor.call("sched_yield")
+            if actor.depth < 4 and chance.random() < 0.02 and len(programs()) < self.stage.most_actors:
+                self._multiply(actor)
+
+    def _multiply(self, actor: Actor) -> None:
+        if actor.random.random() < 0.5:
+            actor.fork(self._play)
+        else:
+            actor.start_thread(self._play, actor.random.choice((0x50F00, 0x400 | 17, 0x700 | 17)))
+
+    # Its end ----------------------------------------------------------------------------------------------------------
+
+    def _pass_time(self) -> None:
+        with contextlib.suppress(OSError):
+            self.machine.host.call("nanosleep", struct.pack("<qq", 0, STEP_NS), None)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(OSError):
+            while self.machine.host.call("wait4", -1, bytearray(4), 0x4000_0001, 0) > 0:
+                pass
+
+    def _end(self) -> str:
+        """Kill everybody, and wait."""
+        until = processor.tsc + END_NS
+        while programs():
+            with contextlib.suppress(OSError):
+                self.machine.host.call("kill", -1, 9)
+            self._pass_time()
+            self._reap()
+            if processor.tsc > until:
+                stacks = [f"{int(each.pid)} {each.state.name}:\n{where(self.machine, each)}" for each in programs()]
+                return "killed programs do not end:\n" + "".join(stacks) + self._last_calls()
+        return ""
+
+    def _check(self) -> str:
+        for pid, error in Program.failures.items():
+            text = "".join(traceback.format_exception(error))
+            return f"the test itself failed in process {pid}:\n{text}"
+        host = self.machine.host
+        descriptor = host.call("open", "/proc/sys/vm/drop_caches", 1, 0)
+        host.call("write", descriptor, b"3", 1)
+        host.call("close", descriptor)
+        self._free_devices()
+        for _ in range(5):
+            self._pass_time()
+        found = complaints(bytes(self.machine.output)) + negative_counters()
+        if self._holders is not None:
+            found += self._holders.left()
+        return "\n".join([*found, self._last_calls()]) if found else ""
+
+    def _free_devices(self) -> None:
+        """Take from the kernel what programs may have given to it."""
+        host = self.machine.host
+        with contextlib.suppress(OSError):
+            host.call("acct", None)
+        for path in ("/dev/loop0", "/dev/loop1"):
+            with contextlib.suppress(OSError):
+                descriptor = host.call("open", path, 0, 0)
+                with contextlib.suppress(OSError):
+                    host.call("ioctl", descriptor, LOOP_CLR_FD, 0)
+                host.call("close", descriptor)
+
+    def _last_calls(self) -> str:
+        """What each living thread did last, and where it is."""
+        alive = {id(each): each for each in threads()}
+        parts = []
+        for actor in self.stage.actors:
+            thread = alive.get(id(actor.program.task))
+            if thread is None or int(actor.program.task.pid) == 1:
+                continue
+            parts += [f"{actor}, {thread.state.name}:", *(f"    {line}" for line in actor.log)]
+            if actor.log and actor.log[-1].endswith("…"):
+                parts.append(where(self.machine, thread, 8))
+        return "\n".join(parts)
+
+
+@contextlib.contextmanager
+def _kept_rules() -> Iterator[None]:
+    """CPython's collector would free what the kernel lost, at its own times."""
+    gc.disable()
+    limit = sys.getrecursionlimit()
+    try:
+        yield
+    finally:
+        gc.enable()
+        sys.setrecursionlimit(limit)
