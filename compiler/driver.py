@@ -486,6 +486,7 @@ def lower_to_files(program: Program, options: BuildOptions, folder: Path) -> tup
     modules: list[Source] = []
     with refusing(program):
         lowering = Lowering(program, Options(KERNEL.name, options.profile == "release"), Freezer, DebugInfo)
+        lowering.lowers_once = True
         for name, text in lowering.run(exported_functions(program)):
             modules.append(put_away(name, text, KERNEL, options.profile, folder))
             if ir is not None:

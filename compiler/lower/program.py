@@ -102,6 +102,7 @@ class Lowering:
         self.modules: dict[str, Module] = {}
         self.errors: list[Diagnostic] = []
         self.effects: Effects | None = None
+        self.lowers_once = False  # nobody wants the program's trees once all is text: they make room for what follows
 
     def run(self, entry_points: list[str]) -> Iterator[tuple[str, str]]:
         """IR by module name, of one module after the other, in any order: whoever puts each away before the next never
@@ -328,6 +329,9 @@ class Lowering:
         self.emit_types()
         self.emit_thunks()
         self.fail_on_errors()
+        if self.lowers_once:
+            for function in self.program.functions.values():
+                function.body.clear()
         if self.options.optimise:
             place_objects(self.world, self.modules, entry_points)
             leave_long_ones(list(self.modules.values()))

@@ -175,14 +175,19 @@ static void several(int group, int below, int inside, int outside) {
     close(yes); close(no);
 }
 
-/* A program that records its context, and looks into the packet: datagrams to port 7001 alone may come in. */
+/* A program that records its context, and looks into the packet: datagrams to port 7001 alone may come in. Segments of
+ * streams that were denied, which come again after a second, are not recorded. */
 static void looks(int group, int inside, int outside) {
     puts("--- looks");
     static const int fields[] = { 0, 4, 16, 36, 40 };
     int map = (int)MUST(create_map(2, 4, 64, 1, 0)), at_port = family == AF_INET ? 22 : 42;
     uint32_t key = 0, seen[16] = { 0 };
-    struct insn program[64] = { MOVR(6, 1), STW(10, -4, 0), MAP(1), MOVR(2, 10), ADD(2, -4), CALL(1), JNE(0, 0, 2), MOV(0, 0), EXIT, MOVR(7, 0) };
-    unsigned count = 11;
+    struct insn program[64] = {
+        MOVR(6, 1), MOV(2, at_port), MOVR(3, 10), ADD(3, -8), MOV(4, 2), CALL(26), INSN(0x69, 8, 10, -8, 0),
+        JEQ(8, htons(7001), 3), JEQ(8, htons(7002), 2), MOV(0, 0), EXIT,
+        STW(10, -4, 0), MAP(1), MOVR(2, 10), ADD(2, -4), CALL(1), JNE(0, 0, 2), MOV(0, 0), EXIT, MOVR(7, 0),
+    };
+    unsigned count = 21;
     for (unsigned i = 0; i < COUNT(fields); i++) {
         program[count++] = (struct insn) LDW(1, 6, fields[i]);
         program[count++] = (struct insn) INSN(0x63, 7, 1, 4 * i, 0);

