@@ -47,7 +47,6 @@ def set_list(actor: Actor, inode: Inode, name: bytes, entries: AccessList | None
         return
     if not inode.belongs_to(actor):
         raise Errno(EPERM)
-    mode = inode.mode
     if entries is not None:
         entries = entries.kept_through(actor.owners)
         entries.check()
@@ -55,25 +54,36 @@ def set_list(actor: Actor, inode: Inode, name: bytes, entries: AccessList | None
     if inode.file_system.serves_lists:
         inode.send_list(name, entries)
         return
-    if entries is not None:
-        if name == ACCESS_LIST:
-            mode = mode & ~_PERMISSIONS | entries.mode_bits()
-            if not may_keep_set_group(actor, inode, inode.gid):
-                mode &= ~S_ISGID
-            if entries.is_mode():
-                entries = None
-    lists = inode.access_lists()
-    if name == ACCESS_LIST:
-        _keep(inode, AccessLists(entries, lists.default))
-    else:
-        _keep(inode, AccessLists(lists.access, entries))
-    inode.mode = mode
+    cleared = 0
+    bits = 0
+    if entries is not None and name == ACCESS_LIST:
+        cleared = _PERMISSIONS
+        bits = entries.mode_bits()
+        if not may_keep_set_group(actor, inode, inode.gid):
+            cleared |= S_ISGID
+        if entries.is_mode():
+            entries = None
+    _keep_one(inode, name, entries)
+    inode.mode = inode.mode & ~cleared | bits
     inode.touch_changed()
 
 
 def _require_lists(inode: Inode) -> None:
     if not inode.file_system.has_access_lists or inode.is_symlink():
         raise Errno(EOPNOTSUPP)
+
+
+def _keep_one(inode: Inode, name: bytes, entries: AccessList | None) -> None:
+    """Write one of the lists; others may write the other one meanwhile. Raises ENOSPC, EIO, MemoryError."""
+    inode.access_lists()  # known from here on
+    fresh = AccessLists(entries, entries)
+    _store(inode, name, entries)
+    known = inode.access_lists()
+    if name == ACCESS_LIST:
+        fresh.default = known.default
+    else:
+        fresh.access = known.access
+    inode.lists = fresh
 
 
 def _keep(inode: Inode, lists: AccessLists) -> None:
@@ -106,12 +116,11 @@ def change_list_mode(inode: Inode, mode: int) -> None:
     """chmod(2) changes the list as well, if there is one; the caller changes the mode itself."""
     if not inode.file_system.has_access_lists or inode.file_system.serves_lists:
         return
-    lists = inode.access_lists()
-    access = lists.access
+    access = inode.access_lists().access
     if access is not None:
         fresh = access.copy()
         fresh.set_mode(mode)
-        _keep(inode, AccessLists(fresh, lists.default))
+        _keep_one(inode, ACCESS_LIST, fresh)
 
 
 # ---- New files ------------------------------------------------------------------------------------------------

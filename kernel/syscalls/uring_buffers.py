@@ -98,6 +98,8 @@ def _provide(request: Request) -> int:
         group.buffers.append(ProvidedBuffer(address, request.length, number))
         request.ring.group_bytes += BUFFER_BYTES
         pace(_COST)
+        if groups.get(request.buffer_index) is not group:
+            break  # others took its buffers, and registered a ring with its number
     return 0
 
 
@@ -136,9 +138,7 @@ def register_group(ring: Ring, argument: UserAddr, count: int) -> int:
         raise Errno(EFAULT)
     refuse_if(address & _PAGE_MASK != 0)
     refuse_if(entry_count == 0 or entry_count > _MOST_ENTRIES or entry_count & entry_count - 1 != 0)
-    old = ring.groups.get(number)
-    if old is not None and (old.is_ring() or len(old.buffers) > 0):
-        raise Errno(EEXIST)
+    _replaceable(ring, number)
     size = (entry_count * ENTRY_SIZE + _PAGE_MASK) & ~_PAGE_MASK
     memory = None
     if flags & _FLAG_MMAP != 0:
@@ -148,6 +148,7 @@ def register_group(ring: Ring, argument: UserAddr, count: int) -> int:
     group = BufferGroup(address, entry_count, memory)
     done = False
     try:
+        old = _replaceable(ring, number)  # reading slept, and requests may have provided buffers
         ring.groups[number] = group
         ring.group_bytes += group.held_bytes() - (0 if old is None else old.held_bytes())
         done = True
@@ -155,6 +156,14 @@ def register_group(ring: Ring, argument: UserAddr, count: int) -> int:
         if not done:
             group.give_back()
     return 0
+
+
+def _replaceable(ring: Ring, number: int) -> BufferGroup | None:
+    """The group that a new one may replace, if there is one. Raises EEXIST."""
+    old = ring.groups.get(number)
+    if old is not None and (old.is_ring() or len(old.buffers) > 0):
+        raise Errno(EEXIST)
+    return old
 
 
 def drop_group(ring: Ring, argument: UserAddr, count: int) -> int:

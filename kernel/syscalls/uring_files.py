@@ -49,7 +49,13 @@ def register_files(ring: Ring, task: Task, wanted: Registration) -> int:
     try:
         _read_tags(ring, wanted)
         for index in range(count):
-            files.slots.append(_listed_file(wanted, index, files.tag_of(index)))
+            file = _listed_file(wanted, index, files.tag_of(index))
+            try:
+                files.slots.append(file)
+            except MemoryError:
+                if file is not None:
+                    file.release()
+                raise
             pace(_COST)
         files.search_in(0, count)
         done = True

@@ -105,7 +105,7 @@ def _timeout(request: Request) -> int:
     request.keeps_chain = flags & _TIMEOUT_ETIME_SUCCESS != 0
     if flags & _TIMEOUT_MULTISHOT != 0 and not _is_last(request):
         if ring.post_more(request.user_data, -ETIME, layout.CQE_MORE):
-            timer.start(_deadline_ns(request.more().time_ns, flags))
+            timer.start(_deadline_ns(request.more().time_ns, request.modifiers))  # others may have changed it meanwhile
             return WAITS
     return -ETIME
 

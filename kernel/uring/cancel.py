@@ -101,6 +101,6 @@ def _after_safe_point(ring: Ring, user_data: int, following: Request | None) -> 
     another name.
     """
     pace(_COST)
-    if following is not None and not (following.is_kept and following.user_data == user_data):
+    if following is not None and not (following.number != 0 and following.user_data == user_data):
         return ring.latest_of(user_data)
     return following

@@ -66,7 +66,7 @@ def resume(request: Request) -> None:
         request.ring.leave_task(request)
         start(request)
         return
-    if not request.is_kept:
+    if request.number == 0:
         return
     if request.is_settled():
         start(finish(request, request.outcome))
@@ -78,7 +78,7 @@ def resume(request: Request) -> None:
     if request.timer is None and not _is_ready(request):
         return
     result = _attempt(request)
-    if result != WAITS and request.is_kept:
+    if result != WAITS and request.number != 0:
         start(finish(request, result))
 
 

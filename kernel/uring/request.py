@@ -142,8 +142,7 @@ class Request(Linked["Request"]):
         self.is_short: bool = False  # it has succeeded, and yet breaks its chain
         self.keeps_chain: bool = False  # whatever its result is, its chain goes on
         self.is_new: bool = True  # it has not begun
-        self.is_kept: bool = False  # it stands on the ring's list
-        self.number: int = 0  # while it is on one of the ring's lists, both of which go up
+        self.number: int = 0  # 0 unless it stands on one of the ring's lists, in which numbers go up
         self.is_due: bool = False
         self.has_begun: bool = False  # its operation has been at work before
         self.is_in_progress: bool = False  # a connection is

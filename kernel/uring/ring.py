@@ -403,7 +403,7 @@ class Ring:
 
     def keep(self, request: Request) -> None:
         """A request begins to wait. Raises MemoryError, or ECANCELED as the ring has ended, and nothing has changed."""
-        if request.is_kept:
+        if request.number != 0:
             return
         if self.is_ended:
             raise Errno(ECANCELED)
@@ -423,14 +423,12 @@ class Ring:
         self._join_same(request, same)
         self._link(self.requests, request)
         self.request_count += 1
-        request.is_kept = True
 
     @noraise
     def drop(self, request: Request) -> None:
         """It waits no longer."""
-        if not request.is_kept:
+        if request.number == 0:
             return
-        request.is_kept = False
         self.requests.unlink(request)
         request.number = 0
         self.request_count -= 1

@@ -281,7 +281,9 @@ class Node(GroupNode):
         is_owned = file.uid == self.uids.get(controller, ROOT_USER)
         is_owned = is_owned and file.gid == self.gids.get(controller, ROOT_GROUP)
         if is_owned and file.attributes is None and file.mode == S_IFREG | file.row.mode:
-            self.files.pop(row_number(file.row.name), file)
+            number = row_number(file.row.name)
+            if self.files.get(number) is file:  # not another since the controller was taken and given again
+                self.files.pop(number)
 
     def changed(self, file: bytes) -> None:
         number = row_number(file)

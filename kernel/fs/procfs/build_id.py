@@ -26,10 +26,13 @@ MOST_HEADERS: Final = (PAGE_SIZE - _PROGRAM_HEADERS) // _HEADER_SIZE
 
 def build_id_of(source: MemoryObject) -> bytes:
     """The number, or nothing. May sleep. Raises MemoryError."""
+    source.acquire()  # its area may be unmapped meanwhile
     try:
         frame = source.page(0, for_write=False)
     except Errno:
         return b""
+    finally:
+        source.release()
     try:
         return _in_page(frame_span(frame))
     finally:

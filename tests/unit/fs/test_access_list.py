@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernel.fs import access_control
 from kernel.fs.access_list import (
+    ACCESS_LIST,
+    DEFAULT_LIST,
     GROUP,
     GROUP_OBJ,
     MASK,
@@ -15,10 +18,16 @@ from kernel.fs.access_list import (
     from_attribute,
     from_disk,
 )
+from kernel.fs.constants import S_ISVTX
+from kernel.fs.inode import Inode
+from kernel.fs.names import make_directory
+from kernel.fs.walk import resolve
 from kernel.lang import EINVAL, Errno
 from kernel.lib.credentials import Credentials, plain_actor
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
+from tests.unit.fs.conftest import World
 
+NOBODY = 0xFFFF_FFFF
 RIGHTS = st.integers(0, 7)
 NAMED = st.lists(st.tuples(RIGHTS, st.integers(0, 70000)), max_size=4)
 
@@ -98,3 +107,32 @@ def test_nobody_gets_more_than_the_mask_but_the_owner_and_others(given_list: Acc
     assert given_list.permits(ROOT_USER, ROOT_GROUP, other, want) == (want & ~given_list.rights[-1] == 0)
     if given_list.permits(ROOT_USER, KernelGid(70003), of_group, want):
         assert want & ~group_class == 0
+
+
+def test_both_lists_of_a_directory_may_be_set_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing one sleeps, and another program sets the other one, and the mode."""
+    make_directory(world.root, None, b"/d", 0o755)
+    inode = resolve(world.root, None, b"/d", 0).inode()
+    who = plain_actor(Credentials())
+    both = AccessList()
+    for tag, rights, number in (
+        (USER_OBJ, 7, NOBODY), (USER, 5, 77), (GROUP_OBJ, 5, NOBODY), (MASK, 5, NOBODY), (OTHER, 5, NOBODY)
+    ):  # fmt: skip
+        both.add(tag, rights, number)
+    store = access_control._store
+    calls: list[bytes] = []
+
+    def late(written: Inode, name: bytes, entries: AccessList | None) -> None:
+        calls.append(name)
+        if len(calls) == 1:
+            access_control.set_list(who, inode, DEFAULT_LIST, both)
+            inode.mode |= S_ISVTX
+        store(written, name, entries)
+
+    monkeypatch.setattr(access_control, "_store", late)
+    access_control.set_list(who, inode, ACCESS_LIST, both)
+    found = inode.access_lists()
+    assert found.access is not None and found.default is not None
+    kept = inode.read_access_lists()
+    assert kept.access is not None and kept.default is not None
+    assert inode.mode & 0o7777 == S_ISVTX | 0o755

@@ -10,9 +10,15 @@ import struct
 
 import pytest
 
-from kernel.fs.file import OPEN_FILES
+from kernel.fs.file import OPEN_FILES, File
+from kernel.lang import UserAddr
+from kernel.lib import user
+from kernel.syscalls import uring_buffers
 from kernel.task.acting import act_as, act_as_itself, real_credentials
 from kernel.uring import layout
+from kernel.uring.buffers import BufferGroup, ProvidedBuffer
+from kernel.uring.file import UringFile
+from kernel.uring.ring import Ring
 from tests.unit.booted import booted
 from tests.unit.scarcity import Scarcity, check_each, each_place
 from tests.unit.uring.test_uring import (
@@ -23,8 +29,10 @@ from tests.unit.uring.test_uring import (
     POLLIN,
     PRIVATE,
     PROT_READ_WRITE,
+    PROVIDE_BUFFERS,
     READ,
     READ_FIXED,
+    TIMEOUT,
     Rings,
     memory,
     pipe,
@@ -32,9 +40,10 @@ from tests.unit.uring.test_uring import (
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
-UNREGISTER_FILES = 3
+FILES, UNREGISTER_FILES = 2, 3
 PERSONALITY, DROP_PERSONALITY = 9, 10
 FILES2, FILES_UPDATE2, BUFFERS2, BUFFERS_UPDATE = 13, 14, 15, 16
+BUFFER_RING = 22
 SYNC_CANCEL, ALLOC_RANGE, CLONE = 24, 25, 30
 ANY_SLOT = 0xFFFF_FFFF
 
@@ -305,3 +314,86 @@ def test_a_ring_that_polls_takes_no_file_that_cannot_be_polled(machine: Machine)
     assert ring.go(3) == 3
     assert ring.take() == [(NOP, 0, 0), (READ, -errno.EOPNOTSUPP, 0), (POLL_ADD, -errno.EINVAL, 0)]
     assert host.io_uring_enter(ring.fd, 0, 1, layout.ENTER_GETEVENTS, 0, 0) == 0
+
+
+@booted
+def test_a_group_that_is_filled_while_another_is_registered_stays(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    memory_of_ring = memory(host)
+    file = host.task.files.get(ring.fd)
+    assert isinstance(file, UringFile)
+    filled = BufferGroup(UserAddr(0), 0, None)
+    read = user.read_u8
+
+    def late(address: UserAddr) -> int:
+        filled.buffers.append(ProvidedBuffer(0, 1, 1))
+        file.ring.groups[5] = filled
+        return read(address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(user, "read_u8", late)
+        refused(errno.EEXIST, host, ring, BUFFER_RING, struct.pack("<QIHH24x", memory_of_ring, 8, 5, 0), 1)
+    assert file.ring.groups[5] is filled
+
+
+@booted
+def test_a_group_that_is_replaced_gets_no_more_buffers(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    file = host.task.files.get(ring.fd)
+    assert isinstance(file, UringFile)
+    groups = file.ring.groups
+    fresh = BufferGroup(UserAddr(4096), 8, None)
+    seen: list[BufferGroup] = []
+
+    def replace(cost: int) -> None:
+        seen.append(groups[5])
+        groups[5] = fresh
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uring_buffers, "pace", replace)
+        ring.fill(PROVIDE_BUFFERS, 4, memory(host), 8, 0, data=1, group=5)
+        ring.go()
+    assert len(seen) == 1 and len(seen[0].buffers) == 1 and len(fresh.buffers) == 0
+
+
+@booted
+def test_a_file_is_let_go_where_its_list_finds_no_memory(machine: Machine) -> None:
+    class Full(list[File | None]):
+        def append(self, file: File | None) -> None:
+            raise MemoryError
+
+    host = machine.host
+    ring = Rings(host, 8)
+    reader, _ = pipe(host)
+    file, listed = host.task.files.get(ring.fd), host.task.files.get(reader)
+    assert isinstance(file, UringFile)
+    file.ring.files.slots = Full()
+    before = listed.users
+    refused(errno.ENOMEM, host, ring, FILES, struct.pack("<i", reader), 1)
+    assert listed.users == before
+
+
+@booted
+def test_a_timeout_goes_on_as_it_was_changed_when_it_went_off(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    ring.fill(TIMEOUT, address=memory(host, struct.pack("<qq", 0, 1_000_000)), length=1, data=1, modifiers=1 << 6)
+    ring.go()
+    file = host.task.files.get(ring.fd)
+    assert isinstance(file, UringFile)
+    request = file.ring.requests.first()
+    assert request is not None
+    post_more = Ring.post_more
+
+    def late(ring: Ring, user_data: int, result: int, flags: int) -> bool:
+        request.more().time_ns = 1 << 60
+        request.modifiers |= 1  # IORING_TIMEOUT_ABS
+        return post_more(ring, user_data, result, flags)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ring, "post_more", late)
+        host.nanosleep(struct.pack("<qq", 0, 5_000_000), 0)
+    assert len(ring.take()) == 1
+    assert request.timer is not None and request.timer.deadline_ns == 1 << 60

@@ -8,7 +8,7 @@ import pytest
 
 from kernel.cgroup.group import TOP
 from kernel.cgroup.memory import NO_MEMORY_LIMIT
-from kernel.fs.cgroup.directory import Node
+from kernel.fs.cgroup.directory import GroupFile, Node
 from kernel.fs.cgroup.memory_files import parse_bytes
 from kernel.fs.dentry import CACHE
 from kernel.lang import Errno
@@ -386,3 +386,21 @@ def test_sizes_are_written_as_in_c() -> None:
     for wrong in (b"x", b"-1", b"1kk", b"0x", b"09", b"1 k"):
         with pytest.raises(Errno):
             parse_bytes(wrong)
+
+
+@booted
+def test_an_old_file_of_a_controller_does_not_take_the_new_one_away(machine: Machine) -> None:
+    host = mounted(machine)
+    files = host.task.files
+    put(host, "/cg/cgroup.subtree_control", b"+memory")
+    host.mkdir("/cg/a", 0o755)
+    old = host.open("/cg/a/memory.max", os.O_RDONLY)
+    put(host, "/cg/cgroup.subtree_control", b"-memory")
+    put(host, "/cg/cgroup.subtree_control", b"+memory")
+    fresh = host.open("/cg/a/memory.max", os.O_RDONLY)
+    inode = files.get(fresh).inode
+    assert isinstance(inode, GroupFile) and inode is not files.get(old).inode
+    node = inode.group.listener
+    assert isinstance(node, Node)
+    host.close(old)
+    assert inode in node.files.values()

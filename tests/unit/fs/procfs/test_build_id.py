@@ -5,8 +5,10 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.fs.procfs.build_id import _in_page
-from kernel.lang import span_of
+from kernel.fs.procfs.build_id import _in_page, build_id_of
+from kernel.lang import EIO, Errno, span_of
+from kernel.mm.frames import Frame
+from kernel.mm.objects import MemoryObject
 
 ID = bytes(range(1, 21))
 
@@ -57,3 +59,24 @@ def test_any_bytes_do(notes: bytes, offset: int, size: int) -> None:
     text[72:80] = offset.to_bytes(8, "little")
     text[96:104] = size.to_bytes(8, "little")
     assert len(found(text)) <= 20
+
+
+def test_what_is_asked_for_its_page_is_held() -> None:
+    """Reading it sleeps, and its area may be unmapped."""
+
+    class Source(MemoryObject):
+        held = 0
+
+        def acquire(self) -> None:
+            self.held += 1
+
+        def release(self) -> None:
+            self.held -= 1
+
+        def page(self, index: int, for_write: bool) -> Frame:
+            assert self.held == 1
+            raise Errno(EIO)
+
+    source = Source()
+    assert build_id_of(source) == b""
+    assert source.held == 0
