@@ -573,7 +573,7 @@ class TcpSocket(InetSocket):
         if found is None or c is None or c.state == State.CLOSED:
             raise Errno(ENOTCONN)
         if c.state == State.SYN_SENT:
-            self._disconnect()  # whichever end is meant; who waits in connect(2) is told
+            self._disconnect()  # whichever end is meant; who waits in connect(2) gets the error
             return
         if how != SHUT_WR:
             c.receive_shut = True
