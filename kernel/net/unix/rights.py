@@ -201,7 +201,11 @@ def drop_socket(socket: CollectableSocket) -> None:
 @noraise
 def collect() -> None:
     """Close the files in queues of unreachable sockets."""
-    if SOCKETS.sockets_under_way == 0 or SOCKETS.is_collecting:
+    if SOCKETS.sockets_under_way == 0:
+        return
+    if SOCKETS.is_collecting:  # what has become unreachable since it looked needs another look
+        SUSPICION.is_raised = True
+        SUSPICION.queue.wake_all()
         return
     SOCKETS.is_collecting = True
     _mark(_roots())
