@@ -20,6 +20,7 @@ from types import FrameType
 
 from arch.x86_64.simulation import processor
 from kernel.sched.processor import PROCESSORS
+from kernel.time.clock import NS_PER_SECOND
 from tests.races.actor import Actor, Pool, Stage
 from tests.races.invariants import (
     SLACK_FRAMES,
@@ -43,10 +44,12 @@ CALLS = 60  # most of a thread, roughly
 PLAY_NS = 3_000_000_000  # of the machine's clock, for a generation
 END_NS = 60_000_000_000  # until killed programs have ended
 STEP_NS = 20_000_000
+LATER_NS = 2_000_000_000
 STILL_S = 10.0  # of the host's processor without a call
 NAMESPACES = 0x20000 | 0x4000000 | 0x8000000 | 0x40000000  # mounts, names, System V's objects, networks
 PRIVATE_EVERYWHERE = 1 << 18 | 0x4000  # MS_PRIVATE, MS_REC
 LOOP_CLR_FD = 0x4C01
+LOOPS = ("/loop0", "/loop1", "/loop2")  # nodes that programs do not know, and so do not remove
 DIRECTORIES = ("/t", "/proc", "/sys", "/cg", "/dev")
 
 
@@ -121,7 +124,8 @@ class Session:
         host.call("mount", "proc", "/proc", "proc", 0, None)
         host.call("mount", "cg", "/cg", "cgroup2", 0, None)
         host.call("mount", "dev", "/dev", "devtmpfs", 0, None)
-        host.call("chdir", "/")
+        for number, path in enumerate(LOOPS):
+            host.call("mknod", path, 0o60600, 7 << 8 | number)
         self._holders = Holders()
         self.machine.switches.begin(self.stage.seed)
         free: list[int] = []
@@ -190,9 +194,11 @@ class Session:
 
     # Its end ----------------------------------------------------------------------------------------------------------
 
-    def _pass_time(self) -> None:
-        with contextlib.suppress(OSError):
-            self.machine.host.call("nanosleep", struct.pack("<qq", 0, STEP_NS), None)
+    def _pass_time(self, time_ns: int = STEP_NS) -> None:
+        until = processor.tsc + time_ns
+        while processor.tsc < until:
+            with contextlib.suppress(OSError):
+                self.machine.host.call("nanosleep", struct.pack("<qq", *divmod(time_ns, NS_PER_SECOND)), None)
 
     def _reap(self) -> None:
         with contextlib.suppress(OSError):
@@ -221,10 +227,11 @@ class Session:
         host.call("write", descriptor, b"3", 1)
         host.call("close", descriptor)
         self._free_devices()
-        for _ in range(5):
-            self._pass_time()
+        self._pass_time(LATER_NS)  # some things are released by threads of the kernel, which wait before
         found = complaints(bytes(self.machine.output)) + negative_counters()
-        if self._holders is not None:
+        assert self._holders is not None
+        if self._holders.left():
+            self._pass_time(LATER_NS)
             found += self._holders.left()
         return "\n".join([*found, self._last_calls()]) if found else ""
 
@@ -233,7 +240,7 @@ class Session:
         host = self.machine.host
         with contextlib.suppress(OSError):
             host.call("acct", None)
-        for path in ("/dev/loop0", "/dev/loop1"):
+        for path in LOOPS:
             with contextlib.suppress(OSError):
                 descriptor = host.call("open", path, 0, 0)
                 with contextlib.suppress(OSError):
