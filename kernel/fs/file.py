@@ -582,8 +582,8 @@ class InodeFile(File):
         return self.write_by(buffer, offset, appends=self.flags & O_APPEND != 0)
 
     def write_by(self, buffer: Buffer, offset: int, *, appends: bool) -> int:
-        """Write at an offset, AT_POSITION, or at the end, whatever O_APPEND says. There is one writer at a time: the end
-        must not move between the look at it and the last byte.
+        """Write at an offset, AT_POSITION, or at the end, whatever O_APPEND says. There is one writer at a time: the
+        end must not move between the look at it and the last byte.
         """
         if buffer.remaining == 0:
             return 0
