@@ -19,15 +19,21 @@ pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
 
 FIRST, SEEDS = 1316, 7  # these sessions are about all kinds
 REPEATED = 1320
-WITHOUT_LOCKS = """
-from kernel.sched.mutex import Mutex
+CARELESS = """
+from kernel.lib.user import UserBuffer
+from kernel.sched.processor import PROCESSORS
 from tests.races.machine import RacingMachine
 from tests.races.session import Session
+put = UserBuffer.put
+def careless(buffer, source):
+    before = PROCESSORS[0].switches
+    done = put(buffer, source)
+    assert PROCESSORS[0].switches == before, "others ran"
+    return done
 machine = RacingMachine()
 machine.boot()
-for name in ("acquire", "release"):
-    setattr(Mutex, name, lambda self: None)
-print(Session(machine, 1, ["pipes", "rights"]).run().finding)
+setattr(UserBuffer, "put", careless)
+print(Session(machine, 1, ["pipes"]).run().finding)
 """
 
 
@@ -50,5 +56,5 @@ def test_nothing_is_found_and_a_seed_tells_all() -> None:
     assert again[0] == sessions[REPEATED - FIRST]
 
 
-def test_a_kernel_without_locks_is_found_out() -> None:
-    assert "Error" in run("-c", WITHOUT_LOCKS)
+def test_a_kernel_that_takes_a_copy_for_one_step_is_found_out() -> None:
+    assert "AssertionError: others ran" in run("-c", CARELESS)
