@@ -243,7 +243,7 @@ class StreamSocket(ConnectedSocket):
         if peeking:
             return index + 1
         self.queue.popleft()
-        self.uncharge(parcel)
+        self.discard(parcel)
         return index
 
     def _wait_for_data(self, deadline_ns: int) -> None:

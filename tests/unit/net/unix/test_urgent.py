@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from kernel.ipc.eventfd import EventFile
 from kernel.lang import EFAULT, EINTR, EINVAL, Errno, Span, u8
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
@@ -11,6 +12,7 @@ from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.sockets.socket import MSG_OOB, MSG_PEEK, Message
 from kernel.net.unix.base import CONNECTED
 from kernel.net.unix.parcel import Parcel
+from kernel.net.unix.rights import send_files
 from kernel.net.unix.stream import StreamSocket
 from kernel.sched import Mutex, mutex
 from kernel.sched.thread import Thread
@@ -103,3 +105,15 @@ def test_a_fault_loses_it(socket: StreamSocket) -> None:
     with pytest.raises(Errno) as caught:
         received(socket, Slow(lambda: None, has_fault=True))
     assert caught.value.code == EFAULT and len(parcel) == 0 and socket.urgent is None
+
+
+def test_its_descriptors_end_with_it_when_a_reader_passes_over_it(socket: StreamSocket) -> None:
+    file = EventFile(0, 0, False)
+    parcel = send_urgent(socket, ord("a"))
+    send_files(parcel, [file.acquire()], Credentials().uid)
+    later = Parcel(1, socket)
+    later.storage[0], later.end = ord("b"), 1
+    socket.queue.append(later)
+    buffer = KernelBuffer(bytearray(1))
+    assert socket.receive(Message(buffer, 0)) == 1 and bytes(buffer.storage) == b"b"
+    assert file.users == 1
