@@ -442,7 +442,7 @@ static long ruleset_rules(long made)
 
 static long keys(long made) { MAKE(20000, syscall(SYS_add_key, "user", numbered(made), "x", 1, -3)); return made; }
 static long keyrings(long made) { MAKE(20000, syscall(SYS_add_key, "keyring", numbered(made), 0, 0, -3)); return made; }
-static long terminals(long made) { MAKE(300, open("/dev/ptmx", O_RDWR)); return made; }
+static long terminals(long made) { MAKE(3000, open("/dev/ptmx", O_RDWR)); return made; }
 
 /* Each is held by an open file of /proc/PID/ns. */
 static long user_namespaces(long made)
@@ -545,8 +545,10 @@ static const struct kind { const char *name; long (*make)(long made); } kinds[] 
 	KIND(netlink_answers), KIND(unix_pairs), KIND(unix_datagrams), KIND(areas), KIND(shared_policies), KIND(secret_files), KIND(segment_tables),
 	KIND(port_maps), KIND(semaphore_sets), KIND(semaphores),
 	KIND(undone_sets), KIND(message_queues), KIND(empty_messages), KIND(segments), KIND(posix_queues), KIND(posix_messages),
-	KIND(queued_signals), KIND(posix_timers), KIND(tmpfs_files), KIND(record_locks), KIND(mounts), KIND(threads), KIND(processes),
-	KIND(terminals), KIND(rulesets), KIND(ruleset_rules), KIND(keys), KIND(keyrings), KIND(user_namespaces),
+	KIND(queued_signals), KIND(posix_timers), KIND(tmpfs_files), KIND(record_locks), KIND(mounts), KIND(terminals),
+	KIND(user_namespaces),
+	KIND(threads), KIND(processes), /* what these had comes back for a while: none with few objects follows at once */
+	KIND(rulesets), KIND(ruleset_rules), KIND(keys), KIND(keyrings),
 	KIND(veth_pairs),
 	KIND(network_namespaces), /* last: their memory comes back for a long time after they have ended */
 };

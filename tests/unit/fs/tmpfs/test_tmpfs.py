@@ -30,10 +30,10 @@ from kernel.fs.walk import resolve
 from kernel.lang import EEXIST, EFAULT, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY, ENXIO, EPERM, Errno
 from kernel.lib.credentials import plain_actor
 from kernel.lib.ids import KernelUid
-from kernel.lib.pace import PACE, Rest
 from kernel.lib.user import KernelBuffer
 from kernel.mm.frames import free_frame_count
 from tests.unit.fs.conftest import World
+from tests.unit.meanwhile import meanwhile
 
 
 def code(function: Callable[..., object], *arguments: object) -> int:
@@ -196,22 +196,6 @@ def test_sticky_directory(world: World) -> None:
     assert resolve(world.root, None, b"/tmp/l", 0).inode().uid == KernelUid(1000)
 
 
-class Other(Rest):
-    """Another thread, which acts once, at the first safe point."""
-
-    def __init__(self, act: Callable[[], None]) -> None:
-        self.act = act
-        self.codes: list[int] = []  # its error, or 0
-
-    def take(self) -> None:
-        if len(self.codes) == 0:
-            self.codes.append(0)
-            try:
-                self.act()
-            except Errno as error:
-                self.codes[0] = error.code
-
-
 def remove_name(world: World, name: bytes) -> None:
     unlink(world.root, None, name)
 
@@ -227,7 +211,7 @@ def make_anew(world: World, name: bytes) -> None:
 @pytest.mark.parametrize(("act", "code"), [(remove_name, ENOENT), (move_name, ENOENT), (make_anew, 0)])
 @pytest.mark.parametrize("is_replaced", [False, True])
 def test_a_name_is_gone_before_its_contents_are(
-    world: World, monkeypatch: pytest.MonkeyPatch, act: Callable[[World, bytes], None], code: int, *, is_replaced: bool
+    world: World, act: Callable[[World, bytes], None], code: int, *, is_replaced: bool
 ) -> None:
     """Freeing many pages has safe points, at which others find the directory as it will be."""
     file = open_file(world.root, None, b"/big", O_RDWR | O_CREAT, 0o644)
@@ -236,15 +220,22 @@ def test_a_name_is_gone_before_its_contents_are(
     file.release()
     world.write(b"/new", b"1")
     name = b"/new" if is_replaced else b"/big"
-    other = Other(lambda: act(world, name))
-    monkeypatch.setattr(PACE, "rest", other)
-    monkeypatch.setattr(PACE, "left", 0)
+    codes: list[int] = []
+
+    def others() -> None:
+        try:
+            act(world, name)
+            codes.append(0)
+        except Errno as error:
+            codes.append(error.code)
+
     used = world.tmpfs.inodes_used
-    if is_replaced:
-        rename(world.root, None, b"/new", None, b"/big", 0)
-    else:
-        unlink(world.root, None, b"/big")
-    assert other.codes == [code]
+    with meanwhile(others):
+        if is_replaced:
+            rename(world.root, None, b"/new", None, b"/big", 0)
+        else:
+            unlink(world.root, None, b"/big")
+    assert codes == [code]
     assert world.tmpfs.inodes_used == used - (0 if act is make_anew else 1)
 
 
