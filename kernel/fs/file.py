@@ -444,19 +444,25 @@ class File:
         """Whether offsets are addresses: then the file itself checks where a range ends."""
         return False
 
-    def take_turn(self) -> Mutex | None:
-        """Keep others from using the position until the caller, who holds a reference, releases the lock that this
-        returns. None for all but regular files and directories: a read of others may wait for ever. Raises EINTR (the
-        caller is dying), EIO, MemoryError.
+    def take_turn(self) -> bool:
+        """Keep others from using the position until the caller, who holds a reference, calls `end_turn`. Only of
+        regular files and directories, else it is False: a read of others may wait for ever. Raises EINTR (the caller is
+        dying), EIO, MemoryError.
         """
         if not self.inode.is_regular() and not self.inode.is_directory():
-            return None
+            return False
         turn = self.position_lock
         if turn is None:
             turn = Mutex()
             self.position_lock = turn
         turn.acquire_unless_dying()
-        return turn
+        return True
+
+    @noraise
+    def end_turn(self) -> None:
+        turn = self.position_lock
+        if turn is not None:
+            turn.release()
 
     def seek(self, offset: int, whence: int) -> int:
         raise Errno(ESPIPE)

@@ -10,7 +10,6 @@ from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
 from kernel.lang import EBADF, EINVAL, EPIPE, ERESTARTNOINTR, ESPIPE, Errno, UserAddr, i32, inline, noinline
 from kernel.lib.user import Buffer
-from kernel.sched import Mutex
 from kernel.syscalls.buffer_arguments import finish_transfer, range_to_read, range_to_write, user_range
 from kernel.syscalls.descriptor_arguments import borrowed_file, file_at
 from kernel.syscalls.size_limit import prepare_write
@@ -24,7 +23,7 @@ def read_file(file: File, buffer: Buffer) -> int:
     """Read at the position."""
     task = current()
     _check_end(file, file.position, buffer.remaining)
-    turn = hold(file, task)
+    has_turn = hold(file, task)
     try:
         if MARKS.guards != 0:
             ask_to_read(file)
@@ -33,20 +32,22 @@ def read_file(file: File, buffer: Buffer) -> int:
         return done
     finally:
         task.counts.read_calls += 1
-        let_go(file, turn)
+        let_go(file, has_turn=has_turn)
 
 
 @inline
-def hold(file: File, task: Task) -> Mutex | None:
-    """Acquire a description, and the turn to use its position where others might use it meanwhile (`take_turn`)."""
+def hold(file: File, task: Task) -> bool:
+    """Acquire a description, and the turn to use its position where others might use it meanwhile (`take_turn`).
+    Returns whether there is a turn, for `let_go`.
+    """
     if file.seekable and (file.users > 1 or task.files.users > 1):
         return _hold_shared(file)
     file.users += 1
-    return None
+    return False
 
 
 @noinline
-def _hold_shared(file: File) -> Mutex | None:
+def _hold_shared(file: File) -> bool:
     file.acquire()
     try:
         return file.take_turn()
@@ -56,10 +57,10 @@ def _hold_shared(file: File) -> Mutex | None:
 
 
 @inline
-def let_go(file: File, turn: Mutex | None) -> None:
+def let_go(file: File, *, has_turn: bool) -> None:
     """Release what `hold` or `acquire` kept; usually the descriptor still keeps the description."""
-    if turn is not None:
-        turn.release()
+    if has_turn:
+        file.end_turn()
     if file.users > 1:
         file.users -= 1
     else:
@@ -71,7 +72,7 @@ def write_file(file: File, buffer: Buffer) -> int:
     task = current()
     task.counts.write_calls += 1
     wanted = buffer.remaining
-    turn = hold(file, task)
+    has_turn = hold(file, task)
     try:
         if file.seekable:
             _check_end(file, file.position, buffer.remaining)
@@ -87,7 +88,7 @@ def write_file(file: File, buffer: Buffer) -> int:
             raise Errno(ERESTARTNOINTR) from None  # the shortage is handled on the way to user mode
         raise
     finally:
-        let_go(file, turn)
+        let_go(file, has_turn=has_turn)
 
 
 def signal_broken_pipe(file: File, error: Errno) -> None:
@@ -108,7 +109,7 @@ def pread_file(file: File, buffer: Buffer, offset: int) -> int:
         return done
     finally:
         task.counts.read_calls += 1
-        let_go(file, None)
+        let_go(file, has_turn=False)
 
 
 def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
@@ -123,7 +124,7 @@ def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
         task.counts.written_bytes += done
         return done
     finally:
-        let_go(file, None)
+        let_go(file, has_turn=False)
 
 
 def _check_offset(file: File, offset: int, count: int) -> None:
@@ -207,8 +208,8 @@ def lseek(descriptor: i32, offset: int, whence: i32) -> int:
     if not 0 <= whence <= SEEK_HOLE:
         raise Errno(EINVAL)
     task = current()
-    turn = hold(file, task)
+    has_turn = hold(file, task)
     try:
         return file.seek(offset, whence)
     finally:
-        let_go(file, turn)
+        let_go(file, has_turn=has_turn)

@@ -9,7 +9,6 @@ from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
 from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32
 from kernel.lib.user import Buffer
-from kernel.sched import Mutex
 from kernel.syscalls.buffer_arguments import finish_transfer, user_vector
 from kernel.syscalls.descriptor_arguments import file_at, readable_file, writable_file
 from kernel.syscalls.read_write import (
@@ -186,9 +185,9 @@ def _write_by_flags(file: InodeFile, buffer: Buffer, offset: int, flags: int) ->
     """Write at the end, or at a position in spite of O_APPEND; the position moves if no offset was given."""
     appends = flags & RWF_APPEND != 0
     task = current()
-    turn: Mutex | None = None
+    has_turn = False
     if offset == AT_POSITION:
-        turn = hold(file, task)
+        has_turn = hold(file, task)
     else:
         file.acquire()
     try:
@@ -199,4 +198,4 @@ def _write_by_flags(file: InodeFile, buffer: Buffer, offset: int, flags: int) ->
         task.counts.written_bytes += done
         return tell_written(file, done)
     finally:
-        let_go(file, turn)
+        let_go(file, has_turn=has_turn)
