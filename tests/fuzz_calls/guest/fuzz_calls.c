@@ -292,9 +292,7 @@ static void become_worker(int number)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	int adjust = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	write(adjust, "-1000", 5);
-	close(adjust);
+	write_text("/proc/self/oom_score_adj", "-1000");
 	setpgid(0, 0);
 	unshare(CLONE_NEWNS); /* a copy of it has no sandboxes of other workers */
 	make_sandboxes(number);
@@ -372,6 +370,8 @@ static void enter_pid_namespace(void)
 		return;
 	while (waitpid(child, &status, 0) != child)
 		;
+	if (WIFSIGNALED(status))
+		printf("@ended by signal %d\n", WTERMSIG(status));
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
@@ -479,6 +479,7 @@ int main(int count, char **given)
 		return 0;
 	}
 	setvbuf(stdout, 0, _IOLBF, 0);
+	write_text("/proc/self/oom_score_adj", "-1000"); /* where memory is short, programs go (run_programs) */
 	only_subjects = getenv("FUZZ_SUBJECTS") != 0;
 	shared = mmap(0, sizeof *shared, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	corpus = mmap(0, sizeof *corpus, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
