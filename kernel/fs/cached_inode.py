@@ -17,6 +17,7 @@ from kernel.block.device import BlockDevice
 from kernel.cache import BackingStore, FileCache, Readahead, Runs, SyncScope, file_io
 from kernel.cache.direct import read_direct, write_direct
 from kernel.cache.dirty_pages import LAST_PAGE
+from kernel.fs.append_bound import check_bound
 from kernel.fs.cache_count import count_pages
 from kernel.fs.constants import (
     FS_IMMUTABLE_FL,
@@ -336,6 +337,8 @@ class CachedFile(InodeFile):
             return 0
         with self.cached.lock:
             start = self.cached.size if appends else self.position if offset == AT_POSITION else offset
+            if appends:
+                check_bound(buffer, start)
             done = self.cached.write_locked(buffer, start, is_direct)
             if offset == AT_POSITION and done > 0:
                 self.position = start + done
