@@ -139,6 +139,9 @@ def exit_task(task: Task) -> None:
         TASKS.observer.exits(task)
     if is_last:
         note_end(task)
+        timers = process.timers
+        if timers is not None:
+            timers.delete_posix()
     _release_memory(task)
     finish_vfork(task)
     undo_semaphores(task)

@@ -28,7 +28,9 @@ SIGEV_SIGNAL: Final = 0
 SIGEV_NONE: Final = 1
 SIGEV_THREAD_ID: Final = 4
 _OVERRUN_LIMIT: Final = (1 << 31) - 1
-_FOLLOW_COST: Final = 500  # instructions, for `pace`
+# Instructions for a timer, for `pace`
+_FOLLOW_COST: Final = 500
+_END_COST: Final = 500
 
 
 @final
@@ -128,7 +130,7 @@ class PosixTimer(Timer):
         if not isinstance(watched, MeasuringTimers):
             watched = MeasuringTimers()
             kinds.measuring = watched
-        watched.timers.append(self)
+        watched.timers[self] = True
         self.is_watched = True
 
     def start_measuring(self, due_ns: int) -> None:
@@ -144,7 +146,7 @@ class PosixTimer(Timer):
         timers = None if clock is None else clock.process.timers
         watched = None if timers is None else timers.measuring
         if self.is_watched and isinstance(watched, MeasuringTimers):
-            watched.timers.remove(self)
+            watched.timers.pop(self, True)
         self.is_watched = False
         self.due_ns = 0
 
@@ -204,16 +206,16 @@ class MeasuringTimers(ProcessTimers):
     """Armed timers, of whichever processes, that measure the processor time of one process or its threads."""
 
     def __init__(self) -> None:
-        self.timers: list[PosixTimer] = []
+        self.timers: dict[PosixTimer, bool] = {}
 
     def ticked(self, process: Process) -> None:
         """The tick found one of the process's threads running."""
-        for timer in self.timers:
+        for timer in self.timers.keys():
             timer.check()
 
     def cancel_all(self) -> None:
         """The process ends: they stay as they are."""
-        for timer in self.timers:
+        for timer in self.timers.keys():
             timer.is_watched = False
         self.timers.clear()
 
@@ -264,8 +266,18 @@ class PosixTimers(ProcessTimers):
         self.get(number).end()
         self.table.pop(number)
 
+    def delete_all(self) -> None:
+        """The process ends or executes another program, and nobody else uses them. Sleeps if there are many."""
+        try:
+            numbers = list(self.table.keys())
+        except MemoryError:
+            return  # `cancel_all` deletes them without a rest
+        for number in numbers:
+            self.table.pop(number).end()
+            pace(_END_COST)
+
     def cancel_all(self) -> None:
-        """The process ends or executes another program."""
+        """The same for those that are left."""
         for timer in self.table.values():
             timer.end()
         self.table.clear()

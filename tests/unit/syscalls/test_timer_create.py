@@ -7,7 +7,7 @@ import pytest
 
 from kernel.lang import EFAULT, EINVAL, Errno, UserAddr
 from kernel.lib import user
-from kernel.task import current
+from kernel.task import current, posix_timers
 from kernel.task.posix_timers import posix_timers_of
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
@@ -219,3 +219,18 @@ def test_timers_on_processor_time(machine: Machine) -> None:
         host.timer_settime(number, 0, times(5_000 * NS_PER_MS), None)
         assert 0 < left(host, number)[1] <= 5_000 * NS_PER_MS
         host.timer_delete(number)
+
+
+@booted
+def test_very_many_timers_end_with_safe_points(machine: Machine) -> None:
+    """And each leaves those that measure its process at once, however many there are."""
+    costs: list[int] = []
+
+    def child(program: Program) -> None:
+        for _ in range(3):
+            program.timer_settime(create(program, PROCESS_TIME), 0, times(10**12), None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(posix_timers, "pace", costs.append)
+        assert machine.run(child) == 0
+    assert len(costs) == 3
