@@ -4,8 +4,8 @@ Each inode that was ever locked has a `LockList`, which also holds the leases on
 ranges [start, end], end inclusive and MAX_FILE_SIZE for "to the end of the file". Locks of one owner do not overlap: a
 new one replaces, splits and joins what it covers.
 
-Invariants: `LOCKED` holds all lists with a lock in them; `WAITING` the requests that sleep. While a list `is_busy`, only
-the thread that made it so changes its locks, or decides by them.
+Invariants: `LOCKED` holds all lists with a lock in them; `WAITING` the requests that sleep. While a list `is_busy`,
+only the thread that made it so changes its locks, or decides by them.
 
 Context: all but `lock_comes` and `lock_went` sleeps: a list may be long, and looking through it takes safe points.
 """
@@ -133,7 +133,7 @@ class LockList:
         self.queue.wake_all()
 
     def wait_for(self, request: Lock, blocker: Lock, deadline_ns: int) -> None:
-        """Sleep until something changes or the deadline. Raises ERESTARTSYS. Not in a list that the caller keeps busy."""
+        """Sleep until something changes or the deadline. Raises ERESTARTSYS. The caller does not keep the list busy."""
         waiting = Waiting(request, blocker)
         WAITING.append(waiting)
         try:

@@ -25,7 +25,21 @@ from kernel.fs.notification import (
     add_watch,
     remove_watch,
 )
-from kernel.lang import EAGAIN, EEXIST, EFAULT, EINVAL, EMFILE, ENOSPC, ENOTTY, Errno, Span, UserAddr, final, span_of, u8
+from kernel.lang import (
+    EAGAIN,
+    EEXIST,
+    EFAULT,
+    EINVAL,
+    EMFILE,
+    ENOSPC,
+    ENOTTY,
+    Errno,
+    Span,
+    UserAddr,
+    final,
+    span_of,
+    u8,
+)
 from kernel.lib import user
 from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace, spend
