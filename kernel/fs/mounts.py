@@ -297,12 +297,12 @@ def mount_filesystem_checked(context: FsContext, file_system: FileSystem, at: Pa
     """Mount an instance, which is shut down if it cannot be attached and nobody else has it mounted. Others may unmount
     it meanwhile.
     """
-    held: Mount | None = None
     try:
         held = hold_instance(file_system, root_of(file_system))
-    finally:
-        if held is None and file_system.mounts == 0:
+    except (Errno, MemoryError):
+        if file_system.mounts == 0:
             end_filesystem(file_system)
+        raise
     try:
         mount_filesystem(context, file_system, at, flags)
     finally:
