@@ -31,6 +31,7 @@ _OVERRUN_LIMIT: Final = (1 << 31) - 1
 # Instructions for a timer, for `pace`
 _FOLLOW_COST: Final = 500
 _END_COST: Final = 500
+_CHECKED_AT_ONCE: Final = 256  # in a tick
 
 
 @final
@@ -56,6 +57,7 @@ class PosixTimer(Timer):
         # Timers on processor time: the clock's value at which they expire, 0 if not armed.
         self.due_ns: int = 0
         self.is_watched: bool = False  # the ticks of the measured process check it
+        self.place: int = 0  # among those that they check
         self.quota: SignalQuota | None = None  # pays for its signal, from its creation on
 
     def expire(self, now_ns: int) -> int:
@@ -130,7 +132,8 @@ class PosixTimer(Timer):
         if not isinstance(watched, MeasuringTimers):
             watched = MeasuringTimers()
             kinds.measuring = watched
-        watched.timers[self] = True
+        self.place = len(watched.timers)
+        watched.timers.append(self)
         self.is_watched = True
 
     def start_measuring(self, due_ns: int) -> None:
@@ -146,7 +149,7 @@ class PosixTimer(Timer):
         timers = None if clock is None else clock.process.timers
         watched = None if timers is None else timers.measuring
         if self.is_watched and isinstance(watched, MeasuringTimers):
-            watched.timers.pop(self, True)
+            watched.leave(self)
         self.is_watched = False
         self.due_ns = 0
 
@@ -206,16 +209,29 @@ class MeasuringTimers(ProcessTimers):
     """Armed timers, of whichever processes, that measure the processor time of one process or its threads."""
 
     def __init__(self) -> None:
-        self.timers: dict[PosixTimer, bool] = {}
+        self.timers: list[PosixTimer] = []
+        self.next: int = 0  # the place of the one that is checked next
+
+    def leave(self, timer: PosixTimer) -> None:
+        """One is checked no more; the last takes its place."""
+        last = self.timers.pop()
+        if last is not timer:
+            last.place = timer.place
+            self.timers[last.place] = last
 
     def ticked(self, process: Process) -> None:
-        """The tick found one of the process's threads running."""
-        for timer in self.timers.keys():
-            timer.check()
+        """The tick found one of the process's threads running. Of very many timers it checks some, so that one may be
+        late by a few ticks.
+        """
+        for _ in range(min(len(self.timers), _CHECKED_AT_ONCE)):
+            if self.next >= len(self.timers):
+                self.next = 0
+            self.timers[self.next].check()
+            self.next += 1
 
     def cancel_all(self) -> None:
         """The process ends: they stay as they are."""
-        for timer in self.timers.keys():
+        for timer in self.timers:
             timer.is_watched = False
         self.timers.clear()
 

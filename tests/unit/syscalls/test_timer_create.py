@@ -2,13 +2,15 @@
 
 import signal
 import struct
+from typing import cast
 
 import pytest
 
 from kernel.lang import EFAULT, EINVAL, Errno, UserAddr
 from kernel.lib import user
 from kernel.task import current, posix_timers
-from kernel.task.posix_timers import posix_timers_of
+from kernel.task.posix_timers import MeasuringTimers, PosixTimer, posix_timers_of
+from kernel.task.process import Process
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -234,3 +236,29 @@ def test_very_many_timers_end_with_safe_points(machine: Machine) -> None:
         patch.setattr(posix_timers, "pace", costs.append)
         assert machine.run(child) == 0
     assert len(costs) == 3
+
+
+def test_a_tick_checks_some_of_very_many_timers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupts are off meanwhile."""
+    checked: list[PosixTimer] = []
+    monkeypatch.setattr(PosixTimer, "check", checked.append)
+    nobody = cast("Process", None)
+    watched = MeasuringTimers()
+    timers = [PosixTimer(nobody, number, PROCESS_TIME) for number in range(600)]
+    for timer in timers:
+        timer.place = len(watched.timers)
+        watched.timers.append(timer)
+    for _ in range(3):
+        before = len(checked)
+        watched.ticked(nobody)
+        assert len(checked) - before == 256
+    assert {id(timer) for timer in checked} == {id(timer) for timer in timers}
+    for timer in (timers[0], timers[599], timers[300]):
+        watched.leave(timer)
+        assert timer not in watched.timers
+        assert all(watched.timers[each.place] is each for each in watched.timers)
+    assert len(watched.timers) == 597
+    watched.timers[5:] = []
+    checked.clear()
+    watched.ticked(nobody)
+    assert sorted(timer.place for timer in checked) == [0, 1, 2, 3, 4]
