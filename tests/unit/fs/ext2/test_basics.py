@@ -288,12 +288,15 @@ def test_a_thread_that_must_end_waits_for_no_writer(mount: Mount, monkeypatch: p
     thread = Thread(b"killed")
     monkeypatch.setattr(thread, "is_dying", lambda: True)
     monkeypatch.setattr(mutex, "current_thread", lambda: thread)
+    store = file.attribute_store()
+    assert store is not None
     file.lock.owner = Thread(b"writer")
     for change in (
         lambda: write_inode(file, b"x"),
         lambda: file.truncate(5),
         lambda: file.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1),
         file.cache.store.begin_change,
+        store.acquire,
     ):
         with pytest.raises(Errno) as caught:
             change()
