@@ -241,7 +241,11 @@ def test_very_many_timers_end_with_safe_points(machine: Machine) -> None:
 def test_a_tick_checks_some_of_very_many_timers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupts are off meanwhile."""
     checked: list[PosixTimer] = []
-    monkeypatch.setattr(PosixTimer, "check", checked.append)
+
+    def note(timer: PosixTimer) -> None:
+        checked.append(timer)
+
+    monkeypatch.setattr(PosixTimer, "check", note)
     nobody = cast("Process", None)
     watched = MeasuringTimers()
     timers = [PosixTimer(nobody, number, PROCESS_TIME) for number in range(600)]
