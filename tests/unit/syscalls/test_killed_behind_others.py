@@ -1,4 +1,4 @@
-"""A thread that waits while another one copies from or to memory that its program does not get ends when it is killed."""
+"""A thread that waits for another one, which copies to memory that its program does not get, ends when it is killed."""
 
 import os
 import signal
