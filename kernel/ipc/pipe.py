@@ -467,7 +467,7 @@ class Pipe:
             moved = self.take_from(buffer, length)
         finally:
             if moved > 0:
-                self.packets[-1] = moved
+                self.packets[len(self.packets) - 1] = moved
             else:
                 self.packets.pop()
         return moved
