@@ -112,6 +112,7 @@ class BlockCache:
         page = self.cache.whole(index) if self.per_page == 1 else self.cache.present(index)
         block = self._hold(page, number)
         block.span().fill(0)
+        page.up_to_date = True  # no earlier: without memory for the block, it is to be read
         block.mark_dirty()
         return block
 

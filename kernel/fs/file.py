@@ -13,6 +13,7 @@ Context: read, write, poll, ioctl may sleep; close may free frames.
 from typing import TYPE_CHECKING, Final
 
 from kernel.cache.store import SyncScope
+from kernel.fs.append_bound import check_bound
 from kernel.fs.constants import (
     F_UNLCK,
     LOCK_UN,
@@ -598,6 +599,8 @@ class InodeFile(File):
             start = self.size_now() if appends else self.position if offset == AT_POSITION else offset
             if not 0 <= start < MAX_FILE_SIZE:
                 raise Errno(EFBIG)
+            if appends:
+                check_bound(buffer, start)
             buffer.remaining = min(buffer.remaining, MAX_FILE_SIZE - start)
             done = self.write_here(buffer, start)
             if offset == AT_POSITION and done > 0:

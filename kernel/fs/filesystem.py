@@ -78,6 +78,7 @@ class FileSystem:
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.kept_root: Dentry | None = None  # of a file system that stays while it is not mounted
         self.mounts: int = 0
+        self.tree_root: Dentry | None = None  # of its tree of names, while it is mounted anywhere
         self.block_device: BlockDevice | None = None  # what it lies on
         self.sleeps: bool = False  # its operations may sleep (see inode.py)
         self.automounts: bool = False  # walks stop in it until a program has mounted what they want (`Inode.stops`)

@@ -25,7 +25,21 @@ from kernel.fs.notification import (
     add_watch,
     remove_watch,
 )
-from kernel.lang import EAGAIN, EEXIST, EINVAL, EMFILE, ENOSPC, ENOTTY, Errno, Span, UserAddr, final, span_of, u8
+from kernel.lang import (
+    EAGAIN,
+    EEXIST,
+    EFAULT,
+    EINVAL,
+    EMFILE,
+    ENOSPC,
+    ENOTTY,
+    Errno,
+    Span,
+    UserAddr,
+    final,
+    span_of,
+    u8,
+)
 from kernel.lib import user
 from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace, spend
@@ -285,12 +299,17 @@ class InotifyFile(DescriptorFile):
                     if done == 0:
                         raise Errno(EINVAL)
                     return done
-                storage = bytearray(size)
+                try:
+                    storage = bytearray(size)
+                except MemoryError:
+                    if done == 0:
+                        raise
+                    return done
                 self._dequeue(event)  # no earlier: what follows needs no memory
                 event.store(span_of(storage))
                 put = buffer.put(span_of(storage))
                 if put < size:
-                    return done
+                    raise Errno(EFAULT)  # whatever was read before, as on Linux
                 done += size
                 pace(_EVENT_COST)
             elif done > 0:

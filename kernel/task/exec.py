@@ -581,7 +581,7 @@ def _reset(task: Task, program: Program, layout: Layout) -> None:
         executable.release()
     timers = process.timers
     if timers is not None:
-        timers.cancel_posix()
+        timers.delete_posix()
     process.origin.exit_signal = SIGCHLD
     process.program.has_execed = True
     process.program.count += 1

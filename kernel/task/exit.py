@@ -138,7 +138,7 @@ def exit_task(task: Task) -> None:
     if RUNNING.is_observed:
         TASKS.observer.exits(task)
     if is_last:
-        note_end(task)
+        _end_times(task)
     _release_memory(task)
     finish_vfork(task)
     undo_semaphores(task)
@@ -191,6 +191,14 @@ def _first_process_ends(process: Process) -> None:
     if handler is not None:
         handler.first_process_ended(process.ending.status)
     panic(f"the first process ended with status {process.ending.status}")
+
+
+def _end_times(task: Task) -> None:
+    """The last thread of a process ends: its record is written, and its timers go. Sleeps."""
+    note_end(task)
+    timers = task.process.timers
+    if timers is not None:
+        timers.delete_posix()
 
 
 def _release_memory(task: Task) -> None:

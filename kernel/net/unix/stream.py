@@ -118,7 +118,7 @@ class StreamSocket(ConnectedSocket):
     def receive(self, message: Message) -> int:
         if self.state != CONNECTED:
             raise Errno(EINVAL)
-        self.read_lock.acquire()
+        self.read_lock.acquire_unless_dying()  # its holder copies to a program's memory
         try:
             return self._receive_urgent(message) if message.flags & MSG_OOB != 0 else self._receive(message)
         finally:

@@ -19,6 +19,7 @@ from tools.simulated.program import Program
 SIZE = 600  # of a record: copies of fewer than 512 bytes have no safe point
 COUNT = 12  # records of each process
 SECOND = struct.pack("<QQ", 1, 0)
+RLIMIT_FSIZE = 1
 APPEND = 16  # RWF_APPEND
 ADD_SEALS, SEAL_WRITE, ALLOW_SEALING = 1033, 8, 2
 
@@ -91,6 +92,26 @@ def test_two_appenders_lose_nothing(machine: Machine) -> None:
     take_turns()
     both(machine, append)
     assert records_of(machine.host, "/tmp/log") == all_records()
+
+
+@booted
+def test_two_appenders_stay_within_their_limit(machine: Machine) -> None:
+    """The end of the file is known, and compared, when nobody else writes."""
+    limit = COUNT * SIZE + SIZE // 2
+
+    def append(program: Program, who: int) -> None:
+        program.prlimit64(0, RLIMIT_FSIZE, struct.pack("<QQ", limit, limit), None)
+        program.rt_sigaction(signal.SIGXFSZ, struct.pack("<QQQQ", 1, 0, 0, 0), None, 8)
+        descriptor = program.open("/tmp/log", os.O_WRONLY | os.O_APPEND)
+        with pytest.raises(OSError, match="EFBIG"):
+            while True:
+                program.write(descriptor, record(who, 0), SIZE)
+
+    host = machine.host
+    log = host.open("/tmp/log", os.O_RDWR | os.O_CREAT, 0o600)
+    take_turns()
+    both(machine, append)
+    assert host.lseek(log, 0, os.SEEK_END) == limit
 
 
 @booted
