@@ -191,15 +191,16 @@ class UnixSocket(CollectableSocket):
             return other
         context = current().fs
         path = resolve(context, None, name[: len(name) - 1], FOLLOW)
-        inode = path.inode()
-        inode.check_permission(path.mount.actor(context.credentials), MAY_WRITE)
-        other = INODES.find(inode) if inode.is_socket() else None
-        if other is None:
-            raise Errno(ECONNREFUSED)
-        if other.kind != self.kind:
-            raise Errno(EPROTOTYPE)
-        path.mount.touch_accessed(inode)
-        return other
+        with path:  # reading an access control list sleeps
+            inode = path.inode()
+            inode.check_permission(path.mount.actor(context.credentials), MAY_WRITE)
+            other = INODES.find(inode) if inode.is_socket() else None
+            if other is None:
+                raise Errno(ECONNREFUSED)
+            if other.kind != self.kind:
+                raise Errno(EPROTOTYPE)
+            path.mount.touch_accessed(inode)
+            return other
 
     def check_scope(self, other: "UnixSocket") -> None:
         """Check that the caller's domain lets it reach a socket with an abstract name. Raises EPERM."""
