@@ -7,10 +7,9 @@ import pytest
 from kernel.fs.constants import S_IFSOCK
 from kernel.fs.inode import Inode
 from kernel.fs.names import make_node, unlink
-from kernel.fs.path import Actor
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import ECONNREFUSED, Errno
-from kernel.lib.credentials import Credentials
+from kernel.lib.credentials import Actor, Credentials
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.unix import base
 from kernel.net.unix.datagram import DatagramSocket
