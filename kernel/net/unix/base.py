@@ -60,6 +60,7 @@ from kernel.net.sockets.socket import (
     ControlMessage,
     Message,
     Socket,
+    release_files,
 )
 from kernel.net.unix.addresses import INODES, abstract_names_of, address_with, asks_for_any_name, name_of
 from kernel.net.unix.identity import PeerIdentity, check_claim, identity_bytes, number_of, own_identity, sign
@@ -404,7 +405,9 @@ class UnixSocket(CollectableSocket):
             return
         if not peeking:
             take_rights(parcel, control)
+        earlier = message.control  # of another parcel that this read has taken
         message.control = control
+        release_files(earlier)
 
     # ---- Readiness and the rest -------------------------------------------------------------------------------
 
