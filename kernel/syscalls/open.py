@@ -21,7 +21,9 @@ from kernel.fs.constants import (
     RESOLVE_CACHED,
     RESOLVE_IN_ROOT,
 )
+from kernel.fs.file import File
 from kernel.fs.open import open_file
+from kernel.fs.path import FsContext
 from kernel.lang import E2BIG, EAGAIN, EINVAL, ENOTDIR, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import any_file_at
@@ -40,9 +42,13 @@ def _open_at(directory: int, address: UserAddr, flags: int, mode: int) -> int:
     task = current()
     name = path_at(address)
     files = task.files
-    files.make_room()  # EMFILE and ENOMEM come before anything about the file, which may be made or cut
-    file = open_file(task.fs, base_for(directory, name), name, flags | O_LARGEFILE, mode & 0o7777)
-    return files.install(file, flags & O_CLOEXEC != 0)
+    number = files.reserve()  # EMFILE and ENOMEM come before anything about the file, which may be made or cut
+    try:
+        file = open_file(task.fs, base_for(directory, name), name, flags | O_LARGEFILE, mode & 0o7777)
+    except (Errno, MemoryError):
+        files.give_back(number)
+        raise
+    return files.fill(number, file, flags & O_CLOEXEC != 0)
 
 
 def _check_flags(flags: int) -> None:
@@ -99,17 +105,26 @@ def openat2(directory: i32, address: UserAddr, how: UserAddr, size: int) -> int:
 def _open_restricted(directory: int, address: UserAddr, flags: int, mode: int, restrictions: int) -> int:
     task = current()
     name = path_at(address)
-    task.files.make_room()
-    base = task.fs.working if directory == AT_FDCWD else any_file_at(directory).path
+    files = task.files
+    number = files.reserve()
+    try:
+        file = _open_below(task.fs, name, directory, flags, mode, restrictions)
+    except (Errno, MemoryError):
+        files.give_back(number)
+        raise
+    return files.fill(number, file, flags & O_CLOEXEC != 0)
+
+
+def _open_below(caller: FsContext, name: bytes, directory: int, flags: int, mode: int, restrictions: int) -> File:
+    base = caller.working if directory == AT_FDCWD else any_file_at(directory).path
     if not base.inode().is_directory():
         raise Errno(ENOTDIR)
-    root = base if restrictions & _RESOLVE_SCOPED != 0 else task.fs.root
-    context = task.fs.restricted(root, base, restrictions)
+    root = base if restrictions & _RESOLVE_SCOPED != 0 else caller.root
+    context = caller.restricted(root, base, restrictions)
     try:
-        file = open_file(context, None, name, flags | O_LARGEFILE, mode)
+        return open_file(context, None, name, flags | O_LARGEFILE, mode)
     finally:
         context.release()
-    return task.files.install(file, flags & O_CLOEXEC != 0)
 
 
 @syscall("close", status="Full", args="fd:spent")

@@ -1,19 +1,22 @@
 """The reports of NETLINK_SOCK_DIAG about unix sockets: struct unix_diag_req and unix_diag_msg (sock_diag(7)).
 
-Context: system calls; nothing sleeps.
+Context: system calls; dumps take safe points.
 """
 
 from typing import Final
 
 from kernel.lang import EINVAL, ENOENT, ESTALE, Errno
 from kernel.lib.credentials import uid_for_caller
+from kernel.lib.pace import pace_or_end, spend
 from kernel.net.netlink.diagnosis import BY_FAMILY, is_meant
 from kernel.net.netlink.messages import MessageWriter, Request
 from kernel.net.sockets.options import int_bytes, memory_information
 from kernel.net.unix.base import CONNECTED, LISTENING, UnixSocket
-from kernel.net.unix.rights import SOCKETS, CollectableSocket
+from kernel.net.unix.rights import SOCKETS, CollectableSocket, list_sockets
 
 _REQUEST: Final = 24  # struct unix_diag_req
+_LOOK_COST: Final = 60  # instructions for a socket
+_WRITE_COST: Final = 4000  # … and for its message
 
 # udiag_show
 _SHOW_NAME: Final = 1
@@ -40,15 +43,16 @@ _LISTEN: Final = 10
 
 
 def dump_unix(request: Request, writer: MessageWriter) -> None:
-    """Write all sockets in the requested states."""
+    """Write all sockets in the requested states. Takes safe points."""
     asked = request.payload(_REQUEST)
     states = asked.load_u32(4)
     show = asked.load_u32(12)
-    socket: CollectableSocket | None = SOCKETS.first
-    while socket is not None:
-        if isinstance(socket, UnixSocket) and socket.network is request.network and states >> _state(socket) & 1 != 0:
-            _write(socket, show, writer)
-        socket = socket.next
+    for socket in list_sockets():
+        if isinstance(socket, UnixSocket) and socket.network is request.network and not socket.is_dead:
+            if states >> _state(socket) & 1 != 0:
+                _write(socket, show, writer)
+                spend(_WRITE_COST)
+        pace_or_end(_LOOK_COST)
 
 
 def find_unix(request: Request, writer: MessageWriter) -> None:

@@ -291,7 +291,7 @@ class InetSocket(Socket):
         self.port_group = group
 
     def leave_port_group(self) -> None:
-        """It is no longer in the table."""
+        """It leaves the table."""
         group = self.port_group
         if group is not None:
             self.port_group = None

@@ -152,7 +152,7 @@ def _tail(c: Connection, wanted: int, more: bool) -> Chunk:
     tail = queue.tail
     if tail is not None and not tail.is_sent and tail.room() > 0:
         return tail
-    goal = max(c.sizes.packet_limit // c.sizes.mss * c.sizes.mss, c.sizes.mss)
+    goal = c.largest_payload()
     if wanted >= goal:
         return queue.append_chunk(goal)
     waiting = queue.end - c.sender.nxt

@@ -111,6 +111,18 @@ class SocketList:
 SOCKETS: Final = SocketList()
 
 
+def list_sockets() -> list[CollectableSocket]:
+    """All unix sockets, newest first: for one who takes safe points, at which some of them end (`users` is 0 then).
+    Raises MemoryError.
+    """
+    found: list[CollectableSocket] = []
+    socket = SOCKETS.first
+    while socket is not None:
+        found.append(socket)
+        socket = socket.next
+    return found
+
+
 def check_files_under_way(credentials: Credentials, limit: int) -> None:
     """Raise ETOOMANYREFS when a user already has more than `limit` descriptors in transit, and is not root."""
     account = account_of(credentials.uid)

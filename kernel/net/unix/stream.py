@@ -20,6 +20,7 @@ from kernel.net.sockets.socket import (
     SOCK_STREAM,
     SWITCH_OOB_INLINE,
     SWITCH_PASS_CREDENTIALS,
+    SWITCH_PASS_PIDFD,
     ControlMessage,
     Message,
     release_files,
@@ -207,7 +208,7 @@ class StreamSocket(ConnectedSocket):
                 first = parcel
                 if parcel.sender.name:
                     message.address = address_with(parcel.sender.name)
-            elif self.is_on(SWITCH_PASS_CREDENTIALS) and not first.same_identity(parcel):
+            elif self.is_on(SWITCH_PASS_CREDENTIALS | SWITCH_PASS_PIDFD) and not first.same_identity(parcel):
                 break
             had_files = parcel.files is not None
             control: list[ControlMessage] | None = None
