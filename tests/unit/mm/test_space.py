@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arch.programs import PRIVATE, WRITABLE, entry_frame, load_root, read_entry, write_entry
-from kernel.lang import EEXIST, EINVAL, ENOMEM, Errno, span_of
+from kernel.lang import EEXIST, EFAULT, EINVAL, ENOMEM, Errno, span_of
 from kernel.lib.pace import PACE
 from kernel.mm import frames, remap
 from kernel.mm.area import (
@@ -152,6 +152,32 @@ def test_a_debugger_maps_nothing_in_a_space_that_is_held(monkeypatch: pytest.Mon
     write_foreign(space, BASE, span_of(bytearray(b"\x09")), by_force=True)
     assert steps == ["wait", "page", "wait", "page"]
     assert frames.frame_span(entry_frame(space.pages.entry_of(BASE)))[0] == 9
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_debugger_gets_no_page_that_came_to_its_place_meanwhile() -> None:
+    """Another thread maps secret memory there, while the page that is asked for is read."""
+    space = AddressSpace()
+
+    class Secret(MemoryObject):
+        def is_secret(self) -> bool:
+            return True
+
+        def page(self, index: int, for_write: bool) -> frames.Frame:
+            return frames.allocate_zeroed_frame()
+
+    class Slow(MemoryObject):
+        def page(self, index: int, for_write: bool) -> frames.Frame:
+            space.unmap(BASE, PAGE_SIZE)
+            space.map(BASE, PAGE_SIZE, READ_WRITE, MAP_SHARED | MAP_FIXED, Secret(), 0)
+            assert space.fault(BASE, Access.WRITE) == FaultOutcome.DONE
+            return frames.allocate_frame()
+
+    space.map(BASE, PAGE_SIZE, 0, MAP_PRIVATE | MAP_FIXED, Slow(), 0)
+    with pytest.raises(Errno) as error:
+        write_foreign(space, BASE, span_of(bytearray(b"\x09")), by_force=True)
+    assert error.value.code == EFAULT
+    assert frames.frame_span(entry_frame(space.pages.entry_of(BASE)))[0] == 0
 
 
 @pytest.mark.usefixtures("machine")
