@@ -714,10 +714,15 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
         if flags & MS_INVALIDATE != 0 and area.flags & MAP_LOCKED != 0:
             raise Errno(EBUSY)
         source = area.source
+        area_end = area.end
         if flags & MS_SYNC != 0 and area.shared and source is not None:
-            source.sync(area.index_of(max(start, area.start)), area.index_of(min(end, area.end) - 1) + 1)
+            source.acquire()  # its area may be unmapped meanwhile
+            try:
+                source.sync(area.index_of(max(start, area.start)), area.index_of(min(end, area_end) - 1) + 1)
+            finally:
+                source.release()
         pace(_AREA_COST)
-        area = space.areas.first_above(area.end)  # others may have run
+        area = space.areas.first_above(area_end)  # others may have run
     space.check_mapped(start, end)
     if behind > USER_PAGES:
         raise Errno(ENOMEM)

@@ -128,6 +128,32 @@ def test_a_page_that_comes_late_is_not_mapped_where_its_area_was(kind: int, acce
 
 
 @pytest.mark.usefixtures("machine")
+def test_what_is_written_back_outlives_its_area() -> None:
+    """Another thread unmaps it, one part after the other, while pages are written (msync(2))."""
+    space = AddressSpace()
+    users: list[int] = [0]
+
+    class Slow(MemoryObject):
+        def acquire(self) -> None:
+            users.append(users[-1] + 1)
+
+        def release(self) -> None:
+            users.append(users[-1] - 1)
+
+        def sync(self, first_index: int, end_index: int) -> None:
+            assert (first_index, end_index) == (0, 2) and users[-1] == 2
+            space.unmap(BASE + PAGE_SIZE, PAGE_SIZE)
+            space.unmap(BASE, PAGE_SIZE)
+            assert users[-1] == 1
+
+    space.map(BASE, 2 * PAGE_SIZE, READ_WRITE, MAP_SHARED | MAP_FIXED, Slow(), 0)
+    with pytest.raises(Errno) as caught:
+        remap.synchronise(space, BASE, 2 * PAGE_SIZE, remap.MS_SYNC)
+    assert caught.value.code == ENOMEM and users[-1] == 0
+    space.release()
+
+
+@pytest.mark.usefixtures("machine")
 def test_a_debugger_maps_nothing_in_a_space_that_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """It waits, and looks again where its page came while others held the space."""
     space = AddressSpace()
