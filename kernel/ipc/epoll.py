@@ -369,7 +369,7 @@ class EpollFile(DescriptorFile):
         self.queue.wake_all()
 
     def has_ready(self) -> bool:
-        """Whether any listed member is still ready; removes those that are not."""
+        """Whether any listed member is still ready; removes those that are not. Sleeps if there are very many."""
         while True:
             member = self.first
             if member is None:
@@ -379,6 +379,7 @@ class EpollFile(DescriptorFile):
                 return True
             if member.wakes == wakes:  # else it may have become ready while its file was asked
                 self._unlist(member)
+            pace(_ASK_COST)
 
     @recursion(6)  # DEPTH_LIMIT sets in sets, and this one
     def poll(self, waiter: PollWaiter | None) -> int:

@@ -481,9 +481,16 @@ def _give_back(space: AddressSpace, start: int, end: int, advice: int) -> None:
             stop = _end_to_give_back(area, start, stop, advice)
         if advice == MADV_FREE and (area.source is not None or area.shared):
             raise Errno(EINVAL)
+        _check_area_discardable(area)  # it may have been sealed since all were looked at
         if area.is_huge:
             _give_up_huge(space, area, start, stop)
             stop = min(end, area.end)
+        elif table_end(start) < stop:
+            emptied = space.begin_emptying(start, stop)
+            try:
+                space.empty(start, stop, area.kept_bits)
+            finally:
+                space.end_emptying(emptied)
         else:
             space.empty(start, stop, area.kept_bits)
         pace(_EMPTY_COST)
@@ -545,6 +552,8 @@ def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None
 
 
 def _advise_area(area: Area, advice: int) -> None:
+    if advice == MADV_DONTFORK or advice == MADV_WIPEONFORK:
+        _check_area_discardable(area)  # it may have been sealed since all were looked at
     if advice == MADV_DONTFORK:
         area.dont_fork = True
     elif advice == MADV_DOFORK:
@@ -635,9 +644,14 @@ def _check_discardable(space: AddressSpace, start: int, end: int) -> None:
     """Raise EPERM if sealed memory would lose contents that could not be written again."""
     area = space.areas.first_above(start)
     while area is not None and area.start < end:
-        if area.sealed and area.source is None and area.prot & PROT_WRITE == 0:
-            raise Errno(EPERM)
+        _check_area_discardable(area)
         area = following(area)
+
+
+def _check_area_discardable(area: Area) -> None:
+    """The same of one area."""
+    if area.sealed and area.source is None and area.prot & PROT_WRITE == 0:
+        raise Errno(EPERM)
 
 
 def removable(space: AddressSpace, start: int, end: int) -> Area | None:
@@ -700,10 +714,15 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
         if flags & MS_INVALIDATE != 0 and area.flags & MAP_LOCKED != 0:
             raise Errno(EBUSY)
         source = area.source
+        area_end = area.end
         if flags & MS_SYNC != 0 and area.shared and source is not None:
-            source.sync(area.index_of(max(start, area.start)), area.index_of(min(end, area.end) - 1) + 1)
+            source.acquire()  # its area may be unmapped meanwhile
+            try:
+                source.sync(area.index_of(max(start, area.start)), area.index_of(min(end, area_end) - 1) + 1)
+            finally:
+                source.release()
         pace(_AREA_COST)
-        area = space.areas.first_above(area.end)  # others may have run
+        area = space.areas.first_above(area_end)  # others may have run
     space.check_mapped(start, end)
     if behind > USER_PAGES:
         raise Errno(ENOMEM)

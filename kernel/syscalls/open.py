@@ -26,6 +26,7 @@ from kernel.fs.open import open_file
 from kernel.fs.path import FsContext
 from kernel.lang import E2BIG, EAGAIN, EINVAL, ENOTDIR, Errno, UserAddr, i32, u32
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import base_for, path_at
 from kernel.task import current
@@ -33,6 +34,7 @@ from kernel.task import current
 _CLOSE_RANGE_UNSHARE: Final = 2
 _CLOSE_RANGE_CLOEXEC: Final = 4
 _OPEN_HOW_SIZE: Final = 24
+_LOOK_COST: Final = 60  # instructions, for `pace`
 _RESOLVE_SCOPED: Final = RESOLVE_BENEATH | RESOLVE_IN_ROOT
 _RESOLVE_FLAGS: Final = 0x3F
 
@@ -148,6 +150,7 @@ def close_range(first: u32, last: u32, flags: u32) -> int:
         for descriptor in range(first, min(last + 1, files.size())):
             if files.find(descriptor) is not None:
                 files.set_close_on_exec(descriptor, cloexec=True)
+            pace(_LOOK_COST)
     else:
         files.close_range(first, last)
     return 0

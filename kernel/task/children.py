@@ -13,6 +13,7 @@ from kernel.task.accounting import process_usage
 from kernel.task.acting import real_credentials
 from kernel.task.child_information import exit_code, exit_value
 from kernel.task.exit import bury_tracee, final_status, reap
+from kernel.task.pids import find_process
 from kernel.task.process import Process
 from kernel.task.signals import CLD_CONTINUED, CLD_STOPPED, CLD_TRAPPED, SIGCHLD, SIGCONT
 from kernel.task.task import Task, current
@@ -51,6 +52,7 @@ def wait_for_child(task: Task, kind: int, number: Pid, options: int) -> WaitResu
     ECHILD, ERESTARTSYS.
     """
     process = task.process
+    named: Process | None = None  # the process that has the number, which another one may have after a sleep
     while True:
         if process.first_tracee is not None or options & WNOTHREAD != 0:
             result = _look_at_all(task, kind, number, options)
@@ -63,7 +65,11 @@ def wait_for_child(task: Task, kind: int, number: Pid, options: int) -> WaitResu
             return result
         if options & WNOHANG != 0:
             return WaitResult()
+        if kind == BY_PID and named is None:
+            named = find_process(number)
         process.family.waiters.sleep()
+        if named is not None and named.ending.is_reaped:
+            raise Errno(ECHILD)
 
 
 def _find_child(process: Process, kind: int, number: Pid, options: int) -> Process | None:

@@ -617,6 +617,8 @@ class Dict(Generic[K, V]):
         if large is None:
             large = self._become_large()
         large.add(key, hash_value, value)
+        self._large = large  # whoever was asked for memory may have removed all the others
+        self._kind = IN_TABLE
         self._live += 1
         self.version += 1
 
@@ -624,11 +626,7 @@ class Dict(Generic[K, V]):
         """Move the entries to a table: 2 * `LARGE` at most, or as many as a literal reserved room for. Raises
         MemoryError, with nothing changed.
         """
-        large: LargeTable[K, V] = LargeTable()
-        large.index.begin(self._live)
-        for entry in range(self._used):
-            if self._table[entry] != REMOVED:
-                large.add(self._keys[entry], self._table[entry], self._values[entry])
+        large = self._in_table()
         self._keys = no_array()
         self._values = no_array()
         self._table = no_array()
@@ -638,6 +636,19 @@ class Dict(Generic[K, V]):
         self._large = large
         self._kind = IN_TABLE
         return large
+
+    def _in_table(self) -> LargeTable[K, V]:
+        """A table with the entries. Raises MemoryError."""
+        while True:
+            large: LargeTable[K, V] = LargeTable()
+            version = self.version
+            large.index.begin(max(1, self._live))
+            for entry in range(self._used):
+                if self._table[entry] != REMOVED:
+                    large.add(self._keys[entry], self._table[entry], self._values[entry])
+            if self.version == version:
+                return large
+            # Whoever was asked for memory has removed entries (large_dict.py), perhaps of those that had moved.
 
     @noinline
     def _remove_from_table(self, entry: int) -> None:
