@@ -88,6 +88,14 @@ class LinkedList(Generic[T]):
             head.previous = entry
         self.head = entry
 
+    def take_first(self) -> T | None:
+        """Remove the first element and return it."""
+        head = self.head
+        if head is None:
+            return None
+        self.unlink(head)
+        return head.this()
+
     def link_before(self, place: Linked[T], entry: Linked[T]) -> None:
         """Insert an element that is in no list before one of this list."""
         previous = place.previous

@@ -44,7 +44,7 @@ def start_machine(frame_count: int = MACHINE_FRAMES) -> None:
     frames.initialise(DIRECT_MAP_BASE + (2 << frames.PAGE_SHIFT), frame_count)
     frames.add_range(16 + frame_count // 256, frame_count)
     devices.DEVICE_CACHES.clear()
-    LRU.newest = LRU.oldest = None
+    LRU.head = LRU.tail = None
     LRU.count = 0
     TOTALS.dirty = TOTALS.writing = 0
     TOTALS.first_dirty = TOTALS.last_dirty = None
