@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.block.device import BlockDevice
 from kernel.fs.constants import MS_DIRSYNC, MS_RDONLY, MS_SYNCHRONOUS
 from kernel.lang import EINVAL, ENODEV, ENOTBLK, ENOTTY, EOPNOTSUPP, ESTALE, Errno
+from kernel.lib.linked import LinkedList
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.numbers import parse_unsigned
 from kernel.sched import Mutex
@@ -85,7 +86,7 @@ class FileSystem:
         self.names: Mutex = Mutex()  # held over look-ups and changes of directories, if it sleeps
         self.writers: int = 0  # open descriptions of regular files that may write
         self.marks: list[Mark] | None = None  # of fanotify's groups on all of it
-        self.watched: WatchList | None = None  # the first of its watched inodes
+        self.watched: LinkedList[WatchList] = LinkedList()  # of its watched inodes
 
     def allows_direct(self) -> bool:
         """Whether its regular files may be opened with O_DIRECT."""

@@ -484,7 +484,7 @@ def _release_tracees(tracer: Task) -> None:
     """A tracer ends: its tracees go on by themselves, or die with it."""
     tracee = tracer.process.first_tracee
     while tracee is not None:
-        following = tracee.next
+        following = tracee.after()
         if tracee.tracer is tracer:
             if tracee.options & KILLS_AT_EXIT != 0:
                 send_from_kernel(tracee.task.process, from_kernel(SIGKILL))
