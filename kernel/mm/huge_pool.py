@@ -322,10 +322,10 @@ class Reservation:
         """A page was given back, and is owed again."""
         self.is_used[index - self.first] = 0
 
-    def unused(self, first: int, behind: int) -> int:
-        """How many of the pages first…behind - 1 are owed."""
+    def unused(self, first: int, end_page: int) -> int:
+        """How many of the pages first … end_page - 1 are owed."""
         count = 0
-        for index in range(first, behind):
+        for index in range(first, end_page):
             count += 1 - self.is_used[index - self.first]
         return count
 

@@ -342,8 +342,8 @@ def _number_in(name: bytes, start: bytes, end: bytes) -> int:
 
 def check_pattern(pattern: bytes) -> None:
     """Check that a `%` in a name is the only one, and begins a `%d`. Raises EINVAL."""
-    behind = pattern[pattern.find(b"%") + 1 :]
-    if not behind.startswith(b"d") or b"%" in behind:
+    after = pattern[pattern.find(b"%") + 1 :]
+    if not after.startswith(b"d") or b"%" in after:
         raise Errno(EINVAL)
 
 
