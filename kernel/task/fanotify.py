@@ -34,6 +34,7 @@ from kernel.fs.notification import (
 from kernel.fs.path import Mount, Path
 from kernel.lang import EEXIST, EMFILE, ENOENT, ENOSPC, EPERM, ERESTARTSYS, Errno, final, noraise
 from kernel.lib.ids import KernelUid
+from kernel.lib.linked import LinkedList
 from kernel.lib.pace import pace, spend
 from kernel.lib.user_account import UserAccount, account_of
 from kernel.sched import WaitQueue
@@ -111,8 +112,7 @@ class Group(MarkGroup):
         self.is_privileged: bool = is_privileged
         self.limit: int = INT_MAX if flags & FAN_UNLIMITED_QUEUE != 0 else EVENT_LIMIT.value
         self.newest_mark: Mark | None = None
-        self.head: Event | None = None
-        self.tail: Event | None = None
+        self.events: LinkedList[Event] = LinkedList()  # oldest first
         self.count: int = 0
         self.event_bytes: int = 0  # memory of the events in the queue, about
         self.newest: list[Event | None] = [None] * _TABLE_SIZE
@@ -381,13 +381,7 @@ class Group(MarkGroup):
 
     def _append(self, event: Event) -> None:
         spend(_EVENT_COST)
-        newest = self.tail
-        if newest is None:
-            self.head = event
-        else:
-            newest.next = event
-            event.previous = newest
-        self.tail = event
+        self.events.link_last(event)
         self.count += 1
         self.event_bytes += event.held_bytes()
         self.queue.wake_all()
@@ -400,7 +394,7 @@ class Group(MarkGroup):
 
     def take(self) -> Event | None:
         """The oldest event, which leaves the queue."""
-        event = self.head
+        event = self.events.first()
         if event is None:
             return None
         self._remove(event)
@@ -412,18 +406,7 @@ class Group(MarkGroup):
 
     def _remove(self, event: Event) -> None:
         """Remove an event from the queue, wherever it is."""
-        before = event.previous
-        behind = event.next
-        if before is None:
-            self.head = behind
-        else:
-            before.next = behind
-            event.previous = None
-        if behind is None:
-            self.tail = before
-        else:
-            behind.previous = before
-            event.next = None
+        self.events.unlink(event)
         self.count -= 1
         self.event_bytes -= event.held_bytes()
 
