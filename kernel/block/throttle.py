@@ -177,7 +177,7 @@ _TIME: Final = WaitQueue()  # nobody wakes those who wait here; only time does
 @sleeps
 def slow_down(device: "BlockDevice", size_bytes: int) -> None:
     """The running thread has written to a file: charge its group, and sleep while the thread is ahead of its share.
-    One that ends does not sleep: no signal reaches it any more, and what it writes then (acct(2)) is for others.
+    One that ends does not sleep: signals no longer reach it, and what it writes then (acct(2)) is for others.
     """
     thread = RUNNING.current
     control = thread.disks

@@ -51,7 +51,7 @@ class Chunk(Linked["Chunk"]):
         return self
 
     def forget(self, place: int) -> None:
-        """Page `place` of the chunk is no evicted one any more."""
+        """Page `place` of the chunk no longer counts as evicted."""
         if self.stamps[place] != 0:
             self.stamps[place] = 0
             self.evicted -= 1

@@ -425,7 +425,7 @@ def _stays(frame: int) -> bool:
 
 
 def _clear_state(frame: int) -> None:
-    """A frame is no merged page any more, and nobody is charged for it."""
+    """A frame is no longer a merged page, and nobody is charged for it."""
     if load_u16(_entry(frame) + _STATE) & _KIND == _MERGED:
         MERGED_PAGES.keeper.came_free(Frame(frame))
     if load_u16(_entry(frame) + _STATE) != 0:

@@ -106,7 +106,7 @@ class HugeQuota:
         return excess
 
     def give_back(self, pages: int) -> int:
-        """That many pages are not used any more. Returns how many of them need not be kept."""
+        """That many pages are no longer used. Returns how many of them need not be kept."""
         if self.most >= 0:
             self.used -= pages
         if self.least < 0 or self.used >= self.least:

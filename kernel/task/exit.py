@@ -409,7 +409,7 @@ def reap(process: Process, is_counted: bool = True) -> None:
 
 
 def _report_end(task: Task) -> None:
-    """The tracer may inspect a thread that ends. If SIGKILL comes meanwhile, the process ends by that."""
+    """The tracer may inspect a thread that ends. If SIGKILL comes meanwhile, that ends the process."""
     report_end(task)
     if task.has_pending_kill():
         end_process(task.process, SIGKILL)

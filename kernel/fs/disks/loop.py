@@ -265,7 +265,7 @@ class LoopDevice(BlockDevice):
 
     @sleeps
     def move(self, offset: int, size_limit: int) -> None:
-        """Show another part of the file. Raises EIO, EINVAL, EBUSY (mounted), ENXIO (it is not bound any more)."""
+        """Show another part of the file. Raises EIO, EINVAL, EBUSY (mounted), ENXIO (it is no longer bound)."""
         if offset < 0 or size_limit < 0:
             raise Errno(EINVAL)
         if offset == self.offset and size_limit == self.size_limit:

@@ -353,7 +353,7 @@ class Volume:
         self.write_super()
 
     def allow_large_files(self) -> None:
-        """A file grows past 2 GiB: old drivers must not write here any more."""
+        """A file grows past 2 GiB: old drivers must no longer write here."""
         self.geometry.ro_compat |= RO_COMPAT_LARGE_FILE
         raw = self.super()
         if raw.revision == 0:

@@ -220,7 +220,7 @@ class UdpSocket(udp.UdpEndpoint):
             self._transmit(packet, plan)
         finally:
             if copies is not None and count != 0:
-                self._tell_copies(copies, count)  # whatever has become of the datagram, it is not here any more
+                self._tell_copies(copies, count)  # whatever has become of the datagram, it is no longer here
         ethernet.drain()
 
     def _transmit(self, packet: Packet, plan: SendPlan) -> None:
