@@ -88,13 +88,13 @@ class _Models:
     """
 
     def __init__(self) -> None:
-        self.told: int = 0  # the reported event, by `MARKS.told`
+        self.reported: int = 0  # the reported event, by `MARKS.reported`
         self.events: dict[int, Event] = {}  # by the flags that matter
 
     def find(self, flags: int) -> Event | None:
-        if self.told != MARKS.told:
+        if self.reported != MARKS.reported:
             self.events.clear()
-            self.told = MARKS.told
+            self.reported = MARKS.reported
         return self.events.get(flags)
 
 
@@ -315,21 +315,21 @@ class Group(MarkGroup):
         event.fsid = inode.file_system.device
         is_directory = event.mask & FAN_ONDIR != 0
         # The reported directory: a directory itself, unless the event is about an entry.
-        told = inode if not is_entry and inode.is_directory() else directory
+        reported = inode if not is_entry and inode.is_directory() else directory
         if is_entry and flags & FAN_REPORT_TARGET_FID == 0 and directory is not None:
             subject = directory
         else:
             subject = inode
-        if flags & FAN_REPORT_DIR_FID == 0 or told is None:
+        if flags & FAN_REPORT_DIR_FID == 0 or reported is None:
             event.object = handle_of(subject)
             return
         has_child = flags & FAN_REPORT_TARGET_FID != 0 if is_entry else flags & FAN_REPORT_FID != 0 and not is_directory
-        with_child = has_child and subject is not told
+        with_child = has_child and subject is not reported
         with_name = flags & FAN_REPORT_NAME != 0 and len(name) > 0 and (is_entry or not is_directory)
         if not with_child and not with_name:
-            event.object = handle_of(told)
+            event.object = handle_of(reported)
             return
-        event.directory = handle_of(told)
+        event.directory = handle_of(reported)
         if with_name:
             event.name = name
         if with_child:
