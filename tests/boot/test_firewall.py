@@ -260,7 +260,7 @@ echo x | ip netns exec left nc -w 1 10.2.0.2 7003; ip netns exec right nft list 
 for name in left middle right; do ip netns del $name; done
 """,
     "monitor": """\
-# Until the monitor has subscribed to the changes (netlink's family 12), and until it has reported the last one.
+# Until the monitor has subscribed to the changes (netlink's family 12), and until it has told of the last one.
 listening() {
     for i in $(seq 200); do grep -qE '^[0-9a-f]+ +12 +[0-9]+ +0*[1-9a-f]' /proc/net/netlink && break; sleep 0.1; done
 }
