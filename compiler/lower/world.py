@@ -106,7 +106,7 @@ class Edge:
 class Cleanup:
     """A `try` whose handler cleans up and raises again: the edges of its body, from `start` to `end`.
 
-    Handlers inside of it are those in `Edge.caught` from `depth` on.
+    Handlers inside it are those in `Edge.caught` from `depth` on.
     """
 
     loc: Loc

@@ -117,7 +117,7 @@ class BlockCache:
         return block
 
     def forget(self, number: int) -> None:
-        """Block `number` was freed: do not write it any more. Waits for a write-back under way."""
+        """Block `number` was freed: it is no longer to be written. Waits for a write-back under way."""
         page = self.cache.find(number // self.per_page)
         if page is not None:
             start = number % self.per_page * self.block_size

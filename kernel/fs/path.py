@@ -503,7 +503,7 @@ class MountNamespace(Namespace):
 
     @noraise
     def leave(self, mount: Mount) -> None:
-        """A mount is not attached here any more."""
+        """A mount is no longer attached here."""
         mount.namespace = None
         MOUNTS.pop(mount.identifier, mount)
         self.mounts.pop(mount.identifier, mount)

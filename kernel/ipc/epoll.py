@@ -141,7 +141,7 @@ class EpollFile(DescriptorFile):
         self.last: Member | None = None
         self.turns: int = 0
         self.seen: int = 0  # the last search that found it (epoll_nesting.py)
-        self.passed: int = 0  # the last search that found few enough ways up from it
+        self.passed: int = 0  # the last search that found few enough paths up from it
 
     def can_read(self) -> bool:
         return False

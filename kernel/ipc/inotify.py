@@ -37,11 +37,13 @@ from kernel.lang import (
     Span,
     UserAddr,
     final,
+    inline,
     span_of,
     u8,
 )
 from kernel.lib import user
 from kernel.lib.ids import KernelUid
+from kernel.lib.linked import Queue, Queued
 from kernel.lib.pace import pace, spend
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
@@ -83,15 +85,19 @@ _WATCHES: Final = _WatchLimit(b"fs/inotify/max_user_watches", [-1], 0, _INT_MAX)
 
 
 @final
-class Event:
+class Event(Queued["Event"]):
     """One event in an instance's queue."""
 
     def __init__(self, number: int, mask: int, cookie: int, name: bytes) -> None:
+        super().__init__()
         self.number: int = number  # the watch's
         self.mask: int = mask
         self.cookie: int = cookie
         self.name: bytes = name
-        self.next: Event | None = None
+
+    @inline
+    def this(self) -> "Event":
+        return self
 
     def name_size(self) -> int:
         """The size of the name: with at least one NUL, a multiple of the header's size."""
@@ -153,8 +159,7 @@ class InotifyFile(DescriptorFile):
             if not made:
                 account.release()
         self.last_number: int = 0
-        self.head: Event | None = None
-        self.tail: Event | None = None
+        self.events: Queue[Event] = Queue()
         self.count: int = 0
         self.is_closed: bool = False
         self.overflow_queued: bool = False
@@ -176,8 +181,7 @@ class InotifyFile(DescriptorFile):
                 self.account.inotify_watches -= 1
             pace(_CLOSE_COST)
         self.watches.clear()
-        self.head = None
-        self.tail = None
+        self.events.drop_all()
         self.account.inotify_instances -= 1
         self.account.release()
 
@@ -252,7 +256,7 @@ class InotifyFile(DescriptorFile):
         spend(_EVENT_COST)
         if self.is_closed:
             return
-        newest = self.tail
+        newest = self.events.last()
         if (
             newest is not None
             and newest.mask == mask
@@ -272,27 +276,14 @@ class InotifyFile(DescriptorFile):
                 return
             self.overflow_queued = True
             event = self.overflow
-        if newest is None:
-            self.head = event
-        else:
-            newest.next = event
-        self.tail = event
+        self.events.append(event)
         self.count += 1
         self.queue.wake_all()
-
-    def _dequeue(self, event: Event) -> None:
-        self.head = event.next
-        if self.head is None:
-            self.tail = None
-        event.next = None
-        self.count -= 1
-        if event is self.overflow:
-            self.overflow_queued = False
 
     def read(self, buffer: Buffer) -> int:
         done = 0
         while True:
-            event = self.head
+            event = self.events.first()
             if event is not None:
                 size = event.size()
                 if size > buffer.remaining:
@@ -305,7 +296,10 @@ class InotifyFile(DescriptorFile):
                     if done == 0:
                         raise
                     return done
-                self._dequeue(event)  # no earlier: what follows needs no memory
+                self.events.take()  # no earlier: what follows needs no memory
+                self.count -= 1
+                if event is self.overflow:
+                    self.overflow_queued = False
                 event.store(span_of(storage))
                 put = buffer.put(span_of(storage))
                 if put < size:
@@ -322,16 +316,16 @@ class InotifyFile(DescriptorFile):
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:
             waiter.wait_on(self.queue)
-        return READABLE if self.head is not None else 0
+        return 0 if self.events.is_empty() else READABLE
 
     def ioctl(self, command: int, argument: int) -> int:
         if command != _FIONREAD:
             raise Errno(ENOTTY)
         total = 0
-        event = self.head
+        event = self.events.first()
         while event is not None:
             total += event.size()
-            event = event.next
+            event = event.after()
         user.write_i32(UserAddr(argument), total)
         return 0
 

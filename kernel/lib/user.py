@@ -1,7 +1,7 @@
 """User memory, and the buffers that file reads and writes move bytes through.
 
 Nothing else in the kernel follows a user address. It is a type, `UserAddr`, which numbers do not become by accident; a
-sum with it is a number again, unless `at` or `within` makes it. An address outside of the user half, or one that cannot
+sum with it is a number again, unless `at` or `within` makes it. An address outside the user half, or one that cannot
 be read or written, raises EFAULT. A `Buffer` never raises: `put` and `take` move as much as they can, say how much that
 was, and set `faulted` when memory stopped them; so a file operation can stop where it is and report what it has done.
 The system call that made the buffer turns "nothing moved and faulted" into EFAULT.

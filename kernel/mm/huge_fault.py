@@ -422,7 +422,7 @@ def poison_huge(pages: PageTable, address: int) -> None:
 
 
 def _check_is_served(area: Area, address: int, rights: int) -> None:
-    """Raise ENOENT where an area is not registered any more after a sleep, EAGAIN where its protection has changed."""
+    """Raise ENOENT where an area is no longer registered after a sleep, EAGAIN where its protection has changed."""
     if area.space is None or area.handler is None or not area.start <= address < area.end:
         raise Errno(ENOENT)
     if area.prot | area.key << 8 != rights:

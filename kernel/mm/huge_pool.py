@@ -106,7 +106,7 @@ class HugeQuota:
         return excess
 
     def give_back(self, pages: int) -> int:
-        """That many pages are not used any more. Returns how many of them need not be kept."""
+        """That many pages are no longer used. Returns how many of them need not be kept."""
         if self.most >= 0:
             self.used -= pages
         if self.least < 0 or self.used >= self.least:
@@ -323,10 +323,10 @@ class Reservation:
         """A page was given back, and is owed again."""
         self.is_used[index - self.first] = 0
 
-    def unused(self, first: int, behind: int) -> int:
-        """How many of the pages first…behind - 1 are owed."""
+    def unused(self, first: int, end_page: int) -> int:
+        """How many of the pages first … end_page - 1 are owed."""
         count = 0
-        for index in range(first, behind):
+        for index in range(first, end_page):
             count += 1 - self.is_used[index - self.first]
         return count
 

@@ -417,14 +417,14 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
     """
     if advice < 0 or (advice > MADV_FREE and advice < MADV_REMOVE) or advice > MADV_COLLAPSE or 5 <= advice <= 7:
         raise Errno(EINVAL)
-    first, behind = pages_of(start, length)
-    if start & PAGE_MASK != 0 or behind < first or (behind == first and length != 0):
+    first, end_page = pages_of(start, length)
+    if start & PAGE_MASK != 0 or end_page < first or (end_page == first and length != 0):
         raise Errno(EINVAL)
-    if behind == first:
+    if end_page == first:
         return
     if first >= USER_PAGES:
         raise Errno(ENOMEM)
-    end = min(behind, USER_PAGES) << PAGE_SHIFT
+    end = min(end_page, USER_PAGES) << PAGE_SHIFT
     if advice in _OF_AREAS:
         _advise_areas(space, start, end, advice)
     elif advice in (MADV_COLD, MADV_PAGEOUT):
@@ -436,7 +436,7 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
     elif advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE:
         space.populate(start, end)
     space.check_mapped(start, end)
-    if behind > USER_PAGES:
+    if end_page > USER_PAGES:
         raise Errno(ENOMEM)
 
 
@@ -598,21 +598,21 @@ def name_areas(space: AddressSpace, start: int, length: int, name: bytes, is_giv
     """PR_SET_VMA_ANON_NAME: what /proc/PID/maps calls memory without a file; no name removes it.
     Raises EINVAL, EBADF (a file's), ENOMEM (a hole, after the rest was done), EAGAIN.
     """
-    first, behind = pages_of(start, length)
-    if start & PAGE_MASK != 0 or behind < first or (behind == first and length != 0):
+    first, end_page = pages_of(start, length)
+    if start & PAGE_MASK != 0 or end_page < first or (end_page == first and length != 0):
         raise Errno(EINVAL)
-    if behind == first:
+    if end_page == first:
         return
     if first >= USER_PAGES:
         raise Errno(ENOMEM)
-    end = min(behind, USER_PAGES) << PAGE_SHIFT
+    end = min(end_page, USER_PAGES) << PAGE_SHIFT
     space.settle()
     while start < end:
         stop = space.part_end(start, end)
         _name_part(space, start, stop, name, is_given)
         start = space.rest(stop, end)
     space.check_mapped(first << PAGE_SHIFT, end)
-    if behind > USER_PAGES:
+    if end_page > USER_PAGES:
         raise Errno(ENOMEM)
 
 
@@ -703,12 +703,12 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
         raise Errno(EINVAL)
     if start & PAGE_MASK != 0:
         raise Errno(EINVAL)
-    first, behind = pages_of(start, length)
-    if behind == first:
+    first, end_page = pages_of(start, length)
+    if end_page == first:
         return
-    if behind < first or first >= USER_PAGES:
+    if end_page < first or first >= USER_PAGES:
         raise Errno(ENOMEM)
-    end = min(behind, USER_PAGES) << PAGE_SHIFT
+    end = min(end_page, USER_PAGES) << PAGE_SHIFT
     area = space.areas.first_above(start)
     while area is not None and area.start < end:
         if flags & MS_INVALIDATE != 0 and area.flags & MAP_LOCKED != 0:
@@ -724,7 +724,7 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
         pace(_AREA_COST)
         area = space.areas.first_above(area_end)  # others may have run
     space.check_mapped(start, end)
-    if behind > USER_PAGES:
+    if end_page > USER_PAGES:
         raise Errno(ENOMEM)
 
 

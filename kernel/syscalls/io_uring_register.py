@@ -231,14 +231,14 @@ def _probe(argument: UserAddr, count: int) -> int:
     for byte in given:
         if byte != 0:
             raise Errno(EINVAL)
-    told = bytearray(len(given))
-    told[0] = OPCODES - 1
-    told[1] = count
+    answer = bytearray(len(given))
+    answer[0] = OPCODES - 1
+    answer[1] = count
     for opcode in range(count):
-        told[_PROBE_HEADER + opcode * 8] = opcode
+        answer[_PROBE_HEADER + opcode * 8] = opcode
         if OPERATIONS[opcode] is not None:
-            told[_PROBE_HEADER + opcode * 8 + 2] = 1  # IO_URING_OP_SUPPORTED
-    user.write_bytes(argument, bytes(told))
+            answer[_PROBE_HEADER + opcode * 8 + 2] = 1  # IO_URING_OP_SUPPORTED
+    user.write_bytes(argument, bytes(answer))
     return 0
 
 

@@ -190,7 +190,7 @@ def _look_at_all(task: Task, kind: int, number: Pid, options: int) -> WaitResult
             result = _look_at_tracee(tracee, options)
             if result is not None:
                 return result
-        tracee = tracee.next
+        tracee = tracee.after()
     if not waits:
         raise Errno(ECHILD)
     return None

@@ -417,7 +417,7 @@ def reap(process: Process, is_counted: bool = True) -> None:
 
 
 def _report_end(task: Task) -> None:
-    """The tracer may inspect a thread that ends. If SIGKILL comes meanwhile, the process ends by that."""
+    """The tracer may inspect a thread that ends. If SIGKILL comes meanwhile, that ends the process."""
     report_end(task)
     if task.has_pending_kill():
         end_process(task.process, SIGKILL)
@@ -492,7 +492,7 @@ def _release_tracees(tracer: Task) -> None:
     """A tracer ends: its tracees go on by themselves, or die with it."""
     tracee = tracer.process.first_tracee
     while tracee is not None:
-        following = tracee.next
+        following = tracee.after()
         if tracee.tracer is tracer:
             if tracee.options & KILLS_AT_EXIT != 0:
                 send_from_kernel(tracee.task.process, from_kernel(SIGKILL))

@@ -180,7 +180,7 @@ class PosixTimer(Timer):
             self.move(max(1, sum_of(self.deadline_ns, -moved_ns)))
 
     def forget(self) -> None:
-        """It is set anew, or ends: what it has done so far does not count any more."""
+        """It is set anew, or ends: what it has done so far no longer counts."""
         self.goes_by_wall_clock = False
         self.due_ns = 0
         self.overrun = 0

@@ -269,7 +269,7 @@ def is_protected(process: Process, signo: int) -> bool:
 
 
 def _comes_from_above(init: Process, info: SignalInfo) -> bool:
-    """Whether a signal kills or stops the init of a namespace nevertheless, because it was sent from outside of it, or
+    """Whether a signal kills or stops the init of a namespace nevertheless, because it was sent from outside it, or
     by the kernel. Nothing is outside the first namespace.
     """
     if not contains(UNBLOCKABLE, info.signo) or init.pids.level == 0:

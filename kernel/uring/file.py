@@ -97,7 +97,7 @@ class UringFile(File):
             following_number = number_of(following)
             request.settle(-ECANCELED)
             pace(_COST)
-            request = ring.requests.behind(number, following, following_number)
+            request = ring.requests.first_after(number, following, following_number)
         while True:
             deferred = ring.deferred.first()
             if deferred is None:

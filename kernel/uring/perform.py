@@ -457,7 +457,7 @@ def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
         if request.task.async_work is work:
             start(finish(request, -ECANCELED))
         pace(_LOOK_COST)
-        request = ring.requests.behind(number, following, following_number)
+        request = ring.requests.first_after(number, following, following_number)
     request = ring.deferred.first()
     while request is not None and request.number <= last:
         number = request.number
@@ -468,7 +468,7 @@ def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
             ring.leave_task(request)
             start(request)  # ends as cancelled, and all of its chain
         pace(_LOOK_COST)
-        request = ring.deferred.behind(number, following, following_number)
+        request = ring.deferred.first_after(number, following, following_number)
 
 
 @noraise

@@ -229,8 +229,8 @@ class DueList:
 class Requests(LinkedList[Request]):
     """Requests of a ring that wait. Their numbers go up."""
 
-    def behind(self, number: int, following: Request | None, following_number: int) -> Request | None:
-        """After a safe point on a way through the list: the first request behind the one with that number. It is the
+    def first_after(self, number: int, following: Request | None, following_number: int) -> Request | None:
+        """After a safe point on a way through the list: the first request after the one with that number. It is the
         one that followed then, unless that has left.
         """
         if following is None or following.number == following_number:

@@ -148,7 +148,7 @@ class FixedBuffers:
 
     @noraise
     def drop(self) -> None:
-        """There is no table any more."""
+        """There is no longer a table."""
         self.exists = False
         self.slots.clear()
         self.tags.clear()

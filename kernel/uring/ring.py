@@ -191,7 +191,7 @@ class Ring:
         self.tail: int = 0  # of completions, modulo 2**32
         self.dropped: int = 0
         self.lost: int = 0  # completions that found no memory either
-        self.has_lost: bool = False  # … and the program has not been told
+        self.has_lost: bool = False  # … and the program has not been notified
         self.overflow: OverflowList = OverflowList()
         self.overflow_count: int = 0
         self.requests: Requests = Requests()  # that wait

@@ -1,7 +1,7 @@
 """What a server can do: one function for each message that the file system needs.
 
 Files are named by fids, numbers that the client chooses: `walk` assigns one to a file, `clunk` frees it. A fid that is
-not needed any more is retired, which never sleeps; a kernel thread clunks it.
+no longer needed is retired, which never sleeps; a kernel thread clunks it.
 
 Few messages are under way at a time, each with memory of its own. One more is kept for page faults, which do not wait
 for those. None waits for the memory of a program, which may last as long as another program likes: what is read is

@@ -210,12 +210,12 @@ class List(Generic[T]):
     def slice(self, start: int, stop: int) -> List[T]:
         """`self[start:stop]`."""
         first = slice_start(start, self._length)
-        behind = slice_stop(stop, first, self._length)
+        end = slice_stop(stop, first, self._length)
         part: List[T] = List()
-        part.reserve(behind - first)
-        for i in range(first, behind):
+        part.reserve(end - first)
+        for i in range(first, end):
             part._items[i - first] = self._items[i]
-        part._length = behind - first
+        part._length = end - first
         return part
 
     def delete_slice(self, start: int, stop: int) -> None:
@@ -266,10 +266,10 @@ class List(Generic[T]):
         if count == 0:
             return
         self._items_clear(first, count)
-        behind = first + count
-        moved = self._length - behind
+        end = first + count
+        moved = self._length - end
         if moved > 0:
-            self._items.move(first, behind, moved)
+            self._items.move(first, end, moved)
         # What is left after the last element was cleared, or its bits now count elsewhere.
         self._items.forget(first + moved, count)
         self._length -= count

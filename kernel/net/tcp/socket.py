@@ -737,7 +737,7 @@ class TcpSocket(InetSocket):
         if c is None:
             channel.file = None
             return
-        channel.copies = None  # nobody is left to be told
+        channel.copies = None  # nobody is left to notify
         now_ns = monotonic_ns()
         lingers = self.is_on(SWITCH_LINGER)
         if lingers and self.linger_seconds == 0 and c.state != State.CLOSED:

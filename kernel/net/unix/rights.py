@@ -315,7 +315,7 @@ RESCUERS.append(_CycleCollector())
 
 
 def _roots() -> CollectableSocket | None:
-    """The sockets that have a reference outside of all queues, as a list by `next_marked`."""
+    """The sockets that have a reference outside all queues, as a list by `next_marked`."""
     marked: CollectableSocket | None = None
     socket = SOCKETS.first
     while socket is not None:

@@ -1,4 +1,4 @@
-"""The interpreter: what instructions compute, and that nothing outside of regions is touched."""
+"""The interpreter: what instructions compute, and that nothing outside regions is touched."""
 
 from __future__ import annotations
 

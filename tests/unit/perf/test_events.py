@@ -626,7 +626,7 @@ def test_what_many_samples_tell_is_told_once(machine: Machine) -> None:
     found = [(watch.is_due, len(queue))]
     assert NOTICES.tell_now()
     found.append((watch.is_due, len(queue)))
-    touch(host, pages, 1)  # told before the program goes on
+    touch(host, pages, 1)  # reported before the program goes on
     found.append((watch.is_due, len(queue)))
     assert found == [(True, 0), (False, 1), (False, 2)]
     host.close(event)
