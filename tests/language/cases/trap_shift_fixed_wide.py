@@ -11,7 +11,8 @@ from kernel.lang import noinline, u64
 def wide(numbers: list[u64]) -> u64:
     found = u64(0)
     for number in numbers:
-        found = u64(found ^ (number << 4))
+        moved = number << 4
+        found = u64(found ^ moved)
     return found
 
 
