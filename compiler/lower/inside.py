@@ -80,12 +80,14 @@ def places_of(fn: FunctionLowerer, s: For) -> list[Place]:
     return found if len(found) <= MOST_PLACES else []
 
 
-def is_short(fn: FunctionLowerer, s: For) -> bool:
-    """Whether a body is short enough to be repeated: a few assignments and branches, and no calls of functions."""
+def repeatable(fn: FunctionLowerer, s: For) -> int:
+    """How many nodes the body of a loop has, if it may be repeated: a few assignments and branches, and no calls of
+    functions. Else 0.
+    """
     if fn.discovering or not fn.world.options.optimise or fn.cold or not _is_simple(s.body):
-        return False
+        return 0
     nodes = list(islice((node for part in s.body for node in walk(part)), MOST_REPEATED + 1))
-    return len(nodes) <= MOST_REPEATED and not any(isinstance(node, _CALLS) for node in nodes)
+    return len(nodes) if len(nodes) <= MOST_REPEATED and not any(isinstance(node, _CALLS) for node in nodes) else 0
 
 
 def _is_simple(body: list[Stmt]) -> bool:

@@ -21,7 +21,7 @@ from compiler.lower.function import (
 )
 from compiler.lower.guards import no_contract
 from compiler.lower.inlining import bind_parameters, evaluate_arguments, new_frame
-from compiler.lower.inside import Place, all_inside, is_short, places_of
+from compiler.lower.inside import Place, all_inside, places_of, repeatable
 from compiler.lower.integers import arithmetic
 from compiler.lower.interfaces import DEQUE, DICT, LIST
 from compiler.lower.module import UNROLLED, element_alias
@@ -58,6 +58,8 @@ from compiler.types import (
     substitute,
 )
 
+LEAST_REPEATED = 12  # nodes of a body for which LLVM's rules are not enough,
+LEAST_UNROLLED = 400  # and of all turns together
 Body = Callable[[Value], None]
 
 
@@ -74,7 +76,7 @@ def lower_for(fn: FunctionLowerer, s: For) -> None:
         if places := places_of(fn, s):
             over_places(fn, s, places, body, frame, end, orelse)
         elif isinstance(s.iterable, CallBuiltin) and s.iterable.name == "range":
-            over_range(fn, s.iterable.args, body, frame, end, orelse, is_short(fn, s))
+            over_range(fn, s.iterable.args, body, frame, end, orelse, repeatable(fn, s))
         else:
             iterate(fn, s.iterable, body, frame, end, orelse)
     fn.start(orelse)
@@ -98,7 +100,7 @@ def over_places(
         fn.start(label)
         frame.inside = fine
         fn.set_loc(s.loc)
-        count_range(fn, start, stop, int_constant(1), body, frame, end, done, label == inside and is_short(fn, s))
+        count_range(fn, start, stop, int_constant(1), body, frame, end, done, repeatable(fn, s) if label == inside else 0)
     frame.inside = before
 
 
@@ -140,14 +142,14 @@ def run_body(fn: FunctionLowerer, body: Body, value: Value, frame: Frame, end: s
 
 
 def over_range(
-    fn: FunctionLowerer, args: list[Expr], body: Body, frame: Frame, end: str, done: str, short: bool = False
+    fn: FunctionLowerer, args: list[Expr], body: Body, frame: Frame, end: str, done: str, nodes: int = 0
 ) -> None:
     """`range(…)`: a counter of its own, so that the body may assign the target."""
     values = [as_int(fn, lower(fn, a)) for a in args]
     start = values[0] if len(values) > 1 else int_constant(0)
     stop = values[1] if len(values) > 1 else values[0]
     step = values[2] if len(values) > 2 else int_constant(1)
-    count_range(fn, start, stop, step, body, frame, end, done, short)
+    count_range(fn, start, stop, step, body, frame, end, done, nodes)
 
 
 def count_range(
@@ -159,9 +161,9 @@ def count_range(
     frame: Frame,
     end: str,
     done: str,
-    short: bool = False,
+    nodes: int = 0,
 ) -> None:
-    """Count from `start` to before `stop`. `short`: the body is, so that LLVM may make one turn of several."""
+    """Count from `start` to before `stop`. `nodes`: how many the body has, if LLVM may make one turn of several."""
     counter = fn.alloca("i64", zero=False)
     fn.emit(f"store i64 {start.operand}, ptr {counter}")
     head, inside, following = fn.label("for"), fn.label("body"), fn.label("next")
@@ -194,7 +196,7 @@ def count_range(
     if step.constant in (1, -1):
         # The counter was before the stop, so one more step does not overflow.
         fn.emit(f"store i64 {fn.op(f'add nsw i64 {again}, {step.operand}')}, ptr {counter}")
-        fn.branch(head, unrolled(start, stop) if short else "")
+        fn.branch(head, unrolled(start, stop, nodes))
         return
     name = "llvm.sadd.with.overflow.i64"
     fn.module.declare(name, f"declare {{ i64, i1 }} @{name}(i64, i64)")
@@ -204,14 +206,16 @@ def count_range(
     fn.branch_if(fn.op(f"extractvalue {{ i64, i1 }} {pair}, 1"), done, head)
 
 
-def unrolled(start: Value, stop: Value) -> str:
-    """The mark of a short loop whose turns are counted: LLVM is to make one of four or two, if that leaves none over.
-    By its own rules it would not, because a check counts as several instructions.
+def unrolled(start: Value, stop: Value, nodes: int) -> str:
+    """The mark of a loop with a short body whose turns are counted: LLVM is to make one of four or two, if that leaves
+    none over. By its own rules it would not, because a check counts as several instructions. What is very short, or has
+    few turns, is left to these rules: they unroll more of it.
     """
-    if start.constant is None or stop.constant is None:
+    if start.constant is None or stop.constant is None or nodes < LEAST_REPEATED:
         return ""
     turns = abs(stop.constant - start.constant)
-    return next((mark for several, mark in UNROLLED.items() if turns >= 2 * several and turns % several == 0), "")
+    several = next((mark for count, mark in UNROLLED.items() if turns % count == 0), "")
+    return several if turns * nodes >= LEAST_UNROLLED else ""
 
 
 def over_enumerate(fn: FunctionLowerer, e: CallBuiltin, body: Body, frame: Frame, end: str, done: str) -> None:
