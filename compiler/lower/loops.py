@@ -100,7 +100,8 @@ def over_places(
         fn.start(label)
         frame.inside = fine
         fn.set_loc(s.loc)
-        count_range(fn, start, stop, int_constant(1), body, frame, end, done, repeatable(fn, s) if label == inside else 0)
+        nodes = repeatable(fn, s) if label == inside else 0
+        count_range(fn, start, stop, int_constant(1), body, frame, end, done, nodes)
     frame.inside = before
 
 
@@ -214,8 +215,8 @@ def unrolled(start: Value, stop: Value, nodes: int) -> str:
     if start.constant is None or stop.constant is None or nodes < LEAST_REPEATED:
         return ""
     turns = abs(stop.constant - start.constant)
-    several = next((mark for count, mark in UNROLLED.items() if turns % count == 0), "")
-    return several if turns * nodes >= LEAST_UNROLLED else ""
+    mark = next((mark for several, mark in UNROLLED.items() if turns % several == 0), "")
+    return mark if turns * nodes >= LEAST_UNROLLED else ""
 
 
 def over_enumerate(fn: FunctionLowerer, e: CallBuiltin, body: Body, frame: Frame, end: str, done: str) -> None:

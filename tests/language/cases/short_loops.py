@@ -10,8 +10,8 @@ from kernel.lang import Array, noinline, u8
 
 
 class Block:
-    words: Array[int, Literal[32]]
-    seen: Array[u8, Literal[32]]
+    words: Array[int, Literal[64]]
+    seen: Array[u8, Literal[64]]
 
 
 BLOCK = Block()
@@ -21,27 +21,25 @@ BLOCK = Block()
 def sums(block: Block) -> list[int]:
     found: list[int] = []
     total = 0
-    for place in range(32):
-        total += block.words[place] * (place + 1)
+    for place in range(64):
+        total += block.words[place] * (place + 1) - block.words[63 - place]
     found.append(total)
-    for place in range(7, 29):
-        total ^= block.words[place]
+    for place in range(7, 61):
+        total ^= block.words[place] * (place - 1) - block.words[63 - place]
     found.append(total)
-    for place in range(1, 32):
-        total = total * 2 % 1_000_003 + place
+    for place in range(1, 64):
+        total = (total * 2 + block.words[place]) % 1_000_003 + place
     found.append(total)
-    for place in range(30, 4, -1):
-        total = total * 3 % 1_000_003 + block.words[place]
+    for place in range(60, 4, -1):
+        total = (total * 3 + block.words[place]) % 1_000_003 - place
     found.append(total)
-    for place in range(0, 32, 4):
-        total += place
+    for place in range(0, 64, 4):
+        total = (total * 5 + block.words[place]) % 1_000_003 - place
     found.append(total)
-    for _ in range(12, 12):
-        total += 1
-    for _ in range(12, 2):
-        total += 1
-    for _ in range(2):
-        total += 1
+    for place in range(62, 62):
+        total = (total * 3 + block.words[place]) % 1_000_003 - place
+    for place in range(62, 2):
+        total = (total * 3 + block.words[place]) % 1_000_003 - place
     found.append(total)
     return found
 
@@ -50,8 +48,8 @@ def sums(block: Block) -> list[int]:
 def assigned(block: Block) -> int:
     """The body assigns the target."""
     total = 0
-    for place in range(16):
-        total += place
+    for place in range(64):
+        total += place * 3 - block.words[place]
         place = place * 2
         total ^= place
     return total
@@ -60,7 +58,7 @@ def assigned(block: Block) -> int:
 @noinline
 def marked(block: Block, wanted: int) -> int:
     count = 0
-    for place in range(32):
+    for place in range(64):
         if block.words[place] > wanted:
             block.seen[place] = 1
             count += 1
@@ -73,8 +71,8 @@ def marked(block: Block, wanted: int) -> int:
 def kept(block: Block) -> int:
     """The target is what it was in the last turn."""
     place = -1
-    for place in range(8, 24):
-        block.words[place] += 1
+    for place in range(8, 56):
+        block.words[place] += 1 + block.words[place] * 2
     return place
 
 
@@ -83,11 +81,11 @@ def shown(numbers: list[int]) -> str:
 
 
 def main() -> None:
-    for place in range(32):
+    for place in range(64):
         BLOCK.words[place] = place * 37 % 11
     print(shown(sums(BLOCK)))
     print(assigned(BLOCK), marked(BLOCK, 4), marked(BLOCK, 10), marked(BLOCK, -1), kept(BLOCK))
-    print(shown([BLOCK.words[place] for place in range(32)]))
+    print(shown([BLOCK.words[place] for place in range(64)]))
 
 
 if __name__ == "__main__":

@@ -10,24 +10,24 @@ from kernel.lang import Array, noinline
 
 
 class Block:
-    words: Array[int, Literal[16]]
+    words: Array[int, Literal[64]]
 
 
 @noinline
 def grow(block: Block, by: int) -> None:
-    for place in range(16):
-        block.words[place] += 1
+    for place in range(64):
+        block.words[place] += 1 + by
         block.words[place] *= by
 
 
 def main() -> None:
     block = Block()
-    block.words[6] = 1 << 61
+    block.words[38] = 1 << 61
     try:
         grow(block, 2)
         grow(block, 3)
     finally:
-        print(" ".join([str(block.words[place]) for place in range(16)]))
+        print(" ".join([str(block.words[place]) for place in range(64)]))
 
 
 if __name__ == "__main__":
