@@ -215,7 +215,7 @@ class List(Generic[T]):
         part.reserve(end - first)
         for i in range(first, end):
             part._items[i - first] = self._items[i]
-        part._length = end - first
+        part._length = max(end - first, 0)  # never less: but the compiler wants to see that
         return part
 
     def delete_slice(self, start: int, stop: int) -> None:
@@ -272,7 +272,7 @@ class List(Generic[T]):
             self._items.move(first, end, moved)
         # What is left after the last element was cleared, or its bits now count elsewhere.
         self._items.forget(first + moved, count)
-        self._length -= count
+        self._length = max(self._length - count, 0)  # as above
 
     def _items_clear(self, first: int, count: int) -> None:
         if count > 0:
