@@ -208,9 +208,9 @@ def _change_settings(ring: Ring, task: Task, code: int, argument: UserAddr, coun
     if code == _UNREGISTER_PERSONALITY:
         return drop_personality(ring, argument, count)
     if code == _IOWQ_AFF:
-        return set_worker_processors(task, argument, count)
+        return set_worker_processors(ring, task, argument, count)
     if code == _UNREGISTER_IOWQ_AFF:
-        return drop_worker_processors(task, argument, count)
+        return drop_worker_processors(ring, task, argument, count)
     if code == _IOWQ_MAX_WORKERS:
         return limit_workers(ring, task, argument, count)
     if code == _NAPI:
@@ -278,4 +278,8 @@ def _enable(ring: Ring, task: Task) -> int:
         ring.submitter = task
     ring.restrictions = ring.restrictions_to_be
     ring.is_disabled = False
+    served = ring.served
+    taker = None if served is None else served.taker
+    if taker is not None:
+        taker.call()
     return 0

@@ -22,7 +22,6 @@ from kernel.uring.memory import RingPages
 from kernel.uring.request import number_of
 from kernel.uring.ring import Ring
 
-_WORD: Final = 0xFFFF_FFFF
 _COST: Final = 100  # instructions, for `pace`
 
 
@@ -74,7 +73,7 @@ class UringFile(File):
         if waiter is not None:
             waiter.wait_on(ring.waiters)
         state = 0
-        if (ring.observe(layout.SQ_TAIL) - ring.head) & _WORD != ring.entry_count:
+        if ring.offered() != ring.entry_count:
             state |= WRITABLE
         if ring.waiting_completions() != 0 or not ring.overflow.is_empty() or ring.due.first is not None:
             state |= READABLE
@@ -84,6 +83,11 @@ class UringFile(File):
         ring = self.ring
         ring.is_ended = True
         ring.job.ring = None
+        served = ring.served
+        ring.served = None
+        taker = None if served is None else served.taker
+        if served is not None and taker is not None:
+            taker.leave(served)
         while True:
             due = ring.due.take()
             if due is None:

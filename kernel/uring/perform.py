@@ -408,6 +408,10 @@ class TaskWork(TaskRequests):
                 held.release()
         while self.due.first is not None:
             self.run()  # what those rings had
+        taker = self.taker
+        self.taker = None
+        if taker is not None:
+            taker.end()
 
     @noraise
     def end_for_program(self) -> None:

@@ -51,8 +51,7 @@ class Rings:
     """A ring as a program has it."""
 
     def __init__(self, program: Program, entries: int, setup: int = 0) -> None:
-        params = bytearray(120)
-        struct.pack_into("<I", params, 8, setup)
+        params = self.parameters(setup)
         self.program = program
         self.fd = program.io_uring_setup(entries, params)
         self.entries, self.completions = struct.unpack_from("<II", params, 0)
@@ -64,6 +63,11 @@ class Rings:
             self.put(self.array + 4 * slot, slot)
         self.size = size
         self.tail = 0
+
+    def parameters(self, setup: int) -> bytearray:
+        params = bytearray(120)
+        struct.pack_into("<I", params, 8, setup)
+        return params
 
     def get(self, at: int) -> int:
         return int.from_bytes(self.program.load(self.rings + at, 4), "little")
