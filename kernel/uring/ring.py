@@ -30,7 +30,7 @@ from kernel.uring.buffers import BufferGroup
 from kernel.uring.memory import memory_at, whole_pages
 from kernel.uring.personalities import Personalities
 from kernel.uring.request import REQUEST_BYTES, Counted, DueList, Request, Requests
-from kernel.uring.resources import FixedBuffers, FixedFiles, Generations
+from kernel.uring.resources import GENERATION_BYTES, FixedBuffers, FixedFiles, Generations
 from kernel.uring.settings import RingSettings, WorkerLimits
 from kernel.uring.taker import ServedRing, Taker
 
@@ -256,7 +256,7 @@ class Ring:
         living = self.begun - self.ended  # requests: those that wait, and those that follow in their chains
         waiting = living * REQUEST_BYTES + self.kept_bytes + self.overflow_count * _OVERFLOWED_BYTES
         listed = self.files.held_bytes() + self.buffers.held_bytes() + self.group_bytes
-        listed += self.personalities.held_bytes()
+        listed += self.personalities.held_bytes() + self.generations.past_count * GENERATION_BYTES
         return RING_BYTES + self.memory.size_bytes() + self.entries.size_bytes() + waiting + listed
 
     def uncounted_bytes(self, count: int) -> int:
@@ -550,14 +550,16 @@ class Ring:
     def drop_files(self) -> None:
         """No file is registered any more. May sleep."""
         files = self.files
-        files.exists = False
-        files.search_in(0, 0)
-        files.tags.clear()
-        while len(files.slots) > 0:
-            file = files.slots.pop()
+        slots = files.spare if files.is_withdrawn else files.slots
+        while len(slots) > 0:
+            file = slots.pop()
             if file is not None:
                 file.release()
             pace(_DROP_COST)
+        files.exists = False
+        files.is_withdrawn = False
+        files.search_in(0, 0)
+        files.tags.clear()
 
     @noraise
     def drop_retired(self) -> None:
@@ -568,6 +570,7 @@ class Ring:
             if generation is None:
                 return
             past.unlink(generation)
+            self.generations.past_count -= 1
             file = generation.file
             generation.file = None
             if file is not None:

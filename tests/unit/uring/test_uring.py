@@ -16,6 +16,7 @@ from kernel.sched import yield_now
 from kernel.uring import cancel, layout
 from kernel.uring.file import UringFile
 from kernel.uring.perform import TaskWork, finish
+from kernel.uring.ring import Ring
 from tests.unit.booted import booted
 from tests.unit.meanwhile import meanwhile
 from tools.simulated.machine import Machine
@@ -652,3 +653,86 @@ def test_the_end_of_a_ring_reaches_those_behind_one_that_ends_meanwhile(machine:
     while request is not None:
         assert request.is_settled()
         request = request.after()
+
+
+UNREGISTER_BUFFERS = 1
+REGISTER_FILES = 2
+UNREGISTER_FILES = 3
+
+
+@booted
+def test_files_are_unregistered_when_their_users_have_ended(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    reader, writer = pipe(host)
+    host.io_uring_register(ring.fd, REGISTER_FILES, struct.pack("<i", reader), 1)
+    ring.fill(READ, 0, memory(host), 20, data=7, flags=layout.FIXED_FILE)
+    ring.go()
+
+    def write_later(child: Program) -> int:
+        child.nanosleep(struct.pack("<qq", 0, 50_000_000), None)
+        return 0 if child.write(writer, b"abc", 3) == 3 else 1
+
+    child = host.fork(write_later)
+    assert host.io_uring_register(ring.fd, UNREGISTER_FILES, 0, 0) == 0
+    assert ring.take() == [(7, 3, 0)]
+    assert not ring_of(machine, ring).files.exists
+    host.wait4(child, None, 0, None)
+
+
+@booted
+def test_a_signal_ends_the_wait_for_users_of_files(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    reader, writer = pipe(host)
+    host.io_uring_register(ring.fd, REGISTER_FILES, struct.pack("<ii", reader, writer), 2)
+    ring.fill(READ, 0, memory(host), 20, data=7, flags=layout.FIXED_FILE)
+    ring.go()
+    me = host.getpid()
+
+    def alarm(child: Program) -> int:
+        child.nanosleep(struct.pack("<qq", 0, 50_000_000), None)
+        with pytest.raises(OSError) as refused:
+            child.io_uring_register(ring.fd, UNREGISTER_FILES, 0, 0)
+        assert refused.value.errno == errno.ENXIO  # it is being done
+        child.kill(me, 64)
+        return 0
+
+    child = host.fork(alarm)
+    with pytest.raises(OSError) as interrupted:
+        host.io_uring_register(ring.fd, UNREGISTER_FILES, 0, 0)
+    assert interrupted.value.errno == errno.EINTR
+    status = bytearray(4)
+    host.wait4(child, status, 0, None)
+    assert status == bytes(4)
+    ring.fill(WRITE, 1, memory(host, b"x"), 1, data=8, flags=layout.FIXED_FILE)
+    ring.go(2)
+    assert sorted(ring.take()) == [(7, 1, 0), (8, 1, 0)]
+    assert host.io_uring_register(ring.fd, UNREGISTER_FILES, 0, 0) == 0
+
+
+@booted
+def test_buffers_are_unregistered_when_their_users_have_ended(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    reader, writer = pipe(host)
+    buffer = memory(host)
+    host.io_uring_register(ring.fd, 0, struct.pack("<QQ", buffer, 64), 1)
+    ring.fill(READ_FIXED, reader, buffer, 20, data=7)
+    ring.go()
+
+    def write_later(child: Program) -> int:
+        child.nanosleep(struct.pack("<qq", 0, 50_000_000), None)
+        return 0 if child.write(writer, b"abc", 3) == 3 else 1
+
+    child = host.fork(write_later)
+    assert host.io_uring_register(ring.fd, UNREGISTER_BUFFERS, 0, 0) == 0
+    assert ring.take() == [(7, 3, 0)]
+    assert host.load(buffer, 3) == b"abc"
+    host.wait4(child, None, 0, None)
+
+
+def ring_of(machine: Machine, ring: Rings) -> Ring:
+    file = machine.host.task.files.get(ring.fd)
+    assert isinstance(file, UringFile)
+    return file.ring
