@@ -202,6 +202,7 @@ def set_polling(ring: Ring, argument: UserAddr, count: int) -> int:
     user.write_from(argument, fields)
     ring.settings.polled_us = min(polled_us, MOST_POLLED_US)
     ring.settings.prefers_polling = prefers != 0
+    ring.settings.polls = True
     return 0
 
 
@@ -215,6 +216,7 @@ def drop_polling(ring: Ring, argument: UserAddr, count: int) -> int:
         user.write_from(argument, fields)
     ring.settings.polled_us = 0
     ring.settings.prefers_polling = False
+    ring.settings.polls = False
     return 0
 
 

@@ -30,6 +30,7 @@ from kernel.syscalls.uring_buffers import put_back, select, selects, use
 from kernel.syscalls.uring_fixed_buffers import check_fixed_buffer
 from kernel.task.words import signed_32
 from kernel.uring import layout
+from kernel.uring.buffers import Chosen
 from kernel.uring.operation import Operation
 from kernel.uring.request import VECTOR_BYTES, Request
 
@@ -90,23 +91,25 @@ def _wait_until_ready(request: Request, file: File) -> None:
 def _read(request: Request) -> int:
     file = request.file
     assert file is not None
+    if not selects(request):
+        return _read_into(request, file, None)
+    chosen = select(request, request.length)
+    use(request, chosen)  # also if the read fails: then the completion names the buffer, too
+    try:
+        return _read_into(request, file, chosen)
+    except Errno as error:
+        if error.code == EAGAIN and not request.never_waits:
+            request.completion_flags = 0
+            put_back(request, chosen)  # it takes one when there is something to read
+        raise
+
+
+def _read_into(request: Request, file: File, chosen: Chosen | None) -> int:
+    buffer = _buffer(request) if chosen is None else user_range(UserAddr(chosen.address), chosen.length)
     if not file.readable:
         raise Errno(EBADF)
     offset = _judge(request, file)
     _wait_until_ready(request, file)
-    if not selects(request):
-        return _read_into(request, file, offset, _buffer(request))
-    chosen = select(request)
-    try:
-        done = _read_into(request, file, offset, user_range(UserAddr(chosen.address), chosen.length))
-    except (Errno, MemoryError):
-        put_back(request, chosen)
-        raise
-    use(request, chosen)
-    return done
-
-
-def _read_into(request: Request, file: File, offset: int, buffer: Buffer) -> int:
     wanted = buffer.remaining
     if isinstance(file, Socket):
         done = file.receive(Message(buffer, MSG_DONTWAIT))
@@ -122,11 +125,11 @@ def _read_into(request: Request, file: File, offset: int, buffer: Buffer) -> int
 def _write(request: Request) -> int:
     file = request.file
     assert file is not None
+    buffer = _buffer(request)
     if not file.writable:
         raise Errno(EBADF)
     offset = _judge(request, file)
     _wait_until_ready(request, file)
-    buffer = _buffer(request)
     wanted = buffer.remaining
     if isinstance(file, Socket):
         done = file.send(Message(buffer, MSG_DONTWAIT | MSG_NOSIGNAL))

@@ -10,7 +10,7 @@ from typing import Final
 
 from kernel.fs.anonymous import anonymous_path
 from kernel.fs.constants import O_CLOEXEC, O_RDWR, READABLE, WRITABLE
-from kernel.fs.file import DESCRIPTION_BYTES, File
+from kernel.fs.file import DESCRIPTION_BYTES, File, Listing
 from kernel.lang import EBADF, ECANCELED, EINVAL, ENOMEM, Errno, final
 from kernel.lib.pace import pace
 from kernel.mm.frames import PAGE_SHIFT
@@ -18,6 +18,7 @@ from kernel.mm.objects import MemoryObject
 from kernel.sched import PollWaiter
 from kernel.task.memory_shortage import COUNTS
 from kernel.uring import layout
+from kernel.uring.description import RingListing
 from kernel.uring.memory import RingPages
 from kernel.uring.request import number_of
 from kernel.uring.ring import Ring
@@ -67,6 +68,9 @@ class UringFile(File):
             if memory is not None:
                 return RingPages(self, memory, offset >> PAGE_SHIFT, held_pages)
         raise Errno(ENOMEM)  # as Linux, which finds no addresses for it
+
+    def listing(self) -> Listing:
+        return RingListing(self.ring)
 
     def poll(self, waiter: PollWaiter | None) -> int:
         ring = self.ring

@@ -52,5 +52,6 @@ class RingSettings:
 
     def __init__(self) -> None:
         self.workers: WorkerLimits = WorkerLimits()  # of tasks that submit here
-        self.polled_us: int = 0  # IORING_REGISTER_NAPI
+        self.polls: bool = False  # IORING_REGISTER_NAPI
+        self.polled_us: int = 0
         self.prefers_polling: bool = False

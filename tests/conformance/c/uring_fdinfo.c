@@ -12,7 +12,9 @@ static void show(struct ring *r, const char *what)
 	while (f && fgets(line, sizeof line, f)) {
 		if (!strncmp(line, "ino", 3) || !strncmp(line, "mnt_id", 6))
 			continue;
-		if (!strncmp(line, "SqThread:", 9) || !strncmp(line, "SqTotalTime", 11) || !strncmp(line, "SqWorkTime", 10))
+		if (!strncmp(line, "SqWorkTime", 10) && r->p.flags & IORING_SETUP_SQPOLL)
+			printf("SqWorkTime: any\n"); /* Linux counts microseconds, or ticks */
+		else if (!strncmp(line, "SqThread:", 9) || !strncmp(line, "SqTotalTime", 11) || !strncmp(line, "SqWorkTime", 10))
 			printf("%.*s %s\n", (int)strcspn(line, ":") + 1, line, atoll(strchr(line, ':') + 1) > 0 ? "some" : strchr(line, '-') ? "-1" : "0");
 		else
 			fputs(line, stdout);
@@ -51,13 +53,16 @@ int main(void)
 	r.tail++;
 	publish(&r);
 	show(&r, "some of everything");
-	int fds[3] = { p[0], -1, 1 };
-	(void)fds;
 	int null = (int)MUST(open("/dev/null", O_RDWR));
 	put_file("/a name", "x", 0600);
 	int named = (int)MUST(open("/a name", O_RDWR));
-	int table[3] = { null, -1, named };
-	SHOW(uring_register(r.fd, IORING_REGISTER_FILES, table, 3));
+	int bell = (int)MUST(eventfd(0, 0)), pair[2];
+	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	put_file("/0123456789012345678901234567890123456789", "x", 0600);
+	put_file("/012345678901234567890123456789012345678", "x", 0600);
+	int limit = (int)MUST(open("/012345678901234567890123456789012345678", O_RDWR)), root = (int)MUST(open("/", O_RDONLY));
+	int table[9] = { null, -1, named, p[0], bell, pair[0], limit, root, -1 };
+	SHOW(uring_register(r.fd, IORING_REGISTER_FILES, table, 9));
 	struct iovec v[2] = { { memory, 64 }, { memory + 100, 1000 } };
 	SHOW(uring_register(r.fd, IORING_REGISTER_BUFFERS, v, 2));
 	TRY(uring_register(r.fd, IORING_REGISTER_PERSONALITY, NULL, 0));
@@ -79,6 +84,25 @@ int main(void)
 	memset(s + 1, 0x11, 64);
 	publish(&r);
 	show(&r, "large ones, and an overflow");
+	ring_end(&r);
+
+	ring_make(&r, 64, 0, 0);
+	for (int i = 0; i < 60; i++)
+		next_sqe(&r, i, -1, NULL, 0, 0);
+	publish(&r);
+	show(&r, "all opcodes");
+	ring_end(&r);
+
+	/* what waits, and what found no room */
+	ring_make(&r, 4, IORING_SETUP_CQSIZE, 4);
+	char b[4];
+	struct __kernel_timespec t = { 1000, 0 };
+	next_sqe(&r, IORING_OP_READ, p[0], b, 4, 0)->user_data = 1;
+	next_sqe(&r, IORING_OP_TIMEOUT, -1, &t, 1, 0)->user_data = 2;
+	printf("%ld\n", submit_and_wait(&r, 0));
+	for (int i = 0; i < 6; i++)
+		s = next_sqe(&r, IORING_OP_NOP, -1, NULL, 0, 0), s->user_data = 10 + i, n = submit_and_wait(&r, 0);
+	show(&r, "an overflow");
 	ring_end(&r);
 
 	ring_make(&r, 4, IORING_SETUP_NO_SQARRAY, 0);

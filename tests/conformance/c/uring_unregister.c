@@ -216,7 +216,19 @@ static void failures(struct ring *r, int directory, int wrong, int regular)
 	ONE(r, "one byte", IORING_OP_READ, regular, NULL, 1, 0, CHOOSE);
 	close(p[1]);
 	ONE(r, "the end of a pipe", IORING_OP_READ, p[0], NULL, 8, 0, CHOOSE);
-	close(p[0]), close(pair[0]), close(pair[1]);
+	struct iovec v[2] = { { NULL, 3 }, { NULL, 3 } };
+	struct msghdr m = { .msg_iov = v, .msg_iovlen = 1 };
+	MUST(write(pair[1], "abcdef", 6));
+	ONE(r, "a message", IORING_OP_RECVMSG, pair[0], &m, 1, 0, CHOOSE);
+	m.msg_iovlen = 0;
+	ONE(r, "a message without a vector", IORING_OP_RECVMSG, pair[0], &m, 1, 0, CHOOSE);
+	m.msg_iovlen = 2;
+	ONE(r, "a message with two", IORING_OP_RECVMSG, pair[0], &m, 1, 0, CHOOSE);
+	close(pair[1]);
+	m.msg_iovlen = 1;
+	ONE(r, "the end of messages", IORING_OP_RECVMSG, pair[0], &m, 1, 0, CHOOSE);
+	ONE(r, "the end of a socket", IORING_OP_RECV, pair[0], NULL, 8, 0, CHOOSE);
+	close(p[0]), close(pair[0]);
 }
 
 static void bad_memory(struct ring *r, int regular)
