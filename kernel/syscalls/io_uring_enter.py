@@ -49,7 +49,7 @@ def uring_at(descriptor: int, task: Task, is_registered: bool) -> UringFile:
 @syscall(
     "io_uring_enter",
     status="Partial",
-    args="fd:io_uring int int flags:1|8|32 =bytes[size]? size",
+    args="fd:io_uring int int flags:1|2|4|8|32 =bytes[size]? size",
     notes="Operations see IORING_REGISTER_PROBE",
 )
 def io_uring_enter(descriptor: u32, to_submit: u32, least: u32, flags: u32, argument: UserAddr, size: int) -> int:
