@@ -33,9 +33,9 @@ _RINGS_AT: Final = 112
 
 _SERVED: Final = (
     layout.SETUP_IOPOLL | layout.SETUP_SQPOLL | layout.SETUP_SQ_AFF | layout.SETUP_CQSIZE | layout.SETUP_CLAMP
-    | layout.SETUP_ATTACH_WQ | layout.SETUP_R_DISABLED | layout.SETUP_SUBMIT_ALL | layout.SETUP_COOP_TASKRUN | layout.SETUP_TASKRUN_FLAG | layout.SETUP_SQE128
-    | layout.SETUP_CQE32 | layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN | layout.SETUP_NO_MMAP
-    | layout.SETUP_REGISTERED_FD_ONLY | layout.SETUP_NO_SQARRAY
+    | layout.SETUP_ATTACH_WQ | layout.SETUP_R_DISABLED | layout.SETUP_SUBMIT_ALL | layout.SETUP_COOP_TASKRUN
+    | layout.SETUP_TASKRUN_FLAG | layout.SETUP_SQE128 | layout.SETUP_CQE32 | layout.SETUP_SINGLE_ISSUER
+    | layout.SETUP_DEFER_TASKRUN | layout.SETUP_NO_MMAP | layout.SETUP_REGISTERED_FD_ONLY | layout.SETUP_NO_SQARRAY
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from kernel.uring.waiting import wait_for_users
 
 
 def unregister_files(ring: Ring, task: Task) -> int:
-    """IORING_UNREGISTER_FILES. Raises ENXIO, EINTR, ERESTARTSYS, EIO, MemoryError, and the files are still registered."""
+    """IORING_UNREGISTER_FILES. Raises ENXIO, EINTR, ERESTARTSYS, EIO, MemoryError, and they are still registered."""
     files = ring.files
     ring.lock()
     try:

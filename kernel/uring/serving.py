@@ -1,8 +1,9 @@
 """The thread that takes the submissions of rings (IORING_SETUP_SQPOLL): its life.
 
-It is a task of its maker's process that never enters user mode. So memory, files, limits and accounts are the process's,
-and the thread ends with it; it is seen in /proc, stops with the others, and SIGKILL to it ends all of them. It blocks all
-other signals. What it submits are its own requests, so everything else about requests is as for any task (perform.py).
+It is a task of its maker's process that never enters user mode. So memory, files, limits and accounts are the
+process's, and the thread ends with it; it is seen in /proc, stops with the others, and SIGKILL to it ends all of them.
+It blocks all other signals. What it submits are its own requests, so everything else about requests is as for any task
+(perform.py).
 
 One round takes what each ring has. Then it looks by itself for as long as the most patient ring wants, in naps rather
 than turns of a loop, so that it costs little and a single processor runs the program. Then it says in each ring that it

@@ -1,5 +1,5 @@
-"""Rings whose submissions a thread of the kernel takes (IORING_SETUP_SQPOLL), and what they share with it: `Taker`, which
-Linux calls sq_data. The thread's life is in serving.py.
+"""Rings whose submissions a thread of the kernel takes (IORING_SETUP_SQPOLL), and what they share with it: `Taker`,
+which Linux calls sq_data. The thread's life is in serving.py.
 
 The thread is one of its maker's process. Rings that attach to another one (IORING_SETUP_ATTACH_WQ) share its thread. A
 ring belongs to a taker from its setup until its file is closed; a taker whose last ring has gone ends its thread, and

@@ -118,11 +118,26 @@ def test_the_thread_ends_with_its_last_ring(machine: Machine) -> None:
     assert work.taker is None and not work.rings and work.due.first is None
 
 
+def _be_killed(child: Program) -> int:
+    Polled(child)
+    return child.kill(child.getpid(), signal.SIGKILL)
+
+
+def _leave(child: Program) -> int:
+    Polled(child)
+    return 7
+
+
+def _pause(child: Program) -> int:
+    Polled(child)
+    return child.pause()
+
+
 @booted
 def test_a_thread_of_a_program_that_ends(machine: Machine) -> None:
     host = machine.host
-    killed = host.fork(lambda child: Polled(child) and child.kill(child.getpid(), signal.SIGKILL))
-    left = host.fork(lambda child: Polled(child) and 7)
+    killed = host.fork(_be_killed)
+    left = host.fork(_leave)
     statuses = {}
     for _ in range(2):
         status = bytearray(4)
@@ -166,7 +181,7 @@ def test_an_executed_program_has_a_ring_without_a_thread(machine: Machine) -> No
 @booted
 def test_a_stopped_program_has_a_stopped_thread(machine: Machine) -> None:
     host = machine.host
-    child = host.fork(lambda child: Polled(child) and child.pause())
+    child = host.fork(_pause)
     rest(host, 10)
     host.kill(child, signal.SIGSTOP)
     status = bytearray(4)
@@ -192,7 +207,7 @@ def test_a_ring_is_served_with_its_makers_rights(machine: Machine) -> None:
         ring.enter(WAKEUP | GETEVENTS, 1, 1)
         ((_, found, _),) = ring.take()
         assert found == result if result is not None else found > 0
-    assert worker(host).credentials.euid == 1000
+    assert int(worker(host).credentials.euid) == 1000
 
 
 @booted
