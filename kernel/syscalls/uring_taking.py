@@ -7,7 +7,7 @@ The order of checks is Linux's.
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import EINVAL, ENXIO, EOWNERDEAD, EPERM, Errno, Span, u8
+from kernel.lang import EINVAL, ENXIO, EOWNERDEAD, Errno, Span, u8
 from kernel.sched.processor import processor_mask
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.uring_settings import allowed_processors, begin_workers
@@ -39,13 +39,7 @@ def begin_taking(ring: Ring, file: File, task: Task, fields: Span[u8]) -> None:
         if ring.setup & layout.SETUP_SQ_AFF != 0:
             raise Errno(EINVAL)
         return
-    taker: Taker | None = None
-    if attaches:
-        try:
-            taker = _taker_at(fields.load_u32(_OTHER), task)
-        except Errno as error:
-            if error.code != EPERM:  # another process's: this one gets a thread of its own
-                raise
+    taker = _taker_at(fields.load_u32(_OTHER), task) if attaches else None
     idle_ms = fields.load_u32(_THREAD_IDLE)
     served = ServedRing(ring, file, task.credentials, (idle_ms if idle_ms != 0 else _DEFAULT_IDLE_MS) * _NS_PER_MS)
     if taker is not None:
@@ -78,15 +72,15 @@ def _ring_at(descriptor: int) -> Ring:
     return other.ring
 
 
-def _taker_at(descriptor: int, task: Task) -> Taker:
-    """That of another ring. Raises ENXIO, EINVAL; EPERM if it is another process's."""
+def _taker_at(descriptor: int, task: Task) -> Taker | None:
+    """That of another ring; None if it is another process's: then this one gets a thread of its own. Raises ENXIO,
+    EINVAL.
+    """
     served = _ring_at(descriptor).served
     taker = None if served is None else served.taker
     if taker is None:
         raise Errno(EINVAL)
-    if taker.process != task.pid:
-        raise Errno(EPERM)
-    return taker
+    return taker if taker.process == task.pid else None
 
 
 def _only(number: int, task: Task) -> int:

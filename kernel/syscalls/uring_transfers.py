@@ -98,10 +98,11 @@ def _read(request: Request) -> int:
     try:
         return _read_into(request, file, chosen)
     except Errno as error:
-        if error.code == EAGAIN and not request.never_waits:
-            request.completion_flags = 0
-            put_back(request, chosen)  # it takes one when there is something to read
-        raise
+        code = error.code
+    if code == EAGAIN and not request.never_waits:
+        request.completion_flags = 0
+        put_back(request, chosen)  # it takes one when there is something to read
+    raise Errno(code)
 
 
 def _read_into(request: Request, file: File, chosen: Chosen | None) -> int:

@@ -18,8 +18,8 @@ from kernel.task.words import load_i32, load_i64
 from kernel.uring import layout
 from kernel.uring.operation import OPCODES
 from kernel.uring.personalities import LAST
-from kernel.uring.request import number_of
-from kernel.uring.ring import Ring
+from kernel.uring.request import Request
+from kernel.uring.ring import Overflowed, Ring
 
 _COST: Final = 1500  # instructions of a line, for `pace`
 _AT_ONCE: Final = 64  # numbers of personalities that are looked at for a piece
@@ -49,7 +49,9 @@ class RingListing(Listing):
         self.index: int = 0  # how far that has come
         self.first: int = 0  # of the submissions or completions to be shown
         self.count: int = 0
-        self.number: int = 0  # of the last request that was shown
+        self.request: Request | None = None  # that was shown last, with its number
+        self.number: int = 0
+        self.overflowed: Overflowed | None = None  # the completion that was shown last
 
     def next_piece(self) -> bytes | None:
         pace(_COST)
@@ -85,7 +87,6 @@ class RingListing(Listing):
         self.part += 1
         self.index = 0
         self.count = 0
-        self.number = 0
 
     def is_busy(self) -> bool:
         """Whether somebody has the ring's lock."""
@@ -245,23 +246,31 @@ def _credentials(number: int, who: Credentials) -> bytes:
 
 def _waiting(listing: RingListing) -> bytes:
     """Those that wait for their files."""
-    request = None if listing.is_busy() else listing.ring.requests.after_number(listing.number)
+    request = None if listing.is_busy() else _next_request(listing)
     if request is None:
         listing.follow()
         return b"CqOverflowList:\n"
-    listing.number = number_of(request)
+    listing.request = request
+    listing.number = request.number
     return _EMPTY if request.waiter is None else f"  op={request.opcode}, task_works=0\n".encode()
 
 
+def _next_request(listing: RingListing) -> Request | None:
+    """The one behind the last that was shown, which may have ended since."""
+    last = listing.request
+    if last is not None and last.number == listing.number:
+        return last.after()
+    return listing.ring.requests.after_number(listing.number)
+
+
 def _overflow(listing: RingListing) -> bytes:
-    """Completions that found no room. Those that have found some meanwhile are not shown."""
-    entry = listing.ring.overflow.first()
-    for _ in range(listing.index):
-        entry = None if entry is None else entry.after()
+    """Completions that found no room. If some found it meanwhile, those behind them are not shown."""
+    last = listing.overflowed
+    entry = listing.ring.overflow.first() if last is None else last.after()
+    listing.overflowed = entry
     if entry is None:
         listing.follow()
         return _EMPTY
-    listing.index += 1
     return f"  user_data={unsigned(entry.user_data)}, res={entry.result}, flags={entry.flags:x}\n".encode()
 
 

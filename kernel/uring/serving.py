@@ -98,14 +98,13 @@ def _serve(task: Task) -> bool:
         return False
     found = _round(task, taker, work)
     now_ns = monotonic_ns()
-    if found == _SHORTAGE:
-        _nap(taker, work, now_ns + _SHORTAGE_NS)
-        return True
-    if found == _PROGRESS or taker.is_called:
+    if found != _NOTHING or taker.is_called:
         taker.is_called = False
         taker.until_ns = now_ns + taker.idle_ns
         taker.nap_ns = _FIRST_NAP_NS
-    if found == _PROGRESS:
+    if found == _SHORTAGE:
+        _nap(taker, work, now_ns + _SHORTAGE_NS)
+    if found != _NOTHING:
         return True
     if now_ns < taker.until_ns:
         _nap(taker, work, min(taker.until_ns, now_ns + taker.nap_ns))

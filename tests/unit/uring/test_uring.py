@@ -45,6 +45,7 @@ SEND = 26
 SENDMSG = 9
 FILES_UPDATE = 20
 RECV = 27
+RECVMSG = 10
 PROVIDE_BUFFERS = 31
 
 
@@ -730,6 +731,90 @@ def test_buffers_are_unregistered_when_their_users_have_ended(machine: Machine) 
     assert ring.take() == [(7, 3, 0)]
     assert host.load(buffer, 3) == b"abc"
     host.wait4(child, None, 0, None)
+
+
+@booted
+def test_a_failed_read_uses_its_buffer_up(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    ring.fill(PROVIDE_BUFFERS, 8, memory(host), 16, 0, data=1, group=3)
+    ring.go()
+    reader, writer = pipe(host)
+    directory = host.open("/", os.O_RDONLY, 0)
+    ring.take()
+    for fd, data in ((directory, 2), (writer, 3), (9999, 4)):
+        ring.fill(READ, fd, 0, 8, data=data, flags=layout.BUFFER_SELECT, group=3)
+    ring.go(3)
+    buffer = layout.CQE_BUFFER
+    assert ring.take() == [(2, -errno.EISDIR, buffer), (3, -errno.EBADF, buffer | 1 << 16), (4, -errno.EBADF, 0)]
+    ring.fill(READ, reader, 0, 8, data=5, flags=layout.BUFFER_SELECT, group=3)
+    ring.go()
+    ring.fill(ASYNC_CANCEL, -1, 5, data=6)
+    ring.go(2)
+    assert sorted(ring.take()) == [(5, -errno.ECANCELED, 0), (6, 0, 0)]
+    host.write(writer, b"abc", 3)
+    ring.fill(READ, reader, 0, 8, data=7, flags=layout.BUFFER_SELECT, group=3)
+    ring.go(1)
+    assert ring.take() == [(7, 3, buffer | 2 << 16)]  # the one that waited had none
+
+
+@booted
+def test_what_receives_nothing_uses_no_buffer_up(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    address = memory(host)
+    ring.fill(PROVIDE_BUFFERS, 8, address, 16, 0, data=1, group=3)
+    ring.go()
+    ring.take()
+    ends = bytearray(8)
+    host.socketpair(1, 1, 0, ends)
+    left, right = struct.unpack("<ii", ends)
+    vector = memory(host, struct.pack("<QQ", 0, 4))
+    header = memory(host, struct.pack("<QQQQQQQ", 0, 0, vector, 1, 0, 0, 0))
+    host.write(right, b"abcdef", 6)
+    ring.fill(RECVMSG, left, header, 1, data=2, flags=layout.BUFFER_SELECT, group=3)
+    ring.fill(RECV, left, 0, 16, data=3, flags=layout.BUFFER_SELECT, group=3)
+    ring.go(2)
+    assert ring.take() == [(2, 4, layout.CQE_BUFFER), (3, 2, layout.CQE_BUFFER | 1 << 16)]
+    assert host.load(address, 4) == b"abcd" and host.load(address + 16, 2) == b"ef"
+    host.close(right)
+    ring.fill(RECV, left, 0, 16, data=4, flags=layout.BUFFER_SELECT, group=3)
+    ring.fill(RECVMSG, left, header, 1, data=5, flags=layout.BUFFER_SELECT, group=3)
+    ring.go(2)
+    assert ring.take() == [(4, 0, 0), (5, 0, 0)]
+
+
+@booted
+def test_a_ring_is_described(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
+    ring = Rings(host, 4)
+    reader, _ = pipe(host)
+    host.io_uring_register(ring.fd, REGISTER_FILES, struct.pack("<ii", reader, -1), 2)
+    ring.fill(POLL_ADD, reader, data=1, modifiers=POLLIN)
+    ring.fill(NOP, data=(1 << 64) - 1)
+    ring.go()
+    ring.fill(READ, 5, 0x1234, 16, -1, data=1 << 63, flags=layout.IO_LINK)
+    ring.put(layout.SQ_TAIL, ring.tail)
+    fd = host.open(f"/proc/self/fdinfo/{ring.fd}", os.O_RDONLY, 0)
+    shown = _read_all(host, fd)
+    assert "SqMask:\t0x3\nSqHead:\t2\nSqTail:\t3\nCachedSqHead:\t2\nCqMask:\t0x7\n" in shown
+    assert "    2: opcode:READ, fd:5, flags:4, off:18446744073709551615, addr:0x1234, rw_flags:0x0, " in shown
+    assert "buf_index:0 user_data:9223372036854775808\nCQEs:\t1\n" in shown
+    assert "    0: user_data:18446744073709551615, res:0, flag:0\nSqThread:\t-1\n" in shown
+    assert "UserFiles:\t2\n    0: \n    1: <none>\nUserBufs:\t0\nPollList:\n  op=6, task_works=0\n" in shown
+    assert shown.endswith("CqOverflowList:\nNAPI:\tdisabled\n")
+
+
+def _read_all(program: Program, fd: int) -> str:
+    found = b""
+    while True:
+        piece = bytearray(4096)
+        count = program.read(fd, piece, 4096)
+        if count == 0:
+            return found.decode()
+        found += piece[:count]
 
 
 def ring_of(machine: Machine, ring: Rings) -> Ring:
