@@ -9,11 +9,13 @@ Source: the output of Linux 6.12 (tests/conformance/c/uring_fdinfo.c).
 
 from typing import Final, Literal
 
-from kernel.fs.anonymous import ANONYMOUS, PIPES, SOCKETS
+from kernel.fs.anonymous import ANONYMOUS, PIPES
 from kernel.fs.file import File, Listing
 from kernel.lang import Array, final, u8
 from kernel.lib.credentials import Credentials, gid_for_caller, uid_for_caller
 from kernel.lib.pace import pace
+from kernel.net.sockets.protocol_names import protocol_name
+from kernel.net.sockets.socket import Socket
 from kernel.task.words import load_i32, load_i64
 from kernel.uring import layout
 from kernel.uring.operation import OPCODES
@@ -188,9 +190,11 @@ def _files(listing: RingListing) -> bytes:
 
 
 def _name_of(file: File) -> bytes:
-    """The last part of its path; nothing if it is longer than Linux shows, or it has none."""
+    """The last part of its path; nothing if that is longer than what Linux shows. Pipes have none."""
+    if isinstance(file, Socket):
+        return protocol_name(file)
     path = file.path
-    if path.mount is PIPES.mount or path.mount is SOCKETS.mount:
+    if path.mount is PIPES.mount:
         return _EMPTY
     name = path.dentry.name
     if path.mount is ANONYMOUS.mount and name.startswith(b"anon_inode:"):

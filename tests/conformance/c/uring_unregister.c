@@ -255,6 +255,13 @@ static void selected(void)
 	int regular = (int)MUST(open("/regular", O_RDONLY)), directory = (int)MUST(open("/", O_RDONLY));
 	int wrong = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
 	ring_make(&r, 8, 0, 0);
+	int p[2];
+	MUST(pipe(p));
+	ONE(&r, "no group, and nothing to read", IORING_OP_READ, p[0], NULL, 8, 0, s->flags |= IOSQE_BUFFER_SELECT, s->buf_group = 3);
+	provide(&r, memory[0], 16, 1, 0);
+	ONE(&r, "the only one", IORING_OP_READ, regular, NULL, 8, 0, s->flags |= IOSQE_BUFFER_SELECT, s->buf_group = 3);
+	ONE(&r, "no buffer, and nothing to read", IORING_OP_READ, p[0], NULL, 8, 0, s->flags |= IOSQE_BUFFER_SELECT, s->buf_group = 3);
+	close(p[0]), close(p[1]);
 	provide(&r, memory[0], 16, 16, 0);
 	failures(&r, directory, wrong, regular);
 	take_back(&r);

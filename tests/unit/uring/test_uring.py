@@ -413,9 +413,12 @@ def test_a_ring_of_buffers_goes_by_its_tail(machine: Machine) -> None:
     place, room = memory(host), memory(host)
     host.io_uring_register(ring.fd, 22, struct.pack("<QIHH24x", place, 4, 5, 0), 1)
     reader, writer = pipe(host)
+    ring.fill(READ, reader, length=100, data=3, flags=layout.BUFFER_SELECT, group=5)
+    assert ring.go() == 1
+    assert ring.take() == [(3, -errno.ENOBUFS, 0)]  # though there is nothing to read
+    host.store(place, struct.pack("<QIHH", room, 6, 77, 1))
     ring.fill(READ, reader, length=100, data=1, flags=layout.BUFFER_SELECT, group=5)
     assert ring.go() == 1
-    host.store(place, struct.pack("<QIHH", room, 6, 77, 1))
     host.write(writer, b"0123456789", 10)
     assert ring.take() == [(1, 6, layout.CQE_BUFFER | 77 << 16)]
     ring.fill(READ, reader, length=100, data=2, flags=layout.BUFFER_SELECT, group=5)
