@@ -15,6 +15,7 @@ from kernel.ipc.eventfd import EventFile
 from kernel.ipc.pipe import PipeFile
 from kernel.ipc.timerfd import TimerFile
 from kernel.lang import EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, Errno, UserAddr
+from kernel.lib import user
 from kernel.lib.user import Buffer
 from kernel.net.sockets.socket import MSG_DONTWAIT, MSG_NOSIGNAL, Message, Socket
 from kernel.syscalls.buffer_arguments import user_range, user_vector
@@ -48,7 +49,10 @@ _FSYNC_DATASYNC: Final = 1
 def _prepare_transfer(request: Request) -> None:
     if request.priority != 0:
         check_priority(request.priority)
-    if request.opcode == _OP_READV or request.opcode == _OP_WRITEV:
+    if request.opcode == _OP_READV and selects(request):
+        refuse_if(request.length != 1)
+        request.length = user.read_i64(user.at(request.memory(), 8)) & layout.WORD  # at most, of the provided buffer
+    elif request.opcode == _OP_READV or request.opcode == _OP_WRITEV:
         request.more().vector = user_vector(request.memory(), request.length)
         request.kept_bytes = request.length * VECTOR_BYTES
     elif request.opcode == _OP_READ_FIXED or request.opcode == _OP_WRITE_FIXED:
@@ -207,7 +211,7 @@ def _advise_memory(request: Request) -> int:
 
 
 Operation(
-    _OP_READV, _prepare_transfer, _read, needs_file=True, takes_priority=True, events=READABLE
+    _OP_READV, _prepare_transfer, _read, needs_file=True, takes_priority=True, takes_buffers=True, events=READABLE
 )  # fmt: skip
 Operation(_OP_WRITEV, _prepare_transfer, _write, needs_file=True, takes_priority=True, events=WRITABLE)
 Operation(3, _prepare_fsync, _fsync, needs_file=True)

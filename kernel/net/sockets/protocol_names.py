@@ -1,5 +1,5 @@
-"""What Linux calls the protocol of a socket: in /proc/net/protocols, in the attribute `system.sockprotoname`, and as the
-name of the file.
+"""What Linux calls the protocol of a socket: in /proc/net/protocols, in the attribute `system.sockprotoname`, and as
+the name of the file.
 """
 
 from kernel.net.internet.transport import PROTOCOL_UDP

@@ -214,6 +214,11 @@ static void failures(struct ring *r, int directory, int wrong, int regular)
 	show_all(r);
 	ONE(r, "the end", IORING_OP_READ, regular, NULL, 8, 1 << 20, CHOOSE);
 	ONE(r, "one byte", IORING_OP_READ, regular, NULL, 1, 0, CHOOSE);
+	struct iovec three[2] = { { NULL, 3 }, { NULL, 3 } };
+	ONE(r, "a vector", IORING_OP_READV, regular, three, 1, 0, CHOOSE);
+	ONE(r, "a vector of two", IORING_OP_READV, regular, three, 2, 0, CHOOSE);
+	ONE(r, "a vector that cannot be read", IORING_OP_READV, regular, (void *)16, 1, 0, CHOOSE);
+	ONE(r, "an operation that takes none", IORING_OP_WRITE, regular, NULL, 1, 0, CHOOSE);
 	close(p[1]);
 	ONE(r, "the end of a pipe", IORING_OP_READ, p[0], NULL, 8, 0, CHOOSE);
 	struct iovec v[2] = { { NULL, 3 }, { NULL, 3 } };
