@@ -45,7 +45,6 @@ class RingListing(Listing):
     """The text of a ring."""
 
     def __init__(self, ring: Ring) -> None:
-        super().__init__()
         self.ring: Ring = ring
         self.part: int = 0  # which one is next
         self.index: int = 0  # how far that has come
