@@ -1,7 +1,8 @@
 """The life of a request: it begins, may wait, and ends; then the next of its chain begins.
 
-All of this is the work of the request's task: in io_uring_enter(2), or on its way to user mode. So there is no other
-thread whose rights, files and memory would have to be borrowed, and none that could run after the task.
+All of this is the work of the request's task: in io_uring_enter(2), or on its way to user mode; or in its rounds, if
+the task is a thread that takes submissions (serving.py). So there is no other thread whose rights, files and memory
+would have to be borrowed, and none that could run after the task.
 
 Context: sleeps, as what requests do.
 """
@@ -408,6 +409,10 @@ class TaskWork(TaskRequests):
                 held.release()
         while self.due.first is not None:
             self.run()  # what those rings had
+        taker = self.taker
+        self.taker = None
+        if taker is not None:
+            taker.end()
 
     @noraise
     def end_for_program(self) -> None:

@@ -235,6 +235,10 @@ class Requests(LinkedList[Request]):
         """
         if following is None or following.number == following_number:
             return following
+        return self.after_number(number)
+
+    def after_number(self, number: int) -> Request | None:
+        """The first request behind the one with that number, or behind where it was."""
         request = self.first()
         while request is not None and request.number <= number:
             request = request.after()
