@@ -106,6 +106,10 @@ class KeyType:
         """Give a key other content. May sleep. Raises EDQUOT."""
         key.update(content)
 
+    def length(self, key: "Key") -> int:
+        """Of what `read` returns."""
+        return len(key.payload)
+
     def read(self, key: "Key", finder: Finder) -> bytes:
         """What KEYCTL_READ returns. May sleep."""
         return key.payload

@@ -25,6 +25,7 @@ from kernel.keys.key import (
     SET_ATTRIBUTES,
     VIEW,
     WRITE,
+    Finder,
     Key,
     KeyType,
 )
@@ -232,7 +233,18 @@ class Keychain:
 # ---- Authority ------------------------------------------------------------------------------------------------------
 
 
-AUTHORITY: Final = KeyType(b".request_key_auth", can_read=True, can_update=False)
+@final
+class AuthorityType(KeyType):
+    """Authorities: what is read is the information that the helper is to make a key from."""
+
+    def length(self, key: Key) -> int:
+        return len(key.callout) if isinstance(key, Authority) else 0
+
+    def read(self, key: Key, finder: Finder) -> bytes:
+        return key.callout if isinstance(key, Authority) else b""
+
+
+AUTHORITY: Final = AuthorityType(b".request_key_auth", can_read=True, can_update=False)
 _ITS_PERMISSIONS: Final = (VIEW | READ | SEARCH | LINK) << POSSESSOR | VIEW << OWNER
 
 

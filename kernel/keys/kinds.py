@@ -6,6 +6,7 @@ Context: nothing sleeps.
 from typing import Final
 
 from kernel.keys.key import KEYRING, LOGON, USER, Content, Details, Finder, Key, KeyType
+from kernel.keys.sealed import ENCRYPTED
 from kernel.lang import EINVAL, ENOPKG, EPERM, Errno, final, span_of
 
 _HEAD: Final = 8  # bytes in front of the key that files are to be encrypted with: what it is for, and a reserved word
@@ -84,7 +85,7 @@ class DenialType(KeyType):
 _PSK: Final = SharedSecretType(b"psk", can_read=True, can_update=False)
 _PROVISIONING: Final = ProvisioningType(b"fscrypt-provisioning", can_read=False, can_update=False, has_details=True)
 _DENIAL: Final = DenialType(b"blacklist", can_read=False, can_update=True)
-_TYPES: Final[list[KeyType]] = [USER, LOGON, KEYRING, _PSK, _PROVISIONING, _DENIAL]
+_TYPES: Final[list[KeyType]] = [USER, LOGON, KEYRING, ENCRYPTED, _PSK, _PROVISIONING, _DENIAL]
 
 
 def find_type(name: bytes) -> KeyType | None:

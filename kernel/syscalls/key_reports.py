@@ -79,15 +79,18 @@ def read_key(number: int, address: UserAddr, size: int) -> int:
     if isinstance(key, Keyring):
         if has_room and 0 < size <= _PAGE and size % 4 != 0:
             raise Errno(EINVAL)
-        data = _serials_in(key)
+        length = 4 * len(key.links)
     else:
-        data = _payload_of(key, has_room, size)
-    if has_room and (size < 0 or size >= len(data)):
+        length = key.kind.length(key)
+    if not has_room or 0 <= size < length:
+        return length
+    data = _serials_in(key) if isinstance(key, Keyring) else _payload_of(key)
+    if size < 0 or size >= len(data):
         user.write_bytes(address, data)
     return len(data)
 
 
-def _payload_of(key: Key, has_room: bool, size: int) -> bytes:
+def _payload_of(key: Key) -> bytes:
     key.acquire()
     try:
         return key.kind.read(key, finder_of(current()))

@@ -51,6 +51,7 @@ from kernel.syscalls.key_arguments import (
     text_at,
     type_at,
 )
+from kernel.syscalls.key_exchange import compute_power
 from kernel.syscalls.key_reports import describe, read_key, search_keyring, show_label, tell_capabilities
 from kernel.task.acting import real_credentials
 from kernel.task.task import Task, current
@@ -134,6 +135,8 @@ def _control_more(operation: int, second: int, third: int, fourth: int, fifth: i
             invalidate(found_key(second, SEARCH).key)
         case 22:
             return _get_persistent(second & 0xFFFF_FFFF, third)
+        case 23:  # KEYCTL_DH_COMPUTE
+            return compute_power(UserAddr(second), UserAddr(third), fourth, UserAddr(fifth))
         case 29:
             _restrict(second, UserAddr(third), UserAddr(fourth))
         case 30:

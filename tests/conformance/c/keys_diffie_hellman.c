@@ -84,7 +84,9 @@ static void powers(void)
 	power("modulo 64", private, bytes_key("p64", (char *)number, 192), base, sizeof result);
 	number[0] = 0x80;
 	number[191] = 0;
-	power("modulo an even number", private, bytes_key("peven", (char *)number, 192), number_key("g192", 192, 0xfe, 3), sizeof result);
+	int even = bytes_key("peven", (char *)number, 192);
+	power("modulo an even number", private, even, number_key("g192", 192, 0x7e, 3), sizeof result);
+	power("another", bytes_key("x3", "\3", 1), even, number_key("g192", 192, 0x7e, 3), sizeof result);
 	prime = number_key("p2048", 256, 0xff, 8);
 	power("2048 bits", number_key("x256", 256, 0xef, 9), prime, number_key("g256", 256, 0xff, 10), sizeof result);
 	power("8192 bits", private, number_key("p8192", 1024, 0xff, 11), base, sizeof result);
