@@ -79,6 +79,11 @@ def is_less(first: list[int], second: list[int]) -> bool:
     return False
 
 
+def is_equal(first: list[int], second: list[int]) -> bool:
+    """Whether they are the same."""
+    return not is_less(first, second) and not is_less(second, first)
+
+
 def added(first: list[int], second: list[int]) -> list[int]:
     """The sum."""
     total: list[int] = []

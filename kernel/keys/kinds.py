@@ -6,6 +6,7 @@ Context: nothing sleeps.
 from typing import Final
 
 from kernel.keys.key import KEYRING, LOGON, USER, Content, Details, Finder, Key, KeyType
+from kernel.keys.public import ASYMMETRIC
 from kernel.keys.sealed import ENCRYPTED
 from kernel.lang import EINVAL, ENOPKG, EPERM, Errno, final, span_of
 
@@ -85,7 +86,7 @@ class DenialType(KeyType):
 _PSK: Final = SharedSecretType(b"psk", can_read=True, can_update=False)
 _PROVISIONING: Final = ProvisioningType(b"fscrypt-provisioning", can_read=False, can_update=False, has_details=True)
 _DENIAL: Final = DenialType(b"blacklist", can_read=False, can_update=True)
-_TYPES: Final[list[KeyType]] = [USER, LOGON, KEYRING, ENCRYPTED, _PSK, _PROVISIONING, _DENIAL]
+_TYPES: Final[list[KeyType]] = [USER, LOGON, KEYRING, ENCRYPTED, ASYMMETRIC, _PSK, _PROVISIONING, _DENIAL]
 
 
 def find_type(name: bytes) -> KeyType | None:

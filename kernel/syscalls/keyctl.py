@@ -15,10 +15,12 @@ from kernel.keys.keychain import (
     find_authority,
     persistent_of,
 )
-from kernel.keys.keyring import Restriction, as_keyring, invalidate, move
+from kernel.keys.keyring import Keyring, Restriction, as_keyring, invalidate, move
+from kernel.keys.public import ASYMMETRIC, is_circle, restriction_by
 from kernel.keys.requesting import instantiate, reject
 from kernel.lang import (
     EACCES,
+    EDEADLK,
     EEXIST,
     EFAULT,
     EINVAL,
@@ -52,6 +54,7 @@ from kernel.syscalls.key_arguments import (
     type_at,
 )
 from kernel.syscalls.key_exchange import compute_power
+from kernel.syscalls.key_operations import query, transform, verify
 from kernel.syscalls.key_reports import describe, read_key, search_keyring, show_label, tell_capabilities
 from kernel.task.acting import real_credentials
 from kernel.task.task import Task, current
@@ -137,6 +140,14 @@ def _control_more(operation: int, second: int, third: int, fourth: int, fifth: i
             return _get_persistent(second & 0xFFFF_FFFF, third)
         case 23:  # KEYCTL_DH_COMPUTE
             return compute_power(UserAddr(second), UserAddr(third), fourth, UserAddr(fifth))
+        case 24:  # KEYCTL_PKEY_QUERY
+            if third != 0:
+                raise Errno(EINVAL)
+            query(second, UserAddr(fourth), UserAddr(fifth))
+        case 25 | 26 | 27:
+            return transform(operation, UserAddr(second), UserAddr(third), UserAddr(fourth), UserAddr(fifth))
+        case 28:
+            verify(UserAddr(second), UserAddr(third), UserAddr(fourth), UserAddr(fifth))
         case 29:
             _restrict(second, UserAddr(third), UserAddr(fourth))
         case 30:
@@ -325,21 +336,31 @@ def _get_persistent(uid: int, target: int) -> int:
 
 
 def _restrict(number: int, kind: UserAddr, restriction: UserAddr) -> None:
-    """KEYCTL_RESTRICT_KEYRING: no more links at all. Types that could decide about them do not exist."""
+    """KEYCTL_RESTRICT_KEYRING: no more links at all, or only to keys that the type of a text decides about."""
     found = found_key(number, SET_ATTRIBUTES)
     if (kind == 0) != (restriction == 0):
         raise Errno(EINVAL)
     name = b""
+    text = b""
     if kind != 0:
         name = type_at(kind)
-        text_at(restriction, _LONGEST_RESTRICTION)
+        text = text_at(restriction, _LONGEST_RESTRICTION)
     keyring = as_keyring(found.key)
-    if kind != 0:
-        known_type(name)
+    if kind == 0:
+        _set_restriction(keyring, Restriction())
+    elif known_type(name) is ASYMMETRIC:
+        _set_restriction(keyring, restriction_by(text))
+    else:
         raise Errno(ENOENT)
-    if keyring.restriction is not None:
-        raise Errno(EEXIST)
-    keyring.restriction = Restriction()
+
+
+def _set_restriction(keyring: Keyring, restriction: Restriction) -> None:
+    """Raises EEXIST if there is one, EDEADLK if it would trust itself."""
+    error = EEXIST if keyring.restriction is not None else EDEADLK if is_circle(keyring, restriction) else 0
+    if error != 0:
+        restriction.release()
+        raise Errno(error)
+    keyring.restriction = restriction
 
 
 def _move(number: int, source: int, target: int, flags: int) -> None:

@@ -101,7 +101,9 @@ static void searching(void)
 		if (!id)
 			continue;
 		id = strchr(id + 2, ' ');
-		char *end = strchr(++id, ' ');
+		char *end = strchr(++id, 0x20);
+		if (!end)
+			continue;
 		*end = 0;
 		snprintf(text, sizeof text, "id:%s", id);
 		printf("%s: ", text);
