@@ -29,7 +29,8 @@ def padded_tail(data: bytes, block_bytes: int, is_big_endian: bool) -> bytes:
     tail[rest] = 0x80
     bits = len(data) * 8
     if is_big_endian:
-        span_of(tail).store_be64(whole - 8, bits)
+        span_of(tail).store_be32(whole - 8, bits >> 32)
+        span_of(tail).store_be32(whole - 4, bits & 0xFFFF_FFFF)
     else:
         span_of(tail).store_u32(whole - 8, bits & 0xFFFF_FFFF)
         span_of(tail).store_u32(whole - 4, bits >> 32)

@@ -41,7 +41,7 @@ _DIGITS: Final = b"0123456789abcdef"
 class Words:
     """What a text says."""
 
-    def _init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes) -> None:
         """Raises EINVAL."""
         end = data.find(b"\0")
         self._rest: bytes | None = data if end < 0 else data[:end]
@@ -154,7 +154,7 @@ def _digits_of(data: bytes) -> bytes:
 class Sealing(Details):
     """How the bytes of a key are encrypted."""
 
-    def _init__(self, layout: bytes, master: bytes, size: bytes, start: bytes) -> None:
+    def __init__(self, layout: bytes, master: bytes, size: bytes, start: bytes) -> None:
         self.layout: bytes = layout
         self.master: bytes = master
         self.size: bytes = size  # as it was written
@@ -207,7 +207,7 @@ def _derived(purpose: bytes, secret: bytes) -> bytes:
 class EncryptedType(KeyType):
     """The type."""
 
-    def _init__(self) -> None:
+    def __init__(self) -> None:
         super().__init__(b"encrypted", can_read=True, can_update=True, has_details=True)
         self.prepares = False
 

@@ -24,8 +24,7 @@ _LONGEST_CALLOUT: Final = 4096
 
 
 @syscall(
-    "add_key", args="name:key_type name:key_name <bytes[size]? size key_serial -> key_serial",
-    notes="Types user, logon, keyring",
+    "add_key", status="Full", args="name:key_type name:key_name <bytes[size]? size key_serial -> key_serial",
 )  # fmt: skip
 def add_key(kind: UserAddr, description: UserAddr, payload: UserAddr, size: int, keyring: i32) -> int:
     """add_key(2)."""
@@ -40,8 +39,7 @@ def add_key(kind: UserAddr, description: UserAddr, payload: UserAddr, size: int,
 
 
 @syscall(
-    "request_key", args="name:key_type name:key_name name:text key_serial -> key_serial",
-    notes="Finds keys; none is made by a program (request-key(8))",
+    "request_key", status="Full", args="name:key_type name:key_name name:text key_serial -> key_serial",
 )  # fmt: skip
 def request_key(kind: UserAddr, description: UserAddr, callout: UserAddr, keyring: i32) -> int:
     """request_key(2)."""

@@ -25,9 +25,9 @@ from kernel.time.clock import realtime_seconds
 
 _PAGE: Final = 4096
 _SERIAL_COST: Final = 40
-# KEYCTL_CAPABILITIES: capabilities, persistent keyrings, invalidation, restriction, moves; the second byte: keyrings'
-# names and keys belong to namespaces, of which there is one.
-_CAPABILITIES: Final = b"\xe3\x03"
+# KEYCTL_CAPABILITIES: capabilities, persistent keyrings, Diffie-Hellman, public keys, invalidation, restriction, moves,
+# but no big keys; the second byte: keyrings' names and keys belong to namespaces, but nobody is notified.
+_CAPABILITIES: Final = b"\xef\x03"
 
 
 def describe(number: int, address: UserAddr, size: int) -> int:

@@ -70,8 +70,7 @@ _RESTARTS: Final = (ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTAR
 
 
 @syscall(
-    "keyctl", args="one:keyctl any any any any -> key_serial",
-    notes="No Diffie-Hellman, no public keys, no notifications; keys are not instantiated by programs",
+    "keyctl", status="Full", args="one:keyctl any any any any -> key_serial",
 )  # fmt: skip
 def keyctl(operation: i32, second: int, third: int, fourth: int, fifth: int) -> int:
     """keyctl(2)."""
