@@ -17,6 +17,7 @@ from kernel.task.fork import task_limit
 from kernel.task.helper import HelperStart, start_process
 from kernel.task.limits import initial_limits
 
+_OF_THREAD: Final = 1  # KEY_REQKEY_DEFL_THREAD_KEYRING: what threads of the kernel have, and leave to such programs
 _ENVIRONMENT: Final = (b"HOME=/", b"PATH=/sbin:/bin:/usr/sbin:/usr/bin")
 
 
@@ -26,6 +27,7 @@ class KeyHelper(Upcall):
 
     def run(self, words: list[bytes], session: Keyring) -> None:
         keys = Keychain()
+        keys.default = _OF_THREAD
         keys.take_session(session)
         start: HelperStart | None = None
         files: FileTable | None = None

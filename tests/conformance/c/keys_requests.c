@@ -180,6 +180,7 @@ static int helper(int count, char **arguments)
 		return 0;
 	}
 	case 'd': { /* by asking for another */
+		SHOW(CONTROL(SET_DEFAULT, -1, 0, 0, 0));
 		int other = (int)TRY(request("user", "inner", "p", 0));
 		CHECK(CONTROL(READ, other, text, sizeof text, 0) == 5);
 		members("requestor's", REQUESTOR);
@@ -205,7 +206,7 @@ static int helper(int count, char **arguments)
 			char *end = strstr(line, name);
 			if (end) {
 				char *pid = strstr(end, " pid:");
-				printf("%.7s %.48s key:*%s", line + 9, line + 23, pid ? strstr(pid, " ci:") : end + strlen(name));
+				printf("%.7s %.35s key:*%s", line + 9, line + 23, pid ? strstr(pid, " ci:") : end + strlen(name));
 			}
 		}
 		return 3;
@@ -308,8 +309,7 @@ static void refusals(void)
 
 static void *wait_for_it(void *ring)
 {
-	made("gate", "g", *(int *)ring);
-	return NULL;
+	return (void *)(long)request("user", "gate", "g", *(int *)ring);
 }
 
 static void nothing(int signo)
@@ -350,7 +350,9 @@ static void waiting(void)
 	int gate = (int)MUST(open(GATE, O_WRONLY));
 	MUST(write(gate, "x", 1));
 	show_end(first);
-	pthread_join(thread, NULL);
+	void *found;
+	pthread_join(thread, &found);
+	CHECK((int)(long)found == serials[0]);
 	show_log();
 	members("ring", ring);
 	unlink(GATE);
