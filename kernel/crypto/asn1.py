@@ -1,11 +1,14 @@
 """Data that is written by the rules of ASN.1 (X.690): elements of a tag, a length and a content.
 
 Lengths have two bytes at most, and are definite, tags have one byte: others are refused as data that is no good.
+
+Context: takes safe points.
 """
 
 from typing import Final
 
 from kernel.lang import EBADMSG, Errno, final
+from kernel.lib.pace import pace
 
 BOOLEAN: Final = 0x01
 INTEGER: Final = 0x02
@@ -16,6 +19,7 @@ UTC_TIME: Final = 0x17
 GENERALIZED_TIME: Final = 0x18
 SEQUENCE: Final = 0x30
 SET: Final = 0x31
+_COST: Final = 800  # instructions for an element, with what is done with it
 _LONG_TAG: Final = 0x1F
 _LONG_LENGTH: Final = 0x80
 _ONE_BYTE: Final = 0x81
@@ -43,6 +47,7 @@ class Reader:
 
     def read(self) -> bytes:
         """The content of the next element. Raises EBADMSG."""
+        pace(_COST)
         start = self._next
         self.tag = self._take()
         if self.tag & _LONG_TAG == _LONG_TAG:

@@ -9,12 +9,13 @@ many seconds.
 
 from typing import Final
 
-from kernel.lib.pace import pace_or_end
+from kernel.lib.pace import pace, pace_or_end
 
 _BITS: Final = 30
 _BASE: Final = 1 << _BITS
 _MASK: Final = _BASE - 1
-_COST: Final = 12  # instructions for a digit
+_COST: Final = 12  # instructions for a digit, or for a byte that becomes part of one
+_PIECE: Final = 1024
 _WINDOW: Final = 4  # bits of an exponent that are taken at once
 
 
@@ -30,6 +31,8 @@ def number_from(data: bytes) -> list[int]:
             digits.append(low & _MASK)
             low >>= _BITS
             bits -= _BITS
+        if index % _PIECE == 0:
+            pace(_COST * _PIECE)
     digits.append(low)
     return _trimmed(digits)
 

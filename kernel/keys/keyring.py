@@ -48,6 +48,7 @@ _LINK_BYTES: Final = 4  # what a link is charged as
 _COST: Final = 400  # instructions for a keyring that is searched
 _SWEEP_COST: Final = 60
 _SCAN_COST: Final = 200
+_TEXT_COST: Final = 40  # to understand a byte of the text that is looked for
 _LINK_COST: Final = 30  # and for each of its links
 
 
@@ -388,7 +389,7 @@ def _found_in(keyring: Keyring, wanted: Search, now_s: int) -> Key | None:
         found = keyring.links.get(wanted.index)
         return found if found is not None and wanted.judge(found, now_s) else None
     for key in list(keyring.links.values()):
-        pace(_SCAN_COST)
+        pace(_SCAN_COST + _TEXT_COST * len(wanted.description))
         if key.kind is wanted.kind and key.usage > 0 and wanted.judge(key, now_s):
             return key
     return None

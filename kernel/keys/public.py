@@ -13,6 +13,7 @@ Source: crypto/asymmetric-keys of Linux's documentation, keyctl(2).
 from typing import Final
 
 from kernel.keys.certificate import Certificate, PublicKey
+from kernel.keys.hexadecimal import bytes_of_digits, digits_of
 from kernel.keys.key import KEYS, Content, Details, Key, KeyType
 from kernel.keys.keyring import Keyring, Restriction, Search, search
 from kernel.lang import EINVAL, ENOKEY, ENOPKG, EOPNOTSUPP, Errno, final, noraise
@@ -22,37 +23,10 @@ from kernel.time.clock import realtime_seconds
 
 _QUOTA_BYTES: Final = 100  # whatever the size of the certificate
 _SHOWN_BYTES: Final = 4
-_HEXADECIMAL: Final = b"0123456789abcdef"
 _PREFIX: Final = 3
 _BY_END: Final = b"id:"
 _EXACTLY: Final = b"ex:"
 _BY_NAME: Final = b"dn:"
-
-
-def digits_of(data: bytes) -> bytes:
-    """Hexadecimal digits."""
-    text = bytearray()
-    for byte in data:
-        text.append(_HEXADECIMAL[byte >> 4])
-        text.append(_HEXADECIMAL[byte & 15])
-    return bytes(text)
-
-
-def _from_digits(text: bytes) -> bytes:
-    """Raises EINVAL for none, an odd number, and what is no digit."""
-    if len(text) == 0 or len(text) % 2 != 0:
-        raise Errno(EINVAL)
-    data = bytearray()
-    for index in range(0, len(text), 2):
-        data.append(_value_of(text[index]) << 4 | _value_of(text[index + 1]))
-    return bytes(data)
-
-
-def _value_of(digit: int) -> int:
-    value = _HEXADECIMAL.find(digit | 0x20 if 0x41 <= digit <= 0x46 else digit)
-    if value < 0:
-        raise Errno(EINVAL)
-    return value
 
 
 @final
@@ -86,7 +60,7 @@ class AsymmetricType(KeyType):
         certificate = Certificate(data)
         content = Content(b"", _QUOTA_BYTES)
         content.details = Public(certificate)
-        end = certificate.title.find(0)
+        end = certificate.title.find(b"\0")
         title = certificate.title if end < 0 else certificate.title[:end]
         identifier = certificate.key_identifier
         content.description = title + b": " + digits_of(identifier if identifier != b"" else certificate.serial)
@@ -98,7 +72,8 @@ class AsymmetricType(KeyType):
         kind = text[:_PREFIX]
         if kind != _BY_END and kind != _EXACTLY and kind != _BY_NAME:
             return False
-        _from_digits(text[_PREFIX:])
+        if len(bytes_of_digits(text[_PREFIX:])) == 0:
+            raise Errno(EINVAL)
         return True
 
     def matches(self, key: Key, text: bytes) -> bool:
@@ -106,7 +81,7 @@ class AsymmetricType(KeyType):
         if not isinstance(details, Public):
             return False
         certificate = details.certificate
-        wanted = _from_digits(text[_PREFIX:])
+        wanted = bytes_of_digits(text[_PREFIX:])
         kind = text[:_PREFIX]
         if kind == _BY_NAME:
             return certificate.subject == wanted
@@ -152,7 +127,8 @@ class Trusting(Restriction):
         if kind is not ASYMMETRIC or not isinstance(details, Public):
             raise Errno(EOPNOTSUPP)
         certificate = details.certificate
-        if certificate.signature is None:
+        signature = certificate.signature
+        if signature is None:
             raise Errno(ENOPKG)
         signer: Key | None = None
         if isinstance(trusted, Keyring):
@@ -169,7 +145,7 @@ class Trusting(Restriction):
             public = public_key_of(signer)
             if public is None:
                 raise Errno(ENOKEY)
-            certificate.signature.verify(public)
+            signature.verify(public)
         finally:
             signer.release()
 

@@ -18,6 +18,7 @@ from typing import Final
 from kernel.crypto.aes import BLOCK, Aes
 from kernel.crypto.hash import hmac
 from kernel.crypto.names import SHA256
+from kernel.keys.hexadecimal import bytes_of_digits, digits_of
 from kernel.keys.key import USER, Content, Details, Finder, Key, KeyType
 from kernel.lang import EINVAL, EKEYREVOKED, ENOKEY, EOPNOTSUPP, Errno, final, span_of
 from kernel.lib import random
@@ -34,7 +35,6 @@ _SHORT_BYTES: Final = 32  # of a key of the format enc32
 _NAME_DIGITS: Final = 16  # of a key for eCryptfs, or of 32 bytes
 _MASTERS: Final = (b"trusted:", b"user:")
 _LONGEST_TEXT: Final = 32767
-_DIGITS: Final = b"0123456789abcdef"
 
 
 @final
@@ -119,35 +119,10 @@ def _size_of(text: bytes) -> int:
     return size
 
 
-def _from_digits(digits: bytes) -> bytes:
-    """Bytes from hexadecimal digits. Raises EINVAL."""
-    if len(digits) % 2 != 0:
-        raise Errno(EINVAL)
-    found = bytearray(len(digits) // 2)
-    for index in range(len(digits)):
-        found[index // 2] = found[index // 2] << 4 & 0xFF | _value_of(digits[index])
-    return bytes(found)
-
-
-def _value_of(digit: int) -> int:
-    value = _DIGITS.find(digit | 0x20 if 0x41 <= digit <= 0x46 else digit)
-    if value < 0:
-        raise Errno(EINVAL)
-    return value
-
-
 def _random_bytes(count: int) -> bytes:
     storage = bytearray(count)
     random.fill(span_of(storage))
     return bytes(storage)
-
-
-def _digits_of(data: bytes) -> bytes:
-    text = bytearray(2 * len(data))
-    for index in range(len(data)):
-        text[2 * index] = _DIGITS[data[index] >> 4]
-        text[2 * index + 1] = _DIGITS[data[index] & 15]
-    return bytes(text)
 
 
 @final
@@ -267,14 +242,14 @@ class EncryptedType(KeyType):
         sealed = Aes(_derived(b"ENC_KEY", secret)).encrypt(padded, sealing.start)
         proof = hmac(SHA256, _derived(b"AUTH_KEY", secret), sealing.authenticated(sealed))
         texts = sealing.layout + b" " + sealing.master + b" " + sealing.size + b" "
-        return texts + _digits_of(sealing.start + b"\0" + sealed + proof)
+        return texts + digits_of(sealing.start + b"\0" + sealed + proof)
 
 
 def _check_name(name: bytes) -> None:
     """A key for eCryptfs is named by 16 hexadecimal digits. Raises EINVAL."""
     if len(name) != _NAME_DIGITS:
         raise Errno(EINVAL)
-    _from_digits(name)
+    bytes_of_digits(name)
 
 
 def _opened(sealing: Sealing, count: int, words: Words, finder: Finder) -> bytes:
@@ -283,8 +258,8 @@ def _opened(sealing: Sealing, count: int, words: Words, finder: Finder) -> bytes
     sealed_bytes = _whole_blocks(count)
     if len(digits) != 2 * (BLOCK + 1 + sealed_bytes + _HASH_BYTES):
         raise Errno(EINVAL)
-    sealing.start = _from_digits(digits[: 2 * BLOCK])
-    blob = _from_digits(digits[2 * BLOCK + 2 :])  # Linux does not look at the byte in between
+    sealing.start = bytes_of_digits(digits[: 2 * BLOCK])
+    blob = bytes_of_digits(digits[2 * BLOCK + 2 :])  # Linux does not look at the byte in between
     sealed = blob[:sealed_bytes]
     secret = _master(sealing.master, finder)
     covered = sealing.authenticated(sealed)

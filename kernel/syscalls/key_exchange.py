@@ -9,10 +9,12 @@ from kernel.keys.key import READ, USER
 from kernel.lang import EINVAL, EMSGSIZE, ENOKEY, EOPNOTSUPP, Errno, UserAddr, final, span_of
 from kernel.lib import user
 from kernel.syscalls.key_arguments import found_key, text_at
+from kernel.task.words import load_i64
 
 _NUMBERS_BYTES: Final = 12  # struct keyctl_dh_params
 _DERIVATION_BYTES: Final = 56  # struct keyctl_kdf_params
-_SPARE: Final = range(20, 52)
+_SPARE: Final = 20  # where bytes begin that must be zero
+_SPARE_END: Final = 52
 _MOST_DERIVED: Final = 1024
 _MOST_INFORMATION: Final = 64
 _LONGEST_HASH_NAME: Final = 128
@@ -26,11 +28,11 @@ class Derivation:
         """Raises EFAULT."""
         raw = user.read_bytes(address, _DERIVATION_BYTES)
         view = span_of(raw)
-        self.hash_name: UserAddr = UserAddr(int(view.load_u64(0)))
-        self.information: UserAddr = UserAddr(int(view.load_u64(8)))
+        self.hash_name: UserAddr = UserAddr(load_i64(view, 0))
+        self.information: UserAddr = UserAddr(load_i64(view, 8))
         self.information_bytes: int = view.load_u32(16)
         self.has_spare: bool = False
-        for index in _SPARE:
+        for index in range(_SPARE, _SPARE_END):
             if raw[index] != 0:
                 self.has_spare = True
 
