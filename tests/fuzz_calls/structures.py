@@ -95,6 +95,8 @@ STRUCTURES: Final = {
     ),
     "iocb_pointer": "=iocb",
     "iovec": "=message[length]? length.size",
+    "key_numbers": "key_serial/4 key_serial/4 key_serial/4",
+    "key_work": "key_serial/4 one:0|16|32|128/4 one:0|16|72|128/4 pad[28]",
     "kexec_segment": "=bytes[64] size one:0|0x1000|0x100000|0x1000000|0x1001000|0x800000000 one:0|0x1000|0x100000",
     "itimerspec": "timespec timespec",
     "itimerval": "timeval timeval",
