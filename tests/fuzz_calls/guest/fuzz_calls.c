@@ -342,13 +342,19 @@ static void progress(uint64_t start)
 	shared->late_ns = 0;
 }
 
-static void report_late(uint64_t ns, int workers)
+/* The programs of now, at the end of a line. */
+static void print_present(int workers)
 {
-	printf("@late %llu ms:", (long long)(ns / 1000000));
 	for (int i = 0; i < workers; i++)
 		if (shared->worker[i].seed)
 			printf(" %012llx+%d", (long long)shared->worker[i].seed, shared->worker[i].act);
 	printf("\n");
+}
+
+static void report_late(uint64_t ns, int workers)
+{
+	printf("@late %llu ms:", (long long)(ns / 1000000));
+	print_present(workers);
 }
 
 /*
@@ -370,8 +376,10 @@ static void enter_pid_namespace(void)
 		return;
 	while (waitpid(child, &status, 0) != child)
 		;
-	if (WIFSIGNALED(status))
-		printf("@ended by signal %d\n", WTERMSIG(status));
+	if (WIFSIGNALED(status)) {
+		printf("@ended by signal %d, in one of", WTERMSIG(status));
+		print_present(16);
+	}
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
