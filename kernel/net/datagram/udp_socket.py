@@ -11,7 +11,7 @@ from kernel.lang import EAFNOSUPPORT, EFAULT, EINVAL, EMSGSIZE, ENOPROTOOPT, EPE
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
 from kernel.net.datagram import udp
-from kernel.net.datagram.send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
+from kernel.net.datagram.send import SendPlan, check_message, connect_datagram, disconnect_datagram, plan_datagram
 from kernel.net.internet.addresses import ANY4
 from kernel.net.internet.group_programs import is_sender_asked_for
 from kernel.net.internet.output import NextHop
@@ -181,9 +181,12 @@ class UdpSocket(udp.UdpEndpoint):
 
     def _gather(self, message: Message, length: int) -> int:
         """Append to the pending datagram, or begin one, and send it unless there is more to come. If that fails, the
-        pending one is lost.
+        pending one is lost, but not by what IPv4 checks before it looks for one.
         """
         counted = length
+        pending = self.corked_plan
+        if pending is not None and len(pending.address) == 4:
+            check_message(message, is_of_udp=True)
         if self.corked is None:
             plan = plan_datagram(self, message)
             if length > _LARGEST:

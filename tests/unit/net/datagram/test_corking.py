@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kernel.lang import EFAULT, EMSGSIZE, Errno, Span, u8
+from kernel.lang import EFAULT, EMSGSIZE, EOPNOTSUPP, Errno, Span, u8
 from kernel.lib.credentials import Credentials
 from kernel.lib.user import KernelBuffer
 from kernel.net.datagram.udp_socket import UdpSocket
@@ -12,7 +12,7 @@ from kernel.net.link import ethernet
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.sockets.inet import encode_inet
-from kernel.net.sockets.socket import AF_INET, MSG_DONTWAIT, MSG_MORE, Message
+from kernel.net.sockets.socket import AF_INET, MSG_DONTWAIT, MSG_MORE, MSG_OOB, Message
 from kernel.sched import mutex
 from kernel.sched.thread import Thread
 
@@ -62,5 +62,22 @@ def test_a_part_that_fails_takes_the_others_along(
     ethernet.drain()
     buffer = KernelBuffer(bytearray(100))
     assert server.receive(Message(buffer, MSG_DONTWAIT)) == 4 and buffer.storage[:4] == b"kept"
+    for each in ends:
+        each.close()
+
+
+@pytest.mark.parametrize(("size", "flags", "code"), [(65536, MSG_MORE, EMSGSIZE), (1, MSG_OOB, EOPNOTSUPP)])
+def test_what_is_checked_first_leaves_the_others(
+    ends: tuple[UdpSocket, UdpSocket], size: int, flags: int, code: int
+) -> None:
+    client, server = ends
+    send(client, KernelBuffer(bytearray(b"kept")), MSG_MORE)
+    with pytest.raises(Errno) as caught:
+        send(client, KernelBuffer(bytearray(size)), flags)
+    assert caught.value.code == code
+    send(client, KernelBuffer(bytearray(b", too")), 0)
+    ethernet.drain()
+    buffer = KernelBuffer(bytearray(100))
+    assert server.receive(Message(buffer, MSG_DONTWAIT)) == 9 and buffer.storage[:9] == b"kept, too"
     for each in ends:
         each.close()
