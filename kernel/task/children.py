@@ -52,7 +52,6 @@ def wait_for_child(task: Task, kind: int, number: Pid, options: int) -> WaitResu
     ECHILD, ERESTARTSYS.
     """
     process = task.process
-    named: Process | None = None  # the process that has the number, which another one may have after a sleep
     while True:
         if process.first_tracee is not None or options & WNOTHREAD != 0:
             result = _look_at_all(task, kind, number, options)
@@ -65,11 +64,17 @@ def wait_for_child(task: Task, kind: int, number: Pid, options: int) -> WaitResu
             return result
         if options & WNOHANG != 0:
             return WaitResult()
-        if kind == BY_PID and named is None:
-            named = find_process(number)
-        process.family.waiters.sleep()
-        if named is not None and named.ending.is_reaped:
-            raise Errno(ECHILD)
+        _sleep(process, kind, number)
+
+
+def _sleep(process: Process, kind: int, number: Pid) -> None:
+    """Sleep until some child may have changed. Raises ECHILD if the one that the number names is gone by then: the next
+    one may have its number.
+    """
+    named = find_process(number) if kind == BY_PID else None
+    process.family.waiters.sleep()
+    if named is not None and named.ending.is_reaped:
+        raise Errno(ECHILD)
 
 
 def _find_child(process: Process, kind: int, number: Pid, options: int) -> Process | None:

@@ -54,7 +54,7 @@ def test_sockets_close_while_they_are_listed(machine: Machine) -> None:
         host.close(sockets[-4])
         host.socket(AF_UNIX, SOCK_STREAM, 0)
 
-    with meanwhile(close_and_open, 5):  # two were told by then
+    with meanwhile(close_and_open, 5):  # the report has two by then
         assert unix_table().count(b"\n") == 1 + COUNT - 2
     assert _unix_count(FIRST_NETWORK, is_stream=True) == COUNT - 2
     with meanwhile(lambda: host.close(sockets[-5]), 2):
