@@ -36,10 +36,9 @@ class Operation(IntEnum):
 
 
 class BlockRequest(Queued["BlockRequest"]):
-    """One transfer between consecutive sectors and frames of memory.
-
-    The bytes lie at `offset` of the first frame and go on from the start of each following one, `length` bytes in all.
-    The caller holds a reference to each frame until the request is finished. A derived class overrides `completed`.
+    """One transfer between consecutive sectors and frames of memory. The bytes lie at `offset` of the first frame and
+    go on from the start of each following one, `length` bytes in all. The caller holds a reference to each frame until
+    the request is finished. A derived class overrides `completed`.
     """
 
     def __init__(self, operation: Operation, sector: int) -> None:

@@ -181,7 +181,7 @@ class InotifyFile(DescriptorFile):
                 self.account.inotify_watches -= 1
             pace(_CLOSE_COST)
         self.watches.clear()
-        self.events.drop_all()
+        self.events.take_all()
         self.account.inotify_instances -= 1
         self.account.release()
 

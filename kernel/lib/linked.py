@@ -183,7 +183,9 @@ class Queue(Generic[T]):
         return head.this()
 
     @inline
-    def drop_all(self) -> None:
-        """Remove all elements at once. They stay linked, for whoever has the first."""
+    def take_all(self) -> T | None:
+        """Remove all elements at once and return the first, which is still linked with the others."""
+        head = self.head
         self.head = None
         self.tail = None
+        return None if head is None else head.this()

@@ -79,11 +79,10 @@ _knet: Final = NetworkThread()
 
 def schedule_work(work: Work) -> None:
     """Have the network thread run `work` soon; calls before it does so count once."""
-    if work.is_scheduled:
-        return
-    work.is_scheduled = True
-    _knet.works.append(work)
-    _knet.queue.wake_all()
+    if not work.is_scheduled:
+        work.is_scheduled = True
+        _knet.works.append(work)
+        _knet.queue.wake_all()
 
 
 def run_pending(now_ns: int) -> bool:
@@ -91,9 +90,8 @@ def run_pending(now_ns: int) -> bool:
     is nothing now: the caller may sleep, if it takes no safe point first. A work that finds no memory gets another
     turn, after all others: the thread, which serves the whole network, goes on.
     """
-    work = _knet.works.first()
+    work = _knet.works.take_all()
     busy = work is not None or _knet.timers_due
-    _knet.works.drop_all()
     while work is not None:
         following = work.after()
         work.next = None

@@ -131,7 +131,7 @@ def listener() -> Iterator[Listener]:
     FIRST_NETWORK.taps.remove(made)
     for device in [device for device in FIRST_NETWORK.devices if device not in before]:
         forget(device)
-    thread._knet.works.drop_all()
+    thread._knet.works.take_all()
 
 
 def start(model: Card) -> VirtioNetworkDevice:
@@ -148,8 +148,7 @@ def work() -> None:
     for _ in range(50):
         if thread._knet.works.is_empty():
             return
-        item: thread.Work | None = thread._knet.works.first()
-        thread._knet.works.drop_all()
+        item = thread._knet.works.take_all()
         while item is not None:
             following = item.after()
             item.next = None
