@@ -651,9 +651,11 @@ class World:
 
     def may_leave(self, exception: str) -> bool:
         """Whether a value of an exception class may leave the program: it, a class above it or one below it does."""
-        low, high = self.exception_numbers[exception]
-        intervals = (self.exception_numbers[name] for name in self.leaving)
-        return self.discovering or any(least <= high and low <= greatest for least, greatest in intervals)
+        own = self.exception_numbers.get(exception)
+        others = [self.exception_numbers.get(name) for name in self.leaving]
+        if self.discovering or own is None or None in others:
+            return True
+        return any(other is not None and other[0] <= own[1] and own[0] <= other[1] for other in others)
 
     # Globals ----------------------------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ BUDGETS = {
     "linked_list": 1.2,
     "lz_decode": 1.15,
     "matrix": 0.95,
-    "parse_numbers": 1.4,
+    "parse_numbers": 1.25,
     "quicksort": 1.35,
     "radix_sort": 1.15,
     "recursion": 0.85,

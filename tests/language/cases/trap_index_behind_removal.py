@@ -13,7 +13,7 @@ def item(values: list[int], index: int) -> int:
 
 
 def main() -> None:
-    values = list(range(9))
+    values = [0, 1, 2, 3, 4, 5, 6, 7, 8]
     print(item(values, 8), item(values, 0), len(values))
     del values[2:5]
     print(item(values, 5), item(values, 2), len(values))
