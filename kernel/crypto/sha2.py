@@ -30,7 +30,7 @@ def _primes(count: int) -> list[int]:
 
 
 def _cube_roots(count: int, bits: int) -> list[int]:
-    """Of the fractional parts of the cube roots of the first primes, so many bits."""
+    """The first bits of the fractional parts of the cube roots of the first primes."""
     roots = []
     for prime in _primes(count):
         wanted = prime << 3 * bits

@@ -14,7 +14,7 @@ struct derivation {
 
 static unsigned char number[4096], result[4096];
 
-/* A number of so many bytes that begins with a byte; the rest follows from a seed. */
+/* A number of a size that begins with a byte; the rest follows from a seed. */
 static int number_key(const char *name, size_t size, int first, unsigned seed)
 {
 	for (size_t i = 0; i < size; i++) {
