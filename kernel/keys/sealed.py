@@ -107,8 +107,8 @@ def _kind_of(master: bytes) -> bytes:
 
 def _size_of(text: bytes) -> int:
     """How many bytes: a decimal number, perhaps with a sign and a newline. Raises EINVAL."""
-    start = 1 if text[:1] == b"+" else 0
-    end = len(text) - 1 if text[len(text) - 1 :] == b"\n" else len(text)
+    start = 1 if text.startswith(b"+") else 0
+    end = len(text) - 1 if text.endswith(b"\n") else len(text)
     size = 0
     for index in range(start, end):
         digit = digit_of(text[index])
