@@ -110,7 +110,7 @@ class Curve:
         return Point(x, y, self.times(h, self.times(first.z, second.z)))
 
     def x_of_sum(self, first: list[int], second: list[int], point: Point) -> list[int]:
-        """The x of so many times the base, plus so many times another point; of infinity it is zero."""
+        """The x of a multiple of the base plus a multiple of another point; of infinity it is zero."""
         both = self.sum(self.base, point)
         total = Point([1], [1], [])
         for index in range(max(bit_length(first), bit_length(second)) - 1, -1, -1):

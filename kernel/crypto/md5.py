@@ -3,7 +3,6 @@
 Context: takes safe points.
 """
 
-import math
 from typing import Final
 
 from kernel.crypto.hash import Hash, padded_tail, text_of_words
@@ -13,7 +12,23 @@ from kernel.lib.pace import pace
 _MASK: Final = 0xFFFF_FFFF
 _BLOCK: Final = 64
 _COST: Final = 2500  # instructions for a block
-_SINES: Final[list[int]] = [int(abs(math.sin(step + 1)) * (1 << 32)) for step in range(64)]
+
+
+def _sine(number: int) -> int:
+    """The sine of a number, without its sign, times 2**32: by its series, in fixed point."""
+    total = 0
+    term = number << 256
+    sign = 1
+    count = 1
+    while term > 0:
+        total += sign * term
+        sign = -sign
+        term = term * number * number // ((count + 1) * (count + 2))
+        count += 2
+    return abs(total) >> 224
+
+
+_SINES: Final[list[int]] = [_sine(step + 1) for step in range(64)]
 _SHIFTS: Final[list[int]] = [7, 12, 17, 22, 5, 9, 14, 20, 4, 11, 16, 23, 6, 10, 15, 21]
 
 

@@ -5,7 +5,6 @@ The constants are the first bits of the fractional parts of roots of primes, whi
 Context: takes safe points.
 """
 
-import math
 from typing import Final
 
 from kernel.crypto.hash import Hash, padded_tail, text_of_words
@@ -29,22 +28,23 @@ def _primes(count: int) -> list[int]:
     return found
 
 
+def _root(number: int, degree: int) -> int:
+    """The whole part of a root."""
+    low, high = 0, 1 << number.bit_length() // degree + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if middle**degree <= number else (low, middle)
+    return low
+
+
 def _cube_roots(count: int, bits: int) -> list[int]:
-    """Of the fractional parts of the cube roots of the first primes, so many bits."""
-    roots = []
-    for prime in _primes(count):
-        wanted = prime << 3 * bits
-        low, high = 0, 1 << bits + 8
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if middle**3 <= wanted else (low, middle)
-        roots.append(low % (1 << bits))
-    return roots
+    """The first bits of the fractional parts of the cube roots of the first primes."""
+    return [_root(prime << 3 * bits, 3) % (1 << bits) for prime in _primes(count)]
 
 
 def _square_roots(first: int, bits: int) -> list[int]:
     """The same for square roots of eight primes."""
-    return [math.isqrt(prime << 2 * bits) % (1 << bits) for prime in _primes(first + 8)[first:]]
+    return [_root(prime << 2 * bits, 2) % (1 << bits) for prime in _primes(first + 8)[first:]]
 
 
 _SHORT_ROUNDS: Final[list[int]] = _cube_roots(64, 32)

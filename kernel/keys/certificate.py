@@ -26,6 +26,7 @@ from kernel.crypto.hash import Hash
 from kernel.crypto.names import find_hash
 from kernel.crypto.rsa import RsaKey
 from kernel.lang import EBADMSG, EINVAL, EKEYREJECTED, ENOPKG, Errno, final
+from kernel.lib.numbers import digit_of
 
 _VERSION: Final = 0xA0
 _ISSUERS_NUMBER: Final = 0x81
@@ -74,7 +75,7 @@ _ELLIPTIC_HASHES: Final[dict[bytes, bytes]] = {
 ELLIPTIC_HASHES: Final = (
     b"sha1", b"sha224", b"sha256", b"sha384", b"sha512", b"sha3-256", b"sha3-384", b"sha3-512",
 )  # fmt: skip
-_ALIKE: Final = 7  # so many first bytes of an organization and a name that make the first one superfluous
+_ALIKE: Final = 7  # that many equal first bytes of an organization and a name that make the first one superfluous
 
 
 @final
@@ -324,10 +325,10 @@ def _check_time(reader: Reader) -> None:
     """Raise EBADMSG for what is no time."""
     text = reader.read()
     size = 13 if reader.tag == UTC_TIME else 15
-    if (reader.tag != UTC_TIME and reader.tag != GENERALIZED_TIME) or len(text) != size or text[size - 1] != 0x5A:
+    if (reader.tag != UTC_TIME and reader.tag != GENERALIZED_TIME) or len(text) != size or text[size - 1] != ord("Z"):
         raise Errno(EBADMSG)
     for index in range(size - 1):
-        if not 0x30 <= text[index] <= 0x39:
+        if digit_of(text[index]) > 9:
             raise Errno(EBADMSG)
     start = size - 11
     year = _pair(text, 0)
@@ -350,7 +351,7 @@ def _check_time(reader: Reader) -> None:
 
 
 def _pair(text: bytes, index: int) -> int:
-    return (text[index] - 0x30) * 10 + text[index + 1] - 0x30
+    return digit_of(text[index]) * 10 + digit_of(text[index + 1])
 
 
 def _read_authority(outer: Reader, made: Signature) -> None:

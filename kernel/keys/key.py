@@ -379,14 +379,17 @@ class Key:
 
     @noraise
     def revoke(self) -> None:
-        """It is of no use any more, and keeps no payload. It expires now, so its links stay for a while."""
+        """It is of no use any more. It expires now, so its links stay for a while. As on Linux, a key without details
+        loses its payload at once, and is no longer charged for it.
+        """
         if self.is_revoked:
             return
         self.is_revoked = True
         self.expiry_s = min(self.expiry_s, realtime_seconds())
         KEYS.next_dead_s = min(KEYS.next_dead_s, self.expiry_s + GC_DELAY.value)
-        self.uncharge(0)
-        self.drop_payload()
+        if not self.kind.has_details:
+            self.uncharge(0)
+            self.drop_payload()
 
     def change_owner(self, uid: KernelUid) -> None:
         """Let it belong to, and count for, another user. Raises EDQUOT, MemoryError."""

@@ -1,7 +1,7 @@
 """What KEYCTL_PKEY_… mean: which operations a public key is for, and these.
 
-No key has a private part, because certificates have none: nothing is signed or decrypted. What such a call is told
-first, about sizes and encodings, is as on Linux.
+No key has a private part, because certificates have none: nothing is signed or decrypted. Errors about sizes and
+encodings come before that one, as on Linux.
 
 Context: takes safe points; raises EINTR once the caller is killed.
 Source: keyctl_pkey_query(3), keyctl_pkey_encrypt(3).
@@ -33,7 +33,7 @@ class Use:
         self.hash_name: bytes = b""
         word = bytearray()
         for byte in text + b" ":
-            if byte != 0x20 and byte != 0x09:
+            if byte != ord(" ") and byte != ord("\t"):
                 word.append(byte)
                 continue
             if len(word) > 0:

@@ -22,6 +22,7 @@ from kernel.keys.hexadecimal import bytes_of_digits, digits_of
 from kernel.keys.key import USER, Content, Details, Finder, Key, KeyType
 from kernel.lang import EINVAL, EKEYREVOKED, ENOKEY, EOPNOTSUPP, Errno, final, span_of
 from kernel.lib import random
+from kernel.lib.numbers import digit_of
 
 _HASH_BYTES: Final = 32
 _LEAST_BYTES: Final = 20
@@ -57,7 +58,7 @@ class Words:
         if rest is None:
             return None
         for index in range(len(rest)):
-            if rest[index] == 0x20 or rest[index] == 0x09:
+            if rest[index] == ord(" ") or rest[index] == ord("\t"):
                 self._rest = rest[index + 1 :]
                 return rest[:index]
         self._rest = None
@@ -106,12 +107,12 @@ def _kind_of(master: bytes) -> bytes:
 
 def _size_of(text: bytes) -> int:
     """How many bytes: a decimal number, perhaps with a sign and a newline. Raises EINVAL."""
-    start = 1 if text[:1] == b"+" else 0
-    end = len(text) - 1 if text[len(text) - 1 :] == b"\n" else len(text)
+    start = 1 if text.startswith(b"+") else 0
+    end = len(text) - 1 if text.endswith(b"\n") else len(text)
     size = 0
     for index in range(start, end):
-        digit = text[index] - 0x30
-        if not 0 <= digit <= 9:
+        digit = digit_of(text[index])
+        if digit > 9:
             raise Errno(EINVAL)
         size = min(size * 10 + digit, _MOST_BYTES + 1)
     if start == end or not _LEAST_BYTES <= size <= _MOST_BYTES:

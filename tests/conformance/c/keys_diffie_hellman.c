@@ -14,7 +14,7 @@ struct derivation {
 
 static unsigned char number[4096], result[4096];
 
-/* A number of so many bytes that begins with a byte; the rest follows from a seed. */
+/* A number of a size that begins with a byte; the rest follows from a seed. */
 static int number_key(const char *name, size_t size, int first, unsigned seed)
 {
 	for (size_t i = 0; i < size; i++) {
@@ -162,7 +162,7 @@ static void derivations(void)
 		"michael_mic", "vmac64(aes)", "aes", "cbc(aes)", "rsa", "wp512", "hmac()", "hmac(none)", "SHA256", "sha256 ", "blake2b-512",
 	};
 	size_t sizes[] = {1, 16, 20, 32, 33, 64, 100, 1024};
-	int prime = number_key("p", 192, 0xd3, 1), base = bytes_key("g", "\2", 1), private = number_key("x", 32, 0x41, 2);
+	int prime = number_key("p", 192, 0xd3, 1), base = bytes_key("g", "\3", 1), private = bytes_key("x", "\4\1", 2);
 	struct parameters numbers = {private, prime, base};
 	for (unsigned i = 0; i < sizeof hashes / sizeof *hashes; i++)
 		for (unsigned j = 0; j < sizeof sizes / sizeof *sizes; j++) {

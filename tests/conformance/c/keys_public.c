@@ -57,9 +57,9 @@ static void adding(void)
 	int ring = (int)MUST(add("keyring", "ring", NULL, 0, SESSION));
 	CHECK(add_certificate(0, "a", ring) != add_certificate(0, "a", ring));
 	members("ring", ring);
-	/* Each byte that something else begins with. */
+	/* Where another answer begins. */
 	char last[40] = "";
-	for (unsigned i = 0; i < certificates[P256].size; i++) {
+	for (unsigned i = 0; i < certificates[P256].size; i += 5) {
 		memcpy(bytes, certificates[P256].bytes, certificates[P256].size);
 		bytes[i] ^= 0x41;
 		int key = add("asymmetric", "changed", bytes, certificates[P256].size, ring);
@@ -227,7 +227,7 @@ static void verifying(void)
 	CHECK_SIGNATURE(P256, "enc=x962 hash=md5", sha256_digest, p256_sha256_signature);
 	CHECK_SIGNATURE(K256, "enc=x962 hash=sha256", sha256_digest, p256_sha256_signature);
 	char last[40] = "";
-	for (unsigned i = 0; i < sizeof p256_sha256_signature; i++) {
+	for (unsigned i = 0; i < sizeof p256_sha256_signature; i += 3) {
 		memcpy(bytes, p256_sha256_signature, sizeof p256_sha256_signature);
 		bytes[i] ^= 0x20;
 		struct parameters numbers = {keys[P256], sizeof sha256_digest, sizeof p256_sha256_signature, {0}};

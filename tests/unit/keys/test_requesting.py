@@ -10,8 +10,8 @@ from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
-PROCESS, SESSION, AUTHORITY, REQUESTOR = -2, -3, -7, -8
-JOIN, READ, INSTANTIATE, NEGATE, ASSUME, REJECT = 1, 11, 12, 13, 16, 19
+PROCESS, SESSION, OF_USER, AUTHORITY, REQUESTOR = -2, -3, -4, -7, -8
+GET_ID, JOIN, READ, INSTANTIATE, NEGATE, ASSUME, REJECT = 0, 1, 11, 12, 13, 16, 19
 PATH = "/sbin/request-key"
 
 
@@ -48,6 +48,7 @@ def test_a_program_makes_a_key_for_whoever_asked(machine: Machine) -> None:
     install(machine, helper)
     host.keyctl(JOIN, 0, 0, 0, 0)
     known = host.add_key("user", "known", b"x", 1, PROCESS)
+    host.keyctl(GET_ID, OF_USER, 0, 0, 0)  # they are made when they are first needed, and stay
     before = len(KEYS.by_serial)
     key = host.request_key("user", "wanted", "a callout", SESSION)
     assert words[:2] == [PATH.encode(), b"create"] and int(words[2]) == key and words[3:6] == [b"0", b"0", b"0"]
