@@ -292,7 +292,6 @@ static void become_worker(int number)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	write_text("/proc/self/oom_score_adj", "-1000");
 	setpgid(0, 0);
 	unshare(CLONE_NEWNS); /* a copy of it has no sandboxes of other workers */
 	make_sandboxes(number);
