@@ -99,8 +99,8 @@ def _wait_for(kind: int, number: int, options: int) -> WaitResult:
 
 
 def _wait_by_descriptor(task: Task, descriptor: int, options: int) -> WaitResult:
-    """P_PIDFD. A non-blocking descriptor fails with EAGAIN where others wait. One of a thread other than the first is for
-    its tracer alone.
+    """P_PIDFD. A non-blocking descriptor fails with EAGAIN where others wait. One of a thread other than the first is
+    for its tracer alone.
     """
     if descriptor < 0:
         raise Errno(EINVAL)

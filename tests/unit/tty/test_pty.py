@@ -3,6 +3,7 @@
 import os
 import signal
 import struct
+from collections.abc import Callable
 
 import pytest
 
@@ -174,7 +175,11 @@ def test_what_one_program_writes_at_once_stays_together(machine: Machine) -> Non
     host = machine.host
     master, slave, name = open_pair(host)
     size = 3 * OUTPUT_LIMIT
-    writers = [host.fork(lambda program, text=text: program.write(slave, text * size, size) - size) for text in TEXTS]
+
+    def writer(text: bytes) -> Callable[[Program], int]:
+        return lambda program: program.write(slave, text * size, size) - size
+
+    writers = [host.fork(writer(text)) for text in TEXTS]
     host.nanosleep(MOMENT, None)
     hurried = host.open(name, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
     with pytest.raises(OSError, match="EAGAIN"):
