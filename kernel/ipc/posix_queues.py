@@ -541,7 +541,7 @@ class QueueMount:
     def end(self) -> None:
         """Its namespace ends. The instance lives on while programs have it mounted."""
         self.file_system.remove_all()
-        self.mount.forget()
+        self.mount.uncount()
 
     def place(self, name: bytes, queue: Queue) -> Path:
         """The path of a queue."""
