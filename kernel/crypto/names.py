@@ -29,6 +29,11 @@ _HASHES: Final[list[Hash]] = [
 ]
 
 
+_MAKERS_OF_OTHERS: Final = (b"cbc",)  # what makes ciphers from other algorithms, which stand in parentheses behind it
+_MOST_PARTS: Final = 32
+_WORD: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
 def find_hash(name: bytes) -> Hash | None:
     """An algorithm by its name; or by that of its implementation, which is Linux's in C."""
     for each in _HASHES:
@@ -38,12 +43,56 @@ def find_hash(name: bytes) -> Hash | None:
 
 
 def hash_to_derive_by(name: bytes) -> Hash:
-    """An algorithm that takes no key. Raises ENOKEY for one that needs a key, EINVAL, ENOENT."""
+    """An algorithm that takes no key. Raises ENOKEY for one that needs a key, EINVAL for one that is no hash but made
+    from other algorithms, ENOENT.
+    """
     found = find_hash(name)
     if found is not None:
         return found
+    if _maker_of(name) in _MAKERS_OF_OTHERS:
+        raise Errno(EINVAL)
     if name.startswith(b"hmac(") and name.endswith(b")"):
         inner = find_hash(name[5 : len(name) - 1])
         if inner is not None:
             raise Errno(ENOKEY if inner.block_bytes >= inner.size else EINVAL)
     raise Errno(ENOENT)
+
+
+def _maker_of(name: bytes) -> bytes:
+    """The word in front of parentheses with other names; nothing if a name is not so."""
+    start = _word_end(name, 0)
+    index = start
+    parts = 0
+    while start > 0 and parts < _MOST_PARTS:
+        if index >= len(name) or name[index] != (ord(",") if parts > 0 else ord("(")):
+            return b""
+        first = index + 1
+        index = _word_end(name, first)
+        if index < len(name) and name[index] == ord("("):
+            index = _closing(name, index)
+        if index == first:
+            return b""
+        parts += 1
+        if index < len(name) and name[index] == ord(")"):
+            return name[:start]
+    return b""
+
+
+def _word_end(name: bytes, index: int) -> int:
+    while index < len(name) and name[index] in _WORD:
+        index += 1
+    return index
+
+
+def _closing(name: bytes, index: int) -> int:
+    """What follows the parenthesis that closes the one at an index; or the end."""
+    depth = 0
+    while index < len(name):
+        if name[index] == ord("("):
+            depth += 1
+        elif name[index] == ord(")"):
+            depth -= 1
+        index += 1
+        if depth == 0:
+            break
+    return index

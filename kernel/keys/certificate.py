@@ -36,6 +36,7 @@ _KEY_IDENTIFIER: Final = 0x80
 _AUTHORITYS_NAMES: Final = 0xA1
 _AUTHORITYS_NUMBER: Final = 0x82
 _DIRECTORY_NAME: Final = 0xA4
+_TRUE: Final = 0xFF
 
 _RSA: Final = bytes.fromhex("2a864886f70d010101")
 _ELLIPTIC: Final = bytes.fromhex("2a8648ce3d0201")
@@ -269,11 +270,19 @@ class Certificate:
             if size < 4 or value[0] != BIT_STRING or value[2] >= 8:
                 raise Errno(EBADMSG)
         elif name == _BASIC_CONSTRAINTS:
-            if size < 2 or value[0] != SEQUENCE or value[1] != size - 2:
-                raise Errno(EBADMSG)
+            _check_constraints(value)
         elif name == _AUTHORITY_IDENTIFIER:
             self._authority = value
         reader.end()
+
+
+def _check_constraints(value: bytes) -> None:
+    """Raise EBADMSG for basic constraints that neither are empty nor say first that the subject may sign others."""
+    size = len(value)
+    if size < 2 or value[0] != SEQUENCE or value[1] != size - 2:
+        raise Errno(EBADMSG)
+    if size > 2 and (size < 5 or value[2] != BOOLEAN or value[3] != 1 or value[4] != _TRUE):
+        raise Errno(EBADMSG)
 
 
 def _set_method(made: Signature, algorithm: bytes) -> None:
