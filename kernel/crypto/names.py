@@ -8,7 +8,7 @@ from kernel.crypto.md5 import Md5
 from kernel.crypto.sha1 import Sha1
 from kernel.crypto.sha2 import LongSha, ShortSha
 from kernel.crypto.sha3 import Sha3
-from kernel.lang import EINVAL, ENOENT, ENOKEY, Errno
+from kernel.lang import EEXIST, EINVAL, ENOENT, ENOKEY, Errno
 
 SHA1: Final = Sha1(b"sha1", 20, 64)
 SHA256: Final = ShortSha(b"sha256", 32)
@@ -29,7 +29,11 @@ _HASHES: Final[list[Hash]] = [
 ]
 
 
-_MAKERS_OF_OTHERS: Final = (b"cbc",)  # what makes ciphers from other algorithms, which stand in parentheses behind it
+# What makes ciphers and the like from other algorithms, which stand in parentheses behind it.
+_MAKERS_OF_OTHERS: Final = (
+    b"cbc", b"ctr", b"ecb", b"rfc3686", b"pkcs1pad",
+    b"ffdhe2048", b"ffdhe3072", b"ffdhe4096", b"ffdhe6144", b"ffdhe8192",
+)  # fmt: skip
 _MOST_PARTS: Final = 32
 _WORD: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -44,18 +48,21 @@ def find_hash(name: bytes) -> Hash | None:
 
 def hash_to_derive_by(name: bytes) -> Hash:
     """An algorithm that takes no key. Raises ENOKEY for one that needs a key, EINVAL for one that is no hash but made
-    from other algorithms, ENOENT.
+    from other algorithms, EEXIST for another spelling of one that needs a key, ENOENT.
     """
-    found = find_hash(name)
-    if found is not None:
+    part = name
+    depth = 0
+    while _maker_of(part) == b"hmac":
+        part = part[5 : _part_end(part, 5)]
+        depth += 1
+    found = find_hash(part)
+    if found is None:
+        raise Errno(EINVAL if _maker_of(part) in _MAKERS_OF_OTHERS else ENOENT)
+    if depth == 0:
         return found
-    if _maker_of(name) in _MAKERS_OF_OTHERS:
+    if depth > 1 or found.block_bytes < found.size:
         raise Errno(EINVAL)
-    if name.startswith(b"hmac(") and name.endswith(b")"):
-        inner = find_hash(name[5 : len(name) - 1])
-        if inner is not None:
-            raise Errno(ENOKEY if inner.block_bytes >= inner.size else EINVAL)
-    raise Errno(ENOENT)
+    raise Errno(ENOKEY if name == b"hmac(" + part + b")" else EEXIST)
 
 
 def _maker_of(name: bytes) -> bytes:
@@ -67,9 +74,7 @@ def _maker_of(name: bytes) -> bytes:
         if index >= len(name) or name[index] != (ord(",") if parts > 0 else ord("(")):
             return b""
         first = index + 1
-        index = _word_end(name, first)
-        if index < len(name) and name[index] == ord("("):
-            index = _closing(name, index)
+        index = _part_end(name, first)
         if index == first:
             return b""
         parts += 1
@@ -82,6 +87,11 @@ def _word_end(name: bytes, index: int) -> int:
     while index < len(name) and name[index] in _WORD:
         index += 1
     return index
+
+
+def _part_end(name: bytes, index: int) -> int:
+    index = _word_end(name, index)
+    return _closing(name, index) if index < len(name) and name[index] == ord("(") else index
 
 
 def _closing(name: bytes, index: int) -> int:

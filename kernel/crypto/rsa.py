@@ -51,6 +51,8 @@ class RsaKey:
         numbers = Reader(outer.expect(SEQUENCE))
         modulus = numbers.expect(INTEGER)
         exponent = numbers.expect(INTEGER)
+        if len(exponent) == 0:
+            raise Errno(EINVAL)
         numbers.end()
         self._modulus: list[int] = number_from(modulus)
         self._exponent: list[int] = number_from(exponent)
