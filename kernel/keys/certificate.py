@@ -125,7 +125,7 @@ class PublicKey:
 
 @final
 class Signature:
-    """Who signed a certificate, by three names that he may have, and how."""
+    """The signer of a certificate, by up to three names, and the way it signed."""
 
     def __init__(self) -> None:
         self.is_rsa: bool = False
