@@ -52,6 +52,8 @@ from kernel.task.zombies import BIRTHS, enter_zombie, leave_zombies
 _KILL_COST: Final = 1500  # instructions, for `pace`
 _WAKE_COST: Final = 450  # instructions to wake a thread that must end
 _EXIT_COST: Final = 15_000  # instructions, for `pace`
+_GIVE_COST: Final = 1500
+_LOOK_COST: Final = 10
 
 
 class LastExitHandler:
@@ -160,6 +162,7 @@ def exit_task(task: Task) -> None:
         _release_executable(process)
     if len(process.threads) == 1 and process.origin.is_init:
         end_with_init(task)
+    _leave_relatives(task, process)
     task.registers.release()
     _leave_rules(task)
     charge_running()
@@ -173,14 +176,12 @@ def exit_task(task: Task) -> None:
         leave_at_end(task)
     task.pending.clear()
     task.restart = None
-    if process.first_tracee is not None:
-        _release_tracees(task)
     if task.tracee is not None:
         _stay_for_tracer(task, task.tracee)
     elif process.leader is not task:
         _forget_thread(task)
     if len(process.threads) == 0:
-        _end_of_process(task, process)
+        _end_of_process(process)
     else:
         _one_thread_less(process)
     exit_thread()
@@ -260,18 +261,29 @@ def _one_thread_less(process: Process) -> None:
         report_stopped(process)
 
 
+def _leave_relatives(task: Task, process: Process) -> None:
+    """Leave the tracees of a thread, and with the last one the terminal and the children of the process. That sleeps if
+    there are many; at the end there is none, whoever came meanwhile.
+    """
+    if process.ending.leaving == len(process.threads):
+        _hang_up(process)
+    _release_tracees(task)
+    while process.ending.leaving == len(process.threads) and len(process.family.children) > 0:
+        _give_children_away(task, process)
+        _release_tracees(task)
+
+
 # The process ----------------------------------------------------------------------------------------------------------
 
 
-def _end_of_process(task: Task, process: Process) -> None:
+def _end_of_process(process: Process) -> None:
+    """The last thread has gone. Nothing has run since it left the relatives."""
     process.ending.is_zombie = True
     process.stop.is_complete = False
     timers = process.timers
     if timers is not None:
         timers.cancel_all()
     process.pending.clear()
-    _hang_up(process)
-    _give_children_away(task, process)
     parent = process.parent
     if parent is not None:
         _rescue_group(process, parent, process)
@@ -318,31 +330,46 @@ def _new_parent(process: Process) -> Process | None:
 
 
 def _give_children_away(last: Task, process: Process) -> None:
-    """The children of a process get another parent. Their death signals are sent on behalf of the `last` thread."""
-    if len(process.family.children) == 0:
-        return
-    adopter = _new_parent(process)
-    if adopter is None:
-        return
-    for pid, child in process.family.children.items():
-        leave_zombies(process, child)
+    """The children of a process get another parent, the oldest first. Their death signals are sent on behalf of the
+    `last` thread. Takes safe points: children end meanwhile, or get siblings, and the other parent may end, too.
+    """
+    adopter: Process | None = None
+    child = _oldest_child(process)
+    while child is not None:
+        if adopter is None or adopter.ending.is_zombie:
+            adopter = _new_parent(process)
+        _give_away(last, process, child, adopter)
+        pace(_GIVE_COST)
+        child = _oldest_child(process)
+
+
+def _oldest_child(process: Process) -> Process | None:
+    for child in process.family.children.values():
+        return child
+    return None
+
+
+def _give_away(last: Task, process: Process, child: Process, adopter: Process | None) -> None:
+    leave_zombies(process, child)
+    process.family.children.pop(child.pid)
+    child.set_parent(None)  # it will be reaped automatically if that fails
+    if adopter is not None:
         try:
-            adopter.family.children[pid] = child
+            adopter.family.children[child.pid] = child
             child.set_parent(adopter)
             child.origin.order = BIRTHS.next()
         except MemoryError:
-            child.set_parent(None)  # it will be reaped automatically
-        signo = child.settings.death_signal
-        if signo != 0 and not child.ending.is_zombie and may_signal(last, child, signo):
-            send_from_kernel(child, from_kernel(signo))
-        child.origin.exit_signal = SIGCHLD  # the adopting parent did not choose another
-        if child.ending.is_zombie:
-            if leader_is_untraced(child):
-                _tell_parent(child)
-        else:
-            _rescue_group(child, process, process)
-    process.family.children.clear()
-    adopter.stop.has_news = True
+            pass
+        adopter.stop.has_news = True
+    signo = child.settings.death_signal
+    if signo != 0 and not child.ending.is_zombie and may_signal(last, child, signo):
+        send_from_kernel(child, from_kernel(signo))
+    child.origin.exit_signal = SIGCHLD  # the adopting parent did not choose another
+    if child.ending.is_zombie:
+        if leader_is_untraced(child):
+            _tell_parent(child)
+    else:
+        _rescue_group(child, process, process)
 
 
 def _rescue_group(child: Process, parent: Process, leaving: Process) -> None:
@@ -489,16 +516,26 @@ def _is_kept_by_tracer(process: Process) -> bool:
 
 
 def _release_tracees(tracer: Task) -> None:
-    """A tracer ends: its tracees go on by themselves, or die with it."""
-    tracee = tracer.process.first_tracee
+    """A tracer ends: its tracees go on by themselves, or die with it. Takes safe points, where more may come: children
+    of tracees.
+    """
+    tracee = _first_tracee_of(tracer)
     while tracee is not None:
-        following = tracee.after()
-        if tracee.tracer is tracer:
-            if tracee.options & KILLS_AT_EXIT != 0:
-                send_from_kernel(tracee.task.process, from_kernel(SIGKILL))
-            tracee.resume_signal = tracee.stop_code if tracee.stop_code < 0x80 else 0
-            release_tracee(tracee)
-        tracee = following
+        if tracee.options & KILLS_AT_EXIT != 0:
+            send_from_kernel(tracee.task.process, from_kernel(SIGKILL))
+        tracee.resume_signal = tracee.stop_code if tracee.stop_code < 0x80 else 0
+        release_tracee(tracee)
+        pace(_KILL_COST)
+        tracee = _first_tracee_of(tracer)
+
+
+def _first_tracee_of(tracer: Task) -> Tracee | None:
+    """The first tracee of one thread among those of its process."""
+    tracee = tracer.process.first_tracee
+    while tracee is not None and tracee.tracer is not tracer:
+        tracee = tracee.after()
+        spend(_LOOK_COST)
+    return tracee
 
 
 def release_tracee(tracee: Tracee) -> None:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from kernel.lib.pid import Pid
+from kernel.sched.scheduler import yield_now
+from kernel.task.exit import _GIVE_COST, _KILL_COST
+from kernel.task.pids import find_process
+from kernel.task.send import send_from_kernel
+from kernel.task.siginfo import from_kernel
 from kernel.task.task import Task, current
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
@@ -61,3 +70,115 @@ def test_the_program_s_file_is_closed_before_the_process_is_a_zombie(machine: Ma
 
     assert machine.run(child) == 0
     assert seen == [(False, False)]
+
+
+PR_SET_CHILD_SUBREAPER = 36
+PTRACE_SEIZE = 0x4206
+PTRACE_O_TRACEFORK = 2
+
+
+def rests_of(patch: pytest.MonkeyPatch, cost: int, act: Callable[[], None]) -> list[int]:
+    """The safe points of a loop of the end of a process, by its cost. Others run then, and `act` comes before."""
+    rests: list[int] = []
+
+    def rest(instructions: int) -> None:
+        if instructions == cost:
+            rests.append(instructions)
+            if len(rests) == 1:
+                act()
+            yield_now()
+
+    patch.setattr("kernel.task.exit.pace", rest)
+    return rests
+
+
+def sleeper(program: Program) -> None:
+    while True:
+        program.pause()
+
+
+def children_of(program: Program, count: int, into: list[int]) -> None:
+    into.extend(program.fork(sleeper) for _ in range(count))
+
+
+def kill(pid: int) -> None:
+    process = find_process(Pid(pid))
+    assert process is not None
+    send_from_kernel(process, from_kernel(signal.SIGKILL))
+
+
+def reap(machine: Machine, children: list[int]) -> None:
+    for child in children:
+        machine.host.kill(child, signal.SIGKILL)
+        assert machine.wait(child) == signal.SIGKILL
+
+
+@booted
+def test_a_child_ends_while_its_parent_leaves_the_children(machine: Machine) -> None:
+    children: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        rests = rests_of(patch, _GIVE_COST, lambda: kill(children[1]))
+        assert machine.wait(machine.host.fork(lambda program: children_of(program, 3, children))) == 0
+    assert len(rests) == 3
+    reap(machine, children)
+
+
+@booted
+def test_the_new_parent_ends_while_it_gets_the_children(machine: Machine) -> None:
+    children: list[int] = []
+
+    def reaper(program: Program) -> None:
+        program.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        program.fork(lambda other: children_of(other, 3, children))
+        program.pause()
+
+    with pytest.MonkeyPatch.context() as patch:
+        first = machine.host.fork(reaper)
+        rests = rests_of(patch, _GIVE_COST, lambda: kill(first))
+        assert machine.wait(first) == signal.SIGKILL
+        assert os.WEXITSTATUS(machine.wait(first + 1)) == 0
+    assert len(rests) == 7  # of the middle process, and of the reaper: it passes on that one and what it got
+    reap(machine, children)
+
+
+@booted
+def test_a_child_comes_to_a_process_that_leaves_its_children(machine: Machine) -> None:
+    """It is a subreaper: the child of a child that ends meanwhile comes to it."""
+    children: list[int] = []
+
+    def middle(program: Program) -> None:
+        children_of(program, 1, children)
+        program.pause()
+
+    def parent(program: Program) -> None:
+        program.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        children_of(program, 1, children)
+        children.append(program.fork(middle))
+        program.nanosleep(struct.pack("<QQ", 0, 10_000_000), None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        rests = rests_of(patch, _GIVE_COST, lambda: kill(children[1]))
+        assert machine.wait(machine.host.fork(parent)) == 0
+    assert len(rests) == 4 and len(children) == 3
+    reap(machine, children)
+
+
+@booted
+def test_a_tracee_ends_while_its_tracer_leaves_the_others(machine: Machine) -> None:
+    """And what a tracee creates meanwhile has no tracer any more."""
+    children: list[int] = []
+    host = machine.host
+    children_of(host, 3, children)
+
+    def tracer(program: Program) -> None:
+        for child in children:
+            program.ptrace(PTRACE_SEIZE, child, 0, PTRACE_O_TRACEFORK)
+
+    with pytest.MonkeyPatch.context() as patch:
+        rests = rests_of(patch, _KILL_COST, lambda: kill(children[1]))
+        assert machine.wait(host.fork(tracer)) == 0
+    assert len(rests) in (2, 3)
+    for child in children:
+        process = find_process(Pid(child))
+        assert process is not None and process.leader is not None and process.leader.tracee is None
+    reap(machine, children)
