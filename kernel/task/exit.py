@@ -53,6 +53,7 @@ _KILL_COST: Final = 1500  # instructions, for `pace`
 _WAKE_COST: Final = 450  # instructions to wake a thread that must end
 _EXIT_COST: Final = 15_000  # instructions, for `pace`
 _GIVE_COST: Final = 1500
+_TOLD_AT_ONCE: Final = 256  # threads
 _LOOK_COST: Final = 10
 
 
@@ -87,16 +88,40 @@ _WITHOUT_DOMAIN: Final = _powerless()  # of a thread whose rights no longer matt
 def end_process(process: Process, status: int) -> None:
     """All threads must end, with a status as wait(2) reports it. The first call decides. The running thread goes on
     until it checks its signals. If it dumps core, a thread that its tracer inspects before it ends is not disturbed.
+    Sleeps if there are many.
     """
     if process.ending.is_exiting:
         return
     process.ending.is_exiting = True
     process.ending.status = status
     process.stop.signal = 0
+    tell_to_end(process, None)
+
+
+def tell_to_end(process: Process, spared: Task | None) -> None:
+    """Let all threads of a process but one run to their end, whatever holds them: each is told once. Sleeps if there
+    are many; if they must all be told anew meanwhile, that call goes on alone.
+    """
+    process.ending.round += 1
+    number = process.ending.round
+    while process.ending.round == number and _tell_some(process, spared, number):
+        pace(len(process.threads) * _LOOK_COST)
+
+
+def _tell_some(process: Process, spared: Task | None, number: int) -> bool:
+    """Tell some threads that have not been told in a round; returns whether there may be more."""
+    left = _TOLD_AT_ONCE
     for task in process.threads.values():
-        if not task.is_exiting and not (task.signals.is_past_dump and process.dump is not None):
+        if task.signals.end_round == number:
+            continue
+        task.signals.end_round = number
+        if task is not spared and not task.is_exiting and not (task.signals.is_past_dump and process.dump is not None):
             wake_to_die(task)
-            spend(_WAKE_COST)  # the safe point is taken where the running thread ends
+            spend(_WAKE_COST)
+        left -= 1
+        if left == 0:
+            return True
+    return False
 
 
 def end_thread(task: Task, status: int) -> None:
@@ -118,16 +143,18 @@ def end_thread(task: Task, status: int) -> None:
 def exit_task(task: Task) -> None:
     """End the running task. Does not return."""
     pace(_EXIT_COST)  # the threads of a large process end one by one without returning to user mode
+    task.signals.end_round = task.process.ending.round  # it need not be told any more
     dump = task.process.dump
     if dump is not None and dump.dumper != task.tid:
         dump.attend()
         pace(_EXIT_COST)  # the file is written: all of them go on at once
     task.signals.is_past_dump = True
-    if task.tracee is not None:
-        _report_end(task)
+    report_end(task)
     task.is_exiting = True
     task.interrupted = False
     process = task.process
+    if task.has_pending_kill():
+        end_process(process, SIGKILL)  # it does not take that any more, and others may sleep until one does
     process.ending.leaving += 1
     is_last = process.ending.leaving == len(process.threads)  # not counting those that end and sleep on the way
     if is_last and process.pid == FIRST:
@@ -441,13 +468,6 @@ def reap(process: Process, is_counted: bool = True) -> None:
 
 
 # Tracing --------------------------------------------------------------------------------------------------------------
-
-
-def _report_end(task: Task) -> None:
-    """The tracer may inspect a thread that ends. If SIGKILL comes meanwhile, that ends the process."""
-    report_end(task)
-    if task.has_pending_kill():
-        end_process(task.process, SIGKILL)
 
 
 def _forget_thread(task: Task) -> None:

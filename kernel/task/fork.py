@@ -516,8 +516,8 @@ def _take_over(parent: Task, child: Task, arguments: CloneArguments) -> None:
     copy_user_frame(parent.stack_top, child.stack_top, arguments.stack)
     if flags & CLONE_SETTLS != 0:
         child.registers.set_thread_area(arguments.tls)
-    if child.process.stop.signal != 0:
-        child.interrupted = True  # copying slept, and the others were stopped meanwhile: it stops with them
+    if child.process.stop.signal != 0 or child.process.ending.is_exiting:
+        child.interrupted = True  # copying slept, and the others were stopped meanwhile, or told to end: so is it
 
 
 def _birth_of(arguments: CloneArguments) -> ForkStart:

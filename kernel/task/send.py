@@ -15,7 +15,7 @@ from kernel.lib.credentials import Credentials, uid_for_caller
 from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
 from kernel.lib.ids import NO_ID, NO_USER, OVERFLOW, ROOT_USER
 from kernel.lib.namespace import USER_NAMESPACES
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.lib.pid import Pid
 from kernel.sched import ThreadState
 from kernel.sched.processor import announce_work_of, watch_calls_of
@@ -48,6 +48,8 @@ from kernel.task.words import signed_32
 
 _ROUNDS: Final = 16  # of looking for processes that came while others got their signal
 _SEND_COST: Final = 1500  # instructions for a signal, for `pace`
+_MARK_COST: Final = 20  # instructions for a thread
+_WOKEN_AT_ONCE: Final = 256  # threads of a process
 
 # Ready to be taken ----------------------------------------------------------------------------------------------------
 
@@ -312,8 +314,7 @@ def _wake_for(process: Process, signo: int) -> None:
     """Choose the thread that takes a process's signal, and make it check. SIGKILL makes all check, stopped ones too."""
     if signo == SIGKILL:
         process.stop.signal = 0
-        for task in process.threads.values():
-            wake_to_die(task)
+        _wake_for_kill(process)
         return
     chosen: Task | None = None
     for task in process.threads.values():
@@ -323,6 +324,22 @@ def _wake_for(process: Process, signo: int) -> None:
             chosen = task
     if chosen is not None:
         interrupt(chosen)
+
+
+def _wake_for_kill(process: Process) -> None:
+    """All threads must check. Of very many that sleep, some wake: the first one to take the signal tells the others
+    (`tell_to_end`), with safe points, which cannot be taken here.
+    """
+    woken = 0
+    for task in process.threads.values():
+        if woken < _WOKEN_AT_ONCE:
+            wake_to_die(task)
+            if not task.is_exiting and (task.state == ThreadState.READY or task.state == ThreadState.RUNNING):
+                woken += 1  # others sleep on, whatever signals come
+        else:
+            task.interrupted = True
+            announce_work_of(task)
+            spend(_MARK_COST)
 
 
 # Stopping and going on ------------------------------------------------------------------------------------------------

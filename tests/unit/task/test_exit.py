@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from kernel.lib.pid import Pid
+from kernel.sched import ThreadState
 from kernel.sched.scheduler import yield_now
-from kernel.task.exit import _GIVE_COST, _KILL_COST
+from kernel.task.exit import _GIVE_COST, _KILL_COST, _TOLD_AT_ONCE, exit_task, tell_to_end
 from kernel.task.pids import find_process
-from kernel.task.send import send_from_kernel
+from kernel.task.process import Process
+from kernel.task.send import _WOKEN_AT_ONCE, send_from_kernel
 from kernel.task.siginfo import from_kernel
 from kernel.task.task import Task, current
 from tests.unit.booted import booted
+from tests.unit.meanwhile import meanwhile
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
@@ -182,3 +185,97 @@ def test_a_tracee_ends_while_its_tracer_leaves_the_others(machine: Machine) -> N
         process = find_process(Pid(child))
         assert process is not None and process.leader is not None and process.leader.tracee is None
     reap(machine, children)
+
+
+def crowd(process: Process, first: int, count: int, state: ThreadState = ThreadState.SLEEPING) -> list[Task]:
+    """More threads for a process, which never run."""
+    made = []
+    for number in range(first, first + count):
+        task = Task(Pid(number), process, b"other", current().credentials)
+        task.state = state
+        process.threads[task.tid] = task
+        made.append(task)
+    return made
+
+
+class Wakes:
+    """Who is woken to die, and then is ready to run."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, module: str) -> None:
+        self.woken: list[Task] = []
+        patch.setattr(f"kernel.task.{module}.wake_to_die", self.wake)
+
+    def wake(self, task: Task) -> None:
+        task.interrupted = True
+        if task.state == ThreadState.SLEEPING:
+            task.state = ThreadState.READY
+        self.woken.append(task)
+
+
+@booted
+def test_very_many_threads_are_told_to_end_with_safe_points(machine: Machine) -> None:
+    """Meanwhile one has gone, another one has begun to end without being told, and one has come."""
+    process = current().process
+    others = crowd(process, 1000, 4 * _TOLD_AT_ONCE)
+    newcomers: list[Task] = []
+
+    def act() -> None:
+        process.threads.pop(others[-1].tid)
+        others[-2].signals.end_round = process.ending.round
+        newcomers.extend(crowd(process, 9000, 1))
+
+    with pytest.MonkeyPatch.context() as patch, meanwhile(act, 2):
+        wakes = Wakes(patch, "exit")
+        tell_to_end(process, current())
+    assert wakes.woken == [*others[:-2], *newcomers]
+
+
+@booted
+def test_threads_are_told_anew_while_they_are_told(machine: Machine) -> None:
+    """An execve has others end, and then the process must: who has been told before is told again, and nobody twice."""
+    process = current().process
+    others = crowd(process, 1000, 4 * _TOLD_AT_ONCE)
+    with pytest.MonkeyPatch.context() as patch:
+        wakes = Wakes(patch, "exit")
+        with meanwhile(lambda: tell_to_end(process, None), 2):
+            tell_to_end(process, current())
+    assert wakes.woken[2 * _TOLD_AT_ONCE - 1 :] == [current(), *others]
+
+
+@booted
+def test_a_kill_wakes_only_some_of_very_many_threads(machine: Machine) -> None:
+    """All notice. Those that no signal wakes do not count: the others end the process."""
+    process = find_process(Pid(machine.host.fork(sleeper)))
+    assert process is not None
+    busy = crowd(process, 1000, 2 * _WOKEN_AT_ONCE, ThreadState.WAITING)
+    others = crowd(process, 3000, 2 * _WOKEN_AT_ONCE)
+    with pytest.MonkeyPatch.context() as patch:
+        wakes = Wakes(patch, "send")
+        send_from_kernel(process, from_kernel(signal.SIGKILL))
+    assert wakes.woken == [process.leader, *busy, *others[: _WOKEN_AT_ONCE - 1]]
+    assert all(task.interrupted for task in [*busy, *others])
+
+
+@booted
+def test_a_thread_that_ends_with_a_kill_pending_ends_the_process(machine: Machine) -> None:
+    """It was woken to take the signal, and others were not."""
+    told: list[tuple[Process, int]] = []
+
+    def child(program: Program) -> None:
+        process = current().process
+        (other,) = crowd(process, 1000, 1)
+        other.is_exiting = True
+        process.pending.mask |= 1 << signal.SIGKILL - 1
+        patch.setattr("kernel.task.exit.end_process", lambda process, status: told.append((process, status)))
+
+        def note(task: Task) -> None:
+            process.threads.pop(other.tid, other)
+
+        patch.setattr("kernel.task.exit.finish_vfork", note)
+        exit_task(current())
+
+    with pytest.MonkeyPatch.context() as patch:
+        pid = machine.host.fork(child)
+        process = find_process(Pid(pid))
+        machine.wait(pid)
+    assert told == [(process, signal.SIGKILL)]
