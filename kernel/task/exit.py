@@ -41,9 +41,9 @@ from kernel.task.pids import (
 from kernel.task.process import Process
 from kernel.task.process_accounting import end_account, note_end
 from kernel.task.seccomp_listener import leave_filters
-from kernel.task.send import interrupt, may_signal, rewatch, send_from_kernel, send_to_group, wake_to_die
+from kernel.task.send import hang_up_group, interrupt, may_signal, rewatch, send_from_kernel, wake_to_die
 from kernel.task.siginfo import from_kernel
-from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP, SIGKILL
+from kernel.task.signals import SIGCHLD, SIGKILL
 from kernel.task.task import Task
 from kernel.task.trace_stops import report_end, tell_tracer
 from kernel.task.tracee import KILLS_AT_EXIT, Tracee, cut
@@ -293,7 +293,12 @@ def _leave_relatives(task: Task, process: Process) -> None:
     there are many; at the end there is none, whoever came meanwhile.
     """
     if process.ending.leaving == len(process.threads):
+        process.stop.is_complete = False
         _hang_up(process)
+        _give_children_away(task, process)
+        parent = process.parent
+        if parent is not None:
+            _rescue_group(process, parent, process)
     _release_tracees(task)
     while process.ending.leaving == len(process.threads) and len(process.family.children) > 0:
         _give_children_away(task, process)
@@ -306,14 +311,10 @@ def _leave_relatives(task: Task, process: Process) -> None:
 def _end_of_process(process: Process) -> None:
     """The last thread has gone. Nothing has run since it left the relatives."""
     process.ending.is_zombie = True
-    process.stop.is_complete = False
     timers = process.timers
     if timers is not None:
         timers.cancel_all()
     process.pending.clear()
-    parent = process.parent
-    if parent is not None:
-        _rescue_group(process, parent, process)
     _tell_parent(process)
     process.exit_waiters.wake_all()
 
@@ -334,8 +335,7 @@ def _hang_up(process: Process) -> None:
     session.lost_foreground = UNSET
     foreground = find_group(lost) if lost != UNSET else None  # 0 is the group of the first process
     if foreground is not None:
-        send_to_group(foreground, from_kernel(SIGHUP))
-        send_to_group(foreground, from_kernel(SIGCONT))
+        hang_up_group(foreground)
 
 
 def _new_parent(process: Process) -> Process | None:
@@ -409,11 +409,10 @@ def _rescue_group(child: Process, parent: Process, leaving: Process) -> None:
 
 def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
     """A newly orphaned group with stopped members gets SIGHUP and SIGCONT: no one else would continue it
-    (POSIX, _exit).
+    (POSIX, _exit). Sleeps if it is large.
     """
     if is_orphaned(group, leaving) and has_stopped_member(group):
-        send_to_group(group, from_kernel(SIGHUP))
-        send_to_group(group, from_kernel(SIGCONT))
+        hang_up_group(group)
 
 
 def _tell_parent(process: Process) -> None:

@@ -471,6 +471,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
         except MemoryError:
             uncount_user(child.credentials.uid)
             raise
+        process.stop.group_send = parent.process.stop.group_send  # what that has got was not meant for the child
         process.set_parent(relative)
         process.origin.order = BIRTHS.next()
         process.origin.maker_tid = parent.process.origin.maker_tid if is_sibling else parent.tid

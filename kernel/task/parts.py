@@ -136,6 +136,7 @@ class StopState:
     continue_unreported: bool
     last_signal: int
     has_news: bool  # a child may have stopped or gone on without being reported
+    group_send: int  # the last long send to its group that has reached it (send.py)
 
 
 @struct

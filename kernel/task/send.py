@@ -4,12 +4,13 @@ A signal for a process goes to a thread that does not block it, and waits in the
 It is dropped at once if it would be ignored; not while it is blocked, because the program may check pending signals.
 Stop signals and SIGCONT cancel each other when they are sent.
 
-Context: never sleeps, never raises for lack of memory; fit for interrupts (keys of a terminal, timers).
+Context: never raises for lack of memory. What sends to one process or thread never sleeps, and is fit for interrupts
+(timers, input and output); what sends to groups says so.
 """
 
 from typing import Final
 
-from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, inline, noinline, recursion
+from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, final, inline, noinline, recursion
 from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials, uid_for_caller
 from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
@@ -17,7 +18,7 @@ from kernel.lib.ids import NO_ID, NO_USER, OVERFLOW, ROOT_USER
 from kernel.lib.namespace import USER_NAMESPACES
 from kernel.lib.pace import pace, spend
 from kernel.lib.pid import Pid
-from kernel.sched import ThreadState
+from kernel.sched import ThreadState, WaitQueue
 from kernel.sched.processor import announce_work_of, watch_calls_of
 from kernel.sched.scheduler import announce_work, interrupt_sleep, make_ready
 from kernel.task.acting import real_credentials
@@ -36,6 +37,7 @@ from kernel.task.signals import (
     SI_USER,
     SIGCHLD,
     SIGCONT,
+    SIGHUP,
     SIGKILL,
     STOP_SIGNALS,
     UNBLOCKABLE,
@@ -48,7 +50,8 @@ from kernel.task.words import signed_32
 
 _ROUNDS: Final = 16  # of looking for processes that came while others got their signal
 _SEND_COST: Final = 1500  # instructions for a signal, for `pace`
-_MARK_COST: Final = 20  # instructions for a thread
+_MARK_COST: Final = 20  # instructions for a thread, or a process
+_FEW_MEMBERS: Final = 100  # of a group: these get a signal at once
 _WOKEN_AT_ONCE: Final = 256  # threads of a process
 
 # Ready to be taken ----------------------------------------------------------------------------------------------------
@@ -171,10 +174,64 @@ def send_to_task(task: Task, info: SignalInfo) -> None:
 
 
 def send_to_group(group: ProcessGroup, info: SignalInfo) -> None:
-    """Send to every member of a process group, from the kernel: no permission is checked."""
+    """Send to every member of a process group, from the kernel: no permission is checked. Sleeps if there are many. A
+    process that joins meanwhile gets the signal, too; of those created then, the ones whose parents had not got it.
+    """
     group.signals += 1
+    if len(group.members) > _FEW_MEMBERS:
+        _send_to_many(group, info)
+        return
     for process in group.members.values():
         _send(process, info)
+        spend(_SEND_COST)
+
+
+@final
+class GroupSends:
+    """Signals to large groups. One is sent at a time, so that a number tells who has got it."""
+
+    def __init__(self) -> None:
+        self.number: int = 0
+        self.is_under_way: bool = False
+        self.others: WaitQueue = WaitQueue()
+
+    def begin(self) -> int:
+        """Wait for the others. Returns the number of the send that begins."""
+        while self.is_under_way:
+            self.others.wait()
+        self.is_under_way = True
+        self.number += 1
+        return self.number
+
+    def end(self) -> None:
+        self.is_under_way = False
+        self.others.wake_all()
+
+
+GROUP_SENDS: Final = GroupSends()
+
+
+@noinline
+def _send_to_many(group: ProcessGroup, info: SignalInfo) -> None:
+    number = GROUP_SENDS.begin()
+    while _send_to_some(group, info, number):
+        pace(len(group.members) * _MARK_COST)
+    GROUP_SENDS.end()
+
+
+def _send_to_some(group: ProcessGroup, info: SignalInfo, number: int) -> bool:
+    """Send to some members that have not got the signal; returns whether there may be more."""
+    left = _FEW_MEMBERS
+    for process in group.members.values():
+        if process.stop.group_send == number:
+            continue
+        process.stop.group_send = number
+        _send(process, info)
+        spend(_SEND_COST)
+        left -= 1
+        if left == 0:
+            return True
+    return False
 
 
 def signal_process(process: Process, signo: int) -> None:
@@ -572,10 +629,16 @@ def _kill_one_of_all(sender: Task, pid: Pid, signo: int, info: SignalInfo) -> No
 
 
 def signal_group(pgid: Pid, signo: int) -> None:
-    """Send a signal from the kernel to a group, by number; does nothing if the group is gone."""
+    """Send a signal from the kernel to a group, by number; does nothing if the group is gone. Sleeps if it is large."""
     group = find_group(pgid)
     if group is not None:
         send_to_group(group, from_kernel(signo))
+
+
+def hang_up_group(group: ProcessGroup) -> None:
+    """Send SIGHUP and SIGCONT to a group. Sleeps if it is large."""
+    send_to_group(group, from_kernel(SIGHUP))
+    send_to_group(group, from_kernel(SIGCONT))
 
 
 def signal_session_leader(sid: Pid, signo: int) -> None:
