@@ -51,6 +51,7 @@ from kernel.task.words import signed_32
 _ROUNDS: Final = 16  # of looking for processes that came while others got their signal
 _SEND_COST: Final = 1500  # instructions for a signal, for `pace`
 _MARK_COST: Final = 20  # instructions for a thread, or a process
+_WAKE_COST: Final = 450
 _FEW_MEMBERS: Final = 100  # of a group: these get a signal at once
 _WOKEN_AT_ONCE: Final = 256  # threads of a process
 
@@ -454,11 +455,16 @@ def continue_process(process: Process) -> None:
         return
     process.stop.signal = 0
     process.stop.stopped_count = 0
+    process.stop.has_sleepers = False
+    left = _WOKEN_AT_ONCE
     for task in process.threads.values():
         task.signals.is_stopped = False
-        if task.state == ThreadState.STOPPED:
-            make_ready(task)
-        update_interrupted(task)
+        if task.state != ThreadState.STOPPED or left > 0:
+            left -= wake_from_stop(task)
+            update_interrupted(task)
+        else:
+            process.stop.has_sleepers = True  # the first one to run wakes them (`wake_continued`)
+            spend(_MARK_COST)
     if process.stop.is_complete:
         process.stop.is_complete = False
         process.stop.is_reported = True
@@ -468,6 +474,31 @@ def continue_process(process: Process) -> None:
         tracee = None if leader is None else leader.tracee
         if tracee is not None and not tracee.is_of_parent():
             _report(tracee.tracer.process, process, CLD_CONTINUED, SIGCONT)
+
+
+def wake_from_stop(task: Task) -> int:
+    """Let a thread go on if it sleeps in a stop; returns how many it was."""
+    if task.state != ThreadState.STOPPED:
+        return 0
+    make_ready(task)
+    spend(_WAKE_COST)
+    return 1
+
+
+def wake_continued(process: Process) -> None:
+    """Wake the rest of very many threads whose stop has ended. Sleeps; another stop may begin meanwhile."""
+    process.stop.has_sleepers = False
+    while process.stop.signal == 0 and _wake_some_from_stop(process):
+        pace(len(process.threads) * _MARK_COST)
+
+
+def _wake_some_from_stop(process: Process) -> bool:
+    left = _WOKEN_AT_ONCE
+    for task in process.threads.values():
+        left -= wake_from_stop(task)
+        if left == 0:
+            return True
+    return False
 
 
 def report_job_control(process: Process, code: int, status: int) -> None:
