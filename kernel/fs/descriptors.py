@@ -20,6 +20,7 @@ DEFAULT_LIMIT: Final = 1024
 _CLOSE_COST: Final = 300
 _COPY_COST: Final = 80
 _LOOK_COST: Final = 20
+_MEASURE_COST: Final = 60
 _STEP_SHIFT: Final = 12
 _STEP_MASK: Final = (1 << _STEP_SHIFT) - 1  # small tables are looked through at once
 _MANY: Final = 4096  # descriptors
@@ -70,7 +71,11 @@ class FileTable:
         self.limit: int = DEFAULT_LIMIT
         self.users: int = 1
         self.owner: int = OWNERS.next()  # its number as an owner of locks
-        self.counted: int = 0  # the last count of memory that has it (memory_shortage.py)
+        # Counts of memory (memory_shortage.py): the last one that has it, the last one that looked through it, and
+        # what the end of its files would free, as found then.
+        self.counted: int = 0
+        self.measured: int = 0
+        self.held_bytes: int = 0
         # The control group's that counts what the kernel holds for it, and how many pages (task/group_holdings.py)
         self.control: MemoryControl | None = None
         self.control_pages: int = 0
@@ -278,6 +283,22 @@ class FileTable:
         self.control_pages = pages
         if control is not None:
             control.keep(pages)
+
+    @noraise
+    def measure(self, count: int) -> None:
+        """Find out what the end of its files would free, for the count of memory with this number. Sleeps if there are
+        many. Allocates nothing.
+        """
+        self.measured = count
+        held_bytes = 0
+        descriptor = 0
+        while descriptor < len(self._files):
+            file = self._files[descriptor]
+            if file is not None:
+                held_bytes += file.held_bytes()
+            descriptor += 1
+            pace(_MEASURE_COST)
+        self.held_bytes = held_bytes
 
     def open_count(self) -> int:
         count = 0

@@ -6,7 +6,7 @@ Other packages use the names below; system calls import what only they need from
 from kernel.task.groups import TERMINAL_HOOK, find_group, find_session, is_orphaned_group
 from kernel.task.pids import find_process, find_task, process_ids
 from kernel.task.process import Process
-from kernel.task.send import is_signal_dropped, signal_group, signal_session_leader
+from kernel.task.send import hang_up_group, is_signal_dropped, signal_group, signal_session_leader
 from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU
 from kernel.task.task import current, current_or_none
 
@@ -27,6 +27,7 @@ __all__ = [
     "find_process",
     "find_session",
     "find_task",
+    "hang_up_group",
     "is_orphaned_group",
     "is_signal_dropped",
     "process_ids",

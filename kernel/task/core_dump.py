@@ -36,7 +36,7 @@ from kernel.task.exit import end_process
 from kernel.task.limits import RLIMIT_CORE, RLIMIT_FSIZE, UNLIMITED
 from kernel.task.pids import find_process
 from kernel.task.process import Process
-from kernel.task.send import interrupt
+from kernel.task.send import interrupt, update_interrupted
 from kernel.task.siginfo import SignalInfo
 from kernel.task.task import Task
 from kernel.time.clock import realtime_seconds
@@ -105,7 +105,7 @@ def _begin(task: Task, signo: int) -> CoreDump | None:
     process.dump = dump
     process.ending.leaves_core = True
     end_process(process, signo)
-    task.interrupted = False
+    update_interrupted(task)  # SIGKILL may have come where that slept
     return dump
 
 

@@ -28,10 +28,11 @@ from kernel.lang import (
     noinline,
     noraise,
 )
+from kernel.lib.pace import pace, spend
 from kernel.mm.frames import SHORTAGE
 from kernel.sched import ThreadState
-from kernel.sched.processor import RUNNING
-from kernel.sched.scheduler import need_resched, schedule, work_is_done
+from kernel.sched.processor import RUNNING, announce_work_of
+from kernel.sched.scheduler import interrupt_sleep, need_resched, schedule, work_is_done
 from kernel.task import restartable
 from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
 from kernel.task.control_groups import freeze_running, note_rest
@@ -53,6 +54,7 @@ from kernel.task.send import (
     set_blocked,
     trap_again,
     update_interrupted,
+    wake_continued,
 )
 from kernel.task.siginfo import SignalInfo, from_kernel
 from kernel.task.signals import (
@@ -70,6 +72,10 @@ from kernel.task.task import Task
 from kernel.task.trace_stops import report_handler, stop_for_signal, stop_if_due
 
 _RESTART: Final = number_of_call("restart_syscall")
+_TOLD_AT_ONCE: Final = 256  # threads
+# Instructions for a thread, for `pace`
+_TELL_COST: Final = 450
+_LOOK_COST: Final = 20
 
 
 @noraise
@@ -317,7 +323,8 @@ def _force_fault(task: Task, signo: int) -> None:
 
 def _begin_stop(process: Process, signo: int) -> None:
     """A stop signal's default action: all threads must stop. Does nothing in an orphaned group, whose jobs no one
-    would continue. Threads may run although others have stopped: those that a tracer let go on.
+    would continue. Threads may run although others have stopped: those that a tracer let go on. Sleeps if there are
+    very many.
     """
     group = process.job
     if signo != SIGSTOP and group is not None and is_orphaned(group, None):
@@ -325,16 +332,46 @@ def _begin_stop(process: Process, signo: int) -> None:
     process.stop.signal = signo
     process.stop.last_signal = signo
     process.stop.stopped_count = 0
+    left = _TOLD_AT_ONCE
     for other in process.threads.values():
         if other.state == ThreadState.STOPPED:
+            other.signals.is_stopped = True
             process.stop.stopped_count += 1
             continue
         other.signals.is_stopped = False
         tracee = other.tracee
         if tracee is not None and tracee.is_seized:
             trap_again(tracee)
-        else:
+            spend(_TELL_COST)
+        elif left > 0:
             interrupt(other)
+            spend(_TELL_COST)
+            left -= 1
+        else:
+            other.interrupted = True
+            announce_work_of(other)
+            spend(_LOOK_COST)
+    if left == 0:
+        _wake_to_stop(process)
+
+
+@noinline
+def _wake_to_stop(process: Process) -> None:
+    """Wake the rest of very many threads that must stop, and sleep. Sleeps; they may be continued meanwhile."""
+    while process.stop.signal != 0 and _wake_some_to_stop(process):
+        pace(len(process.threads) * _LOOK_COST)
+
+
+def _wake_some_to_stop(process: Process) -> bool:
+    left = _TOLD_AT_ONCE
+    for other in process.threads.values():
+        if other.state == ThreadState.SLEEPING and other.interrupted:
+            interrupt_sleep(other)
+            spend(_TELL_COST)
+            left -= 1
+            if left == 0:
+                return True
+    return False
 
 
 def _stops(task: Task, frame: TrapFrame) -> bool:
@@ -351,4 +388,6 @@ def _stops(task: Task, frame: TrapFrame) -> bool:
     task.state = ThreadState.STOPPED
     schedule()
     update_interrupted(task)
+    if process.stop.has_sleepers:
+        wake_continued(process)
     return True

@@ -43,7 +43,7 @@ from kernel.task.core_settings import SUID_DUMPABLE
 from kernel.task.core_state import DUMPED_FOR_ITSELF
 from kernel.task.diversion import forget_dispatch
 from kernel.task.elf import Image, looks_like_elf, read_image, read_into, read_loader
-from kernel.task.exit import end_process, finish_vfork
+from kernel.task.exit import end_process, finish_vfork, tell_to_end
 from kernel.task.formats import GIVES_CREDENTIALS, HEAD_SIZE, KEEPS_NAME, OPENS_FILE, Format, find_format
 from kernel.task.futex_pi import leave_states
 from kernel.task.limits import RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK
@@ -55,7 +55,7 @@ from kernel.task.personality import ADDR_COMPAT_LAYOUT, ADDR_NO_RANDOMIZE, MMAP_
 from kernel.task.pids import rename_task, uncount_user
 from kernel.task.process import Process
 from kernel.task.script import parse_script
-from kernel.task.send import update_interrupted, wake_to_die
+from kernel.task.send import update_interrupted
 from kernel.task.signals import SIGCHLD, SIGKILL, SIGSEGV
 from kernel.task.task import Task, current
 from kernel.task.trace_stops import report_exec
@@ -473,9 +473,7 @@ def _stop_other_threads(task: Task) -> None:
         raise Errno(ERESTARTNOINTR)
     if len(process.threads) > 1 or process.unreaped is not None:
         process.exec_task = task
-        for other in process.threads.values():
-            if other is not task:
-                wake_to_die(other)
+        tell_to_end(process, task)
         task.signals.kill_wakes = True
         while (len(process.threads) > 1 or process.unreaped is not None) and not _is_dying(process):
             if task.has_pending_kill():

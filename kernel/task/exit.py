@@ -41,9 +41,9 @@ from kernel.task.pids import (
 from kernel.task.process import Process
 from kernel.task.process_accounting import end_account, note_end
 from kernel.task.seccomp_listener import leave_filters
-from kernel.task.send import interrupt, may_signal, rewatch, send_from_kernel, send_to_group, wake_to_die
+from kernel.task.send import hang_up_group, interrupt, may_signal, rewatch, send_from_kernel, wake_to_die
 from kernel.task.siginfo import from_kernel
-from kernel.task.signals import SIGCHLD, SIGCONT, SIGHUP, SIGKILL
+from kernel.task.signals import SIGCHLD, SIGKILL
 from kernel.task.task import Task
 from kernel.task.trace_stops import report_end, tell_tracer
 from kernel.task.tracee import KILLS_AT_EXIT, Tracee, cut
@@ -52,6 +52,9 @@ from kernel.task.zombies import BIRTHS, enter_zombie, leave_zombies
 _KILL_COST: Final = 1500  # instructions, for `pace`
 _WAKE_COST: Final = 450  # instructions to wake a thread that must end
 _EXIT_COST: Final = 15_000  # instructions, for `pace`
+_GIVE_COST: Final = 1500
+_TOLD_AT_ONCE: Final = 256  # threads
+_LOOK_COST: Final = 10
 
 
 class LastExitHandler:
@@ -85,16 +88,40 @@ _WITHOUT_DOMAIN: Final = _powerless()  # of a thread whose rights no longer matt
 def end_process(process: Process, status: int) -> None:
     """All threads must end, with a status as wait(2) reports it. The first call decides. The running thread goes on
     until it checks its signals. If it dumps core, a thread that its tracer inspects before it ends is not disturbed.
+    Sleeps if there are many.
     """
     if process.ending.is_exiting:
         return
     process.ending.is_exiting = True
     process.ending.status = status
     process.stop.signal = 0
+    tell_to_end(process, None)
+
+
+def tell_to_end(process: Process, spared: Task | None) -> None:
+    """Let all threads of a process but one run to their end, whatever holds them: each is told once. Sleeps if there
+    are many; if they must all be told anew meanwhile, that call goes on alone.
+    """
+    process.ending.round += 1
+    number = process.ending.round
+    while process.ending.round == number and _tell_some(process, spared, number):
+        pace(len(process.threads) * _LOOK_COST)
+
+
+def _tell_some(process: Process, spared: Task | None, number: int) -> bool:
+    """Tell some threads that have not been told in a round; returns whether there may be more."""
+    left = _TOLD_AT_ONCE
     for task in process.threads.values():
-        if not task.is_exiting and not (task.signals.is_past_dump and process.dump is not None):
+        if task.signals.end_round == number:
+            continue
+        task.signals.end_round = number
+        if task is not spared and not task.is_exiting and not (task.signals.is_past_dump and process.dump is not None):
             wake_to_die(task)
-            spend(_WAKE_COST)  # the safe point is taken where the running thread ends
+            spend(_WAKE_COST)
+        left -= 1
+        if left == 0:
+            return True
+    return False
 
 
 def end_thread(task: Task, status: int) -> None:
@@ -116,16 +143,18 @@ def end_thread(task: Task, status: int) -> None:
 def exit_task(task: Task) -> None:
     """End the running task. Does not return."""
     pace(_EXIT_COST)  # the threads of a large process end one by one without returning to user mode
+    task.signals.end_round = task.process.ending.round  # it need not be told any more
     dump = task.process.dump
     if dump is not None and dump.dumper != task.tid:
         dump.attend()
         pace(_EXIT_COST)  # the file is written: all of them go on at once
     task.signals.is_past_dump = True
-    if task.tracee is not None:
-        _report_end(task)
+    report_end(task)
     task.is_exiting = True
     task.interrupted = False
     process = task.process
+    if task.has_pending_kill():
+        end_process(process, SIGKILL)  # it does not take that any more, and others may sleep until one does
     process.ending.leaving += 1
     is_last = process.ending.leaving == len(process.threads)  # not counting those that end and sleep on the way
     if is_last and process.pid == FIRST:
@@ -160,6 +189,7 @@ def exit_task(task: Task) -> None:
         _release_executable(process)
     if len(process.threads) == 1 and process.origin.is_init:
         end_with_init(task)
+    _leave_relatives(task, process)
     task.registers.release()
     _leave_rules(task)
     charge_running()
@@ -173,14 +203,12 @@ def exit_task(task: Task) -> None:
         leave_at_end(task)
     task.pending.clear()
     task.restart = None
-    if process.first_tracee is not None:
-        _release_tracees(task)
     if task.tracee is not None:
         _stay_for_tracer(task, task.tracee)
     elif process.leader is not task:
         _forget_thread(task)
     if len(process.threads) == 0:
-        _end_of_process(task, process)
+        _end_of_process(process)
     else:
         _one_thread_less(process)
     exit_thread()
@@ -260,21 +288,33 @@ def _one_thread_less(process: Process) -> None:
         report_stopped(process)
 
 
+def _leave_relatives(task: Task, process: Process) -> None:
+    """Leave the tracees of a thread, and with the last one the terminal and the children of the process. That sleeps if
+    there are many; at the end there is none, whoever came meanwhile.
+    """
+    if process.ending.leaving == len(process.threads):
+        process.stop.is_complete = False
+        _hang_up(process)
+        _give_children_away(task, process)
+        parent = process.parent
+        if parent is not None:
+            _rescue_group(process, parent, process)
+    _release_tracees(task)
+    while process.ending.leaving == len(process.threads) and len(process.family.children) > 0:
+        _give_children_away(task, process)
+        _release_tracees(task)
+
+
 # The process ----------------------------------------------------------------------------------------------------------
 
 
-def _end_of_process(task: Task, process: Process) -> None:
+def _end_of_process(process: Process) -> None:
+    """The last thread has gone. Nothing has run since it left the relatives."""
     process.ending.is_zombie = True
-    process.stop.is_complete = False
     timers = process.timers
     if timers is not None:
         timers.cancel_all()
     process.pending.clear()
-    _hang_up(process)
-    _give_children_away(task, process)
-    parent = process.parent
-    if parent is not None:
-        _rescue_group(process, parent, process)
     _tell_parent(process)
     process.exit_waiters.wake_all()
 
@@ -295,8 +335,7 @@ def _hang_up(process: Process) -> None:
     session.lost_foreground = UNSET
     foreground = find_group(lost) if lost != UNSET else None  # 0 is the group of the first process
     if foreground is not None:
-        send_to_group(foreground, from_kernel(SIGHUP))
-        send_to_group(foreground, from_kernel(SIGCONT))
+        hang_up_group(foreground)
 
 
 def _new_parent(process: Process) -> Process | None:
@@ -318,31 +357,46 @@ def _new_parent(process: Process) -> Process | None:
 
 
 def _give_children_away(last: Task, process: Process) -> None:
-    """The children of a process get another parent. Their death signals are sent on behalf of the `last` thread."""
-    if len(process.family.children) == 0:
-        return
-    adopter = _new_parent(process)
-    if adopter is None:
-        return
-    for pid, child in process.family.children.items():
-        leave_zombies(process, child)
+    """The children of a process get another parent, the oldest first. Their death signals are sent on behalf of the
+    `last` thread. Takes safe points: children end meanwhile, or get siblings, and the other parent may end, too.
+    """
+    adopter: Process | None = None
+    child = _oldest_child(process)
+    while child is not None:
+        if adopter is None or adopter.ending.is_zombie:
+            adopter = _new_parent(process)
+        _give_away(last, process, child, adopter)
+        pace(_GIVE_COST)
+        child = _oldest_child(process)
+
+
+def _oldest_child(process: Process) -> Process | None:
+    for child in process.family.children.values():
+        return child
+    return None
+
+
+def _give_away(last: Task, process: Process, child: Process, adopter: Process | None) -> None:
+    leave_zombies(process, child)
+    process.family.children.pop(child.pid)
+    child.set_parent(None)  # it will be reaped automatically if that fails
+    if adopter is not None:
         try:
-            adopter.family.children[pid] = child
+            adopter.family.children[child.pid] = child
             child.set_parent(adopter)
             child.origin.order = BIRTHS.next()
         except MemoryError:
-            child.set_parent(None)  # it will be reaped automatically
-        signo = child.settings.death_signal
-        if signo != 0 and not child.ending.is_zombie and may_signal(last, child, signo):
-            send_from_kernel(child, from_kernel(signo))
-        child.origin.exit_signal = SIGCHLD  # the adopting parent did not choose another
-        if child.ending.is_zombie:
-            if leader_is_untraced(child):
-                _tell_parent(child)
-        else:
-            _rescue_group(child, process, process)
-    process.family.children.clear()
-    adopter.stop.has_news = True
+            pass
+        adopter.stop.has_news = True
+    signo = child.settings.death_signal
+    if signo != 0 and not child.ending.is_zombie and may_signal(last, child, signo):
+        send_from_kernel(child, from_kernel(signo))
+    child.origin.exit_signal = SIGCHLD  # the adopting parent did not choose another
+    if child.ending.is_zombie:
+        if leader_is_untraced(child):
+            _tell_parent(child)
+    else:
+        _rescue_group(child, process, process)
 
 
 def _rescue_group(child: Process, parent: Process, leaving: Process) -> None:
@@ -355,11 +409,10 @@ def _rescue_group(child: Process, parent: Process, leaving: Process) -> None:
 
 def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
     """A newly orphaned group with stopped members gets SIGHUP and SIGCONT: no one else would continue it
-    (POSIX, _exit).
+    (POSIX, _exit). Sleeps if it is large.
     """
     if is_orphaned(group, leaving) and has_stopped_member(group):
-        send_to_group(group, from_kernel(SIGHUP))
-        send_to_group(group, from_kernel(SIGCONT))
+        hang_up_group(group)
 
 
 def _tell_parent(process: Process) -> None:
@@ -414,13 +467,6 @@ def reap(process: Process, is_counted: bool = True) -> None:
 
 
 # Tracing --------------------------------------------------------------------------------------------------------------
-
-
-def _report_end(task: Task) -> None:
-    """The tracer may inspect a thread that ends. If SIGKILL comes meanwhile, that ends the process."""
-    report_end(task)
-    if task.has_pending_kill():
-        end_process(task.process, SIGKILL)
 
 
 def _forget_thread(task: Task) -> None:
@@ -489,16 +535,26 @@ def _is_kept_by_tracer(process: Process) -> bool:
 
 
 def _release_tracees(tracer: Task) -> None:
-    """A tracer ends: its tracees go on by themselves, or die with it."""
-    tracee = tracer.process.first_tracee
+    """A tracer ends: its tracees go on by themselves, or die with it. Takes safe points, where more may come: children
+    of tracees.
+    """
+    tracee = _first_tracee_of(tracer)
     while tracee is not None:
-        following = tracee.after()
-        if tracee.tracer is tracer:
-            if tracee.options & KILLS_AT_EXIT != 0:
-                send_from_kernel(tracee.task.process, from_kernel(SIGKILL))
-            tracee.resume_signal = tracee.stop_code if tracee.stop_code < 0x80 else 0
-            release_tracee(tracee)
-        tracee = following
+        if tracee.options & KILLS_AT_EXIT != 0:
+            send_from_kernel(tracee.task.process, from_kernel(SIGKILL))
+        tracee.resume_signal = tracee.stop_code if tracee.stop_code < 0x80 else 0
+        release_tracee(tracee)
+        pace(_KILL_COST)
+        tracee = _first_tracee_of(tracer)
+
+
+def _first_tracee_of(tracer: Task) -> Tracee | None:
+    """The first tracee of one thread among those of its process."""
+    tracee = tracer.process.first_tracee
+    while tracee is not None and tracee.tracer is not tracer:
+        tracee = tracee.after()
+        spend(_LOOK_COST)
+    return tracee
 
 
 def release_tracee(tracee: Tracee) -> None:

@@ -471,6 +471,7 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
         except MemoryError:
             uncount_user(child.credentials.uid)
             raise
+        process.stop.group_send = parent.process.stop.group_send  # what that has got was not meant for the child
         process.set_parent(relative)
         process.origin.order = BIRTHS.next()
         process.origin.maker_tid = parent.process.origin.maker_tid if is_sibling else parent.tid
@@ -516,8 +517,8 @@ def _take_over(parent: Task, child: Task, arguments: CloneArguments) -> None:
     copy_user_frame(parent.stack_top, child.stack_top, arguments.stack)
     if flags & CLONE_SETTLS != 0:
         child.registers.set_thread_area(arguments.tls)
-    if child.process.stop.signal != 0:
-        child.interrupted = True  # copying slept, and the others were stopped meanwhile: it stops with them
+    if child.process.stop.signal != 0 or child.process.ending.is_exiting:
+        child.interrupted = True  # copying slept, and the others were stopped meanwhile, or told to end: so is it
 
 
 def _birth_of(arguments: CloneArguments) -> ForkStart:

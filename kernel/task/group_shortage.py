@@ -20,7 +20,7 @@ from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
 from kernel.task.control_groups import processes_in
 from kernel.task.exit import end_process
 from kernel.task.group_holdings import count_again
-from kernel.task.memory_shortage import GROUP_RELIEF, badness, is_on_its_way
+from kernel.task.memory_shortage import GROUP_RELIEF, badness, is_on_its_way, measure_files
 from kernel.task.process import Process
 from kernel.task.send import break_off_dump
 from kernel.task.signals import SIGKILL
@@ -165,6 +165,7 @@ def kill_in(control: MemoryControl) -> bool:
             break
         for process in processes_in(group):
             pace(_LOOK_COST)
+            measure_files(process)
             if process.ending.is_zombie:
                 continue
             if process.ending.is_exiting and process.dump is None:

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final
+from kernel.lib.pace import spend
 from kernel.lib.pid import FIRST, UNSET, Pid
 
 if TYPE_CHECKING:
     from kernel.task.process import Process
+
+_LOOK_COST: Final = 15  # instructions for a member
 
 
 @final
@@ -144,6 +147,7 @@ def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
     once it stops.
     """
     for member in group.members.values():
+        spend(_LOOK_COST)
         parent = member.parent
         if member is leaving or member.ending.is_zombie or parent is None or parent.pid == FIRST:
             continue
@@ -156,6 +160,7 @@ def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
 def has_stopped_member(group: ProcessGroup) -> bool:
     """Whether any member is stopped."""
     for member in group.members.values():
+        spend(_LOOK_COST)
         if member.stop.is_complete:
             return True
     return False

@@ -14,12 +14,13 @@ If no process holds much, many small ones hold the memory together: then the vic
 processes hold most, and not the largest of all, which may be another user's shell.
 
 Context: thread context. Allocates nothing. Sleeps: what the rescuers find is closed, and looking at very many processes
-takes safe points. One thread looks at a time.
+or descriptors takes safe points. One thread looks at a time.
 """
 
 from collections.abc import Callable
 from typing import Final
 
+from kernel.fs.descriptors import FileTable
 from kernel.lang import Errno, final, noraise
 from kernel.lib import log
 from kernel.lib.pace import pace, spend
@@ -38,7 +39,7 @@ from kernel.sched.stacks import STACK_SIZE
 from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
 from kernel.task.exit import end_process
 from kernel.task.pid_namespace import FIRST_PID
-from kernel.task.pids import all_processes, next_process
+from kernel.task.pids import next_process
 from kernel.task.process import Process
 from kernel.task.send import break_off_dump
 from kernel.task.signals import SIGKILL
@@ -47,7 +48,7 @@ from kernel.time.clock import monotonic_ns
 
 # Instructions, for `pace`
 _LOOK_COST: Final = 100
-_FILE_COST: Final = 40
+_THREAD_COST: Final = 10
 _NEVER: Final = -1000
 _PATIENCE_NS: Final = 500_000_000  # how long a killed process may take to give its memory back
 _WAIT_NS: Final = 10_000_000
@@ -91,13 +92,37 @@ class Counts:
     def __init__(self) -> None:
         self.last: int = 0
         self.is_choosing: bool = False  # a thread is looking for the process that holds most, with safe points
+        self.awaits_end: bool = False  # it has met one that is ending by itself
 
 
 COUNTS: Final = Counts()
 
 
+@noraise
+def measure_files(process: Process) -> None:
+    """Find out what the descriptors of a process hold, before its `badness` is asked for. Sleeps if there are many:
+    the process may be gone afterwards. Of two threads that do this at a time, the later one looks again.
+    """
+    COUNTS.last += 1
+    count = COUNTS.last
+    files = _unmeasured_files(process, count)
+    while files is not None:
+        files.measure(count)
+        files = _unmeasured_files(process, count)
+
+
+def _unmeasured_files(process: Process, count: int) -> FileTable | None:
+    """A table of a process that this count has not looked through: its threads may have more than one."""
+    for task in process.threads.values():
+        spend(_THREAD_COST)
+        files = task.file_table
+        if files is not None and files.measured < count:
+            return files
+    return None
+
+
 def held_pages(process: Process) -> int:
-    """About how many pages the end of the process frees."""
+    """About how many pages the end of the process frees. `measure_files` has found out what its descriptors hold."""
     task = process.any_thread()
     if task is None:
         return 0
@@ -142,11 +167,7 @@ def _held_by_thread(task: Task, count: int) -> int:
     files = task.file_table
     if files is not None and files.counted != count:
         files.counted = count
-        for descriptor in range(files.size()):
-            file = files.find(descriptor)
-            if file is not None:
-                held_bytes += file.held_bytes()
-            spend(_FILE_COST)
+        held_bytes += files.held_bytes
     work = task.async_work
     if work is not None:
         held_bytes += work.held_bytes(count)
@@ -234,7 +255,11 @@ def _largest_of(uid: int) -> Process | None:
         if process is None:
             break
         number = int(process.pid) + 1
-        if process.ending.is_zombie or _is_ending(process):
+        measure_files(process)
+        if process.ending.is_zombie:
+            continue
+        if _is_ending(process):
+            COUNTS.awaits_end = COUNTS.awaits_end or is_on_its_way(process)
             continue
         owner = _uid_of(process)
         if uid != ANYBODY and owner != uid:
@@ -262,19 +287,29 @@ def kill_largest() -> bool:
         COUNTS.is_choosing = False
 
 
-@noraise
-def _kill_largest() -> bool:
-    for process in all_processes().values():
-        spend(_LOOK_COST)
+def _is_any_on_its_way() -> bool:
+    """Whether memory of an ending process may still be expected."""
+    process = next_process(FIRST_PID, 0)
+    while process is not None:
         if _is_ending(process) and not process.ending.is_zombie and is_on_its_way(process):
             return True
+        pace(_LOOK_COST)  # processes come and go here
+        process = next_process(FIRST_PID, int(process.pid) + 1)
+    return False
+
+
+@noraise
+def _kill_largest() -> bool:
+    if _is_any_on_its_way():
+        return True
+    COUNTS.awaits_end = False
     victim = _largest_of(ANYBODY)
     if victim is not None and badness(victim) < total_frame_count() >> _MUCH_SHIFT:
         victim = _largest_of(_HOLDERS.greediest())
+    if COUNTS.awaits_end or (victim is not None and victim.ending.is_exiting and victim.dump is None):
+        return True  # a process has ended while others ran
     if victim is None:
-        return False
-    if victim.ending.is_exiting and victim.dump is None:
-        return True  # it has ended while others ran
+        return available_frame_count() > 0  # those that could be killed have gone meanwhile
     victim.shortage.awaited_ns = monotonic_ns()
     _report(victim, badness(victim))
     if victim.dump is not None:

@@ -42,6 +42,7 @@ class SignalState:
     kill_wakes: bool  # a kill ends the present sleep, though other signals do not
     is_stopped: bool  # it has taken part in the present stop of its process
     is_past_dump: bool  # it ends, and a core dump that begins now does without it
+    end_round: int  # the last round in which it was told to end, or began to without
     stack: SignalStack
 
 
@@ -130,11 +131,13 @@ class StopState:
 
     signal: int  # the signal by which threads must stop, or have stopped; 0: neither
     stopped_count: int  # threads that have stopped
+    has_sleepers: bool  # some of very many threads have not been woken yet, though the stop has ended
     is_complete: bool  # all threads have stopped
     is_reported: bool  # a wait has seen the stop
     continue_unreported: bool
     last_signal: int
     has_news: bool  # a child may have stopped or gone on without being reported
+    group_send: int  # the last long send to its group that has reached it (send.py)
 
 
 @struct
@@ -187,5 +190,6 @@ class Ending:
     status: int  # as wait(2) reports it
     leaves_core: bool  # it ends by a signal that leaves a core file, whether it did or not
     leaving: int  # of its threads, those that end and are not gone yet
+    round: int  # how often all threads, or all but one, were told to end
     is_zombie: bool
     is_reaped: bool

@@ -9,7 +9,8 @@ adopts orphans, and when it ends, all others are killed and no process is create
 
 In the first namespace a number is the `Pid` itself, so nothing is stored for processes created there.
 
-Invariants: `NUMBERS` has all bearers created below the first namespace; a namespace's `bearers` has those that it sees.
+Invariants: `NUMBERS` has all bearers created below the first namespace; a namespace's `bearers` has those that it sees,
+and `taken` their numbers. The first namespace has no `bearers`; pids.py keeps its `taken`.
 Context: nothing sleeps.
 """
 
@@ -34,49 +35,77 @@ _PART_MASK: Final = _PART_NUMBERS - 1
 
 
 @final
-class NumberSet:
-    """Numbers below LARGEST_MAX, found in order. There is a bit for each number of parts that have had one."""
+class _Part:
+    """A bit for each of the numbers of a part."""
 
     def __init__(self) -> None:
-        self._parts: dict[int, bytearray] = {}
+        self.bits: bytearray = bytearray(_PART_NUMBERS // 8)
+        self.count: int = 0  # of those that are set
+
+
+@final
+class NumberSet:
+    """Numbers below LARGEST_MAX, found in order, as are those that are missing. There is a bit for each number of the
+    parts that have had one; empty and full parts are skipped as a whole.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[int, _Part] = {}
         self._highest: int = -1  # the highest one ever in it
-        self.count: int = 0
 
     def add(self, number: int) -> None:
-        """Enter one that is not in it. Raises MemoryError."""
+        """Enter one, which may be in it. Raises MemoryError."""
         part = self._parts.get(number >> _PART_SHIFT)
         if part is None:
-            part = bytearray(_PART_NUMBERS // 8)
+            part = _Part()
             self._parts[number >> _PART_SHIFT] = part
         at = number & _PART_MASK
-        part[at >> 3] |= 1 << (at & 7)
-        self._highest = max(self._highest, number)
-        self.count += 1
+        bit = 1 << (at & 7)
+        if part.bits[at >> 3] & bit == 0:
+            part.bits[at >> 3] |= bit
+            part.count += 1
+            self._highest = max(self._highest, number)
 
     def remove(self, number: int) -> None:
-        """Remove one that is in it."""
+        """Remove one, which may be missing."""
         part = self._parts.get(number >> _PART_SHIFT)
-        assert part is not None
         at = number & _PART_MASK
-        part[at >> 3] &= ~(1 << (at & 7)) & 0xFF
-        self.count -= 1
+        bit = 1 << (at & 7)
+        if part is not None and part.bits[at >> 3] & bit != 0:
+            part.bits[at >> 3] &= ~bit & 0xFF
+            part.count -= 1
 
     def following(self, number: int) -> int:
         """The lowest from `number` on, -1 if there is none."""
         while number <= self._highest:
             part = self._parts.get(number >> _PART_SHIFT)
-            found = -1 if part is None else _first_bit(part, number & _PART_MASK)
+            found = -1 if part is None or part.count == 0 else _first_bit(part.bits, number & _PART_MASK, 0)
             if found >= 0:
                 return (number & ~_PART_MASK) + found
             number = (number | _PART_MASK) + 1
         return -1
 
+    def missing(self, number: int, end: int) -> int:
+        """The lowest from `number` on that is not in it, -1 if there is none below `end`."""
+        while number < end:
+            part = self._parts.get(number >> _PART_SHIFT)
+            if part is None:
+                return number
+            found = -1
+            if part.count < _PART_NUMBERS:
+                found = _first_bit(part.bits, number & _PART_MASK, 0xFFFF_FFFF)
+            if found >= 0:
+                number = (number & ~_PART_MASK) + found
+                return number if number < end else -1
+            number = (number | _PART_MASK) + 1
+        return -1
 
-def _first_bit(part: bytearray, at: int) -> int:
-    """The first bit from `at` on that is set, -1 if none is."""
+
+def _first_bit(part: bytearray, at: int, inverted: int) -> int:
+    """The first bit from `at` on that is set, or clear if all are `inverted`; -1 if none is."""
     words = span_of(part)
     while at < _PART_NUMBERS:
-        bits = words.load_u32(at >> 5 << 2) >> (at & 31)
+        bits = (words.load_u32(at >> 5 << 2) ^ inverted) >> (at & 31)
         if bits & 1 != 0:
             return at
         at = at + 1 if bits != 0 else (at | 31) + 1
@@ -101,6 +130,7 @@ class PidNamespace(Namespace):
         self.level: int = 0 if parent is None else parent.level + 1
         self.bearers: dict[int, Pid] = {}
         self.processes: NumberSet = NumberSet()  # the numbers of its processes, zombies too
+        self.taken: NumberSet = NumberSet()  # the numbers of all bearers, so that a free one is found at once
         self.last: int = 0  # the latest number given
         self.init: Pid = NOBODY
         self.recorder: EndRecorder | None = None  # acct(2)
@@ -137,14 +167,14 @@ class PidNamespace(Namespace):
         return walker is self
 
     def next_number(self) -> int:
-        """A free number. Raises EAGAIN when there is none."""
-        for _ in range(PID_MAX.value):
-            self.last += 1
-            if self.last >= PID_MAX.value:
-                self.last = RESERVED
-            if self.last not in self.bearers:
-                return self.last
-        raise Errno(EAGAIN)
+        """A free number, the next one after the latest. Raises EAGAIN when there is none."""
+        number = self.taken.missing(self.last + 1, PID_MAX.value)
+        if number < 0:
+            number = self.taken.missing(RESERVED, PID_MAX.value)
+        if number < 0:
+            raise Errno(EAGAIN)
+        self.last = number
+        return number
 
 
 FIRST_PID: Final = PidNamespace(None, FIRST_PID_NUMBER)
@@ -194,10 +224,11 @@ def number_bearer(space: PidNamespace, pid: Pid, wanted: list[int]) -> Numbers:
             number = wanted[depth] if depth < len(wanted) else walker.next_number()
             if number in walker.bearers:
                 raise Errno(EEXIST)
-            walker.bearers[number] = pid
             numbers.by_level[walker.level] = number
             if number == 1:
                 walker.init = pid
+            walker.bearers[number] = pid
+            walker.taken.add(number)
             walker = walker.parent
     except (Errno, MemoryError):
         forget_bearer(pid)
@@ -217,6 +248,7 @@ def forget_bearer(pid: Pid) -> None:
         number = numbers.by_level[walker.level]
         if number != 0:
             walker.bearers.pop(number, NOBODY)
+            walker.taken.remove(number)
             if walker.init == pid:
                 walker.init = NOBODY
                 if not walker.is_closed:

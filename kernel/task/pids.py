@@ -4,18 +4,18 @@ Numbers go up and wrap around to 300 at pid_max, as on Linux. A number is free w
 session bears it.
 
 Invariants: `_tasks` holds every task from its creation until it has exited (leaders: until the process is reaped);
-`_processes` every process until it is reaped.
+`_processes` every process until it is reaped; the first namespace's `taken` has the numbers of both, and of groups and
+sessions, all of which were numbers of processes.
 Source: fork(2), proc_sys_kernel(5) (pid_max).
 """
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EAGAIN, Errno
 from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace
 from kernel.lib.pid import NOBODY, Pid
 from kernel.task.groups import find_group, find_session, leave
-from kernel.task.pid_namespace import FIRST_PID, NUMBERS, PID_MAX, RESERVED, PidNamespace, forget_bearer
+from kernel.task.pid_namespace import FIRST_PID, NUMBERS, PidNamespace, forget_bearer
 
 if TYPE_CHECKING:
     from kernel.task.process import Process
@@ -28,15 +28,7 @@ _processes: "dict[Pid, Process]" = {}
 
 def allocate_pid() -> Pid:
     """A free number. Raises EAGAIN when there is none."""
-    last = FIRST_PID.last
-    for _ in range(PID_MAX.value):
-        last += 1
-        if last >= PID_MAX.value:
-            last = RESERVED
-        if is_free(Pid(last)):
-            FIRST_PID.last = last
-            return Pid(last)
-    raise Errno(EAGAIN)
+    return Pid(FIRST_PID.next_number())
 
 
 def is_free(number: Pid) -> bool:
@@ -48,7 +40,12 @@ def is_free(number: Pid) -> bool:
 
 def register_task(task: "Task") -> None:
     """Let a task be found by its number. Raises MemoryError."""
-    _tasks[task.tid] = task
+    try:
+        FIRST_PID.taken.add(int(task.tid))
+        _tasks[task.tid] = task
+    except MemoryError:
+        _free_below(task.tid)
+        raise
 
 
 def unregister_task(task: "Task") -> None:
@@ -69,9 +66,10 @@ def rename_task(task: "Task", tid: Pid) -> None:
 
 def register_process(process: "Process") -> None:
     """Let a process be found by its number. Raises MemoryError, with nothing changed."""
-    _processes[process.pid] = process
     space: PidNamespace | None = process.pids
     try:
+        FIRST_PID.taken.add(int(process.pid))
+        _processes[process.pid] = process
         while space is not None:
             space.processes.add(space.shown(process.pid))
             space = space.parent
@@ -80,7 +78,8 @@ def register_process(process: "Process") -> None:
         while entered is not None and entered is not space:
             entered.processes.remove(entered.shown(process.pid))
             entered = entered.parent
-        _processes.pop(process.pid)
+        _processes.pop(process.pid, process)
+        _free_below(process.pid)
         raise
 
 
@@ -99,15 +98,17 @@ def leave_group(process: "Process") -> None:
     """Remove a process from its group, which may be the end of the group and its session."""
     job = process.job
     leave(process)
-    if job is not None and len(NUMBERS) > 0:
+    if job is not None:
         _free_below(job.pgid)
         _free_below(job.owner.sid)
 
 
 def _free_below(pid: Pid) -> None:
     """A bearer of the number is gone; if that was the last one, it loses its numbers in other namespaces, too."""
-    if len(NUMBERS) > 0 and pid in NUMBERS and is_free(pid):
-        forget_bearer(pid)
+    if is_free(pid):
+        FIRST_PID.taken.remove(int(pid))
+        if len(NUMBERS) > 0 and pid in NUMBERS:
+            forget_bearer(pid)
 
 
 def find_task(tid: Pid) -> "Task | None":

@@ -4,20 +4,21 @@ A signal for a process goes to a thread that does not block it, and waits in the
 It is dropped at once if it would be ignored; not while it is blocked, because the program may check pending signals.
 Stop signals and SIGCONT cancel each other when they are sent.
 
-Context: never sleeps, never raises for lack of memory; fit for interrupts (keys of a terminal, timers).
+Context: never raises for lack of memory. What sends to one process or thread never sleeps, and is fit for interrupts
+(timers, input and output); what sends to groups says so.
 """
 
 from typing import Final
 
-from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, inline, noinline, recursion
+from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, final, inline, noinline, recursion
 from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials, uid_for_caller
 from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
 from kernel.lib.ids import NO_ID, NO_USER, OVERFLOW, ROOT_USER
 from kernel.lib.namespace import USER_NAMESPACES
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.lib.pid import Pid
-from kernel.sched import ThreadState
+from kernel.sched import ThreadState, WaitQueue
 from kernel.sched.processor import announce_work_of, watch_calls_of
 from kernel.sched.scheduler import announce_work, interrupt_sleep, make_ready
 from kernel.task.acting import real_credentials
@@ -36,6 +37,7 @@ from kernel.task.signals import (
     SI_USER,
     SIGCHLD,
     SIGCONT,
+    SIGHUP,
     SIGKILL,
     STOP_SIGNALS,
     UNBLOCKABLE,
@@ -48,6 +50,10 @@ from kernel.task.words import signed_32
 
 _ROUNDS: Final = 16  # of looking for processes that came while others got their signal
 _SEND_COST: Final = 1500  # instructions for a signal, for `pace`
+_MARK_COST: Final = 20  # instructions for a thread, or a process
+_WAKE_COST: Final = 450
+_FEW_MEMBERS: Final = 100  # of a group: these get a signal at once
+_WOKEN_AT_ONCE: Final = 256  # threads of a process
 
 # Ready to be taken ----------------------------------------------------------------------------------------------------
 
@@ -169,10 +175,64 @@ def send_to_task(task: Task, info: SignalInfo) -> None:
 
 
 def send_to_group(group: ProcessGroup, info: SignalInfo) -> None:
-    """Send to every member of a process group, from the kernel: no permission is checked."""
+    """Send to every member of a process group, from the kernel: no permission is checked. Sleeps if there are many. A
+    process that joins meanwhile gets the signal, too; of those created then, the ones whose parents had not got it.
+    """
     group.signals += 1
+    if len(group.members) > _FEW_MEMBERS:
+        _send_to_many(group, info)
+        return
     for process in group.members.values():
         _send(process, info)
+        spend(_SEND_COST)
+
+
+@final
+class GroupSends:
+    """Signals to large groups. One is sent at a time, so that a number tells who has got it."""
+
+    def __init__(self) -> None:
+        self.number: int = 0
+        self.is_under_way: bool = False
+        self.others: WaitQueue = WaitQueue()
+
+    def begin(self) -> int:
+        """Wait for the others. Returns the number of the send that begins."""
+        while self.is_under_way:
+            self.others.wait()
+        self.is_under_way = True
+        self.number += 1
+        return self.number
+
+    def end(self) -> None:
+        self.is_under_way = False
+        self.others.wake_all()
+
+
+GROUP_SENDS: Final = GroupSends()
+
+
+@noinline
+def _send_to_many(group: ProcessGroup, info: SignalInfo) -> None:
+    number = GROUP_SENDS.begin()
+    while _send_to_some(group, info, number):
+        pace(len(group.members) * _MARK_COST)
+    GROUP_SENDS.end()
+
+
+def _send_to_some(group: ProcessGroup, info: SignalInfo, number: int) -> bool:
+    """Send to some members that have not got the signal; returns whether there may be more."""
+    left = _FEW_MEMBERS
+    for process in group.members.values():
+        if process.stop.group_send == number:
+            continue
+        process.stop.group_send = number
+        _send(process, info)
+        spend(_SEND_COST)
+        left -= 1
+        if left == 0:
+            return True
+    return False
 
 
 def signal_process(process: Process, signo: int) -> None:
@@ -312,8 +372,7 @@ def _wake_for(process: Process, signo: int) -> None:
     """Choose the thread that takes a process's signal, and make it check. SIGKILL makes all check, stopped ones too."""
     if signo == SIGKILL:
         process.stop.signal = 0
-        for task in process.threads.values():
-            wake_to_die(task)
+        _wake_for_kill(process)
         return
     chosen: Task | None = None
     for task in process.threads.values():
@@ -323,6 +382,22 @@ def _wake_for(process: Process, signo: int) -> None:
             chosen = task
     if chosen is not None:
         interrupt(chosen)
+
+
+def _wake_for_kill(process: Process) -> None:
+    """All threads must check. Of very many that sleep, some wake: the first one to take the signal tells the others
+    (`tell_to_end`), with safe points, which cannot be taken here.
+    """
+    woken = 0
+    for task in process.threads.values():
+        if woken < _WOKEN_AT_ONCE:
+            wake_to_die(task)
+            if not task.is_exiting and (task.state == ThreadState.READY or task.state == ThreadState.RUNNING):
+                woken += 1  # others sleep on, whatever signals come
+        else:
+            task.interrupted = True
+            announce_work_of(task)
+            spend(_MARK_COST)
 
 
 # Stopping and going on ------------------------------------------------------------------------------------------------
@@ -380,11 +455,16 @@ def continue_process(process: Process) -> None:
         return
     process.stop.signal = 0
     process.stop.stopped_count = 0
+    process.stop.has_sleepers = False
+    left = _WOKEN_AT_ONCE
     for task in process.threads.values():
         task.signals.is_stopped = False
-        if task.state == ThreadState.STOPPED:
-            make_ready(task)
-        update_interrupted(task)
+        if task.state != ThreadState.STOPPED or left > 0:
+            left -= wake_from_stop(task)
+            update_interrupted(task)
+        else:
+            process.stop.has_sleepers = True  # the first one to run wakes them (`wake_continued`)
+            spend(_MARK_COST)
     if process.stop.is_complete:
         process.stop.is_complete = False
         process.stop.is_reported = True
@@ -394,6 +474,31 @@ def continue_process(process: Process) -> None:
         tracee = None if leader is None else leader.tracee
         if tracee is not None and not tracee.is_of_parent():
             _report(tracee.tracer.process, process, CLD_CONTINUED, SIGCONT)
+
+
+def wake_from_stop(task: Task) -> int:
+    """Let a thread go on if it sleeps in a stop; returns how many it was."""
+    if task.state != ThreadState.STOPPED:
+        return 0
+    make_ready(task)
+    spend(_WAKE_COST)
+    return 1
+
+
+def wake_continued(process: Process) -> None:
+    """Wake the rest of very many threads whose stop has ended. Sleeps; another stop may begin meanwhile."""
+    process.stop.has_sleepers = False
+    while process.stop.signal == 0 and _wake_some_from_stop(process):
+        pace(len(process.threads) * _MARK_COST)
+
+
+def _wake_some_from_stop(process: Process) -> bool:
+    left = _WOKEN_AT_ONCE
+    for task in process.threads.values():
+        left -= wake_from_stop(task)
+        if left == 0:
+            return True
+    return False
 
 
 def report_job_control(process: Process, code: int, status: int) -> None:
@@ -555,10 +660,16 @@ def _kill_one_of_all(sender: Task, pid: Pid, signo: int, info: SignalInfo) -> No
 
 
 def signal_group(pgid: Pid, signo: int) -> None:
-    """Send a signal from the kernel to a group, by number; does nothing if the group is gone."""
+    """Send a signal from the kernel to a group, by number; does nothing if the group is gone. Sleeps if it is large."""
     group = find_group(pgid)
     if group is not None:
         send_to_group(group, from_kernel(signo))
+
+
+def hang_up_group(group: ProcessGroup) -> None:
+    """Send SIGHUP and SIGCONT to a group. Sleeps if it is large."""
+    send_to_group(group, from_kernel(SIGHUP))
+    send_to_group(group, from_kernel(SIGCONT))
 
 
 def signal_session_leader(sid: Pid, signo: int) -> None:

@@ -5,7 +5,7 @@ Source: credentials(7), setsid(2), tcsetpgrp(3), ioctl_tty(2), POSIX 2.2.11 (ter
 
 from kernel.lang import EINVAL, EIO, ENOTTY, EPERM, ERESTARTSYS, ESRCH, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN
-from kernel.lib.pid import UNSET, Pid
+from kernel.lib.pid import NOBODY, UNSET, Pid
 from kernel.task import (
     SIGCONT,
     SIGHUP,
@@ -14,6 +14,7 @@ from kernel.task import (
     current,
     find_group,
     find_session,
+    hang_up_group,
     is_orphaned_group,
     is_signal_dropped,
     signal_group,
@@ -34,7 +35,7 @@ class JobControl:
         return current().process.session.terminal == device
 
     def signal_foreground(self, signal: int) -> None:
-        """A key of the terminal sends a signal to the foreground group."""
+        """A key of the terminal sends a signal to the foreground group. Sleeps if that is large."""
         if self.foreground != UNSET:
             signal_group(self.foreground, signal)
 
@@ -96,19 +97,21 @@ class JobControl:
         return 0
 
     def disown(self) -> None:
-        """Detach the terminal from its session; its foreground group gets SIGHUP and SIGCONT."""
-        if self.foreground != UNSET:
-            signal_group(self.foreground, SIGHUP)
-            signal_group(self.foreground, SIGCONT)
-        self.session = UNSET
-        self.foreground = UNSET
+        """Detach the terminal from its session; its foreground group gets SIGHUP and SIGCONT. Sleeps if that is large:
+        the terminal is free before.
+        """
+        group = find_group(self.leader_ended())
+        if group is not None:
+            hang_up_group(group)
 
-    def leader_ended(self) -> None:
-        """The session's leader has exited: the terminal is free, and the foreground group gets SIGHUP."""
-        if self.foreground != UNSET:
-            signal_group(self.foreground, SIGHUP)
+    def leader_ended(self) -> Pid:
+        """The session's leader has exited: the terminal is free. Returns the foreground group, which is to get SIGHUP,
+        or NOBODY.
+        """
+        foreground = self.foreground
         self.session = UNSET
         self.foreground = UNSET
+        return NOBODY if foreground == UNSET else foreground
 
     def closed(self) -> None:
         """The terminal is no longer the session's: nobody has it open, or another session takes it."""
@@ -122,8 +125,8 @@ class JobControl:
         if not self.is_controlling(device):
             raise Errno(ENOTTY)
         if process.is_session_leader():
-            self.disown()
             process.session.terminal = 0
+            self.disown()
         return 0
 
     def hang_up(self) -> None:

@@ -9,7 +9,7 @@ that. `output` holds no more than OUTPUT_LIMIT bytes of programs' output and ECH
 room, and further echoes are lost.
 
 Deviation from Linux: the numbers of all instances of devpts are different.
-Context: the master's `read` and `write` sleep; everything else does not.
+Context: the master's `read` and `write` sleep, and what signals a large group; everything else does not.
 Source: pty(7), ioctl_tty(2), TIOCPKT(2const).
 """
 

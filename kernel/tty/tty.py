@@ -4,7 +4,7 @@ The wire's side calls `input_byte` (from the terminal thread, which may allocate
 `read`, `write`, `poll` and `ioctl`. Job control: a process of another group than the foreground one gets SIGTTIN when
 it reads and SIGTTOU when it changes the terminal (or writes under TOSTOP).
 
-Context: `read` and `write` sleep.
+Context: `read` and `write` sleep, and so does what signals a large group.
 Source: ioctl_tty(2), termios(3), POSIX chapter 11.
 """
 
@@ -15,6 +15,7 @@ from kernel.lang import EAGAIN, EIO, ERESTARTSYS, Errno, final
 from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
 from kernel.sched import Mutex, PollWaiter, WaitQueue
+from kernel.task import SIGHUP, signal_group
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 from kernel.tty.discipline import LineDiscipline
@@ -364,7 +365,10 @@ class Tty:
         self.write_queue.wake_all()
 
     def session_ended(self) -> None:
-        """The leader of the session that the terminal controls has exited."""
-        self.jobs.leader_ended()
+        """The leader of the session that the terminal controls has exited. Signals its foreground group last: that
+        sleeps if the group is large, and the terminal may get another session.
+        """
+        foreground = self.jobs.leader_ended()
         if self.driver.hangs_up_with_session():
             self.hang_up()
+        signal_group(foreground, SIGHUP)

@@ -1930,6 +1930,113 @@ static void huge_pages(void)
     set_huge_pool("0");
 }
 
+/* 3,000 processes of a terminal's foreground group: a key signals all of them, and so does the end of the leader of their
+ * session, whose children they are. Who gets them finds them dead.
+ */
+static void leader_of_many(void)
+{
+    char name[64];
+    sigset_t interrupt;
+    int number, unlock = 0, master = open("/dev/ptmx", O_RDWR | O_NOCTTY);
+    CHECK(setsid() > 0);
+    CHECK(master >= 0 && ioctl(master, TIOCSPTLCK, &unlock) == 0 && ioctl(master, TIOCGPTN, &number) == 0);
+    snprintf(name, sizeof name, "/dev/pts/%d", number);
+    CHECK(tcgetpgrp(open(name, O_RDWR)) == getpid());
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    CHECK(sigprocmask(SIG_BLOCK, &interrupt, 0) == 0);
+    for (int i = 0; i < 3000; i++) {
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0)
+            for (;;)
+                pause();
+    }
+    CHECK(write(master, "\3", 1) == 1);
+    CHECK(sigpending(&interrupt) == 0 && sigismember(&interrupt, SIGINT));
+}
+
+/* And 8,000 dead ones with one number after the other, which the next process does not get. */
+static void crowds(void)
+{
+    char text[16];
+    write_text("/proc/sys/kernel/threads-max", "20000");
+    CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0);
+    in_child(leader_of_many);
+    while (wait(0) > 0)
+        ;
+    for (int i = 0; i < 8000; i++) {
+        pid_t child = vfork();
+        CHECK(child >= 0);
+        if (child == 0)
+            _exit(0);
+        if (i == 0)
+            snprintf(text, sizeof text, "%d", child - 1);
+    }
+    write_text("/proc/sys/kernel/ns_last_pid", text);
+    in_child(nothing);
+    while (wait(0) > 0)
+        ;
+}
+
+/* 4,000 threads that sleep: stopped, continued and killed, and ended by one of them. */
+static void crowds_of_threads(void)
+{
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 16384);
+    write_text("/proc/sys/kernel/threads-max", "20000");
+    for (int round = 0; round < 2; round++) {
+        int ends[2], status;
+        char byte;
+        CHECK(pipe(ends) == 0);
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            pthread_t thread;
+            int count = 0;
+            while (count < 4000 && pthread_create(&thread, &small, forever, 0) == 0)
+                count++;
+            CHECK(count > 3000); /* or the call would be too short to show anything */
+            usleep(100000); /* until all sleep */
+            CHECK(write(ends[1], "", 1) == 1);
+            if (round == 1)
+                _exit(0);
+            forever(0);
+        }
+        close(ends[1]);
+        CHECK(read(ends[0], &byte, 1) == 1);
+        close(ends[0]);
+        if (round == 0) {
+            CHECK(kill(child, SIGSTOP) == 0);
+            CHECK(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
+            CHECK(kill(child, SIGCONT) == 0);
+            CHECK(waitpid(child, &status, WCONTINUED) == child && WIFCONTINUED(status));
+            CHECK(kill(child, SIGKILL) == 0);
+        }
+        CHECK(waitpid(child, &status, 0) == child);
+        CHECK(round == 0 ? WIFSIGNALED(status) : status == 0);
+    }
+}
+
+/* A process with 130,000 descriptors runs out of memory. */
+static void great_tables(void)
+{
+    struct rlimit limit = {130100, 130100};
+    int status;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK(dup2(0, 130000) == 130000);
+    while (dup(0) < 100000)
+        ;
+    CHECK(read_all("/proc/self/oom_score") > 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        for (;;)
+            touched(LARGE); /* until it is killed */
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+}
+
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
@@ -1945,6 +2052,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"names", many_names}, {"names_on_disk", many_names_on_disk}, {"names_unmounted", many_names_unmounted},
     {"huge", huge_pages}, {"pages", many_pages}, {"cores", cores}, {"events", events},
     {"networks", networks}, {"firewall", firewall}, {"bridges", bridges}, {"bpf", programs},
+    {"crowds", crowds}, {"threads", crowds_of_threads}, {"great_tables", great_tables},
 };
 
 int main(int count, char **values)

@@ -13,7 +13,7 @@ from kernel.mm.allocation_failure import FAILURE
 from kernel.mm.frames import total_frame_count
 from kernel.mm.heap import fail_allocation
 from kernel.sched.processor import RUNNING
-from kernel.task.memory_shortage import badness
+from kernel.task.memory_shortage import badness, measure_files
 from kernel.task.observer import TASKS
 from kernel.task.task import current, current_or_none
 
@@ -135,6 +135,7 @@ def set_oom_adj(subject: Subject, text: bytes) -> None:
 def oom_score(subject: Subject) -> bytes:
     """The share of memory that killing the process would free, in thousandths; with its adjustment."""
     subject.task()
+    measure_files(subject.process)
     pages = badness(subject.process)
     score = 0 if pages < 0 else pages * 1000 // max(1, total_frame_count())
     return f"{min(score, 2 * _HIGHEST)}\n".encode()

@@ -3,11 +3,14 @@
 import signal
 import struct
 
+from kernel.fs.descriptors import FileTable
 from kernel.lib.pid import Pid
-from kernel.task.memory_shortage import ANYBODY, COUNTS, Holders, kill_largest
+from kernel.task.memory_shortage import ANYBODY, COUNTS, Holders, badness, kill_largest, measure_files
 from kernel.task.pids import find_process
 from kernel.task.process import Process
+from kernel.task.task import current
 from tests.unit.booted import booted
+from tests.unit.effort import FEW, longest_stretch
 from tests.unit.meanwhile import meanwhile
 from tools.simulated.machine import Machine
 
@@ -68,3 +71,62 @@ def test_a_process_that_ended_meanwhile_counts(machine: Machine) -> None:
     with meanwhile(lambda: host.kill(child, signal.SIGKILL), 3):
         assert kill_largest()
     assert machine.wait(child) == signal.SIGKILL
+
+
+def great_table(machine: Machine) -> FileTable:
+    """The running process's, which grows to 50,000 descriptors."""
+    descriptor = machine.host.eventfd2(0, 0)
+    files = current().files
+    files.limit = 60_000
+    file = files.get(descriptor)
+    for _ in range(50_000):
+        files.install(file.acquire(), cloexec=False)
+    return files
+
+
+@booted
+def test_a_great_table_is_looked_through_with_safe_points(machine: Machine) -> None:
+    files = great_table(machine)
+    process = current().process
+    assert longest_stretch(lambda: measure_files(process)) < FEW
+    assert files.held_bytes > 50_000 * 8
+    process.shortage.adjustment = 1
+    with_files = badness_of_another(process)
+    files.held_bytes = 0
+    assert with_files - badness_of_another(process) > 100
+    assert longest_stretch(kill_largest) < FEW
+
+
+def badness_of_another(process: Process) -> int:
+    """The first process is never killed: it is looked at under another number."""
+    pid = process.pid
+    process.pid = Pid(4000)
+    try:
+        return badness(process)
+    finally:
+        process.pid = pid
+
+
+@booted
+def test_a_table_is_closed_while_it_is_looked_through(machine: Machine) -> None:
+    files = great_table(machine)
+    process = current().process
+    task = current()
+
+    def end() -> None:
+        task.file_table = None
+        files.close_range(0, 60_000)
+
+    with meanwhile(end, 5):
+        measure_files(process)
+    task.file_table = files
+
+
+@booted
+def test_two_counts_look_through_a_table_at_a_time(machine: Machine) -> None:
+    """The later one's result holds: the earlier one does not begin again."""
+    files = great_table(machine)
+    process = current().process
+    with meanwhile(lambda: measure_files(process), 3):
+        measure_files(process)
+    assert files.measured == COUNTS.last

@@ -1,0 +1,124 @@
+"""Stops of processes with very many threads, while others act at the safe points; on a booted machine. Most of the
+threads never run.
+"""
+
+from __future__ import annotations
+
+import signal
+import struct
+
+import pytest
+
+from kernel.lib.pid import Pid
+from kernel.sched import ThreadState
+from kernel.task import deliver, send
+from kernel.task.pids import find_process
+from kernel.task.process import Process
+from kernel.task.send import send_from_kernel, wake_continued
+from kernel.task.siginfo import from_kernel
+from kernel.task.task import Task, current
+from tests.unit.booted import booted
+from tests.unit.effort import FEW, longest_stretch
+from tests.unit.meanwhile import meanwhile
+from tools.simulated.machine import Machine
+from tools.simulated.program import Program
+
+COUNT = 1000
+
+
+def crowd(process: Process, state: ThreadState) -> list[Task]:
+    made = []
+    for number in range(10_000, 10_000 + COUNT):
+        task = Task(Pid(number), process, b"other", current().credentials)
+        task.state = state
+        process.threads[task.tid] = task
+        made.append(task)
+    return made
+
+
+def sleeper(program: Program) -> None:
+    while True:
+        program.pause()
+
+
+def process_with(machine: Machine, state: ThreadState) -> tuple[Process, list[Task]]:
+    process = find_process(Pid(machine.host.fork(sleeper)))
+    assert process is not None
+    machine.host.nanosleep(struct.pack("<QQ", 0, 10_000_000), None)
+    return process, crowd(process, state)
+
+
+class Ready:
+    """Lets threads be ready without running, and counts them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.woken: list[Task] = []
+        patch.setattr(send, "make_ready", self.make_ready)
+        patch.setattr(send, "interrupt_sleep", self.interrupt_sleep)
+        patch.setattr(deliver, "interrupt_sleep", self.interrupt_sleep)
+
+    def make_ready(self, task: Task) -> None:
+        task.state = ThreadState.READY
+        self.woken.append(task)
+
+    def interrupt_sleep(self, task: Task) -> None:
+        if task.state == ThreadState.SLEEPING:
+            self.make_ready(task)
+
+
+@booted
+def test_very_many_threads_are_continued_with_safe_points(machine: Machine) -> None:
+    """Those that are not woken at once are by the first one to run."""
+    process, others = process_with(machine, ThreadState.STOPPED)
+    process.stop.signal = signal.SIGSTOP
+    with pytest.MonkeyPatch.context() as patch:
+        ready = Ready(patch)
+        send_from_kernel(process, from_kernel(signal.SIGCONT))
+        assert 0 < len(ready.woken) < COUNT / 2 and process.stop.signal == 0 and process.stop.has_sleepers
+        with meanwhile(lambda: None, 2):
+            wake_continued(process)
+    assert ready.woken == others and not process.stop.has_sleepers
+
+
+@booted
+def test_threads_stop_again_while_others_are_continued(machine: Machine) -> None:
+    """Those that still sleep count as stopped, and sleep on."""
+    process, others = process_with(machine, ThreadState.STOPPED)
+    process.stop.signal = signal.SIGSTOP
+    with pytest.MonkeyPatch.context() as patch:
+        ready = Ready(patch)
+        send_from_kernel(process, from_kernel(signal.SIGCONT))
+        with meanwhile(lambda: deliver._begin_stop(process, signal.SIGSTOP)):
+            wake_continued(process)
+        asleep = [task for task in others if task.state == ThreadState.STOPPED]
+        assert process.leader in ready.woken  # which must stop, too
+        assert len(asleep) == process.stop.stopped_count == COUNT + 1 - len(ready.woken) > 0
+        assert all(task.signals.is_stopped for task in asleep)
+        send_from_kernel(process, from_kernel(signal.SIGCONT))
+        wake_continued(process)
+    assert [task for task in ready.woken if task is not process.leader] == others
+
+
+@booted
+def test_very_many_threads_are_stopped_with_safe_points(machine: Machine) -> None:
+    process, others = process_with(machine, ThreadState.SLEEPING)
+    with pytest.MonkeyPatch.context() as patch:
+        ready = Ready(patch)
+        with meanwhile(lambda: None, 2):
+            deliver._begin_stop(process, signal.SIGSTOP)
+        assert ready.woken == [process.leader, *others] and all(task.interrupted for task in others)
+        for task in others:
+            task.state = ThreadState.SLEEPING
+        ready.woken.clear()
+        assert longest_stretch(lambda: deliver._begin_stop(process, signal.SIGSTOP)) < FEW
+
+
+@booted
+def test_threads_are_continued_while_they_are_stopped(machine: Machine) -> None:
+    """Nobody is woken any more for a stop that has ended."""
+    process, others = process_with(machine, ThreadState.SLEEPING)
+    with pytest.MonkeyPatch.context() as patch:
+        ready = Ready(patch)
+        with meanwhile(lambda: send_from_kernel(process, from_kernel(signal.SIGCONT))):
+            deliver._begin_stop(process, signal.SIGSTOP)
+    assert 0 < len(ready.woken) < COUNT and not any(task.interrupted for task in others)
