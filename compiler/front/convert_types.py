@@ -175,7 +175,7 @@ class TypeConverter:
         return whole
 
     def _refuse_exceptions(self, items: Iterable[mt.Type], holder: str, loc: Loc) -> None:
-        """An exception is a word with a number and a code, and no object: only locals, parameters and results hold it."""
+        """An exception is a class and a code, and no object: only locals, parameters and results hold it."""
         if any(map(is_error, items)):
             raise Diagnostic("KP278", loc, f"an exception in {holder}", "keep its code, or a value of an enum")
 
