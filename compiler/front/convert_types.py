@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import mypy.types as mt
 from mypy.nodes import TypeInfo
 
@@ -36,6 +38,8 @@ from compiler.types import (
     show,
 )
 
+KERNEL_ERROR = "kernel.lang.errors.KernelError"
+MEMORY_ERROR = "builtins.MemoryError"
 RUNTIME = "kernel.lang.runtime.containers"
 LIST = f"{RUNTIME}.List"
 DICT = f"{RUNTIME}.Dict"
@@ -87,6 +91,7 @@ class TypeConverter:
             case mt.Instance():
                 return self._instance(t, loc)
             case mt.TupleType():
+                self._refuse_exceptions(t.items, "a tuple", loc)
                 return TupleType(tuple(self.convert(i, loc) for i in t.items))
             case mt.UnionType():
                 return self._checked_union(t, loc)
@@ -111,6 +116,7 @@ class TypeConverter:
         name = info.fullname
         if name in _SIMPLE:
             return _SIMPLE[name]
+        self._refuse_exceptions(t.args, f"the items of {info.name}", loc)
         if name in _CONTAINERS:
             return ClassType(_CONTAINERS[name], tuple(self.convert(a, loc) for a in t.args))
         if name.startswith("kernel.lang."):
@@ -160,11 +166,18 @@ class TypeConverter:
         """A union as it is written or inferred: of classes, but for None."""
         whole = self.union([self.convert(i, loc) for i in t.items])
         inner = whole.inner if isinstance(whole, OptionalType) else whole
+        if not all(is_error(i) for i in t.items):
+            self._refuse_exceptions(t.items, "a union with what is no exception", loc)
         if isinstance(inner, UnionType) and not all(isinstance(i, ClassType) for i in inner.items):
             raise Diagnostic(
                 "KP236", loc, f"a union of values: {show(inner)}", "a union is of classes; derive classes for the cases"
             )
         return whole
+
+    def _refuse_exceptions(self, items: Iterable[mt.Type], holder: str, loc: Loc) -> None:
+        """An exception is a class and a code, and no object: only locals, parameters and results hold it."""
+        if any(map(is_error, items)):
+            raise Diagnostic("KP278", loc, f"an exception in {holder}", "keep its code, or a value of an enum")
 
     def union(self, items: list[Type]) -> Type:
         """A union, with None split off as Optional, duplicates and numeric mixtures merged."""
@@ -193,6 +206,14 @@ class TypeConverter:
 def is_opaque_int(info: TypeInfo) -> bool:
     """Whether a class is an int that mypy takes for none (kernel/lang/opaque.py)."""
     return any(base.type.fullname == "kernel.lang.opaque.OpaqueInt" for base in info.bases)
+
+
+def is_error(t: mt.Type) -> bool:
+    """Whether a type is of exceptions that a program may raise and catch."""
+    t = mt.get_proper_type(t)
+    if isinstance(t, mt.UnionType):
+        return any(map(is_error, t.items))
+    return isinstance(t, mt.Instance) and any(base.fullname in (KERNEL_ERROR, MEMORY_ERROR) for base in t.type.mro)
 
 
 def short_name(name: str) -> str:

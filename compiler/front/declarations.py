@@ -9,19 +9,25 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from compiler.front.construction import check_construction
-from compiler.front.convert_types import short_name
-from compiler.front.rules import KERNEL_ERROR, container_faults, heap_fault
+from compiler.front.convert_types import KERNEL_ERROR, MEMORY_ERROR, short_name
+from compiler.front.rules import container_faults, heap_fault
 from compiler.nodes import walk
 from compiler.tree import (
+    Assign,
+    CallFunction,
     Captured,
     ClassDecl,
     Diagnostic,
+    Expr,
+    ExprStmt,
+    FieldTarget,
     Function,
     Loc,
     Local,
     Program,
 )
 from compiler.types import (
+    INT,
     NONE,
     ArrayType,
     BoolType,
@@ -60,11 +66,11 @@ def check_classes(program: Program) -> None:
         if decl.kind == "class":
             _check_overrides(program, decl)
             _check_places(program, decl)
-            _check_heap_fields(decl)
+            _check_heap_fields(program, decl)
         elif decl.kind == "struct":
             _check_struct_fields(decl)
         elif decl.kind == "exception":
-            _check_exception(decl)
+            _check_exception(program, decl)
     check_construction(program)
 
 
@@ -190,8 +196,15 @@ def _check_places(program: Program, decl: ClassDecl) -> None:
         base = above.base
 
 
-def _check_heap_fields(decl: ClassDecl) -> None:
+def _is_exception(program: Program, t: ClassType) -> bool:
+    found = program.classes.get(t.name)
+    return found.kind == "exception" if found is not None else t.name == MEMORY_ERROR
+
+
+def _check_heap_fields(program: Program, decl: ClassDecl) -> None:
     for field in decl.fields:
+        if isinstance(field.type, ClassType) and _is_exception(program, field.type):
+            _fail(decl, "KP278", f"an exception in the field {field.name}", "keep its code, or a value of an enum")
         fault = heap_fault(field.type)
         if fault is not None:
             message, code, hint = fault
@@ -210,19 +223,39 @@ def _check_struct_fields(decl: ClassDecl) -> None:
             _fail(decl, "KP246", f"{a_type(t)} in the struct field {field.name}", hint)
 
 
-def _check_exception(decl: ClassDecl) -> None:
+def _check_exception(program: Program, decl: ClassDecl) -> None:
     if decl.name == KERNEL_ERROR:
         return
     if isinstance(decl.base, ClassType) and decl.base.name.startswith("builtins."):
         _fail(decl, "KP233", f"{short_name(decl.name)} is not derived from KernelError", "derive it from KernelError")
     for field in decl.fields:
-        if field.name != "code" or not isinstance(field.type, IntType):
+        if field.name != "code" or field.type != INT:
             _fail(
                 decl,
                 "KP232",
                 f"an exception with the field {field.name}",
                 "an exception carries one int, code, and no more",
             )
+    own = program.functions.get(f"{decl.name}.__init__")
+    if own is not None and not _sets_code(own):
+        message = f"the __init__ of {short_name(decl.name)} does more than to take code"
+        hint = "leave it out, or write def __init__(self, code: int) with self.code = code"
+        _fail(decl, "KP279", message, hint, own.loc)
+
+
+def _sets_code(init: Function) -> bool:
+    """Whether the `__init__` of an exception takes one int and stores it as `code`: compiled code does not call it."""
+    if len(init.params) != 2 or init.params[1].type != INT or len(init.body) != 1:
+        return False
+    given: Expr
+    match init.body[0]:
+        case Assign(targets=[FieldTarget(name="code", value=Local() as owner)], value=given):
+            pass
+        case ExprStmt(value=CallFunction(function=name, args=[Local() as owner, given])) if name.endswith(".__init__"):
+            pass
+        case _:
+            return False
+    return owner.name == init.params[0].name and isinstance(given, Local) and given.name == init.params[1].name
 
 
 def _find_method(program: Program, decl: ClassDecl | None, name: str) -> Function | None:

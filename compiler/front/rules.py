@@ -14,7 +14,7 @@ from typing import Any
 from compiler.diagnostics import internal_error
 from compiler.formats import format_fault
 from compiler.front.assignment import check_assigned
-from compiler.front.convert_types import DEQUE, DICT, LIST
+from compiler.front.convert_types import DEQUE, DICT, KERNEL_ERROR, LIST, MEMORY_ERROR
 from compiler.front.endings import EndingRules
 from compiler.front.flows import check_flows
 from compiler.front.handlers import check_handlers
@@ -76,8 +76,6 @@ from compiler.types import (
     show,
 )
 
-KERNEL_ERROR = "kernel.lang.errors.KernelError"
-MEMORY_ERROR = "builtins.MemoryError"
 _TEXT_MODULES = ("kernel.lang.runtime.text", "kernel.lang.runtime.byte_strings")
 _TEXT_HINTS = {
     "str": "encode it: bytes have more methods; or build it with an f-string",

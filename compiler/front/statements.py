@@ -135,7 +135,6 @@ from compiler.types import (
     show,
 )
 
-KERNEL_ERROR = "kernel.lang.errors.KernelError"
 # Expressions that denote a place where a struct or an Array lies.
 PLACES = (Local, Captured, Global, Field)
 LITERALS = (BytesExpr, IntExpr, NameExpr, StrExpr)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from compiler.lower.function import FunctionLowerer
 from compiler.lower.values import Value
+from compiler.tree import Loc
 from compiler.types import ClassType, IntType, NoneType, OptionalType, Type, TypeVariable, UnionType, is_reference, show
 
 
@@ -31,7 +34,9 @@ def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
         fn.branch(end)
         fn.start(end)
         return fn.phi("i1", [("false", start), (result, last)])
-    if not is_reference(value.type) or fn.is_exception(value.type):
+    if fn.is_exception(value.type):
+        return is_caught(fn, value, t)
+    if not is_reference(value.type):
         return "true" if value.type == t or (isinstance(value.type, IntType) and isinstance(t, IntType)) else "false"
     if not isinstance(value.type, UnionType) and fn.world.is_subclass(value.type, t):
         return "true"
@@ -50,6 +55,29 @@ def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
         else:
             relative = fn.op(f"sub i32 {number}, {low}")
             hit = fn.op(f"icmp ule i32 {relative}, {high - low}")
+        result = hit if result == "false" else fn.op(f"or i1 {result}, {hit}")
+    return result
+
+
+def is_caught(fn: FunctionLowerer, error: Value, t: Type) -> str:
+    """`isinstance(error, t)` of an exception, as an i1: its number, the upper half of the word, tells its class."""
+    wanted = t.items if isinstance(t, UnionType) else (t,)
+    names = [item.name for item in wanted if isinstance(item, ClassType) and fn.is_exception(item)]
+    return is_numbered(fn, fn.op(f"lshr i64 {error.operand}, 32"), names, fn.loc)
+
+
+def is_numbered(fn: FunctionLowerer, number: str, names: Iterable[str], loc: Loc) -> str:
+    """Whether an exception's number is one of these classes', or of a class below them, as an i1."""
+    result = "false"
+    for name in names:
+        low, high = fn.world.exception_interval(name, loc)
+        if low == 1:
+            return "true"
+        if low == high:
+            hit = fn.op(f"icmp eq i64 {number}, {low}")
+        else:
+            relative = fn.op(f"sub i64 {number}, {low}")
+            hit = fn.op(f"icmp ule i64 {relative}, {high - low}")
         result = hit if result == "false" else fn.op(f"or i1 {result}, {hit}")
     return result
 

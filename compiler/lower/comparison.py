@@ -102,6 +102,8 @@ def identical(fn: FunctionLowerer, a: Value, b: Value) -> str:
     if isinstance(a.type, NoneType) or isinstance(b.type, NoneType):
         other = b if isinstance(a.type, NoneType) else a
         return invert(fn, is_present(fn, other))
+    if fn.is_exception(a.type) or fn.is_exception(b.type):
+        raise fn.error("KP931", "exceptions cannot be compared", "compare their codes")
     if is_pointer(a.type) and is_pointer(b.type):
         return fn.op(f"icmp eq ptr {a.operand}, {b.operand}")
     return equal(fn, a, b)

@@ -5,7 +5,7 @@ library.
 from __future__ import annotations
 
 from compiler.lower.classes import is_instance
-from compiler.lower.function import TRAP_CLASS, TRAP_NONE, TRAP_RANGE, FunctionLowerer
+from compiler.lower.function import KEEP_CODE, TRAP_CLASS, TRAP_NONE, TRAP_RANGE, FunctionLowerer
 from compiler.lower.interfaces import runtime_function
 from compiler.lower.layout import is_pointer, live_object, number_of, register_type
 from compiler.lower.module import LENGTH
@@ -42,6 +42,8 @@ def coerce(fn: FunctionLowerer, value: Value, to: Type) -> Value:
         return Value("poison" if register_type(to) != "void" else "null", to)
     if isinstance(to, NoneType):
         return NONE_VALUE
+    if fn.is_exception(have) != fn.is_exception(to):
+        raise fn.error("KP930", f"{show(have)} cannot become {show(to)}", KEEP_CODE)
     if isinstance(to, OptionalType):
         return to_optional(fn, value, to)
     if isinstance(have, OptionalType):
@@ -203,6 +205,8 @@ def is_present(fn: FunctionLowerer, value: Value) -> str:
     """`value is not None` as an i1."""
     if isinstance(value.type, NoneType):
         return "false"
+    if fn.is_exception(value.type):
+        return "true"
     if is_pointer(value.type):
         # A reference that need not be None may still be null before its field was first assigned: compare all the same.
         return fn.op(f"icmp ne ptr {value.operand}, null")

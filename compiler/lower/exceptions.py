@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from compiler.lower.convert import coerce
+from compiler.lower.classes import is_numbered
+from compiler.lower.convert import coerce, parts_of
 from compiler.lower.dispatch import STATEMENTS, lower, lower_body, store
 from compiler.lower.function import (
     FinallyContext,
@@ -19,7 +20,7 @@ from compiler.lower.values import NONE_VALUE, Value
 from compiler.lower.world import OTHER_CODE, SAME_CODE, Cleanup
 from compiler.nodes import walk
 from compiler.tree import Break, Continue, Expr, Handler, If, Local, Pass, Raise, Return, Stmt, Try, With
-from compiler.types import ClassType, OptionalType, Type
+from compiler.types import ClassType, OptionalType, Type, UnionType
 
 
 def lower_raise(fn: FunctionLowerer, s: Raise) -> None:
@@ -34,12 +35,13 @@ def lower_raise(fn: FunctionLowerer, s: Raise) -> None:
         raise fn.error("KP980", "there is no exception to raise again here", loc=s.loc)
     value = lower(fn, s.exception)
     fn.set_loc(s.loc)
-    t = value.type.inner if isinstance(value.type, OptionalType) else value.type
-    if not isinstance(t, ClassType) or not fn.is_exception(t):
+    if not fn.is_exception(value.type):
         raise fn.error("KP981", "only exceptions can be raised", "derive the class from KernelError", s.loc)
-    fn.edge("raise", exception=t.name, code=_code_of(s.exception, value.operand))
+    names = [t.name for t in parts_of(value.type) if isinstance(t, ClassType)]
+    for name in names:
+        fn.edge("raise", exception=name, code=_code_of(s.exception, value.operand))
     # where it was raised, if it may be that nobody catches it (compiler/host/start.c)
-    if fn.world.options.target == "host" and fn.world.may_leave(t.name):
+    if fn.world.options.target == "host" and any(map(fn.world.may_leave, names)):
         fn.module.declare("krait_raised", "declare dso_local void @krait_raised()")
         fn.emit("call void @krait_raised()")
     fn.propagate(value.operand)
@@ -157,7 +159,7 @@ def dispatch(fn: FunctionLowerer, handlers: list[Handler], slot: str, end: str) 
     for handler in handlers:
         fn.set_loc(handler.loc)
         matches, following = fn.label("handler"), fn.label("next")
-        fn.branch_if(matches_any(fn, number, handler), matches, following)
+        fn.branch_if(is_numbered(fn, number, handler.exceptions, handler.loc), matches, following)
         fn.start(matches)
         run_handler(fn, handler, error)
         fn.branch(end)
@@ -165,28 +167,13 @@ def dispatch(fn: FunctionLowerer, handlers: list[Handler], slot: str, end: str) 
     fn.propagate(error)
 
 
-def matches_any(fn: FunctionLowerer, number: str, handler: Handler) -> str:
-    """Whether an exception's number is one of a handler's, as an i1."""
-    result = "false"
-    for name in handler.exceptions:
-        low, high = fn.world.exception_interval(name, handler.loc)
-        if low == 1:
-            return "true"
-        if low == high:
-            hit = fn.op(f"icmp eq i64 {number}, {low}")
-        else:
-            relative = fn.op(f"sub i64 {number}, {low}")
-            hit = fn.op(f"icmp ule i64 {relative}, {high - low}")
-        result = hit if result == "false" else fn.op(f"or i1 {result}, {hit}")
-    return result
-
-
 def run_handler(fn: FunctionLowerer, handler: Handler, error: str) -> None:
     """The body of an `except` clause."""
     kept = error_slot(fn)
     fn.emit(f"store i64 {error}, ptr {kept}")
     if handler.name is not None:
-        slot = fn.slot(handler.name, ClassType(handler.exceptions[0]))
+        classes = tuple(ClassType(name) for name in handler.exceptions)
+        slot = fn.slot(handler.name, classes[0] if len(classes) == 1 else UnionType(classes))
         fn.write(slot, Value(error, slot.type))
     fn.contexts.append(HandlerContext(kept, tuple(handler.exceptions)))
     lower_body(fn, handler.body)

@@ -23,7 +23,7 @@ from compiler.lower.convert import (
     tuple_item,
 )
 from compiler.lower.dispatch import EXPRESSIONS, integer_literal, lower, lower_as
-from compiler.lower.function import TRAP_ENUM, FunctionLowerer, holds_function
+from compiler.lower.function import KEEP_CODE, TRAP_ENUM, FunctionLowerer, holds_function
 from compiler.lower.guards import is_holder, note_need, note_table
 from compiler.lower.interfaces import LIST
 from compiler.lower.layout import live_object
@@ -126,6 +126,8 @@ def global_value(fn: FunctionLowerer, e: Global) -> Value:
             f"the class {e.name} cannot be a value",
             "classes are only called, or named in isinstance and sizeof",
         )
+    if fn.is_exception(t):
+        raise fn.error("KP278", f"an exception in the global {e.name}", KEEP_CODE)
     if (e.module, e.name) in fn.world.rebound:
         declared = declared_global(fn, e.module, e.name, t)
         symbol = fn.world.global_cell(e.module, e.name, declared)
@@ -473,7 +475,7 @@ def enum_from_int(fn: FunctionLowerer, e: EnumFromInt) -> Value:
 
 def call_function(fn: FunctionLowerer, e: CallFunction) -> Value:
     function = fn.world.function(e.function, e.loc)
-    env = {name: fn.type(t) for name, t in e.type_args.items()}
+    env = fn.types(e.type_args)
     # A base class's method called by `super()`: the receiver's type says what the class's variables stand for.
     if function.cls is not None and e.args:
         receiver = fn.type(e.args[0].type)

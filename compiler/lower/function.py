@@ -47,6 +47,7 @@ from compiler.types import (
     OptionalType,
     SpanType,
     Type,
+    UnionType,
     show,
     substitute,
 )
@@ -64,6 +65,7 @@ TRAPS_OF_PARTS = {
     "number": (TRAP_ZERO, TRAP_RANGE, TRAP_SHIFT),
 }
 
+KEEP_CODE = "an exception is no object: keep its code"
 MOST_FOLLOWED = 128  # locals of a function whose ranges are followed
 MOST_LINES = 200_000  # of a function, with the generators, lambdas and nested functions that are repeated in it
 
@@ -421,12 +423,19 @@ class FunctionLowerer:
         env = self.frame.env
         return substitute(t, env) if env else t
 
+    def types(self, variables: dict[str, Type]) -> dict[str, Type]:
+        """What the type variables of a call stand for."""
+        bound = {name: self.type(t) for name, t in variables.items()}
+        if any(map(self.is_exception, bound.values())):
+            raise self.error("KP278", "an exception for a type variable", KEEP_CODE)
+        return bound
+
     def is_exception(self, t: Type) -> bool:
         return self.layouts.is_exception(t)
 
     def kind(self, t: Type) -> str:
         """LLVM's type of a value of `t` in a register (exceptions are error words)."""
-        return "i64" if isinstance(t, ClassType) and self.layouts.is_exception(t) else register_type(t)
+        return "i64" if isinstance(t, ClassType | UnionType) and self.layouts.is_exception(t) else register_type(t)
 
     def signature(
         self, parameters: tuple[Type, ...], result: Type, raises: bool, view: bool = False

@@ -98,7 +98,9 @@ class Layouts:
         return chain
 
     def is_exception(self, t: Type) -> bool:
-        """Whether values of `t` are exceptions: not heap objects, but error words."""
+        """Whether values of `t` are exceptions, or one of several: not heap objects, but error words."""
+        if isinstance(t, UnionType):
+            return all(self.is_exception(item) for item in t.items)
         if not isinstance(t, ClassType):
             return False
         decl = self.program.classes.get(t.name)

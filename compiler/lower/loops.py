@@ -479,14 +479,14 @@ def over_generator(
         function = fn.world.program.functions.get(e.function)
         if function is None or not function.is_generator:
             return False
-        env = {name: fn.type(t) for name, t in e.type_args.items()}
+        env = fn.types(e.type_args)
     else:
         t = fn.type(e.receiver.type)
         found = fn.world.find_method(t, e.method)
         if found is None or not found[0].is_generator:
             return False
         function, owner = found
-        env = {**fn.layouts.binding(owner), **{name: fn.type(a) for name, a in e.type_args.items()}}
+        env = {**fn.layouts.binding(owner), **fn.types(e.type_args)}
         receiver = lower(fn, e.receiver)
     if function.errors:
         raise function.errors[0]

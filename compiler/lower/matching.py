@@ -12,7 +12,7 @@ from compiler.lower.expressions import lower_truth
 from compiler.lower.function import FunctionLowerer
 from compiler.lower.guards import note_access
 from compiler.lower.layout import is_pointer
-from compiler.lower.objects import field_place, is_atomic
+from compiler.lower.objects import exception_code, field_place, is_atomic
 from compiler.lower.values import Value
 from compiler.tree import BoolLit, CapturePattern, ClassPattern, Match, NoneLit, OrPattern, Pattern, ValuePattern
 from compiler.types import BoolType, IntType, OptionalType
@@ -88,6 +88,9 @@ def class_pattern(fn: FunctionLowerer, pattern: ClassPattern, subject: Value, fa
     proceed(fn, is_instance(fn, subject, cls), failure)
     receiver = subject.of_type(cls)
     for name, part in pattern.fields.items():
+        if fn.is_exception(cls):
+            test_pattern(fn, part, exception_code(fn, receiver, name), failure)
+            continue
         address, field_type, aligned = field_place(fn, receiver, name)
         note_access(fn, receiver, name, write=False)
         atomic = is_atomic(fn, receiver, name)

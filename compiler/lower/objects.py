@@ -52,6 +52,9 @@ def field_place(fn: FunctionLowerer, receiver: Value, name: str) -> tuple[str, T
     t = receiver.type
     if isinstance(t, OptionalType):
         t = t.inner
+    if fn.is_exception(t):
+        hint = "an exception does not change: raise another one"
+        raise fn.error("KP952", f"{name} of an exception is assigned", hint)
     if isinstance(t, UnionType):
         t = same_place(fn, t, name)
     if not isinstance(t, ClassType | StructType):
@@ -301,7 +304,7 @@ def lower_method_call(fn: FunctionLowerer, e: CallMethod) -> Value:
     """`receiver.method(args)`."""
     receiver = lower(fn, e.receiver)
     fn.set_loc(e.loc)
-    type_args = {name: fn.type(t) for name, t in e.type_args.items()}
+    type_args = fn.types(e.type_args)
     # The type checker narrows properties and elements as if they were variables; each call may give something else.
     return narrow(fn, call_method(fn, receiver, e.method, e.args, type_args), fn.type(e.type), stable=False)
 
@@ -326,6 +329,9 @@ def call_method(
 ) -> Value:
     """Call a method of a class or struct: directly where only one can be meant, else by the object's class."""
     t = receiver.type.inner if isinstance(receiver.type, OptionalType) else receiver.type
+    if fn.is_exception(t):
+        hint = "an exception is a number, code, and a class: write a function, and compare classes with isinstance"
+        raise fn.error("KP952", f"{method} of an exception is called", hint)
     if isinstance(t, UnionType):
         return call_on_union(fn, receiver, t, method, args)
     if isinstance(t, ClassType) and fn.layouts.is_polymorphic_root(t):

@@ -11,7 +11,7 @@ from compiler.lower.convert import as_int, coerce, invert, tuple_item
 from compiler.lower.dispatch import STATEMENTS, TARGETS, lower, lower_as, lower_body, store
 from compiler.lower.elements import element_address, note_place
 from compiler.lower.expressions import lower_truth, operate
-from compiler.lower.function import TRAP_ASSERT, Closure, FunctionLowerer, LoopContext, holds_function
+from compiler.lower.function import KEEP_CODE, TRAP_ASSERT, Closure, FunctionLowerer, LoopContext, holds_function
 from compiler.lower.guards import note_access, note_need, note_unfit
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
 from compiler.lower.module import element_alias, field_alias
@@ -74,6 +74,8 @@ def store_target(fn: FunctionLowerer, target: Target, value: Value) -> None:
             fn.write(slot, coerce(fn, value, slot.type))
         case GlobalTarget():
             t = fn.world.rebound_types[(target.module, target.name)]
+            if fn.is_exception(t):
+                raise fn.error("KP278", f"an exception in the global {target.name}", KEEP_CODE)
             symbol = fn.world.global_cell(target.module, target.name, t)
             note_need(fn, f"assigns the global {target.name}")
             fn.module.declare(symbol, f'@"{symbol}" = external dso_local global {fn.kind(t)}')

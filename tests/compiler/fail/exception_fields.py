@@ -1,6 +1,6 @@
 """An exception carries a code and no more."""
 
-from kernel.lang import KernelError
+from kernel.lang import KernelError, u8
 
 
 class Refused(KernelError):
@@ -10,3 +10,7 @@ class Refused(KernelError):
 
 class Foreign(Exception):
     pass
+
+
+class Short(KernelError):
+    code: u8
