@@ -24,7 +24,7 @@ ALONE = {"bash", "dash", "ksh", "mksh", "awk", "mawk", "sed"}  # those that need
 MOST_BESIDE = 16 << 20  # bytes of modules beside a script
 
 
-def _carry(archive: cpio.Archive, path: Path, place: str, has_other_root: bool) -> tuple[Share, ...]:
+def _carry(archive: cpio.Archive, path: Path, place: str, *, has_other_root: bool) -> tuple[Share, ...]:
     """A program of this machine, with the libraries that it needs, and what to share for it. Raises UsageError."""
     from tools.libraries import LibraryError, add_libraries, interpreter
 
@@ -63,7 +63,7 @@ def _carry_interpreter(archive: cpio.Archive, script: Path, contents: bytes) -> 
         return ()
     if not Path(program).is_file():
         raise UsageError(f"krait run: {script} wants {program}, which neither the root image nor this machine has")
-    beside = _carry(archive, Path(program), program.lstrip("/"), False)
+    beside = _carry(archive, Path(program), program.lstrip("/"), has_other_root=False)
     return beside if Path(program).name in ALONE else (*beside, *_modules_of(Path(program)))
 
 
@@ -81,7 +81,8 @@ def _host_program(options: argparse.Namespace, path: Path, archive: Callable[[],
     directory = CARRIED if device else "/root"
     carried = cpio.Archive()
     try:
-        shares = _carry(carried, path, f"{'krait' if device else 'root'}/{path.name}", options.root is not None)
+        place = f"{'krait' if device else 'root'}/{path.name}"
+        shares = _carry(carried, path, place, has_other_root=options.root is not None)
     except OSError as error:
         raise UsageError(f"krait run: {path} cannot be read: {error.strerror}") from error
     return RootFileSystem(
