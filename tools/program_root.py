@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tools import cpio
 from tools.errors import UsageError
-from tools.images.resolve import Kind, Target, find, image, kind_of_file
+from tools.images.resolve import Kind, Target, find, kind_of_file
 from tools.images.root import Configuration, RootFileSystem
 from tools.machine import Share
 from userland.image import LOADER
@@ -97,7 +97,9 @@ def _image(options: argparse.Namespace, target: Target) -> RootFileSystem:
         configuration = Configuration(command=("sh",), environment=OUR_ENVIRONMENT, directory="/root")
         root = RootFileSystem(archive=None, configuration=configuration)
     else:
-        kept = image(target)
+        from tools.images.make import make_image  # the busybox image and programs do not need it
+
+        kept = make_image(target)
         root = RootFileSystem(disk=kept.disk, configuration=kept.configuration)
     configuration = root.configuration
     if options.entrypoint is not None:
@@ -144,7 +146,9 @@ def _modules_beside(directory: Path) -> Iterator[Path]:
 
 def _script(options: argparse.Namespace, path: Path) -> RootFileSystem:
     """A Python script of this machine, under this machine's Python, with the modules that lie beside it."""
-    kept = image(Target(Kind.IMAGE, "python"))
+    from tools.images.make import make_image
+
+    kept = make_image(Target(Kind.IMAGE, "python"))
     carried = cpio.Archive()
     carried.file(f"krait/{path.name}", path.read_bytes(), 0o755)
     _carry_modules(carried, path)
