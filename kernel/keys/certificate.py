@@ -115,7 +115,7 @@ class PublicKey:
 
 @final
 class Signature:
-    """Who signed a certificate, by three names that he may have, and how."""
+    """The signer of a certificate, by the three names that it may have, and how it signed."""
 
     def __init__(self) -> None:
         self.is_rsa: bool = False
