@@ -388,7 +388,7 @@ def check_lowering(program: Program, entries: list[str], paths: set[str], target
     from compiler.lower.program import Lowering
 
     with refusing(program):
-        Lowering(program, Options(target.name, False), Freezer, DebugInfo).check(entries, paths)
+        Lowering(program, Options(target.name, optimise=False), Freezer, DebugInfo).check(entries, paths)
 
 
 def empty_ir_folder(folder: Path) -> Path:

@@ -554,7 +554,7 @@ class StorageOf:
     path: str
 
 
-INT64 = IntType("int", 64, True)
+INT64 = IntType("int", 64, signed=True)
 
 
 def hash_of(key: object) -> int:

@@ -91,7 +91,7 @@ class LiveComparison:
             return None
         name = function.name.removeprefix(module + ".")
         setter = name.endswith(".setter")
-        live = _find(sys.modules[module], name.removesuffix(".setter"), setter)
+        live = _find(sys.modules[module], name.removesuffix(".setter"), is_setter=setter)
         short = name.rpartition(".")[2]
         if not isinstance(live, types.FunctionType):
             return Diagnostic("KP198", function.loc, f"{short} is not a function after the import", HINT)
@@ -116,7 +116,7 @@ class LiveComparison:
         module = self.module_of.get(decl.loc.path)
         if module is None or module not in sys.modules or decl.kind == "protocol":
             return None
-        live = _find(sys.modules[module], decl.name.removeprefix(module + "."), False)
+        live = _find(sys.modules[module], decl.name.removeprefix(module + "."), is_setter=False)
         short = decl.name.rpartition(".")[2]
         if not isinstance(live, type) or live.__qualname__ != decl.name.removeprefix(module + "."):
             return Diagnostic("KP198", decl.loc, f"after the import, {short} is another class", HINT)
@@ -143,13 +143,13 @@ def _defaults(function: Function, live: types.FunctionType, declared: ast.argume
     return Diagnostic("KP198", function.loc, f"the defaults of {short} were changed by the import", HINT)
 
 
-def _find(module: object, name: str, setter: bool) -> object:
+def _find(module: object, name: str, *, is_setter: bool) -> object:
     """A module's function or class, or a class's method as it lies in the class."""
     value: object = module
     for part in name.split("."):
         value = vars(value).get(part) if isinstance(value, type | types.ModuleType) else None
     if isinstance(value, property):
-        return value.fset if setter else value.fget
+        return value.fset if is_setter else value.fget
     return value.__func__ if isinstance(value, staticmethod) else value
 
 

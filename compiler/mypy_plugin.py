@@ -62,7 +62,7 @@ def forget_values(context: FunctionContext | MethodContext) -> Type:
                 if declared is None:
                     binder._cleanse_key(key)
                 else:
-                    binder._put(key, declared, True)
+                    binder._put(key, declared, from_assignment=True)
     return context.default_return_type
 
 

@@ -54,7 +54,7 @@ def analyse_kernel() -> tuple[Effects, dict[str, str]]:
     entry = driver.BuildOptions.entry
     program = driver.load([entry], [])
     driver.import_live([entry], [])
-    lowering = Lowering(program, Options(KERNEL.name, True), Freezer, DebugInfo)
+    lowering = Lowering(program, Options(KERNEL.name), Freezer, DebugInfo)
     try:
         effects = lowering.analyse(driver.exported_functions(program))
     except CompileErrors as errors:

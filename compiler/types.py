@@ -25,18 +25,18 @@ class IntType(Type):
     big_endian: bool = False
 
 
-INT = IntType("int", 64, True)
-U64 = IntType("u64", 64, False)
+INT = IntType("int", 64, signed=True)
+U64 = IntType("u64", 64, signed=False)
 STORAGE_INTS: dict[str, IntType] = {
-    "u8": IntType("u8", 8, False),
-    "u16": IntType("u16", 16, False),
-    "u32": IntType("u32", 32, False),
-    "i8": IntType("i8", 8, True),
-    "i16": IntType("i16", 16, True),
-    "i32": IntType("i32", 32, True),
-    "be16": IntType("be16", 16, False, True),
-    "be32": IntType("be32", 32, False, True),
-    "be64": IntType("be64", 64, False, True),
+    "u8": IntType("u8", 8, signed=False),
+    "u16": IntType("u16", 16, signed=False),
+    "u32": IntType("u32", 32, signed=False),
+    "i8": IntType("i8", 8, signed=True),
+    "i16": IntType("i16", 16, signed=True),
+    "i32": IntType("i32", 32, signed=True),
+    "be16": IntType("be16", 16, signed=False, big_endian=True),
+    "be32": IntType("be32", 32, signed=False, big_endian=True),
+    "be64": IntType("be64", 64, signed=False, big_endian=True),
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.completion import option_limit
-from tools.front_end import EXAMPLES, _parser
+from tools.front_end import EXAMPLES, command_parser
 from tools.help_pages import Command, commands_of
 from tools.paths import ROOT
 
@@ -100,7 +100,7 @@ def _wrong_for_a_module(words: list[str]) -> list[str]:
 
 
 def _wrong_for_krait(words: list[str]) -> list[str]:
-    commands = {each.name: each for each in commands_of(_parser())}
+    commands = {each.name: each for each in commands_of(command_parser())}
     words = [word.strip("…") for word in words if word.strip("…")]
     if not words or words[0] in ("--help", "--version", "COMMAND"):
         return []

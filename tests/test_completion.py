@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness.guest import PATIENCE
 from tools.completion import SHELLS, TYPED, VALUES, value_of
-from tools.front_end import _parser
+from tools.front_end import command_parser
 from tools.guest import registry
 from tools.guest.registry import State
 from tools.help_pages import commands_of, value_name
@@ -194,7 +194,7 @@ def test_zsh_finds_the_file_in_its_path(place: Path, machines: None) -> None:
 
 def test_every_value_is_decided_about() -> None:
     """What is not in a table would be offered nothing by oversight; what no command has any more should go."""
-    known = [(command, each) for command in commands_of(_parser())
+    known = [(command, each) for command in commands_of(command_parser())
              for each in (*command.options(), *command.arguments()) if each.nargs != 0]  # fmt: skip
     for command, action in known:
         value_of(command, action)

@@ -121,10 +121,10 @@ def _help(commands: Commands) -> None:
     command.set_defaults(action=lambda options: examine_machine(as_json=options.json))  # ./krait does it by itself
     command.add_argument("--json", action="store_true", help="print it as JSON")
     command = commands.add_parser("completion", help="print a shell's completion of this command")
-    command.set_defaults(action=lambda options: _show(completion(_parser(), options.shell)))
+    command.set_defaults(action=lambda options: _show(completion(command_parser(), options.shell)))
     command.add_argument("shell", choices=SHELLS)
     command = commands.add_parser("man", help="print the manual page, for man -l -")
-    command.set_defaults(action=lambda options: _show(man_page(_parser())))
+    command.set_defaults(action=lambda options: _show(man_page(command_parser())))
 
 
 def _show(text: str) -> int:
@@ -146,7 +146,7 @@ COMMANDS: tuple[tuple[str, Callable[[Commands], None]], ...] = (
 )
 
 
-def _parser(only: str = "") -> Parser:
+def command_parser(only: str = "") -> Parser:
     """What the command line may be. `only`: a command that is all it may be; one that there is not, or "": any."""
     parser = Parser(prog="krait", description="Build, run and test Krait.")
     parser.add_argument("--version", action="version", version=f"krait {VERSION}")
@@ -165,7 +165,7 @@ def main() -> int:
     # It let us find our own modules. Children start in the checkout; mypy judges modules on PYTHONPATH differently.
     os.environ.pop("PYTHONPATH", None)
     first = sys.argv[1] if len(sys.argv) > 1 else ""
-    options = _parser(first).parse_args()
+    options = command_parser(first).parse_args()
     if getattr(options, "hush", False):
         from compiler.progress import be_quiet
 

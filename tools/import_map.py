@@ -21,6 +21,7 @@ CELL = 12
 LEFT = 170
 TOP = 150
 INK = "#24476b"
+KERNEL = ("kernel", "arch")
 
 
 class Import(NamedTuple):
@@ -36,9 +37,9 @@ def module_name(path: Path) -> str:
 
 
 @cache
-def modules() -> dict[str, Path]:
-    """Those of the kernel and the architecture, by name."""
-    return {module_name(path): path for top in ("kernel", "arch") for path in (ROOT / top).rglob("*.py")}
+def modules(tops: tuple[str, ...] = KERNEL) -> dict[str, Path]:
+    """Those of the kernel and the architecture, or below other directories, by name."""
+    return {module_name(path): path for top in tops for path in (ROOT / top).rglob("*.py")}
 
 
 def is_type_checking(statement: ast.stmt) -> bool:
@@ -56,18 +57,19 @@ def import_statements(node: ast.AST, only_types: bool = False) -> Iterator[tuple
 
 
 @cache
-def imports() -> list[Import]:
+def imports(tops: tuple[str, ...] = KERNEL) -> list[Import]:
     """All imports of modules by modules."""
     found = []
-    for name, path in modules().items():
+    known = modules(tops)
+    for name, path in known.items():
         for statement, only_types in import_statements(ast.parse(path.read_text())):
             if isinstance(statement, ast.Import):
                 targets = [alias.name for alias in statement.names]
             else:
                 assert statement.module is not None and statement.level == 0, f"{path}: a relative import"
                 inside = [f"{statement.module}.{alias.name}" for alias in statement.names]
-                targets = [target if target in modules() else statement.module for target in inside]
-            found += [Import(name, target, statement.lineno, only_types) for target in targets if target in modules()]
+                targets = [target if target in known else statement.module for target in inside]
+            found += [Import(name, target, statement.lineno, only_types) for target in targets if target in known]
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tools import cpio
 from tools.errors import UsageError
-from tools.images.resolve import Kind, Target, find, image, kind_of_file
+from tools.images.resolve import Kind, Target, find, kind_of_file
 from tools.images.root import Configuration, RootFileSystem
 from tools.machine import Share
 from userland.image import LOADER
@@ -24,7 +24,7 @@ ALONE = {"bash", "dash", "ksh", "mksh", "awk", "mawk", "sed"}  # those that need
 MOST_BESIDE = 16 << 20  # bytes of modules beside a script
 
 
-def _carry(archive: cpio.Archive, path: Path, place: str, has_other_root: bool) -> tuple[Share, ...]:
+def _carry(archive: cpio.Archive, path: Path, place: str, *, has_other_root: bool) -> tuple[Share, ...]:
     """A program of this machine, with the libraries that it needs, and what to share for it. Raises UsageError."""
     from tools.libraries import LibraryError, add_libraries, interpreter
 
@@ -63,7 +63,7 @@ def _carry_interpreter(archive: cpio.Archive, script: Path, contents: bytes) -> 
         return ()
     if not Path(program).is_file():
         raise UsageError(f"krait run: {script} wants {program}, which neither the root image nor this machine has")
-    beside = _carry(archive, Path(program), program.lstrip("/"), False)
+    beside = _carry(archive, Path(program), program.lstrip("/"), has_other_root=False)
     return beside if Path(program).name in ALONE else (*beside, *_modules_of(Path(program)))
 
 
@@ -81,7 +81,8 @@ def _host_program(options: argparse.Namespace, path: Path, archive: Callable[[],
     directory = CARRIED if device else "/root"
     carried = cpio.Archive()
     try:
-        shares = _carry(carried, path, f"{'krait' if device else 'root'}/{path.name}", options.root is not None)
+        place = f"{'krait' if device else 'root'}/{path.name}"
+        shares = _carry(carried, path, place, has_other_root=options.root is not None)
     except OSError as error:
         raise UsageError(f"krait run: {path} cannot be read: {error.strerror}") from error
     return RootFileSystem(
@@ -96,7 +97,9 @@ def _image(options: argparse.Namespace, target: Target) -> RootFileSystem:
         configuration = Configuration(command=("sh",), environment=OUR_ENVIRONMENT, directory="/root")
         root = RootFileSystem(archive=None, configuration=configuration)
     else:
-        kept = image(target)
+        from tools.images.make import make_image  # the busybox image and programs do not need it
+
+        kept = make_image(target)
         root = RootFileSystem(disk=kept.disk, configuration=kept.configuration)
     configuration = root.configuration
     if options.entrypoint is not None:
@@ -143,7 +146,9 @@ def _modules_beside(directory: Path) -> Iterator[Path]:
 
 def _script(options: argparse.Namespace, path: Path) -> RootFileSystem:
     """A Python script of this machine, under this machine's Python, with the modules that lie beside it."""
-    kept = image(Target(Kind.IMAGE, "python"))
+    from tools.images.make import make_image
+
+    kept = make_image(Target(Kind.IMAGE, "python"))
     carried = cpio.Archive()
     carried.file(f"krait/{path.name}", path.read_bytes(), 0o755)
     _carry_modules(carried, path)

@@ -173,7 +173,9 @@ def run_program(
             def command(initrd: Path) -> list[str]:
                 return started_machine.command(DirectBoot(kernel, initrd, parameters), entry.place)
 
-            guest = stack.enter_context(running(command, initrd, entry.place, is_mmio, clean, sockets))
+            guest = stack.enter_context(
+                running(command, initrd, entry.place, is_mmio=is_mmio, clean=clean, inherited=sockets)
+            )
             if served is not None:
                 served.hand_over()
 

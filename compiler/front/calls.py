@@ -416,7 +416,7 @@ class CallConverter:
         result = self.convert_type(node)
         env = self.type_arguments(definition, [receiver, *args], result, loc)
         own = {k: v for k, v in env.items() if k.startswith(definition.fullname + ".")}
-        return CallMethod(loc, result, receiver, owner, callee.name, args, False, own)
+        return CallMethod(loc, result, receiver, owner, callee.name, args, type_args=own)
 
     def _check_keywords(self, node: CallExpr, definition: FuncDef, owner: str, loc: Loc) -> None:
         """A keyword means the parameter of that name in whichever override runs: it must stand at the same place."""
@@ -569,7 +569,7 @@ class CallConverter:
             if not node.args:
                 return IntLit(loc, INT, 0)
             target = U64 if short == "u64" else STORAGE_INTS[short]
-            return Cast(loc, target, self.expression(node.args[0]), True)
+            return Cast(loc, target, self.expression(node.args[0]), wrapping=True)
         if isinstance(t, EnumType):
             return EnumFromInt(loc, t, self.expression(node.args[0]))
         if isinstance(t, RawArrayType):
@@ -612,7 +612,7 @@ class CallConverter:
         if name == "int":
             if args and isinstance(args[0].type, BytesType | StrType):
                 return CallBuiltin(loc, INT, "int.parse", args)
-            return Cast(loc, INT, args[0], False) if args else IntLit(loc, INT, 0)
+            return Cast(loc, INT, args[0], wrapping=False) if args else IntLit(loc, INT, 0)
         if name == "bool":
             return CallBuiltin(loc, BOOL, "bool", args)
         if name == "str":

@@ -267,7 +267,7 @@ class ExpressionConverter(CallConverter):
                 return self._index(node, loc)
             case ConditionalExpr():
                 test = self.test(node.cond)
-                self.refuse_left_out(node.cond, True, False)
+                self.refuse_left_out(node.cond)
                 then, orelse = self.expression(node.if_expr), self.expression(node.else_expr)
                 return Conditional(loc, common(self.convert_type(node), then, orelse), test, then, orelse)
             case ListExpr():
@@ -333,9 +333,12 @@ class ExpressionConverter(CallConverter):
             return None
         return self.types.convert(declared_at(node, self.shared.type_map), self.loc(node))
 
-    def refuse_left_out(self, test: Expression, *answers: bool) -> None:
-        """Refuse a test with one of the answers, as far as mypy knows, if it knows that of what may have changed."""
-        if answer(test, self.shared.type_map) in answers:
+    def refuse_left_out(self, test: Expression, *, answered: bool | None = None) -> None:
+        """Refuse a test with this answer, or with any, as far as mypy knows, if it knows that of what may have
+        changed.
+        """
+        known = answer(test, self.shared.type_map)
+        if known is not None and answered in (None, known):
             place = narrowed_in(test, self.shared.type_map)
             assert place is not None
             raise left_out(place, self.loc(place))
@@ -385,13 +388,13 @@ class ExpressionConverter(CallConverter):
         """A module-level name, by where it is defined."""
         target = node.node
         if isinstance(target, MypyFile):
-            return Global(loc, ModuleType(target.fullname), target.fullname, "", True)
+            return Global(loc, ModuleType(target.fullname), target.fullname, "", final=True)
         if isinstance(target, TypeInfo):
             module, name = target.fullname.rsplit(".", 1)
             t: Type = TypeObject(
                 self.types.convert(mt.Instance(target, [mt.AnyType(mt.TypeOfAny.special_form)] * 0), loc)
             )
-            return Global(loc, t, module, name, True)
+            return Global(loc, t, module, name, final=True)
         refuse_overloaded(target, loc)
         if isinstance(target, Var | FuncDef | Decorator):
             module, name = target.fullname.rsplit(".", 1)
@@ -419,7 +422,7 @@ class ExpressionConverter(CallConverter):
         if isinstance(symbol, Var):
             return ClassConstant(loc, self.convert_type(node), owner, node.name)
         if isinstance(symbol, Decorator) and symbol.func.is_static:
-            return Global(loc, self.convert_type(node), owner, node.name, True)
+            return Global(loc, self.convert_type(node), owner, node.name, final=True)
         raise Diagnostic(
             "KP176", loc, f"{info.name}.{node.name} as a value", "only static methods can be function values"
         )
@@ -447,7 +450,7 @@ class ExpressionConverter(CallConverter):
                 ):
                     return self._instance_constant(receiver, owner, name, self.convert_type(node), loc)
                 if symbol.is_property:
-                    return CallMethod(loc, self.convert_type(node), receiver, owner, name, [], True)
+                    return CallMethod(loc, self.convert_type(node), receiver, owner, name, [], is_property=True)
                 if isinstance(t, RawArrayType | SpanType | ArrayType):
                     return CallBuiltin(
                         loc, self.convert_type(node), f"{type(t).__name__.removesuffix('Type')}.{name}", [receiver]
@@ -459,9 +462,9 @@ class ExpressionConverter(CallConverter):
                     return CallBuiltin(
                         loc, self.convert_type(node), f"{type(t).__name__.removesuffix('Type')}.{name}", [receiver]
                     )
-                return CallMethod(loc, self.convert_type(node), receiver, owner, name, [], True)
+                return CallMethod(loc, self.convert_type(node), receiver, owner, name, [], is_property=True)
             case OverloadedFuncDef() if symbol.is_property:
-                return CallMethod(loc, self.convert_type(node), receiver, owner, name, [], True)
+                return CallMethod(loc, self.convert_type(node), receiver, owner, name, [], is_property=True)
             case Decorator() | FuncBase():
                 raise Diagnostic("KP178", loc, f"the method {name} as a value", "call it, or use a plain function")
             case _:
@@ -487,7 +490,7 @@ class ExpressionConverter(CallConverter):
     def _operator(self, node: OpExpr, loc: Loc, is_test: bool = False) -> Expr:
         if node.op in ("and", "or"):
             left = self.test(node.left) if is_test else self.expression(node.left)
-            self.refuse_left_out(node.left, node.op == "or")
+            self.refuse_left_out(node.left, answered=node.op == "or")
             try:
                 right = self.test(node.right) if is_test else self.expression(node.right)
             except Unreachable:  # as far as mypy knows

@@ -583,7 +583,7 @@ class StatementConverter(ExpressionConverter):
             iterable = self.iterable(sequence)
             target = self.target(index, element_type(iterable))
             for condition in conditions:
-                self.refuse_left_out(condition, False)
+                self.refuse_left_out(condition, answered=False)
             clauses.append(ForClause(target, iterable, [self.test(c) for c in conditions]))
         element = self.expression(node.left_expr)
         return Comprehension(loc, list_type(t, [element]), element, clauses, kind)

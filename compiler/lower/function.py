@@ -341,8 +341,8 @@ class FunctionLowerer:
             return
         self.targets.add(then)
         self.targets.add(orelse)
-        self.arrive(then, self.ranges_if(condition, True))
-        self.arrive(orelse, self.ranges_if(condition, False))
+        self.arrive(then, self.ranges_if(condition, holds=True))
+        self.arrive(orelse, self.ranges_if(condition, holds=False))
         self.emit(f"br i1 {condition}, label %{then}, label %{orelse}")
         self.live = False
 
@@ -483,11 +483,11 @@ class FunctionLowerer:
             return
         self.may_panic()
         if kind in self.unchecked:
-            self.ranges = self.ranges_if(condition, False)
+            self.ranges = self.ranges_if(condition, holds=False)
             return
         stop, go = self.join("trap"), self.join("go")
         self.targets.add(go)
-        self.arrive(go, self.ranges_if(condition, False))
+        self.arrive(go, self.ranges_if(condition, holds=False))
         self.emit(f"br i1 {condition}, label %{stop}, label %{go}")
         lines, self.lines = self.lines, self.tail
         self.targets.add(stop)
@@ -541,7 +541,7 @@ class FunctionLowerer:
 
     def return_error(self, error: str) -> None:
         """Return from the function with an error word."""
-        kind, _ = self.signature((), self.instance.result, True, self.instance.view)
+        kind, _ = self.signature((), self.instance.result, raises=True, view=self.instance.view)
         if kind == "i64":
             self.emit(f"ret i64 {error}")
         else:
@@ -984,13 +984,13 @@ class FunctionLowerer:
         low, high = self.ranges.get(fact.address, (fact.low, fact.high))
         return self.writes.get(fact.address, 0) == fact.writes and max(low, fact.low) > min(high, fact.high)
 
-    def ranges_if(self, condition: str, truth: bool) -> Ranges:
+    def ranges_if(self, condition: str, *, holds: bool) -> Ranges:
         """What is known where a condition turned out so."""
         facts = self.implied.get(condition)
         if facts is None:
             return self.ranges
         ranges = dict(self.ranges)
-        for fact in facts[0 if truth else 1]:
+        for fact in facts[0 if holds else 1]:
             if self.writes.get(fact.address, 0) == fact.writes:
                 low, high = ranges.get(fact.address, (fact.low, fact.high))
                 low, high = max(low, fact.low), min(high, fact.high)

@@ -111,7 +111,7 @@ class Locks:
 
     def is_stable(self, path: Path) -> bool:
         """Whether all that a path goes through is set once."""
-        return all(self.is_published(owner, name, False) for owner, name in path.fields)
+        return all(self.is_published(owner, name, holder=False) for owner, name in path.fields)
 
     def guard_of(self, access: Access) -> str | None:
         """The field that holds the lock of what is accessed, if a lock has to be held for it."""

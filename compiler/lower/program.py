@@ -298,7 +298,7 @@ class Lowering:
             )
             self.world.external.add(instance.symbol)
             return
-        plain, _ = fn.signature(instance.parameters, instance.result, False, instance.view)
+        plain, _ = fn.signature(instance.parameters, instance.result, raises=False, view=instance.view)
         c_kind = "i64" if plain == "i1" else plain
         lines = []
         operands = []

@@ -67,7 +67,7 @@ from kernel.lib.pid import UNSET, Pid
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_SIZE, total_frame_count
-from kernel.sched import Mutex
+from kernel.sched import Mutex, mutex_or_new
 
 if TYPE_CHECKING:
     from kernel.mm.objects import MemoryObject
@@ -452,10 +452,8 @@ class File:
         """
         if not self.inode.is_regular() and not self.inode.is_directory():
             return False
-        turn = self.position_lock
-        if turn is None:
-            turn = Mutex()
-            self.position_lock = turn
+        turn = mutex_or_new(self.position_lock)
+        self.position_lock = turn
         turn.acquire_unless_dying()
         return True
 

@@ -59,7 +59,7 @@ from kernel.lib.ids import ROOT_GROUP, ROOT_USER, STRANGE_GROUP, STRANGER, Kerne
 from kernel.lib.namespace import USER_NAMESPACES
 from kernel.lib.user import Buffer
 from kernel.mm.objects import MappedFile
-from kernel.sched import Mutex
+from kernel.sched import Mutex, mutex_or_new
 from kernel.time import coarse_realtime_ns
 
 if TYPE_CHECKING:
@@ -465,10 +465,8 @@ class Inode(MappedFile):
         program's memory: faults on mappings of the file take no such lock. Files on a disk have one of their own
         (cached_inode.py). Raises EINTR (the caller is dying), EIO, MemoryError.
         """
-        lock = self.contents_lock
-        if lock is None:
-            lock = Mutex()
-            self.contents_lock = lock
+        lock = mutex_or_new(self.contents_lock)
+        self.contents_lock = lock
         lock.acquire_unless_dying()
         return lock
 

@@ -22,7 +22,7 @@ from typing import Final
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File, FileWatcher
-from kernel.lang import EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, Errno, Span, final, inline, recursion, u8, u64
+from kernel.lang import EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, Errno, Span, final, inline, panic, recursion, u8, u64
 from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace
 from kernel.lib.settings import NO_BOUND, SystemSetting
@@ -112,18 +112,68 @@ class Member(FileWatcher):
         return self.file.poll(waiter) & wanted
 
 
-@final
 class Walk:
-    """Where the walk through nested sets is: `drop` moves it on, because the walk has safe points. There is one at a
-    time.
+    """Where a walk through nested sets is. It has safe points, so `drop` moves it on. Base class: there is one walk up
+    and one down at a time.
     """
 
+    def begin(self, file: File) -> None:
+        """Begin at the first neighbour of a file."""
+        panic("a walk without a direction")
+
+    def goes_on(self) -> bool:
+        """Whether there are more neighbours."""
+        return False
+
+    def next(self) -> File | None:
+        """The next neighbour, which the walk passes; None if it is no set's."""
+        return None
+
+
+@final
+class _Above(Walk):
+    """Through the sets that have a file."""
+
     def __init__(self) -> None:
-        self.member: Member | None = None  # the next of a set
-        self.watcher: FileWatcher | None = None  # the next of a file
+        self.watcher: FileWatcher | None = None  # the next
+
+    def begin(self, file: File) -> None:
+        self.watcher = file.watchers
+
+    def goes_on(self) -> bool:
+        return self.watcher is not None
+
+    def next(self) -> File | None:
+        watcher = self.watcher
+        if watcher is None:
+            return None
+        self.watcher = watcher.next_watcher
+        return watcher.owner if isinstance(watcher, Member) else None
 
 
-WALK: Final = Walk()
+@final
+class _Below(Walk):
+    """Through the files that a set has."""
+
+    def __init__(self) -> None:
+        self.member: Member | None = None  # the next
+
+    def begin(self, file: File) -> None:
+        self.member = file.newest if isinstance(file, EpollFile) else None
+
+    def goes_on(self) -> bool:
+        return self.member is not None
+
+    def next(self) -> File | None:
+        member = self.member
+        if member is None:
+            return None
+        self.member = member.after
+        return member.file
+
+
+ABOVE: Final = _Above()
+BELOW: Final = _Below()
 
 
 class EpollFile(DescriptorFile):
@@ -238,10 +288,10 @@ class EpollFile(DescriptorFile):
         self.drop(member)
 
     def drop(self, member: Member) -> None:
-        if WALK.member is member:
-            WALK.member = member.after
-        if WALK.watcher is member:
-            WALK.watcher = member.next_watcher
+        if BELOW.member is member:
+            BELOW.member = member.after
+        if ABOVE.watcher is member:
+            ABOVE.watcher = member.next_watcher
         member.stop_watching(member.file)
         self._unchain(member)
         member.waiter.close()

@@ -7,10 +7,10 @@ another set: those from the file itself, or from all files that lie below the ad
 though it may make paths shorter.
 
 Locking: one thread at a time adds such members (`_NESTING.lock`). The search has safe points, and finds everything
-before anything changes. Meanwhile others may remove members, which moves the walk on (`WALK`) and can only spare paths;
-close sets, except for the two at which the search starts, whose descriptors the call holds; and add files to sets that
-nobody watches, which are paths of one set. They cannot add files to the set that is about to be nested, because they
-wait for the lock then.
+before anything changes. Meanwhile others may remove members, which moves the walks on (`ABOVE`, `BELOW`) and can only
+spare paths; close sets, except for the two at which the search starts, whose descriptors the call holds; and add files
+to sets that nobody watches, which are paths of one set. They cannot add files to the set that is about to be nested,
+because they wait for the lock then.
 
 Cost: the search looks at a file once, and at no more of its paths than there may be. Most sets hold many files, so what
 is above a set that alone holds a file is counted once.
@@ -21,7 +21,7 @@ Context: sleeps.
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.ipc.epoll import DEPTH_LIMIT, WALK, EpollFile, Member
+from kernel.ipc.epoll import ABOVE, BELOW, DEPTH_LIMIT, EpollFile, Member, Walk
 from kernel.lang import EINVAL, ELOOP, Errno, final, noinline
 from kernel.lib.pace import pace_or_end
 from kernel.sched.mutex import Mutex
@@ -57,78 +57,45 @@ class _Nesting:
         try:
             self.upper = owner
             self.lower = file
-            if isinstance(file, EpollFile) and self._height(owner) + self._depth(file, owner) > DEPTH_LIMIT:
-                raise Errno(ELOOP)
+            if isinstance(file, EpollFile):
+                height = self._levels(owner, ABOVE)
+                if height + self._levels(file, BELOW, forbidden=owner) > DEPTH_LIMIT:
+                    raise Errno(ELOOP)
             owner.check_add(descriptor, file, events)
             if not self._leaves_few_ways(file):
                 raise Errno(EINVAL)
             owner.add(descriptor, file, events, data)
         finally:
-            WALK.member = None
-            WALK.watcher = None
+            ABOVE.watcher = None
+            BELOW.member = None
             self.upper = None
             self.lower = None
             self.lock.release()
 
     # ---- Depth ------------------------------------------------------------------------------------------------
 
-    def _height(self, lowest: EpollFile) -> int:
-        """How many sets are over one another up from this one, itself included. It ends: no set is in itself."""
-        todo: list[EpollFile] = [lowest]
-        level = 0
-        while len(todo) > 0:
-            level += 1
-            self.search += 1
-            following: list[EpollFile] = []
-            for each in todo:
-                WALK.watcher = each.watchers
-                while WALK.watcher is not None:
-                    above = self._next_owner()
-                    if above is not None and above.seen != self.search:
-                        above.seen = self.search
-                        following.append(above)
-                    pace_or_end(_LOOK_COST)
-            todo = following
-        return level
-
-    def _depth(self, highest: EpollFile, target: EpollFile) -> int:
-        """How many sets are over one another down from this one, itself included; more than the limit if `target` is
-        among them.
+    def _levels(self, start: EpollFile, walk: Walk, forbidden: EpollFile | None = None) -> int:
+        """How many sets are over one another from this one on, itself included; more than the limit if `forbidden` is
+        among them. It ends: no set is in itself.
         """
-        todo: list[EpollFile] = [highest]
+        todo: list[EpollFile] = [start]
         level = 0
         while len(todo) > 0:
             level += 1
             self.search += 1
             following: list[EpollFile] = []
             for each in todo:
-                if each is target:
+                if each is forbidden:
                     return DEPTH_LIMIT + 1
-                WALK.member = each.newest
-                while WALK.member is not None:
-                    inner = self._next_file()
-                    if isinstance(inner, EpollFile) and inner.seen != self.search:
-                        inner.seen = self.search
-                        following.append(inner)
+                walk.begin(each)
+                while walk.goes_on():
+                    found = walk.next()
+                    if isinstance(found, EpollFile) and found.seen != self.search:
+                        found.seen = self.search
+                        following.append(found)
                     pace_or_end(_LOOK_COST)
             todo = following
         return level
-
-    def _next_owner(self) -> EpollFile | None:
-        """The set of the next watcher, which the walk passes."""
-        watcher = WALK.watcher
-        if watcher is None:
-            return None
-        WALK.watcher = watcher.next_watcher
-        return watcher.owner if isinstance(watcher, Member) else None
-
-    def _next_file(self) -> File | None:
-        """The file of the next member, which the walk passes."""
-        member = WALK.member
-        if member is None:
-            return None
-        WALK.member = member.after
-        return member.file
 
     # ---- Paths -------------------------------------------------------------------------------------------------
 
@@ -141,9 +108,9 @@ class _Nesting:
         todo: list[EpollFile] = [file]
         shared: dict[File, bool] = {}  # those that more than one set has
         while len(todo) > 0:
-            WALK.member = todo.pop().newest
-            while WALK.member is not None:
-                inner = self._next_file()
+            BELOW.begin(todo.pop())
+            while BELOW.goes_on():
+                inner = BELOW.next()
                 if isinstance(inner, EpollFile):
                     if inner.seen != self.search:
                         inner.seen = self.search
@@ -163,10 +130,10 @@ class _Nesting:
         upper = self.upper
         if file is self.lower and upper is not None and self._is_watched(upper):
             todo.append(upper)
-        WALK.watcher = file.watchers
-        while WALK.watcher is not None:
-            above = self._next_owner()
-            if above is not None and self._is_watched(above):
+        ABOVE.begin(file)
+        while ABOVE.goes_on():
+            above = ABOVE.next()
+            if isinstance(above, EpollFile) and self._is_watched(above):
                 if len(todo) == _MOST_IN_ALL:
                     return False  # each has one at least, of two sets or more
                 todo.append(above)

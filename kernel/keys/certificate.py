@@ -125,7 +125,7 @@ class PublicKey:
 
 @final
 class Signature:
-    """The signer of a certificate, by up to three names, and the way it signed."""
+    """The signer of a certificate, by the three names that it may have, and how it signed."""
 
     def __init__(self) -> None:
         self.is_rsa: bool = False

@@ -12,7 +12,7 @@ from arch import SAMPLED_REGISTERS
 from kernel.lang import E2BIG, EINVAL, EOVERFLOW, Errno, Span, UserAddr, final, span_of, u8
 from kernel.lib import user
 from kernel.lib.pace import pace
-from kernel.perf.settings import STACK_LIMIT
+from kernel.perf.limits import STACK_LIMIT
 from kernel.perf.words import load_word
 
 TYPE_HARDWARE: Final = 0

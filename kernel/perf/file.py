@@ -46,10 +46,10 @@ from kernel.perf.attributes import (
 from kernel.perf.event import ANY_PROCESSOR, EXITED, Event, SampleWatch
 from kernel.perf.filter import parse_filter
 from kernel.perf.lifecycle import close, disable_all, enable, reset
+from kernel.perf.limits import SAMPLE_RATE
 from kernel.perf.mapping import RingMapping, charge, check_lock, end_ring
 from kernel.perf.records import context_of
 from kernel.perf.ring import Ring
-from kernel.perf.settings import SAMPLE_RATE
 from kernel.perf.tracepoints import find_point
 from kernel.perf.words import store_word
 from kernel.sched import PollWaiter, WaitQueue

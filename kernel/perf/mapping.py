@@ -18,8 +18,8 @@ from kernel.mm.area import PROT_WRITE, Area
 from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, Frame, get_frame
 from kernel.mm.objects import MemoryObject
 from kernel.perf.event import Event
+from kernel.perf.limits import RING_KIB, is_paranoid
 from kernel.perf.ring import Ring
-from kernel.perf.settings import RING_KIB, is_paranoid
 from kernel.sched.processor import PROCESSORS
 from kernel.task.limits import RLIMIT_MEMLOCK, UNLIMITED
 from kernel.task.task import Task, current

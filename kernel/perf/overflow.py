@@ -26,6 +26,7 @@ from kernel.perf.attributes import (
 from kernel.perf.context import EventContext
 from kernel.perf.event import OFF, TAKER, Event, SampleTaker
 from kernel.perf.filter import Filter
+from kernel.perf.limits import TICK_NS, samples_per_tick
 from kernel.perf.notices import NOTICES
 from kernel.perf.ring import Ring
 from kernel.perf.sample import (
@@ -40,7 +41,6 @@ from kernel.perf.sample import (
     event_time_ns,
     running_thread,
 )
-from kernel.perf.settings import TICK_NS, samples_per_tick
 from kernel.sched.processor import this_processor
 from kernel.task.task import Task
 from kernel.time.clock import monotonic_ns

@@ -7,7 +7,7 @@ is atomic.
 
 from kernel.sched.kthread import KernelThread, spawn_kernel_thread
 from kernel.sched.long_wakes import LastingWaiter
-from kernel.sched.mutex import Mutex
+from kernel.sched.mutex import Mutex, mutex_or_new
 from kernel.sched.obligation import Obligation, lose_thread
 from kernel.sched.poller import Poller, PollWaiter
 from kernel.sched.rest import SafePoint  # its import lets long loops take safe points
@@ -29,6 +29,7 @@ __all__ = [
     "current_thread",
     "exit_thread",
     "lose_thread",
+    "mutex_or_new",
     "safe_point",
     "sleep_for_signal",
     "sleep_until",

@@ -12,7 +12,7 @@ Context: `acquire` sleeps.
 
 from typing import Final
 
-from kernel.lang import EINTR, EIO, Errno, final, noinline, noraise, panic, sleeps
+from kernel.lang import EINTR, EIO, Errno, final, inline, noinline, noraise, panic, sleeps
 from kernel.sched.scheduler import current_thread
 from kernel.sched.thread import Thread
 from kernel.sched.wait import WaitQueue
@@ -133,6 +133,14 @@ class Mutex:
 
     def __exit__(self, kind: object, value: object, traceback: object) -> None:
         self.release()
+
+
+@inline
+def mutex_or_new(lock: Mutex | None) -> Mutex:
+    """A lock that few objects need, to be stored before it is taken; it is created with the first need. Raises
+    MemoryError.
+    """
+    return Mutex() if lock is None else lock
 
 
 @final

@@ -21,8 +21,8 @@ from kernel.net.sockets.option_names import (
     SO_SNDTIMEO_NEW,
     SO_TXTIME,
 )
-from kernel.net.sockets.options import get_socket_option, int_bytes, set_socket_option
 from kernel.net.sockets.socket import SOL_SOCKET, Socket
+from kernel.net.sockets.socket_options import get_socket_option, int_bytes, set_socket_option
 from kernel.syscalls.socket_arguments import socket_at
 from kernel.task import current
 from kernel.task.pidfd import PidFile

@@ -44,7 +44,7 @@ from kernel.perf.attributes import (
 from kernel.perf.event import ANY_PROCESSOR, FIRST_CALL, ON, RAW_ENTER, RAW_EXIT, SOFTWARE_KINDS, Event
 from kernel.perf.file import EventFile
 from kernel.perf.lifecycle import context_for, enter, prepare
-from kernel.perf.settings import (
+from kernel.perf.limits import (
     SAMPLE_RATE,
     check_any,
     check_kernel,

@@ -4,7 +4,7 @@ A standard signal is pending once, however often it is sent, and once more for e
 order of sending, each with its information; the number queued for a user is bounded (RLIMIT_SIGPENDING), so a million
 signals cost a bounded amount of memory. Without room, sigqueue fails with EAGAIN, and other signals become pending
 without their information.
-Standard signals of kill(2) and the kernel always find room.
+Standard signals of kill(2) and the kernel always find room. SIGKILL keeps no information.
 
 Source: signal(7), "Queueing and delivery semantics for real-time signals".
 """
@@ -14,7 +14,7 @@ from typing import Final
 from kernel.lang import final
 from kernel.lib.ids import KernelUid
 from kernel.task.siginfo import SignalInfo, SignalQuota, anonymous, from_kernel, is_shared
-from kernel.task.signals import FIRST_REALTIME, SYNCHRONOUS, bit, contains, lowest
+from kernel.task.signals import FIRST_REALTIME, SIGKILL, SYNCHRONOUS, bit, contains, lowest
 
 _MANY_QUOTAS: Final = 64  # if there are more, those of users without queued signals are dropped
 
@@ -64,6 +64,8 @@ class PendingSignals:
         if is_shared(info):
             self.from_kernel |= bit(signo)
             return True
+        if signo == SIGKILL:
+            return True  # it is never shown to a handler
         try:
             if info.is_paid:
                 self.queue.append(info)

@@ -147,7 +147,7 @@ def from_child(
 
 
 def anonymous(signo: int) -> SignalInfo:
-    """The information of a signal for which none was kept. Shared."""
+    """The information of a signal of a process for which none was kept, or of SIGKILL, for which none is. Shared."""
     return _ANONYMOUS_INFO[signo]
 
 

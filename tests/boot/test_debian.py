@@ -13,7 +13,8 @@ import pytest
 from tests.boot.test_front_end import run
 from tests.harness import Kernel
 from tests.harness.guest import PATIENCE
-from tools.images.resolve import Kind, Target, image
+from tools.images.make import make_image
+from tools.images.resolve import Kind, Target
 
 SUITE = os.environ.get("KRAIT_DEBIAN", "")
 
@@ -31,7 +32,7 @@ tar c /usr/share/doc 2>/dev/null | gzip | gunzip | tar t | head -1
 @pytest.mark.skipif(not SUITE, reason="KRAIT_DEBIAN names no suite: it takes a minute")
 def test_a_debian(kernel: Kernel) -> None:
     name = f"debian:{SUITE}"
-    image(Target(Kind.IMAGE, name))  # not while a guest's time limit runs
+    make_image(Target(Kind.IMAGE, name))  # not while a guest's time limit runs
     done = run(kernel, "-m", "512M", name, "bash", "-c", LOOK, status=0)
     release, packages, *rest = done.stdout.splitlines()
     assert release == f"debian {SUITE}" and int(packages) > 70

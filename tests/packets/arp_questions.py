@@ -53,8 +53,8 @@ def arp_malformed(session: Session) -> None:
     whole = bytes(_frame(peer))
     for length in (14, 22, 30, 41):
         peer.ask_frame(Raw(whole[:length]), f"cut to {length - 14} bytes")
-    for at, value, told in ((18, 8, "link addresses of 8 bytes"), (19, 16, "addresses of 16 bytes"), (18, 0, "of 0")):
-        peer.ask_frame(Raw(whole[:at] + bytes([value]) + whole[at + 1 :]), told)
+    for at, value, what in ((18, 8, "link addresses of 8 bytes"), (19, 16, "addresses of 16 bytes"), (18, 0, "of 0")):
+        peer.ask_frame(Raw(whole[:at] + bytes([value]) + whole[at + 1 :]), what)
     peer.ask_frame(Raw(whole + bytes(200)), "with 200 bytes behind it")
 
 
@@ -63,8 +63,8 @@ def arp_link_addresses(session: Session) -> None:
     """Whom the guest believes: the answer to a ping goes to the link address that it holds for the peer."""
     peer = Peer(session)
 
-    def speak(told: str) -> None:
-        session.say(f"> {told}")
+    def speak(description: str) -> None:
+        session.say(f"> {description}")
         for packet in peer.ask(peer.echo(), "echo"):
             session.say(f"  in a frame to {'the peer' if packet.dst == PEER_LINK else packet.dst}")
 
@@ -95,7 +95,7 @@ def arp_unknown_neighbours(session: Session) -> None:
     session.listen_to(stranger)
     session.boot.wire.be_silent(stranger, True)
     session.send_frame(_frame(peer, psrc=stranger, pdst=stranger))
-    peer.ask(peer.echo(src=stranger), "echo from a stranger that has told of itself")
+    peer.ask(peer.echo(src=stranger), "echo from a stranger that has announced itself")
     session.wait(1)
     session.send_frame(_frame(peer, GUEST_LINK, op=2, psrc=stranger, hwdst=GUEST_LINK))
     session.answers()

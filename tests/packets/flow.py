@@ -100,9 +100,9 @@ class Flow:
         if seq is None:
             self.seq += len(data) + ("S" in flags) + ("F" in flags)
 
-    def put(self, packet: Packet, told: str) -> None:
+    def put(self, packet: Packet, description: str) -> None:
         """Send a packet that the scenario has built."""
-        self.session.send(packet, self.label + told)
+        self.session.send(packet, self.label + description)
 
     def ask(
         self, flags: str, data: bytes = b"", *, seq: int | None = None, ack: int | None = None,

@@ -94,8 +94,8 @@ def icmp_errors_about_others(session: Session) -> None:
     with counted(session) as peer:
         socket = _connected(peer, recverr=True)
 
-        def attempt(quoted: Packet, told: str, **fields: object) -> None:
-            peer.ask(_error(peer, 3, 3, quoted, **fields), told)
+        def attempt(quoted: Packet, description: str, **fields: object) -> None:
+            peer.ask(_error(peer, 3, 3, quoted, **fields), description)
             error_queue(socket)
 
         whole = bytes(_quoted(peer))
@@ -153,8 +153,8 @@ def icmp_mtu_discover_modes(session: Session) -> None:
         socket = _connected(peer, recverr=True)
         peer.ask(_error(peer, 3, 4, _quoted(peer, len=1500, flags="DF"), nexthopmtu=1000), "mtu 1000")
         error_queue(socket)
-        for mode, told in enumerate(("dont", "want", "do", "probe", "interface", "omit")):
-            socket.set(constants.IPPROTO_IP, IP_MTU_DISCOVER, mode, f"IP_MTU_DISCOVER {told}")
+        for mode, description in enumerate(("dont", "want", "do", "probe", "interface", "omit")):
+            socket.set(constants.IPPROTO_IP, IP_MTU_DISCOVER, mode, f"IP_MTU_DISCOVER {description}")
             for size in (500, 1200, 1600):
                 socket.write(size)
                 session.answers()
@@ -204,7 +204,7 @@ def icmp_redirects(session: Session) -> None:
     """A better gateway is announced (RFC 1122 section 3.2.2.2): whose word counts, and what is sent afterwards."""
     with counted(session) as peer:
         better, far = "10.9.200.253", "198.51.100.7"
-        run(session, f"route add -net 198.51.100.0 netmask 255.255.255.0 gw {ROUTER}", told=False)
+        run(session, f"route add -net 198.51.100.0 netmask 255.255.255.0 gw {ROUTER}", is_shown=False)
         socket = session.socket(constants.AF_INET, constants.SOCK_DGRAM)
         socket.bind(GUEST, session.port)
         socket.connect(PEER_PORT, far)
@@ -213,8 +213,8 @@ def icmp_redirects(session: Session) -> None:
         session.listen_to(ROUTER)
         quoted = IP(src=GUEST, dst=far, len=36, proto=17) / UDP(sport=peer.port, dport=PEER_PORT, len=16)
 
-        def attempt(told: str, packet: Packet) -> None:
-            peer.ask(packet, told)
+        def attempt(description: str, packet: Packet) -> None:
+            peer.ask(packet, description)
             socket.write(b"x")
             session.answers()
             session.answers()  # ARP needs a turn
@@ -237,4 +237,4 @@ def icmp_redirects(session: Session) -> None:
         attempt("as it should be", redirect())
         attempt("the same, now that the gateway is known", redirect())
         attempt("nothing more", peer.echo())
-        run(session, f"route del -net 198.51.100.0 netmask 255.255.255.0 gw {ROUTER}", told=False)
+        run(session, f"route del -net 198.51.100.0 netmask 255.255.255.0 gw {ROUTER}", is_shown=False)

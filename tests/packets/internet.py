@@ -41,7 +41,7 @@ def layer(kind: Callable[..., Packet], fields: Mapping[str, object]) -> Packet:
 
 
 class Peer:
-    """The peer of the guest. `told` is what the transcript says of a packet."""
+    """The peer of the guest. `description` is what the transcript says of a packet."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -63,20 +63,20 @@ class Peer:
         """A datagram to the scenario's port."""
         return self.ip(**fields) / UDP(sport=PEER_PORT, dport=port or self.port) / Raw(data)
 
-    def ask(self, packet: Packet, told: str) -> list[Packet]:
+    def ask(self, packet: Packet, description: str) -> list[Packet]:
         """Send an IP packet, and tell what the guest answers at once."""
-        self.session.send(packet, told)
+        self.session.send(packet, description)
         return self.session.answers()
 
-    def ask_frame(self, frame: Packet, told: str) -> list[Packet]:
+    def ask_frame(self, frame: Packet, description: str) -> list[Packet]:
         """The same with an Ethernet frame."""
-        self.session.say(f"> {told}")
+        self.session.say(f"> {description}")
         self.session.send_frame(frame)
         return self.session.answers()
 
-    def ask_bytes(self, data: bytes, told: str, kind: int = 0x0800) -> list[Packet]:
+    def ask_bytes(self, data: bytes, description: str, kind: int = 0x0800) -> list[Packet]:
         """The same with the bytes after the Ethernet header."""
-        return self.ask_frame(Ether(src=PEER_LINK, dst=GUEST_LINK, type=kind) / Raw(data), told)
+        return self.ask_frame(Ether(src=PEER_LINK, dst=GUEST_LINK, type=kind) / Raw(data), description)
 
     # ---- IPv6 ---------------------------------------------------------------------------------------------------
 
@@ -114,8 +114,8 @@ class Peer:
 def sendto(socket: Socket, data: bytes | int, address: str, port: int = PEER_PORT, flags: int = 0) -> int:
     """sendto(2) of a socket of the guest: bytes, or that many letters."""
     word = f"@{data}" if isinstance(data, int) else data.hex() or "-"
-    told = f"{data if isinstance(data, int) else len(data)} bytes to {address_name(address)}"
-    return socket.call("sendto", f"{word} {flags} {address} {port}", told)[0]
+    description = f"{data if isinstance(data, int) else len(data)} bytes to {address_name(address)}"
+    return socket.call("sendto", f"{word} {flags} {address} {port}", description)[0]
 
 
 def receive(socket: Socket, flags: int = 0) -> None:
@@ -145,11 +145,11 @@ def error_queue(socket: Socket) -> None:
     socket.session.say(f"$ errqueue {socket.number}: {' '.join(words[:6])} payload {result}")
 
 
-def run(session: Session, command: str, *, told: bool = True) -> str:
-    """A command of the guest's shell: its output, told unless `told` is false."""
+def run(session: Session, command: str, *, is_shown: bool = True) -> str:
+    """A command of the guest's shell: its output, which the transcript shows unless `is_shown` is false."""
     status, _, given = session.ask("run " + command.replace(" ", "+"))
     text = bytes.fromhex(given).decode()
-    if told:
+    if is_shown:
         session.say(f"$ {command}: {status}")
         for line in text.splitlines():
             session.say(f"  {line.rstrip()}")

@@ -53,8 +53,8 @@ def ip6_fragment_orders(session: Session) -> None:
             "the first is tiny": [(0, 8), (8, 80)],
             "each of eight bytes": [(at, at + 8) for at in (32, 0, 72, 16, 48, 8, 64, 24, 40, 56)],
         }
-        for number, (told, pieces) in enumerate(orders.items(), 100):
-            session.say(f"--- {told}")
+        for number, (description, pieces) in enumerate(orders.items(), 100):
+            session.say(f"--- {description}")
             _send(peer, _data(peer), pieces, number)
             receive(socket)
 
@@ -74,8 +74,8 @@ def ip6_fragment_overlaps(session: Session) -> None:
             "the same begin, shorter": [(0, 48), (0, 24), (48, 80)],
             "over the end": [(48, 80), (40, 80), (0, 48)],
         }
-        for number, (told, pieces) in enumerate(overlaps.items(), 200):
-            session.say(f"--- {told}")
+        for number, (description, pieces) in enumerate(overlaps.items(), 200):
+            session.say(f"--- {description}")
             _send(peer, _data(peer), pieces, number)
             receive(socket)
 

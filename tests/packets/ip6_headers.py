@@ -85,10 +85,10 @@ def ip6_frames_for_others(session: Session) -> None:
         peer.meet6()
         socket = peer.receiver(family=constants.AF_INET6)
         links = {"a broadcast": "ff:ff:ff:ff:ff:ff", "a group": ALL_NODES_LINK, "another": "02:09:09:09:09:09"}
-        for told, link in links.items():
+        for description, link in links.items():
             for target in ("fd09::1", ALL_NODES):
                 frame = Ether(src=PEER_LINK, dst=link) / peer.udp6(dst=target)
-                peer.ask_frame(frame, f"frame to {told}, packet to {target}")
+                peer.ask_frame(frame, f"frame to {description}, packet to {target}")
                 receive(socket)
         peer.ask_frame(Ether(src=PEER_LINK, dst=ALL_NODES_LINK) / peer.echo6(), "echo in a group's frame")
         peer.ask_frame(Ether(src=PEER_LINK, dst=ALL_NODES_LINK) / peer.udp6(port=9), "to a closed port, the same way")
@@ -161,13 +161,13 @@ def ip6_header_chains(session: Session) -> None:
             "destination twenty times": [destination] * 20,
             "destination, then nothing": [destination, nothing],
         }
-        for told, chain in chains.items():
+        for description, chain in chains.items():
             numbers = [*chain, 58]
             data = b"".join(
                 bytes([numbers[at + 1], 0]) + pad for at in range(len(chain)) if chain[at] != nothing
             )
             body = bytes(IPv6(bytes(peer.echo6())))[40:]
-            peer.ask(peer.ip6(nh=chain[0]) / Raw(data + body), told)
+            peer.ask(peer.ip6(nh=chain[0]) / Raw(data + body), description)
 
 
 @scenario()

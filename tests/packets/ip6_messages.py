@@ -87,13 +87,13 @@ def ip6_udp(session: Session) -> None:
         peer.meet6()
         socket = peer.receiver(family=constants.AF_INET6)
         good = bytes(IPv6(bytes(peer.udp6(letters(10)))))[40:]
-        for told, data in (
+        for description, data in (
             ("right", good), ("without a checksum", good[:6] + bytes(2) + good[8:]),
             ("with a wrong one", good[:6] + b"\x12\x34" + good[8:]), ("length 0", good[:4] + bytes(2) + good[6:]),
             ("length 7", good[:4] + b"\0\7" + good[6:]), ("length 100", good[:4] + b"\0\x64" + good[6:]),
             ("cut", good[:7]),
         ):
-            peer.ask(peer.ip6(nh=17) / Raw(data), told)
+            peer.ask(peer.ip6(nh=17) / Raw(data), description)
             receive(socket)
 
 
@@ -140,14 +140,14 @@ def ip6_errors_about_others(session: Session) -> None:
         for count in (0, 39, 40, 44, 47, 48):
             peer.ask(_error(peer, 1, 4, quoted=whole[:count]), f"{count} bytes are quoted")
             error_queue(socket)
-        for told, quoted in (
+        for description, quoted in (
             ("from another source", _quoted(peer, src="fd09::77")), ("to another", _quoted(peer, dst="fd09::77")),
             ("of TCP", _quoted(peer, nh=6)), ("of version 4", _quoted(peer, version=4)),
             ("behind options", _quoted(peer, nh=60)[:40] + bytes([17, 0, 1, 4, 0, 0, 0, 0]) + whole[40:]),
             ("in a later fragment", _quoted(peer, nh=44)[:40] + bytes([17, 0, 0, 8, 0, 0, 0, 1]) + whole[40:]),
             ("in a first fragment", _quoted(peer, nh=44)[:40] + bytes([17, 0, 0, 1, 0, 0, 0, 1]) + whole[40:]),
         ):
-            peer.ask(_error(peer, 1, 4, quoted=quoted), told)
+            peer.ask(_error(peer, 1, 4, quoted=quoted), description)
             error_queue(socket)
 
 
@@ -172,12 +172,12 @@ def ip6_groups(session: Session) -> None:
     session.listen_to("ff02::16")
     socket = peer.receiver(family=constants.AF_INET6)
 
-    def change(name: int, told: str) -> None:
+    def change(name: int, description: str) -> None:
         value = IPv6Address(GROUP).packed + (2).to_bytes(4, "little")
-        socket.set(constants.IPPROTO_IPV6, name, value, f"{told} {GROUP}")
+        socket.set(constants.IPPROTO_IPV6, name, value, f"{description} {GROUP}")
         session.wait(2)
 
-    def query(group: str, told: str, **fields: object) -> None:
+    def query(group: str, description: str, **fields: object) -> None:
         target = "ff02::1" if group == "::" else group
         body = bytes([130, 0, 0, 0, 0, 1, 0, 0]) + IPv6Address(group).packed + bytes(4)
         low = IPv6Address(target).packed[12:]
@@ -185,7 +185,7 @@ def ip6_groups(session: Session) -> None:
         alert = bytes([58, 0, 5, 2, 0, 0, 1, 0])
         message = _message("fe80::99", target, body)
         header = layer(IPv6, {"src": "fe80::99", "dst": target, "hlim": 1, "nh": 0, **fields})
-        session.say(f"> {told}")
+        session.say(f"> {description}")
         session.send_frame(Ether(src=PEER_LINK, dst=link) / header / Raw(alert + bytes(message)[40:]))
         session.wait(1, 0.12)
 

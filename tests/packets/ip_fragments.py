@@ -57,8 +57,8 @@ OVERLAPS: dict[str, list[Piece]] = {
 def ip_fragment_orders(session: Session) -> None:
     with counted(session) as peer:
         socket = peer.receiver()
-        for number, (told, pieces) in enumerate(ORDERS.items(), 100):
-            session.say(f"--- {told}")
+        for number, (description, pieces) in enumerate(ORDERS.items(), 100):
+            session.say(f"--- {description}")
             _send(peer, _data(peer), pieces, number)
             receive(socket)
 
@@ -68,8 +68,8 @@ def ip_fragment_overlaps(session: Session) -> None:
     """Afterwards the rest is sent once more: what is not contradicted any longer may be completed by it."""
     with counted(session) as peer:
         socket = peer.receiver()
-        for number, (told, pieces) in enumerate(OVERLAPS.items(), 200):
-            session.say(f"--- {told}")
+        for number, (description, pieces) in enumerate(OVERLAPS.items(), 200):
+            session.say(f"--- {description}")
             _send(peer, _data(peer), pieces, number)
             receive(socket)
 

@@ -56,8 +56,8 @@ def ip_group_queries(session: Session) -> None:
     _join(socket)
     session.wait(2)
 
-    def attempt(told: str, frame: Packet) -> None:
-        session.say(f"> {told}")
+    def attempt(description: str, frame: Packet) -> None:
+        session.say(f"> {description}")
         session.send_frame(frame)
         session.wait(1, 0.12)
 

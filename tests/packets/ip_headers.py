@@ -37,8 +37,8 @@ def ip_checksums(session: Session) -> None:
     with counted(session) as peer:
         good = IP(bytes(peer.echo())).chksum
         peer.ask(peer.echo(chksum=good), "checksum right")
-        for told, checksum in (("0", 0), ("0xffff", 0xFFFF), ("off by 1", good ^ 1), ("off by 0x8000", good ^ 0x8000)):
-            peer.ask(peer.echo(chksum=checksum), f"checksum {told}")
+        for error, checksum in (("0", 0), ("0xffff", 0xFFFF), ("off by 1", good ^ 1), ("off by 0x8000", good ^ 0x8000)):
+            peer.ask(peer.echo(chksum=checksum), f"checksum {error}")
 
 
 @scenario()
@@ -91,10 +91,10 @@ def ip_frames_for_others(session: Session) -> None:
     with counted(session) as peer:
         socket = peer.receiver()
         links = {"a broadcast": BROADCAST_LINK, "a group": "01:00:5e:00:00:01", "another": "02:09:09:09:09:09"}
-        for told, link in links.items():
+        for description, link in links.items():
             for target in ("10.9.0.1", "10.9.255.255", "224.0.0.1"):
                 frame = Ether(src=PEER_LINK, dst=link) / peer.udp(dst=target)
-                peer.ask_frame(frame, f"frame to {told}, datagram to {target}")
+                peer.ask_frame(frame, f"frame to {description}, datagram to {target}")
                 receive(socket)
         peer.ask_frame(Ether(src=PEER_LINK, dst=BROADCAST_LINK) / peer.echo(), "echo in a broadcast")
         peer.ask_frame(Ether(src=PEER_LINK, dst=BROADCAST_LINK) / peer.udp(port=9), "to a closed port in a broadcast")

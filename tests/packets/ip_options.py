@@ -30,8 +30,8 @@ def _with(packet: Packet, options: bytes) -> Packet:
     return IP(bytes(raw))
 
 
-def _echo(peer: Peer, options: bytes, told: str) -> None:
-    peer.ask(_with(peer.echo(), options), told)
+def _echo(peer: Peer, options: bytes, description: str) -> None:
+    peer.ask(_with(peer.echo(), options), description)
 
 
 def _route(kind: int, pointer: int, addresses: list[str]) -> bytes:

@@ -73,13 +73,13 @@ def nd_questions_malformed(session: Session) -> None:
             peer.ask_frame(_question(peer, hlim=limit), f"hop limit {limit}")
         peer.ask_frame(_question(peer, code=1), "code 1")
         peer.ask_frame(_question(peer, cksum=0x1234), "a wrong checksum")
-        for told, option in (
+        for description, option in (
             ("an option of length 0", b"\x01\x00" + bytes(6)), ("an option that is cut", b"\x01\x01" + bytes(4)),
             ("an option beyond the end", b"\x01\x02" + bytes(6)), ("an unknown option", b"\xfd\x01" + bytes(6)),
         ):
             frame = _question(peer, option="")
             frame = frame / Raw(option)
-            peer.ask_frame(Ether(bytes(frame)), told)
+            peer.ask_frame(Ether(bytes(frame)), description)
         header = IPv6(src=peer.address6, dst=GROUP, hlim=255, nh=58)
         cut = Raw(bytes.fromhex("87001234") + bytes(12))
         peer.ask_frame(Ether(src=PEER_LINK, dst=GROUP_LINK) / header / cut, "cut")
@@ -92,9 +92,9 @@ def nd_answers(session: Session) -> None:
     peer = Peer(session)
     peer.meet6()
 
-    def attempt(frame: Packet, told: str) -> None:
+    def attempt(frame: Packet, description: str) -> None:
         session.send_frame(frame)
-        session.say(f"> {told}")
+        session.say(f"> {description}")
         for packet in peer.ask(peer.echo6(), "echo"):
             session.say(f"  in a frame to {'the peer' if packet.dst == PEER_LINK else packet.dst}")
 
@@ -115,14 +115,14 @@ def nd_answers(session: Session) -> None:
 def nd_duplicate_addresses(session: Session) -> None:
     """An address that somebody has already, and one that somebody else is asking for."""
     peer = Peer(session)
-    for tail, told in ((0xAA01, "an answer"), (0xAA02, "a question"), (0xAA03, "nothing")):
+    for tail, description in ((0xAA01, "an answer"), (0xAA02, "a question"), (0xAA03, "nothing")):
         address = f"fd09::2:{tail:x}"
         group = str(IPv6Address(int(IPv6Address("ff02::1:ff02:0")) | tail))
         link = f"33:33:ff:02:{tail >> 8:02x}:{tail & 255:02x}"
         session.listen_to(group)
         run(session, f"ip -6 addr add {address}/64 dev eth0")
         session.wait(1)
-        session.say(f"> {told}")
+        session.say(f"> {description}")
         if tail == 0xAA01:
             session.send_frame(_answer(peer, src=address, dst="ff02::1", tgt=address, S=0))
         elif tail == 0xAA02:
@@ -130,9 +130,9 @@ def nd_duplicate_addresses(session: Session) -> None:
         else:
             session.pause(1.3)
         session.answers()
-        shown = run(session, f"ip -6 addr show dev eth0 to {address}", told=False)
-        told_words = ("tentative", "dadfailed", "global", f"{address}/64")
-        words = [word for word in shown.split() if word in told_words]
+        shown = run(session, f"ip -6 addr show dev eth0 to {address}", is_shown=False)
+        known_words = ("tentative", "dadfailed", "global", f"{address}/64")
+        words = [word for word in shown.split() if word in known_words]
         session.say(f"  {' '.join(words)}")
         run(session, f"ip -6 addr del {address}/64 dev eth0")
 

@@ -41,7 +41,7 @@ def _prefix(**fields: object) -> Packet:
 
 def _state(session: Session) -> None:
     """The routes by way of routers, and the addresses, that the guest has."""
-    for line in run(session, "ip -6 route show", told=False).splitlines():
+    for line in run(session, "ip -6 route show", is_shown=False).splitlines():
         words = line.split()
         if words and (words[0] == "default" or words[0].startswith("2001:db8")):
             kept = [word for at, word in enumerate(words) if "expires" not in words[max(0, at - 1) : at + 1]]
@@ -49,21 +49,21 @@ def _state(session: Session) -> None:
             while kept and kept[-1] in ("pref", "medium"):
                 kept.pop()
             session.say(f"  route {' '.join(word for word in kept if 'sec' not in word)}{ends}")
-    for line in run(session, "cat /proc/net/if_inet6", told=False).splitlines():
+    for line in run(session, "cat /proc/net/if_inet6", is_shown=False).splitlines():
         words = line.split()
         if words[0].startswith("20010db8"):
             session.say(f"  address {words[0]}/{int(words[2], 16)} flags {words[4]}")
 
 
-def _attempt(peer: Peer, told: str, frame: Packet) -> None:
-    peer.ask_frame(frame, told)
+def _attempt(peer: Peer, description: str, frame: Packet) -> None:
+    peer.ask_frame(frame, description)
     _state(peer.session)
 
 
 @scenario()
 def nd_router_default_route(session: Session) -> None:
     peer = Peer(session)
-    for told, frame in {
+    for description, frame in {
         "hop limit 64": _words(hlim=64),
         "from a global address": _words(src="fd09::99"),
         "code 1": _words(code=1),
@@ -78,13 +78,13 @@ def nd_router_default_route(session: Session) -> None:
         "unknown options": _words(Raw(b"\xfd\x01" + bytes(6))),
         "at last": _words(routerlifetime=0),
     }.items():
-        _attempt(peer, told, frame)
+        _attempt(peer, description, frame)
 
 
 @scenario()
 def nd_router_prefixes(session: Session) -> None:
     peer = Peer(session)
-    for told, frame in {
+    for description, frame in {
         "on the link, no addresses": _words(_prefix(A=0), routerlifetime=0),
         "no longer": _words(_prefix(A=0, validlifetime=0, preferredlifetime=0), routerlifetime=0),
         "preferred for longer than valid": _words(_prefix(validlifetime=10, preferredlifetime=20), routerlifetime=0),
@@ -96,7 +96,7 @@ def nd_router_prefixes(session: Session) -> None:
         "valid for no time": _words(_prefix(validlifetime=0, preferredlifetime=0), routerlifetime=0),
         "addresses alone": _words(_prefix(L=0), routerlifetime=0),
     }.items():
-        _attempt(peer, told, frame)
+        _attempt(peer, description, frame)
     session.pause(2.6)  # the address proves to be its own
     _state(session)
     _attempt(peer, "deprecated", _words(_prefix(L=0, preferredlifetime=0), routerlifetime=0))
@@ -113,7 +113,7 @@ def nd_router_mtu_and_hop_limit(session: Session) -> None:
     peer.meet6()
     socket = session.socket(10, 2)
     socket.bind("fd09::1", session.port)
-    for told, frame in {
+    for description, frame in {
         "mtu 1400": _words(ICMPv6NDOptMTU(mtu=1400), routerlifetime=0),
         "mtu 1000": _words(ICMPv6NDOptMTU(mtu=1000), routerlifetime=0),
         "mtu 9000": _words(ICMPv6NDOptMTU(mtu=9000), routerlifetime=0),
@@ -121,7 +121,7 @@ def nd_router_mtu_and_hop_limit(session: Session) -> None:
         "hop limit not said": _words(chlim=0, routerlifetime=0),
         "mtu 1500, hop limit 64": _words(ICMPv6NDOptMTU(mtu=1500), chlim=64, routerlifetime=0),
     }.items():
-        peer.ask_frame(frame, told)
+        peer.ask_frame(frame, description)
         sendto(socket, 1430, peer.address6, PEER_PORT)
         session.answers()
 
@@ -142,8 +142,8 @@ def nd_redirects(session: Session) -> None:
         message = ICMPv6ND_Redirect(tgt=target, dst=dst, code=code)
         return Ether(src=PEER_LINK, dst="52:54:00:12:34:56") / header / message
 
-    def attempt(told: str, frame: Packet) -> None:
-        peer.ask_frame(frame, told)
+    def attempt(description: str, frame: Packet) -> None:
+        peer.ask_frame(frame, description)
         sendto(socket, b"x", far, PEER_PORT)
         session.answers()
         session.answers()  # neighbour discovery needs a turn

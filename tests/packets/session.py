@@ -219,10 +219,10 @@ class Session:
 
     # ---- The wire ---------------------------------------------------------------------------------------------
 
-    def send(self, packet: Packet, told: str) -> None:
+    def send(self, packet: Packet, description: str) -> None:
         """Send an IP packet; a line of the transcript tells of it. Nothing is waited for."""
-        if told:
-            self.say(f"> {told}")
+        if description:
+            self.say(f"> {description}")
         self.send_frame(Ether(src=PEER_LINK, dst=GUEST_LINK) / packet)
 
     def send_frame(self, frame: Packet) -> None:
@@ -268,7 +268,7 @@ class Session:
         return packets
 
     def barrier_quietly(self, flow: Flow) -> None:
-        """A barrier; what the guest has sent is noted by the flow, and not told: its numbers are its own choice."""
+        """A barrier; what the guest has sent is noted by the flow, and not shown: its numbers are its own choice."""
         for frame in self.barrier():
             if flow.owns(frame.packet):
                 flow.note(frame.packet)
@@ -375,11 +375,11 @@ class Socket:
         self.number = number  # in the transcript
         self.slot = slot  # in the agent
 
-    def call(self, name: str, arguments: str = "", told: str = "", text: str | None = None) -> tuple[int, str]:
+    def call(self, name: str, arguments: str = "", description: str = "", text: str | None = None) -> tuple[int, str]:
         """A call with this socket as its first argument: its result and what it gave. `text` stands for the result."""
         result, code, given = self.session.ask(f"{name} {self.slot} {arguments}".rstrip())
         shown = errno_name(code) if code != 0 else str(result) if text is None else text
-        self.session.say(f"$ {name} {self.number}{' ' + told if told else ''}: {shown}")
+        self.session.say(f"$ {name} {self.number}{' ' + description if description else ''}: {shown}")
         return result, given
 
     def bind(self, address: str, port: int) -> int:
@@ -403,8 +403,8 @@ class Socket:
     def write(self, data: bytes | int, flags: int = 0) -> int:
         """send(2) bytes, or that many letters."""
         word = f"@{data}" if isinstance(data, int) else data.hex() or "-"
-        told = f"{data} bytes" if isinstance(data, int) else repr(data.decode("latin-1"))
-        return self.call("write", f"{word} {int(flags)}", told + (f" flags {int(flags):#x}" if flags else ""))[0]
+        description = f"{data} bytes" if isinstance(data, int) else repr(data.decode("latin-1"))
+        return self.call("write", f"{word} {int(flags)}", description + (f" flags {int(flags):#x}" if flags else ""))[0]
 
     def read(self, count: int = 65536, flags: int = 0) -> bytes:
         """recv(2). Many bytes are recorded by their number and a hash."""
@@ -420,19 +420,20 @@ class Socket:
         return data
 
     def quietly_read(self) -> int:
-        """recv(2) of as much as there is, not told: its result."""
+        """recv(2) of as much as there is, not shown: its result."""
         return self.session.ask(f"read {self.slot} 65536 0")[0]
 
-    def set(self, level: int, name: int, value: int | bytes, told: str) -> None:
-        """setsockopt(2) of an int, or bytes; `told` names the option."""
+    def set(self, level: int, name: int, value: int | bytes, description: str) -> None:
+        """setsockopt(2) of an int, or bytes; `description` names the option."""
         data = value if isinstance(value, bytes) else value.to_bytes(4, "little", signed=True)
-        self.call("set", f"{int(level)} {int(name)} {data.hex()}", f"{told} {value if isinstance(value, int) else ''}")
+        number = value if isinstance(value, int) else ""
+        self.call("set", f"{int(level)} {int(name)} {data.hex()}", f"{description} {number}")
 
-    def get(self, level: int, name: int, told: str) -> int:
+    def get(self, level: int, name: int, description: str) -> int:
         """getsockopt(2) of an int."""
         result, code, given = self.session.ask(f"get {self.slot} {int(level)} {int(name)} 4")
         value = int.from_bytes(bytes.fromhex(given), "little", signed=True) if result == 0 else -1
-        self.session.say(f"$ get {self.number} {told}: {errno_name(code) if code else value}")
+        self.session.say(f"$ get {self.number} {description}: {errno_name(code) if code else value}")
         return value
 
     def error(self) -> None:
@@ -465,9 +466,9 @@ class Socket:
     def shutdown(self, how: int) -> None:
         self.call("shutdown", str(how), ("read", "write", "both")[how])
 
-    def ioctl(self, request: int, told: str) -> int:
+    def ioctl(self, request: int, description: str) -> int:
         """ioctl(2) that gives an int."""
-        return self.call("ioctl", f"{request:#x}", told)[0]
+        return self.call("ioctl", f"{request:#x}", description)[0]
 
     def close(self) -> None:
         self.call("close")

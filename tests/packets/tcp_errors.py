@@ -18,14 +18,16 @@ ROUTER = "10.9.254.254"
 UNREACHABLE = {0: "network", 1: "host", 2: "protocol", 3: "port", 5: "source route", 9: "prohibited", 13: "filtered"}
 
 
-def report(flow: Flow, kind: int, code: int, told: str, *, mtu: int = 0, about: Packet | None = None) -> list[Packet]:
+def report(
+    flow: Flow, kind: int, code: int, description: str, *, mtu: int = 0, about: Packet | None = None
+) -> list[Packet]:
     """A router tells of the last segment that the guest sent, or of another one; what the guest answers."""
     packet = (flow.seen[-1] if about is None else about)[IP]
     quoted = bytes(packet)[:28]
     icmp = ICMP(type=kind, code=code)
     if mtu:
         icmp.nexthopmtu = mtu
-    flow.put(IP(src=ROUTER, dst=GUEST) / icmp / Raw(quoted), f"icmp {told}")
+    flow.put(IP(src=ROUTER, dst=GUEST) / icmp / Raw(quoted), f"icmp {description}")
     return flow.session.answers()
 
 

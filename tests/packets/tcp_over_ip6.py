@@ -36,10 +36,10 @@ def listening(session: Session, address: str = GUEST6, only6: bool = True) -> tu
     return peer, listener
 
 
-def report(flow: Flow, message: Packet, told: str, about: Packet | None = None) -> list[Packet]:
+def report(flow: Flow, message: Packet, description: str, about: Packet | None = None) -> list[Packet]:
     """A router tells of the last segment from the guest, or of another one."""
     quoted = bytes((flow.seen[-1] if about is None else about)[IPv6])[:100]
-    flow.put(IPv6(src=ROUTER6, dst=GUEST6) / message / Raw(quoted), f"icmpv6 {told}")
+    flow.put(IPv6(src=ROUTER6, dst=GUEST6) / message / Raw(quoted), f"icmpv6 {description}")
     return flow.session.answers()
 
 

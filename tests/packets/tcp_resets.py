@@ -49,7 +49,7 @@ def a_reset_outside_of_the_window(session: Session) -> None:
 
 
 @scenario()
-def a_reset_at_the_end_of_what_sack_told(session: Session) -> None:
+def a_reset_at_the_end_of_what_sack_reported(session: Session) -> None:
     """RFC 5961's rule with RFC 2018's numbers: Linux takes it, since a peer with a gap may know only that."""
     flow, accepted = connected(session, FULL)
     flow.ask("PA", b"world", seq=6)

@@ -127,15 +127,15 @@ def _icmp_text(body: bytes) -> str:
         elif second:
             words.append(f"info {second}")
         words.append(f"about {quoted4(body[8:])}")
-        told = " ".join(words)
+        text = " ".join(words)
     elif kind in (13, 14):
         stamps = [int.from_bytes(body[at : at + 4], "big") for at in (8, 12, 16)]
         sane = "set" if stamps[1] < 86_400_000 and stamps[1] == stamps[2] else f"{stamps[1]} {stamps[2]}"
-        told = f"{' '.join(words)} id {int.from_bytes(body[4:6], 'big')} originate {stamps[0]} others {sane}"
+        text = f"{' '.join(words)} id {int.from_bytes(body[4:6], 'big')} originate {stamps[0]} others {sane}"
     else:
-        told = f"{' '.join(words)} id {int.from_bytes(body[4:6], 'big')} seq {int.from_bytes(body[6:8], 'big')}"
-        told += data_words(body[8:])
-    return told + ("" if ones_sum(body) == 0xFFFF else " BAD CHECKSUM")
+        text = f"{' '.join(words)} id {int.from_bytes(body[4:6], 'big')} seq {int.from_bytes(body[6:8], 'big')}"
+        text += data_words(body[8:])
+    return text + ("" if ones_sum(body) == 0xFFFF else " BAD CHECKSUM")
 
 
 def quoted4(data: bytes) -> str:

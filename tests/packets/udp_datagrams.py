@@ -19,9 +19,9 @@ from tests.packets.wire import GUEST, PEER_LINK
 def udp_checksums(session: Session) -> None:
     with counted(session) as peer:
         socket = peer.receiver()
-        for told, checksum in (("none", 0), ("wrong", 0x1234), ("0xffff", 0xFFFF)):
+        for description, checksum in (("none", 0), ("wrong", 0x1234), ("0xffff", 0xFFFF)):
             header = UDP(sport=PEER_PORT, dport=peer.port, chksum=checksum)
-            peer.ask(peer.ip() / header / Raw(b"hello"), f"checksum {told}")
+            peer.ask(peer.ip() / header / Raw(b"hello"), f"checksum {description}")
             receive(socket)
         peer.ask(peer.udp(b"odd"), "an odd number of bytes")
         receive(socket)

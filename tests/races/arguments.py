@@ -1,6 +1,6 @@
 """Random arguments of system calls, by the tables that tests/fuzz_calls generates its programs from.
 
-A value that other calls have returned comes from the actor's pool; what a pointer points to is put into the arena,
+A value that other calls have returned comes from the worker's pool; what a pointer points to is put into the arena,
 which all threads of a program share: so each may change it under another's call.
 """
 

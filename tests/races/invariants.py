@@ -1,4 +1,4 @@
-"""What must hold after all programs of a round have ended."""
+"""What must hold after all programs of a generation have ended."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def threads() -> list[Thread]:
     return found
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """An exception, with the places in the kernel that it came through."""
     first = error
     while isinstance(first, KernelBug) and first.__cause__ is not None:

@@ -21,27 +21,27 @@ from types import FrameType
 from arch.x86_64.simulation import processor
 from kernel.sched.processor import PROCESSORS
 from kernel.time.clock import NS_PER_SECOND
-from tests.races.actor import Actor, Pool, Stage
 from tests.races.invariants import (
     SLACK_FRAMES,
     Holders,
     complaints,
+    error_text,
     free_frames,
     negative_counters,
     programs,
     threads,
-    told,
     where,
 )
 from tests.races.kinds import KINDS
 from tests.races.machine import RacingMachine
+from tests.races.worker import Pool, SharedState, Worker
 from tools.simulated.program import Program
 
 GENERATIONS = 3
 MOST_KINDS = 4
 PROGRAMS = 4
 CALLS = 60  # most of a thread, roughly
-PLAY_NS = 3_000_000_000  # of the machine's clock, for a generation
+CALLS_NS = 3_000_000_000  # of the machine's clock, for a generation
 END_NS = 60_000_000_000  # until killed programs have ended
 STEP_NS = 20_000_000
 LATER_NS = 2_000_000_000
@@ -88,13 +88,13 @@ class Session:
         self.kinds = [KINDS[name] for name in kinds] or self.random.sample(
             list(KINDS.values()), self.random.randrange(2, MOST_KINDS + 1)
         )
-        self.stage = Stage(seed)
+        self.shared = SharedState(seed)
         self._calls_seen = -1
         self._holders: Holders | None = None
 
     def run(self) -> Outcome:
         """All generations."""
-        outcome = Outcome(self.stage.seed, [each.name for each in self.kinds])
+        outcome = Outcome(self.shared.seed, [each.name for each in self.kinds])
         before = PROCESSORS[0].switches
         signal.signal(signal.SIGPROF, self._look)
         signal.setitimer(signal.ITIMER_PROF, STILL_S, STILL_S)
@@ -102,19 +102,19 @@ class Session:
             with _kept_rules():
                 outcome.finding = self._generations()
         except BaseException as error:
-            outcome.finding = f"{told(error)}\n{self._last_calls()}"
+            outcome.finding = f"{error_text(error)}\n{self._last_calls()}"
         signal.setitimer(signal.ITIMER_PROF, 0)
-        stage = self.stage
-        outcome.calls, outcome.good, outcome.digest = stage.calls, stage.good, stage.outcome
-        outcome.by_name = dict(stage.by_name)
+        shared = self.shared
+        outcome.calls, outcome.good, outcome.digest = shared.calls, shared.good, shared.outcome
+        outcome.by_name = dict(shared.by_name)
         outcome.switches = PROCESSORS[0].switches - before
         outcome.places = self.machine.switches.places
         return outcome
 
     def _look(self, signo: int, frame: FrameType | None) -> None:
-        if self._calls_seen == self.stage.calls:
+        if self._calls_seen == self.shared.calls:
             raise StandsStill
-        self._calls_seen = self.stage.calls
+        self._calls_seen = self.shared.calls
 
     def _generations(self) -> str:
         host = self.machine.host
@@ -127,10 +127,10 @@ class Session:
         for number, path in enumerate(LOOPS):
             host.call("mknod", path, 0o60600, 7 << 8 | number)
         self._holders = Holders()
-        self.machine.switches.begin(self.stage.seed)
+        self.machine.switches.begin(self.shared.seed)
         free: list[int] = []
         for _ in range(GENERATIONS):
-            self.stage.actors.clear()
+            self.shared.workers.clear()
             self._generation()
             found = self._end() or self._check()
             if found:
@@ -146,7 +146,7 @@ class Session:
         """Until its time is over, or all have ended."""
         host = self.machine.host
         host.fork(self._lead)
-        until = processor.tsc + PLAY_NS
+        until = processor.tsc + CALLS_NS
         while processor.tsc < until and programs():
             self._pass_time()
             self._reap()
@@ -157,40 +157,40 @@ class Session:
 
     def _lead(self, program: Program) -> int:
         """The leader: it ends with the last of its programs, or is killed."""
-        actor = Actor(program, self.stage, Pool())
-        actor.prepare_memory()
-        actor.call("unshare", NAMESPACES | (0x20000000 if self.random.random() < 0.5 else 0))
-        actor.call("mount", "none", "/", None, PRIVATE_EVERYWHERE, None)
-        actor.call("mount", "t", "/t", "tmpfs", 0, None)
-        actor.call("chdir", "/t")
+        worker = Worker(program, self.shared, Pool())
+        worker.prepare_memory()
+        worker.call("unshare", NAMESPACES | (0x20000000 if self.random.random() < 0.5 else 0))
+        worker.call("mount", "none", "/", None, PRIVATE_EVERYWHERE, None)
+        worker.call("mount", "t", "/t", "tmpfs", 0, None)
+        worker.call("chdir", "/t")
         for kind in self.kinds:
-            kind.prepare(actor)
+            kind.prepare(worker)
         for _ in range(self.random.randrange(2, PROGRAMS + 1)):
-            actor.fork(self._be_program)
-        while actor.call("wait4", -1, bytearray(4), 0, 0) >= 0:
+            worker.fork(self._be_program)
+        while worker.call("wait4", -1, bytearray(4), 0, 0) >= 0:
             pass
         return 0
 
-    def _be_program(self, actor: Actor) -> None:
+    def _be_program(self, worker: Worker) -> None:
         """A program: threads about the same kinds, which share more or less."""
-        for _ in range(actor.random.choice((0, 1, 1, 2))):
-            actor.start_thread(self._play)
-        self._play(actor)
+        for _ in range(worker.random.choice((0, 1, 1, 2))):
+            worker.start_thread(self._make_calls)
+        self._make_calls(worker)
 
-    def _play(self, actor: Actor) -> None:
-        chance = actor.random
+    def _make_calls(self, worker: Worker) -> None:
+        chance = worker.random
         for _ in range(chance.randrange(CALLS // 4, CALLS)):
-            chance.choice(chance.choice(self.kinds).acts)(actor)
+            chance.choice(chance.choice(self.kinds).operations)(worker)
             if chance.random() < 0.15:
-                actor.call("sched_yield")
-            if actor.depth < 4 and chance.random() < 0.02 and len(programs()) < self.stage.most_actors:
-                self._multiply(actor)
+                worker.call("sched_yield")
+            if worker.depth < 4 and chance.random() < 0.02 and len(programs()) < self.shared.most_workers:
+                self._multiply(worker)
 
-    def _multiply(self, actor: Actor) -> None:
-        if actor.random.random() < 0.5:
-            actor.fork(self._play)
+    def _multiply(self, worker: Worker) -> None:
+        if worker.random.random() < 0.5:
+            worker.fork(self._make_calls)
         else:
-            actor.start_thread(self._play, actor.random.choice((0x50F00, 0x400 | 17, 0x700 | 17)))
+            worker.start_thread(self._make_calls, worker.random.choice((0x50F00, 0x400 | 17, 0x700 | 17)))
 
     # Its end ----------------------------------------------------------------------------------------------------------
 
@@ -251,12 +251,12 @@ class Session:
         """What each living thread did last, and where it is."""
         alive = {id(each): each for each in threads()}
         parts = []
-        for actor in self.stage.actors:
-            thread = alive.get(id(actor.program.task))
-            if thread is None or int(actor.program.task.pid) == 1:
+        for worker in self.shared.workers:
+            thread = alive.get(id(worker.program.task))
+            if thread is None or int(worker.program.task.pid) == 1:
                 continue
-            parts += [f"{actor}, {thread.state.name}:", *(f"    {line}" for line in actor.log)]
-            if actor.log and actor.log[-1].endswith("…"):
+            parts += [f"{worker}, {thread.state.name}:", *(f"    {line}" for line in worker.log)]
+            if worker.log and worker.log[-1].endswith("…"):
                 parts.append(where(self.machine, thread, 8))
         return "\n".join(parts)
 

@@ -2,7 +2,7 @@
 
 Allowed are two forms that read well without: the only argument of a call that sets one thing and says so
 (`set_carrier(True)`, `flag.set(False)`), and what CPython takes by position alone: the default of `getattr`, and that
-of a dictionary's `get` and `pop`.
+of a dictionary's `get` and `pop`; the value of `setattr`, and that of a socket's `setblocking`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import pytest
 
 from tools.paths import ROOT
 
-FILES = sorted((ROOT / "kernel").rglob("*.py"))
-BY_POSITION = {"getattr": 3, "get": 2, "pop": 2}
-"""Calls whose last argument, the default, has no name; and how many arguments there are then."""
+FILES = sorted(path for top in ("kernel", "arch", "compiler", "tools") for path in (ROOT / top).rglob("*.py"))
+BY_POSITION = {"getattr": 3, "get": 2, "pop": 2, "setattr": 3, "setblocking": 1}
+"""Calls whose last argument, the default or the new value, has no name; and how many arguments there are then."""
 
 
 def is_bare(node: ast.expr) -> bool:
@@ -60,6 +60,7 @@ def test_booleans_are_named(path: Path) -> None:
         ("known.get(key, False)", False),
         ("known.get(False, False)", True),
         ("getattr(module, name, False)", False),
+        ("port.setblocking(False)", False),
         ("f(g(True))", True),
     ],
 )

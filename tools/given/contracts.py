@@ -12,12 +12,12 @@ _BUFFERS = ("Buffer", "UserBuffer", "UserVector", "KernelBuffer")
 
 # The doors to user memory: what they return was given.
 SOURCES: dict[str, Value] = {
-    "kernel.lib.user.read_u8": Value(0, (1 << 8) - 1, True),
-    "kernel.lib.user.read_u16": Value(0, (1 << 16) - 1, True),
-    "kernel.lib.user.read_u32": Value(0, (1 << 32) - 1, True),
-    "kernel.lib.user.read_i32": Value(-(1 << 31), (1 << 31) - 1, True),
-    "kernel.lib.user.read_i64": Value(LEAST, MOST, True),
-    "kernel.lib.user.read_u64": Value(LEAST, MOST, True),
+    "kernel.lib.user.read_u8": Value(0, (1 << 8) - 1, given=True),
+    "kernel.lib.user.read_u16": Value(0, (1 << 16) - 1, given=True),
+    "kernel.lib.user.read_u32": Value(0, (1 << 32) - 1, given=True),
+    "kernel.lib.user.read_i32": Value(-(1 << 31), (1 << 31) - 1, given=True),
+    "kernel.lib.user.read_i64": Value(LEAST, MOST, given=True),
+    "kernel.lib.user.read_u64": Value(LEAST, MOST, given=True),
 }
 
 RESULTS: dict[str, Value] = {
@@ -37,7 +37,7 @@ MOVING = frozenset(
 MOVED = Value(0, 1 << 40)
 
 FIELDS: dict[tuple[str, str], Value] = {
-    ("Buffer", "remaining"): Value(0, 1 << 47, True),
+    ("Buffer", "remaining"): Value(0, 1 << 47, given=True),
     **{
         ("Packet", name): Value(0, 1 << 20)
         for name in ("start", "end", "network_start", "transport_start", "link_start")
@@ -49,8 +49,8 @@ FIELDS: dict[tuple[str, str], Value] = {
     ("Area", "end"): Value(0, _USER_END),
     ("Area", "first_page"): Value(0, 1 << 53),
     ("AddressSpace", "mapped_bytes"): Value(0, _USER_END),
-    ("Inode", "size"): Value(0, (1 << 63) - 1, True),
-    ("File", "position"): Value(0, (1 << 63) - 1, True),
+    ("Inode", "size"): Value(0, (1 << 63) - 1, given=True),
+    ("File", "position"): Value(0, (1 << 63) - 1, given=True),
     ("MappedFile", "mode"): Value(0, 0xFFFF),
     ("FileSystem", "block_size"): Value(512, 1 << 16),
     ("BlockDevice", "sectors"): Value(0, 1 << 54),

@@ -338,7 +338,7 @@ class Expressions:
         if name in ("bytearray", "bytes") and numbers and numbers[0].given and numbers[0].least < 0:
             self.finding(expr, f"{name} of {_shown(numbers[0])} bytes")
         if name.startswith(("int.from_bytes",)):
-            return Value(0, MOST, True)
+            return Value(0, MOST, given=True)
         return default(expr.type) if isinstance(expr.type, IntType) else None
 
     def _new(self, expr: New) -> Content:
@@ -360,9 +360,9 @@ class Expressions:
 
     def _condition(self, expr: Expr) -> Content:
         before = self.facts.copy()
-        yes = self.assume(expr, True)
+        yes = self.assume(expr, holds=True)
         self.facts, judging, self.judging = before, self.judging, False
-        no = self.assume(expr, False)
+        no = self.assume(expr, holds=False)
         self.judging = judging
         self.facts = either(yes, no) or Facts()
         return Value(0, 1)
@@ -371,10 +371,10 @@ class Expressions:
         before = self.facts.copy()
         results: list[Content] = []
         ends: list[Facts | None] = []
-        for truth, branch in ((True, expr.then), (False, expr.orelse)):
+        for holds, branch in ((True, expr.then), (False, expr.orelse)):
             self.facts = before.copy()
-            judging, self.judging = self.judging, self.judging and truth
-            there = self.assume(expr.test, truth)
+            judging, self.judging = self.judging, self.judging and holds
+            there = self.assume(expr.test, holds=holds)
             self.judging = judging
             if there is not None:
                 self.facts = there
@@ -385,44 +385,44 @@ class Expressions:
             return joined_content(results[0], results[1])
         return results[0] if len(results) == 1 else next((r for r in results if r is not None), None)
 
-    def assume(self, test: Expr, truth: bool) -> Facts | None:
+    def assume(self, test: Expr, *, holds: bool) -> Facts | None:
         """What is known if a condition holds or does not; None if that cannot be. Starts from `facts`, uses them up."""
         match test:
             case BoolOp():
-                return self._assume_both(test, truth)
+                return self._assume_both(test, holds)
             case Unary(op="not"):
-                return self.assume(test.operand, not truth)
+                return self.assume(test.operand, holds=not holds)
             case Compare():
-                return self._compare(test.left, test.op, test.right, truth)
+                return self._compare(test.left, test.op, test.right, holds=holds)
             case Chain():
-                return self._chain(test, truth)
+                return self._chain(test, holds)
             case BoolLit():
-                return self.facts if test.value == truth else None
+                return self.facts if test.value == holds else None
         self.value(test)
         return self.facts
 
-    def _assume_both(self, test: BoolOp, truth: bool) -> Facts | None:
+    def _assume_both(self, test: BoolOp, holds: bool) -> Facts | None:
         """Both hold (and), or neither (or): one after the other. Else either the first decides, or the second."""
-        if (test.op == "and") == truth:
-            first = self.assume(test.left, truth)
+        if (test.op == "and") == holds:
+            first = self.assume(test.left, holds=holds)
             if first is None:
                 return None
             self.facts = first
-            return self.assume(test.right, truth)
+            return self.assume(test.right, holds=holds)
         before = self.facts.copy()
-        decided = self.assume(test.left, truth)
+        decided = self.assume(test.left, holds=holds)
         self.facts, judging, self.judging = before, self.judging, False
-        undecided = self.assume(test.left, not truth)
+        undecided = self.assume(test.left, holds=not holds)
         self.judging = judging
         if undecided is None:
             return decided
         self.facts = undecided
-        return either(decided, self.assume(test.right, truth))
+        return either(decided, self.assume(test.right, holds=holds))
 
-    def _chain(self, test: Chain, truth: bool) -> Facts | None:
-        if truth:
+    def _chain(self, test: Chain, holds: bool) -> Facts | None:
+        if holds:
             for index, op in enumerate(test.ops):
-                found = self._compare(test.operands[index], op, test.operands[index + 1], True)
+                found = self._compare(test.operands[index], op, test.operands[index + 1], holds=True)
                 if found is None:
                     return None
                 self.facts = found
@@ -431,18 +431,18 @@ class Expressions:
         ways: Facts | None = None
         for index, op in enumerate(test.ops):
             self.facts = before.copy()
-            ways = either(ways, self._compare(test.operands[index], op, test.operands[index + 1], False))
+            ways = either(ways, self._compare(test.operands[index], op, test.operands[index + 1], holds=False))
         return ways
 
-    def _compare(self, left: Expr, op: str, right: Expr, truth: bool) -> Facts | None:
+    def _compare(self, left: Expr, op: str, right: Expr, *, holds: bool) -> Facts | None:
         if op in ("in", "not in"):
-            return self._member(left, right, (op == "in") == truth)
+            return self._member(left, right, (op == "in") == holds)
         if op in ("is", "is not") or not isinstance(left.type, IntType) or not isinstance(right.type, IntType):
             self.value(left)
             self.value(right)
             return self.facts
         a, b = self.number(left), self.number(right)
-        if not truth:
+        if not holds:
             op = _OPPOSITE[op]
         if not self._bits(left, op, b) or not self._bound(left, op, a, b) or not self._bound(right, _MIRROR[op], b, a):
             return None

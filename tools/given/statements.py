@@ -156,20 +156,20 @@ class Statements(Expressions):
                         self.store(item.target, content, item.context)
                 return self.block(statement.body)
             case Assert():
-                return self.assume(statement.test, True)
+                return self.assume(statement.test, holds=True)
             case Match():
                 return self._match(statement)
         return self.facts
 
     def _if(self, statement: If) -> Facts | None:
         before = self.facts.copy()
-        there = self.assume(statement.test, True)
+        there = self.assume(statement.test, holds=True)
         ends: list[Facts | None] = [None, None]
         if there is not None:
             self.facts = there
             ends[0] = self.block(statement.then)
         self.facts, judging, self.judging = before, self.judging, False
-        there = self.assume(statement.test, False)
+        there = self.assume(statement.test, holds=False)
         self.judging = judging
         if there is not None:
             self.facts = there
@@ -243,7 +243,7 @@ class Statements(Expressions):
     def _turn(self, test: Expr | None, each: tuple[Target, Content, Expr] | None, body: Sequence[Stmt]) -> Facts | None:
         """One turn from `facts`: what is known when the next begins."""
         if test is not None:
-            there = self.assume(test, True)
+            there = self.assume(test, holds=True)
             if there is None:
                 return None
             self.facts = there
@@ -272,7 +272,7 @@ class Statements(Expressions):
         breaks = self.breaks
         self.breaks, self.continues = outer
         self.facts, self.judging = start, False
-        end = self.facts if each is not None else self.assume(test, False) if test is not None else None
+        end = self.facts if each is not None else self.assume(test, holds=False) if test is not None else None
         self.judging = judging
         for way in breaks:
             end = either(end, way)
@@ -282,7 +282,7 @@ class Statements(Expressions):
         for clause in expr.clauses:
             self.store(clause.target, self._iterated(clause.iterable), clause.iterable)
             for condition in clause.conditions:
-                there = self.assume(condition, True)
+                there = self.assume(condition, holds=True)
                 if there is not None:
                     self.facts = there
         return self.value(expr.element)

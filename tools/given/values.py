@@ -47,8 +47,8 @@ def settled(old: Value, new: Value) -> Value:
     """What stands for a number that grows and grows: a count if it was bounded, else anything."""
     if new.fits(-RAW, RAW):
         least = min(old.least, -COUNTED) if new.least < old.least else old.least
-        return Value(least, max(old.most, COUNTED) if new.most > old.most else old.most, True)
-    return Value(LEAST if new.least < old.least else old.least, MOST if new.most > old.most else old.most, True)
+        return Value(least, max(old.most, COUNTED) if new.most > old.most else old.most, given=True)
+    return Value(LEAST if new.least < old.least else old.least, MOST if new.most > old.most else old.most, given=True)
 
 
 SIZE = Value(0, 1 << 40)  # of a container
@@ -61,7 +61,7 @@ def joined(first: Value | None, second: Value | None) -> Value | None:
     if not first.given and not second.given:
         return Value(min(first.least, second.least), max(first.most, second.most))
     a, b = first.clipped(), second.clipped()
-    return Value(min(a.least, b.least), max(a.most, b.most), True)
+    return Value(min(a.least, b.least), max(a.most, b.most), given=True)
 
 
 def range_of(kind: Type) -> tuple[int, int]:
@@ -81,7 +81,7 @@ def default(kind: Type) -> Value:
 
 def anything(kind: Type) -> Value:
     """A given number of a type."""
-    return Value(*range_of(kind), True)
+    return Value(*range_of(kind), given=True)
 
 
 def negated(value: Value) -> Value:

@@ -88,7 +88,7 @@ def port_arguments(main: int, log: int, directory: Path, is_mmio: bool) -> list[
 
 @contextlib.contextmanager
 def running(
-    command: Callable[[Path], list[str]], initrd: int | list[bytes], directory: Path, is_mmio: bool,
+    command: Callable[[Path], list[str]], initrd: int | list[bytes], directory: Path, *, is_mmio: bool,
     clean: Callable[[], None], inherited: tuple[int, ...] = (),
 ) -> Iterator[Running]:
     """A machine, for as long as the context lasts. `command` gives QEMU's command line; its argument is the path of the

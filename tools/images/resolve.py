@@ -20,11 +20,6 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 ARCHIVE_STARTS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", ZSTD_MAGIC)
 
 
-TYPE_CHECKING = False  # typing takes a while to import
-if TYPE_CHECKING:
-    from tools.images.store import Kept
-
-
 class Kind(Enum):
     PROGRAM = "program"  # an ELF file or a script of this machine
     SCRIPT = "script"  # for Python
@@ -110,10 +105,3 @@ def find(name: str) -> Target:
 
 def archive_endings() -> tuple[str, ...]:
     return (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst", ".tar.bz2", ".ext2", ".img", ".qcow2")
-
-
-def image(target: Target) -> Kept:
-    """The disk of an image, which is made if it is not kept yet. Raises KraitError: one sentence."""
-    from tools.images.make import make_image  # the busybox image and programs do not need it
-
-    return make_image(target)

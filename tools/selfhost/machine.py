@@ -139,7 +139,7 @@ class SelfMachine:
 
         try:
             self._machine: Running = self._stack.enter_context(
-                running(command, image, place, False, lambda: shutil.rmtree(place, ignore_errors=True))
+                running(command, image, place, is_mmio=False, clean=lambda: shutil.rmtree(place, ignore_errors=True))
             )
             self._greet()
         except BaseException:

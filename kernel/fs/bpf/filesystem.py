@@ -9,7 +9,7 @@ Context: only emptying it sleeps. Raises MemoryError. Source: bpf(2), BPF_OBJ_PI
 from typing import Final
 
 from kernel.fs.bpf.files import Pinnable
-from kernel.fs.bpf.options import BpfOptions, show_delegated
+from kernel.fs.bpf.mount_options import BpfOptions, show_delegated
 from kernel.fs.constants import S_IFDIR, S_IFMT, S_IFREG, S_ISVTX
 from kernel.fs.dentry import Dentry
 from kernel.fs.file import DirectorySink, File

@@ -25,7 +25,7 @@ from kernel.cgroup.tree import (
     require_alive,
     take_controllers,
 )
-from kernel.fs.cgroup.options import OPTIONS
+from kernel.fs.cgroup.mount_options import OPTIONS
 from kernel.fs.cgroup.table import (
     CORE,
     READABLE_MODE,

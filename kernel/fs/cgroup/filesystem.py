@@ -11,7 +11,7 @@ from kernel.cgroup.group import TOP, ControlGroup
 from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.cgroup.namespace import FIRST_GROUPS, GroupNamespace
 from kernel.fs.cgroup.directory import Node
-from kernel.fs.cgroup.options import OPTIONS, parse_options
+from kernel.fs.cgroup.mount_options import OPTIONS, parse_options
 from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem, OnlyInstance, register_filesystem
 from kernel.fs.inode import Inode

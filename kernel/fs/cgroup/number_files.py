@@ -4,7 +4,7 @@ from typing import Final
 
 from kernel.cgroup.group import PIDS, ControlGroup
 from kernel.cgroup.numbers import NO_NUMBER_LIMIT, NumberControl
-from kernel.fs.cgroup.options import OPTIONS
+from kernel.fs.cgroup.mount_options import OPTIONS
 from kernel.fs.cgroup.table import READABLE_MODE, FileRow, Writer, parse_number, strip
 from kernel.lang import EINVAL, ENODEV, Errno
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from kernel.cgroup.group import ControlGroup, GroupListener
 from kernel.cgroup.namespace import FIRST_GROUPS, GroupNamespace
-from kernel.fs.cgroup.options import OPTIONS
+from kernel.fs.cgroup.mount_options import OPTIONS
 from kernel.lang import EINVAL, ERANGE, Errno, final
 from kernel.lib.credentials import Credentials
 

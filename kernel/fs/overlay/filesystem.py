@@ -16,7 +16,7 @@ from kernel.fs.overlay.directory import node_for
 from kernel.fs.overlay.instance import OPAQUE, OverlayInstance, OverlayNode, leave_all
 from kernel.fs.overlay.layers import Layer, LowerPlace, get_mark, hold, let_go
 from kernel.fs.overlay.leaving import LEAVING
-from kernel.fs.overlay.options import Options
+from kernel.fs.overlay.mount_options import Options
 from kernel.fs.overlay.work_directory import begin_work
 from kernel.fs.path import TIME_FLAGS, FsContext, Mount, MountNamespace, Path
 from kernel.fs.peers import lies_below

@@ -13,7 +13,7 @@ from kernel.fs.filesystem import FileSystem, Statistics
 from kernel.fs.inode import Inode
 from kernel.fs.overlay.layers import Layer, LowerPlace, get_mark, hold, let_go, set_mark
 from kernel.fs.overlay.leaving import LEAVING, LeavingInode, LeavingSystem
-from kernel.fs.overlay.options import Numbers, Options, Redirects
+from kernel.fs.overlay.mount_options import Numbers, Options, Redirects
 from kernel.fs.path import FsContext, Path
 from kernel.fs.privileges import SET_ID
 from kernel.lang import EIO, Errno, noraise, with_room

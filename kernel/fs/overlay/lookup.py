@@ -21,7 +21,7 @@ from kernel.fs.overlay.layers import (
     list_directory,
     look_up,
 )
-from kernel.fs.overlay.options import Redirects
+from kernel.fs.overlay.mount_options import Redirects
 from kernel.fs.path import Path
 from kernel.lang import EACCES, EINVAL, EPERM, Errno, final
 from kernel.lib.pace import pace

@@ -27,7 +27,7 @@ from kernel.fs.overlay.layers import (
     set_mark,
 )
 from kernel.fs.overlay.lookup import shows_below
-from kernel.fs.overlay.options import Redirects
+from kernel.fs.overlay.mount_options import Redirects
 from kernel.fs.path import Path
 from kernel.lang import EROFS, EXDEV, Errno, with_room
 

@@ -15,7 +15,7 @@ from kernel.fs.access_list import ACCESS_LIST, DEFAULT_LIST
 from kernel.fs.constants import S_IFREG
 from kernel.fs.overlay.instance import OPAQUE, OverlayInstance
 from kernel.fs.overlay.layers import get_mark, hold, let_go, list_directory, look_up, make, remove, set_mark
-from kernel.fs.overlay.options import Redirects
+from kernel.fs.overlay.mount_options import Redirects
 from kernel.fs.path import Path
 from kernel.lang import EINVAL, Errno, span_of
 from kernel.lib import log, random

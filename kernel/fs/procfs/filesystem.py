@@ -13,7 +13,7 @@ from kernel.fs.file import DirectorySink, File
 from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.fs.procfs import kernel_symbols, keys, metrics, settings, system
+from kernel.fs.procfs import kernel_symbols, keys, metrics, sysctl, system
 from kernel.fs.procfs.entries import (
     FIRST_POSITION,
     ComputedDirectory,
@@ -41,7 +41,7 @@ from kernel.task.pids import find_process, find_task, next_process, process_coun
 from kernel.task.task import current, current_or_none
 
 # Importing them declares files.
-_ = (kernel_symbols, keys, metrics, settings, system)
+_ = (kernel_symbols, keys, metrics, sysctl, system)
 
 PROC_MAGIC: Final = 0x9FA0
 _ROOT_INO: Final = 1

@@ -14,7 +14,7 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.proc_files import TextPieces, proc_pieces
 from kernel.lib.settings import SystemSetting
 from kernel.lib.traceback import BLOCK_ROWS, LineTable
-from kernel.perf.settings import PARANOID
+from kernel.perf.limits import PARANOID
 
 RESTRICTION: Final = SystemSetting(b"kernel/kptr_restrict", [0], 0, 2)
 RESTRICTION.guard = CAP_SYS_ADMIN

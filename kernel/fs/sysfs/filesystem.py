@@ -8,7 +8,7 @@ from typing import Final
 from kernel.drivers.platform.firmware_items import FIRMWARE
 from kernel.fs.attribute_store import NodeStore, Store
 from kernel.fs.cgroup.directory import ROWS
-from kernel.fs.cgroup.options import NAMES
+from kernel.fs.cgroup.mount_options import NAMES
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.filesystem import FileSystem, refuse_options, register_filesystem
 from kernel.fs.inode import Inode

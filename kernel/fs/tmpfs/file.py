@@ -59,7 +59,7 @@ from kernel.mm.objects import (
     sound_frame,
 )
 from kernel.mm.reverse_map import forget_pages, is_mapped_for_writing
-from kernel.sched import Mutex
+from kernel.sched import Mutex, mutex_or_new
 
 _OFFSET_MASK: Final = PAGE_SIZE - 1
 _LAST_PAGE: Final = 1 << 52
@@ -309,10 +309,8 @@ class TmpfsFile(SealableInode):
 
     def _drop_range(self, first: int, end: int, leaves_hole: bool = False) -> None:
         """Drop the pages first … end - 1, and unmap them from all programs. No page is created meanwhile."""
-        lock = self.shrinking
-        if lock is None:
-            lock = Mutex()
-            self.shrinking = lock
+        lock = mutex_or_new(self.shrinking)
+        self.shrinking = lock
         with lock:
             self.drops += 1
             self._unmap(first, end, leaves_hole)

@@ -27,7 +27,7 @@ from kernel.net.sockets.inet import SOCKADDR_IN, PortTable, family_of, ports_of
 from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.sockets.inet_socket import check_family_length
 from kernel.net.sockets.socket import AF_INET, MSG_MORE, MSG_ZEROCOPY, SWITCH_NO_CHECK, Message
-from kernel.sched import Mutex
+from kernel.sched import Mutex, mutex_or_new
 
 _LARGEST: Final = 65535
 _MOST_SEGMENTS: Final = 128
@@ -173,10 +173,8 @@ class UdpSocket(udp.UdpEndpoint):
 
     def _lock(self) -> Mutex:
         """The lock of what is gathered. Raises MemoryError."""
-        lock = self.gathering
-        if lock is None:
-            lock = Mutex()
-            self.gathering = lock
+        lock = mutex_or_new(self.gathering)
+        self.gathering = lock
         return lock
 
     def _gather(self, message: Message, length: int) -> int:

@@ -23,8 +23,8 @@ from kernel.net.netlink.inet_filter import DiagnosisFilter, Subject
 from kernel.net.netlink.messages import HEADER_SIZE, MessageWriter, Request
 from kernel.net.sockets.inet_names import ON_V6ONLY
 from kernel.net.sockets.inet_options import InternetOptions
-from kernel.net.sockets.options import int_bytes, memory_bytes
 from kernel.net.sockets.socket import AF_INET, AF_INET6, Socket
+from kernel.net.sockets.socket_options import int_bytes, memory_bytes
 from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import FOREVER, State
 from kernel.net.tcp.information import TIMER_TIME_WAIT, information, pending_timer

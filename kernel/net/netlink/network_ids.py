@@ -12,7 +12,7 @@ from kernel.net.link.network import Network
 from kernel.net.link.network_ids import NETWORK_IDS, NOT_ASSIGNED
 from kernel.net.netlink.messages import MessageWriter, Request
 from kernel.net.netlink.target_network import network_of_descriptor, network_of_process
-from kernel.net.sockets.options import int_of
+from kernel.net.sockets.socket_options import int_of
 
 RTM_NEWNSID: Final = 88
 RTM_GETNSID: Final = 90

@@ -34,7 +34,6 @@ from kernel.net.link.part import Part
 from kernel.net.netlink.sent import SentData, take_sent
 from kernel.net.sockets.ancillary import timestamp_message
 from kernel.net.sockets.bpf import LOST
-from kernel.net.sockets.options import int_bytes, int_of
 from kernel.net.sockets.socket import (
     AF_NETLINK,
     AF_UNSPEC,
@@ -48,6 +47,7 @@ from kernel.net.sockets.socket import (
     Message,
     Socket,
 )
+from kernel.net.sockets.socket_options import int_bytes, int_of
 from kernel.net.unix.identity import CREDENTIALS_SIZE, PeerIdentity, check_claim, own_identity
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import current

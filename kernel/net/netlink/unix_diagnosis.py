@@ -11,7 +11,7 @@ from kernel.lib.pace import is_dying, spend
 from kernel.net.link.network import Network
 from kernel.net.netlink.diagnosis import BY_FAMILY, is_meant
 from kernel.net.netlink.messages import MessageWriter, Request
-from kernel.net.sockets.options import int_bytes, memory_information
+from kernel.net.sockets.socket_options import int_bytes, memory_information
 from kernel.net.unix.base import CONNECTED, LISTENING, UnixSocket
 from kernel.net.unix.rights import SocketWalk
 

@@ -91,7 +91,6 @@ from kernel.net.sockets.inet_options import (
 from kernel.net.sockets.joined_groups import EXCLUDE, JoinedGroups
 from kernel.net.sockets.option_names import SO_BINDTODEVICE, SO_DONTROUTE, SO_REUSEADDR, SO_REUSEPORT
 from kernel.net.sockets.option_sizes import STICKY_HEADERS, least_of_ip_value, least_of_ipv6_value
-from kernel.net.sockets.options import may_mark
 from kernel.net.sockets.port_group import PortGroup
 from kernel.net.sockets.socket import (
     AF_INET,
@@ -111,6 +110,7 @@ from kernel.net.sockets.socket import (
     Message,
     Socket,
 )
+from kernel.net.sockets.socket_options import may_mark
 from kernel.net.sockets.socket_programs import Names, permit
 from kernel.net.sockets.source_options import (
     get_source_filter,

@@ -8,8 +8,8 @@ from typing import Final
 from kernel.lang import EINVAL, EPERM, Errno, span_of
 from kernel.net.sockets import option_names as so
 from kernel.net.sockets import socket as base
-from kernel.net.sockets.options import may_mark
 from kernel.net.sockets.socket import SWITCH_TRANSMIT_TIME, ControlMessage, Socket
+from kernel.net.sockets.socket_options import may_mark
 from kernel.task import current
 
 _WORD: Final = 4  # bytes

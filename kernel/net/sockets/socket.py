@@ -4,7 +4,7 @@ Every family derives from `Socket` and overrides the operations of its sockets; 
 Addresses are passed as the bytes of their `struct sockaddr`, family first: only the family can read them and
 checks their length.
 
-The fields are also the values of the options of level SOL_SOCKET (kernel/net/sockets/options.py reads and writes
+The fields are also the values of the options of level SOL_SOCKET (kernel/net/sockets/socket_options.py reads and writes
 them); a family that must act on a change overrides `option_changed`.
 
 Context: send, receive, connect and accept sleep unless the socket or the message is non-blocking.

@@ -58,9 +58,9 @@ from kernel.net.vsock.addresses import (
 )
 from kernel.net.vsock.endpoint import BOTH, RECEIVING, SENDING, Endpoint, Phase, State
 from kernel.net.vsock.loopback import deliver
-from kernel.net.vsock.options import get_vsock_option, set_vsock_option
 from kernel.net.vsock.packet import OP_CREDIT_UPDATE, OP_REQUEST, OP_SHUTDOWN, SEQUENCED, STREAM, VsockPacket
 from kernel.net.vsock.protocol import choose_transport, close, send, start_timer, stop_timer, tell
+from kernel.net.vsock.socket_options import get_vsock_option, set_vsock_option
 from kernel.net.vsock.table import TABLE
 from kernel.net.vsock.transfer import Turns, receive_bytes, receive_message, send_data
 from kernel.net.vsock.transport import TRANSPORTS

@@ -6,8 +6,8 @@ from typing import Final
 
 import kernel.syscalls.all  # noqa: F401  (it fills the table)
 from kernel.doors.table import DESCRIPTIONS, SYSCALLS
-from tests.races.actor import Actor
 from tests.races.kinds.kind import Kind
+from tests.races.worker import Worker
 
 # They end the machine, its time, or everybody's turns; need a processor's own state; or replace the program.
 LEFT_OUT: Final = frozenset(
@@ -24,8 +24,8 @@ ALLOWED: Final = sorted(
 )
 
 
-def call(actor: Actor) -> None:
-    actor.call_any(actor.random.choice(ALLOWED))
+def call(worker: Worker) -> None:
+    worker.call_any(worker.random.choice(ALLOWED))
 
 
 KIND: Final = Kind("calls", (call,))

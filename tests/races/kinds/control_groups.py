@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.races.actor import Actor
 from tests.races.kinds.kind import Kind
+from tests.races.worker import Worker
 
 GROUPS: Final = ("/cg/g0", "/cg/g1", "/cg/g0/k", "/cg/g1/k")
 FILES: Final = ("cgroup.events", "cgroup.procs", "cgroup.threads", "memory.current", "memory.events", "memory.stat",
@@ -13,75 +13,75 @@ FILES: Final = ("cgroup.events", "cgroup.procs", "cgroup.threads", "memory.curre
 CONTROLLERS: Final = (b"+memory", b"-memory", b"+pids", b"-pids", b"+cpu", b"-cpu", b"+io", b"-io", b"+memory +pids")
 
 
-def group(actor: Actor) -> str:
-    return actor.random.choice(GROUPS)
+def group(worker: Worker) -> str:
+    return worker.random.choice(GROUPS)
 
 
-def prepare(actor: Actor) -> None:
-    actor.write_text("/cg/cgroup.subtree_control", b"+memory +pids +cpu")
+def prepare(worker: Worker) -> None:
+    worker.write_text("/cg/cgroup.subtree_control", b"+memory +pids +cpu")
     for each in GROUPS:
-        actor.call("mkdir", each, 0o755)
-    actor.stage.paths += (*GROUPS, *(f"{each}/cgroup.events" for each in GROUPS))
+        worker.call("mkdir", each, 0o755)
+    worker.shared.paths += (*GROUPS, *(f"{each}/cgroup.events" for each in GROUPS))
 
 
-def make(actor: Actor) -> None:
-    actor.call("mkdir", group(actor), 0o755)
+def make(worker: Worker) -> None:
+    worker.call("mkdir", group(worker), 0o755)
 
 
-def remove(actor: Actor) -> None:
-    actor.call("rmdir", group(actor))
+def remove(worker: Worker) -> None:
+    worker.call("rmdir", group(worker))
 
 
-def enter(actor: Actor) -> None:
-    where = actor.random.choice((*GROUPS, "/cg"))
-    actor.write_text(f"{where}/{actor.random.choice(('cgroup.procs', 'cgroup.procs', 'cgroup.threads'))}",
-                     actor.random.choice((b"0", str(actor.other()).encode())))  # fmt: skip
+def enter(worker: Worker) -> None:
+    where = worker.random.choice((*GROUPS, "/cg"))
+    worker.write_text(f"{where}/{worker.random.choice(('cgroup.procs', 'cgroup.procs', 'cgroup.threads'))}",
+                     worker.random.choice((b"0", str(worker.other()).encode())))  # fmt: skip
 
 
-def kill(actor: Actor) -> None:
-    if actor.decides(0.3):
-        actor.write_text(f"{group(actor)}/cgroup.kill", b"1")
+def kill(worker: Worker) -> None:
+    if worker.decides(0.3):
+        worker.write_text(f"{group(worker)}/cgroup.kill", b"1")
 
 
-def freeze(actor: Actor) -> None:
-    actor.write_text(f"{group(actor)}/cgroup.freeze", actor.random.choice((b"0", b"0", b"1")))
+def freeze(worker: Worker) -> None:
+    worker.write_text(f"{group(worker)}/cgroup.freeze", worker.random.choice((b"0", b"0", b"1")))
 
 
-def choose_controllers(actor: Actor) -> None:
-    actor.write_text(f"{group(actor)}/cgroup.subtree_control", actor.random.choice(CONTROLLERS))
+def choose_controllers(worker: Worker) -> None:
+    worker.write_text(f"{group(worker)}/cgroup.subtree_control", worker.random.choice(CONTROLLERS))
 
 
-def limit(actor: Actor) -> None:
-    name = actor.random.choice(("memory.max", "memory.high", "memory.low", "pids.max", "cpu.max", "cpu.weight"))
-    text = actor.random.choice((b"max", b"max", b"3", b"100", b"1000000", b"4000000", b"20000 100000"))
-    actor.write_text(f"{group(actor)}/{name}", text)
+def limit(worker: Worker) -> None:
+    name = worker.random.choice(("memory.max", "memory.high", "memory.low", "pids.max", "cpu.max", "cpu.weight"))
+    text = worker.random.choice((b"max", b"max", b"3", b"100", b"1000000", b"4000000", b"20000 100000"))
+    worker.write_text(f"{group(worker)}/{name}", text)
 
 
-def change_type(actor: Actor) -> None:
-    actor.write_text(f"{group(actor)}/cgroup.type", b"threaded")
+def change_type(worker: Worker) -> None:
+    worker.write_text(f"{group(worker)}/cgroup.type", b"threaded")
 
 
-def trigger(actor: Actor) -> None:
-    descriptor = actor.open(f"{group(actor)}/{actor.random.choice(('memory', 'cpu'))}.pressure", 2)
+def trigger(worker: Worker) -> None:
+    descriptor = worker.open(f"{group(worker)}/{worker.random.choice(('memory', 'cpu'))}.pressure", 2)
     if descriptor >= 0:
-        actor.call("write", descriptor, b"some 100000 1000000", 20)
+        worker.call("write", descriptor, b"some 100000 1000000", 20)
 
 
-def read(actor: Actor) -> None:
-    descriptor = actor.open(f"{actor.random.choice((*GROUPS, '/cg'))}/{actor.random.choice(FILES)}", 0)
+def read(worker: Worker) -> None:
+    descriptor = worker.open(f"{worker.random.choice((*GROUPS, '/cg'))}/{worker.random.choice(FILES)}", 0)
     if descriptor >= 0:
-        actor.call("read", descriptor, bytearray(200), actor.random.choice((20, 200)))
+        worker.call("read", descriptor, bytearray(200), worker.random.choice((20, 200)))
 
 
-def list_directory(actor: Actor) -> None:
-    descriptor = actor.open(group(actor), 0o200000, "directory")
+def list_directory(worker: Worker) -> None:
+    descriptor = worker.open(group(worker), 0o200000, "directory")
     if descriptor >= 0:
-        actor.call("getdents64", descriptor, bytearray(300), 300)
+        worker.call("getdents64", descriptor, bytearray(300), 300)
 
 
 KIND: Final = Kind(
     "control_groups",
     (make, make, remove, enter, enter, kill, freeze, choose_controllers, limit, change_type, trigger, read, read,
-     list_directory, Actor.close_one),
+     list_directory, Worker.close_one),
     prepare,
 )  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from tests.races.actor import Actor
 from tests.races.kinds.kind import Kind
+from tests.races.worker import Worker
 
 PLACE: Final = "/t/fuse"
 NAMES: Final = tuple(f"{PLACE}/{each}" for each in ("a", "b", "d/c", "d"))
@@ -20,28 +20,28 @@ DIRECTORY: Final = 1
 NO_ENTRY, IO_ERROR, NOT_SERVED = -2, -5, -38
 
 
-def prepare(actor: Actor) -> None:
-    actor.call("mkdir", PLACE, 0o755)
-    actor.stage.paths += NAMES
-    mount(actor)
+def prepare(worker: Worker) -> None:
+    worker.call("mkdir", PLACE, 0o755)
+    worker.shared.paths += NAMES
+    mount(worker)
 
 
-def mount(actor: Actor) -> None:
+def mount(worker: Worker) -> None:
     """A server of its own for each."""
-    channel = actor.call("open", "/dev/fuse", 2 | NONBLOCK, 0)
+    channel = worker.call("open", "/dev/fuse", 2 | NONBLOCK, 0)
     if channel < 0:
         return
-    options = f"fd={channel},rootmode=40000,user_id=0,group_id=0{actor.random.choice(('', ',allow_other'))}"
-    if actor.call("mount", "fuse", PLACE, "fuse", 0, options) >= 0 and actor.depth < 4:
-        actor.fork(lambda server: serve(server, channel))
-    actor.keep(channel, "fuse")
+    options = f"fd={channel},rootmode=40000,user_id=0,group_id=0{worker.random.choice(('', ',allow_other'))}"
+    if worker.call("mount", "fuse", PLACE, "fuse", 0, options) >= 0 and worker.depth < 4:
+        worker.fork(lambda server: serve(server, channel))
+    worker.keep(channel, "fuse")
 
 
-def unmount(actor: Actor) -> None:
-    actor.call("umount2", PLACE, actor.random.choice((0, 1, 2)))
+def unmount(worker: Worker) -> None:
+    worker.call("umount2", PLACE, worker.random.choice((0, 1, 2)))
 
 
-def serve(server: Actor, channel: int) -> None:
+def serve(server: Worker, channel: int) -> None:
     for _ in range(SERVED):
         found = serve_one(server, channel)
         if found == -19:  # ENODEV: it was unmounted
@@ -50,7 +50,7 @@ def serve(server: Actor, channel: int) -> None:
             server.call("poll", bytearray(struct.pack("<ihh", channel, 1, 0)), 1, 50)
 
 
-def serve_one(server: Actor, channel: int) -> int:
+def serve_one(server: Worker, channel: int) -> int:
     """Answer a request, if there is one."""
     request = bytearray(READ_BYTES)
     count = server.call("read", channel, request, len(request))
@@ -63,7 +63,7 @@ def serve_one(server: Actor, channel: int) -> int:
     return count
 
 
-def answer(server: Actor, opcode: int, node: int, body: bytes) -> tuple[int, bytes]:
+def answer(server: Worker, opcode: int, node: int, body: bytes) -> tuple[int, bytes]:
     """The right answer, mostly."""
     chance = server.random
     if opcode != INIT and chance.random() < 0.1:
@@ -96,9 +96,9 @@ def attributes(node: int) -> bytes:
     return struct.pack("<QQQQQQIIIIIIIIII", node, 5000, 8, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
 
 
-def notify(actor: Actor) -> None:
+def notify(worker: Worker) -> None:
     """What a server sends by itself."""
-    chance = actor.random
+    chance = worker.random
     node = chance.randrange(1, 6)
     code, body = chance.choice((
         (2, struct.pack("<Qqq", node, chance.choice((-1, 0, 4096)), 0)),
@@ -109,32 +109,32 @@ def notify(actor: Actor) -> None:
         (1, struct.pack("<Q", 1)),
     ))  # fmt: skip
     data = struct.pack("<IiQ", 16 + len(body), code, 0) + body
-    actor.call("write", actor.descriptor("fuse"), data, len(data))
+    worker.call("write", worker.descriptor("fuse"), data, len(data))
 
 
-def serve_along(actor: Actor) -> None:
+def serve_along(worker: Worker) -> None:
     """A second server of the same channel."""
-    serve_one(actor, actor.descriptor("fuse"))
+    serve_one(worker, worker.descriptor("fuse"))
 
 
-def open_file(actor: Actor) -> None:
-    actor.open(actor.random.choice(NAMES), actor.random.choice((0, 1, 2, 0o102, 0o1102, 0o40002)))
+def open_file(worker: Worker) -> None:
+    worker.open(worker.random.choice(NAMES), worker.random.choice((0, 1, 2, 0o102, 0o1102, 0o40002)))
 
 
-def use(actor: Actor) -> None:
+def use(worker: Worker) -> None:
     names = ("read", "write", "pread64", "pwrite64", "fsync", "ftruncate", "fstat", "mmap", "getdents64", "lseek",
              "poll", "fcntl", "flock", "copy_file_range", "fallocate")  # fmt: skip
-    actor.call_any(actor.random.choice(names))
+    worker.call_any(worker.random.choice(names))
 
 
-def use_names(actor: Actor) -> None:
+def use_names(worker: Worker) -> None:
     names = ("stat", "access", "truncate", "chmod", "readlink", "getxattr", "rename", "unlink", "mkdir", "rmdir",
              "link", "statfs", "chdir")  # fmt: skip
-    actor.call_any(actor.random.choice(names))
+    worker.call_any(worker.random.choice(names))
 
 
 KIND: Final = Kind(
     "fuse",
-    (open_file, open_file, use, use, use, use_names, use_names, notify, serve_along, mount, unmount, Actor.close_one),
+    (open_file, open_file, use, use, use, use_names, use_names, notify, serve_along, mount, unmount, Worker.close_one),
     prepare,
 )  # fmt: skip

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.races.actor import Actor
+from tests.races.worker import Worker
 
-Act = Callable[[Actor], None]
+Operation = Callable[[Worker], None]
 
 
-def nothing(actor: Actor) -> None:
+def nothing(worker: Worker) -> None:
     """For kinds that need no preparation."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Acts about the same things: each makes a call, or a few that belong together."""
+    """Operations about the same things: each makes a call, or a few that belong together."""
 
     name: str
-    acts: tuple[Act, ...]
-    prepare: Act = nothing  # once, before the programs of a round start
+    operations: tuple[Operation, ...]
+    prepare: Operation = nothing  # once, before the programs of a generation start

@@ -4,89 +4,89 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.races.actor import Actor
 from tests.races.kinds.kind import Kind
+from tests.races.worker import Worker
 
 ROOT: Final = "/t/o"
 LAYERS: Final = ("l0", "l1", "u", "w", "m")
 NAMES: Final = ("a", "b", "d", "d/c")
 
 
-def prepare(actor: Actor) -> None:
+def prepare(worker: Worker) -> None:
     for each in ("", *LAYERS):
-        actor.call("mkdir", f"{ROOT}/{each}", 0o755)
+        worker.call("mkdir", f"{ROOT}/{each}", 0o755)
     for layer in LAYERS[:2]:
-        actor.call("mkdir", f"{ROOT}/{layer}/d", 0o755)
-        actor.call("close", actor.call("open", f"{ROOT}/{layer}/a", 0o102, 0o644))
-        actor.call("close", actor.call("open", f"{ROOT}/{layer}/d/c", 0o102, 0o644))
-    actor.stage.paths += [f"{ROOT}/{layer}/{name}" for layer in ("m", "m", "u", "l0") for name in NAMES]
-    mount(actor)
+        worker.call("mkdir", f"{ROOT}/{layer}/d", 0o755)
+        worker.call("close", worker.call("open", f"{ROOT}/{layer}/a", 0o102, 0o644))
+        worker.call("close", worker.call("open", f"{ROOT}/{layer}/d/c", 0o102, 0o644))
+    worker.shared.paths += [f"{ROOT}/{layer}/{name}" for layer in ("m", "m", "u", "l0") for name in NAMES]
+    mount(worker)
 
 
-def mount(actor: Actor) -> None:
-    upper = f",upperdir={ROOT}/u,workdir={ROOT}/w" if actor.decides(0.8) else ""
-    extra = actor.random.choice(("", ",redirect_dir=on", ",metacopy=on", ",volatile", ",index=on"))
-    actor.call("mount", "o", f"{ROOT}/m", "overlay", 0, f"lowerdir={ROOT}/l0:{ROOT}/l1{upper}{extra}")
+def mount(worker: Worker) -> None:
+    upper = f",upperdir={ROOT}/u,workdir={ROOT}/w" if worker.decides(0.8) else ""
+    extra = worker.random.choice(("", ",redirect_dir=on", ",metacopy=on", ",volatile", ",index=on"))
+    worker.call("mount", "o", f"{ROOT}/m", "overlay", 0, f"lowerdir={ROOT}/l0:{ROOT}/l1{upper}{extra}")
 
 
-def unmount(actor: Actor) -> None:
-    actor.call("umount2", f"{ROOT}/m", actor.random.choice((0, 2)))
+def unmount(worker: Worker) -> None:
+    worker.call("umount2", f"{ROOT}/m", worker.random.choice((0, 2)))
 
 
-def mount_in_layer(actor: Actor) -> None:
-    where = f"{ROOT}/{actor.random.choice(LAYERS)}/{actor.random.choice(('d', ''))}"
-    if actor.decides(0.5):
-        actor.call("mount", "t", where, "tmpfs", 0, None)
+def mount_in_layer(worker: Worker) -> None:
+    where = f"{ROOT}/{worker.random.choice(LAYERS)}/{worker.random.choice(('d', ''))}"
+    if worker.decides(0.5):
+        worker.call("mount", "t", where, "tmpfs", 0, None)
     else:
-        actor.call("umount2", where, 2)
+        worker.call("umount2", where, 2)
 
 
-def path(actor: Actor) -> str:
-    layer = actor.random.choice(("m", "m", "m", "u", "l0"))
-    return f"{ROOT}/{layer}/{actor.random.choice(NAMES)}"
+def path(worker: Worker) -> str:
+    layer = worker.random.choice(("m", "m", "m", "u", "l0"))
+    return f"{ROOT}/{layer}/{worker.random.choice(NAMES)}"
 
 
-def open_file(actor: Actor) -> None:
-    actor.open(path(actor), actor.random.choice((0, 1, 2, 2, 0o102, 0o1002, 0o2002)))
+def open_file(worker: Worker) -> None:
+    worker.open(path(worker), worker.random.choice((0, 1, 2, 2, 0o102, 0o1002, 0o2002)))
 
 
-def list_directory(actor: Actor) -> None:
-    descriptor = actor.open(f"{ROOT}/m/{actor.random.choice(('', 'd'))}", 0o200000, "directory")
+def list_directory(worker: Worker) -> None:
+    descriptor = worker.open(f"{ROOT}/m/{worker.random.choice(('', 'd'))}", 0o200000, "directory")
     if descriptor >= 0:
-        actor.call("getdents64", descriptor, bytearray(100), 100)
+        worker.call("getdents64", descriptor, bytearray(100), 100)
 
 
-def remove(actor: Actor) -> None:
-    actor.call(actor.random.choice(("unlink", "rmdir")), path(actor))
+def remove(worker: Worker) -> None:
+    worker.call(worker.random.choice(("unlink", "rmdir")), path(worker))
 
 
-def make(actor: Actor) -> None:
-    actor.call("mkdir", path(actor), 0o755)
+def make(worker: Worker) -> None:
+    worker.call("mkdir", path(worker), 0o755)
 
 
-def rename(actor: Actor) -> None:
-    actor.call("renameat2", -100, path(actor), -100, path(actor), actor.random.choice((0, 0, 1, 2)))
+def rename(worker: Worker) -> None:
+    worker.call("renameat2", -100, path(worker), -100, path(worker), worker.random.choice((0, 0, 1, 2)))
 
 
-def link(actor: Actor) -> None:
-    actor.call(actor.random.choice(("link", "symlink")), path(actor), path(actor))
+def link(worker: Worker) -> None:
+    worker.call(worker.random.choice(("link", "symlink")), path(worker), path(worker))
 
 
-def copy_up(actor: Actor) -> None:
+def copy_up(worker: Worker) -> None:
     """Each of these makes an upper file of a lower one."""
-    name = actor.random.choice(("chmod", "truncate"))
-    actor.call(name, path(actor), actor.random.choice((0o600, 0o777)))
+    name = worker.random.choice(("chmod", "truncate"))
+    worker.call(name, path(worker), worker.random.choice((0o600, 0o777)))
 
 
-def use(actor: Actor) -> None:
+def use(worker: Worker) -> None:
     names = ("read", "write", "pwrite64", "fsync", "ftruncate", "fstat", "mmap", "getdents64", "fcntl", "flock",
              "setxattr", "fsetxattr", "utimensat", "stat", "statx", "copy_file_range")  # fmt: skip
-    actor.call_any(actor.random.choice(names))
+    worker.call_any(worker.random.choice(names))
 
 
 KIND: Final = Kind(
     "overlays",
     (mount, unmount, mount_in_layer, open_file, open_file, open_file, list_directory, remove, remove, make, rename,
-     rename, link, copy_up, copy_up, use, use, Actor.close_one),
+     rename, link, copy_up, copy_up, use, use, Worker.close_one),
     prepare,
 )  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from tests.races.actor import Actor
 from tests.races.kinds.kind import Kind
+from tests.races.worker import Worker
 
 # Not wchan and stack: they follow a stack in memory, which a simulated thread does not have.
 FILES: Final = ("stat", "status", "maps", "fd", "task", "cgroup", "mountinfo", "smaps", "syscall",
@@ -16,121 +16,121 @@ SIGNALS: Final = (0, 18, 19, 17, 23, 20)
 PIDFD_AND_SHARED: Final = 0x1000
 
 
-def short(actor: Actor) -> None:
+def short(worker: Worker) -> None:
     """What a child does that ends at once."""
-    for _ in range(actor.random.randrange(6)):
-        actor.one_of(look, set_group, send, wait, Actor.close_one)
+    for _ in range(worker.random.randrange(6)):
+        worker.one_of(look, set_group, send, wait, Worker.close_one)
 
 
-def start(actor: Actor) -> None:
-    if actor.depth < 4 and len(actor.stage.actors) < 400:
-        actor.fork(short)
+def start(worker: Worker) -> None:
+    if worker.depth < 4 and len(worker.shared.workers) < 400:
+        worker.fork(short)
 
 
-def start_thread(actor: Actor) -> None:
-    if actor.depth < 4 and len(actor.stage.actors) < 400:
-        actor.start_thread(short, actor.random.choice((0x50F00, 0x50F00, 0x100 | 17, 0x400 | 17, 0x300 | 17)))
+def start_thread(worker: Worker) -> None:
+    if worker.depth < 4 and len(worker.shared.workers) < 400:
+        worker.start_thread(short, worker.random.choice((0x50F00, 0x50F00, 0x100 | 17, 0x400 | 17, 0x300 | 17)))
 
 
-def set_group(actor: Actor) -> None:
-    if actor.decides(0.3):
-        actor.call("setsid")
+def set_group(worker: Worker) -> None:
+    if worker.decides(0.3):
+        worker.call("setsid")
     else:
-        actor.call("setpgid", actor.resource("pid"), actor.random.choice((0, actor.resource("pid"))))
+        worker.call("setpgid", worker.resource("pid"), worker.random.choice((0, worker.resource("pid"))))
 
 
-def send(actor: Actor) -> None:
-    signal = 9 if actor.decides(0.03) else actor.random.choice(SIGNALS)
-    actor.call(actor.random.choice(("kill", "tkill")), actor.resource("pid"), signal)
+def send(worker: Worker) -> None:
+    signal = 9 if worker.decides(0.03) else worker.random.choice(SIGNALS)
+    worker.call(worker.random.choice(("kill", "tkill")), worker.resource("pid"), signal)
 
 
-def let_go_on(actor: Actor) -> None:
-    actor.call("kill", actor.resource("pid"), 18)
+def let_go_on(worker: Worker) -> None:
+    worker.call("kill", worker.resource("pid"), 18)
 
 
-def wait(actor: Actor) -> None:
-    if actor.decides(0.6):
-        actor.call("wait4", actor.random.choice((-1, 0, actor.resource("pid"))), bytearray(4),
-                   actor.random.choice((1, 3, 11)), 0)  # fmt: skip
+def wait(worker: Worker) -> None:
+    if worker.decides(0.6):
+        worker.call("wait4", worker.random.choice((-1, 0, worker.resource("pid"))), bytearray(4),
+                   worker.random.choice((1, 3, 11)), 0)  # fmt: skip
     else:
-        actor.call("waitid", actor.random.choice((0, 1, 2)), actor.resource("pid"), bytearray(128),
-                   1 | actor.random.choice((4, 6, 14, 0x1000004)), 0)  # fmt: skip
+        worker.call("waitid", worker.random.choice((0, 1, 2)), worker.resource("pid"), bytearray(128),
+                   1 | worker.random.choice((4, 6, 14, 0x1000004)), 0)  # fmt: skip
 
 
-def look(actor: Actor) -> None:
-    who = actor.random.choice(("self", "1", "thread-self", str(actor.resource("pid"))))
-    descriptor = actor.open(f"/proc/{who}/{actor.random.choice(FILES)}", 0)
+def look(worker: Worker) -> None:
+    who = worker.random.choice(("self", "1", "thread-self", str(worker.resource("pid"))))
+    descriptor = worker.open(f"/proc/{who}/{worker.random.choice(FILES)}", 0)
     if descriptor >= 0:
-        actor.call("read", descriptor, bytearray(400), actor.random.choice((40, 400)))
-        actor.call("getdents64", descriptor, bytearray(400), 400)
+        worker.call("read", descriptor, bytearray(400), worker.random.choice((40, 400)))
+        worker.call("getdents64", descriptor, bytearray(400), 400)
 
 
-def list_all(actor: Actor) -> None:
-    descriptor = actor.call("open", "/proc", 0o200000, 0)
+def list_all(worker: Worker) -> None:
+    descriptor = worker.call("open", "/proc", 0o200000, 0)
     if descriptor >= 0:
-        while actor.call("getdents64", descriptor, bytearray(600), 600) > 0:
+        while worker.call("getdents64", descriptor, bytearray(600), 600) > 0:
             pass
-        actor.call("close", descriptor)
+        worker.call("close", descriptor)
 
 
-def follow_link(actor: Actor) -> None:
-    name = actor.random.choice(("exe", "cwd", "root", "fd/3", "fd/4", "ns/mnt", "ns/pid", "ns/net"))
-    actor.call("readlink", f"/proc/{actor.resource('pid')}/{name}", bytearray(100), 100)
+def follow_link(worker: Worker) -> None:
+    name = worker.random.choice(("exe", "cwd", "root", "fd/3", "fd/4", "ns/mnt", "ns/pid", "ns/net"))
+    worker.call("readlink", f"/proc/{worker.resource('pid')}/{name}", bytearray(100), 100)
 
 
-def adopt(actor: Actor) -> None:
-    actor.call("prctl", 36, 1, 0, 0, 0)
+def adopt(worker: Worker) -> None:
+    worker.call("prctl", 36, 1, 0, 0, 0)
 
 
-def die_with_parent(actor: Actor) -> None:
-    actor.call("prctl", 1, actor.random.choice((0, 18, 9)), 0, 0, 0)
+def die_with_parent(worker: Worker) -> None:
+    worker.call("prctl", 1, worker.random.choice((0, 18, 9)), 0, 0, 0)
 
 
-def trace(actor: Actor) -> None:
-    request = actor.random.choice((0x4206, 0x4207, 0x4208, 17, 7, 24, 0x4201, 0x4202, 0x420E, 12, 1))
-    actor.call("ptrace", request, actor.other(), actor.random.choice((0, actor.arguments.place(256))),
-               actor.random.choice((0, 0, actor.arguments.place(256))))  # fmt: skip
+def trace(worker: Worker) -> None:
+    request = worker.random.choice((0x4206, 0x4207, 0x4208, 17, 7, 24, 0x4201, 0x4202, 0x420E, 12, 1))
+    worker.call("ptrace", request, worker.other(), worker.random.choice((0, worker.arguments.place(256))),
+               worker.random.choice((0, 0, worker.arguments.place(256))))  # fmt: skip
 
 
-def let_traced_go(actor: Actor) -> None:
-    actor.call("ptrace", actor.random.choice((17, 7)), actor.resource("pid"), 0, 0)
+def let_traced_go(worker: Worker) -> None:
+    worker.call("ptrace", worker.random.choice((17, 7)), worker.resource("pid"), 0, 0)
 
 
-def enter_namespace(actor: Actor) -> None:
-    kind = actor.random.choice(("mnt", "net", "ipc", "uts", "cgroup", "pid_for_children", "time_for_children"))
-    descriptor = actor.call("open", f"/proc/{actor.other() or 'self'}/ns/{kind}", 0, 0)
+def enter_namespace(worker: Worker) -> None:
+    kind = worker.random.choice(("mnt", "net", "ipc", "uts", "cgroup", "pid_for_children", "time_for_children"))
+    descriptor = worker.call("open", f"/proc/{worker.other() or 'self'}/ns/{kind}", 0, 0)
     if descriptor >= 0:
-        actor.call("setns", descriptor, 0)
-        actor.keep(descriptor, "file")
+        worker.call("setns", descriptor, 0)
+        worker.keep(descriptor, "file")
 
 
-def leave_namespaces(actor: Actor) -> None:
-    if actor.decides(0.3):
+def leave_namespaces(worker: Worker) -> None:
+    if worker.decides(0.3):
         flags = (0x20000, 0x4000000, 0x8000000, 0x40000000, 0x2000000, 0x20000000, 0x80, 0x400, 0x200)
-        actor.call("unshare", actor.random.choice(flags))
+        worker.call("unshare", worker.random.choice(flags))
 
 
-def start_with_descriptor(actor: Actor) -> None:
+def start_with_descriptor(worker: Worker) -> None:
     """clone3(2) with CLONE_PIDFD and CLONE_PARENT_SETTID, whose child ends at once."""
-    if actor.depth >= 4 or len(actor.stage.actors) > 400:
+    if worker.depth >= 4 or len(worker.shared.workers) > 400:
         return
-    place = actor.arguments.place(16)
-    flags = PIDFD_AND_SHARED | 0x100000 | actor.random.choice((0, 0x400))
+    place = worker.arguments.place(16)
+    flags = PIDFD_AND_SHARED | 0x100000 | worker.random.choice((0, 0x400))
     request = struct.pack("<QQQQQQQQ", flags, place, 0, place + 8, 17, 0, 0, 0)
-    frame = actor.program.frame
-    frame.r15 = actor.program.code.add_main(lambda program: 0)
+    frame = worker.program.frame
+    frame.r15 = worker.program.code.add_main(lambda program: 0)
     try:
-        child = actor.remember("pid", actor.call("clone3", request, 64))
+        child = worker.remember("pid", worker.call("clone3", request, 64))
     finally:
         frame.r15 = 0
     if child > 0:
-        actor.keep(int.from_bytes(actor.load(place, 4), "little"), "pidfd")
+        worker.keep(int.from_bytes(worker.load(place, 4), "little"), "pidfd")
 
 
-def others(actor: Actor) -> None:
+def others(worker: Worker) -> None:
     names = ("getpgid", "getsid", "getpriority", "sched_getaffinity", "prlimit64", "ioprio_set", "rt_sigqueueinfo",
              "rt_tgsigqueueinfo", "kcmp", "get_robust_list", "sched_getattr", "rt_sigtimedwait")  # fmt: skip
-    actor.call_any(actor.random.choice(names))
+    worker.call_any(worker.random.choice(names))
 
 
 KIND: Final = Kind(

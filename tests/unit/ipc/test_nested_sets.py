@@ -9,7 +9,7 @@ import pytest
 from kernel.fs.constants import POLLIN
 from kernel.fs.file import File
 from kernel.ipc import epoll, epoll_nesting
-from kernel.ipc.epoll import WALK, EpollFile
+from kernel.ipc.epoll import ABOVE, BELOW, EpollFile
 from kernel.ipc.epoll_nesting import add_member
 from kernel.ipc.eventfd import EventFile
 from kernel.lang import EEXIST, EINVAL, ELOOP, Errno
@@ -211,7 +211,7 @@ def test_members_that_go_away_meanwhile_are_passed(sets: Sets, monkeypatch: pyte
 
     paces.at[at] = change
     sets.must_add(upper, lower)
-    assert not paces.at and WALK.member is None and WALK.watcher is None
+    assert not paces.at and BELOW.member is None and ABOVE.watcher is None
     assert sorted(lower.members) == sorted((sets.numbers[file], sets.numbers[below[2]]))
     assert file.watchers is not None and file.watchers.next_watcher is None
     for owner in (upper, lower):
@@ -268,7 +268,7 @@ def test_a_search_that_fails_changes_nothing(sets: Sets, monkeypatch: pytest.Mon
     paces.at[2] = end
     with pytest.raises(MemoryError):
         sets.add(upper, lower)
-    assert upper.newest is None and lower.watchers is None and WALK.member is None
+    assert upper.newest is None and lower.watchers is None and BELOW.member is None
     sets.must_add(upper, lower)
 
 

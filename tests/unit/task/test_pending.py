@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from kernel.lib.ids import ROOT_USER, KernelUid
 from kernel.task.pending import PendingSignals, queued_count
-from kernel.task.siginfo import SignalInfo, from_kernel
-from kernel.task.signals import SIGSEGV, SIGUSR1, bit, contains, lowest
+from kernel.task.siginfo import SignalInfo, anonymous, from_kernel
+from kernel.task.signals import SIGKILL, SIGSEGV, SIGUSR1, bit, contains, lowest
 
 
 def info(signo: int, value: int = 0) -> SignalInfo:
@@ -81,3 +81,9 @@ def test_queue_is_bounded_and_counted(steps: list[tuple[int, bool]]) -> None:
     assert all(queued.signo not in (3, 40) for queued in pending.queue)
     pending.clear()
     assert queued_count(KernelUid(7)) == 0 and pending.mask == 0
+
+
+def test_kill_keeps_no_information() -> None:
+    pending = PendingSignals()
+    assert pending.add(info(SIGKILL, 1), USER, 10) and queued_count(USER) == 0
+    assert pending.take(SIGKILL) is anonymous(SIGKILL) and pending.mask == 0

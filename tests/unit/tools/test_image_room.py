@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tools.errors import UsageError
-from tools.front_end import _parser
+from tools.front_end import command_parser
 from tools.images import store
 from tools.images.root import Configuration
 
@@ -145,12 +145,12 @@ def test_a_setting_that_is_no_size(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_kept_is_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("KRAIT_IMAGES_SIZE", "7M")
     made("a", used=5.0)
-    options = _parser("images").parse_args(["images"])
+    options = command_parser("images").parse_args(["images"])
     assert options.action(options) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].split() == ["IMAGE", "ID", "MADE", "USED", "SIZE"] and "days ago" in shown[1]
     assert shown[2] == "1 MiB of at most 7 MiB (KRAIT_IMAGES_SIZE)"
-    options = _parser("images").parse_args(["images", "--json"])
+    options = command_parser("images").parse_args(["images", "--json"])
     assert options.action(options) == 0
     (entry,) = json.loads(capsys.readouterr().out)
     assert entry["id"] == "a" and entry["used"] == 5.0 and entry["bytes"] >= MIB

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tools.errors import KraitError, UsageError
-from tools.front_end import _parser
+from tools.front_end import command_parser
 from tools.guest import registry
 from tools.guest.registry import State
 from tools.guest.running import place_of_sockets
@@ -100,7 +100,7 @@ def test_sockets_in_a_directory_with_a_long_path(tmp_path: Path) -> None:
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> object:
-    options = _parser(arguments[0]).parse_args(arguments)
+    options = command_parser(arguments[0]).parse_args(arguments)
     assert options.action(options) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -123,7 +123,7 @@ def test_what_shows_a_state_shows_it_as_json(capsys: pytest.CaptureFixture[str])
 ])  # fmt: skip
 def test_what_prints_no_state_says_why_it_has_no_json(command: str, reason: str) -> None:
     with pytest.raises(UsageError, match=f"^krait {command}: there is no option --json: .*{reason}"):
-        _parser(command).parse_args([command, "--json", "a", "b"])
+        command_parser(command).parse_args([command, "--json", "a", "b"])
 
 
 def test_a_state_that_is_written_again_is_whole(runtime: Path) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from kernel.task.host import KRAIT_VERSION
 from kernel.task.host import VERSION as UNAME_VERSION
-from tools import docker_options, freshness, help_pages
+from tools import docker_options, freshness, help_pages, run_options_page
 from tools.completion import SHELLS, completion
 from tools.errors import UsageError
-from tools.front_end import EXAMPLES, _parser
+from tools.front_end import EXAMPLES, command_parser
 from tools.paths import ROOT
 from tools.version import VERSION
 from tools.wheel import metadata
@@ -32,13 +32,13 @@ def test_the_version_stands_in_one_place() -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_command_is_completed(shell: str) -> None:
     """tests/test_completion.py asks the shells themselves."""
-    text = completion(_parser(), shell)
-    assert all(command.name in text for command in help_pages.commands_of(_parser()))
+    text = completion(command_parser(), shell)
+    assert all(command.name in text for command in help_pages.commands_of(command_parser()))
 
 
 def test_examples_are_of_commands_that_there_are() -> None:
     """Each is in the help of its command, begins with it, and has options that it knows."""
-    parser = _parser()
+    parser = command_parser()
     known = {f"krait {command.name}": command for command in help_pages.commands_of(parser)}
     assert {*EXAMPLES} - {"krait"} <= {*known}
     for name, command in known.items():
@@ -56,19 +56,19 @@ def test_make_help_names_every_target() -> None:
 
 
 def test_the_manual_page_is_sound() -> None:
-    page = help_pages.man_page(_parser())
-    names = [command.name.replace("-", "\\-") for command in help_pages.commands_of(_parser())]
+    page = help_pages.man_page(command_parser())
+    names = [command.name.replace("-", "\\-") for command in help_pages.commands_of(command_parser())]
     assert all(f".SS krait {name}" in page for name in names)
     assert not [line for line in page.splitlines() if line.startswith("'")]
 
 
 def test_the_page_of_options_is_up_to_date() -> None:
-    """`python -m tools.docker_options` writes it."""
-    assert docker_options.PAGE.read_text() == docker_options.page(_parser())
+    """`python -m tools.run_options_page` writes it."""
+    assert run_options_page.PAGE.read_text() == run_options_page.page(command_parser())
 
 
 def test_reasons_are_for_options_that_are_missing() -> None:
-    (run,) = (command for command in help_pages.commands_of(_parser()) if command.name == "run")
+    (run,) = (command for command in help_pages.commands_of(command_parser()) if command.name == "run")
     assert {*docker_options.MISSING} == {*docker_options.DOCKER} - {*run.words()}
     assert {*docker_options.SHORT.values()} <= {*docker_options.MISSING}
     assert not {*docker_options.SHORT} & {*run.words()}
@@ -76,7 +76,7 @@ def test_reasons_are_for_options_that_are_missing() -> None:
 
 def complaint(*arguments: str) -> str:
     with pytest.raises(UsageError) as caught:
-        _parser(arguments[0]).parse_args(arguments)
+        command_parser(arguments[0]).parse_args(arguments)
     return str(caught.value)
 
 
@@ -96,7 +96,7 @@ def test_options_are_written_out() -> None:
     assert "unrecognized arguments: x" in complaint("ps", "x")
 
 
-@pytest.mark.parametrize("name", [command.name for command in help_pages.commands_of(_parser())])
+@pytest.mark.parametrize("name", [command.name for command in help_pages.commands_of(command_parser())])
 def test_every_command_says_what_is_wrong_and_where_to_look(name: str) -> None:
     wrong = r"(there is no option --xyzzy|the following arguments are required: .+)"
     assert re.fullmatch(rf"krait {name}: {wrong} \(`krait {name} --help` tells more\)", complaint(name, "--xyzzy"))
@@ -109,16 +109,16 @@ def test_a_command_that_there_is_not() -> None:
 
 
 def test_a_program_keeps_options_that_we_lack() -> None:
-    options = _parser("run").parse_args(["run", "busybox", "ls", "--init", "--net", "none"])
+    options = command_parser("run").parse_args(["run", "busybox", "ls", "--init", "--net", "none"])
     assert options.arguments == ["ls", "--init", "--net", "none"] and options.network is None
 
 
 def test_a_network_by_dockers_names() -> None:
     for word in ("--net", "--network"):
         for words in ((word, "none"), (f"{word}=none",)):
-            options = _parser("run").parse_args(["run", *words, "busybox", "true"])
+            options = command_parser("run").parse_args(["run", *words, "busybox", "true"])
             assert (options.network, options.program) == ("none", "busybox")
-        assert _parser("run").parse_args(["run", word, "--rm", "busybox"]).network == "user"
+        assert command_parser("run").parse_args(["run", word, "--rm", "busybox"]).network == "user"
         assert "'busybox' is not a network" in complaint("run", word, "busybox")
 
 

@@ -14,7 +14,7 @@ from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import Packet
 from kernel.net.sockets.bpf import ClassicFilter
 from kernel.net.sockets.option_names import SO_ATTACH_FILTER, SO_LOCK_FILTER
-from kernel.net.sockets.options import int_bytes, set_socket_option
+from kernel.net.sockets.socket_options import int_bytes, set_socket_option
 from kernel.net.unix.datagram import DatagramSocket
 from tests.unit.meanwhile import meanwhile
 

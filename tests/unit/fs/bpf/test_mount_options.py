@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kernel.fs.bpf.options import BpfOptions, show_delegated
+from kernel.fs.bpf.mount_options import BpfOptions, show_delegated
 from kernel.lang import EINVAL, EPERM, ERANGE, Errno
 from kernel.lib.numbers import parse_mask
 

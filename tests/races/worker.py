@@ -6,7 +6,6 @@ import random
 import struct
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import ClassVar
 
 from arch import number_of_call
 from kernel.doors.arguments import result_of
@@ -36,8 +35,8 @@ class Pool:
         return other
 
 
-class Stage:
-    """What all actors of a round share."""
+class SharedState:
+    """What all workers of a session share."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -45,28 +44,26 @@ class Stage:
         self.good = 0
         self.by_name: Counter[str] = Counter()
         self.outcome = 0  # of all calls, in one number
-        self.actors: list[Actor] = []
-        self.born = 0
-        self.most_actors = 40
+        self.workers: list[Worker] = []
+        self.created = 0
+        self.most_workers = 40
         self.paths: list[str] = ["."]  # that kinds of things have made
 
 
-class Actor:
-    """One thread. Its choices follow from the seed of the round and its number."""
+class Worker:
+    """One thread. Its choices follow from the seed of the session and its number."""
 
-    present: ClassVar[Stage]
-
-    def __init__(self, program: Program, stage: Stage, pool: Pool) -> None:
-        stage.born += 1
-        self.number = stage.born
+    def __init__(self, program: Program, shared: SharedState, pool: Pool) -> None:
+        shared.created += 1
+        self.number = shared.created
         self.program = program
-        self.stage = stage
+        self.shared = shared
         self.pool = pool
-        self.random = random.Random(f"actor {stage.seed} {self.number}")
+        self.random = random.Random(f"actor {shared.seed} {self.number}")  # changed, a seed means another session
         self.arguments = Arguments(self)
         self.log: deque[str] = deque(maxlen=REMEMBERED)
         self.depth = 0
-        stage.actors.append(self)
+        shared.workers.append(self)
 
     def __str__(self) -> str:
         return f"thread {self.number} (pid {int(self.program.task.pid)})"
@@ -104,14 +101,14 @@ class Actor:
 
     def _note(self, name: str, result: int) -> None:
         self.log[-1] = self.log[-1].removesuffix("…") + f"= {result}"
-        stage = self.stage
-        stage.calls += 1
-        stage.good += result >= 0
-        stage.by_name[name] += 1
-        stage.outcome = (stage.outcome * 1_000_003 + hash((self.number, result))) & (1 << 61) - 1
+        shared = self.shared
+        shared.calls += 1
+        shared.good += result >= 0
+        shared.by_name[name] += 1
+        shared.outcome = (shared.outcome * 1_000_003 + hash((self.number, result))) & (1 << 61) - 1
 
-    def one_of(self, *acts: Callable[[Actor], None]) -> None:
-        self.random.choice(acts)(self)
+    def one_of(self, *operations: Callable[[Worker], None]) -> None:
+        self.random.choice(operations)(self)
 
     def decides(self, chance: float) -> bool:
         return self.random.random() < chance
@@ -138,7 +135,7 @@ class Actor:
         return pid if pid != 1 else 0
 
     def path(self) -> str:
-        return self.random.choice(self.stage.paths)
+        return self.random.choice(self.shared.paths)
 
     def store(self, address: int, data: bytes) -> None:
         self.program.store(address, data)
@@ -191,21 +188,21 @@ class Actor:
         self.call("mmap", ARENA, ARENA_BYTES, 3, MAP_FIXED_PRIVATE, -1, 0)
         self.call("mmap", MAPS, MAPS_PAGES * PAGE, 3, MAP_FIXED_PRIVATE, -1, 0)
 
-    def fork(self, play: Callable[[Actor], None]) -> int:
-        """Start a child, which plays on."""
-        stage, pool, depth = self.stage, self.pool.copy(), self.depth + 1
+    def fork(self, run: Callable[[Worker], None]) -> int:
+        """Start a child, which goes on with calls."""
+        shared, pool, depth = self.shared, self.pool.copy(), self.depth + 1
 
         def main(program: Program) -> int:
-            actor = Actor(program, stage, pool)
-            actor.depth = depth
-            play(actor)
+            worker = Worker(program, shared, pool)
+            worker.depth = depth
+            run(worker)
             return 0
 
         return self._begin(main, "fork", ())
 
-    def start_thread(self, play: Callable[[Actor], None], flags: int = THREAD) -> int:
+    def start_thread(self, run: Callable[[Worker], None], flags: int = THREAD) -> int:
         """Start a thread, or a process that shares what `flags` say, on a stack of its own."""
-        stage = self.stage
+        shared = self.shared
         pool = self.pool if flags & 0x400 else self.pool.copy()
         depth = self.depth + 1
         stack = self.call("mmap", 0, STACK_PAGES * PAGE, 3, 0x22, -1, 0)
@@ -213,9 +210,9 @@ class Actor:
             return stack
 
         def main(program: Program) -> int:
-            actor = Actor(program, stage, pool)
-            actor.depth = depth
-            play(actor)
+            worker = Worker(program, shared, pool)
+            worker.depth = depth
+            run(worker)
             program.call("exit", 0)
             raise AssertionError
 

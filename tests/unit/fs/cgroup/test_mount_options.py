@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernel.fs.cgroup.options import NAMES, GroupOptions, parse_options
+from kernel.fs.cgroup.mount_options import NAMES, GroupOptions, parse_options
 from kernel.lang import EINVAL, Errno
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from kernel.fs.filesystem import split_escaped
 from kernel.fs.mount_api import escaped
-from kernel.fs.overlay.options import Numbers, Options, Redirects, unescaped
+from kernel.fs.overlay.mount_options import Numbers, Options, Redirects, unescaped
 from kernel.lang import EINVAL, Errno
 
 
