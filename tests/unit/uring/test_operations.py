@@ -1,0 +1,91 @@
+"""Operations of io_uring beyond the first ones: what each completes with, and what it leaves behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+
+from kernel.uring import layout
+from tests.unit.booted import booted
+from tests.unit.uring.test_uring import NOP, PROVIDE_BUFFERS, Rings, memory, pipe
+from tools.simulated.machine import Machine
+from tools.simulated.program import Program
+
+READ_MULTISHOT = 49
+FIXED_FD_INSTALL = 54
+REGISTER_FILES = 2
+CLOEXEC = 1
+F_GETFD = 1
+MORE = layout.CQE_MORE
+
+
+def buffer_flags(number: int) -> int:
+    return layout.CQE_BUFFER | number << layout.CQE_BUFFER_SHIFT
+
+
+def provide(program: Program, ring: Rings, size: int, count: int) -> int:
+    """Buffers with the numbers from 10 on, in group 3."""
+    room = memory(program)
+    ring.fill(PROVIDE_BUFFERS, count, room, size, 10, data=1, group=3)
+    assert ring.go() == 1
+    assert ring.take() == [(1, 0, 0)]
+    return room
+
+
+@booted
+def test_a_registered_file_gets_a_descriptor(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    reader, writer = pipe(host)
+    assert host.io_uring_register(ring.fd, REGISTER_FILES, struct.pack("<ii", writer, -1), 2) == 0
+    found: list[int] = []
+    for slot, modifiers, flags in (
+        (0, 0, layout.FIXED_FILE), (0, 1, layout.FIXED_FILE), (0, 2, layout.FIXED_FILE), (1, 0, layout.FIXED_FILE),
+        (writer, 0, 0),
+    ):  # fmt: skip
+        ring.fill(FIXED_FD_INSTALL, slot, data=1, flags=flags, modifiers=modifiers)
+        ring.go()
+        found += [result for _, result, _ in ring.take()]
+    assert found[2:] == [-errno.EINVAL, -errno.EBADF, -errno.EBADF]
+    assert [host.fcntl(fd, F_GETFD, 0) for fd in found[:2]] == [CLOEXEC, 0]
+    assert host.write(found[1], b"abc", 3) == 3
+    into = bytearray(8)
+    assert host.read(reader, into, 8) == 3
+
+
+@booted
+def test_a_multishot_read_goes_on_until_its_end(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    room = provide(host, ring, 8, 4)
+    reader, writer = pipe(host)
+    host.write(writer, b"ab", 2)
+    ring.fill(READ_MULTISHOT, reader, data=2, flags=layout.BUFFER_SELECT, group=3)
+    assert ring.go() == 1
+    assert ring.take() == [(2, 2, MORE | buffer_flags(10))]
+    host.write(writer, b"0123456789", 10)
+    assert ring.take() == [(2, 8, MORE | buffer_flags(11)), (2, 2, MORE | buffer_flags(12))]
+    host.close(writer)
+    assert ring.take() == [(2, 0, 0)]
+    assert host.load(room, 18) == b"ab" + bytes(6) + b"0123456789"
+    regular = host.open("/tmp/regular", os.O_RDWR | os.O_CREAT, 0o600)
+    for fd, length, flags in ((regular, 0, layout.BUFFER_SELECT), (reader, 1, layout.BUFFER_SELECT), (reader, 0, 0)):
+        ring.fill(READ_MULTISHOT, fd, length=length, data=3, flags=flags, group=3)
+        ring.go()
+    assert ring.take() == [(3, -errno.EBADFD, 0), (3, -errno.EINVAL, 0), (3, -errno.EINVAL, 0)]
+
+
+@booted
+def test_a_multishot_read_without_buffers_ends(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    provide(host, ring, 8, 1)
+    reader, writer = pipe(host)
+    host.write(writer, b"ab", 2)
+    ring.fill(READ_MULTISHOT, reader, data=2, flags=layout.BUFFER_SELECT | layout.IO_LINK, group=3)
+    ring.fill(NOP, data=3)
+    assert ring.go() == 2
+    assert ring.take() == [(2, 2, MORE | buffer_flags(10))]  # it waits without one
+    host.write(writer, b"cd", 2)
+    assert ring.take() == [(2, -errno.ENOBUFS, 0), (3, -errno.ECANCELED, 0)]
