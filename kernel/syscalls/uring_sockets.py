@@ -1,7 +1,10 @@
-"""Operations of io_uring that send and receive: SEND, RECV, SENDMSG, RECVMSG.
+"""Operations of io_uring that send and receive: SEND, RECV, SENDMSG, RECVMSG, SEND_ZC, SENDMSG_ZC.
 
 They never wait in a socket: a request that is not ready waits on the socket's queues, whether it is non-blocking or
 not (FAST_POLL). Only MSG_DONTWAIT makes EAGAIN a result.
+
+SEND_ZC and SENDMSG_ZC copy the data as the others do. So the notice that the program may use the memory again follows
+the completion at once, and says that the data were copied to a program that asks for it.
 
 Source: io_uring_enter(2).
 """
@@ -9,14 +12,17 @@ Source: io_uring_enter(2).
 from typing import Final
 
 from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT, READABLE, WRITABLE
-from kernel.lang import EAGAIN, EFAULT, ENOTSOCK, Errno, UserAddr, final
+from kernel.lang import EAGAIN, EFAULT, ENOMEM, ENOTSOCK, EOPNOTSUPP, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.lib.user import Buffer, UserVector
+from kernel.mm.frames import PAGE_SHIFT
+from kernel.net.datagram.udp_socket import UdpSocket
 from kernel.net.sockets.socket import (
     MSG_DONTWAIT,
     MSG_NOSIGNAL,
     MSG_WAITALL,
+    MSG_ZEROCOPY,
     SOCK_STREAM,
     Message,
     Socket,
@@ -29,12 +35,14 @@ from kernel.syscalls.socket_arguments import (
 )
 from kernel.syscalls.uring_arguments import refuse_if
 from kernel.syscalls.uring_buffers import put_back, select, selects, use
+from kernel.syscalls.uring_fixed_buffers import check_fixed_buffer, most_pages
 from kernel.task import current
 from kernel.task.words import signed_32
 from kernel.uring import layout
 from kernel.uring.buffers import Chosen
 from kernel.uring.operation import Operation
-from kernel.uring.request import GOES_ON, VECTOR_BYTES, Header, Request
+from kernel.uring.request import GOES_ON, NO_OUTCOME, VECTOR_BYTES, Header, Request
+from kernel.uring.retirement import use_resource
 
 _HEADER_BYTES: Final = 400
 _MOST_ROUNDS: Final = 32  # of a multishot request, before others run
@@ -42,9 +50,15 @@ _ROUND_COST: Final = 3000  # instructions, for `pace`
 _OP_SENDMSG: Final = 9
 _OP_RECVMSG: Final = 10
 _OP_SEND: Final = 26
+_OP_SEND_ZC: Final = 47
+_OP_SENDMSG_ZC: Final = 48
 
 _MULTISHOT: Final = 1 << 1
 _POLL_FIRST: Final = 1 << 0  # in `ioprio` of sending and receiving
+_FIXED_BUFFER: Final = 1 << 2
+_REPORT_USAGE: Final = 1 << 3
+_COPIED: Final = -(1 << 31)  # IORING_NOTIF_USAGE_ZC_COPIED, in a result
+_EXTRA_PAGES: Final = 2  # that Linux counts for a send without a copy, beside its whole pages
 
 
 @final
@@ -115,8 +129,13 @@ def _prepare_send(request: Request) -> None:
     else:
         refuse_if(request.offset != 0 or request.other != 0)
     refuse_if(request.priority & ~_POLL_FIRST != 0)
+    _keep_message(request)
+
+
+def _keep_message(request: Request) -> None:
+    """Keep what describes the data. Raises EFAULT, EINVAL, EMSGSIZE, MemoryError."""
     request.never_waits = request.modifiers & MSG_DONTWAIT != 0
-    if request.opcode == _OP_SENDMSG:
+    if _has_header(request):
         header = KeptHeader(request.memory(), selects_buffer=False)
         request.more().header = header
         fields = header.fields
@@ -125,6 +144,42 @@ def _prepare_send(request: Request) -> None:
             request.more().name = read_address(UserAddr(fields.name), fields.name_length)
     elif request.offset != 0:
         request.more().name = read_address(request.memory2(), request.other & 0xFFFF)
+
+
+def _has_header(request: Request) -> bool:
+    """Whether a request that sends has a struct msghdr."""
+    return request.opcode == _OP_SENDMSG or request.opcode == _OP_SENDMSG_ZC
+
+
+def _prepare_zero_copy(request: Request) -> None:
+    refuse_if(request.last != 0 or request.address3 != 0)
+    refuse_if(request.flags & layout.CQE_SKIP_SUCCESS != 0)
+    request.notice = 0  # from here on there is one, whatever becomes of the request
+    how = request.priority
+    refuse_if(how & ~(_POLL_FIRST | _FIXED_BUFFER | _REPORT_USAGE) != 0)
+    if how & _REPORT_USAGE != 0:
+        request.notice = _COPIED
+    if how & _FIXED_BUFFER != 0:
+        if request.buffer_index >= len(request.ring.buffers.slots):
+            raise Errno(EFAULT)
+        use_resource(request)
+    if request.opcode == _OP_SENDMSG_ZC:
+        refuse_if(request.offset != 0 or request.other != 0 or how & _FIXED_BUFFER != 0)
+    else:
+        refuse_if(request.other >> 16 != 0)
+    _keep_message(request)
+
+
+def _check_memory(request: Request) -> None:
+    """What Linux checks before it sends from a program's own pages. Raises EFAULT (not in the registered buffer),
+    ENOMEM (RLIMIT_MEMLOCK), MemoryError.
+    """
+    if request.priority & _FIXED_BUFFER != 0:
+        check_fixed_buffer(request)
+    elif request.opcode == _OP_SEND_ZC:
+        user.check(request.address, min(request.length, MAX_RW_COUNT))
+        if (request.length >> PAGE_SHIFT) + _EXTRA_PAGES > most_pages(request.task):
+            raise Errno(ENOMEM)
 
 
 def _part(request: Request) -> Buffer:
@@ -136,9 +191,15 @@ def _part(request: Request) -> Buffer:
 
 def _send(request: Request) -> int:
     target = socket_of(request)
-    wait_first(request, _POLL_FIRST)
     flags = signed_32(request.modifiers) | MSG_DONTWAIT | MSG_NOSIGNAL
-    if request.opcode == _OP_SENDMSG:
+    if request.notice != NO_OUTCOME:
+        if not isinstance(target, (TcpSocket, UdpSocket)):
+            raise Errno(EOPNOTSUPP)
+        flags &= ~MSG_ZEROCOPY  # the ring gets the notice, and the socket's queue of errors does not
+    wait_first(request, _POLL_FIRST)
+    if request.notice != NO_OUTCOME and request.moved == 0:
+        _check_memory(request)
+    if _has_header(request):
         return _send_message(request, target, flags)
     buffer = _part(request)
     wanted = buffer.remaining
@@ -287,3 +348,5 @@ Operation(_OP_SEND, _prepare_send, _send, needs_file=True, takes_priority=True, 
 Operation(
     27, _prepare_receive, _receive, needs_file=True, takes_priority=True, takes_buffers=True, events=READABLE
 )  # fmt: skip
+Operation(_OP_SEND_ZC, _prepare_zero_copy, _send, needs_file=True, takes_priority=True, events=WRITABLE)
+Operation(_OP_SENDMSG_ZC, _prepare_zero_copy, _send, needs_file=True, takes_priority=True, events=WRITABLE)

@@ -234,6 +234,8 @@ def finish(request: Request, result: int) -> Request | None:
         request.is_short = True
     failed = (result < 0 and not request.keeps_chain) or request.is_short
     is_silent = request.flags & layout.CQE_SKIP_SUCCESS != 0
+    if request.notice != NO_OUTCOME:
+        request.completion_flags |= layout.CQE_MORE
     _complete(request, result, shows=failed or not is_silent)
     limit = request.limit
     request.limit = None
@@ -282,6 +284,8 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
         limited.limit = None
     if shows:
         ring.post(request.user_data, result, request.completion_flags)
+    if request.notice != NO_OUTCOME:
+        ring.post(request.user_data, request.notice, layout.CQE_NOTIFICATION)  # also if it never began, as on Linux
     ring.ended += 1
     if file is not None:
         file.release()

@@ -133,6 +133,7 @@ class Request(Linked["Request"]):
         self.outcome: int = NO_OUTCOME  # how it ends, whatever happens to its file
         self.refusal: int = 0  # an error that it has before it begins
         self.completion_flags: int = 0
+        self.notice: int = NO_OUTCOME  # the result of a second completion, which tells that its memory is free
         self.moved: int = 0
         self.kept_bytes: int = 0  # of its vector, beside REQUEST_BYTES; counted by its ring
         self.tries: int = 0

@@ -8,16 +8,23 @@ import struct
 
 from kernel.uring import layout
 from tests.unit.booted import booted
-from tests.unit.uring.test_uring import NOP, PROVIDE_BUFFERS, Rings, memory, pipe
+from tests.unit.uring.test_uring import NOP, PROVIDE_BUFFERS, RECV, Rings, memory, pipe
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
+SEND_ZC = 47
+SENDMSG_ZC = 48
 READ_MULTISHOT = 49
 FIXED_FD_INSTALL = 54
 REGISTER_FILES = 2
 CLOEXEC = 1
 F_GETFD = 1
 MORE = layout.CQE_MORE
+NOTICE = layout.CQE_NOTIFICATION
+COPIED = -(1 << 31)
+REPORT_USAGE = 1 << 3
+FIXED_BUFFER = 1 << 2
+SIOCSIFFLAGS = 0x8914
 
 
 def buffer_flags(number: int) -> int:
@@ -89,3 +96,69 @@ def test_a_multishot_read_without_buffers_ends(machine: Machine) -> None:
     assert ring.take() == [(2, 2, MORE | buffer_flags(10))]  # it waits without one
     host.write(writer, b"cd", 2)
     assert ring.take() == [(2, -errno.ENOBUFS, 0), (3, -errno.ECANCELED, 0)]
+
+
+def udp(program: Program, port: int) -> tuple[int, int, bytes]:
+    """A sender, and a receiver with its address."""
+    address = struct.pack("<H", 2) + struct.pack(">HI8x", port, 0x7F00_0001)
+    receiver = program.socket(2, 2, 0)
+    program.ioctl(receiver, SIOCSIFFLAGS, struct.pack("<16sH22x", b"lo", 1))
+    program.bind(receiver, address, 16)
+    return program.socket(2, 2, 0), receiver, address
+
+
+@booted
+def test_a_send_without_a_copy_completes_and_gives_notice(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    sender, receiver, address = udp(host, 4001)
+    room = memory(host, b"hello" + address)
+    send = {"address": room, "length": 5, "offset": room + 5, "index": 16, "data": 1}
+    ring.fill(SEND_ZC, sender, **send)
+    assert ring.go(2) == 1
+    assert ring.take() == [(1, 5, MORE), (1, 0, NOTICE)]
+    ring.fill(SEND_ZC, sender, **send, priority=REPORT_USAGE, flags=layout.IO_LINK)
+    ring.fill(RECV, receiver, room + 100, 50, data=2)
+    assert ring.go(3) == 2
+    assert ring.take() == [(1, 5, MORE), (1, COPIED, NOTICE), (2, 5, 0)]
+    pair = bytearray(8)
+    host.socketpair(1, 1, 0, pair)
+    ring.fill(SEND_ZC, struct.unpack("<ii", pair)[0], room, 5, data=3)
+    ring.go(2)
+    assert ring.take() == [(3, -errno.EOPNOTSUPP, MORE), (3, 0, NOTICE)]
+    ring.fill(SEND_ZC, sender, room, 5, data=4, flags=layout.CQE_SKIP_SUCCESS)
+    ring.go(1)
+    ring.fill(SEND_ZC, sender, room, 5, data=5, priority=1 << 7)
+    ring.go(1)
+    assert ring.take() == [(4, -errno.EINVAL, 0), (5, -errno.EINVAL, MORE), (5, 0, NOTICE)]
+    ring.fill(NOP, data=6, flags=layout.IO_LINK, modifiers=1, length=0xFFFF_FFFF)
+    ring.fill(SEND_ZC, sender, **send)
+    ring.go(3)
+    assert ring.take()[1:] == [(1, -errno.ECANCELED, 0), (1, 0, NOTICE)]
+
+
+@booted
+def test_a_send_from_a_registered_buffer_stays_in_it(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    sender, receiver, address = udp(host, 4002)
+    room = memory(host, b"hello" + address)
+    send = {"offset": room + 5, "index": 16, "data": 1, "priority": FIXED_BUFFER}
+    ring.fill(SEND_ZC, sender, room, 5, **send)
+    ring.go(2)
+    assert ring.take() == [(1, -errno.EFAULT, MORE), (1, 0, NOTICE)]  # there is none
+    host.io_uring_register(ring.fd, 0, struct.pack("<QQ", room, 64), 1)
+    for address_, length in ((room, 5), (room + 60, 5)):
+        ring.fill(SEND_ZC, sender, address_, length, **send)
+        ring.go(2)
+    assert ring.take() == [(1, 5, MORE), (1, 0, NOTICE), (1, -errno.EFAULT, MORE), (1, 0, NOTICE)]
+    into = bytearray(8)
+    assert host.read(receiver, into, 8) == 5
+    header = struct.pack("<QIIQQQQII", room + 5, 16, 0, room + 200, 1, 0, 0, 0, 0)
+    host.store(room + 100, header)
+    host.store(room + 200, struct.pack("<QQ", room, 3))
+    ring.fill(SENDMSG_ZC, sender, room + 100, 1, data=2)
+    ring.go(2)
+    ring.fill(SENDMSG_ZC, sender, room + 100, 1, data=2, priority=FIXED_BUFFER)
+    ring.go(2)
+    assert ring.take() == [(2, 3, MORE), (2, 0, NOTICE), (2, -errno.EINVAL, MORE), (2, 0, NOTICE)]
