@@ -147,12 +147,13 @@ def _cancel(request: Request) -> int:
             file = ring.files.file(request.descriptor)
         else:
             file = file_at(request.descriptor)
-    found = cancel(ring, Wanted(flags, request.address, request.length & 0xFF, file))
+    wanted = Wanted(flags, request.address, request.length & 0xFF, file)
+    found = cancel(ring, wanted)
     if flags & (CANCEL_ALL | CANCEL_ANY) != 0:
         return found
     if found == 0:
         raise Errno(ENOENT)
-    return 0
+    return wanted.result
 
 
 def cancel_at_once(ring: Ring, argument: UserAddr) -> int:
@@ -171,12 +172,13 @@ def cancel_at_once(ring: Ring, argument: UserAddr) -> int:
     if flags & CANCEL_FD != 0:
         descriptor = load_i32(fields, 8)
         file = ring.files.file(descriptor) if flags & CANCEL_FD_FIXED != 0 else file_at(descriptor)
-    found = cancel(ring, Wanted(flags, load_i64(fields, 0), fields[_CANCEL_OPCODE], file))
+    wanted = Wanted(flags, load_i64(fields, 0), fields[_CANCEL_OPCODE], file)
+    found = cancel(ring, wanted)
     if flags & (CANCEL_ALL | CANCEL_ANY) != 0:
         return found
     if found == 0:
         raise Errno(ENOENT)
-    return 0
+    return max(0, wanted.result)  # Linux waits for its workers
 
 
 # ---- Messages to other rings -----------------------------------------------------------------------------------------

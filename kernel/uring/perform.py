@@ -16,6 +16,7 @@ from kernel.lang import (
     EBADF,
     ECANCELED,
     EINTR,
+    ENOENT,
     ENOMEM,
     ERESTART_RESTARTBLOCK,
     ERESTARTNOHAND,
@@ -31,6 +32,7 @@ from kernel.task.acting import act_as, act_as_itself
 from kernel.task.send import update_interrupted
 from kernel.task.task import Task, current
 from kernel.uring import layout
+from kernel.uring.cancel import cancel_one
 from kernel.uring.file import UringFile
 from kernel.uring.operation import Operation
 from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter, number_of
@@ -273,6 +275,9 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
     request.file = None
     extra = request.extra
     request.extra = None
+    wait = None if extra is None else extra.wait
+    if wait is not None:
+        wait.leave()
     generation = None if extra is None else extra.generation
     counted = None if extra is None else extra.counted
     if counted is not None and counted.request is not None:
@@ -356,8 +361,10 @@ def limit_is_up(limit: Request) -> int:
     request.limit = None
     if request.is_settled():
         return -ETIME
-    request.settle(-ECANCELED)
-    return -ETIME
+    result = cancel_one(request)
+    if result < 0:
+        return -ENOENT  # as Linux, which tells a worker's request only to end
+    return -ETIME if result == 0 else result
 
 
 # ---- What a task has to do -------------------------------------------------------------------------------------------

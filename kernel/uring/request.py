@@ -30,6 +30,7 @@ _SKIP_COST: Final = 10  # instructions
 VECTOR_BYTES: Final = 16  # of each range of a vector that a request keeps
 OP_TIMEOUT: Final = 11
 OP_LINK_TIMEOUT: Final = 15
+OP_WAITID: Final = 50
 NO_OUTCOME: Final = 1 << 40  # no result is as large
 GOES_ON: Final = (1 << 40) + 2  # … when it has more to do at once, and others should come first
 WAITS: Final = (1 << 40) + 1  # what performing a request returns when its end is left to a timer, or to others
@@ -76,6 +77,13 @@ class Counted(Queued):
         self.request: Request | None = request  # until it is done
 
 
+class OtherWait:
+    """A place where a request waits other than the queues of its file. Base class."""
+
+    def leave(self) -> None:
+        """The request waits there no longer. Raises nothing."""
+
+
 @final
 class Extra:
     """What only few requests need, in addition to the words of their submission."""
@@ -90,6 +98,7 @@ class Extra:
         self.repeats: int = 0  # how many more times a timer goes off; -1: without end
         self.counted: Counted | None = None  # of a timeout that a number of completions ends
         self.personality: Credentials | None = None  # with which it is performed, instead of its task's
+        self.wait: OtherWait | None = None
         self.generation: Generation | None = None  # to which it belongs if it uses a registered file or buffer
 
 

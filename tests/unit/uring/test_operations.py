@@ -6,15 +6,19 @@ import errno
 import os
 import struct
 
+from kernel.task import futex
 from kernel.uring import layout
 from tests.unit.booted import booted
-from tests.unit.uring.test_uring import NOP, PROVIDE_BUFFERS, RECV, Rings, memory, pipe
+from tests.unit.uring.test_uring import ASYNC_CANCEL, LINK_TIMEOUT, NOP, PROVIDE_BUFFERS, RECV, Rings, memory, pipe
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
 SEND_ZC = 47
 SENDMSG_ZC = 48
 READ_MULTISHOT = 49
+FUTEX_WAIT = 51
+FUTEX_WAKE = 52
+FUTEX_WAITV = 53
 FIXED_FD_INSTALL = 54
 REGISTER_FILES = 2
 CLOEXEC = 1
@@ -162,3 +166,91 @@ def test_a_send_from_a_registered_buffer_stays_in_it(machine: Machine) -> None:
     ring.fill(SENDMSG_ZC, sender, room + 100, 1, data=2, priority=FIXED_BUFFER)
     ring.go(2)
     assert ring.take() == [(2, 3, MORE), (2, 0, NOTICE), (2, -errno.EINVAL, MORE), (2, 0, NOTICE)]
+
+
+ANY = 0xFFFF_FFFF
+PRIVATE_32 = 2 | 128
+CANCEL_ALL = 1
+
+
+def fill_futex(ring: Rings, opcode: int, address: int, value: int, data: int, mask: int = ANY, flags: int = 0) -> None:
+    """A request on one futex, whose mask lies in `addr3`."""
+    ring.fill(opcode, PRIVATE_32, address, offset=value, data=data, flags=flags)
+    ring.program.store(ring.sqes + 64 * ((ring.tail - 1) % ring.entries) + 48, struct.pack("<Q", mask))
+
+
+@booted
+def test_a_futex_ends_a_request_that_waits_for_it(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    word = memory(host, struct.pack("<I", 7))
+    fill_futex(ring, FUTEX_WAIT, word, 8, 1)
+    ring.go()
+    assert ring.take() == [(1, -errno.EAGAIN, 0)]
+    fill_futex(ring, FUTEX_WAIT, word, 7, 2, mask=2)
+    fill_futex(ring, FUTEX_WAIT, word, 7, 3)
+    fill_futex(ring, FUTEX_WAKE, word, 1, 4, mask=1)
+    assert ring.go() == 3
+    assert ring.take() == [(4, 1, 0), (3, 0, 0)]
+    assert host.futex(word, 1 | 128, 5, 0, 0, 0) == 1
+    assert ring.take() == [(2, 0, 0)]
+    for address, value, mask in ((word, 7, 0), (word, 1 << 32, ANY), (word, 7, 1 << 32), (word + 1, 7, ANY)):
+        fill_futex(ring, FUTEX_WAIT, address, value, 5, mask=mask)
+        ring.go()
+    assert ring.take() == [(5, -errno.EINVAL, 0)] * 4
+    assert all(not bucket for bucket in futex._buckets)
+
+
+@booted
+def test_one_of_several_futexes_ends_a_request(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    word = memory(host, struct.pack("<III", 1, 2, 3))
+    wanted = b"".join(struct.pack("<QQII", value, word + 4 * value - 4, PRIVATE_32, 0) for value in (1, 2, 3))
+    host.store(word + 100, wanted)
+    ring.fill(FUTEX_WAITV, 0, word + 100, 3, data=1)
+    assert ring.go() == 1
+    fill_futex(ring, FUTEX_WAKE, word + 4, 1, 2, flags=layout.CQE_SKIP_SUCCESS)
+    fill_futex(ring, FUTEX_WAKE, word + 8, 1, 3)  # also of the same request
+    ring.go()
+    assert ring.take() == [(3, 1, 0), (1, 2, 0)]
+    host.store(word + 8, struct.pack("<I", 4))
+    ring.fill(FUTEX_WAITV, 0, word + 100, 3, data=4)
+    ring.fill(FUTEX_WAITV, 0, word + 100, 0, data=5)
+    ring.go()
+    ring.fill(FUTEX_WAITV, 0, word + 100, 129, data=6)
+    ring.go()
+    assert ring.take() == [(4, -errno.EAGAIN, 0), (5, -errno.EINVAL, 0), (6, -errno.EINVAL, 0)]
+    assert all(not bucket for bucket in futex._buckets)
+
+
+@booted
+def test_a_wait_for_a_futex_is_cancelled(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 16)
+    word = memory(host, struct.pack("<Iqq", 0, 0, 1_000_000))
+    fill_futex(ring, FUTEX_WAIT, word, 0, 1)
+    ring.fill(ASYNC_CANCEL, address=1, data=2)
+    ring.go()
+    assert ring.take() == [(2, 1, 0), (1, -errno.ECANCELED, 0)]
+    for _ in range(3):
+        fill_futex(ring, FUTEX_WAIT, word, 0, 1)
+    ring.fill(ASYNC_CANCEL, address=1, data=2, modifiers=CANCEL_ALL)
+    ring.go()
+    assert sorted(ring.take()) == [(1, -errno.ECANCELED, 0)] * 3 + [(2, 1, 0)]
+    fill_futex(ring, FUTEX_WAIT, word, 0, 3, flags=layout.IO_LINK)
+    ring.fill(LINK_TIMEOUT, address=word + 4, length=1, data=4)
+    ring.go(2)
+    assert sorted(ring.take()) == [(3, -errno.ECANCELED, 0), (4, 1, 0)]
+    fill_futex(ring, FUTEX_WAIT, word, 0, 5)
+    fill_futex(ring, FUTEX_WAKE, word, 1, 6)
+    ring.fill(ASYNC_CANCEL, address=5, data=7)  # too late
+    ring.go()
+    assert sorted(ring.take()) == [(5, 0, 0), (6, 1, 0), (7, -errno.ENOENT, 0)]
+    fill_futex(ring, FUTEX_WAIT, word, 0, 8)
+    ring.go()
+    host.munmap(ring.rings, ring.size)
+    host.munmap(ring.sqes, 64 * ring.entries)
+    host.close(ring.fd)
+    host.getpid()
+    assert all(not bucket for bucket in futex._buckets)
