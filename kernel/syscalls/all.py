@@ -121,6 +121,7 @@ from kernel.syscalls import (
     unimplemented,
     unlink,
     uring_buffers,
+    uring_children,
     uring_connections,
     uring_futexes,
     uring_names,

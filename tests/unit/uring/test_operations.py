@@ -16,6 +16,7 @@ from tools.simulated.program import Program
 SEND_ZC = 47
 SENDMSG_ZC = 48
 READ_MULTISHOT = 49
+WAITID = 50
 FUTEX_WAIT = 51
 FUTEX_WAKE = 52
 FUTEX_WAITV = 53
@@ -254,3 +255,46 @@ def test_a_wait_for_a_futex_is_cancelled(machine: Machine) -> None:
     host.close(ring.fd)
     host.getpid()
     assert all(not bucket for bucket in futex._buckets)
+
+
+P_ALL, P_PID = 0, 1
+WNOHANG, WEXITED, WNOWAIT = 1, 4, 0x0100_0000
+
+
+@booted
+def test_a_child_ends_a_request_that_waits_for_it(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    reader, writer = pipe(host)
+    place = memory(host)
+
+    def child(program: Program) -> int:
+        program.read(reader, bytearray(1), 1)
+        return 7
+
+    def waited() -> tuple[int, int, int]:
+        signo, _, code, _, pid, _, status = struct.unpack("<7i", host.load(place, 28))
+        return signo, code, status if pid == child_pid else -1
+
+    child_pid = host.fork(child)
+    ring.fill(WAITID, child_pid, 0, P_PID, place, data=1, index=WEXITED | WNOHANG)
+    ring.fill(WAITID, child_pid + 50, 0, P_PID, place, data=2, index=WEXITED)
+    ring.fill(WAITID, child_pid, 0, P_PID, place, data=3, index=0)
+    ring.fill(WAITID, child_pid, 0, P_PID, place, data=4, index=WEXITED | WNOWAIT)
+    ring.fill(WAITID, 0, 0, P_ALL, 0, data=5, index=WEXITED)
+    ring.fill(ASYNC_CANCEL, address=5, data=6)
+    assert ring.go() == 6
+    assert ring.take() == [
+        (1, 0, 0), (2, -errno.ECHILD, 0), (3, -errno.EINVAL, 0), (6, 1, 0), (5, -errno.ECANCELED, 0),
+    ]  # fmt: skip
+    host.write(writer, b"x", 1)
+    assert ring.go(1) == 0
+    assert ring.take() == [(4, 0, 0)]
+    assert waited() == (17, 1, 7)
+    host.store(place, bytes(28))
+    ring.fill(WAITID, 0, 0, P_ALL, place, data=7, index=WEXITED)
+    ring.fill(WAITID, 0, 0, P_ALL, place + 40, data=8, index=WEXITED)
+    ring.go()
+    assert ring.take() == [(7, 0, 0), (8, -errno.ECHILD, 0)]
+    assert waited() == (17, 1, 7)
+    assert host.task.process.family.waiters.first() is None
