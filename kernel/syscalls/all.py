@@ -122,6 +122,7 @@ from kernel.syscalls import (
     unlink,
     uring_buffers,
     uring_children,
+    uring_commands,
     uring_connections,
     uring_futexes,
     uring_names,

@@ -13,6 +13,7 @@ from tests.unit.uring.test_uring import ASYNC_CANCEL, LINK_TIMEOUT, NOP, PROVIDE
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
+URING_CMD = 46
 SEND_ZC = 47
 SENDMSG_ZC = 48
 READ_MULTISHOT = 49
@@ -298,3 +299,43 @@ def test_a_child_ends_a_request_that_waits_for_it(machine: Machine) -> None:
     assert ring.take() == [(7, 0, 0), (8, -errno.ECHILD, 0)]
     assert waited() == (17, 1, 7)
     assert host.task.process.family.waiters.first() is None
+
+
+SIOCINQ, SIOCOUTQ, GETSOCKOPT, SETSOCKOPT = 0, 1, 2, 3
+SOL_SOCKET, SO_KEEPALIVE, SO_TYPE = 1, 9, 3
+
+
+@booted
+def test_a_socket_takes_commands(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    sender, receiver, address = udp(host, 4003)
+    place = memory(host, b"hello" + address + struct.pack("<I", 1))
+    host.sendto(sender, place, 5, 0, place + 5, 16)
+
+    def command(fd: int, kind: int, name: int = 0, value: int = 0, length: int = 0, level: int = SOL_SOCKET) -> int:
+        ring.fill(URING_CMD, fd, level | name << 32, offset=kind, data=1, index=length & 0xFFFF_FFFF)
+        at = ring.sqes + 64 * ((ring.tail - 1) % ring.entries) + 48
+        host.store(at, struct.pack("<Q", value))
+        ring.go()
+        ((_, result, flags),) = ring.take()
+        assert flags == 0
+        return result
+
+    assert command(receiver, SIOCINQ) == 5
+    assert command(sender, SIOCOUTQ) == 0
+    assert command(sender, SETSOCKOPT, SO_KEEPALIVE, place + 21, 4) == 0
+    assert command(sender, GETSOCKOPT, SO_KEEPALIVE, place + 100, 4) == 4
+    assert host.load(place + 100, 4) == struct.pack("<I", 1)
+    assert command(sender, GETSOCKOPT, SO_TYPE, place + 100, 2) == 2
+    assert command(sender, GETSOCKOPT, SO_TYPE, place + 100, 4, level=6) == -errno.EOPNOTSUPP
+    assert command(sender, SETSOCKOPT, SO_KEEPALIVE, place + 21, -1) == -errno.EINVAL
+    assert command(sender, 9) == -errno.EOPNOTSUPP
+    assert command(sender, 1 << 32) == -errno.EINVAL
+    null = host.open("/dev/null", os.O_RDONLY, 0)
+    zero = host.open("/dev/zero", os.O_RDONLY, 0)
+    reader, _ = pipe(host)
+    assert [command(fd, 5) for fd in (null, zero, reader)] == [0, -errno.EOPNOTSUPP, -errno.EOPNOTSUPP]
+    pair = bytearray(8)
+    host.socketpair(1, 1, 0, pair)
+    assert command(struct.unpack("<ii", pair)[0], SIOCINQ) == -errno.EOPNOTSUPP
