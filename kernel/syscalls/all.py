@@ -126,6 +126,7 @@ from kernel.syscalls import (
     uring_connections,
     uring_futexes,
     uring_names,
+    uring_pipes,
     uring_sockets,
     uring_timeouts,
     uring_transfers,

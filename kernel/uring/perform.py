@@ -89,7 +89,8 @@ def resume(request: Request) -> None:
 def _is_ready(request: Request) -> bool:
     """Whether there may be what it waits for."""
     file = request.file
-    if file is None:
+    extra = request.extra
+    if file is None or (extra is not None and extra.source is not None):
         return True
     try:
         return file.poll(None) & (request.events | POLLERR | POLLHUP) != 0
@@ -280,6 +281,7 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
         wait.leave()
     generation = None if extra is None else extra.generation
     counted = None if extra is None else extra.counted
+    source = None if extra is None else extra.source
     if counted is not None and counted.request is not None:
         counted.request = None
         ring.counted.take_out(counted)
@@ -294,6 +296,8 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
     ring.ended += 1
     if file is not None:
         file.release()
+    if source is not None:
+        source.release()
     if generation is not None:
         stop_using(ring, generation)
 

@@ -99,6 +99,7 @@ class Extra:
         self.counted: Counted | None = None  # of a timeout that a number of completions ends
         self.personality: Credentials | None = None  # with which it is performed, instead of its task's
         self.wait: OtherWait | None = None
+        self.source: File | None = None  # a second file, which is waited for too
         self.generation: Generation | None = None  # to which it belongs if it uses a registered file or buffer
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import struct
 
+from kernel.fs.file import OPEN_FILES
 from kernel.task import futex
 from kernel.uring import layout
 from tests.unit.booted import booted
@@ -13,6 +14,8 @@ from tests.unit.uring.test_uring import ASYNC_CANCEL, LINK_TIMEOUT, NOP, PROVIDE
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
+SPLICE = 30
+TEE = 33
 URING_CMD = 46
 SEND_ZC = 47
 SENDMSG_ZC = 48
@@ -332,6 +335,7 @@ def test_a_socket_takes_commands(machine: Machine) -> None:
     assert command(sender, SETSOCKOPT, SO_KEEPALIVE, place + 21, -1) == -errno.EINVAL
     assert command(sender, 9) == -errno.EOPNOTSUPP
     assert command(sender, 1 << 32) == -errno.EINVAL
+    host.mount("none", "/dev", "devtmpfs", 0, 0)
     null = host.open("/dev/null", os.O_RDONLY, 0)
     zero = host.open("/dev/zero", os.O_RDONLY, 0)
     reader, _ = pipe(host)
@@ -339,3 +343,90 @@ def test_a_socket_takes_commands(machine: Machine) -> None:
     pair = bytearray(8)
     host.socketpair(1, 1, 0, pair)
     assert command(struct.unpack("<ii", pair)[0], SIOCINQ) == -errno.EOPNOTSUPP
+
+
+NO_OFFSET = (1 << 64) - 1
+NONBLOCK = 2
+ERESTARTSYS = 512
+
+
+def fill_splice(
+    ring: Rings, source: int, target: int, length: int, data: int, *, opcode: int = SPLICE, at: int = NO_OFFSET,
+    flags: int = 0, modifiers: int = 0, target_at: int = NO_OFFSET,
+) -> None:  # fmt: skip
+    ring.fill(
+        opcode, target, at, length, offset=target_at, data=data, flags=flags, modifiers=modifiers, index=source
+    )  # fmt: skip
+
+
+@booted
+def test_a_splice_waits_for_both_of_its_files(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    source, feed = pipe(host)
+    drain, target = pipe(host)
+    fill_splice(ring, source, target, 10, 1, flags=layout.IO_LINK)
+    ring.fill(NOP, data=2)
+    ring.go()
+    assert ring.take() == []
+    host.write(feed, b"0123456789", 10)
+    assert ring.take() == [(1, 10, 0), (2, 0, 0)]
+    host.write(target, bytes(65526), 65526)
+    host.write(feed, b"abcdef", 6)
+    fill_splice(ring, source, target, 10, 3, flags=layout.IO_LINK)
+    ring.fill(NOP, data=4)
+    ring.go()
+    assert ring.take() == []
+    into = bytearray(70000)
+    assert host.read(drain, into, 70000) == 65536
+    assert ring.take() == [(3, 6, 0), (4, -errno.ECANCELED, 0)]  # less than it wanted
+    assert host.read(drain, into, 10) == 6
+    regular = host.open("/tmp/spliced", os.O_RDWR | os.O_CREAT, 0o600)
+    fill_splice(ring, source, regular, 10, 5, target_at=3)
+    ring.go()
+    host.write(feed, b"xyz", 3)
+    assert ring.take() == [(5, 3, 0)]
+    fill_splice(ring, regular, target, 10, 6, at=2)
+    ring.go()
+    assert ring.take() == [(6, 4, 0)]
+    assert host.read(drain, into, 10) == 4 and into[:4] == b"\0xyz"
+
+
+@booted
+def test_a_splice_is_told_to_end(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    source, feed = pipe(host)
+    drain, target = pipe(host)
+    before = OPEN_FILES.count
+    for modifiers, result in ((0, -errno.EALREADY), (CANCEL_ALL, 0)):
+        fill_splice(ring, source, target, 10, 1)
+        ring.fill(ASYNC_CANCEL, address=1, data=2, modifiers=modifiers)
+        ring.go()
+        assert ring.take() == [(2, result, 0), (1, -ERESTARTSYS, 0)]
+    fill_splice(ring, source, target, 10, 3, modifiers=NONBLOCK)
+    fill_splice(ring, source, target, 10, 4, at=0)
+    fill_splice(ring, 99, target, 10, 5)
+    fill_splice(ring, source, feed, 10, 6)
+    fill_splice(ring, source, target, 0, 7)
+    ring.go()
+    assert ring.take() == [
+        (3, -errno.EAGAIN, 0), (4, -errno.ESPIPE, 0), (5, -errno.EBADF, 0), (6, -errno.EINVAL, 0), (7, 0, 0),
+    ]  # fmt: skip
+    fill_splice(ring, source, target, 10, 8, modifiers=16)
+    ring.go()
+    fill_splice(ring, source, target, 10, 9, opcode=TEE)
+    ring.go()
+    assert ring.take() == [(8, -errno.EINVAL, 0), (9, -errno.EINVAL, 0)]
+    fill_splice(ring, source, target, 10, 10, opcode=TEE, at=0, target_at=0)
+    ring.go()
+    host.write(feed, b"tee", 3)
+    assert ring.take() == [(10, 3, 0)]
+    into = bytearray(10)
+    assert [host.read(end, into, 10) for end in (source, drain)] == [3, 3]
+    host.close(drain)
+    host.write(feed, b"end", 3)
+    fill_splice(ring, source, target, 10, 11)  # without a signal
+    ring.go()
+    assert ring.take() == [(11, -errno.EPIPE, 0)]
+    assert OPEN_FILES.count == before - 1
