@@ -50,7 +50,7 @@ def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
     files.take_back(descriptor, file)
     done = False
     try:
-        place = _place_for(ring, slot)
+        place = place_for(ring, slot)
         replace_file(ring, place, file)
         done = True
     finally:
@@ -59,7 +59,7 @@ def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
     return place if slot == _ANY_SLOT else 0
 
 
-def _place_for(ring: Ring, slot: int) -> int:
+def place_for(ring: Ring, slot: int) -> int:
     """The index that `slot_of` a request means. Raises ENFILE, ENXIO, EINVAL."""
     files = ring.files
     place = slot - 1
@@ -69,7 +69,7 @@ def _place_for(ring: Ring, slot: int) -> int:
             raise Errno(ENFILE)
     if not files.exists:
         raise Errno(ENXIO)
-    if not files.has(place):
+    if place < 0 or not files.has(place):
         raise Errno(EINVAL)
     return place
 

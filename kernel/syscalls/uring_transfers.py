@@ -28,7 +28,7 @@ from kernel.syscalls.readv import RWF_NOWAIT, RWF_SUPPORTED, read_by_flags, writ
 from kernel.syscalls.sync import sync_range_of
 from kernel.syscalls.truncate import truncate_file
 from kernel.syscalls.uring_arguments import refuse_if
-from kernel.syscalls.uring_buffers import put_back, select, selects, use
+from kernel.syscalls.uring_buffers import name_buffer, put_back, select, selects, use
 from kernel.syscalls.uring_fixed_buffers import check_fixed_buffer
 from kernel.task.words import signed_32
 from kernel.uring import layout
@@ -101,14 +101,21 @@ def _read(request: Request) -> int:
     if not selects(request):
         return _read_into(request, file, None)
     chosen = select(request, request.length)
-    use(request, chosen)  # also if the read fails: then the completion names the buffer, too
+    name_buffer(request, chosen)  # also if the read fails: then the completion names the buffer, too
+    code = 0
+    done = 0
     try:
-        return _read_into(request, file, chosen)
+        done = _read_into(request, file, chosen)
     except Errno as error:
         code = error.code
+    if code == 0:
+        use(request, chosen, done)
+        return done
     if code == EAGAIN and not request.never_waits:
         request.completion_flags = 0
         put_back(request, chosen)  # it takes one when there is something to read
+    elif chosen.group.keeps_rest:
+        put_back(request, chosen)
     raise Errno(code)
 
 
@@ -152,7 +159,7 @@ def _read_multishot(request: Request) -> int:
         if done == 0:
             put_back(request, chosen)
             return 0
-        use(request, chosen)
+        use(request, chosen, done)
         if not request.ring.post_more(request.user_data, done, request.completion_flags | layout.CQE_MORE):
             return done
         request.completion_flags = 0

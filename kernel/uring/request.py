@@ -91,6 +91,7 @@ class Extra:
     def __init__(self) -> None:
         self.vector: UserVector | None = None  # memory that was described when it was submitted
         self.header: Header | None = None
+        self.selection: KeptSelection | None = None
         self.name: bytes = b""
         self.time_ns: int = 0  # of timers, and how they use it
         self.is_absolute: bool = False
@@ -105,6 +106,10 @@ class Extra:
 
 class Header:
     """A header of a message. Base class: what the operations of sockets keep of it."""
+
+
+class KeptSelection:
+    """Provided buffers from which a part was sent. Base class: see kernel/syscalls/uring_selecting.py."""
 
 
 @final

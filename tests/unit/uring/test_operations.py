@@ -10,7 +10,20 @@ from kernel.fs.file import OPEN_FILES
 from kernel.task import futex
 from kernel.uring import layout
 from tests.unit.booted import booted
-from tests.unit.uring.test_uring import ASYNC_CANCEL, LINK_TIMEOUT, NOP, PROVIDE_BUFFERS, RECV, Rings, memory, pipe
+from tests.unit.uring.test_uring import (
+    ASYNC_CANCEL,
+    LINK_TIMEOUT,
+    MSG_RING,
+    NOP,
+    PROVIDE_BUFFERS,
+    READ,
+    RECV,
+    RECVMSG,
+    SEND,
+    Rings,
+    memory,
+    pipe,
+)
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
@@ -430,3 +443,151 @@ def test_a_splice_is_told_to_end(machine: Machine) -> None:
     ring.go()
     assert ring.take() == [(11, -errno.EPIPE, 0)]
     assert OPEN_FILES.count == before - 1
+
+
+REGISTER_PBUF_RING = 22
+MULTISHOT = 2
+BUNDLE = 1 << 4
+PART = 1 << 4  # IORING_CQE_F_BUF_MORE
+NONEMPTY = layout.CQE_SOCK_NONEMPTY
+
+
+def buffer_ring(program: Program, ring: Rings, lengths: list[int], flags: int = 0) -> tuple[int, int]:
+    """A ring of buffers with the numbers from 20 on, in group 5; where it is, and where they are."""
+    place, room = memory(program), memory(program)
+    program.io_uring_register(ring.fd, REGISTER_PBUF_RING, struct.pack("<QIHH24x", place, 16, 5, flags), 1)
+    at = room
+    for index, length in enumerate(lengths):
+        program.store(place + 16 * index, struct.pack("<QIH", at, length, 20 + index))
+        at += length
+    program.store(place + 14, struct.pack("<H", len(lengths)))
+    return place, room
+
+
+def stream(program: Program, port: int) -> tuple[int, int]:
+    """Both ends of a TCP connection."""
+    address = struct.pack("<H", 2) + struct.pack(">HI8x", port, 0x7F00_0001)
+    listening = program.socket(2, 1, 0)
+    program.ioctl(listening, SIOCSIFFLAGS, struct.pack("<16sH22x", b"lo", 1))
+    program.bind(listening, address, 16)
+    program.listen(listening, 5)
+    client = program.socket(2, 1, 0)
+    program.connect(client, address, 16)
+    return client, program.accept(listening, 0, 0)
+
+
+@booted
+def test_messages_come_with_their_descriptions(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    sender, receiver, address = udp(host, 4005)
+    _, room = buffer_ring(host, ring, [64, 64, 20, 64])
+    place = memory(host, b"hello" + address)
+    header = place + 100
+    host.store(header, struct.pack("<QIIQQQQII", 0, 16, 0, 0, 0, 0, 0, 0, 0))
+    ring.fill(RECVMSG, receiver, header, 1, data=1, flags=layout.BUFFER_SELECT, group=5, priority=MULTISHOT)
+    assert ring.go() == 1
+    for length in (5, 0x30):
+        host.sendto(sender, place, length, 0, place + 5, 16)
+    assert ring.take() == [
+        (1, 37, MORE | buffer_flags(20)), (1, 64, MORE | buffer_flags(21)),
+        (1, -errno.EFAULT, 0),  # the next buffer has no room for the description
+    ]  # fmt: skip
+    assert host.load(room, 16) == struct.pack("<4I", 16, 0, 5, 0)
+    assert host.load(room + 16, 2) == b"\x02\0" and host.load(room + 32, 5) == b"hello"
+    assert host.load(room + 64, 16) == struct.pack("<4I", 16, 0, 32, 0x20)  # a part: MSG_TRUNC
+    host.store(header, struct.pack("<QIIQQQQII", 0, 0xFFFF_FFFF, 0, 0, 0, 0, 0, 0, 0))
+    ring.fill(RECVMSG, receiver, header, 1, data=2, flags=layout.BUFFER_SELECT, group=5, priority=MULTISHOT)
+    ring.go()
+    assert ring.take() == [(2, -errno.EOVERFLOW, 0)]
+
+
+@booted
+def test_a_bundle_takes_several_buffers(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    client, accepted = stream(host, 4006)
+    _, room = buffer_ring(host, ring, [4] * 6)
+    host.write(client, b"0123456789ab", 12)
+    ring.fill(RECV, accepted, data=1, flags=layout.BUFFER_SELECT, group=5, priority=MULTISHOT | BUNDLE)
+    assert ring.go() == 1
+    assert ring.take() == [(1, 4, MORE | NONEMPTY | buffer_flags(20)), (1, 8, MORE | buffer_flags(21))]
+    assert host.load(room, 12) == b"0123456789ab"
+    host.write(client, b"cdefghijklmnopq", 15)
+    assert ring.take() == [
+        (1, 4, MORE | NONEMPTY | buffer_flags(23)), (1, 8, NONEMPTY | buffer_flags(24)),
+    ]  # fmt: skip
+    place = memory(host, b"one two")
+    ring.fill(PROVIDE_BUFFERS, 2, place, 3, 30, data=2, group=6)
+    ring.fill(SEND, client, length=2, data=3, flags=layout.BUFFER_SELECT, group=6)
+    ring.go()
+    assert ring.take() == [(2, 0, 0), (3, 2, buffer_flags(30))]
+
+
+@booted
+def test_a_bundle_is_sent_as_one(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    client, accepted = stream(host, 4007)
+    _, room = buffer_ring(host, ring, [4] * 4)
+    host.store(room, b"abcdefghijklmnop")
+    ring.fill(SEND, client, length=6, data=1, flags=layout.BUFFER_SELECT, group=5, priority=BUNDLE)
+    ring.go()
+    assert ring.take() == [(1, 6, MORE | buffer_flags(20)), (1, 8, buffer_flags(22))]
+    into = bytearray(20)
+    assert host.read(accepted, into, 20) == 14 and into[:14] == b"abcdefijklmnop"
+    for priority, flags in ((BUNDLE, 0), (0, layout.BUFFER_SELECT)):
+        ring.fill(SEND, client, data=2, flags=flags, group=5, priority=priority)
+        ring.go()
+    assert ring.take() == [(2, -errno.EINVAL, 0), (2, -errno.ENOBUFS, 0)]
+
+
+@booted
+def test_a_buffer_is_used_up_bit_by_bit(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    reader, writer = pipe(host)
+    place, room = buffer_ring(host, ring, [10, 10], flags=2)
+    for data in (b"abc", b"defg", b"hijklm"):
+        host.write(writer, data, len(data))
+        ring.fill(READ, reader, data=1, flags=layout.BUFFER_SELECT, group=5)
+        ring.go()
+    named = buffer_flags(20)
+    assert ring.take() == [(1, 3, named | PART), (1, 4, named | PART), (1, 3, named)]
+    ring.fill(READ_MULTISHOT, reader, data=2, flags=layout.BUFFER_SELECT, group=5)
+    ring.go()
+    host.write(writer, b"xy", 2)
+    named = buffer_flags(21) | MORE | PART
+    assert ring.take() == [(2, 3, named), (2, 2, named)]
+    assert host.load(room, 15) == b"abcdefghijklmxy"
+    assert struct.unpack("<QI", host.load(place + 16, 12)) == (room + 15, 5)
+
+
+@booted
+def test_a_registered_file_is_sent_to_another_ring(machine: Machine) -> None:
+    host = machine.host
+    ring, other = Rings(host, 4), Rings(host, 4)
+    reader, writer = pipe(host)
+    host.io_uring_register(ring.fd, REGISTER_FILES, struct.pack("<ii", writer, -1), 2)
+
+    def send(slot: int, target: int, flags: int = 0, length: int = 0, to: int = other.fd) -> int:
+        ring.fill(MSG_RING, to, 1, length, offset=77, data=1, modifiers=flags, index=target)
+        host.store(ring.sqes + 64 * ((ring.tail - 1) % ring.entries) + 48, struct.pack("<Q", slot))
+        ring.go()
+        ((_, result, _),) = ring.take()
+        return result
+
+    assert send(0, 1) == -errno.ENXIO
+    host.io_uring_register(other.fd, REGISTER_FILES, struct.pack("<ii", -1, -1), 2)
+    assert send(0, 2) == 0
+    assert send(0, 0xFFFF_FFFF) == 0
+    assert send(0, 0xFFFF_FFFF) == -errno.ENFILE
+    assert send(0, 1, flags=1) == 0
+    assert [send(1, 1), send(0, 3), send(0, 0), send(0, 1, length=1), send(0, 1, to=ring.fd)] == [
+        -errno.EBADF, -errno.EINVAL, -errno.EINVAL, -errno.EINVAL, -errno.EINVAL,
+    ]  # fmt: skip
+    assert other.take() == [(77, 0, 0), (77, 0, 0)]
+    place = memory(host, b"sent")
+    other.fill(23, 1, place, 4, data=2, flags=layout.FIXED_FILE)
+    other.go()
+    assert host.read(reader, bytearray(4), 4) == 4
