@@ -17,18 +17,18 @@ _SIZE_MASK: Final = 3
 _PRIVATE: Final = 128
 _CLOCK_REALTIME: Final = 0
 _CLOCK_MONOTONIC: Final = 1
-_MOST_FUTEXES: Final = 128
+MOST_FUTEXES: Final = 128
 _WAITV_SIZE: Final = 24
 
 
-def _check_flags(flags: int) -> bool:
+def check_flags(flags: int) -> bool:
     """Whether the futex is shared. Only words of 32 bits are. Raises EINVAL."""
     if flags & ~(_SIZE_MASK | _PRIVATE) != 0 or flags & _SIZE_MASK != _SIZE_32:
         raise Errno(EINVAL)
     return flags & _PRIVATE == 0
 
 
-def _check_word(value: int) -> None:
+def check_word(value: int) -> None:
     """Raise EINVAL for what a word of 32 bits cannot hold."""
     if not 0 <= value <= 0xFFFF_FFFF:
         raise Errno(EINVAL)
@@ -49,8 +49,8 @@ def _deadline(timeout: UserAddr, clock: int) -> int:
 @syscall("futex_wake", status="Full", args="=futex uint int flags:futex2")
 def futex_wake(address: int, mask: int, count: i32, flags: u32) -> int:
     """Wake up to `count` waiters whose masks meet `mask`."""
-    shared = _check_flags(flags)
-    _check_word(mask)
+    shared = check_flags(flags)
+    check_word(mask)
     if mask == 0:
         raise Errno(EINVAL)
     key = futex.key_of(current(), address, shared)
@@ -63,9 +63,9 @@ def futex_wake(address: int, mask: int, count: i32, flags: u32) -> int:
 )  # fmt: skip
 def futex_wait(address: UserAddr, value: int, mask: int, flags: u32, timeout: UserAddr, clock: i32) -> int:
     """Wait while the word holds `value`."""
-    shared = _check_flags(flags)
-    _check_word(value)
-    _check_word(mask)
+    shared = check_flags(flags)
+    check_word(value)
+    check_word(mask)
     deadline_ns = _deadline(timeout, clock)
     futex.wait(current(), address, shared, value, mask, deadline_ns)
     return 0
@@ -76,7 +76,7 @@ def futex_requeue(futexes: UserAddr, flags: u32, wake_count: i32, move_count: i3
     """Wake some waiters of the first futex and let others wait on the second."""
     if flags != 0 or futexes == 0:
         raise Errno(EINVAL)
-    pair = _read_futexes(futexes, 2)
+    pair = read_futexes(futexes, 2)
     if wake_count < 0 or move_count < 0:
         raise Errno(EINVAL)
     task = current()
@@ -93,13 +93,13 @@ def futex_requeue(futexes: UserAddr, flags: u32, wake_count: i32, move_count: i3
 )  # fmt: skip
 def futex_waitv(futexes: UserAddr, count: u32, flags: u32, timeout: UserAddr, clock: i32) -> int:
     """Wait on several futexes; which of them was woken."""
-    if flags != 0 or count == 0 or count > _MOST_FUTEXES or futexes == 0:
+    if flags != 0 or count == 0 or count > MOST_FUTEXES or futexes == 0:
         raise Errno(EINVAL)
     deadline_ns = _deadline(timeout, clock)
-    return futex.wait_on_any(current(), _read_futexes(futexes, count), deadline_ns)
+    return futex.wait_on_any(current(), read_futexes(futexes, count), deadline_ns)
 
 
-def _read_futexes(address: UserAddr, count: int) -> list[futex.WantedFutex]:
+def read_futexes(address: UserAddr, count: int) -> list[futex.WantedFutex]:
     """An array of struct futex_waitv. Raises EFAULT, EINVAL."""
     wanted: list[futex.WantedFutex] = []
     for index in range(count):
@@ -107,8 +107,8 @@ def _read_futexes(address: UserAddr, count: int) -> list[futex.WantedFutex]:
         flags = user.read_u32(user.at(at, 16))
         if user.read_u32(user.at(at, 20)) != 0:
             raise Errno(EINVAL)
-        shared = _check_flags(flags)
+        shared = check_flags(flags)
         value = user.read_i64(at)
-        _check_word(value)
+        check_word(value)
         wanted.append(futex.WantedFutex(user.read_i64(user.at(at, 8)), shared, value))
     return wanted

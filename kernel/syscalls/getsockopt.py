@@ -45,7 +45,12 @@ _LONGEST_NUMBER: Final = 24  # of SOL_SOCKET there is one: what else is longer t
 
 @syscall("setsockopt", status="Full", args="fd:socket one:level one:option <option_value[length] size")
 def setsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length: i32) -> int:
-    socket = socket_at(descriptor)
+    set_option_of(socket_at(descriptor), level, name, value, length)
+    return 0
+
+
+def set_option_of(socket: Socket, level: int, name: int, value: UserAddr, length: int) -> None:
+    """Set an option to a value in the program's memory. Raises EINVAL, EOPNOTSUPP, EFAULT, and what the option does."""
     if length < 0:
         raise Errno(EINVAL)
     if level != SOL_SOCKET and not socket.has_level(level):
@@ -66,7 +71,6 @@ def setsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length: 
             socket.set_option(level, name, given + bytes(min(length, _LONGEST_VALUE) - len(given)))
     finally:
         socket.release()
-    return 0
 
 
 def _read_value(address: UserAddr, length: int, limit: int, least: int) -> bytes:
@@ -105,6 +109,16 @@ def getsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length_a
         if level == SOL_SOCKET or not socket.takes_any_length(level, name):
             raise Errno(EINVAL)
         limit = _INT_MOST
+    get_option_of(socket, level, name, value, limit, length_address)
+    return 0
+
+
+def get_option_of(
+    socket: Socket, level: int, name: int, value: UserAddr, limit: int, length_address: UserAddr
+) -> int:
+    """Write the value of an option to the program's memory, at most `limit` bytes of it; its length, which is written
+    too unless there is no place for it (0). Raises EFAULT, and what the option raises.
+    """
     if level == SOL_SOCKET and name == SO_ATTACH_FILTER:
         return _get_filter(socket, value, limit, length_address)
     if level == SOL_SOCKET and name == SO_PEERPIDFD:
@@ -124,8 +138,13 @@ def getsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length_a
     length = min(limit, len(found))
     if length > 0:
         user.write_bytes(value, found[:length])
-    user.write_i32(length_address, length)
-    return 0
+    return _told(length_address, length)
+
+
+def _told(length_address: UserAddr, length: int) -> int:
+    if length_address != 0:
+        user.write_i32(length_address, length)
+    return length
 
 
 def _get_filter(socket: Socket, value: UserAddr, limit: int, length_address: UserAddr) -> int:
@@ -142,8 +161,7 @@ def _get_filter(socket: Socket, value: UserAddr, limit: int, length_address: Use
             if limit < count:
                 raise Errno(EINVAL)
             user.write_bytes(value, filter_.program.program)
-    user.write_i32(length_address, count)
-    return 0
+    return _told(length_address, count)
 
 
 def _get_peer(socket: Socket, value: UserAddr, limit: int, length_address: UserAddr) -> int:
@@ -159,11 +177,10 @@ def _get_peer(socket: Socket, value: UserAddr, limit: int, length_address: UserA
     try:
         length = min(limit, 4)
         user.write_bytes(value, int_bytes(descriptor)[:length])
-        user.write_i32(length_address, length)
+        return _told(length_address, length)
     except (Errno, MemoryError):
         files.take_back(descriptor, file)
         raise
-    return 0
 
 
 def _get_groups(socket: Socket, value: UserAddr, limit: int, length_address: UserAddr) -> int:
@@ -173,10 +190,9 @@ def _get_groups(socket: Socket, value: UserAddr, limit: int, length_address: Use
     groups = socket.peer_groups()
     if groups is None:
         raise Errno(ENODATA)
-    length = len(groups) * 4
-    user.write_i32(length_address, length)
+    length = _told(length_address, len(groups) * 4)
     if limit < length:
         raise Errno(ERANGE)
     for index in range(len(groups)):
         user.write_u32(user.at(value, index * 4), groups[index])
-    return 0
+    return length

@@ -10,16 +10,25 @@ while they wait for a pipe, and two copies that cross would wait for each other.
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import MAX_FILE_SIZE, MAX_RW_COUNT, O_APPEND, SEEK_CUR
+from kernel.fs.constants import (
+    MAX_FILE_SIZE,
+    MAX_RW_COUNT,
+    O_APPEND,
+    POLLERR,
+    POLLHUP,
+    READABLE,
+    SEEK_CUR,
+    WRITABLE,
+)
 from kernel.fs.file import File
 from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
 from kernel.ipc.pipe import PipeFile
-from kernel.lang import EBADF, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, EOVERFLOW, EXDEV, Errno, UserAddr, i32
+from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, EOVERFLOW, EXDEV, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.pace import is_dying, pace_bytes
 from kernel.lib.user import KernelBuffer
-from kernel.net.sockets.socket import MSG_MORE, Message, Socket
+from kernel.net.sockets.socket import MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL, Message, Socket
 from kernel.syscalls.buffer_arguments import check_area
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.read_write import check_has_offsets, signal_broken_pipe
@@ -36,8 +45,14 @@ class Cursor:
         self.file: File = file
         self.offset: int = offset  # -1: the file's own position
         self.more_follows: bool = False  # SPLICE_F_MORE: a socket may wait for it
+        self.waits: bool = True  # else the file must be ready: EAGAIN, and nobody gets SIGPIPE
 
     def read(self, buffer: KernelBuffer) -> int:
+        file = self.file
+        if not self.waits and isinstance(file, Socket):
+            return file.receive(Message(buffer, MSG_DONTWAIT))
+        if not self.waits and not is_ready(file, READABLE):
+            raise Errno(EAGAIN)
         if self.offset < 0:
             return self.file.read(buffer)
         done = self.file.pread(buffer, self.offset)
@@ -49,8 +64,11 @@ class Cursor:
         if file.seekable:
             offset = self.offset if self.offset >= 0 else file.position
             prepare_write(file, buffer, file.inode.size if file.flags & O_APPEND != 0 else offset)
-        if self.more_follows and isinstance(file, Socket):
-            return file.send(Message(buffer, MSG_MORE))
+        if isinstance(file, Socket) and (self.more_follows or not self.waits):
+            flags = MSG_MORE if self.more_follows else 0
+            return file.send(Message(buffer, flags if self.waits else flags | MSG_DONTWAIT | MSG_NOSIGNAL))
+        if not self.waits and not isinstance(file, PipeFile) and not is_ready(file, WRITABLE):
+            raise Errno(EAGAIN)  # of a pipe the caller knows that there is room
         if self.offset < 0:
             return file.write(buffer)
         done = file.pwrite(buffer, self.offset)
@@ -71,6 +89,11 @@ class Cursor:
                 self.file.seek(-count, SEEK_CUR)
         else:
             self.offset -= count  # fits: as much was read
+
+
+def is_ready(file: File, events: int) -> bool:
+    """Whether a file that can be waited for is ready, or at its end; all others are."""
+    return not file.can_be_watched() or file.poll(None) & (events | POLLERR | POLLHUP) != 0
 
 
 def copy(source: Cursor, target: Cursor, count: int) -> int:
@@ -100,7 +123,8 @@ def copy(source: Cursor, target: Cursor, count: int) -> int:
             if got < len(storage) and isinstance(source.file, Socket):
                 break  # what is there now: it does not wait for more
     except Errno as error:
-        signal_broken_pipe(target.file, error)
+        if target.waits:
+            signal_broken_pipe(target.file, error)
         if total == 0:
             raise
     except MemoryError:

@@ -62,6 +62,7 @@ class MessageHeader:
         self.name: int = word_at(raw, 0)
         length = span.load_u32(8)
         self.name_length: int = length - (1 << 32) if length > _INT_MAX else length
+        self.name_room: int = self.name_length  # as given, also without a place for a name
         self.vector: UserAddr = UserAddr(word_at(raw, 16))
         self.vector_count: int = word_at(raw, 24)
         self.control: int = word_at(raw, 32)

@@ -11,7 +11,7 @@ from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT, O_APPEND, O_DIRECT, O_NON
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
 from kernel.ipc.pipe import PIPE_BUF, Pipe, PipeFile
-from kernel.lang import EAGAIN, EBADF, EINVAL, EPIPE, ESPIPE, Errno, UserAddr, i32, u32
+from kernel.lang import EAGAIN, EBADF, EINVAL, EPIPE, ESPIPE, Errno, UserAddr, final, i32, u32
 from kernel.lib import user
 from kernel.lib.pace import pace_bytes
 from kernel.lib.user import Buffer, KernelBuffer
@@ -25,61 +25,36 @@ from kernel.task.send import signal_itself
 from kernel.task.signals import SIGPIPE
 
 _CHUNK: Final = 16384
-_SPLICE_NONBLOCK: Final = 2
+SPLICE_NONBLOCK: Final = 2
 _SPLICE_MORE: Final = 4
-_SPLICE_FLAGS: Final = 15
+SPLICE_FLAGS: Final = 15
+
+
+@final
+class SpliceEnd:
+    """One side of a splice: a file at its own position, or at an offset of the caller's."""
+
+    def __init__(self, file: File, offset: int, *, has_offset: bool) -> None:
+        self.file: File = file
+        self.offset: int = offset if has_offset else -1
+        self.has_offset: bool = has_offset
 
 
 @syscall("splice", status="Full", args="fd:pipe =offset? fd:pipe =offset? size flags:splice")
 def splice(source: i32, source_address: UserAddr, target: i32, target_address: UserAddr, count: int, flags: i32) -> int:
     if count == 0:
         return 0
-    if flags & ~_SPLICE_FLAGS != 0:
+    if flags & ~SPLICE_FLAGS != 0:
         raise Errno(EINVAL)
     in_file = file_at(source)
     out_file = file_at(target)
-    from_pipe = isinstance(in_file, PipeFile)
-    to_pipe = isinstance(out_file, PipeFile)
-    if (from_pipe and source_address != 0) or (to_pipe and target_address != 0):
-        raise Errno(ESPIPE)
+    _check_pipe(in_file, has_offset=source_address != 0)
+    _check_pipe(out_file, has_offset=target_address != 0)
     out_offset = user.read_i64(target_address) if target_address != 0 else -1
     in_offset = user.read_i64(source_address) if source_address != 0 else -1
-    if not in_file.readable or not out_file.writable:
-        raise Errno(EBADF)
-    if not from_pipe and not to_pipe:
-        raise Errno(EINVAL)
-    if isinstance(in_file, PipeFile) and isinstance(out_file, PipeFile) and in_file.pipe is out_file.pipe:
-        raise Errno(EINVAL)
-    if not from_pipe:
-        _check_end(in_file, source_address != 0, in_offset, count)
-        if not in_file.can_be_spliced():
-            raise Errno(EINVAL)
-    if not to_pipe:
-        if out_file.flags & O_APPEND != 0:
-            raise Errno(EINVAL)
-        _check_end(out_file, target_address != 0, out_offset, count)
-    count = MAX_RW_COUNT if count < 0 else min(count, MAX_RW_COUNT)
-    if isinstance(in_file, PipeFile) and isinstance(out_file, PipeFile):
-        waits = (in_file.flags | out_file.flags) & O_NONBLOCK == 0 and flags & _SPLICE_NONBLOCK == 0
-        return _between_pipes(in_file, out_file, min(count, _CHUNK), nonblocking=not waits)
-    # One piece, as much as is there and fits: splice does not wait for more once it has moved something.
-    if isinstance(in_file, PipeFile):
-        count = min(count, max(1, in_file.pipe.count))
-        if flags & _SPLICE_NONBLOCK != 0 and in_file.pipe.count == 0 and in_file.pipe.writers > 0:
-            raise Errno(EAGAIN)
-    if isinstance(out_file, PipeFile):
-        room = out_file.pipe.free()
-        if room == 0 and (flags & _SPLICE_NONBLOCK != 0 or out_file.flags & O_NONBLOCK != 0):
-            raise Errno(EAGAIN)
-        if room > 0:
-            count = min(count, room)
-    reading = Cursor(in_file, in_offset)
-    writing = Cursor(out_file, out_offset)
-    writing.more_follows = flags & _SPLICE_MORE != 0
-    if isinstance(in_file, PipeFile):
-        done = _out_of_pipe(in_file, writing, min(count, _CHUNK), flags & _SPLICE_NONBLOCK != 0)
-    else:
-        done = copy(reading, writing, count)
+    reading = SpliceEnd(in_file, in_offset, has_offset=source_address != 0)
+    writing = SpliceEnd(out_file, out_offset, has_offset=target_address != 0)
+    done = splice_files(reading, writing, count, flags, waits=True)
     if source_address != 0:
         user.write_i64(source_address, reading.offset)
     if target_address != 0:
@@ -87,11 +62,73 @@ def splice(source: i32, source_address: UserAddr, target: i32, target_address: U
     return done
 
 
-def _check_end(file: File, has_offset: bool, offset: int, count: int) -> None:
-    """The side that is no pipe: EINVAL if it has no offsets, or would go past the last one."""
-    if has_offset and (isinstance(file, DescriptorFile) or file.inode.is_socket()):
+def _check_pipe(file: File, *, has_offset: bool) -> None:
+    """A pipe has no offsets: ESPIPE."""
+    if has_offset and isinstance(file, PipeFile):
+        raise Errno(ESPIPE)
+
+
+def splice_files(source: SpliceEnd, target: SpliceEnd, count: int, flags: int, *, waits: bool) -> int:
+    """Move up to `count` bytes, and move the offsets of the caller's. Unless it `waits`, EAGAIN is raised where it
+    would have to, and no signal is sent. Raises what splice(2) does.
+    """
+    in_file = source.file
+    out_file = target.file
+    _check_pipe(in_file, has_offset=source.has_offset)
+    _check_pipe(out_file, has_offset=target.has_offset)
+    if not in_file.readable or not out_file.writable:
+        raise Errno(EBADF)
+    from_pipe = isinstance(in_file, PipeFile)
+    to_pipe = isinstance(out_file, PipeFile)
+    if not from_pipe and not to_pipe:
         raise Errno(EINVAL)
-    if not has_offset:
+    if isinstance(in_file, PipeFile) and isinstance(out_file, PipeFile) and in_file.pipe is out_file.pipe:
+        raise Errno(EINVAL)
+    if not from_pipe:
+        _check_end(source, count)
+        if not in_file.can_be_spliced():
+            raise Errno(EINVAL)
+    if not to_pipe:
+        if out_file.flags & O_APPEND != 0:
+            raise Errno(EINVAL)
+        _check_end(target, count)
+    count = MAX_RW_COUNT if count < 0 else min(count, MAX_RW_COUNT)
+    nonblocking = flags & SPLICE_NONBLOCK != 0 or not waits
+    if isinstance(in_file, PipeFile) and isinstance(out_file, PipeFile):
+        nonblocking = nonblocking or (in_file.flags | out_file.flags) & O_NONBLOCK != 0
+        return _between_pipes(in_file, out_file, min(count, _CHUNK), nonblocking=nonblocking, signals=waits)
+    # One piece, as much as is there and fits: splice does not wait for more once it has moved something.
+    if isinstance(in_file, PipeFile):
+        count = min(count, max(1, in_file.pipe.count))
+        if nonblocking and in_file.pipe.count == 0 and in_file.pipe.writers > 0:
+            raise Errno(EAGAIN)
+    if isinstance(out_file, PipeFile):
+        room = out_file.pipe.free()
+        if room <= 0 and out_file.pipe.readers > 0 and (nonblocking or out_file.flags & O_NONBLOCK != 0):
+            raise Errno(EAGAIN)
+        if room > 0:
+            count = min(count, room)
+    reading = Cursor(in_file, source.offset)
+    writing = Cursor(out_file, target.offset)
+    reading.waits = waits
+    writing.waits = waits
+    writing.more_follows = flags & _SPLICE_MORE != 0
+    if isinstance(in_file, PipeFile):
+        done = _out_of_pipe(in_file, writing, min(count, _CHUNK), nonblocking)
+    else:
+        done = copy(reading, writing, count)
+    source.offset = reading.offset
+    target.offset = writing.offset
+    return done
+
+
+def _check_end(end: SpliceEnd, count: int) -> None:
+    """The side that is no pipe: EINVAL if it has no offsets, or would go past the last one."""
+    file = end.file
+    offset = end.offset
+    if end.has_offset and (isinstance(file, DescriptorFile) or file.inode.is_socket()):
+        raise Errno(EINVAL)
+    if not end.has_offset:
         offset = file.position if file.seekable else 0
     if count < 0 or offset < 0:
         raise Errno(EINVAL)
@@ -115,7 +152,8 @@ def _out_of_pipe(file: PipeFile, target: Cursor, count: int, nonblocking: bool) 
         finally:
             pipe.unlock_readable(done)
     except Errno as error:
-        signal_broken_pipe(target.file, error)
+        if target.waits:
+            signal_broken_pipe(target.file, error)
         raise
     finally:
         tell_read(file, done)
@@ -125,7 +163,7 @@ def _out_of_pipe(file: PipeFile, target: Cursor, count: int, nonblocking: bool) 
     return done
 
 
-def _between_pipes(source: PipeFile, target: PipeFile, count: int, nonblocking: bool) -> int:
+def _between_pipes(source: PipeFile, target: PipeFile, count: int, *, nonblocking: bool, signals: bool) -> int:
     """Move bytes to another pipe, once there are some and there is room for them."""
     done = 0
     source.acquire()
@@ -143,7 +181,8 @@ def _between_pipes(source: PipeFile, target: PipeFile, count: int, nonblocking: 
             done = _move_between(reading, target.pipe, count, as_packet=target.flags & O_DIRECT != 0)
         pace_bytes(2 * done)
     except Errno as error:
-        signal_broken_pipe(target, error)
+        if signals:
+            signal_broken_pipe(target, error)
         raise
     finally:
         tell_read(source, done)
@@ -180,19 +219,30 @@ def _move_between(source: Pipe, target: Pipe, count: int, as_packet: bool) -> in
 
 @syscall("tee", status="Full", args="fd:pipe fd:pipe size flags:splice")
 def tee(source: i32, target: i32, count: int, flags: i32) -> int:
-    if flags & ~_SPLICE_FLAGS != 0:
+    if flags & ~SPLICE_FLAGS != 0:
         raise Errno(EINVAL)
     if count == 0:
         return 0
     in_file = file_at(source)
     out_file = file_at(target)
+    try:
+        return tee_files(in_file, out_file, count, flags, waits=True)
+    except Errno as error:
+        signal_broken_pipe(out_file, error)
+        raise
+
+
+def tee_files(in_file: File, out_file: File, count: int, flags: int, *, waits: bool) -> int:
+    """Copy up to `count` bytes, which stay in the pipe. Unless it `waits`, EAGAIN is raised where it would have to.
+    Raises what tee(2) does.
+    """
     if not in_file.readable or not out_file.writable:
         raise Errno(EBADF)
     if not isinstance(in_file, PipeFile) or not isinstance(out_file, PipeFile) or in_file.pipe is out_file.pipe:
         raise Errno(EINVAL)
     reading = in_file.pipe
     writing = out_file.pipe
-    nonblocking = flags & _SPLICE_NONBLOCK != 0
+    nonblocking = not waits or flags & SPLICE_NONBLOCK != 0 or (in_file.flags | out_file.flags) & O_NONBLOCK != 0
     while reading.count == 0:
         if reading.writers == 0:
             return 0
@@ -200,7 +250,7 @@ def tee(source: i32, target: i32, count: int, flags: i32) -> int:
             raise Errno(EAGAIN)
         reading.read_queue.sleep(interruptible=True)
     room = writing.free()
-    if room == 0 and nonblocking:
+    if room <= 0 and nonblocking and writing.readers > 0:
         raise Errno(EAGAIN)
     wanted = MAX_RW_COUNT if count < 0 else count  # a size has no sign
     storage = bytearray(min(wanted, reading.count, max(room, 1)))
@@ -249,7 +299,7 @@ def _fill_by_pages(pipe: Pipe, vector: UserAddr, count: int, nonblocking: bool) 
 @syscall("vmsplice", status="Full", args="fd:pipe <iovec[count] count flags:splice")
 def vmsplice(descriptor: i32, vector: UserAddr, count: int, flags: u32) -> int:
     """Transfer between a pipe and memory. The pages are copied, not shared: later writes to them are not seen."""
-    if flags & ~_SPLICE_FLAGS != 0:
+    if flags & ~SPLICE_FLAGS != 0:
         raise Errno(EINVAL)
     file = file_at(descriptor)
     if not file.readable and not file.writable:
@@ -259,7 +309,7 @@ def vmsplice(descriptor: i32, vector: UserAddr, count: int, flags: u32) -> int:
         return 0
     if not isinstance(file, PipeFile):
         raise Errno(EBADF)
-    nonblocking = flags & _SPLICE_NONBLOCK != 0  # whatever O_NONBLOCK says
+    nonblocking = flags & SPLICE_NONBLOCK != 0  # whatever O_NONBLOCK says
     file.acquire()
     try:
         if file.writable:

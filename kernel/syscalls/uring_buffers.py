@@ -19,6 +19,7 @@ _MOST_BUFFERS: Final = 1 << 16  # of a group
 _LAST_NUMBER: Final = _MOST_BUFFERS - 1
 _MOST_ENTRIES: Final = 1 << 15  # of a ring of buffers
 _FLAG_MMAP: Final = 1
+_FLAG_INC: Final = 2
 _PAGE_MASK: Final = 4095
 _COST: Final = 200  # instructions of one buffer, for `pace`
 
@@ -52,9 +53,30 @@ def select(request: Request, most: int) -> Chosen:
     return Chosen(group, buffer, length)
 
 
-def use(request: Request, chosen: Chosen) -> None:
-    """A request has stored data there: its completion names the buffer."""
+def select_further(request: Request, group: BufferGroup, most: int) -> Chosen | None:
+    """Take one more of a ring of buffers, at most that long; None if there is none. Raises EFAULT, MemoryError."""
+    buffer = group.take()
+    return None if buffer is None else Chosen(group, buffer, min(most, buffer.length))
+
+
+def name_buffer(request: Request, chosen: Chosen) -> None:
+    """Let a request's completion name the buffer."""
     request.completion_flags = layout.CQE_BUFFER | chosen.buffer.number << layout.CQE_BUFFER_SHIFT
+
+
+def use(request: Request, chosen: Chosen, done: int) -> None:
+    """A request has moved so many bytes there, or from there: its completion names the buffer. The rest may be of use
+    to the next one; of what cannot be waited for Linux counts all that the request asked for, and does not say so.
+    """
+    name_buffer(request, chosen)
+    group = chosen.group
+    if not group.keeps_rest or request.ring.groups.get(request.buffer_index) is not group:
+        return
+    file = request.file
+    if file is not None and not file.can_be_watched():
+        group.keep_rest(chosen.buffer, chosen.head, chosen.length)
+    elif group.keep_rest(chosen.buffer, chosen.head, done):
+        request.completion_flags |= layout.CQE_BUFFER_MORE
 
 
 def put_back(request: Request, chosen: Chosen) -> None:
@@ -131,7 +153,7 @@ def register_group(ring: Ring, argument: UserAddr, count: int) -> int:
     number = user.read_u16(user.at(argument, 12))
     flags = user.read_u16(user.at(argument, 14))
     _check_reserved(argument)
-    refuse_if(flags & ~_FLAG_MMAP != 0)
+    refuse_if(flags & ~(_FLAG_MMAP | _FLAG_INC) != 0)
     if flags & _FLAG_MMAP != 0:
         refuse_if(address != 0)
     elif address == 0:
@@ -146,6 +168,7 @@ def register_group(ring: Ring, argument: UserAddr, count: int) -> int:
     else:
         user.read_u8(user.at(address, size - 1))
     group = BufferGroup(address, entry_count, memory)
+    group.keeps_rest = flags & _FLAG_INC != 0
     done = False
     try:
         old = _replaceable(ring, number)  # reading slept, and requests may have provided buffers

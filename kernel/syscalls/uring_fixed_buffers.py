@@ -48,7 +48,7 @@ def register_buffers(ring: Ring, task: Task, wanted: Registration) -> int:
     done = False
     try:
         _read_tags(ring, wanted)
-        most = _most_pages(task)
+        most = most_pages(task)
         for index in range(wanted.count):
             buffer = None if wanted.entries == 0 else _buffer_at(wanted.entries, index)
             if buffer is None and buffers.tag_of(index) != 0:
@@ -98,7 +98,7 @@ def _check_range(address: UserAddr, length: int) -> None:
     user.check(address, length)
 
 
-def _most_pages(task: Task) -> int:
+def most_pages(task: Task) -> int:
     """How many pages RLIMIT_MEMLOCK leaves."""
     limit = task.process.limits.soft[RLIMIT_MEMLOCK]
     if limit == UNLIMITED or task.credentials.capable(CAP_IPC_LOCK):
@@ -172,7 +172,7 @@ def _update_buffer(ring: Ring, task: Task, wanted: Replacement, index: int) -> N
     tag = wanted.tag(index)
     if buffer is None and tag != 0:
         raise Errno(EINVAL)
-    _pages_of(buffer, _most_pages(task))
+    _pages_of(buffer, most_pages(task))
     slot = wanted.first + index
     if buffers.slots[slot] is not None:
         retire_buffer(ring, slot)

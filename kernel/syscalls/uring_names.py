@@ -1,5 +1,5 @@
 """Operations of io_uring on names and descriptors: OPENAT, OPENAT2, CLOSE, STATX, RENAMEAT, UNLINKAT, MKDIRAT,
-SYMLINKAT, LINKAT, the four of extended attributes, EPOLL_CTL, FILES_UPDATE.
+SYMLINKAT, LINKAT, the four of extended attributes, EPOLL_CTL, FILES_UPDATE, FIXED_FD_INSTALL.
 
 They equal the system calls of the same names. Source: io_uring_enter(2).
 """
@@ -7,7 +7,7 @@ They equal the system calls of the same names. Source: io_uring_enter(2).
 from typing import Final
 
 from kernel.fs.constants import KNOWN_OPEN_FLAGS, O_CLOEXEC
-from kernel.lang import EBADF, EINVAL, ENFILE, ENXIO, Errno, UserAddr
+from kernel.lang import EBADF, EINVAL, ENFILE, ENXIO, EPERM, Errno, UserAddr
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.epoll import epoll_ctl
@@ -33,6 +33,7 @@ _AT_REMOVEDIR: Final = 0x200
 _ANY_SLOT: Final = 0xFFFF_FFFF
 _WORD: Final = 0xFFFF_FFFF
 _OP_STATX: Final = 21
+_INSTALL_NO_CLOEXEC: Final = 1 << 0
 
 
 def slot_of(request: Request) -> int:
@@ -49,7 +50,7 @@ def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
     files.take_back(descriptor, file)
     done = False
     try:
-        place = _place_for(ring, slot)
+        place = place_for(ring, slot)
         replace_file(ring, place, file)
         done = True
     finally:
@@ -58,7 +59,7 @@ def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
     return place if slot == _ANY_SLOT else 0
 
 
-def _place_for(ring: Ring, slot: int) -> int:
+def place_for(ring: Ring, slot: int) -> int:
     """The index that `slot_of` a request means. Raises ENFILE, ENXIO, EINVAL."""
     files = ring.files
     place = slot - 1
@@ -68,7 +69,7 @@ def _place_for(ring: Ring, slot: int) -> int:
             raise Errno(ENFILE)
     if not files.exists:
         raise Errno(ENXIO)
-    if not files.has(place):
+    if place < 0 or not files.has(place):
         raise Errno(EINVAL)
     return place
 
@@ -143,6 +144,22 @@ def _update(request: Request) -> int:
         return place_files(request.ring, request.memory(), request.length)
     wanted = Replacement(request.offset & _WORD, request.memory(), request.length, UserAddr(0))
     return update_files(request.ring, wanted)
+
+
+def _prepare_install(request: Request) -> None:
+    refuse_if(request.offset != 0 or request.address != 0 or request.length != 0)
+    refuse_if(request.buffer_index != 0 or request.other != 0 or request.address3 != 0)
+    if request.flags & layout.FIXED_FILE == 0:
+        raise Errno(EBADF)
+    refuse_if(request.modifiers & ~_INSTALL_NO_CLOEXEC != 0)
+    if request.personality != 0:
+        raise Errno(EPERM)  # a descriptor is the task's own
+
+
+def _install(request: Request) -> int:
+    file = request.file
+    assert file is not None
+    return current().files.install(file.acquire(), cloexec=request.modifiers & _INSTALL_NO_CLOEXEC == 0)
 
 
 # ---- Names -----------------------------------------------------------------------------------------------------------
@@ -259,3 +276,4 @@ Operation(41, _prepare_setting, _set_attribute)
 Operation(42, _prepare_setting, _set_attribute_at)
 Operation(43, _prepare_getting, _get_attribute)
 Operation(44, _prepare_getting, _get_attribute_at)
+Operation(54, _prepare_install, _install, needs_file=True)

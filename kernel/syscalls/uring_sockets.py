@@ -1,89 +1,64 @@
-"""Operations of io_uring that send and receive: SEND, RECV, SENDMSG, RECVMSG.
+"""Operations of io_uring that send and receive: SEND, RECV, SENDMSG, RECVMSG, SEND_ZC, SENDMSG_ZC.
 
 They never wait in a socket: a request that is not ready waits on the socket's queues, whether it is non-blocking or
 not (FAST_POLL). Only MSG_DONTWAIT makes EAGAIN a result.
+
+SEND_ZC and SENDMSG_ZC copy the data as the others do. So the notice that the program may use the memory again follows
+the completion at once, and says that the data were copied to a program that asks for it.
 
 Source: io_uring_enter(2).
 """
 
 from typing import Final
 
-from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT, READABLE, WRITABLE
-from kernel.lang import EAGAIN, EFAULT, ENOTSOCK, Errno, UserAddr, final
+from kernel.fs.constants import MAX_RW_COUNT, READABLE, WRITABLE
+from kernel.lang import EAGAIN, EFAULT, ENOMEM, ENOTSOCK, EOPNOTSUPP, Errno, UserAddr
 from kernel.lib import user
-from kernel.lib.pace import pace
-from kernel.lib.user import Buffer, UserVector
+from kernel.lib.user import Buffer
+from kernel.mm.frames import PAGE_SHIFT
+from kernel.net.datagram.udp_socket import UdpSocket
 from kernel.net.sockets.socket import (
     MSG_DONTWAIT,
     MSG_NOSIGNAL,
     MSG_WAITALL,
+    MSG_ZEROCOPY,
     SOCK_STREAM,
     Message,
     Socket,
     release_files,
 )
 from kernel.net.tcp.socket import TcpSocket
-from kernel.syscalls.socket_arguments import (
-    MessageHeader,
-    read_address,
-)
+from kernel.syscalls.socket_arguments import read_address
 from kernel.syscalls.uring_arguments import refuse_if
-from kernel.syscalls.uring_buffers import put_back, select, selects, use
+from kernel.syscalls.uring_buffers import put_back, select, selects
+from kernel.syscalls.uring_fixed_buffers import check_fixed_buffer, most_pages
+from kernel.syscalls.uring_messages import KeptHeader, header_of, memory_of, transfer, use_for
+from kernel.syscalls.uring_selecting import (
+    BUNDLE,
+    MULTISHOT,
+    note_rest,
+    receive_messages,
+    receive_selecting,
+    send_selecting,
+)
 from kernel.task import current
 from kernel.task.words import signed_32
 from kernel.uring import layout
-from kernel.uring.buffers import Chosen
 from kernel.uring.operation import Operation
-from kernel.uring.request import GOES_ON, VECTOR_BYTES, Header, Request
+from kernel.uring.request import NO_OUTCOME, Request
+from kernel.uring.retirement import use_resource
 
-_HEADER_BYTES: Final = 400
-_MOST_ROUNDS: Final = 32  # of a multishot request, before others run
-_ROUND_COST: Final = 3000  # instructions, for `pace`
 _OP_SENDMSG: Final = 9
 _OP_RECVMSG: Final = 10
 _OP_SEND: Final = 26
+_OP_SEND_ZC: Final = 47
+_OP_SENDMSG_ZC: Final = 48
 
-_MULTISHOT: Final = 1 << 1
 _POLL_FIRST: Final = 1 << 0  # in `ioprio` of sending and receiving
-
-
-@final
-class KeptHeader(Header):
-    """The header of a message as it was when the request was submitted, with its vector."""
-
-    def __init__(self, address: UserAddr, selects_buffer: bool) -> None:
-        """If a provided buffer is selected, the vector says at most how long it is. Raises EFAULT, EINVAL, EMSGSIZE."""
-        self.fields: MessageHeader = MessageHeader(address)
-        self.most: int = 0  # bytes of the buffer, 0: all
-        if selects_buffer:
-            self.most = _length_in(self.fields)
-            self.fields.vector_count = 0
-        self.vector: UserVector = self.fields.buffer()
-
-    def kept_bytes(self) -> int:
-        """The memory that the kernel keeps for it."""
-        return _HEADER_BYTES + max(0, min(self.fields.vector_count, IOV_MAX)) * VECTOR_BYTES
-
-    def rest(self, moved: int) -> UserVector:
-        """The part not moved yet: an earlier try may have taken more than it sent."""
-        vector = self.vector
-        vector.rewind()
-        while moved > 0 and vector.remaining > 0:
-            _, length = vector.user_piece()
-            part = max(0, min(length, moved))
-            vector.skip(part)
-            moved -= part
-        return vector
-
-
-def _length_in(fields: MessageHeader) -> int:
-    """The length of the only range of a vector, which may have none. Raises EINVAL, EFAULT."""
-    if fields.vector_count == 0:
-        return 0
-    refuse_if(fields.vector_count != 1)
-    length = user.read_i64(user.at(fields.vector, 8))
-    refuse_if(length < 0)
-    return length
+_FIXED_BUFFER: Final = 1 << 2
+_REPORT_USAGE: Final = 1 << 3
+_COPIED: Final = -(1 << 31)  # IORING_NOTIF_USAGE_ZC_COPIED, in a result
+_EXTRA_PAGES: Final = 2  # that Linux counts for a send without a copy, beside its whole pages
 
 
 def socket_of(request: Request) -> Socket:
@@ -92,12 +67,6 @@ def socket_of(request: Request) -> Socket:
     if not isinstance(file, Socket):
         raise Errno(ENOTSOCK)
     return file
-
-
-def _header_of(request: Request) -> KeptHeader:
-    header = request.more().header
-    assert isinstance(header, KeptHeader)
-    return header
 
 
 def wait_first(request: Request, flag: int) -> None:
@@ -114,9 +83,17 @@ def _prepare_send(request: Request) -> None:
         refuse_if(request.other >> 16 != 0)
     else:
         refuse_if(request.offset != 0 or request.other != 0)
-    refuse_if(request.priority & ~_POLL_FIRST != 0)
+    refuse_if(request.priority & ~(_POLL_FIRST | BUNDLE) != 0)
+    if request.priority & BUNDLE != 0:
+        refuse_if(request.opcode == _OP_SENDMSG or not selects(request))
+        request.modifiers |= MSG_WAITALL
+    _keep_message(request)
+
+
+def _keep_message(request: Request) -> None:
+    """Keep what describes the data. Raises EFAULT, EINVAL, EMSGSIZE, MemoryError."""
     request.never_waits = request.modifiers & MSG_DONTWAIT != 0
-    if request.opcode == _OP_SENDMSG:
+    if _has_header(request):
         header = KeptHeader(request.memory(), selects_buffer=False)
         request.more().header = header
         fields = header.fields
@@ -125,6 +102,42 @@ def _prepare_send(request: Request) -> None:
             request.more().name = read_address(UserAddr(fields.name), fields.name_length)
     elif request.offset != 0:
         request.more().name = read_address(request.memory2(), request.other & 0xFFFF)
+
+
+def _has_header(request: Request) -> bool:
+    """Whether a request that sends has a struct msghdr."""
+    return request.opcode == _OP_SENDMSG or request.opcode == _OP_SENDMSG_ZC
+
+
+def _prepare_zero_copy(request: Request) -> None:
+    refuse_if(request.last != 0 or request.address3 != 0)
+    refuse_if(request.flags & layout.CQE_SKIP_SUCCESS != 0)
+    request.notice = 0  # from here on there is one, whatever becomes of the request
+    how = request.priority
+    refuse_if(how & ~(_POLL_FIRST | _FIXED_BUFFER | _REPORT_USAGE) != 0)
+    if how & _REPORT_USAGE != 0:
+        request.notice = _COPIED
+    if how & _FIXED_BUFFER != 0:
+        if request.buffer_index >= len(request.ring.buffers.slots):
+            raise Errno(EFAULT)
+        use_resource(request)
+    if request.opcode == _OP_SENDMSG_ZC:
+        refuse_if(request.offset != 0 or request.other != 0 or how & _FIXED_BUFFER != 0)
+    else:
+        refuse_if(request.other >> 16 != 0)
+    _keep_message(request)
+
+
+def _check_memory(request: Request) -> None:
+    """What Linux checks before it sends from a program's own pages. Raises EFAULT (not in the registered buffer),
+    ENOMEM (RLIMIT_MEMLOCK), MemoryError.
+    """
+    if request.priority & _FIXED_BUFFER != 0:
+        check_fixed_buffer(request)
+    elif request.opcode == _OP_SEND_ZC:
+        user.check(request.address, min(request.length, MAX_RW_COUNT))
+        if (request.length >> PAGE_SHIFT) + _EXTRA_PAGES > most_pages(request.task):
+            raise Errno(ENOMEM)
 
 
 def _part(request: Request) -> Buffer:
@@ -136,24 +149,25 @@ def _part(request: Request) -> Buffer:
 
 def _send(request: Request) -> int:
     target = socket_of(request)
-    wait_first(request, _POLL_FIRST)
     flags = signed_32(request.modifiers) | MSG_DONTWAIT | MSG_NOSIGNAL
-    if request.opcode == _OP_SENDMSG:
+    if request.notice != NO_OUTCOME:
+        if not isinstance(target, (TcpSocket, UdpSocket)):
+            raise Errno(EOPNOTSUPP)
+        flags &= ~MSG_ZEROCOPY  # the ring gets the notice, and the socket's queue of errors does not
+    wait_first(request, _POLL_FIRST)
+    if request.notice != NO_OUTCOME and request.moved == 0:
+        _check_memory(request)
+    if _has_header(request):
         return _send_message(request, target, flags)
+    if selects(request):
+        return send_selecting(request, target, flags)
     buffer = _part(request)
     wanted = buffer.remaining
     message = Message(buffer, flags)
     extra = request.extra
     if extra is not None:
         message.address = extra.name
-    return _moved(request, target, _run(target, message, is_sent=True), wanted)
-
-
-def _run(target: Socket, message: Message, *, is_sent: bool) -> int:
-    done = target.send(message) if is_sent else target.receive(message)
-    if done == 0 and message.buffer.faulted:
-        raise Errno(EFAULT)
-    return done
+    return _moved(request, target, transfer(target, message, is_sent=True), wanted)
 
 
 def _moved(request: Request, target: Socket, done: int, wanted: int) -> int:
@@ -167,14 +181,14 @@ def _moved(request: Request, target: Socket, done: int, wanted: int) -> int:
 
 
 def _send_message(request: Request, target: Socket, flags: int) -> int:
-    header = _header_of(request)
+    header = header_of(request)
     rest = header.rest(request.moved)
     message = Message(rest, flags)
     wanted = rest.remaining
     message.address = request.more().name
     header.fields.put_control(target, message)
     try:
-        return _moved(request, target, _run(target, message, is_sent=True), wanted)
+        return _moved(request, target, transfer(target, message, is_sent=True), wanted)
     finally:
         release_files(message.control)
 
@@ -184,97 +198,63 @@ def _send_message(request: Request, target: Socket, flags: int) -> int:
 
 def _prepare_receive(request: Request) -> None:
     refuse_if(request.other != 0 or request.offset != 0)
-    refuse_if(request.priority & ~(_POLL_FIRST | _MULTISHOT) != 0)
+    refuse_if(request.priority & ~(_POLL_FIRST | MULTISHOT | BUNDLE) != 0)
+    refuse_if(request.opcode == _OP_RECVMSG and request.priority & BUNDLE != 0)
     request.never_waits = request.modifiers & MSG_DONTWAIT != 0
-    if request.priority & _MULTISHOT != 0:
+    if request.priority & MULTISHOT != 0:
         refuse_if(not selects(request) or request.modifiers & MSG_WAITALL != 0)
-        refuse_if(request.opcode == _OP_RECVMSG or request.length != 0)
+        refuse_if(request.opcode != _OP_RECVMSG and request.length != 0)
     if request.opcode == _OP_RECVMSG:
         header = KeptHeader(request.memory(), selects_buffer=selects(request))
         request.more().header = header
         request.kept_bytes = header.kept_bytes()
+        if request.priority & MULTISHOT != 0:
+            header.check_room()
 
 
 def _receive(request: Request) -> int:
     source = socket_of(request)
     wait_first(request, _POLL_FIRST)
     flags = signed_32(request.modifiers) | MSG_DONTWAIT
+    if request.opcode == _OP_RECVMSG and request.priority & MULTISHOT != 0:
+        return receive_messages(request, source, flags)
     if request.opcode == _OP_RECVMSG and selects(request):
         done = _receive_message_selecting(request, source, flags)
     elif request.opcode == _OP_RECVMSG:
         done = _receive_message(request, source, flags)
     elif selects(request):
-        return _receive_selecting(request, source, flags)
+        return receive_selecting(request, source, flags)
     else:
         buffer = _part(request)
         wanted = buffer.remaining
-        done = _moved(request, source, _run(source, Message(buffer, flags), is_sent=False), wanted)
-    if isinstance(source, TcpSocket) and source.poll(None) & READABLE != 0:
-        request.completion_flags |= layout.CQE_SOCK_NONEMPTY
+        done = _moved(request, source, transfer(source, Message(buffer, flags), is_sent=False), wanted)
+    note_rest(request, source)
     return done
 
 
-def _receive_selecting(request: Request, source: Socket, flags: int) -> int:
-    """Receive into a provided buffer; if it is multishot, into one after the other (IORING_RECV_MULTISHOT)."""
-    for _ in range(_MOST_ROUNDS):
-        chosen = select(request, request.length)
-        try:
-            done = _run(source, Message(_memory_of(chosen), flags), is_sent=False)
-        except (Errno, MemoryError):
-            put_back(request, chosen)
-            raise
-        _use_for(request, chosen, done)
-        if isinstance(source, TcpSocket) and source.poll(None) & READABLE != 0:
-            request.completion_flags |= layout.CQE_SOCK_NONEMPTY
-        if done == 0 or request.priority & _MULTISHOT == 0:
-            return done
-        if not request.ring.post_more(request.user_data, done, request.completion_flags | layout.CQE_MORE):
-            return done
-        known_to_be_empty = isinstance(source, TcpSocket) and request.completion_flags & layout.CQE_SOCK_NONEMPTY == 0
-        request.completion_flags = 0
-        if known_to_be_empty:
-            raise Errno(EAGAIN)  # it takes a buffer when more comes
-        pace(_ROUND_COST)
-    return GOES_ON
-
-
-def _memory_of(chosen: Chosen) -> Buffer:
-    """The memory of a provided buffer. Raises EFAULT."""
-    user.check(chosen.address, chosen.length)
-    return current().user_buffer(UserAddr(chosen.address), min(chosen.length, MAX_RW_COUNT))
-
-
-def _use_for(request: Request, chosen: Chosen, done: int) -> None:
-    """So much was received into a buffer: if there was nothing, it is not used up. Raises MemoryError."""
-    if done > 0:
-        use(request, chosen)
-    else:
-        put_back(request, chosen)
-
-
 def _receive_message_selecting(request: Request, source: Socket, flags: int) -> int:
-    header = _header_of(request)
+    header = header_of(request)
     chosen = select(request, header.most)
     try:
-        buffer = _memory_of(chosen)
+        buffer = memory_of(chosen)
         wanted = buffer.remaining
         message = header.fields.message(buffer, flags)
-        done = _run(source, message, is_sent=False)
+        done = transfer(source, message, is_sent=False)
         header.fields.put_received(request.memory(), message)
     except (Errno, MemoryError):
         put_back(request, chosen)
         raise
-    _use_for(request, chosen, done)
+    use_for(request, chosen, done)
     request.is_short = done < wanted and request.modifiers & MSG_WAITALL != 0
     return done
 
 
 def _receive_message(request: Request, source: Socket, flags: int) -> int:
-    header = _header_of(request)
+    header = header_of(request)
     rest = header.rest(request.moved)
     wanted = rest.remaining
     message = header.fields.message(rest, flags)
-    done = _run(source, message, is_sent=False)
+    done = transfer(source, message, is_sent=False)
     header.fields.put_received(request.memory(), message)
     return _moved(request, source, done, wanted)
 
@@ -283,7 +263,11 @@ Operation(_OP_SENDMSG, _prepare_send, _send, needs_file=True, takes_priority=Tru
 Operation(
     _OP_RECVMSG, _prepare_receive, _receive, needs_file=True, takes_priority=True, takes_buffers=True, events=READABLE
 )  # fmt: skip
-Operation(_OP_SEND, _prepare_send, _send, needs_file=True, takes_priority=True, events=WRITABLE)
+Operation(
+    _OP_SEND, _prepare_send, _send, needs_file=True, takes_priority=True, takes_buffers=True, events=WRITABLE
+)  # fmt: skip
 Operation(
     27, _prepare_receive, _receive, needs_file=True, takes_priority=True, takes_buffers=True, events=READABLE
 )  # fmt: skip
+Operation(_OP_SEND_ZC, _prepare_zero_copy, _send, needs_file=True, takes_priority=True, events=WRITABLE)
+Operation(_OP_SENDMSG_ZC, _prepare_zero_copy, _send, needs_file=True, takes_priority=True, events=WRITABLE)

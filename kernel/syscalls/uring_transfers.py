@@ -1,5 +1,5 @@
-"""Operations of io_uring that transfer file data: READ and WRITE with their kinds, FSYNC, SYNC_FILE_RANGE, FALLOCATE,
-FADVISE, MADVISE, FTRUNCATE.
+"""Operations of io_uring that transfer file data: READ and WRITE with their kinds, READ_MULTISHOT, FSYNC,
+SYNC_FILE_RANGE, FALLOCATE, FADVISE, MADVISE, FTRUNCATE.
 
 Regular files are read and written at once. Others that are not ready are waited for, and only then read or
 written, so that they do not block. Pipes and sockets are also told not to block, and transfer a part of the request.
@@ -14,8 +14,9 @@ from kernel.fs.file import File
 from kernel.ipc.eventfd import EventFile
 from kernel.ipc.pipe import PipeFile
 from kernel.ipc.timerfd import TimerFile
-from kernel.lang import EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, Errno, UserAddr
+from kernel.lang import EAGAIN, EBADF, EBADFD, EFAULT, EINVAL, EOPNOTSUPP, Errno, UserAddr
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
 from kernel.net.sockets.socket import MSG_DONTWAIT, MSG_NOSIGNAL, Message, Socket
 from kernel.syscalls.buffer_arguments import user_range, user_vector
@@ -27,13 +28,13 @@ from kernel.syscalls.readv import RWF_NOWAIT, RWF_SUPPORTED, read_by_flags, writ
 from kernel.syscalls.sync import sync_range_of
 from kernel.syscalls.truncate import truncate_file
 from kernel.syscalls.uring_arguments import refuse_if
-from kernel.syscalls.uring_buffers import put_back, select, selects, use
+from kernel.syscalls.uring_buffers import name_buffer, put_back, select, selects, use
 from kernel.syscalls.uring_fixed_buffers import check_fixed_buffer
 from kernel.task.words import signed_32
 from kernel.uring import layout
 from kernel.uring.buffers import Chosen
 from kernel.uring.operation import Operation
-from kernel.uring.request import VECTOR_BYTES, Request
+from kernel.uring.request import GOES_ON, VECTOR_BYTES, Request
 
 _OP_READV: Final = 1
 _OP_WRITEV: Final = 2
@@ -41,6 +42,8 @@ _OP_READ_FIXED: Final = 4
 _OP_WRITE_FIXED: Final = 5
 
 _FSYNC_DATASYNC: Final = 1
+_MOST_ROUNDS: Final = 32  # of a multishot request, before others run
+_ROUND_COST: Final = 3000  # instructions, for `pace`
 
 
 # ---- Reading and writing ---------------------------------------------------------------------------------------------
@@ -100,14 +103,21 @@ def _read(request: Request) -> int:
     extra = request.extra
     kept = None if extra is None else extra.chosen
     chosen = select(request, request.length) if kept is None else kept
-    use(request, chosen)  # also if the read fails: then the completion names the buffer, too
+    name_buffer(request, chosen)  # also if the read fails: then the completion names the buffer, too
+    code = 0
+    done = 0
     try:
-        return _read_into(request, file, chosen)
+        done = _read_into(request, file, chosen)
     except Errno as error:
         code = error.code
+    if code == 0:
+        use(request, chosen, done)
+        return done
     if chosen.group.is_ring():
-        if file.can_be_watched():
+        can_wait = file.can_be_watched()
+        if can_wait:
             request.completion_flags = 0
+        if can_wait or chosen.group.keeps_rest:
             put_back(request, chosen)  # one that waits takes a buffer when there is something to read
     elif code == EAGAIN and not request.never_waits:
         request.more().chosen = chosen
@@ -130,6 +140,38 @@ def _read_into(request: Request, file: File, chosen: Chosen | None) -> int:
         done = read_by_flags(file, buffer, offset, flags)
     request.is_short = done != wanted
     return done
+
+
+def _prepare_multishot(request: Request) -> None:
+    refuse_if(not selects(request) or request.address != 0 or request.length != 0)
+
+
+def _read_multishot(request: Request) -> int:
+    """READ_MULTISHOT: each part that comes gets a buffer and a completion, up to the end of the file or an error."""
+    file = request.file
+    assert file is not None
+    if not file.can_be_watched():
+        raise Errno(EBADFD)
+    is_first = not request.has_begun
+    for _ in range(_MOST_ROUNDS):
+        chosen = select(request, 0)
+        try:
+            done = _read_into(request, file, chosen)
+            request.is_short = False
+        except (Errno, MemoryError):
+            put_back(request, chosen)
+            raise
+        if done == 0:
+            put_back(request, chosen)
+            return 0
+        use(request, chosen, done)
+        if not request.ring.post_more(request.user_data, done, request.completion_flags | layout.CQE_MORE):
+            return done
+        request.completion_flags = 0
+        if is_first:
+            raise Errno(EAGAIN)  # it waits on the file's queues first, and takes no buffer for that
+        pace(_ROUND_COST)
+    return GOES_ON
 
 
 def _write(request: Request) -> int:
@@ -231,3 +273,4 @@ Operation(
 Operation(23, _prepare_transfer, _write, needs_file=True, takes_priority=True, events=WRITABLE)
 Operation(24, _prepare_advice, _advise, needs_file=True)
 Operation(25, _prepare_advice, _advise_memory)
+Operation(49, _prepare_multishot, _read_multishot, needs_file=True, takes_buffers=True, events=READABLE)

@@ -23,6 +23,7 @@ from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.uring_arguments import refuse_if
+from kernel.syscalls.uring_names import place_for, slot_of
 from kernel.task.words import load_i32, load_i64, signed_32
 from kernel.uring import layout
 from kernel.uring.cancel import (
@@ -39,6 +40,7 @@ from kernel.uring.cancel import (
 from kernel.uring.file import UringFile
 from kernel.uring.operation import Operation
 from kernel.uring.request import Request
+from kernel.uring.retirement import replace_file
 from kernel.uring.ring import Ring
 
 _OP_POLL_ADD: Final = 6
@@ -57,6 +59,8 @@ _COST: Final = 300  # instructions, for `pace`
 _CANCEL_OPCODE: Final = 32  # in struct io_uring_sync_cancel_reg; reserved bytes follow it
 
 _MSG_DATA: Final = 0
+_MSG_SEND_FD: Final = 1
+_ANY_SLOT: Final = 0xFFFF_FFFF
 _MSG_CQE_SKIP: Final = 1
 _MSG_FLAGS_PASS: Final = 2
 
@@ -147,12 +151,13 @@ def _cancel(request: Request) -> int:
             file = ring.files.file(request.descriptor)
         else:
             file = file_at(request.descriptor)
-    found = cancel(ring, Wanted(flags, request.address, request.length & 0xFF, file))
+    wanted = Wanted(flags, request.address, request.length & 0xFF, file)
+    found = cancel(ring, wanted)
     if flags & (CANCEL_ALL | CANCEL_ANY) != 0:
         return found
     if found == 0:
         raise Errno(ENOENT)
-    return 0
+    return wanted.result
 
 
 def cancel_at_once(ring: Ring, argument: UserAddr) -> int:
@@ -171,12 +176,13 @@ def cancel_at_once(ring: Ring, argument: UserAddr) -> int:
     if flags & CANCEL_FD != 0:
         descriptor = load_i32(fields, 8)
         file = ring.files.file(descriptor) if flags & CANCEL_FD_FIXED != 0 else file_at(descriptor)
-    found = cancel(ring, Wanted(flags, load_i64(fields, 0), fields[_CANCEL_OPCODE], file))
+    wanted = Wanted(flags, load_i64(fields, 0), fields[_CANCEL_OPCODE], file)
+    found = cancel(ring, wanted)
     if flags & (CANCEL_ALL | CANCEL_ANY) != 0:
         return found
     if found == 0:
         raise Errno(ENOENT)
-    return 0
+    return max(0, wanted.result)  # Linux waits for its workers
 
 
 # ---- Messages to other rings -----------------------------------------------------------------------------------------
@@ -191,6 +197,8 @@ def _message(request: Request) -> int:
     file = request.file
     if not isinstance(file, UringFile):
         raise Errno(EBADFD)
+    if request.address == _MSG_SEND_FD:
+        return _send_file(request, file.ring)
     refuse_if(request.address != _MSG_DATA)
     refuse_if(request.address3 != 0 or request.modifiers & ~_MSG_FLAGS_PASS != 0)
     passes = request.modifiers & _MSG_FLAGS_PASS != 0
@@ -200,12 +208,40 @@ def _message(request: Request) -> int:
         raise Errno(EBADFD)
     if target.is_ended:
         raise Errno(EBADF)
+    _post_to(target, request.offset, signed_32(request.length), request.other & _WORD if passes else 0)
+    return 0
+
+
+def _post_to(target: Ring, user_data: int, result: int, flags: int) -> None:
+    """Raises EOVERFLOW if no one takes them: the overflow of a ring is bounded."""
     if target.overflow_count >= target.completion_count:
-        raise Errno(EOVERFLOW)  # no one takes them: the overflow of a ring is bounded
-    target.post(request.offset, signed_32(request.length), request.other & _WORD if passes else 0)
+        raise Errno(EOVERFLOW)
+    target.post(user_data, result, flags)
     while target.end_counted():
         pace(_COST)
-    return 0
+
+
+def _send_file(request: Request, target: Ring) -> int:
+    """Register one of this ring's files with another ring, too, and tell that. It has it even if it cannot be told."""
+    refuse_if(request.length != 0 or target is request.ring)
+    if target.is_disabled:
+        raise Errno(EBADFD)
+    if target.is_ended:
+        raise Errno(EBADF)
+    file = request.ring.files.file(request.address3 & _WORD).acquire()
+    done = False
+    try:
+        slot = slot_of(request)
+        place = place_for(target, slot)
+        replace_file(target, place, file)
+        done = True
+    finally:
+        if not done:
+            file.release()
+    result = place if slot == _ANY_SLOT else 0
+    if request.modifiers & _MSG_CQE_SKIP == 0:
+        _post_to(target, request.offset, result, 0)
+    return result
 
 
 Operation(0, _prepare_nop, _nop)

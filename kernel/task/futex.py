@@ -71,9 +71,16 @@ class LockMove:
     """The lock to which a waiter will be moved (FUTEX_WAIT_REQUEUE_PI). Base class: see futex_pi.py."""
 
 
+class FutexListener:
+    """What is told of the wake of a waiter that does not sleep. Base class: see kernel/syscalls/uring_futexes.py."""
+
+    def woken(self, waiter: "FutexWaiter") -> None:
+        """The waiter was woken, and is in no bucket any more."""
+
+
 @final
 class FutexWaiter:
-    """A sleeping thread."""
+    """A sleeping thread, or a request of its."""
 
     def __init__(self, key: FutexKey, bitset: int, task: Task) -> None:
         self.key: FutexKey = key
@@ -81,6 +88,7 @@ class FutexWaiter:
         self.task: Task = task
         self.is_woken: bool = False
         self.move: LockMove | None = None  # it may only be moved to such a lock
+        self.listener: FutexListener | None = None  # of a request: no thread sleeps
 
 
 def enter(waiter: FutexWaiter) -> None:
@@ -239,7 +247,11 @@ def _wake_some(space: AddressSpace | None, source: MemoryObject | None, offset: 
             refused = waiter.move is not None
             if not refused:
                 waiter.is_woken = True
-                wake_thread(waiter.task)
+                listener = waiter.listener
+                if listener is None:
+                    wake_thread(waiter.task)
+                else:
+                    listener.woken(waiter)
                 woken += 1
                 i += 1
             continue

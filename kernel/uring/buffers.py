@@ -3,7 +3,8 @@
 That is what IOSQE_BUFFER_SELECT asks for.
 
 A group is a list that IORING_OP_PROVIDE_BUFFERS fills, or a ring of its own in memory of the program or of the kernel,
-whose tail the program moves (IORING_REGISTER_PBUF_RING). The kernel keeps the head, and reads each word once.
+whose tail the program moves (IORING_REGISTER_PBUF_RING). The kernel keeps the head, and reads each word once. Buffers
+of such a ring may be used up bit by bit (IOU_PBUF_RING_INC): the rest of one stays the ring's first buffer.
 
 Context: sleeps where a ring lies in the program's memory.
 Source: io_uring_register(2), io_uring_enter(2).
@@ -12,10 +13,10 @@ Source: io_uring_register(2), io_uring_enter(2).
 from collections import deque
 from typing import Final, Literal
 
-from kernel.lang import Array, UserAddr, final, noinline, noraise, u8
+from kernel.lang import Array, Errno, UserAddr, final, noinline, noraise, u8
 from kernel.lib import user
 from kernel.mm.ring_memory import RingMemory
-from kernel.task.words import load_i64
+from kernel.task.words import load_i64, store_i64
 
 ENTRY_SIZE: Final = 16  # of struct io_uring_buf: address, length, number; in the first, the tail comes after these
 _TAIL: Final = 14
@@ -59,6 +60,7 @@ class BufferGroup:
         self.entry_count: int = entry_count
         self.memory: RingMemory | None = memory
         self.head: int = 0  # of a ring, modulo 2**16
+        self.keeps_rest: bool = False  # a ring whose buffers are used up bit by bit
         self.buffers: deque[ProvidedBuffer] = deque()
 
     def is_ring(self) -> bool:
@@ -91,6 +93,27 @@ class BufferGroup:
                 self.head = (head + 1) & _TAIL_MASK
                 return entry
 
+    def keep_rest(self, taken: ProvidedBuffer, head: int, used: int) -> bool:
+        """The first bytes of a buffer were used: the rest stays in the ring, whose head was `head` after it. False, and
+        the buffer is used up, if there is none, or others have taken a further one. Sleeps.
+        """
+        rest = taken.length - used
+        if not self.keeps_rest or rest <= 0 or self._head() != head:
+            return False
+        try:
+            self._store((head - 1 & (self.entry_count - 1)) * ENTRY_SIZE, taken.address + used, rest)
+        except Errno:
+            return False  # the program has taken the ring's memory away
+        if self._head() != head:
+            return False
+        self.head = (head - 1) & _TAIL_MASK
+        return True
+
+    def is_empty(self) -> bool:
+        """Whether a ring has no buffer for the next one who asks. Raises EFAULT. May sleep."""
+        head = self._head()
+        return self._tail() == head
+
     def put_back(self, taken: ProvidedBuffer, head: int) -> None:
         """Nothing was put there. In a ring, whose head was `head` after it, it can be given again only as long as no
         further one was taken; else it stays taken. Raises MemoryError.
@@ -110,6 +133,18 @@ class BufferGroup:
         if memory is not None:
             return memory.load(_TAIL_WORD) >> 16
         return user.read_u16(user.at(self.address, _TAIL))
+
+    def _store(self, at: int, address: int, length: int) -> None:
+        """Change an entry's address and length. Raises EFAULT."""
+        storage: Array[u8, Literal[12]] = Array()
+        fields = storage.span()
+        store_i64(fields, 0, address)
+        fields.store_u32(8, length)
+        memory = self.memory
+        if memory is not None:
+            memory.write(at, fields)
+        else:
+            user.write_from(user.at(self.address, at), fields)
 
     def _entry(self, at: int) -> ProvidedBuffer:
         storage: Array[u8, Literal[16]] = Array()

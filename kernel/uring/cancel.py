@@ -1,4 +1,4 @@
-"""Which requests an IORING_OP_ASYNC_CANCEL, or a synchronous one, means.
+"""Which requests an IORING_OP_ASYNC_CANCEL, or a synchronous one, means, and how it ends them.
 
 Source: io_uring_enter(2), io_uring_cancelation(7).
 """
@@ -6,9 +6,10 @@ Source: io_uring_enter(2), io_uring_cancelation(7).
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import ECANCELED, final
+from kernel.lang import EALREADY, ECANCELED, ERESTARTSYS, final, noraise
 from kernel.lib.pace import pace
-from kernel.uring.request import OP_LINK_TIMEOUT, OP_TIMEOUT, Request, number_of
+from kernel.uring.operation import CANCEL_FROM_LIST, CANCEL_IN_WORKER, CANCEL_PLAIN
+from kernel.uring.request import OP_LINK_TIMEOUT, OP_TIMEOUT, OP_WAITID, Request, number_of
 from kernel.uring.ring import Ring
 
 CANCEL_ALL: Final = 1 << 0
@@ -20,6 +21,25 @@ CANCEL_OP: Final = 1 << 5
 CANCEL_FLAGS: Final = 0x3F
 
 _COST: Final = 80  # instructions to look at one request, for `pace`
+_LIST_OF_CHILDREN: Final = 1
+_LIST_OF_FUTEXES: Final = 2
+
+
+def cancelling_of(request: Request) -> int:
+    """CANCEL_PLAIN and its kin."""
+    operation = request.operation
+    return CANCEL_PLAIN if operation is None else operation.cancelling
+
+
+@noraise
+def cancel_one(request: Request) -> int:
+    """Cancel a request whose end is not decided; the result of a cancel that means this one alone."""
+    cancelling = cancelling_of(request)
+    if cancelling == CANCEL_IN_WORKER:
+        request.settle(-ERESTARTSYS)  # the number itself, as on Linux: nobody turns it into EINTR
+        return -EALREADY
+    request.settle(-ECANCELED)
+    return 1 if cancelling == CANCEL_FROM_LIST else 0
 
 
 @final
@@ -31,6 +51,8 @@ class Wanted:
         self.user_data: int = user_data
         self.opcode: int = opcode  # matters with CANCEL_OP
         self.file: File | None = file  # matters with CANCEL_FD
+        self.result: int = 0  # of a cancel that means one request, once that was found
+        self._lists: int = 0  # of which some were cancelled
 
     def matches(self, request: Request) -> bool:
         """Whether a request that waits is meant."""
@@ -39,6 +61,8 @@ class Wanted:
         flags = self.flags
         if flags & CANCEL_ANY != 0:
             return True
+        if cancelling_of(request) == CANCEL_FROM_LIST:  # there Linux looks at nothing else
+            return flags & (CANCEL_FD | CANCEL_FD_FIXED) == 0 and request.user_data == self.user_data
         if flags & CANCEL_FD != 0 and (request.opcode == OP_TIMEOUT or request.file is not self.file):
             return False
         if flags & CANCEL_OP != 0 and request.opcode != self.opcode:
@@ -46,12 +70,25 @@ class Wanted:
         by_data = flags & CANCEL_USERDATA != 0 or flags & (CANCEL_FD | CANCEL_OP) == 0
         return not by_data or request.user_data == self.user_data
 
+    def cancel(self, request: Request) -> int:
+        """Cancel one that is meant; by how much it adds to the number of all."""
+        self.result = cancel_one(request)
+        if self.result < 0:
+            return 1 if self.flags & (CANCEL_ALL | CANCEL_ANY) == 0 else 0  # Linux counts what it has ended itself
+        if self.flags & CANCEL_ALL == 0 or self.result == 0:
+            return 1
+        kind = _LIST_OF_CHILDREN if request.opcode == OP_WAITID else _LIST_OF_FUTEXES
+        if self._lists & kind != 0:
+            return 0  # … and all of a list as one
+        self._lists |= kind
+        return 1
+
     def by_data_alone(self) -> bool:
         return self.flags & (CANCEL_ANY | CANCEL_FD | CANCEL_OP) == 0
 
 
 def cancel(ring: Ring, wanted: Wanted) -> int:
-    """Cancel what is meant, the first only unless all are; how many were found. Sleeps."""
+    """Cancel what is meant, the first only unless all are; how many were, as Linux counts. Sleeps."""
     takes_all = wanted.flags & (CANCEL_ALL | CANCEL_ANY) != 0
     if wanted.by_data_alone():
         return _cancel_by_data(ring, wanted, takes_all=takes_all)
@@ -63,8 +100,7 @@ def cancel(ring: Ring, wanted: Wanted) -> int:
         following = request.after()
         following_number = number_of(following)
         if wanted.matches(request):
-            request.settle(-ECANCELED)
-            found += 1
+            found += wanted.cancel(request)
             if not takes_all:
                 break
         pace(_COST)
@@ -78,8 +114,7 @@ def _cancel_by_data(ring: Ring, wanted: Wanted, *, takes_all: bool) -> int:
     while request is not None:
         following = request.same_next
         if wanted.matches(request):
-            request.settle(-ECANCELED)
-            found += 1
+            found += wanted.cancel(request)
             if not takes_all:
                 break
         request = _after_safe_point(ring, wanted.user_data, following)

@@ -87,6 +87,7 @@ CQE_BUFFER: Final = 1 << 0  # the number of a buffer stands in the upper half
 CQE_MORE: Final = 1 << 1  # further completions of the same request follow
 CQE_SOCK_NONEMPTY: Final = 1 << 2
 CQE_NOTIFICATION: Final = 1 << 3
+CQE_BUFFER_MORE: Final = 1 << 4  # the rest of the buffer stays with the kernel
 CQE_BUFFER_SHIFT: Final = 16
 
 # What the kernel says it can do (IORING_FEAT_*)
@@ -101,10 +102,11 @@ _EXT_ARG: Final = 1 << 8
 _CQE_SKIP: Final = 1 << 11
 _LINKED_FILE: Final = 1 << 12
 _REG_REG_RING: Final = 1 << 13
+_RECVSEND_BUNDLE: Final = 1 << 14
 _MIN_TIMEOUT: Final = 1 << 15
 FEATURES: Final = (
     _SINGLE_MMAP | _NODROP | _RW_CUR_POS | _CUR_PERSONALITY | _FAST_POLL | _POLL_32BITS
-    | _SQPOLL_NONFIXED | _EXT_ARG | _CQE_SKIP | _LINKED_FILE | _REG_REG_RING | _MIN_TIMEOUT
+    | _SQPOLL_NONFIXED | _EXT_ARG | _CQE_SKIP | _LINKED_FILE | _REG_REG_RING | _RECVSEND_BUNDLE | _MIN_TIMEOUT
 )  # fmt: skip
 
 

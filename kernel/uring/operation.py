@@ -17,6 +17,11 @@ POLLED: Final = (
 )  # fmt: skip
 """Those that a ring with IORING_SETUP_IOPOLL takes, a bit for each."""
 
+# What a program sees when a waiting request is cancelled
+CANCEL_PLAIN: Final = 0  # the cancel's result is 0
+CANCEL_FROM_LIST: Final = 1  # Linux keeps such requests on a list of their own: the cancel's result is their number
+CANCEL_IN_WORKER: Final = 2  # a worker of Linux's performs them: the cancel says so, and a signal ends them
+
 
 @final
 class Operation:
@@ -31,6 +36,7 @@ class Operation:
         takes_priority: bool = False,
         takes_buffers: bool = False,
         events: int = 0,
+        cancelling: int = CANCEL_PLAIN,
     ) -> None:
         self.opcode: int = opcode
         self.prepare: Callable[[Request], None] = prepare
@@ -39,6 +45,7 @@ class Operation:
         self.takes_priority: bool = takes_priority  # `ioprio` says something
         self.takes_buffers: bool = takes_buffers  # IOSQE_BUFFER_SELECT
         self.events: int = events  # POLL* bits that it waits for
+        self.cancelling: int = cancelling
         OPERATIONS[opcode] = self
 
 

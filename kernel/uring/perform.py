@@ -16,6 +16,7 @@ from kernel.lang import (
     EBADF,
     ECANCELED,
     EINTR,
+    ENOENT,
     ENOMEM,
     ERESTART_RESTARTBLOCK,
     ERESTARTNOHAND,
@@ -31,6 +32,7 @@ from kernel.task.acting import act_as, act_as_itself
 from kernel.task.send import update_interrupted
 from kernel.task.task import Task, current
 from kernel.uring import layout
+from kernel.uring.cancel import cancel_one
 from kernel.uring.file import UringFile
 from kernel.uring.operation import Operation
 from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter, number_of
@@ -87,7 +89,8 @@ def resume(request: Request) -> None:
 def _is_ready(request: Request) -> bool:
     """Whether there may be what it waits for."""
     file = request.file
-    if file is None:
+    extra = request.extra
+    if file is None or (extra is not None and extra.source is not None):
         return True
     try:
         return file.poll(None) & (request.events | POLLERR | POLLHUP) != 0
@@ -234,6 +237,8 @@ def finish(request: Request, result: int) -> Request | None:
         request.is_short = True
     failed = (result < 0 and not request.keeps_chain) or request.is_short
     is_silent = request.flags & layout.CQE_SKIP_SUCCESS != 0
+    if request.notice != NO_OUTCOME:
+        request.completion_flags |= layout.CQE_MORE
     _complete(request, result, shows=failed or not is_silent)
     limit = request.limit
     request.limit = None
@@ -271,8 +276,12 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
     request.file = None
     extra = request.extra
     request.extra = None
+    wait = None if extra is None else extra.wait
+    if wait is not None:
+        wait.leave()
     generation = None if extra is None else extra.generation
     counted = None if extra is None else extra.counted
+    source = None if extra is None else extra.source
     if counted is not None and counted.request is not None:
         counted.request = None
         ring.counted.take_out(counted)
@@ -282,9 +291,13 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
         limited.limit = None
     if shows:
         ring.post(request.user_data, result, request.completion_flags)
+    if request.notice != NO_OUTCOME:
+        ring.post(request.user_data, request.notice, layout.CQE_NOTIFICATION)  # also if it never began, as on Linux
     ring.ended += 1
     if file is not None:
         file.release()
+    if source is not None:
+        source.release()
     if generation is not None:
         stop_using(ring, generation)
 
@@ -352,8 +365,10 @@ def limit_is_up(limit: Request) -> int:
     request.limit = None
     if request.is_settled():
         return -ETIME
-    request.settle(-ECANCELED)
-    return -ETIME
+    result = cancel_one(request)
+    if result < 0:
+        return -ENOENT  # as Linux, which tells a worker's request only to end
+    return -ETIME if result == 0 else result
 
 
 # ---- What a task has to do -------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ _SKIP_COST: Final = 10  # instructions
 VECTOR_BYTES: Final = 16  # of each range of a vector that a request keeps
 OP_TIMEOUT: Final = 11
 OP_LINK_TIMEOUT: Final = 15
+OP_WAITID: Final = 50
 NO_OUTCOME: Final = 1 << 40  # no result is as large
 GOES_ON: Final = (1 << 40) + 2  # … when it has more to do at once, and others should come first
 WAITS: Final = (1 << 40) + 1  # what performing a request returns when its end is left to a timer, or to others
@@ -77,6 +78,13 @@ class Counted(Queued):
         self.request: Request | None = request  # until it is done
 
 
+class OtherWait:
+    """A place where a request waits other than the queues of its file. Base class."""
+
+    def leave(self) -> None:
+        """The request waits there no longer. Raises nothing."""
+
+
 @final
 class Extra:
     """What only few requests need, in addition to the words of their submission."""
@@ -84,6 +92,7 @@ class Extra:
     def __init__(self) -> None:
         self.vector: UserVector | None = None  # memory that was described when it was submitted
         self.header: Header | None = None
+        self.selection: KeptSelection | None = None
         self.name: bytes = b""
         self.time_ns: int = 0  # of timers, and how they use it
         self.is_absolute: bool = False
@@ -91,12 +100,18 @@ class Extra:
         self.repeats: int = 0  # how many more times a timer goes off; -1: without end
         self.counted: Counted | None = None  # of a timeout that a number of completions ends
         self.personality: Credentials | None = None  # with which it is performed, instead of its task's
+        self.wait: OtherWait | None = None
+        self.source: File | None = None  # a second file, which is waited for too
         self.generation: Generation | None = None  # to which it belongs if it uses a registered file or buffer
         self.chosen: Chosen | None = None  # the provided buffer that it has taken and not yet filled
 
 
 class Header:
     """A header of a message. Base class: what the operations of sockets keep of it."""
+
+
+class KeptSelection:
+    """Provided buffers from which a part was sent. Base class: see kernel/syscalls/uring_selecting.py."""
 
 
 @final
@@ -135,6 +150,7 @@ class Request(Linked["Request"]):
         self.outcome: int = NO_OUTCOME  # how it ends, whatever happens to its file
         self.refusal: int = 0  # an error that it has before it begins
         self.completion_flags: int = 0
+        self.notice: int = NO_OUTCOME  # the result of a second completion, which tells that its memory is free
         self.moved: int = 0
         self.kept_bytes: int = 0  # of its vector, beside REQUEST_BYTES; counted by its ring
         self.tries: int = 0

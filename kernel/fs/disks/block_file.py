@@ -281,7 +281,6 @@ class BlockFile(File):
 
     def _clear(self, command: int, argument: int) -> None:
         """BLKDISCARD, BLKSECDISCARD, BLKZEROOUT: each checks for errors in an order of its own."""
-        device = self.device
         if command != BLKDISCARD and not self.writable:
             raise Errno(EBADF)
         if command == BLKSECDISCARD:
@@ -289,17 +288,27 @@ class BlockFile(File):
         start = user.read_i64(UserAddr(argument))
         length = user.read_i64(user.at(UserAddr(argument), 8))
         if command == BLKDISCARD:
-            if device.discard_limit == 0:
-                raise Errno(EOPNOTSUPP)
-            if not self.writable:
-                raise Errno(EBADF)
-        if device.read_only:
+            self.discard(start, length)
+            return
+        self._check_range(start, length, SECTOR_SIZE)
+        clear_range(self, Operation.WRITE_ZEROES, start, length)
+
+    def discard(self, start: int, length: int) -> None:
+        """What the range holds is of no use any more. Raises EOPNOTSUPP, EBADF, EPERM, EINVAL, EIO, MemoryError."""
+        if self.device.discard_limit == 0:
+            raise Errno(EOPNOTSUPP)
+        if not self.writable:
+            raise Errno(EBADF)
+        self._check_range(start, length, self.device.logical_block_size)
+        clear_range(self, Operation.DISCARD, start, length)
+
+    def _check_range(self, start: int, length: int, unit: int) -> None:
+        """Raises EPERM, EINVAL unless a range of whole units may be cleared."""
+        if self.device.read_only:
             raise Errno(EPERM)
-        unit = device.logical_block_size if command == BLKDISCARD else SECTOR_SIZE
         size = self.size_bytes()
         if start < 0 or length <= 0 or (start | length) & (unit - 1) != 0 or start > size or length > size - start:
             raise Errno(EINVAL)
-        clear_range(self, Operation.DISCARD if command == BLKDISCARD else Operation.WRITE_ZEROES, start, length)
 
     def _geometry(self, argument: int) -> int:
         """struct hd_geometry: heads, sectors, cylinders, first sector."""

@@ -55,6 +55,9 @@ class PingSocket(DatagramSocket):
         ports = ports_of(self.network)
         return ports.pings4 if self.family == AF_INET else ports.pings6
 
+    def takes_ring_commands(self) -> bool:
+        return False
+
     def is_judged_when_bound(self) -> bool:
         return False
 

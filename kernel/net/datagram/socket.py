@@ -362,10 +362,16 @@ class DatagramSocket(InetSocket):
     def is_write_down(self) -> bool:
         return self.shutdown & _WRITE_DOWN != 0
 
+    def takes_ring_commands(self) -> bool:
+        return True
+
+    def readable_bytes(self) -> int:
+        packet = self.queue.head
+        return 0 if packet is None else len(packet)
+
     def ioctl(self, command: int, argument: int) -> int:
         if command == FIONREAD:
-            packet = self.queue.head
-            user.write_i32(UserAddr(argument), 0 if packet is None else len(packet))
+            user.write_i32(UserAddr(argument), self.readable_bytes())
             return 0
         if command == SIOCOUTQ:
             user.write_i32(UserAddr(argument), 0)

@@ -496,6 +496,18 @@ class Socket(File):
     def write(self, buffer: Buffer) -> int:
         return self.send(Message(buffer, MSG_EOR if self.kind == SOCK_SEQPACKET else 0))
 
+    def takes_ring_commands(self) -> bool:
+        """Whether a ring may ask for what follows, and for options (IORING_OP_URING_CMD)."""
+        return False
+
+    def readable_bytes(self) -> int:
+        """SIOCINQ. Raises EINVAL for a listening socket."""
+        return 0
+
+    def unsent_bytes(self) -> int:
+        """SIOCOUTQ. Raises EINVAL for a listening socket."""
+        return 0
+
     def ioctl(self, command: int, argument: int) -> int:
         """Requests that a family does not know itself."""
         if command == FIOSETOWN or command == SIOCSPGRP or command == FIOGETOWN or command == SIOCGPGRP:

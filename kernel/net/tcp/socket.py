@@ -604,12 +604,28 @@ class TcpSocket(InetSocket):
             return POLLOUT | POLLWRNORM | POLLHUP
         return _readiness(c, self.receive_low_water)
 
+    def takes_ring_commands(self) -> bool:
+        return True
+
+    def readable_bytes(self) -> int:
+        if self.listener is not None:
+            raise Errno(EINVAL)
+        c = self.connection()
+        return 0 if c is None else c.readable_bytes()
+
+    def unsent_bytes(self) -> int:
+        return self._unsent_bytes(only_not_sent=False)
+
+    def _unsent_bytes(self, *, only_not_sent: bool) -> int:
+        if self.listener is not None:
+            raise Errno(EINVAL)
+        c = self.connection()
+        return 0 if c is None else _unsent(c, only_not_sent)
+
     def ioctl(self, command: int, argument: int) -> int:
         c = self.connection()
         if command == FIONREAD:
-            if self.listener is not None:
-                raise Errno(EINVAL)
-            user.write_i32(UserAddr(argument), 0 if c is None else c.readable_bytes())
+            user.write_i32(UserAddr(argument), self.readable_bytes())
             return 0
         if command == SIOCATMARK:
             at_mark = (
@@ -618,9 +634,7 @@ class TcpSocket(InetSocket):
             user.write_i32(UserAddr(argument), 1 if at_mark else 0)
             return 0
         if command == SIOCOUTQ or command == SIOCOUTQNSD:
-            if self.listener is not None:
-                raise Errno(EINVAL)
-            user.write_i32(UserAddr(argument), 0 if c is None else _unsent(c, command == SIOCOUTQNSD))
+            user.write_i32(UserAddr(argument), self._unsent_bytes(only_not_sent=command == SIOCOUTQNSD))
             return 0
         return super().ioctl(command, argument)
 
