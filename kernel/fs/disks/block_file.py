@@ -41,6 +41,7 @@ from kernel.lang import (
     ENXIO,
     EOPNOTSUPP,
     EPERM,
+    ETXTBSY,
     Errno,
     UserAddr,
     final,
@@ -141,6 +142,8 @@ class BlockFile(File):
     def _pwrite(self, buffer: Buffer, offset: int, is_direct: bool) -> int:
         if self.device.read_only:
             raise Errno(EPERM)
+        if self.device.is_swap_area:
+            raise Errno(ETXTBSY)
         if buffer.remaining == 0:
             return 0
         if offset >= self.size_bytes():

@@ -16,7 +16,7 @@ from kernel.fs.ext2.inode import Ext2Inode
 from kernel.fs.ext2.layout import FLAG_INLINE_DATA
 from kernel.fs.file import File
 from kernel.fs.path import Path
-from kernel.lang import ENXIO, EOPNOTSUPP, Errno, Span, u8
+from kernel.lang import ENXIO, EOPNOTSUPP, ETXTBSY, Errno, Span, u8
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, frame_span
 
 _SECTOR_SHIFT: Final = 9
@@ -108,6 +108,8 @@ class Ext2File(Ext2Inode):
         """fallocate(2): only holes can be punched, because nothing on ext2 marks a block as allocated but unwritten."""
         if mode != FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
             raise Errno(EOPNOTSUPP)
+        if self.is_swap_area:
+            raise Errno(ETXTBSY)
         self.wanted()
         with self.lock:
             end = min(offset + length, self.size)

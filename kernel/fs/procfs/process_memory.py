@@ -1,14 +1,24 @@
 """Files of /proc/PID that show its memory: the arguments, the environment, the areas (proc_pid_cmdline(5),
 proc_pid_maps(5), …).
 
-Another process's memory is read page by page through its address space. Nothing is faulted in: a page that is not
-present yet, or no longer present, ends the text.
+Another process's memory is read page by page through its address space. Nothing is faulted in but what lies in a swap
+area: a page that is not present yet ends the text.
 """
 
 from typing import Final
 
 from arch import key_count
-from arch.programs import DIRTY, PRESENT, PRIVATE, entry_frame, names_frame, read_entry, table_end
+from arch.programs import (
+    DIRTY,
+    PRESENT,
+    PRIVATE,
+    entry_frame,
+    entry_slot,
+    is_swapped,
+    names_frame,
+    read_entry,
+    table_end,
+)
 from kernel.fs.procfs.subject import Subject, parse_unsigned_32
 from kernel.fs.tmpfs.file import FilePages
 from kernel.lang import ESRCH, Errno, Span, final, u8
@@ -28,6 +38,7 @@ from kernel.mm.area import (
 )
 from kernel.mm.binding import policy_of
 from kernel.mm.broken import names_broken
+from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span, huge_mappings, is_merged
 from kernel.mm.huge_pool import HUGE_KIB, HUGE_MASK, HUGE_SIZE
 from kernel.mm.large_pages import holds_whole, wants_large
@@ -36,6 +47,7 @@ from kernel.mm.merging import Figures
 from kernel.mm.objects import FixedPages, SharedMemory
 from kernel.mm.policy import MemoryPolicy
 from kernel.mm.space import DUMP_KINDS, AddressSpace, each_area
+from kernel.mm.swap_slots import SWAP
 from kernel.mm.userfault import MINOR, MISSING, WRITE_PROTECT
 
 _TEXT_LIMIT: Final = 6 << 20  # no more than execve takes
@@ -81,12 +93,25 @@ def _page(space: AddressSpace, address: int) -> Frame:
     return NO_FRAME
 
 
+def _page_brought_back(space: AddressSpace, address: int) -> Frame:
+    """The same for a page that lies in a swap area, if it can be read. Raises MemoryError."""
+    space.acquire()
+    try:
+        while is_swapped(space.pages.entry_of(address)) and space.touch(address, Access.READ) == FaultOutcome.DONE:
+            continue
+    finally:
+        space.release()
+    return _page(space, address)  # nothing, if it has ended
+
+
 def read_memory(space: AddressSpace, start: int, end: int) -> bytearray:
-    """A range of a process's memory, as far as it is present."""
+    """A range of a process's memory, as far as it is present or in a swap area. Sleeps."""
     text = bytearray()
     place = start
     while place < end and place - start < _TEXT_LIMIT:
         frame = _page(space, place)
+        if frame == NO_FRAME and space.pages.swapped > 0:
+            frame = _page_brought_back(space, place)
         if frame == NO_FRAME:
             break
         offset = place & PAGE_MASK
@@ -196,6 +221,8 @@ class Resident:
         self.shared_huge: int = 0  # huge pages are counted only here
         self.private_huge: int = 0
         self.large: int = 0  # of what is resident, in large pages
+        self.swapped: int = 0  # in swap areas
+        self.swapped_bytes: int = 0  # of each page the part that its users leave to each
 
     def count(self, space: AddressSpace, area: Area) -> None:
         """Add the pages of an area. Sleeps: the caller holds the space by `acquire`."""
@@ -222,6 +249,12 @@ class Resident:
             address = space.pages.next_huge(address + HUGE_SIZE, end)
 
     def _count_page(self, area: Area, entry: int) -> None:
+        if is_swapped(entry):
+            slot = entry_slot(entry)
+            users = max(1, SWAP.users(slot) - (0 if SWAP.find(slot) is None else 1))
+            self.swapped += _KIB_PER_PAGE
+            self.swapped_bytes += PAGE_SIZE // users
+            return
         if names_broken(entry) or not names_frame(entry):
             return
         users = max(1, frame_count(entry_frame(entry)))
@@ -247,7 +280,7 @@ class Resident:
 
     def lines(self, of_all: bool) -> bytes:
         """As smaps shows them; `of_all` for the sums over all areas. Clean and dirty pages are not distinguished: all
-        count as dirty. There is no swapping.
+        count as dirty.
         """
         proportional = self.proportional_bytes // 1024
         text = _figure("Rss", self.resident) + _figure("Pss", proportional) + _figure("Pss_Dirty", proportional)
@@ -261,7 +294,7 @@ class Resident:
         text += _figure("KSM", self.merged) + _figure("LazyFree", 0) + _figure("AnonHugePages", self.large)
         text += _figure("ShmemPmdMapped", 0) + _figure("FilePmdMapped", 0)
         text += _figure("Shared_Hugetlb", self.shared_huge) + _figure("Private_Hugetlb", self.private_huge)
-        text += _figure("Swap", 0) + _figure("SwapPss", 0)
+        text += _figure("Swap", self.swapped) + _figure("SwapPss", self.swapped_bytes // 1024)
         text += _figure("Locked", self.locked_bytes // 1024)
         return text.encode()
 
