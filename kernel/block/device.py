@@ -130,7 +130,6 @@ class BlockDevice:
         self.partition_number: int = 0  # from 1; 0 for a whole disk
         self.first_sector: int = 0  # of a partition, on its disk
         self.claimed: bool = False  # mounted, opened with O_EXCL, or under a loop device
-        self.is_swap_area: bool = False  # programs may not write to it
         self.claimed_partitions: int = 0  # how many of its partitions are claimed
         self.partitioning: Mutex = Mutex()  # over changes of which partitions it has
         self.openers: int = 0  # open descriptions
@@ -251,6 +250,9 @@ class BlockDevice:
 
 BLOCK_DEVICES: Final[dict[int, BlockDevice]] = {}
 """By device number. Entered by drivers, and by the partition scanner."""
+
+SWAP_DEVICES: Final[dict[int, bool]] = {}
+"""The numbers of those in use for swapping: programs may not write to them."""
 
 
 @sleeps

@@ -29,7 +29,7 @@ from kernel.mm.swap_slots import (
     SwapArea,
     page_of,
 )
-from kernel.mm.swapping import WRITER, PageWriter, Taken, bring_back
+from kernel.mm.swapping import WRITER, PageWriter, Taken, bring_back, bring_object_back, swapped_trees
 from kernel.sched import WaitQueue, sleep_until
 from kernel.time.clock import monotonic_ns
 
@@ -163,7 +163,6 @@ def close_area(area: DeviceArea) -> int:
 class DeviceLoader(SlotLoader):
     """The loader of all areas, which are `DeviceArea`s."""
 
-    @sleeps
     def load(self, slot: Slot) -> None:
         page = SWAP.find(slot)
         if page is not None:
@@ -192,7 +191,6 @@ class DeviceLoader(SlotLoader):
         if SWAP.is_last(page):
             SWAP.leave(page)
 
-    @sleeps
     def settle(self, page: CachedSlot) -> None:
         if page.is_busy():
             TRANSFERS.wait_for_disk()
@@ -276,8 +274,8 @@ def _report_failure(area: DeviceArea, error: int) -> None:
 
 @sleeps
 def empty_area(area: DeviceArea) -> None:
-    """Bring back everything that lies in an area that is closed. Raises EINTR, ENOMEM, with some brought back, and the
-    rest where it was.
+    """Bring back everything that lies in an area that is closed. Raises EINTR, ENOMEM, EIO (of memory that is shared),
+    with some brought back, and the rest where it was.
     """
     tries = 0
     while area.in_use > 0:
@@ -305,7 +303,7 @@ def _wait_a_little() -> None:
 
 
 def _bring_back_all(area: DeviceArea) -> None:
-    """Go through all spaces once. Raises EINTR, MemoryError."""
+    """Go through all spaces and memory objects once. Raises EINTR, EIO, MemoryError."""
     space = SPACES.first()
     if space is not None:
         space.acquire()
@@ -320,13 +318,14 @@ def _bring_back_all(area: DeviceArea) -> None:
             space.release()
         space = following
         pace(_SPACE_COST)
+    for tree in swapped_trees():
+        bring_object_back(tree, area.number)
 
 
 @final
 class AreaWriter(PageWriter):
     """For whoever takes pages on request."""
 
-    @sleeps
     def write(self, taken: Taken) -> int:
         return write_out(taken)
 

@@ -6,7 +6,8 @@ more is free. It takes what can be dropped from the page cache, and pages of pro
 vm.swappiness says: at 100 both alike, at 0 programs keep theirs until the cache has nothing to give. What it needs
 itself it finds in the kernel's reserve, which user pages leave alone.
 
-Who finds no memory at all waits for it (`SHORTAGE`): a page fault, and whoever would otherwise have a process killed.
+Whoever finds no memory at all waits for it (`SHORTAGE`): a page fault, or a thread that would otherwise have a process
+killed.
 
 Context: the thread sleeps; `wake` never does.
 Source: proc_sys_vm(5).
@@ -17,6 +18,7 @@ from typing import Final
 from kernel.cache.eviction import SHRINKERS, Shrinker, drop_old_pages
 from kernel.cache.page import LRU
 from kernel.cache.swap_areas import write_out
+from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.lang import final, sleeps
 from kernel.lib.pace import pace
 from kernel.lib.settings import SystemSetting
@@ -34,6 +36,7 @@ _MARK_SHIFT: Final = 6  # a sixty-fourth of memory beyond the reserve
 _LEAST_MARK: Final = 64
 _AT_ONCE: Final = 32  # pages
 _LOOK_COST: Final = 30_000  # instructions for a piece of a round
+_TAKE_COST: Final = 800
 _LOOKED_AT: Final = 512  # pages of the swap cache
 _PATIENCE_NS: Final = 100_000_000
 _GIVES_UP_NS: Final = 1_000_000_000  # after a round that brought nothing, there is no hope for so long
@@ -47,7 +50,6 @@ class Swapper(PageSwapper):
         self.work: WaitQueue = WaitQueue()
         self.progress: WaitQueue = WaitQueue()
         self.runs: bool = False
-        self.all: Choice = Choice()
         self.taken: Taken = Taken()
         self.gave_up_ns: int = -_GIVES_UP_NS  # when a whole round brought nothing
         self._due: int = 0  # pages that the page cache owes
@@ -65,16 +67,16 @@ class Swapper(PageSwapper):
         watch(0)
 
     def can_help(self) -> bool:
-        """Whether pages may be swapped out."""
+        """Whether pages may be swapped out. Never sleeps."""
         return self.runs and SWAP.has_free() and monotonic_ns() - self.gave_up_ns >= _GIVES_UP_NS
 
     def wake(self) -> None:
-        self.work.wake_all()
+        if self.can_help():
+            self.work.wake_all()
 
-    @sleeps
     def wait(self) -> bool:
-        if not self.can_help():
-            return False
+        if not self.is_wanted():
+            return False  # it cannot help, or it is not frames that lack
         self.wake()
         has_begun = begin_to_lack_memory()
         try:
@@ -105,35 +107,76 @@ def _margin() -> int:
     return max(_LEAST_MARK, total_frame_count() >> _MARK_SHIFT)
 
 
+@final
+class Unprotected(Choice):
+    """What the swapper may take: all but what control groups protect."""
+
+    def __init__(self) -> None:
+        self.is_desperate: bool = False
+        self._asked: int = 0  # the last group that was asked for, and its answer
+        self._is_kept: bool = False
+
+    def begin(self, is_desperate: bool) -> None:
+        """A new search begins."""
+        self.is_desperate = is_desperate
+        self._asked = 0
+        self._is_kept = False
+
+    def wants(self, owner: int) -> bool:
+        if not MEMORY_CONTROLS.has_protection or owner == 0:
+            return True
+        if owner != self._asked:
+            self._asked = owner
+            self._is_kept = MEMORY_CONTROLS.protects(owner, self.is_desperate)
+        return not self._is_kept
+
+
+_UNPROTECTED: Final = Unprotected()
+
+
 def _swap_forever(_: int) -> None:
     while True:
         SWAPPER.work.wait()
-        while SWAPPER.is_wanted():
-            if not SWAPPER.takes_from_cache():
-                swap_some(SWAPPER.all, SWAPPER.taken, _AT_ONCE)
-            pace(_LOOK_COST)
-            SWAPPER.progress.wake_all()
+        try:
+            _work()
+        except MemoryError:
+            SWAPPER.gave_up_ns = monotonic_ns()  # even the reserve is used up
         SWAPPER.progress.wake_all()
 
 
 @sleeps
-def swap_some(choice: Choice, taken: Taken, most: int) -> int:
-    """Swap out some pages: look until there are `most`, or the hand has gone round once. Returns how many entries were
-    taken from programs. Raises nothing.
+def _work() -> None:
+    """Bring memory as long as there is too little of it. Raises MemoryError."""
+    while SWAPPER.is_wanted():
+        if not SWAPPER.takes_from_cache():
+            _swap_as_can_be()
+        SWAPPER.progress.wake_all()
+        pace(_LOOK_COST)
+
+
+@sleeps
+def _swap_as_can_be() -> None:
+    """Swap out some pages that were not used, or else some that were; or give up for a while."""
+    _UNPROTECTED.begin(is_desperate=False)
+    if swap_some(_UNPROTECTED, SWAPPER.taken, _AT_ONCE, takes_used=False) > 0:
+        return
+    _UNPROTECTED.begin(is_desperate=True)
+    if swap_some(_UNPROTECTED, SWAPPER.taken, _AT_ONCE, takes_used=True) == 0:
+        SWAPPER.gave_up_ns = monotonic_ns()
+
+
+@sleeps
+def swap_some(choice: Choice, taken: Taken, most: int, takes_used: bool) -> int:
+    """Swap out some pages: look until there are `most`, or the hand has gone round. Returns how many entries were taken
+    from programs. Raises nothing.
     """
     rounds = SWEEP.rounds
-    while taken.unmapped == 0 and not taken.is_full and SWEEP.rounds - rounds <= 1:
-        SWEEP.take_some(choice, taken, most)
-        pace(_LOOK_COST)
+    while taken.unmapped == 0 and not taken.is_full and SWEEP.rounds - rounds <= 2:
+        SWEEP.take_some(choice, taken, most, takes_used)
+        pace(_LOOK_COST + taken.unmapped * _TAKE_COST)
     unmapped = taken.unmapped
     if unmapped > 0:
-        SWEEP.takes_used = False
         write_out(taken)
-    elif taken.is_full or SWEEP.takes_used:
-        SWEEP.takes_used = False
-        SWAPPER.gave_up_ns = monotonic_ns()
-    else:
-        SWEEP.takes_used = True  # all are in use: so the next round takes some of these
     taken.clear()
     return unmapped
 

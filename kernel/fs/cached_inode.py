@@ -142,7 +142,7 @@ class CachedInode(Inode):
             raise Errno(EFBIG)
         if self.flags & FS_IMMUTABLE_FL != 0:
             raise Errno(EPERM)
-        if self.is_swap_area:
+        if self.is_swap_area and size <= self.size:
             raise Errno(ETXTBSY)
         with self.lock:
             old = self.size

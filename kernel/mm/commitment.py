@@ -91,7 +91,7 @@ def promise(size_bytes: int, mapped_bytes: int) -> None:
     if MODE.value != ALWAYS:
         if MODE.value == NEVER:
             _check_limit(pages, mapped_bytes >> PAGE_SHIFT)
-        elif pages > total_frame_count() + SWAP.total():
+        elif pages > total_frame_count() and pages > total_frame_count() + SWAP.total():
             raise Errno(ENOMEM)
     PROMISES.pages += pages
 

@@ -145,7 +145,7 @@ def exchange_in_space(space: AddressSpace, frame: Frame, other: Frame) -> int:
     return found
 
 
-def _address_in(area: Area, index: int) -> int:
+def address_of(area: Area, index: int) -> int:
     """Where a page of the source lies, or would lie if the area were long enough, or -1 below it."""
     first = area.first_page
     return -1 if index < first else area.start + (min(index - first, 1 << 40) << PAGE_SHIFT)
@@ -158,7 +158,7 @@ def exchange_in_areas(source: TrackedObject, index: int, frame: Frame, other: Fr
     area = source.first_area
     while area is not None:
         space = area.space
-        address = _address_in(area, index)
+        address = address_of(area, index)
         if space is not None and area.start <= address < area.end:
             exchange_at(space, address, frame, other)
         area = area.next_of_source
@@ -170,7 +170,7 @@ def count_in_areas(source: TrackedObject, index: int, frame: Frame) -> int:
     area = source.first_area
     while area is not None:
         space = area.space
-        address = _address_in(area, index)
+        address = address_of(area, index)
         if space is not None and area.start <= address < area.end and _slot_of(space, address, frame) != 0:
             count += 1
         area = area.next_of_source
@@ -191,7 +191,7 @@ def note_areas(source: TrackedObject, index: int, places: Places) -> None:
     area = source.first_area
     while area is not None:
         space = area.space
-        address = _address_in(area, index)
+        address = address_of(area, index)
         if space is not None and area.start <= address < area.end:
             places.add(space, address)
         area = area.next_of_source

@@ -7,8 +7,7 @@
 3. a write to a shared page that was mapped for reading: the source is notified (`page(…, for_write)`), the entry
    becomes writable;
 4. an anonymous private page: a zeroed frame;
-5. a private page that lies in a slot of a swap area: the swap cache's frame, once the page has been read; the frame
-   becomes this mapping's own where nobody else uses the slot;
+5. a private page in a swap area: read into the swap cache; the frame is the mapping's own if nobody else needs it;
 6. a page of a memory object: its frame, read-only if private; a write to a private one copies at once.
 
 The zero page that Linux maps for reads of untouched anonymous memory was left out: it saves memory for sparse readers
@@ -117,9 +116,8 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
     if _is_vacant(entry):
         return _map_new(pages, area, address, slot, access)
     if entry & (PRESENT | HIDDEN) == 0:
-        if is_swapped(entry):
-            return swap_in(pages, area, address, slot, access)
-        return 0  # broken, since it was looked at: the instruction faults again
+        # else broken, since it was looked at: the instruction faults again
+        return swap_in(pages, area, address, slot, access) if is_swapped(entry) else 0
     if access != Access.WRITE or entry & WRITABLE != 0:
         write_entry(slot, (entry & ~(HIDDEN | NO_EXECUTE)) | entry_flags(area))
         pages.renew_page(address)

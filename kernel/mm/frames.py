@@ -210,6 +210,7 @@ def _feel_shortage() -> None:
 
 SHORTAGE: Final = Shortage()
 _ROOM: Final = 64  # frames made free at once
+_SWAP_WAITS: Final = 1000
 _ROUNDS: Final = 16  # tries to get a run of frames together
 _ORDINARY_ORDER: Final = 2  # larger runs may be missing while there is memory enough
 
@@ -419,6 +420,17 @@ def _look_at_rest() -> None:
     if _free <= _reserve:
         _feel_shortage()
         raise MemoryError
+
+
+def frame_by_swapping() -> Frame:
+    """As `allocate_user_frame`, but pages of programs are swapped out for it if need be. Sleeps. Raises MemoryError."""
+    for _ in range(_SWAP_WAITS):
+        try:
+            return allocate_user_frame()
+        except MemoryError:
+            if _free > _reserve or not SHORTAGE.swapper.wait():
+                raise  # a control group's limit is in the way, or nothing can be swapped out
+    raise MemoryError
 
 
 def watch(frames: int) -> None:

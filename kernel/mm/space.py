@@ -402,8 +402,10 @@ class AddressSpace(Linked["AddressSpace"]):
         address = self.pages.next_mapped(area.start, area.end)
         while address < area.end:
             stop = min(area.end, table_end(address))
+            swapped = child.pages.swapped
             mapped = self._share(child, area, address, stop)
             child.resident += mapped
+            mapped += child.pages.swapped - swapped
             work = self._rest_in_fork(work + _TABLE_COST + mapped * _PAGE_COST)
             address = self.pages.next_table(stop, area.end)
         return work
@@ -957,9 +959,10 @@ class AddressSpace(Linked["AddressSpace"]):
         address = self.pages.next_table(start, end)
         while address < end and work < _WORK_AT_ONCE:
             stop = min(end, table_end(address))
+            swapped = self.pages.swapped
             count = self.pages.drop(address, (stop - address) >> PAGE_SHIFT, kept)
             self.resident -= count
-            work += _TABLE_COST + count * _PAGE_COST
+            work += _TABLE_COST + (count + swapped - self.pages.swapped) * _PAGE_COST
             address = self.pages.next_table(stop, end)
         self.pages.flush_range(start, address)
         reached = address

@@ -33,7 +33,7 @@ MOST_AREAS: Final = 23
 _CHUNK_SHIFT: Final = 9
 CHUNK_PAGES: Final = 1 << _CHUNK_SHIFT
 _CHUNK_MASK: Final = CHUNK_PAGES - 1
-_UNUSABLE: Final = u32(0xFFFF_FFFF)
+_UNUSABLE: Final = 0xFFFF_FFFF
 _TURN: Final = 256  # slots of an area before another one of its priority has its turn
 
 
@@ -87,21 +87,21 @@ class SwapArea:
         for place in range(CHUNK_PAGES):
             page = first + place
             if page == 0 or page >= self.page_count:
-                chunk.users[place] = _UNUSABLE
+                chunk.users[place] = u32(_UNUSABLE)
                 chunk.used += 1
         self.usable += CHUNK_PAGES - chunk.used
 
     def exclude(self, page: int) -> None:
-        """A page cannot be used (a bad block)."""
+        """A page cannot be used (a bad block). As on Linux, one that is named twice costs another one."""
         chunk = self.chunks[page >> _CHUNK_SHIFT]
+        self.usable -= 1
         if chunk.users[page & _CHUNK_MASK] != _UNUSABLE:
-            chunk.users[page & _CHUNK_MASK] = _UNUSABLE
+            chunk.users[page & _CHUNK_MASK] = u32(_UNUSABLE)
             chunk.used += 1
-            self.usable -= 1
 
     def users(self, page: int) -> int:
         """How many use a slot, with the swap cache."""
-        return int(self.chunks[page >> _CHUNK_SHIFT].users[page & _CHUNK_MASK])
+        return self.chunks[page >> _CHUNK_SHIFT].users[page & _CHUNK_MASK]
 
     def has_free(self) -> bool:
         """Whether a slot may be taken."""
@@ -117,7 +117,7 @@ class SwapArea:
             if chunk.used == CHUNK_PAGES:
                 page = (page | _CHUNK_MASK) + 1
                 continue
-            if chunk.users[page & _CHUNK_MASK] == u32(0):
+            if chunk.users[page & _CHUNK_MASK] == 0:
                 break
             page += 1
         self._next = page + 1
@@ -130,17 +130,17 @@ class SwapArea:
     def add_user(self, page: int) -> None:
         """One more uses a slot."""
         chunk = self.chunks[page >> _CHUNK_SHIFT]
-        chunk.users[page & _CHUNK_MASK] = u32(int(chunk.users[page & _CHUNK_MASK]) + 1)
+        chunk.users[page & _CHUNK_MASK] = u32(chunk.users[page & _CHUNK_MASK] + 1)
 
     def drop_user(self, page: int) -> int:
         """A user of a slot goes; returns how many are left. The last one frees it."""
         chunk = self.chunks[page >> _CHUNK_SHIFT]
-        left = int(chunk.users[page & _CHUNK_MASK]) - 1
+        left = chunk.users[page & _CHUNK_MASK] - 1
         chunk.users[page & _CHUNK_MASK] = u32(left)
         if left == 0:
             chunk.used -= 1
             self.in_use -= 1
-            owner = int(chunk.owners[page & _CHUNK_MASK])
+            owner = chunk.owners[page & _CHUNK_MASK]
             if owner != 0:
                 SWAP.charger.uncharge(owner)
         return left
@@ -231,9 +231,9 @@ class SwapSlots(LinkedList["CachedSlot"]):
         for area in self.areas:
             if area is None or not area.has_free():
                 continue
-            if best is None or area.priority > best.priority or (
-                area.priority == best.priority and area.turn < best.turn
-            ):
+            if best is None or area.priority > best.priority:
+                best = area
+            elif area.priority == best.priority and area.turn < best.turn:
                 best = area
         return best
 

@@ -34,11 +34,15 @@ from arch.programs import (
     write_entry,
 )
 from kernel.lang import EINTR, Errno, final
-from kernel.lib.pace import is_dying, is_interrupted, pace
+from kernel.lib.pace import PACE, is_dying, is_interrupted, pace, spend
 from kernel.mm.area import DROPPABLE, MAP_LOCKED, Area
 from kernel.mm.area_tree import following
+from kernel.mm.broken import is_broken
+from kernel.mm.exchange import address_of, count_in_areas
 from kernel.mm.fault import Access, protect_entry, swap_in
+from kernel.mm.frame_tree import SWAPPABLE, FrameTree, in_place_of_frame, is_slot, slot_in
 from kernel.mm.frames import (
+    PAGE_SHIFT,
     PAGE_SIZE,
     Frame,
     available_frame_count,
@@ -48,12 +52,13 @@ from kernel.mm.frames import (
     is_pinned,
     put_frame,
 )
-from kernel.mm.objects import FixedPages
+from kernel.mm.objects import SHARED_TOTALS, FixedPages, TrackedObject, bring_page
+from kernel.mm.reverse_map import unmap_frame
 from kernel.mm.space import SPACES, SWEEP_PLACE, AddressSpace
 from kernel.mm.swap_slots import NO_SLOT, SWAP, CachedSlot, Slot, area_of
 
 _TABLE_COST: Final = 6000  # instructions for looking at a table, for `pace`
-_SPACE_COST: Final = 400
+_AREA_COST: Final = 180
 _PAGE_COST: Final = 2000
 _LOOKS_AT_ONCE: Final = 1024  # entries, areas or spaces
 _AT_ONCE: Final = 32  # pages
@@ -65,6 +70,9 @@ class Choice:
     def wants(self, owner: int) -> bool:
         """Whether pages that are charged to a control group (0: to none) may go. Never sleeps."""
         return True
+
+
+EVERYBODY: Final = Choice()
 
 
 @final
@@ -93,7 +101,7 @@ def is_sweepable(area: Area) -> bool:
     return area.has_own_pages and not area.shared and not isinstance(source, FixedPages)
 
 
-def take_page(space: AddressSpace, address: int, slot: int, choice: Choice, taken: Taken) -> bool:
+def take_page(space: AddressSpace, address: int, slot: int, taken: Taken) -> bool:
     """Let the entry of a page, at `slot`, name a place in a swap area if the page may go; whether it did. The caller
     flushes before anything else happens. Never sleeps, raises nothing.
     """
@@ -105,14 +113,11 @@ def take_page(space: AddressSpace, address: int, slot: int, choice: Choice, take
         return False
     if entry & WRITABLE != 0 and frame_count(frame) != 1:
         return False  # the kernel works with it
-    owner = charged_for(frame)
-    if not choice.wants(owner):
-        return False
     page = SWAP.find_frame(frame)
     if page is None:
-        page = _new_place(frame, owner)
+        page = _new_place(frame, charged_for(frame))
         if page is None:
-            taken.is_full = True
+            taken.is_full = not SWAP.has_free()
             return False
         page.is_dirty = True
     if page.is_dirty and not page.is_writing:
@@ -130,7 +135,71 @@ def take_page(space: AddressSpace, address: int, slot: int, choice: Choice, take
     space.resident -= 1
     taken.unmapped += 1
     put_frame(frame)  # the cache has it
+    if not page.is_busy():  # its contents were written before: the frame may come free at once
+        space.pages.flush_page(address)
+        SWAP.transferred(page)
     return True
+
+
+def take_shared_page(tree: FrameTree, index: int, choice: Choice, taken: Taken, takes_used: bool) -> bool:
+    """Let a memory object have a slot in place of a page, which no program maps any more then, if the page may go;
+    whether it did. Never sleeps, raises nothing.
+    """
+    frame = tree.get(index)
+    if is_pinned(frame) or is_broken(frame):
+        return False
+    owner = charged_for(frame)
+    mapping = tree.mapping
+    mapped = 0
+    if mapping is not None:
+        if is_wanted_in_areas(mapping, index, frame, takes_used):
+            return False
+        mapped = count_in_areas(mapping, index, frame)
+    if frame_count(frame) != mapped + 1 or not choice.wants(owner):
+        return False  # the kernel works with it, or a copy of a program is not one yet
+    page = _new_place(frame, owner)
+    if page is None:
+        taken.is_full = not SWAP.has_free()
+        return False
+    try:
+        taken.pages.append(page)
+    except MemoryError:
+        taken.is_full = True
+        SWAP.leave(page)
+        return False
+    page.is_dirty = True
+    page.is_writing = True
+    if mapping is not None:
+        unmap_frame(mapping, index, frame)
+    SWAP.get(page.slot)
+    tree.put(index, in_place_of_frame(page.slot))  # needs no memory: there is a place
+    tree.swapped += 1
+    SHARED_TOTALS.pages -= 1
+    taken.unmapped += 1
+    put_frame(frame)  # the cache has it
+    return True
+
+
+def is_wanted_in_areas(source: TrackedObject, index: int, frame: Frame, takes_used: bool) -> bool:
+    """Whether a program has locked a page of an object, or has used it since this was last asked; then it has not, from
+    now on. Never sleeps.
+    """
+    was_used = False
+    area = source.first_area
+    while area is not None:
+        spend(_AREA_COST)
+        space = area.space
+        address = address_of(area, index)
+        if space is not None and area.start <= address < area.end:
+            if area.flags & MAP_LOCKED != 0 or space.is_held:
+                return True
+            slot = space.pages.find(address)
+            entry = 0 if slot == 0 else read_entry(slot)
+            if entry & (PRESENT | ACCESSED) == PRESENT | ACCESSED and entry_frame(entry) == frame:
+                was_used = True
+                write_entry(slot, entry & ~ACCESSED)
+        area = area.next_of_source
+    return was_used and not takes_used
 
 
 def _new_place(frame: Frame, owner: int) -> CachedSlot | None:
@@ -151,33 +220,64 @@ class Sweep:
 
     def __init__(self) -> None:
         self.rounds: int = 0  # how often it has gone round
-        self.takes_used: bool = False  # pages that were just used go as well: a round brought nothing
+        self.is_at_trees: bool = False  # it goes over spaces, then over memory objects
 
-    def take_some(self, choice: Choice, taken: Taken, most: int) -> None:
+    def take_some(self, choice: Choice, taken: Taken, most: int, takes_used: bool) -> None:
         """Go on from where the hand is, until `most` pages are to be written or it has looked at many. The caller calls
-        it again as long as it is worth while.
+        it again as long as it is worth while. `takes_used`: pages that were used since the last round go as well.
         """
+        if self.is_at_trees:
+            self._take_of_trees(choice, taken, most, takes_used)
+        else:
+            self._take_of_spaces(choice, taken, most, takes_used)
+
+    def _take_of_trees(self, choice: Choice, taken: Taken, most: int, takes_used: bool) -> None:
+        """The same in memory objects."""
+        looks = 0
+        while looks < _LOOKS_AT_ONCE and len(taken.pages) < most and not taken.is_full and PACE.left > 0:
+            tree = SWAPPABLE.at
+            if tree is None:
+                self.is_at_trees = False
+                self.rounds += 1
+                SWEEP_PLACE.go_to(SPACES.first())
+                return
+            index = -1 if tree.stays else tree.next_from(SWAPPABLE.index)
+            if index < 0:
+                looks += 1
+                SWAPPABLE.go_to(tree.after())
+                continue
+            SWAPPABLE.index = index + 1
+            looks += 8
+            if not is_slot(tree.get(index)):
+                take_shared_page(tree, index, choice, taken, takes_used)
+
+    def _take_of_spaces(self, choice: Choice, taken: Taken, most: int, takes_used: bool) -> None:
         looks = 0
         while looks < _LOOKS_AT_ONCE and len(taken.pages) < most and not taken.is_full:
             space = SWEEP_PLACE.space
             if space is None:
-                self.rounds += 1
-                SWEEP_PLACE.go_to(SPACES.first())
+                self.is_at_trees = True
+                SWAPPABLE.go_to(SWAPPABLE.first())
                 return
             looks += 8
             if space.is_held or space.is_new or space.users == 0:
                 SWEEP_PLACE.go_to(space.after())
                 continue
             area = space.areas.first_above(SWEEP_PLACE.address)
-            while area is not None and not is_sweepable(area):
+            while area is not None and not is_sweepable(area) and looks < _LOOKS_AT_ONCE:
                 looks += 1
+                SWEEP_PLACE.address = area.end
                 area = following(area)
             if area is None:
                 SWEEP_PLACE.go_to(space.after())
                 continue
-            looks += self._look_at(space, area, choice, taken, most)
+            if not is_sweepable(area):
+                return
+            looks += self._look_at(space, area, choice, taken, most, takes_used)
 
-    def _look_at(self, space: AddressSpace, area: Area, choice: Choice, taken: Taken, most: int) -> int:
+    def _look_at(
+        self, space: AddressSpace, area: Area, choice: Choice, taken: Taken, most: int, takes_used: bool
+    ) -> int:
         """Look at the next pages of an area, up to the end of a page table; returns how many it has looked at."""
         pages = space.pages
         start = max(area.start, SWEEP_PLACE.address)
@@ -188,15 +288,16 @@ class Sweep:
             return 1
         before = taken.unmapped
         looks = 0
-        if not self._passes_large(space, address):
+        if not self._passes_large(space, address, choice, takes_used):
             slot = pages.find(address)
             while address < stop and len(taken.pages) < most and not taken.is_full:
                 looks += 1
                 entry = read_entry(slot)
-                if entry & (PRESENT | ACCESSED) == PRESENT | ACCESSED and not self.takes_used:
-                    write_entry(slot, entry & ~ACCESSED)  # a processor that knows the page sees no use: it stays less
-                elif entry != 0:
-                    take_page(space, address, slot, choice, taken)
+                if entry & (PRESENT | HIDDEN) != 0 and choice.wants(charged_for(entry_frame(entry))):
+                    if entry & (PRESENT | ACCESSED) == PRESENT | ACCESSED and not takes_used:
+                        write_entry(slot, entry & ~ACCESSED)  # not flushed: then a use may go unseen, which is no harm
+                    else:
+                        take_page(space, address, slot, taken)
                 slot += 8
                 address += PAGE_SIZE
             SWEEP_PLACE.address = address
@@ -206,13 +307,15 @@ class Sweep:
             pages.flush_range(start, stop)
         return looks + 8
 
-    def _passes_large(self, space: AddressSpace, address: int) -> bool:
-        """Whether there is a large page that was used, and stays."""
+    def _passes_large(self, space: AddressSpace, address: int, choice: Choice, takes_used: bool) -> bool:
+        """Whether there is a large page that stays, because it was used, or is not of those that are to go."""
         slot = space.pages.find_large(address)
         if slot == 0:
             return False
         entry = read_entry(slot)
-        if entry & (PRESENT | ACCESSED) == PRESENT | ACCESSED and not self.takes_used:
+        if not choice.wants(charged_for(entry_frame(entry))):
+            return True
+        if entry & (PRESENT | ACCESSED) == PRESENT | ACCESSED and not takes_used:
             write_entry(slot, entry & ~ACCESSED)
             return True
         return False
@@ -244,27 +347,33 @@ WRITER: Final = Writer()
 
 
 def page_out(space: AddressSpace, start: int, end: int) -> None:
-    """MADV_PAGEOUT: swap out the private pages of a range that nobody else has. Sleeps. Raises MemoryError."""
+    """MADV_PAGEOUT: swap out the pages of a range that nobody else has, its own and those of memory that is shared
+    without a file on a disk. Sleeps. Raises MemoryError.
+    """
     if not SWAP.has_free():
         return
     taken = Taken()
-    everybody = Choice()
     while start < end and not taken.is_full and not is_dying():
         space.settle()
         area = space.areas.first_above(start)
         if area is None or area.start >= end:
             return
         start = max(start, area.start)
-        if not is_sweepable(area):
-            start = area.end
-            continue
-        start = _take_table(space, start, min(end, area.end), everybody, taken)
+        stop = min(end, area.end)
+        source = area.source
+        tree = None if source is None else source.swappable_tree()
+        if area.shared and tree is not None and not tree.stays:
+            start = _take_of_object(tree, area, start, stop, taken)
+        elif is_sweepable(area):
+            start = _take_table(space, start, stop, taken)
+        else:
+            start = stop
         if len(taken.pages) > 0:
             WRITER.writer.write(taken)
         pace(_TABLE_COST)
 
 
-def _take_table(space: AddressSpace, start: int, end: int, choice: Choice, taken: Taken) -> int:
+def _take_table(space: AddressSpace, start: int, end: int, taken: Taken) -> int:
     """Take pages of an area that one table maps, as many as are written at once. Returns where the rest begins. Never
     sleeps.
     """
@@ -278,10 +387,29 @@ def _take_table(space: AddressSpace, start: int, end: int, choice: Choice, taken
         slot = pages.find(address)
         entry = read_entry(slot)
         if entry & (PRESENT | HIDDEN) != 0 and frame_count(entry_frame(entry)) == 1:
-            take_page(space, address, slot, choice, taken)
+            take_page(space, address, slot, taken)
         address = pages.next_mapped(address + PAGE_SIZE, stop)
     pages.flush_range(start, stop)
     return address
+
+
+def _take_of_object(tree: FrameTree, area: Area, start: int, end: int, taken: Taken) -> int:
+    """Take pages of a memory object that an area shows and no other maps. Returns where the rest begins. Never
+    sleeps.
+    """
+    first = area.index_of(start)
+    behind = area.index_of(end - 1) + 1
+    index = tree.next_from(first)
+    looks = 0
+    while first <= index < behind:
+        if len(taken.pages) == _AT_ONCE or taken.is_full or looks == _LOOKS_AT_ONCE or PACE.left < 0:
+            return start + (index - first << PAGE_SHIFT)
+        looks += 1
+        frame = tree.get(index)
+        if not is_slot(frame) and frame_count(frame) <= 2:
+            take_shared_page(tree, index, EVERYBODY, taken, takes_used=True)
+        index = tree.next_from(index + 1)
+    return end
 
 
 def will_need(space: AddressSpace, start: int, end: int) -> None:
@@ -302,6 +430,30 @@ def will_need(space: AddressSpace, start: int, end: int) -> None:
 
 
 # Giving back ----------------------------------------------------------------------------------------------------------
+
+
+def swapped_trees() -> list[FrameTree]:
+    """The memory objects of which pages lie in swap areas. Raises MemoryError."""
+    found: list[FrameTree] = []
+    tree = SWAPPABLE.first()
+    while tree is not None:
+        if tree.swapped > 0:
+            found.append(tree)
+        tree = tree.after()
+    return found
+
+
+def bring_object_back(tree: FrameTree, number: int) -> None:
+    """Read all pages of a memory object that lie in an area, as `bring_back`. Raises EIO, too."""
+    index = tree.next_from(0)
+    while index >= 0 and tree.swapped > 0:
+        frame = tree.get(index)
+        if is_slot(frame) and area_of(slot_in(frame)) == number:
+            bring_page(tree, index)
+        pace(_PAGE_COST)
+        if is_interrupted():
+            raise Errno(EINTR)
+        index = tree.next_from(index + 1)
 
 
 def bring_back(space: AddressSpace, number: int) -> None:

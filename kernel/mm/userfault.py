@@ -54,6 +54,7 @@ from kernel.mm.frames import (
     is_huge_page_pinned,
     is_pinned,
     is_row_alone,
+    put_frame,
 )
 from kernel.mm.huge_fault import poison_huge, protect_huge_pages, show_huge
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE
@@ -182,7 +183,7 @@ def flags_of(space: "AddressSpace", area: Area, address: int, access: Access) ->
     source = area.source
     if source is not None and area.index_of(address) >= source.fillable_pages():
         return -1  # nobody could fill it
-    if source is None or source.resident(area.index_of(address)) == NO_FRAME:
+    if source is None or not source.has_page(area.index_of(address)):
         return write if modes & MISSING != 0 else -1
     return write | FAULT_MINOR if modes & MINOR != 0 else -1
 
@@ -501,33 +502,38 @@ def put_page(
         _enter(space, area, address, frame, flags | PRIVATE)
         return
     index = area.index_of(address)
-    if source.resident(index) != NO_FRAME:
+    if source.has_page(index):
         raise Errno(EEXIST)
     shared = _page_of(source, index, for_write=True)
     copy_frame(shared, frame)
     _enter(space, area, address, shared, flags)
 
 
-def show_page(space: "AddressSpace", area: Area, address: int, is_protected: bool = False) -> None:
+def show_page(space: "AddressSpace", area: Area, address: int, is_protected: bool = False) -> bool:
     """UFFDIO_CONTINUE: map a page that the shared memory has; in a private area only for reading, until a write copies
-    it. A mark gives way. Raises EEXIST, EFAULT, EINVAL, ENOENT, MemoryError. Sleeps where pages are huge.
+    it. A mark gives way. Sleeps where pages are huge, and where one is read from a swap area: then it returns False,
+    and is to be called again. Raises EEXIST, EFAULT, EINVAL, ENOENT, MemoryError.
     """
     source = area.source
     if source is None:
         raise Errno(EINVAL)
     if area.is_huge:
         show_huge(space.pages, area, address, entry_flags(area), is_protected)
-        return
+        return True
     entry = read_entry(space.pages.make(address))
     if names_frame(entry) or is_swapped(entry):
         raise Errno(EEXIST)
     index = area.index_of(address)
-    if source.resident(index) == NO_FRAME:
+    if not source.has_page(index):
         raise Errno(EFAULT if index < source.fillable_pages() else EINVAL)
+    if source.resident(index) == NO_FRAME:  # it lies in a swap area
+        put_frame(_page_of(source, index, for_write=False))
+        return False
     is_writable = area.shared and area.prot & PROT_WRITE != 0 and not is_protected
     frame = _page_of(source, index, is_writable)
     flags = entry_flags(area) | (WRITABLE | DIRTY if is_writable else 0) | (WRITE_WATCHED if is_protected else 0)
     _enter(space, area, address, frame, flags)
+    return True
 
 
 def _page_of(source: MemoryObject, index: int, for_write: bool) -> Frame:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.cache.swap_areas import next_number
 from kernel.doors.table import syscall
 from kernel.fs.constants import O_EXCL, O_LARGEFILE, O_RDWR
 from kernel.fs.disks.swap_files import turn_off, turn_on
@@ -25,6 +26,7 @@ def swapon(path: UserAddr, flags: u32) -> int:
     task = current()
     if not task.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
+    next_number()  # before the file is looked at: EPERM if there are too many
     file = open_file(task.fs, None, path_at(path), O_RDWR | O_LARGEFILE | O_EXCL, 0)
     try:
         turn_on(file, flags)

@@ -297,13 +297,11 @@ def _is_swapped_out(lacks_run: bool) -> bool:
     """Whether there is memory after pages of programs were written to swap areas. Sleeps."""
     for _ in range(_SWAP_WAITS):
         try:
-            if not SHORTAGE.swapper.wait():
-                return False
-        except MemoryError:
-            return False
-        if _is_enough(lacks_run):
-            return True
-    return False
+            if not SHORTAGE.swapper.wait() or available_frame_count() > 0:
+                break
+        except (Errno, MemoryError):
+            break
+    return _is_enough(lacks_run)
 
 
 def _is_enough(lacks_run: bool) -> bool:

@@ -6,11 +6,8 @@ of file pages); HIDDEN marks an entry whose frame is kept while its area is PROT
 An entry of 0 maps nothing. Neither does a *mark*, which names no frame: WRITE_WATCHED alone says that whatever will be
 mapped there is watched from the beginning, POISONED that nothing will be, for whoever touches the page gets SIGBUS
 (kernel/mm/userfault.py). Of a huge page, a mark lies where its entry would, without HUGE: for everything that looks
-for huge pages it is not there. STANDS_IN marks an entry that names the stand-in of broken frames
-(kernel/mm/broken.py).
-
-A page that was written to a swap area has an entry with SWAPPED and PRIVATE, and perhaps WRITE_WATCHED; in place of a
-frame it names the slot (kernel/mm/swap_slots.py), of which it is a user. The table counts such entries in `swapped`.
+for huge pages it is not there. STANDS_IN: the frame stands in for a broken one (kernel/mm/broken.py). SWAPPED, with
+PRIVATE: the page lies in a slot, which the entry names in place of a frame and is a user of (kernel/mm/swap_slots.py).
 
 A huge page is mapped by an entry one level higher, where others name a table of the lowest level: HUGE tells them
 apart, also while the entry is HIDDEN. For `find` and what follows tables, such a page is not there; `entry_of` shows an
@@ -81,6 +78,7 @@ _TABLE_FLAGS: Final = PRESENT | WRITABLE | USER | ACCESSED
 _LEVEL_BITS: Final = 9
 _STEP_COST: Final = 32  # instructions to see that a table is not there
 _SPLIT_COST: Final = 6000
+_SLOT_COST: Final = 120
 _ENTRIES: Final = 512
 _TOP_SHIFT: Final = 39
 LEAF_TABLE_BYTES: Final = 1 << 21  # what one table of the lowest level maps
@@ -236,6 +234,7 @@ def drop_swapped(slot: int, count: int, kept: int) -> int:
             store_i64(slot + offset, entry & kept)
             SWAP.put(entry_slot(entry))
             dropped += 1
+    spend(dropped * _SLOT_COST)
     return dropped
 
 
@@ -272,7 +271,7 @@ class PageTable:
         self.huge_count: int = 0  # entries of huge pages, without large ones
         self.large_count: int = 0  # entries of large pages
         self.huge_marks: int = 0  # marks in place of huge pages
-        self.swapped: int = 0  # entries that name slots
+        self.swapped: int = 0  # entries that are SWAPPED
         self._spare: Frame = NO_FRAME  # a ring of as many tables, for when they are split
 
     def find(self, address: int) -> int:

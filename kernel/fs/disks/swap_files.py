@@ -12,15 +12,14 @@ Source: swapon(2), mkswap(8).
 
 from typing import Final
 
-from kernel.block.device import SECTOR_SHIFT, BlockDevice
+from kernel.block.device import SECTOR_SHIFT, SWAP_DEVICES, BlockDevice
 from kernel.cache.devices import sync_device
 from kernel.cache.swap_areas import DeviceArea, close_area, empty_area, next_number, open_area
 from kernel.cache.swapper import SWAPPER
-from kernel.fs.constants import S_IFBLK, S_IFMT
 from kernel.fs.disks.block_file import BlockFile
 from kernel.fs.file import File
 from kernel.fs.inode import NOWHERE, Inode
-from kernel.lang import EBUSY, EINVAL, ENOENT, EOPNOTSUPP, Errno, Span, final, span_of, u8
+from kernel.lang import EBUSY, EINVAL, ENOENT, EOPNOTSUPP, Errno, final, span_of
 from kernel.lib import log
 from kernel.lib.user import KernelBuffer
 from kernel.mm.commitment import promise, take_back
@@ -64,6 +63,13 @@ class UsedFiles:
         self.changes: int = 0
         self.queue: WaitQueue = WaitQueue()
 
+    def enter(self, used: UsedFile) -> None:
+        """One more is in use. Raises MemoryError."""
+        place = 0
+        while place < len(self.all) and self.all[place].area.number < used.area.number:
+            place += 1
+        self.all.insert(place, used)
+
     def changed(self) -> None:
         """Whoever watches /proc/swaps hears of it."""
         self.changes += 1
@@ -77,25 +83,27 @@ USED_FILES: Final = UsedFiles()
 class Header:
     """What the first page says. Raises EINVAL where nothing can be swapped to such an area."""
 
-    def __init__(self, page: Span[u8], size: int, is_file: bool) -> None:
-        if page[PAGE_SIZE - len(_SIGNATURE) :].to_bytes() != _SIGNATURE:
+    def __init__(self, page: bytearray, size: int, is_file: bool) -> None:
+        self.page: bytearray = page
+        self._is_foreign: bool = span_of(page).load_u32(_HEADER) == _swapped(_VERSION)
+        self.last: int = 0
+        self.bad_count: int = 0
+        self.page_count: int = 0
+        if not bytes(page).endswith(_SIGNATURE):
             raise Errno(EINVAL)
-        self.page: Span[u8] = page
-        self._is_foreign: bool = page.load_u32(_HEADER) == _swapped(_VERSION)
         if self._word(_HEADER) != _VERSION:
             raise Errno(EINVAL)
-        last = self._word(_HEADER + 4)
-        self.bad_count: int = self._word(_HEADER + 8)
-        self.page_count: int = min(last + 1, MOST_PAGES)
+        self.last = self._word(_HEADER + 4)
+        self.bad_count = self._word(_HEADER + 8)
+        self.page_count = min(self.last + 1, MOST_PAGES)
         file_pages = size >> PAGE_SHIFT
-        if last == 0 or (file_pages > 0 and self.page_count > file_pages):
+        if self.last == 0 or (file_pages > 0 and self.page_count > file_pages):
             raise Errno(EINVAL)
         if self.bad_count > _MOST_BAD_PAGES or (self.bad_count > 0 and is_file):
             raise Errno(EINVAL)
-        self.last: int = last
 
     def _word(self, offset: int) -> int:
-        word = self.page.load_u32(offset)
+        word = span_of(self.page).load_u32(offset)
         return _swapped(word) if self._is_foreign else word
 
     def bad_page(self, place: int) -> int:
@@ -123,7 +131,7 @@ def turn_on(file: File, flags: int) -> None:
     if inode.is_swap_area:
         raise Errno(EBUSY)
     device = file.device if isinstance(file, BlockFile) else inode.file_system.block_device
-    if device is None or not (is_device or (inode.is_regular() and inode.mode & S_IFMT != S_IFBLK)):
+    if device is None or not (is_device or inode.is_regular()):
         raise Errno(EINVAL)
     _mark(file, is_used=True)
     done = False
@@ -133,7 +141,7 @@ def turn_on(file: File, flags: int) -> None:
             area.discard_all()
         used = UsedFile(file, area)
         SWAPPER.start()
-        USED_FILES.all.append(used)
+        USED_FILES.enter(used)
         file.acquire()
         open_area(area, flags & PRIORITY if flags & PREFERRED != 0 else -1)
         done = True
@@ -146,9 +154,13 @@ def turn_on(file: File, flags: int) -> None:
 
 
 def _mark(file: File, is_used: bool) -> None:
-    file.inode.is_swap_area = is_used
-    if isinstance(file, BlockFile):
-        file.device.is_swap_area = is_used
+    """Programs may not write to a file, or may again. Raises MemoryError in the first case."""
+    if not isinstance(file, BlockFile):
+        file.inode.is_swap_area = is_used
+    elif is_used:
+        SWAP_DEVICES[file.device.number] = True
+    else:
+        del SWAP_DEVICES[file.device.number]
 
 
 def _make_area(file: File, inode: Inode, device: BlockDevice, number: int) -> DeviceArea:
@@ -157,7 +169,7 @@ def _make_area(file: File, inode: Inode, device: BlockDevice, number: int) -> De
     size = device.sectors << SECTOR_SHIFT if is_device else inode.size
     if file.pread(KernelBuffer(page), 0) < PAGE_SIZE:
         raise Errno(EINVAL)
-    header = Header(span_of(page), size, is_file=not is_device)
+    header = Header(page, size, is_file=not is_device)
     area = DeviceArea(number, header.page_count, device)
     SWAP.areas[number] = area  # its number is taken from now on
     if is_device:

@@ -106,10 +106,10 @@ class Ext2File(Ext2Inode):
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
         """fallocate(2): only holes can be punched, because nothing on ext2 marks a block as allocated but unwritten."""
-        if mode != FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
-            raise Errno(EOPNOTSUPP)
         if self.is_swap_area:
             raise Errno(ETXTBSY)
+        if mode != FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+            raise Errno(EOPNOTSUPP)
         self.wanted()
         with self.lock:
             end = min(offset + length, self.size)

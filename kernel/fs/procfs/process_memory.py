@@ -39,6 +39,7 @@ from kernel.mm.area import (
 from kernel.mm.binding import policy_of
 from kernel.mm.broken import names_broken
 from kernel.mm.fault import Access, FaultOutcome
+from kernel.mm.frame_tree import FrameTree, is_slot
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span, huge_mappings, is_merged
 from kernel.mm.huge_pool import HUGE_KIB, HUGE_MASK, HUGE_SIZE
 from kernel.mm.large_pages import holds_whole, wants_large
@@ -229,6 +230,10 @@ class Resident:
         if area.is_huge:
             self._count_huge(space, area.start, area.end)
             return
+        source = area.source
+        tree = None if source is None else source.swappable_tree()
+        if tree is not None and tree.swapped > 0:
+            self._count_slots(tree, area.index_of(area.start), area.index_of(area.end))
         address = space.pages.next_mapped(area.start, area.end)
         while address < area.end:
             if address & HUGE_MASK == 0 and space.pages.find_large(address) != 0:
@@ -236,6 +241,15 @@ class Resident:
             self._count_page(area, space.pages.entry_of(address))
             pace(_PAGE_COST)
             address = space.pages.next_mapped(address + PAGE_SIZE, area.end)
+
+    def _count_slots(self, tree: FrameTree, first: int, behind: int) -> None:
+        """Add the pages of a memory object that lie in swap areas: as on Linux, nobody's part of them is counted."""
+        index = tree.next_from(first)
+        while first <= index < behind:
+            if is_slot(tree.get(index)):
+                self.swapped += _KIB_PER_PAGE
+            pace(_PAGE_COST)
+            index = tree.next_from(index + 1)
 
     def _count_huge(self, space: AddressSpace, start: int, end: int) -> None:
         address = space.pages.next_huge(start, end)

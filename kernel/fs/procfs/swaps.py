@@ -1,5 +1,7 @@
 """/proc/swaps: the swap areas in use (proc_swaps(5)). poll(2) reports POLLERR and POLLPRI once after each change."""
 
+from typing import Final
+
 from kernel.fs.constants import POLLERR, POLLPRI, READABLE, S_IFREG
 from kernel.fs.disks.swap_files import USED_FILES, UsedFile
 from kernel.fs.file import File
@@ -14,10 +16,10 @@ from kernel.mm.frames import PAGE_SHIFT
 from kernel.sched import PollWaiter
 from kernel.task.task import current
 
-_HEAD = b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
-_NAME_WIDTH = 40
-_WIDE_KIB = 10_000_000
-_KIB_SHIFT = PAGE_SHIFT - 10
+_HEAD: Final = b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+_NAME_WIDTH: Final = 40
+_WIDE_KIB: Final = 10_000_000
+_KIB_SHIFT: Final = PAGE_SHIFT - 10
 
 
 @final

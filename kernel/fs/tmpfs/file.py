@@ -9,6 +9,9 @@ memfd_create(2)'s seals are kept in `seals`.
 A write, a change of the size and a new seal wait for each other (`lock_contents`); faults on mappings do not take that
 lock, so a write may copy from a mapping of the same file.
 
+Pages may lie in swap areas (frame_tree.py): `_frame` brings one back, which sleeps. All else that looks at a page only
+asks whether there is one.
+
 While pages are being dropped, which may take long, the lock `shrinking` is held, and threads that would create pages
 wait: so no page reappears past a new end.
 
@@ -38,11 +41,13 @@ from kernel.lang import EFAULT, EFBIG, EHWPOISON, EINTR, EINVAL, EIO, ENOSPC, EN
 from kernel.lib.pace import ends_at, is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.mm.broken import is_broken
-from kernel.mm.frame_tree import NO_PAGE, FrameTree
+from kernel.mm.frame_tree import NO_PAGE, FrameTree, is_slot
 from kernel.mm.frames import (
     NO_FRAME,
     Frame,
     allocate_user_frame,
+    available_frame_count,
+    frame_by_swapping,
     frame_span,
     get_frame,
     mark_shared,
@@ -55,6 +60,8 @@ from kernel.mm.objects import (
     MappedThrough,
     MemoryObject,
     PolicyKeeper,
+    bring_page,
+    drop_page,
     exchange_frame,
     sound_frame,
 )
@@ -107,6 +114,8 @@ class TmpfsFile(SealableInode):
             self.mapping = None
             mapping.inode = None
             mapping.place = None
+            self.pages.mapping = None
+        self.pages.unlist()
         super().evict()
 
     # ---- Reading and writing ----------------------------------------------------------------------------------
@@ -116,7 +125,7 @@ class TmpfsFile(SealableInode):
         while offset < self.size and buffer.remaining > 0:
             within = offset & _OFFSET_MASK
             count = min(PAGE_SIZE - within, self.size - offset)
-            frame = self.pages.get(offset >> PAGE_SHIFT)
+            frame = self._frame(offset >> PAGE_SHIFT)
             if frame == NO_FRAME:
                 moved = buffer.put_zeros(count)
             elif is_broken(frame):
@@ -132,6 +141,13 @@ class TmpfsFile(SealableInode):
             if buffer.faulted or ends_at(offset):
                 break
         return done
+
+    def _frame(self, index: int) -> Frame:
+        """The frame of a page, NO_FRAME for a hole. Sleeps where the page lies in a swap area: then others may have
+        dropped pages. Raises EIO, MemoryError.
+        """
+        frame = self.pages.get(index)
+        return bring_page(self.pages, index) if is_slot(frame) else frame
 
     def write_at(self, buffer: Buffer, offset: int) -> int:
         if self.seals != F_SEAL_SEAL:
@@ -159,7 +175,7 @@ class TmpfsFile(SealableInode):
     def _write_page(self, buffer: Buffer, index: int, within: int, count: int) -> int:
         """Write to a part of a page."""
         drops = self.drops
-        frame = self.pages.get(index)
+        frame = self._frame(index)
         if frame == NO_FRAME or self.shrinking is not None:
             frame = self._page_for_write(index)
         if is_broken(frame):
@@ -183,6 +199,10 @@ class TmpfsFile(SealableInode):
             if self.shrinking is not None:
                 self.settle()
             present = self.pages.get(index)
+            while is_slot(present):
+                bring_page(self.pages, index)
+                self.settle()
+                present = self.pages.get(index)
             if present == NO_FRAME:
                 frame_span(frame)[moved:PAGE_SIZE].fill(0)
                 self._enter(index, frame)
@@ -201,6 +221,10 @@ class TmpfsFile(SealableInode):
         if self.shrinking is not None:
             self.settle()
         frame = self.pages.get(index)
+        while is_slot(frame):
+            bring_page(self.pages, index)
+            self.settle()
+            frame = self.pages.get(index)
         if frame != NO_FRAME:
             return frame
         frame = self._new_frame()
@@ -214,10 +238,12 @@ class TmpfsFile(SealableInode):
         return frame
 
     def _new_frame(self) -> Frame:
-        """A frame that counts as one of the file system's pages. Raises ENOSPC, MemoryError."""
+        """A frame that counts as one of the file system's pages. Sleeps where memory is short and pages can be swapped
+        out. Raises ENOSPC, MemoryError.
+        """
         self.tmpfs.take_page()
         try:
-            frame = allocate_user_frame()
+            frame = frame_by_swapping() if available_frame_count() == 0 else allocate_user_frame()
         except MemoryError:
             self.tmpfs.give_pages(1)
             raise
@@ -228,6 +254,8 @@ class TmpfsFile(SealableInode):
         """Put a new page in place, with the caller's reference. Raises MemoryError."""
         self.pages.put(index, frame)
         self.blocks += PAGE_SIZE // 512
+        if self.pages.count == 1 and not self.tmpfs.swaps_nothing:
+            self.pages.list_for_swapping()
 
     def settle(self) -> None:
         """Wait until nobody drops pages."""
@@ -303,8 +331,8 @@ class TmpfsFile(SealableInode):
         """Zero what lies within one page from `start` on, up to `end`."""
         within = start & _OFFSET_MASK
         count = min(end - start, PAGE_SIZE - within)
-        frame = self.pages.get(start >> PAGE_SHIFT)
-        if count > 0 and frame != NO_FRAME:
+        frame = self._frame(start >> PAGE_SHIFT) if count > 0 else NO_FRAME
+        if frame != NO_FRAME:
             frame_span(frame)[within : within + count].fill(0)
 
     def _drop_range(self, first: int, end: int, leaves_hole: bool = False) -> None:
@@ -329,8 +357,8 @@ class TmpfsFile(SealableInode):
             forget_pages(mapping, first, end, leaves_hole)
 
     def _drop_page(self, index: int) -> None:
-        put_frame(self.pages.remove(index))
-        self.tmpfs.give_pages(1)
+        drop_page(self.pages, index)
+        self.tmpfs.pages_used -= 1
         self.blocks -= PAGE_SIZE // 512
 
     # ---- Holes ------------------------------------------------------------------------------------------------
@@ -357,13 +385,17 @@ class TmpfsFile(SealableInode):
         if mapping is None:
             mapping = FilePages(self)
             self.mapping = mapping
+            self.pages.mapping = mapping
         return mapping
 
     def cached_pages(self, first: int, end: int) -> CachedPages:
         found = CachedPages()
         index = self.pages.next_from(first)
         while first <= index < end:
-            found.count += 1
+            if is_slot(self.pages.get(index)):
+                found.evicted += 1
+            else:
+                found.count += 1
             pace(_LOOK_COST)
             index = self.pages.next_from(index + 1)
         return found
@@ -416,6 +448,16 @@ class FilePages(PolicyKeeper):
         if inode is None or index < 0 or index >= _page_count(inode.size):
             return NO_FRAME
         return sound_frame(inode.pages, index)
+
+    def has_page(self, index: int) -> bool:
+        inode = self.inode
+        if inode is None or index < 0 or index >= _page_count(inode.size):
+            return False
+        return inode.pages.get(index) != NO_FRAME
+
+    def swappable_tree(self) -> FrameTree | None:
+        inode = self.inode
+        return inode.pages if inode is not None and inode.pages.is_listed else None
 
     def lose_page(self, index: int, frame: Frame) -> Loss:
         inode = self.inode

@@ -9,10 +9,12 @@ import pytest
 
 from kernel.cache.swapper import swap_some
 from kernel.mm.frames import PAGE_SIZE
-from kernel.mm.swap_slots import SWAP
-from kernel.mm.swapping import Choice, Taken
+from kernel.mm.objects import SHARED_TOTALS
+from kernel.mm.swap_slots import SWAP, area_of
+from kernel.mm.swapping import EVERYBODY, Taken
 from tests.unit.booted import booted
-from tests.unit.syscalls.test_huge_pages import show_proc, text_of
+from tests.unit.fs.ext2.conftest import make_image
+from tests.unit.syscalls.test_huge_pages import show_proc, store, text_of
 from tools.simulated.disk import MemoryDisk, attach_disk
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -58,7 +60,7 @@ def sweep() -> None:
     """Whatever can be swapped out is."""
     taken = Taken()
     for _ in range(40):
-        swap_some(Choice(), taken, 32)
+        swap_some(EVERYBODY, taken, 32, takes_used=False)
 
 
 def page_out(program: Program, place: int, pages: int) -> None:
@@ -234,3 +236,182 @@ def test_wrong_areas_are_refused(machine: Machine) -> None:
     with pytest.raises(OSError, match="ETXTBSY"):
         host.write(descriptor, b"x", 1)
     assert text_of(host, "/proc/swaps").split("\n")[1].split()[4] == "7"
+
+
+def out() -> int:
+    """How many slots are in use."""
+    return SWAP.total() - SWAP.free()
+
+
+@booted
+def test_shared_memory_is_swapped_out(machine: Machine) -> None:
+    host = machine.host
+    attach(machine)
+    swapon(host)
+    place = map_pages(host, 6, SHARED)
+    before = SHARED_TOTALS.pages
+    page_out(host, place, 6)
+    assert out() == 6 and swapped(host) == 0 and SHARED_TOTALS.pages == before - 6
+
+    def child(program: Program) -> int:
+        assert program.load(place + PAGE_SIZE, 6) == b"page 1"
+        program.store(place, b"child!")
+        return 0
+
+    assert os.waitstatus_to_exitcode(machine.run(child)) == 0
+    assert host.load(place, 6) == b"child!" and out() == 4
+    swapoff(host)
+    assert host.load(place + 5 * PAGE_SIZE, 6) == b"page 5" and SHARED_TOTALS.pages == before
+    host.call("munmap", place, 6 * PAGE_SIZE)
+    assert SHARED_TOTALS.pages == before - 6
+
+
+@booted
+def test_files_in_memory_are_swapped_out(machine: Machine) -> None:
+    host = machine.host
+    attach(machine)
+    swapon(host)
+    fd = host.call("memfd_create", "x", 0)
+    for page in range(8):
+        host.pwrite64(fd, b"page %d" % page, 6, page * PAGE_SIZE)
+    sweep()
+    assert out() >= 8
+    buffer = bytearray(6)
+    assert host.pread64(fd, buffer, 6, 3 * PAGE_SIZE) == 6 and buffer == b"page 3"
+    host.pwrite64(fd, b"!", 1, 4 * PAGE_SIZE + 4)
+    assert host.pread64(fd, buffer, 6, 4 * PAGE_SIZE) == 6 and buffer == b"page!4"
+    used = out()
+    host.ftruncate(fd, PAGE_SIZE + 2)
+    assert out() < used
+    host.ftruncate(fd, 8 * PAGE_SIZE)
+    assert host.pread64(fd, buffer, 6, PAGE_SIZE) == 6 and buffer == b"pa\0\0\0\0"
+    assert host.pread64(fd, buffer, 6, 5 * PAGE_SIZE) == 6 and buffer == bytes(6)
+    place = host.call("mmap", 0, PAGE_SIZE, READ_WRITE, 1, fd, 0)
+    assert host.load(place, 6) == b"page 0"
+    page_out(host, place, 1)
+    assert host.load(place, 6) == b"page 0"
+    page_out(host, place, 1)
+    swapoff(host)
+    assert host.load(place, 6) == b"page 0"
+
+
+@booted
+def test_a_file_is_an_area(machine: Machine) -> None:
+    host = machine.host
+    show_proc(host)
+    attach_disk(make_image(2048))
+    host.mount("none", "/dev", "devtmpfs", 0, None)
+    host.mkdir("/mnt", 0o755)
+    host.mount("/dev/vda", "/mnt", "ext2", 0, None)
+    fd = host.open("/mnt/area", os.O_RDWR | os.O_CREAT, 0o600)
+    image = bytes(swap_image(32))
+    assert host.write(fd, image, len(image)) == len(image)
+    holes = host.open("/mnt/holes", os.O_RDWR | os.O_CREAT, 0o600)
+    host.write(holes, image[:PAGE_SIZE], PAGE_SIZE)
+    host.ftruncate(holes, len(image))
+    with pytest.raises(OSError, match="EINVAL"):
+        swapon(host, "/mnt/holes")
+    swapon(host, "/mnt/area")
+    for error, call in (
+        ("ETXTBSY", lambda: host.pwrite64(fd, b"x", 1, 0)),
+        ("ETXTBSY", lambda: host.ftruncate(fd, 0)),
+        ("ETXTBSY", lambda: host.call("mmap", 0, PAGE_SIZE, READ_WRITE, 1, fd, 0)),
+        ("EPERM", lambda: host.unlink("/mnt/area")),
+        ("EPERM", lambda: host.rename("/mnt/area", "/mnt/other")),
+        ("EPERM", lambda: host.rename("/mnt/holes", "/mnt/area")),
+        ("EBUSY", lambda: swapon(host, "/mnt/area")),
+    ):
+        with pytest.raises(OSError, match=error):
+            call()
+    name, kind = text_of(host, "/proc/swaps").split("\n")[1].split()[:2]
+    assert (name, kind) == ("/mnt/area", "file")
+    place = map_pages(host, 8)
+    page_out(host, place, 8)
+    assert swapped(host) == 8 and host.load(place + 7 * PAGE_SIZE, 6) == b"page 7"
+    swapoff(host, "/mnt/area")
+    host.unlink("/mnt/area")
+    assert host.load(place, 6) == b"page 0"
+
+
+@booted
+def test_areas_of_one_priority_take_turns(machine: Machine) -> None:
+    host = machine.host
+    attach(machine, 600)
+    attach_disk(swap_image(600))
+    attach_disk(swap_image(8))
+    swapon(host, "/dev/vda", 0x8000 | 1)
+    swapon(host, "/dev/vdb", 0x8000 | 1)
+    swapon(host, "/dev/vdc", 0x8000 | 2)
+    taken = [SWAP.take(0) for _ in range(700)]
+    counts = [sum(area_of(slot) == number for slot in taken) for number in range(3)]
+    assert counts == [693 - 256, 256, 7]
+    for slot in taken:
+        SWAP.put(slot)
+    assert SWAP.free() == SWAP.total() == 599 + 599 + 7
+
+
+@booted
+def test_priorities_move_up(machine: Machine) -> None:
+    host = machine.host
+    attach(machine)
+    for _ in range(2):
+        attach_disk(swap_image(16))
+    for name in "abc":
+        swapon(host, f"/dev/vd{name}")
+
+    def priorities() -> list[str]:
+        return [line.split()[4] for line in text_of(host, "/proc/swaps").splitlines()[1:]]
+
+    assert priorities() == ["-2", "-3", "-4"]
+    swapoff(host, "/dev/vda")
+    assert priorities() == ["-2", "-3"]
+    swapon(host)
+    assert sorted(priorities()) == ["-2", "-3", "-4"]
+
+
+@booted
+def test_a_group_swaps_within_its_limits(machine: Machine) -> None:
+    host = machine.host
+    attach(machine, 512)
+    swapon(host)
+    host.mkdir("/cg", 0o755)
+    host.mount("none", "/cg", "cgroup2", 0, None)
+    store(host, "/cg/cgroup.subtree_control", b"+memory")
+    host.mkdir("/cg/a", 0o755)
+    store(host, "/cg/a/memory.max", b"800k")
+
+    def child(program: Program) -> int:
+        store(program, "/cg/a/cgroup.procs", b"0")
+        place = map_pages(program, 300)
+        assert int(text_of(program, "/cg/a/memory.swap.current")) > 0
+        for page in range(300):
+            assert program.load(place + page * PAGE_SIZE, 8).rstrip(b"\0") == b"page %d" % page
+        return 0
+
+    assert os.waitstatus_to_exitcode(machine.run(child)) == 0
+    assert text_of(host, "/cg/a/memory.swap.current") == "0\n"
+    assert int(text_of(host, "/cg/a/memory.swap.peak")) > 0
+    store(host, "/cg/a/memory.swap.max", b"0")
+    assert os.WTERMSIG(machine.run(child)) == signal.SIGKILL
+    assert text_of(host, "/cg/a/memory.swap.events") == "high 0\nmax 0\nfail 0\n"
+    store(host, "/cg/a/memory.swap.max", b"40k")
+    assert os.WTERMSIG(machine.run(child)) == signal.SIGKILL
+    assert not text_of(host, "/cg/a/memory.swap.events").endswith("fail 0\n")
+
+
+@booted
+def test_an_event_of_userfaultfd_is_no_missing_page(machine: Machine) -> None:
+    host = machine.host
+    attach(machine)
+    swapon(host)
+    place = map_pages(host, 2)
+    fd = host.call("userfaultfd", 0)
+    host.call("ioctl", fd, 0xC018AA3F, bytearray(struct.pack("<QQQ", 0xAA, 0, 0)))  # UFFDIO_API
+    request = bytearray(struct.pack("<QQQQ", place, 2 * PAGE_SIZE, 1, 0))
+    host.call("ioctl", fd, 0xC020AA00, request)  # UFFDIO_REGISTER
+    page_out(host, place, 2)
+    assert swapped(host) == 2 and host.load(place, 6) == b"page 0"
+    zero = bytearray(struct.pack("<QQQq", place + PAGE_SIZE, PAGE_SIZE, 0, 0))
+    with pytest.raises(OSError, match="EEXIST"):
+        host.call("ioctl", fd, 0xC020AA04, zero)  # UFFDIO_ZEROPAGE
+    assert host.load(place + PAGE_SIZE, 6) == b"page 1"
