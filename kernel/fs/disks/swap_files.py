@@ -123,7 +123,6 @@ def turn_on(file: File, flags: int) -> None:
     """swapon(2) of an open file, which is kept. Raises ENOENT (without a name), EBUSY (in use), EINVAL (no area, or a
     file with holes), EPERM (too many areas), EIO, MemoryError.
     """
-    number = next_number()
     inode = file.inode
     is_device = isinstance(file, BlockFile)
     if file.path.dentry.deleted:
@@ -135,8 +134,12 @@ def turn_on(file: File, flags: int) -> None:
         raise Errno(EINVAL)
     _mark(file, is_used=True)
     done = False
+    area: DeviceArea | None = None
     try:
-        area = _make_area(file, inode, device, number)
+        header = _read_header(file, inode, device)
+        area = DeviceArea(next_number(), header.page_count, device)
+        SWAP.areas[area.number] = area  # its number is taken from now on
+        _prepare(area, header, file, inode)
         if flags & DISCARD != 0 and flags & (DISCARD_ONCE | DISCARD_PAGES) != DISCARD_PAGES:
             area.discard_all()
         used = UsedFile(file, area)
@@ -148,9 +151,13 @@ def turn_on(file: File, flags: int) -> None:
     finally:
         if not done:
             _mark(file, is_used=False)
-            SWAP.areas[number] = None
+            if area is not None:
+                SWAP.areas[area.number] = None
     USED_FILES.changed()
-    log.info(f"Adding {area.usable << _KIB_SHIFT}k swap on {device.name.decode()}.  Priority:{area.priority}")
+    try:
+        log.info(f"Adding {area.usable << _KIB_SHIFT}k swap on {device.name.decode()}.  Priority:{area.priority}")
+    except MemoryError:
+        return  # no room for the message
 
 
 def _mark(file: File, is_used: bool) -> None:
@@ -163,17 +170,19 @@ def _mark(file: File, is_used: bool) -> None:
         del SWAP_DEVICES[file.device.number]
 
 
-def _make_area(file: File, inode: Inode, device: BlockDevice, number: int) -> DeviceArea:
+def _read_header(file: File, inode: Inode, device: BlockDevice) -> Header:
     page = bytearray(PAGE_SIZE)
     is_device = isinstance(file, BlockFile)
     size = device.sectors << SECTOR_SHIFT if is_device else inode.size
     if file.pread(KernelBuffer(page), 0) < PAGE_SIZE:
         raise Errno(EINVAL)
-    header = Header(page, size, is_file=not is_device)
-    area = DeviceArea(number, header.page_count, device)
-    SWAP.areas[number] = area  # its number is taken from now on
-    if is_device:
-        sync_device(device)
+    return Header(page, size, is_file=not is_device)
+
+
+def _prepare(area: DeviceArea, header: Header, file: File, inode: Inode) -> None:
+    """Find out where the pages of an area lie, and which are usable. Raises EINVAL, EIO, MemoryError."""
+    if isinstance(file, BlockFile):
+        sync_device(file.device)
         area.add_run(0, 0)
     else:
         file.fsync()
@@ -185,7 +194,6 @@ def _make_area(file: File, inode: Inode, device: BlockDevice, number: int) -> De
             area.exclude(bad)
     if area.usable <= 0:
         raise Errno(EINVAL)
-    return area
 
 
 def _find_runs(inode: Inode, most: int, area: DeviceArea) -> None:
