@@ -260,7 +260,7 @@ class Sweep:
                 SWAPPABLE.go_to(SWAPPABLE.first())
                 return
             looks += 8
-            if space.is_held or space.is_new or space.users == 0:
+            if space.is_held or space.is_new or space.is_being_entered or space.users == 0:
                 SWEEP_PLACE.go_to(space.after())
                 continue
             area = space.areas.first_above(SWEEP_PLACE.address)
