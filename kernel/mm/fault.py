@@ -116,8 +116,7 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
     if _is_vacant(entry):
         return _map_new(pages, area, address, slot, access)
     if entry & (PRESENT | HIDDEN) == 0:
-        # else broken, since it was looked at: the instruction faults again
-        return swap_in(pages, area, address, slot, access) if is_swapped(entry) else 0
+        return swap_in(pages, area, address, slot, access) if is_swapped(entry) else 0  # broken meanwhile: once more
     if access != Access.WRITE or entry & WRITABLE != 0:
         write_entry(slot, (entry & ~(HIDDEN | NO_EXECUTE)) | entry_flags(area))
         pages.renew_page(address)

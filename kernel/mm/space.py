@@ -402,10 +402,8 @@ class AddressSpace(Linked["AddressSpace"]):
         address = self.pages.next_mapped(area.start, area.end)
         while address < area.end:
             stop = min(area.end, table_end(address))
-            swapped = child.pages.swapped
             mapped = self._share(child, area, address, stop)
             child.resident += mapped
-            mapped += child.pages.swapped - swapped
             work = self._rest_in_fork(work + _TABLE_COST + mapped * _PAGE_COST)
             address = self.pages.next_table(stop, area.end)
         return work
@@ -443,7 +441,7 @@ class AddressSpace(Linked["AddressSpace"]):
         """Take a safe point if `work` instructions are enough for one; returns the instructions since the last. Before
         others may run, write permissions are flushed from the processor.
         """
-        if work <= _WORK_AT_ONCE:
+        if work <= _WORK_AT_ONCE and PACE.left > 0:
             return work
         self.pages.flush_range(0, USER_END)
         pace(work)

@@ -6,8 +6,7 @@ of file pages); HIDDEN marks an entry whose frame is kept while its area is PROT
 An entry of 0 maps nothing. Neither does a *mark*, which names no frame: WRITE_WATCHED alone says that whatever will be
 mapped there is watched from the beginning, POISONED that nothing will be, for whoever touches the page gets SIGBUS
 (kernel/mm/userfault.py). Of a huge page, a mark lies where its entry would, without HUGE: for everything that looks
-for huge pages it is not there. STANDS_IN: the frame stands in for a broken one (kernel/mm/broken.py). SWAPPED, with
-PRIVATE: the page lies in a slot, which the entry names in place of a frame and is a user of (kernel/mm/swap_slots.py).
+for huge pages it is not there. STANDS_IN: the frame is that of kernel/mm/broken.py. SWAPPED: it is a slot instead.
 
 A huge page is mapped by an entry one level higher, where others name a table of the lowest level: HUGE tells them
 apart, also while the entry is HIDDEN. For `find` and what follows tables, such a page is not there; `entry_of` shows an
@@ -172,6 +171,7 @@ def share_swapped(parent: "PageTable", child: "PageTable", address: int, count: 
             SWAP.get(entry_slot(entry))
             store_i64(child_slot + offset, entry)
             child.swapped += 1
+            spend(_SLOT_COST)
 
 
 def share_large(parent: "PageTable", child: "PageTable", address: int) -> int:
