@@ -325,7 +325,7 @@ class Processor(Protocol):
         """Say whether the system calls of the thread that a processor runs all take the kernel lock."""
 
     def wait_for_sections(self) -> None:
-        """Return when each of the others has been outside of a system call without the kernel lock."""
+        """Return when each of the others has been outside a system call without the kernel lock."""
 
     def unlocked_calls(self, number: int) -> int:
         """How many system calls a processor has run without the kernel lock."""

@@ -134,7 +134,7 @@ class _Parent:
                 self.until = time.monotonic() + seconds if seconds else 0.0
 
     def kill(self) -> None:
-        """End a child whose answer is not wanted any more."""
+        """End a child whose answer is no longer wanted."""
         if not self._has_ended():
             os.kill(self.child, signal.SIGKILL)
             self.wait()

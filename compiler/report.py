@@ -5,7 +5,7 @@ what it may allocate, and with which errors it may end. An error that a handler 
 the handler raises again what it caught. Stacks are those of the last release build (build/krait.stacks), because LLVM
 lays them out.
 
-The answers are upper bounds: a way that no arguments can take counts like any other.
+The answers are upper bounds: a path that no arguments can take counts like any other.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tools.cpio import Archive
 
-_LOADER_CACHE = Path("/etc/ld.so.cache")  # where the loader looks for libraries outside of the usual directories
+_LOADER_CACHE = Path("/etc/ld.so.cache")  # where the loader looks for libraries outside the usual directories
 
 
 class LibraryError(Exception):

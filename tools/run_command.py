@@ -345,7 +345,7 @@ def add_run(commands: Commands) -> None:
     command = commands.add_parser(
         "trace", help="run a program and print its system calls, as strace does", add_help=False,
         description="Run a program as `krait run` does, with the same options, and print the system calls that it and "
-        "its children make. The kernel prints them: nothing of the program's own is changed by that but its speed.",
+        "its children make. The kernel prints them: of the program itself, that changes nothing but its speed.",
     )
     command.set_defaults(action=trace)
     command.add_argument("--calls", metavar="CALL[,CALL…]", type=calls, default=(), help="print these calls (all)")

@@ -48,7 +48,7 @@ class TrapFrame:
     error_code: int
     """The processor's error code (0 where it has none); for a system call its number, kept for restarts. Code that
     changes where or how the program continues makes it negative, because entry.S takes its fast exit only for system
-    calls whose frame is unchanged: -1 if there is no call to restart any more, otherwise the number with the sign bit
+    calls whose frame is unchanged: -1 if there is no longer a call to restart, otherwise the number with the sign bit
     (`original_number`)."""
     rip: int
     cs: int

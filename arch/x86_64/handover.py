@@ -1,6 +1,6 @@
 """Leaving this kernel for another one (handover.S): the tables that map memory onto itself, and the last steps.
 
-Invariants: everything that the last steps use lies outside of all places that they write to: a page below 1 MiB with
+Invariants: everything that the last steps use lies outside all places that they write to: a page below 1 MiB with
 the code, tables and lists in frames that the caller chose.
 Context: the tables are made when the next kernel is loaded. `leave` runs on the boot processor, interrupts off.
 Safety: pages that a TablePages gives are the caller's, zeroed, in the direct map, and belong to the next kernel from
@@ -95,7 +95,7 @@ def leave(page: int, moves: int, root: int, entry: int, is_narrow: bool, argumen
     """Stop everything else, and go. `page`: from `next_low_page`; `moves`: the physical address of the list of moves.
     Does not return.
 
-    Safety: devices do not write to memory any more.
+    Safety: devices no longer write to memory.
     """
     pic8259.mask_all()
     if apic.is_present():

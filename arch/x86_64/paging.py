@@ -133,7 +133,7 @@ def _map_ram(start: int, end: int) -> None:
 
 
 def _map_initrd(info: BootInfo) -> None:
-    """The direct map of the initial RAM disk, where it lies outside of what is called RAM: on QEMU's microvm its end
+    """The direct map of the initial RAM disk, where it lies outside what is called RAM: on QEMU's microvm its end
     shares a page with the firmware's tables.
     """
     physical = page_floor(info.initrd_start)

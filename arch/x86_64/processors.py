@@ -264,7 +264,7 @@ def note_watched(number: int, is_watched: bool) -> None:
 
 
 def wait_for_sections() -> None:
-    """Return when every processor has been outside of a system call without the kernel lock. The caller holds
+    """Return when every processor has been outside a system call without the kernel lock. The caller holds
     the lock, so it is in none. What such a call loads from then on, it finds as the caller has left it
     (tests/models/unlocked.py).
 

@@ -4,7 +4,7 @@
 # looks the instruction up in the exception table (extable.py) and continues at the fix-up beside it. So the
 # routines survive any address, and say how far they came.
 #
-# Every routine refuses addresses outside of the user half itself, before it opens the SMAP window: there is no
+# Every routine refuses addresses outside the user half itself, before it opens the SMAP window: there is no
 # second gate after this one. Only the accesses to user memory are in the table; a fault on the kernel's side
 # of a copy is a bug and stops the kernel.
 #

@@ -1,6 +1,6 @@
 """Reading and writing a program's memory: the typed face of user_copy.S, on which kernel.lib.user is built.
 
-User addresses are plain ints from registers, and may be anything: the routines refuse what is outside of the user half,
+User addresses are plain ints from registers, and may be anything: the routines refuse what is outside the user half,
 and survive what is not mapped. Any call may sleep, because a page may have to be read first; on return it is done or
 has failed.
 

@@ -5,7 +5,7 @@ hold:
 
 - *Nothing outlives its frame*: no place is known outside, none is returned, and only locals and other places refer to
   one.
-- *Each reference is dropped once* on every way through the function (`check_references.py`).
+- *Each reference is dropped once* on every path through the function (`check_references.py`).
 - *What is gone is not used*: neither an object whose place another has taken, nor one whose references are dropped
   (`check_reuse.py`).
 

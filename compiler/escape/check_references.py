@@ -1,4 +1,4 @@
-"""The counted references of the places of one function are dropped once on all ways through it: after the object was
+"""The counted references of the places of one function are dropped once on all paths through it: after the object was
 made, and before the function is left; never twice, nor before the field is set. No trap can leave while one is held.
 """
 

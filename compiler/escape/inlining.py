@@ -1,9 +1,9 @@
 """Which calls stay calls, so that fast paths do not pay for the objects of slow ones.
 
 Where LLVM inlines a function whose frame holds counted references, its caller gets the places, the landings that drop
-what is in them, and the registers that these need; and saves and restores them on every way. It also likes to inline
+what is in them, and the registers that these need; and saves and restores them on every path. It also likes to inline
 what is given the address of a place, however large that is. So calls of such functions, and calls of large ones with
-such an argument, are not inlined if their caller also succeeds without them: that way is often the quick one.
+such an argument, are not inlined if their caller also succeeds without them: that path is often the quick one.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ class Lifetimes:
 
 
 def in_circles(after: dict[str, list[str]]) -> set[str]:
-    """The nodes of a graph from which a way leads back to them (R. E. Tarjan, 1972)."""
+    """The nodes of a graph from which a path leads back to them (R. E. Tarjan, 1972)."""
     found: set[str] = set()
     numbers: dict[str, int] = {}
     lowest: dict[str, int] = {}

@@ -6,12 +6,12 @@ An object lives in the frame of the function that makes it if nobody else keeps 
 - what refers to it is in the frame too: the heap's bookkeeping would count in a place that is gone. That also goes for
   objects that callees make and forget, since they are freed later (`left`);
 - it is an instance of a class, of `LARGEST` bytes at most, and the places of a function have `ROOM` bytes together;
-- in a loop, its predecessor is dead when it is made, because both use one place (`lifetimes.py`);
-- if it has counted references, the function returns: they are dropped on every way on from it (`regions.py`).
+- in a loop, its predecessor is dead when it is created, because both use one place (`lifetimes.py`);
+- if it has counted references, the function returns: they are dropped on every path on from it (`regions.py`).
 
 An object that is returned lives in the frame of the caller, under the same conditions there: the function gets the
 address of a place as one more argument, `null` where the object must come from the heap. Of several objects that it may
-return, none is in use when the next is made. Functions that are called through tables or by address keep their shape.
+return, none is in use when the next is created. Functions called through tables or by address keep their shape.
 
 A bytearray of constant size has a place for its bytes beside its own, under the same conditions.
 """

@@ -1,9 +1,9 @@
 """Where a function may have an object in a place of its frame, so that only what comes from there drops its references.
 
-From the place where it is made an object is on every way, until one joins a way on which it was not made (or comes
-back to where it is made). If nothing looks at the object from there on, its references are dropped on that edge: the
-ways without it pay nothing. If something may, the place is clear from the function's entry on, and whatever can be
-reached from the object's making drops what is in it.
+From the place where it is created, an object exists on every path, until one joins a path on which it was not created
+(or returns to where it is created). If nothing looks at the object from there on, its references are dropped on that
+edge: paths without it pay nothing. If something may, the place is clear from the function's entry on, and whatever can
+be reached from the object's creation drops what is in it.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def build_time_functions(program: Program, path: str) -> set[str]:
 
 
 def _module_level_names(path: str) -> set[str]:
-    """Names that the code of the module itself mentions: outside of functions' bodies."""
+    """Names that the code of the module itself mentions: outside functions' bodies."""
     names: set[str] = set()
     pending: list[ast.AST] = list(ast.parse(Path(path).read_bytes()).body)
     while pending:

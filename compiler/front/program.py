@@ -293,7 +293,7 @@ def mypy_options(root: str) -> Options:
     options.show_traceback = True
     options.show_column_numbers = True
     options.show_error_end = True
-    options.python_executable = None  # the kernel needs no package; mypy takes no path inside of their directory
+    options.python_executable = None  # the kernel needs no package; mypy takes no path inside their directory
     options.mypy_path = [root]
     options.namespace_packages = True
     options.explicit_package_bases = True

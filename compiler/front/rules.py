@@ -123,7 +123,7 @@ class ProgramRules:
             self.endings.check_function(function)
 
     def check_reached(self, function: Function) -> None:
-        """Judge a function that code reaches. What is inside of another is judged with that one."""
+        """Judge a function that code reaches. What is inside another is judged with that one."""
         if self.program.functions.get(function.name) is function:
             self.check([function])
 

@@ -9,6 +9,7 @@ from compiler.lower import (
     loops,
     matching,
     objects,
+    rows,
     statements,
     text,
 )

@@ -124,7 +124,7 @@ def _shares(node: object, target: FieldTarget, notes: Notes) -> bool:
 
 
 def _is_over(node: object, child: Any) -> bool:  # noqa: ANN401  (nodes have no common base)
-    """Whether what an expression shows is not needed any more when the node around it was evaluated."""
+    """Whether what an expression shows is no longer needed when the node around it was evaluated."""
     match node:
         case Field():
             return not is_holder(node.type)

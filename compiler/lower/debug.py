@@ -148,7 +148,7 @@ class DebugInfo:
         return number
 
     def _shared(self, node: str) -> int:
-        """A node by its content: one for all who ask."""
+        """A node by its content: one for all callers."""
         known = self._known.get(node)
         return known if known is not None else self._keep(node, node)
 
@@ -285,7 +285,7 @@ class DebugInfo:
             case ClassType():
                 try:
                     layout = self.layouts.instance(t)
-                except Diagnostic:  # a class outside of the program: no more than a header
+                except Diagnostic:  # a class outside the program: no more than a header
                     return self._struct(show(t), size, members, sizes, own)
                 for name, (offset, field_type) in layout.fields.items():
                     members.append((name, offset, self._type(field_type)))

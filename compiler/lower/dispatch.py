@@ -19,6 +19,7 @@ from compiler.types import INT, U64, ClassType, OptionalType, TupleType, Type
 EXPRESSIONS: dict[type[Expr], Callable[[FunctionLowerer, Any], Value]] = {}
 STATEMENTS: dict[type[Stmt], Callable[[FunctionLowerer, Any], None]] = {}
 TARGETS: dict[type[Target], Callable[[FunctionLowerer, Any, Value], None]] = {}
+ROWS: list[Callable[[FunctionLowerer, list[Stmt], int], int]] = []  # what lowers several statements at once (rows.py)
 
 
 def lower(fn: FunctionLowerer, e: Expr) -> Value:
@@ -64,14 +65,26 @@ def values_of(fn: FunctionLowerer, e: CallBuiltin) -> list[Value]:
 
 def lower_body(fn: FunctionLowerer, body: list[Stmt]) -> None:
     """Lower statements in order; what cannot be reached is left out."""
-    for statement in body:
+    done = 0
+    may_have_rows = fn.frame.rows and has_places(fn)
+    for number, statement in enumerate(body):
         if not fn.live:
             return
+        if may_have_rows and number >= done:
+            for lower_rows in ROWS:
+                done = number + lower_rows(fn, body, number)
+        if number < done:
+            continue
         fn.set_loc(statement.loc)
         handler = STATEMENTS.get(type(statement))
         if handler is None:
             raise fn.error("KP970", f"{type(statement).__name__} is not supported", loc=statement.loc)
         handler(fn, statement)
+
+
+def has_places(fn: FunctionLowerer) -> bool:
+    """Whether the function has places of which rows.py may find some in a row."""
+    return not fn.discovering and fn.world.places.get(id(fn.frame.function), 0) > 1
 
 
 def store(fn: FunctionLowerer, target: Target, value: Value) -> None:

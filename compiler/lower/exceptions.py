@@ -38,8 +38,8 @@ def lower_raise(fn: FunctionLowerer, s: Raise) -> None:
     if not isinstance(t, ClassType) or not fn.is_exception(t):
         raise fn.error("KP981", "only exceptions can be raised", "derive the class from KernelError", s.loc)
     fn.edge("raise", exception=t.name, code=_code_of(s.exception, value.operand))
-    # where it was raised, in case nobody catches it (compiler/host/start.c)
-    if fn.world.options.target == "host":
+    # where it was raised, if it may be that nobody catches it (compiler/host/start.c)
+    if fn.world.options.target == "host" and fn.world.may_leave(t.name):
         fn.module.declare("krait_raised", "declare dso_local void @krait_raised()")
         fn.emit("call void @krait_raised()")
     fn.propagate(value.operand)

@@ -108,6 +108,7 @@ class Frame:
     return_label: str = ""  # for inlined frames
     return_slot: Slot | None = None
     inside: frozenset[int] = frozenset()  # elements (by their nodes) that lie inside without a check (inside.py)
+    rows: bool = True  # whether statements with places in a row are lowered together (rows.py)
     on_yield: Callable[[Value], None] | None = None  # for generators: what to do with a value (loops.py)
 
 
@@ -320,12 +321,12 @@ class FunctionLowerer:
             self.block = label
             self.lines.append(f"{label}:")
 
-    def branch(self, label: str) -> None:
-        """Jump; the block is over."""
+    def branch(self, label: str, mark: str = "") -> None:
+        """Jump; the block is over. `mark`: metadata of the jump."""
         if self.live:
             self.targets.add(label)
             self.arrive(label, self.ranges)
-            self.emit(f"br label %{label}")
+            self.emit(f"br label %{label}{mark}")
             self.live = False
 
     def branch_if(self, condition: str, then: str, orelse: str) -> None:

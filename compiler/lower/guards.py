@@ -1,7 +1,7 @@
 """What lowering notes of locks while it goes through a function: accesses to fields, what needs the kernel lock, which
 spin locks are held around each. locks.py judges it when the whole program is known.
 
-A lock is held inside of `with PATH:` and in a function whose callers promise it (`@holds("PATH")`). PATH is a variable
+A lock is held inside `with PATH:` and in a function whose callers promise it (`@holds("PATH")`). PATH is a variable
 or a global, and fields from there on. That an access by the same path means the same object is true because the
 variable keeps its value while the lock is held (`keep_owner`), and because the fields of a path are set once.
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from compiler.lower.dispatch import lower
 from compiler.lower.function import FunctionLowerer
@@ -20,6 +21,9 @@ from compiler.tree import (
     AugAssign,
     Binary,
     CallBuiltin,
+    CallFunction,
+    CallMethod,
+    CallValue,
     Comprehension,
     Expr,
     ExprStmt,
@@ -30,13 +34,16 @@ from compiler.tree import (
     Lambda,
     Local,
     LocalTarget,
+    New,
     Stmt,
 )
 from compiler.types import INT, ArrayType, SpanType
 
 MOST_NODES = 40  # of a body that is there twice
 MOST_PLACES = 4
+MOST_REPEATED = 24  # nodes of a body of which LLVM may make several
 _SIMPLE = (Assign, AugAssign, ExprStmt, If)
+_CALLS = (CallFunction, CallMethod, CallValue, Comprehension, Lambda, New)
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,16 @@ def places_of(fn: FunctionLowerer, s: For) -> list[Place]:
                 if slot is not None and slot.type == INT:
                     found += _elements(fn, s, s.body[:number], name)
     return found if len(found) <= MOST_PLACES else []
+
+
+def repeatable(fn: FunctionLowerer, s: For) -> int:
+    """How many nodes the body of a loop has, if it may be repeated: a few assignments and branches, and no calls of
+    functions. Else 0.
+    """
+    if fn.discovering or not fn.world.options.optimise or fn.cold or not _is_simple(s.body):
+        return 0
+    nodes = list(islice((node for part in s.body for node in walk(part)), MOST_REPEATED + 1))
+    return len(nodes) if len(nodes) <= MOST_REPEATED and not any(isinstance(node, _CALLS) for node in nodes) else 0
 
 
 def _is_simple(body: list[Stmt]) -> bool:

@@ -187,7 +187,11 @@ def shift_left(fn: FunctionLowerer, a: Value, count: Value, result: Type) -> Val
     shifted = fn.op(f"shl i64 {a.operand}, {count.operand}")
     cl, ch = inside(cl), inside(ch)
     low, high = min(al << cl, al << ch), max(ah << cl, ah << ch)
-    if low < least or high > greatest:
+    fixed = count.constant
+    if fixed is not None and 0 <= fixed <= 63 and least <= low and high > greatest:
+        # Only upwards may a bit be lost: a comparison says whether, and what holds of the number afterwards.
+        fn.trap_if(compare(fn, ">", a, int_constant(greatest >> fixed, result)), TRAP_OVERFLOW)
+    elif low < least or high > greatest:
         back = fn.op(f"{'lshr' if unsigned else 'ashr'} i64 {shifted}, {count.operand}")
         fn.trap_if(fn.op(f"icmp ne i64 {back}, {a.operand}"), TRAP_OVERFLOW)
     return Value(shifted, result, max(low, least), min(high, greatest))

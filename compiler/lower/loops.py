@@ -21,10 +21,10 @@ from compiler.lower.function import (
 )
 from compiler.lower.guards import no_contract
 from compiler.lower.inlining import bind_parameters, evaluate_arguments, new_frame
-from compiler.lower.inside import Place, all_inside, places_of
+from compiler.lower.inside import Place, all_inside, places_of, repeatable
 from compiler.lower.integers import arithmetic
 from compiler.lower.interfaces import DEQUE, DICT, LIST
-from compiler.lower.module import element_alias
+from compiler.lower.module import UNROLLED, element_alias
 from compiler.lower.objects import call_method, construct_simple
 from compiler.lower.ranges import in_loop
 from compiler.lower.tables import LEAST, is_constant, table
@@ -58,6 +58,8 @@ from compiler.types import (
     substitute,
 )
 
+LEAST_REPEATED = 12  # nodes of a body for which LLVM's rules are not enough,
+LEAST_UNROLLED = 400  # and of all turns together
 Body = Callable[[Value], None]
 
 
@@ -73,6 +75,8 @@ def lower_for(fn: FunctionLowerer, s: For) -> None:
     with in_loop(fn, s):
         if places := places_of(fn, s):
             over_places(fn, s, places, body, frame, end, orelse)
+        elif isinstance(s.iterable, CallBuiltin) and s.iterable.name == "range":
+            over_range(fn, s.iterable.args, body, frame, end, orelse, repeatable(fn, s))
         else:
             iterate(fn, s.iterable, body, frame, end, orelse)
     fn.start(orelse)
@@ -96,7 +100,8 @@ def over_places(
         fn.start(label)
         frame.inside = fine
         fn.set_loc(s.loc)
-        count_range(fn, start, stop, int_constant(1), body, frame, end, done)
+        nodes = repeatable(fn, s) if label == inside else 0
+        count_range(fn, start, stop, int_constant(1), body, frame, end, done, nodes)
     frame.inside = before
 
 
@@ -137,19 +142,29 @@ def run_body(fn: FunctionLowerer, body: Body, value: Value, frame: Frame, end: s
     fn.branch(following)
 
 
-def over_range(fn: FunctionLowerer, args: list[Expr], body: Body, frame: Frame, end: str, done: str) -> None:
+def over_range(
+    fn: FunctionLowerer, args: list[Expr], body: Body, frame: Frame, end: str, done: str, nodes: int = 0
+) -> None:
     """`range(…)`: a counter of its own, so that the body may assign the target."""
     values = [as_int(fn, lower(fn, a)) for a in args]
     start = values[0] if len(values) > 1 else int_constant(0)
     stop = values[1] if len(values) > 1 else values[0]
     step = values[2] if len(values) > 2 else int_constant(1)
-    count_range(fn, start, stop, step, body, frame, end, done)
+    count_range(fn, start, stop, step, body, frame, end, done, nodes)
 
 
 def count_range(
-    fn: FunctionLowerer, start: Value, stop: Value, step: Value, body: Body, frame: Frame, end: str, done: str
+    fn: FunctionLowerer,
+    start: Value,
+    stop: Value,
+    step: Value,
+    body: Body,
+    frame: Frame,
+    end: str,
+    done: str,
+    nodes: int = 0,
 ) -> None:
-    """Count from `start` to before `stop`."""
+    """Count from `start` to before `stop`. `nodes`: how many the body has, if LLVM may make one turn of several."""
     counter = fn.alloca("i64", zero=False)
     fn.emit(f"store i64 {start.operand}, ptr {counter}")
     head, inside, following = fn.label("for"), fn.label("body"), fn.label("next")
@@ -182,7 +197,7 @@ def count_range(
     if step.constant in (1, -1):
         # The counter was before the stop, so one more step does not overflow.
         fn.emit(f"store i64 {fn.op(f'add nsw i64 {again}, {step.operand}')}, ptr {counter}")
-        fn.branch(head)
+        fn.branch(head, unrolled(start, stop, nodes))
         return
     name = "llvm.sadd.with.overflow.i64"
     fn.module.declare(name, f"declare {{ i64, i1 }} @{name}(i64, i64)")
@@ -190,6 +205,18 @@ def count_range(
     fn.emit(f"store i64 {fn.op(f'extractvalue {{ i64, i1 }} {pair}, 0')}, ptr {counter}")
     # Beyond the ints lies beyond the stop.
     fn.branch_if(fn.op(f"extractvalue {{ i64, i1 }} {pair}, 1"), done, head)
+
+
+def unrolled(start: Value, stop: Value, nodes: int) -> str:
+    """The mark of a loop with a short body whose turns are counted: LLVM is to make one of four or two, if that leaves
+    none over. By its own rules it would not, because a check counts as several instructions. What is very short, or has
+    few turns, is left to these rules: they unroll more of it.
+    """
+    if start.constant is None or stop.constant is None or nodes < LEAST_REPEATED:
+        return ""
+    turns = abs(stop.constant - start.constant)
+    mark = next((mark for several, mark in UNROLLED.items() if turns % several == 0), "")
+    return mark if turns * nodes >= LEAST_UNROLLED else ""
 
 
 def over_enumerate(fn: FunctionLowerer, e: CallBuiltin, body: Body, frame: Frame, end: str, done: str) -> None:

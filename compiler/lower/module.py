@@ -143,12 +143,20 @@ entry:
 _FIELD: Final = ", !tbaa !900003"
 _ELEMENT: Final = ", !tbaa !900004"
 LENGTH: Final = ", !range !900005"  # of the length of a bytes, str or RawArray
+NATURAL: Final = ", !range !900010"  # of a number that is never negative
+# Of a jump back to the head of a loop: that LLVM is to make this many turns one. (Loops may share a mark.)
+UNROLLED: Final = {4: ", !llvm.loop !900006", 2: ", !llvm.loop !900007"}
 _ALIASES = """!900000 = !{!"krait"}
 !900001 = !{!"field", !900000, i64 0}
 !900002 = !{!"element", !900000, i64 0}
 !900003 = !{!900001, !900001, i64 0}
 !900004 = !{!900002, !900002, i64 0}
-!900005 = !{i64 0, i64 4611686018427387904}"""
+!900005 = !{i64 0, i64 4611686018427387904}
+!900006 = distinct !{!900006, !900008}
+!900007 = distinct !{!900007, !900009}
+!900008 = !{!"llvm.loop.unroll.count", i32 4}
+!900009 = !{!"llvm.loop.unroll.count", i32 2}
+!900010 = !{i64 0, i64 -9223372036854775808}"""
 
 
 def field_alias(owner: Type) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from compiler.lower.classes import is_instance, load_descriptor
 from compiler.lower.convert import coerce, constant, narrow
@@ -11,12 +12,13 @@ from compiler.lower.dispatch import EXPRESSIONS, lower, lower_as
 from compiler.lower.function import TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer, holds_function
 from compiler.lower.guards import note_access, note_unfit
 from compiler.lower.inlining import closure_of, inline_call
-from compiler.lower.interfaces import ALLOCATE
-from compiler.lower.layout import TEXT_DATA_OFFSET, descriptor_symbol, live_object, register_type
-from compiler.lower.module import field_alias
+from compiler.lower.interfaces import ALLOCATE, LIST
+from compiler.lower.layout import TEXT_DATA_OFFSET, by_address, descriptor_symbol, live_object, register_type
+from compiler.lower.module import NATURAL, field_alias
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant
 from compiler.lower.world import Instance, Passed
-from compiler.tree import CallMethod, Expr, Field, New
+from compiler.nodes import walk
+from compiler.tree import CallFunction, CallMethod, CallValue, Comprehension, Expr, Field, For, New, While
 from compiler.types import (
     INT,
     ArrayType,
@@ -34,6 +36,12 @@ from compiler.types import (
 )
 
 MEMORY_ERROR = "builtins.MemoryError"
+# Int fields of the run-time library that are never negative: what reads them knows that, and what stores to them shows
+# it. One comparison then says whether an index is inside.
+NATURAL_FIELDS = frozenset([(LIST, "_length")])
+MOST_COMPARED = 3  # methods among which a call chooses by comparing classes,
+MOST_NODES = 12  # of so many nodes each
+_CALLS = (CallFunction, CallMethod, CallValue, Comprehension, For, New, While)
 
 
 # Fields ---------------------------------------------------------------------------------------------------------------
@@ -78,12 +86,33 @@ def read_field(fn: FunctionLowerer, e: Field) -> Value:
     address, t, aligned = field_place(fn, receiver, e.name)
     path = note_access(fn, receiver, e.name, write=False)
     atomic = is_atomic(fn, receiver, e.name)
-    value = fn.load_at(address, t, aligned, field_alias(receiver.type), atomic).at(path)
+    value = load_field(fn, receiver.type, e.name, address, t, aligned, atomic).at(path)
     if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
         value = replace(value, origin=fn.world.field_place(receiver.type, e.name))
     if atomic and fn.type(e.type) != t:
         note_unfit(fn, f"reads {e.name} again, which was tested before")
     return narrow(fn, value, fn.type(e.type), stable=False)
+
+
+def load_field(
+    fn: FunctionLowerer, owner: Type, name: str, address: str, t: Type, aligned: bool, atomic: bool
+) -> Value:
+    """The value of a field that lies at an address."""
+    alias = field_alias(owner)
+    if not is_natural(owner, name):
+        return fn.load_at(address, t, aligned, alias, atomic)
+    return replace(fn.load_at(address, t, aligned, alias + NATURAL), low=0)
+
+
+def is_natural(owner: Type, name: str) -> bool:
+    """Whether a field is one of those that never hold a negative number (`NATURAL_FIELDS`)."""
+    return isinstance(owner, ClassType) and (owner.name, name) in NATURAL_FIELDS
+
+
+def confirm_natural(fn: FunctionLowerer, owner: Type, name: str, value: Value) -> None:
+    """What is stored to such a field is not negative. As nothing but stores changes it, that holds of what is read."""
+    if is_natural(owner, name) and fn.live and bounds(value)[0] < 0:
+        raise AssertionError(f"{fn.loc.path}:{fn.loc.line}: {name} might become negative")
 
 
 def exception_code(fn: FunctionLowerer, error: Value, name: str) -> Value:
@@ -102,6 +131,7 @@ def write_field(fn: FunctionLowerer, receiver: Value, name: str, value: Value, i
     if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
         fn.flow(value, t, fn.world.field_place(receiver.type, name))
     value = coerce(fn, value, t)
+    confirm_natural(fn, receiver.type, name, value)
     if is_first and not inside_struct and is_reference(t):
         fn.fill_empty(address, value)
     else:
@@ -349,6 +379,8 @@ def call_virtual(
         if fn.signature(target.parameters, target.result, target.raises_word, target.view) != shape:
             raise fn.error("KP954", f"{target.function.name} has another shape than the method that it overrides",
                            "give parameters and result the same types")  # fmt: skip
+    if fn.world.options.optimise and (classes := few_classes(fn, t, method, targets, result)) is not None:
+        return call_by_class(fn, receiver, values, classes, result)
     descriptor = load_descriptor(fn, receiver.operand)
     slot = fn.offset(descriptor, 40 + 8 * fn.world.slot(t, method))
     code = fn.op(f"load ptr, ptr {slot}, !invariant.load !{{}}")
@@ -359,6 +391,74 @@ def call_virtual(
         code, (t, *parameters), result, targets[0].raises_word, [receiver, *values], targets[0].view, call_set
     )
     return fn.known_result(value, targets)
+
+
+def few_classes(
+    fn: FunctionLowerer, t: ClassType, method: str, targets: list[Instance], result: Type
+) -> dict[Instance, list[ClassType]] | None:
+    """The methods that a virtual call may reach, each with its classes, the one of most classes last; if they are few,
+    and so short that to compare the object's class with theirs costs less than the call. Else None.
+    """
+    if len(targets) > MOST_COMPARED or by_address(result) or fn.kind(result) not in ("i64", "i1", "ptr", "void"):
+        return None
+    if not all(is_tiny(fn, target) for target in targets):
+        return None
+    found: dict[Instance, list[ClassType]] = {target: [] for target in targets}
+    for cls, target in fn.world.implementations(t, method):
+        found[target].append(cls)
+    ordered = dict(sorted(found.items(), key=lambda item: len(item[1])))
+    return ordered if sum(map(len, list(ordered.values())[:-1])) <= MOST_COMPARED else None
+
+
+def is_tiny(fn: FunctionLowerer, target: Instance) -> bool:
+    """Whether a method computes something in a few steps, and cannot raise."""
+    function = target.function
+    if target.raises_word or target.view or "noinline" in function.decorators:
+        return False
+    known = fn.world.tiny.get(id(function))
+    if known is None:
+        nodes = list(islice((node for part in function.body for node in walk(part)), MOST_NODES + 1))
+        known = len(nodes) <= MOST_NODES and not any(isinstance(node, _CALLS) for node in nodes)
+        fn.world.tiny[id(function)] = known
+    return known
+
+
+def call_by_class(
+    fn: FunctionLowerer,
+    receiver: Value,
+    values: list[Value],
+    classes: dict[Instance, list[ClassType]],
+    result: Type,
+) -> Value:
+    """A call of one of a few methods, by comparing the object's class: LLVM inlines them."""
+    found = load_descriptor(fn, receiver.operand)
+    end = fn.join("dispatched")
+    arms: list[tuple[str, str]] = []
+    for number, (target, owners) in enumerate(classes.items(), 1):
+        following = fn.join("case")
+        if number < len(classes):
+            matches = fn.join("class")
+            fn.branch_if(is_one_of(fn, found, owners), matches, following)
+            fn.start(matches)
+        own = [coerce(fn, value, p) for value, p in zip(values, target.parameters[1:], strict=True)]
+        answer = coerce(fn, fn.call_instance(target, [receiver.of_type(target.parameters[0]), *own]), result)
+        if fn.live:
+            arms.append((answer.operand, fn.block))
+        fn.branch(end)
+        fn.start(following)
+    fn.start(end)
+    if fn.kind(result) == "void":
+        return NONE_VALUE
+    return fn.known_result(Value(fn.phi(fn.kind(result), arms), result), list(classes))
+
+
+def is_one_of(fn: FunctionLowerer, found: str, classes: list[ClassType]) -> str:
+    """An i1: whether a type descriptor is that of one of these classes."""
+    hits = [fn.op(f"icmp eq ptr {found}, {descriptor(fn, cls)}") for cls in classes]
+    any_hit = hits[0]
+    for hit in hits[1:]:
+        any_hit = fn.op(f"or i1 {any_hit}, {hit}")
+    return any_hit
 
 
 def note_passed(fn: FunctionLowerer, t: ClassType, method: str, receiver: Value, values: list[Value]) -> None:

@@ -132,6 +132,8 @@ class Lowering:
         self.errors += self.effects.check_inlining() + self.effects.check_cleanups()
         self.fail_on_errors()
         self.effects.settle_signatures()
+        raises = self.effects.raises
+        self.world.leaving = {exception for instance in self.world.entered for exception in raises[instance]}
         if self.options.optimise:
             self.world.settle_arguments()
         return self.effects

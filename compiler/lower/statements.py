@@ -9,13 +9,13 @@ from typing import Any
 from compiler.lower import integers
 from compiler.lower.convert import as_int, coerce, invert, tuple_item
 from compiler.lower.dispatch import STATEMENTS, TARGETS, lower, lower_as, lower_body, store
-from compiler.lower.elements import element_address
+from compiler.lower.elements import element_address, note_place
 from compiler.lower.expressions import lower_truth, operate
 from compiler.lower.function import TRAP_ASSERT, Closure, FunctionLowerer, LoopContext, holds_function
 from compiler.lower.guards import note_access, note_need, note_unfit
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
 from compiler.lower.module import element_alias, field_alias
-from compiler.lower.objects import call_method, field_place, is_atomic, write_field
+from compiler.lower.objects import call_method, confirm_natural, field_place, is_atomic, load_field, write_field
 from compiler.lower.ranges import begin_turn, end_turns, in_loop
 from compiler.lower.text import panic_with
 from compiler.lower.values import NONE_VALUE, Value
@@ -110,6 +110,7 @@ def element_place(fn: FunctionLowerer, target: IndexTarget) -> tuple[str, Any, b
     """
     container = lower(fn, target.container)
     index = as_int(fn, lower(fn, target.index))
+    note_place(fn, target.index)
     fn.set_loc(target.loc)
     return element_address(fn, container, index, is_inside=id(target) in fn.frame.inside)
 
@@ -143,8 +144,9 @@ def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
             note_access(fn, receiver, target.name, write=True)
             alias = field_alias(receiver.type)
             atomic = is_atomic(fn, receiver, target.name)
-            old = fn.load_at(address, declared, aligned, alias, atomic)
+            old = load_field(fn, receiver.type, target.name, address, declared, aligned, atomic)
             value = coerce(fn, updated(old), declared)
+            confirm_natural(fn, receiver.type, target.name, value)
             fn.store_at(address, value, declared, aligned, not isinstance(receiver.type, StructType), alias, atomic)
         case IndexTarget():
             address, element, aligned, counted = element_place(fn, target)

@@ -106,7 +106,7 @@ class Edge:
 class Cleanup:
     """A `try` whose handler cleans up and raises again: the edges of its body, from `start` to `end`.
 
-    Handlers inside of it are those in `Edge.caught` from `depth` on.
+    Handlers inside it are those in `Edge.caught` from `depth` on.
     """
 
     loc: Loc
@@ -183,6 +183,8 @@ class World:
         # How large locals of a function are at the end of turns of a `while` (by its node), as discovery found.
         self.loop_bounds: dict[tuple[str, int], dict[str, int]] = {}
         self.written: dict[tuple[str, int], dict[str, Range]] = {}  # and what it writes to each
+        self.tiny: dict[int, bool] = {}  # by the identity of a method: whether it is short (lower/objects.py)
+        self.places: dict[int, int] = {}  # by the identity of a function: its places `[i + k]`
         # The ranges of the int arguments that discovery saw, by their numbers: of calls by a function's name, of calls
         # through a class, and of all calls of a function that is called in no other way; and of int results.
         self.passed: dict[Instance, Passed] = {}
@@ -190,6 +192,7 @@ class World:
         self.taken: dict[Instance, dict[int, Range]] = {}
         self.returned: dict[Instance, Range] = {}
         self.entered: set[Instance] = set()  # entry points
+        self.leaving: set[str] = set()  # after `effects`: the exceptions that these may raise
         self._naturals: dict[int, set[str]] = {}
         self._assigned: dict[int, frozenset[str]] = {}
         self._assignments: dict[int, Assignments] = {}
@@ -645,6 +648,14 @@ class World:
             found = (c for c in below if any(self.find_method(c, name) is not None for name in missing))
             self._hidden[key] = next(found, None)
         return self._hidden[key]
+
+    def may_leave(self, exception: str) -> bool:
+        """Whether a value of an exception class may leave the program: it, a class above it or one below it does."""
+        own = self.exception_numbers.get(exception)
+        others = [self.exception_numbers.get(name) for name in self.leaving]
+        if self.discovering or own is None or None in others:
+            return True
+        return any(other is not None and other[0] <= own[1] and own[0] <= other[1] for other in others)
 
     # Globals ----------------------------------------------------------------------------------------------------------
 

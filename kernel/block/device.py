@@ -13,8 +13,9 @@ from typing import Final
 
 from kernel.block.throttle import hold_back, wait_for_transfer
 from kernel.cgroup.disks import DISK_CONTROLS
-from kernel.lang import EACCES, EBUSY, EIO, ENOTTY, EROFS, Errno, sleeps
+from kernel.lang import EACCES, EBUSY, EIO, ENOTTY, EROFS, Errno, inline, sleeps
 from kernel.lib.bus import BusDevice
+from kernel.lib.linked import Queued
 from kernel.sched import Mutex, WaitQueue
 from kernel.time.clock import monotonic_ns
 
@@ -34,14 +35,14 @@ class Operation(IntEnum):
     WRITE_ZEROES = 4  # the sectors are to be zeros: no frames either
 
 
-class BlockRequest:
-    """One transfer between consecutive sectors and frames of memory.
-
-    The bytes lie at `offset` of the first frame and go on from the start of each following one, `length` bytes in all.
-    The caller holds a reference to each frame until the request is finished. A derived class overrides `completed`.
+class BlockRequest(Queued["BlockRequest"]):
+    """One transfer between consecutive sectors and frames of memory. The bytes lie at `offset` of the first frame and
+    go on from the start of each following one, `length` bytes in all. The caller holds a reference to each frame until
+    the request is finished. A derived class overrides `completed`.
     """
 
     def __init__(self, operation: Operation, sector: int) -> None:
+        super().__init__()
         self.operation: Operation = operation
         self.sector: int = sector
         self.frames: list[int] = []
@@ -49,10 +50,13 @@ class BlockRequest:
         self.length: int = 0
         self.error: int = PENDING  # 0 or an errno once it is finished
         self.waiters: WaitQueue = WaitQueue()
-        self.next: BlockRequest | None = None  # for the driver's queue
         self.device: BlockDevice | None = None  # the one it was started on
         self.started_ns: int = 0
         self.is_paid: bool = False  # it writes pages back: whoever dirtied them has already paid (throttle.py)
+
+    @inline
+    def this(self) -> "BlockRequest":
+        return self
 
     def completed(self) -> None:
         """The request is finished and `error` is set. In interrupt context perhaps: never sleeps."""

@@ -10,7 +10,7 @@ Context: `hold_back` never sleeps; `slow_down` does.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.cgroup.disks import DISCARDING, DISK_CONTROLS, READING, WRITING, DiskControl, Waiting
+from kernel.cgroup.disks import DISCARDING, DISK_CONTROLS, READING, WRITING, DiskControl, HeldRequests, Waiting
 from kernel.cgroup.group import ControlGroup
 from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.lang import final, noinline, sleeps
@@ -36,9 +36,9 @@ _LOOK_COST: Final = 10  # instructions for each entry of the list
 class WaitingRequest(Waiting):
     """A request that waits until it is due."""
 
-    def __init__(self, control: DiskControl, device: "BlockDevice", request: "BlockRequest") -> None:
+    def __init__(self, held: HeldRequests, device: "BlockDevice", request: "BlockRequest") -> None:
         super().__init__()
-        self.control: DiskControl = control
+        self.held: HeldRequests = held  # of its group
         self.device: BlockDevice = device
         self.request: BlockRequest = request
         self.thread: Thread = RUNNING.current  # that began it
@@ -62,7 +62,7 @@ class StartTimer(Timer):
         waiting = self.waiting
         if waiting is not None:
             self.waiting = None
-            waiting.control.delist(waiting)
+            waiting.held.remove(waiting)
             waiting.device.submit(waiting.request)
         return 0
 
@@ -92,7 +92,7 @@ def hold_back(device: "BlockDevice", request: "BlockRequest") -> bool:
         begin_ns = control.pay(number, kind, request.length, 1, now_ns)
         if begin_ns <= now_ns or _must_end(RUNNING.current):
             return False
-        return _wait(WaitingRequest(control, device, request), begin_ns)
+        return _wait(WaitingRequest(control.held, device, request), begin_ns)
     except MemoryError:
         return False
 
@@ -104,7 +104,7 @@ def _wait(waiting: WaitingRequest, begin_ns: int) -> bool:
     except MemoryError:
         waiting.timer.waiting = None  # the two refer to each other
         raise
-    waiting.control.enlist(waiting)
+    waiting.held.add(waiting)
     return True
 
 
@@ -136,7 +136,7 @@ def wait_for_transfer(waiters: WaitQueue) -> None:
 @noinline
 @sleeps
 def _wait_with_limits(waiters: WaitQueue) -> None:
-    if DISK_CONTROLS.first_holding is not None:
+    if not DISK_CONTROLS.holding.is_empty():
         thread = RUNNING.current
         if not _must_end(thread):
             try:
@@ -154,19 +154,19 @@ def _begin_those_of(thread: Thread) -> bool:
     thread was when it made them.
     """
     found = False
-    control = DISK_CONTROLS.first_holding
-    while control is not None:
-        following = control.next_holding
-        waiting = control.first_waiting
+    held = DISK_CONTROLS.holding.first()
+    while held is not None:
+        next_held = held.after()
+        waiting = held.requests.first()
         while waiting is not None:
-            after = waiting.after
+            following = waiting.after()
             if isinstance(waiting, WaitingRequest) and waiting.thread is thread:
-                control.delist(waiting)
+                held.remove(waiting)
                 waiting.go()
                 found = True
             spend(_LOOK_COST)
-            waiting = after
-        control = following
+            waiting = following
+        held = next_held
     return found
 
 
@@ -177,7 +177,7 @@ _TIME: Final = WaitQueue()  # nobody wakes those who wait here; only time does
 @sleeps
 def slow_down(device: "BlockDevice", size_bytes: int) -> None:
     """The running thread has written to a file: charge its group, and sleep while the thread is ahead of its share.
-    One that ends does not sleep: no signal reaches it any more, and what it writes then (acct(2)) is for others.
+    One that ends does not sleep: signals no longer reach it, and what it writes then (acct(2)) is for others.
     """
     thread = RUNNING.current
     control = thread.disks

@@ -99,7 +99,7 @@ def divide_signed(operation: int, a: int, b: int) -> int:
     if b == -1:  # the least number has no negation
         return signed(u64(u64(0) - u64(a))) if operation == DIV else 0
     quotient = a // b
-    if quotient < 0 and quotient * b != a:
+    if quotient < 0 and a % b != 0:  # rounded down, `quotient * b` may be past what 64 bits hold
         quotient += 1
     return quotient if operation == DIV else a - quotient * b
 

@@ -150,7 +150,7 @@ class Machine:
         self.packet: PacketView | None = None
         self.cookie: int = 0  # of the socket that it judges
         self.half_at: int = NOWHERE  # a word of the context of which two bytes are kept
-        self.is_over: bool = False  # a load from outside of the packet has ended it
+        self.is_over: bool = False  # a load from outside the packet has ended it
 
     def run(self) -> int:
         """The program's answer: 32 bits; 0 if it is broken, or the running thread must end."""
@@ -426,7 +426,7 @@ class Machine:
             self.registers[source] = old
 
     def _look_into_packet(self, at: int, operation: int) -> None:
-        """A load from the packet, in the order of the network. From outside of it, it ends the program with 0."""
+        """A load from the packet, in the order of the network. From outside it, it ends the program with 0."""
         code = self.code
         packet = self.packet
         size = size_of(operation)

@@ -1,4 +1,4 @@
-"""Loads, stores and helpers as the verifier judges them: whether an access stays inside of what a pointer points into.
+"""Loads, stores and helpers as the verifier judges them: whether an access stays inside what a pointer points into.
 
 Context: may raise MemoryError. Refuses with EACCES, EINVAL.
 """

@@ -132,7 +132,7 @@ def release_map(map_: Map) -> None:
 
 
 def keep_program(program: Program) -> None:
-    """The same for programs. The first one keeps its maps, too. Raises MemoryError."""
+    """The same for programs. The first one keeps its maps, too, which are kept already. Raises MemoryError."""
     if program.users == 0:
         number = KEPT.program_numbers.take()
         try:
@@ -142,7 +142,7 @@ def keep_program(program: Program) -> None:
             raise
         program.identifier = number
         for map_ in program.maps:
-            map_.users += 1  # a descriptor has it now
+            map_.users += 1  # others keep it now, so it has its number
     program.users += 1
 
 

@@ -113,7 +113,7 @@ class Subject:
         return False
 
     def note_result(self, least: int) -> None:
-        """On a way that was explored, the result is at least this."""
+        """On a path that was explored, the result is at least this."""
 
 
 @final

@@ -1,10 +1,11 @@
 """The verifier: which programs may run.
 
-It goes all ways through a program with what is known of registers and stack (`state.py`), and refuses it if on any of
-them an instruction might do what it must not: read what was not set, reach outside of what a pointer points into,
-change a pointer in ways that lose its bounds, pass a helper what it does not take, return what is no answer. At joins a
-way ends if its state is covered by one from which all ways were found safe. A loop is gone round as often as it runs;
-one that comes back to the same state, or more than MOST_STEPS instructions, is refused.
+It follows every path through a program with what is known of registers and stack (`state.py`), and refuses the program
+if an instruction on any of them might do what it must not: read what was never set, reach past what a pointer points
+into, lose the bounds of a pointer, pass a helper an argument of the wrong kind, return something that is no answer. At
+a join, a path ends if its state is covered by one from which every path was found safe. A loop is followed for as many
+turns as it takes. A loop that returns to the same state is refused, and so is a look at more than MOST_STEPS
+instructions.
 
 The interpreter checks each access again, so a mistake here ends a program instead of harming the kernel.
 
@@ -67,34 +68,34 @@ _CONTEXT_OF_LOOK: Final = 6  # the register that says whose packet it is
 
 
 @final
-class Way:
-    """A state that was kept at a join, and how many ways from it are not yet found safe."""
+class Join:
+    """A state that was kept where paths join, and how many paths from it are not yet found safe."""
 
-    def __init__(self, state: State, parent: "Way | None") -> None:
+    def __init__(self, state: State, parent: "Join | None") -> None:
         self.state: State = state
-        self.parent: Way | None = parent
+        self.parent: Join | None = parent
         self.open: int = 1
 
     def end(self) -> None:
-        """A way from it is safe. Its parent hears of it when all are."""
-        way: Way | None = self
-        while way is not None:
-            way.open -= 1
-            if way.open > 0:
+        """A path from it is safe. When all are, one path from its parent is."""
+        join: Join | None = self
+        while join is not None:
+            join.open -= 1
+            if join.open > 0:
                 return
-            following = way.parent
-            way.parent = None
-            way = following
+            following = join.parent
+            join.parent = None
+            join = following
 
 
 @final
 class Waiting:
     """The other side of a branch."""
 
-    def __init__(self, state: State, at: int, way: Way) -> None:
+    def __init__(self, state: State, at: int, join: Join) -> None:
         self.state: State = state
         self.at: int = at
-        self.way: Way = way
+        self.join: Join = join
 
 
 @final
@@ -109,9 +110,9 @@ class Verifier(Look):
         self.kept: int = 0
         waiting: list[Waiting] = []
         self.waiting: list[Waiting] = waiting
-        known: dict[int, list[Way]] = {}
-        self.known: dict[int, list[Way]] = known
-        self.way: Way = Way(self.state, None)
+        known: dict[int, list[Join]] = {}
+        self.known: dict[int, list[Join]] = known
+        self.join: Join = Join(self.state, None)
 
     def run(self) -> None:
         """Check the program."""
@@ -122,14 +123,14 @@ class Verifier(Look):
         while len(self.waiting) > 0:
             other = self.waiting.pop()
             self.state = other.state
-            self.way = other.way
+            self.join = other.join
             if self.log.wants_each():
                 self.log.say_each(f"from another branch to {other.at}:")
             self._explore(other.at)
         self.known.clear()
 
     def _explore(self, start: int) -> None:
-        """Go one way to its end."""
+        """Follow one path to its end."""
         code = self.code
         at = start
         while True:
@@ -142,38 +143,38 @@ class Verifier(Look):
             if is_interrupted() or is_dying():
                 raise Errno(EAGAIN)
             if self.flow.joins[at] != 0 and self._is_covered(at):
-                self.way.end()
+                self.join.end()
                 return
             if self.log.wants_each():
                 self.log.say_each(f"{at}: ({code.operation(at):02x})")
             if code.operation(at) == EXIT_CODE:
                 self._check_exit(at)
-                self.way.end()
+                self.join.end()
                 return
             at = self._step(at)
 
     def _is_covered(self, at: int) -> bool:
         """Whether the state was found safe before. If not, keep it. Raises EINVAL for an endless loop."""
-        ways = self.known.get(at)
-        if ways is None:
-            fresh: list[Way] = []
-            ways = fresh
-            self.known[at] = ways
+        joins = self.known.get(at)
+        if joins is None:
+            fresh: list[Join] = []
+            joins = fresh
+            self.known[at] = joins
         live = self.flow.live[at]
         may = self.subject.may_leak
-        for way in ways:
+        for join in joins:
             pace(_COMPARE_COST)
-            if way.open == _SAFE:
-                if way.state.covers(self.state, live, may):
+            if join.open == _SAFE:
+                if join.state.covers(self.state, live, may):
                     return True
-            elif way.state.equals(self.state):
+            elif join.state.equals(self.state):
                 self.log.say(f"infinite loop detected at insn {at}")
                 raise Errno(EINVAL)
-        if len(ways) < _MOST_HERE and self.kept < MOST_STATES:
+        if len(joins) < _MOST_HERE and self.kept < MOST_STATES:
             self._ask_for_room(self.kept)
             self.kept += 1
-            self.way = Way(self.state.copy(), self.way)
-            ways.append(self.way)
+            self.join = Join(self.state.copy(), self.join)
+            joins.append(self.join)
         return False
 
     # ---- Instructions ------------------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ class Verifier(Look):
         self.state.registers[target] = found
 
     def _look_into_packet(self, at: int) -> None:
-        """A load from the packet, as classic BPF has it. One from outside of it ends the program with 0."""
+        """A load from the packet, as classic BPF has it. One from outside it ends the program with 0."""
         code = self.code
         operation = code.operation(at)
         if not self.subject.looks_into_packets:
@@ -344,8 +345,8 @@ class Verifier(Look):
         if len(self.waiting) >= MOST_WAITING:
             self.refuse(f"The sequence of {MOST_WAITING + 1} jumps is too complex.", E2BIG)
         self._ask_for_room(len(self.waiting))
-        self.way.open += 1
-        self.waiting.append(Waiting(state, at, self.way))
+        self.join.open += 1
+        self.waiting.append(Waiting(state, at, self.join))
 
     def _ask_for_room(self, count: int) -> None:
         """One more state is to be kept, beside `count`. Raises MemoryError."""

@@ -112,11 +112,12 @@ class BlockCache:
         page = self.cache.whole(index) if self.per_page == 1 else self.cache.present(index)
         block = self._hold(page, number)
         block.span().fill(0)
+        page.up_to_date = True  # no earlier: without memory for the block, it is to be read
         block.mark_dirty()
         return block
 
     def forget(self, number: int) -> None:
-        """Block `number` was freed: do not write it any more. Waits for a write-back under way."""
+        """Block `number` was freed: it is no longer to be written. Waits for a write-back under way."""
         page = self.cache.find(number // self.per_page)
         if page is not None:
             start = number % self.per_page * self.block_size

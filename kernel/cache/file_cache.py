@@ -161,8 +161,8 @@ class FileCache(DirtyPages):
             return
 
     def whole(self, index: int) -> CachedPage:
-        """The page for a caller that overwrites all of it: marked up to date, with arbitrary contents. Raises
-        MemoryError, EIO (a read of it was under way and cannot be waited out).
+        """The page for a caller that overwrites all of it, and then marks it up to date, without a sleep in between.
+        Its contents are arbitrary. Raises MemoryError, EIO (a read of it was under way and cannot be waited out).
         """
         page = self.pages.get(index)
         while page is not None and page.reading:
@@ -170,7 +170,6 @@ class FileCache(DirtyPages):
             page = self.pages.get(index)
         if page is None:
             page = self._enter(index, allocate_user_frame())
-        page.up_to_date = True
         page.touch()
         return page
 

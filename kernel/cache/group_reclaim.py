@@ -108,7 +108,7 @@ class CacheReclaimer(GroupReclaimer):
         is_its = False
         while looked_at < most and dropped < wanted:
             looked_at += 1
-            page = LRU.oldest
+            page = LRU.first()
             if page is None:
                 break
             number = charged_for(page.frame)
@@ -179,7 +179,7 @@ class Look:
         self.left -= steps
         while steps > 0 and dropped < wanted:
             steps -= 1
-            page = LRU.oldest
+            page = LRU.first()
             if page is None:
                 break
             number = charged_for(page.frame)
@@ -216,7 +216,7 @@ def count_cached(control: MemoryControl) -> "CachedCount":
     left = LRU.count
     while left > 0:
         for _ in range(min(left, _LOOKED_AT_ONCE)):
-            page = LRU.oldest
+            page = LRU.first()
             if page is None:
                 return count
             LRU.rotate(page)

@@ -12,7 +12,8 @@ Context: never sleeps; `part_done` may run in interrupt context.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import final
+from kernel.lang import final, inline
+from kernel.lib.linked import Linked, LinkedList
 from kernel.mm.frames import PAGE_SIZE, Frame
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ def sector_mask(start: int, end: int) -> int:
 
 
 @final
-class CachedPage:
+class CachedPage(Linked["CachedPage"]):
     """Page `index` of a cache."""
 
     def __init__(self, cache: "FileCache", index: int, frame: Frame) -> None:
+        super().__init__()
         self.cache: FileCache | None = cache
         self.index: int = index
         self.frame: Frame = frame
@@ -48,10 +50,12 @@ class CachedPage:
         self.dirty: int = 0  # a bit for each sector that the device does not have yet
         self.has_place: bool = False  # each byte has its block on the device
         self.heat: int = 0  # 0: fresh, 1: used, 2: used again
-        self.newer: CachedPage | None = None
-        self.older: CachedPage | None = None
         self.next_dirty: CachedPage | None = None
         self.previous_dirty: CachedPage | None = None
+
+    @inline
+    def this(self) -> "CachedPage":
+        return self
 
     def touch(self) -> None:
         """Record a use."""
@@ -71,47 +75,30 @@ class CachedPage:
 
 
 @final
-class PageList:
-    """Pages in the order they were entered, with a second round for those that were used again: a clock."""
+class PageList(LinkedList[CachedPage]):
+    """Pages in the order they were entered, the oldest first, with a second round for those that were used again: a
+    clock.
+    """
 
     def __init__(self) -> None:
-        self.newest: CachedPage | None = None
-        self.oldest: CachedPage | None = None
+        super().__init__()
         self.count: int = 0
 
     def add(self, page: CachedPage) -> None:
         """Enter a page as the newest."""
-        page.older = self.newest
-        page.newer = None
-        newest = self.newest
-        if newest is not None:
-            newest.newer = page
-        else:
-            self.oldest = page
-        self.newest = page
+        self.link_last(page)
         self.count += 1
 
     def remove(self, page: CachedPage) -> None:
         """Take a page off the list."""
-        newer = page.newer
-        older = page.older
-        if newer is not None:
-            newer.older = older
-        else:
-            self.newest = older
-        if older is not None:
-            older.newer = newer
-        else:
-            self.oldest = newer
-        page.newer = None
-        page.older = None
+        self.unlink(page)
         self.count -= 1
 
     def next_victim(self) -> CachedPage | None:
         """The oldest page, which stays on the list, unless it was used again lately: then it gets another round and the
         answer is None.
         """
-        page = self.oldest
+        page = self.first()
         if page is None:
             return None
         if page.heat > 1:

@@ -19,7 +19,8 @@ Context: never sleeps; `evicted_between` takes safe points. `put` may raise Memo
 from typing import Final, Literal
 
 from kernel.cache.page import CachedPage
-from kernel.lang import Array, final, u32
+from kernel.lang import Array, final, inline, u32
+from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.pace import pace
 from kernel.mm.frames import total_frame_count
 
@@ -32,22 +33,25 @@ _LAST_STAMP: Final = 0xFFFF_FFFF
 
 
 @final
-class Chunk:
+class Chunk(Linked["Chunk"]):
     """Pages `number` * 64 and the 63 after it."""
 
     stamps: Array[u32, Literal[64]]  # of evictions; 0: not evicted, or read in again
 
     def __init__(self, index: "PageIndex", number: int) -> None:
+        super().__init__()
         self.number: int = number
         self.pages: list[CachedPage | None] = [None] * _CHUNK
         self.count: int = 0
         self.evicted: int = 0  # stamps that are not 0
         self.index: PageIndex = index
-        self.newer: Chunk | None = None
-        self.older: Chunk | None = None
+
+    @inline
+    def this(self) -> "Chunk":
+        return self
 
     def forget(self, place: int) -> None:
-        """Page `place` of the chunk is no evicted one any more."""
+        """Page `place` of the chunk no longer counts as evicted."""
         if self.stamps[place] != 0:
             self.stamps[place] = 0
             self.evicted -= 1
@@ -55,12 +59,11 @@ class Chunk:
 
 
 @final
-class KeptChunks:
+class KeptChunks(LinkedList[Chunk]):
     """Chunks that have no page, in the order in which they lost the last; and the number of evictions so far."""
 
     def __init__(self) -> None:
-        self.oldest: Chunk | None = None
-        self.newest: Chunk | None = None
+        super().__init__()
         self.count: int = 0
         self.stamp: int = 1  # of the last eviction; it starts anew after 2**32 - 1
 
@@ -75,37 +78,20 @@ class KeptChunks:
 
     def add(self, chunk: Chunk) -> None:
         """A chunk lost its last page."""
-        newest = self.newest
-        chunk.older = newest
-        if newest is not None:
-            newest.newer = chunk
-        else:
-            self.oldest = chunk
-        self.newest = chunk
+        self.link_last(chunk)
         self.count += 1
         if self.count > total_frame_count() >> _SHIFT:
             self.drop(1)
 
     def remove(self, chunk: Chunk) -> None:
         """A chunk gets a page, or is forgotten."""
-        newer = chunk.newer
-        older = chunk.older
-        if newer is not None:
-            newer.older = older
-        else:
-            self.newest = older
-        if older is not None:
-            older.newer = newer
-        else:
-            self.oldest = newer
-        chunk.newer = None
-        chunk.older = None
+        self.unlink(chunk)
         self.count -= 1
 
     def drop(self, wanted: int) -> None:
         """Forget that many chunks, the oldest first; stops at one of a cache that is being walked."""
         while wanted > 0:
-            oldest = self.oldest
+            oldest = self.first()
             if oldest is None or oldest.index.walked > 0:
                 return
             self.remove(oldest)
@@ -191,14 +177,14 @@ class PageIndex:
                 if chunk is not None and _forget_part(chunk, first, end):
                     self.drop(chunk)
             return
-        empty: Chunk | None = None  # those that go, linked by `newer`: a dictionary is not changed while it is read
+        empty: Chunk | None = None  # those that go, linked by `next`: a dictionary is not changed while it is read
         for chunk in self.chunks.values():
             if _forget_part(chunk, first, end):
-                chunk.newer = empty
+                chunk.next = empty
                 empty = chunk
         while empty is not None:
-            following = empty.newer
-            empty.newer = None
+            following = empty.after()
+            empty.next = None
             self.drop(empty)
             empty = following
 

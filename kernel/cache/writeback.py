@@ -22,6 +22,7 @@ _PORTION: Final = 1024  # pages that the flusher writes of one cache before it l
 _HELP: Final = 256  # pages that a writer writes at once
 _CENTISECOND_NS: Final = 10_000_000
 _PATIENCE_NS: Final = 100_000_000  # a writer looks again at least this often
+_RETRY_NS: Final = 100_000_000  # the flusher looks again, where it lacked memory
 
 
 class Flusher:
@@ -106,8 +107,17 @@ def _flush_forever(_: int) -> None:
             flush_round()
         except MemoryError:
             log.error("flusher: no memory")
+            FLUSHER.queue.pause(_RETRY_NS)  # others must run, and free some
         except Errno as error:
-            log.error(f"flusher: error {error.code}")
+            _report(error.code)
+
+
+def _report(code: int) -> None:
+    """Log an error of the flusher, which goes on also where memory lacks for the line."""
+    try:
+        log.error(f"flusher: error {code}")
+    except MemoryError:
+        log.error("flusher: an error, and no memory to say which")
 
 
 @sleeps

@@ -8,7 +8,8 @@ Context: never sleeps, but for what says so.
 
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import final, inline
+from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.pace import pace
 from kernel.lib.saturation import sum_of
 from kernel.sched.thread import DiskPayer
@@ -58,15 +59,56 @@ class DiskShare:
         return begin_ns
 
 
-class Waiting:
+class Waiting(Linked["Waiting"]):
     """A request that waits for its time (kernel/block/throttle.py). Base class."""
 
-    def __init__(self) -> None:
-        self.before: Waiting | None = None  # in the list of its control
-        self.after: Waiting | None = None
+    @inline
+    def this(self) -> "Waiting":
+        return self
 
     def go(self) -> None:
         """Begin now."""
+
+
+@final
+class HeldRequests(Linked["HeldRequests"]):
+    """The requests of a group that wait, the first one longest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: LinkedList[Waiting] = LinkedList()
+        self.count: int = 0
+
+    @inline
+    def this(self) -> "HeldRequests":
+        return self
+
+    def add(self, waiting: Waiting) -> None:
+        """A request waits, after those that wait already."""
+        if self.count == 0:
+            DISK_CONTROLS.holding.link_first(self)
+        self.requests.link_last(waiting)
+        self.count += 1
+
+    def remove(self, waiting: Waiting) -> None:
+        """It waits no more."""
+        self.requests.unlink(waiting)
+        self.count -= 1
+        if self.count == 0:
+            DISK_CONTROLS.holding.unlink(self)
+
+    def let_go(self) -> None:
+        """What waits begins now, in the order in which it came. What comes meanwhile waits for its time, or members
+        that go on adding requests would keep the caller for ever. May sleep.
+        """
+        left = self.count
+        waiting = self.requests.first()
+        while waiting is not None and left > 0:
+            self.remove(waiting)
+            waiting.go()
+            pace(_START_COST)
+            left -= 1
+            waiting = self.requests.first()
 
 
 @final
@@ -76,11 +118,7 @@ class DiskControl(DiskPayer):
     def __init__(self, parent: "DiskControl | None") -> None:
         self.parent: DiskControl | None = parent
         self.shares: dict[int, DiskShare] = {}
-        self.first_waiting: Waiting | None = None  # that has waited longest
-        self.last_waiting: Waiting | None = None
-        self.waiting_count: int = 0
-        self.next_holding: DiskControl | None = None  # of those for which requests wait (`DiskControls`)
-        self.previous_holding: DiskControl | None = None
+        self.held: HeldRequests = HeldRequests()
 
     def share(self, number: int) -> DiskShare:
         """What it has of a disk. Raises MemoryError."""
@@ -121,36 +159,6 @@ class DiskControl(DiskPayer):
             walker = walker.parent
         return latest_ns
 
-    def enlist(self, waiting: Waiting) -> None:
-        """A request waits, after those that wait already."""
-        last = self.last_waiting
-        waiting.before = last
-        if last is not None:
-            last.after = waiting
-        else:
-            self.first_waiting = waiting
-            DISK_CONTROLS.add(self)
-        self.last_waiting = waiting
-        self.waiting_count += 1
-
-    def delist(self, waiting: Waiting) -> None:
-        """It waits no more."""
-        before = waiting.before
-        after = waiting.after
-        if before is not None:
-            before.after = after
-        else:
-            self.first_waiting = after
-        if after is not None:
-            after.before = before
-        else:
-            self.last_waiting = before
-        waiting.before = None
-        waiting.after = None
-        self.waiting_count -= 1
-        if self.first_waiting is None:
-            DISK_CONTROLS.remove(self)
-
     def set_rates(self, number: int, byte_rates: list[int], request_rates: list[int]) -> None:
         """io.max: what is read and written a second. What waits begins now, and so does what waits for groups below.
         Raises MemoryError.
@@ -164,51 +172,17 @@ class DiskControl(DiskPayer):
     def end(self) -> None:
         """The group has the controller no more. May sleep."""
         self.shares.clear()
-        self.let_go()
-
-    def let_go(self) -> None:
-        """What waits begins now, in the order in which it came. What comes meanwhile waits for its time, or members
-        that go on adding requests would keep the caller for ever. May sleep.
-        """
-        left = self.waiting_count
-        waiting = self.first_waiting
-        while waiting is not None and left > 0:
-            self.delist(waiting)
-            waiting.go()
-            pace(_START_COST)
-            left -= 1
-            waiting = self.first_waiting
+        self.held.let_go()
 
 
 @final
 class DiskControls:
-    """Whether there are any, and for which of them requests wait."""
+    """Whether there are any, and which groups have requests that wait."""
 
     def __init__(self) -> None:
         self.exist: bool = False
         self.are_limited: bool = False  # a rate was set
-        self.first_holding: DiskControl | None = None
-
-    def add(self, control: DiskControl) -> None:
-        """The first of its requests waits."""
-        after = self.first_holding
-        control.next_holding = after
-        if after is not None:
-            after.previous_holding = control
-        self.first_holding = control
-
-    def remove(self, control: DiskControl) -> None:
-        """None of its requests waits any more."""
-        before = control.previous_holding
-        after = control.next_holding
-        if before is not None:
-            before.next_holding = after
-        else:
-            self.first_holding = after
-        if after is not None:
-            after.previous_holding = before
-        control.previous_holding = None
-        control.next_holding = None
+        self.holding: LinkedList[HeldRequests] = LinkedList()
 
 
 DISK_CONTROLS: Final = DiskControls()

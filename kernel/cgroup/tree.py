@@ -245,7 +245,7 @@ def leave_member(group: ControlGroup, thread: Thread) -> None:
 
 
 def _populated(group: ControlGroup, change: int) -> None:
-    """A group has its first thread, or has lost its last one: those above may be populated by that."""
+    """A group has its first thread, or has lost its last one: which may make those above populated, or empty."""
     while True:
         group.tell(b"cgroup.events")
         parent = group.parent

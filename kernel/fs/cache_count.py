@@ -37,7 +37,7 @@ def _pages_used_again() -> int:
     left = LRU.count
     while left > 0:
         for _ in range(min(left, _LOOKED_AT_ONCE)):
-            page = LRU.oldest
+            page = LRU.first()
             if page is None:
                 return count
             LRU.rotate(page)

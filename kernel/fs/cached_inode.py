@@ -17,6 +17,7 @@ from kernel.block.device import BlockDevice
 from kernel.cache import BackingStore, FileCache, Readahead, Runs, SyncScope, file_io
 from kernel.cache.direct import read_direct, write_direct
 from kernel.cache.dirty_pages import LAST_PAGE
+from kernel.fs.append_bound import check_bound
 from kernel.fs.cache_count import count_pages
 from kernel.fs.constants import (
     FS_IMMUTABLE_FL,
@@ -89,8 +90,11 @@ class CachedInode(Inode):
 
     def write_at(self, buffer: Buffer, offset: int) -> int:
         """Write, under the inode's lock, which the caller has not taken."""
-        with self.lock:
+        self.lock.acquire_unless_dying()
+        try:
             return self.write_locked(buffer, offset, is_direct=False)
+        finally:
+            self.lock.release()
 
     def write_locked(self, buffer: Buffer, offset: int, is_direct: bool) -> int:
         """Write, perhaps bypassing the cache; the caller holds the lock. Raises EPERM (became immutable since it was
@@ -142,10 +146,11 @@ class CachedInode(Inode):
             raise Errno(EFBIG)
         if self.flags & FS_IMMUTABLE_FL != 0:
             raise Errno(EPERM)
-        if self.is_swap_area and size <= self.size:
-            raise Errno(ETXTBSY)
-        with self.lock:
+        self.lock.acquire_unless_dying()
+        try:
             old = self.size
+            if self.is_swap_area and size <= old:
+                raise Errno(ETXTBSY)
             if size < old:
                 self._cut(size)
             elif size > old:
@@ -153,6 +158,8 @@ class CachedInode(Inode):
                 self.size = size
             self.inode_changed()
             self.touch_modified()
+        finally:
+            self.lock.release()
 
     def _cut(self, size: int) -> None:
         """Make the file shorter, under the lock. Whatever can fail comes before the first change."""
@@ -245,7 +252,7 @@ class InodeStore(BackingStore):
         inode.free_blocks(inode.size)
 
     def begin_change(self) -> None:
-        self._inode().lock.acquire()
+        self._inode().lock.acquire_unless_dying()
 
     def end_change(self) -> None:
         inode = self.inode
@@ -338,11 +345,16 @@ class CachedFile(InodeFile):
     def _write(self, buffer: Buffer, offset: int, appends: bool, is_direct: bool) -> int:
         if buffer.remaining == 0:
             return 0
-        with self.cached.lock:
+        self.cached.lock.acquire_unless_dying()
+        try:
             start = self.cached.size if appends else self.position if offset == AT_POSITION else offset
+            if appends:
+                check_bound(buffer, start)
             done = self.cached.write_locked(buffer, start, is_direct)
             if offset == AT_POSITION and done > 0:
                 self.position = start + done
+        finally:
+            self.cached.lock.release()
         self._after_write(start, done)
         return done
 

@@ -14,7 +14,8 @@ Rejected: one hash table over (parent, name). A dictionary a directory needs no 
 from typing import TYPE_CHECKING, Final
 
 from kernel.cache.eviction import SHRINKERS, Shrinker
-from kernel.lang import final
+from kernel.lang import final, inline
+from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.pace import pace
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ _NAMES_PER_PAGE: Final = 10  # with their inodes
 _MOST_AT_ONCE: Final = 640
 
 
-class Dentry:
+class Dentry(Linked["Dentry"]):
     """One name. `parent` of a root is itself."""
 
     def __init__(self, parent: "Dentry | None", name: bytes, inode: "Inode | None") -> None:
+        super().__init__()
         self.name: bytes = name
         self.inode: Inode | None = inode
         self.parent: Dentry | None = parent  # None: a root, or unhashed for ever
@@ -40,8 +42,10 @@ class Dentry:
         self.mounts: Mount | None = None  # the last mount here, in any namespace; a chain
         self.deleted: bool = False  # unlinked: path names show " (deleted)"
         self.cached: bool = False
-        self.newer: Dentry | None = None
-        self.older: Dentry | None = None
+
+    @inline
+    def this(self) -> "Dentry":
+        return self
 
     def is_directory(self) -> bool:
         """Whether the name leads to a directory."""
@@ -49,14 +53,13 @@ class Dentry:
         return inode is not None and inode.is_directory()
 
 
-class DentryCache:
-    """The list of cached dentries, newest to oldest."""
+class DentryCache(LinkedList[Dentry]):
+    """The list of cached dentries, oldest to newest."""
 
     def __init__(self, limit: int) -> None:
+        super().__init__()
         self.limit: int = limit
         self.count: int = 0
-        self.newest: Dentry | None = None
-        self.oldest: Dentry | None = None
 
     def insert(self, parent: Dentry, name: bytes, inode: "Inode | None") -> Dentry:
         """Remember that `name` in `parent` is `inode` (None: nothing)."""
@@ -75,12 +78,7 @@ class DentryCache:
         children[child.name] = child
         child.parent = parent
         child.cached = True
-        child.older = self.newest
-        if self.newest is not None:
-            self.newest.newer = child
-        else:
-            self.oldest = child
-        self.newest = child
+        self.link_last(child)
         self.count += 1
         inode = child.inode
         if inode is not None:
@@ -106,18 +104,7 @@ class DentryCache:
     def _unlist(self, child: Dentry) -> None:
         """Take a cached dentry off the list; its parent no longer knows it."""
         child.cached = False
-        newer = child.newer
-        older = child.older
-        if newer is not None:
-            newer.older = older
-        else:
-            self.newest = older
-        if older is not None:
-            older.newer = newer
-        else:
-            self.oldest = newer
-        child.newer = None
-        child.older = None
+        self.unlink(child)
         self.count -= 1
         inode = child.inode
         if inode is not None:
@@ -173,7 +160,7 @@ class DentryCache:
     def shrink(self, steps: int) -> None:
         """Look at the oldest entries: forget what nothing depends on, give the others another round."""
         for _ in range(steps):
-            victim = self.oldest
+            victim = self.first()
             if victim is None:
                 return
             children = victim.children
@@ -183,21 +170,8 @@ class DentryCache:
                 self.detach(victim)
 
     def _to_newest(self, child: Dentry) -> None:
-        newer = child.newer
-        if newer is None:
-            return
-        older = child.older
-        newer.older = older
-        if older is not None:
-            older.newer = newer
-        else:
-            self.oldest = newer
-        newest = self.newest
-        if newest is not None:
-            newest.newer = child
-        child.older = newest
-        child.newer = None
-        self.newest = child
+        self.unlink(child)
+        self.link_last(child)
 
     def forget_name(self, parent: Dentry, name: bytes) -> None:
         """A name of `parent` was removed without a path walk: drop its dentry, if there is one."""

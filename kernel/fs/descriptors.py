@@ -1,6 +1,7 @@
 """The descriptor table of a process (dup(2), fcntl(2), close(2)). Shared by threads (CLONE_FILES), hence counted.
 
-Invariants: `_next` is not above the lowest free descriptor; a slot holds one reference to its file.
+Invariants: `_next` is not above the lowest free descriptor; a slot holds one reference to its file. A reserved
+descriptor, which a call has taken for a file to come, is neither free nor open.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from kernel.cgroup.memory import MemoryControl
 from kernel.fs.file import OPEN_FILES, File
 from kernel.fs.locks import OWNERS
 from kernel.fs.notification import WATCHES, descriptor_closed
-from kernel.lang import EBADF, EINVAL, EMFILE, Errno, final, noraise
+from kernel.lang import EBADF, EBUSY, EINVAL, EMFILE, Errno, final, noraise
 from kernel.lib.pace import pace
 from kernel.lib.settings import SystemSetting
 
@@ -22,6 +23,7 @@ _LOOK_COST: Final = 20
 _STEP_SHIFT: Final = 12
 _STEP_MASK: Final = (1 << _STEP_SHIFT) - 1  # small tables are looked through at once
 _MANY: Final = 4096  # descriptors
+_RESERVED: Final = 2  # in `_close_on_exec`, where there is no file
 _INT_MAX: Final = 0x7FFF_FFFF
 # What RLIMIT_NOFILE cannot exceed, and no table either.
 HIGHEST_LIMIT: Final = SystemSetting(b"fs/nr_open", [1024 * 1024], 64, _INT_MAX & -64)
@@ -101,7 +103,9 @@ class FileTable:
         """The lowest free descriptor that is not below `lowest`; EMFILE if the limit forbids it."""
         files = self._files
         candidate = max(lowest, self._next)
-        while candidate < len(files) and files[candidate] is not None:
+        while candidate < len(files) and (
+            files[candidate] is not None or self._close_on_exec[candidate] == _RESERVED
+        ):
             candidate += 1
             if candidate & _STEP_MASK == 0:
                 candidate = self._rest_before(candidate, lowest)
@@ -118,21 +122,44 @@ class FileTable:
         pace(_LOOK_COST << _STEP_SHIFT)
         return self._next if lowest <= self._next else candidate
 
-    def make_room(self) -> None:
-        """See that there is room for one more descriptor, before what would be lost without. Raises EMFILE,
+    def reserve(self) -> int:
+        """Take the lowest free descriptor for a file to come, before what would be lost without: `fill` or `give_back`
+        follows. Raises EMFILE, MemoryError.
+        """
+        descriptor = self._room_for_one(0)
+        self._close_on_exec[descriptor] = _RESERVED
+        self._next = descriptor + 1
+        return descriptor
+
+    def fill(self, descriptor: int, file: File, cloexec: bool) -> int:
+        """Let a reserved descriptor, which is returned, lead to a file. The caller's reference becomes the table's."""
+        self._files[descriptor] = file
+        if not file.is_counted:
+            OPEN_FILES.enter(file)
+        self._close_on_exec[descriptor] = 1 if cloexec else 0
+        return descriptor
+
+    @noraise
+    def give_back(self, descriptor: int) -> None:
+        """A reserved descriptor is free after all."""
+        self._close_on_exec[descriptor] = 0
+        if descriptor < self._next:
+            self._next = descriptor
+
+    def _room_for_one(self, lowest: int) -> int:
+        """The lowest free descriptor that is not below `lowest`, with a place in the table. Raises EMFILE,
         MemoryError.
         """
-        descriptor = self.lowest_free(0)
-        if descriptor >= len(self._files):
+        descriptor = self.lowest_free(lowest)
+        while descriptor >= len(self._files):
             self._grow(descriptor + 1)
+            descriptor = self.lowest_free(lowest)  # another may have been taken while the table grew
+        return descriptor
 
     def install(self, file: File, cloexec: bool, lowest: int = 0) -> int:
         """Give `file` a descriptor. The caller's reference becomes the table's; on EMFILE the file is released."""
         try:
-            descriptor = self.lowest_free(lowest)
-            while descriptor >= len(self._files):
-                self._grow(descriptor + 1)
-                descriptor = self.lowest_free(lowest)  # another may have been taken while the table grew
+            descriptor = self._room_for_one(lowest)
         except (Errno, MemoryError):
             file.release()
             raise
@@ -146,15 +173,17 @@ class FileTable:
 
     def replace(self, descriptor: int, file: File, cloexec: bool) -> None:
         """dup2: put `file` at `descriptor`, closing what was there. Takes a reference of its own. The caller holds
-        `file`: it may be closed while the table grows.
+        `file`: it may be closed while the table grows. Raises EBADF, EBUSY for a reserved one, MemoryError.
         """
         if descriptor < 0 or descriptor >= self.limit:
             raise Errno(EBADF)
         if descriptor >= len(self._files) and descriptor >= HIGHEST_LIMIT.value:
             raise Errno(EBADF)
         self._grow(descriptor + 1)
-        file.acquire()
         old = self._files[descriptor]
+        if old is None and self._close_on_exec[descriptor] == _RESERVED:
+            raise Errno(EBUSY)
+        file.acquire()
         self._files[descriptor] = file
         self._close_on_exec[descriptor] = 1 if cloexec else 0
         if old is not None:
@@ -197,7 +226,7 @@ class FileTable:
     def close_on_exec(self) -> None:
         """Close what execve(2) does not keep."""
         for descriptor in range(len(self._files)):
-            if self._close_on_exec[descriptor] != 0:
+            if self._close_on_exec[descriptor] == 1:
                 self._close_on_exec[descriptor] = 0
                 self._close_slot(descriptor)
             pace(_LOOK_COST)

@@ -13,6 +13,7 @@ Context: read, write, poll, ioctl may sleep; close may free frames.
 from typing import TYPE_CHECKING, Final
 
 from kernel.cache.store import SyncScope
+from kernel.fs.append_bound import check_bound
 from kernel.fs.constants import (
     F_UNLCK,
     LOCK_UN,
@@ -444,19 +445,25 @@ class File:
         """Whether offsets are addresses: then the file itself checks where a range ends."""
         return False
 
-    def take_turn(self) -> Mutex | None:
-        """Keep others from using the position until the caller, who holds a reference, releases the lock that this
-        returns. None for all but regular files and directories: a read of others may wait for ever. Raises EINTR (the
-        caller is dying), EIO, MemoryError.
+    def take_turn(self) -> bool:
+        """Keep others from using the position until the caller, who holds a reference, calls `end_turn`. Only of
+        regular files and directories, else it is False: a read of others may wait for ever. Raises EINTR (the caller is
+        dying), EIO, MemoryError.
         """
         if not self.inode.is_regular() and not self.inode.is_directory():
-            return None
+            return False
         turn = self.position_lock
         if turn is None:
             turn = Mutex()
             self.position_lock = turn
         turn.acquire_unless_dying()
-        return turn
+        return True
+
+    @noraise
+    def end_turn(self) -> None:
+        turn = self.position_lock
+        if turn is not None:
+            turn.release()
 
     def seek(self, offset: int, whence: int) -> int:
         raise Errno(ESPIPE)
@@ -596,6 +603,8 @@ class InodeFile(File):
             start = self.size_now() if appends else self.position if offset == AT_POSITION else offset
             if not 0 <= start < MAX_FILE_SIZE:
                 raise Errno(EFBIG)
+            if appends:
+                check_bound(buffer, start)
             buffer.remaining = min(buffer.remaining, MAX_FILE_SIZE - start)
             done = self.write_here(buffer, start)
             if offset == AT_POSITION and done > 0:

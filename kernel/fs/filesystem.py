@@ -5,11 +5,12 @@ function creates an instance from the source name and the options of mount(2).
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from kernel.block.device import BlockDevice
 from kernel.fs.constants import MS_DIRSYNC, MS_RDONLY, MS_SYNCHRONOUS
-from kernel.lang import EINVAL, ENODEV, ENOTBLK, ENOTTY, EOPNOTSUPP, ESTALE, Errno
+from kernel.lang import EINVAL, ENODEV, ENOTBLK, ENOTTY, EOPNOTSUPP, ESTALE, Errno, final
+from kernel.lib.linked import LinkedList
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.numbers import parse_unsigned
 from kernel.sched import Mutex
@@ -78,6 +79,7 @@ class FileSystem:
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.kept_root: Dentry | None = None  # of a file system that stays while it is not mounted
         self.mounts: int = 0
+        self.tree_root: Dentry | None = None  # of its tree of names, while it is mounted anywhere
         self.block_device: BlockDevice | None = None  # what it lies on
         self.sleeps: bool = False  # its operations may sleep (see inode.py)
         self.automounts: bool = False  # walks stop in it until a program has mounted what they want (`Inode.stops`)
@@ -85,7 +87,7 @@ class FileSystem:
         self.names: Mutex = Mutex()  # held over look-ups and changes of directories, if it sleeps
         self.writers: int = 0  # open descriptions of regular files that may write
         self.marks: list[Mark] | None = None  # of fanotify's groups on all of it
-        self.watched: WatchList | None = None  # the first of its watched inodes
+        self.watched: LinkedList[WatchList] = LinkedList()  # of its watched inodes
 
     def allows_direct(self) -> bool:
         """Whether its regular files may be opened with O_DIRECT."""
@@ -228,6 +230,17 @@ class FileSystem:
 
     def shut_down(self) -> None:
         """The last mount is gone: write everything out, free everything. May sleep; raises nothing."""
+
+
+T = TypeVar("T")
+
+
+@final
+class OnlyInstance(Generic[T]):
+    """The instance of a kind that has one only, once somebody has mounted it. It stays."""
+
+    def __init__(self) -> None:
+        self.made: T | None = None
 
 
 MakeFileSystem = Callable[[bytes, bytes], FileSystem]

@@ -4,16 +4,18 @@ Each inode that was ever locked has a `LockList`, which also holds the leases on
 ranges [start, end], end inclusive and MAX_FILE_SIZE for "to the end of the file". Locks of one owner do not overlap: a
 new one replaces, splits and joins what it covers.
 
-Invariants: `LOCKED` holds all lists with a lock in them; `WAITING` the requests that sleep.
+Invariants: `LOCKED` holds all lists with a lock in them; `WAITING` the requests that sleep. While a list `is_busy`,
+only the thread that made it so changes its locks, or decides by them.
 
-Context: `set_record` and `set_flock` with waiting sleep.
+Context: all but `lock_comes` and `lock_went` sleeps: a list may be long, and looking through it takes safe points.
 """
 
 from typing import TYPE_CHECKING, Final
 
 from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN, MAX_FILE_SIZE
-from kernel.lang import EAGAIN, EDEADLK, Errno, final
+from kernel.lang import EAGAIN, EDEADLK, Errno, final, noraise
 from kernel.lib.credentials import caller_process_id
+from kernel.lib.pace import pace, spend
 from kernel.lib.pid import Pid
 from kernel.sched import WaitQueue
 from kernel.time.timers import FOREVER_NS
@@ -35,6 +37,9 @@ class LockCounter:
         return self.last
 
 
+# Instructions for a lock, for `pace`
+_LOOK_COST: Final = 20
+_KEEP_COST: Final = 40
 _COUNTER: Final = LockCounter()
 OWNERS: Final = LockCounter()
 """Numbers what may own locks, descriptor tables and descriptions, for servers that keep the locks of their files."""
@@ -91,6 +96,7 @@ class Waiting:
 
 
 WAITING: Final[list[Waiting]] = []
+_QUIET: Final = WaitQueue()  # for lists that are busy
 
 
 class LockList:
@@ -101,6 +107,20 @@ class LockList:
         self.holders: list[WholeLock] = []  # flock
         self.leases: list[Lease] = []
         self.queue: WaitQueue = WaitQueue()  # for threads that wait for any of them
+        self.is_busy: bool = False
+
+    @noraise
+    def begin(self) -> None:
+        """Keep others from changing record locks and those of flock(2) until `end`."""
+        while self.is_busy:
+            _QUIET.wait()
+        self.is_busy = True
+
+    @noraise
+    def end(self) -> None:
+        """Undo `begin`."""
+        self.is_busy = False
+        _QUIET.wake_all()
 
     def lock_comes(self) -> None:
         """Called before a lock is entered. Raises MemoryError."""
@@ -113,7 +133,7 @@ class LockList:
         self.queue.wake_all()
 
     def wait_for(self, request: Lock, blocker: Lock, deadline_ns: int) -> None:
-        """Sleep until something changes or the deadline. Raises ERESTARTSYS."""
+        """Sleep until something changes or the deadline. Raises ERESTARTSYS. The caller does not keep the list busy."""
         waiting = Waiting(request, blocker)
         WAITING.append(waiting)
         try:
@@ -124,34 +144,55 @@ class LockList:
     # ---- Record locks -----------------------------------------------------------------------------------------
 
     def find_conflict(self, request: RecordLock) -> RecordLock | None:
+        """A lock that is in the way of a request."""
+        self.begin()
+        try:
+            return self._conflict_of(request)
+        finally:
+            self.end()
+
+    def _conflict_of(self, request: RecordLock) -> RecordLock | None:
         for lock in self.records:
             if lock.conflicts_with(request):
                 return lock
+            pace(_LOOK_COST)
         return None
 
     def set_record(self, request: RecordLock, wait: bool) -> None:
         """Acquire, change or (F_UNLCK) release a range; EAGAIN, or sleep until nobody is in the way."""
-        if request.kind != F_UNLCK:
-            while True:
-                conflict = self.find_conflict(request)
-                if conflict is None:
-                    break
-                if not wait:
-                    raise Errno(EAGAIN)
-                if request.table is not None and _would_deadlock(request, conflict):
-                    raise Errno(EDEADLK)
-                self.wait_for(request, conflict, FOREVER_NS)
-            self.lock_comes()
+        while True:
+            conflict = self._try_record(request)
+            if conflict is None:
+                return
+            if not wait:
+                raise Errno(EAGAIN)
+            if request.table is not None and _would_deadlock(request, conflict):
+                raise Errno(EDEADLK)
+            self.wait_for(request, conflict, FOREVER_NS)
+
+    def _try_record(self, request: RecordLock) -> RecordLock | None:
+        """Acquire, change or release a range, unless something is in the way, which is returned. Raises MemoryError."""
+        self.begin()
         try:
-            self._replace(request)
+            if request.kind != F_UNLCK:
+                conflict = self._conflict_of(request)
+                if conflict is not None:
+                    return conflict
+                self.lock_comes()
+            try:
+                self._replace(request)
+            finally:
+                self.lock_went()
+            return None
         finally:
-            self.lock_went()
+            self.end()
 
     def _replace(self, request: RecordLock) -> None:
         kept: list[RecordLock] = []
         start = request.start
         end = request.end
         for lock in self.records:
+            pace(_KEEP_COST)
             if not lock.same_owner(request):
                 kept.append(lock)
                 continue
@@ -179,21 +220,35 @@ class LockList:
 
     def drop_owner(self, table: "FileTable") -> None:
         """A process closed a descriptor of the file: drop its record locks."""
-        if not self.records:
-            return
-        before = len(self.records)
-        for index in reversed(range(before)):
-            if self.records[index].table is table:
-                del self.records[index]
-        if len(self.records) != before:
-            self.lock_went()
+        if len(self.records) > 0 or self.is_busy:
+            self._drop_records(table, None)
+
+    @noraise
+    def _drop_records(self, table: "FileTable | None", file: "File | None") -> None:
+        """Drop the record locks of a table, or else those of a description. Needs no memory."""
+        self.begin()
+        try:
+            records = self.records
+            kept = 0
+            for index in range(len(records)):
+                lock = records[index]
+                if lock.table is not table or (table is None and lock.file is not file):
+                    records[kept] = lock
+                    kept += 1
+                pace(_LOOK_COST)
+            is_less = kept < len(records)
+            while len(records) > kept:
+                records.pop()
+                pace(_LOOK_COST)
+            if is_less:
+                self.lock_went()
+        finally:
+            self.end()
 
     def drop_description(self, file: "File") -> None:
         """The last reference to a description is gone: drop all its locks."""
         self.unlock_flock(file)
-        for index in reversed(range(len(self.records))):
-            if self.records[index].table is None and self.records[index].file is file:
-                del self.records[index]
+        self._drop_records(None, file)
         for index in reversed(range(len(self.leases))):
             if self.leases[index].file is file:
                 del self.leases[index]
@@ -211,33 +266,48 @@ class LockList:
             return
         request = WholeLock(file, caller_process_id(), F_WRLCK if kind == LOCK_EX else F_RDLCK)
         while True:
+            conflict = self._try_flock(file, request)
+            if conflict is None:
+                return
+            if not wait:
+                raise Errno(EAGAIN)
+            self.wait_for(request, conflict, FOREVER_NS)
+
+    def _try_flock(self, file: "File", request: WholeLock) -> WholeLock | None:
+        """Acquire or change a description's lock, unless another is in the way, which is returned: then it has none.
+        Raises MemoryError.
+        """
+        self.begin()
+        try:
             held = self._flock_of(file)
             if held is not None and held.kind == request.kind:
-                return
+                return None
             if held is not None and self._flock_conflict(request, held) is None:
                 held.kind = request.kind
                 held.pid = request.pid
                 self.lock_went()
-                return
-            self.unlock_flock(file)
+                return None
+            self._drop_flock(held)
             conflict = self._flock_conflict(request, None)
-            if conflict is None:
-                break
-            if not wait:
-                raise Errno(EAGAIN)
-            self.wait_for(request, conflict, FOREVER_NS)
-        self.lock_comes()
-        try:
-            self.holders.append(request)
-        except MemoryError:
-            self.lock_went()
-            raise
-        file.has_locks = True
+            if conflict is not None:
+                return conflict
+            self.lock_comes()
+            try:
+                self.holders.append(request)
+            except MemoryError:
+                self.lock_went()
+                raise
+            file.has_locks = True
+            return None
+        finally:
+            self.end()
 
+    @noraise
     def _flock_of(self, file: "File") -> WholeLock | None:
         for holder in self.holders:
             if holder.file is file:
                 return holder
+            pace(_LOOK_COST)
         return None
 
     def _flock_conflict(self, request: WholeLock, own: WholeLock | None) -> WholeLock | None:
@@ -245,11 +315,22 @@ class LockList:
         for holder in self.holders:
             if holder is not own and (request.kind == F_WRLCK or holder.kind == F_WRLCK):
                 return holder
+            pace(_LOOK_COST)
         return None
 
+    @noraise
     def unlock_flock(self, file: "File") -> None:
-        held = self._flock_of(file)
+        """Drop a description's lock, if it has one."""
+        self.begin()
+        try:
+            self._drop_flock(self._flock_of(file))
+        finally:
+            self.end()
+
+    @noraise
+    def _drop_flock(self, held: WholeLock | None) -> None:
         if held is not None:
+            spend(len(self.holders) * _LOOK_COST)
             self.holders.remove(held)
             self.lock_went()
 
@@ -272,6 +353,7 @@ def _would_deadlock(request: RecordLock, conflict: RecordLock) -> bool:
 
 def _awaited_by_owner(lock: RecordLock) -> RecordLock | None:
     """The lock that the owner of `lock` waits for."""
+    spend(len(WAITING) * _LOOK_COST)
     for waiting in WAITING:
         request = waiting.request
         blocker = waiting.blocker

@@ -113,7 +113,7 @@ class Marks:
     def __init__(self) -> None:
         self.count: int = 0
         self.guards: int = 0
-        self.told: int = 0  # events reported to groups: what they create for one lasts until the next
+        self.reported: int = 0  # events reported to groups: what they create for one lasts until the next
 
 
 MARKS: Final = Marks()
@@ -133,7 +133,7 @@ def tell_marks(
     """Notify each group with a mark on the inode, its directory, the mount or the file system: once, at its first mark.
     Events of a name happen to the directory.
     """
-    MARKS.told += 1
+    MARKS.reported += 1
     first = directory if is_entry and directory is not None else inode
     second = None if is_entry else directory
     mount = None if path is None else path.mount
@@ -165,7 +165,7 @@ def _has_inode(group: MarkGroup, first: "Inode", second: "Inode | None") -> bool
 
 def tell_renamed(mask: int, inode: "Inode", source: "Inode", old_name: bytes, target: "Inode", new_name: bytes) -> None:
     """A name moved. Groups that watch either directory, or everything, get both names at once."""
-    MARKS.told += 1
+    MARKS.reported += 1
     mask |= FAN_RENAME
     watches = source.watches
     if watches is not None:

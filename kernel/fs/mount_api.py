@@ -222,8 +222,9 @@ class ContextFile(File):
     def __init__(self, path: Path, flags: int, kind: FileSystemType, held: Mount | None) -> None:
         """With a mount that holds an instance to be changed, which the file releases."""
         existing = None if held is None else held.file_system
+        using = Mutex()
         super().__init__(path, flags)
-        self.using: Mutex = Mutex()
+        self.using: Mutex = using
         self.kind: FileSystemType = kind
         self.source: bytes = b""
         self.options: bytes = b""

@@ -1,7 +1,7 @@
 """mount(2) of file systems that lie on block devices: from a name like /dev/vda1 to an instance.
 
-A device holds one instance, however often it is mounted. While mounted it is claimed: opens with O_EXCL, loop devices
-and other types of file systems get EBUSY.
+A device holds one instance, however often it is mounted, and also while only open files or fspick(2) hold it. Until it
+ends, the device is claimed: opens with O_EXCL, loop devices and other types of file systems get EBUSY.
 
 Context: sleeps (the file system reads its superblock).
 """
@@ -11,7 +11,7 @@ from kernel.cgroup.programs import DEVICE_PROGRAMS
 from kernel.fs.constants import MAY_READ, MAY_WRITE, MS_NODEV, MS_RDONLY, S_IFBLK, S_IFMT
 from kernel.fs.device_guard import check_device
 from kernel.fs.filesystem import FileSystem, FileSystemType
-from kernel.fs.path import MOUNTS, FsContext
+from kernel.fs.path import ON_DEVICES, FsContext, end_filesystem
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EACCES, EBUSY, EINVAL, ENOTBLK, ENXIO, Errno, noinline
 
@@ -40,12 +40,11 @@ def filesystem_on(device: BlockDevice, kind: FileSystemType, source: bytes, opti
     (the device is read-only), EPERM (the thread's control group may not use it), and what the type raises.
     """
     read_only = flags & MS_RDONLY != 0
-    for mount in MOUNTS.values():
-        existing = mount.file_system
-        if existing.block_device is device:
-            if existing.type_name != kind.name or existing.read_only != read_only:
-                raise Errno(EBUSY)
-            return existing
+    existing = ON_DEVICES.get(device.number)
+    if existing is not None and existing.block_device is device and existing.mounts > 0:
+        if existing.type_name != kind.name or existing.read_only != read_only:
+            raise Errno(EBUSY)
+        return existing
     make = kind.mount_device
     if make is None:
         raise Errno(EINVAL)
@@ -67,6 +66,11 @@ def filesystem_on(device: BlockDevice, kind: FileSystemType, source: bytes, opti
     file_system.read_only = read_only
     file_system.take_flags(flags)
     file_system.lie_on(device)
+    try:
+        ON_DEVICES[device.number] = file_system
+    except MemoryError:
+        end_filesystem(file_system)
+        raise
     return file_system
 
 

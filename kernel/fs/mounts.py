@@ -50,7 +50,6 @@ from kernel.fs.namespace import NSFS, NamespaceInode
 from kernel.fs.path import (
     FIRST_MOUNTS,
     MOUNT_FLAGS,
-    MOUNTS,
     TIME_FLAGS,
     FsContext,
     Mount,
@@ -174,12 +173,8 @@ def root_of(file_system: FileSystem) -> Dentry:
     kept = file_system.kept_root
     if kept is not None:
         return kept
-    if file_system.mounts == 0:
-        return root_dentry(file_system)
-    for mount in MOUNTS.values():
-        if mount.file_system is file_system and mount.root.parent is None:
-            return mount.root
-    return root_dentry(file_system)
+    top = file_system.tree_root
+    return root_dentry(file_system) if top is None else top
 
 
 def new_mount(context: FsContext, file_system: FileSystem, flags: int, root: Dentry | None = None) -> Mount:
@@ -299,13 +294,19 @@ def _mount_new(
 
 
 def mount_filesystem_checked(context: FsContext, file_system: FileSystem, at: Path, flags: int) -> None:
-    """Mount a fresh instance; it is shut down if it cannot be attached."""
+    """Mount an instance, which is shut down if it cannot be attached and nobody else has it mounted. Others may unmount
+    it meanwhile.
+    """
     try:
-        mount_filesystem(context, file_system, at, flags)
+        held = hold_instance(file_system, root_of(file_system))
     except (Errno, MemoryError):
         if file_system.mounts == 0:
             end_filesystem(file_system)
         raise
+    try:
+        mount_filesystem(context, file_system, at, flags)
+    finally:
+        held.release()
 
 
 def _require_root(at: Path) -> None:

@@ -30,7 +30,8 @@ from kernel.fs.marks import (
     tell_removed,
     tell_renamed,
 )
-from kernel.lang import noraise, recursion
+from kernel.lang import inline, noraise, recursion
+from kernel.lib.linked import Linked
 from kernel.lib.pace import pace
 
 if TYPE_CHECKING:
@@ -83,15 +84,18 @@ class Watch:
         return False
 
 
-class WatchList:
-    """The watches and marks of one inode."""
+class WatchList(Linked["WatchList"]):
+    """The watches and marks of one inode. Linked with those of its file system."""
 
     def __init__(self, inode: "Inode") -> None:
+        super().__init__()
         self.inode: Inode | None = inode
         self.watches: list[Watch] = []
         self.marks: list[Mark] = []
-        self.next: WatchList | None = None  # of the file system
-        self.previous: WatchList | None = None
+
+    @inline
+    def this(self) -> "WatchList":
+        return self
 
     def is_empty(self) -> bool:
         return len(self.watches) == 0 and len(self.marks) == 0
@@ -174,16 +178,7 @@ class WatchList:
         if inode is None:
             return
         inode.watches = None
-        before = self.previous
-        behind = self.next
-        if before is None:
-            inode.file_system.watched = behind
-        else:
-            before.next = behind
-            self.previous = None
-        if behind is not None:
-            behind.previous = before
-            self.next = None
+        inode.file_system.watched.unlink(self)
 
 
 class Watches:
@@ -220,11 +215,7 @@ def _list_of(inode: "Inode") -> WatchList:
     found = inode.watches
     if found is None:
         found = WatchList(inode)
-        newest = inode.file_system.watched
-        found.next = newest
-        if newest is not None:
-            newest.previous = found
-        inode.file_system.watched = found
+        inode.file_system.watched.link_first(found)
         inode.watches = found
         inode.acquire()
     return found
@@ -443,7 +434,7 @@ def tell_file_system_ended(file_system: "FileSystem") -> None:
         file_system.marks = None
         WATCHES.count -= len(marks)
         end_marks(marks)
-    while (gone := file_system.watched) is not None:
+    while (gone := file_system.watched.first()) is not None:
         inode = gone.inode
         if inode is not None:
             tell_inode(inode, IN_UNMOUNT)

@@ -94,6 +94,8 @@ class Mount:
         self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
         self.marks: list[Mark] | None = None  # of fanotify's groups, on events through it
         self.locks: MountLocks = MountLocks()
+        if file_system.mounts == 0:
+            file_system.tree_root = root
         file_system.mounts += 1
         _show_root(root)
 
@@ -338,8 +340,11 @@ class Mount:
 
     def forget(self) -> None:
         """Drop a mount that was never attached."""
+        file_system = self.file_system
         _hide_root(self.root)
-        self.file_system.mounts -= 1
+        file_system.mounts -= 1
+        if file_system.mounts == 0:
+            file_system.tree_root = None
 
     def acquire(self) -> None:
         self.users += 1
@@ -376,12 +381,11 @@ class Mount:
         file_system = self.file_system
         file_system.mounts -= 1
         if file_system.mounts == 0:
-            top = self.root
-            while top.parent is not None and top.parent is not top:
-                top = top.parent
+            top = file_system.tree_root
+            file_system.tree_root = None
             file_system.withdraw()
             tell_file_system_ended(file_system)
-            if file_system.kept_root is None:  # others could mount it meanwhile, and use the names
+            if file_system.kept_root is None and top is not None:  # others could mount it meanwhile, and use the names
                 CACHE.forget_children(top)
             if file_system.mounts == 0:
                 end_filesystem(file_system)
@@ -449,6 +453,10 @@ def keeps_name(parent: Dentry, child: Dentry) -> bool:
         return False
 
 
+# The file systems on devices, whether mounts of them are attached or not, by the device's number.
+ON_DEVICES: Final[dict[int, FileSystem]] = {}
+
+
 def end_filesystem(file_system: FileSystem) -> None:
     """Nobody mounts it any more: it writes everything out, and its device is free. May sleep."""
     file_system.shut_down()
@@ -457,6 +465,8 @@ def end_filesystem(file_system: FileSystem) -> None:
     device = file_system.block_device
     if device is not None:
         file_system.block_device = None
+        if ON_DEVICES.get(device.number) is file_system:
+            del ON_DEVICES[device.number]
         device.unclaim()
         device.closed()
 
@@ -493,7 +503,7 @@ class MountNamespace(Namespace):
 
     @noraise
     def leave(self, mount: Mount) -> None:
-        """A mount is not attached here any more."""
+        """A mount is no longer attached here."""
         mount.namespace = None
         MOUNTS.pop(mount.identifier, mount)
         self.mounts.pop(mount.identifier, mount)

@@ -327,9 +327,9 @@ class AioContext(Linked["AioContext"]):
         """Copy the events from an index on, as many as the span holds; none of them past the end of the ring."""
         self.ring.memory.read(_HEADER_SIZE + index * EVENT_SIZE, events)
 
-    def take(self, behind: int) -> None:
+    def take(self, end: int) -> None:
         """The program has taken the events before an index."""
-        self.ring.memory.store(_HEAD, behind)
+        self.ring.memory.store(_HEAD, end)
 
     # ---- Requests that wait ---------------------------------------------------------------------------------------
 

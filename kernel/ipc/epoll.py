@@ -1,8 +1,9 @@
 """epoll(7): a set of files, whose ready members are found without asking all.
 
 Each member has a waiter on its file's queues. A wake links the member into the ready list, which allocates nothing,
-since it may happen in an interrupt. `collect` asks each member on that list for its state: one that is not ready leaves
-the list, a level-triggered one stays, an edge-triggered one leaves, a one-shot one is disabled.
+since it may happen in an interrupt. `next_ready` asks the members on that list for their state: one that is not ready
+leaves the list, a level-triggered one stays, an edge-triggered one leaves, a one-shot one is disabled. If the event
+cannot be stored in the program's memory, the member is where and what it was.
 
 Invariants: a member is on the ready list exactly if `is_listed`. It is in the chain of its set and in that of its
 file's watchers exactly if it has an owner. A member holds no reference count on its file; the file notifies the member
@@ -12,7 +13,7 @@ How sets may be nested is the business of epoll_nesting.py: `EpollFile.add` does
 
 Members count against the user that created the set (fs.epoll.max_user_watches).
 
-Context: `collect`, `has_ready`, `add` and `change` ask files, of which those of FUSE sleep in `poll`. Waiting is the
+Context: `next_ready`, `has_ready`, `add` and `change` ask files, of which those of FUSE sleep in `poll`. Waiting is the
 system call's.
 """
 
@@ -21,7 +22,7 @@ from typing import Final
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File, FileWatcher
-from kernel.lang import EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, Errno, Span, final, recursion, u8, u64
+from kernel.lang import EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, Errno, Span, final, inline, recursion, u8, u64
 from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace
 from kernel.lib.settings import NO_BOUND, SystemSetting
@@ -82,7 +83,7 @@ class Member(FileWatcher):
         self.data: int = data
         self.is_listed: bool = False
         self.wakes: int = 0
-        self.turn: int = 0  # the last `collect` that found it, if it stays on the list
+        self.turn: int = 0  # the last one that found it, if it stays on the list
         self.next: Member | None = None
         self.previous: Member | None = None
         self.after: Member | None = None  # in the set
@@ -140,7 +141,7 @@ class EpollFile(DescriptorFile):
         self.last: Member | None = None
         self.turns: int = 0
         self.seen: int = 0  # the last search that found it (epoll_nesting.py)
-        self.passed: int = 0  # the last search that found few enough ways up from it
+        self.passed: int = 0  # the last search that found few enough paths up from it
 
     def can_read(self) -> bool:
         return False
@@ -319,35 +320,56 @@ class EpollFile(DescriptorFile):
         member.previous = None
 
     def begin_turn(self) -> int:
-        """The number of a new turn, for `collect`."""
+        """The number of a new turn, for `next_ready`: each member is found once in it."""
         self.turns += 1
         return self.turns
 
-    def collect(self, turn: int, records: Span[u8]) -> int:
-        """Fill the records (struct epoll_event) with events; returns their number, each member at most once a turn.
-        Level-triggered members go to the end of the list, so that all get theirs. Sleeps if there are very many.
+    def next_ready(self, turn: int, record: Span[u8]) -> Member | None:
+        """Take the first ready member off the list, and fill the record (struct epoll_event) with its event. None once
+        this turn has found all. The caller calls `give` at once. Sleeps if very many are not ready.
         """
-        offset = 0
-        while offset < len(records):
+        while True:
             member = self.first
             if member is None or member.turn == turn:
-                break
+                return None
             self._unlist(member)
             state = member.state(None)
             if state != 0 and member.owner is self:  # it may have been removed while its file was asked
-                records.store_u32(offset, state)
-                records.store_u64(offset + 4, u64(member.data))
-                offset += EVENT_SIZE
-                if member.events & EPOLLONESHOT != 0:
-                    member.events &= ~0xFFFF
-                elif member.events & EPOLLET == 0:
-                    member.turn = turn
-                    self.list_member(member)
+                record.store_u32(0, state)
+                record.store_u64(4, u64(member.data))
+                return member
             pace(_ASK_COST)
-        return offset // EVENT_SIZE
+
+    @inline
+    def give(self, member: Member, turn: int) -> None:
+        """A program gets a member's event: a level-triggered one goes to the end of the list, so that all get theirs; a
+        one-shot one is disabled.
+        """
+        if member.events & EPOLLONESHOT != 0:
+            member.events &= ~0xFFFF
+        elif member.events & EPOLLET == 0:
+            member.turn = turn
+            self.list_member(member)
+
+    def take_back(self, member: Member, events: int) -> None:
+        """The program did not get it after all: the member, which wanted these `events`, is the first again."""
+        if member.owner is not self:
+            return  # it was removed meanwhile
+        if member.events == events & ~0xFFFF:
+            member.events = events
+        self._unlist(member)
+        first = self.first
+        member.is_listed = True
+        member.next = first
+        if first is not None:
+            first.previous = member
+        else:
+            self.last = member
+        self.first = member
+        self.queue.wake_all()
 
     def has_ready(self) -> bool:
-        """Whether any listed member is still ready; removes those that are not."""
+        """Whether any listed member is still ready; removes those that are not. Sleeps if there are very many."""
         while True:
             member = self.first
             if member is None:
@@ -357,6 +379,7 @@ class EpollFile(DescriptorFile):
                 return True
             if member.wakes == wakes:  # else it may have become ready while its file was asked
                 self._unlist(member)
+            pace(_ASK_COST)
 
     @recursion(6)  # DEPTH_LIMIT sets in sets, and this one
     def poll(self, waiter: PollWaiter | None) -> int:

@@ -1,19 +1,19 @@
-"""Sets in sets: how deep, and how many ways lead up from one file, since a wake goes all of them.
+"""Sets in sets: how deep, and how many paths lead up from one file, since a wake follows them all.
 
-A *way* goes from a file that is no set to a set that has it, to a set that has that one, and so on, up to a set that
-nobody watches. Its length is the number of sets. As on Linux, ways of one set are not counted, and of the others a file
-has at most as many as `_MOST_WAYS` says. Ways are counted when a member is added that nests sets, or is below another
-set: those from the file itself, or from all files that lie below the added set. What is removed is not checked, though
-it may make ways shorter.
+A *path* goes from a file that is no set to a set that has it, to a set that has that one, and so on, up to a set that
+nobody watches. Its length is the number of sets. As on Linux, paths of one set are not counted, and of the others a
+file has at most as many as `_MOST_PATHS` says. Paths are counted when a member is added that nests sets, or is below
+another set: those from the file itself, or from all files that lie below the added set. What is removed is not checked,
+though it may make paths shorter.
 
 Locking: one thread at a time adds such members (`_NESTING.lock`). The search has safe points, and finds everything
-before anything changes. Meanwhile others may remove members, which moves the walk on (`WALK`) and can only spare ways;
+before anything changes. Meanwhile others may remove members, which moves the walk on (`WALK`) and can only spare paths;
 close sets, except for the two at which the search starts, whose descriptors the call holds; and add files to sets that
-nobody watches, which are ways of one set. They cannot add files to the set that is about to be nested, because they
+nobody watches, which are paths of one set. They cannot add files to the set that is about to be nested, because they
 wait for the lock then.
 
-Cost: a file is looked at once, and of its ways no more than may be. Sets that hold many files are the rule, so what is
-above a set that alone holds a file is counted once.
+Cost: the search looks at a file once, and at no more of its paths than there may be. Most sets hold many files, so what
+is above a set that alone holds a file is counted once.
 
 Context: sleeps.
 """
@@ -26,14 +26,14 @@ from kernel.lang import EINVAL, ELOOP, Errno, final, noinline
 from kernel.lib.pace import pace_or_end
 from kernel.sched.mutex import Mutex
 
-# How many ways of 2, 3, 4 and 5 sets a file may have, and of all of these.
-_MOST_WAYS: Final = [500, 100, 50, 10]
+# How many paths of 2, 3, 4 and 5 sets a file may have, and of all of these.
+_MOST_PATHS: Final = [500, 100, 50, 10]
 _MOST_IN_ALL: Final = 660
 _LOOK_COST: Final = 150  # instructions for a member
 
 
 def add_member(owner: EpollFile, descriptor: int, file: File, events: int, data: int) -> None:
-    """EPOLL_CTL_ADD. Raises what `EpollFile.check_add` raises, EINVAL for too many ways, ELOOP."""
+    """EPOLL_CTL_ADD. Raises what `EpollFile.check_add` raises, EINVAL for too many paths, ELOOP."""
     if isinstance(file, EpollFile) or owner.watchers is not None or _NESTING.lower is owner:
         _NESTING.add(owner, descriptor, file, events, data)
     else:
@@ -130,10 +130,10 @@ class _Nesting:
         WALK.member = member.after
         return member.file
 
-    # ---- Ways -------------------------------------------------------------------------------------------------
+    # ---- Paths -------------------------------------------------------------------------------------------------
 
     def _leaves_few_ways(self, file: File) -> bool:
-        """Whether the addition leaves few enough ways from the file, or from all below the set."""
+        """Whether the addition leaves few enough paths from the file, or from all below the set."""
         self.search += 1
         if not isinstance(file, EpollFile):
             return self._has_few_ways(file)
@@ -158,7 +158,7 @@ class _Nesting:
         return True
 
     def _has_few_ways(self, file: File) -> bool:
-        """Whether no more ways lead up from a file than may be."""
+        """Whether no more paths lead up from a file than there may be."""
         todo: list[EpollFile] = []
         upper = self.upper
         if file is self.lower and upper is not None and self._is_watched(upper):
@@ -183,7 +183,7 @@ class _Nesting:
         members for each length before a safe point.
         """
         todo = sets
-        for limit in _MOST_WAYS:
+        for limit in _MOST_PATHS:
             following: list[EpollFile] = []
             for each in todo:
                 if not self._add_above(each, following):
@@ -199,7 +199,7 @@ class _Nesting:
         return True
 
     def _add_above(self, lower: EpollFile, found: list[EpollFile]) -> bool:
-        """Append the sets that have this one, as often as they have it; false if that makes more than ways may be."""
+        """Append the sets that have this one, as often as they have it; false if that makes more than there may be."""
         upper = self.upper
         if lower is self.lower and upper is not None:
             found.append(upper)

@@ -25,9 +25,25 @@ from kernel.fs.notification import (
     add_watch,
     remove_watch,
 )
-from kernel.lang import EAGAIN, EEXIST, EINVAL, EMFILE, ENOSPC, ENOTTY, Errno, Span, UserAddr, final, span_of, u8
+from kernel.lang import (
+    EAGAIN,
+    EEXIST,
+    EFAULT,
+    EINVAL,
+    EMFILE,
+    ENOSPC,
+    ENOTTY,
+    Errno,
+    Span,
+    UserAddr,
+    final,
+    inline,
+    span_of,
+    u8,
+)
 from kernel.lib import user
 from kernel.lib.ids import KernelUid
+from kernel.lib.linked import Queue, Queued
 from kernel.lib.pace import pace, spend
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
@@ -69,15 +85,19 @@ _WATCHES: Final = _WatchLimit(b"fs/inotify/max_user_watches", [-1], 0, _INT_MAX)
 
 
 @final
-class Event:
+class Event(Queued["Event"]):
     """One event in an instance's queue."""
 
     def __init__(self, number: int, mask: int, cookie: int, name: bytes) -> None:
+        super().__init__()
         self.number: int = number  # the watch's
         self.mask: int = mask
         self.cookie: int = cookie
         self.name: bytes = name
-        self.next: Event | None = None
+
+    @inline
+    def this(self) -> "Event":
+        return self
 
     def name_size(self) -> int:
         """The size of the name: with at least one NUL, a multiple of the header's size."""
@@ -139,8 +159,7 @@ class InotifyFile(DescriptorFile):
             if not made:
                 account.release()
         self.last_number: int = 0
-        self.head: Event | None = None
-        self.tail: Event | None = None
+        self.events: Queue[Event] = Queue()
         self.count: int = 0
         self.is_closed: bool = False
         self.overflow_queued: bool = False
@@ -162,8 +181,7 @@ class InotifyFile(DescriptorFile):
                 self.account.inotify_watches -= 1
             pace(_CLOSE_COST)
         self.watches.clear()
-        self.head = None
-        self.tail = None
+        self.events.take_all()
         self.account.inotify_instances -= 1
         self.account.release()
 
@@ -238,7 +256,7 @@ class InotifyFile(DescriptorFile):
         spend(_EVENT_COST)
         if self.is_closed:
             return
-        newest = self.tail
+        newest = self.events.last()
         if (
             newest is not None
             and newest.mask == mask
@@ -258,39 +276,34 @@ class InotifyFile(DescriptorFile):
                 return
             self.overflow_queued = True
             event = self.overflow
-        if newest is None:
-            self.head = event
-        else:
-            newest.next = event
-        self.tail = event
+        self.events.append(event)
         self.count += 1
         self.queue.wake_all()
-
-    def _dequeue(self, event: Event) -> None:
-        self.head = event.next
-        if self.head is None:
-            self.tail = None
-        event.next = None
-        self.count -= 1
-        if event is self.overflow:
-            self.overflow_queued = False
 
     def read(self, buffer: Buffer) -> int:
         done = 0
         while True:
-            event = self.head
+            event = self.events.first()
             if event is not None:
                 size = event.size()
                 if size > buffer.remaining:
                     if done == 0:
                         raise Errno(EINVAL)
                     return done
-                storage = bytearray(size)
-                self._dequeue(event)  # no earlier: what follows needs no memory
+                try:
+                    storage = bytearray(size)
+                except MemoryError:
+                    if done == 0:
+                        raise
+                    return done
+                self.events.take()  # no earlier: what follows needs no memory
+                self.count -= 1
+                if event is self.overflow:
+                    self.overflow_queued = False
                 event.store(span_of(storage))
                 put = buffer.put(span_of(storage))
                 if put < size:
-                    return done
+                    raise Errno(EFAULT)  # whatever was read before, as on Linux
                 done += size
                 pace(_EVENT_COST)
             elif done > 0:
@@ -303,16 +316,16 @@ class InotifyFile(DescriptorFile):
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:
             waiter.wait_on(self.queue)
-        return READABLE if self.head is not None else 0
+        return 0 if self.events.is_empty() else READABLE
 
     def ioctl(self, command: int, argument: int) -> int:
         if command != _FIONREAD:
             raise Errno(ENOTTY)
         total = 0
-        event = self.head
+        event = self.events.first()
         while event is not None:
             total += event.size()
-            event = event.next
+            event = event.after()
         user.write_i32(UserAddr(argument), total)
         return 0
 

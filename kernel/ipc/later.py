@@ -8,17 +8,22 @@ Context: `Job.schedule` is fit for interrupts; `run` may sleep.
 
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import final, inline
+from kernel.lib.linked import Queue, Queued
 from kernel.sched import Thread, safe_point, sleep_until, spawn_kernel_thread, wake, yield_now
 from kernel.time.timers import FOREVER_NS
 
 
-class Job:
+class Job(Queued["Job"]):
     """Work for the thread. Base class."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.is_listed: bool = False
-        self.next_listed: Job | None = None
+
+    @inline
+    def this(self) -> "Job":
+        return self
 
     def run(self) -> None:
         """Do the work. After MemoryError, which must leave everything consistent, it is called again."""
@@ -28,12 +33,7 @@ class Job:
         if self.is_listed:
             return
         self.is_listed = True
-        last = _THREAD.last
-        if last is None:
-            _THREAD.first = self
-        else:
-            last.next_listed = self
-        _THREAD.last = self
+        _THREAD.jobs.append(self)
         thread = _THREAD.thread
         if thread is not None:
             wake(thread)  # directly: a queue could wake other queues, as far as the compiler knows
@@ -44,19 +44,13 @@ class AsyncThread:
     """The thread, and its work."""
 
     def __init__(self) -> None:
-        self.first: Job | None = None
-        self.last: Job | None = None
+        self.jobs: Queue[Job] = Queue()
         self.thread: Thread | None = None
 
     def take(self) -> Job | None:
         """The next work."""
-        job = self.first
+        job = self.jobs.take()
         if job is not None:
-            following = job.next_listed
-            self.first = following
-            if following is None:
-                self.last = None
-            job.next_listed = None
             job.is_listed = False
         return job
 

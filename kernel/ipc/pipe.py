@@ -12,7 +12,8 @@ fs.pipe-user-pages-soft gets rings of two pages and cannot enlarge any; past fs.
 new ones (pipe(7), proc_sys_fs(5)).
 
 Context: reads and writes sleep; a copy to or from a program may sleep too, so a mutex guards
-the ring during it. SIGPIPE is sent by the system call that gets EPIPE.
+the ring during it. A copy from the ring to another file (splice(2)) may last, so whoever must end does not wait for it.
+SIGPIPE is sent by the system call that gets EPIPE.
 """
 
 from typing import Final
@@ -254,8 +255,19 @@ class Pipe:
         self.capacity = 0
 
     def set_capacity(self, wanted: int, credentials: Credentials) -> int:
-        """F_SETPIPE_SZ: a power of two of pages. Raises EINVAL, EPERM, ENOMEM, EBUSY (it holds more), MemoryError."""
+        """F_SETPIPE_SZ: a power of two of pages. Waits for whoever copies. Raises EINVAL, EPERM, ENOMEM, EBUSY (it
+        holds more), EINTR (the thread must end), MemoryError.
+        """
         size = ring_size(wanted)
+        self.lock.acquire_unless_dying()
+        try:
+            self._resize(size, credentials)
+        finally:
+            self.lock.release()
+        self.write_queue.wake_all()
+        return size
+
+    def _resize(self, size: int, credentials: Credentials) -> None:
         pages = size // PAGE
         account = self.account
         if account is None:
@@ -270,13 +282,11 @@ class Pipe:
         if size > HIGHEST_CAPACITY:
             raise Errno(ENOMEM)
         used = (self.head % PAGE + self.count + PAGE - 1) // PAGE
-        if pages < used or self.lock.owner is not None:
+        if pages < used:
             raise Errno(EBUSY)
         self._move_to_ring([NO_FRAME] * pages, used)
         account.pipe_pages = total
         self.capacity = size
-        self.write_queue.wake_all()
-        return size
 
     def _move_to_ring(self, fresh: list[int], used: int) -> None:
         """Make the `used` frames from the head on the first ones of another ring."""
@@ -319,7 +329,7 @@ class Pipe:
             self.read_queue.sleep(interruptible=True)
 
     def _read_available(self, buffer: Buffer) -> int:
-        self.lock.acquire()
+        self.lock.acquire_unless_dying()
         try:
             done = self._read_packet(buffer) if self.packets else self.put_into(buffer, buffer.remaining)
         finally:
@@ -333,7 +343,7 @@ class Pipe:
     def lock_readable(self, nonblocking: bool) -> bool:
         """Wait until there is something to read, and keep other readers away. False once there are no writers."""
         while True:
-            self.lock.acquire()
+            self.lock.acquire_unless_dying()
             if self.count > 0:
                 return True
             self.lock.release()
@@ -435,16 +445,31 @@ class Pipe:
         self.count += length
 
     def _write_available(self, buffer: Buffer, wanted: int, needed: int, as_packets: bool) -> int:
-        self.lock.acquire()
+        self.lock.acquire_unless_dying()
         try:
             if self.free() < needed:
                 return 0  # another was faster
-            moved = self.take_from(buffer, min(wanted, self.free()))
-            if as_packets and moved > 0:
-                self.packets.append(moved)
+            moved = self.add(buffer, min(wanted, self.free()), as_packets)
         finally:
             self.lock.release()
         self.read_queue.wake_all()
+        return moved
+
+    def add(self, buffer: Buffer, length: int, as_packet: bool) -> int:
+        """Move up to `length` bytes from a writer into the locked ring, where there is room. Raises MemoryError, with
+        nothing moved.
+        """
+        if not as_packet:
+            return self.take_from(buffer, length)
+        self.packets.append(0)  # first: it may find no memory
+        moved = 0
+        try:
+            moved = self.take_from(buffer, length)
+        finally:
+            if moved > 0:
+                self.packets[len(self.packets) - 1] = moved
+            else:
+                self.packets.pop()
         return moved
 
     def wait_for_room(self, needed: int, nonblocking: bool) -> None:

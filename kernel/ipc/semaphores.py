@@ -4,9 +4,11 @@ A list of operations that cannot be done yet waits in its set. A thread that cha
 lists can be done now, in order of arrival, and does them for their owners. Operations with SEM_UNDO are added up,
 with the opposite sign, in a list that threads may share; its contents are undone when its last thread ends.
 
-Invariants: a counter is in 0 … 32767; each `Undo` is in its set's list and in its owner's, or in neither.
+Invariants: a counter is in 0 … 32767; each `Undo` is in its set's list and in its owner's, or in neither, or in the
+former alone, until it is applied. While a set `is_busy`, only the thread that made it so changes its counters.
 
-Context: `operate` sleeps. Source: semop(2), semctl(2), sysvipc(7).
+Context: `operate` sleeps. So does every change of counters if there is much to do: it takes safe points.
+Source: semop(2), semctl(2), sysvipc(7).
 """
 
 from typing import Final
@@ -27,7 +29,7 @@ from kernel.lang import (
 )
 from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import UserNamespace
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.lib.pid import Bearer
 from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.mm.keeping import check_room_to_keep
@@ -57,8 +59,13 @@ _ADJUSTMENT_RANGE: Final = 1 << 16
 _UNDO_BYTES: Final = 128  # of an `Undo`, beside its adjustments
 # Instructions, for `pace`
 _UNDO_COST: Final = 1500
+_TRY_COST: Final = 200  # of a list, beside its operations
+_LOOK_COST: Final = 10
 _STEP_COST: Final = 40
 _REMOVE_COST: Final = 3000
+
+
+_QUIET: Final = WaitQueue()  # for sets that are busy
 
 
 def most_in_a_set() -> int:
@@ -136,6 +143,12 @@ class Undo:
         """Set the adjustment."""
         span_of(self._adjustments).store_u16(number * _ADJUSTMENT_BYTES, adjustment & _ADJUSTMENT_RANGE - 1)
 
+    def clear(self) -> None:
+        """Nothing is to be undone. Sleeps if there are many semaphores."""
+        for number in range(self.count()):
+            self.set(number, 0)
+            pace(_STEP_COST)
+
     def held_bytes(self) -> int:
         """How much memory it takes."""
         return _UNDO_BYTES + len(self._adjustments)
@@ -177,8 +190,6 @@ class UndoList:
             undo.owner = None
             target = undo.target
             if target is not None:
-                undo.target = None
-                target.undos.remove(undo)
                 target.undo(undo, process)
             pace(_UNDO_COST + undo.count() * _STEP_COST)
 
@@ -196,6 +207,7 @@ class SemaphoreSet(IpcObject):
         self.operated_s: int = 0
         self.pending: list[PendingRow] = []
         self.undos: list[Undo] = []
+        self.is_busy: bool = False  # a long change is under way, with safe points: others wait for its end
 
     def check_number(self, number: int) -> None:
         """Raise EFBIG unless there is such a semaphore."""
@@ -207,8 +219,14 @@ class SemaphoreSet(IpcObject):
     def operate(self, operations: list[Operation], process: Bearer, undo: Undo | None, deadline_ns: int) -> None:
         """semop(2), on semaphores that exist. Raises EAGAIN, EIDRM, EINTR, ERANGE, MemoryError."""
         row = PendingRow(operations, process, undo)
+        if self.is_busy:
+            self._wait_for_quiet()
+            if self.is_removed:
+                raise Errno(EIDRM)
         if self._try(row) == _DONE:
-            self._advance()
+            if len(self.pending) > 0:
+                self.is_busy = True
+                self._end_change()
             return
         if operations[row.blocking].flags & IPC_NOWAIT != 0:
             raise Errno(EAGAIN)
@@ -277,8 +295,24 @@ class SemaphoreSet(IpcObject):
         if operation.flags & SEM_UNDO != 0 and undo is not None:
             undo.set(operation.number, undo.get(operation.number) + operation.change)
 
+    @noraise
+    def _wait_for_quiet(self) -> None:
+        """Sleep until no long change is under way. The set may have been removed then."""
+        while self.is_busy:
+            _QUIET.wait()
+
+    @noraise
+    def _end_change(self) -> None:
+        """Counters have changed: do waiting lists that can be done now, and let others go on."""
+        try:
+            self._advance()
+        finally:
+            self.is_busy = False
+            _QUIET.wake_all()
+
+    @noraise
     def _advance(self) -> None:
-        """Counters have changed: do waiting lists that can be done now."""
+        """Do waiting lists that can be done now. Takes safe points, at which their owners may stop waiting."""
         index = 0
         while index < len(self.pending):
             row = self.pending[index]
@@ -286,46 +320,72 @@ class SemaphoreSet(IpcObject):
             try:
                 if self._try(row) == _MUST_WAIT:
                     if row.operations[row.blocking].flags & IPC_NOWAIT == 0:
-                        index += 1
+                        pace(_TRY_COST + row.blocking * _STEP_COST)
+                        is_there = index < len(self.pending) and self.pending[index] is row
+                        index = index + 1 if is_there else 0  # others have gone: they are one place further in front
                         continue
                     error = EAGAIN
             except Errno as failure:
                 error = failure.code
             self.pending.pop(index)
             row.finish(error)
+            pace(_TRY_COST + len(row.operations) * _STEP_COST)
             index = 0
 
+    @noraise
     def undo(self, undo: Undo, process: Bearer | None) -> None:
-        """The threads that share a list have ended: apply it."""
-        for number in range(undo.count()):
-            adjustment = undo.get(number)
-            if adjustment != 0:
-                self.values[number] = max(0, min(LARGEST_VALUE, self.values[number] + adjustment))
-                self.changers[number] = process
-        self.operated_s = now_s()
-        self._advance()
+        """The threads that share a list have ended: apply it. Sleeps if there are many semaphores, or if many wait."""
+        self._wait_for_quiet()
+        if undo.target is None:
+            return  # the set was removed meanwhile
+        undo.target = None
+        spend(len(self.undos) * _LOOK_COST)
+        self.undos.remove(undo)
+        self.is_busy = True
+        try:
+            for number in range(undo.count()):
+                pace(_STEP_COST)
+                adjustment = undo.get(number)
+                if adjustment != 0:
+                    self.values[number] = max(0, min(LARGEST_VALUE, self.values[number] + adjustment))
+                    self.changers[number] = process
+            self.operated_s = now_s()
+        finally:
+            self._end_change()
 
     # ---- semctl -------------------------------------------------------------------------------------------------
 
     def set_value(self, number: int, value: int, process: Bearer) -> None:
-        """SETVAL: pending undos are dropped."""
+        """SETVAL: pending undos are dropped. Raises EIDRM (it was removed meanwhile)."""
+        self._wait_for_quiet()
+        if self.is_removed:
+            raise Errno(EIDRM)
         for undo in self.undos:
             undo.set(number, 0)
+            spend(_STEP_COST)
         self.values[number] = value
         self.changers[number] = process
         self.changed_s = now_s()
-        self._advance()
+        self.is_busy = True
+        self._end_change()
 
     def set_all(self, values: list[int], process: Bearer) -> None:
-        """SETALL."""
-        for number in range(len(values)):
-            self.values[number] = values[number]
-            self.changers[number] = process
-        for undo in self.undos:
+        """SETALL. Sleeps if there is much to set. Raises EIDRM (it was removed meanwhile), MemoryError."""
+        self._wait_for_quiet()
+        if self.is_removed:
+            raise Errno(EIDRM)
+        undos = list(self.undos)  # some may leave the set meanwhile
+        self.is_busy = True
+        try:
             for number in range(len(values)):
-                undo.set(number, 0)
-        self.changed_s = now_s()
-        self._advance()
+                self.values[number] = values[number]
+                self.changers[number] = process
+                pace(_STEP_COST)
+            for undo in undos:
+                undo.clear()
+            self.changed_s = now_s()
+        finally:
+            self._end_change()
 
     def count_waiting(self, number: int, for_zero: bool) -> int:
         """GETNCNT, GETZCNT: lists that wait for this semaphore to grow, or to become zero."""
@@ -341,15 +401,18 @@ class SemaphoreSet(IpcObject):
         self.owner.used -= len(self.values)
         self.owner.table.remove(self)
         while len(self.undos) > 0:
+            pace(_UNDO_COST)
             undo = self.undos.pop()
             undo.target = None
             owner = undo.owner
             undo.owner = None
             if owner is not None:
+                spend(len(owner.undos) * _LOOK_COST)
                 owner.undos.remove(undo)
                 owner.held_bytes -= undo.held_bytes()
         while len(self.pending) > 0:
             self.pending.pop().finish(EIDRM)
+            pace(_TRY_COST)
 
 
 @final

@@ -6,11 +6,11 @@ clock is set (`wall_clock_was_set`); with `cancels` that ends the timer instead,
 Context: reads sleep. `expire` runs in interrupt context and only counts and wakes.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR, READABLE
-from kernel.lang import EAGAIN, ECANCELED, EINVAL, Errno, UserAddr, span_of
+from kernel.lang import EAGAIN, ECANCELED, EINVAL, Array, Errno, UserAddr, u8
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.lib.saturation import difference_of, sum_of
@@ -161,10 +161,11 @@ class TimerFile(DescriptorFile):
         count = timer.expirations
         timer.expirations = 0
         self._tell_cancellation()
-        storage = bytearray(8)
-        span_of(storage).store_u32(0, count & _LOW_HALF)
-        span_of(storage).store_u32(4, count >> 32 & _LOW_HALF)
-        return buffer.put(span_of(storage))
+        storage: Array[u8, Literal[8]] = Array()  # on the stack: nothing is lost for lack of memory
+        number = storage.span()
+        number.store_u32(0, count & _LOW_HALF)
+        number.store_u32(4, count >> 32 & _LOW_HALF)
+        return buffer.put(number)
 
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:

@@ -1,21 +1,15 @@
-"""Adding, updating and asking for keys: what add_key(2), request_key(2) and KEYCTL_UPDATE mean.
+"""Adding and updating keys: what add_key(2) and KEYCTL_UPDATE mean.
 
-Linux would run /sbin/request-key to create a missing key. No program is run here: it is as if there were none, so the
-key is a negative one for a minute.
-
-Context: thread context; takes safe points.
+Context: thread context; takes safe points, and waits for keys that are under construction.
 """
 
-from typing import Final
-
-from kernel.keys.key import KEYRING, LINK, LOGON, WRITE, Key, KeyType, find_type, index_of
-from kernel.keys.keychain import Keychain, Reference, new_permissions, search_chain, target_of_request
+from kernel.keys.key import KEYRING, WRITE, Content, DetailedKey, Finder, Key, KeyType, index_of
+from kernel.keys.keychain import Keychain, Reference, new_permissions, search_chain
 from kernel.keys.keyring import Keyring, Search, as_keyring
-from kernel.lang import EACCES, EAGAIN, EINVAL, ENODEV, ENOENT, ENOKEY, EOPNOTSUPP, EPERM, Errno
+from kernel.keys.kinds import find_type
+from kernel.lang import EACCES, EAGAIN, EINVAL, ENODEV, ENOKEY, EOPNOTSUPP, Errno, final
 from kernel.lib.credentials import Credentials
-
-_LONGEST_PAYLOAD: Final = 32767
-_NEGATIVE_S: Final = 60  # how long a key that nobody made is known to be missing
+from kernel.time.clock import realtime_seconds
 
 
 def known_type(name: bytes) -> KeyType:
@@ -26,100 +20,113 @@ def known_type(name: bytes) -> KeyType:
     return kind
 
 
-def add(who: Credentials, target: Reference, name: bytes, description: bytes, payload: bytes) -> int:
+@final
+class OwnFinder(Finder):
+    """Finds keys as request_key(2) does that asks no program."""
+
+    def __init__(self, chain: Keychain, who: Credentials) -> None:
+        self.chain: Keychain = chain
+        self.who: Credentials = who
+
+    def find(self, kind: KeyType, description: bytes) -> Key:
+        wanted = Search(kind, description, self.who)
+        wanted.skips_expired = True
+        wanted.scan_if_asked()
+        key = search_chain(self.chain, wanted)
+        if key is None:
+            raise Errno(ENOKEY if wanted.error == EAGAIN else wanted.error)
+        key.acquire()
+        try:
+            key.wait_until_made()
+            key.check_use(realtime_seconds())
+        except (Errno, MemoryError):
+            key.release()
+            raise
+        return key
+
+
+def add(finder: OwnFinder, target: Reference, name: bytes, description: bytes, payload: bytes) -> int:
     """add_key(2): make a key, or update the one of that name. Returns its number. Raises ENODEV, EINVAL, ENOTDIR,
-    EACCES, EDQUOT, EPERM, EKEYREVOKED, MemoryError.
+    EACCES, EDQUOT, EPERM, EKEYREVOKED, MemoryError, and what the type says.
     """
     kind = find_type(name)
     if kind is None:
         raise Errno(ENODEV)
-    if len(description) == 0:
+    if len(description) == 0 and not kind.prepares:
         raise Errno(EINVAL)
     keyring = as_keyring(target.key)
-    _check_payload(kind, payload)
+    keyring.acquire()
+    key: Key | None = None
+    try:
+        content = kind.prepare(payload, len(payload))
+        if len(description) == 0:
+            description = content.description
+        if len(description) == 0:
+            raise Errno(EINVAL)
+        key = _key_for(finder, Reference(keyring, target.is_possessed), kind, description, content)
+        return key.serial
+    finally:
+        if key is not None:
+            key.release()
+        keyring.release()
+
+
+def _key_for(finder: OwnFinder, target: Reference, kind: KeyType, description: bytes, content: Content) -> Key:
+    """A key of that name in a keyring, which has the content. With a reference."""
+    who = finder.who
+    keyring = as_keyring(target.key)
     index = index_of(kind, description)
     keyring.check_room(index)
-    keyring.check_restriction()
+    keyring.check_restriction(kind, content.details)
     if not keyring.permits(who, target.is_possessed, WRITE):
         raise Errno(EACCES)
     found = keyring.links.get(index) if kind.can_update else None
     if found is not None and not found.is_invalidated and not found.is_revoked:
-        _update(who, Reference(found, target.is_possessed), payload)
-        return found.serial
-    key = _new_key(kind, description, who)
+        found.acquire()
+        try:
+            found.wait_until_made()
+            if not found.permits(who, target.is_possessed, WRITE):
+                raise Errno(EACCES)
+            kind.update(found, content, finder)
+        except (Errno, MemoryError):
+            found.release()
+            raise
+        return found
+    key = new_key(kind, description, who)
     try:
-        if kind is not KEYRING:
-            key.set_payload(payload)
+        if kind is KEYRING:
+            key.instantiate()
+        else:
+            filled = kind.complete(key, content, finder)
+            key.charge(filled.quota_bytes)
+            key.take(filled)
+            key.instantiate()
         keyring.link(key)
-        return key.serial
-    finally:
+    except (Errno, MemoryError):
         key.release()
+        raise
+    return key
 
 
-def _new_key(kind: KeyType, description: bytes, who: Credentials) -> Key:
-    """With a reference, and nothing in it. Raises EINVAL, EDQUOT, MemoryError."""
+def new_key(kind: KeyType, description: bytes, who: Credentials) -> Key:
+    """With a reference, and nothing in it. Raises EINVAL, EDQUOT, MemoryError, and what the type says."""
     permissions = new_permissions(kind.can_read, kind.can_update or kind is KEYRING)
     if kind is KEYRING:
         return Keyring(description, who.fsuid, who.fsgid, permissions)
-    if kind is LOGON and description.find(b":") <= 0:
-        raise Errno(EINVAL)  # it must say for which service it is
+    kind.check_description(description)
+    if kind.has_details:
+        return DetailedKey(kind, description, who.fsuid, who.fsgid, permissions)
     return Key(kind, description, who.fsuid, who.fsgid, permissions)
 
 
-def _check_payload(kind: KeyType, payload: bytes) -> None:
-    if kind is KEYRING:
-        if len(payload) != 0:
-            raise Errno(EINVAL)
-    elif not 0 < len(payload) <= _LONGEST_PAYLOAD:
-        raise Errno(EINVAL)
-
-
-def _update(who: Credentials, found: Reference, payload: bytes) -> None:
-    if not found.key.permits(who, found.is_possessed, WRITE):
-        raise Errno(EACCES)
-    found.key.set_payload(payload)
-
-
-def update(found: Reference, payload: bytes) -> None:
+def update(finder: OwnFinder, found: Reference, payload: bytes) -> None:
     """KEYCTL_UPDATE, of a key that may be written. Raises EOPNOTSUPP, EINVAL, EDQUOT, MemoryError."""
-    if not found.key.kind.can_update:
+    key = found.key
+    kind = key.kind
+    if not kind.can_update:
         raise Errno(EOPNOTSUPP)
-    _check_payload(found.key.kind, payload)
-    found.key.set_payload(payload)
-
-
-def request(
-    chain: Keychain, who: Credentials, name: bytes, description: bytes, asks_program: bool, target: Reference | None
-) -> int:
-    """request_key(2): a key from the thread's keyrings, and a link to it in another one. Returns its number. Raises
-    ENOKEY, EKEYREVOKED, EKEYEXPIRED, EACCES, ENOENT (no program makes keys), and what linking raises.
-    """
-    kind = known_type(name)
-    wanted = Search(kind, description, who)
-    wanted.skips_expired = True
-    key = search_chain(chain, wanted)
-    if key is not None:
-        if target is not None:
-            if not key.permits(who, is_possessed=True, right=LINK):
-                raise Errno(EACCES)
-            as_keyring(target.key).link_checked(key)
-        return key.serial
-    if wanted.error != EAGAIN:
-        raise Errno(wanted.error)
-    if not asks_program:
-        raise Errno(ENOKEY)
-    if kind is KEYRING:
-        raise Errno(EPERM)
-    if target is None:
-        keyring = target_of_request(chain, who)
-        if not keyring.permits(who, is_possessed=True, right=WRITE):
-            raise Errno(EACCES)
-    else:
-        keyring = as_keyring(target.key)
-    missing = _new_key(kind, description, who)
+    key.acquire()
     try:
-        keyring.link_checked(missing)
-        missing.reject(ENOKEY, _NEGATIVE_S)
+        kind.update(key, kind.prepare(payload, len(payload)), finder)
     finally:
-        missing.release()
-    raise Errno(ENOENT)
+        key.release()

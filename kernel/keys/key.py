@@ -8,17 +8,21 @@ for good.
 What a key may hold is charged to the user who owns it: a key, its description with the NUL, its payload, and four bytes
 for each link of a keyring. Limits are kernel.keys.* (keys, and bytes), others for root.
 
-Context: thread context. Nothing sleeps. Times are seconds of the wall clock, as on Linux.
+A key that a program is asked to make (requesting.py) is under construction until that has given it a payload or refused
+to. It can be found meanwhile, and whoever wants to use it waits.
+
+Context: thread context. Nothing sleeps but `wait_until_made`. Times are seconds of the wall clock, as on Linux.
 """
 
 from typing import Final
 
-from kernel.lang import EDQUOT, EKEYEXPIRED, EKEYREVOKED, ENOKEY, Errno, final, noraise, recursion
+from kernel.lang import EDQUOT, EINVAL, EKEYEXPIRED, EKEYREVOKED, ENOKEY, Errno, final, noraise, recursion
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import NO_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.lib.random import word
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
+from kernel.sched import WaitQueue
 from kernel.time.clock import realtime_seconds
 
 NEVER: Final = (1 << 62) - 1  # the expiry of a key that does not expire
@@ -35,6 +39,7 @@ POSSESSOR: Final = 24  # where its byte is
 OWNER: Final = 16
 GROUP: Final = 8
 
+_LONGEST_PAYLOAD: Final = 32767
 _INT_MOST: Final = (1 << 31) - 1
 _LEAST_SERIAL: Final = 3
 _SERIAL_MASK: Final = 0x7FFF_FFFF
@@ -47,28 +52,102 @@ GC_DELAY: Final = SystemSetting(b"kernel/keys/gc_delay", [300], 0, _INT_MOST)  #
 PERSISTENT_EXPIRY: Final = SystemSetting(b"kernel/keys/persistent_keyring_expiry", [259_200], 0, _INT_MOST)
 
 
-@final
-class KeyType:
-    """What can be done with the payloads of keys of a type."""
+class Details:
+    """What keys of some types have besides their payload. Base class."""
 
-    def __init__(self, name: bytes, can_read: bool, can_update: bool) -> None:
+    def shown(self, key: "Key") -> bytes:
+        """How /proc/keys describes a key that has this."""
+        return key.description
+
+
+@final
+class Content:
+    """What a key is to hold, once it was checked."""
+
+    def __init__(self, payload: bytes, quota_bytes: int) -> None:
+        self.payload: bytes = payload
+        self.quota_bytes: int = quota_bytes  # what it is charged as
+        self.details: Details | None = None
+        self.description: bytes = b""  # of a key for which the caller has none
+
+
+class Finder:
+    """How a key finds another that it needs. Base class: see adding.py."""
+
+    def find(self, kind: "KeyType", description: bytes) -> "Key":
+        """A key of the caller's, to which a reference is held. Raises ENOKEY and what searching raises."""
+        raise Errno(ENOKEY)
+
+
+class KeyType:
+    """What can be done with the keys of a type. A type overrides what is different about it."""
+
+    def __init__(self, name: bytes, can_read: bool, can_update: bool, has_details: bool = False) -> None:
         self.name: bytes = name
         self.can_read: bool = can_read
         self.can_update: bool = can_update
+        self.has_details: bool = has_details
+        self.prepares: bool = True  # so a key may get its description from its payload
+
+    def check_description(self, description: bytes) -> None:
+        """Raise EINVAL or ENOPKG for one that no key of the type has."""
+
+    def prepare(self, data: bytes, size: int) -> Content:
+        """Check what a program gives: a payload of `size` bytes, or none at all. Raises EINVAL, …"""
+        if not 0 < size <= _LONGEST_PAYLOAD:
+            raise Errno(EINVAL)
+        return Content(data, size)
+
+    def complete(self, key: "Key", content: Content, finder: Finder) -> Content:
+        """What a new key gets of what was prepared. May sleep."""
+        return content
+
+    def update(self, key: "Key", content: Content, finder: Finder) -> None:
+        """Give a key other content. May sleep. Raises EDQUOT."""
+        key.update(content)
+
+    def length(self, key: "Key") -> int:
+        """Of what `read` returns."""
+        return len(key.payload)
+
+    def read(self, key: "Key", finder: Finder) -> bytes:
+        """What KEYCTL_READ returns. May sleep."""
+        return key.payload
+
+    def searches_all(self, text: bytes) -> bool:
+        """Whether a search for a text looks at all keys of the type, rather than for one of that description. Raises
+        EINVAL for a text that none could match.
+        """
+        return False
+
+    def matches(self, key: "Key", text: bytes) -> bool:
+        """Whether a key is meant by the text of such a search."""
+        return key.description == text
+
+
+@final
+class LogonType(KeyType):
+    """Keys for the kernel's own use: nobody reads them."""
+
+    def check_description(self, description: bytes) -> None:
+        """It says for which service it is."""
+        if description.find(b":") <= 0:
+            raise Errno(EINVAL)
+
+
+@final
+class KeyringType(KeyType):
+    """Keyrings (keyring.py)."""
+
+    def prepare(self, data: bytes, size: int) -> Content:
+        if size != 0:
+            raise Errno(EINVAL)
+        return Content(b"", 0)
 
 
 USER: Final = KeyType(b"user", can_read=True, can_update=True)
-LOGON: Final = KeyType(b"logon", can_read=False, can_update=True)  # for the kernel's own use: nobody reads them
-KEYRING: Final = KeyType(b"keyring", can_read=True, can_update=False)
-_TYPES: Final[list[KeyType]] = [USER, LOGON, KEYRING]
-
-
-def find_type(name: bytes) -> KeyType | None:
-    """A type by its name."""
-    for each in _TYPES:
-        if each.name == name:
-            return each
-    return None
+LOGON: Final = LogonType(b"logon", can_read=False, can_update=True)
+KEYRING: Final = KeyringType(b"keyring", can_read=True, can_update=False)
 
 
 def index_of(kind: KeyType, description: bytes) -> bytes:
@@ -105,6 +184,8 @@ class Keys:
         self.ring_links: int = 0  # links to keyrings that were ever made
         self.ending: Key | None = None  # a list, through `next_ending`
         self.is_ending: bool = False
+        self.requests: int = 0  # keys under construction that there ever were
+        self.made: WaitQueue = WaitQueue()  # for one of them to be made
 
 
 KEYS: Final = Keys()
@@ -138,6 +219,7 @@ class Key:
         self.payload: bytes = b""
         self.refusal: int = 0  # a negative key: the error for those who find it
         self.is_instantiated: bool = False
+        self.is_awaited: bool = False  # it is under construction
         self.is_revoked: bool = False
         self.is_invalidated: bool = False
         self.is_users_keyring: bool = False  # _uid.N or _uid_ses.N
@@ -223,6 +305,11 @@ class Key:
             raise Errno(self.refusal)
         self.validate(now_s)
 
+    def wait_until_made(self) -> None:
+        """Sleep while it is under construction. Raises ERESTARTSYS. Whoever calls this holds a reference."""
+        while self.is_awaited:
+            KEYS.made.sleep()
+
     def permits(self, who: Credentials, is_possessed: bool, right: int) -> bool:
         """Whether somebody has a right to it; whoever possesses it may have more than others."""
         if self.uid == who.fsuid:
@@ -259,19 +346,29 @@ class Key:
             self.is_instantiated = True
             self.account.instantiated += 1
         self.refusal = 0
+        if self.is_awaited:
+            self.is_awaited = False
+            KEYS.made.wake_all()
 
-    def set_payload(self, data: bytes) -> None:
-        """Give a user or logon key its payload, of 1 to 32767 bytes. It does not expire then. Raises EDQUOT."""
-        self.charge(len(data))
-        self.payload = data
+    def update(self, content: Content) -> None:
+        """Give it other content. It does not expire then. Raises EDQUOT."""
+        self.charge(content.quota_bytes)
+        self.take(content)
         self.expiry_s = NEVER
         self.instantiate()
 
+    @noraise
+    def take(self, content: Content) -> None:
+        """Hold what it was charged for."""
+        self.payload = content.payload
+
     def reject(self, error: int, timeout_s: int) -> None:
         """Make it a negative key, for a time."""
+        self.refusal = error
+        self.expiry_s = realtime_seconds() + timeout_s
+        KEYS.next_dead_s = min(KEYS.next_dead_s, self.expiry_s + GC_DELAY.value)
         self.instantiate()
         self.refusal = error
-        self.set_timeout(timeout_s)
 
     def set_timeout(self, timeout_s: int) -> None:
         """It expires in that many seconds, or never for 0."""
@@ -282,14 +379,17 @@ class Key:
 
     @noraise
     def revoke(self) -> None:
-        """It is of no use any more, and keeps no payload. It expires now, so its links stay for a while."""
+        """It is of no use any more. It expires now, so its links stay for a while. As on Linux, a key without details
+        loses its payload at once, and is no longer charged for it.
+        """
         if self.is_revoked:
             return
         self.is_revoked = True
         self.expiry_s = min(self.expiry_s, realtime_seconds())
         KEYS.next_dead_s = min(KEYS.next_dead_s, self.expiry_s + GC_DELAY.value)
-        self.uncharge(0)
-        self.drop_payload()
+        if not self.kind.has_details:
+            self.uncharge(0)
+            self.drop_payload()
 
     def change_owner(self, uid: KernelUid) -> None:
         """Let it belong to, and count for, another user. Raises EDQUOT, MemoryError."""
@@ -312,9 +412,46 @@ class Key:
             old.charged_bytes -= self.quota_bytes
         _drop_if_empty(old)
 
-    def shown_size(self) -> bytes:
-        """What /proc/keys says of its payload, after the description."""
-        return f": {self.data_bytes}".encode()
+    @property
+    def is_positive(self) -> bool:
+        """Whether it has a payload, rather than none so far or a refusal."""
+        return self.is_instantiated and self.refusal == 0
+
+    def known_details(self) -> Details | None:
+        """What it has besides its payload."""
+        return None
+
+    def shown(self) -> bytes:
+        """How /proc/keys describes it."""
+        return self.description + f": {self.data_bytes}".encode() if self.is_positive else self.description
+
+
+@final
+class DetailedKey(Key):
+    """A key of a type that has details."""
+
+    def __init__(
+        self, kind: KeyType, description: bytes, uid: KernelUid, gid: KernelGid, permissions: int, in_quota: bool = True
+    ) -> None:
+        super().__init__(kind, description, uid, gid, permissions, in_quota)
+        self.details: Details | None = None
+
+    @noraise
+    def take(self, content: Content) -> None:
+        self.payload = content.payload
+        self.details = content.details
+
+    @noraise
+    def drop_payload(self) -> None:
+        self.payload = b""
+        self.details = None
+
+    def known_details(self) -> Details | None:
+        return self.details
+
+    def shown(self) -> bytes:
+        details = self.details
+        return self.description if details is None or not self.is_positive else details.shown(self)
 
 
 def _account_of(uid: KernelUid) -> KeyAccount:

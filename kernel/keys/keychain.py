@@ -5,10 +5,9 @@ Whoever has a keyring possesses it, and all keys that are found from there. A th
 process and that of its session; instead of the last, its user's session keyring. Those of users are made when somebody
 asks for them, and stay.
 
-Deviations from Linux: keys that wait for a program to make them (request-key(8)) do not exist, as no such program is
-run; so nobody ever has their authority.
+A program that makes a key for somebody else (requesting.py) has an `Authority`: it finds what the requestor finds.
 
-Context: thread context. Looking keys up takes safe points.
+Context: thread context. Looking keys up takes safe points, and waits for keys that are under construction.
 """
 
 from enum import IntEnum
@@ -25,10 +24,13 @@ from kernel.keys.key import (
     SEARCH,
     SET_ATTRIBUTES,
     VIEW,
+    WRITE,
+    Finder,
     Key,
+    KeyType,
 )
 from kernel.keys.keyring import PERSISTENT, Keyring, Search, search, sweep
-from kernel.lang import EACCES, EAGAIN, EINVAL, ENOKEY, Errno, final, noraise
+from kernel.lang import EACCES, EAGAIN, EINVAL, EKEYREVOKED, ENOKEY, Errno, final, noraise
 from kernel.lib.credentials import Credentials, uid_for_caller
 from kernel.lib.ids import NO_GROUP, NO_USER, KernelUid
 from kernel.lib.pace import pace
@@ -39,8 +41,8 @@ PROCESS: Final = -2
 SESSION: Final = -3
 OF_USER: Final = -4
 OF_USERS_SESSION: Final = -5
-_AUTHORITY: Final = -7
-_REQUESTOR: Final = -8
+OF_AUTHORITY: Final = -7
+OF_REQUESTOR: Final = -8
 _FOR_REQUESTOR: Final = 7  # KEY_REQKEY_DEFL_REQUESTOR_KEYRING
 
 _OWN: Final = ALL << POSSESSOR | VIEW << OWNER
@@ -54,8 +56,9 @@ class Judging(IntEnum):
     """What is asked of a key that is looked up."""
 
     USE = 0  # it must be good, and not a negative one
-    PARTIAL = 1  # it may be negative
-    NOTHING = 2
+    PARTIAL = 1  # it may be negative, or under construction
+    MADE = 2  # it must be made, and may be anything
+    NOTHING = 3
 
 
 @final
@@ -88,11 +91,13 @@ class Keychain:
         self.process: Keyring | None = None
         self.session: Keyring | None = None
         self.default: int = 0  # KEYCTL_SET_REQKEY_KEYRING
+        self.authority: Authority | None = None  # to make a key for somebody else (KEYCTL_ASSUME_AUTHORITY)
 
     @noraise
     def release(self) -> None:
         """The thread ends."""
         self.leave_program()
+        self.assume(None)
         session = self.session
         self.session = None
         if session is not None:
@@ -115,7 +120,8 @@ class Keychain:
         MemoryError.
         """
         session = self.session
-        if session is None and self.default == 0 and not is_thread:
+        authority = self.authority
+        if session is None and self.default == 0 and authority is None and not is_thread:
             return None
         fresh = Keychain()
         fresh.default = self.default
@@ -128,7 +134,29 @@ class Keychain:
         if is_thread and process is not None:
             process.acquire()
             fresh.process = process
+        fresh.assume(authority)
         return fresh
+
+    def copy(self) -> "Keychain":
+        """The same keyrings, as they are now. Raises MemoryError."""
+        fresh = Keychain()
+        for keyring in (self.thread, self.process, self.session):
+            if keyring is not None:
+                keyring.acquire()
+        fresh.thread = self.thread
+        fresh.process = self.process
+        fresh.session = self.session
+        return fresh
+
+    @noraise
+    def assume(self, authority: "Authority | None") -> None:
+        """Have the authority to make a key for somebody else, in place of another one; or none."""
+        old = self.authority
+        if authority is not None:
+            authority.usage += 1
+        self.authority = authority
+        if old is not None:
+            old.release()
 
     def follow_ids(self, who: Credentials) -> None:
         """The thread acts as another user or group: so does its own keyring."""
@@ -202,6 +230,95 @@ class Keychain:
         return session
 
 
+# ---- Authority ------------------------------------------------------------------------------------------------------
+
+
+@final
+class AuthorityType(KeyType):
+    """Authorities: what is read is the information that the helper is to make a key from."""
+
+    def length(self, key: Key) -> int:
+        return len(key.callout) if isinstance(key, Authority) else 0
+
+    def read(self, key: Key, finder: Finder) -> bytes:
+        return key.callout if isinstance(key, Authority) else b""
+
+
+AUTHORITY: Final = AuthorityType(b".request_key_auth", can_read=True, can_update=False)
+_ITS_PERMISSIONS: Final = (VIEW | READ | SEARCH | LINK) << POSSESSOR | VIEW << OWNER
+
+
+@final
+class Authority(Key):
+    """The authority to make a key for somebody who asked for it: a key itself, which its helper finds and assumes. It
+    holds references to the key, to the keyring that the key is for, and to the requestor's keyrings.
+    """
+
+    def __init__(
+        self, target: Key, destination: Keyring | None, chain: "Keychain", who: Credentials, callout: bytes, number: int
+    ) -> None:
+        """`number` is that of the thread that asked. Raises EKEYREVOKED, MemoryError."""
+        requestor = chain
+        kept = who
+        asking = chain.authority
+        if asking is not None:
+            # Whoever asks while it makes a key itself asks on behalf of the first requestor.
+            if asking.is_revoked:
+                raise Errno(EKEYREVOKED)
+            requestor = asking.requestor
+            kept = asking.who
+            number = asking.number
+        kept = kept.without_rules()
+        keyrings = requestor.copy()
+        name = f"{target.serial:x}".encode()
+        try:
+            super().__init__(AUTHORITY, name, who.fsuid, who.fsgid, _ITS_PERMISSIONS, in_quota=False)
+        except (Errno, MemoryError):
+            keyrings.release()
+            raise
+        self.requestor: Keychain = keyrings
+        self.who: Credentials = kept
+        self.number: int = number
+        self.callout: bytes = callout
+        self.target: Key | None = target
+        self.destination: Keyring | None = destination
+        target.acquire()
+        if destination is not None:
+            destination.acquire()
+        self.instantiate()
+
+    def is_good(self) -> bool:
+        """Whether the key is still to be made."""
+        return not self.is_invalidated and not self.is_revoked and realtime_seconds() < self.expiry_s
+
+    @noraise
+    def drop_payload(self) -> None:
+        target = self.target
+        destination = self.destination
+        self.target = None
+        self.destination = None
+        self.requestor.release()
+        if destination is not None:
+            destination.release()
+        if target is not None:
+            target.release()
+
+    def shown(self) -> bytes:
+        return b"key:" + self.description + f" pid:{self.number} ci:{len(self.callout)}".encode()
+
+
+def find_authority(chain: Keychain, who: Credentials, number: int) -> Authority:
+    """The authority over a key, in the thread's keyrings. Raises ENOKEY, EKEYREVOKED, EKEYEXPIRED, EACCES."""
+    wanted = Search(AUTHORITY, f"{number:x}".encode(), who)
+    found = search_chain(chain, wanted)
+    if not isinstance(found, Authority):
+        raise Errno(ENOKEY if wanted.error == EAGAIN else wanted.error)
+    return found
+
+
+# ---- Users' keyrings ------------------------------------------------------------------------------------------------
+
+
 def find_named(name: bytes, who: Credentials) -> Keyring | None:
     """A keyring of a name that may be searched, whoever made it."""
     for key in list(KEYS.by_serial.values()):
@@ -265,9 +382,38 @@ def persistent_of(uid: KernelUid, who: Credentials, target: Keyring) -> int:
 
 
 def search_chain(chain: Keychain, wanted: Search) -> Key | None:
-    """Look in all keyrings of a thread. None if nothing is found: `wanted.error` is ENOKEY or another error of a key
-    that is no good, EAGAIN if a keyring could be searched, or else why none could.
+    """Look in all keyrings of a thread, and in those of whoever it makes a key for. None if nothing is found:
+    `wanted.error` is ENOKEY or another error of a key that is no good, EAGAIN if a keyring could be searched, or else
+    why none could.
     """
+    found = _search_own(chain, wanted)
+    authority = chain.authority
+    if found is not None or authority is None:
+        return found
+    own_error = wanted.error
+    error = EACCES
+    if wanted.kind is not AUTHORITY and authority.is_good():
+        who = wanted.who
+        wanted.who = authority.who
+        authority.acquire()  # others may run meanwhile
+        try:
+            found = _search_own(authority.requestor, wanted)
+        finally:
+            wanted.who = who
+            authority.release()
+        if found is not None:
+            return found
+        error = wanted.error
+    if own_error == ENOKEY or error == ENOKEY:
+        wanted.error = ENOKEY
+    elif own_error == EACCES:
+        wanted.error = error
+    else:
+        wanted.error = own_error
+    return None
+
+
+def _search_own(chain: Keychain, wanted: Search) -> Key | None:
     best = 0
     other = EAGAIN
     session = chain.session
@@ -295,15 +441,25 @@ def possesses(chain: Keychain, who: Credentials, key: Key) -> bool:
     return search_chain(chain, wanted) is key
 
 
+def owns(chain: Keychain, who: Credentials, key: Key) -> bool:
+    """The same, without those of whoever it makes a key for."""
+    wanted = Search(key.kind, key.description, who)
+    wanted.wanted = key
+    return _search_own(chain, wanted) is key
+
+
 def look_up(
     chain: Keychain, who: Credentials, number: int, right: int, creates: bool = False, judging: Judging = Judging.USE
 ) -> Reference:
     """A key by its number, or one of the thread's keyrings by KEY_SPEC_…, which it is given if it `creates`. A `right`
-    of 0 is none that is asked for. Raises ENOKEY, EINVAL, EKEYREVOKED, EKEYEXPIRED, a negative key's error, EACCES.
+    of 0 is none that is asked for. Waits for a key that is under construction, if it has to be made. Raises ENOKEY,
+    EINVAL, EKEYREVOKED, EKEYEXPIRED, a negative key's error, EACCES, ERESTARTSYS.
     """
     sweep()
     found = _find(chain, who, number, creates)
     key = found.key
+    if key.is_awaited and (judging == Judging.USE or judging == Judging.MADE):
+        _wait_for(key)
     if judging == Judging.USE:
         key.check_use(realtime_seconds())
     elif judging == Judging.PARTIAL:
@@ -311,6 +467,17 @@ def look_up(
     if right != 0 and not key.permits(who, found.is_possessed, right):
         raise Errno(EACCES)
     return found
+
+
+def _wait_for(key: Key) -> None:
+    """Sleep until a key is made. Raises ERESTARTSYS, ENOKEY if it ended meanwhile."""
+    key.acquire()
+    try:
+        key.wait_until_made()
+    finally:
+        key.release()
+    if key.usage == 0:
+        raise Errno(ENOKEY)
 
 
 def _find(chain: Keychain, who: Credentials, number: int, creates: bool) -> Reference:
@@ -324,8 +491,13 @@ def _find(chain: Keychain, who: Credentials, number: int, creates: bool) -> Refe
         own = keyrings_of(who.uid).of_user
     elif number == OF_USERS_SESSION:
         own = keyrings_of(who.uid).session
-    elif number == _AUTHORITY or number == _REQUESTOR:
-        own = None  # nobody ever asks a program for a key
+    elif number == OF_AUTHORITY:
+        authority = chain.authority
+        if authority is None:
+            raise Errno(ENOKEY)
+        return Reference(authority, is_possessed=True)
+    elif number == OF_REQUESTOR:
+        own = _destination(chain)
     elif number < 1:
         raise Errno(EINVAL)
     else:
@@ -339,6 +511,16 @@ def _find(chain: Keychain, who: Credentials, number: int, creates: bool) -> Refe
     if own is None:
         raise Errno(ENOKEY)
     return Reference(own, is_possessed=True)
+
+
+def _destination(chain: Keychain) -> Keyring | None:
+    """Where the key goes that the thread makes for somebody else."""
+    authority = chain.authority
+    if authority is None:
+        return None
+    if authority.is_revoked:
+        raise Errno(EKEYREVOKED)
+    return authority.destination
 
 
 # ---- Adding and asking ----------------------------------------------------------------------------------------------
@@ -356,8 +538,20 @@ def new_permissions(can_read: bool, can_write: bool) -> int:
 
 def target_of_request(chain: Keychain, who: Credentials) -> Keyring:
     """Where a key goes that was asked for, unless the caller said it: what KEYCTL_SET_REQKEY_KEYRING chose, or the
-    first that there is from there on.
+    first that there is from there on. Raises EACCES, and what making a user's keyrings raises.
     """
+    chosen = chain.default
+    from_first = chosen in (0, _FOR_REQUESTOR)
+    authority = chain.authority
+    if from_first and authority is not None and not authority.is_revoked and authority.destination is not None:
+        return authority.destination  # a helper's right to put keys there is its requestor's
+    keyring = _default_target(chain, who)
+    if not keyring.permits(who, is_possessed=True, right=WRITE):
+        raise Errno(EACCES)
+    return keyring
+
+
+def _default_target(chain: Keychain, who: Credentials) -> Keyring:
     chosen = chain.default
     from_first = chosen in (0, _FOR_REQUESTOR)
     for keyring in (

@@ -15,6 +15,7 @@ from kernel.keys.key import (
     KEYS,
     NEVER,
     SEARCH,
+    Details,
     Key,
     KeyType,
     index_of,
@@ -46,7 +47,21 @@ _DEEPEST: Final = 6  # keyrings below one another that a search goes down
 _LINK_BYTES: Final = 4  # what a link is charged as
 _COST: Final = 400  # instructions for a keyring that is searched
 _SWEEP_COST: Final = 60
+_SCAN_COST: Final = 200
+_TEXT_COST: Final = 40  # to understand a byte of the text that is looked for
 _LINK_COST: Final = 30  # and for each of its links
+
+
+class Restriction:
+    """Which keys a keyring takes: this one takes no more at all. Others derive from it."""
+
+    def check(self, keyring: "Keyring", kind: KeyType, details: Details | None) -> None:
+        """Raise EPERM, or another error that says why it does not take a key."""
+        raise Errno(EPERM)
+
+    @noraise
+    def release(self) -> None:
+        """The keyring ends."""
 
 
 @final
@@ -65,7 +80,7 @@ class Keyring(Key):
         links: dict[bytes, Key] = {}
         super().__init__(KEYRING, description, uid, gid, permissions, in_quota, may_overrun)
         self.links: dict[bytes, Key] = links
-        self.is_closed: bool = False  # no more links (KEYCTL_RESTRICT_KEYRING)
+        self.restriction: Restriction | None = None  # which links it takes (KEYCTL_RESTRICT_KEYRING)
         self.persistent_for: KernelUid = NO_USER  # whose persistent keyring it is: PERSISTENT has it, a reference
         self.instantiate()
 
@@ -80,10 +95,13 @@ class Keyring(Key):
         if index not in self.links and self.in_quota and not self.account.has_room(0, _LINK_BYTES):
             raise Errno(EDQUOT)
 
-    def check_restriction(self) -> None:
-        """Raise EPERM if the keyring takes no more keys."""
-        if self.is_closed:
-            raise Errno(EPERM)
+    def check_restriction(self, kind: KeyType, details: Details | None) -> None:
+        """Whether the keyring takes a key of that kind. Raises EPERM if it takes no more keys, and what the restriction
+        raises. May take safe points.
+        """
+        restriction = self.restriction
+        if restriction is not None:
+            restriction.check(self, kind, details)
 
     def link(self, key: Key) -> None:
         """Link to a key, instead of another of the same name if there is one. Raises EKEYREVOKED, ENOKEY for a key that
@@ -124,15 +142,15 @@ class Keyring(Key):
         during the check may be what closes a circle, so keyrings are checked until nobody does.
         """
         self.check_room(key.index)
-        self.check_restriction()
+        self.check_restriction(key.kind, key.known_details())
         if not isinstance(key, Keyring):
+            self.check_room(key.index)
             return
         made = KEYS.ring_links - 1
         while made != KEYS.ring_links:
             made = KEYS.ring_links
             _check_no_circle(self, key)
         self.check_room(key.index)
-        self.check_restriction()
 
     def unlink(self, key: Key) -> None:
         """Take away the link of the key's name, which may be to another one, as on Linux. Raises ENOENT."""
@@ -164,9 +182,14 @@ class Keyring(Key):
         if self.usage > 0:
             links.clear()
             self.links = links
+            return
+        restriction = self.restriction
+        self.restriction = None
+        if restriction is not None:
+            restriction.release()
 
-    def shown_size(self) -> bytes:
-        return f": {len(self.links)}".encode() if len(self.links) > 0 else b": empty"
+    def shown(self) -> bytes:
+        return self.description + (f": {len(self.links)}".encode() if len(self.links) > 0 else b": empty")
 
 
 NO_LINKS: Final[dict[bytes, Key]] = {}  # of a keyring that is being emptied
@@ -269,11 +292,16 @@ class Search:
         self.who: Credentials = who
         self.wanted: Key | None = None  # this very key, in whatever state
         self.skips_expired: bool = False
+        self.scans: bool = False  # all keys of the type, for the text that the description is
         self.error: int = EAGAIN  # why it was not found
         self.is_possessed: bool = False  # what is found is, if the keyring is where the search begins
 
+    def scan_if_asked(self) -> None:
+        """Look for what the description means to the type, rather than for a key of that description. Raises EINVAL."""
+        self.scans = self.kind.searches_all(self.description)
+
     def judge(self, key: Key, now_s: int) -> bool:
-        """Whether a key of the name is what is looked for."""
+        """Whether a key of the name, or of the type, is what is looked for."""
         if self.wanted is not None:
             return key is self.wanted and key.permits(self.who, self.is_possessed, SEARCH)
         if key.is_invalidated or key.is_revoked:
@@ -282,6 +310,8 @@ class Search:
         if now_s >= key.expiry_s:
             if not self.skips_expired:
                 self.error = EKEYEXPIRED
+            return False
+        if self.scans and not self.kind.matches(key, self.description):
             return False
         if not key.permits(self.who, self.is_possessed, SEARCH):
             self.error = EACCES
@@ -333,8 +363,8 @@ def search(top: Key, is_possessed: bool, wanted: Search) -> Key | None:
     fresh: Keyring | None = top
     while True:
         if fresh is not None and not fresh.is_revoked and not fresh.is_invalidated:
-            found = fresh.links.get(wanted.index)
-            if found is not None and wanted.judge(found, now_s):
+            found = _found_in(fresh, wanted, now_s)
+            if found is not None:
                 return found
             depths[fresh] = len(levels)
             levels.append(_Level(fresh))
@@ -351,6 +381,18 @@ def search(top: Key, is_possessed: bool, wanted: Search) -> Key | None:
         depth = len(levels)
         if depth <= _DEEPEST and depth < depths.get(below, depth + 1) and wanted.may_enter(below):
             fresh = below
+
+
+def _found_in(keyring: Keyring, wanted: Search, now_s: int) -> Key | None:
+    """What a keyring itself has of what is looked for."""
+    if not wanted.scans:
+        found = keyring.links.get(wanted.index)
+        return found if found is not None and wanted.judge(found, now_s) else None
+    for key in list(keyring.links.values()):
+        pace(_SCAN_COST + _TEXT_COST * len(wanted.description))
+        if key.kind is wanted.kind and key.usage > 0 and wanted.judge(key, now_s):
+            return key
+    return None
 
 
 def _check_no_circle(keyring: Keyring, below: Keyring) -> None:

@@ -111,9 +111,9 @@ class SimulatedMemory:
             if offset + size <= region.size:
                 return region, offset
         if self.translate is not None:
-            behind = self.translate(address)
-            if behind != address and self.translate(address + size - 1) - behind == size - 1:
-                return self.find(behind, size)
+            real = self.translate(address)
+            if real != address and self.translate(address + size - 1) - real == size - 1:
+                return self.find(real, size)
         raise SimulatedFault(f"{size} bytes at {address:#x}")
 
     def place(self, address: int, size: int) -> tuple[Any, int]:

@@ -94,7 +94,7 @@ class IdMap:
         return NO_ID
 
     def from_kernel(self, number: int) -> int:
-        """The number inside of a kernel's number; NO_ID if it has none."""
+        """The number inside a kernel's number; NO_ID if it has none."""
         low = 0
         high = len(self._kernel)
         while low < high:

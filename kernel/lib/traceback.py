@@ -80,7 +80,7 @@ class LineTable:
         return True
 
     def word(self, offset: int) -> int:
-        """A 32-bit word, 0 outside of the table."""
+        """A 32-bit word, 0 outside the table."""
         if offset < 0 or offset > self.size - 4:
             return 0
         return load_u32(self.start + offset)

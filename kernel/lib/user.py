@@ -1,7 +1,7 @@
 """User memory, and the buffers that file reads and writes move bytes through.
 
 Nothing else in the kernel follows a user address. It is a type, `UserAddr`, which numbers do not become by accident; a
-sum with it is a number again, unless `at` or `within` makes it. An address outside of the user half, or one that cannot
+sum with it is a number again, unless `at` or `within` makes it. An address outside the user half, or one that cannot
 be read or written, raises EFAULT. A `Buffer` never raises: `put` and `take` move as much as they can, say how much that
 was, and set `faulted` when memory stopped them; so a file operation can stop where it is and report what it has done.
 The system call that made the buffer turns "nothing moved and faulted" into EFAULT.
@@ -16,6 +16,7 @@ from kernel.lang import E2BIG, EFAULT, ENAMETOOLONG, Array, Errno, Span, UserAdd
 from kernel.lib.pace import PACE_BYTES, pace_bytes
 
 USER_LIMIT: Final = USER_END  # where user memory ends, as Linux has it
+NO_BOUND: Final = (1 << 63) - 1
 _PACED: Final = 512  # bytes: shorter copies are not worth counting
 
 
@@ -201,6 +202,7 @@ class Buffer:
     def __init__(self, remaining: int) -> None:
         self.remaining: int = remaining
         self.faulted: bool = False
+        self.bound: int = NO_BOUND  # where a file must end if this is appended (kernel/fs/append_bound.py)
 
     def put(self, source: Span[u8]) -> int:
         """Give bytes to the reader; returns how many fitted."""
@@ -252,6 +254,7 @@ class UserBuffer(Buffer):
     def __init__(self, address: UserAddr, length: int) -> None:
         self.remaining: int = length
         self.faulted: bool = False
+        self.bound: int = NO_BOUND
         self.address: UserAddr = address
 
     def put(self, source: Span[u8]) -> int:
@@ -327,6 +330,7 @@ class UserVector(Buffer):
             total += length
         self.remaining: int = total
         self.faulted: bool = False
+        self.bound: int = NO_BOUND
         self._addresses: list[UserAddr] = addresses
         self._lengths: list[int] = lengths
         self._index: int = 0
@@ -404,6 +408,7 @@ class KernelBuffer(Buffer):
     def __init__(self, storage: bytearray) -> None:
         self.remaining: int = len(storage)
         self.faulted: bool = False
+        self.bound: int = NO_BOUND
         self.storage: bytearray = storage
         self.position: int = 0
 

@@ -96,12 +96,22 @@ def _measure(before: Area | None, area: Area) -> None:
 
 
 @final
+class Emptied:
+    """A range whose pages are given back in parts, and that nobody seals meanwhile."""
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start: int = start
+        self.end: int = end
+
+
+@final
 class AreaTree:
     """All areas of a space."""
 
     def __init__(self) -> None:
         self.root: Area | None = None
         self.count: int = 0
+        self.emptied: list[Emptied] = []
 
     # Looking up ----------------------------------------------------------------------------------------------------
 
@@ -142,6 +152,13 @@ class AreaTree:
     def before(self, area: Area | None) -> Area | None:
         """The area before one, or the last of all."""
         return self.last() if area is None else preceding(area)
+
+    def is_emptied(self, start: int, end: int) -> bool:
+        """Whether a part of a range loses its pages right now."""
+        for emptied in self.emptied:
+            if emptied.start < end and start < emptied.end:
+                return True
+        return False
 
     def highest_gap(self, bound: int, length: int) -> Area | None:
         """The highest area that starts below `bound` and has `length` free bytes below it, down to another area."""

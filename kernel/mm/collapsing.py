@@ -61,12 +61,12 @@ def collapse(space: AddressSpace, start: int, end: int) -> None:
         if not may_be_large(space, area) or not holds_whole(area) or not area.has_own_pages:
             raise Errno(EINVAL)
         first = (max(start, area.start) + HUGE_MASK) & ~HUGE_MASK
-        behind = stop & ~HUGE_MASK
-        if first > behind:
+        end_block = stop & ~HUGE_MASK
+        if first > end_block:
             raise Errno(EINVAL)
         done = 0
         last_error = EINVAL
-        for block in range(first, behind, HUGE_SIZE):
+        for block in range(first, end_block, HUGE_SIZE):
             error = _collapse_block(space, block)
             if error == _DONE:
                 done += 1
@@ -76,7 +76,7 @@ def collapse(space: AddressSpace, start: int, end: int) -> None:
                 break
             if is_dying():
                 raise Errno(EINTR)
-        if done != (behind - first) >> HUGE_SHIFT:
+        if done != (end_block - first) >> HUGE_SHIFT:
             raise Errno(last_error)
         start = stop
 

@@ -110,5 +110,5 @@ def _check_limit(pages: int, mapped_pages: int) -> None:
 
 
 def take_back(size_bytes: int) -> None:
-    """Release a promise that is not needed any more."""
+    """Release a promise that is no longer needed."""
     PROMISES.pages -= size_bytes >> PAGE_SHIFT

@@ -88,11 +88,13 @@ def _forced_frame(space: AddressSpace, area: Area, page: int, access: Access) ->
         space.resident += grown
     except MemoryError:
         raise Errno(ENOMEM) from None
+    if space.area_at(page) is not area or space.is_held:
+        return NO_FRAME  # `resolve` may sleep: what is there now may be another area's, or secret
     entry = space.pages.entry_of(page)
     if names_broken(entry):
         raise Errno(EFAULT)
     if not names_frame(entry):
-        return NO_FRAME  # `resolve` may sleep
+        return NO_FRAME
     frame = entry_frame(entry)
     get_frame(frame)
     if area.is_huge:

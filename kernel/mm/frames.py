@@ -466,7 +466,7 @@ def _stays(frame: int) -> bool:
 
 
 def _clear_state(frame: int) -> None:
-    """A frame is no merged page any more, and nobody is charged for it."""
+    """A frame is no longer a merged page, and nobody is charged for it."""
     if load_u16(_entry(frame) + _STATE) & _KIND == _MERGED:
         MERGED_PAGES.keeper.came_free(Frame(frame))
     if load_u16(_entry(frame) + _STATE) != 0:
@@ -871,11 +871,11 @@ def start_chain(frame: Frame) -> None:
 def chain_frame(frame: Frame, anchor: Frame) -> None:
     """Put a frame into the ring after `anchor`. The caller owns both."""
     entry = _entry(frame)
-    behind = _entry(anchor)
-    following = load_u32(behind + _NEXT)
+    anchor_entry = _entry(anchor)
+    following = load_u32(anchor_entry + _NEXT)
     store_u32(entry + _NEXT, following)
     store_u32(entry + _PREVIOUS, anchor)
-    store_u32(behind + _NEXT, frame)
+    store_u32(anchor_entry + _NEXT, frame)
     store_u32(_entry(following) + _PREVIOUS, frame)
 
 

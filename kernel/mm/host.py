@@ -13,7 +13,7 @@ from kernel.mm import arena, reclaim, slabs
 
 
 class Host:
-    """What C told us."""
+    """What C passed to us."""
 
     stack_top: int
 

@@ -190,6 +190,19 @@ def _fill(own: Frame, head: Frame) -> None:
         put_huge_page(head)
 
 
+def _own_copy(area: Area, source: HugeObject, number: int, head: Frame) -> Frame:
+    """A page for a private mapping that is like another one, which all who have it may give back while memory for a new
+    one is looked for. Raises ENOSPC.
+    """
+    get_huge_page(head)
+    try:
+        own = _take(area, source, number)
+        copy_huge_page(own, head)
+        return own
+    finally:
+        put_huge_page(head)
+
+
 def _copy(pages: PageTable, area: Area, source: HugeObject, address: int, flags: int) -> None:
     """A write to a private page that others have as well: map a copy."""
     number = source.number_at(area, address)
@@ -198,13 +211,12 @@ def _copy(pages: PageTable, area: Area, source: HugeObject, address: int, flags:
     entry = read_entry(slot)
     head = entry_frame(entry)
     try:
-        own = _take(area, source, number)
+        own = _own_copy(area, source, number, head)
     except Errno:
         if _use_of(area).reservation is None or entry & PRIVATE == 0:
             raise
         _take_from_children(source, area, number, head)
         return  # it is alone now, or a child that died gives its page up: the instruction faults again
-    _fill(own, head)
     slot = pages.find_huge(address)
     now = 0 if slot == 0 else read_entry(slot)
     is_changed = entry_frame(now) != head or (now ^ entry) & WRITE_WATCHED != 0
@@ -285,13 +297,9 @@ def share_huge(parent: PageTable, child: PageTable, area: Area, address: int) ->
     entry = read_entry(slot)
     head = entry_frame(entry)
     if not area.shared and entry & PRIVATE != 0 and is_huge_page_pinned(head):
-        try:
-            own = POOL.take(is_reserved=False, quota=_object_of(area).quota)
-        except Errno:
-            raise MemoryError from None
+        own = _copy_for_child(area, head)
         done = False
         try:
-            _fill(own, head)
             write_entry(child.make_huge(address), make_entry(own, entry ^ make_entry(head, 0)))
             done = True
         finally:
@@ -307,6 +315,19 @@ def share_huge(parent: PageTable, child: PageTable, area: Area, address: int) ->
         write_entry(target, entry)
     child.huge_count += 1
     count_huge_mapping(head, 1)
+
+
+def _copy_for_child(area: Area, head: Frame) -> Frame:
+    """A copy of a page that the owner of its reservation may take away meanwhile. Sleeps. Raises MemoryError."""
+    get_huge_page(head)
+    try:
+        own = POOL.take(is_reserved=False, quota=_object_of(area).quota)
+        copy_huge_page(own, head)
+        return own
+    except Errno:
+        raise MemoryError from None
+    finally:
+        put_huge_page(head)
 
 
 # ---- Pages that a program fills (userfault.py) ----------------------------------------------------------------------
@@ -401,7 +422,7 @@ def poison_huge(pages: PageTable, address: int) -> None:
 
 
 def _check_is_served(area: Area, address: int, rights: int) -> None:
-    """Raise ENOENT where an area is not registered any more after a sleep, EAGAIN where its protection has changed."""
+    """Raise ENOENT where an area is no longer registered after a sleep, EAGAIN where its protection has changed."""
     if area.space is None or area.handler is None or not area.start <= address < area.end:
         raise Errno(ENOENT)
     if area.prot | area.key << 8 != rights:

@@ -198,15 +198,15 @@ class HugeObject(TrackedObject):
     def grow_to(self, size_bytes: int) -> None:
         """A mapping through which programs may write ends there: a file becomes as long."""
 
-    def reserve_shared(self, first: int, behind: int) -> None:
-        """Have the pages first…behind - 1 reserved that are not there yet. Sleeps. Raises ENOMEM, MemoryError."""
-        missing = behind - first - self._known(first, behind)
+    def reserve_shared(self, first: int, end_page: int) -> None:
+        """Have the pages first … end_page - 1 reserved that are not there yet. Sleeps. Raises ENOMEM, MemoryError."""
+        missing = end_page - first - self._known(first, end_page)
         if missing <= 0:
             return
         POOL.reserve(missing, self.quota)
         number = first
         try:
-            while number < behind and missing > 0:
+            while number < end_page and missing > 0:
                 if self.frames.get(number) == NO_FRAME:
                     self.frames.put(number, OWED)
                     missing -= 1
@@ -216,21 +216,21 @@ class HugeObject(TrackedObject):
             if missing > 0:
                 POOL.release(missing, self.quota)  # no memory; or a fault made some of them meanwhile
 
-    def _known(self, first: int, behind: int) -> int:
+    def _known(self, first: int, end_page: int) -> int:
         count = 0
         number = self.frames.next_from(first)
-        while 0 <= number < behind:
+        while 0 <= number < end_page:
             count += 1
             number = self.frames.next_from(number + 1)
             pace(_OWED_COST)
         return count
 
-    def drop_pages(self, first: int, behind: int, keeps_owed: bool = False) -> None:
-        """Forget the pages first…behind - 1, also those that are only owed unless the caller wants these kept. They
+    def drop_pages(self, first: int, end_page: int, keeps_owed: bool = False) -> None:
+        """Forget the pages first … end_page - 1, also those that are only owed unless the caller wants these kept. They
         have been unmapped; those that were mapped again meanwhile are unmapped now. Sleeps.
         """
         number = self.frames.next_from(first)
-        while 0 <= number < behind:
+        while 0 <= number < end_page:
             while number in self.busy:
                 PACE.rest.wait_for_change()
             head = self.frames.get(number)
@@ -263,15 +263,15 @@ class HugeObject(TrackedObject):
         is owed stays owed. The caller has begun with the object as a whole. Sleeps.
         """
         first = (start >> HUGE_SHIFT) + (1 if start & HUGE_MASK != 0 else 0)
-        behind = end >> HUGE_SHIFT
-        if first > behind:  # within one page
+        end_page = end >> HUGE_SHIFT
+        if first > end_page:  # within one page
             self._clear(start, end)
             return
         self._clear(start, first << HUGE_SHIFT)
-        if first < behind:
-            forget_pages(self, first << HUGE_ORDER, behind << HUGE_ORDER)
-            self.drop_pages(first, behind, keeps_owed=True)
-        self._clear(behind << HUGE_SHIFT, end)
+        if first < end_page:
+            forget_pages(self, first << HUGE_ORDER, end_page << HUGE_ORDER)
+            self.drop_pages(first, end_page, keeps_owed=True)
+        self._clear(end_page << HUGE_SHIFT, end)
 
     def _clear(self, start: int, end: int) -> None:
         """The same within one page."""

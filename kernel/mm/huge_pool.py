@@ -106,7 +106,7 @@ class HugeQuota:
         return excess
 
     def give_back(self, pages: int) -> int:
-        """That many pages are not used any more. Returns how many of them need not be kept."""
+        """That many pages are no longer used. Returns how many of them need not be kept."""
         if self.most >= 0:
             self.used -= pages
         if self.least < 0 or self.used >= self.least:
@@ -147,6 +147,7 @@ class HugePool(HugePageKeeper):
         self.free: int = 0
         self.reserved: int = 0
         self.surplus: int = 0
+        self.coming: int = 0  # surplus pages that are looked for
         self.first_free: Frame = NO_FRAME
 
     def came_free(self, head: Frame) -> None:
@@ -193,15 +194,8 @@ class HugePool(HugePageKeeper):
 
     def _take(self, is_reserved: bool) -> Frame:
         while self.free <= (0 if is_reserved else self.reserved):
-            if self.surplus >= OVERCOMMIT.value:
+            if self.surplus + self.coming >= OVERCOMMIT.value or not self._add_surplus():
                 raise Errno(ENOSPC)
-            self.surplus += 1  # before the sleep: nobody exceeds the limit meanwhile
-            head = _find_page()
-            if head == NO_FRAME:
-                self.surplus -= 1
-                raise Errno(ENOSPC)
-            self.total += 1
-            self._put(head)
         if is_reserved:
             self.reserved -= 1
         head = self._get()
@@ -226,17 +220,24 @@ class HugePool(HugePageKeeper):
     def _reserve(self, pages: int) -> None:
         self.reserved += pages
         while self.reserved > self.free:
-            if self.reserved - self.free > OVERCOMMIT.value - self.surplus:
+            lacking = self.reserved - self.free
+            if lacking > OVERCOMMIT.value - self.surplus - self.coming or not self._add_surplus():
                 self._release(pages)
                 raise Errno(ENOMEM)
-            self.surplus += 1
-            head = _find_page()
-            if head == NO_FRAME:
-                self.surplus -= 1
-                self._release(pages)
-                raise Errno(ENOMEM)
-            self.total += 1
-            self._put(head)
+
+    def _add_surplus(self) -> bool:
+        """Find a surplus page. False if there is none. It counts once it is there: the size that root wants may change
+        while it is looked for.
+        """
+        self.coming += 1  # nobody exceeds the limit meanwhile
+        head = _find_page()
+        self.coming -= 1
+        if head == NO_FRAME:
+            return False
+        self.surplus += 1
+        self.total += 1
+        self._put(head)
+        return True
 
     def release(self, pages: int, quota: HugeQuota | None) -> None:
         """Owe that many pages less. Surplus ones that were added for them leave the pool."""
@@ -322,10 +323,10 @@ class Reservation:
         """A page was given back, and is owed again."""
         self.is_used[index - self.first] = 0
 
-    def unused(self, first: int, behind: int) -> int:
-        """How many of the pages first…behind - 1 are owed."""
+    def unused(self, first: int, end_page: int) -> int:
+        """How many of the pages first … end_page - 1 are owed."""
         count = 0
-        for index in range(first, behind):
+        for index in range(first, end_page):
             count += 1 - self.is_used[index - self.first]
         return count
 

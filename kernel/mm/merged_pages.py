@@ -87,7 +87,7 @@ def is_blank(frame: Frame) -> bool:
 
 
 def _next_after_pause(frame: Frame, cost: int) -> Frame:
-    """The frame after a merged one in its list, after a safe point; NO_FRAME if that one is not merged any more.
+    """The frame after a merged one in its list, after a safe point; NO_FRAME if that one is no longer merged.
     Sleeps. Raises EINTR if the thread is being killed.
     """
     get_frame(frame)

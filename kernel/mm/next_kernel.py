@@ -174,7 +174,7 @@ class NextKernel(TablePages):
         self._others.append(frame)
         zero_frame(frame)
         pace(_PAGE_COST)
-        return frame << PAGE_SHIFT
+        return frame << PAGE_SHIFT  # fits: it is a frame's
 
     def _settle(self, frame: Frame) -> Frame:
         """Find a use for a fresh frame. One in no page's place is returned. One in a page's place becomes that page,

@@ -259,15 +259,15 @@ class PolicyKeeper(TrackedObject):
         policies = self.policies
         return None if policies is None else policies.at(index)
 
-    def set_policy(self, first: int, behind: int, policy: MemoryPolicy | None) -> None:
-        """Let the pages first…behind - 1 have a policy. Raises ENOMEM, MemoryError."""
+    def set_policy(self, first: int, end_page: int, policy: MemoryPolicy | None) -> None:
+        """Let the pages first … end_page - 1 have a policy. Raises ENOMEM, MemoryError."""
         policies = self.policies
         if policies is None:
             if policy is None:
                 return
             policies = PolicyRanges()
             self.policies = policies
-        policies.put(first, behind, policy)
+        policies.put(first, end_page, policy)
 
 
 @final

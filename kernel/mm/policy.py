@@ -166,15 +166,15 @@ class PolicyRanges:
             return None
         return self.policies[place]
 
-    def put(self, first: int, behind: int, policy: MemoryPolicy | None) -> None:
-        """Set the policy of the pages first…behind - 1. Raises ENOMEM (too many ranges), MemoryError, with nothing
+    def put(self, first: int, end_page: int, policy: MemoryPolicy | None) -> None:
+        """Set the policy of the pages first … end_page - 1. Raises ENOMEM (too many ranges), MemoryError, with nothing
         changed.
         """
         if len(self.starts) + 2 > _MOST_RANGES:
             raise Errno(ENOMEM)
         low = self._place(first)
         high = low
-        while high < len(self.starts) and self.starts[high] < behind:
+        while high < len(self.starts) and self.starts[high] < end_page:
             high += 1
         starts = self.starts[:low]
         ends = self.ends[:low]
@@ -185,10 +185,10 @@ class PolicyRanges:
             policies.append(self.policies[low])
         if policy is not None:
             starts.append(first)
-            ends.append(behind)
+            ends.append(end_page)
             policies.append(policy)
-        if low < high and self.ends[high - 1] > behind:
-            starts.append(behind)
+        if low < high and self.ends[high - 1] > end_page:
+            starts.append(end_page)
             ends.append(self.ends[high - 1])
             policies.append(self.policies[high - 1])
         starts.extend(self.starts[high:])

@@ -21,20 +21,20 @@ def pages_of(address: int, length: int) -> tuple[int, int]:
     return first, first + count & _NUMBERS
 
 
-def pages_between(first: int, behind: int) -> int:
+def pages_between(first: int, end_page: int) -> int:
     """How many pages `pages_of` found, if the range wraps, too."""
-    return behind - first & _NUMBERS
+    return end_page - first & _NUMBERS
 
 
 def whole_pages(address: int, length: int) -> tuple[int, int]:
     """The pages that a byte range touches; twice the same if there are none. Raises EINVAL where the range wraps,
     ENOMEM outside user space.
     """
-    first, behind = pages_of(address, length)
-    if behind == first:
+    first, end_page = pages_of(address, length)
+    if end_page == first:
         return 0, 0
-    if behind < first:
+    if end_page < first:
         raise Errno(EINVAL)
-    if first > USER_PAGES or behind > USER_PAGES:
+    if first > USER_PAGES or end_page > USER_PAGES:
         raise Errno(ENOMEM)
-    return first << PAGE_SHIFT, behind << PAGE_SHIFT
+    return first << PAGE_SHIFT, end_page << PAGE_SHIFT

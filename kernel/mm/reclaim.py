@@ -9,7 +9,7 @@ kernel stack points into it. A pass, with every other thread stopped:
    a reference from a field, until the thread runs again.
 2. *Sweep*: of the entries of the zero-count table, those with a count leave the table; those marked stay; the rest are
    dead. A dead object drops its references, and its slot goes back.
-3. *Trace*: objects whose count came to zero by that are dead too, or enter the table if marked. These dead are chained
+3. *Trace*: objects whose count drops to zero then are dead too, or enter the table if marked. These dead are chained
    through their own headers, so neither recursion nor memory is needed.
 4. *Weak references* to the dead are cleared, and dead weak references leave the list of all before their slots go back.
 

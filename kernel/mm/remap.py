@@ -419,14 +419,14 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
     """
     if advice < 0 or (advice > MADV_FREE and advice < MADV_REMOVE) or advice > MADV_COLLAPSE or 5 <= advice <= 7:
         raise Errno(EINVAL)
-    first, behind = pages_of(start, length)
-    if start & PAGE_MASK != 0 or behind < first or (behind == first and length != 0):
+    first, end_page = pages_of(start, length)
+    if start & PAGE_MASK != 0 or end_page < first or (end_page == first and length != 0):
         raise Errno(EINVAL)
-    if behind == first:
+    if end_page == first:
         return
     if first >= USER_PAGES:
         raise Errno(ENOMEM)
-    end = min(behind, USER_PAGES) << PAGE_SHIFT
+    end = min(end_page, USER_PAGES) << PAGE_SHIFT
     if advice in _OF_AREAS:
         _advise_areas(space, start, end, advice)
     elif advice in (MADV_COLD, MADV_PAGEOUT):
@@ -443,7 +443,7 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
     elif advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE:
         space.populate(start, end)
     space.check_mapped(start, end)
-    if behind > USER_PAGES:
+    if end_page > USER_PAGES:
         raise Errno(ENOMEM)
 
 
@@ -488,9 +488,16 @@ def _give_back(space: AddressSpace, start: int, end: int, advice: int) -> None:
             stop = _end_to_give_back(area, start, stop, advice)
         if advice == MADV_FREE and (area.source is not None or area.shared):
             raise Errno(EINVAL)
+        _check_area_discardable(area)  # it may have been sealed since all were looked at
         if area.is_huge:
             _give_up_huge(space, area, start, stop)
             stop = min(end, area.end)
+        elif table_end(start) < stop:
+            emptied = space.begin_emptying(start, stop)
+            try:
+                space.empty(start, stop, area.kept_bits)
+            finally:
+                space.end_emptying(emptied)
         else:
             space.empty(start, stop, area.kept_bits)
         pace(_EMPTY_COST)
@@ -552,6 +559,8 @@ def _advise_part(space: AddressSpace, start: int, end: int, advice: int) -> None
 
 
 def _advise_area(area: Area, advice: int) -> None:
+    if advice == MADV_DONTFORK or advice == MADV_WIPEONFORK:
+        _check_area_discardable(area)  # it may have been sealed since all were looked at
     if advice == MADV_DONTFORK:
         area.dont_fork = True
     elif advice == MADV_DOFORK:
@@ -596,21 +605,21 @@ def name_areas(space: AddressSpace, start: int, length: int, name: bytes, is_giv
     """PR_SET_VMA_ANON_NAME: what /proc/PID/maps calls memory without a file; no name removes it.
     Raises EINVAL, EBADF (a file's), ENOMEM (a hole, after the rest was done), EAGAIN.
     """
-    first, behind = pages_of(start, length)
-    if start & PAGE_MASK != 0 or behind < first or (behind == first and length != 0):
+    first, end_page = pages_of(start, length)
+    if start & PAGE_MASK != 0 or end_page < first or (end_page == first and length != 0):
         raise Errno(EINVAL)
-    if behind == first:
+    if end_page == first:
         return
     if first >= USER_PAGES:
         raise Errno(ENOMEM)
-    end = min(behind, USER_PAGES) << PAGE_SHIFT
+    end = min(end_page, USER_PAGES) << PAGE_SHIFT
     space.settle()
     while start < end:
         stop = space.part_end(start, end)
         _name_part(space, start, stop, name, is_given)
         start = space.rest(stop, end)
     space.check_mapped(first << PAGE_SHIFT, end)
-    if behind > USER_PAGES:
+    if end_page > USER_PAGES:
         raise Errno(ENOMEM)
 
 
@@ -642,9 +651,14 @@ def _check_discardable(space: AddressSpace, start: int, end: int) -> None:
     """Raise EPERM if sealed memory would lose contents that could not be written again."""
     area = space.areas.first_above(start)
     while area is not None and area.start < end:
-        if area.sealed and area.source is None and area.prot & PROT_WRITE == 0:
-            raise Errno(EPERM)
+        _check_area_discardable(area)
         area = following(area)
+
+
+def _check_area_discardable(area: Area) -> None:
+    """The same of one area."""
+    if area.sealed and area.source is None and area.prot & PROT_WRITE == 0:
+        raise Errno(EPERM)
 
 
 def removable(space: AddressSpace, start: int, end: int) -> Area | None:
@@ -700,23 +714,28 @@ def synchronise(space: AddressSpace, start: int, length: int, flags: int) -> Non
         raise Errno(EINVAL)
     if start & PAGE_MASK != 0:
         raise Errno(EINVAL)
-    first, behind = pages_of(start, length)
-    if behind == first:
+    first, end_page = pages_of(start, length)
+    if end_page == first:
         return
-    if behind < first or first >= USER_PAGES:
+    if end_page < first or first >= USER_PAGES:
         raise Errno(ENOMEM)
-    end = min(behind, USER_PAGES) << PAGE_SHIFT
+    end = min(end_page, USER_PAGES) << PAGE_SHIFT
     area = space.areas.first_above(start)
     while area is not None and area.start < end:
         if flags & MS_INVALIDATE != 0 and area.flags & MAP_LOCKED != 0:
             raise Errno(EBUSY)
         source = area.source
+        area_end = area.end
         if flags & MS_SYNC != 0 and area.shared and source is not None:
-            source.sync(area.index_of(max(start, area.start)), area.index_of(min(end, area.end) - 1) + 1)
+            source.acquire()  # its area may be unmapped meanwhile
+            try:
+                source.sync(area.index_of(max(start, area.start)), area.index_of(min(end, area_end) - 1) + 1)
+            finally:
+                source.release()
         pace(_AREA_COST)
-        area = space.areas.first_above(area.end)  # others may have run
+        area = space.areas.first_above(area_end)  # others may have run
     space.check_mapped(start, end)
-    if behind > USER_PAGES:
+    if end_page > USER_PAGES:
         raise Errno(ENOMEM)
 
 

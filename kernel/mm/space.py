@@ -53,7 +53,7 @@ from kernel.mm.area import (
     UNWANTED,
     Area,
 )
-from kernel.mm.area_tree import STACK_GUARD, AreaTree, following, lowest_start, preceding
+from kernel.mm.area_tree import STACK_GUARD, AreaTree, Emptied, following, lowest_start, preceding
 from kernel.mm.async_contexts import AsyncContexts
 from kernel.mm.broken import names_broken
 from kernel.mm.commitment import MODE, NEVER, promise, take_back
@@ -611,13 +611,17 @@ class AddressSpace(Linked["AddressSpace"]):
         """Enter an area in place of what is there. Raises EPERM (sealed areas), with `area` detached again."""
         done = False
         changes: Change | None = None
+        emptied: Emptied | None = None
         try:
             changes = expect_unmapping(self, area.start, area.end - area.start)
             if area.end - area.start > _BYTES_AT_ONCE:
+                emptied = self.begin_emptying(area.start, area.end)
                 self._prepare_replacing(area.start, area.end - area.start)
             self._exchange(area)
             done = True
         finally:
+            if emptied is not None:
+                self.end_emptying(emptied)
             if not done:
                 withdraw(changes)
                 self._forget_promise(area)
@@ -831,10 +835,22 @@ class AddressSpace(Linked["AddressSpace"]):
         self.settle()
         if self.is_free(start, end):
             return
+        if end - start > _BYTES_AT_ONCE:
+            emptied = self.begin_emptying(start, end)
+            try:
+                self._unmap(start, end)
+            finally:
+                self.end_emptying(emptied)
+        else:
+            self._unmap(start, end)
+
+    def _unmap(self, start: int, end: int) -> None:
+        """The same. A large range is not sealed meanwhile."""
+        is_large = end - start > _BYTES_AT_ONCE
         self.check_unsealed(start, end)
         self.settle()  # with very many areas, that slept
         self.check_cuts(start, end)
-        if end - start > _BYTES_AT_ONCE:
+        if is_large:
             self._cut_out(start, end)  # what can fail comes first
             self.empty(start, end)
         while True:
@@ -843,6 +859,19 @@ class AddressSpace(Linked["AddressSpace"]):
             if start >= end:
                 break
             pace(_PART_COST)
+            if not is_large:
+                self.check_unsealed(start, end)
+
+    def begin_emptying(self, start: int, end: int) -> Emptied:
+        """Let nobody seal a range until `end_emptying`. Raises MemoryError."""
+        emptied = Emptied(start, end)
+        self.areas.emptied.append(emptied)
+        return emptied
+
+    def end_emptying(self, emptied: Emptied) -> None:
+        """Its pages are gone."""
+        self.areas.emptied.remove(emptied)
+        PACE.rest.report_change()
 
     def unmap_aloud(self, start: int, length: int) -> None:
         """`unmap`, of which the handlers of the range's faults hear if they want to."""
@@ -1142,11 +1171,13 @@ class AddressSpace(Linked["AddressSpace"]):
                 area = following(area)
 
     def seal(self, start: int, end: int) -> None:
-        """Forbid changes to a range permanently (mseal(2)). Raises ENOMEM (a hole)."""
+        """Forbid changes to a range permanently (mseal(2)). Waits for those under way. Raises ENOMEM (a hole)."""
         self.check_mapped(start, end)
-        self.settle()
         while start < end:
+            while self.is_still_held() or self.areas.is_emptied(start, end):
+                PACE.rest.wait_for_change()
             stop = self.part_end(start, end)
+            self.check_mapped(start, stop)  # others may have unmapped it; so few areas take no safe point
             area = self.isolate(start, stop)
             while area is not None and area.start < stop:
                 area.sealed = True

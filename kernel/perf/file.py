@@ -179,6 +179,10 @@ class EventFile(File):
             if ring is not None and ring.mappings == 0 and ring.page_count() != pages:
                 end_ring(ring)  # it could not be mapped
                 ring = event.ring
+            if ring is not None and ring.is_ending:
+                ring.remove_user(event.place_in_ring)  # the event need not wait for the others that wrote there
+                event.ring = None
+                ring = None
             if ring is None:
                 ring = self._make_ring(pages)
             if ring.page_count() != pages:

@@ -110,6 +110,7 @@ class RingMapping(MemoryObject):
 
 def end_ring(ring: Ring) -> None:
     """Nobody maps it: events write there no more. May sleep."""
+    ring.is_ending = True
     while len(ring.users) > 0:
         event = ring.users.pop()
         event.ring = None

@@ -36,7 +36,7 @@ class Notice(Linked["Notice"]):
 
     def tell(self, instructions: int) -> int:
         """Notify those whom it concerns, for about that many instructions. How many are left; 0 or less: there may be
-        more to tell, unless it is not due any more.
+        more to tell, unless it is no longer due.
         """
         return instructions
 

@@ -157,7 +157,7 @@ class PerfSwitches(SwitchObserver):
     def idles(self, thread: Thread) -> None:
         BUDGET.begin()
         here = _place_in_kernel(None, present_frame_pointer())
-        INTERRUPTION.address = here.address  # of clocks that ring outside of an interrupt
+        INTERRUPTION.address = here.address  # of clocks that ring outside an interrupt
         INTERRUPTION.frame_pointer = 0
         if not IDLING.is_on and this_processor().idle_thread is not thread:
             self._leave(thread, None)

@@ -76,6 +76,7 @@ class Ring(Notice):
         self.users: list[Event] = []  # events that write here; each knows its place
         self.untold: int = 0  # of the users, the first ones: they have not heard of news yet
         self.has_more_news: bool = False  # since the last of them were reported
+        self.is_ending: bool = False  # its users leave one by one, and nobody maps it any more
         # Who pays
         self.account: UserAccount | None = None
         self.account_pages: int = 0
@@ -135,9 +136,9 @@ class Ring(Notice):
     # ---- Who writes here ---------------------------------------------------------------------------------------------
 
     def add_user(self, event: "Event") -> None:
-        """One more event. Raises MemoryError."""
-        event.place_in_ring = len(self.users)
+        """One more event. Raises MemoryError, and the event keeps its place in another ring."""
         self.users.append(event)
+        event.place_in_ring = len(self.users) - 1
 
     def remove_user(self, place: int) -> None:
         """The event at a place among the users writes here no more. The last one takes its place."""

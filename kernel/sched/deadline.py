@@ -121,7 +121,7 @@ class DeadlineServer(Timer):
             self.has_overrun = True
 
     def forget(self) -> None:
-        """It does not count any more."""
+        """It no longer counts."""
         if self.is_armed():
             self.deactivate()
             BANDWIDTH.admitted -= self.bandwidth

@@ -78,6 +78,27 @@ class Mutex:
             owner = self.present_owner()
         self.owner = thread
 
+    @sleeps
+    def acquire_unless_interrupted(self) -> None:
+        """The same for a wait that may last as long as a program likes: a signal ends it. Raises ERESTARTSYS, EIO."""
+        thread = current_thread()
+        owner = self.owner
+        while owner is not None:
+            if owner.is_lost:
+                raise Errno(EIO)
+            if owner is thread:
+                panic("a mutex is taken twice by one thread")
+            thread.waits_for = owner
+            try:
+                self.waiters.sleep(interruptible=True)
+            except (Errno, MemoryError):
+                self.waiters.wake_one()  # the wake of this thread may have been meant for another
+                raise
+            finally:
+                thread.waits_for = None
+            owner = self.present_owner()
+        self.owner = thread
+
     def present_owner(self) -> Thread | None:
         """`owner`, read again after a sleep."""
         return self.owner

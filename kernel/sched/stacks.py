@@ -6,7 +6,8 @@ stack of its own, instead of other memory. A stack grows only where its thread a
 Mapping costs a microsecond, so up to `_CACHE_LIMIT` bytes of stacks are kept for the next threads, until memory is
 short.
 
-Invariants: slot numbers are unique among stacks in use and cached; a cached stack is mapped, and no thread runs on it.
+Invariants: each slot has one stack at most, which is in use, cached or free; a cached stack is mapped, and no thread
+runs on it. The stacks are linked, so that whoever gives one back needs no memory: it may be the search for memory.
 Context: never sleeps. Raises MemoryError.
 Safety: `map_page` gets addresses inside the dynamic area, of a slot that is ours, and frames that we just allocated; a
 stack is unmapped only after the thread that ran on it has left it for good.
@@ -27,53 +28,52 @@ _CACHE_LIMIT: Final = 64 * STACK_SIZE
 
 @final
 class KernelStack:
-    """One stack, mapped."""
+    """One stack. Mapped from `base` on; at first nothing is."""
 
     def __init__(self, slot: int) -> None:
-        self.slot: int = slot
         self.top: int = DYNAMIC_BASE + (slot + 1) * _SLOT_SIZE
-        self.base: int = self.top - STACK_SIZE
+        self.base: int = self.top
+        self.next: KernelStack | None = None  # of those that are cached, or free
 
 
-_cached: list[KernelStack] = []
+_cached: KernelStack | None = None
 _cached_bytes: int = 0
-_free_slots: list[int] = []
-_stale_slots: list[int] = []  # free, but other processors may still have its old mappings in their TLBs
+_free: KernelStack | None = None  # not mapped
+_stale: KernelStack | None = None  # the same, but other processors may still have the old mappings in their TLBs
 _next_slot: int = 0
 
 
 def allocate_stack() -> KernelStack:
     """A stack for a new thread. Raises MemoryError."""
-    global _next_slot, _cached_bytes
-    if len(_cached) > 0:
-        kept = _cached.pop()
-        _cached_bytes -= kept.top - kept.base
-        return kept
-    if len(_free_slots) == 0 and len(_stale_slots) > 0:
-        _renew_slots()
-    if len(_free_slots) > 0:
-        slot = _free_slots.pop()
+    global _next_slot, _cached, _cached_bytes, _free
+    stack = _cached
+    if stack is not None:
+        _cached = stack.next
+        _cached_bytes -= stack.top - stack.base
+        stack.next = None
+        return stack
+    if _free is None and _stale is not None:
+        _renew_free()
+    stack = _free
+    if stack is not None:
+        _free = stack.next
+        stack.next = None
     elif _next_slot < _SLOT_LIMIT:
-        slot = _next_slot
+        stack = KernelStack(_next_slot)
         _next_slot += 1
     else:
         raise MemoryError
-    top = DYNAMIC_BASE + (slot + 1) * _SLOT_SIZE
-    low = top
     try:
-        stack = KernelStack(slot)
-        while low > stack.base:
-            _map_below(low)
-            low -= PAGE_SIZE
+        grow_stack(stack, stack.top - STACK_SIZE)
     except MemoryError:
-        _unmap(slot, low)
+        _unmap(stack)
         raise
     return stack
 
 
 def grow_stack(stack: KernelStack, low: int) -> None:
-    """Map a stack, on which the caller runs, down to an address at least; it stays so. Raises MemoryError, also if
-    it would be longer than LARGEST_STACK; pages mapped by then stay.
+    """Map a stack, on which the caller runs or nobody, down to an address at least; it stays so. Raises MemoryError,
+    also if it would be longer than LARGEST_STACK; pages mapped by then stay.
     """
     if low < stack.top - LARGEST_STACK:
         raise MemoryError
@@ -92,47 +92,48 @@ def _map_below(address: int) -> None:
         raise
 
 
-def _renew_slots() -> None:
-    """Let all processors forget the mappings of free slots: once for many of them."""
-    global _free_slots, _stale_slots
+def _renew_free() -> None:
+    """Let all processors forget the mappings of free stacks: once for many of them."""
+    global _free, _stale
     synchronise_processors()
-    renewed = _stale_slots
-    _stale_slots = _free_slots
-    _free_slots = renewed
+    renewed = _stale
+    _stale = _free
+    _free = renewed
 
 
 def free_stack(stack: KernelStack) -> None:
     """No thread runs on the stack any more."""
-    global _cached_bytes
+    global _cached, _cached_bytes
     size = stack.top - stack.base
-    if _cached_bytes + size <= _CACHE_LIMIT:
-        try:
-            _cached.append(stack)
-            _cached_bytes += size
-            return
-        except MemoryError:
-            pass  # no room to remember it: give it back
-    _unmap(stack.slot, stack.base)
+    if _cached_bytes + size > _CACHE_LIMIT:
+        _unmap(stack)
+        return
+    stack.next = _cached
+    _cached = stack
+    _cached_bytes += size
 
 
 def drop_cached_stacks() -> int:
-    """Memory is short: free the cached stacks. Returns how many frames came free. Never sleeps, raises nothing."""
-    global _cached_bytes
+    """Memory is short: free the cached stacks. Returns how many frames came free. Never sleeps, allocates nothing."""
+    global _cached, _cached_bytes
     dropped = _cached_bytes // PAGE_SIZE
     _cached_bytes = 0
-    while len(_cached) > 0:
-        stack = _cached.pop()
-        _unmap(stack.slot, stack.base)
+    stack = _cached
+    _cached = None
+    while stack is not None:
+        following = stack.next
+        _unmap(stack)
+        stack = following
     return dropped
 
 
-def _unmap(slot: int, low: int) -> None:
-    """Unmap a free slot, which is mapped from `low` on."""
-    for address in range(low, DYNAMIC_BASE + (slot + 1) * _SLOT_SIZE, PAGE_SIZE):
-        physical = unmap_page(address)
+def _unmap(stack: KernelStack) -> None:
+    """Unmap a stack, which is free now. Allocates nothing."""
+    global _stale
+    while stack.base < stack.top:
+        physical = unmap_page(stack.base)
         if physical >= 0:
             put_frame(Frame(physical >> PAGE_SHIFT))
-    try:
-        _stale_slots.append(slot)
-    except MemoryError:
-        pass  # the slot's addresses are lost; there are millions
+        stack.base += PAGE_SIZE
+    stack.next = _stale
+    _stale = stack

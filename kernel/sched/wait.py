@@ -194,7 +194,7 @@ class WaitQueue(LinkedList[Waiter]):
     @noinline
     def _tell(self, *, only_one: bool) -> None:
         waiter = self.first()
-        told = 0
+        notified = 0
         while waiter is not None:
             following = waiter.after()
             if waiter.once:
@@ -202,8 +202,8 @@ class WaitQueue(LinkedList[Waiter]):
             waiter.notify()
             if only_one and waiter.once:
                 return
-            told += 1
-            if told == WAITERS_AT_ONCE and following is not None and REST.rest.leave(self, following):
+            notified += 1
+            if notified == WAITERS_AT_ONCE and following is not None and REST.rest.leave(self, following):
                 return  # they are notified later
             waiter = following
 

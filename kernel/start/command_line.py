@@ -136,14 +136,14 @@ def size_of(line: bytes, name: bytes) -> int:
 def arguments_for_init(line: bytes) -> list[bytes]:
     """Words without a value that the kernel does not know, and all after `--`."""
     found: list[bytes] = []
-    behind = False
+    is_past_dashes = False
     for word in line.split(b" "):
         if len(word) == 0:
             continue
-        if behind:
+        if is_past_dashes:
             found.append(word)
         elif word == b"--":
-            behind = True
+            is_past_dashes = True
         elif word.find(b"=") < 0 and word.find(b".") < 0 and word not in _KNOWN:
             found.append(word)
     return found

@@ -16,13 +16,14 @@ from kernel.bpf.code import (
 )
 from kernel.bpf.log import Log
 from kernel.bpf.maps import ARRAY, Map
-from kernel.bpf.program import Program
+from kernel.bpf.program import Program, keep_map, release_map
 from kernel.bpf.subject import (
     ADDRESS_PLACES,
     PACKETS_IN,
     PACKETS_OUT,
     SOCKET_CREATED,
     SOCKET_PLACES,
+    Subject,
     subject_of,
 )
 from kernel.bpf.tag import tag_of, without_maps
@@ -88,9 +89,28 @@ def load(attributes: Attributes) -> int:
     name = attributes.name(48)
     check_room_to_keep()
     text = user.read_bytes(attributes.pointer(8), count * INSTRUCTION_SIZE)
-    log = _log_of(attributes)
     maps: list[Map] = []
-    steps = 0
+    try:
+        program = _verified(attributes, kind, name, text, subject, maps)
+        program.tag = tag_of(without_maps(text))
+        if subject.is_for_place:
+            program.place = place
+        program.loaded_ns = boottime_ns()
+        program.owner = int(current().credentials.uid)
+        program.is_free = licence in _FREE_LICENCES
+        return current().files.install(open_program_file(program), cloexec=True)
+    finally:
+        for map_ in maps:
+            release_map(map_)
+
+
+def _verified(
+    attributes: Attributes, kind: int, name: bytes, text: bytes, subject: Subject, maps: list[Map]
+) -> Program:
+    """A program that the verifier accepts. `maps` gets those that it uses: each is kept, also if this raises; their
+    descriptors may be closed meanwhile. Raises EINVAL, EACCES, E2BIG and so on, with the reason in the log.
+    """
+    log = _log_of(attributes)
     try:
         check_first(Code(text), log)
         if subject.most_instructions != 0:
@@ -100,14 +120,8 @@ def load(attributes: Attributes) -> int:
     finally:
         _report(attributes, log)
     program = Program(kind, name, Code(resolved), maps)
-    program.tag = tag_of(without_maps(text))
     program.steps = steps
-    if subject.is_for_place:
-        program.place = place
-    program.loaded_ns = boottime_ns()
-    program.owner = int(current().credentials.uid)
-    program.is_free = licence in _FREE_LICENCES
-    return current().files.install(open_program_file(program), cloexec=True)
+    return program
 
 
 def _place(asked: int, kind: int) -> int:
@@ -204,12 +218,17 @@ def _resolve(text: bytes, maps: list[Map], log: Log) -> bytes:
 
 
 def _place_of(map_: Map, maps: list[Map]) -> int:
-    """Its index among the maps that the program uses; it is added if it is missing. Raises E2BIG."""
+    """Its index among the maps that the program uses; it is added, and kept, if it is missing. Raises E2BIG."""
     if map_ in maps:
         return maps.index(map_)
     if len(maps) >= _MOST_MAPS:
         raise Errno(E2BIG)
-    maps.append(map_)
+    keep_map(map_)
+    try:
+        maps.append(map_)
+    except MemoryError:
+        release_map(map_)
+        raise
     return len(maps) - 1
 
 

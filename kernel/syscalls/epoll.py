@@ -8,6 +8,7 @@ from kernel.ipc.epoll import EPOLLEXCLUSIVE, EVENT_SIZE, EpollFile
 from kernel.ipc.epoll_nesting import add_member
 from kernel.lang import EINTR, EINVAL, EPERM, ERESTARTNOHAND, Array, Errno, UserAddr, i32, u8
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.sched import Poller
 from kernel.syscalls.descriptor_arguments import borrowed_file, file_at
 from kernel.syscalls.timeouts import deadline_after, temporary_mask, timespec_ns
@@ -18,6 +19,7 @@ _EPOLL_CTL_ADD: Final = 1
 _EPOLL_CTL_DEL: Final = 2
 _EPOLL_CTL_MOD: Final = 3
 _MAX_EVENTS: Final = 0x7FFFFFFF // EVENT_SIZE
+_EVENT_COST: Final = 400  # instructions, for `pace`
 
 
 @syscall("epoll_create", status="Full", args="int -> fd:epoll")
@@ -86,18 +88,28 @@ def _wait(descriptor: int, events: UserAddr, limit: int, deadline_ns: int) -> in
 
 
 def _collect(owner: EpollFile, events: UserAddr, limit: int) -> int:
-    """Store up to `limit` events of ready members; returns their number. Raises EFAULT."""
+    """Store up to `limit` events of ready members, one by one, because each copy may fail; returns their number. Raises
+    EFAULT if it is the first that cannot be stored.
+    """
     turn = owner.begin_turn()
-    storage: Array[u8, Literal[384]] = Array()  # for 32
-    at_once = len(storage) // EVENT_SIZE
+    storage: Array[u8, Literal[12]] = Array()
+    record = storage.span()
     total = 0
     while total < limit:
-        records = storage.span()[0 : min(limit - total, at_once) * EVENT_SIZE]
-        found = owner.collect(turn, records)
-        user.write_from(user.within(events, total * EVENT_SIZE), records[0 : found * EVENT_SIZE])
-        total += found
-        if found < at_once:
+        member = owner.next_ready(turn, record)
+        if member is None:
             break
+        wanted = member.events
+        owner.give(member, turn)
+        try:
+            user.write_from(user.within(events, total * EVENT_SIZE), record)
+        except Errno:
+            owner.take_back(member, wanted)
+            if total > 0:
+                break
+            raise
+        total += 1
+        pace(_EVENT_COST)
     return total
 
 

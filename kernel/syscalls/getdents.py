@@ -20,12 +20,12 @@ _LENGTH: Final = 16  # d_reclen
 def _read_entries(file: File, address: UserAddr, size: int, old: bool) -> int:
     if not file.inode.is_directory():
         raise Errno(ENOTDIR)
-    turn = file.take_turn()  # of all directories: what an open one knows of its entries is for one reader at a time
+    has_turn = file.take_turn()  # always: what an open directory knows of its entries is for one reader at a time
     try:
         return _read_in_turn(file, address, size, old)
     finally:
-        if turn is not None:
-            turn.release()
+        if has_turn:
+            file.end_turn()
 
 
 def _read_in_turn(file: File, address: UserAddr, size: int, old: bool) -> int:

@@ -7,6 +7,7 @@ from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno, i32
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.lib.credentials import uid_from_caller
 from kernel.lib.ids import NO_ID, KernelUid
+from kernel.lib.pace import pace
 from kernel.sched.scheduler import change_priority
 from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST
 from kernel.syscalls.sched_setscheduler import is_as_able, may_have_nice, owns
@@ -19,6 +20,7 @@ from kernel.task.task import Task, current
 _PRIO_PROCESS: Final = 0
 _PRIO_PGRP: Final = 1
 _PRIO_USER: Final = 2
+_TASK_COST: Final = 500  # instructions, for `pace`
 
 
 def chosen_tasks(which: int, who: int) -> list[Task]:
@@ -42,12 +44,13 @@ def chosen_tasks(which: int, who: int) -> list[Task]:
 
 
 def tasks_of(uid: KernelUid) -> list[Task]:
-    """The tasks of a user that the caller can name."""
+    """The tasks of a user that the caller can name. Sleeps if there are very many processes: some may have ended."""
     found: list[Task] = []
     for pid in process_ids(current().pids):
         process = find_process(pid)
         if process is not None and process.leader is not None and real_credentials(process.leader).uid == uid:
             _add_threads(found, process)
+        pace(_TASK_COST)
     return found
 
 
@@ -65,6 +68,7 @@ def getpriority(which: i32, who: i32) -> int:
     best = 0
     for target in chosen_tasks(which, who):
         best = max(best, 20 - target.nice)
+        pace(_TASK_COST)
     if best == 0:
         raise Errno(ESRCH)
     return best
@@ -88,6 +92,7 @@ def setpriority(which: i32, who: i32, nice: i32) -> int:
                 error = 0
             if wanted != target.nice:
                 change_priority(target, target.policy, target.realtime_priority, wanted)
+        pace(_TASK_COST)
     if error != 0:
         raise Errno(error)
     return 0

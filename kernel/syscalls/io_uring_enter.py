@@ -7,10 +7,11 @@ from kernel.lang import EBADF, EBADFD, EEXIST, EFAULT, EINVAL, EOPNOTSUPP, Array
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.timeouts import temporary_mask
+from kernel.syscalls.uring_taking import call_taker
 from kernel.task import current
 from kernel.task.send import update_interrupted
 from kernel.task.task import Task
-from kernel.task.words import load_i64
+from kernel.task.words import load_i64, signed_32
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 from kernel.uring import layout
@@ -48,8 +49,8 @@ def uring_at(descriptor: int, task: Task, is_registered: bool) -> UringFile:
 @syscall(
     "io_uring_enter",
     status="Partial",
-    args="fd:io_uring int int flags:1|8|32 =bytes[size]? size",
-    notes="No SQPOLL; operations see IORING_REGISTER_PROBE",
+    args="fd:io_uring int int flags:1|2|4|8|32 =bytes[size]? size",
+    notes="Operations see IORING_REGISTER_PROBE",
 )
 def io_uring_enter(descriptor: u32, to_submit: u32, least: u32, flags: u32, argument: UserAddr, size: int) -> int:
     """io_uring_enter(2)."""
@@ -77,7 +78,10 @@ def _enter(
     ring: Ring, task: Task, work: TaskWork, to_submit: int, least: int, flags: int, argument: UserAddr, size: int
 ) -> int:
     done = 0
-    if to_submit > 0:
+    if ring.setup & layout.SETUP_SQPOLL != 0:
+        call_taker(ring, flags)
+        done = signed_32(to_submit)  # an int on Linux
+    elif to_submit > 0:
         if ring.submitter is not None and ring.submitter is not task:
             raise Errno(EEXIST)
         done = submit(ring, task, to_submit)
@@ -85,7 +89,7 @@ def _enter(
             return done
     if flags & layout.ENTER_GETEVENTS != 0:
         try:
-            if ring.setup & layout.SETUP_IOPOLL != 0:
+            if ring.setup & (layout.SETUP_IOPOLL | layout.SETUP_SQPOLL) == layout.SETUP_IOPOLL:
                 _poll(ring, task, work, flags, argument, size)
             else:
                 _wait(ring, task, work, min(least, ring.completion_count), flags, argument, size)

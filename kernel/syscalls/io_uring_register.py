@@ -19,10 +19,9 @@ from kernel.lib import user
 from kernel.syscalls.io_uring_enter import uring_at
 from kernel.syscalls.uring_arguments import read_plain_replacement, read_registration, read_replacement, refuse_if
 from kernel.syscalls.uring_buffers import drop_group, group_status, register_group
-from kernel.syscalls.uring_files import drop_files, register_files, registered_files, set_file_range, update_files
+from kernel.syscalls.uring_files import register_files, registered_files, set_file_range, update_files
 from kernel.syscalls.uring_fixed_buffers import (
     clone_buffers,
-    drop_buffers,
     register_buffers,
     registered_buffers,
     update_buffers,
@@ -40,6 +39,7 @@ from kernel.syscalls.uring_settings import (
     set_polling,
     set_worker_processors,
 )
+from kernel.syscalls.uring_unregistering import unregister_buffers, unregister_files
 from kernel.syscalls.uring_waits import cancel_at_once
 from kernel.task import current
 from kernel.task.task import Task
@@ -79,8 +79,8 @@ _CLOCK: Final = 29
 _CLONE_BUFFERS: Final = 30
 _CODES: Final = 31  # that Linux 6.12 knows
 _ABOUT_TABLES: Final = (
-    _BUFFERS, _UNREGISTER_BUFFERS, _FILES, _UNREGISTER_FILES, _FILES_UPDATE, _FILES2, _FILES_UPDATE2, _BUFFERS2,
-    _BUFFERS_UPDATE, _FILE_ALLOC_RANGE, _CLONE_BUFFERS,
+    _BUFFERS, _FILES, _FILES_UPDATE, _FILES2, _FILES_UPDATE2, _BUFFERS2, _BUFFERS_UPDATE, _FILE_ALLOC_RANGE,
+    _CLONE_BUFFERS,
 )  # fmt: skip
 _ABOUT_SETTINGS: Final = (
     _EVENTFD, _UNREGISTER_EVENTFD, _EVENTFD_ASYNC, _PERSONALITY, _UNREGISTER_PERSONALITY, _IOWQ_AFF,
@@ -97,9 +97,8 @@ _MOST_RESTRICTIONS: Final = 4 + _CODES + OPCODES
 
 @syscall(
     "io_uring_register",
-    status="Partial",
+    status="Full",
     args="fd:io_uring one:io_uring_register any one:0|1|1|2|4|16|32|32",
-    notes="Unregistering does not wait for requests; NAPI and limits of workers have no effect",
 )
 def io_uring_register(descriptor: u32, code: u32, argument: UserAddr, count: u32) -> int:
     """io_uring_register(2)."""
@@ -115,6 +114,9 @@ def io_uring_register(descriptor: u32, code: u32, argument: UserAddr, count: u32
         raise Errno(EACCES)
     file.acquire()
     try:
+        if which == _UNREGISTER_FILES or which == _UNREGISTER_BUFFERS:
+            refuse_if(argument != 0 or count != 0)
+            return unregister_files(ring, task) if which == _UNREGISTER_FILES else unregister_buffers(ring, task)
         ring.lock()
         try:
             return _register(ring, task, which, argument, count)
@@ -125,7 +127,7 @@ def io_uring_register(descriptor: u32, code: u32, argument: UserAddr, count: u32
 
 
 def _register(ring: Ring, task: Task, code: int, argument: UserAddr, count: int) -> int:
-    if code in (_UNREGISTER_BUFFERS, _UNREGISTER_FILES, _UNREGISTER_EVENTFD, _ENABLE_RINGS):
+    if code == _UNREGISTER_EVENTFD or code == _ENABLE_RINGS:
         refuse_if(argument != 0 or count != 0)
     if code in _ABOUT_TABLES:
         return _register_resources(ring, task, code, argument, count)
@@ -161,8 +163,6 @@ def _register_resources(ring: Ring, task: Task, code: int, argument: UserAddr, c
         return register_buffers(ring, task, read_registration(argument, count))
     if code == _BUFFERS_UPDATE:
         return update_buffers(ring, task, read_replacement(argument, count))
-    if code == _UNREGISTER_BUFFERS:
-        return drop_buffers(ring)
     if code == _CLONE_BUFFERS:
         refuse_if(argument == 0 or count != 1)
         return _clone(ring, task, argument)
@@ -174,8 +174,6 @@ def _register_resources(ring: Ring, task: Task, code: int, argument: UserAddr, c
         return update_files(ring, read_plain_replacement(argument, count))
     if code == _FILES_UPDATE2:
         return update_files(ring, read_replacement(argument, count))
-    if code == _UNREGISTER_FILES:
-        return drop_files(ring)
     refuse_if(argument == 0 or count != 0)
     return set_file_range(ring, argument)
 
@@ -208,9 +206,9 @@ def _change_settings(ring: Ring, task: Task, code: int, argument: UserAddr, coun
     if code == _UNREGISTER_PERSONALITY:
         return drop_personality(ring, argument, count)
     if code == _IOWQ_AFF:
-        return set_worker_processors(task, argument, count)
+        return set_worker_processors(ring, task, argument, count)
     if code == _UNREGISTER_IOWQ_AFF:
-        return drop_worker_processors(task, argument, count)
+        return drop_worker_processors(ring, task, argument, count)
     if code == _IOWQ_MAX_WORKERS:
         return limit_workers(ring, task, argument, count)
     if code == _NAPI:
@@ -231,14 +229,14 @@ def _probe(argument: UserAddr, count: int) -> int:
     for byte in given:
         if byte != 0:
             raise Errno(EINVAL)
-    told = bytearray(len(given))
-    told[0] = OPCODES - 1
-    told[1] = count
+    answer = bytearray(len(given))
+    answer[0] = OPCODES - 1
+    answer[1] = count
     for opcode in range(count):
-        told[_PROBE_HEADER + opcode * 8] = opcode
+        answer[_PROBE_HEADER + opcode * 8] = opcode
         if OPERATIONS[opcode] is not None:
-            told[_PROBE_HEADER + opcode * 8 + 2] = 1  # IO_URING_OP_SUPPORTED
-    user.write_bytes(argument, bytes(told))
+            answer[_PROBE_HEADER + opcode * 8 + 2] = 1  # IO_URING_OP_SUPPORTED
+    user.write_bytes(argument, bytes(answer))
     return 0
 
 
@@ -278,4 +276,8 @@ def _enable(ring: Ring, task: Task) -> int:
         ring.submitter = task
     ring.restrictions = ring.restrictions_to_be
     ring.is_disabled = False
+    served = ring.served
+    taker = None if served is None else served.taker
+    if taker is not None:
+        taker.call()
     return 0

@@ -4,14 +4,14 @@ from typing import Final, Literal
 
 from kernel.doors.table import syscall
 from kernel.ipc.later import start_thread
-from kernel.lang import EINVAL, ENXIO, EPERM, Array, Errno, Span, UserAddr, u8, u32
+from kernel.lang import EINVAL, EPERM, Array, Errno, Span, UserAddr, u8, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.ids import NO_GROUP
 from kernel.lib.settings import SystemSetting
-from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.uring_indices import add_ring_of_ones_own
 from kernel.syscalls.uring_settings import begin_workers
+from kernel.syscalls.uring_taking import begin_taking
 from kernel.task import current
 from kernel.task.words import load_i64, store_i64
 from kernel.uring import layout
@@ -32,10 +32,10 @@ _ENTRIES_AT: Final = 72  # addresses of the program's own memory
 _RINGS_AT: Final = 112
 
 _SERVED: Final = (
-    layout.SETUP_IOPOLL | layout.SETUP_CQSIZE | layout.SETUP_CLAMP | layout.SETUP_ATTACH_WQ | layout.SETUP_R_DISABLED
-    | layout.SETUP_SUBMIT_ALL | layout.SETUP_COOP_TASKRUN | layout.SETUP_TASKRUN_FLAG | layout.SETUP_SQE128
-    | layout.SETUP_CQE32 | layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN | layout.SETUP_NO_MMAP
-    | layout.SETUP_REGISTERED_FD_ONLY | layout.SETUP_NO_SQARRAY
+    layout.SETUP_IOPOLL | layout.SETUP_SQPOLL | layout.SETUP_SQ_AFF | layout.SETUP_CQSIZE | layout.SETUP_CLAMP
+    | layout.SETUP_ATTACH_WQ | layout.SETUP_R_DISABLED | layout.SETUP_SUBMIT_ALL | layout.SETUP_COOP_TASKRUN
+    | layout.SETUP_TASKRUN_FLAG | layout.SETUP_SQE128 | layout.SETUP_CQE32 | layout.SETUP_SINGLE_ISSUER
+    | layout.SETUP_DEFER_TASKRUN | layout.SETUP_NO_MMAP | layout.SETUP_REGISTERED_FD_ONLY | layout.SETUP_NO_SQARRAY
 )  # fmt: skip
 
 
@@ -56,9 +56,8 @@ def _check_permission() -> None:
 
 @syscall(
     "io_uring_setup",
-    status="Partial",
+    status="Full",
     args="one:1|8|4096|32768|32769|0 =io_uring_params -> fd:io_uring",
-    notes="No SQPOLL, SQ_AFF",
 )
 def io_uring_setup(entry_count: u32, params: UserAddr) -> int:
     """io_uring_setup(2)."""
@@ -75,27 +74,28 @@ def io_uring_setup(entry_count: u32, params: UserAddr) -> int:
     if setup & layout.SETUP_REGISTERED_FD_ONLY != 0 and setup & layout.SETUP_NO_MMAP == 0:
         raise Errno(EINVAL)
     entries, completions = _sizes(entry_count, fields.load_u32(4), setup)
-    if setup & layout.SETUP_TASKRUN_FLAG != 0:
-        if setup & (layout.SETUP_COOP_TASKRUN | layout.SETUP_DEFER_TASKRUN) == 0:
-            raise Errno(EINVAL)
-    if setup & layout.SETUP_DEFER_TASKRUN != 0 and setup & layout.SETUP_SINGLE_ISSUER == 0:
-        raise Errno(EINVAL)
-    if setup & layout.SETUP_ATTACH_WQ != 0:
-        _check_other(fields.load_u32(24))
+    _check_task_work(setup)
     task = current()
     work = work_of(task)
     start_thread()
     ring = Ring(setup, entries, completions, load_i64(fields, _RINGS_AT), load_i64(fields, _ENTRIES_AT))
-    begin_workers(ring, task, work)
     done = False
     try:
-        _tell(fields, ring)
-        user.write_from(params, fields)
         file = UringFile(ring)
         done = True
     finally:
         if not done:
             ring.give_back()
+    done = False
+    try:
+        begin_taking(ring, file, task, fields)
+        begin_workers(ring, task, work)
+        _tell(fields, ring)
+        user.write_from(params, fields)
+        done = True
+    finally:
+        if not done:
+            file.release()
     if setup & layout.SETUP_SINGLE_ISSUER != 0 and not ring.is_disabled:
         ring.submitter = task
     if setup & layout.SETUP_REGISTERED_FD_ONLY == 0:
@@ -126,13 +126,15 @@ def _sizes(entry_count: int, completion_count: int, setup: int) -> tuple[int, in
     return entries, completions
 
 
-def _check_other(descriptor: int) -> None:
-    """IORING_SETUP_ATTACH_WQ: another ring, whose workers would be shared if there were any. Raises ENXIO, EINVAL."""
-    try:
-        other = file_at(descriptor)
-    except Errno:
-        raise Errno(ENXIO) from None
-    if not isinstance(other, UringFile):
+def _check_task_work(setup: int) -> None:
+    """Flags about where requests go on. Raises EINVAL."""
+    if setup & layout.SETUP_SQPOLL != 0:  # in the thread
+        if setup & (layout.SETUP_COOP_TASKRUN | layout.SETUP_TASKRUN_FLAG | layout.SETUP_DEFER_TASKRUN) != 0:
+            raise Errno(EINVAL)
+    elif setup & layout.SETUP_TASKRUN_FLAG != 0:
+        if setup & (layout.SETUP_COOP_TASKRUN | layout.SETUP_DEFER_TASKRUN) == 0:
+            raise Errno(EINVAL)
+    if setup & layout.SETUP_DEFER_TASKRUN != 0 and setup & layout.SETUP_SINGLE_ISSUER == 0:
         raise Errno(EINVAL)
 
 
@@ -153,7 +155,7 @@ def _tell(fields: Span[u8], ring: Ring) -> None:
     fields.store_u32(_SQ_OFFSETS + 12, layout.SQ_ENTRIES)
     fields.store_u32(_SQ_OFFSETS + 16, layout.SQ_FLAGS)
     fields.store_u32(_SQ_OFFSETS + 20, layout.SQ_DROPPED)
-    fields.store_u32(_SQ_OFFSETS + 24, ring.array_at if ring.has_array else 0)
+    fields.store_u32(_SQ_OFFSETS + 24, ring.array_at if ring.has_array() else 0)
     fields.store_u32(_CQ_OFFSETS, layout.CQ_HEAD)
     fields.store_u32(_CQ_OFFSETS + 4, layout.CQ_TAIL)
     fields.store_u32(_CQ_OFFSETS + 8, layout.CQ_MASK)

@@ -9,6 +9,7 @@ from kernel.lang import EINVAL, EPERM, ESRCH, Errno, i32
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_NICE
 from kernel.lib.credentials import uid_from_caller
 from kernel.lib.ids import NO_ID
+from kernel.lib.pace import pace
 from kernel.sched.thread import NICE_LOWEST, SCHED_IDLE
 from kernel.syscalls.getpriority import chosen_tasks, tasks_of
 from kernel.syscalls.sched_setscheduler import is_as_able
@@ -28,6 +29,7 @@ _OF_USER: Final = 3
 _LAST_KIND: Final = 3  # process, group, user
 _LOWEST: Final = _IDLE << _CLASS_SHIFT | _LEVEL_MASK
 _NICE_VALUES_OF_A_LEVEL: Final = 5
+_TASK_COST: Final = 200  # instructions, for `pace`
 
 
 @syscall("ioprio_set", status="Full", args="one:1|2|3 pid flags:io_priority")
@@ -45,6 +47,7 @@ def ioprio_set(kind: i32, who: i32, priority: i32) -> int:
         if not _may_change(task, target) or not is_as_able(task, target):
             raise Errno(EPERM)
         target.settings.io_priority = priority & _KEPT
+        pace(_TASK_COST)
     return 0
 
 
@@ -80,6 +83,7 @@ def ioprio_get(kind: i32, who: i32) -> int:
     best = _LOWEST
     for target in targets:
         best = min(best, _effective(target))
+        pace(_TASK_COST)
     return best
 
 

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from kernel.keys.keychain import Judging, Keychain, Reference, look_up
-from kernel.lang import EINVAL, ENAMETOOLONG, EPERM, Errno, UserAddr
+from kernel.keys.adding import OwnFinder
+from kernel.keys.keychain import Judging, Keychain, Reference, find_authority, look_up
+from kernel.lang import EACCES, EINVAL, ENAMETOOLONG, EPERM, Errno, UserAddr
 from kernel.lib import user
 from kernel.task.task import Task, current
 from kernel.task.words import signed_32
@@ -27,6 +28,26 @@ def found_key(number: int, right: int, creates: bool = False, judging: Judging =
     """A key that the caller has a right to."""
     task = current()
     return look_up(chain_of(task), task.credentials, signed_32(number), right, creates=creates, judging=judging)
+
+
+def finder_of(task: Task) -> OwnFinder:
+    """Finds keys as the caller would. Raises MemoryError."""
+    return OwnFinder(chain_of(task), task.credentials)
+
+
+def key_or_awaited(number: int, right: int, creates: bool = False) -> Reference:
+    """A key that the caller has a right to, or one that it is to make. It may be negative, or under construction."""
+    try:
+        return found_key(number, right, creates=creates, judging=Judging.PARTIAL)
+    except Errno as error:
+        if error.code != EACCES:
+            raise
+    task = current()
+    try:
+        find_authority(chain_of(task), task.credentials, signed_32(number))
+    except Errno:
+        raise Errno(EACCES) from None
+    return found_key(number, 0, judging=Judging.PARTIAL)
 
 
 def type_at(address: UserAddr) -> bytes:

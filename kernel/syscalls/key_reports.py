@@ -11,21 +11,28 @@ from kernel.lib import user
 from kernel.lib.credentials import gid_for_caller, uid_for_caller
 from kernel.lib.ids import NO_GROUP, OVERFLOW
 from kernel.lib.pace import pace
-from kernel.syscalls.key_arguments import LONGEST_DESCRIPTION, found_key, text_at, type_at
+from kernel.syscalls.key_arguments import (
+    LONGEST_DESCRIPTION,
+    finder_of,
+    found_key,
+    key_or_awaited,
+    text_at,
+    type_at,
+)
 from kernel.task.task import current
 from kernel.task.words import signed_32
 from kernel.time.clock import realtime_seconds
 
 _PAGE: Final = 4096
 _SERIAL_COST: Final = 40
-# KEYCTL_CAPABILITIES: capabilities, persistent keyrings, invalidation, restriction, moves; the second byte: keyrings'
-# names and keys belong to namespaces, of which there is one.
-_CAPABILITIES: Final = b"\xe3\x03"
+# KEYCTL_CAPABILITIES: capabilities, persistent keyrings, Diffie-Hellman, public keys, invalidation, restriction, moves,
+# but no big keys; the second byte: keyrings' names and keys belong to namespaces, but nobody is notified.
+_CAPABILITIES: Final = b"\xef\x03"
 
 
 def describe(number: int, address: UserAddr, size: int) -> int:
     """KEYCTL_DESCRIBE: a text, with its NUL, if it fits; the result is its length."""
-    key = found_key(number, VIEW, judging=Judging.PARTIAL).key
+    key = key_or_awaited(number, VIEW).key
     gid = OVERFLOW.group if key.gid == NO_GROUP else gid_for_caller(key.gid)
     text = key.kind.name + f";{uid_for_caller(key.uid)};{gid};{key.permissions:08x};".encode()
     text += key.description + b"\0"
@@ -43,6 +50,7 @@ def search_keyring(number: int, kind: UserAddr, description: UserAddr, target: i
     if signed_32(target) != 0:
         into = found_key(target, WRITE, creates=True)
     wanted = Search(known_type(name), text, current().credentials)
+    wanted.scan_if_asked()
     key = search(top.key, top.is_possessed, wanted)
     if key is None:
         raise Errno(ENOKEY if wanted.error == EAGAIN else wanted.error)
@@ -56,7 +64,7 @@ def search_keyring(number: int, kind: UserAddr, description: UserAddr, target: i
 def read_key(number: int, address: UserAddr, size: int) -> int:
     """KEYCTL_READ: the payload, if it fits; the result is its length."""
     try:
-        found = found_key(number, 0, judging=Judging.NOTHING)
+        found = found_key(number, 0, judging=Judging.MADE)
     except Errno:
         raise Errno(ENOKEY) from None
     key = found.key
@@ -71,12 +79,23 @@ def read_key(number: int, address: UserAddr, size: int) -> int:
     if isinstance(key, Keyring):
         if has_room and 0 < size <= _PAGE and size % 4 != 0:
             raise Errno(EINVAL)
-        data = _serials_in(key)
+        length = 4 * len(key.links)
     else:
-        data = key.payload
-    if has_room and (size < 0 or size >= len(data)):
+        length = key.kind.length(key)
+    if not has_room or 0 <= size < length:
+        return length
+    data = _serials_in(key) if isinstance(key, Keyring) else _payload_of(key)
+    if size < 0 or size >= len(data):
         user.write_bytes(address, data)
     return len(data)
+
+
+def _payload_of(key: Key) -> bytes:
+    key.acquire()
+    try:
+        return key.kind.read(key, finder_of(current()))
+    finally:
+        key.release()
 
 
 def _serials_in(keyring: Keyring) -> bytes:
@@ -93,7 +112,10 @@ def _serials_in(keyring: Keyring) -> bytes:
 
 def show_label(number: int, address: UserAddr, size: int) -> int:
     """KEYCTL_GET_SECURITY: keys have no label, which is returned as an empty string."""
-    found_key(number, VIEW, judging=Judging.PARTIAL)
+    try:
+        key_or_awaited(number, VIEW)
+    except Errno as error:
+        raise Errno(ENOKEY if error.code == EACCES else error.code) from None  # for want of authority, as on Linux
     if address != 0 and size != 0:
         user.write_u8(address, 0)
     return 1

@@ -5,12 +5,24 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.fs.constants import MAX_RW_COUNT
 from kernel.keys.adding import known_type, update
-from kernel.keys.key import ALL, LINK, SEARCH, SET_ATTRIBUTES, WRITE
-from kernel.keys.keychain import SESSION, Judging, persistent_of
-from kernel.keys.keyring import as_keyring, invalidate, move
+from kernel.keys.key import ALL, LINK, SEARCH, SET_ATTRIBUTES, WRITE, Key
+from kernel.keys.keychain import (
+    OF_AUTHORITY,
+    OF_REQUESTOR,
+    SESSION,
+    Authority,
+    Judging,
+    find_authority,
+    persistent_of,
+)
+from kernel.keys.keyring import Keyring, Restriction, as_keyring, invalidate, move
+from kernel.keys.public import ASYMMETRIC, is_circle, restriction_by
+from kernel.keys.requesting import instantiate, reject
 from kernel.lang import (
     EACCES,
+    EDEADLK,
     EEXIST,
+    EFAULT,
     EINVAL,
     ENOENT,
     ENOKEY,
@@ -34,11 +46,15 @@ from kernel.syscalls.key_arguments import (
     LONGEST_DESCRIPTION,
     LONGEST_PAYLOAD,
     chain_of,
+    finder_of,
     found_key,
+    key_or_awaited,
     payload_at,
     text_at,
     type_at,
 )
+from kernel.syscalls.key_exchange import compute_power
+from kernel.syscalls.key_operations import query, transform, verify
 from kernel.syscalls.key_reports import describe, read_key, search_keyring, show_label, tell_capabilities
 from kernel.task.acting import real_credentials
 from kernel.task.task import Task, current
@@ -54,8 +70,7 @@ _RESTARTS: Final = (ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTAR
 
 
 @syscall(
-    "keyctl", args="one:keyctl any any any any -> key_serial",
-    notes="No Diffie-Hellman, no public keys, no notifications; keys are not instantiated by programs",
+    "keyctl", status="Full", args="one:keyctl any any any any -> key_serial",
 )  # fmt: skip
 def keyctl(operation: i32, second: int, third: int, fourth: int, fifth: int) -> int:
     """keyctl(2)."""
@@ -66,7 +81,7 @@ def keyctl(operation: i32, second: int, third: int, fourth: int, fifth: int) -> 
             return _join_session(UserAddr(second))
         case 2:
             data = payload_at(UserAddr(third), fourth, _LONGEST_UPDATE)
-            update(found_key(second, WRITE), data)
+            update(finder_of(current()), found_key(second, WRITE), data)
         case 3:
             _revoke(second)
         case 4:
@@ -99,18 +114,16 @@ def _control_more(operation: int, second: int, third: int, fourth: int, fifth: i
     """The rest of keyctl(2)."""
     match operation:
         case 12 | 20:  # KEYCTL_INSTANTIATE, KEYCTL_INSTANTIATE_IOV
-            _check_payload(operation, UserAddr(third), fourth)
-            raise Errno(EPERM)  # no request for a key is pending
+            _instantiate(operation, second, UserAddr(third), fourth, fifth)
         case 13:  # KEYCTL_NEGATE
-            raise Errno(EPERM)
+            _reject(second, third & 0xFFFF_FFFF, ENOKEY, fourth)
         case 14:
             return _choose_default(signed_32(second))
         case 15:  # KEYCTL_SET_TIMEOUT
-            key = found_key(second, SET_ATTRIBUTES, creates=True, judging=Judging.PARTIAL).key
+            key = key_or_awaited(second, SET_ATTRIBUTES, creates=True).key
             key.set_timeout(third & 0xFFFF_FFFF)
         case 16:  # KEYCTL_ASSUME_AUTHORITY
-            if signed_32(second) != 0:
-                raise Errno(EINVAL if signed_32(second) < 0 else ENOKEY)
+            return _assume(signed_32(second))
         case 17:
             return show_label(second, UserAddr(third), fourth)
         case 18:
@@ -119,11 +132,21 @@ def _control_more(operation: int, second: int, third: int, fourth: int, fifth: i
             error = fourth & 0xFFFF_FFFF
             if error == 0 or error >= _LAST_ERROR or error in _RESTARTS:
                 raise Errno(EINVAL)
-            raise Errno(EPERM)
+            _reject(second, third & 0xFFFF_FFFF, error, fifth)
         case 21:  # KEYCTL_INVALIDATE
             invalidate(found_key(second, SEARCH).key)
         case 22:
             return _get_persistent(second & 0xFFFF_FFFF, third)
+        case 23:  # KEYCTL_DH_COMPUTE
+            return compute_power(UserAddr(second), UserAddr(third), fourth, UserAddr(fifth))
+        case 24:  # KEYCTL_PKEY_QUERY
+            if third != 0:
+                raise Errno(EINVAL)
+            query(second, UserAddr(fourth), UserAddr(fifth))
+        case 25 | 26 | 27:
+            return transform(operation, UserAddr(second), UserAddr(third), UserAddr(fourth), UserAddr(fifth))
+        case 28:
+            verify(UserAddr(second), UserAddr(third), UserAddr(fourth), UserAddr(fifth))
         case 29:
             _restrict(second, UserAddr(third), UserAddr(fourth))
         case 30:
@@ -135,16 +158,77 @@ def _control_more(operation: int, second: int, third: int, fourth: int, fifth: i
     return 0
 
 
-def _check_payload(operation: int, payload: UserAddr, count: int) -> None:
-    """What KEYCTL_INSTANTIATE has in one piece, and KEYCTL_INSTANTIATE_IOV in several. Raises EFAULT, EINVAL."""
+def _instantiate(operation: int, number: int, payload: UserAddr, count: int, ring: int) -> None:
+    """KEYCTL_INSTANTIATE has the payload in one piece, KEYCTL_INSTANTIATE_IOV in several."""
     if operation == 12:
         if payload != 0 and count != 0:
             user.check(payload, min(count, MAX_RW_COUNT) if count > 0 else MAX_RW_COUNT)
         size = count if payload != 0 else 0
+        if not 0 <= size <= LONGEST_PAYLOAD:
+            raise Errno(EINVAL)
+        authority = _authority_over(number)
+        data = user.read_bytes(payload, size) if size > 0 else b""
     else:
-        size = user_vector(payload, count if payload != 0 else 0).remaining
-    if not 0 <= size <= LONGEST_PAYLOAD:
+        pieces = user_vector(payload, count if payload != 0 else 0)
+        if pieces.remaining > LONGEST_PAYLOAD:
+            raise Errno(EINVAL)
+        authority = _authority_over(number)
+        size = pieces.remaining
+        data = pieces.take_bytes(size)
+        if len(data) < size:
+            raise Errno(EFAULT)
+    task = current()
+    authority.acquire()
+    try:
+        instantiate(authority, data, _target_of(authority, signed_32(ring)), finder_of(task))
+        chain_of(task).assume(None)
+    finally:
+        authority.release()
+
+
+def _reject(number: int, timeout_s: int, error: int, ring: int) -> None:
+    authority = _authority_over(number)
+    authority.acquire()
+    try:
+        reject(authority, timeout_s, error, _target_of(authority, signed_32(ring)))
+        chain_of(current()).assume(None)
+    finally:
+        authority.release()
+
+
+def _authority_over(number: int) -> Authority:
+    """The authority that the caller has assumed, which is over that key. Raises EPERM."""
+    authority = chain_of(current()).authority
+    if authority is None or authority.target is None or authority.target.serial != signed_32(number):
+        raise Errno(EPERM)
+    return authority
+
+
+def _target_of(authority: Authority, ring: int) -> Key | None:
+    """The keyring that a key which is made is linked to, if any."""
+    if ring == 0:
+        return None
+    if ring > 0:
+        return found_key(ring, WRITE, creates=True).key
+    if ring == OF_AUTHORITY:
         raise Errno(EINVAL)
+    if ring < OF_REQUESTOR:
+        raise Errno(ENOKEY)
+    return authority.destination
+
+
+def _assume(number: int) -> int:
+    """KEYCTL_ASSUME_AUTHORITY. Returns the number of the authority."""
+    if number < 0:
+        raise Errno(EINVAL)
+    task = current()
+    chain = chain_of(task)
+    if number == 0:
+        chain.assume(None)
+        return 0
+    authority = find_authority(chain, task.credentials, number)
+    chain.assume(authority)
+    return authority.serial
 
 
 def _join_session(address: UserAddr) -> int:
@@ -251,21 +335,31 @@ def _get_persistent(uid: int, target: int) -> int:
 
 
 def _restrict(number: int, kind: UserAddr, restriction: UserAddr) -> None:
-    """KEYCTL_RESTRICT_KEYRING: no more links at all. Types that could decide about them do not exist."""
+    """KEYCTL_RESTRICT_KEYRING: no more links at all, or only to keys that the type of a text decides about."""
     found = found_key(number, SET_ATTRIBUTES)
     if (kind == 0) != (restriction == 0):
         raise Errno(EINVAL)
     name = b""
+    text = b""
     if kind != 0:
         name = type_at(kind)
-        text_at(restriction, _LONGEST_RESTRICTION)
+        text = text_at(restriction, _LONGEST_RESTRICTION)
     keyring = as_keyring(found.key)
-    if kind != 0:
-        known_type(name)
+    if kind == 0:
+        _set_restriction(keyring, Restriction())
+    elif known_type(name) is ASYMMETRIC:
+        _set_restriction(keyring, restriction_by(text))
+    else:
         raise Errno(ENOENT)
-    if keyring.is_closed:
-        raise Errno(EEXIST)
-    keyring.is_closed = True
+
+
+def _set_restriction(keyring: Keyring, restriction: Restriction) -> None:
+    """Raises EEXIST if there is one, EDEADLK if it would trust itself."""
+    error = EEXIST if keyring.restriction is not None else EDEADLK if is_circle(keyring, restriction) else 0
+    if error != 0:
+        restriction.release()
+        raise Errno(error)
+    keyring.restriction = restriction
 
 
 def _move(number: int, source: int, target: int, flags: int) -> None:

@@ -62,23 +62,23 @@ def madvise(address: int, length: int, advice: i32) -> int:
     space = current().space
     remapping.advise(space, address, length, advice)
     if advice == remapping.MADV_REMOVE:
-        first, behind = pages_of(address, length)
-        if behind == first:
+        first, end_page = pages_of(address, length)
+        if end_page == first:
             return 0
         start = first << PAGE_SHIFT  # fits: `advise` has looked at it
-        _remove(space, start, min(behind, USER_PAGES) << PAGE_SHIFT)
-        if behind > USER_PAGES:
+        _remove(space, start, min(end_page, USER_PAGES) << PAGE_SHIFT)
+        if end_page > USER_PAGES:
             raise Errno(ENOMEM)
     return 0
 
 
 def _break(start: int, length: int, is_soft: bool) -> None:
     """MADV_HWPOISON and MADV_SOFT_OFFLINE."""
-    first, behind = pages_of(start, length)
-    if start & PAGE_MASK != 0 or behind < first or (behind == first and length != 0):
+    first, end_page = pages_of(start, length)
+    if start & PAGE_MASK != 0 or end_page < first or (end_page == first and length != 0):
         raise Errno(EINVAL)
-    if behind > first:
-        break_pages(current(), start, min(behind, USER_PAGES + 1) << PAGE_SHIFT, is_soft)
+    if end_page > first:
+        break_pages(current(), start, min(end_page, USER_PAGES + 1) << PAGE_SHIFT, is_soft)
 
 
 def _remove(space: AddressSpace, start: int, end: int) -> None:
@@ -96,11 +96,11 @@ def _remove(space: AddressSpace, start: int, end: int) -> None:
         source = area.source
         if source is not None:
             first = area.index_of(start)
-            behind = first + ((part_end - start) >> PAGE_SHIFT)
+            end_page = first + ((part_end - start) >> PAGE_SHIFT)
             source.acquire()
             try:
                 hear_of_removal(area, start, part_end)
-                _remove_from(source, first, behind)
+                _remove_from(source, first, end_page)
             finally:
                 source.release()
         start = part_end
@@ -108,19 +108,19 @@ def _remove(space: AddressSpace, start: int, end: int) -> None:
         raise Errno(ENOMEM)
 
 
-def _remove_from(source: MemoryObject, first: int, behind: int) -> None:
+def _remove_from(source: MemoryObject, first: int, end_page: int) -> None:
     """The same for one object; the caller is a user of it."""
     if isinstance(source, TrackedObject) and not source.is_huge():  # those unmap whole huge pages only
-        forget_pages(source, first, behind, leaves_hole=True)
-    _check_punch(first, behind)
-    source.punch(first, behind)
+        forget_pages(source, first, end_page, leaves_hole=True)
+    _check_punch(first, end_page)
+    source.punch(first, end_page)
 
 
-def _check_punch(first: int, behind: int) -> None:
+def _check_punch(first: int, end_page: int) -> None:
     """As for fallocate(2): raise EINVAL for pages that begin past the end of the longest file, EFBIG for those that end
     there.
     """
     if first > MAX_FILE_SIZE >> PAGE_SHIFT:
         raise Errno(EINVAL)
-    if behind > MAX_FILE_SIZE >> PAGE_SHIFT:
+    if end_page > MAX_FILE_SIZE >> PAGE_SHIFT:
         raise Errno(EFBIG)

@@ -90,12 +90,12 @@ def _write_nodes(address: UserAddr, limit: int, nodes: bytes) -> None:
 
 def _pages(start: int, length: int) -> tuple[int, int]:
     """A range of whole pages, truncated at the end of user memory; empty if it has none. Raises EINVAL (it wraps)."""
-    first, behind = pages_of(start, length)
-    if behind < first:
+    first, end_page = pages_of(start, length)
+    if end_page < first:
         raise Errno(EINVAL)
-    if behind == first:
+    if end_page == first:
         return 0, 0
-    return min(first, USER_PAGES) << PAGE_SHIFT, min(behind, USER_PAGES + 1) << PAGE_SHIFT
+    return min(first, USER_PAGES) << PAGE_SHIFT, min(end_page, USER_PAGES + 1) << PAGE_SHIFT
 
 
 # ---- policies -------------------------------------------------------------------------------------------------------

@@ -40,15 +40,15 @@ def mlock2(address: int, length: int, flags: i32) -> int:
 
 def _lock(address: int, length: int, now: bool) -> None:
     _check_may_lock()
-    first, behind = pages_of(address, length)
+    first, end_page = pages_of(address, length)
     task = current()
     space = task.space
     if not task.credentials.capable(CAP_IPC_LOCK):
         locked = locked_bytes(space, 0, USER_END)
-        if first < behind:
-            locked -= locked_bytes(space, min(first, USER_PAGES) << PAGE_SHIFT, min(behind, USER_PAGES) << PAGE_SHIFT)
+        if first < end_page:
+            locked -= locked_bytes(space, min(first, USER_PAGES) << PAGE_SHIFT, min(end_page, USER_PAGES) << PAGE_SHIFT)
         limit = task.process.limits.soft[RLIMIT_MEMLOCK]
-        if limit != UNLIMITED and pages_between(first, behind) + (locked >> PAGE_SHIFT) > limit >> PAGE_SHIFT:
+        if limit != UNLIMITED and pages_between(first, end_page) + (locked >> PAGE_SHIFT) > limit >> PAGE_SHIFT:
             raise Errno(ENOMEM)
     start, end = whole_pages(address, length)
     if start < end:

@@ -251,8 +251,8 @@ def _protect(address: int, length: int, prot: int, key: int) -> int:
         raise Errno(EINVAL)
     if length == 0:
         return 0
-    first, behind = pages_of(address, length)
-    if behind <= first:
+    first, end_page = pages_of(address, length)
+    if end_page <= first:
         raise Errno(ENOMEM)
     if prot & ~(_PROT_ALL | _PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP) != 0:
         raise Errno(EINVAL)
@@ -260,7 +260,7 @@ def _protect(address: int, length: int, prot: int, key: int) -> int:
     space = task.space
     if key != NO_KEY and not space.own_keys().has(key):
         raise Errno(EINVAL)
-    if behind > USER_PAGES:
+    if end_page > USER_PAGES:
         raise Errno(ENOMEM)
     if grows != 0:
         area = space.area_at(address)

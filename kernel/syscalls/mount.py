@@ -9,10 +9,12 @@ from kernel.fs.mounts import check_unmount_flags, mount, pivot_root, require_adm
 from kernel.fs.path import FsContext, Path
 from kernel.lang import EINVAL, ENAMETOOLONG, ENOENT, Errno, UserAddr, i32
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.syscalls.path_arguments import path_at
 from kernel.task import current, find_process, process_ids
 from kernel.task.pid_namespace import FIRST_PID
 
+_FOLLOW_COST: Final = 100  # instructions for a thread, for `pace`
 _OPTIONS_LIMIT: Final = 4096
 _TYPE_INDEX: Final = 1
 _TYPE_NAME: Final = 2
@@ -79,6 +81,7 @@ def pivot_root_(new_root: UserAddr, put_old: UserAddr) -> int:
             other = task.fs_context
             if other is not None:
                 _follow_root(other, old, new)
+            pace(_FOLLOW_COST)
     return 0
 
 

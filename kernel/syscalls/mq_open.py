@@ -54,8 +54,19 @@ def mq_open(name_address: UserAddr, flags: i32, mode: i32, attributes_address: U
     """mq_open(3)."""
     attributes = _read_attributes(attributes_address) if attributes_address != 0 else default_attributes()
     name = _name_at(name_address)
+    files = current().files
+    number = files.reserve()
+    try:
+        file = _open_queue(name, flags, mode, attributes)
+    except (Errno, MemoryError):
+        files.give_back(number)
+        raise
+    return files.fill(number, file, cloexec=True)
+
+
+def _open_queue(name: bytes, flags: int, mode: int, attributes: QueueAttributes) -> QueueFile:
+    """Open a queue, or make it."""
     task = current()
-    task.files.make_room()
     directory = current().namespaces.ipc.mqueues.file_system.directory()
     queue = directory.queues.get(name)
     credentials = task.credentials
@@ -76,12 +87,11 @@ def mq_open(name_address: UserAddr, flags: i32, mode: i32, attributes_address: U
         wanted = MAY_READ if access == 0 else MAY_WRITE if access == 1 else MAY_READ | MAY_WRITE
         queue.check_permission(plain_actor(credentials), wanted)
     try:
-        file = QueueFile(current().namespaces.ipc.mqueues.place(name, queue), flags & (O_ACCMODE | O_NONBLOCK), queue)
+        return QueueFile(current().namespaces.ipc.mqueues.place(name, queue), flags & (O_ACCMODE | O_NONBLOCK), queue)
     except (Errno, MemoryError):
         if is_new:
             directory.unlink(name, queue)
         raise
-    return task.files.install(file, cloexec=True)
 
 
 @syscall("mq_unlink", status="Full", args="name:queue")

@@ -21,9 +21,12 @@ from kernel.fs.constants import (
     RESOLVE_CACHED,
     RESOLVE_IN_ROOT,
 )
+from kernel.fs.file import File
 from kernel.fs.open import open_file
+from kernel.fs.path import FsContext
 from kernel.lang import E2BIG, EAGAIN, EINVAL, ENOTDIR, Errno, UserAddr, i32, u32
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import base_for, path_at
 from kernel.task import current
@@ -31,6 +34,7 @@ from kernel.task import current
 _CLOSE_RANGE_UNSHARE: Final = 2
 _CLOSE_RANGE_CLOEXEC: Final = 4
 _OPEN_HOW_SIZE: Final = 24
+_LOOK_COST: Final = 60  # instructions, for `pace`
 _RESOLVE_SCOPED: Final = RESOLVE_BENEATH | RESOLVE_IN_ROOT
 _RESOLVE_FLAGS: Final = 0x3F
 
@@ -40,9 +44,13 @@ def _open_at(directory: int, address: UserAddr, flags: int, mode: int) -> int:
     task = current()
     name = path_at(address)
     files = task.files
-    files.make_room()  # EMFILE and ENOMEM come before anything about the file, which may be made or cut
-    file = open_file(task.fs, base_for(directory, name), name, flags | O_LARGEFILE, mode & 0o7777)
-    return files.install(file, flags & O_CLOEXEC != 0)
+    number = files.reserve()  # EMFILE and ENOMEM come before anything about the file, which may be made or cut
+    try:
+        file = open_file(task.fs, base_for(directory, name), name, flags | O_LARGEFILE, mode & 0o7777)
+    except (Errno, MemoryError):
+        files.give_back(number)
+        raise
+    return files.fill(number, file, flags & O_CLOEXEC != 0)
 
 
 def _check_flags(flags: int) -> None:
@@ -99,17 +107,26 @@ def openat2(directory: i32, address: UserAddr, how: UserAddr, size: int) -> int:
 def _open_restricted(directory: int, address: UserAddr, flags: int, mode: int, restrictions: int) -> int:
     task = current()
     name = path_at(address)
-    task.files.make_room()
-    base = task.fs.working if directory == AT_FDCWD else any_file_at(directory).path
+    files = task.files
+    number = files.reserve()
+    try:
+        file = _open_below(task.fs, name, directory, flags, mode, restrictions)
+    except (Errno, MemoryError):
+        files.give_back(number)
+        raise
+    return files.fill(number, file, flags & O_CLOEXEC != 0)
+
+
+def _open_below(caller: FsContext, name: bytes, directory: int, flags: int, mode: int, restrictions: int) -> File:
+    base = caller.working if directory == AT_FDCWD else any_file_at(directory).path
     if not base.inode().is_directory():
         raise Errno(ENOTDIR)
-    root = base if restrictions & _RESOLVE_SCOPED != 0 else task.fs.root
-    context = task.fs.restricted(root, base, restrictions)
+    root = base if restrictions & _RESOLVE_SCOPED != 0 else caller.root
+    context = caller.restricted(root, base, restrictions)
     try:
-        file = open_file(context, None, name, flags | O_LARGEFILE, mode)
+        return open_file(context, None, name, flags | O_LARGEFILE, mode)
     finally:
         context.release()
-    return task.files.install(file, flags & O_CLOEXEC != 0)
 
 
 @syscall("close", status="Full", args="fd:spent")
@@ -133,6 +150,7 @@ def close_range(first: u32, last: u32, flags: u32) -> int:
         for descriptor in range(first, min(last + 1, files.size())):
             if files.find(descriptor) is not None:
                 files.set_close_on_exec(descriptor, cloexec=True)
+            pace(_LOOK_COST)
     else:
         files.close_range(first, last)
     return 0

@@ -6,6 +6,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, Errno, UserAddr, span_of
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.syscalls.siginfo_arguments import read_signal_info
 from kernel.task.diversion import ON, set_dispatch
 from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo
@@ -22,6 +23,7 @@ from kernel.task.words import load_i32, load_i64, store_i64
 
 _WORD: Final = 8
 _PEEK_SHARED: Final = 1
+_PEEK_COST: Final = 500  # instructions for a signal, for `pace`
 _PEEK_ARGUMENTS_SIZE: Final = 16
 _RSEQ_CONFIGURATION_SIZE: Final = 24
 _METADATA_SIZE: Final = 16
@@ -64,6 +66,7 @@ def peek_signals(task: Task, address: int, data: int) -> int:
             break
         data += SIGINFO_SIZE  # fits: it was written
         done += 1
+        pace(_PEEK_COST)
         if current().interrupted:
             break
     return done

@@ -79,7 +79,7 @@ def quotactl(command: u32, special: UserAddr, identifier: u32, address: UserAddr
 
 
 def _error_of_path(address: UserAddr) -> int:
-    """The error of looking up the file that Q_QUOTAON names: whoever may not turn quotas on is not told; 0 for none."""
+    """The error of looking up the file that Q_QUOTAON names: 0 for none, and for whoever may not turn quotas on."""
     try:
         resolve(current().fs, None, path_at(address), FOLLOW)
     except Errno as error:

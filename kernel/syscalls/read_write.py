@@ -10,43 +10,37 @@ from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
 from kernel.lang import EBADF, EINVAL, EPIPE, ERESTARTNOINTR, ESPIPE, Errno, UserAddr, i32, inline, noinline
 from kernel.lib.user import Buffer
-from kernel.sched import Mutex
 from kernel.syscalls.buffer_arguments import finish_transfer, range_to_read, range_to_write, user_range
 from kernel.syscalls.descriptor_arguments import borrowed_file, file_at
 from kernel.syscalls.size_limit import prepare_write
 from kernel.task import current
 from kernel.task.send import signal_itself
 from kernel.task.signals import SIGPIPE
-from kernel.task.task import Task
 
 
 def read_file(file: File, buffer: Buffer) -> int:
     """Read at the position."""
-    task = current()
-    _check_end(file, file.position, buffer.remaining)
-    turn = hold(file, task)
-    try:
-        if MARKS.guards != 0:
-            ask_to_read(file)
-        done = tell_read(file, finish_transfer(file.read(buffer), buffer))
-        task.counts.read_bytes += done
-        return done
-    finally:
-        task.counts.read_calls += 1
-        let_go(file, turn)
-
-
-@inline
-def hold(file: File, task: Task) -> Mutex | None:
-    """Acquire a description, and the turn to use its position where others might use it meanwhile (`take_turn`)."""
-    if file.seekable and (file.users > 1 or task.files.users > 1):
-        return _hold_shared(file)
-    file.users += 1
-    return None
+    return _read_in_turn(file, buffer) if shares_position(file) else _read(file, buffer)
 
 
 @noinline
-def _hold_shared(file: File) -> Mutex | None:
+def _read_in_turn(file: File, buffer: Buffer) -> int:
+    has_turn = hold(file)
+    try:
+        return _read(file, buffer)
+    finally:
+        end_hold(file, has_turn)
+
+
+@inline
+def shares_position(file: File) -> bool:
+    """Whether others might use the position meanwhile: then `hold`."""
+    return file.seekable and (file.users > 1 or current().files.users > 1)
+
+
+@noinline
+def hold(file: File) -> bool:
+    """Acquire a description, and the turn to use its position (`take_turn`): returns whether there are turns."""
     file.acquire()
     try:
         return file.take_turn()
@@ -55,11 +49,33 @@ def _hold_shared(file: File) -> Mutex | None:
         raise
 
 
+@noinline
+def end_hold(file: File, has_turn: bool) -> None:
+    """Undo `hold`."""
+    if has_turn:
+        file.end_turn()
+    file.release()
+
+
 @inline
-def let_go(file: File, turn: Mutex | None) -> None:
-    """Release what `hold` or `acquire` kept; usually the descriptor still keeps the description."""
-    if turn is not None:
-        turn.release()
+def _read(file: File, buffer: Buffer) -> int:
+    task = current()
+    _check_end(file, file.position, buffer.remaining)
+    file.acquire()
+    try:
+        if MARKS.guards != 0:
+            ask_to_read(file)
+        done = tell_read(file, finish_transfer(file.read(buffer), buffer))
+        task.counts.read_bytes += done
+        return done
+    finally:
+        task.counts.read_calls += 1
+        _let_go(file)
+
+
+@inline
+def _let_go(file: File) -> None:
+    """Release what `acquire` kept; usually the descriptor still keeps it."""
     if file.users > 1:
         file.users -= 1
     else:
@@ -68,10 +84,24 @@ def let_go(file: File, turn: Mutex | None) -> None:
 
 def write_file(file: File, buffer: Buffer) -> int:
     """Write at the position; sends the signals that belong to the errors."""
+    return _write_in_turn(file, buffer) if shares_position(file) else _write(file, buffer)
+
+
+@noinline
+def _write_in_turn(file: File, buffer: Buffer) -> int:
+    has_turn = hold(file)
+    try:
+        return _write(file, buffer)
+    finally:
+        end_hold(file, has_turn)
+
+
+@inline
+def _write(file: File, buffer: Buffer) -> int:
     task = current()
     task.counts.write_calls += 1
     wanted = buffer.remaining
-    turn = hold(file, task)
+    file.acquire()
     try:
         if file.seekable:
             _check_end(file, file.position, buffer.remaining)
@@ -87,7 +117,7 @@ def write_file(file: File, buffer: Buffer) -> int:
             raise Errno(ERESTARTNOINTR) from None  # the shortage is handled on the way to user mode
         raise
     finally:
-        let_go(file, turn)
+        _let_go(file)
 
 
 def signal_broken_pipe(file: File, error: Errno) -> None:
@@ -108,7 +138,7 @@ def pread_file(file: File, buffer: Buffer, offset: int) -> int:
         return done
     finally:
         task.counts.read_calls += 1
-        let_go(file, None)
+        _let_go(file)
 
 
 def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
@@ -123,7 +153,7 @@ def pwrite_file(file: File, buffer: Buffer, offset: int) -> int:
         task.counts.written_bytes += done
         return done
     finally:
-        let_go(file, None)
+        _let_go(file)
 
 
 def _check_offset(file: File, offset: int, count: int) -> None:
@@ -206,9 +236,10 @@ def lseek(descriptor: i32, offset: int, whence: i32) -> int:
     file = file_at(descriptor)
     if not 0 <= whence <= SEEK_HOLE:
         raise Errno(EINVAL)
-    task = current()
-    turn = hold(file, task)
+    if not shares_position(file):
+        return file.seek(offset, whence)
+    has_turn = hold(file)
     try:
         return file.seek(offset, whence)
     finally:
-        let_go(file, turn)
+        end_hold(file, has_turn)

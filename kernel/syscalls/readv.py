@@ -9,16 +9,16 @@ from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
 from kernel.lang import EBADF, EINVAL, EOPNOTSUPP, EPERM, ESPIPE, Errno, UserAddr, i32
 from kernel.lib.user import Buffer
-from kernel.sched import Mutex
 from kernel.syscalls.buffer_arguments import finish_transfer, user_vector
 from kernel.syscalls.descriptor_arguments import file_at, readable_file, writable_file
 from kernel.syscalls.read_write import (
     check_has_offsets,
+    end_hold,
     hold,
-    let_go,
     pread_file,
     pwrite_file,
     read_file,
+    shares_position,
     signal_broken_pipe,
     write_file,
 )
@@ -185,18 +185,18 @@ def _write_at_once(file: File, buffer: Buffer) -> int:
 def _write_by_flags(file: InodeFile, buffer: Buffer, offset: int, flags: int) -> int:
     """Write at the end, or at a position in spite of O_APPEND; the position moves if no offset was given."""
     appends = flags & RWF_APPEND != 0
-    task = current()
-    turn: Mutex | None = None
-    if offset == AT_POSITION:
-        turn = hold(file, task)
+    has_turn = False
+    if offset == AT_POSITION and shares_position(file):
+        has_turn = hold(file)
     else:
         file.acquire()
     try:
         start = file.inode.size if appends else file.position if offset == AT_POSITION else offset
         prepare_write(file, buffer, start)
+        task = current()
         task.counts.write_calls += 1
         done = finish_transfer(file.write_by(buffer, offset, appends=appends), buffer)
         task.counts.written_bytes += done
         return tell_written(file, done)
     finally:
-        let_go(file, turn)
+        end_hold(file, has_turn)

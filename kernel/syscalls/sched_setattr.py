@@ -181,11 +181,11 @@ def sched_getattr(pid: i32, attributes: UserAddr, size: i32, flags: i32) -> int:
     fields = span_of(storage)
     store_i32(fields, 0, known)
     store_i32(fields, 4, target.policy)
-    told = _FLAG_RESET_ON_FORK if target.reset_on_fork else 0
+    reported = _FLAG_RESET_ON_FORK if target.reset_on_fork else 0
     if target.policy == SCHED_DEADLINE:
         times = _Times()
         _read_times(target, times)
-        told |= times.flags
+        reported |= times.flags
         store_i64(fields, 24, times.runtime)
         store_i64(fields, 32, times.deadline)
         store_i64(fields, 40, times.period)
@@ -194,6 +194,6 @@ def sched_getattr(pid: i32, attributes: UserAddr, size: i32, flags: i32) -> int:
     else:
         store_i32(fields, 16, target.nice)
         store_i64(fields, 24, turn_of(target))
-    store_i64(fields, 8, told)
+    store_i64(fields, 8, reported)
     user.write_from(attributes, fields)
     return 0

@@ -19,6 +19,7 @@ from kernel.ipc.semaphores import (
 from kernel.ipc.sysv import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, READ, WRITE
 from kernel.lang import E2BIG, EINVAL, ERANGE, Errno, UserAddr, i32, span_of, u32
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.syscalls.timeouts import deadline_after, timespec_ns
 from kernel.task.task import Task, current
 from kernel.task.words import load_i32, signed_32, store_i32, store_i64
@@ -35,6 +36,7 @@ _SEM_STAT: Final = 18
 _SEM_INFO: Final = 19
 _SEM_STAT_ANY: Final = 20
 
+_VALUE_COST: Final = 40  # instructions, for `pace`
 _STATUS_SIZE: Final = 104
 _OPERATION_SIZE: Final = 6
 _UNDO_STRUCTURE_SIZE: Final = 20  # Linux's value for SEMUSZ
@@ -199,6 +201,7 @@ def _set_all(identifier: int, address: UserAddr) -> int:
         if value > LARGEST_VALUE:
             raise Errno(ERANGE)
         values.append(value)
+        pace(_VALUE_COST)
     found.set_all(values, task.process.as_bearer())
     return 0
 

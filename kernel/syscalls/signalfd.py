@@ -9,6 +9,7 @@ from kernel.doors.table import syscall
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK, O_RDWR, READABLE
 from kernel.lang import EAGAIN, EINVAL, Errno, Span, UserAddr, i32, span_of, u8
+from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter
 from kernel.syscalls.descriptor_arguments import file_at
@@ -22,6 +23,7 @@ from kernel.task.task import current_or_none
 from kernel.task.words import store_i32, store_i64
 
 _RECORD_SIZE: Final = 128
+_RECORD_COST: Final = 1000  # instructions, for `pace`
 
 
 class SignalFile(DescriptorFile):
@@ -47,6 +49,7 @@ class SignalFile(DescriptorFile):
                 span_of(storage).fill(0)
                 fill_record(span_of(storage), info)
                 done += buffer.put(span_of(storage))
+                pace(_RECORD_COST)
                 continue
             if done > 0:
                 break

@@ -124,17 +124,27 @@ def accept4(descriptor: i32, address: UserAddr, length: UserAddr, flags: i32) ->
     file_at(descriptor)  # EBADF comes before EINVAL and EMFILE
     if flags & ~_TYPE_FLAGS != 0:
         raise Errno(EINVAL)
-    current().files.make_room()
-    listening = socket_at(descriptor)
+    files = current().files
+    number = files.reserve()
+    try:
+        accepted = accept_from(socket_at(descriptor), flags & O_NONBLOCK, address, length)
+    except (Errno, MemoryError):
+        files.give_back(number)
+        raise
+    return files.fill(number, accepted, flags & O_CLOEXEC != 0)
+
+
+def accept_from(listening: Socket, flags: int, address: UserAddr, length: UserAddr) -> Socket:
+    """Take a connection, and write the peer's address unless that is 0. The caller has reserved a descriptor for it."""
     check_room_for_file()  # before a connection is taken
-    accepted = listening.accept(flags & O_NONBLOCK)
+    accepted = listening.accept(flags)
     if address != 0:
         try:
             write_address(peer_of(accepted), address, length)
         except (Errno, MemoryError):
             accepted.release()
             raise
-    return current().files.install(accepted, flags & O_CLOEXEC != 0)
+    return accepted
 
 
 def peer_of(accepted: Socket) -> bytes:

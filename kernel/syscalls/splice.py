@@ -7,12 +7,13 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.anonymous import DescriptorFile
-from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT, O_APPEND, O_NONBLOCK
+from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT, O_APPEND, O_DIRECT, O_NONBLOCK
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
 from kernel.ipc.pipe import PIPE_BUF, Pipe, PipeFile
 from kernel.lang import EAGAIN, EBADF, EINVAL, EPIPE, ESPIPE, Errno, UserAddr, i32, u32
 from kernel.lib import user
+from kernel.lib.pace import pace_bytes
 from kernel.lib.user import Buffer, KernelBuffer
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
 from kernel.syscalls.buffer_arguments import check_area, finish_transfer, user_range, user_vector
@@ -58,6 +59,9 @@ def splice(source: i32, source_address: UserAddr, target: i32, target_address: U
             raise Errno(EINVAL)
         _check_end(out_file, target_address != 0, out_offset, count)
     count = MAX_RW_COUNT if count < 0 else min(count, MAX_RW_COUNT)
+    if isinstance(in_file, PipeFile) and isinstance(out_file, PipeFile):
+        waits = (in_file.flags | out_file.flags) & O_NONBLOCK == 0 and flags & _SPLICE_NONBLOCK == 0
+        return _between_pipes(in_file, out_file, min(count, _CHUNK), nonblocking=not waits)
     # One piece, as much as is there and fits: splice does not wait for more once it has moved something.
     if isinstance(in_file, PipeFile):
         count = min(count, max(1, in_file.pipe.count))
@@ -119,6 +123,59 @@ def _out_of_pipe(file: PipeFile, target: Cursor, count: int, nonblocking: bool) 
         file.release()
         target.file.release()
     return done
+
+
+def _between_pipes(source: PipeFile, target: PipeFile, count: int, nonblocking: bool) -> int:
+    """Move bytes to another pipe, once there are some and there is room for them."""
+    done = 0
+    source.acquire()
+    target.acquire()
+    try:
+        while done == 0:
+            reading = source.pipe
+            while reading.count == 0 and reading.writers > 0:
+                if nonblocking:
+                    raise Errno(EAGAIN)
+                reading.read_queue.sleep(interruptible=True)
+            target.pipe.wait_for_room(1, nonblocking)
+            if reading.count == 0 and reading.writers == 0:
+                return 0
+            done = _move_between(reading, target.pipe, count, as_packet=target.flags & O_DIRECT != 0)
+        pace_bytes(2 * done)
+    except Errno as error:
+        signal_broken_pipe(target, error)
+        raise
+    finally:
+        tell_read(source, done)
+        tell_written(target, done)
+        source.release()
+        target.release()
+    return done
+
+
+def _move_between(source: Pipe, target: Pipe, count: int, as_packet: bool) -> int:
+    """Move what is there and fits now; 0 if there is nothing. Nobody waits for one ring with the other one locked: two
+    moves that cross would wait for each other.
+    """
+    source.lock.acquire_unless_dying()
+    if not target.lock.try_acquire():
+        source.lock.release()
+        target.lock.acquire_unless_dying()
+        target.lock.release()
+        return 0
+    moved = 0
+    try:
+        length = min(count, source.count, target.free(), PIPE_BUF if as_packet else count)
+        if length > 0 and target.readers > 0:
+            buffer = KernelBuffer(bytearray(length))
+            buffer.rewind(source.peek_into(buffer, length))
+            moved = target.add(buffer, length, as_packet)
+    finally:
+        target.lock.release()
+        source.unlock_readable(moved)
+    if moved > 0:
+        target.read_queue.wake_all()
+    return moved
 
 
 @syscall("tee", status="Full", args="fd:pipe fd:pipe size flags:splice")

@@ -91,13 +91,17 @@ def fstatfs(descriptor: i32, address: UserAddr) -> int:
 
 @syscall("ustat", status="Full", args="device >ustat")
 def ustat(device: u32, address: UserAddr) -> int:
+    found: Mount | None = None
     for mount in MOUNTS.values():
-        file_system = mount.file_system
-        if file_system.device == device:
-            numbers = file_system.statistics()
-            raw = RawUstat()
-            raw.blocks_free = numbers.blocks_free & 0x7FFFFFFF
-            raw.files_free = numbers.files_free
-            user.write_from(address, bytes_of(raw))
-            return 0
-    raise Errno(EINVAL)
+        if mount.file_system.device == device:
+            found = mount
+            break
+    if found is None:
+        raise Errno(EINVAL)
+    with Path(found, found.root):  # a server may take its time to answer
+        numbers = found.file_system.statistics()
+        raw = RawUstat()
+        raw.blocks_free = numbers.blocks_free & 0x7FFFFFFF
+        raw.files_free = numbers.files_free
+        user.write_from(address, bytes_of(raw))
+    return 0

@@ -11,6 +11,7 @@ from kernel.fs.devices.kmsg import CONSOLE_LEVELS, READING, check_reader, line_o
 from kernel.lang import EFAULT, EINVAL, EPERM, Errno, UserAddr, i32, span_of
 from kernel.lib import log, user
 from kernel.lib.capabilities import CAP_SYSLOG
+from kernel.lib.pace import pace
 from kernel.task.task import current
 
 _CLOSE: Final = 0
@@ -26,6 +27,7 @@ _SIZE_UNREAD: Final = 9
 _SIZE_BUFFER: Final = 10
 
 _NOISIEST: Final = 8
+_LINE_COST: Final = 1500  # instructions
 
 
 @syscall("syslog", status="Full", args="one:0|1|2|3|4|5|6|7|8|9|10 >bytes[length] size")
@@ -50,10 +52,7 @@ def syslog(action: i32, address: UserAddr, length: i32) -> int:
             if done == 0 and buffer.faulted:
                 raise Errno(EFAULT)
             return done
-        count = _read_last(address, length)
-        if action == _READ_CLEAR:
-            log.log.cleared = log.log.next_sequence
-        return count
+        return _read_last(address, length, action == _READ_CLEAR)
     if action == _CLEAR:
         log.log.cleared = log.log.next_sequence
         return 0
@@ -85,10 +84,13 @@ def _set_console(action: int, level: int) -> int:
     return 0
 
 
-def _read_last(address: UserAddr, length: int) -> int:
-    """SYSLOG_ACTION_READ_ALL: the last whole lines that fit, except cleared ones."""
+def _read_last(address: UserAddr, length: int, clears: bool) -> int:
+    """SYSLOG_ACTION_READ_ALL: the last whole lines that fit, except cleared ones. `clears` those that there were, but
+    none that came meanwhile.
+    """
     ring = log.log
-    first = ring.next_sequence
+    end = ring.next_sequence
+    first = end
     lowest = max(ring.oldest_sequence(), ring.cleared)
     total = 0
     while first > lowest:
@@ -100,13 +102,15 @@ def _read_last(address: UserAddr, length: int) -> int:
             break
         total += size
         first -= 1
+        pace(_LINE_COST)
     done = 0
-    end = ring.next_sequence
     for sequence in range(first, end):
         record = ring.record(sequence)
-        if record is None:
-            break
-        line = line_of(record)
-        user.write_from(user.at(address, done), span_of(line))
-        done += len(line)
+        if record is not None:  # else it had to go for newer ones meanwhile
+            line = line_of(record)
+            user.write_from(user.at(address, done), span_of(line))
+            done += len(line)
+        pace(_LINE_COST)
+    if clears:
+        ring.cleared = max(ring.cleared, end)
     return done

@@ -36,9 +36,9 @@ def selects(request: Request) -> bool:
     return request.flags & layout.BUFFER_SELECT != 0
 
 
-def select(request: Request) -> Chosen:
-    """Take a buffer for a request, at most as long as the request asks for: `use` or `put_back` follows. Raises
-    ENOBUFS, EFAULT.
+def select(request: Request, most: int) -> Chosen:
+    """Take a buffer for a request, at most that long unless `most` is 0: `use` or `put_back` follows. Raises ENOBUFS,
+    EFAULT.
     """
     group = group_of(request)
     buffer = group.take()
@@ -47,8 +47,8 @@ def select(request: Request) -> Chosen:
     if not group.is_ring():
         request.ring.group_bytes -= BUFFER_BYTES
     length = buffer.length
-    if 0 < request.length < length:
-        length = request.length
+    if 0 < most < length:
+        length = most
     return Chosen(group, buffer, length)
 
 

@@ -6,12 +6,11 @@ As those that send and receive (uring_sockets.py), they never wait in a socket. 
 from typing import Final
 
 from kernel.fs.constants import O_CLOEXEC, O_NONBLOCK, READABLE, WRITABLE
-from kernel.fs.file import check_room_for_file
 from kernel.lang import EAGAIN, EALREADY, EINPROGRESS, Errno
 from kernel.lib.pace import pace
 from kernel.net.sockets.socket import SOCK_TYPE_MASK, Socket
-from kernel.syscalls.socket import bind_to, connect_to, listen_with, peer_of, socket
-from kernel.syscalls.socket_arguments import read_address, write_address
+from kernel.syscalls.socket import accept_from, bind_to, connect_to, listen_with, socket
+from kernel.syscalls.socket_arguments import read_address
 from kernel.syscalls.uring_arguments import refuse_if
 from kernel.syscalls.uring_names import put_into_slot, slot_of
 from kernel.syscalls.uring_sockets import socket_of, wait_first
@@ -56,18 +55,16 @@ def _accept(request: Request) -> int:
 
 
 def _accept_one(request: Request, listening: Socket) -> int:
-    current().files.make_room()
-    check_room_for_file()  # before a connection is taken
-    if listening.is_listening and listening.poll(None) & READABLE == 0:
-        raise Errno(EAGAIN)
-    accepted = listening.accept(request.modifiers & O_NONBLOCK)
-    if request.address != 0:
-        try:
-            write_address(peer_of(accepted), request.memory(), request.memory2())
-        except (Errno, MemoryError):
-            accepted.release()
-            raise
-    made = current().files.install(accepted, request.modifiers & O_CLOEXEC != 0)
+    files = current().files
+    number = files.reserve()
+    try:
+        if listening.is_listening and listening.poll(None) & READABLE == 0:
+            raise Errno(EAGAIN)
+        accepted = accept_from(listening, request.modifiers & O_NONBLOCK, request.memory(), request.memory2())
+    except (Errno, MemoryError):
+        files.give_back(number)
+        raise
+    made = files.fill(number, accepted, request.modifiers & O_CLOEXEC != 0)
     slot = slot_of(request)
     return made if slot == 0 else put_into_slot(request.ring, made, slot)
 

@@ -72,7 +72,6 @@ def _read_tags(ring: Ring, wanted: Registration) -> None:
     for index in range(wanted.count):
         tag = wanted.tag(index)
         if tag != 0:
-            ring.generations.has_tags = True
             ring.files.tags[index] = tag
         pace(_COST)
 
@@ -87,14 +86,6 @@ def _listed_file(wanted: Registration, index: int, tag: int) -> File | None:
     if tag != 0:
         raise Errno(EINVAL)
     return None
-
-
-def drop_files(ring: Ring) -> int:
-    """IORING_UNREGISTER_FILES. Raises ENXIO."""
-    if not ring.files.exists:
-        raise Errno(ENXIO)
-    ring.drop_files()
-    return 0
 
 
 def set_file_range(ring: Ring, argument: UserAddr) -> int:
@@ -167,8 +158,6 @@ def _fill_slot(ring: Ring, slot: int, fresh: File, tag: int) -> None:
         if files.slots[slot] is None:
             break
         retire_file(ring, slot)  # another thread filled it
-    if tag != 0:
-        ring.generations.has_tags = True
     files.put(slot, fresh, tag)
 
 

@@ -72,7 +72,6 @@ def _read_tags(ring: Ring, wanted: Registration) -> None:
     for index in range(wanted.count):
         tag = wanted.tag(index)
         if tag != 0:
-            ring.generations.has_tags = True
             ring.buffers.tags[index] = tag
         pace(_COST)
 
@@ -134,14 +133,6 @@ def _touch(address: UserAddr, length: int) -> None:
         pace(_COST)
 
 
-def drop_buffers(ring: Ring) -> int:
-    """IORING_UNREGISTER_BUFFERS. Raises ENXIO."""
-    if not ring.buffers.exists:
-        raise Errno(ENXIO)
-    ring.buffers.drop()
-    return 0
-
-
 def registered_buffers(ring: Ring, task: Task, vector: UserAddr, count: int) -> int:
     """IORING_REGISTER_BUFFERS. Raises EFAULT; else as `register_buffers`."""
     if vector == 0:
@@ -186,7 +177,6 @@ def _update_buffer(ring: Ring, task: Task, wanted: Replacement, index: int) -> N
     if buffers.slots[slot] is not None:
         retire_buffer(ring, slot)
     if tag != 0:
-        ring.generations.has_tags = True
         buffers.tags[slot] = tag
     buffers.slots[slot] = buffer
 

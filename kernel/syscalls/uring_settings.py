@@ -19,6 +19,7 @@ from kernel.uring import layout
 from kernel.uring.perform import TaskWork
 from kernel.uring.ring import Ring
 from kernel.uring.settings import CHANGES, MOST_POLLED_US
+from kernel.uring.taker import worker_of
 
 _MASK_BYTES: Final = 8
 _MOST_WORKERS: Final = (1 << 31) - 1
@@ -90,7 +91,7 @@ def set_clock(argument: UserAddr, count: int) -> int:
 # ---- Workers ---------------------------------------------------------------------------------------------------------
 
 
-def set_worker_processors(task: Task, argument: UserAddr, size: int) -> int:
+def set_worker_processors(ring: Ring, task: Task, argument: UserAddr, size: int) -> int:
     """IORING_REGISTER_IOWQ_AFF: where workers may run; there are none. Raises EINVAL, EFAULT."""
     refuse_if(argument == 0 or size == 0)
     wanted = 0
@@ -99,18 +100,30 @@ def set_worker_processors(task: Task, argument: UserAddr, size: int) -> int:
     else:
         for index in range(size):
             wanted |= user.read_u8(user.at(argument, index)) << (8 * index)
-    refuse_if(not isinstance(task.async_work, TaskWork))
-    present = processor_mask()
-    group = task.cgroup.nearest_processors()
-    allowed = present if group is None else group.effective(present)
-    refuse_if(wanted & present & ~allowed != 0)
+    worker = _worker_with_work(ring, task)
+    refuse_if(wanted & processor_mask() & ~allowed_processors(worker) != 0)
     return 0
 
 
-def drop_worker_processors(task: Task, argument: UserAddr, size: int) -> int:
+def _worker_with_work(ring: Ring, task: Task) -> Task:
+    """Whose workers are meant. Raises EINVAL if it can have none."""
+    worker = worker_of(ring, task)
+    if worker is None or not isinstance(worker.async_work, TaskWork):
+        raise Errno(EINVAL)
+    return worker
+
+
+def allowed_processors(task: Task) -> int:
+    """A bit for each processor that a task's group has."""
+    present = processor_mask()
+    group = task.cgroup.nearest_processors()
+    return present if group is None else group.effective(present)
+
+
+def drop_worker_processors(ring: Ring, task: Task, argument: UserAddr, size: int) -> int:
     """IORING_UNREGISTER_IOWQ_AFF. Raises EINVAL."""
     refuse_if(argument != 0 or size != 0)
-    refuse_if(not isinstance(task.async_work, TaskWork))
+    _worker_with_work(ring, task)
     return 0
 
 
@@ -125,19 +138,20 @@ def limit_workers(ring: Ring, task: Task, argument: UserAddr, count: int) -> int
     bounded = fields.load_u32(0)
     unbounded = fields.load_u32(4)
     refuse_if(bounded > _MOST_WORKERS or unbounded > _MOST_WORKERS)
-    work = task.async_work
-    if isinstance(work, TaskWork):
-        begin_workers(ring, task, work)
+    worker = worker_of(ring, task)
+    work = None if worker is None else worker.async_work
+    if isinstance(work, TaskWork) and worker is not None:
+        begin_workers(ring, worker, work)
         if ring.settings.workers.change > work.workers.change:
-            _follow(ring, task, work)  # another task has set them
+            _follow(ring, worker, work)  # another task has set them
         fields.store_u32(0, work.workers.bounded)
         fields.store_u32(4, work.workers.unbounded)
     else:
         fields.fill(0)
     ring.settings.workers.set(bounded, unbounded)
     ring.settings.workers.change = CHANGES.next()
-    if isinstance(work, TaskWork):
-        _follow(ring, task, work)
+    if isinstance(work, TaskWork) and worker is not None:
+        _follow(ring, worker, work)
     user.write_from(argument, fields)
     return 0
 
@@ -188,6 +202,7 @@ def set_polling(ring: Ring, argument: UserAddr, count: int) -> int:
     user.write_from(argument, fields)
     ring.settings.polled_us = min(polled_us, MOST_POLLED_US)
     ring.settings.prefers_polling = prefers != 0
+    ring.settings.polls = True
     return 0
 
 
@@ -201,6 +216,7 @@ def drop_polling(ring: Ring, argument: UserAddr, count: int) -> int:
         user.write_from(argument, fields)
     ring.settings.polled_us = 0
     ring.settings.prefers_polling = False
+    ring.settings.polls = False
     return 0
 
 

@@ -32,6 +32,7 @@ from kernel.syscalls.uring_buffers import put_back, select, selects, use
 from kernel.task import current
 from kernel.task.words import signed_32
 from kernel.uring import layout
+from kernel.uring.buffers import Chosen
 from kernel.uring.operation import Operation
 from kernel.uring.request import GOES_ON, VECTOR_BYTES, Header, Request
 
@@ -50,9 +51,13 @@ _POLL_FIRST: Final = 1 << 0  # in `ioprio` of sending and receiving
 class KeptHeader(Header):
     """The header of a message as it was when the request was submitted, with its vector."""
 
-    def __init__(self, address: UserAddr) -> None:
-        """Raises EFAULT, EINVAL, EMSGSIZE."""
+    def __init__(self, address: UserAddr, selects_buffer: bool) -> None:
+        """If a provided buffer is selected, the vector says at most how long it is. Raises EFAULT, EINVAL, EMSGSIZE."""
         self.fields: MessageHeader = MessageHeader(address)
+        self.most: int = 0  # bytes of the buffer, 0: all
+        if selects_buffer:
+            self.most = _length_in(self.fields)
+            self.fields.vector_count = 0
         self.vector: UserVector = self.fields.buffer()
 
     def kept_bytes(self) -> int:
@@ -69,6 +74,16 @@ class KeptHeader(Header):
             vector.skip(part)
             moved -= part
         return vector
+
+
+def _length_in(fields: MessageHeader) -> int:
+    """The length of the only range of a vector, which may have none. Raises EINVAL, EFAULT."""
+    if fields.vector_count == 0:
+        return 0
+    refuse_if(fields.vector_count != 1)
+    length = user.read_i64(user.at(fields.vector, 8))
+    refuse_if(length < 0)
+    return length
 
 
 def socket_of(request: Request) -> Socket:
@@ -102,7 +117,7 @@ def _prepare_send(request: Request) -> None:
     refuse_if(request.priority & ~_POLL_FIRST != 0)
     request.never_waits = request.modifiers & MSG_DONTWAIT != 0
     if request.opcode == _OP_SENDMSG:
-        header = KeptHeader(request.memory())
+        header = KeptHeader(request.memory(), selects_buffer=False)
         request.more().header = header
         fields = header.fields
         request.kept_bytes = header.kept_bytes()
@@ -175,7 +190,7 @@ def _prepare_receive(request: Request) -> None:
         refuse_if(not selects(request) or request.modifiers & MSG_WAITALL != 0)
         refuse_if(request.opcode == _OP_RECVMSG or request.length != 0)
     if request.opcode == _OP_RECVMSG:
-        header = KeptHeader(request.memory())
+        header = KeptHeader(request.memory(), selects_buffer=selects(request))
         request.more().header = header
         request.kept_bytes = header.kept_bytes()
 
@@ -184,7 +199,9 @@ def _receive(request: Request) -> int:
     source = socket_of(request)
     wait_first(request, _POLL_FIRST)
     flags = signed_32(request.modifiers) | MSG_DONTWAIT
-    if request.opcode == _OP_RECVMSG:
+    if request.opcode == _OP_RECVMSG and selects(request):
+        done = _receive_message_selecting(request, source, flags)
+    elif request.opcode == _OP_RECVMSG:
         done = _receive_message(request, source, flags)
     elif selects(request):
         return _receive_selecting(request, source, flags)
@@ -200,15 +217,13 @@ def _receive(request: Request) -> int:
 def _receive_selecting(request: Request, source: Socket, flags: int) -> int:
     """Receive into a provided buffer; if it is multishot, into one after the other (IORING_RECV_MULTISHOT)."""
     for _ in range(_MOST_ROUNDS):
-        chosen = select(request)
+        chosen = select(request, request.length)
         try:
-            user.check(chosen.address, chosen.length)
-            buffer = current().user_buffer(UserAddr(chosen.address), min(chosen.length, MAX_RW_COUNT))
-            done = _run(source, Message(buffer, flags), is_sent=False)
+            done = _run(source, Message(_memory_of(chosen), flags), is_sent=False)
         except (Errno, MemoryError):
             put_back(request, chosen)
             raise
-        use(request, chosen)
+        _use_for(request, chosen, done)
         if isinstance(source, TcpSocket) and source.poll(None) & READABLE != 0:
             request.completion_flags |= layout.CQE_SOCK_NONEMPTY
         if done == 0 or request.priority & _MULTISHOT == 0:
@@ -223,6 +238,37 @@ def _receive_selecting(request: Request, source: Socket, flags: int) -> int:
     return GOES_ON
 
 
+def _memory_of(chosen: Chosen) -> Buffer:
+    """The memory of a provided buffer. Raises EFAULT."""
+    user.check(chosen.address, chosen.length)
+    return current().user_buffer(UserAddr(chosen.address), min(chosen.length, MAX_RW_COUNT))
+
+
+def _use_for(request: Request, chosen: Chosen, done: int) -> None:
+    """So much was received into a buffer: if there was nothing, it is not used up. Raises MemoryError."""
+    if done > 0:
+        use(request, chosen)
+    else:
+        put_back(request, chosen)
+
+
+def _receive_message_selecting(request: Request, source: Socket, flags: int) -> int:
+    header = _header_of(request)
+    chosen = select(request, header.most)
+    try:
+        buffer = _memory_of(chosen)
+        wanted = buffer.remaining
+        message = header.fields.message(buffer, flags)
+        done = _run(source, message, is_sent=False)
+        header.fields.put_received(request.memory(), message)
+    except (Errno, MemoryError):
+        put_back(request, chosen)
+        raise
+    _use_for(request, chosen, done)
+    request.is_short = done < wanted and request.modifiers & MSG_WAITALL != 0
+    return done
+
+
 def _receive_message(request: Request, source: Socket, flags: int) -> int:
     header = _header_of(request)
     rest = header.rest(request.moved)
@@ -234,7 +280,9 @@ def _receive_message(request: Request, source: Socket, flags: int) -> int:
 
 
 Operation(_OP_SENDMSG, _prepare_send, _send, needs_file=True, takes_priority=True, events=WRITABLE)
-Operation(_OP_RECVMSG, _prepare_receive, _receive, needs_file=True, takes_priority=True, events=READABLE)
+Operation(
+    _OP_RECVMSG, _prepare_receive, _receive, needs_file=True, takes_priority=True, takes_buffers=True, events=READABLE
+)  # fmt: skip
 Operation(_OP_SEND, _prepare_send, _send, needs_file=True, takes_priority=True, events=WRITABLE)
 Operation(
     27, _prepare_receive, _receive, needs_file=True, takes_priority=True, takes_buffers=True, events=READABLE

@@ -15,6 +15,7 @@ from kernel.ipc.eventfd import EventFile
 from kernel.ipc.pipe import PipeFile
 from kernel.ipc.timerfd import TimerFile
 from kernel.lang import EAGAIN, EBADF, EFAULT, EINVAL, EOPNOTSUPP, Errno, UserAddr
+from kernel.lib import user
 from kernel.lib.user import Buffer
 from kernel.net.sockets.socket import MSG_DONTWAIT, MSG_NOSIGNAL, Message, Socket
 from kernel.syscalls.buffer_arguments import user_range, user_vector
@@ -30,6 +31,7 @@ from kernel.syscalls.uring_buffers import put_back, select, selects, use
 from kernel.syscalls.uring_fixed_buffers import check_fixed_buffer
 from kernel.task.words import signed_32
 from kernel.uring import layout
+from kernel.uring.buffers import Chosen
 from kernel.uring.operation import Operation
 from kernel.uring.request import VECTOR_BYTES, Request
 
@@ -47,7 +49,10 @@ _FSYNC_DATASYNC: Final = 1
 def _prepare_transfer(request: Request) -> None:
     if request.priority != 0:
         check_priority(request.priority)
-    if request.opcode == _OP_READV or request.opcode == _OP_WRITEV:
+    if request.opcode == _OP_READV and selects(request):
+        refuse_if(request.length != 1)
+        request.length = user.read_i64(user.at(request.memory(), 8)) & layout.WORD  # at most, of the provided buffer
+    elif request.opcode == _OP_READV or request.opcode == _OP_WRITEV:
         request.more().vector = user_vector(request.memory(), request.length)
         request.kept_bytes = request.length * VECTOR_BYTES
     elif request.opcode == _OP_READ_FIXED or request.opcode == _OP_WRITE_FIXED:
@@ -90,23 +95,26 @@ def _wait_until_ready(request: Request, file: File) -> None:
 def _read(request: Request) -> int:
     file = request.file
     assert file is not None
+    if not selects(request):
+        return _read_into(request, file, None)
+    chosen = select(request, request.length)
+    use(request, chosen)  # also if the read fails: then the completion names the buffer, too
+    try:
+        return _read_into(request, file, chosen)
+    except Errno as error:
+        code = error.code
+    if code == EAGAIN and not request.never_waits:
+        request.completion_flags = 0
+        put_back(request, chosen)  # it takes one when there is something to read
+    raise Errno(code)
+
+
+def _read_into(request: Request, file: File, chosen: Chosen | None) -> int:
+    buffer = _buffer(request) if chosen is None else user_range(UserAddr(chosen.address), chosen.length)
     if not file.readable:
         raise Errno(EBADF)
     offset = _judge(request, file)
     _wait_until_ready(request, file)
-    if not selects(request):
-        return _read_into(request, file, offset, _buffer(request))
-    chosen = select(request)
-    try:
-        done = _read_into(request, file, offset, user_range(UserAddr(chosen.address), chosen.length))
-    except (Errno, MemoryError):
-        put_back(request, chosen)
-        raise
-    use(request, chosen)
-    return done
-
-
-def _read_into(request: Request, file: File, offset: int, buffer: Buffer) -> int:
     wanted = buffer.remaining
     if isinstance(file, Socket):
         done = file.receive(Message(buffer, MSG_DONTWAIT))
@@ -122,11 +130,11 @@ def _read_into(request: Request, file: File, offset: int, buffer: Buffer) -> int
 def _write(request: Request) -> int:
     file = request.file
     assert file is not None
+    buffer = _buffer(request)
     if not file.writable:
         raise Errno(EBADF)
     offset = _judge(request, file)
     _wait_until_ready(request, file)
-    buffer = _buffer(request)
     wanted = buffer.remaining
     if isinstance(file, Socket):
         done = file.send(Message(buffer, MSG_DONTWAIT | MSG_NOSIGNAL))
@@ -203,7 +211,7 @@ def _advise_memory(request: Request) -> int:
 
 
 Operation(
-    _OP_READV, _prepare_transfer, _read, needs_file=True, takes_priority=True, events=READABLE
+    _OP_READV, _prepare_transfer, _read, needs_file=True, takes_priority=True, takes_buffers=True, events=READABLE
 )  # fmt: skip
 Operation(_OP_WRITEV, _prepare_transfer, _write, needs_file=True, takes_priority=True, events=WRITABLE)
 Operation(3, _prepare_fsync, _fsync, needs_file=True)

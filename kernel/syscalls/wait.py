@@ -12,6 +12,7 @@ from kernel.syscalls.getrusage import USAGE_SIZE, store_usage
 from kernel.task import children
 from kernel.task.children import BY_GROUP, BY_PID, WaitResult, wait_for_child
 from kernel.task.pidfd import pid_file
+from kernel.task.pids import find_task
 from kernel.task.signals import SIGCHLD
 from kernel.task.task import Task, current
 from kernel.task.words import store_i32
@@ -98,16 +99,20 @@ def _wait_for(kind: int, number: int, options: int) -> WaitResult:
 
 
 def _wait_by_descriptor(task: Task, descriptor: int, options: int) -> WaitResult:
-    """P_PIDFD. A non-blocking descriptor fails with EAGAIN where others wait."""
+    """P_PIDFD. A non-blocking descriptor fails with EAGAIN where others wait. One of a thread other than the first is
+    for its tracer alone.
+    """
     if descriptor < 0:
         raise Errno(EINVAL)
     file = pid_file(file_at(descriptor))
     process = file.process
-    if process is None or process.ending.is_reaped:
+    thread = file.thread
+    if process is None or process.ending.is_reaped or (thread is not None and find_task(thread.tid) is not thread):
         raise Errno(ECHILD)
+    number = process.pid if thread is None else thread.tid
     if file.flags & O_NONBLOCK == 0 or options & children.WNOHANG != 0:
-        return wait_for_child(task, BY_PID, process.pid, options)
-    result = wait_for_child(task, BY_PID, process.pid, options | children.WNOHANG)
+        return wait_for_child(task, BY_PID, number, options)
+    result = wait_for_child(task, BY_PID, number, options | children.WNOHANG)
     if result.pid == 0:
         raise Errno(EAGAIN)
     return result

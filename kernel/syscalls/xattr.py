@@ -10,18 +10,8 @@ from kernel.fs.path import Path
 from kernel.lang import E2BIG, EINVAL, ENAMETOOLONG, ERANGE, Errno, UserAddr, i32, span_of
 from kernel.lib import user
 from kernel.lib.credentials import Actor
-from kernel.net.internet.transport import PROTOCOL_UDP
-from kernel.net.sockets.socket import (
-    AF_INET,
-    AF_INET6,
-    AF_NETLINK,
-    AF_PACKET,
-    AF_UNIX,
-    SOCK_DGRAM,
-    SOCK_RAW,
-    SOCK_STREAM,
-    Socket,
-)
+from kernel.net.sockets.protocol_names import protocol_name
+from kernel.net.sockets.socket import Socket
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at
 from kernel.task import current
@@ -38,17 +28,6 @@ def _name(address: UserAddr) -> bytes:
     if len(name) == 0:
         raise Errno(ERANGE)
     return name
-
-
-def _protocol_of(socket: Socket) -> bytes:
-    if socket.family == AF_INET or socket.family == AF_INET6:
-        name = b"TCP" if socket.kind == SOCK_STREAM else b"RAW" if socket.kind == SOCK_RAW else b"UDP"
-        if socket.kind == SOCK_DGRAM and socket.protocol != PROTOCOL_UDP:
-            name = b"PING"
-        return name if socket.family == AF_INET else name + b"v6"
-    if socket.family == AF_UNIX:
-        return b"UNIX-STREAM" if socket.kind == SOCK_STREAM else b"UNIX"
-    return b"PACKET" if socket.family == AF_PACKET else b"NETLINK" if socket.family == AF_NETLINK else b"AF_VSOCK"
 
 
 def _give(value: bytes, address: UserAddr, size: int) -> int:
@@ -146,7 +125,7 @@ def lgetxattr(path: UserAddr, name: UserAddr, value: UserAddr, size: int) -> int
 def fgetxattr(descriptor: i32, name: UserAddr, value: UserAddr, size: int) -> int:
     file = file_at(descriptor)
     if isinstance(file, Socket) and _name(name) == _PROTOCOL_ATTRIBUTE:
-        return _give(_protocol_of(file) + b"\0", value, size)
+        return _give(protocol_name(file) + b"\0", value, size)
     return _get(file.path, name, value, size)
 
 

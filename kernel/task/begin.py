@@ -15,5 +15,10 @@ def settle(task: Task) -> None:
     """Handle signals and the like, before the first instruction. May not return: the task may have been killed."""
     if RUNNING.is_observed:
         TASKS.observer.begins(task)
+    attend(task)
+
+
+def attend(task: Task) -> None:
+    """The same later, in a thread that stays in the kernel."""
     frame = struct_at_address(TrapFrame, user_frame_address(task.stack_top))
     before_user_mode(task, frame)

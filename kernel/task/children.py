@@ -13,6 +13,7 @@ from kernel.task.accounting import process_usage
 from kernel.task.acting import real_credentials
 from kernel.task.child_information import exit_code, exit_value
 from kernel.task.exit import bury_tracee, final_status, reap
+from kernel.task.pids import find_process
 from kernel.task.process import Process
 from kernel.task.signals import CLD_CONTINUED, CLD_STOPPED, CLD_TRAPPED, SIGCHLD, SIGCONT
 from kernel.task.task import Task, current
@@ -63,7 +64,17 @@ def wait_for_child(task: Task, kind: int, number: Pid, options: int) -> WaitResu
             return result
         if options & WNOHANG != 0:
             return WaitResult()
-        process.family.waiters.sleep()
+        _sleep(process, kind, number)
+
+
+def _sleep(process: Process, kind: int, number: Pid) -> None:
+    """Sleep until some child may have changed. Raises ECHILD if the one that the number names is gone by then: the next
+    one may have its number.
+    """
+    named = find_process(number) if kind == BY_PID else None
+    process.family.waiters.sleep()
+    if named is not None and named.ending.is_reaped:
+        raise Errno(ECHILD)
 
 
 def _find_child(process: Process, kind: int, number: Pid, options: int) -> Process | None:
@@ -184,7 +195,7 @@ def _look_at_all(task: Task, kind: int, number: Pid, options: int) -> WaitResult
             result = _look_at_tracee(tracee, options)
             if result is not None:
                 return result
-        tracee = tracee.next
+        tracee = tracee.after()
     if not waits:
         raise Errno(ECHILD)
     return None

@@ -23,7 +23,7 @@ from kernel.sched.thread import ThreadState
 from kernel.sched.wait import WaitQueue
 from kernel.task.pids import all_processes
 from kernel.task.process import Process
-from kernel.task.send import send_from_kernel, update_interrupted
+from kernel.task.send import is_first_above, send_from_kernel, update_interrupted
 from kernel.task.siginfo import from_kernel
 from kernel.task.signals import SIGKILL
 from kernel.task.task import Task
@@ -427,8 +427,8 @@ def _kill(task: Task) -> bool:
     process = task.process
     if process.ending.is_exiting or task.is_exiting or task.has_pending_kill():
         return False
-    if process.origin.is_init and process.pids.level == 0:
-        return False
+    if is_first_above(process):
+        return False  # as with kill(2)
     send_from_kernel(process, from_kernel(SIGKILL))
     return True
 

@@ -24,7 +24,7 @@ _ENTRY_SIZE: Final = 56
 _TABLE_LIMIT: Final = 4096  # bytes of program headers
 _OFFSET_LIMIT: Final = (1 << 63) - (1 << 48)  # of a segment: the largest one from here on would end past any file
 _ALIGNMENT_LIMIT: Final = 1 << 62
-_ENTRY_LIMIT: Final = 1 << 62  # far outside of user memory, and still safe to add to
+_ENTRY_LIMIT: Final = 1 << 62  # far outside user memory, and still safe to add to
 PATH_LIMIT: Final = 4096
 
 ET_EXEC: Final = 2

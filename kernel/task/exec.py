@@ -313,6 +313,7 @@ def _hide(program: Program, file: File) -> None:
     program.user_namespace = walker
 
 
+@noinline  # for the stack of what `run` calls
 def _try_lay_out(
     program: Program,
     space: AddressSpace,
@@ -335,6 +336,7 @@ def _open_by_name(task: Task, name: bytes) -> File:
     return open_executable(task.fs, resolve(task.fs, None, name, FOLLOW | ENTER))
 
 
+@noinline  # for the stack of what `run` calls
 def _follow_interpreters(task: Task, program: Program) -> bytearray:
     """While the file is a script, or has a format that was registered, go on with its interpreter. Returns the first
     bytes of the file to load.
@@ -409,6 +411,7 @@ def _is_traced(task: Task) -> bool:
     return tracee is not None and not tracee.is_privileged_in(task.credentials.user_namespace)
 
 
+@noinline  # for the stack of what `run` calls
 def _new_privileges(task: Task, program: Program, is_shared: bool) -> Privileges:
     """The program's identity: its set-user-ID and set-group-ID bits and its capabilities decide. Notes in `program`
     the other consequences. Raises EPERM, EINVAL, ERANGE, EIO (its capabilities cannot be given).
@@ -460,6 +463,7 @@ def _is_dying(process: Process) -> bool:
     return process.ending.is_exiting
 
 
+@noinline  # for the stack of what `run` calls
 def _stop_other_threads(task: Task) -> None:
     """End all other threads of the process, and be its leader. Raises ERESTARTNOINTR if another thread was faster, and
     MemoryError, when the process ends.
@@ -581,7 +585,7 @@ def _reset(task: Task, program: Program, layout: Layout) -> None:
         executable.release()
     timers = process.timers
     if timers is not None:
-        timers.cancel_posix()
+        timers.delete_posix()
     process.origin.exit_signal = SIGCHLD
     process.program.has_execed = True
     process.program.count += 1

@@ -138,7 +138,7 @@ def exit_task(task: Task) -> None:
     if RUNNING.is_observed:
         TASKS.observer.exits(task)
     if is_last:
-        note_end(task)
+        _end_times(task)
     _release_memory(task)
     finish_vfork(task)
     undo_semaphores(task)
@@ -191,6 +191,14 @@ def _first_process_ends(process: Process) -> None:
     if handler is not None:
         handler.first_process_ended(process.ending.status)
     panic(f"the first process ended with status {process.ending.status}")
+
+
+def _end_times(task: Task) -> None:
+    """The last thread of a process ends: its record is written, and its timers go. Sleeps."""
+    note_end(task)
+    timers = task.process.timers
+    if timers is not None:
+        timers.delete_posix()
 
 
 def _release_memory(task: Task) -> None:
@@ -409,7 +417,7 @@ def reap(process: Process, is_counted: bool = True) -> None:
 
 
 def _report_end(task: Task) -> None:
-    """The tracer may inspect a thread that ends. If SIGKILL comes meanwhile, the process ends by that."""
+    """The tracer may inspect a thread that ends. If SIGKILL comes meanwhile, that ends the process."""
     report_end(task)
     if task.has_pending_kill():
         end_process(task.process, SIGKILL)
@@ -484,7 +492,7 @@ def _release_tracees(tracer: Task) -> None:
     """A tracer ends: its tracees go on by themselves, or die with it."""
     tracee = tracer.process.first_tracee
     while tracee is not None:
-        following = tracee.next
+        following = tracee.after()
         if tracee.tracer is tracer:
             if tracee.options & KILLS_AT_EXIT != 0:
                 send_from_kernel(tracee.task.process, from_kernel(SIGKILL))

@@ -34,6 +34,7 @@ from kernel.fs.notification import (
 from kernel.fs.path import Mount, Path
 from kernel.lang import EEXIST, EMFILE, ENOENT, ENOSPC, EPERM, ERESTARTSYS, Errno, final, noraise
 from kernel.lib.ids import KernelUid
+from kernel.lib.linked import LinkedList
 from kernel.lib.pace import pace, spend
 from kernel.lib.user_account import UserAccount, account_of
 from kernel.sched import WaitQueue
@@ -87,13 +88,13 @@ class _Models:
     """
 
     def __init__(self) -> None:
-        self.told: int = 0  # the reported event, by `MARKS.told`
+        self.reported: int = 0  # the reported event, by `MARKS.reported`
         self.events: dict[int, Event] = {}  # by the flags that matter
 
     def find(self, flags: int) -> Event | None:
-        if self.told != MARKS.told:
+        if self.reported != MARKS.reported:
             self.events.clear()
-            self.told = MARKS.told
+            self.reported = MARKS.reported
         return self.events.get(flags)
 
 
@@ -111,8 +112,7 @@ class Group(MarkGroup):
         self.is_privileged: bool = is_privileged
         self.limit: int = INT_MAX if flags & FAN_UNLIMITED_QUEUE != 0 else EVENT_LIMIT.value
         self.newest_mark: Mark | None = None
-        self.head: Event | None = None
-        self.tail: Event | None = None
+        self.events: LinkedList[Event] = LinkedList()  # oldest first
         self.count: int = 0
         self.event_bytes: int = 0  # memory of the events in the queue, about
         self.newest: list[Event | None] = [None] * _TABLE_SIZE
@@ -315,21 +315,21 @@ class Group(MarkGroup):
         event.fsid = inode.file_system.device
         is_directory = event.mask & FAN_ONDIR != 0
         # The reported directory: a directory itself, unless the event is about an entry.
-        told = inode if not is_entry and inode.is_directory() else directory
+        reported = inode if not is_entry and inode.is_directory() else directory
         if is_entry and flags & FAN_REPORT_TARGET_FID == 0 and directory is not None:
             subject = directory
         else:
             subject = inode
-        if flags & FAN_REPORT_DIR_FID == 0 or told is None:
+        if flags & FAN_REPORT_DIR_FID == 0 or reported is None:
             event.object = handle_of(subject)
             return
         has_child = flags & FAN_REPORT_TARGET_FID != 0 if is_entry else flags & FAN_REPORT_FID != 0 and not is_directory
-        with_child = has_child and subject is not told
+        with_child = has_child and subject is not reported
         with_name = flags & FAN_REPORT_NAME != 0 and len(name) > 0 and (is_entry or not is_directory)
         if not with_child and not with_name:
-            event.object = handle_of(told)
+            event.object = handle_of(reported)
             return
-        event.directory = handle_of(told)
+        event.directory = handle_of(reported)
         if with_name:
             event.name = name
         if with_child:
@@ -381,13 +381,7 @@ class Group(MarkGroup):
 
     def _append(self, event: Event) -> None:
         spend(_EVENT_COST)
-        newest = self.tail
-        if newest is None:
-            self.head = event
-        else:
-            newest.next = event
-            event.previous = newest
-        self.tail = event
+        self.events.link_last(event)
         self.count += 1
         self.event_bytes += event.held_bytes()
         self.queue.wake_all()
@@ -400,7 +394,7 @@ class Group(MarkGroup):
 
     def take(self) -> Event | None:
         """The oldest event, which leaves the queue."""
-        event = self.head
+        event = self.events.first()
         if event is None:
             return None
         self._remove(event)
@@ -412,18 +406,7 @@ class Group(MarkGroup):
 
     def _remove(self, event: Event) -> None:
         """Remove an event from the queue, wherever it is."""
-        before = event.previous
-        behind = event.next
-        if before is None:
-            self.head = behind
-        else:
-            before.next = behind
-            event.previous = None
-        if behind is None:
-            self.tail = before
-        else:
-            behind.previous = before
-            event.next = None
+        self.events.unlink(event)
         self.count -= 1
         self.event_bytes -= event.held_bytes()
 

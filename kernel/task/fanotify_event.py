@@ -12,7 +12,8 @@ from typing import Final
 from kernel.fs.filesystem import FILE_HANDLE_TYPE
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
-from kernel.lang import Errno, final
+from kernel.lang import Errno, final, inline
+from kernel.lib.linked import Linked
 from kernel.lib.pid import Bearer
 from kernel.sched import WaitQueue
 
@@ -47,10 +48,11 @@ class PermissionState(IntEnum):
 
 
 @final
-class Event:
+class Event(Linked["Event"]):
     """One event in a group's queue. Events with a `path` have pinned it, and hold the inode."""
 
     def __init__(self, mask: int, process: Bearer | None, tid: int) -> None:
+        super().__init__()
         self.mask: int = mask
         self.process: Bearer | None = process  # its cause; None for none
         self.tid: int = tid  # of the thread, if the group wants that; else 0
@@ -68,12 +70,14 @@ class Event:
         self.is_denied: bool = False
         self.descriptor: int = -1  # the reader's, of a question that was taken
         self.answered: WaitQueue | None = None  # of a question: where the asker waits
-        self.next: Event | None = None  # in the queue
-        self.previous: Event | None = None
         self.key: bytes = b""  # equal for events that are merged
         self.hash: int = -1  # of the key or the path, not negative; -1 for events that are never merged
         self.older_there: Event | None = None  # the next older event in the queue with an equal hash
         self.newer_there: Event | None = None
+
+    @inline
+    def this(self) -> "Event":
+        return self
 
     def held_bytes(self) -> int:
         """Its cost while it waits, about; always the same."""

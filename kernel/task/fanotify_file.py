@@ -101,7 +101,7 @@ class GroupFile(DescriptorFile):
         group = self.group
         if waiter is not None:
             waiter.wait_on(group.queue)
-        return READABLE if group.head is not None else 0
+        return 0 if group.events.is_empty() else READABLE
 
     def ioctl(self, command: int, argument: int) -> int:
         if command != _FIONREAD:
@@ -115,7 +115,7 @@ class GroupFile(DescriptorFile):
         group = self.group
         done = 0
         while True:
-            event = group.head
+            event = group.events.first()
             if event is None:
                 if done > 0:
                     return done

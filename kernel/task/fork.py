@@ -75,7 +75,7 @@ from kernel.task.process import Process
 from kernel.task.seccomp import inherit
 from kernel.task.seccomp_listener import leave_filters
 from kernel.task.send import rewatch
-from kernel.task.signals import SIGCHLD, SIGSTOP, bit
+from kernel.task.signals import SIGCHLD, SIGSTOP, UNBLOCKABLE, bit
 from kernel.task.task import Task, TaskStart
 from kernel.task.trace_stops import report_event
 from kernel.task.tracee import (
@@ -111,6 +111,7 @@ CLONE_CHILD_SETTID: Final = 0x100_0000
 CLONE_IO: Final = 0x8000_0000
 CLONE_CLEAR_SIGHAND: Final = 0x1_0000_0000
 CLONE_INTO_CGROUP: Final = 0x2_0000_0000
+_OF_WORKER: Final = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_IO | CLONE_UNTRACED
 
 _FRAMES_PER_TASK: Final = 32  # as Linux: kernel stacks may use an eighth of memory
 
@@ -190,6 +191,25 @@ def clone(parent: Task, arguments: CloneArguments) -> int:
         _wait_for_vfork(parent, child, birth)
         report_event(parent, EVENT_VFORK_DONE, shown_to_tracer(parent, child))
     return tid
+
+
+def create_worker(parent: Task, birth: TaskStart) -> Task:
+    """A thread of the caller's process for work in the kernel: `birth` is its life, and never returns. It blocks all
+    signals. `start_worker` follows. Raises as `clone` does.
+    """
+    arguments = CloneArguments(_OF_WORKER, 0)
+    _check(parent, arguments)
+    worker = _make(parent, arguments)
+    worker.birth = birth
+    worker.signals.blocked = ~UNBLOCKABLE
+    return worker
+
+
+def start_worker(parent: Task, worker: Task) -> None:
+    """Let it run."""
+    if RUNNING.is_observed:
+        TASKS.observer.forked(parent, worker)
+    start_thread(worker, parent)
 
 
 def _event_for_tracer(tracee: Tracee, arguments: CloneArguments) -> int:

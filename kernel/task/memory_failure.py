@@ -1,4 +1,4 @@
-"""Broken memory: a frame that must not be used any more leaves page tables, the page cache and the allocator for good.
+"""Broken memory: a frame that must no longer be used leaves page tables, the page cache and the allocator for good.
 
 Nothing here hears of broken memory from the machine; an administrator says it of a page (madvise(2), MADV_HWPOISON), or
 asks for its contents to lie elsewhere before it breaks (MADV_SOFT_OFFLINE).

@@ -13,7 +13,8 @@ dead objects, and what `RESCUERS` find. One process at a time is killed. If its 
 If no process holds much, many small ones hold the memory together: then the victim is the largest of the user whose
 processes hold most, and not the largest of all, which may be another user's shell.
 
-Context: thread context. Allocates nothing; closing what the rescuers find may sleep.
+Context: thread context. Allocates nothing. Sleeps: what the rescuers find is closed, and looking at very many processes
+takes safe points. One thread looks at a time.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from typing import Final
 
 from kernel.lang import Errno, final, noraise
 from kernel.lib import log
+from kernel.lib.pace import pace, spend
 from kernel.lib.pid import FIRST
 from kernel.mm.frames import (
     SHORTAGE,
@@ -35,13 +37,17 @@ from kernel.sched.scheduler import request_reschedule
 from kernel.sched.stacks import STACK_SIZE
 from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
 from kernel.task.exit import end_process
-from kernel.task.pids import all_processes
+from kernel.task.pid_namespace import FIRST_PID
+from kernel.task.pids import all_processes, next_process
 from kernel.task.process import Process
 from kernel.task.send import break_off_dump
 from kernel.task.signals import SIGKILL
 from kernel.task.task import Task
 from kernel.time.clock import monotonic_ns
 
+# Instructions, for `pace`
+_LOOK_COST: Final = 100
+_FILE_COST: Final = 40
 _NEVER: Final = -1000
 _PATIENCE_NS: Final = 500_000_000  # how long a killed process may take to give its memory back
 _WAIT_NS: Final = 10_000_000
@@ -85,6 +91,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.last: int = 0
+        self.is_choosing: bool = False  # a thread is looking for the process that holds most, with safe points
 
 
 COUNTS: Final = Counts()
@@ -140,6 +147,7 @@ def _held_by_thread(task: Task, count: int) -> int:
             file = files.find(descriptor)
             if file is not None:
                 held_bytes += file.held_bytes()
+            spend(_FILE_COST)
     work = task.async_work
     if work is not None:
         held_bytes += work.held_bytes(count)
@@ -220,7 +228,13 @@ def _largest_of(uid: int) -> Process | None:
     victim: Process | None = None
     worst = -1
     _HOLDERS.clear()
-    for process in all_processes().values():
+    number = 0
+    while True:
+        pace(_LOOK_COST)  # processes come and go here
+        process = next_process(FIRST_PID, number)
+        if process is None:
+            break
+        number = int(process.pid) + 1
         if process.ending.is_zombie or _is_ending(process):
             continue
         owner = _uid_of(process)
@@ -238,9 +252,21 @@ def _largest_of(uid: int) -> Process | None:
 @noraise
 def kill_largest() -> bool:
     """Kill the process that holds most memory; False if there is none to kill. One that is already ending counts: its
-    memory will come back.
+    memory will come back. So does one that another thread is about to choose. May sleep.
     """
+    if COUNTS.is_choosing:
+        return True
+    COUNTS.is_choosing = True
+    try:
+        return _kill_largest()
+    finally:
+        COUNTS.is_choosing = False
+
+
+@noraise
+def _kill_largest() -> bool:
     for process in all_processes().values():
+        spend(_LOOK_COST)
         if _is_ending(process) and not process.ending.is_zombie and is_on_its_way(process):
             return True
     victim = _largest_of(ANYBODY)
@@ -248,6 +274,8 @@ def kill_largest() -> bool:
         victim = _largest_of(_HOLDERS.greediest())
     if victim is None:
         return False
+    if victim.ending.is_exiting and victim.dump is None:
+        return True  # it has ended while others ran
     victim.shortage.awaited_ns = monotonic_ns()
     _report(victim, badness(victim))
     if victim.dump is not None:

@@ -8,10 +8,11 @@ Invariants: `_tasks` holds every task from its creation until it has exited (lea
 Source: fork(2), proc_sys_kernel(5) (pid_max).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EAGAIN, Errno
 from kernel.lib.ids import KernelUid
+from kernel.lib.pace import pace
 from kernel.lib.pid import NOBODY, Pid
 from kernel.task.groups import find_group, find_session, leave
 from kernel.task.pid_namespace import FIRST_PID, NUMBERS, PID_MAX, RESERVED, PidNamespace, forget_bearer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kernel.task.process import Process
     from kernel.task.task import Task
 
+_LOOK_COST: Final = 100  # instructions for a process, for `pace`
 _tasks: "dict[Pid, Task]" = {}
 _processes: "dict[Pid, Process]" = {}
 
@@ -119,11 +121,14 @@ def find_process(pid: Pid) -> "Process | None":
 
 
 def process_ids(space: PidNamespace) -> list[Pid]:
-    """The processes of a namespace, ascending by the numbers that they have in it. For signals to all."""
+    """The processes of a namespace, ascending by the numbers that they have in it. For signals to all. Sleeps if there
+    are many: some may be gone afterwards.
+    """
     found: list[Pid] = []
     number = space.processes.following(0)
     while number >= 0:
         found.append(space.resolve(number))
+        pace(_LOOK_COST)
         number = space.processes.following(number + 1)
     return found
 

@@ -28,7 +28,10 @@ SIGEV_SIGNAL: Final = 0
 SIGEV_NONE: Final = 1
 SIGEV_THREAD_ID: Final = 4
 _OVERRUN_LIMIT: Final = (1 << 31) - 1
-_FOLLOW_COST: Final = 500  # instructions, for `pace`
+# Instructions for a timer, for `pace`
+_FOLLOW_COST: Final = 500
+_END_COST: Final = 500
+_CHECKED_AT_ONCE: Final = 256  # in a tick
 
 
 @final
@@ -54,6 +57,7 @@ class PosixTimer(Timer):
         # Timers on processor time: the clock's value at which they expire, 0 if not armed.
         self.due_ns: int = 0
         self.is_watched: bool = False  # the ticks of the measured process check it
+        self.place: int = 0  # among those that they check
         self.quota: SignalQuota | None = None  # pays for its signal, from its creation on
 
     def expire(self, now_ns: int) -> int:
@@ -128,6 +132,7 @@ class PosixTimer(Timer):
         if not isinstance(watched, MeasuringTimers):
             watched = MeasuringTimers()
             kinds.measuring = watched
+        self.place = len(watched.timers)
         watched.timers.append(self)
         self.is_watched = True
 
@@ -144,7 +149,7 @@ class PosixTimer(Timer):
         timers = None if clock is None else clock.process.timers
         watched = None if timers is None else timers.measuring
         if self.is_watched and isinstance(watched, MeasuringTimers):
-            watched.timers.remove(self)
+            watched.leave(self)
         self.is_watched = False
         self.due_ns = 0
 
@@ -175,7 +180,7 @@ class PosixTimer(Timer):
             self.move(max(1, sum_of(self.deadline_ns, -moved_ns)))
 
     def forget(self) -> None:
-        """It is set anew, or ends: what it has done so far does not count any more."""
+        """It is set anew, or ends: what it has done so far no longer counts."""
         self.goes_by_wall_clock = False
         self.due_ns = 0
         self.overrun = 0
@@ -205,11 +210,24 @@ class MeasuringTimers(ProcessTimers):
 
     def __init__(self) -> None:
         self.timers: list[PosixTimer] = []
+        self.next: int = 0  # the place of the one that is checked next
+
+    def leave(self, timer: PosixTimer) -> None:
+        """One is checked no more; the last takes its place."""
+        last = self.timers.pop()
+        if last is not timer:
+            last.place = timer.place
+            self.timers[last.place] = last
 
     def ticked(self, process: Process) -> None:
-        """The tick found one of the process's threads running."""
-        for timer in self.timers:
-            timer.check()
+        """The tick found one of the process's threads running. Of very many timers it checks some, so that one may be
+        late by a few ticks.
+        """
+        for _ in range(min(len(self.timers), _CHECKED_AT_ONCE)):
+            if self.next >= len(self.timers):
+                self.next = 0
+            self.timers[self.next].check()
+            self.next += 1
 
     def cancel_all(self) -> None:
         """The process ends: they stay as they are."""
@@ -264,8 +282,18 @@ class PosixTimers(ProcessTimers):
         self.get(number).end()
         self.table.pop(number)
 
+    def delete_all(self) -> None:
+        """The process ends or executes another program, and nobody else uses them. Sleeps if there are many."""
+        try:
+            numbers = list(self.table.keys())
+        except MemoryError:
+            return  # `cancel_all` deletes them without a rest
+        for number in numbers:
+            self.table.pop(number).end()
+            pace(_END_COST)
+
     def cancel_all(self) -> None:
-        """The process ends or executes another program."""
+        """The same for those that are left."""
         for timer in self.table.values():
             timer.end()
         self.table.clear()

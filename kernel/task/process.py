@@ -97,7 +97,7 @@ class Process:
     def first_tracee(self) -> "Tracee | None":
         """The first of the tasks that a thread of this process traces."""
         tracing = self.tracing
-        return None if tracing is None else tracing.first_tracee
+        return None if tracing is None else tracing.tracees.first()
 
     @property
     def unreaped(self) -> "Tracee | None":

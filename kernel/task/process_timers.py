@@ -17,8 +17,11 @@ class ProcessTimers:
     def ticked(self, process: "Process") -> None:
         """The tick found one of the process's threads running. In interrupt context."""
 
+    def delete_all(self) -> None:
+        """The process ends or executes another program. Sleeps if there are many."""
+
     def cancel_all(self) -> None:
-        """The process ends."""
+        """The process ends. Never sleeps."""
 
 
 @final
@@ -43,10 +46,11 @@ class Timers:
         if sleepers is not None:
             sleepers.ticked(process)
 
-    def cancel_posix(self) -> None:
-        """The process executes a new program, or ends."""
+    def delete_posix(self) -> None:
+        """The process executes a new program, or its last thread ends. Sleeps if there are many."""
         posix = self.posix
         if posix is not None:
+            posix.delete_all()
             posix.cancel_all()
             self.posix = None
 
@@ -60,4 +64,7 @@ class Timers:
         if measuring is not None:
             measuring.cancel_all()
             self.measuring = None
-        self.cancel_posix()
+        posix = self.posix
+        if posix is not None:
+            posix.cancel_all()
+            self.posix = None

@@ -7,6 +7,7 @@ Guarded by the kernel lock: tracers and the ends of their tracees change it (tra
 from typing import TYPE_CHECKING
 
 from kernel.lang import final
+from kernel.lib.linked import LinkedList
 from kernel.lib.pid import UNSET, Pid
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ class ProcessTracing:
     """The state, as described above."""
 
     def __init__(self) -> None:
-        self.first_tracee: Tracee | None = None  # of the tasks that a thread of this process traces
+        self.tracees: LinkedList[Tracee] = LinkedList()  # of its threads, the latest first
         self.unreaped: Tracee | None = None  # ended threads for which their tracers have not waited
         self.named_tracer: Pid = UNSET  # may trace it, whatever Yama says (yama.py)
         self.named_tracer_started_ns: int = 0

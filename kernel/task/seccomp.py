@@ -144,10 +144,13 @@ def _enter(task: Task, mode: int, top: CallFilter | None) -> None:
 def _different_thread(task: Task) -> Task | None:
     """A thread of the same process whose filters are not part of the running thread's."""
     mine = task.call_filter
+    if mine is not None:
+        mine.mark()
     for other in task.process.threads.values():
         if other is task or other.is_exiting or other.calls.seccomp_mode == DISABLED:
             continue
-        if other.calls.seccomp_mode == STRICT or mine is None or not mine.is_above(other.call_filter):
+        theirs = other.call_filter
+        if other.calls.seccomp_mode == STRICT or mine is None or (theirs is not None and not theirs.is_marked()):
             return other
     return None
 
@@ -213,7 +216,8 @@ def _ask_tracer(task: Task, top: CallFilter, frame: TrapFrame, data: int) -> boo
         return False
     changed = CallData()
     describe(number, frame, changed)
-    answer, judge_ = judge(top, changed)
+    newest = task.call_filter  # another thread may have added a filter meanwhile
+    answer, judge_ = judge(top if newest is None else newest, changed)
     is_logged = judge_.is_logged
     action = answer & ACTION
     if action == ALLOW or action == TRACE:

@@ -77,6 +77,7 @@ class CallFilter:
         self.length: int = translated_length(self.program)  # of the stack
         self.count: int = 1
         self.counted: int = 0  # the last count of memory in which it was met (memory_shortage.py)
+        self.marked: int = 0
 
     def put_above(self, previous: "CallFilter | None") -> None:
         """Make it the newest of a stack, of which it is not yet part. Raises EBUSY if a filter there has a listener
@@ -98,16 +99,30 @@ class CallFilter:
             if self.listener is None:
                 self.heard = previous.heard
 
-    def is_above(self, other: "CallFilter | None") -> bool:
-        """Whether a stack is this one's lower part, or all of it."""
-        if other is None:
-            return True
+    def mark(self) -> None:
+        """Mark the filters of a stack, for `is_marked`. Nothing sleeps until the last question."""
+        _MARKS.last += 1
         candidate: CallFilter | None = self
         while candidate is not None:
-            if candidate is other:
-                return True
+            candidate.marked = _MARKS.last
             candidate = candidate.previous
-        return False
+
+    def is_marked(self) -> bool:
+        """Whether a stack is the lower part, or all, of the one that was marked last. A process may have very many
+        threads with long stacks, so that none is walked through for each of them.
+        """
+        return self.marked == _MARKS.last
+
+
+@final
+class _Marks:
+    """How often a stack was marked."""
+
+    def __init__(self) -> None:
+        self.last: int = 0
+
+
+_MARKS: Final = _Marks()
 
 
 def check_call_program(program: Program) -> None:

@@ -268,8 +268,18 @@ def is_protected(process: Process, signo: int) -> bool:
     return process.origin.is_init and not contains(process.actions.caught, signo)
 
 
+def is_first_above(process: Process) -> bool:
+    """Whether a process is the first of the running thread's namespace, or of one that this lies in: the thread's
+    SIGKILL does not end it.
+    """
+    if not process.origin.is_init:
+        return False
+    sender = current_or_none()
+    return process.pids.level == 0 or (sender is not None and process.pids.shown(sender.pid) != 0)
+
+
 def _comes_from_above(init: Process, info: SignalInfo) -> bool:
-    """Whether a signal kills or stops the init of a namespace nevertheless, because it was sent from outside of it, or
+    """Whether a signal kills or stops the init of a namespace nevertheless, because it was sent from outside it, or
     by the kernel. Nothing is outside the first namespace.
     """
     if not contains(UNBLOCKABLE, info.signo) or init.pids.level == 0:

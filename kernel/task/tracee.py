@@ -12,9 +12,10 @@ Source: ptrace(2).
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import final
+from kernel.lang import final, inline
 from kernel.lib.capabilities import CAP_SYS_PTRACE
 from kernel.lib.credentials import Credentials
+from kernel.lib.linked import Linked
 from kernel.lib.namespace import UserNamespace
 from kernel.lib.pid import UNSET, Pid
 from kernel.task.siginfo import SignalInfo
@@ -58,10 +59,11 @@ class CallWatch(IntEnum):
 
 
 @final
-class Tracee:
-    """One traced task."""
+class Tracee(Linked["Tracee"]):
+    """One traced task. Linked with the others of its tracer's process."""
 
     def __init__(self, task: "Task", tracer: "Task", is_seized: bool, options: int, credentials: Credentials) -> None:
+        super().__init__()
         self.task: Task = task
         self.tracer: Task = tracer
         self.of_tracer: ProcessTracing = tracer.process.own_tracing()  # which has the list that contains it
@@ -89,9 +91,10 @@ class Tracee:
         self.exit_status: int = 0  # of this thread alone, as wait(2) reports it
         self.is_dead: bool = False
         self.next_unreaped: Tracee | None = None  # the next unreaped thread of its process
-        # The others of the tracer's process, the latest first
-        self.next: Tracee | None = None
-        self.previous: Tracee | None = None
+
+    @inline
+    def this(self) -> "Tracee":
+        return self
 
     def is_privileged_in(self, namespace: UserNamespace) -> bool:
         """Whether the tracer had CAP_SYS_PTRACE in a user namespace when it attached."""
@@ -108,27 +111,13 @@ class Tracee:
 
 def link(tracee: Tracee) -> None:
     """Start tracing a task."""
-    tracing = tracee.of_tracer
-    first = tracing.first_tracee
-    tracee.next = first
-    if first is not None:
-        first.previous = tracee
-    tracing.first_tracee = tracee
+    tracee.of_tracer.tracees.link_first(tracee)
     tracee.task.tracee = tracee
 
 
 def cut(tracee: Tracee) -> None:
     """The task is no longer traced. The caller handles all other consequences."""
-    following = tracee.next
-    previous = tracee.previous
-    if previous is None:
-        tracee.of_tracer.first_tracee = following
-    else:
-        previous.next = following
-    if following is not None:
-        following.previous = previous
-    tracee.next = None
-    tracee.previous = None
+    tracee.of_tracer.tracees.unlink(tracee)
     tracee.task.tracee = None
 
 

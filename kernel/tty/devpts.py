@@ -257,7 +257,7 @@ def _instance_for(path: Path) -> Path:
 
 
 def open_slave(path: Path, flags: int) -> File:
-    """open(2) of a slave. Raises EIO while it is locked, once the master is closed, and outside of devpts."""
+    """open(2) of a slave. Raises EIO while it is locked, once the master is closed, and outside devpts."""
     inode = path.inode()
     if not isinstance(inode, SlaveInode):
         raise Errno(EIO)

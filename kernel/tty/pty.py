@@ -262,9 +262,9 @@ class PtyMaster(File):
         driver = self.pair.driver
         while True:
             if driver.in_packets and driver.events != 0:
-                events = driver.events
-                driver.events = 0
-                return buffer.put_bytes(bytes([events]))
+                event = bytes([driver.events])
+                driver.events = 0  # no earlier: what follows needs no memory
+                return buffer.put_bytes(event)
             if len(driver.output) > 0:
                 return self._read_output(buffer)
             if self.pair.slave_is_gone():
@@ -274,13 +274,17 @@ class PtyMaster(File):
             driver.read_queue.sleep()
 
     def _read_output(self, buffer: Buffer) -> int:
+        """There is some. All is taken before the first byte is copied, because others may read during that."""
         driver = self.pair.driver
-        done = buffer.put_bytes(b"\0") if driver.in_packets else 0
-        data = bytes(driver.output[: min(buffer.remaining, len(driver.output))])
-        del driver.output[: len(data)]
-        if len(data) > 0 and driver.room() > 0:
+        head = b"\0" if driver.in_packets else b""
+        length = min(buffer.remaining - len(head), len(driver.output))
+        data = bytes(driver.output[:length])
+        if len(head) > 0:
+            data = head + data
+        del driver.output[:length]
+        if length > 0 and driver.room() > 0:
             self.pair.tty.write_queue.wake_all()
-        return done + buffer.put_bytes(data)
+        return buffer.put_bytes(data)
 
     def write(self, buffer: Buffer) -> int:
         tty = self.pair.tty

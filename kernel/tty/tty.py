@@ -14,7 +14,7 @@ from kernel.fs.constants import POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
 from kernel.lang import EAGAIN, EIO, ERESTARTSYS, Errno, final
 from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
-from kernel.sched import PollWaiter, WaitQueue
+from kernel.sched import Mutex, PollWaiter, WaitQueue
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 from kernel.tty.discipline import LineDiscipline
@@ -139,6 +139,7 @@ class Tty:
         self.users: int = 0  # open descriptions
         self.connected: int = 0  # those that were opened since the last hang-up
         self.hang_ups: int = 0  # counts: a description opened before the last one is dead
+        self.writing: Mutex = Mutex()  # held by the program that writes
         self.read_queue: WaitQueue = WaitQueue()
         self.write_queue: WaitQueue = WaitQueue()
 
@@ -273,11 +274,22 @@ class Tty:
         return self._take(buffer)
 
     def write(self, buffer: Buffer, non_blocking: bool, hang_ups: int) -> int:
-        """write(2), through a description that was opened after `hang_ups`. Raises EAGAIN, EIO; a signal ends a stopped
-        write with what was written.
+        """write(2), through a description that was opened after `hang_ups`. Other writers wait until all is written.
+        Raises EAGAIN, EIO, ERESTARTSYS; a signal ends a stopped write with what was written.
         """
         if self.settings.local & TOSTOP != 0:
             self.jobs.check_change(self.device)
+        if not non_blocking:
+            self.writing.acquire_unless_interrupted()
+        elif not self.writing.try_acquire():
+            raise Errno(EAGAIN)
+        try:
+            return self._write_all(buffer, non_blocking, hang_ups)
+        finally:
+            self.writing.release()
+
+    def _write_all(self, buffer: Buffer, non_blocking: bool, hang_ups: int) -> int:
+        """Write, while nobody else does."""
         done = 0
         parts = Parts(buffer)
         while parts.has_more():

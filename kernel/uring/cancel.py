@@ -68,7 +68,7 @@ def cancel(ring: Ring, wanted: Wanted) -> int:
             if not takes_all:
                 break
         pace(_COST)
-        request = ring.requests.behind(number, following, following_number)
+        request = ring.requests.first_after(number, following, following_number)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from kernel.fs.anonymous import anonymous_path
 from kernel.fs.constants import O_CLOEXEC, O_RDWR, READABLE, WRITABLE
-from kernel.fs.file import DESCRIPTION_BYTES, File
+from kernel.fs.file import DESCRIPTION_BYTES, File, Listing
 from kernel.lang import EBADF, ECANCELED, EINVAL, ENOMEM, Errno, final
 from kernel.lib.pace import pace
 from kernel.mm.frames import PAGE_SHIFT
@@ -18,11 +18,11 @@ from kernel.mm.objects import MemoryObject
 from kernel.sched import PollWaiter
 from kernel.task.memory_shortage import COUNTS
 from kernel.uring import layout
+from kernel.uring.description import RingListing
 from kernel.uring.memory import RingPages
 from kernel.uring.request import number_of
 from kernel.uring.ring import Ring
 
-_WORD: Final = 0xFFFF_FFFF
 _COST: Final = 100  # instructions, for `pace`
 
 
@@ -69,12 +69,15 @@ class UringFile(File):
                 return RingPages(self, memory, offset >> PAGE_SHIFT, held_pages)
         raise Errno(ENOMEM)  # as Linux, which finds no addresses for it
 
+    def listing(self) -> Listing:
+        return RingListing(self.ring)
+
     def poll(self, waiter: PollWaiter | None) -> int:
         ring = self.ring
         if waiter is not None:
             waiter.wait_on(ring.waiters)
         state = 0
-        if (ring.observe(layout.SQ_TAIL) - ring.head) & _WORD != ring.entry_count:
+        if ring.offered() != ring.entry_count:
             state |= WRITABLE
         if ring.waiting_completions() != 0 or not ring.overflow.is_empty() or ring.due.first is not None:
             state |= READABLE
@@ -84,6 +87,11 @@ class UringFile(File):
         ring = self.ring
         ring.is_ended = True
         ring.job.ring = None
+        served = ring.served
+        ring.served = None
+        taker = None if served is None else served.taker
+        if served is not None and taker is not None:
+            taker.leave(served)
         while True:
             due = ring.due.take()
             if due is None:
@@ -97,7 +105,7 @@ class UringFile(File):
             following_number = number_of(following)
             request.settle(-ECANCELED)
             pace(_COST)
-            request = ring.requests.behind(number, following, following_number)
+            request = ring.requests.first_after(number, following, following_number)
         while True:
             deferred = ring.deferred.first()
             if deferred is None:

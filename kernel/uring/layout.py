@@ -6,6 +6,8 @@ io_uring_params.
 
 from typing import Final
 
+WORD: Final = 0xFFFF_FFFF  # indices of rings are counted modulo 2**32
+
 # io_uring_setup(2)
 SETUP_IOPOLL: Final = 1 << 0
 SETUP_SQPOLL: Final = 1 << 1
@@ -53,7 +55,8 @@ CQ_OVERFLOW: Final = 44
 COMPLETIONS: Final = 64
 _LINE: Final = 64
 
-SQ_CQ_OVERFLOW: Final = 1 << 1  # in SQ_FLAGS
+SQ_NEED_WAKEUP: Final = 1 << 0  # in SQ_FLAGS
+SQ_CQ_OVERFLOW: Final = 1 << 1
 SQ_TASKRUN: Final = 1 << 2
 CQ_EVENTFD_DISABLED: Final = 1 << 0  # in CQ_FLAGS
 
@@ -93,14 +96,15 @@ _RW_CUR_POS: Final = 1 << 3
 _CUR_PERSONALITY: Final = 1 << 4
 _FAST_POLL: Final = 1 << 5
 _POLL_32BITS: Final = 1 << 6
+_SQPOLL_NONFIXED: Final = 1 << 7
 _EXT_ARG: Final = 1 << 8
 _CQE_SKIP: Final = 1 << 11
 _LINKED_FILE: Final = 1 << 12
 _REG_REG_RING: Final = 1 << 13
 _MIN_TIMEOUT: Final = 1 << 15
 FEATURES: Final = (
-    _SINGLE_MMAP | _NODROP | _RW_CUR_POS | _CUR_PERSONALITY | _FAST_POLL | _POLL_32BITS | _EXT_ARG
-    | _CQE_SKIP | _LINKED_FILE | _REG_REG_RING | _MIN_TIMEOUT
+    _SINGLE_MMAP | _NODROP | _RW_CUR_POS | _CUR_PERSONALITY | _FAST_POLL | _POLL_32BITS
+    | _SQPOLL_NONFIXED | _EXT_ARG | _CQE_SKIP | _LINKED_FILE | _REG_REG_RING | _MIN_TIMEOUT
 )  # fmt: skip
 
 

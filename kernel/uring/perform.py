@@ -1,7 +1,8 @@
 """The life of a request: it begins, may wait, and ends; then the next of its chain begins.
 
-All of this is the work of the request's task: in io_uring_enter(2), or on its way to user mode. So there is no other
-thread whose rights, files and memory would have to be borrowed, and none that could run after the task.
+All of this is the work of the request's task: in io_uring_enter(2), or on its way to user mode; or in its rounds, if
+the task is a thread that takes submissions (serving.py). So there is no other thread whose rights, files and memory
+would have to be borrowed, and none that could run after the task.
 
 Context: sleeps, as what requests do.
 """
@@ -408,6 +409,10 @@ class TaskWork(TaskRequests):
                 held.release()
         while self.due.first is not None:
             self.run()  # what those rings had
+        taker = self.taker
+        self.taker = None
+        if taker is not None:
+            taker.end()
 
     @noraise
     def end_for_program(self) -> None:
@@ -457,7 +462,7 @@ def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
         if request.task.async_work is work:
             start(finish(request, -ECANCELED))
         pace(_LOOK_COST)
-        request = ring.requests.behind(number, following, following_number)
+        request = ring.requests.first_after(number, following, following_number)
     request = ring.deferred.first()
     while request is not None and request.number <= last:
         number = request.number
@@ -468,7 +473,7 @@ def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
             ring.leave_task(request)
             start(request)  # ends as cancelled, and all of its chain
         pace(_LOOK_COST)
-        request = ring.deferred.behind(number, following, following_number)
+        request = ring.deferred.first_after(number, following, following_number)
 
 
 @noraise

@@ -12,7 +12,7 @@ from kernel.lang import EBUSY, EINVAL, Errno, final
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
 
-_LAST: Final = 65535
+LAST: Final = 65535
 _BYTES: Final = 400  # of one, with its credentials, about
 _COST: Final = 60  # instructions to look at a number, for `pace`
 
@@ -32,12 +32,12 @@ class Personalities:
     def add(self, credentials: Credentials) -> int:
         """Keep credentials; their number. Raises EBUSY (all numbers are taken), MemoryError."""
         number = self._next
-        for _ in range(_LAST):
+        for _ in range(LAST):
             if number not in self._by_number:
                 self._by_number[number] = credentials
-                self._next = 1 if number == _LAST else number + 1
+                self._next = 1 if number == LAST else number + 1
                 return number
-            number = 1 if number == _LAST else number + 1
+            number = 1 if number == LAST else number + 1
             pace(_COST)
         raise Errno(EBUSY)
 
@@ -47,9 +47,17 @@ class Personalities:
             raise Errno(EINVAL)
         self._by_number.pop(number)
 
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._by_number)
+
+    def find(self, number: int) -> Credentials | None:
+        """Those with a number, if there are any."""
+        return self._by_number.get(number)
+
     def of(self, number: int) -> Credentials:
         """Raises EINVAL."""
-        found = self._by_number.get(number)
+        found = self.find(number)
         if found is None:
             raise Errno(EINVAL)
         return found

@@ -229,12 +229,16 @@ class DueList:
 class Requests(LinkedList[Request]):
     """Requests of a ring that wait. Their numbers go up."""
 
-    def behind(self, number: int, following: Request | None, following_number: int) -> Request | None:
-        """After a safe point on a way through the list: the first request behind the one with that number. It is the
+    def first_after(self, number: int, following: Request | None, following_number: int) -> Request | None:
+        """After a safe point on a way through the list: the first request after the one with that number. It is the
         one that followed then, unless that has left.
         """
         if following is None or following.number == following_number:
             return following
+        return self.after_number(number)
+
+    def after_number(self, number: int) -> Request | None:
+        """The first request behind the one with that number, or behind where it was."""
         request = self.first()
         while request is not None and request.number <= number:
             request = request.after()

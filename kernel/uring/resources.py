@@ -5,6 +5,9 @@ A slot that is emptied or replaced is *retired* (retirement.py). Its tag becomes
 ended that began with a registered file or buffer before that: a generation of requests ends with each retired slot, and
 generations end in their order, as on Linux 6.12.
 
+A table that is unregistered is *withdrawn* first: nobody finds its slots any more, until the requests have ended that
+use registered files or buffers. Then it goes, or it is there again, if a signal ended the wait.
+
 Context: `find_free` may sleep.
 """
 
@@ -15,10 +18,12 @@ from kernel.lang import EBADF, Errno, final, noraise
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.pace import pace
 from kernel.mm.space import AddressSpace
+from kernel.sched import WaitQueue
 
 _SLOT_BYTES: Final = 8
 _TAG_BYTES: Final = 48
 _BUFFER_BYTES: Final = 56
+GENERATION_BYTES: Final = 80
 _SLOT_COST: Final = 12  # instructions to look at one, for `pace`
 
 
@@ -48,7 +53,8 @@ class Generations:
     def __init__(self) -> None:
         self.present: Generation = Generation()  # to which requests belong that begin now
         self.past: GenerationList = GenerationList()
-        self.has_tags: bool = False  # a slot had a tag once: only then requests are counted
+        self.past_count: int = 0
+        self.ended: WaitQueue = WaitQueue()  # where the end of all past ones is waited for
 
 
 @final
@@ -58,6 +64,8 @@ class FixedFiles:
     def __init__(self) -> None:
         self.exists: bool = False
         self.slots: list[File | None] = []
+        self.spare: list[File | None] = []  # the slots of a withdrawn table
+        self.is_withdrawn: bool = False
         self.tags: dict[int, int] = {}  # by slot
         self.start: int = 0  # of the range where a free slot is looked for
         self.end: int = 0
@@ -65,7 +73,22 @@ class FixedFiles:
 
     def held_bytes(self) -> int:
         """About how much memory it frees when it goes."""
-        return len(self.slots) * _SLOT_BYTES + len(self.tags) * _TAG_BYTES
+        return (len(self.slots) + len(self.spare)) * _SLOT_BYTES + len(self.tags) * _TAG_BYTES
+
+    def withdraw(self) -> None:
+        """Nobody finds a file any more."""
+        self._exchange()
+        self.is_withdrawn = True
+
+    def put_back(self) -> None:
+        """They do."""
+        self._exchange()
+        self.is_withdrawn = False
+
+    def _exchange(self) -> None:
+        slots = self.slots
+        self.slots = self.spare
+        self.spare = slots
 
     def has(self, slot: int) -> bool:
         """Whether there is such a slot. A call: asked anew after a sleep."""
@@ -135,12 +158,29 @@ class FixedBuffers:
     def __init__(self) -> None:
         self.exists: bool = False
         self.slots: list[FixedBuffer | None] = []
+        self.spare: list[FixedBuffer | None] = []  # the slots of a withdrawn table
+        self.is_withdrawn: bool = False
         self.tags: dict[int, int] = {}  # by slot
         self.space: AddressSpace | None = None  # where they lie
 
     def held_bytes(self) -> int:
         """About how much memory it frees when it goes."""
-        return len(self.slots) * _BUFFER_BYTES + len(self.tags) * _TAG_BYTES
+        return (len(self.slots) + len(self.spare)) * _BUFFER_BYTES + len(self.tags) * _TAG_BYTES
+
+    def withdraw(self) -> None:
+        """Nobody finds a buffer any more."""
+        self._exchange()
+        self.is_withdrawn = True
+
+    def put_back(self) -> None:
+        """They do."""
+        self._exchange()
+        self.is_withdrawn = False
+
+    def _exchange(self) -> None:
+        slots = self.slots
+        self.slots = self.spare
+        self.spare = slots
 
     def tag_of(self, slot: int) -> int:
         """0 for none."""
@@ -148,8 +188,10 @@ class FixedBuffers:
 
     @noraise
     def drop(self) -> None:
-        """There is no table any more."""
+        """There is no longer a table."""
         self.exists = False
+        self.is_withdrawn = False
         self.slots.clear()
+        self.spare.clear()
         self.tags.clear()
         self.space = None

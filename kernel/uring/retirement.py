@@ -17,12 +17,9 @@ _COST: Final = 300  # instructions, for `pace`
 
 def use_resource(request: Request) -> None:
     """A request begins to use a registered file or buffer. Raises MemoryError."""
-    generations = request.ring.generations
-    if not generations.has_tags:
-        return
     extra = request.more()
     if extra.generation is None:
-        present = generations.present
+        present = request.ring.generations.present
         present.users += 1
         extra.generation = present
 
@@ -34,12 +31,28 @@ def stop_using(ring: Ring, generation: Generation) -> None:
     past = ring.generations.past
     while True:
         first = past.first()
-        if first is None or first.users != 0:
+        if first is None:
+            ring.generations.ended.wake_all()
+            return
+        if first.users != 0:
             return
         past.unlink(first)
+        ring.generations.past_count -= 1
         file = first.file
         first.file = None
         _end(ring, first.tag, file)
+
+
+def begin_withdrawal(ring: Ring) -> bool:
+    """Whether requests use registered files or buffers, or some are retired that requests used: `generations.ended` is
+    woken when that is over. Raises MemoryError, and nothing has changed.
+    """
+    return _begin_generation(ring) is not None
+
+
+def has_past_users(ring: Ring) -> bool:
+    """Whether it is not over. A call, because it is asked anew after a sleep."""
+    return not ring.generations.past.is_empty()
 
 
 def retire_file(ring: Ring, slot: int) -> None:
@@ -87,6 +100,7 @@ def _begin_generation(ring: Ring) -> Generation | None:
         return None
     generations.present = Generation()
     generations.past.link_last(present)
+    generations.past_count += 1
     return present
 
 

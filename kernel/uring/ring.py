@@ -30,8 +30,9 @@ from kernel.uring.buffers import BufferGroup
 from kernel.uring.memory import memory_at, whole_pages
 from kernel.uring.personalities import Personalities
 from kernel.uring.request import REQUEST_BYTES, Counted, DueList, Request, Requests
-from kernel.uring.resources import FixedBuffers, FixedFiles, Generations
+from kernel.uring.resources import GENERATION_BYTES, FixedBuffers, FixedFiles, Generations
 from kernel.uring.settings import RingSettings, WorkerLimits
+from kernel.uring.taker import ServedRing, Taker
 
 _WORD: Final = 0xFFFF_FFFF
 _OVERFLOWED_BYTES: Final = 80
@@ -86,6 +87,7 @@ class TaskRequests(AsyncWork):
         self.registered: list[File | None] = []  # rings that it names by an index (IORING_REGISTER_RING_FDS)
         self.sleeper: Thread | None = None  # the task, while it waits in io_uring_enter(2)
         self.workers: WorkerLimits = WorkerLimits()
+        self.taker: Taker | None = None  # whose thread it is (IORING_SETUP_SQPOLL)
 
     def enter(self, ring: "Ring") -> None:
         """One more of its requests waits there. Raises MemoryError."""
@@ -181,9 +183,7 @@ class Ring:
         self.completion_size: int = layout.COMPLETION_SIZE * (2 if setup & layout.SETUP_CQE32 != 0 else 1)
         self.entry_size: int = layout.ENTRY_SIZE * (2 if setup & layout.SETUP_SQE128 != 0 else 1)
         self.array_at: int = layout.array_offset(completion_count, self.completion_size)
-        has_array = setup & layout.SETUP_NO_SQARRAY == 0
-        size = self.array_at + (entry_count * 4 if has_array else 0)
-        self.has_array: bool = has_array
+        size = self.array_at + (entry_count * 4 if setup & layout.SETUP_NO_SQARRAY == 0 else 0)
         self.is_disabled: bool = setup & layout.SETUP_R_DISABLED != 0
         self.defers: bool = setup & layout.SETUP_DEFER_TASKRUN != 0
         self.is_ended: bool = False  # nobody has it open, and nobody maps it
@@ -191,7 +191,7 @@ class Ring:
         self.tail: int = 0  # of completions, modulo 2**32
         self.dropped: int = 0
         self.lost: int = 0  # completions that found no memory either
-        self.has_lost: bool = False  # … and the program has not been told
+        self.has_lost: bool = False  # … and the program has not been notified
         self.overflow: OverflowList = OverflowList()
         self.overflow_count: int = 0
         self.requests: Requests = Requests()  # that wait
@@ -215,6 +215,7 @@ class Ring:
         self.sleeper: Thread | None = None  # the thread that waits in io_uring_enter(2) for deferred work
         self.waiters: WaitQueue = WaitQueue()
         self.submitter: Task | None = None  # the only one, with SINGLE_ISSUER
+        self.served: ServedRing | None = None  # with SQPOLL, until it is closed
         self.files: FixedFiles = FixedFiles()
         self.buffers: FixedBuffers = FixedBuffers()
         self.generations: Generations = Generations()  # of requests that use them
@@ -246,12 +247,16 @@ class Ring:
         if self.defers:
             self.job.ring = self
 
+    def has_array(self) -> bool:
+        """Whether submissions are named by an array of indices."""
+        return self.setup & layout.SETUP_NO_SQARRAY == 0
+
     def held_bytes(self) -> int:
         """About how much memory it frees when it goes."""
         living = self.begun - self.ended  # requests: those that wait, and those that follow in their chains
         waiting = living * REQUEST_BYTES + self.kept_bytes + self.overflow_count * _OVERFLOWED_BYTES
         listed = self.files.held_bytes() + self.buffers.held_bytes() + self.group_bytes
-        listed += self.personalities.held_bytes()
+        listed += self.personalities.held_bytes() + self.generations.past_count * GENERATION_BYTES
         return RING_BYTES + self.memory.size_bytes() + self.entries.size_bytes() + waiting + listed
 
     def uncounted_bytes(self, count: int) -> int:
@@ -296,6 +301,10 @@ class Ring:
 
     def clear_flag(self, flag: int) -> None:
         self.publish(layout.SQ_FLAGS, self.observe(layout.SQ_FLAGS) & ~flag & _WORD)
+
+    def offered(self) -> int:
+        """How many submissions the program says to have filled in, any number."""
+        return (self.observe(layout.SQ_TAIL) - self.head) & _WORD
 
     # ---- Completions -----------------------------------------------------------------------------------------------
 
@@ -541,14 +550,16 @@ class Ring:
     def drop_files(self) -> None:
         """No file is registered any more. May sleep."""
         files = self.files
-        files.exists = False
-        files.search_in(0, 0)
-        files.tags.clear()
-        while len(files.slots) > 0:
-            file = files.slots.pop()
+        slots = files.spare if files.is_withdrawn else files.slots
+        while len(slots) > 0:
+            file = slots.pop()
             if file is not None:
                 file.release()
             pace(_DROP_COST)
+        files.exists = False
+        files.is_withdrawn = False
+        files.search_in(0, 0)
+        files.tags.clear()
 
     @noraise
     def drop_retired(self) -> None:
@@ -559,6 +570,7 @@ class Ring:
             if generation is None:
                 return
             past.unlink(generation)
+            self.generations.past_count -= 1
             file = generation.file
             generation.file = None
             if file is not None:

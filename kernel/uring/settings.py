@@ -1,8 +1,8 @@
 """Settings of a ring that do not change what requests do.
 
 Linux leaves requests that must wait to worker threads, and may poll network devices before it sleeps. Krait has no such
-workers: a request is its task's work. Packets come by interrupts. So the numbers are kept and reported, as Linux does,
-and there is nothing that they could limit or hasten.
+workers: a request is its task's work. Packets come by interrupts. So the numbers are kept and reported, as a Linux with
+CONFIG_NET_RX_BUSY_POLL does, and there is nothing that they could limit or hasten.
 
 Source: io_uring_register(2).
 """
@@ -52,5 +52,6 @@ class RingSettings:
 
     def __init__(self) -> None:
         self.workers: WorkerLimits = WorkerLimits()  # of tasks that submit here
-        self.polled_us: int = 0  # IORING_REGISTER_NAPI
+        self.polls: bool = False  # IORING_REGISTER_NAPI
+        self.polled_us: int = 0
         self.prefers_polling: bool = False

@@ -33,8 +33,7 @@ def submit(ring: Ring, task: Task, wanted: int) -> int:
 
 
 def _submit(ring: Ring, task: Task, wanted: int) -> int:
-    waiting = (ring.observe(layout.SQ_TAIL) - ring.head) & _WORD
-    count = min(wanted, waiting, ring.entry_count)
+    count = min(wanted, ring.offered(), ring.entry_count)
     done = 0
     lacks_memory = False
     while done < count:
@@ -65,7 +64,7 @@ def _next(ring: Ring) -> int:
     """Where the next submission lies in the ring's array of them; -1 if the program names one that is none."""
     slot = ring.head & (ring.entry_count - 1)
     ring.head = (ring.head + 1) & _WORD
-    if not ring.has_array:
+    if not ring.has_array():
         return slot
     index = ring.observe(ring.array_at + slot * 4)
     if index < ring.entry_count:

@@ -1,4 +1,5 @@
-"""Waiting for completions: io_uring_enter(2) with IORING_ENTER_GETEVENTS.
+"""Waiting for completions, as io_uring_enter(2) does with IORING_ENTER_GETEVENTS, and for the end of requests that use
+registered files or buffers.
 
 Context: sleeps.
 """
@@ -7,9 +8,11 @@ from enum import IntEnum
 
 from kernel.lang import EBADR, EINTR, ETIME, Errno, final
 from kernel.lib.pace import is_interrupted
-from kernel.sched import current_thread
+from kernel.sched import WaitQueue, current_thread
 from kernel.time import monotonic_ns
+from kernel.time.timers import FOREVER_NS
 from kernel.uring.perform import TaskWork, run_deferred
+from kernel.uring.retirement import has_past_users
 from kernel.uring.ring import Ring
 
 
@@ -50,7 +53,7 @@ def wait_for_completions(ring: Ring, work: TaskWork, patience: Patience) -> None
                 least = min(least, at_first + 1)
                 continue
             deadline_ns = min(deadline_ns, patience.least_ns)
-        how = _sleep(ring, work, deadline_ns)
+        how = _sleep(ring.waiters, ring, work, deadline_ns)
         if how == Woken.HAPPENED or (how == Woken.TIME_IS_UP and monotonic_ns() < patience.deadline_ns):
             continue
         _enter_due(ring, work)
@@ -75,7 +78,20 @@ def _enter_due(ring: Ring, work: TaskWork) -> None:
     ring.flush()
 
 
-def _sleep(ring: Ring, work: TaskWork, deadline_ns: int) -> Woken:
+def wait_for_users(ring: Ring, work: TaskWork) -> None:
+    """Wait until requests have ended that use registered files or buffers, after `begin_withdrawal`. Raises EINTR."""
+    while True:
+        work.run()
+        work.is_at_work = True
+        run_deferred(ring)
+        if not has_past_users(ring):
+            return
+        how = _sleep(ring.generations.ended, ring, work, FOREVER_NS)
+        if how == Woken.INTERRUPTED and has_past_users(ring):
+            raise Errno(EINTR)
+
+
+def _sleep(queue: WaitQueue, ring: Ring, work: TaskWork, deadline_ns: int) -> Woken:
     """Until something happens or the time is up."""
     if work.due.first is not None or ring.due.first is not None:  # it came while we looked
         return Woken.INTERRUPTED if is_interrupted() else Woken.HAPPENED
@@ -85,7 +101,7 @@ def _sleep(ring: Ring, work: TaskWork, deadline_ns: int) -> Woken:
         ring.sleeper = thread
     how = Woken.HAPPENED
     try:
-        if not ring.waiters.sleep_until(deadline_ns):
+        if not queue.sleep_until(deadline_ns):
             how = Woken.TIME_IS_UP
     except Errno:
         how = Woken.INTERRUPTED

@@ -111,7 +111,7 @@ def test_the_host_learns_how_memory_is_doing(kernel: Kernel, root_image: Path) -
             assert isinstance(stats, dict)
             return stats
 
-        # What the host asks for first is what the driver told when it started, before the boot gave its memory back.
+        # What the host gets first is what the driver reported when it started, before the boot gave its memory back.
         wait_for(lambda: abs(statistics()["stat-total-memory"] / MIB - total_mib(guest)) < 1)
         found = statistics()
         assert 0 < found["stat-available-memory"] <= found["stat-free-memory"] <= found["stat-total-memory"]

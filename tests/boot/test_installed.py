@@ -1,4 +1,4 @@
-"""Krait installed from its wheel, in a fresh environment outside of the checkout: the command, and projects.
+"""Krait installed from its wheel, in a fresh environment outside the checkout: the command, and projects.
 
 `make test` has a project's module refused by the compiler. KRAIT_PROJECT_KINDS='proc call device' is the long form: it
 compiles a kernel with each of them, which takes a minute or two, and runs the project's tests.

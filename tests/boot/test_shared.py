@@ -186,7 +186,7 @@ int main(int n, char **v) { printf("%d\\n", atoi(v[1]) + atoi(v[2])); }
 
 
 def test_make_a_compiler_and_git(kernel: Kernel, tmp_path: Path) -> None:
-    """This machine's own, which come by a second, read-only share; the project is on a third, mounted inside of it."""
+    """This machine's own, which come by a second, read-only share; the project is on a third, mounted inside it."""
     require("shared")
     project = tmp_path / "project"
     project.mkdir()

@@ -26,9 +26,26 @@ class Base:
         return number * 2
 
 
+    def near(self, number: int) -> int:
+        return number
+
+
 class Other(Base):
     def twice(self, number: int) -> int:
         return number + number
+
+    def near(self, number: int) -> int:
+        return number + 1
+
+
+class Third(Base):
+    def twice(self, number: int) -> int:
+        return number << 1
+
+
+class Fourth(Base):
+    def twice(self, number: int) -> int:
+        return 2 * number
 
 
 @noinline
@@ -44,8 +61,8 @@ def main() -> int:
     last = 3
     for turn in range(20):
         last = (last + passes_on(turn & 7)) & 15
-    some: list[Base] = [Base(), Other()]
-    return some[0].twice(5) + some[1].twice(last & 1)
+    some: list[Base] = [Base(), Other(), Third(), Fourth()]
+    return some[0].twice(5) + some[1].twice(last & 1) + some[2].near(7)
 """
 
 
@@ -63,6 +80,8 @@ def emit(file: Path, what: str) -> str:
             world.taken[instances["given"]][0] = (0, 6)
         case "virtual":
             world.taken[instances["Other.twice"]][1] = (1, 4)
+        case "few":
+            world.taken[instances["Other.near"]][1] = (1, 4)
         case "result":
             world.returned[instances["given"]] = (0, 6)
         case "loop":
@@ -82,6 +101,7 @@ def emit(file: Path, what: str) -> str:
         ("", ""),
         ("call", "argument 0 of program.given may be (0, 7), and discovery saw (0, 6)"),
         ("virtual", "argument 1 of program.Other.twice may be (5, 5), and discovery saw (1, 4)"),
+        ("few", "argument 1 of program.Other.near may be (7, 7), and discovery saw (1, 4)"),
         ("result", "the result of program.given may be (0, 7), and discovery saw (0, 6)"),
         ("loop", "a local of program.main may be (0, 15), and discovery saw (0, 14)"),
     ],

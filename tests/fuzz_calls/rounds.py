@@ -28,6 +28,7 @@ NMI_SECONDS = 5  # until a panic is written
 STILL_LINES = 6  # of progress, each after five seconds of the guest, without a call
 SILENT_SECONDS = 600  # without a line, whatever the host does otherwise
 _PROGRESS = re.compile(r"^@progress [\d.]+ s, (\d+) calls, (\d+) good, .*$", re.MULTILINE)
+_ENDED = re.compile(r"^@ended (.*)$", re.MULTILINE)
 _CALL = re.compile(r"^@call (\S+) (\d+) (\d+) \d+$", re.MULTILINE)
 
 
@@ -61,7 +62,8 @@ def _watch(run: Session, seconds: float, tell: Callable[[str], None]) -> bool:
             tell(shown)
         is_still = guest.running and guest.processor_seconds() - used > STILL_SECONDS
         is_still |= len(lines) > STILL_LINES and lines[-1][1] == lines[-1 - STILL_LINES][1]
-        if is_still or time.monotonic() - last > SILENT_SECONDS * PATIENCE or "Kernel panic" in log:
+        has_ended = "Kernel panic" in log or _ENDED.search(log) is not None
+        if is_still or has_ended or time.monotonic() - last > SILENT_SECONDS * PATIENCE:
             return False
     return False
 
@@ -154,6 +156,8 @@ def fuzz(
                 broken = run.unmount()
                 if broken is not None:
                     result.findings.append(broken)
+            elif ended := _ENDED.search(log):
+                result.findings.append(Finding(f"the fuzzer itself ended {ended[1]}", "", log[-2000:]))
             else:
                 result.findings.append(Finding("no progress", "", _where(run)))
         except GuestError as error:

@@ -82,7 +82,9 @@ STRUCTURES: Final = {
     "io_event": "pad[32]",
     "io_uring_params": (
         "zero/4 one:0|2|64|70000/4 flags:1|8|16|32|64|128|256|512|0x400|0x800|0x1000|0x2000|0x4000|0xc000|0x10000/4 "
-        "zero/4 zero/4 zero/4 fd:io_uring/4 zero/4 zero/4 zero/4 pad[80]"
+        "zero/4 zero/4 zero/4 fd:io_uring/4 zero/4 zero/4 zero/4 pad[80] | "
+        "zero/4 one:0|2|64|70000/4 one:2|6|4|34|38|66|4098|10|258|514|8194/4 one:0|0|0|1|-1/4 one:0|1|20|-1/4 zero/4 "
+        "fd:io_uring/4 zero/4 zero/4 zero/4 pad[80]"
     ),
     "iocb": (
         "int zero/4 flags:rwf/4 one:0|1/2 int/2 fd/4 =message[length]? length.size one:0|0|0|8|4096|-1 zero "
@@ -93,6 +95,8 @@ STRUCTURES: Final = {
     ),
     "iocb_pointer": "=iocb",
     "iovec": "=message[length]? length.size",
+    "key_numbers": "key_serial/4 key_serial/4 key_serial/4",
+    "key_work": "key_serial/4 one:0|16|32|128/4 one:0|16|72|128/4 pad[28]",
     "kexec_segment": "=bytes[64] size one:0|0x1000|0x100000|0x1000000|0x1001000|0x800000000 one:0|0x1000|0x100000",
     "itimerspec": "timespec timespec",
     "itimerval": "timeval timeval",

@@ -89,8 +89,10 @@ SETS: Final = {
     "itimer": "0..3",
     "keyctl": (
         "0(key_serial) 1(name:key_name) 2(key_serial) 3(key_serial) 4(key_serial) 5(key_serial) 6(key_serial) "
-        "7(key_serial) 8(key_serial) 9(key_serial) 10(key_serial) 11(key_serial) 12..14 15(key_serial) 16 "
-        "17(key_serial) 18..20 21(key_serial) 22(uid) 23 29(key_serial) 30(key_serial) 31(>bytes[8]) 32 33"
+        "7(key_serial) 8(key_serial) 9(key_serial) 10(key_serial) 11(key_serial) 12(key_serial) 13(key_serial) 14 "
+        "15(key_serial) 16(key_serial) 17(key_serial) 18 19(key_serial) 20(key_serial) 21(key_serial) 22(uid) "
+        "23(<key_numbers) 23 24(key_serial) 25(<key_work) 26(<key_work) 27(<key_work) 28(<key_work) 29(key_serial) "
+        "30(key_serial) 31(>bytes[8]) 32 33"
     ),
     "level": (
         "SOL_SOCKET SOL_SOCKET SOL_SOCKET IPPROTO_IP IPPROTO_IP IPPROTO_TCP IPPROTO_TCP IPPROTO_UDP "
@@ -182,8 +184,8 @@ TEXTS: Final = {
     ),
     "filter": "id==1 nothing==1 common_pid!=5 (id==1 !(id>5||id<3) id&2&&args==1 comm~a* !!!!id==1 ((((id==1)))) id",
     "file_system": "tmpfs proc sysfs tracefs devtmpfs devpts mqueue binfmt_misc configfs bpf ext2 ext4 none",
-    "key_name": "a b svc:a svc:b .hidden _ses",
-    "key_type": "user user logon keyring keyring big_key .x",
+    "key_name": "a b svc:a svc:b .hidden _ses id:00 id: bin:00",
+    "key_type": "user user logon keyring keyring encrypted asymmetric psk fscrypt-provisioning blacklist big_key .x",
     "interface": "lo eth0 lo:1 none tun0 tap%d br0",
     "mount_option": (
         "size=64k mode=700 nr_inodes=100 uid=1000,gid=1000 errors=remount-ro size=-1 "

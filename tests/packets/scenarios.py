@@ -82,7 +82,7 @@ def run_one(boot: Boot, one: Scenario) -> Outcome:
     """Run a scenario."""
     with boot.session() as session:
         one.run(session)
-    return Outcome("".join(line + "\n" for line in session.transcript), session.lateness)
+    return Outcome("".join(line + "\n" for line in session.transcript), session.lateness.seconds)
 
 
 def run_all(boot: Boot, chosen: list[Scenario]) -> Iterator[tuple[Scenario, Callable[[], Outcome]]]:

@@ -35,6 +35,7 @@ from tests.harness import LINUX, Guest, GuestError, Kernel, compile_program
 from tests.harness.guest import PATIENCE
 from tests.harness.kernels import add_modules
 from tests.packets.flow import Flow
+from tests.packets.lateness import Lateness
 from tests.packets.text import Numbers, data_text, packet_text
 from tests.packets.wire import GUEST, GUEST6, GUEST_LINK, PEER_LINK, Frame, NotTakenError, Wire
 from tools.cpio import Archive, extend
@@ -162,8 +163,7 @@ class Session:
         self._first_slot = number * SLOTS % ALL_SLOTS
         self._sockets: list[int] = []
         self._settings: list[tuple[str, str]] = []
-        self.lateness = 0.0  # seconds: by how much the host has been late, at worst
-        self._acted = 0.0  # when the peer or the guest's program last did something, or a pause ended; 0: never yet
+        self.lateness = Lateness()
 
     def __enter__(self) -> Session:
         self.boot.turn.take()
@@ -196,17 +196,10 @@ class Session:
             yield
         finally:
             self.boot.turn.take()
-            self._acted = time.monotonic()
-
-    def _note_delay(self, since: float) -> None:
-        """What takes no time has taken the time since then: the guest's timers have gone on meanwhile."""
-        self.lateness = max(self.lateness, time.monotonic() - since)
+            self.lateness.resume(time.monotonic())
 
     def _act(self) -> None:
-        """The next step follows the last one at once, unless the host has other things to do."""
-        if self._acted != 0.0:
-            self._note_delay(self._acted)
-        self._acted = time.monotonic()
+        self.lateness.act(time.monotonic())
 
     def ask(self, command: str) -> tuple[int, int, str]:
         """Let the guest's program make a call, as `Boot.ask`."""
@@ -246,7 +239,7 @@ class Session:
         with self._waiting():
             frame = self._inbox.take(seconds * PATIENCE)
         if frame is not None:
-            self._note_delay(frame.seconds)
+            self.lateness.note(time.monotonic() - frame.seconds)
         return frame
 
     def barrier(self) -> list[Frame]:
@@ -302,11 +295,11 @@ class Session:
             if frame is None:
                 self.say("< nothing more")
                 break
-            self._note_delay(max(before, frame.seconds))
+            self.lateness.note(time.monotonic() - max(before, frame.seconds))
             self.tell(frame.packet, f" after {time_class(frame.seconds - before):g} s" if timed else "")
             before = frame.seconds
             packets.append(frame.packet)
-        self._acted = time.monotonic()
+        self.lateness.resume(time.monotonic())
         return packets
 
     def flow(
@@ -336,7 +329,7 @@ class Session:
         self.say(f"… {seconds:g} s")
         self._act()
         time.sleep(seconds)
-        self._acted = time.monotonic()
+        self.lateness.resume(time.monotonic())
 
     # ---- The guest's program ------------------------------------------------------------------------------------
 

@@ -173,7 +173,7 @@ def a_smaller_path_with_timestamps(session: Session) -> None:
 
 @scenario()
 def odd_sizes_of_paths(session: Session) -> None:
-    """Larger than ours, too small to be true, and not told at all."""
+    """Larger than ours, too small to be true, and not stated at all."""
     listener = session.listener()
     for number, mtu in enumerate((1500, 9000, 600, 100, 68, 20, 0)):
         flow = session.flow(f"{mtu}", peer_port=41000 + number)

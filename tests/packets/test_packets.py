@@ -13,6 +13,7 @@ from tests.harness import KRAIT, GuestError
 from tests.harness.guest import PATIENCE
 from tests.harness.repeats import record_repeat
 from tests.packets.__main__ import difference
+from tests.packets.lateness import Lateness
 from tests.packets.scenarios import AT_ONCE, RECORDED, Outcome, Scenario, all_scenarios, file_of, recorded, run_one
 from tests.packets.session import Boot
 from tests.packets.wire import GUEST_LINK, PEER_LINK
@@ -116,6 +117,20 @@ def test_a_second_attempt_is_recorded(request: pytest.FixtureRequest) -> None:
     judge(LateOnce(), next(iter(all_scenarios().values())), "right\n", request)
     name, why = request.node.user_properties.pop()
     assert name == "repeated, as the host was late" and "late by 0.100 s" in str(why)
+
+
+def test_many_steps_that_are_a_little_late_are_as_one() -> None:
+    lateness = Lateness()
+    for number in range(1, 15):
+        lateness.act(10 + 0.004 * number)
+    assert lateness.seconds < 0.01
+    lateness.resume(20.0)
+    for number in range(1, 15):
+        lateness.act(20 + 0.02 * number)
+    assert LATE < lateness.seconds < 0.3
+    lateness.resume(30.0)
+    lateness.act(30.3)
+    assert 0.29 < lateness.seconds < 0.31
 
 
 def test_a_guest_that_takes_no_frames_says_what_it_does() -> None:

@@ -31,7 +31,7 @@ NARROW: Final = {"fd": 4, "gid": 4, "int": 4, "pid": 4, "signal": 4, "tid": 4, "
 
 
 class Source(Protocol):
-    """Who makes the call."""
+    """The caller."""
 
     random: random.Random
 

@@ -45,7 +45,7 @@ def negative_counters() -> list[str]:
 
 
 class Holders:
-    """Who holds something that all programs have left: an object that was released once too little."""
+    """Holders of what all programs have left: an object that was released once too little."""
 
     def __init__(self) -> None:
         self._before = objects()  # kept, so that nothing else gets an identity of these

@@ -233,8 +233,10 @@ _APART = frozenset((
     "kernel.net.internet.routes.Route.uses",
     "kernel.fs.tmpfs.file.TmpfsFile.drops",  # how often it gave back pages
     "kernel.fs.notification.Watches.cookie",  # of the last move
-    "kernel.fs.dentry.Dentry.newer",  # the order in which the cache looks at its entries
-    "kernel.fs.dentry.Dentry.older",
+    "kernel.fs.dentry.Dentry.next",  # the order in which the cache looks at its entries
+    "kernel.fs.dentry.Dentry.previous",
+    "kernel.fs.dentry.DentryCache.head",
+    "kernel.fs.dentry.DentryCache.tail",
     "kernel.net.link.network.EndedNetworks.first",  # a thread ends them later
     "kernel.net.link.network.Network.next_identification",  # of the next packet
     "kernel.net.packet.ring.receive.CaptureCounts.packets",  # that were ever seen

@@ -7,6 +7,7 @@ Counted are the fields that a class itself declares or sets, those of its base c
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -33,6 +34,7 @@ ALLOWED = {
 
 # Classes that were divided stay so.
 DIVIDED = {"kernel/task/task.py: Task": 26, "kernel/task/process.py: Process": 27}
+FEWEST = min(MOST_FIELDS, *DIVIDED.values())  # of those that are named here
 
 
 def targets(statement: ast.AST) -> Iterator[ast.expr]:
@@ -55,12 +57,20 @@ def fields(definition: ast.ClassDef) -> set[str]:
     return found
 
 
+def most_in(source: str) -> int:
+    """No class of a source has more fields than that."""
+    return len({*re.findall(r"\bself\s*\.\s*(\w+)", source), *re.findall(r"^\s+(\w+)\s*:", source, re.MULTILINE)})
+
+
 @cache
 def sizes() -> dict[str, int]:
-    """How many fields each class of the kernel has. Members of enumerations are none."""
+    """How many fields the classes of the kernel have that may have many. Members of enumerations are none."""
     found = {}
     for path in sorted((ROOT / "kernel").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        source = path.read_text()
+        if most_in(source) < FEWEST:  # to count takes ten times as long as to see this
+            continue
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.ClassDef):
                 found[f"{path.relative_to(ROOT)}: {node.name}"] = len(fields(node))
     return found
@@ -92,7 +102,7 @@ def test_what_is_allowed_is_needed(name: str) -> None:
 def test_counting(source: str, count: int) -> None:
     definition = ast.parse(source).body[0]
     assert isinstance(definition, ast.ClassDef)
-    assert len(fields(definition)) == count
+    assert len(fields(definition)) == count <= most_in(source)
 
 
 def test_a_class_with_more_is_found() -> None:

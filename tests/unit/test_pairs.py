@@ -85,7 +85,14 @@ def _check(block: list[ast.stmt], around: list[str], mutexes: set[str]) -> Itera
                         yield from _check(body, around, mutexes)
 
 
+def may_take(mutexes: set[str]) -> re.Pattern[str]:
+    """What stands in a source that takes anything: to look at the others, which are most, takes ten times as long."""
+    return re.compile(rf"\b(?:(?:{'|'.join(mutexes)})\s*\.\s*acquire|{'|'.join((*PAIRS, *MANAGERS))})\s*\(")
+
+
 def faults(source: str, mutexes: set[str]) -> list[str]:
+    if not may_take(mutexes).search(source):
+        return []
     return [ast.unparse(statement) for statement in _check(ast.parse(source).body, [], mutexes)]
 
 

@@ -31,8 +31,8 @@ RESULTS["kernel.time.clock.realtime_ns"] = Value(0, 9 * 10**18)
 
 # What operations of files and sockets return: bytes that were moved. By name, of whatever class.
 MOVING = frozenset(
-    ("read", "write", "pread", "pwrite", "pread_direct", "pwrite_direct", "read_at", "write_at", "send", "receive",
-     "peek_into", "read_at_once", "write_at_once", "transfer")
+    ("read", "write", "pread", "pwrite", "pread_direct", "pwrite_direct", "read_at", "write_at", "read_here",
+     "write_here", "write_by", "send", "receive", "peek_into", "read_at_once", "write_at_once", "transfer")
 )  # fmt: skip
 MOVED = Value(0, 1 << 40)
 

@@ -1,7 +1,7 @@
 """What krait and the agent in a guest (userland/agent) say to each other: frames with a kind and a length.
 
 One session is one program at one port of the virtio console, from its request to its exit status. What the program
-prints travels inside of frames, so nothing that it prints is taken for a message.
+prints travels inside frames, so nothing that it prints is taken for a message.
 """
 
 from __future__ import annotations

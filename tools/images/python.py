@@ -108,7 +108,7 @@ def write_archive(python: Python, root: Path, scratch: Path) -> tuple[Path, Conf
 
 
 def _links_between(path: Path, program: Path) -> list[Path]:
-    """The links outside of an environment over which its interpreter leads to the program itself."""
+    """The links outside an environment over which its interpreter leads to the program itself."""
     found = []
     environment = path.parent.parent
     while path.is_symlink() and path != program:

@@ -98,7 +98,7 @@ def start(options: argparse.Namespace) -> int:
 
 
 def _let_control_c_interrupt(machine: Machine) -> None:
-    """^C ends a system call that sleeps; outside of the kernel, or typed again, it is Python's own."""
+    """^C ends a system call that sleeps; outside the kernel, or typed again, it is Python's own."""
 
     def interrupt(signo: int, frame: FrameType | None) -> None:
         if not Program.is_in_kernel or machine.interrupted:

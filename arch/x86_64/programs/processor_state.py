@@ -7,7 +7,7 @@ processor leaves zeros, and only a task that had others loads them.
 The FPU is lazy: a task runs with CR0.TS set until its first FPU instruction traps and loads its registers
 (`first_use`), and only a task that has them loaded saves them when it leaves. A trap is dearer than loading them
 beforehand, so a task that used them whenever it ran lately finds them loaded; every so often it has to ask again, which
-finds out which tasks do not use them any more. While CR0.TS is set, the processor may still hold another task's
+finds out which tasks no longer use them. While CR0.TS is set, the processor may still hold another task's
 registers: a program cannot read them, but for processors that speculate past the trap (CVE-2018-3665).
 
 Invariants: FPU instructions run exactly while the running task has an area and its registers are loaded. An area is one

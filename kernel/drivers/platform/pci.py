@@ -268,10 +268,10 @@ def _search() -> list[PciDevice]:
                     continue
                 found.append(device)
                 if device.header_type & ~MULTIPLE_FUNCTIONS == TYPE_BRIDGE:
-                    behind = device.read_u32(BRIDGE_BUSES) >> 8 & 0xFF
-                    if not seen[behind]:
-                        seen[behind] = True
-                        buses.append(behind)
+                    below = device.read_u32(BRIDGE_BUSES) >> 8 & 0xFF
+                    if not seen[below]:
+                        seen[below] = True
+                        buses.append(below)
                 if function == 0 and device.header_type & MULTIPLE_FUNCTIONS == 0:
                     break
     return found

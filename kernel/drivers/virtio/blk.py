@@ -20,6 +20,7 @@ from kernel.drivers.virtio.ring import INDIRECT_LIMIT, NOTHING, Chain, SplitQueu
 from kernel.drivers.virtio.transport import F_INDIRECT, RING_FEATURES, DeviceEvents, Transport
 from kernel.lang import EIO, ENODEV, ENOMEM, ENOSPC, Errno, final
 from kernel.lib import log
+from kernel.lib.linked import Queue
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, allocate_zeroed_frame, get_frame
 
 # As Linux has it: the first of the majors given out on demand, sixteen minors for a disk and its partitions.
@@ -124,8 +125,7 @@ class VirtioDisk(BlockDevice):
         self._transport: Transport = transport
         self._is_dead: bool = False
         self._is_held_back: bool = False
-        self._first_waiting: BlockRequest | None = None
-        self._last_waiting: BlockRequest | None = None
+        self._waiting: Queue[BlockRequest] = Queue()  # for room
         self._chain: Chain = Chain(_SEGMENTS_LIMIT + 2, self._configure())
         # Allocated in advance: an interrupt can't raise MemoryError.
         self._message_broken: str = f"virtio {transport.name}: the disk breaks the rules and is switched off"
@@ -196,12 +196,11 @@ class VirtioDisk(BlockDevice):
     # Requests ------------------------------------------------------------------------------------------------------
 
     def submit(self, request: BlockRequest) -> None:
-        request.next = None
         if request.operation == Operation.FLUSH and not self._transport.has(F_FLUSH):
             request.finish(0)  # what is written is on the disk
         elif self._is_dead or not self._is_sound(request):
             request.finish(EIO)
-        elif self._first_waiting is not None or not self._begin(request):
+        elif not self._waiting.is_empty() or not self._begin(request):
             self._wait_for_room(request)
         elif not self._is_held_back and self._queue.publish():
             self._transport.notify(QUEUE)
@@ -266,21 +265,7 @@ class VirtioDisk(BlockDevice):
         if self._queue.in_flight_count() == 0:
             request.finish(ENOMEM)  # the queue is empty, so the indirect table could not be allocated
             return
-        last = self._last_waiting
-        if last is None:
-            self._first_waiting = request
-        else:
-            last.next = request
-        self._last_waiting = request
-
-    def _take_waiting(self) -> BlockRequest | None:
-        request = self._first_waiting
-        if request is not None:
-            self._first_waiting = request.next
-            if request.next is None:
-                self._last_waiting = None
-            request.next = None
-        return request
+        self._waiting.append(request)
 
     # What the device says -------------------------------------------------------------------------------------------
 
@@ -312,13 +297,13 @@ class VirtioDisk(BlockDevice):
 
     def _begin_waiting(self) -> None:
         while True:
-            request = self._first_waiting
+            request = self._waiting.first()
             if request is None:
                 break
             has_begun = self._begin(request)
             if not has_begun and self._queue.in_flight_count() > 0:
                 break
-            self._take_waiting()
+            self._waiting.take()
             if not has_begun:
                 request.finish(ENOMEM)  # as in `_wait_for_room`; no interrupt would let it begin later
         if self._queue.publish():
@@ -341,10 +326,10 @@ class VirtioDisk(BlockDevice):
                 if not has_stopped:
                     _give_up_frames(request)
                 request.finish(EIO)
-        waiting = self._take_waiting()
+        waiting = self._waiting.take()
         while waiting is not None:
             waiting.finish(EIO)
-            waiting = self._take_waiting()
+            waiting = self._waiting.take()
 
     def read_capacity(self) -> None:
         """The disk may have been made larger or smaller."""

@@ -20,7 +20,7 @@ from kernel.fs.file import File
 from kernel.fs.path import Path
 from kernel.lang import EAGAIN, EINVAL, ENODEV, ENOSPC, Errno, final, span_of
 from kernel.lib import log, random
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, pace_or_end
 from kernel.lib.user import Buffer
 from kernel.sched import Mutex, WaitQueue, spawn_kernel_thread
 from kernel.sched.scheduler import current_thread
@@ -54,39 +54,55 @@ class EntropyDevice:
 
     def read(self, buffer: Buffer, waits: bool) -> int:
         """Read some random bytes, each of which is used once. Raises EAGAIN if there are none and the caller does not
-        wait, ENODEV, ERESTARTSYS.
+        wait, ENODEV, ERESTARTSYS, EINTR.
         """
-        with self._turn:
-            self._ask()
-            while self._position == self._end:
+        while True:
+            with self._turn:
+                self._ask()
+                part = min(buffer.remaining, self._end - self._position)
+                if part > 0:
+                    done = buffer.put(span_of(self._buffer)[self._position : self._position + part])
+                    for i in range(self._position, self._position + part):
+                        self._buffer[i] = 0
+                    self._position += part
+                    self._pass_on()
+                    return done
                 if not waits:
                     raise Errno(EAGAIN)
-                self._ask()
-                if self._position == self._end and self._queue.request_interrupt():
-                    self.answered.sleep()
-                self._collect()
-            part = min(buffer.remaining, self._end - self._position)
-            done = buffer.put(span_of(self._buffer)[self._position : self._position + part])
-            for i in range(self._position, self._position + part):
-                self._buffer[i] = 0
-            self._position += part
-            return done
+                must_wait = self._queue.request_interrupt()
+            if must_wait:
+                self.answered.sleep()  # without the turn: nobody else has to wait for it
+            else:
+                pace_or_end(_READ_COST)
 
     def stir(self) -> None:
         """Wait for bytes, and mix them into the kernel's generator. Raises ENODEV."""
-        with self._turn:
-            self._ask()
-            while self._position == self._end:
-                if self._queue.request_interrupt():
-                    self.answered.sleep(interruptible=False)
-                self._collect()
+        while True:
+            with self._turn:
                 self._ask()
-            span = span_of(self._buffer)
-            while self._end - self._position >= _WORD:
-                random.stir(span.load_u32(self._position))
-                span.store_u32(self._position, 0)
-                self._position += _WORD
-            self._position = self._end  # what is left over is less than a word
+                if self._position < self._end:
+                    self._stir_in()
+                    self._pass_on()
+                    return
+                must_wait = self._queue.request_interrupt()
+            if must_wait:
+                self.answered.sleep(interruptible=False)
+            else:
+                pace(_READ_COST)
+
+    def _stir_in(self) -> None:
+        """Mix the bytes that are there into the generator."""
+        span = span_of(self._buffer)
+        while self._end - self._position >= _WORD:
+            random.stir(span.load_u32(self._position))
+            span.store_u32(self._position, 0)
+            self._position += _WORD
+        self._position = self._end  # what is left over is less than a word
+
+    def _pass_on(self) -> None:
+        """Once all bytes are used, others that wait ask for more: nothing else would wake them."""
+        if self._position == self._end:
+            self.answered.wake_all()
 
     def _ask(self) -> None:
         """Give the buffer to the device, if it is empty. Raises ENODEV."""
@@ -119,6 +135,7 @@ class EntropyDevice:
             self._transport.reset()
         except Errno:
             log.error("virtio-rng: it does not stop")
+        self.answered.wake_all()  # nothing else would, from now on
 
 
 @final

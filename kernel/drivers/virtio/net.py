@@ -426,8 +426,8 @@ def start(transport: Transport) -> None:
         transport.negotiate(WANTED)
     mtu = DEFAULT_MTU
     if transport.has(F_MTU):
-        told = transport.configuration_u16(CONFIG_MTU)
-        mtu = told if told >= SMALLEST_MTU else DEFAULT_MTU
+        offered = transport.configuration_u16(CONFIG_MTU)
+        mtu = offered if offered >= SMALLEST_MTU else DEFAULT_MTU
     device = VirtioNetworkDevice(transport, _address(transport), mtu)
     register_device(device)
     log.info(f"virtio {transport.name}: network card {device.name.decode()}, MTU {mtu}")

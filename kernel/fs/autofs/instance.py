@@ -174,7 +174,7 @@ class AutofsInstance(FileSystem):
 
     def ask(self, name: bytes, *, is_expiry: bool) -> Request:
         """Ask for something to be mounted, or to be unmounted, unless others have already. Raises ENOENT (nobody
-        answers, or could be told about the name or the caller), EINTR, MemoryError.
+        answers, or the automounter cannot be given the name or the caller), EINTR, MemoryError.
         """
         known = self._requests.get(name)
         if known is not None:

@@ -94,14 +94,14 @@ def set_limits(group: ControlGroup, text: bytes, writer: Writer) -> None:
             raise Errno(EINVAL)
         _change(rates, word)
     control.set_rates(number, rates[0:2], rates[2:4])
-    control.let_go()
+    control.held.let_go()
     walk = GroupWalk(group)
     while True:
         below = walk.next()
         if below is None:
             return
         if below.disks is not None:
-            below.disks.let_go()
+            below.disks.held.let_go()
         pace(_COST)
 
 

@@ -13,7 +13,7 @@ from kernel.cgroup.namespace import FIRST_GROUPS, GroupNamespace
 from kernel.fs.cgroup.directory import Node
 from kernel.fs.cgroup.options import OPTIONS, parse_options
 from kernel.fs.dentry import Dentry
-from kernel.fs.filesystem import FileSystem, register_filesystem
+from kernel.fs.filesystem import FileSystem, OnlyInstance, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext
 from kernel.lang import final
@@ -102,15 +102,7 @@ def _choose(chosen: int) -> None:
     MEMORY_CONTROLS.protects_below = OPTIONS.memory_protects_below
 
 
-@final
-class _Instance:
-    """The file system, once somebody has mounted it, and the dentry of its root, which stays."""
-
-    def __init__(self) -> None:
-        self.made: GroupFileSystem | None = None
-
-
-_INSTANCE: Final = _Instance()
+_INSTANCE: Final[OnlyInstance[GroupFileSystem]] = OnlyInstance()
 
 
 def check_cgroup_options(context: FsContext, text: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from kernel.fs.constants import S_IFDIR
 from kernel.fs.dentry import Dentry
 from kernel.fs.file import DirectorySink, File, InodeFile
-from kernel.fs.filesystem import FileSystem, refuse_options, register_filesystem
+from kernel.fs.filesystem import FileSystem, OnlyInstance, refuse_options, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.lang import EINVAL, Errno, final
@@ -54,15 +54,7 @@ class ConfigFileSystem(FileSystem):
             raise Errno(EINVAL)
 
 
-@final
-class _Instance:
-    """The file system, once somebody has mounted it, and the dentry of its root, which stays."""
-
-    def __init__(self) -> None:
-        self.made: ConfigFileSystem | None = None
-
-
-_INSTANCE: Final = _Instance()
+_INSTANCE: Final[OnlyInstance[ConfigFileSystem]] = OnlyInstance()
 
 
 def make_configfs(source: bytes, options: bytes) -> FileSystem:

@@ -28,6 +28,7 @@ from kernel.lang import EAGAIN, EINVAL, EPERM, EPIPE, ESPIPE, Errno, final, span
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYSLOG
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import FACILITY_USER, WARNING, Record, log
+from kernel.lib.pace import pace
 from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
@@ -36,6 +37,7 @@ _MEMORY_MAJOR: Final = 1
 _MINOR: Final = 11
 _LONGEST: Final = 1024  # bytes of one write
 _DEFAULT_LEVEL: Final = WARNING
+_LINE_COST: Final = 1500  # instructions to make one
 
 LOG_READERS: Final = WaitQueue()
 RESTRICTED: Final = SystemSetting(b"kernel/dmesg_restrict", [1], 0, 1)  # as on Debian: only root may read the log
@@ -224,14 +226,20 @@ class ConsumingReader:
             done += part
         return done
 
+    def has_unread(self) -> bool:
+        """Whether a read has something to give. Never sleeps."""
+        self._skip_lost()
+        return self.sequence < log.next_sequence
+
     def unread(self) -> int:
-        """How many bytes are unread."""
+        """How many bytes are unread. Sleeps if there are very many."""
         self._skip_lost()
         total = -self.offset
         for sequence in range(self.sequence, log.next_sequence):
             record = log.record(sequence)
             if record is not None:
                 total += len(line_of(record))
+            pace(_LINE_COST)
         return total
 
     def _skip_lost(self) -> None:
@@ -253,7 +261,7 @@ class ProcKmsgFile(File):
     def poll(self, waiter: PollWaiter | None) -> int:
         if waiter is not None:
             waiter.wait_on(LOG_READERS)
-        return READABLE if READING.unread() > 0 else 0
+        return READABLE if READING.has_unread() else 0
 
     def pread(self, buffer: Buffer, offset: int) -> int:
         return self.read(buffer)

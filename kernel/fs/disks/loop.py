@@ -20,6 +20,7 @@ from kernel.fs.disks.scan import drop_partitions, partitions_of, scan_partitions
 from kernel.fs.file import File
 from kernel.lang import EBUSY, EINVAL, EIO, ENOSPC, ENXIO, Errno, final, sleeps
 from kernel.lib import log
+from kernel.lib.linked import Queue
 from kernel.mm.frames import SHORTAGE
 from kernel.sched import WaitQueue, spawn_kernel_thread
 
@@ -50,8 +51,7 @@ class LoopDevice(BlockDevice):
         self.size_limit: int = 0  # bytes; 0: none
         self.flags: int = 0  # LO_FLAGS_*
         self.file_name: bytes = bytes(64)
-        self.first: BlockRequest | None = None
-        self.last: BlockRequest | None = None
+        self.requests: Queue[BlockRequest] = Queue()
         self.work: WaitQueue = WaitQueue()
         self.idle: WaitQueue = WaitQueue()
         self.is_working: bool = False  # the thread carries out a request
@@ -68,28 +68,14 @@ class LoopDevice(BlockDevice):
         if self.file is None or self.is_leaving or self.is_closing:  # closing: the thread has ended, or is about to
             request.finish(EIO)
             return
-        last = self.last
-        if last is None:
-            self.first = request
-        else:
-            last.next = request
-        self.last = request
+        self.requests.append(request)
         self.work.wake_all()
-
-    def take_request(self) -> BlockRequest | None:
-        request = self.first
-        if request is not None:
-            self.first = request.next
-            request.next = None
-            if self.first is None:
-                self.last = None
-        return request
 
     @sleeps
     def serve(self) -> None:
         """The thread's work: until the device is unbound."""
         while True:
-            request = self.take_request()
+            request = self.requests.take()
             if request is not None:
                 self.is_working = True
                 error = self._carry_out(request)
@@ -227,7 +213,7 @@ class LoopDevice(BlockDevice):
     @sleeps
     def wait_until_idle(self) -> None:
         """Sleep until no request is left."""
-        while self.first is not None or self.is_working:
+        while not self.requests.is_empty() or self.is_working:
             self.idle.wait()
 
     def exchange_file(self, file: File, file_size: int) -> None:
@@ -279,7 +265,7 @@ class LoopDevice(BlockDevice):
 
     @sleeps
     def move(self, offset: int, size_limit: int) -> None:
-        """Show another part of the file. Raises EIO, EINVAL, EBUSY (mounted), ENXIO (it is not bound any more)."""
+        """Show another part of the file. Raises EIO, EINVAL, EBUSY (mounted), ENXIO (it is no longer bound)."""
         if offset < 0 or size_limit < 0:
             raise Errno(EINVAL)
         if offset == self.offset and size_limit == self.size_limit:

@@ -56,7 +56,7 @@ def _change(disk: BlockDevice, operation: int, number: int, raw: RawPartition) -
     if operation == _RESIZE:
         _resize(disk, number, start, length)
         return
-    if raw.start >= size or raw.start + raw.length > size:
+    if raw.start >= size or raw.length > size - raw.start:
         raise Errno(EINVAL)
     if _meets_another(disk, 0, start, length) or _find(disk, number) is not None:
         raise Errno(EBUSY)

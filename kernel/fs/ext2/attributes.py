@@ -52,7 +52,7 @@ class Ext2Attributes(Store):
         self.in_block: list[Attribute] = []
 
     def acquire(self) -> None:
-        self.inode.lock.acquire()
+        self.inode.lock.acquire_unless_dying()
 
     def release(self) -> None:
         self.inode.lock.release()

@@ -111,11 +111,14 @@ class Ext2File(Ext2Inode):
         if mode != FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
             raise Errno(EOPNOTSUPP)
         self.wanted()
-        with self.lock:
+        self.lock.acquire_unless_dying()
+        try:
             end = min(offset + length, self.size)
             if offset < end:
                 self._punch(offset, end)
                 self.touch_modified()
+        finally:
+            self.lock.release()
 
     def _punch(self, start: int, end: int) -> None:
         """Zero a part of the file, and free the blocks that lie wholly in it."""

@@ -187,13 +187,13 @@ class Volume:
         size = geometry.descriptor_size
         stored = raw.load_u16(DESCRIPTOR_CHECKSUM_OFFSET)
         before = raw[0:DESCRIPTOR_CHECKSUM_OFFSET]
-        behind = raw[DESCRIPTOR_CHECKSUM_OFFSET + 2 : size]
+        after = raw[DESCRIPTOR_CHECKSUM_OFFSET + 2 : size]
         if geometry.has_checksums():
             crc = crc32c(crc32c_u32(geometry.checksum_seed, group), before)
-            return crc32c(crc32c_zeros(crc, 2), behind) & 0xFFFF == stored
+            return crc32c(crc32c_zeros(crc, 2), after) & 0xFFFF == stored
         if geometry.ro_compat & RO_COMPAT_GDT_CSUM != 0:
             crc = crc16_u32(crc16(INITIAL_16, self.super().uuid.span()), group)
-            return crc16(crc16(crc, before), behind) == stored
+            return crc16(crc16(crc, before), after) == stored
         return True
 
     # ---- Groups -----------------------------------------------------------------------------------------------
@@ -353,7 +353,7 @@ class Volume:
         self.write_super()
 
     def allow_large_files(self) -> None:
-        """A file grows past 2 GiB: old drivers must not write here any more."""
+        """A file grows past 2 GiB: old drivers must no longer write here."""
         self.geometry.ro_compat |= RO_COMPAT_LARGE_FILE
         raw = self.super()
         if raw.revision == 0:

@@ -523,7 +523,7 @@ class Connection:
 
     @noraise
     def leave_unanswered(self, reader: Reader) -> None:
-        """Requests that were taken through `reader` will not be answered any more."""
+        """Requests that were taken through `reader` will no longer be answered."""
         request = reader.taken.first()
         while request is not None:
             self._take_off(request)

@@ -92,7 +92,7 @@ class HugeFile(SealableInode):
     # ---- Size -------------------------------------------------------------------------------------------------
 
     def set_size(self, size: int) -> None:
-        """The end is there from now on; what lies behind it is not forgotten by that."""
+        """The file ends there from now on. That does not forget pages past the end."""
         self.size = size
         self.pages.page_limit = size >> HUGE_SHIFT
 

@@ -185,7 +185,7 @@ def _directory(context: FsContext, name: bytes) -> Path:
 
 
 def _check_apart(dentry: Dentry, tops: dict[Inode, bool]) -> None:
-    """A lower layer must not lie inside of another. Raises ELOOP."""
+    """A lower layer must not lie inside another. Raises ELOOP."""
     above = dentry.parent
     while above is not None:
         inode = above.inode

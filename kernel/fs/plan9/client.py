@@ -1,10 +1,11 @@
 """What a server can do: one function for each message that the file system needs.
 
 Files are named by fids, numbers that the client chooses: `walk` assigns one to a file, `clunk` frees it. A fid that is
-not needed any more is retired, which never sleeps; a kernel thread clunks it.
+no longer needed is retired, which never sleeps; a kernel thread clunks it.
 
-Few messages are under way at a time, each with memory of its own. One more is kept for page faults, because a message
-that waits for a program's memory may need a page first.
+Few messages are under way at a time, each with memory of its own. One more is kept for page faults, which do not wait
+for those. None waits for the memory of a program, which may last as long as another program likes: what is read is
+copied there after the message, and what is written before it.
 
 Context: everything but `retire` sleeps. Every function raises the error that the server reports, EIO if it reports
 nonsense, MemoryError.
@@ -450,7 +451,8 @@ class Client:
     def read(self, fid: Fid, offset: int, buffer: Buffer) -> int:
         """Read into a buffer, at most what one message holds; 0 at the end of the file."""
         with self._borrow(message.READ, fid) as call:
-            return buffer.put(self._read(call, offset, min(buffer.remaining, self.data_limit)))
+            data = self._read(call, offset, min(buffer.remaining, self.data_limit)).to_bytes()
+        return buffer.put_bytes(data)
 
     def read_frames(self, fid: Fid, offset: int, frames: list[int], filled: int) -> int:
         """Read into frames, of which `filled` bytes are filled already, for a page fault; 0 at the end of the file."""
@@ -477,13 +479,13 @@ class Client:
 
     def write(self, fid: Fid, offset: int, buffer: Buffer) -> int:
         """Write a buffer, at most what one message holds; returns how much the server took."""
+        data = buffer.take_bytes(self.data_limit)
         with self._borrow(message.WRITE, fid) as call:
             call.put_u64(offset)
-            count = min(buffer.remaining, self.data_limit)
             length_at = call.end
             call.put_u32(0)
-            count = buffer.take(call.room(count))
-            return self._finish_writing(call, length_at, count)
+            call.room(len(data)).copy_from(span_of(data))
+            return self._finish_writing(call, length_at, len(data))
 
     def write_page(self, fid: Fid, offset: int, source: Span[u8]) -> int:
         """Write from the kernel's memory."""

@@ -26,19 +26,19 @@ class AreaText(PiecesFile):
     def __init__(self, path: Path, flags: int, space: AddressSpace | None) -> None:
         super().__init__(path, flags)
         self.space: AddressSpace | None = space
-        self.told: int = 0  # the areas below this address
+        self.shown: int = 0  # the areas below this address
 
     def begin(self) -> None:
-        self.told = 0
+        self.shown = 0
 
     def next_piece(self) -> bytes | None:
         space = self.space
         if space is None:
             return None
-        area = space.areas.first_above(self.told)
+        area = space.areas.first_above(self.shown)
         if area is None:
             return None
-        self.told = area.end
+        self.shown = area.end
         return self.piece_of(space, area)
 
     def piece_of(self, space: AddressSpace, area: Area) -> bytes:

@@ -201,8 +201,11 @@ class PiecesFile(PositionedFile):
         return None
 
     def pread(self, buffer: Buffer, offset: int) -> int:
-        with self.reading:
+        self.reading.acquire_unless_dying()
+        try:
             return self._read_pieces(buffer, offset)
+        finally:
+            self.reading.release()
 
     def _read_pieces(self, buffer: Buffer, offset: int) -> int:
         if offset < self.offset or offset == 0:

@@ -14,7 +14,7 @@ from kernel.keys.key import (
     Key,
     KeyAccount,
 )
-from kernel.keys.keychain import possesses
+from kernel.keys.keychain import owns
 from kernel.lang import final
 from kernel.lib.credentials import gid_for_caller, uid_for_caller
 from kernel.lib.ids import NO_GROUP, OVERFLOW, ROOT_USER, KernelUid
@@ -55,19 +55,18 @@ def _may_view(key: Key) -> bool:
     chain = task.keys
     is_possessed = False
     if chain is not None and key.permissions >> POSSESSOR & VIEW != 0:
-        is_possessed = possesses(chain, task.credentials, key)
+        is_possessed = owns(chain, task.credentials, key)
     return key.permits(task.credentials, is_possessed, VIEW)
 
 
 def _line(key: Key) -> bytes:
     flags = ("I" if key.is_instantiated else "-") + ("R" if key.is_revoked else "-") + "-"
-    flags += ("Q" if key.in_quota else "-") + "-" + ("N" if key.refusal != 0 else "-")
+    flags += ("Q" if key.in_quota else "-") + ("U" if key.is_awaited else "-") + ("N" if key.refusal != 0 else "-")
     flags += "i" if key.is_invalidated else "-"
     gid = OVERFLOW.group if key.gid == NO_GROUP else gid_for_caller(key.gid)
     text = f"{key.serial:08x} {flags} {key.usage:5d} ".encode() + _expiry(key.expiry_s)
     text += f" {key.permissions:08x} {uid_for_caller(key.uid):5d} {gid:5d} ".encode()
-    text += (key.kind.name + b"         ")[:9] + b" " + key.description
-    return text + (key.shown_size() if key.refusal == 0 else b"") + b"\n"
+    return text + (key.kind.name + b"         ")[:9] + b" " + key.shown() + b"\n"
 
 
 def _expiry(expiry_s: int) -> bytes:

@@ -15,10 +15,16 @@ from kernel.fs.locks import LOCKED, WAITING, Lock, RecordLock, WholeLock
 from kernel.fs.procfs.entries import TextInode
 from kernel.fs.procfs.view import View
 from kernel.lang import final
+from kernel.lib.pace import pace
 from kernel.lib.pid import NOBODY
+from kernel.lib.sorting import sort_paced
 from kernel.task.pid_namespace import PidNamespace
 
 _OF_DESCRIPTION: Final = -1  # shown for a lock that belongs to no process
+_NONE: Final[list[Lock]] = []
+# Instructions, for `pace`
+_LOOK_COST: Final = 150
+_LINE_COST: Final = 4000
 
 
 @final
@@ -35,33 +41,41 @@ class LocksInode(TextInode):
 
 def _list_locks(pids: PidNamespace) -> bytes:
     by_serial: dict[int, Lock] = {}
-    serials: list[int] = []
-    for locks in LOCKED.keys():
-        for record in locks.records:
+    for locks in list(LOCKED.keys()):  # there may be very many, and others run meanwhile
+        for record in list(locks.records):
             by_serial[record.serial] = record
-            serials.append(record.serial)
-        for holder in locks.holders:
+            pace(_LOOK_COST)
+        for holder in list(locks.holders):
             by_serial[holder.serial] = holder
-            serials.append(holder.serial)
-        for lease in locks.leases:
+            pace(_LOOK_COST)
+        for lease in list(locks.leases):
             by_serial[lease.serial] = lease
-            serials.append(lease.serial)
+            pace(_LOOK_COST)
+    waiting = _waiting_requests()
+    serials = list(by_serial.keys())
+    sort_paced(serials)
     text = bytearray()
     number = 0
-    for serial in reversed(sorted(serials)):
+    for serial in reversed(serials):
         number += 1
         lock = by_serial[serial]
         if _holder(lock, pids) == 0:
             continue
         text.extend(f"{number}: {_describe(lock, pids)}".encode())
-        _list_waiting(text, lock, number, pids)
+        for request in waiting.get(lock, _NONE):
+            text.extend(f"{number}: -> {_describe(request, pids)}".encode())
+            pace(_LINE_COST)
+        pace(_LINE_COST)
     return bytes(text)
 
 
-def _list_waiting(text: bytearray, lock: Lock, number: int, pids: PidNamespace) -> None:
-    for waiting in WAITING:
-        if waiting.blocker is lock:
-            text.extend(f"{number}: -> {_describe(waiting.request, pids)}".encode())
+def _waiting_requests() -> dict[Lock, list[Lock]]:
+    """The requests that wait, by the lock that each waits for."""
+    found: dict[Lock, list[Lock]] = {}
+    for waiting in list(WAITING):
+        found.setdefault(waiting.blocker, []).append(waiting.request)
+        pace(_LOOK_COST)
+    return found
 
 
 def locks_through(file: File, table: FileTable | None, pids: PidNamespace) -> bytes:

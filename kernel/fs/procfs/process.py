@@ -38,6 +38,8 @@ from kernel.fs.procfs.time_offsets import open_time_offsets
 from kernel.fs.procfs.view import View
 from kernel.lang import EACCES, EINVAL, ENOENT, Errno, final
 from kernel.lib.credentials import Actor
+from kernel.lib.pace import pace
+from kernel.lib.sorting import sort_paced
 from kernel.mm.space import AddressSpace
 from kernel.net.link.network import LIMBO, Network, as_network
 from kernel.task.task import current
@@ -161,6 +163,7 @@ _INO_NET: Final = 83
 _INO_NS: Final = 84
 _INO_ATTR: Final = 85
 _DIRECTORY: Final = 4
+_THREAD_COST: Final = 150  # instructions, for `pace`
 
 
 @final
@@ -396,8 +399,9 @@ class ThreadsDirectory(ComputedDirectory):
         process = self.subject.process
         pids = self.subject.pids
         found: list[int] = []
-        for tid in process.threads.keys():
+        for tid in list(process.threads.keys()):
             found.append(pids.shown(tid))
+            pace(_THREAD_COST)
         leader = process.leader
         if leader is not None and leader.tid not in process.threads:
             found.append(pids.shown(leader.tid))
@@ -405,7 +409,7 @@ class ThreadsDirectory(ComputedDirectory):
         while tracee is not None:
             found.append(pids.shown(tracee.task.tid))
             tracee = tracee.next_unreaped
-        found.sort()
+        sort_paced(found)
         return found
 
     def lookup(self, name: bytes) -> Inode | None:
@@ -420,6 +424,7 @@ class ThreadsDirectory(ComputedDirectory):
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:
         for tid in self.numbers():
+            pace(_THREAD_COST)
             if FIRST_POSITION + tid < position:
                 continue
             if not sink.emit(f"{tid}".encode(), tid << 16 | THREAD_INO, S_IFDIR >> 12, FIRST_POSITION + tid + 1):

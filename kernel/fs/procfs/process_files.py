@@ -16,7 +16,7 @@ from kernel.fs.procfs.locks import locks_through
 from kernel.fs.procfs.subject import Subject, give_owner, parse_number, require_inspection
 from kernel.lang import ENOENT, Errno, final
 from kernel.lib.credentials import Actor
-from kernel.lib.pace import pace_bytes
+from kernel.lib.pace import pace, pace_bytes
 from kernel.lib.pid import UNSET
 from kernel.task.pidfd import PidFile
 from kernel.task.task import current
@@ -25,6 +25,7 @@ CWD: Final = 0
 EXE: Final = 1
 ROOT: Final = 2
 DESCRIPTOR: Final = 3
+_LOOK_COST: Final = 100  # instructions, for `pace`
 
 
 @final
@@ -132,6 +133,7 @@ class DescriptorDirectory(ComputedDirectory):
             for descriptor in range(descriptor_count(self.subject)):
                 if open_file_of(self.subject, descriptor) is not None:
                     count += 1
+                pace(_LOOK_COST)
             self.size = count
 
     def lookup(self, name: bytes) -> Inode | None:
@@ -161,6 +163,7 @@ class DescriptorDirectory(ComputedDirectory):
                     return
             descriptor += 1
             sink.position = FIRST_POSITION + descriptor
+            pace(_LOOK_COST)
 
 
 @final

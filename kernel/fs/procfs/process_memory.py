@@ -57,6 +57,7 @@ _KIB_PER_PAGE: Final = PAGE_SIZE // 1024
 # Instructions, for `pace`
 _AREA_COST: Final = 3000
 _PAGE_COST: Final = 150
+_COPY_COST: Final = 3000
 _TABLE_COST: Final = 50_000
 _FIGURES_COST: Final = 30_000
 
@@ -96,17 +97,15 @@ def _page(space: AddressSpace, address: int) -> Frame:
 
 def _page_brought_back(space: AddressSpace, address: int) -> Frame:
     """The same for a page that lies in a swap area, if it can be read. Raises MemoryError."""
-    space.acquire()
-    try:
-        while is_swapped(space.pages.entry_of(address)) and space.touch(address, Access.READ) == FaultOutcome.DONE:
-            continue
-    finally:
-        space.release()
-    return _page(space, address)  # nothing, if it has ended
+    while is_swapped(space.pages.entry_of(address)) and space.touch(address, Access.READ) == FaultOutcome.DONE:
+        continue
+    return _page(space, address)
 
 
 def read_memory(space: AddressSpace, start: int, end: int) -> bytearray:
-    """A range of a process's memory, as far as it is present or in a swap area. Sleeps."""
+    """A range of a process's memory, as far as it is present or in a swap area. Sleeps: the caller holds the space by
+    `acquire`. Raises MemoryError.
+    """
     text = bytearray()
     place = start
     while place < end and place - start < _TEXT_LIMIT:
@@ -120,6 +119,7 @@ def read_memory(space: AddressSpace, start: int, end: int) -> bytearray:
         data: Span[u8] = frame_span(frame)
         text.extend(data[offset : offset + count].to_bytes())
         place += count
+        pace(_COPY_COST)
     return text
 
 
@@ -128,6 +128,14 @@ def command_line(subject: Subject) -> bytes:
     space = memory_of(subject)
     if space is None:
         return b""
+    space.acquire()
+    try:
+        return _arguments_in(space)
+    finally:
+        space.release()
+
+
+def _arguments_in(space: AddressSpace) -> bytes:
     text = bytes(read_memory(space, space.argument_start, space.argument_end))
     if len(text) > 0 and len(text) == space.argument_end - space.argument_start and text[len(text) - 1] != 0:
         # The program wrote a longer title over its arguments (setproctitle(3)): it continues into the environment, up
@@ -143,7 +151,11 @@ def environment(subject: Subject) -> bytes:
     space = memory_of(subject)
     if space is None:
         return b""
-    return bytes(read_memory(space, space.environment_start, space.environment_end))
+    space.acquire()
+    try:
+        return bytes(read_memory(space, space.environment_start, space.environment_end))
+    finally:
+        space.release()
 
 
 def auxiliary_vector(subject: Subject) -> bytes:

@@ -38,6 +38,7 @@ _FLAG_FORKED: Final = 0x40  # PF_FORKNOEXEC
 _FLAG_SUPERUSER: Final = 0x100  # PF_SUPERPRIV
 _ALL_CAPABILITIES: Final = (1 << 41) - 1
 _CHILD_COST: Final = 300  # instructions, for `pace`
+_GROUP_COST: Final = 300
 _REALTIME_BASE: Final = -1  # priority -2 … -100 for the real-time classes
 _NICE_BASE: Final = 20
 # There is one node; Linux shows the 1024 that there could be.
@@ -276,12 +277,15 @@ def _identity_lines(subject: Subject, task: Task) -> bytes:
     table = task.file_table
     size = 0 if table is None else max(64, (table.size() + 63) // 64 * 64)
     text += f"\nFDSize:\t{size}\nGroups:\t"
-    for index in range(len(who.groups)):
-        number = reader.shown_gid(who.groups[index])
-        text += f"{number}" if index == 0 else f" {number}"
-    text += " \n" + _number_line("NStgid", subject, process.pid) + _number_line("NSpid", subject, task.tid)
-    text += _number_line("NSpgid", subject, process.group) + _number_line("NSsid", subject, process.session_id)
-    return (text + "Kthread:\t0\n").encode()
+    numbers = "\n" + _number_line("NStgid", subject, process.pid) + _number_line("NSpid", subject, task.tid)
+    numbers += _number_line("NSpgid", subject, process.group) + _number_line("NSsid", subject, process.session_id)
+    groups = bytearray()
+    for gid in who.groups:
+        groups.extend(f"{reader.shown_gid(gid)} ".encode())
+        pace(_GROUP_COST)
+    if len(groups) == 0:
+        groups.append(ord(" "))
+    return text.encode() + bytes(groups) + (numbers + "Kthread:\t0\n").encode()
 
 
 def _number_line(name: str, subject: Subject, pid: Pid) -> str:

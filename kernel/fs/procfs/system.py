@@ -15,6 +15,7 @@ from kernel.fs.character_devices import CHAR_DEVICES
 from kernel.fs.constants import device_major, device_minor
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
 from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.pace import pace
 from kernel.lib.proc_files import proc_file
 from kernel.mm import slabs
 from kernel.mm.broken import BROKEN
@@ -31,7 +32,7 @@ from kernel.sched.thread import Thread, ThreadState, first_thread, thread_count
 from kernel.task.clocks import shown_boottime_ns
 from kernel.task.host import HOST, RELEASE, SYSTEM_NAME, VERSION
 from kernel.task.pid_namespace import FIRST_PID
-from kernel.task.pids import find_process, process_ids
+from kernel.task.pids import next_process
 from kernel.task.task import current, current_or_none
 from kernel.time.clock import NS_PER_SECOND, counter_frequency_hz, realtime_ns
 
@@ -40,6 +41,7 @@ _NS_PER_TICK: Final = 10_000_000
 _NS_PER_MS: Final = 1_000_000
 _BLOCK_SEEN: Final = 1 << 32
 _MISC_MAJOR: Final = 10
+_PROCESS_COST: Final = 300  # instructions, for `pace`
 
 
 @proc_file("uptime")
@@ -83,15 +85,16 @@ def shared_pages() -> int:
 
 
 def anonymous_pages() -> int:
-    """Pages in the address spaces of all processes; shared ones count for each."""
+    """Pages in the address spaces of all processes; shared ones count for each. Sleeps if there are very many."""
     pages = 0
-    for pid in process_ids(FIRST_PID):
-        process = find_process(pid)
-        if process is None:
-            continue
+    process = next_process(FIRST_PID, 0)
+    while process is not None:
+        number = int(process.pid)
         task = process.any_thread()
         if task is not None and task.memory is not None:
             pages += task.memory.resident
+        pace(_PROCESS_COST)
+        process = next_process(FIRST_PID, number + 1)
     return pages
 
 

@@ -312,7 +312,7 @@ class SealableInode(TmpfsInode):
         if self.seals & F_SEAL_SEAL != 0:
             raise Errno(EPERM)
         if seals & F_SEAL_EXEC != 0 and self.mode & 0o111 != 0:
-            # An executable file whose mode is sealed is not written any more.
+            # An executable file whose mode is sealed is no longer written.
             seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE
         if seals & F_SEAL_WRITE & ~self.seals != 0 and self.is_mapped_for_writing():
             raise Errno(EBUSY)

@@ -15,7 +15,7 @@ from arch import CALL_LIMIT
 from kernel.doors.table import SYSCALLS
 from kernel.fs.constants import S_IFDIR, S_IFREG
 from kernel.fs.file import DirectorySink
-from kernel.fs.filesystem import FileSystem, register_filesystem, split_option
+from kernel.fs.filesystem import FileSystem, OnlyInstance, register_filesystem, split_option
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedDirectory, FixedText, TextInode
@@ -212,15 +212,7 @@ def check_trace_options(context: FsContext, options: bytes) -> None:
     _chosen(options)
 
 
-@final
-class _Instance:
-    """The file system, once somebody has mounted it."""
-
-    def __init__(self) -> None:
-        self.made: TraceFileSystem | None = None
-
-
-_INSTANCE: Final = _Instance()
+_INSTANCE: Final[OnlyInstance[TraceFileSystem]] = OnlyInstance()
 
 
 def make_tracefs(source: bytes, options: bytes) -> FileSystem:

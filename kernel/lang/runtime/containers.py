@@ -210,12 +210,12 @@ class List(Generic[T]):
     def slice(self, start: int, stop: int) -> List[T]:
         """`self[start:stop]`."""
         first = slice_start(start, self._length)
-        behind = slice_stop(stop, first, self._length)
+        end = slice_stop(stop, first, self._length)
         part: List[T] = List()
-        part.reserve(behind - first)
-        for i in range(first, behind):
+        part.reserve(end - first)
+        for i in range(first, end):
             part._items[i - first] = self._items[i]
-        part._length = behind - first
+        part._length = max(end - first, 0)  # never less: but the compiler wants to see that
         return part
 
     def delete_slice(self, start: int, stop: int) -> None:
@@ -266,13 +266,13 @@ class List(Generic[T]):
         if count == 0:
             return
         self._items_clear(first, count)
-        behind = first + count
-        moved = self._length - behind
+        end = first + count
+        moved = self._length - end
         if moved > 0:
-            self._items.move(first, behind, moved)
+            self._items.move(first, end, moved)
         # What is left after the last element was cleared, or its bits now count elsewhere.
         self._items.forget(first + moved, count)
-        self._length -= count
+        self._length = max(self._length - count, 0)  # as above
 
     def _items_clear(self, first: int, count: int) -> None:
         if count > 0:
@@ -617,6 +617,8 @@ class Dict(Generic[K, V]):
         if large is None:
             large = self._become_large()
         large.add(key, hash_value, value)
+        self._large = large  # whoever was asked for memory may have removed all the others
+        self._kind = IN_TABLE
         self._live += 1
         self.version += 1
 
@@ -624,11 +626,7 @@ class Dict(Generic[K, V]):
         """Move the entries to a table: 2 * `LARGE` at most, or as many as a literal reserved room for. Raises
         MemoryError, with nothing changed.
         """
-        large: LargeTable[K, V] = LargeTable()
-        large.index.begin(self._live)
-        for entry in range(self._used):
-            if self._table[entry] != REMOVED:
-                large.add(self._keys[entry], self._table[entry], self._values[entry])
+        large = self._in_table()
         self._keys = no_array()
         self._values = no_array()
         self._table = no_array()
@@ -638,6 +636,19 @@ class Dict(Generic[K, V]):
         self._large = large
         self._kind = IN_TABLE
         return large
+
+    def _in_table(self) -> LargeTable[K, V]:
+        """A table with the entries. Raises MemoryError."""
+        while True:
+            large: LargeTable[K, V] = LargeTable()
+            version = self.version
+            large.index.begin(max(1, self._live))
+            for entry in range(self._used):
+                if self._table[entry] != REMOVED:
+                    large.add(self._keys[entry], self._table[entry], self._values[entry])
+            if self.version == version:
+                return large
+            # Whoever was asked for memory has removed entries (large_dict.py), perhaps of those that had moved.
 
     @noinline
     def _remove_from_table(self, entry: int) -> None:

@@ -5,6 +5,9 @@ lists of chunks. `EntryIndex` knows their hashes, in as many buckets as there ar
 bucket, each removed one joins two (linear hashing; W. Litwin, 1980). It also links the entries in the order of their
 insertion. `LargeTable` has the keys and values. When an entry leaves, the last one takes its number.
 
+Whoever is asked for memory may remove entries from the very table that needs it: a cache gives up pages and names. So
+`add` makes room for everything first.
+
 Invariants: the chain of a bucket has exactly the entries whose hash belongs there; the links of order run through all
 entries once. No number, so no walk over entries, survives a removal.
 
@@ -298,17 +301,18 @@ class LargeTable(Generic[K, V]):
         """Add an entry for a key for which the last search found none. Raises MemoryError, with nothing changed."""
         index = self.index
         index.reserve()
-        chunk = index.count >> CHUNK_SHIFT
-        if chunk == len(self.keys):
-            self.keys.append([])
-        if chunk == len(self.values):
-            self.values.append([])
+        while True:
+            chunk = index.count >> CHUNK_SHIFT
+            if chunk < len(self.keys) and chunk < len(self.values):
+                break
+            # Whoever is asked for memory may remove entries, so what follows must need none.
+            if chunk == len(self.keys):
+                self.keys.append(_with_room(key))
+            else:
+                self.values.append(_with_room(value))
+            index.reserve()
         self.keys[chunk].append(key)
-        try:
-            self.values[chunk].append(value)
-        except MemoryError:
-            self.keys[chunk].pop()
-            raise
+        self.values[chunk].append(value)
         index.add(hash_value)
 
     def remove(self, number: int) -> None:
@@ -325,3 +329,10 @@ class LargeTable(Generic[K, V]):
             self.keys.pop()
         if len(self.values) > kept:
             self.values.pop()
+
+
+def _with_room(value: K) -> list[K]:
+    """An empty list in which a chunk finds room. Raises MemoryError."""
+    room = [value] * CHUNK
+    room.clear()
+    return room

@@ -99,7 +99,7 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
     is_of_udp = is_udp(socket)
     is_udp6 = is_of_udp and socket.family != AF_INET
     if not is_udp6:
-        _check_message(message, is_of_udp=is_of_udp)
+        check_message(message, is_of_udp=is_of_udp)
     address = message.address
     if len(address) >= _FAMILY_SIZE and address[0] | address[1] == AF_UNSPEC:
         address = _without_family(socket, address)
@@ -118,7 +118,7 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
     if socket.family != AF_INET and len(plan.address) == 4 and socket.is_ip6_only():
         raise Errno(ENETUNREACH)
     if is_udp6 and len(plan.address) == 4:
-        _check_message(message, is_of_udp=True)
+        check_message(message, is_of_udp=True)
     if plan.port == 0 and is_of_udp:
         raise Errno(EINVAL)
     plan.source = socket.local if not is_multicast_or_empty(socket, socket.local) else b""
@@ -141,7 +141,7 @@ def plan_datagram(socket: DatagramSocket, message: Message) -> SendPlan:
     return plan
 
 
-def _check_message(message: Message, *, is_of_udp: bool) -> None:
+def check_message(message: Message, *, is_of_udp: bool) -> None:
     """What is checked before the destination, except by UDP where it is one of IPv6: EMSGSIZE, EOPNOTSUPP."""
     if is_of_udp and message.buffer.remaining > MOST_DATAGRAM:
         raise Errno(EMSGSIZE)

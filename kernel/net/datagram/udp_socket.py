@@ -11,7 +11,7 @@ from kernel.lang import EAFNOSUPPORT, EFAULT, EINVAL, EMSGSIZE, ENOPROTOOPT, EPE
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import pace
 from kernel.net.datagram import udp
-from kernel.net.datagram.send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
+from kernel.net.datagram.send import SendPlan, check_message, connect_datagram, disconnect_datagram, plan_datagram
 from kernel.net.internet.addresses import ANY4
 from kernel.net.internet.group_programs import is_sender_asked_for
 from kernel.net.internet.output import NextHop
@@ -180,18 +180,36 @@ class UdpSocket(udp.UdpEndpoint):
         return lock
 
     def _gather(self, message: Message, length: int) -> int:
-        """Append to the pending datagram, or begin one, and send it unless there is more to come."""
-        gathered = self.corked
+        """Append to the pending datagram, or begin one, and send it unless there is more to come. If that fails, the
+        pending one is lost, but not by what IPv4 checks before it looks for one.
+        """
         counted = length
-        if gathered is None:
+        pending = self.corked_plan
+        if pending is not None and len(pending.address) == 4:
+            check_message(message, is_of_udp=True)
+        if self.corked is None:
             plan = plan_datagram(self, message)
             if length > _LARGEST:
                 raise Errno(EMSGSIZE)
-            gathered = bytearray()
-            self.corked = gathered
+            self.corked = bytearray()
             self.corked_plan = plan
             counted += udp.HEADER
-        elif len(gathered) + length > _LARGEST:
+        try:
+            self._append(message, length, counted)
+        except (Errno, MemoryError):
+            self._drop_corked()
+            raise
+        if not self.is_corked and message.flags & MSG_MORE == 0:
+            self._uncork()
+        return length
+
+    def _append(self, message: Message, length: int, counted: int) -> None:
+        """Append to the pending datagram. `counted`: the bytes that a send with MSG_ZEROCOPY is charged. Raises
+        EMSGSIZE, ENOBUFS, EFAULT, MemoryError.
+        """
+        gathered = self.corked
+        assert gathered is not None
+        if len(gathered) + length > _LARGEST:
             raise Errno(EMSGSIZE)
         copies = self.copies_for(message, counted)
         part = message.buffer.take_bytes(length)
@@ -200,27 +218,34 @@ class UdpSocket(udp.UdpEndpoint):
         gathered.extend(part)
         if copies is not None:
             self.corked_copies += 1
-        if not self.is_corked and message.flags & MSG_MORE == 0:
-            self._uncork()
-        return length
+
+    def _drop_corked(self) -> None:
+        """The pending datagram is lost."""
+        self.corked = None
+        self.corked_plan = None
+        self._tell_corked_copies()
+
+    def _tell_corked_copies(self) -> None:
+        """Whatever has become of the datagram, its data are not needed any more."""
+        copies = self.copies
+        count = self.corked_copies
+        self.corked_copies = 0
+        if copies is not None and count != 0:
+            self._tell_copies(copies, count)
 
     def _uncork(self) -> None:
         gathered = self.corked
         plan = self.corked_plan
-        count = self.corked_copies
         self.corked = None
         self.corked_plan = None
-        self.corked_copies = 0
         if gathered is None or plan is None:
             return
-        copies = self.copies
         try:
             packet = Packet(len(gathered))
             packet.put(len(gathered)).copy_from(span_of(gathered))
             self._transmit(packet, plan)
         finally:
-            if copies is not None and count != 0:
-                self._tell_copies(copies, count)  # whatever has become of the datagram, it is not here any more
+            self._tell_corked_copies()
         ethernet.drain()
 
     def _transmit(self, packet: Packet, plan: SendPlan) -> None:

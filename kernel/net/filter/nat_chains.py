@@ -13,7 +13,7 @@ Source: nft(8) "NAT statements"; RFC 5508 section 4.2 (errors).
 
 from typing import Final
 
-from kernel.lang import Errno, final, recursion
+from kernel.lang import Errno, final, noinline, recursion
 from kernel.lib.pace import spend
 from kernel.net.filter.connection import (
     STATUS_DST_NAT,
@@ -108,6 +108,7 @@ class _Translation(Hook):
                 return Verdict.ACCEPT
         return bind_to_itself(packet, place, self.to_source)
 
+    @noinline  # for the stack of what the chains call
     def _translate_error(self, packet: Packet, place: Place, connection: Connection) -> Verdict:
         kind = packet.storage[packet.transport_start]
         if kind == (icmp.REDIRECT if place.family == FAMILY_IP4 else icmpv6.REDIRECT):

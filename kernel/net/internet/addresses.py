@@ -265,16 +265,16 @@ def add_address(entry: InterfaceAddress) -> None:
             ):
                 entry.flags |= ADDRESS_SECONDARY
     addresses.entries.append(entry)
-    told = 0
+    notified = 0
     try:
         if address not in addresses.owned:
             addresses.owned[address] = entry
-        while told < len(_WATCHERS):
-            told += 1
-            _WATCHERS[told - 1].address_added(entry)
+        while notified < len(_WATCHERS):
+            notified += 1
+            _WATCHERS[notified - 1].address_added(entry)
     except (Errno, MemoryError):
         _take_out(entry)
-        for i in range(told):
+        for i in range(notified):
             try:
                 _WATCHERS[i].address_deleted(entry)
             except MemoryError:

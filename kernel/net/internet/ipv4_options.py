@@ -21,6 +21,8 @@ OPTION_ROUTER_ALERT: Final = 148
 OPTION_STRICT_ROUTE: Final = 137
 
 
+_ROUTE_LEAST: Final = 3  # bytes of a recorded route: its kind, its length, a pointer
+_STAMPS_LEAST: Final = 4  # … of time stamps, which have flags as well
 _STAMPS_ALONE: Final = 0
 _STAMPS_WITH_ADDRESSES: Final = 1
 _STAMPS_OF_THE_NAMED: Final = 3  # the sender has listed the hosts whose time it wants
@@ -49,11 +51,16 @@ def has_source_route(options: Span[u8]) -> bool:
 
 
 def fragment_options(options: Span[u8]) -> bytes:
-    """The part of valid options that goes into fragments after the first: those to be copied; others become NOPs."""
+    """The part of options that goes into fragments after the first: those to be copied; others become NOPs. From the
+    first invalid one on, which a program or a firewall may have written, they stay as they are.
+    """
     result = bytearray(len(options))
     at = 0
     while at < len(options) and options[at] != OPTION_END:
         length = _length_at(options, at)
+        if length == 0:
+            span_of(result)[at : len(result)].copy_from(options[at : len(options)])
+            break
         for i in range(at, at + length):
             result[i] = options[i] if options[at] & 0x80 != 0 else OPTION_NOP
         at += length
@@ -92,7 +99,7 @@ def note_passage(network: Network, options: Span[u8], own: bytes, now_ms: int) -
 def _record_route(option: Span[u8], own: bytes) -> int:
     """Write our address into a record route option. Returns VALID, or the offset of the error in it."""
     length = len(option)
-    if length < 3:
+    if length < _ROUTE_LEAST:
         return 1
     pointer = option[2]
     if pointer < 4:
@@ -108,7 +115,7 @@ def _record_route(option: Span[u8], own: bytes) -> int:
 def _stamp(network: Network, option: Span[u8], own: bytes, now_ms: int) -> int:
     """Write the time into a timestamp option. Returns VALID, or the offset of the error in it."""
     length = len(option)
-    if length < 4:
+    if length < _STAMPS_LEAST:
         return 1
     pointer = option[2]
     if pointer < 5:
@@ -140,8 +147,9 @@ def _stamp(network: Network, option: Span[u8], own: bytes, now_ms: int) -> int:
 
 
 def answer_options(network: Network, options: Span[u8], own: bytes, now_ms: int) -> bytes:
-    """The options of an answer to a datagram with these, which `note_passage` has seen: a recorded route and time
-    stamps, followed by our own where there is room; nothing from the first invalid one on. A multiple of 4 bytes.
+    """The options of an answer to a datagram with these: a recorded route and time stamps, followed by our own where
+    there is room; nothing from the first invalid one on. A multiple of 4 bytes. Not all datagrams have passed
+    `note_passage`: not those of this host, nor those that a hook refuses, or waits to be complete.
     """
     answer = bytearray()
     for kind in (OPTION_RECORD_ROUTE, OPTION_TIMESTAMP):
@@ -151,6 +159,8 @@ def answer_options(network: Network, options: Span[u8], own: bytes, now_ms: int)
             if length == 0:
                 break
             if options[at] == kind:
+                if length < (_ROUTE_LEAST if kind == OPTION_RECORD_ROUTE else _STAMPS_LEAST):
+                    break
                 start = len(answer)
                 answer.extend(options[at : at + length].to_bytes())
                 _note_answer(network, span_of(answer)[start : len(answer)], own, now_ms)

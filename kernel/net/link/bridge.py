@@ -18,7 +18,8 @@ Source: IEEE 802.1D-2004, sections 7.5 to 7.12; Linux's Documentation/networking
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EBUSY, EINVAL, ELOOP, EXFULL, Errno, final, noraise
+from kernel.lang import EBUSY, EINVAL, ELOOP, EXFULL, Errno, final, inline, noraise
+from kernel.lib.linked import Queue, Queued
 from kernel.lib.pace import PACE, spend
 from kernel.net.link import ethernet
 from kernel.net.link.bridge_table import ForwardingTable
@@ -167,8 +168,7 @@ class Flooding(Work):
     def __init__(self, in_first: bool) -> None:
         super().__init__()
         self.bridge: BridgeDevice | None = None  # the bridge sets it, until it ends
-        self.first: Flood | None = None
-        self.last: Flood | None = None
+        self.floods: Queue[Flood] = Queue()
         self.count: int = 0
         self.of_all: WaitingFloods = _OF_FIRST if in_first else _OF_OTHERS
 
@@ -181,53 +181,50 @@ class Flooding(Work):
         if self.count >= _MOST_WAITING or (of_all.size > 0 and of_all.size + size > _MOST_SIZE):
             return
         of_all.size += size
-        last = self.last
-        if last is None:
-            self.first = flood
-        else:
-            last.next = flood
-        self.last = flood
+        self.floods.append(flood)
         self.count += 1
         schedule_work(self)
 
     def run(self, now_ns: int) -> None:
-        flood = self.first
         bridge = self.bridge
+        flood = None if bridge is None else self._take()
         if flood is None or bridge is None:
             return
-        self._take_first(flood)
-        if self.first is not None:
+        if not self.floods.is_empty():
             schedule_work(self)
         try:
             bridge.flood(flood)
         except (Errno, MemoryError):
             bridge.sent_dropped += 1
 
-    def _take_first(self, flood: "Flood") -> None:
-        self.first = flood.next
-        flood.next = None
-        self.count -= 1
-        self.of_all.size -= len(flood.packet.storage)
-        if self.first is None:
-            self.last = None
+    def _take(self) -> "Flood | None":
+        flood = self.floods.take()
+        if flood is not None:
+            self.count -= 1
+            self.of_all.size -= len(flood.packet.storage)
+        return flood
 
     @noraise
     def clear(self) -> None:
-        while self.first is not None:
-            self._take_first(self.first)
+        while self._take() is not None:
+            pass
 
 
 @final
-class Flood:
+class Flood(Queued["Flood"]):
     """A frame on its way to many ports."""
 
     def __init__(self, packet: Packet, switch: int) -> None:
+        super().__init__()
         self.packet: Packet = packet
         self.switch: int = switch  # FLOOD, GROUP_FLOOD, BROADCAST_FLOOD: the switch that a port must have; 0: none
         self.source_number: int = 0  # the port it came in on; 0: this host sends it
         self.is_isolated: bool = False  # that port is
         self.next_number: int = 0  # the first port that has not been sent it yet
-        self.next: Flood | None = None
+
+    @inline
+    def this(self) -> "Flood":
+        return self
 
     def goes_to(self, port: BridgePort) -> bool:
         """Whether a port is to be sent the frame."""

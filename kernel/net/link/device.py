@@ -233,20 +233,20 @@ def register_device(device: NetworkDevice) -> None:
     free number. EBUSY for an index that was set and is taken, EEXIST for such a name; ENFILE; MemoryError.
     """
     _enter_tables(device, device.network, device.name, device.index)
-    told = 0
+    notified = 0
     try:
-        while told < len(WATCHERS):
-            told += 1
-            WATCHERS[told - 1].device_added(device)
+        while notified < len(WATCHERS):
+            notified += 1
+            WATCHERS[notified - 1].device_added(device)
     except MemoryError:
-        _take_back(device, told)
+        _take_back(device, notified)
         _leave_tables(device, device.network, device.name, device.index)
         raise
 
 
-def _take_back(device: NetworkDevice, told: int) -> None:
-    """Take back a device that cannot stay: notify the first `told` watchers. They have nothing of it to release yet."""
-    for i in range(told):
+def _take_back(device: NetworkDevice, count: int) -> None:
+    """Take back a device that cannot stay: notify the first `count` watchers, which need not release anything yet."""
+    for i in range(count):
         try:
             WATCHERS[i].device_removed(device)
         except MemoryError:
@@ -342,8 +342,8 @@ def _number_in(name: bytes, start: bytes, end: bytes) -> int:
 
 def check_pattern(pattern: bytes) -> None:
     """Check that a `%` in a name is the only one, and begins a `%d`. Raises EINVAL."""
-    behind = pattern[pattern.find(b"%") + 1 :]
-    if not behind.startswith(b"d") or b"%" in behind:
+    after = pattern[pattern.find(b"%") + 1 :]
+    if not after.startswith(b"d") or b"%" in after:
         raise Errno(EINVAL)
 
 

@@ -8,7 +8,8 @@ Context: interrupts may call `schedule_work` and use `Work`; `run` is called in 
 
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import final, inline
+from kernel.lib.linked import Queue, Queued
 from kernel.lib.pace import pace
 from kernel.net.link import ethernet
 from kernel.net.link.loopback import BACKLOG
@@ -19,12 +20,16 @@ from kernel.time import Timer, monotonic_ns
 _WORK_COST: Final = 20_000  # instructions of a turn, besides what it reports to have spent
 
 
-class Work:
+class Work(Queued["Work"]):
     """Something for the network thread to do. Base class."""
 
     def __init__(self) -> None:
-        self.next_work: Work | None = None
+        super().__init__()
         self.is_scheduled: bool = False
+
+    @inline
+    def this(self) -> "Work":
+        return self
 
     def run(self, now_ns: int) -> None:
         """Do a bounded share of the work. After MemoryError, which must leave it consistent, it is called again."""
@@ -58,8 +63,7 @@ class NetworkThread:
     """The queued work, and where the thread sleeps."""
 
     def __init__(self) -> None:
-        self.first: Work | None = None
-        self.last: Work | None = None
+        self.works: Queue[Work] = Queue()
         self.queue: WaitQueue = WaitQueue()
         self.timer: WakeTimer = WakeTimer()
         self.timers_due: bool = False
@@ -67,7 +71,7 @@ class NetworkThread:
 
     def has_news(self) -> bool:
         """Whether something is scheduled, or timers are due."""
-        return self.first is not None or self.timers_due
+        return not self.works.is_empty() or self.timers_due
 
 
 _knet: Final = NetworkThread()
@@ -75,17 +79,10 @@ _knet: Final = NetworkThread()
 
 def schedule_work(work: Work) -> None:
     """Have the network thread run `work` soon; calls before it does so count once."""
-    if work.is_scheduled:
-        return
-    work.is_scheduled = True
-    work.next_work = None
-    last = _knet.last
-    if last is None:
-        _knet.first = work
-    else:
-        last.next_work = work
-    _knet.last = work
-    _knet.queue.wake_all()
+    if not work.is_scheduled:
+        work.is_scheduled = True
+        _knet.works.append(work)
+        _knet.queue.wake_all()
 
 
 def run_pending(now_ns: int) -> bool:
@@ -93,13 +90,11 @@ def run_pending(now_ns: int) -> bool:
     is nothing now: the caller may sleep, if it takes no safe point first. A work that finds no memory gets another
     turn, after all others: the thread, which serves the whole network, goes on.
     """
-    work = _knet.first
+    work = _knet.works.take_all()
     busy = work is not None or _knet.timers_due
-    _knet.first = None
-    _knet.last = None
     while work is not None:
-        following = work.next_work
-        work.next_work = None
+        following = work.after()
+        work.next = None
         work.is_scheduled = False
         try:
             work.run(now_ns)

@@ -151,8 +151,8 @@ class FilterSocket(RequestSocket):
             self.acknowledge(first, EOPNOTSUPP, 0)
             return
         try:
-            told = find_attribute(first.raw, HEADER_SIZE + HEADER, _GENERATION)
-            generation = span_of(told).load_be32(0) if len(told) >= 4 else 0
+            attribute = find_attribute(first.raw, HEADER_SIZE + HEADER, _GENERATION)
+            generation = span_of(attribute).load_be32(0) if len(attribute) >= 4 else 0
             batch = subsystem.begin(first, generation)
         except Errno as failure:
             self.acknowledge(first, failure.code, 0)

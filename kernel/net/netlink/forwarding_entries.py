@@ -103,12 +103,12 @@ def dump_entries(network: Network, writer: MessageWriter, raw: bytes) -> None:
     length = len(raw) - HEADER_SIZE
     if length >= _OLD_HEADER and length != _HEADER + 8:
         index = int.from_bytes(raw[HEADER_SIZE + 4 : HEADER_SIZE + 8], "little")
-        told = find_attribute(raw, HEADER_SIZE + _OLD_HEADER, _IFLA_MASTER)
-        master = int.from_bytes(told[:4], "little") if len(told) >= 4 else 0
+        attribute = find_attribute(raw, HEADER_SIZE + _OLD_HEADER, _IFLA_MASTER)
+        master = int.from_bytes(attribute[:4], "little") if len(attribute) >= 4 else 0
     elif length == _HEADER + 8:
         index = int.from_bytes(raw[HEADER_SIZE + 4 : HEADER_SIZE + 8], "little")
-        told = find_attribute(raw, HEADER_SIZE + _HEADER, _NDA_MASTER)
-        master = int.from_bytes(told[:4], "little") if len(told) >= 4 else 0
+        attribute = find_attribute(raw, HEADER_SIZE + _HEADER, _NDA_MASTER)
+        master = int.from_bytes(attribute[:4], "little") if len(attribute) >= 4 else 0
     if master != 0 and not isinstance(device_by_index(network, master), BridgeDevice):
         raise Errno(ENODEV)
     for device in network.devices[:]:

@@ -2,7 +2,8 @@
 
 A dump may be filtered by state, ports, interface, and by a program (inet_filter.py).
 
-Context: system calls; nothing sleeps.
+Context: system calls, which take safe points between two sockets. So these are listed first, and some of them may have
+ended when their turn comes.
 """
 
 from typing import Final
@@ -11,6 +12,7 @@ from kernel.fs.file import File
 from kernel.lang import ENOENT, ESTALE, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import uid_for_caller
+from kernel.lib.pace import pace_or_end, spend
 from kernel.net.datagram import udp
 from kernel.net.datagram.raw_socket import RawSocket, raw_sockets_of
 from kernel.net.datagram.socket import DatagramSocket
@@ -40,6 +42,8 @@ _TCP: Final = 6
 _UDP: Final = 17
 _RAW: Final = 255
 _NS_PER_MS: Final = 1_000_000
+_VISIT_COST: Final = 1500  # instructions for a socket
+_WRITE_COST: Final = 6000  # … and for its message
 _WORD: Final = 0xFFFF_FFFF
 
 # Attributes of an answer; a request has a bit for each one it wants, from bit 0 for the first.
@@ -125,6 +129,7 @@ class Dumper(Visitor):
         filter_ = self._filter
         if filter_ is None or filter_.passes(subject):
             _write(entry, self._extensions, self._writer)
+            spend(_WRITE_COST)
 
 
 @final
@@ -203,31 +208,48 @@ def _is_known(protocol: int) -> bool:
 def _visit_protocol(network: Network, protocol: int, visitor: Visitor) -> None:
     if protocol == _TCP:
         _visit_tcp(network, visitor)
-    elif protocol == _UDP:
+        return
+    found: list[DatagramSocket] = []
+    if protocol == _UDP:
         for sockets in udp.udp_sockets_of(network).by_port.values():
             for socket in sockets:
-                visitor.visit(_of_datagrams(socket, socket.binding.port))
+                found.append(socket)
     else:
         for raw in raw_sockets_of(network).sockets:
-            visitor.visit(_of_datagrams(raw, raw.protocol))
+            found.append(raw)
+    for each in found:
+        if each.users > 0:
+            visitor.visit(_of_datagrams(each, each.binding.port if protocol == _UDP else each.protocol))
+        pace_or_end(_VISIT_COST)
 
 
 def _visit_tcp(network: Network, visitor: Visitor) -> None:
-    now_ns = monotonic_ns()
+    found: list[Listener] = []
+    channels: list[Channel] = []
     for listeners in TABLE.listeners.values():
         for listener in listeners:
             if listener.network is network:
-                visitor.visit(_of_listener(listener))
+                found.append(listener)
     for first in TABLE.buckets:
         channel = first
         while channel is not None:
-            entry = _of_channel(channel, now_ns) if channel.network is network else None
-            if entry is not None:
-                visitor.visit(entry)
+            if channel.network is network:
+                channels.append(channel)
             channel = channel.next_in_table
-    for wait in TABLE.wait_queue:
-        if wait.is_listed and wait.network is network:
-            visitor.visit(_of_wait(wait, now_ns))
+    waits = [wait for wait in TABLE.wait_queue if wait.is_listed and wait.network is network]
+    for listener in found:
+        if not listener.is_closed:
+            visitor.visit(_of_listener(listener))
+        pace_or_end(_VISIT_COST)
+    for channel in channels:
+        entry = _of_channel(channel, monotonic_ns()) if channel.is_listed else None
+        if entry is not None:
+            visitor.visit(entry)
+        pace_or_end(_VISIT_COST)
+    for wait in waits:
+        if wait.is_listed:
+            visitor.visit(_of_wait(wait, monotonic_ns()))
+        pace_or_end(_VISIT_COST)
 
 
 def _whole(family: int, address: bytes) -> bytes:

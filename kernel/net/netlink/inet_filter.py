@@ -4,12 +4,13 @@ An instruction has a code and two distances: where to go on if its condition hol
 when its program arrives exactly at the end; a jump 4 bytes past it refuses. All jumps go forwards, so a run ends.
 
 Invariant: an accepted program has whole instructions wherever it can jump to.
-Context: system calls; nothing sleeps, running raises nothing.
+Context: system calls; nothing sleeps, running raises nothing. A run spends its cost.
 """
 
 from typing import Final
 
 from kernel.lang import EINVAL, Errno, Span, final, span_of, u8
+from kernel.lib.pace import spend
 from kernel.net.sockets.socket import AF_INET, AF_INET6, AF_UNSPEC
 
 _NOP: Final = 0
@@ -26,6 +27,7 @@ _MARK: Final = 10
 _SOURCE_EQUAL: Final = 11
 _DESTINATION_EQUAL: Final = 12
 
+_INSTRUCTION_COST: Final = 60  # instructions of the processor
 _STEP: Final = 4  # the size of an instruction, and of an operand
 _HOST: Final = 8  # struct inet_diag_hostcond, without the address
 _ANY_PORT: Final = 0xFFFF_FFFF
@@ -112,6 +114,7 @@ class DiagnosisFilter:
         span = span_of(self._program)
         at = 0
         while at < len(span):
+            spend(_INSTRUCTION_COST)
             at += span[at + 1] if _holds(span, at, subject) else span.load_u16(at + 2)
         return at == len(span)
 

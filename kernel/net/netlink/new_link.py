@@ -241,12 +241,12 @@ def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
     """The other end is created first, as on Linux, where that shows in the indexes. Without its own attributes it has
     the same ones, except for the name.
     """
-    told = find_attribute(data, 0, _VETH_INFO_PEER)
-    if 0 < len(told) < LINK_HEADER:
+    peer_data = find_attribute(data, 0, _VETH_INFO_PEER)
+    if 0 < len(peer_data) < LINK_HEADER:
         raise Errno(EINVAL)
-    has_own = len(told) > 0
-    header = told[:LINK_HEADER] if has_own else bytes(LINK_HEADER)
-    attributes = told[LINK_HEADER:] if has_own else request.raw[HEADER_SIZE + LINK_HEADER :]
+    has_own = len(peer_data) > 0
+    header = peer_data[:LINK_HEADER] if has_own else bytes(LINK_HEADER)
+    attributes = peer_data[LINK_HEADER:] if has_own else request.raw[HEADER_SIZE + LINK_HEADER :]
     others = Wish(request, header, attributes, b"veth", has_name=has_own)
     other = VethDevice(others.network, others.name, others.link_address())
     device = VethDevice(wish.network, wish.name, wish.link_address())

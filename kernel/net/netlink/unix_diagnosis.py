@@ -1,19 +1,22 @@
 """The reports of NETLINK_SOCK_DIAG about unix sockets: struct unix_diag_req and unix_diag_msg (sock_diag(7)).
 
-Context: system calls; nothing sleeps.
+Context: system calls, with safe points between sockets.
 """
 
 from typing import Final
 
 from kernel.lang import EINVAL, ENOENT, ESTALE, Errno
 from kernel.lib.credentials import uid_for_caller
+from kernel.lib.pace import is_dying, spend
+from kernel.net.link.network import Network
 from kernel.net.netlink.diagnosis import BY_FAMILY, is_meant
 from kernel.net.netlink.messages import MessageWriter, Request
 from kernel.net.sockets.options import int_bytes, memory_information
 from kernel.net.unix.base import CONNECTED, LISTENING, UnixSocket
-from kernel.net.unix.rights import SOCKETS, CollectableSocket
+from kernel.net.unix.rights import SocketWalk
 
 _REQUEST: Final = 24  # struct unix_diag_req
+_WRITE_COST: Final = 3000  # instructions for a message
 
 # udiag_show
 _SHOW_NAME: Final = 1
@@ -44,11 +47,18 @@ def dump_unix(request: Request, writer: MessageWriter) -> None:
     asked = request.payload(_REQUEST)
     states = asked.load_u32(4)
     show = asked.load_u32(12)
-    socket: CollectableSocket | None = SOCKETS.first
-    while socket is not None:
-        if isinstance(socket, UnixSocket) and socket.network is request.network and states >> _state(socket) & 1 != 0:
-            _write(socket, show, writer)
-        socket = socket.next
+    walk = SocketWalk()
+    try:
+        socket = walk.take()
+        while socket is not None and not is_dying():
+            if isinstance(socket, UnixSocket) and socket.network is request.network:
+                if states >> _state(socket) & 1 != 0:
+                    _write(socket, show, writer)
+                    writer.cut()
+                    spend(_WRITE_COST)
+            socket = walk.take()
+    finally:
+        walk.end()
 
 
 def find_unix(request: Request, writer: MessageWriter) -> None:
@@ -57,17 +67,26 @@ def find_unix(request: Request, writer: MessageWriter) -> None:
     inode = asked.load_u32(8)
     if inode == 0:
         raise Errno(EINVAL)
-    socket: CollectableSocket | None = SOCKETS.first
-    while socket is not None:
-        if isinstance(socket, UnixSocket) and socket.network is request.network and socket.inode.ino == inode:
-            low = asked.load_u32(16)
-            high = asked.load_u32(20)
-            if not is_meant(low, high, socket.inode.ino):
-                raise Errno(ESTALE)
-            _write(socket, asked.load_u32(12), writer)
-            return
-        socket = socket.next
-    raise Errno(ENOENT)
+    socket = _socket_of(request.network, inode)
+    if socket is None:
+        raise Errno(ENOENT)
+    if not is_meant(asked.load_u32(16), asked.load_u32(20), inode):
+        raise Errno(ESTALE)
+    _write(socket, asked.load_u32(12), writer)
+
+
+def _socket_of(network: Network, inode: int) -> UnixSocket | None:
+    """The socket with a number of an inode."""
+    walk = SocketWalk()
+    try:
+        socket = walk.take()
+        while socket is not None:
+            if isinstance(socket, UnixSocket) and socket.network is network and socket.inode.ino == inode:
+                return socket
+            socket = walk.take()
+    finally:
+        walk.end()
+    return None
 
 
 def _state(socket: UnixSocket) -> int:

@@ -1,12 +1,13 @@
 """Attributes of nf_tables' messages: numbers are in network byte order, and attributes nest.
 
-Context: any; nothing sleeps.
+Context: any; nothing sleeps, but `elements` takes safe points.
 Source: linux/netfilter/nf_tables.h (names and numbers), netlink(7).
 """
 
 from typing import Final
 
 from kernel.lang import EINVAL, ERANGE, Errno, final, span_of
+from kernel.lib.pace import pace_or_end
 from kernel.net.netlink.messages import MessageWriter, Request, aligned
 
 LIST_ELEMENT: Final = 1  # NFTA_LIST_ELEM
@@ -16,6 +17,7 @@ _TYPE_MASK: Final = 0x3FFF
 _WORD: Final = 0xFFFF_FFFF
 _MOST_ATTRIBUTES: Final = 64  # in one place, where none is repeated
 _MOST_LIST: Final = 65536
+_ELEMENT_COST: Final = 400  # instructions
 
 
 @final
@@ -42,6 +44,7 @@ class Attributes:
             if span.load_u16(at + 2) & _TYPE_MASK == kind:
                 found = at
             at += aligned(length)
+            pace_or_end(_ELEMENT_COST)
         return found
 
     def has(self, kind: int) -> bool:
@@ -121,8 +124,8 @@ class Attributes:
         return value
 
     def elements(self, kind: int = LIST_ELEMENT) -> "list[Attributes]":
-        """The lists of attributes that are attributes of one type here, or of any. Raises EINVAL for another type,
-        MemoryError.
+        """The lists of attributes that are attributes of one type here, or of any: there may be thousands. Raises
+        EINVAL for another type, EINTR, MemoryError.
         """
         span = span_of(self.raw)
         found: list[Attributes] = []
@@ -136,6 +139,7 @@ class Attributes:
                 raise Errno(EINVAL)
             found.append(Attributes(self.request, at + _HEADER, at + length))
             at += aligned(length)
+            pace_or_end(_ELEMENT_COST)
         return found
 
 

@@ -219,13 +219,13 @@ def _read_usage(loading: "Loading") -> Usage:
         base = chain.base
         if base is not None:
             usage.points = 1 << base.point
-    told = loading.protocol
-    if told is None:
+    stated = loading.protocol
+    if stated is None:
         return usage
-    if not told.has(_PROTOCOL) or not told.has(_FLAGS):
+    if not stated.has(_PROTOCOL) or not stated.has(_FLAGS):
         raise Errno(EINVAL)
-    flags = told.be32(_FLAGS)
-    usage.protocol = told.be32(_PROTOCOL)
+    flags = stated.be32(_FLAGS)
+    usage.protocol = stated.be32(_PROTOCOL)
     if flags & ~_INVERTED != 0 or usage.protocol > _PROTOCOL_LIMIT:
         raise Errno(EINVAL)
     usage.is_inverted = flags & _INVERTED != 0

@@ -204,8 +204,8 @@ def _tell(batch: Batch) -> None:
 
 def _flags_of(request: Request) -> int:
     """The flags of a message's request, as listeners see them."""
-    told = NLM_F_CREATE | NLM_F_EXCL
-    return request.flags & (told | NLM_F_APPEND if request.kind & 0xFF == NEW_RULE else told)
+    kept = NLM_F_CREATE | NLM_F_EXCL
+    return request.flags & (kept | NLM_F_APPEND if request.kind & 0xFF == NEW_RULE else kept)
 
 
 def _send_back(batch: Batch, writer: MessageWriter) -> None:

@@ -30,7 +30,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_RAW
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import PACE, spend
+from kernel.lib.pace import PACE, pace_or_end, spend
 from kernel.mm.keeping import check_room_to_keep
 from kernel.mm.objects import MemoryObject
 from kernel.net.datagram.socket import FIONREAD, PACKET_OVERHEAD, SIOCOUTQ
@@ -99,6 +99,7 @@ _MOST_COST: Final = 250_000  # instructions that such sockets may take in an ope
 _LOOK_COST: Final = 100  # instructions for each socket that is shown a frame
 _RECKONED: Final = 1 << 40  # instructions, past which counting stops
 _COPY_SHIFT: Final = 1  # bytes of a frame for each instruction of copying it
+_SLOT_COST: Final = 3000  # instructions for sending a frame of a ring, besides those of its receivers
 _RECEIVE_FLAGS: Final = MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_ERRQUEUE
 _FLAGS: Final = 0x7FFF_FFFF  # the highest one has no effect (MSG_CMSG_COMPAT)
 
@@ -325,12 +326,13 @@ class PacketSocket(Socket):
 
     def _send_ring(self, ring: TransmitRing, device: NetworkDevice, target: bytes, protocol: int) -> int:
         """Send what the program left in the ring; returns how many bytes that was. A malformed slot ends it
-        with an error, unless PACKET_LOSS says to skip it.
+        with an error, unless PACKET_LOSS says to skip it. Between two slots others run, who may fill more of them, free
+        the ring, or take the interface away. Raises EINTR if the thread is being killed.
         """
         header = ETHERNET_HEADER if self.kind == SOCK_RAW and device.has_header else 0
         needs_target = self.kind == SOCK_DGRAM and device.has_header
         total = 0
-        while ring.wants_to_send():
+        while self._may_go_on(ring, device) and ring.wants_to_send():
             try:
                 packet = ring.take(device.mtu + header, self.rings.chooses_offset, self.kind == SOCK_DGRAM)
                 if len(packet) < header or (needs_target and len(target) != 6):
@@ -341,13 +343,20 @@ class PacketSocket(Socket):
                     raise
                 ring.set_status(STATUS_AVAILABLE)
                 ring.advance()
+                pace_or_end(_SLOT_COST)
                 continue
-            total += len(packet)
+            length = len(packet)
+            total += length
             self._transmit(packet, device, target, protocol)
             ethernet.drain()
             ring.set_status(STATUS_AVAILABLE)
             ring.advance()
+            pace_or_end(_SLOT_COST + (length >> _COPY_SHIFT))
         return total
+
+    def _may_go_on(self, ring: TransmitRing, device: NetworkDevice) -> bool:
+        """Whether a ring is still the socket's, and an interface is up and in its network."""
+        return self.rings.transmit is ring and device.network is self.network and device.is_up()
 
     def _transmit(self, packet: Packet, device: NetworkDevice, target: bytes, protocol: int) -> None:
         packet.mark = self.mark

@@ -25,8 +25,7 @@ from kernel.net.tcp.memory import MEMORY as TCP_MEMORY
 from kernel.net.tcp.memory import PAGE_SHIFT
 from kernel.net.tcp.table import TABLE as CONNECTIONS
 from kernel.net.unix.base import UnixSocket
-from kernel.net.unix.rights import SOCKETS as UNIX_SOCKETS
-from kernel.net.unix.rights import CollectableSocket
+from kernel.net.unix.rights import SocketWalk
 
 _NONE: Final = -1
 _LINE_COST: Final = 5000  # instructions for a socket, for `pace`
@@ -187,11 +186,16 @@ def _protocol(name: bytes, sockets: int, pages: int, press: bytes, header: int, 
 
 def _unix_count(network: Network, is_stream: bool) -> int:
     count = 0
-    socket: CollectableSocket | None = UNIX_SOCKETS.first
-    while socket is not None:
-        if isinstance(socket, UnixSocket) and socket.network is network and (socket.kind == SOCK_STREAM) == is_stream:
-            count += 1
-        socket = socket.next
+    walk = SocketWalk()
+    try:
+        socket = walk.take()
+        while socket is not None:
+            is_its = isinstance(socket, UnixSocket) and socket.network is network
+            if is_its and (socket.kind == SOCK_STREAM) == is_stream:
+                count += 1
+            socket = walk.take()
+    finally:
+        walk.end()
     return count
 
 

@@ -2,16 +2,18 @@
 
 from typing import Final
 
+from kernel.lib.pace import pace
 from kernel.lib.proc_files import proc_file
 from kernel.net.link.network import shown_network
 from kernel.net.unix.base import CONNECTED, LISTENING, UnixSocket
-from kernel.net.unix.rights import SOCKETS, CollectableSocket
+from kernel.net.unix.rights import SocketWalk
 
 # The flag __SO_ACCEPTCON, and states of enum socket_state.
 _LISTENS: Final = 0x10000
 _UNCONNECTED: Final = 1
 _CONNECTING: Final = 2
 _CONNECTED: Final = 3
+_LINE_COST: Final = 5000  # instructions, for `pace`
 
 
 @proc_file("net/unix")
@@ -19,11 +21,16 @@ def unix_table() -> bytes:
     """The text of the file. The first column is 0 in place of kernel addresses, which are secret."""
     text = bytearray(b"Num       RefCount Protocol Flags    Type St Inode Path\n")
     network = shown_network()
-    socket: CollectableSocket | None = SOCKETS.first
-    while socket is not None:
-        if isinstance(socket, UnixSocket) and socket.network is network:
-            text.extend(_line(socket))
-        socket = socket.next
+    walk = SocketWalk()
+    try:
+        socket = walk.take()
+        while socket is not None:
+            if isinstance(socket, UnixSocket) and socket.network is network:
+                text.extend(_line(socket))
+                pace(_LINE_COST)
+            socket = walk.take()
+    finally:
+        walk.end()
     return bytes(text)
 
 

@@ -221,7 +221,7 @@ class InetSocket(Socket):
             try:
                 self._ask(SOCKET_RELEASED)
             except MemoryError:
-                return  # closing goes on, with nobody told
+                return  # closing goes on, and nobody is notified
 
     def is_judged_when_bound(self) -> bool:
         """Whether programs hear of bind(2): only those of TCP and UDP."""
@@ -291,7 +291,7 @@ class InetSocket(Socket):
         self.port_group = group
 
     def leave_port_group(self) -> None:
-        """It is no longer in the table."""
+        """It leaves the table."""
         group = self.port_group
         if group is not None:
             self.port_group = None

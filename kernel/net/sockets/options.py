@@ -434,8 +434,9 @@ def _classic_of(socket: Socket, value: bytes) -> ClassicFilter:
     if count == 0 or count > _LARGEST_PROGRAM or address == 0:
         raise Errno(EINVAL)
     instructions = user.read_bytes(address, count * 8)
+    made = ClassicFilter(instructions)
     _check_not_locked(socket)  # another thread may have locked it meanwhile
-    return ClassicFilter(instructions)
+    return made
 
 
 def _filter_of(socket: Socket, value: bytes, descriptor: int) -> ProgramFilter:

@@ -201,7 +201,7 @@ class Channel(Wire):
             connection.fix_segment_size()
 
     def tell_copies(self) -> None:
-        """Tell the program of sends with MSG_ZEROCOPY whose data are not needed any more. Raises nothing."""
+        """Tell the program of sends with MSG_ZEROCOPY whose data are no longer needed. Raises nothing."""
         copies = self.copies
         c = self.connection
         if copies is None or c is None:

@@ -32,6 +32,7 @@ DEFAULT_MSS: Final = 536  # of a peer that names none (RFC 9293, section 3.7.1)
 DEFAULT_MSS6: Final = 1220  # by IPv6
 LARGE_MTU: Final = 16_384
 LEAST_MSS: Final = 48  # smaller ones are raised to this: headers would be most of the traffic
+_MOST_SEGMENTS: Final = 128  # of one packet: cutting it is a single stretch of work, if the device does not do that
 QUICK_ACKS: Final = 16  # at the start of a connection, acknowledgments are not delayed
 DELAYED_ACK_NS: Final = 40 * NS_PER_MS
 
@@ -211,6 +212,11 @@ class Connection:
             size -= TIMESTAMP_SIZE
         self.sizes.mss = size
         self.congestion.set_mss(size)
+
+    def largest_payload(self) -> int:
+        """The most data of one packet: whole segments."""
+        mss = self.sizes.mss
+        return max(min(self.sizes.packet_limit // mss, _MOST_SEGMENTS), 1) * mss
 
     def saw_window(self, window: int) -> None:
         """The peer offers this many bytes: if that is the most so far, segments may become larger."""

@@ -50,7 +50,7 @@ class Congestion:
         self.mss = mss
 
     def acknowledged(self, count: int, now_ns: int, round_trip_ns: int) -> None:
-        """`count` bytes were acknowledged while the window was fully used, outside of recovery."""
+        """`count` bytes were acknowledged while the window was fully used, outside recovery."""
         if self.window < self.threshold:
             growth = min(count, self.threshold - self.window)
             self.window += growth

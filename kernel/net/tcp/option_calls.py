@@ -167,14 +167,14 @@ def _in_range(number: int, least: int, most: int) -> int:
 
 def _deferral(seconds: int) -> int:
     """Linux counts retransmissions of the SYN-ACK, and returns their time: 1, 3, 7, 15 … seconds."""
-    told = 0
+    total_s = 0
     step = 1
     count = 0
-    while told < seconds and count < _MOST_DEFERRALS:
-        told += step
+    while total_s < seconds and count < _MOST_DEFERRALS:
+        total_s += step
         step = min(step << 1, 120)
         count += 1
-    return told
+    return total_s
 
 
 def _set_quick_ack(c: Connection, number: int) -> None:

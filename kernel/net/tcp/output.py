@@ -9,7 +9,7 @@ the connection: its state is updated before the call, but the callers' loops are
 
 from typing import Final
 
-from kernel.lib.pace import PACE
+from kernel.lib.pace import PACE, spend
 from kernel.net.internet.group_programs import are_judged
 from kernel.net.link.packet import HEADROOM, Packet, StoragePool
 from kernel.net.tcp import congestion_marks, pacing
@@ -20,6 +20,8 @@ from kernel.net.tcp.parts import Recovery, Timeout
 from kernel.net.tcp.settings import SETTINGS
 
 TAIL_LOSS_LEAST_NS: Final = 10 * NS_PER_MS
+_SHARE: Final = 200_000  # instructions for sending at once; see `kernel.lib.pace.spend`
+_PACKET_COST: Final = 4000  # for one packet, besides what those below report to have spent
 
 _header: Final = OutgoingHeader()
 _bare_storages: Final = StoragePool(16)
@@ -270,11 +272,14 @@ def transmit(c: Connection, now_ns: int) -> None:
         arm_probe(c, now_ns)
 
 
-def _makes_way(c: Connection, now_ns: int) -> bool:
+def _makes_way(c: Connection, now_ns: int, floor: int) -> bool:
     """Whether sending must pause for a safe point that is due: firewalls and the programs of groups drop packets
-    sent long after it. The timer then resumes soon. Something must be in flight, so that all else is in order.
+    sent long after it, and a peer that chooses small segments gets very many of them. So no more is sent than leaves
+    `floor` to spend. The timer then resumes soon. Something must be in flight, so that all else is in order.
     """
-    if c.sender.nxt == c.sender.una or (c.network.onlookers == 0 and not are_judged()):
+    if c.sender.nxt == c.sender.una:
+        return False
+    if PACE.left >= floor and c.network.onlookers == 0 and not are_judged():
         return False
     c.timers.resume_ns = now_ns
     return True
@@ -282,8 +287,9 @@ def _makes_way(c: Connection, now_ns: int) -> bool:
 
 def _send_lost(c: Connection, now_ns: int) -> None:
     """Send lost data again, as far as the congestion window allows."""
+    floor = PACE.left - _SHARE
     while True:
-        if (PACE.left < 0 and _makes_way(c, now_ns)) or pacing.must_wait(c, now_ns):
+        if (PACE.left < 0 and _makes_way(c, now_ns, floor)) or pacing.must_wait(c, now_ns):
             return
         room = c.congestion.window - pipe(c)
         if room < c.sizes.mss and room < c.congestion.window:
@@ -295,6 +301,7 @@ def _send_lost(c: Connection, now_ns: int) -> None:
         end = c.scoreboard.missing_end(start, min(edge, start + c.sizes.mss))
         c.losses.retransmitted_to = end
         _send_range(c, start, end, now_ns, again=True)
+        spend(_PACKET_COST)
 
 
 def retransmit_first(c: Connection, now_ns: int) -> None:
@@ -350,9 +357,10 @@ def _send_new(c: Connection, now_ns: int) -> None:
         congestion.idle((now_ns - c.timers.last_sent_ns) // c.round_trip.timeout_ns)
     queue = c.queue
     mss = c.sizes.mss
-    limit = pacing.largest_packet(c, max(c.sizes.packet_limit // mss * mss, mss))
+    limit = pacing.largest_packet(c, c.largest_payload())
+    floor = PACE.left - _SHARE
     while True:
-        if (PACE.left < 0 and _makes_way(c, now_ns)) or pacing.must_wait(c, now_ns):
+        if (PACE.left < 0 and _makes_way(c, now_ns, floor)) or pacing.must_wait(c, now_ns):
             return
         start = c.sender.nxt
         available = queue.end - start
@@ -407,6 +415,7 @@ def _send_new(c: Connection, now_ns: int) -> None:
             raise
         if length % mss != 0:
             c.sender.small_end = start + length
+        spend(_PACKET_COST)
 
 
 def _may_send_tail(c: Connection) -> bool:

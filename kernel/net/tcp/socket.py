@@ -48,7 +48,6 @@ from kernel.net.internet.addresses import is_link_local, is_multicast
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.sysctl import IP4_SETTINGS
 from kernel.net.internet.transport import PROTOCOL_TCP
-from kernel.net.link import ethernet
 from kernel.net.link.network import Network
 from kernel.net.sockets.bpf import Filter
 from kernel.net.sockets.error_queue import NOTHING_MORE, ZeroCopies
@@ -231,7 +230,7 @@ class TcpSocket(InetSocket):
         if listener is None:
             raise Errno(EINVAL)
         deadline_ns = self.receive_deadline(0)
-        while len(listener.ready) == 0:
+        while listener.is_closed or len(listener.ready) == 0:
             if listener.is_closed:
                 raise Errno(EINVAL)
             self.wait(listener.queue, deadline_ns)
@@ -289,9 +288,8 @@ class TcpSocket(InetSocket):
             self.listener = None
             self.is_listening = False
             self.binding.is_listening = False
-            TABLE.remove_listener(listener, monotonic_ns())
             self.leave_port_group()
-            ethernet.drain()
+            TABLE.remove_listener(listener, monotonic_ns())
 
     # ---- Connecting -----------------------------------------------------------------------------------------------
 
@@ -739,7 +737,7 @@ class TcpSocket(InetSocket):
         if c is None:
             channel.file = None
             return
-        channel.copies = None  # nobody is left to be told
+        channel.copies = None  # nobody is left to notify
         now_ns = monotonic_ns()
         lingers = self.is_on(SWITCH_LINGER)
         if lingers and self.linger_seconds == 0 and c.state != State.CLOSED:

@@ -123,7 +123,7 @@ def _copy_in(stream: Stream, c: Connection, message: Message) -> int:
     buffer = message.buffer
     lock = stream.send_lock
     queue = c.queue
-    lock.acquire()
+    lock.acquire_unless_dying()  # its holder copies from or to a program's memory
     try:
         if is_send_shut(c):
             return 0  # while this waited for the lock; `send` says why
@@ -152,7 +152,7 @@ def _tail(c: Connection, wanted: int, more: bool) -> Chunk:
     tail = queue.tail
     if tail is not None and not tail.is_sent and tail.room() > 0:
         return tail
-    goal = max(c.sizes.packet_limit // c.sizes.mss * c.sizes.mss, c.sizes.mss)
+    goal = c.largest_payload()
     if wanted >= goal:
         return queue.append_chunk(goal)
     waiting = queue.end - c.sender.nxt
@@ -251,7 +251,7 @@ def _move(stream: Stream, c: Connection, message: Message, limit: int, offset: i
     if c.receive.bytes <= offset or limit == 0:
         return 0
     lock = stream.receive_lock
-    lock.acquire()
+    lock.acquire_unless_dying()  # its holder copies from or to a program's memory
     try:
         peeks = message.flags & MSG_PEEK != 0
         done = _copy_out(c, message, limit, offset) if peeks else _take_out(c, message, limit, has_some)

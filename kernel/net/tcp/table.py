@@ -2,7 +2,7 @@
 
 Invariants: a channel is in the table from its SYN until its connection is CLOSED. Those of a bucket
 form a chain, in which whole addresses are compared. `Listener.half_open` counts its channels in SYN_RECEIVED.
-Context: thread context; nothing sleeps.
+Context: thread context; nothing sleeps, but `remove_listener` takes safe points.
 """
 
 from typing import Final
@@ -11,7 +11,9 @@ from kernel.fs.file import File
 from kernel.lang import deque, final, span_of
 from kernel.lib import random
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 from kernel.lib.socket_group import SocketGroup
+from kernel.net.link import ethernet
 from kernel.net.link.network import FIRST_NETWORK, Network
 from kernel.net.link.packet import Packet
 from kernel.net.link.timers import NetworkTimer
@@ -36,6 +38,7 @@ _MASK: Final = 0x3FFF_FFFF
 _LEAST_BUCKETS: Final = 1024
 _NETWORK_BITS: Final = 0xFF_FFFF
 _NETWORK_STEP: Final = 0x9E37_79B1  # spreads connections with the same ends in many networks
+_DROP_COST: Final = 10_000  # instructions for ending a connection, besides what its packets report to have spent
 _STALE_WAITS: Final = 256  # how many superfluous entries the queue of TIME_WAIT may hold
 
 
@@ -205,7 +208,9 @@ class Table:
         return None
 
     def remove_listener(self, listener: Listener, now_ns: int) -> None:
-        """End the listener, and the connections waiting to be accepted."""
+        """End the listener, and the connections waiting to be accepted. Takes safe points between these: meanwhile
+        none is added to them, and none is accepted.
+        """
         port = port_key(listener.network, listener.hold.binding.port)
         found = self.listeners.get(port)
         if found is not None and listener in found:
@@ -214,11 +219,15 @@ class Table:
                 del self.listeners[port]
         listener.is_closed = True
         listener.file = None
+        listener.queue.wake_all()
         while len(listener.half_open) > 0:
             _drop_unaccepted(listener.half_open.pop(), now_ns)
+            ethernet.drain()
+            pace(_DROP_COST)
         while len(listener.ready) > 0:
             _drop_unaccepted(listener.ready.popleft(), now_ns)
-        listener.queue.wake_all()
+            ethernet.drain()
+            pace(_DROP_COST)
 
     def find_listener(
         self,

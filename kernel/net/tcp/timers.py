@@ -68,7 +68,7 @@ def _is_in_vain(c: Connection, now_ns: int) -> bool:
 
 
 def _tries(c: Connection) -> int:
-    """How often data, or a probe, are sent again. An orphan whose timeout cannot grow any more is given up."""
+    """How often data, or a probe, are sent again. An orphan whose timeout can no longer grow is given up."""
     if not c.is_orphan:
         return SETTINGS.retries.of(c.network)
     is_alive = c.round_trip.backed_off_ns() < LARGEST_TIMEOUT_NS

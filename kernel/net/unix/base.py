@@ -60,6 +60,7 @@ from kernel.net.sockets.socket import (
     ControlMessage,
     Message,
     Socket,
+    release_files,
 )
 from kernel.net.unix.addresses import INODES, abstract_names_of, address_with, asks_for_any_name, name_of
 from kernel.net.unix.identity import PeerIdentity, check_claim, identity_bytes, number_of, own_identity, sign
@@ -191,15 +192,16 @@ class UnixSocket(CollectableSocket):
             return other
         context = current().fs
         path = resolve(context, None, name[: len(name) - 1], FOLLOW)
-        inode = path.inode()
-        inode.check_permission(path.mount.actor(context.credentials), MAY_WRITE)
-        other = INODES.find(inode) if inode.is_socket() else None
-        if other is None:
-            raise Errno(ECONNREFUSED)
-        if other.kind != self.kind:
-            raise Errno(EPROTOTYPE)
-        path.mount.touch_accessed(inode)
-        return other
+        with path:  # reading an access control list sleeps
+            inode = path.inode()
+            inode.check_permission(path.mount.actor(context.credentials), MAY_WRITE)
+            other = INODES.find(inode) if inode.is_socket() else None
+            if other is None:
+                raise Errno(ECONNREFUSED)
+            if other.kind != self.kind:
+                raise Errno(EPROTOTYPE)
+            path.mount.touch_accessed(inode)
+            return other
 
     def check_scope(self, other: "UnixSocket") -> None:
         """Check that the caller's domain lets it reach a socket with an abstract name. Raises EPERM."""
@@ -403,7 +405,9 @@ class UnixSocket(CollectableSocket):
             return
         if not peeking:
             take_rights(parcel, control)
+        earlier = message.control  # of another parcel that this read has taken
         message.control = control
+        release_files(earlier)
 
     # ---- Readiness and the rest -------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from kernel.lang import ETOOMANYREFS, Errno, final, noraise, recursion
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelUid
+from kernel.lib.pace import pace
 from kernel.lib.user_account import account_of
 from kernel.net.link.network import Network
 from kernel.net.sockets.socket import AF_UNIX, SOCKET_BYTES, Socket
@@ -25,6 +26,7 @@ from kernel.net.unix.parcel import Parcel
 from kernel.sched import WaitQueue
 from kernel.task.memory_shortage import RESCUERS, Rescuer
 
+_WALK_COST: Final = 100  # instructions
 _LEAST_UNDER_WAY: Final = 256  # sockets in transit that make a look worthwhile
 
 
@@ -83,6 +85,7 @@ class SocketList:
         self.dropped: CollectableSocket | None = None  # with references to drop
         self.is_dropping: bool = False
         self.countings: int = 0
+        self.walk: SocketWalk | None = None  # the last one that began of those under way
 
     def add(self, socket: CollectableSocket) -> None:
         first = self.first
@@ -96,6 +99,11 @@ class SocketList:
     def remove(self, socket: CollectableSocket) -> None:
         following = socket.next
         previous = socket.previous
+        walk = self.walk
+        while walk is not None:
+            if walk.following is socket:
+                walk.following = following
+            walk = walk.before
         if previous is None:
             self.first = following
         else:
@@ -109,6 +117,35 @@ class SocketList:
 
 
 SOCKETS: Final = SocketList()
+
+
+@final
+class SocketWalk:
+    """Goes through all unix sockets, with others at work: they come and go meanwhile. `end` it."""
+
+    def __init__(self) -> None:
+        self.following: CollectableSocket | None = SOCKETS.first
+        self.before: SocketWalk | None = SOCKETS.walk  # began before this one
+        SOCKETS.walk = self
+
+    def take(self) -> CollectableSocket | None:
+        """The next one, if there is one. Sleeps."""
+        pace(_WALK_COST)
+        socket = self.following
+        if socket is not None:
+            self.following = socket.next
+        return socket
+
+    def end(self) -> None:
+        """It goes no further."""
+        if SOCKETS.walk is self:
+            SOCKETS.walk = self.before
+            return
+        walk = SOCKETS.walk
+        while walk is not None:
+            if walk.before is self:
+                walk.before = self.before
+            walk = walk.before
 
 
 def check_files_under_way(credentials: Credentials, limit: int) -> None:
@@ -278,7 +315,7 @@ RESCUERS.append(_CycleCollector())
 
 
 def _roots() -> CollectableSocket | None:
-    """The sockets that have a reference outside of all queues, as a list by `next_marked`."""
+    """The sockets that have a reference outside all queues, as a list by `next_marked`."""
     marked: CollectableSocket | None = None
     socket = SOCKETS.first
     while socket is not None:

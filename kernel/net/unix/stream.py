@@ -20,6 +20,7 @@ from kernel.net.sockets.socket import (
     SOCK_STREAM,
     SWITCH_OOB_INLINE,
     SWITCH_PASS_CREDENTIALS,
+    SWITCH_PASS_PIDFD,
     ControlMessage,
     Message,
     release_files,
@@ -118,7 +119,7 @@ class StreamSocket(ConnectedSocket):
     def receive(self, message: Message) -> int:
         if self.state != CONNECTED:
             raise Errno(EINVAL)
-        self.read_lock.acquire()
+        self.read_lock.acquire_unless_dying()  # its holder copies to a program's memory
         try:
             return self._receive_urgent(message) if message.flags & MSG_OOB != 0 else self._receive(message)
         finally:
@@ -207,7 +208,7 @@ class StreamSocket(ConnectedSocket):
                 first = parcel
                 if parcel.sender.name:
                     message.address = address_with(parcel.sender.name)
-            elif self.is_on(SWITCH_PASS_CREDENTIALS) and not first.same_identity(parcel):
+            elif self.is_on(SWITCH_PASS_CREDENTIALS | SWITCH_PASS_PIDFD) and not first.same_identity(parcel):
                 break
             had_files = parcel.files is not None
             control: list[ControlMessage] | None = None

@@ -30,7 +30,7 @@ OP_DATA: Final = 5
 OP_CREDIT_UPDATE: Final = 6
 OP_CREDIT_REQUEST: Final = 7
 
-# Flags of OP_SHUTDOWN: the operations that the sender will not do any more.
+# Flags of OP_SHUTDOWN: the operations that the sender will no longer do.
 STOPS_RECEIVING: Final = 1
 STOPS_SENDING: Final = 2
 # Flags of OP_DATA in a SEQUENCED connection.

@@ -72,7 +72,7 @@ def send_packet(endpoint: Endpoint, packet: VsockPacket, flags: int) -> None:
     packet.source_port = endpoint.local_port
     packet.target_cid = endpoint.remote_cid
     packet.target_port = endpoint.remote_port
-    told = endpoint.told_forwarded
+    reported = endpoint.told_forwarded
     endpoint.stamp(packet)
     is_sent = False
     try:
@@ -82,7 +82,7 @@ def send_packet(endpoint: Endpoint, packet: VsockPacket, flags: int) -> None:
             endpoint.update = None  # updated, it would be ahead of this one, which would take that back
     finally:
         if not is_sent:
-            endpoint.told_forwarded = told
+            endpoint.told_forwarded = reported
 
 
 @noraise
@@ -358,7 +358,7 @@ def close(endpoint: Endpoint) -> None:
     """The program has gone: end the connection, or discard an endpoint that has none."""
     endpoint.phase = Phase.UNCONNECTED
     is_open = endpoint.state == State.ESTABLISHED or endpoint.state == State.CLOSING
-    told = endpoint.ended
+    reported = endpoint.ended
     endpoint.ended = BOTH
     if endpoint.transport is None or not is_open:
         discard(endpoint)
@@ -374,7 +374,7 @@ def close(endpoint: Endpoint) -> None:
     endpoint.is_orphan = True
     MEMORY.orphans += 1
     endpoint.forget_data()
-    if told != BOTH:
+    if reported != BOTH:
         tell(endpoint, OP_SHUTDOWN, BOTH)
 
 

@@ -76,12 +76,15 @@ def send_data(socket: Socket, endpoint: Endpoint, turns: Turns, message: Message
             if endpoint.kind == SEQUENCED and length - done > endpoint.peer_limit():
                 raise Errno(EMSGSIZE)
             try:
-                with turns.sending:
+                turns.sending.acquire_unless_dying()
+                try:
                     part = _send_part(endpoint, message)
                     done += part
                     while endpoint.kind == SEQUENCED and part > 0 and done < length:  # without room others come between
                         part = _send_part(endpoint, message)
                         done += part
+                finally:
+                    turns.sending.release()
             finally:
                 deliver()
     except (Errno, MemoryError):
@@ -161,8 +164,11 @@ def receive_bytes(socket: Socket, endpoint: Endpoint, turns: Turns, message: Mes
                 _wait(socket, endpoint.read_queue, deadline_ns)
             if endpoint.received == 0:
                 break
-            with turns.receiving:
+            turns.receiving.acquire_unless_dying()
+            try:
                 moved = _peek_bytes(endpoint, message) if is_peek else _take_bytes(endpoint, message)
+            finally:
+                turns.receiving.release()
             deliver()
             done += moved
             if buffer.faulted:
@@ -236,13 +242,16 @@ def receive_message(socket: Socket, endpoint: Endpoint, turns: Turns, message: M
             if endpoint.error != 0:
                 raise Errno(endpoint.error)
             return 0
-        with turns.receiving:
+        turns.receiving.acquire_unless_dying()
+        try:
             if endpoint.messages == 0:
                 continue  # another was faster
             if message.flags & MSG_PEEK != 0:
                 length = _peek_message(endpoint, message)
             else:
                 length = _take_message(endpoint, message)
+        finally:
+            turns.receiving.release()
         break
     deliver()
     if message.buffer.faulted:

@@ -319,7 +319,7 @@ static void others(void)
 	SHOW(CONTROL(CAPABILITIES, NULL, 1, 0, 0));
 	memset(buffer, 0xee, sizeof buffer);
 	SHOW(CONTROL(CAPABILITIES, buffer, 8, 0, 0));
-	printf("%02x %02x %02x %02x\n", buffer[0] & 0xe3, buffer[1], buffer[2], buffer[7]);
+	printf("%02x %02x %02x %02x\n", buffer[0], buffer[1], buffer[2], buffer[7]);
 	buffer[1] = 0xee;
 	SHOW(CONTROL(CAPABILITIES, buffer, 1, 0, 0));
 	printf("%02x\n", buffer[1]);

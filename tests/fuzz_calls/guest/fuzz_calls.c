@@ -292,9 +292,6 @@ static void become_worker(int number)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	int adjust = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	write(adjust, "-1000", 5);
-	close(adjust);
 	setpgid(0, 0);
 	unshare(CLONE_NEWNS); /* a copy of it has no sandboxes of other workers */
 	make_sandboxes(number);
@@ -344,13 +341,19 @@ static void progress(uint64_t start)
 	shared->late_ns = 0;
 }
 
-static void report_late(uint64_t ns, int workers)
+/* The programs of now, at the end of a line. */
+static void print_present(int workers)
 {
-	printf("@late %llu ms:", (long long)(ns / 1000000));
 	for (int i = 0; i < workers; i++)
 		if (shared->worker[i].seed)
 			printf(" %012llx+%d", (long long)shared->worker[i].seed, shared->worker[i].act);
 	printf("\n");
+}
+
+static void report_late(uint64_t ns, int workers)
+{
+	printf("@late %llu ms:", (long long)(ns / 1000000));
+	print_present(workers);
 }
 
 /*
@@ -372,6 +375,10 @@ static void enter_pid_namespace(void)
 		return;
 	while (waitpid(child, &status, 0) != child)
 		;
+	if (WIFSIGNALED(status)) {
+		printf("@ended by signal %d, in one of", WTERMSIG(status));
+		print_present(16);
+	}
 	exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
@@ -479,6 +486,7 @@ int main(int count, char **given)
 		return 0;
 	}
 	setvbuf(stdout, 0, _IOLBF, 0);
+	write_text("/proc/self/oom_score_adj", "-1000"); /* where memory is short, programs go (run_programs) */
 	only_subjects = getenv("FUZZ_SUBJECTS") != 0;
 	shared = mmap(0, sizeof *shared, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	corpus = mmap(0, sizeof *corpus, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -335,6 +335,7 @@ static void run_programs(struct program *program, const struct chain *chain)
 	int own_pid = main_tid = setsid();
 	sigset_t none;
 	sigemptyset(&none);
+	write_text("/proc/self/oom_score_adj", "0");
 	if (program->fails || chain->last_act > chain->first_act)
 		fail_descriptor = open("/proc/self/fail-nth", O_WRONLY | O_CLOEXEC);
 	enter_sandbox(program);

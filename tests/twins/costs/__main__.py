@@ -49,6 +49,7 @@ GROUPS = {
         Row("the same, of a function that may raise", "call_that_may_raise", "call"),
         Row("the same, when it raises and is caught", "call_that_raises", "call"),
         Row("a call of a method with several overrides", "virtual_call", "shapes_alone"),
+        Row("the same, where they are at most three, and short", "short_virtual_call", "shapes_alone"),
         Row("a call of a function value", "call_of_value", "element"),
         Row("a call of a lambda", "closure", "element"),
     ],

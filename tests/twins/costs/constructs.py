@@ -28,18 +28,30 @@ class Shape:
     def __init__(self) -> None:
         self.size = 3
 
+    @noinline
     def area(self) -> int:
+        return self.size
+
+    def edge(self) -> int:
         return self.size
 
 
 class Square(Shape):
+    @noinline
     def area(self) -> int:
+        return self.size + 1
+
+    def edge(self) -> int:
         return self.size + 1
 
 
 @final
 class Strip(Shape):
+    @noinline
     def area(self) -> int:
+        return self.size + 2
+
+    def edge(self) -> int:
         return self.size + 2
 
 
@@ -174,6 +186,14 @@ def virtual_call(shapes: list[Shape]) -> int:
     total = 0
     for shape in shapes:
         total = total >> 1 ^ shape.area()
+    return total
+
+
+@noinline
+def short_virtual_call(shapes: list[Shape]) -> int:
+    total = 0
+    for shape in shapes:
+        total = total >> 1 ^ shape.edge()
     return total
 
 
@@ -346,7 +366,7 @@ def main() -> None:
     store_narrow(node, numbers)
     store_narrow_checked(node, numbers)
     total ^= call(numbers) ^ call_that_may_raise(numbers) ^ call_that_raises(numbers) ^ virtual_call(shapes)
-    total ^= call_of_value(numbers, functions) ^ closure(numbers, 5)
+    total ^= short_virtual_call(shapes) ^ call_of_value(numbers, functions) ^ closure(numbers, 5)
     total ^= nodes(items)
     store_reference(items, node)
     total ^= nodes_that_may_be_none(items) ^ tell_classes(shapes) ^ shapes_alone(shapes)

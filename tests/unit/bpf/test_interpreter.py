@@ -1,4 +1,4 @@
-"""The interpreter: what instructions compute, and that nothing outside of regions is touched."""
+"""The interpreter: what instructions compute, and that nothing outside regions is touched."""
 
 from __future__ import annotations
 
@@ -90,6 +90,28 @@ def test_signed_division_rounds_towards_zero(a: int, b: int) -> None:
     quotient = 0 if b == 0 else signed(abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1))
     assert divide_signed(DIV, a, b) == quotient
     assert divide_signed(MOD, a, b) == (a if b == 0 else signed(a - quotient * b))
+
+
+class _Narrow(int):
+    """A number of the kernel's: a product past 64 bits stops it."""
+
+    def __floordiv__(self, other: int) -> _Narrow:
+        return _Narrow(int(self) // other)
+
+    def __add__(self, other: int) -> _Narrow:
+        return _Narrow(int(self) + other)
+
+    def __mul__(self, other: int) -> _Narrow:
+        product = int(self) * other
+        assert -(1 << 63) <= product < 1 << 63
+        return _Narrow(product)
+
+
+@pytest.mark.parametrize(("a", "b"), [(-(1 << 63), 3), ((1 << 63) - 1, -2), (-(1 << 63) + 1, 1 << 62)])
+def test_no_step_of_a_signed_division_is_past_64_bits(a: int, b: int) -> None:
+    quotient = abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+    assert divide_signed(DIV, _Narrow(a), b) == quotient
+    assert divide_signed(MOD, _Narrow(a), b) == a - quotient * b
 
 
 @given(WORDS, WORDS)

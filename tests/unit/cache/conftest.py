@@ -25,7 +25,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryDisk]:
     frames.initialise(DIRECT_MAP_BASE + (2 << frames.PAGE_SHIFT), MACHINE_FRAMES)
     frames.add_range(16, MACHINE_FRAMES)
     devices.DEVICE_CACHES.clear()
-    LRU.newest = LRU.oldest = None
+    LRU.head = LRU.tail = None
     LRU.count = 0
     TOTALS.dirty = TOTALS.writing = 0
     TOTALS.first_dirty = TOTALS.last_dirty = None

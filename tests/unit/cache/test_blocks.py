@@ -3,7 +3,8 @@
 import pytest
 
 from kernel.block.device import Operation
-from kernel.cache import BlockCache
+from kernel.cache import BlockCache, blocks
+from kernel.cache.blocks import Block
 from kernel.lang import EIO, Errno
 from tools.simulated.disk import MemoryDisk
 
@@ -66,3 +67,17 @@ def test_errors_and_blocks_that_are_not_there(disk: MemoryDisk) -> None:
     disk.bad_sectors[42] = True
     with pytest.raises(Errno):
         cache.sync()
+
+
+def test_a_block_without_memory_for_it_is_read_later(disk: MemoryDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk.image[3 * 4096 : 3 * 4096 + 5] = b"three"
+    cache = BlockCache(disk, 4096)
+
+    def refuse(*_: object) -> Block:
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(blocks, "Block", refuse)
+        cache.fresh(3)
+    with cache.block(3) as block:
+        assert block.span()[0:5].to_bytes() == b"three"

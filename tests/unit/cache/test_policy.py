@@ -93,7 +93,7 @@ def make_page(index: int) -> CachedPage:
     page = CachedPage.__new__(CachedPage)
     page.index = index
     page.heat = 0
-    page.newer = page.older = None
+    page.next = page.previous = None
     return page
 
 

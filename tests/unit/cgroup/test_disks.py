@@ -1,6 +1,6 @@
 """The controller "io": what is counted, and when the next request may begin."""
 
-from kernel.cgroup.disks import NO_RATE, READING, WRITING, DiskControl, DiskShare, Waiting
+from kernel.cgroup.disks import NO_RATE, READING, WRITING, DiskControl, DiskShare, HeldRequests, Waiting
 
 S = 1_000_000_000
 
@@ -41,48 +41,48 @@ def test_costs_do_not_overflow() -> None:
 class Request(Waiting):
     """One that notes when it begins. `followers`: how many its group then adds."""
 
-    def __init__(self, number: int, control: DiskControl, begun: list[int], followers: int = 0) -> None:
+    def __init__(self, number: int, held: HeldRequests, begun: list[int], followers: int = 0) -> None:
         super().__init__()
         self.number = number
-        self.control = control
+        self.held = held
         self.begun = begun
         self.followers = followers
 
     def go(self) -> None:
         self.begun.append(self.number)
         for _ in range(self.followers):
-            self.control.enlist(Request(self.number + 100, self.control, self.begun, self.followers))
+            self.held.add(Request(self.number + 100, self.held, self.begun, self.followers))
 
 
-def numbers_waiting(control: DiskControl) -> list[int]:
-    found, waiting = [], control.first_waiting
+def numbers_waiting(held: HeldRequests) -> list[int]:
+    found, waiting = [], held.requests.first()
     while waiting is not None:
         assert isinstance(waiting, Request)
         found.append(waiting.number)
-        waiting = waiting.after
+        waiting = waiting.after()
     return found
 
 
 def test_what_waits_begins_in_the_order_in_which_it_came() -> None:
-    control = DiskControl(None)
+    held = HeldRequests()
     begun: list[int] = []
-    requests = [Request(number, control, begun) for number in range(6)]
+    requests = [Request(number, held, begun) for number in range(6)]
     for request in requests:
-        control.enlist(request)
+        held.add(request)
     for taken in (0, 3, 5):
-        control.delist(requests[taken])
-    assert numbers_waiting(control) == [1, 2, 4]
-    control.enlist(requests[0])
-    control.let_go()
+        held.remove(requests[taken])
+    assert numbers_waiting(held) == [1, 2, 4]
+    held.add(requests[0])
+    held.let_go()
     assert begun == [1, 2, 4, 0]
-    assert numbers_waiting(control) == [] and control.waiting_count == 0 and control.last_waiting is None
+    assert numbers_waiting(held) == [] and held.count == 0 and held.requests.last() is None
 
 
 def test_letting_go_ends_though_members_add_requests() -> None:
-    control = DiskControl(None)
+    held = HeldRequests()
     begun: list[int] = []
     for number in range(3):
-        control.enlist(Request(number, control, begun, followers=1))
-    control.let_go()
+        held.add(Request(number, held, begun, followers=1))
+    held.let_go()
     assert begun == [0, 1, 2]
-    assert numbers_waiting(control) == [100, 101, 102]
+    assert numbers_waiting(held) == [100, 101, 102]

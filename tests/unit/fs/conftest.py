@@ -65,7 +65,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     frames.add_range(16, MACHINE_FRAMES)
     MOUNTS.clear()
     FIRST_MOUNTS.mounts.clear()
-    CACHE.newest = CACHE.oldest = None
+    CACHE.head = CACHE.tail = None
     CACHE.count = 0
     yield World()
     memory.reset()

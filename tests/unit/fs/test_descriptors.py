@@ -6,7 +6,7 @@ import pytest
 
 from kernel.fs.descriptors import FileTable
 from kernel.ipc.eventfd import EventFile
-from kernel.lang import EMFILE, Errno
+from kernel.lang import EBUSY, EMFILE, Errno
 from tests.unit.meanwhile import meanwhile
 
 MANY = 10000
@@ -57,3 +57,39 @@ def test_none_is_forgotten_below_the_next() -> None:
     with meanwhile(act):
         assert opened(table, 100) == 200
     assert opened(table) == 9000
+
+
+def test_a_reserved_one_is_neither_free_nor_open() -> None:
+    table = FileTable()
+    file = EventFile(0, 0, False)
+    table.limit = 3
+    assert table.install(file, cloexec=False) == 0
+    assert table.reserve() == 1
+    assert table.install(file.acquire(), cloexec=False) == 2
+    assert table.find(1) is None
+    with pytest.raises(Errno) as caught:
+        table.reserve()
+    assert caught.value.code == EMFILE
+    with pytest.raises(Errno) as caught:
+        table.replace(1, file, cloexec=False)
+    assert caught.value.code == EBUSY
+    copy = table.copy()
+    assert copy.install(file.acquire(), cloexec=False) == 1  # in another table it is free
+    table.close_on_exec()
+    table.close_range(0, 2)
+    assert table.lowest_free(1) == 2
+    assert table.fill(1, EventFile(0, 0, False), cloexec=True) == 1 and table.closes_on_exec(1)
+    copy.release()
+    assert file.users == 0
+
+
+def test_one_that_is_given_back_is_free() -> None:
+    table = FileTable()
+    file = EventFile(0, 0, False)
+    assert table.reserve() == 0 and table.install(file, cloexec=False) == 1
+    table.give_back(0)
+    assert table.reserve() == 0
+    table.give_back(0)
+    table.replace(0, file, cloexec=False)
+    table.release()
+    assert file.users == 0

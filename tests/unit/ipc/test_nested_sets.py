@@ -14,7 +14,7 @@ from kernel.ipc.epoll_nesting import add_member
 from kernel.ipc.eventfd import EventFile
 from kernel.lang import EEXIST, EINVAL, ELOOP, Errno
 from kernel.lib.ids import ROOT_USER
-from kernel.lib.pace import STRETCH_LIMIT
+from kernel.lib.pace import PACE, PACE_BUDGET, STRETCH_LIMIT, Rest
 from kernel.lib.user_account import account_of
 from kernel.sched import mutex
 from kernel.sched.thread import Thread
@@ -270,3 +270,31 @@ def test_a_search_that_fails_changes_nothing(sets: Sets, monkeypatch: pytest.Mon
         sets.add(upper, lower)
     assert upper.newest is None and lower.watchers is None and WALK.member is None
     sets.must_add(upper, lower)
+
+
+def test_others_run_while_very_many_members_turn_out_not_to_be_ready(sets: Sets) -> None:
+    """Each was woken, and none is ready any more; one at the end is removed meanwhile."""
+    outer = sets.set()
+    files = [EventFile(1, 0, False) for _ in range(2000)]
+    for number, file in enumerate(files):
+        add_member(outer, number, file, POLLIN, 0)
+        file.count = 0
+    rests: list[int] = []
+
+    class Others(Rest):
+        def take(self) -> None:
+            if not rests:
+                outer.remove(1999, files[1999])
+            rests.append(1)
+
+    before = PACE.rest
+    PACE.rest = Others()
+    PACE.left = PACE_BUDGET
+    try:
+        assert outer.poll(None) == 0
+    finally:
+        PACE.rest = before
+    assert len(rests) >= 3 and outer.first is None and 1999 not in outer.members
+    for file in files:
+        file.release()
+    outer.release()

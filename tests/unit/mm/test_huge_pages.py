@@ -516,3 +516,50 @@ def test_a_page_comes_free_while_the_pool_gives_surplus_ones_back(pool: None) ->
     assert (POOL.total, POOL.free, POOL.reserved, POOL.surplus) == (2, 1, 0, 0)
     put_huge_page(taken.pop())
     POOL.resize(3)
+
+
+@pytest.mark.parametrize("is_found", [False, True])
+def test_the_pool_is_resized_while_a_surplus_page_is_looked_for(pool: None, is_found: bool) -> None:
+    POOL.resize(1)
+    OVERCOMMIT.values[0] = 1
+    taken = [POOL.take(False, None)]
+
+    def find() -> frames.Frame:
+        patch.undo()
+        POOL.resize(2)
+        return frames.allocate_huge_page() if is_found else frames.NO_FRAME
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kernel.mm.huge_pool._find_page", find)
+        if is_found:
+            taken.append(POOL.take(False, None))
+        else:
+            with pytest.raises(Errno):
+                POOL.take(False, None)
+    assert (POOL.total, POOL.surplus) == ((3, 1) if is_found else (2, 0))
+    for head in taken:
+        put_huge_page(head)
+    assert (POOL.total, POOL.free, POOL.surplus) == (2, 2, 0)
+    POOL.resize(3)
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_page_goes_while_one_for_its_copy_is_looked_for() -> None:
+    """The child ends and the parent unmaps the page: nobody else has it any more."""
+    POOL.resize(1)
+    OVERCOMMIT.values[0] = 1
+    space = AddressSpace()
+    place(space, 1, MAP_PRIVATE, reserves=False)
+    assert write(space, BASE, 7) == FaultOutcome.DONE
+    child = space.fork()
+
+    def unmap() -> None:
+        child.release()
+        space.unmap(BASE, HUGE_SIZE)
+
+    with meanwhile(unmap):
+        assert space.fault(BASE, Access.WRITE) == FaultOutcome.DONE
+    assert space.is_free(BASE, BASE + HUGE_SIZE) and space.pages.huge_count == 0
+    space.release()
+    assert (POOL.total, POOL.free, POOL.surplus) == (1, 1, 0)
+    POOL.resize(3)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from arch.programs import LEAF_TABLE_BYTES
-from kernel.lang import ENOMEM, Errno
+from kernel.lang import ENOMEM, EPERM, Errno
 from kernel.lib.pace import PACE, PACE_BUDGET, Rest
 from kernel.mm import frames, remap
 from kernel.mm.area import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE
@@ -190,4 +190,71 @@ def test_a_fork_begins_while_the_areas_that_go_are_looked_at(others: Others, rep
     area = space.area_at(BASE)
     assert area is not None and area.end == BASE + 2 * PAGE_SIZE
     space.let_go()
+    space.release()
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_what_is_being_unmapped_is_not_sealed(
+    others: Others, monkeypatch: pytest.MonkeyPatch, replaces: bool
+) -> None:
+    """mseal(2) waits: neither does memory go that was sealed, nor are its pages lost."""
+    monkeypatch.setattr("kernel.mm.space._WORK_AT_ONCE", 0)
+    space = a_large_space()
+    others.act = lambda: space.seal(BASE + LARGE - 2 * PAGE_SIZE, BASE + LARGE)
+    if replaces:
+        anonymous(space, BASE, LARGE)
+    else:
+        space.unmap(BASE, LARGE)
+    others.act = None
+    assert others.waited == others.acted > 10
+    assert space.pages.next_mapped(BASE, BASE + LARGE) == BASE + LARGE
+    if not replaces:
+        anonymous(space, BASE, LARGE)
+    space.seal(BASE, BASE + PAGE_SIZE)
+    space.release()
+
+
+def test_many_small_areas_stay_from_the_first_on_that_is_sealed_meanwhile(others: Others) -> None:
+    space = a_space_of_many_areas()
+    last = BASE + (MANY - 1) * PAGE_SIZE
+    others.act = lambda: space.seal(last, last + PAGE_SIZE)
+    with pytest.raises(Errno) as error:
+        space.unmap(BASE, MANY * PAGE_SIZE)
+    others.act = None
+    assert error.value.code == EPERM
+    area = space.area_at(last)
+    assert area is not None and area.sealed
+    space.release()
+
+
+@pytest.mark.parametrize("advice", [remap.MADV_DONTNEED, remap.MADV_FREE])
+def test_what_is_sealed_keeps_its_contents(others: Others, monkeypatch: pytest.MonkeyPatch, advice: int) -> None:
+    """Of two areas the second is sealed while the first is given back; the first one itself cannot be meanwhile."""
+    monkeypatch.setattr("kernel.mm.space._WORK_AT_ONCE", 0)
+    space = a_large_space()
+    middle = BASE + LARGE // 2
+    end = BASE + LARGE
+    space.protect(middle, PAGE_SIZE, PROT_READ)
+    space.protect(middle + PAGE_SIZE, end - middle - PAGE_SIZE, PROT_READ, 0)
+    touched = space.pages.next_mapped(middle, end)
+    others.act = lambda: space.seal(middle, end)
+    with pytest.raises(Errno) as error:
+        remap.advise(space, BASE, LARGE, advice)
+    others.act = None
+    assert error.value.code == EPERM and others.waited == 0
+    assert space.pages.next_mapped(BASE, middle) == middle and space.pages.next_mapped(middle, end) == touched
+    space.release()
+
+
+@pytest.mark.parametrize("advice", [remap.MADV_DONTFORK, remap.MADV_WIPEONFORK])
+def test_what_is_sealed_is_not_kept_from_children(others: Others, advice: int) -> None:
+    space = a_space_of_many_areas()
+    last = BASE + (MANY - 2) * PAGE_SIZE
+    others.act = lambda: space.seal(last, last + PAGE_SIZE)
+    with pytest.raises(Errno) as error:
+        remap.advise(space, BASE, MANY * PAGE_SIZE, advice)
+    others.act = None
+    assert error.value.code == EPERM
+    area = space.area_at(last)
+    assert area is not None and area.sealed and not area.dont_fork and not area.wipe_on_fork
     space.release()

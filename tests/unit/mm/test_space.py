@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arch.programs import PRIVATE, WRITABLE, entry_frame, load_root, read_entry, write_entry
-from kernel.lang import EEXIST, EINVAL, ENOMEM, Errno, span_of
+from kernel.lang import EEXIST, EFAULT, EINVAL, ENOMEM, Errno, span_of
 from kernel.lib.pace import PACE
 from kernel.mm import frames, remap
 from kernel.mm.area import (
@@ -128,6 +128,32 @@ def test_a_page_that_comes_late_is_not_mapped_where_its_area_was(kind: int, acce
 
 
 @pytest.mark.usefixtures("machine")
+def test_what_is_written_back_outlives_its_area() -> None:
+    """Another thread unmaps it, one part after the other, while pages are written (msync(2))."""
+    space = AddressSpace()
+    users: list[int] = [0]
+
+    class Slow(MemoryObject):
+        def acquire(self) -> None:
+            users.append(users[-1] + 1)
+
+        def release(self) -> None:
+            users.append(users[-1] - 1)
+
+        def sync(self, first_index: int, end_index: int) -> None:
+            assert (first_index, end_index) == (0, 2) and users[-1] == 2
+            space.unmap(BASE + PAGE_SIZE, PAGE_SIZE)
+            space.unmap(BASE, PAGE_SIZE)
+            assert users[-1] == 1
+
+    space.map(BASE, 2 * PAGE_SIZE, READ_WRITE, MAP_SHARED | MAP_FIXED, Slow(), 0)
+    with pytest.raises(Errno) as caught:
+        remap.synchronise(space, BASE, 2 * PAGE_SIZE, remap.MS_SYNC)
+    assert caught.value.code == ENOMEM and users[-1] == 0
+    space.release()
+
+
+@pytest.mark.usefixtures("machine")
 def test_a_debugger_maps_nothing_in_a_space_that_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """It waits, and looks again where its page came while others held the space."""
     space = AddressSpace()
@@ -152,6 +178,32 @@ def test_a_debugger_maps_nothing_in_a_space_that_is_held(monkeypatch: pytest.Mon
     write_foreign(space, BASE, span_of(bytearray(b"\x09")), by_force=True)
     assert steps == ["wait", "page", "wait", "page"]
     assert frames.frame_span(entry_frame(space.pages.entry_of(BASE)))[0] == 9
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_debugger_gets_no_page_that_came_to_its_place_meanwhile() -> None:
+    """Another thread maps secret memory there, while the page that is asked for is read."""
+    space = AddressSpace()
+
+    class Secret(MemoryObject):
+        def is_secret(self) -> bool:
+            return True
+
+        def page(self, index: int, for_write: bool) -> frames.Frame:
+            return frames.allocate_zeroed_frame()
+
+    class Slow(MemoryObject):
+        def page(self, index: int, for_write: bool) -> frames.Frame:
+            space.unmap(BASE, PAGE_SIZE)
+            space.map(BASE, PAGE_SIZE, READ_WRITE, MAP_SHARED | MAP_FIXED, Secret(), 0)
+            assert space.fault(BASE, Access.WRITE) == FaultOutcome.DONE
+            return frames.allocate_frame()
+
+    space.map(BASE, PAGE_SIZE, 0, MAP_PRIVATE | MAP_FIXED, Slow(), 0)
+    with pytest.raises(Errno) as error:
+        write_foreign(space, BASE, span_of(bytearray(b"\x09")), by_force=True)
+    assert error.value.code == EFAULT
+    assert frames.frame_span(entry_frame(space.pages.entry_of(BASE)))[0] == 0
 
 
 @pytest.mark.usefixtures("machine")

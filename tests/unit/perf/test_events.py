@@ -8,14 +8,17 @@ import struct
 import pytest
 
 from kernel.lang import span_of
+from kernel.mm.objects import MemoryObject
 from kernel.perf import overflow
 from kernel.perf.context import EventContext
+from kernel.perf.event import Event
 from kernel.perf.file import EventFile
 from kernel.perf.lifecycle import prepare
 from kernel.perf.sample import PLACE, RECORD
 from kernel.sched.processor import RUNNING
 from kernel.task.memory_shortage import held_pages
 from tests.unit.booted import booted
+from tests.unit.meanwhile import meanwhile
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
@@ -623,7 +626,7 @@ def test_what_many_samples_tell_is_told_once(machine: Machine) -> None:
     found = [(watch.is_due, len(queue))]
     assert NOTICES.tell_now()
     found.append((watch.is_due, len(queue)))
-    touch(host, pages, 1)  # told before the program goes on
+    touch(host, pages, 1)  # reported before the program goes on
     found.append((watch.is_due, len(queue)))
     assert found == [(True, 0), (False, 1), (False, 2)]
     host.close(event)
@@ -716,6 +719,43 @@ def test_two_first_mappings_at_once_map_one_ring(machine: Machine) -> None:
     assert first.resident(1) == second.resident(1) != 0
     file.mapped_part(0, 2 * PAGE)  # none of them was mapped, and it may be of another size
     assert first.resident(1) == 0
+
+
+@booted
+def test_a_ring_that_is_about_to_end_is_not_mapped_again(machine: Machine) -> None:
+    """Those that write to it leave it one by one, and others run in between."""
+    host = machine.host
+    first, second = (file_of(host, opened(host, attributes(DUMMY))) for _ in range(2))
+    mapping = first.mapped_part(0, 2 * PAGE)
+    mapping.acquire()
+    second.set_output(first.event)
+    found: list[MemoryObject] = []
+    with meanwhile(lambda: found.append(first.mapped_part(0, 2 * PAGE))):
+        mapping.release()
+    assert mapping.resident(1) == 0 and found[0].resident(1) != 0
+    ring = first.event.ring
+    assert ring is not None and ring.users == [first.event] and second.event.ring is None
+
+
+@booted
+def test_an_event_stays_where_it_is_if_there_is_no_memory_for_a_place_elsewhere(machine: Machine) -> None:
+    host = machine.host
+    files = [file_of(host, opened(host, attributes(DUMMY))) for _ in range(3)]
+    mappings = [file.mapped_part(0, 2 * PAGE) for file in files[:2]]
+    for mapping in mappings:
+        mapping.acquire()
+    files[2].set_output(files[0].event)
+    ring = files[1].event.ring
+    assert ring is not None
+
+    class Full(list[Event]):
+        def append(self, event: Event) -> None:
+            raise MemoryError
+
+    ring.users = Full([files[1].event, files[1].event, files[1].event])
+    with pytest.raises(MemoryError):
+        files[2].set_output(files[1].event)
+    assert files[2].event.place_in_ring == 1 and files[2].event.ring is files[0].event.ring
 
 
 @booted

@@ -32,7 +32,7 @@ def makes_room(statement: ast.stmt) -> bool:
 
 
 def own_calls(statement: ast.stmt) -> Iterator[str]:
-    """Functions that a statement calls, without those in blocks inside of it."""
+    """Functions that a statement calls, without those in blocks inside it."""
     pending: list[ast.AST] = [statement]
     while pending:
         for each in ast.iter_child_nodes(pending.pop()):

@@ -30,6 +30,7 @@ def world() -> Iterator[HeapWorld]:
 def sleeper(slot: int) -> Thread:
     """A thread that sleeps."""
     stack = KernelStack(slot)
+    stack.base -= STACK_SIZE
     memory.map(stack.base, STACK_SIZE)
     one = Thread(b"sleeper")
     one.stack = stack

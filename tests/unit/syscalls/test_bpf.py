@@ -7,11 +7,16 @@ import os
 import struct
 from collections.abc import Callable
 
+from kernel.bpf.code import Code
+from kernel.bpf.log import Log
 from kernel.bpf.maps import Map
 from kernel.bpf.program import KEPT
+from kernel.bpf.subject import Subject
+from kernel.bpf.verifier import verify
 from kernel.fs.bpf import devices
-from kernel.syscalls import bpf_maps
+from kernel.syscalls import bpf_maps, bpf_programs
 from kernel.syscalls.bpf_arguments import Attributes
+from kernel.task import current
 from tests.unit.booted import booted
 from tests.unit.bpf.assembler import (
     ADD,
@@ -428,6 +433,28 @@ def test_a_map_is_frozen_while_memory_is_read(machine: Machine) -> None:
         known.is_frozen = False
     bpf_maps.__dict__["_key"] = read_key
     assert calls.element(1, fd, bytes(4), bytes(8)) == 0
+
+
+@booted
+def test_a_map_is_closed_while_a_program_that_uses_it_is_verified(machine: Machine) -> None:
+    calls = Calls(machine.host)
+    fd = calls.create(1, 4, 8, 2)
+    known = next(iter(KEPT.maps.values()))
+
+    def closing(code: Code, maps: list[Map], subject: Subject, log: Log) -> int:
+        current().files.close(fd)
+        return verify(code, maps, subject, log)
+
+    bpf_programs.__dict__["verify"] = closing
+    loaded = calls.load(map_(R1, fd) + ALLOW)
+    bpf_programs.__dict__["verify"] = verify
+    assert loaded >= 0
+    assert KEPT.maps == {known.identifier: known}  # the program has it
+    assert known.users == 1
+    assert calls.load(map_(R1, fd + 100) + ALLOW) == -errno.EBADF
+    machine.host.close(loaded)
+    assert KEPT.maps == {}
+    assert KEPT.map_numbers.next_used(0) == 0
 
 
 @booted

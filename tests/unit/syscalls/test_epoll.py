@@ -15,6 +15,9 @@ from tools.simulated.machine import Machine
 FAULTY = 16  # an address without memory
 ADD, REMOVE, CHANGE = 1, 2, 3
 IN = 1
+EDGE, ONCE = 1 << 31, 1 << 30
+RECORD = 12  # bytes of an event
+PAGE = 4096
 WRONG_TIME = struct.pack("<qq", 0, -1)
 
 
@@ -151,3 +154,22 @@ def test_a_member_that_is_removed_while_it_is_asked_is_not_charged_less_than_not
         with pytest.raises(OSError, match="ENOMEM"):
             host.epoll_ctl(watched, ADD, event, struct.pack("<Iq", IN, 77))
     assert owner.account is not None and owner.account.epoll_watches == 0
+
+
+@pytest.mark.parametrize("flags", [0, EDGE, ONCE])
+@booted
+def test_an_event_that_nobody_got_is_there_again(machine: Machine, flags: int) -> None:
+    host = machine.host
+    watched = host.epoll_create1(0)
+    for data in (1, 2):
+        event = host.eventfd2(1, 0)
+        host.epoll_ctl(watched, ADD, event, struct.pack("<Iq", IN | flags, data))
+    with pytest.raises(OSError, match="EFAULT"):
+        host.epoll_wait(watched, FAULTY, 2, 0)
+    page = host.mmap(0, PAGE, 3, 0x22, -1, 0)
+    assert host.epoll_wait(watched, page + PAGE - RECORD, 2, 0) == 1
+    assert struct.unpack("<Iq", host.load(page + PAGE - RECORD, RECORD)) == (IN, 1)
+    found = bytearray(2 * RECORD)
+    assert host.epoll_wait(watched, found, 2, 0) == (1 if flags else 2)
+    assert struct.unpack_from("<Iq", found) == (IN, 2)
+    assert host.epoll_wait(watched, found, 2, 0) == (0 if flags else 2)

@@ -1,14 +1,19 @@
 """The order of errors of mounting in steps (kernel/syscalls/fsopen.py), on a booted machine."""
 
+import os
 import struct
 
 import pytest
 
 from tests.unit.booted import booted
+from tests.unit.fs.ext2.conftest import make_image
+from tools.simulated.disk import FIRST_NUMBER, attach_disk
 from tools.simulated.machine import Machine
 
 FAULTY = 16  # an address without memory
 HERE = -100
+DETACH = 2
+BIND = 0x1000
 ID_MAP = 0x100000
 FLAG, TEXT, BINARY, PATH, PATH_OR_NONE, DESCRIPTOR = range(6)
 
@@ -70,3 +75,37 @@ def test_values_are_read_before_they_are_refused(machine: Machine) -> None:
     ):
         with pytest.raises(OSError, match=error):
             host.fsconfig(context, command, key, value, extra)
+
+
+@booted
+def test_a_disk_that_is_mounted_nowhere_any_more_is_mounted_again(machine: Machine) -> None:
+    """While something holds the file system on it, it is that one, with the same tree of names."""
+    host = machine.host
+    attach_disk(make_image(1024))
+    host.mknod("/tmp/disk", 0o060600, FIRST_NUMBER)
+    for name in ("/tmp/m", "/tmp/n"):
+        host.mkdir(name, 0o755)
+    host.mount("/tmp/disk", "/tmp/m", "ext2", 0, None)
+    host.mkdir("/tmp/m/d", 0o755)
+    picked = host.fspick(HERE, "/tmp/m", 0)
+    host.umount2("/tmp/m", 0)
+    host.mount("/tmp/disk", "/tmp/m", "ext2", 0, None)
+    host.close(picked)
+    file = host.open("/tmp/m/d/file", os.O_CREAT | os.O_RDWR, 0o600)
+    host.umount2("/tmp/m", DETACH)
+    host.mount("/tmp/disk", "/tmp/m", "ext2", 0, None)
+    host.unlink("/tmp/m/d/file")
+    status = bytearray(144)
+    host.fstat(file, status)
+    assert struct.unpack_from("<Q", status, 16) == (0,)  # links
+    host.close(file)
+    host.mount("/tmp/m/d", "/tmp/n", None, BIND, None)
+    host.umount2("/tmp/m", 0)
+    host.mount("/tmp/disk", "/tmp/m", "ext2", 0, None)
+    host.mkdir("/tmp/m/d/new", 0o755)
+    host.rmdir("/tmp/n/new")
+    with pytest.raises(OSError, match="ENOENT"):
+        host.rmdir("/tmp/m/d/new")
+    host.umount2("/tmp/n", 0)
+    host.umount2("/tmp/m", 0)
+    host.open("/tmp/disk", os.O_RDONLY | os.O_EXCL)  # nobody has claimed it

@@ -19,6 +19,7 @@ from tools.simulated.program import Program
 SIZE = 600  # of a record: copies of fewer than 512 bytes have no safe point
 COUNT = 12  # records of each process
 SECOND = struct.pack("<QQ", 1, 0)
+RLIMIT_FSIZE = 1
 APPEND = 16  # RWF_APPEND
 ADD_SEALS, SEAL_WRITE, ALLOW_SEALING = 1033, 8, 2
 
@@ -69,8 +70,11 @@ def records_of(program: Program, path: str) -> list[bytes]:
 
 def both(machine: Machine, act: Callable[[Program, int], None]) -> None:
     """Two children at once."""
-    children = [machine.host.fork(lambda program, who=who: act(program, who)) for who in range(2)]
-    for child in children:
+
+    def start(who: int) -> int:
+        return machine.host.fork(lambda program: act(program, who))
+
+    for child in [start(0), start(1)]:
         assert machine.wait(child) == 0
 
 
@@ -88,6 +92,26 @@ def test_two_appenders_lose_nothing(machine: Machine) -> None:
     take_turns()
     both(machine, append)
     assert records_of(machine.host, "/tmp/log") == all_records()
+
+
+@booted
+def test_two_appenders_stay_within_their_limit(machine: Machine) -> None:
+    """The end of the file is known, and compared, when nobody else writes."""
+    limit = COUNT * SIZE + SIZE // 2
+
+    def append(program: Program, who: int) -> None:
+        program.prlimit64(0, RLIMIT_FSIZE, struct.pack("<QQ", limit, limit), None)
+        program.rt_sigaction(signal.SIGXFSZ, struct.pack("<QQQQ", 1, 0, 0, 0), None, 8)
+        descriptor = program.open("/tmp/log", os.O_WRONLY | os.O_APPEND)
+        with pytest.raises(OSError, match="EFBIG"):
+            while True:
+                program.write(descriptor, record(who, 0), SIZE)
+
+    host = machine.host
+    log = host.open("/tmp/log", os.O_RDWR | os.O_CREAT, 0o600)
+    take_turns()
+    both(machine, append)
+    assert host.lseek(log, 0, os.SEEK_END) == limit
 
 
 @booted
@@ -150,7 +174,7 @@ def test_a_seek_comes_before_a_read_or_after_it(machine: Machine) -> None:
 
     both(machine, act)
     end = host.lseek(log, 0, os.SEEK_CUR)
-    assert (end, seen) in ((5, contents[:50000]), (50005, contents[5:50005]))
+    assert (end, bytes(seen)) in ((5, contents[:50000]), (50005, contents[5:50005]))
 
 
 @booted
@@ -211,7 +235,9 @@ def test_a_kill_ends_the_wait_for_a_position(machine: Machine, call: str) -> Non
     host = machine.host
     path, flags = ("/tmp", os.O_RDONLY) if call == "getdents64" else ("/tmp/log", os.O_RDWR | os.O_CREAT)
     descriptor = host.open(path, flags, 0o600)
-    turn = host.task.files.get(descriptor).take_turn()
+    file = host.task.files.get(descriptor)
+    assert file.take_turn()
+    turn = file.position_lock
     assert turn is not None
     arguments = (0, 0) if call == "lseek" else (bytearray(100), 100)
     child = host.fork(lambda program: program.call(call, descriptor, *arguments))
@@ -219,8 +245,8 @@ def test_a_kill_ends_the_wait_for_a_position(machine: Machine, call: str) -> Non
     assert not turn.waiters.is_empty()
     host.kill(child, signal.SIGKILL)
     assert os.waitstatus_to_exitcode(machine.wait(child)) == -signal.SIGKILL
-    turn.release()
-    assert host.task.files.get(descriptor).users == 1
+    file.end_turn()
+    assert file.users == 1
 
 
 @booted
@@ -240,4 +266,4 @@ def test_nobody_waits_who_has_a_position_alone(machine: Machine) -> None:
     writer = struct.unpack("<ii", ends)[1]
     host.dup(writer)
     host.write(writer, b"x", 1)
-    assert host.task.files.get(writer).take_turn() is None
+    assert not host.task.files.get(writer).take_turn()

@@ -146,7 +146,7 @@ def test_actions_are_told_and_checked(machine: Machine) -> None:
         with pytest.raises(OSError, match=error):
             host.rt_sigaction(*arguments)
     host.rt_sigaction(USR2, None, old, 8)
-    assert struct.unpack("<QQQQ", old)[0] == 1  # it was set before the old one was to be told
+    assert struct.unpack("<QQQQ", old)[0] == 1  # it was set before the old one was to be reported
 
 
 @booted

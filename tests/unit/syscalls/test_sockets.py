@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from kernel.lang import EFAULT, Errno, UserAddr
+from kernel.lang import EFAULT, EMFILE, Errno, UserAddr
 from kernel.lib import user
 from kernel.sched import sleep_until
 from kernel.task import current
@@ -364,3 +364,28 @@ def test_a_datagram_is_not_sent_while_a_part_is_added(machine: Machine) -> None:
         host.recvfrom(receiver, array, 8, DONT_WAIT, None, None)
     assert host.sendto(sender, b"d", 1, 0, None, 0) == 1
     assert host.recvfrom(receiver, array, 8, DONT_WAIT, None, None) == 1
+
+
+@booted
+def test_the_last_descriptor_is_kept_for_a_connection_that_is_taken(machine: Machine) -> None:
+    """Another thread opens files while the peer's address is written."""
+    host = machine.host
+    listener, client = host.socket(UNIX, STREAM, 0), host.socket(UNIX, STREAM, 0)
+    name = struct.pack("<H", UNIX) + b"\0last"
+    host.bind(listener, name, len(name))
+    host.listen(listener, 1)
+    host.connect(client, name, len(name))
+    files = current().files
+    files.limit = client + 2
+    codes: list[int] = []
+
+    def write(name: bytes, address: UserAddr, length: UserAddr) -> None:
+        try:
+            files.duplicate(client, 0, False)
+        except Errno as error:
+            codes.append(error.code)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kernel.syscalls.socket.write_address", write)
+        assert host.accept4(listener, bytearray(16), bytearray(4), 0) == client + 1
+    assert codes == [EMFILE]

@@ -2,13 +2,15 @@
 
 import signal
 import struct
+from typing import cast
 
 import pytest
 
 from kernel.lang import EFAULT, EINVAL, Errno, UserAddr
 from kernel.lib import user
-from kernel.task import current
-from kernel.task.posix_timers import posix_timers_of
+from kernel.task import current, posix_timers
+from kernel.task.posix_timers import MeasuringTimers, PosixTimer, posix_timers_of
+from kernel.task.process import Process
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -219,3 +221,48 @@ def test_timers_on_processor_time(machine: Machine) -> None:
         host.timer_settime(number, 0, times(5_000 * NS_PER_MS), None)
         assert 0 < left(host, number)[1] <= 5_000 * NS_PER_MS
         host.timer_delete(number)
+
+
+@booted
+def test_very_many_timers_end_with_safe_points(machine: Machine) -> None:
+    """And each leaves those that measure its process at once, however many there are."""
+    costs: list[int] = []
+
+    def child(program: Program) -> None:
+        for _ in range(3):
+            program.timer_settime(create(program, PROCESS_TIME), 0, times(10**12), None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(posix_timers, "pace", costs.append)
+        assert machine.run(child) == 0
+    assert len(costs) == 3
+
+
+def test_a_tick_checks_some_of_very_many_timers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupts are off meanwhile."""
+    checked: list[PosixTimer] = []
+
+    def note(timer: PosixTimer) -> None:
+        checked.append(timer)
+
+    monkeypatch.setattr(PosixTimer, "check", note)
+    nobody = cast("Process", None)
+    watched = MeasuringTimers()
+    timers = [PosixTimer(nobody, number, PROCESS_TIME) for number in range(600)]
+    for timer in timers:
+        timer.place = len(watched.timers)
+        watched.timers.append(timer)
+    for _ in range(3):
+        before = len(checked)
+        watched.ticked(nobody)
+        assert len(checked) - before == 256
+    assert {id(timer) for timer in checked} == {id(timer) for timer in timers}
+    for timer in (timers[0], timers[599], timers[300]):
+        watched.leave(timer)
+        assert timer not in watched.timers
+        assert all(watched.timers[each.place] is each for each in watched.timers)
+    assert len(watched.timers) == 597
+    watched.timers[5:] = []
+    checked.clear()
+    watched.ticked(nobody)
+    assert sorted(timer.place for timer in checked) == [0, 1, 2, 3, 4]

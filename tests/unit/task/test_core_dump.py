@@ -30,7 +30,7 @@ from kernel.mm.space import (
     AddressSpace,
 )
 from kernel.sched.scheduler import work_is_done
-from kernel.task import core_handler
+from kernel.task import core_handler, helper
 from kernel.task.core_notes import Pieces
 from kernel.task.core_segments import dumped_size
 from kernel.task.core_settings import PIPE_LIMIT, set_pattern
@@ -252,8 +252,8 @@ def test_a_bug_in_a_helper_ends_the_wait_for_it(machine: Machine) -> None:
     def fails(*_arguments: object) -> None:
         raise AssertionError
 
-    setattr(core_handler, "execute", fails)  # noqa: B010  # for this machine alone
-    start = core_handler.HelperStart([b"/"])
+    setattr(helper, "execute", fails)  # noqa: B010  # for this machine alone
+    start = helper.HelperStart([b"/"], [])
     with pytest.raises(AssertionError):
         start.begin(machine.host.task)
     assert start.is_done and start.error == EIO

@@ -114,7 +114,7 @@ def test_a_group(machine: Machine) -> None:
 @pytest.mark.parametrize("name", ["wait4", "waitid"])
 @booted
 def test_a_wait(machine: Machine, name: str) -> None:
-    """A child of which its parent could not be told is there still."""
+    """A child that could not be reported to its parent is still there."""
 
     def attempt(scarcity: Scarcity) -> None:
         host = machine.host
@@ -137,7 +137,7 @@ def test_a_wait(machine: Machine, name: str) -> None:
 @pytest.mark.parametrize("name", ["rt_sigtimedwait", "read"])
 @booted
 def test_a_signal(machine: Machine, name: str) -> None:
-    """What could not be told is pending still."""
+    """What could not be reported is still pending."""
     mask = (1 << signal.SIGUSR1 - 1).to_bytes(8, "little")
 
     def child(program: Program) -> None:

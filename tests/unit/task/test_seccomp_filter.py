@@ -190,9 +190,11 @@ def test_the_most_restrictive_answer_counts_and_of_equals_the_newest(answers: li
 def test_a_stack_is_above_its_lower_part() -> None:
     below = stack(ALLOW, LOG)
     top = above(below, assemble((0x06, 0, 0, ALLOW)))
-    assert top.is_above(below) and top.is_above(top) and top.is_above(None)
-    assert not below.is_above(top)
-    assert not top.is_above(stack(ALLOW, LOG))
+    other = stack(ALLOW, LOG)
+    top.mark()
+    assert below.is_marked() and top.is_marked() and not other.is_marked()
+    below.mark()
+    assert below.is_marked() and not top.is_marked()
 
 
 def test_a_stack_has_an_end() -> None:

@@ -3,13 +3,16 @@
 import os
 import signal
 import struct
+from collections.abc import Callable
 
 import pytest
 
 from kernel.fs.walk import resolve
+from kernel.lang import Span, u8
+from kernel.lib.user import UserBuffer
 from kernel.task import current
 from kernel.tty import devpts, pty
-from kernel.tty.pty import Pty, PtyHome, make_pair, pair_count
+from kernel.tty.pty import OUTPUT_LIMIT, TIOCPKT, Pty, PtyHome, PtyMaster, make_pair, pair_count
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -19,6 +22,8 @@ TIOCSPTLCK = 0x4004_5431
 TIOCSCTTY = 0x540E
 TIOCSWINSZ = 0x5414
 TIOCGWINSZ = 0x5413
+MOMENT = struct.pack("<QQ", 0, 10_000_000)
+TEXTS = (b"a", b"b")
 SECOND = struct.pack("<QQ", 1, 0)
 
 
@@ -163,3 +168,57 @@ def test_a_failed_opening_leaves_the_mount_as_it_was(machine: Machine, failing: 
         with pytest.raises(OSError, match="ENOMEM"):
             host.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
     assert (place.mount.users, place.dentry.pins, pair_count()) == kept
+
+
+@booted
+def test_what_one_program_writes_at_once_stays_together(machine: Machine) -> None:
+    host = machine.host
+    master, slave, name = open_pair(host)
+    size = 3 * OUTPUT_LIMIT
+
+    def writer(text: bytes) -> Callable[[Program], int]:
+        return lambda program: program.write(slave, text * size, size) - size
+
+    writers = [host.fork(writer(text)) for text in TEXTS]
+    host.nanosleep(MOMENT, None)
+    hurried = host.open(name, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    with pytest.raises(OSError, match="EAGAIN"):
+        host.write(hurried, b"c", 1)
+    shown = b""
+    buffer = bytearray(OUTPUT_LIMIT)
+    while len(shown) < 2 * size:
+        shown += buffer[: host.read(master, buffer, len(buffer))]
+    assert shown in (TEXTS[0] * size + TEXTS[1] * size, TEXTS[1] * size + TEXTS[0] * size)
+    for writer in writers:
+        assert machine.wait(writer) == 0
+
+
+@booted
+def test_a_signal_ends_the_wait_for_another_writer(machine: Machine) -> None:
+    host = machine.host
+    _, slave, _ = open_pair(host)
+    size = 3 * OUTPUT_LIMIT
+    writers = [host.fork(lambda program: program.write(slave, bytes(size), size) - size) for _ in range(2)]
+    host.nanosleep(MOMENT, None)
+    for writer in reversed(writers):  # the one that waits first
+        host.kill(writer, signal.SIGTERM)
+        assert machine.wait(writer) == signal.SIGTERM
+
+
+@booted
+def test_a_packet_is_whole_though_others_read_meanwhile(machine: Machine) -> None:
+    host = machine.host
+    master, slave, _ = open_pair(host)
+    host.ioctl(master, TIOCPKT, (1).to_bytes(4, "little"))
+    send(host, slave, b"abc")
+    file = current().files.get(master)
+    assert isinstance(file, PtyMaster)
+    put = UserBuffer.put
+
+    def after_another(self: UserBuffer, source: Span[u8]) -> int:
+        file.pair.driver.output.clear()  # the other has read it
+        return put(self, source)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(UserBuffer, "put", after_another)
+        assert receive(host, master) == b"\0abc"

@@ -16,6 +16,7 @@ from kernel.sched import yield_now
 from kernel.uring import cancel, layout
 from kernel.uring.file import UringFile
 from kernel.uring.perform import TaskWork, finish
+from kernel.uring.ring import Ring
 from tests.unit.booted import booted
 from tests.unit.meanwhile import meanwhile
 from tools.simulated.machine import Machine
@@ -44,6 +45,7 @@ SEND = 26
 SENDMSG = 9
 FILES_UPDATE = 20
 RECV = 27
+RECVMSG = 10
 PROVIDE_BUFFERS = 31
 
 
@@ -51,8 +53,7 @@ class Rings:
     """A ring as a program has it."""
 
     def __init__(self, program: Program, entries: int, setup: int = 0) -> None:
-        params = bytearray(120)
-        struct.pack_into("<I", params, 8, setup)
+        params = self.parameters(setup)
         self.program = program
         self.fd = program.io_uring_setup(entries, params)
         self.entries, self.completions = struct.unpack_from("<II", params, 0)
@@ -64,6 +65,11 @@ class Rings:
             self.put(self.array + 4 * slot, slot)
         self.size = size
         self.tail = 0
+
+    def parameters(self, setup: int) -> bytearray:
+        params = bytearray(120)
+        struct.pack_into("<I", params, 8, setup)
+        return params
 
     def get(self, at: int) -> int:
         return int.from_bytes(self.program.load(self.rings + at, 4), "little")
@@ -407,9 +413,12 @@ def test_a_ring_of_buffers_goes_by_its_tail(machine: Machine) -> None:
     place, room = memory(host), memory(host)
     host.io_uring_register(ring.fd, 22, struct.pack("<QIHH24x", place, 4, 5, 0), 1)
     reader, writer = pipe(host)
+    ring.fill(READ, reader, length=100, data=3, flags=layout.BUFFER_SELECT, group=5)
+    assert ring.go() == 1
+    assert ring.take() == [(3, -errno.ENOBUFS, 0)]  # though there is nothing to read
+    host.store(place, struct.pack("<QIHH", room, 6, 77, 1))
     ring.fill(READ, reader, length=100, data=1, flags=layout.BUFFER_SELECT, group=5)
     assert ring.go() == 1
-    host.store(place, struct.pack("<QIHH", room, 6, 77, 1))
     host.write(writer, b"0123456789", 10)
     assert ring.take() == [(1, 6, layout.CQE_BUFFER | 77 << 16)]
     ring.fill(READ, reader, length=100, data=2, flags=layout.BUFFER_SELECT, group=5)
@@ -648,3 +657,170 @@ def test_the_end_of_a_ring_reaches_those_behind_one_that_ends_meanwhile(machine:
     while request is not None:
         assert request.is_settled()
         request = request.after()
+
+
+UNREGISTER_BUFFERS = 1
+REGISTER_FILES = 2
+UNREGISTER_FILES = 3
+
+
+@booted
+def test_files_are_unregistered_when_their_users_have_ended(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    reader, writer = pipe(host)
+    host.io_uring_register(ring.fd, REGISTER_FILES, struct.pack("<i", reader), 1)
+    ring.fill(READ, 0, memory(host), 20, data=7, flags=layout.FIXED_FILE)
+    ring.go()
+
+    def write_later(child: Program) -> int:
+        child.nanosleep(struct.pack("<qq", 0, 50_000_000), None)
+        return 0 if child.write(writer, b"abc", 3) == 3 else 1
+
+    child = host.fork(write_later)
+    assert host.io_uring_register(ring.fd, UNREGISTER_FILES, 0, 0) == 0
+    assert ring.take() == [(7, 3, 0)]
+    assert not ring_of(machine, ring).files.exists
+    host.wait4(child, None, 0, None)
+
+
+@booted
+def test_a_signal_ends_the_wait_for_users_of_files(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    reader, writer = pipe(host)
+    host.io_uring_register(ring.fd, REGISTER_FILES, struct.pack("<ii", reader, writer), 2)
+    ring.fill(READ, 0, memory(host), 20, data=7, flags=layout.FIXED_FILE)
+    ring.go()
+    me = host.getpid()
+
+    def alarm(child: Program) -> int:
+        child.nanosleep(struct.pack("<qq", 0, 50_000_000), None)
+        with pytest.raises(OSError) as refused:
+            child.io_uring_register(ring.fd, UNREGISTER_FILES, 0, 0)
+        assert refused.value.errno == errno.ENXIO  # it is being done
+        child.kill(me, 64)
+        return 0
+
+    child = host.fork(alarm)
+    with pytest.raises(OSError) as interrupted:
+        host.io_uring_register(ring.fd, UNREGISTER_FILES, 0, 0)
+    assert interrupted.value.errno == errno.EINTR
+    status = bytearray(4)
+    host.wait4(child, status, 0, None)
+    assert status == bytes(4)
+    ring.fill(WRITE, 1, memory(host, b"x"), 1, data=8, flags=layout.FIXED_FILE)
+    ring.go(2)
+    assert sorted(ring.take()) == [(7, 1, 0), (8, 1, 0)]
+    assert host.io_uring_register(ring.fd, UNREGISTER_FILES, 0, 0) == 0
+
+
+@booted
+def test_buffers_are_unregistered_when_their_users_have_ended(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    reader, writer = pipe(host)
+    buffer = memory(host)
+    host.io_uring_register(ring.fd, 0, struct.pack("<QQ", buffer, 64), 1)
+    ring.fill(READ_FIXED, reader, buffer, 20, data=7)
+    ring.go()
+
+    def write_later(child: Program) -> int:
+        child.nanosleep(struct.pack("<qq", 0, 50_000_000), None)
+        return 0 if child.write(writer, b"abc", 3) == 3 else 1
+
+    child = host.fork(write_later)
+    assert host.io_uring_register(ring.fd, UNREGISTER_BUFFERS, 0, 0) == 0
+    assert ring.take() == [(7, 3, 0)]
+    assert host.load(buffer, 3) == b"abc"
+    host.wait4(child, None, 0, None)
+
+
+@booted
+def test_a_failed_read_uses_its_buffer_up(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    ring.fill(PROVIDE_BUFFERS, 8, memory(host), 16, 0, data=1, group=3)
+    ring.go()
+    reader, writer = pipe(host)
+    directory = host.open("/", os.O_RDONLY, 0)
+    ring.take()
+    for fd, data in ((directory, 2), (writer, 3), (9999, 4)):
+        ring.fill(READ, fd, 0, 8, data=data, flags=layout.BUFFER_SELECT, group=3)
+    ring.go(3)
+    buffer = layout.CQE_BUFFER
+    assert ring.take() == [(2, -errno.EISDIR, buffer), (3, -errno.EBADF, buffer | 1 << 16), (4, -errno.EBADF, 0)]
+    ring.fill(READ, reader, 0, 8, data=5, flags=layout.BUFFER_SELECT, group=3)
+    ring.go()
+    ring.fill(ASYNC_CANCEL, -1, 5, data=6)
+    ring.go(2)
+    assert sorted(ring.take()) == [(5, -errno.ECANCELED, 0), (6, 0, 0)]
+    host.write(writer, b"abc", 3)
+    ring.fill(READ, reader, 0, 8, data=7, flags=layout.BUFFER_SELECT, group=3)
+    ring.go(1)
+    assert ring.take() == [(7, 3, buffer | 2 << 16)]  # the one that waited had none
+
+
+@booted
+def test_what_receives_nothing_uses_no_buffer_up(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    address = memory(host)
+    ring.fill(PROVIDE_BUFFERS, 8, address, 16, 0, data=1, group=3)
+    ring.go()
+    ring.take()
+    ends = bytearray(8)
+    host.socketpair(1, 1, 0, ends)
+    left, right = struct.unpack("<ii", ends)
+    vector = memory(host, struct.pack("<QQ", 0, 4))
+    header = memory(host, struct.pack("<QQQQQQQ", 0, 0, vector, 1, 0, 0, 0))
+    host.write(right, b"abcdef", 6)
+    ring.fill(RECVMSG, left, header, 1, data=2, flags=layout.BUFFER_SELECT, group=3)
+    ring.fill(RECV, left, 0, 16, data=3, flags=layout.BUFFER_SELECT, group=3)
+    ring.go(2)
+    assert ring.take() == [(2, 4, layout.CQE_BUFFER), (3, 2, layout.CQE_BUFFER | 1 << 16)]
+    assert host.load(address, 4) == b"abcd" and host.load(address + 16, 2) == b"ef"
+    host.close(right)
+    ring.fill(RECV, left, 0, 16, data=4, flags=layout.BUFFER_SELECT, group=3)
+    ring.fill(RECVMSG, left, header, 1, data=5, flags=layout.BUFFER_SELECT, group=3)
+    ring.go(2)
+    assert ring.take() == [(4, 0, 0), (5, 0, 0)]
+
+
+@booted
+def test_a_ring_is_described(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/proc", 0o755)
+    host.mount("none", "/proc", "proc", 0, 0)
+    ring = Rings(host, 4)
+    reader, _ = pipe(host)
+    host.io_uring_register(ring.fd, REGISTER_FILES, struct.pack("<ii", reader, -1), 2)
+    ring.fill(POLL_ADD, reader, data=1, modifiers=POLLIN)
+    ring.fill(NOP, data=(1 << 64) - 1)
+    ring.go()
+    ring.fill(READ, 5, 0x1234, 16, -1, data=1 << 63, flags=layout.IO_LINK)
+    ring.put(layout.SQ_TAIL, ring.tail)
+    fd = host.open(f"/proc/self/fdinfo/{ring.fd}", os.O_RDONLY, 0)
+    shown = _read_all(host, fd)
+    assert "SqMask:\t0x3\nSqHead:\t2\nSqTail:\t3\nCachedSqHead:\t2\nCqMask:\t0x7\n" in shown
+    assert "    2: opcode:READ, fd:5, flags:4, off:18446744073709551615, addr:0x1234, rw_flags:0x0, " in shown
+    assert "buf_index:0 user_data:9223372036854775808\nCQEs:\t1\n" in shown
+    assert "    0: user_data:18446744073709551615, res:0, flag:0\nSqThread:\t-1\n" in shown
+    assert "UserFiles:\t2\n    0: \n    1: <none>\nUserBufs:\t0\nPollList:\n  op=6, task_works=0\n" in shown
+    assert shown.endswith("CqOverflowList:\nNAPI:\tdisabled\n")
+
+
+def _read_all(program: Program, fd: int) -> str:
+    found = b""
+    while True:
+        piece = bytearray(4096)
+        count = program.read(fd, piece, 4096)
+        if count == 0:
+            return found.decode()
+        found += piece[:count]
+
+
+def ring_of(machine: Machine, ring: Rings) -> Ring:
+    file = machine.host.task.files.get(ring.fd)
+    assert isinstance(file, UringFile)
+    return file.ring

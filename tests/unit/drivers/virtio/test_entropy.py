@@ -12,6 +12,7 @@ from kernel.drivers.virtio.transport import F_EVENT_INDEX, F_INDIRECT
 from kernel.lang import EAGAIN, ENODEV, ENOSPC, Errno
 from kernel.lib import random
 from kernel.lib.user import KernelBuffer
+from kernel.sched.wait import Waiter, WaitQueue
 from tests.unit.drivers.virtio.model import Buffers, ModelTransport
 
 pytestmark = pytest.mark.usefixtures("machine")
@@ -75,6 +76,57 @@ def test_a_device_without_bytes_now() -> None:
     with pytest.raises(Errno) as caught:
         read(source, 1, waits=False)
     assert caught.value.code == EAGAIN
+
+
+@pytest.mark.parametrize("stirs", [False, True])
+def test_who_waits_for_the_device_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch, stirs: bool) -> None:
+    """Another thread finds no bytes meanwhile; then it takes all that come, and the first one asks for more."""
+    monkeypatch.setattr(random, "stir", lambda word: None)
+    transport = Device()
+    transport.work = lambda index: None
+    source = device(transport)
+    slept: list[int] = []
+
+    def others(queue: WaitQueue, interruptible: bool = True) -> None:
+        slept.append(1)
+        with pytest.raises(Errno) as caught:
+            source.read(KernelBuffer(bytearray(1)), waits=False)
+        assert caught.value.code == EAGAIN
+        if len(slept) == 2:
+            transport.work = transport.notified
+        transport.notified(0)
+        if len(slept) == 1:
+            assert len(read(source, BUFFER_SIZE)) == BUFFER_SIZE
+
+    monkeypatch.setattr(WaitQueue, "sleep", others)
+    if stirs:
+        source.stir()
+    else:
+        assert read(source, 1) == bytes([BUFFER_SIZE + 1])
+    assert len(slept) == 2
+
+
+def test_who_waits_hears_of_the_end_of_a_device() -> None:
+    transport = Device()
+    transport.work = lambda index: None
+    source = device(transport)
+    with pytest.raises(Errno):
+        source.read(KernelBuffer(bytearray(1)), waits=False)
+    transport.answer = lambda buffers: (buffers.head, BUFFER_SIZE + 1)
+    transport.notified(0)
+
+    class Waiting(Waiter):
+        told = 0
+
+        def notify(self) -> None:
+            Waiting.told += 1
+
+    waiter = Waiting()
+    source.answered.add(waiter)
+    with pytest.raises(Errno):
+        source.read(KernelBuffer(bytearray(1)), waits=False)
+    assert Waiting.told == 1
+    waiter.leave()
 
 
 @pytest.mark.parametrize("answer", [

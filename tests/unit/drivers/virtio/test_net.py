@@ -131,7 +131,7 @@ def listener() -> Iterator[Listener]:
     FIRST_NETWORK.taps.remove(made)
     for device in [device for device in FIRST_NETWORK.devices if device not in before]:
         forget(device)
-    thread._knet.first = thread._knet.last = None
+    thread._knet.works.take_all()
 
 
 def start(model: Card) -> VirtioNetworkDevice:
@@ -146,12 +146,12 @@ def start(model: Card) -> VirtioNetworkDevice:
 def work() -> None:
     """The network thread's turns, until it sleeps."""
     for _ in range(50):
-        if thread._knet.first is None:
+        if thread._knet.works.is_empty():
             return
-        item: thread.Work | None = thread._knet.first
-        thread._knet.first = thread._knet.last = None
+        item = thread._knet.works.take_all()
         while item is not None:
-            following = item.next_work
+            following = item.after()
+            item.next = None
             item.is_scheduled = False
             pace(0)  # as the thread does: each turn may take as long as any
             item.run(0)

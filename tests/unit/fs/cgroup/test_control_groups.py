@@ -24,6 +24,7 @@ from tools.simulated.program import Program
 CLONE_NEWNS = 0x2_0000
 CLONE_NEWCGROUP = 0x200_0000
 CLONE_NEWUSER = 0x1000_0000
+CLONE_NEWPID = 0x2000_0000
 MS_RDONLY = 1
 MS_SYNCHRONOUS = 16
 MS_REMOUNT = 32
@@ -247,6 +248,27 @@ def test_frozen_processes_rest_until_they_are_thawed(machine: Machine) -> None:
     put(host, "/cg/a/cgroup.kill", b"1")
     assert machine.wait(pid) == signal.SIGKILL
     host.rmdir("/cg/a")
+
+
+@booted
+def test_the_first_of_a_namespace_is_killed_from_outside_alone(machine: Machine) -> None:
+    host = mounted(machine)
+    host.mkdir("/cg/a", 0o755)
+
+    def init(program: Program) -> int:
+        put(program, "/cg/a/cgroup.procs", b"0")
+        program.fork(lambda other: put(other, "/cg/a/cgroup.kill", b"1"))
+        status = bytearray(4)
+        program.wait4(-1, status, 0, None)
+        assert struct.unpack("<i", status)[0] == signal.SIGKILL
+        program.nanosleep(struct.pack("<QQ", 100, 0), None)
+        return 0
+
+    host.unshare(CLONE_NEWPID)
+    pid = host.fork(init)
+    host.nanosleep(struct.pack("<QQ", 1, 0), None)
+    put(host, "/cg/a/cgroup.kill", b"1")
+    assert machine.wait(pid) == signal.SIGKILL
 
 
 @booted

@@ -25,7 +25,7 @@ PAGE = 4096
 
 
 def has_waiting(control: DiskControl) -> bool:
-    return control.first_waiting is not None
+    return not control.held.requests.is_empty()
 
 
 @booted

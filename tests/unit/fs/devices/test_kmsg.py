@@ -14,6 +14,7 @@ from kernel.lang import Span, u8
 from kernel.lib.log import Log, log
 from kernel.lib.user import KernelBuffer
 from tests.unit.booted import booted
+from tests.unit.meanwhile import meanwhile
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
@@ -146,6 +147,43 @@ def test_others_read_a_part_during_a_copy(monkeypatch: pytest.MonkeyPatch) -> No
     assert reader.read(slow, waits=False) == 4
     assert bytes(slow.storage + seen.storage) == line[:10]
     assert reader.unread() == len(line) - 10
+
+
+def test_lines_come_while_the_unread_ones_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = logged(monkeypatch, b"first", b"second", b"third")
+    reader = ConsumingReader()
+    with meanwhile(lambda: vars(kmsg)["log"].add(6, b"fourth"), 2):
+        assert reader.unread() == sum(len(line) for line in lines)
+    assert reader.has_unread()
+    reader.read(KernelBuffer(bytearray(PAGE)), waits=False)
+    assert not reader.has_unread() and reader.unread() == 0
+
+
+@booted
+def test_lines_come_and_go_while_the_last_ones_are_read(machine: Machine) -> None:
+    host = machine.host
+
+    def fill() -> None:
+        for _ in range(160):
+            log.add(7, b"x" * 900)
+
+    def last(act: Callable[[], None], place: int, action: int = 3) -> bytes:
+        buffer = bytearray(1 << 18)
+        with meanwhile(act, place):
+            return bytes(buffer[: host.syslog(action, buffer, len(buffer))])
+
+    fill()
+    count = log.next_sequence - log.oldest_sequence()
+    for place in (1, count // 2):  # while it is seen how many fit
+        assert last(fill, place) == b""
+    for place in (count + 10, count + count // 2):  # while they are copied
+        assert 0 < last(fill, place).count(b"x\n") < count
+    for action, place in ((3, 1), (3, count + 1), (4, 1)):
+        text = last(lambda: log.add(7, b"fresh"), place, action)
+        assert text.endswith(b"x\n") and b"fresh" not in text
+        fill()
+    assert last(lambda: log.add(7, b"fresh"), 3, 4).count(b"x\n") > 100
+    assert last(lambda: None, 1).count(b"\n") == 1  # the line that came was not cleared
 
 
 def test_a_fault_loses_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,13 +44,13 @@ def start_machine(frame_count: int = MACHINE_FRAMES) -> None:
     frames.initialise(DIRECT_MAP_BASE + (2 << frames.PAGE_SHIFT), frame_count)
     frames.add_range(16 + frame_count // 256, frame_count)
     devices.DEVICE_CACHES.clear()
-    LRU.newest = LRU.oldest = None
+    LRU.head = LRU.tail = None
     LRU.count = 0
     TOTALS.dirty = TOTALS.writing = 0
     TOTALS.first_dirty = TOTALS.last_dirty = None
     MOUNTS.clear()
     FIRST_MOUNTS.mounts.clear()
-    CACHE.newest = CACHE.oldest = None
+    CACHE.head = CACHE.tail = None
     CACHE.count = 0
     clock._realtime_offset_ns = 1_700_000_000 * 10**9  # a deletion time of 0 would mean "never deleted"
     log.log.records.clear()

@@ -6,13 +6,25 @@ from collections.abc import Callable
 import pytest
 
 from kernel.cache.eviction import drop_clean_pages
-from kernel.fs.constants import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFREG, device_number
+from kernel.fs.cached_inode import CachedInode
+from kernel.fs.constants import (
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE,
+    S_IFBLK,
+    S_IFCHR,
+    S_IFDIR,
+    S_IFIFO,
+    S_IFREG,
+    device_number,
+)
 from kernel.fs.ext2.directory import Ext2Directory
 from kernel.fs.ext2.layout import STATE_CLEAN, STATE_ERRORS
-from kernel.lang import ENOSPC, EROFS, EUCLEAN, Errno, Span, u8
+from kernel.lang import EINTR, ENOSPC, EROFS, EUCLEAN, Errno, Span, u8
 from kernel.lib.credentials import CALLER, Credentials, plain_actor
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import KernelBuffer
+from kernel.sched import mutex
+from kernel.sched.thread import Thread
 
 from .conftest import Mounted, check_image, debugfs, make_image, read_inode, write_inode
 
@@ -266,3 +278,28 @@ def test_a_torn_write_leaves_no_blocks_past_the_end(mount: Mount, there: int) ->
     assert file.size == 69732 + there
     image = mounted.unmount()
     assert check_image(image) == ""
+
+
+def test_a_thread_that_must_end_waits_for_no_writer(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may wait for a program's memory, which another program provides when it likes."""
+    mounted = mount(make_image(1024, "-t", "ext2"))
+    file = mounted.root.create(b"file", S_IFREG | 0o600, 0, ROOT)
+    assert isinstance(file, CachedInode)
+    thread = Thread(b"killed")
+    monkeypatch.setattr(thread, "is_dying", lambda: True)
+    monkeypatch.setattr(mutex, "current_thread", lambda: thread)
+    store = file.attribute_store()
+    assert store is not None
+    file.lock.owner = Thread(b"writer")
+    for change in (
+        lambda: write_inode(file, b"x"),
+        lambda: file.truncate(5),
+        lambda: file.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1),
+        file.cache.store.begin_change,
+        store.acquire,
+    ):
+        with pytest.raises(Errno) as caught:
+            change()
+        assert caught.value.code == EINTR
+    file.lock.release()
+    assert write_inode(file, b"x") == 1 and file.lock.owner is None

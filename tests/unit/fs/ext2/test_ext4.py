@@ -139,7 +139,7 @@ def test_checksums_are_verified(mount: Mount, tree: str, place: str) -> None:
         return
     if place == "descriptor":
         image[2048 + 12] ^= 1
-        mount(image, b"ext4", read_only=True)  # told in the log, no more
+        mount(image, b"ext4", read_only=True)  # reported in the log, no more
         assert any(b"descriptor" in record.text for record in log.log.records)
         return
     if place == "inode":

@@ -1,4 +1,4 @@
-"""Damaged images: errors, and nothing else. No trap, no hang, no access outside of the file system.
+"""Damaged images: errors, and nothing else. No trap, no hang, no access outside the file system.
 
 Each image is one that mke2fs made and filled, with some bytes of its metadata changed; then everything in it is read,
 changed and removed. 100 images by default; KRAIT_EXT2_IMAGES says how many, KRAIT_EXT2_SEED where to begin.

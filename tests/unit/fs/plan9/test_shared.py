@@ -30,11 +30,12 @@ from kernel.fs.mounts import mount, unmount
 from kernel.fs.open import open_file
 from kernel.fs.plan9 import client, filesystem
 from kernel.fs.plan9.channel import CHANNELS
+from kernel.fs.plan9.file import SharedOpenFile
 from kernel.fs.plan9.message import Call
 from kernel.fs.remote_file import RemoteContents
 from kernel.fs.remote_pages import RemotePages
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import EBUSY, EEXIST, EINVAL, EIO, ENODATA, ENOENT, ENOTDIR, ENOTEMPTY, EXDEV, Errno
+from kernel.lang import EBUSY, EEXIST, EINVAL, EIO, ENODATA, ENOENT, ENOTDIR, ENOTEMPTY, EXDEV, Errno, Span, u8
 from kernel.lib.credentials import plain_actor
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.user import KernelBuffer
@@ -467,3 +468,36 @@ def test_a_server_that_lies(shared: Shared, seed: int) -> None:
             shared.server.spoil = spoil
 
 
+
+
+class Slow(KernelBuffer):
+    """Memory of a program that another program has to provide: no message may wait for it."""
+
+    def __init__(self, served: client.Client, content: bytes) -> None:
+        super().__init__(bytearray(content))
+        self.served = served
+
+    def see(self) -> None:
+        unused, count = self.served._unused, 0
+        while unused is not None:
+            unused, count = unused.next, count + 1
+        assert count == self.served._call_count
+
+    def put(self, source: Span[u8]) -> int:
+        self.see()
+        return super().put(source)
+
+    def take(self, destination: Span[u8]) -> int:
+        self.see()
+        return super().take(destination)
+
+
+def test_no_message_waits_for_the_memory_of_a_program(shared: Shared) -> None:
+    content = bytes(range(256)) * 300
+    file = shared.open(b"/s/file")
+    assert isinstance(file, SharedOpenFile)
+    served = file.handle.client
+    assert file.write(Slow(served, content)) == len(content)
+    buffer = Slow(served, bytes(len(content)))
+    assert file.pread(buffer, 0) == len(content) and buffer.storage == content
+    file.release()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kernel.lang.runtime import containers, large_dict
 from kernel.lang.runtime.containers import Dict
+from kernel.lang.runtime.hashing import MASK
 from kernel.lang.runtime.large_dict import CHUNK, SPARE_CHUNKS, EntryIndex, LargeTable
 
 OPERATIONS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 60), st.integers()), max_size=300)
@@ -187,14 +188,6 @@ def test_no_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for key in range(CHUNK + 10):
         table.add(key, key, -key)
         hashes.append(key)
-    for lists in (table.keys, table.values):
-        usual = lists[1]
-        lists[1] = ShortList(usual)
-        with pytest.raises(MemoryError):
-            table.add(9999, 9999, 1)
-        lists[1] = usual
-        assert len(table.keys[1]) == len(table.values[1]) == 10
-        check_index(table.index, hashes)
     for key in range(CHUNK + 10, 2 * CHUNK):
         table.add(key, key, -key)
         hashes.append(key)
@@ -213,6 +206,66 @@ def test_no_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large_dict, "IndexChunk", no_chunk)
     with pytest.raises(MemoryError):
         EntryIndex().reserve()
+
+
+@pytest.mark.parametrize("count", [1, CHUNK, 3 * CHUNK])
+@pytest.mark.parametrize("removed", [1, CHUNK, 3 * CHUNK])
+@pytest.mark.parametrize("place", range(1, 6))
+def test_entries_are_removed_while_one_is_added(
+    monkeypatch: pytest.MonkeyPatch, count: int, removed: int, place: int
+) -> None:
+    """A cache in this very dictionary is asked for memory."""
+    monkeypatch.setattr(containers, "LARGE", 1)
+    ours: Dict[int, int] = Dict()
+    model: dict[int, int] = {}
+    asked = 0
+
+    def ask() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == place:
+            for key in list(model)[:removed]:
+                del ours[key]
+                del model[key]
+
+    def asking_chunk() -> large_dict.IndexChunk:
+        ask()
+        return usual_chunk()
+
+    class AskingList(list[T]):
+        def append(self, value: T) -> None:
+            if len(self) & (len(self) - 1) == 0:
+                ask()  # it grows
+            super().append(value)
+
+    for key in range(count):
+        ours[key] = key
+        model[key] = key
+    large = ours._large
+    if large is not None:
+        large.keys = AskingList(large.keys)
+        large.values = AskingList(large.values)
+    usual_chunk = large_dict.IndexChunk
+    usual = large_dict._with_room
+
+    def with_room(value: int) -> list[int]:
+        ask()
+        return usual(value)
+
+    monkeypatch.setattr(large_dict, "IndexChunk", asking_chunk)
+    monkeypatch.setattr(large_dict, "_with_room", with_room)
+    for key in range(10_000, 10_000 + 2 * CHUNK):
+        ours[key] = -key
+        model[key] = -key
+        assert ours[key] == -key and len(ours) == len(model)
+    assert asked >= place
+    assert list(entries_of(ours)) == list(model.items())
+    assert ours._large is not None
+    hashes = [hash(ours._large.key(number)) & MASK for number in range(len(model))]
+    check_index(ours._large.index, hashes)
+    for key in list(model):
+        del ours[key]
+    assert len(ours) == 0
 
 
 def test_becoming_large_without_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from kernel.net.sockets.bpf import ClassicFilter
 from kernel.net.sockets.option_names import SO_ATTACH_FILTER, SO_LOCK_FILTER
 from kernel.net.sockets.options import int_bytes, set_socket_option
 from kernel.net.unix.datagram import DatagramSocket
+from tests.unit.meanwhile import meanwhile
 
 Instruction = tuple[int, int, int, int]
 
@@ -104,4 +105,14 @@ def test_a_filter_that_is_locked_while_another_is_read_stays(monkeypatch: pytest
     with pytest.raises(Errno) as caught:
         set_socket_option(socket, SO_ATTACH_FILTER, struct.pack("<HxxxxxxQ", 1, 4096), Credentials())
     assert caught.value.code == EPERM and socket.filter is kept
+    socket.release()
+
+
+def test_a_filter_that_is_locked_while_another_is_checked_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = DatagramSocket(0, Credentials(), FIRST_NETWORK)
+    monkeypatch.setattr(user, "read_bytes", lambda address, count: program((0x06, 0, 0, 1)))
+    with meanwhile(lambda: set_socket_option(socket, SO_LOCK_FILTER, int_bytes(1), Credentials())):
+        with pytest.raises(Errno) as caught:
+            set_socket_option(socket, SO_ATTACH_FILTER, struct.pack("<HxxxxxxQ", 1, 4096), Credentials())
+    assert caught.value.code == EPERM and socket.filter is None
     socket.release()

@@ -77,7 +77,7 @@ def test_what_nothing_was_taken_of_has_no_number() -> None:
 
 
 def test_one_thread_fails_while_another_sends() -> None:
-    """The number is spent, and told."""
+    """The number is used up, and reported."""
     copies = ZeroCopies([])
     failing = copies.begin(100)
     other = copies.begin(100)

@@ -13,6 +13,7 @@ from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.link.packet import Packet
 from kernel.net.nftables.expression import MOST_BEHIND
 from kernel.net.sockets.socket import AF_INET, SHUT_WR, Message
+from kernel.net.tcp import output
 from kernel.net.tcp.connection import FOREVER, Connection
 from kernel.net.tcp.header import Segment
 from kernel.net.tcp.socket import TcpSocket
@@ -101,6 +102,32 @@ def test_without_a_firewall_a_window_goes_at_once(monkeypatch: pytest.MonkeyPatc
     assert gate.seen == 35 and c.timers.resume_ns == c.next_deadline() == world.now
     pace(0)
     assert world.run(until=lambda: gate.seen == 69)
+
+
+def test_a_flight_of_many_packets_goes_in_several_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer may choose small segments, and open its window, or lose much, all at once."""
+    world, gate = opened(monkeypatch, 0, 0)
+    c = world.a.connection
+    assert c is not None
+    c.congestion.window = c.sender.wnd = 2_000_000
+    world.a.link.down = True
+    world.a.write(DATA[: 400 * 1448])
+    assert 0 < gate.seen < 100 and c.timers.resume_ns == c.next_deadline() == world.now
+    assert -PACE.left + PACE_BUDGET < STRETCH_LIMIT
+    pace(0)
+    assert world.run(until=lambda: gate.seen == 400)
+    assert c.timers.resume_ns == FOREVER
+    pace(0)
+    output.send_flight_again(c, world.now)
+    assert 400 < gate.seen < 500 and c.timers.resume_ns == world.now
+    assert -PACE.left + PACE_BUDGET < STRETCH_LIMIT
+
+
+def test_a_packet_has_no_more_segments_than_are_cut_at_once() -> None:
+    c = World(packet_limit=65_000).a.make()
+    for mss, count in ((1448, 44), (536, 121), (36, 128), (65_400, 1)):
+        c.sizes.mss = mss
+        assert c.largest_payload() == count * mss
 
 
 def test_reading_and_shutting_down_begin_with_a_safe_point_that_is_due(monkeypatch: pytest.MonkeyPatch) -> None:

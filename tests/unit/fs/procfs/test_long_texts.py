@@ -1,0 +1,151 @@
+"""Texts and directories of /proc that may be long: others run while they are made, and come and go meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import struct
+
+from kernel.fs.entry_buffer import EntryBuffer
+from kernel.fs.procfs import process_memory, process_status, system
+from kernel.fs.procfs.locks import _list_locks
+from kernel.fs.procfs.process import ThreadsDirectory
+from kernel.fs.procfs.process_files import DescriptorDirectory
+from kernel.fs.procfs.subject import Subject
+from kernel.lib.ids import KernelGid
+from kernel.lib.pid import UNSET, Pid
+from kernel.task.task import Task, current
+from tests.unit.booted import booted
+from tests.unit.meanwhile import meanwhile
+from tools.simulated.machine import Machine
+from tools.simulated.program import Program
+
+PAGE = 4096
+PRIVATE_ANONYMOUS = 0x22
+
+
+def pausing(program: Program) -> None:
+    program.pause()
+
+
+def myself() -> Subject:
+    task = current()
+    return Subject(task.process, UNSET, task.pids)
+
+
+@booted
+def test_long_arguments_are_read_with_others_at_work(machine: Machine) -> None:
+    """The memory outlives the process meanwhile."""
+    host = machine.host
+    place = host.call("mmap", 0, 80 * PAGE, 3, PRIVATE_ANONYMOUS, -1, 0)
+    for page in range(80):
+        host.store(place + page * PAGE, b"x" * PAGE)
+    pid = host.fork(pausing)
+    process = current().process.family.children[Pid(pid)]
+    subject = Subject(process, UNSET, current().pids)
+    space = process_memory.memory_of(subject)
+    assert space is not None
+    space.argument_start = space.environment_start = place
+    space.argument_end = space.environment_end = place + 80 * PAGE - 1
+    for make in (process_memory.environment, process_memory.command_line):
+
+        def end() -> None:
+            host.kill(pid, signal.SIGKILL)
+            assert machine.wait(pid) == signal.SIGKILL
+
+        with meanwhile(end if make is process_memory.command_line else lambda: None, 40):
+            assert make(subject) == b"x" * (80 * PAGE - 1)
+    assert space.users == 0
+
+
+@booted
+def test_very_many_descriptors_are_looked_at_with_others_at_work(machine: Machine) -> None:
+    host = machine.host
+    for number in range(10, 60, 2):
+        host.dup2(0, number)
+    directory = DescriptorDirectory(current().fs.root.inode().file_system, 1, myself(), links=True)
+    with meanwhile(lambda: host.close(58), 20):
+        directory.refresh()
+    sink = EntryBuffer(PAGE, old=False)
+    with meanwhile(lambda: host.close(56), 20):
+        directory.read_directory(0, sink)
+    assert b"54\0" in sink.storage and b"56\0" not in sink.storage
+
+
+@booted
+def test_threads_end_while_they_are_listed(machine: Machine) -> None:
+    task = current()
+    threads = task.process.threads
+    others = [Task(Pid(900 + number), task.process, b"other", task.credentials) for number in range(20)]
+    for other in others:
+        threads[other.tid] = other
+    directory = ThreadsDirectory(task.fs.root.inode().file_system, 1, myself())
+    with meanwhile(lambda: threads.pop(others[19].tid), 5):
+        numbers = directory.numbers()
+    assert numbers == sorted(numbers) and 918 in numbers
+    for other in others[:19]:
+        threads.pop(other.tid)
+
+
+@booted
+def test_processes_end_while_their_memory_is_counted(machine: Machine) -> None:
+    host = machine.host
+    pids = [host.fork(pausing) for _ in range(4)]
+
+    def end() -> None:
+        host.kill(pids[1], signal.SIGKILL)
+        assert machine.wait(pids[1]) == signal.SIGKILL
+
+    with meanwhile(end, 2):
+        assert system.anonymous_pages() > 0
+    for pid in (pids[0], pids[2], pids[3]):
+        host.kill(pid, signal.SIGKILL)
+        assert machine.wait(pid) == signal.SIGKILL
+
+
+@booted
+def test_the_groups_of_a_process_are_many(machine: Machine) -> None:
+    task = current()
+    before = task.credentials
+    fresh = before.copy()
+    fresh.groups = [KernelGid(number) for number in range(1000, 1100)]
+    task.credentials = fresh
+    with meanwhile(lambda: None, 90):
+        text = process_status._identity_lines(myself(), task)
+    task.credentials = before
+    numbers = b" ".join(f"{number}".encode() for number in range(1000, 1100))
+    assert b"\nGroups:\t" + numbers + b" \nNStgid:" in text
+
+
+@booted
+def test_a_process_without_groups(machine: Machine) -> None:
+    task = current()
+    before = task.credentials
+    fresh = before.copy()
+    fresh.groups = []
+    task.credentials = fresh
+    assert b"\nGroups:\t \nNStgid:" in process_status._identity_lines(myself(), task)
+    task.credentials = before
+
+
+@booted
+def test_locks_come_and_go_while_they_are_listed(machine: Machine) -> None:
+    host = machine.host
+    file = host.open("/tmp/locked", 0o102, 0o600)
+
+    def lock(kind: int, start: int) -> None:
+        host.fcntl(file, fcntl.F_SETLK, struct.pack("<hhiqqi4x", kind, 0, 0, start, 1, 0))
+
+    def change() -> None:
+        for number in range(25):
+            lock(fcntl.F_UNLCK, 10 * number)
+        lock(fcntl.F_WRLCK, 1000)
+
+    for place in (3, 40):
+        for number in range(30):
+            lock(fcntl.F_WRLCK, 10 * number)
+        with meanwhile(change, place):
+            text = _list_locks(current().pids)
+        assert text.startswith(b"1: POSIX  ADVISORY  WRITE") and text.count(b"\n") >= 6
+    host.close(file)
+    assert _list_locks(current().pids) == b""

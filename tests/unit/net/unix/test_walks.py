@@ -1,0 +1,94 @@
+"""Reports about all unix sockets: others run while they are made, and sockets come and go."""
+
+from __future__ import annotations
+
+import struct
+
+from kernel.net.link.network import FIRST_NETWORK
+from kernel.net.netlink.unix_diagnosis import _socket_of
+from kernel.net.proc.socket_tables import _unix_count
+from kernel.net.proc.unix import unix_table
+from kernel.net.unix.rights import SOCKETS, SocketWalk
+from tests.unit.booted import booted
+from tests.unit.meanwhile import meanwhile
+from tools.simulated.machine import Machine
+from tools.simulated.program import Program
+
+AF_UNIX, AF_NETLINK, SOCK_STREAM, SOCK_RAW, SOCK_DIAGNOSIS = 1, 16, 1, 3, 4
+BY_FAMILY, DUMP = 20, 0x301
+COUNT = 12
+
+
+def made(host: Program) -> list[int]:
+    """Sockets; the newest, the last of these, comes first in each report."""
+    return [host.socket(AF_UNIX, SOCK_STREAM, 0) for _ in range(COUNT)]
+
+
+def dumped(host: Program) -> int:
+    """How many sockets a dump reports."""
+    socket = host.socket(AF_NETLINK, SOCK_RAW, SOCK_DIAGNOSIS)
+    payload = struct.pack("=BBHIIIII", AF_UNIX, 0, 0, 0xFFFF_FFFF, 0, 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
+    message = struct.pack("=IHHII", 16 + len(payload), BY_FAMILY, DUMP, 1, 0) + payload
+    host.sendto(socket, message, len(message), 0, None, 0)
+    kinds: list[int] = []
+    while 3 not in kinds:
+        buffer = bytearray(8192)
+        rest = bytes(buffer[: host.recvfrom(socket, buffer, len(buffer), 0, None, None)])
+        while rest:
+            length, kind = struct.unpack_from("=IH", rest)
+            kinds.append(kind)
+            rest = rest[length + 3 & ~3 :]
+    host.close(socket)
+    return kinds.count(BY_FAMILY)
+
+
+@booted
+def test_sockets_close_while_they_are_listed(machine: Machine) -> None:
+    host = machine.host
+    sockets = made(host)
+    with meanwhile(lambda: host.close(sockets[-2]), 2):  # the one that is next
+        assert unix_table().count(b"\n") == 1 + COUNT - 1
+
+    def close_and_open() -> None:
+        host.close(sockets[-1])
+        host.close(sockets[-4])
+        host.socket(AF_UNIX, SOCK_STREAM, 0)
+
+    with meanwhile(close_and_open, 5):  # the report has two by then
+        assert unix_table().count(b"\n") == 1 + COUNT - 2
+    assert _unix_count(FIRST_NETWORK, is_stream=True) == COUNT - 2
+    with meanwhile(lambda: host.close(sockets[-5]), 2):
+        assert _unix_count(FIRST_NETWORK, is_stream=True) in (COUNT - 2, COUNT - 3)
+    left = COUNT - 3
+    assert dumped(host) == left
+    before = SOCKETS.first
+    with meanwhile(lambda: host.close(sockets[-6]), left):
+        assert left - 1 <= dumped(host) <= left
+    assert SOCKETS.first is before and SOCKETS.walk is None and dumped(host) == left - 1
+
+
+@booted
+def test_a_socket_is_found_by_its_number_while_others_close(machine: Machine) -> None:
+    host = machine.host
+    sockets = made(host)
+    first = SOCKETS.first
+    assert first is not None and first.next is not None and first.next.next is not None
+    wanted = first.next.next
+    with meanwhile(lambda: host.close(sockets[-2]), 2):
+        assert _socket_of(FIRST_NETWORK, wanted.inode.ino) is wanted
+    assert _socket_of(FIRST_NETWORK, 1 << 40) is None
+
+
+@booted
+def test_walks_end_in_any_order(machine: Machine) -> None:
+    host = machine.host
+    sockets = made(host)
+    walks = [SocketWalk() for _ in range(3)]
+    assert [walk.take() for walk in walks] == [SOCKETS.first] * 3
+    second = walks[1].following
+    walks[1].end()
+    host.close(sockets[-2])
+    assert walks[0].following is walks[2].following is not second and walks[1].following is second
+    walks[0].end()
+    walks[2].end()
+    assert SOCKETS.walk is None
