@@ -182,7 +182,8 @@ def swap_in(pages: PageTable, area: Area, address: int, slot: int, access: Acces
     frame = page.frame
     if is_broken(frame):
         raise Errno(EHWPOISON)
-    flags = entry_flags(area) | PRIVATE | entry & WRITE_WATCHED
+    is_hidden = area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) == 0  # swapoff(2) brings those as well
+    flags = (HIDDEN if is_hidden else entry_flags(area)) | PRIVATE | entry & WRITE_WATCHED
     others = SWAP.users(source) - 2  # beside the cache and this entry
     if others == 0 and page.is_writing and access == Access.WRITE:
         SWAP.loader.settle(page)  # which needs no memory, as a copy would

@@ -90,7 +90,7 @@ def _page(space: AddressSpace, address: int) -> Frame:
     entry = space.pages.entry_of(address)
     if entry & PRESENT != 0:
         return entry_frame(entry)
-    if area.source is not None:
+    if area.source is not None and not is_swapped(entry):
         return area.source.resident(area.index_of(address & ~PAGE_MASK))
     return NO_FRAME
 
