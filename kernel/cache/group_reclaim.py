@@ -21,6 +21,7 @@ from kernel.cgroup.memory import MEMORY_CONTROLS, GroupReclaimer, MemoryControl
 from kernel.lang import Errno, final, sleeps
 from kernel.lib.pace import is_dying, pace, spend
 from kernel.mm.frames import charged_for, frame_count
+from kernel.mm.swap_slots import SWAP
 from kernel.mm.swapping import Choice, Taken
 from kernel.sched.kthread import KernelThread
 from kernel.sched.processor import RUNNING
@@ -64,10 +65,14 @@ class GroupPages(Choice):
         self._asked: int = 0  # the last number that was looked up, and its answer
         self._is_its: bool = False
 
+    def look_again(self) -> None:
+        self._asked = 0
+        self._is_its = False
+
     def wants(self, owner: int) -> bool:
         if owner != self._asked:
             self._asked = owner
-            self._is_its = _is_of(self.control, owner)
+            self._is_its = _is_of(self.control, owner) and SWAP.charger.has_room(owner)
         return self._is_its
 
 

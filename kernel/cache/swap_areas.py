@@ -17,7 +17,7 @@ from kernel.block.ranges import discard
 from kernel.lang import EINTR, EIO, ENOMEM, EPERM, Errno, final, sleeps
 from kernel.lib import log
 from kernel.lib.pace import is_interrupted, pace
-from kernel.mm.frames import PAGE_SHIFT, SHORTAGE, allocate_user_frame, put_frame
+from kernel.mm.frames import PAGE_SHIFT, SHORTAGE, allocate_user_frame, get_frame, put_frame, wait_for_swapping
 from kernel.mm.space import SPACES
 from kernel.mm.swap_slots import (
     CHUNK_PAGES,
@@ -169,7 +169,12 @@ class DeviceLoader(SlotLoader):
             if page.is_reading:
                 TRANSFERS.wait_for_disk()
             return
-        frame = allocate_user_frame()
+        try:
+            frame = allocate_user_frame()
+        except MemoryError:
+            if wait_for_swapping():
+                return
+            raise
         SWAP.get(slot)
         try:
             page = SWAP.enter(slot, frame)
@@ -192,8 +197,11 @@ class DeviceLoader(SlotLoader):
             SWAP.leave(page)
 
     def settle(self, page: CachedSlot) -> None:
-        if page.is_busy():
+        frame = page.frame
+        get_frame(frame)  # else it would come free once it is written, and the caller would have to read it
+        while page.is_busy():
             TRANSFERS.wait_for_disk()
+        put_frame(frame)
 
 
 def _area(slot: Slot) -> DeviceArea:
@@ -252,6 +260,8 @@ def write_out(taken: Taken) -> int:
             if error == 0:
                 page.is_dirty = False
                 SWAP.swapped_out += 1
+            elif error == ENOMEM:
+                SWAP.has_unwritten = True
             if SWAP.transferred(page):
                 freed += 1
         TRANSFERS.wake_all()

@@ -20,12 +20,13 @@ from kernel.cache.page import LRU
 from kernel.cache.swap_areas import write_out
 from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.lang import final, sleeps
-from kernel.lib.pace import pace
+from kernel.lib.pace import is_dying, pace
 from kernel.lib.settings import SystemSetting
 from kernel.mm.frames import SHORTAGE, PageSwapper, available_frame_count, free_frame_count, total_frame_count, watch
 from kernel.mm.swap_slots import SWAP
-from kernel.mm.swapping import SWEEP, Choice, Taken
-from kernel.sched import WaitQueue, spawn_kernel_thread
+from kernel.mm.swapping import SWEEP, Choice, Taken, take_unwritten
+from kernel.sched import KernelThread, WaitQueue, spawn_kernel_thread
+from kernel.sched.processor import RUNNING
 from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
 from kernel.time.clock import monotonic_ns
 
@@ -58,7 +59,7 @@ class Swapper(PageSwapper):
         """There is an area: memory is watched, by a thread from now on. Raises MemoryError."""
         if not self.runs:
             spawn_kernel_thread(b"kswapd0", _swap_forever, 0)
-            self.runs = True
+            self.runs = True  # nothing has slept since the look
         self.gave_up_ns = -_GIVES_UP_NS
         watch(2 * _margin())
 
@@ -75,8 +76,8 @@ class Swapper(PageSwapper):
             self.work.wake_all()
 
     def wait(self) -> bool:
-        if not self.is_wanted():
-            return False  # it cannot help, or it is not frames that lack
+        if not self.is_wanted() or is_dying():
+            return False  # it cannot help, or it is not frames that lack; or the thread's end brings memory
         self.wake()
         has_begun = begin_to_lack_memory()
         try:
@@ -84,6 +85,9 @@ class Swapper(PageSwapper):
         finally:
             end_lack_of_memory(has_begun)
         return True
+
+    def wait_again_and_again(self) -> bool:
+        return not isinstance(RUNNING.current, KernelThread) and self.wait()
 
     def is_wanted(self) -> bool:
         """Whether the thread has something to do."""
@@ -119,15 +123,19 @@ class Unprotected(Choice):
     def begin(self, is_desperate: bool) -> None:
         """A new search begins."""
         self.is_desperate = is_desperate
+        self.look_again()
+
+    def look_again(self) -> None:
         self._asked = 0
         self._is_kept = False
 
     def wants(self, owner: int) -> bool:
-        if not MEMORY_CONTROLS.has_protection or owner == 0:
+        if owner == 0:
             return True
         if owner != self._asked:
             self._asked = owner
-            self._is_kept = MEMORY_CONTROLS.protects(owner, self.is_desperate)
+            is_protected = MEMORY_CONTROLS.has_protection and MEMORY_CONTROLS.protects(owner, self.is_desperate)
+            self._is_kept = is_protected or not SWAP.charger.has_room(owner)
         return not self._is_kept
 
 
@@ -168,11 +176,21 @@ def _swap_as_can_be() -> None:
 @sleeps
 def swap_some(choice: Choice, taken: Taken, most: int, takes_used: bool) -> int:
     """Swap out some pages: look until there are `most`, or the hand has gone round. Returns how many entries were taken
-    from programs. Raises nothing.
+    from programs, or how many frames came free by writing what could not be written before. Raises nothing.
     """
+    if SWAP.has_unwritten:
+        take_unwritten(taken, most)
+        freed = write_out(taken)
+        if freed > 0:
+            return freed
+    if not SWAP.has_free():
+        return 0
     rounds = SWEEP.rounds
     while taken.unmapped == 0 and not taken.is_full and SWEEP.rounds - rounds <= 2:
         SWEEP.take_some(choice, taken, most, takes_used)
+        if taken.is_refused:
+            taken.is_refused = False
+            choice.look_again()  # the group has no room for more
         pace(_LOOK_COST + taken.unmapped * _TAKE_COST)
     unmapped = taken.unmapped
     if unmapped > 0:

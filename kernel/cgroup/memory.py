@@ -238,6 +238,12 @@ class MemoryControl:
 class SwapCharger(SlotCharger):
     """Counts slots."""
 
+    def has_room(self, number: int) -> bool:
+        walker = MEMORY_CONTROLS.living(number)
+        while walker is not None and walker.swap_usage < walker.swap_limit:
+            walker = walker.parent
+        return walker is None
+
     def charge(self, number: int) -> bool:
         control = MEMORY_CONTROLS.all[number]
         if control is None:

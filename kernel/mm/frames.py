@@ -102,7 +102,15 @@ class PageSwapper:
         """User pages have passed the mark that `watch` has set. Never sleeps, allocates nothing."""
 
     def wait(self) -> bool:
-        """Sleep until pages were swapped out, or for a while. False if none can be. Raises MemoryError."""
+        """Sleep until pages were swapped out, or for a while. False if none can be, or the thread must end. Raises
+        MemoryError.
+        """
+        return False
+
+    def wait_again_and_again(self) -> bool:
+        """The same for a caller that does nothing else but try again: False as well for a kernel thread, because the
+        swapper may be waiting for it.
+        """
         return False
 
 
@@ -210,7 +218,6 @@ def _feel_shortage() -> None:
 
 SHORTAGE: Final = Shortage()
 _ROOM: Final = 64  # frames made free at once
-_SWAP_WAITS: Final = 1000
 _ROUNDS: Final = 16  # tries to get a run of frames together
 _ORDINARY_ORDER: Final = 2  # larger runs may be missing while there is memory enough
 
@@ -422,15 +429,12 @@ def _look_at_rest() -> None:
         raise MemoryError
 
 
-def frame_by_swapping() -> Frame:
-    """As `allocate_user_frame`, but pages of programs are swapped out for it if need be. Sleeps. Raises MemoryError."""
-    for _ in range(_SWAP_WAITS):
-        try:
-            return allocate_user_frame()
-        except MemoryError:
-            if _free > _reserve or not SHORTAGE.swapper.wait():
-                raise  # a control group's limit is in the way, or nothing can be swapped out
-    raise MemoryError
+def wait_for_swapping() -> bool:
+    """Sleep until pages of programs were swapped out, or for a while, because there was no frame for a page. False if
+    that is of no use: a control group's limit was in the way, nothing can be swapped out, the thread must end, or it is
+    one of the kernel's. Raises MemoryError.
+    """
+    return _free <= _reserve and SHORTAGE.swapper.wait_again_and_again()
 
 
 def watch(frames: int) -> None:

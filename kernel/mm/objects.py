@@ -363,12 +363,15 @@ class SharedMemory(PolicyKeeper):
         if index < 0 or index >= self.page_limit:
             raise Errno(EINVAL)
         frame = self.frames.get(index)
-        if is_slot(frame):
+        was_slot = is_slot(frame)
+        if was_slot:
             frame = bring_page(self.frames, index)
         if frame == NO_FRAME:
             frame = allocate_user_frame()
             mark_shared(frame)
             zero_frame(frame)
+            if was_slot and self.users == 0:
+                return frame  # the last area went meanwhile, which the caller sees: nothing is kept
             try:
                 self.frames.put(index, frame)
             except MemoryError:

@@ -151,6 +151,10 @@ class SlotCharger:
     sleeps or allocates.
     """
 
+    def has_room(self, number: int) -> bool:
+        """Whether `charge` would succeed."""
+        return True
+
     def charge(self, number: int) -> bool:
         """Count a slot; whether the group may have one more."""
         return True
@@ -203,6 +207,7 @@ class SwapSlots(LinkedList["CachedSlot"]):
         self.loader: SlotLoader = SlotLoader()
         self.swapped_in: int = 0  # pages since the machine started
         self.swapped_out: int = 0
+        self.has_unwritten: bool = False  # for some pages there was no memory to write them
         self._turns: int = 0
         self._by_slot: dict[int, CachedSlot] = {}
         self._by_frame: dict[int, CachedSlot] = {}
@@ -218,11 +223,11 @@ class SwapSlots(LinkedList["CachedSlot"]):
         return pages
 
     def free(self) -> int:
-        """How many slots nobody uses."""
+        """How many slots nobody uses; those as well, as on Linux, that are to be emptied."""
         pages = 0
         for area in self.areas:
-            if area is not None and area.is_open:
-                pages += area.usable - area.in_use
+            if area is not None:
+                pages += area.usable - area.in_use if area.is_open else area.in_use
         return pages
 
     def _area_to_use(self) -> SwapArea | None:
@@ -327,6 +332,13 @@ class SwapSlots(LinkedList["CachedSlot"]):
         del self._by_frame[page.frame]
         self.unlink(page)
         self.area(page.slot).drop_user(page_of(page.slot))
+
+    def takes_users(self, page: CachedSlot) -> bool:
+        """Whether the slot of a page may have more users: its area is not being emptied, and can be written to if the
+        page must be.
+        """
+        area = self.area(page.slot)
+        return area.is_open and not (page.is_dirty and area.is_failing)
 
     def is_last(self, page: CachedSlot) -> bool:
         """Whether the slot of a page has no user beside the cache."""

@@ -39,7 +39,7 @@ from kernel.mm.area import DROPPABLE, MAP_LOCKED, Area
 from kernel.mm.area_tree import following
 from kernel.mm.broken import is_broken
 from kernel.mm.exchange import address_of, count_in_areas
-from kernel.mm.fault import Access, protect_entry, swap_in
+from kernel.mm.fault import Access, swap_in
 from kernel.mm.frame_tree import SWAPPABLE, FrameTree, in_place_of_frame, is_slot, slot_in
 from kernel.mm.frames import (
     PAGE_SHIFT,
@@ -71,6 +71,9 @@ class Choice:
         """Whether pages that are charged to a control group (0: to none) may go. Never sleeps."""
         return True
 
+    def look_again(self) -> None:
+        """A group was refused a slot: forget what was known of it."""
+
 
 EVERYBODY: Final = Choice()
 
@@ -83,12 +86,18 @@ class Taken:
         self.pages: list[CachedSlot] = []
         self.unmapped: int = 0  # entries
         self.is_full: bool = False  # there is no slot, or no memory for the bookkeeping
+        self.is_refused: bool = False  # a control group may not have a slot
 
     def clear(self) -> None:
         """Start over."""
         self.pages.clear()
         self.unmapped = 0
         self.is_full = False
+        self.is_refused = False
+
+    def can_go_on(self) -> bool:
+        """Whether it is worth while to look at more pages."""
+        return not self.is_full and not self.is_refused
 
 
 def is_sweepable(area: Area) -> bool:
@@ -115,11 +124,11 @@ def take_page(space: AddressSpace, address: int, slot: int, taken: Taken) -> boo
         return False  # the kernel works with it
     page = SWAP.find_frame(frame)
     if page is None:
-        page = _new_place(frame, charged_for(frame))
+        page = _new_place(frame, charged_for(frame), taken)
         if page is None:
-            taken.is_full = not SWAP.has_free()
             return False
-        page.is_dirty = True
+    elif not SWAP.takes_users(page):
+        return False
     if page.is_dirty and not page.is_writing:
         try:
             taken.pages.append(page)
@@ -157,9 +166,8 @@ def take_shared_page(tree: FrameTree, index: int, choice: Choice, taken: Taken, 
         mapped = count_in_areas(mapping, index, frame)
     if frame_count(frame) != mapped + 1 or not choice.wants(owner):
         return False  # the kernel works with it, or a copy of a program is not one yet
-    page = _new_place(frame, owner)
+    page = _new_place(frame, owner, taken)
     if page is None:
-        taken.is_full = not SWAP.has_free()
         return False
     try:
         taken.pages.append(page)
@@ -167,7 +175,6 @@ def take_shared_page(tree: FrameTree, index: int, choice: Choice, taken: Taken, 
         taken.is_full = True
         SWAP.leave(page)
         return False
-    page.is_dirty = True
     page.is_writing = True
     if mapping is not None:
         unmap_frame(mapping, index, frame)
@@ -202,16 +209,40 @@ def is_wanted_in_areas(source: TrackedObject, index: int, frame: Frame, takes_us
     return was_used and not takes_used
 
 
-def _new_place(frame: Frame, owner: int) -> CachedSlot | None:
-    """A slot for a frame, which the cache has from now on; None if there is none."""
+def _new_place(frame: Frame, owner: int, taken: Taken) -> CachedSlot | None:
+    """A slot for a frame, which the cache has from now on; None if there is none, as `taken` says then."""
     slot = SWAP.take(owner)
     if slot == NO_SLOT:
+        taken.is_refused = SWAP.has_free()
+        taken.is_full = not taken.is_refused
         return None
     try:
-        return SWAP.enter(slot, frame)
+        page = SWAP.enter(slot, frame)
     except MemoryError:
         SWAP.put(slot)
+        taken.is_full = True
         return None
+    page.is_dirty = True
+    return page
+
+
+def take_unwritten(taken: Taken, most: int) -> None:
+    """Take pages of the swap cache that there was no memory to write. Never sleeps, raises nothing."""
+    SWAP.has_unwritten = False
+    page = SWAP.first()
+    while page is not None:
+        spend(_AREA_COST)
+        if page.is_dirty and not page.is_busy() and SWAP.takes_users(page):
+            if len(taken.pages) == most:
+                SWAP.has_unwritten = True
+                return
+            try:
+                taken.pages.append(page)
+            except MemoryError:
+                SWAP.has_unwritten = True
+                return
+            page.is_writing = True
+        page = page.after()
 
 
 @final
@@ -234,7 +265,7 @@ class Sweep:
     def _take_of_trees(self, choice: Choice, taken: Taken, most: int, takes_used: bool) -> None:
         """The same in memory objects."""
         looks = 0
-        while looks < _LOOKS_AT_ONCE and len(taken.pages) < most and not taken.is_full and PACE.left > 0:
+        while looks < _LOOKS_AT_ONCE and len(taken.pages) < most and taken.can_go_on() and PACE.left > 0:
             tree = SWAPPABLE.at
             if tree is None:
                 self.is_at_trees = False
@@ -253,7 +284,7 @@ class Sweep:
 
     def _take_of_spaces(self, choice: Choice, taken: Taken, most: int, takes_used: bool) -> None:
         looks = 0
-        while looks < _LOOKS_AT_ONCE and len(taken.pages) < most and not taken.is_full:
+        while looks < _LOOKS_AT_ONCE and len(taken.pages) < most and taken.can_go_on():
             space = SWEEP_PLACE.space
             if space is None:
                 self.is_at_trees = True
@@ -290,7 +321,7 @@ class Sweep:
         looks = 0
         if not self._passes_large(space, address, choice, takes_used):
             slot = pages.find(address)
-            while address < stop and len(taken.pages) < most and not taken.is_full:
+            while address < stop and len(taken.pages) < most and taken.can_go_on():
                 looks += 1
                 entry = read_entry(slot)
                 if entry & (PRESENT | HIDDEN) != 0 and choice.wants(charged_for(entry_frame(entry))):
@@ -353,7 +384,7 @@ def page_out(space: AddressSpace, start: int, end: int) -> None:
     if not SWAP.has_free():
         return
     taken = Taken()
-    while start < end and not taken.is_full and not is_dying():
+    while start < end and taken.can_go_on() and not is_dying():
         space.settle()
         area = space.areas.first_above(start)
         if area is None or area.start >= end:
@@ -383,14 +414,20 @@ def _take_table(space: AddressSpace, start: int, end: int, taken: Taken) -> int:
         return end
     stop = min(end, table_end(start))
     address = pages.next_mapped(start, stop)
-    while address < stop and len(taken.pages) < _AT_ONCE and not taken.is_full:
+    while address < stop and len(taken.pages) < _AT_ONCE and taken.can_go_on():
         slot = pages.find(address)
         entry = read_entry(slot)
-        if entry & (PRESENT | HIDDEN) != 0 and frame_count(entry_frame(entry)) == 1:
+        if entry & (PRESENT | HIDDEN) != 0 and _is_only_here(entry_frame(entry)):
             take_page(space, address, slot, taken)
         address = pages.next_mapped(address + PAGE_SIZE, stop)
     pages.flush_range(start, stop)
     return address
+
+
+def _is_only_here(frame: Frame) -> bool:
+    """Whether a frame that is mapped has no other reference, but that of the swap cache."""
+    count = frame_count(frame)
+    return count == 1 or (count == 2 and SWAP.find_frame(frame) is not None)
 
 
 def _take_of_object(tree: FrameTree, area: Area, start: int, end: int, taken: Taken) -> int:
@@ -402,7 +439,7 @@ def _take_of_object(tree: FrameTree, area: Area, start: int, end: int, taken: Ta
     index = tree.next_from(first)
     looks = 0
     while first <= index < behind:
-        if len(taken.pages) == _AT_ONCE or taken.is_full or looks == _LOOKS_AT_ONCE or PACE.left < 0:
+        if len(taken.pages) == _AT_ONCE or not taken.can_go_on() or looks == _LOOKS_AT_ONCE or PACE.left < 0:
             return start + (index - first << PAGE_SHIFT)
         looks += 1
         frame = tree.get(index)
@@ -498,7 +535,6 @@ def _bring_back_page(space: AddressSpace, area: Area, address: int, number: int)
         return True
     space.resident += grown
     space.peak_resident = max(space.peak_resident, space.resident)
-    protect_entry(slot, area)
     return False
 
 

@@ -16,6 +16,7 @@ from kernel.block.device import SECTOR_SHIFT, SWAP_DEVICES, BlockDevice
 from kernel.cache.devices import sync_device
 from kernel.cache.swap_areas import DeviceArea, close_area, empty_area, next_number, open_area
 from kernel.cache.swapper import SWAPPER
+from kernel.fs.cached_inode import CachedInode
 from kernel.fs.disks.block_file import BlockFile
 from kernel.fs.file import File
 from kernel.fs.inode import NOWHERE, Inode
@@ -136,6 +137,7 @@ def turn_on(file: File, flags: int) -> None:
     done = False
     area: DeviceArea | None = None
     try:
+        _wait_for_writers(inode)
         header = _read_header(file, inode, device)
         area = DeviceArea(next_number(), header.page_count, device)
         SWAP.areas[area.number] = area  # its number is taken from now on
@@ -153,6 +155,8 @@ def turn_on(file: File, flags: int) -> None:
             _mark(file, is_used=False)
             if area is not None:
                 SWAP.areas[area.number] = None
+            if len(USED_FILES.all) == 0:
+                SWAPPER.stop()
     USED_FILES.changed()
     try:
         log.info(f"Adding {area.usable << _KIB_SHIFT}k swap on {device.name.decode()}.  Priority:{area.priority}")
@@ -168,6 +172,13 @@ def _mark(file: File, is_used: bool) -> None:
         SWAP_DEVICES[file.device.number] = True
     else:
         del SWAP_DEVICES[file.device.number]
+
+
+def _wait_for_writers(inode: Inode) -> None:
+    """Wait for those who began to change a file before it was in use. Raises EINTR, EIO."""
+    if isinstance(inode, CachedInode):
+        inode.lock.acquire_unless_dying()
+        inode.lock.release()
 
 
 def _read_header(file: File, inode: Inode, device: BlockDevice) -> Header:

@@ -106,13 +106,13 @@ class Ext2File(Ext2Inode):
 
     def allocate(self, mode: int, offset: int, length: int) -> None:
         """fallocate(2): only holes can be punched, because nothing on ext2 marks a block as allocated but unwritten."""
-        if self.is_swap_area:
-            raise Errno(ETXTBSY)
         if mode != FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
-            raise Errno(EOPNOTSUPP)
+            raise Errno(ETXTBSY if self.is_swap_area else EOPNOTSUPP)
         self.wanted()
         self.lock.acquire_unless_dying()
         try:
+            if self.is_swap_area:
+                raise Errno(ETXTBSY)
             end = min(offset + length, self.size)
             if offset < end:
                 self._punch(offset, end)

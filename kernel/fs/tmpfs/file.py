@@ -9,8 +9,9 @@ memfd_create(2)'s seals are kept in `seals`.
 A write, a change of the size and a new seal wait for each other (`lock_contents`); faults on mappings do not take that
 lock, so a write may copy from a mapping of the same file.
 
-Pages may lie in swap areas (frame_tree.py): `_frame` brings one back, which sleeps. All else that looks at a page only
-asks whether there is one.
+Pages may lie in swap areas (frame_tree.py): `bring_page` brings one back, which sleeps, so what was known of the file
+is looked at anew. All else that looks at a page only asks whether there is one. Whoever writes waits for pages to be
+swapped out when memory is short; a fault does so by itself.
 
 While pages are being dropped, which may take long, the lock `shrinking` is held, and threads that would create pages
 wait: so no page reappears past a new end.
@@ -46,12 +47,11 @@ from kernel.mm.frames import (
     NO_FRAME,
     Frame,
     allocate_user_frame,
-    available_frame_count,
-    frame_by_swapping,
     frame_span,
     get_frame,
     mark_shared,
     put_frame,
+    wait_for_swapping,
     zero_frame,
 )
 from kernel.mm.objects import (
@@ -122,24 +122,28 @@ class TmpfsFile(SealableInode):
 
     def read_at(self, buffer: Buffer, offset: int) -> int:
         done = 0
-        while offset < self.size and buffer.remaining > 0:
-            within = offset & _OFFSET_MASK
-            count = min(PAGE_SIZE - within, self.size - offset)
-            frame = self._frame(offset >> PAGE_SHIFT)
-            if frame == NO_FRAME:
-                moved = buffer.put_zeros(count)
-            elif is_broken(frame):
-                if done == 0:
+        try:
+            while offset < self.size and buffer.remaining > 0:
+                frame = self._frame(offset >> PAGE_SHIFT)
+                within = offset & _OFFSET_MASK
+                count = min(PAGE_SIZE - within, self.size - offset)
+                if count <= 0:
+                    break  # the file was truncated while the page was read
+                if frame == NO_FRAME:
+                    moved = buffer.put_zeros(count)
+                elif is_broken(frame):
                     raise Errno(EIO)
-                break
-            else:
-                get_frame(frame)
-                moved = buffer.put(frame_span(frame)[within : within + count])
-                put_frame(frame)
-            done += moved
-            offset += moved
-            if buffer.faulted or ends_at(offset):
-                break
+                else:
+                    get_frame(frame)
+                    moved = buffer.put(frame_span(frame)[within : within + count])
+                    put_frame(frame)
+                done += moved
+                offset += moved
+                if buffer.faulted or ends_at(offset):
+                    break
+        except (Errno, MemoryError):
+            if done == 0:
+                raise
         return done
 
     def _frame(self, index: int) -> Frame:
@@ -190,19 +194,13 @@ class TmpfsFile(SealableInode):
 
     def _write_fresh(self, buffer: Buffer, index: int) -> int:
         """Write a whole page past the end. It needs no zeroing: nobody sees it before it is complete."""
-        frame = self._new_frame()
+        frame = self._awaited_frame()
         is_entered = False
         try:
             moved = buffer.take(frame_span(frame))
             if moved == 0:
                 return 0
-            if self.shrinking is not None:
-                self.settle()
-            present = self.pages.get(index)
-            while is_slot(present):
-                bring_page(self.pages, index)
-                self.settle()
-                present = self.pages.get(index)
+            present = self._settled_page(index)
             if present == NO_FRAME:
                 frame_span(frame)[moved:PAGE_SIZE].fill(0)
                 self._enter(index, frame)
@@ -217,16 +215,29 @@ class TmpfsFile(SealableInode):
         return moved
 
     def _page_for_write(self, index: int) -> Frame:
-        """The frame of a page, created with zeros if it is a hole."""
-        if self.shrinking is not None:
-            self.settle()
-        frame = self.pages.get(index)
-        while is_slot(frame):
-            bring_page(self.pages, index)
-            self.settle()
+        """The frame of a page, created with zeros if it is a hole. Sleeps where pages must be swapped out for it."""
+        while True:
+            frame = self._settled_page(index)
+            if frame != NO_FRAME:
+                return frame
+            try:
+                return self._add_page(index)
+            except MemoryError:
+                if not wait_for_swapping():
+                    raise
+
+    def _settled_page(self, index: int) -> Frame:
+        """The frame of a page, NO_FRAME for a hole, while nobody drops pages. Sleeps. Raises EIO, MemoryError."""
+        while True:
+            if self.shrinking is not None:
+                self.settle()
             frame = self.pages.get(index)
-        if frame != NO_FRAME:
-            return frame
+            if not is_slot(frame):
+                return frame
+            bring_page(self.pages, index)
+
+    def _add_page(self, index: int) -> Frame:
+        """Fill a hole with a page of zeros. Never sleeps. Raises ENOSPC, MemoryError."""
         frame = self._new_frame()
         zero_frame(frame)
         try:
@@ -238,17 +249,24 @@ class TmpfsFile(SealableInode):
         return frame
 
     def _new_frame(self) -> Frame:
-        """A frame that counts as one of the file system's pages. Sleeps where memory is short and pages can be swapped
-        out. Raises ENOSPC, MemoryError.
-        """
+        """A frame that counts as one of the file system's pages. Never sleeps. Raises ENOSPC, MemoryError."""
         self.tmpfs.take_page()
         try:
-            frame = frame_by_swapping() if available_frame_count() == 0 else allocate_user_frame()
+            frame = allocate_user_frame()
         except MemoryError:
             self.tmpfs.give_pages(1)
             raise
         mark_shared(frame)
         return frame
+
+    def _awaited_frame(self) -> Frame:
+        """The same, except that it waits for pages to be swapped out if memory is short."""
+        while True:
+            try:
+                return self._new_frame()
+            except MemoryError:
+                if not wait_for_swapping():
+                    raise
 
     def _enter(self, index: int, frame: Frame) -> None:
         """Put a new page in place, with the caller's reference. Raises MemoryError."""
@@ -413,11 +431,15 @@ class TmpfsFile(SealableInode):
         """The frame of a page for a mapping; holes are filled, because a program may later write to a page that it has
         read.
         """
-        if self.shrinking is not None:
-            self.settle()  # before the look at the size: another thread may truncate the file meanwhile
-        if index < 0 or index << PAGE_SHIFT >= self.size:
+        if index < 0:
             raise Errno(EFAULT)
-        frame = self._page_for_write(index)
+        if self.shrinking is not None or self.pages.swapped > 0:
+            self._settled_page(index)  # before the look at the size: another thread may truncate the file meanwhile
+        if index << PAGE_SHIFT >= self.size:
+            raise Errno(EFAULT)
+        frame = self.pages.get(index)
+        if frame == NO_FRAME:
+            frame = self._add_page(index)
         if is_broken(frame):
             raise Errno(EHWPOISON)
         get_frame(frame)
@@ -441,7 +463,13 @@ class FilePages(PolicyKeeper):
         if for_write:
             self.written = True
             inode.touch_modified()
-        return inode.mapped_page(index)
+        if inode.pages.swapped == 0:
+            return inode.mapped_page(index)
+        inode.acquire()  # while the page is read, the last area may go
+        try:
+            return inode.mapped_page(index)
+        finally:
+            inode.release()
 
     def resident(self, index: int) -> Frame:
         inode = self.inode
