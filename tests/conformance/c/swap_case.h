@@ -125,12 +125,41 @@ static inline long swapped(const char *place, long pages)
 	return count;
 }
 
-/* Have pages swapped out; as on a busy machine some may stay, ask again. */
+/* Have private pages swapped out; as on a busy machine some may stay, ask again. */
 static inline void page_out(char *place, long pages)
 {
-	for (int i = 0; i < 50 && here(place, pages) > 0; i++) {
-		MUST(madvise(place, pages * PAGE, 21));
+	for (int i = 0; i < 50 && swapped(place, pages) < pages; i++) {
 		if (i > 0)
 			sleep_ms(20);
+		MUST(madvise(place, pages * PAGE, 21));
 	}
+}
+
+/*
+ * The same until they are nowhere else: Linux keeps pages that are being written. Once they are, and were read meanwhile,
+ * the next request frees them.
+ */
+static inline void empty(char *place, long pages)
+{
+	volatile char *bytes = place;
+	for (int i = 0; i < 50; i++) {
+		MUST(madvise(place, pages * PAGE, 21));
+		if (here(place, pages) == 0)
+			return;
+		sleep_ms(20);
+		for (long page = 0; page < pages; page++)
+			(void)bytes[page * PAGE];
+	}
+}
+
+/* Have shared pages swapped out. Page tables do not tell, nor where Linux keeps them for a while: how many were written does. */
+static inline void page_out_shared(char *place, long pages)
+{
+	long before = event("pswpout");
+	for (int i = 0; i < 50 && event("pswpout") - before < pages; i++) {
+		if (i > 0)
+			sleep_ms(20);
+		MUST(madvise(place, pages * PAGE, 21));
+	}
+	CHECK(event("pswpout") - before >= pages);
 }
