@@ -1,8 +1,8 @@
 """The swapper: a thread that writes pages of programs to swap areas when memory is short, so that there is memory
 before anybody has to wait for it.
 
-While there are areas, it is woken when user pages leave less than a thirty-second of memory, and goes on until a bit
-more is free. It takes what can be dropped from the page cache, and pages of programs, in the proportion that
+While there are areas, it is woken when user pages leave less than a thirty-second of memory (16 MiB at most), and goes
+on until a bit more is free. It takes what can be dropped from the page cache, and pages of programs, in the proportion that
 vm.swappiness says: at 100 both alike, at 0 programs keep theirs until the cache has nothing to give. What it needs
 itself it finds in the kernel's reserve, which user pages leave alone.
 
@@ -35,6 +35,7 @@ SWAPPINESS: Final = SystemSetting(b"vm/swappiness", [60], 0, 200)
 _MOST_SWAPPINESS: Final = 200
 _MARK_SHIFT: Final = 6  # a sixty-fourth of memory beyond the reserve
 _LEAST_MARK: Final = 64
+_MOST_MARK: Final = 2048
 _AT_ONCE: Final = 32  # pages
 _LOOK_COST: Final = 30_000  # instructions for a piece of a round
 _TAKE_COST: Final = 800
@@ -108,7 +109,7 @@ SWAPPER: Final = Swapper()
 
 
 def _margin() -> int:
-    return max(_LEAST_MARK, total_frame_count() >> _MARK_SHIFT)
+    return min(max(_LEAST_MARK, total_frame_count() >> _MARK_SHIFT), _MOST_MARK)
 
 
 @final

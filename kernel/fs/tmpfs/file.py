@@ -81,6 +81,13 @@ def _page_count(size: int) -> int:
     return (size >> PAGE_SHIFT) + (1 if size & _OFFSET_MASK != 0 else 0)
 
 
+def _lone_page() -> Frame:
+    """A page of zeros that no file has. Raises MemoryError."""
+    frame = allocate_user_frame()
+    zero_frame(frame)
+    return frame
+
+
 class TmpfsFile(SealableInode):
     """A regular file."""
 
@@ -439,6 +446,8 @@ class TmpfsFile(SealableInode):
             raise Errno(EFAULT)
         frame = self.pages.get(index)
         if frame == NO_FRAME:
+            if self.users == 0:
+                return _lone_page()  # the last area went meanwhile, which the caller sees
             frame = self._add_page(index)
         if is_broken(frame):
             raise Errno(EHWPOISON)
@@ -463,13 +472,7 @@ class FilePages(PolicyKeeper):
         if for_write:
             self.written = True
             inode.touch_modified()
-        if inode.pages.swapped == 0:
-            return inode.mapped_page(index)
-        inode.acquire()  # while the page is read, the last area may go
-        try:
-            return inode.mapped_page(index)
-        finally:
-            inode.release()
+        return inode.mapped_page(index)
 
     def resident(self, index: int) -> Frame:
         inode = self.inode
