@@ -2,8 +2,8 @@
 before anybody has to wait for it.
 
 While there are areas, it is woken when user pages leave less than a thirty-second of memory (16 MiB at most), and goes
-on until a bit more is free. It takes what can be dropped from the page cache, and pages of programs, in the proportion that
-vm.swappiness says: at 100 both alike, at 0 programs keep theirs until the cache has nothing to give. What it needs
+on until a bit more is free. It takes what can be dropped from the page cache, and pages of programs, in the proportion
+that vm.swappiness says: at 100 both alike, at 0 programs keep theirs until the cache has nothing to give. What it needs
 itself it finds in the kernel's reserve, which user pages leave alone.
 
 Whoever finds no memory at all waits for it (`SHORTAGE`): a page fault, or a thread that would otherwise have a process

@@ -8,7 +8,7 @@ from typing import Final
 from arch.programs import entry_frame, entry_slot, is_swapped, names_frame, table_end
 from kernel.lang import Errno
 from kernel.mm.area import Area
-from kernel.mm.broken import names_broken
+from kernel.mm.broken import is_broken, names_broken
 from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, Frame, get_frame
 from kernel.mm.space import AddressSpace
 from kernel.mm.swap_slots import SWAP
@@ -48,6 +48,8 @@ def dumped_frame(space: AddressSpace, area: Area, address: int) -> Frame:
     while is_swapped(entry):
         page = SWAP.find(entry_slot(entry))
         if page is not None and not page.is_reading:
+            if is_broken(page.frame):
+                return NO_FRAME
             get_frame(page.frame)
             return page.frame
         try:
