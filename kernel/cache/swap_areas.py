@@ -16,8 +16,17 @@ from kernel.block.device import SECTOR_SHIFT, BlockDevice, BlockRequest, Operati
 from kernel.block.ranges import discard
 from kernel.lang import EINTR, EIO, ENOMEM, EPERM, Errno, final, sleeps
 from kernel.lib import log
-from kernel.lib.pace import is_interrupted, pace
-from kernel.mm.frames import PAGE_SHIFT, SHORTAGE, allocate_user_frame, get_frame, put_frame, wait_for_swapping
+from kernel.lib.pace import is_dying, is_interrupted, pace
+from kernel.mm.frames import (
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    SHORTAGE,
+    allocate_last_frame,
+    allocate_user_frame,
+    get_frame,
+    put_frame,
+    wait_for_swapping,
+)
 from kernel.mm.space import SPACES
 from kernel.mm.swap_slots import (
     CHUNK_PAGES,
@@ -30,7 +39,7 @@ from kernel.mm.swap_slots import (
     page_of,
 )
 from kernel.mm.swapping import WRITER, PageWriter, Taken, bring_back, bring_object_back, swapped_trees
-from kernel.sched import WaitQueue, sleep_until
+from kernel.sched import WaitQueue, current_thread, sleep_until
 from kernel.time.clock import monotonic_ns
 
 _PAGE_SECTORS_SHIFT: Final = PAGE_SHIFT - SECTOR_SHIFT
@@ -172,9 +181,11 @@ class DeviceLoader(SlotLoader):
         try:
             frame = allocate_user_frame()
         except MemoryError:
-            if wait_for_swapping():
-                return
-            raise
+            if not is_dying():
+                if wait_for_swapping():
+                    return
+                raise
+            frame = allocate_last_frame()
         SWAP.get(slot)
         try:
             page = SWAP.enter(slot, frame)
@@ -193,6 +204,7 @@ class DeviceLoader(SlotLoader):
                 raise MemoryError
             raise Errno(EIO)
         SWAP.swapped_in += 1
+        current_thread().disk_read_bytes += PAGE_SIZE
         if SWAP.is_last(page):
             SWAP.leave(page)
 

@@ -429,6 +429,15 @@ def _look_at_rest() -> None:
         raise MemoryError
 
 
+def allocate_last_frame() -> Frame:
+    """As `allocate_user_frame`, for a thread that must end and needs the page for that: half of the kernel's reserve
+    may go for such. Raises MemoryError.
+    """
+    if _free <= _reserve >> 1:
+        raise MemoryError
+    return allocate_frame()
+
+
 def wait_for_swapping() -> bool:
     """Sleep until pages of programs were swapped out, or for a while, because there was no frame for a page. False if
     that is of no use: a control group's limit was in the way, nothing can be swapped out, the thread must end, or it is

@@ -118,8 +118,8 @@ def take_page(space: AddressSpace, address: int, slot: int, taken: Taken) -> boo
     if entry & (PRESENT | HIDDEN) == 0 or entry & PRIVATE == 0:
         return False
     frame = entry_frame(entry)
-    if is_pinned(frame) or is_merged(frame):
-        return False
+    if is_pinned(frame) or is_merged(frame) or is_broken(frame):
+        return False  # what is broken is just being taken away (memory_failure.py)
     if entry & WRITABLE != 0 and frame_count(frame) != 1:
         return False  # the kernel works with it
     page = SWAP.find_frame(frame)

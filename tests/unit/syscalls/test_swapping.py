@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from arch.programs import PRESENT, write_entry
+from arch.programs import PRESENT, entry_frame, entry_slot, write_entry
 from kernel.cache import swap_areas, swapper
 from kernel.cache.swap_areas import TRANSFERS, DeviceArea
 from kernel.fs.procfs.process_memory import read_memory
 from kernel.fs.tmpfs import file as tmpfs_file
 from kernel.lang import ENOMEM
 from kernel.mm import fault
+from kernel.mm.broken import BROKEN
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frame_tree import SWAPPABLE
 from kernel.mm.frames import PAGE_SIZE, allocate_user_frame, frame_count
@@ -373,3 +374,38 @@ def test_a_file_is_used_once_nobody_changes_it(machine: Machine, monkeypatch: py
     swapoff(host, "/mnt/area")
     with pytest.raises(OSError, match="ENOTSUP"):
         host.fallocate(descriptor, 0, 0, PAGE_SIZE)
+
+
+@booted
+def test_a_thread_that_must_end_reads_a_page_from_the_reserve(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = machine.host
+    attach(machine)
+    swapon(host)
+    place = map_pages(host, 2)
+    page_out(host, place, 2)
+
+    def fail() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(swap_areas, "allocate_user_frame", fail)
+    with pytest.raises(MemoryError):
+        SWAP.loader.load(entry_slot(host.task.space.pages.entry_of(place)))
+    monkeypatch.setattr(swap_areas, "is_dying", lambda: True)
+    assert host.load(place, 6) == b"page 0"
+
+
+@booted
+def test_a_page_that_is_taken_out_of_use_is_not_swapped_out(machine: Machine) -> None:
+    host = machine.host
+    attach(machine)
+    swapon(host)
+    place = map_pages(host, 2)
+    frame = entry_frame(host.task.space.pages.entry_of(place))
+    BROKEN.add(frame)
+    page_out(host, place, 2)
+    assert swapped(host) == 1
+    BROKEN.withdraw(frame)
+    page_out(host, place, 2)
+    assert swapped(host) == 2
