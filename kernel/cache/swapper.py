@@ -87,7 +87,7 @@ class Swapper(PageSwapper):
             end_lack_of_memory(has_begun)
         return True
 
-    def wait_again_and_again(self) -> bool:
+    def wait_for_frame(self) -> bool:
         return not isinstance(RUNNING.current, KernelThread) and self.wait()
 
     def is_wanted(self) -> bool:

@@ -107,7 +107,7 @@ class PageSwapper:
         """
         return False
 
-    def wait_again_and_again(self) -> bool:
+    def wait_for_frame(self) -> bool:
         """The same for a caller that does nothing else but try again: False as well for a kernel thread, because the
         swapper may be waiting for it.
         """
@@ -443,7 +443,7 @@ def wait_for_swapping() -> bool:
     that is of no use: a control group's limit was in the way, nothing can be swapped out, the thread must end, or it is
     one of the kernel's. Raises MemoryError.
     """
-    return _free <= _reserve and SHORTAGE.swapper.wait_again_and_again()
+    return _free <= _reserve and SHORTAGE.swapper.wait_for_frame()
 
 
 def watch(frames: int) -> None:

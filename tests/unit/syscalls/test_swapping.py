@@ -315,7 +315,7 @@ def test_no_thread_that_must_end_waits_for_memory(machine: Machine, monkeypatch:
     waited: list[int] = []
     monkeypatch.setattr(type(swapper.SWAPPER), "is_wanted", lambda _: True)
     monkeypatch.setattr(type(swapper.SWAPPER.progress), "wait_for_disk_until", lambda _, until: waited.append(until))
-    assert swapper.SWAPPER.wait() and swapper.SWAPPER.wait_again_and_again() and len(waited) == 2
+    assert swapper.SWAPPER.wait() and swapper.SWAPPER.wait_for_frame() and len(waited) == 2
     monkeypatch.setattr(swapper, "is_dying", lambda: True)
     assert not swapper.SWAPPER.wait() and len(waited) == 2
 
