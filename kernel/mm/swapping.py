@@ -265,7 +265,9 @@ class Sweep:
     def _take_of_trees(self, choice: Choice, taken: Taken, most: int, takes_used: bool) -> None:
         """The same in memory objects."""
         looks = 0
-        while looks < _LOOKS_AT_ONCE and len(taken.pages) < most and taken.can_go_on() and PACE.left > 0:
+        while looks < _LOOKS_AT_ONCE and len(taken.pages) < most and taken.can_go_on():
+            if looks > 0 and PACE.left <= 0:
+                return
             tree = SWAPPABLE.at
             if tree is None:
                 self.is_at_trees = False
@@ -439,7 +441,9 @@ def _take_of_object(tree: FrameTree, area: Area, start: int, end: int, taken: Ta
     index = tree.next_from(first)
     looks = 0
     while first <= index < behind:
-        if len(taken.pages) == _AT_ONCE or not taken.can_go_on() or looks == _LOOKS_AT_ONCE or PACE.left < 0:
+        if len(taken.pages) == _AT_ONCE or not taken.can_go_on() or looks == _LOOKS_AT_ONCE:
+            return start + (index - first << PAGE_SHIFT)
+        if looks > 0 and PACE.left <= 0:
             return start + (index - first << PAGE_SHIFT)
         looks += 1
         frame = tree.get(index)
