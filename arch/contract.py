@@ -17,6 +17,7 @@ import arch
 from arch import programs
 from kernel.lang import Span, UserAddr, u8
 from kernel.mm.frames import Frame
+from kernel.mm.swap_slots import Slot
 
 
 class ArchitectureFrame(Protocol):
@@ -122,6 +123,7 @@ class ArchitectureTable(Protocol):
     table_count: int
     huge_count: int
     large_count: int
+    swapped: int
 
     def find(self, address: int) -> int: ...
     def make(self, address: int) -> int: ...
@@ -607,9 +609,19 @@ class Programs(Protocol):
     @property
     def PageTable(self) -> type[programs.PageTable]: ...
     def make_entry(self, frame: Frame, flags: int) -> int: ...
+    @property
+    def STANDS_IN(self) -> int:
+        """Without PRESENT: the frame stands in for a broken one."""
+
     def entry_frame(self, entry: int) -> Frame: ...
     def names_frame(self, entry: int) -> bool:
-        """Whether it is neither 0 nor a mark."""
+        """Whether it is neither 0 nor a mark, nor names a slot."""
+
+    def is_swapped(self, entry: int) -> bool:
+        """Whether it names a slot."""
+
+    def entry_slot(self, entry: int) -> Slot: ...
+    def make_swapped_entry(self, slot: Slot, kept: int) -> int: ...
 
     def read_entry(self, address: int) -> int: ...
     def write_entry(self, address: int, entry: int) -> None: ...
@@ -619,6 +631,9 @@ class Programs(Protocol):
     def share_large(self, parent: programs.PageTable, child: programs.PageTable, address: int) -> int: ...
     def share_entries(self, parent_slot: int, child_slot: int, count: int, shared: bool) -> int:
         """fork: copy-on-write. Returns how many pages there are. Raises MemoryError."""
+
+    def share_swapped(self, parent: programs.PageTable, child: programs.PageTable, address: int, count: int) -> None:
+        """The same for those that lie in slots."""
 
     def load_root(self, root: int) -> None:
         """Translate by the table at a physical address."""

@@ -255,6 +255,9 @@ class BlockDevice:
 BLOCK_DEVICES: Final[dict[int, BlockDevice]] = {}
 """By device number. Entered by drivers, and by the partition scanner."""
 
+SWAP_DEVICES: Final[dict[int, bool]] = {}
+"""The numbers of those in use for swapping: programs may not write to them."""
+
 
 @sleeps
 def transfer(device: BlockDevice, request: BlockRequest) -> None:

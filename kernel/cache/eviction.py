@@ -77,6 +77,8 @@ class Evictor(RoomMaker):
     def wait_for_room(self) -> bool:
         if RUNNING.current.charge_failed:
             return False  # its group is over its limit, however much is free
+        if SHORTAGE.swapper.wait():
+            return True
         now = monotonic_ns()
         if now - self.last_wait_ns > _EPISODE_NS:
             self.episode_ns = now
@@ -138,6 +140,11 @@ def _drop_pages(wanted: int, looked_at: int, how: _How) -> int:
         else:
             LRU.rotate(page)
     return freed
+
+
+def drop_old_pages(wanted: int) -> int:
+    """Drop clean pages that no control group protects, the oldest first; returns how many. Never sleeps."""
+    return _drop_pages(wanted, max(wanted * _LOOKED_AT, _LOOKED_AT_MINIMUM), _How.GENTLY)
 
 
 def drop_clean_pages() -> int:

@@ -1,4 +1,5 @@
-"""Pages of files that a control group can do without: clean ones are dropped, dirty ones written back first.
+"""Pages that a control group can do without: clean ones of files are dropped, dirty ones written back first, and its
+programs' own pages swapped out if there is room for them.
 
 They are found among all cached pages, the oldest first, by the group that their frames are charged to. Pages of others
 keep their place among themselves. Unmapped pages go first. The last mapped pages stay: a program left with only a few
@@ -14,11 +15,14 @@ from typing import Final
 from kernel.cache.dirty_pages import LAST_PAGE, TOTALS, DirtyPages
 from kernel.cache.file_cache import can_drop
 from kernel.cache.page import LRU, CachedPage
+from kernel.cache.swapper import swap_some
 from kernel.cache.writeback import FLUSHER
 from kernel.cgroup.memory import MEMORY_CONTROLS, GroupReclaimer, MemoryControl
 from kernel.lang import Errno, final, sleeps
 from kernel.lib.pace import is_dying, pace, spend
 from kernel.mm.frames import charged_for, frame_count
+from kernel.mm.swap_slots import SWAP
+from kernel.mm.swapping import Choice, Taken
 from kernel.sched.kthread import KernelThread
 from kernel.sched.processor import RUNNING
 from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
@@ -34,6 +38,7 @@ _PATIENCE_NS: Final = 100_000_000
 _ROUNDS: Final = 32
 LAST_MAPPED: Final = 16  # mapped file pages: no group makes progress with fewer
 _MANY_MAPPED: Final = 128  # … that a search passes over before it takes some
+_SWAPPED_AT_ONCE: Final = 32
 _MARGIN: Final = 64  # pages below the limit at which a writer to the cache begins to make room
 
 
@@ -49,6 +54,26 @@ class Outcome(Enum):
 def _is_of(control: MemoryControl, number: int) -> bool:
     """Whether frames with this charge number count for a control."""
     return number != 0 and control.contains(MEMORY_CONTROLS.living(number))
+
+
+@final
+class GroupPages(Choice):
+    """The pages of a control, for the hand that chooses what is swapped out."""
+
+    def __init__(self, control: MemoryControl) -> None:
+        self.control: MemoryControl = control
+        self._asked: int = 0  # the last number that was looked up, and its answer
+        self._is_its: bool = False
+
+    def look_again(self) -> None:
+        self._asked = 0
+        self._is_its = False
+
+    def wants(self, owner: int) -> bool:
+        if owner != self._asked:
+            self._asked = owner
+            self._is_its = _is_of(self.control, owner) and SWAP.charger.has_room(owner)
+        return self._is_its
 
 
 def _drop_if_unused(page: CachedPage) -> Outcome:
@@ -269,6 +294,9 @@ def shrink_to(
             continue
         if control.usage <= max(target, enough):
             break
+        if swap_some(GroupPages(control), Taken(), min(wanted, _SWAPPED_AT_ONCE), takes_used=rounds > 1) > 0:
+            control.drain()
+            continue
         if look.dirty == 0 and TOTALS.writing == 0:
             return False
         FLUSHER.queue.wake_all()

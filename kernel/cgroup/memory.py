@@ -14,6 +14,9 @@ A control whose group has gone passes what it still holds to the nearest above t
 already. Its number comes free with the last frame that carries it; if numbers run out, frames get their heirs' numbers
 (`prepare`).
 
+Pages in swap areas are counted apart, by the number that the frame carried: the slot has it. A frame that is read back
+is charged to whoever reads it.
+
 Invariants: `usage` counts what is charged here and below, with what lies in stocks.
 Context: charging may happen in any allocation; nothing here sleeps but `prepare`. Allocates nothing on the way.
 """
@@ -24,6 +27,7 @@ from kernel.lang import ENOMEM, Errno, final, noinline
 from kernel.lib.pace import pace
 from kernel.lib.socket_group import SocketGroup
 from kernel.mm.frames import CHARGING, LAST_CHARGE, FrameCharger, frame_limit, recharge
+from kernel.mm.swap_slots import SWAP, SlotCharger
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import announce_work
 
@@ -46,6 +50,11 @@ OOM: Final = 3
 OOM_KILL: Final = 4
 OOM_GROUP_KILL: Final = 5
 EVENT_NAMES: Final[list[bytes]] = [b"low", b"high", b"max", b"oom", b"oom_kill", b"oom_group_kill"]
+
+SWAP_HIGH: Final = 0
+SWAP_MAX: Final = 1
+SWAP_FAIL: Final = 2
+SWAP_EVENT_NAMES: Final[list[bytes]] = [b"high", b"max", b"fail"]
 
 
 class MemoryHolder(SocketGroup):
@@ -78,8 +87,13 @@ class MemoryControl:
         self.low: int = 0
         self.minimum: int = 0
         self.kills_all: bool = False  # memory.oom.group
-        self.swap_limit: int = NO_MEMORY_LIMIT  # there is none; what was written is shown
+        self.slots: int = 0  # of swap areas that carry its number
+        self.swap_usage: int = 0  # slots, here and below
+        self.swap_peak: int = 0
+        self.swap_limit: int = NO_MEMORY_LIMIT
         self.swap_high: int = NO_MEMORY_LIMIT
+        self.swap_events: list[int] = [0, 0, 0]
+        self.has_untold_swap: bool = False
         self.events: list[int] = [0, 0, 0, 0, 0, 0]
         self.has_untold: bool = False
         self.own_events: list[int] = [0, 0, 0, 0, 0, 0]
@@ -166,11 +180,48 @@ class MemoryControl:
             walker.has_untold = True
             walker = None if is_local else walker.parent
 
+    def count_swap(self, event: int) -> None:
+        """Count an event of memory.swap.events, here and above."""
+        walker: MemoryControl | None = self
+        while walker is not None:
+            walker.swap_events[event] += 1
+            walker.has_untold_swap = True
+            walker = walker.parent
+
+    def take_slot(self) -> bool:
+        """Count a slot, here and above, if no limit forbids it."""
+        walker: MemoryControl | None = self
+        while walker is not None:
+            if walker.swap_usage >= walker.swap_limit:
+                if walker.swap_limit > 0:  # as on Linux: where nothing may be swapped out, nobody tries
+                    self.count_swap(SWAP_MAX)
+                    self.count_swap(SWAP_FAIL)
+                return False
+            walker = walker.parent
+        walker = self
+        while walker is not None:
+            walker.swap_usage += 1
+            walker.swap_peak = max(walker.swap_peak, walker.swap_usage)
+            if walker.swap_usage == walker.swap_high + 1:
+                walker.count_swap(SWAP_HIGH)
+            walker = walker.parent
+        return True
+
+    def give_slot(self) -> None:
+        """A slot that was counted here is free."""
+        walker: MemoryControl | None = self
+        while walker is not None:
+            walker.swap_usage -= 1
+            walker = walker.parent
+
     def tell_events(self) -> None:
         """Whoever watches memory.events hears of those that were counted, here and above."""
         walker: MemoryControl | None = self
         while walker is not None:
             holder = walker.holder
+            if walker.has_untold_swap and holder is not None:
+                walker.has_untold_swap = False
+                holder.tell(b"memory.swap.events")
             if walker.has_untold and holder is not None:
                 walker.has_untold = False
                 holder.tell(b"memory.events")
@@ -181,6 +232,37 @@ class MemoryControl:
         """Both."""
         self.count(event, is_local)
         self.tell_events()
+
+
+@final
+class SwapCharger(SlotCharger):
+    """Counts slots."""
+
+    def has_room(self, number: int) -> bool:
+        walker = MEMORY_CONTROLS.living(number)
+        while walker is not None and walker.swap_usage < walker.swap_limit:
+            walker = walker.parent
+        return walker is None
+
+    def charge(self, number: int) -> bool:
+        control = MEMORY_CONTROLS.all[number]
+        if control is None:
+            return True
+        living = MEMORY_CONTROLS.living(number)
+        if living is not None and not living.take_slot():
+            return False
+        control.slots += 1
+        return True
+
+    def uncharge(self, number: int) -> None:
+        control = MEMORY_CONTROLS.all[number]
+        if control is None:
+            return
+        living = MEMORY_CONTROLS.living(number)
+        if living is not None:
+            living.give_slot()
+        control.slots -= 1
+        MEMORY_CONTROLS.free_if_done(control)
 
 
 class GroupReclaimer:
@@ -239,7 +321,7 @@ class MemoryControls(FrameCharger):
 
     def free_if_done(self, control: MemoryControl) -> None:
         """Let the number of a control that has ended come free once neither a frame nor a thread carries it."""
-        if control.holder is not None or control.frames > 0 or control.threads > 0:
+        if control.holder is not None or control.frames > 0 or control.threads > 0 or control.slots > 0:
             return
         if self.all[control.number] is control:
             self.all[control.number] = None
@@ -424,3 +506,4 @@ def _ask_for_relief() -> None:
 
 MEMORY_CONTROLS: Final = MemoryControls()
 CHARGING.charger = MEMORY_CONTROLS
+SWAP.charger = SwapCharger()

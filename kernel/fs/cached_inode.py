@@ -34,7 +34,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import CachedPages, Inode
 from kernel.fs.mapped_place import MappedPlace, place_of
 from kernel.fs.path import Path
-from kernel.lang import EFBIG, EINVAL, EIO, ENOSPC, EPERM, Errno, final
+from kernel.lang import EFBIG, EINVAL, EIO, ENOSPC, EPERM, ETXTBSY, Errno, final
 from kernel.lib.user import Buffer
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, get_frame, put_frame
 from kernel.mm.objects import MappedFile, MappedThrough, MemoryObject
@@ -98,10 +98,12 @@ class CachedInode(Inode):
 
     def write_locked(self, buffer: Buffer, offset: int, is_direct: bool) -> int:
         """Write, perhaps bypassing the cache; the caller holds the lock. Raises EPERM (became immutable since it was
-        opened), EINVAL (not aligned).
+        opened), ETXTBSY (in use for swapping), EINVAL (not aligned).
         """
         if self.flags & FS_IMMUTABLE_FL != 0:
             raise Errno(EPERM)
+        if self.is_swap_area:
+            raise Errno(ETXTBSY)
         limit = self.largest_size()
         if offset >= limit:
             raise Errno(EFBIG)
@@ -147,6 +149,8 @@ class CachedInode(Inode):
         self.lock.acquire_unless_dying()
         try:
             old = self.size
+            if self.is_swap_area and size <= old:
+                raise Errno(ETXTBSY)
             if size < old:
                 self._cut(size)
             elif size > old:

@@ -535,6 +535,10 @@ class File:
     def memory_object(self) -> "MemoryObject":
         raise Errno(ENODEV)
 
+    def is_swap_area(self) -> bool:
+        """Whether it is in use for swapping, so that nobody may write to it."""
+        return self.inode.is_swap_area
+
     def must_be_shared(self) -> bool:
         """Whether it allows no private mappings (memfd_secret(2))."""
         return False

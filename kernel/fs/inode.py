@@ -112,6 +112,7 @@ class Inode(MappedFile):
         self.writers: int = 0  # descriptions that may write
         self.write_hint: int = 0  # RWH_WRITE_LIFE_*: kept for whoever asks, without effect
         self.executions: int = 0  # descriptions of running programs: nobody may write meanwhile
+        self.is_swap_area: bool = False  # in use for swapping (swapon(2)): nobody may write to it or remove a name
         self.seals: int = -1  # F_SEAL_*; negative where seals do not apply
         self.caches_children: bool = True  # False: each walk asks `lookup` anew (procfs)
         self.revalidates: bool = False  # of a directory that others change: a walk asks `lookup` about cached names

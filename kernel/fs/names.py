@@ -311,7 +311,7 @@ def check_removal(actor: Actor, directory: Inode, inode: Inode) -> None:
     if not sees_owners(actor, inode.uid, inode.gid):
         raise Errno(EOVERFLOW)
     directory.check_permission(actor, MAY_WRITE | MAY_EXEC)
-    if directory.flags & FS_APPEND_FL != 0 or inode.flags & FS_UNCHANGEABLE != 0:
+    if directory.flags & FS_APPEND_FL != 0 or inode.flags & FS_UNCHANGEABLE != 0 or inode.is_swap_area:
         raise Errno(EPERM)
     is_owner = actor.fsuid == inode.uid or actor.fsuid == directory.uid
     if directory.mode & S_ISVTX != 0 and not is_owner and not inode.yields_to(actor, CAP_FOWNER):

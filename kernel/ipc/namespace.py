@@ -106,7 +106,7 @@ def list_sets() -> bytes:
 
 @proc_file("sysvipc/shm")
 def list_segments() -> bytes:
-    """/proc/sysvipc/shm. There is no swapping."""
+    """/proc/sysvipc/shm."""
     return segment_lines(ipc_of_caller().segments)
 
 

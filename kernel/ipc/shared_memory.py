@@ -19,7 +19,7 @@ from kernel.lib.pace import pace
 from kernel.lib.pid import Bearer, bearer_shown_to_caller
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.mm.commitment import MODE, NEVER, promise
-from kernel.mm.frames import HUGE_ORDER, NO_FRAME, PAGE_MASK, PAGE_SHIFT, Frame
+from kernel.mm.frames import HUGE_ORDER, PAGE_MASK, PAGE_SHIFT, Frame
 from kernel.mm.huge_object import NUMBER_LIMIT, HugeObject
 from kernel.mm.huge_pool import GIGABYTE_SHIFT, HUGE_MASK, HUGE_SHIFT, SHARER_GROUP, SHIFTS, shift_in
 from kernel.mm.keeping import check_room_to_keep, has_room_to_keep
@@ -129,7 +129,7 @@ class Segment(SharedMemory):
     def resident_count(self) -> int:
         """How many of its pages are in memory."""
         huge = self.huge
-        return self.frames.count if huge is None else huge.present << HUGE_ORDER
+        return self.frames.count - self.frames.swapped if huge is None else huge.present << HUGE_ORDER
 
     def use_huge_pages(self, reserves: bool) -> None:
         """Before it is first attached: let its memory consist of huge pages. Sleeps. Raises ENOMEM, MemoryError."""
@@ -147,7 +147,7 @@ class Segment(SharedMemory):
             huge.segment = None
 
     def page(self, index: int, for_write: bool) -> Frame:
-        if self.resident(index) == NO_FRAME and not has_room_to_keep():
+        if not self.has_page(index) and not has_room_to_keep():
             raise Errno(ENOSPC)
         return super().page(index, for_write)
 
@@ -264,6 +264,13 @@ class Segments:
             total += segment_of(entry).resident_count()
         return total
 
+    def swapped_count(self) -> int:
+        """Pages in swap areas."""
+        total = 0
+        for entry in self.table.objects.values():
+            total += segment_of(entry).frames.swapped
+        return total
+
     def remove_all(self) -> None:
         """Their namespace ends: remove all. Attached segments live on until they are detached. Has safe points."""
         for index in range(self.table.highest_index() + 1):
@@ -317,6 +324,7 @@ def segment_lines(segments: Segments) -> bytes:
             f" {creator:5d} {last_user:5d}  {segment.users:5d}"
             f"{entry.owner_columns()}"
             f" {segment.attached_s:10d} {segment.detached_s:10d} {entry.changed_s:10d}"
-            f" {segment.resident_count() << PAGE_SHIFT:21d} {0:21d}\n".encode()
+            f" {segment.resident_count() << PAGE_SHIFT:21d}"
+            f" {segment.frames.swapped << PAGE_SHIFT:21d}\n".encode()
         )
     return b"".join(lines)

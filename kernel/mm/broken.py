@@ -1,17 +1,16 @@
 """Frames whose memory is broken (kernel/task/memory_failure.py): which they are, and what page tables have for them.
 
 A broken frame is never given to anybody again: one reference to it is kept for good. The entries that mapped it name
-`stand_in` instead, a frame that nobody reads, and are neither PRESENT nor HIDDEN, as no other entry is: fork, mremap
-and munmap treat them as they treat any page, and a program that touches the page gets SIGBUS
-(AddressSpace.is_broken). A memory object that has no disk keeps a broken frame as its page until that page is dropped,
-and answers EHWPOISON.
+`stand_in` instead, a frame that nobody reads, with STANDS_IN, and are neither PRESENT nor HIDDEN: fork, mremap and
+munmap treat them as they treat any page, and a program that touches the page gets SIGBUS (AddressSpace.is_broken). A
+memory object that has no disk keeps a broken frame as its page until that page is dropped, and answers EHWPOISON.
 
 Context: any. Source: the page "hwpoison" of Linux's documentation, madvise(2).
 """
 
 from typing import Final
 
-from arch.programs import HIDDEN, PRESENT, WRITE_WATCHED
+from arch.programs import HIDDEN, POISONED, PRESENT, STANDS_IN
 from kernel.lang import final
 from kernel.mm.frames import NO_FRAME, Frame, allocate_zeroed_frame
 
@@ -48,4 +47,4 @@ def is_broken(frame: Frame) -> bool:
 
 def names_broken(entry: int) -> bool:
     """Whether a page table's entry stands for a broken page, or one that is to look so (POISONED)."""
-    return entry & (PRESENT | HIDDEN) == 0 and entry & ~WRITE_WATCHED != 0
+    return entry & (PRESENT | HIDDEN) == 0 and entry & (STANDS_IN | POISONED) != 0

@@ -17,13 +17,14 @@ from arch.programs import (
     WRITABLE,
     WRITE_WATCHED,
     entry_frame,
+    is_swapped,
     read_entry,
     write_entry,
 )
-from kernel.lang import EAGAIN, EINTR, EINVAL, ENOMEM, Errno
+from kernel.lang import EAGAIN, EINTR, EINVAL, EIO, ENOMEM, Errno
 from kernel.lib.pace import is_dying, pace, pace_bytes, spend
 from kernel.mm.area import PROT_WRITE, Area
-from kernel.mm.fault import entry_flags
+from kernel.mm.fault import Access, FaultOutcome, entry_flags
 from kernel.mm.frames import (
     HUGE_FRAMES,
     NO_FRAME,
@@ -90,6 +91,12 @@ def _collapse_block(space: AddressSpace, block: int) -> int:
         return ENOMEM
     is_used = False
     error = EAGAIN
+    try:
+        if space.pages.swapped > 0:
+            _read_slots(space, block)
+    except (Errno, MemoryError):
+        put_frame_row(head)
+        return EAGAIN
     space.settle()
     area = space.area_at(block)
     space.hold()
@@ -114,6 +121,22 @@ def _collapse_block(space: AddressSpace, block: int) -> int:
             put_frame_row(head)
     pace(_BLOCK_COST)
     return error
+
+
+def _read_slots(space: AddressSpace, block: int) -> None:
+    """Bring the pages of a block back that lie in swap areas, as far as there are any. Raises EIO, MemoryError."""
+    address = block
+    while address < block + HUGE_SIZE and not is_dying():
+        area = space.area_at(address)
+        if area is None or not is_swapped(space.pages.entry_of(address)):
+            address += PAGE_SIZE
+            continue
+        outcome = space.touch(address, Access.READ)
+        if outcome == FaultOutcome.NO_MEMORY:
+            raise MemoryError
+        if outcome != FaultOutcome.DONE:
+            raise Errno(EIO)
+        pace(_LOOK_COST)
 
 
 def _forbid_writes(space: AddressSpace, block: int) -> int:

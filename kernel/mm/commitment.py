@@ -2,8 +2,9 @@
 
 A private writable mapping is promised as a whole when it is created (`Area.is_promised`):
 its pages come when they are touched. Shared memory without a file is promised with its object. vm.overcommit_memory
-says what is refused: 0 (the default), a single mapping larger than all memory; 1, nothing; 2, whatever would raise the
-total beyond a part of memory. In mode 2 no promise is broken, except by what the kernel itself takes.
+says what is refused: 0 (the default), a single mapping larger than all memory and swap areas; 1, nothing; 2, whatever
+would raise the total beyond swap areas and a part of memory. In mode 2 no promise is broken, except by what the kernel
+itself takes.
 
 Deviation from Linux: files in a tmpfs are not counted.
 
@@ -19,10 +20,12 @@ from kernel.lib.credentials import caller_credentials
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.mm.frames import HUGE_FRAMES, PAGE_SHIFT, total_frame_count
 from kernel.mm.huge_pool import POOL
+from kernel.mm.swap_slots import SWAP
 
 ALWAYS: Final = 1
 NEVER: Final = 2
 _INT_MOST: Final = 0x7FFF_FFFF
+_MOST_PAGES: Final = NO_BOUND >> PAGE_SHIFT
 _KIB_SHIFT: Final = 2  # KiB of a page
 _USUAL_RATIO: Final = 50
 _RESERVE_PART: Final = 5  # a thirty-second of free memory, as a power of two
@@ -75,11 +78,11 @@ PROMISES: Final = Promises()
 def promise_limit() -> int:
     """How many pages may be promised in mode 2."""
     if AMOUNT.value != 0:
-        return AMOUNT.value >> _KIB_SHIFT
+        return min(AMOUNT.value >> _KIB_SHIFT, _MOST_PAGES) + SWAP.total()
     if RATIO.value < 0:
-        return NO_BOUND >> PAGE_SHIFT  # as Linux reads it, a very large part
+        return _MOST_PAGES  # as Linux reads it, a very large part
     memory = total_frame_count() - POOL.total * HUGE_FRAMES
-    return min(memory * RATIO.value // 100, NO_BOUND >> PAGE_SHIFT)
+    return min(memory * RATIO.value // 100, _MOST_PAGES) + SWAP.total()
 
 
 def promise(size_bytes: int, mapped_bytes: int) -> None:
@@ -88,7 +91,7 @@ def promise(size_bytes: int, mapped_bytes: int) -> None:
     if MODE.value != ALWAYS:
         if MODE.value == NEVER:
             _check_limit(pages, mapped_bytes >> PAGE_SHIFT)
-        elif pages > total_frame_count():
+        elif pages > total_frame_count() and pages > total_frame_count() + SWAP.total():
             raise Errno(ENOMEM)
     PROMISES.pages += pages
 

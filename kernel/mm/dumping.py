@@ -5,12 +5,13 @@ Context: sleeps where a file's page must be read. The caller holds the space.
 
 from typing import Final
 
-from arch.programs import entry_frame, names_frame, table_end
+from arch.programs import entry_frame, entry_slot, is_swapped, names_frame, table_end
 from kernel.lang import Errno
 from kernel.mm.area import Area
-from kernel.mm.broken import names_broken
+from kernel.mm.broken import is_broken, names_broken
 from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, Frame, get_frame
 from kernel.mm.space import AddressSpace
+from kernel.mm.swap_slots import SWAP
 
 _LOOK: Final = 1 << 34  # bytes of addresses searched for page tables at once: 8,192 tables
 
@@ -44,6 +45,18 @@ def dumped_frame(space: AddressSpace, area: Area, address: int) -> Frame:
     if source is not None and source.is_secret():
         return NO_FRAME
     entry = space.pages.entry_of(address)
+    while is_swapped(entry):
+        page = SWAP.find(entry_slot(entry))
+        if page is not None and not page.is_reading:
+            if is_broken(page.frame):
+                return NO_FRAME
+            get_frame(page.frame)
+            return page.frame
+        try:
+            SWAP.loader.load(entry_slot(entry))
+        except Errno:
+            return NO_FRAME
+        entry = space.pages.entry_of(address)
     if names_broken(entry):
         return NO_FRAME
     if names_frame(entry):

@@ -10,7 +10,16 @@ Context: as said at each function. Entries are flushed at once, so that a copy t
 from typing import Final
 
 from arch import USER_END
-from arch.programs import WRITABLE, entry_frame, make_entry, read_entry, table_end, write_entry
+from arch.programs import (
+    STANDS_IN,
+    WRITABLE,
+    entry_frame,
+    make_entry,
+    names_frame,
+    read_entry,
+    table_end,
+    write_entry,
+)
 from kernel.lang import final
 from kernel.lib.pace import pace
 from kernel.mm.area import Area
@@ -60,7 +69,7 @@ def _slot_of(space: AddressSpace, address: int, frame: Frame) -> int:
     if slot == 0:
         return 0
     entry = read_entry(slot)
-    return slot if entry != 0 and entry_frame(entry) == frame else 0
+    return slot if names_frame(entry) and entry_frame(entry) == frame else 0
 
 
 def shows(space: AddressSpace, address: int, frame: Frame) -> bool:
@@ -78,7 +87,7 @@ def exchange_at(space: AddressSpace, address: int, frame: Frame, other: Frame) -
     entry = read_entry(slot)
     get_frame(other)
     if other == BROKEN.stand_in:
-        write_entry(slot, make_entry(other, 0))
+        write_entry(slot, make_entry(other, STANDS_IN))
         space.note_broken()
     else:
         write_entry(slot, make_entry(other, entry ^ make_entry(frame, 0)))
@@ -124,7 +133,7 @@ def exchange_in_space(space: AddressSpace, frame: Frame, other: Frame) -> int:
             slot = space.pages.find(address)
             while address < stop:
                 entry = read_entry(slot)
-                if entry != 0 and entry_frame(entry) == frame:
+                if names_frame(entry) and entry_frame(entry) == frame:
                     exchange_at(space, address, frame, other)
                     found = address if found < 0 else found
                 slot += 8
@@ -136,7 +145,7 @@ def exchange_in_space(space: AddressSpace, frame: Frame, other: Frame) -> int:
     return found
 
 
-def _address_in(area: Area, index: int) -> int:
+def address_of(area: Area, index: int) -> int:
     """Where a page of the source lies, or would lie if the area were long enough, or -1 below it."""
     first = area.first_page
     return -1 if index < first else area.start + (min(index - first, 1 << 40) << PAGE_SHIFT)
@@ -149,7 +158,7 @@ def exchange_in_areas(source: TrackedObject, index: int, frame: Frame, other: Fr
     area = source.first_area
     while area is not None:
         space = area.space
-        address = _address_in(area, index)
+        address = address_of(area, index)
         if space is not None and area.start <= address < area.end:
             exchange_at(space, address, frame, other)
         area = area.next_of_source
@@ -161,7 +170,7 @@ def count_in_areas(source: TrackedObject, index: int, frame: Frame) -> int:
     area = source.first_area
     while area is not None:
         space = area.space
-        address = _address_in(area, index)
+        address = address_of(area, index)
         if space is not None and area.start <= address < area.end and _slot_of(space, address, frame) != 0:
             count += 1
         area = area.next_of_source
@@ -182,7 +191,7 @@ def note_areas(source: TrackedObject, index: int, places: Places) -> None:
     area = source.first_area
     while area is not None:
         space = area.space
-        address = _address_in(area, index)
+        address = address_of(area, index)
         if space is not None and area.start <= address < area.end:
             places.add(space, address)
         area = area.next_of_source

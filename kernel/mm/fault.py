@@ -7,7 +7,8 @@
 3. a write to a shared page that was mapped for reading: the source is notified (`page(…, for_write)`), the entry
    becomes writable;
 4. an anonymous private page: a zeroed frame;
-5. a page of a memory object: its frame, read-only if private; a write to a private one copies at once.
+5. a private page in a swap area: read into the swap cache; the frame is the mapping's own if nobody else needs it;
+6. a page of a memory object: its frame, read-only if private; a write to a private one copies at once.
 
 The zero page that Linux maps for reads of untouched anonymous memory was left out: it saves memory for sparse readers
 only, and costs every other program a second fault.
@@ -32,13 +33,16 @@ from arch.programs import (
     WRITE_WATCHED,
     PageTable,
     entry_frame,
+    entry_slot,
+    is_swapped,
     make_entry,
     names_frame,
     read_entry,
     write_entry,
 )
+from kernel.lang import EHWPOISON, Errno, noinline
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
-from kernel.mm.broken import names_broken
+from kernel.mm.broken import is_broken, names_broken
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_SIZE,
@@ -53,6 +57,7 @@ from kernel.mm.frames import (
 )
 from kernel.mm.huge_fault import resolve_huge
 from kernel.mm.merged_pages import MERGED
+from kernel.mm.swap_slots import SWAP
 
 _AROUND_PAGES: Final = 16  # file pages mapped by one fault when they are at hand
 
@@ -110,8 +115,8 @@ def resolve(pages: PageTable, area: Area, address: int, access: Access) -> int:
     entry = read_entry(slot)
     if _is_vacant(entry):
         return _map_new(pages, area, address, slot, access)
-    if names_broken(entry):
-        return 0  # since it was looked at: the instruction faults again
+    if entry & (PRESENT | HIDDEN) == 0:
+        return swap_in(pages, area, address, slot, access) if is_swapped(entry) else 0  # broken meanwhile: once more
     if access != Access.WRITE or entry & WRITABLE != 0:
         write_entry(slot, (entry & ~(HIDDEN | NO_EXECUTE)) | entry_flags(area))
         pages.renew_page(address)
@@ -161,6 +166,39 @@ def _has_changed(area: Area, address: int, rights: int) -> bool:
     """
     space = area.space
     return space is None or space.is_held or not area.start <= address < area.end or _rights_of(area) != rights
+
+
+@noinline
+def swap_in(pages: PageTable, area: Area, address: int, slot: int, access: Access) -> int:
+    """Map a page that lies in a slot. Where that has to be read first, nothing else is done, because the area may have
+    changed meanwhile: the instruction faults again. Raises EIO, EHWPOISON, MemoryError.
+    """
+    entry = read_entry(slot)
+    source = entry_slot(entry)
+    page = SWAP.find(source)
+    if page is None or page.is_reading:
+        SWAP.loader.load(source)
+        return 0
+    frame = page.frame
+    if is_broken(frame):
+        raise Errno(EHWPOISON)
+    is_hidden = area.prot & (PROT_READ | PROT_WRITE | PROT_EXEC) == 0  # swapoff(2) brings those as well
+    flags = (HIDDEN if is_hidden else entry_flags(area)) | PRIVATE | entry & WRITE_WATCHED
+    others = SWAP.users(source) - 2  # beside the cache and this entry
+    if others == 0 and page.is_writing and access == Access.WRITE:
+        SWAP.loader.settle(page)  # which needs no memory, as a copy would
+        return 0
+    pages.swapped -= 1
+    if others > 0 or page.is_writing:
+        get_frame(frame)
+        write_entry(slot, make_entry(frame, flags))
+        SWAP.put(source)
+        return 1
+    SWAP.put_for_frame(page)
+    if area.prot & PROT_WRITE != 0 and entry & WRITE_WATCHED == 0 and has_sole_owner(frame):
+        flags |= WRITABLE | DIRTY
+    write_entry(slot, make_entry(frame, flags))
+    return 1
 
 
 def _copy_page(pages: PageTable, area: Area, address: int, slot: int) -> None:

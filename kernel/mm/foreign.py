@@ -93,8 +93,8 @@ def _forced_frame(space: AddressSpace, area: Area, page: int, access: Access) ->
     entry = space.pages.entry_of(page)
     if names_broken(entry):
         raise Errno(EFAULT)
-    if not names_frame(entry):
-        return NO_FRAME
+    if not names_frame(entry) or (access == Access.WRITE and entry & WRITABLE == 0):
+        return NO_FRAME  # a page from a swap area comes first as the others see it, and is copied by the next turn
     frame = entry_frame(entry)
     get_frame(frame)
     if area.is_huge:

@@ -6,16 +6,24 @@ hand, since most files are read in order.
 
 Invariants: no node is empty; the root of a tree of height 0 is a leaf; `shift` is the height times `_BITS`.
 
+A page of memory without a file on a disk may lie in a slot of a swap area (swap_slots.py): then its number is
+SLOT_LIMIT and more, which no frame has. Whoever has such a tree asks `is_slot`; others never see one.
+
 Rejected: a dictionary by page number. It has no order, so finding the next page after a hole means looking at all of
 them, and a program can choose page numbers that collide.
 
 Context: never sleeps. `put` may raise MemoryError; nothing else needs memory.
 """
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from kernel.lang import Array, final, noinline, u32
+from kernel.lang import Array, final, inline, noinline, noraise, u32
+from kernel.lib.linked import Linked, LinkedList
 from kernel.mm.frames import NO_FRAME, Frame
+from kernel.mm.swap_slots import SLOT_LIMIT, Slot
+
+if TYPE_CHECKING:
+    from kernel.mm.objects import TrackedObject
 
 NO_PAGE: Final = -1
 _BITS: Final = 5
@@ -34,16 +42,56 @@ class Node:
         self.children: list[Node | None] | None = None
 
 
+@inline
+def is_slot(frame: Frame) -> bool:
+    """Whether a page of a tree lies in a slot, and not in a frame."""
+    return frame >= SLOT_LIMIT
+
+
+def slot_in(frame: Frame) -> Slot:
+    """The slot that stands in place of a frame."""
+    return Slot(frame - SLOT_LIMIT)
+
+
+def in_place_of_frame(slot: Slot) -> Frame:
+    """What stands in a tree for a page that lies in a slot."""
+    return Frame(SLOT_LIMIT + slot)
+
+
 @final
-class FrameTree:
+class FrameTree(Linked["FrameTree"]):
     """The pages of an object in memory."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.count: int = 0  # pages
+        self.swapped: int = 0  # of those, in slots
+        self.is_listed: bool = False  # in SWAPPABLE
+        self.stays: bool = False  # nothing of it is swapped out
+        self.mapping: TrackedObject | None = None  # who knows the areas that map it
         self._root: Node | None = None
         self._shift: int = 0
         self._last: Node | None = None  # the leaf that was used last
         self._last_number: int = 0  # of its first page, divided by its width
+
+    def this(self) -> "FrameTree":
+        return self
+
+    @noraise
+    def list_for_swapping(self) -> None:
+        """Its pages may be swapped out, from the first one on."""
+        if not self.is_listed:
+            self.is_listed = True
+            SWAPPABLE.link_last(self)
+
+    @noraise
+    def unlist(self) -> None:
+        """It has no pages, or its owner ends."""
+        if self.is_listed:
+            self.is_listed = False
+            if SWAPPABLE.at is self:
+                SWAPPABLE.go_to(self.after())
+            SWAPPABLE.unlink(self)
 
     def get(self, index: int) -> Frame:
         """The frame of a page (from 0), or NO_FRAME."""
@@ -236,3 +284,22 @@ def _first_child(branch: Node, slot: int) -> int:
     while slot < _WIDTH and children[slot] is None:
         slot += 1
     return slot
+
+
+@final
+class SwappableTrees(LinkedList["FrameTree"]):
+    """The trees whose pages may be swapped out, and where the search for some goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at: FrameTree | None = None
+        self.index: int = 0
+
+    @noraise
+    def go_to(self, tree: FrameTree | None) -> None:
+        """It goes on at the beginning of a tree; None: a new round begins."""
+        self.at = tree
+        self.index = 0
+
+
+SWAPPABLE: Final = SwappableTrees()

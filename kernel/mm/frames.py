@@ -72,6 +72,7 @@ _frame_limit: int = 0
 _total: int = 0
 _free: int = 0
 _reserve: int = 0
+_mark: int = 0  # with that many free frames, user pages look at what is left: the reserve, or more (`watch`)
 _heads: Final[list[int]] = [0] * (MAX_ORDER + 1)
 _stack_head: int = 0
 _stack_depth: int = 0
@@ -94,11 +95,31 @@ class RoomMaker:
         """Memory is short: the running thread is to see to it before it goes on in user mode. Never sleeps."""
 
 
+class PageSwapper:
+    """Writes pages of programs to swap areas. Base class: see kernel.cache.swapper."""
+
+    def wake(self) -> None:
+        """User pages have passed the mark that `watch` has set. Never sleeps, allocates nothing."""
+
+    def wait(self) -> bool:
+        """Sleep until pages were swapped out, or for a while. False if none can be, or the thread must end. Raises
+        MemoryError.
+        """
+        return False
+
+    def wait_for_frame(self) -> bool:
+        """The same for a caller that does nothing else but try again: False as well for a kernel thread, because the
+        swapper may be waiting for it.
+        """
+        return False
+
+
 class Shortage:
     """Helpers when frames run out; entered by a package above."""
 
     def __init__(self) -> None:
         self.helper: RoomMaker = RoomMaker()
+        self.swapper: PageSwapper = PageSwapper()
         self.busy: bool = False
         self.is_felt: bool = False  # somebody should see to it: kernel.task.memory_shortage
         self.lacks_run: bool = False  # … and some frames in a row are what is missing
@@ -332,7 +353,7 @@ def table_bytes(frame_limit: int) -> int:
 
 def add_range(first: int, end: int) -> None:
     """Hand the usable frames first…end - 1 to the allocator."""
-    global _total, _free, _reserve
+    global _total, _free, _reserve, _mark
     first = max(first, 1)
     end = min(end, _frame_limit)
     frame = first
@@ -345,6 +366,7 @@ def add_range(first: int, end: int) -> None:
         _free += 1 << order
         frame += 1 << order
     _reserve = max(_RESERVE_MINIMUM, _total >> 6)
+    _mark = _reserve
 
 
 def allocate_frames(order: int) -> Frame:
@@ -388,14 +410,46 @@ def allocate_frame() -> Frame:
 
 def allocate_user_frame() -> Frame:
     """As `allocate_frame`, but leaves the kernel's reserve alone: for user pages and file contents."""
-    if _free <= _reserve:
-        _make_room(_reserve - _free + _ROOM)  # the kernel's own needs may have gone deep into the reserve
-        if _free <= _reserve:
-            _feel_shortage()
-            raise MemoryError
+    if _free <= _mark:
+        _look_at_rest()
     if CHARGING.is_on:
         return _allocate_charged()
     return allocate_frame()
+
+
+@noinline
+def _look_at_rest() -> None:
+    """Few frames are free. Raises MemoryError if only the reserve is left."""
+    if _free > _reserve:
+        SHORTAGE.swapper.wake()
+        return
+    _make_room(_reserve - _free + _ROOM)  # the kernel's own needs may have gone deep into the reserve
+    if _free <= _reserve:
+        _feel_shortage()
+        raise MemoryError
+
+
+def allocate_last_frame() -> Frame:
+    """As `allocate_user_frame`, for a thread that must end and needs the page for that: half of the kernel's reserve
+    may go for such. Raises MemoryError.
+    """
+    if _free <= _reserve >> 1:
+        raise MemoryError
+    return allocate_frame()
+
+
+def wait_for_swapping() -> bool:
+    """Sleep until pages of programs were swapped out, or for a while, because there was no frame for a page. False if
+    that is of no use: a control group's limit was in the way, nothing can be swapped out, the thread must end, or it is
+    one of the kernel's. Raises MemoryError.
+    """
+    return _free <= _reserve and SHORTAGE.swapper.wait_for_frame()
+
+
+def watch(frames: int) -> None:
+    """Wake the swapper whenever user pages leave no more than that many frames beyond the reserve; 0: never."""
+    global _mark
+    _mark = _reserve + frames
 
 
 @noinline

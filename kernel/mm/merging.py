@@ -32,7 +32,7 @@ of Linux's documentation.
 from typing import Final
 
 from arch import USER_END
-from arch.programs import PRESENT, PRIVATE, WRITABLE, WRITE_WATCHED, entry_frame
+from arch.programs import PRESENT, PRIVATE, WRITABLE, WRITE_WATCHED, entry_frame, names_frame
 from kernel.lang import final
 from kernel.lib.half_sip_hash import HalfSipHash
 from kernel.lib.pace import pace
@@ -378,7 +378,8 @@ def separate(space: AddressSpace, start: int, end: int) -> None:
         address = space.pages.next_mapped(address, end)
         if address >= end:
             return
-        frame = entry_frame(space.pages.entry_of(address))
+        entry = space.pages.entry_of(address)
+        frame = entry_frame(entry) if names_frame(entry) else NO_FRAME
         if frame != NO_FRAME and is_merged(frame):
             _copy_for(space, address, frame)
             pace(_COPY_COST)
@@ -442,9 +443,10 @@ class Figures:
             address = space.pages.next_mapped(address, USER_END)
             if address >= USER_END:
                 return
-            frame = entry_frame(space.pages.entry_of(address))
+            entry = space.pages.entry_of(address)
+            frame = entry_frame(entry) if names_frame(entry) else NO_FRAME
             if frame == NO_FRAME:
-                pass  # a mark
+                pass  # a mark, or a slot
             elif frame == MERGED.zeros():
                 self.zero_pages += 1
             elif is_merged(frame):

@@ -9,11 +9,11 @@ Context: `page` may sleep (a file system reads from its disk).
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EHWPOISON, EINVAL, EIO, EOPNOTSUPP, Errno, final
+from kernel.lang import EHWPOISON, EINVAL, EIO, EOPNOTSUPP, Errno, final, noinline, noraise
 from kernel.lib.pace import pace
 from kernel.mm.broken import is_broken
 from kernel.mm.commitment import take_back
-from kernel.mm.frame_tree import FrameTree
+from kernel.mm.frame_tree import FrameTree, is_slot, slot_in
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_MASK,
@@ -26,6 +26,7 @@ from kernel.mm.frames import (
     zero_frame,
 )
 from kernel.mm.policy import MemoryPolicy, PolicyRanges
+from kernel.mm.swap_slots import SWAP
 
 if TYPE_CHECKING:
     from kernel.mm.area import Area
@@ -86,6 +87,14 @@ class MemoryObject:
     def resident(self, index: int) -> Frame:
         """The frame of page `index` if it is at hand, else NO_FRAME; takes no reference and never sleeps."""
         return NO_FRAME
+
+    def has_page(self, index: int) -> bool:
+        """Whether memory without a file on a disk has page `index`, here or in a swap area. Never sleeps."""
+        return self.resident(index) != NO_FRAME
+
+    def swappable_tree(self) -> FrameTree | None:
+        """The tree of its pages, if they may be swapped out."""
+        return None
 
     def next_kept(self, index: int) -> int:
         """The first page from `index` on that may have contents, -1 if there is none. May be `index` itself where only
@@ -279,9 +288,52 @@ SHARED_TOTALS: Final = SharedTotals()
 
 
 def sound_frame(frames: FrameTree, index: int) -> Frame:
-    """The frame of a page of memory without a disk; NO_FRAME where there is none, and where it is broken."""
+    """The frame of a page of memory without a disk; NO_FRAME where there is none, where it is broken, and where the
+    page lies in a swap area.
+    """
     frame = frames.get(index) if index >= 0 else NO_FRAME
-    return NO_FRAME if frame != NO_FRAME and is_broken(frame) else frame
+    return NO_FRAME if frame != NO_FRAME and (is_slot(frame) or is_broken(frame)) else frame
+
+
+@noinline
+def bring_page(frames: FrameTree, index: int) -> Frame:
+    """The frame of a page that lies in a slot, read first if need be; NO_FRAME where there is no page by then. Sleeps:
+    whatever may have changed is to be looked at again. Raises EIO, MemoryError.
+    """
+    while True:
+        frame = frames.get(index)
+        if not is_slot(frame):
+            return frame
+        slot = slot_in(frame)
+        page = SWAP.find(slot)
+        if page is None or page.is_reading:
+            SWAP.loader.load(slot)
+        elif page.is_writing:
+            SWAP.loader.settle(page)
+        else:
+            frame = page.frame
+            if is_broken(frame):
+                raise Errno(EHWPOISON)
+            SWAP.put_for_frame(page)
+            frames.put(index, frame)  # needs no memory: there is a place
+            frames.swapped -= 1
+            mark_shared(frame)
+            SHARED_TOTALS.pages += 1
+            return frame
+
+
+@noraise
+def drop_page(frames: FrameTree, index: int) -> None:
+    """Remove an existing page, wherever it lies."""
+    frame = frames.remove(index)
+    if is_slot(frame):
+        frames.swapped -= 1
+        SWAP.put(slot_in(frame))
+    else:
+        SHARED_TOTALS.pages -= 1
+        put_frame(frame)
+    if frames.count == 0:
+        frames.unlist()
 
 
 def exchange_frame(frames: FrameTree, index: int, old: Frame, new: Frame) -> bool:
@@ -311,16 +363,23 @@ class SharedMemory(PolicyKeeper):
         if index < 0 or index >= self.page_limit:
             raise Errno(EINVAL)
         frame = self.frames.get(index)
+        was_slot = is_slot(frame)
+        if was_slot:
+            frame = bring_page(self.frames, index)
         if frame == NO_FRAME:
             frame = allocate_user_frame()
             mark_shared(frame)
             zero_frame(frame)
+            if was_slot and self.users == 0:
+                return frame  # the last area went meanwhile, which the caller sees: nothing is kept
             try:
                 self.frames.put(index, frame)
             except MemoryError:
                 put_frame(frame)
                 raise
             SHARED_TOTALS.pages += 1
+            if self.frames.count == 1 and not self.is_secret():
+                self.frames.list_for_swapping()
         elif is_broken(frame):
             raise Errno(EHWPOISON)
         get_frame(frame)
@@ -328,6 +387,12 @@ class SharedMemory(PolicyKeeper):
 
     def resident(self, index: int) -> Frame:
         return sound_frame(self.frames, index)
+
+    def has_page(self, index: int) -> bool:
+        return index >= 0 and self.frames.get(index) != NO_FRAME
+
+    def swappable_tree(self) -> FrameTree | None:
+        return self.frames if self.frames.is_listed else None
 
     def lose_page(self, index: int, frame: Frame) -> Loss:
         return Loss.KEPT if self.frames.get(index) == frame else Loss.REFUSED
@@ -350,6 +415,7 @@ class SharedMemory(PolicyKeeper):
 
     def acquire(self) -> None:
         self.users += 1
+        self.frames.mapping = self  # until `free_frames`
 
     def release(self) -> None:
         self.users -= 1
@@ -359,6 +425,7 @@ class SharedMemory(PolicyKeeper):
     def free_frames(self) -> None:
         """Free all frames: nothing maps it any more."""
         self._drop(0, self.page_limit)
+        self.frames.mapping = None
         take_back(self.promised_bytes)
         self.promised_bytes = 0
 
@@ -368,8 +435,7 @@ class SharedMemory(PolicyKeeper):
     def _drop(self, first_index: int, end_index: int) -> None:
         index = self.frames.next_from(first_index)
         while first_index <= index < end_index:
-            put_frame(self.frames.remove(index))
-            SHARED_TOTALS.pages -= 1
+            drop_page(self.frames, index)
             pace(_FREE_COST)
             index = self.frames.next_from(index)
 

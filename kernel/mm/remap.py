@@ -6,7 +6,7 @@ Source: mremap(2), madvise(2), mincore(2), msync(2).
 from typing import Final
 
 from arch import USER_END
-from arch.programs import names_frame, read_entry, table_end, write_entry
+from arch.programs import entry_slot, is_swapped, names_frame, read_entry, table_end, write_entry
 from kernel.lang import EACCES, EAGAIN, EBADF, EBUSY, EFAULT, EHWPOISON, EINVAL, ENOMEM, EPERM, Errno, final
 from kernel.lib.pace import pace
 from kernel.mm.area import (
@@ -33,6 +33,8 @@ from kernel.mm.merging import let_merge, separate
 from kernel.mm.objects import FixedPages
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.space import AREA_LIMIT, AddressSpace, page_up
+from kernel.mm.swap_slots import SWAP
+from kernel.mm.swapping import page_out, will_need
 from kernel.mm.userfault import (
     Change,
     expect_moving,
@@ -429,6 +431,11 @@ def advise(space: AddressSpace, start: int, length: int, advice: int) -> None:
         _advise_areas(space, start, end, advice)
     elif advice in (MADV_COLD, MADV_PAGEOUT):
         _check_movable(space, start, end)
+        if advice == MADV_PAGEOUT:
+            page_out(space, start, end)
+    elif advice == MADV_WILLNEED:
+        if space.pages.swapped > 0:
+            will_need(space, start, end)
     elif advice == MADV_COLLAPSE:
         collapse(space, start, end)
     elif advice == MADV_REMOVE:
@@ -525,10 +532,10 @@ def _give_up_huge(space: AddressSpace, area: Area, start: int, end: int) -> None
 
 
 def _check_movable(space: AddressSpace, start: int, end: int) -> None:
-    """Raise EINVAL where huge pages lie: these are never moved out of memory."""
+    """Raise EINVAL where huge pages or locked ones lie: these are never moved out of memory."""
     area = space.areas.first_above(start)
     while area is not None and area.start < end:
-        if area.is_huge:
+        if area.is_huge or area.flags & MAP_LOCKED != 0:
             raise Errno(EINVAL)
         pace(_LOOK_COST)
         area = space.areas.first_above(area.end)  # others may have run
@@ -688,8 +695,12 @@ def residency(space: AddressSpace, start: int, page_count: int) -> bytearray:
     space.check_mapped(start, end)
     result = bytearray()
     for address in range(start, end, PAGE_SIZE):
-        here = names_frame(space.pages.entry_of(address))
-        if not here:
+        entry = space.pages.entry_of(address)
+        here = names_frame(entry)
+        if is_swapped(entry):
+            page = SWAP.find(entry_slot(entry))
+            here = page is not None and not page.is_reading
+        elif not here:
             area = space.area_at(address)
             if area is not None and area.source is not None and not area.is_huge:
                 here = area.source.resident(area.index_of(address)) != NO_FRAME

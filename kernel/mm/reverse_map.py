@@ -9,7 +9,7 @@ Context: never sleeps, `forget_pages` excepted.
 
 from typing import Final
 
-from arch.programs import DIRTY, POISONED, PRIVATE, WRITABLE, entry_frame, read_entry, write_entry
+from arch.programs import DIRTY, POISONED, PRIVATE, WRITABLE, entry_frame, names_frame, read_entry, write_entry
 from kernel.lib.pace import PACE_BUDGET, pace
 from kernel.mm.area import PROT_WRITE, Area
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, put_frame
@@ -81,7 +81,7 @@ def unmap_frame(source: TrackedObject, index: int, frame: Frame) -> None:
             slot = space.pages.find(address)
             if slot != 0:
                 entry = read_entry(slot)
-                if entry != 0 and entry_frame(entry) == frame:
+                if names_frame(entry) and entry_frame(entry) == frame:
                     write_entry(slot, entry & area.kept_bits)
                     space.pages.flush_page(address)
                     space.resident -= 1

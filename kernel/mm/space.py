@@ -27,6 +27,7 @@ from arch.programs import (
     names_frame,
     share_entries,
     share_large,
+    share_swapped,
     table_end,
 )
 from kernel.lang import EACCES, EEXIST, EFAULT, EHWPOISON, EINTR, EINVAL, ENOMEM, EPERM, Errno, final, noinline, panic
@@ -116,6 +117,23 @@ SPACES: Final[LinkedList["AddressSpace"]] = LinkedList()  # all that are in use,
 
 
 @final
+class SweepPlace:
+    """Where the search for pages that can be swapped out goes on (swapping.py)."""
+
+    def __init__(self) -> None:
+        self.space: AddressSpace | None = None
+        self.address: int = 0
+
+    def go_to(self, space: "AddressSpace | None") -> None:
+        """It goes on at the beginning of a space; None: a new round begins."""
+        self.space = space
+        self.address = 0
+
+
+SWEEP_PLACE: Final = SweepPlace()
+
+
+@final
 class AddressSpace(Linked["AddressSpace"]):
     """The user half of one or more tasks' memory. Counted by `acquire` and `release`."""
 
@@ -191,6 +209,8 @@ class AddressSpace(Linked["AddressSpace"]):
         self.users -= 1
         if self.users > 0:
             return
+        if SWEEP_PLACE.space is self:
+            SWEEP_PLACE.go_to(self.after())
         SPACES.unlink(self)
         merging = self.merging
         if merging is not None:
@@ -396,6 +416,8 @@ class AddressSpace(Linked["AddressSpace"]):
         if mapped == 0:
             slot = self.pages.find(start)
             mapped = share_entries(slot, child.pages.make(start), (end - start) >> PAGE_SHIFT, area.shared)
+            if self.pages.swapped > 0:
+                share_swapped(self.pages, child.pages, start, (end - start) >> PAGE_SHIFT)
         return mapped
 
     def _fork_huge(self, child: "AddressSpace", area: Area, work: int) -> int:
@@ -419,7 +441,7 @@ class AddressSpace(Linked["AddressSpace"]):
         """Take a safe point if `work` instructions are enough for one; returns the instructions since the last. Before
         others may run, write permissions are flushed from the processor.
         """
-        if work <= _WORK_AT_ONCE:
+        if work <= _WORK_AT_ONCE and PACE.left > 0:
             return work
         self.pages.flush_range(0, USER_END)
         pace(work)
@@ -964,9 +986,10 @@ class AddressSpace(Linked["AddressSpace"]):
         address = self.pages.next_table(start, end)
         while address < end and work < _WORK_AT_ONCE:
             stop = min(end, table_end(address))
+            swapped = self.pages.swapped
             count = self.pages.drop(address, (stop - address) >> PAGE_SHIFT, kept)
             self.resident -= count
-            work += _TABLE_COST + count * _PAGE_COST
+            work += _TABLE_COST + (count + swapped - self.pages.swapped) * _PAGE_COST
             address = self.pages.next_table(stop, end)
         self.pages.flush_range(start, address)
         reached = address
@@ -1371,7 +1394,7 @@ class AddressSpace(Linked["AddressSpace"]):
                     raise Errno(EFAULT)
                 if outcome == FaultOutcome.BROKEN:
                     raise Errno(EHWPOISON)
-                if not self.has_handlers or self._is_there(address):
+                if (not self.has_handlers and self.pages.swapped == 0) or self._is_there(address):
                     is_large = area.is_huge or self.pages.find_large(address) != 0
                     address = (address | HUGE_MASK) + 1 if is_large else address + PAGE_SIZE
             pace(_FAULT_COST)
@@ -1379,7 +1402,9 @@ class AddressSpace(Linked["AddressSpace"]):
                 raise Errno(EINTR)
 
     def _is_there(self, page: int) -> bool:
-        """Whether a page is mapped: its handler may have woken the waiting threads too early."""
+        """Whether a page is mapped: its handler may have woken the waiting threads too early, and a page that is read
+        from a swap area takes another fault.
+        """
         return names_frame(self.pages.entry_of(page))
 
 

@@ -29,6 +29,8 @@ from arch.programs import (
     WRITABLE,
     WRITE_WATCHED,
     entry_frame,
+    entry_slot,
+    is_swapped,
     make_entry,
     names_frame,
     read_entry,
@@ -52,10 +54,12 @@ from kernel.mm.frames import (
     is_huge_page_pinned,
     is_pinned,
     is_row_alone,
+    put_frame,
 )
 from kernel.mm.huge_fault import poison_huge, protect_huge_pages, show_huge
 from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE
 from kernel.mm.objects import MemoryObject
+from kernel.mm.swap_slots import SWAP
 
 if TYPE_CHECKING:
     from kernel.mm.space import AddressSpace
@@ -171,13 +175,15 @@ def flags_of(space: "AddressSpace", area: Area, address: int, access: Access) ->
         return -1
     write = FAULT_WRITE if access == Access.WRITE else 0
     entry = space.pages.entry_of(address)
+    if is_swapped(entry):
+        return -1  # it comes first: then it may be protected
     if names_frame(entry):
         is_protected = modes & WRITE_PROTECT != 0 and entry & WRITE_WATCHED != 0 and not handler.is_asynchronous
         return FAULT_WRITE | FAULT_PROTECTED if is_protected and write != 0 else -1
     source = area.source
     if source is not None and area.index_of(address) >= source.fillable_pages():
         return -1  # nobody could fill it
-    if source is None or source.resident(area.index_of(address)) == NO_FRAME:
+    if source is None or not source.has_page(area.index_of(address)):
         return write if modes & MISSING != 0 else -1
     return write | FAULT_MINOR if modes & MINOR != 0 else -1
 
@@ -480,7 +486,7 @@ def put_page(
     EEXIST, EFAULT (past the end of a file), MemoryError.
     """
     entry = read_entry(space.pages.make(address))
-    if names_frame(entry) or (entry != 0 and spares_marks and not area.shared):
+    if names_frame(entry) or is_swapped(entry) or (entry != 0 and spares_marks and not area.shared):
         raise Errno(EEXIST)
     flags = entry_flags(area)
     if is_protected:
@@ -496,32 +502,38 @@ def put_page(
         _enter(space, area, address, frame, flags | PRIVATE)
         return
     index = area.index_of(address)
-    if source.resident(index) != NO_FRAME:
+    if source.has_page(index):
         raise Errno(EEXIST)
     shared = _page_of(source, index, for_write=True)
     copy_frame(shared, frame)
     _enter(space, area, address, shared, flags)
 
 
-def show_page(space: "AddressSpace", area: Area, address: int, is_protected: bool = False) -> None:
+def show_page(space: "AddressSpace", area: Area, address: int, is_protected: bool = False) -> bool:
     """UFFDIO_CONTINUE: map a page that the shared memory has; in a private area only for reading, until a write copies
-    it. A mark gives way. Raises EEXIST, EFAULT, EINVAL, ENOENT, MemoryError. Sleeps where pages are huge.
+    it. A mark gives way. Sleeps where pages are huge, and where one is read from a swap area: then it returns False,
+    and is to be called again. Raises EEXIST, EFAULT, EINVAL, ENOENT, MemoryError.
     """
     source = area.source
     if source is None:
         raise Errno(EINVAL)
     if area.is_huge:
         show_huge(space.pages, area, address, entry_flags(area), is_protected)
-        return
-    if names_frame(read_entry(space.pages.make(address))):
+        return True
+    entry = read_entry(space.pages.make(address))
+    if names_frame(entry) or is_swapped(entry):
         raise Errno(EEXIST)
     index = area.index_of(address)
-    if source.resident(index) == NO_FRAME:
+    if not source.has_page(index):
         raise Errno(EFAULT if index < source.fillable_pages() else EINVAL)
+    if source.resident(index) == NO_FRAME:  # it lies in a swap area
+        put_frame(_page_of(source, index, for_write=False))
+        return False
     is_writable = area.shared and area.prot & PROT_WRITE != 0 and not is_protected
     frame = _page_of(source, index, is_writable)
     flags = entry_flags(area) | (WRITABLE | DIRTY if is_writable else 0) | (WRITE_WATCHED if is_protected else 0)
     _enter(space, area, address, frame, flags)
+    return True
 
 
 def _page_of(source: MemoryObject, index: int, for_write: bool) -> Frame:
@@ -646,6 +658,9 @@ def move_page(space: "AddressSpace", area: Area, source: int, target: int, skips
         if not skips_holes:
             raise Errno(ENOENT)
         return
+    if is_swapped(entry):
+        _move_slot(area, pages.find(source), place)
+        return
     if names_broken(entry) or not names_frame(entry):
         raise Errno(EFAULT)
     frame = entry_frame(entry)
@@ -655,6 +670,17 @@ def move_page(space: "AddressSpace", area: Area, source: int, target: int, skips
     write_entry(pages.find(source), 0)
     area.has_own_pages = True
     write_entry(place, make_entry(frame, entry_flags(area) | WRITABLE | DIRTY | PRIVATE))
+
+
+def _move_slot(area: Area, source: int, target: int) -> None:
+    """The same for a page that lies in a slot. Raises EBUSY."""
+    entry = read_entry(source)
+    slot = entry_slot(entry)
+    if SWAP.users(slot) != (1 if SWAP.find(slot) is None else 2):
+        raise Errno(EBUSY)
+    write_entry(source, 0)
+    area.has_own_pages = True
+    write_entry(target, entry & ~WRITE_WATCHED)
 
 
 def move_large_page(space: "AddressSpace", area: Area, source: int, target: int) -> bool:

@@ -6,7 +6,7 @@ from arch import USER_END
 from kernel.doors.table import syscall
 from kernel.fs.constants import F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, FS_APPEND_FL, O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY
 from kernel.fs.file import File
-from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, Errno, i32
+from kernel.lang import EACCES, EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, EPERM, ETXTBSY, Errno, i32
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.mm import remap as remapping
 from kernel.mm.area import (
@@ -153,6 +153,8 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
     if kind == MAP_SHARED or kind == MAP_SHARED_VALIDATE:
         if prot & PROT_WRITE != 0 and not writable:
             raise Errno(EACCES)
+        if prot & PROT_WRITE != 0 and file.is_swap_area():
+            raise Errno(ETXTBSY)
         if writable and file.inode.flags & FS_APPEND_FL != 0:
             raise Errno(EACCES)
         if not writable or _is_sealed(file):

@@ -140,8 +140,8 @@ def shmctl(identifier: i32, command: i32, address: UserAddr) -> int:
 
 
 def _lock(segment: Segment, on: bool) -> None:
-    """SHM_LOCK, SHM_UNLOCK: there is no swapping, so this is a mark. Owner and creator may set it, if they may lock any
-    memory. Raises EPERM.
+    """SHM_LOCK, SHM_UNLOCK: keep the segment's pages from being swapped out. Owner and creator may do that, if they may
+    lock any memory. Raises EPERM.
     """
     task = current()
     if not task.credentials.capable_in(task.namespaces.ipc.owner, CAP_IPC_LOCK):
@@ -149,6 +149,7 @@ def _lock(segment: Segment, on: bool) -> None:
         if is_forbidden or not segment.entry.is_owned_by(task.credentials):
             raise Errno(EPERM)
     segment.is_locked = on and segment.huge is None  # huge pages stay in memory anyway
+    segment.frames.stays = on
 
 
 def _change(segment: Segment, fields: Span[u8]) -> None:
@@ -197,5 +198,6 @@ def _write_totals(address: UserAddr) -> int:
     store_i32(out, 0, len(current().namespaces.ipc.segments.table.objects))
     store_i64(out, 8, current().namespaces.ipc.segments.page_count)
     store_i64(out, 16, current().namespaces.ipc.segments.resident_count())
+    store_i64(out, 24, current().namespaces.ipc.segments.swapped_count())
     user.write_from(address, out)
     return current().namespaces.ipc.segments.table.highest_index()

@@ -10,6 +10,7 @@ from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
+from kernel.mm.swap_slots import SWAP
 from kernel.sched.processor import load_averages
 from kernel.task.clocks import shown_boottime_ns
 from kernel.task.host import NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
@@ -98,6 +99,8 @@ def sysinfo(address: UserAddr) -> int:
     store_i64(out, 40, free_frame_count() * PAGE_SIZE)
     store_i64(out, 48, SHARED_TOTALS.pages * PAGE_SIZE)
     store_i64(out, 56, device_page_count() * PAGE_SIZE)
+    store_i64(out, 64, SWAP.total() * PAGE_SIZE)
+    store_i64(out, 72, SWAP.free() * PAGE_SIZE)
     out.store_u16(80, min(task_count(), 0xFFFF))
     store_i32(out, 104, 1)
     user.write_from(address, out)

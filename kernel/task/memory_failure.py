@@ -54,6 +54,7 @@ from kernel.mm.frames import (
 from kernel.mm.objects import Loss, TrackedObject
 from kernel.mm.reverse_map import protect_pages, unmap_frame
 from kernel.mm.space import SPACES, AddressSpace
+from kernel.mm.swap_slots import SWAP
 from kernel.task.parts import PR_MCE_KILL_DEFAULT, PR_MCE_KILL_EARLY
 from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.pids import find_process
@@ -138,6 +139,9 @@ def _fail(task: Task, page: int, frame: Frame) -> bool:
     if source is None:
         BROKEN.add(frame)
         condemn_frame(frame)
+        cached = SWAP.find_frame(frame)
+        if cached is not None and not cached.is_busy() and not cached.is_dirty:
+            SWAP.leave(cached)  # who uses the slot reads it again
         exchange_at(space, page, frame, BROKEN.stand_in)
         force(task, info)
         _exchange_everywhere(frame, BROKEN.stand_in, others)
@@ -272,8 +276,10 @@ def _move(space: AddressSpace, page: int, frame: Frame) -> bool:
 
 def _move_own(space: AddressSpace, page: int, frame: Frame, other: Frame) -> None:
     """A program's own page. Where forks share it nobody may write to it, so its contents stay as they are while others
-    run.
+    run. Raises EBUSY where the swap cache has it, for those who use its slot.
     """
+    if SWAP.find_frame(frame) is not None:
+        raise Errno(EBUSY)
     BROKEN.add(frame)
     condemn_frame(frame)
     was_writable = forbid_writes_at(space, page, frame)

@@ -52,6 +52,7 @@ _THREAD_COST: Final = 10
 _NEVER: Final = -1000
 _PATIENCE_NS: Final = 500_000_000  # how long a killed process may take to give its memory back
 _WAIT_NS: Final = 10_000_000
+_SWAP_WAITS: Final = 1000  # each ends with some progress, or after a while
 _ROOM: Final = 64  # frames to free beyond what the reserve lacks
 _PAGE_SHIFT: Final = 12
 _THREAD_PAGES: Final = 5  # a kernel stack that has not grown, and a task with its registers
@@ -130,7 +131,7 @@ def held_pages(process: Process) -> int:
     memory = task.memory
     held_bytes = 0
     if memory is not None:
-        pages += memory.resident + memory.pages.table_count + memory.ring_pages
+        pages += memory.resident + memory.pages.swapped + memory.pages.table_count + memory.ring_pages
         held_bytes += memory.areas.count * _AREA_BYTES
         contexts = memory.contexts
         if contexts is not None:
@@ -335,7 +336,7 @@ def relieve(task: Task) -> None:
     if task.process.ending.is_exiting:
         return  # its own memory is freed next
     has_begun = begin_to_lack_memory()
-    if not _is_relieved(lacks_run) and kill_largest():
+    if not _is_relieved(lacks_run) and not _is_swapped_out(lacks_run) and kill_largest():
         request_reschedule()
     end_lack_of_memory(has_begun)
 
@@ -352,6 +353,17 @@ def _is_relieved(lacks_run: bool) -> bool:
     for rescuer in RESCUERS:
         rescuer.rescue()
     make_room(missing_frame_count() + _ROOM)
+    return _is_enough(lacks_run)
+
+
+def _is_swapped_out(lacks_run: bool) -> bool:
+    """Whether there is memory after pages of programs were written to swap areas. Sleeps."""
+    for _ in range(_SWAP_WAITS):
+        try:
+            if not SHORTAGE.swapper.wait() or available_frame_count() > 0:
+                break
+        except (Errno, MemoryError):
+            break
     return _is_enough(lacks_run)
 
 
@@ -385,7 +397,7 @@ def find_memory(task: Task) -> None:
 
 @noraise
 def _find_memory(task: Task) -> None:
-    if _is_relieved(lacks_run=False):
+    if _is_relieved(lacks_run=False) or _is_swapped_out(lacks_run=False):
         return
     is_hopeful = kill_largest()
     if not is_hopeful and task.pid != FIRST:

@@ -247,8 +247,8 @@ class ServedFaults(UserFaultFile):
                 space.settle()
                 self._check_still_settled()
                 area = _area_of_pages(space, start + done, size)
-                show_page(space, area, start + done, is_protected=mode & _PROTECTED != 0)
-                done += size
+                if show_page(space, area, start + done, is_protected=mode & _PROTECTED != 0):
+                    done += size
                 pace(_PAGE_COST)
         except Errno as failure:
             error = failure.code

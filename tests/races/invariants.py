@@ -12,6 +12,7 @@ from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, MountNamespace
 from kernel.mm import frames
 from kernel.mm.space import AddressSpace
+from kernel.mm.swap_slots import SWAP
 from kernel.sched.thread import Thread, first_thread
 from kernel.task.task import Task
 from tools.simulated.program import KernelBug
@@ -72,6 +73,14 @@ def _named(each: object) -> str:
     if isinstance(each, Mount):
         return type(each.file_system).__qualname__
     return f"of {type(each.file_system).__qualname__}, {each.ino}" if isinstance(each, Inode) else ""
+
+
+def slots_in_use() -> list[str]:
+    """Slots of swap areas that nobody can refer to, once all programs have ended, and pages in the swap cache."""
+    found = [f"area {each.number} has {each.in_use} slots in use" for each in SWAP.areas if each and each.in_use]
+    if SWAP.count() > 0 or SWAP.open_count != sum(each is not None and each.is_open for each in SWAP.areas):
+        found.append(f"the swap cache has {SWAP.count()} pages, {SWAP.open_count} areas are open")
+    return found
 
 
 def free_frames() -> int:

@@ -29,10 +29,11 @@ from tests.races.invariants import (
     free_frames,
     negative_counters,
     programs,
+    slots_in_use,
     threads,
     where,
 )
-from tests.races.kinds import KINDS
+from tests.races.kinds import KINDS, swapping
 from tests.races.machine import RacingMachine
 from tests.races.worker import Pool, SharedState, Worker
 from tools.simulated.program import Program
@@ -228,7 +229,7 @@ class Session:
         host.call("close", descriptor)
         self._free_devices()
         self._pass_time(LATER_NS)  # some things are released by threads of the kernel, which wait before
-        found = complaints(bytes(self.machine.output)) + negative_counters()
+        found = complaints(bytes(self.machine.output)) + negative_counters() + slots_in_use()
         assert self._holders is not None
         if self._holders.left():
             self._pass_time(LATER_NS)
@@ -240,6 +241,9 @@ class Session:
         host = self.machine.host
         with contextlib.suppress(OSError):
             host.call("acct", None)
+        for path in swapping.PATHS:
+            with contextlib.suppress(OSError):
+                host.call("swapoff", path)
         for path in LOOPS:
             with contextlib.suppress(OSError):
                 descriptor = host.call("open", path, 0, 0)

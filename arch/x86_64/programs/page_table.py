@@ -6,7 +6,7 @@ of file pages); HIDDEN marks an entry whose frame is kept while its area is PROT
 An entry of 0 maps nothing. Neither does a *mark*, which names no frame: WRITE_WATCHED alone says that whatever will be
 mapped there is watched from the beginning, POISONED that nothing will be, for whoever touches the page gets SIGBUS
 (kernel/mm/userfault.py). Of a huge page, a mark lies where its entry would, without HUGE: for everything that looks
-for huge pages it is not there.
+for huge pages it is not there. STANDS_IN: the frame is that of kernel/mm/broken.py. SWAPPED: it is a slot instead.
 
 A huge page is mapped by an entry one level higher, where others name a table of the lowest level: HUGE tells them
 apart, also while the entry is HIDDEN. For `find` and what follows tables, such a page is not there; `entry_of` shows an
@@ -30,7 +30,7 @@ from typing import Final
 from arch.x86_64.instructions import invalidate_page, read_cr3, write_cr3
 from arch.x86_64.layout import DIRECT_MAP_BASE
 from arch.x86_64.processors import note_root, processors, shoot_down
-from kernel.lang import final
+from kernel.lang import final, noinline
 from kernel.lang.unsafe import copy_bytes, load_i64, store_i64
 from kernel.lib.pace import spend
 from kernel.mm.frames import (
@@ -52,6 +52,7 @@ from kernel.mm.frames import (
     start_chain,
     unchain_frame,
 )
+from kernel.mm.swap_slots import SWAP, Slot
 
 PRESENT: Final = 0x1
 WRITABLE: Final = 0x2
@@ -63,16 +64,20 @@ PRIVATE: Final = 0x200  # software bit 9
 HIDDEN: Final = 0x400  # software bit 10
 WRITE_WATCHED: Final = 0x800  # software bit 11: writes are left to the fault handler (userfaultfd(2))
 POISONED: Final = 0x100  # of marks
+SWAPPED: Final = 0x8  # of entries that are not present: they name a slot
+STANDS_IN: Final = 0x10  # the same: the frame is the stand-in of broken ones
 SPLITTABLE: Final = 1 << 52  # a bit that the hardware ignores; with HUGE: a large page
 KEY_SHIFT: Final = 59
 KEY_BITS: Final = 15 << KEY_SHIFT
 NO_EXECUTE: Final = -(1 << 63)
 FRAME_BITS: Final = 0x000F_FFFF_FFFF_F000
 
+_NAMES_FRAME: Final = PRESENT | HIDDEN | STANDS_IN
 _TABLE_FLAGS: Final = PRESENT | WRITABLE | USER | ACCESSED
 _LEVEL_BITS: Final = 9
 _STEP_COST: Final = 32  # instructions to see that a table is not there
 _SPLIT_COST: Final = 6000
+_SLOT_COST: Final = 120
 _ENTRIES: Final = 512
 _TOP_SHIFT: Final = 39
 LEAF_TABLE_BYTES: Final = 1 << 21  # what one table of the lowest level maps
@@ -86,13 +91,28 @@ def entry_frame(entry: int) -> Frame:
 
 
 def names_frame(entry: int) -> bool:
-    """Whether an entry names a frame, so that it is neither 0 nor a mark."""
-    return entry & FRAME_BITS != 0
+    """Whether an entry names a frame, so that it is neither 0 nor a mark, nor names a slot."""
+    return entry & _NAMES_FRAME != 0
 
 
 def make_entry(frame: Frame, flags: int) -> int:
     """An entry for a frame."""
     return (frame << PAGE_SHIFT) | flags
+
+
+def is_swapped(entry: int) -> bool:
+    """Whether an entry names a slot."""
+    return entry & (PRESENT | SWAPPED) == SWAPPED
+
+
+def entry_slot(entry: int) -> Slot:
+    """The slot that an entry names which is SWAPPED."""
+    return Slot((entry & FRAME_BITS) >> PAGE_SHIFT)
+
+
+def make_swapped_entry(slot: Slot, kept: int) -> int:
+    """An entry for a page that lies in a slot; `kept`: WRITE_WATCHED, or 0."""
+    return (slot << PAGE_SHIFT) | SWAPPED | PRIVATE | kept
 
 
 def table_end(address: int) -> int:
@@ -113,7 +133,7 @@ def write_entry(address: int, entry: int) -> None:
 def share_entries(parent_slot: int, child_slot: int, count: int, shared: bool) -> int:
     """fork: give the child the parent's pages, `count` entries of one table: the same frames, read-only on both sides
     unless they are `shared` (copy-on-write). Returns how many pages there are. Marks are copied, except that, as on
-    Linux, what is poisoned of shared memory is so for the parent alone.
+    Linux, what is poisoned of shared memory is so for the parent alone. What is SWAPPED is left to `share_swapped`.
 
     A private one that a device may be writing to is copied at once: shared, the first of the two to write to it would
     get the copy, and if that were the parent, what the device brings would be lost to it. Raises MemoryError.
@@ -123,8 +143,8 @@ def share_entries(parent_slot: int, child_slot: int, count: int, shared: bool) -
         entry = load_i64(parent_slot + offset)
         if entry == 0:
             continue
-        if entry & FRAME_BITS == 0:
-            if not shared or entry & POISONED == 0:
+        if entry & _NAMES_FRAME == 0:
+            if entry & SWAPPED == 0 and (not shared or entry & POISONED == 0):
                 store_i64(child_slot + offset, entry)
             continue
         mapped += 1
@@ -139,6 +159,19 @@ def share_entries(parent_slot: int, child_slot: int, count: int, shared: bool) -
         get_frame(entry_frame(entry))
         store_i64(child_slot + offset, entry)
     return mapped
+
+
+def share_swapped(parent: "PageTable", child: "PageTable", address: int, count: int) -> None:
+    """The same for pages that lie in slots, `count` entries of one table that both have from an address on."""
+    parent_slot = parent.find(address)
+    child_slot = child.find(address)
+    for offset in range(0, count << 3, 8):
+        entry = load_i64(parent_slot + offset)
+        if is_swapped(entry):
+            SWAP.get(entry_slot(entry))
+            store_i64(child_slot + offset, entry)
+            child.swapped += 1
+            spend(_SLOT_COST)
 
 
 def share_large(parent: "PageTable", child: "PageTable", address: int) -> int:
@@ -187,6 +220,24 @@ def drop_most_of_entries(slot: int, count: int, kept: int) -> int:
     return mapped
 
 
+@noinline
+def drop_swapped(slot: int, count: int, kept: int) -> int:
+    """The same for pages that lie in slots, before it is done for the others; with PRIVATE in `kept`, they stay.
+    Returns how many there were.
+    """
+    if kept & PRIVATE != 0:
+        return 0
+    dropped = 0
+    for offset in range(0, count << 3, 8):
+        entry = load_i64(slot + offset)
+        if is_swapped(entry):
+            store_i64(slot + offset, entry & kept)
+            SWAP.put(entry_slot(entry))
+            dropped += 1
+    spend(dropped * _SLOT_COST)
+    return dropped
+
+
 @final
 class LargeTotals:
     """Large pages of all tables."""
@@ -220,6 +271,7 @@ class PageTable:
         self.huge_count: int = 0  # entries of huge pages, without large ones
         self.large_count: int = 0  # entries of large pages
         self.huge_marks: int = 0  # marks in place of huge pages
+        self.swapped: int = 0  # entries that are SWAPPED
         self._spare: Frame = NO_FRAME  # a ring of as many tables, for when they are split
 
     def find(self, address: int) -> int:
@@ -339,6 +391,8 @@ class PageTable:
                 put_frame_row(head)
                 return count
         slot = self.find(address)
+        if self.swapped > 0:
+            self.swapped -= drop_swapped(slot, count, kept)
         return drop_entries(slot, count) if kept == 0 else drop_most_of_entries(slot, count, kept)
 
     def entry_of(self, address: int) -> int:

@@ -4,7 +4,14 @@ from typing import Final
 
 from kernel.cache.group_reclaim import count_cached, drop_clean, shrink_to
 from kernel.cgroup.group import MEMORY, ControlGroup, GroupWalk
-from kernel.cgroup.memory import EVENT_NAMES, MEMORY_CONTROLS, NO_MEMORY_LIMIT, THREAD_PAGES, MemoryControl
+from kernel.cgroup.memory import (
+    EVENT_NAMES,
+    MEMORY_CONTROLS,
+    NO_MEMORY_LIMIT,
+    SWAP_EVENT_NAMES,
+    THREAD_PAGES,
+    MemoryControl,
+)
 from kernel.fs.cgroup.table import READABLE_MODE, WRITE_ONLY_MODE, FileRow, Writer, no_text, parse_int32, strip
 from kernel.lang import EAGAIN, EINTR, EINVAL, ENODEV, Errno, final
 from kernel.lib.numbers import digit_of
@@ -252,12 +259,17 @@ _ROWS: Final[list[bytes]] = [
 ]  # fmt: skip
 
 
-# Swap, which there is none of -----------------------------------------------------------------------------------------
+# Swap ---------------------------------------------------------------------------------------------------------------
 
 
-def nothing(group: ControlGroup) -> bytes:
-    """memory.swap.current, memory.swap.peak."""
-    return b"0\n"
+def swap_usage(group: ControlGroup) -> bytes:
+    """memory.swap.current."""
+    return bytes_text(control_of(group).swap_usage)
+
+
+def swap_peak(group: ControlGroup) -> bytes:
+    """memory.swap.peak."""
+    return bytes_text(control_of(group).swap_peak)
 
 
 def swap_limit(group: ControlGroup) -> bytes:
@@ -266,7 +278,7 @@ def swap_limit(group: ControlGroup) -> bytes:
 
 
 def set_swap_limit(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """The value is kept and shown, without effect."""
+    """As on Linux, nothing is brought back that is there already."""
     control_of(group).swap_limit = parse_bytes(text)
 
 
@@ -276,13 +288,17 @@ def swap_high(group: ControlGroup) -> bytes:
 
 
 def set_swap_high(group: ControlGroup, text: bytes, writer: Writer) -> None:
-    """The same."""
+    """To go beyond it is an event; nobody is held up."""
     control_of(group).swap_high = parse_bytes(text)
 
 
 def swap_events(group: ControlGroup) -> bytes:
     """memory.swap.events."""
-    return b"high 0\nmax 0\nfail 0\n"
+    events = control_of(group).swap_events
+    text = b""
+    for index in range(len(SWAP_EVENT_NAMES)):
+        text += SWAP_EVENT_NAMES[index] + f" {events[index]}\n".encode()
+    return text
 
 
 MEMORY_FILES: Final[list[FileRow]] = [
@@ -297,9 +313,9 @@ MEMORY_FILES: Final[list[FileRow]] = [
     FileRow(b"memory.stat", MEMORY, figures, mode=READABLE_MODE),
     FileRow(b"memory.oom.group", MEMORY, kills_all, set_kills_all, is_delegated=True),
     FileRow(b"memory.reclaim", MEMORY, no_text, reclaim, mode=WRITE_ONLY_MODE, is_delegated=True),
-    FileRow(b"memory.swap.current", MEMORY, nothing, mode=READABLE_MODE),
+    FileRow(b"memory.swap.current", MEMORY, swap_usage, mode=READABLE_MODE),
     FileRow(b"memory.swap.high", MEMORY, swap_high, set_swap_high),
     FileRow(b"memory.swap.max", MEMORY, swap_limit, set_swap_limit),
-    FileRow(b"memory.swap.peak", MEMORY, nothing, mode=READABLE_MODE),
+    FileRow(b"memory.swap.peak", MEMORY, swap_peak, mode=READABLE_MODE),
     FileRow(b"memory.swap.events", MEMORY, swap_events, mode=READABLE_MODE),
 ]

@@ -6,7 +6,7 @@ Source: ioctl_list(2), linux/fs.h for the commands' numbers.
 
 from typing import Final
 
-from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, SECTOR_SIZE, BlockDevice, Operation, flush
+from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, SECTOR_SIZE, SWAP_DEVICES, BlockDevice, Operation, flush
 from kernel.block.ranges import discard, zero_out
 from kernel.cache import FileCache, Readahead, SyncScope, device_cache, file_io
 from kernel.cache.devices import sync_device
@@ -41,6 +41,7 @@ from kernel.lang import (
     ENXIO,
     EOPNOTSUPP,
     EPERM,
+    ETXTBSY,
     Errno,
     UserAddr,
     final,
@@ -105,6 +106,9 @@ class BlockFile(File):
             self.device.unclaim()
         self.device.closed()
 
+    def is_swap_area(self) -> bool:
+        return len(SWAP_DEVICES) > 0 and self.device.number in SWAP_DEVICES
+
     def size_bytes(self) -> int:
         return self.device.sectors << SECTOR_SHIFT
 
@@ -141,6 +145,8 @@ class BlockFile(File):
     def _pwrite(self, buffer: Buffer, offset: int, is_direct: bool) -> int:
         if self.device.read_only:
             raise Errno(EPERM)
+        if self.is_swap_area():
+            raise Errno(ETXTBSY)
         if buffer.remaining == 0:
             return 0
         if offset >= self.size_bytes():

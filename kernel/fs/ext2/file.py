@@ -16,7 +16,7 @@ from kernel.fs.ext2.inode import Ext2Inode
 from kernel.fs.ext2.layout import FLAG_INLINE_DATA
 from kernel.fs.file import File
 from kernel.fs.path import Path
-from kernel.lang import ENXIO, EOPNOTSUPP, Errno, Span, u8
+from kernel.lang import ENXIO, EOPNOTSUPP, ETXTBSY, Errno, Span, u8
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, frame_span
 
 _SECTOR_SHIFT: Final = 9
@@ -107,10 +107,12 @@ class Ext2File(Ext2Inode):
     def allocate(self, mode: int, offset: int, length: int) -> None:
         """fallocate(2): only holes can be punched, because nothing on ext2 marks a block as allocated but unwritten."""
         if mode != FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
-            raise Errno(EOPNOTSUPP)
+            raise Errno(ETXTBSY if self.is_swap_area else EOPNOTSUPP)
         self.wanted()
         self.lock.acquire_unless_dying()
         try:
+            if self.is_swap_area:
+                raise Errno(ETXTBSY)
             end = min(offset + length, self.size)
             if offset < end:
                 self._punch(offset, end)

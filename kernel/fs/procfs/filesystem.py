@@ -30,6 +30,7 @@ from kernel.fs.procfs.network import PiecesInode, SettingInode
 from kernel.fs.procfs.pressure import RESOURCE_NAMES, RESOURCES, MachinePressureInode
 from kernel.fs.procfs.process import ProcessDirectory, SelfLink
 from kernel.fs.procfs.subject import Subject, parse_number
+from kernel.fs.procfs.swaps import SwapsInode
 from kernel.fs.procfs.view import View, check_options
 from kernel.lang import EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYSLOG
@@ -165,6 +166,7 @@ def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
     top.add(b"mounts", FixedLink(fs, fs.new_ino(), b"self/mounts"))
     top.add(b"net", FixedLink(fs, fs.new_ino(), b"self/net"))
     top.add(b"kmsg", LogInode(fs, fs.new_ino()))
+    top.add(b"swaps", SwapsInode(fs, fs.new_ino()))
     top.add(b"locks", LocksInode(fs, fs.new_ino(), fs.view))
     pressure = _directory_in(top, fs, b"pressure")
     for index in range(len(RESOURCES)):

@@ -1,10 +1,10 @@
 """/proc/PID/pagemap: a word for each page of a process's address space (proc_pid_pagemap(5)).
 
-Bits: 63 the page is there, 62 it is broken (kernel/mm/broken.py) or a mark stands in its place, 61 it is one of a file
-or of shared memory, 56 nobody else maps it, 55 it may have been written to since somebody asked (always, for nobody can
-ask); the lowest 55 the frame's number, or what Linux shows of a mark, for those who had CAP_SYS_ADMIN when they opened
-the file. A page that is not there has bit 55 alone, and none where nothing is mapped. The file's one command is
-PAGEMAP_SCAN (pagemap_scan.py).
+Bits: 63 the page is there, 62 it lies in a swap area, is broken (kernel/mm/broken.py) or a mark stands in its place,
+61 it is one of a file or of shared memory, 56 nobody else maps it, 55 it may have been written to since somebody asked
+(always, for nobody can ask); the lowest 55 the frame's number, or the swap area's with the page in it above, or what
+Linux shows of a mark, for those who had CAP_SYS_ADMIN when they opened the file. A page that is not there has bit 55
+alone, and none where nothing is mapped. The file's one command is PAGEMAP_SCAN (pagemap_scan.py).
 
 Context: sleeps. The description refers to the memory that the process had when it was opened.
 """
@@ -12,7 +12,7 @@ Context: sleeps. The description refers to the memory that the process had when 
 from typing import Final
 
 from arch import USER_END
-from arch.programs import POISONED, PRIVATE, WRITE_WATCHED, entry_frame, names_frame
+from arch.programs import POISONED, PRIVATE, WRITE_WATCHED, entry_frame, entry_slot, is_swapped, names_frame
 from kernel.fs.constants import SEEK_CUR, SEEK_SET
 from kernel.fs.file import File
 from kernel.fs.path import Path
@@ -30,6 +30,7 @@ from kernel.mm.area import Area
 from kernel.mm.broken import names_broken
 from kernel.mm.frames import HUGE_FRAMES, PAGE_SHIFT, Frame, frame_count, huge_mappings
 from kernel.mm.space import AddressSpace
+from kernel.mm.swap_slots import area_of, page_of
 from kernel.mm.userfault import WRITE_PROTECT
 
 _WORD: Final = 8
@@ -41,7 +42,9 @@ _OTHERS: Final = 1 << 55
 _EXCLUSIVE: Final = 1 << 56
 _PROTECTED: Final = 1 << 57  # writes are left to a userfaultfd
 _OF_FILE: Final = 1 << 61
-_BROKEN: Final = 1 << 62  # among pages that have been swapped out
+_SWAPPED: Final = 1 << 62
+_BROKEN: Final = _SWAPPED  # among pages that have been swapped out
+_AREA_BITS: Final = 5
 _THERE: Final = -(1 << 63)
 _WATCHING_MARK: Final = 31 | 1 << 5  # in place of a frame: Linux's number for marks, and the kind
 _POISON_MARK: Final = 31 | 2 << 5
@@ -132,6 +135,10 @@ class PagemapFile(PositionedFile):
         """That of a page without a frame. As on Linux, less is shown of marks in place of huge pages."""
         is_watched = entry & WRITE_WATCHED != 0 and area.fault_modes & WRITE_PROTECT != 0
         value = _OTHERS | (_PROTECTED if is_watched else 0)
+        if is_swapped(entry):
+            slot = entry_slot(entry)
+            place = area_of(slot) | page_of(slot) << _AREA_BITS
+            return value | _SWAPPED | (place if self.shows_frames else 0)
         if area.is_huge or (entry & POISONED == 0 and not is_watched):
             return value
         mark = _WATCHING_MARK if is_watched else _POISON_MARK

@@ -1,14 +1,24 @@
 """Files of /proc/PID that show its memory: the arguments, the environment, the areas (proc_pid_cmdline(5),
 proc_pid_maps(5), …).
 
-Another process's memory is read page by page through its address space. Nothing is faulted in: a page that is not
-present yet, or no longer present, ends the text.
+Another process's memory is read page by page through its address space. Nothing is faulted in but what lies in a swap
+area: a page that is not present yet ends the text.
 """
 
 from typing import Final
 
 from arch import key_count
-from arch.programs import DIRTY, PRESENT, PRIVATE, entry_frame, names_frame, read_entry, table_end
+from arch.programs import (
+    DIRTY,
+    PRESENT,
+    PRIVATE,
+    entry_frame,
+    entry_slot,
+    is_swapped,
+    names_frame,
+    read_entry,
+    table_end,
+)
 from kernel.fs.procfs.subject import Subject, parse_unsigned_32
 from kernel.fs.tmpfs.file import FilePages
 from kernel.lang import ESRCH, Errno, Span, final, u8
@@ -28,6 +38,8 @@ from kernel.mm.area import (
 )
 from kernel.mm.binding import policy_of
 from kernel.mm.broken import names_broken
+from kernel.mm.fault import Access, FaultOutcome
+from kernel.mm.frame_tree import FrameTree, is_slot
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SIZE, Frame, frame_count, frame_span, huge_mappings, is_merged
 from kernel.mm.huge_pool import HUGE_KIB, HUGE_MASK, HUGE_SIZE
 from kernel.mm.large_pages import holds_whole, wants_large
@@ -36,6 +48,7 @@ from kernel.mm.merging import Figures
 from kernel.mm.objects import FixedPages, SharedMemory
 from kernel.mm.policy import MemoryPolicy
 from kernel.mm.space import DUMP_KINDS, AddressSpace, each_area
+from kernel.mm.swap_slots import SWAP
 from kernel.mm.userfault import MINOR, MISSING, WRITE_PROTECT
 
 _TEXT_LIMIT: Final = 6 << 20  # no more than execve takes
@@ -77,17 +90,28 @@ def _page(space: AddressSpace, address: int) -> Frame:
     entry = space.pages.entry_of(address)
     if entry & PRESENT != 0:
         return entry_frame(entry)
-    if area.source is not None:
+    if area.source is not None and not is_swapped(entry):
         return area.source.resident(area.index_of(address & ~PAGE_MASK))
     return NO_FRAME
 
 
+def _page_brought_back(space: AddressSpace, address: int) -> Frame:
+    """The same for a page that lies in a swap area, if it can be read. Raises MemoryError."""
+    while is_swapped(space.pages.entry_of(address)) and space.touch(address, Access.READ) == FaultOutcome.DONE:
+        continue
+    return _page(space, address)
+
+
 def read_memory(space: AddressSpace, start: int, end: int) -> bytearray:
-    """A range of a process's memory, as far as it is present. Sleeps: the caller holds the space by `acquire`."""
+    """A range of a process's memory, as far as it is present or in a swap area. Sleeps: the caller holds the space by
+    `acquire`. Raises MemoryError.
+    """
     text = bytearray()
     place = start
     while place < end and place - start < _TEXT_LIMIT:
         frame = _page(space, place)
+        if frame == NO_FRAME and space.pages.swapped > 0:
+            frame = _page_brought_back(space, place)
         if frame == NO_FRAME:
             break
         offset = place & PAGE_MASK
@@ -210,12 +234,18 @@ class Resident:
         self.shared_huge: int = 0  # huge pages are counted only here
         self.private_huge: int = 0
         self.large: int = 0  # of what is resident, in large pages
+        self.swapped: int = 0  # in swap areas
+        self.swapped_bytes: int = 0  # of each page the part that its users leave to each
 
     def count(self, space: AddressSpace, area: Area) -> None:
         """Add the pages of an area. Sleeps: the caller holds the space by `acquire`."""
         if area.is_huge:
             self._count_huge(space, area.start, area.end)
             return
+        source = area.source
+        tree = None if source is None else source.swappable_tree()
+        if tree is not None and tree.swapped > 0:
+            self._count_slots(tree, area.index_of(area.start), area.index_of(area.end))
         address = space.pages.next_mapped(area.start, area.end)
         while address < area.end:
             if address & HUGE_MASK == 0 and space.pages.find_large(address) != 0:
@@ -223,6 +253,15 @@ class Resident:
             self._count_page(area, space.pages.entry_of(address))
             pace(_PAGE_COST)
             address = space.pages.next_mapped(address + PAGE_SIZE, area.end)
+
+    def _count_slots(self, tree: FrameTree, first: int, behind: int) -> None:
+        """Add the pages of a memory object that lie in swap areas: as on Linux, nobody's part of them is counted."""
+        index = tree.next_from(first)
+        while first <= index < behind:
+            if is_slot(tree.get(index)):
+                self.swapped += _KIB_PER_PAGE
+            pace(_PAGE_COST)
+            index = tree.next_from(index + 1)
 
     def _count_huge(self, space: AddressSpace, start: int, end: int) -> None:
         address = space.pages.next_huge(start, end)
@@ -236,6 +275,12 @@ class Resident:
             address = space.pages.next_huge(address + HUGE_SIZE, end)
 
     def _count_page(self, area: Area, entry: int) -> None:
+        if is_swapped(entry):
+            slot = entry_slot(entry)
+            users = max(1, SWAP.users(slot) - (0 if SWAP.find(slot) is None else 1))
+            self.swapped += _KIB_PER_PAGE
+            self.swapped_bytes += PAGE_SIZE // users
+            return
         if names_broken(entry) or not names_frame(entry):
             return
         users = max(1, frame_count(entry_frame(entry)))
@@ -261,7 +306,7 @@ class Resident:
 
     def lines(self, of_all: bool) -> bytes:
         """As smaps shows them; `of_all` for the sums over all areas. Clean and dirty pages are not distinguished: all
-        count as dirty. There is no swapping.
+        count as dirty.
         """
         proportional = self.proportional_bytes // 1024
         text = _figure("Rss", self.resident) + _figure("Pss", proportional) + _figure("Pss_Dirty", proportional)
@@ -275,7 +320,7 @@ class Resident:
         text += _figure("KSM", self.merged) + _figure("LazyFree", 0) + _figure("AnonHugePages", self.large)
         text += _figure("ShmemPmdMapped", 0) + _figure("FilePmdMapped", 0)
         text += _figure("Shared_Hugetlb", self.shared_huge) + _figure("Private_Hugetlb", self.private_huge)
-        text += _figure("Swap", 0) + _figure("SwapPss", 0)
+        text += _figure("Swap", self.swapped) + _figure("SwapPss", self.swapped_bytes // 1024)
         text += _figure("Locked", self.locked_bytes // 1024)
         return text.encode()
 

@@ -325,7 +325,8 @@ def _memory_lines(subject: Subject) -> bytes:
     text += _size_line("RssFile", resident.file) + _size_line("RssShmem", resident.shmem)
     text += _size_line("VmData", sizes.data // 1024) + _size_line("VmStk", sizes.stack // 1024)
     text += _size_line("VmExe", sizes.code // 1024) + _size_line("VmLib", sizes.libraries // 1024)
-    text += _size_line("VmSwap", 0) + _size_line("HugetlbPages", space.pages.huge_count * HUGE_KIB)
+    text += _size_line("VmSwap", space.pages.swapped * _KIB_PER_PAGE)
+    text += _size_line("HugetlbPages", space.pages.huge_count * HUGE_KIB)
     return text.encode()
 
 

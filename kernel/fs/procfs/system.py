@@ -1,6 +1,6 @@
 """Files of /proc about the whole system (proc(5)): time, load, memory, processor, devices.
 
-What Krait does not have is shown as 0: swap, for example.
+What Krait does not have is shown as 0.
 """
 
 from typing import Final
@@ -25,6 +25,7 @@ from kernel.mm.huge_pool import HUGE_KIB, POOL
 from kernel.mm.large_pages import LARGE_PAGES
 from kernel.mm.merged_pages import MERGED
 from kernel.mm.objects import SHARED_TOTALS
+from kernel.mm.swap_slots import SWAP
 from kernel.sched.processor import PROCESSORS, idle_ns, load_averages
 from kernel.sched.scheduler import LOAD_ONE, divide_all
 from kernel.sched.thread import Thread, ThreadState, first_thread, thread_count
@@ -132,11 +133,11 @@ def meminfo() -> bytes:
     text += _memory_line("MemAvailable", available_frame_count() * _KIB_PER_PAGE + reclaimable)
     text += _memory_line("Buffers", buffers)
     text += _memory_line("Cached", shared + cached - buffers)
-    text += _memory_line("SwapCached", 0)
+    text += _memory_line("SwapCached", SWAP.count() * _KIB_PER_PAGE)
     text += _memory_line("Active", 0)
     text += _memory_line("Inactive", 0)
-    text += _memory_line("SwapTotal", 0)
-    text += _memory_line("SwapFree", 0)
+    text += _memory_line("SwapTotal", SWAP.total() * _KIB_PER_PAGE)
+    text += _memory_line("SwapFree", SWAP.free() * _KIB_PER_PAGE)
     text += _memory_line("Dirty", dirty)
     text += _memory_line("Writeback", writing)
     text += _memory_line("AnonPages", anonymous_pages() * _KIB_PER_PAGE)
@@ -327,19 +328,14 @@ def statistics_line(device: BlockDevice) -> bytes:
     return text.encode()
 
 
-@proc_file("swaps")
-def swaps() -> bytes:
-    """There is no swap."""
-    return b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
-
-
 @proc_file("vmstat")
 def vmstat() -> bytes:
     """Memory in pages."""
     text = f"nr_free_pages {free_frame_count()}\nnr_anon_pages {anonymous_pages()}\nnr_mapped 0\n"
     text += f"nr_file_pages {shared_pages() + LRU.count}\nnr_dirty {TOTALS.dirty}\n"
     text += f"nr_writeback {TOTALS.writing}\nnr_shmem {shared_pages()}\n"
-    text += f"nr_kernel_stack {thread_count() * 16}\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n"
+    text += f"nr_kernel_stack {thread_count() * 16}\npgpgin 0\npgpgout 0\npswpin {SWAP.swapped_in}\n"
+    text += f"pswpout {SWAP.swapped_out}\n"
     text += f"nr_anon_transparent_hugepages {LARGE_TOTALS.mapped}\n"
     text += f"thp_fault_alloc {LARGE_PAGES.faults}\nthp_fault_fallback {LARGE_PAGES.fallbacks}\n"
     text += f"thp_collapse_alloc {LARGE_PAGES.collapsed}\nthp_collapse_alloc_failed {LARGE_PAGES.not_collapsed}\n"

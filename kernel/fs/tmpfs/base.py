@@ -51,6 +51,7 @@ class TmpfsOptions:
     def __init__(self, text: bytes) -> None:
         self.page_limit: int = -1  # -1: not given
         self.inode_limit: int = -1
+        self.swaps_nothing: bool = False
         self.root: RootChoice = RootChoice()
         for option in text.split(b","):
             if len(option) > 0:
@@ -65,6 +66,8 @@ class TmpfsOptions:
             self.page_limit = min(_NO_LIMIT, parse_size(value, total_bytes))
         elif key == b"nr_inodes":
             self.inode_limit = min(_NO_LIMIT, parse_size(value, total_bytes))
+        elif option == b"noswap":
+            self.swaps_nothing = True
         elif key == b"huge":
             if value not in _HUGE:
                 raise Errno(EINVAL)
@@ -90,6 +93,7 @@ class Tmpfs(FileSystem):
         self.pages_used: int = 0
         self.inode_limit: int = half
         self.inodes_used: int = 0
+        self.swaps_nothing: bool = False
         self.next_ino: int = 1
         self.has_access_lists = True
         self.maps_owners = type_name == b"tmpfs"
@@ -172,7 +176,7 @@ class Tmpfs(FileSystem):
             text += b",uid=" + decimal(int(self.root_uid))
         if self.root_gid != ROOT_GROUP:
             text += b",gid=" + decimal(int(self.root_gid))
-        return text + b",inode64"
+        return text + b",inode64" + (b",noswap" if self.swaps_nothing else b"")
 
     def reconfigure(self, options: bytes) -> None:
         """A remount changes only the limits, and not below what is in use."""
@@ -195,6 +199,7 @@ class Tmpfs(FileSystem):
         self.page_limit = page_limit
         self.inode_limit = inode_limit
         if fresh:
+            self.swaps_nothing = chosen.swaps_nothing
             self.choose_root(chosen.root)
 
     def choose_root(self, chosen: RootChoice) -> None:
@@ -231,7 +236,6 @@ _IGNORED_OPTIONS: Final[dict[bytes, bool]] = {
     b"defaults": True,
     b"inode64": True,
     b"inode32": True,
-    b"noswap": True,
 }
 
 

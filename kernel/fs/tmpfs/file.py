@@ -9,6 +9,10 @@ memfd_create(2)'s seals are kept in `seals`.
 A write, a change of the size and a new seal wait for each other (`lock_contents`); faults on mappings do not take that
 lock, so a write may copy from a mapping of the same file.
 
+Pages may lie in swap areas (frame_tree.py): `bring_page` brings one back, which sleeps, so what was known of the file
+is looked at anew. All else that looks at a page only asks whether there is one. Whoever writes waits for pages to be
+swapped out when memory is short; a fault does so by itself.
+
 While pages are being dropped, which may take long, the lock `shrinking` is held, and threads that would create pages
 wait: so no page reappears past a new end.
 
@@ -38,7 +42,7 @@ from kernel.lang import EFAULT, EFBIG, EHWPOISON, EINTR, EINVAL, EIO, ENOSPC, EN
 from kernel.lib.pace import ends_at, is_dying, pace
 from kernel.lib.user import Buffer
 from kernel.mm.broken import is_broken
-from kernel.mm.frame_tree import NO_PAGE, FrameTree
+from kernel.mm.frame_tree import NO_PAGE, FrameTree, is_slot
 from kernel.mm.frames import (
     NO_FRAME,
     Frame,
@@ -47,6 +51,7 @@ from kernel.mm.frames import (
     get_frame,
     mark_shared,
     put_frame,
+    wait_for_swapping,
     zero_frame,
 )
 from kernel.mm.objects import (
@@ -55,6 +60,8 @@ from kernel.mm.objects import (
     MappedThrough,
     MemoryObject,
     PolicyKeeper,
+    bring_page,
+    drop_page,
     exchange_frame,
     sound_frame,
 )
@@ -72,6 +79,13 @@ _MAKE_COST: Final = 1500
 def _page_count(size: int) -> int:
     """Pages that `size` bytes touch; sizes go up to 2**63 - 1."""
     return (size >> PAGE_SHIFT) + (1 if size & _OFFSET_MASK != 0 else 0)
+
+
+def _lone_page() -> Frame:
+    """A page of zeros that no file has. Raises MemoryError."""
+    frame = allocate_user_frame()
+    zero_frame(frame)
+    return frame
 
 
 class TmpfsFile(SealableInode):
@@ -107,31 +121,44 @@ class TmpfsFile(SealableInode):
             self.mapping = None
             mapping.inode = None
             mapping.place = None
+            self.pages.mapping = None
+        self.pages.unlist()
         super().evict()
 
     # ---- Reading and writing ----------------------------------------------------------------------------------
 
     def read_at(self, buffer: Buffer, offset: int) -> int:
         done = 0
-        while offset < self.size and buffer.remaining > 0:
-            within = offset & _OFFSET_MASK
-            count = min(PAGE_SIZE - within, self.size - offset)
-            frame = self.pages.get(offset >> PAGE_SHIFT)
-            if frame == NO_FRAME:
-                moved = buffer.put_zeros(count)
-            elif is_broken(frame):
-                if done == 0:
+        try:
+            while offset < self.size and buffer.remaining > 0:
+                frame = self._frame(offset >> PAGE_SHIFT)
+                within = offset & _OFFSET_MASK
+                count = min(PAGE_SIZE - within, self.size - offset)
+                if count <= 0:
+                    break  # the file was truncated while the page was read
+                if frame == NO_FRAME:
+                    moved = buffer.put_zeros(count)
+                elif is_broken(frame):
                     raise Errno(EIO)
-                break
-            else:
-                get_frame(frame)
-                moved = buffer.put(frame_span(frame)[within : within + count])
-                put_frame(frame)
-            done += moved
-            offset += moved
-            if buffer.faulted or ends_at(offset):
-                break
+                else:
+                    get_frame(frame)
+                    moved = buffer.put(frame_span(frame)[within : within + count])
+                    put_frame(frame)
+                done += moved
+                offset += moved
+                if buffer.faulted or ends_at(offset):
+                    break
+        except (Errno, MemoryError):
+            if done == 0:
+                raise
         return done
+
+    def _frame(self, index: int) -> Frame:
+        """The frame of a page, NO_FRAME for a hole. Sleeps where the page lies in a swap area: then others may have
+        dropped pages. Raises EIO, MemoryError.
+        """
+        frame = self.pages.get(index)
+        return bring_page(self.pages, index) if is_slot(frame) else frame
 
     def write_at(self, buffer: Buffer, offset: int) -> int:
         if self.seals != F_SEAL_SEAL:
@@ -159,7 +186,7 @@ class TmpfsFile(SealableInode):
     def _write_page(self, buffer: Buffer, index: int, within: int, count: int) -> int:
         """Write to a part of a page."""
         drops = self.drops
-        frame = self.pages.get(index)
+        frame = self._frame(index)
         if frame == NO_FRAME or self.shrinking is not None:
             frame = self._page_for_write(index)
         if is_broken(frame):
@@ -174,15 +201,13 @@ class TmpfsFile(SealableInode):
 
     def _write_fresh(self, buffer: Buffer, index: int) -> int:
         """Write a whole page past the end. It needs no zeroing: nobody sees it before it is complete."""
-        frame = self._new_frame()
+        frame = self._awaited_frame()
         is_entered = False
         try:
             moved = buffer.take(frame_span(frame))
             if moved == 0:
                 return 0
-            if self.shrinking is not None:
-                self.settle()
-            present = self.pages.get(index)
+            present = self._settled_page(index)
             if present == NO_FRAME:
                 frame_span(frame)[moved:PAGE_SIZE].fill(0)
                 self._enter(index, frame)
@@ -197,12 +222,29 @@ class TmpfsFile(SealableInode):
         return moved
 
     def _page_for_write(self, index: int) -> Frame:
-        """The frame of a page, created with zeros if it is a hole."""
-        if self.shrinking is not None:
-            self.settle()
-        frame = self.pages.get(index)
-        if frame != NO_FRAME:
-            return frame
+        """The frame of a page, created with zeros if it is a hole. Sleeps where pages must be swapped out for it."""
+        while True:
+            frame = self._settled_page(index)
+            if frame != NO_FRAME:
+                return frame
+            try:
+                return self._add_page(index)
+            except MemoryError:
+                if not wait_for_swapping():
+                    raise
+
+    def _settled_page(self, index: int) -> Frame:
+        """The frame of a page, NO_FRAME for a hole, while nobody drops pages. Sleeps. Raises EIO, MemoryError."""
+        while True:
+            if self.shrinking is not None:
+                self.settle()
+            frame = self.pages.get(index)
+            if not is_slot(frame):
+                return frame
+            bring_page(self.pages, index)
+
+    def _add_page(self, index: int) -> Frame:
+        """Fill a hole with a page of zeros. Never sleeps. Raises ENOSPC, MemoryError."""
         frame = self._new_frame()
         zero_frame(frame)
         try:
@@ -214,7 +256,7 @@ class TmpfsFile(SealableInode):
         return frame
 
     def _new_frame(self) -> Frame:
-        """A frame that counts as one of the file system's pages. Raises ENOSPC, MemoryError."""
+        """A frame that counts as one of the file system's pages. Never sleeps. Raises ENOSPC, MemoryError."""
         self.tmpfs.take_page()
         try:
             frame = allocate_user_frame()
@@ -224,10 +266,21 @@ class TmpfsFile(SealableInode):
         mark_shared(frame)
         return frame
 
+    def _awaited_frame(self) -> Frame:
+        """The same, except that it waits for pages to be swapped out if memory is short."""
+        while True:
+            try:
+                return self._new_frame()
+            except MemoryError:
+                if not wait_for_swapping():
+                    raise
+
     def _enter(self, index: int, frame: Frame) -> None:
         """Put a new page in place, with the caller's reference. Raises MemoryError."""
         self.pages.put(index, frame)
         self.blocks += PAGE_SIZE // 512
+        if self.pages.count == 1 and not self.tmpfs.swaps_nothing:
+            self.pages.list_for_swapping()
 
     def settle(self) -> None:
         """Wait until nobody drops pages."""
@@ -303,8 +356,8 @@ class TmpfsFile(SealableInode):
         """Zero what lies within one page from `start` on, up to `end`."""
         within = start & _OFFSET_MASK
         count = min(end - start, PAGE_SIZE - within)
-        frame = self.pages.get(start >> PAGE_SHIFT)
-        if count > 0 and frame != NO_FRAME:
+        frame = self._frame(start >> PAGE_SHIFT) if count > 0 else NO_FRAME
+        if frame != NO_FRAME:
             frame_span(frame)[within : within + count].fill(0)
 
     def _drop_range(self, first: int, end: int, leaves_hole: bool = False) -> None:
@@ -327,8 +380,8 @@ class TmpfsFile(SealableInode):
             forget_pages(mapping, first, end, leaves_hole)
 
     def _drop_page(self, index: int) -> None:
-        put_frame(self.pages.remove(index))
-        self.tmpfs.give_pages(1)
+        drop_page(self.pages, index)
+        self.tmpfs.pages_used -= 1
         self.blocks -= PAGE_SIZE // 512
 
     # ---- Holes ------------------------------------------------------------------------------------------------
@@ -355,13 +408,17 @@ class TmpfsFile(SealableInode):
         if mapping is None:
             mapping = FilePages(self)
             self.mapping = mapping
+            self.pages.mapping = mapping
         return mapping
 
     def cached_pages(self, first: int, end: int) -> CachedPages:
         found = CachedPages()
         index = self.pages.next_from(first)
         while first <= index < end:
-            found.count += 1
+            if is_slot(self.pages.get(index)):
+                found.evicted += 1
+            else:
+                found.count += 1
             pace(_LOOK_COST)
             index = self.pages.next_from(index + 1)
         return found
@@ -379,11 +436,17 @@ class TmpfsFile(SealableInode):
         """The frame of a page for a mapping; holes are filled, because a program may later write to a page that it has
         read.
         """
-        if self.shrinking is not None:
-            self.settle()  # before the look at the size: another thread may truncate the file meanwhile
-        if index < 0 or index << PAGE_SHIFT >= self.size:
+        if index < 0:
             raise Errno(EFAULT)
-        frame = self._page_for_write(index)
+        if self.shrinking is not None or self.pages.swapped > 0:
+            self._settled_page(index)  # before the look at the size: another thread may truncate the file meanwhile
+        if index << PAGE_SHIFT >= self.size:
+            raise Errno(EFAULT)
+        frame = self.pages.get(index)
+        if frame == NO_FRAME:
+            if self.users == 0:
+                return _lone_page()  # the last area went meanwhile, which the caller sees
+            frame = self._add_page(index)
         if is_broken(frame):
             raise Errno(EHWPOISON)
         get_frame(frame)
@@ -414,6 +477,16 @@ class FilePages(PolicyKeeper):
         if inode is None or index < 0 or index >= _page_count(inode.size):
             return NO_FRAME
         return sound_frame(inode.pages, index)
+
+    def has_page(self, index: int) -> bool:
+        inode = self.inode
+        if inode is None or index < 0 or index >= _page_count(inode.size):
+            return False
+        return inode.pages.get(index) != NO_FRAME
+
+    def swappable_tree(self) -> FrameTree | None:
+        inode = self.inode
+        return inode.pages if inode is not None and inode.pages.is_listed else None
 
     def lose_page(self, index: int, frame: Frame) -> Loss:
         inode = self.inode

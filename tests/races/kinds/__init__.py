@@ -21,6 +21,7 @@ from tests.races.kinds import (
     queues,
     rights,
     sockets,
+    swapping,
     terminals,
     tracing,
 )
@@ -28,6 +29,6 @@ from tests.races.kinds.kind import Kind
 
 _MODULES: Final = (
     calls, control_groups, devices, events, files, fuse, futexes, memory, mounts, networks, overlays, pipes, processes,
-    queues, rights, sockets, terminals, tracing,
+    queues, rights, sockets, swapping, terminals, tracing,
 )  # fmt: skip
 KINDS: Final[dict[str, Kind]] = {module.KIND.name: module.KIND for module in _MODULES}

@@ -617,7 +617,7 @@ def test_prompt_servers_do_not_keep_a_task_that_ends_for_ever(served: Served, mo
     served.thread.parting = True
     queue = WaitQueue()
 
-    def wait_again_and_again() -> None:
+    def wait_for_frame() -> None:
         for _ in range(1000):
             patience = mutex.Patience()
             try:
@@ -625,7 +625,7 @@ def test_prompt_servers_do_not_keep_a_task_that_ends_for_ever(served: Served, mo
             finally:
                 patience.end()
 
-    assert code(wait_again_and_again) == EINTR
+    assert code(wait_for_frame) == EINTR
     assert 9_900_000_000 <= clock.now - begin <= 10_100_000_000
 
 
