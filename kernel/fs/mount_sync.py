@@ -10,7 +10,10 @@ from kernel.fs.path import (
 )
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib import log
+from kernel.lib.pace import pace
 from kernel.sched import Obligation, WaitQueue
+
+_LOOK_COST: Final = 200  # instructions for a mount, besides what its file system does
 
 _KEEPER_LEFT: Final = WaitQueue()
 
@@ -57,6 +60,7 @@ def sync_all() -> None:
                     each.file_system.sync()
                 except Errno as error:
                     log.error(f"sync: a file system could not be written: error {error.code}")
+        pace(_LOOK_COST)
     sync_devices()
 
 
@@ -66,6 +70,7 @@ def write_back_all() -> None:
         if each.attached and each.file_system.sleeps:
             with Keeper(each):
                 each.file_system.write_back()
+        pace(_LOOK_COST)
 
 
 def end_writing() -> None:

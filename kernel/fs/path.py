@@ -544,11 +544,11 @@ class MountNamespace(Namespace):
     def dissolve(self) -> None:
         """Nobody sees the tree: take it apart. May sleep."""
         NAMESPACES.pop(self.sequence, self)
-        for mount in self.mounts.values():
+        for mount in self.mounts.values():  # at once, so that none comes here any more
             mount.attached = False
             mount.namespace = None
-            MOUNTS.pop(mount.identifier, mount)
         for mount in self.mounts.values():
+            MOUNTS.pop(mount.identifier, mount)
             mount.depart()
             pace(_DEPART_COST)
         self.mounts.clear()

@@ -24,7 +24,7 @@ _TASK_COST: Final = 500  # instructions, for `pace`
 
 
 def chosen_tasks(which: int, who: int) -> list[Task]:
-    """The tasks that getpriority and setpriority select. Raises EINVAL."""
+    """The tasks that getpriority and setpriority select. Sleeps if they are very many. Raises EINVAL."""
     task = current()
     found: list[Task] = []
     if which == _PRIO_PROCESS:
@@ -33,9 +33,11 @@ def chosen_tasks(which: int, who: int) -> list[Task]:
             found.append(target)
     elif which == _PRIO_PGRP:
         group = find_group(task.process.group if who == 0 else task.pids.resolve(who))
-        if group is not None:
-            for member in group.members.values():
+        for pid in [] if group is None else list(group.members.keys()):
+            member = find_process(pid)
+            if member is not None and member.job is group:  # others may have left where this sleeps
                 _add_threads(found, member)
+            pace(_TASK_COST)
     elif which == _PRIO_USER:
         return tasks_of(task.credentials.uid if who == 0 else uid_from_caller(who & NO_ID))
     else:

@@ -34,6 +34,7 @@ from kernel.fs.procfs.swaps import SwapsInode
 from kernel.fs.procfs.view import View, check_options
 from kernel.lang import EINVAL, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_SYSLOG
+from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET
 from kernel.lib.proc_files import PROC_FILES
 from kernel.lib.settings import SETTINGS
@@ -47,6 +48,7 @@ _ = (kernel_symbols, keys, metrics, sysctl, system)
 PROC_MAGIC: Final = 0x9FA0
 _ROOT_INO: Final = 1
 _FIRST_FIXED_INO: Final = 0xF000_0000
+_ENTRY_COST: Final = 500  # instructions
 _PID_POSITIONS: Final = 256  # processes come after the fixed entries: position 256 + pid
 
 
@@ -141,6 +143,7 @@ class RootDirectory(ComputedDirectory):
                 if not sink.emit(f"{number}".encode(), number << 16, 4, _PID_POSITIONS + number + 1):
                     return
                 sink.position = _PID_POSITIONS + number + 1
+            pace(_ENTRY_COST)  # processes come and go here
             process = next_process(pids, number + 1)
 
     def refresh(self) -> None:

@@ -96,6 +96,7 @@ def locks_through(file: File, table: FileTable | None, pids: PidNamespace) -> by
     text = bytearray()
     for index in range(len(held)):
         text.extend(f"lock:\t{index + 1}: {_describe(held[index], pids)}".encode())
+        pace(_LINE_COST)  # then locks may have been released
     return bytes(text)
 
 

@@ -28,7 +28,9 @@ from kernel.net.unix.base import UnixSocket
 from kernel.net.unix.rights import SocketWalk
 
 _NONE: Final = -1
-_LINE_COST: Final = 5000  # instructions for a socket, for `pace`
+# Instructions, for `pace`
+_LINE_COST: Final = 5000
+_SOURCE_COST: Final = 300
 
 
 # ---- Sockets --------------------------------------------------------------------------------------------------------
@@ -129,7 +131,10 @@ class SourceLine:
 def _sources(size: int) -> list[SourceLine]:
     found: dict[bytes, SourceLine] = {}
     network = shown_network()
-    for joined in JOINED.keys():
+    for joined in list(JOINED.keys()):
+        pace(_LINE_COST + len(joined.sources) * _SOURCE_COST)
+        if joined not in JOINED:
+            continue  # it was left meanwhile
         membership = joined.membership
         if len(membership.group) != size or membership.network is not network or not membership.is_listed:
             continue
@@ -158,8 +163,12 @@ def dev_mcast() -> bytes:
     text = bytearray()
     for device in shown_network().devices[:]:
         pace(_LINE_COST)
-        for address, membership in device.multicast.items():
-            users = membership.users
+        for address in list(device.multicast.keys()):
+            pace(_LINE_COST)
+            membership = device.multicast.get(address)
+            users = 0 if membership is None else membership.users
+            if users == 0:
+                continue  # nobody listens any more
             name = device.name + b" " * max(0, 15 - len(device.name))
             text.extend(f"{device.index:<4} ".encode() + name + f" {users:<5} {0:<5} ".encode())
             text.extend(plain_hex(address) + b"\n")

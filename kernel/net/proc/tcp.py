@@ -2,7 +2,7 @@
 
 Times are clock ticks of 10 ms. Kernel addresses are shown as zeros.
 
-Context: system calls; nothing sleeps.
+Context: system calls.
 """
 
 from typing import Final
@@ -10,6 +10,7 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.lang import final
 from kernel.lib.credentials import uid_for_caller
+from kernel.lib.pace import pace
 from kernel.lib.proc_files import TextPieces, proc_pieces
 from kernel.net.link.network import Network, shown_network
 from kernel.net.proc.tables import hex4, hex6, padded
@@ -25,6 +26,8 @@ from kernel.time import monotonic_ns
 _WIDTH: Final = 149
 _NS_PER_TICK: Final = 10_000_000
 _WORD: Final = 0xFFFF_FFFF
+_LINE_COST: Final = 5000  # instructions
+_NO_LISTENERS: Final[list[Listener]] = []
 
 
 def _ends(family: int, local: bytes, local_port: int, remote: bytes, remote_port: int) -> bytes:
@@ -112,14 +115,13 @@ class _Lines(TextPieces):
         return self._waits(self.wait_keys[at]) if at < len(self.wait_keys) else None
 
     def _listeners(self, port: int) -> bytes:
-        text = b""
-        listeners = TABLE.listeners.get(port)
-        if listeners is None:
-            return text
-        for listener in listeners:
-            if listener.family == self.family and listener.network is self.network:
-                text += self._numbered(_listener_line(listener))
-        return text
+        """Those that share a port, which may be very many. Sleeps then: some may be gone afterwards."""
+        text = bytearray()
+        for listener in TABLE.listeners.get(port, _NO_LISTENERS)[:]:
+            if not listener.is_closed and listener.family == self.family and listener.network is self.network:
+                text.extend(self._numbered(_listener_line(listener)))
+            pace(_LINE_COST)
+        return bytes(text)
 
     def _channels(self, first: Channel | None) -> bytes:
         text = b""

@@ -1,5 +1,6 @@
 """A file system ends with its last mount, while others mount the same one."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -13,15 +14,17 @@ from kernel.fs.constants import MS_BIND, MS_MOVE, MS_RDONLY, MS_SHARED, MS_SLAVE
 from kernel.fs.dentry import CACHE
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.mount_namespaces import separate
+from kernel.fs.mount_sync import sync_all, write_back_all
 from kernel.fs.mount_tree import place_for_mount
 from kernel.fs.mounts import mount, mount_filesystem, unmount
 from kernel.fs.names import make_directory
-from kernel.fs.path import FsContext, MountNamespace, Path
+from kernel.fs.path import MOUNTS, FsContext, MountNamespace, Path
 from kernel.fs.procfs import filesystem as procfs
 from kernel.fs.sysfs import filesystem as sysfs
 from kernel.fs.tmpfs.filesystem import new_tmpfs
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import ENOSPC, Errno
+from kernel.lib.namespace import FIRST_USER
 from kernel.lib.pace import PACE
 from kernel.task.format_text import parse_format
 from tests.unit.fs.conftest import World
@@ -185,3 +188,38 @@ def test_what_lay_on_a_copy_that_is_taken_back_may_be_unmounted(places: World, m
     for name in slaves:
         place = at(places, name + b"/x")
         assert place.mount is at(places, name).mount and place.mount.children == {}
+
+
+def test_the_mounts_of_a_namespace_leave_with_safe_points(places: World) -> None:
+    """All of them are detached at once, and the numbers go one by one."""
+    mounted(places, b"tmpfs")
+    mounted(places, b"tmpfs", b"/n")
+    namespace = separate(places.root, FIRST_USER)
+    mine = list(namespace.mounts.values())
+    seen: list[list[bool]] = []
+
+    def look() -> None:
+        assert not any(mount.attached or mount.namespace is not None for mount in mine)
+        seen.append([mount.identifier in MOUNTS for mount in mine])
+
+    assert len(mine) == 3 and all(mount.identifier in MOUNTS for mount in mine)
+    with meanwhile(look):
+        namespace.dissolve()
+    assert seen == [[False, True, True]]
+    assert not any(mount.identifier in MOUNTS for mount in mine)
+
+
+@pytest.mark.parametrize("write", [sync_all, write_back_all])
+def test_all_mounts_are_written_with_safe_points(places: World, write: Callable[[], None]) -> None:
+    """One that is unmounted meanwhile is left out."""
+    first = mounted(places, b"tmpfs")
+    last = mounted(places, b"tmpfs", b"/n")
+    written: list[FileSystem] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(first, "sleeps", True)
+        patch.setattr(last, "sleeps", True)
+        patch.setattr(type(last), "sync", lambda self: written.append(self))
+        patch.setattr(type(last), "write_back", lambda self: written.append(self))
+        with meanwhile(lambda: unmount(places.root, b"/n", 0)):
+            write()
+    assert first in written and last not in written

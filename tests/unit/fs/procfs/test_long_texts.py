@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import fcntl
 import signal
+import socket
 import struct
 
 from kernel.fs.entry_buffer import EntryBuffer
 from kernel.fs.procfs import process_memory, process_status, system
-from kernel.fs.procfs.locks import _list_locks
+from kernel.fs.procfs.locks import _list_locks, locks_through
 from kernel.fs.procfs.process import ThreadsDirectory
 from kernel.fs.procfs.process_files import DescriptorDirectory
 from kernel.fs.procfs.subject import Subject
 from kernel.lib.ids import KernelGid
 from kernel.lib.pid import UNSET, Pid
+from kernel.net.proc.socket_tables import mcfilter4
+from kernel.net.proc.tcp import _Lines
+from kernel.net.sockets.socket import AF_INET
 from kernel.task.task import Task, current
 from tests.unit.booted import booted
 from tests.unit.meanwhile import meanwhile
+from tests.unit.syscalls.test_files import names_in
+from tests.unit.task.test_namespaces import mount_proc
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
@@ -149,3 +155,65 @@ def test_locks_come_and_go_while_they_are_listed(machine: Machine) -> None:
         assert text.startswith(b"1: POSIX  ADVISORY  WRITE") and text.count(b"\n") >= 6
     host.close(file)
     assert _list_locks(current().pids) == b""
+
+
+@booted
+def test_locks_go_while_those_through_a_descriptor_are_listed(machine: Machine) -> None:
+    host = machine.host
+    file = host.open("/tmp/locked", 0o102, 0o600)
+
+    def change(kind: int) -> None:
+        for number in range(10):
+            host.fcntl(file, fcntl.F_SETLK, struct.pack("<hhiqqi4x", kind, 0, 0, 10 * number, 1, 0))
+
+    change(fcntl.F_WRLCK)
+    table = current().files
+    with meanwhile(lambda: change(fcntl.F_UNLCK), 3):
+        text = locks_through(table.get(file), table, current().pids)
+    assert text.count(b"lock:") == 10 and text.count(b"<none>") <= 7
+    assert locks_through(table.get(file), table, current().pids) == b""
+
+
+@booted
+def test_processes_come_and_go_while_they_are_listed(machine: Machine) -> None:
+    host = machine.host
+    children = [host.fork(pausing) for _ in range(4)]
+
+    def change() -> None:
+        host.kill(children[1], signal.SIGKILL)
+        assert machine.wait(children[1]) == signal.SIGKILL
+        children.append(host.fork(pausing))
+
+    mount_proc(host)
+    with meanwhile(change, 2):  # the first process and the first child are listed
+        names = names_in(host, "/proc")
+    assert [int(name) for name in names if name.isdigit()] == [1, children[0], *children[2:]]
+
+
+@booted
+def test_listeners_of_a_port_close_while_they_are_listed(machine: Machine) -> None:
+    host = machine.host
+    place = struct.pack("=H", socket.AF_INET) + (7000).to_bytes(2, "big") + bytes(12)
+    listeners = [host.socket(socket.AF_INET, socket.SOCK_STREAM, 0) for _ in range(4)]
+    for listener in listeners:
+        host.setsockopt(listener, socket.SOL_SOCKET, socket.SO_REUSEPORT, struct.pack("<i", 1), 4)
+        host.bind(listener, place, 16)
+        host.listen(listener, 5)
+    lines = _Lines(AF_INET)
+    (port,) = lines.ports
+    with meanwhile(lambda: [host.close(listener) for listener in listeners[1:3]]):
+        assert lines._listeners(port).count(b":1B58 ") == 2
+    assert _Lines(AF_INET)._listeners(port).count(b":1B58 ") == 2
+
+
+@booted
+def test_groups_of_sockets_are_left_while_they_are_listed(machine: Machine) -> None:
+    host = machine.host
+    sockets = [host.socket(socket.AF_INET, socket.SOCK_DGRAM, 0) for _ in range(3)]
+    host.ioctl(sockets[0], 0x8914, struct.pack("16sH22x", b"lo", 1))  # SIOCSIFFLAGS: IFF_UP
+    for number, each in enumerate(sockets):
+        joined = bytes([232, 1, 1, number]) + bytes([127, 0, 0, 1]) + bytes([10, 0, 0, 1])
+        host.setsockopt(each, socket.IPPROTO_IP, 39, joined, 12)  # IP_ADD_SOURCE_MEMBERSHIP
+    assert mcfilter4().count(b"\n") == 1 + 3
+    with meanwhile(lambda: host.close(sockets[1])):
+        assert mcfilter4().count(b"\n") == 1 + 2
