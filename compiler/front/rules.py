@@ -455,7 +455,8 @@ class FunctionRules:
             if target is None:
                 self.fail("KP212", node.loc, f"{kind} has no {method} in Kernel Python", _TEXT_HINTS[kind])
             elif len(node.args) > len(target.params):
-                self.fail("KP206", node.loc, f"{method} takes no more than {len(target.params) - 1} arguments here")
+                message = f"{method} takes no more than {len(target.params) - 1} arguments here"
+                self.fail("KP206", node.loc, message, "take the part first, with a slice")
 
 
 def _bare(t: Type) -> Type:
