@@ -67,6 +67,9 @@ def proceed(fn: FunctionLowerer, bit: str, failure: str) -> None:
 
 def value_matches(fn: FunctionLowerer, pattern: ValuePattern, subject: Value) -> str:
     """Whether the subject equals a value (is it, for None, True and False)."""
+    t = subject.type.inner if isinstance(subject.type, OptionalType) else subject.type
+    if isinstance(pattern.value, BoolLit) and not isinstance(t, BoolType):
+        return "false"  # 1 equals True, and is another object
     value = lower(fn, pattern.value)
     fn.set_loc(pattern.loc)
     if isinstance(pattern.value, NoneLit | BoolLit):
