@@ -617,7 +617,9 @@ class CallConverter:
                 return CallBuiltin(loc, INT, "int.parse", args)
             return Cast(loc, INT, args[0], False) if args else IntLit(loc, INT, 0)
         if name == "bool":
-            return CallBuiltin(loc, BOOL, "bool", args)
+            return CallBuiltin(loc, BOOL, "bool", args) if args else BoolLit(loc, BOOL, False)
+        if name in ("str", "bytes", "bytearray", "list", "dict", "deque") and len(args) > 1:
+            raise Diagnostic("KP206", loc, f"{name} takes one argument here", "write .encode() or .decode(), or a loop")
         if name == "str":
             return FString(loc, STR, [FormatPart(args[0], "")]) if args else StrLit(loc, STR, "")
         if name in ("range", "enumerate", "zip", "reversed"):
@@ -704,6 +706,8 @@ class CallConverter:
             "__import__",
         ):
             raise Diagnostic("KP210", loc, f"{name} is out", "everything is known at compile time")
+        if name in ("any", "all", "sum", "sorted") and len(node.args) != 1:
+            raise Diagnostic("KP206", loc, f"{name} takes one argument here", "give the sequence alone")
         if name in ("any", "all", "sum") and isinstance(node.args[0], GeneratorExpr):
             return self.comprehension(node.args[0], name, INT if name == "sum" else BOOL, loc)
         if name == "isinstance":

@@ -261,6 +261,11 @@ class FunctionRules:
                 )
                 method = node.method.strip("_")
                 self.fail("KP212", node.loc, f"{kind} has no {method} in Kernel Python", hint)
+        elif node.owner.startswith("kernel.lang.runtime.containers.") and target is not None:
+            wanted = len(target.params) - 1
+            if len(node.args) != wanted:
+                message = f"{node.method} takes {wanted} argument{'s' * (wanted != 1)} here"
+                self.fail("KP206", node.loc, message, "write a loop, or give the arguments that it takes")
 
     def on_callvalue(self, node: CallValue) -> None:
         self.allowed.add(id(node.callee))
