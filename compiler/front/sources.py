@@ -11,8 +11,8 @@ from compiler.tree import Diagnostic, Loc
 
 MOST_LINES = 50_000
 MOST_BYTES = 4 << 20
-# Levels of brackets, operators and blocks. Operands of one `and`, `or` or comparison, alternatives of a pattern, managers of
-# a `with` and clauses of a comprehension count as levels.
+# Levels of brackets, operators and blocks. Operands of one `and`, `or` or comparison, alternatives of a pattern,
+# managers of a `with`, and clauses of a comprehension count as levels.
 DEEPEST = 300
 MOST_BRANCHES = 1000  # of an `if` with its `elif`s: each lies inside the one before
 MOST_ANCESTORS = 100  # of a class: the type checker's time grows with the square of their number, at least
