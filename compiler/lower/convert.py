@@ -44,8 +44,6 @@ def coerce(fn: FunctionLowerer, value: Value, to: Type) -> Value:
         return Value("poison" if register_type(to) != "void" else "null", to)
     if isinstance(to, NoneType):
         return NONE_VALUE
-    if fn.is_exception(have) != fn.is_exception(to):
-        raise fn.error("KP930", f"{show(have)} cannot become {show(to)}", KEEP_CODE)
     if isinstance(to, OptionalType):
         return to_optional(fn, value, to)
     if isinstance(have, OptionalType):
@@ -54,6 +52,8 @@ def coerce(fn: FunctionLowerer, value: Value, to: Type) -> Value:
         return to_integer(fn, value, to)
     if isinstance(to, IntType) and isinstance(have, BoolType):
         return Value(fn.op(f"zext i1 {value.operand} to i64"), to, 0, 1)
+    if fn.is_exception(have) != fn.is_exception(to):
+        raise fn.error("KP930", f"{show(have)} cannot become {show(to)}", KEEP_CODE)
     if isinstance(to, FunctionType) and isinstance(have, FunctionType):
         fn.world.check_shapes(have, to, fn.loc)
         fn.world.join_groups(have, to)
@@ -94,6 +94,8 @@ def to_optional(fn: FunctionLowerer, value: Value, to: OptionalType) -> Value:
             return Value("null", to)
         if isinstance(have, FunctionType) and isinstance(to.inner, FunctionType):
             return coerce(fn, value, to.inner).of_type(to)
+        if fn.is_exception(have):
+            raise fn.error("KP930", f"{show(have)} cannot become {show(to)}", KEEP_CODE)
         return value.of_type(to)
     kind = fn.kind(to)
     if isinstance(have, NoneType):
