@@ -142,11 +142,11 @@ class Freezer:
         """The symbol of an object; a new one is put on the list of those to fill. `path` None: find the global."""
         match t:
             case StrType():
-                if not isinstance(obj, str) or any("\ud800" <= character <= "\udfff" for character in obj):
+                if type(obj) is not str or any("\ud800" <= character <= "\udfff" for character in obj):
                     raise self._mismatch(obj, t, path)
                 return self._text(obj, t, obj.encode(), path)
             case BytesType():
-                if not isinstance(obj, bytes):
+                if type(obj) is not bytes:
                     raise self._mismatch(obj, t, path)
                 return self._text(obj, t, bytes(obj), path)
         if isinstance(obj, list | dict | deque | bytearray):
@@ -203,13 +203,13 @@ class Freezer:
         """The type of the object itself where `t` is declared, which may be a base class or a union."""
         match t:
             case ClassType(name="kernel.lang.runtime.containers.List"):
-                fits = isinstance(obj, list)
+                fits = type(obj) is list
             case ClassType(name="kernel.lang.runtime.containers.Dict"):
-                fits = isinstance(obj, dict)
+                fits = type(obj) is dict
             case ClassType(name="kernel.lang.runtime.containers.Deque"):
-                fits = isinstance(obj, deque)
+                fits = type(obj) is deque and obj.maxlen is None
             case ClassType(name="kernel.lang.runtime.containers.ByteArray"):
-                fits = isinstance(obj, bytearray)
+                fits = type(obj) is bytearray
             case ArrayType():
                 fits = any(class_name(cls) == "kernel.lang.spans.Array" for cls in type(obj).__mro__)
             case WeakType():
@@ -338,7 +338,7 @@ class Freezer:
             case IntType():
                 return self._integer(t, value, path)
             case EnumType():
-                if not isinstance(value, enum.Enum):
+                if class_name(type(value)) != t.name or not isinstance(value, enum.Enum):
                     raise self._mismatch(value, t, path)
                 return self._integer(INT64, value.value, path)
             case NoneType():

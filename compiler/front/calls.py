@@ -114,6 +114,9 @@ _CONTAINER_MODULE = "kernel.lang.runtime.containers"
 _MISSING = object()
 
 
+IN_ORDER = "leave them out, or give them in the order of the parameters"
+METHODS = "docs/language.md lists the methods of each type"
+BUILTINS = "docs/language.md lists the built-in functions; for a text, write an f-string"
 _CONSTANT = (IntLit, BoolLit, StrLit, BytesLit, NoneLit, Global, EnumMember, ClassConstant)
 _INERT = (*_CONSTANT, Local, Captured)
 
@@ -187,7 +190,7 @@ class CallConverter:
     def _call_value(self, node: CallExpr, loc: Loc) -> Expr:
         callee = self.expression(node.callee)
         if any(n is not None for n in node.arg_names):
-            raise Diagnostic("KP206", loc, "a call of a function value takes no keyword arguments")
+            raise Diagnostic("KP206", loc, "a call of a function value takes no keyword arguments", IN_ORDER)
         return CallValue(loc, self.convert_type(node), callee, [self.expression(a) for a in node.args])
 
     def _call_variable(self, node: CallExpr, fullname: str, loc: Loc) -> Expr:
@@ -246,7 +249,7 @@ class CallConverter:
         t = self.convert_type(node)
         if isinstance(t, TypeObject):
             return t.instance
-        raise Diagnostic("KP201", self.loc(node), "a class is needed here")
+        raise Diagnostic("KP201", self.loc(node), "a class is needed here", "name the class itself")
 
     def arguments(self, node: CallExpr, definition: FuncDef, skip: int, loc: Loc) -> list[Expr]:
         """The arguments in the order of the parameters from `skip` on, defaults filled in."""
@@ -387,12 +390,12 @@ class CallConverter:
         if isinstance(t, StructType) and callee.name == "copy":
             return CallBuiltin(loc, t, "struct.copy", [receiver])
         if info is None:
-            raise Diagnostic("KP205", loc, f"no method {callee.name} here")
+            raise Diagnostic("KP205", loc, f"no method {callee.name} here", METHODS)
         owner, symbol = find_attribute(info, callee.name)
         refuse_overloaded(symbol, loc)
         if isinstance(symbol, Var):
             if any(n is not None for n in node.arg_names):
-                raise Diagnostic("KP206", loc, "a call of a function value takes no keyword arguments")
+                raise Diagnostic("KP206", loc, "a call of a function value takes no keyword arguments", IN_ORDER)
             return CallValue(
                 loc,
                 self.convert_type(node),
@@ -401,7 +404,7 @@ class CallConverter:
             )
         definition = function_definition(symbol)
         if definition is None:
-            raise Diagnostic("KP205", loc, f"{info.name} has no method {callee.name}")
+            raise Diagnostic("KP205", loc, f"{info.name} has no method {callee.name}", METHODS)
         if definition.is_static:
             args = self.arguments(node, definition, 0, loc)
             return CallFunction(
@@ -449,7 +452,7 @@ class CallConverter:
             args = self.byte_conversion(node, ("length", "byteorder"), loc)
         else:
             if any(n is not None for n in node.arg_names):
-                raise Diagnostic("KP206", loc, f"{name} takes no keyword arguments here")
+                raise Diagnostic("KP206", loc, f"{name} takes no keyword arguments here", IN_ORDER)
             args = [self.expression(a) for a in node.args]
         if prefix in ("str", "bytes") and name in ("encode", "decode"):
             if len(args) > 1 or not all(isinstance(a, StrLit) and a.value.lower() in ("utf-8", "utf8") for a in args):
@@ -481,7 +484,7 @@ class CallConverter:
         args = [self.expression(a) for a in node.args]
         result = self.convert_type(node)
         if any(n is not None for n in node.arg_names):
-            raise Diagnostic("KP206", loc, f"{name} takes no keyword arguments here")
+            raise Diagnostic("KP206", loc, f"{name} takes no keyword arguments here", IN_ORDER)
         if name == "extend" and owner in (BYTE_ARRAY, LIST, DEQUE):
             return self.extend_call(receiver, args[0], loc)
         if owner == DICT:
@@ -545,7 +548,7 @@ class CallConverter:
         if definition is None:
             if isinstance(symbol, Var):
                 return self._call_value(node, loc)
-            raise Diagnostic("KP205", loc, f"{info.name} has no method {callee.name}")
+            raise Diagnostic("KP205", loc, f"{info.name} has no method {callee.name}", METHODS)
         args = self.arguments(node, definition, 0, loc)
         env = self.type_arguments(definition, args, self.convert_type(node), loc)
         return CallFunction(loc, self.convert_type(node), definition.fullname, args, env)
@@ -578,7 +581,7 @@ class CallConverter:
             return CallBuiltin(loc, t, "Array", [])
         if isinstance(t, StructType):
             if any(n is None for n in node.arg_names):
-                raise Diagnostic("KP207", loc, "a struct is built with keyword arguments")
+                raise Diagnostic("KP207", loc, "a struct is built with keyword arguments", "name the fields")
             fields = {n: self.expression(a) for n, a in zip(node.arg_names, node.args, strict=True) if n is not None}
             return New(loc, t, [], fields)
         owner, symbol = find_attribute(info, "__init__")
@@ -587,7 +590,7 @@ class CallConverter:
         definition = function_definition(symbol)
         if definition is None or owner.startswith("builtins."):
             if any(n is not None for n in node.arg_names):
-                raise Diagnostic("KP206", loc, f"{info.name} takes no keyword arguments")
+                raise Diagnostic("KP206", loc, f"{info.name} takes no keyword arguments", IN_ORDER)
             return New(loc, t, [self.expression(a) for a in node.args])
         return New(loc, t, self.arguments(node, definition, 1, loc))
 
@@ -614,7 +617,9 @@ class CallConverter:
                 return CallBuiltin(loc, INT, "int.parse", args)
             return Cast(loc, INT, args[0], wrapping=False) if args else IntLit(loc, INT, 0)
         if name == "bool":
-            return CallBuiltin(loc, BOOL, "bool", args)
+            return CallBuiltin(loc, BOOL, "bool", args) if args else BoolLit(loc, BOOL, False)
+        if name in ("str", "bytes", "bytearray", "list", "dict", "deque") and len(args) > 1:
+            raise Diagnostic("KP206", loc, f"{name} takes one argument here", "write .encode() or .decode(), or a loop")
         if name == "str":
             return FString(loc, STR, [FormatPart(args[0], "")]) if args else StrLit(loc, STR, "")
         if name in ("range", "enumerate", "zip", "reversed"):
@@ -629,7 +634,7 @@ class CallConverter:
             return New(loc, ClassType("builtins.object"), [])
         if name.endswith("Error") or name.endswith("Exception"):
             return New(loc, self.convert_type(node), args)
-        raise Diagnostic("KP208", loc, f"{name} is not in Kernel Python")
+        raise Diagnostic("KP208", loc, f"{name} is not in Kernel Python", BUILTINS)
 
     def _construct_bytes(self, args: list[Expr], loc: Loc) -> Expr:
         if not args:
@@ -663,7 +668,8 @@ class CallConverter:
                 return CallMethod(
                     loc, t, source, BYTE_ARRAY, "slice", [IntLit(loc, INT, 0), IntLit(loc, INT, (1 << 63) - 1)]
                 )
-            raise Diagnostic("KP209", loc, "a bytearray is made of a size, of bytes, a bytearray or a span")
+            hint = "append to an empty one"
+            raise Diagnostic("KP209", loc, "a bytearray is made of a size, of bytes, a bytearray or a span", hint)
         if isinstance(source.type, ClassType) and source.type.name == LIST and name == "list":
             return CallMethod(loc, t, source, LIST, "copy", [])
         if isinstance(source.type, ClassType) and source.type.name == DICT and name == "list":
@@ -700,6 +706,8 @@ class CallConverter:
             "__import__",
         ):
             raise Diagnostic("KP210", loc, f"{name} is out", "everything is known at compile time")
+        if name in ("any", "all", "sum", "sorted") and len(node.args) != 1:
+            raise Diagnostic("KP206", loc, f"{name} takes one argument here", "give the sequence alone")
         if name in ("any", "all", "sum") and isinstance(node.args[0], GeneratorExpr):
             return self.comprehension(node.args[0], name, INT if name == "sum" else BOOL, loc)
         if name == "isinstance":
@@ -717,9 +725,9 @@ class CallConverter:
                 return CallMethod(loc, INT, args[0], owner, "__len__", [])
             return CallBuiltin(loc, INT, "len", args)
         if name not in _BUILTINS:
-            raise Diagnostic("KP208", loc, f"{name} is not in Kernel Python")
+            raise Diagnostic("KP208", loc, f"{name} is not in Kernel Python", BUILTINS)
         if any(n is not None for n in node.arg_names):
-            raise Diagnostic("KP206", loc, f"{name} takes no keyword arguments here")
+            raise Diagnostic("KP206", loc, f"{name} takes no keyword arguments here", IN_ORDER)
         t = self.convert_type(node)
         if isinstance(t, IntType) and t != U64:
             t = INT
@@ -731,7 +739,7 @@ class CallConverter:
         operands: list[Type] = []
         for item in classes.items if isinstance(classes, TupleExpr) else [classes]:
             if not isinstance(item, RefExpr) or not isinstance(item.node, TypeInfo):
-                raise Diagnostic("KP211", loc, "isinstance takes a class, or a tuple of classes")
+                raise Diagnostic("KP211", loc, "isinstance takes a class, or a tuple of classes", "name the classes")
             info = item.node
             operands.append(self.types.convert(mt.Instance(info, list(info.defn.type_vars)), loc))
         return CallBuiltin(loc, BOOL, "isinstance", [value], operands)
@@ -739,7 +747,7 @@ class CallConverter:
     def _print(self, node: CallExpr, loc: Loc) -> Expr:
         """print: the arguments' texts with spaces between them, and a newline, as one string."""
         if any(n is not None for n in node.arg_names):
-            raise Diagnostic("KP206", loc, "print takes no keyword arguments here")
+            raise Diagnostic("KP206", loc, "print takes no keyword arguments here", "build the text with an f-string")
         parts: list[Expr | FormatPart] = []
         for i, arg in enumerate(node.args):
             if i > 0:

@@ -306,7 +306,7 @@ class ExpressionConverter(CallConverter):
             case DictionaryComprehension():
                 raise Diagnostic("KP172", loc, "dict comprehensions are not supported", "fill the dict in a loop")
             case SuperExpr():
-                raise Diagnostic("KP173", loc, "super() is only for calling a method", "")
+                raise Diagnostic("KP173", loc, "super() is only for calling a method", "read properties in a method")
             case _:
                 code, message, hint = _OUT.get(type(node).__name__, ("KP199", f"{type(node).__name__} is out", ""))
                 raise Diagnostic(code, loc, message, hint)
@@ -500,7 +500,7 @@ class ExpressionConverter(CallConverter):
         if node.op == "/":
             raise Diagnostic("KP180", loc, "/ makes a float", "use // (it rounds down)")
         if node.op == "@":
-            raise Diagnostic("KP181", loc, "@ is out")
+            raise Diagnostic("KP181", loc, "@ is out", "call a method")
         left = self.expression(node.left)
         right = self.expression(node.right)
         t = self.convert_type(node)
@@ -530,7 +530,8 @@ class ExpressionConverter(CallConverter):
         method = _METHOD_OF_OPERATOR.get(node.op, "")
         if info is not None and info.get(method) is not None:
             return CallMethod(loc, t, left, find_attribute(info, method)[0], method, [right])
-        raise Diagnostic("KP185", loc, f"no operator {node.op} for {owner.rsplit('.', 1)[-1]}")
+        short = owner.rsplit(".", 1)[-1]
+        raise Diagnostic("KP185", loc, f"no operator {node.op} for {short}", "call a method, or write a loop")
 
     def _unary(self, node: UnaryExpr, loc: Loc) -> Expr:
         operand = self.test(node.expr) if node.op == "not" else self.expression(node.expr)

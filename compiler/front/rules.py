@@ -261,6 +261,11 @@ class FunctionRules:
                 )
                 method = node.method.strip("_")
                 self.fail("KP212", node.loc, f"{kind} has no {method} in Kernel Python", hint)
+        elif node.owner.startswith("kernel.lang.runtime.containers.") and target is not None:
+            wanted = len(target.params) - 1
+            if len(node.args) != wanted:
+                message = f"{node.method} takes {wanted} argument{'s' * (wanted != 1)} here"
+                self.fail("KP206", node.loc, message, "write a loop, or give the arguments that it takes")
 
     def on_callvalue(self, node: CallValue) -> None:
         self.allowed.add(id(node.callee))
@@ -455,7 +460,8 @@ class FunctionRules:
             if target is None:
                 self.fail("KP212", node.loc, f"{kind} has no {method} in Kernel Python", _TEXT_HINTS[kind])
             elif len(node.args) > len(target.params):
-                self.fail("KP206", node.loc, f"{method} takes no more than {len(target.params) - 1} arguments here")
+                message = f"{method} takes no more than {len(target.params) - 1} arguments here"
+                self.fail("KP206", node.loc, message, "take the part first, with a slice")
 
 
 def _bare(t: Type) -> Type:

@@ -11,7 +11,9 @@ from compiler.tree import Diagnostic, Loc
 
 MOST_LINES = 50_000
 MOST_BYTES = 4 << 20
-DEEPEST = 300  # levels of brackets, operators and blocks; operands of one `and`, `or` or comparison count as levels
+# Levels of brackets, operators and blocks. Operands of one `and`, `or` or comparison, alternatives of a pattern,
+# managers of a `with`, and clauses of a comprehension count as levels.
+DEEPEST = 300
 MOST_BRANCHES = 1000  # of an `if` with its `elif`s: each lies inside the one before
 MOST_ANCESTORS = 100  # of a class: the type checker's time grows with the square of their number, at least
 
@@ -22,7 +24,7 @@ def unreadable(path: Path) -> Diagnostic | None:
         data = path.read_bytes()
     except OSError as error:
         return Diagnostic("KP100", Loc(str(path), 0), f"{path.name} can't be read: {error.strerror}")
-    lines = data.count(b"\n") + 1
+    lines = data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n") + 1
     if lines > MOST_LINES or len(data) > MOST_BYTES:
         size = f"{lines:,} lines" if lines > MOST_LINES else f"{len(data):,} bytes"
         hint = f"split it into modules; a file has at most {MOST_LINES:,} lines and {MOST_BYTES >> 20} MiB"
@@ -112,10 +114,16 @@ def too_far_down(tree: ast.AST) -> ast.ClassDef | None:
 
 
 def _operands(node: ast.AST) -> int:
-    """How many levels the type checker makes of what is one here."""
+    """How many levels the type checker or lowering makes of what is one here."""
     match node:
         case ast.BoolOp(values=values) | ast.Compare(comparators=values):
             return len(values)
+        case ast.MatchOr(patterns=patterns):
+            return len(patterns)
+        case ast.With(items=items):
+            return len(items)
+        case ast.ListComp(generators=clauses) | ast.GeneratorExp(generators=clauses):
+            return len(clauses)
         case _:
             return 0
 

@@ -138,6 +138,7 @@ from compiler.types import (
 # Expressions that denote a place where a struct or an Array lies.
 PLACES = (Local, Captured, Global, Field)
 LITERALS = (BytesExpr, IntExpr, NameExpr, StrExpr)
+DELETED = "del is for elements of lists, dicts and bytearrays"
 
 
 class StatementConverter(ExpressionConverter):
@@ -205,7 +206,7 @@ class StatementConverter(ExpressionConverter):
                 out.append(While(loc, test, self.block(node.body, tests), self.block(node.else_body, tests)))
             case ForStmt():
                 if node.is_async:
-                    raise Diagnostic("KP131", loc, "async is out")
+                    raise Diagnostic("KP131", loc, "async is out", "sleep on a WaitQueue instead")
                 iterable = self.iterable(node.expr)
                 target = self.target(node.index, element_type(iterable))
                 out.append(For(loc, target, iterable, self.block(node.body), self.block(node.else_body)))
@@ -246,7 +247,8 @@ class StatementConverter(ExpressionConverter):
             case Decorator():
                 raise Diagnostic("KP142", loc, "a decorated function inside a function", "declare it in the module")
             case _:
-                raise Diagnostic("KP199", loc, f"{type(node).__name__} is not supported")
+                hint = "docs/language.md lists the statements"
+                raise Diagnostic("KP199", loc, f"{type(node).__name__} is not supported", hint)
 
     def _check_returned(self, node: ReturnStmt) -> None:
         """A literal needs no type of mypy's, but without one mypy has not checked that the function may return it."""
@@ -486,7 +488,7 @@ class StatementConverter(ExpressionConverter):
             case IndexExpr(base=base, index=index):
                 container = self.expression(base)
                 if not isinstance(container.type, ClassType):
-                    raise Diagnostic("KP155", loc, "nothing can be deleted here")
+                    raise Diagnostic("KP155", loc, "nothing can be deleted here", DELETED)
                 owner = container.type.name
                 if isinstance(index, SliceExpr):
                     start, stop = self.slice_bounds(index, loc)
@@ -496,7 +498,7 @@ class StatementConverter(ExpressionConverter):
                         Delete(loc, CallMethod(loc, NONE, container, owner, "__delitem__", [self.expression(index)]))
                     )
             case _:
-                raise Diagnostic("KP155", loc, "nothing can be deleted here")
+                raise Diagnostic("KP155", loc, "nothing can be deleted here", DELETED)
 
     # Exceptions, with -------------------------------------------------------------------------------------------------
 
@@ -521,7 +523,7 @@ class StatementConverter(ExpressionConverter):
             names: list[str] = []
             for item in t.items if isinstance(t, TupleExpr) else [t]:
                 if not isinstance(item, RefExpr) or not isinstance(item.node, TypeInfo):
-                    raise Diagnostic("KP157", place, "an except names exception classes")
+                    raise Diagnostic("KP157", place, "an except names exception classes", "write the classes")
                 names.append(item.node.fullname)
             name = None
             if var is not None and isinstance(var.node, Var):
@@ -534,7 +536,7 @@ class StatementConverter(ExpressionConverter):
 
     def _with(self, node: WithStmt, loc: Loc) -> Stmt:
         if node.is_async:
-            raise Diagnostic("KP131", loc, "async is out")
+            raise Diagnostic("KP131", loc, "async is out", "sleep on a WaitQueue instead")
         items: list[WithItem] = []
         for expr, target in zip(node.expr, node.target, strict=True):
             items.append(WithItem(self.expression(expr), self.target(target) if target is not None else None))
@@ -569,7 +571,7 @@ class StatementConverter(ExpressionConverter):
             raise Diagnostic("KP159", loc, "positional class patterns are out", "name the fields")
         ref = node.class_ref
         if not isinstance(ref.node, TypeInfo):
-            raise Diagnostic("KP158", loc, "this kind of pattern is out")
+            raise Diagnostic("KP158", loc, "this kind of pattern is out", "match values, enums or classes")
         fields = {k: self._pattern(v) for k, v in zip(node.keyword_keys, node.keyword_values, strict=True)}
         t = self.types.convert(mt.Instance(ref.node, list(ref.node.defn.type_vars)), loc)
         return ClassPattern(loc, t, fields)

@@ -38,11 +38,13 @@ from compiler.types import (
     StrType,
     TupleType,
     WeakType,
+    a_type,
     is_reference,
     show,
 )
 
-HASHING = "kernel.lang.runtime.hashing"
+RUNTIME = "kernel.lang.runtime."
+HASHING = f"{RUNTIME}hashing"
 LAST = (1 << 63) - 1  # the stop of a slice that has none
 
 
@@ -418,6 +420,9 @@ def hash_of(fn: FunctionLowerer, e: CallBuiltin) -> Value:
         return call_named(fn, f"{HASHING}.hash_bytes", [value])
     if isinstance(t, StrType):
         return call_named(fn, f"{HASHING}.hash_str", [value])
+    if not is_pointer(t) and not fn.frame.function.name.startswith(RUNTIME):
+        hint = "CPython's is another one: compute a number from the number itself"
+        raise fn.error("KP998", f"the hash of {a_type(t)}", hint)
     if isinstance(t, BoolType):
         value = coerce(fn, value, INT)
     elif is_integer(t):

@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from compiler.lower.function import FunctionLowerer
+from compiler.lower.layout import is_int_enum
 from compiler.lower.values import Value
+from compiler.lower.world import OBJECT
 from compiler.tree import Loc
-from compiler.types import ClassType, IntType, NoneType, OptionalType, Type, TypeVariable, UnionType, is_reference, show
+from compiler.types import (
+    BoolType,
+    ClassType,
+    EnumType,
+    IntType,
+    NoneType,
+    OptionalType,
+    Type,
+    TypeVariable,
+    UnionType,
+    is_reference,
+    show,
+)
 
 
 def load_descriptor(fn: FunctionLowerer, object_address: str) -> str:
@@ -18,7 +32,9 @@ def load_descriptor(fn: FunctionLowerer, object_address: str) -> str:
 
 
 def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
-    """`isinstance(value, t)` of a reference, as an i1. None is not an instance of anything here."""
+    """`isinstance(value, t)`, as an i1. None is an instance of `object` alone here."""
+    if t == OBJECT:
+        return "true"
     if isinstance(value.type, OptionalType) or isinstance(value.type, NoneType):
         if isinstance(t, NoneType):
             return fn.op(f"icmp eq ptr {value.operand}, null")
@@ -37,7 +53,7 @@ def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
     if fn.is_exception(value.type):
         return is_caught(fn, value, t)
     if not is_reference(value.type):
-        return "true" if value.type == t or (isinstance(value.type, IntType) and isinstance(t, IntType)) else "false"
+        return "true" if value.type == t or is_number(fn, value.type, t) else "false"
     if not isinstance(value.type, UnionType) and fn.world.is_subclass(value.type, t):
         return "true"
     intervals = class_intervals(fn, t)
@@ -57,6 +73,15 @@ def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
             hit = fn.op(f"icmp ule i32 {relative}, {high - low}")
         result = hit if result == "false" else fn.op(f"or i1 {result}, {hit}")
     return result
+
+
+def is_number(fn: FunctionLowerer, have: Type, t: Type) -> bool:
+    """Whether a value that is no object is of a type of numbers: bools and the members of an IntEnum are ints too."""
+    if not isinstance(t, IntType):
+        return False
+    if isinstance(have, EnumType):
+        return is_int_enum(fn.world.program, have.name)
+    return isinstance(have, IntType | BoolType)
 
 
 def is_caught(fn: FunctionLowerer, error: Value, t: Type) -> str:

@@ -4,6 +4,8 @@ library.
 
 from __future__ import annotations
 
+import enum
+
 from compiler.lower.classes import is_instance
 from compiler.lower.function import KEEP_CODE, TRAP_CLASS, TRAP_NONE, TRAP_RANGE, FunctionLowerer
 from compiler.lower.interfaces import runtime_function
@@ -11,7 +13,7 @@ from compiler.lower.layout import is_pointer, live_object, number_of, register_t
 from compiler.lower.module import LENGTH
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned, type_bounds
 from compiler.lower.world import Instance
-from compiler.tree import Loc
+from compiler.tree import Diagnostic, Loc
 from compiler.types import (
     INT,
     U64,
@@ -42,8 +44,6 @@ def coerce(fn: FunctionLowerer, value: Value, to: Type) -> Value:
         return Value("poison" if register_type(to) != "void" else "null", to)
     if isinstance(to, NoneType):
         return NONE_VALUE
-    if fn.is_exception(have) != fn.is_exception(to):
-        raise fn.error("KP930", f"{show(have)} cannot become {show(to)}", KEEP_CODE)
     if isinstance(to, OptionalType):
         return to_optional(fn, value, to)
     if isinstance(have, OptionalType):
@@ -52,6 +52,8 @@ def coerce(fn: FunctionLowerer, value: Value, to: Type) -> Value:
         return to_integer(fn, value, to)
     if isinstance(to, IntType) and isinstance(have, BoolType):
         return Value(fn.op(f"zext i1 {value.operand} to i64"), to, 0, 1)
+    if fn.is_exception(have) != fn.is_exception(to):
+        raise fn.error("KP930", f"{show(have)} cannot become {show(to)}", KEEP_CODE)
     if isinstance(to, FunctionType) and isinstance(have, FunctionType):
         fn.world.check_shapes(have, to, fn.loc)
         fn.world.join_groups(have, to)
@@ -92,6 +94,8 @@ def to_optional(fn: FunctionLowerer, value: Value, to: OptionalType) -> Value:
             return Value("null", to)
         if isinstance(have, FunctionType) and isinstance(to.inner, FunctionType):
             return coerce(fn, value, to.inner).of_type(to)
+        if fn.is_exception(have):
+            raise fn.error("KP930", f"{show(have)} cannot become {show(to)}", KEEP_CODE)
         return value.of_type(to)
     kind = fn.kind(to)
     if isinstance(have, NoneType):
@@ -267,8 +271,16 @@ def constant(fn: FunctionLowerer, live: object, t: Type) -> Value:
         return coerce(fn, constant(fn, live, t.inner), t)
     match t:
         case BoolType():
+            if not isinstance(live, bool):
+                raise unfit(fn, live, t)
             return Value("true" if live else "false", t)
-        case IntType() | EnumType():
+        case EnumType():
+            if not isinstance(live, enum.Enum) or f"{type(live).__module__}.{type(live).__qualname__}" != t.name:
+                raise unfit(fn, live, t)
+            return int_constant(fn.world.enum_number(live, fn.loc), t)
+        case IntType():
+            if isinstance(live, bool | float) or not isinstance(live, int | enum.Enum):
+                raise unfit(fn, live, t)
             number = number_of(live)
             low, high = type_bounds(t)
             if not low <= number <= high:
@@ -286,6 +298,12 @@ def constant(fn: FunctionLowerer, live: object, t: Type) -> Value:
             symbol = fn.world.freezer.symbol_for(live, t)
             fn.module.declare(symbol, f'@"{symbol}" = external dso_local global i8')
             return Value(f'@"{symbol}"', t)
+
+
+def unfit(fn: FunctionLowerer, live: object, t: Type) -> Diagnostic:
+    """A live object that is of another type than its declaration says."""
+    hint = "import must leave values of the types that are declared"
+    return fn.error("KP932", f"a value of the type {type(live).__name__} is no {show(t)}", hint)
 
 
 def function_reference(fn: FunctionLowerer, target: object, t: FunctionType) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from compiler.lower.convert import coerce
 from compiler.lower.dispatch import lower_body
-from compiler.lower.function import TRAP_UNREACHABLE, FunctionLowerer, HeldContext
+from compiler.lower.function import FOR_ALONE, TRAP_UNREACHABLE, FunctionLowerer, HeldContext
 from compiler.lower.guards import contracts
 from compiler.lower.interfaces import PERSONALITY
 from compiler.lower.values import NONE_VALUE
@@ -15,7 +15,7 @@ def lower_function(fn: FunctionLowerer) -> str:
     """Lower the function; returns its definition, with `LINKAGE` where its linkage goes."""
     function = fn.instance.function
     if function.is_generator:
-        raise fn.error("KP922", "a generator can only be called in a `for`")
+        raise fn.error("KP922", "a generator can only be called in a `for`", FOR_ALONE)
     subprogram = -1
     if not fn.discovering:
         subprogram = fn.module.debug.subprogram(function, fn.instance.symbol)

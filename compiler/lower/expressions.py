@@ -174,7 +174,7 @@ def class_constant(fn: FunctionLowerer, e: ClassConstant) -> Value:
 
 def enum_member(fn: FunctionLowerer, e: EnumMember) -> Value:
     live: Any = live_object(fn.world.program, e.enum)
-    return int_constant(int(live.__members__[e.name].value), EnumType(e.enum))
+    return int_constant(fn.world.enum_number(live.__members__[e.name], fn.loc), EnumType(e.enum))
 
 
 # Operators ------------------------------------------------------------------------------------------------------------
@@ -254,7 +254,8 @@ def compare_values(fn: FunctionLowerer, op: str, left: Value, right: Value) -> s
     if isinstance(left.type, ClassType):
         method = {"<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__"}[op]
         return truth(fn, call_method(fn, left, method, [right]))
-    raise fn.error("KP965", f"{show(left.type)} and {show(right.type)} have no order")
+    hint = "compare ints, texts or bytes, or give the class on the left the method"
+    raise fn.error("KP965", f"{show(left.type)} and {show(right.type)} have no order", hint)
 
 
 def chain(fn: FunctionLowerer, e: Chain) -> Value:
@@ -449,11 +450,11 @@ def enum_from_int(fn: FunctionLowerer, e: EnumFromInt) -> Value:
         return value.of_type(t)
     if issubclass(live, enum.Flag):
         mask = 0
-        for number in fn.world.enum_members(t.name).values():
+        for number in fn.world.enum_members(t.name, fn.loc).values():
             mask |= number
         fn.trap_if(fn.op(f"icmp ne i64 {fn.op(f'and i64 {value.operand}, {~mask}')}, 0"), TRAP_ENUM)
         return value.of_type(t)
-    numbers = sorted(set(fn.world.enum_members(t.name).values()))
+    numbers = sorted(set(fn.world.enum_members(t.name, fn.loc).values()))
     if numbers and numbers[-1] - numbers[0] + 1 == len(numbers):
         relative = fn.op(f"sub i64 {value.operand}, {numbers[0]}")
         fn.trap_if(fn.op(f"icmp ugt i64 {relative}, {len(numbers) - 1}"), TRAP_ENUM)

@@ -65,6 +65,7 @@ TRAPS_OF_PARTS = {
     "number": (TRAP_ZERO, TRAP_RANGE, TRAP_SHIFT),
 }
 
+FOR_ALONE = "write the loop there, or return a list"
 KEEP_CODE = "an exception is no object: keep its code"
 MOST_FOLLOWED = 128  # locals of a function whose ranges are followed
 MOST_LINES = 200_000  # of a function, with the generators, lambdas and nested functions that are repeated in it

@@ -4,7 +4,7 @@ are meant to be all.
 
 from __future__ import annotations
 
-from compiler.lower.classes import is_instance, specific
+from compiler.lower.classes import is_instance, is_number, specific
 from compiler.lower.comparison import equal, identical
 from compiler.lower.convert import is_present, narrow
 from compiler.lower.dispatch import STATEMENTS, lower, lower_body
@@ -67,6 +67,9 @@ def proceed(fn: FunctionLowerer, bit: str, failure: str) -> None:
 
 def value_matches(fn: FunctionLowerer, pattern: ValuePattern, subject: Value) -> str:
     """Whether the subject equals a value (is it, for None, True and False)."""
+    t = subject.type.inner if isinstance(subject.type, OptionalType) else subject.type
+    if isinstance(pattern.value, BoolLit) and not isinstance(t, BoolType):
+        return "false"  # 1 equals True, and is another object
     value = lower(fn, pattern.value)
     fn.set_loc(pattern.loc)
     if isinstance(pattern.value, NoneLit | BoolLit):
@@ -81,7 +84,7 @@ def class_pattern(fn: FunctionLowerer, pattern: ClassPattern, subject: Value, fa
     if isinstance(cls, IntType | BoolType) or not is_pointer(subject.type):
         if isinstance(subject.type, OptionalType):
             proceed(fn, is_present(fn, subject), failure)
-        if type(t) is not type(cls) and not (isinstance(t, IntType) and isinstance(cls, IntType)):
+        if type(t) is not type(cls) and not is_number(fn, t, cls):
             proceed(fn, "false", failure)
         return
     cls = specific(fn, t, cls)

@@ -11,7 +11,15 @@ from compiler.lower.convert import as_int, coerce, invert, tuple_item
 from compiler.lower.dispatch import STATEMENTS, TARGETS, lower, lower_as, lower_body, store
 from compiler.lower.elements import element_address, note_place
 from compiler.lower.expressions import lower_truth, operate
-from compiler.lower.function import KEEP_CODE, TRAP_ASSERT, Closure, FunctionLowerer, LoopContext, holds_function
+from compiler.lower.function import (
+    FOR_ALONE,
+    KEEP_CODE,
+    TRAP_ASSERT,
+    Closure,
+    FunctionLowerer,
+    LoopContext,
+    holds_function,
+)
 from compiler.lower.guards import note_access, note_need, note_unfit
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
 from compiler.lower.module import element_alias, field_alias
@@ -263,7 +271,7 @@ def nested_function(fn: FunctionLowerer, s: NestedFunction) -> None:
 def yield_statement(fn: FunctionLowerer, s: Yield) -> None:
     on_yield = fn.frame.on_yield
     if on_yield is None:
-        raise fn.error("KP922", "a generator can only be called in a `for`", loc=s.loc)
+        raise fn.error("KP922", "a generator can only be called in a `for`", FOR_ALONE, s.loc)
     value = lower_as(fn, s.value, fn.type(fn.frame.function.result))
     fn.set_loc(s.loc)
     on_yield(value)

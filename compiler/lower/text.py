@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import cache
 from typing import Any
 
 from compiler.formats import NUMBER, TEXT, format_fault
@@ -16,6 +18,7 @@ from compiler.lower.values import Value, int_constant, is_integer, is_unsigned
 from compiler.tree import Expr, FormatPart, FString, Loc, StrLit
 from compiler.types import (
     BOOL,
+    BYTES,
     INT,
     STR,
     U64,
@@ -93,7 +96,7 @@ def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conv
         add_number(fn, builder, value, spec)
     elif isinstance(t, StrType):
         if conversion == "r":
-            call_method(fn, builder, "add_str_repr", [value])
+            call_method(fn, builder, "add_str_repr", [value, constant(fn, printable_borders(), BYTES)])
         else:
             parts = TEXT.fullmatch(spec)
             assert parts is not None
@@ -169,6 +172,18 @@ def panic_with(fn: FunctionLowerer, message: Expr, kind: int = TRAP_PANIC) -> No
         fn.trap(kind)
 
 
+@cache
+def printable_borders() -> bytes:
+    """Where Python's characters change from unprintable to printable, and back: three bytes each."""
+    flags = bytes(map(str.isprintable, map(chr, range(sys.maxunicode + 1))))
+    borders: list[int] = []
+    place = flags.find(1)  # the first printable one
+    while place >= 0:
+        borders.append(place)
+        place = flags.find(1 - len(borders) % 2, place)
+    return b"".join(border.to_bytes(3, "big") for border in borders)
+
+
 def enum_name(fn: FunctionLowerer, value: Value) -> Value:
     """`e.name`."""
     t = value.type
@@ -177,7 +192,7 @@ def enum_name(fn: FunctionLowerer, value: Value) -> Value:
     result = "null"
     for member in live:  # aliases are not among them
         text = constant(fn, member.name, STR)
-        hit = fn.op(f"icmp eq i64 {value.operand}, {int(member.value)}")
+        hit = fn.op(f"icmp eq i64 {value.operand}, {fn.world.enum_number(member, fn.loc)}")
         result = fn.op(f"select i1 {hit}, ptr {text.operand}, ptr {result}")
     fn.trap_if(fn.op(f"icmp eq ptr {result}, null"), TRAP_ENUM)
     return Value(result, STR)

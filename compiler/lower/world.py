@@ -28,7 +28,7 @@ from compiler.lower.layout import (
     type_symbol,
 )
 from compiler.lower.naturals import Assignments, assignments, natural_locals
-from compiler.lower.values import Path, Range, type_bounds, widen
+from compiler.lower.values import INT_MAX, INT_MIN, Path, Range, type_bounds, widen
 from compiler.tree import (
     Assign,
     AugAssign,
@@ -672,11 +672,19 @@ class World:
         self.cells.setdefault(symbol, (module, name, t))
         return symbol
 
-    def enum_members(self, name: str) -> dict[str, int]:
+    def enum_members(self, name: str, loc: Loc) -> dict[str, int]:
         """Names and values of an enum's members."""
         live = live_object(self.program, name)
         assert isinstance(live, type) and issubclass(live, enum.Enum)
-        return {member.name: int(member.value) for member in live.__members__.values()}
+        return {member.name: self.enum_number(member, loc) for member in live.__members__.values()}
+
+    def enum_number(self, member: enum.Enum, loc: Loc) -> int:
+        """The value of a member, which stands for it."""
+        number = member.value
+        if type(number) is not int or not INT_MIN <= number <= INT_MAX:
+            message = f"the value of {type(member).__name__}.{member.name} is no int of 64 bits: {number!r}"
+            raise Diagnostic("KP193", loc, message, "keep what belongs to the members in a list, by value")
+        return number
 
     def exception_interval(self, name: str, loc: Loc) -> tuple[int, int]:
         """The numbers of an exception class and its descendants."""

@@ -23,6 +23,22 @@ REFUSED = {
         f"C{MOST_ANCESTORS + 1} has more than {MOST_ANCESTORS} base classes above it",
     ),
     "lines": ("\n" * MOST_LINES, 1, f"a file of {MOST_LINES + 1:,} lines"),
+    "carriage returns": ("\r" * MOST_LINES, 1, f"a file of {MOST_LINES + 1:,} lines"),
+    "managers": (
+        "x = 1\nwith " + ", ".join(["x"] * (DEEPEST + 1)) + ":\n    pass\n",
+        2,
+        f"this is nested more than {DEEPEST} levels deep",
+    ),
+    "clauses": (
+        "x = 1\ny = [x" + " for x in y" * (DEEPEST + 1) + "]\n",
+        2,
+        f"this is nested more than {DEEPEST} levels deep",
+    ),
+    "alternatives": (
+        "x = 1\nmatch x:\n    case " + " | ".join(["1"] * (DEEPEST + 1)) + ":\n        pass\n",
+        3,
+        f"this is nested more than {DEEPEST} levels deep",
+    ),
     "brackets": ("x = " + "[" * 250 + "]" * 250 + "\n", 1, "too many nested parentheses"),
     "operators": ("x = 1" + " + 1" * DEEPEST + "\n", 1, f"this is nested more than {DEEPEST} levels deep"),
     "operands": (
@@ -41,6 +57,8 @@ REFUSED = {
 READ = {
     "ancestors": family(MOST_ANCESTORS),
     "lines": "\n" * (MOST_LINES - 1),
+    "line ends": "\r\n" * (MOST_LINES - 1),
+    "managers": "x = 1\nwith " + ", ".join(["x"] * DEEPEST) + ":\n    pass\n",
     "operands": "x = 1\ny = " + " and ".join(["x"] * DEEPEST) + "\n",
     "branches": "x = 1\nif x:\n    pass\n" + "elif x:\n    pass\n" * (MOST_BRANCHES - 1),
     "many ifs": "x = 1\n" + "if x:\n    pass\n" * (2 * MOST_BRANCHES),

@@ -29,6 +29,7 @@ MINUS: Final = 45
 NEWLINE: Final = 10
 BYTES_DATA: Final = 16  # where a byte string's data begins
 LAST_CODE_POINT: Final = 0x10FFFF
+BORDER_BYTES: Final = 3  # of each border between characters that are printable and that are not
 
 
 def str_equal(left: str, right: str) -> bool:
@@ -120,12 +121,32 @@ def str_ord(text: str) -> int:
     length = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
     if len(data) != length:
         trap(TRAP_RANGE)
-    if length == 1:
-        return lead
-    code = lead & (0x7F >> length)
-    for place in range(1, length):
+    return lead if length == 1 else character_at(data, 0, length)
+
+
+def character_at(data: bytes, start: int, length: int) -> int:
+    """A character of 2, 3 or 4 bytes. Safety: it lies inside."""
+    code = byte_at(data, start) & (0x7F >> length)
+    for place in range(start + 1, start + length):
         code = (code << 6) | (byte_at(data, place) & 0x3F)
     return code
+
+
+def is_printable(code: int, borders: bytes) -> bool:
+    """Whether Python shows a character as it is. `borders`: where that changes, 3 bytes each, beginning with the first
+    printable character.
+    """
+    low = 0
+    high = len(borders) // BORDER_BYTES
+    while low < high:
+        middle = (low + high) // 2
+        place = middle * BORDER_BYTES
+        border = byte_at(borders, place) << 16 | byte_at(borders, place + 1) << 8 | byte_at(borders, place + 2)
+        if border <= code:
+            low = middle + 1
+        else:
+            high = middle
+    return low % 2 == 1
 
 
 def int_chr(code: int) -> str:
@@ -370,28 +391,44 @@ class TextBuilder:
 
     def add_bytes_repr(self, data: bytes) -> None:
         """`f"{data!r}"`: `b'...'`."""
+        quote = quote_for(data)
         self.add_byte(ord("b"))
-        self.add_quoted(data, is_text=False)
-
-    def add_str_repr(self, text: str) -> None:
-        """`f"{text!r}"`. Characters beyond ASCII stand for themselves (Python escapes those that it holds for
-        unprintable)."""
-        self.add_quoted(text_bytes(text), is_text=True)
-
-    def add_quoted(self, data: bytes, is_text: bool) -> None:
-        """A quoted literal, with the quotation mark that Python would choose."""
-        single = False
-        double = False
-        for place in range(len(data)):
-            single = single or byte_at(data, place) == ord("'")
-            double = double or byte_at(data, place) == ord('"')
-        quote = ord('"') if single and not double else ord("'")
         self.add_byte(quote)
         for place in range(len(data)):
-            self.add_escaped(byte_at(data, place), quote, is_text)
+            self.add_escaped(byte_at(data, place), quote)
         self.add_byte(quote)
 
-    def add_escaped(self, value: int, quote: int, is_text: bool) -> None:
+    def add_str_repr(self, text: str, borders: bytes) -> None:
+        """`f"{text!r}"`; `borders` say which characters are printable (`is_printable`)."""
+        data = text_bytes(text)
+        quote = quote_for(data)
+        self.add_byte(quote)
+        place = 0
+        while place < len(data):
+            lead = byte_at(data, place)
+            length = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            if length == 1:
+                self.add_escaped(lead, quote)
+            else:
+                self.add_printable(character_at(data, place, length), borders)
+            place += length
+        self.add_byte(quote)
+
+    def add_printable(self, code: int, borders: bytes) -> None:
+        """A character beyond ASCII, or what stands for it in a literal."""
+        if is_printable(code, borders):
+            self.add_character(code)
+        elif code < 0x100:
+            self.add_raw(b"\\x")
+            self.add_int(code, 16, 2, zero_pad=True)
+        elif code < 0x10000:
+            self.add_raw(b"\\u")
+            self.add_int(code, 16, 4, zero_pad=True)
+        else:
+            self.add_raw(b"\\U")
+            self.add_int(code, 16, 8, zero_pad=True)
+
+    def add_escaped(self, value: int, quote: int) -> None:
         """One byte of a literal."""
         escape = 0
         if value == ord("\n"):
@@ -405,12 +442,22 @@ class TextBuilder:
         if escape != 0:
             self.add_byte(ord("\\"))
             self.add_byte(escape)
-        elif ord(" ") <= value <= ord("~") or (is_text and value >= 128):
+        elif ord(" ") <= value <= ord("~"):
             self.add_byte(value)
         else:
             self.add_raw(b"\\x")
             self.add_byte(byte_at(DIGITS_LOWER, value >> 4))
             self.add_byte(byte_at(DIGITS_LOWER, value & 15))
+
+
+def quote_for(data: bytes) -> int:
+    """The quotation mark that Python would choose for a literal."""
+    single = False
+    double = False
+    for place in range(len(data)):
+        single = single or byte_at(data, place) == ord("'")
+        double = double or byte_at(data, place) == ord('"')
+    return ord('"') if single and not double else ord("'")
 
 
 def magnitude_of(value: int) -> u64:

@@ -34,6 +34,9 @@ def main() -> None:
     print(f"[{t:5}] [{t:<5}] [{t:>5}] [{t!r}] [{t!s}] [{t:s}] [{t:>1}]")
     print(f"[{b}] [{not b}] [{b:d}] [{b!r}]")
     print(f"[{by!r}]")
+    for code in (0x7F, 0x80, 0xA0, 0xA1, 0xAD, 0xFF, 0x378, 0x200B, 0x2028, 0x3000, 0xE000, 0xFEFF, 0xFFFE, 0x1F40D, 0x1FFFF, 0xE0001, 0xE0100, 0x10FFFF):
+        character = chr(code)
+        print(f"[{character!r}]")
     print(f"[{e}] [{i}] [{f}] [{i:d}] [{i:>4}] [{f:#x}] [{e.name:>4}] [{i.name}]")
     print(f"[{z:5}] [{z:<5}] [{z:#x}] [{z}]")
     print(f"[{b:5}] [{b:<3}] [{b:#x}]")

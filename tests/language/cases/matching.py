@@ -70,7 +70,42 @@ def verb(word: bytes) -> int:
             return 3
 
 
+def one_of_both(number: int) -> str:
+    match number:
+        case True:
+            return "True itself"
+        case False:
+            return "False itself"
+        case 1:
+            return "one"
+        case 0:
+            return "zero"
+    return "neither"
+
+
+def answer(known: bool | None) -> str:
+    match known:
+        case True:
+            return "yes"
+        case False:
+            return "no"
+        case None:
+            return "unknown"
+
+
+def number_of(known: bool) -> int:
+    match known:
+        case 1:
+            return 10
+        case 0:
+            return 20
+    return 30
+
+
 def main() -> None:
+    for number in (1, 0, 2):
+        print(one_of_both(number))
+    print(answer(True), answer(False), answer(None), number_of(True), number_of(False))
     tree = Sum(Number(3), Negation(Sum(Number(10), Number(0))))
     print(evaluate(tree), evaluate(Expression()))
     for number in (0, 2, -5, 100, 7):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compiler.lower.text import printable_borders
 from kernel.lang.runtime import byte_strings as b
 from kernel.lang.runtime import text as t
 from kernel.lang.runtime.containers import List
@@ -118,13 +121,23 @@ def test_utf8(data: bytes) -> None:
         assert t.is_utf8(data)
 
 
-@given(st.binary(max_size=30), st.text(alphabet="ab'\"\\\n\t\x00ä", max_size=12))
+CHARACTERS = "ab'\"\\\n\t\x00ä\x85\xa0\u200b\u2028\ue000\U0001f40d\U000e0001"
+
+
+@given(st.binary(max_size=30), st.text(alphabet=CHARACTERS, max_size=12))
 def test_reprs(data: bytes, text: str) -> None:
     builder = t.TextBuilder()
     builder.add_bytes_repr(data)
     assert builder.finish() == repr(data)
-    builder.add_str_repr(text)
+    builder.add_str_repr(text, printable_borders())
     assert builder.finish() == repr(text)
+
+
+def test_printable_characters() -> None:
+    borders = printable_borders()
+    places = [int.from_bytes(borders[place : place + 3], "big") for place in range(0, len(borders), 3)]
+    for code in {near for place in places for near in (place - 1, place)} | {0, sys.maxunicode}:
+        assert t.is_printable(code, borders) == chr(code).isprintable()
 
 
 def test_hashes_spread() -> None:
