@@ -52,6 +52,14 @@ class Selection(KeptSelection):
         self.chosen: list[Chosen] = [first]
         self.is_last: bool = False  # they were all that their ring had
 
+    def add(self, request: Request, further: Chosen) -> None:
+        """One more. Raises MemoryError, and it is given back."""
+        try:
+            self.chosen.append(further)
+        except MemoryError:
+            put_back(request, further)
+            raise
+
     def vector(self) -> UserVector:
         """Their memory. Raises EFAULT, MemoryError."""
         addresses: list[UserAddr] = []
@@ -104,7 +112,7 @@ def _select_bundle(request: Request, most: int, *, expands: bool) -> Selection:
             further = select_further(request, group, rest)
             if further is None:
                 break
-            selection.chosen.append(further)
+            selection.add(request, further)
             rest -= further.length
         selection.is_last = rest > 0 and group.is_empty()
         done = True
