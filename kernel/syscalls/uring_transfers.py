@@ -100,7 +100,9 @@ def _read(request: Request) -> int:
     assert file is not None
     if not selects(request):
         return _read_into(request, file, None)
-    chosen = select(request, request.length)
+    extra = request.extra
+    kept = None if extra is None else extra.chosen
+    chosen = select(request, request.length) if kept is None else kept
     name_buffer(request, chosen)  # also if the read fails: then the completion names the buffer, too
     code = 0
     done = 0
@@ -111,11 +113,14 @@ def _read(request: Request) -> int:
     if code == 0:
         use(request, chosen, done)
         return done
-    if code == EAGAIN and not request.never_waits:
-        request.completion_flags = 0
-        put_back(request, chosen)  # it takes one when there is something to read
-    elif chosen.group.keeps_rest:
-        put_back(request, chosen)
+    if chosen.group.is_ring():
+        if file.can_be_watched():
+            request.completion_flags = 0
+            put_back(request, chosen)  # one that waits takes a buffer when there is something to read
+        else:
+            use(request, chosen, 0)
+    elif code == EAGAIN and not request.never_waits:
+        request.more().chosen = chosen
     raise Errno(code)
 
 
