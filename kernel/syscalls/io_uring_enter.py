@@ -48,9 +48,8 @@ def uring_at(descriptor: int, task: Task, is_registered: bool) -> UringFile:
 
 @syscall(
     "io_uring_enter",
-    status="Partial",
+    status="Full",
     args="fd:io_uring int int flags:1|2|4|8|32 =bytes[size]? size",
-    notes="Operations see IORING_REGISTER_PROBE",
 )
 def io_uring_enter(descriptor: u32, to_submit: u32, least: u32, flags: u32, argument: UserAddr, size: int) -> int:
     """io_uring_enter(2)."""

@@ -13,6 +13,7 @@ from kernel.syscalls.socket import accept_from, bind_to, connect_to, listen_with
 from kernel.syscalls.socket_arguments import read_address
 from kernel.syscalls.uring_arguments import refuse_if
 from kernel.syscalls.uring_names import put_into_slot, slot_of
+from kernel.syscalls.uring_selecting import note_rest
 from kernel.syscalls.uring_sockets import socket_of, wait_first
 from kernel.task import current
 from kernel.task.words import signed_32
@@ -45,11 +46,17 @@ def _accept(request: Request) -> int:
     listening = socket_of(request)
     wait_first(request, _ACCEPT_POLL_FIRST)
     if request.priority & _ACCEPT_MULTISHOT == 0:
-        return _accept_one(request, listening)
+        made = _accept_one(request, listening)
+        note_rest(request, listening)
+        return made
     for _ in range(_MOST_ROUNDS):
         made = _accept_one(request, listening)
-        if not request.ring.post_more(request.user_data, made, layout.CQE_MORE):
+        is_known_to_be_empty = note_rest(request, listening)
+        if not request.ring.post_more(request.user_data, made, request.completion_flags | layout.CQE_MORE):
             return made
+        request.completion_flags = 0
+        if is_known_to_be_empty:
+            raise Errno(EAGAIN)
         pace(_ROUND_COST)
     return GOES_ON
 

@@ -6,7 +6,7 @@ from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT
 from kernel.lang import EFAULT, EOVERFLOW, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.lib.user import Buffer, UserVector
-from kernel.net.sockets.socket import Message, Socket
+from kernel.net.sockets.socket import SOCK_SEQPACKET, SOCK_STREAM, Message, Socket
 from kernel.syscalls.socket_arguments import MessageHeader
 from kernel.syscalls.uring_arguments import refuse_if
 from kernel.syscalls.uring_buffers import put_back, use
@@ -84,6 +84,11 @@ def transfer(target: Socket, message: Message, *, is_sent: bool) -> int:
     if done == 0 and message.buffer.faulted:
         raise Errno(EFAULT)
     return done
+
+
+def waits_for_rest(socket: Socket) -> bool:
+    """Whether MSG_WAITALL means anything to a socket."""
+    return socket.kind == SOCK_STREAM or socket.kind == SOCK_SEQPACKET
 
 
 def memory_of(chosen: Chosen) -> Buffer:

@@ -15,7 +15,6 @@ from kernel.net.sockets.socket import (
     MSG_CMSG_CLOEXEC,
     MSG_CTRUNC,
     MSG_WAITALL,
-    SOCK_STREAM,
     Message,
     Socket,
     release_files,
@@ -31,6 +30,7 @@ from kernel.syscalls.uring_messages import (
     rest_of,
     transfer,
     use_for,
+    waits_for_rest,
 )
 from kernel.task import current
 from kernel.uring import layout
@@ -51,6 +51,14 @@ class Selection(KeptSelection):
     def __init__(self, first: Chosen) -> None:
         self.chosen: list[Chosen] = [first]
         self.is_last: bool = False  # they were all that their ring had
+
+    def add(self, request: Request, further: Chosen) -> None:
+        """One more. Raises MemoryError, and it is given back."""
+        try:
+            self.chosen.append(further)
+        except MemoryError:
+            put_back(request, further)
+            raise
 
     def vector(self) -> UserVector:
         """Their memory. Raises EFAULT, MemoryError."""
@@ -95,14 +103,16 @@ def _select_bundle(request: Request, most: int, *, expands: bool) -> Selection:
     rest = (layout.WORD if most == 0 else most) - first.length
     count = 1
     if expands and first.buffer.length > 0:
-        count = min(_MOST_BUFFERS, (first.length + rest + first.buffer.length - 1) // first.buffer.length)
+        size = first.buffer.length
+        wanted = first.length + rest  # fits: lengths have 32 bits
+        count = min(_MOST_BUFFERS, (wanted + size - 1) // size)  # fits: lengths have 32 bits
     done = False
     try:
         while rest > 0 and len(selection.chosen) < count:
             further = select_further(request, group, rest)
             if further is None:
                 break
-            selection.chosen.append(further)
+            selection.add(request, further)
             rest -= further.length
         selection.is_last = rest > 0 and group.is_empty()
         done = True
@@ -215,14 +225,15 @@ def _receive_described(header: KeptHeader, chosen: Chosen, source: Socket, flags
     user.check(chosen.address, chosen.length)
     if chosen.length < start:
         raise Errno(EFAULT)
-    room = min(chosen.length - start, MAX_RW_COUNT)
+    room = min(chosen.length - start, MAX_RW_COUNT)  # fits: it is not longer
     place = UserAddr(chosen.address)
     message = Message(current().user_buffer(user.at(place, start), room), flags)
     message.wants_address = name_room != 0
     message.wants_control = control_room != 0
     message.result_flags = flags & MSG_CMSG_CLOEXEC
     # Before anything is received, which would be lost if there were no memory for it.
-    control_place = user.at(place, start - control_room) if control_room != 0 else UserAddr(0)
+    control_start = start - control_room  # fits: it is a part of it
+    control_place = user.at(place, control_start) if control_room != 0 else UserAddr(0)
     writer = ControlWriter(control_place, control_room, flags & MSG_CMSG_CLOEXEC != 0)
     done = transfer(source, message, is_sent=False)
     try:
@@ -243,7 +254,7 @@ def _receive_described(header: KeptHeader, chosen: Chosen, source: Socket, flags
     shown = min(len(message.address), name_room)
     if shown > 0:
         user.write_bytes(user.at(place, DESCRIPTION_BYTES), message.address[:shown])
-    return start + min(done, room), done == 0
+    return start + min(done, room), done == 0  # fits: within the buffer
 
 
 # ---- Sending ---------------------------------------------------------------------------------------------------------
@@ -272,7 +283,7 @@ def send_selecting(request: Request, target: Socket, flags: int) -> int:
                 selection.give_back(request, 0)
             raise
         request.moved += done
-        if 0 < done < wanted and waits_for_all and target.kind == SOCK_STREAM:
+        if 0 < done < wanted and waits_for_all and waits_for_rest(target):
             extra.selection = selection  # they stay with the request while it waits
             name_buffer(request, selection.chosen[0])
             raise Errno(EAGAIN)

@@ -22,7 +22,6 @@ from kernel.net.sockets.socket import (
     MSG_NOSIGNAL,
     MSG_WAITALL,
     MSG_ZEROCOPY,
-    SOCK_STREAM,
     Message,
     Socket,
     release_files,
@@ -32,7 +31,7 @@ from kernel.syscalls.socket_arguments import read_address
 from kernel.syscalls.uring_arguments import refuse_if
 from kernel.syscalls.uring_buffers import put_back, select, selects
 from kernel.syscalls.uring_fixed_buffers import check_fixed_buffer, most_pages
-from kernel.syscalls.uring_messages import KeptHeader, header_of, memory_of, transfer, use_for
+from kernel.syscalls.uring_messages import KeptHeader, header_of, memory_of, transfer, use_for, waits_for_rest
 from kernel.syscalls.uring_selecting import (
     BUNDLE,
     MULTISHOT,
@@ -174,7 +173,7 @@ def _moved(request: Request, target: Socket, done: int, wanted: int) -> int:
     """The result of a transfer done in part: with MSG_WAITALL, the rest is waited for."""
     waits_for_all = request.modifiers & MSG_WAITALL != 0
     request.moved += done
-    if done < wanted and waits_for_all and done > 0 and target.kind == SOCK_STREAM:
+    if done < wanted and waits_for_all and done > 0 and waits_for_rest(target):
         raise Errno(EAGAIN)
     request.is_short = done < wanted and waits_for_all
     return request.moved

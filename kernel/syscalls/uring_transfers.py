@@ -119,6 +119,8 @@ def _read(request: Request) -> int:
             request.completion_flags = 0
         if can_wait or chosen.group.keeps_rest:
             put_back(request, chosen)  # one that waits takes a buffer when there is something to read
+        else:
+            use(request, chosen, 0)
     elif code == EAGAIN and not request.never_waits:
         request.more().chosen = chosen
     raise Errno(code)

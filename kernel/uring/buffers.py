@@ -97,11 +97,12 @@ class BufferGroup:
         """The first bytes of a buffer were used: the rest stays in the ring, whose head was `head` after it. False, and
         the buffer is used up, if there is none, or others have taken a further one. Sleeps.
         """
-        rest = taken.length - used
+        rest = taken.length - used  # fits: lengths have 32 bits
         if not self.keeps_rest or rest <= 0 or self._head() != head:
             return False
         try:
-            self._store((head - 1 & (self.entry_count - 1)) * ENTRY_SIZE, taken.address + used, rest)
+            at = (head - 1 & (self.entry_count - 1)) * ENTRY_SIZE  # fits: an index of 16 bits
+            self._store(at, user.within(UserAddr(taken.address), used), rest)
         except Errno:
             return False  # the program has taken the ring's memory away
         if self._head() != head:

@@ -74,10 +74,6 @@ def resume(request: Request) -> None:
     if request.is_settled():
         start(finish(request, request.outcome))
         return
-    work = request.task.async_work
-    if isinstance(work, TaskRequests) and work.is_ending:
-        start(finish(request, -ECANCELED))  # what performs it might wait, and nothing would interrupt that any more
-        return
     if request.timer is None and not _is_ready(request):
         return
     result = _attempt(request)
@@ -102,11 +98,8 @@ def _is_ready(request: Request) -> bool:
 def _begin(request: Request) -> Request | None:
     """Begin one. Returns what begins next."""
     _take_limit(request)
-    work = request.task.async_work
     if request.refusal != 0:
         result = -request.refusal
-    elif isinstance(work, TaskRequests) and work.is_ending:
-        result = -ECANCELED
     elif request.ring.is_ended or is_dying():
         result = -ECANCELED  # nothing waits in a ring that nobody has any more
     else:
@@ -401,15 +394,15 @@ class TaskWork(TaskRequests):
             pace(_COST)
             if request is last or is_dying():
                 break
-        self.is_at_work = self.is_ending
+        self.is_at_work = False
         update_interrupted(current())
 
     @noraise
     def end(self) -> None:
-        self.is_ending = True
         self.is_at_work = True
+        update_interrupted(current())  # by signals alone
         while True:
-            self.run()
+            self._end_due()
             ring: Ring | None = None
             for some in self.rings.keys():
                 ring = some
@@ -417,22 +410,31 @@ class TaskWork(TaskRequests):
             if ring is None:
                 break
             cancel_of_task(ring, self)
-        self.run()
+        self._end_due()
         while len(self.registered) > 0:
             held = self.registered.pop()
             if held is not None:
                 held.release()
-        while self.due.first is not None:
-            self.run()  # what those rings had
+        self._end_due()  # what those rings had
+        update_interrupted(current())
         taker = self.taker
         self.taker = None
         if taker is not None:
             taker.end()
 
     @noraise
+    def _end_due(self) -> None:
+        """End what is due: performing it might wait, and nothing would interrupt that any more."""
+        while True:
+            request = self.due.take()
+            if request is None:
+                return
+            _end(request)
+            pace(_LOOK_COST)
+
+    @noraise
     def end_for_program(self) -> None:
         self.end()
-        self.is_ending = False
         self.is_at_work = False
 
 
@@ -465,6 +467,27 @@ def run_deferred(ring: Ring) -> None:
 
 
 @noraise
+def _end(request: Request) -> None:
+    """Its task ends, or its program does. No operation is reached from here: the way to it is deep already."""
+    if request.is_new:
+        request.ring.leave_task(request)
+        _end_chain(request)
+    elif request.number != 0:
+        _end_chain(finish(request, request.outcome if request.is_settled() else -ECANCELED))
+
+
+@noraise
+def _end_chain(first: Request | None) -> None:
+    """What would begin now ends instead, and what is linked to it."""
+    request = first
+    while request is not None:
+        request.is_new = False
+        _take_limit(request)
+        request = finish(request, -request.refusal if request.refusal != 0 else -ECANCELED)
+        pace(_LOOK_COST)
+
+
+@noraise
 def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
     """The task of some of the ring's requests ends, or its program does."""
     run_deferred_of(ring, work)
@@ -475,7 +498,7 @@ def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
         following = request.after()
         following_number = number_of(following)
         if request.task.async_work is work:
-            start(finish(request, -ECANCELED))
+            _end_chain(finish(request, -ECANCELED))
         pace(_LOOK_COST)
         request = ring.requests.first_after(number, following, following_number)
     request = ring.deferred.first()
@@ -486,7 +509,7 @@ def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
         if request.task.async_work is work:
             ring.undefer(request)
             ring.leave_task(request)
-            start(request)  # ends as cancelled, and all of its chain
+            _end_chain(request)
         pace(_LOOK_COST)
         request = ring.deferred.first_after(number, following, following_number)
 
@@ -501,7 +524,7 @@ def run_deferred_of(ring: Ring, work: TaskRequests) -> None:
         if request is None:
             return
         if request.task.async_work is work:
-            resume(request)
+            _end(request)
         else:
             request.is_due = True
             other = request.task.async_work

@@ -82,7 +82,6 @@ class TaskRequests(AsyncWork):
     def __init__(self) -> None:
         self.due: DueList = DueList()
         self.rings: dict[Ring, Count] = {}  # where some of its requests wait
-        self.is_ending: bool = False  # the task begins nothing any more
         self.is_at_work: bool = False  # the task looks at what is due by itself
         self.registered: list[File | None] = []  # rings that it names by an index (IORING_REGISTER_RING_FDS)
         self.sleeper: Thread | None = None  # the task, while it waits in io_uring_enter(2)

@@ -374,7 +374,7 @@ def test_a_new_program_has_no_requests(machine: Machine) -> None:
 
     def after(program: Program) -> int:
         work = program.task.async_work
-        return 0 if isinstance(work, TaskWork) and not work.rings and not work.is_ending else 1
+        return 0 if isinstance(work, TaskWork) and not work.rings and work.due.first is None else 1
 
     def child(program: Program) -> int:
         ring = Rings(program, 4)
