@@ -40,7 +40,7 @@ MEMORY_ERROR = "builtins.MemoryError"
 # it. One comparison then says whether an index is inside.
 NATURAL_FIELDS = frozenset([(LIST, "_length")])
 MOST_COMPARED = 3  # methods among which a call chooses by comparing classes,
-MOST_NODES = 12  # of so many nodes each
+MOST_NODES = 12  # of that many nodes each
 _CALLS = (CallFunction, CallMethod, CallValue, Comprehension, For, New, While)
 
 

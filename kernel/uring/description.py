@@ -259,7 +259,7 @@ def _waiting(listing: RingListing) -> bytes:
 
 
 def _next_request(listing: RingListing) -> Request | None:
-    """The one behind the last that was shown, which may have ended since."""
+    """The one after the last that was shown, which may have ended since."""
     last = listing.request
     if last is not None and last.number == listing.number:
         return last.after()

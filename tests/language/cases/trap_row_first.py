@@ -1,4 +1,4 @@
-"""A trap: of places in a row the first one lies outside, far behind the end, where a sum would be too large."""
+"""A trap: of places in a row the first one lies outside, far past the end, where a sum would be too large."""
 
 # traps: IndexError at line 13
 

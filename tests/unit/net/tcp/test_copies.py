@@ -54,7 +54,8 @@ class Others:
         self.waits = 0
         self.wait_for_lock: Callable[[], None] = self.go_away
         monkeypatch.setattr(mutex, "current_thread", lambda: self.running)
-        monkeypatch.setattr(Mutex, "_wait", lambda lock, thread: self.wait_for_lock())
+        for name in ("_wait", "_wait_unless_dying"):
+            monkeypatch.setattr(Mutex, name, lambda lock, thread: self.wait_for_lock())
 
     def go_away(self) -> None:
         self.waits += 1

@@ -37,7 +37,8 @@ class Threads:
         self.running = Thread(b"first")
         self.waits = 0
         monkeypatch.setattr(mutex, "current_thread", lambda: self.running)
-        monkeypatch.setattr(Mutex, "_wait", lambda lock, thread: self.wait())
+        for name in ("_wait", "_wait_unless_dying"):
+            monkeypatch.setattr(Mutex, name, lambda lock, thread: self.wait())
 
     def wait(self) -> None:
         self.waits += 1
