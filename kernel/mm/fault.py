@@ -188,6 +188,11 @@ def swap_in(pages: PageTable, area: Area, address: int, slot: int, access: Acces
     if others == 0 and page.is_writing and access == Access.WRITE:
         SWAP.loader.settle(page)  # which needs no memory, as a copy would
         return 0
+    if others > 0 and access == Access.WRITE and entry & WRITE_WATCHED == 0:
+        _map_copy(area, slot, frame)
+        pages.swapped -= 1
+        SWAP.put(source)
+        return 1
     pages.swapped -= 1
     if others > 0 or page.is_writing:
         get_frame(frame)
@@ -199,6 +204,17 @@ def swap_in(pages: PageTable, area: Area, address: int, slot: int, access: Acces
         flags |= WRITABLE | DIRTY
     write_entry(slot, make_entry(frame, flags))
     return 1
+
+
+def _map_copy(area: Area, slot: int, frame: Frame) -> None:
+    """Map a copy of a frame of the swap cache. Raises MemoryError."""
+    get_frame(frame)  # making room may drop the page
+    try:
+        copied = allocate_user_frame()
+        copy_frame(copied, frame)
+    finally:
+        put_frame(frame)
+    write_entry(slot, make_entry(copied, entry_flags(area) | WRITABLE | DIRTY | PRIVATE))
 
 
 def _copy_page(pages: PageTable, area: Area, address: int, slot: int) -> None:

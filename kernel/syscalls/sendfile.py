@@ -24,7 +24,20 @@ from kernel.fs.file import File
 from kernel.fs.marks import MARKS, ask_to_read
 from kernel.fs.notification import tell_read, tell_written
 from kernel.ipc.pipe import PipeFile
-from kernel.lang import EAGAIN, EBADF, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, EOVERFLOW, EXDEV, Errno, UserAddr, i32
+from kernel.lang import (
+    EAGAIN,
+    EBADF,
+    EFBIG,
+    EINVAL,
+    EISDIR,
+    EOPNOTSUPP,
+    EOVERFLOW,
+    ETXTBSY,
+    EXDEV,
+    Errno,
+    UserAddr,
+    i32,
+)
 from kernel.lib import user
 from kernel.lib.pace import is_dying, pace_bytes
 from kernel.lib.user import KernelBuffer
@@ -229,6 +242,8 @@ def copy_file_range(
         raise Errno(EBADF)
     if in_file.inode.file_system is not out_file.inode.file_system:
         raise Errno(EXDEV)
+    if in_file.is_swap_area() or out_file.is_swap_area():
+        raise Errno(ETXTBSY)
     in_start = in_offset if source_address != 0 else in_file.position
     out_start = out_offset if target_address != 0 else out_file.position
     if _wraps(in_start, count) or _wraps(out_start, count):

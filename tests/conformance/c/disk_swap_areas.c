@@ -136,6 +136,11 @@ static void try_files(void)
 	SHOW(ftruncate(fd, 0));
 	SHOW(ftruncate(fd, 64 * PAGE + 100));
 	SHOW(fallocate(fd, 3, 8192, 4096));
+	SHOW(fallocate(fd, 1, 8192, 4096));
+	int other = (int)MUST(open("holes", O_RDWR));
+	SHOW(copy_file_range(fd, 0, other, 0, 10, 0));
+	SHOW(copy_file_range(other, 0, fd, 0, 10, 0));
+	close(other);
 	CHECK(mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ETXTBSY);
 	close(fd);
 	SHOW(truncate("first", 0));

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from arch.programs import PRESENT, entry_frame, entry_slot, write_entry
+from arch.programs import PRESENT, WRITABLE, entry_frame, entry_slot, write_entry
 from kernel.cache import swap_areas, swapper
 from kernel.cache.swap_areas import TRANSFERS, DeviceArea
 from kernel.fs.procfs.process_memory import read_memory
@@ -79,6 +79,25 @@ def test_a_debugger_writes_to_no_page_of_relatives(machine: Machine) -> None:
 
     assert status_of(machine, child) == 0
     assert host.load(place, 6) == b"page 0"
+
+
+@booted
+def test_a_write_to_a_page_of_relatives_copies_at_once(machine: Machine) -> None:
+    host = machine.host
+    attach(machine)
+    swapon(host)
+    place = map_pages(host, 1)
+    page_out(host, place, 1)
+
+    def child(program: Program) -> int:
+        space = program.task.space
+        assert space.fault(place, Access.WRITE) == space.fault(place, Access.WRITE) == FaultOutcome.DONE
+        assert space.pages.entry_of(place) & WRITABLE != 0
+        program.store(place, b"mine")
+        return 0
+
+    assert status_of(machine, child) == 0
+    assert host.load(place, 6) == b"page 0" and out() == 0
 
 
 @booted
@@ -371,6 +390,9 @@ def test_a_file_is_used_once_nobody_changes_it(machine: Machine, monkeypatch: py
     for mode in (0, 3):
         with pytest.raises(OSError, match="ETXTBSY"):
             host.fallocate(descriptor, mode, 0, PAGE_SIZE)
+    other = host.open("/mnt/other", os.O_RDWR | os.O_CREAT, 0o600)
+    with pytest.raises(OSError, match="ETXTBSY"):
+        host.copy_file_range(descriptor, 0, other, 0, 10, 0)
     swapoff(host, "/mnt/area")
     with pytest.raises(OSError, match="ENOTSUP"):
         host.fallocate(descriptor, 0, 0, PAGE_SIZE)
