@@ -25,7 +25,6 @@ ALLOWED = {
     "kernel/uring/request.py: Request": (45, "to be divided: what it asks for, and how far it is"),
     "kernel/net/link/network.py: Network": (42, "what a network namespace has, one field for each part of the network"),
     "kernel/mm/space.py: AddressSpace": (44, "to be divided: limits, counts, execve, faults"),
-    "kernel/net/link/device.py: NetworkDevice": (37, "to be divided: what drivers offer, queue, place in the network"),
     "kernel/perf/event.py: Event": (37, "to be divided: what is asked for, what was counted, who hears of it"),
     "kernel/mm/area.py: Area": (31, "what mmap was asked for, what was advised since, and the place in the tree"),
     "kernel/cgroup/group.py: ControlGroup": (33, "one field for each controller, and the place in the tree"),
