@@ -40,7 +40,7 @@ MEMORY_ERROR = "builtins.MemoryError"
 # it. One comparison then says whether an index is inside.
 NATURAL_FIELDS = frozenset([(LIST, "_length")])
 MOST_COMPARED = 3  # methods among which a call chooses by comparing classes,
-MOST_NODES = 12  # of each
+MOST_NODES = 12  # of that many nodes each
 _CALLS = (CallFunction, CallMethod, CallValue, Comprehension, For, New, While)
 
 
@@ -347,7 +347,7 @@ def call_method(
         values = convert_arguments(fn, args, parameters)
         fn.edge("virtual", site=(t, method), arguments=(receiver.path, *(value.path for value in values)))
         note_passed(fn, t, method, receiver, values)
-        return fn.call("@virtual", (t, *parameters), result, raises=True, args=[receiver.of_type(t), *values])
+        return fn.call("@virtual", (t, *parameters), result, True, [receiver.of_type(t), *values])
     targets = list(dict.fromkeys(i for _, i in fn.world.implementations(t, method)))
     values = convert_arguments(fn, args, parameters)
     receiver = receiver.of_type(t)
@@ -536,8 +536,9 @@ def protocol_result(
         fn.edge("virtual", site=(t, method))
         assert isinstance(t, ClassType)
         note_passed(fn, t, method, receiver, values)
-        unknown = [Value("poison", p) for p in parameters]
-        return fn.call("@virtual", (t, *parameters), result, raises=True, args=[receiver.of_type(t), *unknown])
+        return fn.call(
+            "@virtual", (t, *parameters), result, True, [receiver.of_type(t), *[Value("poison", p) for p in parameters]]
+        )
     return Value("poison", result)
 
 

@@ -51,6 +51,8 @@ class RsaKey:
         numbers = Reader(outer.expect(SEQUENCE))
         modulus = numbers.expect(INTEGER)
         exponent = numbers.expect(INTEGER)
+        if len(exponent) == 0:
+            raise Errno(EINVAL)
         numbers.end()
         self._modulus: list[int] = number_from(modulus)
         self._exponent: list[int] = number_from(exponent)
@@ -59,20 +61,16 @@ class RsaKey:
         if self.size * 8 not in _SIZES:
             raise Errno(EINVAL)
 
-    def encrypt(self, data: bytes, room: int) -> bytes:
-        """Without padding, into `room` bytes. Raises EINVAL for what is too large, or 0 or 1, EOVERFLOW."""
+    def encrypt(self, data: bytes) -> bytes:
+        """Without padding. Raises EINVAL for what is too large, or 0 or 1."""
         number = number_from(data)
         if bit_length(number) <= 1 or not is_less(number, subtracted(self._modulus, [1])):
             raise Errno(EINVAL)
-        result = power(number, self._exponent, self._modulus)
-        bits = 8 * _DIGIT_BYTES
-        if (bit_length(result) + bits - 1) // bits * _DIGIT_BYTES > room:
-            raise Errno(EOVERFLOW)
-        return bytes_from(result, room)
+        return bytes_from(power(number, self._exponent, self._modulus), self.size)
 
-    def encrypt_padded(self, data: bytes, room: int) -> bytes:
+    def encrypt_padded(self, data: bytes) -> bytes:
         """With random padding (section 7.2.1). Raises EOVERFLOW."""
-        if len(data) > self.size - _OVERHEAD or room < self.size:
+        if len(data) > self.size - _OVERHEAD:
             raise Errno(EOVERFLOW)
         padded = bytearray()
         padded.append(_ENCRYPTED)
@@ -80,14 +78,14 @@ class RsaKey:
             padded.append(word() % 255 + 1)
         padded.append(0)
         padded.extend(data)
-        return self.encrypt(bytes(padded), self.size)
+        return self.encrypt(bytes(padded))
 
     def verify(self, hash_name: bytes, digest: bytes, signature: bytes) -> None:
         """Whether a signature is the key's (section 8.2.2). Raises EINVAL, EBADMSG, EKEYREJECTED."""
         prefix = prefix_of(hash_name)
         if len(digest) == 0 or len(signature) != self.size:
             raise Errno(EINVAL)
-        found = self.encrypt(signature, self.size)
+        found = self.encrypt(signature)
         if found[0] != 0:
             raise Errno(EINVAL)
         if found[1] != _SIGNED:
@@ -103,7 +101,7 @@ class RsaKey:
         if rest[len(prefix) :] != digest:
             raise Errno(EKEYREJECTED)
 
-    def check_signing(self, hash_name: bytes, size: int, room: int) -> None:
+    def check_signing(self, hash_name: bytes, size: int) -> None:
         """What signing with a private key would say about sizes. Raises EOVERFLOW."""
-        if size + len(prefix_of(hash_name)) > self.size - _OVERHEAD or room < self.size:
+        if size + len(prefix_of(hash_name)) > self.size - _OVERHEAD:
             raise Errno(EOVERFLOW)

@@ -74,7 +74,6 @@ class FileSystem:
         self.finds_by_handle: bool = False  # `handle_of` and `find_by_handle` work
         self.takes_direct_transfers: bool = False  # O_DIRECT is allowed without a block device, and changes nothing
         self.stack_depth: int = 0  # how many file systems are stacked below it
-        self.heeds_modes: bool = False  # what a mode permits to nobody, root cannot open a file for either
         self.has_fixed_names: bool = False  # those of the kernel's objects: rename(2) knows them, and takes no flags
         self.keeps_negatives: bool = False  # a failed lookup is worth remembering
         self.kept_root: Dentry | None = None  # of a file system that stays while it is not mounted
@@ -104,6 +103,10 @@ class FileSystem:
     def attribute_store_of(self, inode: "Inode") -> "Store | None":
         """The extended attributes of an inode that keeps none itself. Raises MemoryError."""
         return None
+
+    def heeds_modes(self) -> bool:
+        """Whether root cannot open a file either for what its mode permits to nobody."""
+        return False
 
     def identity(self) -> bytes:
         """FS_IOC_GETFSUUID: the 16 bytes by which the instance is known; none for kinds without."""

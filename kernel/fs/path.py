@@ -340,8 +340,12 @@ class Mount:
 
     def forget(self) -> None:
         """Drop a mount that was never attached."""
-        file_system = self.file_system
         _hide_root(self.root)
+        self.uncount()
+
+    def uncount(self) -> None:
+        """It is no mount of its file system any more."""
+        file_system = self.file_system
         file_system.mounts -= 1
         if file_system.mounts == 0:
             file_system.tree_root = None

@@ -62,7 +62,7 @@ class IpcNamespace(Namespace):
         self.queues.remove_all()
         self.sets.remove_all()
         self.segments.remove_all()
-        self.mqueues.file_system.remove_all()
+        self.mqueues.end()
 
 
 FIRST_IPC: Final = IpcNamespace(FIRST_IPC_NUMBER, FIRST_USER)

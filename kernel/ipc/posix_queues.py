@@ -537,6 +537,12 @@ class QueueMount:
             raise
         self.mount.is_internal = True
 
+    @noraise
+    def end(self) -> None:
+        """Its namespace ends. The instance lives on while programs have it mounted."""
+        self.file_system.remove_all()
+        self.mount.uncount()
+
     def place(self, name: bytes, queue: Queue) -> Path:
         """The path of a queue."""
         return Path(self.mount, Dentry(self.mount.root, name, queue))

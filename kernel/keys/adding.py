@@ -113,6 +113,8 @@ def new_key(kind: KeyType, description: bytes, who: Credentials) -> Key:
     permissions = new_permissions(kind.can_read, kind.can_update or kind is KEYRING)
     if kind is KEYRING:
         return Keyring(description, who.fsuid, who.fsgid, permissions)
+    if len(description) == 0:
+        raise Errno(EINVAL)
     kind.check_description(description)
     if kind.has_details:
         return DetailedKey(kind, description, who.fsuid, who.fsgid, permissions)

@@ -25,7 +25,7 @@ from kernel.crypto.ecdsa import EcdsaKey, find_curve
 from kernel.crypto.hash import Hash
 from kernel.crypto.names import find_hash
 from kernel.crypto.rsa import RsaKey
-from kernel.lang import EBADMSG, EINVAL, EKEYREJECTED, ENOPKG, Errno, final
+from kernel.lang import EBADMSG, EINVAL, EKEYREJECTED, EMSGSIZE, ENOPKG, Errno, final
 from kernel.lib.numbers import digit_of
 
 _VERSION: Final = 0xA0
@@ -36,6 +36,12 @@ _KEY_IDENTIFIER: Final = 0x80
 _AUTHORITYS_NAMES: Final = 0xA1
 _AUTHORITYS_NUMBER: Final = 0x82
 _DIRECTORY_NAME: Final = 0xA4
+_FIRST_NAME: Final = 0x80  # the tags of all kinds of names
+_LAST_NAME: Final = 0x88
+_HAS_PARTS: Final = 0x20
+_TRUE: Final = 0xFF
+_LENGTH_MASK: Final = 0xFF  # Linux keeps the length of a part of a name in one byte
+_MOST_BYTES: Final = 0xFFFF
 
 _RSA: Final = bytes.fromhex("2a864886f70d010101")
 _ELLIPTIC: Final = bytes.fromhex("2a8648ce3d0201")
@@ -71,6 +77,10 @@ _ELLIPTIC_HASHES: Final[dict[bytes, bytes]] = {
     bytes.fromhex("60864801650304030a"): b"sha3-256",
     bytes.fromhex("60864801650304030b"): b"sha3-384",
     bytes.fromhex("60864801650304030c"): b"sha3-512",
+}
+_HASHES_WITHOUT_CODE: Final[dict[bytes, bytes]] = {  # certificates are taken, but trusted by nobody
+    bytes.fromhex("2a85030701010302"): b"streebog256",
+    bytes.fromhex("2a85030701010303"): b"streebog512",
 }
 ELLIPTIC_HASHES: Final = (
     b"sha1", b"sha224", b"sha256", b"sha384", b"sha512", b"sha3-256", b"sha3-384", b"sha3-512",
@@ -115,7 +125,7 @@ class PublicKey:
 
 @final
 class Signature:
-    """The signer of a certificate, by the three names that it may have, and how it signed."""
+    """The signer of a certificate, by up to three names, and the way it signed."""
 
     def __init__(self) -> None:
         self.is_rsa: bool = False
@@ -138,7 +148,7 @@ class Certificate:
     """What is in a certificate. What names a key are bytes; those that it does not have are empty."""
 
     def __init__(self, data: bytes) -> None:
-        """Raises EBADMSG, ENOPKG, EINVAL, EKEYREJECTED."""
+        """Raises EMSGSIZE, EBADMSG, ENOPKG, EINVAL, EKEYREJECTED."""
         self.key: PublicKey = PublicKey(b"", b"")
         self.subject: bytes = b""
         self.title: bytes = b""  # the subject in words
@@ -146,9 +156,11 @@ class Certificate:
         self.serial: bytes = b""
         self.signature: Signature | None = None
         self._issuer: bytes = b""
-        self._authority: bytes = b""
+        self._authority: bytes | None = None
         self._has_key_identifier: bool = False
         made = Signature()
+        if len(data) > _MOST_BYTES:
+            raise Errno(EMSGSIZE)
         outer = Reader(data)
         parts = Reader(outer.expect(SEQUENCE))
         content = parts.expect(SEQUENCE)
@@ -164,8 +176,9 @@ class Certificate:
             raise Errno(EBADMSG)
         made.data = bits[1:]
         parts.end()
-        if self._authority != b"":
-            _read_authority(Reader(self._authority), made)
+        authority = self._authority
+        if authority is not None:
+            _read_authority(Reader(authority), made)
         found: Hash | None = find_hash(made.hash_name)
         if found is None:
             return
@@ -214,7 +227,8 @@ class Certificate:
         made.issuer = self._issuer
         times = Reader(reader.expect(SEQUENCE))
         _check_time(times)
-        _check_time(times)
+        if times.has_more():  # as on Linux, the end may be missing
+            _check_time(times)
         times.end()
         self.subject = reader.expect(SEQUENCE)
         self.title = _title_of(self.subject)
@@ -226,6 +240,7 @@ class Certificate:
             wrapped = Reader(reader.read())
             extensions = Reader(wrapped.expect(SEQUENCE))
             wrapped.end()
+            self._read_extension(Reader(extensions.expect(SEQUENCE)))
             while extensions.has_more():
                 self._read_extension(Reader(extensions.expect(SEQUENCE)))
         reader.end()
@@ -269,11 +284,19 @@ class Certificate:
             if size < 4 or value[0] != BIT_STRING or value[2] >= 8:
                 raise Errno(EBADMSG)
         elif name == _BASIC_CONSTRAINTS:
-            if size < 2 or value[0] != SEQUENCE or value[1] != size - 2:
-                raise Errno(EBADMSG)
+            _check_constraints(value)
         elif name == _AUTHORITY_IDENTIFIER:
             self._authority = value
         reader.end()
+
+
+def _check_constraints(value: bytes) -> None:
+    """Raise EBADMSG for basic constraints that neither are empty nor say first that the subject may sign others."""
+    size = len(value)
+    if size < 2 or value[0] != SEQUENCE or value[1] != size - 2:
+        raise Errno(EBADMSG)
+    if size > 2 and (size < 5 or value[2] != BOOLEAN or value[3] != 1 or value[4] != _TRUE):
+        raise Errno(EBADMSG)
 
 
 def _set_method(made: Signature, algorithm: bytes) -> None:
@@ -281,6 +304,8 @@ def _set_method(made: Signature, algorithm: bytes) -> None:
     hash_name = _RSA_HASHES.get(algorithm, b"")
     made.is_rsa = hash_name != b""
     made.hash_name = hash_name if hash_name != b"" else _ELLIPTIC_HASHES.get(algorithm, b"")
+    if made.hash_name == b"":
+        made.hash_name = _HASHES_WITHOUT_CODE.get(algorithm, b"")
     if made.hash_name == b"":
         raise Errno(ENOPKG)
 
@@ -297,19 +322,24 @@ def _title_of(name: bytes) -> bytes:
     organization = b""
     mail = b""
     parts = Reader(name)
-    while parts.has_more():
+    values = Reader(parts.expect(SET))
+    while True:
+        pair = Reader(values.expect(SEQUENCE))
+        kind = pair.expect(OBJECT)
+        value = pair.read()
+        pair.end()
+        value = value[: len(value) & _LENGTH_MASK]
+        if kind == _COMMON_NAME:
+            common = value
+        elif kind == _ORGANIZATION:
+            organization = value
+        elif kind == _MAIL:
+            mail = value
+        if values.has_more():
+            continue
+        if not parts.has_more():
+            break
         values = Reader(parts.expect(SET))
-        while values.has_more():
-            pair = Reader(values.expect(SEQUENCE))
-            kind = pair.expect(OBJECT)
-            value = pair.read()
-            pair.end()
-            if kind == _COMMON_NAME:
-                common = value
-            elif kind == _ORGANIZATION:
-                organization = value
-            elif kind == _MAIL:
-                mail = value
     if common != b"" and organization != b"":
         if common.startswith(organization):
             return common
@@ -364,10 +394,13 @@ def _read_authority(outer: Reader, made: Signature) -> None:
         names = Reader(reader.read())
         while names.has_more():
             content = names.read()
-            if names.tag == _DIRECTORY_NAME:
+            if not _FIRST_NAME <= names.tag & ~_HAS_PARTS <= _LAST_NAME:
+                raise Errno(EBADMSG)
+            if names.tag | _HAS_PARTS == _DIRECTORY_NAME:
                 wrapped = Reader(content)
                 issuer = wrapped.expect(SEQUENCE)
                 wrapped.end()
+                _title_of(issuer)
     if reader.is_next(_AUTHORITYS_NUMBER):
         number = reader.read()
         if issuer != b"":

@@ -86,15 +86,15 @@ def _check_rsa(use: Use) -> None:
         raise Errno(EINVAL)
 
 
-def transform(operation: int, key: PublicKey, use: Use, data: bytes, room: int) -> bytes:
+def transform(operation: int, key: PublicKey, use: Use, data: bytes) -> bytes:
     """Encrypt, decrypt or sign. Raises EINVAL, EOVERFLOW, ENOSYS."""
     if not key.is_rsa():
         raise Errno(ENOSYS if operation == SIGN else EINVAL)
     rsa: RsaKey = key.rsa()
     if operation == ENCRYPT:
-        return rsa.encrypt_padded(data, room) if use.is_padded else rsa.encrypt(data, room)
+        return rsa.encrypt_padded(data) if use.is_padded else rsa.encrypt(data)
     if operation == SIGN and use.is_padded:
-        rsa.check_signing(use.hash_name, len(data), room)
+        rsa.check_signing(use.hash_name, len(data))
     raise Errno(EINVAL)
 
 

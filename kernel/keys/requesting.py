@@ -37,7 +37,7 @@ class Upcall:
 
 @final
 class Request:
-    """A request for a key: the requester, and the key."""
+    """The asker for a key, and the key."""
 
     def __init__(self, chain: Keychain, who: Credentials, number: int, kind: KeyType, description: bytes) -> None:
         """`number` is the thread's. Raises EINVAL for what no key of the type is found by."""

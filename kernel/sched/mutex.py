@@ -61,6 +61,13 @@ class Mutex:
     def acquire_unless_dying(self) -> None:
         """The same for a wait that may be long: a thread that must end gives up. Raises EINTR, EIO."""
         thread = current_thread()
+        if self.owner is not None:
+            self._wait_unless_dying(thread)
+        self.owner = thread
+
+    @noinline
+    @sleeps
+    def _wait_unless_dying(self, thread: Thread) -> None:
         owner = self.owner
         while owner is not None:
             if owner.is_lost:
@@ -76,12 +83,18 @@ class Mutex:
             finally:
                 thread.waits_for = None
             owner = self.present_owner()
-        self.owner = thread
 
     @sleeps
     def acquire_unless_interrupted(self) -> None:
         """The same for a wait that may last as long as a program likes: a signal ends it. Raises ERESTARTSYS, EIO."""
         thread = current_thread()
+        if self.owner is not None:
+            self._wait_unless_interrupted(thread)
+        self.owner = thread
+
+    @noinline
+    @sleeps
+    def _wait_unless_interrupted(self, thread: Thread) -> None:
         owner = self.owner
         while owner is not None:
             if owner.is_lost:
@@ -97,7 +110,6 @@ class Mutex:
             finally:
                 thread.waits_for = None
             owner = self.present_owner()
-        self.owner = thread
 
     def present_owner(self) -> Thread | None:
         """`owner`, read again after a sleep."""

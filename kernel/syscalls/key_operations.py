@@ -19,13 +19,15 @@ _LONGEST_TEXT: Final = 4096
 
 @final
 class Work:
-    """A key, its use, and the sizes of two buffers: struct keyctl_pkey_params."""
+    """A key, its use, and the sizes of two buffers: struct keyctl_pkey_params. As on Linux, the second one always has
+    as many bytes as it can have at most: a smaller size is no error, but makes no difference either.
+    """
 
     def __init__(self, operation: int, address: UserAddr, information: UserAddr) -> None:
         raw = user.read_bytes(address, _PARAMETERS_BYTES)
         view = span_of(raw)
         self.size: int = view.load_u32(4)
-        self.room: int = view.load_u32(8)  # or the size of the second input
+        room = view.load_u32(8)  # or the size of the second input
         self.use: Use = Use(text_at(information, _LONGEST_TEXT))
         self.key: PublicKey = _public_key(view.load_u32(0))
         can = Abilities(self.key, self.use)
@@ -33,8 +35,9 @@ class Work:
             most, most_second = can.most_data, can.most_signature
         else:
             most, most_second = can.size, can.size
-        if self.size > most or self.room > most_second:
+        if self.size > most or room > most_second:
             raise Errno(EINVAL)
+        self.second_size: int = most_second
 
 
 def _public_key(serial: int) -> PublicKey:
@@ -64,7 +67,7 @@ def transform(operation: int, address: UserAddr, information: UserAddr, source: 
     """Encrypt, decrypt or sign some bytes. Returns how many come of it."""
     work = Work(operation, address, information)
     data = user.read_bytes(source, work.size)
-    result = transform_bytes(operation, work.key, work.use, data, work.room)
+    result = transform_bytes(operation, work.key, work.use, data)
     user.write_bytes(target, result)
     return len(result)
 
@@ -73,4 +76,4 @@ def verify(address: UserAddr, information: UserAddr, digest: UserAddr, signature
     """Whether a signature of a hash is the key's."""
     work = Work(VERIFY, address, information)
     hashed = user.read_bytes(digest, work.size)
-    verify_bytes(work.key, work.use, hashed, user.read_bytes(signature, work.room))
+    verify_bytes(work.key, work.use, hashed, user.read_bytes(signature, work.second_size))

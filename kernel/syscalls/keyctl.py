@@ -3,26 +3,19 @@
 from typing import Final
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import MAX_RW_COUNT
 from kernel.keys.adding import known_type, update
-from kernel.keys.key import ALL, LINK, SEARCH, SET_ATTRIBUTES, WRITE, Key
+from kernel.keys.key import ALL, LINK, SEARCH, SET_ATTRIBUTES, WRITE
 from kernel.keys.keychain import (
-    OF_AUTHORITY,
-    OF_REQUESTOR,
     SESSION,
-    Authority,
     Judging,
-    find_authority,
     persistent_of,
 )
 from kernel.keys.keyring import Keyring, Restriction, as_keyring, invalidate, move
 from kernel.keys.public import ASYMMETRIC, is_circle, restriction_by
-from kernel.keys.requesting import instantiate, reject
 from kernel.lang import (
     EACCES,
     EDEADLK,
     EEXIST,
-    EFAULT,
     EINVAL,
     ENOENT,
     ENOKEY,
@@ -37,14 +30,11 @@ from kernel.lang import (
     i32,
     noinline,
 )
-from kernel.lib import user
 from kernel.lib.capabilities import CAP_SETUID, CAP_SYS_ADMIN
 from kernel.lib.credentials import gid_from_caller, uid_from_caller
 from kernel.lib.ids import NO_GROUP, NO_USER
-from kernel.syscalls.buffer_arguments import user_vector
 from kernel.syscalls.key_arguments import (
     LONGEST_DESCRIPTION,
-    LONGEST_PAYLOAD,
     chain_of,
     finder_of,
     found_key,
@@ -54,6 +44,7 @@ from kernel.syscalls.key_arguments import (
     type_at,
 )
 from kernel.syscalls.key_exchange import compute_power
+from kernel.syscalls.key_instantiation import assume, instantiate_key, reject_key
 from kernel.syscalls.key_operations import query, transform, verify
 from kernel.syscalls.key_reports import describe, read_key, search_keyring, show_label, tell_capabilities
 from kernel.task.acting import real_credentials
@@ -114,16 +105,16 @@ def _control_more(operation: int, second: int, third: int, fourth: int, fifth: i
     """The rest of keyctl(2)."""
     match operation:
         case 12 | 20:  # KEYCTL_INSTANTIATE, KEYCTL_INSTANTIATE_IOV
-            _instantiate(operation, second, UserAddr(third), fourth, fifth)
+            instantiate_key(operation, second, UserAddr(third), fourth, fifth)
         case 13:  # KEYCTL_NEGATE
-            _reject(second, third & 0xFFFF_FFFF, ENOKEY, fourth)
+            reject_key(second, third & 0xFFFF_FFFF, ENOKEY, fourth)
         case 14:
             return _choose_default(signed_32(second))
         case 15:  # KEYCTL_SET_TIMEOUT
             key = key_or_awaited(second, SET_ATTRIBUTES, creates=True).key
             key.set_timeout(third & 0xFFFF_FFFF)
         case 16:  # KEYCTL_ASSUME_AUTHORITY
-            return _assume(signed_32(second))
+            return assume(signed_32(second))
         case 17:
             return show_label(second, UserAddr(third), fourth)
         case 18:
@@ -132,7 +123,7 @@ def _control_more(operation: int, second: int, third: int, fourth: int, fifth: i
             error = fourth & 0xFFFF_FFFF
             if error == 0 or error >= _LAST_ERROR or error in _RESTARTS:
                 raise Errno(EINVAL)
-            _reject(second, third & 0xFFFF_FFFF, error, fifth)
+            reject_key(second, third & 0xFFFF_FFFF, error, fifth)
         case 21:  # KEYCTL_INVALIDATE
             invalidate(found_key(second, SEARCH).key)
         case 22:
@@ -156,79 +147,6 @@ def _control_more(operation: int, second: int, third: int, fourth: int, fifth: i
         case _:
             raise Errno(EOPNOTSUPP)
     return 0
-
-
-def _instantiate(operation: int, number: int, payload: UserAddr, count: int, ring: int) -> None:
-    """KEYCTL_INSTANTIATE has the payload in one piece, KEYCTL_INSTANTIATE_IOV in several."""
-    if operation == 12:
-        if payload != 0 and count != 0:
-            user.check(payload, min(count, MAX_RW_COUNT) if count > 0 else MAX_RW_COUNT)
-        size = count if payload != 0 else 0
-        if not 0 <= size <= LONGEST_PAYLOAD:
-            raise Errno(EINVAL)
-        authority = _authority_over(number)
-        data = user.read_bytes(payload, size) if size > 0 else b""
-    else:
-        pieces = user_vector(payload, count if payload != 0 else 0)
-        if pieces.remaining > LONGEST_PAYLOAD:
-            raise Errno(EINVAL)
-        authority = _authority_over(number)
-        size = pieces.remaining
-        data = pieces.take_bytes(size)
-        if len(data) < size:
-            raise Errno(EFAULT)
-    task = current()
-    authority.acquire()
-    try:
-        instantiate(authority, data, _target_of(authority, signed_32(ring)), finder_of(task))
-        chain_of(task).assume(None)
-    finally:
-        authority.release()
-
-
-def _reject(number: int, timeout_s: int, error: int, ring: int) -> None:
-    authority = _authority_over(number)
-    authority.acquire()
-    try:
-        reject(authority, timeout_s, error, _target_of(authority, signed_32(ring)))
-        chain_of(current()).assume(None)
-    finally:
-        authority.release()
-
-
-def _authority_over(number: int) -> Authority:
-    """The authority that the caller has assumed, which is over that key. Raises EPERM."""
-    authority = chain_of(current()).authority
-    if authority is None or authority.target is None or authority.target.serial != signed_32(number):
-        raise Errno(EPERM)
-    return authority
-
-
-def _target_of(authority: Authority, ring: int) -> Key | None:
-    """The keyring that a key which is made is linked to, if any."""
-    if ring == 0:
-        return None
-    if ring > 0:
-        return found_key(ring, WRITE, creates=True).key
-    if ring == OF_AUTHORITY:
-        raise Errno(EINVAL)
-    if ring < OF_REQUESTOR:
-        raise Errno(ENOKEY)
-    return authority.destination
-
-
-def _assume(number: int) -> int:
-    """KEYCTL_ASSUME_AUTHORITY. Returns the number of the authority."""
-    if number < 0:
-        raise Errno(EINVAL)
-    task = current()
-    chain = chain_of(task)
-    if number == 0:
-        chain.assume(None)
-        return 0
-    authority = find_authority(chain, task.credentials, number)
-    chain.assume(authority)
-    return authority.serial
 
 
 def _join_session(address: UserAddr) -> int:

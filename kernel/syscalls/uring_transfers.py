@@ -97,15 +97,20 @@ def _read(request: Request) -> int:
     assert file is not None
     if not selects(request):
         return _read_into(request, file, None)
-    chosen = select(request, request.length)
+    extra = request.extra
+    kept = None if extra is None else extra.chosen
+    chosen = select(request, request.length) if kept is None else kept
     use(request, chosen)  # also if the read fails: then the completion names the buffer, too
     try:
         return _read_into(request, file, chosen)
     except Errno as error:
         code = error.code
-    if code == EAGAIN and not request.never_waits:
-        request.completion_flags = 0
-        put_back(request, chosen)  # it takes one when there is something to read
+    if chosen.group.is_ring():
+        if file.can_be_watched():
+            request.completion_flags = 0
+            put_back(request, chosen)  # one that waits takes a buffer when there is something to read
+    elif code == EAGAIN and not request.never_waits:
+        request.more().chosen = chosen
     raise Errno(code)
 
 

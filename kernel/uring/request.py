@@ -19,6 +19,7 @@ from kernel.task.task import Task
 from kernel.task.words import load_i32, load_i64
 from kernel.time import Timer
 from kernel.time.heap import Queued
+from kernel.uring.buffers import Chosen
 from kernel.uring.resources import Generation
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Extra:
         self.counted: Counted | None = None  # of a timeout that a number of completions ends
         self.personality: Credentials | None = None  # with which it is performed, instead of its task's
         self.generation: Generation | None = None  # to which it belongs if it uses a registered file or buffer
+        self.chosen: Chosen | None = None  # the provided buffer that it has taken and not yet filled
 
 
 class Header:

@@ -93,7 +93,7 @@ class TextInode(Inode):
 
     def open(self, path: Path, flags: int) -> File:
         self.check_reader()
-        if self.file_system.heeds_modes:
+        if self.file_system.heeds_modes():
             check_mode(self.mode, flags)
         return TextFile(path, flags, self)
 

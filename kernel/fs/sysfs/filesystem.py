@@ -52,7 +52,6 @@ class SysFileSystem(FileSystem):
         super().__init__(b"sysfs", b"none", SYSFS_MAGIC)
         self.opens_devices = False
         self.has_fixed_names = True
-        self.heeds_modes = True
         self.reveals = True
         self.attributes: dict[int, Store] = {}  # extended ones, by inode
         self.next_ino: int = 0
@@ -79,6 +78,9 @@ class SysFileSystem(FileSystem):
         self.withdraw()
         self.top = None
         self.attributes.clear()
+
+    def heeds_modes(self) -> bool:
+        return True
 
     def takes_user_attributes(self) -> bool:
         return False

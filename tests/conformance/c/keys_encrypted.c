@@ -174,10 +174,15 @@ static void others(void)
 	TRY(add("blacklist", text, NULL, 0, SESSION));
 	TRY(add("big_key", "b", "x", 1, SESSION));
 	TRY(add("trusted", "t", "new 32", 6, SESSION));
-	TRY(add("encrypted", "in no keyring", "x", 1, key));
-	TRY(add("user", NULL, "x", 1, key));
-	TRY(add("encrypted", NULL, "x", 1, key));
-	TRY(add("blacklist", "bad", "x", 1, key));
+	/* What is no keyring; the first of the two may not be written to either. */
+	int others[] = {(int)MUST(add("psk", "kept", "secret", 6, SESSION)), (int)MUST(add("user", "kept", "secret", 6, SESSION))};
+	for (int i = 0; i < 2; i++) {
+		TRY(add("encrypted", "in no keyring", "x", 1, others[i]));
+		TRY(add("user", NULL, "x", 1, others[i]));
+		TRY(add("encrypted", NULL, "x", 1, others[i]));
+		TRY(add("blacklist", "bad", "x", 1, others[i]));
+		TRY(add("none such", "bad", "x", 1, others[i]));
+	}
 	SHOW(request("blacklist", "bin:00", "info", 0));
 	SHOW(request("blacklist", "bad", "info", 0));
 	SHOW(request("encrypted", "e", "info", 0));
@@ -187,6 +192,10 @@ static void others(void)
 	SHOW(request("asymmetric", "id:", "info", 0));
 	SHOW(request("user", "", "info", 0));
 	SHOW(request("user", "", NULL, 0));
+	SHOW(request("keyring", "", "info", 0));
+	SHOW(request("logon", "", "info", 0));
+	SHOW(request("psk", "", "info", 0) > 0);
+	SHOW(request("blacklist", "", "info", 0));
 }
 
 int main(void)

@@ -34,8 +34,8 @@ may a set's collector, which passes over elements that are gone; and the order o
 
 @functools.cache
 def _allocating(path: str) -> dict[int, list[CodeType | None]]:
-    """Lines of a file that allocate. A line that does so only where a dictionary has no such key yet has code for the
-    dictionary and the key.
+    """Lines of a file that allocate. A line that may has code: for what would grow or be copied, which a queue does by
+    the links of its elements, or for a dictionary and the key that it may have already.
     """
     with open(path) as file:
         tree = ast.parse(file.read())
@@ -54,7 +54,9 @@ def _allocating(path: str) -> dict[int, list[CodeType | None]]:
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else ""
             if isinstance(node.func, ast.Attribute) and node.func.attr in _GROWING:
-                found.setdefault(node.lineno, []).append(None)
+                container = node.func.value
+                is_called = any(isinstance(each, ast.Call) for each in ast.walk(container))  # it may not be repeated
+                found.setdefault(node.lineno, []).append(None if is_called else compiled(container))
             elif name in _MAKING or (name[:1].isupper() and not name.isupper() and name not in _KEPT_APART):
                 found.setdefault(node.lineno, []).append(None)
         elif isinstance(node, ast.List | ast.Dict | ast.ListComp | ast.JoinedStr):
@@ -143,9 +145,12 @@ class Scarcity:
 
 
 def _is_longer(pair: CodeType, frame: FrameType) -> bool:
-    """Whether an assignment makes a dictionary longer."""
-    container, key = eval(pair, frame.f_globals, frame.f_locals)
-    return isinstance(container, dict) and key not in container
+    """Whether an assignment makes a dictionary longer, or what grows or is copied is one of Python's own."""
+    found = eval(pair, frame.f_globals, frame.f_locals)
+    if isinstance(found, tuple):
+        container, key = found
+        return isinstance(container, dict) and key not in container
+    return isinstance(found, list | dict | deque | bytearray | bytes | str | int)
 
 
 class State:

@@ -176,10 +176,10 @@ def test_what_one_program_writes_at_once_stays_together(machine: Machine) -> Non
     master, slave, name = open_pair(host)
     size = 3 * OUTPUT_LIMIT
 
-    def writer(text: bytes) -> Callable[[Program], int]:
+    def writing(text: bytes) -> Callable[[Program], int]:
         return lambda program: program.write(slave, text * size, size) - size
 
-    writers = [host.fork(writer(text)) for text in TEXTS]
+    writers = [host.fork(writing(text)) for text in TEXTS]
     host.nanosleep(MOMENT, None)
     hurried = host.open(name, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
     with pytest.raises(OSError, match="EAGAIN"):

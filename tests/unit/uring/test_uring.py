@@ -754,11 +754,28 @@ def test_a_failed_read_uses_its_buffer_up(machine: Machine) -> None:
     ring.go()
     ring.fill(ASYNC_CANCEL, -1, 5, data=6)
     ring.go(2)
-    assert sorted(ring.take()) == [(5, -errno.ECANCELED, 0), (6, 0, 0)]
-    host.write(writer, b"abc", 3)
+    assert sorted(ring.take()) == [(5, -errno.ECANCELED, buffer | 2 << 16), (6, 0, 0)]
     ring.fill(READ, reader, 0, 8, data=7, flags=layout.BUFFER_SELECT, group=3)
+    ring.go()
+    host.write(writer, b"abc", 3)
     ring.go(1)
-    assert ring.take() == [(7, 3, buffer | 2 << 16)]  # the one that waited had none
+    assert ring.take() == [(7, 3, buffer | 3 << 16)]  # the one that it had while it waited
+
+
+@booted
+def test_a_failed_read_of_a_pipe_leaves_a_ring_of_buffers(machine: Machine) -> None:
+    host = machine.host
+    ring = Rings(host, 4)
+    place, room = memory(host), memory(host)
+    host.io_uring_register(ring.fd, 22, struct.pack("<QIHH24x", place, 4, 5, 0), 1)
+    host.store(place, struct.pack("<QIHHQIHH", room, 8, 77, 2, room, 8, 78, 0))
+    _, writer = pipe(host)
+    directory = host.open("/", os.O_RDONLY, 0)
+    for fd, data in ((writer, 1), (directory, 2), (writer, 3)):
+        ring.fill(READ, fd, 0, 8, data=data, flags=layout.BUFFER_SELECT, group=5)
+    ring.go(3)
+    used = layout.CQE_BUFFER | 77 << 16
+    assert ring.take() == [(1, -errno.EBADF, 0), (2, -errno.EISDIR, used), (3, -errno.EBADF, 0)]
 
 
 @booted

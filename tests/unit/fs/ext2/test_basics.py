@@ -281,7 +281,7 @@ def test_a_torn_write_leaves_no_blocks_past_the_end(mount: Mount, there: int) ->
 
 
 def test_a_thread_that_must_end_waits_for_no_writer(mount: Mount, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer may wait for a program's memory, which another program provides when it likes."""
+    """A thread may wait for a program's memory, which another program provides when it likes."""
     mounted = mount(make_image(1024, "-t", "ext2"))
     file = mounted.root.create(b"file", S_IFREG | 0o600, 0, ROOT)
     assert isinstance(file, CachedInode)
