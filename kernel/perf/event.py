@@ -13,7 +13,7 @@ Context: all but opening is fit for interrupts: nothing sleeps or allocates, exc
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import final
+from kernel.lang import final, struct
 from kernel.lib.saturation import sum_of
 from kernel.perf.attributes import (
     FREQUENCY,
@@ -136,9 +136,41 @@ class Numbers:
 NUMBERS: Final = Numbers()
 
 
+@struct
+class Counts:
+    """What an event itself has counted, and the times in which it did."""
+
+    count: int
+    enabled_ns: int
+    running_ns: int
+
+
+@struct
+class InheritedCounts:
+    """What the children of an event have counted for it."""
+
+    living: int  # by those that live
+    ended: int  # … and by those that have ended
+    enabled_ns: int  # of both
+    running_ns: int
+
+
+@struct
+class Throttle:
+    """How often an event gave a sample of late."""
+
+    tick: int  # in which it gave `samples`
+    samples: int
+    is_applied: bool  # it gave too many: there are no more in this tick
+
+
 @final
 class Event:
     """One event. Cycles (group, children, clock) are undone by `part`."""
+
+    own: Counts
+    inherited: InheritedCounts
+    throttle: Throttle
 
     def __init__(
         self, attributes: Attributes, flags: int, processor: int, pids: "PidNamespace", parent: "Event | None"
@@ -159,15 +191,8 @@ class Event:
         self.place: int = 0  # among its parent's children
         self.filter: Filter | None = None  # of one that a program opened, for its children too
         # Counts
-        self.count: int = 0
-        self.enabled_ns: int = 0
-        self.running_ns: int = 0
-        self.stamp_ns: int = monotonic_ns()  # up to when the two are right
+        self.stamp_ns: int = monotonic_ns()  # up to when the times are right
         self.is_wanted_in: bool = False  # enabled while its context is on a processor: up to then
-        self.living_count: int = 0  # of children that live
-        self.ended_count: int = 0  # … and of those that have ended
-        self.children_enabled_ns: int = 0  # of both
-        self.children_running_ns: int = 0
         # Samples
         self.ring: Ring | None = None
         self.waiters: WaitQueue = WaitQueue()
@@ -178,9 +203,6 @@ class Event:
         self.samples: SampleWatch | None = None  # once somebody may want signals
         self.place_in_ring: int = 0  # among those that write there
         self.is_due: bool = False  # its clock rang on another processor
-        self.tick: int = 0  # in which it gave `samples_in_tick`
-        self.samples_in_tick: int = 0
-        self.is_throttled: bool = False
         self.period: Period = _period_of(attributes)
         self.clock: EventClock | None = None
         if self.counts_time() and attributes.is_sampling():
@@ -240,30 +262,30 @@ class Event:
         self.stamp_ns = now_ns
         if passed_ns <= 0 or not self.is_wanted_in:
             return
-        self.enabled_ns += passed_ns
+        self.own.enabled_ns += passed_ns
         parent = self.parent
         if parent is not None:
-            parent.children_enabled_ns += passed_ns
+            parent.inherited.enabled_ns += passed_ns
         if self.is_active:
-            self.running_ns += passed_ns
+            self.own.running_ns += passed_ns
             if parent is not None:
-                parent.children_running_ns += passed_ns
+                parent.inherited.running_ns += passed_ns
             if self.counts_time():
                 self.add(passed_ns)
 
     def add(self, count: int) -> None:
         """It happened that many times."""
-        self.count += count
+        self.own.count += count
         parent = self.parent
         if parent is not None:
-            parent.living_count += count
+            parent.inherited.living += count
 
     def reset_own(self) -> None:
         """Count from 0 on, its children not."""
         parent = self.parent
         if parent is not None:
-            parent.living_count -= self.count
-        self.count = 0
+            parent.inherited.living -= self.own.count
+        self.own.count = 0
 
     def settle(self, now_ns: int) -> None:
         """Whether it counts may have changed."""
@@ -333,14 +355,14 @@ class Event:
 
     def total_enabled_ns(self) -> int:
         """How long it was enabled, and its children; as far as each is up to date."""
-        return self.enabled_ns + self.children_enabled_ns
+        return self.own.enabled_ns + self.inherited.enabled_ns
 
     def total_running_ns(self) -> int:
-        return self.running_ns + self.children_running_ns
+        return self.own.running_ns + self.inherited.running_ns
 
     def total(self) -> int:
         """The count, children included."""
-        return self.count + self.living_count + self.ended_count
+        return self.own.count + self.inherited.living + self.inherited.ended
 
     def add_child(self, child: "Event") -> None:
         """One more. Raises MemoryError."""
@@ -349,8 +371,8 @@ class Event:
 
     def lose_child(self, child: "Event") -> None:
         """A child ends: what it counted stays. The last one takes its place."""
-        self.living_count -= child.count
-        self.ended_count += child.count
+        self.inherited.living -= child.own.count
+        self.inherited.ended += child.own.count
         last = self.children.pop()
         if last is not child:
             last.place = child.place

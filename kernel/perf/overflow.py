@@ -182,7 +182,7 @@ def happened(event: Event, count: int, place: Place, address: int, raw: Span[u8]
 def _take(event: Event, place: Place, address: int, period: int, raw: Span[u8], is_repeated: bool) -> bool:
     """A sample is due. False if the event is to give no more now."""
     now_ns = monotonic_ns()
-    if event.is_throttled and now_ns // TICK_NS == event.tick:
+    if event.throttle.is_applied and now_ns // TICK_NS == event.throttle.tick:
         return False
     goes_on = _account(event, now_ns, may_throttle=is_repeated)
     if event.attributes.has(FREQUENCY):
@@ -193,15 +193,15 @@ def _take(event: Event, place: Place, address: int, period: int, raw: Span[u8], 
 def _account(event: Event, now_ns: int, may_throttle: bool) -> bool:
     """Count the samples of a tick. False: that were too many, and the event rests until the next one."""
     tick = now_ns // TICK_NS
-    if tick != event.tick:
-        event.tick = tick
-        event.samples_in_tick = 0
-        if event.is_throttled:
-            event.is_throttled = False
+    if tick != event.throttle.tick:
+        event.throttle.tick = tick
+        event.throttle.samples = 0
+        if event.throttle.is_applied:
+            event.throttle.is_applied = False
             _report_throttle(event, UNTHROTTLE)
-    event.samples_in_tick += 1
-    if may_throttle and event.samples_in_tick >= samples_per_tick():
-        event.is_throttled = True
+    event.throttle.samples += 1
+    if may_throttle and event.throttle.samples >= samples_per_tick():
+        event.throttle.is_applied = True
         _report_throttle(event, THROTTLE)
         return False
     return True
@@ -301,9 +301,9 @@ def _take_clock(context: EventContext, event: Event, now_ns: int) -> int:
     """
     tick = now_ns // TICK_NS
     if context.rings_in(tick) > _MOST_RINGS:
-        if not event.is_throttled:
-            event.tick = tick
-            event.is_throttled = True
+        if not event.throttle.is_applied:
+            event.throttle.tick = tick
+            event.throttle.is_applied = True
             _report_throttle(event, THROTTLE)
         return (tick + 1) * TICK_NS
     thread = running_thread()
@@ -318,7 +318,7 @@ def _take_clock(context: EventContext, event: Event, now_ns: int) -> int:
     goes_on = _account(event, now_ns, may_throttle=True)
     if not _give(event, PLACE, 0, event.period.last, span_of(NO_RAW)):
         return FOREVER_NS
-    return sum_of(now_ns, event.clock_period_ns()) if goes_on else (event.tick + 1) * TICK_NS
+    return sum_of(now_ns, event.clock_period_ns()) if goes_on else (event.throttle.tick + 1) * TICK_NS
 
 
 TAKER.taker = ClockTaker()

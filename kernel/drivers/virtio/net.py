@@ -289,7 +289,7 @@ class VirtioNetworkDevice(NetworkDevice):
         capacity = len(buffer.storage) - FRAME_START
         more = header.load_u16(HEADER_BUFFERS) - 1 if self._is_mergeable else 0
         if size < ETHERNET_HEADER or size > capacity:
-            self.received_errors += 1
+            self.traffic.received_errors += 1
             self._use_again(buffer)
             self._skip(more)
             return None
@@ -307,7 +307,7 @@ class VirtioNetworkDevice(NetworkDevice):
                 self._note_offload(buffer, buffer)
                 return buffer
         except MemoryError:
-            self.received_dropped += 1
+            self.traffic.received_dropped += 1
         if packet is not None:
             self._note_offload(buffer, packet)
         self._use_again(buffer)
@@ -330,7 +330,7 @@ class VirtioNetworkDevice(NetworkDevice):
                 return None
             length = self._receiving.used_length
             if length > len(buffer.storage) - BUFFER_START or length > packet.tailroom():
-                self.received_errors += 1
+                self.traffic.received_errors += 1
                 self._use_again(buffer)
                 self._skip(more - done - 1)
                 return None

@@ -92,7 +92,7 @@ class Transmitter:
         self._put_frames()
         while self._whole is None and len(self._backlog) > 0 and self._queue.free_count > 0:
             if not self._put(self._backlog.popleft()):
-                self._device.sent_dropped += 1
+                self._device.traffic.sent_dropped += 1
         self._publish()
 
     def forget(self) -> None:

@@ -22,7 +22,7 @@ from kernel.lib.credentials import caller_credentials, gid_for_caller, uid_for_c
 from kernel.lib.ids import NO_GROUP, NO_USER
 from kernel.lib.numbers import LARGEST, parse_unsigned
 from kernel.net.control.interface_ioctl import change_flags, set_mtu
-from kernel.net.link.device import NetworkDevice
+from kernel.net.link.device import NetworkDevice, Traffic
 from kernel.net.link.network import Network
 from kernel.net.link.tun import TunDevice
 from kernel.net.netlink.link_state import operational_state
@@ -107,25 +107,25 @@ def _link_setting(device: NetworkDevice, name: bytes) -> bytes:
     return b"full\n" if name == b"duplex" else line(_VETH_SPEED)
 
 
-def statistic(device: NetworkDevice, name: bytes) -> int:
+def statistic(traffic: Traffic, name: bytes) -> int:
     """A number of what an interface has done. What interfaces here never do is 0."""
     match name:
         case b"rx_bytes":
-            return device.received_bytes
+            return traffic.received_bytes
         case b"rx_packets":
-            return device.received_packets
+            return traffic.received_packets
         case b"rx_errors":
-            return device.received_errors
+            return traffic.received_errors
         case b"rx_dropped":
-            return device.received_dropped
+            return traffic.received_dropped
         case b"tx_bytes":
-            return device.sent_bytes
+            return traffic.sent_bytes
         case b"tx_packets":
-            return device.sent_packets
+            return traffic.sent_packets
         case b"tx_errors":
-            return device.sent_errors
+            return traffic.sent_errors
         case b"tx_dropped":
-            return device.sent_dropped
+            return traffic.sent_dropped
         case _:
             return 0
 
@@ -269,7 +269,7 @@ class InterfaceStatistics(Kobject):
     def text(self, attribute: bytes) -> bytes:
         if self.device.network is not self.network:
             raise Errno(ENODEV)
-        return line(statistic(self.device, attribute))
+        return line(statistic(self.device.traffic, attribute))
 
 
 @final

@@ -308,5 +308,5 @@ def _send(device: NetworkDevice, client: DhcpClient, payload: bytes) -> None:
             source = ANY4 if lease is None else lease.address
         udp.send(packet, hop, source, CLIENT_PORT, SERVER_PORT, 64, 0, dont_fragment=False)
     except Errno:
-        device.sent_errors += 1  # the next try comes by itself
+        device.traffic.sent_errors += 1  # the next try comes by itself
     ethernet.drain()

@@ -191,7 +191,7 @@ class Announcer(NetworkTimer):
                 try:
                     send_arp(device, _REQUEST, entry.address, _NOBODY, entry.address, device.broadcast)
                 except MemoryError:
-                    device.sent_dropped += 1  # neighbours learn when they ask
+                    device.traffic.sent_dropped += 1  # neighbours learn when they ask
         if not self.pending.is_empty():
             self.start(now_ns)
 

@@ -128,8 +128,8 @@ class Coalescer:
                 return
             device = whole.device
             if device is not None:  # the link layer counts one of the segments
-                device.received_packets += count - 1
-                device.received_bytes += (count - 1) * self._data
+                device.traffic.received_packets += count - 1
+                device.traffic.received_bytes += (count - 1) * self._data
         self._segments.clear()
         receive(whole)
 

@@ -168,7 +168,7 @@ def _try(device: NetworkDevice, group: bytes, kind: int) -> None:
     try:
         _send(device, group, kind)
     except (Errno, MemoryError):
-        device.sent_dropped += 1
+        device.traffic.sent_dropped += 1
 
 
 @final
@@ -182,7 +182,7 @@ class Reports(GroupProtocol):
         try:
             _reporter_of(membership.network).plan(membership, 0)
         except MemoryError:
-            membership.device.sent_dropped += 1  # routers learn of it when they ask
+            membership.device.traffic.sent_dropped += 1  # routers learn of it when they ask
 
     @noraise
     def dropped(self, membership: Membership) -> None:
@@ -198,7 +198,7 @@ class Reports(GroupProtocol):
         try:
             _reporter_of(membership.network).repeat_departure(membership)
         except MemoryError:
-            membership.device.sent_dropped += 1  # it was reported once
+            membership.device.traffic.sent_dropped += 1  # it was reported once
 
 
 def _answer(device: NetworkDevice, group: bytes, size: int, longest_ms: int) -> None:

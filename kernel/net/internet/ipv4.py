@@ -202,7 +202,7 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
     if hop.network is not FIRST_NETWORK and len(data) > room * _MOST_PIECES:
         hop.network.ip4.fragment_fails += 1
         raise Errno(EMSGSIZE)
-    refused = hop.device.sent_dropped
+    refused = hop.device.traffic.sent_dropped
     offset = 0
     while offset < len(data):
         count = min(room, len(data) - offset)
@@ -223,7 +223,7 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
         hop.network.ip4.out_transmits += 1
         hop.network.ip4.out_bytes += len(piece)
         hop.transmit(piece)
-        if hop.device.sent_dropped != refused:
+        if hop.device.traffic.sent_dropped != refused:
             hop.network.ip4.fragment_fails += 1
             return  # without this fragment the others are useless
         offset += count

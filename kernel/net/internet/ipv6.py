@@ -155,7 +155,7 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
     identification = random.word() & 0xFFFF_FFFF
     protocol = packet.span()[6]
     data = span_of(packet.storage)[packet.start + HEADER : packet.end]
-    refused = hop.device.sent_dropped
+    refused = hop.device.traffic.sent_dropped
     offset = 0
     while offset < len(data):
         count = min(room, len(data) - offset)
@@ -176,7 +176,7 @@ def _fragment(packet: Packet, hop: NextHop) -> None:
         hop.network.ip6.out_transmits += 1
         hop.network.ip6.out_bytes += len(piece)
         hop.transmit(piece)
-        if hop.device.sent_dropped != refused:
+        if hop.device.traffic.sent_dropped != refused:
             hop.network.ip6.fragment_fails += 1
             return  # without this fragment the others are useless
         offset += count

@@ -296,7 +296,7 @@ class Proof(NetworkTimer):
                 entry.nonce = _new_nonce()
                 send_solicitation(entry.device, ANY6, entry.address, hop, entry.nonce)
             except MemoryError:
-                entry.device.sent_dropped += 1
+                entry.device.traffic.sent_dropped += 1
             return
         entry.flags &= ~ADDRESS_TENTATIVE
         address_changed(entry)

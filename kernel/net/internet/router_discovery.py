@@ -200,7 +200,7 @@ class RouterAdvertisements(MessageHandler):
             _set_default_route(device, packet.source, body.load_be16(6), now_ns)
             self._read_options(device, options, now_ns)
         except Errno:
-            device.received_dropped += 1  # a table is full: the part that was taken is consistent
+            device.traffic.received_dropped += 1  # a table is full: the part that was taken is consistent
         EXPIRY.plan(device.network)
 
     def _read_options(self, device: NetworkDevice, options: Span[u8], now_ns: int) -> None:

@@ -195,7 +195,7 @@ class Flooding(Work):
         try:
             bridge.flood(flood)
         except (Errno, MemoryError):
-            bridge.sent_dropped += 1
+            bridge.traffic.sent_dropped += 1
 
     def _take(self) -> "Flood | None":
         flood = self.floods.take()

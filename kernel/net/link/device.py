@@ -11,7 +11,7 @@ Context: thread context; nothing sleeps.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EBUSY, EEXIST, EINVAL, ENETDOWN, ENFILE, Errno, final, noraise
+from kernel.lang import EBUSY, EEXIST, EINVAL, ENETDOWN, ENFILE, Errno, final, noraise, struct
 from kernel.lib.bus import BusDevice
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from kernel.net.link.part import Part
@@ -88,8 +88,24 @@ class FrameHandler:
         return False
 
 
+@struct
+class Traffic:
+    """What an interface has counted."""
+
+    received_packets: int
+    received_bytes: int
+    received_errors: int
+    received_dropped: int
+    sent_packets: int
+    sent_bytes: int
+    sent_errors: int
+    sent_dropped: int
+
+
 class NetworkDevice:
     """Base of all interfaces."""
+
+    traffic: Traffic
 
     def __init__(self, network: "Network", name: bytes, kind: int, address: bytes, mtu: int) -> None:
         self.network: Network = network  # the network it is in; LIMBO once that has ended
@@ -121,14 +137,6 @@ class NetworkDevice:
         self.promiscuous_users: int = 0  # packet sockets that want every frame
         self.all_groups_users: int = 0  # … or every group's frames
         self.waiting: int = 0  # packets in the backlog that it is to receive (`loopback.py`)
-        self.received_packets: int = 0
-        self.received_bytes: int = 0
-        self.received_errors: int = 0
-        self.received_dropped: int = 0
-        self.sent_packets: int = 0
-        self.sent_bytes: int = 0
-        self.sent_errors: int = 0
-        self.sent_dropped: int = 0
 
     def transmit(self, packet: Packet) -> bool:
         """Send a packet that has its link header. False: the device's queue is full and the packet is dropped."""

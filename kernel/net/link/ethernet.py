@@ -86,8 +86,8 @@ def receive(packet: Packet) -> None:
     if len(packet) < ETHERNET_HEADER or not device.has_header:
         _receive_bare(packet, device)
         return
-    device.received_packets += 1
-    device.received_bytes += len(packet)
+    device.traffic.received_packets += 1
+    device.traffic.received_bytes += len(packet)
     header = packet.span()
     packet.link_start = packet.start
     packet.protocol = header.load_be16(12)
@@ -102,7 +102,7 @@ def receive(packet: Packet) -> None:
         if packet.link_kind != PACKET_OTHERHOST and packet.protocol >= _SMALLEST_ETHERTYPE:
             _deliver(packet)
     except (Errno, MemoryError):
-        device.received_dropped += 1
+        device.traffic.received_dropped += 1
 
 
 @noinline
@@ -122,8 +122,8 @@ def _is_handled(packet: Packet, device: NetworkDevice) -> bool:
         device = above
         if not device.is_up():
             return True
-        device.received_packets += 1
-        device.received_bytes += len(packet)
+        device.traffic.received_packets += 1
+        device.traffic.received_bytes += len(packet)
         if packet.link_kind == PACKET_OTHERHOST:
             packet.link_kind = _kind_of(packet.span(), device)
         if len(device.network.taps) > 0:
@@ -138,10 +138,10 @@ def _receive_bare(packet: Packet, device: NetworkDevice) -> None:
     its network header is dropped.
     """
     if device.has_header:
-        device.received_errors += 1
+        device.traffic.received_errors += 1
         return
-    device.received_packets += 1
-    device.received_bytes += len(packet)
+    device.traffic.received_packets += 1
+    device.traffic.received_bytes += len(packet)
     packet.link_start = packet.start
     packet.from_ourselves = False
     packet.link_kind = PACKET_HOST
@@ -150,7 +150,7 @@ def _receive_bare(packet: Packet, device: NetworkDevice) -> None:
             _show(packet, device, is_outgoing=False)
         _deliver(packet)
     except (Errno, MemoryError):
-        device.received_dropped += 1
+        device.traffic.received_dropped += 1
 
 
 @inline
@@ -224,13 +224,13 @@ def send_frame(packet: Packet, device: NetworkDevice) -> None:
         try:
             _show(packet, device, is_outgoing=True)
         except MemoryError:
-            device.sent_dropped += 1
+            device.traffic.sent_dropped += 1
     length = len(packet)
     if device.transmit(packet):
-        device.sent_packets += 1
-        device.sent_bytes += length
+        device.traffic.sent_packets += 1
+        device.traffic.sent_bytes += length
     else:
-        device.sent_dropped += 1
+        device.traffic.sent_dropped += 1
 
 
 @recursion(1)  # no segment is large
@@ -238,23 +238,23 @@ def _send_large(packet: Packet, device: NetworkDevice) -> None:
     """Send a TCP segment that the device does not cut. The driver cuts it if it can; but taps see single frames."""
     segmenter = Segmenter()
     if not segmenter.begin(packet, device.offload & OFFLOAD_CHECKSUM != 0):
-        device.sent_dropped += 1
+        device.traffic.sent_dropped += 1
         return
     count = segmenter.count()
     if device.offload & OFFLOAD_GATHER != 0 and len(device.network.taps) == 0:
         length = len(packet) + (count - 1) * segmenter.headers
         if device.transmit(packet):
-            device.sent_packets += count
-            device.sent_bytes += length
+            device.traffic.sent_packets += count
+            device.traffic.sent_bytes += length
         else:
-            device.sent_dropped += count
+            device.traffic.sent_dropped += count
         return
     spend(count * _CUT_COST)
     for done in range(count):
         try:
             frame = segmenter.next_packet(packet)
         except MemoryError:
-            device.sent_dropped += count - done
+            device.traffic.sent_dropped += count - done
             return
         send_frame(frame, device)
 
@@ -280,7 +280,7 @@ def _show_loopback(packet: Packet, device: NetworkDevice) -> None:
         packet.link_kind = PACKET_HOST
         _show(packet, device, is_outgoing=False)
     except MemoryError:
-        device.sent_dropped += 1
+        device.traffic.sent_dropped += 1
     packet.pull(ETHERNET_HEADER)
 
 
@@ -297,7 +297,7 @@ def loop_frame(packet: Packet, device: NetworkDevice) -> None:
         if len(device.network.taps) > 0:
             _show(packet, device, is_outgoing=False)
     except MemoryError:
-        device.sent_dropped += 1
+        device.traffic.sent_dropped += 1
     packet.pull(ETHERNET_HEADER)
     if packet.link_kind != PACKET_OTHERHOST:
         device.transmit(packet)
@@ -357,7 +357,7 @@ def _receive_loop(packet: Packet) -> None:
 def _count_loss(packet: Packet) -> None:
     device = packet.device
     if device is not None:
-        device.network.loopback.received_dropped += 1
+        device.network.loopback.traffic.received_dropped += 1
 
 
 @noraise
@@ -371,7 +371,7 @@ def _relay(packet: Packet) -> None:
     try:
         device.relay(packet)
     except (Errno, MemoryError):
-        device.sent_dropped += 1
+        device.traffic.sent_dropped += 1
 
 
 @noinline

@@ -135,7 +135,7 @@ class Backlog:
         if device is None:
             return
         if device.waiting >= _QUEUE_LIMIT or not self.put_frame(packet, device, is_first(device)):
-            device.network.loopback.received_dropped += 1
+            device.network.loopback.traffic.received_dropped += 1
 
     def forget(self, device: NetworkDevice) -> None:
         """A device is down: the packets that it was to receive are lost."""
@@ -164,7 +164,7 @@ class LoopbackDevice(NetworkDevice):
 
     def transmit(self, packet: Packet) -> bool:
         if BACKLOG.queue.count >= _QUEUE_LIMIT:
-            self.sent_dropped += 1
+            self.traffic.sent_dropped += 1
             return False
         if packet.checksum == CHECKSUM_PARTIAL:
             # Nothing can have changed it on the way.
@@ -173,10 +173,10 @@ class LoopbackDevice(NetworkDevice):
         packet.link_kind = PACKET_HOST
         packet.sender = None
         length = len(packet)
-        self.sent_packets += 1
-        self.sent_bytes += length
-        self.received_packets += 1
-        self.received_bytes += length
+        self.traffic.sent_packets += 1
+        self.traffic.sent_bytes += length
+        self.traffic.received_packets += 1
+        self.traffic.received_bytes += length
         BACKLOG.queue.append(packet)
         return True
 

@@ -122,7 +122,7 @@ class MacvlanDevice(NetworkDevice):
     def relay(self, packet: Packet) -> None:
         lower = self.lower
         if lower is None or not lower.is_up():
-            self.sent_dropped += 1
+            self.traffic.sent_dropped += 1
             return
         packet.cut_ties()
         port = lower_of(lower)
@@ -211,7 +211,7 @@ class MacvlanLower(FrameHandler):
                 copy.device = device
                 spend(_COPY_COST + (len(packet.storage) >> _BYTES_SHIFT))
                 if device.waiting >= QUEUE_LIMIT or not BACKLOG.put_frame(copy, device, is_first(device)):
-                    device.received_dropped += 1
+                    device.traffic.received_dropped += 1
 
 
 def _hand_over(packet: Packet, device: MacvlanDevice, network: "Network") -> None:
@@ -230,7 +230,7 @@ def _hand_over(packet: Packet, device: MacvlanDevice, network: "Network") -> Non
         packet.checksum = CHECKSUM_NONE
         packet.checksum_offset = 0
     if device.waiting >= QUEUE_LIMIT or not BACKLOG.put_frame(packet, device, is_first(device)):
-        device.received_dropped += 1
+        device.traffic.received_dropped += 1
 
 
 @noraise

@@ -95,7 +95,7 @@ class Neighbour(NetworkTimer):
             ethernet.send(packet, self.device, self.link_address, protocol)
             return
         if not self.is_listed:
-            self.device.sent_dropped += 1  # no answer will come
+            self.device.traffic.sent_dropped += 1  # no answer will come
             return
         packet.protocol = protocol
         size_bytes = _bytes_of(packet)
@@ -103,7 +103,7 @@ class Neighbour(NetworkTimer):
             self.waiting.count > 0 and self.waiting_bytes + size_bytes > _QUEUE_BYTES
         ):
             self.take_waiting()
-            self.device.sent_dropped += 1
+            self.device.traffic.sent_dropped += 1
         table = neighbours_of(self.device.network)
         if table.make_room(size_bytes):
             table.waiting[self] = True
@@ -111,7 +111,7 @@ class Neighbour(NetworkTimer):
             self.waiting_bytes += size_bytes
             self.waiting.append(packet)
         else:
-            self.device.sent_dropped += 1
+            self.device.traffic.sent_dropped += 1
         if state == FAILED:
             self.begin()
 
@@ -290,7 +290,7 @@ class Neighbours(Part):
             if oldest is None:
                 return False
             oldest.take_waiting()
-            oldest.device.sent_dropped += 1
+            oldest.device.traffic.sent_dropped += 1
         return True
 
     def _first_waiting(self) -> Neighbour | None:

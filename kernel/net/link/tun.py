@@ -310,5 +310,5 @@ def protocol_of(packet: Packet) -> int:
 def receive_written(device: TunDevice, packet: Packet) -> None:
     """Receive a packet that a program has written, now or in the device's turn."""
     if not BACKLOG.put_frame(packet, device, is_first(device)):
-        device.received_dropped += 1
+        device.traffic.received_dropped += 1
     ethernet.drain()

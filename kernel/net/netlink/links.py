@@ -15,6 +15,7 @@ from kernel.net.link.device import (
     IFF_PROMISC,
     IFF_UP,
     NetworkDevice,
+    Traffic,
     bring_down,
     bring_up,
     device_by_index,
@@ -117,11 +118,11 @@ def put_link(writer: MessageWriter, device: NetworkDevice, kind: int, change: in
         writer.attribute(_IFLA_BROADCAST, device.broadcast)
     _put_kind(writer, device)
     place = writer.begin_attribute(_IFLA_STATS64)
-    for number in _statistics(device):
+    for number in _statistics(device.traffic):
         writer.u64(number)
     writer.end_attribute(place)
     place = writer.begin_attribute(_IFLA_STATS)
-    for number in _statistics(device)[0 : _STATISTICS - 1]:
+    for number in _statistics(device.traffic)[0 : _STATISTICS - 1]:
         writer.u32(number & 0xFFFF_FFFF)
     writer.end_attribute(place)
     writer.end()
@@ -154,17 +155,17 @@ def _put_kind(writer: MessageWriter, device: NetworkDevice) -> None:
         writer.attribute_u32(IFLA_LINK, other.index)
 
 
-def _statistics(device: NetworkDevice) -> list[int]:
+def _statistics(traffic: Traffic) -> list[int]:
     """The numbers of struct rtnl_link_stats64, in its order."""
     numbers = [0] * _STATISTICS
-    numbers[0] = device.received_packets
-    numbers[1] = device.sent_packets
-    numbers[2] = device.received_bytes
-    numbers[3] = device.sent_bytes
-    numbers[4] = device.received_errors
-    numbers[5] = device.sent_errors
-    numbers[6] = device.received_dropped
-    numbers[7] = device.sent_dropped
+    numbers[0] = traffic.received_packets
+    numbers[1] = traffic.sent_packets
+    numbers[2] = traffic.received_bytes
+    numbers[3] = traffic.sent_bytes
+    numbers[4] = traffic.received_errors
+    numbers[5] = traffic.sent_errors
+    numbers[6] = traffic.received_dropped
+    numbers[7] = traffic.sent_dropped
     return numbers
 
 

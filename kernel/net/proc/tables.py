@@ -25,7 +25,7 @@ from kernel.net.internet.addresses import (
 )
 from kernel.net.internet.membership import list_memberships
 from kernel.net.internet.routes import LOCAL, PROHIBIT, UNICAST, UNREACHABLE, Route, list_routes, tables_for
-from kernel.net.link.device import ARPHRD_ETHER
+from kernel.net.link.device import ARPHRD_ETHER, Traffic
 from kernel.net.link.neighbours import HAS_ADDRESS, INCOMPLETE, PERMANENT, list_neighbours
 from kernel.net.link.network import Network, shown_network
 from kernel.net.sockets.socket import AF_INET, AF_INET6
@@ -88,13 +88,17 @@ def dev() -> bytes:
     for d in shown_network().devices[:]:
         pace(_LINE_COST)
         text.extend(_right(d.name, 6))
-        text.extend(
-            f": {d.received_bytes:7} {d.received_packets:7} {d.received_errors:4} {d.received_dropped:4}"
-            f" {0:4} {0:5} {0:10} {0:9}"
-            f" {d.sent_bytes:8} {d.sent_packets:7} {d.sent_errors:4} {d.sent_dropped:4}"
-            f" {0:4} {0:5} {0:7} {0:10}\n".encode()
-        )
+        text.extend(_traffic_columns(d.traffic))
     return bytes(text)
+
+
+def _traffic_columns(t: Traffic) -> bytes:
+    return (
+        f": {t.received_bytes:7} {t.received_packets:7} {t.received_errors:4} {t.received_dropped:4}"
+        f" {0:4} {0:5} {0:10} {0:9}"
+        f" {t.sent_bytes:8} {t.sent_packets:7} {t.sent_errors:4} {t.sent_dropped:4}"
+        f" {0:4} {0:5} {0:7} {0:10}\n".encode()
+    )
 
 
 def _route_flags(route: Route) -> int:

@@ -18,7 +18,7 @@ from collections import deque
 from enum import IntEnum
 from typing import Final
 
-from kernel.lang import final, noraise, span_of
+from kernel.lang import final, noraise, span_of, struct
 from kernel.lib.linked import Linked
 from kernel.lib.pace import spend
 from kernel.net.link.network import Network
@@ -89,9 +89,33 @@ class Held:
         self.bytes: int = 0
 
 
+@struct
+class Options:
+    """What setsockopt(2) has chosen. Connections inherit it from their listener."""
+
+    buffer_size: int
+    buffer_least: int
+    buffer_most: int
+    connect_timeout_ns: int
+
+
+@struct
+class FlowControl:
+    """Bytes sent and read so far, modulo 2**32, and what the two sides have reported of it."""
+
+    sent: int
+    forwarded: int  # that the program has read
+    reported: int  # … as far as the peer knows
+    peer_forwarded: int  # that the peer's program has read
+    peer_buffer: int  # how much the peer takes at once
+
+
 @final
 class Endpoint(Linked["Endpoint"]):
     """An endpoint, as described above."""
+
+    options: Options
+    flow: FlowControl
 
     def __init__(self, kind: int, network: Network) -> None:
         super().__init__()
@@ -119,11 +143,10 @@ class Endpoint(Linked["Endpoint"]):
         self.low_water: int = 1
         self.read_queue: WaitQueue = WaitQueue()
         self.write_queue: WaitQueue = WaitQueue()
-        # Options, which connections inherit from their listener.
-        self.buffer_size: int = DEFAULT_BUFFER
-        self.buffer_least: int = LEAST_BUFFER
-        self.buffer_most: int = DEFAULT_BUFFER
-        self.connect_timeout_ns: int = CONNECT_TIMEOUT_NS
+        self.options.buffer_size = DEFAULT_BUFFER
+        self.options.buffer_least = LEAST_BUFFER
+        self.options.buffer_most = DEFAULT_BUFFER
+        self.options.connect_timeout_ns = CONNECT_TIMEOUT_NS
         # A listener's.
         self.waiting: deque[Endpoint] = deque()  # connections to be accepted
         self.backlog: int = 0
@@ -134,12 +157,7 @@ class Endpoint(Linked["Endpoint"]):
         self.received: int = 0
         self.messages: int = 0
         self.memory: int = 0  # bytes that `queue` takes
-        self.forwarded: int = 0  # bytes that the program has read
-        self.told_forwarded: int = 0  # … as far as reported to the peer
         # Sent data.
-        self.sent: int = 0
-        self.peer_forwarded: int = 0
-        self.peer_buffer: int = 0
         self.unsent: Unsent = Unsent()
         self.is_half_sent: bool = False  # the beginning of a message was sent, but not its end
         # Pending reports. A packet that still waits in the transport is updated instead of sending
@@ -159,10 +177,7 @@ class Endpoint(Linked["Endpoint"]):
 
     def inherit(self, listener: "Endpoint") -> None:
         """Copy the options of the listener to which this connection came."""
-        self.buffer_size = listener.buffer_size
-        self.buffer_least = listener.buffer_least
-        self.buffer_most = listener.buffer_most
-        self.connect_timeout_ns = listener.connect_timeout_ns
+        self.options = listener.options
 
     def held_bytes(self) -> int:
         """What it costs with its queue, its transport's packets, and its waiting connections."""
@@ -198,26 +213,26 @@ class Endpoint(Linked["Endpoint"]):
 
     def credit(self) -> int:
         """The number of bytes that the peer may send at once."""
-        return min(self.buffer_size, MOST_CREDIT)
+        return min(self.options.buffer_size, MOST_CREDIT)
 
     def stamp(self, packet: VsockPacket) -> None:
         """Write into the packet how much was read, and how much room there is."""
         packet.buffer_size = self.credit()
-        packet.forwarded = self.forwarded
-        self.told_forwarded = self.forwarded
+        packet.forwarded = self.flow.forwarded
+        self.flow.reported = self.flow.forwarded
 
     def note_credit(self, packet: VsockPacket) -> None:
         """Note the same values from the peer."""
-        self.peer_buffer = packet.buffer_size
-        self.peer_forwarded = packet.forwarded
+        self.flow.peer_buffer = packet.buffer_size
+        self.flow.peer_forwarded = packet.forwarded
 
     def peer_limit(self) -> int:
         """How much may be in flight at most: no more than this side would take itself, whatever the peer says."""
-        return min(self.peer_buffer, self.credit())
+        return min(self.flow.peer_buffer, self.credit())
 
     def room(self) -> int:
         """The number of bytes that may be sent now."""
-        under_way = (self.sent - self.peer_forwarded) & _COUNT
+        under_way = (self.flow.sent - self.flow.peer_forwarded) & _COUNT
         limit = self.peer_limit()
         budget = MEMORY.programs
         if budget.is_exhausted() and not self.is_half_sent:
@@ -230,7 +245,7 @@ class Endpoint(Linked["Endpoint"]):
 
     def count_sent(self, packet: VsockPacket) -> None:
         """Count data that are sent."""
-        self.sent = (self.sent + len(packet)) & _COUNT
+        self.flow.sent = (self.flow.sent + len(packet)) & _COUNT
         self.unsent.bytes += len(packet)
         self.unsent.memory += packet.memory()
         packet.unsent = self.unsent
@@ -238,11 +253,11 @@ class Endpoint(Linked["Endpoint"]):
     @noraise
     def count_forwarded(self, length: int) -> None:
         """A packet with that many bytes was read to its end, or is lost: the peer may send as many."""
-        self.forwarded = (self.forwarded + length) & _COUNT
+        self.flow.forwarded = (self.flow.forwarded + length) & _COUNT
 
     def owes_update(self) -> bool:
         """Whether the peer may be waiting for a report of reads: it sees little room, or all was read."""
-        untold = (self.forwarded - self.told_forwarded) & _COUNT
+        untold = (self.flow.forwarded - self.flow.reported) & _COUNT
         return untold > 0 and (self.credit() - untold < LARGEST_DATA or self.received < self.low_water)
 
     # ---- Receiving ------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def send_packet(endpoint: Endpoint, packet: VsockPacket, flags: int) -> None:
     packet.source_port = endpoint.local_port
     packet.target_cid = endpoint.remote_cid
     packet.target_port = endpoint.remote_port
-    reported = endpoint.told_forwarded
+    reported = endpoint.flow.reported
     endpoint.stamp(packet)
     is_sent = False
     try:
@@ -82,7 +82,7 @@ def send_packet(endpoint: Endpoint, packet: VsockPacket, flags: int) -> None:
             endpoint.update = None  # updated, it would be ahead of this one, which would take that back
     finally:
         if not is_sent:
-            endpoint.told_forwarded = reported
+            endpoint.flow.reported = reported
 
 
 @noraise

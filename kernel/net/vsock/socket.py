@@ -190,7 +190,7 @@ class VsockSocket(Socket):
         if endpoint.spare is None:
             endpoint.spare = VsockPacket(endpoint.kind, OP_CREDIT_UPDATE)
         if not waits:
-            start_timer(endpoint, endpoint.connect_timeout_ns)
+            start_timer(endpoint, endpoint.options.connect_timeout_ns)
         endpoint.state = State.CONNECTING
         is_sent = False
         try:
@@ -205,7 +205,7 @@ class VsockSocket(Socket):
     def _wait_connected(self) -> None:
         """Wait for the answer, or until the timeout."""
         endpoint = self.endpoint
-        deadline_ns = monotonic_ns() + endpoint.connect_timeout_ns
+        deadline_ns = monotonic_ns() + endpoint.options.connect_timeout_ns
         while not _is_answered(endpoint):
             code = 0
             try:
@@ -340,7 +340,7 @@ class VsockSocket(Socket):
         set_vsock_option(self.endpoint, level, name, value)
 
     def low_water_limit(self, wanted: int) -> int:
-        if self.kind == SOCK_STREAM and wanted > self.endpoint.buffer_size:
+        if self.kind == SOCK_STREAM and wanted > self.endpoint.options.buffer_size:
             raise Errno(EINVAL)
         return wanted
 

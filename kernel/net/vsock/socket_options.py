@@ -24,13 +24,13 @@ def get_vsock_option(endpoint: Endpoint, level: int, name: int, limit: int) -> b
         raise Errno(ENOPROTOOPT)
     match name:
         case names.BUFFER_SIZE:
-            value = _u64(endpoint.buffer_size)
+            value = _u64(endpoint.options.buffer_size)
         case names.BUFFER_MIN_SIZE:
-            value = _u64(endpoint.buffer_least)
+            value = _u64(endpoint.options.buffer_least)
         case names.BUFFER_MAX_SIZE:
-            value = _u64(endpoint.buffer_most)
+            value = _u64(endpoint.options.buffer_most)
         case names.CONNECT_TIMEOUT | names.CONNECT_TIMEOUT_NEW:
-            timeout_ns = endpoint.connect_timeout_ns
+            timeout_ns = endpoint.options.connect_timeout_ns
             value = _u64(timeout_ns // _NS) + _u64(timeout_ns % _NS // 1000)
         case _:
             raise Errno(ENOPROTOOPT)
@@ -47,27 +47,27 @@ def set_vsock_option(endpoint: Endpoint, level: int, name: int, value: bytes) ->
         case names.BUFFER_SIZE:
             _set_size(endpoint, _size_of(value))
         case names.BUFFER_MIN_SIZE:
-            endpoint.buffer_least = _size_of(value)
-            _set_size(endpoint, endpoint.buffer_size)
+            endpoint.options.buffer_least = _size_of(value)
+            _set_size(endpoint, endpoint.options.buffer_size)
         case names.BUFFER_MAX_SIZE:
-            endpoint.buffer_most = _size_of(value)
-            _set_size(endpoint, endpoint.buffer_size)
+            endpoint.options.buffer_most = _size_of(value)
+            _set_size(endpoint, endpoint.options.buffer_size)
         case names.CONNECT_TIMEOUT | names.CONNECT_TIMEOUT_NEW:
-            endpoint.connect_timeout_ns = _timeout_of(value)
+            endpoint.options.connect_timeout_ns = _timeout_of(value)
         case _:
             raise Errno(ENOPROTOOPT)
 
 
 def _set_size(endpoint: Endpoint, size: int) -> None:
     """Choose a size between the least and the most, the most winning, and notify the peer."""
-    size = min(max(size, endpoint.buffer_least), endpoint.buffer_most)
-    if size != endpoint.buffer_size and endpoint.transport is not None:
+    size = min(max(size, endpoint.options.buffer_least), endpoint.options.buffer_most)
+    if size != endpoint.options.buffer_size and endpoint.transport is not None:
         size = min(size, _LARGEST_BUFFER)
-        endpoint.buffer_size = size
+        endpoint.options.buffer_size = size
         if endpoint.state == State.ESTABLISHED:
             tell(endpoint, OP_CREDIT_UPDATE)
             deliver()
-    endpoint.buffer_size = size
+    endpoint.options.buffer_size = size
     endpoint.write_queue.wake_all()  # no more is sent than this side would take
 
 

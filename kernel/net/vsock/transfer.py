@@ -134,7 +134,7 @@ def _send_part(endpoint: Endpoint, message: Message) -> int:
         is_sent = True
     finally:
         if not is_sent:
-            endpoint.sent = (endpoint.sent - length) & 0xFFFF_FFFF
+            endpoint.flow.sent = (endpoint.flow.sent - length) & 0xFFFF_FFFF
             packet.was_sent()
             packet.release()
     endpoint.is_half_sent = endpoint.kind == SEQUENCED and flags == 0

@@ -185,7 +185,7 @@ def test_frames_arrive_in_order(listener: Listener, features: int, length: int) 
             sent.append(frame)
         work()
     assert listener.frames() == sent
-    assert device.received_packets == len(sent) and device.received_errors == 0
+    assert device.traffic.received_packets == len(sent) and device.traffic.received_errors == 0
 
 
 def test_large_frames_are_put_together(listener: Listener) -> None:
@@ -222,7 +222,7 @@ def test_large_frames_get_large_buffers(listener: Listener) -> None:
     deliver(1000, 60)
     assert device._receiving.in_flight_count() == 64 and device._large_count == 0
     assert deliver(60_000, 1)[-1] > 1
-    assert listener.frames() == sent and device.received_errors == 0
+    assert listener.frames() == sent and device.traffic.received_errors == 0
 
 
 def test_storages_that_come_back_are_used_again(listener: Listener) -> None:
@@ -297,7 +297,7 @@ def test_under_load_there_are_no_interrupts(listener: Listener) -> None:
     model.deliver(frame_of(60))
     assert counter.interrupts == [0]
     work()
-    assert device.received_packets == 32
+    assert device.traffic.received_packets == 32
 
 
 def test_sending(listener: Listener) -> None:
@@ -487,7 +487,7 @@ def test_frames_without_a_header_are_errors(listener: Listener, length: int) -> 
     for _ in range(40):
         model.deliver(bytes(length))
         work()
-    assert listener.packets == [] and device.received_errors == 40
+    assert listener.packets == [] and device.traffic.received_errors == 40
     model.deliver(frame_of(60))
     work()
     assert listener.frames() == [frame_of(60)]
@@ -519,7 +519,7 @@ def test_without_memory_frames_are_dropped_and_buffers_kept(
             for _ in range(20):
                 model.deliver(frame_of(length))
                 work()
-    assert device.received_dropped == 60 and listener.packets == []
+    assert device.traffic.received_dropped == 60 and listener.packets == []
     model.deliver(frame_of(1000))
     work()
     assert listener.frames() == [frame_of(1000)]

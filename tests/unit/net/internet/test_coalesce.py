@@ -151,8 +151,8 @@ def test_a_run_is_never_too_long_for_an_ip_header(stack: Stack) -> None:
 def test_packets_are_counted_as_they_came(stack: Stack) -> None:
     frames = [segment(100 * i, bytes(100)) for i in range(5)]
     (joined,) = stack.give(*frames)
-    assert stack.device.received_packets == 4  # the link layer counts the joined one
-    assert stack.device.received_bytes + len(joined) == sum(len(frame) for frame in frames)
+    assert stack.device.traffic.received_packets == 4  # the link layer counts the joined one
+    assert stack.device.traffic.received_bytes + len(joined) == sum(len(frame) for frame in frames)
 
 
 def test_without_memory_nothing_is_lost(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,19 +120,19 @@ def test_frames_to_strangers_go_everywhere_and_then_where_they_belong(bridge: Br
 
 
 def test_groups_go_everywhere_and_come_in(bridge: BridgeDevice) -> None:
-    before = bridge.received_packets
+    before = bridge.traffic.received_packets
     wires(bridge)[0].inject(frame(ALL, A))
     wires(bridge)[0].inject(frame(b"\x01\0\x5e\1\2\3", A))
-    assert came(bridge) == [0, 2, 2] and bridge.received_packets == before + 2
+    assert came(bridge) == [0, 2, 2] and bridge.traffic.received_packets == before + 2
 
 
 def test_groups_of_the_link_stay_there(bridge: BridgeDevice) -> None:
-    before = bridge.received_packets
+    before = bridge.traffic.received_packets
     for last in range(16):
         wires(bridge)[0].inject(frame(b"\x01\x80\xc2\0\0" + bytes([last]), A))
         # Without a spanning tree its own group is like any other.
         assert came(bridge) == ([0, 1, 1] if last == 0 else [0, 0, 0])
-    assert bridge.received_packets == before + 1
+    assert bridge.traffic.received_packets == before + 1
     bridge.group_mask = 1 << 14
     wires(bridge)[0].inject(frame(b"\x01\x80\xc2\0\0\x0e", A))
     assert came(bridge) == [0, 1, 1]
@@ -154,9 +154,9 @@ def test_what_is_for_this_host_comes_in_by_the_bridge(bridge: BridgeDevice) -> N
     reply = one.take()[-1]
     assert reply[:6] == A and reply[6:12] == bridge.address and reply[20:22] == b"\0\2"
     # A port's own address is the host's, too.
-    before = bridge.received_packets
+    before = bridge.traffic.received_packets
     one.inject(frame(two.address, A))
-    assert bridge.received_packets == before + 1 and two.take()[-1:] != [frame(two.address, A)]
+    assert bridge.traffic.received_packets == before + 1 and two.take()[-1:] != [frame(two.address, A)]
 
 
 def test_what_this_host_sends_goes_the_same_ways(bridge: BridgeDevice) -> None:
@@ -207,9 +207,9 @@ def test_one_on_a_bridge_hears_what_the_bridge_would_pass_on(bridge: BridgeDevic
     bring_up(above)
     assert bridge.wants_all()
     one, _, _ = wires(bridge)
-    before = above.received_packets
+    before = above.traffic.received_packets
     one.inject(frame(C, A))
-    assert above.received_packets == before + 1
+    assert above.traffic.received_packets == before + 1
     bring_down(above)
     assert not bridge.wants_all()
     remove_device(above)
@@ -380,16 +380,16 @@ def test_a_flood_to_many_ports_takes_turns(bridge: BridgeDevice) -> None:
         add_port(bridge, sink)
         sinks.append(sink)
     settle()
-    before = [sink.sent_packets for sink in sinks]
+    before = [sink.traffic.sent_packets for sink in sinks]
     left = PACE.left
     wires(bridge)[0].inject(frame(ALL, A, bytes(1000)))
     assert left - PACE.left < TURN
-    assert 0 < sum(sink.sent_packets for sink in sinks) - sum(before) < 300
+    assert 0 < sum(sink.traffic.sent_packets for sink in sinks) - sum(before) < 300
     while bridge.flooding.count > 0:
         left = PACE.left
         bridge.flooding.run(monotonic_ns())
         assert left - PACE.left < TURN
-    assert [sink.sent_packets for sink in sinks] == [count + 1 for count in before]
+    assert [sink.traffic.sent_packets for sink in sinks] == [count + 1 for count in before]
     for _ in range(200):
         wires(bridge)[0].inject(frame(ALL, A, bytes(1000)))
     assert bridge.flooding.count <= 64

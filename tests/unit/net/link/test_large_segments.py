@@ -57,13 +57,13 @@ def send() -> None:
 
 
 def test_the_wire_sees_frames_and_the_counters_count_them(met: Wire) -> None:
-    packets, sent_bytes, requests = met.sent_packets, met.sent_bytes, FIRST_NETWORK.ip4.out_requests
+    packets, sent_bytes, requests = met.traffic.sent_packets, met.traffic.sent_bytes, FIRST_NETWORK.ip4.out_requests
     send()
     frames = met.take()
     assert [len(sent) for sent in frames] == [FULL, FULL, FULL, HEADERS + 5000 - 3 * 1448]
     assert all(sent[:14] == PEER_MAC + OUR_MAC + b"\x08\x00" and internet_sum(sent[14:34]) == 0 for sent in frames)
     assert b"".join(sent[HEADERS:] for sent in frames) == WHOLE.data
-    assert (met.sent_packets, met.sent_bytes) == (packets + 4, sent_bytes + sum(map(len, frames)))
+    assert (met.traffic.sent_packets, met.traffic.sent_bytes) == (packets + 4, sent_bytes + sum(map(len, frames)))
     assert FIRST_NETWORK.ip4.out_requests == requests + 1
 
 
@@ -75,12 +75,12 @@ def test_taps_see_what_goes_over_the_wire(met: Wire, tap: Listener, gathers: boo
 
 
 def test_a_driver_that_cuts_gets_the_whole(met: Wire) -> None:
-    packets, sent_bytes = met.sent_packets, met.sent_bytes
+    packets, sent_bytes = met.traffic.sent_packets, met.traffic.sent_bytes
     met.offload = OFFLOAD_GATHER | OFFLOAD_CHECKSUM
     send()
     [sent] = met.take()
     assert sent[HEADERS:] == WHOLE.data
-    assert (met.sent_packets, met.sent_bytes) == (packets + 4, sent_bytes + 4 * HEADERS + 5000)
+    assert (met.traffic.sent_packets, met.traffic.sent_bytes) == (packets + 4, sent_bytes + 4 * HEADERS + 5000)
 
 
 def test_a_segment_waits_for_its_neighbour_in_one_piece(wire: Wire) -> None:
@@ -106,4 +106,4 @@ def test_without_memory_frames_are_dropped_and_counted(met: Wire, monkeypatch: p
 
     monkeypatch.setattr("kernel.net.link.segmentation.Packet", no_memory)
     send()
-    assert met.take() == [] and met.sent_dropped == 4
+    assert met.take() == [] and met.traffic.sent_dropped == 4

@@ -100,10 +100,10 @@ def test_a_packet_without_a_link_header_is_answered_without_one(loopback: Networ
 def test_what_waits_is_bounded_and_given_back(loopback: NetworkDevice) -> None:
     device, queue = device_of(IFF_TAP)
     everything(queue)
-    dropped = device.sent_dropped
+    dropped = device.traffic.sent_dropped
     for _ in range(device.queue_length + 20):
         ethernet.send_frame(packet_of(bytes(60)), device)
-    assert queue.packets.count == device.queue_length == 1000 and device.sent_dropped == dropped + 20
+    assert queue.packets.count == device.queue_length == 1000 and device.traffic.sent_dropped == dropped + 20
     assert TUN_ROOM.of_first == queue.held_bytes > 0
     queue.clear()
     device.queue_length = 1 << 30

@@ -188,9 +188,9 @@ def test_long_filters_make_a_turn_shorter(network: Network) -> None:
     give_address(left, ONE, 24)
     for _ in range(50):
         assert veth_frame(left)
-    before = left.received_packets
+    before = left.traffic.received_packets
     assert turn() < TURN
-    assert 0 < left.received_packets - before < 20
+    assert 0 < left.traffic.received_packets - before < 20
     socket.close()
 
 
@@ -342,9 +342,9 @@ def test_frames_of_the_first_network_take_turns_with_others(network: Network) ->
     for _ in range(900):
         assert veth_frame(flooded)
     assert veth_frame(first)
-    before = first.received_packets
+    before = first.traffic.received_packets
     turn()
-    assert first.received_packets == before + 1 and flooded.waiting > 0 and inside.waiting == 0
+    assert first.traffic.received_packets == before + 1 and flooded.waiting > 0 and inside.waiting == 0
     while BACKLOG.frame_count > 0:
         turn()
 

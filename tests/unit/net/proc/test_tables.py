@@ -41,7 +41,7 @@ def test_no_address_is_the_one_that_stands_for_any() -> None:
 
 
 def test_interfaces_are_listed_with_a_number_for_each_column(wire: Wire) -> None:
-    wire.received_bytes, wire.sent_packets = 123_456_789, 77
+    wire.traffic.received_bytes, wire.traffic.sent_packets = 123_456_789, 77
     head, names, *lines = tables.dev().decode().splitlines()
     assert [line.split(":")[0].strip() for line in lines] == ["lo", "eth0"]
     columns = names.split("|")[1].split() + names.split("|")[2].split()

@@ -222,7 +222,7 @@ def test_messages_keep_their_boundaries(wire: Wire) -> None:
 
 def test_more_than_the_credit_ends_the_connection(wire: Wire) -> None:
     endpoint = accepted(wire)
-    endpoint.buffer_size = 100
+    endpoint.options.buffer_size = 100
     receive(wire, packet(OP_DATA, data=bytes(100)))
     assert wire.operations() == [] and endpoint.received == 100
     receive(wire, packet(OP_DATA, data=bytes(1)))
@@ -281,18 +281,18 @@ def test_who_does_not_read_loses_its_own_connection(wire: Wire, monkeypatch: pyt
 
 def test_credit_counts_modulo(wire: Wire) -> None:
     endpoint = accepted(wire)
-    endpoint.sent = 0xFFFF_FFF0
+    endpoint.flow.sent = 0xFFFF_FFF0
     receive(wire, packet(OP_CREDIT_UPDATE, buffer=100, forwarded=0xFFFF_FFF0))
     assert endpoint.room() == 100
     data = packet(OP_DATA, data=bytes(60))
     endpoint.count_sent(data)
-    assert endpoint.sent == 0x2C and endpoint.room() == 40
+    assert endpoint.flow.sent == 0x2C and endpoint.room() == 40
     receive(wire, packet(OP_CREDIT_UPDATE, buffer=100, forwarded=0x2C))
     assert endpoint.room() == 100
     receive(wire, packet(OP_CREDIT_UPDATE, buffer=100, forwarded=0x2D))
     assert endpoint.room() == 0, "more was read than was sent: a lie"
     receive(wire, packet(OP_CREDIT_UPDATE, buffer=0xFFFF_FFFF, forwarded=0x2C))
-    assert endpoint.room() == endpoint.buffer_size, "no more than this side would take"
+    assert endpoint.room() == endpoint.options.buffer_size, "no more than this side would take"
 
 
 def test_credit_is_told_when_asked(wire: Wire) -> None:
@@ -315,7 +315,7 @@ def test_credit_is_owed_when_the_peer_sees_little(wire: Wire) -> None:
 
     assert not read()
     assert read()
-    endpoint.told_forwarded = endpoint.forwarded
+    endpoint.flow.reported = endpoint.flow.forwarded
     assert not read()
     assert read(), "all was read"
     assert endpoint.memory == 0
@@ -450,7 +450,7 @@ def test_an_end_that_was_owed_is_told_once(wire: Wire, monkeypatch: pytest.Monke
 
 def test_a_reset_needs_no_memory(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = accepted(wire)
-    endpoint.buffer_size = 10
+    endpoint.options.buffer_size = 10
     too_much = packet(OP_DATA, data=bytes(11))
     monkeypatch.setattr(protocol, "VsockPacket", no_memory)
     receive(wire, too_much)
@@ -465,7 +465,7 @@ def test_a_packet_that_waits_is_brought_up_to_date(wire: Wire) -> None:
     for _ in range(10):
         endpoint.count_forwarded(7)
         tell(endpoint, OP_CREDIT_UPDATE)
-    assert wire.sent == [waiting] and waiting.forwarded == 70 and endpoint.told_forwarded == 70
+    assert wire.sent == [waiting] and waiting.forwarded == 70 and endpoint.flow.reported == 70
     waiting.is_waiting = False
     tell(endpoint, OP_CREDIT_UPDATE)
     assert len(wire.operations()) == 2
@@ -490,7 +490,7 @@ def test_no_packet_takes_back_what_one_before_it_told(
     endpoint.count_forwarded(100)
     tell(endpoint, OP_CREDIT_UPDATE)
     told = [each.forwarded for each in slow.sent]
-    assert told == sorted(told) and told[-1] == endpoint.told_forwarded == endpoint.forwarded == 1600
+    assert told == sorted(told) and told[-1] == endpoint.flow.reported == endpoint.flow.forwarded == 1600
     updates = sum(each.operation == OP_CREDIT_UPDATE for each in slow.sent)
     assert updates <= len(slow.sent) - updates + 1
 
@@ -503,9 +503,9 @@ def test_an_end_that_waits_tells_no_credit(monkeypatch: pytest.MonkeyPatch, wire
     tell(endpoint, OP_CREDIT_UPDATE)
     endpoint.count_forwarded(100)
     tell(endpoint, OP_SHUTDOWN, SENDING)
-    assert [each.forwarded for each in slow.sent] == [0, 0] and endpoint.told_forwarded == 0
+    assert [each.forwarded for each in slow.sent] == [0, 0] and endpoint.flow.reported == 0
     tell(endpoint, OP_CREDIT_UPDATE)
-    assert [each.forwarded for each in slow.sent] == [0, 100] and endpoint.told_forwarded == 100
+    assert [each.forwarded for each in slow.sent] == [0, 100] and endpoint.flow.reported == 100
 
 
 def test_an_update_that_was_owed_is_brought_up_to_date_too(monkeypatch: pytest.MonkeyPatch, wire: Wire) -> None:
@@ -540,12 +540,12 @@ def test_a_stranger_does_not_reach_a_connection(wire: Wire) -> None:
     endpoint = connecting(wire)
     for operation in (OP_REQUEST, OP_RESPONSE, OP_DATA, OP_SHUTDOWN, OP_CREDIT_UPDATE):
         receive(wire, packet(operation, remote=5001, buffer=7))
-    assert endpoint.phase == Phase.CONNECTING and endpoint.peer_buffer == 0
+    assert endpoint.phase == Phase.CONNECTING and endpoint.flow.peer_buffer == 0
     assert wire.operations() == [OP_RESET] * 5
     receive(wire, packet(OP_RESPONSE))
     receive(wire, packet(OP_REQUEST, buffer=7))
     receive(wire, packet(OP_SHUTDOWN, remote=5001, flags=BOTH))
-    assert endpoint.state == State.ESTABLISHED and endpoint.peer_buffer == 10_000 and endpoint.peer_ended == 0
+    assert endpoint.state == State.ESTABLISHED and endpoint.flow.peer_buffer == 10_000 and endpoint.peer_ended == 0
 
 
 def test_a_walk_survives_what_comes_and_goes(wire: Wire) -> None:
