@@ -205,7 +205,7 @@ class VsockSocket(Socket):
     def _wait_connected(self) -> None:
         """Wait for the answer, or until the timeout."""
         endpoint = self.endpoint
-        deadline_ns = monotonic_ns() + endpoint.options.connect_timeout_ns
+        deadline_ns = monotonic_ns() + endpoint.options.connect_timeout_ns  # fits: `_timeout_of` bounds it
         while not _is_answered(endpoint):
             code = 0
             try:

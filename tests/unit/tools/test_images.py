@@ -15,6 +15,7 @@ import pytest
 from tools.errors import KraitError, UsageError
 from tools.images import archives, resolve, store
 from tools.images.layers import ImageError, Tree
+from tools.images.make import make_image
 from tools.images.resolve import Kind, Target
 from tools.setup import require
 
@@ -182,17 +183,17 @@ def saved(path: Path, layers: list[bytes], digests: list[str] | None = None) -> 
 
 def test_an_oci_layout(tmp_path: Path) -> None:
     layout = oci(tmp_path / "layout", tar({"etc/a": "1"}), tar({"etc/a": "2"}))
-    entry = resolve.image(resolve.find(str(layout)))
+    entry = make_image(resolve.find(str(layout)))
     assert listed(entry.disk, "/etc/a") == "2"
     assert (entry.configuration.entrypoint, entry.configuration.command) == (("/run",), ("x",))
     assert (entry.configuration.directory, entry.configuration.user) == ("/w", "7")
     assert entry.configuration.environment == {"A": "b=c"}
     assert [each.key for each in store.kept()] == [entry.key]
-    assert resolve.image(resolve.find(str(layout))).created == entry.created, "it was made again"
+    assert make_image(resolve.find(str(layout))).created == entry.created, "it was made again"
 
 
 def test_what_docker_saves(tmp_path: Path) -> None:
-    entry = resolve.image(resolve.find(str(saved(tmp_path / "x.tar", [tar({"a": "1", "b": "2"}), tar({".wh.b": ""})]))))
+    entry = make_image(resolve.find(str(saved(tmp_path / "x.tar", [tar({"a": "1", "b": "2"}), tar({".wh.b": ""})]))))
     assert listed(entry.disk, "/a") == "1" and listed(entry.disk, "/b") == ""
     assert entry.configuration.command == ("/bin/sh", "-c", "echo hi")
 
@@ -203,10 +204,10 @@ def test_a_root_file_system_however_it_is_compressed(tmp_path: Path, tool: str) 
     packed = subprocess.run([tool], input=tar({"./etc/a": "text"}), check=True, capture_output=True).stdout
     path.write_bytes(packed)
     target = resolve.find(str(path))
-    assert target.kind is Kind.IMAGE and listed(resolve.image(target).disk, "/etc/a") == "text"
+    assert target.kind is Kind.IMAGE and listed(make_image(target).disk, "/etc/a") == "text"
     path.write_bytes(packed[: len(packed) // 2 if tool != "cat" else 1024])
     with pytest.raises(KraitError):
-        resolve.image(resolve.find(str(path)))
+        make_image(resolve.find(str(path)))
 
 
 MEMBERS: Files = {"etc": None, "etc/a": "text" * 300, "etc/b": "b", "link": ("symlink", "etc/a"), "z": "z" * 512}
@@ -222,7 +223,7 @@ def test_a_plain_archive_is_refused_wherever_it_is_cut(tmp_path: Path, cache: Pa
     assert whole[:MEMBERS_END].strip(b"\0") and not whole[MEMBERS_END:].strip(b"\0")
     (tmp_path / "root.tar").write_bytes(whole[:cut])
     with pytest.raises(KraitError) as caught:
-        resolve.image(resolve.find(str(tmp_path / "root.tar")))
+        make_image(resolve.find(str(tmp_path / "root.tar")))
     assert caught.value.status == 125 and "\n" not in str(caught.value)
     assert [each.name for each in cache.iterdir()] == [".lock"]
 
@@ -232,25 +233,25 @@ def test_what_follows_a_member_is_one_or_the_end(tmp_path: Path) -> None:
     whole = tar(MEMBERS)
     path = tmp_path / "root.tar"
     path.write_bytes(whole[:MEMBERS_END] + bytes(512) + b"x" * 512)
-    assert listed(resolve.image(resolve.find(str(path))).disk, "/z") == "z" * 512
+    assert listed(make_image(resolve.find(str(path))).disk, "/z") == "z" * 512
     path.write_bytes(whole[:512] + b"x" * 512 + whole[512:])
     with pytest.raises(KraitError):
-        resolve.image(resolve.find(str(path)))
+        make_image(resolve.find(str(path)))
 
 
 def test_layers_may_lack_their_end(tmp_path: Path) -> None:
     """As docker takes them: the digest says that nothing is missing."""
     layout = oci(tmp_path / "layout", tar({"etc/a": "1"})[:1024])
-    assert listed(resolve.image(resolve.find(str(layout))).disk, "/etc/a") == "1"
+    assert listed(make_image(resolve.find(str(layout))).disk, "/etc/a") == "1"
 
 
 def test_a_directory(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "root" / "etc").mkdir(parents=True)
     (tmp_path / "root" / "etc" / "a").write_text("1")
-    entry = resolve.image(resolve.find(str(tmp_path / "root")))
+    entry = make_image(resolve.find(str(tmp_path / "root")))
     assert listed(entry.disk, "/etc/a") == "1"
     (tmp_path / "root" / "etc" / "a").write_text("22")
-    assert resolve.image(resolve.find(str(tmp_path / "root"))).key != entry.key
+    assert make_image(resolve.find(str(tmp_path / "root"))).key != entry.key
 
 
 def test_damaged_images_leave_nothing(tmp_path: Path, cache: Path) -> None:
@@ -278,7 +279,7 @@ def test_damaged_images_leave_nothing(tmp_path: Path, cache: Path) -> None:
     bad.append(tmp_path / "empty.tar")
     for path in bad:
         with pytest.raises(KraitError) as caught:
-            resolve.image(Target(Kind.IMAGE, str(path), path))
+            make_image(Target(Kind.IMAGE, str(path), path))
         assert caught.value.status in (2, 125) and "\n" not in str(caught.value), path
         assert [each.name for each in cache.iterdir()] == [".lock"], path
 
