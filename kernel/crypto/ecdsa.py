@@ -40,13 +40,13 @@ class Point:
 class Curve:
     """y**2 = x**3 - 3 x + b, modulo a prime."""
 
-    def __init__(self, name: bytes, prime: str, order: str, b: str, x: str, y: str) -> None:
+    def __init__(self, name: bytes, prime: bytes, order: bytes, b: bytes, x: bytes, y: bytes) -> None:
         self.name: bytes = name
-        self.prime: list[int] = number_from(bytes.fromhex(prime))
-        self.order: list[int] = number_from(bytes.fromhex(order))
-        self.b: list[int] = number_from(bytes.fromhex(b))
-        self.base: Point = Point(number_from(bytes.fromhex(x)), number_from(bytes.fromhex(y)), [1])
-        self.size: int = len(bytes.fromhex(prime))  # bytes of a coordinate
+        self.prime: list[int] = number_from(prime)
+        self.order: list[int] = number_from(order)
+        self.b: list[int] = number_from(b)
+        self.base: Point = Point(number_from(x), number_from(y), [1])
+        self.size: int = len(prime)  # bytes of a coordinate
 
     # ---- Numbers modulo the prime ---------------------------------------------------------------------------------
 
@@ -128,38 +128,46 @@ class Curve:
 _CURVES: Final[list[Curve]] = [
     Curve(
         b"ecdsa-nist-p192",
-        "fffffffffffffffffffffffffffffffeffffffffffffffff",
-        "ffffffffffffffffffffffff99def836146bc9b1b4d22831",
-        "64210519e59c80e70fa7e9ab72243049feb8deecc146b9b1",
-        "188da80eb03090f67cbf20eb43a18800f4ff0afd82ff1012",
-        "07192b95ffc8da78631011ed6b24cdd573f977a11e794811",
+        *map(bytes.fromhex, (
+            "fffffffffffffffffffffffffffffffeffffffffffffffff",
+            "ffffffffffffffffffffffff99def836146bc9b1b4d22831",
+            "64210519e59c80e70fa7e9ab72243049feb8deecc146b9b1",
+            "188da80eb03090f67cbf20eb43a18800f4ff0afd82ff1012",
+            "07192b95ffc8da78631011ed6b24cdd573f977a11e794811",
+        )),
     ),
     Curve(
         b"ecdsa-nist-p256",
-        "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff",
-        "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
-        "5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b",
-        "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
-        "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5",
+        *map(bytes.fromhex, (
+            "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff",
+            "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
+            "5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b",
+            "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
+            "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5",
+        )),
     ),
     Curve(
         b"ecdsa-nist-p384",
-        "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff",
-        "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
-        "b3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef",
-        "aa87ca22be8b05378eb1c71ef320ad746e1d3b628ba79b9859f741e082542a385502f25dbf55296c3a545e3872760ab7",
-        "3617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e819d7a431d7c90ea0e5f",
+        *map(bytes.fromhex, (
+            "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff",
+            "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
+            "b3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef",
+            "aa87ca22be8b05378eb1c71ef320ad746e1d3b628ba79b9859f741e082542a385502f25dbf55296c3a545e3872760ab7",
+            "3617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e819d7a431d7c90ea0e5f",
+        )),
     ),
     Curve(
         b"ecdsa-nist-p521",
-        "01ff" + "ff" * 64,
-        "01ff" + "ff" * 31 + "fa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409",
-        "0051953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e1"
-        "56193951ec7e937b1652c0bd3bb1bf073573df883d2c34f1ef451fd46b503f00",
-        "00c6858e06b70404e9cd9e3ecb662395b4429c648139053fb521f828af606b4d3dba"
-        "a14b5e77efe75928fe1dc127a2ffa8de3348b3c1856a429bf97e7e31c2e5bd66",
-        "011839296a789a3bc0045c8a5fb42c7d1bd998f54449579b446817afbd17273e662c"
-        "97ee72995ef42640c550b9013fad0761353c7086a272c24088be94769fd16650",
+        *map(bytes.fromhex, (
+            "01ff" + "ff" * 64,
+            "01ff" + "ff" * 31 + "fa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409",
+            "0051953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e1"
+            "56193951ec7e937b1652c0bd3bb1bf073573df883d2c34f1ef451fd46b503f00",
+            "00c6858e06b70404e9cd9e3ecb662395b4429c648139053fb521f828af606b4d3dba"
+            "a14b5e77efe75928fe1dc127a2ffa8de3348b3c1856a429bf97e7e31c2e5bd66",
+            "011839296a789a3bc0045c8a5fb42c7d1bd998f54449579b446817afbd17273e662c"
+            "97ee72995ef42640c550b9013fad0761353c7086a272c24088be94769fd16650",
+        )),
     ),
 ]
 

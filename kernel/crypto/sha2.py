@@ -33,7 +33,10 @@ def _root(number: int, degree: int) -> int:
     low, high = 0, 1 << number.bit_length() // degree + 1
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if middle**degree <= number else (low, middle)
+        power = 1
+        for _ in range(degree):
+            power *= middle
+        low, high = (middle, high) if power <= number else (low, middle)
     return low
 
 
