@@ -262,17 +262,24 @@ def kill_largest() -> bool:
         COUNTS.is_choosing = False
 
 
-@noraise
-def _kill_largest() -> bool:
+def _is_any_on_its_way() -> bool:
+    """Whether memory of an ending process may still be expected."""
     for process in all_processes().values():
         spend(_LOOK_COST)
         if _is_ending(process) and not process.ending.is_zombie and is_on_its_way(process):
             return True
+    return False
+
+
+@noraise
+def _kill_largest() -> bool:
+    if _is_any_on_its_way():
+        return True
     victim = _largest_of(ANYBODY)
     if victim is not None and badness(victim) < total_frame_count() >> _MUCH_SHIFT:
         victim = _largest_of(_HOLDERS.greediest())
     if victim is None:
-        return False
+        return _is_any_on_its_way() or available_frame_count() > 0  # others have ended one meanwhile
     if victim.ending.is_exiting and victim.dump is None:
         return True  # it has ended while others ran
     victim.shortage.awaited_ns = monotonic_ns()

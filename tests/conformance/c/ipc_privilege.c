@@ -150,6 +150,7 @@ static void large_queues(void)
 
 int main(void)
 {
+	MUST(unshare(CLONE_NEWIPC)); /* the first segment has index 0 there */
 	for (int i = 0; i < COUNT(modes); i++) {
 		memory(modes[i]);
 		semaphores(modes[i]);
