@@ -4,6 +4,7 @@
  */
 #include "privilege_case.h"
 #include <mqueue.h>
+#include <sched.h>
 #include <sys/msg.h>
 #include <sys/resource.h>
 #include <sys/sem.h>
