@@ -153,13 +153,13 @@ class InotifyFile(DescriptorFile):
             self.watches: dict[int, InotifyWatch] = {}
             self.overflow: Event = Event(-1, IN_Q_OVERFLOW, 0, b"")
             self.queue: WaitQueue = WaitQueue()
+            self.events: Queue[Event] = Queue()
             super().__init__(anonymous_path(b"inotify"), O_RDONLY | flags)
             made = True
         finally:
             if not made:
                 account.release()
         self.last_number: int = 0
-        self.events: Queue[Event] = Queue()
         self.count: int = 0
         self.is_closed: bool = False
         self.overflow_queued: bool = False

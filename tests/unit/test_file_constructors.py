@@ -56,7 +56,7 @@ def late_lines(path: Path, function: ast.FunctionDef) -> list[int]:
         if counted and not isinstance(statement, ast.Try):
             allocating = lines_of(str(path)).allocating
             wrong += [line for line in range(statement.lineno, (statement.end_lineno or 0) + 1) if line in allocating]
-        counted = counted or ast.unparse(statement).startswith("super().__init__(")
+        counted = counted or "super().__init__(" in ast.unparse(statement)
     return wrong
 
 

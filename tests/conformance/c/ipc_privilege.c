@@ -4,6 +4,7 @@
  */
 #include "privilege_case.h"
 #include <mqueue.h>
+#include <sched.h>
 #include <sys/msg.h>
 #include <sys/resource.h>
 #include <sys/sem.h>
@@ -150,6 +151,7 @@ static void large_queues(void)
 
 int main(void)
 {
+	MUST(unshare(CLONE_NEWIPC)); /* the first segment has index 0 there */
 	for (int i = 0; i < COUNT(modes); i++) {
 		memory(modes[i]);
 		semaphores(modes[i]);
