@@ -617,7 +617,7 @@ class CallConverter:
                 return CallBuiltin(loc, INT, "int.parse", args)
             return Cast(loc, INT, args[0], wrapping=False) if args else IntLit(loc, INT, 0)
         if name == "bool":
-            return CallBuiltin(loc, BOOL, "bool", args) if args else BoolLit(loc, BOOL, False)
+            return CallBuiltin(loc, BOOL, "bool", args) if args else BoolLit(loc, BOOL, value=False)
         if name in ("str", "bytes", "bytearray", "list", "dict", "deque") and len(args) > 1:
             raise Diagnostic("KP206", loc, f"{name} takes one argument here", "write .encode() or .decode(), or a loop")
         if name == "str":

@@ -353,7 +353,7 @@ def call_method(
         values = convert_arguments(fn, args, parameters)
         fn.edge("virtual", site=(t, method), arguments=(receiver.path, *(value.path for value in values)))
         note_passed(fn, t, method, receiver, values)
-        return fn.call("@virtual", (t, *parameters), result, True, [receiver.of_type(t), *values])
+        return fn.call("@virtual", (t, *parameters), result, raises=True, args=[receiver.of_type(t), *values])
     targets = list(dict.fromkeys(i for _, i in fn.world.implementations(t, method)))
     values = convert_arguments(fn, args, parameters)
     receiver = receiver.of_type(t)
@@ -543,7 +543,11 @@ def protocol_result(
         assert isinstance(t, ClassType)
         note_passed(fn, t, method, receiver, values)
         return fn.call(
-            "@virtual", (t, *parameters), result, True, [receiver.of_type(t), *[Value("poison", p) for p in parameters]]
+            "@virtual",
+            (t, *parameters),
+            result,
+            raises=True,
+            args=[receiver.of_type(t), *[Value("poison", p) for p in parameters]],
         )
     return Value("poison", result)
 

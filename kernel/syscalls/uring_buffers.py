@@ -65,7 +65,7 @@ def name_buffer(request: Request, chosen: Chosen) -> None:
 
 
 def use(request: Request, chosen: Chosen, done: int) -> None:
-    """A request has moved so many bytes there, or from there: its completion names the buffer. The rest may be of use
+    """A request has moved `done` bytes there, or from there: its completion names the buffer. The rest may be of use
     to the next one; of what cannot be waited for Linux counts all that the request asked for, and does not say so.
     """
     name_buffer(request, chosen)

@@ -71,7 +71,7 @@ class Selection(KeptSelection):
         return UserVector(addresses, lengths)
 
     def use(self, request: Request, done: int) -> None:
-        """So many bytes were moved: the completion names the first buffer, and those behind the last one are given
+        """`done` bytes were moved: the completion names the first buffer, and those after the last one are given
         back. Raises MemoryError.
         """
         count = 1

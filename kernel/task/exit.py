@@ -99,8 +99,8 @@ def end_process(process: Process, status: int) -> None:
 
 
 def tell_to_end(process: Process, spared: Task | None) -> None:
-    """Let all threads of a process but one run to their end, whatever holds them: each is told once. Sleeps if there
-    are many; if they must all be told anew meanwhile, that call goes on alone.
+    """Let all threads of a process but one run to their end, whatever holds them: each is notified once. Sleeps if
+    there are many; if they must all be notified anew meanwhile, that call goes on alone.
     """
     process.ending.round += 1
     number = process.ending.round

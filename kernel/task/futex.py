@@ -72,7 +72,7 @@ class LockMove:
 
 
 class FutexListener:
-    """What is told of the wake of a waiter that does not sleep. Base class: see kernel/syscalls/uring_futexes.py."""
+    """What hears of the wake of a waiter that does not sleep. Base class: see kernel/syscalls/uring_futexes.py."""
 
     def woken(self, waiter: "FutexWaiter") -> None:
         """The waiter was woken, and is in no bucket any more."""

@@ -42,7 +42,7 @@ class SignalState:
     kill_wakes: bool  # a kill ends the present sleep, though other signals do not
     is_stopped: bool  # it has taken part in the present stop of its process
     is_past_dump: bool  # it ends, and a core dump that begins now does without it
-    end_round: int  # the last round in which it was told to end, or began to without
+    end_round: int  # the last round that had it end, or in which it began to without
     stack: SignalStack
 
 
@@ -190,6 +190,6 @@ class Ending:
     status: int  # as wait(2) reports it
     leaves_core: bool  # it ends by a signal that leaves a core file, whether it did or not
     leaving: int  # of its threads, those that end and are not gone yet
-    round: int  # how often all threads, or all but one, were told to end
+    round: int  # how often all threads, or all but one, had to end
     is_zombie: bool
     is_reaped: bool

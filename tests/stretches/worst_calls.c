@@ -1931,7 +1931,7 @@ static void huge_pages(void)
 }
 
 /* 3,000 processes of a terminal's foreground group: a key signals all of them, and so does the end of the leader of their
- * session, whose children they are. Who gets them finds them dead.
+ * session, whose children they are. Their new parent finds them dead.
  */
 static void leader_of_many(void)
 {

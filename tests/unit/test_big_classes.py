@@ -22,7 +22,7 @@ ALLOWED = {
     "kernel/uring/ring.py: Ring": (53, "to be divided: queues, buffers, registered files, who is woken"),
     "kernel/net/vsock/endpoint.py: Endpoint": (42, "to be divided: names, received data, a listener's, what it owes"),
     "kernel/sched/thread.py: Thread": (49, "to be divided: scheduling, control groups, accounting, lists"),
-    "kernel/uring/request.py: Request": (45, "to be divided: what it asks for, and how far it is"),
+    "kernel/uring/request.py: Request": (46, "to be divided: what it asks for, and how far it is"),
     "kernel/net/link/network.py: Network": (42, "what a network namespace has, one field for each part of the network"),
     "kernel/mm/space.py: AddressSpace": (44, "to be divided: limits, counts, execve, faults"),
     "kernel/mm/area.py: Area": (31, "what mmap was asked for, what was advised since, and the place in the tree"),

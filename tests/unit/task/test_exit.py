@@ -232,7 +232,7 @@ def test_very_many_threads_are_told_to_end_with_safe_points(machine: Machine) ->
 
 @booted
 def test_threads_are_told_anew_while_they_are_told(machine: Machine) -> None:
-    """An execve has others end, and then the process must: who has been told before is told again, and nobody twice."""
+    """An execve has others end, and then the process must: those that know are notified again, and none twice."""
     process = current().process
     others = crowd(process, 1000, 4 * _TOLD_AT_ONCE)
     with pytest.MonkeyPatch.context() as patch:
