@@ -112,10 +112,8 @@ class DeviceArea(SwapArea):
                 if count > 0:
                     start = self.sectors[run] + (skipped << _PAGE_SECTORS_SHIFT)
                     discard(self.device, start, count << _PAGE_SECTORS_SHIFT)
-        except Errno:
+        except (Errno, MemoryError):
             return  # it would only have helped the device
-        except MemoryError:
-            return
 
 
 class Priorities:
