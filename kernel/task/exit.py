@@ -386,7 +386,7 @@ def _give_away(last: Task, process: Process, child: Process, adopter: Process | 
             child.set_parent(adopter)
             child.origin.order = BIRTHS.next()
         except MemoryError:
-            pass
+            pass  # it has no parent then
         adopter.stop.has_news = True
     signo = child.settings.death_signal
     if signo != 0 and not child.ending.is_zombie and may_signal(last, child, signo):
