@@ -166,7 +166,7 @@ class Scarcity:
     def _step(self, frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
         if event == "line" and (self.left > 0 or self.lasts):
             for pair in _PLACES[id(frame.f_code)][1].get(frame.f_lineno, ()):
-                if (pair is None or _takes_memory(pair, frame)) and not _is_safe(frame):
+                if (pair is None or takes_memory(pair, frame)) and not _is_safe(frame):
                     self.left -= 1
                     if self.left <= 0:
                         where = f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
@@ -176,7 +176,7 @@ class Scarcity:
         return self._step
 
 
-def _takes_memory(code: CodeType, frame: FrameType) -> bool:
+def takes_memory(code: CodeType, frame: FrameType) -> bool:
     """Whether an assignment makes a dictionary longer, what grows or is copied is one of Python's own, or what is made
     is an object, not a number or an exception.
     """

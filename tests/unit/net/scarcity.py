@@ -16,6 +16,7 @@ from operator import is_
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
+from tests.unit.scarcity import takes_memory
 from tools.paths import ROOT
 
 _PREFIX = str(ROOT / "kernel" / "net")
@@ -134,7 +135,7 @@ class Scarcity:
     def _step(self, frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
         if event == "line" and self._is_armed():
             for pair in _places(frame.f_code).get(frame.f_lineno, ()):
-                if pair is None or _is_longer(pair, frame):
+                if pair is None or takes_memory(pair, frame):
                     self.left -= 1
                     if self.left <= 0:
                         where = f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
@@ -142,15 +143,6 @@ class Scarcity:
                         raise MemoryError
                     break
         return self._step
-
-
-def _is_longer(pair: CodeType, frame: FrameType) -> bool:
-    """Whether an assignment makes a dictionary longer, or what grows or is copied is one of Python's own."""
-    found = eval(pair, frame.f_globals, frame.f_locals)
-    if isinstance(found, tuple):
-        container, key = found
-        return isinstance(container, dict) and key not in container
-    return isinstance(found, list | dict | deque | bytearray | bytes | str | int)
 
 
 class State:
