@@ -136,7 +136,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[None]:
     for report in terminalreporter.stats.get("passed", []):
         for name, value in report.user_properties:
             if name == "native" and report.when == "call":
@@ -144,15 +145,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if config.getoption("numprocesses"):
         whole, unused = (now - before for now, before in zip(processor_time(), PROCESSORS_BEFORE, strict=True))
         terminalreporter.line(f"the processors had nothing to do for {unused / max(whole, 1):.0%} of the time")
-    repeats = _repeats(config)
-    if repeats:
-        terminalreporter.section(f"{len(repeats)} passed at a second attempt only (budget {budget_of(config)})")
-        for name, why in repeats:
-            terminalreporter.line(f"{name}\n{why}")
+    yield
+    # After pytest's own lists: what makes a run fail in which every test has passed stands at its end.
     late = _repeats(config, host_was_late=True)
     if late:
         terminalreporter.section(f"{len(late)} passed at a further attempt: the host was late in the first")
         for name, why in late:
+            terminalreporter.line(f"{name}\n{why}")
+    repeats = _repeats(config)
+    if repeats:
+        terminalreporter.section(f"{len(repeats)} passed at a second attempt only (budget {budget_of(config)})")
+        for name, why in repeats:
             terminalreporter.line(f"{name}\n{why}")
 
 

@@ -41,6 +41,20 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def waited_seconds(pid: int) -> float:
+    """How long a process's threads have been ready until now while the host's processors did other work; with what a
+    hypervisor below the host took from it. Threads that have ended meanwhile are not counted.
+    """
+    waited = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            waited += int((thread / "schedstat").read_text().split()[1])  # nanoseconds
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    stolen = int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8])
+    return waited / 1e9 + stolen / os.sysconf("SC_CLK_TCK")
+
+
 # What Krait prints before the traceback when its code traps (kernel/lib/panic.py): the program that ran into it ends
 # ("bug"), or the machine ("panic"). A panic with a message ("- not syncing") is no trap.
 TRAP = re.compile(rb"^Kernel (?:bug|panic)\r?$", re.MULTILINE)
@@ -166,6 +180,9 @@ class Guest:
 
     def processor_seconds(self) -> float:
         return processor_seconds(self.pid)
+
+    def waited_seconds(self) -> float:
+        return waited_seconds(self.pid)
 
     def qmp(self, command: str, **arguments: object) -> Any:  # noqa: ANN401  (JSON)
         """Run one QMP command and return its result."""
