@@ -50,6 +50,7 @@ from kernel.lang import (
     Span,
     UserAddr,
     final,
+    inline,
     span_of,
     u8,
 )
@@ -203,6 +204,7 @@ class Pipe:
             done += length
         return done
 
+    @inline
     def _frame_at(self, index: int, is_needed: bool = True) -> Frame:
         """The frame at a place of the ring. Raises MemoryError, or returns NO_FRAME instead unless it `is_needed`."""
         frame = self.frames[index]

@@ -40,6 +40,12 @@ class Linked(Generic[T]):
         following = self.next
         return None if following is None else following.this()
 
+    @inline
+    def before(self) -> T | None:
+        """The previous element."""
+        preceding = self.previous
+        return None if preceding is None else preceding.this()
+
 
 class LinkedList(Generic[T]):
     """A list, from the first to the last."""

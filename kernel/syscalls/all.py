@@ -12,6 +12,7 @@ from kernel.syscalls import (
     chmod,
     chown,
     clock_gettime,
+    copy_file_range,
     dup,
     epoll,
     eventfd,
@@ -134,6 +135,7 @@ from kernel.syscalls import (
     userfaultfd,
     utimensat,
     vhangup,
+    vmsplice,
     wait,
     xattr,
 )

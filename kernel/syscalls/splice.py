@@ -1,4 +1,4 @@
-"""Copying through pipes: splice(2), tee(2), vmsplice(2).
+"""Copying through pipes: splice(2), tee(2).
 
 Reads from a pipe are limited to what the target takes first, so that nothing is lost.
 """
@@ -7,22 +7,18 @@ from typing import Final
 
 from kernel.doors.table import syscall
 from kernel.fs.anonymous import DescriptorFile
-from kernel.fs.constants import IOV_MAX, MAX_RW_COUNT, O_APPEND, O_DIRECT, O_NONBLOCK
+from kernel.fs.constants import MAX_RW_COUNT, O_APPEND, O_DIRECT, O_NONBLOCK
 from kernel.fs.file import File
 from kernel.fs.notification import tell_read, tell_written
 from kernel.ipc.pipe import PIPE_BUF, Pipe, PipeFile
-from kernel.lang import EAGAIN, EBADF, EINVAL, EPIPE, ESPIPE, Errno, UserAddr, final, i32, u32
+from kernel.lang import EAGAIN, EBADF, EINVAL, ESPIPE, Errno, UserAddr, final, i32
 from kernel.lib import user
 from kernel.lib.pace import pace_bytes
-from kernel.lib.user import Buffer, KernelBuffer
-from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
-from kernel.syscalls.buffer_arguments import check_area, finish_transfer, user_range, user_vector
+from kernel.lib.user import KernelBuffer
+from kernel.syscalls.buffer_arguments import check_area
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.read_write import signal_broken_pipe
 from kernel.syscalls.sendfile import Cursor, copy
-from kernel.task import current
-from kernel.task.send import signal_itself
-from kernel.task.signals import SIGPIPE
 
 _CHUNK: Final = 16384
 SPLICE_NONBLOCK: Final = 2
@@ -258,67 +254,3 @@ def tee_files(in_file: File, out_file: File, count: int, flags: int, *, waits: b
     got = reading.peek_into(buffer, len(storage))
     buffer.rewind(got)
     return writing.write(buffer, nonblocking, as_packets=False)
-
-
-def _fill(pipe: Pipe, buffer: Buffer, nonblocking: bool) -> int:
-    """Put memory into a pipe: wait for room, unless told not to, and take what fits then."""
-    needed = buffer.remaining if buffer.remaining <= PIPE_BUF else 1
-    while True:
-        try:
-            return pipe.write(buffer, nonblocking=True, as_packets=False)
-        except Errno as error:
-            if error.code != EAGAIN or nonblocking:
-                raise
-        pipe.wait_for_room(needed, nonblocking=False)
-
-
-def _fill_by_pages(pipe: Pipe, vector: UserAddr, count: int, nonblocking: bool) -> int:
-    """Put memory into a pipe page by page, up to one that there is not: those before it count, whatever stops the next
-    one. Raises EFAULT for the first one, and what writing it raises.
-    """
-    done = 0
-    try:
-        for index in range(min(count & 0xFFFF_FFFF, IOV_MAX)):
-            address = user.read_i64(user.at(vector, index * 16))
-            rest = min(user.read_i64(user.at(vector, index * 16 + 8)), MAX_RW_COUNT)
-            while rest > 0:
-                piece = user_range(UserAddr(address), min(rest, PAGE_SIZE - (address & PAGE_MASK)))
-                length = piece.remaining
-                moved = pipe.write(piece, nonblocking or done > 0, as_packets=False)
-                done += moved
-                if moved < length:
-                    return finish_transfer(done, piece)
-                address += length  # fits: it is user memory
-                rest -= length  # fits: it is a part of it
-    except (Errno, MemoryError):
-        if done == 0:
-            raise
-    return done
-
-
-@syscall("vmsplice", status="Full", args="fd:pipe <iovec[count] count flags:splice")
-def vmsplice(descriptor: i32, vector: UserAddr, count: int, flags: u32) -> int:
-    """Transfer between a pipe and memory. The pages are copied, not shared: later writes to them are not seen."""
-    if flags & ~SPLICE_FLAGS != 0:
-        raise Errno(EINVAL)
-    file = file_at(descriptor)
-    if not file.readable and not file.writable:
-        raise Errno(EBADF)
-    buffer = user_vector(vector, count)
-    if buffer.remaining == 0:
-        return 0
-    if not isinstance(file, PipeFile):
-        raise Errno(EBADF)
-    nonblocking = flags & SPLICE_NONBLOCK != 0  # whatever O_NONBLOCK says
-    file.acquire()
-    try:
-        if file.writable:
-            done = _fill(file.pipe, buffer, nonblocking)
-            return _fill_by_pages(file.pipe, vector, count, nonblocking) if done == 0 and buffer.faulted else done
-        return finish_transfer(file.pipe.read(buffer, nonblocking), buffer)
-    except Errno as error:
-        if error.code == EPIPE:
-            signal_itself(current(), SIGPIPE)
-        raise
-    finally:
-        file.release()

@@ -53,9 +53,9 @@ def _run(request: Request) -> int:
 
 def _run_on_socket(request: Request, socket: Socket) -> int:
     """`addr` holds an option's level and its name, `file_index` the length of its value, `addr3` where that lies."""
-    if not socket.takes_ring_commands():
-        raise Errno(EOPNOTSUPP)
     command = request.offset
+    if command in (_SOCKET_INPUT, _SOCKET_OUTPUT) and not socket.takes_ring_commands():
+        raise Errno(EOPNOTSUPP)
     if command == _SOCKET_INPUT:
         return socket.readable_bytes()
     if command == _SOCKET_OUTPUT:

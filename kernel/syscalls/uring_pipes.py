@@ -13,10 +13,10 @@ from kernel.fs.file import File
 from kernel.ipc.later import start_thread
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EAGAIN, Errno
+from kernel.syscalls.descriptor_arguments import borrowed_file
 from kernel.syscalls.sendfile import is_ready
 from kernel.syscalls.splice import SPLICE_FLAGS, SPLICE_NONBLOCK, SpliceEnd, splice_files, tee_files
 from kernel.syscalls.uring_arguments import refuse_if
-from kernel.task.task import current
 from kernel.uring.operation import CANCEL_IN_WORKER, Operation
 from kernel.uring.request import WAITS, Request, RequestWaiter
 from kernel.uring.retirement import use_resource
@@ -59,7 +59,7 @@ def _source_of(request: Request) -> File:
             source = request.ring.files.file(request.other)
             use_resource(request)
         else:
-            source = current().files.get(request.other)
+            source = borrowed_file(request.other)
         extra.source = source.acquire()
     return source
 

@@ -60,6 +60,13 @@ class Selection(KeptSelection):
             put_back(request, further)
             raise
 
+    def room(self) -> int:
+        """How many bytes they hold. Each has at most 32 bits."""
+        total = 0
+        for chosen in self.chosen:
+            total += chosen.length  # fits: there are few
+        return total
+
     def vector(self) -> UserVector:
         """Their memory. Raises EFAULT, MemoryError."""
         addresses: list[UserAddr] = []
@@ -105,7 +112,7 @@ def _select_bundle(request: Request, most: int, *, expands: bool) -> Selection:
     if expands and first.buffer.length > 0:
         size = first.buffer.length
         wanted = first.length + rest  # fits: lengths have 32 bits
-        count = min(_MOST_BUFFERS, (wanted + size - 1) // size)  # fits: lengths have 32 bits
+        count = max(1, min(_MOST_BUFFERS, wanted // size))  # rounded down, as on Linux
     done = False
     try:
         while rest > 0 and len(selection.chosen) < count:
@@ -167,30 +174,57 @@ def receive_selecting(request: Request, source: Socket, flags: int) -> int:
 
 
 def _receive_bundles(request: Request, source: Socket, flags: int) -> int:
-    """The same into several buffers at once, as soon as it is known how much there is."""
+    """The same into several buffers at once, as soon as it is known how much there is. Where what was taken before that
+    is full, what follows belongs to the same completion.
+    """
     known = 0
     for _ in range(_MOST_ROUNDS):
         most = 0  # of the first buffer all, whatever the request says, as on Linux
         if known > 0:
             most = known if request.length == 0 else min(request.length, known)
         selection = _select_bundle(request, most, expands=known > 0)
-        try:
-            done = transfer(source, Message(selection.vector(), flags), is_sent=False)
-        except (Errno, MemoryError):
-            selection.give_back(request, 0)
-            raise
-        if done == 0:
-            selection.give_back(request, 0)
-        else:
-            selection.use(request, done)
+        done = _receive_into(request, source, flags, selection)
         is_known_to_be_empty = note_rest(request, source)
+        known = source.readable_bytes() if isinstance(source, TcpSocket) else 0
+        if known > 1 and done > 0 and done == selection.room() and not selection.is_last:
+            done += _receive_more(request, source, flags, known, selection)  # fits: as many bytes were received
+            is_known_to_be_empty = note_rest(request, source)
+            known = source.readable_bytes() if isinstance(source, TcpSocket) else 0
         if done == 0 or selection.is_last or request.priority & MULTISHOT == 0 or not _post(request, done):
             return done
         if is_known_to_be_empty:
             raise Errno(EAGAIN)  # it takes a buffer when more comes
-        known = source.readable_bytes() if isinstance(source, TcpSocket) else 0
         pace(_ROUND_COST)
     return GOES_ON
+
+
+def _receive_into(request: Request, source: Socket, flags: int, selection: Selection) -> int:
+    """Receive into chosen buffers; those that are not used are given back."""
+    try:
+        done = transfer(source, Message(selection.vector(), flags), is_sent=False)
+    except (Errno, MemoryError):
+        selection.give_back(request, 0)
+        raise
+    if done == 0:
+        selection.give_back(request, 0)
+    else:
+        selection.use(request, done)
+    return done
+
+
+def _receive_more(request: Request, source: Socket, flags: int, known: int, first: Selection) -> int:
+    """Receive as much as is `known` to be there after what the first ones hold, which the completion still names. 0 if
+    another was faster, or there are no more buffers.
+    """
+    named = request.completion_flags
+    try:
+        further = _select_bundle(request, known, expands=True)
+        first.is_last = further.is_last
+        return _receive_into(request, source, flags, further)
+    except (Errno, MemoryError):
+        return 0
+    finally:
+        request.completion_flags = named
 
 
 def receive_messages(request: Request, source: Socket, flags: int) -> int:

@@ -25,6 +25,7 @@ from kernel.syscalls.ioprio_set import check_priority
 from kernel.syscalls.madvise import madvise
 from kernel.syscalls.posix_fadvise import advise_file
 from kernel.syscalls.readv import RWF_NOWAIT, RWF_SUPPORTED, read_by_flags, write_by_flags
+from kernel.syscalls.sendfile import is_ready
 from kernel.syscalls.sync import sync_range_of
 from kernel.syscalls.truncate import truncate_file
 from kernel.syscalls.uring_arguments import refuse_if
@@ -170,8 +171,8 @@ def _read_multishot(request: Request) -> int:
         if not request.ring.post_more(request.user_data, done, request.completion_flags | layout.CQE_MORE):
             return done
         request.completion_flags = 0
-        if is_first:
-            raise Errno(EAGAIN)  # it waits on the file's queues first, and takes no buffer for that
+        if is_first or not is_ready(file, READABLE):
+            raise Errno(EAGAIN)  # it waits on the file's queues, and takes no buffer for that
         pace(_ROUND_COST)
     return GOES_ON
 

@@ -22,6 +22,7 @@ from kernel.lang import (
     Errno,
     UserAddr,
     final,
+    inline,
 )
 from kernel.lib import user
 from kernel.lib.pace import pace
@@ -58,11 +59,13 @@ class FutexKey:
         """Whether both are the same futex."""
         return self.matches(other.space, other.source, other.offset)
 
+    @inline
     def bucket(self) -> int:
         """The bucket of its waiters."""
         return _bucket_of(self.offset)
 
 
+@inline
 def _bucket_of(offset: int) -> int:
     return ((offset >> 2) ^ (offset >> 12)) & (BUCKETS - 1)
 

@@ -6,10 +6,10 @@ Source: io_uring_enter(2), io_uring_cancelation(7).
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import EALREADY, ECANCELED, ERESTARTSYS, final, noraise
+from kernel.lang import EALREADY, ECANCELED, EINTR, final, noraise
 from kernel.lib.pace import pace
 from kernel.uring.operation import CANCEL_FROM_LIST, CANCEL_IN_WORKER, CANCEL_PLAIN
-from kernel.uring.request import OP_LINK_TIMEOUT, OP_TIMEOUT, OP_WAITID, Request, number_of
+from kernel.uring.request import OP_LINK_TIMEOUT, OP_TIMEOUT, Request, number_of
 from kernel.uring.ring import Ring
 
 CANCEL_ALL: Final = 1 << 0
@@ -21,8 +21,6 @@ CANCEL_OP: Final = 1 << 5
 CANCEL_FLAGS: Final = 0x3F
 
 _COST: Final = 80  # instructions to look at one request, for `pace`
-_LIST_OF_CHILDREN: Final = 1
-_LIST_OF_FUTEXES: Final = 2
 
 
 def cancelling_of(request: Request) -> int:
@@ -36,7 +34,7 @@ def cancel_one(request: Request) -> int:
     """Cancel a request whose end is not decided; the result of a cancel that means this one alone."""
     cancelling = cancelling_of(request)
     if cancelling == CANCEL_IN_WORKER:
-        request.settle(-ERESTARTSYS)  # the number itself, as on Linux: nobody turns it into EINTR
+        request.settle(-EINTR)
         return -EALREADY
     request.settle(-ECANCELED)
     return 1 if cancelling == CANCEL_FROM_LIST else 0
@@ -52,7 +50,6 @@ class Wanted:
         self.opcode: int = opcode  # matters with CANCEL_OP
         self.file: File | None = file  # matters with CANCEL_FD
         self.result: int = 0  # of a cancel that means one request, once that was found
-        self._lists: int = 0  # of which some were cancelled
 
     def matches(self, request: Request) -> bool:
         """Whether a request that waits is meant."""
@@ -75,12 +72,6 @@ class Wanted:
         self.result = cancel_one(request)
         if self.result < 0:
             return 1 if self.flags & (CANCEL_ALL | CANCEL_ANY) == 0 else 0  # Linux counts what it has ended itself
-        if self.flags & CANCEL_ALL == 0 or self.result == 0:
-            return 1
-        kind = _LIST_OF_CHILDREN if request.opcode == OP_WAITID else _LIST_OF_FUTEXES
-        if self._lists & kind != 0:
-            return 0  # … and all of a list as one
-        self._lists |= kind
         return 1
 
     def by_data_alone(self) -> bool:
@@ -88,23 +79,44 @@ class Wanted:
 
 
 def cancel(ring: Ring, wanted: Wanted) -> int:
-    """Cancel what is meant, the first only unless all are; how many were, as Linux counts. Sleeps."""
+    """Cancel what is meant, the first only unless all are; how many were, as Linux counts. Those of a list come after
+    the others, the latest first. Sleeps.
+    """
     takes_all = wanted.flags & (CANCEL_ALL | CANCEL_ANY) != 0
     if wanted.by_data_alone():
         return _cancel_by_data(ring, wanted, takes_all=takes_all)
     found = 0
     last = ring.numbered
+    listed = False
     request = ring.requests.first()
     while request is not None and request.number <= last:
         number = request.number
         following = request.after()
         following_number = number_of(following)
-        if wanted.matches(request):
+        if cancelling_of(request) == CANCEL_FROM_LIST:
+            listed = True
+        elif wanted.matches(request):
+            found += wanted.cancel(request)
+            if not takes_all:
+                return found
+        pace(_COST)
+        request = ring.requests.first_after(number, following, following_number)
+    return found + _cancel_listed(ring, wanted, takes_all=takes_all) if listed else found
+
+
+def _cancel_listed(ring: Ring, wanted: Wanted, *, takes_all: bool) -> int:
+    found = 0
+    request = ring.requests.last()
+    while request is not None:
+        number = request.number
+        preceding = request.before()
+        preceding_number = number_of(preceding)
+        if cancelling_of(request) == CANCEL_FROM_LIST and wanted.matches(request):
             found += wanted.cancel(request)
             if not takes_all:
                 break
         pace(_COST)
-        request = ring.requests.first_after(number, following, following_number)
+        request = ring.requests.last_before(number, preceding, preceding_number)
     return found
 
 

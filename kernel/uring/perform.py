@@ -16,7 +16,6 @@ from kernel.lang import (
     EBADF,
     ECANCELED,
     EINTR,
-    ENOENT,
     ENOMEM,
     ERESTART_RESTARTBLOCK,
     ERESTARTNOHAND,
@@ -32,9 +31,9 @@ from kernel.task.acting import act_as, act_as_itself
 from kernel.task.send import update_interrupted
 from kernel.task.task import Task, current
 from kernel.uring import layout
-from kernel.uring.cancel import cancel_one
+from kernel.uring.cancel import cancel_one, cancelling_of
 from kernel.uring.file import UringFile
-from kernel.uring.operation import Operation
+from kernel.uring.operation import CANCEL_IN_WORKER, Operation
 from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter, number_of
 from kernel.uring.retirement import stop_using, use_resource
 from kernel.uring.ring import Ring, TaskRequests
@@ -336,8 +335,8 @@ def _take_limit(request: Request) -> None:
 @noraise
 def _start_limit(request: Request) -> None:
     limit = request.limit
-    if limit is None:
-        return
+    if limit is None or cancelling_of(request) == CANCEL_IN_WORKER:
+        return  # Linux starts no timer for what a worker performs from the beginning
     limit.limited = request
     operation = _operation_of(limit)
     if operation is None:
@@ -358,10 +357,8 @@ def limit_is_up(limit: Request) -> int:
     request.limit = None
     if request.is_settled():
         return -ETIME
-    result = cancel_one(request)
-    if result < 0:
-        return -ENOENT  # as Linux, which tells a worker's request only to end
-    return -ETIME if result == 0 else result
+    cancel_one(request)
+    return -ETIME
 
 
 # ---- What a task has to do -------------------------------------------------------------------------------------------

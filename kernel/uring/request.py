@@ -255,6 +255,16 @@ class Requests(LinkedList[Request]):
             return following
         return self.after_number(number)
 
+    def last_before(self, number: int, preceding: Request | None, preceding_number: int) -> Request | None:
+        """The same on a way from the end to the beginning: the last request before the one with that number."""
+        if preceding is None or preceding.number == preceding_number:
+            return preceding
+        request = self.last()
+        while request is not None and request.number >= number:
+            request = request.before()
+            spend(_SKIP_COST)
+        return request
+
     def after_number(self, number: int) -> Request | None:
         """The first request behind the one with that number, or behind where it was."""
         request = self.first()

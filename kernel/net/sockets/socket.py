@@ -497,7 +497,7 @@ class Socket(File):
         return self.send(Message(buffer, MSG_EOR if self.kind == SOCK_SEQPACKET else 0))
 
     def takes_ring_commands(self) -> bool:
-        """Whether a ring may ask for what follows, and for options (IORING_OP_URING_CMD)."""
+        """Whether a ring may ask for what follows (IORING_OP_URING_CMD)."""
         return False
 
     def readable_bytes(self) -> int:

@@ -12,9 +12,9 @@ static void more_than_there_is(void)
 	IN_CHILD({
 		long locked = figure("/proc/meminfo", "MemAvailable") / 4 - 20 * MIB / PAGE;
 		CHECK(locked > 0 && mlock(memory(locked, MAP_PRIVATE | MAP_ANONYMOUS), locked * PAGE) == 0);
-		char *place = memory(28 * MIB / PAGE, MAP_PRIVATE | MAP_ANONYMOUS);
-		fill(place, 28 * MIB / PAGE);
-		CHECK(wrong(place, 28 * MIB / PAGE) == 0);
+		char *place = memory(44 * MIB / PAGE, MAP_PRIVATE | MAP_ANONYMOUS);
+		fill(place, 44 * MIB / PAGE);
+		CHECK(wrong(place, 44 * MIB / PAGE) == 0);
 	});
 	CHECK(event("pswpout") > before);
 	CHECK(event("pswpin") > 0);

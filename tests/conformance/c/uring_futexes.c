@@ -1,6 +1,6 @@
 /* io_uring: requests that wait for futexes, and that wake waiters. */
 #define _GNU_SOURCE
-#include "uring_case.h"
+#include "uring_patience.h"
 #include <linux/futex.h>
 
 #define OP_FUTEX_WAIT 51

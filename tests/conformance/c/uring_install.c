@@ -1,6 +1,6 @@
 /* io_uring: descriptors for registered files, and reading that goes on. */
 #define _GNU_SOURCE
-#include "uring_case.h"
+#include "uring_patience.h"
 
 #define OP_READ_MULTISHOT 49
 #define OP_FIXED_FD_INSTALL 54

@@ -1,6 +1,6 @@
 /* io_uring: SPLICE and TEE, which wait for either of their files. */
 #define _GNU_SOURCE
-#include "uring_case.h"
+#include "uring_patience.h"
 
 #define NO_OFFSET (~0ULL)
 
@@ -159,6 +159,34 @@ int main(void)
 	settle_for(50);
 	next_sqe(&r, IORING_OP_ASYNC_CANCEL, -1, (void *)1, 0, 0)->user_data = 2;
 	go(&r, "cancel", 2);
+	splice_request(&r, p[0], NO_OFFSET, file, 0, 4, 0);
+	go(&r, "to a file", 0);
+	settle_for(50);
+	next_sqe(&r, IORING_OP_ASYNC_CANCEL, -1, (void *)1, 0, 0)->user_data = 2;
+	go(&r, "cancel", 2);
+	s = next_sqe(&r, IORING_OP_TEE, q[1], NULL, 10, 0);
+	s->splice_fd_in = p[0], s->user_data = 1;
+	go(&r, "tee", 0);
+	settle_for(50);
+	next_sqe(&r, IORING_OP_ASYNC_CANCEL, -1, (void *)1, 0, 0)->user_data = 2;
+	go(&r, "cancel", 2);
+	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	splice_request(&r, pair[0], NO_OFFSET, q[1], NO_OFFSET, 10, 0);
+	go(&r, "from a socket", 0);
+	settle_for(50);
+	next_sqe(&r, IORING_OP_ASYNC_CANCEL, -1, (void *)1, 0, 0)->user_data = 2;
+	go(&r, "cancel", 2);
+	close(pair[0]), close(pair[1]);
+	fill(q[1]);
+	MUST(write(p[1], "room", 4));
+	splice_request(&r, p[0], NO_OFFSET, q[1], NO_OFFSET, 4, 0);
+	go(&r, "no room", 0);
+	settle_for(50);
+	next_sqe(&r, IORING_OP_ASYNC_CANCEL, -1, (void *)1, 0, 0)->user_data = 2;
+	go(&r, "cancel", 2);
+	show_pipe(p[0]);
+	drain(q[0]);
+	/* Linux starts no timer for what a worker performs from the beginning. */
 	struct __kernel_timespec t = { 0, 50000000 };
 	splice_request(&r, p[0], NO_OFFSET, q[1], NO_OFFSET, 4, 0)->flags = IOSQE_IO_LINK;
 	next_sqe(&r, IORING_OP_LINK_TIMEOUT, -1, &t, 1, 0)->user_data = 2;

@@ -1,6 +1,6 @@
 /* io_uring: WAITID. */
 #define _GNU_SOURCE
-#include "uring_case.h"
+#include "uring_patience.h"
 #include <linux/wait.h>
 
 #define OP_WAITID 50
@@ -40,6 +40,7 @@ int main(void)
 {
 	struct ring r;
 	siginfo_t i, j;
+	struct io_uring_sqe *s;
 	int p[2], q[2];
 	ring_make(&r, 8, 0, 0);
 	wait_for(&r, P_ALL, 0, &i, WEXITED, 1);
@@ -106,6 +107,16 @@ int main(void)
 	wait_for(&r, P_PID, child, NULL, WEXITED, 12)->flags = IOSQE_IO_LINK;
 	next_sqe(&r, IORING_OP_LINK_TIMEOUT, -1, &t, 1, 0)->user_data = 13;
 	go(&r, "time is up", 2);
+	for (int n = 0; n < 2; n++)
+		wait_for(&r, P_PID, child, NULL, WEXITED, 12);
+	s = next_sqe(&r, IORING_OP_ASYNC_CANCEL, -1, (void *)12, 0, 0);
+	s->cancel_flags = IORING_ASYNC_CANCEL_ALL, s->user_data = 13;
+	go(&r, "cancel all", 3);
+	wait_for(&r, P_PID, child, NULL, WEXITED, 12);
+	wait_for(&r, P_PID, child, NULL, WEXITED, 14);
+	s = next_sqe(&r, IORING_OP_ASYNC_CANCEL, -1, (void *)0, 0, 0);
+	s->cancel_flags = IORING_ASYNC_CANCEL_ANY, s->user_data = 13;
+	go(&r, "cancel any", 3);
 	/* refused */
 	wait_for(&r, P_PID, child, &i, 0, 14);
 	go(&r, "no options", 1);

@@ -14,7 +14,7 @@ from tools.simulated.machine import Machine
 
 # Code that finds files without holding them: each acquires what it found at once, or only looks at it.
 LOOKS_ONLY = {"descriptor_arguments.py", "kcmp.py", "statmount.py"}
-BORROWS = {"epoll.py", "io_submit.py", "read_write.py", "uring_files.py"}
+BORROWS = {"epoll.py", "io_submit.py", "read_write.py", "uring_files.py", "uring_pipes.py"}
 
 
 def calls_in(path: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""What moves memory into a pipe (kernel/syscalls/splice.py), and into other files (kernel/syscalls/sendfile.py)."""
+"""What moves memory into a pipe (kernel/syscalls/vmsplice.py), and into other files (kernel/syscalls/sendfile.py)."""
 
 import struct
 from signal import SIGKILL, SIGPIPE
@@ -13,7 +13,7 @@ from kernel.lang import EAGAIN, EFAULT, EPIPE, Errno, Span, UserAddr, u8
 from kernel.lib import user
 from kernel.lib.user import Buffer, KernelBuffer
 from kernel.mm.frames import PAGE_SIZE
-from kernel.syscalls import sendfile, splice
+from kernel.syscalls import sendfile, vmsplice
 from kernel.task import current
 from tests.unit.booted import booted
 from tests.unit.fs.conftest import World, world
@@ -46,11 +46,11 @@ def two_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """User memory holds a vector of one piece of two pages."""
     vector = {0: 0x10000, 8: 2 * PAGE_SIZE}
     monkeypatch.setattr(user, "read_i64", lambda address: vector[int(address)])
-    monkeypatch.setattr(splice, "user_range", lambda _, length: KernelBuffer(bytearray(length)))
+    monkeypatch.setattr(vmsplice, "user_range", lambda _, length: KernelBuffer(bytearray(length)))
 
 
 def fill(pipe: Stopping) -> int:
-    return splice._fill_by_pages(cast("Pipe", pipe), UserAddr(0), 1, False)
+    return vmsplice._fill_by_pages(cast("Pipe", pipe), UserAddr(0), 1, False)
 
 
 @pytest.mark.parametrize("error", [Errno(EAGAIN), Errno(EFAULT), Errno(EPIPE), MemoryError()])
