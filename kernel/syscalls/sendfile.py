@@ -52,6 +52,7 @@ class Cursor:
         self.offset: int = offset  # -1: the file's own position
         self.more_follows: bool = False  # SPLICE_F_MORE: a socket may wait for it
         self.waits: bool = True  # else the file must be ready: EAGAIN, and nobody gets SIGPIPE
+        self.waits_for_room: bool = True  # in a pipe that others have filled since the caller looked
 
     def read(self, buffer: KernelBuffer) -> int:
         file = self.file
@@ -75,6 +76,8 @@ class Cursor:
             return file.send(Message(buffer, flags if self.waits else flags | MSG_DONTWAIT | MSG_NOSIGNAL))
         if not self.waits and not isinstance(file, PipeFile) and not is_ready(file, WRITABLE):
             raise Errno(EAGAIN)  # of a pipe the caller knows that there is room
+        if not self.waits_for_room and isinstance(file, PipeFile):
+            return file.write_at_once(buffer)
         if self.offset < 0:
             return file.write(buffer)
         done = file.pwrite(buffer, self.offset)

@@ -70,10 +70,10 @@ def splice_files(source: SpliceEnd, target: SpliceEnd, count: int, flags: int, *
     """
     in_file = source.file
     out_file = target.file
-    _check_pipe(in_file, has_offset=source.has_offset)
-    _check_pipe(out_file, has_offset=target.has_offset)
     if not in_file.readable or not out_file.writable:
         raise Errno(EBADF)
+    _check_pipe(in_file, has_offset=source.has_offset)
+    _check_pipe(out_file, has_offset=target.has_offset)
     from_pipe = isinstance(in_file, PipeFile)
     to_pipe = isinstance(out_file, PipeFile)
     if not from_pipe and not to_pipe:
@@ -108,6 +108,7 @@ def splice_files(source: SpliceEnd, target: SpliceEnd, count: int, flags: int, *
     writing = Cursor(out_file, target.offset)
     reading.waits = waits
     writing.waits = waits
+    writing.waits_for_room = waits or not in_file.seekable  # what a socket gave cannot go back
     writing.more_follows = flags & _SPLICE_MORE != 0
     if isinstance(in_file, PipeFile):
         done = _out_of_pipe(in_file, writing, min(count, _CHUNK), nonblocking)

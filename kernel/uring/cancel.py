@@ -37,6 +37,7 @@ def cancel_one(request: Request) -> int:
         request.settle(-EINTR)
         return -EALREADY
     request.settle(-ECANCELED)
+    request.leave_other_place()
     return 1 if cancelling == CANCEL_FROM_LIST else 0
 
 

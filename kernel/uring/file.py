@@ -104,6 +104,7 @@ class UringFile(File):
             following = request.after()
             following_number = number_of(following)
             request.settle(-ECANCELED)
+            request.leave_other_place()
             pace(_COST)
             request = ring.requests.first_after(number, following, following_number)
         while True:

@@ -266,11 +266,9 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
     request.kept_bytes = 0
     file = request.file
     request.file = None
+    request.leave_other_place()
     extra = request.extra
     request.extra = None
-    wait = None if extra is None else extra.wait
-    if wait is not None:
-        wait.leave()
     generation = None if extra is None else extra.generation
     counted = None if extra is None else extra.counted
     source = None if extra is None else extra.source
@@ -494,8 +492,8 @@ def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
         number = request.number
         following = request.after()
         following_number = number_of(following)
-        if request.task.async_work is work:
-            _end_chain(finish(request, -ECANCELED))
+        if request.task.async_work is work:  # it may have been settled since the look at what is due
+            _end_chain(finish(request, request.outcome if request.is_settled() else -ECANCELED))
         pace(_LOOK_COST)
         request = ring.requests.first_after(number, following, following_number)
     request = ring.deferred.first()

@@ -206,6 +206,15 @@ class Request(Linked["Request"]):
             self.outcome = outcome
             self.note_due()
 
+    def leave_other_place(self) -> None:
+        """It waits no longer but on the queues of its file: its end is decided, and a wake is for others. Raises
+        nothing.
+        """
+        extra = self.extra
+        wait = None if extra is None else extra.wait
+        if wait is not None:
+            wait.leave()
+
     def note_due(self) -> None:
         """Something that it is waiting for has happened: its task will look at it soon."""
         if not self.is_due:

@@ -113,6 +113,7 @@ int main(void)
 	SPLICE(&r, "of the other pipe", p[0], NO_OFFSET, q[1], 0, 4, 0);
 	SPLICE(&r, "itself", p[0], NO_OFFSET, p[1], NO_OFFSET, 4, 0);
 	SPLICE(&r, "the wrong end", p[1], NO_OFFSET, q[1], NO_OFFSET, 4, 0);
+	SPLICE(&r, "the wrong end, with an offset", p[1], 0, q[1], NO_OFFSET, 4, 0);
 	SPLICE(&r, "the other wrong end", p[0], NO_OFFSET, q[0], NO_OFFSET, 4, 0);
 	SPLICE(&r, "no source", 9999, NO_OFFSET, q[1], NO_OFFSET, 4, 0);
 	SPLICE(&r, "no source, nothing", 9999, NO_OFFSET, q[1], NO_OFFSET, 0, 0);

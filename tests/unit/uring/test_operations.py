@@ -6,7 +6,11 @@ import errno
 import os
 import struct
 
+import pytest
+
 from kernel.fs.file import OPEN_FILES
+from kernel.lib.user import KernelBuffer
+from kernel.syscalls.sendfile import Cursor
 from kernel.task import futex
 from kernel.uring import layout
 from tests.unit.booted import booted
@@ -40,6 +44,7 @@ FUTEX_WAITV = 53
 FIXED_FD_INSTALL = 54
 REGISTER_FILES = 2
 CLOEXEC = 1
+WAKE_PRIVATE = 129
 F_GETFD = 1
 MORE = layout.CQE_MORE
 NOTICE = layout.CQE_NOTIFICATION
@@ -274,6 +279,25 @@ def test_a_wait_for_a_futex_is_cancelled(machine: Machine) -> None:
     assert all(not bucket for bucket in futex._buckets)
 
 
+@booted
+def test_a_cancelled_wait_takes_no_wake_from_others(machine: Machine) -> None:
+    host = machine.host
+    word = memory(host, struct.pack("<I", 0))
+    ring = Rings(host, 8, layout.SETUP_SINGLE_ISSUER | layout.SETUP_DEFER_TASKRUN)
+    fill_futex(ring, FUTEX_WAIT, word, 0, 1)
+    ring.fill(ASYNC_CANCEL, address=1, data=2)
+    ring.go()  # the task looks at what is due only when it asks for completions
+    assert host.futex(word, WAKE_PRIVATE, 1, 0, 0, 0) == 0
+    ring.go(2)
+    assert ring.take() == [(2, 1, 0), (1, -errno.ECANCELED, 0)]
+    fill_futex(ring, FUTEX_WAIT, word, 0, 3)
+    ring.go()
+    host.munmap(ring.rings, ring.size)
+    host.munmap(ring.sqes, 64 * ring.entries)
+    host.close(ring.fd)
+    assert all(not bucket for bucket in futex._buckets)
+
+
 P_ALL, P_PID = 0, 1
 WNOHANG, WEXITED, WNOWAIT = 1, 4, 0x0100_0000
 
@@ -406,6 +430,30 @@ def test_a_splice_waits_for_both_of_its_files(machine: Machine) -> None:
 
 
 @booted
+def test_a_splice_does_not_wait_for_room_that_others_took(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = machine.host
+    ring = Rings(host, 8)
+    drain, target = pipe(host)
+    regular = host.open("/tmp/spliced", os.O_RDWR | os.O_CREAT, 0o600)
+    host.write(regular, b"0123456789", 10)
+    read = Cursor.read
+
+    def late(cursor: Cursor, buffer: KernelBuffer) -> int:
+        monkeypatch.undo()
+        host.write(target, bytes(65536), 65536)  # another thread does while the file is read
+        return read(cursor, buffer)
+
+    monkeypatch.setattr(Cursor, "read", late)
+    fill_splice(ring, regular, target, 4, 1, at=3)
+    ring.go()
+    assert ring.take() == []
+    into = bytearray(70000)
+    assert host.read(drain, into, 70000) == 65536
+    assert ring.take() == [(1, 4, 0)]
+    assert host.read(drain, into, 10) == 4 and into[:4] == b"3456"
+
+
+@booted
 def test_a_splice_is_told_to_end(machine: Machine) -> None:
     host = machine.host
     ring = Rings(host, 8)
@@ -426,6 +474,9 @@ def test_a_splice_is_told_to_end(machine: Machine) -> None:
     assert ring.take() == [
         (3, -errno.EAGAIN, 0), (4, -errno.ESPIPE, 0), (5, -errno.EBADF, 0), (6, -errno.EINVAL, 0), (7, 0, 0),
     ]  # fmt: skip
+    fill_splice(ring, feed, target, 10, 8, at=0)  # the wrong end comes before its offset
+    ring.go()
+    assert ring.take() == [(8, -errno.EBADF, 0)]
     fill_splice(ring, source, target, 10, 8, modifiers=16)
     ring.go()
     fill_splice(ring, source, target, 10, 9, opcode=TEE)
