@@ -187,8 +187,6 @@ def exit_task(task: Task) -> None:
         context.release()
     if is_last:
         _release_executable(process)
-    if len(process.threads) == 1 and process.origin.is_init:
-        end_with_init(task)
     _leave_relatives(task, process)
     task.registers.release()
     _leave_rules(task)
@@ -253,7 +251,6 @@ def end_with_init(task: Task) -> None:
     process = task.process
     space = process.pids
     space.is_closed = True
-    _release_tracees(task)
     other = next_process(space, 2)
     while other is not None:
         number = space.shown(other.pid)
@@ -289,18 +286,23 @@ def _one_thread_less(process: Process) -> None:
 
 
 def _leave_relatives(task: Task, process: Process) -> None:
-    """Leave the tracees of a thread, and with the last one the terminal and the children of the process. That sleeps if
-    there are many; at the end there is none, whoever came meanwhile.
+    """Leave the tracees of a thread, and with the last one the namespace of which the process is the init, the terminal
+    and the children. That sleeps if there are many; at the end there is none, whoever came meanwhile. A thread that is
+    not the last does not sleep any more once it has looked: so of several that end at a time, one is.
     """
-    if process.ending.leaving == len(process.threads):
-        process.stop.is_complete = False
-        _hang_up(process)
-        _give_children_away(task, process)
-        parent = process.parent
-        if parent is not None:
-            _rescue_group(process, parent, process)
     _release_tracees(task)
-    while process.ending.leaving == len(process.threads) and len(process.family.children) > 0:
+    if len(process.threads) > 1:
+        return
+    if process.origin.is_init:
+        end_with_init(task)
+    process.stop.is_complete = False
+    _hang_up(process)
+    _give_children_away(task, process)
+    parent = process.parent
+    if parent is not None:
+        _rescue_group(process, parent, process)
+    _release_tracees(task)
+    while len(process.family.children) > 0:
         _give_children_away(task, process)
         _release_tracees(task)
 

@@ -293,13 +293,13 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         child.stack = allocate_stack()
         prepare_sleep(child)
         group = parent.process.job
-        signals = group.signals if group is not None else 0
+        signals = _group_signals(parent.process)
         chosen = arguments.group
         kills = 0 if chosen is None else chosen.kills
         _copy_heard(parent, child, flags)
         if parent.observation is not None:
             TASKS.observer.inherit(parent, child, is_thread)
-        if parent.must_end() or parent.process.job is not group or (group is not None and group.signals != signals):
+        if parent.must_end() or parent.process.job is not group or _group_signals(parent.process) != signals:
             # Copying slept, and a signal to a group was meant for the child too, which was not yet a member.
             raise Errno(ERESTARTNOINTR)
         if not is_free(tid):
@@ -325,6 +325,12 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         _undo(child)
         raise
     return child
+
+
+def _group_signals(process: Process) -> int:
+    """A number that grows with each signal to the group of a process, and once more when a long send reaches it."""
+    group = process.job
+    return process.stop.group_send + (0 if group is None else group.signals)
 
 
 def _number(child: Task, pids: PidNamespace, wanted: list[int]) -> None:

@@ -169,6 +169,7 @@ def send_to_task(task: Task, info: SignalInfo) -> None:
     if not _queue(process, task.pending, task, info):
         raise Errno(EAGAIN)
     if info.signo == SIGKILL:
+        wake_to_die(task)  # it alone can take this one, and might not be among those of very many that wake
         _wake_for(process, SIGKILL)
     elif not contains(task.signals.blocked, info.signo):
         interrupt(task)

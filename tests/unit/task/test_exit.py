@@ -16,7 +16,7 @@ from kernel.sched.scheduler import yield_now
 from kernel.task.exit import _GIVE_COST, _KILL_COST, _TOLD_AT_ONCE, exit_task, tell_to_end
 from kernel.task.pids import find_process
 from kernel.task.process import Process
-from kernel.task.send import _WOKEN_AT_ONCE, send_from_kernel
+from kernel.task.send import _WOKEN_AT_ONCE, send_from_kernel, send_to_task
 from kernel.task.siginfo import from_kernel
 from kernel.task.task import Task, current
 from tests.unit.booted import booted
@@ -187,6 +187,58 @@ def test_a_tracee_ends_while_its_tracer_leaves_the_others(machine: Machine) -> N
     reap(machine, children)
 
 
+@booted
+def test_the_last_of_two_threads_leaves_the_relatives(machine: Machine) -> None:
+    """The other one has gone while this one left its tracees. An init's namespace ends with it."""
+    done: list[str] = []
+
+    def child(program: Program) -> int:
+        process = current().process
+        process.origin.is_init = True
+        (other,) = crowd(process, 1000, 1)
+        other.is_exiting = True
+        process.ending.leaving += 1
+
+        def release(tracer: Task) -> None:
+            if process.threads.pop(other.tid, None) is other:
+                process.ending.leaving -= 1
+            elif "tracees" not in done:
+                done.append("tracees")
+
+        patch.setattr("kernel.task.exit._release_tracees", release)
+        patch.setattr("kernel.task.exit.end_with_init", lambda task: done.append("namespace"))
+        patch.setattr("kernel.task.exit._hang_up", lambda process: done.append("terminal"))
+        return 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        assert machine.wait(machine.host.fork(child)) == 0
+    assert done == ["namespace", "terminal", "tracees"]
+
+
+@booted
+def test_a_thread_that_is_not_the_last_keeps_the_relatives(machine: Machine) -> None:
+    """Though the last one ends, too."""
+    done: list[Process] = []
+
+    def child(program: Program) -> int:
+        process = current().process
+        (other,) = crowd(process, 1000, 1)
+        other.is_exiting = True
+        process.ending.leaving += 1
+        patch.setattr("kernel.task.exit._hang_up", done.append)
+
+        def end(task: Task) -> None:  # the next step
+            process.threads.pop(other.tid)
+            process.ending.leaving -= 1
+
+        patch.setattr("kernel.task.exit._leave_rules", end)
+        return 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        assert machine.wait(machine.host.fork(child)) == 0
+    assert done == []
+
+
 def crowd(process: Process, first: int, count: int, state: ThreadState = ThreadState.SLEEPING) -> list[Task]:
     """More threads for a process, which never run."""
     made = []
@@ -254,6 +306,18 @@ def test_a_kill_wakes_only_some_of_very_many_threads(machine: Machine) -> None:
         send_from_kernel(process, from_kernel(signal.SIGKILL))
     assert wakes.woken == [process.leader, *busy, *others[: _WOKEN_AT_ONCE - 1]]
     assert all(task.interrupted for task in [*busy, *others])
+
+
+@booted
+def test_a_kill_of_one_of_very_many_threads_wakes_that_one(machine: Machine) -> None:
+    """It alone finds the signal."""
+    process = find_process(Pid(machine.host.fork(sleeper)))
+    assert process is not None
+    others = crowd(process, 1000, 2 * _WOKEN_AT_ONCE)
+    with pytest.MonkeyPatch.context() as patch:
+        wakes = Wakes(patch, "send")
+        send_to_task(others[-1], from_kernel(signal.SIGKILL))
+    assert wakes.woken == [others[-1], process.leader, *others[: _WOKEN_AT_ONCE - 1]]
 
 
 @booted

@@ -87,6 +87,24 @@ def test_another_thread_executes_a_program_meanwhile(machine: Machine) -> None:
 
 
 @booted
+def test_a_long_send_to_the_group_reaches_the_process_meanwhile(machine: Machine) -> None:
+    """It began before: the child is to get the signal with its parent, and would count as one that has it."""
+
+    def child(program: Program) -> int:
+        process = current().process
+
+        def reach(parent: Task) -> None:
+            process.stop.group_send += 1
+
+        with pytest.raises(Errno) as raised:
+            thread_while(reach)
+        assert raised.value.code == ERESTARTNOINTR
+        return 0
+
+    assert machine.run(child) == 0
+
+
+@booted
 def test_the_process_is_moved_to_another_group_meanwhile(machine: Machine) -> None:
     """Which may have got a signal before the child is there."""
 
