@@ -267,6 +267,20 @@ def _write_back_some(cache: DirtyPages | None) -> bool:
 
 
 @sleeps
+def swap_out(control: MemoryControl, wanted: int) -> bool:
+    """Swap out some pages of a control, those that were just used only if there are no others. Returns whether there
+    were any. Raises MemoryError.
+    """
+    choice = GroupPages(control)
+    taken = Taken()
+    most = min(wanted, _SWAPPED_AT_ONCE)
+    if swap_some(choice, taken, most, takes_used=False) == 0 and swap_some(choice, taken, most, takes_used=True) == 0:
+        return False
+    control.drain()
+    return True
+
+
+@sleeps
 def make_room(control: MemoryControl, pages: int, cache: DirtyPages | None = None, spared: int = LAST_MAPPED) -> bool:
     """Bring a control's count down to its limit, and to `pages` below where that takes nothing from programs, as far as
     dropping and writing back can. Returns whether it got that far. Raises MemoryError.
@@ -284,6 +298,7 @@ def shrink_to(
     rounds = 0
     if control.usage > target:
         MEMORY_CONTROLS.drain_below(control)
+    least = control.usage
     while control.usage > target and rounds < _ROUNDS and not is_dying():
         rounds += 1
         wanted = max(_MARGIN, control.usage - target)
@@ -294,8 +309,10 @@ def shrink_to(
             continue
         if control.usage <= max(target, enough):
             break
-        if swap_some(GroupPages(control), Taken(), min(wanted, _SWAPPED_AT_ONCE), takes_used=rounds > 1) > 0:
-            control.drain()
+        if swap_out(control, wanted):
+            if control.usage < least:
+                least = control.usage
+                rounds = 0  # it gets less, by few pages at a time
             continue
         if look.dirty == 0 and TOTALS.writing == 0:
             return False

@@ -25,7 +25,7 @@ from kernel.lib.settings import SystemSetting
 from kernel.mm.frames import SHORTAGE, PageSwapper, available_frame_count, free_frame_count, total_frame_count, watch
 from kernel.mm.swap_slots import SWAP
 from kernel.mm.swapping import SWEEP, Choice, Taken, take_unwritten
-from kernel.sched import KernelThread, WaitQueue, spawn_kernel_thread
+from kernel.sched import KernelThread, WaitQueue, sleep_until, spawn_kernel_thread
 from kernel.sched.processor import RUNNING
 from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
 from kernel.time.clock import monotonic_ns
@@ -41,6 +41,8 @@ _LOOK_COST: Final = 30_000  # instructions for a piece of a round
 _TAKE_COST: Final = 800
 _LOOKED_AT: Final = 512  # pages of the swap cache
 _PATIENCE_NS: Final = 100_000_000
+_HELD_NS: Final = 10_000_000
+_MOST_HELD: Final = 100
 _GIVES_UP_NS: Final = 1_000_000_000  # after a round that brought nothing, there is no hope for so long
 
 
@@ -54,6 +56,7 @@ class Swapper(PageSwapper):
         self.runs: bool = False
         self.taken: Taken = Taken()
         self.gave_up_ns: int = -_GIVES_UP_NS  # when a whole round brought nothing
+        self.held_waits: int = 0  # one after the other, for somebody to let go of a space
         self._due: int = 0  # pages that the page cache owes
 
     def start(self) -> None:
@@ -165,13 +168,22 @@ def _work() -> None:
 
 @sleeps
 def _swap_as_can_be() -> None:
-    """Swap out some pages that were not used, or else some that were; or give up for a while."""
-    _UNPROTECTED.begin(is_desperate=False)
-    if swap_some(_UNPROTECTED, SWAPPER.taken, _AT_ONCE, takes_used=False) > 0:
-        return
-    _UNPROTECTED.begin(is_desperate=True)
-    if swap_some(_UNPROTECTED, SWAPPER.taken, _AT_ONCE, takes_used=True) == 0:
+    """Swap out some pages that were not used, or else some that were; or give up for a while. Raises MemoryError."""
+    SWEEP.has_passed_held = False
+    if _swaps_some(is_desperate=False) or _swaps_some(is_desperate=True):
+        SWAPPER.held_waits = 0
+    elif SWEEP.has_passed_held and SWAPPER.held_waits < _MOST_HELD:
+        SWAPPER.held_waits += 1  # a large program forks, for example: nobody is to be killed for that
+        sleep_until(monotonic_ns() + _HELD_NS, interruptible=False)
+    else:
+        SWAPPER.held_waits = 0
         SWAPPER.gave_up_ns = monotonic_ns()
+
+
+@sleeps
+def _swaps_some(is_desperate: bool) -> bool:
+    _UNPROTECTED.begin(is_desperate)
+    return swap_some(_UNPROTECTED, SWAPPER.taken, _AT_ONCE, takes_used=is_desperate) > 0
 
 
 @sleeps

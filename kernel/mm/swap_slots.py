@@ -223,11 +223,11 @@ class SwapSlots(LinkedList["CachedSlot"]):
         return pages
 
     def free(self) -> int:
-        """How many slots nobody uses; those as well, as on Linux, that are to be emptied."""
+        """How many slots nobody uses, of areas that are in use: what is left in others is used."""
         pages = 0
         for area in self.areas:
-            if area is not None:
-                pages += area.usable - area.in_use if area.is_open else area.in_use
+            if area is not None and area.is_open:
+                pages += area.usable - area.in_use
         return pages
 
     def _area_to_use(self) -> SwapArea | None:

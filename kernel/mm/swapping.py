@@ -236,12 +236,15 @@ def take_unwritten(taken: Taken, most: int) -> None:
             if len(taken.pages) == most:
                 SWAP.has_unwritten = True
                 return
+            following = page.after()
             try:
                 taken.pages.append(page)
             except MemoryError:
                 SWAP.has_unwritten = True
                 return
             page.is_writing = True
+            if page.after() is not following:
+                SWAP.has_unwritten = True  # whoever was asked for memory has moved it (`drop_unused`): some are left
         page = page.after()
 
 
@@ -252,6 +255,7 @@ class Sweep:
     def __init__(self) -> None:
         self.rounds: int = 0  # how often it has gone round
         self.is_at_trees: bool = False  # it goes over spaces, then over memory objects
+        self.has_passed_held: bool = False  # a space that somebody held: its pages may be taken later
 
     def take_some(self, choice: Choice, taken: Taken, most: int, takes_used: bool) -> None:
         """Go on from where the hand is, until `most` pages are to be written or it has looked at many. The caller calls
@@ -294,6 +298,7 @@ class Sweep:
                 return
             looks += 8
             if space.is_held or space.is_new or space.is_being_entered or space.users == 0:
+                self.has_passed_held = self.has_passed_held or space.is_held
                 SWEEP_PLACE.go_to(space.after())
                 continue
             area = space.areas.first_above(SWEEP_PLACE.address)

@@ -9,7 +9,7 @@ Context: thread context; sleeps.
 
 from typing import Final
 
-from kernel.cache.group_reclaim import LAST_MAPPED, drop_clean, make_room, shrink_to
+from kernel.cache.group_reclaim import LAST_MAPPED, drop_clean, make_room, shrink_to, swap_out
 from kernel.cgroup.group import ControlGroup, GroupWalk
 from kernel.cgroup.memory import HIGH, MEMORY_CONTROLS, OOM, OOM_GROUP_KILL, OOM_KILL, SLACK, MemoryControl
 from kernel.lang import Errno, noinline, noraise
@@ -33,6 +33,7 @@ _ROUNDS: Final = 200  # of waiting for a killed process
 _HIGH_WAIT_NS: Final = 20_000_000  # a thread's delay at memory.high, each time it exceeded it
 _LOOK_COST: Final = 3000  # instructions for a process
 _BRIEF_ROUNDS: Final = 20
+_BRIEF_SWAPS: Final = 512
 _ROOM: Final = 32  # pages
 
 
@@ -113,12 +114,13 @@ def _count_again(control: MemoryControl) -> None:
 @noraise
 def relieve_briefly(task: Task) -> bool:
     """The running thread was refused a charge within a call, where it may hold what others wait for: so no file is
-    written back, and the wait for a killed process is short. Returns whether to try again; if not, the call fails,
-    and `relieve_group` handles the shortage afterwards.
+    written back (but pages are swapped out, which needs nothing that a call holds), and the wait for a killed process
+    is short. Returns whether to try again; if not, the call fails, and `relieve_group` handles the shortage afterwards.
     """
     task.charge_failed = False
     control = MEMORY_CONTROLS.living(task.charged)
     rounds = 0
+    swaps = 0
     has_begun = begin_to_lack_memory()
     try:
         while control is not None:
@@ -127,6 +129,9 @@ def relieve_briefly(task: Task) -> bool:
                 return True
             MEMORY_CONTROLS.drain_below(exceeded)
             if drop_clean(exceeded, _ROOM) > 0:
+                continue
+            if swaps < _BRIEF_SWAPS and not task.process.ending.is_exiting and swap_out(exceeded, _ROOM):
+                swaps += 1
                 continue
             rounds += 1
             if rounds > _BRIEF_ROUNDS or not kill_in(exceeded) or task.process.ending.is_exiting:

@@ -190,7 +190,13 @@ def reclaim(group: ControlGroup, text: bytes, writer: Writer) -> None:
         rounds += 1
         dropped = drop_clean(control, wanted - done, wanted - done, spared=0)
         done += dropped
-        if dropped == 0 and not shrink_to(control, max(0, control.usage - (wanted - done)), spared=0):
+        if dropped > 0:
+            continue
+        MEMORY_CONTROLS.drain_below(control)
+        before = control.usage
+        is_done = shrink_to(control, max(0, before - (wanted - done)), spared=0)
+        done += max(0, before - control.usage)
+        if not is_done:
             break
     if done < wanted:
         raise Errno(EAGAIN)
