@@ -7,10 +7,9 @@ Source: io_uring_enter(2), io_uring_prep_recv(3), io_uring_prep_send(3), io_urin
 from typing import Final, Literal
 
 from kernel.fs.constants import MAX_RW_COUNT, READABLE
-from kernel.lang import EAGAIN, EFAULT, Array, Errno, UserAddr, final, u8
+from kernel.lang import EAGAIN, EFAULT, Array, Errno, UserAddr, u8
 from kernel.lib import user
 from kernel.lib.pace import pace
-from kernel.lib.user import UserVector
 from kernel.net.sockets.socket import (
     MSG_CMSG_CLOEXEC,
     MSG_CTRUNC,
@@ -21,7 +20,8 @@ from kernel.net.sockets.socket import (
 )
 from kernel.net.tcp.socket import TcpSocket
 from kernel.syscalls.ancillary_arguments import ControlWriter
-from kernel.syscalls.uring_buffers import name_buffer, put_back, select, select_further, use
+from kernel.syscalls.uring_buffers import name_buffer, put_back, select, use
+from kernel.syscalls.uring_bundles import Selection, select_bundle
 from kernel.syscalls.uring_messages import (
     DESCRIPTION_BYTES,
     KeptHeader,
@@ -35,98 +35,12 @@ from kernel.syscalls.uring_messages import (
 from kernel.task import current
 from kernel.uring import layout
 from kernel.uring.buffers import Chosen
-from kernel.uring.request import GOES_ON, KeptSelection, Request
+from kernel.uring.request import GOES_ON, Request
 
 BUNDLE: Final = 1 << 4  # in `ioprio` of sending and receiving
 MULTISHOT: Final = 1 << 1
 _MOST_ROUNDS: Final = 32  # of a multishot request, before others run
 _ROUND_COST: Final = 3000  # instructions, for `pace`
-_MOST_BUFFERS: Final = 256  # of a bundle
-
-
-@final
-class Selection(KeptSelection):
-    """Buffers that a request has taken, one after the other."""
-
-    def __init__(self, first: Chosen) -> None:
-        self.chosen: list[Chosen] = [first]
-        self.is_last: bool = False  # they were all that their ring had
-
-    def add(self, request: Request, further: Chosen) -> None:
-        """One more. Raises MemoryError, and it is given back."""
-        try:
-            self.chosen.append(further)
-        except MemoryError:
-            put_back(request, further)
-            raise
-
-    def room(self) -> int:
-        """How many bytes they hold. Each has at most 32 bits."""
-        total = 0
-        for chosen in self.chosen:
-            total += chosen.length  # fits: there are few
-        return total
-
-    def vector(self) -> UserVector:
-        """Their memory. Raises EFAULT, MemoryError."""
-        addresses: list[UserAddr] = []
-        lengths: list[int] = []
-        for chosen in self.chosen:
-            user.check(chosen.address, chosen.length)
-            addresses.append(UserAddr(chosen.address))
-            lengths.append(min(chosen.length, MAX_RW_COUNT))
-        return UserVector(addresses, lengths)
-
-    def use(self, request: Request, done: int) -> None:
-        """`done` bytes were moved: the completion names the first buffer, and those after the last one are given
-        back. Raises MemoryError.
-        """
-        count = 1
-        rest = done - self.chosen[0].length
-        while rest > 0 and count < len(self.chosen):
-            rest -= self.chosen[count].length
-            count += 1
-        self.give_back(request, count)
-        if count == 1:
-            use(request, self.chosen[0], done)
-        else:
-            name_buffer(request, self.chosen[0])
-
-    def give_back(self, request: Request, start: int) -> None:
-        """Those from one of them on were not used. Raises MemoryError."""
-        while len(self.chosen) > start:
-            put_back(request, self.chosen.pop())
-
-
-def _select_bundle(request: Request, most: int, *, expands: bool) -> Selection:
-    """Take the buffers for up to `most` bytes (0: as many as there are), a single one unless it `expands`. Raises
-    ENOBUFS, EFAULT, MemoryError.
-    """
-    selection = Selection(select(request, most))
-    first = selection.chosen[0]
-    group = first.group
-    if not group.is_ring():
-        return selection
-    rest = (layout.WORD if most == 0 else most) - first.length
-    count = 1
-    if expands and first.buffer.length > 0:
-        size = first.buffer.length
-        wanted = first.length + rest  # fits: lengths have 32 bits
-        count = max(1, min(_MOST_BUFFERS, wanted // size))  # rounded down, as on Linux
-    done = False
-    try:
-        while rest > 0 and len(selection.chosen) < count:
-            further = select_further(request, group, rest)
-            if further is None:
-                break
-            selection.add(request, further)
-            rest -= further.length
-        selection.is_last = rest > 0 and group.is_empty()
-        done = True
-    finally:
-        if not done:
-            selection.give_back(request, 0)
-    return selection
 
 
 def note_rest(request: Request, source: Socket) -> bool:
@@ -179,14 +93,15 @@ def _receive_bundles(request: Request, source: Socket, flags: int) -> int:
     """
     known = 0
     for _ in range(_MOST_ROUNDS):
-        most = 0  # of the first buffer all, whatever the request says, as on Linux
+        most = request.length
         if known > 0:
-            most = known if request.length == 0 else min(request.length, known)
-        selection = _select_bundle(request, most, expands=known > 0)
+            most = known if most == 0 else min(most, known)
+        selection = select_bundle(request, most, expands=known > 0)
         done = _receive_into(request, source, flags, selection)
         is_known_to_be_empty = note_rest(request, source)
         known = source.readable_bytes() if isinstance(source, TcpSocket) else 0
-        if known > 1 and done > 0 and done == selection.room() and not selection.is_last:
+        is_full = done > 0 and done == selection.room() and not selection.is_last
+        if is_full and known > 1 and request.length == 0:
             done += _receive_more(request, source, flags, known, selection)  # fits: as many bytes were received
             is_known_to_be_empty = note_rest(request, source)
             known = source.readable_bytes() if isinstance(source, TcpSocket) else 0
@@ -218,7 +133,7 @@ def _receive_more(request: Request, source: Socket, flags: int, known: int, firs
     """
     named = request.completion_flags
     try:
-        further = _select_bundle(request, known, expands=True)
+        further = select_bundle(request, known, expands=True)
         first.is_last = further.is_last
         return _receive_into(request, source, flags, further)
     except (Errno, MemoryError):
@@ -302,7 +217,7 @@ def send_selecting(request: Request, target: Socket, flags: int) -> int:
     for _ in range(_MOST_ROUNDS):
         kept = extra.selection
         if kept is None:
-            kept = _select_bundle(request, request.length, expands=is_bundle)
+            kept = select_bundle(request, request.length, expands=is_bundle)
         assert isinstance(kept, Selection)
         selection = kept
         wanted = 0

@@ -330,7 +330,7 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
 def _group_signals(process: Process) -> int:
     """A number that grows with each signal to the group of a process, and once more when a long send reaches it."""
     group = process.job
-    return process.stop.group_send + (0 if group is None else group.signals)
+    return process.stop.group_send + (0 if group is None else group.signals)  # fits: they count what is sent
 
 
 def _number(child: Task, pids: PidNamespace, wanted: list[int]) -> None:

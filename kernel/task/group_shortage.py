@@ -181,7 +181,7 @@ def kill_in(control: MemoryControl) -> bool:
             if score > worst:
                 worst = score
                 victim = process
-    if victim is not None and (victim.ending.is_exiting or victim.ending.is_zombie):
+    if victim is not None and (victim.ending.is_zombie or (victim.ending.is_exiting and victim.dump is None)):
         return True  # another thread killed it while this one rested
     control.happened(OOM, MEMORY_CONTROLS.events_are_local)
     if victim is None:

@@ -44,6 +44,24 @@ static int out_as_far_as_may_be(void)
 	return 0;
 }
 
+static int given_back(void)
+{
+	long pages = 12 * MIB / PAGE;
+	char *place = memory(pages, MAP_PRIVATE | MAP_ANONYMOUS);
+	fill(place, pages);
+	put("o", "memory.reclaim", "%d", 2 * MIB);
+	CHECK(number("o", "memory.swap.current") >= MIB);
+	put("o", "memory.max", "%d", 5 * MIB);
+	CHECK(number("o", "memory.current") <= 5 * MIB);
+	CHECK(wrong(place, pages) == 0);
+	char *fresh = memory(pages, MAP_PRIVATE | MAP_ANONYMOUS);
+	int zeros = (int)MUST(open("/dev/zero", O_RDONLY));
+	CHECK(read(zeros, fresh, pages * PAGE) == pages * PAGE);
+	CHECK(wrong(place, pages) == 0);
+	CHECK(field("o", "memory.events", "oom_kill") == 0);
+	return 0;
+}
+
 static void show_child(const char *group, int (*run)(void))
 {
 	IN_CHILD({
@@ -70,7 +88,9 @@ static void in_a_group(void)
 	show_child("n", out_as_far_as_may_be);
 	CHECK(field("n", "memory.swap.events", "max") > 0);
 	CHECK(field("n", "memory.swap.events", "fail") > 0);
-	printf("groups removed: %d %d\n", remove_group("m"), remove_group("n"));
+	make_group("o");
+	show_child("o", given_back);
+	printf("groups removed: %d %d %d\n", remove_group("m"), remove_group("n"), remove_group("o"));
 	put("", "cgroup.subtree_control", "-memory");
 	unmount_groups();
 }

@@ -195,6 +195,8 @@ int main(void)
 	/* ends */
 	close(q[0]);
 	MUST(write(p[1], "x", 1));
+	settle_for(50);
+	go(&r, "the reader is gone", 0);
 	SPLICE(&r, "no reader", p[0], NO_OFFSET, q[1], NO_OFFSET, 4, 0);
 	TEE(&r, "no reader of tee", p[0], q[1], 4, 0);
 	show_pipe(p[0]);
