@@ -69,10 +69,10 @@ ALLOCATION_FACTOR: Final = 2  # one system call may allocate that many threshold
 END: Final = 0xFFFF_FFFF  # of a chain: a buried object's count word is never 0
 LINK_SHIFT: Final = 4  # slots are 16-aligned: a link of 32 bits reaches 64 GiB
 BURIED: Final = 1  # in the type word
-# A bounded pass: about 200,000 instructions for the stacks and 300,000 for the dead.
-WORDS_AT_ONCE: Final = 25_000  # of stacks that are held
+# A bounded pass: about 300,000 instructions for the stacks and 300,000 for the dead.
+WORDS_AT_ONCE: Final = 15_000  # of stacks that are held
 FREEING_AT_ONCE: Final = 300_000
-WORD_COST: Final = 8  # instructions to look at a word
+WORD_COST: Final = 20  # instructions to look at a word
 LINK_WORDS: Final = 2  # to hold what it refers to costs as much as looking at two more
 OBJECT_COST: Final = 70  # instructions to free an object, at most
 REFERENCE_COST: Final = 25  # and for each reference in it

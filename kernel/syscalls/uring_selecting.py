@@ -131,7 +131,7 @@ def _receive_more(request: Request, source: Socket, flags: int, known: int, firs
     """Receive as much as is `known` to be there after what the first ones hold, which the completion still names. 0 if
     another was faster, or there are no more buffers.
     """
-    named = request.completion_flags
+    named = request.completion_flags & ~layout.CQE_SOCK_NONEMPTY
     try:
         further = select_bundle(request, known, expands=True)
         first.is_last = further.is_last

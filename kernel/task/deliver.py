@@ -76,6 +76,7 @@ _TOLD_AT_ONCE: Final = 256  # threads
 # Instructions for a thread, for `pace`
 _TELL_COST: Final = 450
 _LOOK_COST: Final = 20
+_STOP_COST: Final = 1200
 
 
 @noraise
@@ -376,6 +377,7 @@ def _wake_some_to_stop(process: Process) -> bool:
 
 def _stops(task: Task, frame: TrapFrame) -> bool:
     """Stop, for the tracer or with the process, if there is a reason; the last thread to stop notifies the parent."""
+    pace(_STOP_COST)  # thousands may do so one after the other, and none of them reaches user mode
     tracee = task.tracee
     if tracee is not None:
         return stop_if_due(task, tracee, frame)

@@ -1979,7 +1979,7 @@ static void crowds(void)
         ;
 }
 
-/* 4,000 threads that sleep: stopped, continued and killed, and ended by one of them. */
+/* 1,500 threads that sleep: stopped, continued and killed, and ended by one of them. */
 static void crowds_of_threads(void)
 {
     pthread_attr_t small;
@@ -1995,9 +1995,9 @@ static void crowds_of_threads(void)
         if (child == 0) {
             pthread_t thread;
             int count = 0;
-            while (count < 4000 && pthread_create(&thread, &small, forever, 0) == 0)
+            while (count < 1500 && pthread_create(&thread, &small, forever, 0) == 0)
                 count++;
-            CHECK(count > 3000); /* or the call would be too short to show anything */
+            CHECK(count > 1200); /* or the call would be too short to show anything */
             usleep(100000); /* until all sleep */
             CHECK(write(ends[1], "", 1) == 1);
             if (round == 1)
