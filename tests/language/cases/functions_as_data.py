@@ -136,7 +136,7 @@ def main() -> None:
     assert counter != 0, "counter is zero"
     print(total(head), abs(-5), ord("a"), chr(98), bool(0), int(True))
     print(int("42") + int("ff", 16), str(99) + "!", f"{'nested ' + str(1)}")
-    print(hash(1) == hash(1), isinstance(head, Node))
+    print(hash("one") == hash("o" + "ne"), isinstance(head, Node))
     print("multi", "args", 3, True, b"bytes")
 
 
