@@ -68,8 +68,10 @@ def run_python(path: Path, checked: bool) -> Outcome:
     return Outcome(output.getvalue().splitlines())
 
 
-def run_compiled(path: Path, profile: str, stress: bool = False) -> Outcome:
-    """Compile the file and run its `main` on the host; with `stress`, every allocation reclaims."""
+def run_compiled(path: Path, profile: str, stress: bool = False, seconds: float = TIMEOUT_SECONDS) -> Outcome:
+    """Compile the file and run its `main` on the host, both within that time; with `stress`, every allocation
+    reclaims.
+    """
     environment = dict(os.environ, KRAIT_LEAKS="1")
     if stress:
         environment["KRAIT_STRESS"] = "1"
@@ -77,7 +79,7 @@ def run_compiled(path: Path, profile: str, stress: bool = False) -> Outcome:
     try:
         done = subprocess.run(
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=TIMEOUT_SECONDS, check=False,
+            timeout=seconds, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as expired:
         printed = expired.stdout or b""

@@ -6,7 +6,7 @@ does then is its own affair.
 
 Cases that do not trap are compiled together, as modules of one program, which is quick; those that trap, as modules of
 another one, which runs the case that its input names. If that fails, they are compiled one by one so that each failure
-has its name.
+has its name. That takes ten minutes, so a test says why.
 
 At the end of each case the number of live objects is what it was before, in both profiles: an object too many was
 counted and never released. A case whose globals keep objects says so: `# keeps: 3 objects`.
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.language.runner import ROOT, Outcome, run_compiled, run_in_turn, run_python, write_driver
+from tests.language.runner import ROOT, TIMEOUT_SECONDS, Outcome, run_compiled, run_in_turn, run_python, write_driver
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.py"))
 TRAPS = re.compile(r"^# traps: (?P<kind>\w+) at line (?P<line>\d+)$", re.MULTILINE)
@@ -63,6 +63,7 @@ def tell() -> None:
 """
 BUILD = ROOT / "build" / "language"
 WORKERS = 2
+TOGETHER_SECONDS = 3 * TIMEOUT_SECONDS  # LLVM has two minutes of work for the release profile
 
 
 def expected_trap(path: Path) -> re.Match[str] | None:
@@ -110,6 +111,7 @@ class Compiled:
 
     def __init__(self) -> None:
         self.outcomes: dict[tuple[str, str, bool], Outcome] = {}
+        self.faults: dict[str, str] = {}  # by profile: why cases had to be compiled one by one
 
     def of(self, path: Path, profile: str, stress: bool = False) -> Outcome:
         """With `stress`, every allocation reclaims; then only of cases that do not trap."""
@@ -119,7 +121,7 @@ class Compiled:
 
     def run_all(self, profile: str, stress: bool) -> None:
         alone = []
-        together = self.run_together(profile, stress)
+        together = None if stress and profile in self.faults else self.run_together(profile, stress)
         if together is None:
             alone += QUIET
             together = {}
@@ -139,6 +141,7 @@ class Compiled:
         folder = with_cases(TRAPPING, BUILD / f"{profile}-traps")
         outcomes = run_in_turn([folder / f"case_{path.name}" for path in TRAPPING], profile)
         if outcomes is None:
+            self.faults[profile] = (folder / "message.txt").read_text()
             return None
         return {path.stem: outcome for path, outcome in zip(TRAPPING, outcomes, strict=True)}
 
@@ -155,9 +158,9 @@ class Compiled:
         parts += ["@noinline\ndef run_all() -> None:"]
         parts += [f"    run_{path.stem}()\n    clear()\n    tell()" for path in QUIET]
         parts += ["\ndef main() -> None:\n    clear()\n    run_all()"]
-        outcome = run_compiled(write_driver(folder, "all_cases", parts), profile, stress)
+        outcome = run_compiled(write_driver(folder, "all_cases", parts), profile, stress, TOGETHER_SECONDS)
         if outcome.trap is not None or outcome.broken:
-            (folder / "message.txt").write_text(outcome.message)
+            self.faults[profile] = outcome.message
             return None
         parts = "\n".join(outcome.lines).split("=== ")
         named = (part.partition("\n") for part in parts if part)
@@ -184,6 +187,14 @@ def test_compiled_prints_the_same(path: Path, profile: str, compiled: Compiled) 
     assert outcome.trap is None and not outcome.broken, outcome.message
     expected = run_python(path, checked=True).lines
     assert outcome.lines == expected
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_cases_are_compiled_together(profile: str, compiled: Compiled) -> None:
+    """Else each failure of theirs has a test that names it, or all together took too long."""
+    compiled.of(QUIET[0], profile)
+    assert profile not in compiled.faults, compiled.faults[profile]
 
 
 @pytest.mark.timeout(900)
