@@ -381,14 +381,16 @@ def _oldest_child(process: Process) -> Process | None:
 def _give_away(last: Task, process: Process, child: Process, adopter: Process | None) -> None:
     leave_zombies(process, child)
     process.family.children.pop(child.pid)
-    child.set_parent(None)  # it will be reaped automatically if that fails
-    if adopter is not None:
+    # From one parent to the next in one step: getppid(2) takes no lock.
+    if adopter is None:
+        child.set_parent(None)
+    else:
         try:
             adopter.family.children[child.pid] = child
             child.set_parent(adopter)
             child.origin.order = BIRTHS.next()
         except MemoryError:
-            pass  # it has no parent then
+            child.set_parent(None)  # it will be reaped automatically
         adopter.stop.has_news = True
     signo = child.settings.death_signal
     if signo != 0 and not child.ending.is_zombie and may_signal(last, child, signo):
