@@ -10,7 +10,7 @@ from kernel.doors.table import syscall
 from kernel.lang import EFAULT, EINTR, EINVAL, ENODEV, EPERM, ESRCH, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_NICE
-from kernel.lib.pace import is_dying, pace
+from kernel.lib.pace import is_dying, pace, spend
 from kernel.mm.binding import bind, node_of, page_status, policy_at, set_home
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
 from kernel.mm.policy import (
@@ -266,6 +266,7 @@ def _tell_of_pages(space: AddressSpace, count: int, pages: UserAddr, status: Use
             addresses.append(user.read_i64(user.at(pages, index * 8)))
         for index in range(part):
             user.write_i32(user.at(status, (done + index) * 4), page_status(space, addresses[index]))
+            spend(_PAGE_COST)
         done += part
         _rest()
 
