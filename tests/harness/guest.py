@@ -8,6 +8,8 @@ waits for a marker.
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import re
 import shlex
@@ -46,11 +48,9 @@ def waited_seconds(pid: int) -> float:
     hypervisor below the host took from it. Threads that have ended meanwhile are not counted.
     """
     waited = 0
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        try:
-            waited += int((thread / "schedstat").read_text().split()[1])  # nanoseconds
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+    for place in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            waited += int(Path(place).read_text().split()[1])  # nanoseconds
     stolen = int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8])
     return waited / 1e9 + stolen / os.sysconf("SC_CLK_TCK")
 
