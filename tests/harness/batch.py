@@ -41,8 +41,7 @@ class Case:
 @dataclass(frozen=True)
 class Result:
     """How a case ended: kind is exit, signal, timeout, trap (the kernel trapped, whatever the program made of it; the
-    traceback is in the output), or died (the machine hung or stopped); then the log tells. `waited` are the seconds
-    that the machine could have run meanwhile, but the host had other things to do.
+    traceback is in the output), or died (the machine hung or stopped); then the log tells.
     """
 
     name: str
@@ -51,7 +50,6 @@ class Result:
     seconds: float
     output: str
     log: str = ""
-    waited: float = 0.0
 
     @property
     def ending(self) -> str:
@@ -114,9 +112,7 @@ class Batch:
                     try:
                         begin = guest.expect(rf"^@case-begin@ {re.escape(case.name)}\r?\n", BOOT_SECONDS)
                         _blame(begin, earlier, results)
-                        waited = guest.waited_seconds()
-                        result = _follow(guest, case)
-                        results[case.name] = replace(result, waited=max(0.0, guest.waited_seconds() - waited))
+                        results[case.name] = _follow(guest, case)
                         earlier = case.name
                     except GuestError as error:
                         spent = time.monotonic() - start

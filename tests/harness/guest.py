@@ -8,8 +8,6 @@ waits for a marker.
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import os
 import re
 import shlex
@@ -41,18 +39,6 @@ def processor_seconds(pid: int) -> float:
     """How long the host's processors have worked for a process until now."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def waited_seconds(pid: int) -> float:
-    """How long a process's threads have been ready until now while the host's processors did other work; with what a
-    hypervisor below the host took from it. Threads that have ended meanwhile are not counted.
-    """
-    waited = 0
-    for place in glob.glob(f"/proc/{pid}/task/*/schedstat"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            waited += int(Path(place).read_text().split()[1])  # nanoseconds
-    stolen = int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8])
-    return waited / 1e9 + stolen / os.sysconf("SC_CLK_TCK")
 
 
 # What Krait prints before the traceback when its code traps (kernel/lib/panic.py): the program that ran into it ends
@@ -180,9 +166,6 @@ class Guest:
 
     def processor_seconds(self) -> float:
         return processor_seconds(self.pid)
-
-    def waited_seconds(self) -> float:
-        return waited_seconds(self.pid)
 
     def qmp(self, command: str, **arguments: object) -> Any:  # noqa: ANN401  (JSON)
         """Run one QMP command and return its result."""
