@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from tools.cpio import Archive
 from tools.machine import DirectBoot
-from tools.oracle import module_paths
+from tools.oracle import fetch_oracle, module_paths
 from tools.paths import KERNEL, ORACLE
 
 
@@ -36,8 +36,9 @@ PARAMETERS = {"dummy": "numdummies=0"}
 
 def add_modules(overlay: Archive, parameters: Mapping[str, str] = MappingProxyType({})) -> None:
     """Let Linux load the modules that it needs for disks and cards, from an overlay of the root image, when it starts;
-    some with parameters, by the module's name.
+    some with parameters, by the module's name. Linux is fetched if it is not there yet.
     """
+    fetch_oracle()
     script = "#!/bin/sh\n"
     for path in module_paths():
         overlay.file(f"modules/{path.name}", path.read_bytes())
