@@ -353,9 +353,8 @@ def limit_is_up(limit: Request) -> int:
     if request is None:
         return -ECANCELED
     request.limit = None
-    if request.is_settled():
-        return -ETIME
-    cancel_one(request)
+    if not request.is_settled():
+        cancel_one(request)
     return -ETIME
 
 
