@@ -20,7 +20,6 @@ from kernel.task.memory_shortage import COUNTS
 from kernel.uring import layout
 from kernel.uring.description import RingListing
 from kernel.uring.memory import RingPages
-from kernel.uring.request import number_of
 from kernel.uring.ring import Ring
 
 _COST: Final = 100  # instructions, for `pace`
@@ -100,13 +99,11 @@ class UringFile(File):
             pace(_COST)
         request = ring.requests.first()
         while request is not None:
-            number = request.number
-            following = request.after()
-            following_number = number_of(following)
+            place = request.place()
             request.settle(-ECANCELED)
             request.leave_other_place()
             pace(_COST)
-            request = ring.requests.first_after(number, following, following_number)
+            request = ring.requests.first_after(place)
         while True:
             deferred = ring.deferred.first()
             if deferred is None:

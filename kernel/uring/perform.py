@@ -34,7 +34,7 @@ from kernel.uring import layout
 from kernel.uring.cancel import cancel_one, cancelling_of
 from kernel.uring.file import UringFile
 from kernel.uring.operation import CANCEL_IN_WORKER, Operation
-from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter, number_of
+from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter
 from kernel.uring.retirement import stop_using, use_resource
 from kernel.uring.ring import Ring, TaskRequests
 
@@ -488,24 +488,20 @@ def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
     last = ring.numbered
     request = ring.requests.first()
     while request is not None and request.number <= last:
-        number = request.number
-        following = request.after()
-        following_number = number_of(following)
+        place = request.place()
         if request.task.async_work is work:  # it may have been settled since the look at what is due
             _end_chain(finish(request, request.outcome if request.is_settled() else -ECANCELED))
         pace(_LOOK_COST)
-        request = ring.requests.first_after(number, following, following_number)
+        request = ring.requests.first_after(place)
     request = ring.deferred.first()
     while request is not None and request.number <= last:
-        number = request.number
-        following = request.after()
-        following_number = number_of(following)
+        place = request.place()
         if request.task.async_work is work:
             ring.undefer(request)
             ring.leave_task(request)
             _end_chain(request)
         pace(_LOOK_COST)
-        request = ring.deferred.first_after(number, following, following_number)
+        request = ring.deferred.first_after(place)
 
 
 @noraise
