@@ -43,7 +43,7 @@ class UringFile(File):
         return False
 
     def held_bytes(self) -> int:
-        self.ring.counted_by = COUNTS.last
+        self.ring.held.counted_by = COUNTS.last
         return DESCRIPTION_BYTES + self.ring.held_bytes()
 
     def memory_object(self) -> MemoryObject:
@@ -53,7 +53,7 @@ class UringFile(File):
         if self.users == 0:
             raise Errno(EBADF)
         ring = self.ring
-        held_pages = ring.memory.size_bytes() + ring.entries.size_bytes() + ring.group_bytes >> PAGE_SHIFT
+        held_pages = ring.memory.size_bytes() + ring.entries.size_bytes() + ring.held.group_bytes >> PAGE_SHIFT
         kind = offset & layout.MAP_KIND
         if ring.setup & layout.SETUP_NO_MMAP != 0 and kind != layout.MAP_BUFFERS:
             raise Errno(ENOMEM)  # the program has it already
@@ -76,7 +76,7 @@ class UringFile(File):
         if waiter is not None:
             waiter.wait_on(ring.waiters)
         state = 0
-        if ring.offered() != ring.entry_count:
+        if ring.offered() != ring.shape.entry_count:
             state |= WRITABLE
         if ring.waiting_completions() != 0 or not ring.overflow.is_empty() or ring.due.first is not None:
             state |= READABLE

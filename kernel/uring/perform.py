@@ -262,7 +262,7 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
         timer.request = None
     if request.outcome == NO_OUTCOME:
         request.outcome = result
-    ring.kept_bytes -= request.kept_bytes
+    ring.held.kept_bytes -= request.kept_bytes
     request.kept_bytes = 0
     file = request.file
     request.file = None
@@ -283,7 +283,7 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
         ring.post(request.user_data, result, request.completion_flags)
     if request.notice != NO_OUTCOME:
         ring.post(request.user_data, request.notice, layout.CQE_NOTIFICATION)  # also if it never began, as on Linux
-    ring.ended += 1
+    ring.draining.ended += 1
     if file is not None:
         file.release()
     if source is not None:
@@ -309,7 +309,7 @@ def begin_deferred(ring: Ring) -> None:
     """Begin what waits for others to end, if those are done."""
     while True:
         request = ring.deferred.first()
-        if request is None or (request.flags & layout.IO_DRAIN != 0 and ring.ended < request.sequence):
+        if request is None or (request.flags & layout.IO_DRAIN != 0 and ring.draining.ended < request.sequence):
             return
         ring.undefer(request)
         request.note_due()
