@@ -18,8 +18,8 @@ from kernel.task.task import Task
 from kernel.uring import layout
 from kernel.uring.perform import TaskWork
 from kernel.uring.ring import Ring
-from kernel.uring.settings import CHANGES, MOST_POLLED_US
 from kernel.uring.taker import worker_of
+from kernel.uring.worker_limits import CHANGES, MOST_POLLED_US
 
 _MASK_BYTES: Final = 8
 _MOST_WORKERS: Final = (1 << 31) - 1

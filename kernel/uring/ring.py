@@ -32,8 +32,8 @@ from kernel.uring.parts import Draining, HeldMemory, Progress, RingShape
 from kernel.uring.personalities import Personalities
 from kernel.uring.request import REQUEST_BYTES, Counted, DueList, Request, Requests
 from kernel.uring.resources import GENERATION_BYTES, FixedBuffers, FixedFiles, Generations
-from kernel.uring.settings import RingSettings, WorkerLimits
 from kernel.uring.taker import ServedRing, Taker
+from kernel.uring.worker_limits import RingSettings, WorkerLimits
 
 _WORD: Final = 0xFFFF_FFFF
 _OVERFLOWED_BYTES: Final = 80
