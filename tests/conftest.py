@@ -148,15 +148,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     yield
     # After pytest's own lists: what makes a run fail in which every test has passed stands at its end.
     late = _repeats(config, host_was_late=True)
-    if late:
-        terminalreporter.section(f"{len(late)} passed at a further attempt: the host was late in the first")
-        for name, why in late:
-            terminalreporter.line(f"{name}\n{why}")
+    _list(terminalreporter, f"{len(late)} passed at a further attempt: the host was late in the first", late)
     repeats = _repeats(config)
+    _list(terminalreporter, f"{len(repeats)} passed at a second attempt only (budget {budget_of(config)})", repeats)
+
+
+def _list(reporter: pytest.TerminalReporter, title: str, repeats: list[tuple[str, str]]) -> None:
+    """A section of tests and what differed at their first attempts, if there are any."""
     if repeats:
-        terminalreporter.section(f"{len(repeats)} passed at a second attempt only (budget {budget_of(config)})")
+        reporter.section(title)
         for name, why in repeats:
-            terminalreporter.line(f"{name}\n{why}")
+            reporter.line(f"{name}\n{why}")
 
 
 @pytest.fixture(scope="session")

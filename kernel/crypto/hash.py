@@ -3,7 +3,13 @@
 Context: takes safe points.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from kernel.lang import EINVAL, Errno, Span, span_of, u8
+from kernel.lib.pace import pace
+
+T = TypeVar("T")
 
 
 class Hash:
@@ -19,7 +25,25 @@ class Hash:
         raise Errno(EINVAL)
 
 
-def padded_tail(data: bytes, block_bytes: int, is_big_endian: bool) -> bytes:
+def take_all(
+    state: list[T],
+    data: bytes,
+    block_bytes: int,
+    take: Callable[[list[T], Span[u8]], None],
+    *,
+    cost: int,
+    is_big_endian: bool,
+) -> None:
+    """Let a state take all of the data and its padding, block by block. `cost`: instructions for a block."""
+    for offset in range(0, len(data) - block_bytes + 1, block_bytes):
+        take(state, span_of(data)[offset : offset + block_bytes])
+        pace(cost)
+    tail = _padded_tail(data, block_bytes, is_big_endian=is_big_endian)
+    for offset in range(0, len(tail), block_bytes):
+        take(state, span_of(tail)[offset : offset + block_bytes])
+
+
+def _padded_tail(data: bytes, block_bytes: int, *, is_big_endian: bool) -> bytes:
     """What follows the last whole block: the rest of the data, a bit, and the number of bits (FIPS 180-4, 5.1)."""
     rest = len(data) % block_bytes
     length_bytes = block_bytes // 8

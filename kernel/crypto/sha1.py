@@ -5,9 +5,8 @@ Context: takes safe points.
 
 from typing import Final
 
-from kernel.crypto.hash import Hash, padded_tail, text_of_words
-from kernel.lang import Span, final, span_of, u8
-from kernel.lib.pace import pace
+from kernel.crypto.hash import Hash, take_all, text_of_words
+from kernel.lang import Span, final, u8
 
 _MASK: Final = 0xFFFF_FFFF
 _BLOCK: Final = 64
@@ -20,12 +19,7 @@ class Sha1(Hash):
 
     def compute(self, data: bytes) -> bytes:
         state = [0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0]
-        for offset in range(0, len(data) - _BLOCK + 1, _BLOCK):
-            _take_block(state, span_of(data)[offset : offset + _BLOCK])
-            pace(_COST)
-        tail = padded_tail(data, _BLOCK, is_big_endian=True)
-        for offset in range(0, len(tail), _BLOCK):
-            _take_block(state, span_of(tail)[offset : offset + _BLOCK])
+        take_all(state, data, _BLOCK, _take_block, cost=_COST, is_big_endian=True)
         return text_of_words(state, self.size, is_big_endian=True)
 
 

@@ -7,9 +7,8 @@ Context: takes safe points.
 
 from typing import Final
 
-from kernel.crypto.hash import Hash, padded_tail, text_of_words
-from kernel.lang import Span, final, span_of, u8, u64
-from kernel.lib.pace import pace
+from kernel.crypto.hash import Hash, take_all, text_of_words
+from kernel.lang import Span, final, u8, u64
 
 _MASK: Final = 0xFFFF_FFFF
 _SHORT_BLOCK: Final = 64
@@ -68,12 +67,7 @@ class ShortSha(Hash):
 
     def compute(self, data: bytes) -> bytes:
         state = self._start[:]
-        for offset in range(0, len(data) - _SHORT_BLOCK + 1, _SHORT_BLOCK):
-            _take_short(state, span_of(data)[offset : offset + _SHORT_BLOCK])
-            pace(_SHORT_COST)
-        tail = padded_tail(data, _SHORT_BLOCK, is_big_endian=True)
-        for offset in range(0, len(tail), _SHORT_BLOCK):
-            _take_short(state, span_of(tail)[offset : offset + _SHORT_BLOCK])
+        take_all(state, data, _SHORT_BLOCK, _take_short, cost=_SHORT_COST, is_big_endian=True)
         return text_of_words(state, self.size, is_big_endian=True)
 
 
@@ -127,12 +121,7 @@ class LongSha(Hash):
 
     def compute(self, data: bytes) -> bytes:
         state = self._start[:]
-        for offset in range(0, len(data) - _LONG_BLOCK + 1, _LONG_BLOCK):
-            _take_long(state, span_of(data)[offset : offset + _LONG_BLOCK])
-            pace(_LONG_COST)
-        tail = padded_tail(data, _LONG_BLOCK, is_big_endian=True)
-        for offset in range(0, len(tail), _LONG_BLOCK):
-            _take_long(state, span_of(tail)[offset : offset + _LONG_BLOCK])
+        take_all(state, data, _LONG_BLOCK, _take_long, cost=_LONG_COST, is_big_endian=True)
         halves: list[int] = []
         for word in state:
             halves.append(int(word >> 32))

@@ -341,16 +341,23 @@ class EpollFile(DescriptorFile):
     # ---- The ready list ---------------------------------------------------------------------------------------
 
     def list_member(self, member: Member) -> None:
-        if member.is_listed:
-            return
+        if not member.is_listed:
+            self._link(member, self.last, None)
+
+    @inline
+    def _link(self, member: Member, previous: Member | None, following: Member | None) -> None:
+        """Put a member between two neighbours, of which one or both are None: at an end of the list."""
         member.is_listed = True
-        member.previous = self.last
-        member.next = None
-        if self.last is not None:
-            self.last.next = member
+        member.previous = previous
+        member.next = following
+        if previous is not None:
+            previous.next = member
         else:
             self.first = member
-        self.last = member
+        if following is not None:
+            following.previous = member
+        else:
+            self.last = member
 
     def _unlist(self, member: Member) -> None:
         if not member.is_listed:
@@ -408,14 +415,7 @@ class EpollFile(DescriptorFile):
         if member.events == events & ~0xFFFF:
             member.events = events
         self._unlist(member)
-        first = self.first
-        member.is_listed = True
-        member.next = first
-        if first is not None:
-            first.previous = member
-        else:
-            self.last = member
-        self.first = member
+        self._link(member, None, self.first)
         self.queue.wake_all()
 
     def has_ready(self) -> bool:

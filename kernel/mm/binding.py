@@ -37,9 +37,8 @@ def bind(space: AddressSpace, start: int, end: int, policy: MemoryPolicy | None,
     space.settle()
     _check_range(space, start, end, policy is not None, refuses_others)
     while start < end:
-        space.settle()
-        area = space.areas.first_above(start)
-        if area is None or area.start >= end:
+        area = space.settled_area(start, end)
+        if area is None:
             return
         stop = min(end, area.end)
         _bind_area(space, area, max(start, area.start), stop, policy)
@@ -103,9 +102,8 @@ def set_home(space: AddressSpace, start: int, end: int, node: int) -> None:
     """
     is_found = False
     while start < end:
-        space.settle()
-        area = space.areas.first_above(start)
-        if area is None or area.start >= end:
+        area = space.settled_area(start, end)
+        if area is None:
             break
         stop = min(end, area.end)
         policy = area.policy

@@ -53,9 +53,8 @@ def collapse(space: AddressSpace, start: int, end: int) -> None:
     were tried.
     """
     while start < end:
-        space.settle()
-        area = space.areas.first_above(start)
-        if area is None or area.start >= end:
+        area = space.settled_area(start, end)
+        if area is None:
             return
         stop = min(end, area.end)
         if not may_be_large(space, area) or not holds_whole(area) or not area.has_own_pages:

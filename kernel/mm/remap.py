@@ -474,9 +474,8 @@ def _give_back(space: AddressSpace, start: int, end: int, advice: int) -> None:
     it are done.
     """
     while start < end:
-        space.settle()
-        area = space.areas.first_above(start)
-        if area is None or area.start >= end:
+        area = space.settled_area(start, end)
+        if area is None:
             return
         start = max(start, area.start)
         stop = _end_to_give_back(area, start, end, advice)
@@ -665,9 +664,8 @@ def removable(space: AddressSpace, start: int, end: int) -> Area | None:
     """The first area of a range, for MADV_REMOVE. Raises EINVAL (locked, or no object behind it), EACCES (writes would
     not reach the object).
     """
-    space.settle()
-    area = space.areas.first_above(start)
-    if area is None or area.start >= end:
+    area = space.settled_area(start, end)
+    if area is None:
         return None
     source = area.source
     if area.flags & MAP_LOCKED != 0 or source is None:

@@ -280,6 +280,14 @@ class AddressSpace(Linked["AddressSpace"]):
         if self.is_held:
             self._wait_for_holder()
 
+    def settled_area(self, start: int, end: int) -> Area | None:
+        """The first area of a range once nobody holds the space; None if there is none. A walk over areas with a safe
+        point before each calls this once for each, from where the last one ended.
+        """
+        self.settle()
+        area = self.areas.first_above(start)
+        return None if area is None or area.start >= end else area
+
     @noinline
     def _wait_for_holder(self) -> None:
         while self.is_still_held():

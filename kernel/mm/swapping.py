@@ -392,9 +392,8 @@ def page_out(space: AddressSpace, start: int, end: int) -> None:
         return
     taken = Taken()
     while start < end and taken.can_go_on() and not is_dying():
-        space.settle()
-        area = space.areas.first_above(start)
-        if area is None or area.start >= end:
+        area = space.settled_area(start, end)
+        if area is None:
             return
         start = max(start, area.start)
         stop = min(end, area.end)

@@ -44,18 +44,11 @@ class Mutex:
     @sleeps
     def _wait(self, thread: Thread) -> None:
         """Sleep until the lock is free."""
-        owner = self.owner
-        while owner is not None:
-            if owner.is_lost:
-                raise Errno(EIO)
-            if owner is thread:
-                panic("a mutex is taken twice by one thread")
-            thread.waits_for = owner
+        while self._must_wait(thread):
             try:
                 self.waiters.wait()
             finally:
                 thread.waits_for = None
-            owner = self.present_owner()
 
     @sleeps
     def acquire_unless_dying(self) -> None:
@@ -68,21 +61,14 @@ class Mutex:
     @noinline
     @sleeps
     def _wait_unless_dying(self, thread: Thread) -> None:
-        owner = self.owner
-        while owner is not None:
-            if owner.is_lost:
-                raise Errno(EIO)
-            if owner is thread:
-                panic("a mutex is taken twice by one thread")
-            if thread.is_dying():
-                self.waiters.wake_one()  # the wake of this thread may have been meant for another
-                raise Errno(EINTR)
-            thread.waits_for = owner
+        while self._must_wait(thread):
             try:
+                if thread.is_dying():
+                    self.waiters.wake_one()  # the wake of this thread may have been meant for another
+                    raise Errno(EINTR)
                 self.waiters.sleep_until(monotonic_ns() + _LOOK_AGAIN_NS, interruptible=False)
             finally:
                 thread.waits_for = None
-            owner = self.present_owner()
 
     @sleeps
     def acquire_unless_interrupted(self) -> None:
@@ -95,13 +81,7 @@ class Mutex:
     @noinline
     @sleeps
     def _wait_unless_interrupted(self, thread: Thread) -> None:
-        owner = self.owner
-        while owner is not None:
-            if owner.is_lost:
-                raise Errno(EIO)
-            if owner is thread:
-                panic("a mutex is taken twice by one thread")
-            thread.waits_for = owner
+        while self._must_wait(thread):
             try:
                 self.waiters.sleep(interruptible=True)
             except (Errno, MemoryError):
@@ -109,11 +89,22 @@ class Mutex:
                 raise
             finally:
                 thread.waits_for = None
-            owner = self.present_owner()
 
     def present_owner(self) -> Thread | None:
         """`owner`, read again after a sleep."""
         return self.owner
+
+    def _must_wait(self, thread: Thread) -> bool:
+        """Whether another thread has the lock; if so, `waits_for` names that thread. Raises EIO."""
+        owner = self.owner
+        if owner is None:
+            return False
+        if owner.is_lost:
+            raise Errno(EIO)
+        if owner is thread:
+            panic("a mutex is taken twice by one thread")
+        thread.waits_for = owner
+        return True
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free."""

@@ -46,7 +46,7 @@ def select(request: Request, most: int) -> Chosen:
     if buffer is None:
         raise Errno(ENOBUFS)
     if not group.is_ring():
-        request.ring.group_bytes -= BUFFER_BYTES
+        request.ring.held.group_bytes -= BUFFER_BYTES
     length = buffer.length
     if 0 < most < length:
         length = most
@@ -86,7 +86,7 @@ def put_back(request: Request, chosen: Chosen) -> None:
         return  # the program has dropped the group in the meantime
     group.put_back(chosen.buffer, chosen.head)
     if not group.is_ring():
-        request.ring.group_bytes += BUFFER_BYTES
+        request.ring.held.group_bytes += BUFFER_BYTES
 
 
 def _prepare_provide(request: Request) -> None:
@@ -108,7 +108,7 @@ def _provide(request: Request) -> int:
     if group is None:
         group = BufferGroup(UserAddr(0), 0, None)
         groups[request.buffer_index] = group
-        request.ring.group_bytes += group.held_bytes()
+        request.ring.held.group_bytes += group.held_bytes()
     refuse_if(group.is_ring())
     for index in range(request.descriptor):
         if len(group.buffers) >= _MOST_BUFFERS:
@@ -118,7 +118,7 @@ def _provide(request: Request) -> int:
         address = user.within(request.memory(), index * request.length)
         number = ((request.offset & _LAST_NUMBER) + index) & _LAST_NUMBER
         group.buffers.append(ProvidedBuffer(address, request.length, number))
-        request.ring.group_bytes += BUFFER_BYTES
+        request.ring.held.group_bytes += BUFFER_BYTES
         pace(_COST)
         if groups.get(request.buffer_index) is not group:
             break  # others took its buffers, and registered a ring with its number
@@ -139,7 +139,7 @@ def _remove(request: Request) -> int:
     done = 0
     while done < request.descriptor and len(group.buffers) > 0:
         group.buffers.popleft()
-        request.ring.group_bytes -= BUFFER_BYTES
+        request.ring.held.group_bytes -= BUFFER_BYTES
         done += 1
         pace(_COST)
     return done
@@ -173,7 +173,7 @@ def register_group(ring: Ring, argument: UserAddr, count: int) -> int:
     try:
         old = _replaceable(ring, number)  # reading slept, and requests may have provided buffers
         ring.groups[number] = group
-        ring.group_bytes += group.held_bytes() - (0 if old is None else old.held_bytes())
+        ring.held.group_bytes += group.held_bytes() - (0 if old is None else old.held_bytes())
         done = True
     finally:
         if not done:
@@ -201,7 +201,7 @@ def drop_group(ring: Ring, argument: UserAddr, count: int) -> int:
         raise Errno(ENOENT)
     refuse_if(not group.is_ring())
     ring.groups.pop(number)
-    ring.group_bytes -= group.held_bytes()
+    ring.held.group_bytes -= group.held_bytes()
     group.give_back()
     return 0
 

@@ -18,8 +18,8 @@ from kernel.task.task import Task
 from kernel.uring import layout
 from kernel.uring.perform import TaskWork
 from kernel.uring.ring import Ring
-from kernel.uring.settings import CHANGES, MOST_POLLED_US
 from kernel.uring.taker import worker_of
+from kernel.uring.worker_limits import CHANGES, MOST_POLLED_US
 
 _MASK_BYTES: Final = 8
 _MOST_WORKERS: Final = (1 << 31) - 1
@@ -159,7 +159,7 @@ def limit_workers(ring: Ring, task: Task, argument: UserAddr, count: int) -> int
 def begin_workers(ring: Ring, task: Task, work: TaskWork) -> None:
     """What a task may have once it uses its first ring, as long as nobody limits it."""
     if work.workers.bounded == 0:
-        work.workers.set(min(ring.entry_count, _PER_PROCESSOR * _processor_count()), _most_of(task))
+        work.workers.set(min(ring.shape.entry_count, _PER_PROCESSOR * _processor_count()), _most_of(task))
 
 
 def _follow(ring: Ring, task: Task, work: TaskWork) -> None:

@@ -113,4 +113,4 @@ def call_taker(ring: Ring, flags: int) -> None:
 
 def _has_no_room(ring: Ring) -> bool:
     """By the words in the ring, as the program sees them: the thread publishes what it has taken when it is done."""
-    return (ring.observe(layout.SQ_TAIL) - ring.observe(layout.SQ_HEAD)) & layout.WORD == ring.entry_count
+    return (ring.observe(layout.SQ_TAIL) - ring.observe(layout.SQ_HEAD)) & layout.WORD == ring.shape.entry_count

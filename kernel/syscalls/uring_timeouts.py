@@ -56,7 +56,7 @@ def _prepare_timeout(request: Request) -> None:
 
 def _prepare_link_timeout(request: Request) -> None:
     _judge_timeout(request, is_link=True)
-    last = request.ring.chain_last
+    last = request.ring.chain.last
     refuse_if(last is None)
     if last is not None:
         refuse_if(last.opcode == OP_LINK_TIMEOUT)
@@ -84,7 +84,7 @@ def _start_timer(request: Request) -> int:
         count = request.offset & _WORD
         if count != 0:
             counted = Counted(request)
-            ring.counted.insert(counted, ring.posted - ring.timed_out + count)
+            ring.counted.insert(counted, ring.progress.posted - ring.progress.timed_out + count)
             extra.counted = counted
     timer.start(_deadline_ns(extra.time_ns, request.modifiers))
     return WAITS
@@ -100,7 +100,7 @@ def _timeout(request: Request) -> int:
     if request.is_limit():
         return limit_is_up(request)
     ring = request.ring
-    ring.timed_out += 1
+    ring.progress.timed_out += 1
     flags = request.modifiers
     request.keeps_chain = flags & _TIMEOUT_ETIME_SUCCESS != 0
     if flags & _TIMEOUT_MULTISHOT != 0 and not _is_last(request):

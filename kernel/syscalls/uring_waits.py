@@ -214,7 +214,7 @@ def _message(request: Request) -> int:
 
 def _post_to(target: Ring, user_data: int, result: int, flags: int) -> None:
     """Raises EOVERFLOW if no one takes them: the overflow of a ring is bounded."""
-    if target.overflow_count >= target.completion_count:
+    if target.overflow.count >= target.shape.completion_count:
         raise Errno(EOVERFLOW)
     target.post(user_data, result, flags)
     while target.end_counted():

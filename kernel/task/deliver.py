@@ -50,6 +50,7 @@ from kernel.task.send import (
     force,
     interrupt,
     is_protected,
+    may_come_from_above,
     join_stop,
     set_blocked,
     trap_again,
@@ -233,7 +234,7 @@ def _take_signal(task: Task, frame: TrapFrame) -> None:
         pass
     elif action.handler != SIG_DFL:
         _run_handler(task, frame, action, info)
-    elif not forced and is_protected(process, signo) and not _is_from_above(process, signo):
+    elif not forced and is_protected(process, signo) and not may_come_from_above(process, signo):
         pass
     elif contains(STOP_SIGNALS, signo):
         _begin_stop(process, signo)
@@ -270,11 +271,6 @@ def end_by_signal(task: Task, info: SignalInfo) -> None:
     if contains(DUMPS_CORE, info.signo):
         CORE_DUMPING.dumper.dump(task, info)
     end_process(task.process, info.signo)
-
-
-def _is_from_above(init: Process, signo: int) -> bool:
-    """Whether the init of a namespace got a kill or stop, which can only come from outside the namespace."""
-    return init.pids.level > 0 and (signo == SIGKILL or signo == SIGSTOP)
 
 
 def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: SignalInfo) -> None:

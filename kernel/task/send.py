@@ -329,11 +329,18 @@ def is_protected(process: Process, signo: int) -> bool:
     return process.origin.is_init and not contains(process.actions.caught, signo)
 
 
+def may_come_from_above(init: Process, signo: int) -> bool:
+    """Whether a signal is one that kills or stops the init of a namespace if it was sent from outside it. Nothing is
+    outside the first namespace.
+    """
+    return contains(UNBLOCKABLE, signo) and init.pids.level > 0
+
+
 def _comes_from_above(init: Process, info: SignalInfo) -> bool:
     """Whether a signal kills or stops the init of a namespace nevertheless, because it was sent from outside it, or
-    by the kernel. Nothing is outside the first namespace.
+    by the kernel.
     """
-    if not contains(UNBLOCKABLE, info.signo) or init.pids.level == 0:
+    if not may_come_from_above(init, info.signo):
         return False
     sender = current_or_none()
     return info.code == SI_KERNEL or sender is None or init.pids.shown(sender.pid) == 0

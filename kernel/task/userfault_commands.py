@@ -418,9 +418,8 @@ class ServedFaults(UserFaultFile):
         space = self._hold(ESRCH)
         try:
             while place < start + length:
-                space.settle()
-                area = space.areas.first_above(place)
-                if area is None or area.start >= start + length:
+                area = space.settled_area(place, start + length)
+                if area is None:
                     break
                 if area.fault_modes & WRITE_PROTECT == 0:
                     raise Errno(ENOENT)

@@ -9,7 +9,7 @@ from kernel.fs.file import File
 from kernel.lang import EALREADY, ECANCELED, EINTR, final, noraise
 from kernel.lib.pace import pace
 from kernel.uring.operation import CANCEL_FROM_LIST, CANCEL_IN_WORKER, CANCEL_PLAIN
-from kernel.uring.request import OP_LINK_TIMEOUT, OP_TIMEOUT, Request, number_of
+from kernel.uring.request import OP_LINK_TIMEOUT, OP_TIMEOUT, Request
 from kernel.uring.ring import Ring
 
 CANCEL_ALL: Final = 1 << 0
@@ -91,9 +91,7 @@ def cancel(ring: Ring, wanted: Wanted) -> int:
     listed = False
     request = ring.requests.first()
     while request is not None and request.number <= last:
-        number = request.number
-        following = request.after()
-        following_number = number_of(following)
+        place = request.place()
         if cancelling_of(request) == CANCEL_FROM_LIST:
             listed = True
         elif wanted.matches(request):
@@ -101,7 +99,7 @@ def cancel(ring: Ring, wanted: Wanted) -> int:
             if not takes_all:
                 return found
         pace(_COST)
-        request = ring.requests.first_after(number, following, following_number)
+        request = ring.requests.first_after(place)
     return found + _cancel_listed(ring, wanted, takes_all=takes_all) if listed else found
 
 
@@ -109,15 +107,13 @@ def _cancel_listed(ring: Ring, wanted: Wanted, *, takes_all: bool) -> int:
     found = 0
     request = ring.requests.last()
     while request is not None:
-        number = request.number
-        preceding = request.before()
-        preceding_number = number_of(preceding)
+        place = request.place_from_end()
         if cancelling_of(request) == CANCEL_FROM_LIST and wanted.matches(request):
             found += wanted.cancel(request)
             if not takes_all:
                 break
         pace(_COST)
-        request = ring.requests.last_before(number, preceding, preceding_number)
+        request = ring.requests.last_before(place)
     return found
 
 

@@ -104,10 +104,10 @@ def _indices(listing: RingListing) -> bytes:
     listing.follow()
     offered = (tail - head) & layout.WORD
     listing.first = head
-    listing.count = min(offered, ring.entry_count) if ring.has_array() else 0
-    text = f"SqMask:\t0x{ring.entry_count - 1:x}\nSqHead:\t{head}\nSqTail:\t{tail}\nCachedSqHead:\t{ring.head}\n"
-    text += f"CqMask:\t0x{ring.completion_count - 1:x}\nCqHead:\t{ring.observe(layout.CQ_HEAD)}\n"
-    text += f"CqTail:\t{ring.observe(layout.CQ_TAIL)}\nCachedCqTail:\t{ring.tail}\nSQEs:\t{offered}\n"
+    listing.count = min(offered, ring.shape.entry_count) if ring.has_array() else 0
+    text = f"SqMask:\t0x{ring.shape.entry_count - 1:x}\nSqHead:\t{head}\nSqTail:\t{tail}\nCachedSqHead:\t{ring.progress.head}\n"
+    text += f"CqMask:\t0x{ring.shape.completion_count - 1:x}\nCqHead:\t{ring.observe(layout.CQ_HEAD)}\n"
+    text += f"CqTail:\t{ring.observe(layout.CQ_TAIL)}\nCachedCqTail:\t{ring.progress.tail}\nSQEs:\t{offered}\n"
     return text.encode()
 
 
@@ -118,18 +118,18 @@ def _submissions(listing: RingListing) -> bytes:
         head = ring.observe(layout.CQ_HEAD)
         waiting = (ring.observe(layout.CQ_TAIL) - head) & layout.WORD
         listing.first = head
-        listing.count = min(waiting, ring.completion_count)
+        listing.count = min(waiting, ring.shape.completion_count)
         return f"CQEs:\t{waiting}\n".encode()
-    slot = (listing.first + listing.index) & (ring.entry_count - 1)
+    slot = (listing.first + listing.index) & (ring.shape.entry_count - 1)
     listing.index += 1
-    at = ring.observe(ring.array_at + slot * 4)
-    return _submission(ring, at) if at < ring.entry_count else _EMPTY
+    at = ring.observe(ring.shape.array_at + slot * 4)
+    return _submission(ring, at) if at < ring.shape.entry_count else _EMPTY
 
 
 def _submission(ring: Ring, at: int) -> bytes:
     storage: Array[u8, Literal[128]] = Array()
-    entry = storage.span()[0 : ring.entry_size]
-    ring.entries.read(at * ring.entry_size, entry)
+    entry = storage.span()[0 : ring.shape.entry_size]
+    ring.entries.read(at * ring.shape.entry_size, entry)
     opcode = entry[0]
     name = _NAMES[opcode] if opcode < OPCODES else "INVALID"
     text = f"{at:5}: opcode:{name}, fd:{load_i32(entry, 4)}, flags:{entry[1]:x}, off:{unsigned(load_i64(entry, 8))}, "
@@ -145,13 +145,13 @@ def _completions(listing: RingListing) -> bytes:
     if listing.index >= listing.count:
         listing.follow()
         return _EMPTY
-    slot = (listing.first + listing.index) & (ring.completion_count - 1)
+    slot = (listing.first + listing.index) & (ring.shape.completion_count - 1)
     listing.index += 1
     storage: Array[u8, Literal[32]] = Array()
-    entry = storage.span()[0 : ring.completion_size]
-    ring.memory.read(layout.COMPLETIONS + slot * ring.completion_size, entry)
+    entry = storage.span()[0 : ring.shape.completion_size]
+    ring.memory.read(layout.COMPLETIONS + slot * ring.shape.completion_size, entry)
     text = f"{slot:5}: user_data:{unsigned(load_i64(entry, 0))}, res:{load_i32(entry, 8)}, flag:{entry.load_u32(12):x}"
-    if ring.completion_size != layout.COMPLETION_SIZE:
+    if ring.shape.completion_size != layout.COMPLETION_SIZE:
         text += f", extra1:{unsigned(load_i64(entry, 16))}, extra2:{unsigned(load_i64(entry, 24))}\n"
     return (text + "\n").encode()
 

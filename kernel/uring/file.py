@@ -20,7 +20,6 @@ from kernel.task.memory_shortage import COUNTS
 from kernel.uring import layout
 from kernel.uring.description import RingListing
 from kernel.uring.memory import RingPages
-from kernel.uring.request import number_of
 from kernel.uring.ring import Ring
 
 _COST: Final = 100  # instructions, for `pace`
@@ -44,7 +43,7 @@ class UringFile(File):
         return False
 
     def held_bytes(self) -> int:
-        self.ring.counted_by = COUNTS.last
+        self.ring.held.counted_by = COUNTS.last
         return DESCRIPTION_BYTES + self.ring.held_bytes()
 
     def memory_object(self) -> MemoryObject:
@@ -54,7 +53,7 @@ class UringFile(File):
         if self.users == 0:
             raise Errno(EBADF)
         ring = self.ring
-        held_pages = ring.memory.size_bytes() + ring.entries.size_bytes() + ring.group_bytes >> PAGE_SHIFT
+        held_pages = ring.memory.size_bytes() + ring.entries.size_bytes() + ring.held.group_bytes >> PAGE_SHIFT
         kind = offset & layout.MAP_KIND
         if ring.setup & layout.SETUP_NO_MMAP != 0 and kind != layout.MAP_BUFFERS:
             raise Errno(ENOMEM)  # the program has it already
@@ -77,7 +76,7 @@ class UringFile(File):
         if waiter is not None:
             waiter.wait_on(ring.waiters)
         state = 0
-        if ring.offered() != ring.entry_count:
+        if ring.offered() != ring.shape.entry_count:
             state |= WRITABLE
         if ring.waiting_completions() != 0 or not ring.overflow.is_empty() or ring.due.first is not None:
             state |= READABLE
@@ -100,13 +99,11 @@ class UringFile(File):
             pace(_COST)
         request = ring.requests.first()
         while request is not None:
-            number = request.number
-            following = request.after()
-            following_number = number_of(following)
+            place = request.place()
             request.settle(-ECANCELED)
             request.leave_other_place()
             pace(_COST)
-            request = ring.requests.first_after(number, following, following_number)
+            request = ring.requests.first_after(place)
         while True:
             deferred = ring.deferred.first()
             if deferred is None:

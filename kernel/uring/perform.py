@@ -34,7 +34,7 @@ from kernel.uring import layout
 from kernel.uring.cancel import cancel_one, cancelling_of
 from kernel.uring.file import UringFile
 from kernel.uring.operation import CANCEL_IN_WORKER, Operation
-from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter, number_of
+from kernel.uring.request import GOES_ON, NO_OUTCOME, WAITS, Request, RequestWaiter
 from kernel.uring.retirement import stop_using, use_resource
 from kernel.uring.ring import Ring, TaskRequests
 
@@ -262,7 +262,7 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
         timer.request = None
     if request.outcome == NO_OUTCOME:
         request.outcome = result
-    ring.kept_bytes -= request.kept_bytes
+    ring.held.kept_bytes -= request.kept_bytes
     request.kept_bytes = 0
     file = request.file
     request.file = None
@@ -283,7 +283,7 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
         ring.post(request.user_data, result, request.completion_flags)
     if request.notice != NO_OUTCOME:
         ring.post(request.user_data, request.notice, layout.CQE_NOTIFICATION)  # also if it never began, as on Linux
-    ring.ended += 1
+    ring.draining.ended += 1
     if file is not None:
         file.release()
     if source is not None:
@@ -309,7 +309,7 @@ def begin_deferred(ring: Ring) -> None:
     """Begin what waits for others to end, if those are done."""
     while True:
         request = ring.deferred.first()
-        if request is None or (request.flags & layout.IO_DRAIN != 0 and ring.ended < request.sequence):
+        if request is None or (request.flags & layout.IO_DRAIN != 0 and ring.draining.ended < request.sequence):
             return
         ring.undefer(request)
         request.note_due()
@@ -353,9 +353,8 @@ def limit_is_up(limit: Request) -> int:
     if request is None:
         return -ECANCELED
     request.limit = None
-    if request.is_settled():
-        return -ETIME
-    cancel_one(request)
+    if not request.is_settled():
+        cancel_one(request)
     return -ETIME
 
 
@@ -489,24 +488,20 @@ def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
     last = ring.numbered
     request = ring.requests.first()
     while request is not None and request.number <= last:
-        number = request.number
-        following = request.after()
-        following_number = number_of(following)
+        place = request.place()
         if request.task.async_work is work:  # it may have been settled since the look at what is due
             _end_chain(finish(request, request.outcome if request.is_settled() else -ECANCELED))
         pace(_LOOK_COST)
-        request = ring.requests.first_after(number, following, following_number)
+        request = ring.requests.first_after(place)
     request = ring.deferred.first()
     while request is not None and request.number <= last:
-        number = request.number
-        following = request.after()
-        following_number = number_of(following)
+        place = request.place()
         if request.task.async_work is work:
             ring.undefer(request)
             ring.leave_task(request)
             _end_chain(request)
         pace(_LOOK_COST)
-        request = ring.deferred.first_after(number, following, following_number)
+        request = ring.deferred.first_after(place)
 
 
 @noraise

@@ -6,7 +6,7 @@ submits it, or on the task's way to user mode when something that it waited for 
 Context: `note_due` is fit for interrupts, and so are the wakes and timers that call it.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kernel.fs.file import File
 from kernel.lang import Span, UserAddr, final, u8
@@ -172,6 +172,14 @@ class Request(Linked["Request"]):
     def this(self) -> "Request":
         return self
 
+    def place(self) -> "Place":
+        """Where it stands in its list, for `Requests.first_after` once there was a safe point."""
+        return self.number, self.after(), _number_of(self.after())
+
+    def place_from_end(self) -> "Place":
+        """The same for `Requests.last_before`."""
+        return self.number, self.before(), _number_of(self.before())
+
     def memory(self) -> UserAddr:
         """`addr`."""
         return UserAddr(self.address)
@@ -222,6 +230,14 @@ class Request(Linked["Request"]):
             self.ring.add_due(self)
 
 
+Place: TypeAlias = "tuple[int, Request | None, int]"
+"""Where a walk through requests is: the number of one, its neighbour on the way, and that one's number."""
+
+
+def _number_of(request: Request | None) -> int:
+    return 0 if request is None else request.number
+
+
 @final
 class DueList:
     """Requests that are to be looked at, in their order."""
@@ -256,18 +272,20 @@ class DueList:
 class Requests(LinkedList[Request]):
     """Requests of a ring that wait. Their numbers go up."""
 
-    def first_after(self, number: int, following: Request | None, following_number: int) -> Request | None:
-        """After a safe point on a way through the list: the first request after the one with that number. It is the
-        one that followed then, unless that has left.
+    def first_after(self, place: Place) -> Request | None:
+        """After a safe point on a way through the list: the first request after a place. It is the one that followed
+        then, unless that has left.
         """
-        if following is None or following.number == following_number:
-            return following
+        number, neighbour, its_number = place
+        if neighbour is None or neighbour.number == its_number:
+            return neighbour
         return self.after_number(number)
 
-    def last_before(self, number: int, preceding: Request | None, preceding_number: int) -> Request | None:
-        """The same on a way from the end to the beginning: the last request before the one with that number."""
-        if preceding is None or preceding.number == preceding_number:
-            return preceding
+    def last_before(self, place: Place) -> Request | None:
+        """The same on a way from the end to the beginning: the last request before a place."""
+        number, neighbour, its_number = place
+        if neighbour is None or neighbour.number == its_number:
+            return neighbour
         request = self.last()
         while request is not None and request.number >= number:
             request = request.before()
@@ -275,13 +293,9 @@ class Requests(LinkedList[Request]):
         return request
 
     def after_number(self, number: int) -> Request | None:
-        """The first request behind the one with that number, or behind where it was."""
+        """The first request after the one with that number, or after where that was."""
         request = self.first()
         while request is not None and request.number <= number:
             request = request.after()
             spend(_SKIP_COST)
         return request
-
-
-def number_of(request: Request | None) -> int:
-    return 0 if request is None else request.number

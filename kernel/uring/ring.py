@@ -28,11 +28,12 @@ from kernel.time.heap import DeadlineHeap
 from kernel.uring import layout
 from kernel.uring.buffers import BufferGroup
 from kernel.uring.memory import memory_at, whole_pages
+from kernel.uring.parts import Draining, HeldMemory, Progress, RingShape
 from kernel.uring.personalities import Personalities
 from kernel.uring.request import REQUEST_BYTES, Counted, DueList, Request, Requests
 from kernel.uring.resources import GENERATION_BYTES, FixedBuffers, FixedFiles, Generations
-from kernel.uring.settings import RingSettings, WorkerLimits
 from kernel.uring.taker import ServedRing, Taker
+from kernel.uring.worker_limits import RingSettings, WorkerLimits
 
 _WORD: Final = 0xFFFF_FFFF
 _OVERFLOWED_BYTES: Final = 80
@@ -58,6 +59,21 @@ class Overflowed(Linked["Overflowed"]):
 @final
 class OverflowList(LinkedList[Overflowed]):
     """Completions that found no room, in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: int = 0
+        self.lost: int = 0  # that found no memory either
+        self.has_lost: bool = False  # … and the program has not been notified
+
+
+@final
+class Chain:
+    """The chain of requests that is being submitted."""
+
+    def __init__(self) -> None:
+        self.first: Request | None = None
+        self.last: Request | None = None
 
 
 @final
@@ -172,41 +188,32 @@ class Restrictions:
 class Ring:
     """One ring."""
 
+    shape: RingShape
+    progress: Progress
+    draining: Draining
+    held: HeldMemory
+
     def __init__(self, setup: int, entry_count: int, completion_count: int, rings_at: int, entries_at: int) -> None:
         """Both counts are powers of two within what layout.py allows. The addresses matter with SETUP_NO_MMAP: then
         the memory is the program's. Raises MemoryError, and what `memory_at` raises. Sleeps.
         """
         self.setup: int = setup
-        self.entry_count: int = entry_count
-        self.completion_count: int = completion_count
-        self.completion_size: int = layout.COMPLETION_SIZE * (2 if setup & layout.SETUP_CQE32 != 0 else 1)
-        self.entry_size: int = layout.ENTRY_SIZE * (2 if setup & layout.SETUP_SQE128 != 0 else 1)
-        self.array_at: int = layout.array_offset(completion_count, self.completion_size)
-        size = self.array_at + (entry_count * 4 if setup & layout.SETUP_NO_SQARRAY == 0 else 0)
+        self.shape.entry_count = entry_count
+        self.shape.completion_count = completion_count
+        self.shape.completion_size = layout.COMPLETION_SIZE * (2 if setup & layout.SETUP_CQE32 != 0 else 1)
+        self.shape.entry_size = layout.ENTRY_SIZE * (2 if setup & layout.SETUP_SQE128 != 0 else 1)
+        self.shape.array_at = layout.array_offset(completion_count, self.shape.completion_size)
+        size = self.shape.array_at + (entry_count * 4 if setup & layout.SETUP_NO_SQARRAY == 0 else 0)
         self.is_disabled: bool = setup & layout.SETUP_R_DISABLED != 0
         self.defers: bool = setup & layout.SETUP_DEFER_TASKRUN != 0
         self.is_ended: bool = False  # nobody has it open, and nobody maps it
-        self.head: int = 0  # of submissions, modulo 2**32
-        self.tail: int = 0  # of completions, modulo 2**32
-        self.dropped: int = 0
-        self.lost: int = 0  # completions that found no memory either
-        self.has_lost: bool = False  # … and the program has not been notified
         self.overflow: OverflowList = OverflowList()
-        self.overflow_count: int = 0
         self.requests: Requests = Requests()  # that wait
         self.by_data: dict[int, SameData] = {}  # the same, by user_data
-        self.request_count: int = 0
         self.numbered: int = 0
         self.deferred: Requests = Requests()  # firsts of chains that begin when others are done
-        self.begun: int = 0  # requests that were submitted, and how many of them are done
-        self.ended: int = 0
-        self.drain_is_off: bool = False  # a request was silent, so waiting for all of them is not possible
-        self.drains_next: bool = False
         self.submitting: Mutex = Mutex()  # one thread at a time takes submissions
-        self.chain_first: Request | None = None  # that is being submitted
-        self.chain_last: Request | None = None
-        self.timed_out: int = 0  # timeouts that went off
-        self.posted: int = 0
+        self.chain: Chain = Chain()
         self.counted: DeadlineHeap[Counted] = DeadlineHeap()  # timeouts that end with a number of completions
         self.due: DueList = DueList()  # of a ring with DEFER_TASKRUN
         self.job: PollersJob = PollersJob()
@@ -221,9 +228,6 @@ class Ring:
         self.personalities: Personalities = Personalities()
         self.settings: RingSettings = RingSettings()
         self.groups: dict[int, BufferGroup] = {}  # of provided buffers
-        self.group_bytes: int = 0  # that they take, about
-        self.kept_bytes: int = 0  # of its requests' vectors
-        self.counted_by: int = 0  # the last count of memory that has met it
         self.bell: EventFile | None = None
         self.bell_is_for_late: bool = False  # it hears only of what did not end in its call (EVENTFD_ASYNC)
         self.restrictions: Restrictions | None = None  # that are in force
@@ -232,7 +236,7 @@ class Ring:
         self.memory: RingMemory = memory_at(rings_at, size) if is_own else RingMemory(whole_pages(size))
         done = False
         try:
-            size = entry_count * self.entry_size
+            size = entry_count * self.shape.entry_size
             self.entries: RingMemory = memory_at(entries_at, size) if is_own else RingMemory(whole_pages(size))
             done = True
         finally:
@@ -252,17 +256,18 @@ class Ring:
 
     def held_bytes(self) -> int:
         """About how much memory it frees when it goes."""
-        living = self.begun - self.ended  # requests: those that wait, and those that follow in their chains
-        waiting = living * REQUEST_BYTES + self.kept_bytes + self.overflow_count * _OVERFLOWED_BYTES
-        listed = self.files.held_bytes() + self.buffers.held_bytes() + self.group_bytes
+        # Requests: those that wait, and those that follow in their chains
+        living = self.draining.begun - self.draining.ended
+        waiting = living * REQUEST_BYTES + self.held.kept_bytes + self.overflow.count * _OVERFLOWED_BYTES
+        listed = self.files.held_bytes() + self.buffers.held_bytes() + self.held.group_bytes
         listed += self.personalities.held_bytes() + self.generations.past_count * GENERATION_BYTES
         return RING_BYTES + self.memory.size_bytes() + self.entries.size_bytes() + waiting + listed
 
     def uncounted_bytes(self, count: int) -> int:
         """`held_bytes`, once in a count of memory: several ways may lead to a ring."""
-        if self.counted_by == count:
+        if self.held.counted_by == count:
             return 0
-        self.counted_by = count
+        self.held.counted_by = count
         return self.held_bytes()
 
     def lock(self) -> None:
@@ -303,17 +308,17 @@ class Ring:
 
     def offered(self) -> int:
         """How many submissions the program says to have filled in, any number."""
-        return (self.observe(layout.SQ_TAIL) - self.head) & _WORD
+        return (self.observe(layout.SQ_TAIL) - self.progress.head) & _WORD
 
     # ---- Completions -----------------------------------------------------------------------------------------------
 
     def waiting_completions(self) -> int:
         """How many completions the program has not taken, by what it says."""
-        return (self.tail - self.observe(layout.CQ_HEAD)) & _WORD
+        return (self.progress.tail - self.observe(layout.CQ_HEAD)) & _WORD
 
     def is_full(self) -> bool:
         """Whether the next completion finds no room."""
-        return self.waiting_completions() >= self.completion_count
+        return self.waiting_completions() >= self.shape.completion_count
 
     @noraise
     def post(self, user_data: int, result: int, flags: int) -> None:
@@ -348,28 +353,28 @@ class Ring:
     def _put_aside(self, user_data: int, result: int, flags: int) -> None:
         try:
             self.overflow.link_last(Overflowed(user_data, result, flags))
-            self.overflow_count += 1
+            self.overflow.count += 1
             self.set_flag(layout.SQ_CQ_OVERFLOW)
         except MemoryError:
-            self.lost = (self.lost + 1) & _WORD
-            self.has_lost = True
-            self.publish(layout.CQ_OVERFLOW, self.lost)
+            self.overflow.lost = (self.overflow.lost + 1) & _WORD
+            self.overflow.has_lost = True
+            self.publish(layout.CQ_OVERFLOW, self.overflow.lost)
 
     def flush(self) -> None:
         """Enter what found no room before, as far as it does now."""
         if self.overflow.is_empty():
             return
-        before = self.posted
+        before = self.progress.posted
         while not self.is_full():
             entry = self.overflow.first()
             if entry is None:
                 break
             self.overflow.unlink(entry)
-            self.overflow_count -= 1
+            self.overflow.count -= 1
             self._write(entry.user_data, entry.result, entry.flags)
         if self.overflow.is_empty():
             self.clear_flag(layout.SQ_CQ_OVERFLOW)
-        if self.posted != before:
+        if self.progress.posted != before:
             self._tell()
 
     def _write(self, user_data: int, result: int, flags: int) -> None:
@@ -378,11 +383,11 @@ class Ring:
         store_i64(entry, 0, user_data)
         store_i32(entry, 8, result)
         store_i32(entry, 12, flags)
-        at = layout.COMPLETIONS + (self.tail & (self.completion_count - 1)) * self.completion_size
-        self.memory.write(at, entry[0 : self.completion_size])
-        self.tail = (self.tail + 1) & _WORD
-        self.posted += 1
-        self.publish(layout.CQ_TAIL, self.tail)
+        at = layout.COMPLETIONS + (self.progress.tail & (self.shape.completion_count - 1)) * self.shape.completion_size
+        self.memory.write(at, entry[0 : self.shape.completion_size])
+        self.progress.tail = (self.progress.tail + 1) & _WORD
+        self.progress.posted += 1
+        self.publish(layout.CQ_TAIL, self.progress.tail)
 
     def _tell(self) -> None:
         bell = self.bell
@@ -397,7 +402,7 @@ class Ring:
         """End timeouts whose number of completions is there, a few at a time; whether there are more."""
         waiting = self.counted.entries
         for _ in range(_MOST_COUNTED):
-            if len(waiting) == 0 or waiting[0].queued_ns > self.posted - self.timed_out:
+            if len(waiting) == 0 or waiting[0].queued_ns > self.progress.posted - self.progress.timed_out:
                 return False
             counted = waiting[0]
             self.counted.take_out(counted)
@@ -430,7 +435,6 @@ class Ring:
             raise
         self._join_same(request, same)
         self._link(self.requests, request)
-        self.request_count += 1
 
     @noraise
     def drop(self, request: Request) -> None:
@@ -439,7 +443,6 @@ class Ring:
             return
         self.requests.unlink(request)
         request.number = 0
-        self.request_count -= 1
         self._leave_same(request)
         self.leave_task(request)
 

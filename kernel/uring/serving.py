@@ -129,7 +129,7 @@ def _round(task: Task, taker: Taker, work: TaskWork) -> int:
         if served is None:
             break
         idle_ns = max(idle_ns, served.idle_ns)
-        most = served.ring.entry_count if taker.count == 1 else _FAIR_SHARE
+        most = served.ring.shape.entry_count if taker.count == 1 else _FAIR_SHARE
         found = max(found, _take(task, taker, served, most))
         pace(_COST)
     taker.idle_ns = idle_ns

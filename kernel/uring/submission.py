@@ -33,7 +33,7 @@ def submit(ring: Ring, task: Task, wanted: int) -> int:
 
 
 def _submit(ring: Ring, task: Task, wanted: int) -> int:
-    count = min(wanted, ring.offered(), ring.entry_count)
+    count = min(wanted, ring.offered(), ring.shape.entry_count)
     done = 0
     lacks_memory = False
     while done < count:
@@ -43,18 +43,18 @@ def _submit(ring: Ring, task: Task, wanted: int) -> int:
         try:
             request = _read(ring, task, at)
         except MemoryError:
-            ring.head = (ring.head - 1) & _WORD
+            ring.progress.head = (ring.progress.head - 1) & _WORD
             lacks_memory = True
             break
         done += 1
-        ring.begun += 1
+        ring.draining.begun += 1
         if not _take(ring, request) and ring.setup & layout.SETUP_SUBMIT_ALL == 0:
             break
         pace(_COST)
         if is_dying():
             break
     _close_chain(ring)
-    ring.publish(layout.SQ_HEAD, ring.head)
+    ring.publish(layout.SQ_HEAD, ring.progress.head)
     if done == 0 and lacks_memory:
         raise Errno(EAGAIN)
     return done
@@ -62,22 +62,22 @@ def _submit(ring: Ring, task: Task, wanted: int) -> int:
 
 def _next(ring: Ring) -> int:
     """Where the next submission lies in the ring's array of them; -1 if the program names one that is none."""
-    slot = ring.head & (ring.entry_count - 1)
-    ring.head = (ring.head + 1) & _WORD
+    slot = ring.progress.head & (ring.shape.entry_count - 1)
+    ring.progress.head = (ring.progress.head + 1) & _WORD
     if not ring.has_array():
         return slot
-    index = ring.observe(ring.array_at + slot * 4)
-    if index < ring.entry_count:
+    index = ring.observe(ring.shape.array_at + slot * 4)
+    if index < ring.shape.entry_count:
         return index
-    ring.dropped = (ring.dropped + 1) & _WORD
-    ring.publish(layout.SQ_DROPPED, ring.dropped)
+    ring.progress.dropped = (ring.progress.dropped + 1) & _WORD
+    ring.publish(layout.SQ_DROPPED, ring.progress.dropped)
     return -1
 
 
 def _read(ring: Ring, task: Task, index: int) -> Request:
     storage: Array[u8, Literal[64]] = Array()
     entry = storage.span()
-    ring.entries.read(index * ring.entry_size, entry)
+    ring.entries.read(index * ring.shape.entry_size, entry)
     return Request(ring, task, entry)
 
 
@@ -91,8 +91,8 @@ def _take(ring: Ring, request: Request) -> bool:
         request.refusal = error.code
     except MemoryError:
         request.refusal = ENOMEM
-    ring.kept_bytes += request.kept_bytes
-    first = ring.chain_first
+    ring.held.kept_bytes += request.kept_bytes
+    first = ring.chain.first
     is_refused = request.refusal != 0
     links = request.flags & layout.LINKS != 0
     if first is None and not links:
@@ -101,15 +101,15 @@ def _take(ring: Ring, request: Request) -> bool:
         else:
             _begin_chain(ring, request)
         return not is_refused
-    last = ring.chain_last
+    last = ring.chain.last
     if first is None or last is None:
-        ring.chain_first = request
+        ring.chain.first = request
     else:
         last.linked = request
         first.chain_length += 1
         if is_refused and first.refusal == 0:
             first.refusal = ECANCELED
-    ring.chain_last = request
+    ring.chain.last = request
     if links:
         return True
     _close_chain(ring)
@@ -118,9 +118,9 @@ def _take(ring: Ring, request: Request) -> bool:
 
 def _close_chain(ring: Ring) -> None:
     """The chain is whole: it begins."""
-    first = ring.chain_first
-    ring.chain_first = None
-    ring.chain_last = None
+    first = ring.chain.first
+    ring.chain.first = None
+    ring.chain.last = None
     if first is None:
         return
     if first.refusal != 0:
@@ -136,8 +136,8 @@ def _begin_chain(ring: Ring, first: Request) -> None:
     if not drains and ring.deferred.is_empty():
         start(first)
         return
-    first.sequence = ring.begun - first.chain_length
-    if ring.deferred.is_empty() and ring.ended >= first.sequence:
+    first.sequence = ring.draining.begun - first.chain_length
+    if ring.deferred.is_empty() and ring.draining.ended >= first.sequence:
         start(first)
         return
     try:
@@ -160,18 +160,18 @@ def _judge(ring: Ring, request: Request) -> None:
     if flags & layout.BUFFER_SELECT != 0 and not operation.takes_buffers:
         raise Errno(EOPNOTSUPP)
     if flags & layout.CQE_SKIP_SUCCESS != 0:
-        ring.drain_is_off = True
-    first = ring.chain_first
+        ring.draining.is_off = True
+    first = ring.chain.first
     if flags & layout.IO_DRAIN != 0:
-        if ring.drain_is_off:
+        if ring.draining.is_off:
             raise Errno(EOPNOTSUPP)
         if first is not None:
             first.flags |= layout.IO_DRAIN
-            ring.drains_next = True
+            ring.draining.is_next = True
     if ring.restrictions is not None and not ring.restrictions.allow(request.opcode, flags):
         raise Errno(EACCES)
-    if ring.drains_next and first is None:
-        ring.drains_next = False
+    if ring.draining.is_next and first is None:
+        ring.draining.is_next = False
         request.flags |= layout.IO_DRAIN
     if is_unpolled or (request.priority != 0 and not operation.takes_priority):
         raise Errno(EINVAL)

@@ -36,13 +36,13 @@ class Patience:
 
 def wait_for_completions(ring: Ring, work: TaskWork, patience: Patience) -> None:
     """Raises ETIME, EINTR where nothing came; EBADR if completions were lost."""
-    timed_out = ring.timed_out
-    least = min(patience.least, ring.completion_count)
+    timed_out = ring.progress.timed_out
+    least = min(patience.least, ring.shape.completion_count)
     at_first = ring.waiting_completions()
     while True:
         look(ring, work)
         ready = ring.waiting_completions()
-        if ready >= least or ring.timed_out != timed_out:
+        if ready >= least or ring.progress.timed_out != timed_out:
             return
         deadline_ns = patience.deadline_ns
         if patience.least_ns != 0:
@@ -65,8 +65,8 @@ def wait_for_completions(ring: Ring, work: TaskWork, patience: Patience) -> None
 def look(ring: Ring, work: TaskWork) -> None:
     """Do what is due. Raises EBADR if completions were lost."""
     _enter_due(ring, work)
-    if ring.has_lost:
-        ring.has_lost = False
+    if ring.overflow.has_lost:
+        ring.overflow.has_lost = False
         raise Errno(EBADR)
 
 

@@ -54,7 +54,7 @@ MODULES = (
     "kernel.net.tcp.secrets",
     "kernel.net.tcp.send_queue",
     "kernel.net.tcp.sequence",
-    "kernel.net.tcp.settings",
+    "kernel.net.tcp.tcp_settings",
     "kernel.net.tcp.time_wait",
     "kernel.net.tcp.timers",
     "kernel.perf.period",

@@ -12,8 +12,8 @@ from kernel.fs.autofs.instance import AutofsInstance
 from kernel.fs.autofs.packets import EXPIRE_FORCED, EXPIRE_IMMEDIATE, EXPIRE_LEAVES, INDIRECT
 from kernel.fs.dentry import Dentry
 from kernel.fs.mount_keepers import KEEPERS
-from kernel.fs.mount_tree import tree_of
-from kernel.fs.path import Mount
+from kernel.fs.mount_tree import top_at, tree_of
+from kernel.fs.path import Mount, Path
 from kernel.lang import EAGAIN, Errno
 from kernel.time.clock import monotonic_ns
 
@@ -148,10 +148,7 @@ def _is_mount_used(instance: AutofsInstance, mount: Mount, node: AutofsNode, den
     """Whether what is mounted on a node is in use. Another autofs is its own automounter's affair. Raises
     MemoryError.
     """
-    covering = mount.children[dentry]
-    while covering.root in covering.children:
-        covering = covering.children[covering.root]
-    if isinstance(covering.file_system, AutofsInstance):
+    if isinstance(top_at(Path(mount, dentry)).mount.file_system, AutofsInstance):
         return True
     if how & EXPIRE_FORCED != 0:
         return False

@@ -14,6 +14,7 @@ from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import Path
 from kernel.fs.procfs import kernel_symbols, keys, metrics, sysctl, system
+from kernel.fs.procfs.conf_directories import ConfDirectory
 from kernel.fs.procfs.entries import (
     FIRST_POSITION,
     ComputedDirectory,
@@ -24,7 +25,6 @@ from kernel.fs.procfs.entries import (
     SettingsDirectory,
     check_new_size,
 )
-from kernel.fs.procfs.interface_settings import ConfDirectory
 from kernel.fs.procfs.locks import LocksInode
 from kernel.fs.procfs.network import PiecesInode, SettingInode
 from kernel.fs.procfs.pressure import RESOURCE_NAMES, RESOURCES, MachinePressureInode

@@ -14,9 +14,9 @@ Source: Linux's Documentation/admin-guide/mm/transhuge.rst.
 
 from typing import Final
 
-from kernel.fs.cgroup.table import parse_unsigned
 from kernel.fs.sysfs.kobject import Kobject, line
 from kernel.lang import EINVAL, EIO, Errno, final
+from kernel.lib.numbers import LARGEST, parse_unsigned
 from kernel.mm.huge_pool import HUGE_SIZE
 from kernel.mm.large_pages import LARGE_PAGES
 
@@ -78,7 +78,7 @@ class LargePagesKobject(Kobject):
             case b"defrag":
                 LARGE_PAGES.effort = _chosen(_EFFORTS, text)
             case b"use_zero_page":
-                value = parse_unsigned(text)
+                value = parse_unsigned(text, 10, LARGEST + 1)
                 if value > 1:
                     raise Errno(EINVAL)
                 LARGE_PAGES.uses_zero_page = value != 0

@@ -28,9 +28,9 @@ from kernel.net.sockets.socket_options import int_bytes, memory_bytes
 from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import FOREVER, State
 from kernel.net.tcp.information import TIMER_TIME_WAIT, information, pending_timer
-from kernel.net.tcp.settings import SETTINGS
 from kernel.net.tcp.table import TABLE, Listener, port_key
 from kernel.net.tcp.tcp_options import TcpOptions
+from kernel.net.tcp.tcp_settings import SETTINGS
 from kernel.net.tcp.time_wait import TimeWait
 from kernel.task import current
 from kernel.time import monotonic_ns

@@ -11,7 +11,7 @@ from kernel.net.tcp.memory import MEMORY
 from kernel.net.tcp.parts import Recovery, Timeout
 from kernel.net.tcp.scoreboard import DUPLICATE_THRESHOLD
 from kernel.net.tcp.sequence import extend
-from kernel.net.tcp.settings import SETTINGS
+from kernel.net.tcp.tcp_settings import SETTINGS
 
 
 def process(c: Connection, segment: Segment, sequence: int, payload: int, now_ns: int) -> None:

@@ -13,7 +13,7 @@ from kernel.net.link.packet import Packet
 from kernel.net.tcp.connection import Connection
 from kernel.net.tcp.header import ACK, CWR, ECE, Segment
 from kernel.net.tcp.parts import Recovery
-from kernel.net.tcp.settings import SETTINGS
+from kernel.net.tcp.tcp_settings import SETTINGS
 
 _CODES: Final = 3  # of the traffic class
 CAPABLE: Final = 2  # ECT(0)

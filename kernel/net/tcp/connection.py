@@ -22,7 +22,7 @@ from kernel.net.tcp.round_trip import RoundTrip
 from kernel.net.tcp.scoreboard import Scoreboard
 from kernel.net.tcp.send_queue import SendQueue
 from kernel.net.tcp.sequence import WRAP
-from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
+from kernel.net.tcp.tcp_settings import NS_PER_SECOND, SETTINGS
 
 FOREVER: Final = (1 << 63) - 1
 _FIN_WAIT_NS: Final = 60 * NS_PER_SECOND  # unless options or settings say otherwise

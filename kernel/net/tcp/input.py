@@ -21,7 +21,7 @@ from kernel.net.tcp.connection import (
 from kernel.net.tcp.header import ACK, FIN, RST, SYN, URG, Segment
 from kernel.net.tcp.memory import LEAST_BYTES, MEMORY
 from kernel.net.tcp.sequence import HALF, MASK, extend
-from kernel.net.tcp.settings import NS_PER_SECOND
+from kernel.net.tcp.tcp_settings import NS_PER_SECOND
 
 # How old a remembered timestamp may be before it is meaningless (RFC 7323, section 5.5): 24 days.
 _TIMESTAMP_AGE_NS = 24 * 86_400 * NS_PER_SECOND

@@ -17,7 +17,7 @@ from typing import Final
 from kernel.lang import final, noraise
 from kernel.lib.settings import INT_LEAST, INT_MOST, NO_BOUND, SystemSetting
 from kernel.net.tcp.connection import Connection
-from kernel.net.tcp.settings import SETTINGS
+from kernel.net.tcp.tcp_settings import SETTINGS
 
 PAGE_SHIFT: Final = 12
 LEAST_BYTES: Final = 4096  # that a connection may hold in each direction whatever the others do

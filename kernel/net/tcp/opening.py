@@ -16,7 +16,7 @@ from kernel.net.tcp.connection import (
 from kernel.net.tcp.header import LARGEST_SCALE, Segment
 from kernel.net.tcp.parts import Timeout
 from kernel.net.tcp.sequence import WRAP
-from kernel.net.tcp.settings import SETTINGS
+from kernel.net.tcp.tcp_settings import SETTINGS
 
 
 def _begin(c: Connection, initial_sequence: int, now_ns: int) -> None:

@@ -11,8 +11,8 @@ from kernel.net.sockets.inet_options import int_bytes, int_of
 from kernel.net.tcp import output, tcp_options
 from kernel.net.tcp.connection import NS_PER_MS, Connection, State
 from kernel.net.tcp.information import information
-from kernel.net.tcp.settings import SETTINGS
 from kernel.net.tcp.tcp_options import TcpOptions
+from kernel.net.tcp.tcp_settings import SETTINGS
 from kernel.time import monotonic_ns
 
 _LONGEST_NAME: Final = 16  # of a congestion control algorithm

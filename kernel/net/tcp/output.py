@@ -17,7 +17,7 @@ from kernel.net.tcp.connection import FOREVER, NS_PER_MS, Connection, State
 from kernel.net.tcp.header import ACK, ECE, FIN, MAX_SACK_BLOCKS, PSH, RST, SYN, URG, OutgoingHeader
 from kernel.net.tcp.memory import MEMORY
 from kernel.net.tcp.parts import Recovery, Timeout
-from kernel.net.tcp.settings import SETTINGS
+from kernel.net.tcp.tcp_settings import SETTINGS
 
 TAIL_LOSS_LEAST_NS: Final = 10 * NS_PER_MS
 _SHARE: Final = 200_000  # instructions for sending at once; see `kernel.lib.pace.spend`

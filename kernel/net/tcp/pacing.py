@@ -13,7 +13,7 @@ from typing import Final
 
 from kernel.net.sockets.option_names import NO_RATE
 from kernel.net.tcp.connection import FOREVER, Connection
-from kernel.net.tcp.settings import NS_PER_SECOND
+from kernel.net.tcp.tcp_settings import NS_PER_SECOND
 
 _EARLY_PERCENT: Final = 200  # of the congestion window in a round trip, in slow start
 _PERCENT: Final = 120  # … and after it

@@ -85,11 +85,11 @@ from kernel.net.tcp import closing, opening, option_calls, output, secrets, stre
 from kernel.net.tcp.channel import Channel, PortHold, settle
 from kernel.net.tcp.connection import Connection, State
 from kernel.net.tcp.memory import account
-from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
 from kernel.net.tcp.stack import new_channel, run
 from kernel.net.tcp.stream import Stream
 from kernel.net.tcp.table import TABLE, Listener, port_key
 from kernel.net.tcp.tcp_options import TCP_CORK, TCP_NODELAY, TcpOptions
+from kernel.net.tcp.tcp_settings import NS_PER_SECOND, SETTINGS
 from kernel.sched import PollWaiter, WaitQueue, yield_now
 from kernel.sched.kthread import KernelThread
 from kernel.sched.scheduler import current_thread

@@ -24,8 +24,8 @@ from kernel.net.tcp.closing import finish
 from kernel.net.tcp.connection import EVENT_CLOSED, EVENT_STATE, NS_PER_MS, Connection, State
 from kernel.net.tcp.header import ACK, FIN, HEADER_SIZE, RST, SYN, OutgoingHeader, Segment
 from kernel.net.tcp.sequence import extend
-from kernel.net.tcp.settings import COOKIES_ALWAYS, NS_PER_SECOND, SETTINGS
 from kernel.net.tcp.table import TABLE, Listener, find_owner
+from kernel.net.tcp.tcp_settings import COOKIES_ALWAYS, NS_PER_SECOND, SETTINGS
 from kernel.net.tcp.time_wait import TimeWait, Verdict
 from kernel.sched import WaitQueue
 from kernel.time import monotonic_ns

@@ -27,8 +27,8 @@ from kernel.net.tcp.closing import abort
 from kernel.net.tcp.connection import Connection
 from kernel.net.tcp.memory import account
 from kernel.net.tcp.secrets import table_hash
-from kernel.net.tcp.settings import SETTINGS
 from kernel.net.tcp.tcp_options import TcpOptions
+from kernel.net.tcp.tcp_settings import SETTINGS
 from kernel.net.tcp.time_wait import TimeWait
 from kernel.sched import WaitQueue
 from kernel.task.async_io import signal_urgent

@@ -12,7 +12,7 @@ from kernel.net.sockets.inet_options import InternetOptions
 from kernel.net.sockets.option_names import NO_RATE
 from kernel.net.tcp.connection import NS_PER_MS, Connection
 from kernel.net.tcp.parts import Pacing
-from kernel.net.tcp.settings import NS_PER_SECOND, SETTINGS
+from kernel.net.tcp.tcp_settings import NS_PER_SECOND, SETTINGS
 
 TCP_NODELAY: Final = 1
 TCP_MAXSEG: Final = 2

@@ -11,7 +11,7 @@ from kernel.net.link.network import Network
 from kernel.net.tcp.connection import Connection
 from kernel.net.tcp.header import ACK, FIN, RST, SYN, Segment
 from kernel.net.tcp.sequence import HALF, MASK
-from kernel.net.tcp.settings import NS_PER_SECOND
+from kernel.net.tcp.tcp_settings import NS_PER_SECOND
 
 TIME_WAIT_NS: Final = 60 * NS_PER_SECOND
 # A program that reconnects again and again may reuse the ports once a timestamp is sure to differ.

@@ -13,7 +13,7 @@ from kernel.net.tcp.connection import FOREVER, Connection, State
 from kernel.net.tcp.memory import MEMORY
 from kernel.net.tcp.parts import Recovery, Timeout
 from kernel.net.tcp.round_trip import LARGEST_TIMEOUT_NS, LEAST_TIMEOUT_NS
-from kernel.net.tcp.settings import SETTINGS
+from kernel.net.tcp.tcp_settings import SETTINGS
 
 _LINEAR_RETRIES: Final = 6
 _DOUBLINGS: Final = 9  # of the least timeout until the largest is reached

@@ -54,9 +54,10 @@ def test_defer_is_for_defrag_only(files: LargePagesKobject) -> None:
 def test_the_others(files: LargePagesKobject) -> None:
     files.store(b"use_zero_page", b"0\n")
     assert files.text(b"use_zero_page") == b"0\n"
-    with pytest.raises(Errno) as caught:
-        files.store(b"use_zero_page", b"2")
-    assert caught.value.code == EINVAL
+    for text in (b"2", b"-1", b"0x1", b" 1"):
+        with pytest.raises(Errno) as caught:
+            files.store(b"use_zero_page", text)
+        assert caught.value.code == EINVAL
     with pytest.raises(Errno) as caught:
         files.store(b"hpage_pmd_size", b"1")
     assert caught.value.code == EIO

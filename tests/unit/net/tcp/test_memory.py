@@ -14,9 +14,9 @@ from kernel.net.tcp import memory
 from kernel.net.tcp.channel import NOWHERE, Channel, PortHold
 from kernel.net.tcp.connection import Connection, State
 from kernel.net.tcp.memory import LEAST_BYTES, MEMORY
-from kernel.net.tcp.settings import SETTINGS
 from kernel.net.tcp.table import TABLE
 from kernel.net.tcp.tcp_options import TcpOptions
+from kernel.net.tcp.tcp_settings import SETTINGS
 from kernel.net.tcp.time_wait import TIME_WAIT_NS
 from kernel.sched import WaitQueue
 from tests.unit.net.tcp.simulation import MS, SECOND, World

@@ -11,7 +11,7 @@ from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.tcp.connection import Connection, State
 from kernel.net.tcp.header import Segment
 from kernel.net.tcp.parts import Recovery
-from kernel.net.tcp.settings import SETTINGS
+from kernel.net.tcp.tcp_settings import SETTINGS
 from tests.unit.net.tcp.simulation import MS, SECOND, World
 
 DATA = random.Random(1).randbytes(400_000)

@@ -1,4 +1,4 @@
-"""Settings of a ring that do not change what requests do.
+"""Limits of the workers and of the polling of a ring, which do not change what requests do.
 
 Linux leaves requests that must wait to worker threads, and may poll network devices before it sleeps. Krait has no such
 workers: a request is its task's work. Packets come by interrupts. So the numbers are kept and reported, as a Linux with
