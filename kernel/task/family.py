@@ -26,7 +26,12 @@ class Family:
         self.waited: Usage = Usage()  # of reaped children, and of theirs
         self.oldest_zombie: Process | None = None  # of the children: the top of their heap
         # In the heap of the parent (zombies.py)
-        self.heap_first: Process | None = None
-        self.heap_next: Process | None = None
-        self.heap_previous: Process | None = None
-        self.is_in_heap: bool = False
+        self.heap_above: Process | None = None
+        self.heap_left: Process | None = None
+        self.heap_right: Process | None = None
+        self.heap_rank: int = 0  # 0: not in it
+
+    @property
+    def is_in_heap(self) -> bool:
+        """Whether the process waits to be reaped."""
+        return self.heap_rank != 0
