@@ -70,17 +70,17 @@ def wait_for_child(task: Task, kind: int, number: Pid, options: int) -> WaitResu
             result = _look_at(child, options)
         if result is not None:
             return result
-        if process.family.news != news:
-            continue
-        if options & WNOHANG != 0:
+        if options & WNOHANG != 0 and process.family.news == news:
             return WaitResult()
-        _sleep(process, kind, number)
+        _sleep(process, kind, number, news)
 
 
-def _sleep(process: Process, kind: int, number: Pid) -> None:
-    """Sleep until some child may have changed. Raises ECHILD if the one that the number names is gone by then: the next
-    one may have its number.
+def _sleep(process: Process, kind: int, number: Pid, news: int) -> None:
+    """Sleep until some child may have changed since that many news. Raises ECHILD if the one that the number names is
+    gone by then: the next one may have its number.
     """
+    if process.family.news != news:
+        return
     named = find_process(number) if kind == BY_PID else None
     process.family.waiters.sleep()
     if named is not None and named.ending.is_reaped:
