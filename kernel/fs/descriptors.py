@@ -1,17 +1,18 @@
 """The descriptor table of a process (dup(2), fcntl(2), close(2)). Shared by threads (CLONE_FILES), hence counted.
 
 Invariants: `_next` is not above the lowest free descriptor; a slot holds one reference to its file. A reserved
-descriptor, which a call has taken for a file to come, is neither free nor open.
+descriptor, which a call has taken for a file to come, is neither free nor open. Those from NEAR on are in pieces.
 """
 
 from collections.abc import Callable
 from typing import Final
 
 from kernel.cgroup.memory import MemoryControl
+from kernel.fs.far_descriptors import NEAR, PIECE, RESERVED, FarDescriptors
 from kernel.fs.file import OPEN_FILES, File
 from kernel.fs.locks import OWNERS
 from kernel.fs.notification import WATCHES, descriptor_closed
-from kernel.lang import EBADF, EBUSY, EINVAL, EMFILE, Errno, final, noraise
+from kernel.lang import EBADF, EBUSY, EINVAL, EMFILE, Errno, final, inline, noinline, noraise
 from kernel.lib.pace import pace
 from kernel.lib.settings import SystemSetting
 
@@ -21,10 +22,7 @@ _CLOSE_COST: Final = 300
 _COPY_COST: Final = 80
 _LOOK_COST: Final = 20
 _MEASURE_COST: Final = 60
-_STEP_SHIFT: Final = 12
-_STEP_MASK: Final = (1 << _STEP_SHIFT) - 1  # small tables are looked through at once
-_MANY: Final = 4096  # descriptors
-_RESERVED: Final = 2  # in `_close_on_exec`, where there is no file
+_PIECE_COST: Final = 40_000
 _INT_MAX: Final = 0x7FFF_FFFF
 # What RLIMIT_NOFILE cannot exceed, and no table either.
 HIGHEST_LIMIT: Final = SystemSetting(b"fs/nr_open", [1024 * 1024], 64, _INT_MAX & -64)
@@ -66,7 +64,8 @@ class FileTable:
 
     def __init__(self) -> None:
         self._files: list[File | None] = []
-        self._close_on_exec: bytearray = bytearray()
+        self._close_on_exec: bytearray = bytearray()  # marks: 1, or RESERVED where there is no file
+        self._far: FarDescriptors | None = None
         self._next: int = 0
         self.limit: int = DEFAULT_LIMIT
         self.users: int = 1
@@ -93,29 +92,61 @@ class FileTable:
             file = self._files[descriptor]
             if file is not None:
                 return file
+        elif self._far is not None:
+            far_file = self._find_far(descriptor)
+            if far_file is not None:
+                return far_file
         raise Errno(EBADF)
 
     def find(self, descriptor: int) -> File | None:
         if 0 <= descriptor < len(self._files):
             return self._files[descriptor]
-        return None
+        return self._find_far(descriptor)
+
+    @noinline
+    def _find_far(self, descriptor: int) -> File | None:
+        far = self._far
+        return None if far is None else far.find(descriptor)
 
     def size(self) -> int:
         """One past the highest descriptor that may be open."""
-        return len(self._files)
+        far = self._far
+        return len(self._files) if far is None else max(NEAR, far.size())
+
+    def after(self, descriptor: int) -> int:
+        """The descriptor after one, past those that nothing is kept for."""
+        far = self._far
+        return descriptor + 1 if far is None else far.after(descriptor)
 
     def lowest_free(self, lowest: int) -> int:
         """The lowest free descriptor that is not below `lowest`; EMFILE if the limit forbids it."""
         files = self._files
         candidate = max(lowest, self._next)
-        while candidate < len(files) and (
-            files[candidate] is not None or self._close_on_exec[candidate] == _RESERVED
-        ):
-            candidate += 1
-            if candidate & _STEP_MASK == 0:
-                candidate = self._rest_before(candidate, lowest)
-        if candidate >= self.limit or (candidate >= len(files) and candidate >= HIGHEST_LIMIT.value):
+        while True:
+            while candidate < len(files) and (
+                files[candidate] is not None or self._close_on_exec[candidate] == RESERVED
+            ):
+                candidate += 1
+            if candidate < NEAR:
+                break
+            candidate = self._lowest_far(candidate, lowest)
+            if candidate >= NEAR:
+                break
+        if candidate >= self.limit or (candidate >= HIGHEST_LIMIT.value and not self._has_place(candidate)):
             raise Errno(EMFILE)
+        return candidate
+
+    @noinline
+    def _lowest_far(self, candidate: int, lowest: int) -> int:
+        """The same from a candidate beyond the first ones on, with safe points. Below those: another thread has closed
+        one meanwhile.
+        """
+        while candidate >= NEAR:
+            far = self._far
+            found = candidate if far is None else far.lowest_free(candidate)
+            if found >= 0:
+                return found
+            candidate = self._rest_before((candidate | PIECE - 1) + 1, lowest)
         return candidate
 
     def _rest_before(self, candidate: int, lowest: int) -> int:
@@ -124,7 +155,7 @@ class FileTable:
         """
         if lowest <= self._next:
             self._next = candidate
-        pace(_LOOK_COST << _STEP_SHIFT)
+        pace(_PIECE_COST)
         return self._next if lowest <= self._next else candidate
 
     def reserve(self) -> int:
@@ -132,22 +163,21 @@ class FileTable:
         follows. Raises EMFILE, MemoryError.
         """
         descriptor = self._room_for_one(0)
-        self._close_on_exec[descriptor] = _RESERVED
+        self._put(descriptor, None, RESERVED)
         self._next = descriptor + 1
         return descriptor
 
     def fill(self, descriptor: int, file: File, cloexec: bool) -> int:
         """Let a reserved descriptor, which is returned, lead to a file. The caller's reference becomes the table's."""
-        self._files[descriptor] = file
+        self._put(descriptor, file, 1 if cloexec else 0)
         if not file.is_counted:
             OPEN_FILES.enter(file)
-        self._close_on_exec[descriptor] = 1 if cloexec else 0
         return descriptor
 
     @noraise
     def give_back(self, descriptor: int) -> None:
         """A reserved descriptor is free after all."""
-        self._close_on_exec[descriptor] = 0
+        self._put(descriptor, None, 0)
         if descriptor < self._next:
             self._next = descriptor
 
@@ -156,8 +186,8 @@ class FileTable:
         MemoryError.
         """
         descriptor = self.lowest_free(lowest)
-        while descriptor >= len(self._files):
-            self._grow(descriptor + 1)
+        while not self._has_place(descriptor):
+            self._grow(descriptor)
             descriptor = self.lowest_free(lowest)  # another may have been taken while the table grew
         return descriptor
 
@@ -168,10 +198,9 @@ class FileTable:
         except (Errno, MemoryError):
             file.release()
             raise
-        self._files[descriptor] = file
+        self._put(descriptor, file, 1 if cloexec else 0)
         if not file.is_counted:
             OPEN_FILES.enter(file)
-        self._close_on_exec[descriptor] = 1 if cloexec else 0
         if lowest <= self._next:
             self._next = descriptor + 1
         return descriptor
@@ -182,15 +211,14 @@ class FileTable:
         """
         if descriptor < 0 or descriptor >= self.limit:
             raise Errno(EBADF)
-        if descriptor >= len(self._files) and descriptor >= HIGHEST_LIMIT.value:
-            raise Errno(EBADF)
-        self._grow(descriptor + 1)
-        old = self._files[descriptor]
-        if old is None and self._close_on_exec[descriptor] == _RESERVED:
+        if not self._has_place(descriptor):
+            if descriptor >= HIGHEST_LIMIT.value:
+                raise Errno(EBADF)
+            self._grow(descriptor)
+        old = self.find(descriptor)
+        if old is None and self._mark(descriptor) == RESERVED:
             raise Errno(EBUSY)
-        file.acquire()
-        self._files[descriptor] = file
-        self._close_on_exec[descriptor] = 1 if cloexec else 0
+        self._put(descriptor, file.acquire(), 1 if cloexec else 0)
         if old is not None:
             self._dispose(old)
 
@@ -216,47 +244,58 @@ class FileTable:
             self._close_slot(descriptor)
 
     def close_range(self, first: int, last: int) -> None:
-        for descriptor in range(first, min(last + 1, len(self._files))):
+        descriptor = first
+        while descriptor <= last and descriptor < self.size():
             self._close_slot(descriptor)
+            descriptor = self.after(descriptor)
             pace(_CLOSE_COST)
 
     def closes_on_exec(self, descriptor: int) -> bool:
         self.get_any(descriptor)
-        return self._close_on_exec[descriptor] != 0
+        return self._mark(descriptor) != 0
 
     def set_close_on_exec(self, descriptor: int, cloexec: bool) -> None:
-        self.get_any(descriptor)
-        self._close_on_exec[descriptor] = 1 if cloexec else 0
+        self._put(descriptor, self.get_any(descriptor), 1 if cloexec else 0)
 
     def close_on_exec(self) -> None:
         """Close what execve(2) does not keep."""
-        for descriptor in range(len(self._files)):
-            if self._close_on_exec[descriptor] == 1:
-                self._close_on_exec[descriptor] = 0
+        descriptor = 0
+        while descriptor < self.size():
+            if self._mark(descriptor) == 1:
                 self._close_slot(descriptor)
+            descriptor = self.after(descriptor)
             pace(_LOOK_COST)
 
     def copy(self) -> "FileTable":
         """A table with the same files (fork)."""
         table = FileTable()
         table.limit = self.limit
-        count = len(self._files)
-        if count <= _STEP_MASK:
-            table._files = [None] * count
-            table._close_on_exec = bytearray(count)
-        else:
-            table._grow(count)
-        lowest = count  # that is free in the copy: other threads may open and close while this sleeps
-        for descriptor in range(count):
-            file = self._files[descriptor]
-            if file is not None:
-                table._files[descriptor] = file.acquire()
-                table._close_on_exec[descriptor] = self._close_on_exec[descriptor]
-            elif descriptor < lowest:
-                lowest = descriptor
+        near = len(self._files)
+        table._files = [None] * near
+        table._close_on_exec = bytearray(near)
+        if self._far is not None:
+            self._copy_pieces(table)
+        count = self.size()
+        lowest = near  # that is free in the copy: other threads may open and close while this sleeps
+        descriptor = 0
+        while descriptor < count:
+            file = self.find(descriptor)
+            if file is None:
+                lowest = min(lowest, descriptor)
+            elif table._has_place(descriptor):
+                table._put(descriptor, file.acquire(), self._mark(descriptor))
+            descriptor = self.after(descriptor)
             pace(_COPY_COST)
         table._next = lowest
         return table
+
+    def _copy_pieces(self, table: "FileTable") -> None:
+        """Let a table have the same pieces, without files. Raises MemoryError."""
+        descriptor = NEAR
+        while descriptor < self.size():
+            if self._has_place(descriptor):
+                table._grow(descriptor)
+            descriptor += PIECE
 
     def acquire(self) -> None:
         self.users += 1
@@ -267,10 +306,12 @@ class FileTable:
         self.users -= 1
         if self.users == 0:
             self.count_for(None, 0)
-            self.close_range(0, len(self._files))
-            while len(self._files) > _MANY:
-                self._files.pop()
-                pace(_LOOK_COST)
+            self.close_range(0, _INT_MAX)
+            far = self._far
+            while far is not None and len(far.pieces) > 0:
+                far.pieces.pop()
+                pace(_PIECE_COST)
+            self._far = None
             self._files.clear()
 
     @noraise
@@ -292,38 +333,77 @@ class FileTable:
         self.measured = count
         held_bytes = 0
         descriptor = 0
-        while descriptor < len(self._files):
-            file = self._files[descriptor]
+        while descriptor < self.size():
+            file = self.find(descriptor)
             if file is not None:
                 held_bytes += file.held_bytes()
-            descriptor += 1
+            descriptor = self.after(descriptor)
             pace(_MEASURE_COST)
         self.held_bytes = held_bytes
 
     def open_count(self) -> int:
         count = 0
-        for file in self._files:
-            if file is not None:
+        for descriptor in range(self.size()):
+            if self.find(descriptor) is not None:
                 count += 1
         return count
 
     @noraise
     def _close_slot(self, descriptor: int) -> None:
-        file = self._files[descriptor]
+        file = self.find(descriptor)
         if file is None:
             return
-        self._files[descriptor] = None
+        self._put(descriptor, None, 0)
         if descriptor < self._next:
             self._next = descriptor
         self._dispose(file)
 
-    def _grow(self, size: int) -> None:
-        while len(self._files) < size:
+    @inline
+    def _has_place(self, descriptor: int) -> bool:
+        """Whether `_put` can be done."""
+        return descriptor < len(self._files) or self._has_piece(descriptor)
+
+    @noinline
+    def _has_piece(self, descriptor: int) -> bool:
+        far = self._far
+        return far is not None and far.piece_of(descriptor) is not None
+
+    @inline
+    @noraise
+    def _put(self, descriptor: int, file: File | None, mark: int) -> None:
+        """What a descriptor, which has a place, leads to, and its mark."""
+        if descriptor < len(self._files):
+            self._files[descriptor] = file
+            self._close_on_exec[descriptor] = mark
+        else:
+            self._put_far(descriptor, file, mark)
+
+    @noinline
+    @noraise
+    def _put_far(self, descriptor: int, file: File | None, mark: int) -> None:
+        far = self._far
+        if far is not None:
+            far.put(descriptor, file, mark)
+
+    def _mark(self, descriptor: int) -> int:
+        if descriptor < len(self._close_on_exec):
+            return self._close_on_exec[descriptor]
+        far = self._far
+        return 0 if far is None else far.mark(descriptor)
+
+    def _grow(self, descriptor: int) -> None:
+        """Make a place for a descriptor. Sleeps. Raises MemoryError."""
+        while len(self._files) <= descriptor and len(self._files) < NEAR:
             if len(self._close_on_exec) == len(self._files):
                 self._close_on_exec.append(0)
             self._files.append(None)
-            if len(self._files) & _STEP_MASK == 0:
-                pace(_LOOK_COST << _STEP_SHIFT + 1)
+        if descriptor >= NEAR:
+            far = self._far
+            if far is None:
+                far = FarDescriptors()
+                self._far = far
+            far.grow(descriptor)
+            pace(_PIECE_COST)
 
     def _dispose(self, file: File) -> None:
         """Drop the table's reference. Closing any descriptor of a file drops the process's record locks on it, and

@@ -17,6 +17,7 @@ from typing import Final
 
 from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, inline, noinline, noraise, panic, sleeps
 from kernel.lib.linked import Linked, LinkedList
+from kernel.lib.pace import spend
 from kernel.sched.pressure import MACHINE, WAITS_FOR_DISK
 from kernel.sched.processor import this_processor
 from kernel.sched.scheduler import current_thread, safe_point, schedule, wake, yield_now
@@ -25,6 +26,7 @@ from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS, Timer
 
 WAITERS_AT_ONCE: Final = 512
+_WAKE_COST: Final = 400  # instructions
 
 
 @final
@@ -203,6 +205,7 @@ class WaitQueue(LinkedList[Waiter]):
             if only_one and waiter.once:
                 return
             notified += 1
+            spend(_WAKE_COST)
             if notified == WAITERS_AT_ONCE and following is not None and REST.rest.leave(self, following):
                 return  # they are notified later
             waiter = following

@@ -1,5 +1,8 @@
 """Waiting for children: wait4 and waitid (wait(2)).
 
+Of very many children, a search takes safe points: others end, come and are waited for meanwhile. So nobody sleeps for
+whose family there were news since a search began (`Family.news`).
+
 Context: sleeps.
 """
 
@@ -7,12 +10,14 @@ from typing import Final
 
 from kernel.lang import ECHILD, EINVAL, Errno, final
 from kernel.lib.credentials import uid_for_caller
+from kernel.lib.pace import pace
 from kernel.lib.pid import Pid
 from kernel.sched import ThreadState
 from kernel.task.accounting import process_usage
 from kernel.task.acting import real_credentials
 from kernel.task.child_information import exit_code, exit_value
 from kernel.task.exit import bury_tracee, final_status, reap
+from kernel.task.family import child_after
 from kernel.task.pids import find_process
 from kernel.task.process import Process
 from kernel.task.signals import CLD_CONTINUED, CLD_STOPPED, CLD_TRAPPED, SIGCHLD, SIGCONT
@@ -32,6 +37,8 @@ WCLONE: Final = -0x8000_0000  # the sign bit of an int
 ANY: Final = 0
 BY_PID: Final = 1
 BY_GROUP: Final = 2
+
+_LOOK_COST: Final = 60  # instructions for a child or tracee, for `pace`
 
 
 @final
@@ -53,6 +60,7 @@ def wait_for_child(task: Task, kind: int, number: Pid, options: int) -> WaitResu
     """
     process = task.process
     while True:
+        news = process.family.news
         if process.first_tracee is not None or options & WNOTHREAD != 0:
             result = _look_at_all(task, kind, number, options)
         else:
@@ -62,15 +70,17 @@ def wait_for_child(task: Task, kind: int, number: Pid, options: int) -> WaitResu
             result = _look_at(child, options)
         if result is not None:
             return result
-        if options & WNOHANG != 0:
+        if options & WNOHANG != 0 and process.family.news == news:
             return WaitResult()
-        _sleep(process, kind, number)
+        _sleep(process, kind, number, news)
 
 
-def _sleep(process: Process, kind: int, number: Pid) -> None:
-    """Sleep until some child may have changed. Raises ECHILD if the one that the number names is gone by then: the next
-    one may have its number.
+def _sleep(process: Process, kind: int, number: Pid, news: int) -> None:
+    """Sleep until some child may have changed since that many news. Raises ECHILD if the one that the number names is
+    gone by then: the next one may have its number.
     """
+    if process.family.news != news:
+        return
     named = find_process(number) if kind == BY_PID else None
     process.family.waiters.sleep()
     if named is not None and named.ending.is_reaped:
@@ -79,21 +89,19 @@ def _sleep(process: Process, kind: int, number: Pid) -> None:
 
 def _find_child(process: Process, kind: int, number: Pid, options: int) -> Process | None:
     """The oldest child with something to report, or else any that is waited for. Only where children stop
-    or groups are waited for are all of them examined.
+    or groups are waited for are all of them examined, with safe points.
     """
     if kind == BY_PID:
-        child = process.family.children.get(number)
-        return child if child is not None and _is_eligible(child, kind, number, options) else None
+        named = find_process(number)
+        is_child = named is not None and named.parent is process and _is_eligible(named, kind, number, options)
+        return named if is_child else None
     zombie = process.family.oldest_zombie
     asks_for_news = process.stop.has_news and options & (WUNTRACED | WCONTINUED) != 0
     if kind == ANY and not asks_for_news:
         if zombie is not None and options & WEXITED != 0 and _is_eligible(zombie, kind, number, options):
             return zombie
         if zombie is None or options & WEXITED == 0:
-            for child in process.family.children.values():
-                if _is_eligible(child, kind, number, options):
-                    return child
-            return None
+            return _any_eligible(process, kind, number, options)
     return _search_children(process, kind, number, options)
 
 
@@ -101,14 +109,30 @@ def _search_children(process: Process, kind: int, number: Pid, options: int) -> 
     """The same by examining every child."""
     found: Process | None = None
     has_news = False
-    for child in process.family.children.values():
+    news = process.family.news
+    child = process.family.first_child
+    while child is not None:
         has_news = has_news or (child.stop.is_complete and not child.stop.is_reported) or child.stop.continue_unreported
         if _is_eligible(child, kind, number, options):
             if _has_changed(child, options):
                 return child
             found = child
-    process.stop.has_news = has_news
+        order = child.origin.order
+        pace(_LOOK_COST)
+        child = child_after(process, child, order)
+    if process.family.news == news:
+        process.stop.has_news = has_news
     return found
+
+
+def _any_eligible(process: Process, kind: int, number: Pid, options: int) -> Process | None:
+    """The oldest child that is waited for."""
+    child = process.family.first_child
+    while child is not None and not _is_eligible(child, kind, number, options):
+        order = child.origin.order
+        pace(_LOOK_COST)
+        child = child_after(process, child, order)
+    return child
 
 
 def _is_eligible(child: Process, kind: int, number: Pid, options: int) -> bool:
@@ -175,19 +199,22 @@ def _result(child: Process, status: int, code: int, value: int) -> WaitResult:
 
 def _look_at_all(task: Task, kind: int, number: Pid, options: int) -> WaitResult | None:
     """The report to a process that traces others, or to a thread that waits for its own: about children
-    first, then about tracees, the latest first. Raises ECHILD.
+    first, then about tracees, the latest first. Takes safe points. Raises ECHILD.
     """
     process = task.process
     own = options & WNOTHREAD != 0
     waits = False
-    for child in process.family.children.values():
-        if (own and child.parent_thread() is not task) or not _is_eligible(child, kind, number, options):
-            continue
-        waits = True
-        tracee = process_is_traced_by(child, process)
-        result = _look_at(child, options) if tracee is None else _look_at_tracee(tracee, options)
-        if result is not None:
-            return result
+    child = process.family.first_child
+    while child is not None:
+        order = child.origin.order
+        if not (own and child.parent_thread() is not task) and _is_eligible(child, kind, number, options):
+            waits = True
+            tracee = process_is_traced_by(child, process)
+            result = _look_at(child, options) if tracee is None else _look_at_tracee(tracee, options)
+            if result is not None:
+                return result
+        pace(_LOOK_COST)
+        child = child_after(process, child, order)
     tracee = process.first_tracee
     while tracee is not None:
         if (not own or tracee.tracer is task) and _is_named(tracee.task, kind, number):
@@ -195,7 +222,9 @@ def _look_at_all(task: Task, kind: int, number: Pid, options: int) -> WaitResult
             result = _look_at_tracee(tracee, options)
             if result is not None:
                 return result
-        tracee = tracee.after()
+        pace(_LOOK_COST)
+        is_here = tracee.task.tracee is tracee and tracee.tracer.process is process
+        tracee = tracee.after() if is_here else process.first_tracee
     if not waits:
         raise Errno(ECHILD)
     return None

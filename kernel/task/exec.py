@@ -499,7 +499,7 @@ def _take_place_of(leader: Task, task: Task) -> None:
     tracee = leader.tracee
     if tracee is not None:
         cut(tracee)
-        tracee.tracer.process.family.waiters.wake_all()
+        tracee.tracer.process.family.tell()
     uncount_user(leader.credentials.uid)
     if leader.cgroup is not TOP:
         uncount(leader)

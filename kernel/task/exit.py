@@ -24,6 +24,7 @@ from kernel.task.accounting import note_peak, retire
 from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
 from kernel.task.child_information import exit_code, exit_value
 from kernel.task.control_groups import leave_at_end, uncount
+from kernel.task.family import enter_child, leave_parent
 from kernel.task.futex_pi import leave_states
 from kernel.task.groups import TERMINAL_HOOK, ProcessGroup, find_group, has_stopped_member, is_orphaned
 from kernel.task.namespaces import leave_namespaces, undo_semaphores
@@ -302,7 +303,7 @@ def _leave_relatives(task: Task, process: Process) -> None:
     if parent is not None:
         _rescue_group(process, parent, process)
     _release_tracees(task)
-    while len(process.family.children) > 0:
+    while process.family.first_child is not None:
         _give_children_away(task, process)
         _release_tracees(task)
 
@@ -363,34 +364,21 @@ def _give_children_away(last: Task, process: Process) -> None:
     `last` thread. Takes safe points: children end meanwhile, or get siblings, and the other parent may end, too.
     """
     adopter: Process | None = None
-    child = _oldest_child(process)
+    child = process.family.first_child
     while child is not None:
         if adopter is None or adopter.ending.is_zombie:
             adopter = _new_parent(process)
         _give_away(last, process, child, adopter)
         pace(_GIVE_COST)
-        child = _oldest_child(process)
-
-
-def _oldest_child(process: Process) -> Process | None:
-    for child in process.family.children.values():
-        return child
-    return None
+        child = process.family.first_child
 
 
 def _give_away(last: Task, process: Process, child: Process, adopter: Process | None) -> None:
     leave_zombies(process, child)
-    process.family.children.pop(child.pid)
-    # From one parent to the next in one step: getppid(2) takes no lock.
-    if adopter is None:
-        child.set_parent(None)
-    else:
-        try:
-            adopter.family.children[child.pid] = child
-            child.set_parent(adopter)
-            child.origin.order = BIRTHS.next()
-        except MemoryError:
-            child.set_parent(None)  # it will be reaped automatically
+    leave_parent(process, child)
+    child.set_parent(adopter)  # from one to the next in one step: getppid(2) takes no lock
+    if adopter is not None:
+        enter_child(adopter, child, BIRTHS.next())
         adopter.stop.has_news = True
     signo = child.settings.death_signal
     if signo != 0 and not child.ending.is_zombie and may_signal(last, child, signo):
@@ -437,7 +425,7 @@ def _tell_parent(process: Process) -> None:
     report_exit(process, parent)
     if uncaring:
         reap(process, is_counted=False)
-        parent.family.waiters.wake_all()
+        parent.family.tell()
 
 
 def reap(process: Process, is_counted: bool = True) -> None:
@@ -452,7 +440,7 @@ def reap(process: Process, is_counted: bool = True) -> None:
         if is_counted:
             parent.family.waited.add(process.ended)
             parent.family.waited.add(process.family.waited)
-        parent.family.children.pop(process.pid)
+        leave_parent(parent, process)
         leave_zombies(parent, process)
         process.set_parent(None)
     leave_group(process)

@@ -46,6 +46,7 @@ from kernel.sched.wait import WaitQueue, prepare_sleep
 from kernel.task import restartable
 from kernel.task.begin import settle
 from kernel.task.control_groups import enter_at_birth, kill_newcomer, leave_at_end, note_rest, place_processors, uncount
+from kernel.task.family import enter_child
 from kernel.task.groups import ProcessGroup, join
 from kernel.task.interval_timers import follow_processor_limit
 from kernel.task.limits import RLIMIT_NPROC
@@ -473,13 +474,13 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
     count_user(child.credentials.uid)
     if not is_thread:
         try:
-            _join_relatives(process, relative, parent.process.job)
+            _enter_process(process, parent.process.job)
         except MemoryError:
             uncount_user(child.credentials.uid)
             raise
         process.stop.group_send = parent.process.stop.group_send  # what that has got was not meant for the child
         process.set_parent(relative)
-        process.origin.order = BIRTHS.next()
+        enter_child(relative, process, BIRTHS.next())
         process.origin.maker_tid = parent.process.origin.maker_tid if is_sibling else parent.tid
         process.leader = child
         executable = parent.process.executable
@@ -491,17 +492,13 @@ def _enter(parent: Task, child: Task, arguments: CloneArguments, is_thread: bool
         _begin_tracing(child, tracee)
 
 
-def _join_relatives(process: Process, relative: Process, group: ProcessGroup | None) -> None:
-    """Enter a new process among all others, its parent's children and the members of a group, or nowhere. Raises
-    MemoryError.
-    """
+def _enter_process(process: Process, group: ProcessGroup | None) -> None:
+    """Enter a new process among all others and the members of a group, or nowhere. Raises MemoryError."""
     register_process(process)
     try:
-        relative.family.children[process.pid] = process
         if group is not None:
             join(process, group)
     except MemoryError:
-        relative.family.children.pop(process.pid, process)
         unregister_process(process)
         raise
 

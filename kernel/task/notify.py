@@ -26,7 +26,7 @@ def report_exit(process: Process, parent: Process) -> None:
             send_from_kernel(parent, child_information(parent, process, signo, exit_code(status), exit_value(status)))
         except MemoryError:
             send_from_kernel(parent, from_kernel(signo))
-    parent.family.waiters.wake_all()
+    parent.family.tell()
 
 
 def report_stopped(process: Process) -> None:

@@ -252,6 +252,11 @@ class PosixTimers(ProcessTimers):
                 timer.follow_wall_clock()
             pace(_FOLLOW_COST)
 
+    def _first(self) -> PosixTimer | None:
+        for timer in self.table.values():
+            return timer
+        return None
+
     def create(self, process: Process, clock: int, uid: KernelUid) -> PosixTimer:
         """Create a timer, not armed, which nobody finds before it is entered. It counts as a signal of the user `uid`.
         Raises EAGAIN (RLIMIT_SIGPENDING), MemoryError.
@@ -284,13 +289,11 @@ class PosixTimers(ProcessTimers):
 
     def delete_all(self) -> None:
         """The process ends or executes another program, and nobody else uses them. Sleeps if there are many."""
-        try:
-            numbers = list(self.table.keys())
-        except MemoryError:
-            return  # `cancel_all` deletes them without a rest
-        for number in numbers:
-            self.table.pop(number).end()
+        timer = self._first()
+        while timer is not None:
+            self.table.pop(timer.number).end()
             pace(_END_COST)
+            timer = self._first()
 
     def cancel_all(self) -> None:
         """The same for those that are left."""

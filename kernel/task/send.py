@@ -513,7 +513,7 @@ def _report(to: Process, process: Process, code: int, status: int) -> None:
             _send(to, child_information(to, process, SIGCHLD, code, status))
         except MemoryError:
             _send(to, from_kernel(SIGCHLD))
-    to.family.waiters.wake_all()
+    to.family.tell()
 
 
 def hears_of_stops(process: Process) -> bool:

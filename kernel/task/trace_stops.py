@@ -87,7 +87,7 @@ def tell_tracer(tracee: Tracee, code: int, status: int) -> None:
             send_from_kernel(process, _thread_information(tracee, code, status))
         except MemoryError:
             send_from_kernel(process, from_kernel(SIGCHLD))
-    process.family.waiters.wake_all()
+    process.family.tell()
 
 
 def _thread_information(tracee: Tracee, code: int, status: int) -> SignalInfo:
@@ -187,7 +187,7 @@ def stop_if_due(task: Task, tracee: Tracee, frame: TrapFrame) -> bool:
         _stop(task, tracee, signo, CLD_STOPPED, None, 0)
     else:
         tracee.traps_soon = False  # continued before it came here
-        tracee.tracer.process.family.waiters.wake_all()  # `attach` waits for that
+        tracee.tracer.process.family.tell()  # `attach` waits for that
     return True
 
 

@@ -1,11 +1,14 @@
 """The children that wait to be reaped, oldest first: wait(2) takes that one, however many others live.
 
-A pairing heap by the order in which the parent got its children, linked through the processes themselves: adding one
-allocates nothing, since a process that ends cannot be refused.
+A leftist heap by the order in which the parent got its children, linked through the processes themselves: adding one
+allocates nothing, since a process that ends cannot be refused. Its rank is how many processes are on the way down from
+it that always goes right, itself included; on the left there is never a lower one than on the right.
 
-Invariants: no process is younger than one below it; `heap_previous` is the previous sibling, or the parent in the heap
-of a first child.
-Cost: adding is constant, removing one logarithmic on average.
+Invariants: no process is younger than one below it; the rank is one more than that of the process on the right, and not
+above one more than that on the left; `heap_above` is what has the process on its left or right.
+Cost: adding one and removing any takes as many steps as the number of processes has bits, always: with interrupts off,
+an average would not do.
+Source: C. A. Crane, "Linear lists and priority queues as balanced binary trees" (1972).
 """
 
 from typing import Final
@@ -33,70 +36,80 @@ def enter_zombie(parent: Process, child: Process) -> None:
     """A child has ended. Does nothing to one that is already in the heap."""
     if child.family.is_in_heap:
         return
-    child.family.is_in_heap = True
-    oldest = parent.family.oldest_zombie
-    parent.family.oldest_zombie = child if oldest is None else _merge(oldest, child)
+    child.family.heap_rank = 1
+    parent.family.oldest_zombie = _merge(parent.family.oldest_zombie, child)
 
 
 def leave_zombies(parent: Process, child: Process) -> None:
     """The child is reaped, or gets another parent."""
-    if not child.family.is_in_heap:
+    family = child.family
+    if not family.is_in_heap:
         return
-    child.family.is_in_heap = False
-    below = _combine(child)
-    previous = child.family.heap_previous
-    if previous is None:
+    above = family.heap_above
+    below = _merge(family.heap_left, family.heap_right)
+    family.heap_rank = 0
+    family.heap_above = None
+    family.heap_left = None
+    family.heap_right = None
+    if below is not None:
+        below.family.heap_above = above
+    if above is None:
         parent.family.oldest_zombie = below
         return
-    following = child.family.heap_next
-    if previous.family.heap_first is child:
-        previous.family.heap_first = following
+    if above.family.heap_left is child:
+        above.family.heap_left = below
     else:
-        previous.family.heap_next = following
-    if following is not None:
-        following.family.heap_previous = previous
-    child.family.heap_previous = None
-    child.family.heap_next = None
-    top = parent.family.oldest_zombie
-    if below is not None and top is not None:
-        parent.family.oldest_zombie = _merge(top, below)
+        above.family.heap_right = below
+    place: Process | None = above
+    while place is not None and _mend(place):
+        place = place.family.heap_above
 
 
-def _merge(one: Process, other: Process) -> Process:
-    """Merge two heaps; returns the top, which has no siblings."""
-    top = one if one.origin.order < other.origin.order else other
-    below = other if top is one else one
-    first = top.family.heap_first
-    below.family.heap_previous = top
-    below.family.heap_next = first
-    if first is not None:
-        first.family.heap_previous = below
-    top.family.heap_first = below
-    return top
-
-
-def _combine(parent: Process) -> Process | None:
-    """Merge the heaps below a removed one: in pairs, then the pairs from the last to the first."""
-    rest = parent.family.heap_first
-    parent.family.heap_first = None
-    pairs: Process | None = None  # linked by `heap_next`, the last first
-    while rest is not None:
-        one = rest
-        other = one.family.heap_next
-        rest = None
-        one.family.heap_next = None
-        one.family.heap_previous = None
-        if other is not None:
-            rest = other.family.heap_next
-            other.family.heap_next = None
-            other.family.heap_previous = None
-            one = _merge(one, other)
-        one.family.heap_next = pairs
-        pairs = one
+def _merge(one: Process | None, other: Process | None) -> Process | None:
+    """Merge two heaps; returns the top, with nothing above it."""
     top: Process | None = None
-    while pairs is not None:
-        one = pairs
-        pairs = one.family.heap_next
-        one.family.heap_next = None
-        top = one if top is None else _merge(top, one)
+    last: Process | None = None  # the end of the way down that always goes right, as far as it is merged
+    while one is not None and other is not None:
+        older = one
+        if other.origin.order < one.origin.order:
+            older = other
+            other = one
+        one = older.family.heap_right
+        _hang(last, older)
+        if last is None:
+            top = older
+        last = older
+    rest = other if one is None else one
+    if rest is not None:
+        _hang(last, rest)
+    if last is None:
+        return rest
+    while last is not None:
+        _mend(last)
+        last = last.family.heap_above
     return top
+
+
+def _hang(above: Process | None, below: Process) -> None:
+    below.family.heap_above = above
+    if above is not None:
+        above.family.heap_right = below
+
+
+def _mend(place: Process) -> bool:
+    """What is below a process has changed. Returns whether its rank has."""
+    family = place.family
+    left = _rank(family.heap_left)
+    right = _rank(family.heap_right)
+    if left < right:
+        higher = family.heap_right
+        family.heap_right = family.heap_left
+        family.heap_left = higher
+    rank = min(left, right) + 1
+    has_changed = rank != family.heap_rank
+    family.heap_rank = rank
+    return has_changed
+
+
+def _rank(process: Process | None) -> int:
+    return 0 if process is None else process.family.heap_rank

@@ -22,6 +22,7 @@ from kernel.sched.scheduler import charge_running
 from kernel.sched.thread import ThreadState
 from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
 from kernel.task.acting import real_credentials
+from kernel.task.family import child_after
 from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
 from kernel.task.pending import queued_count
 from kernel.task.pid_namespace import PidNamespace
@@ -450,10 +451,12 @@ def children(subject: Subject) -> bytes:
     task = subject.task()
     text = bytearray()
     process = subject.process
-    for pid in [pid for pid in process.family.children.keys()]:
-        child = process.family.children.get(pid)
-        number = subject.pids.shown(pid)
-        if child is not None and number != 0 and child.parent_thread() is task:
+    child = process.family.first_child
+    while child is not None:
+        order = child.origin.order
+        number = subject.pids.shown(child.pid)
+        if number != 0 and child.parent_thread() is task:
             text.extend(f"{number} ".encode())
         pace(_CHILD_COST)
+        child = child_after(process, child, order)
     return bytes(text)

@@ -41,9 +41,9 @@ def test_a_file_outlives_its_descriptor_until_the_call_ends(machine: Machine) ->
     file = task.files.get(descriptor)
     grow = FileTable._grow
 
-    def grows_and_rests(table: FileTable, size: int) -> None:
-        grow(table, size)
-        if size == far + 1:
+    def grows_and_rests(table: FileTable, descriptor_wanted: int) -> None:
+        grow(table, descriptor_wanted)
+        if descriptor_wanted == far:
             table.close(descriptor)  # another thread, while this one rests
 
     task.files.acquire()

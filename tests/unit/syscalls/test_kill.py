@@ -10,6 +10,7 @@ from kernel.lang import UserAddr
 from kernel.sched import sleep_until
 from kernel.syscalls import pidfd_open, siginfo_arguments
 from kernel.task.exit import reap
+from kernel.task.pids import find_process
 from kernel.task.siginfo import SignalInfo
 from kernel.task.task import current
 from kernel.time.clock import monotonic_ns
@@ -203,7 +204,8 @@ def test_a_process_is_reaped_before_its_signal_is_read(machine: Machine) -> None
     host = machine.host
     pid = host.fork(lambda program: None)
     descriptor = host.pidfd_open(pid, 0)
-    process = current().process.family.children[host.task.pids.resolve(pid)]
+    process = find_process(host.task.pids.resolve(pid))
+    assert process is not None
     read = siginfo_arguments.read_signal_info
 
     def late(address: UserAddr, signo: int) -> SignalInfo:

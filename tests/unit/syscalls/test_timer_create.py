@@ -9,9 +9,11 @@ import pytest
 from kernel.lang import EFAULT, EINVAL, Errno, UserAddr
 from kernel.lib import user
 from kernel.task import current, posix_timers
+from kernel.task.pending import queued_count
 from kernel.task.posix_timers import MeasuringTimers, PosixTimer, posix_timers_of
 from kernel.task.process import Process
 from tests.unit.booted import booted
+from tests.unit.meanwhile import meanwhile
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
 
@@ -266,3 +268,18 @@ def test_a_tick_checks_some_of_very_many_timers(monkeypatch: pytest.MonkeyPatch)
     checked.clear()
     watched.ticked(nobody)
     assert sorted(timer.place for timer in checked) == [0, 1, 2, 3, 4]
+
+
+@booted
+def test_very_many_timers_are_deleted_with_others_at_work(machine: Machine) -> None:
+    """Nothing is kept of those that are left."""
+    process = current().process
+    before = queued_count(current().credentials.uid)
+    timers = posix_timers_of(process)
+    for _ in range(30):
+        create(machine.host)
+    left_over: list[int] = []
+    with meanwhile(lambda: left_over.append(len(timers.table)), 10):
+        timers.delete_all()
+    assert left_over == [20] and len(timers.table) == 0
+    assert queued_count(current().credentials.uid) == before

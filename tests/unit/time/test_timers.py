@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernel.sched.wait import Waiter, WaitQueue
 from kernel.time import timers
 from kernel.time.timers import Timer
 
@@ -113,3 +114,40 @@ def test_one_processor_waits_for_a_deadline(own: Own) -> None:
     timer.start(3000)
     assert own.asked == [3000]
     assert timers.own_deadline_ns() == 3000
+
+
+def test_of_very_many_some_wait_for_the_next_interrupt(own: Own) -> None:
+    log: list[int] = []
+    for number in range(1000):
+        Recorder(log, number, interval_ns=100).start(5000 + number % 7)
+    timers.run_timers(6000)
+    first = len(log)
+    assert 200 < first < 400 and timers.own_deadline_ns() <= 6000
+    for _ in range(4):
+        timers.run_timers(6000)
+    assert sorted(set(log)) == list(range(1000))
+
+
+class Waking(timers.Timer):
+    """Wakes a queue that has many waiters."""
+
+    def __init__(self, log: list[int], queue: WaitQueue) -> None:
+        super().__init__()
+        self.log = log
+        self.queue = queue
+
+    def expire(self, now_ns: int) -> int:
+        self.log.append(now_ns)
+        self.queue.wake_all()
+        return 0
+
+
+def test_what_they_wake_counts(own: Own) -> None:
+    log: list[int] = []
+    queue = WaitQueue()
+    for _ in range(400):
+        queue.add(Waiter())
+    for _ in range(20):
+        Waking(log, queue).start(5000)
+    timers.run_timers(6000)
+    assert len(log) == 2

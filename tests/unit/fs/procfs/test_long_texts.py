@@ -18,6 +18,7 @@ from kernel.lib.pid import UNSET, Pid
 from kernel.net.proc.socket_tables import mcfilter4
 from kernel.net.proc.tcp import _Lines
 from kernel.net.sockets.socket import AF_INET
+from kernel.task.pids import find_process
 from kernel.task.task import Task, current
 from tests.unit.booted import booted
 from tests.unit.meanwhile import meanwhile
@@ -47,7 +48,8 @@ def test_long_arguments_are_read_with_others_at_work(machine: Machine) -> None:
     for page in range(80):
         host.store(place + page * PAGE, b"x" * PAGE)
     pid = host.fork(pausing)
-    process = current().process.family.children[Pid(pid)]
+    process = find_process(Pid(pid))
+    assert process is not None
     subject = Subject(process, UNSET, current().pids)
     space = process_memory.memory_of(subject)
     assert space is not None
