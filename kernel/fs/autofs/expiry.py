@@ -169,7 +169,8 @@ def _is_tree_used(top: Mount, own: int) -> bool:
         users += _users_of(mount)
         if users > own:
             return True
-        waiting.extend(mount.children.values())
+        for child in mount.children.values():
+            waiting.append(child)
     return False
 
 
