@@ -399,10 +399,10 @@ def test_many_keys_go_with_safe_points(machine: Machine) -> None:
             keyring = KEYS.by_serial[ring]
             assert isinstance(keyring, Keyring)
 
-            def again(keyring: Keyring = keyring, last: Key = last) -> None:
+            def again(call: int = call, keys: list[Key] = keys, keyring: Keyring = keyring) -> None:
                 assert 0 < sum(key.usage > 0 for key in keys) < count
                 if call == clear:
-                    keyring.link(last)
+                    keyring.link(keys[-1])
 
             with Meanwhile(count // 2, again) as meanwhile:
                 if call == UNLINK:
