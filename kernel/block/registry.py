@@ -1,13 +1,15 @@
 """Devices come and go: drivers and the partition scanner call this, and it notifies the watchers.
 
-Context: `add_device` and `remove_device` never sleep. Drivers call `add_device` while the kernel comes up; partitions
-are looked for later, where reading may sleep (`kernel.fs.disks.scan`).
+Context: only `each_device` sleeps. Drivers call `add_device` while the kernel comes up; partitions are looked for
+later, where reading may sleep (`kernel.fs.disks.scan`).
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, BlockDevice
 from kernel.lang import final
+from kernel.lib.pace import pace
 
 
 class DeviceWatcher:
@@ -64,6 +66,16 @@ def remove_device(device: BlockDevice) -> None:
     for watcher in WATCHERS:
         watcher.vanished(device)
     del BLOCK_DEVICES[device.number]
+
+
+def each_device(cost: int) -> Iterator[BlockDevice]:
+    """All devices, with safe points in between: those that come or go meanwhile may be left out. `cost` is what the
+    caller does with one, in instructions.
+    """
+    for device in list(BLOCK_DEVICES.values()):
+        if BLOCK_DEVICES.get(device.number) is device:
+            yield device
+            pace(cost)
 
 
 def tell_change(device: BlockDevice, property: bytes) -> None:

@@ -5,6 +5,10 @@ which it wakes, and the limit on dirty pages keeps most of the cache clean. Page
 first; they fault them in again. When the caches have nothing to give, other kinds of memory are asked (`SHRINKERS`):
 unused names; then what is remembered of evicted pages, stacks kept for new threads go, and dead objects are freed.
 
+A call does a bounded amount of work, and a bounded part of each step is left for the next one. Only where not a single
+frame is left it goes through everything. Whoever may sleep tries again as long as there is more to look at
+(`may_find_more`).
+
 Context: any allocation. Allocates nothing.
 """
 
@@ -18,7 +22,7 @@ from kernel.cache.page_index import KEPT
 from kernel.cache.writeback import FLUSHER
 from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.lang import final, recursion
-from kernel.lib.pace import is_dying, pace
+from kernel.lib.pace import is_dying, pace, spend, take_rest
 from kernel.mm.frames import SHORTAGE, RoomMaker, charged_for, frame_count, free_frame_count
 from kernel.mm.reclaim import reclaim_more
 from kernel.sched.processor import RUNNING
@@ -29,6 +33,10 @@ from kernel.time.clock import monotonic_ns
 
 _LOOKED_AT: Final = 4  # pages looked at for each page wanted, at least; and in all at least:
 _LOOKED_AT_MINIMUM: Final = 256
+_MOST_WANTED: Final = 256  # pages that are dropped in one call
+_MOST_LOOKED_AT: Final = 2048  # pages among all, in the order of use, in one call
+_BRINK: Final = 16  # free frames: below that, all is done to find one
+_LOOK_COST: Final = 60  # instructions
 _DROPPED_AT_ONCE: Final = 128  # pages, between safe points
 _DROP_COST: Final = 600  # instructions
 _MOST_FORGOTTEN: Final = 256  # chunks of evicted pages that are forgotten at once: a shrinker takes no longer
@@ -53,23 +61,59 @@ class Evictor(RoomMaker):
     """What the frame allocator calls."""
 
     def __init__(self) -> None:
+        self.looked_at: int = 0  # pages since one was dropped: twice all of them, if there is none to drop
+        self.next_shrinker: int = 0
+        self.has_more: bool = False  # the last call that found too little did not look at everything
         self.episode_ns: int = 0  # since when threads have been waiting
         self.last_wait_ns: int = 0
 
     @recursion(1)  # the allocator's SHORTAGE.busy
     def make_room(self, wanted: int) -> int:
+        wanted = min(wanted, _MOST_WANTED)
         freed = _drop_pages(wanted, max(wanted * _LOOKED_AT, _LOOKED_AT_MINIMUM), _How.GENTLY)
         if freed < wanted:
-            for shrinker in SHRINKERS:
-                shrinker.shrink(wanted - freed)
-            freed += _drop_pages(wanted - freed, 2 * LRU.count, _How.DESPERATELY)
+            self._shrink(wanted - freed)
+            freed += self._look_further(wanted - freed)
         if freed < wanted:
             freed += drop_cached_stacks()
         if freed < wanted:
-            freed += _free_dead(wanted - freed)
+            freed += self._free_dead(wanted - freed)
         if freed < wanted and TOTALS.dirty > 0:
             FLUSHER.queue.wake_all()
         return freed
+
+    def _shrink(self, pages: int) -> None:
+        """Ask the shrinkers in turn, one a call."""
+        for _ in range(len(SHRINKERS) if free_frame_count() < _BRINK else min(1, len(SHRINKERS))):
+            self.next_shrinker = (self.next_shrinker + 1) % len(SHRINKERS)
+            SHRINKERS[self.next_shrinker].shrink(pages)
+
+    def _look_further(self, wanted: int) -> int:
+        """Drop pages from among all, in the order of use."""
+        looked_at = 2 * LRU.count
+        if free_frame_count() >= _BRINK:
+            looked_at = min(looked_at, _MOST_LOOKED_AT)
+        freed = _drop_pages(wanted, looked_at, _How.DESPERATELY)
+        self.looked_at = 0 if freed > 0 else self.looked_at + looked_at
+        spend(looked_at * _LOOK_COST + freed * _DROP_COST)
+        return freed
+
+    def _free_dead(self, wanted: int) -> int:
+        """Free dead objects, those of the shrinkers among them, until that many frames are free: there may be very many
+        objects.
+        """
+        before = free_frame_count()
+        has_more = reclaim_more()
+        while has_more and free_frame_count() < _BRINK and free_frame_count() - before < wanted:
+            has_more = reclaim_more()
+        self.has_more = has_more or 0 < self.looked_at < 2 * LRU.count
+        return max(0, free_frame_count() - before)
+
+    def may_find_more(self) -> bool:
+        return self.has_more
+
+    def droppable(self) -> int:
+        return max(0, LRU.count - TOTALS.dirty - TOTALS.writing)
 
     def call_for_relief(self) -> None:
         announce_work()
@@ -77,6 +121,10 @@ class Evictor(RoomMaker):
     def wait_for_room(self) -> bool:
         if RUNNING.current.charge_failed:
             return False  # its group is over its limit, however much is free
+        if self.has_more:
+            self.has_more = False
+            take_rest()
+            return True
         if SHORTAGE.swapper.wait():
             return True
         now = monotonic_ns()
@@ -92,16 +140,6 @@ class Evictor(RoomMaker):
         finally:
             end_lack_of_memory(has_begun)
         return True
-
-
-def _free_dead(wanted: int) -> int:
-    """Free dead objects, those of the shrinkers among them, until that many frames are free: there may be very many
-    objects.
-    """
-    before = free_frame_count()
-    while reclaim_more() and free_frame_count() - before < wanted:
-        continue
-    return max(0, free_frame_count() - before)
 
 
 class _How(Enum):

@@ -28,8 +28,9 @@ from kernel.fs.constants import (
 from kernel.fs.file import File, PathFile
 from kernel.fs.filesystem import FileSystem, FileSystemType
 from kernel.fs.mount_device import filesystem_on, find_block_device
+from kernel.fs.mount_lists import tree_of
+from kernel.fs.mount_lock import TREE
 from kernel.fs.mount_options import changed_flags, is_general
-from kernel.fs.mount_tree import tree_of
 from kernel.fs.mounts import (
     change_propagation,
     has_writers,
@@ -45,6 +46,7 @@ from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
 from kernel.lib.namespace import UserNamespace
 from kernel.lib.owner_map import OwnerMap
+from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
 from kernel.sched import Mutex
 
@@ -62,6 +64,7 @@ ATTRIBUTES: Final = (
     ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | ATTR_ATIME | ATTR_NODIRATIME | ATTR_NOSYMFOLLOW
 )  # fmt: skip
 _OPTIONS_LIMIT: Final = 4096  # bytes
+_CHANGE_COST: Final = 300  # instructions
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
 
 
@@ -162,6 +165,10 @@ class AttributeChange:
         """Change a mount, and those below it if `recursive`: all of them, or none. Raises EINVAL, EPERM, EBUSY (a file
         is open for writing, where that matters), MemoryError.
         """
+        with TREE:
+            self._apply(context, at, recursive)
+
+    def _apply(self, context: FsContext, at: Path, recursive: bool) -> None:
         namespace = at.mount.namespace
         if at.dentry is not at.mount.root or namespace is None:
             raise Errno(EINVAL)
@@ -171,26 +178,38 @@ class AttributeChange:
         changed: list[Mount] = [at.mount]
         if recursive:
             changed = tree_of(at.mount)
-        for mount in changed:
-            flags = mount.flags & ~self.cleared | self.set
-            if not mount.may_change_flags(flags):
-                raise Errno(EPERM)
-            if self.namespace is not None:
-                _check_map(context.credentials, mount, self.namespace)
-            if self.namespace is not None or flags & ~mount.flags & MS_RDONLY != 0:
-                if has_writers(mount):
-                    raise Errno(EBUSY)
-        maps: list[OwnerMap] = []
-        if self.namespace is not None:
+        before: list[int] = []  # the flags that those had which have changed
+        try:
             for mount in changed:
-                maps.append(OwnerMap(self.namespace, mount.file_system.user_namespace))
-        for index in range(len(changed)):
-            mount = changed[index]
-            if self.namespace is not None:
-                mount.owners = maps[index]
-            mount.set_flags(mount.flags & ~self.cleared | self.set)
+                self._change(context, mount, before)
+                pace(_CHANGE_COST)
+        except (Errno, MemoryError):
+            for index in range(len(before)):
+                changed[index].flags = before[index]
+                if self.namespace is not None:
+                    changed[index].owners = None  # it had none
+                pace(_CHANGE_COST)
+            raise
+        namespace.changed()
         if self.propagation != 0:
-            change_propagation(changed, self.propagation)  # last: others could start to write at its safe points
+            change_propagation(changed, self.propagation)
+
+    def _change(self, context: FsContext, mount: Mount, before: list[int]) -> None:
+        """Change one mount, whose flags are noted: nobody starts to write there at the safe points that follow."""
+        flags = mount.flags & ~self.cleared | self.set
+        if not mount.may_change_flags(flags):
+            raise Errno(EPERM)
+        owners: OwnerMap | None = None
+        if self.namespace is not None:
+            _check_map(context.credentials, mount, self.namespace)
+            owners = OwnerMap(self.namespace, mount.file_system.user_namespace)
+        if self.namespace is not None or flags & ~mount.flags & MS_RDONLY != 0:
+            if has_writers(mount):
+                raise Errno(EBUSY)
+        before.append(mount.flags)
+        mount.flags = flags
+        if owners is not None:
+            mount.owners = owners
 
 
 def _check_map(who: Credentials, mount: Mount, namespace: UserNamespace) -> None:
@@ -344,7 +363,8 @@ class ContextFile(File):
         if self.is_mounted:
             raise Errno(EBUSY)
         held = self.held
-        namespace = keep_apart(context, new_mount(context, made, flags, None if held is None else held.root))
+        with TREE:
+            namespace = keep_apart(context, new_mount(context, made, flags, None if held is None else held.root))
         self.is_mounted = True
         return namespace
 

@@ -5,6 +5,8 @@ mounts and propagates none back, and its administrator can neither change the fl
 one.
 """
 
+from kernel.fs.mount_lists import tree_of
+from kernel.fs.mount_lock import TREE
 from kernel.fs.mount_tree import COPY_COST, attach_copy, check_memory, copy_of, top_at
 from kernel.fs.path import (
     FsContext,
@@ -26,7 +28,8 @@ def separate(context: FsContext, owner: UserNamespace) -> MountNamespace:
     fresh.acquire()
     try:
         fresh.publish()
-        copies = _copy_tree(context.namespace, fresh)
+        with TREE:
+            copies = _copy_tree(context.namespace, fresh)
         context.enter(fresh, _same_place(copies, context.root), _same_place(copies, context.working))
     finally:
         fresh.release()  # takes it apart if nobody entered it
@@ -34,8 +37,8 @@ def separate(context: FsContext, owner: UserNamespace) -> MountNamespace:
 
 
 def _copy_tree(source: MountNamespace, fresh: MountNamespace) -> dict[Mount, Mount]:
-    """Copy all mounts; returns the copy of each. Takes safe points, and looks at a mount's children after copying it:
-    later ones are propagated, if the two are peers. Raises MemoryError.
+    """Copy all mounts; returns the copy of each. The caller has the lock of the tree. Takes safe points. Raises
+    MemoryError.
     """
     copies: dict[Mount, Mount] = {}
     check_memory(fresh)
@@ -51,28 +54,18 @@ def _copy_tree(source: MountNamespace, fresh: MountNamespace) -> dict[Mount, Mou
     except MemoryError:
         copy.detach()
         raise
-    waiting = _children(top)
-    while len(waiting) > 0:
-        each = waiting.pop()
+    for each in tree_of(top):
         above = each.parent
         point = each.mount_point
         parent = None if above is None else copies.get(above)
-        if parent is None or point is None or not each.attached or not parent.attached or each in copies:
-            continue  # it was moved, perhaps to where it was copied already, or unmounted at a safe point
+        if parent is None or point is None:
+            continue
         check_memory(fresh)
         copy = _copy_of(each, is_of_another)
         attach_copy(copy, parent, point)
         copies[each] = copy
-        waiting.extend(_children(each))
         pace(COPY_COST)
     return copies
-
-
-def _children(mount: Mount) -> list[Mount]:
-    """The mounts on a mount, the first at the end. Raises MemoryError."""
-    found = list(mount.children.values())
-    found.reverse()
-    return found
 
 
 def _copy_of(source: Mount, is_of_another: bool) -> Mount:

@@ -36,6 +36,7 @@ from kernel.fs.mount_api import (
     ATTR_RDONLY,
     ATTR_STRICTATIME,
 )
+from kernel.fs.mount_lists import numbers_in
 from kernel.fs.mount_text import pace_up
 from kernel.fs.path import (
     NAMESPACES,
@@ -81,7 +82,7 @@ class NamespaceView:
         """The numbers of at most `count` mounts at or below a place, without that of `top_number`; upwards from above
         `last`, or downwards from below it. A `last` of 0 means none. Raises EINTR if the caller is killed, MemoryError.
         """
-        numbers = list(self.namespace.mounts.keys())
+        numbers = numbers_in(self.namespace)
         sort_paced(numbers)
         if backwards:
             numbers.reverse()

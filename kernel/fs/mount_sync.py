@@ -4,10 +4,8 @@ from typing import Final
 
 from kernel.cache.devices import sync_devices
 from kernel.cache.writeback import FLUSHER
-from kernel.fs.path import (
-    MOUNTS,
-    Mount,
-)
+from kernel.fs.mount_lists import attached_mounts
+from kernel.fs.path import Mount
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib import log
 from kernel.lib.pace import pace
@@ -53,7 +51,7 @@ def wait_for_keepers(mount_: Mount) -> None:
 
 def sync_all() -> None:
     """sync(2): every file system and every device, even if some fail. May sleep."""
-    for each in list(MOUNTS.values()):
+    for each in attached_mounts():
         if each.attached:
             with Keeper(each):
                 try:
@@ -66,7 +64,7 @@ def sync_all() -> None:
 
 def write_back_all() -> None:
     """What the flusher does for file systems every few seconds. May sleep."""
-    for each in list(MOUNTS.values()):
+    for each in attached_mounts():
         if each.attached and each.file_system.sleeps:
             with Keeper(each):
                 each.file_system.write_back()
@@ -78,7 +76,7 @@ def end_writing() -> None:
 
     Linux leaves this to programs, which do it as well (umount -a -r); nothing is lost by being sure.
     """
-    for each in list(MOUNTS.values()):
+    for each in attached_mounts():
         file_system = each.file_system
         if file_system.block_device is None or file_system.read_only:
             continue

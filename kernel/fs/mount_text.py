@@ -14,6 +14,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem
+from kernel.fs.mount_lock import TREE
 from kernel.fs.path import (
     Mount,
     MountNamespace,
@@ -134,7 +135,9 @@ def nearest_master(mount: Mount, root: Path, known: dict[PeerGroup, int]) -> int
 
 
 def _has_member_below(group: PeerGroup, namespace: MountNamespace | None, root: Path) -> bool:
-    for member in group.members():
+    with TREE:
+        members = group.members()
+    for member in members:
         pace(_STEP)
         if member.namespace is namespace:
             pace_up(member)

@@ -1,12 +1,15 @@
 """Trees of mounts: where a mount is attached, copies of trees, and propagation to the peers and slaves of a mount.
 
-Context: thread context. Raises MemoryError and ENOSPC, with nothing changed.
+Context: thread context, with the lock of the tree (mount_lock.py); takes safe points. Raises MemoryError and ENOSPC,
+with nothing changed.
 """
 
 from typing import Final
 
 from kernel.fs.constants import PROC_SUPER_MAGIC, SYSFS_MAGIC
 from kernel.fs.dentry import CACHE, Dentry
+from kernel.fs.mount_lists import TREE_COST, tree_of
+from kernel.fs.mount_lock import TREE
 from kernel.fs.path import (
     Mount,
     MountNamespace,
@@ -15,13 +18,15 @@ from kernel.fs.path import (
 )
 from kernel.fs.peers import Receiver, enslave, inherit, make_private, receivers_of, share, shows
 from kernel.lang import EINVAL, ENOENT, ENOSPC, Errno
-from kernel.lib.pace import pace, spend
+from kernel.lib.pace import pace
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
 
 _MOST_MOUNTS: Final = SystemSetting(b"fs/mount-max", [100_000], 1, (1 << 31) - 1)
-_MOST_OF_USERS: Final = 5_000  # where anybody may mount: a tree is detached or propagated without a safe point
+_MOST_OF_USERS: Final = 5_000  # where anybody may mount
 _DETACH_COST: Final = 2000  # instructions
+_LEAVE_COST: Final = 500
+_RECEIVE_COST: Final = 150
 COPY_COST: Final = 3000
 
 
@@ -96,23 +101,6 @@ def check_memory(namespace: MountNamespace) -> None:
         check_room_to_keep()
 
 
-def tree_of(top: Mount, without: Mount | None = None) -> list[Mount]:
-    """A mount and all mounts below it, each before those on it: the order in which Linux copies a tree. One of them may
-    be left out, with all below it. Raises MemoryError.
-    """
-    found: list[Mount] = []
-    waiting: list[Mount] = [top]
-    while len(waiting) > 0:
-        each = waiting.pop()
-        found.append(each)
-        inner = list(each.children.values())
-        inner.reverse()
-        for child in inner:
-            if child is not without:
-                waiting.append(child)
-    return found
-
-
 def propagate(top: Mount, covering: Mount | None = None, *, is_new: bool = True) -> None:
     """A tree of mounts was attached, perhaps below a mount that covers it: if to a shared mount, all its peers and
     slaves get a copy, but those of the tree only if it is not new in its namespace. Raises ENOSPC, MemoryError; then
@@ -131,10 +119,12 @@ def propagate(top: Mount, covering: Mount | None = None, *, is_new: bool = True)
             share(each)
             if is_new:
                 news[each] = True
+            pace(TREE_COST)
         receivers = receivers_of(parent)
         receivers[0].copy = top
         receivers[0].covered = covering
         for receiver in receivers:
+            pace(_RECEIVE_COST)
             source = receiver.source
             if source is None or receiver.mount in news or not shows(receiver.mount, point):
                 continue
@@ -153,6 +143,7 @@ def propagate(top: Mount, covering: Mount | None = None, *, is_new: bool = True)
             if owner is not namespace.owner:
                 for each in tree_of(made, receiver.covered):
                     each.lock()
+                    pace(TREE_COST)
             made.locks.in_place = False
     except (Errno, MemoryError):
         for receiver in receivers:
@@ -187,6 +178,7 @@ def _copy_to(tree: list[Mount], parent: Mount, point: Dentry, is_peer: bool) -> 
             else:
                 attach_copy(copy, copies[above], place)
             copies[each] = copy
+            pace(COPY_COST)
     except MemoryError:
         if top is not None:
             _take_back(top, covered)
@@ -204,14 +196,14 @@ def attach_copy(copy: Mount, parent: Mount, point: Dentry) -> None:
 
 
 def _take_back(top: Mount, covered: Mount | None) -> None:
-    """Remove a copy again, and restore what has come to lie on it. No others run: all copies go, and the caller undoes
-    what it did, before anybody could use, move or unmount one of them.
+    """Remove a copy again, and restore what has come to lie on it. Others may use the copy meanwhile, but all copies
+    go, and the caller undoes what it did, before anybody could move or unmount one of them.
     """
     if covered is not None:
         covered.take_place_of(top)
     for each in _out_of_namespaces(top):
-        each.depart()  # does not sleep: what it shows is mounted elsewhere
-        spend(_DETACH_COST)
+        each.depart()
+        pace(_DETACH_COST)
 
 
 def copy_of(source: Mount, is_peer: bool, is_shared: bool) -> Mount:
@@ -255,7 +247,8 @@ def _out_of_namespaces(top: Mount) -> list[Mount]:
             namespace.leave(each)
             namespace.changed()
         each.attached = False
-        make_private(each)  # nothing is propagated to it at safe points any more
+        make_private(each)
+        pace(_LEAVE_COST)
     return tree
 
 
@@ -270,18 +263,19 @@ def is_mount_point(place: Dentry, namespace: MountNamespace) -> bool:
 
 
 def detach_all_at(gone: Dentry) -> None:
-    """A name was removed: detach what is mounted on it, in any namespace. Sleeps."""
-    while True:
-        mount = gone.mounts
-        if mount is None:
-            return
-        if mount.attached:
-            try:
-                detach_tree(mount)
-            except MemoryError:
-                mount.detach()  # what is on it becomes unreachable, and ends with its namespace
-        mount.lose_place()
-        pace(_DETACH_COST)
+    """A name was removed: detach what is mounted on it, in any namespace. Takes the lock of the tree. Sleeps."""
+    with TREE:
+        while True:
+            mount = gone.mounts
+            if mount is None:
+                return
+            if mount.attached:
+                try:
+                    detach_tree(mount)
+                except MemoryError:
+                    mount.detach()  # what is on it becomes unreachable, and ends with its namespace
+            mount.lose_place()
+            pace(_DETACH_COST)
 
 
 def propagated(mount_: Mount) -> list[Mount]:
@@ -295,4 +289,5 @@ def propagated(mount_: Mount) -> list[Mount]:
         copy = receiver.mount.children.get(point)
         if copy is not None and copy is not mount_:
             found.append(copy)
+        pace(_RECEIVE_COST)
     return found

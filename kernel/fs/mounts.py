@@ -31,6 +31,8 @@ from kernel.fs.filesystem import FileSystem, FileSystemType, find_type, known_ty
 from kernel.fs.landlock import refuse_mounting
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_keepers import KEEPERS, leave_mount
+from kernel.fs.mount_lists import tree_of
+from kernel.fs.mount_lock import TREE
 from kernel.fs.mount_options import sift
 from kernel.fs.mount_sync import wait_for_keepers
 from kernel.fs.mount_tree import (
@@ -44,7 +46,6 @@ from kernel.fs.mount_tree import (
     propagate,
     propagated,
     top_at,
-    tree_of,
 )
 from kernel.fs.namespace import NSFS, NamespaceInode
 from kernel.fs.path import (
@@ -67,6 +68,7 @@ from kernel.lib.pace import pace
 
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
 _CHANGE_COST: Final = 600  # instructions
+_LOOK_COST: Final = 50
 
 
 def attach_root(file_system: FileSystem, credentials: Credentials) -> FsContext:
@@ -122,6 +124,7 @@ def _seal_if_revealing(context: FsContext, file_system: FileSystem, mount: Mount
     if context.namespace.owner.level == 0 or not file_system.reveals:
         return
     for shown in context.namespace.mounts.values():
+        pace(_LOOK_COST)
         if shown.file_system.type_name == file_system.type_name and _shows_all(shown, mount):
             if _stays_read_only(shown):
                 mount.locks.flags |= MS_RDONLY
@@ -144,6 +147,7 @@ def _shows_all(shown: Mount, fresh: Mount) -> bool:
     if shown.locks.times and (shown.flags ^ fresh.flags) & TIME_FLAGS != 0:
         return False
     for child in shown.children.values():
+        pace(_LOOK_COST)
         if child.locks.in_place and not _covers_nothing(child):
             return False
     return True
@@ -178,8 +182,8 @@ def root_of(file_system: FileSystem) -> Dentry:
 
 
 def new_mount(context: FsContext, file_system: FileSystem, flags: int, root: Dentry | None = None) -> Mount:
-    """A detached mount of an instance, with the dentry of its root if that is known. Raises EPERM if it would reveal
-    what is hidden, MemoryError.
+    """A detached mount of an instance, with the dentry of its root if that is known. The caller has the lock of the
+    tree. Raises EPERM if it would reveal what is hidden, MemoryError.
     """
     mount = Mount(file_system, root_of(file_system) if root is None else root, flags)
     mount.source = file_system.source
@@ -209,20 +213,21 @@ def _show_part(file_system: FileSystem, mount: Mount) -> None:
 def mount_filesystem(context: FsContext, file_system: FileSystem, at: Path, flags: int) -> Mount:
     """Attach a file system at a directory, which may be covered by others already."""
     namespace = context.namespace
-    at = place_for_mount(namespace, at)
-    inode = at.inode()
-    if not inode.is_directory():
-        raise Errno(ENOTDIR)
-    if at.dentry.deleted:
-        raise Errno(EINVAL)
-    if at.dentry is at.mount.root and at.mount.file_system is file_system:
-        raise Errno(EBUSY)  # the same file system on itself
-    check_room(namespace, 1)
-    check_memory(namespace)
-    mount = new_mount(context, file_system, flags & MOUNT_FLAGS)
-    mount.attach(at.mount, at.dentry)
-    _propagate_or_detach(mount)
-    return mount
+    with TREE:
+        at = place_for_mount(namespace, at)
+        inode = at.inode()
+        if not inode.is_directory():
+            raise Errno(ENOTDIR)
+        if at.dentry.deleted:
+            raise Errno(EINVAL)
+        if at.dentry is at.mount.root and at.mount.file_system is file_system:
+            raise Errno(EBUSY)  # the same file system on itself
+        check_room(namespace, 1)
+        check_memory(namespace)
+        mount = new_mount(context, file_system, flags & MOUNT_FLAGS)
+        mount.attach(at.mount, at.dentry)
+        _propagate_or_detach(mount)
+        return mount
 
 
 def _propagate_or_detach(top: Mount) -> None:
@@ -370,18 +375,21 @@ def _change_propagation_at(context: FsContext, at: Path, flags: int) -> None:
         raise Errno(EINVAL)
     if not context.credentials.capable_in(namespace.owner, CAP_SYS_ADMIN):
         raise Errno(EPERM)
-    changed: list[Mount] = [at.mount]
-    if flags & MS_REC != 0:
-        changed = tree_of(at.mount)
-    change_propagation(changed, kind)
+    with TREE:
+        changed: list[Mount] = [at.mount]
+        if flags & MS_REC != 0:
+            changed = tree_of(at.mount)
+        change_propagation(changed, kind)
 
 
 def change_propagation(changed: list[Mount], kind: int) -> None:
-    """Make mounts MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE. Takes safe points. Raises MemoryError."""
+    """Make mounts MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE. The caller has the lock of the tree. Takes safe
+    points. Raises MemoryError.
+    """
     for mount in changed:
         pace(_CHANGE_COST)
         if mount.namespace is None:
-            continue  # it was unmounted at a safe point
+            continue  # it was unmounted before
         if kind == MS_SHARED:
             share(mount)
         elif kind == MS_SLAVE:
@@ -394,9 +402,14 @@ def change_propagation(changed: list[Mount], kind: int) -> None:
 
 def adopt_group(context: FsContext, origin: Path, target: Path) -> None:
     """MOVE_MOUNT_SET_GROUP (move_mount(2)): a private mount becomes a peer of another of the same file system, and gets
-    its master. What it shows must be visible through the other. Does not sleep. Raises EINVAL; EPERM if the caller does
-    not control the namespaces of both.
+    its master. What it shows must be visible through the other. Raises EINVAL; EPERM if the caller does not control the
+    namespaces of both.
     """
+    with TREE:
+        _adopt_group(context, origin, target)
+
+
+def _adopt_group(context: FsContext, origin: Path, target: Path) -> None:
     giver = origin.mount
     taker = target.mount
     giver_namespace = giver.namespace
@@ -424,6 +437,12 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
     if len(source) == 0:
         raise Errno(EINVAL)
     origin = resolve(context, None, source, FOLLOW | ENTER)
+    with origin:  # waiting for the lock sleeps
+        with TREE:
+            _bind_at(context, origin, at, recursive)
+
+
+def _bind_at(context: FsContext, origin: Path, at: Path, recursive: bool) -> None:
     at = place_for_mount(context.namespace, at)
     if origin.mount.namespace is not context.namespace and not _is_kept_by_mounts(origin):
         raise Errno(EINVAL)
@@ -463,6 +482,12 @@ def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamesp
     EPERM, EINVAL, MemoryError.
     """
     require_administrator(context)
+    with origin:  # waiting for the lock sleeps
+        with TREE:
+            return _copy_apart(context, origin, recursive)
+
+
+def _copy_apart(context: FsContext, origin: Path, recursive: bool) -> MountNamespace:
     if origin.mount.namespace is not context.namespace or origin.mount.is_unbindable:
         raise Errno(EINVAL)
     inner: list[Mount] = []
@@ -476,24 +501,23 @@ def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamesp
     copy.locks.in_place = False
     copy.show(origin.dentry)
     namespace = keep_apart(context, copy)
-    try:
-        _copy_inner(origin.mount, copy, inner)
-    except (Errno, MemoryError):
-        namespace.dissolve()
-        raise
+    _copy_inner(origin.mount, copy, inner)
     return namespace
 
 
 def _require_no_locks(origin: Path) -> None:
     """What is shown without the mounts below must not reveal what these hide. Raises EINVAL."""
     for child in origin.mount.children.values():
+        pace(_LOOK_COST)
         point = child.mount_point
         if child.locks.in_place and point is not None and lies_below(point, origin.dentry):
             raise Errno(EINVAL)
 
 
 def keep_apart(context: FsContext, top: Mount) -> MountNamespace:
-    """Put a detached mount into a namespace that nobody is in. Raises MemoryError; then the mount is gone."""
+    """Put a detached mount into a namespace that nobody is in. The caller has the lock of the tree. Raises MemoryError;
+    then the mount is gone.
+    """
     try:
         namespace = MountNamespace(context.namespace.owner)
         namespace.is_anonymous = True
@@ -506,8 +530,8 @@ def keep_apart(context: FsContext, top: Mount) -> MountNamespace:
 
 
 def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
-    """Copy what is mounted below a place to the copy of its mount; outer ones come first. Takes safe points: mounts
-    that vanish meanwhile are left out. Raises EPERM, MemoryError; then the copy is detached.
+    """Copy what is mounted below a place to the copy of its mount; outer ones come first. Takes safe points. Raises
+    EPERM, MemoryError; then the copy is detached.
     """
     try:
         copies: dict[Mount, Mount] = {source: copy}
@@ -515,7 +539,7 @@ def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
             parent = each.parent
             point = each.mount_point
             new_parent = None if parent is None else copies.get(parent)
-            if new_parent is None or point is None or not each.attached or not new_parent.attached:
+            if new_parent is None or point is None:
                 continue
             if each.is_unbindable:
                 if each.locks.in_place:
@@ -533,12 +557,17 @@ def _copy_inner(source: Mount, copy: Mount, inner: list[Mount]) -> None:
 
 
 def mounts_below(top: Path) -> list[Mount]:
-    """All mounts at or below a place, each before those on it. Raises MemoryError."""
+    """All mounts at or below a place, each before those on it. The caller has the lock of the tree. Takes safe points.
+    Raises MemoryError.
+    """
     found: list[Mount] = []
     for each in top.mount.children.values():
         point = each.mount_point
+        pace(_LOOK_COST)
         if point is not None and lies_below(point, top.dentry):
-            found.extend(tree_of(each))
+            for inner in tree_of(each):
+                found.append(inner)
+                pace(_LOOK_COST)
     return found
 
 
@@ -548,7 +577,8 @@ def _move(context: FsContext, source: bytes, at: Path) -> None:
     origin = resolve(context, None, source, FOLLOW)
     if origin.mount.namespace is not context.namespace:
         raise Errno(EINVAL)
-    move_tree(context, origin, at)
+    with origin:  # waiting for the lock sleeps
+        move_tree(context, origin, at)
 
 
 def move_tree(context: FsContext, origin: Path, at: Path, *, beneath: bool = False) -> None:
@@ -556,6 +586,11 @@ def move_tree(context: FsContext, origin: Path, at: Path, *, beneath: bool = Fal
     top of a detached tree. With `beneath`, not onto what is mounted there last, but below it. Raises EINVAL, ENOENT,
     ELOOP, ENOSPC, MemoryError.
     """
+    with TREE:
+        _move_tree(context, origin, at, beneath)
+
+
+def _move_tree(context: FsContext, origin: Path, at: Path, beneath: bool) -> None:
     namespace = context.namespace
     at = place_for_mount(namespace, at)
     moved = origin.mount
@@ -577,6 +612,7 @@ def move_tree(context: FsContext, origin: Path, at: Path, *, beneath: bool = Fal
     tree = tree_of(moved)
     if parent.group is not None:
         for each in tree:
+            pace(_LOOK_COST)
             if each.is_unbindable:
                 raise Errno(EINVAL)
     if is_below(at, origin):
@@ -590,12 +626,14 @@ def move_tree(context: FsContext, origin: Path, at: Path, *, beneath: bool = Fal
     try:
         for each in tree:
             each.change_namespace(namespace)
+            pace(_CHANGE_COST)
         propagate(moved, at.mount if beneath else None, is_new=old_namespace is not namespace)
     except (Errno, MemoryError):
         if beneath:
             at.mount.take_place_of(moved)
         for each in tree:
             each.change_namespace(old_namespace)
+            pace(_CHANGE_COST)
         if old_parent is not None and old_point is not None:
             moved.move(old_parent, old_point)
         else:
@@ -657,15 +695,26 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
     mount_.entries -= 1  # unmounting does not count as use
     require_administrator(context)
     _require_root(at)
-    if mount_.namespace is not context.namespace or mount_.locks.in_place:
-        raise Errno(EINVAL)
+    _require_own(context, mount_)
     if flags & MNT_FORCE != 0 and not context.credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     refuse_mounting(context.credentials)
     if flags & MNT_FORCE != 0:
         mount_.file_system.give_up()
-    if flags & MNT_DETACH == 0:
-        wait_for_keepers(mount_)
+    while True:
+        if flags & MNT_DETACH == 0:
+            wait_for_keepers(mount_)
+        with TREE:
+            if _unmount(context, mount_, flags):
+                return
+        leave_mount(mount_.identifier)
+
+
+def _unmount(context: FsContext, mount_: Mount, flags: int) -> bool:
+    """The same with the lock of the tree; False if a keeper has to leave first. Raises EINVAL, EBUSY, EAGAIN,
+    MemoryError.
+    """
+    _require_own(context, mount_)
     if flags & MNT_EXPIRE != 0:
         if flags & (MNT_FORCE | MNT_DETACH) != 0 or mount_ is context.root.mount:
             raise Errno(EINVAL)
@@ -676,49 +725,53 @@ def unmount(context: FsContext, target: bytes, flags: int) -> None:
             raise Errno(EAGAIN)
     if mount_.parent is None:
         raise Errno(EBUSY if flags & MNT_DETACH == 0 else EINVAL)
+    copies = propagated(mount_)
+    if flags & MNT_DETACH == 0:
+        for each in copies:
+            pace(_LOOK_COST)
+            if each.users > 0 and len(each.children) == 0:
+                raise Errno(EBUSY)
     held = 0
     for keeper in KEEPERS:
         held += keeper.held(mount_.identifier)
-    copies = propagated(mount_)
-    if flags & MNT_DETACH == 0:
-        _refuse_busy(mount_, copies, held)
-    if held > 0:
-        leave_mount(mount_.identifier)
-        if not mount_.attached:
-            raise Errno(EINVAL)  # this slept: another call was quicker
-        copies = propagated(mount_)
-        if flags & MNT_DETACH == 0:
-            _refuse_busy(mount_, copies, 0)
-    for each in copies:
-        each.locks.in_place = False  # what it hides is visible in the other tree now
+    if flags & MNT_DETACH == 0 and (mount_.users > held + mount_.keepers or len(mount_.children) > 0):
+        raise Errno(EBUSY)
+    if held > 0 or (flags & MNT_DETACH == 0 and mount_.keepers > 0):
+        return False
+    direct = len(copies)
     if flags & MNT_DETACH == 0:
         mount_.detach()
     else:
         for each in tree_of(mount_):
             if each is not mount_:
-                copies.extend(propagated(each))
+                for copy in propagated(each):
+                    copies.append(copy)
+                    pace(_LOOK_COST)
         detach_tree(mount_)
-    copies.reverse()  # inner ones first
     going: dict[Mount, bool] = {}
-    for each in copies:
-        going[each] = True
-    for each in copies:
+    for index in range(len(copies)):
+        if index < direct:
+            copies[index].locks.in_place = False  # what it hides is visible in the other tree now
+        going[copies[index]] = True
+        pace(_LOOK_COST)
+    for index in range(len(copies) - 1, -1, -1):  # inner ones first
+        pace(_LOOK_COST)
+        each = copies[index]
         if each.attached and not each.locks.in_place and _goes_whole(each, going):
             detach_tree(each)
+    return True
 
 
-def _refuse_busy(mount_: Mount, copies: list[Mount], held: int) -> None:
-    """Raise EBUSY if a mount to be detached, or one that goes with it, is in use by others than its `held` keepers."""
-    if mount_.users > held or len(mount_.children) > 0:
-        raise Errno(EBUSY)
-    for each in copies:
-        if each.users > 0 and len(each.children) == 0:
-            raise Errno(EBUSY)
+def _require_own(context: FsContext, mount_: Mount) -> None:
+    """Raise EINVAL unless a mount is in the caller's namespace, which may unmount it."""
+    if mount_.namespace is not context.namespace or mount_.locks.in_place:
+        raise Errno(EINVAL)
 
 
 def _goes_whole(top: Mount, going: dict[Mount, bool]) -> bool:
     """Whether all mounts below go as well: those locked to a parent go only together with it."""
     for each in tree_of(top):
+        pace(_LOOK_COST)
         if each is not top and (not each.locks.in_place or each not in going):
             return False
     return True
@@ -726,13 +779,20 @@ def _goes_whole(top: Mount, going: dict[Mount, bool]) -> bool:
 
 def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
     """pivot_root(2): what is mounted on the caller's root moves to `put_old`, and the new root takes its place: the top
-    of the tree, or a mount point, one over the first root for example. Returns the new root; the caller moves the
-    processes.
+    of the tree, or a mount point, one over the first root for example. Returns the new root, pinned; the caller moves
+    the processes.
     """
     require_administrator(context)
     new = resolve(context, None, new_root, FOLLOW | DIRECTORY)
-    old = resolve(context, None, put_old, FOLLOW | DIRECTORY)
-    refuse_mounting(context.credentials)
+    with new:  # the other way, and waiting for the lock, sleep
+        old = resolve(context, None, put_old, FOLLOW | DIRECTORY)
+        refuse_mounting(context.credentials)
+        with old:
+            with TREE:
+                return _pivot(context, new, old).pin()
+
+
+def _pivot(context: FsContext, new: Path, old: Path) -> Path:
     root = context.root
     namespace = context.namespace
     old = place_for_mount(namespace, old)

@@ -27,6 +27,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.marks import Mark
 from kernel.fs.mount_keepers import leave_mount_soon
+from kernel.fs.mount_lock import TREE
 from kernel.fs.notification import tell_file_system_ended, tell_mount_ended
 from kernel.fs.peers import PeerGroup, make_private
 from kernel.lang import EINVAL, EROFS, Errno, final, inline, noraise, panic
@@ -41,7 +42,8 @@ from kernel.time import coarse_realtime_ns
 TIME_FLAGS: Final = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
 _LOCKABLE: Final = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
 MOUNT_FLAGS: Final = _LOCKABLE | MS_NOSYMFOLLOW | TIME_FLAGS
-_DEPART_COST: Final = 1000  # instructions
+_LEAVE_COST: Final = 50  # instructions
+_DEPART_COST: Final = 1000
 _TELL_COST: Final = 50_000
 _DAY_NS: Final = 24 * 3600 * 1_000_000_000
 
@@ -81,6 +83,7 @@ class Mount:
         self.attached: bool = False
         self.is_gone: bool = False  # and it has no users any more
         self.outer: Mount | None = None  # released after it
+        self.next_gone: Mount | None = None  # of those that have left the tree (mount_lock.py)
         self.namespace: MountNamespace | None = None  # while it is attached
         self.entries: int = 0  # walks that entered, for MNT_EXPIRE
         self.expiry_mark: int = -1  # how many there were at the first MNT_EXPIRE
@@ -229,7 +232,7 @@ class Mount:
     @noraise
     def depart(self) -> None:
         """The mount has left its namespace. If it hides what is below it, and its parent has left as well, it keeps
-        hiding that from users of the parent. May sleep.
+        hiding that from users of the parent. It ends when the lock of the tree is released.
         """
         make_private(self)
         parent = self.parent
@@ -237,7 +240,7 @@ class Mount:
             self._leave_place()
         if self.users > 0:
             leave_mount_soon(self.identifier)
-        self._finish_if_unused()
+        TREE.add_gone(self)
 
     def move(self, parent: "Mount", mount_point: Dentry) -> None:
         """Move the mount to a free place in the tree. Raises MemoryError; then it keeps the old one."""
@@ -269,6 +272,8 @@ class Mount:
         parent.children[mount_point] = root
         self.take_place_of(root)
         root._stand_at(parent, mount_point)
+        if self.namespace is not None and self.parent is None:
+            self.namespace.known_top = self
         self.tell_change()
 
     def change_namespace(self, namespace: "MountNamespace") -> None:
@@ -286,9 +291,9 @@ class Mount:
         self._leave_place()
 
     def lose_place(self) -> None:
-        """Its mount point is gone. May sleep."""
+        """Its mount point is gone. It ends when the lock of the tree is released."""
         self._leave_place()
-        self._finish_if_unused()
+        TREE.add_gone(self)
 
     def _stand_at(self, parent: "Mount", mount_point: Dentry) -> None:
         """Record the place; it is among the parent's children already."""
@@ -355,9 +360,10 @@ class Mount:
 
     def release(self) -> None:
         self.users -= 1
-        self._finish_if_unused()
+        self.finish_if_unused()
 
-    def _finish_if_unused(self) -> None:
+    def finish_if_unused(self) -> None:
+        """End, with what it hides, if nobody sees or uses it any more. May sleep."""
         if self.users != 0 or self.attached or self.is_internal or self.parent is not None or self.is_gone:
             return
         self.is_gone = True
@@ -490,6 +496,7 @@ class MountNamespace(Namespace):
         self.changes: int = 0  # of the tree and its mounts' settings
         self.watchers: WaitQueue = WaitQueue()  # of these changes
         self.is_told: bool = False  # notified of a change since one of them last looked
+        self.known_top: Mount | None = None  # what `top` found last
         self.sequence: int = 0  # the number by which statmount(2) knows it; 0 for an anonymous one
 
     def publish(self) -> None:
@@ -525,8 +532,12 @@ class MountNamespace(Namespace):
 
     def top(self) -> Mount | None:
         """The root of the tree."""
+        known = self.known_top
+        if known is not None and known.parent is None and known.namespace is self:
+            return known
         for mount in self.mounts.values():
             if mount.parent is None:
+                self.known_top = mount
                 return mount
         return None
 
@@ -544,14 +555,19 @@ class MountNamespace(Namespace):
     def dissolve(self) -> None:
         """Nobody sees the tree: take it apart. May sleep."""
         NAMESPACES.pop(self.sequence, self)
-        for mount in self.mounts.values():  # at once, so that none comes here any more
+        if not TREE.take():
+            return
+        for mount in self.mounts.values():
             mount.attached = False
             mount.namespace = None
+            pace(_LEAVE_COST)
         for mount in self.mounts.values():
             MOUNTS.pop(mount.identifier, mount)
             mount.depart()
             pace(_DEPART_COST)
         self.mounts.clear()
+        self.known_top = None
+        TREE.release()
 
 
 @noraise

@@ -7,16 +7,20 @@ be both: then it passes on what it receives. All members of a group have the sam
 Invariants: a mount is in the ring of members exactly when `group` is set, and in its master's chain of slaves exactly
 when `master` is. A group without members has no slaves: they went to its own master.
 
-Context: thread context.
+Context: thread context, with the lock of the tree (mount_lock.py). Looking for all that receive takes safe points.
 """
 
 from typing import TYPE_CHECKING, Final
 
 from kernel.fs.dentry import Dentry
 from kernel.lang import final, noraise
+from kernel.lib.pace import pace
 
 if TYPE_CHECKING:
     from kernel.fs.path import Mount
+
+_FIND_COST: Final = 200  # instructions
+_MOVE_COST: Final = 30
 
 
 @final
@@ -35,11 +39,12 @@ class PeerGroup:
         self.last_slave: Mount | None = None
 
     def members(self) -> "list[Mount]":
-        """All of them. Raises MemoryError."""
+        """All of them. Takes safe points. Raises MemoryError."""
         found: list[Mount] = []
         each = self.member
         while each is not None:
             found.append(each)
+            pace(_MOVE_COST)
             each = each.next_peer
             if each is self.member:
                 break
@@ -59,6 +64,7 @@ class Groups:
         number = self.lowest
         while number in self.by_number:
             number += 1
+            pace(_MOVE_COST)
         group = PeerGroup(number)
         self.by_number[number] = group
         self.lowest = number + 1
@@ -138,6 +144,7 @@ def leave_group(mount: "Mount") -> None:
         leave_master(slave)
         if master is not None:
             enslave(slave, master, master.last_slave)
+        pace(_FIND_COST)
 
 
 @noraise
@@ -219,6 +226,7 @@ def receivers_of(mount: "Mount") -> list[Receiver]:
         while peer is not None and peer is not head.mount:
             found.append(Receiver(peer, head, is_peer=True))
             peer = peer.next_peer
+            pace(_FIND_COST)
         seen: dict[PeerGroup, bool] = {}
         slaves: list[Receiver] = []
         slave = group.first_slave
@@ -229,8 +237,10 @@ def receivers_of(mount: "Mount") -> list[Receiver]:
                     seen[below] = True
                 slaves.append(Receiver(slave, head, is_peer=False))
             slave = slave.next_slave
+            pace(_FIND_COST)
         while len(slaves) > 0:
             heads.append(slaves.pop())
+            pace(_MOVE_COST)
     return found
 
 

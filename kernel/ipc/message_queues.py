@@ -8,7 +8,7 @@ Context: `send` and `receive` sleep. Source: msgop(2), msgctl(2), sysvipc(7).
 
 from typing import Final
 
-from kernel.ipc.sysv import READ, WRITE, IpcObject, IpcTable, now_s
+from kernel.ipc.sysv import LOOK_COST, READ, WRITE, IpcObject, IpcTable, now_s
 from kernel.lang import (
     E2BIG,
     EAGAIN,
@@ -35,6 +35,7 @@ from kernel.sched import WaitQueue
 
 _INT_MAX: Final = 0x7FFF_FFFF
 _UNLINK_COST: Final = 30  # instructions for a message, for `pace`
+_REMOVE_COST: Final = 2000  # and for a queue
 LARGEST_MESSAGE: Final = SystemSetting(b"kernel/msgmax", [8192], 0, _INT_MAX)  # bytes
 QUEUE_BYTES: Final = SystemSetting(b"kernel/msgmnb", [16384], 0, _INT_MAX)  # of a new queue
 MOST_QUEUES: Final = SystemSetting(b"kernel/msgmni", [32000], 0, 1 << 15)
@@ -297,6 +298,8 @@ class Queues:
             queue = self.table.objects.get(index)
             if queue is not None:
                 queue.remove()
+                pace(_REMOVE_COST)
+            pace(LOOK_COST)
 
 
 HEADING: Final = (

@@ -37,6 +37,7 @@ from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.namespace import UserNamespace
+from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET, Pid, shown_to_caller
 from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.lib.user import Buffer
@@ -52,6 +53,7 @@ _FILE_SIZE: Final = 80  # what stat(2) shows
 _LARGEST_FILE: Final = (1 << 31) - 1
 _ENTRY_SIZE: Final = 20
 _MESSAGE_OVERHEAD: Final = 48  # what a message, and a priority, count against RLIMIT_MSGQUEUE
+_UNLINK_COST: Final = 2000  # instructions for a queue
 _FIRST_POSITION: Final = 2
 NO_LIMIT: Final = 1 << 62
 
@@ -167,6 +169,7 @@ class Queue(Inode):
         self.attributes: QueueAttributes = attributes
         self.messages: list[QueuedMessage] = []
         self.byte_count: int = 0
+        self.position: int = -1  # of its name in the directory
         self.receivers: list[_Receiver] = []
         self.senders: list[_Sender] = []
         self.watchers: WaitQueue = WaitQueue()  # poll
@@ -194,9 +197,14 @@ class Queue(Inode):
     # ---- Messages -----------------------------------------------------------------------------------------------
 
     def _insert(self, message: QueuedMessage) -> None:
-        index = len(self.messages)
-        while index > 0 and self.messages[index - 1].priority < message.priority:
-            index -= 1
+        index = 0
+        end = len(self.messages)
+        while index < end:  # those before the place have no lower priority
+            middle = (index + end) // 2
+            if self.messages[middle].priority < message.priority:
+                end = middle
+            else:
+                index = middle + 1
         self.messages.insert(index, message)
         self.byte_count += len(message.data)
 
@@ -453,11 +461,12 @@ class QueueDirectory(Inode):
         except MemoryError:
             self.queues.pop(name)
             raise
+        queue.position = len(self.positions) - 1
         return queue
 
     def unlink(self, name: bytes, target: Inode) -> None:
-        self.queues.pop(name)
-        self.positions[self.positions.index(name)] = b""
+        gone = self.queues.pop(name)
+        self.positions[gone.position] = b""
         while len(self.positions) > 0 and self.positions[-1] == b"":
             self.positions.pop()
         self.size -= _ENTRY_SIZE
@@ -521,6 +530,7 @@ class MqueueFileSystem(FileSystem):
                 top.positions.pop()
             else:
                 top.unlink(name, queue)
+            pace(_UNLINK_COST)
         self.top = None  # the two refer to each other
 
 

@@ -13,7 +13,7 @@ Source: semop(2), semctl(2), sysvipc(7).
 
 from typing import Final
 
-from kernel.ipc.sysv import IPC_NOWAIT, READ, WRITE, IpcObject, IpcTable, now_s
+from kernel.ipc.sysv import IPC_NOWAIT, LOOK_COST, READ, WRITE, IpcObject, IpcTable, now_s
 from kernel.lang import (
     EAGAIN,
     EFBIG,
@@ -360,14 +360,17 @@ class SemaphoreSet(IpcObject):
         self._wait_for_quiet()
         if self.is_removed:
             raise Errno(EIDRM)
-        for undo in self.undos:
-            undo.set(number, 0)
-            spend(_STEP_COST)
-        self.values[number] = value
-        self.changers[number] = process
-        self.changed_s = now_s()
+        undos = list(self.undos)  # some may leave the set meanwhile
         self.is_busy = True
-        self._end_change()
+        try:
+            for undo in undos:
+                undo.set(number, 0)
+                pace(_STEP_COST)
+            self.values[number] = value
+            self.changers[number] = process
+            self.changed_s = now_s()
+        finally:
+            self._end_change()
 
     def set_all(self, values: list[int], process: Bearer) -> None:
         """SETALL. Sleeps if there is much to set. Raises EIDRM (it was removed meanwhile), MemoryError."""
@@ -451,6 +454,7 @@ class Sets:
             if found is not None:
                 found.remove()
                 pace(_REMOVE_COST)
+            pace(LOOK_COST)
 
 
 def wanted_permission(operations: list[Operation]) -> int:

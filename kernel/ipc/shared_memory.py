@@ -9,7 +9,7 @@ fork adds some, execve and exit remove some. Source: shmget(2), shmat(2), shmctl
 
 from typing import Final
 
-from kernel.ipc.sysv import IpcObject, IpcTable, now_s
+from kernel.ipc.sysv import LOOK_COST, IpcObject, IpcTable, now_s
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, EPERM, Errno, final
 from kernel.lib.capabilities import CAP_IPC_LOCK
 from kernel.lib.credentials import Credentials
@@ -258,16 +258,16 @@ class Segments:
         segment.free_memory()
 
     def resident_count(self) -> int:
-        """Pages in memory."""
+        """Pages in memory. Takes safe points."""
         total = 0
-        for entry in self.table.objects.values():
+        for entry in self.table.all(LOOK_COST):
             total += segment_of(entry).resident_count()
         return total
 
     def swapped_count(self) -> int:
-        """Pages in swap areas."""
+        """Pages in swap areas. Takes safe points."""
         total = 0
-        for entry in self.table.objects.values():
+        for entry in self.table.all(LOOK_COST):
             total += segment_of(entry).frames.swapped
         return total
 
@@ -279,6 +279,7 @@ class Segments:
             if segment is not None and not segment.is_removed:
                 segment.remove()
                 pace(_REMOVE_COST)
+            pace(LOOK_COST)
 
 
 def _check_huge(flags: int, credentials: Credentials) -> None:

@@ -3,7 +3,7 @@
 An object has a number for as long as it lives. The number's low bits are its index in the table of its kind; the others
 count how often indexes have wrapped around, so an old number is seldom taken for another object's.
 
-Context: thread context; only `IpcTable.all` and `highest_index` sleep.
+Context: thread context; only `IpcTable.all` sleeps.
 """
 
 from collections.abc import Iterator
@@ -40,9 +40,10 @@ WRITE: Final = 0o222
 INDEX_BITS: Final = 15
 INDEX_MASK: Final = (1 << INDEX_BITS) - 1
 _CYCLE: Final = 64  # indexes are used in turn up to at least this one
-_MANY: Final = 16_000  # objects from which on finding an index is faster than examining all objects
+_BITS: Final = 32  # of a word of `IpcTable.taken`
+_FULL: Final = (1 << _BITS) - 1
 _NS: Final = 1_000_000_000
-_LOOK_COST: Final = 150  # instructions to look for an object, for `pace`
+LOOK_COST: Final = 150  # instructions to look for an object, for `pace`
 _SHOW_COST: Final = 5000  # instructions to show an object, for `pace`
 
 
@@ -127,6 +128,7 @@ class IpcTable(Generic[T]):
 
     def __init__(self) -> None:
         self.objects: dict[int, T] = {}
+        self.taken: list[int] = []  # a bit for each index, so that finding one takes no safe point
         self.by_key: dict[int, T] = {}  # but for IPC_PRIVATE
         self.sequence: int = 0
         self.last_index: int = -1
@@ -164,11 +166,13 @@ class IpcTable(Generic[T]):
         index = self.last_index + 1
         if index >= cycle:
             index = 0
-        while index in self.objects:
-            index += 1
+        index = self._first_free(index)
+        while len(self.taken) <= index // _BITS:
+            self.taken.append(0)
+        sequence = self.sequence
         if index <= self.last_index:
-            self.sequence = (self.sequence + 1) & 0xFFFF
-        fresh.identifier = self.sequence << INDEX_BITS | index
+            sequence = (sequence + 1) & 0xFFFF
+        fresh.identifier = sequence << INDEX_BITS | index
         self.objects[index] = fresh
         if fresh.key != IPC_PRIVATE:
             try:
@@ -176,14 +180,34 @@ class IpcTable(Generic[T]):
             except MemoryError:
                 self.objects.pop(index)
                 raise
+        self.sequence = sequence
         self.last_index = index
+        self.taken[index // _BITS] |= 1 << index % _BITS
         return fresh.identifier
+
+    def _first_free(self, index: int) -> int:
+        """The first index from there on that no object has."""
+        word = index // _BITS
+        if word < len(self.taken):
+            free = ~self.taken[word] & _FULL & -(1 << index % _BITS)
+            while free == 0:
+                word += 1
+                free = ~self.taken[word] & _FULL if word < len(self.taken) else 1
+            index = word * _BITS
+            while free & 1 == 0:
+                free >>= 1
+                index += 1
+        return index
 
     def remove(self, gone: T) -> None:
         """Remove an object: its number becomes invalid."""
         gone.is_removed = True
         self.forget_key(gone)
-        self.objects.pop(gone.identifier & INDEX_MASK)
+        index = gone.identifier & INDEX_MASK
+        self.objects.pop(index)
+        self.taken[index // _BITS] &= ~(1 << index % _BITS)
+        while len(self.taken) > 0 and self.taken[-1] == 0:
+            self.taken.pop()
 
     def forget_key(self, entry: T) -> None:
         """Its key no longer finds it."""
@@ -191,23 +215,23 @@ class IpcTable(Generic[T]):
             self.by_key.pop(entry.key)
             entry.key = IPC_PRIVATE
 
-    def all(self) -> Iterator[T]:
-        """All objects, with safe points in between: objects that come or go meanwhile may be left out."""
+    def all(self, cost: int = _SHOW_COST) -> Iterator[T]:
+        """All objects, with safe points in between, at such a cost: objects that come or go meanwhile may be left
+        out.
+        """
         for index in list(self.objects.keys()):
             found = self.objects.get(index)
             if found is not None:
                 yield found
-                pace(_SHOW_COST)
+                pace(cost)
 
     def highest_index(self) -> int:
-        """The highest index; 0 if there is none. Sleeps if there are many."""
-        if len(self.objects) > _MANY:
-            highest = INDEX_MASK
-            while highest > 0 and highest not in self.objects:
-                highest -= 1
-                pace(_LOOK_COST)
-            return highest
-        highest = 0
-        for index in self.objects.keys():
-            highest = max(highest, index)
+        """The highest index; 0 if there is none."""
+        if len(self.taken) == 0:
+            return 0
+        bits = self.taken[-1]
+        highest = (len(self.taken) - 1) * _BITS
+        while bits > 1:
+            bits >>= 1
+            highest += 1
         return highest

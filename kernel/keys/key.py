@@ -19,6 +19,7 @@ from typing import Final
 from kernel.lang import EDQUOT, EINVAL, EKEYEXPIRED, EKEYREVOKED, ENOKEY, Errno, final, noraise, recursion
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import NO_GROUP, ROOT_USER, KernelGid, KernelUid
+from kernel.lib.pace import pace
 from kernel.lib.random import word
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
@@ -42,6 +43,7 @@ GROUP: Final = 8
 _LONGEST_PAYLOAD: Final = 32767
 _INT_MOST: Final = (1 << 31) - 1
 _LEAST_SERIAL: Final = 3
+_END_COST: Final = 500  # instructions
 _SERIAL_MASK: Final = 0x7FFF_FFFF
 
 MOST_KEYS: Final = SystemSetting(b"kernel/keys/maxkeys", [200], 1, _INT_MOST)
@@ -252,7 +254,9 @@ class Key:
     @noraise
     @recursion(2)  # whoever ends keys goes on with those that end thereby
     def release(self) -> None:
-        """A reference is gone; with the last one goes the key, and what only it linked to."""
+        """A reference is gone; with the last one goes the key, and what only it linked to. Takes safe points if that is
+        much.
+        """
         self.usage -= 1
         if self.usage > 0:
             return
@@ -268,6 +272,7 @@ class Key:
             KEYS.ending = dead.next_ending
             dead.next_ending = None
             dead._end()
+            pace(_END_COST)
         KEYS.is_ending = False
 
     @noraise

@@ -105,7 +105,7 @@ class Keyring(Key):
 
     def link(self, key: Key) -> None:
         """Link to a key, instead of another of the same name if there is one. Raises EKEYREVOKED, ENOKEY for a key that
-        has ended or was invalidated since it was looked up, EDQUOT, MemoryError. Never sleeps.
+        has ended or was invalidated since it was looked up, EDQUOT, MemoryError. May sleep once it is done.
         """
         self.check_open()
         if key.usage == 0 or key.is_invalidated:
@@ -166,27 +166,31 @@ class Keyring(Key):
         self.uncharge(max(self.data_bytes - _LINK_BYTES, 0))
         key.release()
 
-    @noraise
     def clear(self) -> None:
-        """Take all links away."""
-        self.drop_payload()
+        """Take all links away. Takes safe points, at which others may make new ones. Raises MemoryError."""
+        links = self.links
+        self.links = {}
         self.uncharge(0)
+        self._let_go(links)
 
     @noraise
     def drop_payload(self) -> None:
         links = self.links
-        self.links = NO_LINKS
-        for key in links.values():
-            key.holders.pop(self, True)
-            key.release()
-        if self.usage > 0:
-            links.clear()
-            self.links = links
-            return
+        self.links = NO_LINKS  # nobody makes new ones: it is revoked, or ends
+        self._let_go(links)
         restriction = self.restriction
-        self.restriction = None
-        if restriction is not None:
+        if self.usage == 0 and restriction is not None:
+            self.restriction = None
             restriction.release()
+
+    @noraise
+    def _let_go(self, links: dict[bytes, Key]) -> None:
+        """Drop the references of links that were taken away. Nobody else has this dictionary."""
+        for index, key in links.items():
+            if self.links.get(index) is not key:
+                key.holders.pop(self, True)
+            key.release()
+            pace(_LINK_COST)
 
     def shown(self) -> bytes:
         return self.description + (f": {len(self.links)}".encode() if len(self.links) > 0 else b": empty")
@@ -220,7 +224,8 @@ def move(key: Key, source: Keyring, target: Keyring, is_exclusive: bool) -> None
     if is_exclusive and key.index in target.links:
         raise Errno(EEXIST)
     target.link(key)
-    source.unlink(key)
+    if key.index in source.links:
+        source.unlink(key)
 
 
 def invalidate(key: Key) -> None:

@@ -84,7 +84,15 @@ class RoomMaker:
     """
 
     def make_room(self, wanted: int) -> int:
-        """Free up to `wanted` frames at once; returns how many. Never sleeps, allocates nothing."""
+        """Free up to `wanted` frames, a few hundred at once; returns how many. Never sleeps, allocates nothing."""
+        return 0
+
+    def may_find_more(self) -> bool:
+        """Whether `make_room` found too little, but did not look at everything."""
+        return False
+
+    def droppable(self) -> int:
+        """About how many more frames it could free."""
         return 0
 
     def wait_for_room(self) -> bool:
@@ -423,8 +431,9 @@ def _look_at_rest() -> None:
     if _free > _reserve:
         SHORTAGE.swapper.wake()
         return
+    before = _free
     _make_room(_reserve - _free + _ROOM)  # the kernel's own needs may have gone deep into the reserve
-    if _free <= _reserve:
+    if _free <= _reserve and _free < before + _ROOM:  # else it fills up again
         _feel_shortage()
         raise MemoryError
 

@@ -9,7 +9,7 @@ Context: any. Allocates nothing.
 
 from typing import Final
 
-from kernel.mm.frames import free_frame_count, make_room, total_frame_count
+from kernel.mm.frames import SHORTAGE, free_frame_count, make_room, total_frame_count
 from kernel.mm.objects import SHARED_TOTALS
 from kernel.mm.slabs import SLABS
 from kernel.mm.swap_slots import SWAP
@@ -24,7 +24,7 @@ def has_room_to_keep() -> bool:
     if _has_room(wanted):
         return True
     make_room(wanted - free_frame_count())
-    return _has_room(wanted)
+    return _has_room(wanted - SHORTAGE.helper.droppable())
 
 
 def _has_room(wanted: int) -> bool:

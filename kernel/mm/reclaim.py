@@ -24,9 +24,9 @@ Invariants:
 - All live `Weak` objects are on one list through their word at 16, which is no counted reference.
 - While a stack holds objects, links to them lie at its base, as many as `hold_stack` returned, and each counts once.
 
-The kernel calls `reclaim_if_due` when a system call returns and at safe points, and allocation calls `reclaim_now` when
-memory is short. The cost is about 0.2 µs for 2 KiB of stack that ran since the last pass, and some 60 instructions an
-object. Rejected: counting on stacks too (8 times slower path walks, and a load-then-retain race between processors);
+The kernel calls `reclaim_if_due` when a system call returns and at safe points, and allocation calls `reclaim_enough`
+when memory is short. The cost is about 0.2 µs for 2 KiB of stack that ran since the last pass, and some 60 instructions
+an object. Rejected: counting on stacks too (8 times slower path walks, and a load-then-retain race between processors);
 tracing from roots (a pause that grows with the heap); marking from every stack in each pass (with 12 kernel threads a
 twentieth of a datagram's instructions, and a pass that grows with the threads).
 
@@ -76,6 +76,7 @@ WORD_COST: Final = 20  # instructions to look at a word
 LINK_WORDS: Final = 2  # to hold what it refers to costs as much as looking at two more
 OBJECT_COST: Final = 70  # instructions to free an object, at most
 REFERENCE_COST: Final = 25  # and for each reference in it
+ENOUGH_FREED: Final = 4096  # objects, for whoever wants to allocate one
 ITEMS_AT_ONCE: Final = 4096  # of a large array
 NO_LIMIT: Final = 1 << 60
 
@@ -164,7 +165,7 @@ def set_stress(stress: bool) -> None:
     """With stress, every allocation reclaims first: finds references that a scan misses. For tests."""
     RECLAIMER.stress = stress
     heap.TABLE.due_count = RECLAIMER.threshold
-    heap.set_hooks(allocation_limit(), reclaim_some, reclaim_now)
+    heap.set_hooks(allocation_limit(), reclaim_some, reclaim_enough)
 
 
 def allocation_limit() -> int:
@@ -213,6 +214,13 @@ def reclaim_in_parts() -> None:
     """Free all that is dead now, with safe points; a thread that is to end does not wait for it. Sleeps."""
     while reclaim_part() and not is_dying():
         pace(0)  # each pass counts its own instructions
+
+
+def reclaim_enough() -> None:
+    """Before an allocation fails: pass after pass, until some thousands of objects were freed or no more are dead."""
+    freed = RECLAIMER.freed
+    while reclaim_part() and RECLAIMER.freed - freed < ENOUGH_FREED:
+        continue
 
 
 def reclaim_now() -> None:

@@ -6,6 +6,7 @@ Context: the boot thread. Raises MemoryError, which ends the boot.
 from arch import boot_info, initrd_span
 from kernel.fs.constants import O_RDWR
 from kernel.fs.descriptors import FileTable
+from kernel.fs.mount_lock import TREE
 from kernel.fs.open import open_file
 from kernel.fs.path import FsContext
 from kernel.fs.walk import FOLLOW, resolve
@@ -59,7 +60,8 @@ def _leave_for_disk(context: FsContext, line: bytes) -> FsContext:
     archive = context.root.mount
     on_disk = mount_disk_root(line)
     context.release()
-    archive.detach()
+    with TREE:
+        archive.detach()
     return on_disk
 
 

@@ -73,15 +73,18 @@ def pivot_root_(new_root: UserAddr, put_old: UserAddr) -> int:
     old_name = path_at(put_old)
     old = context.root
     new = pivot_root(context, new_name, old_name)
-    for pid in process_ids(FIRST_PID):
-        process = find_process(pid)
-        if process is None:
-            continue
-        for task in list(process.threads.values()):  # letting go of the old root may sleep
-            other = task.fs_context
-            if other is not None:
-                _follow_root(other, old, new)
-            pace(_FOLLOW_COST)
+    try:
+        for pid in process_ids(FIRST_PID):
+            process = find_process(pid)
+            if process is None:
+                continue
+            for task in list(process.threads.values()):  # letting go of the old root may sleep
+                other = task.fs_context
+                if other is not None:
+                    _follow_root(other, old, new)
+                pace(_FOLLOW_COST)
+    finally:
+        new.unpin()
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.fs.constants import MS_NODEV, S_IFBLK, S_IFMT
 from kernel.fs.filesystem import FileSystem
-from kernel.fs.path import MOUNTS
+from kernel.fs.mount_lists import attached_mounts
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EACCES, EINVAL, ENODEV, ENOSYS, ENOTBLK, EPERM, EROFS, ESRCH, Errno, UserAddr, i32, u32
 from kernel.lib import user
@@ -71,7 +71,7 @@ def quotactl(command: u32, special: UserAddr, identifier: u32, address: UserAddr
         raise Errno(ENODEV)
     broken = _error_of_path(address) if what == _ON else 0
     device = _device_at(special)
-    for mount in list(MOUNTS.values()):
+    for mount in attached_mounts():
         pace(_COST)
         if mount.file_system.block_device is not None and mount.file_system.device == device:
             return _answer(mount.file_system, what, kind, identifier, address, broken)

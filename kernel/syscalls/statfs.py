@@ -4,13 +4,16 @@ from typing import Final, Literal
 
 from kernel.doors.table import syscall
 from kernel.fs.constants import AT_FDCWD, MS_NOSYMFOLLOW
-from kernel.fs.path import MOUNTS, Mount, Path
+from kernel.fs.mount_lists import attached_mounts
+from kernel.fs.path import Mount, Path
 from kernel.fs.walk import ENTER
 from kernel.lang import EINVAL, Array, Errno, UserAddr, bytes_of, i32, struct, u8, u32, u64
 from kernel.lib import user
+from kernel.lib.pace import pace
 from kernel.syscalls.descriptor_arguments import any_file_at
 from kernel.syscalls.path_arguments import place_at
 
+_LOOK_COST: Final = 40  # instructions for a mount
 _STATFS_VALID: Final = 0x20
 _ST_NOSYMFOLLOW: Final = 0x2000
 
@@ -92,8 +95,9 @@ def fstatfs(descriptor: i32, address: UserAddr) -> int:
 @syscall("ustat", status="Full", args="device >ustat")
 def ustat(device: u32, address: UserAddr) -> int:
     found: Mount | None = None
-    for mount in MOUNTS.values():
-        if mount.file_system.device == device:
+    for mount in attached_mounts():
+        pace(_LOOK_COST)
+        if mount.attached and mount.file_system.device == device:
             found = mount
             break
     if found is None:

@@ -28,6 +28,7 @@ from kernel.lib.pid import FIRST
 from kernel.mm.frames import (
     SHORTAGE,
     available_frame_count,
+    free_frame_count,
     has_ordinary_run,
     make_room,
     missing_frame_count,
@@ -53,6 +54,7 @@ _NEVER: Final = -1000
 _PATIENCE_NS: Final = 500_000_000  # how long a killed process may take to give its memory back
 _WAIT_NS: Final = 10_000_000
 _SWAP_WAITS: Final = 1000  # each ends with some progress, or after a while
+_ROOM_COST: Final = 200_000  # instructions
 _ROOM: Final = 64  # frames to free beyond what the reserve lacks
 _PAGE_SHIFT: Final = 12
 _THREAD_PAGES: Final = 5  # a kernel stack that has not grown, and a task with its registers
@@ -347,13 +349,24 @@ def _is_relieved(lacks_run: bool) -> bool:
     """
     if not lacks_run and available_frame_count() > 0:
         return True
-    make_room(missing_frame_count() + _ROOM)
-    if _is_enough(lacks_run):
+    if _has_made_room(lacks_run):
         return True
     for rescuer in RESCUERS:
         rescuer.rescue()
-    make_room(missing_frame_count() + _ROOM)
-    return _is_enough(lacks_run)
+    return _has_made_room(lacks_run)
+
+
+def _has_made_room(lacks_run: bool) -> bool:
+    """Whether there is enough after the caches have given what they have, in steps. May sleep."""
+    while True:
+        before = free_frame_count()
+        make_room(missing_frame_count() + _ROOM)
+        if _is_enough(lacks_run):
+            return True
+        is_at_end = free_frame_count() <= before and not SHORTAGE.helper.may_find_more()
+        if is_at_end or available_frame_count() > 0:
+            return False
+        pace(_ROOM_COST)
 
 
 def _is_swapped_out(lacks_run: bool) -> bool:

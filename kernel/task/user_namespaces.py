@@ -33,7 +33,7 @@ from kernel.lib.namespace import (
 from kernel.lib.settings import Setting
 from kernel.mm.frames import total_frame_count
 from kernel.mm.keeping import check_room_to_keep
-from kernel.mm.reclaim import reclaim_now
+from kernel.mm.reclaim import reclaim_in_parts
 from kernel.task.task import Task
 
 DEEPEST: Final = 33  # levels below the first
@@ -141,7 +141,7 @@ def check_room(owner: UserNamespace, uid: KernelUid, kind: int) -> None:
         references = _references(walker, uid, kind)
         limit = most_of(walker, kind)
         if len(references) >= limit and _forget_dead(references) >= limit:
-            reclaim_now()
+            reclaim_in_parts()
             if _forget_dead(references) >= limit:
                 raise Errno(ENOSPC)
         uid = walker.owner_uid

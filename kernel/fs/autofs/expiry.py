@@ -12,7 +12,7 @@ from kernel.fs.autofs.instance import AutofsInstance
 from kernel.fs.autofs.packets import EXPIRE_FORCED, EXPIRE_IMMEDIATE, EXPIRE_LEAVES, INDIRECT
 from kernel.fs.dentry import Dentry
 from kernel.fs.mount_keepers import KEEPERS
-from kernel.fs.mount_tree import top_at, tree_of
+from kernel.fs.mount_tree import top_at
 from kernel.fs.path import Mount, Path
 from kernel.lang import EAGAIN, Errno
 from kernel.time.clock import monotonic_ns
@@ -161,9 +161,15 @@ def _is_mount_used(instance: AutofsInstance, mount: Mount, node: AutofsNode, den
 def _is_tree_used(top: Mount, own: int) -> bool:
     """Whether a tree of mounts has more users than those. Raises MemoryError."""
     users = 0
-    for mount in tree_of(top):
+    waiting: list[Mount] = [top]
+    while len(waiting) > 0:
+        mount = waiting.pop()
         users += _users_of(mount)
-    return users > own
+        if users > own:
+            return True
+        for child in mount.children.values():
+            waiting.append(child)
+    return False
 
 
 def _users_of(mount: Mount) -> int:

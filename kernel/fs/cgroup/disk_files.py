@@ -3,6 +3,7 @@
 from typing import Final
 
 from kernel.block.device import BLOCK_DEVICES, SECTOR_SHIFT, BlockDevice
+from kernel.block.registry import each_device
 from kernel.cgroup.disks import DISCARDING, NO_RATE, READING, WRITING, DiskControl, DiskShare
 from kernel.cgroup.group import DISKS, ControlGroup, GroupWalk
 from kernel.fs.cgroup.table import READABLE_MODE, FileRow, Writer, words_of
@@ -14,6 +15,7 @@ from kernel.lib.scan import LONGEST_NUMBER, Scan
 _NO_REQUEST_RATE: Final = 0xFFFF_FFFF  # this many requests a second, or more, mean no limit
 _WORD_LIMIT: Final = 26
 _COST: Final = 500  # instructions, for `pace`
+_SHOW_COST: Final = 5000
 _NAMES: Final[list[bytes]] = [b"rbps", b"wbps", b"riops", b"wiops"]
 
 
@@ -33,21 +35,24 @@ def _figures(number: int, moved: list[int], requests: list[int]) -> str:
 
 def statistics(group: ControlGroup) -> bytes:
     """io.stat: what the group and those below have transferred, by disk. The top group shows the total."""
-    text = ""
+    text = bytearray()
     if group.parent is None:
-        for number, device in BLOCK_DEVICES.items():
+        for device in each_device(_SHOW_COST):
             figures = device.statistics
             if device.whole is None and figures.reads + figures.writes > 0:
-                text += _figures(
-                    number,
-                    [figure << SECTOR_SHIFT for figure in _sectors(device)],
-                    [figures.reads, figures.writes, figures.discards],
+                text.extend(
+                    _figures(
+                        device.number,
+                        [figure << SECTOR_SHIFT for figure in _sectors(device)],
+                        [figures.reads, figures.writes, figures.discards],
+                    ).encode()
                 )
-        return text.encode()
-    for number, share in _control_of(group).shares.items():
+        return bytes(text)
+    for share in list(_control_of(group).shares.values()):
         if share.requests[READING] + share.requests[WRITING] > 0:
-            text += _figures(number, share.bytes, share.requests)
-    return text.encode()
+            text.extend(_figures(share.number, share.bytes, share.requests).encode())
+        pace(_SHOW_COST)
+    return bytes(text)
 
 
 def _sectors(device: BlockDevice) -> list[int]:
@@ -62,16 +67,17 @@ def _rates_of(share: DiskShare) -> list[int]:
 
 def limits(group: ControlGroup) -> bytes:
     """io.max: the disks that have limits."""
-    text = ""
-    for number, share in _control_of(group).shares.items():
+    text = bytearray()
+    for share in list(_control_of(group).shares.values()):
         if share.is_limited():
-            text += f"{device_major(number)}:{device_minor(number)}"
+            line = f"{device_major(share.number)}:{device_minor(share.number)}"
             rates = _rates_of(share)
             for index in range(len(_NAMES)):
-                text += f" {_NAMES[index].decode()}="
-                text += "max" if rates[index] == NO_RATE else f"{rates[index]}"
-            text += "\n"
-    return text.encode()
+                line += f" {_NAMES[index].decode()}="
+                line += "max" if rates[index] == NO_RATE else f"{rates[index]}"
+            text.extend(line.encode() + b"\n")
+        pace(_SHOW_COST)
+    return bytes(text)
 
 
 def set_limits(group: ControlGroup, text: bytes, writer: Writer) -> None:

@@ -13,7 +13,6 @@ from kernel.fs.dentry import CACHE
 from kernel.fs.filesystem import FileSystem, register_filesystem, split_option
 from kernel.fs.inode import Inode
 from kernel.fs.mount_options import changed_flags, is_general
-from kernel.fs.path import MOUNTS
 from kernel.fs.tmpfs.base import Tmpfs
 from kernel.fs.tmpfs.filesystem import TmpfsDirectory, enter_root
 from kernel.lang import EBUSY, EINVAL, Errno, final
@@ -144,9 +143,9 @@ def remove_block_node(name: bytes, number: int) -> None:
     if node is None or node.mode & S_IFMT != S_IFBLK or node.rdev != number:
         return
     top.unlink(name, node)
-    for mount in MOUNTS.values():
-        if mount.file_system is _TREE.instance and mount.root.inode is top:
-            CACHE.forget_name(mount.root, name)
+    shown = device_tree().tree_root
+    if shown is not None:
+        CACHE.forget_name(shown, name)
 
 
 def _directory(parent: Inode, name: bytes, mode: int) -> Inode:

@@ -6,6 +6,7 @@ there may be many.
 
 from kernel.fs.constants import POLLERR, POLLPRI, READABLE, WRITABLE
 from kernel.fs.file import File
+from kernel.fs.mount_lists import numbers_in
 from kernel.fs.mount_text import MountView
 from kernel.fs.path import FsContext, Mount, MountNamespace, Path
 from kernel.fs.procfs.entries import PiecesFile
@@ -51,7 +52,7 @@ class MountsFile(PiecesFile):
 
     def begin(self) -> None:
         self.view = MountView(self.view.root)
-        numbers = list(self.namespace.mounts.keys())
+        numbers = numbers_in(self.namespace)
         sort_paced(numbers)
         numbers.reverse()
         self.numbers = numbers

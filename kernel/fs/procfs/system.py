@@ -8,6 +8,7 @@ from typing import Final
 from arch import KIND_RAM, boot_info, processor_text
 from arch.programs import LARGE_TOTALS
 from kernel.block.device import BLOCK_DEVICES, BlockDevice
+from kernel.block.registry import each_device
 from kernel.cache.devices import device_page_count
 from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.page import LRU
@@ -42,6 +43,7 @@ _NS_PER_MS: Final = 1_000_000
 _BLOCK_SEEN: Final = 1 << 32
 _MISC_MAJOR: Final = 10
 _PROCESS_COST: Final = 300  # instructions, for `pace`
+_DISK_COST: Final = 6000
 
 
 @proc_file("uptime")
@@ -297,7 +299,7 @@ def interrupts() -> bytes:
 def partitions() -> bytes:
     """All block devices that have a size, in blocks of 1 KiB."""
     text = bytearray(b"major minor  #blocks  name\n\n")
-    for device in BLOCK_DEVICES.values():
+    for device in each_device(_DISK_COST):
         if device.sectors > 0:
             numbers = f"{device_major(device.number):4d}  {device_minor(device.number):7d} {device.sectors // 2:10d} "
             text.extend(numbers.encode() + device.name + b"\n")
@@ -308,7 +310,7 @@ def partitions() -> bytes:
 def diskstats() -> bytes:
     """What each block device has done (Linux's Documentation/admin-guide/iostats.rst)."""
     text = bytearray()
-    for device in BLOCK_DEVICES.values():
+    for device in each_device(_DISK_COST):
         text.extend(f"{device_major(device.number):4d} {device_minor(device.number):7d} ".encode())
         text.extend(device.name + b" " + statistics_line(device) + b"\n")
     return bytes(text)

@@ -5,7 +5,7 @@ Context: thread context. Source: Linux's Documentation/ABI/testing/sysfs-devices
 
 from typing import Final
 
-from kernel.block.device import BLOCK_DEVICES
+from kernel.block.registry import each_device
 from kernel.fs.sysfs.block import BlockKobject
 from kernel.fs.sysfs.characters import CLASSES, CharacterKobject, characters_of
 from kernel.fs.sysfs.events import DeviceKobject
@@ -17,6 +17,7 @@ from kernel.net.link.network import FIRST_NETWORK, Network
 
 _FIRST_INO: Final = 1 << 52
 _GROUP_INO: Final = 1 << 53
+_DISK_COST: Final = 1500  # instructions, for `pace`
 _KINDS: Final[list[bytes]] = [b"block", b"net", *CLASSES]  # of devices, by class
 
 
@@ -78,7 +79,7 @@ class DeviceGroup(Kobject):
         found: list[Kobject] = []
         kind = self.name()
         if kind == b"block":
-            for disk in BLOCK_DEVICES.values():
+            for disk in each_device(_DISK_COST):
                 if disk.whole is None and disk.place is self.place:
                     found.append(BlockKobject(disk))
         elif kind == b"net":

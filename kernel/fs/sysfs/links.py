@@ -7,7 +7,7 @@ Context: thread context. All is created when it is looked up.
 from enum import IntEnum
 from typing import Final
 
-from kernel.block.device import BLOCK_DEVICES
+from kernel.block.registry import each_device
 from kernel.fs.character_devices import CHAR_DEVICES
 from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem
@@ -21,6 +21,7 @@ from kernel.lib.bus import BUS_DEVICES
 
 _KIND_LINK: Final = 10
 _INO_SHIFT: Final = 16
+_LINK_COST: Final = 1500  # instructions, for `pace`
 
 
 class Disks(IntEnum):
@@ -75,7 +76,7 @@ class DiskLinks(LinksDirectory):
 
     def entries(self) -> list[KobjectLink]:
         found: list[KobjectLink] = []
-        for device in BLOCK_DEVICES.values():
+        for device in each_device(_LINK_COST):
             if self.which != Disks.WHOLE or device.whole is None:
                 name = numbers_of(device.number) if self.which == Disks.BY_NUMBER else device.name
                 found.append(KobjectLink(name, block_path(device)))

@@ -65,6 +65,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     frames.add_range(16, MACHINE_FRAMES)
     MOUNTS.clear()
     FIRST_MOUNTS.mounts.clear()
+    FIRST_MOUNTS.known_top = None
     CACHE.head = CACHE.tail = None
     CACHE.count = 0
     yield World()

@@ -10,9 +10,23 @@ from kernel.fs.binfmt import filesystem as binfmt
 from kernel.fs.binfmt.filesystem import BinfmtFileSystem
 from kernel.fs.cgroup import filesystem as cgroup
 from kernel.fs.configfs import filesystem as configfs
-from kernel.fs.constants import MS_BIND, MS_MOVE, MS_RDONLY, MS_SHARED, MS_SLAVE, PROC_SUPER_MAGIC
+from kernel.fs.constants import (
+    MNT_DETACH,
+    MS_BIND,
+    MS_MOVE,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_UNBINDABLE,
+    PROC_SUPER_MAGIC,
+)
 from kernel.fs.dentry import CACHE
+from kernel.fs.devices.filesystem import add_block_node, remove_block_node
 from kernel.fs.filesystem import FileSystem
+from kernel.fs.mount_lists import attached_mounts, numbers_in
+from kernel.fs.mount_lock import TREE
 from kernel.fs.mount_namespaces import separate
 from kernel.fs.mount_sync import sync_all, write_back_all
 from kernel.fs.mount_tree import place_for_mount
@@ -25,7 +39,8 @@ from kernel.fs.tmpfs.filesystem import new_tmpfs
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import ENOSPC, Errno
 from kernel.lib.namespace import FIRST_USER
-from kernel.lib.pace import PACE
+from kernel.lib.pace import PACE, PACE_BUDGET, Rest
+from kernel.sched import current_thread
 from kernel.task.format_text import parse_format
 from tests.unit.fs.conftest import World
 from tests.unit.meanwhile import meanwhile
@@ -153,18 +168,76 @@ def test_namespaces_that_mount_on_the_same_new_name_both_find_it(places: World) 
     assert resolve(namespaces[1], None, b"/m/sys/kernel", FOLLOW).mount.file_system is shown[1]
 
 
-def test_a_mount_that_moves_while_the_tree_is_copied_is_copied_once(places: World) -> None:
+
+
+def steps(act: Callable[[], object]) -> int:
+    """How many safe points there are within a call at which all turns pass for the longest ones, each of which finds
+    the tree locked.
+    """
+    seen: list[bool] = []
+
+    class Counting(Rest):
+        def take(self) -> None:
+            seen.append(TREE._lock.owner is not None)
+            PACE.left = 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PACE, "rest", Counting())
+        PACE.left = 0
+        try:
+            act()
+        finally:
+            PACE.left = PACE_BUDGET
+    return sum(seen)
+
+
+def test_work_on_many_mounts_has_safe_points_within_the_lock(places: World) -> None:
+    """Copying, sharing, propagating, moving, detaching and ending a tree: one or more for each mount."""
+    count = 20
     mount(places.root, b"none", b"/m", b"tmpfs", 0, b"")
-    make_directory(places.root, None, b"/m/inner", 0o755)
-    mount(places.root, b"none", b"/n", b"tmpfs", 0, b"")
+    make_directory(places.root, None, b"/m/a", 0o755)
+    for number in range(count):
+        name = b"/m/a/%d" % number
+        make_directory(places.root, None, name, 0o755)
+        mount(places.root, b"/m/a", name, None, MS_BIND, b"")
+    for name in (b"/o", b"/p"):
+        make_directory(places.root, None, name, 0o755)
+    namespace = places.root.namespace
+
+    def all_at_least(act: Callable[[], object]) -> None:
+        assert steps(act) >= count
+
+    all_at_least(lambda: mount(places.root, b"/m", b"/n", None, MS_BIND | MS_REC, b""))
+    all_at_least(lambda: mount(places.root, b"none", b"/n", None, MS_SHARED | MS_REC, b""))
+    all_at_least(lambda: mount(places.root, b"/n", b"/o", None, MS_BIND | MS_REC, b""))
+    all_at_least(lambda: mount(places.root, b"/m", b"/n/a", None, MS_BIND | MS_REC, b""))
+    assert at(places, b"/o/a/a/7").mount.parent is at(places, b"/o/a").mount
+    all_at_least(lambda: unmount(places.root, b"/n/a", MNT_DETACH))
+    assert at(places, b"/o/a").mount is at(places, b"/o").mount
+    all_at_least(lambda: mount(places.root, b"none", b"/n", None, MS_PRIVATE | MS_REC, b""))
+    all_at_least(lambda: unmount(places.root, b"/n", MNT_DETACH))
+    all_at_least(lambda: unmount(places.root, b"/o", MNT_DETACH))
+    all_at_least(lambda: mount(places.root, b"none", b"/m", None, MS_UNBINDABLE | MS_REC, b""))
+    all_at_least(lambda: mount(places.root, b"/m", b"/p", None, MS_MOVE, b""))
+    assert len(namespace.mounts) == count + 2
     context = places.root.copy()
-    with meanwhile(lambda: mount(places.root, b"/m", b"/n", None, MS_MOVE, b"")):
-        separate(context, places.root.namespace.owner)
-    assert len(context.namespace.mounts) == len(places.root.namespace.mounts)
+    all_at_least(lambda: separate(context, FIRST_USER))
+    assert len(context.namespace.mounts) == count + 2
+    all_at_least(context.namespace.dissolve)
+    all_at_least(attached_mounts)
+    all_at_least(lambda: numbers_in(namespace))
 
 
-def test_what_lay_on_a_copy_that_is_taken_back_may_be_unmounted(places: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last of three slaves cannot get its copy."""
+def test_others_wait_for_who_changes_the_tree(places: World) -> None:
+    mount(places.root, b"none", b"/m", b"tmpfs", 0, b"")
+    owner: list[object] = []
+    with meanwhile(lambda: owner.append(TREE._lock.owner)):
+        mount(places.root, b"none", b"/m", None, MS_PRIVATE, b"")
+    assert owner == [current_thread()] and TREE._lock.owner is None
+
+
+def test_a_copy_that_is_taken_back_leaves_what_lay_there(places: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of three slaves cannot get its copy. One copy is in use by then, and ends with its use."""
     slaves = (b"/b", b"/c", b"/d")
     mount(places.root, b"none", b"/m", b"tmpfs", 0, b"")
     make_directory(places.root, None, b"/m/x", 0o755)
@@ -174,24 +247,38 @@ def test_what_lay_on_a_copy_that_is_taken_back_may_be_unmounted(places: World, m
         mount(places.root, b"/m", name, None, MS_BIND, b"")
         mount(places.root, b"none", name, None, MS_SLAVE, b"")
         mount(places.root, b"none", name + b"/x", b"tmpfs", 0, b"")
+    lay = [at(places, name + b"/x").mount for name in slaves]
     before = len(places.root.namespace.mounts)
     monkeypatch.setattr(mount_tree, "_MOST_MOUNTS", SimpleNamespace(value=before + 3))
+    used: list[Path] = []
 
-    def others() -> None:
-        for name in slaves:
-            unmount(places.root, name + b"/x", 0)
+    def use() -> None:
+        copy = lay[0].parent
+        if copy is not None and copy.root is lay[0].mount_point and not used:
+            used.append(Path(copy, copy.root).pin())
 
-    with meanwhile(others), pytest.raises(Errno) as caught:
+    class Using(Rest):
+        def take(self) -> None:
+            use()
+            PACE.left = 0
+
+    monkeypatch.setattr(PACE, "rest", Using())
+    PACE.left = 0
+    with pytest.raises(Errno) as caught:
         mount(places.root, b"none", b"/m/x", b"tmpfs", 0, b"")
+    monkeypatch.undo()
+    PACE.left = PACE_BUDGET
     assert caught.value.code == ENOSPC
-    assert len(places.root.namespace.mounts) == before - 3
-    for name in slaves:
-        place = at(places, name + b"/x")
-        assert place.mount is at(places, name).mount and place.mount.children == {}
+    assert len(places.root.namespace.mounts) == before
+    for name, each in zip(slaves, lay, strict=True):
+        assert at(places, name + b"/x").mount is each and each.parent is at(places, name).mount
+    assert not used[0].mount.is_gone and not used[0].mount.attached
+    used[0].unpin()
+    assert used[0].mount.is_gone
 
 
 def test_the_mounts_of_a_namespace_leave_with_safe_points(places: World) -> None:
-    """All of them are detached at once, and the numbers go one by one."""
+    """All of them are detached first, and the numbers go one by one."""
     mounted(places, b"tmpfs")
     mounted(places, b"tmpfs", b"/n")
     namespace = separate(places.root, FIRST_USER)
@@ -203,10 +290,21 @@ def test_the_mounts_of_a_namespace_leave_with_safe_points(places: World) -> None
         seen.append([mount.identifier in MOUNTS for mount in mine])
 
     assert len(mine) == 3 and all(mount.identifier in MOUNTS for mount in mine)
-    with meanwhile(look):
+    with meanwhile(look, len(mine) + 1):
         namespace.dissolve()
     assert seen == [[False, True, True]]
     assert not any(mount.identifier in MOUNTS for mount in mine)
+
+
+def test_a_removed_block_device_has_no_name_left(world: World) -> None:
+    """Whatever else is mounted: the names of all mounts of devtmpfs are the same."""
+    make_directory(world.root, None, b"/d", 0o755)
+    mounted(world, b"devtmpfs", b"/d")
+    add_block_node(b"gone0", 0x7FF)
+    assert not at(world, b"/d/gone0").dentry.deleted
+    remove_block_node(b"gone0", 0x7FF)
+    with pytest.raises(Errno):
+        at(world, b"/d/gone0")
 
 
 @pytest.mark.parametrize("write", [sync_all, write_back_all])
@@ -220,6 +318,6 @@ def test_all_mounts_are_written_with_safe_points(places: World, write: Callable[
         patch.setattr(last, "sleeps", True)
         patch.setattr(type(last), "sync", lambda self: written.append(self))
         patch.setattr(type(last), "write_back", lambda self: written.append(self))
-        with meanwhile(lambda: unmount(places.root, b"/n", 0)):
+        with meanwhile(lambda: unmount(places.root, b"/n", 0), len(MOUNTS) + 1):
             write()
     assert first in written and last not in written

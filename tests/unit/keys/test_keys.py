@@ -378,3 +378,44 @@ def test_no_memory_leaves_no_half_made_keyring(machine: Machine) -> None:
         Keyring(b"x", KernelUid(4321), ROOT_GROUP, 0)
     KEYS.by_serial = before
     assert KEYS.accounts == accounts
+
+
+@booted
+def test_many_keys_go_with_safe_points(machine: Machine) -> None:
+    """With their keyring, with what holds that, when it is revoked, and when it is cleared, at which a link to one of
+    them is made again.
+    """
+    count = 20
+    clear = 7
+
+    def child(program: Program) -> int:
+        program.keyctl(JOIN, 0, 0, 0, 0)
+        before = len(KEYS.by_serial)
+        for call in (UNLINK, REVOKE, clear):
+            outer = add_ring(program, "outer", SESSION)
+            ring = add_ring(program, "ring", outer)
+            keys = [KEYS.by_serial[add(program, f"key{number}", ring)] for number in range(count)]
+            last = keys[-1]
+            keyring = KEYS.by_serial[ring]
+            assert isinstance(keyring, Keyring)
+
+            def again(call: int = call, keys: list[Key] = keys, keyring: Keyring = keyring) -> None:
+                assert 0 < sum(key.usage > 0 for key in keys) < count
+                if call == clear:
+                    keyring.link(keys[-1])
+
+            with Meanwhile(count // 2, again) as meanwhile:
+                if call == UNLINK:
+                    program.keyctl(UNLINK, outer, SESSION, 0, 0)
+                else:
+                    program.keyctl(call, ring, 0, 0, 0)
+            assert meanwhile.has_happened()
+            if call == clear:
+                assert list(keyring.links.values()) == [last] and keyring in last.holders and last.usage == 1
+                assert keyring.data_bytes == 4
+            if call != UNLINK:
+                program.keyctl(UNLINK, outer, SESSION, 0, 0)
+            assert len(KEYS.by_serial) == before
+        return 0
+
+    assert run(machine, child) == 0

@@ -50,6 +50,7 @@ def start_machine(frame_count: int = MACHINE_FRAMES) -> None:
     TOTALS.first_dirty = TOTALS.last_dirty = None
     MOUNTS.clear()
     FIRST_MOUNTS.mounts.clear()
+    FIRST_MOUNTS.known_top = None
     CACHE.head = CACHE.tail = None
     CACHE.count = 0
     clock._realtime_offset_ns = 1_700_000_000 * 10**9  # a deletion time of 0 would mean "never deleted"
