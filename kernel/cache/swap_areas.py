@@ -7,6 +7,9 @@ What is written: pages that `Sweep` has taken from programs (kernel/mm/swapping.
 by nobody who may write to them. A page that could not be written stays in the swap cache, and its area gives out no
 slot from then on. A page that cannot be read is an error for whoever touches it, not for the area.
 
+If swapon(2) was told so, 512 slots in a row that have all come free are discarded, by the swapper. As on Linux, the
+first ones, among which the header is, and those at the end are not, unless they fill a chunk.
+
 Context: sleeps. Source: swapon(2).
 """
 
@@ -14,7 +17,7 @@ from typing import Final
 
 from kernel.block.device import SECTOR_SHIFT, BlockDevice, BlockRequest, Operation
 from kernel.block.ranges import discard
-from kernel.lang import EINTR, EIO, ENOMEM, EPERM, Errno, final, sleeps
+from kernel.lang import EINTR, EIO, ENOMEM, EPERM, Errno, final, noraise, sleeps
 from kernel.lib import log
 from kernel.lib.pace import is_dying, is_interrupted, pace
 from kernel.mm.frames import (
@@ -30,6 +33,7 @@ from kernel.mm.frames import (
 from kernel.mm.space import SPACES
 from kernel.mm.swap_slots import (
     CHUNK_PAGES,
+    CHUNK_SHIFT,
     MOST_AREAS,
     SWAP,
     CachedSlot,
@@ -47,11 +51,13 @@ _CHUNK_COST: Final = 8000  # instructions
 _SPACE_COST: Final = 200
 _WAIT_NS: Final = 1_000_000
 _TRIES_FOR_MEMORY: Final = 100
-DISCARD_WHEN_FREE: Final = 2
 FIRST_PRIORITY: Final = -2
 
 TRANSFERS: Final[WaitQueue] = WaitQueue()
-"""Wakes whoever waits for a page of the swap cache."""
+"""Wakes whoever waits for a page of the swap cache, or for the end of a discard."""
+
+SWAPPER_WORK: Final[WaitQueue] = WaitQueue()
+"""Wakes the swapper (swapper.py)."""
 
 
 @final
@@ -65,6 +71,7 @@ class DeviceArea(SwapArea):
         self.device: BlockDevice = device
         self.pages: list[int] = []  # the first page of each run, and at the end `page_count`
         self.sectors: list[int] = []
+        self._is_discarding: bool = False
 
     def add_run(self, page: int, sector: int) -> None:
         """The pages from this one on lie there. The first run begins with the header. Raises MemoryError."""
@@ -114,6 +121,52 @@ class DeviceArea(SwapArea):
                     discard(self.device, start, count << _PAGE_SECTORS_SHIFT)
         except (Errno, MemoryError):
             return  # it would only have helped the device
+
+    @noraise
+    def came_free(self) -> None:
+        SWAPPER_WORK.wake_all()
+
+    @sleeps
+    def discard_old(self) -> None:
+        """Discard what came free, or wait until somebody who does that is done. Raises nothing."""
+        while self._is_discarding:
+            TRANSFERS.wait_for_disk()
+        number = self.take_old()
+        while number >= 0:
+            self._is_discarding = True
+            self._discard_chunk(number << CHUNK_SHIFT)
+            self.end_discard(number)
+            self._is_discarding = False
+            TRANSFERS.wake_all()
+            pace(_CHUNK_COST)
+            number = self.take_old()
+
+    def _discard_chunk(self, page: int) -> None:
+        end = page + CHUNK_PAGES
+        try:
+            while page < end:
+                stop = min(end, self.run_end(page))
+                discard(self.device, self.sector_of(page), (stop - page) << _PAGE_SECTORS_SHIFT)
+                page = stop
+        except (Errno, MemoryError):
+            return
+
+
+@sleeps
+def discard_what_came_free() -> None:
+    """In all areas. Raises nothing."""
+    for number in range(len(SWAP.areas)):
+        area = SWAP.areas[number]
+        if area is not None and area.has_old() and isinstance(area, DeviceArea):
+            area.discard_old()
+
+
+def has_old_slots() -> bool:
+    """Whether there is something to discard."""
+    for area in SWAP.areas:
+        if area is not None and area.has_old():
+            return True
+    return False
 
 
 class Priorities:

@@ -4,7 +4,7 @@ before anybody has to wait for it.
 While there are areas, it is woken when user pages leave less than a thirty-second of memory (16 MiB at most), and goes
 on until a bit more is free. It takes what can be dropped from the page cache, and pages of programs, in the proportion
 that vm.swappiness says: at 100 both alike, at 0 programs keep theirs until the cache has nothing to give. What it needs
-itself it finds in the kernel's reserve, which user pages leave alone.
+itself it finds in the kernel's reserve, which user pages leave alone. It also discards slots that came free.
 
 Whoever finds no memory at all waits for it (`SHORTAGE`): a page fault, or a thread that would otherwise have a process
 killed.
@@ -17,7 +17,7 @@ from typing import Final
 
 from kernel.cache.eviction import SHRINKERS, Shrinker, drop_old_pages
 from kernel.cache.page import LRU
-from kernel.cache.swap_areas import write_out
+from kernel.cache.swap_areas import SWAPPER_WORK, discard_what_came_free, has_old_slots, write_out
 from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.lang import final, sleeps
 from kernel.lib.pace import is_dying, pace
@@ -51,7 +51,6 @@ class Swapper(PageSwapper):
     """The thread's state."""
 
     def __init__(self) -> None:
-        self.work: WaitQueue = WaitQueue()
         self.progress: WaitQueue = WaitQueue()
         self.runs: bool = False
         self.taken: Taken = Taken()
@@ -77,7 +76,7 @@ class Swapper(PageSwapper):
 
     def wake(self) -> None:
         if self.can_help():
-            self.work.wake_all()
+            SWAPPER_WORK.wake_all()
 
     def wait(self) -> bool:
         if not self.is_wanted() or is_dying():
@@ -148,12 +147,14 @@ _UNPROTECTED: Final = Unprotected()
 
 def _swap_forever(_: int) -> None:
     while True:
-        SWAPPER.work.wait()
+        if not has_old_slots():
+            SWAPPER_WORK.wait()
         try:
             _work()
         except MemoryError:
             SWAPPER.gave_up_ns = monotonic_ns()  # even the reserve is used up
         SWAPPER.progress.wake_all()
+        discard_what_came_free()
 
 
 @sleeps

@@ -34,7 +34,6 @@ from kernel.lib.panic import PANIC, kernel_fault, report_thread
 from kernel.lib.pid import FIRST
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_SHIFT
-from kernel.mm.huge_pool import HUGE_SHIFT
 from kernel.perf.observer import fault_begins, fault_ends, interrupt_served, interrupted_in_kernel
 from kernel.sched import lose_thread
 from kernel.sched.processor import RUNNING
@@ -278,8 +277,8 @@ def _report_fault(task: Task, frame: TrapFrame, address: int, outcome: FaultOutc
     elif outcome == FaultOutcome.BROKEN:
         space = task.memory
         area = None if space is None else space.area_at(address)
-        is_huge = area is not None and area.is_huge
-        force(task, from_broken_memory(BUS_MCEERR_AR, address, HUGE_SHIFT if is_huge else PAGE_SHIFT))
+        use = None if area is None else area.huge
+        force(task, from_broken_memory(BUS_MCEERR_AR, address, PAGE_SHIFT if use is None else use.shift))
     else:
         find_memory(task)  # and the instruction faults again
 

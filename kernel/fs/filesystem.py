@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from kernel.block.device import BlockDevice
-from kernel.fs.constants import MS_DIRSYNC, MS_RDONLY, MS_SYNCHRONOUS
+from kernel.fs.constants import MS_DIRSYNC, MS_RDONLY, MS_SHOWN, MS_SYNCHRONOUS
 from kernel.lang import EINVAL, ENODEV, ENOTBLK, ENOTTY, EOPNOTSUPP, ESTALE, Errno, final
 from kernel.lib.linked import LinkedList
 from kernel.lib.namespace import FIRST_USER, UserNamespace
@@ -64,6 +64,7 @@ class FileSystem:
         self.read_only: bool = False
         self.is_synchronous: bool = False  # mounted with `sync`: each change is on the device when its call returns
         self.syncs_directories: bool = False  # mounted with `dirsync`: the same for changes of names
+        self.shown_flags: int = 0  # of MS_SHOWN
         self.block_size: int = 4096  # what stat(2) recommends
         self.has_access_lists: bool = False  # access control lists beside modes
         self.serves_lists: bool = False  # a server keeps them: it lets them follow chmod(2), and new files inherit them
@@ -158,13 +159,14 @@ class FileSystem:
         """
 
     def take_flags(self, flags: int) -> None:
-        """MS_RDONLY, MS_SYNCHRONOUS and MS_DIRSYNC of a mount that is about to show it. They are those of the file
+        """MS_RDONLY, MS_SYNCHRONOUS and others of a mount that is about to show it. They are those of the file
         system until its last mount is gone, so that those of further mounts change nothing. Raises EBUSY.
         """
         if self.mounts == 0:
             self.read_only = self.read_only or flags & MS_RDONLY != 0
             self.is_synchronous = flags & MS_SYNCHRONOUS != 0
             self.syncs_directories = flags & MS_DIRSYNC != 0
+            self.shown_flags = flags & MS_SHOWN
 
     def root_to_show(self) -> list[bytes]:
         """The names that lead from the root to the directory that a new mount shows. Raises MemoryError."""

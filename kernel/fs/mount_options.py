@@ -8,7 +8,7 @@ Context: pure logic.
 
 from typing import Final
 
-from kernel.fs.constants import MS_DIRSYNC, MS_RDONLY, MS_SYNCHRONOUS
+from kernel.fs.constants import MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_RDONLY, MS_SYNCHRONOUS
 from kernel.fs.filesystem import FileSystemType, split_option
 from kernel.lang import EINVAL, Errno, final
 
@@ -16,14 +16,14 @@ _SET: Final[dict[bytes, int]] = {
     b"ro": MS_RDONLY,
     b"sync": MS_SYNCHRONOUS,
     b"dirsync": MS_DIRSYNC,
-    b"lazytime": 0,  # times are written as lazily as they may be in any case
-    b"mand": 0,  # there are no mandatory locks any more
+    b"lazytime": MS_LAZYTIME,  # times are written as lazily as they may be in any case
+    b"mand": MS_MANDLOCK,  # there are no mandatory locks any more
 }
 _CLEARED: Final[dict[bytes, int]] = {
     b"rw": MS_RDONLY,
     b"async": MS_SYNCHRONOUS,
-    b"nolazytime": 0,
-    b"nomand": 0,
+    b"nolazytime": MS_LAZYTIME,
+    b"nomand": MS_MANDLOCK,
 }
 
 

@@ -3,6 +3,8 @@
 from typing import Final
 
 from kernel.fs.constants import (
+    MS_LAZYTIME,
+    MS_MANDLOCK,
     MS_NOATIME,
     MS_NODEV,
     MS_NODIRATIME,
@@ -162,7 +164,11 @@ def name_in_filesystem(dentry: Dentry) -> bytes:
 
 def _write_flag_names(file_system: FileSystem) -> bytes:
     names = b",sync" if file_system.is_synchronous else b""
-    return names + b",dirsync" if file_system.syncs_directories else names
+    if file_system.syncs_directories:
+        names += b",dirsync"
+    if file_system.shown_flags & MS_MANDLOCK != 0:
+        names += b",mand"
+    return names + b",lazytime" if file_system.shown_flags & MS_LAZYTIME != 0 else names
 
 
 def flag_names(mount_: Mount) -> bytes:

@@ -13,12 +13,14 @@ from kernel.fs.constants import (
     MS_BIND,
     MS_MOVE,
     MS_NOATIME,
+    MS_NOUSER,
     MS_PRIVATE,
     MS_RDONLY,
     MS_REC,
     MS_RELATIME,
     MS_REMOUNT,
     MS_SHARED,
+    MS_SHOWN,
     MS_SILENT,
     MS_SLAVE,
     MS_STRICTATIME,
@@ -247,6 +249,8 @@ def mount(
     if flags & 0xFFFF0000 == 0xC0ED0000:
         flags &= 0xFFFF
     at = resolve(context, None, target, FOLLOW)
+    if flags & MS_NOUSER != 0:
+        raise Errno(EINVAL)
     refuse_mounting(context.credentials)
     require_administrator(context)
     mount_flags = flags & MOUNT_FLAGS
@@ -347,6 +351,7 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
             raise Errno(EACCES)
         file_system.remount(read_only, options)
         file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0  # a remount leaves `dirsync` alone
+        file_system.shown_flags = flags & MS_SHOWN
     elif mount_flags & ~at.mount.flags & MS_RDONLY != 0 and has_writers(at.mount):
         raise Errno(EBUSY)
     at.mount.set_flags(mount_flags)

@@ -19,9 +19,9 @@ from kernel.lib.pace import pace
 from kernel.lib.pid import Bearer, bearer_shown_to_caller
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.mm.commitment import MODE, NEVER, promise
-from kernel.mm.frames import HUGE_ORDER, PAGE_MASK, PAGE_SHIFT, Frame
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, Frame
 from kernel.mm.huge_object import NUMBER_LIMIT, HugeObject
-from kernel.mm.huge_pool import GIGABYTE_SHIFT, HUGE_MASK, HUGE_SHIFT, SHARER_GROUP, SHIFTS, shift_in
+from kernel.mm.huge_pool import SHARER_GROUP, SHIFTS, HugePool, pool_of, shift_in
 from kernel.mm.keeping import check_room_to_keep, has_room_to_keep
 from kernel.mm.objects import MemoryObject, SharedMemory
 
@@ -72,8 +72,8 @@ class SegmentEntry(IpcObject):
 class HugeSegmentPages(HugeObject):
     """The memory of a segment of huge pages. Areas that map it are attachments of the segment."""
 
-    def __init__(self, segment: "Segment", pages: int) -> None:
-        super().__init__(pages)
+    def __init__(self, segment: "Segment", pages: int, pool: HugePool) -> None:
+        super().__init__(pages, pool)
         self.segment: Segment | None = segment  # until its memory is freed
 
     def acquire(self) -> None:
@@ -124,16 +124,17 @@ class Segment(SharedMemory):
     def mapped_bytes(self) -> int:
         """The length of an attachment."""
         huge = self.huge
-        return self.page_limit << PAGE_SHIFT if huge is None else huge.page_limit << HUGE_SHIFT
+        return self.page_limit << PAGE_SHIFT if huge is None else huge.page_limit << huge.shift
 
     def resident_count(self) -> int:
         """How many of its pages are in memory."""
         huge = self.huge
-        return self.frames.count - self.frames.swapped if huge is None else huge.present << HUGE_ORDER
+        return self.frames.count - self.frames.swapped if huge is None else huge.present << huge.order
 
-    def use_huge_pages(self, reserves: bool) -> None:
+    def use_huge_pages(self, pool: HugePool, reserves: bool) -> None:
         """Before it is first attached: let its memory consist of huge pages. Sleeps. Raises ENOMEM, MemoryError."""
-        huge = HugeSegmentPages(self, (self.size + HUGE_MASK) >> HUGE_SHIFT)  # fits: LARGEST_BYTES
+        pages = (self.size + (1 << pool.shift) - 1) >> pool.shift  # fits: LARGEST_BYTES
+        huge = HugeSegmentPages(self, pages, pool)
         self.huge = huge
         if reserves:
             huge.reserve_shared(0, huge.page_limit)  # if memory fails, the caller frees what was reserved
@@ -234,7 +235,7 @@ class Segments:
         entry = segment.entry
         try:
             if is_huge:
-                segment.use_huge_pages(reserves=flags & _SHM_NORESERVE == 0)
+                segment.use_huge_pages(pool_of(shift_in(flags)), reserves=flags & _SHM_NORESERVE == 0)
             elif flags & _SHM_NORESERVE == 0 or MODE.value == NEVER:
                 promise(size + PAGE_MASK & ~PAGE_MASK, 0)  # fits: at most 2**46
                 segment.promised_bytes = size + PAGE_MASK & ~PAGE_MASK
@@ -283,14 +284,12 @@ class Segments:
 
 
 def _check_huge(flags: int, credentials: Credentials) -> None:
-    """Whether a segment of huge pages may be made. Raises EINVAL (no such size), EPERM, ENOMEM."""
+    """Whether a segment of huge pages may be made. Raises EINVAL (no such size), EPERM."""
     shift = shift_in(flags)
     if shift not in SHIFTS:
         raise Errno(EINVAL)
     if not credentials.capable(CAP_IPC_LOCK) and not credentials.in_group(KernelGid(SHARER_GROUP.value)):
         raise Errno(EPERM)
-    if shift == GIGABYTE_SHIFT:
-        raise Errno(ENOMEM)  # nobody can reserve pages of 1 GiB
 
 
 def segment_behind(source: MemoryObject | None) -> Segment | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from arch.programs import WRITE_WATCHED
 from kernel.lang import final, u8
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.huge_pool import HugeUse
 from kernel.mm.objects import FixedPages, MappedThrough, MemoryObject
 from kernel.mm.policy import MemoryPolicy, same_policy
@@ -89,7 +89,7 @@ class Area:
         self.given_name: bytes | None = None  # chosen by its program (PR_SET_VMA)
         self.policy: MemoryPolicy | None = None  # where its pages are to come from (mbind(2)); None: the thread's
         self.handler: FaultHandler | None = None  # serves its faults (userfaultfd(2))
-        self.huge: HugeUse | None = HugeUse() if source is not None and source.is_huge() else None
+        self.huge: HugeUse | None = None if source is None or not source.is_huge() else HugeUse(source.page_shift())
         self.space: AddressSpace | None = None  # the one it lies in, while attached to a source
         self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
         self.previous_of_source: Area | None = None
@@ -108,6 +108,12 @@ class Area:
     def is_huge(self) -> bool:
         """Whether it consists of huge pages (huge_fault.py)."""
         return self.huge is not None
+
+    @property
+    def page_bytes(self) -> int:
+        """The size of its pages: it begins and ends at multiples of that."""
+        use = self.huge
+        return PAGE_SIZE if use is None else 1 << use.shift
 
     def may_merge(self) -> bool:
         """Whether its pages can be merged with equal ones (merging.py): they are private, and neither huge nor the

@@ -18,8 +18,8 @@ from kernel.lang import ENOMEM, Errno, final
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.settings import NO_BOUND, SystemSetting
-from kernel.mm.frames import HUGE_FRAMES, PAGE_SHIFT, total_frame_count
-from kernel.mm.huge_pool import POOL
+from kernel.mm.frames import PAGE_SHIFT, total_frame_count
+from kernel.mm.huge_pool import pooled_frames
 from kernel.mm.swap_slots import SWAP
 
 ALWAYS: Final = 1
@@ -81,7 +81,7 @@ def promise_limit() -> int:
         return min(AMOUNT.value >> _KIB_SHIFT, _MOST_PAGES) + SWAP.total()
     if RATIO.value < 0:
         return _MOST_PAGES  # as Linux reads it, a very large part
-    memory = total_frame_count() - POOL.total * HUGE_FRAMES
+    memory = total_frame_count() - pooled_frames()
     return min(memory * RATIO.value // 100, _MOST_PAGES) + SWAP.total()
 
 

@@ -721,6 +721,35 @@ def allocate_huge_page() -> Frame:
     return Frame(head)
 
 
+def take_huge_page_at(head: Frame) -> bool:
+    """The same of 512 given frames in a row; whether they are at hand."""
+    global _free
+    if _free - HUGE_FRAMES <= _reserve:
+        return False
+    if not _take_block_at(head):
+        _drain_stack()
+        if not _take_block_at(head):
+            return False
+    for i in range(HUGE_FRAMES):
+        store_u16(_entry(head + i) + _STATE, _HUGE)
+    _free -= HUGE_FRAMES
+    return True
+
+
+def _take_block_at(head: int) -> bool:
+    """Take 512 given frames from the free block that holds them, if there is one."""
+    for order in range(HUGE_ORDER, MAX_ORDER + 1):
+        block = head & ~((1 << order) - 1)
+        if block > 0 and load_u16(_entry(block) + _STATE) & ~_REPORTED == _ORDER_FREE | order:
+            _unlink_block(block, order)
+            while order > HUGE_ORDER:
+                order -= 1
+                _push_block(block if head & 1 << order != 0 else block + (1 << order), order)
+                block |= head & 1 << order
+            return True
+    return False
+
+
 def free_huge_page(head: Frame) -> None:
     """Give back what `allocate_huge_page` returned; nobody uses it."""
     global _free

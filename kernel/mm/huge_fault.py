@@ -1,6 +1,7 @@
 """Huge pages in an address space: faults, and what fork(2), mprotect(2) and munmap(2) do to their entries.
 
-An area of huge pages has nothing else: an entry is one level above the lowest, and no huge page is ever split. The
+An area of huge pages has nothing else: an entry is one level above the lowest, and no huge page is ever split. One of
+1 GiB has 512 such entries, which a fault writes together: its pieces (huge_pool.py), each looked at on its own. The
 cases of a fault are those of fault.py. A difference is that pages may run out: whoever mapped privately and had pages
 reserved gets one even if all its own are shared with children: they lose theirs, and get SIGBUS if they touch such a
 page (`_take_from_children`).
@@ -30,7 +31,7 @@ from arch.programs import (
     write_entry,
 )
 from kernel.lang import EAGAIN, EEXIST, EFAULT, ENOENT, ENOMEM, ENOSPC, Errno
-from kernel.lib.pace import pace_bytes
+from kernel.lib.pace import pace_bytes, spend
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.frames import (
     HUGE_FRAMES,
@@ -46,8 +47,8 @@ from kernel.mm.frames import (
     put_huge_page,
     set_huge_quota,
 )
-from kernel.mm.huge_object import OWED, HugeObject, clear_huge_page, copy_huge_page
-from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, HUGE_SIZE, POOL, HugeUse
+from kernel.mm.huge_object import OWED, HugeObject
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, HUGE_SIZE, HugeUse
 
 DROP_COST: Final = 40_000  # instructions to give a page back
 SHARE_COST: Final = 8_000  # and to share one: all its frames are looked at
@@ -114,21 +115,36 @@ def _is_alone(entry: int) -> bool:
 
 
 def _enter(pages: PageTable, area: Area, address: int, head: Frame, flags: int, rights: int) -> None:
-    """Map a page where nothing is mapped; the caller's use of it becomes the entry's. Gives it back where the area has
-    changed meanwhile. Raises MemoryError, with the page given back.
+    """Map a page; the caller's use of it becomes the entry's. Gives it back where the area has changed meanwhile.
+    Raises MemoryError, with the page given back.
     """
-    done = False
+    source = _object_of(area)
+    address &= -(1 << source.shift)
+    mapped = 0
     try:
         if area.space is not None and area.start <= address < area.end and area.prot | area.key << 8 == rights:
-            mark = read_entry(pages.make_huge(address))
-            if mark & WRITE_WATCHED != 0:
-                flags = flags & ~WRITABLE | WRITE_WATCHED
-            if mark & POISONED == 0:  # else it was poisoned meanwhile
-                _map(pages, address, head, flags)
-                done = True
+            while mapped < source.pool.pieces:
+                piece = Frame(head + (mapped << HUGE_ORDER))
+                if not _enter_piece(pages, address + (mapped << HUGE_SHIFT), piece, flags):
+                    break
+                mapped += 1
     finally:
-        if not done:
-            put_huge_page(head)
+        source.drop(head, mapped)
+
+
+def _enter_piece(pages: PageTable, address: int, head: Frame, flags: int) -> bool:
+    """Map 2 MiB. What is mapped there gives way: of a page of 1 GiB that somebody is about to unmap. Returns whether it
+    was done. Raises MemoryError.
+    """
+    if pages.find_huge(address) != 0:
+        drop_huge(pages, address)
+    mark = read_entry(pages.make_huge(address))
+    if mark & WRITE_WATCHED != 0:
+        flags = flags & ~WRITABLE | WRITE_WATCHED
+    if mark & POISONED != 0:
+        return False  # it was poisoned meanwhile
+    _map(pages, address, head, flags)
+    return True
 
 
 def _map(pages: PageTable, address: int, head: Frame, flags: int) -> None:
@@ -152,18 +168,18 @@ def _map_new(pages: PageTable, area: Area, source: HugeObject, address: int, is_
         return
     head = source.huge_page(number)
     if head != NO_FRAME and not is_write:
-        get_huge_page(head)
+        source.hold(head)
         _enter(pages, area, address, head, flags, rights)
         return
     if head == NO_FRAME and _use_of(area).lost_pages:
         raise Errno(ENOSPC)
     own = _take(area, source, number)
     if head != NO_FRAME:
-        _fill(own, head)
+        _fill(source, own, head)
     else:
-        clear_huge_page(own)
+        source.clear(own)
     if number >= source.page_limit and source.huge_page(number) == NO_FRAME:  # it was cut off meanwhile
-        put_huge_page(own)
+        source.drop(own)
         raise Errno(ENOSPC)
     if area.prot & PROT_WRITE != 0:
         flags |= WRITABLE | (DIRTY if is_write else 0)
@@ -175,32 +191,32 @@ def _take(area: Area, source: HugeObject, number: int) -> Frame:
     """A page for a private mapping, its reserved one if there still is one. Raises ENOSPC."""
     reservation = _use_of(area).reservation
     is_reserved = reservation is not None and reservation.has(number)
-    head = POOL.take(is_reserved, source.quota)
+    head = source.pool.take(is_reserved, source.quota)
     if is_reserved and reservation is not None:
         reservation.use(number)
     return head
 
 
-def _fill(own: Frame, head: Frame) -> None:
+def _fill(source: HugeObject, own: Frame, head: Frame) -> None:
     """Copy a page that others may give back meanwhile."""
-    get_huge_page(head)
+    source.hold(head)
     try:
-        copy_huge_page(own, head)
+        source.copy(own, head)
     finally:
-        put_huge_page(head)
+        source.drop(head)
 
 
 def _own_copy(area: Area, source: HugeObject, number: int, head: Frame) -> Frame:
     """A page for a private mapping that is like another one, which all who have it may give back while memory for a new
     one is looked for. Raises ENOSPC.
     """
-    get_huge_page(head)
+    source.hold(head)
     try:
         own = _take(area, source, number)
-        copy_huge_page(own, head)
+        source.copy(own, head)
         return own
     finally:
-        put_huge_page(head)
+        source.drop(head)
 
 
 def _copy(pages: PageTable, area: Area, source: HugeObject, address: int, flags: int) -> None:
@@ -209,7 +225,8 @@ def _copy(pages: PageTable, area: Area, source: HugeObject, address: int, flags:
     rights = area.prot | area.key << 8
     slot = pages.find_huge(address)
     entry = read_entry(slot)
-    head = entry_frame(entry)
+    piece = entry_frame(entry)
+    head = Frame(piece & -(1 << source.order))
     try:
         own = _own_copy(area, source, number, head)
     except Errno:
@@ -219,16 +236,12 @@ def _copy(pages: PageTable, area: Area, source: HugeObject, address: int, flags:
         return  # it is alone now, or a child that died gives its page up: the instruction faults again
     slot = pages.find_huge(address)
     now = 0 if slot == 0 else read_entry(slot)
-    is_changed = entry_frame(now) != head or (now ^ entry) & WRITE_WATCHED != 0
+    is_changed = entry_frame(now) != piece or (now ^ entry) & WRITE_WATCHED != 0
     if is_changed or area.prot | area.key << 8 != rights:
-        put_huge_page(own)
+        source.drop(own)
         return
     area.has_own_pages = True
-    write_entry(slot, make_entry(own, flags | WRITABLE | DIRTY | PRIVATE))
-    count_huge_mapping(own, 1)
-    pages.flush_page(address)
-    count_huge_mapping(head, -1)
-    put_huge_page(head)
+    _enter(pages, area, address, own, flags | WRITABLE | DIRTY | PRIVATE, rights)
 
 
 def _take_from_children(source: HugeObject, owner: Area, number: int, head: Frame) -> None:
@@ -236,16 +249,25 @@ def _take_from_children(source: HugeObject, owner: Area, number: int, head: Fram
     area = source.first_area
     while area is not None:
         space = area.space
-        within = number - (area.first_page >> HUGE_ORDER)
+        within = number - (area.first_page >> source.order)
         use = _use_of(area)
         if area is not owner and space is not None and use.reservation is None and not area.shared:
-            if 0 <= within < area.end - area.start >> HUGE_SHIFT:
-                address = area.start + (within << HUGE_SHIFT)
-                slot = space.pages.find_huge(address)
-                if slot != 0 and entry_frame(read_entry(slot)) == head:
+            if 0 <= within < area.end - area.start >> source.shift:
+                if _take_from(space.pages, source, area.start + (within << source.shift), head):
                     use.lost_pages = True
-                    drop_huge(space.pages, address)
         area = area.next_of_source
+
+
+def _take_from(pages: PageTable, source: HugeObject, address: int, head: Frame) -> bool:
+    """Unmap a page where it is mapped at an address; returns whether it was. Never sleeps."""
+    is_found = False
+    for i in range(source.pool.pieces):
+        slot = pages.find_huge(address + (i << HUGE_SHIFT))
+        if slot != 0 and entry_frame(read_entry(slot)) == head + (i << HUGE_ORDER):
+            is_found = True
+            drop_huge(pages, address + (i << HUGE_SHIFT))
+            spend(DROP_COST)
+    return is_found
 
 
 def drop_huge(pages: PageTable, address: int) -> None:
@@ -261,21 +283,24 @@ def drop_huge(pages: PageTable, address: int) -> None:
 
 def give_up_page(pages: PageTable, area: Area, address: int) -> None:
     """The same, for a program that keeps the area (MADV_DONTNEED): where the page was taken from a reservation, another
-    one is owed again. What was watched stays so.
+    one is owed again, with its last piece. What was watched stays so.
     """
     entry = read_entry(pages.find_huge(address))
     reservation = _use_of(area).reservation
-    is_owed = reservation is not None and _is_alone(entry) and POOL.surplus == 0
+    source = _object_of(area)
+    is_last = (address + HUGE_SIZE) & (1 << source.shift) - 1 == 0
+    is_owed = reservation is not None and is_last and _is_alone(entry) and source.pool.surplus == 0
     if is_owed:
-        set_huge_quota(entry_frame(entry), 0)  # what counts against the quota is the reservation, again
+        # what counts against the quota is the reservation, again
+        set_huge_quota(Frame(entry_frame(entry) & -(1 << source.order)), 0)
     drop_huge(pages, address)
     if entry & area.kept_bits != 0:
         pages.leave_huge_mark(address, entry & area.kept_bits)
     if is_owed and reservation is not None:
-        number = _object_of(area).number_at(area, address)
+        number = source.number_at(area, address)
         if not reservation.has(number):
             reservation.restore(number)
-            POOL.reserved += 1
+            source.pool.reserved += 1
 
 
 def protect_huge(slot: int, area: Area, flags: int) -> None:
@@ -293,41 +318,45 @@ def share_huge(parent: PageTable, child: PageTable, area: Area, address: int) ->
     """fork: give the child the huge page at an address, as `share_entries` does. Sleeps where a device writes to the
     page, so that it must be copied. Raises MemoryError.
     """
+    if child.find_huge(address) != 0:
+        return  # it has a copy, with an earlier piece of the page
     slot = parent.find_huge(address)
     entry = read_entry(slot)
     head = entry_frame(entry)
     if not area.shared and entry & PRIVATE != 0 and is_huge_page_pinned(head):
-        own = _copy_for_child(area, head)
-        done = False
+        source = _object_of(area)
+        whole = Frame(head & -(1 << source.order))
+        own = _copy_for_child(source, whole)
+        mapped = 0
         try:
-            write_entry(child.make_huge(address), make_entry(own, entry ^ make_entry(head, 0)))
-            done = True
+            while mapped < source.pool.pieces:
+                place = (address & -(1 << source.shift)) + (mapped << HUGE_SHIFT)
+                _enter_piece(child, place, Frame(own + (mapped << HUGE_ORDER)), entry ^ make_entry(head, 0))
+                mapped += 1
         finally:
-            if not done:
-                put_huge_page(own)
-        head = own
-    else:
-        target = child.make_huge(address)
-        if not area.shared and entry & WRITABLE != 0:
-            entry &= ~WRITABLE
-            write_entry(slot, entry)
-        get_huge_page(head)
-        write_entry(target, entry)
+            source.drop(own, mapped)
+        return
+    target = child.make_huge(address)
+    if not area.shared and entry & WRITABLE != 0:
+        entry &= ~WRITABLE
+        write_entry(slot, entry)
+    get_huge_page(head)
+    write_entry(target, entry)
     child.huge_count += 1
     count_huge_mapping(head, 1)
 
 
-def _copy_for_child(area: Area, head: Frame) -> Frame:
+def _copy_for_child(source: HugeObject, head: Frame) -> Frame:
     """A copy of a page that the owner of its reservation may take away meanwhile. Sleeps. Raises MemoryError."""
-    get_huge_page(head)
+    source.hold(head)
     try:
-        own = POOL.take(is_reserved=False, quota=_object_of(area).quota)
-        copy_huge_page(own, head)
+        own = source.pool.take(is_reserved=False, quota=source.quota)
+        source.copy(own, head)
         return own
     except Errno:
         raise MemoryError from None
     finally:
-        put_huge_page(head)
+        source.drop(head)
 
 
 # ---- Pages that a program fills (userfault.py) ----------------------------------------------------------------------
@@ -437,7 +466,7 @@ def _page_to_fill(area: Area, source: HugeObject, number: int) -> Frame:
     if area.shared and found == NO_FRAME:
         source.frames.put(number, OWED)  # so that nothing needs memory later
     try:
-        return POOL.take(found == OWED, source.quota) if area.shared else _take(area, source, number)
+        return source.pool.take(found == OWED, source.quota) if area.shared else _take(area, source, number)
     except Errno:
         if area.shared and found == NO_FRAME:
             source.frames.remove(number)

@@ -2,7 +2,8 @@
 
 Every such mapping has an object, as every one of Linux's has a file. Shared mappings find the object's pages; private
 ones have pages of their own, and reserve them by themselves (`Reservation`). An entry of the object's tree is a huge
-page, or OWED, where a page is reserved for a shared mapping and not there yet.
+page, or OWED, where a page is reserved for a shared mapping and not there yet. Pages of 1 GiB consist of pieces
+(huge_pool.py); whoever has the page has each of them.
 
 Faults in one page are served one after the other (`begin`, `finish`): to clear or copy a page takes long, and another
 thread that found no page meanwhile would take a second one, which may not exist. What changes the size of the object,
@@ -32,7 +33,7 @@ from kernel.mm.frames import (
     put_huge_page,
     zero_frame,
 )
-from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, POOL, HugeQuota, Reservation
+from kernel.mm.huge_pool import POOL, HugePool, HugeQuota, Reservation
 from kernel.mm.objects import SHARED_TOTALS, TrackedObject
 from kernel.mm.reverse_map import forget_pages
 
@@ -45,7 +46,6 @@ NUMBER_LIMIT: Final = 1 << 42  # above all pages' numbers
 _OWED_COST: Final = 400  # instructions, for `pace`
 _DROP_COST: Final = 40_000
 _DEVICE: Final = 15  # 00:0f
-_WITHIN: Final = HUGE_FRAMES - 1
 
 
 def clear_huge_page(head: Frame) -> None:
@@ -65,8 +65,11 @@ def copy_huge_page(target: Frame, source: Frame) -> None:
 class HugeObject(TrackedObject):
     """Huge pages by number. Counted by its areas and, where there is one, by its owner."""
 
-    def __init__(self, page_limit: int) -> None:
+    def __init__(self, page_limit: int, pool: HugePool = POOL) -> None:
         super().__init__()
+        self.pool: HugePool = pool
+        self.shift: int = pool.shift  # the logarithm of the size of a page
+        self.order: int = pool.shift - PAGE_SHIFT
         self.page_limit: int = page_limit  # in huge pages
         self.frames: FrameTree = FrameTree()
         self.users: int = 0
@@ -86,15 +89,15 @@ class HugeObject(TrackedObject):
         return frame
 
     def resident(self, index: int) -> Frame:
-        head = self.huge_page(index >> HUGE_ORDER)
-        return NO_FRAME if head == NO_FRAME else Frame(head + (index & _WITHIN))
+        head = self.huge_page(index >> self.order)
+        return NO_FRAME if head == NO_FRAME else Frame(head + (index & (1 << self.order) - 1))
 
     def next_kept(self, index: int) -> int:
-        huge = index >> HUGE_ORDER
+        huge = index >> self.order
         found = self.frames.next_from(huge)
         while found >= 0 and self.frames.get(found) == OWED:
             found = self.frames.next_from(found + 1)
-        return index if found == huge else found << HUGE_ORDER if found >= 0 else -1
+        return index if found == huge else found << self.order if found >= 0 else -1
 
     def attach(self, area: "Area") -> None:
         use = area.huge
@@ -110,7 +113,7 @@ class HugeObject(TrackedObject):
         if use is not None and reservation is not None:
             use.reservation = None
             first = self.number_at(area, area.start)
-            POOL.release(reservation.unused(first, first + (area.end - area.start >> HUGE_SHIFT)), self.quota)
+            self.pool.release(reservation.unused(first, first + (area.end - area.start >> self.shift)), self.quota)
         super().detach(area)
 
     def acquire(self) -> None:
@@ -125,8 +128,11 @@ class HugeObject(TrackedObject):
     def is_huge(self) -> bool:
         return True
 
+    def page_shift(self) -> int:
+        return self.shift
+
     def fillable_pages(self) -> int:
-        return self.page_limit << HUGE_ORDER
+        return self.page_limit << self.order
 
     def name(self) -> bytes:
         return b"/anon_hugepage (deleted)"
@@ -141,12 +147,40 @@ class HugeObject(TrackedObject):
 
     def number_at(self, area: "Area", address: int) -> int:
         """The number of the huge page that an area shows at an address."""
-        return area.index_of(address) >> HUGE_ORDER
+        return area.index_of(address) >> self.order
 
     def huge_page(self, number: int) -> Frame:
         """A page that is there, or NO_FRAME."""
         head = self.frames.get(number) if number >= 0 else NO_FRAME
         return NO_FRAME if head == OWED else head
+
+    def clear(self, head: Frame) -> None:
+        """Fill a page that nobody else knows with zeros. Has safe points."""
+        for i in range(self.pool.pieces):
+            clear_huge_page(Frame(head + (i << HUGE_ORDER)))
+
+    def copy(self, target: Frame, source: Frame) -> None:
+        """Copy a page to one that nobody else knows; the caller uses both. Has safe points."""
+        for i in range(self.pool.pieces):
+            copy_huge_page(Frame(target + (i << HUGE_ORDER)), Frame(source + (i << HUGE_ORDER)))
+
+    def hold(self, head: Frame) -> None:
+        """One more user of a page."""
+        for i in range(self.pool.pieces):
+            get_huge_page(Frame(head + (i << HUGE_ORDER)))
+
+    def drop(self, head: Frame, first: int = 0) -> None:
+        """A user less, of the pieces from `first` on. Has safe points if there are several."""
+        for i in range(first, self.pool.pieces):
+            put_huge_page(Frame(head + (i << HUGE_ORDER)))
+            if self.pool.pieces > 1:
+                pace(_DROP_COST)
+
+    def _is_mapped(self, head: Frame) -> bool:
+        for i in range(self.pool.pieces):
+            if huge_mappings(Frame(head + (i << HUGE_ORDER))) > 0:
+                return True
+        return False
 
     def begin(self, number: int) -> None:
         """Wait until no fault in a page is being served, and begin to serve one; or the same with a change of the
@@ -167,17 +201,17 @@ class HugeObject(TrackedObject):
         """
         found = self.frames.get(number)
         if found != NO_FRAME and found != OWED:
-            get_huge_page(found)
+            self.hold(found)
             return found
         if found == NO_FRAME:
             self.frames.put(number, OWED)  # so that nothing needs memory later
         try:
-            head = POOL.take(found == OWED, self.quota)
+            head = self.pool.take(found == OWED, self.quota)
         except Errno:
             if found == NO_FRAME:
                 self.frames.remove(number)
             raise
-        clear_huge_page(head)
+        self.clear(head)
         self.adopt(number, head)
         return head
 
@@ -186,7 +220,7 @@ class HugeObject(TrackedObject):
         self.frames.put(number, head)
         self.present += 1
         self.count_changed()
-        get_huge_page(head)
+        self.hold(head)
 
     def count_changed(self) -> None:
         """Another number of pages is there."""
@@ -203,7 +237,7 @@ class HugeObject(TrackedObject):
         missing = end_page - first - self._known(first, end_page)
         if missing <= 0:
             return
-        POOL.reserve(missing, self.quota)
+        self.pool.reserve(missing, self.quota)
         number = first
         try:
             while number < end_page and missing > 0:
@@ -214,7 +248,7 @@ class HugeObject(TrackedObject):
                 pace(_OWED_COST)
         finally:
             if missing > 0:
-                POOL.release(missing, self.quota)  # no memory; or a fault made some of them meanwhile
+                self.pool.release(missing, self.quota)  # no memory; or a fault made some of them meanwhile
 
     def _known(self, first: int, end_page: int) -> int:
         count = 0
@@ -239,14 +273,14 @@ class HugeObject(TrackedObject):
                     number += 1
                 else:
                     self.frames.remove(number)
-                    POOL.release(1, self.quota)
+                    self.pool.release(1, self.quota)
             elif head != NO_FRAME:
-                if huge_mappings(head) > 0:
-                    forget_pages(self, number << HUGE_ORDER, (number + 1) << HUGE_ORDER)  # at once, as it is one
+                while self._is_mapped(head):
+                    forget_pages(self, number << self.order, (number + 1) << self.order)
                 self.frames.remove(number)
                 self.present -= 1
                 self.count_changed()
-                put_huge_page(head)
+                self.drop(head)
             pace(_DROP_COST)
             number = self.frames.next_from(number)
 
@@ -262,16 +296,16 @@ class HugeObject(TrackedObject):
         """Let the bytes start…end - 1 be zeros. A page can only go as a whole, so that parts of pages are cleared. What
         is owed stays owed. The caller has begun with the object as a whole. Sleeps.
         """
-        first = (start >> HUGE_SHIFT) + (1 if start & HUGE_MASK != 0 else 0)
-        end_page = end >> HUGE_SHIFT
+        first = (start >> self.shift) + (1 if start & (1 << self.shift) - 1 != 0 else 0)
+        end_page = end >> self.shift
         if first > end_page:  # within one page
             self._clear(start, end)
             return
-        self._clear(start, first << HUGE_SHIFT)
+        self._clear(start, first << self.shift)
         if first < end_page:
-            forget_pages(self, first << HUGE_ORDER, end_page << HUGE_ORDER)
+            forget_pages(self, first << self.order, end_page << self.order)
             self.drop_pages(first, end_page, keeps_owed=True)
-        self._clear(end_page << HUGE_SHIFT, end)
+        self._clear(end_page << self.shift, end)
 
     def _clear(self, start: int, end: int) -> None:
         """The same within one page."""
@@ -289,12 +323,12 @@ def prepare_mapping(source: HugeObject, offset: int, length: int, shared: bool, 
     """Reserve what a new mapping of whole huge pages will need; returns what is its own. Sleeps. Raises EINVAL (the
     offset), ENOMEM, MemoryError.
     """
-    if offset & HUGE_MASK != 0:
+    if offset & (1 << source.shift) - 1 != 0:
         raise Errno(EINVAL)
     if not reserves:
         return None
-    first = offset >> HUGE_SHIFT
-    pages = length >> HUGE_SHIFT
+    first = offset >> source.shift
+    pages = length >> source.shift
     if shared:
         source.begin(WHOLE)
         try:
@@ -302,12 +336,12 @@ def prepare_mapping(source: HugeObject, offset: int, length: int, shared: bool, 
         finally:
             source.finish(WHOLE)
         return None
-    POOL.reserve(pages, source.quota)
+    source.pool.reserve(pages, source.quota)
     done = False
     try:
         reservation = Reservation(first, pages)
         done = True
     finally:
         if not done:
-            POOL.release(pages, source.quota)
+            source.pool.release(pages, source.quota)
     return reservation

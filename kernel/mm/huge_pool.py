@@ -1,9 +1,13 @@
-"""The pool of huge pages: those of 2 MiB that are set aside, and how many of them are reserved.
+"""The pools of huge pages: those of 2 MiB and of 1 GiB that are set aside, and how many of them are reserved.
 
-The pool has pages that root set aside (vm.nr_hugepages, `hugepages=` of the command line) and, where
+A pool has pages that root set aside (vm.nr_hugepages, `hugepages=` of the command line) and, where
 vm.nr_overcommit_hugepages allows it, surplus ones that are taken from other memory when the pool is empty and go back
 to it when they come free. Whoever maps huge pages reserves them (`reserve`), so that faults find them; a fault without
 a reservation gets only what is reserved for nobody, or a surplus page. The numbers are those of /proc/meminfo.
+
+A page of 1 GiB is 512 pages of 2 MiB in a row, its *pieces*, each with users and mappings of its own: page tables map
+pieces. Such a page is taken as a whole, and comes free with the last of its pieces. There are no surplus ones but those
+that were in use when root wanted fewer.
 
 A mount of hugetlbfs may have a quota (`HugeQuota`): a bound for the pages of its files, and a number of pages that the
 pool keeps for them. A caller that takes or reserves pages for such a file names the quota. A page remembers it until it
@@ -19,7 +23,7 @@ Linux's Documentation/admin-guide/mm/hugetlbpage.rst; proc_sys_vm(5).
 from typing import Final
 
 from kernel.lang import ENOMEM, ENOSPC, Errno, final
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.mm.frames import (
     HUGE_ORDER,
@@ -29,6 +33,7 @@ from kernel.mm.frames import (
     Frame,
     HugePageKeeper,
     allocate_huge_page,
+    frame_limit,
     free_frame_count,
     free_huge_page,
     huge_quota,
@@ -37,6 +42,7 @@ from kernel.mm.frames import (
     next_huge_page,
     open_huge_page,
     set_huge_quota,
+    take_huge_page_at,
 )
 
 HUGE_SHIFT: Final = PAGE_SHIFT + HUGE_ORDER
@@ -44,7 +50,7 @@ HUGE_SIZE: Final = 1 << HUGE_SHIFT
 HUGE_MASK: Final = HUGE_SIZE - 1
 HUGE_KIB: Final = HUGE_SIZE // 1024
 GIGABYTE_SHIFT: Final = 30
-SHIFTS: Final[list[int]] = [HUGE_SHIFT, GIGABYTE_SHIFT]  # of the sizes that there are; the pool has only the first
+SHIFTS: Final[list[int]] = [HUGE_SHIFT, GIGABYTE_SHIFT]  # of the sizes that there are
 
 # MAP_HUGE_*, SHM_HUGE_*, MFD_HUGE_*: the logarithm of a size in bits 26 to 31; 0 is the usual one.
 _SHIFT_AT: Final = 26
@@ -58,7 +64,6 @@ _ROOM_ROUNDS: Final = 64
 # Instructions, for `pace`
 _ROOM_COST: Final = 150_000
 _PAGE_COST: Final = 20_000
-_USE_COST: Final = 8_000
 
 
 def shift_in(flags: int) -> int:
@@ -139,10 +144,21 @@ QUOTAS: Final = HugeQuotas()
 
 
 @final
-class HugePool(HugePageKeeper):
-    """All huge pages."""
+class Unit:
+    """A page of several pieces."""
 
     def __init__(self) -> None:
+        self.left: int = 0  # pieces in use
+
+
+@final
+class HugePool:
+    """All huge pages of a size."""
+
+    def __init__(self, shift: int) -> None:
+        self.shift: int = shift
+        self.pieces: int = 1 << shift - HUGE_SHIFT  # pages of 2 MiB in one
+        self.units: dict[int, Unit] = {}  # by where they lie, in their size; only if there are several pieces
         self.total: int = 0
         self.free: int = 0
         self.reserved: int = 0
@@ -151,6 +167,7 @@ class HugePool(HugePageKeeper):
         self.first_free: Frame = NO_FRAME
 
     def came_free(self, head: Frame) -> None:
+        """Nobody uses a page any more. Never sleeps."""
         quota = QUOTAS.by_number.get(huge_quota(head))
         if quota is not None:
             self.reserved += 1 - quota.give_back(1)
@@ -160,7 +177,8 @@ class HugePool(HugePageKeeper):
         if self.surplus > 0:
             self.surplus -= 1
             self.total -= 1
-            free_huge_page(head)
+            self._give_up(head)
+            spend(self.pieces * _PAGE_COST)
         else:
             self._put(head)
 
@@ -194,13 +212,41 @@ class HugePool(HugePageKeeper):
 
     def _take(self, is_reserved: bool) -> Frame:
         while self.free <= (0 if is_reserved else self.reserved):
-            if self.surplus + self.coming >= OVERCOMMIT.value or not self._add_surplus():
+            if self.surplus + self.coming >= self._most_surplus() or not self._add_surplus():
                 raise Errno(ENOSPC)
         if is_reserved:
             self.reserved -= 1
         head = self._get()
-        open_huge_page(head)
+        self._open(head)
         return head
+
+    def _open(self, head: Frame) -> None:
+        unit = self._unit_of(head)
+        if unit is None:
+            open_huge_page(head)
+            return
+        unit.left = self.pieces
+        for i in range(self.pieces):
+            open_huge_page(Frame(head + (i << HUGE_ORDER)))
+            pace(_PAGE_COST)
+
+    def _unit_of(self, head: Frame) -> Unit | None:
+        return self.units.get(head >> self.shift - PAGE_SHIFT)
+
+    def lose_piece(self, head: Frame) -> bool:
+        """A page of 2 MiB came free; whether it is a piece of one of the pool's. Never sleeps."""
+        if len(self.units) == 0:
+            return False
+        unit = self._unit_of(head)
+        if unit is None:
+            return False
+        unit.left -= 1
+        if unit.left == 0:
+            self.came_free(Frame(head & -(1 << self.shift - PAGE_SHIFT)))
+        return True
+
+    def _most_surplus(self) -> int:
+        return OVERCOMMIT.value if self.pieces == 1 else 0
 
     def reserve(self, pages: int, quota: HugeQuota | None) -> None:
         """Owe pages to a mapping, adding surplus ones where too few are free. Raises ENOMEM, with nothing reserved."""
@@ -221,7 +267,7 @@ class HugePool(HugePageKeeper):
         self.reserved += pages
         while self.reserved > self.free:
             lacking = self.reserved - self.free
-            if lacking > OVERCOMMIT.value - self.surplus - self.coming or not self._add_surplus():
+            if lacking > self._most_surplus() - self.surplus - self.coming or not self._add_surplus():
                 self._release(pages)
                 raise Errno(ENOMEM)
 
@@ -230,7 +276,7 @@ class HugePool(HugePageKeeper):
         while it is looked for.
         """
         self.coming += 1  # nobody exceeds the limit meanwhile
-        head = _find_page()
+        head = self._find_page()
         self.coming -= 1
         if head == NO_FRAME:
             return False
@@ -278,9 +324,14 @@ class HugePool(HugePageKeeper):
 
     def _drop_free(self) -> None:
         """Give a free page to the rest of the kernel."""
-        free_huge_page(self._get())
         self.total -= 1
-        pace(_PAGE_COST)
+        self._give_up(self._get())
+        pace(self.pieces * _PAGE_COST)
+
+    def _give_up(self, head: Frame) -> None:
+        if self.pieces > 1:
+            self.units.pop(head >> self.shift - PAGE_SHIFT)
+        self._free_pieces(head, self.pieces)
 
     def resize(self, wanted: int) -> None:
         """Let that many pages not be surplus, as far as memory allows. Those that are in use become surplus ones where
@@ -289,7 +340,7 @@ class HugePool(HugePageKeeper):
         while self.surplus > 0 and self.total - self.surplus < wanted:
             self.surplus -= 1
         while self.total - self.surplus < wanted:
-            head = _find_page()
+            head = self._find_page()
             if head == NO_FRAME:
                 return
             self.total += 1
@@ -298,8 +349,88 @@ class HugePool(HugePageKeeper):
             self._drop_free()
         self.surplus = max(self.surplus, self.total - wanted)
 
+    def _find_page(self) -> Frame:
+        """A page for the pool, for which caches are emptied if need be; NO_FRAME if there is none. Sleeps."""
+        for _ in range(_ROOM_ROUNDS):
+            head = allocate_huge_page() if self.pieces == 1 else self._gather_any()
+            if head != NO_FRAME:
+                pace(_PAGE_COST)
+                return head
+            before = free_frame_count()
+            make_room(_ROOM_AT_ONCE)
+            if free_frame_count() <= before:
+                return NO_FRAME
+            pace(_ROOM_COST)
+        return NO_FRAME
 
-POOL: Final = HugePool()
+    def _gather_any(self) -> Frame:
+        """A page all of whose pieces are free."""
+        order = self.shift - PAGE_SHIFT
+        for number in range(frame_limit() >> order):
+            if free_frame_count() >> order == 0:
+                break
+            if number not in self.units and self._gather(Frame(number << order)):
+                return Frame(number << order) if self._enter(number) else NO_FRAME
+        return NO_FRAME
+
+    def _enter(self, number: int) -> bool:
+        """Know a new page; its pieces are given back if there is no memory for that."""
+        try:
+            self.units[number] = Unit()
+            return True
+        except MemoryError:
+            self._free_pieces(Frame(number << self.shift - PAGE_SHIFT), self.pieces)
+            return False
+
+    def _free_pieces(self, head: Frame, count: int) -> None:
+        for i in range(count):
+            free_huge_page(Frame(head + (i << HUGE_ORDER)))
+
+    def _gather(self, head: Frame) -> bool:
+        for i in range(self.pieces):
+            if not take_huge_page_at(Frame(head + (i << HUGE_ORDER))):
+                self._free_pieces(head, i)
+                pace(i * _PAGE_COST)
+                return False
+            pace(_PAGE_COST)
+        return True
+
+    def demote(self, pages: int, smaller: "HugePool") -> None:
+        """Let free pages become pages of 2 MiB. Raises ENOMEM if there are not as many."""
+        while pages > 0:
+            if self.free <= max(0, self.reserved):
+                raise Errno(ENOMEM)
+            pages -= 1
+            head = self._get()
+            self.total -= 1
+            self.units.pop(head >> self.shift - PAGE_SHIFT)
+            for i in range(self.pieces):
+                smaller.total += 1
+                smaller._put(Frame(head + (i << HUGE_ORDER)))
+                pace(_PAGE_COST)
+
+
+POOL: Final = HugePool(HUGE_SHIFT)
+GIGANTIC: Final = HugePool(GIGABYTE_SHIFT)
+
+
+def pool_of(shift: int) -> HugePool:
+    """The pool of a size that there is."""
+    return POOL if shift == HUGE_SHIFT else GIGANTIC
+
+
+def pooled_frames() -> int:
+    """How many frames the pools have."""
+    return (POOL.total << HUGE_ORDER) + (GIGANTIC.total << GIGABYTE_SHIFT - PAGE_SHIFT)
+
+
+@final
+class PoolKeeper(HugePageKeeper):
+    """Lets pages that come free go to their pools."""
+
+    def came_free(self, head: Frame) -> None:
+        if not GIGANTIC.lose_piece(head):
+            POOL.came_free(head)
 
 
 @final
@@ -333,32 +464,18 @@ class Reservation:
 
 def use_pool() -> None:
     """Let huge pages that come free go to the pool."""
-    HUGE_PAGES.keeper = POOL
+    HUGE_PAGES.keeper = PoolKeeper()
 
 
 use_pool()
-
-
-def _find_page() -> Frame:
-    """A huge page for the pool, for which caches are emptied if need be; NO_FRAME if there is none. Sleeps."""
-    for _ in range(_ROOM_ROUNDS):
-        head = allocate_huge_page()
-        if head != NO_FRAME:
-            pace(_PAGE_COST)
-            return head
-        before = free_frame_count()
-        make_room(_ROOM_AT_ONCE)
-        if free_frame_count() <= before:
-            return NO_FRAME
-        pace(_ROOM_COST)
-    return NO_FRAME
 
 
 @final
 class HugeUse:
     """What an area of huge pages has beside its object."""
 
-    def __init__(self) -> None:
+    def __init__(self, shift: int) -> None:
+        self.shift: int = shift  # the logarithm of the size of a page
         self.reservation: Reservation | None = None  # of pages that are its own
         self.lost_pages: bool = False  # to its parent: faults find none (huge_fault.py)
 

@@ -167,6 +167,10 @@ class MemoryObject:
         """Whether it consists of huge pages (huge_object.py)."""
         return False
 
+    def page_shift(self) -> int:
+        """The logarithm of the size of its pages."""
+        return PAGE_SHIFT
+
     def keeps_size(self) -> bool:
         """Whether mremap(2) refuses to lengthen its mappings, or to keep the old one."""
         return False

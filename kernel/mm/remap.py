@@ -28,7 +28,7 @@ from kernel.mm.commitment import promise
 from kernel.mm.frames import NO_FRAME, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.huge_fault import DROP_COST, give_up_page
 from kernel.mm.huge_object import HugeObject, prepare_mapping
-from kernel.mm.huge_pool import HUGE_MASK, HUGE_SHIFT, HUGE_SIZE, POOL
+from kernel.mm.huge_pool import HUGE_MASK, HUGE_SIZE
 from kernel.mm.merging import let_merge, separate
 from kernel.mm.objects import FixedPages
 from kernel.mm.ranges import USER_PAGES, pages_of
@@ -150,9 +150,9 @@ def _remap(space: AddressSpace, old: int, old_length: int, new_length: int, flag
     if area.is_huge:
         if area.sealed:
             raise Errno(EPERM)
-        old_length = huge_up(old_length)
-        new_length = huge_up(new_length)
-        if (old | new) & HUGE_MASK != 0 or new_length > old_length or flags & MREMAP_DONTUNMAP != 0:
+        old_length = huge_up(old_length, area.page_bytes)
+        new_length = huge_up(new_length, area.page_bytes)
+        if (old | new) & area.page_bytes - 1 != 0 or new_length > old_length or flags & MREMAP_DONTUNMAP != 0:
             raise Errno(EINVAL)  # reserved pages cannot grow
     if old_length < 0 or new_length < 0:
         raise Errno(EINVAL)
@@ -297,7 +297,7 @@ def _move(
     fixed = area.flags | (MAP_FIXED if flags & MREMAP_FIXED != 0 else 0)
     hint = new if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0 else 0
     if area.is_huge:
-        start = space.choose_huge(hint, new_length, fixed)
+        start = space.choose_huge(hint, new_length, fixed, area.page_bytes)
     else:
         start = space.choose(hint, new_length, fixed, may_be_large=area.source is None)
     if not keeps_old:
@@ -509,9 +509,9 @@ def _end_to_give_back(area: Area, start: int, end: int, advice: int) -> int:
     """
     end = min(end, area.end)
     if area.is_huge:
-        if start & HUGE_MASK != 0 or advice == MADV_FREE:
+        if start & area.page_bytes - 1 != 0 or advice == MADV_FREE:
             raise Errno(EINVAL)
-        return end & ~HUGE_MASK
+        return end & -area.page_bytes
     if area.flags & MAP_LOCKED != 0 and advice != MADV_DONTNEED_LOCKED:
         raise Errno(EINVAL)
     return end
@@ -800,7 +800,7 @@ def place_huge(
             start = space.map(address, length, prot, flags, source, offset >> PAGE_SHIFT, maximum, reservation=own)
         finally:
             if own is not None and not own.is_attached:
-                POOL.release(length >> HUGE_SHIFT, source.quota)
+                source.pool.release(length >> source.shift, source.quota)
         if prot & PROT_WRITE != 0:
             source.grow_to(offset + length)  # fits: checked before
     finally:
@@ -808,6 +808,6 @@ def place_huge(
     return start
 
 
-def huge_up(length: int) -> int:
+def huge_up(length: int, page_bytes: int) -> int:
     """Round up to a whole huge page; what is too long stays so."""
-    return length if length > USER_END else (length + HUGE_MASK) & ~HUGE_MASK
+    return length if length > USER_END else (length + page_bytes - 1) & -page_bytes

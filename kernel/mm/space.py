@@ -540,9 +540,10 @@ class AddressSpace(Linked["AddressSpace"]):
         self._deny_write_execute(prot, prot)
         self.settle()
         if source is not None and source.is_huge():
-            if (length | first_page << PAGE_SHIFT) & HUGE_MASK != 0:
+            page_bytes = 1 << source.page_shift()
+            if (length | first_page << PAGE_SHIFT) & page_bytes - 1 != 0:
                 raise Errno(EINVAL)  # a program's file, whose segments are not whole ones
-            start = self.choose_huge(address, length, flags)
+            start = self.choose_huge(address, length, flags, page_bytes)
         else:
             start = self.choose(address, length, flags, may_be_large=source is None and flags & MAP_TYPE == MAP_PRIVATE)
         if length > self.address_limit - min(self.mapped_bytes, self.address_limit):
@@ -720,21 +721,22 @@ class AddressSpace(Linked["AddressSpace"]):
         more = HUGE_MASK if self.mapping_bottom != 0 else HUGE_SIZE
         return (self._find(length + HUGE_SIZE, flags) + more) & ~HUGE_MASK
 
-    def choose_huge(self, address: int, length: int, flags: int) -> int:
+    def choose_huge(self, address: int, length: int, flags: int, page_bytes: int) -> int:
         """The same for huge pages. Raises EINVAL, too, for a fixed address that is not a multiple of their size."""
+        mask = page_bytes - 1
         if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0:
             self.check_fixed(address, length, flags)
-            if address & HUGE_MASK != 0:
+            if address & mask != 0:
                 raise Errno(EINVAL)
             return address
-        if PAGE_SIZE <= address <= USER_END - length - HUGE_SIZE:
-            address = (address + HUGE_MASK) & ~HUGE_MASK
+        if PAGE_SIZE <= address <= USER_END - length - page_bytes:
+            address = (address + mask) & ~mask
             if self.is_free(address, address + length):
                 return address
-        more = HUGE_SIZE - PAGE_SIZE
+        more = page_bytes - PAGE_SIZE
         if flags & MAP_32BIT != 0:
-            return (self.find_gap(length + more, 0x8000_0000) + more) & ~HUGE_MASK
-        return (self.find_room(length + more) + more) & ~HUGE_MASK
+            return (self.find_gap(length + more, 0x8000_0000) + more) & ~mask
+        return (self.find_room(length + more) + more) & ~mask
 
     def check_fixed(self, address: int, length: int, flags: int) -> None:
         """Check whether a mapping of `length` bytes, whole pages, may lie at the address on which the program insists
@@ -781,7 +783,7 @@ class AddressSpace(Linked["AddressSpace"]):
         """Cut an area in two at `address`, strictly inside it. Returns the upper part. Raises EINVAL (inside a huge
         page), MemoryError.
         """
-        if area.is_huge and address & HUGE_MASK != 0:
+        if address & area.page_bytes - 1 != 0:
             raise Errno(EINVAL)
         after = following(area)
         upper = area.copy(address, area.end, self)
@@ -824,10 +826,9 @@ class AddressSpace(Linked["AddressSpace"]):
     def check_cuts(self, start: int, end: int) -> None:
         """Raise EINVAL if a range begins or ends inside a huge page."""
         for address in (start, end):
-            if address & HUGE_MASK != 0:
-                area = self.areas.at(address)
-                if area is not None and area.is_huge:
-                    raise Errno(EINVAL)
+            area = self.areas.at(address)
+            if area is not None and address & area.page_bytes - 1 != 0:
+                raise Errno(EINVAL)
 
     def _check_room_for_cut(self) -> None:
         if self.areas.count >= AREA_LIMIT.value:
@@ -1129,7 +1130,7 @@ class AddressSpace(Linked["AddressSpace"]):
         if area is not None:
             end = min(end, area.end)
             if area.is_huge:
-                return min(end, start + _HUGE_AT_ONCE)
+                return min(end, max(start, area.start) + _HUGE_AT_ONCE)
         if end - start <= _BYTES_AT_ONCE:
             return end
         stop = start
@@ -1328,7 +1329,7 @@ class AddressSpace(Linked["AddressSpace"]):
         if flags < 0:
             return FaultOutcome.DONE
         try:
-            page = address & ~HUGE_MASK if area.is_huge else page_down(address)
+            page = address & -area.page_bytes
             return handler.ask(address, page, flags, by_kernel)
         except MemoryError:
             return self._wait_for_memory()

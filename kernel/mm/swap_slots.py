@@ -30,8 +30,8 @@ _PAGE_BITS: Final = 26
 _PAGE_MASK: Final = (1 << _PAGE_BITS) - 1
 MOST_PAGES: Final = 1 << _PAGE_BITS  # of an area that are used
 MOST_AREAS: Final = 23
-_CHUNK_SHIFT: Final = 9
-CHUNK_PAGES: Final = 1 << _CHUNK_SHIFT
+CHUNK_SHIFT: Final = 9
+CHUNK_PAGES: Final = 1 << CHUNK_SHIFT
 _CHUNK_MASK: Final = CHUNK_PAGES - 1
 _UNUSABLE: Final = 0xFFFF_FFFF
 _TURN: Final = 256  # slots of an area before another one of its priority has its turn
@@ -61,6 +61,8 @@ class SlotChunk:
 
     def __init__(self) -> None:
         self.used: int = 0
+        self.is_old: bool = False  # on its area's list of those to discard
+        self.next_old: int = -1
 
 
 class SwapArea:
@@ -77,11 +79,14 @@ class SwapArea:
         self.turn: int = 0  # when it last had its turn among those of its priority
         self.taken: int = 0  # in this turn
         self.chunks: list[SlotChunk] = []
+        self.discards: bool = False  # chunks that come free
+        self._resting: int = 0  # slots of a chunk that is being discarded
+        self._first_old: int = -1
         self._next: int = 1
 
     def add_chunk(self) -> None:
         """Make the table longer, by slots that nobody uses. Raises MemoryError."""
-        first = len(self.chunks) << _CHUNK_SHIFT
+        first = len(self.chunks) << CHUNK_SHIFT
         chunk = SlotChunk()
         self.chunks.append(chunk)
         for place in range(CHUNK_PAGES):
@@ -93,7 +98,7 @@ class SwapArea:
 
     def exclude(self, page: int) -> None:
         """A page cannot be used (a bad block). As on Linux, one that is named twice costs another one."""
-        chunk = self.chunks[page >> _CHUNK_SHIFT]
+        chunk = self.chunks[page >> CHUNK_SHIFT]
         self.usable -= 1
         if chunk.users[page & _CHUNK_MASK] != _UNUSABLE:
             chunk.users[page & _CHUNK_MASK] = u32(_UNUSABLE)
@@ -101,11 +106,11 @@ class SwapArea:
 
     def users(self, page: int) -> int:
         """How many use a slot, with the swap cache."""
-        return self.chunks[page >> _CHUNK_SHIFT].users[page & _CHUNK_MASK]
+        return self.chunks[page >> CHUNK_SHIFT].users[page & _CHUNK_MASK]
 
     def has_free(self) -> bool:
         """Whether a slot may be taken."""
-        return self.is_open and not self.is_failing and self.in_use < self.usable
+        return self.is_open and not self.is_failing and self.in_use + self._resting < self.usable
 
     def take(self, owner: int) -> int:
         """Take a free slot, with one user; there is one. The search goes on where it ended."""
@@ -113,7 +118,7 @@ class SwapArea:
         while True:
             if page >= self.page_count:
                 page = 1
-            chunk = self.chunks[page >> _CHUNK_SHIFT]
+            chunk = self.chunks[page >> CHUNK_SHIFT]
             if chunk.used == CHUNK_PAGES:
                 page = (page | _CHUNK_MASK) + 1
                 continue
@@ -129,12 +134,12 @@ class SwapArea:
 
     def add_user(self, page: int) -> None:
         """One more uses a slot."""
-        chunk = self.chunks[page >> _CHUNK_SHIFT]
+        chunk = self.chunks[page >> CHUNK_SHIFT]
         chunk.users[page & _CHUNK_MASK] = u32(chunk.users[page & _CHUNK_MASK] + 1)
 
     def drop_user(self, page: int) -> int:
         """A user of a slot goes; returns how many are left. The last one frees it."""
-        chunk = self.chunks[page >> _CHUNK_SHIFT]
+        chunk = self.chunks[page >> CHUNK_SHIFT]
         left = chunk.users[page & _CHUNK_MASK] - 1
         chunk.users[page & _CHUNK_MASK] = u32(left)
         if left == 0:
@@ -143,7 +148,40 @@ class SwapArea:
             owner = chunk.owners[page & _CHUNK_MASK]
             if owner != 0:
                 SWAP.charger.uncharge(owner)
+            if chunk.used == 0 and self.discards and not chunk.is_old:
+                chunk.is_old = True
+                chunk.next_old = self._first_old
+                self._first_old = page >> CHUNK_SHIFT
+                self.came_free()
         return left
+
+    @noraise
+    def came_free(self) -> None:
+        """A chunk may be discarded (`take_old`). Never sleeps."""
+
+    def has_old(self) -> bool:
+        """Whether there may be a chunk to discard."""
+        return self._first_old >= 0
+
+    def take_old(self) -> int:
+        """The number of a chunk that nobody uses since it came free, or -1. Its slots are not taken before
+        `end_discard`: what is written to them must not be discarded.
+        """
+        while self._first_old >= 0:
+            number = self._first_old
+            chunk = self.chunks[number]
+            self._first_old = chunk.next_old
+            chunk.is_old = False
+            if chunk.used == 0:
+                chunk.used = CHUNK_PAGES
+                self._resting += CHUNK_PAGES
+                return number
+        return -1
+
+    def end_discard(self, number: int) -> None:
+        """A chunk has been discarded."""
+        self.chunks[number].used = 0
+        self._resting -= CHUNK_PAGES
 
 
 class SlotCharger:

@@ -230,6 +230,8 @@ def _check_area(area: Area, modes: int, handler: FaultHandler | None) -> None:
         modes = area.fault_modes
         by = area.handler
     source = area.source
+    if area.page_bytes > HUGE_SIZE:
+        raise Errno(EINVAL)
     is_filled = source is None or source.fillable_pages() >= 0
     if source is None and modes & MINOR != 0:
         raise Errno(EINVAL)

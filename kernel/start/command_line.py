@@ -25,6 +25,8 @@ _KNOWN: Final[list[bytes]] = [
     b"ip",
     b"generation",
     b"hugepages",
+    b"hugepagesz",
+    b"default_hugepagesz",
 ]
 """Parameters that do not reach the first program."""
 

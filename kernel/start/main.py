@@ -40,13 +40,13 @@ from kernel.lang import Errno, Span, export, final, on_stack, panic, u8
 from kernel.lib import log, random
 from kernel.lib.panic import PANIC, end_with_message
 from kernel.mm import heap
-from kernel.mm.huge_pool import POOL
 from kernel.mm.large_pages import LARGE_PAGES
 from kernel.net.control.configure import configure
 from kernel.net.control.start import start_network
 from kernel.sched.long_wakes import start_waking_thread
 from kernel.sched.scheduler import begin_ticking, exit_thread, start_processors
 from kernel.start import command_line, physical_memory
+from kernel.start.huge_pages import set_huge_pages_aside
 from kernel.start.root import start_user_space
 from kernel.syscalls import all as system_calls
 from kernel.task import core_dump
@@ -75,7 +75,7 @@ def krait_main(protocol: int, info: int) -> None:
         physical_memory.start(protocol, info)
         line = boot_info.command_line()
         start_devices()
-        POOL.resize(max(0, command_line.number_of(line, b"hugepages", 0)))
+        set_huge_pages_aside(line)
         LARGE_PAGES.configure()
         random.seed()
         vdso.start()

@@ -34,7 +34,7 @@ from kernel.mm.area import (
 )
 from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
 from kernel.mm.huge_object import HugeObject
-from kernel.mm.huge_pool import GIGABYTE_SHIFT, HUGE_MASK, HUGE_SHIFT, HUGE_SIZE, SHIFT_FLAGS, SHIFTS, shift_in
+from kernel.mm.huge_pool import GIGABYTE_SHIFT, SHIFT_FLAGS, SHIFTS, pool_of, shift_in
 from kernel.mm.protection_keys import NO_KEY
 from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
@@ -54,10 +54,7 @@ _SHARED_FLAGS: Final = 0x7C1F_F9FF
 _LARGEST_UNIT: Final = 1 << GIGABYTE_SHIFT  # of pages of a file
 
 
-@syscall(
-    "mmap", status="Full", args="address size flags:prot flags:map fd offset -> address",
-    notes="No pages of 1 GiB can be reserved, so that none can be mapped",
-)  # fmt: skip
+@syscall("mmap", status="Full", args="address size flags:prot flags:map fd offset -> address")
 def mmap(address: int, length: int, prot: int, flags: int, fd: i32, offset: int) -> int:
     """mmap(2)."""
     if offset & PAGE_MASK != 0:
@@ -100,10 +97,10 @@ def _map_huge(address: int, length: int, prot: int, flags: int) -> int:
     shift = shift_in(flags)
     if shift not in SHIFTS:
         raise Errno(EINVAL)
-    if length < 0 or length > USER_END or shift == GIGABYTE_SHIFT:
-        raise Errno(ENOMEM)  # nobody can reserve pages of 1 GiB
-    length = remapping.huge_up(length)
-    return _map_huge_object(HugeObject(length >> HUGE_SHIFT), address, length, prot, flags)
+    if length < 0 or length > USER_END:
+        raise Errno(ENOMEM)
+    length = remapping.huge_up(length, 1 << shift)
+    return _map_huge_object(HugeObject(length >> shift, pool_of(shift)), address, length, prot, flags)
 
 
 def _map_huge_object(source: HugeObject, address: int, length: int, prot: int, flags: int) -> int:
@@ -114,7 +111,7 @@ def _map_huge_object(source: HugeObject, address: int, length: int, prot: int, f
     prot = readable_as(task.process, prot)
     space.check_fixed(address, length, flags)
     check_lock_limit(space, length, flags)
-    if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 and address & HUGE_MASK != 0:
+    if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 and address & (1 << source.shift) - 1 != 0:
         raise Errno(EINVAL)
     if kind == MAP_SHARED_VALIDATE and flags & ~(_SHARED_FLAGS | SHIFT_FLAGS) != 0:
         raise Errno(EOPNOTSUPP)
@@ -178,8 +175,6 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
         raise Errno(EINVAL)
     flags &= ~MAP_SYNC
     if isinstance(source, HugeObject):
-        if unit != HUGE_SIZE:
-            raise Errno(ENOMEM)  # nobody can reserve pages of 1 GiB
         start = remapping.place_huge(space, source, address, length, prot, flags, offset, maximum)
     else:
         start = space.map(address, length, prot, flags, source, first_page, maximum)

@@ -15,10 +15,7 @@ from kernel.task.task import current
 _FLAGS: Final = 0x7_FFFF  # SWAP_FLAG_…
 
 
-@syscall(
-    "swapon", args="path flags:0x8000|0x10000|0x20000|0x40000|0x80000|1",
-    notes="Slots that come free are not discarded one by one",
-)  # fmt: skip
+@syscall("swapon", status="Full", args="path flags:0x8000|0x10000|0x20000|0x40000|0x80000|1")
 def swapon(path: UserAddr, flags: u32) -> int:
     """swapon(2)."""
     if flags & ~_FLAGS != 0:

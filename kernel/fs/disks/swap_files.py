@@ -3,8 +3,10 @@
 While a file is in use, nobody may write to it (ETXTBSY), change its length or remove its name; a device is in use
 alone.
 
-Deviations from Linux: of an area, 256 GiB at most are used. Slots that come free are not discarded one by one
-(SWAP_FLAG_DISCARD_PAGES); all of an area is discarded when it is taken into use, if the caller wants that.
+What lies in an area is discarded when it is taken into use (SWAP_FLAG_DISCARD_ONCE), and where slots come free
+(SWAP_FLAG_DISCARD_PAGES); SWAP_FLAG_DISCARD alone means both.
+
+Deviations from Linux: of an area, 256 GiB at most are used.
 
 Context: sleeps.
 Source: swapon(2), mkswap(8).
@@ -144,6 +146,7 @@ def turn_on(file: File, flags: int) -> None:
         _prepare(area, header, file, inode)
         if flags & DISCARD != 0 and flags & (DISCARD_ONCE | DISCARD_PAGES) != DISCARD_PAGES:
             area.discard_all()
+        area.discards = flags & DISCARD != 0 and flags & DISCARD_ONCE == 0 and device.discard_limit > 0
         used = UsedFile(file, area)
         SWAPPER.start()
         USED_FILES.enter(used)
@@ -257,6 +260,7 @@ def turn_off(file: File, mapped_bytes: int) -> None:
     finally:
         if not done:
             open_area(area, priority)
+    area.discard_old()  # nothing may be discarded once it belongs to others
     SWAP.areas[area.number] = None
     USED_FILES.all.remove(used)
     if len(USED_FILES.all) == 0:

@@ -4,8 +4,6 @@ The pages are those of a memory object (kernel/mm/huge_object.py), which every m
 and goes as a whole, so a file is as long as some number of pages, except where fallocate(2) ends inside one: what lies
 in that page cannot be touched unless the page is there.
 
-A file of pages of 1 GiB has none: the pool has no such pages.
-
 Context: everything that changes pages may sleep. Source: Linux's Documentation/admin-guide/mm/hugetlbpage.rst;
 memfd_create(2), fallocate(2), ftruncate(2).
 """
@@ -25,12 +23,12 @@ from kernel.fs.file import File, InodeFile
 from kernel.fs.mapped_place import MappedPlace, place_of
 from kernel.fs.path import Path
 from kernel.fs.tmpfs.base import SealableInode
-from kernel.lang import EINTR, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, Errno
+from kernel.lang import EINTR, EINVAL, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.pace import ends_at, is_dying, pace
 from kernel.lib.user import Buffer
-from kernel.mm.frames import NO_FRAME, frame_span, get_frame, put_frame, put_huge_page
+from kernel.mm.frames import NO_FRAME, frame_span, get_frame, put_frame
 from kernel.mm.huge_object import NUMBER_LIMIT, WHOLE, HugeObject
-from kernel.mm.huge_pool import HUGE_SHIFT, HUGE_SIZE
+from kernel.mm.huge_pool import HugePool, pool_of
 from kernel.mm.objects import MappedFile, MappedThrough, MemoryObject
 from kernel.mm.reverse_map import forget_pages, is_mapped_for_writing
 from kernel.time import coarse_realtime_ns
@@ -40,15 +38,15 @@ if TYPE_CHECKING:
 
 _WITHIN_PAGE: Final = PAGE_SIZE - 1
 _MAPPED_PAGES: Final = 1 << 51  # mappings end before
+_SECTOR_SHIFT: Final = 9
 _LOOK_COST: Final = 1500  # instructions for a page, for `pace`
-_SECTORS: Final = HUGE_SIZE // 512
 
 
 class HugeFile(SealableInode):
     """A regular file."""
 
     def __init__(self, owner: "Hugetlbfs", mode: int) -> None:
-        self.pages: HugeFilePages = HugeFilePages()  # first: the base counts an inode
+        self.pages: HugeFilePages = HugeFilePages(pool_of(owner.shift))  # first: the base counts an inode
         super().__init__(owner, mode)
         self.shift: int = owner.shift
         self.pages.inode = self
@@ -62,7 +60,7 @@ class HugeFile(SealableInode):
         return False
 
     def held_bytes(self) -> int:
-        return self.pages.present << HUGE_SHIFT if self.nlink == 0 else 0
+        return self.pages.present << self.shift if self.nlink == 0 else 0
 
     def evict(self) -> None:
         pages = self.pages
@@ -94,7 +92,7 @@ class HugeFile(SealableInode):
     def set_size(self, size: int) -> None:
         """The file ends there from now on. That does not forget pages past the end."""
         self.size = size
-        self.pages.page_limit = size >> HUGE_SHIFT
+        self.pages.page_limit = size >> self.shift
 
     def truncate(self, size: int) -> None:
         if size < 0 or size & (1 << self.shift) - 1 != 0:
@@ -105,7 +103,7 @@ class HugeFile(SealableInode):
             self.check_size_seals(size)
             self.set_size(size)
             forget_pages(pages, min(_MAPPED_PAGES, size >> PAGE_SHIFT), _MAPPED_PAGES)
-            pages.drop_pages(size >> HUGE_SHIFT, NUMBER_LIMIT)
+            pages.drop_pages(size >> self.shift, NUMBER_LIMIT)
         finally:
             pages.finish(WHOLE)
         self.touch_modified()
@@ -124,9 +122,7 @@ class HugeFile(SealableInode):
                 pages.clear_range(offset, end)
                 return
             self.check_size_seals(max(end, self.size))
-            if self.shift != HUGE_SHIFT:
-                raise Errno(ENOSPC)
-            for number in range(offset >> HUGE_SHIFT, (end - 1 >> HUGE_SHIFT) + 1):
+            for number in range(offset >> self.shift, (end - 1 >> self.shift) + 1):
                 self._fill(number)
             if mode & FALLOC_FL_KEEP_SIZE == 0 and end > self.size:
                 self.set_size(end)
@@ -142,7 +138,7 @@ class HugeFile(SealableInode):
         pages.begin(number)
         try:
             if pages.huge_page(number) == NO_FRAME:
-                put_huge_page(pages.obtain(number))
+                pages.drop(pages.obtain(number))
         finally:
             pages.finish(number)
         pace(_LOOK_COST)
@@ -166,8 +162,8 @@ class HugeFile(SealableInode):
 class HugeFilePages(HugeObject):
     """The pages of a file. They count as a user of the inode while areas map them."""
 
-    def __init__(self) -> None:
-        super().__init__(0)
+    def __init__(self, pool: HugePool) -> None:
+        super().__init__(0, pool)
         self.inode: HugeFile | None = None  # until it is evicted
         self.place: MappedPlace | None = None  # where it was mapped from last; dropped with the last area
 
@@ -187,7 +183,7 @@ class HugeFilePages(HugeObject):
     def count_changed(self) -> None:
         inode = self.inode
         if inode is not None:
-            inode.blocks = self.present * _SECTORS
+            inode.blocks = self.present << self.shift - _SECTOR_SHIFT
 
     def is_sealed(self) -> bool:
         inode = self.inode

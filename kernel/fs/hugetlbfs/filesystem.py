@@ -1,7 +1,6 @@
 """hugetlbfs: a file system of huge pages. Directories and names are those of tmpfs.
 
-The options `size` and `min_size` become a quota of the pool (kernel/mm/huge_pool.py). Files of pages of 1 GiB can be
-made, but the pool has no such pages.
+The options `size` and `min_size` become a quota of the pool (kernel/mm/huge_pool.py) that `pagesize` chooses.
 
 Context: mounting and unmounting may sleep, the rest doesn't. Source: Linux's
 Documentation/admin-guide/mm/hugetlbpage.rst; mount(8).
@@ -20,7 +19,7 @@ from kernel.fs.tmpfs.filesystem import TmpfsDirectory, enter_root
 from kernel.lang import EINVAL, ENOMEM, ENOSPC, Errno, final
 from kernel.lib.credentials import Actor, Credentials, caller_credentials
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER
-from kernel.mm.huge_pool import HUGE_SHIFT, POOL, SHIFTS, HugeQuota
+from kernel.mm.huge_pool import HUGE_SHIFT, SHIFTS, HugeQuota, pool_of
 
 _NO_LIMIT: Final = 1 << 50
 _ROOT_MODE: Final = 0o755
@@ -51,9 +50,7 @@ class Hugetlbfs(Tmpfs):
         self.takes_direct_transfers = False
         self.entry_size = 0
         if self.most >= 0 or self.least >= 0:
-            if self.shift != HUGE_SHIFT and self.least > 0:
-                raise Errno(ENOMEM)
-            self.quota = POOL.add_quota(self.most, self.least)
+            self.quota = pool_of(self.shift).add_quota(self.most, self.least)
 
     def statistics(self) -> Statistics:
         result = Statistics()
@@ -89,7 +86,7 @@ class Hugetlbfs(Tmpfs):
         quota = self.quota
         if quota is not None:
             self.quota = None
-            POOL.end_quota(quota)
+            pool_of(self.shift).end_quota(quota)
 
     def _parse(self, options: bytes, fresh: bool) -> None:
         """A remount checks the options, and changes nothing, as on Linux."""
@@ -165,8 +162,8 @@ def _pages_of(text: bytes, shift: int) -> int:
         return -1
     value, end = parse_amount(text)
     if text[end : end + 1] == b"%":
-        total = POOL.total - POOL.surplus if shift == HUGE_SHIFT else 0
-        return min(LARGEST_AMOUNT >> 40, value) * total // _HUNDRED
+        pool = pool_of(shift)
+        return min(LARGEST_AMOUNT >> 40, value) * (pool.total - pool.surplus) // _HUNDRED
     return value >> shift
 
 

@@ -363,7 +363,7 @@ def area_figures(space: AddressSpace, area: Area) -> bytes:
     resident = Resident()
     resident.count(space, area)
     size_kib = (area.end - area.start) // 1024
-    page_kib = HUGE_KIB if area.is_huge else _KIB_PER_PAGE
+    page_kib = area.page_bytes // 1024
     head = _figure("Size", size_kib) + _figure("KernelPageSize", page_kib)
     pace(_FIGURES_COST)
     text = (head + _figure("MMUPageSize", page_kib)).encode() + resident.lines(of_all=False)
@@ -388,7 +388,7 @@ class Placement:
         if isinstance(area.source, FixedPages):
             return
         if area.is_huge:
-            self._count_huge(space, area.start, area.end)
+            self._count_huge(space, area.start, area.end, area.page_bytes)
             return
         address = space.pages.next_table(area.start, area.end)
         while address < area.end:
@@ -413,8 +413,8 @@ class Placement:
             self.dirty += 1
         self.most_mapped = max(self.most_mapped, users)
 
-    def _count_huge(self, space: AddressSpace, start: int, end: int) -> None:
-        self.page_kib = HUGE_KIB
+    def _count_huge(self, space: AddressSpace, start: int, end: int, page_bytes: int) -> None:
+        self.page_kib = page_bytes // 1024
         address = space.pages.next_huge(start, end)
         while address < end:
             entry = read_entry(space.pages.find_huge(address))
@@ -423,7 +423,7 @@ class Placement:
             self.dirty += 0 if entry & (DIRTY | PRIVATE) == PRIVATE else 1  # an object's page always counts as dirty
             self.most_mapped = max(self.most_mapped, huge_mappings(entry_frame(entry)))
             pace(_PAGE_COST)
-            address = space.pages.next_huge(address + HUGE_SIZE, end)
+            address = space.pages.next_huge(address + page_bytes, end)
 
     def text(self) -> str:
         """All pages count as recently used, and lie on the one node."""

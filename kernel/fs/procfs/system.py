@@ -22,7 +22,7 @@ from kernel.mm import slabs
 from kernel.mm.broken import BROKEN
 from kernel.mm.commitment import PROMISES, promise_limit
 from kernel.mm.frames import PAGE_SIZE, available_frame_count, free_frame_count, total_frame_count
-from kernel.mm.huge_pool import HUGE_KIB, POOL
+from kernel.mm.huge_pool import HUGE_KIB, POOL, pooled_frames
 from kernel.mm.large_pages import LARGE_PAGES
 from kernel.mm.merged_pages import MERGED
 from kernel.mm.objects import SHARED_TOTALS
@@ -155,7 +155,7 @@ def meminfo() -> bytes:
     text += _memory_line("AnonHugePages", LARGE_TOTALS.mapped * HUGE_KIB)
     text += _count_line("HugePages_Total", POOL.total) + _count_line("HugePages_Free", POOL.free)
     text += _count_line("HugePages_Rsvd", POOL.reserved) + _count_line("HugePages_Surp", POOL.surplus)
-    text += _memory_line("Hugepagesize", HUGE_KIB) + _memory_line("Hugetlb", POOL.total * HUGE_KIB)
+    text += _memory_line("Hugepagesize", HUGE_KIB) + _memory_line("Hugetlb", pooled_frames() * _KIB_PER_PAGE)
     return text.encode()
 
 

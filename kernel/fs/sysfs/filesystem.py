@@ -31,6 +31,7 @@ from kernel.lib.bus import BUS_DEVICES, PROCESSORS_HOOK
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.namespace import UserNamespace
 from kernel.lib.proc_files import MakeText
+from kernel.mm.huge_pool import GIGANTIC, POOL
 from kernel.mm.next_kernel import LOADED
 from kernel.net.link.network import Network, caller_network
 from kernel.perf.attributes import TYPE_SOFTWARE, TYPE_TRACEPOINT
@@ -260,7 +261,9 @@ def _new(network: Network) -> SysFileSystem:
     fs.text(kernel, b"kexec_crash_size", nothing)
     fs.text(kernel, b"uevent_seqnum", last_event)
     memory = fs.directory(kernel, b"mm")
-    fs.directory(memory, b"hugepages").add(b"hugepages-2048kB", KobjectDirectory(fs, PoolKobject()))
+    sizes = fs.directory(memory, b"hugepages")
+    sizes.add(b"hugepages-1048576kB", KobjectDirectory(fs, PoolKobject(GIGANTIC)))
+    sizes.add(b"hugepages-2048kB", KobjectDirectory(fs, PoolKobject(POOL)))
     memory.add(b"ksm", KobjectDirectory(fs, MergingKobject()))
     memory.add(b"transparent_hugepage", KobjectDirectory(fs, LargePagesKobject()))
     fs.mount_place(kernel, b"config", 0o555)

@@ -1,10 +1,23 @@
 """Lines about mounts, with others at work at the safe points."""
 
-from kernel.fs.constants import MS_BIND, MS_SHARED, MS_SLAVE
-from kernel.fs.mount_text import MountView
+import pytest
+
+from kernel.fs.constants import (
+    MS_BIND,
+    MS_DIRSYNC,
+    MS_LAZYTIME,
+    MS_NOATIME,
+    MS_NOUSER,
+    MS_REMOUNT,
+    MS_SHARED,
+    MS_SLAVE,
+)
+from kernel.fs.mount_status import instance_flags_of
+from kernel.fs.mount_text import MountView, flag_names
 from kernel.fs.mounts import mount, unmount
 from kernel.fs.names import make_directory
 from kernel.fs.walk import FOLLOW, resolve
+from kernel.lang import EINVAL, Errno
 from tests.unit.fs.conftest import World
 from tests.unit.meanwhile import meanwhile
 
@@ -23,3 +36,21 @@ def test_what_is_unmounted_meanwhile_has_no_line(world: World) -> None:
     with meanwhile(lambda: unmount(world.root, b"/b", 0), number=2):  # the first precedes the look at its place
         assert view.mountinfo_line(slave) == b""
     assert view.mountinfo_line(slave) == b""
+
+
+def test_flags_without_a_meaning_are_shown(world: World) -> None:
+    make_directory(world.root, None, b"/a", 0o755)
+    mount(world.root, b"none", b"/a", b"tmpfs", MS_LAZYTIME | MS_DIRSYNC, b"mand")
+    found = resolve(world.root, None, b"/a", FOLLOW).mount
+    assert flag_names(found) == b"rw,dirsync,mand,lazytime,relatime"
+    assert instance_flags_of(found.file_system) == MS_LAZYTIME | MS_DIRSYNC
+    mount(world.root, b"none", b"/a", None, MS_REMOUNT | MS_BIND | MS_NOATIME, b"")
+    assert flag_names(found) == b"rw,dirsync,mand,lazytime,noatime"
+    mount(world.root, b"none", b"/a", None, MS_REMOUNT | MS_LAZYTIME, b"nolazytime,sync")
+    assert flag_names(found) == b"rw,sync,dirsync,noatime"
+
+
+def test_the_kernels_own_flag_is_refused(world: World) -> None:
+    with pytest.raises(Errno) as refusal:
+        mount(world.root, b"none", b"/", b"tmpfs", MS_NOUSER, b"")
+    assert refusal.value.code == EINVAL

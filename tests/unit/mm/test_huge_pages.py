@@ -12,7 +12,7 @@ from kernel.mm.fault import Access, FaultOutcome, entry_flags
 from kernel.mm.frames import PAGE_SIZE, frame_span, get_frame, pin_frame, put_frame, put_huge_page, unpin_frame
 from kernel.mm.huge_fault import fill_huge, poison_huge
 from kernel.mm.huge_object import HugeObject, prepare_mapping
-from kernel.mm.huge_pool import HUGE_SHIFT, HUGE_SIZE, OVERCOMMIT, POOL, QUOTAS, use_pool
+from kernel.mm.huge_pool import HUGE_SHIFT, HUGE_SIZE, OVERCOMMIT, POOL, QUOTAS, HugePool, use_pool
 from kernel.mm.space import AddressSpace
 from kernel.mm.userfault import (
     MINOR,
@@ -524,13 +524,13 @@ def test_the_pool_is_resized_while_a_surplus_page_is_looked_for(pool: None, is_f
     OVERCOMMIT.values[0] = 1
     taken = [POOL.take(False, None)]
 
-    def find() -> frames.Frame:
+    def find(_: HugePool) -> frames.Frame:
         patch.undo()
         POOL.resize(2)
         return frames.allocate_huge_page() if is_found else frames.NO_FRAME
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kernel.mm.huge_pool._find_page", find)
+        patch.setattr(HugePool, "_find_page", find)
         if is_found:
             taken.append(POOL.take(False, None))
         else:

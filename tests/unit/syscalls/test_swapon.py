@@ -415,3 +415,33 @@ def test_an_event_of_userfaultfd_is_no_missing_page(machine: Machine) -> None:
     with pytest.raises(OSError, match="EEXIST"):
         host.call("ioctl", fd, 0xC020AA04, zero)  # UFFDIO_ZEROPAGE
     assert host.load(place + PAGE_SIZE, 6) == b"page 1"
+
+
+def discards(disk: MemoryDisk) -> list[tuple[int, int]]:
+    """What was discarded: the first page, and how many."""
+    return [(sector >> 3, length // PAGE_SIZE) for operation, sector, length in disk.log if operation == 3]
+
+
+@booted
+def test_slots_that_come_free_are_discarded(machine: Machine) -> None:
+    host = machine.host
+    disk = attach(machine, 2000)
+    disk.discard_limit = 1 << 20
+    for flags, at_once, later in ((0x20000, 1, 0), (0x30000, 1, 0), (0x50000, 0, 2), (0x10000, 1, 2), (0x70000, 1, 0)):
+        del disk.log[:]
+        swapon(host, flags=flags)
+        first = discards(disk)
+        expected = [(1, 1999)] if at_once and flags & 0x10000 else []
+        assert first == expected
+        place = map_pages(host, 1600)
+        page_out(host, place, 1600)
+        host.call("munmap", place, 1600 * PAGE_SIZE)
+        host.call("poll", 0, 0, 10)
+        assert sorted(discards(disk)[len(first) :]) == [(512, 512), (1024, 512)][:later]
+        assert SWAP.free() == 1999
+        place = map_pages(host, 1600)  # the slots can be used again
+        page_out(host, place, 1600)
+        assert host.load(place + 1500 * PAGE_SIZE, 9) == b"page 1500"
+        host.call("munmap", place, 1600 * PAGE_SIZE)
+        swapoff(host)
+        assert sorted(discards(disk)[len(first) :]) == sorted([(512, 512), (1024, 512)][:later] * 2)
