@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kernel.bpf.maps import Map
+from kernel.bpf.maps import NOT_SUPPORTED, Map
 from kernel.fs.bpf.files import MapFile, ProgramFile
 from kernel.lang import E2BIG, EINVAL, EPERM, Errno, UserAddr, final, span_of
 from kernel.lib import user
@@ -13,7 +13,6 @@ from kernel.task import current
 from kernel.task.words import load_i32, load_i64
 
 SIZE: Final = 152
-NOT_SUPPORTED: Final = 524  # ENOTSUPP, which Linux does not export
 _PAGE: Final = 4096
 _NAME_SIZE: Final = 16
 
