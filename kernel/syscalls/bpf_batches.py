@@ -20,7 +20,6 @@ from kernel.syscalls.bpf_maps import check_change, update_one
 
 _END: Final = 56
 _COUNT: Final = 32
-_LOCKED: Final = 4
 _EACH_COST: Final = 1500
 _WALKED: Final = [ARRAY, PERCPU_ARRAY, ARRAY_OF_MAPS, PREFIXES]
 
@@ -53,9 +52,7 @@ def update_batch(attributes: Attributes) -> int:
     map_ = _file(attributes, reads=False, writes=True).map
     if not is_table(map_.kind) and map_.kind not in _WALKED:
         raise Errno(NOT_SUPPORTED)
-    flags = attributes.i64(40)
-    if flags & ~_LOCKED != 0 or flags & _LOCKED != 0:
-        raise Errno(EINVAL)
+    _check_flags(attributes)
     most = attributes.u32(_COUNT)
     if most == 0:
         return 0
@@ -65,7 +62,7 @@ def update_batch(attributes: Attributes) -> int:
         while done < most:
             key = user.read_bytes(user.at(attributes.pointer(16), done * map_.key_size), map_.key_size)
             value = user.read_bytes(user.at(attributes.pointer(24), done * map_.outer_size()), map_.outer_size())
-            update_one(map_, key, value, flags)
+            update_one(map_, key, value, flags=0)
             done += 1
             if _ended(done):
                 raise Errno(EINTR)

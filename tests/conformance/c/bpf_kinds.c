@@ -301,7 +301,101 @@ static void batches(int kind, unsigned flags) {
     close(writer);
 }
 
+static void maps_of_maps(int kind) {
+    int inner = (int)MUST(create_map(HASH, 4, 8, 3, 0)), other = (int)MUST(create_map(HASH, 4, 8, 5, 0)), wrong = (int)MUST(create_map(HASH, 8, 8, 3, 0));
+    int array = (int)MUST(create_map(ARRAY, 4, 8, 3, 0)), programs = (int)MUST(create_map(PROG_ARRAY, 4, 4, 3, 0));
+    printf("maps of maps, kind %d\n", kind);
+    const int examples[] = { inner, array, programs, 0, 999 };
+    for (unsigned i = 0; i < COUNT(examples); i++) {
+        fresh();
+        put32(0, (uint32_t)kind); put32(4, 4); put32(8, 4); put32(12, 2); put32(20, (uint32_t)examples[i]);
+        long fd = bpf(0, 80);
+        printf("like %u: %s\n", i, said(fd));
+        if (fd >= 0)
+            close((int)fd);
+    }
+    fresh();
+    put32(0, (uint32_t)kind); put32(4, 4); put32(8, 4); put32(12, 2); put32(20, (uint32_t)inner);
+    int outer = (int)MUST(bpf(0, 80));
+    fresh();
+    put32(0, (uint32_t)kind); put32(4, 4); put32(8, 4); put32(12, 2); put32(20, (uint32_t)outer);
+    SHOW(bpf(0, 80));
+    uint32_t key = 1, id = 0;
+    int fd = inner;
+    SHOW(LOOKUP(outer, &key, &id));
+    SHOW(UPDATE(outer, &key, &fd, 3));
+    SHOW(UPDATE(outer, &key, &fd, 2));
+    SHOW(UPDATE(outer, &key, &fd, 1));
+    SHOW(UPDATE(outer, &key, &fd, 0));
+    SHOW(UPDATE(outer, &key, &fd, 1));
+    fd = other;
+    SHOW(UPDATE(outer, &key, &fd, 0));
+    fresh();
+    uint32_t info[40] = { 0 };
+    put32(0, (uint32_t)other); put32(4, sizeof info); put_address(8, info);
+    SHOW(bpf(15, 16));
+    SHOW(LOOKUP(outer, &key, &id));
+    printf("its id: %d\n", id == info[1]);
+    fd = wrong;
+    SHOW(UPDATE(outer, &key, &fd, 0));
+    fd = array;
+    SHOW(UPDATE(outer, &key, &fd, 0));
+    fd = 999;
+    SHOW(UPDATE(outer, &key, &fd, 0));
+    fd = 0;
+    SHOW(UPDATE(outer, &key, &fd, 0));
+    key = 7;
+    fd = inner;
+    SHOW(UPDATE(outer, &key, &fd, 0));
+    key = 8;
+    SHOW(UPDATE(outer, &key, &fd, 0));
+    SHOW(elem(21, outer, &key, &id, 0));
+    key = 1;
+    SHOW(delete(outer, &key));
+    SHOW(delete(outer, &key));
+    SHOW(LOOKUP(outer, &key, &id));
+    key = 9;
+    SHOW(delete(outer, &key));
+    close(inner); close(other); close(wrong); close(array); close(programs); close(outer);
+}
+
+static void descriptors(void) {
+    static const struct insn text[] = { MOV(0, 1), EXIT };
+    int program = (int)MUST(load(1, text, 2, -1)), device = (int)MUST(load(CGROUP_DEVICE, text, 2, -1));
+    int array = (int)MUST(create_map(PROG_ARRAY, 4, 4, 3, 0));
+    uint32_t key = 1, id = 0, next = 0;
+    SHOW(LOOKUP(array, &key, &id));
+    SHOW(UPDATE(array, &key, &array, 0));
+    SHOW(UPDATE(array, &key, &program, 1));
+    SHOW(UPDATE(array, &key, &program, 2));
+    SHOW(UPDATE(array, &key, &program, 0));
+    SHOW(UPDATE(array, &key, &program, 0));
+    SHOW(LOOKUP(array, &key, &id));
+    printf("a number: %d\n", id > 0);
+    SHOW(UPDATE(array, &key, &device, 0));
+    key = 3;
+    SHOW(UPDATE(array, &key, &program, 0));
+    SHOW(LOOKUP(array, &key, &id));
+    SHOW(delete(array, &key));
+    key = 2;
+    SHOW(delete(array, &key));
+    key = 1;
+    SHOW(delete(array, &key));
+    SHOW(delete(array, &key));
+    SHOW(next_key(array, &key, &next));
+    printf("next %u\n", next);
+    SHOW(elem(21, array, &key, &id, 0));
+    int groups = (int)MUST(create_map(CGROUP_ARRAY, 4, 4, 3, 0));
+    SHOW(LOOKUP(groups, &key, &id));
+    SHOW(UPDATE(groups, &key, &program, 0));
+    SHOW(delete(groups, &key));
+    close(program); close(device); close(array); close(groups);
+}
+
 int main(void) {
+    maps_of_maps(ARRAY_OF_MAPS);
+    maps_of_maps(HASH_OF_MAPS);
+    descriptors();
     creation();
     per_processor(PERCPU_ARRAY, 0);
     per_processor(PERCPU_HASH, 0);
@@ -314,7 +408,7 @@ int main(void) {
     bloom();
     batches(ARRAY, 0);
     batches(HASH, 0);
-    batches(LRU_HASH, 0);
+    batches(HASH, 1);
     uint32_t keys[4] = { 0 }, to;
     int fd = (int)MUST(create_map(QUEUE, 0, 4, 3, 0));
     SHOW(batch(24, fd, 0, &to, keys, keys, 1, 0, 0));
