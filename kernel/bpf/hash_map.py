@@ -1,7 +1,7 @@
 """Maps that are hash tables. Some drop a key when another has no room (`LRU_HASH`).
 
-Which key goes is found by a hand that goes around the elements: one that was used since the hand's last visit is spared,
-a bounded number of times.
+Which key goes is found by a hand that goes around the elements: one that was used since the hand's last visit is
+spared, a bounded number of times.
 
 Invariants: `_first` has the first element for each hash of keys, and each element the next one. The hash is the map's
 own (`key_hash.py`), because users choose the keys.

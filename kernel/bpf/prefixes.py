@@ -1,8 +1,8 @@
 """Maps whose keys are prefixes (LPM_TRIE): a lookup finds the longest one that the key begins with.
 
 A key is a length in bits (4 bytes), and as many bytes as the map's keys have. Prefixes are nodes of a binary trie: the
-child of a node for 0 and for 1 has a longer prefix whose next bit is that. A node without a value is a fork: it has both
-children, and is gone when one of them is.
+child of a node for 0 and for 1 has a longer prefix whose next bit is that. A node without a value is a fork: it has
+both children, and is gone when one of them is.
 
 Keys come in the trie's order, children before their node, so that the longest prefixes come first.
 

@@ -51,11 +51,14 @@ _LINK_DETACH: Final = 34
     "bpf", status="Partial",
     args="one:0(=bpf_map)|1(=bpf_element)|2(=bpf_element)|3(=bpf_element)|4(=bpf_element)|5(=bpf_load)|"
     "6(=bpf_pin)|7(=bpf_get)|8(=bpf_attach)|9(=bpf_attach)|10(=bpf_descriptor)|11(=bpf_number)|12(=bpf_number)|"
-    "13(=bpf_number)|14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|21(=bpf_element)|22(=bpf_descriptor)|24(=bpf_batch)|25(=bpf_batch)|26(=bpf_batch)|27(=bpf_batch)|28(=bpf_link)|29(=bpf_relink)|"
+    "13(=bpf_number)|14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|21(=bpf_element)|22(=bpf_descriptor)|"
+    "24(=bpf_batch)|25(=bpf_batch)|26(=bpf_batch)|"
+    "27(=bpf_batch)|28(=bpf_link)|29(=bpf_relink)|"
     "30(=bpf_number)|31(=bpf_number)|34(=bpf_descriptor)|36(=bpf_number) any "
     "one:4|8|16|20|24|32|64|80|148|152|4097 -> fd:bpf",
-    notes="Maps: ARRAY and HASH. Programs: SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and "
-    "CGROUP_DEVICE, without calls between functions. Links: of control groups. No BTF, tokens, batches",
+    notes="Maps: all but rings (RINGBUF, PERF_EVENT_ARRAY), storage, and those of devices and sockets. Programs: "
+    "SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and CGROUP_DEVICE. Links: of control groups. No BTF, "
+    "tokens, BPF_PROG_TEST_RUN",
 )  # fmt: skip
 def bpf(command: i32, address: UserAddr, size: u32) -> int:
     """bpf(2)."""

@@ -14,7 +14,7 @@ from kernel.bpf.log import Log
 from kernel.bpf.machine import World
 from kernel.bpf.maps import ARRAY, ARRAY_OF_MAPS, BLOOM, PERCPU_ARRAY, PROGRAM_ARRAY, QUEUE, STACK, Map
 from kernel.bpf.program import Program, claim
-from kernel.bpf.verifier import check_short
+from kernel.bpf.verifier import check_first, check_short
 from kernel.lang import E2BIG, EACCES, EINVAL, EPERM, Errno, span_of
 from tests.unit.bpf.assembler import (
     ADD,
@@ -137,8 +137,6 @@ def test_functions_share_the_size_of_the_stack() -> None:
 
 
 def test_functions_need_a_right() -> None:
-    from kernel.bpf.verifier import check_first
-
     log = Log(1)
     with pytest.raises(Errno) as raised:
         check_first(Code(b"".join([function(1), LEAVE, mov(R0, 0), LEAVE])), log, may_program=False)
@@ -257,8 +255,10 @@ def test_a_map_in_a_map() -> None:
 
 def test_what_a_map_of_maps_is_not_for() -> None:
     outer = of_maps(new_map())
-    assert refused(map_(R1), *keyed(1), call(1), mov_r(R1, R0), *keyed(2), call(1), mov(R0, 0), LEAVE, among=[outer]) == EACCES
-    assert refused(map_(R1), *keyed(1), call(1), jump(JEQ, R0, 0, 1), load(W, R0, R0, 0), mov(R0, 0), LEAVE, among=[outer]) == EACCES
+    text = [map_(R1), *keyed(1), call(1), mov_r(R1, R0), *keyed(2), call(1), mov(R0, 0), LEAVE]
+    assert refused(*text, among=[outer]) == EACCES
+    text = [map_(R1), *keyed(1), call(1), jump(JEQ, R0, 0, 1), load(W, R0, R0, 0), mov(R0, 0), LEAVE]
+    assert refused(*text, among=[outer]) == EACCES
     assert refused(map_(R1), *keyed(1), mov_r(R3, R2), mov(R4, 0), call(2), mov(R0, 0), LEAVE, among=[outer]) == EINVAL
 
 
@@ -272,7 +272,8 @@ def test_values_without_keys(kind: int, first: int) -> None:
         return [map_(R1), *keyed(number), mov(R3, 0), call(87)]
 
     popping = [map_(R1), mov_r(R2, R10), alu(ADD, R2, -8), call(88), load(W, R0, R10, -8), alu(ADD, R0, -first)]
-    assert run(*push(3), *push(4), *popping, jump(JEQ, R0, 0, 2), mov(R0, 0), LEAVE, mov(R0, 1), LEAVE, among=[line]) == 1
+    answer = [jump(JEQ, R0, 0, 2), mov(R0, 0), LEAVE, mov(R0, 1), LEAVE]
+    assert run(*push(3), *push(4), *popping, *answer, among=[line]) == 1
 
 
 def test_filters_in_programs() -> None:
@@ -297,8 +298,9 @@ def test_a_program_sees_the_value_of_its_processor() -> None:
     while each.grow():
         pass
     each.update(struct.pack("<I", 1), span_of(struct.pack("<II", 5, 0) + struct.pack("<II", 1, 0)), 0)
-    own = [map_(R1), *keyed(1), call(1), jump(JNE, R0, 0, 2), mov(R0, 0), LEAVE, load(W, R0, R0, 0), alu(0x50, R0, 7), LEAVE]
-    others = [map_(R1), *keyed(1), mov(R3, 0), call(195), *own[-6:]]
+    answer = [jump(JNE, R0, 0, 2), mov(R0, 0), LEAVE, load(W, R0, R0, 0), alu(0x50, R0, 7), LEAVE]
+    own = [map_(R1), *keyed(1), call(1), *answer]
+    others = [map_(R1), *keyed(1), mov(R3, 0), call(195), *answer]
     for text, expected in ((own, 1), (others, 5)):
         machine = Machine(Code(b"".join(text)), [each], bytearray(12), OnProcessor())
         assert machine.run() == expected and not machine.is_broken
