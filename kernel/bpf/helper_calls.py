@@ -7,6 +7,7 @@ Source: bpf-helpers(7).
 from typing import Final
 
 from kernel.bpf.arithmetic import WORD_MASK
+from kernel.bpf.held import Held
 from kernel.bpf.helpers import (
     BOOT_NS,
     COMMAND,
@@ -30,7 +31,6 @@ from kernel.bpf.helpers import (
     UPDATE,
     is_for,
 )
-from kernel.bpf.held import Held
 from kernel.bpf.kept_maps import HeldMap
 from kernel.bpf.machine import CONTEXT_POINTER, MAP_REGION, VALUE_REGION, Memory
 from kernel.bpf.maps import BLOOM, PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY, Map

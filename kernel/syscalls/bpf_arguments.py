@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kernel.bpf.maps import NOT_SUPPORTED, Map
+from kernel.bpf.maps import Map
 from kernel.fs.bpf.files import MapFile, ProgramFile
 from kernel.lang import E2BIG, EINVAL, EPERM, Errno, UserAddr, final, span_of
 from kernel.lib import user

@@ -12,7 +12,7 @@ from kernel.bpf.hash_map import HashMap
 from kernel.bpf.kinds import is_table
 from kernel.bpf.maps import ARRAY, ARRAY_OF_MAPS, NOT_SUPPORTED, PERCPU_ARRAY, PREFIXES, Map
 from kernel.fs.bpf.files import MapFile
-from kernel.lang import EFAULT, EINTR, EINVAL, ENOENT, EPERM, Errno, UserAddr
+from kernel.lang import EINTR, EINVAL, ENOENT, EPERM, Errno, UserAddr
 from kernel.lib import user
 from kernel.lib.pace import is_dying, pace
 from kernel.syscalls.bpf_arguments import Attributes, map_file_at
