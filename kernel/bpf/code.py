@@ -73,6 +73,8 @@ JSLE: Final = 0xD0
 
 JUMP_FAR: Final = 0x06  # JMP32 with JA: its constant is the distance
 CALL_CODE: Final = 0x85
+OF_FUNCTION: Final = 1  # the source register of a call of a function of the program
+MOST_FRAMES: Final = 8  # functions at work at once
 EXIT_CODE: Final = 0x95
 
 # Atomic operations, in the constant.
@@ -87,6 +89,7 @@ MAP_VALUE_AT: Final = 2
 # … and in resolved programs: the constant is an index of the program's list of maps.
 FRAME: Final = 10  # the register that points to the end of the stack
 REGISTERS: Final = 11
+ARGUMENTS: Final = 5  # of a function, in the registers from 1 on
 STACK_SIZE: Final = 512
 
 # Program types.
@@ -137,6 +140,13 @@ class Code:
     def wide_constant(self, at: int) -> int:
         """Of an instruction that takes two places: 64 bits, signed."""
         return self.constant(at + 1) << 32 | (self.constant(at) & 0xFFFF_FFFF)
+
+    def is_function_call(self, at: int) -> bool:
+        """Whether it calls a function of the program, at `call_target`."""
+        return self.operation(at) == CALL_CODE and self.source(at) == OF_FUNCTION
+
+    def call_target(self, at: int) -> int:
+        return at + 1 + self.constant(at)
 
     def target(self, at: int) -> int:
         """The target of a jump."""

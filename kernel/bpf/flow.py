@@ -58,23 +58,6 @@ def is_straight(code: Code, at: int) -> bool:
     return code.operation(at) == JMP | JA or code.operation(at) == JUMP_FAR
 
 
-def check_jumps(code: Code, log: Log) -> None:
-    """Check that jumps stay inside, and that the last instruction leads nowhere else. Raises EINVAL."""
-    at = 0
-    while at < code.count:
-        if is_jump(code, at):
-            target = code.target(at)
-            if target < 0 or target >= code.count:
-                log.say(f"jump out of range from insn {at} to {target}")
-                raise Errno(EINVAL)
-        at += 1
-        pace(_LOOK_COST)
-    last = code.operation(code.count - 1)
-    if last != EXIT_CODE and last != JMP | JA and last != JUMP_FAR:
-        log.say("last insn is not an exit or jmp")
-        raise Errno(EINVAL)
-
-
 @final
 class Flow:
     """How instructions follow each other."""
@@ -122,6 +105,13 @@ class Flow:
                         at = target
                         continue
                     waiting.append(target)
+                elif code.is_function_call(at):
+                    start = code.call_target(at)
+                    if self.seconds[start] != 0:
+                        log.say(f"jump into the middle of ldimm64 insn {start - 1}")
+                        raise Errno(EINVAL)
+                    self.joins[start] = 1
+                    waiting.append(start)
                 elif code.operation(at) == EXIT_CODE:
                     break
                 at += 1

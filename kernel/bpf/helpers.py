@@ -7,6 +7,18 @@ Source: bpf-helpers(7).
 from typing import Final
 
 from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, SOCKET_FILTER
+from kernel.bpf.maps import (
+    ARRAY_OF_MAPS,
+    BLOOM,
+    GROUP_ARRAY,
+    HASH_OF_MAPS,
+    LRU_PERCPU_HASH,
+    PERCPU_ARRAY,
+    PERCPU_HASH,
+    PROGRAM_ARRAY,
+    QUEUE,
+    STACK,
+)
 
 # Arguments.
 NOTHING: Final = 0
@@ -17,6 +29,7 @@ MAP_VALUE: Final = 4  # … with a value
 BUFFER: Final = 5  # memory that is written, whose size comes next
 SIZE: Final = 6  # 1 or more
 OF_CONTEXT: Final = 7  # the program's context
+MAP_ROOM: Final = 8  # memory for a value of that map, which is written
 
 LOOKUP: Final = 1
 UPDATE: Final = 2
@@ -24,6 +37,7 @@ DELETE: Final = 3
 KTIME_NS: Final = 5
 RANDOM: Final = 7
 PROCESSOR: Final = 8
+TAIL_CALL: Final = 12
 PID_TGID: Final = 14
 UID_GID: Final = 15
 COMMAND: Final = 16
@@ -33,7 +47,11 @@ SOCKET_COOKIE: Final = 46
 SOCKET_UID: Final = 47
 LOAD_BYTES_RELATIVE: Final = 68
 CURRENT_CGROUP: Final = 80
+PUSH: Final = 87
+POP: Final = 88
+PEEK: Final = 89
 BOOT_NS: Final = 125
+LOOKUP_PERCPU: Final = 195
 
 _ARGUMENTS: Final[dict[int, list[int]]] = {
     LOOKUP: [OF_MAP, MAP_KEY],
@@ -42,6 +60,7 @@ _ARGUMENTS: Final[dict[int, list[int]]] = {
     KTIME_NS: [],
     RANDOM: [],
     PROCESSOR: [],
+    TAIL_CALL: [OF_CONTEXT, OF_MAP, ANYTHING],
     PID_TGID: [],
     UID_GID: [],
     COMMAND: [BUFFER, SIZE],
@@ -51,7 +70,11 @@ _ARGUMENTS: Final[dict[int, list[int]]] = {
     SOCKET_UID: [OF_CONTEXT],
     LOAD_BYTES_RELATIVE: [OF_CONTEXT, ANYTHING, BUFFER, SIZE, ANYTHING],
     CURRENT_CGROUP: [],
+    PUSH: [OF_MAP, MAP_VALUE, ANYTHING],
+    POP: [OF_MAP, MAP_ROOM],
+    PEEK: [OF_MAP, MAP_ROOM],
     BOOT_NS: [],
+    LOOKUP_PERCPU: [OF_MAP, MAP_KEY, ANYTHING],
 }
 # Those that not all types have, and which do.
 _TYPES: Final[dict[int, list[int]]] = {
@@ -62,6 +85,32 @@ _TYPES: Final[dict[int, list[int]]] = {
     SOCKET_COOKIE: [SOCKET_FILTER, CGROUP_SOCK, CGROUP_SOCK_ADDR],
     SOCKET_UID: [SOCKET_FILTER],
 }
+# The kinds of maps that a helper is for alone, and the helpers that a kind of map is for alone.
+_KINDS: Final[dict[int, list[int]]] = {
+    TAIL_CALL: [PROGRAM_ARRAY],
+    PUSH: [QUEUE, STACK, BLOOM],
+    POP: [QUEUE, STACK],
+    PEEK: [QUEUE, STACK, BLOOM],
+    LOOKUP_PERCPU: [PERCPU_ARRAY, PERCPU_HASH, LRU_PERCPU_HASH],
+}
+_HELPERS: Final[dict[int, list[int]]] = {
+    PROGRAM_ARRAY: [TAIL_CALL],
+    GROUP_ARRAY: [],
+    ARRAY_OF_MAPS: [LOOKUP],
+    HASH_OF_MAPS: [LOOKUP],
+    QUEUE: [PUSH, POP, PEEK],
+    STACK: [PUSH, POP, PEEK],
+    BLOOM: [PUSH, PEEK],
+}
+
+
+def is_for(number: int, kind: int) -> bool:
+    """Whether a helper takes maps of a kind."""
+    kinds = _KINDS.get(number)
+    if kinds is not None and kind not in kinds:
+        return False
+    helpers = _HELPERS.get(kind)
+    return helpers is None or number in helpers
 
 
 def arguments_of(number: int, program_type: int, may_program: bool) -> list[int] | None:

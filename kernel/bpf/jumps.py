@@ -16,7 +16,7 @@ from kernel.bpf.ranges import (
     opposite,
     same_as_64,
 )
-from kernel.bpf.state import MAYBE_VALUE, NUMBER, State, Value, number
+from kernel.bpf.state import NUMBER, State, Value, number
 from kernel.lang import EACCES, EINVAL
 
 
@@ -76,7 +76,7 @@ def _of_pointers(look: Look, at: int, a: Value, b: Value, is_wide: bool) -> int:
     comparison = code.operation(at) & 0xF0
     is_equality = comparison == JEQ or comparison == JNE
     is_null_test = is_wide and is_equality and b.kind == NUMBER and b.least == 0 and b.most == 0
-    if is_null_test and a.kind != MAYBE_VALUE:
+    if is_null_test and not a.is_maybe():
         return target if comparison == JNE else at + 1
     if is_null_test:
         other = look.state.copy()

@@ -7,7 +7,7 @@ Context: any; nothing raises or allocates.
 
 from typing import Final
 
-from kernel.lang import final, span_of
+from kernel.lang import Span, final, span_of, u8
 from kernel.lib.half_sip_hash import HalfSipHash
 from kernel.lib.pace import spend
 
@@ -29,11 +29,14 @@ class KeyHash:
 
     def of(self, key: bytes) -> int:
         """32 bits. There is no safe point in here."""
-        size = len(key)
+        return self.of_span(span_of(key))
+
+    def of_span(self, words: Span[u8]) -> int:
+        """The same for a key that is not an object."""
+        size = len(words)
         spend(hash_cost(size))
         hasher = self._hash
         hasher.start()
-        words = span_of(key)
         at = 0
         while at + 4 <= size:
             hasher.add(words.load_u32(at))
@@ -41,7 +44,7 @@ class KeyHash:
         last = (size & 0xFF) << 24  # keys of a map have one size
         shift = 0
         while at < size:
-            last |= key[at] << shift
+            last |= words.load_u8(at) << shift
             shift += 8
             at += 1
         hasher.add(last)

@@ -6,7 +6,7 @@ Context: may raise MemoryError.
 from kernel.bpf.code import FRAME, REGISTERS, Code
 from kernel.bpf.log import Log
 from kernel.bpf.maps import Map
-from kernel.bpf.state import UNSET, State, Value, first_state
+from kernel.bpf.state import INNER, UNSET, State, Value, first_state
 from kernel.bpf.subject import Subject
 from kernel.lang import EACCES, EINVAL, Errno
 
@@ -21,6 +21,17 @@ class Look:
         self.log: Log = log
         self.state: State = first_state()
         self.lookups: int = 0
+
+    def map_at(self, place: int) -> Map:
+        """The map that a value's place names: one of the program's, or one like those in it."""
+        if place < INNER:
+            return self.maps[place]
+        inner = self.maps[place - INNER].inner
+        assert inner is not None, "only maps of maps have values with such places"
+        return inner
+
+    def note_stack(self, frame: int, size: int) -> None:
+        """The function of a frame uses that many bytes of its stack."""
 
     def wait(self, state: State, at: int) -> None:
         """Continue from there later. Raises E2BIG."""

@@ -12,23 +12,33 @@ from kernel.bpf.helpers import (
     BUFFER,
     DELETE,
     LOOKUP,
+    LOOKUP_PERCPU,
     MAP_KEY,
+    MAP_ROOM,
     NOTHING,
     OF_CONTEXT,
     OF_MAP,
+    POP,
+    PUSH,
     SIZE,
+    TAIL_CALL,
     UPDATE,
     arguments_of,
+    is_for,
 )
 from kernel.bpf.look import Look
-from kernel.bpf.maps import PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY
+from kernel.bpf.maps import BLOOM, PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY
+from kernel.bpf.objects import is_of_maps
 from kernel.bpf.state import (
     ANY_NUMBER,
     CONTEXT,
+    INNER,
     MAP,
     MAP_VALUE,
+    MAYBE_MAP,
     MAYBE_VALUE,
     NAMES,
+    NOT_SET,
     NUMBER,
     STACK,
     Value,
@@ -37,6 +47,7 @@ from kernel.bpf.state import (
 from kernel.lang import EACCES, EINVAL
 
 _LARGEST_BUFFER: Final = 1 << 29
+_CHANGING: Final[list[int]] = [UPDATE, DELETE, PUSH, POP]  # helpers that change a map
 
 
 def number_of_size(size: int) -> Value:
@@ -83,7 +94,7 @@ def _check_context(look: Look, register: int, base: Value, offset: int, size: in
 
 def _check_value(look: Look, register: int, base: Value, offset: int, size: int, forbidding: int) -> None:
     """Check an access to a map's value, by maps without the flag `forbidding`."""
-    map_ = look.maps[base.place]
+    map_ = look.map_at(base.place)
     if map_.flags & forbidding != 0:
         what = "read from" if forbidding == PROGRAM_WRITE_ONLY else "write into"
         look.refuse(f"{what} map forbidden, value_size={map_.value_size} off={offset} size={size}", EACCES)
@@ -106,6 +117,7 @@ def _stack_place(look: Look, register: int, base: Value, offset: int, size: int)
     if place < -STACK_SIZE or place + size > 0:
         is_across_end = -STACK_SIZE <= place < 0
         look.refuse(f"invalid access to stack R{register} off={place} size={size}", EINVAL if is_across_end else EACCES)
+    look.note_stack(base.place, -place)
     return place
 
 
@@ -113,13 +125,13 @@ def _load_stack(look: Look, register: int, base: Value, offset: int, size: int) 
     place = _stack_place(look, register, base, offset, size)
     if place % size != 0:
         look.refuse(f"misaligned stack access off {place} size {size}", EACCES)
-    state = look.state
-    found = state.word(place)
+    stack = look.state.stacks[base.place]
+    found = stack.word(place)
     if size == 8 and (found.kind == NUMBER or found.is_pointer()):
         return found
     if found.is_pointer():
         look.refuse("invalid size of register fill", EACCES)
-    if not look.subject.may_leak and not state.are_stored(place, size):
+    if not look.subject.may_leak and not stack.are_stored(place, size):
         look.refuse(f"invalid read from stack off {place}+0 size {size}", EACCES)
     return number_of_size(size)
 
@@ -128,15 +140,17 @@ def _store_stack(look: Look, register: int, base: Value, offset: int, size: int,
     place = _stack_place(look, register, base, offset, size)
     if place % size != 0:
         look.refuse(f"misaligned stack access off {place} size {size}", EACCES)
-    state = look.state
+    if value.kind == STACK and base.place != look.state.depth():
+        look.refuse("cannot spill pointers to stack into stack frame of the caller", EINVAL)
+    stack = look.state.stacks[base.place]
     if size == 8:
-        state.store_whole(place, value)
+        stack.store_whole(place, value)
         return
     if value.is_pointer():
         look.refuse("invalid size of register spill", EACCES)
-    if not look.subject.may_leak and state.word(place).is_pointer():
+    if not look.subject.may_leak and stack.word(place).is_pointer():
         look.refuse("attempt to corrupt spilled pointer on stack", EACCES)
-    state.store_bytes(place, size)
+    stack.store_bytes(place, size)
 
 
 # ---- Helpers -------------------------------------------------------------------------------------------------------
@@ -162,6 +176,9 @@ def check_helper(look: Look, helper: int) -> Value:
             if value.kind != MAP:
                 look.refuse(f"R{register} type={NAMES[value.kind]} expected=map_ptr", EACCES)
             place = value.place
+            kind_of_map = look.map_at(place).kind
+            if not is_for(helper, kind_of_map):
+                look.refuse(f"cannot pass map_type {kind_of_map} into func #{helper}", EINVAL)
         elif kind == OF_CONTEXT:
             if value.kind != CONTEXT:
                 look.refuse(f"R{register} type={NAMES[value.kind]} expected=ctx", EACCES)
@@ -169,12 +186,18 @@ def check_helper(look: Look, helper: int) -> Value:
                 look.refuse(f"dereference of modified ctx ptr R{register} off={value.least} disallowed", EACCES)
         elif kind == BUFFER:
             _check_buffer(look, register, value)
+        elif kind == MAP_ROOM and look.map_at(place).kind != BLOOM:
+            _check_room(look, register, value, look.map_at(place).value_size)
         else:
-            map_ = look.maps[place]
+            map_ = look.map_at(place)
             _check_readable(look, register, value, map_.key_size if kind == MAP_KEY else map_.value_size)
-    if (helper == UPDATE or helper == DELETE) and look.maps[place].flags & PROGRAM_READ_ONLY != 0:
+    if helper in _CHANGING and look.map_at(place).flags & PROGRAM_READ_ONLY != 0:
         look.refuse("write into map forbidden", EACCES)
-    if helper == LOOKUP:
+    if helper == TAIL_CALL:
+        return NOT_SET
+    if helper == LOOKUP and is_of_maps(look.map_at(place).kind):
+        return Value(MAYBE_MAP, 0, 0, place + INNER, look.next_lookup())
+    if helper == LOOKUP or helper == LOOKUP_PERCPU:
         return Value(MAYBE_VALUE, 0, 0, place, look.next_lookup())
     return number(LEAST, MOST)
 
@@ -189,7 +212,8 @@ def _check_readable(look: Look, register: int, value: Value, size: int) -> None:
     place = _stack_place(look, register, value, 0, size)
     if look.subject.may_leak:
         return
-    if not look.state.are_stored(place, size) or look.state.has_pointer(place, size):
+    stack = look.state.stacks[value.place]
+    if not stack.are_stored(place, size) or stack.has_pointer(place, size):
         look.refuse(f"invalid indirect read from stack R{register} off {place} size {size}", EACCES)
 
 
@@ -210,7 +234,22 @@ def _check_buffer(look: Look, register: int, value: Value) -> None:
     if value.kind != STACK:
         look.refuse(f"R{register} type={NAMES[value.kind]} expected=fp, map_value", EACCES)
     place = _stack_place(look, register, value, 0, size.most)
-    if not look.subject.may_leak and look.state.has_pointer(place, size.most):
+    stack = look.state.stacks[value.place]
+    if not look.subject.may_leak and stack.has_pointer(place, size.most):
         look.refuse("attempt to corrupt spilled pointer on stack", EACCES)
-    look.state.forget(place, size.most)
-    look.state.store_bytes(place, size.least)  # at least that much is written
+    stack.forget(place, size.most)
+    stack.store_bytes(place, size.least)  # at least that much is written
+
+
+def _check_room(look: Look, register: int, value: Value, size: int) -> None:
+    """Check memory of that size that a helper writes."""
+    if value.kind == MAP_VALUE:
+        _check_value(look, register, value, 0, size, PROGRAM_READ_ONLY)
+        return
+    if value.kind != STACK:
+        look.refuse(f"R{register} type={NAMES[value.kind]} expected=fp, map_value", EACCES)
+    place = _stack_place(look, register, value, 0, size)
+    stack = look.state.stacks[value.place]
+    if not look.subject.may_leak and stack.has_pointer(place, size):
+        look.refuse("attempt to corrupt spilled pointer on stack", EACCES)
+    stack.store_bytes(place, size)

@@ -9,7 +9,7 @@ from kernel.bpf.arithmetic import WORD_MASK, divide_signed, signed_of
 from kernel.bpf.code import ADD, AND, DIV, END, MOD, MOV, NEG, OR, SUB, XOR
 from kernel.bpf.look import Look
 from kernel.bpf.ranges import after, after_32, low_word
-from kernel.bpf.state import ANY_NUMBER, MAP, MAYBE_VALUE, NAMES, NUMBER, STACK, Value, number
+from kernel.bpf.state import ANY_NUMBER, MAP, NAMES, NUMBER, STACK, Value, number
 from kernel.lang import EACCES, EINVAL
 
 _FARTHEST: Final = 1 << 29  # of a pointer from what it points into
@@ -84,7 +84,7 @@ def _with_pointer(look: Look, register: int, what: int, is_wide: bool, old: Valu
         look.refuse(f"R{register} 32-bit pointer arithmetic prohibited", EACCES)
     pointer = old if old.is_pointer() else source
     distance = source if old.is_pointer() else old
-    if pointer.kind == MAYBE_VALUE:
+    if pointer.is_maybe():
         look.refuse(f"R{register} pointer arithmetic on {NAMES[pointer.kind]} prohibited, null-check it first", EACCES)
     if pointer.kind == MAP:
         look.refuse(f"R{register} pointer arithmetic on map_ptr prohibited", EACCES)

@@ -7,34 +7,45 @@ Source: bpf(2).
 from typing import Final
 
 from kernel.bpf.code import Code
-from kernel.bpf.interpreter import Machine, World
-from kernel.bpf.maps import Map
+from kernel.bpf.interpreter import Machine, Runnable
+from kernel.bpf.kept_maps import release_map
+from kernel.bpf.machine import World
+from kernel.bpf.maps import PROGRAM_ARRAY, Map
 from kernel.bpf.numbers import Numbers
 from kernel.bpf.packet_view import PacketView
 from kernel.bpf.subject import ADDRESS_PORT
-from kernel.lang import final
+from kernel.lang import EINVAL, Errno, final
 
 UNBOUNDED: Final = -1
 
 
 @final
-class Program:
+class Program(Runnable):
     """A program that the verifier accepted."""
 
     def __init__(self, kind: int, name: bytes, code: Code, maps: list[Map]) -> None:
+        super().__init__(code, maps)
         self.kind: int = kind
         self.name: bytes = name
-        self.code: Code = code
-        self.maps: list[Map] = maps
         self.identifier: int = 0
         self.users: int = 0  # descriptors, groups and sockets
         self.steps: int = 0  # instructions that the verifier examined
         self.tag: bytes = b""
         self.loaded_ns: int = 0  # the time of loading, since the boot
         self.owner: int = 0  # the user that loaded it
+        self.asked_place: int = 0  # where it said that it would be attached
         self.place: int = -1  # the only purpose for which it may be attached, if there is one
         self.is_free: bool = False  # its licence is compatible with the GPL
         self.warnings: int = 0  # runs that broke off
+
+    def keep(self) -> None:
+        keep_program(self)
+
+    def release(self) -> None:
+        release_program(self)
+
+    def number(self) -> int:
+        return self.identifier
 
     def held_bytes(self) -> int:
         return len(self.code.instructions) + 256
@@ -100,35 +111,11 @@ class _Kept:
 
     def __init__(self) -> None:
         programs: dict[int, Program] = {}
-        maps: dict[int, Map] = {}
         self.programs: dict[int, Program] = programs
-        self.maps: dict[int, Map] = maps
         self.program_numbers: Numbers = Numbers()
-        self.map_numbers: Numbers = Numbers()
 
 
 KEPT: Final = _Kept()
-
-
-def keep_map(map_: Map) -> None:
-    """Count a reference to a map; the first one gives it a number. Raises MemoryError."""
-    if map_.users == 0:
-        number = KEPT.map_numbers.take()
-        try:
-            KEPT.maps[number] = map_
-        except MemoryError:
-            KEPT.map_numbers.give_back(number)
-            raise
-        map_.identifier = number
-    map_.users += 1
-
-
-def release_map(map_: Map) -> None:
-    """Drop a reference."""
-    map_.users -= 1
-    if map_.users == 0:
-        KEPT.maps.pop(map_.identifier, map_)
-        KEPT.map_numbers.give_back(map_.identifier)
 
 
 def keep_program(program: Program) -> None:
@@ -153,3 +140,24 @@ def release_program(program: Program) -> None:
         KEPT.program_numbers.give_back(program.identifier)
         for map_ in program.maps:
             release_map(map_)
+
+
+# ---- Tail calls ------------------------------------------------------------------------------------------------------
+
+
+def claim(map_: Map, program: Program) -> None:
+    """Check that a program may be in an array of programs, or call its: all must be of one type, for one place. The
+    first one says which. Raises EINVAL.
+    """
+    if map_.owner_kind < 0:
+        map_.owner_kind = program.kind
+        map_.owner_place = program.asked_place
+    elif map_.owner_kind != program.kind or map_.owner_place != program.asked_place:
+        raise Errno(EINVAL)
+
+
+def claim_arrays(program: Program) -> None:
+    """The same for the arrays that a program names."""
+    for map_ in program.maps:
+        if map_.kind == PROGRAM_ARRAY:
+            claim(map_, program)

@@ -1,4 +1,5 @@
-"""The verifier's knowledge at a place of a program: the possible values of each register and each word of the stack.
+"""The verifier's knowledge at a place of a program: the possible values of each register and each word of the stack,
+in the function that runs and in those that called it.
 
 A number is known by its least and greatest value, both signed: an unknown one has all 64 bits, and an
 upper bound of an unsigned comparison is kept if it is below 2**63. A pointer is known by its target and
@@ -12,7 +13,7 @@ Context: may raise MemoryError.
 from typing import Final
 
 from kernel.bpf.arithmetic import LEAST, MOST
-from kernel.bpf.code import FRAME, REGISTERS, STACK_SIZE
+from kernel.bpf.code import ARGUMENTS, FRAME, REGISTERS, STACK_SIZE
 from kernel.lang import final
 from kernel.lib.pace import spend
 
@@ -23,8 +24,12 @@ STACK: Final = 3
 MAP: Final = 4
 MAP_VALUE: Final = 5
 MAYBE_VALUE: Final = 6  # or 0: a lookup's result
+MAYBE_MAP: Final = 7  # the same, in a map of maps
+INNER: Final = 0x1000  # added to the place of a map of maps: one of those that it has
 
-NAMES: Final[list[str]] = ["?", "scalar", "ctx", "fp", "map_ptr", "map_value", "map_value_or_null"]
+NAMES: Final[list[str]] = [
+    "?", "scalar", "ctx", "fp", "map_ptr", "map_value", "map_value_or_null", "map_ptr_or_null",
+]  # fmt: skip
 
 _WORD: Final = 8
 _ALL_BYTES: Final = 0xFF
@@ -39,11 +44,15 @@ class Value:
         self.kind: int = kind
         self.least: int = least  # of a number; of a pointer, the distance from the start of its target
         self.most: int = most
-        self.place: int = place  # of the map in the program's list
+        self.place: int = place  # of the map in the program's list; of the frame whose stack it is
         self.identity: int = identity  # of the lookup that yielded a MAYBE_VALUE
 
     def is_pointer(self) -> bool:
         return self.kind > NUMBER
+
+    def is_maybe(self) -> bool:
+        """Whether it may be 0 where it looks like a pointer."""
+        return self.kind == MAYBE_VALUE or self.kind == MAYBE_MAP
 
     def is_known(self) -> bool:
         """Whether it is one number."""
@@ -74,19 +83,17 @@ def number(least: int, most: int) -> Value:
 
 
 @final
-class State:
-    """Registers and stack. The word `index` of the stack is the bytes from -8 * (index + 1) of its end."""
+class Stack:
+    """The stack of a function. The word `index` is the bytes from -8 * (index + 1) of its end."""
 
     def __init__(self) -> None:
-        self.registers: list[Value] = [NOT_SET] * REGISTERS
         words: list[Value] = []
         self.words: list[Value] = words  # what was stored whole; NOT_SET where bytes were
         self.stored: bytearray = bytearray()  # a bit for each byte of a word that was stored
 
-    def copy(self) -> "State":
+    def copy(self) -> "Stack":
         """A copy."""
-        other = State()
-        other.registers = list(self.registers)
+        other = Stack()
         other.words = list(self.words)
         other.stored = bytearray(self.stored)
         return other
@@ -96,8 +103,6 @@ class State:
         while len(self.words) <= index:
             self.words.append(NOT_SET)
             self.stored.append(0)
-
-    # ---- The stack ---------------------------------------------------------------------------------------------
 
     def store_whole(self, offset: int, value: Value) -> None:
         """A value in a word, at an offset that is a multiple of 8."""
@@ -141,29 +146,17 @@ class State:
             spend(_WORD_COST)
         return False
 
-    # ---- Lookups -----------------------------------------------------------------------------------------------
-
     def settle(self, identity: int, is_there: bool) -> None:
-        """A lookup's result turned out to be a value, or 0."""
-        for index in range(REGISTERS):
-            if _is_of(self.registers[index], identity):
-                self.registers[index] = _settled(self.registers[index], is_there)
-        for index in range(len(self.words)):
-            if _is_of(self.words[index], identity):
-                self.words[index] = _settled(self.words[index], is_there)
+        """A lookup's result turned out to be there, or 0."""
+        _settle_in(self.words, identity, is_there)
 
-    # ---- Comparison --------------------------------------------------------------------------------------------
-
-    def covers(self, other: "State", live: int, may_read_unset: bool) -> bool:
-        """Whether everything possible in another state was possible here, for the `live` registers (a bit each)."""
-        pairs: list[int] = []
-        for index in range(REGISTERS):
-            if live >> index & 1 != 0 and not _covers(self.registers[index], other.registers[index], pairs):
-                return False
+    def covers(self, other: "Stack", may_read_unset: bool, pairs: list[int]) -> bool:
+        """Whether everything possible in another was possible here."""
         for index in range(len(self.words)):
             theirs = other.words[index] if index < len(other.words) else NOT_SET
             stored = other.stored[index] if index < len(other.stored) else 0
             ours = self.words[index]
+            spend(_WORD_COST)
             if ours.kind != UNSET:
                 if not _covers(ours, theirs, pairs):
                     return False
@@ -175,11 +168,96 @@ class State:
                     return False
         return True
 
+
+@final
+class State:
+    """Registers and stacks of a function and those that called it, the program itself first."""
+
+    def __init__(self) -> None:
+        self.registers: list[Value] = [NOT_SET] * REGISTERS
+        stacks: list[Stack] = []
+        self.stacks: list[Stack] = stacks
+        saved: list[list[Value]] = []
+        self.saved: list[list[Value]] = saved  # registers of the callers
+        self.back: list[int] = []  # where they go on
+
+    def depth(self) -> int:
+        """How many functions have called."""
+        return len(self.back)
+
+    def copy(self) -> "State":
+        """A copy."""
+        other = State()
+        other.registers = list(self.registers)
+        for stack in self.stacks:
+            other.stacks.append(stack.copy())
+        for registers in self.saved:
+            other.saved.append(list(registers))
+        other.back = list(self.back)
+        return other
+
+    def enter(self, back: int) -> None:
+        """Call a function, which has the arguments in registers 1 to 5."""
+        self.registers[0] = NOT_SET
+        inner: list[Value] = [NOT_SET] * REGISTERS
+        for register in range(1, ARGUMENTS + 1):
+            inner[register] = self.registers[register]
+            self.registers[register] = NOT_SET
+        self.saved.append(self.registers)
+        self.back.append(back)
+        self.stacks.append(Stack())
+        inner[FRAME] = Value(STACK, 0, 0, self.depth())
+        self.registers = inner
+
+    def leave(self) -> int:
+        """Return from a function. Returns where its caller goes on."""
+        result = self.registers[0]
+        self.registers = self.saved.pop()
+        self.registers[0] = result
+        self.stacks.pop()
+        return self.back.pop()
+
+    def settle(self, identity: int, is_there: bool) -> None:
+        """A lookup's result turned out to be a value, or 0."""
+        _settle_in(self.registers, identity, is_there)
+        for registers in self.saved:
+            _settle_in(registers, identity, is_there)
+        for stack in self.stacks:
+            stack.settle(identity, is_there)
+
+    # ---- Comparison --------------------------------------------------------------------------------------------
+
+    def covers(self, other: "State", live: int, may_read_unset: bool) -> bool:
+        """Whether everything possible in another state was possible here, for the `live` registers (a bit each)."""
+        if len(self.back) != len(other.back):
+            return False
+        for depth in range(len(self.back)):
+            if self.back[depth] != other.back[depth]:
+                return False
+        pairs: list[int] = []
+        for index in range(REGISTERS):
+            if live >> index & 1 != 0 and not _covers(self.registers[index], other.registers[index], pairs):
+                return False
+        for depth in range(len(self.saved)):
+            for index in range(REGISTERS):
+                if not _covers(self.saved[depth][index], other.saved[depth][index], pairs):
+                    return False
+        for depth in range(len(self.stacks)):
+            if not self.stacks[depth].covers(other.stacks[depth], may_read_unset, pairs):
+                return False
+        return True
+
     def equals(self, other: "State") -> bool:
         """Whether both say the same."""
         return self.covers(other, (1 << REGISTERS) - 1, may_read_unset=True) and other.covers(
             self, (1 << REGISTERS) - 1, may_read_unset=True
         )
+
+
+def _settle_in(values: list[Value], identity: int, is_there: bool) -> None:
+    for index in range(len(values)):
+        if _is_of(values[index], identity):
+            values[index] = _settled(values[index], is_there)
 
 
 def _word_of(offset: int) -> int:
@@ -194,16 +272,18 @@ def _bytes_of(index: int, offset: int, size: int) -> int:
 
 
 def _is_of(value: Value, identity: int) -> bool:
-    return value.kind == MAYBE_VALUE and value.identity == identity
+    return value.is_maybe() and value.identity == identity
 
 
 def _settled(value: Value, is_there: bool) -> Value:
-    return Value(MAP_VALUE, value.least, value.most, value.place) if is_there else Value(NUMBER, 0, 0)
+    if not is_there:
+        return Value(NUMBER, 0, 0)
+    return Value(MAP_VALUE if value.kind == MAYBE_VALUE else MAP, value.least, value.most, value.place)
 
 
 def _covers(ours: Value, theirs: Value, pairs: list[int]) -> bool:
     """The same for values. `pairs` has the identities that stand for each other, ours before theirs."""
-    if ours is theirs and ours.kind != MAYBE_VALUE:
+    if ours is theirs and not ours.is_maybe():
         return True
     if ours.kind == UNSET:
         return True  # no path from there read an unset one
@@ -213,7 +293,7 @@ def _covers(ours: Value, theirs: Value, pairs: list[int]) -> bool:
         return False
     if ours.kind == STACK or ours.kind == CONTEXT:
         return ours.least == theirs.least and ours.most == theirs.most
-    if ours.kind != MAYBE_VALUE:
+    if not ours.is_maybe():
         return True
     for index in range(0, len(pairs), 2):
         if pairs[index] == ours.identity or pairs[index + 1] == theirs.identity:
@@ -226,6 +306,7 @@ def _covers(ours: Value, theirs: Value, pairs: list[int]) -> bool:
 def first_state() -> State:
     """At the start of a program. Raises MemoryError."""
     state = State()
+    state.stacks.append(Stack())
     state.registers[1] = Value(CONTEXT, 0, 0)
     state.registers[FRAME] = Value(STACK, 0, 0)
     return state

@@ -37,13 +37,16 @@ from kernel.bpf.code import (
     MAP_DESCRIPTOR,
     MEMORY,
     MEMORY_SIGNED,
+    MOST_FRAMES,
+    OF_FUNCTION,
     PLAIN,
     ST,
     STX,
     Code,
     size_of,
 )
-from kernel.bpf.flow import Flow, check_encoding, check_fields, check_jumps, is_jump, is_straight
+from kernel.bpf.flow import Flow, check_encoding, check_fields, is_jump, is_straight
+from kernel.bpf.functions import Functions
 from kernel.bpf.jumps import branch
 from kernel.bpf.log import Log
 from kernel.bpf.look import Look
@@ -106,6 +109,8 @@ class Verifier(Look):
         """LOAD_CONSTANT instructions of maps have places in `maps` as their constants."""
         super().__init__(code, maps, subject, log)
         self.flow: Flow = Flow(code)
+        self.functions: Functions = Functions(code)
+        self.at: int = 0  # the instruction that is looked at
         self.steps: int = 0
         self.kept: int = 0
         waiting: list[Waiting] = []
@@ -116,6 +121,7 @@ class Verifier(Look):
 
     def run(self) -> None:
         """Check the program."""
+        self.functions.find(self.log, self.subject.may_program)
         self.flow.mark_seconds()
         self.flow.check_reach(self.log)
         self.flow.find_live()
@@ -128,6 +134,7 @@ class Verifier(Look):
                 self.log.say_each(f"from another branch to {other.at}:")
             self._explore(other.at)
         self.known.clear()
+        self.functions.check_depth(self.log)
 
     def _explore(self, start: int) -> None:
         """Follow one path to its end."""
@@ -136,6 +143,7 @@ class Verifier(Look):
         while True:
             if at >= code.count:
                 self.refuse(f"invalid insn idx {at} insn_cnt {code.count}", EINVAL)
+            self.at = at
             self.steps += 1
             if self.steps > MOST_STEPS:
                 self.refuse(f"BPF program is too large. Processed {self.steps} insn", E2BIG)
@@ -148,7 +156,11 @@ class Verifier(Look):
             if self.log.wants_each():
                 self.log.say_each(f"{at}: ({code.operation(at):02x})")
             if code.operation(at) == EXIT_CODE:
-                self._check_exit(at)
+                self._check_exit_fields(at)
+                if self.state.depth() > 0:
+                    at = self._leave()
+                    continue
+                self._check_exit()
                 self.join.end()
                 return
             at = self._step(at)
@@ -322,10 +334,10 @@ class Verifier(Look):
         code = self.code
         operation = code.operation(at)
         if operation == CALL_CODE:
-            if code.source(at) != 0:
-                self.refuse("function calls are not supported", EINVAL)
-            if code.destination(at) != 0 or code.offset(at) != 0:
+            if code.source(at) > OF_FUNCTION or code.destination(at) != 0 or code.offset(at) != 0:
                 self.refuse("BPF_CALL uses reserved fields", EINVAL)
+            if code.source(at) == OF_FUNCTION:
+                return self._enter(at)
             self._call(code.constant(at))
             return at + 1
         if not is_jump(code, at) or operation & 0xF0 > 0xD0:
@@ -362,10 +374,29 @@ class Verifier(Look):
             self.state.registers[register] = NOT_SET
         self.state.registers[0] = result
 
-    def _check_exit(self, at: int) -> None:
+    def _check_exit_fields(self, at: int) -> None:
         code = self.code
         if code.constant(at) != 0 or code.source(at) != 0 or code.destination(at) != 0 or code.offset(at) != 0:
             self.refuse("BPF_EXIT uses reserved fields", EINVAL)
+
+    def _enter(self, at: int) -> int:
+        """Call a function of the program."""
+        if self.state.depth() + 1 >= MOST_FRAMES:
+            self.refuse(f"the call stack of {self.state.depth() + 2} frames is too deep", E2BIG)
+        self.state.enter(at + 1)
+        return self.code.call_target(at)
+
+    def _leave(self) -> int:
+        """Return from a function."""
+        if self.state.registers[0].kind == STACK:
+            self.refuse("cannot return stack pointer to the caller", EINVAL)
+        return self.state.leave()
+
+    def note_stack(self, frame: int, size: int) -> None:
+        is_inner = frame == self.state.depth()
+        self.functions.note_stack(self.at if is_inner else self.state.back[frame] - 1, size)
+
+    def _check_exit(self) -> None:
         value = self.read(0)
         if value.is_pointer() and not self.subject.may_leak:
             self.refuse("R0 leaks addr as return value", EACCES)
@@ -405,20 +436,22 @@ def verify(code: Code, maps: list[Map], subject: Subject, log: Log) -> int:
     return verifier.steps
 
 
-def check_first(code: Code, log: Log) -> None:
+def check_first(code: Code, log: Log, may_program: bool = True) -> None:
     """What is checked before descriptors of maps are looked up."""
-    check_jumps(code, log)
+    functions = Functions(code)
+    functions.find(log, may_program)
+    functions.check(log)
     check_encoding(code, log)
 
 
 def check_short(code: Code, most: int, log: Log) -> None:
-    """For programs that run where nothing may sleep: at most `most` instructions, and none runs twice. Raises
+    """For programs that run where nothing may sleep: a run takes at most `most` instructions, without loops. Raises
     E2BIG, EINVAL.
     """
     if code.count > most:
         log.say(f"too many instructions for a program of this type: {code.count}, at most {most}")
         raise Errno(E2BIG)
-    for at in range(code.count):
-        if is_jump(code, at) and code.target(at) <= at:
-            log.say(f"back-edge from insn {at} to {code.target(at)}")
-            raise Errno(EINVAL)
+    length = Functions(code).longest_path(log)
+    if length > most:
+        log.say(f"too many instructions for a program of this type: {length} with its calls, at most {most}")
+        raise Errno(E2BIG)

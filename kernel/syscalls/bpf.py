@@ -2,11 +2,13 @@
 
 from typing import Final
 
+from kernel.bpf.kept_maps import MAPS
 from kernel.bpf.program import KEPT
 from kernel.cgroup.links import LINKS
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
 from kernel.syscalls.bpf_arguments import Attributes, require_bpf
+from kernel.syscalls.bpf_batches import delete_batch, look_up_batch, update_batch
 from kernel.syscalls.bpf_groups import attach_program, detach_program, query
 from kernel.syscalls.bpf_information import next_number, open_map, open_program, tell, test_run
 from kernel.syscalls.bpf_links import change_link, create_link, cut, open_link
@@ -34,6 +36,10 @@ _PROG_QUERY: Final = 16
 _BTF_LOAD: Final = 18
 _MAP_LOOKUP_AND_DELETE_ELEM: Final = 21
 _MAP_FREEZE: Final = 22
+_MAP_LOOKUP_BATCH: Final = 24
+_MAP_LOOKUP_AND_DELETE_BATCH: Final = 25
+_MAP_UPDATE_BATCH: Final = 26
+_MAP_DELETE_BATCH: Final = 27
 _LINK_CREATE: Final = 28
 _LINK_UPDATE: Final = 29
 _LINK_GET_FD_BY_ID: Final = 30
@@ -45,11 +51,14 @@ _LINK_DETACH: Final = 34
     "bpf", status="Partial",
     args="one:0(=bpf_map)|1(=bpf_element)|2(=bpf_element)|3(=bpf_element)|4(=bpf_element)|5(=bpf_load)|"
     "6(=bpf_pin)|7(=bpf_get)|8(=bpf_attach)|9(=bpf_attach)|10(=bpf_descriptor)|11(=bpf_number)|12(=bpf_number)|"
-    "13(=bpf_number)|14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|21(=bpf_element)|22(=bpf_descriptor)|28(=bpf_link)|29(=bpf_relink)|"
+    "13(=bpf_number)|14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|21(=bpf_element)|22(=bpf_descriptor)|"
+    "24(=bpf_batch)|25(=bpf_batch)|26(=bpf_batch)|"
+    "27(=bpf_batch)|28(=bpf_link)|29(=bpf_relink)|"
     "30(=bpf_number)|31(=bpf_number)|34(=bpf_descriptor)|36(=bpf_number) any "
     "one:4|8|16|20|24|32|64|80|148|152|4097 -> fd:bpf",
-    notes="Maps: ARRAY and HASH. Programs: SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and "
-    "CGROUP_DEVICE, without calls between functions. Links: of control groups. No BTF, tokens, batches",
+    notes="Maps: all but rings (RINGBUF, PERF_EVENT_ARRAY), storage, and those of devices and sockets. Programs: "
+    "SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and CGROUP_DEVICE. Links: of control groups. No BTF, "
+    "tokens, BPF_PROG_TEST_RUN",
 )  # fmt: skip
 def bpf(command: i32, address: UserAddr, size: u32) -> int:
     """bpf(2)."""
@@ -71,14 +80,24 @@ def bpf(command: i32, address: UserAddr, size: u32) -> int:
     if command == _PROG_TEST_RUN:
         return test_run(attributes)
     if command == _PROG_GET_NEXT_ID or command == _MAP_GET_NEXT_ID:
-        return next_number(attributes, KEPT.program_numbers if command == _PROG_GET_NEXT_ID else KEPT.map_numbers)
+        return next_number(attributes, KEPT.program_numbers if command == _PROG_GET_NEXT_ID else MAPS.numbers)
     if command == _PROG_GET_FD_BY_ID:
         return open_program(attributes)
     if command == _MAP_GET_FD_BY_ID:
         return open_map(attributes)
     if command == _OBJ_GET_INFO_BY_FD:
         return tell(attributes)
+    if _MAP_LOOKUP_BATCH <= command <= _MAP_DELETE_BATCH:
+        return _of_batches(command, attributes)
     return _of_links(command, attributes)
+
+
+def _of_batches(command: int, attributes: Attributes) -> int:
+    if command == _MAP_UPDATE_BATCH:
+        return update_batch(attributes)
+    if command == _MAP_DELETE_BATCH:
+        return delete_batch(attributes)
+    return look_up_batch(attributes, removes=command == _MAP_LOOKUP_AND_DELETE_BATCH)
 
 
 def _of_links(command: int, attributes: Attributes) -> int:

@@ -13,7 +13,6 @@ from kernel.task import current
 from kernel.task.words import load_i32, load_i64
 
 SIZE: Final = 152
-NOT_SUPPORTED: Final = 524  # ENOTSUPP, which Linux does not export
 _PAGE: Final = 4096
 _NAME_SIZE: Final = 16
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from kernel.bpf.kept_maps import MAPS
 from kernel.bpf.maps import READ_ONLY, WRITE_ONLY, Map
 from kernel.bpf.numbers import Numbers
 from kernel.bpf.program import KEPT, Program
@@ -56,7 +57,7 @@ def open_map(attributes: Attributes) -> int:
     require_administrator()
     if flags == READ_ONLY | WRITE_ONLY:
         raise Errno(EINVAL)
-    map_ = KEPT.maps.get(attributes.u32(0))
+    map_ = MAPS.by_number.get(attributes.u32(0))
     if map_ is None:
         raise Errno(ENOENT)
     return install_map(map_, O_RDONLY if flags == READ_ONLY else O_WRONLY if flags == WRITE_ONLY else O_RDWR)

@@ -1,20 +1,52 @@
-"""Commands of bpf(2) about maps."""
+"""Commands of bpf(2) about maps: creation, and single keys. Those about many are in `bpf_batches.py`."""
 
 from typing import Final
 
-from kernel.bpf.maps import ARRAY, HASH, READ_ONLY, WRITE_ONLY, Map, freeze, make_map
+from kernel.bpf.held import Held
+from kernel.bpf.kept_maps import HeldMap
+from kernel.bpf.kinds import is_for_everybody, is_known, make_map
+from kernel.bpf.maps import (
+    BLOOM,
+    GROUP_ARRAY,
+    HASH_OF_MAPS,
+    LRU_PERCPU_HASH,
+    NOT_SUPPORTED,
+    NUMA_NODE,
+    PERCPU_ARRAY,
+    PERCPU_HASH,
+    PREFIXES,
+    PROGRAM_ARRAY,
+    READ_ONLY,
+    WRITE_ONLY,
+    Map,
+    freeze,
+)
+from kernel.bpf.objects import fits, is_of_maps
+from kernel.bpf.program import claim
+from kernel.cgroup.held import HeldGroup
 from kernel.fs.bpf.files import open_map_file
 from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
-from kernel.lang import EINTR, EINVAL, ENOENT, EPERM, Errno, span_of
+from kernel.lang import E2BIG, EINTR, EINVAL, EPERM, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.pace import is_dying
 from kernel.mm.keeping import check_room_to_keep
-from kernel.syscalls.bpf_arguments import NOT_SUPPORTED, UNPRIVILEGED, Attributes, map_file_at, may_program
+from kernel.sched.processor import PROCESSORS
+from kernel.syscalls.bpf_arguments import (
+    UNPRIVILEGED,
+    Attributes,
+    map_at,
+    map_file_at,
+    may_program,
+    program_file_at,
+)
+from kernel.syscalls.bpf_groups import group_at
 from kernel.task import current
+from kernel.task.words import load_i32
 
 _CREATE_END: Final = 80
 _CREATE_NAME: Final = 28
 _LOCKED: Final = 4  # BPF_F_LOCK
+_NO_KEY: Final = UserAddr(0)
 
 
 def open_flags(flags: int) -> int:
@@ -29,25 +61,53 @@ def open_flags(flags: int) -> int:
 def create_map(attributes: Attributes) -> int:
     """BPF_MAP_CREATE."""
     attributes.end_at(_CREATE_END)
-    for offset in (20, 44, 48, 52, 56, 60, 64, 68, 72, 76):  # maps in maps, devices, BTF, tokens
+    kind = attributes.u32(0)
+    extra = attributes.i64(64)
+    if extra != 0 and kind != BLOOM:
+        raise Errno(EINVAL)
+    for offset in (44, 52, 56, 60):  # devices, types of BTF
         if attributes.u32(offset) != 0:
             raise Errno(EINVAL)
-    name = attributes.name(_CREATE_NAME)
     flags = attributes.u32(16)
-    kind = attributes.u32(0)
     opened = open_flags(flags)
-    if UNPRIVILEGED.value != 0 and not may_program() and (kind == ARRAY or kind == HASH):
-        raise Errno(EPERM)
-    if kind == HASH and not may_program():
-        raise Errno(EPERM)
-    map_ = make_map(kind, attributes.u32(4), attributes.u32(8), attributes.u32(12), flags)
-    map_.name = name
+    if flags & NUMA_NODE != 0 and (attributes.u32(24) != 0 or kind in (PERCPU_ARRAY, PERCPU_HASH, LRU_PERCPU_HASH)):
+        raise Errno(EINVAL)
+    if not is_known(kind):
+        raise Errno(EINVAL)
+    if kind == PREFIXES:
+        _check_rights(kind)  # first, as on Linux
+    sizes = (attributes.u32(4), attributes.u32(8), attributes.u32(12))
+    map_ = make_map(kind, sizes[0], sizes[1], sizes[2], flags, extra, len(PROCESSORS))
+    _check_rights(kind)
+    if is_of_maps(kind):
+        map_.inner = _like(attributes.i32(20))
+    map_.name = attributes.name(_CREATE_NAME)
     check_room_to_keep()
     while map_.grow():
         check_room_to_keep()
         if is_dying():
             raise Errno(EINTR)
     return install_map(map_, opened)
+
+
+def _check_rights(kind: int) -> None:
+    """Raises EPERM."""
+    if may_program():
+        return
+    if UNPRIVILEGED.value != 0 or not is_for_everybody(kind):
+        raise Errno(EPERM)
+
+
+def _like(descriptor: int) -> Map:
+    """What the maps in a map must be like: a map without values. Raises EBADF, EINVAL, ENOTSUPP, MemoryError."""
+    example = map_at(descriptor)
+    if is_of_maps(example.kind):
+        raise Errno(EINVAL)
+    if example.kind == PROGRAM_ARRAY:
+        raise Errno(NOT_SUPPORTED)
+    return make_map(
+        example.kind, example.key_size, example.value_size, example.most, example.flags, example.extra, len(PROCESSORS)
+    )
 
 
 def install_map(map_: Map, flags: int) -> int:
@@ -69,14 +129,18 @@ def _writable(attributes: Attributes) -> Map:
     return file.map
 
 
-def _check_change(map_: Map) -> None:
+def check_change(map_: Map) -> None:
     """Raise EPERM if it was frozen while memory was read."""
     if map_.is_frozen:
         raise Errno(EPERM)
 
 
 def _key(attributes: Attributes, map_: Map) -> bytes:
-    return user.read_bytes(attributes.pointer(8), map_.key_size)
+    """Raises EFAULT, EINVAL for one that the map's values do not have."""
+    address = attributes.pointer(8)
+    if map_.key_size == 0 and address != _NO_KEY:
+        raise Errno(EINVAL)
+    return user.read_bytes(address, map_.key_size)
 
 
 def look_up(attributes: Attributes) -> int:
@@ -88,10 +152,13 @@ def look_up(attributes: Attributes) -> int:
     map_ = _readable(attributes)
     if flags != 0:
         raise Errno(EINVAL)
-    slot = map_.find(_key(attributes, map_))
-    if slot < 0:
-        raise Errno(ENOENT)
-    user.write_bytes(attributes.pointer(16), map_.value(slot))
+    key = _key(attributes, map_)
+    if map_.kind == BLOOM:
+        value = bytearray(map_.value_size)
+        user.read_into(span_of(value), attributes.pointer(16))
+        map_.peek(span_of(value))
+        return 0
+    user.write_bytes(attributes.pointer(16), map_.look_up(key))
     return 0
 
 
@@ -103,12 +170,42 @@ def update(attributes: Attributes) -> int:
     if flags & _LOCKED != 0:
         raise Errno(EINVAL)
     key = _key(attributes, map_)
-    value = user.read_bytes(attributes.pointer(16), map_.value_size)
-    if map_.find(key) < 0:
-        check_room_to_keep()
-    _check_change(map_)
-    map_.update(key, span_of(value), flags)
+    value = user.read_bytes(attributes.pointer(16), map_.outer_size())
+    update_one(map_, key, value, flags)
     return 0
+
+
+def update_one(map_: Map, key: bytes, value: bytes, flags: int) -> None:
+    """What an update does once key and value are read. Raises EPERM if the map was frozen meanwhile, MemoryError, and
+    what the map says of it.
+    """
+    if map_.needs_room(key):
+        check_room_to_keep()
+    check_change(map_)
+    if not is_of_maps(map_.kind) and map_.kind != PROGRAM_ARRAY and map_.kind != GROUP_ARRAY:
+        map_.update(key, span_of(value), flags)
+        return
+    if map_.kind != HASH_OF_MAPS:  # what is wrong with the key comes first
+        if flags != 0:
+            raise Errno(EINVAL)
+        if map_.find(key) < 0:
+            raise Errno(E2BIG)
+    map_.put(key, _object_at(map_, load_i32(span_of(value), 0)), flags)
+
+
+def _object_at(map_: Map, descriptor: int) -> Held:
+    """What a descriptor stands for in a map. Raises EBADF, EINVAL, MemoryError."""
+    if map_.kind == PROGRAM_ARRAY:
+        program = program_file_at(descriptor).program
+        claim(map_, program)
+        return program
+    if map_.kind == GROUP_ARRAY:
+        return HeldGroup(group_at(descriptor))
+    inner = map_at(descriptor)
+    like = map_.inner
+    if like is None or not fits(like, inner):
+        raise Errno(EINVAL)
+    return HeldMap(inner)
 
 
 def delete(attributes: Attributes) -> int:
@@ -116,7 +213,7 @@ def delete(attributes: Attributes) -> int:
     attributes.end_at(16)
     map_ = _writable(attributes)
     key = _key(attributes, map_)
-    _check_change(map_)
+    check_change(map_)
     map_.remove(key)
     return 0
 
@@ -131,7 +228,7 @@ def next_key(attributes: Attributes) -> int:
 
 
 def look_up_and_delete(attributes: Attributes) -> int:
-    """BPF_MAP_LOOKUP_AND_DELETE_ELEM: of hash tables."""
+    """BPF_MAP_LOOKUP_AND_DELETE_ELEM: of hash tables, queues and stacks."""
     attributes.end_at(32)
     flags = attributes.i64(24)
     if flags & ~_LOCKED != 0:
@@ -143,15 +240,8 @@ def look_up_and_delete(attributes: Attributes) -> int:
     if flags != 0:
         raise Errno(EINVAL)
     key = _key(attributes, map_)
-    if map_.kind != HASH:
-        raise Errno(NOT_SUPPORTED)
-    _check_change(map_)
-    slot = map_.find(key)
-    if slot < 0:
-        raise Errno(ENOENT)
-    value = map_.value(slot)
-    map_.remove(key)
-    user.write_bytes(attributes.pointer(16), value)
+    check_change(map_)
+    user.write_bytes(attributes.pointer(16), map_.take_out(key))
     return 0
 
 

@@ -14,9 +14,10 @@ from kernel.bpf.code import (
     SOCKET_FILTER,
     Code,
 )
+from kernel.bpf.kept_maps import keep_map, release_map
 from kernel.bpf.log import Log
 from kernel.bpf.maps import ARRAY, Map
-from kernel.bpf.program import Program, keep_map, release_map
+from kernel.bpf.program import Program, claim_arrays
 from kernel.bpf.subject import (
     ADDRESS_PLACES,
     PACKETS_IN,
@@ -92,6 +93,8 @@ def load(attributes: Attributes) -> int:
     maps: list[Map] = []
     try:
         program = _verified(attributes, kind, name, text, subject, maps)
+        program.asked_place = attributes.u32(68)
+        claim_arrays(program)
         program.tag = tag_of(without_maps(text))
         if subject.is_for_place:
             program.place = place
@@ -112,7 +115,7 @@ def _verified(
     """
     log = _log_of(attributes)
     try:
-        check_first(Code(text), log)
+        check_first(Code(text), log, may_program=subject.may_program)
         if subject.most_instructions != 0:
             check_short(Code(text), subject.most_instructions, log)
         resolved = _resolve(text, maps, log)

@@ -22,10 +22,13 @@ STRUCTURES: Final = {
         "bits/4 uid/4"
     ),
     "bpf_map": (
-        "one:1|2|2|6/4 one:4|4|8|0|513/4 one:8|4|1|0|70000/4 one:1|3|100|0|-1/4 flags:1|4|8|16|64|128|256/4 zero/4 "
-        "zero/4 bytes[16] zero/4 zero zero zero zero"
+        "one:1|2|2|6|5|3|9|10|11|12|13|8|22|23|30/4 one:4|4|8|0|513/4 one:8|4|1|0|70000/4 one:1|3|100|0|-1/4 "
+        "flags:1|2|4|8|16|64|128|256|4096/4 fd:bpf/4 zero/4 bytes[16] zero/4 zero zero zero zero | "
+        "one:22|23|30/4 zero/4 one:4|8/4 one:3|100/4 zero/4 zero/4 zero/4 bytes[16] zero/4 zero zero zero zero | "
+        "one:11/4 one:8|5/4 one:8/4 one:3|100/4 one:1/4 zero/4 zero/4 bytes[16] zero/4 zero zero zero zero"
     ),
     "bpf_element": "fd:bpf/4 zero/4 =bytes[8]? =bytes[8]? one:0|0|1|2|3|4",
+    "bpf_batch": "=bytes[8]? =bytes[8]? =bytes[64]? =bytes[64]? one:0|1|3|8|100/4 fd:bpf/4 one:0|0|4|1 one:0|0|1",
     "bpf_instruction": (
         "one:0xb7|0x95|0x18|0|0x85|0x61|0x79|0x63|0x7b|0x7a|0x07|0x0f|0xbf|0x15|0x55|0x1d|0x05|0x57|0xdb|0x91|0xb4/1 "
         "one:0|1|2|0x10|0x12|0xa2|0x1a|0x21|0x0a|0x6a/1 one:0|0|0|1|2|-1|-4|-8|4|8/2 one:0|1|1|5|8|-4|16/4"

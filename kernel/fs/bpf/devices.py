@@ -6,7 +6,7 @@ Source: bpf(2); Linux's Documentation/admin-guide/cgroup-v2.rst, "Device control
 
 from typing import Final
 
-from kernel.bpf.interpreter import World
+from kernel.bpf.machine import World
 from kernel.bpf.subject import DEVICE_CONTEXT, DEVICES
 from kernel.cgroup.group import TOP_NUMBER
 from kernel.cgroup.programs import DEVICE_PROGRAMS, effective_programs

@@ -8,8 +8,9 @@ Context: may raise MemoryError, ENFILE.
 Source: bpf(2), proc_pid_fdinfo(5).
 """
 
+from kernel.bpf.kept_maps import close_map, open_map
 from kernel.bpf.maps import Map
-from kernel.bpf.program import Program, keep_map, keep_program, release_map, release_program
+from kernel.bpf.program import Program, keep_program, release_program
 from kernel.cgroup.links import GroupLink, release_link
 from kernel.fs.anonymous import anonymous_path
 from kernel.fs.constants import O_RDONLY, O_RDWR
@@ -26,7 +27,7 @@ class MapFile(File):
         self.map: Map = map_
 
     def close(self) -> None:
-        release_map(self.map)
+        close_map(self.map)
 
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + self.map.held_bytes() // max(self.map.users, 1)
@@ -35,7 +36,7 @@ class MapFile(File):
         map_ = self.map
         return (
             f"map_type:\t{map_.kind}\nkey_size:\t{map_.key_size}\nvalue_size:\t{map_.value_size}\n"
-            f"max_entries:\t{map_.most}\nmap_flags:\t0x{map_.flags:x}\nmap_extra:\t0x0\n"
+            f"max_entries:\t{map_.most}\nmap_flags:\t0x{map_.flags:x}\nmap_extra:\t0x{map_.extra:x}\n"
             f"memlock:\t{map_.held_bytes()}\nmap_id:\t{map_.identifier}\nfrozen:\t{int(map_.is_frozen)}\n"
         ).encode()
 
@@ -93,11 +94,11 @@ def _tag_of(program: Program) -> str:
 
 def open_map_file(map_: Map, flags: int) -> MapFile:
     """Open a map. Raises ENFILE, MemoryError."""
-    keep_map(map_)
+    open_map(map_)
     try:
         return MapFile(map_, flags)
     except (Errno, MemoryError):
-        release_map(map_)
+        close_map(map_)
         raise
 
 
@@ -145,10 +146,10 @@ class PinnableMap(Pinnable):
         self.map: Map = map_
 
     def keep(self) -> None:
-        keep_map(self.map)
+        open_map(self.map)
 
     def release(self) -> None:
-        release_map(self.map)
+        close_map(self.map)
 
     def open(self, flags: int) -> File:
         return open_map_file(self.map, flags)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 
 from kernel.bpf.code import CGROUP_DEVICE, Code
-from kernel.bpf.interpreter import Machine, World
+from kernel.bpf.interpreter import Machine
+from kernel.bpf.kinds import make_map
 from kernel.bpf.log import Log
-from kernel.bpf.maps import ARRAY, HASH, Map, make_map
+from kernel.bpf.machine import World
+from kernel.bpf.maps import ARRAY, HASH, Map
 from kernel.bpf.subject import subject_of
 from kernel.bpf.verifier import check_first, verify
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kernel.bpf.code import CGROUP_SOCK_ADDR, Code
-from kernel.bpf.interpreter import World
 from kernel.bpf.log import Log
+from kernel.bpf.machine import World
 from kernel.bpf.program import Program
 from kernel.bpf.subject import ADDRESS_CONTEXT, ADDRESS_PLACES, AddressSubject, subject_of
 from kernel.bpf.verifier import check_first, verify

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from kernel.bpf.code import CGROUP_SKB, SOCKET_FILTER, Code
 from kernel.bpf.helpers import arguments_of
-from kernel.bpf.interpreter import Machine, World
+from kernel.bpf.interpreter import Machine
 from kernel.bpf.log import Log
+from kernel.bpf.machine import World
 from kernel.bpf.packet_view import NOBODY, NOWHERE, PacketView
 from kernel.bpf.subject import PACKET_CONTEXT, Subject, subject_of
 from kernel.bpf.verifier import check_first, check_short, verify
@@ -197,7 +198,7 @@ def test_a_packet_may_have_no_headers() -> None:
 def test_bytes_from_a_header_on(offset: int, size: int, header: int, found: bytes) -> None:
     machine = judged(BEGIN + store_constant(DW, R10, -8, -1) + bytes_of(offset, size, header) + LEAVE)
     assert machine.registers[0] == (0 if found else -EFAULT)
-    assert machine.stack[-8 : size - 8] == (found or bytes(size))
+    assert machine.stacks[0][-8 : size - 8] == (found or bytes(size))
 
 
 def test_whose_it_is() -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from kernel.bpf import verifier
 from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, SOCKET_FILTER, Code
-from kernel.bpf.interpreter import Machine, World
+from kernel.bpf.interpreter import Machine
 from kernel.bpf.log import Log
+from kernel.bpf.machine import World
 from kernel.bpf.maps import HASH, Map
 from kernel.bpf.packet_view import PacketView
 from kernel.bpf.subject import (

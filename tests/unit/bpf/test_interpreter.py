@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.bpf import interpreter
+from kernel.bpf import helper_calls
 from kernel.bpf.arithmetic import compute, compute_32, divide_signed, holds, holds_32, swap_bytes
 from kernel.bpf.code import Code
-from kernel.bpf.interpreter import MOST_STEPS, Machine, World
-from kernel.bpf.maps import HashMap
+from kernel.bpf.hash_map import HashMap
+from kernel.bpf.interpreter import MOST_STEPS, Machine
+from kernel.bpf.machine import World
 from kernel.lang import ENOENT, ENOMEM, span_of
 from kernel.lib.pace import PACE, Rest
 from tests.unit.bpf.assembler import (
@@ -236,7 +237,7 @@ OUT_OF_MEMORY = mov_r(R6, R0) + mov(R0, 0) + raw(0x55, R6, 0, 1, -ENOMEM) + mov(
 
 def test_a_new_key_asks_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
     known = maps()
-    monkeypatch.setattr(interpreter, "has_room_to_keep", lambda: False)
+    monkeypatch.setattr(helper_calls, "has_room_to_keep", lambda: False)
     assert run(store_constant(DW, R10, -8, 5), NEW_KEY, OUT_OF_MEMORY, among=known) == 1
     assert known[1].find(struct.pack("<Q", 5)) == -1
     known[1].update(struct.pack("<Q", 5), span_of(bytes(8)), 0)
@@ -247,7 +248,7 @@ def test_a_helper_returns_that_memory_is_short(monkeypatch: pytest.MonkeyPatch) 
     def fail(self: HashMap) -> int:
         raise MemoryError
 
-    monkeypatch.setattr(HashMap, "_take_slot", fail)
+    monkeypatch.setattr(HashMap, "take", fail)
     assert run(store_constant(DW, R10, -8, 5), NEW_KEY, OUT_OF_MEMORY) == 1
 
 

@@ -7,8 +7,10 @@ import struct
 
 import pytest
 
+from kernel.bpf.hash_map import HashMap
 from kernel.bpf.key_hash import KeyHash
-from kernel.bpf.maps import ARRAY, EXIST, HASH, NO_EXIST, HashMap, Map, make_map
+from kernel.bpf.kinds import make_map
+from kernel.bpf.maps import ARRAY, EXIST, HASH, NO_EXIST, Map
 from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, Errno, span_of
 from kernel.lang.runtime.hashing import hash_bytes
 from kernel.lib.pace import PACE, PACE_BUDGET

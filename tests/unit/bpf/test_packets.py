@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from kernel.bpf.code import CGROUP_SKB, Code
-from kernel.bpf.interpreter import Machine, World
+from kernel.bpf.interpreter import Machine
 from kernel.bpf.log import Log
+from kernel.bpf.machine import World
 from kernel.bpf.maps import HASH, Map
 from kernel.bpf.packet_view import PacketView
 from kernel.bpf.program import Program
@@ -99,7 +100,7 @@ def test_a_look_into_the_packet() -> None:
     for offset, size in ((3, 2), (4, 1), (-1, 1), (-5, 8)):
         machine = judged([*look_at(offset, size), LEAVE], b"abcd")
         assert not machine.is_broken and machine.registers[0] == -EFAULT
-        assert machine.stack[-8 : -8 + size or None] == bytearray(size)
+        assert machine.stacks[0][-8 : -8 + size or None] == bytearray(size)
     machine = judged([mov(R1, 5), *look_at(0, 1), LEAVE], b"abcd")
     assert machine.is_broken
 

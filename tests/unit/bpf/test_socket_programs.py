@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kernel.bpf.code import CGROUP_SOCK, Code
-from kernel.bpf.interpreter import World
 from kernel.bpf.log import Log
+from kernel.bpf.machine import World
 from kernel.bpf.program import UNBOUNDED, Program
 from kernel.bpf.subject import (
     MOST_INSTRUCTIONS_AT_ONCE,

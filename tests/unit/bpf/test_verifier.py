@@ -7,7 +7,7 @@ import random
 import pytest
 
 from kernel.bpf import verifier
-from kernel.bpf.state import CONTEXT, State, Value
+from kernel.bpf.state import CONTEXT, Stack, Value
 from kernel.lang import E2BIG, EACCES, EAGAIN, EINVAL, Errno
 from kernel.lib.pace import PACE, Rest
 from tests.unit.bpf.assembler import (
@@ -223,7 +223,7 @@ def test_bytes_of_the_stack() -> None:
     """Against a byte at a time."""
     chance = random.Random(5)
     for _ in range(2000):
-        state = State()
+        state = Stack()
         stored: set[int] = set()
         for _ in range(3):
             place, size = random_piece(chance)

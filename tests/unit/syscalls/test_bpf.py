@@ -8,9 +8,9 @@ import struct
 from collections.abc import Callable
 
 from kernel.bpf.code import Code
+from kernel.bpf.kept_maps import MAPS
 from kernel.bpf.log import Log
 from kernel.bpf.maps import Map
-from kernel.bpf.program import KEPT
 from kernel.bpf.subject import Subject
 from kernel.bpf.verifier import verify
 from kernel.fs.bpf import devices
@@ -426,7 +426,7 @@ def test_a_map_is_frozen_while_memory_is_read(machine: Machine) -> None:
         return read_key(attributes, map_)
 
     bpf_maps.__dict__["_key"] = freezing
-    known = next(iter(KEPT.maps.values()))
+    known = next(iter(MAPS.by_number.values()))
     for command in (2, 3, 21):
         assert calls.element(command, fd, bytes(4), bytes(8)) == -errno.EPERM
         assert known.is_frozen
@@ -439,7 +439,7 @@ def test_a_map_is_frozen_while_memory_is_read(machine: Machine) -> None:
 def test_a_map_is_closed_while_a_program_that_uses_it_is_verified(machine: Machine) -> None:
     calls = Calls(machine.host)
     fd = calls.create(1, 4, 8, 2)
-    known = next(iter(KEPT.maps.values()))
+    known = next(iter(MAPS.by_number.values()))
 
     def closing(code: Code, maps: list[Map], subject: Subject, log: Log) -> int:
         current().files.close(fd)
@@ -449,12 +449,12 @@ def test_a_map_is_closed_while_a_program_that_uses_it_is_verified(machine: Machi
     loaded = calls.load(map_(R1, fd) + ALLOW)
     bpf_programs.__dict__["verify"] = verify
     assert loaded >= 0
-    assert KEPT.maps == {known.identifier: known}  # the program has it
+    assert MAPS.by_number == {known.identifier: known}  # the program has it
     assert known.users == 1
     assert calls.load(map_(R1, fd + 100) + ALLOW) == -errno.EBADF
     machine.host.close(loaded)
-    assert KEPT.maps == {}
-    assert KEPT.map_numbers.next_used(0) == 0
+    assert MAPS.by_number == {}
+    assert MAPS.numbers.next_used(0) == 0
 
 
 @booted

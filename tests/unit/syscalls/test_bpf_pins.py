@@ -8,6 +8,7 @@ import struct
 
 import pytest
 
+from kernel.bpf.kept_maps import MAPS
 from kernel.bpf.program import KEPT
 from tests.unit.booted import booted
 from tests.unit.scarcity import check_each
@@ -42,13 +43,13 @@ class PinCalls(Calls):
 def test_a_map_found_again(machine: Machine) -> None:
     calls = PinCalls(machine.host)
     answers = calls.answers
-    before = len(KEPT.maps)
+    before = len(MAPS.by_number)
     fd = calls.create(1, 4, 8, 2)
     key = struct.pack("<I", 1)
     assert calls.element(2, fd, key, b"ABCDEFGH") == 0
     assert calls.pin(fd, "/pins/map") == 0 and calls.pin(fd, "/pins/map") == -errno.EEXIST
     answers.close(fd)
-    assert len(KEPT.maps) == before + 1
+    assert len(MAPS.by_number) == before + 1
     fd = calls.get("/pins/map", READ_ONLY)
     assert calls.element(1, fd, key, bytes(8)) == 0 and calls.value(8) == b"ABCDEFGH"
     assert calls.element(2, fd, key, bytes(8)) == -errno.EPERM
@@ -57,7 +58,7 @@ def test_a_map_found_again(machine: Machine) -> None:
     assert calls.element(1, fd, key, bytes(8)) == -errno.EPERM and calls.element(3, fd, key) == 0
     answers.close(fd)
     assert calls.get("/pins/map", READ_ONLY | WRITE_ONLY) == -errno.EINVAL
-    assert answers.umount2("/pins", 0) == 0 and len(KEPT.maps) == before
+    assert answers.umount2("/pins", 0) == 0 and len(MAPS.by_number) == before
     assert calls.get("/pins/map") == -errno.ENOENT
 
 

@@ -9,7 +9,7 @@ import struct
 
 import pytest
 
-from kernel.bpf.interpreter import World
+from kernel.bpf.machine import World
 from kernel.bpf.program import KEPT
 from kernel.bpf.program import Program as BpfProgram
 from kernel.bpf.subject import SOCKET_BOUND4, SOCKET_CREATED, SOCKET_RELEASED

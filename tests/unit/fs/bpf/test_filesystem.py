@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kernel.bpf.code import CGROUP_DEVICE, Code
-from kernel.bpf.maps import ARRAY, Map, make_map
-from kernel.bpf.program import KEPT, Program, keep_map, keep_program, release_map, release_program
+from kernel.bpf.kept_maps import MAPS, keep_map, release_map
+from kernel.bpf.kinds import make_map
+from kernel.bpf.maps import ARRAY, Map
+from kernel.bpf.program import KEPT, Program, keep_program, release_program
 from kernel.bpf.subject import DEVICES
 from kernel.cgroup import links
 from kernel.cgroup.group import ControlGroup
@@ -128,11 +130,11 @@ class Pins:
 @pytest.fixture
 def pins(world: World) -> Iterator[Pins]:
     made = Pins(world)
-    maps, programs = len(KEPT.maps), len(KEPT.programs)
+    maps, programs = len(MAPS.by_number), len(KEPT.programs)
     yield made
     if made.mounted.mounts != 0:
         unmount(world.root, b"/bpf", 0)
-    assert (len(KEPT.maps), len(KEPT.programs)) == (maps, programs)
+    assert (len(MAPS.by_number), len(KEPT.programs)) == (maps, programs)
     assert (made.map.users, made.program.users) == (1, 1)
     release_map(made.map)
     release_program(made.program)
@@ -156,7 +158,7 @@ def test_a_name_outlives_the_descriptor(pins: Pins) -> None:
     pin(pins.context, None, b"/bpf/map", pinnable_of(file))
     file.release()
     release_map(pins.map)
-    assert KEPT.maps[pins.map.identifier] is pins.map
+    assert MAPS.by_number[pins.map.identifier] is pins.map
     pins.get(b"/bpf/map")
     keep_map(pins.map)
 
