@@ -51,9 +51,9 @@ UNIT = "unit"  # all unit tests, which share the kernel's modules
 LONGEST_FIRST = (
     "tests/conformance/test_conformance.py", "tests/boot/test_self_build.py", UNIT, "tests/boot/test_firewall.py",
     "tests/stretches/test_stretches.py", "tests/language/test_fuzz.py", "tests/native/test_native.py",
-    "tests/compiler/test_reproducible.py", "tests/boot/test_installed.py", "tests/test_other_pythons.py",
+    "tests/compiler/test_whole_kernel.py", "tests/boot/test_installed.py", "tests/test_other_pythons.py",
     "tests/boot/test_systemd.py", "tests/conformance/test_several_processors.py", "tests/boot/test_disk_twins.py",
-    "tests/compiler/test_report.py", "tests/compiler/test_resident.py", "tests/boot/test_containers.py",
+    "tests/compiler/test_resident.py", "tests/boot/test_containers.py",
     "tests/boot/test_object_costs.py", "tests/boot/test_ext2.py", "tests/boot/test_perf.py",
     "tests/boot/test_sqlite.py", "tests/boot/test_memory_hogs.py", "tests/boot/test_edges.py",
     "tests/boot/test_udev.py", "tests/fuzz_calls/test_fuzz_calls.py",

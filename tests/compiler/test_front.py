@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,3 +126,23 @@ def test_imports_that_mypy_does_not_follow_are_judged(tmp_path: Path, start: str
     with pytest.raises(SourceErrors) as caught:
         load([], [str(file)], str(ROOT))
     assert [error.code for error in caught.value.diagnostics] == [code]
+
+
+def test_what_is_forgotten_before_lowering(tmp_path: Path) -> None:
+    """mypy's trees are twice as large as ours. One diagnostic that knows where it was raised would hold them all."""
+    program = tmp_path / "program.py"
+    program.write_text("def refused() -> object:\n    return {1, 2}\n\n\ndef main() -> None:\n    pass\n")
+    script = f"""
+import gc
+from pathlib import Path
+from compiler.driver import load
+from compiler.front.program import forget_mypy
+program = load(["kernel.mm.host"], [Path({str(program)!r})])
+assert any(function.errors for function in program.functions.values())
+forget_mypy()
+gc.unfreeze()
+print(sum(type(thing).__module__ == "mypy.nodes" for thing in gc.get_objects()))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 100

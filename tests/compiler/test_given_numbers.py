@@ -1,6 +1,6 @@
 """The checker of numbers that programs give (tools/given): what it refuses.
 
-That the kernel has nothing of it, test_report.py asks, which loads the kernel.
+That the kernel has nothing of it, test_whole_kernel.py asks, which loads the kernel.
 """
 
 from __future__ import annotations

@@ -33,6 +33,9 @@ PROMPT = re.compile(rb"(?:\A|(?<=\n))krait:[^\r\n#]*# (?:\[ *\d+\.\d{6}\] [^\r\n
 # Time limits in tests are meant for an idle host. On a busy one they can be stretched by a factor.
 PATIENCE = float(os.environ.get("KRAIT_PATIENCE", "3"))
 STATUS_MARKER = "@status@"
+GATHERING_SECONDS = 0.001  # how long the reader of a serial line lets bytes gather, at least
+MOST_GATHERING_SECONDS = 0.05
+SEARCHED_BYTES_A_SECOND = 20_000_000  # on average, in what is not matched: a twentieth of what a processor could
 
 
 def processor_seconds(pid: int) -> float:
@@ -107,6 +110,9 @@ class Guest:
             self.fail(f"QEMU did not start ({error}): {stderr.strip()}")
 
     def _read_line(self) -> None:
+        """Each byte of the guest's comes alone, and all that no test has matched is searched at each news. So the more
+        that is, the longer the next bytes gather: else to print much would take time that grows with its square.
+        """
         while True:
             try:
                 data = self._serial.recv(65536)
@@ -116,8 +122,10 @@ class Guest:
                 self._log += data
                 self._line_closed = not data
                 self._news.notify_all()
+                unmatched = len(self._log) - self._cursor
             if not data:
                 return
+            time.sleep(min(GATHERING_SECONDS + unmatched / SEARCHED_BYTES_A_SECOND, MOST_GATHERING_SECONDS))
 
     def stop(self) -> None:
         """End the virtual machine at once and free what it used. Raises GuestError if the kernel has trapped."""

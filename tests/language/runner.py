@@ -109,18 +109,25 @@ def write_driver(folder: Path, name: str, parts: list[str]) -> Path:
     return driver
 
 
-def run_in_turn(modules: list[Path], profile: str) -> list[Outcome] | None:
-    """The `main` of each of these modules of one folder. They are compiled as one program, which is started for each,
-    and runs the one that its input names. None if it does not compile; message.txt of the folder says why.
+def write_choice(modules: list[Path]) -> tuple[Path, list[str]]:
+    """A program of these modules of one folder, which runs the `main` of the one that its input names; and the inputs
+    that name them.
     """
-    folder = modules[0].parent
     parts = ["from kernel.lang import extern", *(f"import {path.stem}" for path in modules)]
     parts += ['\n\n@extern("getchar")\ndef first_of_input() -> int:\n    return 0\n\n\ndef main() -> None:']
     parts += ["    chosen = first_of_input() & 0xFF"]
     for number, path in enumerate(modules, FIRST):
         parts += [f"    if chosen == {number}:\n        {path.stem}.main()"]
-    driver = write_driver(folder, "one_of_them", parts)
     inputs = [chr(number) for number in range(FIRST, FIRST + len(modules))]
+    return write_driver(modules[0].parent, "one_of_them", parts), inputs
+
+
+def run_in_turn(modules: list[Path], profile: str) -> list[Outcome] | None:
+    """The `main` of each of these modules of one folder. They are compiled as one program, which is started for each,
+    and runs the one that its input names. None if it does not compile; message.txt of the folder says why.
+    """
+    folder = modules[0].parent
+    driver, inputs = write_choice(modules)
     command = [sys.executable, "-m", "tests.language.in_turn", str(driver), profile, *inputs]
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""`python -m tools.given`: what programs can make overflow. `make test` runs it (tests/compiler/test_report.py).
+"""`python -m tools.given`: what programs can make overflow. `make test` runs it (tests/compiler/test_whole_kernel.py).
 
 Every number that comes from a program is followed through the kernel, from registers, user memory, packets and disks
 into functions, fields and lists; comparisons bound it. Arithmetic on it whose result may not fit 64 bits would trap and
