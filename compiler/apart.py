@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import re
 import select
 import signal
 import struct
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -26,6 +28,7 @@ HEAD = struct.Struct("<cQ")  # kind, and bytes that follow
 SECONDS = struct.Struct("<d")  # in a message AT: the most that the step may take, elapsed; 0: no limit
 TICK_S = 0.5  # between checks whether the child has ended: another process may hold its pipe open
 SHORT_TICK_S = 0.02  # the same once the pipe is closed, when the child has most likely ended
+LEAST_FREE = 1 << 30  # bytes of memory that are left to others when two processes work
 GRACE_S = 5.0  # from the signal that makes the child write a traceback to the one that kills it
 
 _exit = os._exit  # imports may have another one
@@ -72,6 +75,53 @@ def apart(work: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return result
+
+
+@contextlib.contextmanager
+def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T] | None]:
+    """A child does some work from here on. Yields a function that waits for what it returns, and does the work here if
+    the child could not; None, and no child, without a second processor and room for twice this process.
+    """
+    if not has_room():
+        yield None
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _work_and_exit(work, writer)
+    os.close(writer)
+    parent = _Parent(reader, child)
+
+    def result() -> T:
+        with contextlib.suppress(ChildProcessError):  # what was imported meanwhile has waited for it
+            parent.listen()
+            parent.wait()
+        if parent.answer is not None:
+            answer: T
+            answer, error = pickle.loads(parent.answer)
+            if error is None:
+                return answer
+        return work()
+
+    try:
+        yield result
+    finally:
+        with contextlib.suppress(ChildProcessError):
+            parent.kill()
+        os.close(reader)
+
+
+def has_room() -> bool:
+    """Whether a second process of this size would have a processor and memory."""
+    try:
+        used = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        free = re.search(r"^MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        return False
+    return len(os.sched_getaffinity(0)) > 1 and free is not None and int(free[1]) << 10 > LEAST_FREE + 2 * used
 
 
 def is_apart() -> bool:

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from compiler import importing
-from compiler.apart import ChildEnded, apart
+from compiler.apart import ChildEnded, apart, meanwhile
 from compiler.backend import (
     CACHE,
     HOST,
@@ -56,6 +56,7 @@ from compiler.tree import Diagnostic, Function, Loc, Program
 
 if TYPE_CHECKING:
     from compiler.front.kept import Kept
+    from compiler.front.program import Verdicts
     from compiler.lower.program import Lowered
     from compiler.types import Type
 
@@ -247,13 +248,16 @@ def load(
     judged: set[str] | None = None,
     cache: Path | None = None,
     kept: Kept | None = None,
+    *,
+    is_judged: bool = True,
 ) -> Program:
     """The typed program; Refused if mypy or the front end finds errors. See `load` of compiler.front.program."""
     from compiler.front.program import SourceErrors
     from compiler.front.program import load as front_load
 
     try:
-        return front_load(modules, [str(file) for file in files], str(ROOT), judged, cache, kept)
+        paths = [str(file) for file in files]
+        return front_load(modules, paths, str(ROOT), judged, cache, kept, is_judged=is_judged)
     except SourceErrors as errors:
         raise Refused(errors.diagnostics, errors.sources) from None
 
@@ -460,34 +464,51 @@ def translate(options: BuildOptions, more: list[Path], folder: Path, trail: Path
 
     To be run in a process of its own (compiler/apart.py).
     """
-    from compiler.front.program import forget_mypy
+    from compiler.front.program import forget_mypy, verdicts
 
     timings, shown = Timings(), options.shows_progress
-    with stage(timings, "front end", "check the kernel's types", shown):
-        program = load([options.entry], more)
-        forget_mypy()
-        import_live([options.entry], more, trail)
-    with stage(timings, "lowering", "translate the kernel", shown):
-        modules, stacks = lower_to_files(program, options, folder)
+    with contextlib.ExitStack() as ending:
+        with stage(timings, "front end", "check the kernel's types", shown):
+            program = load([options.entry], more, is_judged=False)
+            forget_mypy()
+            judged = ending.enter_context(meanwhile(partial(verdicts, program)))
+            import_live([options.entry], more, trail)
+            if judged is None:
+                verdicts(program)
+        with stage(timings, "lowering", "translate the kernel", shown):
+            modules, stacks = lower_to_files(program, options, folder, judged)
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Translated(modules, stacks, kernel_inputs(program), timings.phases, peak_kib)
 
 
-def lower_to_files(program: Program, options: BuildOptions, folder: Path) -> tuple[list[Source], StackFacts]:
+def lower_to_files(
+    program: Program, options: BuildOptions, folder: Path, judged: Callable[[], Verdicts] | None
+) -> tuple[list[Source], StackFacts]:
     """Lower the kernel to IR, each package written to a file as soon as it is complete; returns what is known of its
-    stacks.
+    stacks. `judged` waits for the rules of the subset, which another process may still go through: the first pass of
+    lowering believes that nothing it reaches breaks any, and is made again if that was wrong.
     """
     from compiler.freeze import Freezer
+    from compiler.front.program import enter_verdicts
     from compiler.lower.debug import DebugInfo
     from compiler.lower.interfaces import Options
     from compiler.lower.program import Lowering
 
+    def begun() -> Lowering:
+        return Lowering(program, Options(KERNEL.name, options.profile == "release"), Freezer, DebugInfo)
+
+    entries = exported_functions(program)
+    lowering = begun()
+    if judged is not None:
+        is_fine = lowering.discovers_well(entries)
+        enter_verdicts(program, judged())
+        if not is_fine or lowering.reaches_broken():
+            lowering = begun()
     ir = empty_ir_folder(options.output.parent / "ir") if options.keep_ir else None
     modules: list[Source] = []
     with refusing(program):
-        lowering = Lowering(program, Options(KERNEL.name, options.profile == "release"), Freezer, DebugInfo)
         lowering.lowers_once = True
-        for name, text in lowering.run(exported_functions(program)):
+        for name, text in lowering.run(entries):
             modules.append(put_away(name, text, KERNEL, options.profile, folder))
             if ir is not None:
                 (ir / f"{name}.ll").write_text(text)

@@ -90,6 +90,9 @@ _UNTYPED = ("KP110", "KP111", INTERNAL)  # they follow from errors of types
 _UNREADABLE = re.compile(r"(.*?): error: (Cannot decode file: .*)", re.DOTALL)
 
 
+Verdicts = tuple[dict[str, list[Diagnostic]], dict[str, list[Diagnostic]]]  # of functions, of classes
+
+
 class SourceErrors(Exception):
     """The program has errors; `diagnostics` lists them."""
 
@@ -106,11 +109,13 @@ def load(
     judged: set[str] | None = None,
     cache: Path | None = None,
     kept: Kept | None = None,
+    *,
+    is_judged: bool = True,
 ) -> Program:
     """Check and convert the packages' modules (by name) and stand-alone files (by path; module name = file stem)
     under `root`. With `judged` (paths), only these files are held to the rules of the subset at once; functions of
-    others are when `Program.judge` is called with them. `cache` is a directory for mypy. What is kept of earlier checks
-    is taken, and changes no result.
+    others are when `Program.judge` is called with them. Unless it `is_judged`, `verdicts` is left to the caller. `cache` is a
+    directory for mypy. What is kept of earlier checks is taken, and changes no result.
 
     Raises SourceErrors with everything that mypy finds.
     """
@@ -142,9 +147,26 @@ def load(
         raise SourceErrors(imports, program.sources)
     _convert(program, trees, result, kept)
     find_views(program)
-    check_program(program, judged)
-    check_classes(program)
+    if is_judged:
+        check_program(program, judged)
+        check_classes(program)
     return program
+
+
+def verdicts(program: Program) -> Verdicts:
+    """Judge all functions and classes of a program; returns the broken rules by their names."""
+    check_program(program)
+    check_classes(program)
+    functions = {name: function.errors for name, function in program.functions.items() if function.errors}
+    return functions, {name: decl.errors for name, decl in program.classes.items() if decl.errors}
+
+
+def enter_verdicts(program: Program, found: Verdicts) -> None:
+    """Tell a program what a child found to be broken in it."""
+    for name, errors in found[0].items():
+        program.functions[name].errors = errors
+    for name, errors in found[1].items():
+        program.classes[name].errors = errors
 
 
 def prepare(files: list[str], root: str, cache: Path, kept: Kept) -> None:

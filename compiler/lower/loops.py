@@ -488,6 +488,7 @@ def over_generator(
         function, owner = found
         env = {**fn.layouts.binding(owner), **fn.types(e.type_args)}
         receiver = lower(fn, e.receiver)
+    fn.world.program.judge(function)
     if function.errors:
         raise function.errors[0]
     no_contract(fn, function.decorators, function.name)

@@ -38,7 +38,7 @@ from compiler.lower.sharing import share_bodies
 from compiler.lower.unlocked import TABLE, door_table, unlocked_thunks
 from compiler.lower.world import Instance, World
 from compiler.stacks import StackFacts
-from compiler.tree import Diagnostic, Loc, Program
+from compiler.tree import Diagnostic, Function, Loc, Program
 from compiler.types import (
     BoolType,
     ClassType,
@@ -102,6 +102,8 @@ class Lowering:
         self.modules: dict[str, Module] = {}
         self.errors: list[Diagnostic] = []
         self.effects: Effects | None = None
+        self.is_discovered = False
+        self.asked: list[Function] = []  # the functions that discovery asked the rules of the subset about
         self.lowers_once = False  # nobody wants the program's trees once all is text: they make room for what follows
 
     def run(self, entry_points: list[str]) -> Iterator[tuple[str, str]]:
@@ -124,7 +126,8 @@ class Lowering:
 
     def analyse(self, entry_points: list[str]) -> Effects:
         """Find everything that the entry points reach, and its effects."""
-        self.discover(entry_points)
+        if not self.is_discovered:
+            self.discover(entry_points)
         self.fail_on_errors()
         self.world.close()
         self.effects = Effects(self.world)
@@ -164,6 +167,25 @@ class Lowering:
 
     # Discovery --------------------------------------------------------------------------------------------------------
 
+    def discovers_well(self, entry_points: list[str]) -> bool:
+        """Discover before the program is judged; whether that came to its end without errors."""
+        before, self.program.judge = self.program.judge, self.asked.append
+        try:
+            self.discover(entry_points)
+        except Exception:  # it met what the rules forbid
+            return False
+        finally:
+            self.program.judge = before
+        self.is_discovered = True
+        return not self.errors
+
+    def reaches_broken(self) -> bool:
+        """Whether discovery would have found errors, now that the program is judged."""
+        reached = self.reached_classes()
+        return any(function.errors for function in self.asked) or any(
+            decl.errors for name, decl in self.program.classes.items() if name in reached
+        )
+
     def discover(self, entry_points: list[str]) -> None:
         """Lower everything once, until nothing new is asked for."""
         world = self.world
@@ -189,15 +211,14 @@ class Lowering:
         self.errors += self.class_errors()
         self.live.forget()
 
+    def reached_classes(self) -> set[str]:
+        """The names of all classes that matter."""
+        owners = (owner for t in self.world.instantiated for owner in self.world.ancestors(t))
+        return {owner.name for owner in owners if isinstance(owner, ClassType)} | self.world.layouts.mentioned()
+
     def class_errors(self) -> list[Diagnostic]:
         """Broken rules of the declarations of all classes that were reached."""
-        reached = {
-            owner.name
-            for t in self.world.instantiated
-            for owner in self.world.ancestors(t)
-            if isinstance(owner, ClassType)
-        }
-        reached |= self.world.layouts.mentioned()
+        reached = self.reached_classes()
         found: list[Diagnostic] = []
         for name, decl in self.program.classes.items():
             if name in reached:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.apart import ChildEnded, apart
+from compiler import apart as apart_module
+from compiler.apart import ChildEnded, apart, meanwhile
 from compiler.driver import Refused
 from compiler.tree import Diagnostic, Loc
 
@@ -49,3 +50,40 @@ def test_ends() -> None:
 def test_what_does_not_get_through() -> None:
     with pytest.raises(Exception, match="pickle"):
         apart(lambda: (lambda: 1))
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart_module, "has_room", lambda: True)
+
+
+@pytest.mark.usefixtures("room")
+def test_meanwhile() -> None:
+    with meanwhile(os.getpid) as result:
+        assert result is not None
+        assert result() != os.getpid()
+
+
+@pytest.mark.usefixtures("room")
+def test_a_child_that_ends_meanwhile() -> None:
+    """Then the work is done here."""
+    here = os.getpid()
+
+    def work() -> int:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 7
+
+    with meanwhile(work) as result:
+        assert result is not None and result() == 7
+    with meanwhile(work) as result, pytest.raises(ZeroDivisionError):
+        fail(ZeroDivisionError())  # and nobody waits for it
+    with meanwhile(partial(fail, ZeroDivisionError())) as failing, pytest.raises(ZeroDivisionError):
+        assert failing is not None
+        failing()
+
+
+def test_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart_module, "has_room", lambda: False)
+    with meanwhile(os.getpid) as result:
+        assert result is None
