@@ -63,6 +63,8 @@ def check_classes(program: Program) -> None:
     for decl in program.classes.values():
         if decl.kind in ("class", "exception", "struct"):
             _check_methods(program, decl)
+        elif decl.kind == "enum":
+            _check_enum(decl)
         if decl.kind == "class":
             _check_overrides(program, decl)
             _check_places(program, decl)
@@ -119,6 +121,15 @@ def _check_methods(program: Program, decl: ClassDecl) -> None:
                 f"{short_name(decl.name)} has {method}",
                 "everything is known at compile time: write plain methods",
             )
+
+
+def _check_enum(decl: ClassDecl) -> None:
+    """A member is a number: its text, truth and comparisons are those that Python gives every enum."""
+    for full_name in decl.methods:
+        method = full_name.removeprefix(decl.name + ".")
+        if method.startswith("__") and method.endswith("__"):
+            hint = "write a method with a name, and call it"
+            _fail(decl, "KP231", f"{short_name(decl.name)} has {method}, which compiled code would not call", hint)
 
 
 def _result(program: Program, name: str) -> Type:

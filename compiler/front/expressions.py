@@ -49,6 +49,7 @@ from compiler.front.basics import Unreachable, find_attribute, fold, refuse_prot
 from compiler.front.calls import CallConverter, refuse_overloaded
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, type_info
 from compiler.front.narrowing import answer, declared_at, is_narrowed, left_out, narrowed_in
+from compiler.front.order import matters
 from compiler.tree import (
     Binary,
     BoolLit,
@@ -572,6 +573,11 @@ class ExpressionConverter(CallConverter):
 
     def _contains(self, left: Expr, right: Expr, right_node: Expression, loc: Loc) -> Expr:
         t = right.type
+        if matters(left, right):  # a call would compute the right side first
+            if isinstance(t, ClassType) and t.name not in (LIST, DICT, DEQUE, BYTE_ARRAY):
+                hint = "compute the left side before"
+                raise Diagnostic("KP215", loc, "the right side of this `in` would be computed first", hint)
+            return Compare(loc, BOOL, "in", left, right)
         if isinstance(t, BytesType):
             return CallBuiltin(loc, BOOL, "bytes.__contains__", [right, left])
         if isinstance(t, StrType):

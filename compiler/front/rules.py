@@ -14,7 +14,7 @@ from typing import Any
 from compiler.diagnostics import internal_error
 from compiler.formats import format_fault
 from compiler.front.assignment import check_assigned
-from compiler.front.convert_types import DEQUE, DICT, KERNEL_ERROR, LIST, MEMORY_ERROR
+from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, KERNEL_ERROR, LIST, MEMORY_ERROR
 from compiler.front.endings import EndingRules
 from compiler.front.flows import check_flows
 from compiler.front.handlers import check_handlers
@@ -82,6 +82,8 @@ _TEXT_HINTS = {
     "bytes": "docs/language.md lists the methods of bytes",
 }
 _INSTRUCTIONS = "arch.x86_64.instructions."
+_CONTAINERS = (LIST, DICT, DEQUE, BYTE_ARRAY)
+_OBJECT = "builtins.object"
 _FREE_PARAMETERS = (".__exit__", ".__eq__")  # their parameters have types that Python prescribes
 _FOREIGN_HINTS = {
     "builtins.memoryview": "use a Span",
@@ -266,6 +268,10 @@ class FunctionRules:
             if len(node.args) != wanted:
                 message = f"{node.method} takes {wanted} argument{'s' * (wanted != 1)} here"
                 self.fail("KP206", node.loc, message, "write a loop, or give the arguments that it takes")
+            item = _bare(node.receiver.type.args[0]) if _compares_items(node) else None
+            if isinstance(item, ClassType) and item.name in (*_CONTAINERS, _OBJECT):
+                hint = "write a loop that compares what is meant, or that asks with `is`"
+                self.fail("KP931", node.loc, f"{show(item)} is compared by what it contains in Python", hint)
 
     def on_callvalue(self, node: CallValue) -> None:
         self.allowed.add(id(node.callee))
@@ -464,6 +470,13 @@ class FunctionRules:
                 self.fail("KP206", node.loc, message, "take the part first, with a slice")
 
 
+def _compares_items(node: CallMethod) -> bool:
+    """Whether a method of a container compares its elements with a value."""
+    if node.owner not in (LIST, DEQUE) or not isinstance(node.receiver.type, ClassType):
+        return False
+    return node.method in ("__contains__", "index", "count", "remove") and bool(node.receiver.type.args)
+
+
 def _bare(t: Type) -> Type:
     return t.inner if isinstance(t, OptionalType) else t
 
@@ -482,7 +495,8 @@ def container_faults(t: Type) -> Iterator[tuple[str, str, str]]:
     kind = {LIST: "list", DICT: "dict", DEQUE: "deque"}[t.name]
     if t.name == DICT and t.args:
         key = t.args[0]
-        if not isinstance(key, IntType | StrType | BytesType | EnumType | ClassType | TypeVariable):
+        contained = isinstance(key, ClassType) and key.name in _CONTAINERS
+        if contained or not isinstance(key, IntType | StrType | BytesType | EnumType | ClassType | TypeVariable):
             yield f"a dict with keys of type {show(key)}", "KP227", "keys are int, str, bytes, enums or objects"
     for item in t.args[-1:]:
         fault = heap_fault(item)

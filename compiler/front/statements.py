@@ -138,6 +138,7 @@ from compiler.types import (
 # Expressions that denote a place where a struct or an Array lies.
 PLACES = (Local, Captured, Global, Field)
 LITERALS = (BytesExpr, IntExpr, NameExpr, StrExpr)
+THROUGH_LOCAL = "call a method of its object, or change it through a local"
 DELETED = "del is for elements of lists, dicts and bytearrays"
 
 
@@ -460,10 +461,23 @@ class StatementConverter(ExpressionConverter):
     def _augmented(self, node: OperatorAssignmentStmt, loc: Loc, out: list[Stmt]) -> None:
         left = node.lvalue
         value = self.expression(node.rvalue)
-        t = self.convert_type(left) if not isinstance(left, IndexExpr) else None
-        if isinstance(t, ClassType) and node.op == "+" and t.name in (LIST, BYTE_ARRAY, DEQUE):
-            out.append(ExprStmt(loc, self.extend_call(self.expression(left), value, loc)))
+        place: Target | None = None
+        if isinstance(left, MemberExpr) and left not in self.shared.type_map:  # changed in place
+            place = self._changed_in_place(left, node.op, loc)
+        t = place.type if place is not None else self.convert_type(left) if not isinstance(left, IndexExpr) else None
+        extended = isinstance(t, ClassType) and node.op == "+" and t.name in (LIST, BYTE_ARRAY, DEQUE)
+        if t is not None and extended and not isinstance(place, PropertyTarget):
+            changed: Expr
+            if isinstance(place, FieldTarget):
+                changed = Field(loc, t, place.value, place.owner, place.name)
+            elif isinstance(place, GlobalTarget):
+                changed = Global(loc, t, place.module, place.name, final=False)
+            else:
+                changed = self.expression(left)
+            out.append(ExprStmt(loc, self.extend_call(changed, value, loc)))
             return
+        if place is not None:
+            raise Diagnostic("KP194", loc, f"{node.op}= on this", THROUGH_LOCAL)
         if isinstance(t, ClassType | StructType) or (
             isinstance(left, IndexExpr) and isinstance(self.convert_type(left), ClassType | StructType)
         ):
@@ -471,6 +485,15 @@ class StatementConverter(ExpressionConverter):
         target = self.target(left)
         result = self.augmented_type(target.type, value.type)
         out.append(AugAssign(loc, target, node.op, value, result))
+
+    def _changed_in_place(self, node: MemberExpr, op: str, loc: Loc) -> Target:
+        """A field whose object an operator changes: mypy notes no type of it then."""
+        if node.kind != GDEF:
+            self.type_of(node.expr)  # unless the statement cannot be reached
+        try:
+            return self.target(node)
+        except Unreachable:
+            raise Diagnostic("KP194", loc, f"{op}= on this", THROUGH_LOCAL) from None
 
     def augmented_type(self, left: Type, right: Type) -> Type:
         """The type that `left op right` has."""

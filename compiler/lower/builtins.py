@@ -32,6 +32,7 @@ from compiler.types import (
     BoolType,
     BytesType,
     ClassType,
+    NoneType,
     OptionalType,
     RawArrayType,
     SpanType,
@@ -95,15 +96,15 @@ def text_method(fn: FunctionLowerer, e: CallBuiltin, prefix: str, method: str) -
         items = replace(e.args[0], type=ClassType(LIST, (INT,)))
         return call_runtime(fn, e.name, [lower(fn, items)])
     values = values_of(fn, e)
-    if e.name == "bytes.split" and len(values) == 1:
-        return call_runtime(fn, "bytes.split_spaces", values)
+    if e.name == "bytes.split" and (len(values) == 1 or isinstance(values[1].type, NoneType)):
+        return call_runtime(fn, "bytes.split_spaces", [values[0], *values[2:]])
     if e.name == "bytes.__contains__":
         inside = values[1]
         return call_runtime(
             fn, "bytes.contains" if isinstance(inside.type, BytesType) else "bytes.contains_byte", values
         )
     if e.name == "bytes.find" and is_integer(values[1].type):
-        return call_runtime(fn, "bytes.find_byte", values)
+        return call_runtime(fn, "bytes.find_value", values)
     if prefix == "str" and (method in AS_BYTES or method == "__contains__"):
         as_bytes = [v.of_type(BYTES) if isinstance(v.type, StrType) else v for v in values]
         return call_runtime(fn, "bytes.contains" if method == "__contains__" else f"bytes.{method}", as_bytes)

@@ -28,6 +28,10 @@ from compiler.types import (
 )
 
 
+CONTAINERS = "kernel.lang.runtime.containers."
+OBJECT = ClassType("builtins.object")
+
+
 def truth(fn: FunctionLowerer, value: Value) -> str:
     """`bool(value)` as an i1."""
     t = value.type
@@ -116,7 +120,7 @@ def equal(fn: FunctionLowerer, a: Value, b: Value) -> str:
     if isinstance(a.type, OptionalType) or isinstance(b.type, OptionalType):
         return equal_optional(fn, a, b)
     if is_integer(a.type) and is_integer(b.type):
-        return compare(fn, "==", a, b)
+        return compare(fn, "==", a, b) if comparable(fn, a.type, b.type) else "false"
     if isinstance(a.type, BoolType) and isinstance(b.type, BoolType):
         return fn.op(f"icmp eq i1 {a.operand}, {b.operand}")
     if isinstance(a.type, BoolType) or isinstance(b.type, BoolType):
@@ -125,12 +129,10 @@ def equal(fn: FunctionLowerer, a: Value, b: Value) -> str:
         name = "bytes.equal" if isinstance(a.type, BytesType) else "str.equal"
         return call_runtime(fn, name, [a, b]).operand
     if isinstance(a.type, TupleType) and isinstance(b.type, TupleType) and len(a.type.items) == len(b.type.items):
-        result = "true"
-        for index in range(len(a.type.items)):
-            item = equal(fn, tuple_item(fn, a, index), tuple_item(fn, b, index))
-            result = item if result == "true" else fn.op(f"and i1 {result}, {item}")
-        return result
-    if isinstance(a.type, ClassType) and not fn.is_exception(a.type) and fn.world.find_method(a.type, "__eq__"):
+        return equal_tuples(fn, a, b, len(a.type.items))
+    if has_equality(fn, a.type):
+        if fn.frame.function.name.startswith(CONTAINERS):
+            return same_or_equal(fn, a, b)
         return truth(fn, call_method(fn, a, "__eq__", [b]))
     if fn.is_exception(a.type) or fn.is_exception(b.type):
         raise fn.error("KP931", "exceptions cannot be compared", "compare their codes")
@@ -139,6 +141,9 @@ def equal(fn: FunctionLowerer, a: Value, b: Value) -> str:
         if own or fn.world.hidden(part, ("__eq__",)) is not None:
             hint = "put the side whose class has __eq__ on the left, and narrow it to this class"
             raise fn.error("KP931", f"{show(a.type)} and {show(b.type)} are compared without the __eq__", hint)
+        if isinstance(part, ClassType) and (part.name.startswith(CONTAINERS) or part == OBJECT):
+            hint = "compare the elements in a loop; `is` asks whether they are one object"
+            raise fn.error("KP931", f"{show(part)} is compared by what it contains in Python", hint)
     if is_pointer(a.type) and is_pointer(b.type):
         if isinstance(a.type, UnionType) or isinstance(b.type, UnionType):
             texts = (StrType, BytesType)
@@ -149,6 +154,91 @@ def equal(fn: FunctionLowerer, a: Value, b: Value) -> str:
             return "false"
         return fn.op(f"icmp eq ptr {a.operand}, {b.operand}")
     raise fn.error("KP931", f"{show(a.type)} and {show(b.type)} cannot be compared")
+
+
+def has_equality(fn: FunctionLowerer, t: Type) -> bool:
+    """Whether `==` calls a method of a class."""
+    inner = t.inner if isinstance(t, OptionalType) else t
+    return (
+        isinstance(inner, ClassType)
+        and not fn.is_exception(inner)
+        and fn.world.find_method(inner, "__eq__") is not None
+    )
+
+
+def comparable(fn: FunctionLowerer, a: Type, b: Type) -> bool:
+    """Whether numbers of these types can be equal: a member of a plain enum equals only itself."""
+    plain = [t for t in (a, b) if isinstance(t, EnumType) and not is_int_enum(fn.world.program, t.name)]
+    return not plain or a == b
+
+
+def same_or_equal(fn: FunctionLowerer, a: Value, b: Value) -> str:
+    """What Python's containers and tuples ask of two elements."""
+    if not has_equality(fn, a.type) and not has_equality(fn, b.type):
+        return equal(fn, a, b)
+    if not (is_pointer(a.type) and is_pointer(b.type)):
+        return equal(fn, a, b)
+    differ, end = fn.label("differ"), fn.label("compared")
+    same = fn.op(f"icmp eq ptr {a.operand}, {b.operand}")
+    start = fn.block
+    fn.branch_if(same, end, differ)
+    fn.start(differ)
+    if isinstance(a.type, OptionalType) or isinstance(b.type, OptionalType):
+        result = equal_optional(fn, a, b)
+    else:
+        result = truth(fn, call_method(fn, a, "__eq__", [b])) if has_equality(fn, a.type) else equal(fn, a, b)
+    last = fn.block
+    fn.branch(end)
+    fn.start(end)
+    return fn.phi("i1", [("true", start), (result, last)])
+
+
+def equal_tuples(fn: FunctionLowerer, a: Value, b: Value, count: int) -> str:
+    """Whether tuples of so many items are equal. Python compares no further than the first that differ."""
+    arms: list[tuple[str, str]] = []
+    result, end = "true", ""
+    for index in range(count):
+        left, right = tuple_item(fn, a, index), tuple_item(fn, b, index)
+        if index > 0 and (has_equality(fn, left.type) or has_equality(fn, right.type)):
+            end = end or fn.label("unequal")
+            following = fn.label("following")
+            arms.append(("false", fn.block))
+            fn.branch_if(result, following, end)
+            fn.start(following)
+            result = "true"
+        item = same_or_equal(fn, left, right)
+        result = item if result == "true" else fn.op(f"and i1 {result}, {item}")
+    if not end:
+        return result
+    arms.append((result, fn.block))
+    fn.branch(end)
+    fn.start(end)
+    return fn.phi("i1", arms)
+
+
+def equal_to_any(fn: FunctionLowerer, value: Value, others: list[Value]) -> str:
+    """`value in (a, b)`. Python asks each of them in turn whether it is the value or equals it, until one does."""
+    arms: list[tuple[str, str]] = []
+    result, end = "false", ""
+    for number, other in enumerate(others):
+        if not has_equality(fn, value.type) and not has_equality(fn, other.type):
+            bit = equal(fn, value, other)
+        else:
+            if number > 0:
+                end = end or fn.label("within")
+                following = fn.label("following")
+                arms.append(("true", fn.block))
+                fn.branch_if(result, end, following)
+                fn.start(following)
+                result = "false"
+            bit = same_or_equal(fn, *((other, value) if has_equality(fn, other.type) else (value, other)))
+        result = bit if result == "false" else fn.op(f"or i1 {result}, {bit}")
+    if not end:
+        return result
+    arms.append((result, fn.block))
+    fn.branch(end)
+    fn.start(end)
+    return fn.phi("i1", arms)
 
 
 def equal_optional(fn: FunctionLowerer, a: Value, b: Value) -> str:

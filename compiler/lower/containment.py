@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compiler.lower import integers
-from compiler.lower.comparison import equal, truth
+from compiler.lower.comparison import equal, equal_to_any, truth
 from compiler.lower.convert import as_int, call_runtime, invert, tuple_item, unwrap
 from compiler.lower.dispatch import EXPRESSIONS, lower
 from compiler.lower.expressions import compare_values
@@ -43,13 +43,9 @@ def contains(fn: FunctionLowerer, e: Compare) -> str:
         return in_range(fn, e, e.right)
     left = lower(fn, e.left)
     if isinstance(e.right, TupleLit):
-        result = "false"
-        for part in e.right.items:
-            value = lower(fn, part)
-            fn.set_loc(e.loc)
-            bit = equal(fn, left, value)
-            result = bit if result == "false" else fn.op(f"or i1 {result}, {bit}")
-        return result
+        items = [lower(fn, part) for part in e.right.items]
+        fn.set_loc(e.loc)
+        return equal_to_any(fn, left, items)
     right = lower(fn, e.right)
     fn.set_loc(e.loc)
     return value_contains(fn, left, right)
@@ -70,11 +66,7 @@ def value_contains(fn: FunctionLowerer, left: Value, right: Value) -> str:
         case StrType():
             return call_runtime(fn, "bytes.contains", [right.of_type(BYTES), left.of_type(BYTES)]).operand
         case TupleType(items):
-            result = "false"
-            for number in range(len(items)):
-                bit = equal(fn, left, tuple_item(fn, right, number))
-                result = bit if result == "false" else fn.op(f"or i1 {result}, {bit}")
-            return result
+            return equal_to_any(fn, left, [tuple_item(fn, right, number) for number in range(len(items))])
         case SpanType() | ArrayType():
             return sequence_contains(fn, left, right)
         case ClassType():

@@ -9,7 +9,7 @@ from compiler.lower.comparison import equal, identical
 from compiler.lower.convert import is_present, narrow
 from compiler.lower.dispatch import STATEMENTS, lower, lower_body
 from compiler.lower.expressions import lower_truth
-from compiler.lower.function import FunctionLowerer
+from compiler.lower.function import FunctionLowerer, Slot
 from compiler.lower.guards import note_access
 from compiler.lower.layout import is_pointer
 from compiler.lower.objects import exception_code, field_place, is_atomic
@@ -17,6 +17,7 @@ from compiler.lower.values import Value
 from compiler.tree import BoolLit, CapturePattern, ClassPattern, Match, NoneLit, OrPattern, Pattern, ValuePattern
 from compiler.types import BoolType, IntType, OptionalType
 
+Captures = list[tuple[Slot, Value]]
 
 def lower_match(fn: FunctionLowerer, s: Match) -> None:
     """Python falls through a match without a fitting case; so does this."""
@@ -27,7 +28,10 @@ def lower_match(fn: FunctionLowerer, s: Match) -> None:
             break
         following = fn.label("case")
         fn.set_loc(case.pattern.loc)
-        test_pattern(fn, case.pattern, subject, following)
+        captured: Captures = []
+        test_pattern(fn, case.pattern, subject, following, captured)
+        for slot, value in captured if fn.live else ():
+            fn.write(slot, value)
         if case.guard is not None:
             accepted = fn.label("guarded")
             fn.branch_if(lower_truth(fn, case.guard), accepted, following)
@@ -39,21 +43,23 @@ def lower_match(fn: FunctionLowerer, s: Match) -> None:
     fn.start(end)
 
 
-def test_pattern(fn: FunctionLowerer, pattern: Pattern, subject: Value, failure: str) -> None:
-    """Go on if the subject fits, binding names; else jump to `failure`."""
+def test_pattern(fn: FunctionLowerer, pattern: Pattern, subject: Value, failure: str, captured: Captures) -> None:
+    """Go on if the subject fits, with what names are then bound to; else jump to `failure`. Python binds no name before
+    the whole pattern fits.
+    """
     match pattern:
         case ValuePattern():
             proceed(fn, value_matches(fn, pattern, subject), failure)
         case ClassPattern():
-            class_pattern(fn, pattern, subject, failure)
+            class_pattern(fn, pattern, subject, failure, captured)
         case OrPattern():
-            or_pattern(fn, pattern, subject, failure)
+            or_pattern(fn, pattern, subject, failure, captured)
         case CapturePattern():
             if pattern.pattern is not None:
-                test_pattern(fn, pattern.pattern, subject, failure)
+                test_pattern(fn, pattern.pattern, subject, failure, captured)
             if pattern.name is not None and fn.live:
                 slot = fn.slot(pattern.name, pattern.type or subject.type)
-                fn.write(slot, narrow(fn, subject, slot.type, stable=True))
+                captured.append((slot, narrow(fn, subject, slot.type, stable=True)))
         case _:
             raise fn.error("KP985", f"{type(pattern).__name__} is not supported", loc=pattern.loc)
 
@@ -77,7 +83,9 @@ def value_matches(fn: FunctionLowerer, pattern: ValuePattern, subject: Value) ->
     return equal(fn, subject, value)
 
 
-def class_pattern(fn: FunctionLowerer, pattern: ClassPattern, subject: Value, failure: str) -> None:
+def class_pattern(
+    fn: FunctionLowerer, pattern: ClassPattern, subject: Value, failure: str, captured: Captures
+) -> None:
     """`case C(field=…)`."""
     cls = fn.type(pattern.cls)
     t = subject.type.inner if isinstance(subject.type, OptionalType) else subject.type
@@ -92,24 +100,33 @@ def class_pattern(fn: FunctionLowerer, pattern: ClassPattern, subject: Value, fa
     receiver = subject.of_type(cls)
     for name, part in pattern.fields.items():
         if fn.is_exception(cls):
-            test_pattern(fn, part, exception_code(fn, receiver, name), failure)
+            test_pattern(fn, part, exception_code(fn, receiver, name), failure, captured)
             continue
         address, field_type, aligned = field_place(fn, receiver, name)
         note_access(fn, receiver, name, write=False)
         atomic = is_atomic(fn, receiver, name)
-        test_pattern(fn, part, fn.load_at(address, field_type, aligned, atomic=atomic), failure)
+        test_pattern(fn, part, fn.load_at(address, field_type, aligned, atomic=atomic), failure, captured)
 
 
-def or_pattern(fn: FunctionLowerer, pattern: OrPattern, subject: Value, failure: str) -> None:
-    """`a | b`."""
+def or_pattern(fn: FunctionLowerer, pattern: OrPattern, subject: Value, failure: str, captured: Captures) -> None:
+    """`a | b`. All of them bind the same names, which are merged."""
     found = fn.label("found")
+    slots: dict[str, Slot] = {}
+    arms: list[tuple[str, dict[str, Value]]] = []
     for number, item in enumerate(pattern.items):
         following = failure if number + 1 == len(pattern.items) else fn.label("or")
-        test_pattern(fn, item, subject, following)
+        own: Captures = []
+        test_pattern(fn, item, subject, following, own)
+        if fn.live:
+            slots.update((slot.address, slot) for slot, _ in own if slot.address)
+            arms.append((fn.block, {slot.address: value for slot, value in own}))
         fn.branch(found)
         if following is not failure:
             fn.start(following)
     fn.start(found)
+    for address, slot in slots.items():
+        merged = fn.phi(fn.kind(slot.type), [(values[address].operand, block) for block, values in arms])
+        captured.append((slot, Value(merged, slot.type)))
 
 
 STATEMENTS[Match] = lower_match

@@ -32,6 +32,7 @@ from compiler.tree import (
     Assign,
     AugAssign,
     Break,
+    CallMethod,
     Continue,
     Delete,
     Expr,
@@ -187,8 +188,14 @@ def item_index(fn: FunctionLowerer, container: Value, index: Expr) -> Value:
 
 
 def delete(fn: FunctionLowerer, s: Delete) -> None:
-    if s.value is not None:
-        lower(fn, s.value)
+    match s.value:
+        case CallMethod(method="__delitem__", args=[IntLit() as index]) as call if index.value < 0:
+            container = lower(fn, call.receiver)
+            place = item_index(fn, container, index)
+            fn.set_loc(s.loc)
+            call_method(fn, container, "__delitem__", [place])
+        case Expr() as call:
+            lower(fn, call)
 
 
 # Flow -----------------------------------------------------------------------------------------------------------------

@@ -256,7 +256,14 @@ class Rewriter(ast.NodeTransformer):
             return call("krait__narrow_field", owner, ast.Constant(target.attr), value)
         return value
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:
+        match node.targets:
+            case [ast.Attribute(value=owner) as field] if any(isinstance(part, ast.Call) for part in ast.walk(owner)):
+                before: list[ast.stmt] = []
+                value = self.hold(node.value, before)
+                node.targets = [ast.Attribute(self.hold(owner, before), field.attr, ast.Store())]
+                node.value = self.stored(node.targets[0], value)
+                return [ast.fix_missing_locations(ast.copy_location(part, node)) for part in (*before, node)]
         node.value = self.visit(node.value)
         node.targets = [self.visit(t) for t in node.targets]
         if self.locals and len(node.targets) == 1:

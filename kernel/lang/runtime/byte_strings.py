@@ -129,6 +129,13 @@ def bytes_find_byte(data: bytes, value: int, start: int = 0) -> int:
     return -1
 
 
+def bytes_find_value(data: bytes, value: int, start: int = 0) -> int:
+    """`data.find(value, start)` of an int, which must be a byte."""
+    if start < 0:
+        start = max(start + len(data), 0)
+    return bytes_find_byte(data, u8_checked(value), start)
+
+
 def bytes_find(data: bytes, part: bytes, start: int = 0) -> int:
     """`data.find(part, start)`."""
     if start < 0:
@@ -174,7 +181,7 @@ def bytes_endswith(data: bytes, suffix: bytes) -> bool:
 def bytes_split(data: bytes, separator: bytes | None = None, limit: int = NO_LIMIT) -> List[bytes]:
     """`data.split(separator, limit)`; without a separator, `data.split()`. Traps on an empty separator."""
     if separator is None:
-        return bytes_split_spaces(data)
+        return bytes_split_spaces(data, limit)
     if len(separator) == 0:
         trap(TRAP_RANGE)
     parts: List[bytes] = List()
@@ -189,14 +196,16 @@ def bytes_split(data: bytes, separator: bytes | None = None, limit: int = NO_LIM
     return parts
 
 
-def bytes_split_spaces(data: bytes) -> List[bytes]:
-    """`data.split()`: at runs of white space, without empty parts."""
+def bytes_split_spaces(data: bytes, limit: int = NO_LIMIT) -> List[bytes]:
+    """`data.split(None, limit)`: at runs of white space, without empty parts."""
     parts: List[bytes] = List()
     place = 0
     while place < len(data):
         while place < len(data) and is_space(byte_at(data, place)):
             place += 1
         start = place
+        if len(parts) == limit:
+            place = len(data)
         while place < len(data) and not is_space(byte_at(data, place)):
             place += 1
         if place > start:
