@@ -25,7 +25,7 @@ from kernel.bpf.maps import (
     Map,
     next_number,
 )
-from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, Errno, final, span_of
+from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, Errno, final, noraise, span_of
 from kernel.lib.pace import spend
 
 MOST_OBJECTS: Final = 8192  # of a map, because it lets go of all of them at once
@@ -59,6 +59,8 @@ class ObjectArray(Map):
         self.slots = 0
         entries: dict[int, Held] = {}
         self._entries: dict[int, Held] = entries
+        spare: dict[int, Held] = {}
+        self._spare: dict[int, Held] = spare  # is empty
 
     def held_bytes(self) -> int:
         return len(self._entries) * _ENTRY_BYTES + 256
@@ -114,11 +116,10 @@ class ObjectArray(Map):
 
     def clear(self) -> None:
         entries = self._entries
-        fresh: dict[int, Held] = {}
-        self._entries = fresh
-        for number in entries:
-            entries[number].release()
-            spend(_LET_GO_COST)
+        if len(entries) > 0:
+            self._entries = self._spare
+            self._spare = entries
+            _let_all_go(entries)
 
     def abandon(self) -> None:
         if self.kind == PROGRAM_ARRAY:
@@ -135,6 +136,8 @@ class ObjectTable(HashMap):
         self.slots = 0
         entries: dict[int, Held] = {}
         self._entries: dict[int, Held] = entries  # by element
+        spare: dict[int, Held] = {}
+        self._spare: dict[int, Held] = spare  # is empty
 
     def held_bytes(self) -> int:
         return super().held_bytes() + len(self._entries) * _ENTRY_BYTES
@@ -189,11 +192,18 @@ class ObjectTable(HashMap):
 
     def clear(self) -> None:
         entries = self._entries
-        fresh: dict[int, Held] = {}
-        self._entries = fresh
-        for element in entries:
-            entries[element].release()
-            spend(_LET_GO_COST)
+        if len(entries) > 0:
+            self._entries = self._spare
+            self._spare = entries
+            _let_all_go(entries)
+
+
+@noraise
+def _let_all_go(entries: dict[int, Held]) -> None:
+    for place in entries:
+        entries[place].release()
+        spend(_LET_GO_COST)
+    entries.clear()
 
 
 def _as_value(held: Held) -> bytes:
