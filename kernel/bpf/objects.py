@@ -25,10 +25,11 @@ from kernel.bpf.maps import (
     Map,
     next_number,
 )
-from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, Errno, final, noraise, span_of
-from kernel.lib.pace import spend
+from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, Errno, final, span_of
+from kernel.lib.pace import pace
+from kernel.sched.later import Job
 
-MOST_OBJECTS: Final = 8192  # of a map, because it lets go of all of them at once
+MOST_OBJECTS: Final = 8192  # of a map
 _ENTRY_BYTES: Final = 100
 _LET_GO_COST: Final = 100  # instructions
 
@@ -50,6 +51,45 @@ def is_of_maps(kind: int) -> bool:
 
 
 @final
+class Objects:
+    """The objects of a map, by element."""
+
+    def __init__(self) -> None:
+        by_element: dict[int, Held] = {}
+        self.by_element: dict[int, Held] = by_element
+        self._departure: Departure = Departure()
+
+    def let_go(self) -> None:
+        """Drop the references to all, soon. That is left to the thread "async": a program among them may be the last
+        user of another map with such programs, and so on.
+        """
+        if len(self.by_element) > 0:
+            self._departure.objects = self
+            self._departure.schedule()
+
+
+@final
+class Departure(Job):
+    """What drops them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.objects: Objects | None = None
+
+    def run(self) -> None:
+        objects = self.objects
+        if objects is None:
+            return
+        fresh: dict[int, Held] = {}
+        leaving = objects.by_element
+        objects.by_element = fresh
+        self.objects = None
+        for element in leaving:
+            leaving[element].release()
+            pace(_LET_GO_COST)
+
+
+@final
 class ObjectArray(Map):
     """Objects by number."""
 
@@ -57,28 +97,25 @@ class ObjectArray(Map):
         super().__init__(kind, 4, 4, most, flags)
         self.has_values = False
         self.slots = 0
-        entries: dict[int, Held] = {}
-        self._entries: dict[int, Held] = entries
-        spare: dict[int, Held] = {}
-        self._spare: dict[int, Held] = spare  # is empty
+        self._objects: Objects = Objects()
 
     def held_bytes(self) -> int:
-        return len(self._entries) * _ENTRY_BYTES + 256
+        return len(self._objects.by_element) * _ENTRY_BYTES + 256
 
     def find(self, key: bytes) -> int:
         number = span_of(key).load_u32(0)
         return number if number < self.most else -1
 
     def held(self, element: int) -> Held | None:
-        return self._entries.get(element)
+        return self._objects.by_element.get(element)
 
     def needs_room(self, key: bytes) -> bool:
-        return self.find(key) not in self._entries
+        return self.find(key) not in self._objects.by_element
 
     def look_up(self, key: bytes) -> bytes:
         if self.kind == GROUP_ARRAY:
             raise Errno(NOT_SUPPORTED)
-        found = self._entries.get(self.find(key))
+        found = self._objects.by_element.get(self.find(key))
         if found is None:
             raise Errno(ENOENT)
         return _as_value(found)
@@ -89,12 +126,12 @@ class ObjectArray(Map):
         element = self.find(key)
         if element < 0:
             raise Errno(E2BIG)
-        before = self._entries.get(element)
-        if before is None and len(self._entries) >= MOST_OBJECTS:
+        before = self._objects.by_element.get(element)
+        if before is None and len(self._objects.by_element) >= MOST_OBJECTS:
             raise Errno(E2BIG)
         held.keep()
         try:
-            self._entries[element] = held
+            self._objects.by_element[element] = held
         except MemoryError:
             held.release()
             raise
@@ -105,21 +142,17 @@ class ObjectArray(Map):
         element = self.find(key)
         if element < 0:
             raise Errno(E2BIG)
-        found = self._entries.get(element)
+        found = self._objects.by_element.get(element)
         if found is None:
             raise Errno(ENOENT)
-        self._entries.pop(element, found)
+        self._objects.by_element.pop(element, found)
         found.release()
 
     def next_key(self, key: bytes | None) -> bytes:
         return next_number(key, self.most)
 
     def clear(self) -> None:
-        entries = self._entries
-        if len(entries) > 0:
-            self._entries = self._spare
-            self._spare = entries
-            _let_all_go(entries)
+        self._objects.let_go()
 
     def abandon(self) -> None:
         if self.kind == PROGRAM_ARRAY:
@@ -134,19 +167,16 @@ class ObjectTable(HashMap):
         super().__init__(kind, key_size, 4, most, flags)
         self.has_values = False
         self.slots = 0
-        entries: dict[int, Held] = {}
-        self._entries: dict[int, Held] = entries  # by element
-        spare: dict[int, Held] = {}
-        self._spare: dict[int, Held] = spare  # is empty
+        self._objects: Objects = Objects()
 
     def held_bytes(self) -> int:
-        return super().held_bytes() + len(self._entries) * _ENTRY_BYTES
+        return super().held_bytes() + len(self._objects.by_element) * _ENTRY_BYTES
 
     def held(self, element: int) -> Held | None:
-        return self._entries.get(element)
+        return self._objects.by_element.get(element)
 
     def look_up(self, key: bytes) -> bytes:
-        found = self._entries.get(self.find(key))
+        found = self._objects.by_element.get(self.find(key))
         if found is None:
             raise Errno(ENOENT)
         return _as_value(found)
@@ -162,7 +192,7 @@ class ObjectTable(HashMap):
             raise Errno(ENOENT)
         if element >= 0 and flags == NO_EXIST:
             raise Errno(EEXIST)
-        if element < 0 and len(self._entries) >= MOST_OBJECTS:
+        if element < 0 and len(self._objects.by_element) >= MOST_OBJECTS:
             raise Errno(E2BIG)
         held.keep()
         try:
@@ -171,9 +201,9 @@ class ObjectTable(HashMap):
         except (Errno, MemoryError):
             held.release()
             raise
-        before = self._entries.get(element)
+        before = self._objects.by_element.get(element)
         try:
-            self._entries[element] = held
+            self._objects.by_element[element] = held
         except MemoryError:
             if before is None:
                 self.drop(key)
@@ -185,25 +215,13 @@ class ObjectTable(HashMap):
     def remove(self, key: bytes) -> None:
         element = self.find(key)
         super().remove(key)
-        found = self._entries.get(element)
+        found = self._objects.by_element.get(element)
         if found is not None:
-            self._entries.pop(element, found)
+            self._objects.by_element.pop(element, found)
             found.release()
 
     def clear(self) -> None:
-        entries = self._entries
-        if len(entries) > 0:
-            self._entries = self._spare
-            self._spare = entries
-            _let_all_go(entries)
-
-
-@noraise
-def _let_all_go(entries: dict[int, Held]) -> None:
-    for place in entries:
-        entries[place].release()
-        spend(_LET_GO_COST)
-    entries.clear()
+        self._objects.let_go()
 
 
 def _as_value(held: Held) -> bytes:

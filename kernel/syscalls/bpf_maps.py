@@ -31,6 +31,7 @@ from kernel.lib import user
 from kernel.lib.pace import is_dying
 from kernel.mm.keeping import check_room_to_keep
 from kernel.sched.processor import PROCESSORS
+from kernel.sched.later import start_thread
 from kernel.syscalls.bpf_arguments import (
     UNPRIVILEGED,
     Attributes,
@@ -82,6 +83,8 @@ def create_map(attributes: Attributes) -> int:
     if is_of_maps(kind):
         map_.inner = _like(attributes.i32(20))
     map_.name = attributes.name(_CREATE_NAME)
+    if not map_.has_values:
+        start_thread()
     check_room_to_keep()
     while map_.grow():
         check_room_to_keep()

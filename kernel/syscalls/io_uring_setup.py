@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from kernel.doors.table import syscall
-from kernel.ipc.later import start_thread
+from kernel.sched.later import start_thread
 from kernel.lang import EINVAL, EPERM, Array, Errno, Span, UserAddr, u8, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN

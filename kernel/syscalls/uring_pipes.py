@@ -10,7 +10,7 @@ from typing import Final
 
 from kernel.fs.constants import O_NONBLOCK, READABLE, WRITABLE
 from kernel.fs.file import File
-from kernel.ipc.later import start_thread
+from kernel.sched.later import start_thread
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EAGAIN, Errno
 from kernel.syscalls.descriptor_arguments import borrowed_file

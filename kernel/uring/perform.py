@@ -10,7 +10,7 @@ Context: sleeps, as what requests do.
 from typing import Final
 
 from kernel.fs.constants import POLLERR, POLLHUP
-from kernel.ipc.later import start_thread
+from kernel.sched.later import start_thread
 from kernel.lang import (
     EAGAIN,
     EBADF,

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from kernel.fs.file import File
 from kernel.ipc.eventfd import EventFile
-from kernel.ipc.later import Job
+from kernel.sched.later import Job
 from kernel.lang import ECANCELED, EIO, ERESTARTSYS, Array, Errno, final, noinline, noraise, u8
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.pace import pace

@@ -20,7 +20,7 @@ from kernel.fs.constants import O_DIRECT, O_NONBLOCK
 from kernel.fs.file import File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
-from kernel.ipc.later import Job, start_thread
+from kernel.sched.later import Job, start_thread
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EBADF, EINTR, EINVAL, ENOENT, ENOMEM, EPIPE, ERESTARTSYS, Errno, final, noraise, u64
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
+from kernel.bpf.code import CGROUP_DEVICE, Code
 from kernel.bpf.held import Held
-from kernel.bpf.kept_maps import HeldMap, keep_map, release_map
+from kernel.bpf.kept_maps import MAPS, HeldMap, keep_map, release_map
 from kernel.bpf.kinds import make_map
 from kernel.bpf.maps import (
     ARRAY,
@@ -32,8 +33,32 @@ from kernel.bpf.maps import (
 )
 from kernel.bpf.objects import MOST_OBJECTS, fits
 from kernel.bpf.prefixes import PrefixMap
+from kernel.bpf.program import KEPT, Program
 from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, ENOSPC, Errno, span_of
-from tests.unit.bpf.assembler import new_map
+from kernel.sched.later import _THREAD
+from tests.unit.bpf.assembler import LEAVE, new_map
+
+
+def work_later() -> None:
+    """What the thread "async" does."""
+    job = _THREAD.take()
+    while job is not None:
+        job.run()
+        job = _THREAD.take()
+
+
+def keep_chain(length: int) -> Map:
+    """An array of programs with one that has another such array, and so on."""
+    inner: Map | None = None
+    for _ in range(length):
+        outer = make_map(PROGRAM_ARRAY, 4, 4, 1, 0)
+        keep_map(outer)
+        if inner is not None:
+            outer.put(key(0), Program(CGROUP_DEVICE, b"", Code(LEAVE), [inner]), 0)
+            release_map(inner)
+        inner = outer
+    assert inner is not None
+    return inner
 
 
 def key(number: int) -> bytes:
@@ -245,6 +270,7 @@ def test_objects_are_kept_while_a_map_leads_to_them(kind: int) -> None:
     assert code_of(lambda: map_.remove(key(1))) == ENOENT
     assert (one.held, two.held) == (0, 1)
     map_.clear()
+    work_later()
     assert two.held == 0
 
 
@@ -257,6 +283,7 @@ def test_objects_are_bounded() -> None:
     map_.put(key(0), one, 0)
     assert one.held == MOST_OBJECTS
     map_.abandon()  # the last descriptor is gone
+    work_later()
     assert one.held == 0
 
 
@@ -268,7 +295,15 @@ def test_a_map_in_a_map_stays_numbered() -> None:
     release_map(inner)
     assert inner.users == 1 and outer.look_up(key(1)) == key(inner.identifier)
     release_map(outer)
+    work_later()
     assert inner.users == 0
+
+
+def test_programs_that_hold_each_other_go_one_after_the_other() -> None:
+    first = keep_chain(5000)  # deeper than a stack
+    release_map(first)
+    work_later()
+    assert KEPT.programs == {} and len(MAPS.by_number) == 0
 
 
 def test_what_fits_in_a_map_of_maps() -> None:
