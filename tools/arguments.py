@@ -176,7 +176,7 @@ def disk(text: str) -> Disk:
 
 
 def forward(text: str) -> Forward:
-    """HOSTPORT:GUESTPORT, with /udp behind it for datagrams."""
+    """HOSTPORT:GUESTPORT, followed by /udp for datagrams."""
     match = re.fullmatch(r"(\d{1,5}):(\d{1,5})(?:/(tcp|udp))?", text)
     if match is None or not all(0 < int(port) < 65536 for port in match.group(1, 2)):
         raise argparse.ArgumentTypeError(f"{text!r} is not HOSTPORT:GUESTPORT, such as 8080:80 or 5353:53/udp")
@@ -184,7 +184,7 @@ def forward(text: str) -> Forward:
 
 
 def share(text: str) -> Share:
-    """HOSTDIR:GUESTDIR, with :ro or :rw behind it."""
+    """HOSTDIR:GUESTDIR, followed by :ro or :rw."""
     parts = text.split(":")
     if not 2 <= len(parts) <= 3 or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
         raise argparse.ArgumentTypeError(f"{text!r} is not HOSTDIR:GUESTDIR, such as .:/src or /data:/data:ro")

@@ -29,7 +29,7 @@ _HASHES: Final[list[Hash]] = [
 ]
 
 
-# What makes ciphers and the like from other algorithms, which stand in parentheses behind it.
+# What makes ciphers and the like from other algorithms, which stand in parentheses after it.
 _MAKERS_OF_OTHERS: Final = (
     b"cbc", b"ctr", b"ecb", b"rfc3686", b"pkcs1pad",
     b"ffdhe2048", b"ffdhe3072", b"ffdhe4096", b"ffdhe6144", b"ffdhe8192",

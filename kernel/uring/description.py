@@ -267,7 +267,7 @@ def _next_request(listing: RingListing) -> Request | None:
 
 
 def _overflow(listing: RingListing) -> bytes:
-    """Completions that found no room. If some found it meanwhile, those behind them are not shown."""
+    """Completions that found no room. If some found it meanwhile, those after them are not shown."""
     last = listing.overflowed
     entry = listing.ring.overflow.first() if last is None else last.after()
     listing.overflowed = entry

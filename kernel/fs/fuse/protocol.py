@@ -307,7 +307,7 @@ class Agreed:
         self.data_limit: int = DATA_LIMIT
 
     def maps_owners(self) -> bool:
-        """Whether the server can do with mounts that map owners: it learns who asks only where something is created."""
+        """Whether the server supports mounts that map owners: it learns who asks only where something is created."""
         return self.flags & ALLOW_IDMAP != 0
 
     def keeps_record_locks(self) -> bool:

@@ -274,7 +274,7 @@ def _new(network: Network) -> SysFileSystem:
 
 
 def check_sysfs_right(context: FsContext) -> None:
-    """Only who rules the network that it shows may mount it. Raises EPERM."""
+    """Only those who rule the network that it shows may mount it. Raises EPERM."""
     if not context.credentials.capable_in(caller_network().owner, CAP_SYS_ADMIN):
         raise Errno(EPERM)
 
