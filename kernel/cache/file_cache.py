@@ -282,7 +282,7 @@ class FileCache(DirtyPages):
         more = True
         while more:
             try:
-                indices = self._indices(first, end, _DROPPED_AT_ONCE)
+                indices = self.pages.indices(first, end, _DROPPED_AT_ONCE)
             except MemoryError:
                 self._forget_one_by_one(first, end)
                 return
@@ -312,7 +312,7 @@ class FileCache(DirtyPages):
     def invalidate(self, first: int, end: int) -> None:
         """Drop those of the pages first … end - 1 that are clean and that nobody uses or maps."""
         self.pages.forget_evicted(first, end)
-        for index in self._indices(first, end):
+        for index in self.pages.each_index(first, end):
             page = self.pages.get(index)
             if page is not None and can_drop(page):
                 self.drop(page)
@@ -325,7 +325,7 @@ class FileCache(DirtyPages):
         """
         self.unmap_mappings(first, end)
         self.pages.forget_evicted(first, end)
-        for index in self._indices(first, end):
+        for index in self.pages.each_index(first, end):
             page = self._settled(index)
             if page is None or page.dirty != 0:
                 continue
@@ -367,10 +367,6 @@ class FileCache(DirtyPages):
         self.direct_reads -= 1
         if self.direct_reads == 0:
             self.waiters.wake_all()
-
-    def _indices(self, first: int, end: int, enough: int = LAST_PAGE) -> list[int]:
-        """Indices of the existing pages among first … end - 1; may stop once it has `enough`."""
-        return self.pages.indices(first, end, enough)
 
     @sleeps
     def close(self) -> None:

@@ -12,10 +12,11 @@ memory at most: a page that left before that many others would not be in memory 
 Invariants: a chunk is in `chunks` exactly while it has pages or remembers some; it is on `KEPT` exactly while it has no
 page; while `walked` is not 0, no page leaves `chunks` and no chunk does.
 
-Context: never sleeps; `evicted_between` takes safe points. `put` may raise MemoryError; `remove`, `evict` and
-`forget_evicted` allocate nothing.
+Context: never sleeps; `evicted_between` and `each_index` take safe points. `put` may raise MemoryError; `remove`,
+`evict` and `forget_evicted` allocate nothing.
 """
 
+from collections.abc import Iterator
 from typing import Final, Literal
 
 from kernel.cache.page import CachedPage
@@ -214,7 +215,7 @@ class PageIndex:
             pace(_COUNT_COST)
         return count, recent
 
-    def indices(self, first: int, end: int, enough: int = 1 << 52) -> list[int]:
+    def indices(self, first: int, end: int, enough: int) -> list[int]:
         """Indices of the existing pages among first … end - 1; may stop once it has `enough`. Raises MemoryError."""
         found: list[int] = []
         self.walked += 1
@@ -234,6 +235,30 @@ class PageIndex:
         finally:
             self.walked -= 1
         return found
+
+    def each_index(self, first: int, end: int) -> Iterator[int]:
+        """The indices of the existing pages among first … end - 1, with safe points in between: pages that come or go
+        meanwhile may be left out. Raises MemoryError.
+        """
+        numbers: list[int] = []
+        self.walked += 1
+        try:
+            if (end - first) >> _SHIFT < len(self.chunks):
+                for number in range(first >> _SHIFT, ((end - 1) >> _SHIFT) + 1):
+                    if number in self.chunks:
+                        numbers.append(number)
+            else:
+                numbers = list(self.chunks.keys())
+        finally:
+            self.walked -= 1
+        for number in numbers:
+            found: list[int] = []
+            chunk = self.chunks.get(number)
+            if chunk is not None:
+                _collect(chunk, first, end, found)
+            for index in found:
+                yield index
+            pace(_COUNT_COST)
 
     def any_between(self, first: int, end: int) -> int:
         """The index of one of the pages first … end - 1, or NO_PAGE if there is none. Allocates nothing."""

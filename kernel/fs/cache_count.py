@@ -17,7 +17,7 @@ _LOOK_COST: Final = 40  # instructions for one
 def count_pages(cache: FileCache, first: int, end: int) -> CachedPages:
     """Of the pages first … end - 1 of a cache. Raises MemoryError."""
     found = CachedPages()
-    for index in cache.pages.indices(first, end):
+    for index in cache.pages.each_index(first, end):
         page = cache.pages.get(index)
         if page is not None:
             found.count += 1

@@ -6,7 +6,8 @@ While an opener waits it counts as a reader or writer, so a lease that it breaks
 
 A mapping whose description was closed counts as long as it can write.
 
-Context: breaking sleeps. Source: fcntl(2), "Leases"; what it leaves open follows Linux.
+Context: all of it sleeps: whoever looks through the leases of a file keeps its list busy (`LockList.begin`) and takes
+safe points. Source: fcntl(2), "Leases"; what it leaves open follows Linux.
 """
 
 from typing import Final
@@ -18,6 +19,7 @@ from kernel.fs.locks import Lock, LockList
 from kernel.fs.path import Path
 from kernel.lang import EAGAIN, EINVAL, Errno, final
 from kernel.lib.credentials import caller_process_id
+from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET
 from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.time.clock import NS_PER_SECOND, monotonic_ns
@@ -25,6 +27,9 @@ from kernel.time.timers import FOREVER_NS
 
 _ENABLED: Final = SystemSetting(b"fs/leases-enable", [1], INT_LEAST, INT_MOST)
 _BREAK_TIME: Final = SystemSetting(b"fs/lease-break-time", [45], INT_LEAST, INT_MOST)  # in seconds; 0 or less: no limit
+# Instructions, for `pace`
+_LOOK_COST: Final = 20
+_BREAK_COST: Final = 2000
 
 
 class Lease(Lock):
@@ -72,16 +77,24 @@ def set_lease(file: File, fresh: Lease) -> None:
     if locks is None:
         locks = LockList()
         inode.locks = locks
-    _end_overdue(locks)
-    _check_others_open(file, fresh.kind)
-    mine: Lease | None = None
-    for lease in locks.leases:
-        if lease.file is file:
-            mine = lease
-        elif fresh.kind == F_WRLCK or lease.must_end:
-            raise Errno(EAGAIN)
+    locks.begin()
+    try:
+        _end_overdue(locks)
+        _set_lease(locks, file, fresh)
+    finally:
+        locks.end()
+
+
+def _set_lease(locks: LockList, file: File, fresh: Lease) -> None:
+    index = _index_of(locks, file)
+    _check_others_open(file, fresh.kind)  # the last: nothing sleeps from here on
+    mine = locks.leases[index] if index >= 0 else None
+    others = len(locks.leases) - (1 if mine is not None else 0)
+    ending = locks.ending_leases - (1 if mine is not None and mine.must_end else 0)
+    if ending > 0 or (fresh.kind == F_WRLCK and others > 0):
+        raise Errno(EAGAIN)
     if mine is not None:
-        _change(locks, mine, fresh.kind)
+        _change(locks, index, fresh.kind)
         return
     if _ENABLED.value == 0:
         raise Errno(EINVAL)
@@ -92,6 +105,16 @@ def set_lease(file: File, fresh: Lease) -> None:
         locks.lock_went()
         raise
     file.has_locks = True
+
+
+def _index_of(locks: LockList, file: File) -> int:
+    """The place of a description's lease; -1 if it has none. The caller keeps the list busy."""
+    if file.has_locks:
+        for index in range(len(locks.leases)):
+            if locks.leases[index].file is file:
+                return index
+            pace(_LOOK_COST)
+    return -1
 
 
 def _check_others_open(file: File, kind: int) -> None:
@@ -110,33 +133,42 @@ def _check_others_open(file: File, kind: int) -> None:
 def end_lease(file: File) -> None:
     """Give up the description's lease, and with it the owner and the signal. EAGAIN if it has none."""
     locks = file.inode.locks
+    index = -1
     if locks is not None:
-        for lease in locks.leases:
-            if lease.file is file:
-                _change(locks, lease, F_UNLCK)
-                return
-    raise Errno(EAGAIN)
+        locks.begin()
+        try:
+            index = _index_of(locks, file)
+            if index >= 0:
+                _change(locks, index, F_UNLCK)
+        finally:
+            locks.end()
+    if index < 0:
+        raise Errno(EAGAIN)
 
 
 def lease_kind(file: File) -> int:
     """F_GETLEASE."""
     locks = file.inode.locks
-    if locks is not None and len(locks.leases) > 0:
+    if locks is None or len(locks.leases) == 0:
+        return F_UNLCK
+    locks.begin()
+    try:
         _end_overdue(locks)
-        for lease in locks.leases:
-            if lease.file is file:
-                return lease.coming_kind()
-    return F_UNLCK
+        index = _index_of(locks, file)
+        return locks.leases[index].coming_kind() if index >= 0 else F_UNLCK
+    finally:
+        locks.end()
 
 
-def _change(locks: LockList, lease: Lease, kind: int) -> None:
+def _change(locks: LockList, index: int, kind: int) -> None:
     """Another kind, or none. A demand to end the lease stays until it ends."""
+    lease = locks.leases[index]
     lease.kind = kind
     if kind != F_WRLCK:
         lease.must_lower = False
         lease.lowers_ns = FOREVER_NS
     if kind == F_UNLCK:
-        locks.leases.remove(lease)
+        locks.remove_lease(index)
         file = lease.file
         if file is not None:
             file.owner = UNSET
@@ -146,14 +178,21 @@ def _change(locks: LockList, lease: Lease, kind: int) -> None:
 
 
 def _end_overdue(locks: LockList) -> None:
-    """Lower and end the leases whose holders did not respond in time."""
+    """Lower and end the leases whose holders did not respond in time. The caller keeps the list busy."""
     now = monotonic_ns()
-    for index in reversed(range(len(locks.leases))):
+    if now < locks.lease_deadline_ns:
+        return
+    next_ns = FOREVER_NS
+    for index in range(len(locks.leases) - 1, -1, -1):
+        pace(_LOOK_COST)
         lease = locks.leases[index]
         if lease.lowers_ns <= now:
-            _change(locks, lease, F_RDLCK)
+            _change(locks, index, F_RDLCK)
         if lease.ends_ns <= now:
-            _change(locks, lease, F_UNLCK)
+            _change(locks, index, F_UNLCK)
+        else:
+            next_ns = min(next_ns, lease.deadline_ns())
+    locks.lease_deadline_ns = next_ns
 
 
 # ---- Breaking -------------------------------------------------------------------------------------------------------
@@ -184,23 +223,31 @@ def break_leases_for_opening(path: Path, inode: Inode, flags: int) -> None:
 
 def _break(locks: LockList, kind: int, waits: bool) -> None:
     """End the leases that forbid opening for reading (F_RDLCK) or writing."""
-    _end_overdue(locks)
-    if _first_conflict(locks, kind) is None:
+    lease = _first_conflict(locks, kind, demands=True)
+    if lease is None:
         return
-    _demand(locks, kind)
     if not waits:
         raise Errno(EAGAIN)
     breaker = LeaseBreaker(None, caller_process_id(), kind)
-    while (lease := _first_conflict(locks, kind)) is not None:
+    while lease is not None:
         locks.wait_for(breaker, lease, lease.deadline_ns())
+        lease = _first_conflict(locks, kind, demands=False)
+
+
+def _first_conflict(locks: LockList, kind: int, *, demands: bool) -> Lease | None:
+    """The first lease that forbids opening. If that is asked for, the holders of all such are notified."""
+    locks.begin()
+    try:
         _end_overdue(locks)
-
-
-def _first_conflict(locks: LockList, kind: int) -> Lease | None:
-    for lease in locks.leases:
-        if lease.conflicts_with(kind):
-            return lease
-    return None
+        for lease in locks.leases:
+            if lease.conflicts_with(kind):
+                if demands:
+                    _demand(locks, kind)
+                return lease
+            pace(_LOOK_COST)
+        return None
+    finally:
+        locks.end()
 
 
 def _demand(locks: LockList, kind: int) -> None:
@@ -209,16 +256,20 @@ def _demand(locks: LockList, kind: int) -> None:
     if _BREAK_TIME.value > 0:
         deadline_ns = monotonic_ns() + _BREAK_TIME.value * NS_PER_SECOND
     for lease in locks.leases:
+        pace(_LOOK_COST)
         if not lease.conflicts_with(kind):
             continue
         if kind == F_WRLCK:
             if lease.must_end:
                 continue
             lease.must_end = True
+            locks.ending_leases += 1
             lease.ends_ns = deadline_ns
         else:
             if lease.is_breaking():
                 continue
             lease.must_lower = True
             lease.lowers_ns = deadline_ns
+        locks.lease_deadline_ns = min(locks.lease_deadline_ns, deadline_ns)
         lease.broken()
+        pace(_BREAK_COST)

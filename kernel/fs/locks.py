@@ -5,7 +5,7 @@ ranges [start, end], end inclusive and MAX_FILE_SIZE for "to the end of the file
 new one replaces, splits and joins what it covers.
 
 Invariants: `LOCKED` holds all lists with a lock in them; `WAITING` the requests that sleep. While a list `is_busy`,
-only the thread that made it so changes its locks, or decides by them.
+only the thread that made it so changes its locks and leases, or decides by them.
 
 Context: all but `lock_comes` and `lock_went` sleeps: a list may be long, and looking through it takes safe points.
 """
@@ -105,13 +105,15 @@ class LockList:
     def __init__(self) -> None:
         self.records: list[RecordLock] = []
         self.holders: list[WholeLock] = []  # flock
-        self.leases: list[Lease] = []
+        self.leases: list[Lease] = []  # a description has one at most
+        self.ending_leases: int = 0  # of those, how many must end
+        self.lease_deadline_ns: int = FOREVER_NS  # none of them ends or is lowered by itself before that
         self.queue: WaitQueue = WaitQueue()  # for threads that wait for any of them
         self.is_busy: bool = False
 
     @noraise
     def begin(self) -> None:
-        """Keep others from changing record locks and those of flock(2) until `end`."""
+        """Keep others from changing record locks, those of flock(2) and leases until `end`."""
         while self.is_busy:
             _QUIET.wait()
         self.is_busy = True
@@ -249,10 +251,30 @@ class LockList:
         """The last reference to a description is gone: drop all its locks."""
         self.unlock_flock(file)
         self._drop_records(None, file)
-        for index in reversed(range(len(self.leases))):
-            if self.leases[index].file is file:
-                del self.leases[index]
+        if len(self.leases) > 0 or self.is_busy:
+            self._drop_lease(file)
         self.lock_went()
+
+    @noraise
+    def _drop_lease(self, file: "File") -> None:
+        self.begin()
+        try:
+            for index in range(len(self.leases)):
+                lease = self.leases[index]
+                if lease.file is file:
+                    self.remove_lease(index)
+                    break
+                pace(_LOOK_COST)
+        finally:
+            self.end()
+
+    @noraise
+    def remove_lease(self, index: int) -> None:
+        """It is given up. The caller keeps the list busy, and reports it (`lock_went`)."""
+        lease = self.leases.pop(index)
+        if lease.must_end:
+            self.ending_leases -= 1
+        spend(len(self.leases) - index)
 
     # ---- flock ------------------------------------------------------------------------------------------------
 

@@ -2037,6 +2037,165 @@ static void great_tables(void)
     CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
 }
 
+/* A tree of many mounts is read, written out, shared, copied by propagation, bound, detached, and copied for a namespace
+ * that ends. One mount appears on many peers.
+ */
+#define MANY_MOUNTS 6000
+static void many_mounts(void)
+{
+    char name[64];
+    CHECK(unshare(CLONE_NEWNS) == 0 && mount(0, "/", 0, MS_REC | MS_PRIVATE, 0) == 0);
+    CHECK(mkdir("/tmp/mounts", 0755) == 0 && mount("t", "/tmp/mounts", "tmpfs", 0, 0) == 0);
+    CHECK(mkdir("/tmp/mounts/a", 0755) == 0 && mkdir("/tmp/mounts/b", 0755) == 0);
+    CHECK(mkdir("/tmp/mounts/a/s", 0755) == 0 && mkdir("/tmp/mounts/a/s/in", 0755) == 0);
+    for (int i = 0; i < MANY_MOUNTS; i++) {
+        sprintf(name, "/tmp/mounts/a/%d", i);
+        CHECK(mkdir(name, 0755) == 0 && mount("/tmp/mounts/a/s", name, 0, MS_BIND, 0) == 0);
+    }
+    read_all("/proc/self/mounts"), read_all("/proc/self/mountinfo");
+    sync();
+    pid_t child = fork();
+    if (child == 0)
+        _exit(unshare(CLONE_NEWNS) != 0);
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(mount("/tmp/mounts", "/tmp/mounts/b", 0, MS_BIND | MS_REC, 0) == 0);
+    CHECK(umount2("/tmp/mounts/b", MNT_DETACH) == 0);
+    CHECK(mount(0, "/tmp/mounts", 0, MS_REC | MS_SHARED, 0) == 0);
+    CHECK(mount("/tmp/mounts/a", "/tmp/mounts/b", 0, MS_BIND | MS_REC, 0) == 0);
+    CHECK(umount2("/tmp/mounts/b", MNT_DETACH) == 0);
+    CHECK(mount(0, "/tmp/mounts", 0, MS_REC | MS_PRIVATE, 0) == 0);
+    CHECK(mount("/tmp/mounts/a/s", "/tmp/mounts/b", 0, MS_BIND, 0) == 0);
+    CHECK(mount(0, "/tmp/mounts/b", 0, MS_SHARED, 0) == 0);
+    for (int i = 0; i < MANY_MOUNTS / 2; i++) {
+        sprintf(name, "/tmp/mounts/a/%d", i);
+        CHECK(umount(name) == 0 && mount("/tmp/mounts/b", name, 0, MS_BIND, 0) == 0);
+    }
+    CHECK(mount("/tmp/mounts/a/s", "/tmp/mounts/b/in", 0, MS_BIND, 0) == 0);
+    CHECK(umount("/tmp/mounts/b/in") == 0);
+    CHECK(umount2("/tmp/mounts", MNT_DETACH) == 0);
+}
+
+static void mounts(void)
+{
+    in_child(many_mounts);
+    CHECK(rmdir("/tmp/mounts") == 0);
+}
+
+/* As many objects of each kind of System V as there may be, and many POSIX queues, in a namespace that ends. */
+#define MANY_OBJECTS 32000
+static void objects_of_a_namespace(void)
+{
+    char name[16];
+    struct { int words[16]; } numbers;
+    static int sets[MANY_OBJECTS];
+    CHECK(unshare(CLONE_NEWIPC) == 0);
+    write_text("/proc/sys/kernel/shmmni", "32768");
+    for (int i = 0; i < MANY_OBJECTS; i++) {
+        sets[i] = semget(i + 1, 1, IPC_CREAT | 0600);
+        CHECK(sets[i] >= 0 && msgget(i + 1, IPC_CREAT | 0600) >= 0);
+        CHECK(i % 4 != 0 || syscall(SYS_shmget, i + 1, PAGE, IPC_CREAT | 0600) >= 0);
+    }
+    CHECK(semctl(0, 0, SEM_INFO, &numbers) >= 0 && semctl(0, 0, IPC_INFO, &numbers) >= 0);
+    CHECK(msgctl(0, MSG_INFO, (void *)&numbers) >= 0 && syscall(SYS_shmctl, 0, 14, &numbers) >= 0);
+    struct sembuf undone = {0, 1, SEM_UNDO};
+    for (int i = 0; i < MANY_OBJECTS; i += 8)
+        CHECK(semop(sets[i], &undone, 1) == 0);
+    CHECK(semctl(sets[MANY_OBJECTS - 1], 0, IPC_RMID) == 0 && semget(1 << 20, 1, IPC_CREAT | 0600) >= 0);
+    struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+    CHECK(setrlimit(RLIMIT_MSGQUEUE, &none) == 0);
+    long attributes[8] = {0, 1, 8};
+    for (int i = 0; i < 8000; i++) {
+        sprintf(name, "q%d", i);
+        int queue = syscall(SYS_mq_open, name, O_CREAT | O_RDWR, 0600, attributes);
+        CHECK(queue >= 0);
+        close(queue);
+    }
+}
+
+static void objects(void)
+{
+    in_child(objects_of_a_namespace);
+}
+
+/* A keyring with many keys is cleared, revoked and unlinked, also with keyrings in it, and ends with its session. */
+static long add_key_to(long keyring, const char *kind, const char *name)
+{
+    int has_data = strcmp(kind, "user") == 0;
+    long key = syscall(SYS_add_key, kind, name, has_data ? "x" : NULL, has_data, keyring);
+    CHECK(key > 0);
+    return key;
+}
+
+static void many_keys(void)
+{
+    char name[16];
+    CHECK(syscall(SYS_keyctl, 1, 0L, 0, 0, 0) > 0); /* a session of its own */
+    for (int round = 0; round < 4; round++) {
+        long keyring = add_key_to(-3, "keyring", "ring");
+        for (int i = 0; i < 10000; i++) {
+            sprintf(name, "k%d", i);
+            add_key_to(keyring, round % 2 ? "keyring" : "user", name);
+        }
+        if (round == 0)
+            CHECK(syscall(SYS_keyctl, 7, keyring, 0, 0, 0) == 0);
+        if (round == 1)
+            CHECK(syscall(SYS_keyctl, 3, keyring, 0, 0, 0) == 0);
+        if (round == 2)
+            CHECK(syscall(SYS_keyctl, 9, keyring, -3L, 0, 0) == 0);
+    }
+}
+
+static void keys(void)
+{
+    in_child(many_keys);
+}
+
+/* Many leases on one file: whoever wants to write has all holders notified. */
+static void leases(void)
+{
+    const int count = 20000;
+    struct rlimit limit = {count + 100, count + 100};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0 && signal(SIGIO, SIG_IGN) != SIG_ERR);
+    CHECK(close(open("/tmp/leased", O_WRONLY | O_CREAT, 0600)) == 0);
+    for (int i = 0; i < count; i++) {
+        int file = open("/tmp/leased", O_RDONLY);
+        CHECK(file >= 0 && fcntl(file, 1024, F_RDLCK) == 0); /* F_SETLEASE */
+    }
+    CHECK(open("/tmp/leased", O_WRONLY | O_NONBLOCK) < 0 && errno == EAGAIN);
+    CHECK(read_all("/proc/locks") > 0);
+    CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0 && unlink("/tmp/leased") == 0);
+}
+
+/* An interface with as many addresses as a user may have, all of one prefix, goes down, up, and ends. */
+static void many_addresses(void)
+{
+    begin_network();
+    struct ifreq lo = {.ifr_name = "lo"};
+    int udp = socket(AF_INET, SOCK_DGRAM, 0);
+    unsigned index = if_nametoindex("lo");
+    for (int i = 1; i < 250; i++) {
+        unsigned char head[8] = {2, 16, 0, 0};
+        memcpy(head + 4, &index, 4);
+        message_size = 0;
+        unsigned start = begin_message(20, 0x605); /* RTM_NEWADDR */
+        put(head, 8);
+        put_number(2, 0x0b000000 + i), put_number(1, 0x0b000000 + i);
+        end_message(start);
+        send_message(links_socket, 1);
+    }
+    for (int i = 0; i < 4; i++) {
+        lo.ifr_flags = i % 2 == 0 ? 0 : IFF_UP;
+        CHECK(ioctl(udp, SIOCSIFFLAGS, &lo) == 0);
+    }
+}
+
+static void addresses(void)
+{
+    in_child(many_addresses);
+    usleep(500000);
+}
+
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
@@ -2053,6 +2212,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"huge", huge_pages}, {"pages", many_pages}, {"cores", cores}, {"events", events},
     {"networks", networks}, {"firewall", firewall}, {"bridges", bridges}, {"bpf", programs},
     {"crowds", crowds}, {"threads", crowds_of_threads}, {"great_tables", great_tables},
+    {"mounts", mounts}, {"objects", objects}, {"keys", keys}, {"leases", leases}, {"addresses", addresses},
 };
 
 int main(int count, char **values)

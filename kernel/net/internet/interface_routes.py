@@ -89,15 +89,22 @@ def _primary(entry: InterfaceAddress) -> InterfaceAddress:
     return entry
 
 
-def enter_routes(entry: InterfaceAddress) -> None:
-    """Enter an address's routes: for IPv4 the one to itself even if its interface is down. MemoryError, ENOBUFS."""
+def _prefix_of(entry: InterfaceAddress) -> bytes:
+    """The prefix that an address belongs to, with its length."""
+    return masked(entry.address, entry.prefix_length) + bytes([entry.prefix_length])
+
+
+def enter_routes(entry: InterfaceAddress, primary: InterfaceAddress) -> None:
+    """Enter an address's routes: for IPv4 the one to itself even if its interface is down. With the first address of
+    its prefix. MemoryError, ENOBUFS.
+    """
     device = entry.device
     size = len(entry.address)
     if size == 16 and not device.is_up():
         return
     route = local_route(entry.address, 8 * size, device, LOCAL)
     if size == 4:
-        route.source = _primary(entry).address
+        route.source = primary.address
     _enter(device.network, route)
     if not device.is_up():
         return
@@ -187,7 +194,7 @@ def _is_wanted(route: Route, wanted: list[Route]) -> bool:
 @final
 class _FollowAddresses(AddressWatcher):
     def address_added(self, entry: InterfaceAddress) -> None:
-        enter_routes(entry)
+        enter_routes(entry, _primary(entry))
         routes_changed(entry.device.network)
 
     def address_deleted(self, entry: InterfaceAddress) -> None:
@@ -211,8 +218,13 @@ def _loopback_address(device: NetworkDevice, address: bytes, prefix_length: int)
 @final
 class _FollowDevices(DeviceWatcher):
     def device_up(self, device: NetworkDevice) -> None:
+        primaries: dict[bytes, InterfaceAddress] = {}
         for entry in list_addresses(device, 0):
-            enter_routes(entry)
+            prefix = _prefix_of(entry)
+            if len(entry.address) == 4 and prefix not in primaries:
+                primaries[prefix] = entry
+            is_secondary = entry.flags & ADDRESS_SECONDARY != 0
+            enter_routes(entry, primaries.get(prefix, entry) if is_secondary else entry)
         if device.is_loopback():
             if len(list_addresses(device, 4)) == 0:
                 _loopback_address(device, LOOPBACK4, 8)

@@ -184,9 +184,7 @@ def add_route(network: Network, route: Route, replace: bool = False, append: boo
     table = tables_for(network, size).table(route.table)
     if len(table) >= (_LIMIT if network is FIRST_NETWORK else _LIMIT_OF_OTHERS):
         raise Errno(ENOBUFS)
-    at = 0
-    while at < len(table) and _is_before(table[at], route):
-        at += 1
+    at = _place_for(table, route)
     # Equal keys are adjacent, after smaller metrics.
     first = at
     while first > 0 and table[first - 1].is_same(route):
@@ -203,6 +201,19 @@ def add_route(network: Network, route: Route, replace: bool = False, append: boo
             raise Errno(EEXIST)
     table.insert(at, route)
     _added(network, route)
+
+
+def _place_for(table: list[Route], route: Route) -> int:
+    """After all that come before a route in a sorted list."""
+    at = 0
+    end = len(table)
+    while at < end:
+        middle = (at + end) // 2
+        if _is_before(table[middle], route):
+            at = middle + 1
+        else:
+            end = middle
+    return at
 
 
 def _has_twin(table: list[Route], first: int, end: int, route: Route) -> bool:

@@ -12,6 +12,7 @@ from kernel.cache.page import CachedPage
 from kernel.cache.page_index import KEPT, PageIndex
 from kernel.cache.store import BackingStore
 from kernel.mm.frames import Frame
+from tests.unit.meanwhile import meanwhile
 
 END = 1 << 52
 
@@ -36,7 +37,7 @@ def test_evicted_pages_are_remembered_until_they_are_read_again(pages: PageIndex
     for number in range(100):
         pages.evict(number)
     assert KEPT.count == 2
-    assert pages.indices(0, END) == []
+    assert pages.indices(0, END, END) == []
     assert pages.evicted_between(0, END, 0) == (100, 0)
     assert pages.evicted_between(60, 70, 35) == (10, 5)
     enter(pages, range(3))
@@ -87,3 +88,21 @@ def test_numbers_of_evictions_begin_anew() -> None:
         assert [KEPT.evictions_since(stamp) for stamp in stamps] == [2, 1, 0]
     finally:
         KEPT.stamp = before
+
+
+def test_pages_are_gone_over_with_safe_points(pages: PageIndex) -> None:
+    """A chunk that goes meanwhile is left out, and what comes into one that is still to come is seen."""
+    enter(pages, range(10, 300, 3))
+    expected = [number for number in range(10, 300, 3) if number < 250 and number >> 6 != 1]
+
+    def others() -> None:
+        for number in list(range(10, 300, 3)):
+            if number >> 6 == 1:
+                pages.remove(number)
+        enter(pages, range(240, 241))
+
+    with meanwhile(others):
+        assert list(pages.each_index(0, 250)) == sorted([*expected, 240])
+    assert list(pages.each_index(200, 205)) == [202]  # the chunks in question are fewer than those that there are
+    for number in list(pages.each_index(0, END)):
+        pages.remove(number)

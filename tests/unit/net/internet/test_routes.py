@@ -1,9 +1,13 @@
 """Routing tables: longest prefix, metrics, what addresses bring."""
 
+import random
+from collections.abc import Callable
+
 import pytest
 
 from kernel.lang import EEXIST, ENETUNREACH, Errno
-from kernel.net.internet.addresses import delete_address, find_on, masked, prefix_of_netmask
+from kernel.net.internet import interface_routes, routes
+from kernel.net.internet.addresses import InterfaceAddress, delete_address, find_on, masked, prefix_of_netmask
 from kernel.net.internet.output import resolve
 from kernel.net.internet.routes import Route, add_route, find_route, list_routes
 from kernel.net.link.device import NetworkDevice, bring_down, bring_up
@@ -13,6 +17,19 @@ from tests.unit.net.conftest import Wire, give_address
 
 def address(text: str) -> bytes:
     return bytes(int(part) for part in text.split("."))
+
+
+def counted(
+    find: Callable[[NetworkDevice, int], list[InterfaceAddress]], looked_at: list[int]
+) -> Callable[[NetworkDevice, int], list[InterfaceAddress]]:
+    """Lists addresses, and counts how many."""
+
+    def listing(device: NetworkDevice, size: int) -> list[InterfaceAddress]:
+        found = find(device, size)
+        looked_at.extend([1] * len(found))
+        return found
+
+    return listing
 
 
 def test_the_longest_prefix_wins(wire: Wire) -> None:
@@ -74,3 +91,36 @@ def test_netmasks() -> None:
     assert prefix_of_netmask(address("0.0.0.0")) == 0
     assert prefix_of_netmask(address("255.0.255.0")) == -1
     assert masked(address("10.255.255.255"), 12) == address("10.240.0.0")
+
+
+def test_routes_are_entered_where_they_belong(wire: Wire) -> None:
+    """As if each looked for its place from the beginning."""
+    chance = random.Random(6)
+    expected: list[Route] = []
+    for number in range(600):
+        route = Route(bytes([172, 20, chance.randrange(4), chance.randrange(4)]), chance.choice((24, 30, 32)), wire)
+        route.metric = chance.randrange(3)
+        route.tos = number  # so that none is like another
+        at = 0
+        while at < len(expected) and routes._is_before(expected[at], route):
+            at += 1
+        expected.insert(at, route)
+        add_route(FIRST_NETWORK, route)
+    assert [route for route in list_routes(FIRST_NETWORK, 4) if route.tos > 0 or route is expected[0]] == [
+        route for route in expected if route.tos > 0 or route is expected[0]
+    ]
+
+
+def test_an_interface_with_many_addresses_comes_up_quickly(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each route, few others are looked at, and no other address. The sources are those of the first addresses."""
+    for number in range(200):
+        give_address(wire, bytes([172, 20, number % 4, 1 + number]), 24)
+    before = [(route.destination, route.source) for route in list_routes(FIRST_NETWORK, 4)]
+    bring_down(wire)
+    looked_at: list[int] = []
+    compare = routes._is_before
+    monkeypatch.setattr(routes, "_is_before", lambda old, new: (looked_at.append(1), compare(old, new))[1])
+    monkeypatch.setattr(interface_routes, "list_addresses", counted(interface_routes.list_addresses, looked_at))
+    bring_up(wire)
+    assert len(looked_at) < 200 * 3 * 10
+    assert [(route.destination, route.source) for route in list_routes(FIRST_NETWORK, 4)] == before
