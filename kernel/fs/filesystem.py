@@ -63,8 +63,7 @@ class FileSystem:
         self.device: int = anonymous_device()
         self.read_only: bool = False
         self.is_synchronous: bool = False  # mounted with `sync`: each change is on the device when its call returns
-        self.syncs_directories: bool = False  # mounted with `dirsync`: the same for changes of names
-        self.shown_flags: int = 0  # of MS_SHOWN
+        self.shown_flags: int = 0  # of MS_SHOWN; with MS_DIRSYNC, the same holds for changes of names
         self.block_size: int = 4096  # what stat(2) recommends
         self.has_access_lists: bool = False  # access control lists beside modes
         self.serves_lists: bool = False  # a server keeps them: it lets them follow chmod(2), and new files inherit them
@@ -165,8 +164,11 @@ class FileSystem:
         if self.mounts == 0:
             self.read_only = self.read_only or flags & MS_RDONLY != 0
             self.is_synchronous = flags & MS_SYNCHRONOUS != 0
-            self.syncs_directories = flags & MS_DIRSYNC != 0
             self.shown_flags = flags & MS_SHOWN
+
+    def keep_flags(self, flags: int) -> None:
+        """Those of a remount, which leaves `dirsync` alone."""
+        self.shown_flags = self.shown_flags & MS_DIRSYNC | flags & MS_SHOWN & ~MS_DIRSYNC
 
     def root_to_show(self) -> list[bytes]:
         """The names that lead from the root to the directory that a new mount shows. Raises MemoryError."""

@@ -20,7 +20,6 @@ from kernel.fs.constants import (
     MS_RDONLY,
     MS_RELATIME,
     MS_SHARED,
-    MS_SHOWN,
     MS_SLAVE,
     MS_SYNCHRONOUS,
     MS_UNBINDABLE,
@@ -353,7 +352,7 @@ class ContextFile(File):
             raise Errno(EPERM)
         existing.remount(self.flags_set & MS_RDONLY != 0, self.options)
         existing.is_synchronous = self.flags_set & MS_SYNCHRONOUS != 0
-        existing.shown_flags = self.flags_set & MS_SHOWN
+        existing.keep_flags(self.flags_set)
         self.options = b""
 
     def mount(self, context: FsContext, attributes: int) -> MountNamespace:

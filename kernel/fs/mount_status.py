@@ -163,10 +163,10 @@ def attributes_of(mount: Mount) -> int:
 
 def instance_flags_of(file_system: FileSystem) -> int:
     """MS_… that belong to the file system, wherever it is mounted."""
-    flags = (MS_RDONLY if file_system.read_only else 0) | file_system.shown_flags & MS_LAZYTIME
+    flags = (MS_RDONLY if file_system.read_only else 0) | file_system.shown_flags & (MS_DIRSYNC | MS_LAZYTIME)
     if file_system.is_synchronous:
         flags |= MS_SYNCHRONOUS
-    return flags | MS_DIRSYNC if file_system.syncs_directories else flags
+    return flags
 
 
 def propagation_of(mount: Mount) -> int:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from kernel.fs.constants import (
+    MS_DIRSYNC,
     MS_LAZYTIME,
     MS_MANDLOCK,
     MS_NOATIME,
@@ -164,7 +165,7 @@ def name_in_filesystem(dentry: Dentry) -> bytes:
 
 def _write_flag_names(file_system: FileSystem) -> bytes:
     names = b",sync" if file_system.is_synchronous else b""
-    if file_system.syncs_directories:
+    if file_system.shown_flags & MS_DIRSYNC != 0:
         names += b",dirsync"
     if file_system.shown_flags & MS_MANDLOCK != 0:
         names += b",mand"

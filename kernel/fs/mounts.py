@@ -20,7 +20,6 @@ from kernel.fs.constants import (
     MS_RELATIME,
     MS_REMOUNT,
     MS_SHARED,
-    MS_SHOWN,
     MS_SILENT,
     MS_SLAVE,
     MS_STRICTATIME,
@@ -351,7 +350,7 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
             raise Errno(EACCES)
         file_system.remount(read_only, options)
         file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0  # a remount leaves `dirsync` alone
-        file_system.shown_flags = flags & MS_SHOWN
+        file_system.keep_flags(flags)
     elif mount_flags & ~at.mount.flags & MS_RDONLY != 0 and has_writers(at.mount):
         raise Errno(EBUSY)
     at.mount.set_flags(mount_flags)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.fs.character_devices import CHAR_DEVICES, CharDevice, OpenDevice, enter_device
-from kernel.fs.constants import MS_RDONLY, MS_SHOWN, MS_SYNCHRONOUS, S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT
+from kernel.fs.constants import MS_RDONLY, MS_SYNCHRONOUS, S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT
 from kernel.fs.dentry import CACHE
 from kernel.fs.filesystem import FileSystem, register_filesystem, split_option
 from kernel.fs.inode import Inode
@@ -66,7 +66,7 @@ class DeviceFileSystem(Tmpfs):
             raise Errno(EBUSY)
         self.read_only = read_only
         self.is_synchronous = flags & MS_SYNCHRONOUS != 0
-        self.shown_flags = flags & MS_SHOWN
+        self.keep_flags(flags)
 
 
 class DeviceTree:

@@ -8,7 +8,7 @@ Locking: the VFS holds the directory's lock in everything here. Context: sleeps.
 from typing import TYPE_CHECKING, Final
 
 from kernel.cache import Block, SyncScope
-from kernel.fs.constants import NAME_MAX, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, S_ISGID
+from kernel.fs.constants import MS_DIRSYNC, NAME_MAX, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, S_ISGID
 from kernel.fs.ext2 import records
 from kernel.fs.ext2.inode import Ext2Inode
 from kernel.fs.ext2.instance import Ext2
@@ -464,7 +464,8 @@ class Ext2Directory(ListedDirectory):
         The change stands even if the device fails.
         """
         ext2 = self.ext2
-        if self.flags & (FLAG_DIRSYNC | FLAG_SYNC) == 0 and not ext2.is_synchronous and not ext2.syncs_directories:
+        is_mounted_so = ext2.is_synchronous or ext2.shown_flags & MS_DIRSYNC != 0
+        if self.flags & (FLAG_DIRSYNC | FLAG_SYNC) == 0 and not is_mounted_so:
             return
         try:
             self.sync(SyncScope.ALL)
