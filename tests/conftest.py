@@ -20,6 +20,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.harness import KRAIT, LINUX, Guest, GuestError, Kernel
 from tests.harness.awaited import wait_for_the_build
+from tests.harness.durations import lines_of, seconds_by_file
 from tests.harness.repeats import budget_of, repeated_tests
 from tools.machine import Machine
 from tools.paths import BUILD
@@ -145,6 +146,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if config.getoption("numprocesses"):
         whole, unused = (now - before for now, before in zip(processor_time(), PROCESSORS_BEFORE, strict=True))
         terminalreporter.line(f"the processors had nothing to do for {unused / max(whole, 1):.0%} of the time")
+        reports = [each for kind in terminalreporter.stats.values() for each in kind if hasattr(each, "duration")]
+        terminalreporter.section("what took longest")
+        for line in lines_of(seconds_by_file(reports)):
+            terminalreporter.line(line)
     yield
     # After pytest's own lists: what makes a run fail in which every test has passed stands at its end.
     late = _repeats(config, host_was_late=True)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PARAMETERS = "console=ttyS0"
 TEST_PROCESSES = 3
+DURATIONS = BUILD / "tests.xml"  # what each test of a whole run took
 BYTECODE = BUILD / "bytecode"  # as in the script `krait` and in tests/conftest.py
 TYPED_PACKAGES = ("kernel", "arch", "compiler", "tools", "userland", "tests.harness", "tests.packets",
                   "tests.conformance", "tests.bench", "tests.boot", "tests.twins", "tests.debug", "tests.fuzz_network",
@@ -117,6 +118,7 @@ def test(options: argparse.Namespace) -> int:
                 with begun("pytest", "--collect-only", "-q", "-p", "no:cacheprovider"):
                     pass
             words = ["--numprocesses", str(TEST_PROCESSES), "--dist", "loadscope", "--built", str(BUILT)]
+            words += ["--junitxml", str(DURATIONS)]
             tests = subprocess.Popen([sys.executable, "-m", "pytest", *words], cwd=ROOT)
             begun_here.callback(end, tests)
             if building.wait() != 0:
