@@ -99,8 +99,9 @@ def _map_huge(address: int, length: int, prot: int, flags: int) -> int:
         raise Errno(EINVAL)
     if length < 0 or length > USER_END:
         raise Errno(ENOMEM)
-    length = remapping.huge_up(length, 1 << shift)
-    return _map_huge_object(HugeObject(length >> shift, pool_of(shift)), address, length, prot, flags)
+    pool = pool_of(shift)
+    length = remapping.huge_up(length, 1 << pool.shift)
+    return _map_huge_object(HugeObject(length >> shift, pool), address, length, prot, flags)
 
 
 def _map_huge_object(source: HugeObject, address: int, length: int, prot: int, flags: int) -> int:

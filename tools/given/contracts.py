@@ -59,6 +59,22 @@ FIELDS: dict[tuple[str, str], Value] = {
         ("TaskCounts", name): Value(0, 1 << 62)  # of calls and bytes that were
         for name in ("read_calls", "write_calls", "read_bytes", "written_bytes")
     },
+    **{
+        ("Progress", name): Value(0, 1 << 62)  # of completions and timeouts that were
+        for name in ("posted", "timed_out")
+    },
+    ("HeldMemory", "group_bytes"): Value(0, 1 << 46),
+    ("HeldMemory", "kept_bytes"): Value(0, 1 << 46),
+    ("RingShape", "entry_count"): Value(0, 1 << 16),
+    ("RingShape", "completion_count"): Value(0, 1 << 17),
+    ("RingShape", "entry_size"): Value(0, 1 << 8),
+    ("RingShape", "completion_size"): Value(0, 1 << 6),
+    ("RingShape", "array_at"): Value(0, 1 << 24),
+    ("HugePool", "shift"): Value(21, 30),
+    ("Map", "slots"): Value(0, 1 << 32),
+    ("Map", "_stride"): Value(0, 1 << 24),
+    ("Map", "value_size"): Value(0, 1 << 24),
+    ("Map", "copies"): Value(1, 1 << 6),
     ("Geometry", "block_shift"): Value(10, 16),
     ("Geometry", "block_size"): Value(1 << 10, 1 << 16),
 }
