@@ -91,7 +91,7 @@ def _enter(
             if ring.setup & (layout.SETUP_IOPOLL | layout.SETUP_SQPOLL) == layout.SETUP_IOPOLL:
                 _poll(ring, task, work, flags, argument, size)
             else:
-                _wait(ring, task, work, min(least, ring.completion_count), flags, argument, size)
+                _wait(ring, task, work, min(least, ring.shape.completion_count), flags, argument, size)
         except (Errno, MemoryError):
             if done == 0:
                 raise

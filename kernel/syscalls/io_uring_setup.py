@@ -140,8 +140,8 @@ def _check_task_work(setup: int) -> None:
 
 def _tell(fields: Span[u8], ring: Ring) -> None:
     """Report the layout."""
-    fields.store_u32(0, ring.entry_count)
-    fields.store_u32(4, ring.completion_count)
+    fields.store_u32(0, ring.shape.entry_count)
+    fields.store_u32(4, ring.shape.completion_count)
     fields.store_u32(20, layout.FEATURES)
     is_own = ring.setup & layout.SETUP_NO_MMAP != 0
     entries_at = load_i64(fields, _ENTRIES_AT) if is_own else 0
@@ -155,7 +155,7 @@ def _tell(fields: Span[u8], ring: Ring) -> None:
     fields.store_u32(_SQ_OFFSETS + 12, layout.SQ_ENTRIES)
     fields.store_u32(_SQ_OFFSETS + 16, layout.SQ_FLAGS)
     fields.store_u32(_SQ_OFFSETS + 20, layout.SQ_DROPPED)
-    fields.store_u32(_SQ_OFFSETS + 24, ring.array_at if ring.has_array() else 0)
+    fields.store_u32(_SQ_OFFSETS + 24, ring.shape.array_at if ring.has_array() else 0)
     fields.store_u32(_CQ_OFFSETS, layout.CQ_HEAD)
     fields.store_u32(_CQ_OFFSETS + 4, layout.CQ_TAIL)
     fields.store_u32(_CQ_OFFSETS + 8, layout.CQ_MASK)
