@@ -105,7 +105,8 @@ def _indices(listing: RingListing) -> bytes:
     offered = (tail - head) & layout.WORD
     listing.first = head
     listing.count = min(offered, ring.shape.entry_count) if ring.has_array() else 0
-    text = f"SqMask:\t0x{ring.shape.entry_count - 1:x}\nSqHead:\t{head}\nSqTail:\t{tail}\nCachedSqHead:\t{ring.progress.head}\n"
+    text = f"SqMask:\t0x{ring.shape.entry_count - 1:x}\nSqHead:\t{head}\nSqTail:\t{tail}\n"
+    text += f"CachedSqHead:\t{ring.progress.head}\n"
     text += f"CqMask:\t0x{ring.shape.completion_count - 1:x}\nCqHead:\t{ring.observe(layout.CQ_HEAD)}\n"
     text += f"CqTail:\t{ring.observe(layout.CQ_TAIL)}\nCachedCqTail:\t{ring.progress.tail}\nSQEs:\t{offered}\n"
     return text.encode()
