@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import traceback
@@ -17,6 +18,7 @@ from tests.language import checked as checks
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TRAP_STATUS = 70
+TIMED_OUT = "timed out"
 TIMEOUT_SECONDS = 40 * float(os.environ.get("KRAIT_PATIENCE", "3"))  # as in tests/harness/guest.py
 FIRST = ord("0")  # what the input of a program of several modules begins with, for the first one
 OBJECTS = re.compile(r"^(\d+) objects in use$", re.MULTILINE)
@@ -77,15 +79,29 @@ def run_compiled(path: Path, profile: str, stress: bool = False, seconds: float 
         environment["KRAIT_STRESS"] = "1"
     command = [sys.executable, "-m", "compiler", "run", str(path), "--profile", profile]
     try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=seconds, check=False,
-        )  # fmt: skip
+        done = bounded(command, seconds, environment)
     except subprocess.TimeoutExpired as expired:
         printed = expired.stdout or b""
         text = printed.decode(errors="replace") if isinstance(printed, bytes) else printed
-        return Outcome(text.splitlines(), None, "timed out", broken=True)
+        return Outcome(text.splitlines(), None, TIMED_OUT, broken=True)
     return outcome_of(done.returncode, done.stdout, done.stderr, path.name)
+
+
+def bounded(command: list[str], seconds: float, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command without input. If it takes longer, it ends with all that it has begun, which would compile on for
+    nobody, and TimeoutExpired is raised.
+    """
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            printed, said = process.communicate(timeout=seconds)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, printed, said)
 
 
 def outcome_of(status: int, printed: str, said: str, own: str) -> Outcome:
@@ -130,12 +146,9 @@ def run_in_turn(modules: list[Path], profile: str) -> list[Outcome] | None:
     driver, inputs = write_choice(modules)
     command = [sys.executable, "-m", "tests.language.in_turn", str(driver), profile, *inputs]
     try:
-        done = subprocess.run(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_SECONDS,
-            check=False,
-        )  # fmt: skip
+        done = bounded(command, TIMEOUT_SECONDS, dict(os.environ))
     except subprocess.TimeoutExpired:
-        (folder / "message.txt").write_text("timed out")
+        (folder / "message.txt").write_text(TIMED_OUT)
         return None
     if done.returncode != 0:
         (folder / "message.txt").write_text(done.stderr)

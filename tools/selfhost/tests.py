@@ -19,10 +19,12 @@ from tools.selfhost.machine import SelfMachine, Setup
 
 LEVELS = ("tests/unit", "tests/language")
 LANGUAGE = "tests/language/test_language.py"
+PLAIN = ("classes", "dicts", "exceptions", "generics", "ints", "iteration", "layouts", "managers", "matching", "texts")
 SHORT = (
     "tests/unit/start", "tests/unit/lib/test_linked.py", "tests/unit/lib/test_sorting.py",
-    f"{LANGUAGE}::test_plain_and_checked_agree",  # `self-build --short` compiles a program
-)  # fmt: skip
+    # `self-build --short` compiles a program
+    *(f"{LANGUAGE}::test_plain_and_checked_agree[{case}]" for case in PLAIN),
+)
 CHECKOUT = PLACE / "tests"  # a copy of its own: a build may be under way in the other
 PATIENCE = "30"  # an emulated processor is that much slower, with room
 OUTCOMES = "build/self-test"  # in the checkout
