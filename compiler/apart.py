@@ -78,9 +78,9 @@ def apart(work: Callable[[], T]) -> T:
 
 
 @contextlib.contextmanager
-def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T] | None]:
-    """A child does some work from here on. Yields a function that waits for what it returns, and does the work here if
-    the child could not; None, and no child, without a second processor and room for twice this process.
+def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T | None] | None]:
+    """A child does some work from here on. Yields a function that waits for what it returns, or returns None if the
+    child failed; None, and no child, without a second processor and room for twice this process.
     """
     if not has_room():
         yield None
@@ -95,16 +95,12 @@ def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T] | None]:
     os.close(writer)
     parent = _Parent(reader, child)
 
-    def result() -> T:
+    def result() -> T | None:
         with contextlib.suppress(ChildProcessError):  # what was imported meanwhile has waited for it
             parent.listen()
             parent.wait()
-        if parent.answer is not None:
-            answer: T
-            answer, error = pickle.loads(parent.answer)
-            if error is None:
-                return answer
-        return work()
+        answer: T | None = pickle.loads(parent.answer)[0] if parent.answer is not None else None
+        return answer
 
     try:
         yield result
