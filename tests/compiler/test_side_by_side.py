@@ -58,7 +58,8 @@ if not is_once:
 if way in ("halves", "a killed half"):
     lowering.lowers_once, lowering_module.FEW_FUNCTIONS = True, 0
     if way == "a killed half":
-        lowering.emit_these = lambda instances: os._exit(1) if apart.is_apart() else Lowering.emit_these(lowering, instances)
+        emit_here = lowering.emit_these
+        lowering.emit_these = lambda instances: os._exit(1) if apart.is_apart() else emit_here(instances)
     emit_in_two = lowering_module.emit_in_two
     lowering_module.emit_in_two = lambda *given: [done := emit_in_two(*given), print(done, file=sys.stderr)][0]
 try:
