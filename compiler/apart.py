@@ -31,7 +31,7 @@ SHORT_TICK_S = 0.02  # the same once the pipe is closed, when the child has most
 LEAST_FREE = 1 << 30  # bytes of memory that are left to others when two processes work
 GRACE_S = 5.0  # from the signal that makes the child write a traceback to the one that kills it
 
-_exit = os._exit  # imports may have another one
+_exit, _fork = os._exit, os.fork  # imports may have others
 _writer = -1  # in a child: to its parent
 
 
@@ -88,7 +88,7 @@ def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T | None] | None]:
     sys.stdout.flush()
     sys.stderr.flush()
     reader, writer = os.pipe()
-    child = os.fork()
+    child = _fork()
     if child == 0:
         os.close(reader)
         _work_and_exit(work, writer)
