@@ -31,7 +31,7 @@ SHORT_TICK_S = 0.02  # the same once the pipe is closed, when the child has most
 LEAST_FREE = 1 << 30  # bytes of memory that are left to others when two processes work
 GRACE_S = 5.0  # from the signal that makes the child write a traceback to the one that kills it
 
-_exit = os._exit  # imports may have another one
+_exit, _fork = os._exit, os.fork  # imports may have others
 _writer = -1  # in a child: to its parent
 
 
@@ -78,9 +78,9 @@ def apart(work: Callable[[], T]) -> T:
 
 
 @contextlib.contextmanager
-def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T] | None]:
-    """A child does some work from here on. Yields a function that waits for what it returns, and does the work here if
-    the child could not; None, and no child, without a second processor and room for twice this process.
+def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T | None] | None]:
+    """A child does some work from here on. Yields a function that waits for what it returns, or returns None if the
+    child failed; None, and no child, without a second processor and room for twice this process.
     """
     if not has_room():
         yield None
@@ -88,23 +88,19 @@ def meanwhile(work: Callable[[], T]) -> Iterator[Callable[[], T] | None]:
     sys.stdout.flush()
     sys.stderr.flush()
     reader, writer = os.pipe()
-    child = os.fork()
+    child = _fork()
     if child == 0:
         os.close(reader)
         _work_and_exit(work, writer)
     os.close(writer)
     parent = _Parent(reader, child)
 
-    def result() -> T:
+    def result() -> T | None:
         with contextlib.suppress(ChildProcessError):  # what was imported meanwhile has waited for it
             parent.listen()
             parent.wait()
-        if parent.answer is not None:
-            answer: T
-            answer, error = pickle.loads(parent.answer)
-            if error is None:
-                return answer
-        return work()
+        answer: T | None = pickle.loads(parent.answer)[0] if parent.answer is not None else None
+        return answer
 
     try:
         yield result

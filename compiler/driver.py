@@ -482,14 +482,14 @@ def translate(options: BuildOptions, more: list[Path], folder: Path, trail: Path
 
 
 def lower_to_files(
-    program: Program, options: BuildOptions, folder: Path, judged: Callable[[], Verdicts] | None
+    program: Program, options: BuildOptions, folder: Path, judged: Callable[[], Verdicts | None] | None
 ) -> tuple[list[Source], StackFacts]:
     """Lower the kernel to IR, each package written to a file as soon as it is complete; returns what is known of its
     stacks. `judged` waits for the rules of the subset, which another process may still go through: the first pass of
     lowering believes that nothing it reaches breaks any, and is made again if that was wrong.
     """
     from compiler.freeze import Freezer
-    from compiler.front.program import enter_verdicts
+    from compiler.front.program import enter_verdicts, verdicts
     from compiler.lower.debug import DebugInfo
     from compiler.lower.interfaces import Options
     from compiler.lower.program import Lowering
@@ -501,7 +501,7 @@ def lower_to_files(
     lowering = begun()
     if judged is not None:
         is_fine = lowering.discovers_well(entries)
-        enter_verdicts(program, judged())
+        enter_verdicts(program, judged() or verdicts(program))
         if not is_fine or lowering.reaches_broken():
             lowering = begun()
     ir = empty_ir_folder(options.output.parent / "ir") if options.keep_ir else None

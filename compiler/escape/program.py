@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from compiler.escape.check import check_places
 from compiler.escape.flow import Summary, left_in_heap, post_order, solve_all
@@ -20,10 +20,15 @@ COPY = "define available_externally"
 LONGEST = 8_000  # lines of a function whose objects get places: sets grow with it, and so does the work for each step
 
 
-def place_objects(world: World, modules: dict[str, Module], entries: Iterable[str]) -> dict[str, Plan]:
+Check = Callable[[dict[str, Body], set[str]], None]
+
+
+def place_objects(
+    world: World, modules: dict[str, Module], entries: Iterable[str], check: Check = check_places
+) -> dict[str, Plan]:
     """Move objects that do not outlive a function into its frame, or its caller's; returns what was moved, by function.
 
-    `entries` are the symbols of functions that the outside calls.
+    `entries` are the symbols of functions that the outside calls; `check` gets what was made of the functions.
     """
     bodies: dict[str, Body] = {}
     readers: dict[str, Reader] = {}
@@ -54,7 +59,7 @@ def place_objects(world: World, modules: dict[str, Module], entries: Iterable[st
         for symbol in rewriter.widened & module.declarations.keys():
             module.declarations[symbol] = rewriter.declaration(symbol, module.declarations[symbol])
     bodies.update(changed)
-    check_places(bodies, set(changed))
+    check(bodies, set(changed))
     return plans
 
 

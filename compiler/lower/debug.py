@@ -117,6 +117,14 @@ class DebugInfo:
             f"type: !{self._register_type(t)})"
         )
 
+    def nodes(self) -> list[str]:
+        """All nodes, by their numbers."""
+        return self._nodes
+
+    def restore(self, nodes: list[str]) -> None:
+        """Take the nodes of a module that is complete: no more can be added."""
+        self._nodes = nodes
+
     def text(self, users: Iterable[str] | None = None) -> str:
         """All metadata of the module; or no more than what these texts, and it itself, refer to."""
         flags = ['!{i32 2, !"Debug Info Version", i32 3}', '!{i32 7, !"Dwarf Version", i32 5}']

@@ -103,6 +103,12 @@ class DebugInfo(Protocol):
     def text(self, users: Iterable[str] | None = None) -> str:
         """All metadata, for the end of the module; or no more than what these texts, and it itself, refer to."""
 
+    def nodes(self) -> list[str]:
+        """All nodes, by their numbers."""
+
+    def restore(self, nodes: list[str]) -> None:
+        """Take the nodes of a module that another process has completed."""
+
 
 class NoDebugInfo:
     """Nothing at all; `None`-like ids are never written."""
@@ -118,6 +124,12 @@ class NoDebugInfo:
 
     def text(self, users: Iterable[str] | None = None) -> str:
         return ""
+
+    def nodes(self) -> list[str]:
+        return []
+
+    def restore(self, nodes: list[str]) -> None:
+        pass
 
 
 class FreezerFactory(Protocol):

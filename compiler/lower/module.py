@@ -169,6 +169,9 @@ def element_alias(element: Type) -> str:
     return _ELEMENT if isinstance(element, IntType | BoolType) else ""
 
 
+ModuleState = tuple[dict[str, str], dict[str, str], dict[str, int], int, dict[str, str], list[str]]
+
+
 class Module:
     """An IR module under construction."""
 
@@ -239,6 +242,15 @@ class Module:
         for text, number in self.attributes.items():
             if text.startswith(f'"{CALL_SET}"='):
                 yield text.split('"')[3], number
+
+    def state(self) -> ModuleState:
+        """All that is in the module, for another process."""
+        return (self.declarations, self.definitions, self.attributes, self.trap_count, self.helpers, self.debug.nodes())
+
+    def restore(self, state: ModuleState) -> None:
+        """Take what another process has put into this module."""
+        self.declarations, self.definitions, self.attributes, self.trap_count, self.helpers, nodes = state
+        self.debug.restore(nodes)
 
     def define(self, symbol: str, text: str) -> None:
         """Add a definition."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
 import compiler.lower.all  # noqa: F401  (it fills the tables of dispatch.py)
+from compiler.apart import meanwhile
+from compiler.escape.check import check_places
 from compiler.escape.program import place_objects
+from compiler.escape.text import Body
 from compiler.freeze import Freezer as RealFreezer
 from compiler.live import LiveComparison
 from compiler.lower.definition import lower_function
 from compiler.lower.effects import Effects
 from compiler.lower.function import TRAP_UNCAUGHT, FunctionLowerer
+from compiler.lower.halves import emit_in_two
 from compiler.lower.interfaces import (
     CompileErrors,
     DebugFactory,
@@ -57,6 +62,7 @@ GLOBALS_MODULE = "krait.globals"
 THUNKS_MODULE = "krait.thunks"
 ENOMEM = 12
 SMALL_LINES = 60  # of IR before optimisation
+FEW_FUNCTIONS = 3000  # are lowered faster in one process
 COPY_DEPTH = 3  # how far copies of functions that copies call go
 
 
@@ -104,6 +110,7 @@ class Lowering:
         self.effects: Effects | None = None
         self.is_discovered = False
         self.asked: list[Function] = []  # the functions that discovery asked the rules of the subset about
+        self.written: dict[str, int] = {}  # by package: how much text discovery made
         self.lowers_once = False  # nobody wants the program's trees once all is text: they make room for what follows
 
     def run(self, entry_points: list[str]) -> Iterator[tuple[str, str]]:
@@ -240,7 +247,8 @@ class Lowering:
         if not instance.extern and (different := self.live.function(instance.function)) is not None:
             self.errors.append(different)
             return
-        self.lower(scratch, instance)
+        size = len(self.lower(scratch, instance))
+        self.written[instance.package] = self.written.get(instance.package, 0) + size
 
     def lower(self, module: Module, instance: Instance) -> str:
         """The text of a function. A diagnostic about a type has no place of its own: it gets the place of its use."""
@@ -272,32 +280,41 @@ class Lowering:
 
     def emit(self, paths: set[str] | None = None) -> None:
         """Lower everything again, for good; or only what stands in some files."""
-        for instance in list(self.world.instances.values()):
-            if instance.extern or (paths is not None and instance.function.loc.path not in paths):
-                continue
-            module = self.module(instance.package)
-
-            def lower_one(instance: Instance = instance, module: Module = module) -> None:
-                text = self.lower(module, instance)
-                module.define(instance.symbol, text)
-                if "export" in instance.function.decorators:
-                    self.emit_export(module, instance)
-
-            self.guard(lower_one)
+        instances = [i for i in self.world.instances.values() if not i.extern]
+        if paths is not None:
+            instances = [i for i in instances if i.function.loc.path in paths]
+        elif self.lowers_once and len(instances) > FEW_FUNCTIONS and emit_in_two(self, instances):
+            return
+        self.emit_these(instances)
         if self.options.optimise and not self.errors:
-            self.repeat_small_functions()
+            self.repeat_small_functions(self.modules.values(), self.small_functions(instances))
 
-    def repeat_small_functions(self) -> None:
-        """Give each module copies of the small functions of others that it calls, for LLVM to inline; the linker never
-        sees them.
-        """
+    def emit_these(self, instances: list[Instance]) -> None:
+        """Lower functions, each into the module of its package."""
+        for instance in instances:
+            self.guard(partial(self.emit_one, instance))
+
+    def emit_one(self, instance: Instance) -> None:
+        module = self.module(instance.package)
+        module.define(instance.symbol, self.lower(module, instance))
+        if "export" in instance.function.decorators:
+            self.emit_export(module, instance)
+
+    def small_functions(self, instances: list[Instance]) -> dict[str, Instance]:
+        """Those of some functions, lowered already, that other modules may have copies of."""
         small: dict[str, Instance] = {}
-        for instance in self.world.instances.values():
-            if not instance.extern and "noinline" not in instance.function.decorators:
+        for instance in instances:
+            if "noinline" not in instance.function.decorators:
                 text = self.modules[instance.package].definitions[instance.symbol]
                 if "inline" in instance.function.decorators or text.count("\n") <= SMALL_LINES:
                     small[instance.symbol] = instance
-        for module in list(self.modules.values()):
+        return small
+
+    def repeat_small_functions(self, modules: Iterable[Module], small: dict[str, Instance]) -> None:
+        """Give each module copies of the small functions of others that it calls, for LLVM to inline; the linker never
+        sees them.
+        """
+        for module in list(modules):
             done: set[str] = set()
             for _ in range(COPY_DEPTH):
                 wanted = sorted((module.declarations.keys() & small.keys()) - module.definitions.keys() - done)
@@ -355,10 +372,30 @@ class Lowering:
         if self.lowers_once:
             for function in self.program.functions.values():
                 function.body.clear()
-        if self.options.optimise:
-            place_objects(self.world, self.modules, entry_points)
-            leave_long_ones(list(self.modules.values()))
-        self.emit_globals()
+        with ExitStack() as ending:
+            checks: list[Callable[[], None]] = []
+            if self.options.optimise:
+                place_objects(self.world, self.modules, entry_points, partial(self.check_later, ending, checks))
+                leave_long_ones(list(self.modules.values()))
+            self.emit_globals()
+            yield from self.own_texts()
+            yield from self.freezer.modules().items()
+            for check in checks:
+                check()
+
+    def check_later(
+        self, ending: ExitStack, checks: list[Callable[[], None]], bodies: dict[str, Body], changed: set[str]
+    ) -> None:
+        """Let a child check the places of objects while the texts are written, if there is room for one."""
+        work = partial(are_placed_well, bodies, changed)
+        result = ending.enter_context(meanwhile(work)) if self.lowers_once else None
+        if result is None:
+            check_places(bodies, changed)
+        else:
+            checks.append(lambda: None if result() else check_places(bodies, changed))
+
+    def own_texts(self) -> Iterator[tuple[str, str]]:
+        """The text of the modules with code, linkage settled."""
         apart, alike = self.kept_apart(), self.types_alike()
         while self.modules:
             name, module = self.modules.popitem()
@@ -370,7 +407,6 @@ class Lowering:
             text = module.text(with_all=shared == 0)
             del module
             yield name, text
-        yield from self.freezer.modules().items()
 
     def kept_apart(self) -> set[str]:
         """Symbols of functions that must not share a body with others: what is said of their stacks is theirs alone."""
@@ -579,6 +615,12 @@ class Lowering:
                 symbol = self.freezer.symbol_for(live, t)
                 references.append(symbol)
                 return f'@"{symbol}"'
+
+
+def are_placed_well(bodies: dict[str, Body], changed: set[str]) -> bool:
+    """Raises Misplaced if they are not."""
+    check_places(bodies, changed)
+    return True
 
 
 def escaped(data: bytes) -> str:
