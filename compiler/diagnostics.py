@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from compiler.hints import HINTS
 from compiler.tree import Diagnostic, Loc
 
 INTERNAL = "KP999"
@@ -76,8 +77,9 @@ def render(diagnostic: Diagnostic, sources: Mapping[str, Sequence[str]] | None =
         place, head = f"{_BOLD}{place}{_PLAIN}", f"{_RED}{head}{_PLAIN}"
     lines = [f"{place}: {head} {diagnostic.message}" if place else f"{head} {diagnostic.message}"]
     lines += _excerpt(loc, sources or {}, _RED if colour else "")
-    if diagnostic.hint:
-        lines.append(f"  {_GREEN}hint:{_PLAIN} {diagnostic.hint}" if colour else f"  hint: {diagnostic.hint}")
+    hint = diagnostic.hint or HINTS.get(diagnostic.code)
+    if hint:
+        lines.append(f"  {_GREEN}hint:{_PLAIN} {hint}" if colour else f"  hint: {hint}")
     for where, text in diagnostic.notes:
         label = f"{_BLUE}note:{_PLAIN}" if colour else "note:"
         at = (

@@ -493,9 +493,10 @@ class Assert(Stmt):
 
 @dataclass(slots=True)
 class Delete(Stmt):
-    """`del c[i]` (a CallMethod of `__delitem__` in `value`) or `del name` (None)."""
+    """`del c[i]` (a CallMethod of `__delitem__` in `value`) or `del name` (None, and the name)."""
 
     value: Expr | None
+    name: str = ""
 
 
 @dataclass(slots=True)

@@ -78,11 +78,22 @@ class Assignment(Paths):
         self.views: set[str] = set().union(*turns.values())
         self.errors: list[Diagnostic] = []
         self.told: set[str] = set()
+        self.deletes: bool | None = None  # whether the function has a `del` of a variable: not yet known
         self.nested: dict[str, set[str]] = {}
         self.breaks: list[list[Names | None]] = []
         self.continues: list[list[Names | None]] = []
 
     # Statements -------------------------------------------------------------------------------------------------------
+
+    def deleted(self, *nodes: Any) -> frozenset[str]:
+        """The variables that `del` takes away somewhere in these nodes."""
+        if self.deletes is None:
+            found = (part for statement in self.function.body for part in walk(statement))
+            self.deletes = any(isinstance(part, Delete) and part.value is None for part in found)
+        if not self.deletes:
+            return frozenset()
+        inside = (part for node in nodes for part in walk(node))
+        return frozenset(part.name for part in inside if isinstance(part, Delete) and part.value is None)
 
     def statement(self, node: Stmt, state: Names) -> Names | None:
         match node:
@@ -138,8 +149,11 @@ class Assignment(Paths):
                 self.nested[function.name.rpartition(".")[2]] = self.captured(function)
                 self.inner(function)
                 return state
-            case Delete(value=value):
-                return self.value(value, state) if value is not None else state
+            case Delete(value=None, name=name):
+                self.read(name, node, state)
+                return state - {name}
+            case Delete(value=Expr() as value):
+                return self.value(value, state)
             case _:
                 for child in children(node):
                     if isinstance(child, Expr):
@@ -147,7 +161,7 @@ class Assignment(Paths):
                 return state
 
     def while_loop(self, node: While, state: Names) -> Names | None:
-        state -= self.turns.get(id(node), set())
+        state -= self.turns.get(id(node), set()) | self.deleted(node)
         when_true, when_false = self.condition(node.test, state)
         breaks = self.loop(node.body, when_true)
         if isinstance(node.test, BoolLit) and node.test.value:
@@ -159,7 +173,7 @@ class Assignment(Paths):
         return state - self.turns.get(id(node), set()) if state is not None else None
 
     def for_loop(self, node: For, state: Names) -> Names | None:
-        state = self.value(node.iterable, state) - self.turns.get(id(node), set())
+        state = self.value(node.iterable, state) - self.turns.get(id(node), set()) - self.deleted(node)
         self.breaks.append([])
         self.continues.append([])
         end = self.block(node.body, self.target(node.target, state))
@@ -179,6 +193,7 @@ class Assignment(Paths):
     def try_statement(self, node: Try, state: Names) -> Names | None:
         after = self.block(node.body, state)
         ends = [self.block(node.orelse, after)]
+        state -= self.deleted(*node.body)
         for handler in node.handlers:
             inside = state | {handler.name} if handler.name is not None else state
             end = self.block(handler.body, inside)
@@ -186,10 +201,11 @@ class Assignment(Paths):
         joined = self.join(*ends)
         if not node.final:
             return joined
+        state -= self.deleted(*node.orelse, *node.handlers)
         final = self.block(node.final, state)  # it may follow an exception anywhere
         if joined is None or final is None:
             return None
-        return joined | (final - state)
+        return (joined - self.deleted(*node.final)) | (final - state)
 
     def match(self, node: Match, state: Names) -> Names | None:
         state = self.value(node.subject, state)

@@ -503,8 +503,11 @@ class StatementConverter(ExpressionConverter):
 
     def _delete(self, node: Expression, loc: Loc, out: list[Stmt]) -> None:
         match node:
-            case NameExpr():
-                out.append(Delete(loc, None))
+            case NameExpr(node=Var() as variable, kind=kind) if kind == LDEF:
+                name = self.local_name(variable, loc)
+                if any(param.name == name for param in self.function.params):
+                    raise Diagnostic("KP155", loc, f"the parameter {name} is deleted", "take it into a local first")
+                out.append(Delete(loc, None, name))
             case TupleExpr():
                 for item in node.items:
                     self._delete(item, loc, out)

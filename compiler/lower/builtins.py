@@ -9,7 +9,7 @@ from compiler.lower import integers
 from compiler.lower.classes import is_instance, specific
 from compiler.lower.comparison import truth
 from compiler.lower.containment import value_contains
-from compiler.lower.convert import as_int, call_named, call_runtime, coerce, make_tuple, narrow, text_length
+from compiler.lower.convert import as_int, call_named, call_runtime, coerce, make_tuple, narrow, number, text_length
 from compiler.lower.dispatch import EXPRESSIONS, lower, values_of
 from compiler.lower.elements import U8, check_index, fill_elements, item, length
 from compiler.lower.function import TRAP_INDEX, TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer
@@ -304,7 +304,7 @@ def reduction(name: str) -> Callable[[FunctionLowerer, CallBuiltin], Value]:
         def body(part: Value) -> None:
             if name == "sum":
                 old = Value(fn.op(f"load i64, ptr {total}"), INT)
-                new = integers.arithmetic(fn, "+", old, as_int(fn, coerce(fn, part, INT)), INT)
+                new = integers.arithmetic(fn, "+", old, as_int(fn, number(fn, part)), INT)
                 fn.emit(f"store i64 {new.operand}, ptr {total}")
                 return
             stop, go = fn.label("decided"), fn.label("go")
@@ -425,7 +425,7 @@ def hash_of(fn: FunctionLowerer, e: CallBuiltin) -> Value:
         hint = "CPython's is another one: compute a number from the number itself"
         raise fn.error("KP998", f"the hash of {a_type(t)}", hint)
     if isinstance(t, BoolType):
-        value = coerce(fn, value, INT)
+        value = number(fn, value)
     elif is_integer(t):
         value = Value(value.operand, INT)
     elif isinstance(t, ClassType) and fn.world.find_method(t, "__hash__") is not None:

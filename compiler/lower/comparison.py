@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from compiler.lower.convert import call_runtime, coerce, invert, is_present, parts_of, text_length, tuple_item, unwrap
+from compiler.lower.convert import call_runtime, invert, is_present, number, parts_of, text_length, tuple_item, unwrap
 from compiler.lower.function import FunctionLowerer
 from compiler.lower.integers import compare
 from compiler.lower.layout import is_int_enum, is_pointer
 from compiler.lower.objects import call_method
 from compiler.lower.values import Value, is_integer
 from compiler.types import (
-    INT,
     BoolType,
     BytesType,
     ClassType,
@@ -26,7 +25,6 @@ from compiler.types import (
     UnionType,
     show,
 )
-
 
 CONTAINERS = "kernel.lang.runtime.containers."
 OBJECT = ClassType("builtins.object")
@@ -124,7 +122,7 @@ def equal(fn: FunctionLowerer, a: Value, b: Value) -> str:
     if isinstance(a.type, BoolType) and isinstance(b.type, BoolType):
         return fn.op(f"icmp eq i1 {a.operand}, {b.operand}")
     if isinstance(a.type, BoolType) or isinstance(b.type, BoolType):
-        return equal(fn, coerce(fn, a, INT), coerce(fn, b, INT))
+        return equal(fn, number(fn, a), number(fn, b))
     if isinstance(a.type, StrType | BytesType) and type(a.type) is type(b.type):
         name = "bytes.equal" if isinstance(a.type, BytesType) else "str.equal"
         return call_runtime(fn, name, [a, b]).operand
@@ -220,11 +218,11 @@ def equal_to_any(fn: FunctionLowerer, value: Value, others: list[Value]) -> str:
     """`value in (a, b)`. Python asks each of them in turn whether it is the value or equals it, until one does."""
     arms: list[tuple[str, str]] = []
     result, end = "false", ""
-    for number, other in enumerate(others):
+    for place, other in enumerate(others):
         if not has_equality(fn, value.type) and not has_equality(fn, other.type):
             bit = equal(fn, value, other)
         else:
-            if number > 0:
+            if place > 0:
                 end = end or fn.label("within")
                 following = fn.label("following")
                 arms.append(("true", fn.block))

@@ -51,7 +51,7 @@ def coerce(fn: FunctionLowerer, value: Value, to: Type) -> Value:
     if is_integer(to) and is_integer(have):
         return to_integer(fn, value, to)
     if isinstance(to, IntType) and isinstance(have, BoolType):
-        return Value(fn.op(f"zext i1 {value.operand} to i64"), to, 0, 1)
+        raise fn.error("KP184", "a bool where an int is wanted", "write int(b)")  # Python would still show a bool
     if fn.is_exception(have) != fn.is_exception(to):
         raise fn.error("KP930", f"{show(have)} cannot become {show(to)}", KEEP_CODE)
     if isinstance(to, FunctionType) and isinstance(have, FunctionType):
@@ -63,6 +63,13 @@ def coerce(fn: FunctionLowerer, value: Value, to: Type) -> Value:
     if fn.kind(to) == fn.kind(have) and not isinstance(have, BoolType):
         return value.of_type(to)
     raise fn.error("KP930", f"{show(have)} cannot become {show(to)}")
+
+
+def number(fn: FunctionLowerer, value: Value) -> Value:
+    """An int, or what a bool counts as in arithmetic and comparisons."""
+    if isinstance(value.type, BoolType):
+        return Value(fn.op(f"zext i1 {value.operand} to i64"), INT, 0, 1)
+    return coerce(fn, value, INT)
 
 
 def to_integer(fn: FunctionLowerer, value: Value, to: Type) -> Value:

@@ -20,6 +20,7 @@ from compiler.lower.convert import (
     invert,
     make_tuple,
     narrow,
+    number,
     tuple_item,
 )
 from compiler.lower.dispatch import EXPRESSIONS, integer_literal, lower, lower_as
@@ -221,9 +222,9 @@ def operate(fn: FunctionLowerer, op: str, left: Value, right: Value, t: Type) ->
     if isinstance(left.type, BoolType) and isinstance(right.type, BoolType) and op in integers.BITS:
         return Value(fn.op(f"{integers.BITS[op]} i1 {left.operand}, {right.operand}"), BOOL)
     if isinstance(left.type, BoolType):
-        left = coerce(fn, left, INT)
+        left = number(fn, left)
     if isinstance(right.type, BoolType):
-        right = coerce(fn, right, INT)
+        right = number(fn, right)
     if not is_integer(left.type) or not is_integer(right.type):
         if isinstance(left.type, ClassType):
             return call_method(fn, left, {"+": "concat", "*": "repeat"}.get(op, op), [right])
@@ -263,11 +264,11 @@ def chain(fn: FunctionLowerer, e: Chain) -> Value:
     end = fn.join("chained")
     arms: list[tuple[str, str]] = []
     left = lower(fn, e.operands[0])
-    for number, (op, operand) in enumerate(zip(e.ops, e.operands[1:], strict=True)):
+    for place, (op, operand) in enumerate(zip(e.ops, e.operands[1:], strict=True)):
         right = lower(fn, operand)
         fn.set_loc(e.loc)
         bit = fn.decided(compare_values(fn, op, left, right))
-        if number + 1 < len(e.ops):
+        if place + 1 < len(e.ops):
             following = fn.join("next")
             if bit == "false":
                 arms.append(("false", fn.block))
@@ -387,7 +388,7 @@ def cast(fn: FunctionLowerer, e: Cast) -> Value:
     if isinstance(t, BoolType):
         return Value(truth(fn, value), BOOL)
     if isinstance(value.type, BoolType):
-        return coerce(fn, value, t)
+        return coerce(fn, number(fn, value), t)
     if isinstance(value.type, OptionalType):
         value = narrow(fn, value, value.type.inner, stable=False)
     return as_int(fn, value) if t == INT else coerce(fn, value, t)
@@ -431,7 +432,7 @@ def wrapped(fn: FunctionLowerer, e: Expr) -> Value:
         return Value(fn.op(text), t)
     value = lower(fn, e)
     if isinstance(value.type, BoolType):
-        return coerce(fn, value, INT)
+        return number(fn, value)
     if isinstance(value.type, OptionalType):
         value = narrow(fn, value, value.type.inner, stable=False)
     if not is_integer(value.type):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from compiler.lower.convert import as_int, coerce, constant
+from compiler.lower.convert import as_int, coerce, constant, number
 from compiler.lower.dispatch import lower, values_of
 from compiler.lower.elements import U8, element_address, fill_elements, item
 from compiler.lower.expressions import wrapped
@@ -41,7 +41,7 @@ def place(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 def ints(fn: FunctionLowerer, e: CallBuiltin) -> list[Value]:
     """All arguments as ints."""
     return [
-        as_int(fn, coerce(fn, v, INT)) if not isinstance(v.type, IntType) else as_int(fn, v) for v in values_of(fn, e)
+        as_int(fn, number(fn, v)) if not isinstance(v.type, IntType) else as_int(fn, v) for v in values_of(fn, e)
     ]
 
 
@@ -70,7 +70,7 @@ def store(kind: str, volatile: bool) -> Handler:
         address = place(fn, e)
         value = lower(fn, e.args[1])
         fn.set_loc(e.loc)
-        value = as_int(fn, value if isinstance(value.type, IntType) else coerce(fn, value, INT))
+        value = as_int(fn, value if isinstance(value.type, IntType) else number(fn, value))
         if bits < 64:
             value = coerce(fn, value, STORAGE_INTS[kind])
         operand = value.operand if bits == 64 else fn.op(f"trunc i64 {value.operand} to i{bits}")

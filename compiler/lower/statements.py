@@ -9,7 +9,7 @@ from typing import Any
 from compiler.lower import integers
 from compiler.lower.convert import as_int, coerce, invert, tuple_item
 from compiler.lower.dispatch import STATEMENTS, TARGETS, lower, lower_as, lower_body, store
-from compiler.lower.elements import element_address, note_place
+from compiler.lower.elements import element_address, length, note_place
 from compiler.lower.expressions import lower_truth, operate
 from compiler.lower.function import (
     FOR_ALONE,
@@ -53,7 +53,7 @@ from compiler.tree import (
     While,
     Yield,
 )
-from compiler.types import INT, ClassType, NeverType, StructType, TupleType, show
+from compiler.types import INT, ArrayType, ClassType, NeverType, SpanType, StructType, TupleType, show
 
 
 def expression_statement(fn: FunctionLowerer, s: ExprStmt) -> None:
@@ -120,7 +120,7 @@ def element_place(fn: FunctionLowerer, target: IndexTarget) -> tuple[str, Any, b
     are counted.
     """
     container = lower(fn, target.container)
-    index = as_int(fn, lower(fn, target.index))
+    index = as_int(fn, item_index(fn, container, target.index))
     note_place(fn, target.index)
     fn.set_loc(target.loc)
     return element_address(fn, container, index, is_inside=id(target) in fn.frame.inside)
@@ -181,8 +181,11 @@ def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
 
 def item_index(fn: FunctionLowerer, container: Value, index: Expr) -> Value:
     """The index of an item to store: a negative literal counts from the end of a sequence."""
-    from_end = isinstance(index, IntLit) and index.value < 0
-    if from_end and isinstance(container.type, ClassType) and container.type.name in (LIST, DEQUE, BYTE_ARRAY):
+    if not isinstance(index, IntLit) or index.value >= 0:
+        return lower(fn, index)
+    if isinstance(container.type, ArrayType | SpanType):
+        return integers.arithmetic(fn, "+", length(fn, container), lower(fn, index), INT)
+    if isinstance(container.type, ClassType) and container.type.name in (LIST, DEQUE, BYTE_ARRAY):
         return integers.arithmetic(fn, "+", call_method(fn, container, "__len__", []), lower(fn, index), INT)
     return lower(fn, index)
 

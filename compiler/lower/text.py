@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from compiler.formats import NUMBER, TEXT, format_fault
-from compiler.lower.convert import coerce, constant, is_present, unwrap
+from compiler.lower.convert import constant, is_present, number, unwrap
 from compiler.lower.dispatch import EXPRESSIONS, lower
 from compiler.lower.function import TRAP_ENUM, TRAP_PANIC, ColdContext, FunctionLowerer
 from compiler.lower.guards import note_unfit
@@ -84,7 +84,7 @@ def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conv
         add_text(fn, builder, constant(fn, "None", STR), 0)
     elif isinstance(t, BoolType):
         if spec:
-            add_number(fn, builder, coerce(fn, value, INT), spec)
+            add_number(fn, builder, number(fn, value), spec)
         else:
             call_method(fn, builder, "add_bool", [value])
     elif is_plain_enum:

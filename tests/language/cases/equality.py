@@ -34,7 +34,7 @@ def b1() -> None:
     print(len(items))
 
 
-class OddB1Q:
+class Queued:
     def __init__(self, n: int) -> None:
         self.n = n
 
@@ -44,16 +44,16 @@ class OddB1Q:
 
 
 def b1q() -> None:
-    o = OddB1Q(1)
-    p = OddB1Q(2)
-    d: deque[OddB1Q] = deque()
+    o = Queued(1)
+    p = Queued(2)
+    d: deque[Queued] = deque()
     d.append(o)
     print(o in d, p in d)
     d.remove(o)
     print(len(d))
 
 
-class OddB1T:
+class Paired:
     def __init__(self, n: int) -> None:
         self.n = n
 
@@ -62,13 +62,13 @@ class OddB1T:
         return False
 
 
-def pair(o: OddB1T, p: OddB1T) -> tuple[OddB1T, OddB1T]:
+def pair(o: Paired, p: Paired) -> tuple[Paired, Paired]:
     return o, p
 
 
 def b1t() -> None:
-    o = OddB1T(1)
-    p = OddB1T(2)
+    o = Paired(1)
+    p = Paired(2)
     print((o, p) == (o, p))
     print((1, p) == (2, o))
     print(pair(o, p) == pair(p, o))

@@ -87,13 +87,13 @@ def bump() -> int:
     return G
 
 
-class CV2:
+class Changing:
     def __init__(self) -> None:
         self.v = 1
 
 
 @noinline
-def up(c: CV2) -> int:
+def up(c: Changing) -> int:
     c.v += 10
     return c.v
 
@@ -113,7 +113,7 @@ def v2() -> None:
     global G
     print(G + bump() + G)
     print(three(G, bump(), G))
-    c = CV2()
+    c = Changing()
     print(c.v + up(c) + c.v)
     print(three(c.v, up(c), c.v))
     items = [1]

@@ -1,0 +1,73 @@
+"""What to do about an error whose place says nothing more precise: a sentence for each such code.
+
+`Diagnostic.hint` comes first. tests/compiler/test_hints.py finds each place that makes a diagnostic without one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_COMPILER: Final = "this is a fault of the compiler, not of the source"
+
+HINTS: Final[dict[str, str]] = {
+    "KP100": "write it as Python 3.11 has it, in UTF-8",
+    "KP101": "make both sides one type: convert the value, or annotate what it is stored in",
+    "KP105": "check the spelling, and which methods and fields its class has",
+    "KP106": "give each parameter without a default one argument",
+    "KP112": "docs/language.md lists the types of Kernel Python",
+    "KP151": "assign to a name, a field, an item, or a tuple of these",
+    "KP154": "items are stored in lists, deques, dicts, bytearrays, Arrays and Spans, or by a __setitem__",
+    "KP174": "write its bytes as \\x and two digits",
+    "KP175": "use a function, a class or a variable of a module",
+    "KP177": "declare it in the class body, or set it in __init__",
+    "KP191": "write `def main() -> None:`",
+    "KP192": "an index is for lists, deques, dicts, texts, tuples, Arrays and Spans",
+    "KP201": "name the class itself",
+    "KP202": "give the argument, or its parameter a default",
+    "KP204": "call it by the class that has it, or leave super() out",
+    "KP224": "a span lives in locals only; keep the bytearray or Array that it shows",
+    "KP225": "write a class with named fields",
+    "KP226": "use a value that means none, such as -1",
+    "KP272": "take the view anew after what may change the size",
+    "KP273": "take a reference with get_frame, or leave it to one place to give the frame back",
+    "KP700": "move what the notes show out of it, or give the promise up",
+    "KP701": "catch it, and decide what to do without a caller",
+    "KP710": "pass a structure by its address",
+    "KP712": "return the number, or raise Errno",
+    "KP733": "do it before the lock is taken, or after it is given back",
+    "KP735": "do it before the lock is taken, or after it is given back",
+    "KP738": "name a field that is declared with the class of a ranked spin lock",
+    "KP900": _COMPILER,
+    "KP901": _COMPILER,
+    "KP903": _COMPILER,
+    "KP904": _COMPILER,
+    "KP905": _COMPILER,
+    "KP911": _COMPILER,
+    "KP912": "name a function of a module, written with def",
+    "KP913": _COMPILER,
+    "KP914": "write the method, or a loop that does the same",
+    "KP915": "define it where the module is imported, outside of functions",
+    "KP920": "pass ints, bools, structs or objects: assembly gets 64 bits of each",
+    "KP921": _COMPILER,
+    "KP930": "convert it by a call, or store it in a place of its own type",
+    "KP931": "compare values of one type: convert one of them, or narrow it first",
+    "KP940": "use + - * // % << >> & | ^, or a function",
+    "KP950": "check the spelling, and which fields its class declares",
+    "KP951": "narrow it first, with isinstance or match",
+    "KP953": "construct the class that it stands for",
+    "KP955": "construct an object, or call another method",
+    "KP960": "give it a name first, or write a function for it",
+    "KP961": "an int has 64 bits: keep the high part apart",
+    "KP962": "pass it as an argument",
+    "KP964": "convert the operands to ints, or call a method",
+    "KP966": "convert a number, a bool or a text of digits",
+    "KP967": "name a function, or a variable that holds one",
+    "KP970": "write it as statements that docs/language.md has",
+    "KP971": "unpack a tuple, or take the items one by one",
+    "KP972": "assign to a name, a field, an item, or a tuple of these",
+    "KP973": "use return to leave a function",
+    "KP980": "name the exception: raise Errno(EIO)",
+    "KP985": "match values, enums or classes",
+    "KP992": "run over a range, a container, a text's bytes, or a generator where it is called",
+    "KP998": "write a loop, or another expression that docs/language.md has",
+}
