@@ -21,7 +21,7 @@ DEFAULT_LIMIT: Final = 1024
 _CLOSE_COST: Final = 300
 _COPY_COST: Final = 120
 _LOOK_COST: Final = 40
-_MEASURE_COST: Final = 120
+_MEASURE_COST: Final = 200
 _PIECE_COST: Final = 40_000
 _INT_MAX: Final = 0x7FFF_FFFF
 # What RLIMIT_NOFILE cannot exceed, and no table either.
