@@ -364,14 +364,21 @@ def _wake_for(process: Process, signo: int) -> None:
         process.stop.signal = 0
         _wake_for_kill(process)
         return
-    chosen: Task | None = None
+    leader = process.leader
+    if leader is not None and _takes(leader, signo):
+        interrupt(leader)
+        return
     for task in process.threads.values():
-        if task.is_exiting or contains(task.signals.blocked, signo) or task.state == ThreadState.TRACED:
-            continue  # a traced thread checks again when it goes on
-        if chosen is None or task.tid == process.pid:
-            chosen = task
-    if chosen is not None:
-        interrupt(chosen)
+        spend(_MARK_COST)
+        if _takes(task, signo):
+            interrupt(task)
+            return
+
+
+@inline
+def _takes(task: Task, signo: int) -> bool:
+    """Whether a thread can take a signal now. A traced one checks again when it goes on."""
+    return not (task.is_exiting or contains(task.signals.blocked, signo) or task.state == ThreadState.TRACED)
 
 
 def _wake_for_kill(process: Process) -> None:

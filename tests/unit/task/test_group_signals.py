@@ -178,9 +178,12 @@ def test_one_that_leaves_and_comes_again_hides_nobody(machine: Machine) -> None:
         machine.host.setpgid(int(members[1].pid), int(other.pgid))
         machine.host.setpgid(int(members[1].pid), int(group.pgid))
 
-    for send in (lambda: send_to_group(group, from_kernel(signal.SIGUSR1)), lambda: kill(machine, group)):
+    for is_kill in (False, True):
         with few(2), meanwhile(act, 2):
-            send()
+            if is_kill:
+                kill(machine, group)
+            else:
+                send_to_group(group, from_kernel(signal.SIGUSR1))
         assert all(has_it(process) for process in members)
         for process in members:
             process.pending.clear()
