@@ -19,9 +19,9 @@ from kernel.lib.settings import SystemSetting
 DEFAULT_LIMIT: Final = 1024
 # Instructions for one descriptor, for `pace`
 _CLOSE_COST: Final = 300
-_COPY_COST: Final = 80
-_LOOK_COST: Final = 20
-_MEASURE_COST: Final = 60
+_COPY_COST: Final = 120
+_LOOK_COST: Final = 40
+_MEASURE_COST: Final = 200
 _PIECE_COST: Final = 40_000
 _INT_MAX: Final = 0x7FFF_FFFF
 # What RLIMIT_NOFILE cannot exceed, and no table either.

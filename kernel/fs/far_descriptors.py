@@ -87,6 +87,7 @@ class FarDescriptors:
     def after(self, descriptor: int) -> int:
         """The descriptor after one, past those whose piece is not there."""
         following = descriptor + 1
-        while following & _MASK == 0 and following < self.size() and self.piece_of(following) is None:
-            following += PIECE
+        if following & _MASK == 0:
+            while following < self.size() and self.piece_of(following) is None:
+                following += PIECE
         return following

@@ -12,7 +12,7 @@ from kernel.sched.scheduler import change_priority
 from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST
 from kernel.syscalls.sched_setscheduler import is_as_able, may_have_nice, owns
 from kernel.task.acting import real_credentials
-from kernel.task.groups import find_group
+from kernel.task.groups import ProcessGroup, find_group, member_after
 from kernel.task.pids import find_process, find_task, process_ids
 from kernel.task.process import Process
 from kernel.task.task import Task, current
@@ -33,16 +33,25 @@ def chosen_tasks(which: int, who: int) -> list[Task]:
             found.append(target)
     elif which == _PRIO_PGRP:
         group = find_group(task.process.group if who == 0 else task.pids.resolve(who))
-        for pid in [] if group is None else list(group.members.keys()):
-            member = find_process(pid)
-            if member is not None and member.job is group:  # others may have left where this sleeps
-                _add_threads(found, member)
-            pace(_TASK_COST)
+        if group is not None:
+            _add_members(found, group)
     elif which == _PRIO_USER:
         return tasks_of(task.credentials.uid if who == 0 else uid_from_caller(who & NO_ID))
     else:
         raise Errno(EINVAL)
     return found
+
+
+def _add_members(found: list[Task], group: ProcessGroup) -> None:
+    """Add the threads of all members; of those that come where this sleeps, perhaps."""
+    met: dict[Process, bool] = {}
+    member = group.members.first()
+    while member is not None:
+        if member not in met:
+            met[member] = True
+            _add_threads(found, member)
+        pace(_TASK_COST)
+        member = member_after(group, member)
 
 
 def tasks_of(uid: KernelUid) -> list[Task]:

@@ -6,7 +6,7 @@ from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
 from kernel.sched.scheduler import charge_running
-from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
+from kernel.task.accounting import NS_PER_CLOCK_TICK, thread_usage, usage_by_and_by
 from kernel.task.task import current
 from kernel.task.usage import Usage
 from kernel.task.words import store_i64
@@ -41,7 +41,7 @@ def getrusage(who: i32, address: UserAddr) -> int:
     task = current()
     charge_running()
     if who == _RUSAGE_SELF:
-        usage = process_usage(task.process)
+        usage = usage_by_and_by(task.process)
     elif who == _RUSAGE_CHILDREN:
         usage = task.process.family.waited
     elif who == _RUSAGE_THREAD:
@@ -60,7 +60,7 @@ def times(address: UserAddr) -> int:
     charge_running()
     if address != 0:
         process = current().process
-        mine = process_usage(process)
+        mine = usage_by_and_by(process)
         storage = bytearray(32)
         out = span_of(storage)
         store_i64(out, 0, mine.user_ns // NS_PER_CLOCK_TICK)

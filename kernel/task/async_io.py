@@ -131,9 +131,11 @@ def _tell_owner(file: File, info: SignalInfo) -> None:
     elif file.owner_kind == OWNER_GROUP:
         group = find_group(file.owner)
         if group is not None:
-            for member in group.members.values():
+            member = group.members.first()
+            while member is not None:
                 if _may_tell(file, credentials_of(member)):
                     _tell_process(member, info)
+                member = member.after()
     else:
         process = find_process(file.owner)
         if process is not None and _may_tell(file, credentials_of(process)):
@@ -143,7 +145,7 @@ def _tell_owner(file: File, info: SignalInfo) -> None:
 def _cost_of_telling(file: File) -> int:
     if file.owner_kind == OWNER_GROUP:
         group = find_group(file.owner)
-        return 0 if group is None else len(group.members) * _SEND_COST
+        return 0 if group is None else group.count * _SEND_COST
     process = find_process(file.owner)
     return _SEND_COST if process is None else _SEND_COST + len(process.threads) * _THREAD_COST
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final
+from kernel.lib.linked import LinkedList
 from kernel.lib.pace import spend
 from kernel.lib.pid import FIRST, UNSET, Pid
 
@@ -65,7 +66,9 @@ class ProcessGroup:
     def __init__(self, pgid: Pid, session: Session) -> None:
         self.pgid: Pid = pgid
         self.owner: Session = session
-        self.members: dict[Pid, Process] = {}
+        self.members: LinkedList[Process] = LinkedList()  # in the order of their coming
+        self.count: int = 0  # of the members
+        self.departures: int = 0
         self.signals: int = 0  # how many were sent to all members: checked by a process that is about to become one
 
     @property
@@ -104,16 +107,17 @@ def new_group(pgid: Pid, session: Session) -> ProcessGroup:
 
 
 def join(process: "Process", group: ProcessGroup) -> None:
-    """Make a process a member; it must be in no group. Raises MemoryError."""
-    admit(process, group)
+    """Make a process a member; it must be in no group."""
+    group.members.link_last(process)
+    group.count += 1
     process.job = group
 
 
-def admit(process: "Process", group: ProcessGroup) -> None:
-    """Enter a process among the members of a group; for the process itself, it is in the old one yet. Raises
-    MemoryError.
+def member_after(group: ProcessGroup, member: "Process") -> "Process | None":
+    """The next member after a safe point; the first one if this has left meanwhile. Some may be missed then: a walk
+    that must meet all is repeated if there were departures.
     """
-    group.members[process.pid] = process
+    return member.after() if member.job is group else group.members.first()
 
 
 def leave(process: "Process") -> None:
@@ -122,13 +126,15 @@ def leave(process: "Process") -> None:
     if group is None:
         return
     process.job = None
-    group.members.pop(process.pid)
+    group.members.unlink(process)
+    group.count -= 1
+    group.departures += 1
     drop_group_if_empty(group)
 
 
 def drop_group_if_empty(group: ProcessGroup) -> None:
     """Forget a group that has no members, and its session if that was the last group."""
-    if len(group.members) > 0:
+    if group.count > 0:
         return
     _groups.pop(group.pgid)
     session = group.owner
@@ -146,23 +152,32 @@ def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
     """Whether no member (`leaving` aside) has a parent in another group of the session: no one would continue the job
     once it stops.
     """
-    for member in group.members.values():
+    member = group.members.first()
+    while member is not None:
         spend(_LOOK_COST)
-        parent = member.parent
-        if member is leaving or member.ending.is_zombie or parent is None or parent.pid == FIRST:
-            continue
-        other = parent.job
-        if other is not None and other is not group and other.owner is group.owner:
+        if member is not leaving and not member.ending.is_zombie and _has_guide(member, group):
             return False
+        member = member.after()
     return True
+
+
+def _has_guide(member: "Process", group: ProcessGroup) -> bool:
+    """Whether a member has a parent in another group of the session."""
+    parent = member.parent
+    if parent is None or parent.pid == FIRST:
+        return False
+    other = parent.job
+    return other is not None and other is not group and other.owner is group.owner
 
 
 def has_stopped_member(group: ProcessGroup) -> bool:
     """Whether any member is stopped."""
-    for member in group.members.values():
+    member = group.members.first()
+    while member is not None:
         spend(_LOOK_COST)
         if member.stop.is_complete:
             return True
+        member = member.after()
     return False
 
 

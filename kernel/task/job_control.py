@@ -2,17 +2,8 @@
 
 from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno
 from kernel.task.exit import rescue_orphans
-from kernel.task.groups import (
-    ProcessGroup,
-    admit,
-    drop_group_if_empty,
-    drop_session_if_empty,
-    find_group,
-    new_group,
-    new_session,
-)
+from kernel.task.groups import drop_session_if_empty, find_group, join, new_group, new_session
 from kernel.task.pids import find_process, find_task, leave_group
-from kernel.task.process import Process
 from kernel.task.task import Task
 
 
@@ -46,8 +37,9 @@ def change_group(task: Task, pid: int, pgid: int) -> None:
         group = new_group(chosen, old.owner)
     elif group.owner is not old.owner:
         raise Errno(EPERM)
-    _move(process, group)
-    if len(old.members) > 0:
+    leave_group(process)
+    join(process, group)
+    if old.count > 0:
         rescue_orphans(old, process)
 
 
@@ -62,16 +54,6 @@ def start_session(task: Task) -> int:
     except MemoryError:
         drop_session_if_empty(session)
         raise
-    _move(process, group)
-    return task.own_pid
-
-
-def _move(process: Process, group: ProcessGroup) -> None:
-    """Move a process to a group. Raises MemoryError: then it is where it was, and a group without members is gone."""
-    try:
-        admit(process, group)
-    except MemoryError:
-        drop_group_if_empty(group)
-        raise
     leave_group(process)
-    process.job = group
+    join(process, group)
+    return task.own_pid

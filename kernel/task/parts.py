@@ -190,6 +190,7 @@ class Ending:
     status: int  # as wait(2) reports it
     leaves_core: bool  # it ends by a signal that leaves a core file, whether it did or not
     leaving: int  # of its threads, those that end and are not gone yet
+    gone: int  # how many of its threads have ended
     round: int  # how often all threads, or all but one, had to end
     is_zombie: bool
     is_reaped: bool

@@ -140,6 +140,20 @@ def next_process(space: PidNamespace, number: int) -> "Process | None":
     return _processes.get(NOBODY if found < 0 else space.resolve(found))
 
 
+def next_thread(process: "Process", tid: Pid) -> "Task | None":
+    """The living thread of a process with the lowest number from `tid` on: for walks with safe points over very many,
+    since all tasks are looked through. Sleeps.
+    """
+    number = FIRST_PID.taken.following(int(tid))
+    while number >= 0:
+        task = process.threads.get(Pid(number))
+        if task is not None:
+            return task
+        pace(_LOOK_COST)
+        number = FIRST_PID.taken.following(number + 1)
+    return None
+
+
 def all_processes() -> "dict[Pid, Process]":
     """All processes by number, zombies too: read only."""
     return _processes

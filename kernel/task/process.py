@@ -9,7 +9,8 @@ Related fields are grouped in parts. Numbers are in structs inside the process (
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import atomic, final
+from kernel.lang import atomic, final, inline
+from kernel.lib.linked import Linked
 from kernel.lib.pid import UNSET, Bearer, Pid
 from kernel.sched import WaitQueue
 from kernel.task.actions import SignalActions
@@ -35,8 +36,8 @@ _SLACK_NS: Final = 50_000
 
 @final
 @atomic("number", "parent_number")
-class Process:
-    """A thread group."""
+class Process(Linked["Process"]):
+    """A thread group. Linked with the others of its process group."""
 
     stop: StopState
     shortage: MemoryShortage
@@ -46,6 +47,7 @@ class Process:
     ending: Ending
 
     def __init__(self, pid: Pid, pids: PidNamespace, limits: Limits, actions: SignalActions) -> None:
+        super().__init__()
         self.pid: Pid = pid
         self.pids: PidNamespace = pids  # where it was created, and whose numbers it uses
         self.number: int = int(pid)  # its own number: that in its namespace
@@ -74,6 +76,10 @@ class Process:
         self.settings.default_slack_ns = _SLACK_NS
         self.origin.exit_signal = SIGCHLD
         self.program.dumpable = DUMPED_FOR_ITSELF
+
+    @inline
+    def this(self) -> "Process":
+        return self
 
     # Parts that few have ----------------------------------------------------------------------------------------------
 

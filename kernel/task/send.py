@@ -24,10 +24,10 @@ from kernel.sched.scheduler import announce_work, interrupt_sleep, make_ready
 from kernel.task.acting import real_credentials
 from kernel.task.actions import SA_NOCLDSTOP
 from kernel.task.child_information import child_information
-from kernel.task.groups import ProcessGroup, find_group
+from kernel.task.groups import ProcessGroup, find_group, member_after
 from kernel.task.limits import RLIMIT_SIGPENDING
 from kernel.task.pending import PendingSignals
-from kernel.task.pids import find_process, process_ids
+from kernel.task.pids import find_process, next_process
 from kernel.task.process import Process
 from kernel.task.siginfo import SignalInfo, from_kernel, from_process
 from kernel.task.signals import (
@@ -51,6 +51,7 @@ from kernel.task.words import signed_32
 _ROUNDS: Final = 16  # of looking for processes that came while others got their signal
 _SEND_COST: Final = 1500  # instructions for a signal, for `pace`
 _MARK_COST: Final = 20  # instructions for a thread, or a process
+_LOOK_COST: Final = 150
 _WAKE_COST: Final = 450
 _FEW_MEMBERS: Final = 100  # of a group: these get a signal at once
 _WOKEN_AT_ONCE: Final = 256  # threads of a process
@@ -180,12 +181,14 @@ def send_to_group(group: ProcessGroup, info: SignalInfo) -> None:
     process that joins meanwhile gets the signal, too; of those created then, the ones whose parents had not got it.
     """
     group.signals += 1
-    if len(group.members) > _FEW_MEMBERS:
+    if group.count > _FEW_MEMBERS:
         _send_to_many(group, info)
         return
-    for process in group.members.values():
+    process = group.members.first()
+    while process is not None:
         _send(process, info)
         spend(_SEND_COST)
+        process = process.after()
 
 
 @final
@@ -216,24 +219,20 @@ GROUP_SENDS: Final = GroupSends()
 @noinline
 def _send_to_many(group: ProcessGroup, info: SignalInfo) -> None:
     number = GROUP_SENDS.begin()
-    while _send_to_some(group, info, number):
-        pace(len(group.members) * _MARK_COST)
+    departures = -1
+    for _ in range(_ROUNDS):
+        if group.departures == departures:
+            break
+        departures = group.departures
+        process = group.members.first()
+        while process is not None:
+            if process.stop.group_send != number:
+                process.stop.group_send = number
+                _send(process, info)
+                spend(_SEND_COST)
+            pace(_MARK_COST)
+            process = member_after(group, process)
     GROUP_SENDS.end()
-
-
-def _send_to_some(group: ProcessGroup, info: SignalInfo, number: int) -> bool:
-    """Send to some members that have not got the signal; returns whether there may be more."""
-    left = _FEW_MEMBERS
-    for process in group.members.values():
-        if process.stop.group_send == number:
-            continue
-        process.stop.group_send = number
-        _send(process, info)
-        spend(_SEND_COST)
-        left -= 1
-        if left == 0:
-            return True
-    return False
 
 
 def signal_process(process: Process, signo: int) -> None:
@@ -372,14 +371,21 @@ def _wake_for(process: Process, signo: int) -> None:
         process.stop.signal = 0
         _wake_for_kill(process)
         return
-    chosen: Task | None = None
+    leader = process.leader
+    if leader is not None and _takes(leader, signo):
+        interrupt(leader)
+        return
     for task in process.threads.values():
-        if task.is_exiting or contains(task.signals.blocked, signo) or task.state == ThreadState.TRACED:
-            continue  # a traced thread checks again when it goes on
-        if chosen is None or task.tid == process.pid:
-            chosen = task
-    if chosen is not None:
-        interrupt(chosen)
+        spend(_MARK_COST)
+        if _takes(task, signo):
+            interrupt(task)
+            return
+
+
+@inline
+def _takes(task: Task, signo: int) -> bool:
+    """Whether a thread can take a signal now. A traced one checks again when it goes on."""
+    return not (task.is_exiting or contains(task.signals.blocked, signo) or task.state == ThreadState.TRACED)
 
 
 def _wake_for_kill(process: Process) -> None:
@@ -597,54 +603,87 @@ def kill_group(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo) 
     Sleeps if there are many; then newcomers, such as children of members not reached yet, get the
     signal in another round.
     """
-    done = 0
+    group.signals += 1
     error = ESRCH
-    met: dict[Pid, bool] = {}
-    rounds = 0
-    while rounds < _ROUNDS:
-        group.signals += 1
-        fresh = [pid for pid in group.members.keys() if pid not in met]
-        if len(fresh) == 0:
-            break
-        rounds += 1
-        for pid in fresh:
-            met[pid] = True
-            process = group.members.get(pid)
-            if process is None:
-                continue  # it left while others ran
-            try:
-                kill_process(sender, process, signo, info)
-                done += 1
-            except Errno as e:
-                error = e.code
-            pace(_SEND_COST)
-    if done == 0:
+    if group.count > _FEW_MEMBERS:
+        number = GROUP_SENDS.begin()
+        try:
+            error = _kill_many(sender, group, signo, info, number)
+        finally:
+            GROUP_SENDS.end()
+    else:
+        process = group.members.first()
+        while process is not None:
+            error = _kill_member(sender, process, signo, info, error)
+            spend(_SEND_COST)
+            process = process.after()
+    if error != 0:
         raise Errno(error)
+
+
+def _kill_many(sender: Task, group: ProcessGroup, signo: int, info: SignalInfo, number: int) -> int:
+    """The same for very many, as a send with a number of its own. Returns 0, or the error."""
+    error = ESRCH
+    departures = -1
+    for _ in range(_ROUNDS):
+        if group.departures == departures:
+            break
+        departures = group.departures
+        process = group.members.first()
+        while process is not None:
+            if process.stop.group_send != number:
+                process.stop.group_send = number
+                error = _kill_member(sender, process, signo, info, error)
+                spend(_SEND_COST)
+            pace(_MARK_COST)
+            process = member_after(group, process)
+    return error
+
+
+def _kill_member(sender: Task, process: Process, signo: int, info: SignalInfo, error: int) -> int:
+    """Signal one of several. Returns the error of all so far: 0 if it is enough that one got the signal."""
+    try:
+        kill_process(sender, process, signo, info)
+    except Errno as e:
+        return e.code if error != 0 else 0
+    return 0
 
 
 def kill_all(sender: Task, signo: int, info: SignalInfo) -> None:
     """kill(2) with -1: every process in the namespace except its first one and the sender. Raises ESRCH only if
     there is no other: those that may not be signalled do not count as errors, as on Linux.
     """
-    met: dict[Pid, bool] = {sender.pids.init: True, sender.pid: True}
-    rounds = 0
-    while rounds < _ROUNDS:
-        fresh = [pid for pid in process_ids(sender.pids) if pid not in met]
-        if len(fresh) == 0:
-            break
-        rounds += 1
-        for pid in fresh:
-            met[pid] = True
-            _kill_one_of_all(sender, pid, signo, info)
-            pace(_SEND_COST)
-    if rounds == 0:
+    number = GROUP_SENDS.begin()
+    try:
+        is_alone = True
+        for _ in range(_ROUNDS):
+            if not _kill_new_ones(sender, signo, info, number):
+                break
+            is_alone = False
+    finally:
+        GROUP_SENDS.end()
+    if is_alone:
         raise Errno(ESRCH)
 
 
-def _kill_one_of_all(sender: Task, pid: Pid, signo: int, info: SignalInfo) -> None:
-    process = find_process(pid)
-    if process is None:
-        return  # it ended while others ran
+def _kill_new_ones(sender: Task, signo: int, info: SignalInfo, number: int) -> bool:
+    """Signal all that have not got the signal, a send with this number. Returns whether there were any."""
+    space = sender.pids
+    found = False
+    process = next_process(space, 1)
+    while process is not None:
+        shown = space.shown(process.pid)
+        if process.stop.group_send != number and process.pid != space.init and process is not sender.process:
+            process.stop.group_send = number
+            found = True
+            _kill_one_of_all(sender, process, signo, info)
+            spend(_SEND_COST)
+        pace(_LOOK_COST)
+        process = next_process(space, shown + 1)
+    return found
+
+
+def _kill_one_of_all(sender: Task, process: Process, signo: int, info: SignalInfo) -> None:
     group = process.job
     if group is not None:
         group.signals += 1

@@ -1,6 +1,7 @@
 /* The calls that could keep a kernel busy longest, at great sizes: `worst_calls NAME` makes one family of them. The host
  * measures (test_stretches.py). A call that fails ends the program with status 1, so that nothing is measured for nothing.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -39,10 +40,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MIB (1L << 20)
@@ -1956,7 +1959,9 @@ static void leader_of_many(void)
     CHECK(sigpending(&interrupt) == 0 && sigismember(&interrupt, SIGINT));
 }
 
-/* And 8,000 dead ones with one number after the other, which the next process does not get. */
+/* And 14,000 dead ones with one number after the other, which the next process does not get; their parent looks for
+ * others among them.
+ */
 static void crowds(void)
 {
     char text[16];
@@ -1965,7 +1970,7 @@ static void crowds(void)
     in_child(leader_of_many);
     while (wait(0) > 0)
         ;
-    for (int i = 0; i < 8000; i++) {
+    for (int i = 0; i < 14000; i++) {
         pid_t child = vfork();
         CHECK(child >= 0);
         if (child == 0)
@@ -1975,6 +1980,10 @@ static void crowds(void)
     }
     write_text("/proc/sys/kernel/ns_last_pid", text);
     in_child(nothing);
+    siginfo_t information;
+    CHECK(waitid(P_ALL, 0, &information, WSTOPPED | WCONTINUED | WNOHANG) < 0 && errno == ECHILD);
+    CHECK(waitpid(-1, 0, WNOHANG | __WCLONE) < 0 && errno == ECHILD);
+    CHECK(waitpid(0, 0, WNOHANG) > 0 && waitpid(-1, 0, WNOHANG | WUNTRACED) > 0);
     while (wait(0) > 0)
         ;
 }
@@ -2019,9 +2028,38 @@ static void crowds_of_threads(void)
     }
 }
 
+/* 200,000 descriptors and one far away from them: they come, are copied, looked at, closed by a new program, and go. */
+static void hundred_thousands_of_files(void)
+{
+    struct rlimit limit = {1000100, 1000100};
+    struct stat status;
+    int count = 0;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK(dup2(0, 1000000) == 1000000);
+    while (dup(0) < 200000)
+        ;
+    in_child(nothing);
+    CHECK(stat("/proc/self/fd", &status) == 0 && status.st_size > 200000);
+    DIR *listing = opendir("/proc/self/fd");
+    while (readdir(listing))
+        count++;
+    CHECK(count > 200000);
+    CHECK(syscall(SYS_close_range, 100000, ~0u, 4) == 0); /* CLOSE_RANGE_CLOEXEC */
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        execl("/bin/true", "true", (char *)0);
+        _exit(1);
+    }
+    int result;
+    CHECK(waitpid(child, &result, 0) == child && result == 0);
+    CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0);
+}
+
 /* A process with 130,000 descriptors runs out of memory. */
 static void great_tables(void)
 {
+    in_child(hundred_thousands_of_files);
     struct rlimit limit = {130100, 130100};
     int status;
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
@@ -2037,6 +2075,7 @@ static void great_tables(void)
     CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
 }
 
+<<<<<<< HEAD
 /* A tree of many mounts is read, written out, shared, copied by propagation, bound, detached, and copied for a namespace
  * that ends. One mount appears on many peers.
  */
@@ -2194,6 +2233,34 @@ static void addresses(void)
 {
     in_child(many_addresses);
     usleep(500000);
+=======
+/* 8,000 timers of each kind that expire at the same time, again and again, and go. */
+static void many_timers(void)
+{
+    const int count = 8000;
+    struct rlimit files = {count + 100, count + 100};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    struct timespec now;
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0 && setrlimit(RLIMIT_SIGPENDING, &files) == 0);
+    signal(SIGUSR1, SIG_IGN);
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    struct itimerspec at = {{0, 500000000}, {now.tv_sec + 2, 0}};
+    for (int i = 0; i < count; i++) {
+        int timer, file = timerfd_create(CLOCK_MONOTONIC, 0);
+        CHECK(file >= 0 && timerfd_settime(file, TFD_TIMER_ABSTIME, &at, 0) == 0);
+        CHECK(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0);
+        CHECK(syscall(SYS_timer_settime, timer, TIMER_ABSTIME, &at, 0) == 0);
+    }
+    do { /* a signal may end a sleep */
+        usleep(100000);
+        CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    } while (now.tv_sec < at.it_value.tv_sec + 2);
+}
+
+static void timers(void)
+{
+    in_child(many_timers);
+>>>>>>> s33-stalla
 }
 
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
@@ -2212,7 +2279,11 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"huge", huge_pages}, {"pages", many_pages}, {"cores", cores}, {"events", events},
     {"networks", networks}, {"firewall", firewall}, {"bridges", bridges}, {"bpf", programs},
     {"crowds", crowds}, {"threads", crowds_of_threads}, {"great_tables", great_tables},
+<<<<<<< HEAD
     {"mounts", mounts}, {"objects", objects}, {"keys", keys}, {"leases", leases}, {"addresses", addresses},
+=======
+    {"timers", timers},
+>>>>>>> s33-stalla
 };
 
 int main(int count, char **values)

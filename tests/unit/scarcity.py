@@ -228,6 +228,9 @@ _NO_PART = (
 
 _APART = frozenset((
     "kernel.lib.random.Generator.available",
+    "kernel.task.groups.ProcessGroup.departures",
+    "kernel.task.family.Family.news",
+    "kernel.task.parts.Ending.gone",
     "kernel.mm.objects.SharedTotals.objects",  # that were ever made
     "kernel.net.vsock.table.EndpointTable._next_port",
     "kernel.net.internet.routes.Route.uses",

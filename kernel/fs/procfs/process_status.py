@@ -20,7 +20,7 @@ from kernel.mm.space import AddressSpace, each_area
 from kernel.sched.processor import PROCESSORS
 from kernel.sched.scheduler import charge_running
 from kernel.sched.thread import ThreadState
-from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage, thread_usage
+from kernel.task.accounting import NS_PER_CLOCK_TICK, thread_usage, usage_by_and_by
 from kernel.task.acting import real_credentials
 from kernel.task.family import child_after
 from kernel.task.limits import LIMIT_COUNT, RLIMIT_RSS, RLIMIT_SIGPENDING, UNLIMITED
@@ -77,9 +77,9 @@ def state_words(letter: str) -> str:
 
 
 def usage_of(subject: Subject, task: Task) -> Usage:
-    """Times and faults."""
+    """Times and faults. Sleeps if a process has very many threads: it may be gone afterwards."""
     charge_running()
-    return process_usage(subject.process) if subject.tid == UNSET else thread_usage(task)
+    return usage_by_and_by(subject.process) if subject.tid == UNSET else thread_usage(task)
 
 
 def _thread_count(process: Process) -> int:
@@ -125,8 +125,8 @@ def stat(subject: Subject) -> bytes:
     """52 numbers in a line, for ps and top."""
     task = subject.task()
     process = subject.process
+    usage = usage_of(subject, task)  # first: others run meanwhile
     terminal = 0 if process.job is None else process.session.terminal
-    usage = usage_of(subject, task)
     flags = _FLAG_SUPERUSER if real_credentials(task).effective != 0 else 0
     flags |= 0 if process.program.has_execed else _FLAG_FORKED
     pids = subject.pids

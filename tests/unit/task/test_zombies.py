@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from kernel.lib.pid import Pid
+from kernel.task import zombies
 from kernel.task.actions import default_actions
 from kernel.task.limits import Limits
 from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.process import Process
-from kernel.task import zombies
 from kernel.task.zombies import BIRTHS, enter_zombie, leave_zombies
 
 

@@ -1,0 +1,74 @@
+"""The use of very many threads, some of which end while it is summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from kernel.lib.credentials import Credentials
+from kernel.lib.pid import Pid
+from kernel.task import accounting
+from kernel.task.accounting import process_usage, retire, usage_by_and_by
+from kernel.task.actions import default_actions
+from kernel.task.limits import Limits
+from kernel.task.pid_namespace import FIRST_PID
+from kernel.task.process import Process
+from kernel.task.task import Task
+from tests.unit.meanwhile import meanwhile
+
+FIRST_TID = 5000
+COUNT = 20
+
+
+@contextmanager
+def crowd() -> Iterator[Process]:
+    """A process with threads that have made 1, 2, 3 … calls; between their numbers are those of others."""
+    process = Process(Pid(FIRST_TID), FIRST_PID, Limits(), default_actions())
+    numbers = range(FIRST_TID, FIRST_TID + 2 * COUNT)
+    for number in numbers:
+        FIRST_PID.taken.add(number)
+    for index in range(COUNT):
+        task = Task(Pid(FIRST_TID + 2 * index), process, b"thread", Credentials())
+        task.counts.read_calls = index + 1
+        process.threads[task.tid] = task
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(accounting, "_FEW_THREADS", 3)
+            yield process
+    finally:
+        for number in numbers:
+            FIRST_PID.taken.remove(number)
+
+
+ALL = sum(range(1, COUNT + 1))
+
+
+def end(process: Process, index: int) -> None:
+    task = process.threads[Pid(FIRST_TID + 2 * index)]
+    retire(task)
+    process.threads.pop(task.tid)
+
+
+def test_nobody_is_missing() -> None:
+    with crowd() as process:
+        assert usage_by_and_by(process).read_calls == process_usage(process).read_calls == ALL
+        end(process, 7)
+        assert usage_by_and_by(process).read_calls == ALL
+
+
+@pytest.mark.parametrize("index", [0, 4, 5, 6, COUNT - 1])
+@pytest.mark.parametrize("number", [1, 10, 11])
+def test_one_that_ends_meanwhile_counts_once(index: int, number: int) -> None:
+    with crowd() as process, meanwhile(lambda: end(process, index), number):
+        assert usage_by_and_by(process).read_calls == ALL
+
+
+def test_where_one_ends_after_the_other_each_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = iter(range(COUNT))
+
+    with crowd() as process:
+        monkeypatch.setattr(accounting, "pace", lambda cost: end(process, next(ends)))
+        assert usage_by_and_by(process).read_calls == ALL
+        assert len(process.threads) == COUNT - accounting._ROUNDS
