@@ -2075,7 +2075,6 @@ static void great_tables(void)
     CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
 }
 
-<<<<<<< HEAD
 /* A tree of many mounts is read, written out, shared, copied by propagation, bound, detached, and copied for a namespace
  * that ends. One mount appears on many peers.
  */
@@ -2233,7 +2232,8 @@ static void addresses(void)
 {
     in_child(many_addresses);
     usleep(500000);
-=======
+}
+
 /* 8,000 timers of each kind that expire at the same time, again and again, and go. */
 static void many_timers(void)
 {
@@ -2260,7 +2260,6 @@ static void many_timers(void)
 static void timers(void)
 {
     in_child(many_timers);
->>>>>>> s33-stalla
 }
 
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
@@ -2279,11 +2278,8 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"huge", huge_pages}, {"pages", many_pages}, {"cores", cores}, {"events", events},
     {"networks", networks}, {"firewall", firewall}, {"bridges", bridges}, {"bpf", programs},
     {"crowds", crowds}, {"threads", crowds_of_threads}, {"great_tables", great_tables},
-<<<<<<< HEAD
     {"mounts", mounts}, {"objects", objects}, {"keys", keys}, {"leases", leases}, {"addresses", addresses},
-=======
     {"timers", timers},
->>>>>>> s33-stalla
 };
 
 int main(int count, char **values)
