@@ -24,7 +24,7 @@ class MountTree:
     """`with TREE:` raises EIO where a bug has ended a thread that had the lock."""
 
     def __init__(self) -> None:
-        self._lock: Mutex = Mutex()
+        self.lock: Mutex = Mutex()
         self._first_gone: Mount | None = None
         self._last_gone: Mount | None = None
 
@@ -41,7 +41,7 @@ class MountTree:
         self._last_gone = mount
 
     def __enter__(self) -> "MountTree":
-        self._lock.acquire()
+        self.lock.acquire()
         return self
 
     def __exit__(self, kind: object, value: object, traceback: object) -> None:
@@ -51,7 +51,7 @@ class MountTree:
     def take(self) -> bool:
         """The same for what cannot fail: False in place of EIO."""
         try:
-            self._lock.acquire()
+            self.lock.acquire()
         except Errno:
             return False
         return True
@@ -62,7 +62,7 @@ class MountTree:
         each = self._first_gone
         self._first_gone = None
         self._last_gone = None
-        self._lock.release()
+        self.lock.release()
         while each is not None:
             after = each.next_gone
             each.next_gone = None
@@ -72,3 +72,18 @@ class MountTree:
 
 
 TREE: Final = MountTree()
+
+
+@final
+class StillTree:
+    """`with STILL_TREE:` for whoever only looks: it is the same lock, but no mount ends when it is released."""
+
+    def __enter__(self) -> "StillTree":
+        TREE.lock.acquire()
+        return self
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        TREE.lock.release()
+
+
+STILL_TREE: Final = StillTree()
