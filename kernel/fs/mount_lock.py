@@ -30,18 +30,21 @@ class MountTree:
 
     @noraise
     def add_gone(self, mount: "Mount") -> None:
-        """A mount has left the tree: it ends, unless somebody uses it, once the lock is released."""
-        if mount.next_gone is not None or mount is self._last_gone:
+        """A mount has left the tree, and is private: it ends, unless somebody uses it, once the lock is released."""
+        if mount.next_slave is not None or mount is self._last_gone:
             return
         last = self._last_gone
         if last is None:
             self._first_gone = mount
         else:
-            last.next_gone = mount
+            last.next_slave = mount
         self._last_gone = mount
 
-    def __enter__(self) -> "MountTree":
+    def acquire(self) -> None:
         self.lock.acquire()
+
+    def __enter__(self) -> "MountTree":
+        self.acquire()
         return self
 
     def __exit__(self, kind: object, value: object, traceback: object) -> None:
@@ -51,7 +54,7 @@ class MountTree:
     def take(self) -> bool:
         """The same for what cannot fail: False in place of EIO."""
         try:
-            self.lock.acquire()
+            self.acquire()
         except Errno:
             return False
         return True
@@ -64,8 +67,8 @@ class MountTree:
         self._last_gone = None
         self.lock.release()
         while each is not None:
-            after = each.next_gone
-            each.next_gone = None
+            after = each.next_slave
+            each.next_slave = None
             each.finish_if_unused()
             pace(_END_COST)
             each = after
@@ -79,7 +82,7 @@ class StillTree:
     """`with STILL_TREE:` for whoever only looks: it is the same lock, but no mount ends when it is released."""
 
     def __enter__(self) -> "StillTree":
-        TREE.lock.acquire()
+        TREE.acquire()
         return self
 
     def __exit__(self, kind: object, value: object, traceback: object) -> None:
