@@ -7,7 +7,14 @@ import pytest
 
 from kernel.lang import EEXIST, ENETUNREACH, Errno
 from kernel.net.internet import interface_routes, routes
-from kernel.net.internet.addresses import InterfaceAddress, delete_address, find_on, list_addresses, masked, prefix_of_netmask
+from kernel.net.internet.addresses import (
+    InterfaceAddress,
+    delete_address,
+    find_on,
+    list_addresses,
+    masked,
+    prefix_of_netmask,
+)
 from kernel.net.internet.output import resolve
 from kernel.net.internet.routes import Route, add_route, find_route, list_routes
 from kernel.net.link.device import NetworkDevice, bring_down, bring_up
