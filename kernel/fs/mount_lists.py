@@ -5,7 +5,7 @@ Context: thread context; sleeps. Raises MemoryError; EIO, where it takes the loc
 
 from typing import Final
 
-from kernel.fs.mount_lock import TREE
+from kernel.fs.mount_lock import STILL_TREE
 from kernel.fs.path import MOUNTS, Mount, MountNamespace
 from kernel.lib.pace import pace
 
@@ -42,7 +42,7 @@ def tree_of(top: Mount, without: Mount | None = None) -> list[Mount]:
 def attached_mounts() -> list[Mount]:
     """All of them, in the order of mounting. They may leave at any safe point."""
     found: list[Mount] = []
-    with TREE:
+    with STILL_TREE:
         for mount in MOUNTS.values():
             found.append(mount)
             pace(_LIST_COST)
@@ -52,7 +52,7 @@ def attached_mounts() -> list[Mount]:
 def numbers_in(namespace: MountNamespace) -> list[int]:
     """The numbers of a namespace's mounts, in the order of mounting."""
     found: list[int] = []
-    with TREE:
+    with STILL_TREE:
         for number in namespace.mounts:
             found.append(number)
             pace(_LIST_COST)

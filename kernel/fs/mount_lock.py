@@ -24,24 +24,27 @@ class MountTree:
     """`with TREE:` raises EIO where a bug has ended a thread that had the lock."""
 
     def __init__(self) -> None:
-        self._lock: Mutex = Mutex()
+        self.lock: Mutex = Mutex()
         self._first_gone: Mount | None = None
         self._last_gone: Mount | None = None
 
     @noraise
     def add_gone(self, mount: "Mount") -> None:
-        """A mount has left the tree: it ends, unless somebody uses it, once the lock is released."""
-        if mount.next_gone is not None or mount is self._last_gone:
+        """A mount has left the tree, and is private: it ends, unless somebody uses it, once the lock is released."""
+        if mount.next_slave is not None or mount is self._last_gone:
             return
         last = self._last_gone
         if last is None:
             self._first_gone = mount
         else:
-            last.next_gone = mount
+            last.next_slave = mount
         self._last_gone = mount
 
+    def acquire(self) -> None:
+        self.lock.acquire()
+
     def __enter__(self) -> "MountTree":
-        self._lock.acquire()
+        self.acquire()
         return self
 
     def __exit__(self, kind: object, value: object, traceback: object) -> None:
@@ -51,7 +54,7 @@ class MountTree:
     def take(self) -> bool:
         """The same for what cannot fail: False in place of EIO."""
         try:
-            self._lock.acquire()
+            self.acquire()
         except Errno:
             return False
         return True
@@ -62,13 +65,28 @@ class MountTree:
         each = self._first_gone
         self._first_gone = None
         self._last_gone = None
-        self._lock.release()
+        self.lock.release()
         while each is not None:
-            after = each.next_gone
-            each.next_gone = None
+            after = each.next_slave
+            each.next_slave = None
             each.finish_if_unused()
             pace(_END_COST)
             each = after
 
 
 TREE: Final = MountTree()
+
+
+@final
+class StillTree:
+    """`with STILL_TREE:` for whoever only looks: it is the same lock, but no mount ends when it is released."""
+
+    def __enter__(self) -> "StillTree":
+        TREE.acquire()
+        return self
+
+    def __exit__(self, kind: object, value: object, traceback: object) -> None:
+        TREE.lock.release()
+
+
+STILL_TREE: Final = StillTree()

@@ -17,7 +17,7 @@ from kernel.fs.constants import (
 )
 from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem
-from kernel.fs.mount_lock import TREE
+from kernel.fs.mount_lock import STILL_TREE
 from kernel.fs.path import (
     Mount,
     MountNamespace,
@@ -138,7 +138,7 @@ def nearest_master(mount: Mount, root: Path, known: dict[PeerGroup, int]) -> int
 
 
 def _has_member_below(group: PeerGroup, namespace: MountNamespace | None, root: Path) -> bool:
-    with TREE:
+    with STILL_TREE:
         members = group.members()
     for member in members:
         pace(_STEP)

@@ -83,7 +83,6 @@ class Mount:
         self.attached: bool = False
         self.is_gone: bool = False  # and it has no users any more
         self.outer: Mount | None = None  # released after it
-        self.next_gone: Mount | None = None  # of those that have left the tree (mount_lock.py)
         self.namespace: MountNamespace | None = None  # while it is attached
         self.entries: int = 0  # walks that entered, for MNT_EXPIRE
         self.expiry_mark: int = -1  # how many there were at the first MNT_EXPIRE
@@ -92,7 +91,7 @@ class Mount:
         self.next_peer: Mount | None = None  # of its group, which is a ring
         self.previous_peer: Mount | None = None
         self.master: PeerGroup | None = None  # from which it receives
-        self.next_slave: Mount | None = None  # of the same master
+        self.next_slave: Mount | None = None  # of the same master; of those that have left the tree (mount_lock.py)
         self.previous_slave: Mount | None = None
         self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
         self.marks: list[Mark] | None = None  # of fanotify's groups, on events through it
@@ -557,17 +556,19 @@ class MountNamespace(Namespace):
         NAMESPACES.pop(self.sequence, self)
         if not TREE.take():
             return
-        for mount in self.mounts.values():
-            mount.attached = False
-            mount.namespace = None
-            pace(_LEAVE_COST)
-        for mount in self.mounts.values():
-            MOUNTS.pop(mount.identifier, mount)
-            mount.depart()
-            pace(_DEPART_COST)
-        self.mounts.clear()
-        self.known_top = None
-        TREE.release()
+        try:
+            for mount in self.mounts.values():
+                mount.attached = False
+                mount.namespace = None
+                pace(_LEAVE_COST)
+            for mount in self.mounts.values():
+                MOUNTS.pop(mount.identifier, mount)
+                mount.depart()
+                pace(_DEPART_COST)
+            self.mounts.clear()
+            self.known_top = None
+        finally:
+            TREE.release()
 
 
 @noraise

@@ -167,19 +167,20 @@ class IpcTable(Generic[T]):
         if index >= cycle:
             index = 0
         index = self._first_free(index)
-        while len(self.taken) <= index // _BITS:
-            self.taken.append(0)
         sequence = self.sequence
         if index <= self.last_index:
             sequence = (sequence + 1) & 0xFFFF
         fresh.identifier = sequence << INDEX_BITS | index
-        self.objects[index] = fresh
-        if fresh.key != IPC_PRIVATE:
-            try:
+        try:
+            while len(self.taken) <= index // _BITS:
+                self.taken.append(0)
+            self.objects[index] = fresh
+            if fresh.key != IPC_PRIVATE:
                 self.by_key[fresh.key] = fresh
-            except MemoryError:
-                self.objects.pop(index)
-                raise
+        except MemoryError:
+            self.objects.pop(index, fresh)
+            self._trim()
+            raise
         self.sequence = sequence
         self.last_index = index
         self.taken[index // _BITS] |= 1 << index % _BITS
@@ -206,6 +207,10 @@ class IpcTable(Generic[T]):
         index = gone.identifier & INDEX_MASK
         self.objects.pop(index)
         self.taken[index // _BITS] &= ~(1 << index % _BITS)
+        self._trim()
+
+    def _trim(self) -> None:
+        """The last word has the highest index."""
         while len(self.taken) > 0 and self.taken[-1] == 0:
             self.taken.pop()
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from kernel.fs.character_devices import CHAR_DEVICES, CharDevice, OpenDevice, enter_device
 from kernel.fs.constants import MS_RDONLY, MS_SYNCHRONOUS, S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT
-from kernel.fs.dentry import CACHE
+from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.filesystem import FileSystem, register_filesystem, split_option
 from kernel.fs.inode import Inode
 from kernel.fs.mount_options import changed_flags, is_general
@@ -86,6 +86,7 @@ def device_tree() -> Tmpfs:
         return tree
     tree = DeviceFileSystem()
     enter_root(tree, TmpfsDirectory(tree, S_IFDIR | tree.root_mode))
+    tree.tree_root = Dentry(None, b"/", tree.root())  # all mounts of it have the same names
     _TREE.instance = tree
     for device in CHAR_DEVICES.values():
         _add_node(tree, device)

@@ -12,7 +12,7 @@ from kernel.fs.constants import MS_NOATIME, MS_RDONLY
 from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem, anonymous_device, register_stacked_filesystem
 from kernel.fs.inode import Inode
-from kernel.fs.mount_lock import TREE
+from kernel.fs.mount_lock import STILL_TREE
 from kernel.fs.overlay.directory import node_for
 from kernel.fs.overlay.instance import OPAQUE, OverlayInstance, OverlayNode, leave_all
 from kernel.fs.overlay.layers import Layer, LowerPlace, get_mark, hold, let_go
@@ -205,7 +205,7 @@ def _private_mount(context: FsContext, place: Path, flags: int, cleared: int) ->
     source = place.mount
     if source.is_unbindable or source.namespace is not context.namespace:
         raise Errno(EINVAL)
-    with TREE:
+    with STILL_TREE:
         for child in source.children.values():
             point = child.mount_point
             pace(_MOUNT_COST)

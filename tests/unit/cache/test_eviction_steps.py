@@ -11,19 +11,28 @@ from kernel.cache.page import CachedPage, PageList
 from kernel.lib.pace import PACE, PACE_BUDGET, Rest
 from kernel.mm import keeping
 from kernel.mm.frames import SHORTAGE, Frame
+from kernel.mm.slabs import SLABS
 
 PAGES = 3000
 LOOKED_AT = eviction._LOOKED_AT_MINIMUM + eviction._MOST_LOOKED_AT
 
 
-class Pages(PageList):
+class Pages:
     """Pages that are in no cache any more, so that none can be dropped; counts how many are looked at."""
 
-    looked_at = 0
+    def __init__(self) -> None:
+        self.list = PageList()
+        self.looked_at = 0
+        self.add, self.remove, self.rotate = self.list.add, self.list.remove, self.list.rotate
+        self.first, self.last = self.list.first, self.list.last
+
+    @property
+    def count(self) -> int:
+        return self.list.count
 
     def next_victim(self) -> CachedPage | None:
         self.looked_at += 1
-        return super().next_victim()
+        return self.list.next_victim()
 
 
 class Asked(Shrinker):
@@ -120,7 +129,7 @@ def test_what_could_be_dropped_counts_as_room_to_keep(monkeypatch: pytest.Monkey
     monkeypatch.setattr(keeping, "make_room", asked.append)
     monkeypatch.setattr(keeping, "total_frame_count", lambda: 8000)
     monkeypatch.setattr(keeping, "free_frame_count", lambda: 600)
-    monkeypatch.setattr(keeping.SLABS, "pages", 5000)
+    monkeypatch.setattr(SLABS, "pages", 5000)
     monkeypatch.setattr(helper, "droppable", lambda: 400)
     assert keeping.has_room_to_keep()
     monkeypatch.setattr(helper, "droppable", lambda: 399)

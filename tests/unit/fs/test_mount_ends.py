@@ -178,7 +178,7 @@ def steps(act: Callable[[], object]) -> int:
 
     class Counting(Rest):
         def take(self) -> None:
-            seen.append(TREE._lock.owner is not None)
+            seen.append(TREE.lock.owner is not None)
             PACE.left = 0
 
     with pytest.MonkeyPatch.context() as patch:
@@ -231,9 +231,9 @@ def test_work_on_many_mounts_has_safe_points_within_the_lock(places: World) -> N
 def test_others_wait_for_who_changes_the_tree(places: World) -> None:
     mount(places.root, b"none", b"/m", b"tmpfs", 0, b"")
     owner: list[object] = []
-    with meanwhile(lambda: owner.append(TREE._lock.owner)):
+    with meanwhile(lambda: owner.append(TREE.lock.owner)):
         mount(places.root, b"none", b"/m", None, MS_PRIVATE, b"")
-    assert owner == [current_thread()] and TREE._lock.owner is None
+    assert owner == [current_thread()] and TREE.lock.owner is None
 
 
 def test_a_copy_that_is_taken_back_leaves_what_lay_there(places: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,8 +253,8 @@ def test_a_copy_that_is_taken_back_leaves_what_lay_there(places: World, monkeypa
     used: list[Path] = []
 
     def use() -> None:
-        copy = lay[0].parent
-        if copy is not None and copy.root is lay[0].mount_point and not used:
+        copy = lay[2].parent
+        if copy is not None and copy.root is lay[2].mount_point and not used:
             used.append(Path(copy, copy.root).pin())
 
     class Using(Rest):

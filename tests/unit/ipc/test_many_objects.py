@@ -85,8 +85,8 @@ def test_the_end_of_a_namespace_has_safe_points(world: World) -> None:
     left: list[tuple[int, ...]] = []
 
     def look() -> None:
-        tables = (queues.table.objects, namespace.sets.table.objects, namespace.segments.table.objects)
-        left.append((*map(len, tables), len(directory.queues)))
+        sets, segments = namespace.sets.table, namespace.segments.table
+        left.append((len(queues.table.objects), len(sets.objects), len(segments.objects), len(directory.queues)))
 
     with meanwhile(look, 2):
         namespace.end()

@@ -121,7 +121,7 @@ def test_a_layer_is_checked_with_safe_points(overlay: Overlay) -> None:
         mount(world.root, b"tmpfs", name, b"tmpfs", 0, b"")
     lower = resolve(world.root, None, b"/l", FOLLOW)
     owners: list[object] = []
-    with meanwhile(lambda: owners.append(TREE._lock.owner), 2):
+    with meanwhile(lambda: owners.append(TREE.lock.owner), 2):
         layer = filesystem._private_mount(world.root, lower, 0, 0)
     assert owners != [None]
     assert layer.root is lower.dentry

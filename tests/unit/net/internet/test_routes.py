@@ -7,7 +7,14 @@ import pytest
 
 from kernel.lang import EEXIST, ENETUNREACH, Errno
 from kernel.net.internet import interface_routes, routes
-from kernel.net.internet.addresses import InterfaceAddress, delete_address, find_on, masked, prefix_of_netmask
+from kernel.net.internet.addresses import (
+    InterfaceAddress,
+    delete_address,
+    find_on,
+    list_addresses,
+    masked,
+    prefix_of_netmask,
+)
 from kernel.net.internet.output import resolve
 from kernel.net.internet.routes import Route, add_route, find_route, list_routes
 from kernel.net.link.device import NetworkDevice, bring_down, bring_up
@@ -119,8 +126,13 @@ def test_an_interface_with_many_addresses_comes_up_quickly(wire: Wire, monkeypat
     bring_down(wire)
     looked_at: list[int] = []
     compare = routes._is_before
-    monkeypatch.setattr(routes, "_is_before", lambda old, new: (looked_at.append(1), compare(old, new))[1])
-    monkeypatch.setattr(interface_routes, "list_addresses", counted(interface_routes.list_addresses, looked_at))
+
+    def counting(old: Route, new: Route) -> bool:
+        looked_at.append(1)
+        return compare(old, new)
+
+    monkeypatch.setattr(routes, "_is_before", counting)
+    monkeypatch.setattr(interface_routes, "list_addresses", counted(list_addresses, looked_at))
     bring_up(wire)
     assert len(looked_at) < 200 * 3 * 10
     assert [(route.destination, route.source) for route in list_routes(FIRST_NETWORK, 4)] == before
