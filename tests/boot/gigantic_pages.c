@@ -81,6 +81,9 @@ static void settings(void)
 	store(SYS "demote", "1");
 	counts("demoted");
 	pool("demoted");
+	store(SYS "demote", "5");
+	counts("demoted");
+	pool("demoted");
 	write_number(POOL_AT, 0);
 	store(SYS "nr_hugepages", "2");
 	counts("again");
