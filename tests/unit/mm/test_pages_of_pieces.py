@@ -31,7 +31,7 @@ def size(monkeypatch: pytest.MonkeyPatch) -> None:
 def pool(size: None, machine: None) -> Iterator[None]:
     """Two pages, which must be free again at the end; so must everything else."""
     use_pool()
-    GIGANTIC.__init__(SHIFT)  # type: ignore[misc]  # as new, whatever an earlier test has left
+    GIGANTIC.__init__(SHIFT)  # as new, whatever an earlier test has left
     before = frames.free_frame_count()
     GIGANTIC.resize(2)
     assert counts() == (2, 2, 0, 0) and frames.free_frame_count() == before - 2 * SIZE // PAGE_SIZE
