@@ -241,7 +241,11 @@ def _copy(pages: PageTable, area: Area, source: HugeObject, address: int, flags:
         source.drop(own)
         return
     area.has_own_pages = True
-    _enter(pages, area, address, own, flags | WRITABLE | DIRTY | PRIVATE, rights)
+    source.hold(head)  # so that its pieces come free only at safe points
+    try:
+        _enter(pages, area, address, own, flags | WRITABLE | DIRTY | PRIVATE, rights)
+    finally:
+        source.drop(head)
 
 
 def _take_from_children(source: HugeObject, owner: Area, number: int, head: Frame) -> None:

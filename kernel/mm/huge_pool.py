@@ -396,10 +396,8 @@ class HugePool:
         return True
 
     def demote(self, pages: int, smaller: "HugePool") -> None:
-        """Let free pages become pages of 2 MiB. Raises ENOMEM if there are not as many."""
-        while pages > 0:
-            if self.free <= max(0, self.reserved):
-                raise Errno(ENOMEM)
+        """Let free pages become pages of 2 MiB, as many as there are."""
+        while pages > 0 and self.free > max(0, self.reserved):
             pages -= 1
             head = self._get()
             self.total -= 1

@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from kernel.doors.table import syscall
-from kernel.fs.constants import AT_FDCWD, MS_NOSYMFOLLOW
+from kernel.fs.constants import AT_FDCWD, MS_MANDLOCK, MS_NOSYMFOLLOW, MS_RDONLY, MS_SYNCHRONOUS
 from kernel.fs.mount_lists import attached_mounts
 from kernel.fs.path import Mount, Path
 from kernel.fs.walk import ENTER
@@ -67,8 +67,13 @@ def _write_figures(address: UserAddr, mount: Mount) -> int:
     raw.files_free = numbers.files_free
     raw.identifier = file_system.device
     raw.name_length = numbers.name_length
-    # ST_RDONLY … ST_NOEXEC are the mount's bits; ST_NOATIME, ST_NODIRATIME and ST_RELATIME are not.
-    flags = mount.flags & 15
+    # ST_RDONLY … ST_NOEXEC are the mount's bits; ST_NOATIME, ST_NODIRATIME and ST_RELATIME are not. ST_SYNCHRONOUS and
+    # ST_MANDLOCK are those of the file system, which may also be read-only as a whole.
+    flags = mount.flags & 15 | file_system.shown_flags & MS_MANDLOCK
+    if file_system.read_only:
+        flags |= MS_RDONLY
+    if file_system.is_synchronous:
+        flags |= MS_SYNCHRONOUS
     if mount.flags & 1024 != 0:
         flags |= 1024
     if mount.flags & 2048 != 0:

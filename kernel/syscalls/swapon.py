@@ -15,7 +15,10 @@ from kernel.task.task import current
 _FLAGS: Final = 0x7_FFFF  # SWAP_FLAG_…
 
 
-@syscall("swapon", status="Full", args="path flags:0x8000|0x10000|0x20000|0x40000|0x80000|1")
+@syscall(
+    "swapon", args="path flags:0x8000|0x10000|0x20000|0x40000|0x80000|1",
+    notes="Which slots are discarded has not been compared with Linux yet",
+)  # fmt: skip
 def swapon(path: UserAddr, flags: u32) -> int:
     """swapon(2)."""
     if flags & ~_FLAGS != 0:

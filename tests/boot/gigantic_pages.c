@@ -81,6 +81,9 @@ static void settings(void)
 	store(SYS "demote", "1");
 	counts("demoted");
 	pool("demoted");
+	store(SYS "demote", "5");
+	counts("demoted");
+	pool("demoted");
 	write_number(POOL_AT, 0);
 	store(SYS "nr_hugepages", "2");
 	counts("again");
@@ -97,8 +100,8 @@ static void try_parts(char *place)
 	SHOW(madvise(place + HUGE, GIB, MADV_DONTNEED));
 	counts("parts");
 	printf("%d\n", place[5]);
-	SHOW((long)mremap(place, GIB, HUGE, MREMAP_MAYMOVE));
-	SHOW((long)mremap(place, HUGE, GIB, MREMAP_MAYMOVE) == (long)place);
+	CHECK(mremap(place, GIB, HUGE, MREMAP_MAYMOVE) == place);
+	CHECK(mremap(place, HUGE, GIB, MREMAP_MAYMOVE) == place);
 	SHOW((long)mmap(place + HUGE, HUGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	SHOW((long)mmap(place + HUGE, GIB, RW, PRIVATE_ONES | MAP_FIXED, -1, 0));
 }

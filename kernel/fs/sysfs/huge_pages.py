@@ -60,7 +60,7 @@ class PoolKobject(Kobject):
         return line(self.pool.total)
 
     def store(self, attribute: bytes, text: bytes) -> None:
-        """Raises EINVAL, ERANGE, ENOMEM. Sleeps."""
+        """Raises EINVAL, ERANGE. Sleeps."""
         if attribute == b"demote_size":
             if text.strip() not in _MEGABYTES:
                 raise Errno(EINVAL)

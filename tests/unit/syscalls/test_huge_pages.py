@@ -235,3 +235,29 @@ def test_the_cache_of_a_file_of_huge_pages_is_not_told(machine: Machine) -> None
     with pytest.raises(OSError, match="ENOTSUP"):
         host.cachestat(descriptor, bytearray(16), bytearray(40), 0)
     host.close(descriptor)
+
+
+@booted
+def test_a_small_machine_has_no_pages_of_a_gigabyte(machine: Machine) -> None:
+    host = machine.host
+    show_proc(host)
+    host.mkdir("/sys", 0o755)
+    host.mount("sysfs", "/sys", "sysfs", 0, 0)
+    place = "/sys/kernel/mm/hugepages/hugepages-1048576kB/"
+    store(host, place + "nr_hugepages", b"1")
+    assert text_of(host, place + "nr_hugepages") == text_of(host, place + "free_hugepages") == "0\n"
+    with pytest.raises(OSError, match="EINVAL"):
+        store(host, place + "nr_overcommit_hugepages", b"1")
+    store(host, place + "demote", b"1")
+    store(host, place + "demote_size", b"2M\n")
+    with pytest.raises(OSError, match="EINVAL"):
+        store(host, place + "demote_size", b"4k")
+    assert text_of(host, place + "demote_size") == "2048kB\n"
+    with pytest.raises(OSError, match="ENOMEM"):
+        host.call("mmap", 0, 1 << 30, 3, 0x40022 | 30 << 26, -1, 0)
+    descriptor = host.call("memfd_create", "x", 4 | 30 << 26)
+    host.call("ftruncate", descriptor, 1 << 30)
+    with pytest.raises(OSError, match="ENOMEM"):
+        host.call("mmap", 0, 1 << 30, 3, 1, descriptor, 0)
+    with pytest.raises(OSError, match="ENOSPC"):
+        host.call("fallocate", descriptor, 0, 0, 1 << 30)

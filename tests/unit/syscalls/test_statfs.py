@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import struct
 
 import pytest
 
@@ -36,3 +37,22 @@ def test_a_file_system_is_in_use_while_it_answers(machine: Machine) -> None:
     with pytest.raises(OSError) as caught:
         host.ustat(file_system.device, bytearray(32))
     assert caught.value.errno == errno.EINVAL
+
+
+@booted
+def test_flags_are_those_of_the_mount_and_of_the_file_system(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/tmp/held", 0o755)
+    raw = bytearray(120)
+    for flags, expected in (
+        (0, 0x1020), (1, 0x1021), (2 | 8, 0x102A), (16, 0x1030), (64, 0x1060), (1 << 25, 0x1020), (1024, 0x420),
+    ):  # fmt: skip
+        host.mount("none", "/tmp/held", "tmpfs", flags, None)
+        host.statfs("/tmp/held", raw)
+        assert struct.unpack_from("<q", raw, 80)[0] == expected
+        host.umount2("/tmp/held", 0)
+    host.mount("none", "/tmp/held", "tmpfs", 1 | 16, None)
+    host.mount("none", "/tmp/held", None, 32 | 4096, None)  # a mount for writing, of what is read-only
+    host.statfs("/tmp/held", raw)
+    assert struct.unpack_from("<q", raw, 80)[0] == 0x1031
+    host.umount2("/tmp/held", 0)
