@@ -3,7 +3,7 @@
 from typing import Final
 
 from kernel.bpf.kept_maps import MAPS
-from kernel.bpf.maps import READ_ONLY, WRITE_ONLY, Map
+from kernel.bpf.maps import NOT_SUPPORTED, READ_ONLY, WRITE_ONLY, Map
 from kernel.bpf.numbers import Numbers
 from kernel.bpf.program import KEPT, Program
 from kernel.cgroup.links import GroupLink
@@ -11,7 +11,7 @@ from kernel.fs.bpf.files import LinkFile, MapFile, ProgramFile, open_program_fil
 from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
 from kernel.lang import E2BIG, EBADFD, EINVAL, ENOENT, Errno, UserAddr, span_of
 from kernel.lib import user
-from kernel.syscalls.bpf_arguments import NOT_SUPPORTED, Attributes, may_program, program_file_at, require_administrator
+from kernel.syscalls.bpf_arguments import Attributes, may_program, program_file_at, require_administrator
 from kernel.syscalls.bpf_maps import install_map
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current

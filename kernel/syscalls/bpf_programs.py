@@ -16,7 +16,7 @@ from kernel.bpf.code import (
 )
 from kernel.bpf.kept_maps import keep_map, release_map
 from kernel.bpf.log import Log
-from kernel.bpf.maps import ARRAY, Map
+from kernel.bpf.maps import ARRAY, NOT_SUPPORTED, Map
 from kernel.bpf.program import Program, claim_arrays
 from kernel.bpf.subject import (
     ADDRESS_PLACES,
@@ -35,7 +35,6 @@ from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.syscalls.bpf_arguments import (
-    NOT_SUPPORTED,
     UNPRIVILEGED,
     Attributes,
     map_at,
