@@ -13,10 +13,13 @@ Context: all but opening is fit for interrupts: nothing sleeps or allocates, exc
 
 from typing import TYPE_CHECKING, Final
 
+from arch import interrupt_processor
+from arch.programs import Watch
 from kernel.lang import final, struct
 from kernel.lib.saturation import sum_of
 from kernel.perf.attributes import (
     FREQUENCY,
+    TYPE_BREAKPOINT,
     TYPE_SOFTWARE,
     TYPE_TRACEPOINT,
     Attributes,
@@ -26,6 +29,7 @@ from kernel.perf.notices import NOTICES, Notice
 from kernel.perf.period import LEAST_CLOCK_PERIOD_NS, NS_PER_SECOND, Period
 from kernel.perf.ring import Ring
 from kernel.sched import WaitQueue
+from kernel.sched.processor import RUNNING, this_processor
 from kernel.task.async_io import QueueWaiter
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS, Timer
@@ -204,6 +208,11 @@ class Event:
         self.place_in_ring: int = 0  # among those that write there
         self.is_due: bool = False  # its clock rang on another processor
         self.period: Period = _period_of(attributes)
+        self.trap_is_due: bool = False  # its task gets a signal for a sample
+        self.trap_address: int = 0
+        self.watch: Watch | None = None  # of a breakpoint
+        if attributes.type == TYPE_BREAKPOINT:
+            self.watch = Watch(attributes.place, attributes.place_kind, attributes.place_length)
         self.clock: EventClock | None = None
         if self.counts_time() and attributes.is_sampling():
             self.clock = EventClock(self)
@@ -311,13 +320,28 @@ class Event:
             sibling.settle(now_ns)
 
     def _start(self, now_ns: int) -> None:
+        self._turn_watch(is_on=True)
         clock = self.clock
         if clock is None:
             self.period.start()
             return
         clock.move(sum_of(now_ns, clock.left_ns if clock.left_ns > 0 else self.clock_period_ns()))
 
+    def _turn_watch(self, is_on: bool) -> None:
+        """Of a breakpoint: let the processor look, or no more. A task that just gets it takes its registers along."""
+        watch = self.watch
+        context = self.context
+        task = None if context is None else context.task
+        if watch is None or context is None or task is None:
+            return
+        watch.is_on = is_on
+        is_elsewhere = context.is_in and context.processor != this_processor().number
+        task.registers.renew_watches(is_current=RUNNING.current is task, is_elsewhere=is_elsewhere)
+        if is_elsewhere:
+            interrupt_processor(context.processor)
+
     def _stop(self, now_ns: int) -> None:
+        self._turn_watch(is_on=False)
         self.is_due = False
         clock = self.clock
         if clock is not None:
