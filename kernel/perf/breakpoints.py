@@ -11,7 +11,7 @@ Source: perf_event_open(2); sigaction(2) (TRAP_PERF).
 from typing import Final
 
 from kernel.lang import Errno, noinline
-from kernel.perf.event import Event
+from kernel.perf.event import NO_TRAP, Event
 from kernel.perf.overflow import BUDGET, happened, is_excluded, lose
 from kernel.perf.records import context_of
 from kernel.perf.sample import PLACE
@@ -49,13 +49,13 @@ def send_traps(task: Task) -> bool:
         return False
     context.traps_are_due = False
     for event in context.events:
-        if not event.trap_is_due:
+        if event.trap_address == NO_TRAP:
             continue
-        event.trap_is_due = False
         try:
             _send_trap(event, task)
         except (Errno, MemoryError):
             lose(event)  # as a sample without room
+        event.trap_address = NO_TRAP
     return True
 
 

@@ -59,6 +59,7 @@ OFF: Final = -1
 ON: Final = 0
 
 ANY_PROCESSOR: Final = -1
+NO_TRAP: Final = -1
 _WATCH_COST: Final = 200  # instructions
 
 
@@ -208,8 +209,7 @@ class Event:
         self.place_in_ring: int = 0  # among those that write there
         self.is_due: bool = False  # its clock rang on another processor
         self.period: Period = _period_of(attributes)
-        self.trap_is_due: bool = False  # its task gets a signal for a sample
-        self.trap_address: int = 0
+        self.trap_address: int = NO_TRAP  # of a sample for which its task gets a signal
         self.watch: Watch | None = None  # of a breakpoint
         if attributes.type == TYPE_BREAKPOINT:
             self.watch = Watch(attributes.place, attributes.place_kind, attributes.place_length)
@@ -320,28 +320,15 @@ class Event:
             sibling.settle(now_ns)
 
     def _start(self, now_ns: int) -> None:
-        self._turn_watch(is_on=True)
+        _turn_watch(self, is_on=True)
         clock = self.clock
         if clock is None:
             self.period.start()
             return
         clock.move(sum_of(now_ns, clock.left_ns if clock.left_ns > 0 else self.clock_period_ns()))
 
-    def _turn_watch(self, is_on: bool) -> None:
-        """Of a breakpoint: let the processor look, or no more. A task that just gets it takes its registers along."""
-        watch = self.watch
-        context = self.context
-        task = None if context is None else context.task
-        if watch is None or context is None or task is None:
-            return
-        watch.is_on = is_on
-        is_elsewhere = context.is_in and context.processor != this_processor().number
-        task.registers.renew_watches(is_current=RUNNING.current is task, is_elsewhere=is_elsewhere)
-        if is_elsewhere:
-            interrupt_processor(context.processor)
-
     def _stop(self, now_ns: int) -> None:
-        self._turn_watch(is_on=False)
+        _turn_watch(self, is_on=False)
         self.is_due = False
         clock = self.clock
         if clock is not None:
@@ -447,3 +434,17 @@ def _period_of(attributes: Attributes) -> Period:
     if attributes.type == TYPE_SOFTWARE and attributes.config in (CPU_CLOCK, TASK_CLOCK):
         return Period(NS_PER_SECOND // frequency, 0)
     return Period(1, frequency)
+
+
+def _turn_watch(event: Event, is_on: bool) -> None:
+    """Of a breakpoint: let the processor look, or no more. A task that just gets it takes its registers along."""
+    watch = event.watch
+    context = event.context
+    task = None if context is None else context.task
+    if watch is None or context is None or task is None:
+        return
+    watch.is_on = is_on
+    is_elsewhere = context.is_in and context.processor != this_processor().number
+    task.registers.renew_watches(is_current=RUNNING.current is task, is_elsewhere=is_elsewhere)
+    if is_elsewhere:
+        interrupt_processor(context.processor)

@@ -252,7 +252,6 @@ def _note_trap(event: Event, address: int) -> None:
     """The event's task shall get a signal before it goes on in its program."""
     context = event.context
     if context is not None:
-        event.trap_is_due = True
         event.trap_address = address
         context.traps_are_due = True
         announce_work()
