@@ -11,7 +11,7 @@ Source: perf_event_open(2); sigaction(2) (TRAP_PERF).
 from typing import Final
 
 from kernel.lang import Errno, noinline
-from kernel.perf.event import NO_TRAP, Event
+from kernel.perf.event import Event
 from kernel.perf.overflow import BUDGET, happened, is_excluded, lose
 from kernel.perf.records import context_of
 from kernel.perf.sample import PLACE
@@ -49,20 +49,20 @@ def send_traps(task: Task) -> bool:
         return False
     context.traps_are_due = False
     for event in context.events:
-        if event.trap_address == NO_TRAP:
+        if not event.throttle.trap_is_due:
             continue
+        event.throttle.trap_is_due = False
         try:
             _send_trap(event, task)
         except (Errno, MemoryError):
             lose(event)  # as a sample without room
-        event.trap_address = NO_TRAP
     return True
 
 
 def _send_trap(event: Event, task: Task) -> None:
     """Raises EAGAIN, MemoryError."""
     info = SignalInfo(SIGTRAP, _TRAP_PERF)
-    info.set_address(event.trap_address)
+    info.set_address(event.throttle.trap_address)
     info.third = event.attributes.signal_data
     is_blocked = task.signals.blocked >> (SIGTRAP - 1) & 1 != 0
     info.fourth = event.attributes.type | (_ASYNCHRONOUS << 32 if is_blocked else 0)

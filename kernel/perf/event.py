@@ -59,7 +59,6 @@ OFF: Final = -1
 ON: Final = 0
 
 ANY_PROCESSOR: Final = -1
-NO_TRAP: Final = -1
 _WATCH_COST: Final = 200  # instructions
 
 
@@ -92,6 +91,7 @@ class EventClock(Timer):
         """Raises MemoryError."""
         super().__init__()
         self.event: Event | None = event
+        self.is_due: bool = False  # it rang on another processor than its task's
         self.left_ns: int = 0  # when the event lost the processor; 0: a whole period
         self.start(FOREVER_NS)
 
@@ -162,11 +162,13 @@ class InheritedCounts:
 
 @struct
 class Throttle:
-    """How often an event gave a sample of late."""
+    """How often an event gave a sample of late, and the last one of which its task is still to hear."""
 
     tick: int  # in which it gave `samples`
     samples: int
     is_applied: bool  # it gave too many: there are no more in this tick
+    trap_is_due: bool  # the task gets a signal
+    trap_address: int
 
 
 @final
@@ -207,9 +209,7 @@ class Event:
         self.mappings: int = 0  # areas that map a ring through its descriptor
         self.samples: SampleWatch | None = None  # once somebody may want signals
         self.place_in_ring: int = 0  # among those that write there
-        self.is_due: bool = False  # its clock rang on another processor
         self.period: Period = _period_of(attributes)
-        self.trap_address: int = NO_TRAP  # of a sample for which its task gets a signal
         self.watch: Watch | None = None  # of a breakpoint
         if attributes.type == TYPE_BREAKPOINT:
             self.watch = Watch(attributes.place, attributes.place_kind, attributes.place_length)
@@ -329,9 +329,9 @@ class Event:
 
     def _stop(self, now_ns: int) -> None:
         _turn_watch(self, is_on=False)
-        self.is_due = False
         clock = self.clock
         if clock is not None:
+            clock.is_due = False
             clock.rest(now_ns)
 
     def clock_period_ns(self) -> int:
@@ -346,7 +346,8 @@ class Event:
         if clock is not None:
             clock.left_ns = 0
         if self.is_active:
-            self.is_due = False
+            if clock is not None:
+                clock.is_due = False
             self._start(monotonic_ns())
 
     def set_frequency(self, frequency: int) -> None:

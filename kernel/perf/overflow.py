@@ -252,7 +252,8 @@ def _note_trap(event: Event, address: int) -> None:
     """The event's task shall get a signal before it goes on in its program."""
     context = event.context
     if context is not None:
-        event.trap_address = address
+        event.throttle.trap_is_due = True
+        event.throttle.trap_address = address
         context.traps_are_due = True
         announce_work()
 
@@ -287,7 +288,9 @@ class ClockTaker(SampleTaker):
         if context is None or not event.is_active:
             return FOREVER_NS
         if context.processor != this_processor().number:
-            event.is_due = True  # that processor shall look where it is, and set the clock anew
+            clock = event.clock
+            if clock is not None:
+                clock.is_due = True  # that processor shall look where it is, and set the clock anew
             interrupt_processor(context.processor)
             return FOREVER_NS
         if not 0 <= now_ns - BUDGET.clock_ns < _BUDGET_NS:
@@ -301,10 +304,10 @@ def take_due(context: EventContext | None) -> None:
     if context is None:
         return
     for event in context.events:
-        if event.is_due:
-            event.is_due = False
-            clock = event.clock
-            if event.is_active and clock is not None:
+        clock = event.clock
+        if clock is not None and clock.is_due:
+            clock.is_due = False
+            if event.is_active:
                 clock.move(_take_clock(context, event, monotonic_ns()))
 
 
