@@ -4,6 +4,7 @@ The second face of the architecture: it stands above the kernel's frames and use
 """
 
 from arch.x86_64.programs.arch_prctl import control_processor, control_stopped
+from arch.x86_64.programs.breakpoints import Watch
 from arch.x86_64.programs.debugger_view import (
     FLOATING_SIZE,
     PORTS_SIZE,

@@ -102,6 +102,8 @@ class HelperCalls(Memory):
         self.helped += map_.find_cost * (_UPDATE_HASHES if helper == UPDATE else 1)
         if helper == LOOKUP or helper == LOOKUP_PERCPU:
             return self._look_up(index, map_.find(key), helper)
+        if map_.copies > 1 and helper == UPDATE:
+            self.helped += map_.copies * map_.stride()  # those of a new key are cleared
         if map_.flags & PROGRAM_READ_ONLY != 0:
             self.is_broken = True
             return 0

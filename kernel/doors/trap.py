@@ -34,6 +34,11 @@ from kernel.lib.panic import PANIC, kernel_fault, report_thread
 from kernel.lib.pid import FIRST
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_SHIFT
+<<<<<<< HEAD
+=======
+from kernel.mm.huge_pool import HUGE_SHIFT
+from kernel.perf.breakpoints import places_hit
+>>>>>>> s33-perf
 from kernel.perf.observer import fault_begins, fault_ends, interrupt_served, interrupted_in_kernel
 from kernel.sched import lose_thread
 from kernel.sched.processor import RUNNING
@@ -309,7 +314,11 @@ def _raise_signal(task: Task, frame: TrapFrame) -> None:
     elif error == ProgramError.INSTRUCTION:
         force(task, from_fault(SIGILL, ILL_ILLOPN, place))
     elif error == ProgramError.STEP:
-        force(task, from_fault(SIGTRAP, _step_code(task), place))
+        registers = task.registers
+        if registers.was_watched:
+            places_hit(task)
+        if registers.was_step or registers.was_breakpoint or not registers.was_watched:
+            force(task, from_fault(SIGTRAP, _step_code(task), place))
     elif error == ProgramError.BREAKPOINT:
         force(task, from_kernel(SIGTRAP))
     elif error == ProgramError.ALIGNMENT:

@@ -18,6 +18,7 @@ from kernel.perf.words import load_word
 TYPE_HARDWARE: Final = 0
 TYPE_SOFTWARE: Final = 1
 TYPE_TRACEPOINT: Final = 2
+TYPE_BREAKPOINT: Final = 5
 
 _FIRST_SIZE: Final = 64  # of the structure when it was new
 SIZE: Final = 136
@@ -52,10 +53,10 @@ AUX_OUTPUT: Final = 1 << 31
 _BUILD_ID: Final = 1 << 34
 INHERIT_THREAD: Final = 1 << 35
 REMOVE_ON_EXEC: Final = 1 << 36
-_SIGNAL_TRAP: Final = 1 << 37
+SIGNAL_TRAP: Final = 1 << 37
 _RESERVED: Final = -(1 << 38)
-# What a kernel without them calls reserved: records of namespaces and build ids, and SIGTRAP for each sample.
-_NOT_SERVED: Final = _NAMESPACES | _BUILD_ID | _SIGNAL_TRAP
+# What a kernel without them calls reserved: records of namespaces and build ids.
+_NOT_SERVED: Final = _NAMESPACES | _BUILD_ID
 
 # Bits of `sample_type`: what a sample holds
 SAMPLE_IP: Final = 1 << 0
@@ -79,12 +80,12 @@ SAMPLE_TRANSACTION: Final = 1 << 17
 SAMPLE_REGS_INTR: Final = 1 << 18
 SAMPLE_PHYS_ADDR: Final = 1 << 19
 _SAMPLE_AUX: Final = 1 << 20
-_SAMPLE_CGROUP: Final = 1 << 21
+SAMPLE_CGROUP: Final = 1 << 21
 SAMPLE_DATA_PAGE_SIZE: Final = 1 << 22
 SAMPLE_CODE_PAGE_SIZE: Final = 1 << 23
 SAMPLE_WEIGHT_STRUCT: Final = 1 << 24
 _SAMPLE_BITS: Final = (1 << 25) - 1
-_SAMPLES_NOT_SERVED: Final = _SAMPLE_AUX | _SAMPLE_CGROUP | SAMPLE_PHYS_ADDR | SAMPLE_REGS_INTR
+_SAMPLES_NOT_SERVED: Final = _SAMPLE_AUX
 
 # Bits of `read_format`
 FORMAT_ENABLED: Final = 1 << 0
@@ -116,10 +117,15 @@ class Attributes:
         self.read_format: int = load_word(data, 32)
         self.flags: int = load_word(data, 40)
         self.wakeup: int = data.load_u32(48)  # events, or bytes with WATERMARK
+        self.place_kind: int = data.load_u32(52)  # of a breakpoint
+        self.place: int = load_word(data, 56)
+        self.place_length: int = load_word(data, 64)
         self.branches: int = load_word(data, 72)
         self.user_registers: int = load_word(data, 80)
         self.user_stack: int = data.load_u32(88)
         self.clock: int = data.load_u32(92)
+        self.interrupted_registers: int = load_word(data, 96)
+        self.signal_data: int = load_word(data, 120)
         self.most_callers: int = data.load_u16(108)
         reserved = data.load_u16(110) | data.load_u32(116)
         self._check(reserved)
@@ -149,17 +155,23 @@ class Attributes:
                 raise Errno(EINVAL)
         if sample_type & SAMPLE_REGS_USER != 0 and not _are_registers(self.user_registers):
             raise Errno(EINVAL)
+        if sample_type & SAMPLE_REGS_INTR != 0 and not _are_registers(self.interrupted_registers):
+            raise Errno(EINVAL)
         if sample_type & SAMPLE_STACK_USER != 0 and (self.user_stack >= _MOST_STACK_DUMP or self.user_stack & 7 != 0):
             raise Errno(EINVAL)
         if sample_type & SAMPLE_WEIGHT != 0 and sample_type & SAMPLE_WEIGHT_STRUCT != 0:
             raise Errno(EINVAL)
         if not self.has(INHERIT) and self.has(INHERIT_THREAD):
             raise Errno(EINVAL)
+        if self.has(SIGNAL_TRAP) and not self.has(REMOVE_ON_EXEC):
+            raise Errno(EINVAL)
         if self.has(REMOVE_ON_EXEC) and self.has(ENABLE_ON_EXEC):
             raise Errno(EINVAL)
 
     def wants_vector_registers(self) -> bool:
         """Whether samples are to hold registers that only hardware counters report."""
+        if self.samples(SAMPLE_REGS_INTR) and self.interrupted_registers >> _FIRST_VECTOR != 0:
+            return True
         return self.samples(SAMPLE_REGS_USER) and self.user_registers >> _FIRST_VECTOR != 0
 
     def check_callers(self) -> None:

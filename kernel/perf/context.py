@@ -33,6 +33,7 @@ class EventContext(Observation):
         self.clocks: int = 0  # events that take samples by time
         self.tick: int = 0  # in which they rang `rings` times
         self.rings: int = 0
+        self.traps_are_due: bool = False  # an event's sample is to be a signal
         self.inherited: int = 0  # events that no descriptor stands for
         self.inherited_clocks: int = 0
 

@@ -13,10 +13,13 @@ Context: all but opening is fit for interrupts: nothing sleeps or allocates, exc
 
 from typing import TYPE_CHECKING, Final
 
+from arch import interrupt_processor
+from arch.programs import Watch
 from kernel.lang import final, struct
 from kernel.lib.saturation import sum_of
 from kernel.perf.attributes import (
     FREQUENCY,
+    TYPE_BREAKPOINT,
     TYPE_SOFTWARE,
     TYPE_TRACEPOINT,
     Attributes,
@@ -26,6 +29,7 @@ from kernel.perf.notices import NOTICES, Notice
 from kernel.perf.period import LEAST_CLOCK_PERIOD_NS, NS_PER_SECOND, Period
 from kernel.perf.ring import Ring
 from kernel.sched import WaitQueue
+from kernel.sched.processor import RUNNING, this_processor
 from kernel.task.async_io import QueueWaiter
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS, Timer
@@ -87,6 +91,7 @@ class EventClock(Timer):
         """Raises MemoryError."""
         super().__init__()
         self.event: Event | None = event
+        self.is_due: bool = False  # it rang on another processor than its task's
         self.left_ns: int = 0  # when the event lost the processor; 0: a whole period
         self.start(FOREVER_NS)
 
@@ -157,11 +162,13 @@ class InheritedCounts:
 
 @struct
 class Throttle:
-    """How often an event gave a sample of late."""
+    """How often an event gave a sample of late, and the last one of which its task is still to hear."""
 
     tick: int  # in which it gave `samples`
     samples: int
     is_applied: bool  # it gave too many: there are no more in this tick
+    trap_is_due: bool  # the task gets a signal
+    trap_address: int
 
 
 @final
@@ -202,8 +209,10 @@ class Event:
         self.mappings: int = 0  # areas that map a ring through its descriptor
         self.samples: SampleWatch | None = None  # once somebody may want signals
         self.place_in_ring: int = 0  # among those that write there
-        self.is_due: bool = False  # its clock rang on another processor
         self.period: Period = _period_of(attributes)
+        self.watch: Watch | None = None  # of a breakpoint
+        if attributes.type == TYPE_BREAKPOINT:
+            self.watch = Watch(attributes.place, attributes.place_kind, attributes.place_length)
         self.clock: EventClock | None = None
         if self.counts_time() and attributes.is_sampling():
             self.clock = EventClock(self)
@@ -311,6 +320,7 @@ class Event:
             sibling.settle(now_ns)
 
     def _start(self, now_ns: int) -> None:
+        _turn_watch(self, is_on=True)
         clock = self.clock
         if clock is None:
             self.period.start()
@@ -318,9 +328,10 @@ class Event:
         clock.move(sum_of(now_ns, clock.left_ns if clock.left_ns > 0 else self.clock_period_ns()))
 
     def _stop(self, now_ns: int) -> None:
-        self.is_due = False
+        _turn_watch(self, is_on=False)
         clock = self.clock
         if clock is not None:
+            clock.is_due = False
             clock.rest(now_ns)
 
     def clock_period_ns(self) -> int:
@@ -335,7 +346,8 @@ class Event:
         if clock is not None:
             clock.left_ns = 0
         if self.is_active:
-            self.is_due = False
+            if clock is not None:
+                clock.is_due = False
             self._start(monotonic_ns())
 
     def set_frequency(self, frequency: int) -> None:
@@ -423,3 +435,17 @@ def _period_of(attributes: Attributes) -> Period:
     if attributes.type == TYPE_SOFTWARE and attributes.config in (CPU_CLOCK, TASK_CLOCK):
         return Period(NS_PER_SECOND // frequency, 0)
     return Period(1, frequency)
+
+
+def _turn_watch(event: Event, is_on: bool) -> None:
+    """Of a breakpoint: let the processor look, or no more. A task that just gets it takes its registers along."""
+    watch = event.watch
+    context = event.context
+    task = None if context is None else context.task
+    if watch is None or context is None or task is None:
+        return
+    watch.is_on = is_on
+    is_elsewhere = context.is_in and context.processor != this_processor().number
+    task.registers.renew_watches(is_current=RUNNING.current is task, is_elsewhere=is_elsewhere)
+    if is_elsewhere:
+        interrupt_processor(context.processor)

@@ -68,6 +68,15 @@ def enter(event: Event, context: EventContext) -> None:
     except MemoryError:
         _forget_if_empty(context)
         raise
+    task = context.task
+    watch = event.watch
+    if task is not None and watch is not None:
+        try:
+            task.registers.add_watch(watch)
+        except (Errno, MemoryError):
+            context.remove(event)
+            _forget_if_empty(context)
+            raise
     POPULATION.events += 1
     RUNNING.is_observed = True
     _watch(event, context, change=1)
@@ -79,7 +88,11 @@ def leave(event: Event, state: int) -> None:
     context = event.context
     if context is None:
         return
+    task = context.task
     event.leave_context(state)
+    watch = event.watch
+    if task is not None and watch is not None:
+        task.registers.remove_watch(watch)
     POPULATION.events -= 1
     if POPULATION.events == 0:
         RUNNING.is_observed = False

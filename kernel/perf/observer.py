@@ -12,6 +12,7 @@ from arch import TrapFrame, call_under_way, present_frame_pointer
 from kernel.lang import final, noinline
 from kernel.lib.traceback import LineTable
 from kernel.perf.attributes import EXCLUDE_KERNEL, TYPE_TRACEPOINT
+from kernel.perf.breakpoints import send_traps
 from kernel.perf.context import NO_PROCESSOR, EventContext
 from kernel.perf.event import (
     CONTEXT_SWITCHES,
@@ -257,7 +258,10 @@ def interrupt_served() -> None:
     """It was served."""
     BUDGET.begin()
     thread = RUNNING.current
-    take_due(context_of(thread if isinstance(thread, Task) else None))
+    context = context_of(thread if isinstance(thread, Task) else None)
+    if context is not None and isinstance(thread, Task):
+        thread.registers.reload_watches()
+    take_due(context)
     take_due(context_here())
     INTERRUPTION.in_kernel = False
 
@@ -392,7 +396,9 @@ class PerfTasks(TaskObserver):
             _report(here, PROCESS_EXEC, place)
 
     def returns(self) -> bool:
-        return NOTICES.tell_now()
+        thread = RUNNING.current
+        are_sent = isinstance(thread, Task) and send_traps(thread)
+        return NOTICES.tell_now() or are_sent
 
     def renamed(self, task: Task) -> None:
         tell_name(task, by_exec=False)

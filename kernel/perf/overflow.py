@@ -21,6 +21,7 @@ from kernel.perf.attributes import (
     FREQUENCY,
     SAMPLE_PERIOD,
     SAMPLE_READ,
+    SIGNAL_TRAP,
     WATERMARK,
 )
 from kernel.perf.context import EventContext
@@ -42,6 +43,7 @@ from kernel.perf.sample import (
     running_thread,
 )
 from kernel.sched.processor import this_processor
+from kernel.sched.scheduler import announce_work
 from kernel.task.task import Task
 from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS
@@ -223,6 +225,8 @@ def _report_throttle(event: Event, kind: int) -> None:
 def _give(event: Event, place: Place, address: int, period: int, raw: Span[u8]) -> bool:
     """Write a sample, and wake who waits for one. False if it was the last."""
     goes_on = True
+    if event.has(SIGNAL_TRAP):
+        _note_trap(event, address)
     if event.limit != 0:
         event.limit -= 1
         if event.limit == 0:
@@ -242,6 +246,16 @@ def _give(event: Event, place: Place, address: int, period: int, raw: Span[u8]) 
     if samples is not None and not samples.queue.is_empty():
         NOTICES.add(samples)
     return goes_on
+
+
+def _note_trap(event: Event, address: int) -> None:
+    """The event's task shall get a signal before it goes on in its program."""
+    context = event.context
+    if context is not None:
+        event.throttle.trap_is_due = True
+        event.throttle.trap_address = address
+        context.traps_are_due = True
+        announce_work()
 
 
 def _members_read(event: Event) -> int:
@@ -274,7 +288,9 @@ class ClockTaker(SampleTaker):
         if context is None or not event.is_active:
             return FOREVER_NS
         if context.processor != this_processor().number:
-            event.is_due = True  # that processor shall look where it is, and set the clock anew
+            clock = event.clock
+            if clock is not None:
+                clock.is_due = True  # that processor shall look where it is, and set the clock anew
             interrupt_processor(context.processor)
             return FOREVER_NS
         if not 0 <= now_ns - BUDGET.clock_ns < _BUDGET_NS:
@@ -288,10 +304,10 @@ def take_due(context: EventContext | None) -> None:
     if context is None:
         return
     for event in context.events:
-        if event.is_due:
-            event.is_due = False
-            clock = event.clock
-            if event.is_active and clock is not None:
+        clock = event.clock
+        if clock is not None and clock.is_due:
+            clock.is_due = False
+            if event.is_active:
                 clock.move(_take_clock(context, event, monotonic_ns()))
 
 

@@ -13,7 +13,7 @@ from arch import USER_END, sampled_register, user_frame_pointer, user_instructio
 from arch.programs import PRESENT, entry_frame
 from kernel.lang import Span, final, span_of, u8
 from kernel.lib.traceback import LineTable
-from kernel.mm.frames import PAGE_MASK, PAGE_SIZE, frame_span
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, frame_span
 from kernel.mm.space import AddressSpace
 from kernel.perf.attributes import (
     EXCLUDE_CHAIN_KERNEL,
@@ -25,6 +25,7 @@ from kernel.perf.attributes import (
     FORMAT_RUNNING,
     SAMPLE_ADDR,
     SAMPLE_CALLCHAIN,
+    SAMPLE_CGROUP,
     SAMPLE_CODE_PAGE_SIZE,
     SAMPLE_CPU,
     SAMPLE_DATA_PAGE_SIZE,
@@ -34,8 +35,10 @@ from kernel.perf.attributes import (
     SAMPLE_IDENTIFIER,
     SAMPLE_IP,
     SAMPLE_PERIOD,
+    SAMPLE_PHYS_ADDR,
     SAMPLE_RAW,
     SAMPLE_READ,
+    SAMPLE_REGS_INTR,
     SAMPLE_REGS_USER,
     SAMPLE_STACK_USER,
     SAMPLE_STREAM_ID,
@@ -248,6 +251,13 @@ class Record:
             self.put(_NO_MEMORY_SOURCE)
         if what & SAMPLE_TRANSACTION != 0:
             self.put(0)
+        if what & SAMPLE_REGS_INTR != 0:
+            self._put_registers(event.attributes.interrupted_registers, place.task() if place.is_user else None)
+        if what & SAMPLE_PHYS_ADDR != 0:
+            self.put(_physical(place.task(), address))
+        if what & SAMPLE_CGROUP != 0:
+            task = place.task()
+            self.put(1 if task is None else task.cgroup.number)
         if what & SAMPLE_DATA_PAGE_SIZE != 0:
             self.put(_page_size(place.task(), address))
         if what & SAMPLE_CODE_PAGE_SIZE != 0:
@@ -395,6 +405,14 @@ def present_word(space: AddressSpace, address: int) -> int:
 def _page_size(task: Task | None, address: int) -> int:
     memory = None if task is None else _sampled_memory(task)
     return PAGE_SIZE if memory is not None and 0 <= address < USER_END and is_present(memory, address) else 0
+
+
+def _physical(task: Task | None, address: int) -> int:
+    """Where an address of the program is in memory; 0 if it is not there."""
+    memory = None if task is None else _sampled_memory(task)
+    if memory is None or not 0 <= address < USER_END or not is_present(memory, address):
+        return 0
+    return int(entry_frame(memory.pages.entry_of(address))) << PAGE_SHIFT | address & PAGE_MASK
 
 
 def shown_pid(event: Event, thread: "Thread | None") -> int:

@@ -162,9 +162,11 @@ def _walk(attributes: Attributes, map_: Map) -> int:
     if attributes.pointer(0) != UserAddr(0):
         last = user.read_bytes(attributes.pointer(0), map_.key_size)
     done = 0
+    looks = 0
     error = 0
     while done < most and error == 0:
-        if _ended(done + 1):
+        looks += 1
+        if _ended(looks):
             raise Errno(EINTR)
         try:
             key = map_.next_key(last)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from arch.programs import Watch
 from kernel.doors.table import syscall
 from kernel.fs.cgroup.directory import GroupDirectory
 from kernel.fs.tracefs.filesystem import is_tracepoint
@@ -18,6 +19,7 @@ from kernel.lang import (
     UserAddr,
     i32,
 )
+from kernel.lib.capabilities import CAP_KILL
 from kernel.perf.attributes import (
     AUX_OUTPUT,
     DISABLED,
@@ -33,8 +35,11 @@ from kernel.perf.attributes import (
     INHERIT,
     PINNED,
     SAMPLE_BRANCH_STACK,
+    SAMPLE_PHYS_ADDR,
     SAMPLE_RAW,
     SAMPLE_READ,
+    SIGNAL_TRAP,
+    TYPE_BREAKPOINT,
     TYPE_SOFTWARE,
     TYPE_TRACEPOINT,
     USE_CLOCK,
@@ -55,7 +60,7 @@ from kernel.perf.limits import (
 from kernel.sched.processor import PROCESSORS
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.pid_arguments import task_at
-from kernel.task.inspection import may_ask_about
+from kernel.task.inspection import may_ask_about, may_attach_to
 from kernel.task.task import Task, current
 
 _NO_GROUP: Final = 1
@@ -72,7 +77,7 @@ _LARGEST_READ: Final = 16 * 1024
 
 @syscall(
     "perf_event_open", status="Partial", args="<perf_event_attr pid int fd:perf flags:perf_open -> fd:perf",
-    notes="Software events and tracepoints; no hardware counters, breakpoints, probes or programs (BPF)",
+    notes="Software events, tracepoints and breakpoints of tasks; no hardware counters, probes or programs (BPF)",
 )  # fmt: skip
 def perf_event_open(attributes: UserAddr, pid: i32, processor: i32, group: i32, flags: int) -> int:
     """perf_event_open(2)."""
@@ -107,6 +112,9 @@ def perf_event_open(attributes: UserAddr, pid: i32, processor: i32, group: i32, 
     _check_kind(wanted, task is not None, caller)
     if task is not None and not is_privileged(caller.credentials):
         if not may_ask_about(caller, task.process, task):
+            raise Errno(EACCES)
+    if task is not None and wanted.has(SIGNAL_TRAP) and task.process is not caller.process:
+        if not caller.credentials.capable(CAP_KILL) and not may_attach_to(caller, task.process, task):
             raise Errno(EACCES)
     if task is not None and task.is_exiting:
         raise Errno(ESRCH)
@@ -150,10 +158,20 @@ def _check_kind(wanted: Attributes, is_of_task: bool, caller: Task) -> None:
         is_open_to_all = is_of_task and (wanted.config >= FIRST_CALL or wanted.config in (RAW_ENTER, RAW_EXIT))
         if wanted.samples(SAMPLE_RAW) and not is_open_to_all:
             check_tracepoint(caller.credentials)
+    elif wanted.type == TYPE_BREAKPOINT:
+        if wanted.samples(SAMPLE_BRANCH_STACK):
+            raise Errno(EOPNOTSUPP)
+        Watch(wanted.place, wanted.place_kind, wanted.place_length)  # whether it can be watched
+        if not is_of_task:
+            raise Errno(EOPNOTSUPP)
     else:
         raise Errno(ENOENT)
+    if wanted.has(SIGNAL_TRAP) and not is_of_task:
+        raise Errno(EINVAL)
     if wanted.has(AUX_OUTPUT) or wanted.wants_vector_registers():
         raise Errno(EOPNOTSUPP)
+    if wanted.samples(SAMPLE_PHYS_ADDR):
+        check_kernel(caller.credentials)
     wanted.check_callers()
     if wanted.has(USE_CLOCK) and wanted.clock not in _ON_ANY:
         if wanted.clock not in _ON_SOFTWARE or wanted.type != TYPE_SOFTWARE:

@@ -35,7 +35,7 @@ from arch.x86_64.instructions import (
     write_key_rights,
 )
 from arch.x86_64.layout import USER_CS
-from arch.x86_64.programs.breakpoints import STATUS_STEP, Breakpoints
+from arch.x86_64.programs.breakpoints import STATUS_HITS, STATUS_STEP, Breakpoints, Watch
 from arch.x86_64.programs.local_segments import LocalTable, ThreadAreas, unload_areas, unload_table
 from arch.x86_64.programs.port_access import ALL_PORTS, PortMap, changed_map, close_ports, open_ports
 from kernel.lang import EFAULT, Errno, Span, UserAddr, final, noinline, panic, struct, u8
@@ -93,6 +93,7 @@ class ProcessorState:
         self.steps_forced: bool = False  # the trap flag is the debugger's, and not the program's
         self.was_step: bool = False  # the last debug exception came after a step
         self.was_breakpoint: bool = False  # … of a breakpoint in the debug registers
+        self.was_watched: bool = False  # … of that, or of a place that somebody else watches
         self.lacks_counter: bool = False  # reading the time-stamp counter is a fault
 
     def note_exception(self, frame: TrapFrame) -> None:
@@ -104,6 +105,7 @@ class ProcessorState:
             breakpoints = self.breakpoints
             self.was_step = status & STATUS_STEP != 0
             self.was_breakpoint = breakpoints is not None and breakpoints.note(status, frame)
+            self.was_watched = breakpoints is not None and status & STATUS_HITS != 0
 
     def note_fault(self, frame: TrapFrame, address: int) -> None:
         """The same, of a page fault."""
@@ -170,6 +172,39 @@ class ProcessorState:
         """Of a task that does not run: what a debugger watches."""
         self.breakpoints = breakpoints
         self.is_special = True
+
+    def add_watch(self, watch: Watch) -> None:
+        """One place more is watched, once it is on. Raises ENOSPC, MemoryError."""
+        breakpoints = self.breakpoints
+        if breakpoints is None:
+            breakpoints = Breakpoints()
+        breakpoints.add(watch)
+        self.watch(breakpoints)
+
+    def remove_watch(self, watch: Watch) -> None:
+        """It is watched no more, and off already."""
+        breakpoints = self.breakpoints
+        if breakpoints is not None:
+            breakpoints.remove(watch)
+
+    def renew_watches(self, is_current: bool, is_elsewhere: bool) -> None:
+        """One was turned on or off. A task that runs elsewhere has what it should once its processor says so
+        (`reload_watches`).
+        """
+        breakpoints = self.breakpoints
+        if breakpoints is None:
+            return
+        breakpoints.renew()
+        breakpoints.is_stale = is_elsewhere
+        if is_current:
+            breakpoints.load()
+
+    def reload_watches(self) -> None:
+        """Of the running task."""
+        breakpoints = self.breakpoints
+        if breakpoints is not None and breakpoints.is_stale:
+            breakpoints.is_stale = False
+            breakpoints.load()
 
     def forbid_counter(self, is_forbidden: bool) -> None:
         """Of the running task: whether its reading the time-stamp counter is a fault. Its children inherit it."""
@@ -243,14 +278,18 @@ class ProcessorState:
         self.set_key_rights(DEFAULT_KEY_RIGHTS)
 
     def release(self) -> None:
-        """The task ends, or starts another program: free the area, and watch nothing."""
+        """The task ends, or starts another program: free the area, and watch nothing for a debugger."""
         self.turns = 0
         self.steps_forced = False
         self.forget_segments()
         breakpoints = self.breakpoints
         if breakpoints is not None:
-            self.breakpoints = None
-            breakpoints.drop()
+            breakpoints.forget_debugger()
+            if len(breakpoints.watches) == 0:
+                self.breakpoints = None
+                breakpoints.drop()
+            else:
+                breakpoints.load()
         if self.loaded:
             self.loaded = False
             fpu.take_away()

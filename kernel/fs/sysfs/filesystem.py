@@ -34,7 +34,7 @@ from kernel.lib.proc_files import MakeText
 from kernel.mm.huge_pool import GIGANTIC, POOL
 from kernel.mm.next_kernel import LOADED
 from kernel.net.link.network import Network, caller_network
-from kernel.perf.attributes import TYPE_SOFTWARE, TYPE_TRACEPOINT
+from kernel.perf.attributes import TYPE_BREAKPOINT, TYPE_SOFTWARE, TYPE_TRACEPOINT
 from kernel.sched.processor import PROCESSORS
 
 # Used through registries that importing it fills.
@@ -135,6 +135,11 @@ def software_type() -> bytes:
     return f"{TYPE_SOFTWARE}\n".encode()
 
 
+def breakpoint_type() -> bytes:
+    """PERF_TYPE_BREAKPOINT."""
+    return f"{TYPE_BREAKPOINT}\n".encode()
+
+
 def tracepoint_type() -> bytes:
     """PERF_TYPE_TRACEPOINT."""
     return f"{TYPE_TRACEPOINT}\n".encode()
@@ -172,6 +177,9 @@ def _enter_events(fs: SysFileSystem, bus: FixedDirectory, devices: FixedDirector
     source = fs.directory(bus, b"event_source")
     links = fs.directory(source, b"devices")
     fs.directory(source, b"drivers")
+    places = fs.directory(devices, b"breakpoint")
+    fs.text(places, b"type", breakpoint_type)
+    links.add(b"breakpoint", FixedLink(fs, fs.new_ino(), b"../../../devices/breakpoint", size=0))
     software = fs.directory(devices, b"software")
     fs.text(software, b"type", software_type)
     links.add(b"software", FixedLink(fs, fs.new_ino(), b"../../../devices/software", size=0))

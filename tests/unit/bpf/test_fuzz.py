@@ -14,9 +14,11 @@ import pytest
 from kernel.bpf import verifier
 from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, SOCKET_FILTER, Code
 from kernel.bpf.interpreter import Machine
+from kernel.bpf.kept_maps import HeldMap
+from kernel.bpf.kinds import make_map
 from kernel.bpf.log import Log
 from kernel.bpf.machine import World
-from kernel.bpf.maps import HASH, Map
+from kernel.bpf.maps import ARRAY, ARRAY_OF_MAPS, HASH, PERCPU_ARRAY, PREFIXES, PROGRAM_ARRAY, QUEUE, Map
 from kernel.bpf.packet_view import PacketView
 from kernel.bpf.subject import (
     ADDRESS_BINDS,
@@ -35,7 +37,29 @@ from kernel.bpf.subject import (
     subject_of,
 )
 from kernel.lang import Errno, span_of
-from tests.unit.bpf.assembler import W, load, mov, mov_r, new_map
+from tests.unit.bpf.assembler import (
+    ADD,
+    DW,
+    JNE,
+    LEAVE,
+    R0,
+    R1,
+    R2,
+    R3,
+    R6,
+    R10,
+    W,
+    alu,
+    call,
+    jump,
+    load,
+    map_,
+    mov,
+    mov_r,
+    new_map,
+    raw,
+    store_constant,
+)
 from tests.unit.bpf.test_address_programs import ADDRESSED
 from tests.unit.bpf.test_filters import FILTERS
 from tests.unit.bpf.test_socket_programs import HEARING
@@ -57,7 +81,27 @@ KINDS = [  # types, places, contexts: how often each is tried
     (CGROUP_SOCK_ADDR, ADDRESS_OF_PEER, ADDRESS_CONTEXT),
 ]
 
+KEY = store_constant(W, R10, -4, 1) + mov_r(R2, R10) + alu(ADD, R2, -4)
+DONE = mov(R0, 1) + LEAVE
+CALLING = [
+    mov(R1, 7) + raw(0x85, 0, 1, constant=2) + DONE + mov_r(R0, R1) + LEAVE,
+    store_constant(DW, R10, -8, 1) + mov_r(R1, R10) + alu(ADD, R1, -8) + raw(0x85, 0, 1, constant=3)
+    + load(DW, R0, R10, -8) + DONE + store_constant(DW, R1, 0, 0) + DONE,
+    mov(R6, 3) + raw(0x85, 0, 1, constant=2) + DONE + raw(0x85, 0, 1, constant=1) + LEAVE + DONE,
+    map_(R1, 3) + KEY + mov(R3, 0) + call(87) + DONE,
+    map_(R1, 3) + mov_r(R2, R10) + alu(ADD, R2, -8) + call(88) + load(W, R0, R10, -8) + DONE,
+    map_(R1, 4) + KEY + call(1) + jump(JNE, R0, 0, 2) + DONE + mov_r(R1, R0) + KEY + call(1)
+    + jump(JNE, R0, 0, 2) + DONE + load(W, R0, R0, 12) + DONE,
+    map_(R1, 5) + KEY + call(1) + jump(JNE, R0, 0, 2) + DONE + store_constant(W, R0, 4, 5) + DONE,
+    map_(R1, 5) + KEY + mov(R3, 1) + call(195) + jump(JNE, R0, 0, 2) + DONE + load(DW, R0, R0, 8) + DONE,
+    map_(R1, 6) + store_constant(W, R10, -8, 16) + store_constant(W, R10, -4, 7) + mov_r(R2, R10) + alu(ADD, R2, -8)
+    + call(1) + jump(JNE, R0, 0, 2) + DONE + load(W, R0, R0, 4) + DONE,
+    map_(R2, 7) + mov(R3, 1) + call(12) + DONE,
+]  # fmt: skip
+"""Functions, tail calls, and maps other than arrays and tables."""
+
 SOUND = [*GOOD.values(), *FILTERS.values(), *HEARING.values(), *[program for _, program in ADDRESSED.values()]]
+SOUND += CALLING * 3
 SEEDS = [*SOUND, *[program for program, _, _ in BAD.values()]]
 OPERATIONS = sorted({program[at] for program in SEEDS for at in range(0, len(program), 8)} | set(range(4, 0xD0, 8)))
 CONSTANTS = [0, 1, -1, 2, 4, 7, 8, 15, 16, 31, 32, 63, 255, 256, 0x7FFF_FFFF, -0x8000_0000, 0xFFFF]
@@ -149,7 +193,9 @@ def places_exist(program: bytes, maps: list[Map]) -> bool:
                 offset = struct.unpack_from("<i", program, at + 12)[0]
             if source in (1, 2) and place >= len(maps):
                 return False
-            if source == 2 and not (maps[place].most == 1 and 0 <= offset < maps[place].value_size):
+            if source == 2 and (maps[place].kind != ARRAY or maps[place].most != 1):
+                return False
+            if source == 2 and not 0 <= offset < maps[place].value_size:
                 return False
             at += 8
         at += 8
@@ -161,7 +207,16 @@ def filled_maps(chance: random.Random) -> list[Map]:
     for slot in range(4):
         maps[0].set_value(slot, span_of(chance.randbytes(16)))
     maps[2].set_value(0, span_of(chance.randbytes(24)))
-    return maps
+    line, each = make_map(QUEUE, 0, 4, 3, 0), make_map(PERCPU_ARRAY, 4, 16, 4, 0, 0, 3)
+    outer = make_map(ARRAY_OF_MAPS, 4, 4, 2, 0)
+    outer.inner = make_map(ARRAY, 4, 16, 4, 0)
+    outer.put(struct.pack("<I", 1), HeldMap(new_map()), 0)
+    prefixes = new_map(PREFIXES, 8, 8, 4, 1)
+    prefixes.update(struct.pack("<II", 8, 7), span_of(bytes(8)), 0)
+    for made in (line, each):
+        while made.grow():
+            pass
+    return [*maps, line, outer, each, prefixes, make_map(PROGRAM_ARRAY, 4, 4, 3, 0)]
 
 
 def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_property: object) -> None:
