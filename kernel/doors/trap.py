@@ -34,11 +34,7 @@ from kernel.lib.panic import PANIC, kernel_fault, report_thread
 from kernel.lib.pid import FIRST
 from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_SHIFT
-<<<<<<< HEAD
-=======
-from kernel.mm.huge_pool import HUGE_SHIFT
 from kernel.perf.breakpoints import places_hit
->>>>>>> s33-perf
 from kernel.perf.observer import fault_begins, fault_ends, interrupt_served, interrupted_in_kernel
 from kernel.sched import lose_thread
 from kernel.sched.processor import RUNNING
