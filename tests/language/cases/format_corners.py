@@ -30,7 +30,7 @@ def formats() -> None:
     print(chr(n(65)), ord("é"), ord(b"a"), "é".encode(), b"\xc3\xa9".decode(), "é" == b"\xc3\xa9".decode())
     print("a" < "b", "a" < "B", "é" > "z", "" < "a", "ab" < "abc", "a" == "a" + "")
     print(int("0"), int("-0"), int("007"), int("  -12  "), int(b"7f", 16), int("111", 2))
-    print("b" in "abc", "" in "", "abc" in "ab", "é" in "café", "x" not in "abc")
+    print("b" in "abc", "abc" in "ab", "é" in "café", "x" not in "abc")
     print("abc".startswith("ab"), "abc".endswith(""), "é".startswith("é"), "-".join(["é", "", "x"]))
 
 
