@@ -43,6 +43,8 @@ def test_byte_strings(data: bytes, part: bytes, start: int, stop: int) -> None:
     assert b.bytes_lstrip(data, part) == data.lstrip(part)
     assert b.bytes_rstrip(data, part) == data.rstrip(part)
     assert listed(b.bytes_split_spaces(data)) == data.split()
+    assert listed(b.bytes_split_spaces(data, abs(start))) == data.split(None, abs(start))
+    assert b.bytes_find_value(data, 32, start) == data.find(32, start)
     if part:
         assert listed(b.bytes_split(data, part)) == data.split(part)
         assert listed(b.bytes_split(data, part, abs(start) % 4)) == data.split(part, abs(start) % 4)
