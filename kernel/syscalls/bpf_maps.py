@@ -77,8 +77,9 @@ def create_map(attributes: Attributes) -> int:
         raise Errno(EINVAL)
     if kind == PREFIXES:
         _check_rights(kind)  # first, as on Linux
-    sizes = (attributes.u32(4), attributes.u32(8), attributes.u32(12))
-    map_ = make_map(kind, sizes[0], sizes[1], sizes[2], flags, extra, len(PROCESSORS))
+    key_size = attributes.u32(4)
+    value_size = attributes.u32(8)
+    map_ = make_map(kind, key_size, value_size, attributes.u32(12), flags, extra, len(PROCESSORS))
     _check_rights(kind)
     if is_of_maps(kind):
         map_.inner = _like(attributes.i32(20))
