@@ -9,7 +9,7 @@ from typing import Final
 from kernel.bpf.held import Held
 from kernel.bpf.maps import Map
 from kernel.bpf.numbers import Numbers
-from kernel.lang import final, recursion
+from kernel.lang import final
 
 
 @final
@@ -38,7 +38,6 @@ def keep_map(map_: Map) -> None:
     map_.users += 1
 
 
-@recursion(3)  # arrays of programs are empty when nobody has them open (`abandon`), and maps in maps lead no further
 def release_map(map_: Map) -> None:
     """Drop a reference. The last one lets go of what the map leads to."""
     map_.users -= 1
