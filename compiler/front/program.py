@@ -114,8 +114,8 @@ def load(
 ) -> Program:
     """Check and convert the packages' modules (by name) and stand-alone files (by path; module name = file stem)
     under `root`. With `judged` (paths), only these files are held to the rules of the subset at once; functions of
-    others are when `Program.judge` is called with them. Unless it `is_judged`, `verdicts` is left to the caller. `cache` is a
-    directory for mypy. What is kept of earlier checks is taken, and changes no result.
+    others are when `Program.judge` is called with them. Unless it `is_judged`, `verdicts` is left to the caller.
+    `cache` is a directory for mypy. What is kept of earlier checks is taken, and changes no result.
 
     Raises SourceErrors with everything that mypy finds.
     """

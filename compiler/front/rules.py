@@ -268,7 +268,8 @@ class FunctionRules:
             if len(node.args) != wanted:
                 message = f"{node.method} takes {wanted} argument{'s' * (wanted != 1)} here"
                 self.fail("KP206", node.loc, message, "write a loop, or give the arguments that it takes")
-            item = _bare(node.receiver.type.args[0]) if _compares_items(node) else None
+            receiver = node.receiver.type
+            item = _bare(receiver.args[0]) if isinstance(receiver, ClassType) and _compares_items(node) else None
             if isinstance(item, ClassType) and item.name in (*_CONTAINERS, _OBJECT):
                 hint = "write a loop that compares what is meant, or that asks with `is`"
                 self.fail("KP931", node.loc, f"{show(item)} is compared by what it contains in Python", hint)

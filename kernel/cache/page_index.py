@@ -256,8 +256,8 @@ class PageIndex:
             chunk = self.chunks.get(number)
             if chunk is not None:
                 _collect(chunk, first, end, found)
-            for index in found:
-                yield index
+            for place in range(len(found)):
+                yield found[place]
             pace(_COUNT_COST)
 
     def any_between(self, first: int, end: int) -> int:

@@ -10,9 +10,9 @@ from kernel.fs.constants import POLLERR, POLLHUP
 from kernel.fs.file import File
 from kernel.ipc.aio import AioContext, LaterRequest
 from kernel.ipc.eventfd import EventFile
-from kernel.sched.later import Job, start_thread
 from kernel.lang import EINVAL, Errno, final, noraise
 from kernel.sched import LastingWaiter
+from kernel.sched.later import Job, start_thread
 
 
 @final

@@ -30,8 +30,8 @@ from kernel.lang import E2BIG, EINTR, EINVAL, EPERM, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.pace import is_dying
 from kernel.mm.keeping import check_room_to_keep
-from kernel.sched.processor import PROCESSORS
 from kernel.sched.later import start_thread
+from kernel.sched.processor import PROCESSORS
 from kernel.syscalls.bpf_arguments import (
     UNPRIVILEGED,
     Attributes,

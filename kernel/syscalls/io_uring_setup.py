@@ -3,12 +3,12 @@
 from typing import Final, Literal
 
 from kernel.doors.table import syscall
-from kernel.sched.later import start_thread
 from kernel.lang import EINVAL, EPERM, Array, Errno, Span, UserAddr, u8, u32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.ids import NO_GROUP
 from kernel.lib.settings import SystemSetting
+from kernel.sched.later import start_thread
 from kernel.syscalls.uring_indices import add_ring_of_ones_own
 from kernel.syscalls.uring_settings import begin_workers
 from kernel.syscalls.uring_taking import begin_taking

@@ -10,9 +10,9 @@ from typing import Final
 
 from kernel.fs.constants import O_NONBLOCK, READABLE, WRITABLE
 from kernel.fs.file import File
-from kernel.sched.later import start_thread
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EAGAIN, Errno
+from kernel.sched.later import start_thread
 from kernel.syscalls.descriptor_arguments import borrowed_file
 from kernel.syscalls.sendfile import is_ready
 from kernel.syscalls.splice import SPLICE_FLAGS, SPLICE_NONBLOCK, SpliceEnd, splice_files, tee_files

@@ -10,7 +10,6 @@ Context: sleeps, as what requests do.
 from typing import Final
 
 from kernel.fs.constants import POLLERR, POLLHUP
-from kernel.sched.later import start_thread
 from kernel.lang import (
     EAGAIN,
     EBADF,
@@ -27,6 +26,7 @@ from kernel.lang import (
     noraise,
 )
 from kernel.lib.pace import is_dying, pace
+from kernel.sched.later import start_thread
 from kernel.task.acting import act_as, act_as_itself
 from kernel.task.send import update_interrupted
 from kernel.task.task import Task, current

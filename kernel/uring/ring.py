@@ -13,12 +13,12 @@ from typing import Final, Literal
 
 from kernel.fs.file import File
 from kernel.ipc.eventfd import EventFile
-from kernel.sched.later import Job
 from kernel.lang import ECANCELED, EIO, ERESTARTSYS, Array, Errno, final, noinline, noraise, u8
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.pace import pace
 from kernel.mm.ring_memory import RingMemory
 from kernel.sched import Thread, WaitQueue, current_thread, wake
+from kernel.sched.later import Job
 from kernel.sched.mutex import Mutex
 from kernel.task.belongings import AsyncWork
 from kernel.task.send import interrupt

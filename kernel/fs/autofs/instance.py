@@ -20,13 +20,13 @@ from kernel.fs.constants import O_DIRECT, O_NONBLOCK
 from kernel.fs.file import File
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
-from kernel.sched.later import Job, start_thread
 from kernel.ipc.pipe import PipeFile
 from kernel.lang import EBADF, EINTR, EINVAL, ENOENT, ENOMEM, EPIPE, ERESTARTSYS, Errno, final, noraise, u64
 from kernel.lib.ids import ROOT_GROUP, ROOT_USER, KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.pid import UNSET, Pid, shown_to_caller
 from kernel.sched import WaitQueue
+from kernel.sched.later import Job, start_thread
 from kernel.sched.mutex import Patience
 from kernel.task import current_or_none
 from kernel.task.pid_namespace import FIRST_PID, PidNamespace

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.twins.costs.constructs import TURNS
-from tests.twins.measure import BUILD, ROOT, compiled
+from tests.twins.measure import BUILD, COMPILE, ROOT, in_compiler
 
 PAGE = ROOT / "docs" / "language" / "costs.md"
 PROGRAM = Path(__file__).parent / "constructs.py"
@@ -77,7 +77,7 @@ def count() -> dict[str, int]:
     """Instructions of each function, callees included, by name."""
     BUILD.mkdir(parents=True, exist_ok=True)
     record = BUILD / "costs.callgrind"
-    program = compiled(PROGRAM)
+    program = in_compiler(COMPILE, PROGRAM)[0]
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={record}", str(program)]
     subprocess.run(command, capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
     command = ["callgrind_annotate", "--inclusive=yes", "--threshold=100", str(record)]

@@ -12,7 +12,6 @@ from kernel.syscalls import pidfd_open, siginfo_arguments
 from kernel.task.exit import reap
 from kernel.task.pids import find_process
 from kernel.task.siginfo import SignalInfo
-from kernel.task.task import current
 from kernel.time.clock import monotonic_ns
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
