@@ -66,6 +66,7 @@ class Map:
         self.most: int = most  # entries
         self.flags: int = flags
         self.copies: int = copies
+        self.has_copies: bool = kind in (PERCPU_ARRAY, PERCPU_HASH, LRU_PERCPU_HASH)  # maybe for one processor
         self.slots: int = most * copies
         self.extra: int = 0  # what was asked for beside the sizes
         self.name: bytes = b""
@@ -116,11 +117,11 @@ class Map:
 
     def outer_size(self) -> int:
         """The size of a value in a system call, in bytes."""
-        return self.value_size if self.copies == 1 else self._stride * self.copies
+        return self._stride * self.copies if self.has_copies else self.value_size
 
     def value(self, element: int) -> bytes:
         """The bytes of a value as a system call sees it. Raises MemoryError."""
-        if self.copies == 1:
+        if not self.has_copies:
             start = self.start(element)
             return bytes(self.storage(element)[start : start + self.value_size])
         found = bytearray(self.outer_size())
@@ -136,14 +137,14 @@ class Map:
 
     def set_value(self, element: int, value: Span[u8], processor: int = ALL_COPIES) -> None:
         """`value` has the size of one for a processor, or the outer size for ALL_COPIES."""
-        if self.copies == 1:
+        if not self.has_copies:
             self._set_slot(element, value)
         elif processor != ALL_COPIES:
             self._set_slot(self.slot_of(element, processor), value)
         else:
             for each in range(self.copies):
                 at = each * self._stride
-                self._set_slot(self.slot_of(element, each), value[at : at + self.value_size])
+                self._set_slot(self.slot_of(element, each), value[at : at + self._stride])
 
     def set_first(self, element: int, value: Span[u8], processor: int) -> None:
         """The same for a new element, whose other copies become zeros."""
@@ -157,7 +158,7 @@ class Map:
 
     def _set_slot(self, slot: int, value: Span[u8]) -> None:
         start = self.start(slot)
-        span_of(self.storage(slot))[start : start + self.value_size].copy_from(value)
+        span_of(self.storage(slot))[start : start + len(value)].copy_from(value)
 
     # Keys ---------------------------------------------------------------------------------------------------------
 

@@ -163,6 +163,7 @@ def check_helper(look: Look, helper: int) -> Value:
         look.refuse(f"program of this type cannot use helper #{helper}", EINVAL)
         return ANY_NUMBER
     place = 0
+    takes_map = False
     for index in range(len(arguments)):
         kind = arguments[index]
         register = index + 1
@@ -176,9 +177,7 @@ def check_helper(look: Look, helper: int) -> Value:
             if value.kind != MAP:
                 look.refuse(f"R{register} type={NAMES[value.kind]} expected=map_ptr", EACCES)
             place = value.place
-            kind_of_map = look.map_at(place).kind
-            if not is_for(helper, kind_of_map):
-                look.refuse(f"cannot pass map_type {kind_of_map} into func #{helper}", EINVAL)
+            takes_map = True
         elif kind == OF_CONTEXT:
             if value.kind != CONTEXT:
                 look.refuse(f"R{register} type={NAMES[value.kind]} expected=ctx", EACCES)
@@ -190,7 +189,12 @@ def check_helper(look: Look, helper: int) -> Value:
             _check_room(look, register, value, look.map_at(place).value_size)
         else:
             map_ = look.map_at(place)
-            _check_readable(look, register, value, map_.key_size if kind == MAP_KEY else map_.value_size)
+            size = map_.key_size if kind == MAP_KEY else map_.value_size
+            if size == 0:
+                look.refuse(f"R{register} invalid zero-sized read", EACCES)
+            _check_readable(look, register, value, size)
+    if takes_map and not is_for(helper, look.map_at(place).kind):
+        look.refuse(f"cannot pass map_type {look.map_at(place).kind} into func #{helper}", EINVAL)
     if helper in _CHANGING and look.map_at(place).flags & PROGRAM_READ_ONLY != 0:
         look.refuse("write into map forbidden", EACCES)
     if helper == TAIL_CALL:

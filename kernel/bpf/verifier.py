@@ -451,7 +451,10 @@ def check_short(code: Code, most: int, log: Log) -> None:
     if code.count > most:
         log.say(f"too many instructions for a program of this type: {code.count}, at most {most}")
         raise Errno(E2BIG)
-    length = Functions(code).longest_path(log)
+    functions = Functions(code)
+    functions.find(log, may_program=True)
+    functions.check_depth(log)
+    length = functions.longest_path(log)
     if length > most:
         log.say(f"too many instructions for a program of this type: {length} with its calls, at most {most}")
         raise Errno(E2BIG)

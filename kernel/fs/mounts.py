@@ -11,6 +11,7 @@ from kernel.fs.constants import (
     MNT_EXPIRE,
     MNT_FORCE,
     MS_BIND,
+    MS_DIRSYNC,
     MS_MOVE,
     MS_NOATIME,
     MS_NOUSER,
@@ -336,8 +337,10 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
             raise Errno(EPERM)
         kind = known_type(file_system.type_name)
         if kind is not None:
-            sifted = sift(kind, b"", flags, options)
+            sifted = sift(kind, b"", flags & ~MS_DIRSYNC, options)
             flags = sifted.flags
+            if flags & MS_DIRSYNC != 0:
+                raise Errno(EINVAL)  # in the text; among the flags it means nothing
             options = sifted.rest
         read_only = flags & MS_RDONLY != 0
         device = file_system.block_device

@@ -163,7 +163,7 @@ def _check_kind(wanted: Attributes, is_of_task: bool, caller: Task) -> None:
             raise Errno(EOPNOTSUPP)
         Watch(wanted.place, wanted.place_kind, wanted.place_length)  # whether it can be watched
         if not is_of_task:
-            raise Errno(EOPNOTSUPP)
+            raise Errno(EINVAL if wanted.has(SIGNAL_TRAP) else EOPNOTSUPP)
     else:
         raise Errno(ENOENT)
     if wanted.has(SIGNAL_TRAP) and not is_of_task:

@@ -29,8 +29,8 @@ static void creation(void) {
         { STACK, 0, 8, 3, 0 }, { STACK, 0, 8, 3, 8 }, { STACK, 0, 8, 3, 24 },
         { BLOOM, 0, 8, 3, 0 }, { BLOOM, 4, 8, 3, 0 }, { BLOOM, 0, 0, 3, 0 }, { BLOOM, 0, 8, 0, 0 }, { BLOOM, 0, 8, 3, 64 }, { BLOOM, 0, 8, 3, 1 },
         { PROG_ARRAY, 4, 4, 3, 0 }, { PROG_ARRAY, 4, 8, 3, 0 }, { PROG_ARRAY, 8, 4, 3, 0 }, { PROG_ARRAY, 4, 4, 3, 128 }, { PROG_ARRAY, 4, 4, 3, 8 },
-        { PROG_ARRAY, 4, 4, 0, 0 }, { CGROUP_ARRAY, 4, 4, 3, 0 }, { CGROUP_ARRAY, 4, 8, 3, 0 }, { PERF_ARRAY, 4, 4, 3, 0 }, { PERF_ARRAY, 4, 8, 3, 0 },
-        { PERF_ARRAY, 4, 4, 3, 0x800 }, { PROG_ARRAY, 4, 4, 3, 0x800 }, { ARRAY_OF_MAPS, 4, 4, 3, 0 }, { HASH_OF_MAPS, 4, 4, 3, 0 },
+        { PROG_ARRAY, 4, 4, 0, 0 }, { CGROUP_ARRAY, 4, 4, 3, 0 }, { CGROUP_ARRAY, 4, 8, 3, 0 },
+        { PROG_ARRAY, 4, 4, 3, 0x800 }, { ARRAY_OF_MAPS, 4, 4, 3, 0 }, { HASH_OF_MAPS, 4, 4, 3, 0 },
     };
     for (unsigned i = 0; i < COUNT(forms); i++) {
         long fd = create_map((int)forms[i][0], forms[i][1], forms[i][2], forms[i][3], forms[i][4]);

@@ -97,9 +97,9 @@ def test_each_processor_has_its_value(kind: int) -> None:
     map_ = per_processor(kind, 3)
     assert map_.outer_size() == 24
     map_.update(key(1), span_of(b"aaaaa---bbbbb---ccccc---"), 0)
-    assert map_.look_up(key(1)) == b"aaaaa\0\0\0bbbbb\0\0\0ccccc\0\0\0"
+    assert map_.look_up(key(1)) == b"aaaaa---bbbbb---ccccc---"  # the bytes between them included
     map_.update(key(1), span_of(b"xxxxx"), 0, 1)
-    assert map_.look_up(key(1)) == b"aaaaa\0\0\0xxxxx\0\0\0ccccc\0\0\0"
+    assert map_.look_up(key(1)) == b"aaaaa---xxxxx---ccccc---"
     assert map_.slot_of(1, 2) - map_.slot_of(1, 0) == 2
 
 
@@ -300,10 +300,12 @@ def test_a_map_in_a_map_stays_numbered() -> None:
 
 
 def test_programs_that_hold_each_other_go_one_after_the_other() -> None:
+    before = len(KEPT.programs), len(MAPS.by_number)
     first = keep_chain(5000)  # deeper than a stack
+    assert len(KEPT.programs) == before[0] + 4999
     release_map(first)
     work_later()
-    assert KEPT.programs == {} and len(MAPS.by_number) == 0
+    assert (len(KEPT.programs), len(MAPS.by_number)) == before
 
 
 def test_what_fits_in_a_map_of_maps() -> None:

@@ -12,6 +12,7 @@ from kernel.fs.constants import (
     MS_SHARED,
     MS_SLAVE,
 )
+from kernel.fs.mount_lock import MountTree
 from kernel.fs.mount_status import instance_flags_of
 from kernel.fs.mount_text import MountView, flag_names
 from kernel.fs.mounts import mount, unmount
@@ -19,10 +20,9 @@ from kernel.fs.names import make_directory
 from kernel.fs.walk import FOLLOW, resolve
 from kernel.lang import EINVAL, Errno
 from tests.unit.fs.conftest import World
-from tests.unit.meanwhile import meanwhile
 
 
-def test_what_is_unmounted_meanwhile_has_no_line(world: World) -> None:
+def test_what_is_unmounted_meanwhile_has_no_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (b"/a", b"/b"):
         make_directory(world.root, None, name, 0o755)
     mount(world.root, b"none", b"/a", b"tmpfs", 0, b"")
@@ -33,8 +33,17 @@ def test_what_is_unmounted_meanwhile_has_no_line(world: World) -> None:
     view = MountView(world.root.root)
     assert b" /b " in view.mountinfo_line(slave)
     view = MountView(world.root.root)
-    with meanwhile(lambda: unmount(world.root, b"/b", 0), number=2):  # the first precedes the look at its place
-        assert view.mountinfo_line(slave) == b""
+
+    take = MountTree.take
+
+    def take_after_another(tree: MountTree) -> bool:
+        monkeypatch.setattr(MountTree, "take", take)
+        unmount(world.root, b"/b", 0)
+        return take(tree)
+
+    monkeypatch.setattr(MountTree, "take", take_after_another)
+    assert view.mountinfo_line(slave) == b""
+    assert not slave.attached
     assert view.mountinfo_line(slave) == b""
 
 
