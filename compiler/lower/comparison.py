@@ -192,7 +192,7 @@ def same_or_equal(fn: FunctionLowerer, a: Value, b: Value) -> str:
 
 
 def equal_tuples(fn: FunctionLowerer, a: Value, b: Value, count: int) -> str:
-    """Whether tuples of so many items are equal. Python compares no further than the first that differ."""
+    """Whether two tuples of `count` items are equal. Python compares no further than the first that differ."""
     arms: list[tuple[str, str]] = []
     result, end = "true", ""
     for index in range(count):

@@ -34,14 +34,14 @@ def test_what_is_unmounted_meanwhile_has_no_line(world: World, monkeypatch: pyte
     assert b" /b " in view.mountinfo_line(slave)
     view = MountView(world.root.root)
 
-    take = MountTree.take
+    acquire = MountTree.acquire
 
-    def take_after_another(tree: MountTree) -> bool:
-        monkeypatch.setattr(MountTree, "take", take)
+    def acquire_after_another(tree: MountTree) -> None:
+        monkeypatch.setattr(MountTree, "acquire", acquire)
         unmount(world.root, b"/b", 0)
-        return take(tree)
+        acquire(tree)
 
-    monkeypatch.setattr(MountTree, "take", take_after_another)
+    monkeypatch.setattr(MountTree, "acquire", acquire_after_another)
     assert view.mountinfo_line(slave) == b""
     assert not slave.attached
     assert view.mountinfo_line(slave) == b""

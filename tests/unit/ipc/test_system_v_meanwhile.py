@@ -7,6 +7,7 @@ import pytest
 from kernel.ipc.shared_memory import Segment
 from kernel.lang import EAGAIN, EINVAL, Errno
 from kernel.mm import objects
+from kernel.mm.huge_pool import HugePool
 from kernel.mm.space import AddressSpace
 from kernel.sched import WaitQueue
 from kernel.syscalls import remap_file_pages
@@ -91,7 +92,7 @@ def test_two_threads_create_the_segment_of_a_key(machine: Machine) -> None:
     host = machine.host
     others: list[int] = []
 
-    def reserve(self: Segment, reserves: bool) -> None:
+    def reserve(self: Segment, pool: HugePool, *, reserves: bool) -> None:
         segments = current().namespaces.ipc.segments
         task = current()
         others.append(segments.open(KEY, PAGE, CREATE, task.credentials, task.process.as_bearer()))

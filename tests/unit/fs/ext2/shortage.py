@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from kernel.cache.blocks import Block, BlockCache
-from kernel.cache.file_cache import FileCache
 from kernel.cache.page import CachedPage
+from kernel.cache.page_index import PageIndex
 from kernel.cache.store import Runs
 from kernel.cache.transfer import Transfer
 from kernel.fs.dentry import Dentry
@@ -22,9 +22,9 @@ ALLOCATIONS = (
     (BlockCache, "fresh"),
     (CachedPage, "__init__"),
     (Dentry, "__init__"),
-    (FileCache, "_indices"),
     (FreedBits, "add"),
     (HeldRecord, "__init__"),
+    (PageIndex, "each_index"),
     (Runs, "__init__"),
     (Transfer, "__init__"),
     (Transfer, "hold"),
