@@ -100,6 +100,7 @@ class Guest:
         monitor_end.close()
         self._reader = threading.Thread(target=self._read_line, daemon=True)
         self._reader.start()
+        self._one_command = threading.Lock()  # the monitor serves one thread at a time
         self._monitor: QEMUMonitorProtocol | None = QEMUMonitorProtocol(monitor)
         try:
             self._monitor.settimeout(10 * PATIENCE)
@@ -178,7 +179,8 @@ class Guest:
     def qmp(self, command: str, **arguments: object) -> Any:  # noqa: ANN401  (JSON)
         """Run one QMP command and return its result."""
         assert self._monitor is not None
-        return self._monitor.cmd(command, **arguments)
+        with self._one_command:
+            return self._monitor.cmd(command, **arguments)
 
     def monitor(self, line: str) -> str:
         """Run one command of QEMU's human monitor, such as `info registers`."""
