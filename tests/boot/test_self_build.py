@@ -63,20 +63,20 @@ def test_a_program_is_compiled_on_krait_and_on_the_krait_that_it_starts() -> Non
     assert "krait: the machine runs 6.12.0-krait" in said and ", generation 1\n" in said
 
 
-def tests_run_on_krait(*words: str) -> None:
+def _run_on_krait(*words: str) -> None:
     done = krait("self-test", *words)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^here: [1-9]\d* passed, 0 failed, ", done.stdout, re.MULTILINE), done.stdout
 
 
 def test_some_tests_run_on_krait() -> None:
-    tests_run_on_krait("--short")
+    _run_on_krait("--short")
 
 
 @pytest.mark.skipif("KRAIT_SELF_TEST" not in os.environ, reason="KRAIT_SELF_TEST=1 runs all tests on Krait")
 @pytest.mark.timeout(int(4 * 3600 * PATIENCE))
 def test_all_tests_run_on_krait() -> None:
-    tests_run_on_krait()
+    _run_on_krait()
 
 
 def test_what_is_no_kernel_is_not_started() -> None:

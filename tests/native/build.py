@@ -38,6 +38,7 @@ from compiler.driver import (
 from compiler.freeze import Freezer
 from compiler.front.build_time import build_time_functions
 from compiler.front.rules import walk
+from compiler.lower.comparison import CONTAINERS
 from compiler.lower.debug import DebugInfo
 from compiler.lower.function import FunctionLowerer
 from compiler.lower.interfaces import NoDebugInfo, Options
@@ -99,6 +100,14 @@ METHODS = {
     DICT: ("__getitem__", "__setitem__", "__delitem__", "clear", "key_list"),
     DEQUE: ("__getitem__", "append", "popleft", "clear"),
 }
+
+
+def compares_containers(t: Type) -> bool:
+    """Whether a comparison of such values is refused because Python would compare what they contain."""
+    if isinstance(t, TupleType | UnionType):
+        return any(compares_containers(item) for item in t.items)
+    inner = t.inner if isinstance(t, OptionalType) else t
+    return isinstance(inner, ClassType) and inner.name.startswith(CONTAINERS)
 
 
 @dataclass
@@ -278,6 +287,8 @@ class NativeLowering(Lowering):
                 if name in (*METHODS, BYTE_ARRAY):
                     binding = self.world.layouts.binding(t)
                     short = METHODS.get(name, ("append", "clear", "__setitem__", "extend_bytes"))
+                    if args and compares_containers(args[0]):
+                        short = tuple(method for method in short if method != "__contains__")  # is refused for them
                     for method in ("__init__", "__len__", *short):
                         self.guard(partial(self.call, f"{name}.{method}", binding))
                 else:

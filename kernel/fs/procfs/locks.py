@@ -41,18 +41,21 @@ class LocksInode(TextInode):
 
 def _list_locks(pids: PidNamespace) -> bytes:
     by_serial: dict[int, Lock] = {}
+    serials: list[int] = []
     for locks in list(LOCKED.keys()):  # there may be very many, and others run meanwhile
         for record in list(locks.records):
             by_serial[record.serial] = record
+            serials.append(record.serial)
             pace(_LOOK_COST)
         for holder in list(locks.holders):
             by_serial[holder.serial] = holder
+            serials.append(holder.serial)
             pace(_LOOK_COST)
         for lease in list(locks.leases):
             by_serial[lease.serial] = lease
+            serials.append(lease.serial)
             pace(_LOOK_COST)
     waiting = _waiting_requests()
-    serials = list(by_serial.keys())
     sort_paced(serials)
     text = bytearray()
     number = 0
