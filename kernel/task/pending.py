@@ -74,6 +74,8 @@ class PendingSignals:
             quota = quota_of(uid)
             if quota.count >= limit and (signo >= FIRST_REALTIME or info.code < 0):
                 return False  # a standard signal of kill or the kernel always keeps its information
+            if info.is_queued:
+                info = info.copy()  # it is pending for another, too: each leaves once
             self.queue.append(info)
         except MemoryError:
             return False

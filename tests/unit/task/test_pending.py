@@ -87,3 +87,15 @@ def test_kill_keeps_no_information() -> None:
     pending = PendingSignals()
     assert pending.add(info(SIGKILL, 1), USER, 10) and queued_count(USER) == 0
     assert pending.take(SIGKILL) is anonymous(SIGKILL) and pending.mask == 0
+
+
+def test_one_signal_to_many_is_counted_down_for_each() -> None:
+    before = queued_count(USER)
+    info = SignalInfo(SIGUSR1, 0)
+    members = [PendingSignals() for _ in range(5)]
+    assert all(each.add(info, USER, 100) for each in members)
+    assert queued_count(USER) == before + 5
+    assert members[0].take(SIGUSR1).signo == SIGUSR1
+    for each in members[1:]:
+        each.clear()
+    assert queued_count(USER) == before
