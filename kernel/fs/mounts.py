@@ -71,7 +71,7 @@ from kernel.lib.pace import pace
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
 _CHANGE_COST: Final = 600  # instructions
 _LOOK_COST: Final = 50
-_ENTER_COST: Final = 300  # in a dictionary
+_ENTER_COST: Final = 500  # in a dictionary
 
 
 def attach_root(file_system: FileSystem, credentials: Credentials) -> FsContext:

@@ -23,7 +23,7 @@ from kernel.task.pid_namespace import PidNamespace
 _OF_DESCRIPTION: Final = -1  # shown for a lock that belongs to no process
 _NONE: Final[list[Lock]] = []
 # Instructions, for `pace`
-_LOOK_COST: Final = 150
+_LOOK_COST: Final = 200
 _LINE_COST: Final = 4000
 
 
