@@ -18,7 +18,7 @@ from kernel.lib.settings import SystemSetting
 
 DEFAULT_LIMIT: Final = 1024
 # Instructions for one descriptor, for `pace`
-_CLOSE_COST: Final = 300
+_CLOSE_COST: Final = 450
 _COPY_COST: Final = 120
 _LOOK_COST: Final = 40
 _MEASURE_COST: Final = 200

@@ -50,6 +50,7 @@ _SWEEP_COST: Final = 60
 _SCAN_COST: Final = 200
 _TEXT_COST: Final = 40  # to understand a byte of the text that is looked for
 _LINK_COST: Final = 30  # and for each of its links
+_DROP_COST: Final = 800
 
 
 class Restriction:
@@ -190,7 +191,7 @@ class Keyring(Key):
             if self.links.get(index) is not key:
                 key.holders.pop(self, True)
             key.release()
-            pace(_LINK_COST)
+            pace(_DROP_COST)
 
     def shown(self) -> bytes:
         return self.description + (f": {len(self.links)}".encode() if len(self.links) > 0 else b": empty")

@@ -38,7 +38,6 @@ from compiler.driver import (
 from compiler.freeze import Freezer
 from compiler.front.build_time import build_time_functions
 from compiler.front.rules import walk
-from compiler.lower.comparison import CONTAINERS
 from compiler.lower.debug import DebugInfo
 from compiler.lower.function import FunctionLowerer
 from compiler.lower.interfaces import NoDebugInfo, Options

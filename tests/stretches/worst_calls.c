@@ -2205,35 +2205,6 @@ static void leases(void)
     CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0 && unlink("/tmp/leased") == 0);
 }
 
-/* An interface with as many addresses as a user may have, all of one prefix, goes down, up, and ends. */
-static void many_addresses(void)
-{
-    begin_network();
-    struct ifreq lo = {.ifr_name = "lo"};
-    int udp = socket(AF_INET, SOCK_DGRAM, 0);
-    unsigned index = if_nametoindex("lo");
-    for (int i = 1; i < 250; i++) {
-        unsigned char head[8] = {2, 16, 0, 0};
-        memcpy(head + 4, &index, 4);
-        message_size = 0;
-        unsigned start = begin_message(20, 0x605); /* RTM_NEWADDR */
-        put(head, 8);
-        put_number(2, 0x0b000000 + i), put_number(1, 0x0b000000 + i);
-        end_message(start);
-        send_message(links_socket, 1);
-    }
-    for (int i = 0; i < 4; i++) {
-        lo.ifr_flags = i % 2 == 0 ? 0 : IFF_UP;
-        CHECK(ioctl(udp, SIOCSIFFLAGS, &lo) == 0);
-    }
-}
-
-static void addresses(void)
-{
-    in_child(many_addresses);
-    usleep(500000);
-}
-
 /* 8,000 timers of each kind that expire at the same time, again and again, and go. */
 static void many_timers(void)
 {
@@ -2278,7 +2249,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"huge", huge_pages}, {"pages", many_pages}, {"cores", cores}, {"events", events},
     {"networks", networks}, {"firewall", firewall}, {"bridges", bridges}, {"bpf", programs},
     {"crowds", crowds}, {"threads", crowds_of_threads}, {"great_tables", great_tables},
-    {"mounts", mounts}, {"objects", objects}, {"keys", keys}, {"leases", leases}, {"addresses", addresses},
+    {"mounts", mounts}, {"objects", objects}, {"keys", keys}, {"leases", leases},
     {"timers", timers},
 };
 
