@@ -263,6 +263,7 @@ class FileTable:
         while descriptor < self.size():
             if self._mark(descriptor) == 1:
                 self._close_slot(descriptor)
+                pace(_CLOSE_COST)
             descriptor = self.after(descriptor)
             pace(_LOOK_COST)
 

@@ -27,7 +27,7 @@ class Failing:
 
 
 class Counter(Protocol):
-    def count_more(self, more: bool) -> int: ...
+    def count_more(self, more: int) -> int: ...
 
 
 class Part:
@@ -73,7 +73,7 @@ def failing() -> Source:
 
 
 @noinline
-def of_any(counter: Counter, more: bool) -> int:
+def of_any(counter: Counter, more: int) -> int:
     return counter.count_more(more)
 
 
@@ -98,7 +98,7 @@ def main() -> None:
     failed = source_of(1)
     print(try_to_use(whole), try_to_use(failed))
     part = part_of(0)
-    print(of_any(part, True), of_any(part, False), of_part(part, 7))
+    print(of_any(part, 1), of_any(part, 0), of_part(part, 7))
 
 
 if __name__ == "__main__":
