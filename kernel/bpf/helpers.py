@@ -10,11 +10,9 @@ from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_
 from kernel.bpf.maps import (
     ARRAY_OF_MAPS,
     BLOOM,
+    FOR_EACH_PROCESSOR,
     GROUP_ARRAY,
     HASH_OF_MAPS,
-    LRU_PERCPU_HASH,
-    PERCPU_ARRAY,
-    PERCPU_HASH,
     PROGRAM_ARRAY,
     QUEUE,
     STACK,
@@ -91,7 +89,7 @@ _KINDS: Final[dict[int, list[int]]] = {
     PUSH: [QUEUE, STACK, BLOOM],
     POP: [QUEUE, STACK],
     PEEK: [QUEUE, STACK, BLOOM],
-    LOOKUP_PERCPU: [PERCPU_ARRAY, PERCPU_HASH, LRU_PERCPU_HASH],
+    LOOKUP_PERCPU: FOR_EACH_PROCESSOR,
 }
 _HELPERS: Final[dict[int, list[int]]] = {
     PROGRAM_ARRAY: [TAIL_CALL],

@@ -13,6 +13,7 @@ from kernel.bpf.maps import (
     ARRAY,
     ARRAY_OF_MAPS,
     BLOOM,
+    FOR_EACH_PROCESSOR,
     GROUP_ARRAY,
     HASH,
     HASH_OF_MAPS,
@@ -49,7 +50,6 @@ _MOST_FIELD_BITS: Final = 1 << 33
 _LONGEST_PREFIX: Final = 256  # bytes
 _DESCRIPTOR: Final = 4
 _HASHES: Final = [HASH, PERCPU_HASH, LRU_HASH, LRU_PERCPU_HASH, HASH_OF_MAPS]
-_EACH: Final = [PERCPU_ARRAY, PERCPU_HASH, LRU_PERCPU_HASH]
 _OF_OBJECTS: Final = [PROGRAM_ARRAY, GROUP_ARRAY, ARRAY_OF_MAPS, HASH_OF_MAPS]
 _KINDS: Final = [
     HASH, ARRAY, PROGRAM_ARRAY, PERCPU_HASH, PERCPU_ARRAY, GROUP_ARRAY, LRU_HASH, LRU_PERCPU_HASH, PREFIXES,
@@ -121,7 +121,7 @@ def _check_sizes(kind: int, key_size: int, value_size: int, most: int) -> None:
             raise Errno(EINVAL)
     elif key_size != _DESCRIPTOR:
         raise Errno(EINVAL)
-    if value_size > (_MOST_VALUE_EACH if kind in _EACH else _MOST_VALUE) or key_size > _MOST_KEY:
+    if value_size > (_MOST_VALUE_EACH if kind in FOR_EACH_PROCESSOR else _MOST_VALUE) or key_size > _MOST_KEY:
         raise Errno(E2BIG)
 
 
@@ -143,7 +143,7 @@ def make_map(
         return ObjectTable(kind, key_size, most, flags)
     if kind in _OF_OBJECTS:
         return ObjectArray(kind, most, flags)
-    copies = processors if kind in _EACH else 1
+    copies = processors if kind in FOR_EACH_PROCESSOR else 1
     if most * copies * ((value_size + 7) & ~7) > _MOST_BYTES:
         raise Errno(E2BIG)
     if kind == QUEUE or kind == STACK:

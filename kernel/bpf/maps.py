@@ -25,6 +25,7 @@ PERCPU_ARRAY: Final = 6
 GROUP_ARRAY: Final = 8
 LRU_HASH: Final = 9
 LRU_PERCPU_HASH: Final = 10
+FOR_EACH_PROCESSOR: Final = [PERCPU_ARRAY, PERCPU_HASH, LRU_PERCPU_HASH]  # have a value for each
 PREFIXES: Final = 11
 ARRAY_OF_MAPS: Final = 12
 HASH_OF_MAPS: Final = 13
@@ -66,7 +67,7 @@ class Map:
         self.most: int = most  # entries
         self.flags: int = flags
         self.copies: int = copies
-        self.has_copies: bool = kind in (PERCPU_ARRAY, PERCPU_HASH, LRU_PERCPU_HASH)  # maybe for one processor
+        self.has_copies: bool = kind in FOR_EACH_PROCESSOR  # maybe for one processor
         self.slots: int = most * copies
         self.extra: int = 0  # what was asked for beside the sizes
         self.name: bytes = b""

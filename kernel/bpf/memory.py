@@ -186,7 +186,8 @@ def check_helper(look: Look, helper: int) -> Value:
         elif kind == BUFFER:
             _check_buffer(look, register, value)
         elif kind == MAP_ROOM and look.map_at(place).kind != BLOOM:
-            _check_room(look, register, value, look.map_at(place).value_size)
+            size = look.map_at(place).value_size
+            _check_room(look, register, value, size, size)
         else:
             map_ = look.map_at(place)
             size = map_.key_size if kind == MAP_KEY else map_.value_size
@@ -232,28 +233,19 @@ def _check_buffer(look: Look, register: int, value: Value) -> None:
         look.refuse(f"R{register + 1} invalid zero-sized read", EACCES)
     if size.most >= _LARGEST_BUFFER:
         look.refuse(f"R{register + 1} unbounded memory access, use 'var &= const' or 'if (var < const)'", EACCES)
+    _check_room(look, register, value, size.least, size.most)
+
+
+def _check_room(look: Look, register: int, value: Value, least: int, most: int) -> None:
+    """Check memory of which a helper writes `least` to `most` bytes."""
     if value.kind == MAP_VALUE:
-        _check_value(look, register, value, 0, size.most, PROGRAM_READ_ONLY)
+        _check_value(look, register, value, 0, most, PROGRAM_READ_ONLY)
         return
     if value.kind != STACK:
         look.refuse(f"R{register} type={NAMES[value.kind]} expected=fp, map_value", EACCES)
-    place = _stack_place(look, register, value, 0, size.most)
+    place = _stack_place(look, register, value, 0, most)
     stack = look.state.stacks[value.place]
-    if not look.subject.may_leak and stack.has_pointer(place, size.most):
+    if not look.subject.may_leak and stack.has_pointer(place, most):
         look.refuse("attempt to corrupt spilled pointer on stack", EACCES)
-    stack.forget(place, size.most)
-    stack.store_bytes(place, size.least)  # at least that much is written
-
-
-def _check_room(look: Look, register: int, value: Value, size: int) -> None:
-    """Check memory of that size that a helper writes."""
-    if value.kind == MAP_VALUE:
-        _check_value(look, register, value, 0, size, PROGRAM_READ_ONLY)
-        return
-    if value.kind != STACK:
-        look.refuse(f"R{register} type={NAMES[value.kind]} expected=fp, map_value", EACCES)
-    place = _stack_place(look, register, value, 0, size)
-    stack = look.state.stacks[value.place]
-    if not look.subject.may_leak and stack.has_pointer(place, size):
-        look.refuse("attempt to corrupt spilled pointer on stack", EACCES)
-    stack.store_bytes(place, size)
+    stack.forget(place, most)
+    stack.store_bytes(place, least)

@@ -52,23 +52,7 @@ def update_batch(attributes: Attributes) -> int:
     map_ = _file(attributes, reads=False, writes=True).map
     if not is_table(map_.kind) and map_.kind not in _WALKED:
         raise Errno(NOT_SUPPORTED)
-    _check_flags(attributes)
-    most = attributes.u32(_COUNT)
-    if most == 0:
-        return 0
-    attributes.answer(_COUNT, 0)
-    done = 0
-    try:
-        while done < most:
-            key = user.read_bytes(user.at(attributes.pointer(16), done * map_.key_size), map_.key_size)
-            value = user.read_bytes(user.at(attributes.pointer(24), done * map_.outer_size()), map_.outer_size())
-            update_one(map_, key, value, flags=0)
-            done += 1
-            if _ended(done):
-                raise Errno(EINTR)
-    finally:
-        attributes.answer(_COUNT, done)
-    return 0
+    return _change_each(attributes, map_, updates=True)
 
 
 def delete_batch(attributes: Attributes) -> int:
@@ -76,6 +60,11 @@ def delete_batch(attributes: Attributes) -> int:
     map_ = _file(attributes, reads=False, writes=True).map
     if not is_table(map_.kind) and map_.kind != PREFIXES:
         raise Errno(NOT_SUPPORTED)
+    return _change_each(attributes, map_, updates=False)
+
+
+def _change_each(attributes: Attributes, map_: Map, *, updates: bool) -> int:
+    """Update or remove each of the keys. Tells in any case how many were done."""
     _check_flags(attributes)
     most = attributes.u32(_COUNT)
     if most == 0:
@@ -85,8 +74,12 @@ def delete_batch(attributes: Attributes) -> int:
     try:
         while done < most:
             key = user.read_bytes(user.at(attributes.pointer(16), done * map_.key_size), map_.key_size)
-            check_change(map_)
-            map_.remove(key)
+            if updates:
+                value = user.read_bytes(user.at(attributes.pointer(24), done * map_.outer_size()), map_.outer_size())
+                update_one(map_, key, value, flags=0)
+            else:
+                check_change(map_)
+                map_.remove(key)
             done += 1
             if _ended(done):
                 raise Errno(EINTR)

@@ -7,13 +7,11 @@ from kernel.bpf.kept_maps import HeldMap
 from kernel.bpf.kinds import is_for_everybody, is_known, make_map
 from kernel.bpf.maps import (
     BLOOM,
+    FOR_EACH_PROCESSOR,
     GROUP_ARRAY,
     HASH_OF_MAPS,
-    LRU_PERCPU_HASH,
     NOT_SUPPORTED,
     NUMA_NODE,
-    PERCPU_ARRAY,
-    PERCPU_HASH,
     PREFIXES,
     PROGRAM_ARRAY,
     READ_ONLY,
@@ -71,7 +69,7 @@ def create_map(attributes: Attributes) -> int:
             raise Errno(EINVAL)
     flags = attributes.u32(16)
     opened = open_flags(flags)
-    if flags & NUMA_NODE != 0 and (attributes.u32(24) != 0 or kind in (PERCPU_ARRAY, PERCPU_HASH, LRU_PERCPU_HASH)):
+    if flags & NUMA_NODE != 0 and (attributes.u32(24) != 0 or kind in FOR_EACH_PROCESSOR):
         raise Errno(EINVAL)
     if not is_known(kind):
         raise Errno(EINVAL)
