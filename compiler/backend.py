@@ -286,6 +286,16 @@ def worker_main() -> None:
         sys.stdout.flush()
 
 
+# Packages into which LLVM copies less, in a release: texts and tables that nobody asks for often, and that are not on the
+# deepest stack. The kernel has to end within 8 MiB, where UEFI's own memory begins.
+SMALL = frozenset((
+    "kernel.fs.bpf", "kernel.fs.cgroup", "kernel.fs.sysfs", "kernel.fs.tracefs",
+    "kernel.keys", "kernel.crypto", "kernel.net.control", "kernel.net.proc",
+    "kernel.fs.autofs", "kernel.fs.fuse", "kernel.fs.plan9",
+))  # fmt: skip
+SMALL_THRESHOLD = 20  # what LLVM copies into a caller, in its own measure; elsewhere 225
+
+
 def compile_one(ir_path: Path, object_path: Path, target: Target, speed: int) -> str | None:
     """Compile one module in this process; returns LLVM's complaint, or None."""
     from llvmlite import binding
@@ -301,10 +311,14 @@ def compile_one(ir_path: Path, object_path: Path, target: Target, speed: int) ->
     machine = binding.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu, features=target.features, opt=speed, reloc="static", codemodel=target.code_model
     )
+    is_small = target is KERNEL and speed == PROFILES["release"] and ir_path.stem in SMALL
     options = binding.create_pipeline_tuning_options(speed_level=speed)
     options.loop_vectorization = False
     options.slp_vectorization = False
     options.loop_interleaving = False
+    if is_small:
+        options.inlining_threshold = SMALL_THRESHOLD
+        options.loop_unrolling = False
     builder = binding.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     calls = frames.calls(str(module)) if target is KERNEL else frames.ObjectFrames()
