@@ -286,8 +286,8 @@ def worker_main() -> None:
         sys.stdout.flush()
 
 
-# Packages into which LLVM copies less, in a release: texts and tables that nobody asks for often, and that are not on the
-# deepest stack. The kernel has to end within 8 MiB, where UEFI's own memory begins.
+# Packages into which LLVM copies less, in a release: texts and tables that nobody asks for often, and that are not on
+# the deepest stack. The kernel has to end within 8 MiB, where UEFI's own memory begins.
 SMALL = frozenset((
     "kernel.fs.bpf", "kernel.fs.cgroup", "kernel.fs.sysfs", "kernel.fs.tracefs",
     "kernel.keys", "kernel.crypto", "kernel.net.control", "kernel.net.proc",
