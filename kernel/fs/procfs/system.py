@@ -153,6 +153,8 @@ def meminfo() -> bytes:
     text += _memory_line("Committed_AS", PROMISES.pages * _KIB_PER_PAGE)
     text += _memory_line("HardwareCorrupted", BROKEN.count * _KIB_PER_PAGE)
     text += _memory_line("AnonHugePages", LARGE_TOTALS.mapped * HUGE_KIB)
+    text += _memory_line("ShmemHugePages", 0) + _memory_line("ShmemPmdMapped", 0)  # only anonymous memory has any
+    text += _memory_line("FileHugePages", 0) + _memory_line("FilePmdMapped", 0)
     text += _count_line("HugePages_Total", POOL.total) + _count_line("HugePages_Free", POOL.free)
     text += _count_line("HugePages_Rsvd", POOL.reserved) + _count_line("HugePages_Surp", POOL.surplus)
     text += _memory_line("Hugepagesize", HUGE_KIB) + _memory_line("Hugetlb", pooled_frames() * _KIB_PER_PAGE)
