@@ -168,6 +168,8 @@ def install_python_packages(*, everything: bool) -> None:
     # Without bytecode of modules that nobody may ever import; of the others Python writes it.
     wanted = ["--requirement", str(REQUIREMENTS)] if everything else ["--no-compile", *compiler_requirements()]
     with Step("install Python packages"):
+        if VENV.is_symlink() and not VENV.exists():
+            VENV.unlink()  # leads to an environment that is no longer there
         if not (VENV / "bin" / "pip").exists():
             try:
                 import ensurepip  # noqa: F401  (Debian ships it apart from Python)
