@@ -213,7 +213,7 @@ def _describe_process(task: Task, space: AddressSpace, out: Span[u8]) -> None:
     is_leader = process.leader is task
     out[0] = 0 if is_leader else 2
     out[1] = ord("R") if is_leader else ord("D")
-    out[3] = task.nice & 0xFF
+    out[3] = task.wishes.nice & 0xFF
     store_i64(out, 8, _DUMPS | (0 if process.program.has_execed else _FORKED))
     store_i32(out, 16, uid_for_caller(task.credentials.uid))
     store_i32(out, 20, gid_for_caller(task.credentials.gid))

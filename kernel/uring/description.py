@@ -166,7 +166,8 @@ def _thread(listing: RingListing) -> bytes:
     if taker is None or thread is None:
         return b"SqThread:\t-1\nSqThreadCpu:\t-1\nSqTotalTime:\t0\nSqWorkTime:\t0\n"
     text = f"SqThread:\t{int(thread.tid)}\nSqThreadCpu:\t{taker.processor}\n"
-    return (text + f"SqTotalTime:\t{thread.runtime_ns // 1000}\nSqWorkTime:\t{taker.working_ns // 1000}\n").encode()
+    text += f"SqTotalTime:\t{thread.accounts.runtime_ns // 1000}\nSqWorkTime:\t{taker.working_ns // 1000}\n"
+    return text.encode()
 
 
 # ---- What is registered ----------------------------------------------------------------------------------------------

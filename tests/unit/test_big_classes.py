@@ -21,7 +21,6 @@ ALLOWED = {
     "kernel/fs/ext2/layout.py: SuperBlock": (89, "the super block as it lies on the disk, field by field"),
     "kernel/uring/ring.py: Ring": (35, "to be divided: registered files and buffers, who is woken"),
     "kernel/net/vsock/endpoint.py: Endpoint": (42, "to be divided: names, received data, a listener's, what it owes"),
-    "kernel/sched/thread.py: Thread": (49, "to be divided: scheduling, control groups, accounting, lists"),
     "kernel/uring/request.py: Request": (46, "to be divided: what it asks for, and how far it is"),
     "kernel/net/link/network.py: Network": (42, "what a network namespace has, one field for each part of the network"),
     "kernel/mm/space.py: AddressSpace": (44, "to be divided: limits, counts, execve, faults"),
@@ -31,7 +30,11 @@ ALLOWED = {
 """Classes with more, how many they have, and why. Making one smaller lowers its number."""
 
 # Classes that were divided stay so.
-DIVIDED = {"kernel/task/task.py: Task": 26, "kernel/task/process.py: Process": 27}
+DIVIDED = {
+    "kernel/task/task.py: Task": 26,
+    "kernel/task/process.py: Process": 27,
+    "kernel/sched/thread.py: Thread": 28,
+}
 FEWEST = min(MOST_FIELDS, *DIVIDED.values())  # of those that are named here
 
 

@@ -118,7 +118,7 @@ def _start_ticks(started_ns: int) -> int:
 
 
 def _priority(task: Task) -> int:
-    return _REALTIME_BASE - task.urgency if task.is_realtime() else _NICE_BASE + task.nice
+    return _REALTIME_BASE - task.urgency if task.is_realtime() else _NICE_BASE + task.wishes.nice
 
 
 def stat(subject: Subject) -> bytes:
@@ -136,14 +136,14 @@ def stat(subject: Subject) -> bytes:
     text += f" {usage.major_faults} {process.family.waited.major_faults}"
     text += f" {_clock_ticks(usage.user_ns)} {_clock_ticks(usage.system_ns)}"
     text += f" {_clock_ticks(process.family.waited.user_ns)} {_clock_ticks(process.family.waited.system_ns)}"
-    text += f" {_priority(task)} {task.nice}"
-    started_ns = process.origin.started_ns if subject.tid == UNSET else task.started_ns
+    text += f" {_priority(task)} {task.wishes.nice}"
+    started_ns = process.origin.started_ns if subject.tid == UNSET else task.accounts.started_ns
     text += f" {_thread_count(process)} 0 {_start_ticks(started_ns)}"
     text += _stat_memory(subject)
     text += f" {task.pending.mask & 0x7FFF_FFFF} {task.signals.blocked & 0x7FFF_FFFF}"
     text += f" {process.actions.ignored & 0x7FFF_FFFF} {process.actions.caught & 0x7FFF_FFFF} 0 0 0"
     text += f" {process.origin.exit_signal if subject.tid == UNSET else -1} {task.processor}"
-    text += f" {task.realtime_priority} {task.policy} 0 0 0"
+    text += f" {task.wishes.realtime_priority} {task.wishes.policy} 0 0 0"
     text += _stat_addresses(subject)
     shown_status = process.ending.status if may_inspect(subject) else 0
     return f"{subject.number()} (".encode() + task.name + (text + f" {shown_status}\n").encode()
@@ -247,8 +247,8 @@ def status(subject: Subject) -> bytes:
     allowed = f"Cpus_allowed:\t{set_text(task.allowed, count)}\nCpus_allowed_list:\t{set_list(task.allowed, count)}\n"
     text.extend(allowed.encode())
     text.extend(_NODES_ALLOWED)
-    voluntary = f"voluntary_ctxt_switches:\t{task.voluntary_switches}\n"
-    text.extend((voluntary + f"nonvoluntary_ctxt_switches:\t{task.involuntary_switches}\n").encode())
+    voluntary = f"voluntary_ctxt_switches:\t{task.accounts.voluntary_switches}\n"
+    text.extend((voluntary + f"nonvoluntary_ctxt_switches:\t{task.accounts.involuntary_switches}\n").encode())
     return bytes(text)
 
 

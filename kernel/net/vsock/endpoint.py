@@ -44,7 +44,7 @@ MOST_CREDIT: Final = 1 << 24  # bytes: no peer is promised more room than this, 
 MOST_PACKETS: Final = 32_768  # of messages that wait to be read; a stream's are bounded by its credit
 CONNECT_TIMEOUT_NS: Final = 2_000_000_000
 
-# What has ended, bits of `ended` and `peer_ended`.
+# What has ended, bits of `closing.ended` and `closing.peer_ended`.
 RECEIVING: Final = 1
 SENDING: Final = 2
 BOTH: Final = 3
@@ -57,7 +57,7 @@ _PART: Final = 64  # packets that are dropped in one turn
 _PART_COST: Final = 20_000  # instructions
 
 
-# Packets that an endpoint still has to send, because there was no memory: bits of `owed`.
+# Packets that an endpoint still has to send, because there was no memory: bits of `reports.owed`.
 OWES_UPDATE: Final = 1
 OWES_END: Final = 2
 
