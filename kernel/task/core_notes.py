@@ -222,10 +222,10 @@ def _describe_process(task: Task, space: AddressSpace, out: Span[u8]) -> None:
     leader = process.leader
     name = task.name if leader is None else leader.name
     out[_TITLE : _TITLE + len(name)].copy_from(span_of(name))
-    size = min(max(0, sum_of(space.argument_end, -max(0, space.argument_start))), _ARGUMENTS_SIZE - 1)
+    size = min(max(0, sum_of(space.layout.argument_end, -max(0, space.layout.argument_start))), _ARGUMENTS_SIZE - 1)
     words = out[_ARGUMENTS : _ARGUMENTS + size]
     try:
-        user.read_into(words, UserAddr(space.argument_start))
+        user.read_into(words, UserAddr(space.layout.argument_start))
     except Errno:
         return  # the program has unmapped them
     for index in range(size):

@@ -159,7 +159,7 @@ def _stat_memory(subject: Subject) -> str:
     sizes = f" {space.mapped_bytes} {space.resident} {limit_text}"
     if not may_inspect(subject):
         return sizes + " 1 1 0 0 0"
-    return sizes + f" {space.code_start} {space.code_end} {space.stack_top} 0 0"
+    return sizes + f" {space.layout.code_start} {space.layout.code_end} {space.layout.stack_top} 0 0"
 
 
 def _stat_addresses(subject: Subject) -> str:
@@ -167,8 +167,9 @@ def _stat_addresses(subject: Subject) -> str:
     space = memory_of(subject)
     if space is None or not may_inspect(subject):
         return " 0 0 0 0 0 0 0"
-    text = f" {space.data_start} {space.data_end} {space.brk_start} {space.argument_start} {space.argument_end}"
-    return text + f" {space.environment_start} {space.environment_end}"
+    text = f" {space.layout.data_start} {space.layout.data_end} {space.layout.brk_start}"
+    text += f" {space.layout.argument_start} {space.layout.argument_end}"
+    return text + f" {space.layout.environment_start} {space.layout.environment_end}"
 
 
 @final
@@ -186,7 +187,7 @@ class MemorySizes:
             if area.flags & MAP_GROWSDOWN != 0:
                 self.stack += size
             elif area.prot & PROT_EXEC != 0:
-                if area.start < space.code_end and area.end > space.code_start:
+                if area.start < space.layout.code_end and area.end > space.layout.code_start:
                     self.code += size
                 else:
                     self.libraries += size
@@ -239,7 +240,7 @@ def status(subject: Subject) -> bytes:
     text.extend(_memory_lines(subject))
     text.extend(f"CoreDumping:\t{0 if process.dump is None else 1}\n".encode())
     space = memory_of(subject)
-    text.extend(f"THP_enabled:\t{0 if space is None or space.refuses_huge_pages else 1}\n".encode())
+    text.extend(f"THP_enabled:\t{0 if space is None or space.settings.refuses_huge_pages else 1}\n".encode())
     text.extend(f"Threads:\t{_thread_count(process)}\n".encode())
     text.extend(_signal_lines(process, task))
     text.extend(_capability_lines(task))
