@@ -29,11 +29,11 @@ _COST: Final = 400  # instructions of one entry of a list, for `pace`
 def check_fixed_buffer(request: Request) -> None:
     """Raise EFAULT unless the memory of a request lies in the registered buffer that it names. Raises MemoryError."""
     slots = request.ring.buffers.slots
-    whole = slots[request.buffer_index] if request.buffer_index < len(slots) else None
-    if whole is None or request.address < whole.address:  # any number of 64 bits
+    whole = slots[request.entry.buffer_index] if request.entry.buffer_index < len(slots) else None
+    if whole is None or request.entry.address < whole.address:  # any number of 64 bits
         raise Errno(EFAULT)
-    start = request.address - whole.address  # fits: a registered buffer lies in the user half
-    if start > whole.length or request.length > whole.length - start:  # fits: neither is negative
+    start = request.entry.address - whole.address  # fits: a registered buffer lies in the user half
+    if start > whole.length or request.entry.length > whole.length - start:  # fits: neither is negative
         raise Errno(EFAULT)
     use_resource(request)
 

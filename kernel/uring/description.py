@@ -257,7 +257,7 @@ def _waiting(listing: RingListing) -> bytes:
         return b"CqOverflowList:\n"
     listing.request = request
     listing.number = request.number
-    return _EMPTY if request.waiter is None else f"  op={request.opcode}, task_works=0\n".encode()
+    return _EMPTY if request.waiter is None else f"  op={request.entry.opcode}, task_works=0\n".encode()
 
 
 def _next_request(listing: RingListing) -> Request | None:

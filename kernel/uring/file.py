@@ -109,7 +109,7 @@ class UringFile(File):
             if deferred is None:
                 break
             ring.undefer(deferred)
-            deferred.refusal = ECANCELED
+            deferred.end.refusal = ECANCELED
             deferred.note_due()
             pace(_COST)
         ring.end.ring = ring

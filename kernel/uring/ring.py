@@ -422,16 +422,16 @@ class Ring:
             raise Errno(ECANCELED)
         work = request.task.async_work
         assert isinstance(work, TaskRequests)
-        same = self.by_data.get(request.user_data)
+        same = self.by_data.get(request.entry.user_data)
         is_fresh = same is None
         if same is None:
             same = SameData()
-            self.by_data[request.user_data] = same
+            self.by_data[request.entry.user_data] = same
         try:
             work.enter(self)
         except MemoryError:
             if is_fresh:
-                self.by_data.pop(request.user_data)
+                self.by_data.pop(request.entry.user_data)
             raise
         self._join_same(request, same)
         self._link(self.requests, request)
@@ -451,10 +451,10 @@ class Ring:
         if self.by_data.get(user_data) is None:
             self.by_data[user_data] = SameData()
         same = self.by_data[user_data]
-        if user_data == request.user_data:
+        if user_data == request.entry.user_data:
             return
         self._leave_same(request)
-        request.user_data = user_data
+        request.entry.user_data = user_data
         self._join_same(request, same)
 
     def _join_same(self, request: Request, same: SameData) -> None:
@@ -475,11 +475,11 @@ class Ring:
         if previous is not None:
             previous.same_next = following
             return
-        same = self.by_data.get(request.user_data)
+        same = self.by_data.get(request.entry.user_data)
         if same is not None:
             same.first = following
             if following is None:
-                self.by_data.pop(request.user_data)
+                self.by_data.pop(request.entry.user_data)
 
     @noraise
     def leave_task(self, request: Request) -> None:

@@ -389,7 +389,7 @@ def test_a_timeout_goes_on_as_it_was_changed_when_it_went_off(machine: Machine) 
 
     def late(ring: Ring, user_data: int, result: int, flags: int) -> bool:
         request.more().time_ns = 1 << 60
-        request.modifiers |= 1  # IORING_TIMEOUT_ABS
+        request.entry.modifiers |= 1  # IORING_TIMEOUT_ABS
         return post_more(ring, user_data, result, flags)
 
     with pytest.MonkeyPatch.context() as patch:
