@@ -26,7 +26,7 @@ _COST: Final = 200  # instructions of one buffer, for `pace`
 
 def group_of(request: Request) -> BufferGroup:
     """The group from which a request takes its buffer. Raises ENOBUFS."""
-    group = request.ring.groups.get(request.entry.buffer_index)
+    group = request.ring.registered.groups.get(request.entry.buffer_index)
     if group is None:
         raise Errno(ENOBUFS)
     return group
@@ -70,7 +70,7 @@ def use(request: Request, chosen: Chosen, done: int) -> None:
     """
     name_buffer(request, chosen)
     group = chosen.group
-    if not group.keeps_rest or request.ring.groups.get(request.entry.buffer_index) is not group:
+    if not group.keeps_rest or request.ring.registered.groups.get(request.entry.buffer_index) is not group:
         return
     file = request.file
     if file is not None and not file.can_be_watched():
@@ -82,7 +82,7 @@ def use(request: Request, chosen: Chosen, done: int) -> None:
 def put_back(request: Request, chosen: Chosen) -> None:
     """No data came. Raises MemoryError, and the buffer is lost."""
     group = chosen.group
-    if request.ring.groups.get(request.entry.buffer_index) is not group:
+    if request.ring.registered.groups.get(request.entry.buffer_index) is not group:
         return  # the program has dropped the group in the meantime
     group.put_back(chosen.buffer, chosen.head)
     if not group.is_ring():
@@ -103,7 +103,7 @@ def _prepare_provide(request: Request) -> None:
 
 
 def _provide(request: Request) -> int:
-    groups = request.ring.groups
+    groups = request.ring.registered.groups
     group = groups.get(request.entry.buffer_index)
     if group is None:
         group = BufferGroup(UserAddr(0), 0, None)
@@ -132,7 +132,7 @@ def _prepare_remove(request: Request) -> None:
 
 
 def _remove(request: Request) -> int:
-    group = request.ring.groups.get(request.entry.buffer_index)
+    group = request.ring.registered.groups.get(request.entry.buffer_index)
     if group is None:
         raise Errno(ENOENT)
     refuse_if(group.is_ring())
@@ -172,7 +172,7 @@ def register_group(ring: Ring, argument: UserAddr, count: int) -> int:
     done = False
     try:
         old = _replaceable(ring, number)  # reading slept, and requests may have provided buffers
-        ring.groups[number] = group
+        ring.registered.groups[number] = group
         ring.held.group_bytes += group.held_bytes() - (0 if old is None else old.held_bytes())
         done = True
     finally:
@@ -183,7 +183,7 @@ def register_group(ring: Ring, argument: UserAddr, count: int) -> int:
 
 def _replaceable(ring: Ring, number: int) -> BufferGroup | None:
     """The group that a new one may replace, if there is one. Raises EEXIST."""
-    old = ring.groups.get(number)
+    old = ring.registered.groups.get(number)
     if old is not None and (old.is_ring() or len(old.buffers) > 0):
         raise Errno(EEXIST)
     return old
@@ -196,11 +196,11 @@ def drop_group(ring: Ring, argument: UserAddr, count: int) -> int:
     flags = user.read_u16(user.at(argument, 14))
     _check_reserved(argument)
     refuse_if(flags != 0)
-    group = ring.groups.get(number)
+    group = ring.registered.groups.get(number)
     if group is None:
         raise Errno(ENOENT)
     refuse_if(not group.is_ring())
-    ring.groups.pop(number)
+    ring.registered.groups.pop(number)
     ring.held.group_bytes -= group.held_bytes()
     group.give_back()
     return 0
@@ -214,7 +214,7 @@ def group_status(ring: Ring, argument: UserAddr, count: int) -> int:
     user.read_into(fields, argument)
     for offset in range(8, len(fields), 4):
         refuse_if(fields.load_u32(offset) != 0)
-    group = ring.groups.get(fields.load_u32(0))
+    group = ring.registered.groups.get(fields.load_u32(0))
     if group is None:
         raise Errno(ENOENT)
     refuse_if(not group.is_ring())

@@ -33,7 +33,7 @@ def _prepare(request: Request) -> None:
     refuse_if(request.entry.offset >> _HALF_BITS != 0)
     refuse_if(request.entry.modifiers & ~_FIXED_BUFFER != 0)
     if request.entry.modifiers & _FIXED_BUFFER != 0:
-        if request.entry.buffer_index >= len(request.ring.buffers.slots):
+        if request.entry.buffer_index >= len(request.ring.registered.buffers.slots):
             raise Errno(EFAULT)
         use_resource(request)
 

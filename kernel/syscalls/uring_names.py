@@ -61,7 +61,7 @@ def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
 
 def place_for(ring: Ring, slot: int) -> int:
     """The index that `slot_of` a request means. Raises ENFILE, ENXIO, EINVAL."""
-    files = ring.files
+    files = ring.registered.files
     place = slot - 1
     if slot == _ANY_SLOT:
         place = files.find_free()
@@ -125,11 +125,11 @@ def _close(request: Request) -> int:
         current().files.close(request.entry.descriptor)
         return 0
     ring = request.ring
-    if not ring.files.exists:
+    if not ring.registered.files.exists:
         raise Errno(ENXIO)
-    if not ring.files.has(slot - 1):
+    if not ring.registered.files.has(slot - 1):
         raise Errno(EINVAL)
-    ring.files.file(slot - 1)
+    ring.registered.files.file(slot - 1)
     retire_file(ring, slot - 1)
     return 0
 

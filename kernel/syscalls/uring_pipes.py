@@ -56,7 +56,7 @@ def _source_of(request: Request) -> File:
     source = extra.source
     if source is None:
         if request.entry.modifiers & _FIXED_SOURCE != 0:
-            source = request.ring.files.file(request.entry.other)
+            source = request.ring.registered.files.file(request.entry.other)
             use_resource(request)
         else:
             source = borrowed_file(request.entry.other)

@@ -117,7 +117,7 @@ def _prepare_zero_copy(request: Request) -> None:
     if how & _REPORT_USAGE != 0:
         request.end.notice = _COPIED
     if how & _FIXED_BUFFER != 0:
-        if request.entry.buffer_index >= len(request.ring.buffers.slots):
+        if request.entry.buffer_index >= len(request.ring.registered.buffers.slots):
             raise Errno(EFAULT)
         use_resource(request)
     if request.entry.opcode == _OP_SENDMSG_ZC:

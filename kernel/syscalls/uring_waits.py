@@ -98,7 +98,7 @@ def _poll(request: Request) -> int:
         return found
     if request.waiter is None or found == 0:
         raise Errno(EAGAIN)  # it waits on the queues first
-    if isinstance(file, UringFile) or file is request.ring.bell:
+    if isinstance(file, UringFile) or file is request.ring.listeners.bell:
         return found  # its completions may be what wakes it: it is not multishot
     if request.ring.post_more(request.entry.user_data, found, layout.CQE_MORE):
         raise Errno(EAGAIN)
@@ -148,7 +148,7 @@ def _cancel(request: Request) -> int:
     file = None
     if flags & CANCEL_FD != 0:
         if request.entry.flags & layout.FIXED_FILE != 0 or flags & CANCEL_FD_FIXED != 0:
-            file = ring.files.file(request.entry.descriptor)
+            file = ring.registered.files.file(request.entry.descriptor)
         else:
             file = file_at(request.entry.descriptor)
     wanted = Wanted(flags, request.entry.address, request.entry.length & 0xFF, file)
@@ -175,7 +175,7 @@ def cancel_at_once(ring: Ring, argument: UserAddr) -> int:
     file = None
     if flags & CANCEL_FD != 0:
         descriptor = load_i32(fields, 8)
-        file = ring.files.file(descriptor) if flags & CANCEL_FD_FIXED != 0 else file_at(descriptor)
+        file = ring.registered.files.file(descriptor) if flags & CANCEL_FD_FIXED != 0 else file_at(descriptor)
     wanted = Wanted(flags, load_i64(fields, 0), fields[_CANCEL_OPCODE], file)
     found = cancel(ring, wanted)
     if flags & (CANCEL_ALL | CANCEL_ANY) != 0:
@@ -229,7 +229,7 @@ def _send_file(request: Request, target: Ring) -> int:
         raise Errno(EBADFD)
     if target.is_ended:
         raise Errno(EBADF)
-    file = request.ring.files.file(request.entry.address3 & _WORD).acquire()
+    file = request.ring.registered.files.file(request.entry.address3 & _WORD).acquire()
     done = False
     try:
         slot = slot_of(request)

@@ -175,14 +175,14 @@ def _thread(listing: RingListing) -> bytes:
 
 def _file_count(listing: RingListing) -> bytes:
     listing.follow()
-    return f"UserFiles:\t{len(listing.ring.files.slots)}\n".encode()
+    return f"UserFiles:\t{len(listing.ring.registered.files.slots)}\n".encode()
 
 
 def _files(listing: RingListing) -> bytes:
-    slots = listing.ring.files.slots
+    slots = listing.ring.registered.files.slots
     if listing.index >= len(slots) or listing.is_busy():
         listing.follow()
-        return f"UserBufs:\t{len(listing.ring.buffers.slots)}\n".encode()
+        return f"UserBufs:\t{len(listing.ring.registered.buffers.slots)}\n".encode()
     slot = listing.index
     listing.index += 1
     file = slots[slot]
@@ -204,7 +204,7 @@ def _name_of(file: File) -> bytes:
 
 
 def _buffers(listing: RingListing) -> bytes:
-    slots = listing.ring.buffers.slots
+    slots = listing.ring.registered.buffers.slots
     if listing.index >= len(slots) or listing.is_busy():
         listing.follow()
         return _EMPTY
@@ -217,7 +217,7 @@ def _buffers(listing: RingListing) -> bytes:
 
 
 def _personalities(listing: RingListing) -> bytes:
-    personalities = listing.ring.personalities
+    personalities = listing.ring.registered.personalities
     if listing.is_busy() or personalities.count() == 0 or listing.index > LAST:
         listing.follow()
         return b"PollList:\n"

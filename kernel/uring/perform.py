@@ -170,7 +170,7 @@ def _operation_of(request: Request) -> Operation | None:
 def _find_file(request: Request) -> None:
     """Raises EBADF, MemoryError."""
     if request.entry.flags & layout.FIXED_FILE != 0:
-        file = request.ring.files.file(request.entry.descriptor)
+        file = request.ring.registered.files.file(request.entry.descriptor)
         use_resource(request)
     else:
         file = current().files.get(request.entry.descriptor)

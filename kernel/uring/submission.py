@@ -176,5 +176,5 @@ def _judge(ring: Ring, request: Request) -> None:
     if is_unpolled or (request.entry.priority != 0 and not operation.takes_priority):
         raise Errno(EINVAL)
     if request.entry.personality != 0:
-        request.more().personality = ring.personalities.of(request.entry.personality)
+        request.more().personality = ring.registered.personalities.of(request.entry.personality)
     operation.prepare(request)
