@@ -18,7 +18,7 @@ elsewhere (balance.py). So each thread gets its slice a round, wherever it waits
 Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing. Also
 rejected: to pay a thread back its sleep. Two threads that wake each other in turn would not let others run.
 
-Invariants: a thread is on at most one list (`queue_index` says which), of the processor that its field `processor`
+Invariants: a thread is on at most one list (`turn.queue_index` says which), of the processor that its field `processor`
 names, and may run there; linking allocates nothing, so waking never fails. A thread's `round` never goes back.
 Source: sched(7); for the rounds T. Li, D. Baumberger, S. Hahn, "Efficient and Scalable Multiprocessor Fair Scheduling
 Using Distributed Weighted Round-Robin", 2009.

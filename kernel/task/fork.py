@@ -564,10 +564,8 @@ def _copy_scheduling(parent: Task, child: Task) -> None:
     if parent.wishes.reset_on_fork:
         child.wishes.nice = max(parent.wishes.nice, 0) if parent.has_fair_policy() else 0
         return
-    child.wishes.policy = parent.wishes.policy
-    child.wishes.nice = parent.wishes.nice
+    child.wishes = parent.wishes
     child.precedence.wanted_ns = parent.precedence.wanted_ns
-    child.wishes.realtime_priority = parent.wishes.realtime_priority
 
 
 def _undo(child: Task) -> None:
