@@ -86,7 +86,7 @@ class FileCache(DirtyPages):
         """Forget a page that is in no transfer. What is dirty in it is lost."""
         if page.dirty != 0:
             self.unlist_dirty(page)
-            current_thread().cancelled_bytes += PAGE_SIZE
+            current_thread().accounts.cancelled_bytes += PAGE_SIZE
         page.cache = None
         self.pages.remove(page.index)
         LRU.remove(page)
@@ -235,7 +235,7 @@ class FileCache(DirtyPages):
     def _send_reads(self, start: int, transfer: Transfer) -> None:
         """Submit the reads for a transfer's pages, the first of which is page `start`."""
         batch = transfer.held
-        current_thread().disk_read_bytes += len(batch) << PAGE_SHIFT
+        current_thread().accounts.disk_read_bytes += len(batch) << PAGE_SHIFT
         try:
             runs = Runs()
             self.store.map(start << PAGE_SHIFT, len(batch) << PAGE_SHIFT, runs)

@@ -255,7 +255,7 @@ class DeviceLoader(SlotLoader):
                 raise MemoryError
             raise Errno(EIO)
         SWAP.swapped_in += 1
-        current_thread().disk_read_bytes += PAGE_SIZE
+        current_thread().accounts.disk_read_bytes += PAGE_SIZE
         if SWAP.is_last(page):
             SWAP.leave(page)
 

@@ -78,7 +78,7 @@ def getpriority(which: i32, who: i32) -> int:
     """getpriority(2): the raw call returns 20 - nice, the best of all selected tasks."""
     best = 0
     for target in chosen_tasks(which, who):
-        best = max(best, 20 - target.nice)
+        best = max(best, 20 - target.wishes.nice)
         pace(_TASK_COST)
     if best == 0:
         raise Errno(ESRCH)
@@ -94,15 +94,17 @@ def setpriority(which: i32, who: i32, nice: i32) -> int:
     for target in chosen_tasks(which, who):
         if not owns(task, target):
             error = EPERM
-        elif wanted < target.nice and not task.credentials.capable(CAP_SYS_NICE) and not may_have_nice(target, wanted):
+        elif wanted < target.wishes.nice and not (
+            task.credentials.capable(CAP_SYS_NICE) or may_have_nice(target, wanted)
+        ):
             error = EACCES
         elif not is_as_able(task, target):
             error = EPERM
         else:
             if error == ESRCH:
                 error = 0
-            if wanted != target.nice:
-                change_priority(target, target.policy, target.realtime_priority, wanted)
+            if wanted != target.wishes.nice:
+                change_priority(target, target.wishes.policy, target.wishes.realtime_priority, wanted)
         pace(_TASK_COST)
     if error != 0:
         raise Errno(error)

@@ -51,7 +51,7 @@ def read_clock(task: Task, clock: int) -> int:
     if clock == CLOCK_PROCESS_CPUTIME_ID:
         return process_time_ns(task.process)
     if clock == CLOCK_THREAD_CPUTIME_ID:
-        return task.runtime_ns
+        return task.accounts.runtime_ns
     raise Errno(EINVAL)
 
 
@@ -77,7 +77,7 @@ def _dynamic_clock(task: Task, clock: int) -> int:
         found = task if number == 0 else find_task(task.pids.resolve(number))
         if found is None or found.process is not task.process:
             raise Errno(EINVAL)
-        return thread_user_ns(found) if counts_user_time(clock) else found.runtime_ns
+        return thread_user_ns(found) if counts_user_time(clock) else found.accounts.runtime_ns
     own = number == 0 or task.pids.resolve(number) == task.tid  # a thread may name itself for its process
     process = task.process if own else find_process(task.pids.resolve(number))
     if process is None:
@@ -104,7 +104,7 @@ class ProcessorClock:
         thread = self.thread
         if self.of_user:
             return process_user_ns(self.process) if thread is None else thread_user_ns(thread)
-        return process_time_ns(self.process) if thread is None else thread.runtime_ns
+        return process_time_ns(self.process) if thread is None else thread.accounts.runtime_ns
 
     def now_ns(self) -> int:
         charge_running()

@@ -84,7 +84,7 @@ def _tell_refused(group: ControlGroup) -> None:
 def place(task: Task) -> None:
     """Controllers act on a thread through its own fields: update them."""
     memory = task.cgroup.nearest_memory()
-    task.charged = 0 if memory is None else memory.number
+    task.charges.memory = 0 if memory is None else memory.number
     count_stack(task, memory)
     share = task.cgroup.nearest_share()
     if share is not task.share:
@@ -188,10 +188,10 @@ def note_time(task: Task) -> None:
     """A thread leaves its group: the time that it has run stays there."""
     divide_time(task)
     group = task.cgroup
-    group.user_ns += task.user_ns - task.membership.earlier_user_ns
-    group.system_ns += task.system_ns - task.membership.earlier_system_ns
-    task.membership.earlier_user_ns = task.user_ns
-    task.membership.earlier_system_ns = task.system_ns
+    group.user_ns += task.accounts.user_ns - task.membership.earlier_user_ns
+    group.system_ns += task.accounts.system_ns - task.membership.earlier_system_ns
+    task.membership.earlier_user_ns = task.accounts.user_ns
+    task.membership.earlier_system_ns = task.accounts.system_ns
 
 
 @noinline
@@ -233,7 +233,7 @@ def move(task: Task, group: ControlGroup) -> None:
         _thaw(task)
     memory = task.counted_memory
     if memory is not None and memory.exceeded(0) is not None:
-        task.lacks_charge = True
+        task.charges.is_over_limit = True
         announce_work_of(task)
     if is_being_killed(group):
         _kill(task)

@@ -213,7 +213,7 @@ def _describe_process(task: Task, space: AddressSpace, out: Span[u8]) -> None:
     is_leader = process.leader is task
     out[0] = 0 if is_leader else 2
     out[1] = ord("R") if is_leader else ord("D")
-    out[3] = task.nice & 0xFF
+    out[3] = task.wishes.nice & 0xFF
     store_i64(out, 8, _DUMPS | (0 if process.program.has_execed else _FORKED))
     store_i32(out, 16, uid_for_caller(task.credentials.uid))
     store_i32(out, 20, gid_for_caller(task.credentials.gid))
@@ -222,10 +222,10 @@ def _describe_process(task: Task, space: AddressSpace, out: Span[u8]) -> None:
     leader = process.leader
     name = task.name if leader is None else leader.name
     out[_TITLE : _TITLE + len(name)].copy_from(span_of(name))
-    size = min(max(0, sum_of(space.argument_end, -max(0, space.argument_start))), _ARGUMENTS_SIZE - 1)
+    size = min(max(0, sum_of(space.layout.argument_end, -max(0, space.layout.argument_start))), _ARGUMENTS_SIZE - 1)
     words = out[_ARGUMENTS : _ARGUMENTS + size]
     try:
-        user.read_into(words, UserAddr(space.argument_start))
+        user.read_into(words, UserAddr(space.layout.argument_start))
     except Errno:
         return  # the program has unmapped them
     for index in range(size):

@@ -89,7 +89,7 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
         relieve(task)
     if task.membership.counts_holdings:
         count_holdings(task)
-    if task.lacks_charge:
+    if task.charges.is_over_limit:
         relieve_group(task)
     if task.signals.returns_from_handler:
         task.signals.returns_from_handler = False

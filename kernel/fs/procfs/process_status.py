@@ -118,7 +118,7 @@ def _start_ticks(started_ns: int) -> int:
 
 
 def _priority(task: Task) -> int:
-    return _REALTIME_BASE - task.urgency if task.is_realtime() else _NICE_BASE + task.nice
+    return _REALTIME_BASE - task.urgency if task.is_realtime() else _NICE_BASE + task.wishes.nice
 
 
 def stat(subject: Subject) -> bytes:
@@ -136,14 +136,14 @@ def stat(subject: Subject) -> bytes:
     text += f" {usage.major_faults} {process.family.waited.major_faults}"
     text += f" {_clock_ticks(usage.user_ns)} {_clock_ticks(usage.system_ns)}"
     text += f" {_clock_ticks(process.family.waited.user_ns)} {_clock_ticks(process.family.waited.system_ns)}"
-    text += f" {_priority(task)} {task.nice}"
-    started_ns = process.origin.started_ns if subject.tid == UNSET else task.started_ns
+    text += f" {_priority(task)} {task.wishes.nice}"
+    started_ns = process.origin.started_ns if subject.tid == UNSET else task.accounts.started_ns
     text += f" {_thread_count(process)} 0 {_start_ticks(started_ns)}"
     text += _stat_memory(subject)
     text += f" {task.pending.mask & 0x7FFF_FFFF} {task.signals.blocked & 0x7FFF_FFFF}"
     text += f" {process.actions.ignored & 0x7FFF_FFFF} {process.actions.caught & 0x7FFF_FFFF} 0 0 0"
     text += f" {process.origin.exit_signal if subject.tid == UNSET else -1} {task.processor}"
-    text += f" {task.realtime_priority} {task.policy} 0 0 0"
+    text += f" {task.wishes.realtime_priority} {task.wishes.policy} 0 0 0"
     text += _stat_addresses(subject)
     shown_status = process.ending.status if may_inspect(subject) else 0
     return f"{subject.number()} (".encode() + task.name + (text + f" {shown_status}\n").encode()
@@ -159,7 +159,7 @@ def _stat_memory(subject: Subject) -> str:
     sizes = f" {space.mapped_bytes} {space.resident} {limit_text}"
     if not may_inspect(subject):
         return sizes + " 1 1 0 0 0"
-    return sizes + f" {space.code_start} {space.code_end} {space.stack_top} 0 0"
+    return sizes + f" {space.layout.code_start} {space.layout.code_end} {space.layout.stack_top} 0 0"
 
 
 def _stat_addresses(subject: Subject) -> str:
@@ -167,8 +167,9 @@ def _stat_addresses(subject: Subject) -> str:
     space = memory_of(subject)
     if space is None or not may_inspect(subject):
         return " 0 0 0 0 0 0 0"
-    text = f" {space.data_start} {space.data_end} {space.brk_start} {space.argument_start} {space.argument_end}"
-    return text + f" {space.environment_start} {space.environment_end}"
+    text = f" {space.layout.data_start} {space.layout.data_end} {space.layout.brk_start}"
+    text += f" {space.layout.argument_start} {space.layout.argument_end}"
+    return text + f" {space.layout.environment_start} {space.layout.environment_end}"
 
 
 @final
@@ -186,7 +187,7 @@ class MemorySizes:
             if area.flags & MAP_GROWSDOWN != 0:
                 self.stack += size
             elif area.prot & PROT_EXEC != 0:
-                if area.start < space.code_end and area.end > space.code_start:
+                if area.start < space.layout.code_end and area.end > space.layout.code_start:
                     self.code += size
                 else:
                     self.libraries += size
@@ -239,7 +240,7 @@ def status(subject: Subject) -> bytes:
     text.extend(_memory_lines(subject))
     text.extend(f"CoreDumping:\t{0 if process.dump is None else 1}\n".encode())
     space = memory_of(subject)
-    text.extend(f"THP_enabled:\t{0 if space is None or space.refuses_huge_pages else 1}\n".encode())
+    text.extend(f"THP_enabled:\t{0 if space is None or space.settings.refuses_huge_pages else 1}\n".encode())
     text.extend(f"Threads:\t{_thread_count(process)}\n".encode())
     text.extend(_signal_lines(process, task))
     text.extend(_capability_lines(task))
@@ -247,8 +248,8 @@ def status(subject: Subject) -> bytes:
     allowed = f"Cpus_allowed:\t{set_text(task.allowed, count)}\nCpus_allowed_list:\t{set_list(task.allowed, count)}\n"
     text.extend(allowed.encode())
     text.extend(_NODES_ALLOWED)
-    voluntary = f"voluntary_ctxt_switches:\t{task.voluntary_switches}\n"
-    text.extend((voluntary + f"nonvoluntary_ctxt_switches:\t{task.involuntary_switches}\n").encode())
+    voluntary = f"voluntary_ctxt_switches:\t{task.accounts.voluntary_switches}\n"
+    text.extend((voluntary + f"nonvoluntary_ctxt_switches:\t{task.accounts.involuntary_switches}\n").encode())
     return bytes(text)
 
 

@@ -53,8 +53,8 @@ def test_long_arguments_are_read_with_others_at_work(machine: Machine) -> None:
     subject = Subject(process, UNSET, current().pids)
     space = process_memory.memory_of(subject)
     assert space is not None
-    space.argument_start = space.environment_start = place
-    space.argument_end = space.environment_end = place + 80 * PAGE - 1
+    space.layout.argument_start = space.layout.environment_start = place
+    space.layout.argument_end = space.layout.environment_end = place + 80 * PAGE - 1
     for make in (process_memory.environment, process_memory.command_line):
 
         def end() -> None:
