@@ -9,7 +9,8 @@ They lie in chunks, so that adding or removing one moves few, however many there
 
 Invariants: numbers grow from chunk to chunk and within each; no chunk is empty.
 
-Context: never sleeps. `put` may raise MemoryError; nothing else needs memory. No object goes because memory is short.
+Context: never sleeps. `put` may raise MemoryError, `remove` does with less memory than it would like. Whoever is asked
+for memory must not change the order that asks.
 """
 
 from typing import Final, Generic, TypeVar
@@ -56,6 +57,11 @@ class Order(Generic[T]):
     def chunk(self, index: int) -> _Chunk[T] | None:
         """A chunk, which is not to be changed; None after the last."""
         return self._chunks[index] if 0 <= index < len(self._chunks) else None
+
+    def first_from(self, number: int) -> T | None:
+        """The first object from a number on."""
+        chunk = self.chunk(self.chunk_from(number))
+        return None if chunk is None else chunk.values[place_of(chunk.numbers, number)]
 
     def put(self, number: int, value: T) -> None:
         """Enter an object, instead of another of that number if there is one: then no memory is needed. Raises
