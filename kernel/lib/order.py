@@ -41,6 +41,11 @@ class Order(Generic[T]):
     def is_empty(self) -> bool:
         return len(self._chunks) == 0
 
+    def has(self, number: int) -> bool:
+        """Whether there is an object of a number."""
+        chunk = self.chunk(self.chunk_from(number))
+        return chunk is not None and chunk.numbers[place_of(chunk.numbers, number)] == number
+
     def chunk_from(self, number: int) -> int:
         """The index of the first chunk that ends at or after a number, or how many there are."""
         chunks = self._chunks

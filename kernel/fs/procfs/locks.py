@@ -17,6 +17,7 @@ from kernel.fs.procfs.view import View
 from kernel.lang import final
 from kernel.lib.pace import pace
 from kernel.lib.pid import NOBODY
+from kernel.lib.order import Walk
 from kernel.lib.sorting import sort_paced
 from kernel.task.pid_namespace import PidNamespace
 
@@ -42,7 +43,11 @@ class LocksInode(TextInode):
 def _list_locks(pids: PidNamespace) -> bytes:
     by_serial: dict[int, Lock] = {}
     serials: list[int] = []
-    for locks in list(LOCKED.keys()):  # there may be very many, and others run meanwhile
+    walk = Walk(LOCKED)
+    while True:
+        locks = walk.next()
+        if locks is None:
+            break
         for record in list(locks.records):
             by_serial[record.serial] = record
             serials.append(record.serial)
