@@ -369,7 +369,11 @@ class RemotePages(TrackedObject):
         """Nobody uses the file: drop its pages and handles, even if it was never mapped."""
         self.file = None
         self._expected = 0
-        self._drop_all()
+        index = self._frames.next_from(0)
+        while index >= 0:  # few: those that were mapped went with the last area
+            self._drop(index)
+            index = self._frames.next_from(index + 1)
+        self._let_handles_go()
 
     @noraise
     def _drop_all(self) -> None:
@@ -379,8 +383,11 @@ class RemotePages(TrackedObject):
             self._drop(index)
             pace(_PAGE_COST)
             index = self._frames.next_from(index + 1)
-        if self._expected > 0 or self._areas > 0:
-            return
+        if self._expected == 0 and self._areas == 0:
+            self._let_handles_go()
+
+    @noraise
+    def _let_handles_go(self) -> None:
         reader = self._reader
         writer = self._writer
         self._reader = None

@@ -6,7 +6,7 @@ import pytest
 
 from arch.programs import WRITABLE, read_entry
 from kernel.mm import objects, remap
-from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_NONE, PROT_READ, PROT_WRITE
+from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_READ, PROT_WRITE
 from kernel.mm.exchange import is_used
 from kernel.mm.frames import NO_FRAME, PAGE_SIZE
 from kernel.mm.objects import AREA_WALK, SharedMemory
@@ -104,7 +104,7 @@ def test_another_walk_begins_when_the_first_has_ended(crowd: AddressSpace) -> No
 def test_a_page_that_is_written_back_is_written_anew_only_after_a_fault(crowd: AddressSpace) -> None:
     crowd.protect(BASE, COUNT * PAGE_SIZE, READ_WRITE, -1)
     for place in range(0, COUNT, 2):
-        crowd.protect(BASE + place * PAGE_SIZE, PAGE_SIZE, PROT_NONE, -1)
+        crowd.protect(BASE + place * PAGE_SIZE, PAGE_SIZE, 0, -1)
     source = object_of(crowd)
     protect_pages(source, 0, COUNT)
     for place in range(COUNT):
