@@ -1,8 +1,9 @@
 """From a page of a memory object to the entries that map it: write-back takes write permission away, truncation and
 reclaim take pages away.
 
-The path is object → areas → page tables, so it costs one look-up for each area that maps the object, however many pages
-that has. Where very many do (`is_crowded`), it has safe points; what must not sleep leaves such an object's pages alone.
+The path is object → areas → page tables, so it costs one look-up for each area that maps the object, however many
+pages that has. Where very many do (`is_crowded`), it has safe points; what must not sleep leaves such an object's pages
+alone.
 
 Context: `unmap_frame` never sleeps, the others may.
 """
@@ -84,8 +85,8 @@ def _forget_in_area(area: Area, first: int, end: int, kept: int) -> None:
 
 
 def protect_pages(source: TrackedObject, first: int, end: int) -> None:
-    """Make the next write through a mapping of the pages first … end - 1 fault. What is written meanwhile, where very many
-    areas map the object, is dirty once more.
+    """Make the next write through a mapping of the pages first … end - 1 fault. What is written meanwhile, where very
+    many areas map the object, is dirty once more.
     """
     if not source.is_crowded():
         area = source.first_area
@@ -124,8 +125,8 @@ def _protect_in(area: Area, first: int, end: int) -> int:
 
 
 def unmap_frame(source: TrackedObject, index: int, frame: Frame) -> None:
-    """Unmap page `index`, which lies in `frame`, everywhere; programs fault it in again. Private copies stay. The object
-    is not crowded.
+    """Unmap page `index`, which lies in `frame`, everywhere; programs fault it in again. Private copies stay. The
+    object is not crowded.
     """
     area = source.first_area
     while area is not None:
