@@ -234,8 +234,8 @@ class PageIndex:
         return count, recent
 
     def indices(self, first: int, end: int, enough: int) -> list[int]:
-        """Indices of the existing pages among first … end - 1; may stop once it has `enough`. Takes safe points, at which
-        pages may come or go. Raises MemoryError.
+        """Indices of the existing pages among first … end - 1; may stop once it has `enough`. Takes safe points, at
+        which pages may come or go. Raises MemoryError.
         """
         found: list[int] = []
         chunk = self._chunk_from(first >> _SHIFT, end)

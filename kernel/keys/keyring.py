@@ -269,8 +269,8 @@ def invalidate(key: Key) -> None:
 
 @noraise
 def _drop_links(key: Key) -> None:
-    """Take away as many links to a key as there are now, and a user's claim to his persistent keyring. The key is alive.
-    Takes safe points.
+    """Take away as many links to a key as there are now, and a user's claim to his persistent keyring. The key is
+    alive. Takes safe points.
     """
     key.acquire()
     if isinstance(key, Keyring) and key.persistent_for != NO_USER:

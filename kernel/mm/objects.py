@@ -272,8 +272,8 @@ class TrackedObject(MemoryObject):
 @final
 class AreaWalk:
     """A walk through the areas that map an object, at whose safe points programs map and unmap it. It meets all that
-    there are when it ends: those that come meanwhile, in front, in another round. While it is under way no two areas are
-    joined, for only one of them may have been met.
+    there are when it ends: those that come meanwhile, in front, in another round. While it is under way no two areas
+    are joined, for only one of them may have been met.
 
     There is one walk at a time, so that it needs no memory. Whoever makes it waits for nothing but its safe points.
     """

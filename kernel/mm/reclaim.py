@@ -15,8 +15,9 @@ kernel stack points into it. A pass, with every other thread stopped:
 
 A pass looks at a bounded number of words and frees for a bounded number of instructions, so that nobody waits for
 long. If there are stacks that it did not come to, it frees nothing, and the next one goes on with them; the rest of
-the dead stay chained for the next one, and so does the rest of the heap, where it is searched. Each is due at once. Only when memory is short all is done. Each pass marks
-the own stack anew, because what a chained object refers to lives, and may have come to a stack meanwhile.
+the dead stay chained for the next one, and so does the rest of the heap, where it is searched. Each is due at once.
+Only when memory is short all is done. Each pass marks the own stack anew, because what a chained object refers to
+lives, and may have come to a stack meanwhile.
 
 Invariants:
 - A dead object is BURIED (a bit of its type word, for descriptors are aligned) while it is chained, and its `type` is 0
@@ -347,8 +348,8 @@ def sweep() -> None:
 
 
 def sweep_heap() -> None:
-    """Find objects with count 0 that the full table had no room for, by looking at every slot: at those of some units in
-    each pass. What has no room during a search is what the next one is for.
+    """Find objects with count 0 that the full table had no room for, by looking at every slot: at those of some units
+    in each pass. What has no room during a search is what the next one is for.
     """
     unit = RECLAIMER.next_unit
     if unit == 0:
