@@ -234,7 +234,7 @@ class TrackedObject(MemoryObject):
         self.writing_areas: int = 0  # those through which a program may write to it, now or after mprotect(2)
 
     def is_crowded(self) -> bool:
-        """Whether so many areas map it that nothing may go through all of them without safe points."""
+        """Whether very many areas map it: nothing may go through all of them without safe points."""
         return self.area_count > MOST_AREAS
 
     def is_walked(self) -> bool:
