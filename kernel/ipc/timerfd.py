@@ -12,6 +12,7 @@ from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR, READABLE
 from kernel.lang import EAGAIN, ECANCELED, EINVAL, Array, Errno, UserAddr, u8
 from kernel.lib import user
+from kernel.lib.order import Order, Walk
 from kernel.lib.pace import pace
 from kernel.lib.saturation import difference_of, sum_of
 from kernel.lib.user import Buffer
@@ -45,15 +46,18 @@ class DescriptorTimer(Timer):
         return following
 
 
-_BY_WALL_CLOCK: Final[dict[int, "TimerFile"]] = {}  # armed with an absolute time of the wall clock, by number
+_BY_WALL_CLOCK: Final[Order["TimerFile"]] = Order()  # armed with an absolute time of the wall clock, by number
 _numbers: int = 0
 
 
 def wall_clock_was_set() -> None:
     """Move or cancel the timers that follow it. Sleeps. Raises MemoryError."""
-    for file in list(_BY_WALL_CLOCK.values()):
-        if file.number in _BY_WALL_CLOCK:
-            file.follow_wall_clock()
+    walk = Walk(_BY_WALL_CLOCK)
+    while True:
+        file = walk.next()
+        if file is None:
+            return
+        file.follow_wall_clock()
         pace(_FOLLOW_COST)
 
 
@@ -75,7 +79,7 @@ class TimerFile(DescriptorFile):
 
     def close(self) -> None:
         self.timer.cancel()
-        _BY_WALL_CLOCK.pop(self.number, self)
+        _BY_WALL_CLOCK.remove(self.number)
 
     def _prepare(self, arms: bool, follows: bool) -> None:
         """Do what needs memory before the timer is set: it then waits for ever, if it is to be armed, and is among
@@ -85,20 +89,20 @@ class TimerFile(DescriptorFile):
         if follows and self.number == 0:
             _numbers += 1
             self.number = _numbers
-        followed = self.number in _BY_WALL_CLOCK
+        followed = _BY_WALL_CLOCK.has(self.number)
         if follows:
-            _BY_WALL_CLOCK[self.number] = self
+            _BY_WALL_CLOCK.put(self.number, self)
         try:
             if arms:
                 self.timer.suspend()
         except MemoryError:
             if not followed:
-                _BY_WALL_CLOCK.pop(self.number, self)
+                _BY_WALL_CLOCK.remove(self.number)
             raise
         if not arms:
             self.timer.cancel()
         if not follows:
-            _BY_WALL_CLOCK.pop(self.number, self)
+            _BY_WALL_CLOCK.remove(self.number)
 
     def follow_wall_clock(self) -> None:
         """The wall clock was set."""

@@ -985,6 +985,7 @@ class AddressSpace(Linked["AddressSpace"]):
                 drop_huge(self.pages, address)
             work += DROP_COST
             address = self.pages.next_huge(address, reached)
+        spend(work)
         return address
 
     def own_keys(self) -> ProtectionKeys:

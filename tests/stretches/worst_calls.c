@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -2134,6 +2135,7 @@ static void objects_of_a_namespace(void)
         CHECK(sets[i] >= 0 && msgget(i + 1, IPC_CREAT | 0600) >= 0);
         CHECK(i % 4 != 0 || syscall(SYS_shmget, i + 1, PAGE, IPC_CREAT | 0600) >= 0);
     }
+    CHECK(read_all("/proc/sysvipc/sem") > 0 && read_all("/proc/sysvipc/msg") > 0 && read_all("/proc/sysvipc/shm") > 0);
     CHECK(semctl(0, 0, SEM_INFO, &numbers) >= 0 && semctl(0, 0, IPC_INFO, &numbers) >= 0);
     CHECK(msgctl(0, MSG_INFO, (void *)&numbers) >= 0 && syscall(SYS_shmctl, 0, 14, &numbers) >= 0);
     struct sembuf undone = {0, 1, SEM_UNDO};
@@ -2154,6 +2156,126 @@ static void objects_of_a_namespace(void)
 static void objects(void)
 {
     in_child(objects_of_a_namespace);
+}
+
+/* 600,000 descriptors to poll, and sets of a million to select from, most of them empty. */
+static void most_polled(void)
+{
+    const int count = 600000, most = 1 << 20;
+    struct rlimit limit = {most, most};
+    struct pollfd *wanted = (void *)room(count * sizeof *wanted);
+    unsigned char *sets = (unsigned char *)room(3 * most / 8);
+    struct timeval now = {0, 1000};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    int bell = eventfd(0, 0);
+    CHECK(bell >= 0 && dup2(bell, most - 1) == most - 1);
+    for (int i = 0; i < count; i++)
+        wanted[i] = (struct pollfd){i % 3 ? -1 : bell, POLLPRI, 0};
+    CHECK(poll(wanted, count, 1) == 0);
+    wanted[count - 1] = (struct pollfd){bell, POLLOUT, 0};
+    CHECK(poll(wanted, count, -1) == 1);
+    sets[most / 8 - 1] = 128;
+    CHECK(syscall(SYS_select, most, sets, sets + most / 8, sets + most / 4, &now) == 0);
+}
+
+static void polls(void)
+{
+    in_child(most_polled);
+}
+
+static char *map_page(int file)
+{
+    char *page = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    CHECK(page != MAP_FAILED);
+    return page;
+}
+
+/* A page that 20,000 areas of a process and of its children show, before it is written back, evicted and cut off. */
+static void map_very_often(int file)
+{
+    CHECK(ftruncate(file, PAGE) == 0);
+    for (int i = 0; i < 20000; i++)
+        *map_page(file) = 1;
+    pid_t children[4];
+    for (int i = 0; i < 4; i++) {
+        children[i] = fork();
+        CHECK(children[i] >= 0);
+        if (children[i] == 0)
+            pause();
+    }
+    CHECK(fsync(file) == 0);
+    int caches = open("/proc/sys/vm/drop_caches", O_WRONLY);
+    CHECK(write(caches, "3", 1) == 1 && close(caches) == 0);
+    CHECK(fcntl(file, 1024, F_RDLCK) < 0); /* F_SETLEASE */
+    CHECK(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE) == 0 || errno == EOPNOTSUPP);
+    *map_page(file) = 2;
+    CHECK(ftruncate(file, 0) == 0);
+    for (int i = 0; i < 4; i++)
+        CHECK(kill(children[i], SIGKILL) == 0 && waitpid(children[i], 0, 0) == children[i]);
+}
+
+static void map_memory_often(void)
+{
+    map_very_often(memfd_create("mapped", 0));
+}
+
+static void map_disk_often(void)
+{
+    map_very_often(open("/mnt/mapped", O_RDWR | O_CREAT, 0600));
+}
+
+static void mapped_often(void)
+{
+    in_child(map_memory_often);
+    in_child(map_disk_often);
+}
+
+/* A long file of holes, with a page in memory in each 256 KiB. */
+static void holes(void)
+{
+    const long count = 50000, step = 256 << 10;
+    char byte;
+    int file = open("/mnt/holes", O_RDWR | O_CREAT, 0600);
+    CHECK(file >= 0 && ftruncate(file, count * step) == 0 && posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM) == 0);
+    for (long i = 0; i < count; i++)
+        CHECK(pread(file, &byte, 1, i * step) == 1);
+    uint64_t range[2] = {0, 0}, found[5];
+    CHECK(syscall(451, file, range, found, 0) == 0 && found[0] >= count / 2); /* cachestat */
+    CHECK(posix_fadvise(file, 10 * step + PAGE, step / 2, POSIX_FADV_DONTNEED) == 0);
+    CHECK(posix_fadvise(file, 10 * step, count / 2 * step, POSIX_FADV_DONTNEED) == 0);
+    CHECK(ftruncate(file, (count - 1) * step) == 0 && ftruncate(file, 1) == 0);
+    CHECK(close(file) == 0 && unlink("/mnt/holes") == 0);
+}
+
+/* 40,000 descriptors: files that are locked, timers that end when the clock is set; and rules for all ports. */
+static void many_rules(void)
+{
+    const int count = 40000;
+    struct rlimit limit = {2 * count + 100, 2 * count + 100};
+    struct timespec now;
+    struct itimerspec at = {{0, 0}, {1L << 33, 0}};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    for (int i = 0; i < count; i++) {
+        int file = memfd_create("", 0), timer = timerfd_create(CLOCK_REALTIME, 0);
+        CHECK(file >= 0 && flock(file, LOCK_EX) == 0);
+        CHECK(timer >= 0 && timerfd_settime(timer, TFD_TIMER_ABSTIME | 2, &at, 0) == 0); /* CANCEL_ON_SET */
+    }
+    CHECK(read_all("/proc/locks") > count * 30);
+    CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0 && clock_settime(CLOCK_REALTIME, &now) == 0);
+    CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0);
+    uint64_t handled[2] = {0, 3};
+    int rules = syscall(444, handled, sizeof handled, 0); /* landlock_create_ruleset */
+    CHECK(rules >= 0);
+    for (uint64_t port = 0; port < 65536; port++) {
+        uint64_t rule[2] = {1, port};
+        CHECK(syscall(445, rules, 2, rule, 0) == 0);
+    }
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(446, rules, 0) == 0);
+}
+
+static void rules(void)
+{
+    in_child(many_rules);
 }
 
 /* A keyring with many keys is cleared, revoked and unlinked, also with keyrings in it, and ends with its session. */
@@ -2187,6 +2309,42 @@ static void many_keys(void)
 static void keys(void)
 {
     in_child(many_keys);
+}
+
+/* A keyring with 50,000 keys is listed and searched, and 30,000 keyrings let go of one key. */
+static void great_keyrings(void)
+{
+    char name[16];
+    static int serials[100000];
+    CHECK(syscall(SYS_keyctl, 1, 0L, 0, 0, 0) > 0);
+    long great = add_key_to(-3, "keyring", "great"), many = add_key_to(-3, "keyring", "many");
+    long shared = add_key_to(-3, "user", "shared"), late = add_key_to(-3, "user", "late");
+    for (int i = 0; i < 50000; i++) {
+        sprintf(name, "k%d", i);
+        add_key_to(great, "user", name);
+    }
+    CHECK(syscall(SYS_keyctl, 11, great, serials, sizeof serials, 0) == 50000 * 4);
+    for (int i = 0; i < 30000; i++) {
+        sprintf(name, "r%d", i);
+        long ring = add_key_to(many, "keyring", name);
+        CHECK(syscall(SYS_keyctl, 8, shared, ring, 0, 0) == 0 && syscall(SYS_keyctl, 8, late, ring, 0, 0) == 0);
+    }
+    CHECK(syscall(SYS_keyctl, 10, -3L, "user", "missing", 0) < 0 && errno == ENOKEY);
+    CHECK(syscall(SYS_keyctl, 10, -3L, "asymmetric", "id:00112233", 0) < 0 && errno == ENOKEY);
+    CHECK(syscall(SYS_keyctl, 21, shared, 0, 0, 0) == 0);
+    write_text("/proc/sys/kernel/keys/gc_delay", "0");
+    CHECK(syscall(SYS_keyctl, 15, late, 1, 0, 0) == 0);
+    sleep(2);
+    CHECK(syscall(SYS_keyctl, 6, late, 0, 0, 0) < 0);
+    write_text("/proc/sys/kernel/keys/gc_delay", "300");
+    CHECK(read_all("/proc/key-users") > 0 && open("/proc/keys", O_RDONLY) >= 0);
+    CHECK(syscall(SYS_keyctl, 7, many, 0, 0, 0) == 0 && read_all("/proc/keys") > 50000 * 30);
+    CHECK(syscall(SYS_keyctl, 1, "nobody has this name", 0, 0, 0) > 0);
+}
+
+static void keyrings(void)
+{
+    in_child(great_keyrings);
 }
 
 /* Many leases on one file: whoever wants to write has all holders notified. */
@@ -2251,6 +2409,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"crowds", crowds}, {"threads", crowds_of_threads}, {"great_tables", great_tables},
     {"mounts", mounts}, {"objects", objects}, {"keys", keys}, {"leases", leases},
     {"timers", timers},
+    {"polls", polls}, {"mapped_often", mapped_often}, {"holes", holes}, {"rules", rules}, {"keyrings", keyrings},
 };
 
 int main(int count, char **values)
