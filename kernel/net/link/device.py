@@ -406,7 +406,7 @@ def unregister_device(device: NetworkDevice) -> None:
     try:
         for watcher in WATCHERS:
             watcher.device_removed(device)
-    except MemoryError:
+    except (MemoryError, Errno):
         device.is_leaving = False
         raise
     _leave_tables(device, device.network, device.name, device.index)

@@ -11,7 +11,7 @@ from kernel.fs.file import File
 from kernel.lang import deque, final, span_of
 from kernel.lib import random
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.lib.socket_group import SocketGroup
 from kernel.net.link import ethernet
 from kernel.net.link.network import FIRST_NETWORK, Network
@@ -38,6 +38,7 @@ _MASK: Final = 0x3FFF_FFFF
 _LEAST_BUCKETS: Final = 1024
 _NETWORK_BITS: Final = 0xFF_FFFF
 _NETWORK_STEP: Final = 0x9E37_79B1  # spreads connections with the same ends in many networks
+_LOOK_COST: Final = 60  # instructions for each listener at a port
 _DROP_COST: Final = 10_000  # instructions for ending a connection, besides what its packets report to have spent
 _STALE_WAITS: Final = 256  # how many superfluous entries the queue of TIME_WAIT may hold
 
@@ -214,6 +215,7 @@ class Table:
         port = port_key(listener.network, listener.hold.binding.port)
         found = self.listeners.get(port)
         if found is not None and listener in found:
+            spend(len(found) * _LOOK_COST)
             found.remove(listener)
             if len(found) == 0:
                 del self.listeners[port]
@@ -248,6 +250,7 @@ class Table:
         best: Listener | None = None
         best_score = 0
         equals = 0
+        spend((len(found) - 1) * _LOOK_COST)
         for listener in found:
             score = listener.fits(local, device_index)
             if score > best_score:
