@@ -1681,6 +1681,17 @@ static void bridge_of_many(void)
         CHECK(ioctl(udp, SIOCSIFFLAGS, &bridge) == 0);
         usleep(200000);
     }
+    for (int i = 0; i < 7000; i++) { /* entries of its own */
+        unsigned char link[6] = {2, 1, 0, 0, i >> 8, i};
+        struct { unsigned family, index; unsigned short state; unsigned char flags, type; } head =
+            {7, master, 0x80, 2, 0};
+        unsigned start = begin_message(28, 0x601);
+        put(&head, 12);
+        put_attribute(2, link, 6);
+        end_message(start);
+        if (i % 500 == 499)
+            send_message(links_socket, 0);
+    }
     bridge.ifr_flags = 0;
     CHECK(ioctl(udp, SIOCSIFFLAGS, &bridge) == 0);
     CHECK(ioctl(udp, 0x89a1, "br0") == 0); /* SIOCBRDELBR */
