@@ -9,7 +9,7 @@ from typing import Final
 
 from kernel.lang import final
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import PACE, spend
+from kernel.lib.pace import PACE, pace, spend
 from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet import ip
 from kernel.net.internet.addresses import is_multicast, owner_of
@@ -27,6 +27,7 @@ from kernel.net.sockets.socket import SOCK_DGRAM
 HEADER: Final = 8
 _COPY_COST: Final = 500  # instructions for one more receiver
 _LOOK_COST: Final = 80  # and for each socket of the port
+_COUNT_COST: Final = 30
 _MOST_COST: Final = 400_000  # that the receivers may take for one datagram: past that, they miss it
 _COPY_SHIFT: Final = 1  # bytes for each instruction of copying
 
@@ -92,11 +93,12 @@ class UdpTable(Part):
                 del self.by_port[port]
 
     def count(self, family: int) -> int:
-        """How many sockets of a family there are."""
+        """About how many sockets of a family there are, with safe points between ports."""
         count = 0
-        for sockets in self.by_port.values():
+        for sockets in list(self.by_port.values()):
             for socket in sockets:
                 count += 1 if socket.family == family else 0
+            pace(_COUNT_COST + len(sockets) * _COUNT_COST)
         return count
 
 

@@ -79,6 +79,7 @@ _OVERHEAD_BYTES: Final = 512
 _HIGHEST_GROUP: Final = 64
 _LISTENER_COST: Final = 600  # instructions
 _OVERRUN_COST: Final = 80
+_PORT_COST: Final = 200
 _LATEST: Final = -300_000  # instructions: how late a safe point may be for the sake of listeners
 _LARGEST_PART: Final = 8192  # of a dump
 _HIGHEST_PORT: Final = 0xFFFF_F000
@@ -195,6 +196,9 @@ class NetlinkSocket(Socket):
         port = current().own_pid
         by_port = netlink_sockets_of(self.network).by_port
         while _key(self.protocol, port) in by_port:
+            pace(_PORT_COST)
+            if self.is_bound:
+                return  # by another thread meanwhile
             port = NEXT_PORT.take()
         self._take_port(port)
 

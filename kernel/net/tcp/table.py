@@ -39,6 +39,8 @@ _LEAST_BUCKETS: Final = 1024
 _NETWORK_BITS: Final = 0xFF_FFFF
 _NETWORK_STEP: Final = 0x9E37_79B1  # spreads connections with the same ends in many networks
 _LOOK_COST: Final = 60  # instructions for each listener at a port
+_COUNT_COST: Final = 30  # and to count it
+_BUCKET_COST: Final = 80  # for a place of the table, and those in it
 _DROP_COST: Final = 10_000  # instructions for ending a connection, besides what its packets report to have spent
 _STALE_WAITS: Final = 256  # how many superfluous entries the queue of TIME_WAIT may hold
 
@@ -270,13 +272,17 @@ class Table:
         return best
 
     def count_sockets(self, network: Network, family: int) -> int:
-        """Listeners and connections; TIME_WAIT does not count."""
+        """About how many listeners and connections there are, with safe points; TIME_WAIT does not count."""
         count = 0
-        for listeners in self.listeners.values():
+        for listeners in list(self.listeners.values()):
             for listener in listeners:
                 count += 1 if listener.family == family and listener.network is network else 0
-        for first in self.buckets:
-            channel = first
+            pace((1 + len(listeners)) * _COUNT_COST)
+        place = 0
+        while place < len(self.buckets):
+            pace(_BUCKET_COST)
+            channel = self.buckets[place]
+            place += 1
             while channel is not None:
                 count += 1 if channel.family == family and channel.network is network else 0
                 channel = channel.next_in_table
