@@ -1682,6 +1682,17 @@ static void bridge_of_many(void)
         CHECK(ioctl(udp, SIOCSIFFLAGS, &bridge) == 0);
         usleep(200000);
     }
+    for (int i = 0; i < 7000; i++) { /* entries of its own */
+        unsigned char link[6] = {2, 1, 0, 0, i >> 8, i};
+        struct { unsigned family, index; unsigned short state; unsigned char flags, type; } head =
+            {7, master, 0x80, 2, 0};
+        unsigned start = begin_message(28, 0x601);
+        put(&head, 12);
+        put_attribute(2, link, 6);
+        end_message(start);
+        if (i % 500 == 499)
+            send_message(links_socket, 0);
+    }
     bridge.ifr_flags = 0;
     CHECK(ioctl(udp, SIOCSIFFLAGS, &bridge) == 0);
     CHECK(ioctl(udp, 0x89a1, "br0") == 0); /* SIOCBRDELBR */
@@ -2363,6 +2374,144 @@ static void leases(void)
     CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0 && unlink("/tmp/leased") == 0);
 }
 
+/* Interfaces with as many addresses, routes, neighbours and groups as a network may have go down, up, and end. */
+static int scarce;
+
+static void make_scarce(void)
+{
+    char *name = "many";
+    begin_network();
+    message_size = 0;
+    unsigned general[4] = {0, 0, IFF_UP, IFF_UP}, start = begin_message(16, 0x605);
+    put(general, 16);
+    put_text(3, name);
+    unsigned information = open_attribute(18);
+    put_text(1, "dummy");
+    close_attribute(information);
+    end_message(start);
+    send_message(links_socket, 1);
+    scarce = if_nametoindex(name);
+    CHECK(scarce > 0);
+}
+
+static void bring(const char *name, int up)
+{
+    struct ifreq device = {.ifr_flags = up ? IFF_UP : 0};
+    int udp = socket(AF_INET, SOCK_DGRAM, 0);
+    strcpy(device.ifr_name, name);
+    CHECK(ioctl(udp, SIOCSIFFLAGS, &device) == 0);
+    close(udp);
+}
+
+static void delete_scarce(void)
+{
+    unsigned general[4] = {0, scarce, 0, 0}, start = begin_message(17, 5);
+    put(general, 16);
+    end_message(start);
+    send_message(links_socket, 1);
+}
+
+static void put_address(int kind, int flags, int index, unsigned address, int prefix)
+{
+    unsigned char head[8] = {2, prefix, 0, 0};
+    memcpy(head + 4, &index, 4);
+    unsigned start = begin_message(kind, flags);
+    put(head, 8);
+    put_number(2, address), put_number(1, address);
+    end_message(start);
+}
+
+static void put_address6(int index, int number)
+{
+    unsigned char head[8] = {10, 64, 0, 0}, address[16] = {0xfd, number, [15] = 1};
+    memcpy(head + 4, &index, 4);
+    unsigned start = begin_message(20, 0x601);
+    put(head, 8);
+    put_attribute(2, address, 16), put_attribute(1, address, 16);
+    end_message(start);
+}
+
+static void many_addresses(void)
+{
+    make_scarce();
+    struct ifreq loop = {.ifr_name = "lo"};
+    int lo = if_nametoindex(loop.ifr_name);
+    for (int i = 1; i < 250; i++)
+        put_address(20, 0x601, lo, 0x0b000000 + i, 16);
+    send_message(links_socket, 0);
+    for (int i = 0; i < 4; i++)
+        bring("lo", i % 2);
+    put_address(21, 5, lo, 0x0b000001, 16);
+    send_message(links_socket, 1);
+    for (int i = 0; i < 120; i++)
+        put_address(20, 0x601, scarce, 0x0c000001 + (i << 8), 24), put_address6(scarce, i);
+    send_message(links_socket, 0);
+    for (int i = 0; i < 2; i++)
+        bring("many", i);
+    for (int i = 0; i < 120; i++)
+        put_address6(scarce, i);
+    send_message(links_socket, 0);
+    delete_scarce();
+}
+
+static void put_route(int type, int size, int table, int number)
+{
+    unsigned char head[12] = {size == 4 ? 2 : 10, size == 4 ? 24 : 64, 0, 0, table, 4, type == 1 ? 253 : 0, type};
+    unsigned char destination[16] = {size == 4 ? 12 : 0xfd, number >> 8, number};
+    unsigned start = begin_message(24, 0x601);
+    put(head, 12);
+    put_attribute(1, destination, size);
+    if (type == 1)
+        put_attribute(4, &scarce, 4);
+    end_message(start);
+}
+
+static void many_routes(void)
+{
+    for (int round = 0; round < 2; round++) {
+        make_scarce();
+        for (int i = 0; i < 8000; i++) {
+            put_route(round == 0 ? 1 : 6, i % 2 ? 4 : 16, i % 4 < 2 ? 254 : 255, i);
+            if (i % 500 == 499)
+                send_message(links_socket, 0);
+        }
+        if (round == 0)
+            bring("many", 0);
+        delete_scarce();
+    }
+}
+
+static void many_neighbours(void)
+{
+    make_scarce();
+    for (int i = 0; i < 1000; i++) {
+        unsigned char link[6] = {2, 0, 0, 0, i >> 8, i};
+        struct { unsigned family, index; unsigned short state; unsigned char flags, type; } head =
+            {2, scarce, 0x80, 0, 1};
+        unsigned start = begin_message(28, 0x601);
+        put(&head, 12);
+        put_number(1, 0x0b000000 + i), put_attribute(2, link, 6);
+        end_message(start);
+    }
+    send_message(links_socket, 0);
+    for (int i = 0; i < 500; i++) {
+        static int udp;
+        struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xe1000000 + i), .imr_ifindex = scarce};
+        if (i % 20 == 0)
+            udp = socket(AF_INET, SOCK_DGRAM, 0);
+        CHECK(setsockopt(udp, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) == 0);
+    }
+    delete_scarce();
+}
+
+static void addresses(void)
+{
+    in_child(many_addresses);
+    in_child(many_routes);
+    in_child(many_neighbours);
+    usleep(500000);
+}
+
 /* 8,000 timers of each kind that expire at the same time, again and again, and go. */
 static void many_timers(void)
 {
@@ -2408,7 +2557,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"networks", networks}, {"firewall", firewall}, {"bridges", bridges}, {"bpf", programs},
     {"crowds", crowds}, {"threads", crowds_of_threads}, {"great_tables", great_tables},
     {"mounts", mounts}, {"objects", objects}, {"keys", keys}, {"leases", leases},
-    {"timers", timers},
+    {"addresses", addresses}, {"timers", timers},
     {"polls", polls}, {"mapped_often", mapped_often}, {"holes", holes}, {"rules", rules}, {"keyrings", keyrings},
 };
 

@@ -20,7 +20,7 @@ Source: IEEE 802.1D-2004, sections 7.8 and 7.9; bridge(8).
 from typing import Final
 
 from kernel.lang import ENOSPC, Errno, final
-from kernel.lib.pace import spend
+from kernel.lib.pace import pace, spend
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.timers import NetworkTimer
 from kernel.time import monotonic_ns
@@ -33,6 +33,7 @@ _MOST_OF_OTHERS: Final = 16_384  # of all bridges outside the first network
 _MOST_FORGOTTEN: Final = 50  # in one turn: programs may be notified of each
 _LOOK_COST: Final = 60  # instructions
 _TELL_COST: Final = 6000
+_FREE_COST: Final = 400
 
 
 @final
@@ -296,9 +297,10 @@ class ForwardingTable(NetworkTimer):
         self._remove_all(gone)
 
     def end(self) -> None:
-        """The bridge has ended."""
+        """The bridge has ended. Entries go with safe points between: nobody else uses them any more."""
         self.remove()
         self.bridge = None
-        for entry in self.entries.values():
+        for address in list(self.entries.keys()):
+            entry = self.entries.pop(address)
             self.count_no_more(entry)
-        self.entries.clear()
+            pace(_FREE_COST)
