@@ -59,6 +59,7 @@ from kernel.sched.thread import (
     WALK,
     Thread,
     ThreadState,
+    count_time,
     enter_list,
     first_thread,
     leave_list,
@@ -308,7 +309,7 @@ def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
     processor.charged_at_ns = now_ns
     if elapsed <= 0:
         return
-    thread.accounts.runtime_ns += elapsed
+    count_time(thread, elapsed)
     if thread.share is not None:
         _use_share(thread, elapsed, now_ns)
     if thread.wishes.policy == SCHED_OTHER:
@@ -354,6 +355,9 @@ def divide_time(thread: Thread) -> None:
     thread.accounts.divided_ns = thread.accounts.runtime_ns
     thread.accounts.system_ns += system_ns
     thread.accounts.user_ns += user_ns
+    shared = thread.shared_time
+    if shared is not None:
+        shared.user_ns += user_ns
     processor.system_ns += system_ns
     if thread.wishes.nice > 0:
         processor.nice_ns += user_ns

@@ -62,6 +62,15 @@ class SwitchContext:
 AWAKE: Final = -1
 
 
+@final
+class SharedTime:
+    """The processor time of all threads of a process, ended ones included: ticks ask for it, however many there are."""
+
+    def __init__(self) -> None:
+        self.run_ns: int = 0  # when they were last charged
+        self.user_ns: int = 0  # the part of it that is known to have been in user mode
+
+
 @struct
 class Precedence:
     """What lets a thread go before others, besides its own real-time priority. The first two follow from the rest."""
@@ -120,9 +129,9 @@ class Thread(Linked["Thread"]):
         self.share: TimeShare | None = None  # the source of its time; None: it competes with all
         self.pressure: Pressure | None = None  # of its group; None: of the machine alone
         self.disks: DiskPayer | None = None  # counts its requests (cgroup/disks.py); None: none does
+        self.shared_time: SharedTime | None = None  # of its process, while it counts there
         self.parting_waited_ns: int = 0  # how long it has waited without success while ending (mutex.py: `Patience`)
-        # All threads
-        self.all_next: Thread | None = None
+        self.all_next: Thread | None = None  # in the list of all threads
         self.all_previous: Thread | None = None
         self.awake_next: Thread | None = None
 
@@ -216,6 +225,15 @@ class Thread(Linked["Thread"]):
         lent_ns = self.precedence.lent_deadline_ns
         self.precedence.priority = self.precedence.lent_priority if own_ns == 0 else DEADLINE_URGENCY
         self.precedence.deadline_ns = lent_ns if lent_ns != 0 and (own_ns == 0 or lent_ns < own_ns) else own_ns
+
+
+@inline
+def count_time(thread: Thread, elapsed_ns: int) -> None:
+    """A thread has run for that long."""
+    thread.runtime_ns += elapsed_ns
+    shared = thread.shared_time
+    if shared is not None:
+        shared.run_ns += elapsed_ns
 
 
 @final

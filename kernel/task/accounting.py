@@ -91,19 +91,16 @@ def usage_by_and_by(process: Process) -> Usage:
 
 
 def process_time_ns(process: Process) -> int:
-    """CLOCK_PROCESS_CPUTIME_ID."""
-    total = process.ended.user_ns + process.ended.system_ns
-    for task in process.threads.values():
-        total += task.accounts.runtime_ns
-    return total
+    """CLOCK_PROCESS_CPUTIME_ID, when the threads were last charged."""
+    return process.time.run_ns
 
 
 def process_user_ns(process: Process) -> int:
-    """The part of it spent in user mode."""
-    total = process.ended.user_ns
-    for task in process.threads.values():
-        total += thread_user_ns(task)
-    return total
+    """The part of it spent in user mode. Of very many threads, each one's as of its last tick: ticks ask for it."""
+    if len(process.threads) <= _FEW_THREADS:
+        for task in process.threads.values():
+            divide_time(task)
+    return process.time.user_ns
 
 
 def retire(task: Task) -> None:
@@ -112,3 +109,4 @@ def retire(task: Task) -> None:
     """
     task.process.ending.gone += 1
     add_thread(task.process.ended, task)
+    task.shared_time = None

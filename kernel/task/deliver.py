@@ -324,8 +324,11 @@ def _begin_stop(process: Process, signo: int) -> None:
     very many.
     """
     group = process.job
+    cancels = process.stop.cancels
     if signo != SIGSTOP and group is not None and is_orphaned(group, None):
         return
+    if process.stop.cancels != cancels or process.ending.is_exiting:
+        return  # others ran meanwhile
     process.stop.signal = signo
     process.stop.last_signal = signo
     process.stop.stopped_count = 0

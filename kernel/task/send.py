@@ -277,9 +277,12 @@ def _prepare(process: Process, signo: int) -> None:
     if contains(STOP_SIGNALS, signo):
         _discard(process, bit(SIGCONT))
     elif signo == SIGCONT:
+        process.stop.cancels += 1
         _discard(process, STOP_SIGNALS)
         continue_process(process)
         _tell_tracees(process)
+    elif signo == SIGKILL:
+        process.stop.cancels += 1
 
 
 def _discard(process: Process, mask: int) -> None:

@@ -140,6 +140,7 @@ class Task(Thread):
         self.tid: Pid = tid
         self.own_tid: int = int(tid)  # its own number (gettid(2)): the one in its pid namespace
         self.process: Process = process
+        self.shared_time = process.time
         self.credentials: Credentials = credentials
         self.memory: AddressSpace | None = None
         self.file_table: FileTable | None = None
@@ -158,8 +159,7 @@ class Task(Thread):
         self.belongings: Belongings | None = None  # what few threads have
         self._buffer: UserBuffer | None = None
 
-        # The parts begin as zeros.
-        self.signals.stack.flags = SS_DISABLE
+        self.signals.stack.flags = SS_DISABLE  # the parts begin as zeros
         self.calls.are_watched = TRACING.enabled
         self.counts.run_switches = -1
         self.membership.chosen_processors = -1
