@@ -122,6 +122,7 @@ class BlockDevice:
         self.sectors_per_track: int = 0
         self.cylinders: int = 0
         self.has_volatile_cache: bool = False  # flushes mean something
+        self.is_rotational: bool = False  # of a whole disk: places far from each other cost time (root may say so)
         self.largest_transfer: int = 128  # frames in one request
         self.largest_joined_transfer: int = 128  # as many, if no more than `largest_transfer` runs of frames in a row
         self.discard_limit: int = 0  # sectors that one request may discard; 0: none
@@ -205,6 +206,11 @@ class BlockDevice:
         if not read_only and self.hardware_read_only:
             raise Errno(EACCES)
         self.read_only = read_only
+
+    def rotates(self) -> bool:
+        """Whether it, or the disk that it lies on, is rotational."""
+        whole = self.whole
+        return self.is_rotational if whole is None else whole.is_rotational
 
     def may_have_partitions(self) -> bool:
         """Whether its partition table is looked at."""

@@ -125,6 +125,7 @@ class VirtioDisk(BlockDevice):
         self._transport: Transport = transport
         self._is_dead: bool = False
         self._is_held_back: bool = False
+        self.is_rotational = True  # nothing says what is behind it, and Linux believes the worst
         self._waiting: Queue[BlockRequest] = Queue()  # for room
         self._chain: Chain = Chain(_SEGMENTS_LIMIT + 2, self._configure())
         # Allocated in advance: an interrupt can't raise MemoryError.
