@@ -35,7 +35,7 @@ from kernel.lang import E2BIG, EINTR, EINVAL, ENODEV, ENOSPC, Errno, Span, UserA
 from kernel.lib import user
 from kernel.lib.pace import is_interrupted, pace
 from kernel.net.link.device import NetworkDevice, device_by_index
-from kernel.net.link.ethernet import ETHERNET_HEADER, SMALLEST_ETHERTYPE, kind_of
+from kernel.net.link.ethernet import ETHERNET_HEADER, ETHERTYPE_IP4, ETHERTYPE_IP6, SMALLEST_ETHERTYPE, kind_of
 from kernel.net.link.network import caller_network
 from kernel.net.sockets.packet_context import MOST_COST
 from kernel.syscalls.bpf_arguments import Attributes, program_file_at
@@ -60,6 +60,9 @@ _END: Final = 76
 
 _CHECKSUM: Final = 4  # BPF_F_TEST_SKB_CHECKSUM_COMPLETE: nothing here changes what it sums up
 _PAGE: Final = 4096
+_PROTOCOL_AT: Final = 12
+_IP4_HEADER: Final = 20
+_IP6_HEADER: Final = 40
 _MOST_BYTES: Final = 3712  # of a page, what Linux leaves for a packet
 _NOWHERE: Final = UserAddr(0)
 _LOOPBACK: Final = 1
@@ -123,6 +126,7 @@ class _Trial:
 
     def run(self) -> None:
         device = self._device()
+        self._check_header()
         self._fill(device)
         answer, duration = self._repeat(self._view())
         span_of(self.frame)[0:ETHERNET_HEADER].fill(0)
@@ -138,6 +142,13 @@ class _Trial:
         if found is None:
             raise Errno(ENODEV)
         return found
+
+    def _check_header(self) -> None:
+        """Raise EINVAL for a packet of IP that is shorter than its header."""
+        protocol = span_of(self.frame).load_be16(_PROTOCOL_AT)
+        least = _IP4_HEADER if protocol == ETHERTYPE_IP4 else _IP6_HEADER if protocol == ETHERTYPE_IP6 else 0
+        if len(self.frame) - ETHERNET_HEADER < least:
+            raise Errno(EINVAL)
 
     def _fill(self, device: NetworkDevice | None) -> None:
         """Make the program's context. Raises EINVAL for what a caller must not set."""
@@ -197,7 +208,7 @@ class _Trial:
         copied = min(size, room) if room != 0 else size
         target = attributes.pointer(_DATA_OUT)
         if target != _NOWHERE:
-            user.write_from(target, span_of(self.frame)[0:copied])
+            _put(target, span_of(self.frame)[0:copied], is_all=copied == size)
         attributes.answer(_SIZE_OUT, size)
         attributes.answer(_ANSWER, answer)
         attributes.answer(_DURATION, duration)
@@ -207,15 +218,23 @@ class _Trial:
         if target == _NOWHERE:
             return
         room = attributes.u32(_CONTEXT_SIZE_OUT)
-        user.write_from(target, span_of(self.given)[0 : min(room, _CONTEXT_SIZE)])
+        _put(target, span_of(self.given)[0 : min(room, _CONTEXT_SIZE)], is_all=room >= _CONTEXT_SIZE)
         attributes.answer(_CONTEXT_SIZE_OUT, _CONTEXT_SIZE)
         if room < _CONTEXT_SIZE:
             raise Errno(ENOSPC)
 
 
+def _put(target: UserAddr, piece: Span[u8], *, is_all: bool) -> None:
+    """Raises EFAULT; ENOSPC instead if there is more than the piece."""
+    try:
+        user.write_from(target, piece)
+    except Errno as error:
+        raise Errno(error.code if is_all else ENOSPC) from None
+
+
 def _protocol(header: Span[u8]) -> int:
     """What a frame says that it carries; of frames with a length in that place, which kind they are of."""
-    found = header.load_be16(12)
+    found = header.load_be16(_PROTOCOL_AT)
     if found >= SMALLEST_ETHERTYPE:
         return found
     is_raw = len(header) >= ETHERNET_HEADER + 2 and header.load_be16(ETHERNET_HEADER) == 0xFFFF

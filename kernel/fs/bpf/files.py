@@ -95,7 +95,7 @@ class StatisticsFile(File):
     """While it is open, runs of programs are counted."""
 
     def __init__(self) -> None:
-        super().__init__(anonymous_path(b"bpf-stats"), O_RDWR)
+        super().__init__(anonymous_path(b"bpf-stats"), O_RDONLY)
         STATISTICS.files += 1
 
     def close(self) -> None:

@@ -88,6 +88,10 @@ static void what_it_sees(void)
 			run("protocol of ff");
 			prepare(program, 15);
 			run("protocol of 1 byte");
+			for (unsigned size = 33; size < 55; size += size == 34 ? 19 : 1) {
+				prepare(program, size);
+				run("protocol of a short header");
+			}
 			frame[14] = frame[15] = 0;
 		}
 		for (int first = 0; first < 4 && offsets[i] == 4; first++) {

@@ -13,7 +13,7 @@ from tools.simulated.machine import Machine
 
 SOCKET_FILTER, DEVICES = 1, 15
 NOT_SUPPORTED = 524
-FRAME = bytes(range(12)) + b"\x08\x00" + b"packet"
+FRAME = bytes(range(12)) + b"\x12\x34" + b"packet"
 
 
 def load_program(calls: Calls, kind: int, instructions: bytes) -> int:
@@ -46,6 +46,10 @@ def test_a_program_sees_a_frame_without_its_header(machine: Machine) -> None:
     assert calls.program.load(calls.memory + 7000, len(FRAME)) == bytes(14) + b"packet"
     assert trial(calls, program, FRAME, room=3) == (-errno.ENOSPC, len(FRAME) - 14, len(FRAME))
     assert trial(calls, program, FRAME[:13])[0] == -errno.EINVAL
+    for protocol, header in ((b"\x08\x00", 20), (b"\x86\xdd", 40)):  # shorter than it must be
+        frame = bytes(12) + protocol + bytes(header)
+        assert trial(calls, program, frame)[0] == 0
+        assert trial(calls, program, frame[:-1])[0] == -errno.EINVAL
 
 
 @booted
