@@ -14,7 +14,7 @@ from kernel.lib.settings import SystemSetting
 
 @final
 class Statistics:
-    """Who asks."""
+    """What is asked for."""
 
     def __init__(self) -> None:
         self.files: int = 0  # open ones that ask

@@ -185,7 +185,7 @@ static void later(void)
 	set("0");
 }
 
-/* Who may set it is who rules over the pid namespace; but the file is root's. */
+/* Setting it needs CAP_SYS_ADMIN over the pid namespace, and the file is root's. */
 static void rights(void)
 {
 	puts("--- rights");
