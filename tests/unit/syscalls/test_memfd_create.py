@@ -59,3 +59,21 @@ def test_namespaces_are_as_strict_as_those_above() -> None:
     assert deep.strictest_memfd_scope() == 1  # inherited when it was created
     first.memfd_scope = 2
     assert deep.strictest_memfd_scope() == 2
+
+
+@booted
+def test_the_setting_is_for_whoever_rules_over_the_namespace(machine: Machine) -> None:
+    host = machine.host
+    show_proc(host)
+    opened = host.open(SETTING, 1)
+
+    def below(program: Program) -> int:
+        program.call("unshare", 0x1000_0000)  # CLONE_NEWUSER
+        for descriptor in (opened, program.open(SETTING, 1)):
+            with pytest.raises(OSError) as refused:
+                program.write(descriptor, b"1", 1)
+            assert refused.value.errno == errno.EPERM
+        return 0
+
+    assert machine.run(below) == 0
+    assert text_of(host, SETTING) == "0\n"
