@@ -27,7 +27,7 @@ static void show(void)
 		sscanf(rest, " - %63s %63s %511s", type, source, of_system);
 		printf(" [%s]", options);
 		for (char *word = strtok(of_system, ","); word; word = strtok(NULL, ","))
-			if (strncmp(word, "size=", 5) && strncmp(word, "nr_inodes=", 10))
+			if (strncmp(word, "size=", 5) && strncmp(word, "nr_inodes=", 10) && strncmp(word, "mode=", 5) && strcmp(word, "inode64"))
 				printf(" %s", word);
 	}
 	if (file)

@@ -158,3 +158,13 @@ def test_a_mounted_context_may_change_its_instance(machine: Machine) -> None:
     host.fsconfig(context, FLAG, "ro", None, 0)
     host.fsconfig(context, RECONFIGURE, None, None, 0)
     assert instance.flags() == 1  # `sync` was named before, and not again
+
+
+@booted
+def test_ramfs_ignores_options_of_a_remount_too(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/tmp/at", 0o755)
+    host.mount("none", "/tmp/at", "ramfs", 0, None)
+    host.mount("none", "/tmp/at", "ramfs", 32, "unknown")  # MS_REMOUNT
+    with pytest.raises(OSError, match="EINVAL"):
+        host.mount("none", "/tmp/at", "ramfs", 32, "mode=9")
