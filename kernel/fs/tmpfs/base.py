@@ -179,8 +179,9 @@ class Tmpfs(FileSystem):
         return text + b",inode64" + (b",noswap" if self.swaps_nothing else b"")
 
     def reconfigure(self, options: bytes) -> None:
-        """A remount changes only the limits, and not below what is in use."""
-        self._parse(options, fresh=False)
+        """A remount changes only the limits, and not below what is in use. ramfs has none, and ignores all."""
+        if self.type_name != b"ramfs":
+            self._parse(options, fresh=False)
 
     def shut_down(self) -> None:
         top = self.top

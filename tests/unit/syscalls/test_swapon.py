@@ -445,3 +445,19 @@ def test_slots_that_come_free_are_discarded(machine: Machine) -> None:
         host.call("munmap", place, 1600 * PAGE_SIZE)
         swapoff(host)
         assert sorted(discards(disk)[len(first) :]) == sorted([(512, 512), (1024, 512)][:later] * 2)
+
+
+@booted
+def test_slots_of_a_rotational_disk_are_not_discarded(machine: Machine) -> None:
+    host = machine.host
+    disk = attach(machine, 2000)
+    disk.discard_limit = 1 << 20
+    disk.is_rotational = True
+    swapon(host, flags=0x10000)
+    assert discards(disk) == [(1, 1999)]  # at once, as ever
+    place = map_pages(host, 1600)
+    page_out(host, place, 1600)
+    host.call("munmap", place, 1600 * PAGE_SIZE)
+    host.call("poll", 0, 0, 10)
+    assert discards(disk) == [(1, 1999)]
+    swapoff(host)
