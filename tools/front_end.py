@@ -175,8 +175,19 @@ def main() -> int:
     return int(options.action(options))
 
 
+def open_standard_streams() -> None:
+    """Of those that our caller closed, /dev/null takes the places: else a file of ours would come there, and be one."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            mode = "r" if descriptor == 0 else "w"
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))  # the lowest that is free
+
+
 def start() -> int:
     """The command; what went wrong is one line."""
+    open_standard_streams()
     try:
         return main()
     except KraitError as error:

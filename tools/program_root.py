@@ -102,8 +102,8 @@ def _image(options: argparse.Namespace, target: Target) -> RootFileSystem:
         kept = make_image(target)
         root = RootFileSystem(disk=kept.disk, configuration=kept.configuration)
     configuration = root.configuration
-    if options.entrypoint is not None:
-        arguments = [options.entrypoint, *options.arguments]
+    if options.entrypoint is not None:  # "": none, not even the image's own
+        arguments = [*filter(None, [options.entrypoint]), *options.arguments]
     elif target.name in ("python", "python3"):  # named as the program that it is
         arguments = ["python3", *options.arguments]
     else:
@@ -179,7 +179,7 @@ def choose_root(options: argparse.Namespace, archive: Callable[[], bytes | None]
         return _image(options, target)
     assert target.path is not None
     if target.kind is Kind.DISK:
-        arguments = [options.entrypoint] if options.entrypoint is not None else []
+        arguments = [options.entrypoint] if options.entrypoint else []
         return RootFileSystem(
             disk=target.path, name=target.name, arguments=[*arguments, *options.arguments] or ["/bin/sh"],
             wants_network=True,

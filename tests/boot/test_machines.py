@@ -72,6 +72,7 @@ def test_an_image_without_a_shell(krait: Krait, tmp_path: Path) -> None:
     assert output == "/new/place 12 red b\n"
     assert krait.run("--entrypoint", "/none", str(layout), status=127).startswith("krait: /none")
     assert krait.run("--entrypoint", "/w", str(layout), status=126).startswith("krait: /w")
+    assert krait.run("--entrypoint", "", str(layout), "/none", status=127).startswith("krait: /none")  # without ours
     assert krait.run("-u", "nobody", str(layout), status=125) == "krait: there is no user nobody in the image\n"
     images = json.loads(krait("images", "--json"))
     assert [each["source"] for each in images] == [str(layout)]
