@@ -230,7 +230,7 @@ class Thread(Linked["Thread"]):
 @inline
 def count_time(thread: Thread, elapsed_ns: int) -> None:
     """A thread has run for that long."""
-    thread.runtime_ns += elapsed_ns
+    thread.accounts.runtime_ns += elapsed_ns
     shared = thread.shared_time
     if shared is not None:
         shared.run_ns += elapsed_ns
