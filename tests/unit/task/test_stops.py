@@ -122,3 +122,24 @@ def test_threads_are_continued_while_they_are_stopped(machine: Machine) -> None:
         with meanwhile(lambda: send_from_kernel(process, from_kernel(signal.SIGCONT))):
             deliver._begin_stop(process, signal.SIGSTOP)
     assert 0 < len(ready.woken) < COUNT and not any(task.interrupted for task in others)
+
+
+@booted
+@pytest.mark.parametrize("signo", [signal.SIGCONT, signal.SIGKILL])
+def test_a_stop_does_not_begin_if_it_is_cancelled_while_the_group_is_looked_through(
+    machine: Machine, signo: int
+) -> None:
+    process = find_process(Pid(machine.host.fork(sleeper)))
+    assert process is not None
+
+    def look(*_: object) -> bool:
+        assert process is not None
+        send_from_kernel(process, from_kernel(signo))
+        return False
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deliver, "is_orphaned", look)
+        deliver._begin_stop(process, signal.SIGTSTP)
+    assert process.stop.signal == 0
+    machine.host.kill(int(process.pid), signal.SIGKILL)
+    assert machine.wait(int(process.pid)) == signal.SIGKILL
