@@ -292,8 +292,8 @@ def _discard(process: Process, mask: int) -> None:
 
 
 def discard_ignored(process: Process, signo: int) -> None:
-    """A signal became ignored: drop pending ones. Sleeps if there are very many threads; the rest keep theirs if another
-    action is chosen meanwhile.
+    """A signal became ignored: drop pending ones. Sleeps if there are very many threads: the rest keep theirs if it is
+    not ignored any more.
     """
     mask = bit(signo)
     shared = process.pending.discard(mask)
