@@ -80,7 +80,7 @@ def test_where_one_ends_after_the_other_each_counts_once(monkeypatch: pytest.Mon
 class NotWalked(dict[Pid, Task]):
     """Threads through which nobody may go."""
 
-    def values(self) -> NoReturn:  # type: ignore[override]  # to see that nobody asks
+    def values(self) -> NoReturn:
         raise AssertionError("a walk through all threads")
 
 

@@ -73,7 +73,7 @@ def test_members_that_leave_meanwhile_keep_it_from_nobody(machine: Machine) -> N
     reading, writing = owned_pipe(machine, -int(group.pgid))
     with few(2):
         machine.host.write(writing, b"x", 1)
-        note = owner_telling.TELLERS[machine.host.task.files.get(reading)]
+        note = TELLERS[machine.host.task.files.get(reading)]
         assert isinstance(note, owner_telling.Teller)
         with meanwhile(lambda: end(machine, members[1:3]), 2):
             note.notes[owner_telling.INPUT].run()
