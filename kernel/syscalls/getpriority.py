@@ -7,7 +7,7 @@ from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno, i32
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.lib.credentials import uid_from_caller
 from kernel.lib.ids import NO_ID, KernelUid
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.sched.scheduler import change_priority
 from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST
 from kernel.syscalls.sched_setscheduler import is_as_able, may_have_nice, owns
@@ -21,6 +21,7 @@ _PRIO_PROCESS: Final = 0
 _PRIO_PGRP: Final = 1
 _PRIO_USER: Final = 2
 _TASK_COST: Final = 500  # instructions, for `pace`
+_ADD_COST: Final = 20
 
 
 def chosen_tasks(which: int, who: int) -> list[Task]:
@@ -66,6 +67,7 @@ def tasks_of(uid: KernelUid) -> list[Task]:
 
 
 def _add_threads(found: list[Task], process: Process) -> None:
+    spend(len(process.threads) * _ADD_COST)
     for task in process.threads.values():
         found.append(task)
     leader = process.leader

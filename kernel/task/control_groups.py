@@ -13,7 +13,7 @@ from kernel.cgroup.group import TOP, ControlGroup, GroupWalk
 from kernel.cgroup.memory import MEMORY_CONTROLS, THREAD_PAGES, MemoryControl
 from kernel.cgroup.tree import enter_member, leave_member, require_alive
 from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, noinline, noraise
-from kernel.lib.pace import is_dying, pace
+from kernel.lib.pace import is_dying, pace, spend
 from kernel.sched.bandwidth import share_with
 from kernel.sched.processor import announce_work_of, processor_mask
 from kernel.sched.runqueue import begin_to_count
@@ -29,6 +29,7 @@ from kernel.task.signals import SIGKILL
 from kernel.task.task import Task
 
 _MOVE_COST: Final = 2000  # instructions, for `pace`
+_ADD_COST: Final = 20
 _FREEZE_COST: Final = 1500
 _KILL_COST: Final = 2500
 _GROUP_COST: Final = 500
@@ -439,6 +440,7 @@ def threads_in(group: ControlGroup) -> list[Task]:
     found: list[Task] = []
     if group.parent is None:
         for process in list(all_processes().values()):
+            spend(len(process.threads) * _ADD_COST)
             for task in process.threads.values():
                 if task.cgroup is TOP and not task.is_exiting:
                     found.append(task)

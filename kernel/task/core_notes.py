@@ -27,7 +27,7 @@ from kernel.lib.saturation import sum_of
 from kernel.mm.frames import PAGE_SIZE
 from kernel.mm.objects import FixedPages
 from kernel.mm.space import AddressSpace, each_area
-from kernel.task.accounting import process_usage, thread_usage
+from kernel.task.accounting import thread_usage, usage_by_and_by
 from kernel.task.core_settings import NOTE_LIMIT
 from kernel.task.process import Process
 from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo
@@ -185,7 +185,7 @@ def _describe_thread(task: Task, signo: int, is_dumper: bool, out: Span[u8]) -> 
     store_i64(out, 24, task.signals.blocked)
     store_i32(out, 32, task.own_tid)
     _store_relatives(process, out, 36)
-    _store_times(process_usage(process) if process.leader is task else thread_usage(task), out, 48)
+    _store_times(usage_by_and_by(process) if process.leader is task else thread_usage(task), out, 48)
     _store_times(process.family.waited, out, 80)
     for index in range(REGISTERS_SIZE // _WORD):
         store_i64(out, _STATUS_REGISTERS + index * _WORD, read_register(task.stack_top, task.registers, index))

@@ -1959,6 +1959,7 @@ static void leader_of_many(void)
     CHECK(tcgetpgrp(open(name, O_RDWR)) == getpid());
     sigemptyset(&interrupt);
     sigaddset(&interrupt, SIGINT);
+    sigaddset(&interrupt, SIGIO);
     CHECK(sigprocmask(SIG_BLOCK, &interrupt, 0) == 0);
     for (int i = 0; i < 3000; i++) {
         pid_t child = fork();
@@ -1969,6 +1970,13 @@ static void leader_of_many(void)
     }
     CHECK(write(master, "\3", 1) == 1);
     CHECK(sigpending(&interrupt) == 0 && sigismember(&interrupt, SIGINT));
+    int ends[2]; /* the same from where nothing may sleep, so that it comes soon after */
+    CHECK(pipe(ends) == 0 && fcntl(ends[0], F_SETOWN, -getpid()) == 0);
+    CHECK(fcntl(ends[0], F_SETFL, O_ASYNC) == 0 && write(ends[1], "", 1) == 1);
+    do {
+        usleep(100000);
+        CHECK(sigpending(&interrupt) == 0);
+    } while (!sigismember(&interrupt, SIGIO));
 }
 
 /* And 14,000 dead ones with one number after the other, which the next process does not get; their parent looks for
@@ -2000,6 +2008,23 @@ static void crowds(void)
         ;
 }
 
+/* Ticks look at 250 timers on the time of a process, whose end none reaches. */
+static void compute_by_many_clocks(void)
+{
+    struct itimerspec far = {{0, 0}, {1000000, 0}};
+    struct itimerval also = {{0, 0}, {1000000, 0}};
+    struct timespec time;
+    int timer;
+    for (int i = 0; i < 250; i++) {
+        CHECK(syscall(SYS_timer_create, CLOCK_PROCESS_CPUTIME_ID, 0, &timer) == 0);
+        CHECK(syscall(SYS_timer_settime, timer, 0, &far, 0) == 0);
+    }
+    CHECK(setitimer(ITIMER_PROF, &also, 0) == 0 && setitimer(ITIMER_VIRTUAL, &also, 0) == 0);
+    do
+        CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0);
+    while (time.tv_sec == 0 && time.tv_nsec < 50000000);
+}
+
 /* 1,500 threads that sleep: stopped, continued and killed, and ended by one of them. */
 static void crowds_of_threads(void)
 {
@@ -2020,6 +2045,7 @@ static void crowds_of_threads(void)
                 count++;
             CHECK(count > 1200); /* or the call would be too short to show anything */
             usleep(100000); /* until all sleep */
+            compute_by_many_clocks();
             CHECK(write(ends[1], "", 1) == 1);
             if (round == 1)
                 _exit(0);
@@ -2535,9 +2561,33 @@ static void many_timers(void)
     } while (now.tv_sec < at.it_value.tv_sec + 2);
 }
 
+/* The wall clock is set while as many follow it. */
+static void many_wall_timers(void)
+{
+    const int count = 8000;
+    struct rlimit files = {count + 100, count + 100};
+    struct sigevent event = {.sigev_notify = SIGEV_NONE};
+    struct timespec now;
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0 && setrlimit(RLIMIT_SIGPENDING, &files) == 0);
+    CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0);
+    struct itimerspec at = {{0, 0}, {now.tv_sec + 100000, 0}};
+    for (int i = 0; i < count; i++) {
+        int timer, file = timerfd_create(CLOCK_REALTIME, 0);
+        int flags = TFD_TIMER_ABSTIME | (i % 2 ? TFD_TIMER_CANCEL_ON_SET : 0);
+        CHECK(file >= 0 && timerfd_settime(file, flags, &at, 0) == 0);
+        CHECK(syscall(SYS_timer_create, CLOCK_REALTIME, &event, &timer) == 0);
+        CHECK(syscall(SYS_timer_settime, timer, TIMER_ABSTIME, &at, 0) == 0);
+    }
+    now.tv_sec += 1000;
+    CHECK(clock_settime(CLOCK_REALTIME, &now) == 0);
+    now.tv_sec -= 1000;
+    CHECK(clock_settime(CLOCK_REALTIME, &now) == 0);
+}
+
 static void timers(void)
 {
     in_child(many_timers);
+    in_child(many_wall_timers);
 }
 
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {

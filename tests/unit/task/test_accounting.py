@@ -13,11 +13,20 @@ from kernel.lib.pid import Pid
 from kernel.sched.scheduler import divide_time
 from kernel.sched.thread import count_time
 from kernel.task import accounting
-from kernel.task.accounting import process_time_ns, process_usage, process_user_ns, retire, usage_by_and_by
+from kernel.task.accounting import (
+    NS_PER_CLOCK_TICK,
+    process_time_ns,
+    process_usage,
+    process_user_ns,
+    retire,
+    usage_by_and_by,
+)
 from kernel.task.actions import default_actions
+from kernel.task.child_information import child_information
 from kernel.task.limits import Limits
 from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.process import Process
+from kernel.task.signals import CLD_STOPPED
 from kernel.task.task import Task
 from tests.unit.meanwhile import meanwhile
 
@@ -111,3 +120,13 @@ def test_few_threads_are_divided_for_the_time_in_user_mode() -> None:
         for task in process.threads.values():
             count_time(task, 10)
         assert process_user_ns(process) == 10 * COUNT
+
+
+def test_what_a_parent_learns_costs_no_walk() -> None:
+    with crowd() as process:
+        for task in process.threads.values():
+            count_time(task, NS_PER_CLOCK_TICK)
+            divide_time(task)
+        process.threads = NotWalked(process.threads)
+        info = child_information(process, process, 17, CLD_STOPPED, 19)
+        assert (info.fourth, info.fifth) == (COUNT, 0)
