@@ -346,7 +346,12 @@ def test_ports_that_are_allowed_while_a_layer_is_made_are_in_it(machine: Machine
     ruleset = RulesetFile(0, 3, 0)
     for port in range(20):
         ruleset.allow_port(port, 1)
-    with meanwhile(lambda: (ruleset.allow_port(30, 2), ruleset.allow_port(3, 2))):
+
+    def allow_more() -> None:
+        ruleset.allow_port(30, 2)
+        ruleset.allow_port(3, 2)
+
+    with meanwhile(allow_more):
         layer = ruleset.layer_in(None)
     assert layer.ports == {**dict.fromkeys(range(20), 1), 30: 2, 3: 3}
     ruleset.release()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from arch.programs import WRITABLE, read_entry
+from kernel.lib.pace import PACE
 from kernel.mm import objects, remap
 from kernel.mm.area import MAP_FIXED, MAP_SHARED, PROT_READ, PROT_WRITE
 from kernel.mm.exchange import is_used
@@ -93,9 +94,14 @@ def test_areas_that_become_alike_are_joined_when_nobody_walks(crowd: AddressSpac
 def test_another_walk_begins_when_the_first_has_ended(crowd: AddressSpace) -> None:
     source = object_of(crowd)
     AREA_WALK.begin(source)
+    waited: list[int] = []
+
+    def wait() -> None:
+        waited.append(1)
+        AREA_WALK.finish()
+
     with pytest.MonkeyPatch.context() as patch:
-        waited = []
-        patch.setattr(objects.PACE.rest, "wait_for_change", lambda: (waited.append(1), AREA_WALK.finish()))
+        patch.setattr(PACE.rest, "wait_for_change", wait)
         forget_pages(source, 0, COUNT)
     assert waited == [1] and is_unmapped(crowd)
     crowd.release()
