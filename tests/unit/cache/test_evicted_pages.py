@@ -131,11 +131,11 @@ def test_pages_that_are_cut_off_go_while_others_evict(pages: PageIndex) -> None:
     enter(pages, range(0, 64 * 20, 64))
     found: list[int] = []
 
-    def evict_first() -> None:
+    def evict() -> None:
         for number in range(10):
             pages.evict(64 * number)
 
-    with meanwhile(evict_first, 5):
+    with meanwhile(evict, 5):
         found += pages.indices(0, END, END)
     assert found == list(range(0, 64 * 20, 64))[:5] + list(range(64 * 10, 64 * 20, 64))
     with meanwhile(lambda: enter(pages, range(0, 64 * 10, 64)), 3):
