@@ -107,9 +107,9 @@ def _queue_attribute(device: BlockDevice, name: bytes) -> bytes:
 
 
 def _number_in(text: bytes) -> int:
-    """An unsigned int. Raises EINVAL."""
+    """An unsigned int, which ends at a NUL. Raises EINVAL."""
     try:
-        number = parse_unsigned(text, 10, LARGEST + 1)
+        number = parse_unsigned(text.split(b"\0")[0], 10, LARGEST + 1)
     except Errno:
         raise Errno(EINVAL) from None
     if number > _MOST_NUMBER:

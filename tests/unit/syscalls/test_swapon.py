@@ -461,3 +461,18 @@ def test_slots_of_a_rotational_disk_are_not_discarded(machine: Machine) -> None:
     host.call("poll", 0, 0, 10)
     assert discards(disk) == [(1, 1999)]
     swapoff(host)
+
+
+@booted
+def test_root_says_whether_a_disk_is_rotational(machine: Machine) -> None:
+    host = machine.host
+    disk = attach(machine)
+    host.mkdir("/sys", 0o755)
+    host.mount("none", "/sys", "sysfs", 0, None)
+    path = "/sys/block/vda/queue/rotational"
+    for text, shown in ((b"1", "1"), (b"0\n", "0"), (b"+4294967295", "1"), (b"0\0x", "0")):
+        store(host, path, text)
+        assert text_of(host, path) == shown + "\n" and disk.rotates() == (shown == "1")
+    for text in (b"-1", b" 1", b"1 ", b"\n", b"4294967296", b"99999999999999999999", b"0\n\n"):
+        with pytest.raises(OSError, match="EINVAL"):
+            store(host, path, text)
