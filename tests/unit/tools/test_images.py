@@ -115,7 +115,7 @@ def test_files_give_way_to_directories_and_back() -> None:
 @pytest.mark.parametrize("layer", [
     {"../x": "1"}, {"a/../../x": "1"}, {".wh.": ""}, {".wh...": ""}, {"d/.wh..": ""}, {"/": "file"},
     {"x": ("device", "")}, {"sub/sda": ("device", "")}, {"a": ("link", "nothing")}, {"a": ("link", "../../etc/passwd")},
-    {"a": ("symlink", "b"), "b": ("symlink", "a"), "a/x": "1"},
+    {"a": ("symlink", "b"), "b": ("symlink", "a"), "a/x": "1"}, {"x" * 256: "1"}, {f"a/{'ä' * 128}/b": "1"},
 ])  # fmt: skip
 def test_layers_that_would_do_harm(layer: Files) -> None:
     with pytest.raises(ImageError):
