@@ -41,7 +41,9 @@ def test_streams_are_exact_and_apart(kernel: Kernel) -> None:
     assert done.stderr == b"X\0\0\0\4\0\0\0\0\0\0\0"
 
 
-@pytest.mark.parametrize(("closed", "shown"), [("<&-", b"up\n"), (">&-", b""), ("2>&-", b"up\n"), ("<&- 2>&-", b"up\n")])
+@pytest.mark.parametrize(("closed", "shown"), [
+    ("<&-", b"up\n"), (">&-", b""), ("2>&-", b"up\n"), ("<&- 2>&-", b"up\n"),
+])  # fmt: skip
 def test_streams_that_the_caller_closed(kernel: Kernel, closed: str, shown: bytes) -> None:
     """They are as good as /dev/null: no file of ours takes the place of one."""
     line = ["sh", "-c", f'exec "$@" {closed}', "sh", *command(kernel, "cat; echo up; exit 3")]

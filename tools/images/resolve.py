@@ -39,6 +39,8 @@ class Target:
 
 def kind_of_file(path: Path) -> Kind:
     """By its contents. Raises UsageError for what is of no use."""
+    if path.is_fifo() or path.is_socket():  # to open one may take for ever
+        raise UsageError(f"krait run: {path} is neither a program nor an image: it is no file")
     try:
         with path.open("rb") as file:
             start = file.read(2048)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools import image_commands
+from tools.images import store
 from tools.images.root import Configuration
 from tools.images.store import Kept
 
@@ -22,7 +23,7 @@ def test_what_is_removed(monkeypatch: pytest.MonkeyPatch, name: str, removed: li
         for key, source in (("abc1", "one"), ("ab02", "three"), ("cd01", "two"), ("cd02", "two"), ("e001", "abd"))
     ]
     gone: list[str] = []
-    monkeypatch.setattr(image_commands.store, "kept", lambda: kept)
-    monkeypatch.setattr(image_commands.store, "remove", lambda entry: gone.append(entry.key))
+    monkeypatch.setattr(store, "kept", lambda: kept)
+    monkeypatch.setattr(store, "remove", lambda entry: gone.append(entry.key))
     status = image_commands.remove(argparse.Namespace(names=[name]))
     assert gone == removed and (status == 0) == bool(removed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import tarfile
 from contextlib import ExitStack
@@ -285,6 +286,7 @@ def test_damaged_images_leave_nothing(tmp_path: Path, cache: Path) -> None:
 
 
 def test_what_a_name_means(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
     for name, contents, kind in (("a.py", b"print()", Kind.SCRIPT), ("b", b"#!/usr/bin/env python3\n", Kind.SCRIPT),
                                  ("c", b"#!/bin/sh\n", Kind.PROGRAM), ("d", b"\x7fELF", Kind.PROGRAM)):  # fmt: skip
         (tmp_path / name).write_bytes(contents)
@@ -292,7 +294,7 @@ def test_what_a_name_means(tmp_path: Path) -> None:
     assert resolve.find("busybox").kind is Kind.IMAGE
     assert resolve.find("debian:13").kind is Kind.IMAGE
     assert resolve.find("python:3").kind is Kind.IMAGE
-    for name in (str(tmp_path / "none"), "none.py", "none.tar", "no-such-program", str(tmp_path / "e")):
+    for name in (str(tmp_path / "none"), "none.py", "none.tar", "no-such-program", str(tmp_path / "pipe"), str(tmp_path / "e")):
         if name.endswith("/e"):
             Path(name).write_bytes(b"")
         with pytest.raises(UsageError):
