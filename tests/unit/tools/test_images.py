@@ -294,7 +294,8 @@ def test_what_a_name_means(tmp_path: Path) -> None:
     assert resolve.find("busybox").kind is Kind.IMAGE
     assert resolve.find("debian:13").kind is Kind.IMAGE
     assert resolve.find("python:3").kind is Kind.IMAGE
-    for name in (str(tmp_path / "none"), "none.py", "none.tar", "no-such-program", str(tmp_path / "pipe"), str(tmp_path / "e")):
+    names = [str(tmp_path / name) for name in ("none", "pipe", "e")]
+    for name in ("none.py", "none.tar", "no-such-program", *names):
         if name.endswith("/e"):
             Path(name).write_bytes(b"")
         with pytest.raises(UsageError):
@@ -315,3 +316,10 @@ def test_archives_need_no_names(tmp_path: Path) -> None:
     with ExitStack() as stack, pytest.raises(ImageError):
         (tmp_path / "x").write_bytes(b"nothing")
         archives.open_tar(tmp_path / "x", stack, "x")
+
+
+def test_a_path_without_programs_for_disks(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a user's is in Debian."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    (tmp_path / "a.tar").write_bytes(tar({"a": "1"}))
+    assert make_image(Target(Kind.IMAGE, "a", tmp_path / "a.tar")).disk.exists()
