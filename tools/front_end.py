@@ -189,6 +189,11 @@ def start() -> int:
     """The command; what went wrong is one line."""
     open_standard_streams()
     try:
+        os.getcwd()
+    except OSError as error:
+        print(f"krait: the directory that it is called in: {(error.strerror or '').lower()}", file=sys.stderr)
+        return CANNOT_RUN
+    try:
         return main()
     except KraitError as error:
         print(error, file=sys.stderr)

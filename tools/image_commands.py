@@ -39,7 +39,13 @@ def remove(options: argparse.Namespace) -> int:
     """Remove disks; machines that run from one go on. Sources stay."""
     status = 0
     for name in options.names:
-        found = [each for each in store.kept() if each.source == name or each.key.startswith(name)]
+        kept = store.kept()
+        found = [each for each in kept if each.source == name]
+        found = found or [each for each in kept if name and each.key.startswith(name)]
+        if len({each.source for each in found}) > 1:
+            complain(f"{len(found)} images have an id that begins with {name}: name one")
+            status = NO_SUCH
+            continue
         if not found:
             complain(f"there is no image {name} (krait images lists them)")
             status = NO_SUCH

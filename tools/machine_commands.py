@@ -175,16 +175,31 @@ def _wait_for_end(entry: Entry, seconds: float) -> bool:
     return True
 
 
+def _for_each(names: list[str], act: Callable[[str], None]) -> int:
+    """Print the names of the machines with which it was done. One that cannot have it keeps no other from it."""
+    status = 0
+    for name in names:
+        try:
+            act(name)
+        except KraitError as error:
+            print(error, file=sys.stderr)
+            status = error.status
+        else:
+            print(name)
+    return status
+
+
 def stop(options: argparse.Namespace) -> int:
     """SIGTERM to the program; the machine ends some seconds later at the latest."""
-    for name in options.names:
-        entry, state = registry.find_running(name)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(state.attendant, signal.SIGTERM)
-        if not _wait_for_end(entry, STOP_S):
-            raise KraitError(f"krait stop: {name} does not end (krait kill {name})", NO_SUCH)
-        print(name)
-    return 0
+    return _for_each(options.names, _stop)
+
+
+def _stop(name: str) -> None:
+    entry, state = registry.find_running(name)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(state.attendant, signal.SIGTERM)
+    if not _wait_for_end(entry, STOP_S):
+        raise KraitError(f"krait stop: {name} does not end (krait kill {name})", NO_SUCH)
 
 
 def signal_number(text: str) -> int:
@@ -199,7 +214,8 @@ def signal_number(text: str) -> int:
 
 def kill(options: argparse.Namespace) -> int:
     """Send a signal to the program's process group."""
-    for name in options.names:
+
+    def send(name: str) -> None:
         entry, state = registry.find_running(name)
         arguments = ["kill", f"-{options.signal}", f"-{state.program}"]
         status, complaint = run_in(entry, Request(arguments=arguments, tool=True, input=False), input=None)
@@ -207,13 +223,14 @@ def kill(options: argparse.Namespace) -> int:
         has_ended = options.signal == signal.SIGKILL and status in (0, STOPPED) and _wait_for_end(entry, STOP_S)
         if status != 0 and not has_ended:
             raise KraitError(f"krait kill: {complaint or f'no process of {name} took the signal'}", NO_SUCH)
-        print(name)
-    return 0
+
+    return _for_each(options.names, send)
 
 
 def remove(options: argparse.Namespace) -> int:
     """Forget machines that have ended, with what they printed."""
-    for name in options.names:
+
+    def forget(name: str) -> None:
         entry = registry.find(name)
         if entry.is_running():
             if not options.force:
@@ -222,8 +239,8 @@ def remove(options: argparse.Namespace) -> int:
                 os.kill(state_of(entry).qemu, signal.SIGKILL)
             _wait_for_end(entry, STOP_S)
         entry.remove()
-        print(name)
-    return 0
+
+    return _for_each(options.names, forget)
 
 
 # ---- Copying ----

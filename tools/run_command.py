@@ -90,12 +90,16 @@ def _network(options: argparse.Namespace) -> Network | None:
 
 
 def check_ports(forwards: list[Forward]) -> None:
-    """Raise KraitError if somebody listens on a port that is to be forwarded."""
+    """Raise KraitError if somebody listens on a port that is to be forwarded, or it is to be so twice."""
     if not forwards:
         return
     import socket
 
+    taken = set()
     for each in forwards:
+        if (each.protocol, each.host_port) in taken and each.host_port != 0:
+            raise UsageError(f"krait run: port {each.host_port} of this machine can be forwarded once only")
+        taken.add((each.protocol, each.host_port))
         kind = socket.SOCK_STREAM if each.protocol == "tcp" else socket.SOCK_DGRAM
         with socket.socket(socket.AF_INET, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

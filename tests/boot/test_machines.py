@@ -132,6 +132,7 @@ def test_a_machine_of_which_nothing_is_kept(krait: Krait) -> None:
     ("run", "-d", "-t", "busybox"), ("run", "--name", "../x", "busybox"), ("run", "--name", "x"),
     ("run", "--memory", "1M", "busybox"), ("run", "--cpus", "0.5", "busybox"), ("run", "-p", "80", "busybox"),
     ("run", "-e", "=x", "busybox"), ("run", "no-such-thing"), ("run", "none.tar"), ("run", "--network", "x", "busybox"),
+    ("run", "alpine:3"), ("run", "docker.io/library/alpine"),
 ])  # fmt: skip
 def test_wrong_commands_are_one_line(krait: Krait, arguments: tuple[str, ...]) -> None:
     if arguments[0] == "run":
@@ -146,6 +147,8 @@ def test_a_port_in_use(krait: Krait) -> None:
         port = server.getsockname()[1]
         output = krait.run("-p", f"{port}:80", "busybox", "true", status=125)
     assert output == f"krait run: port {port} of this machine: address already in use\n"
+    output = krait.run("-p", f"{port}:80", "-p", f"{port}:81", "busybox", "true", status=2)
+    assert output == f"krait run: port {port} of this machine can be forwarded once only\n"
 
 
 @pytest.mark.parametrize("arguments", [
@@ -155,6 +158,14 @@ def test_a_port_in_use(krait: Krait) -> None:
 def test_machines_that_are_not_there(krait: Krait, arguments: tuple[str, ...]) -> None:
     output = krait(*arguments, status=1)
     assert output.startswith("krait: there is no") and output.count("\n") == 1
+
+
+def test_one_that_is_not_there_keeps_no_other_from_it(krait: Krait) -> None:
+    for command in ("stop", "kill"):
+        assert krait.run("-d", "--name", "one", "busybox", "sleep", "1000") == "one\n"
+        output = krait(command, "none", "one", status=1)
+        assert output == "one\nkrait: there is no machine none (krait ps -a lists them)\n"
+        assert krait("rm", "none", "one", status=1).startswith("one\nkrait: there is no machine none")
 
 
 PYTHON = "import sys, json, hashlib; print(json.dumps([sys.argv, sys.stdin.read()])); sys.exit(4)"
@@ -173,6 +184,7 @@ def test_python_by_the_name_of_dockers_image(krait: Krait, tmp_path: Path) -> No
     options = ("-v", f"{tmp_path}:/src", "-w", "/src")
     assert krait.run(*options, "python:3", "python", "test.py", status=4) == '[["test.py"], ""]\n'
     assert krait.run(*options, "python", "test.py", status=4) == '[["test.py"], ""]\n'
+    assert krait.run("python:3.99", "python", "test.py", status=125).startswith("krait run: python:3.99: this machine's")
 
 
 ENVIRONMENT = "import only_here, sys; print(only_here.WORD, sys.prefix); sys.exit(4)"

@@ -228,7 +228,9 @@ def test_servers_end_with_us(kernel: Kernel, tmp_path: Path, signal_number: int)
     assert servers(shared) == []
 
 
-@pytest.mark.parametrize("value", ["x", "/none:/x", "/etc/passwd:/x", "/tmp:x", "/tmp:/x:rx", "/tmp:/x:ro:ro"])
+@pytest.mark.parametrize("value", [
+    "x", "/none:/x", "/etc/passwd:/x", "/tmp:x", "/tmp:/x:rx", "/tmp:/x:ro:ro", "/tmp:/",
+])  # fmt: skip
 def test_wrong_shares_are_one_line(value: str) -> None:
     done = krait("run", "-v", value, "busybox", "true", status=2)
     assert done.stderr.startswith("krait run: ") and done.stderr.count("\n") == 1

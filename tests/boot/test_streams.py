@@ -51,6 +51,14 @@ def test_streams_that_the_caller_closed(kernel: Kernel, closed: str, shown: byte
     assert (done.returncode, done.stdout, done.stderr) == (3, shown, b"")
 
 
+def test_a_directory_that_is_gone(kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    line = ["sh", "-c", 'rmdir ../gone; exec "$@" 2>&1', "sh", *command(kernel, "true")]
+    done = subprocess.run(line, check=False, capture_output=True, cwd=tmp_path / "gone", timeout=100 * PATIENCE)
+    assert done.returncode == 125 and b"Traceback" not in done.stdout
+    assert done.stdout.endswith(b"krait: the directory that it is called in: no such file or directory\n")
+
+
 LEAST_RATE = 50e6  # bytes of output a second
 OUTPUT = 100 << 20
 
