@@ -184,7 +184,8 @@ def test_python_by_the_name_of_dockers_image(krait: Krait, tmp_path: Path) -> No
     options = ("-v", f"{tmp_path}:/src", "-w", "/src")
     assert krait.run(*options, "python:3", "python", "test.py", status=4) == '[["test.py"], ""]\n'
     assert krait.run(*options, "python", "test.py", status=4) == '[["test.py"], ""]\n'
-    assert krait.run("python:3.99", "python", "test.py", status=125).startswith("krait run: python:3.99: this machine's")
+    refused = krait.run("python:3.99", "python", "test.py", status=125)
+    assert refused.startswith("krait run: python:3.99: this machine's")
 
 
 ENVIRONMENT = "import only_here, sys; print(only_here.WORD, sys.prefix); sys.exit(4)"
