@@ -48,7 +48,7 @@ class PollWaiter:
 
     def __init__(self) -> None:
         self.latest: PollEntry | None = None
-        self.count: int = 0  # of entries
+        self.entry_count: int = 0  # of entries
         self.wanted: int = ALL_EVENTS  # the events (POLL*) that the file to be polled next is asked for
         self._queues: dict[WaitQueue, bool] | None = None  # the queues of the entries, once there are many
 
@@ -68,11 +68,11 @@ class PollWaiter:
                 if each.queue is queue:
                     return
                 each = each.made_before
-            if self.count == _MANY_ENTRIES:
+            if self.entry_count == _MANY_ENTRIES:
                 self._index_queues(queue)
         entry = PollEntry(self)
         self.latest = entry
-        self.count += 1
+        self.entry_count += 1
         queue.add_first(entry)
 
     def _index_queues(self, latest: WaitQueue) -> None:
@@ -92,7 +92,7 @@ class PollWaiter:
         if entry is None:
             return False
         self.latest = entry.made_before
-        self.count -= 1
+        self.entry_count -= 1
         entry.made_before = None
         entry.leave()
         return True
