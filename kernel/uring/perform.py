@@ -191,7 +191,7 @@ def _wait(request: Request) -> int:
             waiter = RequestWaiter(request)
             request.waiter = waiter
             ready = file.poll(waiter) & wanted
-            if waiter.count == 0:
+            if waiter.entry_count == 0:
                 _leave_queues(request)
                 return EAGAIN
             request.ring.keep(request)

@@ -2285,7 +2285,7 @@ static void holes(void)
 }
 
 /* 40,000 descriptors: files that are locked, timers that end when the clock is set; and rules for all ports. */
-static void many_rules(void)
+static void crowded_tables(void)
 {
     const int count = 40000;
     struct rlimit limit = {2 * count + 100, 2 * count + 100};
@@ -2312,7 +2312,7 @@ static void many_rules(void)
 
 static void rules(void)
 {
-    in_child(many_rules);
+    in_child(crowded_tables);
 }
 
 /* A keyring with many keys is cleared, revoked and unlinked, also with keyrings in it, and ends with its session. */
