@@ -20,7 +20,7 @@ MOST_FIELDS = 30
 ALLOWED = {
     "kernel/fs/ext2/layout.py: SuperBlock": (89, "the super block as it lies on the disk, field by field"),
     "kernel/net/link/network.py: Network": (42, "what a network namespace has, one field for each part of the network"),
-    "kernel/net/link/device.py: NetworkDevice": (32, "what a driver says, what a program set, who waits, and its place"),
+    "kernel/net/link/device.py: NetworkDevice": (32, "what a driver says, what a program set, its place"),
     "kernel/mm/area.py: Area": (31, "what mmap was asked for, what was advised since, and the place in the tree"),
     "kernel/cgroup/group.py: ControlGroup": (33, "one field for each controller, and the place in the tree"),
 }
