@@ -256,9 +256,12 @@ def _deleted(network: Network, route: Route) -> None:
 def delete_route(network: Network, route: Route) -> None:
     """Delete a route from a table; ESRCH if it is not there."""
     table = tables_for(network, len(route.destination)).table(route.table)
-    if route not in table:
+    at = first_to(table, route.destination, route.prefix_length)
+    while at < len(table) and table[at] is not route and table[at].destination == route.destination:
+        at += 1
+    if at == len(table) or table[at] is not route:
         raise Errno(ESRCH)
-    table.remove(route)
+    table.pop(at)
     _deleted(network, route)
 
 
@@ -272,17 +275,35 @@ def match_route(
     metric: int,
 ) -> Route | None:
     """The first route with this destination that matches the given fields: 0, b"" and -1 match any."""
-    for route in tables_for(network, len(destination)).table(table_number):
+    table = tables_for(network, len(destination)).table(table_number)
+    for at in range(first_to(table, destination, prefix_length), len(table)):
+        route = table[at]
+        if route.prefix_length != prefix_length or route.destination != destination:
+            return None
         device = route.device
         if (
-            route.prefix_length == prefix_length
-            and route.destination == destination
-            and (device_index == 0 or (device is not None and device.index == device_index))
+            (device_index == 0 or (device is not None and device.index == device_index))
             and (len(gateway) == 0 or route.gateway == gateway)
             and (metric < 0 or route.metric == metric)
         ):
             return route
     return None
+
+
+def first_to(table: list[Route], destination: bytes, prefix_length: int) -> int:
+    """The place in a table of the first route with this destination, if there is one."""
+    at = 0
+    end = len(table)
+    while at < end:
+        middle = (at + end) // 2
+        route = table[middle]
+        if route.prefix_length > prefix_length or (
+            route.prefix_length == prefix_length and route.destination < destination
+        ):
+            at = middle + 1
+        else:
+            end = middle
+    return at
 
 
 def list_routes(network: Network, size: int) -> list[Route]:

@@ -33,7 +33,7 @@ _MOST_OF_OTHERS: Final = 16_384  # of all bridges outside the first network
 _MOST_FORGOTTEN: Final = 50  # in one turn: programs may be notified of each
 _LOOK_COST: Final = 60  # instructions
 _TELL_COST: Final = 6000
-_FREE_COST: Final = 400
+_FREE_COST: Final = 1500
 
 
 @final
@@ -300,7 +300,9 @@ class ForwardingTable(NetworkTimer):
         """The bridge has ended. Entries go with safe points between: nobody else uses them any more."""
         self.remove()
         self.bridge = None
-        for address in list(self.entries.keys()):
+        addresses = list(self.entries.keys())
+        pace(len(addresses) * _LOOK_COST)
+        for address in addresses:
             entry = self.entries.pop(address)
             self.count_no_more(entry)
             pace(_FREE_COST)

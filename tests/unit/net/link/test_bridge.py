@@ -264,7 +264,7 @@ def test_the_entries_of_a_bridge_that_ends_go_with_safe_points(bridge: BridgeDev
         table.enter(bridge_table.Entry(b"\x02\1" + struct.pack(">I", number), None, monotonic_ns()))
     before = len(table.entries)
     left: list[int] = []
-    with meanwhile(lambda: left.append(len(table.entries)), 3):
+    with meanwhile(lambda: left.append(len(table.entries)), 4):
         table.end()
     assert left == [before - 3] and len(table.entries) == 0
 
