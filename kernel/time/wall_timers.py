@@ -26,7 +26,7 @@ class WallTimer(Timer):
         """Move to where the time now is on the monotonic clock."""
 
     def follows_wall_clock(self) -> bool:
-        """Whether it is told when the wall clock is set."""
+        """Whether it is notified when the wall clock is set."""
         return self.wall_place != _NOWHERE
 
     def follow(self) -> None:

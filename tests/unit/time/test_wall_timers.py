@@ -1,4 +1,4 @@
-"""Timers that follow the wall clock: all are told when it is set, whoever comes and goes meanwhile."""
+"""Timers that follow the wall clock: all hear when it is set, whoever comes and goes meanwhile."""
 
 import pytest
 
