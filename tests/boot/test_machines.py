@@ -100,6 +100,13 @@ def test_a_machine_in_the_background(krait: Krait, tmp_path: Path) -> None:
     assert krait("exec", "-w", "/", "-u", "nobody", "one", "sh", "-c", "pwd; id -u") == "/\n65534\n"
     assert krait("exec", "one", "/none", status=127).startswith("krait: /none")
 
+    told = json.loads(krait("exec", "--json", "one", "sh", "-c", "echo out; printf '\\377' >&2; exit 5", status=5))
+    assert told == {"name": "one", "status": 5, "output": "out\n", "errors": "\\xff"}
+    assert krait("exec", "-t", "--json", "one", "true", status=2).startswith("krait exec: --json")
+    told = json.loads(krait("logs", "--json", "one"))
+    assert told == {"name": "one", "running": True, "output": "out\n", "errors": "err\n"}
+    assert krait("logs", "-f", "--json", "one", status=2).startswith("krait logs: --json")
+
     data = os.urandom(300_000)
     (tmp_path / "tree" / "sub").mkdir(parents=True)
     (tmp_path / "tree" / "sub" / "data").write_bytes(data)
@@ -114,7 +121,7 @@ def test_a_machine_in_the_background(krait: Krait, tmp_path: Path) -> None:
     assert krait("ps", "-q") == "" and "ended (3)" in krait("ps", "-a")
     assert krait("logs", "one").startswith("out\nusr1\nbye\nerr\n")
     krait("exec", "one", "true", status=1)
-    assert krait("rm", "one") == "one\n"
+    assert json.loads(krait("rm", "--json", "one")) == [{"name": "one", "removed": True}]
     krait("inspect", "one", status=1)
     assert list(krait.runtime.iterdir()) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
@@ -25,5 +26,16 @@ def test_what_is_removed(monkeypatch: pytest.MonkeyPatch, name: str, removed: li
     gone: list[str] = []
     monkeypatch.setattr(store, "kept", lambda: kept)
     monkeypatch.setattr(store, "remove", lambda entry: gone.append(entry.key))
-    status = image_commands.remove(argparse.Namespace(names=[name]))
+    status = image_commands.remove(argparse.Namespace(names=[name], json=False))
     assert gone == removed and (status == 0) == bool(removed)
+
+
+def test_what_became_of_each_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = [Kept("abc1", "one", 0.0, Path("/none"), Configuration())]
+    monkeypatch.setattr(store, "kept", lambda: kept)
+    monkeypatch.setattr(store, "remove", kept.remove)
+    assert image_commands.remove(argparse.Namespace(names=["none", "abc"], json=True)) == 1
+    printed = capsys.readouterr()
+    (missing, gone) = json.loads(printed.out)
+    assert gone == {"name": "one", "removed": True} and kept == []
+    assert (missing["name"], missing["removed"]) == ("none", False) and missing["error"] == printed.err.rstrip("\n")
