@@ -221,6 +221,10 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None, extra: t
     if root.wants_network and options.network is None:
         options.network = "user"
     options.shares = [*root.shares, *options.shares]
+    places = [share.place for share in options.shares]
+    if len(set(places)) < len(places):
+        twice = next(place for place in places if places.count(place) > 1)
+        raise UsageError(f"krait run: two directories are to be at {twice}")
     kernel = _kernel(options)
     machine = _machine(options, *_debugger(options, kernel), *extra)
     return run_program(options, machine, kernel, root, shown_log)

@@ -193,6 +193,9 @@ def test_python_by_the_name_of_dockers_image(krait: Krait, tmp_path: Path) -> No
     assert krait.run(*options, "python", "test.py", status=4) == '[["test.py"], ""]\n'
     refused = krait.run("python:3.99", "python", "test.py", status=125)
     assert refused.startswith("krait run: python:3.99: this machine's")
+    assert krait.run("python3.99", "-c", "", status=125).startswith("krait run: python3.99: this machine's")
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    assert krait.run(version, "-c", "print('same')") == "same\n"
 
 
 ENVIRONMENT = "import only_here, sys; print(only_here.WORD, sys.prefix); sys.exit(4)"

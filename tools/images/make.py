@@ -121,9 +121,9 @@ def _built_in(name: str) -> Kept:
         return _debian(name)
     root = root_archive()
 
-    if kind in ("python", "python3"):
+    if kind.startswith("python"):  # python3.11 as well
         found = python.find_python()
-        found.check_tag(name.partition(":")[2])
+        found.check_tag(name.partition(":")[2] or kind.removeprefix("python"))
 
         def make(scratch: Path) -> tuple[Path, Configuration]:
             base = scratch / "base.tar"

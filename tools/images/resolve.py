@@ -95,7 +95,7 @@ def find(name: str) -> Target:
     if path.exists():
         return Target(kind_of_file(path), name, path)
     if re.fullmatch(r"python3(\.\d+)?", name):
-        return Target(Kind.IMAGE, "python3")
+        return Target(Kind.IMAGE, name)
     import shutil
 
     found = shutil.which(name)

@@ -276,6 +276,9 @@ def test_damaged_images_leave_nothing(tmp_path: Path, cache: Path) -> None:
         place = oci(tmp_path / f"layout{len(bad)}", good)
         (place / "index.json").write_text(index)
         bad.append(place)
+    half = oci(tmp_path / "half", good)
+    (half / "index.json").unlink()
+    bad.append(half)
     (tmp_path / "empty.tar").write_bytes(tar({}))
     bad.append(tmp_path / "empty.tar")
     for path in bad:
