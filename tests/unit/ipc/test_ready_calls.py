@@ -78,9 +78,9 @@ def test_a_poll_of_many_queues_leaves_them_all(world: World) -> None:
     queues = [WaitQueue() for _ in range(40)]
     for queue in (*queues, *queues):
         owner.wait_on(queue)
-    assert owner.count == 40 and all(queue.head is queue.tail is not None for queue in queues)
+    assert owner.entry_count == 40 and all(queue.head is queue.tail is not None for queue in queues)
     owner.close_paced()
-    assert owner.count == 0 and all(queue.is_empty() for queue in queues)
+    assert owner.entry_count == 0 and all(queue.is_empty() for queue in queues)
 
 
 def watching(count: int, events: int) -> tuple[EpollFile, list[EventFile]]:
