@@ -52,6 +52,7 @@ _SWEEP_COST: Final = 250
 _SCAN_COST: Final = 400
 _TEXT_COST: Final = 40  # to understand a byte of the text that is looked for
 _DROP_COST: Final = 800
+_UNLINK_COST: Final = 3600  # in a keyring with many links
 
 
 class Restriction:
@@ -285,7 +286,7 @@ def _drop_links(key: Key) -> None:
             holder._drop(key)
         else:
             key.holders.pop(holder, 0)  # it lets all its links go
-        pace(_COST)
+        pace(_UNLINK_COST)
     key.release()
 
 

@@ -25,7 +25,7 @@ from kernel.task.pid_namespace import PidNamespace
 _OF_DESCRIPTION: Final = -1  # shown for a lock that belongs to no process
 _NONE: Final[list[Lock]] = []
 # Instructions, for `pace`
-_LOOK_COST: Final = 200
+_LOOK_COST: Final = 900
 _LINE_COST: Final = 4000
 
 
@@ -85,6 +85,7 @@ class LockLines(Listing):
                 self._take(holder)
             for lease in list(locks.leases):
                 self._take(lease)
+            pace(_LOOK_COST)  # most have one
             locks = walk.next()
         self._waiting: dict[Lock, list[Lock]] = _waiting_requests()
         sort_paced(self._serials)
