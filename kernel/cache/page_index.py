@@ -25,7 +25,7 @@ from kernel.cache.page import CachedPage
 from kernel.lang import Array, final, inline, u32
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.order import Order
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.mm.frames import total_frame_count
 
 NO_PAGE: Final = -1
@@ -34,6 +34,7 @@ _CHUNK: Final = 1 << _SHIFT
 _MASK: Final = _CHUNK - 1
 _COUNT_COST: Final = 700  # instructions for a chunk that is counted
 _FORGET_COST: Final = 300
+_ORDER_COST: Final = 1600  # to take a chunk out of very many
 _LAST_STAMP: Final = 0xFFFF_FFFF
 
 
@@ -161,6 +162,7 @@ class PageIndex:
             self.walked -= 1
 
     def _forget_order(self, chunk: Chunk) -> None:
+        spend(_ORDER_COST)
         self.walked += 1  # as above
         self.order.remove(chunk.number)
         self.walked -= 1
