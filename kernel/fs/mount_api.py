@@ -254,7 +254,6 @@ class ContextFile(File):
         self.made: FileSystem | None = None
         self.held: Mount | None = held  # keeps either, though others unmount it
         self.has_failed: bool = False
-        self.is_mounted: bool = False
 
     def has_offsets(self) -> bool:
         return False
@@ -367,11 +366,12 @@ class ContextFile(File):
         self.has_failed = False
         self.flags_set = 0
         self.options = b""
+        self.source = b""
 
     def mount(self, context: FsContext, attributes: int) -> MountNamespace:
         """fsmount(2): create a detached mount of the instance. Raises EINVAL, EBUSY, EPERM, MemoryError."""
         flags = mount_flags_of(attributes)
-        if self.is_mounted:
+        if self.existing is not None:
             raise Errno(EBUSY)
         made = self.made
         if made is None:
@@ -379,7 +379,6 @@ class ContextFile(File):
         held = self.held
         with TREE:
             namespace = keep_apart(context, new_mount(context, made, flags, None if held is None else held.root))
-        self.is_mounted = True
         self._begin_again(made)
         return namespace
 

@@ -422,6 +422,10 @@ class RemotePages(TrackedObject):
         self._parting = 0
         if parting > 0 and self._areas == 0 and self._coming == 0:
             self._drop_all()
+            while self._parting > 0 and self._areas == 0 and self._coming == 0:  # they gave up at its safe points
+                parting += self._parting
+                self._parting = 0
+                self._drop_all()
         self._lock.release()
         if file is not None:
             for _ in range(parting):

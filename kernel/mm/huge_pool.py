@@ -148,10 +148,11 @@ QUOTAS: Final = HugeQuotas()
 class Unit:
     """A page of several pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, pieces: int) -> None:
         self.left: int = 0  # pieces in use
         self.is_leaving: bool = False  # it counts no more
         self.quota: int = 0  # what its first piece remembered, if so
+        self.is_gone: bytearray = bytearray(pieces)  # … and which pieces went, and may be another's pages by now
 
 
 @final
@@ -240,6 +241,11 @@ class HugePool:
     def _unit_of(self, head: Frame) -> Unit | None:
         return self.units.get(head >> self.shift - PAGE_SHIFT)
 
+    def is_leaving(self, head: Frame) -> bool:
+        """Whether the page that a piece belongs to counts no more."""
+        unit = self._unit_of(head)
+        return unit is not None and unit.is_leaving
+
     def lose_piece(self, head: Frame) -> bool:
         """A page of 2 MiB came free; whether it is a piece of one of the pool's. Never sleeps."""
         if len(self.units) == 0:
@@ -248,6 +254,9 @@ class HugePool:
         if unit is None:
             return False
         first = Frame(head & -(1 << self.shift - PAGE_SHIFT))
+        piece = head - first >> HUGE_ORDER
+        if unit.is_gone[piece] != 0:
+            return False
         if self.surplus > 0 and unit.left == self.pieces:
             self.surplus -= 1
             self.total -= 1
@@ -255,6 +264,7 @@ class HugePool:
             unit.quota = huge_quota(first)
         unit.left -= 1
         if unit.is_leaving:
+            unit.is_gone[piece] = 1
             if unit.left == 0:
                 self.units.pop(first >> self.shift - PAGE_SHIFT)
                 self._give_to_quota(unit.quota)
@@ -392,7 +402,7 @@ class HugePool:
     def _enter(self, number: int) -> bool:
         """Know a new page; its pieces are given back if there is no memory for that."""
         try:
-            self.units[number] = Unit()
+            self.units[number] = Unit(self.pieces)
             return True
         except MemoryError:
             self._free_pieces(Frame(number << self.shift - PAGE_SHIFT), self.pieces)

@@ -289,9 +289,14 @@ class AreaWalk:
         while self.source is not None:
             PACE.rest.wait_for_change()
         self.source = source
-        self._next = source.first_area
+        self.again()
+
+    def again(self) -> None:
+        """Begin anew: entries may have come from areas that were not met yet to some that were (fork, mremap(2))."""
+        source = self.source
+        self._next = None if source is None else source.first_area
         self._end = None
-        self._first = source.first_area
+        self._first = self._next
 
     def next(self) -> "Area | None":
         """The next area; None at the end."""

@@ -61,10 +61,12 @@ def forget_pages(source: TrackedObject, first: int, end: int, leaves_hole: bool 
 def _forget_in_crowd(source: TrackedObject, first: int, end: int, kept: int) -> None:
     AREA_WALK.begin(source)
     try:
-        area = AREA_WALK.next()
-        while area is not None:
-            _forget_in_area(area, first, end, kept)
+        for _ in range(2):  # what was copied or moved meanwhile came from areas that the first walk has met since
+            AREA_WALK.again()
             area = AREA_WALK.next()
+            while area is not None:
+                _forget_in_area(area, first, end, kept)
+                area = AREA_WALK.next()
     finally:
         AREA_WALK.finish()
 
@@ -96,10 +98,12 @@ def protect_pages(source: TrackedObject, first: int, end: int) -> None:
         return
     AREA_WALK.begin(source)
     try:
-        area = AREA_WALK.next()
-        while area is not None:
-            pace(_AREA_COST + _protect_in(area, first, end) * _ENTRY_COST)
+        for _ in range(2):  # as above
+            AREA_WALK.again()
             area = AREA_WALK.next()
+            while area is not None:
+                pace(_AREA_COST + _protect_in(area, first, end) * _ENTRY_COST)
+                area = AREA_WALK.next()
     finally:
         AREA_WALK.finish()
 

@@ -57,8 +57,9 @@ class FreedBits:
             else:
                 for index in range(self.bitmap_bytes):
                     settling[index] = settling[index] | fresh[index]
+            self.fresh[group] = None  # before the safe point, at which others note more
+            if settling is not None:
                 pace(self.bitmap_bytes * _BYTE_COST)
-            self.fresh[group] = None
 
     def end(self, group: int, bitmap: Span[u8]) -> tuple[int, int]:
         """Clear the settled bits of a group in its bitmap: how many there were, and the first one."""
