@@ -96,11 +96,24 @@ def process_time_ns(process: Process) -> int:
 
 
 def process_user_ns(process: Process) -> int:
-    """The part of it spent in user mode. Of very many threads, each one's as of its last tick: ticks ask for it."""
+    """The part of it spent in user mode. Of very many threads, each one's as of its last tick, because ticks ask for it
+    (see `settle_user_time`).
+    """
     if len(process.threads) <= _FEW_THREADS:
         for task in process.threads.values():
             divide_time(task)
     return process.time.user_ns
+
+
+def settle_user_time(process: Process) -> None:
+    """Divide the time of all threads, if there are too many for `process_user_ns` to do so. Sleeps then."""
+    if len(process.threads) <= _FEW_THREADS:
+        return
+    task = next_thread(process, FIRST)
+    while task is not None:
+        divide_time(task)
+        pace(_THREAD_COST)
+        task = next_thread(process, Pid(int(task.tid) + 1))
 
 
 def retire(task: Task) -> None:

@@ -10,7 +10,7 @@ from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, ESRCH, Errno, final
 from kernel.lib.capabilities import CAP_WAKE_ALARM
 from kernel.lib.saturation import sum_of
 from kernel.sched.scheduler import charge_running
-from kernel.task.accounting import process_time_ns, process_user_ns, thread_user_ns
+from kernel.task.accounting import process_time_ns, process_user_ns, settle_user_time, thread_user_ns
 from kernel.task.pids import find_process, find_task
 from kernel.task.process import Process
 from kernel.task.task import Task
@@ -82,7 +82,10 @@ def _dynamic_clock(task: Task, clock: int) -> int:
     process = task.process if own else find_process(task.pids.resolve(number))
     if process is None:
         raise Errno(EINVAL)
-    return process_user_ns(process) if counts_user_time(clock) else process_time_ns(process)
+    if counts_user_time(clock):
+        settle_user_time(process)
+        return process_user_ns(process)
+    return process_time_ns(process)
 
 
 def counts_user_time(clock: int) -> bool:

@@ -327,7 +327,7 @@ def _begin_stop(process: Process, signo: int) -> None:
     cancels = process.stop.cancels
     if signo != SIGSTOP and group is not None and is_orphaned(group, None):
         return
-    if process.stop.cancels != cancels or process.ending.is_exiting:
+    if process.stop.cancels != cancels or process.ending.is_exiting or process.exec_task is not None:
         return  # others ran meanwhile
     process.stop.signal = signo
     process.stop.last_signal = signo

@@ -562,7 +562,9 @@ def _copy_scheduling(parent: Task, child: Task) -> None:
         place_processors(child)
     child.settings.io_priority = parent.settings.io_priority
     if parent.wishes.reset_on_fork:
-        child.wishes.nice = max(parent.wishes.nice, 0) if parent.has_fair_policy() else 0
+        if parent.has_fair_policy():
+            child.wishes.policy = parent.wishes.policy
+            child.wishes.nice = max(parent.wishes.nice, 0)
         return
     child.wishes = parent.wishes
     child.precedence.wanted_ns = parent.precedence.wanted_ns

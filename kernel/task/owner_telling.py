@@ -1,7 +1,7 @@
 """Signals about a file to the group that owns it, sent where nothing may sleep (F_SETOWN, fcntl(2)).
 
-The first members get theirs at once. If there are more, the thread "async" goes through the group with safe points; who
-chose the owner, and what is to be sent, is kept until then. So a file may be closed, or get another owner, meanwhile.
+The members of a small group get theirs at once. Through a large one the thread "async" goes with safe points; who chose
+the owner, and what is to be sent, is kept until then. So a file may be closed, or get another owner, meanwhile.
 
 Context: `tell_group` needs no memory and never sleeps.
 """
@@ -26,7 +26,6 @@ INPUT: Final = 0
 OUTPUT: Final = 1
 URGENT: Final = 2
 MESSAGE: Final = 3
-_EVENTS: Final = 4
 
 FEW_MEMBERS: Final = 100  # of a group: these get a signal at once
 SEND_COST: Final = 1500  # instructions, of a signal
