@@ -188,10 +188,10 @@ class _Trial:
         count = max(self.attributes.u32(_REPEAT), 1)
         start = monotonic_ns()
         answer = 0
-        for _ in range(count):
+        for number in range(count):
             answer, cost = self.program.judge_packet(self.seen, view, MOST_COST, WORLD)
             pace(_LOOK_COST + cost)
-            if is_interrupted():
+            if number + 1 < count and is_interrupted():
                 raise Errno(EINTR)
         return answer, min((monotonic_ns() - start) // count, _WORD)
 

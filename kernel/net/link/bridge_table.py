@@ -300,9 +300,17 @@ class ForwardingTable(NetworkTimer):
         """The bridge has ended. Entries go with safe points between: nobody else uses them any more."""
         self.remove()
         self.bridge = None
-        addresses = list(self.entries.keys())
+        try:
+            addresses = list(self.entries.keys())
+        except MemoryError:
+            for entry in self.entries.values():
+                self.count_no_more(entry)
+            self.entries.clear()
+            return
         pace(len(addresses) * _LOOK_COST)
         for address in addresses:
-            entry = self.entries.pop(address)
-            self.count_no_more(entry)
+            found = self.entries.get(address)
+            if found is not None:
+                self.entries.pop(address)
+                self.count_no_more(found)
             pace(_FREE_COST)

@@ -427,10 +427,17 @@ def transfer_device(device: NetworkDevice, network: "Network", name: bytes, inde
 def _transfer(device: NetworkDevice, network: "Network", name: bytes, index: int) -> None:
     for watcher in WATCHERS:
         watcher.device_removed(device)
+    if index == 0 and device.index not in network.by_index:
+        index = device.index
     old_network = device.network
     old_name = device.name
     old_index = device.index
-    _enter_tables(device, network, name, index)
+    try:
+        _enter_tables(device, network, name, index)
+    except Errno:
+        device.is_leaving = False
+        _announce(device)  # watchers know that it has left
+        raise
     _leave_tables(device, old_network, old_name, old_index)
     device.is_leaving = False
     _announce(device)

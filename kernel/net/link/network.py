@@ -270,10 +270,16 @@ def remove_device(device: NetworkDevice) -> None:
     """Remove a device: take it down and out of its network. Raises MemoryError, with nothing done that the next call
     would not redo. Does nothing to one that has left.
     """
-    if not begin_change(device):
-        return
+    while not begin_change(device):
+        if device.network is LIMBO or device.is_leaving:
+            return  # otherwise it was moved meanwhile
     try:
-        take_down(device)
+        device.is_leaving = True  # from here on it gets no ports, and nothing on top
+        try:
+            take_down(device)
+        except (MemoryError, Errno):
+            device.is_leaving = False
+            raise
         unregister_device(device)
         device.network = LIMBO
         device.has_ended()
@@ -293,8 +299,6 @@ def move_device(device: NetworkDevice, network: Network, name: bytes, index: int
             raise Errno(EEXIST)
         check_room_for_device(network)
         take_down(device)
-        if index == 0 and device.index not in network.by_index:
-            index = device.index
         transfer_device(device, network, name, index)
     finally:
         end_change(device)

@@ -80,7 +80,9 @@ _HIGHEST_GROUP: Final = 64
 _LISTENER_COST: Final = 600  # instructions
 _OVERRUN_COST: Final = 80
 _PORT_COST: Final = 200
-_LATEST: Final = -300_000  # instructions: how late a safe point may be for the sake of listeners
+_LATEST: Final = -300_000  # instructions: how late a safe point may be for the sake of many listeners
+_LATEST_OF_FEW: Final = -4_000_000  # … and of a few, none of which an operation shall rob of its news
+_FEW_LISTENERS: Final = 16
 _LARGEST_PART: Final = 8192  # of a dump
 _HIGHEST_PORT: Final = 0xFFFF_F000
 _LOWEST_PORT: Final = 0x8000_0000
@@ -595,14 +597,15 @@ def multicast(
     listeners = netlink_sockets_of(network).listeners.get(_key(protocol, group))
     if listeners is None:
         return
-    if PACE.left < _LATEST:
+    latest = _LATEST if len(listeners.sockets) > _FEW_LISTENERS else _LATEST_OF_FEW
+    if PACE.left < latest:
         if not listeners.is_overrun:
             listeners.is_overrun = True
             _report_overrun(listeners)
         return
     listeners.is_overrun = False
     for socket in listeners.sockets.keys():
-        if PACE.left < _LATEST:
+        if PACE.left < latest:
             listeners.is_overrun = True
             _report_overrun(listeners)
             return

@@ -472,6 +472,8 @@ class InetSocket(Socket):
             try:
                 self._take_port(0)
             except Errno:
+                if self.binding.port != 0:
+                    return  # another thread has bound it meanwhile
                 raise Errno(EADDRINUSE if table.is_stream else EAGAIN) from None
 
     def unbind(self) -> None:
