@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "language" / "cases"
 OUTPUT = ROOT / "build" / "mutants"
 EDGES = ["0", "-1", "1", "63", "64", "(1 << 63) - 1", "-(1 << 62)", "None", "True", '""', '"é"', 'b""', "[]", "{}"]
+MISTAKE = "mistake in the compiler"  # what other diagnostics say of it
 OPERATORS = ["+", "-", "*", "//", "%", "<<", ">>", "&", "|", "^", "==", "!=", "<", "<=", "is", "in", "and", "or"]
 OPERATOR = re.compile(r" (\+|-|\*|//|%|<<|>>|&|\||\^|==|!=|<=?|>=?|is|in|and|or) ")
 
@@ -121,7 +122,8 @@ def replace_expression(text: str, random_: random.Random) -> str:
 
 
 def replace_operator(text: str, random_: random.Random) -> str:
-    found = list(OPERATOR.finditer(text))
+    places = OPERATOR.finditer(text)  # those inside functions alone: the others run when it is imported
+    found = [place for place in places if text[text.rfind("\n", 0, place.start()) + 1 :].startswith("    ")]
     if not found:
         return text
     place = random_.choice(found)
@@ -200,7 +202,8 @@ def read_by_llvm(text: str, file: Path) -> None:
 
 def internal(diagnostics: list[Diagnostic]) -> list[str]:
     """Those of diagnostics that say that the compiler is at fault."""
-    return [f"{d.loc.path}:{d.loc.line}: {d.message}" for d in diagnostics if d.code == INTERNAL]
+    faults = [d for d in diagnostics if d.code == INTERNAL or MISTAKE in d.message]
+    return [f"{d.loc.path}:{d.loc.line}: {d.message}" for d in faults]
 
 
 def main(arguments: list[str] | None = None, write: Callable[[str], None] = print) -> int:

@@ -425,7 +425,7 @@ class CallConverter:
             raise Diagnostic("KP205", loc, f"{info.name} has no method {callee.name}", METHODS)
         if definition.is_static:
             refuse_left_out_receiver(receiver, callee.name, owner, loc)
-            if below := self.shared.overriding(owner, callee.name):
+            if below := self.shared.overriding(info.fullname, callee.name):
                 other = f"{callee.name} is another one in {below[0].name}"
                 message = f"{other}, and which is meant is known only at run time"
                 raise Diagnostic("KP249", loc, message, "call it by its class, or make it a method of the object")

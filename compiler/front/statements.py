@@ -616,9 +616,14 @@ class StatementConverter(ExpressionConverter):
             self.in_comprehension -= 1
 
     def _clauses(self, node: GeneratorExpr, kind: str, t: Type, loc: Loc) -> Expr:
-        clauses = []
+        clauses: list[ForClause] = []
         for index, sequence, conditions in zip(node.indices, node.sequences, node.condlists, strict=True):
-            iterable = self.iterable(sequence)
+            is_first = not clauses  # that one is computed outside the comprehension
+            self.in_comprehension -= is_first
+            try:
+                iterable = self.iterable(sequence)
+            finally:
+                self.in_comprehension += is_first
             target = self.target(index, element_type(iterable))
             for condition in conditions:
                 self.refuse_left_out(condition, answered=False)

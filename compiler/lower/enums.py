@@ -9,7 +9,7 @@ from compiler.lower.convert import as_int, number, unwrap
 from compiler.lower.dispatch import EXPRESSIONS, lower
 from compiler.lower.function import TRAP_ENUM, FunctionLowerer
 from compiler.lower.layout import is_flag, is_int_enum, live_object
-from compiler.lower.values import Value, bounds, int_constant, is_integer
+from compiler.lower.values import Value, bounds, int_constant, is_integer, is_unsigned
 from compiler.tree import EnumFromInt, EnumMember
 from compiler.types import BoolType, EnumType, OptionalType, show
 
@@ -93,6 +93,9 @@ def other_flags(fn: FunctionLowerer, value: Value, t: EnumType) -> Value:
         mask = (1 << mask.bit_length()) - 1
         if value.constant is None or value.constant > mask:  # Python takes as many bits then as the set has
             fn.trap_if(fn.op(f"icmp ugt i64 {value.operand}, {mask}"), TRAP_ENUM)
+    else:  # Python takes bits that have a name of their own alone
+        members = set(fn.world.enum_members(t.name, fn.loc).values())
+        mask = sum(bits for bits in members if bits.bit_count() == 1)
     if value.constant is not None:
         return int_constant(mask & ~value.constant, t)
     return Value(fn.op(f"and i64 {fn.op(f'xor i64 {value.operand}, -1')}, {mask}"), t, 0, mask)
@@ -101,7 +104,7 @@ def other_flags(fn: FunctionLowerer, value: Value, t: EnumType) -> Value:
 def combined(fn: FunctionLowerer, op: str, left: Value, right: Value, value: Value) -> Value:
     """The result of an operator on flags and flags, or on flags and an int."""
     sets = [side.type for side in (left, right) if is_flags(fn, side)]
-    if op not in integers.BITS or not sets:
+    if op not in integers.BITS or not sets or is_unsigned(value.type):
         return value
     t = sets[0]
     assert isinstance(t, EnumType)

@@ -243,7 +243,7 @@ def over_enumerate(fn: FunctionLowerer, e: CallBuiltin, body: Body, frame: Frame
 def over_zip(fn: FunctionLowerer, args: list[Expr], body: Body, frame: Frame, end: str, done: str) -> None:
     """`zip(a, b)`: sequences side by side, until one is over."""
     values = [refuse_dict(fn, lower(fn, a)) for a in args]
-    watched = [watch for value in values if (watch := watch_deque(fn, value)) is not None]
+    watches = [watch_deque(fn, value) for value in values]
     index = fn.alloca("i64", zero=True)
     fn.emit(f"store i64 0, ptr {index}")
     loc = fn.loc
@@ -251,7 +251,10 @@ def over_zip(fn: FunctionLowerer, args: list[Expr], body: Body, frame: Frame, en
     fn.branch(head)
     fn.start(head)
     now = Value(fn.op(f"load i64, ptr {index}"), INT, 0, INT_MAX - 1)
-    for value in values:
+    for value, watch in zip(values, watches, strict=True):
+        if watch is not None:  # in its turn: another one may be over before
+            fn.set_loc(loc)
+            check_watched(fn, [watch])
         more = fn.label("more")
         length = sequence_length(fn, value)
         fn.branch_if(fn.op(f"icmp slt i64 {now.operand}, {length.operand}"), more, done)
@@ -259,9 +262,6 @@ def over_zip(fn: FunctionLowerer, args: list[Expr], body: Body, frame: Frame, en
     items = [sequence_item(fn, value, now) for value in values]
     run_body(fn, body, make_tuple(fn, items, TupleType(tuple(i.type for i in items))), frame, end, following)
     fn.start(following)
-    if watched:
-        fn.set_loc(loc)
-        check_watched(fn, watched)
     again = fn.op(f"load i64, ptr {index}")
     fn.emit(f"store i64 {fn.op(f'add nsw i64 {again}, 1')}, ptr {index}")
     fn.branch(head)

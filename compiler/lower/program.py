@@ -283,10 +283,13 @@ class Lowering:
         discovery's ranges leave out (it follows ranges by the same rules, but from other beginnings), it does without
         them.
         """
+        world = self.world
+        before = set(world.external), set(world.tested), dict(world.call_sets)
         try:
             self.emit_all(paths)
         except Disbelief:
-            self.world.forget_ranges()
+            world.external, world.tested, world.call_sets = before  # how far it came differs from run to run
+            world.forget_ranges()
             self.modules.clear()
             self.errors.clear()
             self.emit_all(paths)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Flag, IntFlag
 
-from kernel.lang import noinline, u32
+from kernel.lang import noinline, u32, u64
 
 
 class Mode(IntFlag):
@@ -21,6 +21,21 @@ class Sparse(IntFlag):
 class Kind(Flag):
     FILE = 1
     LINK = 4
+
+
+class Wide(Flag):
+    ONE = 1
+    PAIR = 6
+
+
+@noinline
+def others(wide: Wide) -> None:
+    print(bool(Wide.PAIR & ~wide), bool(Wide.ONE & ~wide))
+
+
+@noinline
+def joined(number: u64) -> u64:
+    return u64(number | Mode.READ)
 
 
 @noinline
@@ -75,6 +90,9 @@ def main() -> None:
     print(kinds_without(Kind.FILE | Kind.LINK, Kind.FILE).value, sparse_without(Sparse(15), Sparse.LOW).value)
     print(wrapped(Mode(15), Mode.READ), added(3), added(8), (Mode.READ | 8).value, (Mode(8) ^ Mode(12)).value)
     print(Kind(5) == Kind.FILE | Kind.LINK, Kind.FILE in Kind(5), Mode(8) in Mode(7), Mode.READ | Mode.WRITE)
+    others(Wide.ONE)
+    others(Wide.PAIR)
+    print(joined(u64(1 << 63)) > 1 << 62, joined(u64(3)))
 
 
 if __name__ == "__main__":
