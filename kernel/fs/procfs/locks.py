@@ -53,6 +53,9 @@ class _LocksText(PiecesFile):
         self.pids: PidNamespace = pids
         self.lines: LockLines | None = None
 
+    def can_be_watched(self) -> bool:
+        return True
+
     def begin(self) -> None:
         self.lines = None
 

@@ -434,7 +434,7 @@ def _transfer(device: NetworkDevice, network: "Network", name: bytes, index: int
     old_index = device.index
     try:
         _enter_tables(device, network, name, index)
-    except Errno:
+    except (MemoryError, Errno):
         device.is_leaving = False
         _announce(device)  # watchers know that it has left
         raise

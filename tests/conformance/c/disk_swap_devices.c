@@ -121,7 +121,6 @@ static void on_a_loop(const char *file, int size)
 int main(void)
 {
 	mkdir("/mnt", 0755);
-	show_file("/sys/block/loop6/queue/rotational");
 	on_a_partition();
 	on_a_loop("/tmp/area", AREA);
 	on_a_loop(DISK, 0);
