@@ -18,11 +18,14 @@ class Derived(Base):
 
 
 def main() -> None:
-    queue = deque([1, 2])
+    queue: deque[int] = deque()
+    queue.append(1)
+    queue.append(2)
     for number, item in zip([1], queue):
         queue.append(number + item)
     print(len(queue))
-    print(Derived().items())
+    for item in Derived().items():
+        print(item)
 
 
 if __name__ == "__main__":
