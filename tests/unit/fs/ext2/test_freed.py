@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from kernel.fs.ext2.freed import FreedBits
 from tests.unit.meanwhile import meanwhile
 
@@ -12,7 +14,7 @@ def test_what_is_freed_while_a_sync_begins_is_not_lost() -> None:
         bits.add(0, 1)
         bits.begin()  # and that sync fails
         bits.add(0, 2)
-        with meanwhile(lambda bits=bits: bits.add(0, 3), safe_point):
+        with meanwhile(partial(bits.add, 0, 3), safe_point):
             bits.begin()
         noted = 0
         for words in (bits.fresh[0], bits.settling[0]):
