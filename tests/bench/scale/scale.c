@@ -388,7 +388,7 @@ static const struct row {
     {"maps", make_areas, read_maps, nothing},
 };
 
-/* Krait frees what died while all that was made at the next calls, part by part, or at once for who reads this. */
+/* Krait frees what died meanwhile at the next calls, part by part, or at once when this is read. */
 static void settle(void)
 {
     int metrics = open("/proc/metrics", O_RDONLY);
