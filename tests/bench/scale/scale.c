@@ -391,9 +391,10 @@ static const struct row {
 /* Krait frees what died meanwhile at the next calls, part by part, or at once when this is read. */
 static void settle(void)
 {
+    char text[4096];
     int metrics = open("/proc/metrics", O_RDONLY);
     if (metrics >= 0) {
-        while (read(metrics, buffer, sizeof buffer) > 0)
+        while (read(metrics, text, sizeof text) > 0)
             ;
         close(metrics);
     }
