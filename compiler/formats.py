@@ -9,8 +9,8 @@ import re
 
 from compiler.types import BoolType, BytesType, EnumType, IntType, StrType, Type
 
-NUMBER = re.compile(r"(?: ?(?P<align>[<>]))?(?P<alternate>#)?(?P<zero>0)?(?P<width>[1-9]\d*)?(?P<kind>[bdoxX])?")
-TEXT = re.compile(r"(?: ?(?P<align>[<>]))?(?P<width>[1-9]\d*)?s?")
+NUMBER = re.compile(r"(?: ?(?P<align>[<>]))?(?P<alternate>#)?(?P<zero>0)?(?P<width>[1-9]\d{0,3})?(?P<kind>[bdoxX])?")
+TEXT = re.compile(r"(?: ?(?P<align>[<>]))?(?P<width>[1-9]\d{0,3})?s?")
 
 
 def format_fault(t: Type, spec: str, conversion: str) -> str:
@@ -18,6 +18,8 @@ def format_fault(t: Type, spec: str, conversion: str) -> str:
     if conversion == "a" or (conversion and spec):
         return "format a text that is made before"
     match t:
+        case IntType() if conversion == "r":
+            return "leave !r (or =) out: a number that is a member of an IntEnum has another one"
         case IntType() | BoolType():
             parts = NUMBER.fullmatch(spec)
             if parts is None or (parts["align"] and parts["zero"]):

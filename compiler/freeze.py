@@ -26,10 +26,11 @@ from types import FunctionType as LiveFunction
 from types import MethodType, ModuleType
 from typing import Any
 
-from compiler.lower.interfaces import BYTE_ARRAY, CONTAINERS, DEQUE, DICT, LIST, WorldHooks
+from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, DICT, LIST, WorldHooks
 from compiler.lower.layout import FROZEN_COUNT
 from compiler.tree import Diagnostic, Loc, Program
 from compiler.types import (
+    CONTAINERS,
     STORAGE_INTS,
     ArrayType,
     BoolType,
@@ -280,7 +281,7 @@ class Freezer:
         """A class instance, containers included: header, then fields with padding."""
         layout = self.layouts.instance(t)
         fields: dict[str, object] = {}
-        if t.name.startswith(CONTAINERS + "."):
+        if t.name.startswith(CONTAINERS):
             fields = self._container_fields(t, obj, path)
         else:
             for name in getattr(obj, "__dict__", {}):
@@ -455,7 +456,7 @@ class Freezer:
     def _dict_fields(self, t: ClassType, obj: dict[object, object], path: str) -> dict[str, object]:
         key_type, value_type = t.args
         stale = is_reference(key_type) and not isinstance(key_type, StrType | BytesType)
-        runtime = sys.modules[CONTAINERS]
+        runtime = sys.modules[CONTAINERS.removesuffix(".")]
         table: list[int] = []
         if obj:
             table = runtime.table_of([0] * len(obj)) if stale else runtime.table_of(list(map(hash_of, obj)))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CONTAINERS = "kernel.lang.runtime.containers."  # what the names of the classes behind list, dict … begin with
+
 
 class Type:
     """Base of all types."""
@@ -282,7 +284,7 @@ def has_variable(t: Type) -> bool:
 
 
 _BUILTIN_NAMES = {
-    f"kernel.lang.runtime.containers.{ours}": pythons
+    f"{CONTAINERS}{ours}": pythons
     for ours, pythons in (("List", "list"), ("Dict", "dict"), ("Deque", "deque"), ("ByteArray", "bytearray"))
 }
 

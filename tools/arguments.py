@@ -188,6 +188,8 @@ def share(text: str) -> Share:
     parts = text.split(":")
     if not 2 <= len(parts) <= 3 or (len(parts) == 3 and parts[2] not in ("ro", "rw")):
         raise argparse.ArgumentTypeError(f"{text!r} is not HOSTDIR:GUESTDIR, such as .:/src or /data:/data:ro")
+    if not parts[1].strip("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} would cover the machine's own root")
     directory = Path(parts[0])
     if not directory.is_dir():
         raise argparse.ArgumentTypeError(f"{parts[0]} is not a directory of this machine")

@@ -175,8 +175,24 @@ def main() -> int:
     return int(options.action(options))
 
 
+def open_standard_streams() -> None:
+    """Of those that our caller closed, /dev/null takes the places: else a file of ours would come there, and be one."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            mode = "r" if descriptor == 0 else "w"
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))  # the lowest that is free
+
+
 def start() -> int:
     """The command; what went wrong is one line."""
+    open_standard_streams()
+    try:
+        os.getcwd()
+    except OSError as error:
+        print(f"krait: the directory that it is called in: {(error.strerror or '').lower()}", file=sys.stderr)
+        return CANNOT_RUN
     try:
         return main()
     except KraitError as error:

@@ -6,10 +6,10 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from tools.guest.terminal import complain
+from tools.errors import KraitError
 from tools.images import store
 from tools.images.room import SETTING, limit
-from tools.machine_commands import NO_SUCH, ago, names_alone, print_table
+from tools.machine_commands import NO_SUCH, ago, for_each, print_table
 
 if TYPE_CHECKING:
     from tools.machine_commands import Commands
@@ -37,16 +37,20 @@ def images(options: argparse.Namespace) -> int:
 
 def remove(options: argparse.Namespace) -> int:
     """Remove disks; machines that run from one go on. Sources stay."""
-    status = 0
-    for name in options.names:
-        found = [each for each in store.kept() if each.source == name or each.key.startswith(name)]
-        if not found:
-            complain(f"there is no image {name} (krait images lists them)")
-            status = NO_SUCH
-        for each in found:
-            store.remove(each)
-            print(each.source)
-    return status
+    return for_each(options, _remove, "removed")
+
+
+def _remove(name: str) -> list[str]:
+    kept = store.kept()
+    found = [each for each in kept if each.source == name]
+    found = found or [each for each in kept if name and each.key.startswith(name)]
+    if len({each.source for each in found}) > 1:
+        raise KraitError(f"krait: {len(found)} images have an id that begins with {name}: name one", NO_SUCH)
+    if not found:
+        raise KraitError(f"krait: there is no image {name} (krait images lists them)", NO_SUCH)
+    for each in found:
+        store.remove(each)
+    return [each.source for each in found]
 
 
 def add_commands(commands: Commands) -> None:
@@ -55,6 +59,6 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--json", action="store_true", help="print everything, as JSON")
     command.set_defaults(action=images)
     command = commands.add_parser("rmi", help="remove images that are kept; they are built again when they are needed")
-    command.why_missing = names_alone
+    command.add_argument("--json", action="store_true", help="print what became of each, as JSON")
     command.add_argument("names", metavar="IMAGE", nargs="+")
     command.set_defaults(action=remove)

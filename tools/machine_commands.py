@@ -60,11 +60,13 @@ def connected(entry: Entry) -> Iterator[socket.socket]:
     raise KraitError(f"krait: {EXTRA_PORTS} programs run in {entry.name} beside its own: no port is left")
 
 
-def run_in(entry: Entry, request: Request, *, input: int | None = 0, output: int = 1) -> tuple[int, str]:
+def run_in(
+    entry: Entry, request: Request, *, input: int | None = 0, output: int = 1, errors: int = 2
+) -> tuple[int, str]:
     """Run a program in a running machine: its status, and what could not be done."""
     request.nonce = os.urandom(8).hex()
     with connected(entry) as port:
-        attendant = Attendant(port=port, request=request, input=input, output=output)
+        attendant = Attendant(port=port, request=request, input=input, output=output, errors=errors)
         try:
             status = attendant.run()
         except MachineStopped:
@@ -75,6 +77,8 @@ def run_in(entry: Entry, request: Request, *, input: int | None = 0, output: int
 
 def execute(options: argparse.Namespace) -> int:
     entry, state = registry.find_running(options.name)
+    if options.json and options.tty:
+        raise UsageError("krait exec: --json keeps output and errors apart, and a terminal does not")
     tty = wants_terminal(options.tty, options.interactive, "krait exec")
     variables = dict(state.environment)
     for each in options.env:
@@ -87,10 +91,30 @@ def execute(options: argparse.Namespace) -> int:
         directory=options.workdir or state.directory, user=options.user or state.user, tty=tty,
         size=terminal_size() if tty else (0, 0),
     )  # fmt: skip
+    if options.json:
+        return _execute_for_json(entry, request)
     status, complaint = run_in(entry, request)
     if complaint:
         complain(complaint)
     return status
+
+
+def _execute_for_json(entry: Entry, request: Request) -> int:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        status, complaint = run_in(entry, request, output=output.fileno(), errors=errors.fileno())
+        texts = []
+        for file in (output, errors):
+            file.seek(0)
+            texts.append(_text(file.read()))
+    if complaint:
+        complain(complaint)
+    print(json.dumps({"name": entry.name, "status": status, "output": texts[0], "errors": texts[1]}))
+    return status
+
+
+def _text(data: bytes) -> str:
+    """JSON has texts alone: what is not UTF-8 is shown as Python shows it."""
+    return data.decode(errors="backslashreplace")
 
 
 # ---- Looking ----
@@ -151,6 +175,13 @@ def logs(options: argparse.Namespace) -> int:
     entry = registry.find(options.name)
     if not state_of(entry).detached:
         raise KraitError(f"krait logs: {entry.name} prints on the terminal that it was started from", NO_SUCH)
+    if options.json:
+        if options.follow:
+            raise UsageError("krait logs: --json prints what there is, and does not follow")
+        running = entry.is_running()
+        texts = [_text(entry.log(which).read_bytes()) for which in (0, 1)]
+        print(json.dumps({"name": entry.name, "running": running, "output": texts[0], "errors": texts[1]}))
+        return 0
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(entry.log(which).open("rb")) for which in (0, 1)]
         while True:
@@ -175,16 +206,40 @@ def _wait_for_end(entry: Entry, seconds: float) -> bool:
     return True
 
 
+def for_each(options: argparse.Namespace, act: Callable[[str], list[str]], done: str) -> int:
+    """Print the names of those with which it was done: `act` returns them, mostly its own. One that cannot have it
+    keeps no other from it. With --json a list of all that were named, with `done` and the error.
+    """
+    status = 0
+    rows: list[dict[str, object]] = []
+    for name in options.names:
+        try:
+            names = act(name)
+        except KraitError as error:
+            print(error, file=sys.stderr)
+            status = error.status
+            rows.append({"name": name, done: False, "error": str(error)})
+        else:
+            rows += [{"name": each, done: True} for each in names]
+            if not options.json:
+                print("".join(f"{each}\n" for each in names), end="")
+    if options.json:
+        print(json.dumps(rows))
+    return status
+
+
 def stop(options: argparse.Namespace) -> int:
     """SIGTERM to the program; the machine ends some seconds later at the latest."""
-    for name in options.names:
-        entry, state = registry.find_running(name)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(state.attendant, signal.SIGTERM)
-        if not _wait_for_end(entry, STOP_S):
-            raise KraitError(f"krait stop: {name} does not end (krait kill {name})", NO_SUCH)
-        print(name)
-    return 0
+    return for_each(options, _stop, "stopped")
+
+
+def _stop(name: str) -> list[str]:
+    entry, state = registry.find_running(name)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(state.attendant, signal.SIGTERM)
+    if not _wait_for_end(entry, STOP_S):
+        raise KraitError(f"krait stop: {name} does not end (krait kill {name})", NO_SUCH)
+    return [name]
 
 
 def signal_number(text: str) -> int:
@@ -199,7 +254,8 @@ def signal_number(text: str) -> int:
 
 def kill(options: argparse.Namespace) -> int:
     """Send a signal to the program's process group."""
-    for name in options.names:
+
+    def send(name: str) -> list[str]:
         entry, state = registry.find_running(name)
         arguments = ["kill", f"-{options.signal}", f"-{state.program}"]
         status, complaint = run_in(entry, Request(arguments=arguments, tool=True, input=False), input=None)
@@ -207,13 +263,15 @@ def kill(options: argparse.Namespace) -> int:
         has_ended = options.signal == signal.SIGKILL and status in (0, STOPPED) and _wait_for_end(entry, STOP_S)
         if status != 0 and not has_ended:
             raise KraitError(f"krait kill: {complaint or f'no process of {name} took the signal'}", NO_SUCH)
-        print(name)
-    return 0
+        return [name]
+
+    return for_each(options, send, "signalled")
 
 
 def remove(options: argparse.Namespace) -> int:
     """Forget machines that have ended, with what they printed."""
-    for name in options.names:
+
+    def forget(name: str) -> list[str]:
         entry = registry.find(name)
         if entry.is_running():
             if not options.force:
@@ -222,8 +280,9 @@ def remove(options: argparse.Namespace) -> int:
                 os.kill(state_of(entry).qemu, signal.SIGKILL)
             _wait_for_end(entry, STOP_S)
         entry.remove()
-        print(name)
-    return 0
+        return [name]
+
+    return for_each(options, forget, "removed")
 
 
 # ---- Copying ----
@@ -248,6 +307,8 @@ def copy(options: argparse.Namespace) -> int:
     else:
         assert target[0] is not None
         _copy_in(registry.find_running(target[0])[0], Path(source[1]), target[1])
+    if options.json:
+        print(json.dumps({"source": options.source, "target": options.target}))
     return 0
 
 
@@ -298,22 +359,6 @@ def _is_directory(entry: Entry, path: str) -> bool:
 # ---- The command line ----
 
 
-def names_alone(option: str) -> str | None:
-    return "it prints names, one a line" if option == "--json" else None
-
-
-def _own_words(option: str) -> str | None:
-    return "what it prints is the program's" if option == "--json" else None
-
-
-def _nothing(option: str) -> str | None:
-    return "it prints nothing" if option == "--json" else None
-
-
-def _always_json(option: str) -> str | None:
-    return "it always prints JSON" if option == "--json" else None
-
-
 def add_commands(commands: Commands) -> None:
     """Enter the commands of this module."""
 
@@ -328,7 +373,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--json", action="store_true", help="print everything that is known, as JSON")
 
     command = add("exec", execute, "run one more program in a machine")
-    command.why_missing = _own_words
+    command.add_argument("--json", action="store_true", help="print its status, output and errors at its end, as JSON")
     command.add_argument("-i", "--interactive", action="store_true", help="pass standard input on")
     command.add_argument("-t", "--tty", action="store_true", help="give the program a terminal")
     command.add_argument("-e", "--env", metavar="NAME[=VALUE]", action="append", default=[], help="set a variable")
@@ -339,12 +384,12 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("arguments", metavar="ARGS", nargs=argparse.REMAINDER)
 
     command = add("cp", copy, "copy files into a machine or out of it")
-    command.why_missing = _nothing
+    command.add_argument("--json", action="store_true", help="print what was copied, as JSON")
     command.add_argument("source", metavar="[NAME:]SOURCE")
     command.add_argument("target", metavar="[NAME:]TARGET")
 
     command = add("logs", logs, "show what a machine in the background has printed")
-    command.why_missing = _own_words
+    command.add_argument("--json", action="store_true", help="print output and errors apart, as JSON")
     command.add_argument("-f", "--follow", action="store_true", help="go on until it ends")
     command.add_argument("name", metavar="NAME")
 
@@ -355,7 +400,8 @@ def add_commands(commands: Commands) -> None:
         ("rm", remove, "forget machines in the background that have ended"),
     ):
         command = add(name, action, text)
-        command.why_missing = _always_json if name == "inspect" else names_alone
+        text = "it always does" if name == "inspect" else "print what became of each, as JSON"
+        command.add_argument("--json", action="store_true", help=text)
         if name == "kill":
             command.add_argument("-s", "--signal", metavar="SIGNAL", type=signal_number, default=signal.SIGKILL,
                                  help="a name or a number (KILL)")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tools import cpio
-from tools.errors import UsageError
+from tools.errors import KraitError, UsageError
 from tools.images.resolve import Kind, Target, find, kind_of_file
 from tools.images.root import Configuration, RootFileSystem
 from tools.machine import Share
@@ -93,7 +94,12 @@ def _host_program(options: argparse.Namespace, path: Path, archive: Callable[[],
 
 
 def _image(options: argparse.Namespace, target: Target) -> RootFileSystem:
-    if target.name.partition(":")[0] == "busybox":
+    name, _, tag = target.name.partition(":")
+    if name == "busybox":
+        from userland.busybox import VERSION
+
+        if re.match(r"\d", tag) and not f"{VERSION}.".startswith(f"{tag.partition('-')[0]}."):
+            raise KraitError(f"krait run: {target.name}: our busybox is {VERSION}, and no other is fetched")
         configuration = Configuration(command=("sh",), environment=OUR_ENVIRONMENT, directory="/root")
         root = RootFileSystem(archive=None, configuration=configuration)
     else:
@@ -102,9 +108,9 @@ def _image(options: argparse.Namespace, target: Target) -> RootFileSystem:
         kept = make_image(target)
         root = RootFileSystem(disk=kept.disk, configuration=kept.configuration)
     configuration = root.configuration
-    if options.entrypoint is not None:
-        arguments = [options.entrypoint, *options.arguments]
-    elif target.name in ("python", "python3"):  # named as the program that it is
+    if options.entrypoint is not None:  # "": none, not even the image's own
+        arguments = [*filter(None, [options.entrypoint]), *options.arguments]
+    elif re.fullmatch(r"python(3(\.\d+)?)?", target.name):  # named as the program that it is
         arguments = ["python3", *options.arguments]
     else:
         arguments = [*configuration.entrypoint, *(options.arguments or configuration.command)]
@@ -179,7 +185,7 @@ def choose_root(options: argparse.Namespace, archive: Callable[[], bytes | None]
         return _image(options, target)
     assert target.path is not None
     if target.kind is Kind.DISK:
-        arguments = [options.entrypoint] if options.entrypoint is not None else []
+        arguments = [options.entrypoint] if options.entrypoint else []
         return RootFileSystem(
             disk=target.path, name=target.name, arguments=[*arguments, *options.arguments] or ["/bin/sh"],
             wants_network=True,

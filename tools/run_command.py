@@ -90,12 +90,16 @@ def _network(options: argparse.Namespace) -> Network | None:
 
 
 def check_ports(forwards: list[Forward]) -> None:
-    """Raise KraitError if somebody listens on a port that is to be forwarded."""
+    """Raise KraitError if somebody listens on a port that is to be forwarded, or it is to be so twice."""
     if not forwards:
         return
     import socket
 
+    taken = set()
     for each in forwards:
+        if (each.protocol, each.host_port) in taken and each.host_port != 0:
+            raise UsageError(f"krait run: port {each.host_port} of this machine can be forwarded once only")
+        taken.add((each.protocol, each.host_port))
         kind = socket.SOCK_STREAM if each.protocol == "tcp" else socket.SOCK_DGRAM
         with socket.socket(socket.AF_INET, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -217,6 +221,10 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None, extra: t
     if root.wants_network and options.network is None:
         options.network = "user"
     options.shares = [*root.shares, *options.shares]
+    places = [share.place for share in options.shares]
+    if len(set(places)) < len(places):
+        twice = next(place for place in places if places.count(place) > 1)
+        raise UsageError(f"krait run: two directories are to be at {twice}")
     kernel = _kernel(options)
     machine = _machine(options, *_debugger(options, kernel), *extra)
     return run_program(options, machine, kernel, root, shown_log)

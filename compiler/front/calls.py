@@ -36,6 +36,8 @@ from mypy.nodes import (
 
 from compiler.front.basics import Unreachable, find_attribute, fold
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, TypeConverter, is_opaque_int, type_info, unify
+from compiler.front.flows import same_storage
+from compiler.front.order import acts, matters
 from compiler.tree import (
     BoolLit,
     BytesLit,
@@ -128,6 +130,7 @@ class CallConverter:
     types: TypeConverter
     function: Function
     outer: Any
+    in_comprehension: int
     nested: dict[FuncItem, Function]
 
     if TYPE_CHECKING:
@@ -354,6 +357,7 @@ class CallConverter:
     def _super_call(self, node: CallExpr, callee: SuperExpr, loc: Loc) -> Expr:
         info = callee.info
         assert info is not None
+        self._check_super(callee, info, loc)
         for base in info.mro[1:]:
             symbol = base.names.get(callee.name)
             if symbol is None:
@@ -373,6 +377,20 @@ class CallConverter:
         if callee.name == "__init__":
             return CallBuiltin(loc, NONE, "pass", [])
         raise Diagnostic("KP204", loc, f"no base class has {callee.name}")
+
+    def _check_super(self, callee: SuperExpr, info: TypeInfo, loc: Loc) -> None:
+        """`super()` is of the class that it stands in, and of the method's own object."""
+        hint = "call the method of the base class by its class: Base.method(self)"
+        if self.outer is not None or self.in_comprehension:
+            raise Diagnostic("KP173", loc, "super() in a function or comprehension inside the method", hint)
+        args = callee.call.args
+        own = self.function.params[0].name if self.function.params else ""
+        match args:
+            case []:
+                return
+            case [RefExpr(node=cls), NameExpr(name=name)] if cls is info and name == own:
+                return
+        raise Diagnostic("KP173", loc, "super() of another class or object", hint)
 
     def _call_member(self, node: CallExpr, callee: MemberExpr, loc: Loc) -> Expr:
         base = callee.expr
@@ -406,6 +424,11 @@ class CallConverter:
         if definition is None:
             raise Diagnostic("KP205", loc, f"{info.name} has no method {callee.name}", METHODS)
         if definition.is_static:
+            refuse_left_out_receiver(receiver, callee.name, owner, loc)
+            if below := self.shared.overriding(info.fullname, callee.name):
+                other = f"{callee.name} is another one in {below[0].name}"
+                message = f"{other}, and which is meant is known only at run time"
+                raise Diagnostic("KP249", loc, message, "call it by its class, or make it a method of the object")
             args = self.arguments(node, definition, 0, loc)
             return CallFunction(
                 loc,
@@ -622,6 +645,8 @@ class CallConverter:
             raise Diagnostic("KP206", loc, f"{name} takes one argument here", "write .encode() or .decode(), or a loop")
         if name == "str":
             return FString(loc, STR, [FormatPart(args[0], "")]) if args else StrLit(loc, STR, "")
+        if name == "enumerate" and len(args) > 1 and matters(args[0], args[1]):
+            raise Diagnostic("KP215", loc, "the start would be computed before what is numbered", "compute it before")
         if name in ("range", "enumerate", "zip", "reversed"):
             return CallBuiltin(loc, NONE, name, args)
         if name == "bytes":
@@ -671,7 +696,7 @@ class CallConverter:
             hint = "append to an empty one"
             raise Diagnostic("KP209", loc, "a bytearray is made of a size, of bytes, a bytearray or a span", hint)
         if isinstance(source.type, ClassType) and source.type.name == LIST and name == "list":
-            return CallMethod(loc, t, source, LIST, "copy", [])
+            return CallMethod(loc, stored_alike(t, source.type), source, LIST, "copy", [])
         if isinstance(source.type, ClassType) and source.type.name == DICT and name == "list":
             return CallMethod(loc, t, source, DICT, "key_list", [])
         if (
@@ -684,7 +709,7 @@ class CallConverter:
                 loc, t, source.receiver, DICT, "key_list" if source.method == "keys" else "value_list", []
             )
         if isinstance(source.type, ClassType) and source.type.name == DICT and name == "dict":
-            return CallMethod(loc, t, source, DICT, "copy", [])
+            return CallMethod(loc, stored_alike(t, source.type), source, DICT, "copy", [])
         raise Diagnostic("KP209", loc, f"{name}() of this", "write a comprehension or a loop")
 
     # Builtin functions ------------------------------------------------------------------------------------------------
@@ -761,6 +786,19 @@ class CallConverter:
     def iterable(self, node: Expression) -> Expr:
         """What `for` runs over."""
         return self.expression(node)
+
+
+def stored_alike(t: Type, source: Type) -> Type:
+    """The type of a copy, or of a part: mypy's, unless that says another storage of the elements than they have."""
+    return t if same_storage(source, t) else source
+
+
+def refuse_left_out_receiver(receiver: Expr, name: str, owner: str, loc: Loc) -> None:
+    """What belongs to a class is the same for each object, and the object is not computed: so it must do nothing."""
+    if acts(receiver):
+        short = owner.rpartition(".")[2]
+        message = f"{name} belongs to the class, and the object before it would not be computed"
+        raise Diagnostic("KP215", loc, message, f"compute the object before, and write {short}.{name}")
 
 
 def refuse_overloaded(node: SymbolNode | None, loc: Loc) -> None:

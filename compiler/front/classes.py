@@ -25,6 +25,7 @@ from compiler.front.convert_types import TypeConverter
 from compiler.tree import ClassDecl, Diagnostic, Loc, Param, caught
 from compiler.types import Type
 
+ENUM_BASES = ("enum.Enum", "enum.IntEnum", "enum.Flag", "enum.IntFlag")
 ERROR_BASES = ("KernelError", "Errno")
 
 
@@ -64,7 +65,7 @@ def convert_class(node: ClassDef, path: str, types: TypeConverter) -> ClassDecl:
         kind = "protocol"
     elif is_exception(info):
         kind = "exception"
-    errors: list[Diagnostic] = []
+    errors: list[Diagnostic] = _enum_faults(node, info, path, loc) if kind == "enum" else []
     if node.metaclass is not None:
         errors.append(
             Diagnostic(
@@ -100,6 +101,25 @@ def convert_class(node: ClassDef, path: str, types: TypeConverter) -> ClassDecl:
         base_names=[b.type.fullname for b in info.bases if b.type.is_protocol],
         errors=errors,
     )
+
+
+def _enum_faults(node: ClassDef, info: TypeInfo, path: str, loc: Loc) -> list[Diagnostic]:
+    """Members that Python would show or combine otherwise than Python's own kinds of enums."""
+    found: list[Diagnostic] = []
+    for base in info.bases:
+        if base.type.fullname not in ENUM_BASES and not base.type.is_enum:
+            hint = "derive it from Enum, IntEnum, Flag or IntFlag alone"
+            found.append(Diagnostic("KP121", loc, f"the enum {info.name} derives from {base.type.name}", hint))
+    if "boundary" in node.keywords:
+        hint = "leave it out: a Flag takes its own bits, an IntFlag any"
+        found.append(Diagnostic("KP193", loc, f"{info.name} says what happens to unknown bits", hint))
+    for statement in node.defs.body:
+        for lvalue in statement.lvalues if isinstance(statement, AssignmentStmt) else ():
+            if isinstance(lvalue, NameExpr) and lvalue.name.startswith("__") and lvalue.name.endswith("__"):
+                place = Loc(path, statement.line, statement.column, statement.end_line or 0, statement.end_column or 0)
+                message = f"{info.name} has {lvalue.name}, which compiled code would not call"
+                found.append(Diagnostic("KP231", place, message, "write a method with a name, and call it"))
+    return found
 
 
 def _base(info: TypeInfo, types: TypeConverter, loc: Loc, errors: list[Diagnostic]) -> Type | None:

@@ -11,6 +11,7 @@ from compiler.tree import CallBuiltin, CallMethod, Diagnostic, Expr, Loc
 from compiler.types import (
     BOOL,
     BYTES,
+    CONTAINERS,
     INT,
     NEVER,
     NONE,
@@ -40,11 +41,10 @@ from compiler.types import (
 
 KERNEL_ERROR = "kernel.lang.errors.KernelError"
 MEMORY_ERROR = "builtins.MemoryError"
-RUNTIME = "kernel.lang.runtime.containers"
-LIST = f"{RUNTIME}.List"
-DICT = f"{RUNTIME}.Dict"
-DEQUE = f"{RUNTIME}.Deque"
-BYTE_ARRAY = f"{RUNTIME}.ByteArray"
+LIST = f"{CONTAINERS}List"
+DICT = f"{CONTAINERS}Dict"
+DEQUE = f"{CONTAINERS}Deque"
+BYTE_ARRAY = f"{CONTAINERS}ByteArray"
 
 _CONTAINERS = {
     "builtins.list": LIST,

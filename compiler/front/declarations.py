@@ -127,7 +127,7 @@ def _check_enum(decl: ClassDecl) -> None:
     """A member is a number: its text, truth and comparisons are those that Python gives every enum."""
     for full_name in decl.methods:
         method = full_name.removeprefix(decl.name + ".")
-        if method.startswith("__") and method.endswith("__"):
+        if (method.startswith("_") and method.endswith("_")) or method in ("name", "value"):
             hint = "write a method with a name, and call it"
             _fail(decl, "KP231", f"{short_name(decl.name)} has {method}, which compiled code would not call", hint)
 

@@ -46,10 +46,10 @@ from mypy.nodes import (
 )
 
 from compiler.front.basics import Unreachable, find_attribute, fold, refuse_protocol_field
-from compiler.front.calls import CallConverter, refuse_overloaded
+from compiler.front.calls import CallConverter, refuse_left_out_receiver, refuse_overloaded, stored_alike
 from compiler.front.convert_types import BYTE_ARRAY, DEQUE, DICT, LIST, type_info
 from compiler.front.narrowing import answer, declared_at, is_narrowed, left_out, narrowed_in
-from compiler.front.order import matters
+from compiler.front.order import acts, matters
 from compiler.tree import (
     Binary,
     BoolLit,
@@ -109,6 +109,7 @@ from compiler.types import (
 if TYPE_CHECKING:
     from compiler.front.functions import Converter
 
+PATTERNS = ("{:{}}", "{!r:{}}", "{!s:{}}", "{!a:{}}")  # what mypy makes of the parts of an f-string
 LAST = (1 << 63) - 1  # the stop of a slice that has none
 BYTE_STRINGS = "kernel.lang.runtime.byte_strings"
 _METHOD_OF_OPERATOR = {
@@ -159,6 +160,7 @@ class ExpressionConverter(CallConverter):
         self.function = function
         self.outer = outer
         self.errors: list[Diagnostic] = []
+        self.in_comprehension = 0  # how many comprehensions are around what is converted
         self.names: dict[Var, str] = {}
         self.taken: set[str] = set()  # the values of `names`,
         self.counts: dict[str, int] = {}  # and which number the next variable of a name gets
@@ -418,9 +420,9 @@ class ExpressionConverter(CallConverter):
 
     def _class_member(self, node: MemberExpr, info: TypeInfo, loc: Loc) -> Expr:
         owner, symbol = find_attribute(info, node.name)
-        if info.is_enum and isinstance(symbol, Var):
+        if info.is_enum and isinstance(symbol, Var) and owner == info.fullname:
             return EnumMember(loc, EnumType(info.fullname), info.fullname, node.name)
-        if isinstance(symbol, Var):
+        if isinstance(symbol, Var) and not owner.startswith("builtins."):
             return ClassConstant(loc, self.convert_type(node), owner, node.name)
         if isinstance(symbol, Decorator) and symbol.func.is_static:
             return Global(loc, self.convert_type(node), owner, node.name, final=True)
@@ -480,6 +482,7 @@ class ExpressionConverter(CallConverter):
             raise Diagnostic(
                 "KP249", loc, message, "name the object first, or make it a method that the subclass overrides"
             )
+        refuse_left_out_receiver(receiver, name, owner, loc)
         for info in reversed(below):
             cls = self.types.convert(mt.Instance(info, list(info.defn.type_vars)), loc)
             test = CallBuiltin(loc, BOOL, "isinstance", [receiver], [cls])
@@ -526,7 +529,8 @@ class ExpressionConverter(CallConverter):
         assert isinstance(left.type, ClassType | StructType)
         owner = left.type.name
         if owner in (LIST, BYTE_ARRAY) and node.op in ("+", "*"):
-            return CallMethod(loc, t, left, owner, "concat" if node.op == "+" else "repeat", [right])
+            name = "concat" if node.op == "+" else "repeat"
+            return CallMethod(loc, stored_alike(t, left.type), left, owner, name, [right])
         info = type_info(self.type_of(node.left))
         method = _METHOD_OF_OPERATOR.get(node.op, "")
         if info is not None and info.get(method) is not None:
@@ -609,7 +613,7 @@ class ExpressionConverter(CallConverter):
             start, stop = self.slice_bounds(node.index, loc)
             result = self.convert_type(node)
             if isinstance(t, ClassType):
-                return CallMethod(loc, result, base, t.name, "slice", [start, stop])
+                return CallMethod(loc, stored_alike(result, t), base, t.name, "slice", [start, stop])
             return CallBuiltin(loc, result, f"{value_type_name(t, loc)}.slice", [base, start, stop])
         index = self.expression(node.index)
         if isinstance(t, TupleType):
@@ -629,7 +633,7 @@ class ExpressionConverter(CallConverter):
         if isinstance(index, IntLit) and index.value < 0:
             if name == "bytes":
                 return CallFunction(loc, INT, f"{BYTE_STRINGS}.bytes_from_end", [base, IntLit(loc, INT, -index.value)])
-            if not isinstance(base, Local | Captured | Field | Global):
+            if not isinstance(base, Local | Captured | Field | Global) or acts(base):
                 raise Diagnostic("KP196", loc, "an index from the end of what is computed", "name it first")
             length = CallBuiltin(loc, INT, "len", [base])
             index = Binary(loc, INT, "-", length, IntLit(loc, INT, -index.value))
@@ -668,7 +672,7 @@ class ExpressionConverter(CallConverter):
         if not (isinstance(callee, MemberExpr) and callee.name == "format" and isinstance(callee.expr, StrExpr)):
             return None
         pattern = callee.expr.value
-        if not pattern.endswith(":{}}") or len(node.args) != 2 or node.arg_kinds != [ArgKind.ARG_POS, ArgKind.ARG_POS]:
+        if pattern not in PATTERNS or len(node.args) != 2 or node.arg_kinds != [ArgKind.ARG_POS, ArgKind.ARG_POS]:
             return None
         spec = node.args[1]
         if not isinstance(spec, StrExpr):

@@ -24,26 +24,26 @@ from compiler.tree import (
     TupleLit,
     Walrus,
 )
+from compiler.types import CONTAINERS
 
 _CONSTANT = (IntLit, BoolLit, StrLit, BytesLit, NoneLit, EnumMember, ClassConstant, ListLit, DictLit, TupleLit)
-_CONTAINERS = "kernel.lang.runtime.containers."
 _CHANGES = ("append", "add", "pop", "remove", "insert", "extend", "clear", "sort", "reverse", "set", "update", "delete")
 
 
 def matters(left: Expr, right: Expr) -> bool:
     """Whether one of them does something that the other one's value could show, or both do something."""
-    left_acts, right_acts = _acts(left), _acts(right)
+    left_acts, right_acts = acts(left), acts(right)
     return (left_acts and not _stays(right, left)) or (right_acts and not _stays(left, right))
 
 
-def _acts(e: Expr) -> bool:
+def acts(e: Expr) -> bool:
     """Whether an expression may do something: call a function of the program, or change what others see."""
     for node in walk(e):
         match node:
             case CallFunction() | CallValue() | New() | Walrus():
                 return True
             case CallMethod(owner=owner, method=method):
-                if not owner.startswith(_CONTAINERS) or method.lstrip("_").startswith(_CHANGES):
+                if not owner.startswith(CONTAINERS) or method.lstrip("_").startswith(_CHANGES):
                     return True
             case CallBuiltin(name=name):
                 if name.startswith(("unsafe.", "raw.", "print")):

@@ -29,6 +29,7 @@ from compiler.tree import (
     CallMethod,
     CallValue,
     Captured,
+    CapturePattern,
     Chain,
     Compare,
     Comprehension,
@@ -42,6 +43,7 @@ from compiler.tree import (
     Lambda,
     Loc,
     Local,
+    LocalTarget,
     NestedFunction,
     New,
     Program,
@@ -50,11 +52,13 @@ from compiler.tree import (
     Try,
     TupleTarget,
     Unary,
+    Walrus,
     With,
     Yield,
 )
 from compiler.types import (
     BOOL,
+    CONTAINERS,
     ArrayType,
     BoolType,
     BytesType,
@@ -146,6 +150,7 @@ def check_function(program: Program, function: Function, turns: dict[int, set[st
     rules.check_type(function.result, function.loc)
     if not function.is_generator:
         rules.check_known(function.result, function.loc)
+    rules.check_nested(function)
     for statement in function.body:
         rules.visit(statement)
     check_flows(program, function, rules.errors)
@@ -255,7 +260,7 @@ class FunctionRules:
                     self.fail(
                         "KP220", arg.loc, f"{node.method} keeps its argument, and a closure must not be kept", hint
                     )
-        if node.owner.startswith("kernel.lang.runtime.containers.") and target is None:
+        if node.owner.startswith(CONTAINERS) and target is None:
             kind = {LIST: "list", DICT: "dict", DEQUE: "deque"}.get(node.owner, "bytearray")
             if not (node.owner == DICT and node.method in ("keys", "values", "items") and id(node) in self.allowed):
                 hint = (
@@ -263,7 +268,7 @@ class FunctionRules:
                 )
                 method = node.method.strip("_")
                 self.fail("KP212", node.loc, f"{kind} has no {method} in Kernel Python", hint)
-        elif node.owner.startswith("kernel.lang.runtime.containers.") and target is not None:
+        elif node.owner.startswith(CONTAINERS) and target is not None:
             wanted = len(target.params) - 1
             if len(node.args) != wanted:
                 message = f"{node.method} takes {wanted} argument{'s' * (wanted != 1)} here"
@@ -283,7 +288,20 @@ class FunctionRules:
                 self.fail("KP220", arg.loc, "a closure passed through a function value", "call a function by its name")
                 self.allowed.add(id(arg))
 
+    def check_nested(self, function: Function) -> None:
+        """A nested function is the same wherever it is named: it is inlined there."""
+        seen: set[str] = set()
+        for statement in function.body:
+            for node in walk(statement) if not isinstance(statement, NestedFunction) else [statement]:
+                if isinstance(node, NestedFunction):
+                    name = node.function.name.rpartition(".")[2]
+                    if node is not statement or name in seen:
+                        hint = "define it once, outside of other statements, and give others another name"
+                        self.fail("KP218", node.loc, f"which {name} is meant is known only at run time", hint)
+                    seen.add(name)
+
     def on_nestedfunction(self, node: NestedFunction) -> None:
+        self.check_nested(node.function)
         self.nested[node.function.name.rsplit(".", 1)[-1]] = node.function
 
     def on_lambda(self, node: Lambda) -> None:
@@ -322,6 +340,8 @@ class FunctionRules:
                             calls.add(id(arg))
             elif isinstance(node, Local | Captured) and node.name == name and id(node) not in calls:
                 return True
+            elif isinstance(node, LocalTarget | Walrus | CapturePattern | Handler) and node.name == name:
+                return True  # what is called is another function then
         return False
 
     def on_yield(self, node: Yield) -> None:
@@ -460,6 +480,8 @@ class FunctionRules:
         if node.name in ("enumerate", "zip", "reversed"):
             self.allowed.update(id(a) for a in node.args)
         kind, _, method = node.name.partition(".")
+        if kind == "str" and method in ("slice", "__getitem__"):
+            self.fail("KP212", node.loc, "a str has no index and no slices in Kernel Python", "encode it")
         if kind in ("str", "bytes") and method and not method.startswith("__") and method != "slice":
             library = "bytes" if method in ("startswith", "endswith") else kind  # the same on the UTF-8 form
             found = [self.program.functions.get(f"{module}.{library}_{method}") for module in _TEXT_MODULES]

@@ -531,6 +531,9 @@ class StatementConverter(ExpressionConverter):
     def _raised(self, node: RaiseStmt, loc: Loc) -> Expr | None:
         if node.expr is None:
             return None
+        if node.from_expr is not None and not isinstance(node.from_expr, NameExpr):
+            hint = "name the exception before; what caused an error is not kept"
+            raise Diagnostic("KP980", loc, "what stands after `from` would not be computed", hint)
         if isinstance(node.expr, RefExpr) and isinstance(node.expr.node, TypeInfo):
             return self.raised_class(node.expr.node, loc)
         return self.expression(node.expr)
@@ -606,9 +609,21 @@ class StatementConverter(ExpressionConverter):
 
     def comprehension(self, node: GeneratorExpr, kind: str, t: Type, loc: Loc) -> Expr:
         """A list, or a reduction of a generator expression."""
-        clauses = []
+        self.in_comprehension += 1
+        try:
+            return self._clauses(node, kind, t, loc)
+        finally:
+            self.in_comprehension -= 1
+
+    def _clauses(self, node: GeneratorExpr, kind: str, t: Type, loc: Loc) -> Expr:
+        clauses: list[ForClause] = []
         for index, sequence, conditions in zip(node.indices, node.sequences, node.condlists, strict=True):
-            iterable = self.iterable(sequence)
+            is_first = not clauses  # that one is computed outside the comprehension
+            self.in_comprehension -= is_first
+            try:
+                iterable = self.iterable(sequence)
+            finally:
+                self.in_comprehension += is_first
             target = self.target(index, element_type(iterable))
             for condition in conditions:
                 self.refuse_left_out(condition, answered=False)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from compiler.front.construction import Calls
+from compiler.front.convert_types import BYTE_ARRAY
 from compiler.nodes import children, walk
 from compiler.tree import (
     Assign,
@@ -54,8 +55,7 @@ from compiler.tree import (
 )
 from compiler.types import ArrayType, ClassType, FunctionType, OptionalType, SpanType, StructType, TupleType, Type
 
-CONTAINERS = "kernel.lang.runtime."
-BYTE_ARRAY = "kernel.lang.runtime.containers.ByteArray"
+RUNTIME = "kernel.lang.runtime."
 RESIZING = frozenset(
     ["append", "pop_last", "pop_at", "extend_bytes", "extend_array", "extend_span", "clear", "delete_slice",
      "__delitem__"]
@@ -107,7 +107,7 @@ class Storage:
         self.steps: dict[int, list[Any]] = {}  # by function: its calls, `with` and `return` statements
         self._made_at_import(ELEMENT)
         for function in program.functions.values():
-            if not function.name.startswith(CONTAINERS) and not function.errors:
+            if not function.name.startswith(RUNTIME) and not function.errors:
                 self._function(("f", function.name), function, function.name)
         self._solve()
         self._solve_resizes()
@@ -147,11 +147,11 @@ class Storage:
                     yield from self.places(scope, item)
             case New(type=ClassType(name=name)) if name == BYTE_ARRAY:
                 yield ("site", id(node))
-            case CallFunction(function=name) if name.startswith(CONTAINERS):
+            case CallFunction(function=name) if name.startswith(RUNTIME):
                 yield ("site", id(node))
             case CallMethod(owner=owner) if owner == BYTE_ARRAY:
                 yield ("site", id(node))
-            case CallMethod(owner=owner) if owner.startswith(CONTAINERS):
+            case CallMethod(owner=owner) if owner.startswith(RUNTIME):
                 yield ELEMENT
             case CallFunction() | CallMethod():
                 for target, _ in self.targets(node):
@@ -320,7 +320,7 @@ class Storage:
             if node.method in RESIZING:
                 self.direct[me] += self.places(scope, node.receiver)
             return
-        if owner.startswith(CONTAINERS):
+        if owner.startswith(RUNTIME):
             for arg in node.args:
                 self._flow(scope, arg, ELEMENT)
             return

@@ -3,6 +3,7 @@
 from compiler.lower import (
     builtins,
     containment,
+    enums,
     exceptions,
     expressions,
     inlining,

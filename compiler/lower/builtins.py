@@ -91,10 +91,11 @@ def bytes_item(fn: FunctionLowerer, e: CallBuiltin) -> Value:
 
 def text_method(fn: FunctionLowerer, e: CallBuiltin, prefix: str, method: str) -> Value:
     """A method of bytes or str: a function of the run-time library."""
-    if e.name == "bytes.of_list" and isinstance(e.args[0], ListLit | Comprehension):
-        # mypy takes the items of bytes([…]) for SupportsIndex.
-        items = replace(e.args[0], type=ClassType(LIST, (INT,)))
-        return call_runtime(fn, e.name, [lower(fn, items)])
+    # mypy takes the items of bytes([…]) for SupportsIndex, those of b"".join([…]) for Buffer.
+    kind = {"bytes.of_list": INT, "bytes.join": BYTES}.get(e.name)
+    if kind is not None and isinstance(literal := e.args[-1], ListLit | Comprehension):
+        items = replace(literal, type=ClassType(LIST, (kind,)))
+        return call_runtime(fn, e.name, [*(lower(fn, part) for part in e.args[:-1]), lower(fn, items)])
     values = values_of(fn, e)
     if e.name == "bytes.split" and (len(values) == 1 or isinstance(values[1].type, NoneType)):
         return call_runtime(fn, "bytes.split_spaces", [values[0], *values[2:]])
@@ -284,7 +285,7 @@ def extreme_of_sequence(fn: FunctionLowerer, name: str, sequence: Value) -> Valu
 
 
 def divmod_of(fn: FunctionLowerer, e: CallBuiltin) -> Value:
-    a, b = values_of(fn, e)
+    a, b = (v if is_integer(v.type) else coerce(fn, v, INT) for v in values_of(fn, e))
     t = U64 if is_unsigned(a.type) else INT
     quotient = integers.arithmetic(fn, "//", a, b, t)
     rest = integers.arithmetic(fn, "%", a, b, t)

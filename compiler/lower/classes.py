@@ -52,6 +52,7 @@ def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
         return fn.phi("i1", [("false", start), (result, last)])
     if fn.is_exception(value.type):
         return is_caught(fn, value, t)
+    refuse_member(fn, value.type, t)
     if not is_reference(value.type):
         return "true" if value.type == t or is_number(fn, value.type, t) else "false"
     if not isinstance(value.type, UnionType) and fn.world.is_subclass(value.type, t):
@@ -73,6 +74,13 @@ def is_instance(fn: FunctionLowerer, value: Value, t: Type) -> str:
             hit = fn.op(f"icmp ule i32 {relative}, {high - low}")
         result = hit if result == "false" else fn.op(f"or i1 {result}, {hit}")
     return result
+
+
+def refuse_member(fn: FunctionLowerer, have: Type, t: Type) -> None:
+    """A member of an IntEnum that is held as an int is one in Python still; here it is a number like others."""
+    if isinstance(have, IntType) and isinstance(t, EnumType):
+        hint = "take it as what it is, or compare it with the values"
+        raise fn.error("KP956", f"whether an int is a member of {show(t)}", hint)
 
 
 def is_number(fn: FunctionLowerer, have: Type, t: Type) -> bool:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from compiler.lower.convert import call_runtime, invert, is_present, number, parts_of, text_length, tuple_item, unwrap
 from compiler.lower.function import FunctionLowerer
 from compiler.lower.integers import compare
-from compiler.lower.layout import is_int_enum, is_pointer
+from compiler.lower.layout import is_flag, is_int_enum, is_pointer
 from compiler.lower.objects import call_method
 from compiler.lower.values import Value, is_integer
+from compiler.lower.world import OBJECT
 from compiler.types import (
+    CONTAINERS,
+    ArrayType,
     BoolType,
     BytesType,
     ClassType,
@@ -26,9 +29,6 @@ from compiler.types import (
     show,
 )
 
-CONTAINERS = "kernel.lang.runtime.containers."
-OBJECT = ClassType("builtins.object")
-
 
 def truth(fn: FunctionLowerer, value: Value) -> str:
     """`bool(value)` as an i1."""
@@ -41,7 +41,7 @@ def truth(fn: FunctionLowerer, value: Value) -> str:
         case NeverType():
             return "poison"
         case EnumType(name):
-            if not is_int_enum(fn.world.program, name):
+            if not is_int_enum(fn.world.program, name) and not is_flag(fn.world.program, name):
                 return "true"
             return fn.op(f"icmp ne i64 {value.operand}, 0")
         case IntType():
@@ -54,8 +54,11 @@ def truth(fn: FunctionLowerer, value: Value) -> str:
             length = text_length(fn, value) if not isinstance(t, SpanType) else fn.span_parts(value)[1]
             return fn.op(f"icmp ne i64 {length}, 0")
         case UnionType(items):
-            if not fn.discovering and any(has_length(fn, item) for item in items):
+            own = any(isinstance(item, StrType | BytesType) or has_length(fn, item) for item in items)
+            if own and not fn.discovering:
                 raise fn.error("KP933", f"the truth of a {show(t)}", "narrow it first, or compare it with None")
+            for item in items:
+                refuse_hidden_truth(fn, item)
             return "true"
         case ClassType() | StructType():
             for method in ("__bool__", "__len__"):
@@ -65,6 +68,8 @@ def truth(fn: FunctionLowerer, value: Value) -> str:
             return "true"
         case TupleType(items):
             return "true" if items else "false"
+        case ArrayType(_, length):
+            return "true" if length else "false"
         case _:
             return "true"
 
@@ -73,7 +78,8 @@ def optional_truth(fn: FunctionLowerer, value: Value, inner: Type) -> str:
     """Not None, and true."""
     present = is_present(fn, value)
     refuse_hidden_truth(fn, inner)
-    if is_pointer(value.type) and not isinstance(inner, StrType | BytesType) and not has_length(fn, inner):
+    plain = not isinstance(inner, StrType | BytesType | UnionType) and not has_length(fn, inner)
+    if is_pointer(value.type) and plain:
         return present
     test, end = fn.join("present"), fn.join("truth")
     start = fn.block
@@ -108,6 +114,8 @@ def identical(fn: FunctionLowerer, a: Value, b: Value) -> str:
         raise fn.error("KP931", "exceptions cannot be compared", "compare their codes")
     if is_pointer(a.type) and is_pointer(b.type):
         return fn.op(f"icmp eq ptr {a.operand}, {b.operand}")
+    if isinstance(a.type, EnumType) and isinstance(b.type, EnumType) and a.type != b.type:
+        return "false"
     return equal(fn, a, b)
 
 
@@ -192,46 +200,37 @@ def same_or_equal(fn: FunctionLowerer, a: Value, b: Value) -> str:
 
 
 def equal_tuples(fn: FunctionLowerer, a: Value, b: Value, count: int) -> str:
-    """Whether two tuples of `count` items are equal. Python compares no further than the first that differ."""
-    arms: list[tuple[str, str]] = []
-    result, end = "true", ""
-    for index in range(count):
-        left, right = tuple_item(fn, a, index), tuple_item(fn, b, index)
-        if index > 0 and (has_equality(fn, left.type) or has_equality(fn, right.type)):
-            end = end or fn.label("unequal")
-            following = fn.label("following")
-            arms.append(("false", fn.block))
-            fn.branch_if(result, following, end)
-            fn.start(following)
-            result = "true"
-        item = same_or_equal(fn, left, right)
-        result = item if result == "true" else fn.op(f"and i1 {result}, {item}")
-    if not end:
-        return result
-    arms.append((result, fn.block))
-    fn.branch(end)
-    fn.start(end)
-    return fn.phi("i1", arms)
+    """Whether two tuples of `count` items are equal."""
+    return equal_pairs(fn, "and", [(tuple_item(fn, a, index), tuple_item(fn, b, index)) for index in range(count)])
 
 
 def equal_to_any(fn: FunctionLowerer, value: Value, others: list[Value]) -> str:
-    """`value in (a, b)`. Python asks each of them in turn whether it is the value or equals it, until one does."""
+    """`value in (a, b)`. Python asks each of them whether it is the value or equals it."""
+    pairs = [(other, value) if has_equality(fn, other.type) else (value, other) for other in others]
+    return equal_pairs(fn, "or", pairs)
+
+
+def equal_pairs(fn: FunctionLowerer, op: str, pairs: list[tuple[Value, Value]]) -> str:
+    """Whether all pairs ("and") or some ("or") are of equals. Python compares no further than it needs to, which a
+    method `__eq__` would show.
+    """
+    undecided, decided = ("true", "false") if op == "and" else ("false", "true")
     arms: list[tuple[str, str]] = []
-    result, end = "false", ""
-    for place, other in enumerate(others):
-        if not has_equality(fn, value.type) and not has_equality(fn, other.type):
-            bit = equal(fn, value, other)
-        else:
-            if place > 0:
-                end = end or fn.label("within")
-                following = fn.label("following")
-                arms.append(("true", fn.block))
-                fn.branch_if(result, end, following)
-                fn.start(following)
-                result = "false"
-            bit = same_or_equal(fn, *((other, value) if has_equality(fn, other.type) else (value, other)))
-        result = bit if result == "false" else fn.op(f"or i1 {result}, {bit}")
-    if not end:
+    result, end = undecided, fn.label("decided")
+    for left, right in pairs:
+        if result != undecided and (has_equality(fn, left.type) or has_equality(fn, right.type)):
+            result = fn.decided(result)
+            if result == decided:
+                break
+            following = fn.label("following")
+            if result != undecided:
+                arms.append((decided, fn.block))
+            fn.branch_if(result, *((following, end) if op == "and" else (end, following)))
+            fn.start(following)
+            result = undecided
+        bit = same_or_equal(fn, left, right)
+        result = bit if result == undecided else fn.op(f"{op} i1 {result}, {bit}")
+    if not arms:
         return result
     arms.append((result, fn.block))
     fn.branch(end)

@@ -12,9 +12,10 @@ from compiler.lower.interfaces import runtime_function
 from compiler.lower.layout import is_pointer, live_object, number_of, register_type
 from compiler.lower.module import LENGTH
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant, is_integer, is_unsigned, type_bounds
-from compiler.lower.world import Instance
+from compiler.lower.world import OBJECT, Instance
 from compiler.tree import Diagnostic, Loc
 from compiler.types import (
+    CONTAINERS,
     INT,
     U64,
     BoolType,
@@ -29,6 +30,7 @@ from compiler.types import (
     Type,
     UnionType,
     is_reference,
+    shape,
     show,
 )
 
@@ -60,9 +62,22 @@ def coerce(fn: FunctionLowerer, value: Value, to: Type) -> Value:
         return value.of_type(to)
     if isinstance(to, TupleType) and isinstance(have, TupleType):
         return coerce_tuple(fn, value, to)
-    if fn.kind(to) == fn.kind(have) and not isinstance(have, BoolType):
+    if fn.kind(to) == fn.kind(have) and not isinstance(have, BoolType) and not is_unlike(fn, have, to):
         return value.of_type(to)
     raise fn.error("KP930", f"{show(have)} cannot become {show(to)}")
+
+
+def is_unlike(fn: FunctionLowerer, have: Type, to: Type) -> bool:
+    """Whether two types of references are of objects with other forms: texts, or containers of another kind."""
+    if isinstance(have, UnionType) or isinstance(to, UnionType):
+        return all(is_unlike(fn, part, want) for part in parts_of(have) for want in parts_of(to))
+    if not isinstance(have, ClassType) or not isinstance(to, ClassType):
+        return is_reference(have) and is_reference(to) and type(have) is not type(to) and OBJECT not in (have, to)
+    if not have.name.startswith(CONTAINERS) or not to.name.startswith(CONTAINERS):
+        wide = any(fn.world.is_wide(t) for t in (have, to))
+        return not wide and have.name.startswith(CONTAINERS) != to.name.startswith(CONTAINERS)
+    pairs = zip(have.args, to.args, strict=False)
+    return have.name != to.name or any(shape(a) != shape(b) for a, b in pairs if not isinstance(a, NeverType))
 
 
 def number(fn: FunctionLowerer, value: Value) -> Value:
@@ -103,6 +118,8 @@ def to_optional(fn: FunctionLowerer, value: Value, to: OptionalType) -> Value:
             return coerce(fn, value, to.inner).of_type(to)
         if fn.is_exception(have):
             raise fn.error("KP930", f"{show(have)} cannot become {show(to)}", KEEP_CODE)
+        if is_unlike(fn, have.inner if isinstance(have, OptionalType) else have, to.inner):
+            raise fn.error("KP930", f"{show(have)} cannot become {show(to)}")
         return value.of_type(to)
     kind = fn.kind(to)
     if isinstance(have, NoneType):
@@ -325,6 +342,8 @@ def function_reference(fn: FunctionLowerer, target: object, t: FunctionType) -> 
 
 def as_int(fn: FunctionLowerer, value: Value) -> Value:
     """Any int as `int`: u64 is checked."""
+    if not is_integer(value.type):
+        return coerce(fn, value, INT)
     if value.type == U64 or (isinstance(value.type, IntType) and is_unsigned(value.type)):
         return to_integer(fn, value, INT)
     return value if value.type == INT else Value(value.operand, INT, *bounds(value))

@@ -195,8 +195,6 @@ def lower_with(fn: FunctionLowerer, s: With, index: int) -> None:
     fn.taking = lock or ""
     entered = call_method(fn, manager, "__enter__", [])
     fn.taking = ""
-    if item.target is not None:
-        store(fn, item.target, entered)
     frame, loc = fn.frame, s.loc
     # The manager is needed again on every way out: keep it where each can read it.
     slot = fn.alloca(fn.kind(manager.type))
@@ -210,6 +208,9 @@ def lower_with(fn: FunctionLowerer, s: With, index: int) -> None:
             fn.giving = False
 
     def body() -> None:
+        if item.target is not None:
+            fn.set_loc(loc)
+            store(fn, item.target, entered)
         if lock is not None:
             fn.contexts.append(HeldContext(Held(manager.path, lock)))
         lower_with(fn, s, index + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import types as python_types
 from dataclasses import replace
 from functools import partial
@@ -24,7 +23,8 @@ from compiler.lower.convert import (
     tuple_item,
 )
 from compiler.lower.dispatch import EXPRESSIONS, integer_literal, lower, lower_as
-from compiler.lower.function import KEEP_CODE, TRAP_ENUM, FunctionLowerer, holds_function
+from compiler.lower.enums import combined, is_flags, other_flags
+from compiler.lower.function import KEEP_CODE, FunctionLowerer, holds_function
 from compiler.lower.guards import is_holder, note_need, note_table
 from compiler.lower.interfaces import LIST
 from compiler.lower.layout import live_object
@@ -54,8 +54,6 @@ from compiler.tree import (
     ClassConstant,
     Conditional,
     DictLit,
-    EnumFromInt,
-    EnumMember,
     Expr,
     Global,
     IntLit,
@@ -75,13 +73,16 @@ from compiler.types import (
     INT,
     STR,
     U64,
+    ArrayType,
     BoolType,
     BytesType,
     ClassType,
     EnumType,
     FunctionType,
     IntType,
+    NoneType,
     OptionalType,
+    SpanType,
     StrType,
     StructType,
     TupleType,
@@ -89,6 +90,8 @@ from compiler.types import (
     TypeObject,
     show,
 )
+
+VALUES = (IntType, StrType, BytesType, TupleType, SpanType, StructType, ArrayType)  # what `is` says nothing of
 
 
 def lower_truth(fn: FunctionLowerer, e: Expr) -> str:
@@ -173,11 +176,6 @@ def class_constant(fn: FunctionLowerer, e: ClassConstant) -> Value:
     return constant(fn, value, fn.type(e.type))
 
 
-def enum_member(fn: FunctionLowerer, e: EnumMember) -> Value:
-    live: Any = live_object(fn.world.program, e.enum)
-    return int_constant(fn.world.enum_number(live.__members__[e.name], fn.loc), EnumType(e.enum))
-
-
 # Operators ------------------------------------------------------------------------------------------------------------
 
 
@@ -194,8 +192,9 @@ def unary(fn: FunctionLowerer, e: Unary) -> Value:
         raise fn.error("KP964", f"{e.op} of {show(operand.type)}")
     if e.op == "-":
         return integers.negate(fn, as_int(fn, operand))
-    t = fn.type(e.type)
-    return integers.complement(fn, operand, t if isinstance(t, EnumType) else INT)
+    if isinstance(operand.type, EnumType) and is_flags(fn, operand):
+        return other_flags(fn, operand, operand.type)
+    return integers.complement(fn, operand, INT)
 
 
 def binary(fn: FunctionLowerer, e: Binary) -> Value:
@@ -229,16 +228,16 @@ def operate(fn: FunctionLowerer, op: str, left: Value, right: Value, t: Type) ->
         if isinstance(left.type, ClassType):
             return call_method(fn, left, {"+": "concat", "*": "repeat"}.get(op, op), [right])
         raise fn.error("KP964", f"{show(left.type)} {op} {show(right.type)}")
-    return integers.arithmetic(fn, op, left, right, t)
+    return combined(fn, op, left, right, integers.arithmetic(fn, op, left, right, t))
 
 
 def compare_values(fn: FunctionLowerer, op: str, left: Value, right: Value) -> str:
     """One comparison as an i1."""
     match op:
-        case "is":
-            return identical(fn, left, right)
-        case "is not":
-            return invert(fn, identical(fn, left, right))
+        case "is" | "is not":
+            refuse_values(fn, left, right)
+            same = identical(fn, left, right)
+            return same if op == "is" else invert(fn, same)
         case "==":
             return equal(fn, left, right)
         case "!=":
@@ -257,6 +256,15 @@ def compare_values(fn: FunctionLowerer, op: str, left: Value, right: Value) -> s
         return truth(fn, call_method(fn, left, method, [right]))
     hint = "compare ints, texts or bytes, or give the class on the left the method"
     raise fn.error("KP965", f"{show(left.type)} and {show(right.type)} have no order", hint)
+
+
+def refuse_values(fn: FunctionLowerer, left: Value, right: Value) -> None:
+    """`is` of values, which a generic function may be given: which of them are one object is Python's own business."""
+    sides = [side.type.inner if isinstance(side.type, OptionalType) else side.type for side in (left, right)]
+    if any(isinstance(t, NoneType) for t in sides) or fn.frame.function.name.startswith("kernel.lang.runtime."):
+        return
+    if any(isinstance(t, VALUES) for t in sides):
+        raise fn.error("KP223", f"`is` compares objects, and these are values: {show(sides[0])}", "use == or !=")
 
 
 def chain(fn: FunctionLowerer, e: Chain) -> Value:
@@ -396,6 +404,8 @@ def cast(fn: FunctionLowerer, e: Cast) -> Value:
 
 def wrapped(fn: FunctionLowerer, e: Expr) -> Value:
     """An expression directly under a wrapping cast: its ring operators are computed modulo 2**64."""
+    if isinstance(fn.type(e.type), EnumType):
+        return lower(fn, e)
     if isinstance(e, Binary) and (e.op in integers.PLAIN or e.op in integers.BITS):
         left = wrapped(fn, e.left)
         right = wrapped(fn, e.right)
@@ -438,38 +448,6 @@ def wrapped(fn: FunctionLowerer, e: Expr) -> Value:
     if not is_integer(value.type):
         raise fn.error("KP966", f"{show(value.type)} is not a number", loc=e.loc)
     return value
-
-
-def enum_from_int(fn: FunctionLowerer, e: EnumFromInt) -> Value:
-    """`E(n)`: traps unless n is a member's value (any bits, for flags)."""
-    t = fn.type(e.type)
-    assert isinstance(t, EnumType)
-    value = as_int(fn, lower(fn, e.value))
-    fn.set_loc(e.loc)
-    live: Any = live_object(fn.world.program, t.name)
-    if issubclass(live, enum.IntFlag):
-        return value.of_type(t)
-    if issubclass(live, enum.Flag):
-        mask = 0
-        for number in fn.world.enum_members(t.name, fn.loc).values():
-            mask |= number
-        fn.trap_if(fn.op(f"icmp ne i64 {fn.op(f'and i64 {value.operand}, {~mask}')}, 0"), TRAP_ENUM)
-        return value.of_type(t)
-    numbers = sorted(set(fn.world.enum_members(t.name, fn.loc).values()))
-    if numbers and numbers[-1] - numbers[0] + 1 == len(numbers):
-        relative = fn.op(f"sub i64 {value.operand}, {numbers[0]}")
-        fn.trap_if(fn.op(f"icmp ugt i64 {relative}, {len(numbers) - 1}"), TRAP_ENUM)
-        return Value(value.operand, t)
-    known, unknown = fn.label("member"), fn.label("stranger")
-    if fn.live:
-        fn.targets |= {known, unknown}
-        cases = " ".join(f"i64 {n}, label %{known}" for n in numbers)
-        fn.emit(f"switch i64 {value.operand}, label %{unknown} [ {cases} ]")
-        fn.live = False
-    fn.start(unknown)
-    fn.trap(TRAP_ENUM)
-    fn.start(known)
-    return Value(value.operand, t)
 
 
 # Calls and literals of containers -------------------------------------------------------------------------------------
@@ -564,7 +542,6 @@ EXPRESSIONS.update(
         Captured: captured,
         Global: global_value,
         ClassConstant: class_constant,
-        EnumMember: enum_member,
         Unary: unary,
         Binary: binary,
         Chain: chain,
@@ -573,7 +550,6 @@ EXPRESSIONS.update(
         Walrus: walrus,
         CallFunction: call_function,
         Cast: cast,
-        EnumFromInt: enum_from_int,
         ListLit: list_literal,
         DictLit: dict_literal,
         TupleLit: tuple_literal,

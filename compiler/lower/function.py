@@ -74,6 +74,10 @@ MOST_LINES = 200_000  # of a function, with the generators, lambdas and nested f
 _MAY_UNWIND = re.compile(r"(?:%[\w.]+ = )?call (?!.*@llvm\.)(?!.* asm (?!sideeffect unwind))")
 
 
+class Disbelief(Exception):
+    """Emission found a number outside the range that discovery saw."""
+
+
 @dataclass
 class Slot:
     """A local variable: the address of its storage, and its declared type."""
@@ -638,6 +642,11 @@ class FunctionLowerer:
         value = self.call(f'@"{target.symbol}"', parameters, result, target.raises_word, args, target.view)
         return self.known_result(value, [target])
 
+    @property
+    def believes(self) -> bool:
+        """Whether this is emission that takes ranges from discovery."""
+        return self.world.options.optimise and self.world.is_believed
+
     def note_arguments(self, passed: Passed, args: list[Value]) -> None:
         """In discovery: remember the ranges of the ints that are passed to a function. What a function was given itself
         and passes along is known when all calls of it are.
@@ -673,11 +682,11 @@ class FunctionLowerer:
         if self.followed_count < MOST_FOLLOWED and found[0] <= found[1]:
             if found[0] < known[0] or found[1] > known[1]:
                 place = f"{self.loc.path}:{self.loc.line}"
-                raise AssertionError(f"{place}: {what} may be {found}, and discovery saw {known}")
+                raise Disbelief(f"{place}: {what} may be {found}, and discovery saw {known}")
 
     def known_result(self, value: Value, targets: list[Instance]) -> Value:
         """What functions return, with what discovery saw of its range."""
-        if self.discovering or not self.world.options.optimise or not isinstance(value.type, IntType):
+        if self.discovering or not self.believes or not isinstance(value.type, IntType):
             return value
         found: dict[str, tuple[int, int]] = {}
         for target in targets:
@@ -1039,7 +1048,9 @@ class FunctionLowerer:
         raises = self.instance.raises_word
         if self.discovering and is_integer(result):
             widen(self.world.returned, self.instance, bounds(value))
-        elif isinstance(result, IntType) and self.world.options.optimise:
+        elif isinstance(result, IntType) and self.believes:
+            if self.instance not in self.world.returned:
+                raise Disbelief(f"{self.instance.symbol} returns, and discovery saw no end of it")
             self.confirm(bounds(value), self.world.returned[self.instance], f"the result of {self.instance.symbol}")
         if by_address(result) and not self.instance.view:
             self.copy_bytes(self.result_address, value.operand, self.layouts.size_align(result)[0])

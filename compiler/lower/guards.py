@@ -13,11 +13,11 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from compiler.lower.interfaces import CONTAINERS
 from compiler.lower.layout import live_object, module_of
 from compiler.lower.values import Path, Value
 from compiler.tree import Program
 from compiler.types import (
+    CONTAINERS,
     BoolType,
     BytesType,
     ClassType,

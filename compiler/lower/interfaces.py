@@ -15,7 +15,7 @@ from typing import Protocol
 
 from compiler.lower.layout import Layouts
 from compiler.tree import Diagnostic, Function, Loc, Program
-from compiler.types import ClassType, FunctionType, StructType, Type
+from compiler.types import CONTAINERS, ClassType, FunctionType, StructType, Type
 
 # Of functions with landings. On the host it is libgcc's, which knows clean-up only; the kernel has none.
 PERSONALITY = "__gcc_personality_v0"
@@ -146,13 +146,12 @@ class DebugFactory(Protocol):
 
 # The run-time library ------------------------------------------------------------------------------------------------
 
-CONTAINERS = "kernel.lang.runtime.containers"
 TEXT = "kernel.lang.runtime.text"
 BYTE_STRINGS = "kernel.lang.runtime.byte_strings"
-LIST = f"{CONTAINERS}.List"
-DICT = f"{CONTAINERS}.Dict"
-DEQUE = f"{CONTAINERS}.Deque"
-BYTE_ARRAY = f"{CONTAINERS}.ByteArray"
+LIST = f"{CONTAINERS}List"
+DICT = f"{CONTAINERS}Dict"
+DEQUE = f"{CONTAINERS}Deque"
+BYTE_ARRAY = f"{CONTAINERS}ByteArray"
 
 # An f-string becomes: b = TextBuilder(); b.add_str(s); b.add_int(value, base, width, zero_pad, upper); …; b.finish() ->
 # str. Width is negative for left alignment; prefix is "0x" and the like of "#x". add_bytes adds repr-less raw bytes
@@ -172,7 +171,7 @@ FINISH = "finish"  # (self) -> str
 
 def runtime_function(builtin: str) -> str:
     """The full name of the library function for a builtin."""
-    special = {"sorted": f"{CONTAINERS}.sorted_ints", "print": f"{TEXT}.print_text"}
+    special = {"sorted": f"{CONTAINERS}sorted_ints", "print": f"{TEXT}.print_text"}
     module = BYTE_STRINGS if builtin.startswith("bytes.") and builtin != "bytes.decode" else TEXT
     return special.get(builtin) or f"{module}.{builtin.replace('.', '_')}"
 

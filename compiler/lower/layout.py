@@ -351,6 +351,12 @@ def is_int_enum(program: Program, full_name: str) -> bool:
     return isinstance(live, type) and issubclass(live, int)
 
 
+def is_flag(program: Program, full_name: str) -> bool:
+    """Whether the members of an enum are flags, which are combined."""
+    live = live_object(program, full_name)
+    return isinstance(live, type) and issubclass(live, enum.Flag)
+
+
 def number_of(live: object) -> int:
     """A live number, or the value of a member of an enum."""
     value = live.value if isinstance(live, enum.Enum) else live

@@ -25,7 +25,7 @@ from compiler.lower.inside import Place, all_inside, places_of, repeatable
 from compiler.lower.integers import arithmetic
 from compiler.lower.interfaces import DEQUE, DICT, LIST
 from compiler.lower.module import UNROLLED, element_alias
-from compiler.lower.objects import call_method, construct_simple
+from compiler.lower.objects import call_method, construct_simple, refuse_overridden
 from compiler.lower.ranges import in_loop
 from compiler.lower.tables import LEAST, is_constant, table
 from compiler.lower.values import INT_MAX, LENGTH_LIMIT, Value, bounds, int_constant
@@ -182,15 +182,15 @@ def count_range(
         above = fn.op(f"icmp sgt i64 {now}, {stop.operand}")
         upwards = fn.op(f"icmp sgt i64 {step.operand}, 0")
         more = fn.op(f"select i1 {upwards}, i1 {below}, i1 {above}")
-    fn.branch_if(more, inside, done)
-    fn.start(inside)
     value = Value(now, INT)
     if step.constant is not None and step.constant > 0:
-        low = bounds(start)[0]
-        value = Value(now, INT, low, max(low, bounds(stop)[1] - 1))
+        value = Value(now, INT, bounds(start)[0], bounds(stop)[1] - 1)
     elif step.constant is not None and step.constant < 0:
-        high = bounds(start)[1]
-        value = Value(now, INT, min(high, bounds(stop)[0] + 1), high)
+        value = Value(now, INT, bounds(stop)[0] + 1, bounds(start)[1])
+    if value.low is not None and value.high is not None and value.low > value.high:
+        more = "false"
+    fn.branch_if(more, inside, done)
+    fn.start(inside)
     run_body(fn, body, value, frame, end, following)
     fn.start(following)
     again = fn.op(f"load i64, ptr {counter}")
@@ -242,14 +242,19 @@ def over_enumerate(fn: FunctionLowerer, e: CallBuiltin, body: Body, frame: Frame
 
 def over_zip(fn: FunctionLowerer, args: list[Expr], body: Body, frame: Frame, end: str, done: str) -> None:
     """`zip(a, b)`: sequences side by side, until one is over."""
-    values = [lower(fn, a) for a in args]
+    values = [refuse_dict(fn, lower(fn, a)) for a in args]
+    watches = [watch_deque(fn, value) for value in values]
     index = fn.alloca("i64", zero=True)
     fn.emit(f"store i64 0, ptr {index}")
+    loc = fn.loc
     head, following = fn.label("zip"), fn.label("next")
     fn.branch(head)
     fn.start(head)
     now = Value(fn.op(f"load i64, ptr {index}"), INT, 0, INT_MAX - 1)
-    for value in values:
+    for value, watch in zip(values, watches, strict=True):
+        if watch is not None:  # in its turn: another one may be over before
+            fn.set_loc(loc)
+            check_watched(fn, [watch])
         more = fn.label("more")
         length = sequence_length(fn, value)
         fn.branch_if(fn.op(f"icmp slt i64 {now.operand}, {length.operand}"), more, done)
@@ -273,13 +278,40 @@ def over_reversed(fn: FunctionLowerer, e: Expr, body: Body, frame: Frame, end: s
         high = values[1] if len(values) > 1 else values[0]
         count_down(fn, low, high, body, frame, end, done)
         return
-    sequence = lower(fn, e)
+    sequence = refuse_dict(fn, lower(fn, e))
+    watch = watch_deque(fn, sequence)
     length = sequence_length(fn, sequence)
 
     def at(index: Value) -> None:
+        if watch is not None:
+            check_watched(fn, [watch])
         body(sequence_item(fn, sequence, index))
 
     count_down(fn, int_constant(0), length, at, frame, end, done)
+
+
+def refuse_dict(fn: FunctionLowerer, value: Value) -> Value:
+    """A dictionary is no sequence: an index would be taken for a key."""
+    t = value.type.inner if isinstance(value.type, OptionalType) else value.type
+    if isinstance(t, ClassType) and t.name == DICT:
+        raise fn.error("KP992", "a dict beside others, or backwards", "make a list of it: list(d)")
+    return value
+
+
+def watch_deque(fn: FunctionLowerer, value: Value) -> tuple[str, str] | None:
+    """Where a deque counts its changes, and how many there were."""
+    if not isinstance(value.type, ClassType) or value.type.name != DEQUE:
+        return None
+    offset, version_type = fn.layouts.field(value.type, "version")
+    place = fn.offset(value.operand, offset)
+    return place, fn.load_at(place, version_type).operand
+
+
+def check_watched(fn: FunctionLowerer, watched: list[tuple[str, str]]) -> None:
+    """Trap if a deque that is run over has changed."""
+    for place, version in watched:
+        changed = fn.op(f"load i64, ptr {place}")
+        fn.trap_if(fn.op(f"icmp ne i64 {changed}, {version}"), TRAP_CHANGED)
 
 
 def reversed_steps(fn: FunctionLowerer, values: list[Value], body: Body, frame: Frame, end: str, done: str) -> None:
@@ -398,12 +430,7 @@ def over_value(fn: FunctionLowerer, value: Value, body: Body, frame: Frame, end:
     index = fn.alloca("i64")
     fn.emit(f"store i64 0, ptr {index}")
     head, inside, following = fn.label("each"), fn.label("body"), fn.label("next")
-    version: Value | None = None
-    place = ""
-    if isinstance(t, ClassType) and t.name == DEQUE:
-        offset, version_type = fn.layouts.field(t, "version")
-        place = fn.offset(value.operand, offset)
-        version = fn.load_at(place, version_type)
+    watch = watch_deque(fn, value)
     # The length of a list may change while it is run over; that of the others cannot.
     fixed = sequence_length(fn, value) if not isinstance(t, ClassType) else None
     fn.branch(head)
@@ -415,9 +442,8 @@ def over_value(fn: FunctionLowerer, value: Value, body: Body, frame: Frame, end:
     run_body(fn, body, sequence_item(fn, value, now), frame, end, following)
     fn.start(following)
     fn.set_loc(loc)
-    if version is not None:
-        changed = fn.op(f"load i64, ptr {place}")
-        fn.trap_if(fn.op(f"icmp ne i64 {changed}, {version.operand}"), TRAP_CHANGED)
+    if watch is not None:
+        check_watched(fn, [watch])
     again = fn.op(f"load i64, ptr {index}")
     fn.emit(f"store i64 {fn.op(f'add nsw i64 {again}, 1')}, ptr {index}")
     fn.branch(head)
@@ -485,6 +511,7 @@ def over_generator(
         found = fn.world.find_method(t, e.method)
         if found is None or not found[0].is_generator:
             return False
+        refuse_overridden(fn, t, e.method)
         function, owner = found
         env = {**fn.layouts.binding(owner), **fn.types(e.type_args)}
         receiver = lower(fn, e.receiver)

@@ -4,7 +4,7 @@ are meant to be all.
 
 from __future__ import annotations
 
-from compiler.lower.classes import is_instance, is_number, specific
+from compiler.lower.classes import is_instance, is_number, refuse_member, specific
 from compiler.lower.comparison import equal, identical
 from compiler.lower.convert import is_present, narrow
 from compiler.lower.dispatch import STATEMENTS, lower, lower_body
@@ -92,6 +92,7 @@ def class_pattern(
     if isinstance(cls, IntType | BoolType) or not is_pointer(subject.type):
         if isinstance(subject.type, OptionalType):
             proceed(fn, is_present(fn, subject), failure)
+        refuse_member(fn, t, cls)
         if type(t) is not type(cls) and not is_number(fn, t, cls):
             proceed(fn, "false", failure)
         return

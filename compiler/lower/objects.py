@@ -7,8 +7,9 @@ from dataclasses import replace
 from itertools import islice
 
 from compiler.lower.classes import is_instance, load_descriptor
-from compiler.lower.convert import coerce, constant, narrow
+from compiler.lower.convert import coerce, constant, is_unlike, narrow
 from compiler.lower.dispatch import EXPRESSIONS, lower, lower_as
+from compiler.lower.enums import member
 from compiler.lower.function import TRAP_RANGE, TRAP_UNREACHABLE, FunctionLowerer, holds_function
 from compiler.lower.guards import note_access, note_unfit
 from compiler.lower.inlining import closure_of, inline_call
@@ -18,11 +19,14 @@ from compiler.lower.module import NATURAL, field_alias
 from compiler.lower.values import NONE_VALUE, Value, bounds, int_constant
 from compiler.lower.world import Instance, Passed
 from compiler.nodes import walk
-from compiler.tree import CallFunction, CallMethod, CallValue, Comprehension, Expr, Field, For, New, While
+from compiler.tree import CallFunction, CallMethod, CallValue, Comprehension, Expr, Field, For, New, Param, While
 from compiler.types import (
+    CONTAINERS,
     INT,
     ArrayType,
+    BoolType,
     ClassType,
+    EnumType,
     IntType,
     NeverType,
     OptionalType,
@@ -30,6 +34,7 @@ from compiler.types import (
     StructType,
     Type,
     UnionType,
+    has_variable,
     is_reference,
     show,
     substitute,
@@ -92,6 +97,8 @@ def read_field(fn: FunctionLowerer, e: Field) -> Value:
     value = load_field(fn, receiver.type, e.name, address, t, aligned, atomic).at(path)
     if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
         value = replace(value, origin=fn.world.field_place(receiver.type, e.name))
+    if isinstance(t, EnumType) and isinstance(receiver.type, StructType):  # whoever wrote the bytes may know no enum
+        value = member(fn, value.of_type(INT), t)
     if atomic and fn.type(e.type) != t:
         note_unfit(fn, f"reads {e.name} again, which was tested before")
     return narrow(fn, value, fn.type(e.type), stable=False)
@@ -285,6 +292,8 @@ def construct_exception(fn: FunctionLowerer, t: ClassType, args: list[Value]) ->
     if not args:
         return int_constant(number << 32).of_type(t)
     code = args[0]
+    if isinstance(code.type, BoolType):
+        raise fn.error("KP184", "a bool where an int is wanted", "write int(b)")
     if not isinstance(code.type, IntType) and register_type(code.type) != "i64":
         return int_constant(number << 32).of_type(t)  # a text for CPython's reader only
     low, high = bounds(code)
@@ -339,11 +348,15 @@ def call_method(
     found = fn.world.find_method(t, method)
     if found is None:
         raise fn.error("KP914", f"{show(t)} has no method {method} that can be compiled")
+    if isinstance(t, ClassType) and t.name.startswith(CONTAINERS):
+        refuse_elements(fn, t, method, found[0].params)
     if isinstance(t, StructType) or found[0].type_params or (found[0].cls is None and "." in found[0].name):
+        refuse_overridden(fn, t, method)
         target = fn.world.method_instance(t, method, fn.loc, type_args)
         return call_with(fn, target, receiver, args)
     assert isinstance(t, ClassType)
     if has_closures(fn, args):
+        refuse_overridden(fn, t, method)
         return call_with(fn, fn.world.method_instance(t, method, fn.loc, type_args), receiver, args)
     parameters, result = method_declaration(fn, t, method)
     if fn.discovering:
@@ -367,6 +380,28 @@ def call_method(
         answer = fn.call_instance(target, [receiver.of_type(target.parameters[0]), *own])
         return coerce(fn, answer, result)
     return call_virtual(fn, receiver, t, method, values, targets, parameters, result)
+
+
+def refuse_elements(fn: FunctionLowerer, t: ClassType, method: str, params: list[Param]) -> None:
+    """A method of containers of certain elements alone, such as `sort`, knows how these are laid out."""
+    declared = params[0].type if params else t
+    if isinstance(declared, ClassType) and declared.args and not has_variable(declared) and is_unlike(fn, t, declared):
+        raise fn.error("KP914", f"{show(t)} has no {method}, which is for {show(declared)}", "write a loop")
+
+
+def refuse_overridden(fn: FunctionLowerer, t: Type, method: str) -> None:
+    """Where the body of a method stands in its caller, or is made for the types of the call, it must be known which
+    one that is.
+    """
+    if fn.discovering or not isinstance(t, ClassType):
+        return
+    found = fn.world.find_method(t, method)
+    for cls in fn.world.subclasses(t):
+        other = fn.world.find_method(cls, method)
+        if found is not None and other is not None and other[0] is not found[0]:
+            message = f"{method} is another one in {show(cls)}, and which is meant is known only at run time"
+            hint = "narrow the object with isinstance, or let a plain method do what differs"
+            raise fn.error("KP249", message, hint)
 
 
 def call_virtual(

@@ -18,7 +18,7 @@ from compiler.freeze import Freezer as RealFreezer
 from compiler.live import LiveComparison
 from compiler.lower.definition import lower_function
 from compiler.lower.effects import Effects
-from compiler.lower.function import TRAP_UNCAUGHT, FunctionLowerer
+from compiler.lower.function import TRAP_UNCAUGHT, Disbelief, FunctionLowerer
 from compiler.lower.halves import emit_in_two
 from compiler.lower.interfaces import (
     CompileErrors,
@@ -279,7 +279,23 @@ class Lowering:
         return self.modules[name]
 
     def emit(self, paths: set[str] | None = None) -> None:
-        """Lower everything again, for good; or only what stands in some files."""
+        """Lower everything again, for good; or only what stands in some files. Where emission finds a number that
+        discovery's ranges leave out (it follows ranges by the same rules, but from other beginnings), it does without
+        them.
+        """
+        world = self.world
+        before = set(world.external), set(world.tested), dict(world.call_sets)
+        try:
+            self.emit_all(paths)
+        except Disbelief:
+            world.external, world.tested, world.call_sets = before  # how far it came differs from run to run
+            world.forget_ranges()
+            self.modules.clear()
+            self.errors.clear()
+            self.emit_all(paths)
+
+    def emit_all(self, paths: set[str] | None) -> None:
+        """Lower everything again, as `emit` says."""
         instances = [i for i in self.world.instances.values() if not i.extern]
         if paths is not None:
             instances = [i for i in instances if i.function.loc.path in paths]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from compiler.lower.function import FunctionLowerer, Ranges, Slot, joined
+from compiler.lower.function import Disbelief, FunctionLowerer, Ranges, Slot, joined
 from compiler.lower.naturals import naturals
 from compiler.lower.values import INT_MAX, type_bounds, widen
 from compiler.tree import For, While
@@ -131,7 +131,7 @@ def end_turns(fn: FunctionLowerer, loop: While, head: str, believed: dict[str, i
     if not fn.discovering:
         for address, high in believed.items():
             if any(turn.get(address, NATURAL)[1] > high for turn in turns):
-                raise AssertionError(f"{address} may be larger than discovery found")
+                raise Disbelief(f"{address} may be larger than discovery found")
         return
     at_end = joined(turns)
     found = {

@@ -13,7 +13,7 @@ from compiler.lower.function import TRAP_ENUM, TRAP_PANIC, ColdContext, Function
 from compiler.lower.guards import note_unfit
 from compiler.lower.interfaces import ADD_BYTES_REPR, ADD_INT, ADD_STR, ADD_U64, FINISH, PANIC_MESSAGE, TEXT_BUILDER
 from compiler.lower.layout import is_int_enum, live_object
-from compiler.lower.objects import call_method, construct_simple, exception_code
+from compiler.lower.objects import call_method, construct_simple
 from compiler.lower.values import Value, int_constant, is_integer, is_unsigned
 from compiler.tree import Expr, FormatPart, FString, Loc, StrLit
 from compiler.types import (
@@ -78,8 +78,8 @@ def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conv
         return
     is_plain_enum = isinstance(t, EnumType) and not is_int_enum(fn.world.program, t.name)
     fault = "format its .name" if is_plain_enum and spec else format_fault(t, spec, conversion)
-    if fault:
-        raise fn.error("KP242", f"the format {spec!r} of {show(t)}", fault, loc)
+    if fault or (spec and isinstance(t, NoneType)):
+        raise fn.error("KP242", f"the format {spec!r} of {show(t)}", fault or "test for None first", loc)
     if isinstance(t, NoneType):
         add_text(fn, builder, constant(fn, "None", STR), 0)
     elif isinstance(t, BoolType):
@@ -104,18 +104,14 @@ def add_value(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conv
             add_text(fn, builder, value, -width if parts["align"] == ">" else width)
     elif isinstance(t, BytesType):
         call_method(fn, builder, ADD_BYTES_REPR, [value])
-    elif isinstance(t, ClassType) and fn.is_exception(t):
-        call_method(fn, builder, ADD_INT, number_arguments(exception_code(fn, value, "code"), 10, 0))
     else:
-        for method in ("__str__", "__repr__"):
-            if fn.world.find_method(t, method) is not None:
-                add_text(fn, builder, call_method(fn, value, method, []), width)
-                return
-        raise fn.error("KP996", f"{show(t)} has no text", "format its fields", loc)
+        raise fn.error("KP996", f"{show(t)} has no text", "format its fields, or a str that a method of it makes", loc)
 
 
 def add_optional(fn: FunctionLowerer, builder: Value, value: Value, spec: str, conversion: str, loc: Loc) -> None:
     """A value that may be None."""
+    if spec:
+        raise fn.error("KP242", f"the format {spec!r} of {show(value.type)}", "test for None first", loc)
     there, none, end = fn.label("present"), fn.label("none"), fn.label("end")
     fn.branch_if(is_present(fn, value), there, none)
     fn.start(there)

@@ -191,6 +191,7 @@ class World:
         self.passed_on: dict[tuple[ClassType, str], Passed] = {}
         self.taken: dict[Instance, dict[int, Range]] = {}
         self.returned: dict[Instance, Range] = {}
+        self.is_believed = True  # emission makes something of what discovery saw of ranges
         self.entered: set[Instance] = set()  # entry points
         self.leaving: set[str] = set()  # after `effects`: the exceptions that these may raise
         self._naturals: dict[int, set[str]] = {}
@@ -600,6 +601,12 @@ class World:
                 self.taken.setdefault(instance, {})[number] = known
         self._take_together()
 
+    def forget_ranges(self) -> None:
+        """Let emission make nothing of what discovery saw of ranges."""
+        self.is_believed = False
+        for known in (self.loop_bounds, self.written, self.taken):
+            known.clear()
+
     def _take_together(self) -> None:
         """The instances of a generic function take what any of them takes, so that they can share a body."""
         families: dict[str, list[Instance]] = {}
@@ -684,6 +691,9 @@ class World:
         if type(number) is not int or not INT_MIN <= number <= INT_MAX:
             message = f"the value of {type(member).__name__}.{member.name} is no int of 64 bits: {number!r}"
             raise Diagnostic("KP193", loc, message, "keep what belongs to the members in a list, by value")
+        if number < 0 and isinstance(member, enum.Flag):
+            message = f"the value of {type(member).__name__}.{member.name} is negative: {number}"
+            raise Diagnostic("KP193", loc, message, "flags are bits of a number that is not negative")
         return number
 
     def exception_interval(self, name: str, loc: Loc) -> tuple[int, int]:

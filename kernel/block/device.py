@@ -13,7 +13,7 @@ from typing import Final
 
 from kernel.block.throttle import hold_back, wait_for_transfer
 from kernel.cgroup.disks import DISK_CONTROLS
-from kernel.lang import EACCES, EBUSY, EIO, ENOTTY, EROFS, Errno, inline, sleeps
+from kernel.lang import EACCES, EBUSY, EIO, ENOTTY, EROFS, Errno, final, inline, sleeps
 from kernel.lib.bus import BusDevice
 from kernel.lib.linked import Queued
 from kernel.sched import Mutex, WaitQueue
@@ -106,6 +106,16 @@ class DeviceStatistics:
         self.busy_since_ns: int = 0
 
 
+@final
+class Geometry:
+    """Of a disk, for old partition tools."""
+
+    def __init__(self, heads: int, sectors: int, cylinders: int) -> None:
+        self.heads: int = heads
+        self.sectors: int = sectors  # of a track
+        self.cylinders: int = cylinders
+
+
 class BlockDevice:
     """Base of all disks, partitions and loop devices."""
 
@@ -118,10 +128,9 @@ class BlockDevice:
         self.read_only: bool = False
         self.hardware_read_only: bool = False  # and it stays so
         self.soft_block_size: int = 4096  # BLKBSZGET; means nothing to the cache
-        self.heads: int = 0  # for old partition tools; 0: there is no geometry
-        self.sectors_per_track: int = 0
-        self.cylinders: int = 0
+        self.geometry: Geometry | None = None
         self.has_volatile_cache: bool = False  # flushes mean something
+        self.is_rotational: bool = False  # of a whole disk: places far from each other cost time (root may say so)
         self.largest_transfer: int = 128  # frames in one request
         self.largest_joined_transfer: int = 128  # as many, if no more than `largest_transfer` runs of frames in a row
         self.discard_limit: int = 0  # sectors that one request may discard; 0: none
@@ -205,6 +214,11 @@ class BlockDevice:
         if not read_only and self.hardware_read_only:
             raise Errno(EACCES)
         self.read_only = read_only
+
+    def rotates(self) -> bool:
+        """Whether it, or the disk that it lies on, is rotational."""
+        whole = self.whole
+        return self.is_rotational if whole is None else whole.is_rotational
 
     def may_have_partitions(self) -> bool:
         """Whether its partition table is looked at."""

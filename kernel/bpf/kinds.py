@@ -38,7 +38,7 @@ from kernel.bpf.maps import (
     ArrayMap,
     Map,
 )
-from kernel.bpf.objects import ObjectArray, ObjectTable
+from kernel.bpf.objects import ObjectArray, ObjectTable, is_of_objects
 from kernel.bpf.prefixes import LENGTH_BYTES, PrefixMap
 from kernel.lang import E2BIG, EINVAL, Errno
 
@@ -50,7 +50,6 @@ _MOST_FIELD_BITS: Final = 1 << 33
 _LONGEST_PREFIX: Final = 256  # bytes
 _DESCRIPTOR: Final = 4
 _HASHES: Final = [HASH, PERCPU_HASH, LRU_HASH, LRU_PERCPU_HASH, HASH_OF_MAPS]
-_OF_OBJECTS: Final = [PROGRAM_ARRAY, GROUP_ARRAY, ARRAY_OF_MAPS, HASH_OF_MAPS]
 _KINDS: Final = [
     HASH, ARRAY, PROGRAM_ARRAY, PERCPU_HASH, PERCPU_ARRAY, GROUP_ARRAY, LRU_HASH, LRU_PERCPU_HASH, PREFIXES,
     ARRAY_OF_MAPS, HASH_OF_MAPS, QUEUE, STACK, BLOOM,
@@ -87,7 +86,7 @@ def _flags_of(kind: int) -> int:
 def _check_flags(kind: int, flags: int) -> None:
     """Raises EINVAL, ENOTSUPP."""
     access = READ_ONLY | WRITE_ONLY
-    if kind not in _OF_OBJECTS or kind == HASH_OF_MAPS:
+    if not is_of_objects(kind) or kind == HASH_OF_MAPS:
         access |= PROGRAM_READ_ONLY | PROGRAM_WRITE_ONLY
     if flags & ~(_flags_of(kind) | access) != 0 or flags & NUMA_NODE != 0:
         raise Errno(EINVAL)
@@ -108,7 +107,7 @@ def _check_sizes(kind: int, key_size: int, value_size: int, most: int) -> None:
     """Raises EINVAL, E2BIG."""
     if most == 0 or value_size == 0:
         raise Errno(EINVAL)
-    if kind in _OF_OBJECTS and value_size != _DESCRIPTOR:
+    if is_of_objects(kind) and value_size != _DESCRIPTOR:
         raise Errno(EINVAL)
     if kind == QUEUE or kind == STACK or kind == BLOOM:
         if key_size != 0:
@@ -141,7 +140,7 @@ def make_map(
         return BloomMap(value_size, most, flags, extra)
     if kind == HASH_OF_MAPS:
         return ObjectTable(kind, key_size, most, flags)
-    if kind in _OF_OBJECTS:
+    if is_of_objects(kind):
         return ObjectArray(kind, most, flags)
     copies = processors if kind in FOR_EACH_PROCESSOR else 1
     if most * copies * ((value_size + 7) & ~7) > _MOST_BYTES:

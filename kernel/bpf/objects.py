@@ -50,6 +50,10 @@ def is_of_maps(kind: int) -> bool:
     return kind == ARRAY_OF_MAPS or kind == HASH_OF_MAPS
 
 
+def is_of_objects(kind: int) -> bool:
+    return is_of_maps(kind) or kind == PROGRAM_ARRAY or kind == GROUP_ARRAY
+
+
 @final
 class Objects:
     """The objects of a map, by element."""

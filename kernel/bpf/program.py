@@ -8,15 +8,19 @@ from typing import Final
 
 from kernel.bpf.code import Code
 from kernel.bpf.interpreter import Machine, Runnable
-from kernel.bpf.kept_maps import release_map
+from kernel.bpf.kept_maps import keep_map, release_map
 from kernel.bpf.machine import World
 from kernel.bpf.maps import PROGRAM_ARRAY, Map
 from kernel.bpf.numbers import Numbers
 from kernel.bpf.packet_view import PacketView
+from kernel.bpf.statistics import STATISTICS
 from kernel.bpf.subject import ADDRESS_PORT
 from kernel.lang import EINVAL, Errno, final
+from kernel.lib.pace import pace
 
 UNBOUNDED: Final = -1
+NOT_COUNTED: Final = -1
+_LOOK_COST: Final = 20
 
 
 @final
@@ -37,6 +41,10 @@ class Program(Runnable):
         self.place: int = -1  # the only purpose for which it may be attached, if there is one
         self.is_free: bool = False  # its licence is compatible with the GPL
         self.warnings: int = 0  # runs that broke off
+        self.runs: int = 0  # that were counted
+        self.run_ns: int = 0  # the time that they took
+        bound: list[Map] = []
+        self.bound: list[Map] = bound  # maps that it keeps without using them
 
     def keep(self) -> None:
         keep_program(self)
@@ -55,14 +63,27 @@ class Program(Runnable):
         size = self.held_bytes()
         for map_ in self.maps:
             size += map_.held_bytes() // max(map_.users, 1)
+        for map_ in self.bound:
+            size += map_.held_bytes() // max(map_.users, 1)
         return size // max(self.users, 1)
+
+    def _begin(self, world: World) -> int:
+        """When a run began, if somebody wants to know."""
+        return world.now_ns() if STATISTICS.is_wanted() else NOT_COUNTED
+
+    def _end(self, machine: Machine, started: int) -> None:
+        if machine.is_broken:
+            self.warnings += 1
+        if started != NOT_COUNTED:
+            self.runs += 1
+            self.run_ns += machine.world.now_ns() - started
 
     def run(self, context: bytearray, world: World) -> int:
         """Run it; returns its answer. Takes safe points. Raises MemoryError."""
         machine = Machine(self.code, self.maps, context, world)
+        started = self._begin(world)
         answer = machine.run()
-        if machine.is_broken:
-            self.warnings += 1
+        self._end(machine, started)
         return answer
 
     def judge_packet(
@@ -74,9 +95,9 @@ class Program(Runnable):
         machine = Machine(self.code, self.maps, context, world)
         machine.may_change_context = True  # words that it leaves for itself
         machine.packet = packet
+        started = self._begin(world)
         answer = machine.run_at_once(most_cost)
-        if machine.is_broken:
-            self.warnings += 1
+        self._end(machine, started)
         return answer, machine.cost()
 
     def judge_socket(self, context: bytearray, cookie: int, most_cost: int, world: World) -> tuple[int, int]:
@@ -86,9 +107,9 @@ class Program(Runnable):
         machine = Machine(self.code, self.maps, context, world)
         machine.may_change_context = True
         machine.cookie = cookie
+        started = self._begin(world)
         answer = machine.run() if most_cost == UNBOUNDED else machine.run_at_once(most_cost)
-        if machine.is_broken:
-            self.warnings += 1
+        self._end(machine, started)
         return answer, machine.cost()
 
     def judge_address(self, context: bytearray, cookie: int, world: World) -> int:
@@ -99,9 +120,9 @@ class Program(Runnable):
         machine.may_change_context = True
         machine.half_at = ADDRESS_PORT
         machine.cookie = cookie
+        started = self._begin(world)
         answer = machine.run()
-        if machine.is_broken:
-            self.warnings += 1
+        self._end(machine, started)
         return answer
 
 
@@ -140,6 +161,28 @@ def release_program(program: Program) -> None:
         KEPT.program_numbers.give_back(program.identifier)
         for map_ in program.maps:
             release_map(map_)
+        while len(program.bound) > 0:
+            release_map(program.bound.pop())
+
+
+def bind(program: Program, map_: Map) -> None:
+    """Let a program keep a map that it does not use. Takes safe points; both are kept by the caller. Raises
+    MemoryError.
+    """
+    if map_ in program.maps:
+        return
+    at = 0
+    while at < len(program.bound):
+        if program.bound[at] is map_:
+            return
+        at += 1
+        pace(_LOOK_COST)
+    keep_map(map_)
+    try:
+        program.bound.append(map_)
+    except MemoryError:
+        release_map(map_)
+        raise
 
 
 # ---- Tail calls ------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ PACKET_LENGTH: Final = 0
 PACKET_KIND: Final = 4
 PACKET_MARK: Final = 8
 PACKET_PROTOCOL: Final = 16
+PACKET_PRIORITY: Final = 32
 PACKET_ARRIVED_AT: Final = 36
 PACKET_DEVICE: Final = 40
 PACKET_LEFT: Final = 48  # five words that a program may leave for itself: 0 at first
@@ -27,7 +28,7 @@ PACKET_CONTEXT: Final = 180  # the rest of the structure no program may read
 _PACKET_FIELDS: Final[list[int]] = [
     PACKET_LENGTH, PACKET_KIND, PACKET_MARK, PACKET_PROTOCOL, PACKET_ARRIVED_AT, PACKET_DEVICE, PACKET_SEGMENTS,
     PACKET_SEGMENT_SIZE,
-    12, 32, 44, 68, 84,  # queue, priority, class, hash, poller: none that a packet has
+    12, PACKET_PRIORITY, 44, 68, 84,  # queue, priority, class, hash, poller: none that a packet has
     20, 24, 28,  # the VLAN's: there is none
     PACKET_LEFT, 52, 56, 60, 64,
 ]  # fmt: skip

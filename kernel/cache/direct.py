@@ -75,7 +75,7 @@ def read_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
         if done == 0:
             raise
     _check_end(cache, memory, wanted)
-    current_thread().disk_read_bytes += done
+    current_thread().accounts.disk_read_bytes += done
     return done
 
 
@@ -157,7 +157,7 @@ def write_direct(cache: FileCache, buffer: Buffer, offset: int) -> int:
         if done == 0:
             raise
     _check_end(cache, memory, wanted)
-    current_thread().disk_written_bytes += done
+    current_thread().accounts.disk_written_bytes += done
     return done
 
 

@@ -99,7 +99,7 @@ class DirtyPages(TrackedObject):
             left = page.dirty & ~sector_mask(start, end)
             if left == 0:
                 self.unlist_dirty(page)
-                current_thread().cancelled_bytes += PAGE_SIZE
+                current_thread().accounts.cancelled_bytes += PAGE_SIZE
             page.dirty = left
 
     def _list_dirty(self, page: CachedPage) -> None:
@@ -111,7 +111,7 @@ class DirtyPages(TrackedObject):
             self.oldest_dirty = page
         self.newest_dirty = page
         self.dirty_count += 1
-        current_thread().disk_written_bytes += PAGE_SIZE
+        current_thread().accounts.disk_written_bytes += PAGE_SIZE
         TOTALS.dirty += 1
         if not self.is_dirty:
             self._list_cache()

@@ -119,7 +119,7 @@ class Evictor(RoomMaker):
         announce_work()
 
     def wait_for_room(self) -> bool:
-        if RUNNING.current.charge_failed:
+        if RUNNING.current.charges.has_failed:
             return False  # its group is over its limit, however much is free
         if self.has_more:
             self.has_more = False

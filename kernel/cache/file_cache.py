@@ -86,7 +86,7 @@ class FileCache(DirtyPages):
         """Forget a page that is in no transfer. What is dirty in it is lost."""
         if page.dirty != 0:
             self.unlist_dirty(page)
-            current_thread().cancelled_bytes += PAGE_SIZE
+            current_thread().accounts.cancelled_bytes += PAGE_SIZE
         page.cache = None
         self.pages.remove(page.index)
         LRU.remove(page)
@@ -235,7 +235,7 @@ class FileCache(DirtyPages):
     def _send_reads(self, start: int, transfer: Transfer) -> None:
         """Submit the reads for a transfer's pages, the first of which is page `start`."""
         batch = transfer.held
-        current_thread().disk_read_bytes += len(batch) << PAGE_SHIFT
+        current_thread().accounts.disk_read_bytes += len(batch) << PAGE_SHIFT
         try:
             runs = Runs()
             self.store.map(start << PAGE_SHIFT, len(batch) << PAGE_SHIFT, runs)
@@ -294,10 +294,20 @@ class FileCache(DirtyPages):
     @sleeps
     def _forget_page(self, index: int) -> None:
         page = self._settled(index)
-        if page is not None:
-            self.unmap_page(page)  # it may have been faulted in while this slept
+        if page is not None and self._unmap_at_last(page):
             self.drop(page)
         pace(_DROP_COST)
+
+    @sleeps
+    def _unmap_at_last(self, page: CachedPage) -> bool:
+        """Unmap a page that may have been faulted in while others ran; whether it still is the cache's, and settled."""
+        if frame_count(page.frame) == 1:
+            return True
+        if not self.is_crowded():
+            unmap_frame(self, page.index, page.frame)
+            return True
+        forget_pages(self, page.index, page.index + 1)
+        return page.cache is self and self._settled(page.index) is page
 
     @sleeps
     def _forget_one_by_one(self, first: int, end: int) -> None:
@@ -329,7 +339,8 @@ class FileCache(DirtyPages):
             page = self._settled(index)
             if page is None or page.dirty != 0:
                 continue
-            self.unmap_page(page)  # it may have been faulted in while this slept
+            if not self._unmap_at_last(page) or page.dirty != 0:
+                continue
             if can_drop(page):
                 self.drop(page)
             else:
@@ -507,8 +518,8 @@ class FileCache(DirtyPages):
             forget_pages(self, first, end)
 
     def unmap_page(self, page: CachedPage) -> None:
-        """Unmap a page everywhere; it can be faulted in again."""
-        if self.first_area is not None:
+        """Unmap a page everywhere, unless very many map it; it can be faulted in again. Never sleeps."""
+        if self.first_area is not None and not self.is_crowded():
             unmap_frame(self, page.index, page.frame)
 
 

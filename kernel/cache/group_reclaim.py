@@ -330,7 +330,7 @@ def shrink_to(
 def brake(cache: DirtyPages) -> None:
     """Called page by page while a cache fills, where memory is charged: makes room before the limit is reached."""
     thread = RUNNING.current
-    number = thread.charged
+    number = thread.charges.memory
     if number == 0 or isinstance(thread, KernelThread):
         return
     control = MEMORY_CONTROLS.living(number)

@@ -12,8 +12,10 @@ memory at most: a page that left before that many others would not be in memory 
 Invariants: a chunk is in `chunks` exactly while it has pages or remembers some; it is on `KEPT` exactly while it has no
 page; while `walked` is not 0, no page leaves `chunks` and no chunk does.
 
-Context: never sleeps; `evicted_between` and `each_index` take safe points. `put` may raise MemoryError; `remove`,
-`evict` and `forget_evicted` allocate nothing.
+Walks over many chunks go by their order, with safe points: others read, evict and cut off meanwhile.
+
+Context: as each method says, else never sleeps. `put` may raise MemoryError; `remove`, `evict` and `forget_evicted` do
+without memory.
 """
 
 from collections.abc import Iterator
@@ -22,14 +24,17 @@ from typing import Final, Literal
 from kernel.cache.page import CachedPage
 from kernel.lang import Array, final, inline, u32
 from kernel.lib.linked import Linked, LinkedList
-from kernel.lib.pace import pace
+from kernel.lib.order import Order
+from kernel.lib.pace import pace, spend
 from kernel.mm.frames import total_frame_count
 
 NO_PAGE: Final = -1
 _SHIFT: Final = 6
 _CHUNK: Final = 1 << _SHIFT
 _MASK: Final = _CHUNK - 1
-_COUNT_COST: Final = 500  # instructions for a chunk that is counted
+_COUNT_COST: Final = 700  # instructions for a chunk that is counted
+_FORGET_COST: Final = 300
+_ORDER_COST: Final = 1600  # to take a chunk out of very many
 _LAST_STAMP: Final = 0xFFFF_FFFF
 
 
@@ -109,6 +114,7 @@ class PageIndex:
 
     def __init__(self) -> None:
         self.chunks: dict[int, Chunk] = {}
+        self.order: Order[Chunk] = Order()  # the same, for walks
         self.last: Chunk | None = None
         self.count: int = 0
         self.evicted: int = 0  # pages that are remembered
@@ -130,7 +136,7 @@ class PageIndex:
         chunk = self.chunks.get(number)
         if chunk is None:
             chunk = Chunk(self, number)
-            self.chunks[number] = chunk
+            self._enter(chunk)
         elif chunk.count == 0:
             KEPT.remove(chunk)
         chunk.pages[page.index & _MASK] = page
@@ -138,6 +144,28 @@ class PageIndex:
         if chunk.evicted > 0:
             chunk.forget(page.index & _MASK)
         self.count += 1
+
+    def _enter(self, chunk: Chunk) -> None:
+        """Know a new chunk. Raises MemoryError."""
+        self._order(chunk)
+        try:
+            self.chunks[chunk.number] = chunk
+        except MemoryError:
+            self._forget_order(chunk)
+            raise
+
+    def _order(self, chunk: Chunk) -> None:
+        self.walked += 1  # whoever is asked for memory changes the order of another index
+        try:
+            self.order.put(chunk.number, chunk)
+        finally:
+            self.walked -= 1
+
+    def _forget_order(self, chunk: Chunk) -> None:
+        spend(_ORDER_COST)
+        self.walked += 1  # as above
+        self.order.remove(chunk.number)
+        self.walked -= 1
 
     def remove(self, index: int) -> None:
         """Remove page `index`, which exists."""
@@ -163,111 +191,89 @@ class PageIndex:
         """A chunk without pages goes. It is not on `KEPT`."""
         self.evicted -= chunk.evicted
         del self.chunks[chunk.number]
+        self._forget_order(chunk)
         if self.last is chunk:
             self.last = None
 
     def forget_evicted(self, first: int, end: int) -> None:
         """Do not remember that any of the pages first … end - 1 were evicted: they were cut off, or somebody wanted
-        them out of memory.
+        them out of memory. Takes safe points.
         """
         if self.evicted == 0:
             return
-        if (end - first) >> _SHIFT < len(self.chunks):
-            for number in range(first >> _SHIFT, ((end - 1) >> _SHIFT) + 1):
-                chunk = self.chunks.get(number)
-                if chunk is not None and _forget_part(chunk, first, end):
-                    self.drop(chunk)
-            return
-        empty: Chunk | None = None  # those that go, linked by `next`: a dictionary is not changed while it is read
-        for chunk in self.chunks.values():
+        chunk = self._chunk_from(first >> _SHIFT, end)
+        while chunk is not None:
+            following = chunk.number + 1
             if _forget_part(chunk, first, end):
-                chunk.next = empty
-                empty = chunk
-        while empty is not None:
-            following = empty.after()
-            empty.next = None
-            self.drop(empty)
-            empty = following
+                self.drop(chunk)
+            pace(_FORGET_COST)
+            chunk = self._chunk_from(following, end)
+
+    def _chunk_from(self, number: int, end: int) -> Chunk | None:
+        """The first chunk from a number on that has pages before `end`."""
+        chunk = self.order.first_from(number)
+        return None if chunk is None or chunk.number << _SHIFT >= end else chunk
 
     def evicted_between(self, first: int, end: int, recently: int) -> tuple[int, int]:
         """How many of the pages first … end - 1 were evicted, and how many of these after all evictions but the last
-        `recently`. Raises MemoryError.
+        `recently`. Takes safe points.
         """
         count = 0
         recent = 0
         if self.evicted == 0:
             return count, recent
-        self.walked += 1
-        try:
-            numbers: list[int] = list(self.chunks.keys())
-        finally:
-            self.walked -= 1
-        for number in numbers:
-            chunk = self.chunks.get(number)
-            base = number << _SHIFT
-            if chunk is None or chunk.evicted == 0 or base >= end or base + _CHUNK <= first:
-                continue
+        chunk = self._chunk_from(first >> _SHIFT, end)
+        while chunk is not None:
+            base = chunk.number << _SHIFT
             for place in range(max(0, first - base), min(_CHUNK, end - base)):
                 stamp = chunk.stamps[place]
                 if stamp != 0:
                     count += 1
                     recent += 1 if KEPT.evictions_since(stamp) < recently else 0
+            following = chunk.number + 1
             pace(_COUNT_COST)
+            chunk = self._chunk_from(following, end)
         return count, recent
 
     def indices(self, first: int, end: int, enough: int) -> list[int]:
-        """Indices of the existing pages among first … end - 1; may stop once it has `enough`. Raises MemoryError."""
+        """Indices of the existing pages among first … end - 1; may stop once it has `enough`. Takes safe points, at
+        which pages may come or go. Raises MemoryError.
+        """
         found: list[int] = []
-        self.walked += 1
-        try:
-            if (end - first) >> _SHIFT < len(self.chunks):
-                for number in range(first >> _SHIFT, ((end - 1) >> _SHIFT) + 1):
-                    chunk = self.chunks.get(number)
-                    if chunk is not None:
-                        _collect(chunk, first, end, found)
-                        if len(found) >= enough:
-                            break
-            else:
-                for chunk in self.chunks.values():
-                    _collect(chunk, first, end, found)
-                    if len(found) >= enough:
-                        break
-        finally:
-            self.walked -= 1
+        chunk = self._chunk_from(first >> _SHIFT, end)
+        while chunk is not None and len(found) < enough:
+            _collect(chunk, first, end, found)
+            following = chunk.number + 1
+            pace(_COUNT_COST)
+            chunk = self._chunk_from(following, end)
         return found
 
     def each_index(self, first: int, end: int) -> Iterator[int]:
         """The indices of the existing pages among first … end - 1, with safe points in between: pages that come or go
         meanwhile may be left out. Raises MemoryError.
         """
-        numbers: list[int] = []
-        self.walked += 1
-        try:
-            if (end - first) >> _SHIFT < len(self.chunks):
-                for number in range(first >> _SHIFT, ((end - 1) >> _SHIFT) + 1):
-                    if number in self.chunks:
-                        numbers.append(number)
-            else:
-                numbers = list(self.chunks.keys())
-        finally:
-            self.walked -= 1
-        for number in numbers:
+        chunk = self._chunk_from(first >> _SHIFT, end)
+        while chunk is not None:
+            following = chunk.number + 1
             found: list[int] = []
-            chunk = self.chunks.get(number)
-            if chunk is not None:
-                _collect(chunk, first, end, found)
+            _collect(chunk, first, end, found)
             for place in range(len(found)):
                 yield found[place]
             pace(_COUNT_COST)
+            chunk = self._chunk_from(following, end)
 
     def any_between(self, first: int, end: int) -> int:
-        """The index of one of the pages first … end - 1, or NO_PAGE if there is none. Allocates nothing."""
-        for chunk in self.chunks.values():
-            base = chunk.number << _SHIFT
-            if base < end and first < base + _CHUNK:
-                for page in chunk.pages:
-                    if page is not None and first <= page.index < end:
-                        return page.index
+        """The index of one of the pages first … end - 1, or NO_PAGE if there is none. Allocates nothing. Takes safe
+        points.
+        """
+        chunk = self._chunk_from(first >> _SHIFT, end)
+        while chunk is not None:
+            for page in chunk.pages:
+                if page is not None and first <= page.index < end:
+                    return page.index
+            following = chunk.number + 1
+            pace(_COUNT_COST)
+            chunk = self._chunk_from(following, end)
         return NO_PAGE
 
 

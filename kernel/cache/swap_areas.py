@@ -7,8 +7,9 @@ What is written: pages that `Sweep` has taken from programs (kernel/mm/swapping.
 by nobody who may write to them. A page that could not be written stays in the swap cache, and its area gives out no
 slot from then on. A page that cannot be read is an error for whoever touches it, not for the area.
 
-If swapon(2) asks for it, 512 slots in a row that have all come free are discarded, by the swapper. As on Linux, the
-first ones, among which the header is, and those at the end are not, unless they fill a chunk.
+If swapon(2) asks for it and the disk is not rotational, 512 slots in a row that have all come free are discarded, by
+the swapper. As on Linux, the first ones, among which the header is, and those at the end are not, unless they fill a
+chunk.
 
 Context: sleeps. Source: swapon(2).
 """
@@ -255,7 +256,7 @@ class DeviceLoader(SlotLoader):
                 raise MemoryError
             raise Errno(EIO)
         SWAP.swapped_in += 1
-        current_thread().disk_read_bytes += PAGE_SIZE
+        current_thread().accounts.disk_read_bytes += PAGE_SIZE
         if SWAP.is_last(page):
             SWAP.leave(page)
 

@@ -390,7 +390,7 @@ class MemoryControls(FrameCharger):
     # ---- Frames -----------------------------------------------------------------------------------------------
 
     def charge(self) -> int:
-        number = RUNNING.current.charged
+        number = RUNNING.current.charges.memory
         if number == 0:
             return 0
         control = self.all[number]
@@ -407,13 +407,13 @@ class MemoryControls(FrameCharger):
         """The same where nothing lies in stock: take some, from the heir of a control that has ended."""
         if control.holder is None:
             heir = self.living(control.number)
-            RUNNING.current.charged = 0 if heir is None else heir.number
+            RUNNING.current.charges.memory = 0 if heir is None else heir.number
             if heir is None:
                 return 0
             control = heir
         if control.stock == 0:
             self._take_stock(control)
-        RUNNING.current.charge_failed = False
+        RUNNING.current.charges.has_failed = False
         control.stock -= 1
         control.frames += 1
         return control.number
@@ -444,19 +444,19 @@ class MemoryControls(FrameCharger):
         if self.reclaimer.drop_some(exceeded, _STOCK) == 0 and highest is not None and highest is not exceeded:
             self.reclaimer.drop_some(highest, _STOCK)
         if control.stock < pages and control.highest_exceeded(pages, SLACK) is not None:
-            RUNNING.current.charge_failed = True
+            RUNNING.current.charges.has_failed = True
             raise MemoryError
 
     def heap_grew(self, pages: int) -> None:
         thread = RUNNING.current
-        if thread.charged != 0:
+        if thread.charges.memory != 0:
             thread.heap_grew(pages)
 
     def charges(self) -> bool:
-        return RUNNING.current.charged != 0
+        return RUNNING.current.charges.memory != 0
 
     def permits(self, pages: int) -> bool:
-        control = self.all[RUNNING.current.charged]
+        control = self.all[RUNNING.current.charges.memory]
         return control is None or control.exceeded(pages + _STOCK) is None
 
     def uncharge(self, number: int, is_shared: bool) -> None:
@@ -500,7 +500,7 @@ class MemoryControls(FrameCharger):
 
 def _ask_for_relief() -> None:
     """The running thread is to see to its group's memory before it goes on in user mode."""
-    RUNNING.current.lacks_charge = True
+    RUNNING.current.charges.is_over_limit = True
     announce_work()
 
 

@@ -216,11 +216,11 @@ def _make_accessible(task: Task, address: int, access: Access, of_key: bool) -> 
 @noinline
 def _seen_fault(task: Task, address: int, access: Access, of_key: bool, in_user: bool) -> FaultOutcome:
     """A fault that events may report: of the program, or of the kernel on its behalf."""
-    read_bytes = task.disk_read_bytes
+    read_bytes = task.accounts.disk_read_bytes
     fault_begins(task, address, in_user)
     outcome = _make_accessible(task, address, access, of_key)
     if outcome == FaultOutcome.DONE:
-        fault_ends(task, address, in_user, is_major=task.disk_read_bytes != read_bytes)
+        fault_ends(task, address, in_user, is_major=task.accounts.disk_read_bytes != read_bytes)
     return outcome
 
 

@@ -185,6 +185,13 @@ class SignalWatch:
         """The file ends, or O_ASYNC was taken away."""
 
 
+class GroupTeller:
+    """Sends signals to the members of large groups later. Base class: see kernel/task/owner_telling.py."""
+
+
+TELLERS: Final[dict["File", GroupTeller]] = {}
+"""Of files that a group owns, or has owned."""
+
 # The domains of threads that chose an owner, where these restrict signals: few files have one.
 CHOOSERS: Final[dict["File", Scope]] = {}
 
@@ -225,6 +232,7 @@ class File:
         self.owner_signal: int = 0  # F_SETSIG; 0 is SIGIO
         self.signals: SignalWatch | None = None  # with O_ASYNC
         self.denied: u16 = 0  # rights that the opener's domain lacked (landlock.py)
+        self.has_teller: bool = False  # see TELLERS
         self.has_confined_owner: bool = False  # the thread that chose the owner was in a domain: see CHOOSERS
         self.lacks_room: bool = True  # the owner wants a signal when there is room: sockets set it when they had none
         self.has_locks: bool = False  # may hold flock or OFD locks, or a lease
@@ -264,6 +272,8 @@ class File:
                 signals.close()
             if self.has_confined_owner:
                 CHOOSERS.pop(self)
+            if self.has_teller:
+                TELLERS.pop(self)
             if self.has_locks and self.inode.locks is not None:
                 self.inode.locks.drop_description(self)
             self.close()

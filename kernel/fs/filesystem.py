@@ -166,6 +166,11 @@ class FileSystem:
             self.is_synchronous = flags & MS_SYNCHRONOUS != 0
             self.shown_flags = flags & MS_SHOWN
 
+    def flags(self) -> int:
+        """MS_RDONLY, MS_SYNCHRONOUS and others that it has."""
+        found = self.shown_flags | (MS_RDONLY if self.read_only else 0)
+        return found | (MS_SYNCHRONOUS if self.is_synchronous else 0)
+
     def keep_flags(self, flags: int) -> None:
         """Those of a remount, which leaves `dirsync` alone."""
         self.shown_flags = self.shown_flags & MS_DIRSYNC | flags & MS_SHOWN & ~MS_DIRSYNC

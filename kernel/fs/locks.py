@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN, MAX_FILE_SIZE
 from kernel.lang import EAGAIN, EDEADLK, Errno, final, noraise
 from kernel.lib.credentials import caller_process_id
+from kernel.lib.order import Order
 from kernel.lib.pace import pace, spend
 from kernel.lib.pid import Pid
 from kernel.sched import WaitQueue
@@ -41,6 +42,7 @@ class LockCounter:
 _LOOK_COST: Final = 20
 _KEEP_COST: Final = 40
 _COUNTER: Final = LockCounter()
+_LISTS: Final = LockCounter()
 OWNERS: Final = LockCounter()
 """Numbers what may own locks, descriptor tables and descriptions, for servers that keep the locks of their files."""
 
@@ -110,6 +112,7 @@ class LockList:
         self.lease_deadline_ns: int = FOREVER_NS  # none of them ends or is lowered by itself before that
         self.queue: WaitQueue = WaitQueue()  # for threads that wait for any of them
         self.is_busy: bool = False
+        self.number: int = 0  # in `LOCKED`, once it was there
 
     @noraise
     def begin(self) -> None:
@@ -126,12 +129,14 @@ class LockList:
 
     def lock_comes(self) -> None:
         """Called before a lock is entered. Raises MemoryError."""
-        LOCKED[self] = True
+        if self.number == 0:
+            self.number = _LISTS.next()
+        LOCKED.put(self.number, self)
 
     def lock_went(self) -> None:
         """Called after a lock was removed: wakes waiting threads."""
-        if len(self.records) + len(self.holders) + len(self.leases) == 0 and self in LOCKED:
-            LOCKED.pop(self)
+        if len(self.records) + len(self.holders) + len(self.leases) == 0:
+            LOCKED.remove(self.number)
         self.queue.wake_all()
 
     def wait_for(self, request: Lock, blocker: Lock, deadline_ns: int) -> None:
@@ -357,7 +362,7 @@ class LockList:
             self.lock_went()
 
 
-LOCKED: Final[dict[LockList, bool]] = {}
+LOCKED: Final[Order[LockList]] = Order()
 
 
 def _would_deadlock(request: RecordLock, conflict: RecordLock) -> bool:

@@ -10,6 +10,7 @@ Context: thread context; may sleep. Raises MemoryError.
 from typing import Final
 
 from kernel.fs.constants import (
+    MS_DIRSYNC,
     MS_NOATIME,
     MS_NODEV,
     MS_NODIRATIME,
@@ -21,7 +22,6 @@ from kernel.fs.constants import (
     MS_RELATIME,
     MS_SHARED,
     MS_SLAVE,
-    MS_SYNCHRONOUS,
     MS_UNBINDABLE,
     O_PATH,
 )
@@ -30,8 +30,9 @@ from kernel.fs.filesystem import FileSystem, FileSystemType
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_lists import tree_of
 from kernel.fs.mount_lock import TREE
-from kernel.fs.mount_options import changed_flags, is_general
+from kernel.fs.mount_options import changed_flags, flag_of, is_general
 from kernel.fs.mounts import (
+    change_instance,
     change_propagation,
     has_writers,
     hold_instance,
@@ -247,14 +248,12 @@ class ContextFile(File):
         self.kind: FileSystemType = kind
         self.source: bytes = b""
         self.options: bytes = b""
-        self.flags_set: int = 0  # MS_RDONLY, MS_SYNCHRONOUS, MS_DIRSYNC
+        self.flags_set: int = 0  # MS_RDONLY, MS_SYNCHRONOUS and others
+        self.flags_named: int = 0  # ever: those that a change of the instance sets or clears
         self.existing: FileSystem | None = existing  # to be reconfigured
         self.made: FileSystem | None = None
         self.held: Mount | None = held  # keeps either, though others unmount it
         self.has_failed: bool = False
-        self.is_mounted: bool = False
-        if existing is not None and existing.read_only:
-            self.flags_set = MS_RDONLY
 
     def has_offsets(self) -> bool:
         return False
@@ -276,7 +275,7 @@ class ContextFile(File):
         """FSCONFIG_SET_FLAG. Raises EBUSY, EINVAL, MemoryError."""
         self._require_open()
         if is_general(name):
-            self.flags_set = changed_flags(self.flags_set, name)
+            self._set_general(name)
         elif name == b"source":
             raise Errno(EINVAL)
         else:
@@ -286,13 +285,17 @@ class ContextFile(File):
         """FSCONFIG_SET_STRING. Raises EBUSY, EINVAL, MemoryError."""
         self._require_open()
         if is_general(name):
-            self.flags_set = changed_flags(self.flags_set, name)
+            self._set_general(name)
         elif name == b"source":
             if len(self.source) > 0:
                 raise Errno(EINVAL)
             self.source = value
         else:
             self._add(context, name, name + b"=" + (escaped(value) if self.kind.escapes_commas else value))
+
+    def _set_general(self, name: bytes) -> None:
+        self.flags_set = changed_flags(self.flags_set, name)
+        self.flags_named |= flag_of(name)
 
     def _add(self, context: FsContext, name: bytes, option: bytes) -> None:
         """Keep an option for the file system, which may refuse it at once. A type that takes the text whole sees it
@@ -346,27 +349,37 @@ class ContextFile(File):
     def reconfigure(self, context: FsContext) -> None:
         """FSCONFIG_CMD_RECONFIGURE. Raises EPERM, EBUSY, EINVAL, EROFS, EIO."""
         existing = self.existing
-        if existing is None:
+        if existing is None or self.has_failed:
             raise Errno(EBUSY)
+        self.has_failed = True
         if not context.credentials.capable_in(existing.user_namespace, CAP_SYS_ADMIN):
             raise Errno(EPERM)
-        existing.remount(self.flags_set & MS_RDONLY != 0, self.options)
-        existing.is_synchronous = self.flags_set & MS_SYNCHRONOUS != 0
-        existing.keep_flags(self.flags_set)
+        if self.flags_named & MS_DIRSYNC != 0:
+            raise Errno(EINVAL)
+        change_instance(existing, existing.flags() & ~self.flags_named | self.flags_set, self.options)
+        self._begin_again(existing)
+
+    def _begin_again(self, existing: FileSystem) -> None:
+        """The instance may be changed next. As on Linux, flags that were named are then cleared if not set again."""
+        self.existing = existing
+        self.made = None
+        self.has_failed = False
+        self.flags_set = 0
         self.options = b""
+        self.source = b""
 
     def mount(self, context: FsContext, attributes: int) -> MountNamespace:
         """fsmount(2): create a detached mount of the instance. Raises EINVAL, EBUSY, EPERM, MemoryError."""
         flags = mount_flags_of(attributes)
+        if self.existing is not None:
+            raise Errno(EBUSY)
         made = self.made
         if made is None:
             raise Errno(EINVAL)
-        if self.is_mounted:
-            raise Errno(EBUSY)
         held = self.held
         with TREE:
             namespace = keep_apart(context, new_mount(context, made, flags, None if held is None else held.root))
-        self.is_mounted = True
+        self._begin_again(made)
         return namespace
 
 

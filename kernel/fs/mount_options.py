@@ -37,6 +37,11 @@ def changed_flags(flags: int, name: bytes) -> int:
     return flags | _SET[name] if name in _SET else flags & ~_CLEARED.get(name, 0)
 
 
+def flag_of(name: bytes) -> int:
+    """The flag that one of these options sets or clears."""
+    return _SET.get(name, 0) | _CLEARED.get(name, 0)
+
+
 @final
 class Sifted:
     """A text of options: what the type gets of it, the source, and the flags of the file system."""

@@ -343,21 +343,26 @@ def _remount(context: FsContext, at: Path, flags: int, mount_flags: int, options
             if flags & MS_DIRSYNC != 0:
                 raise Errno(EINVAL)  # in the text; among the flags it means nothing
             options = sifted.rest
-        read_only = flags & MS_RDONLY != 0
-        device = file_system.block_device
-        if read_only:
-            for keeper in KEEPERS:
-                keeper.stop_writing(file_system.device)
-        if read_only and not file_system.read_only and file_system.writers > 0:
-            raise Errno(EBUSY)
-        if not read_only and device is not None and device.read_only:
-            raise Errno(EACCES)
-        file_system.remount(read_only, options)
-        file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0  # a remount leaves `dirsync` alone
-        file_system.keep_flags(flags)
+        change_instance(file_system, flags, options)
     elif mount_flags & ~at.mount.flags & MS_RDONLY != 0 and has_writers(at.mount):
         raise Errno(EBUSY)
     at.mount.set_flags(mount_flags)
+
+
+def change_instance(file_system: FileSystem, flags: int, options: bytes) -> None:
+    """Give an instance other flags, but for MS_DIRSYNC, and options. Raises EBUSY, EACCES, and what the type raises."""
+    read_only = flags & MS_RDONLY != 0
+    device = file_system.block_device
+    if read_only:
+        for keeper in KEEPERS:
+            keeper.stop_writing(file_system.device)
+    if read_only and not file_system.read_only and file_system.writers > 0:
+        raise Errno(EBUSY)
+    if not read_only and device is not None and device.read_only:
+        raise Errno(EACCES)
+    file_system.remount(read_only, options)
+    file_system.is_synchronous = flags & MS_SYNCHRONOUS != 0
+    file_system.keep_flags(flags)
 
 
 def has_writers(mount_: Mount) -> bool:

@@ -15,8 +15,10 @@ from kernel.fs.inode import Inode
 from kernel.fs.mapped_place import MappedPlace
 from kernel.lang import EFAULT, EIO, Errno, Span, final, noraise, u8
 from kernel.lib import log
+from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
 from kernel.mm.exchange import is_used
+from kernel.mm.frame_tree import FrameTree
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_SHIFT,
@@ -33,6 +35,7 @@ from kernel.sched import Mutex
 from kernel.sched.mutex import Patience
 
 _LAST_PAGE: Final = 1 << 50
+_PAGE_COST: Final = 300  # instructions
 
 
 class RemoteHandle:
@@ -94,8 +97,8 @@ class RemotePages(TrackedObject):
         self.place: MappedPlace | None = None  # where it was mapped from last
         self._areas: int = 0
         self._expected: int = 0  # areas for which `use` was called and that are not there yet, if they ever come
-        self._frames: dict[int, int] = {}
-        self._dirty: dict[int, bool] = {}
+        self._frames: FrameTree = FrameTree()
+        self._dirty: FrameTree = FrameTree()  # those of them that may have been written
         self._has_lost: bool = False  # what was written through a mapping, also an earlier one; nobody has heard of it
         self._reader: RemoteHandle | None = None
         self._writer: RemoteHandle | None = None
@@ -122,13 +125,13 @@ class RemotePages(TrackedObject):
             raise Errno(EFAULT)
         self._take_lock()
         try:
-            frame = Frame(self._frames.get(index, NO_FRAME))
+            frame = self._frames.get(index)
             if frame == NO_FRAME:
                 frame = self._fetch(index)
             if for_write:
                 if self._writer is None:
                     raise Errno(EIO)
-                self._dirty[index] = True
+                self._dirty.put(index, frame)
             get_frame(frame)
             return frame
         finally:
@@ -156,7 +159,7 @@ class RemotePages(TrackedObject):
             while kept << PAGE_SHIFT < filled:
                 frame = Frame(frames[kept])
                 frame_span(frame)[min(PAGE_SIZE, filled - (kept << PAGE_SHIFT)) : PAGE_SIZE].fill(0)
-                self._frames[index + kept] = frame
+                self._frames.put(index + kept, frame)
                 kept += 1
             return Frame(frames[0])
         finally:
@@ -168,7 +171,7 @@ class RemotePages(TrackedObject):
         frames: list[int] = [allocate_user_frame()]
         try:
             while len(frames) < limit and (index + len(frames)) << PAGE_SHIFT < size:
-                if index + len(frames) in self._frames:
+                if self._frames.get(index + len(frames)) != NO_FRAME:
                     break
                 frames.append(allocate_user_frame())
         except MemoryError:
@@ -176,7 +179,7 @@ class RemotePages(TrackedObject):
         return frames
 
     def resident(self, index: int) -> Frame:
-        return Frame(self._frames.get(index, NO_FRAME))
+        return self._frames.get(index)
 
     def settle_page(self, index: int) -> bool:
         if self._lock.owner is None:
@@ -186,29 +189,29 @@ class RemotePages(TrackedObject):
         return True
 
     def lose_page(self, index: int, frame: Frame) -> Loss:
-        present = Frame(self._frames.get(index, NO_FRAME))
+        present = self._frames.get(index)
         if self._lock.owner is not None or present != frame or is_used(self, index, frame):
             return Loss.REFUSED
-        del self._frames[index]
-        is_dirty = index in self._dirty
+        self._frames.remove(index)
+        is_dirty = self._dirty.get(index) != NO_FRAME
         if is_dirty:
-            del self._dirty[index]
+            self._dirty.remove(index)
             self._has_lost = True
         put_frame(present)
         return Loss.DIRTY if is_dirty else Loss.CLEAN
 
     def move_page(self, index: int, old: Frame, new: Frame) -> bool:
-        present = Frame(self._frames.get(index, NO_FRAME))
+        present = self._frames.get(index)
         if self._lock.owner is not None or present != old:
             return False
         get_frame(new)
-        self._frames[index] = new
+        self._frames.put(index, new)  # needs no memory: there is a place
         put_frame(present)
         return True
 
     def write_back(self) -> None:
         """Send what may have been written through mappings. Raises EIO."""
-        if len(self._dirty) > 0:
+        if self._dirty.count > 0:
             self._take_lock()
             try:
                 self._send()
@@ -220,18 +223,19 @@ class RemotePages(TrackedObject):
         if writer is None:
             return
         end = writer.size_now()
-        for index in list(self._dirty):
+        index = self._dirty.next_from(0)
+        while index >= 0 and index << PAGE_SHIFT < end:
             offset = index << PAGE_SHIFT
-            frame = Frame(self._frames.get(index, NO_FRAME))
-            if frame == NO_FRAME or offset >= end:
-                continue
+            frame = self._frames.get(index)
             count = min(PAGE_SIZE, end - offset)
             done = 0
-            while done < count:
+            while done < count and frame != NO_FRAME:
                 part = writer.write_page(offset + done, frame_span(frame)[done:count])
                 if part == 0:
                     raise Errno(EIO)
                 done += part
+            pace(_PAGE_COST)
+            index = self._dirty.next_from(index + 1)
 
     def sync(self, first_index: int, end_index: int) -> None:
         self.write_back()
@@ -265,9 +269,11 @@ class RemotePages(TrackedObject):
         if first >= last:
             return
         forget_pages(self, first, last)
-        for index in list(self._frames):
-            if first <= index < last:
-                self._drop(index)
+        index = self._frames.next_from(first)
+        while 0 <= index < last:
+            self._drop(index)
+            pace(_PAGE_COST)
+            index = self._frames.next_from(index + 1)
 
     def _renew(self, index: int, start: int, end: int) -> bool:
         """Fetch the changed bytes of a dirty page that has others, too. False: there is no such page, or they cannot be
@@ -277,7 +283,7 @@ class RemotePages(TrackedObject):
         first = max(0, start - base)
         last = min(PAGE_SIZE, end - base)
         reader = self._reader
-        if last - first == PAGE_SIZE or index not in self._dirty or reader is None:
+        if last - first == PAGE_SIZE or self._dirty.get(index) == NO_FRAME or reader is None:
             return False
         frames: list[int] = []
         try:
@@ -290,7 +296,7 @@ class RemotePages(TrackedObject):
                 filled += part
             fresh = frame_span(Frame(frames[0]))
             fresh[filled:PAGE_SIZE].fill(0)
-            frame_span(Frame(self._frames[index]))[first:last].copy_from(fresh[first:last])
+            frame_span(self._frames.get(index))[first:last].copy_from(fresh[first:last])
             return True
         except (Errno, MemoryError):
             return False
@@ -300,16 +306,17 @@ class RemotePages(TrackedObject):
 
     def forget_quickly(self, start: int, end: int) -> None:
         """`forget` for callers that may not wait: does nothing if the pages are in use, or some were changed."""
-        if len(self._dirty) == 0 and self._lock.try_acquire():
+        if self._dirty.count == 0 and self._lock.try_acquire():
             try:
                 self._forget(start, end)
             finally:
                 self._give_lock()
 
     def _drop(self, index: int) -> None:
-        frame = self._frames.pop(index)
-        self._dirty.pop(index, False)
-        put_frame(Frame(frame))
+        frame = self._frames.remove(index)
+        if self._dirty.get(index) != NO_FRAME:
+            self._dirty.remove(index)
+        put_frame(frame)
 
     # ---- Users ------------------------------------------------------------------------------------------------
 
@@ -329,11 +336,11 @@ class RemotePages(TrackedObject):
         if self._areas > 0 or file is None:
             return
         if not self._come_to_lock():
-            if len(self._dirty) > 0:
+            if self._dirty.count > 0:
                 log.error("a shared file: what was written through a mapping may be lost")
             return  # whoever has the lock drops the pages
         try:
-            if len(self._dirty) > 0:
+            if self._dirty.count > 0:
                 self._send()
         except (Errno, MemoryError):
             log.error("a shared file: what was written through a mapping is lost")
@@ -362,17 +369,25 @@ class RemotePages(TrackedObject):
         """Nobody uses the file: drop its pages and handles, even if it was never mapped."""
         self.file = None
         self._expected = 0
-        self._drop_all()
+        index = self._frames.next_from(0)
+        while index >= 0:  # few: those that were mapped went with the last area
+            self._drop(index)
+            index = self._frames.next_from(index + 1)
+        self._let_handles_go()
 
     @noraise
     def _drop_all(self) -> None:
-        """Drop pages, and handles unless another mapping is expected."""
-        for frame in self._frames.values():
-            put_frame(Frame(frame))
-        self._frames.clear()
-        self._dirty.clear()
-        if self._expected > 0:
-            return
+        """Drop pages, and handles unless another mapping is expected, or came at a safe point."""
+        index = self._frames.next_from(0)
+        while index >= 0:
+            self._drop(index)
+            pace(_PAGE_COST)
+            index = self._frames.next_from(index + 1)
+        if self._expected == 0 and self._areas == 0:
+            self._let_handles_go()
+
+    @noraise
+    def _let_handles_go(self) -> None:
         reader = self._reader
         writer = self._writer
         self._reader = None
@@ -407,6 +422,10 @@ class RemotePages(TrackedObject):
         self._parting = 0
         if parting > 0 and self._areas == 0 and self._coming == 0:
             self._drop_all()
+            while self._parting > 0 and self._areas == 0 and self._coming == 0:  # they gave up at its safe points
+                parting += self._parting
+                self._parting = 0
+                self._drop_all()
         self._lock.release()
         if file is not None:
             for _ in range(parting):

@@ -32,6 +32,7 @@ class RulesetFile(File):
         inodes: list[Inode] = []
         allowed: dict[Inode, int] = {}
         allowed_ports: dict[int, int] = {}
+        port_order: list[int] = []
         super().__init__(anonymous_path(b"[landlock-ruleset]"), O_RDWR)
         self.handled_files: int = files
         self.handled_ports: int = ports
@@ -39,6 +40,7 @@ class RulesetFile(File):
         self._inodes: list[Inode] = inodes  # those of `_files`, in order of addition
         self._files: dict[Inode, int] = allowed
         self._ports: dict[int, int] = allowed_ports
+        self._port_order: list[int] = port_order  # as `_inodes`
 
     def has_offsets(self) -> bool:
         return False
@@ -66,7 +68,16 @@ class RulesetFile(File):
 
     def allow_port(self, port: int, rights: int) -> None:
         """Allow rights to a port, 0 to 65535."""
-        self._ports[port] = self._ports.get(port, 0) | rights
+        known = self._ports.get(port)
+        if known is None:
+            self._port_order.append(port)
+            try:
+                self._ports[port] = rights
+            except MemoryError:
+                self._port_order.pop()
+                raise
+        else:
+            self._ports[port] = known | rights
 
     def layer_in(self, outer: Domain | None) -> Layer:
         """Its present state as one more layer of a domain. Raises E2BIG if that has too many."""
@@ -80,8 +91,11 @@ class RulesetFile(File):
             index += 1
             pace(_COPY_COST)
         ports: dict[int, int] = {}
-        for port in list(self._ports.keys()):
+        index = 0
+        while index < len(self._port_order):  # as above
+            port = self._port_order[index]
             ports[port] = self._ports[port]
+            index += 1
             pace(_COPY_COST)
         layer = Layer(outer, self.handled_files, self.handled_ports, self.scopes, files, ports)
         layer.held_bytes = _LAYER_BYTES + (len(files) + len(ports)) * RULE_BYTES

@@ -74,7 +74,7 @@ class PollRequest(LaterRequest):
         try:
             start_thread()
             ready = file.poll(self.waiter) & self.events
-            if ready == 0 and len(self.waiter.entries) == 0:
+            if ready == 0 and self.waiter.entry_count == 0:
                 raise Errno(EINVAL)
             if ready == 0 and not context.has_ended():
                 context.add_later(self)

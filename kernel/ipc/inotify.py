@@ -11,7 +11,7 @@ from typing import Final
 
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDONLY, READABLE
-from kernel.fs.file import DESCRIPTION_BYTES
+from kernel.fs.file import DESCRIPTION_BYTES, Listing
 from kernel.fs.inode import Inode
 from kernel.fs.notification import (
     IN_DELETE_SELF,
@@ -44,6 +44,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.ids import KernelUid
 from kernel.lib.linked import Queue, Queued
+from kernel.lib.order import Order, Walk
 from kernel.lib.pace import pace, spend
 from kernel.lib.settings import SystemSetting
 from kernel.lib.user import Buffer
@@ -151,6 +152,7 @@ class InotifyFile(DescriptorFile):
             if account.inotify_instances >= _INSTANCES.value:
                 raise Errno(EMFILE)
             self.watches: dict[int, InotifyWatch] = {}
+            self.order: Order[InotifyWatch] = Order()  # the same
             self.overflow: Event = Event(-1, IN_Q_OVERFLOW, 0, b"")
             self.queue: WaitQueue = WaitQueue()
             self.events: Queue[Event] = Queue()
@@ -205,10 +207,12 @@ class InotifyFile(DescriptorFile):
         self.watches[number] = fresh
         owner.inotify_watches += 1
         try:
+            self.order.put(number, fresh)
             add_watch(fresh)
         except MemoryError:
             fresh.owner = None
             self.watches.pop(number)
+            self.order.remove(number)
             owner.inotify_watches -= 1
             raise
         return number
@@ -247,6 +251,7 @@ class InotifyFile(DescriptorFile):
         if self.is_closed:
             return
         self.watches.pop(watch.number)
+        self.order.remove(watch.number)
         self.enqueue(watch.number, IN_IGNORED, b"", 0)
 
     # ---- Events -------------------------------------------------------------------------------------------------
@@ -329,15 +334,26 @@ class InotifyFile(DescriptorFile):
         user.write_i32(UserAddr(argument), total)
         return 0
 
-    def describe(self) -> bytes:
-        lines: list[bytes] = []
-        for watch in list(self.watches.values()):
-            inode = watch.inode
-            if inode is not None:
-                device = inode.file_system.device
-                lines.append(
-                    f"inotify wd:{watch.number:x} ino:{inode.ino:x} sdev:{device:x}"
-                    f" mask:{watch.mask & ~IN_ONESHOT:x} ignored_mask:0\n".encode()
-                )
-            pace(_SHOW_COST)
-        return b"".join(lines)
+    def listing(self) -> Listing | None:
+        return _Watches(self.order)
+
+
+@final
+class _Watches(Listing):
+    """The watches of an instance, by number."""
+
+    def __init__(self, order: Order[InotifyWatch]) -> None:
+        self.walk: Walk[InotifyWatch] = Walk(order)
+
+    def next_piece(self) -> bytes | None:
+        pace(_SHOW_COST)
+        watch = self.walk.next()
+        if watch is None:
+            return None
+        inode = watch.inode
+        if inode is None:
+            return b""
+        return (
+            f"inotify wd:{watch.number:x} ino:{inode.ino:x} sdev:{inode.file_system.device:x}"
+            f" mask:{watch.mask & ~IN_ONESHOT:x} ignored_mask:0\n"
+        ).encode()

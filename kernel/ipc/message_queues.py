@@ -308,14 +308,11 @@ HEADING: Final = (
 )
 
 
-def queue_lines(queues: Queues) -> bytes:
-    """The text of /proc/sysvipc/msg."""
-    lines: list[bytes] = [HEADING]
-    for found in queues.table.all():
-        lines.append(
-            f"{found.key:10d} {found.identifier:10d}  {found.mode:4o}  {found.byte_count:10d} {found.count:10d}"
-            f" {bearer_shown_to_caller(found.last_sender):5d} {bearer_shown_to_caller(found.last_receiver):5d}"
-            f"{found.owner_columns()}"
-            f" {found.sent_s:10d} {found.received_s:10d} {found.changed_s:10d}\n".encode()
-        )
-    return b"".join(lines)
+def queue_line(found: MessageQueue) -> bytes:
+    """A line of /proc/sysvipc/msg."""
+    return (
+        f"{found.key:10d} {found.identifier:10d}  {found.mode:4o}  {found.byte_count:10d} {found.count:10d}"
+        f" {bearer_shown_to_caller(found.last_sender):5d} {bearer_shown_to_caller(found.last_receiver):5d}"
+        f"{found.owner_columns()}"
+        f" {found.sent_s:10d} {found.received_s:10d} {found.changed_s:10d}\n"
+    ).encode()

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Final
 
 from kernel.fs.filesystem import FileSystem, refuse_options, register_filesystem
-from kernel.ipc.message_queues import Queues, queue_lines
+from kernel.ipc import message_queues, semaphores, shared_memory
+from kernel.ipc.message_queues import Queues, queue_line
 from kernel.ipc.posix_queues import QueueMount
-from kernel.ipc.semaphores import Sets, set_lines
-from kernel.ipc.shared_memory import Segments, segment_lines
+from kernel.ipc.semaphores import Sets, set_line
+from kernel.ipc.shared_memory import Segments, segment_line
+from kernel.ipc.sysv import INDEX_MASK, IpcObject
 from kernel.lang import EINVAL, EPERM, Errno, final, noraise
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
@@ -24,7 +26,10 @@ from kernel.lib.namespace import (
     count_no_more,
     next_number,
 )
-from kernel.lib.proc_files import proc_file
+from kernel.lib.pace import pace
+from kernel.lib.proc_files import TextPieces, proc_pieces
+
+_LINE_COST: Final = 8000  # instructions
 
 
 @final
@@ -92,22 +97,93 @@ def ipc_of_caller() -> IpcNamespace:
     return FIRST_IPC if found is None else found
 
 
-@proc_file("sysvipc/msg")
-def list_queues() -> bytes:
+class IpcLines(TextPieces):
+    """A heading, and a line for each object of a kind in the reader's namespace. Base class."""
+
+    def __init__(self) -> None:
+        self.index: int = -1  # of the next one; -1: the heading is next
+
+    def next(self) -> bytes | None:
+        if self.index < 0:
+            self.index = 0
+            return self.heading()
+        pace(_LINE_COST)
+        return self.line(ipc_of_caller())
+
+    def heading(self) -> bytes:
+        """The first line."""
+        return b""
+
+    def line(self, namespace: IpcNamespace) -> bytes | None:
+        """The line of the first object from `index` on, which is that of the next one then."""
+        return None
+
+    def pass_by(self, found: IpcObject) -> None:
+        """The next one comes after an object."""
+        self.index = (found.identifier & INDEX_MASK) + 1
+
+
+@final
+class QueueLines(IpcLines):
+    """Of message queues."""
+
+    def heading(self) -> bytes:
+        return message_queues.HEADING
+
+    def line(self, namespace: IpcNamespace) -> bytes | None:
+        found = namespace.queues.table.from_index(self.index)
+        if found is None:
+            return None
+        self.pass_by(found)
+        return queue_line(found)
+
+
+@final
+class SetLines(IpcLines):
+    """Of sets of semaphores."""
+
+    def heading(self) -> bytes:
+        return semaphores.HEADING
+
+    def line(self, namespace: IpcNamespace) -> bytes | None:
+        found = namespace.sets.table.from_index(self.index)
+        if found is None:
+            return None
+        self.pass_by(found)
+        return set_line(found)
+
+
+@final
+class SegmentLines(IpcLines):
+    """Of segments of shared memory."""
+
+    def heading(self) -> bytes:
+        return shared_memory.HEADING
+
+    def line(self, namespace: IpcNamespace) -> bytes | None:
+        found = namespace.segments.table.from_index(self.index)
+        if found is None:
+            return None
+        self.pass_by(found)
+        return segment_line(found)
+
+
+@proc_pieces("sysvipc/msg")
+def list_queues() -> TextPieces:
     """/proc/sysvipc/msg."""
-    return queue_lines(ipc_of_caller().queues)
+    return QueueLines()
 
 
-@proc_file("sysvipc/sem")
-def list_sets() -> bytes:
+@proc_pieces("sysvipc/sem")
+def list_sets() -> TextPieces:
     """/proc/sysvipc/sem."""
-    return set_lines(ipc_of_caller().sets)
+    return SetLines()
 
 
-@proc_file("sysvipc/shm")
-def list_segments() -> bytes:
+@proc_pieces("sysvipc/shm")
+def list_segments() -> TextPieces:
     """/proc/sysvipc/shm."""
-    return segment_lines(ipc_of_caller().segments)
+    return SegmentLines()
 
 
 def make_mqueue(source: bytes, options: bytes) -> FileSystem:

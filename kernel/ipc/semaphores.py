@@ -468,13 +468,10 @@ def wanted_permission(operations: list[Operation]) -> int:
 HEADING: Final = b"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"
 
 
-def set_lines(sets: Sets) -> bytes:
-    """The text of /proc/sysvipc/sem."""
-    lines: list[bytes] = [HEADING]
-    for found in sets.table.all():
-        lines.append(
-            f"{found.key:10d} {found.identifier:10d}  {found.mode:4o} {len(found.values):10d}"
-            f"{found.owner_columns()}"
-            f" {found.operated_s:10d} {found.changed_s:10d}\n".encode()
-        )
-    return b"".join(lines)
+def set_line(found: SemaphoreSet) -> bytes:
+    """A line of /proc/sysvipc/sem."""
+    return (
+        f"{found.key:10d} {found.identifier:10d}  {found.mode:4o} {len(found.values):10d}"
+        f"{found.owner_columns()}"
+        f" {found.operated_s:10d} {found.changed_s:10d}\n"
+    ).encode()

@@ -312,19 +312,16 @@ HEADING: Final = (
 )
 
 
-def segment_lines(segments: Segments) -> bytes:
-    """The text of /proc/sysvipc/shm."""
-    lines: list[bytes] = [HEADING]
-    for entry in segments.table.all():
-        segment = segment_of(entry)
-        creator = bearer_shown_to_caller(segment.creator)
-        last_user = bearer_shown_to_caller(segment.last_user)
-        lines.append(
-            f"{entry.key:10d} {entry.identifier:10d}  {segment.shown_mode():4o} {segment.size:21d}"
-            f" {creator:5d} {last_user:5d}  {segment.users:5d}"
-            f"{entry.owner_columns()}"
-            f" {segment.attached_s:10d} {segment.detached_s:10d} {entry.changed_s:10d}"
-            f" {segment.resident_count() << PAGE_SHIFT:21d}"
-            f" {segment.frames.swapped << PAGE_SHIFT:21d}\n".encode()
-        )
-    return b"".join(lines)
+def segment_line(entry: SegmentEntry) -> bytes:
+    """A line of /proc/sysvipc/shm."""
+    segment = segment_of(entry)
+    creator = bearer_shown_to_caller(segment.creator)
+    last_user = bearer_shown_to_caller(segment.last_user)
+    return (
+        f"{entry.key:10d} {entry.identifier:10d}  {segment.shown_mode():4o} {segment.size:21d}"
+        f" {creator:5d} {last_user:5d}  {segment.users:5d}"
+        f"{entry.owner_columns()}"
+        f" {segment.attached_s:10d} {segment.detached_s:10d} {entry.changed_s:10d}"
+        f" {segment.resident_count() << PAGE_SHIFT:21d}"
+        f" {segment.frames.swapped << PAGE_SHIFT:21d}\n"
+    ).encode()

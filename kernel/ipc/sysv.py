@@ -224,11 +224,27 @@ class IpcTable(Generic[T]):
         """All objects, with safe points in between, at such a cost: objects that come or go meanwhile may be left
         out.
         """
-        for index in list(self.objects.keys()):
-            found = self.objects.get(index)
-            if found is not None:
-                yield found
-                pace(cost)
+        found = self.from_index(0)
+        while found is not None:
+            following = (found.identifier & INDEX_MASK) + 1
+            yield found
+            pace(cost)
+            found = self.from_index(following)
+
+    def from_index(self, index: int) -> T | None:
+        """The first object from an index on."""
+        word = index // _BITS
+        bits = self.taken[word] & -(1 << index % _BITS) if word < len(self.taken) else 0
+        while bits == 0:
+            word += 1
+            if word >= len(self.taken):
+                return None
+            bits = self.taken[word]
+        index = word * _BITS
+        while bits & 1 == 0:
+            bits >>= 1
+            index += 1
+        return self.objects.get(index)
 
     def highest_index(self) -> int:
         """The highest index; 0 if there is none."""

@@ -1,7 +1,7 @@
 """Readable timers: timerfd_create(2).
 
 All run on the monotonic clock. An absolute time of the wall clock is converted when it is set, and again when the wall
-clock is set (`wall_clock_was_set`); with `cancels` that ends the timer instead, and the next read reports it.
+clock is set (kernel/time/wall_timers.py); with `cancels` that ends the timer instead, and the next read reports it.
 
 Context: reads sleep. `expire` runs in interrupt context and only counts and wakes.
 """
@@ -10,21 +10,21 @@ from typing import Final, Literal
 
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR, READABLE
-from kernel.lang import EAGAIN, ECANCELED, EINVAL, Array, Errno, UserAddr, u8
+from kernel.lang import EAGAIN, ECANCELED, EINVAL, Array, Errno, UserAddr, final, u8
 from kernel.lib import user
-from kernel.lib.pace import pace
 from kernel.lib.saturation import difference_of, sum_of
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
-from kernel.time import Timer, monotonic_ns, realtime_ns
+from kernel.time import monotonic_ns, realtime_ns
 from kernel.time.clock import realtime_offset_ns
+from kernel.time.wall_timers import WallTimer
 
-_FOLLOW_COST: Final = 500  # instructions, for `pace`
 _TFD_IOC_SET_TICKS: Final = 0x4008_5400
 _LOW_HALF: Final = 0xFFFF_FFFF
 
 
-class DescriptorTimer(Timer):
+@final
+class DescriptorTimer(WallTimer):
     """The timer behind a descriptor."""
 
     def __init__(self) -> None:
@@ -32,6 +32,9 @@ class DescriptorTimer(Timer):
         self.interval_ns: int = 0
         self.expirations: int = 0
         self.queue: WaitQueue = WaitQueue()
+        self.wall_offset_ns: int = 0  # from the monotonic to the wall clock, when it was armed
+        self.cancels: bool = False  # TFD_TIMER_CANCEL_ON_SET
+        self.is_cancelled: bool = False  # since the last report; it matters while `cancels` is set
 
     def expire(self, now_ns: int) -> int:
         following = 0
@@ -44,17 +47,18 @@ class DescriptorTimer(Timer):
         self.queue.wake_all()
         return following
 
-
-_BY_WALL_CLOCK: Final[dict[int, "TimerFile"]] = {}  # armed with an absolute time of the wall clock, by number
-_numbers: int = 0
-
-
-def wall_clock_was_set() -> None:
-    """Move or cancel the timers that follow it. Sleeps. Raises MemoryError."""
-    for file in list(_BY_WALL_CLOCK.values()):
-        if file.number in _BY_WALL_CLOCK:
-            file.follow_wall_clock()
-        pace(_FOLLOW_COST)
+    def wall_clock_was_set(self) -> None:
+        offset_ns = realtime_offset_ns()
+        moved_ns = difference_of(offset_ns, self.wall_offset_ns)
+        self.wall_offset_ns = offset_ns
+        if moved_ns == 0:
+            return
+        if self.cancels:
+            self.is_cancelled = True
+            self.expirations = sum_of(self.expirations, 1)
+            self.queue.wake_all()
+        elif self.is_armed():
+            self.move(max(1, difference_of(self.deadline_ns, moved_ns)))
 
 
 class TimerFile(DescriptorFile):
@@ -65,55 +69,33 @@ class TimerFile(DescriptorFile):
         super().__init__(anonymous_path(b"[timerfd]"), O_RDWR | flags)
         self.clock: int = clock
         self.is_wall_clock: bool = is_wall_clock
-        self.number: int = 0  # in _BY_WALL_CLOCK, once it was there
-        self.wall_offset_ns: int = 0  # from the monotonic to the wall clock, when it was armed
-        self.cancels: bool = False  # TFD_TIMER_CANCEL_ON_SET
-        self.is_cancelled: bool = False  # since the last report; it matters while `cancels` is set
 
     def can_write(self) -> bool:
         return False
 
     def close(self) -> None:
         self.timer.cancel()
-        _BY_WALL_CLOCK.pop(self.number, self)
+        self.timer.stop_following()
 
     def _prepare(self, arms: bool, follows: bool) -> None:
         """Do what needs memory before the timer is set: it then waits for ever, if it is to be armed, and is among
         those that follow the wall clock, or not. Raises MemoryError; then it is as it was.
         """
-        global _numbers
-        if follows and self.number == 0:
-            _numbers += 1
-            self.number = _numbers
-        followed = self.number in _BY_WALL_CLOCK
+        timer = self.timer
+        followed = timer.follows_wall_clock()
         if follows:
-            _BY_WALL_CLOCK[self.number] = self
+            timer.follow()
         try:
             if arms:
-                self.timer.suspend()
+                timer.suspend()
         except MemoryError:
             if not followed:
-                _BY_WALL_CLOCK.pop(self.number, self)
+                timer.stop_following()
             raise
         if not arms:
-            self.timer.cancel()
+            timer.cancel()
         if not follows:
-            _BY_WALL_CLOCK.pop(self.number, self)
-
-    def follow_wall_clock(self) -> None:
-        """The wall clock was set."""
-        offset_ns = realtime_offset_ns()
-        moved_ns = difference_of(offset_ns, self.wall_offset_ns)
-        self.wall_offset_ns = offset_ns
-        if moved_ns == 0:
-            return
-        timer = self.timer
-        if self.cancels:
-            self.is_cancelled = True
-            timer.expirations = sum_of(timer.expirations, 1)
-            timer.queue.wake_all()
-        elif timer.is_armed():
-            timer.move(max(1, difference_of(timer.deadline_ns, moved_ns)))
+            timer.stop_following()
 
     def set(self, value_ns: int, interval_ns: int, is_absolute: bool, cancels: bool) -> None:
         """Arm (value 0: disarm). Raises ECANCELED, armed nevertheless, if the clock was set and that was not reported;
@@ -122,9 +104,9 @@ class TimerFile(DescriptorFile):
         timer = self.timer
         follows = is_absolute and self.is_wall_clock
         self._prepare(arms=value_ns != 0, follows=follows)
-        self.cancels = cancels and follows
+        timer.cancels = cancels and follows
         if follows:
-            self.wall_offset_ns = realtime_offset_ns()
+            timer.wall_offset_ns = realtime_offset_ns()
         timer.expirations = 0
         timer.interval_ns = interval_ns
         if value_ns == 0:
@@ -141,8 +123,9 @@ class TimerFile(DescriptorFile):
 
     def _tell_cancellation(self) -> None:
         """Raise ECANCELED, once, if the wall clock was set."""
-        if self.cancels and self.is_cancelled:
-            self.is_cancelled = False
+        timer = self.timer
+        if timer.cancels and timer.is_cancelled:
+            timer.is_cancelled = False
             raise Errno(ECANCELED)
 
     def remaining_ns(self) -> int:

@@ -19,6 +19,7 @@ from typing import Final
 from kernel.lang import EDQUOT, EINVAL, EKEYEXPIRED, EKEYREVOKED, ENOKEY, Errno, final, noraise, recursion
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import NO_GROUP, ROOT_USER, KernelGid, KernelUid
+from kernel.lib.order import Order
 from kernel.lib.pace import pace
 from kernel.lib.random import word
 from kernel.lib.settings import SystemSetting
@@ -181,9 +182,12 @@ class Keys:
 
     def __init__(self) -> None:
         self.by_serial: dict[int, Key] = {}
+        self.in_order: Order[Key] = Order()  # the same, for walks
         self.accounts: dict[KernelUid, KeyAccount] = {}
+        self.accounts_in_order: Order[KeyAccount] = Order()
         self.next_dead_s: int = NEVER  # when links of a key that has expired go; not later than the first
-        self.ring_links: int = 0  # links to keyrings that were ever made
+        self.links: int = 0  # that were ever made
+        self.ring_links: int = 0  # of these, those to keyrings
         self.ending: Key | None = None  # a list, through `next_ending`
         self.is_ending: bool = False
         self.requests: int = 0  # keys under construction that there ever were
@@ -227,7 +231,7 @@ class Key:
         self.is_users_keyring: bool = False  # _uid.N or _uid_ses.N
         self.expiry_s: int = NEVER
         self.usage: int = 1
-        self.holders: dict[Key, bool] = {}  # keyrings that link to it
+        self.holders: dict[Key, int] = {}  # keyrings that link to it, and the numbers of their links
         self.next_ending: Key | None = None
         self.serial: int = _new_serial()
         account = _account_of(uid)
@@ -237,7 +241,9 @@ class Key:
             raise Errno(EDQUOT)
         try:
             KEYS.by_serial[self.serial] = self
+            KEYS.in_order.put(self.serial, self)
         except MemoryError:
+            KEYS.by_serial.pop(self.serial, self)
             _drop_if_empty(account)
             raise
         account.keys += 1
@@ -278,6 +284,7 @@ class Key:
     @noraise
     def _end(self) -> None:
         KEYS.by_serial.pop(self.serial, self)
+        KEYS.in_order.remove(self.serial)
         account = self.account
         account.keys -= 1
         if self.is_instantiated:
@@ -463,7 +470,12 @@ def _account_of(uid: KernelUid) -> KeyAccount:
     account = KEYS.accounts.get(uid)
     if account is None:
         account = KeyAccount(uid)
-        KEYS.accounts[uid] = account
+        KEYS.accounts_in_order.put(int(uid), account)
+        try:
+            KEYS.accounts[uid] = account
+        except MemoryError:
+            KEYS.accounts_in_order.remove(int(uid))
+            raise
     return account
 
 
@@ -471,6 +483,7 @@ def _account_of(uid: KernelUid) -> KeyAccount:
 def _drop_if_empty(account: KeyAccount) -> None:
     if account.keys == 0:
         KEYS.accounts.pop(account.uid, account)
+        KEYS.accounts_in_order.remove(int(account.uid))
 
 
 def _new_serial() -> int:

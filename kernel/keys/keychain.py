@@ -33,6 +33,7 @@ from kernel.keys.keyring import PERSISTENT, Keyring, Search, search, sweep
 from kernel.lang import EACCES, EAGAIN, EINVAL, EKEYREVOKED, ENOKEY, Errno, final, noraise
 from kernel.lib.credentials import Credentials, uid_for_caller
 from kernel.lib.ids import NO_GROUP, NO_USER, KernelUid
+from kernel.lib.order import Walk
 from kernel.lib.pace import pace
 from kernel.time.clock import realtime_seconds
 
@@ -49,7 +50,7 @@ _OWN: Final = ALL << POSSESSOR | VIEW << OWNER
 _SHOWN: Final = ALL << POSSESSOR | (VIEW | READ) << OWNER
 _OF_USER: Final = (ALL & ~SET_ATTRIBUTES) << POSSESSOR | ALL << OWNER
 _PERSISTENT: Final = (ALL & ~SET_ATTRIBUTES) << POSSESSOR | (VIEW | READ) << OWNER
-_NAME_COST: Final = 60
+_NAME_COST: Final = 300
 
 
 class Judging(IntEnum):
@@ -321,12 +322,15 @@ def find_authority(chain: Keychain, who: Credentials, number: int) -> Authority:
 
 def find_named(name: bytes, who: Credentials) -> Keyring | None:
     """A keyring of a name that may be searched, whoever made it."""
-    for key in list(KEYS.by_serial.values()):
+    walk = Walk(KEYS.in_order)
+    while True:
         pace(_NAME_COST)
+        key = walk.next()
+        if key is None:
+            return None
         if isinstance(key, Keyring) and key.description == name and key.usage > 0:
             if not key.is_revoked and not key.is_users_keyring and key.permits(who, is_possessed=False, right=SEARCH):
                 return key
-    return None
 
 
 def keyrings_of(uid: KernelUid) -> UserKeyrings:

@@ -1,7 +1,8 @@
 """Keyrings: keys that link to others, by type and description, and are searched with those below them (keyrings(7)).
 
-Invariant: `keyring.links[key.index] is key` exactly when `key.holders` has the keyring; each link is a reference.
-Keyrings have no circles: a link that would make one is refused.
+Invariant: `keyring.links[key.index] is key` exactly when `key.holders` has the keyring; each link is a reference. Its
+number there is its place in the keyring's order, and in that of the keyrings below. Keyrings have no circles: a link
+that would make one is refused.
 
 Context: thread context. Searches take safe points, and what was looked up before may have ended then (`usage` is 0). A
 key that they return is alive until the caller sleeps.
@@ -40,17 +41,18 @@ from kernel.lang import (
 )
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import NO_USER, KernelGid, KernelUid
+from kernel.lib.order import Order, Walk
 from kernel.lib.pace import is_dying, pace
 from kernel.time.clock import realtime_seconds
 
 _DEEPEST: Final = 6  # keyrings below one another that a search goes down
 _LINK_BYTES: Final = 4  # what a link is charged as
 _COST: Final = 400  # instructions for a keyring that is searched
-_SWEEP_COST: Final = 60
-_SCAN_COST: Final = 200
+_SWEEP_COST: Final = 250
+_SCAN_COST: Final = 400
 _TEXT_COST: Final = 40  # to understand a byte of the text that is looked for
-_LINK_COST: Final = 30  # and for each of its links
 _DROP_COST: Final = 800
+_UNLINK_COST: Final = 3600  # in a keyring with many links
 
 
 class Restriction:
@@ -79,8 +81,12 @@ class Keyring(Key):
         may_overrun: bool = False,
     ) -> None:
         links: dict[bytes, Key] = {}
+        order: Order[Key] = Order()
+        below: Order[Keyring] = Order()
         super().__init__(KEYRING, description, uid, gid, permissions, in_quota, may_overrun)
         self.links: dict[bytes, Key] = links
+        self.order: Order[Key] = order  # the same, oldest first
+        self.below: Order[Keyring] = below  # of these, the keyrings
         self.restriction: Restriction | None = None  # which links it takes (KEYCTL_RESTRICT_KEYRING)
         self.persistent_for: KernelUid = NO_USER  # whose persistent keyring it is: PERSISTENT has it, a reference
         self.instantiate()
@@ -114,22 +120,39 @@ class Keyring(Key):
         old = self.links.get(key.index)
         if old is key:
             return
+        number = KEYS.links if old is None else old.holders.get(self, 0)
         if old is None:
             self.charge(self.data_bytes + _LINK_BYTES)
         try:
-            key.holders[self] = True
-            self.links[key.index] = key
+            key.holders[self] = number
+            self._enter(key, number)
         except MemoryError:
-            key.holders.pop(self, True)
+            key.holders.pop(self, 0)
             if old is None:
+                self._leave(key, number)
                 self.uncharge(self.data_bytes - _LINK_BYTES)
             raise
         key.acquire()
+        KEYS.links += 1
         if key.kind is KEYRING:
             KEYS.ring_links += 1
         if old is not None:
-            old.holders.pop(self, True)
+            old.holders.pop(self, 0)
             old.release()
+
+    def _enter(self, key: Key, number: int) -> None:
+        """Raises MemoryError, with the link half made; but in place of another one none is needed."""
+        self.links[key.index] = key
+        self.order.put(number, key)
+        if isinstance(key, Keyring):
+            self.below.put(number, key)
+
+    @noraise
+    def _leave(self, key: Key, number: int) -> None:
+        self.links.pop(key.index, key)
+        self.order.remove(number)
+        if isinstance(key, Keyring):
+            self.below.remove(number)
 
     def link_checked(self, key: Key) -> None:
         """KEYCTL_LINK and its kin: if the keyring takes more, and no circle comes of it. Raises also EPERM, EDEADLK,
@@ -162,15 +185,18 @@ class Keyring(Key):
 
     @noraise
     def _drop(self, key: Key) -> None:
-        self.links.pop(key.index, key)
-        key.holders.pop(self, True)
+        self._leave(key, key.holders.pop(self, 0))
         self.uncharge(max(self.data_bytes - _LINK_BYTES, 0))
         key.release()
 
     def clear(self) -> None:
         """Take all links away. Takes safe points, at which others may make new ones. Raises MemoryError."""
         links = self.links
+        order: Order[Key] = Order()
+        below: Order[Keyring] = Order()
         self.links = {}
+        self.order = order
+        self.below = below
         self.uncharge(0)
         self._let_go(links)
 
@@ -178,6 +204,8 @@ class Keyring(Key):
     def drop_payload(self) -> None:
         links = self.links
         self.links = NO_LINKS  # nobody makes new ones: it is revoked, or ends
+        self.order = NO_ORDER
+        self.below = NONE_BELOW
         self._let_go(links)
         restriction = self.restriction
         if self.usage == 0 and restriction is not None:
@@ -189,7 +217,7 @@ class Keyring(Key):
         """Drop the references of links that were taken away. Nobody else has this dictionary."""
         for index, key in links.items():
             if self.links.get(index) is not key:
-                key.holders.pop(self, True)
+                key.holders.pop(self, 0)
             key.release()
             pace(_DROP_COST)
 
@@ -198,6 +226,8 @@ class Keyring(Key):
 
 
 NO_LINKS: Final[dict[bytes, Key]] = {}  # of a keyring that is being emptied
+NO_ORDER: Final[Order[Key]] = Order()
+NONE_BELOW: Final[Order[Keyring]] = Order()
 
 PERSISTENT: Final[dict[KernelUid, Keyring]] = {}  # users' persistent keyrings; each is a reference
 
@@ -229,35 +259,46 @@ def move(key: Key, source: Keyring, target: Keyring, is_exclusive: bool) -> None
         source.unlink(key)
 
 
+@noraise
 def invalidate(key: Key) -> None:
-    """It is gone for everybody: no keyring links to it any more. Raises MemoryError."""
+    """It is gone for everybody: no keyring links to it any more."""
     if key.is_invalidated:
         return
-    holders = list(key.holders.keys())
     key.is_invalidated = True  # from here on nobody makes a link to it
-    _drop_links(key, holders)
+    _drop_links(key)
 
 
-def _drop_links(key: Key, holders: list[Key]) -> None:
-    """Take away the links that these keyrings have, as far as they still have them, and a user's claim to his
-    persistent keyring. The key is alive.
+@noraise
+def _drop_links(key: Key) -> None:
+    """Take away as many links to a key as there are now, and a user's claim to his persistent keyring. The key is
+    alive. Takes safe points.
     """
     key.acquire()
     if isinstance(key, Keyring) and key.persistent_for != NO_USER:
         PERSISTENT.pop(key.persistent_for)
         key.persistent_for = NO_USER
         key.release()
-    for holder in holders:
+    for _ in range(len(key.holders)):
+        holder = _a_holder(key)
+        if holder is None:
+            break
         if isinstance(holder, Keyring) and holder.links.get(key.index) is key:
             holder._drop(key)
-        pace(_COST)
+        else:
+            key.holders.pop(holder, 0)  # it lets all its links go
+        pace(_UNLINK_COST)
     key.release()
 
 
+@noraise
+def _a_holder(key: Key) -> Key | None:
+    for holder in key.holders:
+        return holder
+    return None
+
+
 def sweep() -> None:
-    """Unlink the keys that expired more than kernel.keys.gc_delay ago. Costs next to nothing until there is one. Raises
-    MemoryError.
-    """
+    """Unlink the keys that expired more than kernel.keys.gc_delay ago. Costs next to nothing until there is one."""
     now_s = realtime_seconds()
     if now_s < KEYS.next_dead_s:
         return
@@ -272,16 +313,19 @@ def sweep() -> None:
 def _sweep(now_s: int) -> int:
     """Returns when there is something to sweep next."""
     next_s = NEVER
-    for key in list(KEYS.by_serial.values()):
+    walk = Walk(KEYS.in_order)
+    while True:
         pace(_SWEEP_COST)
+        key = walk.next()
+        if key is None:
+            return next_s
         if key.expiry_s == NEVER or key.usage == 0:
             continue
         dead_s = key.expiry_s + GC_DELAY.value
         if dead_s > now_s:
             next_s = min(next_s, dead_s)
             continue
-        _drop_links(key, list(key.holders.keys()))
-    return next_s
+        _drop_links(key)
 
 
 # ---- Searching ------------------------------------------------------------------------------------------------------
@@ -332,19 +376,6 @@ class Search:
         return keyring.permits(self.who, self.is_possessed, SEARCH)
 
 
-@final
-class _Level:
-    """A keyring that is being searched: those below it, as they were when it was come to. Takes safe points."""
-
-    def __init__(self, keyring: Keyring) -> None:
-        self.below: list[Keyring] = []
-        for key in list(keyring.links.values()):
-            if isinstance(key, Keyring):
-                self.below.append(key)
-            pace(_LINK_COST)
-        self.index: int = 0
-
-
 def search(top: Key, is_possessed: bool, wanted: Search) -> Key | None:
     """Look in a keyring and in those below it. None if there is nothing: `wanted.error` says why. Raises EINTR if the
     caller is killed, MemoryError.
@@ -365,7 +396,7 @@ def search(top: Key, is_possessed: bool, wanted: Search) -> Key | None:
     if top.kind is wanted.kind and top.description == wanted.description:
         return top if wanted.judge(top, now_s) else None
     depths: dict[Keyring, int] = {}  # the least that each was met at
-    levels: list[_Level] = []
+    levels: list[Walk[Keyring]] = []  # through those below the one that is being searched, and below that, …
     fresh: Keyring | None = top
     while True:
         if fresh is not None and not fresh.is_revoked and not fresh.is_invalidated:
@@ -373,17 +404,15 @@ def search(top: Key, is_possessed: bool, wanted: Search) -> Key | None:
             if found is not None:
                 return found
             depths[fresh] = len(levels)
-            levels.append(_Level(fresh))
-            _rest()
+            levels.append(Walk(fresh.below))
         fresh = None
         if len(levels) == 0:
             return None
-        level = levels[len(levels) - 1]
-        if level.index == len(level.below):
+        _rest()
+        below = levels[len(levels) - 1].next()
+        if below is None:
             levels.pop()
             continue
-        below = level.below[level.index]
-        level.index += 1
         depth = len(levels)
         if depth <= _DEEPEST and depth < depths.get(below, depth + 1) and wanted.may_enter(below):
             fresh = below
@@ -394,11 +423,12 @@ def _found_in(keyring: Keyring, wanted: Search, now_s: int) -> Key | None:
     if not wanted.scans:
         found = keyring.links.get(wanted.index)
         return found if found is not None and wanted.judge(found, now_s) else None
-    for key in list(keyring.links.values()):
+    walk = Walk(keyring.order)
+    while True:
         pace(_SCAN_COST + _TEXT_COST * len(wanted.description))
-        if key.kind is wanted.kind and key.usage > 0 and wanted.judge(key, now_s):
+        key = walk.next()
+        if key is None or (key.kind is wanted.kind and key.usage > 0 and wanted.judge(key, now_s)):
             return key
-    return None
 
 
 def _check_no_circle(keyring: Keyring, below: Keyring) -> None:
@@ -408,14 +438,13 @@ def _check_no_circle(keyring: Keyring, below: Keyring) -> None:
     if keyring is below or below.links.get(keyring.index) is keyring:
         raise Errno(EDEADLK)
     depths: dict[Keyring, int] = {}  # the greatest that each was met at
-    levels: list[_Level] = [_Level(below)]
+    levels: list[Walk[Keyring]] = [Walk(below.below)]
     while len(levels) > 0:
-        level = levels[len(levels) - 1]
-        if level.index == len(level.below):
+        _rest()
+        each = levels[len(levels) - 1].next()
+        if each is None:
             levels.pop()
             continue
-        each = level.below[level.index]
-        level.index += 1
         depth = len(levels)
         if depth > _DEEPEST:
             raise Errno(ELOOP)
@@ -423,12 +452,11 @@ def _check_no_circle(keyring: Keyring, below: Keyring) -> None:
             raise Errno(EDEADLK)
         if depth > depths.get(each, 0):
             depths[each] = depth
-            levels.append(_Level(each))
-            _rest()
+            levels.append(Walk(each.below))
 
 
 def _rest() -> None:
-    """A keyring was looked through. Raises EINTR if the caller is killed."""
+    """Before the next keyring is looked at. Raises EINTR if the caller is killed."""
     pace(_COST)
     if is_dying():
         raise Errno(EINTR)

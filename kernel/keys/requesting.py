@@ -159,10 +159,7 @@ def _number_of(keyring: Keyring | None) -> bytes:
 @noraise
 def _retire(authority: Authority) -> None:
     """The key is made or refused: nobody has authority over it any more."""
-    try:
-        invalidate(authority)
-    except (Errno, MemoryError):
-        authority.is_invalidated = True  # the helper's session keyring keeps it until the helper ends
+    invalidate(authority)
 
 
 # ---- Making it ------------------------------------------------------------------------------------------------------

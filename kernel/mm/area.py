@@ -105,6 +105,11 @@ class Area:
         return self.flags & MAP_TYPE != MAP_PRIVATE
 
     @property
+    def is_written_through(self) -> int:
+        """1 if a program may write to the source through it, now or after mprotect(2), else 0."""
+        return 1 if self.shared and self.maximum_prot & PROT_WRITE != 0 else 0
+
+    @property
     def is_huge(self) -> bool:
         """Whether it consists of huge pages (huge_fault.py)."""
         return self.huge is not None
@@ -234,4 +239,5 @@ class Area:
             and self.fault_modes == other.fault_modes
             and (self.source is None or self.index_of(self.end) == other.first_page)
             and same_policy(self.policy, other.policy)
+            and (self.source is None or not self.source.is_walked())
         )

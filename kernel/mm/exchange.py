@@ -179,9 +179,10 @@ def count_in_areas(source: TrackedObject, index: int, frame: Frame) -> int:
 
 def is_used(source: TrackedObject, index: int, frame: Frame) -> bool:
     """Whether somebody uses page `index` of an object, in `frame`, beside the object, those who map it, and the caller,
-    who has a reference: a device, or a thread that sleeps meanwhile. Never sleeps.
+    who has a reference: a device, or a thread that sleeps meanwhile. If very many map it, that counts as use. Never
+    sleeps.
     """
-    return frame_count(frame) != count_in_areas(source, index, frame) + 2
+    return source.is_crowded() or frame_count(frame) != count_in_areas(source, index, frame) + 2
 
 
 def note_areas(source: TrackedObject, index: int, places: Places) -> None:

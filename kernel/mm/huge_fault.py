@@ -294,6 +294,7 @@ def give_up_page(pages: PageTable, area: Area, address: int) -> None:
     source = _object_of(area)
     is_last = (address + HUGE_SIZE) & (1 << source.shift) - 1 == 0
     is_owed = reservation is not None and is_last and _is_alone(entry) and source.pool.surplus == 0
+    is_owed = is_owed and not source.pool.is_leaving(Frame(entry_frame(entry)))
     if is_owed:
         # what counts against the quota is the reservation, again
         set_huge_quota(Frame(entry_frame(entry) & -(1 << source.order)), 0)

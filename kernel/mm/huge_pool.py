@@ -7,7 +7,8 @@ a reservation gets only what is reserved for nobody, or a surplus page. The numb
 
 A page of 1 GiB is 512 pages of 2 MiB in a row, its *pieces*, each with users and mappings of its own: page tables map
 pieces. Such a page is taken as a whole, and comes free with the last of its pieces. There are no surplus ones but those
-that were in use when root wanted fewer.
+that were in use when root wanted fewer. One of these leaves the pool with its first piece that comes free, and each
+piece goes back to other memory by itself: all of them at once would take millions of instructions.
 
 A mount of hugetlbfs may have a quota (`HugeQuota`): a bound for the pages of its files, and a number of pages that the
 pool keeps for them. A caller that takes or reserves pages for such a file names the quota. A page remembers it until it
@@ -147,8 +148,11 @@ QUOTAS: Final = HugeQuotas()
 class Unit:
     """A page of several pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, pieces: int) -> None:
         self.left: int = 0  # pieces in use
+        self.is_leaving: bool = False  # it counts no more
+        self.quota: int = 0  # what its first piece remembered, if so
+        self.is_gone: bytearray = bytearray(pieces)  # … and which pieces went, and may be another's pages by now
 
 
 @final
@@ -168,19 +172,22 @@ class HugePool:
 
     def came_free(self, head: Frame) -> None:
         """Nobody uses a page any more. Never sleeps."""
-        quota = QUOTAS.by_number.get(huge_quota(head))
+        self._give_to_quota(huge_quota(head))
+        if self.surplus > 0 and self.pieces == 1:
+            self.surplus -= 1
+            self.total -= 1
+            free_huge_page(head)
+            spend(_PAGE_COST)
+        else:
+            self._put(head)
+
+    def _give_to_quota(self, number: int) -> None:
+        quota = QUOTAS.by_number.get(number)
         if quota is not None:
             self.reserved += 1 - quota.give_back(1)
             if quota.is_idle():
                 QUOTAS.by_number.pop(quota.number)
                 self.reserved -= max(0, quota.least)
-        if self.surplus > 0:
-            self.surplus -= 1
-            self.total -= 1
-            self._give_up(head)
-            spend(self.pieces * _PAGE_COST)
-        else:
-            self._put(head)
 
     def _put(self, head: Frame) -> None:
         link_huge_page(head, self.first_free)
@@ -226,12 +233,18 @@ class HugePool:
             open_huge_page(head)
             return
         unit.left = self.pieces
+        unit.is_leaving = False
         for i in range(self.pieces):
             open_huge_page(Frame(head + (i << HUGE_ORDER)))
             pace(_PAGE_COST)
 
     def _unit_of(self, head: Frame) -> Unit | None:
         return self.units.get(head >> self.shift - PAGE_SHIFT)
+
+    def is_leaving(self, head: Frame) -> bool:
+        """Whether the page that a piece belongs to counts no more."""
+        unit = self._unit_of(head)
+        return unit is not None and unit.is_leaving
 
     def lose_piece(self, head: Frame) -> bool:
         """A page of 2 MiB came free; whether it is a piece of one of the pool's. Never sleeps."""
@@ -240,9 +253,25 @@ class HugePool:
         unit = self._unit_of(head)
         if unit is None:
             return False
+        first = Frame(head & -(1 << self.shift - PAGE_SHIFT))
+        piece = head - first >> HUGE_ORDER
+        if unit.is_gone[piece] != 0:
+            return False
+        if self.surplus > 0 and unit.left == self.pieces:
+            self.surplus -= 1
+            self.total -= 1
+            unit.is_leaving = True
+            unit.quota = huge_quota(first)
         unit.left -= 1
-        if unit.left == 0:
-            self.came_free(Frame(head & -(1 << self.shift - PAGE_SHIFT)))
+        if unit.is_leaving:
+            unit.is_gone[piece] = 1
+            if unit.left == 0:
+                self.units.pop(first >> self.shift - PAGE_SHIFT)
+                self._give_to_quota(unit.quota)
+            free_huge_page(head)
+            spend(_PAGE_COST)
+        elif unit.left == 0:
+            self.came_free(first)
         return True
 
     def _most_surplus(self) -> int:
@@ -325,10 +354,7 @@ class HugePool:
     def _drop_free(self) -> None:
         """Give a free page to the rest of the kernel."""
         self.total -= 1
-        self._give_up(self._get())
-        pace(self.pieces * _PAGE_COST)
-
-    def _give_up(self, head: Frame) -> None:
+        head = self._get()
         if self.pieces > 1:
             self.units.pop(head >> self.shift - PAGE_SHIFT)
         self._free_pieces(head, self.pieces)
@@ -376,21 +402,22 @@ class HugePool:
     def _enter(self, number: int) -> bool:
         """Know a new page; its pieces are given back if there is no memory for that."""
         try:
-            self.units[number] = Unit()
+            self.units[number] = Unit(self.pieces)
             return True
         except MemoryError:
             self._free_pieces(Frame(number << self.shift - PAGE_SHIFT), self.pieces)
             return False
 
     def _free_pieces(self, head: Frame, count: int) -> None:
+        """Give the first pieces of a page that counts no more to the rest of the kernel. Sleeps."""
         for i in range(count):
             free_huge_page(Frame(head + (i << HUGE_ORDER)))
+            pace(_PAGE_COST)
 
     def _gather(self, head: Frame) -> bool:
         for i in range(self.pieces):
             if not take_huge_page_at(Frame(head + (i << HUGE_ORDER))):
                 self._free_pieces(head, i)
-                pace(i * _PAGE_COST)
                 return False
             pace(_PAGE_COST)
         return True

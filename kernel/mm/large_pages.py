@@ -102,7 +102,7 @@ def may_be_large(space: "AddressSpace", area: Area) -> bool:
         and not area.shared
         and area.handler is None
         and area.large_advice != UNWANTED
-        and not space.refuses_huge_pages
+        and not space.settings.refuses_huge_pages
     )
 
 

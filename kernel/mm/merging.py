@@ -346,7 +346,7 @@ def begin(space: AddressSpace) -> None:
     """
     if takes_all(space):
         _mark_all(space, is_mergeable=True)
-        stack = space.area_at(space.stack_top - 1)
+        stack = space.area_at(space.layout.stack_top - 1)
         if stack is not None:
             stack.mergeable = False
 

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EHWPOISON, EINVAL, EIO, EOPNOTSUPP, Errno, final, noinline, noraise
-from kernel.lib.pace import pace
+from kernel.lib.pace import PACE, pace
 from kernel.mm.broken import is_broken
 from kernel.mm.commitment import take_back
 from kernel.mm.frame_tree import FrameTree, is_slot, slot_in
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _DEVICE: Final = 1  # 00:01, of files in memory that are the kernel's own
 _FREE_COST: Final = 600  # instructions for a page
+MOST_AREAS: Final = 4096
 
 
 class Loss(IntEnum):
@@ -122,6 +123,10 @@ class MemoryObject:
     def detach(self, area: "Area") -> None:
         """An attached area is gone, or maps nothing any more."""
         self.release()
+
+    def is_walked(self) -> bool:
+        """Whether somebody goes through its areas with safe points (`AreaWalk`)."""
+        return False
 
     def leaves(self, area: "Area") -> None:
         """An attached area is about to leave its space, and will be detached a little later. Never sleeps or raises."""
@@ -225,8 +230,19 @@ class TrackedObject(MemoryObject):
 
     def __init__(self) -> None:
         self.first_area: Area | None = None
+        self.area_count: int = 0
+        self.writing_areas: int = 0  # those through which a program may write to it, now or after mprotect(2)
+
+    def is_crowded(self) -> bool:
+        """Whether very many areas map it: nothing may go through all of them without safe points."""
+        return self.area_count > MOST_AREAS
+
+    def is_walked(self) -> bool:
+        return AREA_WALK.source is self
 
     def attach(self, area: "Area") -> None:
+        self.area_count += 1
+        self.writing_areas += area.is_written_through
         first = self.first_area
         area.next_of_source = first
         area.previous_of_source = None
@@ -236,6 +252,10 @@ class TrackedObject(MemoryObject):
         self.acquire()
 
     def detach(self, area: "Area") -> None:
+        if AREA_WALK.source is self:
+            AREA_WALK.lose(area)
+        self.area_count -= 1
+        self.writing_areas -= area.is_written_through
         following = area.next_of_source
         previous = area.previous_of_source
         if following is not None:
@@ -247,6 +267,71 @@ class TrackedObject(MemoryObject):
         area.next_of_source = None
         area.previous_of_source = None
         self.release()
+
+
+@final
+class AreaWalk:
+    """A walk through the areas that map an object, at whose safe points programs map and unmap it. It meets all that
+    there are when it ends: those that come meanwhile, in front, in another round. While it is under way no two areas
+    are joined, for only one of them may have been met.
+
+    There is one walk at a time, so that it needs no memory. Whoever makes it waits for nothing but its safe points.
+    """
+
+    def __init__(self) -> None:
+        self.source: TrackedObject | None = None
+        self._next: Area | None = None
+        self._end: Area | None = None  # of the present round: this one and those after it were met before
+        self._first: Area | None = None  # where the present round began
+
+    def begin(self, source: TrackedObject) -> None:
+        """Sleeps until nobody else walks."""
+        while self.source is not None:
+            PACE.rest.wait_for_change()
+        self.source = source
+        self.again()
+
+    def again(self) -> None:
+        """Begin anew: entries may have come from areas that were not met yet to some that were (fork, mremap(2))."""
+        source = self.source
+        self._next = None if source is None else source.first_area
+        self._end = None
+        self._first = self._next
+
+    def next(self) -> "Area | None":
+        """The next area; None at the end."""
+        source = self.source
+        if source is None:
+            return None
+        if self._next is self._end:
+            if source.first_area is self._first:
+                return None
+            self._end = self._first
+            self._first = source.first_area
+            self._next = source.first_area
+        area = self._next
+        self._next = None if area is None else area.next_of_source
+        return area
+
+    def lose(self, area: "Area") -> None:
+        """An area goes, and is still linked with the next."""
+        following = area.next_of_source
+        if self._next is area:
+            self._next = following
+        if self._end is area:
+            self._end = following
+        if self._first is area:
+            self._first = following
+
+    def finish(self) -> None:
+        self.source = None
+        self._next = None
+        self._end = None
+        self._first = None
+        PACE.rest.report_change()
+
+
+AREA_WALK: Final = AreaWalk()
 
 
 class PolicyKeeper(TrackedObject):

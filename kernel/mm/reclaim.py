@@ -15,8 +15,9 @@ kernel stack points into it. A pass, with every other thread stopped:
 
 A pass looks at a bounded number of words and frees for a bounded number of instructions, so that nobody waits for
 long. If there are stacks that it did not come to, it frees nothing, and the next one goes on with them; the rest of
-the dead stay chained for the next one. Either is due at once. Only when memory is short all is done. Each pass marks
-the own stack anew, because what a chained object refers to lives, and may have come to a stack meanwhile.
+the dead stay chained for the next one, and so does the rest of the heap, where it is searched. Each is due at once.
+Only when memory is short all is done. Each pass marks the own stack anew, because what a chained object refers to
+lives, and may have come to a stack meanwhile.
 
 Invariants:
 - A dead object is BURIED (a bit of its type word, for descriptors are aligned) while it is chained, and its `type` is 0
@@ -76,6 +77,9 @@ WORD_COST: Final = 20  # instructions to look at a word
 LINK_WORDS: Final = 2  # to hold what it refers to costs as much as looking at two more
 OBJECT_COST: Final = 70  # instructions to free an object, at most
 REFERENCE_COST: Final = 25  # and for each reference in it
+UNIT_COST: Final = 12  # to look at a unit of the heap
+SLOT_COST: Final = 12  # and for each slot in it
+UNITS_AT_LEAST: Final = 8
 ENOUGH_FREED: Final = 4096  # objects, for whoever wants to allocate one
 ITEMS_AT_ONCE: Final = 4096  # of a large array
 NO_LIMIT: Final = 1 << 60
@@ -120,6 +124,7 @@ class Reclaimer:
     dead: int  # dead weak references, still on the list of all
     words_left: int  # of stacks that the present pass may still hold
     budget: int  # instructions that the present pass may still spend on freeing
+    next_unit: int  # where the search through the heap goes on; 0: none is under way
     passes: int
     freed: int
     words_scanned: int
@@ -137,6 +142,7 @@ class Reclaimer:
         self.dead = END
         self.words_left = 0
         self.budget = 0
+        self.next_unit = 0
         self.passes = 0
         self.freed = 0
         self.words_scanned = 0
@@ -198,7 +204,12 @@ def reclaim_more() -> bool:
     reclaim_some()
     if RECLAIMER.passes == passes:
         return False  # nothing is reclaimed yet, or a pass is what needs memory
-    return RECLAIMER.freed > freed or RECLAIMER.words_left <= 0
+    return RECLAIMER.freed > freed or has_more()
+
+
+def has_more() -> bool:
+    """Whether the last pass ended before it had done all."""
+    return RECLAIMER.words_left <= 0 or RECLAIMER.visit != END or RECLAIMER.next_unit > 0
 
 
 def reclaim_part() -> bool:
@@ -207,7 +218,7 @@ def reclaim_part() -> bool:
     """
     passes = RECLAIMER.passes
     reclaim_some()
-    return RECLAIMER.passes != passes and (RECLAIMER.visit != END or RECLAIMER.words_left <= 0)
+    return RECLAIMER.passes != passes and has_more()
 
 
 def reclaim_in_parts() -> None:
@@ -250,7 +261,7 @@ def reclaim(words: int, budget: int) -> None:
         scan_stack(stack_pointer, RECLAIMER.own_stack_top())
         free_unmarked()
     heap.TABLE.set_limit(allocation_limit())
-    if not is_complete or RECLAIMER.visit != END:
+    if not is_complete or has_more():
         heap.TABLE.due = heap.TABLE.entries  # at once
     spend((words - RECLAIMER.words_left) * WORD_COST + budget - RECLAIMER.budget + slabs.SLABS.spent)
     RECLAIMER.passes += 1
@@ -260,7 +271,7 @@ def reclaim(words: int, budget: int) -> None:
 def free_unmarked() -> None:
     """All stacks are marked or held: free what is dead, within the budget."""
     sweep()
-    if heap.TABLE.incomplete:
+    if heap.TABLE.incomplete or RECLAIMER.next_unit > 0:
         sweep_heap()
     trace()
     clear_weak_references()
@@ -337,17 +348,27 @@ def sweep() -> None:
 
 
 def sweep_heap() -> None:
-    """Find objects with count 0 that the full table had no room for, by looking at every slot."""
-    heap.TABLE.incomplete = False
-    for unit in range(slabs.unit_count()):
+    """Find objects with count 0 that the full table had no room for, by looking at every slot: at those of some units
+    in each pass. What has no room during a search is what the next one is for.
+    """
+    unit = RECLAIMER.next_unit
+    if unit == 0:
+        heap.TABLE.incomplete = False
+    least = unit + UNITS_AT_LEAST
+    end = slabs.unit_count()
+    while unit < end and (RECLAIMER.budget > 0 or unit < least):
         head = slabs.slab_in_unit(unit)
+        RECLAIMER.budget -= UNIT_COST
         if head != 0:
             sweep_slab(head)
+        unit += 1
+    RECLAIMER.next_unit = unit if unit < end else 0
 
 
 def sweep_slab(head: int) -> None:
     """`sweep_heap` for one slab or run."""
     slab = struct_at_address(slabs.Slab, head)
+    RECLAIMER.budget -= slab.slots * SLOT_COST
     for index in range(slab.slots):
         slot = head + slab.first + index * slab.slot_size
         type_word = load_u32(slot + 4)

@@ -242,7 +242,7 @@ def _grow_in_place(space: AddressSpace, area: Area, growth: int) -> bool:
     end = area.end + growth
     if end > USER_END or not space.is_free(area.end, end):
         return False
-    if growth > space.address_limit - min(space.mapped_bytes, space.address_limit):
+    if growth > space.limits.address - min(space.mapped_bytes, space.limits.address):
         return False
     if area.is_promised:
         try:

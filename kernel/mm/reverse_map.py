@@ -1,21 +1,24 @@
 """From a page of a memory object to the entries that map it: write-back takes write permission away, truncation and
 reclaim take pages away.
 
-The path is object → areas → page tables, so it costs one look-up for each area that maps the object, however many pages
-that has.
+The path is object → areas → page tables, so it costs one look-up for each area that maps the object, however many
+pages that has. Where very many do (`is_crowded`), it has safe points; what must not sleep leaves such an object's pages
+alone.
 
-Context: never sleeps, `forget_pages` excepted.
+Context: `unmap_frame` never sleeps, the others may.
 """
 
 from typing import Final
 
 from arch.programs import DIRTY, POISONED, PRIVATE, WRITABLE, entry_frame, names_frame, read_entry, write_entry
 from kernel.lib.pace import PACE_BUDGET, pace
-from kernel.mm.area import PROT_WRITE, Area
+from kernel.mm.area import Area
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, put_frame
-from kernel.mm.objects import TrackedObject
+from kernel.mm.objects import AREA_WALK, TrackedObject
 
 _MOST_PAGES: Final = 1 << 40  # of an area, and more
+_AREA_COST: Final = 60  # instructions
+_ENTRY_COST: Final = 60
 
 
 def _first_address(area: Area, first: int) -> int:
@@ -36,6 +39,9 @@ def forget_pages(source: TrackedObject, first: int, end: int, leaves_hole: bool 
     """
     kept = POISONED | PRIVATE if leaves_hole else 0
     while first < end:
+        if source.is_crowded():
+            _forget_in_crowd(source, first, end, kept)
+            return
         reached = end  # by all areas
         area = source.first_area
         while area is not None:
@@ -52,27 +58,80 @@ def forget_pages(source: TrackedObject, first: int, end: int, leaves_hole: bool 
             pace(PACE_BUDGET)
 
 
-def protect_pages(source: TrackedObject, first: int, end: int) -> None:
-    """Make the next write through a mapping of the pages first … end - 1 fault."""
-    area = source.first_area
-    while area is not None:
+def _forget_in_crowd(source: TrackedObject, first: int, end: int, kept: int) -> None:
+    AREA_WALK.begin(source)
+    try:
+        for _ in range(2):  # what was copied or moved meanwhile came from areas that the first walk has met since
+            AREA_WALK.again()
+            area = AREA_WALK.next()
+            while area is not None:
+                _forget_in_area(area, first, end, kept)
+                area = AREA_WALK.next()
+    finally:
+        AREA_WALK.finish()
+
+
+def _forget_in_area(area: Area, first: int, end: int, kept: int) -> None:
+    space = area.space
+    start = _first_address(area, first)
+    stop = _end_address(area, end)
+    while space is not None and start < stop:
+        at = space.discard(start, stop, area.kept_bits | kept)
+        rest = area.index_of(at)
+        pace(_AREA_COST)
+        # The area may be another part of the object now, or gone.
         space = area.space
-        if space is not None and area.shared:
-            stop = _end_address(area, end)
-            pages = space.pages
-            address = pages.next_mapped(_first_address(area, first), stop)
-            while address < stop:
-                slot = pages.find(address)
-                entry = read_entry(slot)
-                if entry & WRITABLE != 0:
-                    write_entry(slot, entry & ~(WRITABLE | DIRTY))
-                    pages.flush_page(address)
-                address = pages.next_mapped(address + PAGE_SIZE, stop)
-        area = area.next_of_source
+        start = _first_address(area, rest)
+        stop = _end_address(area, end)
+    pace(_AREA_COST)
+
+
+def protect_pages(source: TrackedObject, first: int, end: int) -> None:
+    """Make the next write through a mapping of the pages first … end - 1 fault. What is written meanwhile, where very
+    many areas map the object, is dirty once more.
+    """
+    if not source.is_crowded():
+        area = source.first_area
+        while area is not None:
+            _protect_in(area, first, end)
+            area = area.next_of_source
+        return
+    AREA_WALK.begin(source)
+    try:
+        for _ in range(2):  # as above
+            AREA_WALK.again()
+            area = AREA_WALK.next()
+            while area is not None:
+                pace(_AREA_COST + _protect_in(area, first, end) * _ENTRY_COST)
+                area = AREA_WALK.next()
+    finally:
+        AREA_WALK.finish()
+
+
+def _protect_in(area: Area, first: int, end: int) -> int:
+    """The same in one area, of a few pages; how many entries it has there."""
+    space = area.space
+    if space is None or not area.shared:
+        return 0
+    count = 0
+    stop = _end_address(area, end)
+    pages = space.pages
+    address = pages.next_mapped(_first_address(area, first), stop)
+    while address < stop:
+        slot = pages.find(address)
+        entry = read_entry(slot)
+        if entry & WRITABLE != 0:
+            write_entry(slot, entry & ~(WRITABLE | DIRTY))
+            pages.flush_page(address)
+        count += 1
+        address = pages.next_mapped(address + PAGE_SIZE, stop)
+    return count
 
 
 def unmap_frame(source: TrackedObject, index: int, frame: Frame) -> None:
-    """Unmap page `index`, which lies in `frame`, everywhere; programs fault it in again. Private copies stay."""
+    """Unmap page `index`, which lies in `frame`, everywhere; programs fault it in again. Private copies stay. The
+    object is not crowded.
+    """
     area = source.first_area
     while area is not None:
         space = area.space
@@ -91,9 +150,4 @@ def unmap_frame(source: TrackedObject, index: int, frame: Frame) -> None:
 
 def is_mapped_for_writing(source: TrackedObject) -> bool:
     """Whether an area shares the object and may write there, now or after mprotect(2)."""
-    area = source.first_area
-    while area is not None:
-        if area.shared and area.maximum_prot & PROT_WRITE != 0:
-            return True
-        area = area.next_of_source
-    return False
+    return source.writing_areas > 0

@@ -1,8 +1,7 @@
 """Address spaces: a tree of areas (area_tree.py) over a page table.
 
 Invariants: areas do not overlap; every mapped page lies in an area; `resident` counts entries that name
-a frame. The task layer sets the limits (`address_limit`, `data_limit`, `stack_limit`, bytes) from the process's
-resource limits.
+a frame. The task layer sets `limits` from the process's resource limits.
 
 Large ranges are changed a part at a time, with safe points in between (kernel/lib/pace.py): other threads see some
 parts changed and others not. A change that must look atomic holds the space (`hold`): other threads that would change
@@ -66,6 +65,7 @@ from kernel.mm.lowest import check_lowest, effective_lowest
 from kernel.mm.mergeable_space import MergeableSpace
 from kernel.mm.objects import MemoryObject, SharedMemory
 from kernel.mm.protection_keys import NO_KEY, ProtectionKeys
+from kernel.mm.space_parts import SpaceLayout, SpaceLimits, SpaceSettings
 from kernel.mm.userfault import Births, Change, expect_unmapping, flags_of, report, withdraw
 
 UNLIMITED: Final = (1 << 63) - 1
@@ -137,6 +137,10 @@ SWEEP_PLACE: Final = SweepPlace()
 class AddressSpace(Linked["AddressSpace"]):
     """The user half of one or more tasks' memory. Counted by `acquire` and `release`."""
 
+    layout: SpaceLayout
+    limits: SpaceLimits
+    settings: SpaceSettings
+
     def __init__(self) -> None:
         super().__init__()
         self.pages: PageTable = PageTable()
@@ -147,28 +151,12 @@ class AddressSpace(Linked["AddressSpace"]):
         self.peak_resident: int = 0
         self.memory_waits: int = 0  # of a fault that has not come to its end
         self.mapped_bytes: int = 0
-        self.mapping_top: int = USER_END - (1 << 30)  # mmap looks for room below this
-        self.mapping_bottom: int = 0  # … or above this, if it is not 0
-        self.brk_start: int = 0
-        self.brk_end: int = 0
-        self.address_limit: int = UNLIMITED
-        self.data_limit: int = UNLIMITED
-        self.stack_limit: int = 8 << 20
-        self.argument_start: int = 0
-        self.argument_end: int = 0
-        self.environment_start: int = 0
-        self.environment_end: int = 0
+        self.layout.mapping_top = USER_END - (1 << 30)
+        self.limits.address = UNLIMITED
+        self.limits.data = UNLIMITED
+        self.limits.stack = 8 << 20
         self.auxiliary_vector: bytes = b""  # as the program got it
-        # prctl(2): kept by fork and execve
-        self.refuses_huge_pages: bool = False
-        self.write_execute_rule: int = 0  # PR_SET_MDWE: DENY_WRITE_EXECUTE, and perhaps THIS_SPACE_ONLY
-        self.dump_filter: int = DUMPED_BY_DEFAULT  # what a core file shows: DUMP_*
-        self.stack_top: int = 0
-        self.code_start: int = 0
-        self.code_end: int = 0
-        self.data_start: int = 0
-        self.data_end: int = 0
-        self.vdso_start: int = 0
+        self.settings.dump_filter = DUMPED_BY_DEFAULT
         self.segments: LocalTable | None = None  # that the program describes itself (modify_ldt(2))
         self.keys: ProtectionKeys | None = None  # protection keys; None: only the first is in use
         self.contexts: AsyncContexts | None = None  # of asynchronous I/O (io_setup(2))
@@ -355,17 +343,8 @@ class AddressSpace(Linked["AddressSpace"]):
             raise
 
     def _copy_description(self, other: "AddressSpace") -> None:
-        self.mapping_top = other.mapping_top
-        self.mapping_bottom = other.mapping_bottom
-        self.brk_start = other.brk_start
-        self.brk_end = other.brk_end
-        self.address_limit = other.address_limit
-        self.data_limit = other.data_limit
-        self.stack_limit = other.stack_limit
-        self.argument_start = other.argument_start
-        self.argument_end = other.argument_end
-        self.environment_start = other.environment_start
-        self.environment_end = other.environment_end
+        self.layout = other.layout
+        self.limits = other.limits
         self.auxiliary_vector = other.auxiliary_vector
         self.user_namespace = other.user_namespace
         self.inherit_settings(other)
@@ -374,12 +353,6 @@ class AddressSpace(Linked["AddressSpace"]):
             self.merging = merging.copy_for(self)
         if other.has_broken:
             self.note_broken()
-        self.stack_top = other.stack_top
-        self.code_start = other.code_start
-        self.code_end = other.code_end
-        self.data_start = other.data_start
-        self.data_end = other.data_end
-        self.vdso_start = other.vdso_start
         self.barriers = other.barriers
         keys = other.keys
         if keys is not None:
@@ -390,16 +363,16 @@ class AddressSpace(Linked["AddressSpace"]):
 
     def inherit_settings(self, other: "AddressSpace") -> None:
         """Take over what a new program keeps of the old one's memory settings. Raises MemoryError."""
-        self.refuses_huge_pages = other.refuses_huge_pages
-        self.dump_filter = other.dump_filter
-        self.write_execute_rule = 0 if other.write_execute_rule & THIS_SPACE_ONLY != 0 else other.write_execute_rule
+        self.settings = other.settings
+        if self.settings.write_execute_rule & THIS_SPACE_ONLY != 0:
+            self.settings.write_execute_rule = 0
         merging = other.merging
         if merging is not None and merging.takes_all:
             self.merging = merging.copy_for(self)
 
     def _deny_write_execute(self, before: int, prot: int) -> None:
         """Raise EACCES if memory would be writable and executable, or become executable, and the program forbade it."""
-        if self.write_execute_rule != 0 and prot & PROT_EXEC != 0:
+        if self.settings.write_execute_rule != 0 and prot & PROT_EXEC != 0:
             if prot & PROT_WRITE != 0 or before & PROT_EXEC == 0:
                 raise Errno(EACCES)
 
@@ -486,10 +459,10 @@ class AddressSpace(Linked["AddressSpace"]):
 
     def find_room(self, length: int) -> int:
         """The address for a mapping of `length` bytes if the program names none. Raises ENOMEM."""
-        if self.mapping_bottom != 0:
-            return self._find_gap_upwards(self.mapping_bottom, length)
+        if self.layout.mapping_bottom != 0:
+            return self._find_gap_upwards(self.layout.mapping_bottom, length)
         try:
-            return self.find_gap(length, self.mapping_top)
+            return self.find_gap(length, self.layout.mapping_top)
         except Errno:
             return self.find_gap(length, USER_END)
 
@@ -546,7 +519,7 @@ class AddressSpace(Linked["AddressSpace"]):
             start = self.choose_huge(address, length, flags, page_bytes)
         else:
             start = self.choose(address, length, flags, may_be_large=source is None and flags & MAP_TYPE == MAP_PRIVATE)
-        if length > self.address_limit - min(self.mapped_bytes, self.address_limit):
+        if length > self.limits.address - min(self.mapped_bytes, self.limits.address):
             raise Errno(ENOMEM)
         if self.areas.count > AREA_LIMIT.value:
             raise Errno(ENOMEM)
@@ -662,7 +635,7 @@ class AddressSpace(Linked["AddressSpace"]):
         neighbour, so that it can go again without a cut, and `growth` bytes are promised for it, not all. Raises
         ENOMEM, MemoryError, with nothing changed.
         """
-        if growth > self.address_limit - min(self.mapped_bytes, self.address_limit):
+        if growth > self.limits.address - min(self.mapped_bytes, self.limits.address):
             raise Errno(ENOMEM)
         first = area.index_of(address)
         other = Area(start, start + length, area.prot, area.maximum_prot, area.flags, area.source, first)
@@ -718,7 +691,7 @@ class AddressSpace(Linked["AddressSpace"]):
 
     def _find_aligned(self, length: int, flags: int) -> int:
         """The address for a mapping of whole large pages. Raises ENOMEM."""
-        more = HUGE_MASK if self.mapping_bottom != 0 else HUGE_SIZE
+        more = HUGE_MASK if self.layout.mapping_bottom != 0 else HUGE_SIZE
         return (self._find(length + HUGE_SIZE, flags) + more) & ~HUGE_MASK
 
     def choose_huge(self, address: int, length: int, flags: int, page_bytes: int) -> int:
@@ -1012,6 +985,7 @@ class AddressSpace(Linked["AddressSpace"]):
                 drop_huge(self.pages, address)
             work += DROP_COST
             address = self.pages.next_huge(address, reached)
+        spend(work)
         return address
 
     def own_keys(self) -> ProtectionKeys:
@@ -1227,16 +1201,16 @@ class AddressSpace(Linked["AddressSpace"]):
         the protection `prot`.
         """
         self.settle()
-        if address < self.brk_start or address > USER_END:
-            return self.brk_end
-        if address - self.brk_start > self.data_limit:
-            return self.brk_end
-        old_top = page_up(self.brk_end)
+        if address < self.layout.brk_start or address > USER_END:
+            return self.layout.brk_end
+        if address - self.layout.brk_start > self.limits.data:
+            return self.layout.brk_end
+        old_top = page_up(self.layout.brk_end)
         new_top = page_up(address)
         try:
             if new_top > old_top:
                 if not self.is_free(old_top, new_top + PAGE_SIZE):
-                    return self.brk_end
+                    return self.layout.brk_end
                 self.map(old_top, new_top - old_top, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, None, 0)
                 area = self.area_at(old_top)
                 if area is not None:
@@ -1244,12 +1218,12 @@ class AddressSpace(Linked["AddressSpace"]):
                     self.rejoin(old_top, new_top)
             elif new_top < old_top:
                 self.check_unsealed(new_top, old_top)
-                self.brk_end = address  # before the sleep: another thread may move it further
+                self.layout.brk_end = address  # before the sleep: another thread may move it further
                 self.unmap_aloud(new_top, old_top - new_top)
                 return address
         except Errno:
-            return self.brk_end
-        self.brk_end = address
+            return self.layout.brk_end
+        self.layout.brk_end = address
         return address
 
     # Faults --------------------------------------------------------------------------------------------------------
@@ -1362,12 +1336,12 @@ class AddressSpace(Linked["AddressSpace"]):
         if area is None:
             return None
         start = page_down(address)
-        if area.flags & MAP_GROWSDOWN == 0 or area.end - start > self.stack_limit or start < effective_lowest():
+        if area.flags & MAP_GROWSDOWN == 0 or area.end - start > self.limits.stack or start < effective_lowest():
             return None
         before = preceding(area)
         if before is not None and start - before.end < STACK_GUARD:
             return None
-        if area.start - start > self.address_limit - min(self.mapped_bytes, self.address_limit):
+        if area.start - start > self.limits.address - min(self.mapped_bytes, self.limits.address):
             return None
         if area.is_promised:
             try:

@@ -161,7 +161,7 @@ def take_shared_page(tree: FrameTree, index: int, choice: Choice, taken: Taken, 
     mapping = tree.mapping
     mapped = 0
     if mapping is not None:
-        if is_wanted_in_areas(mapping, index, frame, takes_used):
+        if mapping.is_crowded() or is_wanted_in_areas(mapping, index, frame, takes_used):
             return False
         mapped = count_in_areas(mapping, index, frame)
     if frame_count(frame) != mapped + 1 or not choice.wants(owner):

@@ -127,11 +127,11 @@ def _name_of(thread: Thread | None) -> bytes:
 def _priority_of(thread: Thread | None) -> int:
     if thread is None:
         return _FIRST_PRIORITY
-    if thread.policy == SCHED_DEADLINE:
+    if thread.wishes.policy == SCHED_DEADLINE:
         return _OF_DEADLINES
     if thread.has_realtime_policy():
-        return _LOWEST_REALTIME - thread.realtime_priority
-    return _FIRST_PRIORITY + thread.nice
+        return _LOWEST_REALTIME - thread.wishes.realtime_priority
+    return _FIRST_PRIORITY + thread.wishes.nice
 
 
 def _state_of(thread: Thread | None) -> int:

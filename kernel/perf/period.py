@@ -47,7 +47,7 @@ class Period:
         return count
 
     def add(self, count: int) -> int:
-        """So many things happened: how many samples are due."""
+        """That many things happened: how many samples are due."""
         self.left = sum_of(self.left, count)
         if self.left < 0:
             return 0

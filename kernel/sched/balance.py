@@ -91,7 +91,7 @@ def start_somewhere(this: Processor, thread: Thread) -> None:
     real-time thread, is asked to take it.
     """
     leaves_soon = _leaves_soon(this, thread)
-    RUNNING.current.overlap.woke_at_ns = thread.started_ns
+    RUNNING.current.overlap.woke_at_ns = thread.accounts.started_ns
     chosen = this if thread.may_run_on(this.number) else _place_for(this, thread)
     _put(thread, chosen)
     chosen.queue.add_yielded(thread)
@@ -125,7 +125,7 @@ def announce_again(this: Processor, thread: Thread) -> None:
 def _put(thread: Thread, processor: Processor) -> None:
     if thread.processor != processor.number:
         thread.processor = processor.number
-        thread.migrations += 1
+        thread.accounts.migrations += 1
 
 
 def _leaves_soon(this: Processor, thread: Thread) -> bool:
@@ -133,7 +133,7 @@ def _leaves_soon(this: Processor, thread: Thread) -> bool:
     current = RUNNING.current
     return (
         current.overlap.usual_ns < SOON_NS
-        and current.policy != SCHED_IDLE  # it has to yield at once
+        and current.wishes.policy != SCHED_IDLE  # it has to yield at once
         and not PANIC.in_interrupt
         and not this.idle
         and current.state == ThreadState.RUNNING
@@ -160,7 +160,7 @@ def _place_for(this: Processor, thread: Thread) -> Processor:
         return this
     else:
         for processor in PROCESSORS:
-            if running_on(processor).policy == SCHED_IDLE and _outranked(processor, thread):
+            if running_on(processor).wishes.policy == SCHED_IDLE and _outranked(processor, thread):
                 return processor
     if thread.may_run_on(home.number):
         return home
@@ -238,8 +238,8 @@ def take_of_all(processor: Processor, previous: Thread) -> Thread | None:
         _pull_realtime(processor, previous)
     if queue.realtime.count == 0:
         first = queue.active.first()
-        if first is None or (first.slice_ns <= 0 and sits_out(first)):
-            if previous.state != ThreadState.RUNNING or previous.slice_ns <= 0:
+        if first is None or (first.turn.slice_ns <= 0 and sits_out(first)):
+            if previous.state != ThreadState.RUNNING or previous.turn.slice_ns <= 0:
                 _end_round(processor)
     thread = queue.take()
     ROUNDS.highest = max(ROUNDS.highest, queue.round)
@@ -292,7 +292,7 @@ def _end_round(processor: Processor) -> None:
     if thread is not None:
         _pull(processor, thread)
     elif own is not None:
-        most_behind = _MOST_BEHIND + TICK_NS // own.length_ns
+        most_behind = _MOST_BEHIND + TICK_NS // own.turn.length_ns
         queue.round += max(0, ROUNDS.highest - most_behind - due_on(queue, own))
 
 

@@ -219,11 +219,11 @@ def load_of(base_slice_ns: int) -> int:
 
 def share_with(thread: "Thread", share: TimeShare | None) -> None:
     """From now on a thread has its time from another group, or from none."""
-    load = thread.share_load
+    load = thread.charges.load
     old = thread.share
     if old is share:
         return
     if old is not None and load > 0:
         old.take_load(load)
     thread.share = share
-    thread.share_load = 0
+    thread.charges.load = 0

@@ -156,7 +156,7 @@ def admit(thread: Thread, runtime_ns: int, relative_ns: int, period_ns: int, fla
     """Create or change a thread's server, for `begin`. Raises EBUSY if too little time is left, MemoryError."""
     server = thread.server
     fresh = ratio(runtime_ns, period_ns)
-    if thread.policy == SCHED_DEADLINE and server is not None:
+    if thread.wishes.policy == SCHED_DEADLINE and server is not None:
         BANDWIDTH.check(server.bandwidth, fresh)
         server.change(runtime_ns, relative_ns, period_ns, flags)
         return server
@@ -173,9 +173,9 @@ def begin(thread: Thread, server: DeadlineServer, now_ns: int) -> None:
     """A thread that is on no queue has deadlines from now on."""
     server.thread = thread
     thread.server = server
-    thread.policy = SCHED_DEADLINE
-    thread.realtime_priority = 0
-    thread.slice_ns = server.start_anew(now_ns)
+    thread.wishes.policy = SCHED_DEADLINE
+    thread.wishes.realtime_priority = 0
+    thread.turn.slice_ns = server.start_anew(now_ns)
     if thread.state == ThreadState.READY or thread.state == ThreadState.RUNNING:
         server.activate()
     thread.order_by(server.absolute_ns)
@@ -188,12 +188,12 @@ def end(thread: Thread, now_ns: int) -> None:
         return
     server.is_throttled = False
     server.thread = None
-    zero_lag_ns = server.zero_lag_ns(thread.slice_ns)
+    zero_lag_ns = server.zero_lag_ns(thread.turn.slice_ns)
     if server.is_active and zero_lag_ns > now_ns:
         server.move(zero_lag_ns)
     else:
         server.forget()
-    thread.slice_ns = 0
+    thread.turn.slice_ns = 0
     thread.order_by(0)
 
 
@@ -210,7 +210,7 @@ def charge(thread: Thread, elapsed_ns: int) -> None:
         used = max(server.bandwidth, BANDWIDTH.in_use())
         limit = max(BANDWIDTH.limit(), 1)
         elapsed_ns = elapsed_ns * min(used, limit) // limit
-    thread.slice_ns = max(thread.slice_ns - elapsed_ns, -_MOST_DEBT_NS)
+    thread.turn.slice_ns = max(thread.turn.slice_ns - elapsed_ns, -_MOST_DEBT_NS)
 
 
 def throttle(thread: Thread, now_ns: int) -> bool:
@@ -220,7 +220,7 @@ def throttle(thread: Thread, now_ns: int) -> bool:
     server = thread.server
     if server is None or server.thread is None:
         return False
-    server.note_overrun(thread.slice_ns)
+    server.note_overrun(thread.turn.slice_ns)
     due_ns = server.next_period_ns()
     if due_ns <= now_ns or thread.precedence.lent_deadline_ns != 0:
         _fill_up(thread, server, now_ns)
@@ -252,8 +252,8 @@ def release(thread: Thread, now_ns: int) -> None:
 def stop(thread: Thread, now_ns: int) -> None:
     """A thread with deadlines gives up the processor: it sleeps, or could go on if it has budget left."""
     if thread.state == ThreadState.RUNNING:
-        if thread.slice_ns <= 0 and throttle(thread, now_ns):
-            thread.involuntary_switches += 1
+        if thread.turn.slice_ns <= 0 and throttle(thread, now_ns):
+            thread.accounts.involuntary_switches += 1
             thread.state = ThreadState.READY
     elif thread.state != ThreadState.READY:
         fall_asleep(thread, now_ns)
@@ -264,8 +264,8 @@ def fall_asleep(thread: Thread, now_ns: int) -> None:
     server = thread.server
     if server is None or server.thread is None:
         return  # it has ended
-    server.note_overrun(thread.slice_ns)
-    zero_lag_ns = server.zero_lag_ns(thread.slice_ns)
+    server.note_overrun(thread.turn.slice_ns)
+    zero_lag_ns = server.zero_lag_ns(thread.turn.slice_ns)
     if zero_lag_ns > now_ns:
         server.move(zero_lag_ns)
     else:
@@ -279,23 +279,23 @@ def wake_up(thread: Thread, now_ns: int) -> bool:
         return True
     server.move(FOREVER_NS)
     server.activate()
-    if thread.slice_ns <= 0 and server.next_period_ns() <= now_ns:
+    if thread.turn.slice_ns <= 0 and server.next_period_ns() <= now_ns:
         _fill_up(thread, server, server.next_period_ns())
     due_ns = server.next_period_ns()
     is_shorter = server.relative_ns != server.period_ns
     is_past = server.absolute_ns < now_ns
     if thread.precedence.lent_deadline_ns != 0:
-        if thread.slice_ns <= 0:
+        if thread.turn.slice_ns <= 0:
             _fill_up(thread, server, now_ns)
-    elif now_ns < due_ns and (thread.slice_ns <= 0 or (is_shorter and is_past)):
-        thread.slice_ns = min(thread.slice_ns, 0)
+    elif now_ns < due_ns and (thread.turn.slice_ns <= 0 or (is_shorter and is_past)):
+        thread.turn.slice_ns = min(thread.turn.slice_ns, 0)
         server.is_throttled = True
         server.move(due_ns)
         return False
     elif is_shorter and not is_past:
-        thread.slice_ns = min(thread.slice_ns, server.part_ns(now_ns))
-    elif is_past or thread.slice_ns > server.part_ns(now_ns):
-        thread.slice_ns = server.start_anew(now_ns)
+        thread.turn.slice_ns = min(thread.turn.slice_ns, server.part_ns(now_ns))
+    elif is_past or thread.turn.slice_ns > server.part_ns(now_ns):
+        thread.turn.slice_ns = server.start_anew(now_ns)
     thread.order_by(server.absolute_ns)
     return True
 
@@ -303,14 +303,14 @@ def wake_up(thread: Thread, now_ns: int) -> bool:
 def _fill_up(thread: Thread, server: DeadlineServer, now_ns: int) -> None:
     """A period begins: more budget, to be used by a later deadline. Debts cost further periods."""
     if server.has_yielded:
-        thread.slice_ns = min(thread.slice_ns, 0)
+        thread.turn.slice_ns = min(thread.turn.slice_ns, 0)
         server.has_yielded = False
-    if thread.slice_ns <= 0:
-        periods = -thread.slice_ns // server.runtime_ns + 1
-        thread.slice_ns += periods * server.runtime_ns
+    if thread.turn.slice_ns <= 0:
+        periods = -thread.turn.slice_ns // server.runtime_ns + 1
+        thread.turn.slice_ns += periods * server.runtime_ns
         server.absolute_ns = min(server.absolute_ns + periods * server.period_ns, now_ns + _FAR_NS)
     if server.absolute_ns < now_ns:  # it is far behind
-        thread.slice_ns = server.start_anew(now_ns)
+        thread.turn.slice_ns = server.start_anew(now_ns)
     thread.order_by(server.absolute_ns)
 
 

@@ -37,6 +37,7 @@ class PollEntry(Waiter):
     def __init__(self, owner: "PollWaiter") -> None:
         super().__init__()
         self.owner: PollWaiter = owner
+        self.made_before: PollEntry | None = owner.latest  # the owner's, which may be very many
 
     def notify(self) -> None:
         self.owner.notified()
@@ -46,7 +47,8 @@ class PollWaiter:
     """Waits on several queues. Base class: `notified` handles a wake."""
 
     def __init__(self) -> None:
-        self.entries: list[PollEntry] = []
+        self.latest: PollEntry | None = None
+        self.entry_count: int = 0  # of entries
         self.wanted: int = ALL_EVENTS  # the events (POLL*) that the file to be polled next is asked for
         self._queues: dict[WaitQueue, bool] | None = None  # the queues of the entries, once there are many
 
@@ -61,29 +63,44 @@ class PollWaiter:
                 return
             queues[queue] = True
         else:
-            for entry in self.entries:
-                if entry.queue is queue:
+            each = self.latest
+            while each is not None:
+                if each.queue is queue:
                     return
-            if len(self.entries) == _MANY_ENTRIES:
+                each = each.made_before
+            if self.entry_count == _MANY_ENTRIES:
                 self._index_queues(queue)
         entry = PollEntry(self)
-        self.entries.append(entry)
+        self.latest = entry
+        self.entry_count += 1
         queue.add_first(entry)
 
     def _index_queues(self, latest: WaitQueue) -> None:
         """From now on, queues are looked up: comparing each with all others would take long."""
         queues: dict[WaitQueue, bool] = {latest: True}
-        for entry in self.entries:
+        entry = self.latest
+        while entry is not None:
             queue = entry.queue
             if queue is not None:
                 queues[queue] = True
+            entry = entry.made_before
         self._queues = queues
+
+    def leave_one(self) -> bool:
+        """Leave a queue; whether there was one."""
+        entry = self.latest
+        if entry is None:
+            return False
+        self.latest = entry.made_before
+        self.entry_count -= 1
+        entry.made_before = None
+        entry.leave()
+        return True
 
     def close(self) -> None:
         """Leave all queues. Must be called: a queue holds its waiters."""
-        for entry in self.entries:
-            entry.leave()
-        self.entries.clear()
+        while self.leave_one():
+            pass
         self._queues = None
 
 
@@ -102,8 +119,7 @@ class Poller(PollWaiter):
 
     def close_paced(self) -> None:
         """As `close`, for very many queues. Sleeps."""
-        while len(self.entries) > 0:
-            self.entries.pop().leave()
+        while self.leave_one():
             pace(_LEAVE_COST)
         self._queues = None
 

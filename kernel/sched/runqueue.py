@@ -18,7 +18,7 @@ elsewhere (balance.py). So each thread gets its slice a round, wherever it waits
 Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing. Also
 rejected: to pay a thread back its sleep. Two threads that wake each other in turn would not let others run.
 
-Invariants: a thread is on at most one list (`queue_index` says which), of the processor that its field `processor`
+Invariants: a thread is on at most one list (`turn.queue_index` says which), of the processor that its field `processor`
 names, and may run there; linking allocates nothing, so waking never fails. A thread's `round` never goes back.
 Source: sched(7); for the rounds T. Li, D. Baumberger, S. Hahn, "Efficient and Scalable Multiprocessor Fair Scheduling
 Using Distributed Weighted Round-Robin", 2009.
@@ -48,7 +48,7 @@ SLICES_NS: Final[list[int]] = [
 
 def slice_of(thread: Thread) -> int:
     """How long a thread may run in a round, in nanoseconds."""
-    if thread.policy == SCHED_RR:
+    if thread.wishes.policy == SCHED_RR:
         return _RR_SLICE_NS
     share = thread.share
     if share is not None:
@@ -60,47 +60,48 @@ def begin_slice(thread: Thread, round_number: int) -> int:
     """A thread gets a slice of a round: its length in nanoseconds."""
     share = thread.share
     if share is not None:
-        share.count_slice(thread.share_load, thread.length_ns - max(thread.slice_ns, 0), thread.length_ns, round_number)
-    thread.round = max(thread.round, round_number)
-    thread.length_ns = slice_of(thread)
-    return thread.length_ns
+        used_ns = thread.turn.length_ns - max(thread.turn.slice_ns, 0)
+        share.count_slice(thread.charges.load, used_ns, thread.turn.length_ns, round_number)
+    thread.turn.round = max(thread.turn.round, round_number)
+    thread.turn.length_ns = slice_of(thread)
+    return thread.turn.length_ns
 
 
 def renew_slice(thread: Thread, round_number: int) -> None:
     """A round begins for a thread. One that overran its slice by more than a new one gets none, and skips the round."""
-    thread.slice_ns = max(thread.slice_ns, -_DEBT_LIMIT_NS) + begin_slice(thread, round_number)
+    thread.turn.slice_ns = max(thread.turn.slice_ns, -_DEBT_LIMIT_NS) + begin_slice(thread, round_number)
 
 
 @inline
 def catch_up(thread: Thread, round_number: int) -> None:
     """A thread of the fair classes wakes in a round: it has a slice of that, if it has not had one yet."""
-    if thread.round < round_number:
+    if thread.turn.round < round_number:
         _catch_up(thread, round_number)
 
 
 @noinline
 def _catch_up(thread: Thread, round_number: int) -> None:
     """The slices of rounds that it slept through pay its debt."""
-    passed = min(round_number - thread.round, _MOST_ROUNDS)
+    passed = min(round_number - thread.turn.round, _MOST_ROUNDS)
     length = begin_slice(thread, round_number)
-    thread.slice_ns = min(length, max(thread.slice_ns, -_DEBT_LIMIT_NS) + passed * length)
+    thread.turn.slice_ns = min(length, max(thread.turn.slice_ns, -_DEBT_LIMIT_NS) + passed * length)
 
 
 def sits_out(thread: Thread) -> bool:
     """Whether a thread without a slice gets none in its next round either."""
-    return max(thread.slice_ns, -_DEBT_LIMIT_NS) + thread.length_ns <= 0
+    return max(thread.turn.slice_ns, -_DEBT_LIMIT_NS) + thread.turn.length_ns <= 0
 
 
 def begin_in(thread: Thread, due: int, round_number: int) -> None:
     """Give a thread its slice in the round in which it is due, on a queue that is in another; if it is due before
     that, at once.
     """
-    if thread.slice_ns <= 0:
-        debt = min(-thread.slice_ns, _DEBT_LIMIT_NS)
+    if thread.turn.slice_ns <= 0:
+        debt = min(-thread.turn.slice_ns, _DEBT_LIMIT_NS)
         length = begin_slice(thread, round_number) if due <= round_number else slice_of(thread)
-        thread.length_ns = length
-        thread.slice_ns = length - debt % length
-    thread.slice_ns -= max(0, due - round_number) * thread.length_ns
+        thread.turn.length_ns = length
+        thread.turn.slice_ns = length - debt % length
+    thread.turn.slice_ns -= max(0, due - round_number) * thread.turn.length_ns
 
 
 # A thread may ask for turns of a length of its own (sched_setattr(2)), which does not change its share. Shorter ones
@@ -111,17 +112,17 @@ def begin_in(thread: Thread, due: int, round_number: int) -> None:
 @inline
 def has_had_turn(thread: Thread) -> bool:
     """Whether a running thread lets its equals run now."""
-    return thread.slice_ns <= 0 if thread.precedence.wanted_ns == 0 else _has_had_wanted(thread)
+    return thread.turn.slice_ns <= 0 if thread.precedence.wanted_ns == 0 else _has_had_wanted(thread)
 
 
 @noinline
 def _has_had_wanted(thread: Thread) -> bool:
     if not thread.has_fair_policy():
-        return thread.slice_ns <= 0
+        return thread.turn.slice_ns <= 0
     wanted_ns = thread.precedence.wanted_ns
-    if thread.runtime_ns - thread.precedence.turn_ns >= wanted_ns:
+    if thread.accounts.runtime_ns - thread.precedence.turn_ns >= wanted_ns:
         return True
-    return thread.slice_ns <= 0 and (wanted_ns <= thread.length_ns or thread.slice_ns <= -_DEBT_LIMIT_NS)
+    return thread.turn.slice_ns <= 0 and (wanted_ns <= thread.turn.length_ns or thread.turn.slice_ns <= -_DEBT_LIMIT_NS)
 
 
 def turn_of(thread: Thread) -> int:
@@ -133,53 +134,53 @@ def turn_of(thread: Thread) -> int:
 @inline
 def _goes_first(woken: Thread, running: Thread) -> bool:
     """Whether a woken thread goes before a running one, both of the fair classes."""
-    if woken.precedence.wanted_ns != running.precedence.wanted_ns and woken.slice_ns > 0:
+    if woken.precedence.wanted_ns != running.precedence.wanted_ns and woken.turn.slice_ns > 0:
         return turn_of(woken) < turn_of(running)
     # Threads that wake each other in turn use their slices alike: a little more must not cost one its turn.
-    lead_ns = woken.length_ns >> 1 if woken.slice_ns > 0 else 0
-    return woken.slice_ns + lead_ns > running.slice_ns
+    lead_ns = woken.turn.length_ns >> 1 if woken.turn.slice_ns > 0 else 0
+    return woken.turn.slice_ns + lead_ns > running.turn.slice_ns
 
 
 def own_slice(thread: Thread) -> int:
     """The same, whatever group it is in."""
-    if thread.policy == SCHED_IDLE:
+    if thread.wishes.policy == SCHED_IDLE:
         return _IDLE_SLICE_NS
-    return SLICES_NS[thread.nice - NICE_LOWEST]
+    return SLICES_NS[thread.wishes.nice - NICE_LOWEST]
 
 
 @noinline
 def begin_to_count(thread: Thread) -> None:
     """A thread with a share of a group's time becomes ready."""
     share = thread.share
-    if share is not None and thread.share_load == 0:
-        thread.share_load = load_of(own_slice(thread))
-        share.add_load(thread.share_load)
+    if share is not None and thread.charges.load == 0:
+        thread.charges.load = load_of(own_slice(thread))
+        share.add_load(thread.charges.load)
 
 
 @noinline
 def count_no_more(thread: Thread) -> None:
     """A thread with a share of a group's time sleeps, or has ended."""
     share = thread.share
-    if share is not None and thread.share_load > 0:
-        share.take_load(thread.share_load)
-        thread.share_load = 0
+    if share is not None and thread.charges.load > 0:
+        share.take_load(thread.charges.load)
+        thread.charges.load = 0
 
 
 def divide_slice(parent: Thread, child: Thread) -> None:
     """A child starts with half of the rest of its parent's slice. A budget is not divided (deadline.py)."""
-    if parent.policy != SCHED_DEADLINE:
-        child.slice_ns = max(parent.slice_ns, 0) // 2
-        parent.slice_ns -= child.slice_ns
-    child.round = parent.round
+    if parent.wishes.policy != SCHED_DEADLINE:
+        child.turn.slice_ns = max(parent.turn.slice_ns, 0) // 2
+        parent.turn.slice_ns -= child.turn.slice_ns
+    child.turn.round = parent.turn.round
 
 
 @noinline
 def leave_slice(thread: Thread, heir: Thread) -> None:
     """A thread ends: another of the fair classes that does not wait for a processor gets the rest of its slice."""
-    if heir.queue_index == 0 and not heir.is_realtime() and not thread.is_realtime():
-        if thread.slice_ns > 0 and heir.slice_ns < heir.length_ns:
-            heir.slice_ns = min(heir.length_ns, heir.slice_ns + thread.slice_ns)
-            thread.slice_ns = 0
+    if heir.turn.queue_index == 0 and not heir.is_realtime() and not thread.is_realtime():
+        if thread.turn.slice_ns > 0 and heir.turn.slice_ns < heir.turn.length_ns:
+            heir.turn.slice_ns = min(heir.turn.length_ns, heir.turn.slice_ns + thread.turn.slice_ns)
+            thread.turn.slice_ns = 0
 
 
 _FIRST: Final = 2
@@ -227,7 +228,7 @@ class RunQueue:
             self.realtime.push_last(thread)
             return
         catch_up(thread, self.round)
-        if thread.slice_ns > 0:
+        if thread.turn.slice_ns > 0:
             self.active.push_head(thread)
         else:
             self.expired.push_tail(thread)
@@ -235,11 +236,11 @@ class RunQueue:
     def add_yielded(self, thread: Thread) -> None:
         """A thread gives up the processor, or its turn ended: it goes to the back."""
         if thread.is_realtime():
-            if thread.slice_ns <= 0 and thread.policy != SCHED_DEADLINE:
-                thread.length_ns = slice_of(thread)
-                thread.slice_ns = thread.length_ns
+            if thread.turn.slice_ns <= 0 and thread.wishes.policy != SCHED_DEADLINE:
+                thread.turn.length_ns = slice_of(thread)
+                thread.turn.slice_ns = thread.turn.length_ns
             self.realtime.push_last(thread)
-        elif thread.slice_ns > 0:
+        elif thread.turn.slice_ns > 0:
             self.active.push_tail(thread)
         else:
             self.expired.push_tail(thread)
@@ -248,23 +249,23 @@ class RunQueue:
         """A thread lost the processor before its slice ended: it is next among its equals."""
         if thread.is_realtime():
             self.realtime.push_first(thread)
-        elif thread.slice_ns > 0:
+        elif thread.turn.slice_ns > 0:
             self.active.push_head(thread)
         else:
             self.expired.push_tail(thread)
 
     def remove(self, thread: Thread) -> None:
         """Remove a thread that waits here, to change its priority or to move it."""
-        if thread.queue_index == self.active.index:
+        if thread.turn.queue_index == self.active.index:
             self.active.remove(thread)
-        elif thread.queue_index == self.expired.index:
+        elif thread.turn.queue_index == self.expired.index:
             self.expired.remove(thread)
-        elif thread.queue_index != 0:
+        elif thread.turn.queue_index != 0:
             self.realtime.remove(thread)
 
     def take_off(self, thread: Thread) -> None:
         """The same, for one that comes back at once: if its turn has come in this round, it keeps that."""
-        if thread.queue_index == self.active.index and thread.slice_ns <= 0:
+        if thread.turn.queue_index == self.active.index and thread.turn.slice_ns <= 0:
             renew_slice(thread, self.round)
         self.remove(thread)
 
@@ -282,9 +283,9 @@ class RunQueue:
                 self._next_round()
                 continue
             self.active.remove(thread)
-            if thread.slice_ns <= 0:
+            if thread.turn.slice_ns <= 0:
                 renew_slice(thread, self.round)
-                if thread.slice_ns <= 0 and passed_over < _MOST_PASSED_OVER:
+                if thread.turn.slice_ns <= 0 and passed_over < _MOST_PASSED_OVER:
                     passed_over += 1
                     self.expired.push_tail(thread)
                     continue
@@ -302,16 +303,16 @@ class RunQueue:
             return woken.goes_before(running) if running.is_realtime() else not pauses(self, woken)
         if running.is_realtime():
             return pauses(self, running)
-        if running.policy == SCHED_IDLE:
-            return woken.policy != SCHED_IDLE
+        if running.wishes.policy == SCHED_IDLE:
+            return woken.wishes.policy != SCHED_IDLE
         return _goes_first(woken, running)
 
 
 def due_on(queue: RunQueue, thread: Thread) -> int:
     """The round in which a thread that waits on a queue has its next slice."""
-    due = queue.round + (1 if thread.queue_index == queue.expired.index else 0)
-    if thread.slice_ns <= 0:
-        due += min(-thread.slice_ns, _DEBT_LIMIT_NS) // thread.length_ns
+    due = queue.round + (1 if thread.turn.queue_index == queue.expired.index else 0)
+    if thread.turn.slice_ns <= 0:
+        due += min(-thread.turn.slice_ns, _DEBT_LIMIT_NS) // thread.turn.length_ns
     return due
 
 

@@ -59,6 +59,7 @@ from kernel.sched.thread import (
     WALK,
     Thread,
     ThreadState,
+    count_time,
     enter_list,
     first_thread,
     leave_list,
@@ -142,7 +143,7 @@ def make_ready(thread: Thread) -> None:
     thread.state = ThreadState.READY
     if thread.share is not None:
         begin_to_count(thread)
-    if thread.policy == SCHED_DEADLINE and not deadline.wake_up(thread, now_ns):
+    if thread.wishes.policy == SCHED_DEADLINE and not deadline.wake_up(thread, now_ns):
         pass  # it waits for its next period
     elif RUNNING.several:
         wake_somewhere(processor, thread, now_ns)
@@ -165,7 +166,7 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     its parent's slice.
     """
     thread.context.stack_pointer = first_stack_pointer(thread)
-    thread.started_ns = monotonic_ns()
+    thread.accounts.started_ns = monotonic_ns()
     if parent is not None:
         divide_slice(parent, thread)
     enter_list(thread)
@@ -174,14 +175,14 @@ def start_thread(thread: Thread, parent: Thread | None) -> None:
     thread.state = ThreadState.READY
     if thread.share is not None:
         begin_to_count(thread)
-    thread.length_ns = slice_of(thread)
-    thread.slice_ns = min(thread.slice_ns, thread.length_ns)
+    thread.turn.length_ns = slice_of(thread)
+    thread.turn.slice_ns = min(thread.turn.slice_ns, thread.turn.length_ns)
     if RUNNING.several:
         start_somewhere(processor, thread)
     else:
         processor.queue.add_yielded(thread)
     if MACHINE.is_noted:
-        note_wake(thread, thread.started_ns)
+        note_wake(thread, thread.accounts.started_ns)
 
 
 def allow_processors(thread: Thread, mask: int) -> None:
@@ -277,18 +278,18 @@ def change_priority(thread: Thread, policy: int, realtime_priority: int, nice: i
     """Set how a thread is scheduled; the caller has checked the values. SCHED_DEADLINE stays as it is."""
     if _awaits_processor(thread):
         queue_of(thread).take_off(thread)
-    if thread.policy == SCHED_DEADLINE and policy != SCHED_DEADLINE:
+    if thread.wishes.policy == SCHED_DEADLINE and policy != SCHED_DEADLINE:
         charge_running()
         deadline.end(thread, monotonic_ns())
-    thread.policy = policy
-    thread.realtime_priority = realtime_priority
-    thread.nice = nice
-    if thread.share_load > 0:
+    thread.wishes.policy = policy
+    thread.wishes.realtime_priority = realtime_priority
+    thread.wishes.nice = nice
+    if thread.charges.load > 0:
         count_no_more(thread)
         begin_to_count(thread)
-    thread.length_ns = slice_of(thread)
+    thread.turn.length_ns = slice_of(thread)
     if policy != SCHED_DEADLINE:
-        thread.slice_ns = min(thread.slice_ns, thread.length_ns)
+        thread.turn.slice_ns = min(thread.turn.slice_ns, thread.turn.length_ns)
     _priority_changed(thread)
 
 
@@ -296,7 +297,7 @@ def ask_for_turns(thread: Thread, wanted_ns: int) -> None:
     """Let a thread run that long at a time, once it is among the fair classes; 0: until its slice is over."""
     charge_running()
     thread.precedence.wanted_ns = wanted_ns
-    thread.precedence.turn_ns = thread.runtime_ns
+    thread.precedence.turn_ns = thread.accounts.runtime_ns
 
 
 # Giving up the processor ----------------------------------------------------------------------------------------------
@@ -308,11 +309,11 @@ def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
     processor.charged_at_ns = now_ns
     if elapsed <= 0:
         return
-    thread.runtime_ns += elapsed
+    count_time(thread, elapsed)
     if thread.share is not None:
         _use_share(thread, elapsed, now_ns)
-    if thread.policy == SCHED_OTHER:
-        thread.slice_ns -= elapsed
+    if thread.wishes.policy == SCHED_OTHER:
+        thread.turn.slice_ns -= elapsed
     else:
         _charge_by_policy(processor, thread, elapsed)
 
@@ -320,11 +321,11 @@ def _charge(processor: Processor, thread: Thread, now_ns: int) -> None:
 @noinline
 def _charge_by_policy(processor: Processor, thread: Thread, elapsed_ns: int) -> None:
     """Charge time to a thread whose policy is not SCHED_OTHER."""
-    if thread.policy == SCHED_DEADLINE:
+    if thread.wishes.policy == SCHED_DEADLINE:
         deadline.charge(thread, elapsed_ns)
         return
-    if thread.policy != SCHED_FIFO:
-        thread.slice_ns -= elapsed_ns
+    if thread.wishes.policy != SCHED_FIFO:
+        thread.turn.slice_ns -= elapsed_ns
     if thread.has_realtime_policy():
         processor.realtime_ns += elapsed_ns
 
@@ -347,15 +348,18 @@ def divide_time(thread: Thread) -> None:
     elif thread.state == ThreadState.RUNNING:
         return
     processor = PROCESSORS[thread.processor]
-    ran_ns = thread.runtime_ns - thread.divided_ns
+    ran_ns = thread.accounts.runtime_ns - thread.accounts.divided_ns
     system_ns = min(ran_ns, ticks_to_ns(thread.context.kernel_ticks))
     thread.context.kernel_ticks = 0
     user_ns = ran_ns - system_ns
-    thread.divided_ns = thread.runtime_ns
-    thread.system_ns += system_ns
-    thread.user_ns += user_ns
+    thread.accounts.divided_ns = thread.accounts.runtime_ns
+    thread.accounts.system_ns += system_ns
+    thread.accounts.user_ns += user_ns
+    shared = thread.shared_time
+    if shared is not None:
+        shared.user_ns += user_ns
     processor.system_ns += system_ns
-    if thread.nice > 0:
+    if thread.wishes.nice > 0:
         processor.nice_ns += user_ns
     else:
         processor.user_ns += user_ns
@@ -384,10 +388,10 @@ def schedule() -> None:
     now_ns = monotonic_ns()
     _charge(processor, previous, now_ns)
     RUNNING.need_resched = False
-    if previous.policy == SCHED_DEADLINE:
+    if previous.wishes.policy == SCHED_DEADLINE:
         deadline.stop(previous, now_ns)
     if previous.state != ThreadState.RUNNING and previous.state != ThreadState.READY:
-        previous.voluntary_switches += 1
+        previous.accounts.voluntary_switches += 1
         if previous.share is not None:
             count_no_more(previous)
         if MACHINE.is_noted:
@@ -469,7 +473,7 @@ def _next_of_running(processor: Processor, previous: Thread) -> Thread:
     if following.is_realtime() and pauses(processor.queue, following):
         processor.queue.add_preempted(following)
         return previous
-    previous.involuntary_switches += 1
+    previous.accounts.involuntary_switches += 1
     previous.state = ThreadState.READY
     processor.queue.add_preempted(previous)
     return following
@@ -479,15 +483,15 @@ def _next_or_itself(processor: Processor, previous: Thread) -> Thread:
     """The same, if the running thread is one of those that wait: its slice is over, or it is a real-time thread,
     which goes on unless another goes before it.
     """
-    if has_had_turn(previous) and (previous.policy == SCHED_RR or not previous.is_realtime()):
-        previous.precedence.turn_ns = previous.runtime_ns
+    if has_had_turn(previous) and (previous.wishes.policy == SCHED_RR or not previous.is_realtime()):
+        previous.precedence.turn_ns = previous.accounts.runtime_ns
         processor.queue.add_yielded(previous)
     else:
         processor.queue.add_preempted(previous)
     following = _take(processor, previous)
     if following is None or following is previous:
         return previous
-    previous.involuntary_switches += 1
+    previous.accounts.involuntary_switches += 1
     previous.state = ThreadState.READY
     return following
 
@@ -533,7 +537,7 @@ def yield_now() -> None:
         RUNNING.need_resched = False
         return
     _charge(processor, thread, monotonic_ns())
-    thread.precedence.turn_ns = thread.runtime_ns
+    thread.precedence.turn_ns = thread.accounts.runtime_ns
     thread.state = ThreadState.READY
     processor.queue.add_yielded(thread)
     schedule()
@@ -569,7 +573,7 @@ def safe_point() -> None:
 def exit_thread() -> NoReturn:
     """End the running thread. The next thread to run frees its stack."""
     thread = RUNNING.current
-    if thread.policy == SCHED_DEADLINE:
+    if thread.wishes.policy == SCHED_DEADLINE:
         deadline.end(thread, monotonic_ns())
     thread.state = ThreadState.DEAD
     schedule()
@@ -631,7 +635,7 @@ def _tick_thread(processor: Processor, now_ns: int) -> bool:
     _charge(processor, thread, now_ns)
     divide_time(thread)
     thread.ticked()
-    return has_had_turn(thread) and thread.policy != SCHED_FIFO
+    return has_had_turn(thread) and thread.wishes.policy != SCHED_FIFO
 
 
 def _share_time(processor: Processor, now_ns: int) -> None:

@@ -40,21 +40,21 @@ def _somebody_waits() -> bool:
 
 def _stand(thread: Thread, standing: int, now_ns: int) -> None:
     """Change a thread's standing in its group, and in those above."""
-    old = thread.standing
+    old = thread.charges.standing
     if old == standing:
         return
-    lacks_memory = thread.strain & LACKS_MEMORY != 0
+    lacks_memory = thread.charges.strain & LACKS_MEMORY != 0
     pressure = thread.pressure
     while pressure is not None:
         pressure.change(old, standing, lacks_memory, now_ns)
         pressure = pressure.above
-    thread.standing = standing
+    thread.charges.standing = standing
 
 
 @noinline
 def note_wake(thread: Thread, now_ns: int) -> None:
     """A thread has become ready, and is on the run queue."""
-    strain = thread.strain
+    strain = thread.charges.strain
     if MACHINE.is_on:
         MACHINE.begin_waiting(now_ns)
     if strain & ~IS_IN_GROUP != 0 or MACHINE.is_strained:
@@ -66,12 +66,12 @@ def note_wake(thread: Thread, now_ns: int) -> None:
         _judge_machine(now_ns)
     pressure = thread.pressure
     if pressure is None:
-        thread.strain = strain & ~WAITS_FOR_DISK
-    elif strain == IS_IN_GROUP and thread.standing == ABSENT:
+        thread.charges.strain = strain & ~WAITS_FOR_DISK
+    elif strain == IS_IN_GROUP and thread.charges.standing == ABSENT:
         WOKEN.note(pressure, now_ns)
-        thread.standing = READY
+        thread.charges.standing = READY
     else:
-        thread.strain = strain & ~WAITS_FOR_DISK
+        thread.charges.strain = strain & ~WAITS_FOR_DISK
         WOKEN.count()
         _stand(thread, READY, now_ns)
 
@@ -81,8 +81,8 @@ def note_sleep(thread: Thread, now_ns: int) -> None:
     """The running thread leaves its processor, and is not ready: count that for the machine. What the processor does
     then is reported by `note_switch` or `note_idling`, and they change the thread's standing in its group.
     """
-    if thread.strain & ~IS_IN_GROUP != 0:
-        _lack_asleep(thread.strain, now_ns)
+    if thread.charges.strain & ~IS_IN_GROUP != 0:
+        _lack_asleep(thread.charges.strain, now_ns)
 
 
 @noinline
@@ -119,9 +119,9 @@ def note_switch(previous: Thread, following: Thread, now_ns: int) -> None:
 def _are_plain(previous: Thread, following: Thread) -> bool:
     """Whether neither lacks anything, one counts as running and the other as ready."""
     return (
-        (previous.strain | following.strain) == IS_IN_GROUP
-        and previous.standing == RUNNING_ON
-        and following.standing == READY
+        (previous.charges.strain | following.charges.strain) == IS_IN_GROUP
+        and previous.charges.standing == RUNNING_ON
+        and following.charges.standing == READY
     )
 
 
@@ -130,11 +130,11 @@ def _replace(previous: Thread, following: Thread, now_ns: int) -> None:
     """A thread runs instead of another in the same group: as many as before do there and above. If the other is ready,
     so are as many, and a recently woken one need not count yet, whichever it is.
     """
-    following.standing = RUNNING_ON
+    following.charges.standing = RUNNING_ON
     if previous.state == ThreadState.READY:
-        previous.standing = READY
+        previous.charges.standing = READY
         return
-    previous.standing = ABSENT
+    previous.charges.standing = ABSENT
     pressure = following.pressure
     since_ns = WOKEN.since_ns
     if since_ns != 0 and WOKEN.pressure is pressure and since_ns <= now_ns:
@@ -175,8 +175,8 @@ def join_pressure(thread: Thread, pressure: Pressure | None) -> None:
         return
     WOKEN.count()
     now_ns = monotonic_ns()
-    lacks_memory = thread.strain & LACKS_MEMORY != 0
-    standing = thread.standing
+    lacks_memory = thread.charges.strain & LACKS_MEMORY != 0
+    standing = thread.charges.standing
     if thread.pressure is None:
         standing = _standing_of(thread)
     else:
@@ -185,10 +185,10 @@ def join_pressure(thread: Thread, pressure: Pressure | None) -> None:
     if pressure is not None:
         keep_pressure()
     thread.pressure = pressure
-    thread.standing = ABSENT
-    thread.strain &= ~IS_IN_GROUP
+    thread.charges.standing = ABSENT
+    thread.charges.strain &= ~IS_IN_GROUP
     if pressure is not None:
-        thread.strain |= IS_IN_GROUP
+        thread.charges.strain |= IS_IN_GROUP
         _count_lacking(thread, 1 if lacks_memory else 0, now_ns)
         _stand(thread, standing, now_ns)
 
@@ -208,7 +208,7 @@ def _standing_of(thread: Thread) -> int:
         return READY
     if thread.state == ThreadState.RUNNING:
         return RUNNING_ON
-    return AT_DISK if thread.strain & WAITS_FOR_DISK != 0 else ABSENT
+    return AT_DISK if thread.charges.strain & WAITS_FOR_DISK != 0 else ABSENT
 
 
 def _count_lacking(thread: Thread, count: int, now_ns: int) -> None:
@@ -227,9 +227,9 @@ def begin_to_lack_memory() -> bool:
     if it did so already.
     """
     thread = RUNNING.current
-    if thread.strain & LACKS_MEMORY != 0:
+    if thread.charges.strain & LACKS_MEMORY != 0:
         return False
-    thread.strain |= LACKS_MEMORY
+    thread.charges.strain |= LACKS_MEMORY
     _turn(thread, 1)
     return True
 
@@ -237,8 +237,8 @@ def begin_to_lack_memory() -> bool:
 def end_lack_of_memory(has_begun: bool) -> None:
     """It goes on with its own work."""
     thread = RUNNING.current
-    if has_begun and thread.strain & LACKS_MEMORY != 0:
-        thread.strain &= ~LACKS_MEMORY
+    if has_begun and thread.charges.strain & LACKS_MEMORY != 0:
+        thread.charges.strain &= ~LACKS_MEMORY
         _turn(thread, -1)
 
 

@@ -13,6 +13,7 @@ from kernel.lang import final, inline, panic, struct
 from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked
 from kernel.sched.bandwidth import BASE_SLICE_NS, TimeShare
+from kernel.sched.parts import Accounts, Charges, ThreadTurn, Wishes
 from kernel.sched.pressure import Pressure
 from kernel.sched.stacks import KernelStack
 
@@ -61,6 +62,15 @@ class SwitchContext:
 AWAKE: Final = -1
 
 
+@final
+class SharedTime:
+    """The processor time of all threads of a process, ended ones included: ticks ask for it, however many there are."""
+
+    def __init__(self) -> None:
+        self.run_ns: int = 0  # when they were last charged
+        self.user_ns: int = 0  # the part of it that is known to have been in user mode
+
+
 @struct
 class Precedence:
     """What lets a thread go before others, besides its own real-time priority. The first two follow from the rest."""
@@ -70,7 +80,7 @@ class Precedence:
     lent_priority: int  # the urgency of the threads that wait for a lock of this one (task/futex_pi.py)
     lent_deadline_ns: int  # the earliest deadline of those; 0: none has one
     wanted_ns: int  # how long it asked to run at a time (sched_setattr(2)); 0: until its slice is over
-    turn_ns: int  # … `runtime_ns` when it last gave the processor up after that
+    turn_ns: int  # … its `runtime_ns` when it last gave the processor up after that
 
 
 @struct
@@ -88,6 +98,11 @@ class DiskPayer:
 class Thread(Linked["Thread"]):
     """One flow of control in the kernel. It is linked on a run queue while it is READY."""
 
+    accounts: Accounts
+    wishes: Wishes
+    turn: ThreadTurn
+    charges: Charges
+
     def __init__(self, name: bytes) -> None:
         super().__init__()
         self.name: bytes = name
@@ -104,44 +119,19 @@ class Thread(Linked["Thread"]):
         self.owed: Obligation | None = None  # its obligations to others (obligation.py)
         self.is_lost: bool = False  # a bug ended it: what it still holds is lost
         # Scheduling
-        self.policy: int = SCHED_OTHER
-        self.nice: int = 0
-        self.realtime_priority: int = 0
         self.precedence: Precedence = Precedence()
         self.server: DeadlineServer | None = None  # created when it first asks for deadlines
-        self.reset_on_fork: bool = False
         self.allowed: int = -1  # a bit for each processor that may run it
         self.processor: int = 0  # the processor that runs it, on whose queue it is, or that ran it last
-        self.slice_ns: int = 0  # the rest of its slice or budget; 0 or less: it has used it up, and owes the excess
-        self.length_ns: int = BASE_SLICE_NS  # of that slice, when it began
-        self.round: int = 0  # the latest round in which it had a slice
-        self.queue_index: int = 0  # which list of the run queue
+        self.turn.length_ns = BASE_SLICE_NS
         self.overlap: Overlap = Overlap(usual_ns=LONG_NS)
         # Control groups
-        self.charged: int = 0  # the number of what counts its memory (cgroup/memory.py); 0: none
         self.share: TimeShare | None = None  # the source of its time; None: it competes with all
-        self.share_load: int = 0  # its weight there while it runs or is ready
         self.pressure: Pressure | None = None  # of its group; None: of the machine alone
-        self.strain: int = 0  # what makes its sleeps and wakes count (pressure.py)
-        self.standing: int = 0  # its standing in `pressure`
         self.disks: DiskPayer | None = None  # counts its requests (cgroup/disks.py); None: none does
-        self.charge_failed: bool = False  # that was the reason it did not get a page
-        self.lacks_charge: bool = False  # its group is over its limit: it handles that before it goes on in user mode
-        # Accounting
-        self.runtime_ns: int = 0
-        self.divided_ns: int = 0  # the part of it that is divided into the next two
-        self.user_ns: int = 0
-        self.system_ns: int = 0
-        self.disk_read_bytes: int = 0
-        self.disk_written_bytes: int = 0  # of pages that it made dirty
-        self.cancelled_bytes: int = 0  # … of dirty pages that it dropped before they were written
-        self.voluntary_switches: int = 0
-        self.involuntary_switches: int = 0
-        self.migrations: int = 0  # from one processor to another
-        self.started_ns: int = 0
+        self.shared_time: SharedTime | None = None  # of its process, while it counts there
         self.parting_waited_ns: int = 0  # how long it has waited without success while ending (mutex.py: `Patience`)
-        # All threads
-        self.all_next: Thread | None = None
+        self.all_next: Thread | None = None  # in the list of all threads
         self.all_previous: Thread | None = None
         self.awake_next: Thread | None = None
 
@@ -208,16 +198,16 @@ class Thread(Linked["Thread"]):
 
     def has_realtime_policy(self) -> bool:
         """Whether its own policy is SCHED_FIFO or SCHED_RR."""
-        return self.policy == SCHED_FIFO or self.policy == SCHED_RR
+        return self.wishes.policy == SCHED_FIFO or self.wishes.policy == SCHED_RR
 
     def is_realtime(self) -> bool:
         """Whether it now goes before all threads of the fair classes: one with deadlines does."""
-        return self.policy == SCHED_FIFO or self.policy == SCHED_RR or self.precedence.priority > 0
+        return self.wishes.policy == SCHED_FIFO or self.wishes.policy == SCHED_RR or self.precedence.priority > 0
 
     @property
     def urgency(self) -> int:
         """The effective real-time priority, lent or its own; 0 in the fair classes."""
-        return max(self.realtime_priority, self.precedence.priority)
+        return max(self.wishes.realtime_priority, self.precedence.priority)
 
     def goes_before(self, other: "Thread") -> bool:
         """Whether it is more urgent than another thread; of two with deadlines, whether its own is earlier."""
@@ -228,13 +218,22 @@ class Thread(Linked["Thread"]):
 
     def has_fair_policy(self) -> bool:
         """Whether its own policy lets it share the processor with others in rounds."""
-        return self.policy != SCHED_DEADLINE and not self.has_realtime_policy()
+        return self.wishes.policy != SCHED_DEADLINE and not self.has_realtime_policy()
 
     def order_by(self, own_ns: int) -> None:
         """Its own deadline has changed; 0: it has none. Not while it is on a queue."""
         lent_ns = self.precedence.lent_deadline_ns
         self.precedence.priority = self.precedence.lent_priority if own_ns == 0 else DEADLINE_URGENCY
         self.precedence.deadline_ns = lent_ns if lent_ns != 0 and (own_ns == 0 or lent_ns < own_ns) else own_ns
+
+
+@inline
+def count_time(thread: Thread, elapsed_ns: int) -> None:
+    """A thread has run for that long."""
+    thread.accounts.runtime_ns += elapsed_ns
+    shared = thread.shared_time
+    if shared is not None:
+        shared.run_ns += elapsed_ns
 
 
 @final

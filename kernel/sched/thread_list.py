@@ -57,7 +57,7 @@ class ThreadList(LinkedList[Thread]):
 
     @inline
     def _count(self, thread: Thread) -> None:
-        thread.queue_index = self.index
+        thread.turn.queue_index = self.index
         self.count += 1
         if is_bound(thread):
             self.bound += 1
@@ -65,7 +65,7 @@ class ThreadList(LinkedList[Thread]):
     def remove(self, thread: Thread) -> None:
         """Remove a thread that is on this list, and may run where it might when it came."""
         self.unlink(thread)
-        thread.queue_index = 0
+        thread.turn.queue_index = 0
         self.count -= 1
         if is_bound(thread):
             self.bound -= 1

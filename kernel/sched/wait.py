@@ -124,7 +124,7 @@ class WaitQueue(LinkedList[Waiter]):
     @sleeps
     def wait_for_disk(self) -> None:
         """The same, for a disk's answer: that counts as pressure."""
-        current_thread().strain |= WAITS_FOR_DISK
+        current_thread().charges.strain |= WAITS_FOR_DISK
         MACHINE.is_noted = True
         self.wait()
 
@@ -132,12 +132,12 @@ class WaitQueue(LinkedList[Waiter]):
     def wait_for_disk_until(self, deadline_ns: int) -> bool:
         """The same with a time limit: False if that has passed. Raises MemoryError."""
         thread = current_thread()
-        thread.strain |= WAITS_FOR_DISK
+        thread.charges.strain |= WAITS_FOR_DISK
         MACHINE.is_noted = True
         try:
             return self.sleep_until(deadline_ns, interruptible=False)
         finally:
-            thread.strain &= ~WAITS_FOR_DISK  # if it did not sleep
+            thread.charges.strain &= ~WAITS_FOR_DISK  # if it did not sleep
 
     @sleeps
     def sleep_until(self, deadline_ns: int, interruptible: bool = True) -> bool:

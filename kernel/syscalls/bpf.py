@@ -10,11 +10,12 @@ from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
 from kernel.syscalls.bpf_arguments import Attributes, require_bpf
 from kernel.syscalls.bpf_batches import delete_batch, look_up_batch, update_batch
 from kernel.syscalls.bpf_groups import attach_program, detach_program, query
-from kernel.syscalls.bpf_information import next_number, open_map, open_program, tell, test_run
+from kernel.syscalls.bpf_information import bind_map, enable_statistics, next_number, open_map, open_program, tell
 from kernel.syscalls.bpf_links import change_link, create_link, cut, open_link
 from kernel.syscalls.bpf_maps import create_map, delete, freeze_map, look_up, look_up_and_delete, next_key, update
 from kernel.syscalls.bpf_pins import get_object, pin_object
 from kernel.syscalls.bpf_programs import load
+from kernel.syscalls.bpf_test_run import test_run
 
 _MAP_CREATE: Final = 0
 _MAP_LOOKUP_ELEM: Final = 1
@@ -44,21 +45,23 @@ _LINK_CREATE: Final = 28
 _LINK_UPDATE: Final = 29
 _LINK_GET_FD_BY_ID: Final = 30
 _LINK_GET_NEXT_ID: Final = 31
+_ENABLE_STATS: Final = 32
 _LINK_DETACH: Final = 34
+_PROG_BIND_MAP: Final = 35
 
 
 @syscall(
     "bpf", status="Partial",
     args="one:0(=bpf_map)|1(=bpf_element)|2(=bpf_element)|3(=bpf_element)|4(=bpf_element)|5(=bpf_load)|"
-    "6(=bpf_pin)|7(=bpf_get)|8(=bpf_attach)|9(=bpf_attach)|10(=bpf_descriptor)|11(=bpf_number)|12(=bpf_number)|"
+    "6(=bpf_pin)|7(=bpf_get)|8(=bpf_attach)|9(=bpf_attach)|10(=bpf_trial)|11(=bpf_number)|12(=bpf_number)|"
     "13(=bpf_number)|14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|21(=bpf_element)|22(=bpf_descriptor)|"
     "24(=bpf_batch)|25(=bpf_batch)|26(=bpf_batch)|"
     "27(=bpf_batch)|28(=bpf_link)|29(=bpf_relink)|"
-    "30(=bpf_number)|31(=bpf_number)|34(=bpf_descriptor)|36(=bpf_number) any "
+    "30(=bpf_number)|31(=bpf_number)|32(=bpf_descriptor)|34(=bpf_descriptor)|35(=bpf_binding)|36(=bpf_number) any "
     "one:4|8|16|20|24|32|64|80|148|152|4097 -> fd:bpf",
     notes="Maps: all but rings (RINGBUF, PERF_EVENT_ARRAY), storage, and those of devices and sockets. Programs: "
     "SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and CGROUP_DEVICE. Links: of control groups. No BTF, "
-    "tokens, BPF_PROG_TEST_RUN",
+    "no tokens",
 )  # fmt: skip
 def bpf(command: i32, address: UserAddr, size: u32) -> int:
     """bpf(2)."""
@@ -87,6 +90,10 @@ def bpf(command: i32, address: UserAddr, size: u32) -> int:
         return open_map(attributes)
     if command == _OBJ_GET_INFO_BY_FD:
         return tell(attributes)
+    if command == _PROG_BIND_MAP:
+        return bind_map(attributes)
+    if command == _ENABLE_STATS:
+        return enable_statistics(attributes)
     if _MAP_LOOKUP_BATCH <= command <= _MAP_DELETE_BATCH:
         return _of_batches(command, attributes)
     return _of_links(command, attributes)

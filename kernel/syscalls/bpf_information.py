@@ -1,17 +1,19 @@
-"""Commands of bpf(2) that find programs and maps by number, and describe them and links."""
+"""Commands of bpf(2) that find programs and maps by number, describe them and links, and count runs."""
 
 from typing import Final
 
-from kernel.bpf.kept_maps import MAPS
-from kernel.bpf.maps import NOT_SUPPORTED, READ_ONLY, WRITE_ONLY, Map
+from kernel.bpf.kept_maps import MAPS, keep_map, release_map
+from kernel.bpf.maps import READ_ONLY, WRITE_ONLY, Map
 from kernel.bpf.numbers import Numbers
-from kernel.bpf.program import KEPT, Program
+from kernel.bpf.program import KEPT, Program, bind, keep_program, release_program
 from kernel.cgroup.links import GroupLink
-from kernel.fs.bpf.files import LinkFile, MapFile, ProgramFile, open_program_file
+from kernel.fs.bpf.files import LinkFile, MapFile, ProgramFile, StatisticsFile, open_program_file
 from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
 from kernel.lang import E2BIG, EBADFD, EINVAL, ENOENT, Errno, UserAddr, span_of
 from kernel.lib import user
-from kernel.syscalls.bpf_arguments import Attributes, may_program, program_file_at, require_administrator
+from kernel.lib.pace import pace
+from kernel.mm.keeping import check_room_to_keep
+from kernel.syscalls.bpf_arguments import Attributes, map_at, may_program, program_file_at, require_administrator
 from kernel.syscalls.bpf_maps import install_map
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
@@ -22,6 +24,8 @@ _MAP_SIZE: Final = 88  # struct bpf_map_info
 _LINK_SIZE: Final = 64  # struct bpf_link_info
 _LINK_TO_GROUP: Final = 3  # BPF_LINK_TYPE_CGROUP
 _PAGE: Final = 4096
+_NUMBER_COST: Final = 100
+_RUN_TIME: Final = 0  # BPF_STATS_RUN_TIME
 
 
 def next_number(attributes: Attributes, numbers: Numbers) -> int:
@@ -138,15 +142,20 @@ def _program_information(program: Program, address: UserAddr, known: int) -> byt
     words.store_u64(32, asked.load_u64(32))
     store_i64(words, 40, program.loaded_ns)
     words.store_u32(48, program.owner)
-    words.store_u32(52, len(program.maps))
+    words.store_u32(52, len(program.maps) + len(program.bound))
     words.store_u64(56, asked.load_u64(56))
     words[64 : 64 + len(program.name)].copy_from(span_of(program.name))
     words.store_u32(84, int(program.is_free))
+    store_i64(words, 192, program.run_ns)
+    store_i64(words, 200, program.runs)
     words.store_u32(216, program.steps)
-    room = min(asked.load_u32(52), len(program.maps))
+    room = min(asked.load_u32(52), len(program.maps) + len(program.bound))
     numbers = UserAddr(load_i64(asked, 56))
     for index in range(room):
-        user.write_u32(user.at(numbers, 4 * index), program.maps[index].identifier)
+        used = len(program.maps)
+        map_ = program.maps[index] if index < used else program.bound[index - used]
+        user.write_u32(user.at(numbers, 4 * index), map_.identifier)
+        pace(_NUMBER_COST)
     wanted = min(asked.load_u32(20), length)
     text = UserAddr(load_i64(asked, 32))
     if wanted > 0:
@@ -154,8 +163,30 @@ def _program_information(program: Program, address: UserAddr, known: int) -> byt
     return storage
 
 
-def test_run(attributes: Attributes) -> int:
-    """BPF_PROG_TEST_RUN: no supported type allows it."""
-    attributes.end_at(76)
-    program_file_at(attributes.i32(0))
-    raise Errno(NOT_SUPPORTED)
+def bind_map(attributes: Attributes) -> int:
+    """BPF_PROG_BIND_MAP."""
+    attributes.end_at(12)
+    if attributes.u32(8) != 0:
+        raise Errno(EINVAL)
+    program = program_file_at(attributes.i32(0)).program
+    map_ = map_at(attributes.i32(4))
+    check_room_to_keep()
+    keep_program(program)
+    try:
+        keep_map(map_)
+        try:
+            bind(program, map_)
+        finally:
+            release_map(map_)
+    finally:
+        release_program(program)
+    return 0
+
+
+def enable_statistics(attributes: Attributes) -> int:
+    """BPF_ENABLE_STATS: a descriptor; while it is open, runs are counted."""
+    attributes.end_at(4)
+    require_administrator()
+    if attributes.u32(0) != _RUN_TIME:
+        raise Errno(EINVAL)
+    return current().files.install(StatisticsFile(), cloexec=True)

@@ -19,7 +19,7 @@ from kernel.bpf.maps import (
     Map,
     freeze,
 )
-from kernel.bpf.objects import fits, is_of_maps
+from kernel.bpf.objects import fits, is_of_maps, is_of_objects
 from kernel.bpf.program import claim
 from kernel.cgroup.held import HeldGroup
 from kernel.fs.bpf.files import open_map_file
@@ -184,7 +184,7 @@ def update_one(map_: Map, key: bytes, value: bytes, flags: int) -> None:
     if map_.needs_room(key):
         check_room_to_keep()
     check_change(map_)
-    if not is_of_maps(map_.kind) and map_.kind != PROGRAM_ARRAY and map_.kind != GROUP_ARRAY:
+    if not is_of_objects(map_.kind):
         map_.update(key, span_of(value), flags)
         return
     if map_.kind != HASH_OF_MAPS:  # what is wrong with the key comes first

@@ -7,7 +7,7 @@ from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno, i32
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.lib.credentials import uid_from_caller
 from kernel.lib.ids import NO_ID, KernelUid
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.sched.scheduler import change_priority
 from kernel.sched.thread import NICE_HIGHEST, NICE_LOWEST
 from kernel.syscalls.sched_setscheduler import is_as_able, may_have_nice, owns
@@ -21,6 +21,7 @@ _PRIO_PROCESS: Final = 0
 _PRIO_PGRP: Final = 1
 _PRIO_USER: Final = 2
 _TASK_COST: Final = 500  # instructions, for `pace`
+_ADD_COST: Final = 20
 
 
 def chosen_tasks(which: int, who: int) -> list[Task]:
@@ -66,6 +67,7 @@ def tasks_of(uid: KernelUid) -> list[Task]:
 
 
 def _add_threads(found: list[Task], process: Process) -> None:
+    spend(len(process.threads) * _ADD_COST)
     for task in process.threads.values():
         found.append(task)
     leader = process.leader
@@ -78,7 +80,7 @@ def getpriority(which: i32, who: i32) -> int:
     """getpriority(2): the raw call returns 20 - nice, the best of all selected tasks."""
     best = 0
     for target in chosen_tasks(which, who):
-        best = max(best, 20 - target.nice)
+        best = max(best, 20 - target.wishes.nice)
         pace(_TASK_COST)
     if best == 0:
         raise Errno(ESRCH)
@@ -94,15 +96,17 @@ def setpriority(which: i32, who: i32, nice: i32) -> int:
     for target in chosen_tasks(which, who):
         if not owns(task, target):
             error = EPERM
-        elif wanted < target.nice and not task.credentials.capable(CAP_SYS_NICE) and not may_have_nice(target, wanted):
+        elif wanted < target.wishes.nice and not (
+            task.credentials.capable(CAP_SYS_NICE) or may_have_nice(target, wanted)
+        ):
             error = EACCES
         elif not is_as_able(task, target):
             error = EPERM
         else:
             if error == ESRCH:
                 error = 0
-            if wanted != target.nice:
-                change_priority(target, target.policy, target.realtime_priority, wanted)
+            if wanted != target.wishes.nice:
+                change_priority(target, target.wishes.policy, target.wishes.realtime_priority, wanted)
         pace(_TASK_COST)
     if error != 0:
         raise Errno(error)

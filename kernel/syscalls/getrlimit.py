@@ -101,8 +101,8 @@ def _apply(process: Process, resource: int, soft: int) -> None:
         if memory is None:
             continue
         if resource == RLIMIT_AS:
-            memory.address_limit = soft
+            memory.limits.address = soft
         elif resource == RLIMIT_DATA:
-            memory.data_limit = soft
+            memory.limits.data = soft
         elif resource == RLIMIT_STACK:
-            memory.stack_limit = soft
+            memory.limits.stack = soft

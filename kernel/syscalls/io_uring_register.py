@@ -185,7 +185,7 @@ def _clone(ring: Ring, task: Task, argument: UserAddr) -> int:
     user.read_into(fields, argument)
     flags = fields.load_u32(4)
     refuse_if(flags & ~_SRC_REGISTERED != 0)
-    if ring.buffers.exists:
+    if ring.registered.buffers.exists:
         raise Errno(EBUSY)
     for offset in range(8, len(fields), 4):
         refuse_if(fields.load_u32(offset) != 0)

@@ -92,8 +92,8 @@ def _effective(target: Task) -> int:
     if target.settings.io_priority >> _CLASS_SHIFT != _NONE:
         return target.settings.io_priority
     chosen_class = _BEST_EFFORT
-    if target.policy == SCHED_IDLE:
+    if target.wishes.policy == SCHED_IDLE:
         chosen_class = _IDLE
     elif not target.has_fair_policy():
         chosen_class = _REALTIME
-    return chosen_class << _CLASS_SHIFT | (target.nice - NICE_LOWEST) // _NICE_VALUES_OF_A_LEVEL
+    return chosen_class << _CLASS_SHIFT | (target.wishes.nice - NICE_LOWEST) // _NICE_VALUES_OF_A_LEVEL

@@ -1,15 +1,16 @@
 """Reports of keyctl(2) about keys: descriptions, payloads, results of searches, capabilities."""
 
-from typing import Final
+from typing import Final, Literal
 
 from kernel.keys.adding import known_type
 from kernel.keys.key import LINK, READ, SEARCH, VIEW, WRITE, Key
 from kernel.keys.keychain import Judging, Reference
 from kernel.keys.keyring import Keyring, Search, as_keyring, search
-from kernel.lang import EACCES, EAGAIN, EFAULT, EINVAL, ENOKEY, EOPNOTSUPP, Errno, UserAddr, span_of
+from kernel.lang import EACCES, EAGAIN, EFAULT, EINVAL, ENOKEY, EOPNOTSUPP, Array, Errno, UserAddr, u8
 from kernel.lib import user
 from kernel.lib.credentials import gid_for_caller, uid_for_caller
 from kernel.lib.ids import NO_GROUP, OVERFLOW
+from kernel.lib.order import Walk
 from kernel.lib.pace import pace
 from kernel.syscalls.key_arguments import (
     LONGEST_DESCRIPTION,
@@ -24,7 +25,7 @@ from kernel.task.words import signed_32
 from kernel.time.clock import realtime_seconds
 
 _PAGE: Final = 4096
-_SERIAL_COST: Final = 40
+_SERIAL_COST: Final = 200
 # KEYCTL_CAPABILITIES: capabilities, persistent keyrings, Diffie-Hellman, public keys, invalidation, restriction, moves,
 # but no big keys; the second byte: keyrings' names and keys belong to namespaces, but nobody is notified.
 _CAPABILITIES: Final = b"\xef\x03"
@@ -84,7 +85,9 @@ def read_key(number: int, address: UserAddr, size: int) -> int:
         length = key.kind.length(key)
     if not has_room or 0 <= size < length:
         return length
-    data = _serials_in(key) if isinstance(key, Keyring) else _payload_of(key)
+    if isinstance(key, Keyring):
+        return _write_serials(key, address, length)
+    data = _payload_of(key)
     if size < 0 or size >= len(data):
         user.write_bytes(address, data)
     return len(data)
@@ -98,16 +101,26 @@ def _payload_of(key: Key) -> bytes:
         key.release()
 
 
-def _serials_in(keyring: Keyring) -> bytes:
-    """The numbers of the keys that a keyring links to, 32 bits each. Raises MemoryError."""
-    keys: list[Key] = list(keyring.links.values())
-    storage = bytearray(4 * len(keys))
-    offset = 0
-    for key in keys:
-        span_of(storage).store_u32(offset, key.serial)
-        offset += 4
-        pace(_SERIAL_COST)
-    return bytes(storage)
+def _write_serials(keyring: Keyring, address: UserAddr, length: int) -> int:
+    """The numbers of the keys that a keyring links to, 32 bits each, up to a length in all, which is returned; fewer if
+    links go meanwhile.
+    """
+    piece: Array[u8, Literal[512]] = Array()
+    walk = Walk(keyring.order)
+    done = 0
+    while True:
+        filled = 0
+        while filled < len(piece) and done + filled < length:
+            key = walk.next()
+            if key is None:
+                break
+            piece.span().store_u32(filled, key.serial)
+            filled += 4
+            pace(_SERIAL_COST)
+        if filled == 0:
+            return done
+        user.write_from(user.at(address, done), piece.span()[0:filled])
+        done += filled
 
 
 def show_label(number: int, address: UserAddr, size: int) -> int:

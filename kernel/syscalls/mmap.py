@@ -275,7 +275,7 @@ def _protect(address: int, length: int, prot: int, key: int) -> int:
 def brk(address: int) -> int:
     """brk(2): the raw call returns the end of the heap, moved or not."""
     task = current()
-    before = task.space.brk_end
+    before = task.space.layout.brk_end
     end = task.space.set_brk(address, readable_as(task.process, PROT_READ | PROT_WRITE))
     if RUNNING.is_observed and page_up(end) > page_up(before):
         TASKS.observer.mapped(task, page_up(before), page_up(end))

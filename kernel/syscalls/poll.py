@@ -3,7 +3,16 @@
 from typing import Final, Literal
 
 from kernel.doors.table import syscall
-from kernel.fs.readiness import POLL_ALWAYS, RECORD_FOUND, RECORD_SIZE, wait_ready
+from kernel.fs.readiness import (
+    NO_PARTS,
+    PART_SIZE,
+    POLL_ALWAYS,
+    RECORD_FOUND,
+    RECORD_SIZE,
+    part,
+    parts_of,
+    wait_ready,
+)
 from kernel.lang import (
     EINVAL,
     ERESTART_RESTARTBLOCK,
@@ -46,22 +55,28 @@ def _poll(address: UserAddr, count: int, deadline_ns: int) -> int:
     size = count * RECORD_SIZE
     short: Array[u8, Literal[512]] = Array()  # most programs pass few
     if size <= len(short):
-        return _poll_records(address, short.span()[0:size], deadline_ns)
-    storage = bytearray(size)
-    return _poll_records(address, span_of(storage), deadline_ns)
+        return _poll_records(address, short.span()[0:size], NO_PARTS, deadline_ns)
+    storage = bytearray(min(size, PART_SIZE))
+    return _poll_records(address, span_of(storage), parts_of(size), deadline_ns)
 
 
-def _poll_records(address: UserAddr, records: Span[u8], deadline_ns: int) -> int:
-    user.read_into(records, address)
-    for offset in range(RECORD_FOUND, len(records), RECORD_SIZE):
-        records.store_u16(offset, 0)
+def _poll_records(address: UserAddr, first: Span[u8], others: list[bytearray], deadline_ns: int) -> int:
+    for number in range(len(others) + 1):
+        records = part(first, others, number)
+        user.read_into(records, user.at(address, number * PART_SIZE))
+        for offset in range(RECORD_FOUND, len(records), RECORD_SIZE):
+            records.store_u16(offset, 0)
+        pace(len(records))  # about as many instructions as there are bytes
     try:
-        return wait_ready(current().files, records, POLL_ALWAYS, deadline_ns)
+        return wait_ready(current().files, first, others, POLL_ALWAYS, deadline_ns)
     finally:
         # Also when a signal ended the wait: then nothing was ready.
-        for offset in range(RECORD_FOUND, len(records), RECORD_SIZE):
-            user.write_u16(user.at(address, offset), records.load_u16(offset))
-            pace(_REQUEST_COST)
+        for number in range(len(others) + 1):
+            records = part(first, others, number)
+            start = user.at(address, number * PART_SIZE)
+            for offset in range(RECORD_FOUND, len(records), RECORD_SIZE):
+                user.write_u16(user.at(start, offset), records.load_u16(offset))
+                pace(_REQUEST_COST)
 
 
 def _poll_until(address: UserAddr, count: int, deadline_ns: int) -> int:

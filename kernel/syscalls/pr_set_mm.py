@@ -133,31 +133,31 @@ def _set_map(task: Task, space: AddressSpace, address: UserAddr, size: int) -> N
 
 
 def _load(space: AddressSpace, places: Span[u8]) -> None:
-    store_i64(places, 0, space.code_start)
-    store_i64(places, 8, space.code_end)
-    store_i64(places, 16, space.data_start)
-    store_i64(places, 24, space.data_end)
-    store_i64(places, 32, space.brk_start)
-    store_i64(places, 40, space.brk_end)
-    store_i64(places, 48, space.stack_top)
-    store_i64(places, 56, space.argument_start)
-    store_i64(places, 64, space.argument_end)
-    store_i64(places, 72, space.environment_start)
-    store_i64(places, 80, space.environment_end)
+    store_i64(places, 0, space.layout.code_start)
+    store_i64(places, 8, space.layout.code_end)
+    store_i64(places, 16, space.layout.data_start)
+    store_i64(places, 24, space.layout.data_end)
+    store_i64(places, 32, space.layout.brk_start)
+    store_i64(places, 40, space.layout.brk_end)
+    store_i64(places, 48, space.layout.stack_top)
+    store_i64(places, 56, space.layout.argument_start)
+    store_i64(places, 64, space.layout.argument_end)
+    store_i64(places, 72, space.layout.environment_start)
+    store_i64(places, 80, space.layout.environment_end)
 
 
 def _store(space: AddressSpace, places: Span[u8]) -> None:
-    space.code_start = load_i64(places, 0)
-    space.code_end = load_i64(places, 8)
-    space.data_start = load_i64(places, 16)
-    space.data_end = load_i64(places, 24)
-    space.brk_start = load_i64(places, 32)
-    space.brk_end = load_i64(places, 40)
-    space.stack_top = load_i64(places, 48)
-    space.argument_start = load_i64(places, 56)
-    space.argument_end = load_i64(places, 64)
-    space.environment_start = load_i64(places, 72)
-    space.environment_end = load_i64(places, 80)
+    space.layout.code_start = load_i64(places, 0)
+    space.layout.code_end = load_i64(places, 8)
+    space.layout.data_start = load_i64(places, 16)
+    space.layout.data_end = load_i64(places, 24)
+    space.layout.brk_start = load_i64(places, 32)
+    space.layout.brk_end = load_i64(places, 40)
+    space.layout.stack_top = load_i64(places, 48)
+    space.layout.argument_start = load_i64(places, 56)
+    space.layout.argument_end = load_i64(places, 64)
+    space.layout.environment_start = load_i64(places, 72)
+    space.layout.environment_end = load_i64(places, 80)
 
 
 def _check(task: Task, places: Span[u8]) -> None:

@@ -151,7 +151,7 @@ def prctl(option: i32, second: UserAddr, third: int, fourth: int, fifth: int) ->
 def _set(task: Task, option: int, second: int, third: int) -> None:
     """Options whose further arguments must be zero."""
     if option == _PR_SET_THP_DISABLE:
-        task.space.refuses_huge_pages = second != 0
+        task.space.settings.refuses_huge_pages = second != 0
     elif option == _PR_SET_MEMORY_MERGE:
         if second != 0:
             take_all(task.space)
@@ -172,9 +172,9 @@ def _set(task: Task, option: int, second: int, third: int) -> None:
         if second not in (0, DENY_WRITE_EXECUTE, DENY_WRITE_EXECUTE | THIS_SPACE_ONLY):
             raise Errno(EINVAL)
         space = task.space
-        if space.write_execute_rule != 0 and space.write_execute_rule != second:
+        if space.settings.write_execute_rule != 0 and space.settings.write_execute_rule != second:
             raise Errno(EPERM)
-        space.write_execute_rule = second
+        space.settings.write_execute_rule = second
 
 
 def _read(task: Task, option: int, second: UserAddr, third: int, fourth: int, fifth: int) -> int:
@@ -213,11 +213,11 @@ def _read(task: Task, option: int, second: UserAddr, third: int, fourth: int, fi
         if second != 0 or third != 0 or fourth != 0 or fifth != 0:
             raise Errno(EINVAL)
         if option == _PR_GET_MDWE:
-            return task.space.write_execute_rule
+            return task.space.settings.write_execute_rule
         if option == _PR_GET_MEMORY_MERGE:
             return 1 if takes_all(task.space) else 0
         if option == _PR_GET_THP_DISABLE:
-            return 1 if task.space.refuses_huge_pages else 0
+            return 1 if task.space.settings.refuses_huge_pages else 0
         return 1 if task.settings.no_new_privileges else 0
     raise Errno(EINVAL)
 

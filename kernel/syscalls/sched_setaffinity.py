@@ -30,7 +30,7 @@ def sched_setaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
     target = scheduled_task(pid)
     if not owns(current(), target) or not is_as_able(current(), target):
         raise Errno(EPERM)
-    if target.policy == SCHED_DEADLINE and wanted != processor_mask() and RUNTIME.value != UNLIMITED:
+    if target.wishes.policy == SCHED_DEADLINE and wanted != processor_mask() and RUNTIME.value != UNLIMITED:
         raise Errno(EBUSY)
     if wanted == 0:
         raise Errno(EINVAL)

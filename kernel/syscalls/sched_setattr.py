@@ -62,20 +62,20 @@ def sched_setattr(pid: i32, attributes: UserAddr, flags: i32) -> int:
     target = scheduled_task(pid)
     reset_on_fork = wanted & _FLAG_RESET_ON_FORK != 0
     if wanted & _FLAG_KEEP_POLICY != 0:
-        policy = target.policy
-        reset_on_fork = target.reset_on_fork
+        policy = target.wishes.policy
+        reset_on_fork = target.wishes.reset_on_fork
     times = _Times(runtime=load_i64(fields, 24), deadline=load_i64(fields, 32), period=load_i64(fields, 40))
     times.flags = wanted & _FLAGS_OF_DEADLINES
     if wanted & _FLAG_KEEP_PARAMETERS != 0:
-        if target.policy == SCHED_DEADLINE:
+        if target.wishes.policy == SCHED_DEADLINE:
             priority = 0
             _read_times(target, times)
         elif target.has_realtime_policy():
-            priority = target.realtime_priority
+            priority = target.wishes.realtime_priority
         else:
-            nice = target.nice
+            nice = target.wishes.nice
     if policy != SCHED_OTHER and policy != SCHED_BATCH:
-        nice = target.nice
+        nice = target.wishes.nice
     if wanted & ~_KNOWN_FLAGS != 0:
         raise Errno(EINVAL)
     if policy == SCHED_DEADLINE:
@@ -86,10 +86,10 @@ def sched_setattr(pid: i32, attributes: UserAddr, flags: i32) -> int:
     if wanted & _FLAGS_OF_CLAMPS != 0:
         raise Errno(EOPNOTSUPP)
     if wanted & _FLAG_KEEP_PARAMETERS != 0:
-        target.reset_on_fork = reset_on_fork  # Linux keeps the policy, too
+        target.wishes.reset_on_fork = reset_on_fork  # Linux keeps the policy, too
     elif policy == SCHED_DEADLINE:
         _set_deadlines(target, times)
-        target.reset_on_fork = reset_on_fork
+        target.wishes.reset_on_fork = reset_on_fork
     else:
         apply_policy(target, policy, priority, nice, reset_on_fork)
         if policy == SCHED_OTHER or policy == SCHED_BATCH:
@@ -133,7 +133,7 @@ def _set_deadlines(target: Task, times: _Times) -> None:
     is_limited = RUNTIME.value != UNLIMITED
     if is_limited and (RUNTIME.value == 0 or target.allowed & processor_mask() != processor_mask()):
         raise Errno(EPERM)
-    had_deadlines = target.policy == SCHED_DEADLINE
+    had_deadlines = target.wishes.policy == SCHED_DEADLINE
     server = admit(target, times.runtime, times.deadline, times.period, times.flags)
     if not had_deadlines:
         use_deadlines(target, server)
@@ -180,9 +180,9 @@ def sched_getattr(pid: i32, attributes: UserAddr, size: i32, flags: i32) -> int:
     storage = bytearray(known)
     fields = span_of(storage)
     store_i32(fields, 0, known)
-    store_i32(fields, 4, target.policy)
-    reported = _FLAG_RESET_ON_FORK if target.reset_on_fork else 0
-    if target.policy == SCHED_DEADLINE:
+    store_i32(fields, 4, target.wishes.policy)
+    reported = _FLAG_RESET_ON_FORK if target.wishes.reset_on_fork else 0
+    if target.wishes.policy == SCHED_DEADLINE:
         times = _Times()
         _read_times(target, times)
         reported |= times.flags
@@ -190,9 +190,9 @@ def sched_getattr(pid: i32, attributes: UserAddr, size: i32, flags: i32) -> int:
         store_i64(fields, 32, times.deadline)
         store_i64(fields, 40, times.period)
     elif target.has_realtime_policy():
-        store_i32(fields, 20, target.realtime_priority)
+        store_i32(fields, 20, target.wishes.realtime_priority)
     else:
-        store_i32(fields, 16, target.nice)
+        store_i32(fields, 16, target.wishes.nice)
         store_i64(fields, 24, turn_of(target))
     store_i64(fields, 8, reported)
     user.write_from(attributes, fields)

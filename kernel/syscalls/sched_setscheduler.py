@@ -34,7 +34,7 @@ _REALTIME_HIGHEST: Final = 99
 @syscall("sched_yield", status="Full", args="")
 def sched_yield() -> int:
     """sched_yield(2)."""
-    if current().policy == SCHED_DEADLINE:
+    if current().wishes.policy == SCHED_DEADLINE:
         give_budget_away()
     else:
         yield_now()
@@ -82,7 +82,7 @@ def sched_setscheduler(pid: i32, policy: i32, parameters: UserAddr) -> int:
         raise Errno(EINVAL)
     priority = user.read_i32(parameters)
     target = scheduled_task(pid)
-    _change(target, policy & ~_RESET_ON_FORK, priority, target.nice, policy & _RESET_ON_FORK != 0)
+    _change(target, policy & ~_RESET_ON_FORK, priority, target.wishes.nice, policy & _RESET_ON_FORK != 0)
     return 0
 
 
@@ -93,7 +93,7 @@ def sched_setparam(pid: i32, parameters: UserAddr) -> int:
         raise Errno(EINVAL)
     priority = user.read_i32(parameters)
     target = scheduled_task(pid)
-    _change(target, target.policy, priority, target.nice, target.reset_on_fork)
+    _change(target, target.wishes.policy, priority, target.wishes.nice, target.wishes.reset_on_fork)
     return 0
 
 
@@ -107,7 +107,7 @@ def _change(target: Task, policy: int, priority: int, nice: int, reset_on_fork: 
 
 def apply_policy(target: Task, policy: int, priority: int, nice: int, reset_on_fork: bool) -> None:
     """Change how a thread is scheduled. A real-time one has a priority, and keeps its nice value for later."""
-    target.reset_on_fork = reset_on_fork
+    target.wishes.reset_on_fork = reset_on_fork
     change_priority(target, policy, priority, nice)
 
 
@@ -122,14 +122,16 @@ def check_change(target: Task, policy: int, priority: int, nice: int, reset_on_f
     if not task.credentials.capable(CAP_SYS_NICE):
         limit = target.process.limits.soft[RLIMIT_RTPRIO]
         if realtime and (
-            (policy != target.policy and limit == 0) or (priority > target.realtime_priority and priority > limit)
+            (policy != target.wishes.policy and limit == 0)
+            or (priority > target.wishes.realtime_priority and priority > limit)
         ):
             raise Errno(EPERM)
-        if policy == SCHED_DEADLINE or (nice < target.nice and not may_have_nice(target, nice)):
+        if policy == SCHED_DEADLINE or (nice < target.wishes.nice and not may_have_nice(target, nice)):
             raise Errno(EPERM)
-        if target.policy == SCHED_IDLE and policy != SCHED_IDLE and not may_have_nice(target, target.nice):
+        leaves_idle = target.wishes.policy == SCHED_IDLE and policy != SCHED_IDLE
+        if leaves_idle and not may_have_nice(target, target.wishes.nice):
             raise Errno(EPERM)
-        if not is_same_owner(task, target) or (target.reset_on_fork and not reset_on_fork):
+        if not is_same_owner(task, target) or (target.wishes.reset_on_fork and not reset_on_fork):
             raise Errno(EPERM)
         if not is_as_able(task, target):
             raise Errno(EPERM)
@@ -139,7 +141,7 @@ def check_change(target: Task, policy: int, priority: int, nice: int, reset_on_f
 def sched_getscheduler(pid: i32) -> int:
     """sched_getscheduler(2)."""
     target = _named_task(pid)
-    return target.policy | (_RESET_ON_FORK if target.reset_on_fork else 0)
+    return target.wishes.policy | (_RESET_ON_FORK if target.wishes.reset_on_fork else 0)
 
 
 @syscall("sched_getparam", status="Full", args="pid >sched_param")
@@ -147,7 +149,7 @@ def sched_getparam(pid: i32, parameters: UserAddr) -> int:
     """sched_getparam(2)."""
     if parameters == 0:
         raise Errno(EINVAL)
-    user.write_i32(parameters, _named_task(pid).realtime_priority)
+    user.write_i32(parameters, _named_task(pid).wishes.realtime_priority)
     return 0
 
 
@@ -178,7 +180,7 @@ def sched_get_priority_min(policy: i32) -> int:
 def sched_rr_get_interval(pid: i32, interval: UserAddr) -> int:
     """sched_rr_get_interval(2)."""
     target = _named_task(pid)
-    has_none = target.policy == SCHED_FIFO or target.policy == SCHED_DEADLINE
+    has_none = target.wishes.policy == SCHED_FIFO or target.wishes.policy == SCHED_DEADLINE
     length_ns = slice_of(target)
     if target.precedence.wanted_ns != 0 and target.has_fair_policy():
         length_ns = target.precedence.wanted_ns - target.precedence.wanted_ns % TICK_NS  # fits: 100 ms at most

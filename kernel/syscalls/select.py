@@ -16,7 +16,16 @@ from kernel.fs.constants import (
     POLLWRNORM,
 )
 from kernel.fs.descriptors import FileTable
-from kernel.fs.readiness import RECORD_EVENTS, RECORD_FOUND, RECORD_SIZE, wait_ready
+from kernel.fs.readiness import (
+    NO_PARTS,
+    PART_SIZE,
+    RECORD_EVENTS,
+    RECORD_FOUND,
+    RECORD_SIZE,
+    part,
+    parts_of,
+    wait_ready,
+)
 from kernel.lang import EBADF, EINVAL, Array, Errno, Span, UserAddr, i32, span_of, u8
 from kernel.lib import user
 from kernel.lib.pace import pace
@@ -30,6 +39,7 @@ from kernel.time.timers import FOREVER_NS
 _SMALLEST_TABLE: Final = 64  # what Linux gives every process: bits past the table do not count
 _FD_SETSIZE_LIMIT: Final = 1 << 20
 _REQUEST_COST: Final = 100  # instructions to read or write one
+_BYTE_COST: Final = 15  # to find that there is none
 _READ_EVENTS: Final = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR
 _WRITE_EVENTS: Final = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR
 _EXCEPT_EVENTS: Final = POLLPRI
@@ -77,10 +87,10 @@ def _select_among(
     asked = _count_asked(files, count, sets, size)
     short: Array[u8, Literal[512]] = Array()
     if asked * RECORD_SIZE <= len(short):
-        found = _select_records(files, sets, short.span()[0 : asked * RECORD_SIZE], deadline_ns)
+        found = _select_records(files, sets, short.span()[0 : asked * RECORD_SIZE], NO_PARTS, deadline_ns)
     else:
-        storage = bytearray(asked * RECORD_SIZE)
-        found = _select_records(files, sets, span_of(storage), deadline_ns)
+        storage = bytearray(min(asked * RECORD_SIZE, PART_SIZE))
+        found = _select_records(files, sets, span_of(storage), parts_of(asked * RECORD_SIZE), deadline_ns)
     for index in range(3):
         address = _set_address(index, readable, writable, exceptional)
         if address != 0:
@@ -111,18 +121,29 @@ def _count_asked(files: FileTable, count: int, sets: Span[u8], size: int) -> int
                 pace(_REQUEST_COST)
             bits >>= 1
             descriptor += 1
+        pace(_BYTE_COST)
     return asked
 
 
-def _select_records(files: FileTable, sets: Span[u8], records: Span[u8], deadline_ns: int) -> int:
+def _select_records(
+    files: FileTable, sets: Span[u8], first: Span[u8], others: list[bytearray], deadline_ns: int
+) -> int:
     """Poll the descriptors in the sets, and store the results in the other three; returns the number of their bits."""
-    _fill_records(sets, records)
-    wait_ready(files, records, 0, deadline_ns)
+    _fill_records(sets, first, others)
+    wait_ready(files, first, others, 0, deadline_ns)
+    found = 0
+    for number in range(len(others) + 1):
+        found += _store_found(sets, part(first, others, number))
+    return found
+
+
+def _store_found(sets: Span[u8], records: Span[u8]) -> int:
     size = len(sets) // _SETS
     found = 0
     for offset in range(0, len(records), RECORD_SIZE):
         events = records.load_u16(offset + RECORD_FOUND)
         if events == 0:
+            pace(_BYTE_COST)
             continue
         if events & POLLNVAL != 0:
             raise Errno(EBADF)
@@ -137,9 +158,9 @@ def _select_records(files: FileTable, sets: Span[u8], records: Span[u8], deadlin
     return found
 
 
-def _fill_records(sets: Span[u8], records: Span[u8]) -> None:
+def _fill_records(sets: Span[u8], first: Span[u8], others: list[bytearray]) -> None:
     size = len(sets) // _SETS
-    offset = 0
+    at = 0
     for place in range(size):
         reads = sets[place]
         writes = sets[size + place]
@@ -154,14 +175,16 @@ def _fill_records(sets: Span[u8], records: Span[u8]) -> None:
             if excepts & 1 != 0:
                 events |= _EXCEPT_EVENTS
             if events != 0:
-                records.store_u32(offset, descriptor)
-                records.store_u16(offset + RECORD_EVENTS, events)
-                offset += RECORD_SIZE
+                records = part(first, others, at // PART_SIZE)
+                records.store_u32(at % PART_SIZE, descriptor)
+                records.store_u16(at % PART_SIZE + RECORD_EVENTS, events)
+                at += RECORD_SIZE
                 pace(_REQUEST_COST)
             reads >>= 1
             writes >>= 1
             excepts >>= 1
             descriptor += 1
+        pace(_BYTE_COST)
 
 
 @syscall("select", status="Full", args="count =fdset? =fdset? =fdset? =timeval?")

@@ -4,7 +4,8 @@ from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
 from kernel.lib import user
 from kernel.syscalls.timespec import read_timeval, write_timeval
-from kernel.task.interval_timers import ITIMER_PROF, ITIMER_REAL, TimerValue, get_timer, set_timer
+from kernel.task.accounting import settle_user_time
+from kernel.task.interval_timers import ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, TimerValue, get_timer, set_timer
 from kernel.task.task import current
 from kernel.time.clock import NS_PER_SECOND
 
@@ -25,7 +26,10 @@ def getitimer(which: i32, address: UserAddr) -> int:
     """getitimer(2)."""
     if which < ITIMER_REAL or which > ITIMER_PROF:
         raise Errno(EINVAL)
-    _write_value(address, get_timer(current().process, which))
+    process = current().process
+    if which == ITIMER_VIRTUAL:
+        settle_user_time(process)
+    _write_value(address, get_timer(process, which))
     return 0
 
 
@@ -39,6 +43,8 @@ def setitimer(which: i32, new: UserAddr, old: UserAddr) -> int:
     if which < ITIMER_REAL or which > ITIMER_PROF:
         raise Errno(EINVAL)
     process = current().process
+    if which == ITIMER_VIRTUAL:
+        settle_user_time(process)
     before = get_timer(process, which)
     set_timer(process, which, value)
     if old != 0:

@@ -21,6 +21,7 @@ from kernel.syscalls.read_write import signal_broken_pipe
 from kernel.syscalls.sendfile import Cursor, copy
 
 _CHUNK: Final = 16384
+_AT_ONCE: Final = 1 << 20  # bytes that are copied between pipes without a safe point
 SPLICE_NONBLOCK: Final = 2
 _SPLICE_MORE: Final = 4
 SPLICE_FLAGS: Final = 15
@@ -201,7 +202,7 @@ def _move_between(source: Pipe, target: Pipe, count: int, as_packet: bool) -> in
         return 0
     moved = 0
     try:
-        length = min(count, source.count, target.free(), PIPE_BUF if as_packet else count)
+        length = min(count, source.count, target.free(), PIPE_BUF if as_packet else _AT_ONCE)
         if length > 0 and target.readers > 0:
             buffer = KernelBuffer(bytearray(length))
             buffer.rewind(source.peek_into(buffer, length))
@@ -250,7 +251,7 @@ def tee_files(in_file: File, out_file: File, count: int, flags: int, *, waits: b
     if room <= 0 and nonblocking and writing.readers > 0:
         raise Errno(EAGAIN)
     wanted = MAX_RW_COUNT if count < 0 else count  # a size has no sign
-    storage = bytearray(min(wanted, reading.count, max(room, 1)))
+    storage = bytearray(min(wanted, reading.count, max(room, 1), _AT_ONCE))
     buffer = KernelBuffer(storage)
     got = reading.peek_into(buffer, len(storage))
     buffer.rewind(got)

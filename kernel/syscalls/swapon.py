@@ -16,8 +16,8 @@ _FLAGS: Final = 0x7_FFFF  # SWAP_FLAG_…
 
 
 @syscall(
-    "swapon", args="path flags:0x8000|0x10000|0x20000|0x40000|0x80000|1",
-    notes="Slots that come free are discarded on rotational disks, too, where Linux leaves them",
+    "swapon", status="Full", args="path flags:0x8000|0x10000|0x20000|0x40000|0x80000|1",
+    notes="Of an area, 256 GiB at most are used",
 )  # fmt: skip
 def swapon(path: UserAddr, flags: u32) -> int:
     """swapon(2)."""

@@ -9,6 +9,7 @@ from kernel.lib.pid import Pid
 from kernel.lib.saturation import sum_of
 from kernel.sched.scheduler import charge_running
 from kernel.syscalls.timespec import LONGEST_NS, read_timespec, write_timespec
+from kernel.task.accounting import settle_user_time
 from kernel.task.clocks import can_sleep_on, check_alarm, check_timed, is_wall_clock, kernel_ns, processor_clock
 from kernel.task.pids import find_task
 from kernel.task.posix_timers import SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, PosixTimer, posix_timers_of
@@ -76,7 +77,10 @@ def timer_settime(number: i32, flags: i32, new: UserAddr, old: UserAddr) -> int:
     interval_ns = read_timespec(new)
     value_ns = read_timespec(user.at(new, 16))
     timers = posix_timers_of(current().process)
-    timer = timers.get(number)
+    clock = timers.get(number).measured
+    if clock is not None and clock.of_user and clock.thread is None:
+        settle_user_time(clock.process)
+    timer = timers.get(number)  # again: another thread may have deleted it meanwhile
     before_interval_ns = timer.interval_ns
     clock = timer.measured
     if clock is not None:

@@ -26,7 +26,7 @@ _COST: Final = 200  # instructions of one buffer, for `pace`
 
 def group_of(request: Request) -> BufferGroup:
     """The group from which a request takes its buffer. Raises ENOBUFS."""
-    group = request.ring.groups.get(request.buffer_index)
+    group = request.ring.registered.groups.get(request.entry.buffer_index)
     if group is None:
         raise Errno(ENOBUFS)
     return group
@@ -34,7 +34,7 @@ def group_of(request: Request) -> BufferGroup:
 
 def selects(request: Request) -> bool:
     """Whether a request takes a provided buffer."""
-    return request.flags & layout.BUFFER_SELECT != 0
+    return request.entry.flags & layout.BUFFER_SELECT != 0
 
 
 def select(request: Request, most: int) -> Chosen:
@@ -61,7 +61,7 @@ def select_further(request: Request, group: BufferGroup, most: int) -> Chosen | 
 
 def name_buffer(request: Request, chosen: Chosen) -> None:
     """Let a request's completion name the buffer."""
-    request.completion_flags = layout.CQE_BUFFER | chosen.buffer.number << layout.CQE_BUFFER_SHIFT
+    request.end.flags = layout.CQE_BUFFER | chosen.buffer.number << layout.CQE_BUFFER_SHIFT
 
 
 def use(request: Request, chosen: Chosen, done: int) -> None:
@@ -70,19 +70,19 @@ def use(request: Request, chosen: Chosen, done: int) -> None:
     """
     name_buffer(request, chosen)
     group = chosen.group
-    if not group.keeps_rest or request.ring.groups.get(request.buffer_index) is not group:
+    if not group.keeps_rest or request.ring.registered.groups.get(request.entry.buffer_index) is not group:
         return
     file = request.file
     if file is not None and not file.can_be_watched():
         group.keep_rest(chosen.buffer, chosen.head, chosen.length)
     elif group.keep_rest(chosen.buffer, chosen.head, done):
-        request.completion_flags |= layout.CQE_BUFFER_MORE
+        request.end.flags |= layout.CQE_BUFFER_MORE
 
 
 def put_back(request: Request, chosen: Chosen) -> None:
     """No data came. Raises MemoryError, and the buffer is lost."""
     group = chosen.group
-    if request.ring.groups.get(request.buffer_index) is not group:
+    if request.ring.registered.groups.get(request.entry.buffer_index) is not group:
         return  # the program has dropped the group in the meantime
     group.put_back(chosen.buffer, chosen.head)
     if not group.is_ring():
@@ -90,54 +90,54 @@ def put_back(request: Request, chosen: Chosen) -> None:
 
 
 def _prepare_provide(request: Request) -> None:
-    refuse_if(request.modifiers != 0 or request.other != 0)
-    count = request.descriptor
+    refuse_if(request.entry.modifiers != 0 or request.entry.other != 0)
+    count = request.entry.descriptor
     if count <= 0 or count > _MOST_BUFFERS:
         raise Errno(E2BIG)
-    refuse_if(request.length == 0)
-    user.check(request.address, request.length * count)
-    first = request.offset
+    refuse_if(request.entry.length == 0)
+    user.check(request.entry.address, request.entry.length * count)
+    first = request.entry.offset
     if first < 0 or first >= _MOST_BUFFERS:
         raise Errno(E2BIG)
     refuse_if(first + count > _MOST_BUFFERS)
 
 
 def _provide(request: Request) -> int:
-    groups = request.ring.groups
-    group = groups.get(request.buffer_index)
+    groups = request.ring.registered.groups
+    group = groups.get(request.entry.buffer_index)
     if group is None:
         group = BufferGroup(UserAddr(0), 0, None)
-        groups[request.buffer_index] = group
+        groups[request.entry.buffer_index] = group
         request.ring.held.group_bytes += group.held_bytes()
     refuse_if(group.is_ring())
-    for index in range(request.descriptor):
+    for index in range(request.entry.descriptor):
         if len(group.buffers) >= _MOST_BUFFERS:
             if index > 0:
                 break
             raise Errno(E2BIG)
-        address = user.within(request.memory(), index * request.length)
-        number = ((request.offset & _LAST_NUMBER) + index) & _LAST_NUMBER
-        group.buffers.append(ProvidedBuffer(address, request.length, number))
+        address = user.within(request.memory(), index * request.entry.length)
+        number = ((request.entry.offset & _LAST_NUMBER) + index) & _LAST_NUMBER
+        group.buffers.append(ProvidedBuffer(address, request.entry.length, number))
         request.ring.held.group_bytes += BUFFER_BYTES
         pace(_COST)
-        if groups.get(request.buffer_index) is not group:
+        if groups.get(request.entry.buffer_index) is not group:
             break  # others took its buffers, and registered a ring with its number
     return 0
 
 
 def _prepare_remove(request: Request) -> None:
-    refuse_if(request.modifiers != 0 or request.address != 0 or request.length != 0)
-    refuse_if(request.offset != 0 or request.other != 0)
-    refuse_if(request.descriptor <= 0 or request.descriptor > _MOST_BUFFERS)
+    refuse_if(request.entry.modifiers != 0 or request.entry.address != 0 or request.entry.length != 0)
+    refuse_if(request.entry.offset != 0 or request.entry.other != 0)
+    refuse_if(request.entry.descriptor <= 0 or request.entry.descriptor > _MOST_BUFFERS)
 
 
 def _remove(request: Request) -> int:
-    group = request.ring.groups.get(request.buffer_index)
+    group = request.ring.registered.groups.get(request.entry.buffer_index)
     if group is None:
         raise Errno(ENOENT)
     refuse_if(group.is_ring())
     done = 0
-    while done < request.descriptor and len(group.buffers) > 0:
+    while done < request.entry.descriptor and len(group.buffers) > 0:
         group.buffers.popleft()
         request.ring.held.group_bytes -= BUFFER_BYTES
         done += 1
@@ -172,7 +172,7 @@ def register_group(ring: Ring, argument: UserAddr, count: int) -> int:
     done = False
     try:
         old = _replaceable(ring, number)  # reading slept, and requests may have provided buffers
-        ring.groups[number] = group
+        ring.registered.groups[number] = group
         ring.held.group_bytes += group.held_bytes() - (0 if old is None else old.held_bytes())
         done = True
     finally:
@@ -183,7 +183,7 @@ def register_group(ring: Ring, argument: UserAddr, count: int) -> int:
 
 def _replaceable(ring: Ring, number: int) -> BufferGroup | None:
     """The group that a new one may replace, if there is one. Raises EEXIST."""
-    old = ring.groups.get(number)
+    old = ring.registered.groups.get(number)
     if old is not None and (old.is_ring() or len(old.buffers) > 0):
         raise Errno(EEXIST)
     return old
@@ -196,11 +196,11 @@ def drop_group(ring: Ring, argument: UserAddr, count: int) -> int:
     flags = user.read_u16(user.at(argument, 14))
     _check_reserved(argument)
     refuse_if(flags != 0)
-    group = ring.groups.get(number)
+    group = ring.registered.groups.get(number)
     if group is None:
         raise Errno(ENOENT)
     refuse_if(not group.is_ring())
-    ring.groups.pop(number)
+    ring.registered.groups.pop(number)
     ring.held.group_bytes -= group.held_bytes()
     group.give_back()
     return 0
@@ -214,7 +214,7 @@ def group_status(ring: Ring, argument: UserAddr, count: int) -> int:
     user.read_into(fields, argument)
     for offset in range(8, len(fields), 4):
         refuse_if(fields.load_u32(offset) != 0)
-    group = ring.groups.get(fields.load_u32(0))
+    group = ring.registered.groups.get(fields.load_u32(0))
     if group is None:
         raise Errno(ENOENT)
     refuse_if(not group.is_ring())

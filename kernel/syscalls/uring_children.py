@@ -34,7 +34,8 @@ class ChildWait(OtherWait):
 
 
 def _prepare(request: Request) -> None:
-    refuse_if(request.address != 0 or request.buffer_index != 0 or request.address3 != 0 or request.modifiers != 0)
+    refuse_if(request.entry.address != 0 or request.entry.buffer_index != 0)
+    refuse_if(request.entry.address3 != 0 or request.entry.modifiers != 0)
     request.kept_bytes = _CHILD_BYTES
 
 
@@ -63,7 +64,7 @@ def _wait_of(request: Request) -> ChildWait:
     extra = request.more()
     wait = extra.wait
     if wait is None:
-        wait = ChildWait(wanted_child(signed_32(request.length), request.descriptor, request.other))
+        wait = ChildWait(wanted_child(signed_32(request.entry.length), request.entry.descriptor, request.entry.other))
         extra.wait = wait
     assert isinstance(wait, ChildWait)
     return wait

@@ -30,10 +30,10 @@ _DISCARD: Final = 0x1200  # BLOCK_URING_CMD_DISCARD
 
 
 def _prepare(request: Request) -> None:
-    refuse_if(request.offset >> _HALF_BITS != 0)
-    refuse_if(request.modifiers & ~_FIXED_BUFFER != 0)
-    if request.modifiers & _FIXED_BUFFER != 0:
-        if request.buffer_index >= len(request.ring.buffers.slots):
+    refuse_if(request.entry.offset >> _HALF_BITS != 0)
+    refuse_if(request.entry.modifiers & ~_FIXED_BUFFER != 0)
+    if request.entry.modifiers & _FIXED_BUFFER != 0:
+        if request.entry.buffer_index >= len(request.ring.registered.buffers.slots):
             raise Errno(EFAULT)
         use_resource(request)
 
@@ -53,31 +53,31 @@ def _run(request: Request) -> int:
 
 def _run_on_socket(request: Request, socket: Socket) -> int:
     """`addr` holds an option's level and its name, `file_index` the length of its value, `addr3` where that lies."""
-    command = request.offset
+    command = request.entry.offset
     if command in (_SOCKET_INPUT, _SOCKET_OUTPUT) and not socket.takes_ring_commands():
         raise Errno(EOPNOTSUPP)
     if command == _SOCKET_INPUT:
         return socket.readable_bytes()
     if command == _SOCKET_OUTPUT:
         return socket.unsent_bytes()
-    level = signed_32(request.address)
-    name = signed_32(request.address >> _HALF_BITS)
+    level = signed_32(request.entry.address)
+    name = signed_32(request.entry.address >> _HALF_BITS)
     if command == _GET_OPTION:
         if level != SOL_SOCKET:
             raise Errno(EOPNOTSUPP)
-        refuse_if(request.other < 0)
-        return get_option_of(socket, level, name, request.memory3(), request.other, UserAddr(0))
+        refuse_if(request.entry.other < 0)
+        return get_option_of(socket, level, name, request.memory3(), request.entry.other, UserAddr(0))
     if command == _SET_OPTION:
-        set_option_of(socket, level, name, request.memory3(), request.other)
+        set_option_of(socket, level, name, request.memory3(), request.entry.other)
         return 0
     raise Errno(EOPNOTSUPP)
 
 
 def _run_on_disk(request: Request, file: BlockFile) -> int:
-    refuse_if(request.length != 0 or request.modifiers != 0 or request.other != 0)
-    if request.offset != _DISCARD:
+    refuse_if(request.entry.length != 0 or request.entry.modifiers != 0 or request.entry.other != 0)
+    if request.entry.offset != _DISCARD:
         raise Errno(EINVAL)
-    file.discard(request.address, request.address3)
+    file.discard(request.entry.address, request.entry.address3)
     return 0
 
 

@@ -31,30 +31,30 @@ _ANY_SLOT: Final = 0xFFFF_FFFF
 
 
 def _prepare_accept(request: Request) -> None:
-    refuse_if(request.length != 0 or request.buffer_index != 0)
-    how = request.priority
+    refuse_if(request.entry.length != 0 or request.entry.buffer_index != 0)
+    how = request.entry.priority
     refuse_if(how & ~(_ACCEPT_MULTISHOT | _ACCEPT_DONTWAIT | _ACCEPT_POLL_FIRST) != 0)
     slot = slot_of(request)
     if slot != 0:
-        refuse_if(request.modifiers & O_CLOEXEC != 0)
+        refuse_if(request.entry.modifiers & O_CLOEXEC != 0)
         refuse_if(how & _ACCEPT_MULTISHOT != 0 and slot != _ANY_SLOT)
-    refuse_if(request.modifiers & ~_TYPE_FLAGS != 0)
+    refuse_if(request.entry.modifiers & ~_TYPE_FLAGS != 0)
     request.never_waits = how & _ACCEPT_DONTWAIT != 0
 
 
 def _accept(request: Request) -> int:
     listening = socket_of(request)
     wait_first(request, _ACCEPT_POLL_FIRST)
-    if request.priority & _ACCEPT_MULTISHOT == 0:
+    if request.entry.priority & _ACCEPT_MULTISHOT == 0:
         made = _accept_one(request, listening)
         note_rest(request, listening)
         return made
     for _ in range(_MOST_ROUNDS):
         made = _accept_one(request, listening)
         is_known_to_be_empty = note_rest(request, listening)
-        if not request.ring.post_more(request.user_data, made, request.completion_flags | layout.CQE_MORE):
+        if not request.ring.post_more(request.entry.user_data, made, request.end.flags | layout.CQE_MORE):
             return made
-        request.completion_flags = 0
+        request.end.flags = 0
         if is_known_to_be_empty:
             raise Errno(EAGAIN)
         pace(_ROUND_COST)
@@ -67,23 +67,24 @@ def _accept_one(request: Request, listening: Socket) -> int:
     try:
         if listening.is_listening and listening.poll(None) & READABLE == 0:
             raise Errno(EAGAIN)
-        accepted = accept_from(listening, request.modifiers & O_NONBLOCK, request.memory(), request.memory2())
+        accepted = accept_from(listening, request.entry.modifiers & O_NONBLOCK, request.memory(), request.memory2())
     except (Errno, MemoryError):
         files.give_back(number)
         raise
-    made = files.fill(number, accepted, request.modifiers & O_CLOEXEC != 0)
+    made = files.fill(number, accepted, request.entry.modifiers & O_CLOEXEC != 0)
     slot = slot_of(request)
     return made if slot == 0 else put_into_slot(request.ring, made, slot)
 
 
 def _prepare_connect(request: Request) -> None:
-    refuse_if(request.length != 0 or request.buffer_index != 0 or request.modifiers != 0 or request.other != 0)
-    request.more().name = read_address(request.memory(), signed_32(request.offset))
+    refuse_if(request.entry.length != 0 or request.entry.buffer_index != 0)
+    refuse_if(request.entry.modifiers != 0 or request.entry.other != 0)
+    request.more().name = read_address(request.memory(), signed_32(request.entry.offset))
 
 
 def _connect(request: Request) -> int:
     target = socket_of(request)
-    if request.is_in_progress:
+    if request.progress.is_in_progress:
         if target.poll(None) & request.events == 0:
             raise Errno(EAGAIN)
         error = target.take_error()
@@ -96,7 +97,7 @@ def _connect(request: Request) -> int:
     except Errno as error_of_call:
         code = error_of_call.code
     if code == EINPROGRESS or code == EALREADY:
-        request.is_in_progress = True
+        request.progress.is_in_progress = True
         raise Errno(EAGAIN)
     if code != 0:
         raise Errno(code)
@@ -104,24 +105,24 @@ def _connect(request: Request) -> int:
 
 
 def _prepare_shutdown(request: Request) -> None:
-    refuse_if(request.offset != 0 or request.address != 0 or request.modifiers != 0)
-    refuse_if(request.buffer_index != 0 or request.other != 0)
+    refuse_if(request.entry.offset != 0 or request.entry.address != 0 or request.entry.modifiers != 0)
+    refuse_if(request.entry.buffer_index != 0 or request.entry.other != 0)
 
 
 def _shut_down(request: Request) -> int:
-    socket_of(request).shut_down(signed_32(request.length))
+    socket_of(request).shut_down(signed_32(request.entry.length))
     return 0
 
 
 def _prepare_socket(request: Request) -> None:
-    refuse_if(request.address != 0 or request.modifiers != 0 or request.buffer_index != 0)
-    flags = request.offset & ~SOCK_TYPE_MASK
+    refuse_if(request.entry.address != 0 or request.entry.modifiers != 0 or request.entry.buffer_index != 0)
+    flags = request.entry.offset & ~SOCK_TYPE_MASK
     refuse_if(slot_of(request) != 0 and flags & O_CLOEXEC != 0)
     refuse_if(flags & ~_TYPE_FLAGS & 0xFFFF_FFFF != 0)
 
 
 def _socket(request: Request) -> int:
-    made = socket(request.descriptor, signed_32(request.offset), signed_32(request.length))
+    made = socket(request.entry.descriptor, signed_32(request.entry.offset), signed_32(request.entry.length))
     slot = slot_of(request)
     return made if slot == 0 else put_into_slot(request.ring, made, slot)
 
@@ -132,12 +133,12 @@ def _bind(request: Request) -> int:
 
 
 def _prepare_listen(request: Request) -> None:
-    refuse_if(request.address != 0 or request.buffer_index != 0 or request.modifiers != 0)
-    refuse_if(request.other != 0 or request.offset != 0)
+    refuse_if(request.entry.address != 0 or request.entry.buffer_index != 0 or request.entry.modifiers != 0)
+    refuse_if(request.entry.other != 0 or request.entry.offset != 0)
 
 
 def _listen(request: Request) -> int:
-    listen_with(socket_of(request), signed_32(request.length))
+    listen_with(socket_of(request), signed_32(request.entry.length))
     return 0
 
 

@@ -35,7 +35,7 @@ def _file_for_ring(descriptor: int) -> File:
 
 def register_files(ring: Ring, task: Task, wanted: Registration) -> int:
     """IORING_REGISTER_FILES, IORING_REGISTER_FILES2. Raises EBUSY, EINVAL, EMFILE, EFAULT, EBADF, MemoryError."""
-    files = ring.files
+    files = ring.registered.files
     count = wanted.count
     if files.exists:
         raise Errno(EBUSY)
@@ -72,7 +72,7 @@ def _read_tags(ring: Ring, wanted: Registration) -> None:
     for index in range(wanted.count):
         tag = wanted.tag(index)
         if tag != 0:
-            ring.files.tags[index] = tag
+            ring.registered.files.tags[index] = tag
         pace(_COST)
 
 
@@ -95,9 +95,9 @@ def set_file_range(ring: Ring, argument: UserAddr) -> int:
     reserved = user.read_i64(user.at(argument, _RANGE_RESERVED))
     if start + length > _WORD:
         raise Errno(EOVERFLOW)
-    if reserved != 0 or start + length > len(ring.files.slots):
+    if reserved != 0 or start + length > len(ring.registered.files.slots):
         raise Errno(EINVAL)
-    ring.files.search_in(start, start + length)
+    ring.registered.files.search_in(start, start + length)
     return 0
 
 
@@ -107,9 +107,9 @@ def update_files(ring: Ring, wanted: Replacement) -> int:
     """
     if wanted.first + wanted.count > _WORD:
         raise Errno(EOVERFLOW)
-    if not ring.files.exists:
+    if not ring.registered.files.exists:
         raise Errno(ENXIO)
-    if wanted.first + wanted.count > len(ring.files.slots):
+    if wanted.first + wanted.count > len(ring.registered.files.slots):
         raise Errno(EINVAL)
     done = 0
     try:
@@ -132,7 +132,7 @@ def _update_file(ring: Ring, wanted: Replacement, index: int) -> None:
     if descriptor == _SKIP_FILE:
         return
     slot = wanted.first + index
-    files = ring.files
+    files = ring.registered.files
     if not files.has(slot):  # another thread dropped the list during a sleep
         raise Errno(ENXIO)
     if files.slots[slot] is not None:
@@ -151,7 +151,7 @@ def _update_file(ring: Ring, wanted: Replacement, index: int) -> None:
 
 def _fill_slot(ring: Ring, slot: int, fresh: File, tag: int) -> None:
     """Raises ENXIO if another thread dropped the list while this one slept; MemoryError."""
-    files = ring.files
+    files = ring.registered.files
     while True:
         if not files.has(slot):
             raise Errno(ENXIO)
@@ -165,7 +165,7 @@ def place_files(ring: Ring, descriptors: UserAddr, count: int) -> int:
     """Put files of descriptors into free slots, whose indices replace the descriptors in the program's list; returns
     how many. Raises ENXIO, EFAULT, EBADF, ENFILE, MemoryError.
     """
-    if not ring.files.exists:
+    if not ring.registered.files.exists:
         raise Errno(ENXIO)
     done = 0
     try:
@@ -181,7 +181,7 @@ def place_files(ring: Ring, descriptors: UserAddr, count: int) -> int:
 
 def _place_file(ring: Ring, place: UserAddr) -> None:
     """One of them."""
-    files = ring.files
+    files = ring.registered.files
     file = _file_for_ring(user.read_i32(place))
     done = False
     try:

@@ -28,19 +28,19 @@ _COST: Final = 400  # instructions of one entry of a list, for `pace`
 
 def check_fixed_buffer(request: Request) -> None:
     """Raise EFAULT unless the memory of a request lies in the registered buffer that it names. Raises MemoryError."""
-    slots = request.ring.buffers.slots
-    whole = slots[request.buffer_index] if request.buffer_index < len(slots) else None
-    if whole is None or request.address < whole.address:  # any number of 64 bits
+    slots = request.ring.registered.buffers.slots
+    whole = slots[request.entry.buffer_index] if request.entry.buffer_index < len(slots) else None
+    if whole is None or request.entry.address < whole.address:  # any number of 64 bits
         raise Errno(EFAULT)
-    start = request.address - whole.address  # fits: a registered buffer lies in the user half
-    if start > whole.length or request.length > whole.length - start:  # fits: neither is negative
+    start = request.entry.address - whole.address  # fits: a registered buffer lies in the user half
+    if start > whole.length or request.entry.length > whole.length - start:  # fits: neither is negative
         raise Errno(EFAULT)
     use_resource(request)
 
 
 def register_buffers(ring: Ring, task: Task, wanted: Registration) -> int:
     """IORING_REGISTER_BUFFERS, IORING_REGISTER_BUFFERS2. Raises EBUSY, EINVAL, EFAULT, EOVERFLOW, ENOMEM."""
-    buffers = ring.buffers
+    buffers = ring.registered.buffers
     if buffers.exists:
         raise Errno(EBUSY)
     if wanted.count == 0 or wanted.count > _MOST_BUFFERS:
@@ -72,7 +72,7 @@ def _read_tags(ring: Ring, wanted: Registration) -> None:
     for index in range(wanted.count):
         tag = wanted.tag(index)
         if tag != 0:
-            ring.buffers.tags[index] = tag
+            ring.registered.buffers.tags[index] = tag
         pace(_COST)
 
 
@@ -147,11 +147,11 @@ def update_buffers(ring: Ring, task: Task, wanted: Replacement) -> int:
     """IORING_REGISTER_BUFFERS_UPDATE; returns how many. Raises EOVERFLOW, ENXIO, EINVAL, EFAULT, ENOMEM."""
     if wanted.first + wanted.count > _WORD:
         raise Errno(EOVERFLOW)
-    if not ring.buffers.exists:
+    if not ring.registered.buffers.exists:
         raise Errno(ENXIO)
-    if wanted.first + wanted.count > len(ring.buffers.slots):
+    if wanted.first + wanted.count > len(ring.registered.buffers.slots):
         raise Errno(EINVAL)
-    if ring.buffers.space is not task.space:
+    if ring.registered.buffers.space is not task.space:
         raise Errno(EINVAL)  # the others lie in another program's memory
     done = 0
     try:
@@ -167,7 +167,7 @@ def update_buffers(ring: Ring, task: Task, wanted: Replacement) -> int:
 
 def _update_buffer(ring: Ring, task: Task, wanted: Replacement, index: int) -> None:
     """One of them."""
-    buffers = ring.buffers
+    buffers = ring.registered.buffers
     buffer = _buffer_at(wanted.entries, index)
     tag = wanted.tag(index)
     if buffer is None and tag != 0:
@@ -188,10 +188,10 @@ def clone_buffers(ring: Ring, source: Ring, task: Task) -> int:
     """Share the buffers of another ring, which may be this one, without their tags. The other is not locked: nothing
     sleeps in between. Raises ENXIO, EBUSY, MemoryError; EINVAL if they lie in another program's memory.
     """
-    theirs = source.buffers
+    theirs = source.registered.buffers
     if not theirs.exists:
         raise Errno(ENXIO)
-    own = ring.buffers
+    own = ring.registered.buffers
     if own.exists:
         raise Errno(EBUSY)
     if theirs.space is not task.space:

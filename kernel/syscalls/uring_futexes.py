@@ -78,37 +78,39 @@ class RequestListener(futex.FutexListener):
         index = self.wait.index_of(waiter)
         if not request.is_settled():
             request.settle(index)
-        elif 0 <= request.outcome < index:
-            request.outcome = index
+        elif 0 <= request.end.outcome < index:
+            request.end.outcome = index
 
 
 def _prepare_futex(request: Request) -> None:
-    refuse_if(request.length != 0 or request.modifiers != 0 or request.buffer_index != 0 or request.other != 0)
-    check_flags(request.descriptor & _WORD)
-    check_word(request.offset)
-    check_word(request.address3)
+    refuse_if(request.entry.length != 0 or request.entry.modifiers != 0)
+    refuse_if(request.entry.buffer_index != 0 or request.entry.other != 0)
+    check_flags(request.entry.descriptor & _WORD)
+    check_word(request.entry.offset)
+    check_word(request.entry.address3)
 
 
 def _wait(request: Request) -> int:
     if _has_begun_to_wait(request):
         return WAITS
-    refuse_if(request.address3 == 0)
-    shared = check_flags(request.descriptor & _WORD)
-    return _begin_to_wait(request, FutexWait([futex.WantedFutex(request.address, shared, request.offset)]))
+    refuse_if(request.entry.address3 == 0)
+    shared = check_flags(request.entry.descriptor & _WORD)
+    return _begin_to_wait(request, FutexWait([futex.WantedFutex(request.entry.address, shared, request.entry.offset)]))
 
 
 def _wake(request: Request) -> int:
-    mask = request.address3
+    mask = request.entry.address3
     refuse_if(mask == 0)
-    count = signed_32(request.offset)
-    key = futex.key_of(current(), request.address, check_flags(request.descriptor & _WORD))
+    count = signed_32(request.entry.offset)
+    key = futex.key_of(current(), request.entry.address, check_flags(request.entry.descriptor & _WORD))
     return futex.wake(key, max(1, count), mask) if count != 0 else 0
 
 
 def _prepare_futexes(request: Request) -> None:
-    refuse_if(request.descriptor != 0 or request.buffer_index != 0 or request.other != 0 or request.offset != 0)
-    refuse_if(request.modifiers != 0 or request.address3 != 0)
-    count = request.length
+    refuse_if(request.entry.descriptor != 0 or request.entry.buffer_index != 0)
+    refuse_if(request.entry.other != 0 or request.entry.offset != 0)
+    refuse_if(request.entry.modifiers != 0 or request.entry.address3 != 0)
+    count = request.entry.length
     refuse_if(count == 0 or count > MOST_FUTEXES)
     request.more().wait = FutexWait(read_futexes(request.memory(), count))
     request.kept_bytes = count * _WAITER_BYTES
@@ -124,20 +126,20 @@ def _wait_on_any(request: Request) -> int:
 
 def _has_begun_to_wait(request: Request) -> bool:
     """Whether it is only looked at once more."""
-    return request.has_begun
+    return request.progress.has_begun
 
 
 def _begin_to_wait(request: Request, wait: FutexWait) -> int:
     """Raises what `FutexWait.enter` raises, unless the request was woken before; ECANCELED."""
     request.more().wait = wait
-    bitset = futex.BITSET_ANY if request.address3 == 0 else request.address3
+    bitset = futex.BITSET_ANY if request.entry.address3 == 0 else request.entry.address3
     try:
         wait.enter(request, bitset)
     except (Errno, MemoryError):
         if not request.is_settled():
             raise
     if request.is_settled():
-        return request.outcome
+        return request.end.outcome
     request.ring.keep(request)
     return WAITS
 

@@ -38,7 +38,7 @@ _INSTALL_NO_CLOEXEC: Final = 1 << 0
 
 def slot_of(request: Request) -> int:
     """`file_index`: 0 for a descriptor, else one more than the index among the ring's files, or any."""
-    return request.other & _WORD
+    return request.entry.other & _WORD
 
 
 def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
@@ -61,7 +61,7 @@ def put_into_slot(ring: Ring, descriptor: int, slot: int) -> int:
 
 def place_for(ring: Ring, slot: int) -> int:
     """The index that `slot_of` a request means. Raises ENFILE, ENXIO, EINVAL."""
-    files = ring.files
+    files = ring.registered.files
     place = slot - 1
     if slot == _ANY_SLOT:
         place = files.find_free()
@@ -76,7 +76,7 @@ def place_for(ring: Ring, slot: int) -> int:
 
 def _refuse_fixed(request: Request) -> None:
     """A directory is never a registered file."""
-    if request.flags & layout.FIXED_FILE != 0:
+    if request.entry.flags & layout.FIXED_FILE != 0:
         raise Errno(EBADF)
 
 
@@ -84,95 +84,95 @@ def _refuse_fixed(request: Request) -> None:
 
 
 def _prepare_open(request: Request) -> None:
-    refuse_if(request.buffer_index != 0)
+    refuse_if(request.entry.buffer_index != 0)
     _refuse_fixed(request)
-    refuse_if(slot_of(request) != 0 and request.modifiers & O_CLOEXEC != 0)
+    refuse_if(slot_of(request) != 0 and request.entry.modifiers & O_CLOEXEC != 0)
 
 
 def _open(request: Request) -> int:
-    flags = request.modifiers & KNOWN_OPEN_FLAGS
-    descriptor = openat(request.descriptor, request.memory(), flags, signed_32(request.length))
+    flags = request.entry.modifiers & KNOWN_OPEN_FLAGS
+    descriptor = openat(request.entry.descriptor, request.memory(), flags, signed_32(request.entry.length))
     slot = slot_of(request)
     return descriptor if slot == 0 else put_into_slot(request.ring, descriptor, slot)
 
 
 def _prepare_open2(request: Request) -> None:
-    refuse_if(request.buffer_index != 0)
+    refuse_if(request.entry.buffer_index != 0)
     _refuse_fixed(request)
-    refuse_if(request.length < 24)
+    refuse_if(request.entry.length < 24)
     if slot_of(request) != 0:
         refuse_if(user.read_i64(request.memory2()) & O_CLOEXEC != 0)
 
 
 def _open2(request: Request) -> int:
-    descriptor = openat2(request.descriptor, request.memory(), request.memory2(), request.length)
+    descriptor = openat2(request.entry.descriptor, request.memory(), request.memory2(), request.entry.length)
     slot = slot_of(request)
     return descriptor if slot == 0 else put_into_slot(request.ring, descriptor, slot)
 
 
 def _prepare_close(request: Request) -> None:
-    refuse_if(request.offset != 0 or request.address != 0 or request.length != 0)
-    refuse_if(request.modifiers != 0 or request.buffer_index != 0)
+    refuse_if(request.entry.offset != 0 or request.entry.address != 0 or request.entry.length != 0)
+    refuse_if(request.entry.modifiers != 0 or request.entry.buffer_index != 0)
     _refuse_fixed(request)
-    refuse_if(slot_of(request) != 0 and request.descriptor != 0)
+    refuse_if(slot_of(request) != 0 and request.entry.descriptor != 0)
 
 
 def _close(request: Request) -> int:
     slot = slot_of(request)
     if slot == 0:
-        if isinstance(any_file_at(request.descriptor), UringFile):
+        if isinstance(any_file_at(request.entry.descriptor), UringFile):
             raise Errno(EBADF)
-        current().files.close(request.descriptor)
+        current().files.close(request.entry.descriptor)
         return 0
     ring = request.ring
-    if not ring.files.exists:
+    if not ring.registered.files.exists:
         raise Errno(ENXIO)
-    if not ring.files.has(slot - 1):
+    if not ring.registered.files.has(slot - 1):
         raise Errno(EINVAL)
-    ring.files.file(slot - 1)
+    ring.registered.files.file(slot - 1)
     retire_file(ring, slot - 1)
     return 0
 
 
 def _prepare_update(request: Request) -> None:
-    refuse_if(request.flags & (layout.FIXED_FILE | layout.BUFFER_SELECT) != 0)
-    refuse_if(request.modifiers != 0 or request.other != 0 or request.length == 0)
+    refuse_if(request.entry.flags & (layout.FIXED_FILE | layout.BUFFER_SELECT) != 0)
+    refuse_if(request.entry.modifiers != 0 or request.entry.other != 0 or request.entry.length == 0)
 
 
 def _update(request: Request) -> int:
-    if request.offset & _WORD == _ANY_SLOT:
-        return place_files(request.ring, request.memory(), request.length)
-    wanted = Replacement(request.offset & _WORD, request.memory(), request.length, UserAddr(0))
+    if request.entry.offset & _WORD == _ANY_SLOT:
+        return place_files(request.ring, request.memory(), request.entry.length)
+    wanted = Replacement(request.entry.offset & _WORD, request.memory(), request.entry.length, UserAddr(0))
     return update_files(request.ring, wanted)
 
 
 def _prepare_install(request: Request) -> None:
-    refuse_if(request.offset != 0 or request.address != 0 or request.length != 0)
-    refuse_if(request.buffer_index != 0 or request.other != 0 or request.address3 != 0)
-    if request.flags & layout.FIXED_FILE == 0:
+    refuse_if(request.entry.offset != 0 or request.entry.address != 0 or request.entry.length != 0)
+    refuse_if(request.entry.buffer_index != 0 or request.entry.other != 0 or request.entry.address3 != 0)
+    if request.entry.flags & layout.FIXED_FILE == 0:
         raise Errno(EBADF)
-    refuse_if(request.modifiers & ~_INSTALL_NO_CLOEXEC != 0)
-    if request.personality != 0:
+    refuse_if(request.entry.modifiers & ~_INSTALL_NO_CLOEXEC != 0)
+    if request.entry.personality != 0:
         raise Errno(EPERM)  # a descriptor is the task's own
 
 
 def _install(request: Request) -> int:
     file = request.file
     assert file is not None
-    return current().files.install(file.acquire(), cloexec=request.modifiers & _INSTALL_NO_CLOEXEC == 0)
+    return current().files.install(file.acquire(), cloexec=request.entry.modifiers & _INSTALL_NO_CLOEXEC == 0)
 
 
 # ---- Names -----------------------------------------------------------------------------------------------------------
 
 
 def _prepare_name(request: Request) -> None:
-    refuse_if(request.buffer_index != 0 or request.other != 0)
+    refuse_if(request.entry.buffer_index != 0 or request.entry.other != 0)
     _refuse_fixed(request)
 
 
 def _statx(request: Request) -> int:
-    flags = signed_32(request.modifiers)
-    return statx(request.descriptor, request.memory(), flags, request.length, request.memory2())
+    flags = signed_32(request.entry.modifiers)
+    return statx(request.entry.descriptor, request.memory(), flags, request.entry.length, request.memory2())
 
 
 def _prepare_names(request: Request) -> None:
@@ -183,41 +183,42 @@ def _prepare_names(request: Request) -> None:
 
 
 def _rename(request: Request) -> int:
-    target = signed_32(request.length)
-    return renameat2(request.descriptor, request.memory(), target, request.memory2(), request.modifiers)
+    target = signed_32(request.entry.length)
+    return renameat2(request.entry.descriptor, request.memory(), target, request.memory2(), request.entry.modifiers)
 
 
 def _prepare_unlink(request: Request) -> None:
-    refuse_if(request.offset != 0 or request.length != 0)
+    refuse_if(request.entry.offset != 0 or request.entry.length != 0)
     _prepare_name(request)
-    refuse_if(request.modifiers & ~_AT_REMOVEDIR != 0)
+    refuse_if(request.entry.modifiers & ~_AT_REMOVEDIR != 0)
 
 
 def _unlink(request: Request) -> int:
-    return unlinkat(request.descriptor, request.memory(), signed_32(request.modifiers))
+    return unlinkat(request.entry.descriptor, request.memory(), signed_32(request.entry.modifiers))
 
 
 def _prepare_mkdir(request: Request) -> None:
-    refuse_if(request.offset != 0 or request.modifiers != 0)
+    refuse_if(request.entry.offset != 0 or request.entry.modifiers != 0)
     _prepare_name(request)
 
 
 def _mkdir(request: Request) -> int:
-    return mkdirat(request.descriptor, request.memory(), signed_32(request.length))
+    return mkdirat(request.entry.descriptor, request.memory(), signed_32(request.entry.length))
 
 
 def _prepare_symlink(request: Request) -> None:
-    refuse_if(request.length != 0 or request.modifiers != 0)
+    refuse_if(request.entry.length != 0 or request.entry.modifiers != 0)
     _prepare_name(request)
 
 
 def _symlink(request: Request) -> int:
-    return symlinkat(request.memory(), request.descriptor, request.memory2())
+    return symlinkat(request.memory(), request.entry.descriptor, request.memory2())
 
 
 def _link(request: Request) -> int:
-    target = signed_32(request.length)
-    return linkat(request.descriptor, request.memory(), target, request.memory2(), signed_32(request.modifiers))
+    target = signed_32(request.entry.length)
+    flags = signed_32(request.entry.modifiers)
+    return linkat(request.entry.descriptor, request.memory(), target, request.memory2(), flags)
 
 
 # ---- Extended attributes ---------------------------------------------------------------------------------------------
@@ -229,36 +230,37 @@ def _prepare_setting(request: Request) -> None:
 
 def _prepare_getting(request: Request) -> None:
     _refuse_fixed(request)
-    refuse_if(request.modifiers != 0)
+    refuse_if(request.entry.modifiers != 0)
 
 
 def _set_attribute(request: Request) -> int:
-    flags = signed_32(request.modifiers)
-    return fsetxattr(request.descriptor, request.memory(), request.memory2(), request.length, flags)
+    flags = signed_32(request.entry.modifiers)
+    return fsetxattr(request.entry.descriptor, request.memory(), request.memory2(), request.entry.length, flags)
 
 
 def _set_attribute_at(request: Request) -> int:
-    flags = signed_32(request.modifiers)
-    return setxattr(request.memory3(), request.memory(), request.memory2(), request.length, flags)
+    flags = signed_32(request.entry.modifiers)
+    return setxattr(request.memory3(), request.memory(), request.memory2(), request.entry.length, flags)
 
 
 def _get_attribute(request: Request) -> int:
-    return fgetxattr(request.descriptor, request.memory(), request.memory2(), request.length)
+    return fgetxattr(request.entry.descriptor, request.memory(), request.memory2(), request.entry.length)
 
 
 def _get_attribute_at(request: Request) -> int:
-    return getxattr(request.memory3(), request.memory(), request.memory2(), request.length)
+    return getxattr(request.memory3(), request.memory(), request.memory2(), request.entry.length)
 
 
 # ---- epoll -----------------------------------------------------------------------------------------------------------
 
 
 def _prepare_epoll(request: Request) -> None:
-    refuse_if(request.buffer_index != 0 or request.other != 0)
+    refuse_if(request.entry.buffer_index != 0 or request.entry.other != 0)
 
 
 def _epoll(request: Request) -> int:
-    return epoll_ctl(request.descriptor, signed_32(request.length), signed_32(request.offset), request.memory())
+    operation = signed_32(request.entry.length)
+    return epoll_ctl(request.entry.descriptor, operation, signed_32(request.entry.offset), request.memory())
 
 
 Operation(18, _prepare_open, _open)

@@ -28,8 +28,8 @@ _MOST_TRIES: Final = 128  # of a request whose files claim to be ready, and then
 
 
 def _prepare(request: Request) -> None:
-    refuse_if(request.opcode == _OP_TEE and (request.address != 0 or request.offset != 0))
-    refuse_if(request.modifiers & ~(SPLICE_FLAGS | _FIXED_SOURCE) != 0)
+    refuse_if(request.entry.opcode == _OP_TEE and (request.entry.address != 0 or request.entry.offset != 0))
+    refuse_if(request.entry.modifiers & ~(SPLICE_FLAGS | _FIXED_SOURCE) != 0)
 
 
 def _move(request: Request) -> int:
@@ -39,7 +39,7 @@ def _move(request: Request) -> int:
     if request.waiter is None or _are_ready(source, target):
         try:
             done = _try(request, source, target)
-            request.is_short = done != request.length
+            request.is_short = done != request.entry.length
             return done
         except Errno as error:
             if error.code != EAGAIN:
@@ -55,25 +55,25 @@ def _source_of(request: Request) -> File:
     extra = request.more()
     source = extra.source
     if source is None:
-        if request.modifiers & _FIXED_SOURCE != 0:
-            source = request.ring.files.file(request.other)
+        if request.entry.modifiers & _FIXED_SOURCE != 0:
+            source = request.ring.registered.files.file(request.entry.other)
             use_resource(request)
         else:
-            source = borrowed_file(request.other)
+            source = borrowed_file(request.entry.other)
         extra.source = source.acquire()
     return source
 
 
 def _try(request: Request, source: File, target: File) -> int:
     """Move what can be moved now. Raises EAGAIN, and what the calls of the same names raise."""
-    flags = request.modifiers & SPLICE_FLAGS
-    if request.length == 0:
+    flags = request.entry.modifiers & SPLICE_FLAGS
+    if request.entry.length == 0:
         return 0
-    if request.opcode == _OP_TEE:
-        return tee_files(source, target, request.length, flags, waits=False)
-    reading = SpliceEnd(source, request.address, has_offset=request.address != _NO_OFFSET)
-    writing = SpliceEnd(target, request.offset, has_offset=request.offset != _NO_OFFSET)
-    return splice_files(reading, writing, request.length, flags, waits=False)
+    if request.entry.opcode == _OP_TEE:
+        return tee_files(source, target, request.entry.length, flags, waits=False)
+    reading = SpliceEnd(source, request.entry.address, has_offset=request.entry.address != _NO_OFFSET)
+    writing = SpliceEnd(target, request.entry.offset, has_offset=request.entry.offset != _NO_OFFSET)
+    return splice_files(reading, writing, request.entry.length, flags, waits=False)
 
 
 def _are_ready(source: File, target: File) -> bool:
@@ -94,7 +94,7 @@ def _may_not_wait(request: Request, source: File, target: File) -> bool:
     """
     from_pipe = isinstance(source, PipeFile)
     to_pipe = isinstance(target, PipeFile)
-    if request.modifiers & SPLICE_NONBLOCK != 0 and from_pipe and to_pipe:
+    if request.entry.modifiers & SPLICE_NONBLOCK != 0 and from_pipe and to_pipe:
         return True
     if from_pipe and to_pipe:
         return (source.flags | target.flags) & O_NONBLOCK != 0
@@ -102,7 +102,7 @@ def _may_not_wait(request: Request, source: File, target: File) -> bool:
     decides = source if lacks_source else target
     if decides.flags & O_NONBLOCK != 0:
         return True
-    return request.modifiers & SPLICE_NONBLOCK != 0 and isinstance(decides, PipeFile)
+    return request.entry.modifiers & SPLICE_NONBLOCK != 0 and isinstance(decides, PipeFile)
 
 
 def _wait_for_both(request: Request, source: File, target: File) -> int:
@@ -115,10 +115,10 @@ def _wait_for_both(request: Request, source: File, target: File) -> int:
         target.poll(waiter)
         request.ring.keep(request)
     if not _are_ready(source, target):
-        request.tries = 0
+        request.progress.tries = 0
         return WAITS
-    request.tries += 1
-    if request.tries > _MOST_TRIES:
+    request.progress.tries += 1
+    if request.progress.tries > _MOST_TRIES:
         request.never_waits = True
         raise Errno(EAGAIN)
     request.note_due()  # others come first

@@ -51,15 +51,15 @@ def note_rest(request: Request, source: Socket) -> bool:
         return False
     if source.poll(None) & READABLE == 0:
         return True
-    request.completion_flags |= layout.CQE_SOCK_NONEMPTY
+    request.end.flags |= layout.CQE_SOCK_NONEMPTY
     return False
 
 
 def _post(request: Request, result: int) -> bool:
     """Enter one of several completions; False if the request must end with it instead."""
-    if not request.ring.post_more(request.user_data, result, request.completion_flags | layout.CQE_MORE):
+    if not request.ring.post_more(request.entry.user_data, result, request.end.flags | layout.CQE_MORE):
         return False
-    request.completion_flags = 0
+    request.end.flags = 0
     return True
 
 
@@ -68,10 +68,10 @@ def _post(request: Request, result: int) -> bool:
 
 def receive_selecting(request: Request, source: Socket, flags: int) -> int:
     """Receive into a provided buffer; if it is multishot, into one after the other."""
-    if request.priority & BUNDLE != 0:
+    if request.entry.priority & BUNDLE != 0:
         return _receive_bundles(request, source, flags)
     for _ in range(_MOST_ROUNDS):
-        chosen = select(request, request.length)
+        chosen = select(request, request.entry.length)
         try:
             done = transfer(source, Message(memory_of(chosen), flags), is_sent=False)
         except (Errno, MemoryError):
@@ -79,7 +79,7 @@ def receive_selecting(request: Request, source: Socket, flags: int) -> int:
             raise
         use_for(request, chosen, done)
         is_known_to_be_empty = note_rest(request, source)
-        if done == 0 or request.priority & MULTISHOT == 0 or not _post(request, done):
+        if done == 0 or request.entry.priority & MULTISHOT == 0 or not _post(request, done):
             return done
         if is_known_to_be_empty:
             raise Errno(EAGAIN)  # it takes a buffer when more comes
@@ -93,7 +93,7 @@ def _receive_bundles(request: Request, source: Socket, flags: int) -> int:
     """
     known = 0
     for _ in range(_MOST_ROUNDS):
-        most = request.length
+        most = request.entry.length
         if known > 0:
             most = known if most == 0 else min(most, known)
         selection = select_bundle(request, most, expands=known > 0)
@@ -101,11 +101,11 @@ def _receive_bundles(request: Request, source: Socket, flags: int) -> int:
         is_known_to_be_empty = note_rest(request, source)
         known = source.readable_bytes() if isinstance(source, TcpSocket) else 0
         is_full = done > 0 and done == selection.room() and not selection.is_last
-        if is_full and known > 1 and request.length == 0:
+        if is_full and known > 1 and request.entry.length == 0:
             done += _receive_more(request, source, flags, known, selection)  # fits: as many bytes were received
             is_known_to_be_empty = note_rest(request, source)
             known = source.readable_bytes() if isinstance(source, TcpSocket) else 0
-        if done == 0 or selection.is_last or request.priority & MULTISHOT == 0 or not _post(request, done):
+        if done == 0 or selection.is_last or request.entry.priority & MULTISHOT == 0 or not _post(request, done):
             return done
         if is_known_to_be_empty:
             raise Errno(EAGAIN)  # it takes a buffer when more comes
@@ -131,7 +131,7 @@ def _receive_more(request: Request, source: Socket, flags: int, known: int, firs
     """Receive as much as is `known` to be there after what the first ones hold, which the completion still names. 0 if
     another was faster, or there are no more buffers.
     """
-    named = request.completion_flags & ~layout.CQE_SOCK_NONEMPTY
+    named = request.end.flags & ~layout.CQE_SOCK_NONEMPTY
     try:
         further = select_bundle(request, known, expands=True)
         first.is_last = further.is_last
@@ -139,7 +139,7 @@ def _receive_more(request: Request, source: Socket, flags: int, known: int, firs
     except (Errno, MemoryError):
         return 0
     finally:
-        request.completion_flags = named
+        request.end.flags = named
 
 
 def receive_messages(request: Request, source: Socket, flags: int) -> int:
@@ -211,38 +211,38 @@ def _receive_described(header: KeptHeader, chosen: Chosen, source: Socket, flags
 
 def send_selecting(request: Request, target: Socket, flags: int) -> int:
     """Send a provided buffer, or several as one, until there are none (a bundle)."""
-    is_bundle = request.priority & BUNDLE != 0
-    waits_for_all = request.modifiers & MSG_WAITALL != 0
+    is_bundle = request.entry.priority & BUNDLE != 0
+    waits_for_all = request.entry.modifiers & MSG_WAITALL != 0
     extra = request.more()
     for _ in range(_MOST_ROUNDS):
         kept = extra.selection
         if kept is None:
-            kept = select_bundle(request, request.length, expands=is_bundle)
+            kept = select_bundle(request, request.entry.length, expands=is_bundle)
         assert isinstance(kept, Selection)
         selection = kept
         wanted = 0
         try:
-            vector = rest_of(selection.vector(), request.moved)
+            vector = rest_of(selection.vector(), request.progress.moved)
             wanted = vector.remaining
             message = Message(vector, flags)
             message.address = extra.name
             done = transfer(target, message, is_sent=True)
         except (Errno, MemoryError):
-            if request.moved == 0:
+            if request.progress.moved == 0:
                 selection.give_back(request, 0)
             raise
-        request.moved += done
+        request.progress.moved += done
         if 0 < done < wanted and waits_for_all and waits_for_rest(target):
             extra.selection = selection  # they stay with the request while it waits
             name_buffer(request, selection.chosen[0])
             raise Errno(EAGAIN)
         extra.selection = None
-        sent = request.moved
+        sent = request.progress.moved
         selection.use(request, sent)
         request.is_short = done < wanted and waits_for_all
         if not is_bundle or sent <= 0 or selection.is_last or request.is_short or not _post(request, sent):
             return sent
-        request.moved = 0
-        request.length = 0  # from the next buffers on, all of them
+        request.progress.moved = 0
+        request.entry.length = 0  # from the next buffers on, all of them
         pace(_ROUND_COST)
     return GOES_ON

@@ -33,23 +33,23 @@ def register_bell(ring: Ring, argument: UserAddr, count: int, *, is_for_late: bo
     """IORING_REGISTER_EVENTFD. Raises EINVAL, EBUSY, EFAULT, EBADF."""
     if count != 1:
         raise Errno(EINVAL)
-    if ring.bell is not None:
+    if ring.listeners.bell is not None:
         raise Errno(EBUSY)
     file = file_at(user.read_i32(argument))
     if not isinstance(file, EventFile):
         raise Errno(EINVAL)
     file.acquire()
-    ring.bell = file
-    ring.bell_is_for_late = is_for_late
+    ring.listeners.bell = file
+    ring.listeners.bell_is_for_late = is_for_late
     return 0
 
 
 def drop_bell(ring: Ring) -> int:
     """IORING_UNREGISTER_EVENTFD. Raises ENXIO."""
-    bell = ring.bell
+    bell = ring.listeners.bell
     if bell is None:
         raise Errno(ENXIO)
-    ring.bell = None
+    ring.listeners.bell = None
     bell.release()
     return 0
 
@@ -60,13 +60,13 @@ def drop_bell(ring: Ring) -> int:
 def register_personality(ring: Ring, task: Task, argument: UserAddr, count: int) -> int:
     """IORING_REGISTER_PERSONALITY: the number of the caller's credentials. Raises EINVAL, EBUSY, MemoryError."""
     refuse_if(argument != 0 or count != 0)
-    return ring.personalities.add(task.credentials)
+    return ring.registered.personalities.add(task.credentials)
 
 
 def drop_personality(ring: Ring, argument: UserAddr, number: int) -> int:
     """IORING_UNREGISTER_PERSONALITY. Raises EINVAL."""
     refuse_if(argument != 0)
-    ring.personalities.drop(number)
+    ring.registered.personalities.drop(number)
     return 0
 
 

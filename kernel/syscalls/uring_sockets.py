@@ -70,7 +70,7 @@ def socket_of(request: Request) -> Socket:
 
 def wait_first(request: Request, flag: int) -> None:
     """Raise EAGAIN for a request that asks to wait before it tries."""
-    if request.priority & flag != 0 and not request.has_begun:
+    if request.entry.priority & flag != 0 and not request.progress.has_begun:
         raise Errno(EAGAIN)
 
 
@@ -78,20 +78,20 @@ def wait_first(request: Request, flag: int) -> None:
 
 
 def _prepare_send(request: Request) -> None:
-    if request.opcode == _OP_SEND:
-        refuse_if(request.other >> 16 != 0)
+    if request.entry.opcode == _OP_SEND:
+        refuse_if(request.entry.other >> 16 != 0)
     else:
-        refuse_if(request.offset != 0 or request.other != 0)
-    refuse_if(request.priority & ~(_POLL_FIRST | BUNDLE) != 0)
-    if request.priority & BUNDLE != 0:
-        refuse_if(request.opcode == _OP_SENDMSG or not selects(request))
-        request.modifiers |= MSG_WAITALL
+        refuse_if(request.entry.offset != 0 or request.entry.other != 0)
+    refuse_if(request.entry.priority & ~(_POLL_FIRST | BUNDLE) != 0)
+    if request.entry.priority & BUNDLE != 0:
+        refuse_if(request.entry.opcode == _OP_SENDMSG or not selects(request))
+        request.entry.modifiers |= MSG_WAITALL
     _keep_message(request)
 
 
 def _keep_message(request: Request) -> None:
     """Keep what describes the data. Raises EFAULT, EINVAL, EMSGSIZE, MemoryError."""
-    request.never_waits = request.modifiers & MSG_DONTWAIT != 0
+    request.never_waits = request.entry.modifiers & MSG_DONTWAIT != 0
     if _has_header(request):
         header = KeptHeader(request.memory(), selects_buffer=False)
         request.more().header = header
@@ -99,31 +99,31 @@ def _keep_message(request: Request) -> None:
         request.kept_bytes = header.kept_bytes()
         if fields.name != 0 and fields.name_length > 0:
             request.more().name = read_address(UserAddr(fields.name), fields.name_length)
-    elif request.offset != 0:
-        request.more().name = read_address(request.memory2(), request.other & 0xFFFF)
+    elif request.entry.offset != 0:
+        request.more().name = read_address(request.memory2(), request.entry.other & 0xFFFF)
 
 
 def _has_header(request: Request) -> bool:
     """Whether a request that sends has a struct msghdr."""
-    return request.opcode == _OP_SENDMSG or request.opcode == _OP_SENDMSG_ZC
+    return request.entry.opcode == _OP_SENDMSG or request.entry.opcode == _OP_SENDMSG_ZC
 
 
 def _prepare_zero_copy(request: Request) -> None:
-    refuse_if(request.last != 0 or request.address3 != 0)
-    refuse_if(request.flags & layout.CQE_SKIP_SUCCESS != 0)
-    request.notice = 0  # from here on there is one, whatever becomes of the request
-    how = request.priority
+    refuse_if(request.entry.last != 0 or request.entry.address3 != 0)
+    refuse_if(request.entry.flags & layout.CQE_SKIP_SUCCESS != 0)
+    request.end.notice = 0  # from here on there is one, whatever becomes of the request
+    how = request.entry.priority
     refuse_if(how & ~(_POLL_FIRST | _FIXED_BUFFER | _REPORT_USAGE) != 0)
     if how & _REPORT_USAGE != 0:
-        request.notice = _COPIED
+        request.end.notice = _COPIED
     if how & _FIXED_BUFFER != 0:
-        if request.buffer_index >= len(request.ring.buffers.slots):
+        if request.entry.buffer_index >= len(request.ring.registered.buffers.slots):
             raise Errno(EFAULT)
         use_resource(request)
-    if request.opcode == _OP_SENDMSG_ZC:
-        refuse_if(request.offset != 0 or request.other != 0 or how & _FIXED_BUFFER != 0)
+    if request.entry.opcode == _OP_SENDMSG_ZC:
+        refuse_if(request.entry.offset != 0 or request.entry.other != 0 or how & _FIXED_BUFFER != 0)
     else:
-        refuse_if(request.other >> 16 != 0)
+        refuse_if(request.entry.other >> 16 != 0)
     _keep_message(request)
 
 
@@ -131,30 +131,30 @@ def _check_memory(request: Request) -> None:
     """What Linux checks before it sends from a program's own pages. Raises EFAULT (not in the registered buffer),
     ENOMEM (RLIMIT_MEMLOCK), MemoryError.
     """
-    if request.priority & _FIXED_BUFFER != 0:
+    if request.entry.priority & _FIXED_BUFFER != 0:
         check_fixed_buffer(request)
-    elif request.opcode == _OP_SEND_ZC:
-        user.check(request.address, min(request.length, MAX_RW_COUNT))
-        if (request.length >> PAGE_SHIFT) + _EXTRA_PAGES > most_pages(request.task):
+    elif request.entry.opcode == _OP_SEND_ZC:
+        user.check(request.entry.address, min(request.entry.length, MAX_RW_COUNT))
+        if (request.entry.length >> PAGE_SHIFT) + _EXTRA_PAGES > most_pages(request.task):
             raise Errno(ENOMEM)
 
 
 def _part(request: Request) -> Buffer:
     """The memory of SEND and RECV that is not moved yet."""
-    length = min(request.length, MAX_RW_COUNT)
-    user.check(request.address, length)
-    return current().user_buffer(user.within(request.memory(), request.moved), length - request.moved)
+    length = min(request.entry.length, MAX_RW_COUNT)
+    user.check(request.entry.address, length)
+    return current().user_buffer(user.within(request.memory(), request.progress.moved), length - request.progress.moved)
 
 
 def _send(request: Request) -> int:
     target = socket_of(request)
-    flags = signed_32(request.modifiers) | MSG_DONTWAIT | MSG_NOSIGNAL
-    if request.notice != NO_OUTCOME:
+    flags = signed_32(request.entry.modifiers) | MSG_DONTWAIT | MSG_NOSIGNAL
+    if request.end.notice != NO_OUTCOME:
         if not isinstance(target, (TcpSocket, UdpSocket)):
             raise Errno(EOPNOTSUPP)
         flags &= ~MSG_ZEROCOPY  # the ring gets the notice, and the socket's queue of errors does not
     wait_first(request, _POLL_FIRST)
-    if request.notice != NO_OUTCOME and request.moved == 0:
+    if request.end.notice != NO_OUTCOME and request.progress.moved == 0:
         _check_memory(request)
     if _has_header(request):
         return _send_message(request, target, flags)
@@ -171,17 +171,17 @@ def _send(request: Request) -> int:
 
 def _moved(request: Request, target: Socket, done: int, wanted: int) -> int:
     """The result of a transfer done in part: with MSG_WAITALL, the rest is waited for."""
-    waits_for_all = request.modifiers & MSG_WAITALL != 0
-    request.moved += done
+    waits_for_all = request.entry.modifiers & MSG_WAITALL != 0
+    request.progress.moved += done
     if done < wanted and waits_for_all and done > 0 and waits_for_rest(target):
         raise Errno(EAGAIN)
     request.is_short = done < wanted and waits_for_all
-    return request.moved
+    return request.progress.moved
 
 
 def _send_message(request: Request, target: Socket, flags: int) -> int:
     header = header_of(request)
-    rest = header.rest(request.moved)
+    rest = header.rest(request.progress.moved)
     message = Message(rest, flags)
     wanted = rest.remaining
     message.address = request.more().name
@@ -196,30 +196,30 @@ def _send_message(request: Request, target: Socket, flags: int) -> int:
 
 
 def _prepare_receive(request: Request) -> None:
-    refuse_if(request.other != 0 or request.offset != 0)
-    refuse_if(request.priority & ~(_POLL_FIRST | MULTISHOT | BUNDLE) != 0)
-    refuse_if(request.opcode == _OP_RECVMSG and request.priority & BUNDLE != 0)
-    request.never_waits = request.modifiers & MSG_DONTWAIT != 0
-    if request.priority & MULTISHOT != 0:
-        refuse_if(not selects(request) or request.modifiers & MSG_WAITALL != 0)
-        refuse_if(request.opcode != _OP_RECVMSG and request.length != 0)
-    if request.opcode == _OP_RECVMSG:
+    refuse_if(request.entry.other != 0 or request.entry.offset != 0)
+    refuse_if(request.entry.priority & ~(_POLL_FIRST | MULTISHOT | BUNDLE) != 0)
+    refuse_if(request.entry.opcode == _OP_RECVMSG and request.entry.priority & BUNDLE != 0)
+    request.never_waits = request.entry.modifiers & MSG_DONTWAIT != 0
+    if request.entry.priority & MULTISHOT != 0:
+        refuse_if(not selects(request) or request.entry.modifiers & MSG_WAITALL != 0)
+        refuse_if(request.entry.opcode != _OP_RECVMSG and request.entry.length != 0)
+    if request.entry.opcode == _OP_RECVMSG:
         header = KeptHeader(request.memory(), selects_buffer=selects(request))
         request.more().header = header
         request.kept_bytes = header.kept_bytes()
-        if request.priority & MULTISHOT != 0:
+        if request.entry.priority & MULTISHOT != 0:
             header.check_room()
 
 
 def _receive(request: Request) -> int:
     source = socket_of(request)
     wait_first(request, _POLL_FIRST)
-    flags = signed_32(request.modifiers) | MSG_DONTWAIT
-    if request.opcode == _OP_RECVMSG and request.priority & MULTISHOT != 0:
+    flags = signed_32(request.entry.modifiers) | MSG_DONTWAIT
+    if request.entry.opcode == _OP_RECVMSG and request.entry.priority & MULTISHOT != 0:
         return receive_messages(request, source, flags)
-    if request.opcode == _OP_RECVMSG and selects(request):
+    if request.entry.opcode == _OP_RECVMSG and selects(request):
         done = _receive_message_selecting(request, source, flags)
-    elif request.opcode == _OP_RECVMSG:
+    elif request.entry.opcode == _OP_RECVMSG:
         done = _receive_message(request, source, flags)
     elif selects(request):
         return receive_selecting(request, source, flags)
@@ -244,13 +244,13 @@ def _receive_message_selecting(request: Request, source: Socket, flags: int) -> 
         put_back(request, chosen)
         raise
     use_for(request, chosen, done)
-    request.is_short = done < wanted and request.modifiers & MSG_WAITALL != 0
+    request.is_short = done < wanted and request.entry.modifiers & MSG_WAITALL != 0
     return done
 
 
 def _receive_message(request: Request, source: Socket, flags: int) -> int:
     header = header_of(request)
-    rest = header.rest(request.moved)
+    rest = header.rest(request.progress.moved)
     wanted = rest.remaining
     message = header.fields.message(rest, flags)
     done = transfer(source, message, is_sent=False)

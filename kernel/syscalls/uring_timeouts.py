@@ -59,19 +59,19 @@ def _prepare_link_timeout(request: Request) -> None:
     last = request.ring.chain.last
     refuse_if(last is None)
     if last is not None:
-        refuse_if(last.opcode == OP_LINK_TIMEOUT)
+        refuse_if(last.entry.opcode == OP_LINK_TIMEOUT)
 
 
 def _judge_timeout(request: Request, *, is_link: bool) -> None:
-    refuse_if(request.address3 != 0 or request.last != 0)
-    refuse_if(request.buffer_index != 0 or request.length != 1 or request.other != 0)
-    refuse_if(request.offset & _WORD != 0 and is_link)
-    flags = request.modifiers
+    refuse_if(request.entry.address3 != 0 or request.entry.last != 0)
+    refuse_if(request.entry.buffer_index != 0 or request.entry.length != 1 or request.entry.other != 0)
+    refuse_if(request.entry.offset & _WORD != 0 and is_link)
+    flags = request.entry.modifiers
     refuse_if(flags & ~_TIMEOUT_FLAGS != 0 or flags & _CLOCKS == _CLOCKS)
     refuse_if(flags & _TIMEOUT_MULTISHOT != 0 and flags & _TIMEOUT_ABS != 0)
     extra = request.more()
     extra.time_ns = _time_ns(request.memory())
-    extra.repeats = request.offset & _WORD if flags & _TIMEOUT_MULTISHOT != 0 else 0
+    extra.repeats = request.entry.offset & _WORD if flags & _TIMEOUT_MULTISHOT != 0 else 0
 
 
 def _start_timer(request: Request) -> int:
@@ -80,13 +80,13 @@ def _start_timer(request: Request) -> int:
     ring.keep(request)
     timer = RequestTimer(request)
     request.timer = timer
-    if not request.is_limit() and request.modifiers & _TIMEOUT_MULTISHOT == 0:
-        count = request.offset & _WORD
+    if not request.is_limit() and request.entry.modifiers & _TIMEOUT_MULTISHOT == 0:
+        count = request.entry.offset & _WORD
         if count != 0:
             counted = Counted(request)
             ring.counted.insert(counted, ring.progress.posted - ring.progress.timed_out + count)
             extra.counted = counted
-    timer.start(_deadline_ns(extra.time_ns, request.modifiers))
+    timer.start(_deadline_ns(extra.time_ns, request.entry.modifiers))
     return WAITS
 
 
@@ -101,11 +101,12 @@ def _timeout(request: Request) -> int:
         return limit_is_up(request)
     ring = request.ring
     ring.progress.timed_out += 1
-    flags = request.modifiers
+    flags = request.entry.modifiers
     request.keeps_chain = flags & _TIMEOUT_ETIME_SUCCESS != 0
     if flags & _TIMEOUT_MULTISHOT != 0 and not _is_last(request):
-        if ring.post_more(request.user_data, -ETIME, layout.CQE_MORE):
-            timer.start(_deadline_ns(request.more().time_ns, request.modifiers))  # others may have changed it meanwhile
+        if ring.post_more(request.entry.user_data, -ETIME, layout.CQE_MORE):
+            # Others may have changed it meanwhile
+            timer.start(_deadline_ns(request.more().time_ns, request.entry.modifiers))
             return WAITS
     return -ETIME
 
@@ -120,9 +121,9 @@ def _is_last(request: Request) -> bool:
 
 
 def _prepare_timeout_remove(request: Request) -> None:
-    refuse_if(request.flags & (layout.FIXED_FILE | layout.BUFFER_SELECT) != 0)
-    refuse_if(request.buffer_index != 0 or request.length != 0 or request.other != 0)
-    flags = request.modifiers
+    refuse_if(request.entry.flags & (layout.FIXED_FILE | layout.BUFFER_SELECT) != 0)
+    refuse_if(request.entry.buffer_index != 0 or request.entry.length != 0 or request.entry.other != 0)
+    flags = request.entry.modifiers
     if flags & _UPDATES == 0:
         refuse_if(flags != 0)
         return
@@ -132,9 +133,9 @@ def _prepare_timeout_remove(request: Request) -> None:
 
 
 def _timeout_remove(request: Request) -> int:
-    flags = request.modifiers
+    flags = request.entry.modifiers
     opcode = OP_LINK_TIMEOUT if flags & _LINK_TIMEOUT_UPDATE != 0 else OP_TIMEOUT
-    found = find(request.ring, request.address, opcode, opcode)
+    found = find(request.ring, request.entry.address, opcode, opcode)
     timer = None if found is None else found.timer
     if found is None or timer is None:
         raise Errno(ENOENT)
@@ -149,8 +150,8 @@ def _timeout_remove(request: Request) -> int:
         counted.request = None
         found.ring.counted.take_out(counted)
     found.more().time_ns = time_ns
-    found.modifiers = found.modifiers & ~_TIMEOUT_ABS | flags & _TIMEOUT_ABS
-    timer.start(_deadline_ns(time_ns, found.modifiers))
+    found.entry.modifiers = found.entry.modifiers & ~_TIMEOUT_ABS | flags & _TIMEOUT_ABS
+    timer.start(_deadline_ns(time_ns, found.entry.modifiers))
     return 0
 
 

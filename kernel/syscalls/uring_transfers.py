@@ -51,15 +51,16 @@ _ROUND_COST: Final = 3000  # instructions, for `pace`
 
 
 def _prepare_transfer(request: Request) -> None:
-    if request.priority != 0:
-        check_priority(request.priority)
-    if request.opcode == _OP_READV and selects(request):
-        refuse_if(request.length != 1)
-        request.length = user.read_i64(user.at(request.memory(), 8)) & layout.WORD  # at most, of the provided buffer
-    elif request.opcode == _OP_READV or request.opcode == _OP_WRITEV:
-        request.more().vector = user_vector(request.memory(), request.length)
-        request.kept_bytes = request.length * VECTOR_BYTES
-    elif request.opcode == _OP_READ_FIXED or request.opcode == _OP_WRITE_FIXED:
+    if request.entry.priority != 0:
+        check_priority(request.entry.priority)
+    if request.entry.opcode == _OP_READV and selects(request):
+        refuse_if(request.entry.length != 1)
+        # At most, of the provided buffer
+        request.entry.length = user.read_i64(user.at(request.memory(), 8)) & layout.WORD
+    elif request.entry.opcode == _OP_READV or request.entry.opcode == _OP_WRITEV:
+        request.more().vector = user_vector(request.memory(), request.entry.length)
+        request.kept_bytes = request.entry.length * VECTOR_BYTES
+    elif request.entry.opcode == _OP_READ_FIXED or request.entry.opcode == _OP_WRITE_FIXED:
         check_fixed_buffer(request)
 
 
@@ -69,18 +70,19 @@ def _buffer(request: Request) -> Buffer:
     if vector is not None:
         vector.rewind()  # an earlier try may have taken some
         return vector
-    return user_range(request.memory(), min(request.length, MAX_RW_COUNT))
+    return user_range(request.memory(), min(request.entry.length, MAX_RW_COUNT))
 
 
 def _judge(request: Request, file: File) -> int:
     """Check flags and offset of a transfer; returns the offset, -1 for the file's own position."""
-    if request.modifiers & ~RWF_SUPPORTED != 0:
+    if request.entry.modifiers & ~RWF_SUPPORTED != 0:
         raise Errno(EOPNOTSUPP)
     if request.ring.setup & layout.SETUP_IOPOLL != 0:
         raise Errno(EOPNOTSUPP)  # no device here can be polled: a disk's end of a transfer comes by interrupt
     gives_at_once = isinstance(file, (PipeFile, Socket, EventFile, TimerFile))
-    request.never_waits = request.modifiers & RWF_NOWAIT != 0 or (file.flags & O_NONBLOCK != 0 and not gives_at_once)
-    offset = request.offset
+    asks_at_once = request.entry.modifiers & RWF_NOWAIT != 0
+    request.never_waits = asks_at_once or (file.flags & O_NONBLOCK != 0 and not gives_at_once)
+    offset = request.entry.offset
     if not file.seekable:
         return -1
     if offset < -1 or offset > MAX_FILE_SIZE:
@@ -103,7 +105,7 @@ def _read(request: Request) -> int:
         return _read_into(request, file, None)
     extra = request.extra
     kept = None if extra is None else extra.chosen
-    chosen = select(request, request.length) if kept is None else kept
+    chosen = select(request, request.entry.length) if kept is None else kept
     name_buffer(request, chosen)  # also if the read fails: then the completion names the buffer, too
     code = 0
     done = 0
@@ -117,7 +119,7 @@ def _read(request: Request) -> int:
     if chosen.group.is_ring():
         can_wait = file.can_be_watched()
         if can_wait:
-            request.completion_flags = 0
+            request.end.flags = 0
         if can_wait or chosen.group.keeps_rest:
             put_back(request, chosen)  # one that waits takes a buffer when there is something to read
         else:
@@ -139,14 +141,14 @@ def _read_into(request: Request, file: File, chosen: Chosen | None) -> int:
         if done == 0 and buffer.faulted:
             raise Errno(EFAULT)
     else:
-        flags = request.modifiers | (RWF_NOWAIT if isinstance(file, PipeFile) else 0)
+        flags = request.entry.modifiers | (RWF_NOWAIT if isinstance(file, PipeFile) else 0)
         done = read_by_flags(file, buffer, offset, flags)
     request.is_short = done != wanted
     return done
 
 
 def _prepare_multishot(request: Request) -> None:
-    refuse_if(not selects(request) or request.address != 0 or request.length != 0)
+    refuse_if(not selects(request) or request.entry.address != 0 or request.entry.length != 0)
 
 
 def _read_multishot(request: Request) -> int:
@@ -155,7 +157,7 @@ def _read_multishot(request: Request) -> int:
     assert file is not None
     if not file.can_be_watched():
         raise Errno(EBADFD)
-    is_first = not request.has_begun
+    is_first = not request.progress.has_begun
     for _ in range(_MOST_ROUNDS):
         chosen = select(request, 0)
         try:
@@ -168,9 +170,9 @@ def _read_multishot(request: Request) -> int:
             put_back(request, chosen)
             return 0
         use(request, chosen, done)
-        if not request.ring.post_more(request.user_data, done, request.completion_flags | layout.CQE_MORE):
+        if not request.ring.post_more(request.entry.user_data, done, request.end.flags | layout.CQE_MORE):
             return done
-        request.completion_flags = 0
+        request.end.flags = 0
         if is_first or not is_ready(file, READABLE):
             raise Errno(EAGAIN)  # it waits on the file's queues, and takes no buffer for that
         pace(_ROUND_COST)
@@ -191,7 +193,7 @@ def _write(request: Request) -> int:
         if done == 0 and buffer.faulted:
             raise Errno(EFAULT)
     else:
-        flags = request.modifiers | (RWF_NOWAIT if isinstance(file, PipeFile) else 0)
+        flags = request.entry.modifiers | (RWF_NOWAIT if isinstance(file, PipeFile) else 0)
         done = write_by_flags(file, buffer, offset, flags)
     request.is_short = done != wanted
     return done
@@ -207,13 +209,13 @@ def _file_of(request: Request) -> File:
 
 
 def _prepare_fsync(request: Request) -> None:
-    refuse_if(request.address != 0 or request.buffer_index != 0 or request.other != 0)
-    refuse_if(request.modifiers & ~_FSYNC_DATASYNC != 0)
+    refuse_if(request.entry.address != 0 or request.entry.buffer_index != 0 or request.entry.other != 0)
+    refuse_if(request.entry.modifiers & ~_FSYNC_DATASYNC != 0)
 
 
 def _fsync(request: Request) -> int:
     file = _file_of(request)
-    if request.modifiers & _FSYNC_DATASYNC != 0:
+    if request.entry.modifiers & _FSYNC_DATASYNC != 0:
         file.fdatasync()
     else:
         file.fsync()
@@ -221,43 +223,43 @@ def _fsync(request: Request) -> int:
 
 
 def _prepare_sync_range(request: Request) -> None:
-    refuse_if(request.address != 0 or request.buffer_index != 0 or request.other != 0)
+    refuse_if(request.entry.address != 0 or request.entry.buffer_index != 0 or request.entry.other != 0)
 
 
 def _sync_range(request: Request) -> int:
-    return sync_range_of(_file_of(request), request.offset, request.length, request.modifiers)
+    return sync_range_of(_file_of(request), request.entry.offset, request.entry.length, request.entry.modifiers)
 
 
 def _prepare_allocation(request: Request) -> None:
-    refuse_if(request.buffer_index != 0 or request.modifiers != 0 or request.other != 0)
+    refuse_if(request.entry.buffer_index != 0 or request.entry.modifiers != 0 or request.entry.other != 0)
 
 
 def _allocate(request: Request) -> int:
-    return allocate_in(_file_of(request), signed_32(request.length), request.offset, request.address)
+    return allocate_in(_file_of(request), signed_32(request.entry.length), request.entry.offset, request.entry.address)
 
 
 def _prepare_truncation(request: Request) -> None:
-    refuse_if(request.modifiers != 0 or request.address != 0 or request.length != 0)
-    refuse_if(request.buffer_index != 0 or request.other != 0 or request.address3 != 0)
+    refuse_if(request.entry.modifiers != 0 or request.entry.address != 0 or request.entry.length != 0)
+    refuse_if(request.entry.buffer_index != 0 or request.entry.other != 0 or request.entry.address3 != 0)
 
 
 def _truncate(request: Request) -> int:
-    refuse_if(request.offset < 0)
-    return truncate_file(_file_of(request), request.offset)
+    refuse_if(request.entry.offset < 0)
+    return truncate_file(_file_of(request), request.entry.offset)
 
 
 def _prepare_advice(request: Request) -> None:
-    refuse_if(request.buffer_index != 0 or request.other != 0)
+    refuse_if(request.entry.buffer_index != 0 or request.entry.other != 0)
 
 
 def _advise(request: Request) -> int:
-    length = request.address if request.address != 0 else request.length
-    return advise_file(_file_of(request), request.modifiers, request.offset, length)
+    length = request.entry.address if request.entry.address != 0 else request.entry.length
+    return advise_file(_file_of(request), request.entry.modifiers, request.entry.offset, length)
 
 
 def _advise_memory(request: Request) -> int:
-    length = request.offset if request.offset != 0 else request.length
-    return madvise(request.address, length, signed_32(request.modifiers))
+    length = request.entry.offset if request.entry.offset != 0 else request.entry.length
+    return madvise(request.entry.address, length, signed_32(request.entry.modifiers))
 
 
 Operation(

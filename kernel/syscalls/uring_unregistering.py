@@ -15,7 +15,7 @@ from kernel.uring.waiting import wait_for_users
 
 def unregister_files(ring: Ring, task: Task) -> int:
     """IORING_UNREGISTER_FILES. Raises ENXIO, EINTR, ERESTARTSYS, EIO, MemoryError, and they are still registered."""
-    files = ring.files
+    files = ring.registered.files
     ring.lock()
     try:
         if not files.exists or files.is_withdrawn:
@@ -38,7 +38,7 @@ def unregister_files(ring: Ring, task: Task) -> int:
 
 def unregister_buffers(ring: Ring, task: Task) -> int:
     """IORING_UNREGISTER_BUFFERS. Raises ENXIO, EINTR, ERESTARTSYS, EIO, MemoryError, and they are still registered."""
-    buffers = ring.buffers
+    buffers = ring.registered.buffers
     ring.lock()
     try:
         if not buffers.exists or buffers.is_withdrawn:

@@ -69,22 +69,22 @@ _MSG_FLAGS_PASS: Final = 2
 
 
 def _prepare_nop(request: Request) -> None:
-    refuse_if(request.modifiers & ~_NOP_INJECT_RESULT != 0)
+    refuse_if(request.entry.modifiers & ~_NOP_INJECT_RESULT != 0)
 
 
 def _nop(request: Request) -> int:
-    return signed_32(request.length) if request.modifiers & _NOP_INJECT_RESULT != 0 else 0
+    return signed_32(request.entry.length) if request.entry.modifiers & _NOP_INJECT_RESULT != 0 else 0
 
 
 # ---- Polling ---------------------------------------------------------------------------------------------------------
 
 
 def _prepare_poll(request: Request) -> None:
-    refuse_if(request.buffer_index != 0 or request.offset != 0 or request.address != 0)
-    refuse_if(request.length & ~_POLL_ADD_MULTI != 0)
-    is_multiple = request.length & _POLL_ADD_MULTI != 0
-    refuse_if(is_multiple and request.flags & layout.CQE_SKIP_SUCCESS != 0)
-    request.events = request.modifiers & _POLL_EVENTS
+    refuse_if(request.entry.buffer_index != 0 or request.entry.offset != 0 or request.entry.address != 0)
+    refuse_if(request.entry.length & ~_POLL_ADD_MULTI != 0)
+    is_multiple = request.entry.length & _POLL_ADD_MULTI != 0
+    refuse_if(is_multiple and request.entry.flags & layout.CQE_SKIP_SUCCESS != 0)
+    request.events = request.entry.modifiers & _POLL_EVENTS
     request.hears_wakes_only = is_multiple
 
 
@@ -92,41 +92,41 @@ def _poll(request: Request) -> int:
     file = request.file
     assert file is not None
     found = file.poll(None) & (request.events | _POLL_ALWAYS)
-    if request.length & _POLL_ADD_MULTI == 0:
+    if request.entry.length & _POLL_ADD_MULTI == 0:
         if found == 0:
             raise Errno(EAGAIN)
         return found
     if request.waiter is None or found == 0:
         raise Errno(EAGAIN)  # it waits on the queues first
-    if isinstance(file, UringFile) or file is request.ring.bell:
+    if isinstance(file, UringFile) or file is request.ring.listeners.bell:
         return found  # its completions may be what wakes it: it is not multishot
-    if request.ring.post_more(request.user_data, found, layout.CQE_MORE):
+    if request.ring.post_more(request.entry.user_data, found, layout.CQE_MORE):
         raise Errno(EAGAIN)
     return found
 
 
 def _prepare_poll_remove(request: Request) -> None:
-    refuse_if(request.buffer_index != 0 or request.other != 0)
-    how = request.length
+    refuse_if(request.entry.buffer_index != 0 or request.entry.other != 0)
+    how = request.entry.length
     refuse_if(how & ~(_POLL_UPDATE_EVENTS | _POLL_UPDATE_USER_DATA | _POLL_ADD_MULTI) != 0)
     refuse_if(how == _POLL_ADD_MULTI)
-    refuse_if(how & _POLL_UPDATE_USER_DATA == 0 and request.offset != 0)
-    refuse_if(how & _POLL_UPDATE_EVENTS == 0 and request.modifiers != 0)
+    refuse_if(how & _POLL_UPDATE_USER_DATA == 0 and request.entry.offset != 0)
+    refuse_if(how & _POLL_UPDATE_EVENTS == 0 and request.entry.modifiers != 0)
 
 
 def _poll_remove(request: Request) -> int:
     ring = request.ring
-    found = find(ring, request.address, _OP_POLL_ADD, _OP_POLL_ADD)
+    found = find(ring, request.entry.address, _OP_POLL_ADD, _OP_POLL_ADD)
     if found is None:
         raise Errno(ENOENT)
-    how = request.length
+    how = request.entry.length
     if how & (_POLL_UPDATE_EVENTS | _POLL_UPDATE_USER_DATA) == 0:
         found.settle(-ECANCELED)
         return 0
     if how & _POLL_UPDATE_USER_DATA != 0:
-        ring.rename(found, request.offset)
+        ring.rename(found, request.entry.offset)
     if how & _POLL_UPDATE_EVENTS != 0:
-        found.events = request.modifiers & _POLL_EVENTS
+        found.events = request.entry.modifiers & _POLL_EVENTS
     found.note_due()
     return 0
 
@@ -135,23 +135,23 @@ def _poll_remove(request: Request) -> int:
 
 
 def _prepare_cancel(request: Request) -> None:
-    refuse_if(request.flags & layout.BUFFER_SELECT != 0)
-    refuse_if(request.offset != 0 or request.other != 0)
-    flags = request.modifiers
+    refuse_if(request.entry.flags & layout.BUFFER_SELECT != 0)
+    refuse_if(request.entry.offset != 0 or request.entry.other != 0)
+    flags = request.entry.modifiers
     refuse_if(flags & ~CANCEL_FLAGS != 0)
     refuse_if(flags & CANCEL_ANY != 0 and flags & (CANCEL_FD | CANCEL_OP) != 0)
 
 
 def _cancel(request: Request) -> int:
-    flags = request.modifiers
+    flags = request.entry.modifiers
     ring = request.ring
     file = None
     if flags & CANCEL_FD != 0:
-        if request.flags & layout.FIXED_FILE != 0 or flags & CANCEL_FD_FIXED != 0:
-            file = ring.files.file(request.descriptor)
+        if request.entry.flags & layout.FIXED_FILE != 0 or flags & CANCEL_FD_FIXED != 0:
+            file = ring.registered.files.file(request.entry.descriptor)
         else:
-            file = file_at(request.descriptor)
-    wanted = Wanted(flags, request.address, request.length & 0xFF, file)
+            file = file_at(request.entry.descriptor)
+    wanted = Wanted(flags, request.entry.address, request.entry.length & 0xFF, file)
     found = cancel(ring, wanted)
     if flags & (CANCEL_ALL | CANCEL_ANY) != 0:
         return found
@@ -175,7 +175,7 @@ def cancel_at_once(ring: Ring, argument: UserAddr) -> int:
     file = None
     if flags & CANCEL_FD != 0:
         descriptor = load_i32(fields, 8)
-        file = ring.files.file(descriptor) if flags & CANCEL_FD_FIXED != 0 else file_at(descriptor)
+        file = ring.registered.files.file(descriptor) if flags & CANCEL_FD_FIXED != 0 else file_at(descriptor)
     wanted = Wanted(flags, load_i64(fields, 0), fields[_CANCEL_OPCODE], file)
     found = cancel(ring, wanted)
     if flags & (CANCEL_ALL | CANCEL_ANY) != 0:
@@ -189,26 +189,27 @@ def cancel_at_once(ring: Ring, argument: UserAddr) -> int:
 
 
 def _prepare_message(request: Request) -> None:
-    refuse_if(request.buffer_index != 0 or request.personality != 0)
-    refuse_if(request.modifiers & ~(_MSG_CQE_SKIP | _MSG_FLAGS_PASS) != 0)
+    refuse_if(request.entry.buffer_index != 0 or request.entry.personality != 0)
+    refuse_if(request.entry.modifiers & ~(_MSG_CQE_SKIP | _MSG_FLAGS_PASS) != 0)
 
 
 def _message(request: Request) -> int:
     file = request.file
     if not isinstance(file, UringFile):
         raise Errno(EBADFD)
-    if request.address == _MSG_SEND_FD:
+    if request.entry.address == _MSG_SEND_FD:
         return _send_file(request, file.ring)
-    refuse_if(request.address != _MSG_DATA)
-    refuse_if(request.address3 != 0 or request.modifiers & ~_MSG_FLAGS_PASS != 0)
-    passes = request.modifiers & _MSG_FLAGS_PASS != 0
-    refuse_if(not passes and request.other != 0)
+    refuse_if(request.entry.address != _MSG_DATA)
+    refuse_if(request.entry.address3 != 0 or request.entry.modifiers & ~_MSG_FLAGS_PASS != 0)
+    passes = request.entry.modifiers & _MSG_FLAGS_PASS != 0
+    refuse_if(not passes and request.entry.other != 0)
     target = file.ring
     if target.is_disabled:
         raise Errno(EBADFD)
     if target.is_ended:
         raise Errno(EBADF)
-    _post_to(target, request.offset, signed_32(request.length), request.other & _WORD if passes else 0)
+    flags = request.entry.other & _WORD if passes else 0
+    _post_to(target, request.entry.offset, signed_32(request.entry.length), flags)
     return 0
 
 
@@ -223,12 +224,12 @@ def _post_to(target: Ring, user_data: int, result: int, flags: int) -> None:
 
 def _send_file(request: Request, target: Ring) -> int:
     """Register one of this ring's files with another ring, too, and tell that. It has it even if it cannot be told."""
-    refuse_if(request.length != 0 or target is request.ring)
+    refuse_if(request.entry.length != 0 or target is request.ring)
     if target.is_disabled:
         raise Errno(EBADFD)
     if target.is_ended:
         raise Errno(EBADF)
-    file = request.ring.files.file(request.address3 & _WORD).acquire()
+    file = request.ring.registered.files.file(request.entry.address3 & _WORD).acquire()
     done = False
     try:
         slot = slot_of(request)
@@ -239,8 +240,8 @@ def _send_file(request: Request, target: Ring) -> int:
         if not done:
             file.release()
     result = place if slot == _ANY_SLOT else 0
-    if request.modifiers & _MSG_CQE_SKIP == 0:
-        _post_to(target, request.offset, result, 0)
+    if request.entry.modifiers & _MSG_CQE_SKIP == 0:
+        _post_to(target, request.entry.offset, result, 0)
     return result
 
 

@@ -26,18 +26,18 @@ NS_PER_CLOCK_TICK: Final = 1_000_000_000 // CLOCK_TICKS_PER_SECOND
 def add_thread(usage: Usage, task: Task) -> None:
     """Add a thread's use."""
     divide_time(task)
-    usage.system_ns += task.system_ns
-    usage.user_ns += task.user_ns
+    usage.system_ns += task.accounts.system_ns
+    usage.user_ns += task.accounts.user_ns
     usage.minor_faults += task.counts.minor_faults
-    usage.voluntary_switches += task.voluntary_switches
-    usage.involuntary_switches += task.involuntary_switches
+    usage.voluntary_switches += task.accounts.voluntary_switches
+    usage.involuntary_switches += task.accounts.involuntary_switches
     usage.read_calls += task.counts.read_calls
     usage.write_calls += task.counts.write_calls
     usage.read_bytes += task.counts.read_bytes
     usage.written_bytes += task.counts.written_bytes
-    usage.disk_read_bytes += task.disk_read_bytes
-    usage.disk_written_bytes += task.disk_written_bytes
-    usage.cancelled_bytes += task.cancelled_bytes
+    usage.disk_read_bytes += task.accounts.disk_read_bytes
+    usage.disk_written_bytes += task.accounts.disk_written_bytes
+    usage.cancelled_bytes += task.accounts.cancelled_bytes
     memory = task.memory
     if memory is not None:
         usage.peak_pages = max(usage.peak_pages, memory.peak_resident)
@@ -51,7 +51,7 @@ def note_peak(process: Process, memory: AddressSpace) -> None:
 def thread_user_ns(task: Task) -> int:
     """The time that a thread spent in user mode."""
     divide_time(task)
-    return task.user_ns
+    return task.accounts.user_ns
 
 
 def thread_usage(task: Task) -> Usage:
@@ -91,19 +91,29 @@ def usage_by_and_by(process: Process) -> Usage:
 
 
 def process_time_ns(process: Process) -> int:
-    """CLOCK_PROCESS_CPUTIME_ID."""
-    total = process.ended.user_ns + process.ended.system_ns
-    for task in process.threads.values():
-        total += task.runtime_ns
-    return total
+    """CLOCK_PROCESS_CPUTIME_ID, when the threads were last charged."""
+    return process.time.run_ns
 
 
 def process_user_ns(process: Process) -> int:
-    """The part of it spent in user mode."""
-    total = process.ended.user_ns
-    for task in process.threads.values():
-        total += thread_user_ns(task)
-    return total
+    """The part of it spent in user mode. Of very many threads, each one's as of its last tick, because ticks ask for it
+    (see `settle_user_time`).
+    """
+    if len(process.threads) <= _FEW_THREADS:
+        for task in process.threads.values():
+            divide_time(task)
+    return process.time.user_ns
+
+
+def settle_user_time(process: Process) -> None:
+    """Divide the time of all threads, if there are too many for `process_user_ns` to do so. Sleeps then."""
+    if len(process.threads) <= _FEW_THREADS:
+        return
+    task = next_thread(process, FIRST)
+    while task is not None:
+        divide_time(task)
+        pace(_THREAD_COST)
+        task = next_thread(process, Pid(int(task.tid) + 1))
 
 
 def retire(task: Task) -> None:
@@ -112,3 +122,4 @@ def retire(task: Task) -> None:
     """
     task.process.ending.gone += 1
     add_thread(task.process.ended, task)
+    task.shared_time = None

@@ -137,20 +137,20 @@ def write_stack(
     space = task.space
     top = user.at(UserAddr(layout.stack_top), -8)
     name_address = _push_string(top, name)
-    space.environment_end = name_address
+    space.layout.environment_end = name_address
     place = name_address
     pointers: list[int] = []
     for i in reversed(range(len(environment))):
         place = _push_string(place, environment[i])
         pointers.append(place)
         pace(_STRING_COST)
-    space.environment_start = place
-    space.argument_end = place
+    space.layout.environment_start = place
+    space.layout.argument_end = place
     for i in reversed(range(len(arguments))):
         place = _push_string(place, arguments[i])
         pointers.append(place)
         pace(_STRING_COST)
-    space.argument_start = place
+    space.layout.argument_start = place
     place = user.at(place, -len(_PLATFORM))
     platform = place
     user.write_bytes(platform, _PLATFORM)

@@ -9,17 +9,25 @@ nothing there sleeps or needs memory.
 
 from typing import Final
 
-from kernel.fs.file import CHOOSERS, OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, SignalWatch
+from kernel.fs.file import OWNER_GROUP, OWNER_PROCESS, OWNER_THREAD, File, SignalWatch
 from kernel.lang import EINVAL, ESRCH, Errno, final, recursion
-from kernel.lib.credentials import Credentials
-from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
-from kernel.lib.ids import ROOT_USER
 from kernel.lib.pid import UNSET, Pid
 from kernel.sched.wait import Waiter, WaitQueue
 from kernel.task.groups import find_group
+from kernel.task.owner_telling import (
+    FEW_MEMBERS,
+    INPUT,
+    MESSAGE,
+    OUTPUT,
+    SEND_COST,
+    URGENT,
+    may_tell,
+    prepare_for_groups,
+    tell_group,
+    tell_process,
+)
 from kernel.task.pids import find_process, find_task
-from kernel.task.process import Process
-from kernel.task.send import credentials_of, send_from_kernel, send_to_process, send_to_task
+from kernel.task.send import credentials_of, send_from_kernel, send_to_task
 from kernel.task.siginfo import SignalInfo, from_kernel
 from kernel.task.signals import SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGIO, SIGSEGV, SIGSYS, SIGTRAP, SIGURG
 from kernel.task.task import Task, current
@@ -32,8 +40,7 @@ _BAND_IN: Final = 0x41
 _BAND_OUT: Final = 0x304
 _BAND_MSG: Final = 0x441
 _SI_SIGIO: Final = -5  # si_code with signals whose own codes have other meanings
-_SEND_COST: Final = 1500  # instructions, of a signal
-_THREAD_COST: Final = 30  # … and to check whether a thread can take it
+_THREAD_COST: Final = 30  # instructions to check whether a thread can take it
 _SPECIFIC: Final = (SIGILL, SIGFPE, SIGSEGV, SIGBUS, SIGTRAP, SIGCHLD, SIGSYS)
 
 
@@ -107,7 +114,10 @@ class AsyncWatch(SignalWatch):
             if not file.lacks_room:
                 return
             file.room_told()
-        _tell_owner(file, self.tells_output if is_output else self.tells_input)
+        if is_output:
+            _tell_owner(file, self.tells_output, OUTPUT)
+        else:
+            _tell_owner(file, self.tells_input, INPUT)
 
 
 def tell_message(file: File, descriptor: int) -> None:
@@ -120,34 +130,30 @@ def tell_message(file: File, descriptor: int) -> None:
             info = _information(file.owner_signal, _POLL_MSG, _BAND_MSG, descriptor)
         except MemoryError:
             info = from_kernel(SIGIO)  # as if there were no room to queue it
-    _tell_owner(file, info)
+    _tell_owner(file, info, MESSAGE)
 
 
-def _tell_owner(file: File, info: SignalInfo) -> None:
+def _tell_owner(file: File, info: SignalInfo, event: int) -> None:
     if file.owner_kind == OWNER_THREAD:
         task = find_task(file.owner)
-        if task is not None and _may_tell(file, task.credentials):
+        if task is not None and may_tell(file, task.credentials):
             _tell_task(task, info)
     elif file.owner_kind == OWNER_GROUP:
         group = find_group(file.owner)
         if group is not None:
-            member = group.members.first()
-            while member is not None:
-                if _may_tell(file, credentials_of(member)):
-                    _tell_process(member, info)
-                member = member.after()
+            tell_group(group, info, file, event)
     else:
         process = find_process(file.owner)
-        if process is not None and _may_tell(file, credentials_of(process)):
-            _tell_process(process, info)
+        if process is not None and may_tell(file, credentials_of(process)):
+            tell_process(process, info)
 
 
 def _cost_of_telling(file: File) -> int:
     if file.owner_kind == OWNER_GROUP:
         group = find_group(file.owner)
-        return 0 if group is None else group.count * _SEND_COST
+        return 0 if group is None else min(group.count, FEW_MEMBERS) * SEND_COST
     process = find_process(file.owner)
-    return _SEND_COST if process is None else _SEND_COST + len(process.threads) * _THREAD_COST
+    return SEND_COST if process is None else SEND_COST + len(process.threads) * _THREAD_COST
 
 
 def _stand(waiter: QueueWaiter, queue: WaitQueue | None) -> None:
@@ -162,25 +168,6 @@ def _information(signo: int, code: int, band: int, descriptor: int) -> SignalInf
     return info
 
 
-def _may_tell(file: File, theirs: Credentials | None) -> bool:
-    """Whether the task that chose the owner may signal a thread, or a process by its leader's credentials."""
-    if theirs is None:
-        return False
-    if file.has_confined_owner and is_out_of_scope(CHOOSERS.get(file), theirs.scope, SCOPE_SIGNAL):
-        return False
-    euid = file.owner_euid
-    uid = file.owner_uid
-    return euid == ROOT_USER or euid == theirs.suid or euid == theirs.uid or uid == theirs.suid or uid == theirs.uid
-
-
-def _tell_process(process: Process, info: SignalInfo) -> None:
-    """Send to a process; without room for the information, SIGIO alone."""
-    try:
-        send_to_process(process, info)
-    except Errno:
-        send_from_kernel(process, from_kernel(SIGIO))
-
-
 def _tell_task(task: Task, info: SignalInfo) -> None:
     try:
         send_to_task(task, info)
@@ -191,7 +178,7 @@ def _tell_task(task: Task, info: SignalInfo) -> None:
 def signal_urgent(file: File) -> None:
     """Urgent data came: SIGURG to the owner, with O_ASYNC or without."""
     if file.owner != UNSET:
-        _tell_owner(file, from_kernel(SIGURG))
+        _tell_owner(file, from_kernel(SIGURG), URGENT)
 
 
 def choose_owner(file: File, who: int) -> None:
@@ -215,6 +202,8 @@ def give_owner(file: File, chosen: Pid, kind: int) -> None:
         owner = find_task(chosen) if kind == OWNER_THREAD else None
         if chosen == UNSET or chosen == task.pid or (owner is not None and owner.process is task.process):
             scope = None
+    if kind == OWNER_GROUP:
+        prepare_for_groups(file)
     file.set_owner(chosen, kind, task.credentials, scope)
 
 

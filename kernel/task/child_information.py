@@ -1,6 +1,6 @@
 """What a parent learns about a child: the fields of SIGCHLD's siginfo_t and of waitid (wait(2), sigaction(2))."""
 
-from kernel.task.accounting import NS_PER_CLOCK_TICK, process_usage
+from kernel.task.accounting import NS_PER_CLOCK_TICK, process_time_ns, process_user_ns
 from kernel.task.acting import real_credentials
 from kernel.task.process import Process
 from kernel.task.siginfo import SignalInfo, from_child
@@ -9,8 +9,9 @@ from kernel.task.task import uid_shown_to
 
 
 def child_information(to: Process, process: Process, signo: int, code: int, status: int) -> SignalInfo:
-    """siginfo_t that reports one process's change of state to another."""
-    usage = process_usage(process)
+    """siginfo_t that reports one process's change of state to another. The times are sums that no walk makes."""
+    user_ns = process_user_ns(process)
+    system_ns = max(0, process_time_ns(process) - user_ns)
     leader = process.leader
     uid = 0 if leader is None else uid_shown_to(to, real_credentials(leader).uid)
     return from_child(
@@ -19,8 +20,8 @@ def child_information(to: Process, process: Process, signo: int, code: int, stat
         to.pids.shown(process.pid),
         uid,
         status,
-        usage.user_ns // NS_PER_CLOCK_TICK,
-        usage.system_ns // NS_PER_CLOCK_TICK,
+        user_ns // NS_PER_CLOCK_TICK,
+        system_ns // NS_PER_CLOCK_TICK,
     )
 
 

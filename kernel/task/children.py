@@ -13,7 +13,7 @@ from kernel.lib.credentials import uid_for_caller
 from kernel.lib.pace import pace
 from kernel.lib.pid import Pid
 from kernel.sched import ThreadState
-from kernel.task.accounting import process_usage
+from kernel.task.accounting import usage_by_and_by
 from kernel.task.acting import real_credentials
 from kernel.task.child_information import exit_code, exit_value
 from kernel.task.exit import bury_tracee, final_status, reap
@@ -189,7 +189,7 @@ def _result(child: Process, status: int, code: int, value: int) -> WaitResult:
     result.status = status
     result.code = code
     result.value = value
-    result.usage.add(process_usage(child))
+    result.usage.add(usage_by_and_by(child))
     result.usage.add(child.family.waited)
     return result
 

@@ -10,7 +10,7 @@ from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, ESRCH, Errno, final
 from kernel.lib.capabilities import CAP_WAKE_ALARM
 from kernel.lib.saturation import sum_of
 from kernel.sched.scheduler import charge_running
-from kernel.task.accounting import process_time_ns, process_user_ns, thread_user_ns
+from kernel.task.accounting import process_time_ns, process_user_ns, settle_user_time, thread_user_ns
 from kernel.task.pids import find_process, find_task
 from kernel.task.process import Process
 from kernel.task.task import Task
@@ -51,7 +51,7 @@ def read_clock(task: Task, clock: int) -> int:
     if clock == CLOCK_PROCESS_CPUTIME_ID:
         return process_time_ns(task.process)
     if clock == CLOCK_THREAD_CPUTIME_ID:
-        return task.runtime_ns
+        return task.accounts.runtime_ns
     raise Errno(EINVAL)
 
 
@@ -77,12 +77,15 @@ def _dynamic_clock(task: Task, clock: int) -> int:
         found = task if number == 0 else find_task(task.pids.resolve(number))
         if found is None or found.process is not task.process:
             raise Errno(EINVAL)
-        return thread_user_ns(found) if counts_user_time(clock) else found.runtime_ns
+        return thread_user_ns(found) if counts_user_time(clock) else found.accounts.runtime_ns
     own = number == 0 or task.pids.resolve(number) == task.tid  # a thread may name itself for its process
     process = task.process if own else find_process(task.pids.resolve(number))
     if process is None:
         raise Errno(EINVAL)
-    return process_user_ns(process) if counts_user_time(clock) else process_time_ns(process)
+    if counts_user_time(clock):
+        settle_user_time(process)
+        return process_user_ns(process)
+    return process_time_ns(process)
 
 
 def counts_user_time(clock: int) -> bool:
@@ -104,7 +107,7 @@ class ProcessorClock:
         thread = self.thread
         if self.of_user:
             return process_user_ns(self.process) if thread is None else thread_user_ns(thread)
-        return process_time_ns(self.process) if thread is None else thread.runtime_ns
+        return process_time_ns(self.process) if thread is None else thread.accounts.runtime_ns
 
     def now_ns(self) -> int:
         charge_running()

@@ -13,7 +13,7 @@ from kernel.cgroup.group import TOP, ControlGroup, GroupWalk
 from kernel.cgroup.memory import MEMORY_CONTROLS, THREAD_PAGES, MemoryControl
 from kernel.cgroup.tree import enter_member, leave_member, require_alive
 from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, noinline, noraise
-from kernel.lib.pace import is_dying, pace
+from kernel.lib.pace import is_dying, pace, spend
 from kernel.sched.bandwidth import share_with
 from kernel.sched.processor import announce_work_of, processor_mask
 from kernel.sched.runqueue import begin_to_count
@@ -29,6 +29,7 @@ from kernel.task.signals import SIGKILL
 from kernel.task.task import Task
 
 _MOVE_COST: Final = 2000  # instructions, for `pace`
+_ADD_COST: Final = 20
 _FREEZE_COST: Final = 1500
 _KILL_COST: Final = 2500
 _GROUP_COST: Final = 500
@@ -84,7 +85,7 @@ def _tell_refused(group: ControlGroup) -> None:
 def place(task: Task) -> None:
     """Controllers act on a thread through its own fields: update them."""
     memory = task.cgroup.nearest_memory()
-    task.charged = 0 if memory is None else memory.number
+    task.charges.memory = 0 if memory is None else memory.number
     count_stack(task, memory)
     share = task.cgroup.nearest_share()
     if share is not task.share:
@@ -188,10 +189,10 @@ def note_time(task: Task) -> None:
     """A thread leaves its group: the time that it has run stays there."""
     divide_time(task)
     group = task.cgroup
-    group.user_ns += task.user_ns - task.membership.earlier_user_ns
-    group.system_ns += task.system_ns - task.membership.earlier_system_ns
-    task.membership.earlier_user_ns = task.user_ns
-    task.membership.earlier_system_ns = task.system_ns
+    group.user_ns += task.accounts.user_ns - task.membership.earlier_user_ns
+    group.system_ns += task.accounts.system_ns - task.membership.earlier_system_ns
+    task.membership.earlier_user_ns = task.accounts.user_ns
+    task.membership.earlier_system_ns = task.accounts.system_ns
 
 
 @noinline
@@ -233,7 +234,7 @@ def move(task: Task, group: ControlGroup) -> None:
         _thaw(task)
     memory = task.counted_memory
     if memory is not None and memory.exceeded(0) is not None:
-        task.lacks_charge = True
+        task.charges.is_over_limit = True
         announce_work_of(task)
     if is_being_killed(group):
         _kill(task)
@@ -439,6 +440,7 @@ def threads_in(group: ControlGroup) -> list[Task]:
     found: list[Task] = []
     if group.parent is None:
         for process in list(all_processes().values()):
+            spend(len(process.threads) * _ADD_COST)
             for task in process.threads.values():
                 if task.cgroup is TOP and not task.is_exiting:
                     found.append(task)

@@ -27,7 +27,7 @@ from kernel.lib.saturation import sum_of
 from kernel.mm.frames import PAGE_SIZE
 from kernel.mm.objects import FixedPages
 from kernel.mm.space import AddressSpace, each_area
-from kernel.task.accounting import process_usage, thread_usage
+from kernel.task.accounting import thread_usage, usage_by_and_by
 from kernel.task.core_settings import NOTE_LIMIT
 from kernel.task.process import Process
 from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo
@@ -185,7 +185,7 @@ def _describe_thread(task: Task, signo: int, is_dumper: bool, out: Span[u8]) -> 
     store_i64(out, 24, task.signals.blocked)
     store_i32(out, 32, task.own_tid)
     _store_relatives(process, out, 36)
-    _store_times(process_usage(process) if process.leader is task else thread_usage(task), out, 48)
+    _store_times(usage_by_and_by(process) if process.leader is task else thread_usage(task), out, 48)
     _store_times(process.family.waited, out, 80)
     for index in range(REGISTERS_SIZE // _WORD):
         store_i64(out, _STATUS_REGISTERS + index * _WORD, read_register(task.stack_top, task.registers, index))
@@ -213,7 +213,7 @@ def _describe_process(task: Task, space: AddressSpace, out: Span[u8]) -> None:
     is_leader = process.leader is task
     out[0] = 0 if is_leader else 2
     out[1] = ord("R") if is_leader else ord("D")
-    out[3] = task.nice & 0xFF
+    out[3] = task.wishes.nice & 0xFF
     store_i64(out, 8, _DUMPS | (0 if process.program.has_execed else _FORKED))
     store_i32(out, 16, uid_for_caller(task.credentials.uid))
     store_i32(out, 20, gid_for_caller(task.credentials.gid))
@@ -222,10 +222,10 @@ def _describe_process(task: Task, space: AddressSpace, out: Span[u8]) -> None:
     leader = process.leader
     name = task.name if leader is None else leader.name
     out[_TITLE : _TITLE + len(name)].copy_from(span_of(name))
-    size = min(max(0, sum_of(space.argument_end, -max(0, space.argument_start))), _ARGUMENTS_SIZE - 1)
+    size = min(max(0, sum_of(space.layout.argument_end, -max(0, space.layout.argument_start))), _ARGUMENTS_SIZE - 1)
     words = out[_ARGUMENTS : _ARGUMENTS + size]
     try:
-        user.read_into(words, UserAddr(space.argument_start))
+        user.read_into(words, UserAddr(space.layout.argument_start))
     except Errno:
         return  # the program has unmapped them
     for index in range(size):

@@ -67,7 +67,7 @@ def find_segments(space: AddressSpace) -> Segments:
     """The segments of the running task's memory. Raises MemoryError."""
     segments = Segments()
     for area in each_area(space):
-        segments.add(area, dumped_size(area, space.dump_filter))
+        segments.add(area, dumped_size(area, space.settings.dump_filter))
     return segments
 
 

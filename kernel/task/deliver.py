@@ -89,7 +89,7 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
         relieve(task)
     if task.membership.counts_holdings:
         count_holdings(task)
-    if task.lacks_charge:
+    if task.charges.is_over_limit:
         relieve_group(task)
     if task.signals.returns_from_handler:
         task.signals.returns_from_handler = False
@@ -324,8 +324,11 @@ def _begin_stop(process: Process, signo: int) -> None:
     very many.
     """
     group = process.job
+    cancels = process.stop.cancels
     if signo != SIGSTOP and group is not None and is_orphaned(group, None):
         return
+    if process.stop.cancels != cancels or process.ending.is_exiting or process.exec_task is not None:
+        return  # others ran meanwhile
     process.stop.signal = signo
     process.stop.last_signal = signo
     process.stop.stopped_count = 0

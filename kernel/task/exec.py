@@ -327,7 +327,7 @@ def _try_lay_out(
         return None
     wanted = program.personality
     try:
-        return lay_out(space, program.file, image, interpreter, loader, space.stack_limit, wanted, may_be_low)
+        return lay_out(space, program.file, image, interpreter, loader, space.limits.stack, wanted, may_be_low)
     except Errno:
         return None
 
@@ -398,11 +398,11 @@ def _open_again(held: File) -> File:
 
 def _set_limits(task: Task, privileges: Privileges, space: AddressSpace) -> None:
     limits = task.process.limits
-    space.address_limit = limits.soft[RLIMIT_AS]
-    space.data_limit = limits.soft[RLIMIT_DATA]
-    space.stack_limit = limits.soft[RLIMIT_STACK]
+    space.limits.address = limits.soft[RLIMIT_AS]
+    space.limits.data = limits.soft[RLIMIT_DATA]
+    space.limits.stack = limits.soft[RLIMIT_STACK]
     if privileges.is_secure:
-        space.stack_limit = min(space.stack_limit, _SECURE_STACK_LIMIT)
+        space.limits.stack = min(space.limits.stack, _SECURE_STACK_LIMIT)
 
 
 def _is_traced(task: Task) -> bool:

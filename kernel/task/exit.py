@@ -573,6 +573,7 @@ def _take_from_unreaped(tracee: Tracee) -> None:
         tracing.unreaped = following
         return
     while other is not None:
+        spend(_LOOK_COST)
         if other.next_unreaped is tracee:
             other.next_unreaped = following
             return

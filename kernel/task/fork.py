@@ -272,7 +272,7 @@ def _check(parent: Task, arguments: CloneArguments) -> None:
         raise Errno(EAGAIN)
     if task_count() >= task_limit():
         raise Errno(EAGAIN)
-    if parent.policy == SCHED_DEADLINE and not parent.reset_on_fork:
+    if parent.wishes.policy == SCHED_DEADLINE and not parent.wishes.reset_on_fork:
         raise Errno(EAGAIN)  # there may be no time for another one
 
 
@@ -561,13 +561,13 @@ def _copy_scheduling(parent: Task, child: Task) -> None:
     if child.cgroup is not TOP or parent.cgroup is not TOP:
         place_processors(child)
     child.settings.io_priority = parent.settings.io_priority
-    if parent.reset_on_fork:
-        child.nice = max(parent.nice, 0) if parent.has_fair_policy() else 0
+    if parent.wishes.reset_on_fork:
+        if parent.has_fair_policy():
+            child.wishes.policy = parent.wishes.policy
+            child.wishes.nice = max(parent.wishes.nice, 0)
         return
-    child.policy = parent.policy
-    child.nice = parent.nice
+    child.wishes = parent.wishes
     child.precedence.wanted_ns = parent.precedence.wanted_ns
-    child.realtime_priority = parent.realtime_priority
 
 
 def _undo(child: Task) -> None:

@@ -22,11 +22,11 @@ def count_holdings(task: Task) -> None:
     """Count, for the group of the running thread, the kernel memory held for it now."""
     task.membership.counts_holdings = False
     files = task.file_table
-    control = MEMORY_CONTROLS.living(task.charged)
+    control = MEMORY_CONTROLS.living(task.charges.memory)
     if files is not None and control is not None:
         _count(files, control)
         if control.exceeded(0) is not None:
-            task.lacks_charge = True
+            task.charges.is_over_limit = True
 
 
 @noraise

@@ -41,13 +41,13 @@ _ROOM: Final = 32  # pages
 @noraise
 def relieve_group(task: Task) -> None:
     """A charge of the running thread exceeded a limit."""
-    task.lacks_charge = False
-    task.charge_failed = False
+    task.charges.is_over_limit = False
+    task.charges.has_failed = False
     if task.process.ending.is_exiting:
         return
     has_begun = begin_to_lack_memory()
     try:
-        control = MEMORY_CONTROLS.living(task.charged)
+        control = MEMORY_CONTROLS.living(task.charges.memory)
         if control is not None:
             control.tell_events()
             _bring_below(task, control)
@@ -117,8 +117,8 @@ def relieve_briefly(task: Task) -> bool:
     written back (but pages are swapped out, which needs nothing that a call holds), and the wait for a killed process
     is short. Returns whether to try again; if not, the call fails, and `relieve_group` handles the shortage afterwards.
     """
-    task.charge_failed = False
-    control = MEMORY_CONTROLS.living(task.charged)
+    task.charges.has_failed = False
+    control = MEMORY_CONTROLS.living(task.charges.memory)
     rounds = 0
     swaps = 0
     has_begun = begin_to_lack_memory()

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final
 from kernel.lib.linked import LinkedList
-from kernel.lib.pace import spend
+from kernel.lib.pace import pace
 from kernel.lib.pid import FIRST, UNSET, Pid
 
 if TYPE_CHECKING:
     from kernel.task.process import Process
 
-_LOOK_COST: Final = 15  # instructions for a member
+_LOOK_COST: Final = 20  # instructions for a member, for `pace`
+_ROUNDS: Final = 16  # of looking at the members while some leave
 
 
 @final
@@ -150,14 +151,19 @@ def drop_session_if_empty(session: Session) -> None:
 
 def is_orphaned(group: ProcessGroup, leaving: "Process | None") -> bool:
     """Whether no member (`leaving` aside) has a parent in another group of the session: no one would continue the job
-    once it stops.
+    once it stops. Sleeps if there are many.
     """
-    member = group.members.first()
-    while member is not None:
-        spend(_LOOK_COST)
-        if member is not leaving and not member.ending.is_zombie and _has_guide(member, group):
-            return False
-        member = member.after()
+    departures = -1
+    for _ in range(_ROUNDS):
+        if group.departures == departures:
+            break
+        departures = group.departures
+        member = group.members.first()
+        while member is not None:
+            if member is not leaving and not member.ending.is_zombie and _has_guide(member, group):
+                return False
+            pace(_LOOK_COST)
+            member = member_after(group, member)
     return True
 
 
@@ -171,17 +177,22 @@ def _has_guide(member: "Process", group: ProcessGroup) -> bool:
 
 
 def has_stopped_member(group: ProcessGroup) -> bool:
-    """Whether any member is stopped."""
-    member = group.members.first()
-    while member is not None:
-        spend(_LOOK_COST)
-        if member.stop.is_complete:
-            return True
-        member = member.after()
+    """Whether any member is stopped. Sleeps if there are many."""
+    departures = -1
+    for _ in range(_ROUNDS):
+        if group.departures == departures:
+            break
+        departures = group.departures
+        member = group.members.first()
+        while member is not None:
+            if member.stop.is_complete:
+                return True
+            pace(_LOOK_COST)
+            member = member_after(group, member)
     return False
 
 
 def is_orphaned_group(pgid: Pid) -> bool:
-    """The same by number; a missing group is orphaned."""
+    """The same by number; a missing group is orphaned. Sleeps if it is large."""
     group = find_group(pgid)
     return group is None or is_orphaned(group, None)

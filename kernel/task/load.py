@@ -109,9 +109,9 @@ def lay_out(
     stack_random = 0 if fixed else random_pages(_STACK_RANDOM_PAGES)
     layout.stack_top = USER_END - stack_random
     gap = max(_GAP_MINIMUM, min(stack_limit, USER_END // 6 * 5)) + (_STACK_RANDOM_PAGES << 12)
-    space.mapping_top = (USER_END - gap - (0 if fixed else random_pages(_MAP_RANDOM_PAGES))) & ~PAGE_MASK
+    space.layout.mapping_top = (USER_END - gap - (0 if fixed else random_pages(_MAP_RANDOM_PAGES))) & ~PAGE_MASK
     if personality & ADDR_COMPAT_LAYOUT != 0 or LEGACY_LAYOUT.value != 0:
-        space.mapping_bottom = page_up(USER_END // 3) + (0 if fixed else random_pages(_MAP_RANDOM_PAGES))
+        space.layout.mapping_bottom = page_up(USER_END // 3) + (0 if fixed else random_pages(_MAP_RANDOM_PAGES))
     bias = 0
     if image.is_relocatable():
         base = _PROGRAM_BASE + (0 if fixed else random_pages(_PROGRAM_RANDOM_PAGES))
@@ -176,10 +176,10 @@ def _note_places(space: AddressSpace, image: Image, bias: int) -> None:
         start = segment.address + bias
         end = start + segment.file_size
         if segment.prot & PROT_EXEC != 0:
-            space.code_start = start if space.code_end == 0 else min(space.code_start, start)
-            space.code_end = max(space.code_end, end)
-        space.data_start = max(space.data_start, start)
-        space.data_end = max(space.data_end, end)
+            space.layout.code_start = start if space.layout.code_end == 0 else min(space.layout.code_start, start)
+            space.layout.code_end = max(space.layout.code_end, end)
+        space.layout.data_start = max(space.layout.data_start, start)
+        space.layout.data_end = max(space.layout.data_end, end)
 
 
 def _map_zeros(
@@ -200,8 +200,8 @@ def _place_heap(space: AddressSpace, end: int, fixed: bool) -> None:
     start = end + (0 if fixed else random_pages(_BRK_RANDOM_PAGES))
     if start > USER_END - PAGE_SIZE:
         start = end
-    space.brk_start = start
-    space.brk_end = start
+    space.layout.brk_start = start
+    space.layout.brk_end = start
 
 
 def _map_stack(space: AddressSpace, top: int, executable: bool) -> None:
@@ -212,4 +212,4 @@ def _map_stack(space: AddressSpace, top: int, executable: bool) -> None:
     if area is None:
         raise Errno(ENOMEM)
     area.label = b"[stack]"
-    space.stack_top = top
+    space.layout.stack_top = top

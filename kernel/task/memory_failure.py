@@ -150,6 +150,7 @@ def _fail(task: Task, page: int, frame: Frame) -> bool:
     index = _index_of(space, page)
     if source.settle_page(index):
         return False
+    _check_few_map(source)
     note_areas(source, index, others)
     BROKEN.add(frame)
     loss = source.lose_page(index, frame)
@@ -165,6 +166,12 @@ def _fail(task: Task, page: int, frame: Frame) -> bool:
         force(task, info)
         _warn_others(others, space)
     return True
+
+
+def _check_few_map(source: TrackedObject) -> None:
+    """Raise EBUSY for a page of an object that very many areas map: it cannot be taken from all of them at once."""
+    if source.is_crowded():
+        raise Errno(EBUSY)
 
 
 def _is_blank(frame: Frame) -> bool:
@@ -268,6 +275,7 @@ def _move(space: AddressSpace, page: int, frame: Frame) -> bool:
         index = _index_of(space, page)
         if source.settle_page(index):
             return False
+        _check_few_map(source)
         _move_of_object(source, index, frame, other)
         return True
     finally:

@@ -388,7 +388,7 @@ def _is_enough(lacks_run: bool) -> bool:
 def find_memory_within_call(task: Task) -> bool:
     """`find_memory` for a running thread that may hold what others wait for. False: the call has to fail. May sleep."""
     relieve_briefly = GROUP_RELIEF.relieve_briefly
-    if task.charge_failed and relieve_briefly is not None:
+    if task.charges.has_failed and relieve_briefly is not None:
         return relieve_briefly(task)
     find_memory(task)
     return not task.process.ending.is_exiting
@@ -398,7 +398,7 @@ def find_memory_within_call(task: Task) -> bool:
 def find_memory(task: Task) -> None:
     """The task cannot go on without memory: afterwards it tries again. May sleep."""
     relief = GROUP_RELIEF.relieve
-    if task.charge_failed and relief is not None:
+    if task.charges.has_failed and relief is not None:
         relief(task)
         return
     has_begun = begin_to_lack_memory()

@@ -137,6 +137,7 @@ class StopState:
     continue_unreported: bool
     last_signal: int
     has_news: bool  # a child may have stopped or gone on without being reported
+    cancels: int  # SIGCONTs and SIGKILLs so far: a stop that was about to begin does not
     group_send: int  # the last long send to its group that has reached it (send.py)
 
 

@@ -137,6 +137,16 @@ class PidNamespace(Namespace):
         self.is_closed: bool = False  # its init has ended: no process is created here any more
         self.reboot_signal: int = 0  # the signal that ends its init, because a program inside rebooted
         self.changed: WaitQueue = WaitQueue()  # once closed: woken when a number becomes free
+        self.memfd_scope: int = 0 if parent is None else parent.strictest_memfd_scope()
+
+    def strictest_memfd_scope(self) -> int:
+        """vm.memfd_noexec as it holds in here: what is set here, or above if that is more."""
+        scope = self.memfd_scope
+        walker = self.parent
+        while walker is not None:
+            scope = max(scope, walker.memfd_scope)
+            walker = walker.parent
+        return scope
 
     def shown(self, pid: Pid) -> int:
         """A bearer's number for programs in here; 0 if they do not see it."""

@@ -13,7 +13,7 @@ from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace
 from kernel.lib.pid import UNSET, Pid
 from kernel.lib.saturation import sum_of
-from kernel.task.clocks import ProcessorClock, can_sleep_on
+from kernel.task.clocks import ProcessorClock, can_sleep_on, is_wall_clock
 from kernel.task.limits import RLIMIT_SIGPENDING
 from kernel.task.pending import quota_of
 from kernel.task.pids import find_task
@@ -22,20 +22,19 @@ from kernel.task.process_timers import ProcessTimers
 from kernel.task.send import send_to_process, send_to_task
 from kernel.task.siginfo import SignalInfo, SignalQuota, from_timer
 from kernel.time.clock import monotonic_ns, realtime_offset_ns
-from kernel.time.timers import Timer
+from kernel.time.wall_timers import WallTimer
 
 SIGEV_SIGNAL: Final = 0
 SIGEV_NONE: Final = 1
 SIGEV_THREAD_ID: Final = 4
 _OVERRUN_LIMIT: Final = (1 << 31) - 1
 # Instructions for a timer, for `pace`
-_FOLLOW_COST: Final = 500
 _END_COST: Final = 500
 _CHECKED_AT_ONCE: Final = 256  # in a tick
 
 
 @final
-class PosixTimer(Timer):
+class PosixTimer(WallTimer):
     """A timer."""
 
     def __init__(self, process: Process, number: int, clock: int) -> None:
@@ -172,8 +171,7 @@ class PosixTimer(Timer):
         self.wall_offset_ns = realtime_offset_ns()
         self.move(max(1, wall_ns - self.wall_offset_ns))
 
-    def follow_wall_clock(self) -> None:
-        """The wall clock was set."""
+    def wall_clock_was_set(self) -> None:
         moved_ns = realtime_offset_ns() - self.wall_offset_ns
         if self.goes_by_wall_clock and self.is_armed() and moved_ns != 0:
             self.wall_offset_ns += moved_ns
@@ -194,6 +192,7 @@ class PosixTimer(Timer):
     def end(self) -> None:
         """The timer was deleted."""
         self.cancel()
+        self.stop_following()
         self.stop_measuring()
         self.forget()
         self.process = None
@@ -244,14 +243,6 @@ class PosixTimers(ProcessTimers):
         self.table: dict[int, PosixTimer] = {}
         self.next_number: int = 0
 
-    def follow_wall_clock(self) -> None:
-        """The wall clock was set. Sleeps. Raises MemoryError."""
-        for number in [number for number in self.table.keys()]:
-            timer = self.table.get(number)
-            if timer is not None:
-                timer.follow_wall_clock()
-            pace(_FOLLOW_COST)
-
     def _first(self) -> PosixTimer | None:
         for timer in self.table.values():
             return timer
@@ -274,6 +265,12 @@ class PosixTimers(ProcessTimers):
     def enter(self, timer: PosixTimer) -> None:
         """The timer can be found. Raises MemoryError."""
         self.table[timer.number] = timer
+        if is_wall_clock(timer.clock):
+            try:
+                timer.follow()
+            except MemoryError:
+                self.table.pop(timer.number)
+                raise
 
     def get(self, number: int) -> PosixTimer:
         """The timer with a number. Raises EINVAL."""

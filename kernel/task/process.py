@@ -13,6 +13,7 @@ from kernel.lang import atomic, final, inline
 from kernel.lib.linked import Linked
 from kernel.lib.pid import UNSET, Bearer, Pid
 from kernel.sched import WaitQueue
+from kernel.sched.thread import SharedTime
 from kernel.task.actions import SignalActions
 from kernel.task.core_state import DUMPED_FOR_ITSELF, CoreDump
 from kernel.task.family import Family
@@ -69,9 +70,9 @@ class Process(Linked["Process"]):
         self.timers: Timers | None = None  # once it has any
         self.tracing: ProcessTracing | None = None  # once ptrace(2) concerns it
         self.ended: Usage = Usage()  # of threads that ended
+        self.time: SharedTime = SharedTime()  # of all threads
 
-        # The parts begin as zeros.
-        self.stop.is_reported = True
+        self.stop.is_reported = True  # the parts begin as zeros
         self.settings.timer_slack_ns = _SLACK_NS
         self.settings.default_slack_ns = _SLACK_NS
         self.origin.exit_signal = SIGCHLD

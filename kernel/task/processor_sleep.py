@@ -5,6 +5,8 @@ The tick that finds a process running checks its sleepers, so their resolution i
 Context: `ticked` runs in interrupts.
 """
 
+from typing import Final
+
 from kernel.lang import EINVAL, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, Errno, UserAddr, final
 from kernel.lib import user
 from kernel.lib.saturation import sum_of
@@ -15,6 +17,8 @@ from kernel.task.process_timers import ProcessTimers
 from kernel.task.task import RestartBlock, Task, current
 from kernel.time.clock import NS_PER_SECOND
 
+_CHECKED_AT_ONCE: Final = 256  # in a tick
+
 
 @final
 class ProcessorSleeper:
@@ -24,6 +28,7 @@ class ProcessorSleeper:
         self.clock: ProcessorClock = clock
         self.due_ns: int = due_ns
         self.queue: WaitQueue = WaitQueue()
+        self.place: int = 0  # among those that ticks check
 
 
 @final
@@ -32,12 +37,31 @@ class ProcessorSleepers(ProcessTimers):
 
     def __init__(self) -> None:
         self.sleepers: list[ProcessorSleeper] = []
+        self.next: int = 0  # the place of the one that is checked next
+
+    def enter(self, sleeper: ProcessorSleeper) -> None:
+        """One is checked from now on. Raises MemoryError."""
+        sleeper.place = len(self.sleepers)
+        self.sleepers.append(sleeper)
+
+    def leave(self, sleeper: ProcessorSleeper) -> None:
+        """One is checked no more; the last takes its place."""
+        last = self.sleepers.pop()
+        if last is not sleeper:
+            last.place = sleeper.place
+            self.sleepers[last.place] = last
 
     def ticked(self, process: Process) -> None:
-        """The tick found one of the process's threads running."""
-        for sleeper in self.sleepers:
+        """The tick found one of the process's threads running. Of very many sleepers it checks some, so that one may be
+        late by a few ticks.
+        """
+        for _ in range(min(len(self.sleepers), _CHECKED_AT_ONCE)):
+            if self.next >= len(self.sleepers):
+                self.next = 0
+            sleeper = self.sleepers[self.next]
             if sleeper.clock.sampled_ns() >= sleeper.due_ns:
                 sleeper.queue.wake_all()
+            self.next += 1
 
 
 @final
@@ -91,12 +115,12 @@ def _sleep(clock: ProcessorClock, due_ns: int) -> bool:
         all_sleepers = ProcessorSleepers()
         timers.sleepers = all_sleepers
     sleeper = ProcessorSleeper(clock, due_ns)
-    all_sleepers.sleepers.append(sleeper)
+    all_sleepers.enter(sleeper)
     try:
         while clock.now_ns() < due_ns:
             sleeper.queue.sleep()
     except Errno:
         return True
     finally:
-        all_sleepers.sleepers.remove(sleeper)
+        all_sleepers.leave(sleeper)
     return False

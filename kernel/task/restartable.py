@@ -74,7 +74,7 @@ def copy_to_child(parent: Task, child: Task) -> None:
 
 def has_lost_processor(task: Task) -> bool:
     """Whether another thread has run since `restart` was called last."""
-    return task.library.rseq.switches != task.voluntary_switches + task.involuntary_switches
+    return task.library.rseq.switches != task.accounts.voluntary_switches + task.accounts.involuntary_switches
 
 
 def restart_others(space: AddressSpace) -> None:
@@ -92,7 +92,7 @@ def restart(task: Task, frame: TrapFrame) -> None:
     """The thread lost the processor or takes a signal: leave the sequence that it is in. Raises EFAULT, EINVAL."""
     address = UserAddr(task.library.rseq.address)
     number = task.processor
-    switches = task.voluntary_switches + task.involuntary_switches
+    switches = task.accounts.voluntary_switches + task.accounts.involuntary_switches
     if task.library.rseq.switches == NEVER or task.library.rseq.processor != number:
         task.library.rseq.processor = number
         user.write_u32(user.at(address, _CPU_ID_START), number)

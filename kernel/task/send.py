@@ -17,7 +17,7 @@ from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
 from kernel.lib.ids import NO_ID, NO_USER, OVERFLOW, ROOT_USER
 from kernel.lib.namespace import USER_NAMESPACES
 from kernel.lib.pace import pace, spend
-from kernel.lib.pid import Pid
+from kernel.lib.pid import FIRST, Pid
 from kernel.sched import ThreadState, WaitQueue
 from kernel.sched.processor import announce_work_of, watch_calls_of
 from kernel.sched.scheduler import announce_work, interrupt_sleep, make_ready
@@ -27,7 +27,7 @@ from kernel.task.child_information import child_information
 from kernel.task.groups import ProcessGroup, find_group, member_after
 from kernel.task.limits import RLIMIT_SIGPENDING
 from kernel.task.pending import PendingSignals
-from kernel.task.pids import find_process, next_process
+from kernel.task.pids import find_process, next_process, next_thread
 from kernel.task.process import Process
 from kernel.task.siginfo import SignalInfo, from_kernel, from_process
 from kernel.task.signals import (
@@ -277,9 +277,12 @@ def _prepare(process: Process, signo: int) -> None:
     if contains(STOP_SIGNALS, signo):
         _discard(process, bit(SIGCONT))
     elif signo == SIGCONT:
+        process.stop.cancels += 1
         _discard(process, STOP_SIGNALS)
         continue_process(process)
         _tell_tracees(process)
+    elif signo == SIGKILL:
+        process.stop.cancels += 1
 
 
 def _discard(process: Process, mask: int) -> None:
@@ -289,12 +292,27 @@ def _discard(process: Process, mask: int) -> None:
 
 
 def discard_ignored(process: Process, signo: int) -> None:
-    """A signal became ignored: drop pending ones."""
+    """A signal became ignored: drop pending ones. Sleeps if there are very many threads: the rest keep theirs if it is
+    not ignored any more.
+    """
     mask = bit(signo)
     shared = process.pending.discard(mask)
+    if len(process.threads) > _WOKEN_AT_ONCE:
+        _discard_of_many(process, signo, shared)
+        return
     for task in process.threads.values():
         if task.pending.discard(mask) or shared:
             update_interrupted(task)
+
+
+@noinline
+def _discard_of_many(process: Process, signo: int, shared: bool) -> None:
+    task = next_thread(process, FIRST)
+    while task is not None and process.actions.ignores(signo):
+        if task.pending.discard(bit(signo)) or shared:
+            update_interrupted(task)
+        pace(_LOOK_COST)
+        task = next_thread(process, Pid(int(task.tid) + 1))
 
 
 @noinline

@@ -140,6 +140,7 @@ class Task(Thread):
         self.tid: Pid = tid
         self.own_tid: int = int(tid)  # its own number (gettid(2)): the one in its pid namespace
         self.process: Process = process
+        self.shared_time = process.time
         self.credentials: Credentials = credentials
         self.memory: AddressSpace | None = None
         self.file_table: FileTable | None = None
@@ -158,8 +159,7 @@ class Task(Thread):
         self.belongings: Belongings | None = None  # what few threads have
         self._buffer: UserBuffer | None = None
 
-        # The parts begin as zeros.
-        self.signals.stack.flags = SS_DISABLE
+        self.signals.stack.flags = SS_DISABLE  # the parts begin as zeros
         self.calls.are_watched = TRACING.enabled
         self.counts.run_switches = -1
         self.membership.chosen_processors = -1
@@ -357,9 +357,9 @@ class Task(Thread):
         timers = self.process.timers
         if timers is not None:
             timers.ticked(self.process)
-        if self.charged != 0:
+        if self.charges.memory != 0:
             self._tick_holdings()
-        if self.policy != SCHED_OTHER:
+        if self.wishes.policy != SCHED_OTHER:
             self._watch_realtime()
 
     def _tick_holdings(self) -> None:
@@ -385,17 +385,17 @@ class Task(Thread):
         """RLIMIT_RTTIME counts how long a real-time thread runs from one sleep to the next. One with deadlines may want
         to hear that it overran its budget.
         """
-        if self.policy == SCHED_DEADLINE and take_overrun(self):
+        if self.wishes.policy == SCHED_DEADLINE and take_overrun(self):
             tell = REALTIME_WATCH.overran
             if tell is not None:
                 tell(self.process)
-        if self.voluntary_switches != self.counts.run_switches or not self.has_realtime_policy():
-            self.counts.run_switches = self.voluntary_switches
-            self.counts.run_from_ns = self.runtime_ns
+        if self.accounts.voluntary_switches != self.counts.run_switches or not self.has_realtime_policy():
+            self.counts.run_switches = self.accounts.voluntary_switches
+            self.counts.run_from_ns = self.accounts.runtime_ns
             return
         watch = REALTIME_WATCH.exceeds
         if watch is not None and self.process.limits.soft[RLIMIT_RTTIME] != UNLIMITED:
-            watch(self.process, (self.runtime_ns - self.counts.run_from_ns) // NS_PER_US)
+            watch(self.process, (self.accounts.runtime_ns - self.counts.run_from_ns) // NS_PER_US)
 
     def leave_processor(self) -> None:
         self.registers.leave()
@@ -404,7 +404,7 @@ class Task(Thread):
         signals_have_work = self.signals.returns_from_handler or self.signals.restores_blocked
         if self.interrupted or signals_have_work or self.calls.keeps_files or self.library.rseq.address != 0:
             announce_work()
-        elif self.lacks_charge or self.share is not None or self.membership.counts_holdings:
+        elif self.charges.is_over_limit or self.share is not None or self.membership.counts_holdings:
             announce_work()
         watch_calls(self.calls.are_watched)
         self.registers.enter()

@@ -28,8 +28,8 @@ def map_vdso(space: AddressSpace, hint: int = 0, namespace: TimeNamespace = FIRS
     if data_area is not None and code_area is not None:
         data_area.label = b"[vvar]"
         code_area.label = b"[vdso]"
-    space.vdso_start = data + _DATA_SIZE
-    return space.vdso_start
+    space.layout.vdso_start = data + _DATA_SIZE
+    return space.layout.vdso_start
 
 
 def map_vdso_again(task: Task, hint: int) -> int:

@@ -4,24 +4,23 @@ Deadlines are on the monotonic clock, which is never set. One that was given as 
 that is set: timers are moved here, and a waiting call is restarted, and so computes its deadline anew. Only
 calls with absolute times do so; those with relative ones do not use the wall clock at all.
 
-Context: sleeps, if there are many processes.
+Context: sleeps, if there are many timers or threads.
 Source: clock_settime(2), timerfd_create(2).
 """
 
 from typing import Final
 
 from arch import call_under_way, number_of_call
-from kernel.ipc.timerfd import wall_clock_was_set
 from kernel.lib.pace import pace
+from kernel.lib.pid import Pid
 from kernel.task.pid_namespace import FIRST_PID
-from kernel.task.pids import next_process
-from kernel.task.posix_timers import PosixTimers
-from kernel.task.process import Process
+from kernel.task.pids import find_task
 from kernel.task.send import interrupt
 from kernel.task.task import Task
 from kernel.time import vdso
 from kernel.time.clock import realtime_offset_ns, set_realtime
 from kernel.time.steering import STEERING
+from kernel.time.wall_timers import tell_followers
 
 _COST: Final = 200  # instructions, for `pace`
 # Calls that record, each time, whether they wait by the wall clock.
@@ -36,13 +35,14 @@ def set_wall_clock(time_ns: int) -> None:
     set_realtime(time_ns)
     STEERING.was_set()
     vdso.update()
-    wall_clock_was_set()
-    process = next_process(FIRST_PID, 1)
-    while process is not None:
-        number = int(process.pid)
-        _follow(process)
+    tell_followers()
+    number = FIRST_PID.taken.following(1)
+    while number >= 0:
+        task = find_task(Pid(number))
+        if task is not None and task.calls.waits_by_wall_clock and _is_in_such_a_call(task):
+            interrupt(task)
         pace(_COST)
-        process = next_process(FIRST_PID, number + 1)
+        number = FIRST_PID.taken.following(number + 1)
 
 
 def monotonic_deadline(task: Task, wall_ns: int) -> int:
@@ -51,18 +51,6 @@ def monotonic_deadline(task: Task, wall_ns: int) -> int:
     """
     task.calls.waits_by_wall_clock = True
     return wall_ns - realtime_offset_ns()
-
-
-def _follow(process: Process) -> None:
-    kinds = process.timers
-    timers = None if kinds is None else kinds.posix
-    if isinstance(timers, PosixTimers):
-        timers.follow_wall_clock()
-    for tid in [tid for tid in process.threads.keys()]:
-        task = process.threads.get(tid)
-        if task is not None and task.calls.waits_by_wall_clock and _is_in_such_a_call(task):
-            interrupt(task)
-        pace(_COST)
 
 
 def _is_in_such_a_call(task: Task) -> bool:

@@ -79,7 +79,7 @@ def name_tracer(task: Task, number: int) -> None:
         tracer = find_task(named)
         if tracer is None:
             raise Errno(EINVAL)
-        started_ns = tracer.started_ns
+        started_ns = tracer.accounts.started_ns
     if named == NAMED_NOBODY and task.process.tracing is None:
         return
     tracing = task.process.own_tracing()
@@ -100,7 +100,7 @@ def _is_relative(tracer: Task, task: Task) -> bool:
     if tracing is None or named_tracer == NAMED_NOBODY:
         return False
     named = find_task(named_tracer)
-    if named is None or named.started_ns != tracing.named_tracer_started_ns:
+    if named is None or named.accounts.started_ns != tracing.named_tracer_started_ns:
         return False  # it has ended
     return _descends(tracer.process, named.process)
 

@@ -54,19 +54,19 @@ class Wanted:
 
     def matches(self, request: Request) -> bool:
         """Whether a request that waits is meant."""
-        if request.is_settled() or request.opcode == OP_LINK_TIMEOUT:
+        if request.is_settled() or request.entry.opcode == OP_LINK_TIMEOUT:
             return False
         flags = self.flags
         if flags & CANCEL_ANY != 0:
             return True
         if cancelling_of(request) == CANCEL_FROM_LIST:  # there Linux looks at nothing else
-            return flags & (CANCEL_FD | CANCEL_FD_FIXED) == 0 and request.user_data == self.user_data
-        if flags & CANCEL_FD != 0 and (request.opcode == OP_TIMEOUT or request.file is not self.file):
+            return flags & (CANCEL_FD | CANCEL_FD_FIXED) == 0 and request.entry.user_data == self.user_data
+        if flags & CANCEL_FD != 0 and (request.entry.opcode == OP_TIMEOUT or request.file is not self.file):
             return False
-        if flags & CANCEL_OP != 0 and request.opcode != self.opcode:
+        if flags & CANCEL_OP != 0 and request.entry.opcode != self.opcode:
             return False
         by_data = flags & CANCEL_USERDATA != 0 or flags & (CANCEL_FD | CANCEL_OP) == 0
-        return not by_data or request.user_data == self.user_data
+        return not by_data or request.entry.user_data == self.user_data
 
     def cancel(self, request: Request) -> int:
         """Cancel one that is meant; by how much it adds to the number of all."""
@@ -134,7 +134,7 @@ def find(ring: Ring, user_data: int, first_opcode: int, second_opcode: int) -> R
     """A request that waits, of one of two opcodes. Sleeps."""
     request = ring.latest_of(user_data)
     while request is not None:
-        if not request.is_settled() and (request.opcode == first_opcode or request.opcode == second_opcode):
+        if not request.is_settled() and (request.entry.opcode == first_opcode or request.entry.opcode == second_opcode):
             return request
         request = _after_safe_point(ring, user_data, request.same_next)
     return None
@@ -145,6 +145,6 @@ def _after_safe_point(ring: Ring, user_data: int, following: Request | None) -> 
     another name.
     """
     pace(_COST)
-    if following is not None and not (following.number != 0 and following.user_data == user_data):
+    if following is not None and not (following.number != 0 and following.entry.user_data == user_data):
         return ring.latest_of(user_data)
     return following

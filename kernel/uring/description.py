@@ -166,7 +166,8 @@ def _thread(listing: RingListing) -> bytes:
     if taker is None or thread is None:
         return b"SqThread:\t-1\nSqThreadCpu:\t-1\nSqTotalTime:\t0\nSqWorkTime:\t0\n"
     text = f"SqThread:\t{int(thread.tid)}\nSqThreadCpu:\t{taker.processor}\n"
-    return (text + f"SqTotalTime:\t{thread.runtime_ns // 1000}\nSqWorkTime:\t{taker.working_ns // 1000}\n").encode()
+    text += f"SqTotalTime:\t{thread.accounts.runtime_ns // 1000}\nSqWorkTime:\t{taker.working_ns // 1000}\n"
+    return text.encode()
 
 
 # ---- What is registered ----------------------------------------------------------------------------------------------
@@ -174,14 +175,14 @@ def _thread(listing: RingListing) -> bytes:
 
 def _file_count(listing: RingListing) -> bytes:
     listing.follow()
-    return f"UserFiles:\t{len(listing.ring.files.slots)}\n".encode()
+    return f"UserFiles:\t{len(listing.ring.registered.files.slots)}\n".encode()
 
 
 def _files(listing: RingListing) -> bytes:
-    slots = listing.ring.files.slots
+    slots = listing.ring.registered.files.slots
     if listing.index >= len(slots) or listing.is_busy():
         listing.follow()
-        return f"UserBufs:\t{len(listing.ring.buffers.slots)}\n".encode()
+        return f"UserBufs:\t{len(listing.ring.registered.buffers.slots)}\n".encode()
     slot = listing.index
     listing.index += 1
     file = slots[slot]
@@ -203,7 +204,7 @@ def _name_of(file: File) -> bytes:
 
 
 def _buffers(listing: RingListing) -> bytes:
-    slots = listing.ring.buffers.slots
+    slots = listing.ring.registered.buffers.slots
     if listing.index >= len(slots) or listing.is_busy():
         listing.follow()
         return _EMPTY
@@ -216,7 +217,7 @@ def _buffers(listing: RingListing) -> bytes:
 
 
 def _personalities(listing: RingListing) -> bytes:
-    personalities = listing.ring.personalities
+    personalities = listing.ring.registered.personalities
     if listing.is_busy() or personalities.count() == 0 or listing.index > LAST:
         listing.follow()
         return b"PollList:\n"
@@ -256,7 +257,7 @@ def _waiting(listing: RingListing) -> bytes:
         return b"CqOverflowList:\n"
     listing.request = request
     listing.number = request.number
-    return _EMPTY if request.waiter is None else f"  op={request.opcode}, task_works=0\n".encode()
+    return _EMPTY if request.waiter is None else f"  op={request.entry.opcode}, task_works=0\n".encode()
 
 
 def _next_request(listing: RingListing) -> Request | None:

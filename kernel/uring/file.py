@@ -62,7 +62,7 @@ class UringFile(File):
         if kind == layout.MAP_ENTRIES:
             return RingPages(self, ring.entries, kind >> PAGE_SHIFT, held_pages)
         if kind == layout.MAP_BUFFERS:
-            group = ring.groups.get((offset & ~layout.MAP_BUFFERS) >> layout.MAP_BUFFERS_SHIFT)
+            group = ring.registered.groups.get((offset & ~layout.MAP_BUFFERS) >> layout.MAP_BUFFERS_SHIFT)
             memory = None if group is None else group.memory
             if memory is not None:
                 return RingPages(self, memory, offset >> PAGE_SHIFT, held_pages)
@@ -74,7 +74,7 @@ class UringFile(File):
     def poll(self, waiter: PollWaiter | None) -> int:
         ring = self.ring
         if waiter is not None:
-            waiter.wait_on(ring.waiters)
+            waiter.wait_on(ring.listeners.waiters)
         state = 0
         if ring.offered() != ring.shape.entry_count:
             state |= WRITABLE
@@ -85,7 +85,7 @@ class UringFile(File):
     def close(self) -> None:
         ring = self.ring
         ring.is_ended = True
-        ring.job.ring = None
+        ring.listeners.job.ring = None
         served = ring.served
         ring.served = None
         taker = None if served is None else served.taker
@@ -109,7 +109,7 @@ class UringFile(File):
             if deferred is None:
                 break
             ring.undefer(deferred)
-            deferred.refusal = ECANCELED
+            deferred.end.refusal = ECANCELED
             deferred.note_due()
             pace(_COST)
         ring.end.ring = ring

@@ -56,7 +56,7 @@ def start(first: Request | None) -> None:
     """Begin a request, and what is linked to it as far as nothing waits."""
     request = first
     while request is not None:
-        request.is_new = False
+        request.progress.is_new = False
         request = _begin(request)
         pace(_COST)
 
@@ -64,14 +64,14 @@ def start(first: Request | None) -> None:
 @noraise
 def resume(request: Request) -> None:
     """It is due: something that it was waiting for has happened."""
-    if request.is_new:
+    if request.progress.is_new:
         request.ring.leave_task(request)
         start(request)
         return
     if request.number == 0:
         return
     if request.is_settled():
-        start(finish(request, request.outcome))
+        start(finish(request, request.end.outcome))
         return
     if request.timer is None and not _is_ready(request):
         return
@@ -97,8 +97,8 @@ def _is_ready(request: Request) -> bool:
 def _begin(request: Request) -> Request | None:
     """Begin one. Returns what begins next."""
     _take_limit(request)
-    if request.refusal != 0:
-        result = -request.refusal
+    if request.end.refusal != 0:
+        result = -request.end.refusal
     elif request.ring.is_ended or is_dying():
         result = -ECANCELED  # nothing waits in a ring that nobody has any more
     else:
@@ -136,15 +136,15 @@ def _perform(request: Request) -> int:
             try:
                 if operation.needs_file and request.file is None:
                     _find_file(request)
-                if not request.has_begun:
+                if not request.progress.has_begun:
                     request.events |= operation.events
                 result = operation.perform(request)
-                request.has_begun = True
+                request.progress.has_begun = True
                 if result != GOES_ON:
                     return result
                 code = _wait(request)
                 if code <= 0:  # it has done its share for now
-                    request.tries = 0
+                    request.progress.tries = 0
                     request.note_due()
                     return WAITS
                 return -as_result(code)
@@ -152,7 +152,7 @@ def _perform(request: Request) -> int:
                 code = error.code
             except MemoryError:
                 code = ENOMEM
-            request.has_begun = True
+            request.progress.has_begun = True
             if code == EAGAIN and not request.never_waits:
                 code = _wait(request)
             if code != _AGAIN:
@@ -169,11 +169,11 @@ def _operation_of(request: Request) -> Operation | None:
 
 def _find_file(request: Request) -> None:
     """Raises EBADF, MemoryError."""
-    if request.flags & layout.FIXED_FILE != 0:
-        file = request.ring.files.file(request.descriptor)
+    if request.entry.flags & layout.FIXED_FILE != 0:
+        file = request.ring.registered.files.file(request.entry.descriptor)
         use_resource(request)
     else:
-        file = current().files.get(request.descriptor)
+        file = current().files.get(request.entry.descriptor)
     request.file = file.acquire()
 
 
@@ -191,7 +191,7 @@ def _wait(request: Request) -> int:
             waiter = RequestWaiter(request)
             request.waiter = waiter
             ready = file.poll(waiter) & wanted
-            if len(waiter.entries) == 0:
+            if waiter.entry_count == 0:
                 _leave_queues(request)
                 return EAGAIN
             request.ring.keep(request)
@@ -203,10 +203,10 @@ def _wait(request: Request) -> int:
         _leave_queues(request)
         return ENOMEM
     if ready == 0:
-        request.tries = 0
+        request.progress.tries = 0
         return 0
-    request.tries += 1
-    return EAGAIN if request.tries > _MOST_TRIES else _AGAIN
+    request.progress.tries += 1
+    return EAGAIN if request.progress.tries > _MOST_TRIES else _AGAIN
 
 
 @noraise
@@ -224,22 +224,22 @@ def _leave_queues(request: Request) -> None:
 @noraise
 def finish(request: Request, result: int) -> Request | None:
     """It is done: enter its completion. Returns what begins next in its chain."""
-    if result < 0 and request.moved > 0:
-        result = request.moved  # what was moved is not lost, whatever happened after it
+    if result < 0 and request.progress.moved > 0:
+        result = request.progress.moved  # what was moved is not lost, whatever happened after it
         request.is_short = True
     failed = (result < 0 and not request.keeps_chain) or request.is_short
-    is_silent = request.flags & layout.CQE_SKIP_SUCCESS != 0
-    if request.notice != NO_OUTCOME:
-        request.completion_flags |= layout.CQE_MORE
+    is_silent = request.entry.flags & layout.CQE_SKIP_SUCCESS != 0
+    if request.end.notice != NO_OUTCOME:
+        request.end.flags |= layout.CQE_MORE
     _complete(request, result, shows=failed or not is_silent)
     limit = request.limit
     request.limit = None
     if limit is not None:
         limit.limited = None
-        _complete(limit, -ECANCELED, shows=limit.flags & layout.CQE_SKIP_SUCCESS == 0)
+        _complete(limit, -ECANCELED, shows=limit.entry.flags & layout.CQE_SKIP_SUCCESS == 0)
     following = request.linked
     request.linked = None
-    if failed and following is not None and request.flags & layout.IO_HARDLINK == 0:
+    if failed and following is not None and request.entry.flags & layout.IO_HARDLINK == 0:
         _cancel_chain(following, shows=not is_silent)
         following = None
     while request.ring.end_counted():
@@ -253,15 +253,15 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
     """Enter its completion, and give back what it holds."""
     ring = request.ring
     ring.drop(request)
-    request.is_new = False
+    request.progress.is_new = False
     _leave_queues(request)
     timer = request.timer
     request.timer = None
     if timer is not None:
         timer.cancel()
         timer.request = None
-    if request.outcome == NO_OUTCOME:
-        request.outcome = result
+    if request.end.outcome == NO_OUTCOME:
+        request.end.outcome = result
     ring.held.kept_bytes -= request.kept_bytes
     request.kept_bytes = 0
     file = request.file
@@ -280,9 +280,10 @@ def _complete(request: Request, result: int, *, shows: bool) -> None:
     if limited is not None:
         limited.limit = None
     if shows:
-        ring.post(request.user_data, result, request.completion_flags)
-    if request.notice != NO_OUTCOME:
-        ring.post(request.user_data, request.notice, layout.CQE_NOTIFICATION)  # also if it never began, as on Linux
+        ring.post(request.entry.user_data, result, request.end.flags)
+    if request.end.notice != NO_OUTCOME:
+        # Also if it never began, as on Linux
+        ring.post(request.entry.user_data, request.end.notice, layout.CQE_NOTIFICATION)
     ring.draining.ended += 1
     if file is not None:
         file.release()
@@ -299,7 +300,7 @@ def _cancel_chain(first: Request, *, shows: bool) -> None:
     while request is not None:
         following = request.linked
         request.linked = None
-        _complete(request, -request.refusal if request.refusal != 0 else -ECANCELED, shows=shows)
+        _complete(request, -request.end.refusal if request.end.refusal != 0 else -ECANCELED, shows=shows)
         request = following
         pace(_COST)
 
@@ -309,7 +310,7 @@ def begin_deferred(ring: Ring) -> None:
     """Begin what waits for others to end, if those are done."""
     while True:
         request = ring.deferred.first()
-        if request is None or (request.flags & layout.IO_DRAIN != 0 and ring.draining.ended < request.sequence):
+        if request is None or (request.entry.flags & layout.IO_DRAIN != 0 and ring.draining.ended < request.sequence):
             return
         ring.undefer(request)
         request.note_due()
@@ -323,11 +324,11 @@ def begin_deferred(ring: Ring) -> None:
 def _take_limit(request: Request) -> None:
     """A LINK_TIMEOUT after it is no part of the chain: it limits the request."""
     following = request.linked
-    if following is not None and following.is_limit() and following.refusal == 0:
+    if following is not None and following.is_limit() and following.end.refusal == 0:
         request.limit = following
         request.linked = following.linked
         following.linked = None
-        following.is_new = False
+        following.progress.is_new = False
 
 
 @noraise
@@ -339,7 +340,7 @@ def _start_limit(request: Request) -> None:
     operation = _operation_of(limit)
     if operation is None:
         return
-    limit.has_begun = True
+    limit.progress.has_begun = True
     try:
         operation.perform(limit)
     except (Errno, MemoryError):
@@ -463,11 +464,11 @@ def run_deferred(ring: Ring) -> None:
 @noraise
 def _end(request: Request) -> None:
     """Its task ends, or its program does. No operation is reached from here: the way to it is deep already."""
-    if request.is_new:
+    if request.progress.is_new:
         request.ring.leave_task(request)
         _end_chain(request)
     elif request.number != 0:
-        _end_chain(finish(request, request.outcome if request.is_settled() else -ECANCELED))
+        _end_chain(finish(request, request.end.outcome if request.is_settled() else -ECANCELED))
 
 
 @noraise
@@ -475,9 +476,9 @@ def _end_chain(first: Request | None) -> None:
     """What would begin now ends instead, and what is linked to it."""
     request = first
     while request is not None:
-        request.is_new = False
+        request.progress.is_new = False
         _take_limit(request)
-        request = finish(request, -request.refusal if request.refusal != 0 else -ECANCELED)
+        request = finish(request, -request.end.refusal if request.end.refusal != 0 else -ECANCELED)
         pace(_LOOK_COST)
 
 
@@ -490,7 +491,7 @@ def cancel_of_task(ring: Ring, work: TaskRequests) -> None:
     while request is not None and request.number <= last:
         place = request.place()
         if request.task.async_work is work:  # it may have been settled since the look at what is due
-            _end_chain(finish(request, request.outcome if request.is_settled() else -ECANCELED))
+            _end_chain(finish(request, request.end.outcome if request.is_settled() else -ECANCELED))
         pace(_LOOK_COST)
         request = ring.requests.first_after(place)
     request = ring.deferred.first()

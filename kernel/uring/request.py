@@ -20,6 +20,7 @@ from kernel.task.words import load_i32, load_i64
 from kernel.time import Timer
 from kernel.time.heap import Queued
 from kernel.uring.buffers import Chosen
+from kernel.uring.parts import RequestEnd, RequestProgress, SubmissionEntry
 from kernel.uring.resources import Generation
 
 if TYPE_CHECKING:
@@ -118,26 +119,30 @@ class KeptSelection:
 class Request(Linked["Request"]):
     """One request. It stands on its ring's list while it waits."""
 
+    entry: SubmissionEntry
+    progress: RequestProgress
+    end: RequestEnd
+
     def __init__(self, ring: "Ring", task: Task, entry: Span[u8]) -> None:
         """From the 64 bytes of a submission, which nobody else changes. Raises MemoryError."""
         super().__init__()
         self.ring: Ring = ring
         self.task: Task = task
         self.operation: Operation | None = None
-        self.opcode: int = entry.load_u32(0) & 0xFF
-        self.flags: int = entry.load_u32(0) >> 8 & 0xFF
-        self.priority: int = entry.load_u16(2)
-        self.descriptor: int = load_i32(entry, 4)
-        self.offset: int = load_i64(entry, 8)
-        self.address: int = load_i64(entry, 16)
-        self.length: int = entry.load_u32(24)
-        self.modifiers: int = entry.load_u32(28)  # rw_flags, msg_flags, timeout_flags …
-        self.user_data: int = load_i64(entry, 32)
-        self.buffer_index: int = entry.load_u16(40)
-        self.personality: int = entry.load_u16(42)
-        self.other: int = load_i32(entry, 44)  # splice_fd_in, file_index, addr_len
-        self.address3: int = load_i64(entry, 48)
-        self.last: int = load_i64(entry, 56)
+        self.entry.opcode = entry.load_u32(0) & 0xFF
+        self.entry.flags = entry.load_u32(0) >> 8 & 0xFF
+        self.entry.priority = entry.load_u16(2)
+        self.entry.descriptor = load_i32(entry, 4)
+        self.entry.offset = load_i64(entry, 8)
+        self.entry.address = load_i64(entry, 16)
+        self.entry.length = entry.load_u32(24)
+        self.entry.modifiers = entry.load_u32(28)
+        self.entry.user_data = load_i64(entry, 32)
+        self.entry.buffer_index = entry.load_u16(40)
+        self.entry.personality = entry.load_u16(42)
+        self.entry.other = load_i32(entry, 44)
+        self.entry.address3 = load_i64(entry, 48)
+        self.entry.last = load_i64(entry, 56)
         self.extra: Extra | None = None
         self.file: File | None = None
         self.linked: Request | None = None  # what begins when it is done
@@ -147,23 +152,17 @@ class Request(Linked["Request"]):
         self.timer: RequestTimer | None = None
         self.limit: Request | None = None  # the LINK_TIMEOUT that limits it
         self.limited: Request | None = None  # of a LINK_TIMEOUT that runs
-        self.outcome: int = NO_OUTCOME  # how it ends, whatever happens to its file
-        self.refusal: int = 0  # an error that it has before it begins
-        self.completion_flags: int = 0
-        self.notice: int = NO_OUTCOME  # the result of a second completion, which tells that its memory is free
-        self.moved: int = 0
+        self.end.outcome = NO_OUTCOME
+        self.end.notice = NO_OUTCOME
         self.kept_bytes: int = 0  # of its vector, beside REQUEST_BYTES; counted by its ring
-        self.tries: int = 0
         self.events: int = 0  # POLL* bits that it waits for
         self.hears_wakes_only: bool = False  # that its file is still ready is no news
         self.never_waits: bool = False  # EAGAIN is its end
         self.is_short: bool = False  # it has succeeded, and yet breaks its chain
         self.keeps_chain: bool = False  # whatever its result is, its chain goes on
-        self.is_new: bool = True  # it has not begun
+        self.progress.is_new = True
         self.number: int = 0  # 0 unless it stands on one of the ring's lists, in which numbers go up
         self.is_due: bool = False
-        self.has_begun: bool = False  # its operation has been at work before
-        self.is_in_progress: bool = False  # a connection is
         self.next_due: Request | None = None
         # Among those of its ring that wait and have the same user_data, the latest first
         self.same_next: Request | None = None
@@ -182,15 +181,15 @@ class Request(Linked["Request"]):
 
     def memory(self) -> UserAddr:
         """`addr`."""
-        return UserAddr(self.address)
+        return UserAddr(self.entry.address)
 
     def memory3(self) -> UserAddr:
         """`addr3`."""
-        return UserAddr(self.address3)
+        return UserAddr(self.entry.address3)
 
     def memory2(self) -> UserAddr:
         """`addr2`, which lies where `off` does."""
-        return UserAddr(self.offset)
+        return UserAddr(self.entry.offset)
 
     def more(self) -> Extra:
         """What it needs in addition. Raises MemoryError."""
@@ -202,16 +201,16 @@ class Request(Linked["Request"]):
 
     def is_limit(self) -> bool:
         """Whether it is a LINK_TIMEOUT."""
-        return self.opcode == OP_LINK_TIMEOUT
+        return self.entry.opcode == OP_LINK_TIMEOUT
 
     def is_settled(self) -> bool:
         """Whether its end is decided. A call, because it is asked anew after a sleep."""
-        return self.outcome != NO_OUTCOME
+        return self.end.outcome != NO_OUTCOME
 
     def settle(self, outcome: int) -> None:
         """Decide its end, if that has not been decided: it comes when it is the task's turn."""
-        if self.outcome == NO_OUTCOME:
-            self.outcome = outcome
+        if self.end.outcome == NO_OUTCOME:
+            self.end.outcome = outcome
             self.note_due()
 
     def leave_other_place(self) -> None:

@@ -19,7 +19,7 @@ def use_resource(request: Request) -> None:
     """A request begins to use a registered file or buffer. Raises MemoryError."""
     extra = request.more()
     if extra.generation is None:
-        present = request.ring.generations.present
+        present = request.ring.registered.generations.present
         present.users += 1
         extra.generation = present
 
@@ -28,16 +28,16 @@ def use_resource(request: Request) -> None:
 def stop_using(ring: Ring, generation: Generation) -> None:
     """A request that used one has ended."""
     generation.users -= 1
-    past = ring.generations.past
+    past = ring.registered.generations.past
     while True:
         first = past.first()
         if first is None:
-            ring.generations.ended.wake_all()
+            ring.registered.generations.ended.wake_all()
             return
         if first.users != 0:
             return
         past.unlink(first)
-        ring.generations.past_count -= 1
+        ring.registered.generations.past_count -= 1
         file = first.file
         first.file = None
         _end(ring, first.tag, file)
@@ -52,12 +52,12 @@ def begin_withdrawal(ring: Ring) -> bool:
 
 def has_past_users(ring: Ring) -> bool:
     """Whether it is not over. A call, because it is asked anew after a sleep."""
-    return not ring.generations.past.is_empty()
+    return not ring.registered.generations.past.is_empty()
 
 
 def retire_file(ring: Ring, slot: int) -> None:
     """Empty a slot that is not empty. Raises MemoryError, and nothing has changed."""
-    files = ring.files
+    files = ring.registered.files
     file = files.slots[slot]
     tag = files.tag_of(slot)
     past = _begin_generation(ring)
@@ -70,7 +70,7 @@ def replace_file(ring: Ring, slot: int, file: File) -> None:
     """Put a file, which the caller has acquired, into a slot, whatever is there. Raises MemoryError, and nothing has
     changed.
     """
-    files = ring.files
+    files = ring.registered.files
     old = files.slots[slot]
     if old is None:
         files.put(slot, file, 0)
@@ -84,7 +84,7 @@ def replace_file(ring: Ring, slot: int, file: File) -> None:
 
 def retire_buffer(ring: Ring, slot: int) -> None:
     """Empty a slot that is not empty. Raises MemoryError, and nothing has changed."""
-    buffers = ring.buffers
+    buffers = ring.registered.buffers
     tag = buffers.tag_of(slot)
     past = _begin_generation(ring)
     buffers.tags.pop(slot, 0)
@@ -94,7 +94,7 @@ def retire_buffer(ring: Ring, slot: int) -> None:
 
 def _begin_generation(ring: Ring) -> Generation | None:
     """Begin one if requests may use what is to be retired; the one that ends. Raises MemoryError."""
-    generations = ring.generations
+    generations = ring.registered.generations
     present = generations.present
     if present.users == 0 and generations.past.is_empty():
         return None

@@ -147,7 +147,7 @@ class PollersJob(Job):
     def run(self) -> None:
         ring = self.ring
         if ring is not None:
-            ring.waiters.wake_all()
+            ring.listeners.waiters.wake_all()
 
 
 @final
@@ -185,6 +185,30 @@ class Restrictions:
 
 
 @final
+class RingListeners:
+    """Who is woken or notified when there are completions, or work for the ring's task."""
+
+    def __init__(self) -> None:
+        self.waiters: WaitQueue = WaitQueue()
+        self.sleeper: Thread | None = None  # the thread that waits in io_uring_enter(2) for deferred work
+        self.bell: EventFile | None = None
+        self.bell_is_for_late: bool = False  # it hears only of what did not end in its call (EVENTFD_ASYNC)
+        self.job: PollersJob = PollersJob()
+
+
+@final
+class Registered:
+    """What was registered for requests to use (io_uring_register(2))."""
+
+    def __init__(self) -> None:
+        self.files: FixedFiles = FixedFiles()
+        self.buffers: FixedBuffers = FixedBuffers()
+        self.generations: Generations = Generations()  # of requests that use them
+        self.personalities: Personalities = Personalities()
+        self.groups: dict[int, BufferGroup] = {}  # of provided buffers
+
+
+@final
 class Ring:
     """One ring."""
 
@@ -216,20 +240,12 @@ class Ring:
         self.chain: Chain = Chain()
         self.counted: DeadlineHeap[Counted] = DeadlineHeap()  # timeouts that end with a number of completions
         self.due: DueList = DueList()  # of a ring with DEFER_TASKRUN
-        self.job: PollersJob = PollersJob()
         self.end: RingEnd = RingEnd()
-        self.sleeper: Thread | None = None  # the thread that waits in io_uring_enter(2) for deferred work
-        self.waiters: WaitQueue = WaitQueue()
+        self.listeners: RingListeners = RingListeners()
         self.submitter: Task | None = None  # the only one, with SINGLE_ISSUER
         self.served: ServedRing | None = None  # with SQPOLL, until it is closed
-        self.files: FixedFiles = FixedFiles()
-        self.buffers: FixedBuffers = FixedBuffers()
-        self.generations: Generations = Generations()  # of requests that use them
-        self.personalities: Personalities = Personalities()
+        self.registered: Registered = Registered()
         self.settings: RingSettings = RingSettings()
-        self.groups: dict[int, BufferGroup] = {}  # of provided buffers
-        self.bell: EventFile | None = None
-        self.bell_is_for_late: bool = False  # it hears only of what did not end in its call (EVENTFD_ASYNC)
         self.restrictions: Restrictions | None = None  # that are in force
         self.restrictions_to_be: Restrictions | None = None  # … once the ring is enabled
         is_own = setup & layout.SETUP_NO_MMAP != 0
@@ -248,7 +264,7 @@ class Ring:
         memory.store(layout.SQ_ENTRIES, entry_count)
         memory.store(layout.CQ_ENTRIES, completion_count)
         if self.defers:
-            self.job.ring = self
+            self.listeners.job.ring = self
 
     def has_array(self) -> bool:
         """Whether submissions are named by an array of indices."""
@@ -259,8 +275,8 @@ class Ring:
         # Requests: those that wait, and those that follow in their chains
         living = self.draining.begun - self.draining.ended
         waiting = living * REQUEST_BYTES + self.held.kept_bytes + self.overflow.count * _OVERFLOWED_BYTES
-        listed = self.files.held_bytes() + self.buffers.held_bytes() + self.held.group_bytes
-        listed += self.personalities.held_bytes() + self.generations.past_count * GENERATION_BYTES
+        listed = self.registered.files.held_bytes() + self.registered.buffers.held_bytes() + self.held.group_bytes
+        listed += self.registered.personalities.held_bytes() + self.registered.generations.past_count * GENERATION_BYTES
         return RING_BYTES + self.memory.size_bytes() + self.entries.size_bytes() + waiting + listed
 
     def uncounted_bytes(self, count: int) -> int:
@@ -390,12 +406,12 @@ class Ring:
         self.publish(layout.CQ_TAIL, self.progress.tail)
 
     def _tell(self) -> None:
-        bell = self.bell
+        bell = self.listeners.bell
         if bell is not None and self.observe(layout.CQ_FLAGS) & layout.CQ_EVENTFD_DISABLED == 0:
-            if not self.bell_is_for_late or self.submitting.owner is not current_thread():
+            if not self.listeners.bell_is_for_late or self.submitting.owner is not current_thread():
                 bell.signal(1)
         self.end_counted()
-        self.waiters.wake_all()
+        self.listeners.waiters.wake_all()
 
     @noraise
     def end_counted(self) -> bool:
@@ -422,16 +438,16 @@ class Ring:
             raise Errno(ECANCELED)
         work = request.task.async_work
         assert isinstance(work, TaskRequests)
-        same = self.by_data.get(request.user_data)
+        same = self.by_data.get(request.entry.user_data)
         is_fresh = same is None
         if same is None:
             same = SameData()
-            self.by_data[request.user_data] = same
+            self.by_data[request.entry.user_data] = same
         try:
             work.enter(self)
         except MemoryError:
             if is_fresh:
-                self.by_data.pop(request.user_data)
+                self.by_data.pop(request.entry.user_data)
             raise
         self._join_same(request, same)
         self._link(self.requests, request)
@@ -451,10 +467,10 @@ class Ring:
         if self.by_data.get(user_data) is None:
             self.by_data[user_data] = SameData()
         same = self.by_data[user_data]
-        if user_data == request.user_data:
+        if user_data == request.entry.user_data:
             return
         self._leave_same(request)
-        request.user_data = user_data
+        request.entry.user_data = user_data
         self._join_same(request, same)
 
     def _join_same(self, request: Request, same: SameData) -> None:
@@ -475,11 +491,11 @@ class Ring:
         if previous is not None:
             previous.same_next = following
             return
-        same = self.by_data.get(request.user_data)
+        same = self.by_data.get(request.entry.user_data)
         if same is not None:
             same.first = following
             if following is None:
-                self.by_data.pop(request.user_data)
+                self.by_data.pop(request.entry.user_data)
 
     @noraise
     def leave_task(self, request: Request) -> None:
@@ -513,11 +529,11 @@ class Ring:
             self.due.put(request)
             if self.setup & layout.SETUP_TASKRUN_FLAG != 0:
                 self.set_flag(layout.SQ_TASKRUN)
-            sleeper = self.sleeper
+            sleeper = self.listeners.sleeper
             if sleeper is not None:
                 wake(sleeper)
-            if not self.waiters.is_empty():
-                self.job.schedule()
+            if not self.listeners.waiters.is_empty():
+                self.listeners.job.schedule()
             return
         work = request.task.async_work
         if isinstance(work, TaskRequests):
@@ -527,12 +543,12 @@ class Ring:
     def give_back(self) -> None:
         """Nobody uses it any more. May sleep."""
         self.submitter = None
-        self.job.ring = None
+        self.listeners.job.ring = None
         self.drop_files()
         self.drop_retired()
-        self.buffers.drop()
-        bell = self.bell
-        self.bell = None
+        self.registered.buffers.drop()
+        bell = self.listeners.bell
+        self.listeners.bell = None
         if bell is not None:
             bell.release()
         while True:
@@ -541,17 +557,17 @@ class Ring:
                 break
             self.overflow.unlink(entry)
             pace(_DROP_COST)
-        for group in self.groups.values():
+        for group in self.registered.groups.values():
             group.give_back()
             pace(_DROP_COST)
-        self.groups.clear()
+        self.registered.groups.clear()
         self.memory.free()
         self.entries.free()
 
     @noraise
     def drop_files(self) -> None:
         """No file is registered any more. May sleep."""
-        files = self.files
+        files = self.registered.files
         slots = files.spare if files.is_withdrawn else files.slots
         while len(slots) > 0:
             file = slots.pop()
@@ -566,13 +582,13 @@ class Ring:
     @noraise
     def drop_retired(self) -> None:
         """Nobody hears of what is retired any more. May sleep."""
-        past = self.generations.past
+        past = self.registered.generations.past
         while True:
             generation = past.first()
             if generation is None:
                 return
             past.unlink(generation)
-            self.generations.past_count -= 1
+            self.registered.generations.past_count -= 1
             file = generation.file
             generation.file = None
             if file is not None:

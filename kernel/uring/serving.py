@@ -144,7 +144,7 @@ def _take(task: Task, taker: Taker, served: ServedRing, most: int) -> int:
     if count == 0 or ring.is_disabled:
         return _NOTHING
     charge_running()
-    began_ns = task.runtime_ns
+    began_ns = task.accounts.runtime_ns
     file = served.file.acquire()
     own = act_as(task, served.credentials)
     found = _NOTHING
@@ -160,7 +160,7 @@ def _take(task: Task, taker: Taker, served: ServedRing, most: int) -> int:
     taker.room.wake_all()
     file.release()
     charge_running()
-    taker.working_ns += task.runtime_ns - began_ns
+    taker.working_ns += task.accounts.runtime_ns - began_ns
     return found
 
 

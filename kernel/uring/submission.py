@@ -88,13 +88,13 @@ def _take(ring: Ring, request: Request) -> bool:
     try:
         _judge(ring, request)
     except Errno as error:
-        request.refusal = error.code
+        request.end.refusal = error.code
     except MemoryError:
-        request.refusal = ENOMEM
+        request.end.refusal = ENOMEM
     ring.held.kept_bytes += request.kept_bytes
     first = ring.chain.first
-    is_refused = request.refusal != 0
-    links = request.flags & layout.LINKS != 0
+    is_refused = request.end.refusal != 0
+    links = request.entry.flags & layout.LINKS != 0
     if first is None and not links:
         if is_refused:
             start(request)
@@ -107,8 +107,8 @@ def _take(ring: Ring, request: Request) -> bool:
     else:
         last.linked = request
         first.chain_length += 1
-        if is_refused and first.refusal == 0:
-            first.refusal = ECANCELED
+        if is_refused and first.end.refusal == 0:
+            first.end.refusal = ECANCELED
     ring.chain.last = request
     if links:
         return True
@@ -123,8 +123,8 @@ def _close_chain(ring: Ring) -> None:
     ring.chain.last = None
     if first is None:
         return
-    if first.refusal != 0:
-        first.flags &= ~layout.IO_HARDLINK
+    if first.end.refusal != 0:
+        first.entry.flags &= ~layout.IO_HARDLINK
         start(first)
     else:
         _begin_chain(ring, first)
@@ -132,7 +132,7 @@ def _close_chain(ring: Ring) -> None:
 
 def _begin_chain(ring: Ring, first: Request) -> None:
     """Begin a chain, now or when those before it are done (IOSQE_IO_DRAIN)."""
-    drains = first.flags & layout.IO_DRAIN != 0
+    drains = first.entry.flags & layout.IO_DRAIN != 0
     if not drains and ring.deferred.is_empty():
         start(first)
         return
@@ -143,18 +143,18 @@ def _begin_chain(ring: Ring, first: Request) -> None:
     try:
         ring.defer(first)
     except MemoryError:
-        first.refusal = ENOMEM
+        first.end.refusal = ENOMEM
         start(first)
 
 
 def _judge(ring: Ring, request: Request) -> None:
     """Raises what refuses a submission, in Linux's order."""
-    operation = operation_of(request.opcode)
-    flags = request.flags
+    operation = operation_of(request.entry.opcode)
+    flags = request.entry.flags
     request.operation = operation
-    if request.opcode >= OPCODES or flags & ~layout.ENTRY_FLAGS != 0:
+    if request.entry.opcode >= OPCODES or flags & ~layout.ENTRY_FLAGS != 0:
         raise Errno(EINVAL)
-    is_unpolled = ring.setup & layout.SETUP_IOPOLL != 0 and POLLED >> request.opcode & 1 == 0
+    is_unpolled = ring.setup & layout.SETUP_IOPOLL != 0 and POLLED >> request.entry.opcode & 1 == 0
     if operation is None:
         raise Errno(EINVAL if is_unpolled else EOPNOTSUPP)  # as Linux answers where the feature is left out
     if flags & layout.BUFFER_SELECT != 0 and not operation.takes_buffers:
@@ -166,15 +166,15 @@ def _judge(ring: Ring, request: Request) -> None:
         if ring.draining.is_off:
             raise Errno(EOPNOTSUPP)
         if first is not None:
-            first.flags |= layout.IO_DRAIN
+            first.entry.flags |= layout.IO_DRAIN
             ring.draining.is_next = True
-    if ring.restrictions is not None and not ring.restrictions.allow(request.opcode, flags):
+    if ring.restrictions is not None and not ring.restrictions.allow(request.entry.opcode, flags):
         raise Errno(EACCES)
     if ring.draining.is_next and first is None:
         ring.draining.is_next = False
-        request.flags |= layout.IO_DRAIN
-    if is_unpolled or (request.priority != 0 and not operation.takes_priority):
+        request.entry.flags |= layout.IO_DRAIN
+    if is_unpolled or (request.entry.priority != 0 and not operation.takes_priority):
         raise Errno(EINVAL)
-    if request.personality != 0:
-        request.more().personality = ring.personalities.of(request.personality)
+    if request.entry.personality != 0:
+        request.more().personality = ring.registered.personalities.of(request.entry.personality)
     operation.prepare(request)

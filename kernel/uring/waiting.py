@@ -53,7 +53,7 @@ def wait_for_completions(ring: Ring, work: TaskWork, patience: Patience) -> None
                 least = min(least, at_first + 1)
                 continue
             deadline_ns = min(deadline_ns, patience.least_ns)
-        how = _sleep(ring.waiters, ring, work, deadline_ns)
+        how = _sleep(ring.listeners.waiters, ring, work, deadline_ns)
         if how == Woken.HAPPENED or (how == Woken.TIME_IS_UP and monotonic_ns() < patience.deadline_ns):
             continue
         _enter_due(ring, work)
@@ -86,7 +86,7 @@ def wait_for_users(ring: Ring, work: TaskWork) -> None:
         run_deferred(ring)
         if not has_past_users(ring):
             return
-        how = _sleep(ring.generations.ended, ring, work, FOREVER_NS)
+        how = _sleep(ring.registered.generations.ended, ring, work, FOREVER_NS)
         if how == Woken.INTERRUPTED and has_past_users(ring):
             raise Errno(EINTR)
 
@@ -98,7 +98,7 @@ def _sleep(queue: WaitQueue, ring: Ring, work: TaskWork, deadline_ns: int) -> Wo
     thread = current_thread()
     work.sleeper = thread
     if ring.defers:
-        ring.sleeper = thread
+        ring.listeners.sleeper = thread
     how = Woken.HAPPENED
     try:
         if not queue.sleep_until(deadline_ns):
@@ -108,5 +108,5 @@ def _sleep(queue: WaitQueue, ring: Ring, work: TaskWork, deadline_ns: int) -> Wo
     finally:
         work.sleeper = None
         if ring.defers:
-            ring.sleeper = None
+            ring.listeners.sleeper = None
     return how

@@ -43,3 +43,4 @@ def test_a_suite_that_is_none(kernel: Kernel) -> None:
     done = run(kernel, "debian:nonesuch", "true", status=125)
     lines = [line for line in done.stderr.splitlines() if not line.startswith("krait: ")]  # what took long
     assert len(lines) == 1 and lines[0].startswith("krait run: debian:nonesuch: mmdebstrap failed: ")
+    assert not lines[0].endswith("mmdebstrap failed to run")  # that is no reason

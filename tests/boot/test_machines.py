@@ -72,6 +72,7 @@ def test_an_image_without_a_shell(krait: Krait, tmp_path: Path) -> None:
     assert output == "/new/place 12 red b\n"
     assert krait.run("--entrypoint", "/none", str(layout), status=127).startswith("krait: /none")
     assert krait.run("--entrypoint", "/w", str(layout), status=126).startswith("krait: /w")
+    assert krait.run("--entrypoint", "", str(layout), "/none", status=127).startswith("krait: /none")  # without ours
     assert krait.run("-u", "nobody", str(layout), status=125) == "krait: there is no user nobody in the image\n"
     images = json.loads(krait("images", "--json"))
     assert [each["source"] for each in images] == [str(layout)]
@@ -99,6 +100,13 @@ def test_a_machine_in_the_background(krait: Krait, tmp_path: Path) -> None:
     assert krait("exec", "-w", "/", "-u", "nobody", "one", "sh", "-c", "pwd; id -u") == "/\n65534\n"
     assert krait("exec", "one", "/none", status=127).startswith("krait: /none")
 
+    told = json.loads(krait("exec", "--json", "one", "sh", "-c", "echo out; printf '\\377' >&2; exit 5", status=5))
+    assert told == {"name": "one", "status": 5, "output": "out\n", "errors": "\\xff"}
+    assert krait("exec", "-t", "--json", "one", "true", status=2).startswith("krait exec: --json")
+    told = json.loads(krait("logs", "--json", "one"))
+    assert told == {"name": "one", "running": True, "output": "out\n", "errors": "err\n"}
+    assert krait("logs", "-f", "--json", "one", status=2).startswith("krait logs: --json")
+
     data = os.urandom(300_000)
     (tmp_path / "tree" / "sub").mkdir(parents=True)
     (tmp_path / "tree" / "sub" / "data").write_bytes(data)
@@ -113,7 +121,7 @@ def test_a_machine_in_the_background(krait: Krait, tmp_path: Path) -> None:
     assert krait("ps", "-q") == "" and "ended (3)" in krait("ps", "-a")
     assert krait("logs", "one").startswith("out\nusr1\nbye\nerr\n")
     krait("exec", "one", "true", status=1)
-    assert krait("rm", "one") == "one\n"
+    assert json.loads(krait("rm", "--json", "one")) == [{"name": "one", "removed": True}]
     krait("inspect", "one", status=1)
     assert list(krait.runtime.iterdir()) == []
 
@@ -131,6 +139,7 @@ def test_a_machine_of_which_nothing_is_kept(krait: Krait) -> None:
     ("run", "-d", "-t", "busybox"), ("run", "--name", "../x", "busybox"), ("run", "--name", "x"),
     ("run", "--memory", "1M", "busybox"), ("run", "--cpus", "0.5", "busybox"), ("run", "-p", "80", "busybox"),
     ("run", "-e", "=x", "busybox"), ("run", "no-such-thing"), ("run", "none.tar"), ("run", "--network", "x", "busybox"),
+    ("run", "alpine:3"), ("run", "docker.io/library/alpine"),
 ])  # fmt: skip
 def test_wrong_commands_are_one_line(krait: Krait, arguments: tuple[str, ...]) -> None:
     if arguments[0] == "run":
@@ -145,6 +154,8 @@ def test_a_port_in_use(krait: Krait) -> None:
         port = server.getsockname()[1]
         output = krait.run("-p", f"{port}:80", "busybox", "true", status=125)
     assert output == f"krait run: port {port} of this machine: address already in use\n"
+    output = krait.run("-p", f"{port}:80", "-p", f"{port}:81", "busybox", "true", status=2)
+    assert output == f"krait run: port {port} of this machine can be forwarded once only\n"
 
 
 @pytest.mark.parametrize("arguments", [
@@ -154,6 +165,14 @@ def test_a_port_in_use(krait: Krait) -> None:
 def test_machines_that_are_not_there(krait: Krait, arguments: tuple[str, ...]) -> None:
     output = krait(*arguments, status=1)
     assert output.startswith("krait: there is no") and output.count("\n") == 1
+
+
+def test_one_that_is_not_there_keeps_no_other_from_it(krait: Krait) -> None:
+    for command in ("stop", "kill"):
+        assert krait.run("-d", "--name", "one", "busybox", "sleep", "1000") == "one\n"
+        output = krait(command, "none", "one", status=1)
+        assert output == "one\nkrait: there is no machine none (krait ps -a lists them)\n"
+        assert krait("rm", "none", "one", status=1).startswith("one\nkrait: there is no machine none")
 
 
 PYTHON = "import sys, json, hashlib; print(json.dumps([sys.argv, sys.stdin.read()])); sys.exit(4)"
@@ -172,6 +191,11 @@ def test_python_by_the_name_of_dockers_image(krait: Krait, tmp_path: Path) -> No
     options = ("-v", f"{tmp_path}:/src", "-w", "/src")
     assert krait.run(*options, "python:3", "python", "test.py", status=4) == '[["test.py"], ""]\n'
     assert krait.run(*options, "python", "test.py", status=4) == '[["test.py"], ""]\n'
+    refused = krait.run("python:3.99", "python", "test.py", status=125)
+    assert refused.startswith("krait run: python:3.99: this machine's")
+    assert krait.run("python3.99", "-c", "", status=125).startswith("krait run: python3.99: this machine's")
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    assert krait.run(version, "-c", "print('same')") == "same\n"
 
 
 ENVIRONMENT = "import only_here, sys; print(only_here.WORD, sys.prefix); sys.exit(4)"

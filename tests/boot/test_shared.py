@@ -228,7 +228,19 @@ def test_servers_end_with_us(kernel: Kernel, tmp_path: Path, signal_number: int)
     assert servers(shared) == []
 
 
-@pytest.mark.parametrize("value", ["x", "/none:/x", "/etc/passwd:/x", "/tmp:x", "/tmp:/x:rx", "/tmp:/x:ro:ro"])
+@pytest.mark.parametrize("value", [
+    "x", "/none:/x", "/etc/passwd:/x", "/tmp:x", "/tmp:/x:rx", "/tmp:/x:ro:ro", "/tmp:/",
+])  # fmt: skip
 def test_wrong_shares_are_one_line(value: str) -> None:
     done = krait("run", "-v", value, "busybox", "true", status=2)
     assert done.stderr.startswith("krait run: ") and done.stderr.count("\n") == 1
+
+
+def test_two_directories_at_one_place() -> None:
+    done = krait("run", "-v", "/tmp:/x", "-v", "/var:/x", "busybox", "true", status=2)
+    assert done.stderr == "krait run: two directories are to be at /x\n"
+
+
+def test_another_busybox() -> None:
+    done = krait("run", "busybox:1.2", "true", status=125)
+    assert done.stderr.startswith("krait run: busybox:1.2: our busybox is ")

@@ -41,6 +41,24 @@ def test_streams_are_exact_and_apart(kernel: Kernel) -> None:
     assert done.stderr == b"X\0\0\0\4\0\0\0\0\0\0\0"
 
 
+@pytest.mark.parametrize(("closed", "shown"), [
+    ("<&-", b"up\n"), (">&-", b""), ("2>&-", b"up\n"), ("<&- 2>&-", b"up\n"),
+])  # fmt: skip
+def test_streams_that_the_caller_closed(kernel: Kernel, closed: str, shown: bytes) -> None:
+    """They are as good as /dev/null: no file of ours takes the place of one."""
+    line = ["sh", "-c", f'exec "$@" {closed}', "sh", *command(kernel, "cat; echo up; exit 3")]
+    done = subprocess.run(line, check=False, capture_output=True, timeout=100 * PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr) == (3, shown, b"")
+
+
+def test_a_directory_that_is_gone(kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    line = ["sh", "-c", 'rmdir ../gone; exec "$@" 2>&1', "sh", *command(kernel, "true")]
+    done = subprocess.run(line, check=False, capture_output=True, cwd=tmp_path / "gone", timeout=100 * PATIENCE)
+    assert done.returncode == 125 and b"Traceback" not in done.stdout
+    assert done.stdout.endswith(b"krait: the directory that it is called in: no such file or directory\n")
+
+
 LEAST_RATE = 50e6  # bytes of output a second
 OUTPUT = 100 << 20
 

@@ -15,6 +15,7 @@ from compiler.apart import apart
 from compiler.backend import HOST
 from compiler.freeze import Freezer
 from compiler.lower.debug import DebugInfo
+from compiler.lower.function import Disbelief
 from compiler.lower.interfaces import Options
 from compiler.lower.program import Lowering
 
@@ -89,8 +90,8 @@ def emit(file: Path, what: str) -> str:
             assert found["last"] == (0, 15)
             found["last"] = (0, 14)
     try:
-        lowering.emit()
-    except AssertionError as error:
+        lowering.emit_all(None)  # `emit` would go on without the ranges
+    except Disbelief as error:
         return str(error)
     return ""
 

@@ -54,6 +54,12 @@ STRUCTURES: Final = {
     ),
     "bpf_number": "one:0|1|2|3|4|100|-1/4 zero/4 one:0|0|8|16|24/4 zero/4",
     "bpf_descriptor": "fd:bpf/4 zero/4",
+    "bpf_binding": "fd:bpf/4 fd:bpf/4 one:0|0|0|1/4 zero/4",
+    "bpf_trial": (
+        "fd:bpf/4 zero/4 one:60|14|13|100/4 one:0|10|100/4 =bytes[100] >bytes[100]? one:0|1|2|100/4 zero/4 zero/4 "
+        "zero/4 zero zero one:0|0|4|1/4 zero/4 zero/4 zero/4 | fd:bpf/4 zero/4 one:60/4 zero/4 =bytes[60] zero "
+        "one:1/4 zero/4 one:8|192/4 one:8|192/4 =bytes[192] >bytes[192] zero/4 zero/4 zero/4 zero/4"
+    ),
     "bpf_question": "fd:bpf/4 one:0|8|88|232|240|4097/4 =bytes[240]?",
     "cachestat": "pad[40]",
     "cachestat_range": "offset size",

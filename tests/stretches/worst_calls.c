@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -1681,6 +1682,17 @@ static void bridge_of_many(void)
         CHECK(ioctl(udp, SIOCSIFFLAGS, &bridge) == 0);
         usleep(200000);
     }
+    for (int i = 0; i < 7000; i++) { /* entries of its own */
+        unsigned char link[6] = {2, 1, 0, 0, i >> 8, i};
+        struct { unsigned family, index; unsigned short state; unsigned char flags, type; } head =
+            {7, master, 0x80, 2, 0};
+        unsigned start = begin_message(28, 0x601);
+        put(&head, 12);
+        put_attribute(2, link, 6);
+        end_message(start);
+        if (i % 500 == 499)
+            send_message(links_socket, 0);
+    }
     bridge.ifr_flags = 0;
     CHECK(ioctl(udp, SIOCSIFFLAGS, &bridge) == 0);
     CHECK(ioctl(udp, 0x89a1, "br0") == 0); /* SIOCBRDELBR */
@@ -1947,6 +1959,7 @@ static void leader_of_many(void)
     CHECK(tcgetpgrp(open(name, O_RDWR)) == getpid());
     sigemptyset(&interrupt);
     sigaddset(&interrupt, SIGINT);
+    sigaddset(&interrupt, SIGIO);
     CHECK(sigprocmask(SIG_BLOCK, &interrupt, 0) == 0);
     for (int i = 0; i < 3000; i++) {
         pid_t child = fork();
@@ -1957,6 +1970,13 @@ static void leader_of_many(void)
     }
     CHECK(write(master, "\3", 1) == 1);
     CHECK(sigpending(&interrupt) == 0 && sigismember(&interrupt, SIGINT));
+    int ends[2]; /* the same from where nothing may sleep, so that it comes soon after */
+    CHECK(pipe(ends) == 0 && fcntl(ends[0], F_SETOWN, -getpid()) == 0);
+    CHECK(fcntl(ends[0], F_SETFL, O_ASYNC) == 0 && write(ends[1], "", 1) == 1);
+    do {
+        usleep(100000);
+        CHECK(sigpending(&interrupt) == 0);
+    } while (!sigismember(&interrupt, SIGIO));
 }
 
 /* And 14,000 dead ones with one number after the other, which the next process does not get; their parent looks for
@@ -1988,6 +2008,23 @@ static void crowds(void)
         ;
 }
 
+/* Ticks look at 250 timers on the time of a process, whose end none reaches. */
+static void compute_by_many_clocks(void)
+{
+    struct itimerspec far = {{0, 0}, {1000000, 0}};
+    struct itimerval also = {{0, 0}, {1000000, 0}};
+    struct timespec time;
+    int timer;
+    for (int i = 0; i < 250; i++) {
+        CHECK(syscall(SYS_timer_create, CLOCK_PROCESS_CPUTIME_ID, 0, &timer) == 0);
+        CHECK(syscall(SYS_timer_settime, timer, 0, &far, 0) == 0);
+    }
+    CHECK(setitimer(ITIMER_PROF, &also, 0) == 0 && setitimer(ITIMER_VIRTUAL, &also, 0) == 0);
+    do
+        CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0);
+    while (time.tv_sec == 0 && time.tv_nsec < 50000000);
+}
+
 /* 1,500 threads that sleep: stopped, continued and killed, and ended by one of them. */
 static void crowds_of_threads(void)
 {
@@ -2008,6 +2045,7 @@ static void crowds_of_threads(void)
                 count++;
             CHECK(count > 1200); /* or the call would be too short to show anything */
             usleep(100000); /* until all sleep */
+            compute_by_many_clocks();
             CHECK(write(ends[1], "", 1) == 1);
             if (round == 1)
                 _exit(0);
@@ -2134,6 +2172,7 @@ static void objects_of_a_namespace(void)
         CHECK(sets[i] >= 0 && msgget(i + 1, IPC_CREAT | 0600) >= 0);
         CHECK(i % 4 != 0 || syscall(SYS_shmget, i + 1, PAGE, IPC_CREAT | 0600) >= 0);
     }
+    CHECK(read_all("/proc/sysvipc/sem") > 0 && read_all("/proc/sysvipc/msg") > 0 && read_all("/proc/sysvipc/shm") > 0);
     CHECK(semctl(0, 0, SEM_INFO, &numbers) >= 0 && semctl(0, 0, IPC_INFO, &numbers) >= 0);
     CHECK(msgctl(0, MSG_INFO, (void *)&numbers) >= 0 && syscall(SYS_shmctl, 0, 14, &numbers) >= 0);
     struct sembuf undone = {0, 1, SEM_UNDO};
@@ -2154,6 +2193,127 @@ static void objects_of_a_namespace(void)
 static void objects(void)
 {
     in_child(objects_of_a_namespace);
+}
+
+/* 600,000 descriptors to poll, and sets of a million to select from, most of them empty. */
+static void most_polled(void)
+{
+    const int count = 600000, most = 1 << 20;
+    struct rlimit limit = {most, most};
+    struct pollfd *wanted = (void *)room(count * sizeof *wanted);
+    unsigned char *sets = (unsigned char *)room(3 * most / 8);
+    struct timeval now = {0, 1000};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    int bell = eventfd(0, 0);
+    CHECK(bell >= 0 && dup2(bell, most - 1) == most - 1);
+    for (int i = 0; i < count; i++)
+        wanted[i] = (struct pollfd){i % 3 ? -1 : bell, POLLPRI, 0};
+    CHECK(poll(wanted, count, 1) == 0);
+    wanted[count - 1] = (struct pollfd){bell, POLLOUT, 0};
+    CHECK(poll(wanted, count, -1) == 1);
+    sets[most / 8 - 1] = 128;
+    CHECK(syscall(SYS_select, most, sets, sets + most / 8, sets + most / 4, &now) == 0);
+}
+
+static void polls(void)
+{
+    in_child(most_polled);
+}
+
+static char *map_page(int file)
+{
+    char *page = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    CHECK(page != MAP_FAILED);
+    return page;
+}
+
+/* A page that 20,000 areas of a process and of its children show, before it is written back, evicted and cut off. */
+static void map_very_often(int file)
+{
+    CHECK(ftruncate(file, PAGE) == 0);
+    for (int i = 0; i < 20000; i++)
+        *map_page(file) = 1;
+    pid_t children[4];
+    for (int i = 0; i < 4; i++) {
+        children[i] = fork();
+        CHECK(children[i] >= 0);
+        if (children[i] == 0)
+            pause();
+    }
+    CHECK(fsync(file) == 0);
+    int caches = open("/proc/sys/vm/drop_caches", O_WRONLY);
+    CHECK(write(caches, "3", 1) == 1 && close(caches) == 0);
+    if (fcntl(file, 1024, F_RDLCK) == 0) /* F_SETLEASE: nobody has a file of memory open for writing */
+        CHECK(fcntl(file, 1024, F_UNLCK) == 0);
+    CHECK(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE) == 0 || errno == EOPNOTSUPP);
+    *map_page(file) = 2;
+    CHECK(ftruncate(file, 0) == 0);
+    for (int i = 0; i < 4; i++)
+        CHECK(kill(children[i], SIGKILL) == 0 && waitpid(children[i], 0, 0) == children[i]);
+}
+
+static void map_memory_often(void)
+{
+    map_very_often(memfd_create("mapped", 0));
+}
+
+static void map_disk_often(void)
+{
+    map_very_often(open("/mnt/mapped", O_RDWR | O_CREAT, 0600));
+}
+
+static void mapped_often(void)
+{
+    in_child(map_memory_often);
+    in_child(map_disk_often);
+}
+
+/* A long file of holes, with a page in memory in each 256 KiB. */
+static void holes(void)
+{
+    const long count = 50000, step = 256 << 10;
+    char byte;
+    int file = open("/mnt/holes", O_RDWR | O_CREAT, 0600);
+    CHECK(file >= 0 && ftruncate(file, count * step) == 0 && posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM) == 0);
+    for (long i = 0; i < count; i++)
+        CHECK(pread(file, &byte, 1, i * step) == 1);
+    uint64_t range[2] = {0, 0}, found[5];
+    CHECK(syscall(451, file, range, found, 0) == 0 && found[0] >= count / 2); /* cachestat */
+    CHECK(posix_fadvise(file, 10 * step + PAGE, step / 2, POSIX_FADV_DONTNEED) == 0);
+    CHECK(posix_fadvise(file, 10 * step, count / 2 * step, POSIX_FADV_DONTNEED) == 0);
+    CHECK(ftruncate(file, (count - 1) * step) == 0 && ftruncate(file, 1) == 0);
+    CHECK(close(file) == 0 && unlink("/mnt/holes") == 0);
+}
+
+/* 40,000 descriptors: files that are locked, timers that end when the clock is set; and rules for all ports. */
+static void crowded_tables(void)
+{
+    const int count = 40000;
+    struct rlimit limit = {2 * count + 100, 2 * count + 100};
+    struct timespec now;
+    struct itimerspec at = {{0, 0}, {1L << 33, 0}};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    for (int i = 0; i < count; i++) {
+        int file = memfd_create("", 0), timer = timerfd_create(CLOCK_REALTIME, 0);
+        CHECK(file >= 0 && flock(file, LOCK_EX) == 0);
+        CHECK(timer >= 0 && timerfd_settime(timer, TFD_TIMER_ABSTIME | 2, &at, 0) == 0); /* CANCEL_ON_SET */
+    }
+    CHECK(read_all("/proc/locks") > count * 30);
+    CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0 && clock_settime(CLOCK_REALTIME, &now) == 0);
+    CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0);
+    uint64_t handled[2] = {0, 3};
+    int rules = syscall(444, handled, sizeof handled, 0); /* landlock_create_ruleset */
+    CHECK(rules >= 0);
+    for (uint64_t port = 0; port < 65536; port++) {
+        uint64_t rule[2] = {1, port};
+        CHECK(syscall(445, rules, 2, rule, 0) == 0);
+    }
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && syscall(446, rules, 0) == 0);
+}
+
+static void rules(void)
+{
+    in_child(crowded_tables);
 }
 
 /* A keyring with many keys is cleared, revoked and unlinked, also with keyrings in it, and ends with its session. */
@@ -2189,6 +2349,42 @@ static void keys(void)
     in_child(many_keys);
 }
 
+/* A keyring with 50,000 keys is listed and searched, and 30,000 keyrings let go of one key. */
+static void great_keyrings(void)
+{
+    char name[16];
+    static int serials[100000];
+    CHECK(syscall(SYS_keyctl, 1, 0L, 0, 0, 0) > 0);
+    long great = add_key_to(-3, "keyring", "great"), many = add_key_to(-3, "keyring", "many");
+    long shared = add_key_to(-3, "user", "shared"), late = add_key_to(-3, "user", "late");
+    for (int i = 0; i < 50000; i++) {
+        sprintf(name, "k%d", i);
+        add_key_to(great, "user", name);
+    }
+    CHECK(syscall(SYS_keyctl, 11, great, serials, sizeof serials, 0) == 50000 * 4);
+    for (int i = 0; i < 30000; i++) {
+        sprintf(name, "r%d", i);
+        long ring = add_key_to(many, "keyring", name);
+        CHECK(syscall(SYS_keyctl, 8, shared, ring, 0, 0) == 0 && syscall(SYS_keyctl, 8, late, ring, 0, 0) == 0);
+    }
+    CHECK(syscall(SYS_keyctl, 10, -3L, "user", "missing", 0) < 0 && errno == ENOKEY);
+    CHECK(syscall(SYS_keyctl, 10, -3L, "asymmetric", "id:00112233", 0) < 0 && errno == ENOKEY);
+    CHECK(syscall(SYS_keyctl, 21, shared, 0, 0, 0) == 0);
+    write_text("/proc/sys/kernel/keys/gc_delay", "0");
+    CHECK(syscall(SYS_keyctl, 15, late, 1, 0, 0) == 0);
+    sleep(2);
+    CHECK(syscall(SYS_keyctl, 6, late, 0, 0, 0) < 0);
+    write_text("/proc/sys/kernel/keys/gc_delay", "300");
+    CHECK(read_all("/proc/key-users") > 0 && open("/proc/keys", O_RDONLY) >= 0);
+    CHECK(syscall(SYS_keyctl, 7, many, 0, 0, 0) == 0 && read_all("/proc/keys") > 50000 * 30);
+    CHECK(syscall(SYS_keyctl, 1, "nobody has this name", 0, 0, 0) > 0);
+}
+
+static void keyrings(void)
+{
+    in_child(great_keyrings);
+}
+
 /* Many leases on one file: whoever wants to write has all holders notified. */
 static void leases(void)
 {
@@ -2203,6 +2399,144 @@ static void leases(void)
     CHECK(open("/tmp/leased", O_WRONLY | O_NONBLOCK) < 0 && errno == EAGAIN);
     CHECK(read_all("/proc/locks") > 0);
     CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0 && unlink("/tmp/leased") == 0);
+}
+
+/* Interfaces with as many addresses, routes, neighbours and groups as a network may have go down, up, and end. */
+static int scarce;
+
+static void make_scarce(void)
+{
+    char *name = "many";
+    begin_network();
+    message_size = 0;
+    unsigned general[4] = {0, 0, IFF_UP, IFF_UP}, start = begin_message(16, 0x605);
+    put(general, 16);
+    put_text(3, name);
+    unsigned information = open_attribute(18);
+    put_text(1, "dummy");
+    close_attribute(information);
+    end_message(start);
+    send_message(links_socket, 1);
+    scarce = if_nametoindex(name);
+    CHECK(scarce > 0);
+}
+
+static void bring(const char *name, int up)
+{
+    struct ifreq device = {.ifr_flags = up ? IFF_UP : 0};
+    int udp = socket(AF_INET, SOCK_DGRAM, 0);
+    strcpy(device.ifr_name, name);
+    CHECK(ioctl(udp, SIOCSIFFLAGS, &device) == 0);
+    close(udp);
+}
+
+static void delete_scarce(void)
+{
+    unsigned general[4] = {0, scarce, 0, 0}, start = begin_message(17, 5);
+    put(general, 16);
+    end_message(start);
+    send_message(links_socket, 1);
+}
+
+static void put_address(int kind, int flags, int index, unsigned address, int prefix)
+{
+    unsigned char head[8] = {2, prefix, 0, 0};
+    memcpy(head + 4, &index, 4);
+    unsigned start = begin_message(kind, flags);
+    put(head, 8);
+    put_number(2, address), put_number(1, address);
+    end_message(start);
+}
+
+static void put_address6(int index, int number)
+{
+    unsigned char head[8] = {10, 64, 0, 0}, address[16] = {0xfd, number, [15] = 1};
+    memcpy(head + 4, &index, 4);
+    unsigned start = begin_message(20, 0x601);
+    put(head, 8);
+    put_attribute(2, address, 16), put_attribute(1, address, 16);
+    end_message(start);
+}
+
+static void many_addresses(void)
+{
+    make_scarce();
+    struct ifreq loop = {.ifr_name = "lo"};
+    int lo = if_nametoindex(loop.ifr_name);
+    for (int i = 1; i < 250; i++)
+        put_address(20, 0x601, lo, 0x0b000000 + i, 16);
+    send_message(links_socket, 0);
+    for (int i = 0; i < 4; i++)
+        bring("lo", i % 2);
+    put_address(21, 5, lo, 0x0b000001, 16);
+    send_message(links_socket, 1);
+    for (int i = 0; i < 120; i++)
+        put_address(20, 0x601, scarce, 0x0c000001 + (i << 8), 24), put_address6(scarce, i);
+    send_message(links_socket, 0);
+    for (int i = 0; i < 2; i++)
+        bring("many", i);
+    for (int i = 0; i < 120; i++)
+        put_address6(scarce, i);
+    send_message(links_socket, 0);
+    delete_scarce();
+}
+
+static void put_route(int type, int size, int table, int number)
+{
+    unsigned char head[12] = {size == 4 ? 2 : 10, size == 4 ? 24 : 64, 0, 0, table, 4, type == 1 ? 253 : 0, type};
+    unsigned char destination[16] = {size == 4 ? 12 : 0xfd, number >> 8, number};
+    unsigned start = begin_message(24, 0x601);
+    put(head, 12);
+    put_attribute(1, destination, size);
+    if (type == 1)
+        put_attribute(4, &scarce, 4);
+    end_message(start);
+}
+
+static void many_routes(void)
+{
+    for (int round = 0; round < 2; round++) {
+        make_scarce();
+        for (int i = 0; i < 8000; i++) {
+            put_route(round == 0 ? 1 : 6, i % 2 ? 4 : 16, i % 4 < 2 ? 254 : 255, i);
+            if (i % 500 == 499)
+                send_message(links_socket, 0);
+        }
+        if (round == 0)
+            bring("many", 0);
+        delete_scarce();
+    }
+}
+
+static void many_neighbours(void)
+{
+    make_scarce();
+    for (int i = 0; i < 1000; i++) {
+        unsigned char link[6] = {2, 0, 0, 0, i >> 8, i};
+        struct { unsigned family, index; unsigned short state; unsigned char flags, type; } head =
+            {2, scarce, 0x80, 0, 1};
+        unsigned start = begin_message(28, 0x601);
+        put(&head, 12);
+        put_number(1, 0x0b000000 + i), put_attribute(2, link, 6);
+        end_message(start);
+    }
+    send_message(links_socket, 0);
+    for (int i = 0; i < 500; i++) {
+        static int udp;
+        struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xe1000000 + i), .imr_ifindex = scarce};
+        if (i % 20 == 0)
+            udp = socket(AF_INET, SOCK_DGRAM, 0);
+        CHECK(setsockopt(udp, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) == 0);
+    }
+    delete_scarce();
+}
+
+static void addresses(void)
+{
+    in_child(many_addresses);
+    in_child(many_routes);
+    in_child(many_neighbours);
+    usleep(500000);
 }
 
 /* 8,000 timers of each kind that expire at the same time, again and again, and go. */
@@ -2228,9 +2562,33 @@ static void many_timers(void)
     } while (now.tv_sec < at.it_value.tv_sec + 2);
 }
 
+/* The wall clock is set while as many follow it. */
+static void many_wall_timers(void)
+{
+    const int count = 8000;
+    struct rlimit files = {count + 100, count + 100};
+    struct sigevent event = {.sigev_notify = SIGEV_NONE};
+    struct timespec now;
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0 && setrlimit(RLIMIT_SIGPENDING, &files) == 0);
+    CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0);
+    struct itimerspec at = {{0, 0}, {now.tv_sec + 100000, 0}};
+    for (int i = 0; i < count; i++) {
+        int timer, file = timerfd_create(CLOCK_REALTIME, 0);
+        int flags = TFD_TIMER_ABSTIME | (i % 2 ? TFD_TIMER_CANCEL_ON_SET : 0);
+        CHECK(file >= 0 && timerfd_settime(file, flags, &at, 0) == 0);
+        CHECK(syscall(SYS_timer_create, CLOCK_REALTIME, &event, &timer) == 0);
+        CHECK(syscall(SYS_timer_settime, timer, TIMER_ABSTIME, &at, 0) == 0);
+    }
+    now.tv_sec += 1000;
+    CHECK(clock_settime(CLOCK_REALTIME, &now) == 0);
+    now.tv_sec -= 1000;
+    CHECK(clock_settime(CLOCK_REALTIME, &now) == 0);
+}
+
 static void timers(void)
 {
     in_child(many_timers);
+    in_child(many_wall_timers);
 }
 
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
@@ -2250,7 +2608,8 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"networks", networks}, {"firewall", firewall}, {"bridges", bridges}, {"bpf", programs},
     {"crowds", crowds}, {"threads", crowds_of_threads}, {"great_tables", great_tables},
     {"mounts", mounts}, {"objects", objects}, {"keys", keys}, {"leases", leases},
-    {"timers", timers},
+    {"addresses", addresses}, {"timers", timers},
+    {"polls", polls}, {"mapped_often", mapped_often}, {"holes", holes}, {"rules", rules}, {"keyrings", keyrings},
 };
 
 int main(int count, char **values)

@@ -70,6 +70,32 @@ FIELDS: dict[tuple[str, str], Value] = {
     ("RingShape", "entry_size"): Value(0, 1 << 8),
     ("RingShape", "completion_size"): Value(0, 1 << 6),
     ("RingShape", "array_at"): Value(0, 1 << 24),
+    # A submission's fields, by how wide they are there
+    ("SubmissionEntry", "opcode"): Value(0, (1 << 8) - 1, given=True),
+    ("SubmissionEntry", "flags"): Value(0, (1 << 8) - 1, given=True),
+    ("SubmissionEntry", "priority"): Value(0, (1 << 16) - 1, given=True),
+    ("SubmissionEntry", "descriptor"): Value(-(1 << 31), (1 << 31) - 1, given=True),
+    ("SubmissionEntry", "offset"): Value(LEAST, MOST, given=True),
+    ("SubmissionEntry", "address"): Value(LEAST, MOST, given=True),
+    ("SubmissionEntry", "length"): Value(0, (1 << 32) - 1, given=True),
+    ("SubmissionEntry", "modifiers"): Value(0, (1 << 32) - 1, given=True),
+    ("SubmissionEntry", "buffer_index"): Value(0, (1 << 16) - 1, given=True),
+    ("SubmissionEntry", "personality"): Value(0, (1 << 16) - 1, given=True),
+    ("SubmissionEntry", "other"): Value(-(1 << 31), (1 << 31) - 1, given=True),
+    ("SubmissionEntry", "address3"): Value(LEAST, MOST, given=True),
+    ("SubmissionEntry", "last"): Value(LEAST, MOST, given=True),
+    ("RequestProgress", "moved"): Value(0, 1 << 62),
+    ("Wishes", "policy"): Value(0, 6),
+    ("Wishes", "nice"): Value(-20, 19),
+    ("Wishes", "realtime_priority"): Value(0, 99),
+    **{
+        ("Accounts", name): Value(0, 1 << 61)
+        for name in ("voluntary_switches", "involuntary_switches", "migrations")
+    },
+    **{
+        ("ReceivedData", name): Value(0, 1 << 40)
+        for name in ("bytes", "messages", "memory", "low_water")
+    },
     ("HugePool", "shift"): Value(21, 30),
     ("Map", "slots"): Value(0, 1 << 32),
     ("Map", "_stride"): Value(0, 1 << 24),

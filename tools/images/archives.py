@@ -125,7 +125,12 @@ class Blobs:
 
 
 def is_layout(blobs: Blobs) -> bool:
-    return blobs.has("index.json") and blobs.has("oci-layout")
+    """Raises ImageError for half of one, which would pass for a root file system otherwise."""
+    if not blobs.has("oci-layout"):
+        return False
+    if not blobs.has("index.json"):
+        raise ImageError("the image has an oci-layout and no index.json")
+    return True
 
 
 def is_saved(blobs: Blobs) -> bool:

@@ -17,6 +17,7 @@ from typing import IO
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 LINK_LIMIT = 40  # symbolic links on one path, as Linux has it
+NAME_LIMIT = 255  # bytes of a file's name
 DEVICES = (tarfile.CHRTYPE, tarfile.BLKTYPE)
 
 
@@ -169,8 +170,11 @@ class Tree:
 
 
 def split(name: str) -> list[str]:
-    """The parts of a member's path. Raises ImageError for one that leads out of the root."""
+    """The parts of a member's path. Raises ImageError for one that leads out of the root, or that no disk can hold."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise ImageError(f"{name!r} leads out of the image")
+    longest = max(parts, key=len, default="")
+    if len(longest.encode(errors="surrogateescape")) > NAME_LIMIT:
+        raise ImageError(f"the name {longest[:40]!r}… is longer than the {NAME_LIMIT} bytes that one may have")
     return parts

@@ -121,8 +121,9 @@ def _built_in(name: str) -> Kept:
         return _debian(name)
     root = root_archive()
 
-    if kind in ("python", "python3"):
+    if kind.startswith("python"):  # python3.11 as well
         found = python.find_python()
+        found.check_tag(name.partition(":")[2] or kind.removeprefix("python"))
 
         def make(scratch: Path) -> tuple[Path, Configuration]:
             base = scratch / "base.tar"
@@ -132,6 +133,12 @@ def _built_in(name: str) -> Kept:
 
         return disk_of(key_of("python", found, found.stamp(), root.pack()), key_of("python", found), "python", make)
     raise KraitError(f"krait run: there is no image {name}")
+
+
+def _last_reason(said: str) -> str:
+    """What mmdebstrap said last but that it failed."""
+    lines = [line.removeprefix("E: ") for line in said.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if line != "mmdebstrap failed to run"), "no message")
 
 
 def _debian(name: str) -> Kept:
@@ -146,7 +153,7 @@ def _debian(name: str) -> Kept:
             check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True,
         )  # fmt: skip
         if done.returncode != 0:
-            raise ImageError(f"mmdebstrap failed: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
+            raise ImageError(f"mmdebstrap failed: {_last_reason(done.stderr)}")
         return in_order(output, scratch), Configuration(command=("bash",))
 
     return disk_of(key_of("debian", suite), key_of("debian", suite), name, make)

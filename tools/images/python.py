@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -43,6 +44,13 @@ class Python:
     def environment(self) -> Path | None:
         """The virtual environment, if it is one."""
         return self.prefix if self.prefix != self.base else None
+
+    def check_tag(self, tag: str) -> None:
+        """Raise ImageError if a tag, as in `python:3.12-slim`, asks for another version than this one."""
+        asked = re.match(r"\d+(\.\d+)?", tag)
+        version = self.name.removeprefix("python")
+        if asked is not None and not f"{version}.".startswith(f"{asked[0]}."):
+            raise ImageError(f"this machine's Python is {version}, and no other is fetched")
 
     def stamp(self) -> list[object]:
         """What changes when the interpreter, its library or the environment do."""

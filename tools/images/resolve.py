@@ -13,6 +13,7 @@ from tools.machine import QCOW2_MAGIC
 
 QCOW2_DATA_FILE = 1 << 2  # an incompatible feature: the contents lie in another file
 BUILT_IN = ("busybox", "python")
+FETCHED = "`skopeo copy docker://NAME oci:DIR` fetches others"
 EXT_MAGIC_AT, EXT_MAGIC = 1080, b"\x53\xef"
 GPT_MAGIC_AT, GPT_MAGIC = 512, b"EFI PART"
 MBR_ENTRIES_AT, MBR_ENTRY, MBR_MAGIC_AT, MBR_MAGIC = 446, 16, 510, b"\x55\xaa"
@@ -38,6 +39,8 @@ class Target:
 
 def kind_of_file(path: Path) -> Kind:
     """By its contents. Raises UsageError for what is of no use."""
+    if path.is_fifo() or path.is_socket():  # to open one may take for ever
+        raise UsageError(f"krait run: {path} is neither a program nor an image: it is no file")
     try:
         with path.open("rb") as file:
             start = file.read(2048)
@@ -83,7 +86,8 @@ def find(name: str) -> Target:
     path = Path(name)
     if "/" in name or path.suffix == ".py" or name.endswith(archive_endings()):
         if not path.exists():
-            raise UsageError(f"krait run: {name} does not exist")
+            is_file = name.startswith((".", "/")) or name.endswith((".py", *archive_endings()))
+            raise UsageError(f"krait run: {name} does not exist" + ("" if is_file else f" ({FETCHED})"))
     if name.split(":")[0] in BUILT_IN or re.fullmatch(r"debian:\w+", name):
         return Target(Kind.IMAGE, name)
     if path.is_dir():
@@ -91,7 +95,7 @@ def find(name: str) -> Target:
     if path.exists():
         return Target(kind_of_file(path), name, path)
     if re.fullmatch(r"python3(\.\d+)?", name):
-        return Target(Kind.IMAGE, "python3")
+        return Target(Kind.IMAGE, name)
     import shutil
 
     found = shutil.which(name)
@@ -99,7 +103,7 @@ def find(name: str) -> Target:
         return Target(Kind.PROGRAM, name, Path(found))
     raise UsageError(
         f"krait run: there is no file, image or program {name} (images: a directory, an archive, "
-        f"{', '.join(BUILT_IN)}, debian:13)"
+        f"{', '.join(BUILT_IN)}, debian:13; {FETCHED})"
     )
 
 

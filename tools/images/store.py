@@ -202,6 +202,7 @@ def _format(archive: Path, disk: Path) -> None:
         ["mke2fs", "-q", "-F", "-t", "ext2", "-b", str(BLOCK), "-m", "0", "-N", str(inodes), "-d", str(archive),
          "-E", "root_owner=0:0", str(disk), str(blocks)],
         check=False, capture_output=True, text=True,
+        env={**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"},  # a user's path lacks them
     )  # fmt: skip
     if done.returncode != 0:
         raise ImageError(f"no disk can be made of it: {(done.stderr or done.stdout).strip().splitlines()[-1]}")

@@ -13,7 +13,7 @@ Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.2 (block device).
 
 from typing import Final
 
-from kernel.block.device import SECTOR_SHIFT, SECTOR_SIZE, BlockDevice, BlockRequest, Operation
+from kernel.block.device import SECTOR_SHIFT, SECTOR_SIZE, BlockDevice, BlockRequest, Geometry, Operation
 from kernel.block.registry import add_device
 from kernel.drivers.platform.window import Window, frame_window
 from kernel.drivers.virtio.ring import INDIRECT_LIMIT, NOTHING, Chain, SplitQueue
@@ -125,6 +125,7 @@ class VirtioDisk(BlockDevice):
         self._transport: Transport = transport
         self._is_dead: bool = False
         self._is_held_back: bool = False
+        self.is_rotational = True  # nothing says what is behind it, and Linux believes the worst
         self._waiting: Queue[BlockRequest] = Queue()  # for room
         self._chain: Chain = Chain(_SEGMENTS_LIMIT + 2, self._configure())
         # Allocated in advance: an interrupt can't raise MemoryError.
@@ -184,14 +185,12 @@ class VirtioDisk(BlockDevice):
         """For old partition tools; if the device reports none, the one that Linux invents."""
         transport = self._transport
         if transport.has(F_GEOMETRY):
-            self.cylinders = transport.configuration_u8(CONFIG_CYLINDERS)
-            self.cylinders |= transport.configuration_u8(CONFIG_CYLINDERS + 1) << 8
-            self.heads = transport.configuration_u8(CONFIG_HEADS)
-            self.sectors_per_track = transport.configuration_u8(CONFIG_SECTORS)
+            cylinders = transport.configuration_u8(CONFIG_CYLINDERS)
+            cylinders |= transport.configuration_u8(CONFIG_CYLINDERS + 1) << 8
+            heads = transport.configuration_u8(CONFIG_HEADS)
+            self.geometry = Geometry(heads, transport.configuration_u8(CONFIG_SECTORS), cylinders)
         else:
-            self.cylinders = self.sectors >> 11
-            self.heads = 64
-            self.sectors_per_track = 32
+            self.geometry = Geometry(64, 32, self.sectors >> 11)
 
     # Requests ------------------------------------------------------------------------------------------------------
 

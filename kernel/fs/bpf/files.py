@@ -11,6 +11,7 @@ Source: bpf(2), proc_pid_fdinfo(5).
 from kernel.bpf.kept_maps import close_map, open_map
 from kernel.bpf.maps import Map
 from kernel.bpf.program import Program, keep_program, release_program
+from kernel.bpf.statistics import STATISTICS
 from kernel.cgroup.links import GroupLink, release_link
 from kernel.fs.anonymous import anonymous_path
 from kernel.fs.constants import O_RDONLY, O_RDWR
@@ -59,7 +60,8 @@ class ProgramFile(File):
         program = self.program
         return (
             f"prog_type:\t{program.kind}\nprog_jited:\t0\nprog_tag:\t{_tag_of(program)}\nmemlock:\t{program.held_bytes()}\n"
-            f"prog_id:\t{program.identifier}\nrun_time_ns:\t0\nrun_cnt:\t0\nrecursion_misses:\t0\n"
+            f"prog_id:\t{program.identifier}\nrun_time_ns:\t{program.run_ns}\nrun_cnt:\t{program.runs}\n"
+            f"recursion_misses:\t0\n"
             f"verified_insns:\t{program.steps}\n"
         ).encode()
 
@@ -86,6 +88,18 @@ class LinkFile(File):
             f"link_type:\tcgroup\nlink_id:\t{link.identifier}\nprog_tag:\t{_tag_of(link.program)}\n"
             f"prog_id:\t{link.program.identifier}\ncgroup_id:\t{number}\nattach_type:\t{link.purpose}\n"
         ).encode()
+
+
+@final
+class StatisticsFile(File):
+    """While it is open, runs of programs are counted."""
+
+    def __init__(self) -> None:
+        super().__init__(anonymous_path(b"bpf-stats"), O_RDONLY)
+        STATISTICS.files += 1
+
+    def close(self) -> None:
+        STATISTICS.files -= 1
 
 
 def _tag_of(program: Program) -> str:

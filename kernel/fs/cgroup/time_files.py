@@ -169,8 +169,8 @@ def statistics(group: ControlGroup) -> bytes:
             system_ns += each.system_ns
             for task in threads_in(each):
                 divide_time(task)
-                user_ns += task.user_ns - task.membership.earlier_user_ns
-                system_ns += task.system_ns - task.membership.earlier_system_ns
+                user_ns += task.accounts.user_ns - task.membership.earlier_user_ns
+                system_ns += task.accounts.system_ns - task.membership.earlier_system_ns
                 pace(_THREAD_COST)
     user_us = user_ns // NS_PER_US
     system_us = system_ns // NS_PER_US

@@ -320,11 +320,12 @@ class BlockFile(File):
         """struct hd_geometry: heads, sectors, cylinders, first sector."""
         device = self.device
         whole = device.whole if device.whole is not None else device
-        if whole.heads == 0:
+        geometry = whole.geometry
+        if geometry is None or geometry.heads == 0:
             raise Errno(ENOTTY)
-        user.write_u8(UserAddr(argument), whole.heads)
-        user.write_u8(user.at(UserAddr(argument), 1), whole.sectors_per_track)
-        user.write_u16(user.at(UserAddr(argument), 2), whole.cylinders & 0xFFFF)
+        user.write_u8(UserAddr(argument), geometry.heads)
+        user.write_u8(user.at(UserAddr(argument), 1), geometry.sectors)
+        user.write_u16(user.at(UserAddr(argument), 2), geometry.cylinders & 0xFFFF)
         user.write_i64(user.at(UserAddr(argument), 8), device.first_sector)
         return 0
 

@@ -198,7 +198,7 @@ class LoopDevice(BlockDevice):
         file = self.file
         if file is None:
             return False
-        below = file.device if isinstance(file, BlockFile) else file.inode.file_system.block_device
+        below = _device_below(file)
         if below is None or below.logical_block_size > self.logical_block_size:
             return False
         return self.offset & (below.logical_block_size - 1) == 0
@@ -209,6 +209,8 @@ class LoopDevice(BlockDevice):
         self.discard_limit = _DISCARD_LIMIT if makes_holes else 0
         self.zeroes_limit = self.discard_limit
         self.discard_alignment = max(1, file.inode.file_system.block_size >> SECTOR_SHIFT)
+        below = _device_below(file)
+        self.is_rotational = below is not None and below.rotates()
 
     @sleeps
     def wait_until_idle(self) -> None:
@@ -374,6 +376,11 @@ class LoopDevice(BlockDevice):
         """LO_FLAGS_PARTSCAN was set."""
         self.flags |= LO_FLAGS_PARTSCAN
         scan_partitions(self)
+
+
+def _device_below(file: File) -> BlockDevice | None:
+    """What a file is, or lies on."""
+    return file.device if isinstance(file, BlockFile) else file.inode.file_system.block_device
 
 
 def loop_device(index: int) -> LoopDevice | None:

@@ -4,7 +4,7 @@ While a file is in use, nobody may write to it (ETXTBSY), change its length or r
 alone.
 
 What lies in an area is discarded when it is taken into use (SWAP_FLAG_DISCARD_ONCE), and where slots come free
-(SWAP_FLAG_DISCARD_PAGES); SWAP_FLAG_DISCARD alone means both.
+(SWAP_FLAG_DISCARD_PAGES) unless the disk is rotational; SWAP_FLAG_DISCARD alone means both.
 
 Deviations from Linux: of an area, 256 GiB at most are used.
 
@@ -146,7 +146,7 @@ def turn_on(file: File, flags: int) -> None:
         _prepare(area, header, file, inode)
         if flags & DISCARD != 0 and flags & (DISCARD_ONCE | DISCARD_PAGES) != DISCARD_PAGES:
             area.discard_all()
-        area.discards = flags & DISCARD != 0 and flags & DISCARD_ONCE == 0 and device.discard_limit > 0
+        area.discards = flags & DISCARD != 0 and flags & DISCARD_ONCE == 0 and _discards_pieces(device)
         used = UsedFile(file, area)
         SWAPPER.start()
         USED_FILES.enter(used)
@@ -165,6 +165,11 @@ def turn_on(file: File, flags: int) -> None:
         log.info(f"Adding {area.usable << _KIB_SHIFT}k swap on {device.name.decode()}.  Priority:{area.priority}")
     except MemoryError:
         return  # no room for the message
+
+
+def _discards_pieces(device: BlockDevice) -> bool:
+    """Whether a device is to know which slots came free, if that is asked for. As on Linux, a rotational one is not."""
+    return device.discard_limit > 0 and not device.rotates()
 
 
 def _mark(file: File, is_used: bool) -> None:

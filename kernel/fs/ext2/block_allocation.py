@@ -15,8 +15,9 @@ from kernel.block.ranges import discard
 from kernel.cache import Block
 from kernel.fs.ext2 import bitmap
 from kernel.fs.ext2.owed import OwedKind
-from kernel.fs.ext2.volume import Volume
+from kernel.fs.ext2.volume import GROUP_COST, Volume
 from kernel.lang import ENOSPC, EROFS, Errno, Span, u8
+from kernel.lib.pace import pace
 
 _TRIM_STEP: Final = 4096  # blocks that are discarded at once
 _NEAR: Final = 64  # blocks after the goal that are as good as the goal
@@ -55,6 +56,7 @@ def _take_blocks(volume: Volume, goal: int, want: int) -> tuple[int, int]:
     for step in range(geometry.group_count + 1):
         # The first group comes again at the end, for what lies in front of the goal.
         group = (first_group + step) % geometry.group_count
+        pace(GROUP_COST)
         if volume.descriptor(group).free_blocks_count == 0:
             continue
         start = goal - geometry.first_block_of_group(group) if step == 0 else 0

@@ -57,6 +57,7 @@ _HANDLE_WITH_PARENT: Final = 2  # the same, then the directory
 _MOST_SECTORS: Final = 1 << 40  # more than a file has
 _LAST_TRIES: Final = 50  # to write everything before unmounting, if memory is short
 # Instructions for an inode, for `pace`
+_WAIT_COST: Final = 60  # instructions
 _STORE_COST: Final = 1000  # to copy it to the inode table
 _DROP_COST: Final = 1500  # to give it back
 _DEPTH_LIMIT: Final = 4096  # of directories, in a tree that may be damaged
@@ -278,6 +279,7 @@ class Ext2FileSystem(Ext2):
             plug.flush()
         for node in nodes:
             node.cache.wait_for_writes()
+            pace(_WAIT_COST)
         if self.has_unsettled():
             self.settle()
         with self.sync_lock:

@@ -5,10 +5,16 @@ a power failure would leave two owners: a file that was synced long ago would ho
 would take the new file's contents for pointers. So the bits of freed blocks and inodes stay set in the bitmaps, and are
 noted here as well, until everything that referred to them has been written; `Ext2FileSystem.settle` does that.
 
-Context: never sleeps.
+Context: never sleeps, but `begin` takes safe points: there may be very many groups.
 """
 
+from typing import Final
+
 from kernel.lang import Span, final, span_of, u8
+from kernel.lib.pace import pace
+
+_LOOK_COST: Final = 30  # instructions for a group
+_BYTE_COST: Final = 16  # and for a byte of its bits
 
 
 @final
@@ -41,6 +47,7 @@ class FreedBits:
     def begin(self) -> None:
         """What is fresh becomes settling, together with what a failed sync has left settling."""
         for group in range(len(self.fresh)):
+            pace(_LOOK_COST)
             fresh = self.fresh[group]
             settling = self.settling[group]
             if fresh is None:
@@ -50,7 +57,9 @@ class FreedBits:
             else:
                 for index in range(self.bitmap_bytes):
                     settling[index] = settling[index] | fresh[index]
-            self.fresh[group] = None
+            self.fresh[group] = None  # before the safe point, at which others note more
+            if settling is not None:
+                pace(self.bitmap_bytes * _BYTE_COST)
 
     def end(self, group: int, bitmap: Span[u8]) -> tuple[int, int]:
         """Clear the settled bits of a group in its bitmap: how many there were, and the first one."""

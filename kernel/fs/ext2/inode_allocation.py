@@ -9,8 +9,9 @@ Context: sleeps while a bitmap is read; a bit is found and set without a sleep i
 from kernel.fs.ext2 import bitmap
 from kernel.fs.ext2.layout import ROOT_INODE
 from kernel.fs.ext2.owed import OwedKind
-from kernel.fs.ext2.volume import Volume
+from kernel.fs.ext2.volume import GROUP_COST, Volume
 from kernel.lang import ENOSPC, EROFS, Errno
+from kernel.lib.pace import pace
 
 
 def group_of_inode(volume: Volume, ino: int) -> int:
@@ -41,6 +42,7 @@ def _take_inode(volume: Volume, parent: int, is_directory: bool) -> int:
         start = _file_group(volume, home, parent)
     for step in range(geometry.group_count):
         group = (start + step) % geometry.group_count
+        pace(GROUP_COST)
         if volume.descriptor(group).free_inodes_count == 0:
             continue
         with volume.blocks.block(volume.inode_bitmap(group)) as block:
@@ -100,6 +102,7 @@ def _top_directory_group(volume: Volume, home: int) -> int:
     best = home
     fewest = volume.geometry.inode_count + 1
     for group in range(groups):
+        pace(GROUP_COST)
         descriptor = volume.descriptor(group)
         if descriptor.free_inodes_count == 0 or descriptor.used_directories_count >= fewest:
             continue
@@ -117,6 +120,7 @@ def _directory_group(volume: Volume, home: int) -> int:
     blocks = max(1, volume.free_blocks // groups - geometry.blocks_per_group // 4)
     directories = volume.directories // groups + geometry.inodes_per_group // 16
     for step in range(groups):
+        pace(GROUP_COST)
         group = (home + step) % groups
         descriptor = volume.descriptor(group)
         if descriptor.used_directories_count >= directories or descriptor.free_inodes_count < inodes:

@@ -34,8 +34,11 @@ from kernel.fs.ext2.owed import Owed
 from kernel.fs.filesystem import FileSystem
 from kernel.lang import EUCLEAN, Errno, Span, struct_at, u8
 from kernel.lib import log
+from kernel.lib.pace import pace
 from kernel.time.clock import realtime_seconds
 
+GROUP_COST: Final = 60  # instructions to look at a group
+_CHECK_COST: Final = 400
 _COMPLAINTS_LIMIT: Final = 100  # log messages for one mount
 
 
@@ -136,6 +139,7 @@ class Volume:
                 raise self.refuse("group descriptors lie outside of the file system")
             self.descriptor_blocks.append(self.blocks.block(place))
         for group in range(geometry.group_count):
+            pace(_CHECK_COST)
             self._check_descriptor(group)
             descriptor = self.descriptor(group)
             self.free_blocks += descriptor.free_blocks_count
@@ -276,6 +280,7 @@ class Volume:
     def release_freed(self) -> None:
         """The disk knows of everything that was freed before settling began: clear the bits. Raises EIO."""
         for group in range(self.geometry.group_count):
+            pace(GROUP_COST)
             descriptor = self.descriptor(group)
             if self.freed_blocks.is_settling(group):
                 with self.blocks.block(self.block_bitmap(group)) as block:

@@ -177,12 +177,13 @@ def _add_system(top: FixedDirectory, fs: ProcFileSystem) -> None:
     for file in PROC_FILES:
         make = file.make
         if make is None:
-            _add(top, fs, file.path, PiecesInode(fs, fs.new_ino(), file))
+            pieces = PiecesInode(fs, fs.new_ino(), file)
+            pieces.reads_alone = file.path.startswith(b"sysvipc/")
+            _add(top, fs, file.path, pieces)
             continue
         mode = 0o444 if file.store is None else 0o200 if file.path == b"sys/vm/drop_caches" else 0o644
         is_setting = file.path.startswith(b"sys/")
         text = FixedText(fs, fs.new_ino(), mode, make, file.store, is_setting, is_setting and not file.is_line)
-        text.reads_alone = file.path.startswith(b"sysvipc/")
         _add(top, fs, file.path, text)
     sys = _directory_in(top, fs, b"sys")
     _add(sys, fs, b"fs/binfmt_misc", MountPlace(fs, fs.new_ino()))

@@ -17,10 +17,10 @@ from kernel.keys.key import (
 from kernel.keys.keychain import owns
 from kernel.lang import final
 from kernel.lib.credentials import gid_for_caller, uid_for_caller
-from kernel.lib.ids import NO_GROUP, OVERFLOW, ROOT_USER, KernelUid
+from kernel.lib.ids import NO_GROUP, OVERFLOW, ROOT_USER
+from kernel.lib.order import Walk
 from kernel.lib.pace import pace
 from kernel.lib.proc_files import TextPieces, proc_pieces
-from kernel.lib.sorting import sort_paced
 from kernel.task.task import current
 from kernel.time.clock import realtime_seconds
 
@@ -36,18 +36,16 @@ class KeyLines(TextPieces):
     """A line for each key that the reader may view."""
 
     def __init__(self) -> None:
-        self._serials: list[int] = list(KEYS.by_serial.keys())
-        self._index: int = 0
-        sort_paced(self._serials)
+        self._keys: Walk[Key] = Walk(KEYS.in_order)
 
     def next(self) -> bytes | None:
-        while self._index < len(self._serials):
-            key = KEYS.by_serial.get(self._serials[self._index])
-            self._index += 1
+        while True:
             pace(_COST)
-            if key is not None and _may_view(key):
+            key = self._keys.next()
+            if key is None:
+                return None
+            if _may_view(key):
                 return _line(key)
-        return None
 
 
 def _may_view(key: Key) -> bool:
@@ -99,17 +97,12 @@ class KeyUserLines(TextPieces):
     """A line for each user who owns keys."""
 
     def __init__(self) -> None:
-        self._uids: list[int] = [int(uid) for uid in KEYS.accounts.keys()]
-        self._index: int = 0
-        sort_paced(self._uids)
+        self._accounts: Walk[KeyAccount] = Walk(KEYS.accounts_in_order)
 
     def next(self) -> bytes | None:
-        while self._index < len(self._uids):
-            account = KEYS.accounts.get(KernelUid(self._uids[self._index]))
-            self._index += 1
-            if account is not None:
-                return _account_line(account)
-        return None
+        pace(_COST)
+        account = self._accounts.next()
+        return None if account is None else _account_line(account)
 
 
 def _account_line(account: KeyAccount) -> bytes:

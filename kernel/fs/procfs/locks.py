@@ -8,13 +8,15 @@ from typing import Final
 
 from kernel.fs.constants import F_RDLCK, F_WRLCK, MAX_FILE_SIZE, S_IFREG, device_major, device_minor
 from kernel.fs.descriptors import FileTable
-from kernel.fs.file import File
+from kernel.fs.file import File, Listing
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.leases import Lease, LeaseBreaker
 from kernel.fs.locks import LOCKED, WAITING, Lock, RecordLock, WholeLock
-from kernel.fs.procfs.entries import TextInode
+from kernel.fs.path import Path
+from kernel.fs.procfs.entries import PiecesFile, TextInode, check_mode
 from kernel.fs.procfs.view import View
 from kernel.lang import final
+from kernel.lib.order import Walk
 from kernel.lib.pace import pace
 from kernel.lib.pid import NOBODY
 from kernel.lib.sorting import sort_paced
@@ -23,7 +25,7 @@ from kernel.task.pid_namespace import PidNamespace
 _OF_DESCRIPTION: Final = -1  # shown for a lock that belongs to no process
 _NONE: Final[list[Lock]] = []
 # Instructions, for `pace`
-_LOOK_COST: Final = 200
+_LOOK_COST: Final = 900
 _LINE_COST: Final = 4000
 
 
@@ -35,41 +37,80 @@ class LocksInode(TextInode):
         super().__init__(file_system, ino, S_IFREG | 0o444)
         self.view: View = view
 
-    def make_text(self) -> bytes:
-        return _list_locks(self.view.pids)
+    def open(self, path: Path, flags: int) -> File:
+        self.check_reader()
+        if self.file_system.heeds_modes():
+            check_mode(self.mode, flags)
+        return _LocksText(path, flags, self.view.pids)
 
 
-def _list_locks(pids: PidNamespace) -> bytes:
-    by_serial: dict[int, Lock] = {}
-    serials: list[int] = []
-    for locks in list(LOCKED.keys()):  # there may be very many, and others run meanwhile
-        for record in list(locks.records):
-            by_serial[record.serial] = record
-            serials.append(record.serial)
-            pace(_LOOK_COST)
-        for holder in list(locks.holders):
-            by_serial[holder.serial] = holder
-            serials.append(holder.serial)
-            pace(_LOOK_COST)
-        for lease in list(locks.leases):
-            by_serial[lease.serial] = lease
-            serials.append(lease.serial)
-            pace(_LOOK_COST)
-    waiting = _waiting_requests()
-    sort_paced(serials)
-    text = bytearray()
-    number = 0
-    for serial in reversed(serials):
-        number += 1
-        lock = by_serial[serial]
-        if _holder(lock, pids) == 0:
-            continue
-        text.extend(f"{number}: {_describe(lock, pids)}".encode())
-        for request in waiting.get(lock, _NONE):
-            text.extend(f"{number}: -> {_describe(request, pids)}".encode())
-            pace(_LINE_COST)
+@final
+class _LocksText(PiecesFile):
+    """It, open."""
+
+    def __init__(self, path: Path, flags: int, pids: PidNamespace) -> None:
+        super().__init__(path, flags)
+        self.pids: PidNamespace = pids
+        self.lines: LockLines | None = None
+
+    def can_be_watched(self) -> bool:
+        return True
+
+    def begin(self) -> None:
+        self.lines = None
+
+    def next_piece(self) -> bytes | None:
+        lines = self.lines
+        if lines is None:
+            lines = LockLines(self.pids)
+            self.lines = lines
+        return lines.next_piece()
+
+
+@final
+class LockLines(Listing):
+    """The lines about all locks there are now that a namespace sees, the latest first. There may be very many: others
+    run meanwhile.
+    """
+
+    def __init__(self, pids: PidNamespace) -> None:
+        """Raises MemoryError."""
+        self._pids: PidNamespace = pids
+        self._locks: dict[int, Lock] = {}  # by serial
+        self._serials: list[int] = []  # those that are still to be shown
+        self._number: int = 0
+        walk = Walk(LOCKED)
+        locks = walk.next()
+        while locks is not None:
+            for record in list(locks.records):
+                self._take(record)
+            for holder in list(locks.holders):
+                self._take(holder)
+            for lease in list(locks.leases):
+                self._take(lease)
+            pace(_LOOK_COST)  # most have one
+            locks = walk.next()
+        self._waiting: dict[Lock, list[Lock]] = _waiting_requests()
+        sort_paced(self._serials)
+
+    def _take(self, lock: Lock) -> None:
+        self._locks[lock.serial] = lock
+        self._serials.append(lock.serial)
+        pace(_LOOK_COST)
+
+    def next_piece(self) -> bytes | None:
+        if len(self._serials) == 0:
+            return None
+        lock = self._locks[self._serials.pop()]
+        self._number += 1
         pace(_LINE_COST)
-    return bytes(text)
+        if _holder(lock, self._pids) == 0:
+            return b""
+        text = bytearray(f"{self._number}: {_describe(lock, self._pids)}".encode())
+        for request in self._waiting.get(lock, _NONE):
+            text.extend(f"{self._number}: -> {_describe(request, self._pids)}".encode())
+            pace(_LINE_COST)
+        return bytes(text)
 
 
 def _waiting_requests() -> dict[Lock, list[Lock]]:

@@ -85,11 +85,12 @@ class PiecesInode(Inode):
     def __init__(self, file_system: FileSystem, ino: int, file: ProcFile, network: Network = FIRST_NETWORK) -> None:
         super().__init__(file_system, ino, S_IFREG | (0o440 if file.is_for_root else 0o444))
         self.source: ProcFile = file
-        self.reads_alone: bool = False
+        self.reads_alone: bool = False  # is_only_read
+        self.refuses_writers: bool = False  # to open it for writing is an error, even for root
         self.network: Weak[Network] = weak(network)  # its network, if it has one
 
     def open(self, path: Path, flags: int) -> File:
-        if self.reads_alone:
+        if self.refuses_writers:
             _check_only_reads(flags)
         return OpenPieces(path, flags, self.source, _living(self.network), caller_credentials())
 
@@ -170,6 +171,7 @@ class NetDirectory(ComputedDirectory):
                     return NetText(self.file_system, _FIRST_INO + index, file, make, self.network())
                 pieces = PiecesInode(self.file_system, _FIRST_INO + index, file, self.network())
                 pieces.reads_alone = True
+                pieces.refuses_writers = True
                 return pieces
         return None
 

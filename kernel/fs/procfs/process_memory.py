@@ -136,11 +136,12 @@ def command_line(subject: Subject) -> bytes:
 
 
 def _arguments_in(space: AddressSpace) -> bytes:
-    text = bytes(read_memory(space, space.argument_start, space.argument_end))
-    if len(text) > 0 and len(text) == space.argument_end - space.argument_start and text[len(text) - 1] != 0:
+    text = bytes(read_memory(space, space.layout.argument_start, space.layout.argument_end))
+    size = space.layout.argument_end - space.layout.argument_start
+    if len(text) > 0 and len(text) == size and text[len(text) - 1] != 0:
         # The program wrote a longer title over its arguments (setproctitle(3)): it continues into the environment, up
         # to a NUL.
-        more = bytes(read_memory(space, space.argument_end, space.environment_end))
+        more = bytes(read_memory(space, space.layout.argument_end, space.layout.environment_end))
         end = more.find(b"\0")
         text += more if end < 0 else more[:end]
     return text
@@ -153,7 +154,7 @@ def environment(subject: Subject) -> bytes:
         return b""
     space.acquire()
     try:
-        return bytes(read_memory(space, space.environment_start, space.environment_end))
+        return bytes(read_memory(space, space.layout.environment_start, space.layout.environment_end))
     finally:
         space.release()
 
@@ -168,13 +169,13 @@ def dump_filter(subject: Subject) -> bytes:
     """Which kinds of areas a core file shows: DUMP_*, in hexadecimal. Empty for zombies."""
     subject.task()
     space = memory_of(subject)
-    return b"" if space is None else f"{space.dump_filter:08x}\n".encode()
+    return b"" if space is None else f"{space.settings.dump_filter:08x}\n".encode()
 
 
 def set_dump_filter(subject: Subject, text: bytes) -> None:
     """Set the kinds, by a number in any notation. Raises EINVAL, ERANGE, ESRCH."""
     value = parse_unsigned_32(text)
-    living_memory_of(subject).dump_filter = value & DUMP_KINDS
+    living_memory_of(subject).settings.dump_filter = value & DUMP_KINDS
 
 
 def _permissions(area: Area) -> str:

@@ -78,26 +78,27 @@ def sched(subject: Subject) -> bytes:
     text = ""
     for _ in range(67):
         text += "-"
-    text += "\n" + _time("se.exec_start", monotonic_ns()) + _time("se.vruntime", task.runtime_ns)
-    text += _time("se.sum_exec_runtime", task.runtime_ns) + _number("se.nr_migrations", task.migrations)
-    text += _number("nr_switches", task.voluntary_switches + task.involuntary_switches)
-    text += _number("nr_voluntary_switches", task.voluntary_switches)
-    text += _number("nr_involuntary_switches", task.involuntary_switches)
+    text += "\n" + _time("se.exec_start", monotonic_ns()) + _time("se.vruntime", task.accounts.runtime_ns)
+    text += _time("se.sum_exec_runtime", task.accounts.runtime_ns)
+    text += _number("se.nr_migrations", task.accounts.migrations)
+    text += _number("nr_switches", task.accounts.voluntary_switches + task.accounts.involuntary_switches)
+    text += _number("nr_voluntary_switches", task.accounts.voluntary_switches)
+    text += _number("nr_involuntary_switches", task.accounts.involuntary_switches)
     text += _number("se.load.weight", _weight(task) << _WEIGHT_SHIFT)
-    text += _number("policy", task.policy) + _number("prio", _priority(task))
-    if task.policy == SCHED_DEADLINE:
-        text += _number("dl.runtime", task.slice_ns) + _number("dl.deadline", own_deadline_ns(task))
+    text += _number("policy", task.wishes.policy) + _number("prio", _priority(task))
+    if task.wishes.policy == SCHED_DEADLINE:
+        text += _number("dl.runtime", task.turn.slice_ns) + _number("dl.deadline", own_deadline_ns(task))
     text += _number("clock-delta", 0)
     return task.name + (head + text).encode()
 
 
 def _weight(task: Task) -> int:
     """What Linux weighs it by. The slices of Krait differ by about the same steps (runqueue.py)."""
-    return _WEIGHT_OF_IDLE if task.policy == SCHED_IDLE else _WEIGHTS[task.nice - NICE_LOWEST]
+    return _WEIGHT_OF_IDLE if task.wishes.policy == SCHED_IDLE else _WEIGHTS[task.wishes.nice - NICE_LOWEST]
 
 
 def _priority(task: Task) -> int:
-    return _REALTIME_BASE - task.urgency if task.is_realtime() else _FAIR_BASE + task.nice
+    return _REALTIME_BASE - task.urgency if task.is_realtime() else _FAIR_BASE + task.wishes.nice
 
 
 def reset_sched(subject: Subject, text: bytes) -> None:
@@ -109,7 +110,8 @@ def schedstat(subject: Subject) -> bytes:
     """Time on the processor, time spent waiting for it (not counted: 0), and turns."""
     task = subject.task()
     charge_running()
-    return f"{task.runtime_ns} 0 {task.voluntary_switches + task.involuntary_switches}\n".encode()
+    switches = task.accounts.voluntary_switches + task.accounts.involuntary_switches
+    return f"{task.accounts.runtime_ns} 0 {switches}\n".encode()
 
 
 def autogroup(subject: Subject) -> bytes:

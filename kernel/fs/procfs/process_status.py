@@ -8,7 +8,7 @@ from typing import Final
 from kernel.fs.procfs.process_memory import Resident, memory_of
 from kernel.fs.procfs.processor_sets import set_list, set_text
 from kernel.fs.procfs.subject import Subject, may_inspect, may_reach
-from kernel.lang import EACCES, EPERM, Errno, final, u64
+from kernel.lang import EACCES, EPERM, Errno, final, noinline, u64
 from kernel.lib.capabilities import CAP_SYS_NICE
 from kernel.lib.credentials import caller_namespace
 from kernel.lib.pace import pace
@@ -118,7 +118,7 @@ def _start_ticks(started_ns: int) -> int:
 
 
 def _priority(task: Task) -> int:
-    return _REALTIME_BASE - task.urgency if task.is_realtime() else _NICE_BASE + task.nice
+    return _REALTIME_BASE - task.urgency if task.is_realtime() else _NICE_BASE + task.wishes.nice
 
 
 def stat(subject: Subject) -> bytes:
@@ -136,14 +136,14 @@ def stat(subject: Subject) -> bytes:
     text += f" {usage.major_faults} {process.family.waited.major_faults}"
     text += f" {_clock_ticks(usage.user_ns)} {_clock_ticks(usage.system_ns)}"
     text += f" {_clock_ticks(process.family.waited.user_ns)} {_clock_ticks(process.family.waited.system_ns)}"
-    text += f" {_priority(task)} {task.nice}"
-    started_ns = process.origin.started_ns if subject.tid == UNSET else task.started_ns
+    text += f" {_priority(task)} {task.wishes.nice}"
+    started_ns = process.origin.started_ns if subject.tid == UNSET else task.accounts.started_ns
     text += f" {_thread_count(process)} 0 {_start_ticks(started_ns)}"
     text += _stat_memory(subject)
     text += f" {task.pending.mask & 0x7FFF_FFFF} {task.signals.blocked & 0x7FFF_FFFF}"
     text += f" {process.actions.ignored & 0x7FFF_FFFF} {process.actions.caught & 0x7FFF_FFFF} 0 0 0"
     text += f" {process.origin.exit_signal if subject.tid == UNSET else -1} {task.processor}"
-    text += f" {task.realtime_priority} {task.policy} 0 0 0"
+    text += f" {task.wishes.realtime_priority} {task.wishes.policy} 0 0 0"
     text += _stat_addresses(subject)
     shown_status = process.ending.status if may_inspect(subject) else 0
     return f"{subject.number()} (".encode() + task.name + (text + f" {shown_status}\n").encode()
@@ -159,7 +159,7 @@ def _stat_memory(subject: Subject) -> str:
     sizes = f" {space.mapped_bytes} {space.resident} {limit_text}"
     if not may_inspect(subject):
         return sizes + " 1 1 0 0 0"
-    return sizes + f" {space.code_start} {space.code_end} {space.stack_top} 0 0"
+    return sizes + f" {space.layout.code_start} {space.layout.code_end} {space.layout.stack_top} 0 0"
 
 
 def _stat_addresses(subject: Subject) -> str:
@@ -167,8 +167,9 @@ def _stat_addresses(subject: Subject) -> str:
     space = memory_of(subject)
     if space is None or not may_inspect(subject):
         return " 0 0 0 0 0 0 0"
-    text = f" {space.data_start} {space.data_end} {space.brk_start} {space.argument_start} {space.argument_end}"
-    return text + f" {space.environment_start} {space.environment_end}"
+    text = f" {space.layout.data_start} {space.layout.data_end} {space.layout.brk_start}"
+    text += f" {space.layout.argument_start} {space.layout.argument_end}"
+    return text + f" {space.layout.environment_start} {space.layout.environment_end}"
 
 
 @final
@@ -186,7 +187,7 @@ class MemorySizes:
             if area.flags & MAP_GROWSDOWN != 0:
                 self.stack += size
             elif area.prot & PROT_EXEC != 0:
-                if area.start < space.code_end and area.end > space.code_start:
+                if area.start < space.layout.code_end and area.end > space.layout.code_start:
                     self.code += size
                 else:
                     self.libraries += size
@@ -221,35 +222,47 @@ def mask_text(mask: int) -> str:
 
 
 def status(subject: Subject) -> bytes:
-    """The same for people."""
+    """The same for people. In pieces, so that what gives memory back, by the deepest path, has stack left."""
     task = subject.task()
-    process = subject.process
-    text = bytearray(b"Name:\t")
-    text.extend(_escape(task.name))
-    text.extend(b"\n")
-    context = task.fs_context
-    if context is not None:
-        text.extend(f"Umask:\t0{context.umask:03o}\n".encode())
-    pids = subject.pids
-    text.extend(f"State:\t{state_words(state_letter(process, task))}\n".encode())
-    text.extend(f"Tgid:\t{pids.shown(process.pid)}\nNgid:\t0\n".encode())
-    text.extend(f"Pid:\t{subject.number()}\nPPid:\t{pids.shown(process.parent_id)}\n".encode())
-    text.extend(f"TracerPid:\t{pids.shown(tracer_of(task))}\n".encode())
+    text = bytearray(_first_lines(subject, task))
     text.extend(_identity_lines(subject, task))
     text.extend(_memory_lines(subject))
-    text.extend(f"CoreDumping:\t{0 if process.dump is None else 1}\n".encode())
-    space = memory_of(subject)
-    text.extend(f"THP_enabled:\t{0 if space is None or space.refuses_huge_pages else 1}\n".encode())
-    text.extend(f"Threads:\t{_thread_count(process)}\n".encode())
-    text.extend(_signal_lines(process, task))
+    text.extend(_state_lines(subject))
+    text.extend(_signal_lines(subject.process, task))
     text.extend(_capability_lines(task))
+    text.extend(_scheduling_lines(task))
+    return bytes(text)
+
+
+@noinline
+def _first_lines(subject: Subject, task: Task) -> bytes:
+    process = subject.process
+    pids = subject.pids
+    context = task.fs_context
+    text = "" if context is None else f"Umask:\t0{context.umask:03o}\n"
+    text += f"State:\t{state_words(state_letter(process, task))}\n"
+    text += f"Tgid:\t{pids.shown(process.pid)}\nNgid:\t0\n"
+    text += f"Pid:\t{subject.number()}\nPPid:\t{pids.shown(process.parent_id)}\n"
+    text += f"TracerPid:\t{pids.shown(tracer_of(task))}\n"
+    return b"Name:\t" + _escape(task.name) + b"\n" + text.encode()
+
+
+@noinline
+def _state_lines(subject: Subject) -> bytes:
+    process = subject.process
+    space = memory_of(subject)
+    has_large_pages = space is None or not space.settings.refuses_huge_pages
+    text = f"CoreDumping:\t{0 if process.dump is None else 1}\nTHP_enabled:\t{1 if has_large_pages else 0}\n"
+    return (text + f"Threads:\t{_thread_count(process)}\n").encode()
+
+
+@noinline
+def _scheduling_lines(task: Task) -> bytes:
     count = len(PROCESSORS)
     allowed = f"Cpus_allowed:\t{set_text(task.allowed, count)}\nCpus_allowed_list:\t{set_list(task.allowed, count)}\n"
-    text.extend(allowed.encode())
-    text.extend(_NODES_ALLOWED)
-    voluntary = f"voluntary_ctxt_switches:\t{task.voluntary_switches}\n"
-    text.extend((voluntary + f"nonvoluntary_ctxt_switches:\t{task.involuntary_switches}\n").encode())
-    return bytes(text)
+    switches = f"voluntary_ctxt_switches:\t{task.accounts.voluntary_switches}\n"
+    switches += f"nonvoluntary_ctxt_switches:\t{task.accounts.involuntary_switches}\n"
+    return allowed.encode() + _NODES_ALLOWED + switches.encode()
 
 
 def _escape(name: bytes) -> bytes:
@@ -307,7 +320,6 @@ def _memory_lines(subject: Subject) -> bytes:
     space = memory_of(subject)
     if space is None:
         return b""
-    total = space.mapped_bytes // 1024
     resident = Resident()
     locked = 0
     space.acquire()
@@ -319,6 +331,12 @@ def _memory_lines(subject: Subject) -> bytes:
                 locked += area.end - area.start
     finally:
         space.release()
+    return _size_lines(space, resident, sizes, locked)
+
+
+@noinline
+def _size_lines(space: AddressSpace, resident: Resident, sizes: MemorySizes, locked: int) -> bytes:
+    total = space.mapped_bytes // 1024
     text = _size_line("VmPeak", total) + _size_line("VmSize", total)
     text += _size_line("VmLck", locked // 1024) + _size_line("VmPin", space.pinned_pages * _KIB_PER_PAGE)
     text += _size_line("VmHWM", space.peak_resident * _KIB_PER_PAGE)

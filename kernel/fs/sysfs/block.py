@@ -18,9 +18,11 @@ from kernel.fs.procfs.system import statistics_line
 from kernel.fs.sysfs.events import DeviceKobject
 from kernel.fs.sysfs.kobject import Kobject, KobjectLink, line
 from kernel.lang import EINVAL, EIO, ENODEV, Errno, final
+from kernel.lib.numbers import LARGEST, parse_unsigned
 from kernel.task import current
 
 _SCHEDULER: Final = b"scheduler"
+_ROTATIONAL: Final = b"rotational"
 _OF_ALL: Final[list[bytes]] = [b"dev", b"size", b"ro", b"stat", b"alignment_offset", b"inflight"]
 _OF_DISKS: Final[list[bytes]] = [b"removable", b"range", b"ext_range", b"hidden", b"capability", b"diskseq"]
 _OF_PARTITIONS: Final[list[bytes]] = [b"partition", b"start"]
@@ -32,13 +34,14 @@ _OF_QUEUES: Final[list[bytes]] = [
     b"optimal_io_size",
     b"max_sectors_kb",
     b"read_ahead_kb",
-    b"rotational",
+    _ROTATIONAL,
     b"write_cache",
     b"discard_max_bytes",
     b"discard_granularity",
     _SCHEDULER,
 ]
 _OF_LOOPS: Final[list[bytes]] = [b"autoclear", b"backing_file", b"dio", b"offset", b"partscan", b"sizelimit"]
+_MOST_NUMBER: Final = (1 << 32) - 1
 _FIRST_INO: Final = 1 << 40  # of the devices; from the next powers of two on, of what lies in their directories
 _QUEUE_INO: Final = 1 << 41
 _HOLDERS_INO: Final = 1 << 42
@@ -86,7 +89,7 @@ def _queue_attribute(device: BlockDevice, name: bytes) -> bytes:
         case b"read_ahead_kb":
             return line(device.readahead_pages * 4)
         case b"rotational":
-            return line(1)
+            return line(1 if device.is_rotational else 0)
         case b"write_cache":
             return b"write back\n" if device.has_volatile_cache else b"write through\n"
         case b"discard_max_bytes" | b"discard_max_hw_bytes":
@@ -101,6 +104,17 @@ def _queue_attribute(device: BlockDevice, name: bytes) -> bytes:
             return b"[none] \n"  # requests go out in the order in which they come, as Linux's do by default
         case _:
             raise Errno(EIO)
+
+
+def _number_in(text: bytes) -> int:
+    """An unsigned int, which ends at a NUL. Raises EINVAL."""
+    try:
+        number = parse_unsigned(text.split(b"\0")[0], 10, LARGEST + 1)
+    except Errno:
+        raise Errno(EINVAL) from None
+    if number > _MOST_NUMBER:
+        raise Errno(EINVAL)
+    return number
 
 
 def _numbers(device: BlockDevice) -> bytes:
@@ -202,10 +216,15 @@ class BlockPart(Kobject):
         return self.names
 
     def mode(self, attribute: bytes) -> int:
-        return 0o644 if attribute == _SCHEDULER else 0o444
+        return 0o644 if attribute == _SCHEDULER or attribute == _ROTATIONAL else 0o444
 
     def store(self, attribute: bytes, text: bytes) -> None:
-        """Choose a scheduler of requests: there is one, which is none. As on Linux, more may follow its name."""
+        """Say whether the disk is rotational, or choose a scheduler of requests: there is one, which is none. As on
+        Linux, more may follow its name.
+        """
+        if attribute == _ROTATIONAL:
+            self.device.is_rotational = _number_in(text) != 0
+            return
         name = text.split(b"\0")[0].strip(b" \t\n")
         if attribute != _SCHEDULER or not name.startswith(b"none"):
             raise Errno(EINVAL)

@@ -24,7 +24,7 @@ from kernel.fs.constants import (
     PAGE_SIZE,
     TMPFS_MAGIC,
 )
-from kernel.fs.filesystem import FileSystem, Statistics, parse_size, split_option
+from kernel.fs.filesystem import FileSystem, Statistics, parse_octal, parse_size, split_option
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext
 from kernel.fs.root_choice import RootChoice
@@ -78,6 +78,16 @@ class TmpfsOptions:
 def check_tmpfs_options(context: "FsContext", text: bytes) -> None:
     """Raise EINVAL."""
     TmpfsOptions(text)
+
+
+def ramfs_mode(options: bytes) -> int:
+    """The one option that ramfs knows; all others are ignored. Raises EINVAL."""
+    mode = 0o755
+    for option in options.split(b","):
+        key, value = split_option(option)
+        if key == b"mode":
+            mode = parse_octal(value) & 0o7777
+    return mode
 
 
 class Tmpfs(FileSystem):
@@ -179,8 +189,11 @@ class Tmpfs(FileSystem):
         return text + b",inode64" + (b",noswap" if self.swaps_nothing else b"")
 
     def reconfigure(self, options: bytes) -> None:
-        """A remount changes only the limits, and not below what is in use."""
-        self._parse(options, fresh=False)
+        """A remount changes only the limits, and not below what is in use. ramfs has none."""
+        if self.type_name == b"ramfs":
+            ramfs_mode(options)
+        else:
+            self._parse(options, fresh=False)
 
     def shut_down(self) -> None:
         top = self.top

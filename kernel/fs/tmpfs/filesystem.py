@@ -19,10 +19,10 @@ from kernel.fs.constants import (
     S_ISGID,
 )
 from kernel.fs.file import DirectorySink, File, InodeFile
-from kernel.fs.filesystem import FileSystem, parse_octal, register_filesystem, split_option
+from kernel.fs.filesystem import FileSystem, register_filesystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext
-from kernel.fs.tmpfs.base import INHERITED_FLAGS, Tmpfs, TmpfsInode, check_tmpfs_options, octal
+from kernel.fs.tmpfs.base import INHERITED_FLAGS, Tmpfs, TmpfsInode, check_tmpfs_options, octal, ramfs_mode
 from kernel.fs.tmpfs.file import TmpfsFile
 from kernel.fs.tmpfs.order import EntryOrder, TmpfsEntry, find_position
 from kernel.lang import EINVAL, EMLINK, ENAMETOOLONG, ENOENT, Errno
@@ -328,23 +328,13 @@ def make_tmpfs(source: bytes, options: bytes) -> FileSystem:
     return new_tmpfs(b"tmpfs", source, options, caller_credentials())
 
 
-def _ramfs_mode(options: bytes) -> int:
-    """The one option that ramfs knows; all others are ignored. Raises EINVAL."""
-    mode = 0o755
-    for option in options.split(b","):
-        key, value = split_option(option)
-        if key == b"mode":
-            mode = parse_octal(value) & 0o7777
-    return mode
-
-
 def check_ramfs_options(context: FsContext, options: bytes) -> None:
     """Raise EINVAL."""
-    _ramfs_mode(options)
+    ramfs_mode(options)
 
 
 def make_ramfs(source: bytes, options: bytes) -> FileSystem:
-    ramfs = new_tmpfs(b"ramfs", source, b"mode=" + octal(_ramfs_mode(options)), caller_credentials())
+    ramfs = new_tmpfs(b"ramfs", source, b"mode=" + octal(ramfs_mode(options)), caller_credentials())
     ramfs.takes_direct_transfers = False
     ramfs.shows_options = False
     ramfs.makes_whiteouts = False

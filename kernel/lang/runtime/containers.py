@@ -37,7 +37,7 @@ from kernel.lang import Span, final, i32, inline, noinline, u8
 from kernel.lang.raw import RawArray, array_span, become_bytes, byte_at, copy_in, no_array, word_at
 from kernel.lang.runtime.hashing import MASK, hash_part
 from kernel.lang.runtime.large_dict import LargeTable
-from kernel.lang.unsafe import TRAP_INDEX, TRAP_KEY, TRAP_RANGE, trap
+from kernel.lang.unsafe import TRAP_CHANGED, TRAP_INDEX, TRAP_KEY, TRAP_RANGE, trap
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -110,24 +110,33 @@ class List(Generic[T]):
         return self[self._length - back]
 
     def __contains__(self, value: T) -> bool:
-        for i in range(self._length):
-            if self._items[i] == value:
-                return True
-        return False
+        return self._find(value) >= 0
 
     def index(self, value: T) -> int:
         """The first index of a value; traps if there is none."""
-        for i in range(self._length):
+        found = self._find(value)
+        if found < 0:
+            trap(TRAP_KEY)
+        return found
+
+    @inline
+    def _find(self, value: T) -> int:
+        """The first index of a value, or -1. An `__eq__` may change the list meanwhile."""
+        i = 0
+        while i < self._length:
             if self._items[i] == value:
                 return i
-        trap(TRAP_KEY)
+            i += 1
+        return -1
 
     def count(self, value: T) -> int:
         """How many elements equal a value."""
         found = 0
-        for i in range(self._length):
+        i = 0
+        while i < self._length:
             if self._items[i] == value:
                 found += 1
+            i += 1
         return found
 
     @inline
@@ -173,7 +182,9 @@ class List(Generic[T]):
 
     def remove(self, value: T) -> None:
         """Remove the first element that equals a value; traps if there is none."""
-        self._close_gap(self.index(value), 1)
+        found = self.index(value)
+        if found < self._length:  # else an `__eq__` has removed it
+            self._close_gap(found, 1)
 
     def clear(self) -> None:
         self._items_clear(0, self._length)
@@ -863,9 +874,12 @@ class Deque(Generic[T]):
         return self[self._length - back]
 
     def __contains__(self, value: T) -> bool:
+        version = self.version
         for i in range(self._length):
             if self._items[self._place(i)] == value:
                 return True
+            if self.version != version:  # by an `__eq__`
+                trap(TRAP_CHANGED)
         return False
 
     def append(self, value: T) -> None:
@@ -903,8 +917,12 @@ class Deque(Generic[T]):
 
     def remove(self, value: T) -> None:
         """Remove the first element that equals a value; traps if there is none."""
+        version = self.version
         for i in range(self._length):
-            if self._items[self._place(i)] == value:
+            is_found = self._items[self._place(i)] == value
+            if self.version != version:  # by an `__eq__`
+                trap(TRAP_CHANGED)
+            if is_found:
                 for later in range(i, self._length - 1):
                     self._items[self._place(later)] = self._items[self._place(later + 1)]
                 self.pop()
@@ -980,6 +998,8 @@ class ByteArray:
         return self[self._length - back]
 
     def __contains__(self, value: int) -> bool:
+        if value < 0 or value > 255:
+            trap(TRAP_RANGE)
         for i in range(self._length):
             if self._items[self._start + i] == value:
                 return True

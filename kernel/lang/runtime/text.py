@@ -159,6 +159,8 @@ def int_chr(code: int) -> str:
 def int_parse(data: bytes, base: int = 10) -> int:
     """`int(data, base)`, for bases 2 to 36; traps on anything but a number. Underscores are not allowed, the prefix of
     the base is."""
+    if base < 2 or base > len(DIGITS_LOWER):
+        trap(TRAP_RANGE)
     text = bytes_strip(data)
     place = 0
     negative = False

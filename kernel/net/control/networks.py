@@ -4,7 +4,7 @@ The last user of a network may leave it anywhere, in the middle of closing a fil
 its interfaces go down, and are removed, or move to the first network if they are hardware, each in a turn of its own,
 until nothing refers to it.
 
-Context: creating one may reclaim memory; taking apart runs in the network thread. Nothing sleeps.
+Context: creating one may reclaim memory; taking apart runs in the network thread, with safe points.
 """
 
 from typing import Final

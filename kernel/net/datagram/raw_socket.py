@@ -36,6 +36,7 @@ _ICMP_FILTER_TYPES: Final = 32
 _MOST_OF_OTHERS: Final = 256  # sockets of a network that is not the first
 _MOST_COST: Final = 250_000  # instructions that such sockets may take for a datagram: past that, they miss it
 _LOOK_COST: Final = 100  # instructions for each of them
+_REPORT_COST: Final = 1000  # and for an error that it learns of
 _COPY_SHIFT: Final = 1  # bytes of a datagram for each instruction of copying it
 
 
@@ -337,13 +338,20 @@ class RawTable(RawListener):
 
     def report_error(self, packet: Packet, protocol: int, error: NetworkError) -> None:
         is_ip4 = len(packet.source) == 4
-        for socket in raw_sockets_of(network_of(packet)).sockets:
+        sockets = raw_sockets_of(network_of(packet)).sockets
+        spend(len(sockets) * _LOOK_COST)
+        floor = PACE.left - _MOST_COST
+        for socket in sockets:
             if (socket.family == AF_INET) != is_ip4 or socket.protocol != protocol:
                 continue
             if len(socket.remote) != 0 and socket.remote != packet.destination:
                 continue
             if len(socket.local) != 0 and socket.local != packet.source:
                 continue
+            if PACE.left < floor:
+                socket.drops += 1
+                continue
+            spend(_REPORT_COST)
             socket.report(packet, error, 0)
 
 

@@ -21,6 +21,7 @@ from kernel.fs.constants import (
 from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOTCONN, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.credentials import Credentials
+from kernel.lib.pace import pace
 from kernel.net.datagram.extension_headers import WANTS_EXTENSIONS, put_extensions
 from kernel.net.datagram.memory import MEMORY
 from kernel.net.internet.addresses import ANY4, is_link_local, mapped
@@ -59,6 +60,7 @@ from kernel.time import realtime_ns
 
 PACKET_OVERHEAD: Final = 256  # what a queued packet takes besides its storage
 _ERRORS_LIMIT: Final = 64
+_DROP_COST: Final = 400  # instructions for each that is dropped when the socket closes
 _IP4_HEADER: Final = 20
 _IP6_HEADER: Final = 40
 FIONREAD: Final = 0x541B
@@ -380,7 +382,8 @@ class DatagramSocket(InetSocket):
 
     def close(self) -> None:
         super().close()  # until that has unbound it, datagrams still come in
-        self.queue.clear()
+        while self.queue.pop() is not None:
+            pace(_DROP_COST)
         MEMORY.used -= self.queued_bytes
         self.queued_bytes = 0
 

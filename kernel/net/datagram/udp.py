@@ -9,7 +9,7 @@ from typing import Final
 
 from kernel.lang import final
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import spend
+from kernel.lib.pace import PACE, pace, spend
 from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet import ip
 from kernel.net.internet.addresses import is_multicast, owner_of
@@ -26,6 +26,9 @@ from kernel.net.sockets.socket import SOCK_DGRAM
 
 HEADER: Final = 8
 _COPY_COST: Final = 500  # instructions for one more receiver
+_LOOK_COST: Final = 80  # and for each socket of the port
+_COUNT_COST: Final = 30
+_MOST_COST: Final = 400_000  # that the receivers may take for one datagram: past that, they miss it
 _COPY_SHIFT: Final = 1  # bytes for each instruction of copying
 
 
@@ -84,16 +87,18 @@ class UdpTable(Part):
         """Take a socket out; does nothing if it is not in the table."""
         sockets = self.by_port.get(port)
         if sockets is not None and socket in sockets:
+            spend(len(sockets) * _LOOK_COST // 2)
             sockets.remove(socket)
             if len(sockets) == 0:
                 del self.by_port[port]
 
     def count(self, family: int) -> int:
-        """How many sockets of a family there are."""
+        """About how many sockets of a family there are, with safe points between ports."""
         count = 0
-        for sockets in self.by_port.values():
+        for sockets in list(self.by_port.values()):
             for socket in sockets:
                 count += 1 if socket.family == family else 0
+            pace(_COUNT_COST + len(sockets) * _COUNT_COST)
         return count
 
 
@@ -279,6 +284,7 @@ def find_socket(
     best: UdpEndpoint | None = None
     best_score = 0
     equals = 0
+    spend(len(sockets) * _LOOK_COST)
     for socket in sockets:
         score = _reaches(socket, local, remote, remote_port, index)
         if score > 0 and score >= best_score:
@@ -311,10 +317,15 @@ def _deliver_to_all(packet: Packet, port: int, source_port: int) -> None:
     device = packet.device
     index = 0 if device is None else device.index
     last: UdpEndpoint | None = None
+    spend(len(sockets) * _LOOK_COST)
+    floor = PACE.left - _MOST_COST
     for socket in sockets:
         if _reaches(socket, packet.destination, packet.source, source_port, index) == 0:
             continue
         if not socket.accepts(packet):
+            continue
+        if PACE.left < floor:
+            counters.in_errors += 1
             continue
         if last is not None:
             spend(_COPY_COST + (len(packet.storage) >> _COPY_SHIFT))

@@ -141,7 +141,7 @@ class UdpSocket(udp.UdpEndpoint):
         return length
 
     def _tell_copies(self, copies: ZeroCopies, count: int) -> None:
-        """So many sends with MSG_ZEROCOPY are over."""
+        """That many sends with MSG_ZEROCOPY are over."""
         copies.sent(count)
         self.waiters.wake_all()
 

@@ -86,10 +86,14 @@ class _Translation(Hook):
             table.drop(connection)
             return Verdict.DROP
         if connection.has(self._bit(packet)):
-            before = packet.destination
-            rewrite(packet, place.protocol, connection, is_reply(tracking), self.to_source)
-            _note_way(packet, place, before)
+            self._apply(packet, place, connection)
         return Verdict.ACCEPT
+
+    @noinline  # so that the chains, which are on the deepest path, find more of the stack
+    def _apply(self, packet: Packet, place: Place, connection: Connection) -> None:
+        before = packet.destination
+        rewrite(packet, place.protocol, connection, is_reply(packet.tracking), self.to_source)
+        _note_way(packet, place, before)
 
     def _bit(self, packet: Packet) -> int:
         """The status bit of connections whose packets in this direction change here."""

@@ -2,7 +2,7 @@
 
 An address is `bytes`, 4 or 16 long. Adding one enters its routes, deleting one removes them (`interface_routes.py`).
 
-Context: thread context; nothing sleeps.
+Context: thread context; only deleting IPv4 addresses, or all of an interface's, has safe points.
 Source: RFC 1122 section 3.2.1.3, RFC 4291, RFC 6724 (scopes), rtnetlink(7).
 """
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.lang import EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS, Errno, final, inline, span_of
 from kernel.lib.linked import Linked
-from kernel.lib.pace import spend
-from kernel.net.link.device import NetworkDevice
+from kernel.lib.pace import pace, spend
+from kernel.net.link.device import NetworkDevice, check_stays
 from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
 from kernel.net.link.part import Part
 
@@ -29,7 +29,11 @@ ALL_ROUTERS6: Final[bytes] = b"\xff\x02" + bytes(13) + b"\x02"
 MAPPED_PREFIX: Final[bytes] = bytes(10) + b"\xff\xff"
 _SOLICITED_NODE: Final[bytes] = b"\xff\x02" + bytes(9) + b"\x01\xff"
 
-_ENTRY_COST: Final = 15  # instructions for each address that may belong to a device
+# Instructions for each address that may belong to a device, that may be an heir, and that is deleted
+_ENTRY_COST: Final = 15
+_HEIR_COST: Final = 120
+_END_COST: Final = 5000
+_PART: Final = 16  # that many are deleted without a safe point
 SCOPE_UNIVERSE: Final = 0
 SCOPE_SITE: Final = 200
 SCOPE_LINK: Final = 253
@@ -125,6 +129,12 @@ def masked(address: bytes, prefix_length: int) -> bytes:
     return bytes(result)
 
 
+def is_in(address: bytes, other: bytes, prefix_length: int) -> bool:
+    """Whether two IPv4 addresses begin with the same prefix."""
+    difference = span_of(address).load_be32(0) ^ span_of(other).load_be32(0)
+    return difference >> (32 - prefix_length) == 0
+
+
 def netmask(prefix_length: int) -> bytes:
     """The IPv4 netmask with that many ones, 0 to 32."""
     return masked(LIMITED_BROADCAST, prefix_length)
@@ -175,6 +185,7 @@ class InterfaceAddress(Linked["InterfaceAddress"]):
         self.nonce: bytes = b""  # of the last probe
         self.route_metric: int = 0
         self.is_announced_soon: bool = False  # it is in that list
+        self.is_listed: bool = False  # its interface has it
         self.membership: Membership | None = None  # IPv6: in its solicited-node group
 
     @inline
@@ -243,8 +254,9 @@ def watch_addresses_first(watcher: AddressWatcher) -> None:
 
 def add_address(entry: InterfaceAddress) -> None:
     """Give an interface an address. EEXIST, EINVAL for an impossible prefix or address, ENOBUFS for too many, or
-    too many routes or groups; MemoryError. On failure it does not have the address.
+    too many routes or groups, ENODEV for one that is leaving; MemoryError. On failure it does not have the address.
     """
+    check_stays(entry.device)
     address = entry.address
     if not 0 <= entry.prefix_length <= 8 * len(address) or is_multicast(address) or is_unspecified(address):
         raise Errno(EINVAL)
@@ -259,12 +271,15 @@ def add_address(entry: InterfaceAddress) -> None:
         for other in addresses.entries:
             if (
                 other.device is entry.device
+                and other.flags & ADDRESS_SECONDARY == 0
                 and len(other.address) == 4
                 and other.prefix_length == entry.prefix_length
-                and masked(other.address, other.prefix_length) == masked(address, entry.prefix_length)
+                and is_in(other.address, address, entry.prefix_length)
             ):
                 entry.flags |= ADDRESS_SECONDARY
+                break
     addresses.entries.append(entry)
+    entry.is_listed = True
     notified = 0
     try:
         if address not in addresses.owned:
@@ -283,50 +298,72 @@ def add_address(entry: InterfaceAddress) -> None:
 
 
 def delete_address(entry: InterfaceAddress) -> None:
-    """Delete an address. Secondary IPv4 addresses of the same prefix go with their primary, as on Linux."""
+    """Delete an address. Secondary IPv4 addresses of the same prefix go with their primary, as on Linux, with safe
+    points between.
+    """
     _remove(entry)
     if len(entry.address) == 4 and entry.flags & ADDRESS_SECONDARY == 0:
         for other in list_addresses(entry.device, 4):
-            if other.prefix_length == entry.prefix_length and masked(other.address, other.prefix_length) == masked(
-                entry.address, entry.prefix_length
-            ):
-                _remove(other)
+            if other.prefix_length == entry.prefix_length and is_in(other.address, entry.address, entry.prefix_length):
+                pace(_END_COST)
+                if other.is_listed:  # others may have deleted it
+                    _remove(other)
 
 
 def delete_addresses_of(device: NetworkDevice, size: int) -> None:
-    """Delete all addresses of `size` bytes, or with 0 all, of an interface, whose routes the caller removes at once.
-    Raises MemoryError.
+    """Delete all addresses of `size` bytes, or with 0 all, of an interface that is down, whose routes the caller
+    removes then. With safe points between parts. Raises MemoryError.
     """
-    addresses = addresses_of(device.network)
-    going = list_addresses(device, size)
-    if len(going) == 0:
-        return
-    heirs: dict[bytes, InterfaceAddress] = {}  # on other interfaces
-    for entry in addresses.entries:
-        if entry.device is not device and entry.address not in heirs:
-            heirs[entry.address] = entry
+    while True:
+        going = _next_part(device, size)
+        if len(going) == 0:
+            return
+        _take_out_all(addresses_of(device.network), going)
+        for entry in going:
+            for watcher in _WATCHERS:
+                watcher.address_left(entry)
+        pace(len(going) * _END_COST)
+
+
+def _next_part(device: NetworkDevice, size: int) -> list[InterfaceAddress]:
+    """Some of these addresses, in their order."""
+    part: list[InterfaceAddress] = []
+    for entry in addresses_of(device.network).entries:
+        if entry.device is device and (size == 0 or len(entry.address) == size):
+            part.append(entry)
+            if len(part) == _PART:
+                break
+    return part
+
+
+def _take_out_all(addresses: AddressList, going: list[InterfaceAddress]) -> None:
+    """Take entries, in their order, out of the tables. Raises MemoryError, with nothing done."""
+    orphans: dict[bytes, bool] = {}  # addresses that other entries may have, too
     for entry in going:
         if addresses.owned.get(entry.address) is entry:
-            heir = heirs.get(entry.address)
-            if heir is None:
-                addresses.owned.pop(entry.address)
-            else:
-                addresses.owned[entry.address] = heir
-    addresses.recent = None
+            orphans[entry.address] = True
+    spend(len(addresses.entries) * _HEIR_COST)
     kept = 0
+    gone = 0
     for entry in addresses.entries:
-        if entry.device is not device or (size != 0 and len(entry.address) != size):
-            addresses.entries[kept] = entry
-            kept += 1
+        if gone < len(going) and entry is going[gone]:
+            entry.is_listed = False
+            gone += 1
+            continue
+        addresses.entries[kept] = entry
+        kept += 1
+        if entry.address in orphans:
+            addresses.owned[entry.address] = entry  # in its place
+            orphans.pop(entry.address)
     while len(addresses.entries) > kept:
         addresses.entries.pop()
-    for entry in going:
-        for watcher in _WATCHERS:
-            watcher.address_left(entry)
+    for address in orphans.keys():
+        addresses.owned.pop(address)
+    addresses.recent = None
 
 
 def _remove(entry: InterfaceAddress) -> None:
-    if entry not in addresses_of(entry.device.network).entries:
+    if not entry.is_listed:
         raise Errno(EADDRNOTAVAIL)
     _take_out(entry)
     for watcher in _WATCHERS:
@@ -337,6 +374,7 @@ def _take_out(entry: InterfaceAddress) -> None:
     """Take an entry out of the tables. Needs no memory."""
     addresses = addresses_of(entry.device.network)
     addresses.entries.remove(entry)
+    entry.is_listed = False
     addresses.recent = None
     if addresses.owned.get(entry.address) is entry:
         for other in addresses.entries:

@@ -6,13 +6,14 @@ a copy: one that lies in a run, a sequence of fragments that came in order. Memo
 datagrams of a network, by bytes over all networks but the first together, and each datagram by fragments and time.
 
 Invariants: pieces are sorted, disjoint and not empty; `bytes_held` is what all pieces' storages take.
-Context: thread context; nothing sleeps.
+Context: thread context; nothing sleeps, but where a device leaves its network or that ends there are safe points.
 Source: RFC 791 section 3.2, RFC 815, RFC 8200 section 4.5.
 """
 
 from typing import Final
 
 from kernel.lang import final, span_of
+from kernel.lib.pace import pace, spend
 from kernel.net.internet.sysctl import IP4_SETTINGS, IP6_SETTINGS
 from kernel.net.link.counters import IpCounters
 from kernel.net.link.device import DeviceWatcher, NetworkDevice, watch_devices
@@ -26,6 +27,7 @@ from kernel.net.link.timers import NEVER_NS
 _NOT_CAPABLE: Final = 1
 _CONGESTED: Final = 8
 _PIECES_LIMIT: Final = 1024
+_FREE_COST: Final = 400  # instructions for a fragment that is dropped
 _OVERHEAD: Final = 256  # of a packet besides its storage
 _UNKNOWN: Final = -1
 _KEY6: Final = 32  # keys of IPv6 are longer than that, those of IPv4 shorter
@@ -138,8 +140,7 @@ class Reassembler(Part):
 
     def end(self) -> None:
         super().end()
-        for datagram in list(self.datagrams.values()):
-            self._forget(datagram)
+        self._forget_all(b"")
 
     def _counters_of(self, datagram: Datagram) -> IpCounters:
         return self.ip4 if len(datagram.key) < _KEY6 else self.ip6
@@ -265,12 +266,18 @@ class Reassembler(Part):
 
     def forget_device(self, number: int) -> None:
         """A device has left its network: drop the datagrams that came through it."""
-        end = number.to_bytes(8, "little")
+        self._forget_all(number.to_bytes(8, "little"))
+
+    def _forget_all(self, end: bytes) -> None:
+        """Drop the datagrams whose keys have this end, with safe points between."""
         for datagram in list(self.datagrams.values()):
-            if datagram.key.endswith(end):
+            if datagram.key.endswith(end) and self.datagrams.get(datagram.key) is datagram:
                 self._forget(datagram)
+                datagram.pieces.clear()
+            pace(_FREE_COST)
 
     def _forget(self, datagram: Datagram) -> None:
+        spend(len(datagram.pieces) * _FREE_COST)
         self.bytes_held -= datagram.bytes_held
         if self.shares_room:
             SHARED_ROOM.bytes_held -= datagram.bytes_held

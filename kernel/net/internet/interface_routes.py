@@ -4,12 +4,13 @@ An address brings a local route to itself, a route to its prefix, and for IPv4 t
 interface gets ::1/128 when it goes up, and 127.0.0.1/8 if it has no IPv4 address yet, as on Linux. IPv4 addresses
 survive when the interface goes down, IPv6 addresses do not.
 
-Context: thread context; nothing sleeps.
+Context: thread context; where an interface goes up, down or away, there are safe points between addresses and routes.
 """
 
 from typing import Final
 
-from kernel.lang import EEXIST, Errno, final
+from kernel.lang import EEXIST, Errno, final, span_of
+from kernel.lib.pace import pace, spend
 from kernel.net.internet.addresses import (
     ADDRESS_NOPREFIXROUTE,
     ADDRESS_SECONDARY,
@@ -24,6 +25,7 @@ from kernel.net.internet.addresses import (
     broadcast_of,
     delete_addresses_of,
     find_on,
+    is_in,
     list_addresses,
     masked,
     watch_addresses,
@@ -35,6 +37,7 @@ from kernel.net.internet.routes import (
     MULTICAST,
     PROTOCOL_KERNEL,
     TABLE_LOCAL,
+    TABLE_MAIN,
     UNICAST,
     Route,
     add_route,
@@ -50,6 +53,11 @@ from kernel.net.link.device import DeviceWatcher, NetworkDevice, watch_devices
 from kernel.net.link.network import Network
 
 _RANKS: Final = 4
+_WHOLE: Final = 0xFFFF_FFFF
+# Instructions for an address's routes, for a route that may be one of them, and for an address that may need it
+_ENTER_COST: Final = 10_000
+_RANK_COST: Final = 60
+_NEED_COST: Final = 60
 
 
 def _enter(network: Network, route: Route) -> None:
@@ -82,9 +90,8 @@ def _prefix_route(entry: InterfaceAddress) -> Route:
 def _primary(entry: InterfaceAddress) -> InterfaceAddress:
     """The first address of the prefix that an IPv4 address belongs to."""
     if entry.flags & ADDRESS_SECONDARY != 0:
-        prefix = masked(entry.address, entry.prefix_length)
         for other in list_addresses(entry.device, 4):
-            if other.prefix_length == entry.prefix_length and masked(other.address, other.prefix_length) == prefix:
+            if other.prefix_length == entry.prefix_length and is_in(other.address, entry.address, entry.prefix_length):
                 return other
     return entry
 
@@ -133,39 +140,52 @@ def _withdraw(entry: InterfaceAddress) -> None:
     prefix = masked(entry.peer, entry.prefix_length)
     edge = broadcast_of(entry.peer, entry.prefix_length) if size == 4 else b""
     ranked: list[list[Route]] = [[], [], [], []]
-    for route in list_routes(network, size):
+    routes = list_routes(network, size)
+    spend(len(routes) * _RANK_COST)
+    for route in routes:
         if route.device is entry.device:
             rank = _rank(route, entry, prefix, edge)
             if rank >= 0:
                 ranked[rank].append(route)
-    others: list[Route] | None = None
     # In Linux's order, which watchers can see: the prefix, broadcasts, the address itself, routes derived from it.
     for rank in range(_RANKS):
         for route in ranked[rank]:
-            if rank != _RANKS - 1:
-                if others is None:
-                    others = _routes_of_others(entry)
-                if _is_wanted(route, others):
-                    continue
-            delete_route(network, route)
+            if rank == _RANKS - 1 or not _is_needed(route, entry.device):
+                delete_route(network, route)
 
 
-def _routes_of_others(entry: InterfaceAddress) -> list[Route]:
-    """The routes that the other addresses of an interface need."""
-    size = len(entry.address)
-    wanted: list[Route] = []
-    for other in list_addresses(entry.device, size):
-        wanted.append(local_route(other.address, 8 * size, other.device, LOCAL))
-        if other.prefix_length == 8 * size and other.peer == other.address:
-            continue
-        if other.flags & (ADDRESS_SECONDARY | ADDRESS_NOPREFIXROUTE) == 0:
-            wanted.append(_prefix_route(other))
-        if size == 4:
-            if len(other.broadcast) == 4:
-                wanted.append(local_route(other.broadcast, 32, other.device, BROADCAST))
-            if other.prefix_length < 31:
-                wanted.append(local_route(broadcast_of(other.peer, other.prefix_length), 32, other.device, BROADCAST))
-    return wanted
+def _is_needed(route: Route, device: NetworkDevice) -> bool:
+    """Whether an address of its interface needs a route."""
+    size = len(route.destination)
+    others = list_addresses(device, size)
+    spend(len(others) * _NEED_COST)
+    if route.table == TABLE_LOCAL and route.prefix_length == 8 * size:
+        for other in others:
+            if route.destination == other.address or (size == 4 and _is_edge(route, other)):
+                return True
+    table = TABLE_LOCAL if size == 4 and device.is_loopback() else TABLE_MAIN
+    if route.table != table:
+        return False
+    for other in others:
+        if other.prefix_length == route.prefix_length and _has_prefix_route(other) and route.matches(other.peer):
+            return True
+    return False
+
+
+def _has_prefix_route(entry: InterfaceAddress) -> bool:
+    if entry.prefix_length == 8 * len(entry.address) and entry.peer == entry.address:
+        return False
+    return entry.flags & (ADDRESS_SECONDARY | ADDRESS_NOPREFIXROUTE) == 0
+
+
+def _is_edge(route: Route, entry: InterfaceAddress) -> bool:
+    """Whether an IPv4 route, to a single address, is to a broadcast address that belongs to an interface's address."""
+    if entry.prefix_length == 32 and entry.peer == entry.address:
+        return False
+    if route.destination == entry.broadcast:
+        return True
+    rest = _WHOLE >> entry.prefix_length
+    return entry.prefix_length < 31 and route.words[0] == span_of(entry.peer).load_be32(0) | rest
 
 
 def _rank(route: Route, entry: InterfaceAddress, prefix: bytes, edge: bytes) -> int:
@@ -180,15 +200,6 @@ def _rank(route: Route, entry: InterfaceAddress, prefix: bytes, edge: bytes) -> 
             return 1 if route.destination == edge or route.destination == entry.broadcast else -1
         return 2 if route.destination == entry.address else -1
     return _RANKS - 1 if size == 4 and route.source == entry.address else -1
-
-
-def _is_wanted(route: Route, wanted: list[Route]) -> bool:
-    for other in wanted:
-        if other.table == route.table and other.destination == route.destination and other.prefix_length == (
-            route.prefix_length
-        ):
-            return True
-    return False
 
 
 @final
@@ -220,11 +231,16 @@ class _FollowDevices(DeviceWatcher):
     def device_up(self, device: NetworkDevice) -> None:
         primaries: dict[bytes, InterfaceAddress] = {}
         for entry in list_addresses(device, 0):
-            prefix = _prefix_of(entry)
-            if len(entry.address) == 4 and prefix not in primaries:
-                primaries[prefix] = entry
-            is_secondary = entry.flags & ADDRESS_SECONDARY != 0
-            enter_routes(entry, primaries.get(prefix, entry) if is_secondary else entry)
+            primary = entry
+            if not entry.is_listed:
+                continue  # others have deleted it meanwhile
+            if len(entry.address) == 4:
+                prefix = _prefix_of(entry)
+                if entry.flags & ADDRESS_SECONDARY == 0 or prefix not in primaries:
+                    primaries[prefix] = entry
+                primary = primaries[prefix]
+            enter_routes(entry, primary)
+            pace(_ENTER_COST)
         if device.is_loopback():
             if len(list_addresses(device, 4)) == 0:
                 _loopback_address(device, LOOPBACK4, 8)

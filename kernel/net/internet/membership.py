@@ -2,19 +2,21 @@
 
 Joining sets the device's filter and informs the group protocol (IGMP, MLD), which reports it to routers.
 
-Context: thread context; nothing sleeps.
+Context: thread context; nothing sleeps, but where an interface leaves its network there are safe points.
 """
 
 from typing import Final
 
 from kernel.lang import ENOBUFS, Errno, final, noraise
+from kernel.lib.pace import pace
 from kernel.net.internet.addresses import ALL_HOSTS4, ALL_NODES6, multicast_link_address
-from kernel.net.link.device import ARPHRD_ETHER, DeviceWatcher, LinkGroup, NetworkDevice, watch_devices
+from kernel.net.link.device import ARPHRD_ETHER, DeviceWatcher, LinkGroup, NetworkDevice, check_stays, watch_devices
 from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
 from kernel.net.link.part import Part
 
 _LIMIT: Final = 4096  # groups of the first network
 _LIMIT_OF_OTHERS: Final = 512
+_STOP_COST: Final = 1500  # instructions for each group that an interface leaves with its network
 
 
 @final
@@ -102,7 +104,10 @@ def is_member(device: NetworkDevice, group: bytes) -> bool:
 
 
 def join(device: NetworkDevice, group: bytes) -> Membership:
-    """Begin to listen, or count one more listener. ENOBUFS for too many groups, MemoryError, with nothing done."""
+    """Begin to listen, or count one more listener. ENOBUFS for too many groups, ENODEV for a device that is leaving its
+    network, MemoryError, with nothing done.
+    """
+    check_stays(device)
     by_key = groups_of(device.network).by_key
     found = by_key.get(_key(device, group))
     if found is None:
@@ -177,10 +182,12 @@ def list_memberships(device: NetworkDevice, size: int) -> list[Membership]:
 @final
 class _FollowDevices(DeviceWatcher):
     def device_removed(self, device: NetworkDevice) -> None:
-        """Sockets keep their groups, but nothing arrives for them there."""
+        """Sockets keep their groups, but nothing arrives for them there. With safe points between groups."""
         for size in (4, 16):
             for membership in list_memberships(device, size):
-                _stop_listening(membership)
+                if membership.is_listed:
+                    _stop_listening(membership)
+                    pace(_STOP_COST)
 
 
 watch_devices(_FollowDevices())

@@ -22,11 +22,11 @@ from kernel.net.internet.addresses import (
     SCOPE_LINK,
     InterfaceAddress,
     addresses_of,
+    is_in,
     is_link_local,
     is_loopback,
     is_multicast,
     is_unspecified,
-    masked,
     multicast_link_address,
     owner_of,
     scope_of,
@@ -101,6 +101,8 @@ class NextHop:
             return
         neighbour = self.neighbour
         if neighbour is None or not neighbour.is_listed:
+            if not self.device.is_up():
+                return  # it is going down: its neighbours have gone, and its routes will
             neighbour = self._find_neighbour()
             self.neighbour = neighbour
         neighbour.send(packet, protocol)
@@ -275,7 +277,7 @@ def select_source4(device: NetworkDevice, neighbour: bytes, scope: int) -> bytes
     for entry in addresses_of(device.network).entries:
         if entry.device is not device or len(entry.address) != 4 or entry.scope > max(scope, SCOPE_LINK):
             continue
-        if masked(neighbour, entry.prefix_length) == masked(entry.address, entry.prefix_length):
+        if is_in(neighbour, entry.address, entry.prefix_length):
             return entry.address
         if first is None:
             first = entry

@@ -369,7 +369,7 @@ def _end_old(network: Network, now_ns: int) -> None:
                 delete_address(entry)
             except Errno:
                 continue  # it went together with another one
-        elif entry.preferred_until_ns <= now_ns and entry.flags & ADDRESS_DEPRECATED == 0:
+        elif entry.is_listed and entry.preferred_until_ns <= now_ns and entry.flags & ADDRESS_DEPRECATED == 0:
             entry.flags |= ADDRESS_DEPRECATED
             address_changed(entry)
     for route in list_routes(network, 16):

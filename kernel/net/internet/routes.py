@@ -8,15 +8,15 @@ the best.
 
 Invariants: a route's `words` and `masks` are its destination; lists are sorted; a device that is down has at most
 routes to its own IPv4 addresses.
-Context: thread context; nothing sleeps.
+Context: thread context; nothing sleeps, but where all routes of a device or a network go there are safe points.
 """
 
 from typing import Final
 
 from kernel.lang import EEXIST, EINVAL, ENETDOWN, ENETUNREACH, ENOBUFS, ESRCH, Errno, final, span_of
-from kernel.lib.pace import spend
+from kernel.lib.pace import pace, spend
 from kernel.net.internet.addresses import SCOPE_HOST, SCOPE_LINK, SCOPE_UNIVERSE, masked
-from kernel.net.link.device import NetworkDevice
+from kernel.net.link.device import NetworkDevice, check_stays
 from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
 from kernel.net.link.part import Part
 
@@ -51,6 +51,9 @@ _LIMIT_OF_OTHERS: Final = 2048
 _SHORT: Final = 32  # a table this short takes no noticeable time
 _LOOK_COST4: Final = 10  # instructions for each route that is examined
 _LOOK_COST6: Final = 40
+_DROP_LOOK_COST: Final = 25  # for each that may be dropped with its device
+_DROP_COST: Final = 3000  # for each that is
+_FREE_COST: Final = 600
 
 
 class Route:
@@ -138,8 +141,10 @@ class Routing(Part):
     def end(self) -> None:
         super().end()
         for tables in (self.ip4, self.ip6):
-            tables.main.clear()
-            tables.local.clear()
+            for table in (tables.main, tables.local):
+                while len(table) > 0:
+                    table.pop()
+                    pace(_FREE_COST)
 
 
 @final
@@ -172,15 +177,17 @@ def routes_changed(network: Network) -> None:
 def add_route(network: Network, route: Route, replace: bool = False, append: bool = False) -> None:
     """Enter a route. `replace`: in place of one with the same key; `append`: beside it.
 
-    EEXIST, EINVAL, ENETDOWN for a device that is down (but its own addresses are reached), ENETUNREACH for a gateway
-    that is on no link, ENOBUFS.
+    EEXIST, EINVAL, ENETDOWN for a device that is down (but its own addresses are reached), ENODEV for one that is
+    leaving, ENETUNREACH for a gateway that is on no link, ENOBUFS.
     """
     size = len(route.destination)
     if not 0 <= route.prefix_length <= 8 * size:
         raise Errno(EINVAL)
     device = route.device
-    if device is not None and not device.is_up() and not (size == 4 and route.kind == LOCAL):
-        raise Errno(ENETDOWN)
+    if device is not None:
+        check_stays(device)
+        if not device.is_up() and not (size == 4 and route.kind == LOCAL):
+            raise Errno(ENETDOWN)
     table = tables_for(network, size).table(route.table)
     if len(table) >= (_LIMIT if network is FIRST_NETWORK else _LIMIT_OF_OTHERS):
         raise Errno(ENOBUFS)
@@ -249,9 +256,12 @@ def _deleted(network: Network, route: Route) -> None:
 def delete_route(network: Network, route: Route) -> None:
     """Delete a route from a table; ESRCH if it is not there."""
     table = tables_for(network, len(route.destination)).table(route.table)
-    if route not in table:
+    at = first_to(table, route.destination, route.prefix_length)
+    while at < len(table) and table[at] is not route and table[at].destination == route.destination:
+        at += 1
+    if at == len(table) or table[at] is not route:
         raise Errno(ESRCH)
-    table.remove(route)
+    table.pop(at)
     _deleted(network, route)
 
 
@@ -265,17 +275,35 @@ def match_route(
     metric: int,
 ) -> Route | None:
     """The first route with this destination that matches the given fields: 0, b"" and -1 match any."""
-    for route in tables_for(network, len(destination)).table(table_number):
+    table = tables_for(network, len(destination)).table(table_number)
+    for at in range(first_to(table, destination, prefix_length), len(table)):
+        route = table[at]
+        if route.prefix_length != prefix_length or route.destination != destination:
+            return None
         device = route.device
         if (
-            route.prefix_length == prefix_length
-            and route.destination == destination
-            and (device_index == 0 or (device is not None and device.index == device_index))
+            (device_index == 0 or (device is not None and device.index == device_index))
             and (len(gateway) == 0 or route.gateway == gateway)
             and (metric < 0 or route.metric == metric)
         ):
             return route
     return None
+
+
+def first_to(table: list[Route], destination: bytes, prefix_length: int) -> int:
+    """The place in a table of the first route with this destination, if there is one."""
+    at = 0
+    end = len(table)
+    while at < end:
+        middle = (at + end) // 2
+        route = table[middle]
+        if route.prefix_length > prefix_length or (
+            route.prefix_length == prefix_length and route.destination < destination
+        ):
+            at = middle + 1
+        else:
+            end = middle
+    return at
 
 
 def list_routes(network: Network, size: int) -> list[Route]:
@@ -341,9 +369,12 @@ def drop_all_routes_of(device: NetworkDevice) -> None:
 
 
 def _drop(device: NetworkDevice, size: int, kept_kind: int) -> None:
-    """Delete a device's routes except those of one kind, each table in one go. Raises MemoryError."""
+    """Delete a device's routes except those of one kind, each table in one go. Listeners learn that with safe points
+    between. Raises MemoryError.
+    """
     tables = tables_for(device.network, size)
     for table in (tables.main, tables.local):
+        pace(len(table) * _DROP_LOOK_COST)
         dropped = [route for route in table if route.device is device and route.kind != kept_kind]
         if len(dropped) == 0:
             continue
@@ -356,6 +387,7 @@ def _drop(device: NetworkDevice, size: int, kept_kind: int) -> None:
             table.pop()
         for route in dropped:
             _deleted(device.network, route)
+            pace(_DROP_COST)
 
 
 def local_route(address: bytes, prefix_length: int, device: NetworkDevice, kind: int) -> Route:

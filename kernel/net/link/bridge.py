@@ -704,6 +704,9 @@ class _FollowDevices(DeviceWatcher):
         port = port_of(device)
         if port is not None:
             _release(port)
+        if isinstance(device, BridgeDevice):
+            while len(device.ports) > 0:  # they came while another change was awaited
+                remove_port(device.ports[len(device.ports) - 1])
 
 
 watch_devices(_FollowDevices())

@@ -20,7 +20,7 @@ Source: IEEE 802.1D-2004, sections 7.8 and 7.9; bridge(8).
 from typing import Final
 
 from kernel.lang import ENOSPC, Errno, final
-from kernel.lib.pace import spend
+from kernel.lib.pace import pace, spend
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.timers import NetworkTimer
 from kernel.time import monotonic_ns
@@ -33,6 +33,7 @@ _MOST_OF_OTHERS: Final = 16_384  # of all bridges outside the first network
 _MOST_FORGOTTEN: Final = 50  # in one turn: programs may be notified of each
 _LOOK_COST: Final = 60  # instructions
 _TELL_COST: Final = 6000
+_FREE_COST: Final = 1500
 
 
 @final
@@ -296,9 +297,20 @@ class ForwardingTable(NetworkTimer):
         self._remove_all(gone)
 
     def end(self) -> None:
-        """The bridge has ended."""
+        """The bridge has ended. Entries go with safe points between: nobody else uses them any more."""
         self.remove()
         self.bridge = None
-        for entry in self.entries.values():
-            self.count_no_more(entry)
-        self.entries.clear()
+        try:
+            addresses = list(self.entries.keys())
+        except MemoryError:
+            for entry in self.entries.values():
+                self.count_no_more(entry)
+            self.entries.clear()
+            return
+        pace(len(addresses) * _LOOK_COST)
+        for address in addresses:
+            found = self.entries.get(address)
+            if found is not None:
+                self.entries.pop(address)
+                self.count_no_more(found)
+            pace(_FREE_COST)

@@ -6,13 +6,18 @@ A driver derives from `NetworkDevice`: it sends what `transmit` gives it, and ha
 
 A device belongs to a network, where it has an index and a name. It may move to another.
 
-Context: thread context; nothing sleeps.
+What goes up, down, away or elsewhere may have thousands of addresses, routes and neighbours. So these changes have safe
+points: one thread at a time makes one to a device (`begin_change`), and a device that is leaving its network gets
+nothing new.
+
+Context: thread context; nothing sleeps but these changes.
 """
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EBUSY, EEXIST, EINVAL, ENETDOWN, ENFILE, Errno, final, noraise, struct
+from kernel.lang import EBUSY, EEXIST, EINVAL, ENETDOWN, ENFILE, ENODEV, Errno, final, noraise, struct
 from kernel.lib.bus import BusDevice
+from kernel.lib.pace import PACE
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from kernel.net.link.part import Part
 
@@ -137,6 +142,8 @@ class NetworkDevice:
         self.promiscuous_users: int = 0  # packet sockets that want every frame
         self.all_groups_users: int = 0  # … or every group's frames
         self.waiting: int = 0  # packets in the backlog that it is to receive (`loopback.py`)
+        self.is_changing: bool = False  # a thread takes it up, down, away or elsewhere
+        self.is_leaving: bool = False  # its network, or it has left for good
 
     def transmit(self, packet: Packet) -> bool:
         """Send a packet that has its link header. False: the device's queue is full and the packet is dropped."""
@@ -247,8 +254,10 @@ def register_device(device: NetworkDevice) -> None:
             notified += 1
             WATCHERS[notified - 1].device_added(device)
     except MemoryError:
+        device.is_leaving = True
         _take_back(device, notified)
         _leave_tables(device, device.network, device.name, device.index)
+        device.is_leaving = False
         raise
 
 
@@ -364,43 +373,93 @@ def _free_index(network: "Network") -> int:
             return index
 
 
-def unregister_device(device: NetworkDevice) -> None:
-    """Remove a device, which is down, from its network. Nothing refers to it there afterwards. Raises MemoryError, with
-    nothing done that the next call would not redo.
+def begin_change(device: NetworkDevice) -> bool:
+    """Wait until no other thread takes the device up, down, away or elsewhere, and keep all from that. False, with
+    nothing done: it has left its network meanwhile.
     """
-    for watcher in WATCHERS:
-        watcher.device_removed(device)
+    network = device.network
+    while device.is_changing:
+        PACE.rest.wait_for_change()
+    if device.network is not network or device.is_leaving:
+        return False
+    device.is_changing = True
+    return True
+
+
+def end_change(device: NetworkDevice) -> None:
+    """Let others change it."""
+    device.is_changing = False
+    PACE.rest.report_change()
+
+
+def check_stays(device: NetworkDevice) -> None:
+    """Raise ENODEV for a device that is leaving its network: it gets nothing new."""
+    if device.is_leaving:
+        raise Errno(ENODEV)
+
+
+def unregister_device(device: NetworkDevice) -> None:
+    """Remove a device, which is down, from its network: within a change. Nothing refers to it there afterwards. Raises
+    MemoryError, with nothing done that the next call would not redo.
+    """
+    device.is_leaving = True
+    try:
+        for watcher in WATCHERS:
+            watcher.device_removed(device)
+    except (MemoryError, Errno):
+        device.is_leaving = False
+        raise
     _leave_tables(device, device.network, device.name, device.index)
 
 
 def transfer_device(device: NetworkDevice, network: "Network", name: bytes, index: int) -> None:
-    """Move a device, which is down, to another network, with a name and, if that is not 0, an index. Raises EEXIST,
-    ENFILE, EINVAL, MemoryError: then it is where it was, but without addresses and routes; or, with MemoryError, it may
-    already be there.
+    """Move a device, which is down, to another network, with a name and, if that is not 0, an index: within a change.
+    Raises EEXIST, ENFILE, EINVAL, MemoryError: then it is where it was, but without addresses and routes; or, with
+    MemoryError, it may already be there.
     """
+    device.is_leaving = True
+    try:
+        _transfer(device, network, name, index)
+    finally:
+        device.is_leaving = False
+
+
+def _transfer(device: NetworkDevice, network: "Network", name: bytes, index: int) -> None:
     for watcher in WATCHERS:
         watcher.device_removed(device)
+    if index == 0 and device.index not in network.by_index:
+        index = device.index
     old_network = device.network
     old_name = device.name
     old_index = device.index
-    _enter_tables(device, network, name, index)
+    try:
+        _enter_tables(device, network, name, index)
+    except (MemoryError, Errno):
+        device.is_leaving = False
+        _announce(device)  # watchers know that it has left
+        raise
     _leave_tables(device, old_network, old_name, old_index)
+    device.is_leaving = False
     _announce(device)
 
 
 def device_by_index(network: "Network", index: int) -> NetworkDevice | None:
-    """The device with this index, from 1."""
-    return network.by_index.get(index)
+    """The device with this index, from 1, unless it is leaving."""
+    found = network.by_index.get(index)
+    return None if found is not None and found.is_leaving else found
 
 
 def device_by_name(network: "Network", name: bytes) -> NetworkDevice | None:
-    """The device with this name."""
-    return network.by_name.get(name)
+    """The device with this name, unless it is leaving."""
+    found = network.by_name.get(name)
+    return None if found is not None and found.is_leaving else found
 
 
 def rename_device(device: NetworkDevice, name: bytes) -> None:
-    """Give a registered device a name that no other in its network has. Raises MemoryError."""
+    """Give a registered device a name. Raises EEXIST if another in its network has it, MemoryError."""
     names = device.network.by_name
+    if name in names:
+        raise Errno(EEXIST)
     names[name] = device
     old_name = device.name
     names.pop(old_name)
@@ -411,10 +470,18 @@ def rename_device(device: NetworkDevice, name: bytes) -> None:
 
 def bring_up(device: NetworkDevice) -> None:
     """Set IFF_UP and notify all watchers. Raises what the driver raises, Errno, MemoryError: then it is down, as after
-    `bring_down`: without IPv6 addresses. Does nothing to a device that is up.
+    `bring_down`: without IPv6 addresses; and ENODEV if it leaves its network. Does nothing to a device that is up.
     """
-    if device.is_up():
-        return
+    if not begin_change(device):
+        raise Errno(ENODEV)
+    try:
+        if not device.is_up():
+            _bring_up(device)
+    finally:
+        end_change(device)
+
+
+def _bring_up(device: NetworkDevice) -> None:
     has_been_up = device.has_been_up
     device.set_up()
     device.flags |= IFF_UP
@@ -424,12 +491,22 @@ def bring_up(device: NetworkDevice) -> None:
             watcher.device_up(device)
     except (Errno, MemoryError):
         device.has_been_up = has_been_up
-        bring_down(device)
+        take_down(device)
         raise
 
 
 def bring_down(device: NetworkDevice) -> None:
     """Clear IFF_UP and notify all watchers."""
+    if not begin_change(device):
+        return
+    try:
+        take_down(device)
+    finally:
+        end_change(device)
+
+
+def take_down(device: NetworkDevice) -> None:
+    """The same within another change."""
     if not device.is_up():
         return
     device.flags &= ~IFF_UP

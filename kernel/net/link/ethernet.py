@@ -45,7 +45,7 @@ _LATEST: Final = 200_000  # instructions past the time for a safe point: then th
 _PACKET_COST: Final = 2500  # for delivering one, besides what its receivers report to have spent
 _ASIDE_COST: Final = 100
 _CUT_COST: Final = 2500  # for one segment of a large one
-_SMALLEST_ETHERTYPE: Final = 0x600  # below: a length (IEEE 802.3)
+SMALLEST_ETHERTYPE: Final = 0x600  # below: a length (IEEE 802.3)
 _MOST_ROUNDS: Final = 8  # interfaces on top of one another
 
 
@@ -93,13 +93,13 @@ def receive(packet: Packet) -> None:
     packet.protocol = header.load_be16(12)
     packet.from_ourselves = False
     try:
-        packet.link_kind = _kind_of(header, device)
+        packet.link_kind = kind_of(header, device)
         if len(device.network.taps) > 0:
             _show(packet, device, is_outgoing=False)
         if device.handler is not None and _is_handled(packet, device):
             return
         packet.pull(ETHERNET_HEADER)
-        if packet.link_kind != PACKET_OTHERHOST and packet.protocol >= _SMALLEST_ETHERTYPE:
+        if packet.link_kind != PACKET_OTHERHOST and packet.protocol >= SMALLEST_ETHERTYPE:
             _deliver(packet)
     except (Errno, MemoryError):
         device.traffic.received_dropped += 1
@@ -125,7 +125,7 @@ def _is_handled(packet: Packet, device: NetworkDevice) -> bool:
         device.traffic.received_packets += 1
         device.traffic.received_bytes += len(packet)
         if packet.link_kind == PACKET_OTHERHOST:
-            packet.link_kind = _kind_of(packet.span(), device)
+            packet.link_kind = kind_of(packet.span(), device)
         if len(device.network.taps) > 0:
             _show(packet, device, is_outgoing=False)
     return True
@@ -154,7 +154,7 @@ def _receive_bare(packet: Packet, device: NetworkDevice) -> None:
 
 
 @inline
-def _kind_of(header: Span[u8], device: NetworkDevice) -> int:
+def kind_of(header: Span[u8], device: NetworkDevice) -> int:
     """For which host a frame is meant: PACKET_*."""
     if header[0] & 1 != 0:
         return PACKET_BROADCAST if header[0:6].to_bytes() == device.broadcast else PACKET_MULTICAST
@@ -293,7 +293,7 @@ def loop_frame(packet: Packet, device: NetworkDevice) -> None:
         if len(device.network.taps) > 0:
             _show(packet, device, is_outgoing=True)
         packet.protocol = header.load_be16(12)
-        packet.link_kind = _kind_of(header, device)
+        packet.link_kind = kind_of(header, device)
         if len(device.network.taps) > 0:
             _show(packet, device, is_outgoing=False)
     except MemoryError:

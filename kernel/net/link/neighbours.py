@@ -6,7 +6,7 @@ together; where there is no room, the oldest of the same network is dropped. How
 
 Invariants: an entry in the table has a `link_address` unless it is INCOMPLETE or FAILED; the table is bounded. Entries
 in which packets wait are in their network's `waiting`, and its `waiting_bytes` are those of their packets.
-Context: thread context; nothing sleeps.
+Context: thread context; nothing sleeps, but where an interface goes down there are safe points.
 Source: RFC 4861, section 7.3.
 """
 
@@ -14,7 +14,7 @@ from typing import Final
 
 from kernel.lang import EINVAL, ENOBUFS, ENOENT, Errno, final
 from kernel.lib import random
-from kernel.lib.pace import spend
+from kernel.lib.pace import pace, spend
 from kernel.mm.frames import PAGE_SIZE, total_frame_count
 from kernel.net.link import ethernet
 from kernel.net.link.device import IFF_LOOPBACK, IFF_NOARP, DeviceWatcher, NetworkDevice, watch_devices
@@ -49,7 +49,10 @@ _PACKET_OVERHEAD: Final = 512
 _MEMORY_SHARE: Final = 64  # for packets waiting in a network, and in all but the first together: this part of memory,
 _LEAST_LIMIT: Final = 1 << 18  # bytes, if that is not less than this
 _LEAST_ROOM: Final = 2048  # bytes that each network may have waiting whatever the others have
-_LOOK_COST: Final = 30  # instructions for each entry that may be evicted
+# Instructions for each entry that may be evicted, that goes with its interface, and for each packet that waits in it
+_LOOK_COST: Final = 30
+_FORGET_COST: Final = 3000
+_DROP_COST: Final = 500
 
 
 class Resolver:
@@ -428,10 +431,13 @@ class _ForgetAtDown(DeviceWatcher):
         self._forget(device)
 
     def _forget(self, device: NetworkDevice) -> None:
+        """With safe points between entries."""
         for size in (4, 16):
             for entry in list_neighbours(device.network, size):
-                if entry.device is device:
+                if entry.device is device and entry.is_listed:
+                    spend(entry.waiting.count * _DROP_COST)
                     forget(entry)
+                    pace(_FORGET_COST)
 
 
 watch_devices(_ForgetAtDown())

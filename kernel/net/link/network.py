@@ -15,7 +15,7 @@ Context: thread context; nothing sleeps. Creating one raises MemoryError.
 
 from typing import Final
 
-from kernel.lang import EEXIST, Errno, final, inline, noraise
+from kernel.lang import EEXIST, ENODEV, Errno, final, inline, noraise
 from kernel.lib.namespace import (
     CLONE_NEWNET,
     FIRST_NET_NUMBER,
@@ -29,10 +29,11 @@ from kernel.net.link.counters import IcmpCounters, IpCounters, TcpCounters, TcpE
 from kernel.net.link.device import (
     NetworkDevice,
     Tap,
-    bring_down,
+    begin_change,
     check_room_for_device,
-    device_by_name,
+    end_change,
     register_device,
+    take_down,
     transfer_device,
     unregister_device,
 )
@@ -267,23 +268,37 @@ def caller_network() -> Network:
 
 def remove_device(device: NetworkDevice) -> None:
     """Remove a device: take it down and out of its network. Raises MemoryError, with nothing done that the next call
-    would not redo.
+    would not redo. Does nothing to one that has left.
     """
-    bring_down(device)
-    unregister_device(device)
-    device.network = LIMBO
-    device.has_ended()
+    while not begin_change(device):
+        if device.network is LIMBO or device.is_leaving:
+            return  # otherwise it was moved meanwhile
+    try:
+        device.is_leaving = True  # from here on it gets no ports, and nothing on top
+        try:
+            take_down(device)
+        except (MemoryError, Errno):
+            device.is_leaving = False
+            raise
+        unregister_device(device)
+        device.network = LIMBO
+        device.has_ended()
+    finally:
+        end_change(device)
 
 
 def move_device(device: NetworkDevice, network: Network, name: bytes, index: int) -> None:
     """Move a device to another network under a name; takes it down first. It keeps its index there, unless
     another device has it, or gets a requested one. Raises EEXIST for a name or an index that is taken, ENFILE,
-    EINVAL, MemoryError.
+    EINVAL, MemoryError, and ENODEV if it has left its network meanwhile.
     """
-    if device_by_name(network, name) is not None or (index != 0 and index in network.by_index):
-        raise Errno(EEXIST)
-    check_room_for_device(network)
-    bring_down(device)
-    if index == 0 and device.index not in network.by_index:
-        index = device.index
-    transfer_device(device, network, name, index)
+    if not begin_change(device):
+        raise Errno(ENODEV)
+    try:
+        if name in network.by_name or (index != 0 and index in network.by_index):
+            raise Errno(EEXIST)
+        check_room_for_device(network)
+        take_down(device)
+        transfer_device(device, network, name, index)
+    finally:
+        end_change(device)

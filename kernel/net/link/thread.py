@@ -3,7 +3,7 @@
 An interrupt handler calls `schedule_work`; the thread then calls the work's `run`. A work with more to do than its
 share schedules itself again, so that others get their turn.
 
-Context: interrupts may call `schedule_work` and use `Work`; `run` is called in the thread and never sleeps.
+Context: interrupts may call `schedule_work` and use `Work`; `run` is called in the thread; it may take safe points.
 """
 
 from typing import Final

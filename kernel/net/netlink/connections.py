@@ -10,7 +10,7 @@ connections change; nothing sleeps there.
 
 from typing import Final
 
-from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM, ERANGE, Errno, final
+from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM, ERANGE, Errno, final, noinline
 from kernel.lib.pace import pace_or_end
 from kernel.net.filter import tracking
 from kernel.net.filter.access import identifier, set_mark
@@ -451,11 +451,16 @@ class _Watcher(ConnectionWatcher):
         if not has_listener(network, NETLINK_NETFILTER, group):
             return
         try:
-            writer = MessageWriter()
-            put_event(writer, connection, changes)
-            multicast(network, NETLINK_NETFILTER, group, bytes(writer.data), 0, None)
+            multicast(network, NETLINK_NETFILTER, group, _event(connection, changes), 0, None)
         except MemoryError:
             report_overrun(network, NETLINK_NETFILTER, group)
+
+
+@noinline  # what it needs of the stack is free again when the listeners get it: they are on the deepest path
+def _event(connection: Connection, changes: int) -> bytes:
+    writer = MessageWriter()
+    put_event(writer, connection, changes)
+    return bytes(writer.data)
 
 
 WATCH.watcher = _Watcher()

@@ -331,7 +331,11 @@ def _move(request: Request, device: NetworkDevice) -> None:
     index = request.attribute_u32(IFLA_NEW_IFINDEX, 0)
     if index > MOST_INDEX or (index == 0 and len(request.attribute(IFLA_NEW_IFINDEX)) > 0):
         raise Errno(ERANGE)
-    move_device(device, network, device.name if len(name) == 0 else name, index)
+    network.acquire()  # its last user may go while the interface is on its way
+    try:
+        move_device(device, network, device.name if len(name) == 0 else name, index)
+    finally:
+        network.release()
 
 
 def remove_link(request: Request) -> None:

@@ -3,7 +3,7 @@
 Programs can create pairs of type veth, each end in any network, and interfaces of types dummy, bridge and macvlan (of
 type tun, by /dev/net/tun only). An interface is created completely, or not at all.
 
-Context: system calls; nothing sleeps.
+Context: system calls; interfaces go up, down and away with safe points.
 """
 
 from typing import Final

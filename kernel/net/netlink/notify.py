@@ -91,7 +91,8 @@ class _Devices(DeviceWatcher):
         _tell_link(device, IFF_UP)
 
     def device_changed(self, device: NetworkDevice) -> None:
-        _tell_link(device, 0)
+        if not device.is_leaving:
+            _tell_link(device, 0)
 
     def device_removed(self, device: NetworkDevice) -> None:
         _tell_link(device, 0xFFFF_FFFF, RTM_DELLINK)

@@ -23,6 +23,7 @@ from kernel.net.internet.routes import (
     add_route,
     check_gateway,
     delete_route,
+    first_to,
     list_routes,
     match_route,
     tables_for,
@@ -234,7 +235,11 @@ def new_route(request: Request) -> None:
 def remove_route(request: Request) -> None:
     """RTM_DELROUTE: the first route that matches the given fields. ESRCH."""
     wanted = _Wanted(request)
-    for route in tables_for(request.network, wanted.size).table(wanted.table)[:]:
+    table = tables_for(request.network, wanted.size).table(wanted.table)
+    for at in range(first_to(table, wanted.destination, wanted.prefix_length), len(table)):
+        route = table[at]
+        if route.prefix_length != wanted.prefix_length or route.destination != wanted.destination:
+            break
         if _agrees(route, wanted):
             delete_route(request.network, route)
             return

@@ -77,8 +77,12 @@ _SWITCHES: Final = (
 _ADDRESS_SIZE: Final = 12  # struct sockaddr_nl
 _OVERHEAD_BYTES: Final = 512
 _HIGHEST_GROUP: Final = 64
-_LISTENER_COST: Final = 400  # instructions
-_LATEST: Final = -4_000_000  # instructions: how late a safe point may be for the sake of listeners
+_LISTENER_COST: Final = 600  # instructions
+_OVERRUN_COST: Final = 80
+_PORT_COST: Final = 200
+_LATEST: Final = -300_000  # instructions: how late a safe point may be for the sake of many listeners
+_LATEST_OF_FEW: Final = -4_000_000  # … and of a few, none of which an operation shall rob of its news
+_FEW_LISTENERS: Final = 16
 _LARGEST_PART: Final = 8192  # of a dump
 _HIGHEST_PORT: Final = 0xFFFF_F000
 _LOWEST_PORT: Final = 0x8000_0000
@@ -194,6 +198,9 @@ class NetlinkSocket(Socket):
         port = current().own_pid
         by_port = netlink_sockets_of(self.network).by_port
         while _key(self.protocol, port) in by_port:
+            pace(_PORT_COST)
+            if self.is_bound:
+                return  # by another thread meanwhile
             port = NEXT_PORT.take()
         self._take_port(port)
 
@@ -590,14 +597,19 @@ def multicast(
     listeners = netlink_sockets_of(network).listeners.get(_key(protocol, group))
     if listeners is None:
         return
-    if PACE.left < _LATEST:
+    latest = _LATEST if len(listeners.sockets) > _FEW_LISTENERS else _LATEST_OF_FEW
+    if PACE.left < latest:
         if not listeners.is_overrun:
             listeners.is_overrun = True
             _report_overrun(listeners)
         return
     listeners.is_overrun = False
-    spend(_LISTENER_COST * len(listeners.sockets))
     for socket in listeners.sockets.keys():
+        if PACE.left < latest:
+            listeners.is_overrun = True
+            _report_overrun(listeners)
+            return
+        spend(_LISTENER_COST)
         if socket is not sender:
             socket.enqueue(Datagram(data, port, group, identity))
 
@@ -610,6 +622,6 @@ def report_overrun(network: Network, protocol: int, group: int) -> None:
 
 
 def _report_overrun(listeners: Listeners) -> None:
-    spend(_LISTENER_COST * len(listeners.sockets))
+    spend(_OVERRUN_COST * len(listeners.sockets))
     for socket in listeners.sockets.keys():
         socket.report_overrun()

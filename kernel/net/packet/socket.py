@@ -30,7 +30,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_RAW
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import PACE, pace_or_end, spend
+from kernel.lib.pace import PACE, pace, pace_or_end, spend
 from kernel.mm.keeping import check_room_to_keep
 from kernel.mm.objects import MemoryObject
 from kernel.net.datagram.socket import FIONREAD, PACKET_OVERHEAD, SIOCOUTQ
@@ -97,6 +97,7 @@ _MEMBERSHIP_BYTES: Final = 256  # what a membership counts, and may cost, agains
 _MOST_OF_OTHERS: Final = 256  # sockets of a network that is not the first
 _MOST_COST: Final = 250_000  # instructions that such sockets may take in an operation: past that, they miss frames
 _LOOK_COST: Final = 100  # instructions for each socket that is shown a frame
+_DROP_COST: Final = 400  # and for each frame that is dropped when it closes
 _RECKONED: Final = 1 << 40  # instructions, past which counting stops
 _COPY_SHIFT: Final = 1  # bytes of a frame for each instruction of copying it
 _SLOT_COST: Final = 3000  # instructions for sending a frame of a ring, besides those of its receivers
@@ -453,7 +454,8 @@ class PacketSocket(Socket):
             self._clear_queue()
 
     def _clear_queue(self) -> None:
-        self.queue.clear()
+        while self.queue.pop() is not None:
+            pace(_DROP_COST)
         self.queued_bytes = 0
 
     def mapped_part(self, offset: int, size_bytes: int) -> MemoryObject:

@@ -3,7 +3,7 @@
 A `Binding` is a socket's place in a `PortTable`. An IPv6 socket without IPV6_V6ONLY that is bound to :: takes the port
 for IPv4 as well; one bound to a mapped address takes it for IPv4 only.
 
-Context: thread context; nothing sleeps.
+Context: thread context; only the search for a free port has safe points.
 Source: ip(7), ipv6(7), socket(7) (SO_REUSEADDR, SO_REUSEPORT), RFC 6056 (random ports).
 """
 
@@ -22,6 +22,7 @@ from kernel.lib import random
 from kernel.lib.capabilities import CAP_NET_BIND_SERVICE
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import ROOT_USER, KernelUid
+from kernel.lib.pace import pace, spend
 from kernel.net.internet.addresses import ANY4, ANY6, is_mapped
 from kernel.net.internet.sysctl import IP4_SETTINGS
 from kernel.net.link.network import Network, PartMaker, register_part
@@ -34,6 +35,10 @@ SOCKADDR_IN6_LEAST: Final = 24  # without the scope, as RFC 2133 had it
 
 IP4_BIT: Final = 1
 IP6_BIT: Final = 2
+
+# Instructions for a port that may be free, and for each socket that shares one
+_PORT_COST: Final = 120
+_SHARED_COST: Final = 30
 
 
 def family_of(address: bytes) -> int:
@@ -148,7 +153,9 @@ class PortTable:
         self.by_port: dict[int, list[Binding]] = {}
 
     def bind(self, binding: Binding, port: int) -> None:
-        """Enter a binding at a port of its choice, or with 0 at a free one. EADDRINUSE also if none is free."""
+        """Enter a binding at a port of its choice, or with 0 at a free one. EADDRINUSE also if none is free. The search
+        has safe points; EINVAL if another thread has bound the socket meanwhile.
+        """
         if port == 0:
             self._bind_free(binding)
             return
@@ -173,6 +180,7 @@ class PortTable:
             return
         bindings = self.by_port.get(binding.port)
         if bindings is not None and binding in bindings:
+            spend(len(bindings) * _SHARED_COST)
             bindings.remove(binding)
             if len(bindings) == 0:
                 del self.by_port[binding.port]
@@ -183,6 +191,7 @@ class PortTable:
         bindings = self.by_port.get(port)
         if bindings is None:
             return False
+        spend(len(bindings) * _SHARED_COST)
         for other in bindings:
             if other is not binding and other.overlaps(binding) and not self._may_share(binding, other):
                 return True
@@ -206,13 +215,22 @@ class PortTable:
             if port not in self.by_port:
                 self.insert(binding, port)
                 return
+            _pace_unbound(binding)
         # All ports have an owner: share one, if all agree.
         for i in range(count):
             port = first + (start + i) % count
             if not self.conflicts(binding, port):
                 self.insert(binding, port)
                 return
+            _pace_unbound(binding)
         raise Errno(EADDRINUSE)
+
+
+def _pace_unbound(binding: Binding) -> None:
+    """A safe point in the search for a port, if it is due. Raises EINVAL for a binding that has got one there."""
+    pace(_PORT_COST)
+    if binding.port != 0:
+        raise Errno(EINVAL)
 
 
 def check_port_right(network: Network, port: int, who: Credentials) -> None:

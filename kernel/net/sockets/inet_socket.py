@@ -428,8 +428,9 @@ class InetSocket(Socket):
             if has_port:
                 self._take_port(port)
         except (Errno, MemoryError):
-            self._update_versions(ANY4 if self.family == AF_INET else ANY6)
-            self.local = b""
+            if self.binding.port == 0:  # another thread has not bound it meanwhile
+                self._update_versions(ANY4 if self.family == AF_INET else ANY6)
+                self.local = b""
             raise
         self.is_address_fixed = len(self.local) != 0
         if has_port and self.port_table() is not None:
@@ -471,6 +472,8 @@ class InetSocket(Socket):
             try:
                 self._take_port(0)
             except Errno:
+                if self.binding.port != 0:
+                    return  # another thread has bound it meanwhile
                 raise Errno(EADDRINUSE if table.is_stream else EAGAIN) from None
 
     def unbind(self) -> None:

@@ -11,7 +11,7 @@ from kernel.fs.file import File
 from kernel.lang import deque, final, span_of
 from kernel.lib import random
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.lib.socket_group import SocketGroup
 from kernel.net.link import ethernet
 from kernel.net.link.network import FIRST_NETWORK, Network
@@ -38,6 +38,9 @@ _MASK: Final = 0x3FFF_FFFF
 _LEAST_BUCKETS: Final = 1024
 _NETWORK_BITS: Final = 0xFF_FFFF
 _NETWORK_STEP: Final = 0x9E37_79B1  # spreads connections with the same ends in many networks
+_LOOK_COST: Final = 60  # instructions for each listener at a port
+_COUNT_COST: Final = 30  # and to count it
+_BUCKET_COST: Final = 80  # for a place of the table, and those in it
 _DROP_COST: Final = 10_000  # instructions for ending a connection, besides what its packets report to have spent
 _STALE_WAITS: Final = 256  # how many superfluous entries the queue of TIME_WAIT may hold
 
@@ -214,6 +217,7 @@ class Table:
         port = port_key(listener.network, listener.hold.binding.port)
         found = self.listeners.get(port)
         if found is not None and listener in found:
+            spend(len(found) * _LOOK_COST)
             found.remove(listener)
             if len(found) == 0:
                 del self.listeners[port]
@@ -248,6 +252,7 @@ class Table:
         best: Listener | None = None
         best_score = 0
         equals = 0
+        spend((len(found) - 1) * _LOOK_COST)
         for listener in found:
             score = listener.fits(local, device_index)
             if score > best_score:
@@ -267,13 +272,17 @@ class Table:
         return best
 
     def count_sockets(self, network: Network, family: int) -> int:
-        """Listeners and connections; TIME_WAIT does not count."""
+        """About how many listeners and connections there are, with safe points; TIME_WAIT does not count."""
         count = 0
-        for listeners in self.listeners.values():
+        for listeners in list(self.listeners.values()):
             for listener in listeners:
                 count += 1 if listener.family == family and listener.network is network else 0
-        for first in self.buckets:
-            channel = first
+            pace((1 + len(listeners)) * _COUNT_COST)
+        place = 0
+        while place < len(self.buckets):
+            pace(_BUCKET_COST)
+            channel = self.buckets[place]
+            place += 1
             while channel is not None:
                 count += 1 if channel.family == family and channel.network is network else 0
                 channel = channel.next_in_table

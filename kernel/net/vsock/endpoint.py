@@ -8,8 +8,8 @@ packet, and with a separate one when the peer may think that there is little roo
 When the memory for all connections is used up (kernel/net/vsock/memory.py) a sender may send only once its peer has
 read everything, but a message that was begun goes on: its receiver reads nothing before its end.
 
-Invariants: `received` is the sum of the lengths of `queue`, `messages` counts the ends of messages there. An endpoint
-is in `waiting` of at most one listener, and has a socket or an owner there, or is an orphan.
+Invariants: `received` counts the bytes of `queue`, and the ends of messages there. An endpoint is in `waiting` of at
+most one listener, and has a socket or an owner there, or is an orphan.
 Context: thread context; nothing sleeps.
 Source: Virtual I/O Device (VIRTIO) Version 1.2, 5.10.6.3 (buffer space management); states as on Linux.
 """
@@ -18,7 +18,7 @@ from collections import deque
 from enum import IntEnum
 from typing import Final
 
-from kernel.lang import final, noraise, span_of, struct
+from kernel.lang import final, noraise, span_of
 from kernel.lib.linked import Linked
 from kernel.lib.pace import spend
 from kernel.net.link.network import Network
@@ -35,6 +35,7 @@ from kernel.net.vsock.packet import (
     Unsent,
     VsockPacket,
 )
+from kernel.net.vsock.parts import Closing, FlowControl, Name, Options, ReceivedData, TablePlace
 from kernel.net.vsock.transport import VsockTransport
 from kernel.sched import WaitQueue
 
@@ -44,7 +45,7 @@ MOST_CREDIT: Final = 1 << 24  # bytes: no peer is promised more room than this, 
 MOST_PACKETS: Final = 32_768  # of messages that wait to be read; a stream's are bounded by its credit
 CONNECT_TIMEOUT_NS: Final = 2_000_000_000
 
-# What has ended, bits of `ended` and `peer_ended`.
+# What has ended, bits of `closing.ended` and `closing.peer_ended`.
 RECEIVING: Final = 1
 SENDING: Final = 2
 BOTH: Final = 3
@@ -57,7 +58,7 @@ _PART: Final = 64  # packets that are dropped in one turn
 _PART_COST: Final = 20_000  # instructions
 
 
-# Packets that an endpoint still has to send, because there was no memory: bits of `owed`.
+# Packets that an endpoint still has to send, because there was no memory: bits of `reports.owed`.
 OWES_UPDATE: Final = 1
 OWES_END: Final = 2
 
@@ -89,25 +90,19 @@ class Held:
         self.bytes: int = 0
 
 
-@struct
-class Options:
-    """What setsockopt(2) has chosen. Connections inherit it from their listener."""
+@final
+class Reports:
+    """What an endpoint has to report to its peer. A packet that still waits in the transport is updated instead of
+    sending another one, so there are never many: the updates are at most one more than the other packets that wait.
+    """
 
-    buffer_size: int
-    buffer_least: int
-    buffer_most: int
-    connect_timeout_ns: int
-
-
-@struct
-class FlowControl:
-    """Bytes sent and read so far, modulo 2**32, and what the two sides have reported of it."""
-
-    sent: int
-    forwarded: int  # that the program has read
-    reported: int  # … as far as the peer knows
-    peer_forwarded: int  # that the peer's program has read
-    peer_buffer: int  # how much the peer takes at once
+    def __init__(self, kind: int) -> None:
+        self.update: VsockPacket | None = None  # the last OP_CREDIT_UPDATE, unless something was sent after it
+        self.end: VsockPacket | None = None  # the last OP_SHUTDOWN
+        self.spare: VsockPacket | None = VsockPacket(kind, OP_CREDIT_UPDATE)  # for OP_RESET without memory
+        self.owed: int = 0
+        self.is_listed: bool = False  # it owes something, and is in the list that `next_debtor` links
+        self.next_debtor: Endpoint | None = None
 
 
 @final
@@ -116,6 +111,11 @@ class Endpoint(Linked["Endpoint"]):
 
     options: Options
     flow: FlowControl
+    local: Name
+    remote: Name
+    place: TablePlace
+    closing: Closing
+    received: ReceivedData
 
     def __init__(self, kind: int, network: Network) -> None:
         super().__init__()
@@ -123,24 +123,17 @@ class Endpoint(Linked["Endpoint"]):
         self.network: Network = network  # where it was created; only shown
         self.state: State = State.CLOSED
         self.phase: Phase = Phase.UNCONNECTED
-        self.local_cid: int = CID_ANY
-        self.local_port: int = PORT_ANY
-        self.remote_cid: int = CID_ANY
-        self.remote_port: int = PORT_ANY
-        self.is_bound: bool = False  # it is in the table of ports
-        self.is_connected: bool = False  # it is in the table of connections, where these two are its place
-        self.bucket: int = 0
-        self.next_connected: Endpoint | None = None
+        self.local.cid = CID_ANY
+        self.local.port = PORT_ANY
+        self.remote.cid = CID_ANY
+        self.remote.port = PORT_ANY
+        self.next_connected: Endpoint | None = None  # in the table of connections
         self.transport: VsockTransport | None = None
         self.generation: int = 0  # of the transport, when it was chosen
-        self.ended: int = 0
-        self.peer_ended: int = 0
-        self.is_done: bool = False  # the connection has ended
-        self.is_orphan: bool = False  # its program has closed it
         self.error: int = 0
         self.inode_number: int = 0  # of its socket
         self.timer: NetworkTimer | None = None
-        self.low_water: int = 1
+        self.received.low_water = 1
         self.read_queue: WaitQueue = WaitQueue()
         self.write_queue: WaitQueue = WaitQueue()
         self.options.buffer_size = DEFAULT_BUFFER
@@ -154,26 +147,16 @@ class Endpoint(Linked["Endpoint"]):
         self.holder: Held | None = None  # the listener's, in a connection that waits
         # Received data.
         self.queue: PacketQueue = PacketQueue()
-        self.received: int = 0
-        self.messages: int = 0
-        self.memory: int = 0  # bytes that `queue` takes
         # Sent data.
         self.unsent: Unsent = Unsent()
         self.is_half_sent: bool = False  # the beginning of a message was sent, but not its end
-        # Pending reports. A packet that still waits in the transport is updated instead of sending
-        # another one, so there are never many: the updates are at most one more than the other packets that wait.
-        self.update: VsockPacket | None = None  # the last OP_CREDIT_UPDATE, unless something was sent after it
-        self.end: VsockPacket | None = None  # the last OP_SHUTDOWN
-        self.spare: VsockPacket | None = VsockPacket(kind, OP_CREDIT_UPDATE)  # for OP_RESET without memory
-        self.owed: int = 0
-        self.is_indebted: bool = False  # it is in the list of those that owe something, which `next_indebted` links
-        self.next_indebted: Endpoint | None = None
+        self.reports: Reports = Reports(kind)
 
     def this(self) -> "Endpoint":
         return self
 
     def has_name(self) -> bool:
-        return self.local_port != PORT_ANY
+        return self.local.port != PORT_ANY
 
     def inherit(self, listener: "Endpoint") -> None:
         """Copy the options of the listener to which this connection came."""
@@ -181,7 +164,7 @@ class Endpoint(Linked["Endpoint"]):
 
     def held_bytes(self) -> int:
         """What it costs with its queue, its transport's packets, and its waiting connections."""
-        return (1 + len(self.waiting)) * _ENDPOINT_BYTES + self.memory + self.unsent.memory + self.held.bytes
+        return (1 + len(self.waiting)) * _ENDPOINT_BYTES + self.received.memory + self.unsent.memory + self.held.bytes
 
     def await_acceptance(self, child: "Endpoint") -> None:
         """Queue a connection that waits to be accepted. Raises MemoryError."""
@@ -193,12 +176,12 @@ class Endpoint(Linked["Endpoint"]):
         """It no longer waits."""
         holder = self.holder
         if holder is not None:
-            holder.bytes -= self.memory
+            holder.bytes -= self.received.memory
             self.holder = None
 
     @noraise
     def _count_memory(self, change: int) -> None:
-        self.memory += change
+        self.received.memory += change
         holder = self.holder
         if holder is not None:
             holder.bytes += change
@@ -258,7 +241,7 @@ class Endpoint(Linked["Endpoint"]):
     def owes_update(self) -> bool:
         """Whether the peer may be waiting for a report of reads: it sees little room, or all was read."""
         untold = (self.flow.forwarded - self.flow.reported) & _COUNT
-        return untold > 0 and (self.credit() - untold < LARGEST_DATA or self.received < self.low_water)
+        return untold > 0 and (self.credit() - untold < LARGEST_DATA or self.received.bytes < self.received.low_water)
 
     # ---- Receiving ------------------------------------------------------------------------------------------------
 
@@ -267,14 +250,14 @@ class Endpoint(Linked["Endpoint"]):
         has charged are accepted.
         """
         credit = self.credit()
-        if self.received + len(packet) > credit or (self.kind == SEQUENCED and self.queue.count >= MOST_PACKETS):
+        if self.received.bytes + len(packet) > credit or (self.kind == SEQUENCED and self.queue.count >= MOST_PACKETS):
             return False
         if packet.is_charged():
             return True
-        if not packet.budget.is_exhausted() or (self.kind == SEQUENCED and self.messages == 0):
+        if not packet.budget.is_exhausted() or (self.kind == SEQUENCED and self.received.messages == 0):
             return True
         share = packet.budget.limit // max(1, MEMORY.connections)
-        return self.memory + len(packet) + OVERHEAD_BYTES <= max(LEAST_MEMORY, share)
+        return self.received.memory + len(packet) + OVERHEAD_BYTES <= max(LEAST_MEMORY, share)
 
     @noraise
     def enqueue(self, packet: VsockPacket) -> None:
@@ -288,9 +271,9 @@ class Endpoint(Linked["Endpoint"]):
             packet.charge()
             self.queue.append(packet)
             self._count_memory(packet.memory())
-        self.received += length
+        self.received.bytes += length
         if ends:
-            self.messages += 1
+            self.received.messages += 1
 
     @noraise
     def _join(self, packet: VsockPacket) -> bool:
@@ -331,7 +314,7 @@ class Endpoint(Linked["Endpoint"]):
         self.count_forwarded(packet.end)
         self._count_memory(-packet.memory())
         if self.kind == SEQUENCED and packet.flags & END_OF_MESSAGE != 0:
-            self.messages -= 1
+            self.received.messages -= 1
         packet.release()
 
     @noraise
@@ -340,10 +323,10 @@ class Endpoint(Linked["Endpoint"]):
         for _ in range(_PART):
             packet = self.queue.first()
             if packet is None:
-                self.received = 0
-                self.messages = 0
+                self.received.bytes = 0
+                self.received.messages = 0
                 return False
-            self.received -= len(packet)
+            self.received.bytes -= len(packet)
             self.drop_first()
         return True
 
@@ -355,4 +338,4 @@ class Endpoint(Linked["Endpoint"]):
 
     def is_ready_to_read(self) -> bool:
         """Whether poll(2) reports that there is enough."""
-        return self.received >= self.low_water
+        return self.received.bytes >= self.received.low_water

@@ -58,7 +58,7 @@ def send(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
     packet = VsockPacket(endpoint.kind, operation)
     packet.is_limited = operation == OP_REQUEST or operation == OP_RESPONSE
     if operation == OP_CREDIT_UPDATE:
-        endpoint.update = packet
+        endpoint.reports.update = packet
     send_packet(endpoint, packet, flags)
 
 
@@ -69,17 +69,17 @@ def send_packet(endpoint: Endpoint, packet: VsockPacket, flags: int) -> None:
         raise Errno(ENODEV)
     packet.flags = flags
     packet.source_cid = transport.cid()
-    packet.source_port = endpoint.local_port
-    packet.target_cid = endpoint.remote_cid
-    packet.target_port = endpoint.remote_port
+    packet.source_port = endpoint.local.port
+    packet.target_cid = endpoint.remote.cid
+    packet.target_port = endpoint.remote.port
     reported = endpoint.flow.reported
     endpoint.stamp(packet)
     is_sent = False
     try:
         transport.send(packet)
         is_sent = True
-        if packet is not endpoint.update:
-            endpoint.update = None  # updated, it would be ahead of this one, which would take that back
+        if packet is not endpoint.reports.update:
+            endpoint.reports.update = None  # updated, it would be ahead of this one, which would take that back
     finally:
         if not is_sent:
             endpoint.flow.reported = reported
@@ -103,9 +103,9 @@ def tell(endpoint: Endpoint, operation: int, flags: int = 0) -> None:
             DEBTS.owe(endpoint, OWES_END if operation == OP_SHUTDOWN else OWES_UPDATE)
         return
     if operation == OP_CREDIT_UPDATE:
-        endpoint.update = packet
+        endpoint.reports.update = packet
     elif operation == OP_SHUTDOWN:
-        endpoint.end = packet
+        endpoint.reports.end = packet
     try:
         send_packet(endpoint, packet, flags)
     except Errno:
@@ -119,9 +119,9 @@ def _waiting_packet(endpoint: Endpoint, operation: int) -> VsockPacket | None:
     """
     packet: VsockPacket | None = None
     if operation == OP_CREDIT_UPDATE:
-        packet = endpoint.update
+        packet = endpoint.reports.update
     elif operation == OP_SHUTDOWN:
-        packet = endpoint.end
+        packet = endpoint.reports.end
     return packet if packet is not None and packet.is_waiting else None
 
 
@@ -131,9 +131,9 @@ def _packet_to_tell(endpoint: Endpoint, operation: int) -> VsockPacket | None:
     try:
         return VsockPacket(endpoint.kind, operation)
     except MemoryError:
-        packet = endpoint.spare if operation == OP_RESET else None
+        packet = endpoint.reports.spare if operation == OP_RESET else None
         if packet is not None:
-            endpoint.spare = None
+            endpoint.reports.spare = None
             packet.operation = operation
         return packet
 
@@ -152,14 +152,14 @@ class Debts(Work):
     @noraise
     def owe(self, endpoint: Endpoint, what: int) -> None:
         """Record a pending report."""
-        endpoint.owed |= what
-        if not endpoint.is_indebted:
-            endpoint.is_indebted = True
+        endpoint.reports.owed |= what
+        if not endpoint.reports.is_listed:
+            endpoint.reports.is_listed = True
             last = self._last
             if last is None:
                 self._first = endpoint
             else:
-                last.next_indebted = endpoint
+                last.reports.next_debtor = endpoint
             self._last = endpoint
         schedule_work(self)
 
@@ -169,11 +169,11 @@ class Debts(Work):
             if endpoint is None:
                 return
             _pay(endpoint)
-            self._first = endpoint.next_indebted
+            self._first = endpoint.reports.next_debtor
             if self._first is None:
                 self._last = None
-            endpoint.next_indebted = None
-            endpoint.is_indebted = False
+            endpoint.reports.next_debtor = None
+            endpoint.reports.is_listed = False
             spend(_LOSS_COST)
         schedule_work(self)
 
@@ -184,17 +184,18 @@ DEBTS: Final = Debts()
 def _pay(endpoint: Endpoint) -> None:
     """Send what the endpoint owes. Raises MemoryError; then it still owes what was not sent."""
     transport = endpoint.transport
-    if endpoint.owed != 0 and transport is not None and endpoint.state == State.ESTABLISHED and not endpoint.is_done:
+    goes_on = endpoint.state == State.ESTABLISHED and not endpoint.closing.is_done
+    if endpoint.reports.owed != 0 and transport is not None and goes_on:
         try:
-            if endpoint.owed & OWES_END != 0:
-                send(endpoint, OP_SHUTDOWN, endpoint.ended)
-                endpoint.owed &= ~OWES_END
-            if endpoint.owed & OWES_UPDATE != 0:
+            if endpoint.reports.owed & OWES_END != 0:
+                send(endpoint, OP_SHUTDOWN, endpoint.closing.ended)
+                endpoint.reports.owed &= ~OWES_END
+            if endpoint.reports.owed & OWES_UPDATE != 0:
                 send(endpoint, OP_CREDIT_UPDATE)
             transport.deliver_later()
         except Errno:
-            endpoint.owed = 0  # the device is gone
-    endpoint.owed = 0
+            endpoint.reports.owed = 0  # the device is gone
+    endpoint.reports.owed = 0
 
 
 @final
@@ -265,14 +266,14 @@ def refuse(transport: VsockTransport, packet: VsockPacket) -> None:
 
 def choose_transport(endpoint: Endpoint) -> None:
     """Choose the transport that leads to the peer. Raises ESOCKTNOSUPPORT if it has no connections of this kind."""
-    transport = TRANSPORTS.leading_to(endpoint.remote_cid)
+    transport = TRANSPORTS.leading_to(endpoint.remote.cid)
     endpoint.generation = transport.generation
     if endpoint.transport is transport:
         return
     endpoint.transport = None
     endpoint.state = State.CLOSED
-    endpoint.peer_ended = 0
-    endpoint.is_done = False
+    endpoint.closing.peer_ended = 0
+    endpoint.closing.is_done = False
     if endpoint.kind == SEQUENCED and not transport.takes_sequences():
         raise Errno(ESOCKTNOSUPPORT)
     endpoint.transport = transport
@@ -280,7 +281,7 @@ def choose_transport(endpoint: Endpoint) -> None:
 
 def connection_timed_out(endpoint: Endpoint) -> None:
     """A connection that is being opened without waiting has taken too long."""
-    if endpoint.state == State.CONNECTING and endpoint.ended != BOTH:
+    if endpoint.state == State.CONNECTING and endpoint.closing.ended != BOTH:
         endpoint.state = State.CLOSED
         endpoint.phase = Phase.UNCONNECTED
         endpoint.error = ETIMEDOUT
@@ -297,9 +298,9 @@ class EndpointTimer(NetworkTimer):
 
     def expire(self, now_ns: int) -> None:
         endpoint = self.endpoint
-        if not endpoint.is_orphan:
+        if not endpoint.closing.is_orphan:
             connection_timed_out(endpoint)
-        elif not endpoint.is_done:
+        elif not endpoint.closing.is_done:
             transport = endpoint.transport
             tell(endpoint, OP_RESET)
             _end(endpoint)
@@ -331,24 +332,24 @@ def stop_timer(endpoint: Endpoint) -> None:
 @noraise
 def _end(endpoint: Endpoint) -> None:
     """End the connection. Received data can still be read."""
-    endpoint.is_done = True
-    endpoint.peer_ended = BOTH
-    if endpoint.received <= 0:
+    endpoint.closing.is_done = True
+    endpoint.closing.peer_ended = BOTH
+    if endpoint.received.bytes <= 0:
         endpoint.state = State.CLOSING
     endpoint.wake()
-    if endpoint.is_orphan:
+    if endpoint.closing.is_orphan:
         discard(endpoint)
 
 
 @noraise
 def discard(endpoint: Endpoint) -> None:
     """Remove the endpoint."""
-    if endpoint.is_orphan:
-        endpoint.is_orphan = False
+    if endpoint.closing.is_orphan:
+        endpoint.closing.is_orphan = False
         MEMORY.orphans -= 1
     stop_timer(endpoint)
-    endpoint.is_done = True
-    endpoint.owed = 0
+    endpoint.closing.is_done = True
+    endpoint.reports.owed = 0
     endpoint.forget_data()
     TABLE.remove(endpoint)
 
@@ -358,12 +359,12 @@ def close(endpoint: Endpoint) -> None:
     """The program has gone: end the connection, or discard an endpoint that has none."""
     endpoint.phase = Phase.UNCONNECTED
     is_open = endpoint.state == State.ESTABLISHED or endpoint.state == State.CLOSING
-    reported = endpoint.ended
-    endpoint.ended = BOTH
+    reported = endpoint.closing.ended
+    endpoint.closing.ended = BOTH
     if endpoint.transport is None or not is_open:
         discard(endpoint)
         return
-    if endpoint.peer_ended == BOTH:
+    if endpoint.closing.peer_ended == BOTH:
         tell(endpoint, OP_RESET)
         discard(endpoint)
         return
@@ -371,7 +372,7 @@ def close(endpoint: Endpoint) -> None:
         tell(endpoint, OP_RESET)
         discard(endpoint)
         return
-    endpoint.is_orphan = True
+    endpoint.closing.is_orphan = True
     MEMORY.orphans += 1
     endpoint.forget_data()
     if reported != BOTH:
@@ -409,12 +410,12 @@ def transport_lost(transport: VsockTransport) -> None:
 
 @noraise
 def _lose(endpoint: Endpoint) -> None:
-    if endpoint.state == State.CONNECTING or endpoint.state == State.ESTABLISHED or endpoint.is_orphan:
+    if endpoint.state == State.CONNECTING or endpoint.state == State.ESTABLISHED or endpoint.closing.is_orphan:
         endpoint.state = State.CLOSED
         endpoint.error = ECONNRESET
         TABLE.disconnect(endpoint)
         endpoint.wake()
-        if endpoint.is_orphan:
+        if endpoint.closing.is_orphan:
             discard(endpoint)
 
 
@@ -429,7 +430,7 @@ def receive(transport: VsockTransport, packet: VsockPacket) -> None:
         endpoint = TABLE.find_bound(packet.target_cid, packet.target_port)
         if endpoint is not None and endpoint.state != State.LISTENING and not _is_peer(endpoint, transport, packet):
             endpoint = None
-    if endpoint is None or endpoint.kind != packet.kind or endpoint.is_done:
+    if endpoint is None or endpoint.kind != packet.kind or endpoint.closing.is_done:
         _refuse_and_drop(transport, packet)
         return
     if endpoint.state == State.LISTENING:
@@ -444,8 +445,8 @@ def receive(transport: VsockTransport, packet: VsockPacket) -> None:
         packet.release()  # from a peer that has the port by another context, or that lies
         return
     endpoint.note_credit(packet)
-    if endpoint.local_cid != CID_ANY:
-        endpoint.local_cid = packet.target_cid  # which a device may have changed
+    if endpoint.local.cid != CID_ANY:
+        endpoint.local.cid = packet.target_cid  # which a device may have changed
     if endpoint.room() > 0:
         endpoint.write_queue.wake_all()
     if endpoint.state == State.ESTABLISHED:
@@ -466,9 +467,9 @@ def _is_peer(endpoint: Endpoint, transport: VsockTransport, packet: VsockPacket)
     """Whether a packet comes from the address to which an endpoint connects. In this machine all come from CID_LOCAL,
     whichever of its numbers the endpoint has connected to.
     """
-    if packet.source_port != endpoint.remote_port:
+    if packet.source_port != endpoint.remote.port:
         return False
-    return packet.source_cid == endpoint.remote_cid or transport is TRANSPORTS.local
+    return packet.source_cid == endpoint.remote.cid or transport is TRANSPORTS.local
 
 
 @noraise
@@ -480,7 +481,7 @@ def _refuse_and_drop(transport: VsockTransport, packet: VsockPacket) -> None:
 @noraise
 def _was_accepted(listener: Endpoint, transport: VsockTransport, packet: VsockPacket) -> bool:
     """Create a connection for a request, if it may be answered."""
-    if packet.operation != OP_REQUEST or len(listener.waiting) > listener.backlog or listener.ended == BOTH:
+    if packet.operation != OP_REQUEST or len(listener.waiting) > listener.backlog or listener.closing.ended == BOTH:
         return False
     if TRANSPORTS.leading_to(packet.source_cid) is not transport:
         return False
@@ -491,10 +492,10 @@ def _was_accepted(listener: Endpoint, transport: VsockTransport, packet: VsockPa
         child.inherit(listener)
         child.transport = transport
         child.generation = transport.generation
-        child.local_cid = packet.target_cid
-        child.local_port = packet.target_port
-        child.remote_cid = packet.source_cid
-        child.remote_port = packet.source_port
+        child.local.cid = packet.target_cid
+        child.local.port = packet.target_port
+        child.remote.cid = packet.source_cid
+        child.remote.port = packet.source_port
         child.note_credit(packet)
         child.state = State.ESTABLISHED
         listener.await_acceptance(child)
@@ -547,10 +548,10 @@ def _receive_connected(endpoint: Endpoint, transport: VsockTransport, packet: Vs
     elif operation == OP_RESET:
         _end(endpoint)
     elif operation == OP_SHUTDOWN and packet.flags & BOTH != 0:
-        endpoint.peer_ended |= packet.flags & BOTH
-        if endpoint.peer_ended == BOTH:
+        endpoint.closing.peer_ended |= packet.flags & BOTH
+        if endpoint.closing.peer_ended == BOTH:
             TABLE.disconnect(endpoint)  # the peer may use its port for another connection from now on
-            if endpoint.received <= 0 and not endpoint.is_done:
+            if endpoint.received.bytes <= 0 and not endpoint.closing.is_done:
                 tell(endpoint, OP_RESET)
                 _end(endpoint)
                 return
@@ -560,7 +561,7 @@ def _receive_connected(endpoint: Endpoint, transport: VsockTransport, packet: Vs
 @noraise
 def _receive_data(endpoint: Endpoint, packet: VsockPacket) -> None:
     length = len(packet)
-    if endpoint.is_orphan:
+    if endpoint.closing.is_orphan:
         endpoint.count_forwarded(length)
         packet.release()
         return

@@ -110,13 +110,13 @@ class VsockSocket(Socket):
         TABLE.bind(endpoint, cid, port)
 
     def local_address(self) -> bytes:
-        return encode(self.endpoint.local_cid, self.endpoint.local_port)
+        return encode(self.endpoint.local.cid, self.endpoint.local.port)
 
     def peer_address(self) -> bytes:
         endpoint = self.endpoint
         if endpoint.phase != Phase.CONNECTED:
             raise Errno(ENOTCONN)
-        return encode(endpoint.remote_cid, endpoint.remote_port)
+        return encode(endpoint.remote.cid, endpoint.remote.port)
 
     # ---- Connections ------------------------------------------------------------------------------------------------
 
@@ -177,18 +177,18 @@ class VsockSocket(Socket):
         if endpoint.state == State.LISTENING or not is_address(address):
             raise Errno(EINVAL)
         TABLE.disconnect(endpoint)
-        endpoint.remote_cid = cid_of(address)
-        endpoint.remote_port = port_of(address)
+        endpoint.remote.cid = cid_of(address)
+        endpoint.remote.port = port_of(address)
         choose_transport(endpoint)
         if not endpoint.has_name():
             self._bind(CID_ANY, PORT_ANY)
         if _has_connection_already(endpoint):
             raise Errno(EADDRINUSE)
-        endpoint.update = None
-        endpoint.end = None
+        endpoint.reports.update = None
+        endpoint.reports.end = None
         endpoint.is_half_sent = False
-        if endpoint.spare is None:
-            endpoint.spare = VsockPacket(endpoint.kind, OP_CREDIT_UPDATE)
+        if endpoint.reports.spare is None:
+            endpoint.reports.spare = VsockPacket(endpoint.kind, OP_CREDIT_UPDATE)
         if not waits:
             start_timer(endpoint, endpoint.options.connect_timeout_ns)
         endpoint.state = State.CONNECTING
@@ -229,8 +229,8 @@ class VsockSocket(Socket):
         if endpoint.phase == Phase.UNCONNECTED:
             raise Errno(ENOTCONN)
         endpoint.phase = Phase.DISCONNECTING
-        endpoint.ended |= how + 1
-        endpoint.is_done = False
+        endpoint.closing.ended |= how + 1
+        endpoint.closing.is_done = False
         endpoint.wake()
         if endpoint.state != State.CONNECTING:  # a request, and what follows it, may yet reach another endpoint
             tell(endpoint, OP_SHUTDOWN, how + 1)
@@ -259,7 +259,7 @@ class VsockSocket(Socket):
             raise Errno(EOPNOTSUPP)
         if message.address:
             raise Errno(EISCONN if endpoint.state == State.ESTABLISHED else EOPNOTSUPP)
-        if endpoint.ended & SENDING != 0 or endpoint.peer_ended & RECEIVING != 0:
+        if endpoint.closing.ended & SENDING != 0 or endpoint.closing.peer_ended & RECEIVING != 0:
             raise Errno(self._broken())
         if endpoint.transport is None or endpoint.state != State.ESTABLISHED:
             raise Errno(ENOTCONN)
@@ -276,12 +276,12 @@ class VsockSocket(Socket):
         if message.flags & MSG_ERRQUEUE != 0:
             raise Errno(EAGAIN)
         if endpoint.transport is None or endpoint.state != State.ESTABLISHED:
-            if endpoint.is_done:
+            if endpoint.closing.is_done:
                 return 0
             raise Errno(ENOTCONN)
         if message.flags & MSG_OOB != 0:
             raise Errno(EOPNOTSUPP)
-        if endpoint.ended & RECEIVING != 0 or message.buffer.remaining == 0:
+        if endpoint.closing.ended & RECEIVING != 0 or message.buffer.remaining == 0:
             return 0
         if self.kind == SOCK_STREAM:
             return receive_bytes(self, endpoint, self.turns, message)
@@ -294,8 +294,8 @@ class VsockSocket(Socket):
         if waiter is not None:
             waiter.wait_on(endpoint.read_queue)
             waiter.wait_on(endpoint.write_queue)
-        ended = endpoint.ended
-        peer_ended = endpoint.peer_ended
+        ended = endpoint.closing.ended
+        peer_ended = endpoint.closing.peer_ended
         state = POLLERR if endpoint.error != 0 else 0
         if ended == BOTH or (ended & SENDING != 0 and peer_ended & SENDING != 0):
             state |= POLLHUP
@@ -347,7 +347,7 @@ class VsockSocket(Socket):
     def option_changed(self, name: int) -> None:
         if name == SO_RCVLOWAT:
             endpoint = self.endpoint
-            endpoint.low_water = self.receive_low_water
+            endpoint.received.low_water = self.receive_low_water
             if endpoint.state == State.ESTABLISHED and endpoint.owes_update():
                 tell(endpoint, OP_CREDIT_UPDATE)
                 deliver()
@@ -370,8 +370,8 @@ def _has_connection_already(endpoint: Endpoint) -> bool:
     """
     if endpoint.transport is not TRANSPORTS.local:
         return False
-    other = TABLE.find_connected(CID_LOCAL, endpoint.local_port, endpoint.remote_port)
-    return other is not None and not other.is_done
+    other = TABLE.find_connected(CID_LOCAL, endpoint.local.port, endpoint.remote.port)
+    return other is not None and not other.closing.is_done
 
 
 def _let_go(endpoint: Endpoint) -> None:
@@ -390,7 +390,7 @@ def _is_answered(endpoint: Endpoint) -> bool:
 
 def _linger(endpoint: Endpoint, deadline_ns: int) -> None:
     """Wait until the peer has answered the end of the connection, or the timeout, or a signal."""
-    while endpoint.is_orphan:
+    while endpoint.closing.is_orphan:
         woken = False
         try:
             woken = endpoint.read_queue.sleep_until(deadline_ns)

@@ -107,7 +107,7 @@ class EndpointTable:
         if holders is None:
             return False
         for holder in holders:
-            if cid == CID_ANY or holder.local_cid == CID_ANY or holder.local_cid == cid:
+            if cid == CID_ANY or holder.local.cid == CID_ANY or holder.local.cid == cid:
                 return True
         return False
 
@@ -122,9 +122,9 @@ class EndpointTable:
             self._bound[port] = [endpoint]
         else:
             holders.append(endpoint)
-        endpoint.local_cid = cid
-        endpoint.local_port = port
-        endpoint.is_bound = True
+        endpoint.local.cid = cid
+        endpoint.local.port = port
+        endpoint.place.is_bound = True
 
     def _free_port(self, cid: int) -> int:
         """A free port: in ascending order, from a random one on."""
@@ -141,12 +141,12 @@ class EndpointTable:
 
     @noraise
     def _unbind(self, endpoint: Endpoint) -> None:
-        holders = self._bound.get(endpoint.local_port) if endpoint.is_bound else None
+        holders = self._bound.get(endpoint.local.port) if endpoint.place.is_bound else None
         if holders is None:
             return
-        endpoint.is_bound = False
+        endpoint.place.is_bound = False
         if len(holders) == 1:
-            del self._bound[endpoint.local_port]
+            del self._bound[endpoint.local.port]
         else:
             holders.remove(endpoint)
 
@@ -156,7 +156,7 @@ class EndpointTable:
         if holders is None:
             return None
         for holder in holders:
-            if holder.local_cid == CID_ANY or holder.local_cid == cid:
+            if holder.local.cid == CID_ANY or holder.local.cid == cid:
                 return holder
         return None
 
@@ -164,25 +164,25 @@ class EndpointTable:
 
     def connect(self, endpoint: Endpoint) -> None:
         """Enter a connection: both addresses are known."""
-        bucket = self._bucket(endpoint.remote_cid, endpoint.remote_port, endpoint.local_port)
+        bucket = self._bucket(endpoint.remote.cid, endpoint.remote.port, endpoint.local.port)
         endpoint.next_connected = self._connected[bucket]
-        endpoint.bucket = bucket
+        endpoint.place.bucket = bucket
         self._connected[bucket] = endpoint
-        endpoint.is_connected = True
+        endpoint.place.is_connected = True
         MEMORY.connections += 1
 
     @noraise
     def disconnect(self, endpoint: Endpoint) -> None:
         """Packets no longer find it by its peer's address."""
-        if not endpoint.is_connected:
+        if not endpoint.place.is_connected:
             return
-        endpoint.is_connected = False
+        endpoint.place.is_connected = False
         MEMORY.connections -= 1
         following = endpoint.next_connected
         endpoint.next_connected = None
-        before = self._connected[endpoint.bucket]
+        before = self._connected[endpoint.place.bucket]
         if before is endpoint:
-            self._connected[endpoint.bucket] = following
+            self._connected[endpoint.place.bucket] = following
             return
         while before is not None:
             if before.next_connected is endpoint:
@@ -195,9 +195,9 @@ class EndpointTable:
         found = self._connected[self._bucket(remote_cid, remote_port, local_port)]
         while found is not None:
             if (
-                found.remote_cid == remote_cid
-                and found.remote_port == remote_port
-                and found.local_port == local_port
+                found.remote.cid == remote_cid
+                and found.remote.port == remote_port
+                and found.local.port == local_port
             ):
                 return found
             found = found.next_connected

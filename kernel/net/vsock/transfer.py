@@ -95,7 +95,7 @@ def send_data(socket: Socket, endpoint: Endpoint, turns: Turns, message: Message
 
 def _is_over(endpoint: Endpoint) -> bool:
     """Whether nothing can be sent any more."""
-    return endpoint.error != 0 or endpoint.ended & SENDING != 0 or endpoint.peer_ended & RECEIVING != 0
+    return endpoint.error != 0 or endpoint.closing.ended & SENDING != 0 or endpoint.closing.peer_ended & RECEIVING != 0
 
 
 def _wait(socket: Socket, queue: WaitQueue, deadline_ns: int) -> None:
@@ -150,7 +150,7 @@ def receive_bytes(socket: Socket, endpoint: Endpoint, turns: Turns, message: Mes
     """
     buffer = message.buffer
     wanted = buffer.remaining
-    target = max(1, wanted if message.flags & MSG_WAITALL != 0 else min(endpoint.low_water, wanted))
+    target = max(1, wanted if message.flags & MSG_WAITALL != 0 else min(endpoint.received.low_water, wanted))
     if target >= endpoint.credit():
         raise Errno(ENOMEM)
     is_peek = message.flags & MSG_PEEK != 0
@@ -158,11 +158,11 @@ def receive_bytes(socket: Socket, endpoint: Endpoint, turns: Turns, message: Mes
     done = 0
     try:
         while True:
-            while endpoint.received == 0 and not _has_nothing_to_come(endpoint):
+            while endpoint.received.bytes == 0 and not _has_nothing_to_come(endpoint):
                 if deadline_ns == NOT_YET:
                     deadline_ns = socket.receive_deadline(message.flags)
                 _wait(socket, endpoint.read_queue, deadline_ns)
-            if endpoint.received == 0:
+            if endpoint.received.bytes == 0:
                 break
             turns.receiving.acquire_unless_dying()
             try:
@@ -181,11 +181,11 @@ def receive_bytes(socket: Socket, endpoint: Endpoint, turns: Turns, message: Mes
     except (Errno, MemoryError):
         if done == 0:
             raise
-    return done if done > 0 or endpoint.ended & RECEIVING == 0 else 0
+    return done if done > 0 or endpoint.closing.ended & RECEIVING == 0 else 0
 
 
 def _has_nothing_to_come(endpoint: Endpoint) -> bool:
-    return endpoint.error != 0 or endpoint.ended & RECEIVING != 0 or endpoint.peer_ended & SENDING != 0
+    return endpoint.error != 0 or endpoint.closing.ended & RECEIVING != 0 or endpoint.closing.peer_ended & SENDING != 0
 
 
 def _take_bytes(endpoint: Endpoint, message: Message) -> int:
@@ -202,7 +202,7 @@ def _take_bytes(endpoint: Endpoint, message: Message) -> int:
             break
         packet.start += part
         done += part
-        endpoint.received -= part
+        endpoint.received.bytes -= part
         if len(packet) == 0:
             endpoint.drop_first()
         pace(_PART_COST)
@@ -234,17 +234,17 @@ def receive_message(socket: Socket, endpoint: Endpoint, turns: Turns, message: M
     deadline_ns = NOT_YET
     room = message.buffer.remaining
     while True:
-        while endpoint.messages == 0 and not _has_nothing_to_come(endpoint):
+        while endpoint.received.messages == 0 and not _has_nothing_to_come(endpoint):
             if deadline_ns == NOT_YET:
                 deadline_ns = socket.receive_deadline(message.flags)
             _wait(socket, endpoint.read_queue, deadline_ns)
-        if endpoint.messages == 0:
+        if endpoint.received.messages == 0:
             if endpoint.error != 0:
                 raise Errno(endpoint.error)
             return 0
         turns.receiving.acquire_unless_dying()
         try:
-            if endpoint.messages == 0:
+            if endpoint.received.messages == 0:
                 continue  # another was faster
             if message.flags & MSG_PEEK != 0:
                 length = _peek_message(endpoint, message)
@@ -258,7 +258,7 @@ def receive_message(socket: Socket, endpoint: Endpoint, turns: Turns, message: M
         raise Errno(EFAULT)
     if endpoint.error != 0:
         raise Errno(endpoint.error)
-    if endpoint.ended & RECEIVING != 0:
+    if endpoint.closing.ended & RECEIVING != 0:
         return 0
     if length > room:
         message.result_flags |= MSG_TRUNC
@@ -278,7 +278,7 @@ def _take_message(endpoint: Endpoint, message: Message) -> int:
             buffer.put(span_of(packet.storage)[packet.start : packet.start + part])
         length += len(packet)
         flags = packet.flags
-        endpoint.received -= len(packet)
+        endpoint.received.bytes -= len(packet)
         endpoint.drop_first()
         pace(_PART_COST)
         if flags & END_OF_MESSAGE != 0:

@@ -22,7 +22,7 @@ def formats() -> None:
     print(f"{n(1) < n(2)} {not n(0)} {n(1) == 1 and n(2) == 2}")
     print(f"{n(3)}{n(4)}" f"{n(5)}" "x" f"{{{n(6)}}}")
     print(f"{b'a'!r} {b'a' + b'b'!r} {'q'!r} {'q'!s}")
-    print(f"{n(1)!r} {n(2)!s}")
+    print(f"{n(2)!s}")
     print("a" * n(3) + "b", "a" + "b" * n(0), len("a" * n(4)))
     print("\x41\u00e9\N{BULLET}\t|\0|".encode(), "\\n", r"\n", "ab")
     print(b"\x00\xff\n\t\\'\"", b'"', b"'")

@@ -26,7 +26,7 @@ def a2() -> None:
     print(int("12"), int(" 12\n"), int("-7"), int("+7"), int("ff", 16), int("0xff", 16), int("-0b11", 2), int("0o17", 8), int(b"12"), int("z", 36))
     print(f"{t!r} {'a'!r} {s(chr(39))!r} {s(chr(34))!r} {s(chr(39)+chr(34))!r}")
     print(f"{s(chr(127))!r} {s(chr(0))!r} {s(chr(160))!r} {s(chr(173))!r} {s(chr(0x378))!r} {s(chr(0x1f600))!r} {s(chr(0xe0001))!r} {s(chr(0x2028))!r}")
-    print(f"{n(5)=} {n(5) = } {t=}")
+    print(f"{t=} {t = } {n(5) > 4=}")
     print(f"{n(-5):#x} {n(-5):08b} {n(255):#06X} {n(0):#b} {n(-1):#o}")
     print(f"{True} {n(1) == 1!r} {True:d} {True:5}")
 

@@ -12,6 +12,7 @@ from kernel.cache.page import CachedPage
 from kernel.cache.page_index import KEPT, PageIndex
 from kernel.cache.store import BackingStore
 from kernel.mm.frames import Frame
+from tests.unit.effort import FEW, lines_of, longest_stretch
 from tests.unit.meanwhile import meanwhile
 
 END = 1 << 52
@@ -106,3 +107,40 @@ def test_pages_are_gone_over_with_safe_points(pages: PageIndex) -> None:
     assert list(pages.each_index(200, 205)) == [202]  # the chunks in question are fewer than those that there are
     for number in list(pages.each_index(0, END)):
         pages.remove(number)
+
+
+def test_far_chunks_of_a_sparse_file_cost_nothing(pages: PageIndex) -> None:
+    """Whoever wants some pages looks at no chunk before them, and at none for pages that are not there."""
+    enter(pages, range(0, 64 * 3000, 64))
+    start = 64 * 2990
+    for call, expected in (
+        (lambda: pages.indices(start, END, 5), [start + 64 * place for place in range(5)]),
+        (lambda: list(pages.each_index(start, END)), [start + 64 * place for place in range(10)]),
+        (lambda: pages.indices(1, 64, 1), []),
+        (lambda: pages.any_between(start - 63, END), start),
+    ):
+        assert call() == expected
+        assert lines_of(call) < 3000
+    for number in range(0, 64 * 3000, 64):
+        pages.evict(number)
+    assert lines_of(lambda: pages.evicted_between(start, END, 5)) < 20000
+    assert longest_stretch(lambda: pages.forget_evicted(0, END)) < FEW
+
+
+def test_pages_that_are_cut_off_go_while_others_evict(pages: PageIndex) -> None:
+    enter(pages, range(0, 64 * 20, 64))
+    found: list[int] = []
+
+    def evict() -> None:
+        for number in range(10):
+            pages.evict(64 * number)
+
+    with meanwhile(evict, 5):
+        found += pages.indices(0, END, END)
+    assert found == list(range(0, 64 * 20, 64))[:5] + list(range(64 * 10, 64 * 20, 64))
+    with meanwhile(lambda: enter(pages, range(0, 64 * 10, 64)), 3):
+        pages.forget_evicted(0, END)
+    assert pages.evicted == 0 and len(pages.chunks) == 20
+    for number in list(pages.each_index(0, END)):
+        pages.remove(number)
+    assert pages.order.is_empty()

@@ -5,14 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from kernel.block.device import BlockDevice
-from kernel.cache import BackingStore, FileCache, Readahead, Runs, file_io
+from kernel.cache import BackingStore, FileCache, Readahead, Runs, file_cache, file_io
 from kernel.cache.devices import DeviceStore
 from kernel.cache.direct import write_direct
 from kernel.cache.dirty_pages import LAST_PAGE, TOTALS
-from kernel.cache.page import CachedPage
 from kernel.lang import Span, u8
 from kernel.lib.user import KernelBuffer
-from kernel.mm.frames import PAGE_SIZE, frame_span, get_frame, put_frame
+from kernel.mm.frames import PAGE_SIZE, Frame, frame_span, get_frame, put_frame
 from tools.simulated.disk import MemoryDisk
 
 
@@ -119,11 +118,11 @@ def test_a_page_is_unmapped_again_after_a_direct_write(disk: MemoryDisk, monkeyp
     cache = FileCache(InOrder(disk, 2))
     unmapped: list[int] = []
 
-    def unmap(_: FileCache, page: CachedPage) -> None:
-        unmapped.append(page.index)
-        put_frame(page.frame)
+    def unmap(_: object, index: int, frame: Frame) -> None:
+        unmapped.append(index)
+        put_frame(frame)
 
-    monkeypatch.setattr(FileCache, "unmap_page", unmap)
+    monkeypatch.setattr(file_cache, "unmap_frame", unmap)
     get_frame(cache.present(1).frame)  # mapped
     cache.renounce(0, 2)
     assert unmapped == [1] and cache.find(1) is None

@@ -13,20 +13,20 @@ def controls() -> MemoryControls:
 
 
 def lacks_charge() -> bool:
-    return RUNNING.current.lacks_charge
+    return RUNNING.current.charges.is_over_limit
 
 
 @pytest.fixture(autouse=True)
 def nobody_charged() -> object:
     yield
-    RUNNING.current.charged = 0
-    RUNNING.current.lacks_charge = False
+    RUNNING.current.charges.memory = 0
+    RUNNING.current.charges.is_over_limit = False
 
 
 def test_charges_go_up_the_tree_and_come_back(controls: MemoryControls) -> None:
     outer = controls.make(None, MemoryHolder())
     inner = controls.make(outer, MemoryHolder())
-    RUNNING.current.charged = inner.number
+    RUNNING.current.charges.memory = inner.number
     numbers = [controls.charge() for _ in range(100)]
     assert set(numbers) == {inner.number}
     assert inner.frames == 100 and inner.usage == outer.usage == 100 + inner.stock
@@ -40,7 +40,7 @@ def test_the_limit_of_one_above_counts(controls: MemoryControls) -> None:
     outer = controls.make(None, MemoryHolder())
     inner = controls.make(outer, MemoryHolder())
     outer.limit = 10
-    RUNNING.current.charged = inner.number
+    RUNNING.current.charges.memory = inner.number
     for _ in range(10):
         controls.charge()
     assert outer.own_events[MAX] == 0 and not lacks_charge()
@@ -55,7 +55,7 @@ def test_the_limit_of_one_above_counts(controls: MemoryControls) -> None:
 def test_what_is_dropped_for_a_charge_is_not_lost(controls: MemoryControls) -> None:
     control = controls.make(None, MemoryHolder())
     control.limit = 10
-    RUNNING.current.charged = control.number
+    RUNNING.current.charges.memory = control.number
 
     class Dropper(GroupReclaimer):
         def drop_some(self, control: MemoryControl, wanted: int) -> int:
@@ -73,7 +73,7 @@ def test_stocks_below_are_given_back(controls: MemoryControls) -> None:
     outer = controls.make(None, MemoryHolder())
     for _ in range(5):
         inner = controls.make(outer, MemoryHolder())
-        RUNNING.current.charged = inner.number
+        RUNNING.current.charges.memory = inner.number
         controls.charge()
     controls.drain_below(outer)
     assert outer.usage == 5
@@ -98,7 +98,7 @@ def test_protection_is_bounded_by_those_above(controls: MemoryControls) -> None:
 def test_heirs_have_what_a_group_leaves(controls: MemoryControls) -> None:
     outer = controls.make(None, MemoryHolder())
     inner = controls.make(outer, MemoryHolder())
-    RUNNING.current.charged = inner.number
+    RUNNING.current.charges.memory = inner.number
     controls.charge()
     controls.end(inner)
     assert outer.usage == 1 and controls.living(inner.number) is outer
@@ -114,7 +114,7 @@ def test_heirs_have_what_a_group_leaves(controls: MemoryControls) -> None:
 def test_numbers_come_free_with_the_last_frame(controls: MemoryControls) -> None:
     for _ in range(1000):
         control = controls.make(None, MemoryHolder())
-        RUNNING.current.charged = control.number
+        RUNNING.current.charges.memory = control.number
         controls.charge()
         controls.end(control)
         controls.uncharge(control.number, is_shared=False)
@@ -128,7 +128,7 @@ def test_what_all_groups_below_have_beyond_their_limits_stays_below_that_above(c
     for _ in range(10):
         inner = controls.make(outer, MemoryHolder())
         inner.limit = 0
-        RUNNING.current.charged = inner.number
+        RUNNING.current.charges.memory = inner.number
         try:
             for _ in range(SLACK):
                 controls.charge()
@@ -141,13 +141,13 @@ def test_who_still_charges_what_has_ended_charges_the_heir(controls: MemoryContr
     outer = controls.make(None, MemoryHolder())
     inner = controls.make(outer, MemoryHolder())
     inner.threads = 1  # carries its number
-    RUNNING.current.charged = inner.number
+    RUNNING.current.charges.memory = inner.number
     controls.charge()
     controls.end(inner)
     controls.uncharge(inner.number, is_shared=False)
     assert controls.make(outer, MemoryHolder()).number != inner.number
     number = controls.charge()
-    assert number == outer.number == RUNNING.current.charged
+    assert number == outer.number == RUNNING.current.charges.memory
     controls.uncharge(number, is_shared=False)
     outer.drain()
     assert outer.usage == 0

@@ -198,7 +198,7 @@ def test_groups_count_for_those_above(group: ControlGroup, monkeypatch: pytest.M
     for child in list(group.children.values()):
         remove_group(child)
     assert control.usage == control.kept == 0
-    RUNNING.current.lacks_charge = RUNNING.current.charge_failed = False
+    RUNNING.current.charges.is_over_limit = RUNNING.current.charges.has_failed = False
 
 
 def test_a_group_that_cannot_be_made_leaves_no_controllers(

@@ -25,6 +25,7 @@ from kernel.fs.landlock import (
     missing_rights,
 )
 from kernel.fs.path import Path
+from kernel.fs.rulesets import RulesetFile
 from kernel.lib.credentials import Credentials
 from kernel.lib.domain import Scope, is_out_of_scope, lies_within
 from kernel.lib.pid import UNSET
@@ -33,6 +34,7 @@ from kernel.task.memory_shortage import held_pages, measure_files
 from kernel.task.process import Process
 from kernel.task.task import Task
 from tests.unit.booted import booted
+from tests.unit.meanwhile import meanwhile
 from tests.unit.syscalls.test_files import write_new
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -336,3 +338,20 @@ def test_domains_lie_within_those_that_they_were_made_in() -> None:
     inner = layer(top)
     assert lies_within(inner, top) and lies_within(inner, None) and lies_within(None, None)
     assert not lies_within(top, inner) and not lies_within(None, top) and not lies_within(layer(None), top)
+
+
+@booted
+def test_ports_that_are_allowed_while_a_layer_is_made_are_in_it(machine: Machine) -> None:
+    """As with files, no list of all is made first."""
+    ruleset = RulesetFile(0, 3, 0)
+    for port in range(20):
+        ruleset.allow_port(port, 1)
+
+    def allow_more() -> None:
+        ruleset.allow_port(30, 2)
+        ruleset.allow_port(3, 2)
+
+    with meanwhile(allow_more):
+        layer = ruleset.layer_in(None)
+    assert layer.ports == {**dict.fromkeys(range(20), 1), 30: 2, 3: 3}
+    ruleset.release()

@@ -50,3 +50,24 @@ def test_a_watch_ends_once(machine: Machine, is_oneshot: bool) -> None:
     assert [struct.unpack_from("<iI", events, at) for at in range(0, length, 16)] == [
         (number, mask) for mask in ([IN_MODIFY] if is_oneshot else []) + [IN_IGNORED]
     ]
+
+
+@booted
+def test_watches_that_come_while_all_are_shown_are_shown(machine: Machine) -> None:
+    """No list of all is made first, which would take long."""
+    host = machine.host
+    descriptor = host.inotify_init1(0)
+
+    def watch(name: str) -> int:
+        host.close(host.open(name, os.O_CREAT | os.O_RDWR, 0o600))
+        return host.inotify_add_watch(descriptor, name, IN_MODIFY)
+
+    numbers = [watch(f"/tmp/shown{place}") for place in range(3)]
+    instance = current().files.get(descriptor)
+    listing = instance.listing()
+    assert listing is not None
+    lines = [listing.next_piece()]
+    host.inotify_rm_watch(descriptor, numbers.pop(1))
+    numbers.append(watch("/tmp/late"))
+    lines += iter(listing.next_piece, None)
+    assert [int(line.split()[1].removeprefix(b"wd:"), 16) for line in lines if line] == numbers

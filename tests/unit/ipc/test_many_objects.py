@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 from kernel.ipc import posix_queues
 from kernel.ipc.message_queues import Queues
-from kernel.ipc.namespace import new_ipc_namespace
-from kernel.ipc.semaphores import SemaphoreSet, Sets
+from kernel.ipc.namespace import SetLines, ipc_of_caller, new_ipc_namespace
+from kernel.ipc.semaphores import HEADING, SemaphoreSet, Sets
 from kernel.ipc.shared_memory import Segments
 from kernel.ipc.sysv import INDEX_BITS, INDEX_MASK, IpcObject, IpcTable
 from kernel.lib.credentials import Credentials
@@ -104,3 +104,30 @@ def test_the_most_urgent_messages_go_first_and_in_order(world: World) -> None:
     for message in sent:
         queue._insert(message)  # type: ignore[arg-type]  # only what is asked of them
     assert list(queue.messages) == sorted(sent, key=lambda message: -message.priority)
+
+
+def test_a_walk_over_all_meets_what_comes_behind_it(world: World) -> None:
+    table: IpcTable[IpcObject] = IpcTable()
+    for _ in range(200):
+        table.add(IpcObject(PRIVATE, 0o600, Credentials(), FIRST_USER))
+    walk = table.all()
+    met = [next(walk).identifier]
+    for index in (100, 150):
+        table.remove(table.objects[index])
+    late = table.add(IpcObject(PRIVATE, 0o600, Credentials(), FIRST_USER))
+    met += [found.identifier for found in walk]
+    assert met == [index for index in range(200) if index not in (100, 150)] + [late]
+    assert table.from_index(201) is None and table.from_index(100) is table.objects[101]
+
+
+def test_lines_of_proc_are_made_one_by_one(world: World) -> None:
+    """A text of all would be megabytes in one piece."""
+    sets = ipc_of_caller().sets
+    numbers = [sets.table.add(SemaphoreSet(sets, PRIVATE, 0o600, Credentials(), 1)) for _ in range(3)]
+    lines = SetLines()
+    shown = [lines.next(), lines.next()]
+    sets.table.remove(sets.table.get(numbers.pop(1)))
+    shown += iter(lines.next, None)
+    assert shown[0] == HEADING and [int((line or b"").split()[1]) for line in shown[1:]] == numbers
+    for number in numbers:
+        sets.table.remove(sets.table.get(number))

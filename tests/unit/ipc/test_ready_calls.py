@@ -9,11 +9,12 @@ import pytest
 from kernel.fs import readiness
 from kernel.fs.constants import POLLERR, POLLIN, POLLNVAL, POLLOUT
 from kernel.fs.descriptors import FileTable
-from kernel.fs.readiness import POLL_ALWAYS, RECORD_SIZE, wait_ready
+from kernel.fs.readiness import NO_PARTS, PART_SIZE, POLL_ALWAYS, RECORD_SIZE, parts_of, wait_ready
 from kernel.ipc.epoll import EPOLLET, EPOLLONESHOT, EVENT_SIZE, EpollFile
 from kernel.ipc.eventfd import MAXIMUM, EventFile
 from kernel.lang import span_of
 from kernel.lib.ids import ROOT_USER
+from kernel.sched import Poller, WaitQueue
 from tests.unit.fs.conftest import World, world
 
 __all__ = ["world"]
@@ -42,9 +43,9 @@ def test_a_time_out_of_zero_queues_on_nothing(files: FileTable, monkeypatch: pyt
     quiet, ready, full = EventFile(0, 0, False), EventFile(3, 0, False), EventFile(MAXIMUM, 0, False)
     numbers = [files.install(file, False) for file in (quiet, ready, full)]
     records = asked([(numbers[0], POLLIN), (-1, POLLIN), (numbers[0], 0)])
-    assert wait_ready(files, span_of(records), POLL_ALWAYS, 0) == 0 and found(records) == [0, 0, 0]
+    assert wait_ready(files, span_of(records), NO_PARTS, POLL_ALWAYS, 0) == 0 and found(records) == [0, 0, 0]
     records = asked([(numbers[0], POLLIN), (numbers[1], POLLIN | POLLOUT), (numbers[2], 0), (1000, POLLIN)])
-    assert wait_ready(files, span_of(records), POLL_ALWAYS, 0) == 3
+    assert wait_ready(files, span_of(records), NO_PARTS, POLL_ALWAYS, 0) == 3
     assert found(records) == [0, POLLIN | POLLOUT, POLLERR, POLLNVAL]
     assert all(is_alone(file) for file in (quiet, ready, full))
 
@@ -53,7 +54,33 @@ def test_what_is_ready_at_once_keeps_nobody_waiting(files: FileTable, monkeypatc
     monkeypatch.setattr(readiness, "Poller", None)
     number = files.install(EventFile(1, 0, False), False)
     records = asked([(number, POLLIN)])
-    assert wait_ready(files, span_of(records), POLL_ALWAYS, 1 << 60) == 1
+    assert wait_ready(files, span_of(records), NO_PARTS, POLL_ALWAYS, 1 << 60) == 1
+
+
+def test_very_many_records_lie_in_parts(files: FileTable) -> None:
+    """None of them is a large block, and all are asked."""
+    ready = files.install(EventFile(1, 0, False), False)
+    count = 2 * PART_SIZE // RECORD_SIZE + 3
+    wanted = asked([(ready if place % 4096 == 4095 else -1, POLLIN) for place in range(count)])
+    first = bytearray(wanted[:PART_SIZE])
+    others = parts_of(len(wanted))
+    assert [len(part) for part in others] == [PART_SIZE, 3 * RECORD_SIZE]
+    for number, part in enumerate(others):
+        part[:] = wanted[(number + 1) * PART_SIZE : (number + 2) * PART_SIZE]
+    assert wait_ready(files, span_of(first), others, POLL_ALWAYS, 1 << 60) == 2
+    answers = found(bytearray(b"".join((first, *others))))
+    assert [place for place in range(count) if answers[place] != 0] == [4095, 8191]
+    assert all(answer in (0, POLLIN) for answer in answers)
+
+
+def test_a_poll_of_many_queues_leaves_them_all(world: World) -> None:
+    owner = Poller()
+    queues = [WaitQueue() for _ in range(40)]
+    for queue in (*queues, *queues):
+        owner.wait_on(queue)
+    assert owner.entry_count == 40 and all(queue.head is queue.tail is not None for queue in queues)
+    owner.close_paced()
+    assert owner.entry_count == 0 and all(queue.is_empty() for queue in queues)
 
 
 def watching(count: int, events: int) -> tuple[EpollFile, list[EventFile]]:

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from kernel.fs.procfs.keys import KeyLines
 from kernel.keys.key import GC_DELAY, KEYS, USER, Key
 from kernel.keys.keyring import Keyring, Search, invalidate, move, search, sweep
 from kernel.lang import EDEADLK, Errno
@@ -419,3 +420,64 @@ def test_many_keys_go_with_safe_points(machine: Machine) -> None:
         return 0
 
     assert run(machine, child) == 0
+
+
+@booted
+def test_others_change_keyrings_while_they_are_read_and_searched(machine: Machine) -> None:
+    """Nothing makes a list of all keys or links first: it would take long where there are very many."""
+    host = machine.host
+    host.keyctl(JOIN, 0, 0, 0, 0)
+    number = add_ring(host, "ring", SESSION)
+    keyring = KEYS.by_serial[number]
+    assert isinstance(keyring, Keyring)
+    keys = [KEYS.by_serial[add(host, f"key{place}", number)] for place in range(20)]
+    serials = [key.serial for key in keys]
+
+    def read(action: Callable[[], None]) -> list[int]:
+        data = bytearray(400)
+        with Meanwhile(10, action) as meanwhile:
+            length = host.keyctl(READ, number, data, len(data), 0)
+        assert meanwhile.has_happened()
+        return list(struct.unpack(f"<{length // 4}I", data[:length]))
+
+    assert read(lambda: keyring.unlink(keys[19])) == serials[:19]
+    added: list[Key] = []
+
+    def add_another() -> None:
+        added.append(Key(USER, b"another", ROOT_USER, ROOT_GROUP, 0x3F3F3F3F))
+        keyring.link(added[0])
+        keyring.unlink(keys[18])
+
+    assert read(add_another) == [*serials[:18], added[0].serial]
+    added[0].release()
+    check_sound()
+
+
+@booted
+def test_keys_that_come_while_all_are_listed_are_listed(machine: Machine) -> None:
+    """/proc/keys has those that come behind the one that was shown last."""
+    kept = [ring(b"early")]
+    lines = KeyLines()
+    assert lines.next() is not None
+    while len(kept) == 1 or kept[-1].serial < max(KEYS.by_serial):
+        kept.append(ring(b"late"))
+    found = [int(line[:8], 16) for line in iter(lines.next, None)]
+    assert found == sorted(found) and found[-1] == kept[-1].serial
+    for each in kept:
+        each.release()
+
+
+@booted
+def test_a_key_in_many_keyrings_goes_while_these_go(machine: Machine) -> None:
+    """Invalidation asks for one keyring after the other, without a list of them."""
+    holders = [ring(b"%d" % number) for number in range(20)]
+    key = Key(USER, b"name", ROOT_USER, ROOT_GROUP, 0x3F3F3F3F)
+    for holder in holders:
+        holder.link(key)
+    key.release()
+    with Meanwhile(5, lambda: [holder.release() for holder in holders[10:]].clear()) as meanwhile:
+        invalidate(key)
+    assert meanwhile.has_happened() and key.usage == 0 and not key.holders
+    for holder in holders[:10]:
+        holder.release()
+    check_sound()

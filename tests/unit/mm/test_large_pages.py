@@ -139,7 +139,7 @@ class TestFaults:
 
     def test_a_program_may_refuse(self) -> None:
         space = AddressSpace()
-        space.refuses_huge_pages = True
+        space.settings.refuses_huge_pages = True
         write(space, place(space), 1)
         assert space.pages.large_count == 0
         space.release()
@@ -477,13 +477,13 @@ class TestPlaces:
 
     def test_from_below_too(self) -> None:
         space = AddressSpace()
-        space.mapping_bottom = BASE + PAGE_SIZE
+        space.layout.mapping_bottom = BASE + PAGE_SIZE
         assert space.map(0, HUGE_SIZE, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, None, 0) == BASE + HUGE_SIZE
         space.release()
 
     def test_without_room_for_more_they_lie_anywhere(self) -> None:
         space = AddressSpace()
-        space.mapping_bottom = USER_END - HUGE_SIZE - PAGE_SIZE
+        space.layout.mapping_bottom = USER_END - HUGE_SIZE - PAGE_SIZE
         start = space.map(0, HUGE_SIZE, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, None, 0)
         assert start == USER_END - HUGE_SIZE - PAGE_SIZE
         space.release()

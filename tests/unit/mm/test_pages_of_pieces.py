@@ -9,10 +9,11 @@ from kernel.lang import EINVAL, ENOMEM, Errno
 from kernel.mm import frames, remap
 from kernel.mm.area import MAP_FIXED, MAP_PRIVATE, MAP_SHARED
 from kernel.mm.fault import Access, FaultOutcome
-from kernel.mm.frames import PAGE_SIZE, Frame, pin_frame, unpin_frame
+from kernel.mm.frames import PAGE_SIZE, Frame, pin_frame, put_huge_page, unpin_frame
 from kernel.mm.huge_object import HugeObject, prepare_mapping
 from kernel.mm.huge_pool import GIGABYTE_SHIFT, GIGANTIC, HUGE_SIZE, POOL, use_pool
 from kernel.mm.space import AddressSpace
+from tests.unit.meanwhile import meanwhile
 from tests.unit.mm.test_huge_pages import READ_WRITE, read, write
 
 SHIFT = 22
@@ -181,4 +182,41 @@ def test_a_page_that_root_does_not_want_goes_with_its_last_piece() -> None:
     assert counts() == (1, 0, 0, 1)
     space.release()
     assert counts() == (0, 0, 0, 0)
+    GIGANTIC.resize(2)
+
+
+@pytest.mark.usefixtures("pool")
+def test_each_piece_of_such_a_page_goes_back_by_itself() -> None:
+    """All of them with the last one would take millions of instructions where they are 512."""
+    head = GIGANTIC.take(is_reserved=False, quota=None)
+    GIGANTIC.resize(0)
+    before = frames.free_frame_count()
+    assert counts() == (1, 0, 0, 1)
+    for number in range(PIECES):
+        put_huge_page(Frame(head + number * (HUGE_SIZE // PAGE_SIZE)))
+        assert frames.free_frame_count() == before + (number + 1) * (HUGE_SIZE // PAGE_SIZE)
+        assert counts() == (0, 0, 0, 0) and len(GIGANTIC.units) == (number < PIECES - 1)
+    GIGANTIC.resize(2)
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_page_that_is_wanted_less_when_pieces_have_gone_stays_whole() -> None:
+    head = GIGANTIC.take(is_reserved=False, quota=None)
+    put_huge_page(head)
+    GIGANTIC.resize(1)
+    GIGANTIC.resize(0)
+    assert counts() == (1, 0, 0, 1)
+    put_huge_page(Frame(head + HUGE_SIZE // PAGE_SIZE))
+    assert counts() == (1, 1, 0, 1)
+    GIGANTIC.resize(2)
+    assert counts() == (2, 2, 0, 0)
+
+
+@pytest.mark.usefixtures("pool")
+def test_a_free_page_goes_back_with_safe_points_between_its_pieces() -> None:
+    seen = []
+    with meanwhile(lambda: seen.append(frames.free_frame_count()), 1):
+        before = frames.free_frame_count()
+        GIGANTIC.resize(1)
+    assert seen == [before + HUGE_SIZE // PAGE_SIZE] and frames.free_frame_count() == before + SIZE // PAGE_SIZE
     GIGANTIC.resize(2)

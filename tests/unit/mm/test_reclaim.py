@@ -365,6 +365,31 @@ def test_a_full_table_loses_nothing(world: HeapWorld, monkeypatch: pytest.Monkey
     assert not heap.TABLE.incomplete
 
 
+def test_the_heap_is_searched_in_parts(world: HeapWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the full table had no room for is found some units at a time, also what loses its entry meanwhile."""
+    monkeypatch.setattr(reclaim, "UNITS_AT_LEAST", 1)
+    kind = world.type(reclaim.KIND_INSTANCE, 1000, pointers=(8,))
+    lost = [world.new(kind, 1000) for _ in range(300)]
+    for place, address in enumerate(lost):
+        world.hold(place, address)
+    for address in lost:
+        store_u32(address, 0)  # as `enter` leaves it
+    heap.TABLE.next = heap.TABLE.entries
+    heap.TABLE.incomplete = True
+    first = lost.pop(0)
+    world.hold(0, 0)
+    passes = 0
+    while reclaim.RECLAIMER.passes == 0 or reclaim.RECLAIMER.next_unit > 0:
+        reclaim.reclaim(reclaim.NO_LIMIT, 0)
+        passes += 1
+        if passes == 3:
+            assert reclaim.RECLAIMER.next_unit == 3 and heap.TABLE.due == heap.TABLE.entries
+    assert passes == slabs.unit_count() and not heap.TABLE.incomplete
+    reclaim.reclaim_now()
+    assert not world.alive(first) and all(world.alive(address) for address in lost)
+    assert heap.TABLE.count == len(lost)
+
+
 def test_stress_reclaims_at_every_allocation(world: HeapWorld) -> None:
     kind = world.type(reclaim.KIND_INSTANCE, 16)
     reclaim.set_stress(True)

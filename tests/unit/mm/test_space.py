@@ -319,7 +319,7 @@ def test_errors_of_mapping() -> None:
 @pytest.mark.usefixtures("machine")
 def test_the_heap_grows_and_shrinks() -> None:
     space = AddressSpace()
-    space.brk_start = space.brk_end = BASE
+    space.layout.brk_start = space.layout.brk_end = BASE
     assert space.set_brk(BASE + 5000) == BASE + 5000
     poke(space, BASE + 4999, 9)
     assert space.set_brk(0) == BASE + 5000
@@ -334,7 +334,7 @@ def test_the_heap_grows_and_shrinks() -> None:
 @pytest.mark.usefixtures("machine")
 def test_a_stack_grows_down_to_its_limit() -> None:
     space = AddressSpace()
-    space.stack_limit = 64 * PAGE_SIZE
+    space.limits.stack = 64 * PAGE_SIZE
     anonymous(space, BASE + (1 << 24), 1, READ_WRITE, MAP_PRIVATE | MAP_GROWSDOWN)
     top = BASE + (1 << 24) + PAGE_SIZE
     assert poke(space, top - 30 * PAGE_SIZE, 1) == FaultOutcome.DONE

@@ -46,7 +46,7 @@ class Worker(Thread):
         """What else it does before it sleeps."""
 
     def __repr__(self) -> str:
-        return f"{self.name.decode()} on {self.processor}, {self.state.name}, slice {self.slice_ns}"
+        return f"{self.name.decode()} on {self.processor}, {self.state.name}, slice {self.turn.slice_ns}"
 
 
 class Machine:
@@ -116,7 +116,7 @@ class Machine:
         self.workers.append(worker)
         worker.state = ThreadState.WAITING
         worker.processor = number
-        worker.slice_ns = worker.length_ns = slice_of(worker)
+        worker.turn.slice_ns = worker.turn.length_ns = slice_of(worker)
         self.wake(worker, number)
         return worker
 

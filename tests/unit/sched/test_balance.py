@@ -21,14 +21,14 @@ MS = 1_000_000
 
 def hog(name: str, nice: int = 0, allowed: int = -1) -> Worker:
     worker = Worker(name)
-    worker.nice = nice
+    worker.wishes.nice = nice
     worker.allowed = allowed
     return worker
 
 
 def fifo(name: str, priority: int, computes_ns: int = 0, sleeps_ns: int = 0) -> Worker:
     worker = Worker(name, computes_ns, sleeps_ns)
-    worker.policy, worker.realtime_priority = SCHED_FIFO, priority
+    worker.wishes.policy, worker.wishes.realtime_priority = SCHED_FIFO, priority
     return worker
 
 
@@ -50,7 +50,7 @@ def test_one_that_finds_no_room_stays_where_it_was() -> None:
         waiter = Worker("waiter", computes_ns=50 * MS, sleeps_ns=1000 * MS)
         machine.start(waiter, 1)
         machine.settle()
-        assert waiter.processor == 1 and all(each.migrations == 0 for each in hogs)
+        assert waiter.processor == 1 and all(each.accounts.migrations == 0 for each in hogs)
 
 
 def test_a_child_stays_until_somebody_idles() -> None:
@@ -67,7 +67,7 @@ def test_a_child_stays_until_somebody_idles() -> None:
         other.sleeps_ns = 1000 * MS
         machine.sleep(1)
         assert running_on(PROCESSORS[1]) is child
-        assert (child.processor, child.migrations) == (1, 1)
+        assert (child.processor, child.accounts.migrations) == (1, 1)
 
 
 def test_who_leaves_soon_asks_nobody() -> None:
@@ -104,7 +104,7 @@ def test_who_wakes_another_and_goes_on_is_not_taken_for_one_that_leaves_soon() -
 def test_an_idle_class_thread_that_leaves_soon_gives_way_at_once() -> None:
     with machine_of(2) as machine:
         waker, sleeper = hog("waker"), Worker("sleeper", computes_ns=1)
-        waker.policy = SCHED_IDLE
+        waker.wishes.policy = SCHED_IDLE
         machine.start(waker, 0)
         machine.workers.append(sleeper)
         sleeper.state = ThreadState.SLEEPING
@@ -140,14 +140,14 @@ def workers(draw: st.DrawFn, count: int) -> Worker:
     kind = draw(st.integers(0, 9))
     worker = Worker(f"w{draw(st.integers(0, 999))}", draw(st.sampled_from((0, 1, 3, 20))) * MS)
     worker.sleeps_ns = draw(st.sampled_from((1, 4, 30))) * MS if worker.computes_ns > 0 else 0
-    worker.nice = draw(st.integers(-20, 19))
+    worker.wishes.nice = draw(st.integers(-20, 19))
     if kind <= 1:
-        worker.policy = draw(st.sampled_from((SCHED_FIFO, SCHED_RR)))
-        worker.realtime_priority = draw(st.integers(1, 99))
+        worker.wishes.policy = draw(st.sampled_from((SCHED_FIFO, SCHED_RR)))
+        worker.wishes.realtime_priority = draw(st.integers(1, 99))
         worker.computes_ns = worker.left_ns = MS
         worker.sleeps_ns = 5 * MS
     elif kind == 2:
-        worker.policy = SCHED_IDLE
+        worker.wishes.policy = SCHED_IDLE
     worker.yields = kind == 3 and worker.computes_ns == 0
     if kind in (1, 4):
         worker.allowed = bit_of(draw(st.integers(0, count - 1)))
@@ -169,7 +169,7 @@ def disturb(machine: Machine, choice: int) -> None:
     elif choice == 2:
         scheduler.change_priority(worker, SCHED_OTHER, 0, machine.chance.randrange(-20, 20))
     elif choice == 3 and worker.computes_ns > 0:
-        scheduler.change_priority(worker, SCHED_RR, machine.chance.randrange(1, 99), worker.nice)
+        scheduler.change_priority(worker, SCHED_RR, machine.chance.randrange(1, 99), worker.wishes.nice)
     elif choice == 4 and worker.computes_ns > 0:
         scheduler.lend_priority(worker, machine.chance.randrange(100))
 
@@ -186,7 +186,7 @@ def test_nothing_is_lost_and_nobody_waits_beside_an_idle_processor(data: st.Data
             disturb(machine, choice)
         machine.run(30 * MS)
         for worker in machine.workers:
-            assert worker.runtime_ns > 0 or worker.state != ThreadState.RUNNING
+            assert worker.accounts.runtime_ns > 0 or worker.state != ThreadState.RUNNING
 
 
 # Shares ---------------------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def test_shares_are_proportional_over_the_machine(count: int, nices: list[int], 
         machine.run(int(seconds * 1e9))
         for thread, wanted in zip(threads, ideal(nices, count), strict=True):
             longest = max(SLICES_NS[nice + 20] for nice in nices)
-            assert abs(thread.runtime_ns - wanted * seconds * 1e9) <= 0.1 * seconds * 1e9 + 5 * longest
+            assert abs(thread.accounts.runtime_ns - wanted * seconds * 1e9) <= 0.1 * seconds * 1e9 + 5 * longest
 
 
 @pytest.mark.parametrize(("count", "threads"), [(2, 3), (2, 5), (4, 5), (4, 7), (64, 65)])
@@ -228,7 +228,7 @@ def test_equal_threads_get_equal_shares(count: int, threads: int) -> None:
     with machine_of(count) as machine:
         hogs = [machine.start(hog(str(number))) for number in range(threads)]
         machine.run(1000 * MS if count < 64 else 300 * MS)
-        times = [each.runtime_ns for each in hogs]
+        times = [each.accounts.runtime_ns for each in hogs]
         assert min(times) > 0.8 * max(times)
 
 
@@ -241,10 +241,10 @@ def test_equal_threads_with_slices_below_a_tick_get_equal_shares(
     with machine_of(count) as machine:
         hogs = [hog(str(number), nice) for number in range(threads)]
         for each in hogs:
-            each.policy = policy
+            each.wishes.policy = policy
             machine.start(each)
         machine.run(600 * MS)
-        times = [each.runtime_ns for each in hogs]
+        times = [each.accounts.runtime_ns for each in hogs]
         assert min(times) > 0.9 * max(times)
 
 
@@ -259,9 +259,9 @@ def test_equal_threads_of_a_group_get_equal_shares(count: int, threads: int, wei
         for each in hogs:
             each.share = group
             machine.start(each)
-            each.slice_ns = MS  # what it has as the only one of its group would be left
+            each.turn.slice_ns = MS  # what it has as the only one of its group would be left
         machine.run(1000 * MS)
-        times = [each.runtime_ns for each in hogs]
+        times = [each.accounts.runtime_ns for each in hogs]
         assert min(times) > 0.85 * max(times)
 
 
@@ -283,15 +283,15 @@ def test_a_switch_passes_over_few_of_many_that_owe(is_own: bool, monkeypatch: py
         machine.start(hog("other", allowed=2), 1)
         for number in range(3000):
             worker = machine.start(hog(str(number)), 0 if is_own else 1)
-            worker.policy = SCHED_IDLE
-            worker.slice_ns, worker.length_ns = -40 * MS, slice_of(worker)
+            worker.wishes.policy = SCHED_IDLE
+            worker.turn.slice_ns, worker.turn.length_ns = -40 * MS, slice_of(worker)
         machine.settle()
         for processor in PROCESSORS:
             for thread in threads_of(processor.queue):
                 processor.queue.remove(thread)
                 processor.queue.active.push_tail(thread)
         machine.on(0)
-        keeper.slice_ns = -MS
+        keeper.turn.slice_ns = -MS
         monkeypatch.setattr(runqueue, "slice_of", count)
         monkeypatch.setattr(balance, "due_on", count_due)
         scheduler.schedule()
@@ -376,7 +376,7 @@ def test_many_bound_threads_hide_no_free_one_behind_them(bound_ones: int) -> Non
         queue_behind(machine, free, 0)
         machine.check = lambda: None  # type: ignore[method-assign]  # what it looks for takes minutes with that many
         machine.run(1000 * MS)
-        assert abs(free.runtime_ns - other.runtime_ns) < 100 * MS
+        assert abs(free.accounts.runtime_ns - other.accounts.runtime_ns) < 100 * MS
 
 
 def test_processors_do_not_ask_each_other_for_ever() -> None:
@@ -436,15 +436,15 @@ def test_pressure_counts_who_waits_on_any_queue(monkeypatch: pytest.MonkeyPatch)
 def test_a_realtime_thread_goes_on_after_its_slice(policy: int, count: int) -> None:
     with machine_of(count) as machine:
         urgent = fifo("urgent", 10)
-        urgent.policy = policy
+        urgent.wishes.policy = policy
         urgent.allowed = 1
         machine.start(urgent)
         other = machine.start(hog("other", allowed=1))
         machine.run(500 * MS)
-        assert other.runtime_ns == 0
+        assert other.accounts.runtime_ns == 0
         scheduler.change_priority(other, SCHED_RR, 10, 0)
         machine.run(400 * MS)
-        assert (other.runtime_ns > 0) == (policy == SCHED_RR)
+        assert (other.accounts.runtime_ns > 0) == (policy == SCHED_RR)
 
 
 def test_realtime_threads_leave_a_share() -> None:
@@ -454,4 +454,4 @@ def test_realtime_threads_leave_a_share() -> None:
             machine.start(fifo(str(number), 50))
         hogs = [machine.start(hog(str(number))) for number in range(2)]
         machine.run(2100 * MS)
-        assert all(each.runtime_ns > 30 * MS for each in hogs)
+        assert all(each.accounts.runtime_ns > 30 * MS for each in hogs)

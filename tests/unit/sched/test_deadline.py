@@ -47,15 +47,15 @@ def thread_with(
 
 def test_a_new_server_has_its_budget_at_once() -> None:
     thread, server = thread_with(10 * MS, 40 * MS, 100 * MS)
-    assert thread.slice_ns == 10 * MS and thread.precedence.deadline_ns == server.absolute_ns == NOW + 40 * MS
+    assert thread.turn.slice_ns == 10 * MS and thread.precedence.deadline_ns == server.absolute_ns == NOW + 40 * MS
     assert server.next_period_ns() == NOW + 100 * MS
-    assert thread.urgency == 100 and thread.realtime_priority == 0 and thread.is_realtime()
+    assert thread.urgency == 100 and thread.wishes.realtime_priority == 0 and thread.is_realtime()
 
 
 def test_without_budget_a_thread_waits_for_its_next_period() -> None:
     thread, server = thread_with(10 * MS, 100 * MS)
     deadline.charge(thread, 13 * MS)
-    assert thread.slice_ns == -3 * MS
+    assert thread.turn.slice_ns == -3 * MS
     assert deadline.throttle(thread, NOW + 13 * MS) and server.deadline_ns == NOW + 100 * MS
     assert deadline.is_throttled(thread)
     RUNNING.current.state = ThreadState.RUNNING
@@ -65,7 +65,7 @@ def test_without_budget_a_thread_waits_for_its_next_period() -> None:
     queue = PROCESSORS[0].queue
     timers.run_timers(NOW + 100 * MS)
     assert not deadline.is_throttled(thread) and queue.realtime.first() is thread
-    assert thread.slice_ns == 7 * MS and thread.precedence.deadline_ns == NOW + 200 * MS
+    assert thread.turn.slice_ns == 7 * MS and thread.precedence.deadline_ns == NOW + 200 * MS
     queue.remove(thread)
 
 
@@ -73,21 +73,21 @@ def test_a_debt_of_several_budgets_costs_as_many_periods() -> None:
     thread, server = thread_with(2 * MS, 20 * MS)
     deadline.charge(thread, 2 * MS + 5 * MS)
     assert not deadline.throttle(thread, NOW + 20 * MS)
-    assert thread.slice_ns == MS and server.absolute_ns == NOW + 20 * MS + 3 * 20 * MS
+    assert thread.turn.slice_ns == MS and server.absolute_ns == NOW + 20 * MS + 3 * 20 * MS
 
 
 def test_one_that_is_far_behind_starts_anew() -> None:
     thread, server = thread_with(10 * MS, 20 * MS)
     deadline.charge(thread, 11 * MS)
     assert not deadline.throttle(thread, NOW + 900 * MS)
-    assert thread.slice_ns == 10 * MS and server.absolute_ns == NOW + 920 * MS
+    assert thread.turn.slice_ns == 10 * MS and server.absolute_ns == NOW + 920 * MS
 
 
 def test_a_yield_gives_the_rest_of_the_budget_away() -> None:
     thread, server = thread_with(10 * MS, 100 * MS)
     assert deadline.give_away(thread, NOW + MS) and server.deadline_ns == NOW + 100 * MS
     assert server.expire(NOW + 100 * MS) == timers.FOREVER_NS
-    assert thread.slice_ns == 10 * MS and thread.precedence.deadline_ns == NOW + 200 * MS
+    assert thread.turn.slice_ns == 10 * MS and thread.precedence.deadline_ns == NOW + 200 * MS
     PROCESSORS[0].queue.remove(thread)
 
 
@@ -96,10 +96,10 @@ def test_a_wake_keeps_a_budget_that_is_no_more_than_its_part() -> None:
     deadline.charge(thread, 6 * MS)
     deadline.fall_asleep(thread, NOW + 6 * MS)
     assert deadline.wake_up(thread, NOW + 50 * MS)  # 4 of 10 for 50 of 100
-    assert thread.slice_ns == 4 * MS and thread.precedence.deadline_ns == NOW + 100 * MS
+    assert thread.turn.slice_ns == 4 * MS and thread.precedence.deadline_ns == NOW + 100 * MS
     deadline.fall_asleep(thread, NOW + 50 * MS)
     assert deadline.wake_up(thread, NOW + 70 * MS)  # 4 of 10 for 30 of 100 would be too much
-    assert thread.slice_ns == 10 * MS and thread.precedence.deadline_ns == NOW + 170 * MS
+    assert thread.turn.slice_ns == 10 * MS and thread.precedence.deadline_ns == NOW + 170 * MS
     assert server.is_active
 
 
@@ -108,9 +108,9 @@ def test_a_wake_after_an_early_deadline_waits_for_the_next_period() -> None:
     deadline.charge(thread, 2 * MS)
     deadline.fall_asleep(thread, NOW + 2 * MS)
     assert not deadline.wake_up(thread, NOW + 30 * MS)
-    assert deadline.is_throttled(thread) and thread.slice_ns == 0 and server.deadline_ns == NOW + 100 * MS
+    assert deadline.is_throttled(thread) and thread.turn.slice_ns == 0 and server.deadline_ns == NOW + 100 * MS
     assert server.expire(NOW + 100 * MS) == timers.FOREVER_NS
-    assert thread.slice_ns == 10 * MS and thread.precedence.deadline_ns == NOW + 120 * MS
+    assert thread.turn.slice_ns == 10 * MS and thread.precedence.deadline_ns == NOW + 120 * MS
     PROCESSORS[0].queue.remove(thread)
 
 
@@ -119,7 +119,7 @@ def test_a_wake_before_an_early_deadline_has_its_part_of_the_rest() -> None:
     deadline.charge(thread, 2 * MS)
     deadline.fall_asleep(thread, NOW + 2 * MS)
     assert deadline.wake_up(thread, NOW + 12 * MS)
-    assert abs(thread.slice_ns - 4 * MS) < 100 and thread.precedence.deadline_ns == NOW + 20 * MS
+    assert abs(thread.turn.slice_ns - 4 * MS) < 100 and thread.precedence.deadline_ns == NOW + 20 * MS
 
 
 def test_one_that_slept_without_budget_has_it_from_its_next_period_on() -> None:
@@ -131,12 +131,12 @@ def test_one_that_slept_without_budget_has_it_from_its_next_period_on() -> None:
     deadline.charge(thread, 12 * MS)
     deadline.fall_asleep(thread, NOW + 12 * MS)
     assert deadline.wake_up(thread, NOW + 110 * MS)
-    assert thread.slice_ns == 8 * MS and thread.precedence.deadline_ns == NOW + 200 * MS
+    assert thread.turn.slice_ns == 8 * MS and thread.precedence.deadline_ns == NOW + 200 * MS
     thread, _ = thread_with(10 * MS, 100 * MS)
     deadline.charge(thread, 12 * MS)
     deadline.fall_asleep(thread, NOW + 12 * MS)
     assert deadline.wake_up(thread, NOW + 140 * MS)  # 8 of 10 for 60 of 100 would be too much
-    assert thread.slice_ns == 10 * MS and thread.precedence.deadline_ns == NOW + 240 * MS
+    assert thread.turn.slice_ns == 10 * MS and thread.precedence.deadline_ns == NOW + 240 * MS
     thread, server = thread_with(10 * MS, 20 * MS, 100 * MS)
     deadline.charge(thread, 12 * MS)
     deadline.fall_asleep(thread, NOW + 12 * MS)
@@ -177,9 +177,9 @@ def test_no_number_is_too_large(runtime_ns: int, more_ns: int, rest_ns: int, ran
         for _ in range(3):
             deadline.charge(thread, ran_ns)
             thread.precedence.lent_deadline_ns = NOW  # so that it does not wait
-            assert not deadline.throttle(thread, now_ns) and thread.slice_ns > 0
+            assert not deadline.throttle(thread, now_ns) and thread.turn.slice_ns > 0
             assert now_ns <= server.absolute_ns < most and abs(server.next_period_ns()) < most
-            assert (runtime_ns << 20) < most and abs(server.zero_lag_ns(thread.slice_ns)) < most
+            assert (runtime_ns << 20) < most and abs(server.zero_lag_ns(thread.turn.slice_ns)) < most
             assert min(server.absolute_ns - now_ns, 1 << 42) * min(runtime_ns, 1 << 20) < most
             thread.precedence.lent_deadline_ns = 0
             deadline.fall_asleep(thread, now_ns)
@@ -197,7 +197,7 @@ def test_the_earliest_deadline_goes_first_and_all_before_real_time() -> None:
     early, _ = thread_with(MS, 100 * MS)
     middle, _ = thread_with(MS, 200 * MS)
     urgent = Thread(b"urgent")
-    urgent.policy, urgent.realtime_priority = SCHED_FIFO, 99
+    urgent.wishes.policy, urgent.wishes.realtime_priority = SCHED_FIFO, 99
     fair = Thread(b"fair")
     for each in (urgent, fair, late, early, middle):
         queue.add_woken(each)
@@ -259,7 +259,7 @@ def test_the_part_of_one_that_ends_is_kept_until_it_would_have_been_used() -> No
     thread, server = thread_with(50 * MS, 100 * MS)
     deadline.charge(thread, 20 * MS)
     deadline.end(thread, NOW + 20 * MS)
-    assert BANDWIDTH.admitted == ratio(50, 100) and thread.slice_ns == 0 and thread.precedence.deadline_ns == 0
+    assert BANDWIDTH.admitted == ratio(50, 100) and thread.turn.slice_ns == 0 and thread.precedence.deadline_ns == 0
     assert abs(server.deadline_ns - (NOW + 40 * MS)) < 1000  # 30 of 50 are left: they last for 60 of 100
     timers.run_timers(NOW + 41 * MS)
     assert BANDWIDTH.admitted == BANDWIDTH.active == 0 and not server.is_armed()
@@ -268,7 +268,7 @@ def test_the_part_of_one_that_ends_is_kept_until_it_would_have_been_used() -> No
 def test_one_that_asks_again_has_only_one_part() -> None:
     thread, first = thread_with(50 * MS, 100 * MS)
     deadline.end(thread, NOW)
-    thread.policy = SCHED_OTHER
+    thread.wishes.policy = SCHED_OTHER
     second = deadline.admit(thread, 40 * MS, 100 * MS, 100 * MS, 0)
     assert second is not first and not first.is_armed() and BANDWIDTH.admitted == ratio(40, 100)
 
@@ -287,10 +287,10 @@ def test_the_part_of_a_sleeper_counts_until_it_would_have_been_used() -> None:
 def test_reclaimed_time_costs_little_while_nobody_else_uses_his() -> None:
     thread, _ = thread_with(10 * MS, 100 * MS, flags=FLAG_RECLAIM)
     deadline.charge(thread, 19 * MS)
-    assert abs(thread.slice_ns - 7 * MS) < 1000  # 10 and 5 of 95
+    assert abs(thread.turn.slice_ns - 7 * MS) < 1000  # 10 and 5 of 95
     thread_with(61 * MS, 100 * MS)
     deadline.charge(thread, 5 * MS)
-    assert abs(thread.slice_ns - 3 * MS) < 1000  # 71 and 5 of 95
+    assert abs(thread.turn.slice_ns - 3 * MS) < 1000  # 71 and 5 of 95
 
 
 def test_the_share_stays_as_large_as_what_was_admitted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,7 +346,7 @@ def start(machine: Machine, name: str, runtime_ns: int, period_ns: int, flags: i
 
 
 def part_of(worker: Worker, begin_ns: int, duration_ns: int) -> float:
-    return (worker.runtime_ns - begin_ns) / duration_ns
+    return (worker.accounts.runtime_ns - begin_ns) / duration_ns
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
@@ -355,9 +355,9 @@ def test_each_gets_what_it_asked_for_and_no_more(count: int, monkeypatch: pytest
         others = [machine.start(Worker(f"other {number}")) for number in range(2 * count)]
         served = [start(machine, f"served {number}", 10 * MS, 50 * MS) for number in range(3 * count)]
         run(machine, 1000 * MS, monkeypatch)
-        parts = [worker.runtime_ns / (1000 * MS) for worker in served]
+        parts = [worker.accounts.runtime_ns / (1000 * MS) for worker in served]
         assert all(abs(part - 0.2) < 0.03 for part in parts), parts
-        assert all(worker.runtime_ns > 50 * MS for worker in others)
+        assert all(worker.accounts.runtime_ns > 50 * MS for worker in others)
 
 
 def test_alone_one_that_reclaims_gets_the_share_of_all_such(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,7 +366,7 @@ def test_alone_one_that_reclaims_gets_the_share_of_all_such(monkeypatch: pytest.
         served = start(machine, "served", 10 * MS, 50 * MS, FLAG_RECLAIM)
         run(machine, 1000 * MS, monkeypatch)
         assert 0.7 < part_of(served, 0, 1000 * MS) < 0.8
-        assert other.runtime_ns > 10 * MS
+        assert other.accounts.runtime_ns > 10 * MS
 
 
 def test_a_thread_that_gives_up_its_deadlines_while_it_waits_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,16 +374,16 @@ def test_a_thread_that_gives_up_its_deadlines_while_it_waits_goes_on(monkeypatch
         served = start(machine, "served", 2 * MS, 1000 * MS)
         while not deadline.is_throttled(served):
             run(machine, STEP_NS, monkeypatch)
-        assert served.state == ThreadState.READY and served.queue_index == 0
+        assert served.state == ThreadState.READY and served.turn.queue_index == 0
         machine.on(0)
         scheduler.change_priority(served, SCHED_DEADLINE, 0, 5)
-        assert deadline.is_throttled(served) and served.queue_index == 0
+        assert deadline.is_throttled(served) and served.turn.queue_index == 0
         scheduler.change_priority(served, SCHED_OTHER, 0, 0)
         machine.serve(0)
         assert not deadline.is_throttled(served) and RUNNING.current is served
-        used = served.runtime_ns
+        used = served.accounts.runtime_ns
         run(machine, 100 * MS, monkeypatch)
-        assert served.runtime_ns - used > 90 * MS
+        assert served.accounts.runtime_ns - used > 90 * MS
 
 
 def test_who_lends_a_deadline_ends_the_wait_for_a_period(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,6 +395,6 @@ def test_who_lends_a_deadline_ends_the_wait_for_a_period(monkeypatch: pytest.Mon
         scheduler.lend_priority(served, DEADLINE_URGENCY, machine.now_ns + MS)
         machine.serve(0)
         assert RUNNING.current is served
-        used = served.runtime_ns
+        used = served.accounts.runtime_ns
         run(machine, 100 * MS, monkeypatch)
-        assert served.runtime_ns - used > 90 * MS
+        assert served.accounts.runtime_ns - used > 90 * MS

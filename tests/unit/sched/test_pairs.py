@@ -28,13 +28,13 @@ def ring(machine: Machine, count: int, computes_ns: int = MS, allowed: int = ALO
 
 def loop(name: str = "loop", nice: int = 0, allowed: int = ALONE) -> Worker:
     worker = Worker(name)
-    worker.nice = nice
+    worker.wishes.nice = nice
     worker.allowed = allowed
     return worker
 
 
 def part(worker: Worker, duration_ns: int) -> float:
-    return worker.runtime_ns / duration_ns
+    return worker.accounts.runtime_ns / duration_ns
 
 
 @pytest.mark.parametrize("processors", [1, 2, 4, 64])
@@ -75,11 +75,11 @@ def test_nice_values_count(processors: int, nice: int, of_loop: float) -> None:
 def test_other_policies_starve_no_more(policy: int) -> None:
     with machine_of(1) as machine:
         busy = loop()
-        busy.policy = policy
+        busy.wishes.policy = policy
         machine.start(busy)
         machine.start(ring(machine, 2)[0])
         machine.run(6000 * MS)
-        assert busy.runtime_ns >= (4 * MS if policy == SCHED_IDLE else 1500 * MS)
+        assert busy.accounts.runtime_ns >= (4 * MS if policy == SCHED_IDLE else 1500 * MS)
 
 
 def test_two_pairs_and_two_loops() -> None:
@@ -139,7 +139,7 @@ def test_one_that_sleeps_long_runs_at_once(processors: int, computes_ns: int, sl
             machine.step()
             waits_ns = waits_ns + STEP_NS if sleeper.state == ThreadState.READY else 0
             assert waits_ns <= 2 * TICK_NS
-        assert sleeper.runtime_ns >= 0.7 * 2000 * MS * computes_ns / (computes_ns + sleeps_ns)
+        assert sleeper.accounts.runtime_ns >= 0.7 * 2000 * MS * computes_ns / (computes_ns + sleeps_ns)
 
 
 @pytest.mark.parametrize("processors", [1, 2])
@@ -151,7 +151,7 @@ def test_nobody_has_two_slices_of_a_round(processors: int) -> None:
         machine.start(pair[0])
         machine.run(3000 * MS)
         assert part(slow, 3000 * MS) > 0.9
-        assert all(each.runtime_ns > 12 * MS for each in pair)
+        assert all(each.accounts.runtime_ns > 12 * MS for each in pair)
 
 
 # Groups ---------------------------------------------------------------------------------------------------------------
@@ -245,9 +245,9 @@ def test_a_group_has_all_its_slice_again_after_a_ring_has_ended() -> None:
             each.wakes = None
         machine.run(100 * MS)
         inside = in_group(machine, loop("inside"), group)
-        before = outside.runtime_ns
+        before = outside.accounts.runtime_ns
         machine.run(1000 * MS)
-        assert abs(inside.runtime_ns - (outside.runtime_ns - before)) < 150 * MS
+        assert abs(inside.accounts.runtime_ns - (outside.accounts.runtime_ns - before)) < 150 * MS
 
 
 # What fork and exit divide --------------------------------------------------------------------------------------------
@@ -255,25 +255,25 @@ def test_a_group_has_all_its_slice_again_after_a_ring_has_ended() -> None:
 
 def test_what_is_left_of_a_slice_goes_to_the_heir() -> None:
     child, parent = Thread(b"child"), Thread(b"parent")
-    child.slice_ns, parent.slice_ns = 2 * MS, 3 * MS
+    child.turn.slice_ns, parent.turn.slice_ns = 2 * MS, 3 * MS
     leave_slice(child, parent)
-    assert parent.slice_ns == 5 * MS and child.slice_ns == 0
-    child.slice_ns = 2 * MS
+    assert parent.turn.slice_ns == 5 * MS and child.turn.slice_ns == 0
+    child.turn.slice_ns = 2 * MS
     leave_slice(child, parent)
-    assert parent.slice_ns == parent.length_ns == 6 * MS
-    child.slice_ns = -MS
+    assert parent.turn.slice_ns == parent.turn.length_ns == 6 * MS
+    child.turn.slice_ns = -MS
     leave_slice(child, parent)
-    assert parent.slice_ns == 6 * MS
+    assert parent.turn.slice_ns == 6 * MS
 
 
 def test_one_that_waits_for_a_processor_or_needs_no_slice_inherits_none() -> None:
     child, waiting, urgent = Thread(b"child"), Thread(b"waiting"), Thread(b"urgent")
-    child.slice_ns = MS
+    child.turn.slice_ns = MS
     RunQueue().add_yielded(waiting)
-    urgent.policy, urgent.slice_ns = SCHED_FIFO, 0
+    urgent.wishes.policy, urgent.turn.slice_ns = SCHED_FIFO, 0
     for heir in (waiting, urgent):
         leave_slice(child, heir)
-        assert heir.slice_ns == 0
+        assert heir.turn.slice_ns == 0
 
 
 class Child(Worker):
@@ -292,9 +292,9 @@ class Parent(Worker):
         scheduler.charge_running()
         child = self.wakes
         assert child is not None
-        child.slice_ns = max(self.slice_ns, 0) // 2
-        self.slice_ns -= child.slice_ns
-        child.round = self.round
+        child.turn.slice_ns = max(self.turn.slice_ns, 0) // 2
+        self.turn.slice_ns -= child.turn.slice_ns
+        child.turn.round = self.turn.round
 
 
 @pytest.mark.parametrize("processors", [1, 2])
@@ -330,12 +330,12 @@ def test_a_search_over_many_processors_asks_no_groups(monkeypatch: pytest.Monkey
         for _ in range(30):
             group = TimeShare(group)
         for number in range(64 * 8):
-            in_group(machine, loop(str(number), allowed=-1), group).slice_ns = -1
+            in_group(machine, loop(str(number), allowed=-1), group).turn.slice_ns = -1
         machine.settle()
         for number in range(64):
             machine.on(number)
             running = RUNNING.current
-            running.slice_ns = -1
+            running.turn.slice_ns = -1
             monkeypatch.setattr(TimeShare, "slice_for", count)
             asked = 0
             scheduler.schedule()
@@ -351,14 +351,14 @@ def test_a_round_ends_where_nobody_is_ready(processors: int) -> None:
         sleeper.allowed = ALONE
         machine.start(sleeper)
         machine.run(10 * MS)
-        assert sleeper.state == ThreadState.SLEEPING and sleeper.slice_ns <= 0
+        assert sleeper.state == ThreadState.SLEEPING and sleeper.turn.slice_ns <= 0
         for number in range(20):
             machine.start(loop(str(number), nice=-20))
         machine.run(3 * MS)
         machine.wake(sleeper, 0)
-        before = sleeper.runtime_ns
+        before = sleeper.accounts.runtime_ns
         machine.run(600 * MS)
-        assert sleeper.runtime_ns > before
+        assert sleeper.accounts.runtime_ns > before
 
 
 # Changes of a thread that waits ---------------------------------------------------------------------------------------
@@ -405,9 +405,9 @@ def test_a_slice_that_another_processor_gives_counts() -> None:
     """As any other does, in the demand of the group."""
     group = TimeShare(None)
     thread = Thread(b"thread")
-    thread.share, thread.share_load, thread.slice_ns = group, 100, 0
+    thread.share, thread.charges.load, thread.turn.slice_ns = group, 100, 0
     begin_in(thread, 3, 5)
-    assert thread.round == group.round == 5 and group.demand > 0
-    thread.slice_ns, before = 0, group.demand
+    assert thread.turn.round == group.round == 5 and group.demand > 0
+    thread.turn.slice_ns, before = 0, group.demand
     begin_in(thread, 7, 5)
-    assert thread.round == group.round == 5 and group.demand == before
+    assert thread.turn.round == group.round == 5 and group.demand == before

@@ -35,7 +35,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         add_processor()
     for each in PROCESSORS:
         run(each, Thread(b"runs"))
-        each.current.slice_ns = slice_of(each.current) // 2
+        each.current.turn.slice_ns = slice_of(each.current) // 2
     yield told
     del PROCESSORS[1:]
     RUNNING.several = False

@@ -9,8 +9,8 @@ from kernel.sched.thread import SCHED_FIFO, SCHED_RR, Thread
 
 def thread(name: str, nice: int = 0) -> Thread:
     fresh = Thread(name.encode())
-    fresh.nice = nice
-    fresh.slice_ns = slice_of(fresh)
+    fresh.wishes.nice = nice
+    fresh.turn.slice_ns = slice_of(fresh)
     return fresh
 
 
@@ -23,8 +23,8 @@ def test_slices_follow_nice() -> None:
 def test_realtime_goes_first_by_priority() -> None:
     queue = RunQueue()
     fair, low, high = thread("fair"), thread("low"), thread("high")
-    low.policy, low.realtime_priority = SCHED_FIFO, 1
-    high.policy, high.realtime_priority = SCHED_RR, 9
+    low.wishes.policy, low.wishes.realtime_priority = SCHED_FIFO, 1
+    high.wishes.policy, high.wishes.realtime_priority = SCHED_RR, 9
     for each in (fair, low, high):
         queue.add_woken(each)
     assert [queue.take() for _ in range(4)] == [high, low, fair, None]
@@ -34,19 +34,19 @@ def test_realtime_goes_first_by_priority() -> None:
 def test_a_woken_thread_goes_first_unless_half_a_slice_behind() -> None:
     queue = RunQueue()
     woken, running = thread("woken"), thread("running")
-    running.slice_ns = woken.length_ns
-    woken.slice_ns = woken.length_ns // 2 + 1
+    running.turn.slice_ns = woken.turn.length_ns
+    woken.turn.slice_ns = woken.turn.length_ns // 2 + 1
     assert queue.outranks(woken, running)
-    woken.slice_ns = woken.length_ns // 2
+    woken.turn.slice_ns = woken.turn.length_ns // 2
     assert not queue.outranks(woken, running)
-    woken.slice_ns, running.slice_ns = 0, 1
+    woken.turn.slice_ns, running.turn.slice_ns = 0, 1
     assert not queue.outranks(woken, running)
 
 
 def test_paused_realtime_threads_wait_for_the_others() -> None:
     queue = RunQueue()
     fair, other, realtime = thread("fair"), thread("other"), thread("realtime")
-    realtime.policy, realtime.realtime_priority = SCHED_FIFO, 99
+    realtime.wishes.policy, realtime.wishes.realtime_priority = SCHED_FIFO, 99
     for each in (fair, realtime):
         queue.add_woken(each)
     queue.pauses_realtime = True
@@ -54,7 +54,7 @@ def test_paused_realtime_threads_wait_for_the_others() -> None:
     assert queue.take() is fair
     assert queue.take() is realtime  # nobody else is there
     queue.add_preempted(realtime)
-    fair.slice_ns = 0
+    fair.turn.slice_ns = 0
     queue.add_yielded(fair)
     queue.add_woken(other)
     assert [queue.take() for _ in range(3)] == [other, fair, realtime]
@@ -67,13 +67,13 @@ def test_used_slices_wait_for_the_next_round() -> None:
     queue.add_woken(b)
     first = queue.take()
     assert first is b  # who woke last goes first
-    b.slice_ns = 0
+    b.turn.slice_ns = 0
     queue.add_yielded(b)
     assert queue.take() is a
-    a.slice_ns = -1
+    a.turn.slice_ns = -1
     queue.add_yielded(a)
-    assert queue.take() is b and b.slice_ns == slice_of(b)
-    assert queue.take() is a and a.slice_ns == slice_of(a) - 1
+    assert queue.take() is b and b.turn.slice_ns == slice_of(b)
+    assert queue.take() is a and a.turn.slice_ns == slice_of(a) - 1
 
 
 @settings(max_examples=50, deadline=None)
@@ -92,8 +92,8 @@ def test_shares_are_proportional_and_nobody_starves(nices: list[int], tick_ms: i
         running = queue.take()
         assert running is not None
         ran = 0
-        while running.slice_ns > 0:
-            running.slice_ns -= tick
+        while running.turn.slice_ns > 0:
+            running.turn.slice_ns -= tick
             ran += tick
         used[running] += ran
         total += ran
@@ -106,7 +106,7 @@ def test_shares_are_proportional_and_nobody_starves(nices: list[int], tick_ms: i
 def test_remove_from_any_list() -> None:
     queue = RunQueue()
     threads = [thread(str(i)) for i in range(5)]
-    threads[0].slice_ns = 0
+    threads[0].turn.slice_ns = 0
     for each in threads:
         queue.add_woken(each)
     for each in threads:
@@ -118,7 +118,7 @@ def test_realtime_threads_wait_by_priority_and_in_turn() -> None:
     queue = RunQueue()
     threads = [thread(str(number)) for number in range(6)]
     for number, each in enumerate(threads):
-        each.policy, each.realtime_priority = SCHED_RR, 1 + number % 3
+        each.wishes.policy, each.wishes.realtime_priority = SCHED_RR, 1 + number % 3
         queue.add_yielded(each)
     first = queue.take()
     assert first is threads[2]
@@ -134,14 +134,14 @@ def test_others_see_what_they_may_take() -> None:
     bound, spent, free = Thread(b"bound"), Thread(b"spent"), Thread(b"free")
     bound.allowed = spent.allowed = 1
     for each in (bound, spent, free):
-        each.slice_ns = 0 if each is spent else slice_of(each)
+        each.turn.slice_ns = 0 if each is spent else slice_of(each)
         queue.add_yielded(each)
     assert queue.movable_count() == 1
     assert queue.first_for(1) is free and queue.first_for(0) is bound
     queue.remove(free)
     assert queue.movable_count() == 0 and queue.first_for(1) is None
     other = Thread(b"other")
-    other.policy, other.realtime_priority, other.allowed = SCHED_FIFO, 9, 0b110
+    other.wishes.policy, other.wishes.realtime_priority, other.allowed = SCHED_FIFO, 9, 0b110
     queue.add_woken(other)
     assert queue.movable_count() == 1 and queue.first_for(2) is other and queue.first_for(3) is None
 
@@ -150,8 +150,8 @@ def test_debtors_sit_rounds_out() -> None:
     """A thread that ran past its slice by several is passed over as often."""
     queue = RunQueue()
     debtor, other = thread("debtor"), thread("other")
-    debtor.slice_ns = -3 * slice_of(debtor)
-    other.slice_ns = 0
+    debtor.turn.slice_ns = -3 * slice_of(debtor)
+    other.turn.slice_ns = 0
     queue.add_yielded(debtor)
     queue.add_yielded(other)
     turns = []
@@ -159,7 +159,7 @@ def test_debtors_sit_rounds_out() -> None:
         running = queue.take()
         assert running is not None
         turns.append(running)
-        running.slice_ns = 0
+        running.turn.slice_ns = 0
         queue.add_yielded(running)
     assert turns == [other, other, other, debtor, other]
 
@@ -169,19 +169,19 @@ def test_no_thread_has_two_slices_of_a_round() -> None:
     ahead, behind = RunQueue(), RunQueue()
     ahead.round, behind.round = 20, 10
     turner = thread("turner")
-    turner.slice_ns = 0
+    turner.turn.slice_ns = 0
     ahead.add_woken(turner)
-    assert ahead.take() is turner and turner.slice_ns == slice_of(turner)
+    assert ahead.take() is turner and turner.turn.slice_ns == slice_of(turner)
     for queue in (ahead, behind):
-        turner.slice_ns = 1
+        turner.turn.slice_ns = 1
         queue.add_woken(turner)
-        assert queue.take() is turner and turner.slice_ns == 1
-    turner.slice_ns = 0
+        assert queue.take() is turner and turner.turn.slice_ns == 1
+    turner.turn.slice_ns = 0
     behind.add_yielded(turner)
-    assert behind.take() is turner and turner.slice_ns == slice_of(turner)
-    turner.slice_ns = 1
+    assert behind.take() is turner and turner.turn.slice_ns == slice_of(turner)
+    turner.turn.slice_ns = 1
     ahead.add_woken(turner)
-    assert ahead.take() is turner and turner.slice_ns == 1
+    assert ahead.take() is turner and turner.turn.slice_ns == 1
 
 
 def test_one_that_another_processor_takes_has_a_slice_of_its_round() -> None:
@@ -189,35 +189,35 @@ def test_one_that_another_processor_takes_has_a_slice_of_its_round() -> None:
     ahead = RunQueue()
     ahead.round = 20
     taken = thread("taken")
-    taken.slice_ns = 0
+    taken.turn.slice_ns = 0
     begin_in(taken, due=11, round_number=ahead.round)
-    assert taken.slice_ns == slice_of(taken)
-    taken.slice_ns = 1
+    assert taken.turn.slice_ns == slice_of(taken)
+    taken.turn.slice_ns = 1
     ahead.add_woken(taken)
-    assert ahead.take() is taken and taken.slice_ns == 1
+    assert ahead.take() is taken and taken.turn.slice_ns == 1
     ahead.round = 21
     ahead.add_woken(taken)
-    assert ahead.take() is taken and taken.slice_ns == slice_of(taken)
-    taken.slice_ns = 0
+    assert ahead.take() is taken and taken.turn.slice_ns == slice_of(taken)
+    taken.turn.slice_ns = 0
     begin_in(taken, due=24, round_number=ahead.round)
-    assert taken.slice_ns == -2 * slice_of(taken) and taken.round == 21
+    assert taken.turn.slice_ns == -2 * slice_of(taken) and taken.turn.round == 21
 
 
 def test_short_turns_divide_a_slice() -> None:
     queue = RunQueue()
     short, other = thread("short"), thread("other")
     short.precedence.wanted_ns = 1_000_000
-    short.runtime_ns, short.slice_ns = 999_999, 5_000_001
+    short.accounts.runtime_ns, short.turn.slice_ns = 999_999, 5_000_001
     assert not has_had_turn(short)
-    short.runtime_ns, short.slice_ns = 1_000_000, 5_000_000
+    short.accounts.runtime_ns, short.turn.slice_ns = 1_000_000, 5_000_000
     assert has_had_turn(short)
     queue.add_woken(other)
     queue.add_yielded(short)
-    short.precedence.turn_ns = short.runtime_ns
+    short.precedence.turn_ns = short.accounts.runtime_ns
     assert not has_had_turn(short)
     assert [queue.take(), queue.take()] == [other, short]
     assert queue.round == 0
-    short.slice_ns = 0
+    short.turn.slice_ns = 0
     assert has_had_turn(short)
 
 
@@ -225,16 +225,16 @@ def test_long_turns_take_the_slices_of_later_rounds() -> None:
     queue = RunQueue()
     long, other = thread("long"), thread("other")
     long.precedence.wanted_ns = 60_000_000
-    long.runtime_ns, long.slice_ns = 59_999_999, long.length_ns - 59_999_999
+    long.accounts.runtime_ns, long.turn.slice_ns = 59_999_999, long.turn.length_ns - 59_999_999
     assert not has_had_turn(long)
-    long.runtime_ns, long.slice_ns = 60_000_000, long.length_ns - 60_000_000
+    long.accounts.runtime_ns, long.turn.slice_ns = 60_000_000, long.turn.length_ns - 60_000_000
     assert has_had_turn(long)
     queue.add_yielded(long)
     turns = 0
     queue.add_woken(other)
     while queue.take() is other:
         turns += 1
-        other.slice_ns = 0
+        other.turn.slice_ns = 0
         queue.add_yielded(other)
     assert turns == 10
 
@@ -242,10 +242,10 @@ def test_long_turns_take_the_slices_of_later_rounds() -> None:
 def test_threads_with_shorter_turns_go_first() -> None:
     queue = RunQueue()
     woken, running = thread("woken"), thread("running")
-    woken.precedence.wanted_ns, woken.slice_ns = 1_000_000, 1
+    woken.precedence.wanted_ns, woken.turn.slice_ns = 1_000_000, 1
     assert queue.outranks(woken, running)
-    woken.slice_ns = 0
+    woken.turn.slice_ns = 0
     assert not queue.outranks(woken, running)
-    woken.precedence.wanted_ns, woken.slice_ns = 10_000_000, woken.length_ns
-    running.slice_ns = 1
+    woken.precedence.wanted_ns, woken.turn.slice_ns = 10_000_000, woken.turn.length_ns
+    running.turn.slice_ns = 1
     assert not queue.outranks(woken, running)

@@ -93,7 +93,7 @@ class Simulated:
             self.wake(chance.choice(asleep))
         elif what < 9 and self.running is not self.idle:
             if chance.randrange(6) == 0:
-                self.running.strain |= WAITS_FOR_DISK
+                self.running.charges.strain |= WAITS_FOR_DISK
             self.leave(ThreadState.WAITING)
         elif what == 9 and (self.ready or self.running is not self.idle):
             self.leave(ThreadState.READY if self.running is not self.idle else ThreadState.WAITING)
@@ -149,7 +149,7 @@ def test_two_that_wake_each_other_take_one_step_for_each_level(monkeypatch: pyte
         simulated.wake(other)
         simulated.now_ns += 7
         simulated.leave(ThreadState.WAITING)
-        assert one.standing == ABSENT and other.standing == RUNNING_ON
+        assert one.charges.standing == ABSENT and other.charges.standing == RUNNING_ON
     for group in simulated.groups[:2]:
         assert group.totals[PROCESSOR] == 6 * 7 and group.totals[PROCESSOR + FULL] == 0
         assert group.counts[RUNNING_ON] == 1 and group.counts[READY] == 0
@@ -165,10 +165,10 @@ def test_a_thread_that_preempts_takes_no_step_of_its_own(monkeypatch: pytest.Mon
     for _ in range(5):
         simulated.wake(second)
         simulated.leave(ThreadState.READY)
-        assert simulated.running is second and first.standing == READY
+        assert simulated.running is second and first.charges.standing == READY
         simulated.now_ns += 7
         simulated.leave(ThreadState.WAITING)
-        assert simulated.running is first and first.standing == RUNNING_ON and second.standing == ABSENT
+        assert simulated.running is first and first.charges.standing == RUNNING_ON and second.charges.standing == ABSENT
     for group in simulated.groups[:2]:
         assert group.totals[PROCESSOR] == 5 * 7 and group.totals[PROCESSOR + FULL] == 0
 
@@ -176,7 +176,7 @@ def test_a_thread_that_preempts_takes_no_step_of_its_own(monkeypatch: pytest.Mon
 def test_a_thread_that_looks_for_memory_counts_at_once() -> None:
     simulated = Simulated(groups())
     thread = simulated.add(simulated.groups[1])
-    thread.strain |= LACKS_MEMORY
+    thread.charges.strain |= LACKS_MEMORY
     MACHINE.lacking += 1
     simulated.wake(thread)
     assert WOKEN.since_ns == 0 and simulated.groups[0].counts[READY] == 1

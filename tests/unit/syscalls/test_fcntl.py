@@ -162,7 +162,7 @@ def test_a_descriptor_that_is_closed_first_keeps_no_lock(machine: Machine) -> No
         patch.setattr(fcntl_locking, "_lock_request", close_first)
         with pytest.raises(OSError, match="EBADF"):
             host.fcntl(descriptor, SETLK, lock(WRITE))
-    assert LOCKED == {}
+    assert LOCKED.is_empty()
 
 
 @pytest.mark.parametrize("kind", [SHARED, EXCLUSIVE])
@@ -181,4 +181,4 @@ def test_threads_that_wait_for_the_lock_of_one_description_get_one(machine: Mach
         patch.setattr(LockList, "wait_for", leave)
         assert host.flock(second, kind) == 0
     host.close(second)
-    assert LOCKED == {}
+    assert LOCKED.is_empty()

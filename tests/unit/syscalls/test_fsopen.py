@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from kernel.task import current
 from tests.unit.booted import booted
 from tests.unit.fs.ext2.conftest import make_image
 from tools.simulated.disk import FIRST_NUMBER, attach_disk
@@ -15,7 +16,7 @@ HERE = -100
 DETACH = 2
 BIND = 0x1000
 ID_MAP = 0x100000
-FLAG, TEXT, BINARY, PATH, PATH_OR_NONE, DESCRIPTOR = range(6)
+FLAG, TEXT, BINARY, PATH, PATH_OR_NONE, DESCRIPTOR, CREATE, RECONFIGURE = range(8)
 
 
 @booted
@@ -109,3 +110,61 @@ def test_a_disk_that_is_mounted_nowhere_any_more_is_mounted_again(machine: Machi
     host.umount2("/tmp/n", 0)
     host.umount2("/tmp/m", 0)
     host.open("/tmp/disk", os.O_RDONLY | os.O_EXCL)  # nobody has claimed it
+
+
+@booted
+def test_a_change_of_an_instance_keeps_what_it_does_not_name(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/tmp/at", 0o755)
+    synchronous, lazy, dirsync = 16, 1 << 25, 128
+    host.mount("none", "/tmp/at", "tmpfs", synchronous | lazy | dirsync, None)
+    file = host.open("/tmp/at", 0)
+    instance = current().files.get(file).inode.file_system
+    picked = host.fspick(HERE, "/tmp/at", 0)
+    host.fsconfig(picked, FLAG, "nolazytime", None, 0)
+    host.fsconfig(picked, RECONFIGURE, None, None, 0)
+    assert instance.flags() == synchronous | dirsync
+    host.fsconfig(picked, FLAG, "ro", None, 0)
+    host.fsconfig(picked, RECONFIGURE, None, None, 0)
+    assert instance.flags() == synchronous | dirsync | 1
+    host.fsconfig(picked, FLAG, "dirsync", None, 0)
+    for error in ("EINVAL", "EBUSY"):  # nothing can be done with it any more
+        with pytest.raises(OSError, match=error):
+            host.fsconfig(picked, RECONFIGURE, None, None, 0)
+
+
+@booted
+def test_an_instance_with_writers_does_not_become_read_only(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/tmp/at", 0o755)
+    host.mount("none", "/tmp/at", "tmpfs", 0, None)
+    host.open("/tmp/at/file", os.O_CREAT | os.O_WRONLY, 0o644)
+    picked = host.fspick(HERE, "/tmp/at", 0)
+    host.fsconfig(picked, FLAG, "ro", None, 0)
+    with pytest.raises(OSError, match="EBUSY"):
+        host.fsconfig(picked, RECONFIGURE, None, None, 0)
+
+
+@booted
+def test_a_mounted_context_may_change_its_instance(machine: Machine) -> None:
+    host = machine.host
+    context = host.fsopen("tmpfs", 0)
+    host.fsconfig(context, FLAG, "sync", None, 0)
+    host.fsconfig(context, CREATE, None, None, 0)
+    with pytest.raises(OSError, match="EBUSY"):
+        host.fsconfig(context, FLAG, "ro", None, 0)
+    instance = current().files.get_any(host.fsmount(context, 0, 0)).inode.file_system
+    assert instance.flags() == 16
+    host.fsconfig(context, FLAG, "ro", None, 0)
+    host.fsconfig(context, RECONFIGURE, None, None, 0)
+    assert instance.flags() == 1  # `sync` was named before, and not again
+
+
+@booted
+def test_ramfs_ignores_options_of_a_remount_too(machine: Machine) -> None:
+    host = machine.host
+    host.mkdir("/tmp/at", 0o755)
+    host.mount("none", "/tmp/at", "ramfs", 0, None)
+    host.mount("none", "/tmp/at", "ramfs", 32, "unknown")  # MS_REMOUNT
+    with pytest.raises(OSError, match="EINVAL"):
+        host.mount("none", "/tmp/at", "ramfs", 32, "mode=9")

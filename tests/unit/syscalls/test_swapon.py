@@ -445,3 +445,34 @@ def test_slots_that_come_free_are_discarded(machine: Machine) -> None:
         host.call("munmap", place, 1600 * PAGE_SIZE)
         swapoff(host)
         assert sorted(discards(disk)[len(first) :]) == sorted([(512, 512), (1024, 512)][:later] * 2)
+
+
+@booted
+def test_slots_of_a_rotational_disk_are_not_discarded(machine: Machine) -> None:
+    host = machine.host
+    disk = attach(machine, 2000)
+    disk.discard_limit = 1 << 20
+    disk.is_rotational = True
+    swapon(host, flags=0x10000)
+    assert discards(disk) == [(1, 1999)]  # at once, as ever
+    place = map_pages(host, 1600)
+    page_out(host, place, 1600)
+    host.call("munmap", place, 1600 * PAGE_SIZE)
+    host.call("poll", 0, 0, 10)
+    assert discards(disk) == [(1, 1999)]
+    swapoff(host)
+
+
+@booted
+def test_root_says_whether_a_disk_is_rotational(machine: Machine) -> None:
+    host = machine.host
+    disk = attach(machine)
+    host.mkdir("/sys", 0o755)
+    host.mount("none", "/sys", "sysfs", 0, None)
+    path = "/sys/block/vda/queue/rotational"
+    for text, shown in ((b"1", "1"), (b"0\n", "0"), (b"+4294967295", "1"), (b"0\0x", "0")):
+        store(host, path, text)
+        assert text_of(host, path) == shown + "\n" and disk.rotates() == (shown == "1")
+    for text in (b"-1", b" 1", b"1 ", b"\n", b"4294967296", b"99999999999999999999", b"0\n\n"):
+        with pytest.raises(OSError, match="EINVAL"):
+            store(host, path, text)

@@ -1,12 +1,24 @@
 """Process groups and sessions: membership and orphans."""
 
+import pytest
+
 from kernel.lib.pid import UNSET, Pid
 from kernel.task.actions import default_actions
-from kernel.task.groups import find_group, find_session, is_orphaned, join, leave, new_group, new_session
+from kernel.task.groups import (
+    find_group,
+    find_session,
+    has_stopped_member,
+    is_orphaned,
+    join,
+    leave,
+    new_group,
+    new_session,
+)
 from kernel.task.limits import Limits
 from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.process import Process
 from kernel.task.signals import contains
+from tests.unit.meanwhile import meanwhile
 
 
 def process(pid: int, parent: Process | None = None) -> Process:
@@ -40,6 +52,41 @@ def test_orphaned_group() -> None:
     assert is_orphaned(group, None)
     leave(job)
     leave(shell)
+
+
+@pytest.mark.parametrize("gone", range(6))
+@pytest.mark.parametrize("number", range(1, 6))
+def test_members_leave_a_group_that_is_looked_through(gone: int, number: int) -> None:
+    session = new_session(Pid(300))
+    shell = process(300, process(1))
+    join(shell, new_group(Pid(300), session))
+    group = new_group(Pid(301), session)
+    members = [process(301 + index, process(1)) for index in range(7)]
+    members[6].parent = shell
+    members[6].stop.is_complete = True
+    for member in members:
+        join(member, group)
+    with meanwhile(lambda: leave(members[gone]), number):
+        assert not is_orphaned(group, None)
+    leave(members[6])
+    with meanwhile(lambda: leave(members[(gone + 1) % 6]), 1):
+        assert is_orphaned(group, None) and not has_stopped_member(group)
+    for member in members:
+        leave(member)
+    leave(shell)
+
+
+def test_a_stopped_member_is_looked_for_with_safe_points() -> None:
+    session = new_session(Pid(400))
+    group = new_group(Pid(400), session)
+    members = [process(400 + index) for index in range(5)]
+    members[4].stop.is_complete = True
+    for member in members:
+        join(member, group)
+    with meanwhile(lambda: leave(members[2]), 3):
+        assert has_stopped_member(group)
+    for member in members:
+        leave(member)
 
 
 def test_actions() -> None:

@@ -23,7 +23,7 @@ def test_the_number_is_written_anew(machine: Machine) -> None:
     read = user.read_i64
 
     def late(address: UserAddr) -> int:
-        task.voluntary_switches += 1
+        task.accounts.voluntary_switches += 1
         return read(address)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -122,3 +122,59 @@ def test_threads_are_continued_while_they_are_stopped(machine: Machine) -> None:
         with meanwhile(lambda: send_from_kernel(process, from_kernel(signal.SIGCONT))):
             deliver._begin_stop(process, signal.SIGSTOP)
     assert 0 < len(ready.woken) < COUNT and not any(task.interrupted for task in others)
+
+
+@booted
+@pytest.mark.parametrize("signo", [signal.SIGCONT, signal.SIGKILL])
+def test_a_stop_does_not_begin_if_it_is_cancelled_while_the_group_is_looked_through(
+    machine: Machine, signo: int
+) -> None:
+    process = find_process(Pid(machine.host.fork(sleeper)))
+    assert process is not None
+
+    def look(*_: object) -> bool:
+        assert process is not None
+        send_from_kernel(process, from_kernel(signo))
+        return False
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deliver, "is_orphaned", look)
+        deliver._begin_stop(process, signal.SIGTSTP)
+    assert process.stop.signal == 0
+    machine.host.kill(int(process.pid), signal.SIGKILL)
+    assert machine.wait(int(process.pid)) == signal.SIGKILL
+
+
+@booted
+def test_pending_signals_of_very_many_threads_are_dropped_with_safe_points(machine: Machine) -> None:
+    """When a signal becomes ignored. If it is not any more, the rest keep theirs."""
+    process = find_process(Pid(machine.host.fork(sleeper)))
+    assert process is not None
+    machine.host.nanosleep(struct.pack("<QQ", 0, 10_000_000), None)
+    made = []
+    for _ in range(6):
+        task = Task(Pid(machine.host.fork(sleeper)), process, b"other", current().credentials)
+        task.pending.add(from_kernel(signal.SIGUSR1), task.credentials.uid, 100)
+        process.threads[task.tid] = task
+        made.append(task)
+    process.actions.set(signal.SIGUSR1, 1, 0, 0, 0)
+
+    def handle() -> None:
+        process.actions.set(signal.SIGUSR1, 0x4000, 0, 0, 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(send, "_WOKEN_AT_ONCE", 3)
+        with meanwhile(handle, 4):
+            send.discard_ignored(process, signal.SIGUSR1)
+        left = [task.pending.mask != 0 for task in made]
+        assert left[:2] == [False, False] and left[-1]
+        process.actions.set(signal.SIGUSR1, 1, 0, 0, 0)
+        with meanwhile(lambda: None, 5):
+            send.discard_ignored(process, signal.SIGUSR1)
+        assert not any(task.pending.mask for task in made)
+    for task in made:
+        process.threads.pop(task.tid)
+        machine.host.kill(int(task.tid), signal.SIGKILL)
+        machine.wait(int(task.tid))
+    machine.host.kill(int(process.pid), signal.SIGKILL)
+    assert machine.wait(int(process.pid)) == signal.SIGKILL

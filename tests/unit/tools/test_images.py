@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import tarfile
 from contextlib import ExitStack
@@ -115,7 +116,7 @@ def test_files_give_way_to_directories_and_back() -> None:
 @pytest.mark.parametrize("layer", [
     {"../x": "1"}, {"a/../../x": "1"}, {".wh.": ""}, {".wh...": ""}, {"d/.wh..": ""}, {"/": "file"},
     {"x": ("device", "")}, {"sub/sda": ("device", "")}, {"a": ("link", "nothing")}, {"a": ("link", "../../etc/passwd")},
-    {"a": ("symlink", "b"), "b": ("symlink", "a"), "a/x": "1"},
+    {"a": ("symlink", "b"), "b": ("symlink", "a"), "a/x": "1"}, {"x" * 256: "1"}, {f"a/{'ä' * 128}/b": "1"},
 ])  # fmt: skip
 def test_layers_that_would_do_harm(layer: Files) -> None:
     with pytest.raises(ImageError):
@@ -275,6 +276,9 @@ def test_damaged_images_leave_nothing(tmp_path: Path, cache: Path) -> None:
         place = oci(tmp_path / f"layout{len(bad)}", good)
         (place / "index.json").write_text(index)
         bad.append(place)
+    half = oci(tmp_path / "half", good)
+    (half / "index.json").unlink()
+    bad.append(half)
     (tmp_path / "empty.tar").write_bytes(tar({}))
     bad.append(tmp_path / "empty.tar")
     for path in bad:
@@ -285,6 +289,7 @@ def test_damaged_images_leave_nothing(tmp_path: Path, cache: Path) -> None:
 
 
 def test_what_a_name_means(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
     for name, contents, kind in (("a.py", b"print()", Kind.SCRIPT), ("b", b"#!/usr/bin/env python3\n", Kind.SCRIPT),
                                  ("c", b"#!/bin/sh\n", Kind.PROGRAM), ("d", b"\x7fELF", Kind.PROGRAM)):  # fmt: skip
         (tmp_path / name).write_bytes(contents)
@@ -292,7 +297,8 @@ def test_what_a_name_means(tmp_path: Path) -> None:
     assert resolve.find("busybox").kind is Kind.IMAGE
     assert resolve.find("debian:13").kind is Kind.IMAGE
     assert resolve.find("python:3").kind is Kind.IMAGE
-    for name in (str(tmp_path / "none"), "none.py", "none.tar", "no-such-program", str(tmp_path / "e")):
+    names = [str(tmp_path / name) for name in ("none", "pipe", "e")]
+    for name in ("none.py", "none.tar", "no-such-program", *names):
         if name.endswith("/e"):
             Path(name).write_bytes(b"")
         with pytest.raises(UsageError):
@@ -313,3 +319,10 @@ def test_archives_need_no_names(tmp_path: Path) -> None:
     with ExitStack() as stack, pytest.raises(ImageError):
         (tmp_path / "x").write_bytes(b"nothing")
         archives.open_tar(tmp_path / "x", stack, "x")
+
+
+def test_a_path_without_programs_for_disks(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a user's is in Debian."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    (tmp_path / "a.tar").write_bytes(tar({"a": "1"}))
+    assert make_image(Target(Kind.IMAGE, "a", tmp_path / "a.tar")).disk.exists()

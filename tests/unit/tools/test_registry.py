@@ -117,15 +117,6 @@ def test_what_shows_a_state_shows_it_as_json(capsys: pytest.CaptureFixture[str])
     assert answer(capsys, "ps", "--json") == []
 
 
-@pytest.mark.parametrize(("command", "reason"), [
-    ("exec", "the program's"), ("logs", "the program's"), ("cp", "nothing"), ("stop", "names"), ("kill", "names"),
-    ("rm", "names"), ("rmi", "names"), ("inspect", "always prints JSON"),
-])  # fmt: skip
-def test_what_prints_no_state_says_why_it_has_no_json(command: str, reason: str) -> None:
-    with pytest.raises(UsageError, match=f"^krait {command}: there is no option --json: .*{reason}"):
-        command_parser(command).parse_args([command, "--json", "a", "b"])
-
-
 def test_a_state_that_is_written_again_is_whole(runtime: Path) -> None:
     """It lies in the room that was reserved for it, whether it becomes longer or shorter."""
     entry = registry.create("one")

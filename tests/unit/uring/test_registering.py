@@ -328,13 +328,13 @@ def test_a_group_that_is_filled_while_another_is_registered_stays(machine: Machi
 
     def late(address: UserAddr) -> int:
         filled.buffers.append(ProvidedBuffer(0, 1, 1))
-        file.ring.groups[5] = filled
+        file.ring.registered.groups[5] = filled
         return read(address)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(user, "read_u8", late)
         refused(errno.EEXIST, host, ring, BUFFER_RING, struct.pack("<QIHH24x", memory_of_ring, 8, 5, 0), 1)
-    assert file.ring.groups[5] is filled
+    assert file.ring.registered.groups[5] is filled
 
 
 @booted
@@ -343,7 +343,7 @@ def test_a_group_that_is_replaced_gets_no_more_buffers(machine: Machine) -> None
     ring = Rings(host, 8)
     file = host.task.files.get(ring.fd)
     assert isinstance(file, UringFile)
-    groups = file.ring.groups
+    groups = file.ring.registered.groups
     fresh = BufferGroup(UserAddr(4096), 8, None)
     seen: list[BufferGroup] = []
 
@@ -369,7 +369,7 @@ def test_a_file_is_let_go_where_its_list_finds_no_memory(machine: Machine) -> No
     reader, _ = pipe(host)
     file, listed = host.task.files.get(ring.fd), host.task.files.get(reader)
     assert isinstance(file, UringFile)
-    file.ring.files.slots = Full()
+    file.ring.registered.files.slots = Full()
     before = listed.users
     refused(errno.ENOMEM, host, ring, FILES, struct.pack("<i", reader), 1)
     assert listed.users == before
@@ -389,7 +389,7 @@ def test_a_timeout_goes_on_as_it_was_changed_when_it_went_off(machine: Machine) 
 
     def late(ring: Ring, user_data: int, result: int, flags: int) -> bool:
         request.more().time_ns = 1 << 60
-        request.modifiers |= 1  # IORING_TIMEOUT_ABS
+        request.entry.modifiers |= 1  # IORING_TIMEOUT_ABS
         return post_more(ring, user_data, result, flags)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -680,7 +680,7 @@ def test_files_are_unregistered_when_their_users_have_ended(machine: Machine) ->
     child = host.fork(write_later)
     assert host.io_uring_register(ring.fd, UNREGISTER_FILES, 0, 0) == 0
     assert ring.take() == [(7, 3, 0)]
-    assert not ring_of(machine, ring).files.exists
+    assert not ring_of(machine, ring).registered.files.exists
     host.wait4(child, None, 0, None)
 
 

@@ -199,10 +199,10 @@ def test_a_packet_that_lies_about_itself_is_dropped(device: Device, lie: bytes) 
     for _ in range(200):
         assert device.give(lie)
         work(made)
-    assert device.operations() == [] and endpoint.received == 0
+    assert device.operations() == [] and endpoint.received.bytes == 0
     assert device.give(packet(OP_DATA, b"still works"))
     work(made)
-    assert endpoint.received == 11
+    assert endpoint.received.bytes == 11
 
 
 def test_more_data_than_announced_are_cut(device: Device) -> None:
@@ -210,7 +210,7 @@ def test_more_data_than_announced_are_cut(device: Device) -> None:
     endpoint = connected(made, device)
     assert device.give(packet(OP_DATA, b"12345", length=3))
     work(made)
-    assert endpoint.received == 3
+    assert endpoint.received.bytes == 3
 
 
 @pytest.mark.parametrize("length", [4097, 0xFFFF_FFFF])
@@ -354,7 +354,7 @@ def test_a_packet_without_memory_is_taken_later(device: Device, monkeypatch: pyt
     for _ in range(200):
         assert device.give(packet(OP_DATA, b"x"))
         work(made)
-    assert endpoint.received == 219, "all frames are there"
+    assert endpoint.received.bytes == 219, "all frames are there"
 
 
 def test_a_device_that_dies_waits_for_no_memory(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import struct
 
 from kernel.fs.entry_buffer import EntryBuffer
 from kernel.fs.procfs import process_memory, process_status, system
-from kernel.fs.procfs.locks import _list_locks, locks_through
+from kernel.fs.procfs.locks import LockLines, locks_through
 from kernel.fs.procfs.process import ThreadsDirectory
 from kernel.fs.procfs.process_files import DescriptorDirectory
 from kernel.fs.procfs.subject import Subject
@@ -53,8 +53,8 @@ def test_long_arguments_are_read_with_others_at_work(machine: Machine) -> None:
     subject = Subject(process, UNSET, current().pids)
     space = process_memory.memory_of(subject)
     assert space is not None
-    space.argument_start = space.environment_start = place
-    space.argument_end = space.environment_end = place + 80 * PAGE - 1
+    space.layout.argument_start = space.layout.environment_start = place
+    space.layout.argument_end = space.layout.environment_end = place + 80 * PAGE - 1
     for make in (process_memory.environment, process_memory.command_line):
 
         def end() -> None:
@@ -136,6 +136,25 @@ def test_a_process_without_groups(machine: Machine) -> None:
     task.credentials = before
 
 
+def all_locks() -> bytes:
+    return b"".join(iter(LockLines(current().pids).next_piece, None))
+
+
+@booted
+def test_files_that_are_locked_while_all_locks_are_listed_are_among_them(machine: Machine) -> None:
+    """No list of all files with locks is made first."""
+    host = machine.host
+
+    def lock(name: str) -> None:
+        host.flock(host.open(name, 0o102, 0o600), fcntl.LOCK_EX)
+
+    for number in range(20):
+        lock(f"/tmp/locked{number}")
+    with meanwhile(lambda: lock("/tmp/late"), 5):
+        text = all_locks()
+    assert text.count(b"FLOCK  ADVISORY  WRITE") == 21
+
+
 @booted
 def test_locks_come_and_go_while_they_are_listed(machine: Machine) -> None:
     host = machine.host
@@ -153,10 +172,10 @@ def test_locks_come_and_go_while_they_are_listed(machine: Machine) -> None:
         for number in range(30):
             lock(fcntl.F_WRLCK, 10 * number)
         with meanwhile(change, place):
-            text = _list_locks(current().pids)
+            text = all_locks()
         assert text.startswith(b"1: POSIX  ADVISORY  WRITE") and text.count(b"\n") >= 6
     host.close(file)
-    assert _list_locks(current().pids) == b""
+    assert all_locks() == b""
 
 
 @booted

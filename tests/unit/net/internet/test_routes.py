@@ -136,3 +136,28 @@ def test_an_interface_with_many_addresses_comes_up_quickly(wire: Wire, monkeypat
     bring_up(wire)
     assert len(looked_at) < 200 * 3 * 10
     assert [(route.destination, route.source) for route in list_routes(FIRST_NETWORK, 4)] == before
+
+
+def test_one_of_many_routes_is_found_and_deleted(wire: Wire) -> None:
+    """By its place: tables are sorted."""
+    made = []
+    for number in range(512):
+        route = Route(bytes([172, 16 + (number & 15), number >> 4, 0]), 24 if number % 2 else 28, wire)
+        add_route(FIRST_NETWORK, route)
+        made.append(route)
+    table = routes.tables_for(FIRST_NETWORK, 4).main
+    for route in made[::7]:
+        at = routes.first_to(table, route.destination, route.prefix_length)
+        assert table[at] is route
+        found = routes.match_route(FIRST_NETWORK, 254, route.destination, route.prefix_length, 0, b"", -1)
+        assert found is route
+        routes.delete_route(FIRST_NETWORK, route)
+        assert route not in table
+        assert routes.match_route(FIRST_NETWORK, 254, route.destination, route.prefix_length, 0, b"", -1) is None
+        with pytest.raises(Errno):
+            routes.delete_route(FIRST_NETWORK, route)
+    random.shuffle(made)
+    for route in made:
+        if route in table:
+            routes.delete_route(FIRST_NETWORK, route)
+    assert all(route not in table for route in made)

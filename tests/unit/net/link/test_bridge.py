@@ -42,6 +42,7 @@ from kernel.net.link.tun import note_offload
 from kernel.net.link.veth import VethDevice
 from kernel.net.netlink.new_link import take_away, take_off
 from kernel.time import monotonic_ns
+from tests.unit.meanwhile import meanwhile
 from tests.unit.net.conftest import Wire, give_address, pass_time, turn
 
 ALL = b"\xff" * 6
@@ -255,6 +256,17 @@ def test_many_entries_end_in_turns(bridge: BridgeDevice) -> None:
     assert table.find(b"\x02\1\0\0\0\xff") is not None and table.learned == 2
     pass_time(1)
     assert len(table.entries) == 5 and table.learned == 2
+
+
+def test_the_entries_of_a_bridge_that_ends_go_with_safe_points(bridge: BridgeDevice) -> None:
+    table = bridge.table
+    for number in range(10):
+        table.enter(bridge_table.Entry(b"\x02\1" + struct.pack(">I", number), None, monotonic_ns()))
+    before = len(table.entries)
+    left: list[int] = []
+    with meanwhile(lambda: left.append(len(table.entries)), 4):
+        table.end()
+    assert left == [before - 3] and len(table.entries) == 0
 
 
 def test_a_table_has_room_for_so_many(bridge: BridgeDevice) -> None:

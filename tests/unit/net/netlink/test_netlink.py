@@ -13,7 +13,7 @@ from kernel.lang import ENOBUFS, ENOMEM, Errno
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelGid, KernelUid
 from kernel.lib.namespace import FIRST_USER, UserNamespace, next_number
-from kernel.lib.pace import PACE, PACE_BUDGET, PACE_BYTES
+from kernel.lib.pace import PACE, PACE_BUDGET, PACE_BYTES, STRETCH_LIMIT
 from kernel.lib.user import Buffer
 from kernel.net.internet.addresses import find_on
 from kernel.net.link.device import NetworkDevice, device_by_name, register_device
@@ -204,6 +204,19 @@ def test_one_operation_does_not_work_for_listeners_without_end(wire: Wire, monke
     before = len(sockets[0].queue)
     multicast(FIRST_NETWORK, NETLINK_ROUTE, 7, b"change", 0, None)
     assert len(sockets[0].queue) == before + 1 and sockets[0].take_error() == 0
+    for socket in sockets:
+        socket.close()
+
+
+def test_one_message_is_not_sent_to_listeners_without_end(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PACE, "left", PACE_BUDGET)
+    sockets = [listener(port) for port in range(1, 2001)]
+    for socket in sockets:
+        socket.set_option(270, 1, struct.pack("<I", 7))
+    multicast(FIRST_NETWORK, NETLINK_ROUTE, 7, b"change", 0, None)
+    assert PACE.left > -STRETCH_LIMIT // 2
+    assert len(sockets[0].queue) == 1 and len(sockets[-1].queue) == 0
+    assert sockets[-1].take_error() == ENOBUFS
     for socket in sockets:
         socket.close()
 

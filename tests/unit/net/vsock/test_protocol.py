@@ -129,7 +129,7 @@ def connecting(wire: Wire) -> Endpoint:
     endpoint = Endpoint(STREAM, FIRST_NETWORK)
     TABLE.add(endpoint)
     TABLE.bind(endpoint, 0xFFFF_FFFF, 1000)
-    endpoint.remote_cid, endpoint.remote_port = HOST, 5000
+    endpoint.remote.cid, endpoint.remote.port = HOST, 5000
     protocol.choose_transport(endpoint)
     endpoint.state = State.CONNECTING
     endpoint.phase = Phase.CONNECTING
@@ -204,19 +204,19 @@ def test_data_are_queued_and_small_packets_joined(wire: Wire) -> None:
     endpoint = accepted(wire)
     for i in range(2000):
         receive(wire, packet(OP_DATA, data=bytes([i & 0xFF])))
-    assert endpoint.received == 2000 and endpoint.queue.count < 10
+    assert endpoint.received.bytes == 2000 and endpoint.queue.count < 10
     content = b"".join(bytes(each.storage[each.start : each.end]) for each in packets(endpoint))
     assert content == bytes(i & 0xFF for i in range(2000))
-    assert used() == endpoint.memory
+    assert used() == endpoint.received.memory
 
 
 def test_messages_keep_their_boundaries(wire: Wire) -> None:
     endpoint = accepted(wire, SEQUENCED)
     receive(wire, packet(OP_DATA, data=b"be", kind=SEQUENCED))
-    assert endpoint.messages == 0
+    assert endpoint.received.messages == 0
     receive(wire, packet(OP_DATA, data=b"gin", flags=END_OF_MESSAGE, kind=SEQUENCED))
     receive(wire, packet(OP_DATA, data=b"next", flags=END_OF_MESSAGE, kind=SEQUENCED))
-    assert endpoint.messages == 2 and endpoint.received == 9
+    assert endpoint.received.messages == 2 and endpoint.received.bytes == 9
     endpoint.forget_data()
 
 
@@ -224,9 +224,9 @@ def test_more_than_the_credit_ends_the_connection(wire: Wire) -> None:
     endpoint = accepted(wire)
     endpoint.options.buffer_size = 100
     receive(wire, packet(OP_DATA, data=bytes(100)))
-    assert wire.operations() == [] and endpoint.received == 100
+    assert wire.operations() == [] and endpoint.received.bytes == 100
     receive(wire, packet(OP_DATA, data=bytes(1)))
-    assert wire.operations() == [OP_RESET] and endpoint.is_done and endpoint.received == 100
+    assert wire.operations() == [OP_RESET] and endpoint.closing.is_done and endpoint.received.bytes == 100
 
 
 def test_too_many_messages_end_the_connection(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,9 +234,9 @@ def test_too_many_messages_end_the_connection(wire: Wire, monkeypatch: pytest.Mo
     endpoint = accepted(wire, SEQUENCED)
     for _ in range(50):
         receive(wire, packet(OP_DATA, data=b"x", flags=END_OF_MESSAGE, kind=SEQUENCED))
-    assert endpoint.messages == 50 and wire.operations() == []
+    assert endpoint.received.messages == 50 and wire.operations() == []
     receive(wire, packet(OP_DATA, data=b"x", flags=END_OF_MESSAGE, kind=SEQUENCED))
-    assert wire.operations() == [OP_RESET] and endpoint.messages == 50
+    assert wire.operations() == [OP_RESET] and endpoint.received.messages == 50
 
 
 def test_a_stream_may_come_in_many_packets(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +244,7 @@ def test_a_stream_may_come_in_many_packets(wire: Wire, monkeypatch: pytest.Monke
     endpoint = accepted(wire)
     for _ in range(100):
         receive(wire, packet(OP_DATA, data=bytes(200)))
-    assert endpoint.queue.count == 100 and endpoint.received == 20_000 and wire.operations() == []
+    assert endpoint.queue.count == 100 and endpoint.received.bytes == 20_000 and wire.operations() == []
 
 
 def test_memory_that_is_used_up_ends_connections_that_hold_some(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,9 +252,9 @@ def test_memory_that_is_used_up_ends_connections_that_hold_some(wire: Wire, monk
     monkeypatch.setattr(MEMORY.host, "limit", 0)
     receive(wire, packet(OP_DATA, data=bytes(1)))
     receive(wire, packet(OP_DATA, data=bytes(4096)))
-    assert endpoint.received == 4097
+    assert endpoint.received.bytes == 4097
     receive(wire, packet(OP_DATA, data=bytes(4096)))
-    assert wire.operations() == [OP_RESET] and endpoint.is_done
+    assert wire.operations() == [OP_RESET] and endpoint.closing.is_done
 
 
 def test_who_does_not_read_loses_its_own_connection(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,13 +264,13 @@ def test_who_does_not_read_loses_its_own_connection(wire: Wire, monkeypatch: pyt
     assert wire.operations() == [OP_RESPONSE] * 4 and MEMORY.connections == 4
     monkeypatch.setattr(MEMORY.host, "limit", 200_000)
     idle, *others = waiting.waiting
-    while not idle.is_done:
+    while not idle.closing.is_done:
         receive(wire, packet(OP_DATA, 0, data=bytes(4000)))
-    assert wire.operations() == [OP_RESET] and MEMORY.host.is_exhausted() and idle.received == 192_000
+    assert wire.operations() == [OP_RESET] and MEMORY.host.is_exhausted() and idle.received.bytes == 192_000
     for remote, endpoint in enumerate(others, 1):
         for _ in range(10):
             receive(wire, packet(OP_DATA, remote, data=bytes(4000)))
-        assert endpoint.received == 40_000
+        assert endpoint.received.bytes == 40_000
     assert wire.operations() == []
     receive(wire, packet(OP_DATA, 1, data=bytes(40_000)))
     assert wire.operations() == [OP_RESET], "more than a share"
@@ -309,7 +309,7 @@ def test_credit_is_owed_when_the_peer_sees_little(wire: Wire) -> None:
         receive(wire, packet(OP_DATA, data=bytes(length)))
 
     def read() -> bool:
-        endpoint.received -= len(packets(endpoint)[0])
+        endpoint.received.bytes -= len(packets(endpoint)[0])
         endpoint.drop_first()
         return endpoint.owes_update()
 
@@ -318,16 +318,16 @@ def test_credit_is_owed_when_the_peer_sees_little(wire: Wire) -> None:
     endpoint.flow.reported = endpoint.flow.forwarded
     assert not read()
     assert read(), "all was read"
-    assert endpoint.memory == 0
+    assert endpoint.received.memory == 0
 
 
 def test_halves_end_one_by_one(wire: Wire) -> None:
     endpoint = accepted(wire)
     receive(wire, packet(OP_SHUTDOWN, flags=SENDING))
-    assert endpoint.peer_ended == SENDING and wire.operations() == []
+    assert endpoint.closing.peer_ended == SENDING and wire.operations() == []
     receive(wire, packet(OP_SHUTDOWN, flags=RECEIVING))
-    assert endpoint.peer_ended == BOTH and wire.operations() == [OP_RESET]
-    assert endpoint.state == State.CLOSING and endpoint.is_done
+    assert endpoint.closing.peer_ended == BOTH and wire.operations() == [OP_RESET]
+    assert endpoint.state == State.CLOSING and endpoint.closing.is_done
 
 
 def test_the_answer_to_an_end_waits_until_all_was_read(wire: Wire) -> None:
@@ -417,13 +417,13 @@ def test_what_finds_no_memory_is_told_later(wire: Wire, monkeypatch: pytest.Monk
         shortage.setattr(protocol, "VsockPacket", no_memory)
         endpoint.count_forwarded(500)
         tell(endpoint, OP_CREDIT_UPDATE)
-        endpoint.ended = SENDING
+        endpoint.closing.ended = SENDING
         tell(endpoint, OP_SHUTDOWN, SENDING)
         with pytest.raises(MemoryError):
             protocol.DEBTS.run(0)
-        assert wire.operations() == [] and endpoint.owed != 0
+        assert wire.operations() == [] and endpoint.reports.owed != 0
     run_pending(0)
-    assert [each.forwarded for each in wire.sent] == [500, 500] and endpoint.owed == 0
+    assert [each.forwarded for each in wire.sent] == [500, 500] and endpoint.reports.owed == 0
     assert wire.operations() == [OP_SHUTDOWN, OP_CREDIT_UPDATE]
     run_pending(0)
     assert wire.operations() == []
@@ -433,7 +433,7 @@ def test_an_end_that_was_owed_is_told_once(wire: Wire, monkeypatch: pytest.Monke
     endpoint = accepted(wire)
     with monkeypatch.context() as shortage:
         shortage.setattr(protocol, "VsockPacket", no_memory)
-        endpoint.ended = SENDING
+        endpoint.closing.ended = SENDING
         tell(endpoint, OP_SHUTDOWN, SENDING)
         tell(endpoint, OP_CREDIT_UPDATE)
 
@@ -454,7 +454,7 @@ def test_a_reset_needs_no_memory(wire: Wire, monkeypatch: pytest.MonkeyPatch) ->
     too_much = packet(OP_DATA, data=bytes(11))
     monkeypatch.setattr(protocol, "VsockPacket", no_memory)
     receive(wire, too_much)
-    assert endpoint.is_done and wire.operations() == [OP_RESET]
+    assert endpoint.closing.is_done and wire.operations() == [OP_RESET]
 
 
 def test_a_packet_that_waits_is_brought_up_to_date(wire: Wire) -> None:
@@ -529,11 +529,11 @@ def test_small_pieces_of_a_message_are_joined_and_whole_ones_bounded(
     monkeypatch.setattr(MEMORY.host, "limit", 0)
     for _ in range(3000):
         receive(wire, packet(OP_DATA, data=b"x", kind=SEQUENCED))
-    assert endpoint.received == 3000 and used() < 6000 and not endpoint.is_done
+    assert endpoint.received.bytes == 3000 and used() < 6000 and not endpoint.closing.is_done
     receive(wire, packet(OP_DATA, data=b"x", flags=END_OF_MESSAGE, kind=SEQUENCED))
     for _ in range(3000):
         receive(wire, packet(OP_DATA, flags=END_OF_MESSAGE, kind=SEQUENCED))
-    assert used() < 9000 and endpoint.is_done
+    assert used() < 9000 and endpoint.closing.is_done
 
 
 def test_a_stranger_does_not_reach_a_connection(wire: Wire) -> None:
@@ -545,7 +545,8 @@ def test_a_stranger_does_not_reach_a_connection(wire: Wire) -> None:
     receive(wire, packet(OP_RESPONSE))
     receive(wire, packet(OP_REQUEST, buffer=7))
     receive(wire, packet(OP_SHUTDOWN, remote=5001, flags=BOTH))
-    assert endpoint.state == State.ESTABLISHED and endpoint.flow.peer_buffer == 10_000 and endpoint.peer_ended == 0
+    assert endpoint.state == State.ESTABLISHED
+    assert endpoint.flow.peer_buffer == 10_000 and endpoint.closing.peer_ended == 0
 
 
 def test_a_walk_survives_what_comes_and_goes(wire: Wire) -> None:
@@ -588,7 +589,7 @@ def test_a_listener_knows_what_its_connections_hold(wire: Wire) -> None:
     with_one = waiting.held_bytes()
     assert with_one > empty
     receive(wire, packet(OP_DATA, data=bytes(5000)))
-    assert waiting.held_bytes() == with_one + child.memory and child.memory >= 5000
+    assert waiting.held_bytes() == with_one + child.received.memory and child.received.memory >= 5000
     child.forget_data()
     assert waiting.held_bytes() == with_one
     receive(wire, packet(OP_DATA, data=bytes(5000)))
