@@ -96,10 +96,11 @@ def _host_program(options: argparse.Namespace, path: Path, archive: Callable[[],
 def _image(options: argparse.Namespace, target: Target) -> RootFileSystem:
     name, _, tag = target.name.partition(":")
     if name == "busybox":
-        from userland.busybox import VERSION
+        if re.match(r"\d", tag):
+            from userland.busybox import VERSION  # much to import, so only for a version
 
-        if re.match(r"\d", tag) and not f"{VERSION}.".startswith(f"{tag.partition('-')[0]}."):
-            raise KraitError(f"krait run: {target.name}: our busybox is {VERSION}, and no other is fetched")
+            if not f"{VERSION}.".startswith(f"{tag.partition('-')[0]}."):
+                raise KraitError(f"krait run: {target.name}: our busybox is {VERSION}, and no other is fetched")
         configuration = Configuration(command=("sh",), environment=OUR_ENVIRONMENT, directory="/root")
         root = RootFileSystem(archive=None, configuration=configuration)
     else:
