@@ -97,8 +97,6 @@ def read_field(fn: FunctionLowerer, e: Field) -> Value:
     value = load_field(fn, receiver.type, e.name, address, t, aligned, atomic).at(path)
     if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
         value = replace(value, origin=fn.world.field_place(receiver.type, e.name))
-    if isinstance(t, EnumType) and isinstance(receiver.type, StructType):  # whoever wrote the bytes may know no enum
-        value = member(fn, value.of_type(INT), t)
     if atomic and fn.type(e.type) != t:
         note_unfit(fn, f"reads {e.name} again, which was tested before")
     return narrow(fn, value, fn.type(e.type), stable=False)
@@ -109,9 +107,12 @@ def load_field(
 ) -> Value:
     """The value of a field that lies at an address."""
     alias = field_alias(owner)
-    if not is_natural(owner, name):
-        return fn.load_at(address, t, aligned, alias, atomic)
-    return replace(fn.load_at(address, t, aligned, alias + NATURAL), low=0)
+    if is_natural(owner, name):
+        return replace(fn.load_at(address, t, aligned, alias + NATURAL), low=0)
+    value = fn.load_at(address, t, aligned, alias, atomic)
+    if isinstance(t, EnumType) and isinstance(owner, StructType):  # whoever wrote the bytes may know no enum
+        return member(fn, value.of_type(INT), t)
+    return value
 
 
 def is_natural(owner: Type, name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from compiler.lower import integers
 from compiler.lower.convert import as_int, coerce, invert, tuple_item
 from compiler.lower.dispatch import STATEMENTS, TARGETS, lower, lower_as, lower_body, store
-from compiler.lower.elements import element_address, length, note_place
+from compiler.lower.elements import element_address, length, load_element, note_place
 from compiler.lower.expressions import lower_truth, operate
 from compiler.lower.function import (
     FOR_ALONE,
@@ -161,9 +161,9 @@ def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
             fn.store_at(address, value, declared, aligned, not isinstance(receiver.type, StructType), alias, atomic)
         case IndexTarget():
             address, element, aligned, counted = element_place(fn, target)
-            alias = element_alias(element)
-            old = fn.load_at(address, element, aligned, alias)
-            fn.store_at(address, coerce(fn, updated(old), element), element, aligned, counted, alias)
+            old = load_element(fn, fn.type(target.container.type), address, element, aligned)
+            value = coerce(fn, updated(old), element)
+            fn.store_at(address, value, element, aligned, counted, element_alias(element))
         case SetItemTarget():
             container = lower(fn, target.container)
             index = item_index(fn, container, target.index)
