@@ -22,9 +22,10 @@ RESTART = "panic=-1"
 PANICKED = "the kernel has panicked"
 _SILENCE_S = 1.0  # after what looks like a panic
 _TAIL = 16384  # bytes of the line that are looked at: a whole traceback
-# What kernel/lib/panic.py prints last: a line, or a traceback with its cause.
+# What kernel/lib/panic.py prints last: a line, or a traceback with its cause. QEMU answers Ctrl-A X.
 _PANIC = re.compile(
-    rb"(?:\A|\n)Kernel panic(?: - not syncing: [^\n]*\n|\r?\n(?:Traceback [^\n]*\n(?:  [^\n]*\n)*)?\w[^\n]*\n)\Z"
+    rb"(?:\A|\n)Kernel panic(?: - not syncing: [^\n]*\n|\r?\n(?:Traceback [^\n]*\n(?:  [^\n]*\n)*)?\w[^\n]*\n)"
+    rb"(?:QEMU: Terminated\s*)?\Z"
 )
 
 
@@ -67,7 +68,7 @@ def _watch(line: int) -> bool:
         if not select.select([line], [], [], patience)[0]:
             is_told = True
             with contextlib.suppress(OSError):
-                os.write(2, f"\r\nkrait: {PANICKED} (Ctrl-A X leaves)\r\n".encode())
+                os.write(2, f"\nkrait: {PANICKED} (Ctrl-A X leaves)\n".encode())
             continue
         data = os.read(line, 65536)
         if not data:

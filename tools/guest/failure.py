@@ -25,15 +25,16 @@ _MEANINGS: tuple[tuple[str, str, int], ...] = (
     (r"unable to find CPU model '(.*)'", rf"QEMU has no processor {{0}}: {_LISTED}", USAGE),
     (r"Property '[^'\n]*-x86_64-cpu\.([^'\n]*)' not found", rf"processors have no property {{0}}: {_LISTED}", USAGE),
     (
-        r'Failed to get (?:shared )?"[a-z ]+" lock\s+Is another process using the image \[(.*)\]',
+        r"Failed to get .* lock\s+Is another process using the image \[(.*)\]",
         "the disk {0} is in use: by another machine, or twice by this one", CANNOT_RUN,
     ),
+    (r"-drive .*,file=(.*),format=.*: Failed to (?:get .* lock|lock byte)", "the disk {0} is in use", CANNOT_RUN),
     (
         r"Could not set up host forwarding rule '\w+:[^:']*:(\d+)-", "port {0} of this machine is in use", CANNOT_RUN,
     ),
     (r"gdbstub: couldn't create chardev", "port 1234 of this machine, gdb's, is in use", CANNOT_RUN),
     (
-        r"(?:invalid kernel header|without PVH ELF Note|could not (?:load|open) kernel)",
+        r"(?:invalid kernel header|without PVH ELF Note|could not (?:load|open) kernel|kernel too old)",
         "QEMU cannot start the kernel: it has no PVH note, and is no bzImage either", CANNOT_RUN,
     ),
     (r"phys-bits too low", "{memory} is more than the guest's processor can reach (-m gives it less)", CANNOT_RUN),
@@ -92,7 +93,7 @@ def reason_of(said: str, status: int | None, memory: str) -> Reason | None:
 def _meaning(said: str, meanings: tuple[tuple[str, str, int], ...], memory: str) -> Reason | None:
     for words, meaning, status in meanings:
         if found := re.search(words, said):
-            return Reason(meaning.format(*found.groups(), memory=memory), status)
+            return Reason(meaning.format(*(name.replace(",,", ",") for name in found.groups()), memory=memory), status)
     return None
 
 

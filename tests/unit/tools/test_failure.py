@@ -64,6 +64,8 @@ IN_USE = "the disk /a, b is in use: by another machine, or twice by this one"
     ('-device virtio-blk-pci,drive=d: Failed to get "write" lock\nIs another process using the image [/a, b]?', IN_USE,
      CANNOT_RUN),
     ('-device d: Failed to get shared "write" lock\nIs another process using the image [/a, b]?', IN_USE, CANNOT_RUN),
+    ('-drive if=none,id=disk0,file=/a,, b,format=raw,snapshot=on: Failed to get "consistent read" lock',
+     "the disk /a, b is in use", CANNOT_RUN),
     ("-netdev user,id=n: Could not set up host forwarding rule 'tcp:127.0.0.1:8080-:80'",
      "port 8080 of this machine is in use", CANNOT_RUN),
     ("-gdb x: Failed to find an available port: Address already in use\nqemu: -s: gdbstub: couldn't create chardev",

@@ -19,6 +19,7 @@ TRACEBACK = (
 def test_what_is_a_panic(end: bytes) -> None:
     assert has_panicked(end)
     assert has_panicked(b"[    1.0] up\r\n" + end)
+    assert has_panicked(end + b"QEMU: Terminated\n\r")
 
 
 @pytest.mark.parametrize("text", [
