@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tools import cpio
 from tools.arguments import Parser, add_quiet, calls, positive
-from tools.errors import CANNOT_RUN, KraitError, UsageError
-from tools.guest.guard import ended_in_order, guarded, guarded_process, scratch_directory
+from tools.errors import KraitError, UsageError
+from tools.guest.guard import ended_in_order, guarded_process, scratch_directory
 from tools.guest.running import anonymous_file, place_of_sockets
 from tools.guest.terminal import wants_terminal
 from tools.kernel_build import built_kernel
