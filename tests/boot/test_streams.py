@@ -61,7 +61,7 @@ def test_a_directory_that_is_gone(kernel: Kernel, tmp_path: Path) -> None:
 
 LEAST_RATE = 50e6  # bytes a second
 AMOUNT = 100 << 20
-SLOWER = 3  # how many times the processor time of output input may take: half of it was seen
+SLOWER = 3  # how many times the processor time of output: 1.4 were seen
 
 
 def processor_seconds(kernel: Kernel, script: str, input: Path = Path(os.devnull)) -> tuple[float, int]:
