@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tools import cpio
 from tools.arguments import Parser, add_quiet, calls, positive
-from tools.errors import CANNOT_RUN, KraitError, UsageError
-from tools.guest.guard import ended_in_order, guarded, guarded_process, scratch_directory
+from tools.errors import KraitError, UsageError
+from tools.guest.guard import ended_in_order, guarded_process, scratch_directory
 from tools.guest.running import anonymous_file, place_of_sockets
 from tools.guest.terminal import wants_terminal
 from tools.kernel_build import built_kernel
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PARAMETERS = "console=ttyS0"
 ROOT_WAIT_S = 10  # for a disk that --root names
 SSH_PORT = 2222  # of this machine, or the next one that is free
+_GDB_PORT = Forward(1234, 0)
 
 
 def _root_image(options: argparse.Namespace) -> bytes | None:
@@ -98,7 +99,7 @@ def check_ports(forwards: list[Forward]) -> None:
     taken = set()
     for each in forwards:
         if (each.protocol, each.host_port) in taken and each.host_port != 0:
-            raise UsageError(f"krait run: port {each.host_port} of this machine can be forwarded once only")
+            raise UsageError(f"krait: port {each.host_port} of this machine can be forwarded once only")
         taken.add((each.protocol, each.host_port))
         kind = socket.SOCK_STREAM if each.protocol == "tcp" else socket.SOCK_DGRAM
         with socket.socket(socket.AF_INET, kind) as probe:
@@ -107,7 +108,7 @@ def check_ports(forwards: list[Forward]) -> None:
                 probe.bind(("127.0.0.1", each.host_port))
             except OSError as error:
                 reason = (error.strerror or "").lower()
-                raise KraitError(f"krait run: port {each.host_port} of this machine: {reason}") from error
+                raise KraitError(f"krait: port {each.host_port} of this machine: {reason}") from error
 
 
 def free_port(first: int) -> int:
@@ -139,6 +140,8 @@ def _prepare_ssh(options: argparse.Namespace) -> cpio.Archive:
 
 def _kernel(options: argparse.Namespace) -> Path:
     if options.kernel is not None:
+        if not options.kernel.is_file() or not os.access(options.kernel, os.R_OK):
+            raise UsageError(f"krait run: --kernel wants a file that may be read, and {options.kernel} is none")
         return Path(options.kernel)
     if IS_INSTALLED and options.profile == "dev" and find_project() is None:
         raise UsageError("krait run: the kernel that came with Krait is a release build; a project has others")
@@ -208,13 +211,15 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None, extra: t
     if from_disk and not options.disk:
         raise UsageError(f"krait run: --root {options.root} needs a disk: --disk FILE")
     _use_processors(options)
+    check_ports([*options.forward, *[_GDB_PORT] * options.debug])
     if options.command is None and options.program is None:
         if options.detach or options.name is not None or options.shares:
             raise UsageError("krait run: -d, -v and --name are for programs: name an image or a program")
-        return _run_shell(options, from_disk)
+        if os.isatty(0) or options.root is not None or options.initramfs is not None or options.ssh or options.debug:
+            return _run_shell(options, from_disk)
+        options.command = "exec sh"  # its commands are our input, and at the end of that it ends
     if not options.detach:
         wants_terminal(options.tty, options.interactive, "krait run")  # complains before anything is built
-    check_ports(options.forward)
     root = choose_root(options, lambda: _root_image(options))
     if options.ssh:
         root.carried.entries.update(_prepare_ssh(options).entries)
@@ -242,14 +247,17 @@ def _debugger(options: argparse.Namespace, kernel: Path) -> tuple[str, ...]:
     """QEMU's arguments for --debug."""
     if not options.debug:
         return ()
-    print(f"krait: waiting for gdb: gdb {kernel} -ex 'target remote :1234'", file=sys.stderr)
-    return ("-s", "-S")
+    port = _GDB_PORT.host_port
+    print(f"krait: waiting for gdb: gdb {kernel} -ex 'target remote :{port}'", file=sys.stderr)
+    return ("-gdb", f"tcp:127.0.0.1:{port}", "-S")
 
 
 def _run_shell(options: argparse.Namespace, from_disk: bool) -> int:
     """Boot into the root image's shell, or a disk's own first program, on the serial line."""
+    from tools.run_shell import RESTART, attend_shell, is_interactive
+
     overlay = _terminal_overlay()
-    words = [PARAMETERS, options.append]
+    words = [PARAMETERS, "" if is_interactive() else RESTART, options.append]
     if from_disk:
         words.append(f"root={options.root} rw rootwait={ROOT_WAIT_S}")
     if options.ssh:
@@ -258,26 +266,7 @@ def _run_shell(options: argparse.Namespace, from_disk: bool) -> int:
     parameters = " ".join(word for word in words if word)
     initrd = None if from_disk else _initrd(_root_image(options), overlay)
     command = _machine(options, *_debugger(options, kernel)).command(_boot(kernel, initrd, parameters), Path())
-    with (
-        ended_in_order(), guarded() as guard,
-        guarded_process(guard, [*command, "-serial", "mon:stdio"], _inherited(initrd), has_terminal=True) as qemu,
-    ):  # fmt: skip
-        status = qemu.wait()
-    return _status_of_shell(status, options.memory)
-
-
-def _status_of_shell(status: int, memory: str) -> int:
-    """Ours, after QEMU's: its 1 is that of a machine that did not come up, for which it has said why; a negative one
-    is the signal that ended it.
-    """
-    if status != 1 and status >= 0:
-        return status
-    from tools.guest.failure import reason_of
-
-    reason = reason_of("", status, memory)
-    if reason is not None:
-        raise KraitError(f"krait: {reason}")
-    return CANNOT_RUN
+    return attend_shell(command, _inherited(initrd), options.memory)
 
 
 def _boot(kernel: Path, initrd: int | None, parameters: str) -> DirectBoot:
@@ -296,6 +285,7 @@ def debug(options: argparse.Namespace) -> int:
     require_qemu()
     if on_path("gdb") is None:
         raise KraitError("krait debug: gdb is missing")
+    check_ports(options.forward)
     from_disk = isinstance(options.root, str)
     if from_disk:
         options.append += f" root={options.root} rw rootwait={ROOT_WAIT_S}"
@@ -312,15 +302,25 @@ def debug(options: argparse.Namespace) -> int:
         machine = _machine(options, "-S", "-gdb", f"unix:{stub},server=on,wait=off", "-serial", f"file:{log}")
         command = machine.command(_boot(kernel, initrd, f"{PARAMETERS} {options.append}".strip()), scratch)
         print(f"krait: the guest's serial line goes to {log}", file=sys.stderr)
-        with guarded_process(guard, command, (descriptor, *_inherited(initrd))) as qemu:
+        errors = anonymous_file([], "errors")
+        with guarded_process(guard, command, (descriptor, *_inherited(initrd)), errors=errors) as qemu:
             while not stub.exists():
                 if qemu.poll() is not None:
-                    raise KraitError("krait debug: QEMU ended")
+                    raise _not_started(errors, qemu.returncode, options.memory)
                 time.sleep(0.01)
             signal.signal(signal.SIGINT, lambda *_: None)  # ^C is for gdb
             attach = ["gdb", "-q", str(kernel), "-ex", f"target remote {stub}", *options.gdb]
             with guarded_process(guard, attach, (descriptor,), has_terminal=True, directory=ROOT) as gdb:
                 return gdb.wait()
+
+
+def _not_started(errors: int, status: int, memory: str) -> KraitError:
+    """Why there is no machine for gdb. `errors`: a file with what QEMU said."""
+    from tools.guest.failure import Reason, reason_of
+
+    said = os.pread(errors, 65536, 0).decode(errors="replace")
+    reason = reason_of(said, status, memory) or Reason("QEMU ended before gdb began")
+    return KraitError(f"krait debug: {reason.text}", reason.status)
 
 
 def _why_missing(name: str) -> str | None:
@@ -345,7 +345,8 @@ def add_run(commands: Commands) -> None:
     command = commands.add_parser(
         "run", help="boot into a shell, or run one command or program", add_help=False,
         description="Boot Krait in QEMU: into a shell on this terminal (Ctrl-A X leaves), or to run one command of the "
-        "root image or one program of this machine, whose output and exit status become ours.",
+        "root image or one program of this machine, whose output and exit status become ours. Input that is no "
+        "terminal holds the shell's commands.",
     )
     command.set_defaults(action=run)
     _add_run_options(command)
