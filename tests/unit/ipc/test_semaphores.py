@@ -103,7 +103,7 @@ def test_undoing_stays_in_range_and_is_forgotten_by_setting(machine: Machine) ->
 
     def giver(program: Program) -> None:
         operate(program, semaphores, (0, 5, UNDO), (1, 5, UNDO))
-        host.semctl(semaphores, 1, SET_ONE, 9)  # what was to be undone there is forgotten
+        program.semctl(semaphores, 1, SET_ONE, 9)  # what was to be undone there is forgotten
         operate(program, semaphores, (0, -3, 0))
 
     assert machine.run(giver) == 0
