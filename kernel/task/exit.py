@@ -396,10 +396,10 @@ def _rescue_group(child: Process, parent: Process, leaving: Process) -> None:
     group = child.job
     other = parent.job
     if group is not None and other is not None and group is not other and group.owner is other.owner:
-        rescue_orphans(group, leaving)
+        _rescue_orphans(group, leaving)
 
 
-def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
+def _rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
     """A newly orphaned group with stopped members gets SIGHUP and SIGCONT: no one else would continue it
     (POSIX, _exit). Sleeps if it is large.
     """

@@ -94,7 +94,7 @@ class _Devices(DeviceWatcher):
         if not device.is_leaving:
             _tell_link(device, 0)
 
-    def device_removed(self, device: NetworkDevice) -> None:
+    def device_left(self, device: NetworkDevice) -> None:
         _tell_link(device, 0xFFFF_FFFF, RTM_DELLINK)
 
 

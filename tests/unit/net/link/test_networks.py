@@ -480,6 +480,32 @@ def test_who_heard_of_an_interface_that_cannot_stay_hears_that_too(
     assert heard == ["added", "removed"] and device_by_name(FIRST_NETWORK, b"short") is None
 
 
+def test_who_hears_that_an_interface_has_left_can_take_its_name(
+    pair: tuple[VethDevice, VethDevice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RTM_DELLINK is sent then. The interface still says which network it left, and under which name and index."""
+    left, right = pair
+    elsewhere = right.network
+    network = left.network
+    name = left.name
+    index = left.index
+    heard: list[tuple[Network, bytes, int]] = []
+
+    class Watcher(DeviceWatcher):
+        def device_left(self, device: NetworkDevice) -> None:
+            left = device.network
+            assert device.name not in left.by_name and device.index not in left.by_index and device not in left.devices
+            heard.append((left, device.name, device.index))
+
+    monkeypatch.setattr(device_module, "WATCHERS", [*device_module.WATCHERS, Watcher()])
+    move_device(left, elsewhere, b"moved%d", 77)
+    assert (left.network, left.name, left.index) == (elsewhere, b"moved0", 77)
+    assert elsewhere.by_name[b"moved0"] is left and elsewhere.by_index[77] is left
+    move_device(left, network, name, index)
+    remove_device(left)
+    assert heard == [(network, name, index), (elsewhere, b"moved0", 77), (network, name, index)]
+
+
 def test_an_interface_takes_its_addresses_along_at_once(
     pair: tuple[VethDevice, VethDevice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
