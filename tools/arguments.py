@@ -90,7 +90,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_quiet(command: Parser) -> None:
-    command.add_argument("-q", "--quiet", dest="hush", action="store_true", help="say nothing of what is made first")
+    command.add_argument("-q", "--quiet", dest="hush", action="store_true", help="do not report what is built first")
 
 
 MOST_PROCESSORS = 255

@@ -440,8 +440,8 @@ class FileCache(DirtyPages):
 
     def _change_mapped(self, page: CachedPage) -> int:
         """Allocate blocks for such a page, and mark it dirty; returns how many of its bytes the file has. A direct
-        write may have made it out of date while its thread slept: then it is read again, because all of it is written
-        back.
+        write may have changed the file while its thread slept: then the page is read again, because it is written back
+        as a whole.
         """
         offset = page.index << PAGE_SHIFT
         self.store.begin_change()

@@ -20,6 +20,7 @@ from kernel.cache.swapper import swap_some
 from kernel.cache.writeback import FLUSHER
 from kernel.cgroup.memory import MEMORY_CONTROLS, GroupReclaimer, MemoryControl
 from kernel.lang import Errno, final, sleeps
+from kernel.lib.linked import FIRST
 from kernel.lib.pace import is_dying, pace, spend
 from kernel.mm.frames import charged_for, frame_count
 from kernel.mm.swap_slots import SWAP
@@ -278,7 +279,7 @@ def _write_back_some(cache: DirtyPages | None) -> bool:
     if cache is not None and cache.dirty_count > 0:
         cache.write_back(0, LAST_PAGE, _WRITTEN_AT_ONCE)
         return True
-    first = TOTALS.first_dirty
+    first = TOTALS.dirty_caches[FIRST]
     if first is not None:
         first.write_back(0, LAST_PAGE, _WRITTEN_AT_ONCE)
         return True

@@ -253,7 +253,7 @@ def common_ancestor(one: ControlGroup, other: ControlGroup) -> ControlGroup:
 @final
 class GroupWalk:
     """The groups below one, itself among them, each before those that are below it. They may come and go meanwhile.
-    Those that are made below one when the walk has left it are missed; until then, they are not.
+    Those that are created below one when the walk has left it are missed; until then, they are not.
     """
 
     def __init__(self, root: ControlGroup) -> None:

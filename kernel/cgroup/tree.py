@@ -36,7 +36,7 @@ _NEWLINE: Final = 10
 
 @final
 class _Numbering:
-    """The numbers of groups that were made."""
+    """The numbers of groups that were created."""
 
     def __init__(self) -> None:
         self.last: int = TOP_NUMBER

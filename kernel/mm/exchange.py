@@ -4,7 +4,7 @@ Where a memory object knows its areas, they say where to look (`exchange_in_area
 alone, and to their forks, is looked for in whole page tables (`exchange_in_space`): a list of
 those that have such a frame would have to be kept at every fork, and only this would read it.
 
-Context: as said at each function. Entries are flushed at once, so that a copy that is made afterwards is the last word.
+Context: as said at each function. Entries are flushed at once, so that a copy afterwards has the last contents.
 """
 
 from typing import Final

@@ -110,7 +110,7 @@ def tell_to_end(process: Process, spared: Task | None) -> None:
 
 
 def _tell_some(process: Process, spared: Task | None, number: int) -> bool:
-    """Tell some threads that have not been told in a round; returns whether there may be more."""
+    """Notify some threads that have not been notified in a round; returns whether there may be more."""
     left = _TOLD_AT_ONCE
     for task in process.threads.values():
         if task.signals.end_round == number:
@@ -144,7 +144,7 @@ def end_thread(task: Task, status: int) -> None:
 def exit_task(task: Task) -> None:
     """End the running task. Does not return."""
     pace(_EXIT_COST)  # the threads of a large process end one by one without returning to user mode
-    task.signals.end_round = task.process.ending.round  # it need not be told any more
+    task.signals.end_round = task.process.ending.round  # it need not be notified any more
     dump = task.process.dump
     if dump is not None and dump.dumper != task.tid:
         dump.attend()

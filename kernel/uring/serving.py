@@ -138,7 +138,7 @@ def _round(task: Task, taker: Taker, work: TaskWork) -> int:
 
 @noraise
 def _take(task: Task, taker: Taker, served: ServedRing, most: int) -> int:
-    """Take up to `most` submissions of a ring, which stays open meanwhile, with the rights of whoever made it."""
+    """Take up to `most` submissions of a ring, which stays open meanwhile, with the rights of its creator."""
     ring = served.ring
     count = min(ring.offered(), most)
     if count == 0 or ring.is_disabled:

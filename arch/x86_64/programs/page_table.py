@@ -462,7 +462,7 @@ class PageTable:
             address = self.next_huge_mark(address + LEAF_TABLE_BYTES, end)
 
     def _table_below(self, slot: int) -> int:
-        """The table that an entry names, made if there is none. Raises MemoryError."""
+        """The table that an entry names, created if there is none. Raises MemoryError."""
         entry = load_i64(slot)
         if entry & PRESENT == 0:
             frame = allocate_charged_frame()

@@ -40,7 +40,7 @@ class DeviceFileSystem(Tmpfs):
         super().__init__(b"devtmpfs", b"devtmpfs", b"mode=755", None)
         self.shows_options = False
         self.mounts = 1  # never shut down
-        self.flag_names: list[bytes] = []  # flags among the options of the mount that is being made
+        self.flag_names: list[bytes] = []  # flags among the options of the mount that is being created
 
     def use(self, source: bytes, options: bytes) -> None:
         rest: list[bytes] = []

@@ -219,7 +219,7 @@ class Packet(Subject):
         self.take_ties(whole)
 
     def take_ties(self, other: "Packet") -> None:
-        """Copy the mark and the connection of another packet, from which this one was made."""
+        """Copy the mark and the connection of another packet, from which this one was created."""
         self.mark = other.mark
         self.connection = other.connection
         self.tracking = other.tracking

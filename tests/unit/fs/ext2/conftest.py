@@ -26,6 +26,7 @@ from kernel.fs.path import FIRST_MOUNTS, MOUNTS, FsContext
 from kernel.lang.simulation import memory
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
+from kernel.lib.linked import FIRST, LAST
 from kernel.lib.user import KernelBuffer
 from kernel.mm import frames
 from kernel.time import clock
@@ -47,7 +48,7 @@ def start_machine(frame_count: int = MACHINE_FRAMES) -> None:
     LRU.head = LRU.tail = None
     LRU.count = 0
     TOTALS.dirty = TOTALS.writing = 0
-    TOTALS.first_dirty = TOTALS.last_dirty = None
+    TOTALS.dirty_caches[FIRST] = TOTALS.dirty_caches[LAST] = None
     MOUNTS.clear()
     FIRST_MOUNTS.mounts.clear()
     FIRST_MOUNTS.known_top = None
