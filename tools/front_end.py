@@ -95,7 +95,7 @@ def _prompt(options: argparse.Namespace) -> int:
 
 
 def _debug(commands: Commands) -> None:
-    from tools.run_command import add_debug
+    from tools.debug_command import add_debug
 
     add_debug(commands)
 

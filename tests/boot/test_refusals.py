@@ -16,7 +16,7 @@ from tests.boot.test_streams import Terminal
 from tests.harness import Kernel
 from tests.harness.guest import PATIENCE
 from tools.paths import ROOT
-from tools.run_command import free_port
+from tools.ports import free_port
 
 pytestmark = pytest.mark.timeout(int(120 * PATIENCE))
 
@@ -66,8 +66,7 @@ def test_neither_a_shell_nor_gdb_gets_one(kernel: Kernel, place: Path) -> None:
     assert terminal.status() == 2
     os.close(terminal.descriptor)
     done = krait(place, "debug", "--kernel", str(kernel.path), "--cpu", "nosuch")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[1:] == [f"krait debug: {NO_PROCESSOR}"]
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"krait debug: {NO_PROCESSOR}\n")
 
 
 @pytest.mark.parametrize("kind", ["q35", "pc", "microvm"])
