@@ -31,7 +31,7 @@ from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import FOREVER, State
 from kernel.net.tcp.index import BucketWalk
 from kernel.net.tcp.information import TIMER_TIME_WAIT, information, pending_timer
-from kernel.net.tcp.table import TABLE, Listener, WaitWalk, port_key
+from kernel.net.tcp.table import TABLE, Listener, port_key
 from kernel.net.tcp.tcp_options import TcpOptions
 from kernel.net.tcp.tcp_settings import SETTINGS
 from kernel.net.tcp.time_wait import TimeWait
@@ -249,7 +249,7 @@ def _visit_tcp(network: Network, visitor: Visitor) -> None:
             pace_or_end(_VISIT_COST)
         pace_or_end(_LOOK_COST)
         channels = walk.next()
-    waits = WaitWalk()
+    waits = Walk(TABLE.wait_queue)
     wait = waits.next()
     while wait is not None:
         if wait.network is network:

@@ -39,11 +39,14 @@ _SOURCE_COST: Final = 300
 
 def _pings(family: int) -> bytes:
     text = bytearray()
-    for socket in list(ping_sockets_of(shown_network()).sockets):
-        pace(_LINE_COST)
+    walk = Walk(ping_sockets_of(shown_network()).sockets)
+    socket = walk.next()
+    while socket is not None:
         if socket.family == family:
             line = socket_line(socket, socket.binding.port, socket.binding.port, 5)
             text.extend(padded(line) if family == AF_INET else line + b"\n")
+        pace(_LINE_COST)
+        socket = walk.next()
     return bytes(text)
 
 

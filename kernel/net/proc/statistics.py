@@ -247,7 +247,7 @@ def _pages(size_bytes: int) -> int:
 
 def _count_others(network: Network) -> int:
     """Unix, packet and ping sockets."""
-    return network.unix_sockets + packet_sockets_of(network).count + len(ping_sockets_of(network).sockets)
+    return network.unix_sockets + packet_sockets_of(network).count + ping_sockets_of(network).total
 
 
 @proc_file("net/sockstat")

@@ -10,6 +10,7 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.lang import final
 from kernel.lib.credentials import uid_for_caller
+from kernel.lib.order import Walk
 from kernel.lib.pace import pace
 from kernel.lib.proc_files import TextPieces, proc_pieces
 from kernel.net.link.network import Network, shown_network
@@ -20,7 +21,7 @@ from kernel.net.tcp.connection import FOREVER, Connection, State
 from kernel.net.tcp.cubic import UNLIMITED
 from kernel.net.tcp.index import BucketWalk
 from kernel.net.tcp.information import TIMER_TIME_WAIT, pending_timer
-from kernel.net.tcp.table import TABLE, Listener, WaitWalk
+from kernel.net.tcp.table import TABLE, Listener, PortTimeWait
 from kernel.net.tcp.time_wait import TimeWait
 from kernel.time import monotonic_ns
 
@@ -100,7 +101,7 @@ class _Lines(TextPieces):
         self.number: int = 0  # of the next line
         self.ports: list[int] = TABLE.listened_ports(self.network)
         self.connections: BucketWalk = BucketWalk(TABLE.connections)
-        self.waits: WaitWalk | None = None  # once it has come to these
+        self.waits: Walk[PortTimeWait] | None = None  # once it has come to these
         self.at: int = -1  # -1: the heading; then all ports, all connections, all waits
 
     def next(self) -> bytes | None:
@@ -114,7 +115,7 @@ class _Lines(TextPieces):
             channels = self.connections.next()
             if channels is not None:
                 return self._channels(channels)
-            self.waits = WaitWalk()
+            self.waits = Walk(TABLE.wait_queue)
         wait = self.waits.next()
         return None if wait is None else self._wait(wait)
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from kernel.lang import EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOBUFS, ENOMEM, Errno, final, noraise
 from kernel.lib.order import Order
+from kernel.lib.pace import pace
 from kernel.net.internet.addresses import is_multicast
 from kernel.net.internet.membership import Membership, join, leave
 from kernel.net.internet.sysctl import CORE
@@ -39,6 +40,7 @@ class GroupNumbers:
 
 
 NUMBERS: Final = GroupNumbers()
+_LEAVE_COST: Final = 2000  # instructions, besides what a report spends
 EXCLUDE: Final = 0  # MCAST_EXCLUDE
 INCLUDE: Final = 1
 
@@ -158,10 +160,10 @@ class JoinedGroups:
 
     @noraise
     def leave_all(self) -> None:
-        """Leave all groups: the socket is being closed."""
-        for joined in self.groups:
-            _forget(joined)
-        self.groups.clear()
+        """Leave all groups: the socket is being closed. With safe points between: each report to routers takes long."""
+        while len(self.groups) > 0:
+            _forget(self.groups.pop())
+            pace(_LEAVE_COST)
 
 
 @noraise

@@ -25,14 +25,46 @@ _NETWORK_BITS: Final = 0xFF_FFFF
 _NETWORK_STEP: Final = 0x9E37_79B1  # spreads connections with the same ends in many networks
 
 
+@final
+class Secrets:
+    """What strangers must not know, so that they cannot choose addresses and ports that meet: odd, of 30 bits. They are
+    chosen before the first connection, and stay.
+    """
+
+    def __init__(self) -> None:
+        self.of_buckets: int = 0
+        self.first: int = 1
+        self.second: int = 1
+        self.third: int = 1
+
+    def choose(self) -> None:
+        """Choose them, unless that was done."""
+        if self.of_buckets == 0:
+            self.of_buckets = random.word() & _MASK | 1
+            self.first = random.word() & _MASK | 1
+            self.second = random.word() & _MASK | 1
+            self.third = random.word() & _MASK | 1
+
+
+_SECRETS: Final = Secrets()
+
+
 def key_of(network: Network, local: bytes, local_port: int, remote: bytes, remote_port: int) -> int:
-    """The key of a connection, at least 0: not unique, and not secret."""
+    """The key of a connection, at least 0: not unique. It never leaves this host."""
     far = span_of(remote)
     near = span_of(local)
     if len(remote) == 4:
         mixed = far.load_be32(0) * 31 + near.load_be32(0)
     else:
-        mixed = far.load_be32(12) * 31 + far.load_be32(8) * 7 + far.load_be32(4) + far.load_be32(0) + near.load_be32(12)
+        secrets = _SECRETS
+        # Whoever has a /64 chooses freely among addresses: without secrets very many could have the same key.
+        mixed = (
+            (far.load_be32(12) * secrets.first >> 24)
+            + (far.load_be32(8) * secrets.second >> 24)
+            + (far.load_be32(4) * secrets.third >> 24)
+            + far.load_be32(0)
+            + near.load_be32(12)
+        )
     mixed += (network.number & _NETWORK_BITS) * _NETWORK_STEP
     return (mixed & _MASK) << 32 | remote_port << 16 | local_port
 
@@ -47,14 +79,13 @@ class ConnectionIndex:
             self._chunks.append([None] * _CHUNK)
         self.bucket_count: int = _LEAST_CHUNKS * _CHUNK
         self.mask: int = self.bucket_count - 1  # the least power of two not below `bucket_count`, minus 1
-        self.secret: int = 0  # odd, 30 bits: strangers cannot choose ports that meet in one bucket
         self.count: int = 0
 
     @inline
     def bucket_of(self, key: int) -> int:
         """The bucket of a key."""
         mixed = (key & 0xFFFF_FFFF) ^ (key >> 30)
-        at = (mixed * self.secret >> 16) & self.mask
+        at = (mixed * _SECRETS.of_buckets >> 16) & self.mask
         return at if at < self.bucket_count else at & (self.mask >> 1)
 
     @inline
@@ -85,8 +116,7 @@ class ConnectionIndex:
         """Enter a channel, whose connection has addresses and ports. Raises MemoryError, with nothing changed."""
         c = channel.connection
         assert c is not None
-        if self.secret == 0:
-            self.secret = random.word() & _MASK | 1
+        _SECRETS.choose()
         if self.count >= _LOAD * self.bucket_count:
             self._split()
         channel.key = key_of(c.network, c.local, c.local_port, c.remote, c.remote_port)

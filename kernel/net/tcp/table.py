@@ -10,6 +10,7 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.lang import deque, final, inline
 from kernel.lib.credentials import Credentials
+from kernel.lib.order import Order
 from kernel.lib.pace import pace, spend
 from kernel.lib.socket_group import SocketGroup
 from kernel.net.link import ethernet
@@ -38,7 +39,8 @@ _LOOK_COST: Final = 60  # instructions for each listener at a port
 _COUNT_COST: Final = 30  # and to count it
 _BUCKET_COST: Final = 80  # for a place of the table, and those in it
 _DROP_COST: Final = 10_000  # instructions for ending a connection, besides what its packets report to have spent
-_STALE_WAITS: Final = 256  # how many superfluous entries the queue of TIME_WAIT may hold
+_EXPIRED_AT_ONCE: Final = 128  # states of TIME_WAIT: more follow
+_EXPIRE_COST: Final = 1000
 
 
 @final
@@ -90,9 +92,10 @@ class Listener:
 class PortTimeWait(TimeWait):
     """A TIME_WAIT that uses a port."""
 
-    def __init__(self, c: Connection, family: int, now_ns: int, hold: PortHold) -> None:
+    def __init__(self, c: Connection, family: int, now_ns: int, hold: PortHold, number: int) -> None:
         super().__init__(c, family, now_ns)
         self.hold: PortHold = hold
+        self.number: int = number  # in the queue
 
 
 @final
@@ -103,9 +106,9 @@ class Table:
         self.connections: ConnectionIndex = ConnectionIndex()
         self.is_crowded: bool = False  # a listener's queue is half full: connecting programs should let others run
         self.listeners: dict[int, list[Listener]] = {}  # by `port_key`
-        self.waits: dict[int, list[TimeWait]] = {}
-        self.wait_queue: deque[PortTimeWait] = deque()  # in the order of entering
-        self.waits_passed: int = 0  # how many have ever left the front of it
+        self.waits: dict[int, list[PortTimeWait]] = {}
+        self.wait_queue: Order[PortTimeWait] = Order()  # in the order of entering
+        self.last_wait: int = 0  # the number that was given last
         self.wait_count: int = 0
         self.timer: WaitTimer = WaitTimer()
 
@@ -241,13 +244,12 @@ class Table:
         hold = channel.hold
         if c is None or hold is None or self._has_enough_waits(c.network):
             return
-        if len(self.wait_queue) >= 2 * self.wait_count + _STALE_WAITS:
-            self._forget_stale_waits()
         try:
-            wait = PortTimeWait(c, channel.family, now_ns, hold)
-            self.wait_queue.append(wait)
+            wait = PortTimeWait(c, channel.family, now_ns, hold, self.last_wait + 1)
+            self.wait_queue.put(wait.number, wait)
         except MemoryError:
             return  # without memory the ports are free at once
+        self.last_wait = wait.number
         hold.acquire()
         self.wait_count += 1
         wait.network.time_waits += 1
@@ -274,7 +276,7 @@ class Table:
 
     def find_wait(
         self, network: Network, local: bytes, local_port: int, remote: bytes, remote_port: int
-    ) -> TimeWait | None:
+    ) -> PortTimeWait | None:
         """The remaining state of an ended connection with these ends."""
         if self.wait_count == 0:
             return None
@@ -292,11 +294,13 @@ class Table:
                 return wait
         return None
 
-    def end_wait(self, wait: TimeWait) -> None:
-        """Forget it. Its port is released when it comes up in the queue."""
+    def end_wait(self, wait: PortTimeWait) -> None:
+        """Forget it, and release its port. Needs no memory."""
         if not wait.is_listed:
             return
         wait.is_listed = False
+        self.wait_queue.remove(wait.number)
+        wait.hold.release()
         self.wait_count -= 1
         wait.network.time_waits -= 1
         key = key_of(wait.network, wait.local, wait.local_port, wait.remote, wait.remote_port)
@@ -309,38 +313,33 @@ class Table:
             del self.waits[key]
 
     def expire_waits(self, now_ns: int) -> int:
-        """Forget expired ones; returns when the next one is due, 0 for none. One that was prolonged goes to the
+        """Forget some that have expired; returns when to do so again, 0 for never. One that was prolonged goes to the
         end, so that no other waits for it.
         """
-        queue = self.wait_queue
-        while len(queue) > 0:
-            wait = queue[0]
-            if wait.is_listed and wait.deadline_ns > now_ns and not wait.is_prolonged:
-                return wait.deadline_ns
-            is_kept = wait.is_listed and wait.deadline_ns > now_ns
-            if wait.is_listed and not is_kept:
+        for _ in range(_EXPIRED_AT_ONCE):
+            wait = self.wait_queue.first_from(0)
+            if wait is None:
+                return 0
+            spend(_EXPIRE_COST)
+            if wait.deadline_ns <= now_ns:
                 wait.network.tcp_events.time_waits.count += 1
-            self._pass_first_wait(is_kept)
-        return 0
+                self.end_wait(wait)
+            elif wait.is_prolonged:
+                self._queue_again(wait)
+            else:
+                return wait.deadline_ns
+        return now_ns
 
-    def _forget_stale_waits(self) -> None:
-        """New connections have ended most entries of the queue: release their ports now."""
-        for _ in range(len(self.wait_queue)):
-            self._pass_first_wait(self.wait_queue[0].is_listed)
-
-    def _pass_first_wait(self, keeps: bool) -> None:
-        """Remove the first one: it goes to the end of the queue if it is kept, and there is memory."""
-        wait = self.wait_queue.popleft()
-        self.waits_passed += 1
-        if keeps:
-            wait.is_prolonged = False
-            try:
-                self.wait_queue.append(wait)
-            except MemoryError:
-                keeps = False
-        if not keeps:
+    def _queue_again(self, wait: PortTimeWait) -> None:
+        """It goes to the end of the queue, or ends if there is no memory for that."""
+        self.wait_queue.remove(wait.number)
+        self.last_wait += 1
+        wait.number = self.last_wait
+        wait.is_prolonged = False
+        try:
+            self.wait_queue.put(wait.number, wait)
+        except MemoryError:
             self.end_wait(wait)
-            wait.hold.release()
 
 
 @final
@@ -362,28 +361,6 @@ def port_key(network: Network, port: int) -> int:
 
 
 TABLE: Final = Table()
-
-
-@final
-class WaitWalk:
-    """A walk through the states of TIME_WAIT, in the order of entering, with others at work: they come at the end and
-    leave at the front, and one that was prolonged may be met twice.
-    """
-
-    def __init__(self) -> None:
-        self._following: int = TABLE.waits_passed
-
-    def next(self) -> TimeWait | None:
-        """The next one; None at the end."""
-        queue = TABLE.wait_queue
-        while True:
-            place = max(self._following - TABLE.waits_passed, 0)
-            if place >= len(queue):
-                return None
-            wait = queue[place]
-            self._following = TABLE.waits_passed + place + 1
-            if wait.is_listed:
-                return wait
 
 
 def _drop_unaccepted(channel: Channel, now_ns: int) -> None:
