@@ -79,6 +79,7 @@ class Membership:
     whether namespaces count it.
     """
 
+    number: int  # among the members of its group (kernel/cgroup/tree.py); 0: in the top group
     chosen_processors: int  # as requested, -1 at first; its group may permit fewer (`allowed`)
     earlier_user_ns: int  # its time when it entered its group
     earlier_system_ns: int
