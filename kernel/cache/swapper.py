@@ -15,6 +15,7 @@ Source: proc_sys_vm(5).
 
 from typing import Final
 
+from kernel.cache.crowds import CROWDED
 from kernel.cache.eviction import SHRINKERS, Shrinker, drop_old_pages
 from kernel.cache.page import LRU
 from kernel.cache.swap_areas import SWAPPER_WORK, discard_what_came_free, has_old_slots, write_out
@@ -104,7 +105,7 @@ class Swapper(PageSwapper):
         if self._due < _AT_ONCE:
             return False
         self._due -= _AT_ONCE
-        return drop_old_pages(_AT_ONCE) > 0
+        return drop_old_pages(_AT_ONCE) > 0 or CROWDED.evict() > 0
 
 
 SWAPPER: Final = Swapper()

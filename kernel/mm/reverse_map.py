@@ -3,7 +3,7 @@ reclaim take pages away.
 
 The path is object → areas → page tables, so it costs one look-up for each area that maps the object, however many
 pages that has. Where very many do (`is_crowded`), it has safe points; what must not sleep leaves such an object's pages
-alone.
+alone, and whoever may sleep evicts them (kernel/cache/crowds.py).
 
 Context: `unmap_frame` never sleeps, the others may.
 """
@@ -134,18 +134,27 @@ def unmap_frame(source: TrackedObject, index: int, frame: Frame) -> None:
     """
     area = source.first_area
     while area is not None:
-        space = area.space
-        address = _first_address(area, index)
-        if space is not None and area.start <= address < area.end and area.index_of(address) == index:
-            slot = space.pages.find(address)
-            if slot != 0:
-                entry = read_entry(slot)
-                if names_frame(entry) and entry_frame(entry) == frame:
-                    write_entry(slot, entry & area.kept_bits)
-                    space.pages.flush_page(address)
-                    space.resident -= 1
-                    put_frame(entry_frame(entry))  # the reference of the entry
+        unmap_in_area(area, index, frame)
         area = area.next_of_source
+
+
+def unmap_in_area(area: Area, index: int, frame: Frame) -> bool:
+    """The same in one area; whether it was mapped there. Never sleeps."""
+    space = area.space
+    address = _first_address(area, index)
+    if space is None or not area.start <= address < area.end or area.index_of(address) != index:
+        return False
+    slot = space.pages.find(address)
+    if slot == 0:
+        return False
+    entry = read_entry(slot)
+    if not names_frame(entry) or entry_frame(entry) != frame:
+        return False
+    write_entry(slot, entry & area.kept_bits)
+    space.pages.flush_page(address)
+    space.resident -= 1
+    put_frame(entry_frame(entry))  # the reference of the entry
+    return True
 
 
 def is_mapped_for_writing(source: TrackedObject) -> bool:
