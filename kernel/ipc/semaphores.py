@@ -52,6 +52,9 @@ class _Limits(SystemSetting):
 
 LIMITS: Final = _Limits(b"kernel/sem", [32000, 1024000000, 500, 32000], INT_LEAST, INT_MOST)
 
+_MOST_NUMBERS: Final = 1 << 16
+_MOST_AT_ONCE: Final = 4096
+
 _DONE: Final = 0
 _MUST_WAIT: Final = 1
 _ADJUSTMENT_BYTES: Final = 2
@@ -69,8 +72,8 @@ _QUIET: Final = WaitQueue()  # for sets that are busy
 
 
 def most_in_a_set() -> int:
-    """SEMMSL."""
-    return LIMITS.values[0]
+    """SEMMSL. No operation names more than 65,536."""
+    return min(LIMITS.values[0], _MOST_NUMBERS)
 
 
 def most_in_all() -> int:
@@ -79,8 +82,8 @@ def most_in_all() -> int:
 
 
 def most_operations() -> int:
-    """SEMOPM."""
-    return LIMITS.values[2]
+    """SEMOPM. They are done in one step."""
+    return min(LIMITS.values[2], _MOST_AT_ONCE)
 
 
 def most_sets() -> int:
@@ -360,11 +363,12 @@ class SemaphoreSet(IpcObject):
         self._wait_for_quiet()
         if self.is_removed:
             raise Errno(EIDRM)
-        undos = list(self.undos)  # some may leave the set meanwhile
         self.is_busy = True
         try:
-            for undo in undos:
-                undo.set(number, 0)
+            index = 0
+            while index < len(self.undos):  # only IPC_RMID takes some away meanwhile, the last first
+                self.undos[index].set(number, 0)
+                index += 1
                 pace(_STEP_COST)
             self.values[number] = value
             self.changers[number] = process
@@ -377,15 +381,17 @@ class SemaphoreSet(IpcObject):
         self._wait_for_quiet()
         if self.is_removed:
             raise Errno(EIDRM)
-        undos = list(self.undos)  # some may leave the set meanwhile
         self.is_busy = True
         try:
             for number in range(len(values)):
                 self.values[number] = values[number]
                 self.changers[number] = process
                 pace(_STEP_COST)
-            for undo in undos:
-                undo.clear()
+            index = 0
+            while index < len(self.undos):  # as above
+                self.undos[index].clear()
+                index += 1
+                pace(_STEP_COST)
             self.changed_s = now_s()
         finally:
             self._end_change()
