@@ -52,8 +52,8 @@ class _Limits(SystemSetting):
 
 LIMITS: Final = _Limits(b"kernel/sem", [32000, 1024000000, 500, 32000], INT_LEAST, INT_MOST)
 
-_MOST_NUMBERS: Final = 1 << 16
-_MOST_AT_ONCE: Final = 4096
+_MOST_NUMBERS: Final = 1 << 16  # semaphores of a set, whatever the limit is: an operation names no others
+MOST_AT_ONCE: Final = 4096  # operations, in the same way: they are done in one step
 
 _DONE: Final = 0
 _MUST_WAIT: Final = 1
@@ -72,8 +72,8 @@ _QUIET: Final = WaitQueue()  # for sets that are busy
 
 
 def most_in_a_set() -> int:
-    """SEMMSL. No operation names more than 65,536."""
-    return min(LIMITS.values[0], _MOST_NUMBERS)
+    """SEMMSL."""
+    return LIMITS.values[0]
 
 
 def most_in_all() -> int:
@@ -82,8 +82,8 @@ def most_in_all() -> int:
 
 
 def most_operations() -> int:
-    """SEMOPM. They are done in one step."""
-    return min(LIMITS.values[2], _MOST_AT_ONCE)
+    """SEMOPM."""
+    return LIMITS.values[2]
 
 
 def most_sets() -> int:
@@ -437,7 +437,7 @@ class Sets:
         """semget(2): the number of the set with this key, created if need be. Raises ENOENT, EEXIST, EINVAL, EACCES,
         ENOSPC, MemoryError.
         """
-        if count < 0 or count > most_in_a_set():
+        if count < 0 or count > min(most_in_a_set(), _MOST_NUMBERS):
             raise Errno(EINVAL)
         found = self.table.find(key, flags)
         if found is not None:
