@@ -21,6 +21,7 @@ from kernel.lib.pace import pace
 UNBOUNDED: Final = -1
 NOT_COUNTED: Final = -1
 _LOOK_COST: Final = 20
+_MOST_BOUND: Final = 1024  # maps: who lets a program go can take no safe point
 
 
 @final
@@ -177,6 +178,8 @@ def bind(program: Program, map_: Map) -> None:
             return
         at += 1
         pace(_LOOK_COST)
+    if len(program.bound) >= _MOST_BOUND:
+        raise MemoryError
     keep_map(map_)
     try:
         program.bound.append(map_)

@@ -176,12 +176,66 @@ ABOVE: Final = _Above()
 BELOW: Final = _Below()
 
 
+@final
+class _SameNumber:
+    """The members of a set that were added under one descriptor: several if it was reused while files live on, and
+    then as many as a program likes. Each has a file of its own.
+    """
+
+    def __init__(self) -> None:
+        self._only: Member | None = None
+        self._many: dict[File, Member] | None = None  # instead, once there was a second one; in the order of coming
+
+    def is_empty(self) -> bool:
+        many = self._many
+        return self._only is None and (many is None or len(many) == 0)
+
+    def find(self, file: File) -> Member | None:
+        only = self._only
+        if only is not None:
+            return only if only.file is file else None
+        many = self._many
+        return None if many is None else many.get(file)
+
+    def at(self, index: int) -> Member | None:
+        """The member at an index; None past the end."""
+        many = self._many
+        if many is None:
+            return self._only if index == 0 else None
+        if index < len(many):
+            for member in many.values():
+                if index == 0:
+                    return member
+                index -= 1
+        return None
+
+    def add(self, member: Member) -> None:
+        """Raises MemoryError."""
+        many = self._many
+        only = self._only
+        if many is None:
+            if only is None:
+                self._only = member
+                return
+            many = {only.file: only}
+        many[member.file] = member
+        self._many = many
+        self._only = None
+
+    def remove(self, member: Member) -> None:
+        """Does nothing if it is not there."""
+        if self._only is member:
+            self._only = None
+        many = self._many
+        if many is not None and many.get(member.file) is member:
+            del many[member.file]
+
+
 class EpollFile(DescriptorFile):
     """An epoll set."""
 
     def __init__(self, flags: int, uid: KernelUid) -> None:
-        # by descriptor; several if descriptors were reused while files live on
-        self.members: dict[int, list[Member]] = {}
+        self.members: dict[int, _SameNumber] = {}  # by descriptor
         self.newest: Member | None = None  # the first of the chain of all members
         self.queue: WaitQueue = WaitQueue()
         super().__init__(anonymous_path(b"[eventpoll]"), O_RDWR | flags)
@@ -209,18 +263,15 @@ class EpollFile(DescriptorFile):
 
     def find(self, descriptor: int, file: File) -> Member | None:
         same = self.members.get(descriptor)
-        if same is not None:
-            for member in same:
-                if member.file is file:
-                    return member
-        return None
+        return None if same is None else same.find(file)
 
     def watched_file(self, descriptor: int, index: int) -> File:
         """The file watched under a number; `index` distinguishes those that share one. Raises ENOENT."""
         same = self.members.get(descriptor)
-        if same is None or index >= len(same):
+        member = None if same is None else same.at(index)
+        if member is None:
             raise Errno(ENOENT)
-        return same[index].file
+        return member.file
 
     def check_add(self, descriptor: int, file: File, events: int) -> UserAccount:
         """The account that pays for another member. EPERM for files that are always ready, ENOSPC if the user has too
@@ -264,9 +315,9 @@ class EpollFile(DescriptorFile):
         """Raises MemoryError: `drop` knows whether the member is in a list."""
         same = self.members.get(member.descriptor)
         if same is None:
-            same = []
+            same = _SameNumber()
             self.members[member.descriptor] = same
-        same.append(member)
+        same.add(member)
 
     def change(self, descriptor: int, file: File, events: int, data: int) -> None:
         """EPOLL_CTL_MOD."""
@@ -303,9 +354,8 @@ class EpollFile(DescriptorFile):
         self._unlist(member)
         same = self.members.get(member.descriptor)
         if same is not None:
-            if member in same:
-                same.remove(member)
-            if len(same) == 0:
+            same.remove(member)
+            if same.is_empty():
                 del self.members[member.descriptor]
 
     def _chain(self, member: Member) -> None:

@@ -38,6 +38,7 @@ from kernel.lib.pace import PACE, is_dying, is_interrupted, pace, spend
 from kernel.mm.area import DROPPABLE, MAP_LOCKED, Area
 from kernel.mm.area_tree import following
 from kernel.mm.broken import is_broken
+from kernel.mm.crowded_memory import CROWDED_MEMORY
 from kernel.mm.exchange import address_of, count_in_areas
 from kernel.mm.fault import Access, swap_in
 from kernel.mm.frame_tree import SWAPPABLE, FrameTree, in_place_of_frame, is_slot, slot_in
@@ -161,9 +162,13 @@ def take_shared_page(tree: FrameTree, index: int, choice: Choice, taken: Taken, 
     mapping = tree.mapping
     mapped = 0
     if mapping is not None:
-        if mapping.is_crowded() or is_wanted_in_areas(mapping, index, frame, takes_used):
+        if mapping.is_crowded():  # then it goes if nobody maps it
+            if frame_count(frame) != 1 and choice.wants(owner):
+                CROWDED_MEMORY.note(tree, index)
+        elif is_wanted_in_areas(mapping, index, frame, takes_used):
             return False
-        mapped = count_in_areas(mapping, index, frame)
+        else:
+            mapped = count_in_areas(mapping, index, frame)
     if frame_count(frame) != mapped + 1 or not choice.wants(owner):
         return False  # the kernel works with it, or a copy of a program is not one yet
     page = _new_place(frame, owner, taken)
@@ -176,7 +181,7 @@ def take_shared_page(tree: FrameTree, index: int, choice: Choice, taken: Taken, 
         SWAP.leave(page)
         return False
     page.is_writing = True
-    if mapping is not None:
+    if mapping is not None and mapped > 0:
         unmap_frame(mapping, index, frame)
     SWAP.get(page.slot)
     tree.put(index, in_place_of_frame(page.slot))  # needs no memory: there is a place

@@ -492,7 +492,7 @@ def _stay_for_tracer(task: Task, tracee: Tracee) -> None:
     """
     process = task.process
     tracee.is_dead = True
-    if task.signals.is_stopped:
+    if process.stop.signal != 0 and task.signals.is_stopped:
         process.stop.stopped_count -= 1
     if process.leader is not task:
         tracing = tracee.of_process

@@ -550,6 +550,7 @@ def _begin_tracing(child: Task, tracee: Tracee | None) -> None:
             tracee.traps_soon = True
         else:
             child.pending.mask |= bit(SIGSTOP)
+            child.process.stop.has_own = True
         child.interrupted = True
     rewatch(child)
 

@@ -40,7 +40,7 @@ class SignalState:
     forced: int  # a fault's signal, which even the first process takes
     returns_from_handler: bool  # rt_sigreturn was called
     kill_wakes: bool  # a kill ends the present sleep, though other signals do not
-    is_stopped: bool  # it has taken part in the present stop of its process
+    is_stopped: bool  # it has taken part in the present stop of its process; means nothing while there is none
     is_past_dump: bool  # it ends, and a core dump that begins now does without it
     end_round: int  # the last round that had it end, or in which it began to without
     stack: SignalStack
@@ -139,6 +139,7 @@ class StopState:
     last_signal: int
     has_news: bool  # a child may have stopped or gone on without being reported
     cancels: int  # SIGCONTs and SIGKILLs so far: a stop that was about to begin does not
+    has_own: bool  # a thread may have a stop signal or SIGCONT of its own pending
     group_send: int  # the last long send to its group that has reached it (send.py)
 
 

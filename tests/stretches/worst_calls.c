@@ -2738,6 +2738,97 @@ static void receivers(void)
     in_child(many_connections);
 }
 
+/* Another kernel of 160 MiB, and as much that is zeros: laid out, checked, and given back. */
+static void next_kernel(void)
+{
+    const long size = 10 * MIB;
+    char *piece = touched(size);
+    struct { void *from; size_t filled; unsigned long to; size_t size; } segments[16];
+    for (int i = 0; i < 16; i++) {
+        segments[i].from = piece;
+        segments[i].filled = (size_t)size;
+        segments[i].to = (16 + 20 * (unsigned long)i) * MIB;
+        segments[i].size = (size_t)(i < 8 ? 2 * size : size);
+    }
+    CHECK(syscall(SYS_kexec_load, segments[0].to, 16, segments, 0) == 0);
+    CHECK(syscall(SYS_kexec_load, 0, 0, 0, 0) == 0);
+}
+
+/* A library that 6,000 areas map: its pages go, and come again. */
+static void crowded_library(void)
+{
+    const long pages = 64;
+    int file = open("/mnt/library", O_RDWR | O_CREAT, 0600);
+    char *piece = touched(pages * PAGE);
+    char *memory = mmap(0, 12000 * pages * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(memory != MAP_FAILED && file >= 0 && write(file, piece, pages * PAGE) == pages * PAGE && fsync(file) == 0);
+    for (int round = 0; round < 2; round++) {
+        for (long i = 0; i < 12000; i += 2) {
+            char *at = memory + i * pages * PAGE;
+            CHECK(mmap(at, pages * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, 0) == at);
+            CHECK(at[0] == 1 && at[32 * PAGE] == 1);
+        }
+        write_text("/proc/sys/vm/drop_caches", "1");
+        unsigned char present = 1;
+        CHECK(mincore(memory, PAGE, &present) == 0 && (present & 1) == 0);
+    }
+    CHECK(munmap(memory, 12000 * pages * PAGE) == 0 && close(file) == 0 && unlink("/mnt/library") == 0);
+}
+
+/* 5,000 threads in a control group: frozen, shown, moved, stopped, continued, killed. */
+static void crowded_group(void)
+{
+    pthread_attr_t small;
+    pthread_t thread;
+    int ends[2], status;
+    char byte, text[20];
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 16384);
+    write_text("/proc/sys/kernel/threads-max", "20000");
+    CHECK(mkdir("/tmp/crowded", 0755) == 0 && mount("c", "/tmp/crowded", "cgroup2", 0, 0) == 0);
+    CHECK(mkdir("/tmp/crowded/one", 0755) == 0 && mkdir("/tmp/crowded/two", 0755) == 0 && pipe(ends) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        write_text("/tmp/crowded/one/cgroup.procs", "0");
+        for (int i = 0; i < 5000; i++)
+            CHECK(pthread_create(&thread, &small, forever, 0) == 0);
+        CHECK(write(ends[1], "", 1) == 1);
+        forever(0);
+    }
+    close(ends[1]);
+    CHECK(read(ends[0], &byte, 1) == 1);
+    usleep(100000); /* until all sleep */
+    write_text("/tmp/crowded/one/cgroup.freeze", "1");
+    write_text("/tmp/crowded/one/cgroup.freeze", "0");
+    CHECK(read_all("/tmp/crowded/one/cgroup.threads") > 5000 && read_all("/tmp/crowded/one/cgroup.procs") > 0);
+    CHECK(read_all("/tmp/crowded/one/cpu.stat") > 0 && read_all("/tmp/crowded/cgroup.threads") > 0);
+    sprintf(text, "%d", child);
+    write_text("/tmp/crowded/two/cgroup.procs", text);
+    write_text("/tmp/crowded/cgroup.subtree_control", "+memory +pids +cpu");
+    write_text("/tmp/crowded/cgroup.subtree_control", "-memory -pids -cpu");
+    CHECK(kill(child, SIGSTOP) == 0 && waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
+    CHECK(kill(child, SIGCONT) == 0 && waitpid(child, &status, WCONTINUED) == child && WIFCONTINUED(status));
+    write_text("/tmp/crowded/two/cgroup.kill", "1");
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+    CHECK(rmdir("/tmp/crowded/one") == 0 && rmdir("/tmp/crowded/two") == 0 && umount("/tmp/crowded") == 0);
+}
+
+/* 100,000 messages in a queue, of which the last is wanted. */
+static void long_queue(void)
+{
+    struct { long kind; char text[1]; } message = {1, {0}};
+    write_text("/proc/sys/kernel/msgmnb", "1000000");
+    int queue = msgget(IPC_PRIVATE, 0600);
+    CHECK(queue >= 0);
+    for (int i = 0; i < 100000; i++)
+        CHECK(msgsnd(queue, &message, 1, 0) == 0);
+    message.kind = 2;
+    CHECK(msgsnd(queue, &message, 1, 0) == 0);
+    CHECK(msgrcv(queue, &message, 1, 2, 0) == 1 && msgrcv(queue, &message, 1, 3, IPC_NOWAIT) < 0);
+    CHECK(msgctl(queue, IPC_RMID, 0) == 0);
+}
+
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
@@ -2758,6 +2849,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"addresses", addresses}, {"timers", timers},
     {"polls", polls}, {"mapped_often", mapped_often}, {"holes", holes}, {"rules", rules}, {"keyrings", keyrings},
     {"locks", locks}, {"receivers", receivers},
+    {"next_kernel", next_kernel}, {"library", crowded_library}, {"crowded_group", crowded_group}, {"queue", long_queue},
 };
 
 int main(int count, char **values)

@@ -144,5 +144,5 @@ def test_threads_of_the_top_group_are_looked_up_by_number(monkeypatch: pytest.Mo
     found = []
     with meanwhile(lambda: tasks.pop(), 1):
         while (task := walk.next()) is not None:
-            found.append(task.tid)
+            found.append(int(task.tid))
     assert found == [1, 2, 3, 4, 6, 7]
