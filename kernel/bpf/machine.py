@@ -13,6 +13,7 @@ from kernel.bpf.arithmetic import WORD_MASK, signed
 from kernel.bpf.code import STACK_SIZE
 from kernel.bpf.maps import PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY, Map
 from kernel.bpf.packet_view import NOWHERE, PacketView
+from kernel.bpf.ring import Record
 from kernel.lang import Array, span_of, u64
 from kernel.lib.pace import spend
 
@@ -21,6 +22,7 @@ CONTEXT_REGION: Final = 1
 STACK_REGION: Final = 2  # of the program; those of the functions that are at work follow
 MAP_REGION: Final = 0x1000  # the maps themselves
 VALUE_REGION: Final = 0x2000  # and their values
+RECORD_REGION: Final = 0x3000  # records of rings that are being written
 CONTEXT_POINTER: Final = CONTEXT_REGION << 32
 
 
@@ -75,6 +77,8 @@ class Memory:
         self.is_broken: bool = False
         self.place: int = 0  # where `region` found an access
         self.helped: int = 0  # what helpers took, in instructions of the processor: for bytes copied, and for hashes
+        records: list[Record] = []
+        self.records: list[Record] = records
         self.packet: PacketView | None = None
         self.cookie: int = 0  # of the socket that it judges
         self.half_at: int = NOWHERE  # a word of the context of which two bytes are kept
@@ -92,6 +96,10 @@ class Memory:
             self.place = offset
             may = forbidding == PROGRAM_WRITE_ONLY or self.may_change_context
             return self.context if may and offset + size <= len(self.context) else None
+        if 0 <= region - RECORD_REGION < len(self.records):
+            record = self.records[region - RECORD_REGION]
+            self.place = offset
+            return record.data if record.is_open and offset + size <= len(record.data) else None
         index = region - VALUE_REGION
         if index < 0 or index >= len(self.maps):
             return None

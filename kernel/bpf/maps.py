@@ -13,7 +13,7 @@ Source: bpf(2).
 from typing import Final
 
 from kernel.bpf.held import Held
-from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, final, span_of, u8
+from kernel.lang import E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, final, span_of, u8
 from kernel.lib.pace import pace_bytes, spend
 
 # Kinds.
@@ -31,6 +31,7 @@ ARRAY_OF_MAPS: Final = 12
 HASH_OF_MAPS: Final = 13
 QUEUE: Final = 22
 STACK: Final = 23
+RING: Final = 27
 BLOOM: Final = 30
 
 NOT_SUPPORTED: Final = 524  # ENOTSUPP, which Linux does not export
@@ -79,6 +80,7 @@ class Map:
         self.inner: Map | None = None  # of a map of maps: what they must be like; nobody uses its values
         self.owner_kind: int = -1  # of an array of programs: their type, once there was one
         self.owner_place: int = 0
+        self.writers: int = 0  # areas through which a process may write it
         self.find_cost: int = 0  # instructions that finding a key takes, about
         self._pieces: list[bytearray] = []
         self._stride: int = (value_size + 7) & ~7
@@ -264,7 +266,11 @@ class ArrayMap(Map):
 
 
 def freeze(map_: Map) -> None:
-    """System calls can no longer change the map. Raises EPERM if that is already so."""
+    """System calls can no longer change the map. Raises EPERM if that is already so, EBUSY if a process may write its
+    memory.
+    """
     if map_.is_frozen:
         raise Errno(EPERM)
+    if map_.writers > 0:
+        raise Errno(EBUSY)
     map_.is_frozen = True

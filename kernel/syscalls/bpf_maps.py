@@ -15,6 +15,7 @@ from kernel.bpf.maps import (
     PREFIXES,
     PROGRAM_ARRAY,
     READ_ONLY,
+    RING,
     WRITE_ONLY,
     Map,
     freeze,
@@ -73,7 +74,7 @@ def create_map(attributes: Attributes) -> int:
         raise Errno(EINVAL)
     if not is_known(kind):
         raise Errno(EINVAL)
-    if kind == PREFIXES:
+    if kind == PREFIXES or kind == RING:
         _check_rights(kind)  # first, as on Linux
     key_size = attributes.u32(4)
     value_size = attributes.u32(8)
@@ -84,12 +85,17 @@ def create_map(attributes: Attributes) -> int:
     map_.name = attributes.name(_CREATE_NAME)
     if not map_.has_values:
         start_thread()
-    check_room_to_keep()
-    while map_.grow():
+    try:
         check_room_to_keep()
-        if is_dying():
-            raise Errno(EINTR)
-    return install_map(map_, opened)
+        while map_.grow():
+            check_room_to_keep()
+            if is_dying():
+                raise Errno(EINTR)
+        return install_map(map_, opened)
+    except (Errno, MemoryError):
+        if map_.users == 0:
+            map_.clear()
+        raise
 
 
 def _check_rights(kind: int) -> None:

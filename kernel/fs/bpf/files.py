@@ -11,12 +11,16 @@ Source: bpf(2), proc_pid_fdinfo(5).
 from kernel.bpf.kept_maps import close_map, open_map
 from kernel.bpf.maps import Map
 from kernel.bpf.program import Program, keep_program, release_program
+from kernel.bpf.ring import RingMap
 from kernel.bpf.statistics import STATISTICS
 from kernel.cgroup.links import GroupLink, release_link
 from kernel.fs.anonymous import anonymous_path
-from kernel.fs.constants import O_RDONLY, O_RDWR
+from kernel.fs.bpf.mapping import mapped_part, mapping_limit, may_be_mapped
+from kernel.fs.constants import O_RDONLY, O_RDWR, POLLERR, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File
 from kernel.lang import EINVAL, Errno, final
+from kernel.mm.objects import MemoryObject
+from kernel.sched import PollWaiter
 
 
 @final
@@ -32,6 +36,26 @@ class MapFile(File):
 
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + self.map.held_bytes() // max(self.map.users, 1)
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        map_ = self.map
+        if not isinstance(map_, RingMap):
+            return POLLERR
+        if waiter is not None:
+            waiter.wait_on(map_.news.waiters)
+        return READABLE if map_.unread() != 0 else 0
+
+    def can_be_watched(self) -> bool:
+        return True
+
+    def must_be_shared(self) -> bool:
+        return may_be_mapped(self.map)
+
+    def mapping_limit(self, offset: int, size_bytes: int, prot: int, most: int) -> int:
+        return mapping_limit(self.map, offset, size_bytes, prot, most)
+
+    def mapped_part(self, offset: int, size_bytes: int) -> MemoryObject:
+        return mapped_part(self, self.map, offset, size_bytes)
 
     def describe(self) -> bytes:
         map_ = self.map
