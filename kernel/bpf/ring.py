@@ -17,7 +17,7 @@ from typing import Final
 
 from kernel.bpf.arithmetic import WORD_MASK, compute
 from kernel.bpf.code import SUB
-from kernel.bpf.maps import NOT_SUPPORTED, RING, Map
+from kernel.bpf.maps import ALL_COPIES, NOT_SUPPORTED, RING, Map
 from kernel.lang import Errno, Span, final, span_of, u8
 from kernel.lib.pace import spend
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
@@ -157,7 +157,7 @@ class RingMap(Map):
     def look_up(self, key: bytes) -> bytes:
         raise Errno(NOT_SUPPORTED)
 
-    def update(self, key: bytes, value: Span[u8], flags: int, processor: int = -1) -> None:
+    def update(self, key: bytes, value: Span[u8], flags: int, processor: int = ALL_COPIES) -> None:
         raise Errno(NOT_SUPPORTED)
 
     def remove(self, key: bytes) -> None:
@@ -176,12 +176,12 @@ def _length(size: int) -> int:
 class Record:
     """A record that a program writes: a copy, until it is finished."""
 
-    def __init__(self, ring: RingMap, start: int, size: int) -> None:
+    def __init__(self, ring: RingMap, size: int) -> None:
         """Raises MemoryError."""
         self.ring: RingMap = ring
-        self.start: int = start
+        self.start: int = FULL  # its position there
         self.data: bytearray = bytearray(size)
-        self.is_open: bool = True
+        self.is_open: bool = False
 
     def finish(self, flags: int, *, discards: bool) -> None:
         """The program may no longer write it."""

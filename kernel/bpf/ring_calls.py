@@ -78,20 +78,22 @@ class RingCalls(Memory):
         if place >= MOST_HELD:
             return 0
         self._spend(size + place)
+        start: int = FULL
         try:
-            record = Record(ring, 0, size)
+            record = Record(ring, size)
             if place == len(self.records):
                 self.records.append(record)
             else:
                 self.records[place] = record
             start = ring.reserve(size)
         except MemoryError:
-            start = FULL
-        if start == FULL:
-            if place < len(self.records):
-                self.records[place].is_open = False
+            pass  # as if there were no room in the ring
+        if place == len(self.records):
             return 0
-        record.start = start
+        self.records[place].is_open = start != FULL
+        self.records[place].start = start
+        if start == FULL:
+            return 0
         return (RECORD_REGION + place) << 32
 
     def _output(self, ring: RingMap, address: int, size: int, flags: int) -> int:
