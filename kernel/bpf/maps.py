@@ -12,6 +12,7 @@ Source: bpf(2).
 
 from typing import Final
 
+from kernel.bpf.btf import Btf, release_btf
 from kernel.bpf.held import Held
 from kernel.lang import E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, final, span_of, u8
 from kernel.lib.pace import pace_bytes, spend
@@ -80,6 +81,9 @@ class Map:
         self.inner: Map | None = None  # of a map of maps: what they must be like; nobody uses its values
         self.owner_kind: int = -1  # of an array of programs: their type, once there was one
         self.owner_place: int = 0
+        self.btf: Btf | None = None  # the types of keys and values, if its creator named them
+        self.key_type: int = 0
+        self.value_type: int = 0
         self.writers: int = 0  # areas through which a process may write it
         self.find_cost: int = 0  # instructions that finding a key takes, about
         self._pieces: list[bytearray] = []
@@ -225,6 +229,14 @@ class Map:
 
     def clear(self) -> None:
         """Let go of all objects."""
+
+    def end(self) -> None:
+        """Nobody has the map any more: let go of everything."""
+        btf = self.btf
+        self.btf = None
+        if btf is not None:
+            release_btf(btf)
+        self.clear()
 
     def abandon(self) -> None:
         """The last descriptor or name is gone. A program may still have the map."""

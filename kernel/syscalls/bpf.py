@@ -2,13 +2,15 @@
 
 from typing import Final
 
+from kernel.bpf.btf import DESCRIPTIONS
 from kernel.bpf.kept_maps import MAPS
 from kernel.bpf.program import KEPT
 from kernel.cgroup.links import LINKS
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
-from kernel.syscalls.bpf_arguments import Attributes, require_bpf
+from kernel.syscalls.bpf_arguments import Attributes
 from kernel.syscalls.bpf_batches import delete_batch, look_up_batch, update_batch
+from kernel.syscalls.bpf_btf import load_btf, open_btf
 from kernel.syscalls.bpf_groups import attach_program, detach_program, query
 from kernel.syscalls.bpf_information import bind_map, enable_statistics, next_number, open_map, open_program, tell
 from kernel.syscalls.bpf_links import change_link, create_link, cut, open_link
@@ -35,6 +37,8 @@ _MAP_GET_FD_BY_ID: Final = 14
 _OBJ_GET_INFO_BY_FD: Final = 15
 _PROG_QUERY: Final = 16
 _BTF_LOAD: Final = 18
+_BTF_GET_FD_BY_ID: Final = 19
+_BTF_GET_NEXT_ID: Final = 23
 _MAP_LOOKUP_AND_DELETE_ELEM: Final = 21
 _MAP_FREEZE: Final = 22
 _MAP_LOOKUP_BATCH: Final = 24
@@ -119,8 +123,11 @@ def _of_links(command: int, attributes: Attributes) -> int:
     if command == _LINK_DETACH:
         return cut(attributes)
     if command == _BTF_LOAD:
-        attributes.end_at(40)
-        require_bpf()  # EPERM comes before there being no BTF
+        return load_btf(attributes)
+    if command == _BTF_GET_FD_BY_ID:
+        return open_btf(attributes)
+    if command == _BTF_GET_NEXT_ID:
+        return next_number(attributes, DESCRIPTIONS.numbers)
     raise Errno(EINVAL)
 
 

@@ -39,6 +39,7 @@ from kernel.syscalls.bpf_arguments import (
     may_program,
     program_file_at,
 )
+from kernel.syscalls.bpf_btf import describe_map
 from kernel.syscalls.bpf_groups import group_at
 from kernel.task import current
 from kernel.task.words import load_i32
@@ -65,9 +66,10 @@ def create_map(attributes: Attributes) -> int:
     extra = attributes.i64(64)
     if extra != 0 and kind != BLOOM:
         raise Errno(EINVAL)
-    for offset in (44, 52, 56, 60):  # devices, types of BTF
-        if attributes.u32(offset) != 0:
-            raise Errno(EINVAL)
+    if attributes.u32(44) != 0 or attributes.u32(60) != 0:  # devices, the kernel's own types
+        raise Errno(EINVAL)
+    if attributes.u32(52) != 0 and attributes.u32(56) == 0:  # a type of keys, none of values
+        raise Errno(EINVAL)
     flags = attributes.u32(16)
     opened = open_flags(flags)
     if flags & NUMA_NODE != 0 and (attributes.u32(24) != 0 or kind in FOR_EACH_PROCESSOR):
@@ -86,6 +88,7 @@ def create_map(attributes: Attributes) -> int:
     if not map_.has_values:
         start_thread()
     try:
+        describe_map(map_, attributes)
         check_room_to_keep()
         while map_.grow():
             check_room_to_keep()
@@ -94,7 +97,7 @@ def create_map(attributes: Attributes) -> int:
         return install_map(map_, opened)
     except (Errno, MemoryError):
         if map_.users == 0:
-            map_.clear()
+            map_.end()
         raise
 
 

@@ -8,6 +8,7 @@ Context: may raise MemoryError, ENFILE.
 Source: bpf(2), proc_pid_fdinfo(5).
 """
 
+from kernel.bpf.btf import Btf, keep_btf, release_btf
 from kernel.bpf.kept_maps import close_map, open_map
 from kernel.bpf.maps import Map
 from kernel.bpf.program import Program, keep_program, release_program
@@ -115,6 +116,24 @@ class LinkFile(File):
 
 
 @final
+class BtfFile(File):
+    """An open description of types, which counts it (`open_btf_file`)."""
+
+    def __init__(self, btf: Btf) -> None:
+        super().__init__(anonymous_path(b"btf"), O_RDONLY)
+        self.btf: Btf = btf
+
+    def close(self) -> None:
+        release_btf(self.btf)
+
+    def held_bytes(self) -> int:
+        return DESCRIPTION_BYTES + self.btf.held_bytes() // max(self.btf.users, 1)
+
+    def describe(self) -> bytes:
+        return f"btf_id:\t{self.btf.identifier}\n".encode()
+
+
+@final
 class StatisticsFile(File):
     """While it is open, runs of programs are counted."""
 
@@ -147,6 +166,16 @@ def open_program_file(program: Program) -> ProgramFile:
         return ProgramFile(program)
     except (Errno, MemoryError):
         release_program(program)
+        raise
+
+
+def open_btf_file(btf: Btf) -> BtfFile:
+    """The same for a description of types."""
+    keep_btf(btf)
+    try:
+        return BtfFile(btf)
+    except (Errno, MemoryError):
+        release_btf(btf)
         raise
 
 
