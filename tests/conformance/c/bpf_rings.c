@@ -6,7 +6,7 @@
 
 enum { ARRAY = 2, RINGBUF = 27, SOCKET_FILTER = 1 };
 enum { OUTPUT = 130, RESERVE, SUBMIT, DISCARD, QUERY };
-#define PAGE 4096u
+#define UNIT 4096u
 
 static const struct insn output[] = {
     MOVR(6, 1), STDW(10, -8, 0x11223344), MAP(1), MOVR(2, 10), ADD(2, -8), MOV(3, 8), MOV(4, 0), CALL(OUTPUT), EXIT,
@@ -22,7 +22,7 @@ static const struct insn dropped[] = {
 static const char *of_mapping(void *at) { return at == MAP_FAILED ? error_name(errno) : "ok"; }
 
 static void *map_it(int fd, unsigned pages, int prot, int flags, unsigned first) {
-    void *at = mmap(0, pages * PAGE, prot, flags, fd, (off_t)(first * PAGE));
+    void *at = mmap(0, pages * UNIT, prot, flags, fd, (off_t)(first * UNIT));
     printf("map %u pages from %u, prot %d, flags %d: %s\n", pages, first, prot, flags, of_mapping(at));
     return at;
 }
@@ -86,14 +86,14 @@ static void mappings(int ring) {
     map_it(ring, 1, PROT_READ, MAP_SHARED, 6);
     map_it(ring, 1, PROT_READ, MAP_SHARED, 7);
     uint8_t *all = map_it(ring, 6, PROT_READ, MAP_SHARED, 0);
-    SHOW(mprotect(all, PAGE, PROT_READ | PROT_WRITE));
-    SHOW(mprotect(all, PAGE, PROT_READ | PROT_EXEC));
-    SHOW(munmap(all, 6 * PAGE));
+    SHOW(mprotect(all, UNIT, PROT_READ | PROT_WRITE));
+    SHOW(mprotect(all, UNIT, PROT_READ | PROT_EXEC));
+    SHOW(munmap(all, 6 * UNIT));
     uint8_t *one = map_it(ring, 1, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
     fresh();
     put32(0, (uint32_t)ring);
     SHOW(bpf(22, 4));
-    SHOW(munmap(one, PAGE));
+    SHOW(munmap(one, UNIT));
 }
 
 static void show_poll(int ring, int set) {
@@ -121,7 +121,7 @@ static void records(int ring) {
     uint32_t *consumer = map_it(ring, 1, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
     uint8_t *rest = map_it(ring, 5, PROT_READ, MAP_SHARED, 1);
     uint64_t *produced = (uint64_t *)rest, *read_to = (uint64_t *)consumer;
-    uint8_t *data = rest + PAGE;
+    uint8_t *data = rest + UNIT;
     int set = (int)MUST(epoll_create1(0));
     struct epoll_event event = { .events = EPOLLIN };
     SHOW(epoll_ctl(set, EPOLL_CTL_ADD, ring, &event));
@@ -190,8 +190,8 @@ static void verifier(int ring) {
     static const struct insn looked[] = { STW(10, -4, 0), MAP(1), MOVR(2, 10), ADD(2, -4), CALL(1), MOV(0, 0), EXIT };
     static const struct insn wrong[] = { MOVR(1, 10), MOV(2, 0), CALL(SUBMIT), MOV(0, 0), EXIT };
     static const struct insn nothing[] = { MAP(1), MOVR(2, 10), MOV(3, 0), MOV(4, 0), CALL(OUTPUT), EXIT };
-#define TRY(program) printf(#program ": %s\n", said(load(SOCKET_FILTER, program, COUNT(program), ring)))
-    TRY(leak); TRY(unchecked); TRY(beyond); TRY(inside); TRY(twice); TRY(after); TRY(varies); TRY(looked); TRY(wrong); TRY(nothing);
+#define LOADED(program) printf(#program ": %s\n", said(load(SOCKET_FILTER, program, COUNT(program), ring)))
+    LOADED(leak); LOADED(unchecked); LOADED(beyond); LOADED(inside); LOADED(twice); LOADED(after); LOADED(varies); LOADED(looked); LOADED(wrong); LOADED(nothing);
     int array = (int)MUST(create_map(ARRAY, 4, 8, 1, 0));
     printf("an array: %s\n", said(load(SOCKET_FILTER, output, COUNT(output), array)));
     printf("an array: %s\n", said(load(SOCKET_FILTER, reserved, COUNT(reserved), array)));
