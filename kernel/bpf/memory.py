@@ -272,10 +272,8 @@ def _check_readable(look: Look, register: int, value: Value, size: int) -> None:
         return
     if value.kind != STACK:
         look.refuse(f"R{register} type={NAMES[value.kind]} expected=fp, map_key, map_value", EACCES)
-    if size == 0:
-        return
-    place = _stack_place(look, register, value, 0, size)
-    if look.subject.may_leak:
+    place = _stack_place(look, register, value, 0, max(size, 1))
+    if look.subject.may_leak or size == 0:
         return
     stack = look.state.stacks[value.place]
     if not stack.are_stored(place, size) or stack.has_pointer(place, size):

@@ -8,7 +8,7 @@ Source: Linux's Documentation/bpf/ringbuf.rst; the case bpf_rings.
 
 from typing import Final
 
-from kernel.bpf.maps import NOT_SUPPORTED, Map
+from kernel.bpf.maps import ARRAY, NOT_SUPPORTED, Map
 from kernel.bpf.ring import POSITION_PAGES, RingMap
 from kernel.fs.file import File
 from kernel.lang import EBADF, EINVAL, EIO, EPERM, Errno, final
@@ -85,8 +85,8 @@ class MapPages(MemoryObject):
 
 
 def may_be_mapped(map_: Map) -> bool:
-    """Whether maps of its kind can be mapped."""
-    return isinstance(map_, RingMap)
+    """Whether maps of its kind can be mapped, some of them at least."""
+    return isinstance(map_, RingMap) or map_.kind == ARRAY
 
 
 def mapping_limit(map_: Map, offset: int, size_bytes: int, prot: int, most: int) -> int:
@@ -95,7 +95,7 @@ def mapping_limit(map_: Map, offset: int, size_bytes: int, prot: int, most: int)
         raise Errno(NOT_SUPPORTED)
     if prot & PROT_WRITE == 0:
         most &= ~PROT_WRITE
-    elif map_.is_frozen or offset != 0 or size_bytes != PAGE_SIZE:
+    elif map_.is_frozen or (map_.kind != ARRAY and (offset != 0 or size_bytes != PAGE_SIZE)):
         raise Errno(EPERM)
     return most if prot & PROT_EXEC != 0 else most & ~PROT_EXEC
 
@@ -103,7 +103,7 @@ def mapping_limit(map_: Map, offset: int, size_bytes: int, prot: int, most: int)
 def mapped_part(file: File, map_: Map, offset: int, size_bytes: int) -> MemoryObject:
     """What is mapped of these pages. Raises EINVAL for more than there is, EBADF if another thread closed the file."""
     if not isinstance(map_, RingMap):
-        raise Errno(NOT_SUPPORTED)
+        raise Errno(EINVAL)  # an array of which it was not asked (BPF_F_MMAPABLE)
     records = map_.most >> PAGE_SHIFT
     pages = POSITION_PAGES + 2 * records
     if offset < 0 or offset >> PAGE_SHIFT > pages or size_bytes >> PAGE_SHIFT > pages - (offset >> PAGE_SHIFT):

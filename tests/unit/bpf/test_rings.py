@@ -210,6 +210,11 @@ BAD = {
         EINVAL,
         "",
     ),
+    "nothing at the end of the stack": (
+        map_(R1, PLACE) + mov_r(R2, R10) + mov(R3, 0) + mov(R4, 0) + call(OUTPUT) + LEAVE,
+        EACCES,
+        "invalid access to stack",
+    ),
     "another's memory": (mov_r(R1, R10) + mov(R2, 0) + call(SUBMIT) + DONE, EACCES, "expected=ringbuf_mem"),
     "too many": (b"".join(reserve(8) + jump(JNE, R0, 0, 2) + mov(R0, 1) + LEAVE for _ in range(66)), E2BIG, ""),
     "without end": (reserve(8) + go(-6), EINVAL, ""),
