@@ -179,6 +179,9 @@ class HelperCalls(RingCalls):
                 map_.peek(value)
         except Errno as error:
             return -error.code
+        finally:
+            if not is_read:
+                self.stored()
         return 0
 
     def _load_bytes(self, offset: int, address: int, size: int, header: int) -> int:
@@ -201,9 +204,10 @@ class HelperCalls(RingCalls):
             start = packet.place_in_header(header, offset, size)
         if start == NOWHERE:
             target.fill(0)
-            return -EFAULT
-        target.copy_from(span_of(packet.storage)[start : start + size])
-        return 0
+        else:
+            target.copy_from(span_of(packet.storage)[start : start + size])
+        self.stored()
+        return -EFAULT if start == NOWHERE else 0
 
     def _tell_of_socket(self, helper: int) -> int:
         """The socket's number, or its owner's."""
@@ -231,3 +235,4 @@ class HelperCalls(RingCalls):
         for index in range(min(size, _COMMAND_SIZE) - 1):
             if index < len(name):
                 storage[self.place + index] = name[index]
+        self.stored()

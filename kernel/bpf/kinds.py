@@ -9,6 +9,7 @@ from typing import Final
 from kernel.bpf.bloom import BloomMap, field_bits
 from kernel.bpf.hash_map import HashMap
 from kernel.bpf.lines import LineMap
+from kernel.bpf.mapped_array import MappedArray
 from kernel.bpf.maps import (
     ARRAY,
     ARRAY_OF_MAPS,
@@ -20,6 +21,7 @@ from kernel.bpf.maps import (
     INNER_MAP,
     LRU_HASH,
     LRU_PERCPU_HASH,
+    MAPPED,
     NO_COMMON_LRU,
     NO_PREALLOCATION,
     NOT_SUPPORTED,
@@ -83,7 +85,7 @@ def _flags_of(kind: int) -> int:
         return NO_PREALLOCATION | NUMA_NODE
     if kind == BLOOM:
         return NUMA_NODE | ZERO_SEED
-    return NUMA_NODE | INNER_MAP if kind == ARRAY else NUMA_NODE
+    return NUMA_NODE | INNER_MAP | MAPPED if kind == ARRAY else NUMA_NODE
 
 
 def _check_flags(kind: int, flags: int) -> None:
@@ -162,4 +164,6 @@ def make_map(
         return PrefixMap(kind, key_size, value_size, most, flags)
     if kind in _HASHES:
         return HashMap(kind, key_size, value_size, most, flags, copies)
+    if flags & MAPPED != 0:
+        return MappedArray(kind, key_size, value_size, most, flags)
     return ArrayMap(kind, key_size, value_size, most, flags, copies)

@@ -14,7 +14,7 @@ from typing import Final
 
 from kernel.bpf.btf import Btf, release_btf
 from kernel.bpf.held import Held
-from kernel.lang import E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, final, span_of, u8
+from kernel.lang import E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, span_of, u8
 from kernel.lib.pace import pace_bytes, spend
 
 # Kinds.
@@ -46,6 +46,7 @@ WRITE_ONLY: Final = 16
 ZERO_SEED: Final = 64
 PROGRAM_READ_ONLY: Final = 128
 PROGRAM_WRITE_ONLY: Final = 256
+MAPPED: Final = 0x400  # processes may map it
 INNER_MAP: Final = 0x1000  # arrays of any length may take its place in a map of maps
 
 # Flags of updates.
@@ -255,9 +256,10 @@ def next_number(key: bytes | None, most: int) -> bytes:
     return bytes(storage)
 
 
-@final
 class ArrayMap(Map):
-    """Values by number: all exist from the beginning, as zeros, and none can be removed."""
+    """Values by number: all exist from the beginning, as zeros, and none can be removed. Base class of those that can
+    be mapped (`mapped_array.py`).
+    """
 
     def find(self, key: bytes) -> int:
         number = span_of(key).load_u32(0)

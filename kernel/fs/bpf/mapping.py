@@ -8,10 +8,11 @@ Source: Linux's Documentation/bpf/ringbuf.rst; the case bpf_rings.
 
 from typing import Final
 
-from kernel.bpf.maps import ARRAY, NOT_SUPPORTED, Map
+from kernel.bpf.mapped_array import MappedArray
+from kernel.bpf.maps import ARRAY, NOT_SUPPORTED, PROGRAM_READ_ONLY, Map
 from kernel.bpf.ring import POSITION_PAGES, RingMap
 from kernel.fs.file import File
-from kernel.lang import EBADF, EINVAL, EIO, EPERM, Errno, final
+from kernel.lang import EACCES, EBADF, EINVAL, EIO, EPERM, Errno, final
 from kernel.mm.area import PROT_EXEC, PROT_WRITE, Area
 from kernel.mm.frames import NO_FRAME, PAGE_SHIFT, PAGE_SIZE, Frame, get_frame
 from kernel.mm.objects import MemoryObject
@@ -97,17 +98,25 @@ def mapping_limit(map_: Map, offset: int, size_bytes: int, prot: int, most: int)
         most &= ~PROT_WRITE
     elif map_.is_frozen or (map_.kind != ARRAY and (offset != 0 or size_bytes != PAGE_SIZE)):
         raise Errno(EPERM)
+    elif map_.flags & PROGRAM_READ_ONLY != 0:
+        raise Errno(EACCES)
     return most if prot & PROT_EXEC != 0 else most & ~PROT_EXEC
 
 
 def mapped_part(file: File, map_: Map, offset: int, size_bytes: int) -> MemoryObject:
     """What is mapped of these pages. Raises EINVAL for more than there is, EBADF if another thread closed the file."""
-    if not isinstance(map_, RingMap):
-        raise Errno(EINVAL)  # an array of which it was not asked (BPF_F_MMAPABLE)
-    records = map_.most >> PAGE_SHIFT
-    pages = POSITION_PAGES + 2 * records
+    if isinstance(map_, RingMap):
+        memory = map_.memory
+        records = map_.most >> PAGE_SHIFT
+        pages = POSITION_PAGES + 2 * records
+    elif isinstance(map_, MappedArray):
+        memory = map_.memory
+        records = 0
+        pages = map_.page_count()
+    else:
+        raise Errno(EINVAL)  # an array for which it was not asked (BPF_F_MMAPABLE)
     if offset < 0 or offset >> PAGE_SHIFT > pages or size_bytes >> PAGE_SHIFT > pages - (offset >> PAGE_SHIFT):
         raise Errno(EINVAL)
     if file.users == 0:
         raise Errno(EBADF)
-    return MapPages(file, map_, map_.memory, pages, records)
+    return MapPages(file, map_, memory, pages, records)

@@ -71,8 +71,16 @@ class Bytes:
         assert at + len(data) <= len(self.bytes)
         span_of(self.bytes)[at : at + len(data)].copy_from(data)
 
+    def read(self, at: int, data: Span[u8]) -> None:
+        assert at + len(data) <= len(self.bytes)
+        data.copy_from(span_of(self.bytes)[at : at + len(data)])
+
+    def size_bytes(self) -> int:
+        return len(self.bytes)
+
     def free(self) -> None:
         self.frames.clear()
+        self.bytes.clear()
 
 
 class Ring(RingMap):  # type: ignore[misc]  # final for the compiler

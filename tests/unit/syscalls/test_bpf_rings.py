@@ -78,6 +78,25 @@ def test_a_record_from_a_program(machine: Machine) -> None:
 
 
 @booted
+def test_an_array_that_is_shared(machine: Machine) -> None:
+    calls = Calls(machine.host)
+    array = calls.create(ARRAY, 4, 24, 400, 0x400)
+    place = mapped(calls, array, 3, READ | WRITE)
+    assert place > 0 and mapped(calls, array, 4, READ) == -errno.EINVAL
+    assert mapped(calls, array, 1, READ, 3) == -errno.EINVAL and mapped(calls, array, 1, READ, 2) > 0
+    calls.program.store(place + 24 * 170, bytes(range(24)))
+    assert calls.element(1, array, struct.pack("<I", 170), bytes(24)) == 0 and calls.value(24) == bytes(range(24))
+    assert calls.element(2, array, struct.pack("<I", 171), b"x" * 24) == 0
+    assert calls.program.load(place + 24 * 171, 24) == b"x" * 24
+    assert calls.answers.bpf(22, struct.pack("<I", array), 4) == -errno.EBUSY
+    calls.answers.munmap(place, 3 * PAGE)
+    assert calls.answers.bpf(22, struct.pack("<I", array), 4) == 0
+    assert mapped(calls, array, 1, READ | WRITE) == -errno.EPERM and mapped(calls, array, 1, READ) > 0
+    only_read = calls.create(ARRAY, 4, 8, 1, 0x400 | 128)
+    assert mapped(calls, only_read, 1, READ | WRITE) == -errno.EACCES
+
+
+@booted
 def test_the_pages_go_with_the_last_user(machine: Machine) -> None:
     calls = Calls(machine.host)
     calls.answers.close(calls.create(RING, 0, 0, PAGE))
