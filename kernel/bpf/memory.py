@@ -125,9 +125,7 @@ def _check_record(look: Look, register: int, base: Value, offset: int, size: int
     if base.least + offset < 0:
         look.refuse(f"R{register} min value is negative or outside of the allowed memory range", EACCES)
     if base.most + offset + size > base.place:
-        look.refuse(
-            f"invalid access to memory, mem_size={base.place} off={base.most + offset} size={size}", EACCES
-        )
+        look.refuse(f"invalid access to memory, mem_size={base.place} off={base.most + offset} size={size}", EACCES)
 
 
 # ---- The stack -----------------------------------------------------------------------------------------------------

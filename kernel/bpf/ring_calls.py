@@ -6,6 +6,7 @@ Source: bpf-helpers(7).
 
 from typing import Final
 
+from kernel.bpf.arithmetic import WORD_MASK
 from kernel.bpf.helpers import RING_DISCARD, RING_OUTPUT, RING_QUERY, RING_RESERVE, is_for
 from kernel.bpf.machine import MAP_REGION, RECORD_REGION, Memory
 from kernel.bpf.maps import PROGRAM_WRITE_ONLY
@@ -47,7 +48,8 @@ class RingCalls(Memory):
                 return self._reserve(ring, self.registers[2], self.registers[3])
             return self._output(ring, self.registers[2], self.registers[3], self.registers[4])
         index = (self.registers[1] >> 32) - RECORD_REGION
-        if not 0 <= index < len(self.records) or self.registers[1] & 0xFFFF_FFFF != 0 or not self.records[index].is_open:
+        is_start = self.registers[1] & WORD_MASK == 0
+        if not 0 <= index < len(self.records) or not is_start or not self.records[index].is_open:
             self.is_broken = True
             return 0
         record = self.records[index]

@@ -58,12 +58,12 @@ _PROG_BIND_MAP: Final = 35
     "bpf", status="Partial",
     args="one:0(=bpf_map)|1(=bpf_element)|2(=bpf_element)|3(=bpf_element)|4(=bpf_element)|5(=bpf_load)|"
     "6(=bpf_pin)|7(=bpf_get)|8(=bpf_attach)|9(=bpf_attach)|10(=bpf_trial)|11(=bpf_number)|12(=bpf_number)|"
-    "13(=bpf_number)|14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|19(=bpf_number)|21(=bpf_element)|"
+    "13(=bpf_number)|14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|18(=bpf_types)|19(=bpf_number)|21(=bpf_element)|"
     "22(=bpf_descriptor)|23(=bpf_number)|"
     "24(=bpf_batch)|25(=bpf_batch)|26(=bpf_batch)|"
     "27(=bpf_batch)|28(=bpf_link)|29(=bpf_relink)|"
     "30(=bpf_number)|31(=bpf_number)|32(=bpf_descriptor)|34(=bpf_descriptor)|35(=bpf_binding)|36(=bpf_number) any "
-    "one:4|8|16|20|24|32|64|80|148|152|4097 -> fd:bpf",
+    "one:4|8|16|20|24|32|40|64|80|148|152|4097 -> fd:bpf",
     notes="Maps: all but PERF_EVENT_ARRAY, USER_RINGBUF, storage, and those of devices and sockets. Programs: "
     "SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and CGROUP_DEVICE. Links: of control groups. BTF of "
     "programs and maps, none of the kernel's own; no tokens",

@@ -3,7 +3,6 @@
 from typing import Final
 
 from kernel.bpf.btf import (
-    ARRAY,
     DESCRIPTIONS,
     INT,
     MISSING,

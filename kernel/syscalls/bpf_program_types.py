@@ -18,7 +18,7 @@ from kernel.syscalls.bpf_btf import btf_at
 from kernel.task.words import load_i64
 
 FUNCTION_BYTES: Final = 8  # struct bpf_func_info: the first instruction, the type
-LINE_BYTES: Final = 16  # struct bpf_line_info: the first instruction, names of the file and of the line, line and column
+LINE_BYTES: Final = 16  # struct bpf_line_info: the first instruction, names of file and line, line and column
 _MOST_RECORD: Final = 252
 _LOOK_COST: Final = 500
 _BTF_AT: Final = 72

@@ -63,7 +63,7 @@ from tests.unit.bpf.assembler import (
 from tests.unit.bpf.test_address_programs import ADDRESSED
 from tests.unit.bpf.test_filters import FILTERS
 from tests.unit.bpf.test_mapped_arrays import MAPPED_ARRAYS, a_mapped_array
-from tests.unit.bpf.test_rings import PLACE, RINGS, a_ring
+from tests.unit.bpf.test_rings import PLACE, RINGS, Ring, a_ring
 from tests.unit.bpf.test_socket_programs import HEARING
 from tests.unit.bpf.test_verifier import BAD, GOOD
 
@@ -230,6 +230,8 @@ def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_proper
         chance = random.Random(SEED * 1_000_003 + number)
         program = mutated(chance)
         maps = filled_maps(chance)
+        ring = maps[PLACE]
+        assert isinstance(ring, Ring)
         if not places_exist(program, maps):
             continue
         code = Code(program)
@@ -259,7 +261,7 @@ def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_proper
             answer = machine.run_at_once(1 << 40) if subject.most_instructions != 0 else machine.run()
             told = f"seed {SEED}, program {number}: {program.hex(' ', 8)}"
             assert not machine.is_broken, told
-            assert maps[PLACE].is_settled(), told
+            assert ring.is_settled(), told
             assert machine.steps <= steps and 0 <= answer, told
             assert subject.least_result <= answer <= subject.most_result or kind == SOCKET_FILTER, told
             for index in range(0, size, 4):

@@ -17,7 +17,6 @@ from kernel.lang import EINVAL, Errno, span_of
 from tests.unit.bpf.assembler import (
     ADD,
     AND,
-    B,
     DW,
     JNE,
     LEAVE,
@@ -28,6 +27,7 @@ from tests.unit.bpf.assembler import (
     R6,
     R7,
     R10,
+    B,
     W,
     alu,
     atomic,
@@ -39,7 +39,6 @@ from tests.unit.bpf.assembler import (
     mov,
     mov_r,
     new_map,
-    store,
     store_constant,
 )
 from tests.unit.bpf.test_rings import PAGE, Bytes

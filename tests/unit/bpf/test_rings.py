@@ -11,12 +11,11 @@ from kernel.bpf.code import Code
 from kernel.bpf.interpreter import Machine
 from kernel.bpf.kinds import make_map
 from kernel.bpf.machine import World
-from kernel.bpf.maps import ARRAY, NOT_SUPPORTED, RING, Map
+from kernel.bpf.maps import NOT_SUPPORTED, RING, Map
 from kernel.bpf.ring import FORCE_WAKEUP, FULL, NO_WAKEUP, RingMap
 from kernel.lang import E2BIG, EACCES, EAGAIN, EINVAL, Errno, Span, span_of, u8
 from tests.unit.bpf.assembler import (
     ADD,
-    B,
     DW,
     JEQ,
     JNE,
@@ -29,6 +28,7 @@ from tests.unit.bpf.assembler import (
     R6,
     R7,
     R10,
+    B,
     W,
     alu,
     atomic,
@@ -149,6 +149,7 @@ RINGS = {
 }  # fmt: skip
 """Sound programs, which the fuzz test changes as well."""
 
+
 def among(ring: Map | None = None) -> list[Map]:
     maps = [new_map() for _ in range(PLACE)]
     return [*maps, a_ring() if ring is None else ring]
@@ -258,7 +259,9 @@ def test_after_it_was_given_back_a_pointer_is_a_number_or_nothing() -> None:
 
 def test_a_ring_is_never_fuller_than_it_is_long() -> None:
     chance = random.Random(5)
-    ring, model, busy = a_ring(2 * PAGE), [], []
+    ring = a_ring(2 * PAGE)
+    model: list[tuple[int, bytes | None]] = []
+    busy: list[tuple[int, bytes]] = []
     for _ in range(20_000):
         what = chance.random()
         if what < 0.5:
@@ -341,10 +344,12 @@ def test_a_run_that_breaks_off_leaves_no_record_busy() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value", "most", "flags", "code"),
-    [(0, 0, 4096, 0, 0), (4, 0, 4096, 0, EINVAL), (0, 8, 4096, 0, EINVAL), (0, 0, 4095, 0, EINVAL)]
-    + [(0, 0, 12288, 0, EINVAL), (0, 0, 0, 0, EINVAL), (0, 0, 2048, 0, EINVAL), (0, 0, 4096, 8, EINVAL)]
-    + [(0, 0, 4096, 1, EINVAL), (0, 0, 1 << 31, 0, E2BIG)],
-)
+    [
+        (0, 0, 4096, 0, 0), (4, 0, 4096, 0, EINVAL), (0, 8, 4096, 0, EINVAL), (0, 0, 4095, 0, EINVAL),
+        (0, 0, 12288, 0, EINVAL), (0, 0, 0, 0, EINVAL), (0, 0, 2048, 0, EINVAL), (0, 0, 4096, 8, EINVAL),
+        (0, 0, 4096, 1, EINVAL), (0, 0, 1 << 31, 0, E2BIG),
+    ],
+)  # fmt: skip
 def test_how_rings_are_made(key: int, value: int, most: int, flags: int, code: int) -> None:
     if code == 0:
         assert make_map(RING, key, value, most, flags).kind == RING
@@ -365,4 +370,3 @@ def test_system_calls_find_no_elements() -> None:
         with pytest.raises(Errno) as caught:
             ask()
         assert caught.value.code == NOT_SUPPORTED
-    assert ARRAY != RING

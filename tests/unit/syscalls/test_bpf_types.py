@@ -10,7 +10,7 @@ import struct
 from kernel.bpf.btf import DESCRIPTIONS
 from tests.unit.booted import booted
 from tests.unit.bpf.assembler import LEAVE, R0, mov, raw
-from tests.unit.bpf.test_btf import A, DATASEC, FUNC, PROTO, SECTION_NAME, STRUCT, VAR, WORD, blob, kind
+from tests.unit.bpf.test_btf import DATASEC, FUNC, PROTO, SECTION_NAME, STRUCT, VAR, WORD, A, blob, kind
 from tests.unit.syscalls.test_bpf import DEVICES, Calls
 from tools.simulated.machine import Machine
 
