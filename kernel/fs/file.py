@@ -554,6 +554,12 @@ class File:
         """Whether it allows no private mappings (memfd_secret(2))."""
         return False
 
+    def mapping_limit(self, offset: int, size_bytes: int, prot: int, most: int) -> int:
+        """What a mapping of these pages with `prot` may ever be allowed, of `most`. Raises Errno for one that may not
+        be.
+        """
+        return most
+
     def mapped_part(self, offset: int, size_bytes: int) -> "MemoryObject":
         """What mmap(2) maps of these whole pages. Most kinds of files leave missing pages to page faults."""
         return self.memory_object()
