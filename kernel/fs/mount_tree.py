@@ -45,11 +45,11 @@ def top_at(at: Path) -> Path:
 
 
 def place_for_mount(namespace: MountNamespace, at: Path) -> Path:
-    """Where a mount at a place is attached: on top. Raises ENOENT for a place that has left the tree, EINVAL for one of
-    another namespace, MemoryError.
+    """Where a mount at a place is attached: on top. Raises ENOENT for a place that has left the tree or lost its name,
+    EINVAL for one of another namespace, MemoryError.
     """
     top = top_at(Path(at.mount, _name_that_stays(at.dentry)))
-    if not top.mount.attached:
+    if not top.mount.attached or top.dentry.deleted:
         raise Errno(ENOENT)
     if top.mount.namespace is not namespace:
         raise Errno(EINVAL)

@@ -219,13 +219,10 @@ def mount_filesystem(context: FsContext, file_system: FileSystem, at: Path, flag
     namespace = context.namespace
     with TREE:
         at = place_for_mount(namespace, at)
-        inode = at.inode()
-        if not inode.is_directory():
-            raise Errno(ENOTDIR)
-        if at.dentry.deleted:
-            raise Errno(EINVAL)
         if at.dentry is at.mount.root and at.mount.file_system is file_system:
             raise Errno(EBUSY)  # the same file system on itself
+        if not at.inode().is_directory():
+            raise Errno(ENOTDIR)
         check_room(namespace, 1)
         check_memory(namespace)
         mount = new_mount(context, file_system, flags & MOUNT_FLAGS)
@@ -468,15 +465,15 @@ def _bind_at(context: FsContext, origin: Path, at: Path, recursive: bool) -> Non
     kept = _namespace_of(origin)
     if isinstance(kept, MountNamespace) and kept.sequence <= context.namespace.sequence:
         raise Errno(EINVAL)  # they would keep each other alive
-    if origin.inode().is_directory() != at.inode().is_directory():
-        raise Errno(ENOTDIR)
-    if at.dentry.deleted or origin.mount.is_unbindable:
+    if origin.mount.is_unbindable:
         raise Errno(EINVAL)
     inner: list[Mount] = []
     if recursive:
         inner = mounts_below(origin)
     else:
         _require_no_locks(origin)
+    if origin.inode().is_directory() != at.inode().is_directory():
+        raise Errno(ENOTDIR)
     check_room(context.namespace, 1 + len(inner))
     check_memory(context.namespace)
     copy = copy_of(origin.mount, is_peer=True, is_shared=False)
