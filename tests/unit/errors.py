@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from kernel.lang import Errno
 
-NAMES = errno.errorcode | {errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK"}  # of two with one number
+NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EDEADLK: "EDEADLK"}  # of two with one number
 
 
 def error_of(call: Callable[..., object], *arguments: object) -> str:

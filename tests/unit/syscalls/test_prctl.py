@@ -29,7 +29,7 @@ def told(program: Program, option: int) -> int:
     """What an option writes."""
     raw = bytearray(4)
     program.prctl(option, raw, 0, 0, 0)
-    return struct.unpack("<i", raw)[0]
+    return int.from_bytes(raw, "little", signed=True)
 
 
 @booted
