@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class Slow(BlockDevice):
-    """Takes requests, and finishes those that it is told to."""
+    """Takes requests, and finishes those that the test names."""
 
     def __init__(self, sectors: int = 1000, number: int = 0x700) -> None:
         super().__init__(b"slow", number, sectors)

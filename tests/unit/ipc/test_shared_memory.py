@@ -36,7 +36,11 @@ def test_attachments_see_the_same_memory(machine: Machine) -> None:
     first, second = host.shmat(segment, 0, 0), host.shmat(segment, 0, READ_ONLY)
     host.store(first + PAGE, b"seen")
     assert host.load(second + PAGE, 4) == b"seen" and host.load(second, 4) == bytes(4)
-    assert machine.run(lambda program: int(bool(program.store(second, b"x")))) == signal.SIGSEGV
+
+    def writer(program: Program) -> None:
+        program.store(second, b"x")
+
+    assert machine.run(writer) == signal.SIGSEGV
     assert status(host, segment)["attached"] == 2
     host.shmdt(first)
     assert status(host, segment)["attached"] == 1 and host.load(second + PAGE, 4) == b"seen"

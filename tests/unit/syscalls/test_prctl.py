@@ -1,4 +1,4 @@
-"""prctl(2), on a booted machine: what each option sets is what another one tells, and what comes of it."""
+"""prctl(2), on a booted machine: what each option sets is what another one reports, and what comes of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ask(program: Program, option: int, *arguments: int) -> int:
     return program.prctl(option, *arguments, *[0] * (4 - len(arguments)))
 
 
-def told(program: Program, option: int) -> int:
+def reported(program: Program, option: int) -> int:
     """What an option writes."""
     raw = bytearray(4)
     program.prctl(option, raw, 0, 0, 0)
@@ -57,8 +57,8 @@ def test_a_signal_at_the_death_of_the_parent(machine: Machine) -> None:
 
     def orphan(program: Program) -> None:
         ask(program, SET_DEATH_SIGNAL, signal.SIGUSR1)
-        assert told(program, GET_DEATH_SIGNAL) == signal.SIGUSR1
-        grandchild = program.fork(lambda program: told(program, GET_DEATH_SIGNAL))
+        assert reported(program, GET_DEATH_SIGNAL) == signal.SIGUSR1
+        grandchild = program.fork(lambda program: reported(program, GET_DEATH_SIGNAL))
         status = bytearray(4)
         program.wait4(grandchild, status, 0, 0)
         assert status == bytes(4), "fork forgets it"
@@ -79,11 +79,11 @@ def test_a_signal_at_the_death_of_the_parent(machine: Machine) -> None:
 def test_a_subreaper_gets_the_orphans_below_it(machine: Machine) -> None:
     def reaper(program: Program) -> None:
         ask(program, SET_SUBREAPER, 5)
-        assert told(program, GET_SUBREAPER) == 1
+        assert reported(program, GET_SUBREAPER) == 1
 
         def parent(program: Program) -> int:
             program.fork(lambda program: 9)
-            return told(program, GET_SUBREAPER)  # not inherited
+            return reported(program, GET_SUBREAPER)  # not inherited
 
         child = program.fork(parent)
         status = bytearray(4)
@@ -198,7 +198,7 @@ def test_memory_that_is_written_is_not_executed(machine: Machine) -> None:
 
 
 @booted
-def test_the_auxiliary_vector_is_told_in_part(machine: Machine) -> None:
+def test_the_auxiliary_vector_is_reported_in_part(machine: Machine) -> None:
     host = machine.host
     whole = bytearray(1024)
     size = host.prctl(AUXV, whole, 1024, 0, 0)
