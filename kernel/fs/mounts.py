@@ -30,12 +30,12 @@ from kernel.fs.constants import (
 )
 from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem, FileSystemType, find_type, known_type, make_filesystem
+from kernel.fs.general_mount_options import sift
 from kernel.fs.landlock import refuse_mounting
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_keepers import KEEPERS, leave_mount
 from kernel.fs.mount_lists import tree_of
 from kernel.fs.mount_lock import TREE
-from kernel.fs.mount_options import sift
 from kernel.fs.mount_sync import wait_for_keepers
 from kernel.fs.mount_tree import (
     COPY_COST,

@@ -11,8 +11,8 @@ from kernel.fs.character_devices import CHAR_DEVICES, CharDevice, OpenDevice, en
 from kernel.fs.constants import MS_RDONLY, MS_SYNCHRONOUS, S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.filesystem import FileSystem, register_filesystem, split_option
+from kernel.fs.general_mount_options import changed_flags, is_general
 from kernel.fs.inode import Inode
-from kernel.fs.mount_options import changed_flags, is_general
 from kernel.fs.tmpfs.base import Tmpfs
 from kernel.fs.tmpfs.filesystem import TmpfsDirectory, enter_root
 from kernel.lang import EBUSY, EINVAL, Errno, final

@@ -214,7 +214,7 @@ def test_nobody_is_notified_if_somebody_waits(machine: Machine) -> None:
 
 
 @booted
-def test_its_file_tells_who_is_notified(machine: Machine) -> None:
+def test_its_file_shows_who_is_notified(machine: Machine) -> None:
     host = machine.host
     queue = make(host)
     send(host, queue, b"12345")

@@ -143,7 +143,7 @@ def test_setting_the_clock_cancels(machine: Machine) -> None:
     host.timerfd_settime(timer, ABSOLUTE | CANCEL_ON_SET, span(start + 100 * NS), None)
     set_wall_clock(host, start + 10 * NS)
     assert error_of(count, host, timer) == "ECANCELED"
-    assert error_of(count, host, timer) == "EAGAIN"  # it is told once
+    assert error_of(count, host, timer) == "EAGAIN"  # it is reported once
     set_wall_clock(host, start + 20 * NS)
     new = span(start + 200 * NS)
     assert error_of(host.timerfd_settime, timer, ABSOLUTE | CANCEL_ON_SET, new, None) == "ECANCELED"

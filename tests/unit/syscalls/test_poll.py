@@ -39,7 +39,7 @@ def test_what_is_found_is_stored_for_each(machine: Machine) -> None:
     host.write(outer, b"x", 1)
     host.close(outer)
     raw = records((inner, 0), (inner, IN))
-    assert host.poll(raw, 2, 0) == 2, "a hang-up is told to those who did not ask"
+    assert host.poll(raw, 2, 0) == 2, "a hang-up is reported to those who did not ask"
     assert found(raw) == [HUNG_UP, IN | HUNG_UP]
 
 
@@ -88,7 +88,7 @@ def test_a_wait_ends_with_the_first_that_is_ready(machine: Machine) -> None:
     assert host.poll(records((silent, IN)), 1, 100) == 0
     left = bytearray(struct.pack("<qq", 5, 0))
     assert host.ppoll(records((inner, IN)), 1, left, None, 8) == 1
-    assert struct.unpack("<qq", left)[0] == 4, "what was left is told"
+    assert struct.unpack("<qq", left)[0] == 4, "what was left is reported"
 
 
 @booted

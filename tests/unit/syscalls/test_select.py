@@ -82,7 +82,7 @@ def test_one_descriptor_counts_in_each_set(machine: Machine) -> None:
 
 
 @booted
-def test_the_time_that_was_left_is_told(machine: Machine) -> None:
+def test_the_time_that_was_left_is_reported(machine: Machine) -> None:
     host = machine.host
     inner, outer = pipe(host)
     timeout, reads = timeval(3), set_of(inner)

@@ -71,7 +71,7 @@ def test_stops_and_continuations(machine: Machine) -> None:
     assert wait(host, child, os.WNOHANG) == (0, 0), "nobody asked for stops"
     assert wait_id(host, P_ALL, 0, os.WSTOPPED | os.WNOWAIT) == (child, STOPPED, signal.SIGSTOP)
     assert wait(host, child, os.WUNTRACED) == (child, signal.SIGSTOP << 8 | 0x7F)
-    assert wait(host, child, os.WUNTRACED | os.WNOHANG) == (0, 0), "it is told once"
+    assert wait(host, child, os.WUNTRACED | os.WNOHANG) == (0, 0), "it is reported once"
     host.kill(child, signal.SIGCONT)
     assert wait_id(host, P_PID, child, os.WCONTINUED | os.WNOWAIT) == (child, CONTINUED, signal.SIGCONT)
     assert wait(host, child, os.WCONTINUED) == (child, 0xFFFF)

@@ -44,7 +44,7 @@ def number_of(program: Program, terminal: int, command: int) -> int:
 
 
 @booted
-def test_settings_take_effect_and_are_told(machine: Machine) -> None:
+def test_settings_take_effect_and_are_reported(machine: Machine) -> None:
     host = machine.host
     master, slave, _ = open_pair(host)
     before = settings(host, slave)

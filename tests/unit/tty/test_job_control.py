@@ -25,7 +25,7 @@ def make_controlling(host: Program) -> None:
 def number_of(program: Program, terminal: int, command: int) -> int:
     raw = bytearray(4)
     program.ioctl(terminal, command, raw)
-    return struct.unpack("<i", raw)[0]
+    return int.from_bytes(raw, "little", signed=True)
 
 
 def set_foreground(program: Program, terminal: int, group: int) -> int:
