@@ -11,9 +11,9 @@ is free. Classes derived from `LinkedList`, such as wait queues, are lists with 
 taken from the front needs one link: `Queued`, for a `Queue`.
 
 An object that is in several lists, or has another base, has `Links` for each list: two references in place. The owner
-of the list has `Links` too, to the first and the last. A `Chain` says which field of the elements they are:
+of the list has `Links` too, to the first and the last. A `Linkage` says which field of the elements they are:
 
-    class _Dirty(Chain["Page"]):
+    class _Dirty(Linkage["Page"]):
         @inline
         def links(self, entry: "Page") -> "Links[Page]":
             return entry.dirty_links
@@ -227,13 +227,13 @@ class Queue(Generic[T]):
         return None if head is None else head.this()
 
 
-class Chain(Generic[T]):
+class Linkage(Generic[T]):
     """Lists of one kind, whose owners hold their ends."""
 
     @inline
     def links(self, entry: T) -> "Links[T]":
         """The element's. A derived class returns one of its fields."""
-        panic("a chain does not say where its links are")
+        panic("a linkage does not say where its links are")
 
     @inline
     def append(self, ends: "Links[T]", entry: T) -> None:
