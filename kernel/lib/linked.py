@@ -238,30 +238,37 @@ class Linkage(Generic[T]):
     @inline
     def append(self, ends: "Links[T]", entry: T) -> None:
         """Add an element that is in no such list at the end."""
-        self.insert(ends, ends[LAST], entry)
+        tail = ends[LAST]
+        if tail is None:
+            ends[FIRST] = entry
+        else:
+            self.links(tail)[NEXT] = entry
+            self.links(entry)[PREVIOUS] = tail
+        ends[LAST] = entry
 
     @inline
     def prepend(self, ends: "Links[T]", entry: T) -> None:
         """Add an element that is in no such list at the beginning."""
-        self.insert(ends, None, entry)
-
-    @inline
-    def insert(self, ends: "Links[T]", previous: T | None, entry: T) -> None:
-        """Add an element that is in no such list after another, or as the first."""
-        links = self.links(entry)
-        if previous is None:
-            following = ends[FIRST]
-            ends[FIRST] = entry
-        else:
-            earlier = self.links(previous)
-            following = earlier[NEXT]
-            earlier[NEXT] = entry
-        if following is None:
+        head = ends[FIRST]
+        if head is None:
             ends[LAST] = entry
         else:
+            self.links(head)[PREVIOUS] = entry
+            self.links(entry)[NEXT] = head
+        ends[FIRST] = entry
+
+    def insert(self, ends: "Links[T]", previous: T | None, entry: T) -> None:
+        """Add an element that is in no such list after another, or as the first."""
+        following = None if previous is None else self.links(previous)[NEXT]
+        if previous is None:
+            self.prepend(ends, entry)
+        elif following is None:
+            self.append(ends, entry)
+        else:
+            self.links(previous)[NEXT] = entry
             self.links(following)[PREVIOUS] = entry
-        links[PREVIOUS] = previous
-        links[NEXT] = following
+            self.links(entry)[PREVIOUS] = previous
+            self.links(entry)[NEXT] = following
 
     @inline
     def remove(self, ends: "Links[T]", entry: T) -> None:
