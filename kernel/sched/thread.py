@@ -1,9 +1,8 @@
 """A thread: what the scheduler switches between. Tasks of programs and kernel threads derive from it.
 
 Invariants: a thread is on a run queue exactly when it is READY, and does not wait for its next period (deadline.py);
-RUNNING threads are a processor's `current`. `_first`
-links all threads that have a stack; `_awake` those whose stacks the reclaimer must scan in its next pass, because
-they ran since the last one (and some that have ended in the meantime).
+RUNNING threads are a processor's `current`. `_ALL` has all threads that have a stack; `_awake` links those whose stacks
+the reclaimer must scan in its next pass, because they ran since the last one (and some that have ended meanwhile).
 """
 
 from enum import IntEnum

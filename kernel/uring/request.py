@@ -238,7 +238,9 @@ def _number_of(request: Request | None) -> int:
 
 @final
 class DueList:
-    """Requests that are to be looked at, in their order."""
+    """Requests that are to be looked at, in their order. Linked by hand: one way is enough, and the base is for another
+    list.
+    """
 
     def __init__(self) -> None:
         self.first: Request | None = None
