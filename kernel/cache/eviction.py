@@ -5,7 +5,9 @@ which it wakes, and the limit on dirty pages keeps most of the cache clean. Page
 first; they fault them in again. When the caches have nothing to give, other kinds of memory are asked (`SHRINKERS`):
 unused names; then what is remembered of evicted pages, stacks kept for new threads go, and dead objects are freed.
 
-A call does a bounded amount of work, and a bounded part of each step is left for the next one. Only where not a single frame is left does it go through everything. Callers that may sleep try again as long as there is more to look at (`may_find_more`).
+A call does a bounded amount of work, and a bounded part of each step is left for the next one. Only where not a single
+frame is left does it go through everything. Callers that may sleep try again as long as there is more to look at
+(`may_find_more`).
 
 Context: any allocation. Allocates nothing.
 """

@@ -29,8 +29,8 @@ class PeerGroup:
     """Mounts that show the same, and their slaves. `number` is what mountinfo shows.
 
     The order of both is Linux's, because mounts are created, and shown by mountinfo, in this order: the members are a
-    ring, and a copy comes right after its original; it is linked by hand, because it has no ends. Both are chains through the mounts themselves, so leaving them
-    takes neither time nor memory.
+    ring, and a copy comes right after its original; it is linked by hand, because it has no ends. Both are chains
+    through the mounts themselves, so leaving them takes neither time nor memory.
     """
 
     slaves: Links["Mount"]

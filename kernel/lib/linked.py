@@ -24,6 +24,8 @@ of the list has `Links` too, to the first and the last. A `Linkage` says which f
     page = cache.dirty[FIRST]
     page = page.dirty_links[NEXT]
 
+Stacks and the buckets of hash tables, which are linked one way through a field, are two stores: they stay by hand.
+
 Invariants: `head.previous` and `tail.next` are None; `x.next.previous` is x. An object in no list has no neighbours.
 Context: any; nothing sleeps or raises. Objects that refer to each other are not freed by counting: empty a list before
 dropping it.

@@ -17,7 +17,8 @@ kernel.
 
 Other processors may translate by the table while it is changed. Whoever clears entries and gives frames back flushes
 before anybody can be given these frames: before it allocates, sleeps or comes to a safe point, for until then it holds
-the kernel lock. The bits Accessed and Dirty, which a processor sets by itself, are not looked at: losing one does no harm.
+the kernel lock. The bits Accessed and Dirty, which a processor sets by itself, are not looked at: losing one does no
+harm.
 
 Safety: table frames are owned by the PageTable, zeroed when allocated, and only reached through it; addresses are
 range-checked by the caller (AddressSpace) to lie below USER_END.
