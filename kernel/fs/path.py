@@ -296,7 +296,7 @@ class Mount:
         TREE.add_gone(self)
 
     def _stand_at(self, parent: "Mount", mount_point: Dentry) -> None:
-        """Record the place; it is among the parent's children already. Linked by hand: a dentry has one word for all."""
+        """Record the place, already among the parent's children. Linked by hand: a dentry has one word for all."""
         self.parent = parent
         self.mount_point = mount_point
         first = mount_point.mounts
