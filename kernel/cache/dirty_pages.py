@@ -20,7 +20,7 @@ from kernel.cache.page_runs import add_dirty_runs
 from kernel.cache.store import BackingStore, Runs, SyncScope
 from kernel.cache.transfer import Plug, Transfer
 from kernel.lang import EIO, Errno, inline, sleeps
-from kernel.lib.linked import FIRST, NEXT, Chain, Links
+from kernel.lib.linked import FIRST, NEXT, Linkage, Links
 from kernel.lib.pace import pace
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, frame_span
 from kernel.mm.objects import TrackedObject
@@ -56,13 +56,13 @@ class CacheTotals:
 TOTALS: Final = CacheTotals()
 
 
-class _Pages(Chain[CachedPage]):
+class _Pages(Linkage[CachedPage]):
     @inline
     def links(self, entry: CachedPage) -> Links[CachedPage]:
         return entry.dirty_links
 
 
-class _Caches(Chain["DirtyPages"]):
+class _Caches(Linkage["DirtyPages"]):
     @inline
     def links(self, entry: "DirtyPages") -> "Links[DirtyPages]":
         return entry.dirty_links
@@ -325,5 +325,5 @@ class DirtyPages(TrackedObject):
     def protect_mappings(self, first: int, end: int) -> None:
         """Take write permission for the pages first … end - 1 from whoever maps them: the next write dirties them anew.
         """
-        if self.first_area is not None:
+        if self.all_areas[FIRST] is not None:
             protect_pages(self, first, end)

@@ -7,7 +7,7 @@ caches have nothing to give, other kinds of memory are asked (`SHRINKERS`): unus
 evicted pages, stacks kept for new threads go, and dead objects are freed.
 
 A call does a bounded amount of work, and a bounded part of each step is left for the next one. Only where not a single
-frame is left it goes through everything. Whoever may sleep tries again as long as there is more to look at
+frame is left does it go through everything. Callers that may sleep try again as long as there is more to look at
 (`may_find_more`).
 
 Context: any allocation. Allocates nothing.

@@ -145,7 +145,9 @@ class DirectorySink:
 
 
 class FileWatcher:
-    """Is notified when a description ends (epoll). The watchers of a file are a chain: there may be very many."""
+    """Is notified when a description ends (epoll). The watchers of a file are a chain: there may be very many. Linked by
+    hand: a file has one word for the first, and none for the last.
+    """
 
     def __init__(self) -> None:
         self.next_watcher: FileWatcher | None = None

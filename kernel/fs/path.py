@@ -33,6 +33,7 @@ from kernel.fs.peers import PeerGroup, make_private
 from kernel.lang import EINVAL, EROFS, Errno, final, inline, noraise, panic, recursion
 from kernel.lib.credentials import Actor, Credentials, acting_through
 from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
+from kernel.lib.linked import Links
 from kernel.lib.namespace import CLONE_NEWNS, FIRST_USER, Namespace, UserNamespace, count_no_more, next_number
 from kernel.lib.owner_map import OwnerMap
 from kernel.lib.pace import pace, spend
@@ -63,6 +64,8 @@ class MountLocks:
 class Mount:
     """One file system, or a directory of it, attached to the tree."""
 
+    slave_links: Links["Mount"]  # of the same master; of those that have left the tree (mount_lock.py)
+
     def __init__(self, file_system: FileSystem, root: Dentry, flags: int) -> None:
         global _next_mount_id
         self.identifier: int = _next_mount_id
@@ -91,8 +94,6 @@ class Mount:
         self.next_peer: Mount | None = None  # of its group, which is a ring
         self.previous_peer: Mount | None = None
         self.master: PeerGroup | None = None  # from which it receives
-        self.next_slave: Mount | None = None  # of the same master; of those that have left the tree (mount_lock.py)
-        self.previous_slave: Mount | None = None
         self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
         self.marks: list[Mark] | None = None  # of fanotify's groups, on events through it
         self.locks: MountLocks = MountLocks()
@@ -295,7 +296,7 @@ class Mount:
         TREE.add_gone(self)
 
     def _stand_at(self, parent: "Mount", mount_point: Dentry) -> None:
-        """Record the place; it is among the parent's children already."""
+        """Record the place, already among the parent's children. Linked by hand: a dentry has one word for all."""
         self.parent = parent
         self.mount_point = mount_point
         first = mount_point.mounts

@@ -24,6 +24,7 @@ from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READA
 from kernel.fs.file import DESCRIPTION_BYTES, File, FileWatcher
 from kernel.lang import EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, Errno, Span, final, inline, panic, recursion, u8, u64
 from kernel.lib.ids import KernelUid
+from kernel.lib.linked import FIRST, NEXT, Linkage, Links
 from kernel.lib.pace import pace
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user_account import UserAccount, account_of
@@ -74,6 +75,9 @@ class MemberWaiter(LastingWaiter):
 class Member(FileWatcher):
     """A file in the set."""
 
+    set_links: Links["Member"]
+    ready_links: Links["Member"]
+
     def __init__(self, owner: "EpollFile", descriptor: int, file: File, events: int, data: int) -> None:
         super().__init__()
         self.owner: EpollFile | None = owner
@@ -84,10 +88,6 @@ class Member(FileWatcher):
         self.is_listed: bool = False
         self.wakes: int = 0
         self.turn: int = 0  # the last one that found it, if it stays on the list
-        self.next: Member | None = None
-        self.previous: Member | None = None
-        self.after: Member | None = None  # in the set
-        self.before: Member | None = None
         self.waiter: MemberWaiter = MemberWaiter(self)
 
     def mark_ready(self) -> None:
@@ -110,6 +110,22 @@ class Member(FileWatcher):
         wanted |= POLLERR | POLLHUP
         self.waiter.wanted = wanted
         return self.file.poll(waiter) & wanted
+
+
+class _All(Linkage[Member]):
+    @inline
+    def links(self, entry: Member) -> Links[Member]:
+        return entry.set_links
+
+
+class _Ready(Linkage[Member]):
+    @inline
+    def links(self, entry: Member) -> Links[Member]:
+        return entry.ready_links
+
+
+_ALL: Final = _All()
+_READY: Final = _Ready()
 
 
 class Walk:
@@ -159,7 +175,7 @@ class _Below(Walk):
         self.member: Member | None = None  # the next
 
     def begin(self, file: File) -> None:
-        self.member = file.newest if isinstance(file, EpollFile) else None
+        self.member = file.all[FIRST] if isinstance(file, EpollFile) else None
 
     def goes_on(self) -> bool:
         return self.member is not None
@@ -168,7 +184,7 @@ class _Below(Walk):
         member = self.member
         if member is None:
             return None
-        self.member = member.after
+        self.member = member.set_links[NEXT]
         return member.file
 
 
@@ -234,15 +250,15 @@ class _SameNumber:
 class EpollFile(DescriptorFile):
     """An epoll set."""
 
+    all: Links[Member]  # the newest first
+    ready: Links[Member]
+
     def __init__(self, flags: int, uid: KernelUid) -> None:
         self.members: dict[int, _SameNumber] = {}  # by descriptor
-        self.newest: Member | None = None  # the first of the chain of all members
         self.queue: WaitQueue = WaitQueue()
         super().__init__(anonymous_path(b"[eventpoll]"), O_RDWR | flags)
         self.uid: KernelUid = uid  # the user charged for the members
         self.account: UserAccount | None = None  # since the first member came
-        self.first: Member | None = None  # the ready list
-        self.last: Member | None = None
         self.turns: int = 0
         self.seen: int = 0  # the last search that found it (epoll_nesting.py)
         self.passed: int = 0  # the last search that found few enough paths up from it
@@ -299,7 +315,7 @@ class EpollFile(DescriptorFile):
         account = self.check_add(descriptor, file, events)
         member = Member(self, descriptor, file, events, data)
         account.epoll_watches += 1
-        self._chain(member)
+        _ALL.prepend(self.all, member)
         member.watch(file)
         try:
             self._enter(member)
@@ -340,11 +356,11 @@ class EpollFile(DescriptorFile):
 
     def drop(self, member: Member) -> None:
         if BELOW.member is member:
-            BELOW.member = member.after
+            BELOW.member = member.set_links[NEXT]
         if ABOVE.watcher is member:
             ABOVE.watcher = member.next_watcher
         member.stop_watching(member.file)
-        self._unchain(member)
+        _ALL.remove(self.all, member)
         member.waiter.close()
         member.waiter.member = None
         member.owner = None
@@ -358,32 +374,13 @@ class EpollFile(DescriptorFile):
             if same.is_empty():
                 del self.members[member.descriptor]
 
-    def _chain(self, member: Member) -> None:
-        following = self.newest
-        member.after = following
-        if following is not None:
-            following.before = member
-        self.newest = member
-
-    def _unchain(self, member: Member) -> None:
-        following = member.after
-        previous = member.before
-        if previous is not None:
-            previous.after = following
-        else:
-            self.newest = following
-        if following is not None:
-            following.before = previous
-        member.after = None
-        member.before = None
-
     def close(self) -> None:
         # One by one, while files that end drop theirs.
-        member = self.newest
+        member = self.all[FIRST]
         while member is not None:
             self.drop(member)
             pace(_DROP_COST)
-            member = self.newest
+            member = self.all[FIRST]
         account = self.account
         if account is not None:
             account.release()
@@ -392,39 +389,14 @@ class EpollFile(DescriptorFile):
 
     def list_member(self, member: Member) -> None:
         if not member.is_listed:
-            self._link(member, self.last, None)
-
-    @inline
-    def _link(self, member: Member, previous: Member | None, following: Member | None) -> None:
-        """Put a member between two neighbours, of which one or both are None: at an end of the list."""
-        member.is_listed = True
-        member.previous = previous
-        member.next = following
-        if previous is not None:
-            previous.next = member
-        else:
-            self.first = member
-        if following is not None:
-            following.previous = member
-        else:
-            self.last = member
+            member.is_listed = True
+            _READY.append(self.ready, member)
 
     def _unlist(self, member: Member) -> None:
         if not member.is_listed:
             return
         member.is_listed = False
-        following = member.next
-        previous = member.previous
-        if previous is not None:
-            previous.next = following
-        else:
-            self.first = following
-        if following is not None:
-            following.previous = previous
-        else:
-            self.last = previous
-        member.next = None
-        member.previous = None
+        _READY.remove(self.ready, member)
 
     def begin_turn(self) -> int:
         """The number of a new turn, for `next_ready`: each member is found once in it."""
@@ -436,7 +408,7 @@ class EpollFile(DescriptorFile):
         this turn has found all. The caller calls `give` at once. Sleeps if very many are not ready.
         """
         while True:
-            member = self.first
+            member = self.ready[FIRST]
             if member is None or member.turn == turn:
                 return None
             self._unlist(member)
@@ -465,13 +437,14 @@ class EpollFile(DescriptorFile):
         if member.events == events & ~0xFFFF:
             member.events = events
         self._unlist(member)
-        self._link(member, None, self.first)
+        member.is_listed = True
+        _READY.prepend(self.ready, member)
         self.queue.wake_all()
 
     def has_ready(self) -> bool:
         """Whether any listed member is still ready; removes those that are not. Sleeps if there are very many."""
         while True:
-            member = self.first
+            member = self.ready[FIRST]
             if member is None:
                 return False
             wakes = member.wakes

@@ -11,9 +11,9 @@ is free. Classes derived from `LinkedList`, such as wait queues, are lists with 
 taken from the front needs one link: `Queued`, for a `Queue`.
 
 An object that is in several lists, or has another base, has `Links` for each list: two references in place. The owner
-of the list has `Links` too, to the first and the last. A `Chain` says which field of the elements they are:
+of the list has `Links` too, to the first and the last. A `Linkage` says which field of the elements they are:
 
-    class _Dirty(Chain["Page"]):
+    class _Dirty(Linkage["Page"]):
         @inline
         def links(self, entry: "Page") -> "Links[Page]":
             return entry.dirty_links
@@ -23,6 +23,8 @@ of the list has `Links` too, to the first and the last. A `Chain` says which fie
     DIRTY.append(cache.dirty, page)
     page = cache.dirty[FIRST]
     page = page.dirty_links[NEXT]
+
+Stacks and the buckets of hash tables, which are linked one way through a field, are two stores: they stay by hand.
 
 Invariants: `head.previous` and `tail.next` are None; `x.next.previous` is x. An object in no list has no neighbours.
 Context: any; nothing sleeps or raises. Objects that refer to each other are not freed by counting: empty a list before
@@ -227,41 +229,48 @@ class Queue(Generic[T]):
         return None if head is None else head.this()
 
 
-class Chain(Generic[T]):
+class Linkage(Generic[T]):
     """Lists of one kind, whose owners hold their ends."""
 
     @inline
     def links(self, entry: T) -> "Links[T]":
         """The element's. A derived class returns one of its fields."""
-        panic("a chain does not say where its links are")
+        panic("a linkage does not say where its links are")
 
     @inline
     def append(self, ends: "Links[T]", entry: T) -> None:
         """Add an element that is in no such list at the end."""
-        self.insert(ends, ends[LAST], entry)
+        tail = ends[LAST]
+        if tail is None:
+            ends[FIRST] = entry
+        else:
+            self.links(tail)[NEXT] = entry
+            self.links(entry)[PREVIOUS] = tail
+        ends[LAST] = entry
 
     @inline
     def prepend(self, ends: "Links[T]", entry: T) -> None:
         """Add an element that is in no such list at the beginning."""
-        self.insert(ends, None, entry)
-
-    @inline
-    def insert(self, ends: "Links[T]", previous: T | None, entry: T) -> None:
-        """Add an element that is in no such list after another, or as the first."""
-        links = self.links(entry)
-        if previous is None:
-            following = ends[FIRST]
-            ends[FIRST] = entry
-        else:
-            earlier = self.links(previous)
-            following = earlier[NEXT]
-            earlier[NEXT] = entry
-        if following is None:
+        head = ends[FIRST]
+        if head is None:
             ends[LAST] = entry
         else:
+            self.links(head)[PREVIOUS] = entry
+            self.links(entry)[NEXT] = head
+        ends[FIRST] = entry
+
+    def insert(self, ends: "Links[T]", previous: T | None, entry: T) -> None:
+        """Add an element that is in no such list after another, or as the first."""
+        following = None if previous is None else self.links(previous)[NEXT]
+        if previous is None:
+            self.prepend(ends, entry)
+        elif following is None:
+            self.append(ends, entry)
+        else:
+            self.links(previous)[NEXT] = entry
             self.links(following)[PREVIOUS] = entry
-        links[PREVIOUS] = previous
-        links[NEXT] = following
+            self.links(entry)[PREVIOUS] = previous
+            self.links(entry)[NEXT] = following
 
     @inline
     def remove(self, ends: "Links[T]", entry: T) -> None:

@@ -34,6 +34,7 @@ from arch.programs import (
     write_entry,
 )
 from kernel.lang import EINTR, Errno, final
+from kernel.lib.linked import FIRST, NEXT
 from kernel.lib.pace import PACE, is_dying, is_interrupted, pace, spend
 from kernel.mm.area import DROPPABLE, MAP_LOCKED, Area
 from kernel.mm.area_tree import following
@@ -197,7 +198,7 @@ def is_wanted_in_areas(source: TrackedObject, index: int, frame: Frame, takes_us
     now on. Never sleeps.
     """
     was_used = False
-    area = source.first_area
+    area = source.all_areas[FIRST]
     while area is not None:
         spend(_AREA_COST)
         space = area.space
@@ -210,7 +211,7 @@ def is_wanted_in_areas(source: TrackedObject, index: int, frame: Frame, takes_us
             if entry & (PRESENT | ACCESSED) == PRESENT | ACCESSED and entry_frame(entry) == frame:
                 was_used = True
                 write_entry(slot, entry & ~ACCESSED)
-        area = area.next_of_source
+        area = area.source_links[NEXT]
     return was_used and not takes_used
 
 

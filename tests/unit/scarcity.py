@@ -17,12 +17,12 @@ import gc
 import itertools
 import sys
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import is_, itemgetter
 from types import CodeType, FrameType
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
-from kernel.lang import EAGAIN, EFAULT, ENOMEM
+from kernel.lang import EAGAIN, EFAULT, ENOMEM, Array
 from tools.paths import ROOT
 
 T = TypeVar("T")
@@ -262,7 +262,15 @@ def _part(value: object) -> object:
         return (id(value), len(value))
     if isinstance(value, int | str | bytes | None):
         return value
+    if _is_links(value):
+        linked = tuple(value)
+        return None if linked.count(None) == len(linked) else tuple(map(id, linked))  # None: as before its first use
     return bytes(value) if isinstance(value, bytearray) else id(value)
+
+
+def _is_links(value: object) -> TypeGuard[Iterable[object]]:
+    """Whether it is an Array of references, in an object."""
+    return isinstance(value, Array) and isinstance(getattr(value, "_buffer", None), list)
 
 
 def _fields(value: object) -> dict[str, object]:
@@ -292,7 +300,7 @@ class Still:
         self._get: Callable[[dict[str, Any]], Any] | None = itemgetter(*keys, keys[0]) if keys else None
         self._values: tuple[object, ...] = self._get(self._fields) if self._get is not None else ()
         self._lengths = [(each, len(each)) for each in self._values if isinstance(each, list | dict | deque | set)]
-        self.can_be_seen = not any(isinstance(each, bytearray) for each in self._values)
+        self.can_be_seen = not any(isinstance(each, bytearray) or _is_links(each) for each in self._values)
 
     def first(self) -> dict[str, object]:
         """What `_fields` gave when this was made."""

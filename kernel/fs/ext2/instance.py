@@ -26,7 +26,7 @@ from kernel.lang import EIO, Errno, inline
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.ids import ROOT_GROUP, KernelGid, KernelUid
-from kernel.lib.linked import Chain, Links
+from kernel.lib.linked import Linkage, Links
 from kernel.lib.pace import pace
 from kernel.mm.frames import total_frame_count
 
@@ -263,7 +263,7 @@ class Ext2Node(CachedInode):
         """Copy a changed inode to its place in the inode table. Sleeps. Raises EIO."""
 
 
-class _Dirty(Chain[Ext2Node]):
+class _Dirty(Linkage[Ext2Node]):
     @inline
     def links(self, entry: Ext2Node) -> Links[Ext2Node]:
         return entry.dirty_links

@@ -160,7 +160,7 @@ class EndHook:
 
 @final
 class EndedNetworks:
-    """Networks without users, which will be taken apart."""
+    """Networks without users, which will be taken apart. Linked by hand: a network has another base than `Queued`."""
 
     def __init__(self) -> None:
         self.first: Network | None = None

@@ -266,7 +266,9 @@ class Packet(Subject):
 
 
 class PacketQueue:
-    """Packets in the order in which they came. A packet is in at most one queue."""
+    """Packets in the order in which they came. A packet is in at most one queue. Linked by hand: a packet has another
+    base than `Queued`.
+    """
 
     def __init__(self) -> None:
         self.head: Packet | None = None

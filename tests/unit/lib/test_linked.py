@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.lib.linked import FIRST, LAST, NEXT, PREVIOUS, Chain, Linked, LinkedList, Links, Queue, Queued
+from kernel.lib.linked import FIRST, LAST, NEXT, PREVIOUS, Linkage, Linked, LinkedList, Links, Queue, Queued
 
 
 class Bead(Linked["Bead"]):
@@ -97,17 +97,17 @@ class Purse:
     worn: Links[Coin]
 
 
-class Old(Chain[Coin]):
+class Old(Linkage[Coin]):
     def links(self, entry: Coin) -> Links[Coin]:
         return entry.old_links
 
 
-class Worn(Chain[Coin]):
+class Worn(Linkage[Coin]):
     def links(self, entry: Coin) -> Links[Coin]:
         return entry.worn_links
 
 
-def coins_of(chain: Chain[Coin], ends: Links[Coin]) -> list[Coin]:
+def coins_of(chain: Linkage[Coin], ends: Links[Coin]) -> list[Coin]:
     """What stands in a list, after a look at all its links."""
     coins: list[Coin] = []
     coin = ends[FIRST]
@@ -127,7 +127,7 @@ STEPS = st.tuples(st.booleans(), st.sampled_from(["first", "last", "after", "out
 def test_in_two_lists(steps: list[tuple[bool, str, int]]) -> None:
     purse = Purse()
     coins = [Coin() for _ in range(8)]
-    chains: list[Chain[Coin]] = [Old(), Worn()]
+    chains: list[Linkage[Coin]] = [Old(), Worn()]
     models: list[list[Coin]] = [[], []]
     for second, step, at in steps:
         chain, ends, model = chains[second], (purse.worn if second else purse.old), models[second]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from kernel.lib.linked import FIRST, NEXT
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.netlink.unix_diagnosis import _socket_of
 from kernel.net.proc.socket_tables import _unix_count
@@ -62,19 +63,20 @@ def test_sockets_close_while_they_are_listed(machine: Machine) -> None:
         assert _unix_count(FIRST_NETWORK, is_stream=True) in (COUNT - 2, COUNT - 3)
     left = COUNT - 3
     assert dumped(host) == left
-    before = SOCKETS.first
+    before = SOCKETS.all[FIRST]
     with meanwhile(lambda: host.close(sockets[-6]), left):
         assert left - 1 <= dumped(host) <= left
-    assert SOCKETS.first is before and SOCKETS.walk is None and dumped(host) == left - 1
+    assert SOCKETS.all[FIRST] is before and SOCKETS.walk is None and dumped(host) == left - 1
 
 
 @booted
 def test_a_socket_is_found_by_its_number_while_others_close(machine: Machine) -> None:
     host = machine.host
     sockets = made(host)
-    first = SOCKETS.first
-    assert first is not None and first.next is not None and first.next.next is not None
-    wanted = first.next.next
+    first = SOCKETS.all[FIRST]
+    second = None if first is None else first.all_links[NEXT]
+    wanted = None if second is None else second.all_links[NEXT]
+    assert wanted is not None
     with meanwhile(lambda: host.close(sockets[-2]), 2):
         assert _socket_of(FIRST_NETWORK, wanted.inode.ino) is wanted
     assert _socket_of(FIRST_NETWORK, 1 << 40) is None
@@ -85,7 +87,7 @@ def test_walks_end_in_any_order(machine: Machine) -> None:
     host = machine.host
     sockets = made(host)
     walks = [SocketWalk() for _ in range(3)]
-    assert [walk.take() for walk in walks] == [SOCKETS.first] * 3
+    assert [walk.take() for walk in walks] == [SOCKETS.all[FIRST]] * 3
     second = walks[1].following
     walks[1].end()
     host.close(sockets[-2])
