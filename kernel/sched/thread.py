@@ -9,7 +9,7 @@ they ran since the last one (and some that have ended in the meantime).
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import final, inline, panic, struct
+from kernel.lang import atomic, final, inline, panic, struct
 from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked
 from kernel.sched.bandwidth import BASE_SLICE_NS, TimeShare
@@ -95,6 +95,7 @@ class DiskPayer:
     """Accounts for threads' requests to disks. Base class: kernel/cgroup/disks.py."""
 
 
+@atomic("processor")
 class Thread(Linked["Thread"]):
     """One flow of control in the kernel. It is linked on a run queue while it is READY."""
 

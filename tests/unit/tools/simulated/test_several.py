@@ -222,3 +222,25 @@ def test_a_pass_that_does_not_wait_is_noticed(machine: Machine) -> None:
         patch.setattr(processors_module, "wait_for_sections", lambda: None)
         with pytest.raises((AssertionError, KernelBug), match="would free"):
             crowd_on(machine, 4, 1)
+
+
+@booted
+def test_a_call_that_comes_to_an_absent_page_is_made_again_with_the_lock(machine: Machine) -> None:
+    several, program = Several(machine, 2, 1), machine.host
+    place = program.mmap(0, 3 * 4096, 3, 0x22, -1, 0)
+    word = place + 4094  # on two pages
+    program.store(word, b"\xff\xff")
+    assert program.getcpu(word, 0, 0) == 0
+    assert several.given_up == 1
+    assert program.load(word, 4) in (b"\0\0\0\0", b"\1\0\0\0")
+    sections = several.sections
+    assert program.getcpu(word, 0, 0) == 0 and program.clock_gettime(1, place) == 0
+    assert (several.given_up, several.sections) == (1, sections + 2)
+    assert 0 <= struct.unpack("<QQ", program.load(place, 16))[1] < NS_PER_SECOND
+    program.mprotect(place, 4096, 1)
+    with pytest.raises(OSError, match="EFAULT"):
+        program.clock_gettime(1, place)
+    assert several.given_up == 2
+    with pytest.raises(OSError, match="EFAULT"):
+        program.clock_gettime(1, -4096)  # no program's address: no fault, no lock
+    assert several.given_up == 2
