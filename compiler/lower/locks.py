@@ -346,6 +346,9 @@ class Locks:
                 message = f"{name}.{field} is atomic, and no number or reference to an object"
                 hint = "what is read as one is an int, a bool, an enum, a text, or an object that is no container"
                 found.append(Diagnostic("KP738", decl.loc, message, hint))
+            elif decl.packed:
+                message = f"{name}.{field} is atomic, and may lie across two lines of the cache"
+                found.append(Diagnostic("KP738", decl.loc, message, "let the struct have its natural layout"))
             elif self.notes.guard(decl.name, field) is not None:
                 message = f"{name}.{field} is atomic, and guarded"
                 hint = "name the fields that the lock guards, or take the lock to read"

@@ -41,8 +41,12 @@ pipes 4000, killed 2
 stops 40, of other calls 0
 memory: wrong 0
 times: wrong 0
+names: wrong 0
 """
-CALLS = ["getppid", "getcpu", "gettimeofday", "time", "clock_gettime", "clock_getres", "getresuid", "getresgid"]
+CALLS = [
+    "getppid", "getcpu", "gettimeofday", "time", "clock_gettime", "clock_getres", "getresuid", "getresgid",
+    "uname", "rt_sigprocmask", "get_robust_list", "sched_getaffinity", "prctl", "personality",
+]  # fmt: skip
 KERNEL_START = KERNEL_BASE & 0xFFFF_FFFF_FFFF_FFFF
 MAX_PRIORITY = 146  # sched_get_priority_max
 UD2 = b"\x0f\x0b"

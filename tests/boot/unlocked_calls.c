@@ -15,9 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -183,32 +185,37 @@ static long unlocked(void)
 #define CALLS 1000
 
 /* The calls, with what they write on a page that is there. */
+#define AT(place) (long)(room + (place))
+static long room[64];
 static const struct {
 	const char *name;
-	long number, first;
-	int has_address;
+	long number, arguments[4];
 } made[] = {
-	{"getppid", SYS_getppid, 0, 0},
-	{"getcpu", SYS_getcpu, 0, 1},
-	{"gettimeofday", SYS_gettimeofday, 0, 0},
-	{"time", SYS_time, 0, 0},
-	{"clock_gettime", SYS_clock_gettime, CLOCK_MONOTONIC, 1},
-	{"clock_getres", SYS_clock_getres, CLOCK_REALTIME_COARSE, 1},
-	{"getresuid", SYS_getresuid, 0, 2},
-	{"getresgid", SYS_getresgid, 0, 2},
+	{"getppid", SYS_getppid, {0}},
+	{"getcpu", SYS_getcpu, {AT(0), AT(1)}},
+	{"gettimeofday", SYS_gettimeofday, {AT(0)}},
+	{"time", SYS_time, {AT(0)}},
+	{"clock_gettime", SYS_clock_gettime, {CLOCK_MONOTONIC, AT(0)}},
+	{"clock_getres", SYS_clock_getres, {CLOCK_REALTIME_COARSE, AT(0)}},
+	{"getresuid", SYS_getresuid, {AT(0), AT(1), AT(2)}},
+	{"getresgid", SYS_getresgid, {AT(0), AT(1), AT(2)}},
+	{"uname", SYS_uname, {AT(0)}},
+	{"rt_sigprocmask", SYS_rt_sigprocmask, {SIG_BLOCK, 0, AT(0), 8}},
+	{"get_robust_list", SYS_get_robust_list, {0, AT(0), AT(1)}},
+	{"sched_getaffinity", SYS_sched_getaffinity, {0, 8, AT(0)}},
+	{"prctl", SYS_prctl, {PR_GET_NAME, AT(0)}},
+	{"personality", SYS_personality, {0xffffffff}},
 };
 
 static void counted(void)
 {
-	static long room[8];
 	int status;
 	long before;
 	for (unsigned call = 0; call < sizeof made / sizeof made[0]; call++) {
-		long first = made[call].has_address == 2 ? (long)&room[3] : made[call].first;
-		long second = made[call].has_address ? (long)&room[0] : 0;
+		const long *with = made[call].arguments;
 		before = unlocked();
 		for (int i = 0; i < CALLS; i++)
-			syscall(made[call].number, first, second, &room[6]);
+			syscall(made[call].number, with[0], with[1], with[2], with[3]);
 		printf("%s: %s\n", made[call].name, unlocked() - before >= CALLS ? "without the lock" : "with it");
 	}
 	pid_t child = fork();
@@ -383,6 +390,59 @@ static void times(void)
 	printf("times: wrong %d\n", wrong);
 }
 
+/* Names and masks, while another process changes the former -------------------------------------------------------- */
+
+static int all_are(const char *text, char letter)
+{
+	return strspn(text, (char[]){letter, 0}) == strlen(text);
+}
+
+static void *name_reader(void *argument)
+{
+	struct utsname names;
+	char name[17] = "";
+	sigset_t mask;
+	(void)argument;
+	while (!ends) {
+		wrong += uname(&names) != 0 || strcmp(names.sysname, "Linux") != 0;
+		wrong += !all_are(names.nodename, names.nodename[0]);
+		wrong += syscall(SYS_prctl, PR_GET_NAME, name) != 0 || !all_are(name, name[0]);
+		wrong += sigprocmask(SIG_BLOCK, 0, &mask) != 0;
+		wrong += sigismember(&mask, SIGUSR2) != 1 || sigismember(&mask, SIGUSR1);
+	}
+	return 0;
+}
+
+static void names(void)
+{
+	static const char *texts[] = {"a", "bbbbbbbbbbbbbbb", "ccccc"};
+	char before[65];
+	pthread_t thread;
+	sigset_t mask;
+	ends = wrong = 0;
+	gethostname(before, sizeof before);
+	sethostname("a", 1);
+	prctl(PR_SET_NAME, "a");
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &mask, 0);
+	pthread_create(&thread, 0, name_reader, 0);
+	sigprocmask(SIG_UNBLOCK, &mask, 0);
+	pid_t changer = fork();
+	if (changer == 0) {
+		for (int i = 0; i < 10 * ROUNDS; i++)
+			sethostname(texts[i % 3], strlen(texts[i % 3]));
+		sethostname(before, strlen(before));
+		_exit(0);
+	}
+	for (int i = 0; i < 5 * ROUNDS; i++)
+		wrong += pthread_setname_np(thread, texts[i % 3]) != 0;
+	ends = 1;
+	pthread_join(thread, 0);
+	waitpid(changer, 0, 0);
+	printf("names: wrong %d\n", wrong);
+}
+
 /* A tracer sees each call of a thread that made them without the lock before. */
 static void tracer(void)
 {
@@ -465,5 +525,6 @@ int main(int count, char **words)
 	tracer();
 	memory();
 	times();
+	names();
 	return 0;
 }
