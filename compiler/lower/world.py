@@ -72,6 +72,7 @@ TYPE_LIMIT = 60  # of the type arguments of an instance: more are without end
 OTHER_CODE, SAME_CODE = -1, -2  # a number that is computed; that of an exception that was caught
 SLEEP, ALLOCATE, PANIC = "sleep", "allocate", "panic"  # effects
 INTERRUPTS, KERNEL_LOCK = "interrupts", "kernel lock"  # lets interrupts in or touches user memory; needs that lock
+READS_PROGRAM, WRITES_PROGRAM = "reads", "writes"  # a little of the running program's memory (`@gives_up`)
 _FROM_OUTSIDE = frozenset(("export", "interrupted_by", "last_resort", "on_stack", "with_room"))
 OBJECT = ClassType("builtins.object")  # of which all classes are, though none lists it among its ancestors
 SYSCALL_HANDLER = FunctionType((INT,) * 6, INT)

@@ -11,6 +11,7 @@ from kernel.lang.addresses import PhysAddr, UserAddr
 from kernel.lang.effects import (
     export,
     extern,
+    gives_up,
     inline,
     interrupted_by,
     irq,
@@ -331,6 +332,7 @@ __all__ = [
     "export",
     "extern",
     "final",
+    "gives_up",
     "guarded_by",
     "holds",
     "i8",

@@ -91,6 +91,13 @@ def interrupted_by(symbol: str) -> Callable[[F], F]:
     return lambda function: function
 
 
+def gives_up(access: str) -> Callable[[F], F]:
+    """An assembly function that "reads" or "writes" the running program's memory, a little of it. If it faults in a
+    system call without the kernel lock, it does not return: the call is made again, with the lock.
+    """
+    return lambda function: function
+
+
 def last_resort(function: F) -> F:
     """Runs only after a fatal error: its use of the stack is not counted."""
     return function

@@ -52,6 +52,18 @@ def write_from(address: UserAddr, source: Span[u8]) -> None:
         raise Errno(EFAULT)
 
 
+def write_small(address: UserAddr, source: Span[u8]) -> None:
+    """`write_from` of at most 512 bytes, which a system call without the kernel lock may do, too."""
+    if usercopy.copy_out_small(address, source) != 0:
+        raise Errno(EFAULT)
+
+
+def read_small(destination: Span[u8], address: UserAddr) -> None:
+    """`read_into` of at most 512 bytes, which a system call without the kernel lock may do, too."""
+    if usercopy.copy_in_small(destination, address) != 0:
+        raise Errno(EFAULT)
+
+
 def read_struct(address: UserAddr, destination: Span[u8]) -> None:
     """Fill a struct (`bytes_of(s)`) from user memory."""
     read_into(destination, address)

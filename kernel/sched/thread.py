@@ -8,7 +8,7 @@ the reclaimer must scan in its next pass, because they ran since the last one (a
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import final, inline, panic, struct
+from kernel.lang import atomic, final, inline, panic, struct
 from kernel.lib.credentials import Credentials
 from kernel.lib.linked import FIRST, NEXT, Linkage, Linked, Links
 from kernel.sched.bandwidth import BASE_SLICE_NS, TimeShare
@@ -94,6 +94,7 @@ class DiskPayer:
     """Accounts for threads' requests to disks. Base class: kernel/cgroup/disks.py."""
 
 
+@atomic("name", "allowed", "processor")
 class Thread(Linked["Thread"]):
     """One flow of control in the kernel. It is linked on a run queue while it is READY."""
 

@@ -4,12 +4,13 @@ They are structs inside the object and begin as zeros: a task stays one object, 
 costs without them. Parts that refer to objects are in files of their own: belongings.py, namespace_set.py, tracee.py of
 a task; family.py, process_timers.py, process_tracing.py of a process.
 
-Guarded by the kernel lock. A thread changes its own parts; those that others change say so.
+Guarded by the kernel lock, except that atomic fields are read without. A thread changes its own parts; those that
+others change say so.
 """
 
 from typing import Final
 
-from kernel.lang import struct
+from kernel.lang import atomic, struct
 from kernel.lib.pid import Pid
 
 PR_MCE_KILL_EARLY: Final = 1
@@ -29,6 +30,7 @@ class SignalStack:
     flags: int  # SS_DISABLE at first
 
 
+@atomic("blocked")
 @struct
 class SignalState:
     """The signal state of a task. `blocked` never has SIGKILL or SIGSTOP."""
@@ -102,6 +104,7 @@ class RestartableSequence:
     processor: int  # as reported to the program
 
 
+@atomic("robust_list")
 @struct
 class ThreadsLibrary:
     """Addresses that the C library registered: what to clear, and which locks to release, at the end; and where to
@@ -152,6 +155,7 @@ class MemoryShortage:
     awaited_ns: int  # since when a shortage of memory waits for its end; 0: none does
 
 
+@atomic("personality")
 @struct
 class ProcessSettings:
     """Settings of prctl(2) and personality(2) for a process."""

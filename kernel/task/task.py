@@ -124,7 +124,7 @@ class TaskStart:
 
 
 @final
-@atomic("credentials", "own_tid")
+@atomic("credentials", "own_tid", "namespaces")
 class Task(Thread):
     """A thread of a program."""
 

@@ -29,7 +29,7 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.linked import FIRST, LAST
 from kernel.lib.user import KernelBuffer
 from kernel.mm import frames
-from kernel.time import clock
+from kernel.time.base import BASE
 from tools.simulated.disk import MemoryDisk
 
 MACHINE_FRAMES = 8192
@@ -54,7 +54,7 @@ def start_machine(frame_count: int = MACHINE_FRAMES) -> None:
     FIRST_MOUNTS.known_top = None
     CACHE.head = CACHE.tail = None
     CACHE.count = 0
-    clock._realtime_offset_ns = 1_700_000_000 * 10**9  # a deletion time of 0 would mean "never deleted"
+    BASE.realtime_offset_ns = 1_700_000_000 * 10**9  # a deletion time of 0 would mean "never deleted"
     log.log.records.clear()
     log.log.first = log.log.bytes_kept = 0
 
