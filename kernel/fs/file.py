@@ -145,8 +145,8 @@ class DirectorySink:
 
 
 class FileWatcher:
-    """Is notified when a description ends (epoll). The watchers of a file are a chain: there may be very many. Linked by
-    hand: a file has one word for the first, and none for the last.
+    """Is notified when a description ends (epoll). The watchers of a file are a chain: there may be very many. They are
+    linked by hand: a file has one word for the first, and none for the last.
     """
 
     def __init__(self) -> None:

@@ -247,7 +247,7 @@ def write_page(first: str | None, second: str | None) -> None:
     if second is not None:
         tail = (
             "\nThe same kernels, compiled without one kind of check: their instructions as shares of those with all\n"
-            "checks. Only `python -m tests.twins.measure --parts --write` builds such programs, and writes this table.\n"
+            "checks. Only `python -m tests.twins.measure --parts --write` builds such programs. It writes this table.\n"
             "Frame pointers are not a check, but a trap finds the calls around it by them. `—`: without the check,\n"
             "the kernel computes something else.\n\n" + second + "\n"
         )

@@ -88,8 +88,8 @@ class Ring:
 
 
 class Coin(Ring):
-    old_links: Links["Coin"]
-    worn_links: Links["Coin"]
+    old_links: Links["Coin"]  # noqa: UP037  # evaluated before there is the name
+    worn_links: Links["Coin"]  # noqa: UP037
 
 
 class Purse:
