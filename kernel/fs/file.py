@@ -37,9 +37,10 @@ from kernel.fs.constants import (
     WRITABLE,
 )
 from kernel.fs.inode import CachedPages, Inode
-from kernel.fs.locks import LockList, RecordLock
+from kernel.fs.locks import LockList
 from kernel.fs.notification import WATCHES, tell_closed
 from kernel.fs.path import FsContext, Path
+from kernel.fs.record_locks import RecordLock
 from kernel.lang import (
     EBADF,
     EFBIG,

@@ -245,8 +245,6 @@ _APART = frozenset((
     "kernel.net.packet.ring.receive.CaptureCounts.packets",  # that were ever seen
     "kernel.ipc.aio.AioContexts.made",  # the number of the last one
 ))  # fmt: skip
-_REPLACED = ("kernel.fs.locks.LockList.records",)
-"""Lists that each change replaces by another one. What is in them has to be the same."""
 
 
 def _is_kernel(value: object) -> bool:
@@ -271,7 +269,7 @@ def _fields(value: object) -> dict[str, object]:
     """What can be seen of each field of an object that may not change."""
     kind = _name(value)
     return {
-        key: tuple(map(id, each)) if f"{kind}.{key}" in _REPLACED else _part(each)
+        key: _part(each)
         for key, each in vars(value).items()
         if not _may_change(kind, key)
     }
@@ -294,9 +292,7 @@ class Still:
         self._get: Callable[[dict[str, Any]], Any] | None = itemgetter(*keys, keys[0]) if keys else None
         self._values: tuple[object, ...] = self._get(self._fields) if self._get is not None else ()
         self._lengths = [(each, len(each)) for each in self._values if isinstance(each, list | dict | deque | set)]
-        self.can_be_seen = not any(isinstance(each, bytearray) for each in self._values) and not any(
-            f"{kind}.{key}" in _REPLACED for key in keys
-        )
+        self.can_be_seen = not any(isinstance(each, bytearray) for each in self._values)
 
     def first(self) -> dict[str, object]:
         """What `_fields` gave when this was made."""
