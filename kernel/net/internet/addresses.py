@@ -267,6 +267,7 @@ def add_address(entry: InterfaceAddress) -> None:
     addresses = addresses_of(entry.device.network)
     if len(addresses.entries) >= (_LIMIT if entry.device.network is FIRST_NETWORK else _LIMIT_OF_OTHERS):
         raise Errno(ENOBUFS)
+    spend(len(addresses.entries) * _HEIR_COST)
     if len(address) == 4:
         for other in addresses.entries:
             if (
@@ -299,11 +300,13 @@ def add_address(entry: InterfaceAddress) -> None:
 
 def delete_address(entry: InterfaceAddress) -> None:
     """Delete an address. Secondary IPv4 addresses of the same prefix go with their primary, as on Linux, with safe
-    points between.
+    points between: those that it had before, because one that is added meanwhile becomes the primary.
     """
+    takes_others = len(entry.address) == 4 and entry.flags & ADDRESS_SECONDARY == 0
+    others = list_addresses(entry.device, 4) if takes_others else []
     _remove(entry)
-    if len(entry.address) == 4 and entry.flags & ADDRESS_SECONDARY == 0:
-        for other in list_addresses(entry.device, 4):
+    if takes_others:
+        for other in others:
             if other.prefix_length == entry.prefix_length and is_in(other.address, entry.address, entry.prefix_length):
                 pace(_END_COST)
                 if other.is_listed:  # others may have deleted it
@@ -373,6 +376,7 @@ def _remove(entry: InterfaceAddress) -> None:
 def _take_out(entry: InterfaceAddress) -> None:
     """Take an entry out of the tables. Needs no memory."""
     addresses = addresses_of(entry.device.network)
+    spend(len(addresses.entries) * _ENTRY_COST)
     addresses.entries.remove(entry)
     entry.is_listed = False
     addresses.recent = None

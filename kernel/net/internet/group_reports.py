@@ -14,7 +14,14 @@ from kernel.lib.pace import spend
 from kernel.net.internet import icmpv6, ipv4
 from kernel.net.internet.addresses import ANY4, ANY6, SCOPE_LINK, is_link_local, list_addresses
 from kernel.net.internet.icmpv6 import HANDLERS, MessageHandler
-from kernel.net.internet.membership import MEMBERSHIPS, GroupProtocol, Membership, find_membership, list_memberships
+from kernel.net.internet.membership import (
+    MEMBERSHIPS,
+    GroupProtocol,
+    Membership,
+    find_membership,
+    groups_of,
+    list_memberships,
+)
 from kernel.net.internet.output import NextHop, select_source4
 from kernel.net.internet.routes import MULTICAST
 from kernel.net.internet.transport import PROTOCOL_IGMP, Transport, register_transport
@@ -44,6 +51,7 @@ _SHARE: Final = 64  # reports at once; the others follow
 _PAUSE_NS: Final = 1_000_000
 _REPORT_COST: Final = 3000  # instructions
 _LOOK_COST: Final = 20
+_PLAN_COST: Final = 150
 
 
 def _record(kind: int, group: bytes) -> Packet:
@@ -204,6 +212,7 @@ class Reports(GroupProtocol):
 def _answer(device: NetworkDevice, group: bytes, size: int, longest_ms: int) -> None:
     """Answer a query: for one group, or with an unspecified one for all."""
     is_general = group == ANY4 or group == ANY6
+    spend(len(groups_of(device.network).by_key) * _PLAN_COST)
     for membership in list_memberships(device, size):
         if is_general or membership.group == group:
             _reporter_of(membership.network).plan(membership, random.word() % (max(1, longest_ms) * 1_000_000))

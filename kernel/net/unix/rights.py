@@ -27,6 +27,7 @@ from kernel.sched import WaitQueue
 from kernel.task.memory_shortage import RESCUERS, Rescuer
 
 _WALK_COST: Final = 100  # instructions
+_RELEASE_COST: Final = 3000  # and for a file that is closed
 _LEAST_UNDER_WAY: Final = 256  # sockets in transit that make a look worthwhile
 
 
@@ -211,6 +212,7 @@ def drop_files(parcel: Parcel) -> None:
                 drop_socket(file)
             else:
                 file.release()
+            pace(_RELEASE_COST)
 
 
 @recursion(2)
@@ -236,6 +238,7 @@ def drop_socket(socket: CollectableSocket) -> None:
         dropped.drops = 0
         for _ in range(times):
             dropped.release()
+            pace(_RELEASE_COST)  # what others drop meanwhile joins the list
     SOCKETS.is_dropping = False
 
 

@@ -8,6 +8,7 @@ from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.netlink.unix_diagnosis import _socket_of
 from kernel.net.proc.socket_tables import _unix_count
 from kernel.net.proc.unix import unix_table
+from kernel.net.unix.addresses import abstract_names_of
 from kernel.net.unix.rights import SOCKETS, SocketWalk
 from tests.unit.booted import booted
 from tests.unit.meanwhile import meanwhile
@@ -92,3 +93,51 @@ def test_walks_end_in_any_order(machine: Machine) -> None:
     walks[0].end()
     walks[2].end()
     assert SOCKETS.walk is None
+
+
+@booted
+def test_connections_that_wait_in_a_closing_socket_go_with_others_at_work(machine: Machine) -> None:
+    """Others drop some meanwhile, too: they join the list, and whoever closes goes on with them."""
+    host = machine.host
+    before = SOCKETS.count
+    name = struct.pack("=H", AF_UNIX) + b"\0listens"
+    other = struct.pack("=H", AF_UNIX) + b"\0too"
+    listeners = []
+    clients = []
+    for place in (name, other):
+        listener = host.socket(AF_UNIX, SOCK_STREAM, 0)
+        host.bind(listener, place, len(place))
+        host.listen(listener, 20)
+        listeners.append(listener)
+        for _ in range(10):
+            client = host.socket(AF_UNIX, SOCK_STREAM, 0)
+            host.connect(client, place, len(place))
+            clients.append(client)
+    assert SOCKETS.count == before + 42
+    with meanwhile(lambda: host.close(listeners[1]), 4):
+        host.close(listeners[0])
+    assert SOCKETS.count == before + 20 and SOCKETS.dropped is None and not SOCKETS.is_dropping
+    for client in clients:
+        host.close(client)
+    assert SOCKETS.count == before
+
+
+@booted
+def test_a_name_is_looked_for_with_others_at_work(machine: Machine) -> None:
+    host = machine.host
+    any_name = struct.pack("=H", AF_UNIX)
+    taken = host.socket(AF_UNIX, SOCK_STREAM, 0)
+    host.bind(taken, any_name, 2)
+    names = abstract_names_of(FIRST_NETWORK)
+    names._next = 0
+    for number in range(5):
+        named = host.socket(AF_UNIX, SOCK_STREAM, 0)
+        place = struct.pack("=H", AF_UNIX) + b"\0" + f"{number:05x}".encode()
+        if names.find(SOCK_STREAM, place[2:]) is None:
+            host.bind(named, place, len(place))
+    fresh = host.socket(AF_UNIX, SOCK_STREAM, 0)
+    own = struct.pack("=H", AF_UNIX) + b"\0own"
+    with meanwhile(lambda: host.bind(fresh, own, len(own)), 3):
+        host.bind(fresh, any_name, 2)
+    assert names.find(SOCK_STREAM, b"\0own") is not None
+    assert names.find(SOCK_STREAM, b"\x0000005") is None, "it has one name"
