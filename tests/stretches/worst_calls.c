@@ -2481,6 +2481,28 @@ static void many_addresses(void)
     delete_scarce();
 }
 
+/* The first network may have more: here 1,500 of one prefix, whose first one takes all others with it, and 500 others. */
+static void first_addresses(void)
+{
+    links_socket = socket(AF_NETLINK, SOCK_RAW, 0);
+    int lo = if_nametoindex("lo"), size = 16 * MIB;
+    CHECK(setsockopt(links_socket, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) == 0);
+    message_size = 0;
+    for (int i = 0; i < 2000; i++) {
+        if (i < 1500)
+            put_address(20, 0x601, lo, 0x0d000001 + i, 16);
+        else
+            put_address(20, 0x601, lo, 0x0e000001 + (i << 8), 24);
+        if (i % 250 == 249)
+            send_message(links_socket, 0);
+    }
+    for (int i = 0; i < 500; i++)
+        put_address(21, 1, lo, 0x0e000001 + ((1500 + i) << 8), 24);
+    send_message(links_socket, 0);
+    put_address(21, 5, lo, 0x0d000001, 16);
+    send_message(links_socket, 1);
+}
+
 static void put_route(int type, int size, int table, int number)
 {
     unsigned char head[12] = {size == 4 ? 2 : 10, size == 4 ? 24 : 64, 0, 0, table, 4, type == 1 ? 253 : 0, type};
@@ -2534,6 +2556,7 @@ static void many_neighbours(void)
 static void addresses(void)
 {
     in_child(many_addresses);
+    in_child(first_addresses);
     in_child(many_routes);
     in_child(many_neighbours);
     usleep(500000);
@@ -2591,6 +2614,130 @@ static void timers(void)
     in_child(many_wall_timers);
 }
 
+/* Record locks of one owner, one lock of each of many owners, and flock(2) by as many. */
+static int lock_range(int file, int command, short type, long start, long length)
+{
+    struct flock wanted = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
+    return fcntl(file, command, &wanted);
+}
+
+static void ask_for_locks(void)
+{
+    int file = open("/tmp/locked", O_RDWR);
+    struct flock wanted = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 59999, .l_len = 1};
+    CHECK(fcntl(file, F_GETLK, &wanted) == 0 && wanted.l_type == F_UNLCK);
+    CHECK(lock_range(file, F_SETLK, F_RDLCK, 0, 0) < 0 && errno == EAGAIN);
+    CHECK(lock_range(file, F_SETLK, F_RDLCK, 100001, 0) == 0);
+}
+
+static void many_locks(void)
+{
+    const int count = 20000;
+    struct rlimit limit = {count + 100, count + 100};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    int file = open("/tmp/locked", O_RDWR | O_CREAT, 0600);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 40000; i++)
+            CHECK(lock_range(file, F_SETLK, F_WRLCK, 2 * i, 1) == 0);
+        CHECK(lock_range(file, F_SETLK, F_UNLCK, 59998, 2) == 0);
+        in_child(ask_for_locks);
+        CHECK(read_all("/proc/self/fdinfo/3") > 0);
+        if (round == 0)
+            CHECK(lock_range(file, F_SETLK, F_RDLCK, 1, 0) == 0);
+        else
+            CHECK(close(dup(file)) == 0);
+        CHECK(lock_range(file, F_SETLK, F_UNLCK, 0, 0) == 0);
+    }
+    for (int i = 4; i < count; i++) {
+        int other = open("/tmp/locked", O_RDWR);
+        CHECK(other >= 0 && lock_range(other, F_OFD_SETLK, F_RDLCK, i, 10) == 0);
+        CHECK(flock(other, LOCK_SH | LOCK_NB) == 0);
+    }
+    CHECK(lock_range(file, F_OFD_SETLK, F_WRLCK, count + 9, 1) < 0 && errno == EAGAIN);
+    CHECK(flock(file, LOCK_EX | LOCK_NB) < 0 && errno == EAGAIN);
+    CHECK(read_all("/proc/locks") > 0);
+    CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0 && unlink("/tmp/locked") == 0);
+}
+
+static void locks(void)
+{
+    in_child(many_locks);
+}
+
+/* One packet, or one message, for thousands of sockets. */
+static void many_receivers(void)
+{
+    const int count = 4000, on = 1;
+    struct rlimit limit = {4 * count, 4 * count};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(5000)};
+    int last = -1, answer = -1, received;
+    char data[1000] = {0};
+    for (int i = 0; i < count; i++) {
+        last = socket(AF_INET, SOCK_DGRAM, 0);
+        CHECK(setsockopt(last, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+        CHECK(setsockopt(last, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0);
+        CHECK(bind(last, (struct sockaddr *)&place, sizeof place) == 0);
+    }
+    int sender = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(setsockopt(sender, SOL_SOCKET, SO_BROADCAST, &on, sizeof on) == 0);
+    for (int i = 0; i < 3; i++) {
+        place.sin_addr.s_addr = htonl(i == 2 ? 0x7f000001 : 0x7fffffff);
+        CHECK(sendto(sender, data, 1000, 0, (struct sockaddr *)&place, sizeof place) == 1000);
+    }
+    for (int i = 0; i < 2; i++)
+        CHECK(recv(last, data, 1000, 0) == 1000); /* the last one gets both as well */
+    CHECK(read_all("/proc/net/udp") > 0 && read_all("/proc/net/sockstat") > 0);
+    for (int i = 0; i < count; i++) {
+        CHECK(socket(AF_INET, SOCK_RAW, 17) >= 0);
+        CHECK((last = socket(AF_PACKET, SOCK_RAW, htons(3))) >= 0);
+    }
+    place.sin_port = htons(5001);
+    for (int i = 0; i < 3; i++)
+        CHECK(sendto(sender, data, 1000, 0, (struct sockaddr *)&place, sizeof place) == 1000);
+    CHECK(recv(last, data, 1000, 0) > 0);
+    CHECK(read_all("/proc/net/raw") > 0 && read_all("/proc/net/packet") > 0);
+    CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0);
+    for (int i = 0; i < count; i++) {
+        struct { unsigned short family, pad; unsigned port, groups; } name = {AF_NETLINK, 0, 0, 1};
+        CHECK(bind(last = socket(AF_NETLINK, SOCK_RAW, 0), (struct sockaddr *)&name, sizeof name) == 0);
+    }
+    answer = socket(AF_INET, SOCK_DGRAM, 0);
+    struct ifreq loop = {.ifr_name = "lo"};
+    for (int i = 0; i < 4; i++) {
+        loop.ifr_mtu = 65536 - i % 2;
+        CHECK(ioctl(answer, SIOCSIFMTU, &loop) == 0);
+    }
+    loop.ifr_mtu = 65536;
+    CHECK(ioctl(answer, SIOCSIFMTU, &loop) == 0);
+    received = recv(last, data, 1000, 0);
+    CHECK(received > 0);
+}
+
+/* The table of connections grows past 32,768. */
+static void many_connections(void)
+{
+    const int count = 16800;
+    struct rlimit limit = {2 * count + 100, 2 * count + 100};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(5000)};
+    place.sin_addr.s_addr = htonl(0x7f000001);
+    CHECK(bind(listener, (struct sockaddr *)&place, sizeof place) == 0 && listen(listener, 100) == 0);
+    for (int i = 0; i < count; i++) {
+        int client = socket(AF_INET, SOCK_STREAM, 0);
+        CHECK(client >= 0 && connect(client, (struct sockaddr *)&place, sizeof place) == 0);
+        CHECK(accept(listener, 0, 0) >= 0);
+    }
+    CHECK(read_all("/proc/net/tcp") > 0 && read_all("/proc/net/sockstat") > 0 && read_all("/proc/net/snmp") > 0);
+}
+
+static void receivers(void)
+{
+    in_child(many_receivers);
+    in_child(many_connections);
+}
+
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
@@ -2610,6 +2757,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"mounts", mounts}, {"objects", objects}, {"keys", keys}, {"leases", leases},
     {"addresses", addresses}, {"timers", timers},
     {"polls", polls}, {"mapped_often", mapped_often}, {"holes", holes}, {"rules", rules}, {"keyrings", keyrings},
+    {"locks", locks}, {"receivers", receivers},
 };
 
 int main(int count, char **values)
