@@ -17,12 +17,12 @@ from kernel.net.control import networks
 from kernel.net.datagram.raw_socket import RawSocket
 from kernel.net.datagram.udp_socket import UdpSocket
 from kernel.net.internet import interface_routes
-from kernel.net.internet.addresses import addresses_of, list_addresses, owner_of, solicited_node
+from kernel.net.internet.addresses import InterfaceAddress, addresses_of, list_addresses, owner_of, solicited_node
 from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.interface_settings import ACCEPT_REDIRECTS4
 from kernel.net.internet.membership import groups_of, is_member, join, leave
 from kernel.net.internet.output import resolve
-from kernel.net.internet.routes import Route, list_routes
+from kernel.net.internet.routes import list_routes
 from kernel.net.internet.sysctl import CORE, IP4_SETTINGS, OpenedSetting
 from kernel.net.internet.transport import PROTOCOL_UDP
 from kernel.net.link import device as device_module
@@ -521,12 +521,11 @@ def test_an_interface_takes_its_addresses_along_at_once(
     give_address(left, shared, 25)
     walks = 0
 
-    def count(network: Network, size: int) -> list[Route]:
+    def count(entry: InterfaceAddress) -> None:
         nonlocal walks
         walks += 1
-        return list_routes(network, size)
 
-    monkeypatch.setattr(interface_routes, "list_routes", count)
+    monkeypatch.setattr(interface_routes, "_withdraw", count)
     remove_device(hole)
     assert walks == 0
     entry = owner_of(left.network, shared)
