@@ -22,7 +22,7 @@ from kernel.lib.pace import pace
 UNBOUNDED: Final = -1
 NOT_COUNTED: Final = -1
 _LOOK_COST: Final = 20
-_MOST_BOUND: Final = 1024  # maps: who lets a program go can take no safe point
+_MOST_BOUND: Final = 1024  # maps: the end of a program takes no safe point
 
 
 @final

@@ -56,7 +56,7 @@ _FIND_COST: Final = 250  # for the next thread of a walk
 _WAKE_COST: Final = 450
 _FEW_MEMBERS: Final = 100  # of a group: these get a signal at once
 _WOKEN_AT_ONCE: Final = 256  # threads of a process
-_TOLD_AT_ONCE: Final = 1024  # … to which a stop's end is told at once
+_TOLD_AT_ONCE: Final = 1024  # … that are looked at when a stop ends
 _JOB_CONTROL: Final = STOP_SIGNALS | bit(SIGCONT)
 
 # Ready to be taken ----------------------------------------------------------------------------------------------------
@@ -490,7 +490,7 @@ def trap_again(tracee: Tracee) -> None:
 
 @recursion(2)  # the parent gets SIGCHLD, which continues no one
 def continue_process(process: Process) -> None:
-    """End a stop, and notify the parent. Of very many threads, some are told: the first one of them to run wakes the
+    """End a stop, and notify the parent. Of very many threads, some are woken: the first one of them to run wakes the
     others (`wake_continued`). Those that were about to stop find that out on their way to user mode.
     """
     if process.stop.signal == 0:

@@ -169,7 +169,7 @@ def test_a_large_hash_table_uses_slots_again() -> None:
 
 
 def test_a_program_keeps_a_bounded_number_of_maps_that_it_does_not_use() -> None:
-    """Who lets it go lets all of them go, in one step."""
+    """All of them go with it, in one step."""
     program: Any = SimpleNamespace(maps=[], bound=[])
     for _ in range(1024):
         bind(program, cast(Map, SimpleNamespace(users=1)))

@@ -1,4 +1,4 @@
-"""What is told of a change to very many areas takes safe points, whether anybody listens or not."""
+"""Reports of a change to very many areas take safe points, whether anybody listens or not."""
 
 from types import SimpleNamespace
 from typing import cast
