@@ -109,3 +109,9 @@ def test_the_pages_go_with_the_last_user(machine: Machine) -> None:
     assert len(MAPS.by_number) == maps + 1
     calls.answers.munmap(place, 18 * PAGE)
     assert len(MAPS.by_number) == maps and free_frame_count() > before - 18
+    great = calls.create(RING, 0, 0, 256 * PAGE)
+    assert free_frame_count() <= before - 258
+    calls.answers.close(great)
+    for _ in range(3):
+        calls.answers.nanosleep(calls.at(0, struct.pack("<qq", 0, 1_000_000)), 0)
+    assert free_frame_count() > before - 18
