@@ -63,7 +63,8 @@ _PROG_BIND_MAP: Final = 35
     "22(=bpf_descriptor)|23(=bpf_number)|"
     "24(=bpf_batch)|25(=bpf_batch)|26(=bpf_batch)|"
     "27(=bpf_batch)|28(=bpf_link)|29(=bpf_relink)|"
-    "30(=bpf_number)|31(=bpf_number)|32(=bpf_descriptor)|33(=bpf_descriptor)|34(=bpf_descriptor)|35(=bpf_binding)|36(=bpf_number) any "
+    "30(=bpf_number)|31(=bpf_number)|32(=bpf_descriptor)|33(=bpf_descriptor)|34(=bpf_descriptor)|"
+    "35(=bpf_binding)|36(=bpf_number) any "
     "one:4|8|16|20|24|32|40|64|80|148|152|4097 -> fd:bpf",
     notes="Maps: all but PERF_EVENT_ARRAY, USER_RINGBUF, storage, and those of devices and sockets. Programs: "
     "SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and CGROUP_DEVICE. Links: of control groups. BTF of "
