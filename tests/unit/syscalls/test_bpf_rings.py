@@ -92,6 +92,8 @@ def test_an_array_that_is_shared(machine: Machine) -> None:
     calls.answers.munmap(place, 3 * PAGE)
     assert calls.answers.bpf(22, struct.pack("<I", array), 4) == 0
     assert mapped(calls, array, 1, READ | WRITE) == -errno.EPERM and mapped(calls, array, 1, READ) > 0
+    by_reader = calls.create(ARRAY, 4, 8, 1, 0x400 | 8)
+    assert mapped(calls, by_reader, 1, READ) == -errno.EINVAL
     only_read = calls.create(ARRAY, 4, 8, 1, 0x400 | 128)
     assert mapped(calls, only_read, 1, READ | WRITE) == -errno.EACCES
 
