@@ -343,7 +343,7 @@ class Check:
 
 
 def _bytes_behind(kind: int, length: int) -> int:
-    """What follows a type that has so many members."""
+    """What follows a type that has that many members."""
     if kind == INT or kind == VARIABLE or kind == TAG_OF_DECLARATION:
         return 4
     if kind == ARRAY:
@@ -371,7 +371,7 @@ def _is_printable(btf: Btf, offset: int) -> bool:
     if len(name) == 0 or len(name) > _NAME:
         return False
     for octet in name:
-        if not 0x20 <= octet <= 0x7E and octet < 0xA0:
+        if not ord(" ") <= octet <= ord("~") and octet < 0xA0:
             return False
     pace(4 * len(name))
     return True

@@ -8,8 +8,9 @@ Source: bpf(2); the case bpf_mapped.
 """
 
 from kernel.bpf.maps import ArrayMap
+from kernel.bpf.pages import PageRelease
 from kernel.lang import Span, final, span_of, u8
-from kernel.lib.pace import spend
+from kernel.lib.pace import pace_bytes, spend
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.ring_memory import RingMemory
 
@@ -21,6 +22,8 @@ class MappedArray(ArrayMap):
     def __init__(self, kind: int, key_size: int, value_size: int, most: int, flags: int) -> None:
         super().__init__(kind, key_size, value_size, most, flags)
         self.memory: RingMemory = RingMemory(0)
+        self._nothing: RingMemory = RingMemory(0)  # in its place at the end
+        self._release: PageRelease = PageRelease()
 
     def page_count(self) -> int:
         """All pages that it has once it is grown."""
@@ -30,14 +33,16 @@ class MappedArray(ArrayMap):
         if len(self.memory.frames) >= self.page_count():
             return False
         self.memory.add_page()
-        spend(PAGE_SIZE >> 2)
+        pace_bytes(PAGE_SIZE)
         return True
 
     def held_bytes(self) -> int:
         return (self.page_count() << PAGE_SHIFT) + 256
 
     def clear(self) -> None:
-        self.memory.free()
+        leaving = self.memory
+        self.memory = self._nothing
+        self._release.begin(leaving)
 
     def value(self, element: int) -> bytes:
         return bytes(self.borrow(element * self.stride(), self.value_size))

@@ -18,8 +18,9 @@ from typing import Final
 from kernel.bpf.arithmetic import WORD_MASK, compute
 from kernel.bpf.code import SUB
 from kernel.bpf.maps import ALL_COPIES, NOT_SUPPORTED, RING, Map
+from kernel.bpf.pages import PageRelease
 from kernel.lang import Errno, Span, final, span_of, u8
-from kernel.lib.pace import spend
+from kernel.lib.pace import pace_bytes, spend
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.ring_memory import RingMemory
 from kernel.sched.later import Job
@@ -63,6 +64,8 @@ class RingMap(Map):
         self.has_values = False
         self.slots = 0
         self.memory: RingMemory = RingMemory(0)
+        self._nothing: RingMemory = RingMemory(0)  # in its place at the end
+        self._release: PageRelease = PageRelease()
         self.news: News = News()
         self.produced: int = 0
         self.unfinished: list[int] = []
@@ -75,14 +78,16 @@ class RingMap(Map):
         if len(self.memory.frames) >= self.page_count():
             return False
         self.memory.add_page()
-        spend(PAGE_SIZE >> 2)
+        pace_bytes(PAGE_SIZE)
         return True
 
     def held_bytes(self) -> int:
         return (self.page_count() << PAGE_SHIFT) + 256
 
     def clear(self) -> None:
-        self.memory.free()
+        leaving = self.memory
+        self.memory = self._nothing
+        self._release.begin(leaving)
 
     # Records --------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from kernel.syscalls.bpf_batches import delete_batch, look_up_batch, update_batc
 from kernel.syscalls.bpf_btf import load_btf, open_btf
 from kernel.syscalls.bpf_groups import attach_program, detach_program, query
 from kernel.syscalls.bpf_information import bind_map, enable_statistics, next_number, open_map, open_program, tell
-from kernel.syscalls.bpf_links import change_link, create_link, cut, open_link
+from kernel.syscalls.bpf_links import change_link, create_iterator, create_link, cut, open_link
 from kernel.syscalls.bpf_maps import create_map, delete, freeze_map, look_up, look_up_and_delete, next_key, update
 from kernel.syscalls.bpf_pins import get_object, pin_object
 from kernel.syscalls.bpf_programs import load
@@ -50,6 +50,7 @@ _LINK_UPDATE: Final = 29
 _LINK_GET_FD_BY_ID: Final = 30
 _LINK_GET_NEXT_ID: Final = 31
 _ENABLE_STATS: Final = 32
+_ITER_CREATE: Final = 33
 _LINK_DETACH: Final = 34
 _PROG_BIND_MAP: Final = 35
 
@@ -62,7 +63,8 @@ _PROG_BIND_MAP: Final = 35
     "22(=bpf_descriptor)|23(=bpf_number)|"
     "24(=bpf_batch)|25(=bpf_batch)|26(=bpf_batch)|"
     "27(=bpf_batch)|28(=bpf_link)|29(=bpf_relink)|"
-    "30(=bpf_number)|31(=bpf_number)|32(=bpf_descriptor)|34(=bpf_descriptor)|35(=bpf_binding)|36(=bpf_number) any "
+    "30(=bpf_number)|31(=bpf_number)|32(=bpf_descriptor)|33(=bpf_descriptor)|34(=bpf_descriptor)|"
+    "35(=bpf_binding)|36(=bpf_number) any "
     "one:4|8|16|20|24|32|40|64|80|148|152|4097 -> fd:bpf",
     notes="Maps: all but PERF_EVENT_ARRAY, USER_RINGBUF, storage, and those of devices and sockets. Programs: "
     "SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and CGROUP_DEVICE. Links: of control groups. BTF of "
@@ -123,6 +125,8 @@ def _of_links(command: int, attributes: Attributes) -> int:
         return next_number(attributes, LINKS.numbers)
     if command == _LINK_DETACH:
         return cut(attributes)
+    if command == _ITER_CREATE:
+        return create_iterator(attributes)
     if command == _BTF_LOAD:
         return load_btf(attributes)
     if command == _BTF_GET_FD_BY_ID:

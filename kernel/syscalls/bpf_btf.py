@@ -16,7 +16,7 @@ from kernel.bpf.btf import (
 from kernel.bpf.btf_check import Check
 from kernel.bpf.btf_resolve import Resolution
 from kernel.bpf.maps import ARRAY as ARRAY_MAP
-from kernel.bpf.maps import BLOOM, NOT_SUPPORTED, PERCPU_ARRAY, PREFIXES, Map
+from kernel.bpf.maps import ARRAY_OF_MAPS, BLOOM, GROUP_ARRAY, NOT_SUPPORTED, PERCPU_ARRAY, PREFIXES, Map
 from kernel.fs.bpf.files import BtfFile, open_btf_file
 from kernel.lang import E2BIG, EINVAL, ENOENT, Errno, UserAddr, span_of
 from kernel.lib import user
@@ -119,6 +119,8 @@ def _check_value(btf: Btf, value: int) -> None:
 
 def _check_kind(btf: Btf, key: int, value: int, map_: Map) -> None:
     """What a kind of maps demands."""
+    if map_.kind == GROUP_ARRAY or map_.kind == ARRAY_OF_MAPS:
+        raise Errno(NOT_SUPPORTED)
     if map_.kind == BLOOM:
         if key != 0:
             raise Errno(EINVAL)

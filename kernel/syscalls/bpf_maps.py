@@ -10,6 +10,7 @@ from kernel.bpf.maps import (
     FOR_EACH_PROCESSOR,
     GROUP_ARRAY,
     HASH_OF_MAPS,
+    MAPPED,
     NOT_SUPPORTED,
     NUMA_NODE,
     PREFIXES,
@@ -85,7 +86,7 @@ def create_map(attributes: Attributes) -> int:
     if is_of_maps(kind):
         map_.inner = _like(attributes.i32(20))
     map_.name = attributes.name(_CREATE_NAME)
-    if not map_.has_values:
+    if not map_.has_values or flags & MAPPED != 0:
         start_thread()
     try:
         describe_map(map_, attributes)

@@ -91,9 +91,11 @@ def may_be_mapped(map_: Map) -> bool:
 
 
 def mapping_limit(map_: Map, offset: int, size_bytes: int, prot: int, most: int) -> int:
-    """What a mapping with `prot` may ever be allowed, of `most`. Raises ENOTSUPP, EPERM, EACCES."""
+    """What a mapping with `prot` may ever be allowed, of `most`. Raises ENOTSUPP, EINVAL, EPERM, EACCES."""
     if not may_be_mapped(map_):
         raise Errno(NOT_SUPPORTED)
+    if most & PROT_WRITE == 0:
+        raise Errno(EINVAL)  # the descriptor is for reading only, which makes a shared mapping a private one on Linux
     if prot & PROT_WRITE == 0:
         most &= ~PROT_WRITE
     elif map_.is_frozen or (map_.kind != ARRAY and (offset != 0 or size_bytes != PAGE_SIZE)):

@@ -276,9 +276,9 @@ def test_a_ring_is_never_fuller_than_it_is_long() -> None:
             busy.append((start, chance.randbytes(size)))
             model.append(busy[-1])
         elif what < 0.9 and busy:
-            start, data = busy.pop(chance.randrange(len(busy)))
+            start, written = busy.pop(chance.randrange(len(busy)))
             discards = chance.random() < 0.3
-            ring.finish(start, span_of(data), 0, discards=discards)
+            ring.finish(start, span_of(written), 0, discards=discards)
             if discards:
                 model[[found[0] for found in model].index(start)] = (start, None)
         else:

@@ -92,6 +92,8 @@ def test_an_array_that_is_shared(machine: Machine) -> None:
     calls.answers.munmap(place, 3 * PAGE)
     assert calls.answers.bpf(22, struct.pack("<I", array), 4) == 0
     assert mapped(calls, array, 1, READ | WRITE) == -errno.EPERM and mapped(calls, array, 1, READ) > 0
+    by_reader = calls.create(ARRAY, 4, 8, 1, 0x400 | 8)
+    assert mapped(calls, by_reader, 1, READ) == -errno.EINVAL
     only_read = calls.create(ARRAY, 4, 8, 1, 0x400 | 128)
     assert mapped(calls, only_read, 1, READ | WRITE) == -errno.EACCES
 
@@ -109,3 +111,9 @@ def test_the_pages_go_with_the_last_user(machine: Machine) -> None:
     assert len(MAPS.by_number) == maps + 1
     calls.answers.munmap(place, 18 * PAGE)
     assert len(MAPS.by_number) == maps and free_frame_count() > before - 18
+    great = calls.create(RING, 0, 0, 256 * PAGE)
+    assert free_frame_count() <= before - 258
+    calls.answers.close(great)
+    for _ in range(3):
+        calls.answers.nanosleep(calls.at(0, struct.pack("<qq", 0, 1_000_000)), 0)
+    assert free_frame_count() > before - 18

@@ -79,7 +79,7 @@ def test_types_of_maps(machine: Machine) -> None:
         (ARRAY, 4, 8, 1, 2, 0), (ARRAY, 4, 8, 1, 1, errno.EINVAL), (ARRAY, 4, 8, 2, 2, errno.EINVAL),
         (ARRAY, 4, 8, 1, 0, errno.EINVAL), (ARRAY, 4, 8, 0, 6, 0), (ARRAY, 4, 8, 0, 2, errno.EINVAL),
         (HASH, 4, 8, 1, 2, 0), (HASH, 4, 8, 0, 2, errno.EINVAL), (HASH, 4, 8, 99, 2, errno.EINVAL),
-        (BLOOM, 0, 8, 0, 2, 0), (QUEUE, 0, 8, 0, 2, errno.EINVAL),
+        (8, 4, 4, 1, 1, 524), (3, 4, 4, 1, 1, 0), (BLOOM, 0, 8, 0, 2, 0), (QUEUE, 0, 8, 0, 2, errno.EINVAL),
     ):  # fmt: skip
         made = calls.described_map(form, key_size, value_size, fd, key, value)
         assert made == -expected if expected else made > 0, (form, key, value)
