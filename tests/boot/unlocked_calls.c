@@ -205,6 +205,8 @@ static const struct {
 	{"sched_getaffinity", SYS_sched_getaffinity, {0, 8, AT(0)}},
 	{"prctl", SYS_prctl, {PR_GET_NAME, AT(0)}},
 	{"personality", SYS_personality, {0xffffffff}},
+	{"set_robust_list", SYS_set_robust_list, {0, 24}},
+	{"set_tid_address", SYS_set_tid_address, {0}},
 };
 
 static void counted(void)
