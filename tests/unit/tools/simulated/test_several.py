@@ -276,7 +276,10 @@ def test_quick_forms_answer_as_the_handlers_do(machine: Machine) -> None:
     assert answers(program) == expected
     mask = bytearray(8)
     assert program.sched_getaffinity(0, 8, mask) == 8 and mask[0] == 3
-    assert several.sections == 9
+    assert program.sched_getaffinity(0, 128, mask) == 8
+    with pytest.raises(OSError, match="EINVAL"):
+        program.sched_getaffinity(0, 9, mask)
+    assert several.sections == 11
 
 
 @booted
