@@ -65,7 +65,7 @@ def why_unfit(effects: Effects, handler: Instance) -> list[tuple[Loc | None, str
     pending = deque([handler])
     while pending:
         instance = pending.popleft()
-        reasons = [(loc, what) for what, loc in instance.unfit.items()]
+        reasons: list[tuple[Loc | None, str]] = [(loc, what) for what, loc in instance.unfit.items()]
         misplaced = misplaced_store(effects, instance, handler, handler.function.name in quick, _GIVES_UP)
         reasons += [misplaced] if misplaced is not None else []
         reasons += [(edge.loc, f"takes {short_name(edge.takes)}") for edge in instance.edges if edge.takes]
