@@ -259,8 +259,9 @@ def answers(program: Program) -> list[object]:
         except OSError as error:
             found.append(str(error))
         found.append(bytes(buffer))
-    size, head = bytearray(8), bytearray(8)
-    return [*found, program.get_robust_list(0, head, size), bytes(head), bytes(size), program.personality(0xFFFF_FFFF)]
+    head, length = bytearray(8), bytearray(8)
+    found += [program.get_robust_list(0, head, length), bytes(head), bytes(length)]
+    return [*found, program.personality(0xFFFF_FFFF)]
 
 
 @booted
