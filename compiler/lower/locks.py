@@ -346,6 +346,9 @@ class Locks:
                 message = f"{name}.{field} is atomic, and no number or reference to an object"
                 hint = "what is read as one is an int, a bool, an enum, a text, or an object that is no container"
                 found.append(Diagnostic("KP738", decl.loc, message, hint))
+            elif field in self.notes.own(decl.name) and decl.kind != "struct":
+                message = f"{name}.{field} is a thread's own, and {name} is no struct"
+                found.append(Diagnostic("KP738", decl.loc, message, "put it into a part of the thread"))
             elif decl.packed:
                 message = f"{name}.{field} is atomic, and may lie across two lines of the cache"
                 found.append(Diagnostic("KP738", decl.loc, message, "let the struct have its natural layout"))

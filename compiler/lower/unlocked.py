@@ -17,6 +17,7 @@ and noted before the lock is taken, so here the way to a panic counts as well.
 Of user memory it may touch a little, by the assembly functions that are `@gives_up`. If one of them faults, the section
 ends there, and the call is made again from its beginning, with the lock. What it had written to the program is written
 again. So that the second time finds what the first one found, a call either reads the program's memory or writes it.
+Words of its own thread it may store (`@own`), in the end: see lower/own.py.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from compiler.front.convert_types import short_name
+from compiler.lower.own import check_stores, misplaced_store
 from compiler.lower.world import (
     ALLOCATE,
     INTERRUPTS,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 TABLE = "krait_unlocked_calls"
 CALLS_MODULE = "kernel.doors.table"
+_GIVES_UP = frozenset({READS_PROGRAM, WRITES_PROGRAM})
 _BOTH = "reads and writes the program's memory: made again, it might read what it has written"
 _FORBIDDEN = frozenset({KERNEL_LOCK, SLEEP, ALLOCATE, INTERRUPTS})
 
@@ -57,11 +60,14 @@ def why_unfit(effects: Effects, handler: Instance) -> list[tuple[Loc | None, str
     """Why a handler that needs no kernel lock still cannot be an unlocked section: the calls that lead to the first
     reason, and the reason; empty if there is none.
     """
+    quick = quick_forms(effects.world)
     came: dict[Instance, tuple[Instance, Edge] | None] = {handler: None}
     pending = deque([handler])
     while pending:
         instance = pending.popleft()
-        reasons = [(loc, what) for what, loc in instance.unfit.items()]
+        reasons: list[tuple[Loc | None, str]] = [(loc, what) for what, loc in instance.unfit.items()]
+        misplaced = misplaced_store(effects, instance, handler, handler.function.name in quick, _GIVES_UP)
+        reasons += [misplaced] if misplaced is not None else []
         reasons += [(edge.loc, f"takes {short_name(edge.takes)}") for edge in instance.edges if edge.takes]
         if reasons:
             notes: list[tuple[Loc | None, str]] = [reasons[0]]
@@ -102,7 +108,7 @@ def _misplaced(world: World) -> list[Diagnostic]:
 def check_sections(effects: Effects) -> list[Diagnostic]:
     """Diagnostics for calls that are declared to run without the kernel lock, need none, and do not."""
     quick = quick_forms(effects.world)
-    found = _misplaced(effects.world)
+    found = _misplaced(effects.world) + check_stores(effects)
     for handler in effects.world.thunks:
         function = handler.function
         declared = f" as {quick[function.name]}" if function.name in quick else ""

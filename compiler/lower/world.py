@@ -28,6 +28,7 @@ from compiler.lower.layout import (
     type_symbol,
 )
 from compiler.lower.naturals import Assignments, assignments, natural_locals
+from compiler.lower.own import OwnStore
 from compiler.lower.values import INT_MAX, INT_MIN, Path, Range, type_bounds, widen
 from compiler.tree import (
     Assign,
@@ -131,6 +132,8 @@ class Instance:
     accesses: dict[Access, Loc] = field(default_factory=dict)
     needs: dict[Need, Loc] = field(default_factory=dict)
     unfit: dict[str, Loc] = field(default_factory=dict)  # what it does that no section may (lower/unlocked.py)
+    own_stores: list[OwnStore] = field(default_factory=list)
+    other_stores: dict[str, Loc] = field(default_factory=dict)  # of such words, but not surely of the running thread
     contracts: list[Contract] = field(default_factory=list)
     raises_word: bool = True  # whether the signature carries an error word; final after `effects`
 

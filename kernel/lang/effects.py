@@ -47,6 +47,11 @@ def unlocked(function: F) -> F:
     return function
 
 
+def finds_own(function: F) -> F:
+    """Returns the running thread: what is stored through it is the thread's own."""
+    return function
+
+
 def sleeps(function: F) -> F:
     """Sleeps: callers must not be `@nosleep`."""
     return function

@@ -130,6 +130,7 @@ def _requeue(
 
 
 @syscall("set_robust_list", status="Full", args="=robust_list one:24")
+@unlocked
 def set_robust_list(head: int, size: int) -> int:
     """set_robust_list(2)."""
     if size != _ROBUST_HEAD_SIZE:

@@ -42,10 +42,15 @@ def sched_setaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
 @syscall("sched_getaffinity", status="Full", args="pid size >bytes[size]")
 def sched_getaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
     """sched_getaffinity(2): the raw call returns how many bytes it wrote. As on Linux, the size in bits has 32 bits."""
-    if size & (_MASK_BYTES - 1) != 0 or (size << _BYTE_SHIFT) & _SIZE_BITS == 0:
+    if not _is_size(size):
         raise Errno(EINVAL)
     user.write_i64(mask, scheduled_task(pid).allowed & processor_mask())
     return _MASK_BYTES
+
+
+def _is_size(size: u32) -> bool:
+    """Whether a mask may have so many bytes."""
+    return size & (_MASK_BYTES - 1) == 0 and (size << _BYTE_SHIFT) & _SIZE_BITS != 0
 
 
 @syscall("getcpu", status="Full", args=">int? >int? address")
@@ -64,7 +69,7 @@ def getcpu(processor: UserAddr, node: UserAddr, _cache: int) -> int:
 @quick("sched_getaffinity")
 @unlocked
 def _quick_sched_getaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
-    if pid != 0 or size != _MASK_BYTES:
+    if pid != 0 or not _is_size(size):
         return TAKE_LOCK
     user.write_i64(mask, current().allowed & RUNNING.mask)
     return _MASK_BYTES

@@ -10,7 +10,7 @@ others change say so.
 
 from typing import Final
 
-from kernel.lang import atomic, struct
+from kernel.lang import atomic, own, struct
 from kernel.lib.pid import Pid
 
 PR_MCE_KILL_EARLY: Final = 1
@@ -104,7 +104,7 @@ class RestartableSequence:
     processor: int  # as reported to the program
 
 
-@atomic("robust_list")
+@own("clear_tid_address", "robust_list")
 @struct
 class ThreadsLibrary:
     """Addresses that the C library registered: what to clear, and which locks to release, at the end; and where to

@@ -46,6 +46,7 @@ names: wrong 0
 CALLS = [
     "getppid", "getcpu", "gettimeofday", "time", "clock_gettime", "clock_getres", "getresuid", "getresgid",
     "uname", "rt_sigprocmask", "get_robust_list", "sched_getaffinity", "prctl", "personality",
+    "set_robust_list", "set_tid_address",
 ]  # fmt: skip
 KERNEL_START = KERNEL_BASE & 0xFFFF_FFFF_FFFF_FFFF
 MAX_PRIORITY = 146  # sched_get_priority_max

@@ -202,9 +202,11 @@ static const struct {
 	{"uname", SYS_uname, {AT(0)}},
 	{"rt_sigprocmask", SYS_rt_sigprocmask, {SIG_BLOCK, 0, AT(0), 8}},
 	{"get_robust_list", SYS_get_robust_list, {0, AT(0), AT(1)}},
-	{"sched_getaffinity", SYS_sched_getaffinity, {0, 8, AT(0)}},
+	{"sched_getaffinity", SYS_sched_getaffinity, {0, 128, AT(0)}},
 	{"prctl", SYS_prctl, {PR_GET_NAME, AT(0)}},
 	{"personality", SYS_personality, {0xffffffff}},
+	{"set_robust_list", SYS_set_robust_list, {0, 24}},
+	{"set_tid_address", SYS_set_tid_address, {0}},
 };
 
 static void counted(void)

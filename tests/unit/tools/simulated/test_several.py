@@ -259,8 +259,9 @@ def answers(program: Program) -> list[object]:
         except OSError as error:
             found.append(str(error))
         found.append(bytes(buffer))
-    size, head = bytearray(8), bytearray(8)
-    return [*found, program.get_robust_list(0, head, size), bytes(head), bytes(size), program.personality(0xFFFF_FFFF)]
+    head, length = bytearray(8), bytearray(8)
+    found += [program.get_robust_list(0, head, length), bytes(head), bytes(length)]
+    return [*found, program.personality(0xFFFF_FFFF)]
 
 
 @booted
@@ -276,4 +277,22 @@ def test_quick_forms_answer_as_the_handlers_do(machine: Machine) -> None:
     assert answers(program) == expected
     mask = bytearray(8)
     assert program.sched_getaffinity(0, 8, mask) == 8 and mask[0] == 3
-    assert several.sections == 9
+    assert program.sched_getaffinity(0, 128, mask) == 8
+    with pytest.raises(OSError, match="EINVAL"):
+        program.sched_getaffinity(0, 9, mask)
+    assert several.sections == 11
+
+
+@booted
+def test_a_thread_stores_its_own_words_without_the_lock(machine: Machine) -> None:
+    several, program = Several(machine, 2, 1), machine.host
+    head, size = bytearray(8), bytearray(8)
+    assert program.set_robust_list(0x1234_5000, 24) == 0
+    assert program.get_robust_list(0, head, size) == 0 and struct.unpack("<Q", head)[0] == 0x1234_5000
+    with pytest.raises(OSError, match="EINVAL"):
+        program.set_robust_list(0, 23)
+    assert program.set_tid_address(0x1234_6000) == program.gettid()
+    assert program.task.library.clear_tid_address == 0x1234_6000
+    assert several.sections == 5
+    program.set_robust_list(0, 24)
+    program.set_tid_address(0)
