@@ -61,7 +61,7 @@ from kernel.bpf.helpers import TAIL_CALL
 from kernel.bpf.machine import CONTEXT_POINTER, MAP_REGION, STACK_REGION, VALUE_REGION, World
 from kernel.bpf.maps import Map
 from kernel.bpf.packet_view import NOWHERE
-from kernel.lang import final, span_of
+from kernel.lang import final, inline, span_of
 from kernel.lib.pace import is_dying, pace
 
 MOST_STEPS: Final = 1_000_000
@@ -101,6 +101,7 @@ class Machine(HelperCalls):
         finally:
             self.drop_records()
 
+    @inline
     def run_at_once(self, most_cost: int) -> int:
         """The same without safe points, for runs that cost at most this many instructions of the processor, about; past
         that it ends as if it were broken.
@@ -123,6 +124,7 @@ class Machine(HelperCalls):
         self.is_broken = True
         return 0
 
+    @inline
     def _run_at_once(self, most_cost: int) -> int:
         self._begin()
         while self.cost() < most_cost:

@@ -8,7 +8,7 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import Errno, final, noraise, span_of
+from kernel.lang import Errno, final, noinline, noraise, span_of
 from kernel.lib import random
 from kernel.lib.pace import spend
 from kernel.net.internet import icmpv6, ipv4
@@ -54,6 +54,7 @@ _LOOK_COST: Final = 20
 _PLAN_COST: Final = 150
 
 
+@noinline  # what is sent goes deep: nothing of this should lie on the stack then
 def _record(kind: int, group: bytes) -> Packet:
     """A report with one record, without its checksum."""
     length = 8 + 4 + len(group)
@@ -71,9 +72,8 @@ def _send(device: NetworkDevice, group: bytes, kind: int) -> None:
     if not device.is_up() or device.is_loopback():
         return
     packet = _record(kind, group)
-    body = packet.span()
     if len(group) == 4:
-        body.store_be16(2, checksum(body))
+        _add_checksum(packet)
         source = select_source4(device, _IGMP_ROUTERS, SCOPE_LINK)
         hop = NextHop(_IGMP_ROUTERS, device, MULTICAST)
         ipv4.send(packet, hop, source, PROTOCOL_IGMP, 1, 0xC0, dont_fragment=True, options=_ROUTER_ALERT4)
@@ -81,6 +81,14 @@ def _send(device: NetworkDevice, group: bytes, kind: int) -> None:
     icmpv6.send_with_router_alert(packet, NextHop(_MLD_ROUTERS, device, MULTICAST), _link_local(device))
 
 
+@noinline
+def _add_checksum(packet: Packet) -> None:
+    """IGMP's. MLD's is that of ICMPv6, which adds it."""
+    body = packet.span()
+    body.store_be16(2, checksum(body))
+
+
+@noinline
 def _link_local(device: NetworkDevice) -> bytes:
     for entry in list_addresses(device, 16):
         if entry.is_usable() and is_link_local(entry.address):

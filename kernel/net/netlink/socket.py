@@ -24,6 +24,7 @@ from kernel.lang import (
     EPERM,
     Errno,
     final,
+    noinline,
     span_of,
 )
 from kernel.lib.capabilities import CAP_NET_ADMIN
@@ -98,6 +99,10 @@ class Datagram:
         self.port: int = port  # of the sender; 0 is the kernel
         self.group: int = group  # 0: for this socket alone
         self.ends_dump: bool = False
+
+    def copy(self) -> "Datagram":
+        """One for another socket. Raises MemoryError."""
+        return Datagram(self.data, self.port, self.group, self.sender)
 
 
 class NetlinkSocket(Socket):
@@ -517,8 +522,7 @@ class News(Handout):
             return False
         spend(_LISTENER_COST)
         if socket is not self.sender:
-            datagram = self.datagram
-            socket.enqueue(Datagram(datagram.data, datagram.port, datagram.group, datagram.sender))
+            socket.enqueue(self.datagram.copy())
         return True
 
 
@@ -650,6 +654,7 @@ def multicast(
     listeners = netlink_sockets_of(network).listeners.get(port_key(protocol, group))
     if listeners is None:
         return
+    datagram = Datagram(data, port, group, identity)
     following = 0
     if not listeners.crowd.is_busy():
         walk = Walk(listeners.sockets)
@@ -658,15 +663,20 @@ def multicast(
         while socket is not None and (served < _FEW_LISTENERS or PACE.left >= _LATEST):
             spend(_LISTENER_COST)
             if socket is not sender:
-                socket.enqueue(Datagram(data, port, group, identity))
+                socket.enqueue(datagram.copy())
             served += 1
             socket = walk.next()
         if socket is None:
             return
         following = socket.port
-    if listeners.overrun is None and listeners.crowd.has_room(len(data) + _OVERHEAD_BYTES):
-        rest = Walk(listeners.sockets, following)
-        listeners.crowd.put(News(rest, Datagram(data, port, group, identity), sender))
+    _leave_rest(listeners, following, datagram, sender)
+
+
+@noinline  # what runs for each listener goes deep: nothing of this should lie on the stack then
+def _leave_rest(listeners: Listeners, following: int, datagram: Datagram, sender: NetlinkSocket | None) -> None:
+    """Leave a datagram for the listeners from a port on to the network thread. Raises MemoryError."""
+    if listeners.overrun is None and listeners.crowd.has_room(len(datagram.data) + _OVERHEAD_BYTES):
+        listeners.crowd.put(News(Walk(listeners.sockets, following), datagram, sender))
     else:
         _report_overrun(listeners)
 
