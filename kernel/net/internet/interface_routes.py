@@ -46,11 +46,14 @@ from kernel.net.internet.routes import (
     drop_routes_of,
     first_to,
     local_route,
+    match_route,
     routes_changed,
     tables_for,
+    tell_deleted,
 )
 from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link.device import DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.link.neighbours import forget_neighbours
 from kernel.net.link.network import Network
 
 # Which of an address's routes one is
@@ -264,7 +267,12 @@ class _FollowAddresses(AddressWatcher):
         routes_changed(entry.device.network)
 
     def address_left(self, entry: InterfaceAddress) -> None:
-        """All routes of the interface go (`_FollowDevices`)."""
+        """All routes of the interface go (`_FollowDevices`); of those of IPv4, Linux reports only these."""
+        if len(entry.address) == 4 and entry.flags & ADDRESS_SECONDARY == 0:
+            device = entry.device
+            route = match_route(device.network, TABLE_LOCAL, entry.address, 32, device.index, b"", -1)
+            if route is not None:
+                tell_deleted(device.network, route)
 
     def address_changed(self, entry: InterfaceAddress) -> None:
         routes_changed(entry.device.network)
@@ -304,8 +312,9 @@ class _FollowDevices(DeviceWatcher):
         routes_changed(device.network)
 
     def device_down(self, device: NetworkDevice) -> None:
-        delete_addresses_of(device, 16)
         drop_routes_of(device)
+        forget_neighbours(device, 16)
+        delete_addresses_of(device, 16)
         routes_changed(device.network)
 
     def device_removed(self, device: NetworkDevice) -> None:
