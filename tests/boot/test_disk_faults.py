@@ -185,7 +185,7 @@ def test_a_slow_disk_keeps_the_shell_quick(kernel: Kernel, root_image: Path, tmp
     with Guest(kernel.boot(root_image, "quiet"), Machine(memory="128M", extra=slow_disk(tmp_path, 256))) as guest:
         guest.expect_prompt(30)
         guest.check("mount -t ext2 /dev/vda /mnt; echo small > /mnt/small; sync", 60)
-        guest.check("dd if=/dev/zero of=/mnt/large bs=64k count=3000 2> /dev/null &")
+        guest.run("dd if=/dev/zero of=/mnt/large bs=64k count=3000 2> /dev/null &")
         guest.check("until test -s /mnt/large; do :; done")
         guest.monitor(f"block_set_io_throttle {SLOW} 1 0 0 0 0 0")  # one byte a second: nothing comes of any request
         guest.check("until grep -q 'State:.D' /proc/$!/status; do :; done", 60)
