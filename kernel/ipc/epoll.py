@@ -22,7 +22,22 @@ from typing import Final
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File, FileWatcher
-from kernel.lang import EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, Errno, Span, final, inline, panic, recursion, u8, u64
+from kernel.lang import (
+    EEXIST,
+    EINVAL,
+    ENOENT,
+    ENOSPC,
+    EPERM,
+    Errno,
+    Span,
+    final,
+    inline,
+    noinline,
+    panic,
+    recursion,
+    u8,
+    u64,
+)
 from kernel.lib.ids import KernelUid
 from kernel.lib.linked import FIRST, NEXT, Linkage, Links
 from kernel.lib.pace import pace
@@ -368,6 +383,10 @@ class EpollFile(DescriptorFile):
         if account is not None:
             account.epoll_watches -= 1
         self._unlist(member)
+        self._leave_number(member)
+
+    @noinline
+    def _leave_number(self, member: Member) -> None:
         same = self.members.get(member.descriptor)
         if same is not None:
             same.remove(member)

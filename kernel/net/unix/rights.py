@@ -14,7 +14,7 @@ from collections import deque
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import ETOOMANYREFS, Errno, final, inline, noraise, recursion
+from kernel.lang import ETOOMANYREFS, Errno, final, inline, noinline, noraise, recursion
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelUid
@@ -200,6 +200,12 @@ def take_files(parcel: Parcel) -> list[File] | None:
 
 
 @noraise
+@noinline  # callers nest deeply: each register that they keep for this counts many times
+def _rest() -> None:
+    """A file was released."""
+    pace(_RELEASE_COST)
+
+
 @recursion(2)  # sockets among the files of a socket that closes with its parcel wait in a list
 def drop_files(parcel: Parcel) -> None:
     """The parcel will not be received: close its files."""
@@ -210,7 +216,7 @@ def drop_files(parcel: Parcel) -> None:
                 drop_socket(file)
             else:
                 file.release()
-            pace(_RELEASE_COST)
+            _rest()
 
 
 @recursion(2)
@@ -236,7 +242,7 @@ def drop_socket(socket: CollectableSocket) -> None:
         dropped.drops = 0
         for _ in range(times):
             dropped.release()
-            pace(_RELEASE_COST)  # what others drop meanwhile joins the list
+            _rest()  # what others drop meanwhile joins the list
     SOCKETS.is_dropping = False
 
 
