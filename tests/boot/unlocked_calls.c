@@ -434,7 +434,6 @@ static void names(void)
 	if (changer == 0) {
 		for (int i = 0; i < 10 * ROUNDS; i++)
 			sethostname(texts[i % 3], strlen(texts[i % 3]));
-		sethostname(before, strlen(before));
 		_exit(0);
 	}
 	for (int i = 0; i < 5 * ROUNDS; i++)
@@ -442,6 +441,7 @@ static void names(void)
 	ends = 1;
 	pthread_join(thread, 0);
 	waitpid(changer, 0, 0);
+	sethostname(before, strlen(before));
 	printf("names: wrong %d\n", wrong);
 }
 
