@@ -2653,7 +2653,7 @@ static void many_locks(void)
         CHECK(other >= 0 && lock_range(other, F_OFD_SETLK, F_RDLCK, i, 10) == 0);
         CHECK(flock(other, LOCK_SH | LOCK_NB) == 0);
     }
-    CHECK(lock_range(file, F_OFD_SETLK, F_WRLCK, count + 9, 1) < 0 && errno == EAGAIN);
+    CHECK(lock_range(file, F_OFD_SETLK, F_WRLCK, count + 8, 1) < 0 && errno == EAGAIN);
     CHECK(flock(file, LOCK_EX | LOCK_NB) < 0 && errno == EAGAIN);
     CHECK(read_all("/proc/locks") > 0);
     CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0 && unlink("/tmp/locked") == 0);

@@ -33,7 +33,7 @@ _COUNT_COST: Final = 30
 _MOST_COST: Final = 200_000  # that the receivers may take for one datagram; the network thread serves the others
 _ENTRY_BYTES: Final = 8
 _SPREAD: Final = 0x9E37_79B1
-_SPREAD_MASK: Final = 0xFFFF_FFFF
+_SPREAD_MASK: Final = 0x7FFF_FFFF  # so that a product fits
 _COPY_SHIFT: Final = 1  # bytes for each instruction of copying
 
 
@@ -302,7 +302,7 @@ def find_socket(
         socket = sockets[place]
         score = _reaches(socket, local, remote, remote_port, index)
         if score > 0 and score >= best_score:
-            mixed = ((sender ^ place * _SPREAD) * _SPREAD & _SPREAD_MASK) >> 8
+            mixed = (((sender ^ place * _SPREAD) & _SPREAD_MASK) * _SPREAD & _SPREAD_MASK) >> 8
             if score > best_score or mixed > greatest:
                 greatest = mixed
                 chosen = socket
