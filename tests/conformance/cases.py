@@ -37,7 +37,7 @@ MACHINE = Machine(memory="256M", disks=(Disk(SCRATCH),), extra=("-device", "i630
 RECORDED = HERE / "recorded.txt"
 MANY = 4  # processors, of the cases in test_several_processors.py
 SLOW_SECONDS = {
-    "bridges": 60.0, "cgroup_memory": 60.0, "cgroup_time": 60.0, "computing_in_turns": 60.0,
+    "argument_sweep_files": 120.0, "argument_sweep_tasks": 120.0, "bridges": 60.0, "cgroup_memory": 60.0, "cgroup_time": 60.0, "computing_in_turns": 60.0,
     "container_hogs": 60.0, "disk_swap_shortage": 60.0, "fair_slices": 60.0, "fork_bomb": 60.0,
     "keys_diffie_hellman": 60.0, "keys_public": 120.0, "keys_requests": 60.0, "memory_hog": 60.0,
     "million_signals": 60.0, "tcp_patience": 60.0, "tun_tap": 60.0,
