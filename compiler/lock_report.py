@@ -54,6 +54,7 @@ class Report:
     published_fields: int  # and that nothing guards, because only constructors store them
     calls: list[CallFacts]
     exempt: list[str]  # functions of lock_free.txt that would need the kernel lock
+    own_stores: list[str]  # functions of own_stores.txt: they store words that are a thread's own
 
 
 def known_names(effects: Effects, names: dict[str, str]) -> set[str]:
@@ -82,7 +83,8 @@ def report(effects: Effects, names: dict[str, str], wanted: list[str]) -> Report
     exempt = [i for i in world.instances.values() if i.function.name in locks.lock_free and locks.own_reasons(i)]
     names_of_exempt = sorted({i.function.name for i in exempt})
     counts = len(default), len(world.cells), len(atomic), len(published)
-    return Report(_locks(effects), *counts, calls, names_of_exempt)
+    own_stores = sorted({i.function.name for i in world.instances.values() if i.other_stores})
+    return Report(_locks(effects), *counts, calls, names_of_exempt, own_stores)
 
 
 def _locks(effects: Effects) -> list[LockFacts]:
@@ -127,6 +129,8 @@ def as_text(found: Report, wanted: list[str]) -> str:
     lines.append(f"  nothing guards {found.published_fields:,} fields that only constructors store,")
     lines.append(f"  nor the reads of {found.atomic_fields:,} of the kernel lock's fields, which are atomic")
     lines += ["", "Exempt, by compiler/lock_free.txt:", "", *(f"  {name}" for name in found.exempt)]
+    lines += ["", "Stores to words of other threads, by compiler/own_stores.txt:", ""]
+    lines += [f"  {name}" for name in found.own_stores]
     width = max((len(call.name) for call in calls), default=0)
     free = [call for call in calls if call.runs_unlocked]
     quick = [call for call in calls if call.has_quick_form]

@@ -14,7 +14,7 @@ own (`@with_room`): its callers make sure of it first, so that calls may nest wh
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -40,6 +40,7 @@ class StackFacts:
     entries: dict[str, int] = field(default_factory=dict)  # the size of the stack that it starts on
     bounds: dict[str, int] = field(default_factory=dict)  # how many activations there are at once, at most
     interrupted_by: dict[str, str] = field(default_factory=dict)  # assembly -> what the processor may enter meanwhile
+    gives_up: set[str] = field(default_factory=set)  # of these, those that it does not enter without the kernel lock
     last_resort: set[str] = field(default_factory=set)
     rooms: dict[str, int] = field(default_factory=dict)  # how much room its callers make before each call
     call_sets: dict[str, list[str]] = field(default_factory=dict)
@@ -288,6 +289,9 @@ def faults(depths: StackDepths) -> list[Diagnostic]:
             fault.notes = [(facts.places.get(s), f"{s}: {depths.own_bytes((p, s))} bytes") for p, s in chain]
             found.append(fault)
     exception = depths.depth.get(depths.node(TAKES_OVER), 0) + ENTRY_BYTES
+    if facts.unlocked and facts.gives_up:
+        entered = {name: entry for name, entry in facts.interrupted_by.items() if name not in facts.gives_up}
+        depths = StackDepths(depths.objects, replace(facts, interrupted_by=entered))
     for thunk in sorted(facts.unlocked):
         need = depths.depth[depths.node(thunk)] + ENTRY_BYTES + exception
         if need > UNLOCKED_LIMIT:

@@ -90,7 +90,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_quiet(command: Parser) -> None:
-    command.add_argument("-q", "--quiet", dest="hush", action="store_true", help="say nothing of what is made first")
+    command.add_argument("-q", "--quiet", dest="hush", action="store_true", help="do not report what is built first")
 
 
 MOST_PROCESSORS = 255
@@ -107,6 +107,13 @@ def in_bytes(size: str) -> int:
     """The number of bytes after what `memory_size` lets pass."""
     number = size.rstrip("KMGT")
     return int(number) << 10 * (" KMGT".index(size[len(number)]) if size != number else 0)
+
+
+def processor_model(text: str) -> str:
+    """A name is QEMU's to know; of these words it would make a list, and run nothing."""
+    if text in ("", "help", "?"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a processor: `qemu-system-x86_64 -cpu help` lists them")
+    return text
 
 
 def volume_label(text: str) -> str:

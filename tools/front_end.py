@@ -95,7 +95,7 @@ def _prompt(options: argparse.Namespace) -> int:
 
 
 def _debug(commands: Commands) -> None:
-    from tools.run_command import add_debug
+    from tools.debug_command import add_debug
 
     add_debug(commands)
 
@@ -198,6 +198,11 @@ def start() -> int:
     except KraitError as error:
         print(error, file=sys.stderr)
         return error.status
+    except SystemExit as error:
+        if not isinstance(error.code, str):
+            raise
+        print(error.code, file=sys.stderr)  # of a part of ours that is a program of its own, too
+        return CANNOT_RUN
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough, as in `./krait run … | head`

@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 import tempfile
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tools.gpt import (
     aligned,
     write_table,
 )
+from tools.images import archives, layers
 from tools.paths import ROOT
 
 GRUB = Path("/usr/lib/grub")
@@ -81,7 +83,7 @@ def _run(*command: str | Path) -> None:
 
 
 def look_at(source: Path) -> Contents:
-    """Measure a directory or an archive. Raises ImageError if it is neither."""
+    """Measure a directory or an archive. Raises ImageError if it is neither, is damaged, or leads out of the root."""
     blocks = files = 0
     has_init = False
 
@@ -98,11 +100,16 @@ def look_at(source: Path) -> Contents:
                 count(str(path.relative_to(source)), path.lstat().st_size)
     else:
         try:
-            with tarfile.open(source) as archive:
+            with ExitStack() as stack:
+                archive = archives.open_tar(source, stack, source.name)
                 for member in archive:
+                    layers.split(member.name)
                     count(member.name, member.size if member.isreg() else 0)
+                archives.check_end(source, archive)
         except (tarfile.TarError, EOFError) as error:
-            raise ImageError(f"{source} is neither a directory nor a tar archive") from error
+            raise ImageError(f"{source.name} is damaged: {error}") from error
+        except layers.ImageError as error:
+            raise ImageError(str(error)) from error
     return Contents(blocks, files, has_init)
 
 

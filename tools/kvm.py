@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tools.cpio import Archive, extend
+from tools.errors import KraitError
 from tools.machine import DirectBoot, Machine
 from tools.oracle import fetch_oracle
 from userland.image import build_image
@@ -43,11 +44,15 @@ def kvm_works() -> bool:
 
 
 def accelerator(wanted: str) -> str:
-    """The accelerator to use for "tcg", "kvm" or "auto"."""
+    """The accelerator to use for "tcg", "kvm" or "auto". Raises KraitError."""
     if wanted == "tcg":
         return "tcg"
-    if kvm_works():
-        return "kvm"
+    try:
+        if kvm_works():
+            return "kvm"
+        reason = "a probing guest did not run"
+    except (SystemExit, LookupError, OSError, subprocess.CalledProcessError):
+        reason = "the kernel of a probing guest could not be fetched"
     if wanted == "kvm":
-        raise SystemExit("krait: KVM does not work on this machine: a probing guest did not run")
+        raise KraitError(f"krait: KVM does not work on this machine: {reason}")
     return "tcg"

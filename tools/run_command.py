@@ -1,5 +1,5 @@
-"""The commands that boot a machine: run, trace and profile, and debug. What they ask for becomes a kernel, a root file
-system and a machine.
+"""The commands that run a program: run, trace and profile. What they ask for becomes a kernel, a root file system and a
+machine.
 
 Whoever runs a program waits for this module, so it imports late what only some options need.
 """
@@ -13,13 +13,14 @@ from pathlib import Path
 
 from tools import cpio
 from tools.arguments import Parser, add_quiet, calls, positive
-from tools.errors import CANNOT_RUN, KraitError, UsageError
-from tools.guest.guard import ended_in_order, guarded, guarded_process, scratch_directory
-from tools.guest.running import anonymous_file, place_of_sockets
+from tools.errors import UsageError
+from tools.guest.guard import ended_in_order, scratch_directory
+from tools.guest.running import anonymous_file
 from tools.guest.terminal import wants_terminal
 from tools.kernel_build import built_kernel
 from tools.machine import DirectBoot, DiskMode, Forward, Machine, Network, quick_firmware, require_qemu
-from tools.paths import BUILD, IS_INSTALLED, ROOT, on_path
+from tools.paths import IS_INSTALLED
+from tools.ports import GDB_PORT, check_ports, free_port
 from tools.program_root import choose_root
 from tools.project import find_project
 from tools.run_options import add_machine_options, add_program_options
@@ -35,7 +36,7 @@ ROOT_WAIT_S = 10  # for a disk that --root names
 SSH_PORT = 2222  # of this machine, or the next one that is free
 
 
-def _root_image(options: argparse.Namespace) -> bytes | None:
+def root_image(options: argparse.Namespace) -> bytes | None:
     """The initial RAM disk that the user asked for. None: our own."""
     if isinstance(options.root, Path):
         archive = cpio.Archive()
@@ -51,7 +52,7 @@ def _root_image(options: argparse.Namespace) -> bytes | None:
     return None
 
 
-def _initrd(image: bytes | None, overlay: cpio.Archive) -> int:
+def initrd_of(image: bytes | None, overlay: cpio.Archive) -> int:
     """A file in memory with the initial RAM disk; its descriptor."""
     return anonymous_file(cpio.extended(build_image().read_bytes() if image is None else image, overlay), "initrd")
 
@@ -65,7 +66,7 @@ def _terminal_overlay() -> cpio.Archive:
     return overlay
 
 
-def _machine(options: argparse.Namespace, *extra: str) -> Machine:
+def machine_of(options: argparse.Namespace, *extra: str) -> Machine:
     chosen = "tcg"
     if options.accel != "tcg":
         from tools.kvm import accelerator
@@ -89,42 +90,6 @@ def _network(options: argparse.Namespace) -> Network | None:
     return Network(tuple(options.forward))
 
 
-def check_ports(forwards: list[Forward]) -> None:
-    """Raise KraitError if somebody listens on a port that is to be forwarded, or it is to be so twice."""
-    if not forwards:
-        return
-    import socket
-
-    taken = set()
-    for each in forwards:
-        if (each.protocol, each.host_port) in taken and each.host_port != 0:
-            raise UsageError(f"krait run: port {each.host_port} of this machine can be forwarded once only")
-        taken.add((each.protocol, each.host_port))
-        kind = socket.SOCK_STREAM if each.protocol == "tcp" else socket.SOCK_DGRAM
-        with socket.socket(socket.AF_INET, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", each.host_port))
-            except OSError as error:
-                reason = (error.strerror or "").lower()
-                raise KraitError(f"krait run: port {each.host_port} of this machine: {reason}") from error
-
-
-def free_port(first: int) -> int:
-    """A port of the loopback address that nobody listens on, from `first` on."""
-    import socket
-
-    for port in range(first, first + 100):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise KraitError(f"krait run: no free port between {first} and {first + 99}")
-
-
 def _prepare_ssh(options: argparse.Namespace) -> cpio.Archive:
     """The files of an SSH server for the guest; and a port that leads to it, and how to log in."""
     from userland import ssh
@@ -137,8 +102,10 @@ def _prepare_ssh(options: argparse.Namespace) -> cpio.Archive:
     return ssh.ssh_overlay()
 
 
-def _kernel(options: argparse.Namespace) -> Path:
+def kernel_of(options: argparse.Namespace) -> Path:
     if options.kernel is not None:
+        if not options.kernel.is_file() or not os.access(options.kernel, os.R_OK):
+            raise UsageError(f"krait run: --kernel wants a file that may be read, and {options.kernel} is none")
         return Path(options.kernel)
     if IS_INSTALLED and options.profile == "dev" and find_project() is None:
         raise UsageError("krait run: the kernel that came with Krait is a release build; a project has others")
@@ -183,7 +150,7 @@ def profile(options: argparse.Namespace) -> int:
         raise UsageError("krait profile: it counts instructions, which only --accel tcg can")
     if not options.output.absolute().parent.is_dir() or options.output.is_dir():
         raise UsageError(f"krait profile: {options.output} is no place for a file")
-    options.kernel = _kernel(options)
+    options.kernel = kernel_of(options)
     with ended_in_order(), scratch_directory("krait-profile-") as (scratch, _):
         records = scratch / "samples"
         status = run(options, extra=plugin_option(records, options.interval, options.boot, options.kernel))
@@ -207,15 +174,17 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None, extra: t
         raise UsageError("krait run: --ssh puts its server into the initial RAM disk, and --root DEVICE boots without")
     if from_disk and not options.disk:
         raise UsageError(f"krait run: --root {options.root} needs a disk: --disk FILE")
-    _use_processors(options)
+    use_processors(options)
+    check_ports([*options.forward, *[GDB_PORT] * options.debug])
     if options.command is None and options.program is None:
         if options.detach or options.name is not None or options.shares:
             raise UsageError("krait run: -d, -v and --name are for programs: name an image or a program")
-        return _run_shell(options, from_disk)
+        if os.isatty(0) or options.root is not None or options.initramfs is not None or options.ssh or options.debug:
+            return _run_shell(options, from_disk)
+        options.command = "exec sh"  # its commands are our input, and at the end of that it ends
     if not options.detach:
         wants_terminal(options.tty, options.interactive, "krait run")  # complains before anything is built
-    check_ports(options.forward)
-    root = choose_root(options, lambda: _root_image(options))
+    root = choose_root(options, lambda: root_image(options))
     if options.ssh:
         root.carried.entries.update(_prepare_ssh(options).entries)
     if root.wants_network and options.network is None:
@@ -225,12 +194,12 @@ def run(options: argparse.Namespace, shown_log: ShownLog | None = None, extra: t
     if len(set(places)) < len(places):
         twice = next(place for place in places if places.count(place) > 1)
         raise UsageError(f"krait run: two directories are to be at {twice}")
-    kernel = _kernel(options)
-    machine = _machine(options, *_debugger(options, kernel), *extra)
+    kernel = kernel_of(options)
+    machine = machine_of(options, *_debugger(options, kernel), *extra)
     return run_program(options, machine, kernel, root, shown_log)
 
 
-def _use_processors(options: argparse.Namespace) -> None:
+def use_processors(options: argparse.Namespace) -> None:
     """Let the kernel run on the processors that the user asked for: by itself it runs on one. What --append says comes
     later, so it wins.
     """
@@ -242,85 +211,34 @@ def _debugger(options: argparse.Namespace, kernel: Path) -> tuple[str, ...]:
     """QEMU's arguments for --debug."""
     if not options.debug:
         return ()
-    print(f"krait: waiting for gdb: gdb {kernel} -ex 'target remote :1234'", file=sys.stderr)
-    return ("-s", "-S")
+    port = GDB_PORT.host_port
+    print(f"krait: waiting for gdb: gdb {kernel} -ex 'target remote :{port}'", file=sys.stderr)
+    return ("-gdb", f"tcp:127.0.0.1:{port}", "-S")
 
 
 def _run_shell(options: argparse.Namespace, from_disk: bool) -> int:
     """Boot into the root image's shell, or a disk's own first program, on the serial line."""
+    from tools.run_shell import RESTART, attend_shell, is_interactive
+
     overlay = _terminal_overlay()
-    words = [PARAMETERS, options.append]
+    words = [PARAMETERS, "" if is_interactive() else RESTART, options.append]
     if from_disk:
         words.append(f"root={options.root} rw rootwait={ROOT_WAIT_S}")
     if options.ssh:
         overlay.entries |= _prepare_ssh(options).entries
-    kernel = _kernel(options)
+    kernel = kernel_of(options)
     parameters = " ".join(word for word in words if word)
-    initrd = None if from_disk else _initrd(_root_image(options), overlay)
-    command = _machine(options, *_debugger(options, kernel)).command(_boot(kernel, initrd, parameters), Path())
-    with (
-        ended_in_order(), guarded() as guard,
-        guarded_process(guard, [*command, "-serial", "mon:stdio"], _inherited(initrd), has_terminal=True) as qemu,
-    ):  # fmt: skip
-        status = qemu.wait()
-    return _status_of_shell(status, options.memory)
+    initrd = None if from_disk else initrd_of(root_image(options), overlay)
+    command = machine_of(options, *_debugger(options, kernel)).command(direct_boot(kernel, initrd, parameters), Path())
+    return attend_shell(command, inherited_by(initrd), options.memory)
 
 
-def _status_of_shell(status: int, memory: str) -> int:
-    """Ours, after QEMU's: its 1 is that of a machine that did not come up, for which it has said why; a negative one
-    is the signal that ended it.
-    """
-    if status != 1 and status >= 0:
-        return status
-    from tools.guest.failure import reason_of
-
-    reason = reason_of("", status, memory)
-    if reason is not None:
-        raise KraitError(f"krait: {reason}")
-    return CANNOT_RUN
-
-
-def _boot(kernel: Path, initrd: int | None, parameters: str) -> DirectBoot:
+def direct_boot(kernel: Path, initrd: int | None, parameters: str) -> DirectBoot:
     return DirectBoot(kernel, None if initrd is None else Path(f"/proc/self/fd/{initrd}"), parameters)
 
 
-def _inherited(descriptor: int | None) -> tuple[int, ...]:
+def inherited_by(descriptor: int | None) -> tuple[int, ...]:
     return () if descriptor is None else (descriptor,)
-
-
-def debug(options: argparse.Namespace) -> int:
-    """gdb in front, the machine behind it; what the guest prints goes to a file."""
-    import signal
-    import time
-
-    require_qemu()
-    if on_path("gdb") is None:
-        raise KraitError("krait debug: gdb is missing")
-    from_disk = isinstance(options.root, str)
-    if from_disk:
-        options.append += f" root={options.root} rw rootwait={ROOT_WAIT_S}"
-    options.debug = True
-    _use_processors(options)
-    kernel = _kernel(options)
-    log = BUILD / "debug.log"
-    initrd = None if from_disk else _initrd(_root_image(options), cpio.Archive())
-    with (
-        ended_in_order(), scratch_directory("krait-debug-") as (scratch, guard),
-        place_of_sockets(scratch) as (place, descriptor),
-    ):  # fmt: skip
-        stub = place / "gdb"
-        machine = _machine(options, "-S", "-gdb", f"unix:{stub},server=on,wait=off", "-serial", f"file:{log}")
-        command = machine.command(_boot(kernel, initrd, f"{PARAMETERS} {options.append}".strip()), scratch)
-        print(f"krait: the guest's serial line goes to {log}", file=sys.stderr)
-        with guarded_process(guard, command, (descriptor, *_inherited(initrd))) as qemu:
-            while not stub.exists():
-                if qemu.poll() is not None:
-                    raise KraitError("krait debug: QEMU ended")
-                time.sleep(0.01)
-            signal.signal(signal.SIGINT, lambda *_: None)  # ^C is for gdb
-            attach = ["gdb", "-q", str(kernel), "-ex", f"target remote {stub}", *options.gdb]
-            with guarded_process(guard, attach, (descriptor,), has_terminal=True, directory=ROOT) as gdb:
-                return gdb.wait()
 
 
 def _why_missing(name: str) -> str | None:
@@ -345,7 +263,8 @@ def add_run(commands: Commands) -> None:
     command = commands.add_parser(
         "run", help="boot into a shell, or run one command or program", add_help=False,
         description="Boot Krait in QEMU: into a shell on this terminal (Ctrl-A X leaves), or to run one command of the "
-        "root image or one program of this machine, whose output and exit status become ours.",
+        "root image or one program of this machine, whose output and exit status become ours. Input that is no "
+        "terminal holds the shell's commands.",
     )
     command.set_defaults(action=run)
     _add_run_options(command)
@@ -372,10 +291,3 @@ def add_run(commands: Commands) -> None:
                          help="instructions from one look to the next (10000)")
     command.add_argument("--boot", action="store_true", help="begin with the kernel's first instruction")
     _add_run_options(command)
-
-
-def add_debug(commands: Commands) -> None:
-    command = commands.add_parser("debug", help="boot under gdb")
-    command.set_defaults(action=debug)
-    add_machine_options(command)
-    command.add_argument("gdb", metavar="GDB-ARGS", nargs=argparse.REMAINDER, help="arguments for gdb, after --")

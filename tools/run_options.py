@@ -11,6 +11,7 @@ from tools.arguments import (
     host_name,
     machine_memory,
     network,
+    processor_model,
     processors,
     published,
     root,
@@ -24,7 +25,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--memory", metavar="SIZE", type=machine_memory, default="256M", help="memory (256M)")
     parser.add_argument("--smp", "--cpus", metavar="N", type=processors, default=1, help="processors (1)")
     parser.add_argument("--machine", choices=MACHINE_TYPES, default="q35", help="QEMU's machine type (q35)")
-    parser.add_argument("--cpu", metavar="MODEL", help="QEMU's processor model (max)")
+    parser.add_argument("--cpu", metavar="MODEL", type=processor_model, help="QEMU's processor model (max)")
     parser.add_argument("--accel", choices=("tcg", "kvm", "auto"), default="tcg",
                         help="tcg emulates; kvm and auto use KVM only after a guest has run on it (tcg)")
     parser.add_argument("--disk", metavar="FILE[,rw|,ro]", type=disk, action="append", default=[],

@@ -52,17 +52,22 @@ def _whole_log(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n")
 
 
-def _complain_of_stop(machine: Running, memory: str) -> None:
-    """Say why the machine stopped: in one sentence of ours if we know it, else QEMU's own words stand before it."""
+def _complain_of_stop(machine: Running, memory: str) -> int:
+    """Say why the machine stopped: in one sentence of ours if we know it, else QEMU's own words stand before it. Our
+    status.
+    """
     from tools.guest.failure import reason_of
 
     with contextlib.suppress(subprocess.TimeoutExpired):  # the port is closed just before
         machine.qemu.wait(_END_S)
     said = machine.said()
     reason = reason_of(said, machine.qemu.poll(), memory)
-    if reason is None:
-        sys.stderr.write(said)
-    complain(reason or "the machine stopped before the program ended")
+    if reason is not None:
+        complain(reason.text)
+        return reason.status
+    sys.stderr.write(said)
+    complain("the machine stopped before the program ended")
+    return CANNOT_RUN
 
 
 def attend(
@@ -71,7 +76,7 @@ def attend(
     """Carry the program's streams, and what `shown_log` takes of the machine's log; its status. `memory`: what the
     machine has, for messages.
     """
-    from tools.guest.session import STOPPED, Attendant, MachineStopped  # while the machine starts
+    from tools.guest.session import Attendant, MachineStopped  # while the machine starts
 
     attendant = Attendant(port=machine.port, request=request, log=machine.log, shown_log=shown_log, on_start=on_start)
     try:
@@ -81,9 +86,11 @@ def attend(
         text = attendant.whole_log()
         if shown_log is not _whole_log:
             sys.stderr.write(text.decode(errors="replace").replace("\r\n", "\n"))
-        _complain_of_stop(machine, memory)
-        return STOPPED
-    sys.stderr.write(machine.said())
+        return _complain_of_stop(machine, memory)
+    if said := machine.said():
+        from tools.guest.failure import without_warnings
+
+        sys.stderr.write(without_warnings(said))
     if attendant.complaint:
         complain(attendant.complaint)
     if request.keep or shown_log is not None:

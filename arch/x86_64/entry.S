@@ -146,7 +146,9 @@ syscall_entry_locked:
         jz      leave_by_sysret
         begin_kernel_time               # for the exit that ends it
         jmp     return_to_user
-1:      begin_kernel_time
+1:
+call_with_lock:
+        begin_kernel_time
         call    take_kernel_lock
         movq    %rsp, %rdi
         call    krait_syscall
@@ -278,7 +280,12 @@ exception_is_handled:
         jmp     return_to_kernel
 2:      call    interrupt_in_kernel     # lock.S
         jmp     return_to_kernel
-3:      cmpb    $0, halts_now(%rip)     # whoever has the lock may be halted: report what has stopped the machine
+3:      movq    FRAME_RIP(%rsp), %rax
+        cmpq    $user_accesses, %rax
+        jb      5f
+        cmpq    $user_accesses_end, %rax
+        jb      give_section_up
+5:      cmpb    $0, halts_now(%rip)     # whoever has the lock may be halted: report what has stopped the machine
         jne     4b
         begin_kernel_time
         incq    %gs:PERCPU_SECTIONS     # before the wait for the lock: its holder may wait for the section
@@ -286,6 +293,15 @@ exception_is_handled:
         movq    %rsp, %rdi
         call    krait_exception_in_section # does not return
         ud2
+
+# A system call without the kernel lock came to a page of the program's that it cannot have at once. It has changed
+# nothing that matters (compiler/lower/unlocked.py): forget what it has on the stack, and make the call with the lock.
+give_section_up:
+        incq    %gs:PERCPU_SECTIONS     # before the wait for the lock: its holder may wait for the section
+        movq    %gs:PERCPU_KERNEL_SP, %rsp
+        subq    $FRAME_SIZE, %rsp       # the frame that the door has built
+        xorl    %ebp, %ebp
+        jmp     call_with_lock
 
 # iretq faulted in ring 0 because the user's frame was unfit (a rip that is not canonical, set by sigreturn or
 # ptrace). GS is the user's again, and the registers too. Make it what it is, a fault of the user's: drop the

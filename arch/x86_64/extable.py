@@ -1,4 +1,4 @@
-"""Where to continue after an expected fault: pairs (instruction, fix-up), made by user_copy.S and fpu.S.
+"""Where to continue after an expected fault: pairs (instruction, fix-up), from user_copy.S and fpu.S.
 
 The linker keeps the order of the sources for code and table alike, so the table is sorted by instruction.
 """

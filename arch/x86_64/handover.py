@@ -2,7 +2,7 @@
 
 Invariants: everything that the last steps use lies outside all places that they write to: a page below 1 MiB with
 the code, tables and lists in frames that the caller chose.
-Context: the tables are made when the next kernel is loaded. `leave` runs on the boot processor, interrupts off.
+Context: the tables are built when the next kernel is loaded. `leave` runs on the boot processor, interrupts off.
 Safety: pages that a TablePages gives are the caller's, zeroed, in the direct map, and belong to the next kernel from
 then on. The page below 1 MiB is RAM that nobody was given (LOW_MEMORY_END).
 Source: Intel SDM vol. 3, 5.5 (4-level paging), 10.4.4 (INIT).

@@ -5,7 +5,7 @@ in the direct map, RW and never executable, and read-only where it shows the ima
 and executable never meet, not even through two addresses); nothing else, so that stray accesses fault. The user half
 stays empty.
 
-The top-level entries of the kernel half are all made here and never change: every address space copies them once
+The top-level entries of the kernel half are all created here and never change: every address space copies them once
 (arch.programs), and what is mapped below them later shows in all.
 
 Intel SDM vol. 3, 5.5 (4-level paging), table 5-20 (entry bits). Entries are signed 64-bit ints.
@@ -252,7 +252,7 @@ def _find_entry(address: int) -> int:
 
 
 def _table_below(table: int, address: int, shift: int) -> int:
-    """The next lower table on the way to `address`, made when it is missing."""
+    """The next lower table on the way to `address`, created when it is missing."""
     slot = direct_map(table) + index(address, shift) * 8
     entry = load_i64(slot)
     if entry & PRESENT != 0:

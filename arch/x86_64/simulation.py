@@ -44,6 +44,10 @@ class Control:
         """Make the call of the TrapFrame at an address without the kernel lock; whether that was done."""
         return False
 
+    def is_in_section(self) -> bool:
+        """Whether such a call is under way on the present processor."""
+        return False
+
     def spin(self) -> None:
         """A processor waits for another one with the lock in its hands."""
 

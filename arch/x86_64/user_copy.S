@@ -8,11 +8,17 @@
 # second gate after this one. Only the accesses to user memory are in the table; a fault on the kernel's side
 # of a copy is a bug and stops the kernel.
 #
+# A fault in a system call without the kernel lock is offered to nobody: the call is made again, with the lock
+# (entry.S, which knows these routines by the two labels around them).
+#
 # Entries must be in ascending order of address, because extable.py searches by halves: write them in place.
 
 .include "arch/x86_64/constants.inc"
 
 .section .text.copy, "ax", @progbits
+
+.globl user_accesses, user_accesses_end
+user_accesses:
 
 # Records that a fault at the next instruction goes on at \fixup.
 .macro may_fault fixup
@@ -400,5 +406,7 @@ user_fpu_restore:
 3:      close_user
 4:      movq    $-1, %rax
         ret
+
+user_accesses_end:
 
 .section .note.GNU-stack, "", @progbits

@@ -2,7 +2,8 @@
 
 User addresses are plain ints from registers, and may be anything: the routines refuse what is outside the user half,
 and survive what is not mapped. Any call may sleep, because a page may have to be read first; on return it is done or
-has failed.
+has failed. In a system call without the kernel lock, those that are `@gives_up` do not return if they fault: the call
+is made again, with the lock.
 
 Safety: the kernel's side of every copy is a Span, so its bounds are known; the user's side is checked in assembly.
 """
@@ -10,12 +11,16 @@ Safety: the kernel's side of every copy is a Span, so its bounds are known; the 
 from typing import Final
 
 from arch.x86_64.simulation import processor
-from kernel.lang import Span, extern, interrupted_by, u8
+from kernel.lang import Span, extern, gives_up, interrupted_by, u8
 from kernel.lang.unsafe import span_address
 
 FAULT_MARK: Final = -0x7FFF_FACE_0FF5_E700
 """What user_get_i64 returns after a fault. No program has reason to keep this value; when one does, two more reads tell
 (constants.inc has it too)."""
+
+
+SMALL_BYTES: Final = 512
+"""What a system call without the kernel lock moves at once, at most: interrupts are off meanwhile."""
 
 
 def _stored(address: int, value: int, size_bytes: int) -> int:
@@ -36,6 +41,20 @@ def _copy_out(dst: int, src: int, size_bytes: int) -> int:
     return size_bytes
 
 
+@extern("user_copy_in")
+@interrupted_by("krait_exception_in_kernel")
+@gives_up("reads")
+def _copy_in_small(dst: int, src: int, size_bytes: int) -> int:
+    return size_bytes
+
+
+@extern("user_copy_out")
+@interrupted_by("krait_exception_in_kernel")
+@gives_up("writes")
+def _copy_out_small(dst: int, src: int, size_bytes: int) -> int:
+    return size_bytes
+
+
 @extern("user_copy_string")
 @interrupted_by("krait_exception_in_kernel")
 def _copy_string(dst: int, src: int, size_bytes: int) -> int:
@@ -44,6 +63,7 @@ def _copy_string(dst: int, src: int, size_bytes: int) -> int:
 
 @extern("user_get_i64")
 @interrupted_by("krait_exception_in_kernel")
+@gives_up("reads")
 def _get_i64(address: int) -> int:
     found = processor.memory.read(address, 8)
     return int.from_bytes(found, "little", signed=True) if len(found) == 8 else FAULT_MARK
@@ -58,6 +78,7 @@ def clear(address: int, size_bytes: int) -> int:
 
 @extern("user_get_u8")
 @interrupted_by("krait_exception_in_kernel")
+@gives_up("reads")
 def get_u8(address: int) -> int:
     """The value, or -1 after a fault."""
     found = processor.memory.read(address, 1)
@@ -66,6 +87,7 @@ def get_u8(address: int) -> int:
 
 @extern("user_get_u32")
 @interrupted_by("krait_exception_in_kernel")
+@gives_up("reads")
 def get_u32(address: int) -> int:
     """The value (0 … 2**32 - 1), or -1 after a fault. One access: a futex word is read whole."""
     found = processor.memory.read(address, 4)
@@ -74,6 +96,7 @@ def get_u32(address: int) -> int:
 
 @extern("user_put_u8")
 @interrupted_by("krait_exception_in_kernel")
+@gives_up("writes")
 def put_u8(address: int, value: int) -> int:
     """Stores the low 8 bits. 0, or -1 after a fault."""
     return _stored(address, value, 1)
@@ -81,6 +104,7 @@ def put_u8(address: int, value: int) -> int:
 
 @extern("user_put_u16")
 @interrupted_by("krait_exception_in_kernel")
+@gives_up("writes")
 def put_u16(address: int, value: int) -> int:
     """Stores the low 16 bits. 0, or -1 after a fault."""
     return _stored(address, value, 2)
@@ -88,6 +112,7 @@ def put_u16(address: int, value: int) -> int:
 
 @extern("user_put_u32")
 @interrupted_by("krait_exception_in_kernel")
+@gives_up("writes")
 def put_u32(address: int, value: int) -> int:
     """Stores the low 32 bits. 0, or -1 after a fault."""
     return _stored(address, value, 4)
@@ -95,6 +120,7 @@ def put_u32(address: int, value: int) -> int:
 
 @extern("user_put_i64")
 @interrupted_by("krait_exception_in_kernel")
+@gives_up("writes")
 def put_i64(address: int, value: int) -> int:
     """0, or -1 after a fault."""
     return _stored(address, value, 8)
@@ -134,6 +160,18 @@ def copy_in(dst: Span[u8], address: int) -> int:
 def copy_out(address: int, src: Span[u8]) -> int:
     """Writes `src` to user memory; the number of bytes at its end that could NOT be written."""
     return _copy_out(address, span_address(src), len(src))
+
+
+def copy_in_small(dst: Span[u8], address: int) -> int:
+    """As copy_in, of at most SMALL_BYTES: also for system calls without the kernel lock."""
+    assert len(dst) <= SMALL_BYTES
+    return _copy_in_small(span_address(dst), address, len(dst))
+
+
+def copy_out_small(address: int, src: Span[u8]) -> int:
+    """As copy_out, of at most SMALL_BYTES: also for system calls without the kernel lock."""
+    assert len(src) <= SMALL_BYTES
+    return _copy_out_small(address, span_address(src), len(src))
 
 
 def copy_string(dst: Span[u8], address: int) -> int:

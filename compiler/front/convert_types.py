@@ -103,6 +103,9 @@ class TypeConverter:
                 return self.convert(t.items[0], loc)
             case mt.TypeVarType() if t.id.is_self():
                 raise Diagnostic("KP112", loc, "Kernel Python has no Self", "name the class")
+            case mt.TypeVarType() if t.values:
+                hint = "write a function or a class for each, or give the variable a bound"
+                raise Diagnostic("KP112", loc, f"{t.name} stands for one of a few types", hint)
             case mt.TypeVarType():
                 owner = t.id.namespace or t.fullname.rsplit(".", 1)[0]
                 return TypeVariable(f"{owner}.{t.name}")

@@ -139,7 +139,9 @@ class Effects:
         """The effects of a function that are not those of a call or an allocation."""
         decorators = instance.function.decorators
         found = {SLEEP} if "sleeps" in decorators else set()
-        if "interrupted_by" in decorators:
+        if "gives_up" in decorators:
+            found.add(decorators["gives_up"])
+        elif "interrupted_by" in decorators:
             found.add(INTERRUPTS)
         if self.locks.reasons(instance):
             found.add(KERNEL_LOCK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from compiler.lower import integers
 from compiler.lower.convert import as_int, call_runtime, text_length, unwrap
 from compiler.lower.dispatch import lower
+from compiler.lower.enums import member
 from compiler.lower.function import TRAP_INDEX, FunctionLowerer
 from compiler.lower.guards import note_need
 from compiler.lower.module import element_alias
@@ -16,6 +17,7 @@ from compiler.types import (
     STORAGE_INTS,
     ArrayType,
     BytesType,
+    EnumType,
     OptionalType,
     RawArrayType,
     SpanType,
@@ -125,7 +127,15 @@ def item(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     if isinstance(e.args[1], IntLit) and e.args[1].value < 0 and not isinstance(container.type, RawArrayType):
         index = integers.arithmetic(fn, "+", length(fn, container), index, INT)
     place, element, aligned, _ = element_address(fn, container, index, is_inside=id(e) in fn.frame.inside)
-    return fn.load_at(place, element, aligned, element_alias(element))
+    return load_element(fn, container.type, place, element, aligned)
+
+
+def load_element(fn: FunctionLowerer, container: Type, place: str, element: Type, aligned: bool) -> Value:
+    """The value of an element that lies at an address."""
+    value = fn.load_at(place, element, aligned, element_alias(element))
+    if isinstance(element, EnumType) and not isinstance(container, RawArrayType):
+        return member(fn, value.of_type(INT), element)  # bytes that nobody has stored may be no member's number
+    return value
 
 
 def fill_elements(fn: FunctionLowerer, base: str, count: str, value: Value, element: Type) -> None:

@@ -193,6 +193,7 @@ class FunctionLowerer:
         self.entry: list[str] = []
         self.tail: list[str] = []
         self.contexts: list[Context] = []
+        self.free_parts: set[int] = set()  # fields (by the identity of the node) whose struct is read atomically
         self.counter = 0
         self.block = "entry"
         self.live = True

@@ -116,6 +116,7 @@ class Notes:
         self.program = program
         self._guards: dict[str, dict[str, str]] = {}
         self._atomic: dict[str, frozenset[str]] = {}
+        self._own: dict[str, frozenset[str]] = {}
 
     def guards(self, owner: str) -> dict[str, str]:
         """The lock's field by what it guards of the fields that a class declares."""
@@ -137,8 +138,16 @@ class Notes:
         """The fields that a class declares and that anybody may read."""
         known = self._atomic.get(owner)
         if known is None:
-            known = self._noted("ATOMIC", owner) or frozenset()
+            known = (self._noted("ATOMIC", owner) or frozenset()) | self.own(owner)
             self._atomic[owner] = known
+        return known
+
+    def own(self, owner: str) -> frozenset[str]:
+        """The fields of a struct that only the running thread stores (lower/own.py)."""
+        known = self._own.get(owner)
+        if known is None:
+            known = self._noted("OWN", owner) or frozenset()
+            self._own[owner] = known
         return known
 
     def rank(self, lock: str) -> int | None:

@@ -23,7 +23,17 @@ from compiler.front.convert_types import short_name
 from compiler.lower.borrows import changed_tables, outliving
 from compiler.lower.guards import ALL_FIELDS, SPIN_LOCK, Access, Held, is_holder
 from compiler.lower.values import Path
-from compiler.lower.world import ALLOCATE, INTERRUPTS, KERNEL_LOCK, SLEEP, Edge, Instance, World
+from compiler.lower.world import (
+    ALLOCATE,
+    INTERRUPTS,
+    KERNEL_LOCK,
+    READS_PROGRAM,
+    SLEEP,
+    WRITES_PROGRAM,
+    Edge,
+    Instance,
+    World,
+)
 from compiler.tree import ClassDecl, Diagnostic, Loc
 from compiler.types import BoolType, ClassType, EnumType, IntType, Type, is_reference
 
@@ -75,7 +85,7 @@ class Locks:
     def own_reasons(self, instance: Instance) -> list[Reason]:
         """`reasons`, whatever lock_free.txt says."""
         name = instance.function.name
-        if instance.extern:
+        if instance.extern and "gives_up" not in instance.function.decorators:
             return [(f"{short_name(name)} is assembly", instance.function.loc, ())]
         needs = instance.needs.items()
         found = [(need.what, loc, need.held) for need, loc in needs if not self.is_table(need.table)]
@@ -336,6 +346,12 @@ class Locks:
                 message = f"{name}.{field} is atomic, and no number or reference to an object"
                 hint = "what is read as one is an int, a bool, an enum, a text, or an object that is no container"
                 found.append(Diagnostic("KP738", decl.loc, message, hint))
+            elif field in self.notes.own(decl.name) and decl.kind != "struct":
+                message = f"{name}.{field} is a thread's own, and {name} is no struct"
+                found.append(Diagnostic("KP738", decl.loc, message, "put it into a part of the thread"))
+            elif decl.packed:
+                message = f"{name}.{field} is atomic, and may lie across two lines of the cache"
+                found.append(Diagnostic("KP738", decl.loc, message, "let the struct have its natural layout"))
             elif self.notes.guard(decl.name, field) is not None:
                 message = f"{name}.{field} is atomic, and guarded"
                 hint = "name the fields that the lock guards, or take the lock to read"
@@ -451,6 +467,8 @@ class Locks:
             return instance.function.loc, "sleeps"
         if effect == INTERRUPTS and "interrupted_by" in decorators:
             return instance.function.loc, "touches user memory, or lets interrupts in"
+        if effect == decorators.get("gives_up"):
+            return instance.function.loc, f"{effect} the program's memory"
         return None
 
 
@@ -472,6 +490,8 @@ _FORBIDDEN = (
     ("KP733", SLEEP, "sleep"),
     ("KP734", ALLOCATE, "allocate"),
     ("KP735", INTERRUPTS, "touch user memory or let interrupts in"),
+    ("KP735", READS_PROGRAM, "touch user memory"),
+    ("KP735", WRITES_PROGRAM, "touch user memory"),
     ("KP736", KERNEL_LOCK, "need the kernel lock"),
 )
 _KEPT_HINT = "use it where it stands: an item, its length; or copy what is needed"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from compiler.lower.convert import as_int, coerce, make_tuple, tuple_item, unwrap
 from compiler.lower.dispatch import EXPRESSIONS, STATEMENTS, lower, lower_as, lower_body, store
-from compiler.lower.elements import element_address, length
+from compiler.lower.elements import element_address, length, load_element
 from compiler.lower.expressions import lower_truth
 from compiler.lower.function import (
     TRAP_CHANGED,
@@ -24,7 +24,7 @@ from compiler.lower.inlining import bind_parameters, evaluate_arguments, new_fra
 from compiler.lower.inside import Place, all_inside, places_of, repeatable
 from compiler.lower.integers import arithmetic
 from compiler.lower.interfaces import DEQUE, DICT, LIST
-from compiler.lower.module import UNROLLED, element_alias
+from compiler.lower.module import UNROLLED
 from compiler.lower.objects import call_method, construct_simple, refuse_overridden
 from compiler.lower.ranges import in_loop
 from compiler.lower.tables import LEAST, is_constant, table
@@ -487,8 +487,7 @@ def sequence_item(fn: FunctionLowerer, value: Value, index: Value) -> Value:
         return Value(fn.op(f"zext i8 {byte} to i64"), INT, 0, 255)
     if isinstance(t, SpanType | ArrayType):
         address, element, aligned, _ = element_address(fn, value, index, check=False)
-        item = fn.load_at(address, element, aligned, element_alias(element))
-        return item
+        return load_element(fn, t, address, element, aligned)
     if isinstance(t, StrType):
         raise fn.error("KP991", "for over a str", "run over its bytes: text.encode()")
     raise fn.error("KP992", f"{show(t)} cannot be run over")

@@ -12,7 +12,7 @@ from compiler.lower.expressions import lower_truth
 from compiler.lower.function import FunctionLowerer, Slot
 from compiler.lower.guards import note_access
 from compiler.lower.layout import is_pointer
-from compiler.lower.objects import exception_code, field_place, is_atomic
+from compiler.lower.objects import exception_code, field_place, is_atomic, load_field
 from compiler.lower.values import Value
 from compiler.tree import BoolLit, CapturePattern, ClassPattern, Match, NoneLit, OrPattern, Pattern, ValuePattern
 from compiler.types import BoolType, IntType, OptionalType
@@ -106,7 +106,8 @@ def class_pattern(
         address, field_type, aligned = field_place(fn, receiver, name)
         note_access(fn, receiver, name, write=False)
         atomic = is_atomic(fn, receiver, name)
-        test_pattern(fn, part, fn.load_at(address, field_type, aligned, atomic=atomic), failure, captured)
+        value = load_field(fn, cls, name, address, field_type, aligned, atomic)
+        test_pattern(fn, part, value, failure, captured)
 
 
 def or_pattern(fn: FunctionLowerer, pattern: OrPattern, subject: Value, failure: str, captured: Captures) -> None:

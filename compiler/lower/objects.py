@@ -87,21 +87,30 @@ def same_place(fn: FunctionLowerer, union: UnionType, name: str) -> ClassType:
 
 def read_field(fn: FunctionLowerer, e: Field) -> Value:
     """`value.name`."""
+    note_parts_of_atomic(fn, e)
     receiver = lower(fn, e.value)
     fn.set_loc(e.loc)
     if fn.is_exception(receiver.type):
         return exception_code(fn, receiver, e.name)
     address, t, aligned = field_place(fn, receiver, e.name)
-    path = note_access(fn, receiver, e.name, write=False)
+    path = None if id(e) in fn.free_parts else note_access(fn, receiver, e.name, write=False)
     atomic = is_atomic(fn, receiver, e.name)
     value = load_field(fn, receiver.type, e.name, address, t, aligned, atomic).at(path)
     if holds_function(t) and isinstance(receiver.type, ClassType | StructType):
         value = replace(value, origin=fn.world.field_place(receiver.type, e.name))
-    if isinstance(t, EnumType) and isinstance(receiver.type, StructType):  # whoever wrote the bytes may know no enum
-        value = member(fn, value.of_type(INT), t)
     if atomic and fn.type(e.type) != t:
         note_unfit(fn, f"reads {e.name} again, which was tested before")
     return narrow(fn, value, fn.type(e.type), stable=False)
+
+
+def note_parts_of_atomic(fn: FunctionLowerer, e: Field) -> None:
+    """`object.part.name`, where the struct of the part says that `name` is atomic: to find the part touches nothing."""
+    owner = fn.type(e.value.type)
+    if isinstance(owner, StructType) and e.name in fn.world.notes.atomic(owner.name):
+        part = e.value
+        while isinstance(part, Field) and isinstance(fn.type(part.type), StructType):
+            fn.free_parts.add(id(part))
+            part = part.value
 
 
 def load_field(
@@ -109,9 +118,12 @@ def load_field(
 ) -> Value:
     """The value of a field that lies at an address."""
     alias = field_alias(owner)
-    if not is_natural(owner, name):
-        return fn.load_at(address, t, aligned, alias, atomic)
-    return replace(fn.load_at(address, t, aligned, alias + NATURAL), low=0)
+    if is_natural(owner, name):
+        return replace(fn.load_at(address, t, aligned, alias + NATURAL), low=0)
+    value = fn.load_at(address, t, aligned, alias, atomic)
+    if isinstance(t, EnumType) and isinstance(owner, StructType):  # whoever wrote the bytes may know no enum
+        return member(fn, value.of_type(INT), t)
+    return value
 
 
 def is_natural(owner: Type, name: str) -> bool:
@@ -154,7 +166,8 @@ def is_atomic(fn: FunctionLowerer, receiver: Value, name: str) -> bool:
     t = receiver.type.inner if isinstance(receiver.type, OptionalType) else receiver.type
     items = t.items if isinstance(t, UnionType) else (t,)
     return any(
-        isinstance(item, ClassType) and name in fn.world.notes.atomic(fn.world.declaring_class(item, name))
+        (isinstance(item, ClassType) and name in fn.world.notes.atomic(fn.world.declaring_class(item, name)))
+        or (isinstance(item, StructType) and name in fn.world.notes.atomic(item.name))
         for item in items
     )
 

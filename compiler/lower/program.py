@@ -160,6 +160,8 @@ class Lowering:
                 facts.bounds[instance.symbol] = int(decorators["recursion"])
             if "interrupted_by" in decorators:
                 facts.interrupted_by[instance.symbol] = decorators["interrupted_by"]
+            if "gives_up" in decorators:
+                facts.gives_up.add(instance.symbol)
             if "last_resort" in decorators:
                 facts.last_resort.add(instance.symbol)
             if "with_room" in decorators:

@@ -9,7 +9,7 @@ from typing import Any
 from compiler.lower import integers
 from compiler.lower.convert import as_int, coerce, invert, tuple_item
 from compiler.lower.dispatch import STATEMENTS, TARGETS, lower, lower_as, lower_body, store
-from compiler.lower.elements import element_address, length, note_place
+from compiler.lower.elements import element_address, length, load_element, note_place
 from compiler.lower.expressions import lower_truth, operate
 from compiler.lower.function import (
     FOR_ALONE,
@@ -24,6 +24,7 @@ from compiler.lower.guards import note_access, note_need, note_unfit
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
 from compiler.lower.module import element_alias, field_alias
 from compiler.lower.objects import call_method, confirm_natural, field_place, is_atomic, load_field, write_field
+from compiler.lower.own import note_store
 from compiler.lower.ranges import begin_turn, end_turns, in_loop
 from compiler.lower.text import panic_with
 from compiler.lower.values import NONE_VALUE, Value
@@ -92,6 +93,7 @@ def store_target(fn: FunctionLowerer, target: Target, value: Value) -> None:
                 fn.flow(value, t, ("global", symbol))
             fn.store_at(f'@"{symbol}"', coerce(fn, value, t), t)
         case FieldTarget():
+            note_store(fn, target, in_loop=_in_loop(fn), is_plain=True)
             receiver = lower(fn, target.value)
             fn.set_loc(target.loc)
             write_field(fn, receiver, target.name, value, fn.world.is_first_store(fn.frame.function, target))
@@ -113,6 +115,10 @@ def store_target(fn: FunctionLowerer, target: Target, value: Value) -> None:
             items = [tuple_item(fn, value, i) for i in range(len(value.type.items))]
             for part, item in zip(target.items, items, strict=True):
                 store(fn, part, item)
+
+
+def _in_loop(fn: FunctionLowerer) -> bool:
+    return any(isinstance(context, LoopContext) for context in fn.contexts)
 
 
 def element_place(fn: FunctionLowerer, target: IndexTarget) -> tuple[str, Any, bool, bool]:
@@ -149,6 +155,7 @@ def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
             old = fn.load_at(f'@"{symbol}"', declared)
             fn.store_at(f'@"{symbol}"', coerce(fn, updated(old), declared), declared)
         case FieldTarget():
+            note_store(fn, target, in_loop=_in_loop(fn), is_plain=False)
             receiver = lower(fn, target.value)
             fn.set_loc(s.loc)
             address, declared, aligned = field_place(fn, receiver, target.name)
@@ -161,9 +168,9 @@ def augmented(fn: FunctionLowerer, s: AugAssign) -> None:
             fn.store_at(address, value, declared, aligned, not isinstance(receiver.type, StructType), alias, atomic)
         case IndexTarget():
             address, element, aligned, counted = element_place(fn, target)
-            alias = element_alias(element)
-            old = fn.load_at(address, element, aligned, alias)
-            fn.store_at(address, coerce(fn, updated(old), element), element, aligned, counted, alias)
+            old = load_element(fn, fn.type(target.container.type), address, element, aligned)
+            value = coerce(fn, updated(old), element)
+            fn.store_at(address, value, element, aligned, counted, element_alias(element))
         case SetItemTarget():
             container = lower(fn, target.container)
             index = item_index(fn, container, target.index)

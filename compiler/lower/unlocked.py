@@ -9,10 +9,15 @@ A call may have a quick form beside its handler (`@quick`, kernel/doors/quick.py
 return that it cannot do the call.
 
 Such a call is a section in which interrupts are off, and for which the reclaimer waits. So it must not sleep, allocate,
-store a reference or touch user memory either. Of these, all but the first need the kernel lock already. Nor does it
+store a reference or let interrupts in either. Of these, all but the first need the kernel lock already. Nor does it
 take spin locks, store by atomic primitives or wait: so it changes nothing, ends soon, may be made once more, and leaves
 nothing to clean up if a check in it fails (arch/x86_64/entry.S). Such a check is a bare trap. A message would be built
 and noted before the lock is taken, so here the way to a panic counts as well.
+
+Of user memory it may touch a little, by the assembly functions that are `@gives_up`. If one of them faults, the section
+ends there, and the call is made again from its beginning, with the lock. What it had written to the program is written
+again. So that the second time finds what the first one found, a call either reads the program's memory or writes it.
+Words of its own thread it may store (`@own`), in the end: see lower/own.py.
 """
 
 from __future__ import annotations
@@ -22,7 +27,18 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from compiler.front.convert_types import short_name
-from compiler.lower.world import ALLOCATE, INTERRUPTS, KERNEL_LOCK, SLEEP, Edge, Instance, World
+from compiler.lower.own import check_stores, misplaced_store
+from compiler.lower.world import (
+    ALLOCATE,
+    INTERRUPTS,
+    KERNEL_LOCK,
+    READS_PROGRAM,
+    SLEEP,
+    WRITES_PROGRAM,
+    Edge,
+    Instance,
+    World,
+)
 from compiler.tree import Diagnostic, Loc
 
 if TYPE_CHECKING:
@@ -30,23 +46,28 @@ if TYPE_CHECKING:
 
 TABLE = "krait_unlocked_calls"
 CALLS_MODULE = "kernel.doors.table"
+_GIVES_UP = frozenset({READS_PROGRAM, WRITES_PROGRAM})
+_BOTH = "reads and writes the program's memory: made again, it might read what it has written"
 _FORBIDDEN = frozenset({KERNEL_LOCK, SLEEP, ALLOCATE, INTERRUPTS})
 
 
 def runs_unlocked(effects: Effects, handler: Instance) -> bool:
     """Whether a system call's handler runs without the kernel lock."""
-    return _FORBIDDEN.isdisjoint(effects.flags[handler]) and not why_unfit(effects, handler)
+    return _FORBIDDEN.isdisjoint(effects.flags[handler]) and not _why_not(effects, handler)
 
 
 def why_unfit(effects: Effects, handler: Instance) -> list[tuple[Loc | None, str]]:
     """Why a handler that needs no kernel lock still cannot be an unlocked section: the calls that lead to the first
     reason, and the reason; empty if there is none.
     """
+    quick = quick_forms(effects.world)
     came: dict[Instance, tuple[Instance, Edge] | None] = {handler: None}
     pending = deque([handler])
     while pending:
         instance = pending.popleft()
-        reasons = [(loc, what) for what, loc in instance.unfit.items()]
+        reasons: list[tuple[Loc | None, str]] = [(loc, what) for what, loc in instance.unfit.items()]
+        misplaced = misplaced_store(effects, instance, handler, handler.function.name in quick, _GIVES_UP)
+        reasons += [misplaced] if misplaced is not None else []
         reasons += [(edge.loc, f"takes {short_name(edge.takes)}") for edge in instance.edges if edge.takes]
         if reasons:
             notes: list[tuple[Loc | None, str]] = [reasons[0]]
@@ -64,15 +85,35 @@ def why_unfit(effects: Effects, handler: Instance) -> list[tuple[Loc | None, str
     return []
 
 
+def _why_not(effects: Effects, handler: Instance) -> list[tuple[Loc | None, str]]:
+    """`why_unfit`, or how the handler comes to both read and write the program's memory."""
+    if {READS_PROGRAM, WRITES_PROGRAM} <= effects.flags[handler]:
+        trace = effects.locks.trace_from
+        return [*trace(handler, READS_PROGRAM), *trace(handler, WRITES_PROGRAM), (handler.function.loc, _BOTH)]
+    return why_unfit(effects, handler)
+
+
+def _misplaced(world: World) -> list[Diagnostic]:
+    """Functions that cannot give a section up."""
+    found = []
+    for instance in world.instances.values():
+        access = instance.function.decorators.get("gives_up")
+        if access is not None and not (instance.extern and access in (READS_PROGRAM, WRITES_PROGRAM)):
+            message = f'{short_name(instance.function.name)} is @gives_up("{access}")'
+            hint = 'only an assembly function gives a call up; it "reads" or "writes" the program\'s memory'
+            found.append(Diagnostic("KP739", instance.function.loc, message, hint))
+    return found
+
+
 def check_sections(effects: Effects) -> list[Diagnostic]:
     """Diagnostics for calls that are declared to run without the kernel lock, need none, and do not."""
     quick = quick_forms(effects.world)
-    found = []
+    found = _misplaced(effects.world) + check_stores(effects)
     for handler in effects.world.thunks:
         function = handler.function
         declared = f" as {quick[function.name]}" if function.name in quick else ""
         if (declared or "unlocked" in function.decorators) and KERNEL_LOCK not in effects.flags[handler]:
-            notes = why_unfit(effects, handler)
+            notes = _why_not(effects, handler)
             if notes:
                 message = f"{function.name} is @unlocked{declared} but {notes[-1][1]}"
                 hint = "a call without the kernel lock changes nothing, waits for nobody and stops without a message"

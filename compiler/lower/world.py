@@ -28,6 +28,7 @@ from compiler.lower.layout import (
     type_symbol,
 )
 from compiler.lower.naturals import Assignments, assignments, natural_locals
+from compiler.lower.own import OwnStore
 from compiler.lower.values import INT_MAX, INT_MIN, Path, Range, type_bounds, widen
 from compiler.tree import (
     Assign,
@@ -72,6 +73,7 @@ TYPE_LIMIT = 60  # of the type arguments of an instance: more are without end
 OTHER_CODE, SAME_CODE = -1, -2  # a number that is computed; that of an exception that was caught
 SLEEP, ALLOCATE, PANIC = "sleep", "allocate", "panic"  # effects
 INTERRUPTS, KERNEL_LOCK = "interrupts", "kernel lock"  # lets interrupts in or touches user memory; needs that lock
+READS_PROGRAM, WRITES_PROGRAM = "reads", "writes"  # a little of the running program's memory (`@gives_up`)
 _FROM_OUTSIDE = frozenset(("export", "interrupted_by", "last_resort", "on_stack", "with_room"))
 OBJECT = ClassType("builtins.object")  # of which all classes are, though none lists it among its ancestors
 SYSCALL_HANDLER = FunctionType((INT,) * 6, INT)
@@ -130,6 +132,8 @@ class Instance:
     accesses: dict[Access, Loc] = field(default_factory=dict)
     needs: dict[Need, Loc] = field(default_factory=dict)
     unfit: dict[str, Loc] = field(default_factory=dict)  # what it does that no section may (lower/unlocked.py)
+    own_stores: list[OwnStore] = field(default_factory=list)
+    other_stores: dict[str, Loc] = field(default_factory=dict)  # of such words, but not surely of the running thread
     contracts: list[Contract] = field(default_factory=list)
     raises_word: bool = True  # whether the signature carries an error word; final after `effects`
 

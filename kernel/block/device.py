@@ -5,7 +5,7 @@ before starting the next, and flush where data must outlast a power failure. A s
 `logical_block_size` is the smallest unit that the device itself can move, and every request is a multiple of it.
 
 Context: `submit` never sleeps, and may be called from an interrupt that finished another request. `finish` is called
-by drivers, in interrupt context perhaps.
+by drivers, perhaps in interrupt context.
 """
 
 from enum import IntEnum
@@ -59,7 +59,7 @@ class BlockRequest(Queued["BlockRequest"]):
         return self
 
     def completed(self) -> None:
-        """The request is finished and `error` is set. In interrupt context perhaps: never sleeps."""
+        """The request is finished and `error` is set. Perhaps in interrupt context: never sleeps."""
 
     def finish(self, error: int) -> None:
         """The driver is done with it; `error` is 0 or an errno."""

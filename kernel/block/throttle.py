@@ -151,7 +151,7 @@ def _wait_with_limits(waiters: WaitQueue) -> None:
 
 def _begin_those_of(thread: Thread) -> bool:
     """Begin the requests of a thread that are held back; whether there were any. They wait for the groups in which the
-    thread was when it made them.
+    thread was when it created them.
     """
     found = False
     held = DISK_CONTROLS.holding.first()

@@ -131,6 +131,7 @@ class Flow:
                 return
         for at in range(self.code.count):
             self.live[at] = _ALL_LIVE
+            pace(_LOOK_COST >> 3)
 
     def _look_back(self) -> bool:
         """Go over all instructions once, the last first. Returns whether something changed."""

@@ -71,7 +71,7 @@ class HashMap(KeyedMap):
         if self.is_full():
             if not self._drops:
                 raise Errno(E2BIG)
-            self.remove(self.key(self._oldest()))
+            self.drop(self.key(self._oldest()))  # such a table holds no objects
         element = self.take()
         number = self._hash.of(key)
         following = self._first.get(number, -1)

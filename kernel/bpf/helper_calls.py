@@ -25,16 +25,18 @@ from kernel.bpf.helpers import (
     PROCESSOR,
     PUSH,
     RANDOM,
+    RING_OUTPUT,
+    RING_QUERY,
     SOCKET_COOKIE,
     SOCKET_UID,
     UID_GID,
     UPDATE,
-    is_for,
 )
 from kernel.bpf.kept_maps import HeldMap
-from kernel.bpf.machine import CONTEXT_POINTER, MAP_REGION, VALUE_REGION, Memory
+from kernel.bpf.machine import CONTEXT_POINTER, MAP_REGION, VALUE_REGION
 from kernel.bpf.maps import BLOOM, PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY, Map
 from kernel.bpf.packet_view import NOWHERE
+from kernel.bpf.ring_calls import RingCalls
 from kernel.lang import EFAULT, ENOMEM, Errno, span_of
 from kernel.lib.pace import spend
 from kernel.mm.keeping import has_room_to_keep
@@ -46,7 +48,7 @@ _COMMAND_SIZE: Final = 16
 _FROM_START: Final = -1  # of what a program is shown of a packet, not of one of its headers
 
 
-class HelperCalls(Memory):
+class HelperCalls(RingCalls):
     """A run that calls helpers. Base class."""
 
     def call_helper(self, helper: int) -> None:
@@ -56,6 +58,8 @@ class HelperCalls(Memory):
             result = self._call_map(helper)
         elif helper == PUSH or helper == POP or helper == PEEK:
             result = self._call_line(helper)
+        elif RING_OUTPUT <= helper <= RING_QUERY:
+            result = self.call_ring(helper)
         elif helper == KTIME_NS:
             result = world.now_ns()
         elif helper == BOOT_NS:
@@ -82,14 +86,6 @@ class HelperCalls(Memory):
         elif helper != NUMA_NODE:
             self.is_broken = True
         self.registers[0] = result
-
-    def map_in(self, register: int, helper: int) -> int:
-        """The index of the map that a register points to, which the helper must be for; -1 breaks the program."""
-        index = (self.registers[register] >> 32) - MAP_REGION
-        if index < 0 or index >= len(self.maps) or not is_for(helper, self.maps[index].kind):
-            self.is_broken = True
-            return -1
-        return index
 
     def _call_map(self, helper: int) -> int:
         index = self.map_in(1, helper)
@@ -183,6 +179,9 @@ class HelperCalls(Memory):
                 map_.peek(value)
         except Errno as error:
             return -error.code
+        finally:
+            if not is_read:
+                self.stored()
         return 0
 
     def _load_bytes(self, offset: int, address: int, size: int, header: int) -> int:
@@ -205,9 +204,10 @@ class HelperCalls(Memory):
             start = packet.place_in_header(header, offset, size)
         if start == NOWHERE:
             target.fill(0)
-            return -EFAULT
-        target.copy_from(span_of(packet.storage)[start : start + size])
-        return 0
+        else:
+            target.copy_from(span_of(packet.storage)[start : start + size])
+        self.stored()
+        return -EFAULT if start == NOWHERE else 0
 
     def _tell_of_socket(self, helper: int) -> int:
         """The socket's number, or its owner's."""
@@ -235,3 +235,4 @@ class HelperCalls(Memory):
         for index in range(min(size, _COMMAND_SIZE) - 1):
             if index < len(name):
                 storage[self.place + index] = name[index]
+        self.stored()

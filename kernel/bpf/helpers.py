@@ -15,6 +15,7 @@ from kernel.bpf.maps import (
     HASH_OF_MAPS,
     PROGRAM_ARRAY,
     QUEUE,
+    RING,
     STACK,
 )
 
@@ -28,6 +29,9 @@ BUFFER: Final = 5  # memory that is written, whose size comes next
 SIZE: Final = 6  # 1 or more
 OF_CONTEXT: Final = 7  # the program's context
 MAP_ROOM: Final = 8  # memory for a value of that map, which is written
+READ_BUFFER: Final = 9  # memory that is read, whose size comes next and may be 0
+CONSTANT: Final = 10  # a number that the verifier knows
+GIVEN_BACK: Final = 11  # a record of a ring, which the program gives back
 
 LOOKUP: Final = 1
 UPDATE: Final = 2
@@ -49,6 +53,11 @@ PUSH: Final = 87
 POP: Final = 88
 PEEK: Final = 89
 BOOT_NS: Final = 125
+RING_OUTPUT: Final = 130
+RING_RESERVE: Final = 131
+RING_SUBMIT: Final = 132
+RING_DISCARD: Final = 133
+RING_QUERY: Final = 134
 LOOKUP_PERCPU: Final = 195
 
 _ARGUMENTS: Final[dict[int, list[int]]] = {
@@ -72,6 +81,11 @@ _ARGUMENTS: Final[dict[int, list[int]]] = {
     POP: [OF_MAP, MAP_ROOM],
     PEEK: [OF_MAP, MAP_ROOM],
     BOOT_NS: [],
+    RING_OUTPUT: [OF_MAP, READ_BUFFER, SIZE, ANYTHING],
+    RING_RESERVE: [OF_MAP, CONSTANT, ANYTHING],
+    RING_SUBMIT: [GIVEN_BACK, ANYTHING],
+    RING_DISCARD: [GIVEN_BACK, ANYTHING],
+    RING_QUERY: [OF_MAP, ANYTHING],
     LOOKUP_PERCPU: [OF_MAP, MAP_KEY, ANYTHING],
 }
 # Those that not all types have, and which do.
@@ -90,6 +104,9 @@ _KINDS: Final[dict[int, list[int]]] = {
     POP: [QUEUE, STACK],
     PEEK: [QUEUE, STACK, BLOOM],
     LOOKUP_PERCPU: FOR_EACH_PROCESSOR,
+    RING_OUTPUT: [RING],
+    RING_RESERVE: [RING],
+    RING_QUERY: [RING],
 }
 _HELPERS: Final[dict[int, list[int]]] = {
     PROGRAM_ARRAY: [TAIL_CALL],
@@ -99,6 +116,7 @@ _HELPERS: Final[dict[int, list[int]]] = {
     QUEUE: [PUSH, POP, PEEK],
     STACK: [PUSH, POP, PEEK],
     BLOOM: [PUSH, PEEK],
+    RING: [RING_OUTPUT, RING_RESERVE, RING_QUERY],
 }
 
 

@@ -61,7 +61,7 @@ from kernel.bpf.helpers import TAIL_CALL
 from kernel.bpf.machine import CONTEXT_POINTER, MAP_REGION, STACK_REGION, VALUE_REGION, World
 from kernel.bpf.maps import Map
 from kernel.bpf.packet_view import NOWHERE
-from kernel.lang import final, span_of
+from kernel.lang import final, inline, span_of
 from kernel.lib.pace import is_dying, pace
 
 MOST_STEPS: Final = 1_000_000
@@ -96,6 +96,22 @@ class Machine(HelperCalls):
 
     def run(self) -> int:
         """The program's answer: 32 bits; 0 if it is broken, or the running thread must end."""
+        try:
+            return self._run()
+        finally:
+            self.drop_records()
+
+    @inline
+    def run_at_once(self, most_cost: int) -> int:
+        """The same without safe points, for runs that cost at most this many instructions of the processor, about; past
+        that it ends as if it were broken.
+        """
+        try:
+            return self._run_at_once(most_cost)
+        finally:
+            self.drop_records()
+
+    def _run(self) -> int:
         self._begin()
         while self.steps < MOST_STEPS:
             pace(_STEP_COST)
@@ -108,10 +124,8 @@ class Machine(HelperCalls):
         self.is_broken = True
         return 0
 
-    def run_at_once(self, most_cost: int) -> int:
-        """The same without safe points, for runs that cost at most this many instructions of the processor, about; past
-        that it ends as if it were broken.
-        """
+    @inline
+    def _run_at_once(self, most_cost: int) -> int:
         self._begin()
         while self.cost() < most_cost:
             if self._turn():

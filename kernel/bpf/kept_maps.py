@@ -44,7 +44,7 @@ def release_map(map_: Map) -> None:
     if map_.users == 0:
         MAPS.by_number.pop(map_.identifier, map_)
         MAPS.numbers.give_back(map_.identifier)
-        map_.clear()
+        map_.end()
 
 
 def open_map(map_: Map) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from kernel.bpf.bloom import BloomMap, field_bits
 from kernel.bpf.hash_map import HashMap
 from kernel.bpf.lines import LineMap
+from kernel.bpf.mapped_array import MappedArray
 from kernel.bpf.maps import (
     ARRAY,
     ARRAY_OF_MAPS,
@@ -20,6 +21,7 @@ from kernel.bpf.maps import (
     INNER_MAP,
     LRU_HASH,
     LRU_PERCPU_HASH,
+    MAPPED,
     NO_COMMON_LRU,
     NO_PREALLOCATION,
     NOT_SUPPORTED,
@@ -32,6 +34,7 @@ from kernel.bpf.maps import (
     PROGRAM_WRITE_ONLY,
     QUEUE,
     READ_ONLY,
+    RING,
     STACK,
     WRITE_ONLY,
     ZERO_SEED,
@@ -40,7 +43,9 @@ from kernel.bpf.maps import (
 )
 from kernel.bpf.objects import ObjectArray, ObjectTable, is_of_objects
 from kernel.bpf.prefixes import LENGTH_BYTES, PrefixMap
+from kernel.bpf.ring import RingMap
 from kernel.lang import E2BIG, EINVAL, Errno
+from kernel.mm.frames import PAGE_MASK
 
 _MOST_VALUE: Final = 65536
 _MOST_VALUE_EACH: Final = 32768  # where each processor has one
@@ -52,9 +57,9 @@ _DESCRIPTOR: Final = 4
 _HASHES: Final = [HASH, PERCPU_HASH, LRU_HASH, LRU_PERCPU_HASH, HASH_OF_MAPS]
 _KINDS: Final = [
     HASH, ARRAY, PROGRAM_ARRAY, PERCPU_HASH, PERCPU_ARRAY, GROUP_ARRAY, LRU_HASH, LRU_PERCPU_HASH, PREFIXES,
-    ARRAY_OF_MAPS, HASH_OF_MAPS, QUEUE, STACK, BLOOM,
+    ARRAY_OF_MAPS, HASH_OF_MAPS, QUEUE, STACK, RING, BLOOM,
 ]  # fmt: skip
-_FOR_PROGRAMMERS: Final = [LRU_HASH, LRU_PERCPU_HASH, PREFIXES, QUEUE, STACK, BLOOM]  # CAP_BPF
+_FOR_PROGRAMMERS: Final = [LRU_HASH, LRU_PERCPU_HASH, PREFIXES, QUEUE, STACK, RING, BLOOM]  # CAP_BPF
 
 
 def is_known(kind: int) -> bool:
@@ -80,7 +85,7 @@ def _flags_of(kind: int) -> int:
         return NO_PREALLOCATION | NUMA_NODE
     if kind == BLOOM:
         return NUMA_NODE | ZERO_SEED
-    return NUMA_NODE | INNER_MAP if kind == ARRAY else NUMA_NODE
+    return NUMA_NODE | INNER_MAP | MAPPED if kind == ARRAY else NUMA_NODE
 
 
 def _check_flags(kind: int, flags: int) -> None:
@@ -132,6 +137,14 @@ def make_map(
         raise Errno(EINVAL)
     if extra != 0 and (kind != BLOOM or not 0 < extra <= 0xF):
         raise Errno(EINVAL)
+    if kind == RING:
+        if flags & ~NUMA_NODE != 0 or key_size != 0 or value_size != 0:
+            raise Errno(EINVAL)
+        if most == 0 or most & most - 1 != 0 or most & PAGE_MASK != 0:
+            raise Errno(EINVAL)
+        if most > _MOST_BYTES:
+            raise Errno(E2BIG)
+        return RingMap(most, flags)
     _check_flags(kind, flags)
     _check_sizes(kind, key_size, value_size, most)
     if kind == BLOOM:
@@ -151,4 +164,6 @@ def make_map(
         return PrefixMap(kind, key_size, value_size, most, flags)
     if kind in _HASHES:
         return HashMap(kind, key_size, value_size, most, flags, copies)
+    if flags & MAPPED != 0:
+        return MappedArray(kind, key_size, value_size, most, flags)
     return ArrayMap(kind, key_size, value_size, most, flags, copies)

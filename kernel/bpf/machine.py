@@ -11,8 +11,10 @@ from typing import Final, Literal
 
 from kernel.bpf.arithmetic import WORD_MASK, signed
 from kernel.bpf.code import STACK_SIZE
+from kernel.bpf.mapped_array import MappedArray
 from kernel.bpf.maps import PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY, Map
 from kernel.bpf.packet_view import NOWHERE, PacketView
+from kernel.bpf.ring import Record
 from kernel.lang import Array, span_of, u64
 from kernel.lib.pace import spend
 
@@ -21,6 +23,7 @@ CONTEXT_REGION: Final = 1
 STACK_REGION: Final = 2  # of the program; those of the functions that are at work follow
 MAP_REGION: Final = 0x1000  # the maps themselves
 VALUE_REGION: Final = 0x2000  # and their values
+RECORD_REGION: Final = 0x3000  # records of rings that are being written
 CONTEXT_POINTER: Final = CONTEXT_REGION << 32
 
 
@@ -74,7 +77,12 @@ class Memory:
         self.registers: Array[int, Literal[11]] = Array[int, Literal[11]]()
         self.is_broken: bool = False
         self.place: int = 0  # where `region` found an access
+        self.lent: bytearray = bytearray()  # the copy that it gave, of an array that can be mapped
+        self.lent_by: MappedArray | None = None
+        self.lent_from: int = 0
         self.helped: int = 0  # what helpers took, in instructions of the processor: for bytes copied, and for hashes
+        records: list[Record] = []
+        self.records: list[Record] = records
         self.packet: PacketView | None = None
         self.cookie: int = 0  # of the socket that it judges
         self.half_at: int = NOWHERE  # a word of the context of which two bytes are kept
@@ -83,6 +91,7 @@ class Memory:
         """Where `size` bytes at a pointer lie, from `place` on. None if they are not all in one thing that may be
         accessed: a map must not have the flag `forbidding`, and not every context may be changed.
         """
+        self.lent_by = None
         region = address >> 32
         offset = address & WORD_MASK
         if STACK_REGION <= region <= STACK_REGION + self.depth:
@@ -92,6 +101,10 @@ class Memory:
             self.place = offset
             may = forbidding == PROGRAM_WRITE_ONLY or self.may_change_context
             return self.context if may and offset + size <= len(self.context) else None
+        if 0 <= region - RECORD_REGION < len(self.records):
+            record = self.records[region - RECORD_REGION]
+            self.place = offset
+            return record.data if record.is_open and offset + size <= len(record.data) else None
         index = region - VALUE_REGION
         if index < 0 or index >= len(self.maps):
             return None
@@ -102,8 +115,21 @@ class Memory:
             return None
         if slot >= map_.slots or inside + size > map_.value_size:
             return None
+        if isinstance(map_, MappedArray):
+            self.place = 0
+            self.lent_by = map_
+            self.lent_from = offset
+            self.lent = map_.borrow(offset, size)
+            return self.lent
         self.place = map_.start(slot) + inside
         return map_.storage(slot)
+
+    def stored(self) -> None:
+        """What `region` gave last was written: if it was a copy, it goes back."""
+        lender = self.lent_by
+        if lender is not None:
+            lender.give_back(self.lent_from, span_of(self.lent))
+            self.lent_by = None
 
     def read(self, address: int, size: int) -> int:
         """Load from a pointer; breaks the program if that is forbidden."""
@@ -138,6 +164,8 @@ class Memory:
             view.store_u32(place, value & 0xFFFF if is_half else value & WORD_MASK)
         else:
             view.store_u64(place, u64(value))
+        if self.lent_by is not None:
+            self.stored()
 
     def bytes(self, address: int, size: int) -> bytes | None:
         """A copy of bytes at a pointer. Raises MemoryError."""

@@ -12,8 +12,9 @@ Source: bpf(2).
 
 from typing import Final
 
+from kernel.bpf.btf import Btf, release_btf
 from kernel.bpf.held import Held
-from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, final, span_of, u8
+from kernel.lang import E2BIG, EBUSY, EEXIST, EINVAL, ENOENT, EPERM, Errno, Span, span_of, u8
 from kernel.lib.pace import pace_bytes, spend
 
 # Kinds.
@@ -31,6 +32,7 @@ ARRAY_OF_MAPS: Final = 12
 HASH_OF_MAPS: Final = 13
 QUEUE: Final = 22
 STACK: Final = 23
+RING: Final = 27
 BLOOM: Final = 30
 
 NOT_SUPPORTED: Final = 524  # ENOTSUPP, which Linux does not export
@@ -44,6 +46,7 @@ WRITE_ONLY: Final = 16
 ZERO_SEED: Final = 64
 PROGRAM_READ_ONLY: Final = 128
 PROGRAM_WRITE_ONLY: Final = 256
+MAPPED: Final = 0x400  # processes may map it
 INNER_MAP: Final = 0x1000  # arrays of any length may take its place in a map of maps
 
 # Flags of updates.
@@ -79,6 +82,10 @@ class Map:
         self.inner: Map | None = None  # of a map of maps: what they must be like; nobody uses its values
         self.owner_kind: int = -1  # of an array of programs: their type, once there was one
         self.owner_place: int = 0
+        self.btf: Btf | None = None  # the types of keys and values, if its creator named them
+        self.key_type: int = 0
+        self.value_type: int = 0
+        self.writers: int = 0  # areas through which a process may write it
         self.find_cost: int = 0  # instructions that finding a key takes, about
         self._pieces: list[bytearray] = []
         self._stride: int = (value_size + 7) & ~7
@@ -224,6 +231,14 @@ class Map:
     def clear(self) -> None:
         """Let go of all objects."""
 
+    def end(self) -> None:
+        """Nobody has the map any more: let go of everything."""
+        btf = self.btf
+        self.btf = None
+        if btf is not None:
+            release_btf(btf)
+        self.clear()
+
     def abandon(self) -> None:
         """The last descriptor or name is gone. A program may still have the map."""
 
@@ -241,9 +256,10 @@ def next_number(key: bytes | None, most: int) -> bytes:
     return bytes(storage)
 
 
-@final
 class ArrayMap(Map):
-    """Values by number: all exist from the beginning, as zeros, and none can be removed."""
+    """Values by number: all exist from the beginning, as zeros, and none can be removed. Base class of those that can
+    be mapped (`mapped_array.py`).
+    """
 
     def find(self, key: bytes) -> int:
         number = span_of(key).load_u32(0)
@@ -264,7 +280,11 @@ class ArrayMap(Map):
 
 
 def freeze(map_: Map) -> None:
-    """System calls can no longer change the map. Raises EPERM if that is already so."""
+    """System calls can no longer change the map. Raises EPERM if that is already so, EBUSY if a process may write its
+    memory.
+    """
     if map_.is_frozen:
         raise Errno(EPERM)
+    if map_.writers > 0:
+        raise Errno(EBUSY)
     map_.is_frozen = True

@@ -10,7 +10,9 @@ from kernel.bpf.code import STACK_SIZE
 from kernel.bpf.helpers import (
     ANYTHING,
     BUFFER,
+    CONSTANT,
     DELETE,
+    GIVEN_BACK,
     LOOKUP,
     LOOKUP_PERCPU,
     MAP_KEY,
@@ -20,6 +22,10 @@ from kernel.bpf.helpers import (
     OF_MAP,
     POP,
     PUSH,
+    READ_BUFFER,
+    RING_DISCARD,
+    RING_RESERVE,
+    RING_SUBMIT,
     SIZE,
     TAIL_CALL,
     UPDATE,
@@ -36,15 +42,18 @@ from kernel.bpf.state import (
     MAP,
     MAP_VALUE,
     MAYBE_MAP,
+    MAYBE_RECORD,
     MAYBE_VALUE,
+    MOST_HELD,
     NAMES,
     NOT_SET,
     NUMBER,
+    RECORD,
     STACK,
     Value,
     number,
 )
-from kernel.lang import EACCES, EINVAL
+from kernel.lang import E2BIG, EACCES, EINVAL
 
 _LARGEST_BUFFER: Final = 1 << 29
 _CHANGING: Final[list[int]] = [UPDATE, DELETE, PUSH, POP]  # helpers that change a map
@@ -61,6 +70,8 @@ def load_value(look: Look, register: int, base: Value, offset: int, size: int) -
         return _load_stack(look, register, base, offset, size)
     if base.kind == MAP_VALUE:
         _check_value(look, register, base, offset, size, PROGRAM_WRITE_ONLY)
+    elif base.kind == RECORD:
+        _check_record(look, register, base, offset, size)
     elif base.kind == CONTEXT:
         _check_context(look, register, base, offset, size, is_store=False)
     else:
@@ -76,6 +87,10 @@ def store_value(look: Look, register: int, base: Value, offset: int, size: int, 
         if value.is_pointer() and not look.subject.may_leak:
             look.refuse("R leaks addr into map", EACCES)
         _check_value(look, register, base, offset, size, PROGRAM_READ_ONLY)
+    elif base.kind == RECORD:
+        if value.is_pointer() and not look.subject.may_leak:
+            look.refuse("R leaks addr into mem", EACCES)
+        _check_record(look, register, base, offset, size)
     elif base.kind == CONTEXT:
         if value.is_pointer() and not look.subject.may_leak:
             look.refuse("R leaks addr into ctx", EACCES)
@@ -104,6 +119,13 @@ def _check_value(look: Look, register: int, base: Value, offset: int, size: int,
         look.refuse(
             f"invalid access to map value, value_size={map_.value_size} off={base.most + offset} size={size}", EACCES
         )
+
+
+def _check_record(look: Look, register: int, base: Value, offset: int, size: int) -> None:
+    if base.least + offset < 0:
+        look.refuse(f"R{register} min value is negative or outside of the allowed memory range", EACCES)
+    if base.most + offset + size > base.place:
+        look.refuse(f"invalid access to memory, mem_size={base.place} off={base.most + offset} size={size}", EACCES)
 
 
 # ---- The stack -----------------------------------------------------------------------------------------------------
@@ -164,6 +186,7 @@ def check_helper(look: Look, helper: int) -> Value:
         return ANY_NUMBER
     place = 0
     takes_map = False
+    constant = 0
     for index in range(len(arguments)):
         kind = arguments[index]
         register = index + 1
@@ -183,8 +206,15 @@ def check_helper(look: Look, helper: int) -> Value:
                 look.refuse(f"R{register} type={NAMES[value.kind]} expected=ctx", EACCES)
             if value.least != 0 or value.most != 0:
                 look.refuse(f"dereference of modified ctx ptr R{register} off={value.least} disallowed", EACCES)
-        elif kind == BUFFER:
-            _check_buffer(look, register, value)
+        elif kind == BUFFER or kind == READ_BUFFER:
+            _check_buffer(look, register, value, is_read=kind == READ_BUFFER)
+        elif kind == CONSTANT:
+            if not value.is_known():
+                look.refuse(f"R{register} is not a known constant", EACCES)
+            constant = value.least
+        elif kind == GIVEN_BACK:
+            _check_given_back(look, register, value)
+            constant = value.identity
         elif kind == MAP_ROOM and look.map_at(place).kind != BLOOM:
             size = look.map_at(place).value_size
             _check_room(look, register, value, size, size)
@@ -199,7 +229,13 @@ def check_helper(look: Look, helper: int) -> Value:
     if helper in _CHANGING and look.map_at(place).flags & PROGRAM_READ_ONLY != 0:
         look.refuse("write into map forbidden", EACCES)
     if helper == TAIL_CALL:
+        if len(look.state.held) > 0:
+            look.refuse("tail_call would lead to reference leak", EINVAL)
         return NOT_SET
+    if helper == RING_RESERVE:
+        return _new_record(look, constant)
+    if helper == RING_SUBMIT or helper == RING_DISCARD:
+        look.state.give_back(constant, ANY_NUMBER if look.subject.may_leak else NOT_SET)
     if helper == LOOKUP and is_of_maps(look.map_at(place).kind):
         return Value(MAYBE_MAP, 0, 0, place + INNER, look.next_lookup())
     if helper == LOOKUP or helper == LOOKUP_PERCPU:
@@ -207,32 +243,55 @@ def check_helper(look: Look, helper: int) -> Value:
     return number(LEAST, MOST)
 
 
+def _new_record(look: Look, size: int) -> Value:
+    """What reserving a record of `size` bytes gives. Too large a size gives none, at run time."""
+    identity = look.next_lookup()
+    if len(look.state.held) >= MOST_HELD:
+        look.refuse(f"more than {MOST_HELD} records at once", E2BIG)
+    look.state.held.append(identity)
+    return Value(MAYBE_RECORD, 0, 0, size & 0xFFFF_FFFF, identity)
+
+
+def _check_given_back(look: Look, register: int, value: Value) -> None:
+    """Check a record that a helper takes over."""
+    if value.kind != RECORD:
+        look.refuse(f"R{register} type={NAMES[value.kind]} expected=ringbuf_mem", EACCES)
+    if value.least != 0 or value.most != 0:
+        look.refuse(f"R{register} must have zero offset when passed to release func", EINVAL)
+
+
 def _check_readable(look: Look, register: int, value: Value, size: int) -> None:
     """Check memory that a helper reads."""
     if value.kind == MAP_VALUE:
         _check_value(look, register, value, 0, size, PROGRAM_WRITE_ONLY)
         return
+    if value.kind == RECORD:
+        _check_record(look, register, value, 0, size)
+        return
     if value.kind != STACK:
         look.refuse(f"R{register} type={NAMES[value.kind]} expected=fp, map_key, map_value", EACCES)
-    place = _stack_place(look, register, value, 0, size)
-    if look.subject.may_leak:
+    place = _stack_place(look, register, value, 0, max(size, 1))
+    if look.subject.may_leak or size == 0:
         return
     stack = look.state.stacks[value.place]
     if not stack.are_stored(place, size) or stack.has_pointer(place, size):
         look.refuse(f"invalid indirect read from stack R{register} off {place} size {size}", EACCES)
 
 
-def _check_buffer(look: Look, register: int, value: Value) -> None:
-    """Check memory that a helper writes, whose size is in the next register."""
+def _check_buffer(look: Look, register: int, value: Value, *, is_read: bool) -> None:
+    """Check memory that a helper writes or reads, whose size is in the next register."""
     size = look.read(register + 1)
     if size.kind != NUMBER:
         look.refuse(f"R{register + 1} type={NAMES[size.kind]} expected=scalar", EACCES)
     if size.least < 0:
         look.refuse(f"R{register + 1} min value is negative, either use unsigned or 'var &= const'", EACCES)
-    if size.least == 0:
+    if size.least == 0 and not is_read:
         look.refuse(f"R{register + 1} invalid zero-sized read", EACCES)
     if size.most >= _LARGEST_BUFFER:
         look.refuse(f"R{register + 1} unbounded memory access, use 'var &= const' or 'if (var < const)'", EACCES)
+    if is_read:
+        _check_readable(look, register, value, size.most)
+        return
     _check_room(look, register, value, size.least, size.most)
 
 
@@ -240,6 +299,9 @@ def _check_room(look: Look, register: int, value: Value, least: int, most: int) 
     """Check memory of which a helper writes `least` to `most` bytes."""
     if value.kind == MAP_VALUE:
         _check_value(look, register, value, 0, most, PROGRAM_READ_ONLY)
+        return
+    if value.kind == RECORD:
+        _check_record(look, register, value, 0, most)
         return
     if value.kind != STACK:
         look.refuse(f"R{register} type={NAMES[value.kind]} expected=fp, map_value", EACCES)

@@ -110,4 +110,4 @@ def _moved_by(look: Look, pointer: Value, distance: Value, what: int) -> Value:
     moved = after(what, number(pointer.least, pointer.most), distance)
     if not (-_FARTHEST < moved.least and moved.most < _FARTHEST):
         look.refuse(f"{NAMES[pointer.kind]} pointer offset {moved.text()} is not allowed", EINVAL)
-    return Value(pointer.kind, moved.least, moved.most, pointer.place)
+    return Value(pointer.kind, moved.least, moved.most, pointer.place, pointer.identity)

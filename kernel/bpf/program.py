@@ -6,6 +6,7 @@ Source: bpf(2).
 
 from typing import Final
 
+from kernel.bpf.btf import Btf, release_btf
 from kernel.bpf.code import Code
 from kernel.bpf.interpreter import Machine, Runnable
 from kernel.bpf.kept_maps import keep_map, release_map
@@ -21,6 +22,7 @@ from kernel.lib.pace import pace
 UNBOUNDED: Final = -1
 NOT_COUNTED: Final = -1
 _LOOK_COST: Final = 20
+_MOST_BOUND: Final = 1024  # maps: the end of a program takes no safe point
 
 
 @final
@@ -43,6 +45,9 @@ class Program(Runnable):
         self.warnings: int = 0  # runs that broke off
         self.runs: int = 0  # that were counted
         self.run_ns: int = 0  # the time that they took
+        self.btf: Btf | None = None  # the types that it was described with
+        self.functions: bytes = b""  # records about its functions and lines (`kernel/syscalls/bpf_program_types.py`)
+        self.lines: bytes = b""
         bound: list[Map] = []
         self.bound: list[Map] = bound  # maps that it keeps without using them
 
@@ -56,7 +61,7 @@ class Program(Runnable):
         return self.identifier
 
     def held_bytes(self) -> int:
-        return len(self.code.instructions) + 256
+        return len(self.code.instructions) + len(self.functions) + len(self.lines) + 256
 
     def share_bytes(self) -> int:
         """What it holds with its maps, for each of its users."""
@@ -149,6 +154,9 @@ def keep_program(program: Program) -> None:
             KEPT.program_numbers.give_back(number)
             raise
         program.identifier = number
+        btf = program.btf
+        if btf is not None:
+            btf.users += 1  # others keep it now, so it has its number
         for map_ in program.maps:
             map_.users += 1  # others keep it now, so it has its number
     program.users += 1
@@ -159,6 +167,9 @@ def release_program(program: Program) -> None:
     if program.users == 0:
         KEPT.programs.pop(program.identifier, program)
         KEPT.program_numbers.give_back(program.identifier)
+        btf = program.btf
+        if btf is not None:
+            release_btf(btf)
         for map_ in program.maps:
             release_map(map_)
         while len(program.bound) > 0:
@@ -177,6 +188,8 @@ def bind(program: Program, map_: Map) -> None:
             return
         at += 1
         pace(_LOOK_COST)
+    if len(program.bound) >= _MOST_BOUND:
+        raise MemoryError
     keep_map(map_)
     try:
         program.bound.append(map_)

@@ -25,11 +25,16 @@ MAP: Final = 4
 MAP_VALUE: Final = 5
 MAYBE_VALUE: Final = 6  # or 0: a lookup's result
 MAYBE_MAP: Final = 7  # the same, in a map of maps
+RECORD: Final = 8  # memory that the program must give back; the place is its size
+MAYBE_RECORD: Final = 9
 INNER: Final = 0x1000  # added to the place of a map of maps: one of those that it has
 
 NAMES: Final[list[str]] = [
     "?", "scalar", "ctx", "fp", "map_ptr", "map_value", "map_value_or_null", "map_ptr_or_null",
+    "ringbuf_mem", "ringbuf_mem_or_null",
 ]  # fmt: skip
+
+MOST_HELD: Final = 64  # records that a program may have at once
 
 _WORD: Final = 8
 _ALL_BYTES: Final = 0xFF
@@ -45,14 +50,18 @@ class Value:
         self.least: int = least  # of a number; of a pointer, the distance from the start of its target
         self.most: int = most
         self.place: int = place  # of the map in the program's list; of the frame whose stack it is
-        self.identity: int = identity  # of the lookup that yielded a MAYBE_VALUE
+        self.identity: int = identity  # of the lookup that yielded a MAYBE_VALUE; of a record
 
     def is_pointer(self) -> bool:
         return self.kind > NUMBER
 
     def is_maybe(self) -> bool:
         """Whether it may be 0 where it looks like a pointer."""
-        return self.kind == MAYBE_VALUE or self.kind == MAYBE_MAP
+        return self.kind == MAYBE_VALUE or self.kind == MAYBE_MAP or self.kind == MAYBE_RECORD
+
+    def has_identity(self) -> bool:
+        """Whether it matters which one it is."""
+        return self.is_maybe() or self.kind == RECORD
 
     def is_known(self) -> bool:
         """Whether it is one number."""
@@ -150,6 +159,15 @@ class Stack:
         """A lookup's result turned out to be there, or 0."""
         _settle_in(self.words, identity, is_there)
 
+    def forget_record(self, identity: int, after: Value) -> None:
+        """Nobody may use a record any more: what was a pointer to it is `after`."""
+        for index in range(len(self.words)):
+            if self.words[index].kind == RECORD and self.words[index].identity == identity:
+                self.words[index] = after
+                if after.kind == UNSET:
+                    self.stored[index] = 0
+            spend(_WORD_COST >> 2)
+
     def covers(self, other: "Stack", may_read_unset: bool, pairs: list[int]) -> bool:
         """Whether everything possible in another was possible here."""
         for index in range(len(self.words)):
@@ -180,6 +198,7 @@ class State:
         saved: list[list[Value]] = []
         self.saved: list[list[Value]] = saved  # registers of the callers
         self.back: list[int] = []  # where they go on
+        self.held: list[int] = []  # identities of records, which the program must give back
 
     def depth(self) -> int:
         """How many functions have called."""
@@ -194,6 +213,7 @@ class State:
         for registers in self.saved:
             other.saved.append(list(registers))
         other.back = list(self.back)
+        other.held = list(self.held)
         return other
 
     def enter(self, back: int) -> None:
@@ -224,6 +244,21 @@ class State:
             _settle_in(registers, identity, is_there)
         for stack in self.stacks:
             stack.settle(identity, is_there)
+        if not is_there:
+            self._drop(identity)
+
+    def give_back(self, identity: int, after: Value) -> None:
+        """The program has finished a record: what was a pointer to it is `after`, a number or unset."""
+        self._drop(identity)
+        _forget_in(self.registers, identity, after)
+        for registers in self.saved:
+            _forget_in(registers, identity, after)
+        for stack in self.stacks:
+            stack.forget_record(identity, after)
+
+    def _drop(self, identity: int) -> None:
+        if identity in self.held:
+            self.held.remove(identity)
 
     # ---- Comparison --------------------------------------------------------------------------------------------
 
@@ -234,7 +269,12 @@ class State:
         for depth in range(len(self.back)):
             if self.back[depth] != other.back[depth]:
                 return False
+        if len(self.held) != len(other.held):
+            return False
         pairs: list[int] = []
+        for index in range(len(self.held)):
+            pairs.append(self.held[index])
+            pairs.append(other.held[index])
         for index in range(REGISTERS):
             if live >> index & 1 != 0 and not _covers(self.registers[index], other.registers[index], pairs):
                 return False
@@ -260,6 +300,12 @@ def _settle_in(values: list[Value], identity: int, is_there: bool) -> None:
             values[index] = _settled(values[index], is_there)
 
 
+def _forget_in(values: list[Value], identity: int, after: Value) -> None:
+    for index in range(len(values)):
+        if values[index].kind == RECORD and values[index].identity == identity:
+            values[index] = after
+
+
 def _word_of(offset: int) -> int:
     """The word that a byte of the stack is in."""
     return (-offset - 1) // _WORD
@@ -278,12 +324,14 @@ def _is_of(value: Value, identity: int) -> bool:
 def _settled(value: Value, is_there: bool) -> Value:
     if not is_there:
         return Value(NUMBER, 0, 0)
+    if value.kind == MAYBE_RECORD:
+        return Value(RECORD, value.least, value.most, value.place, value.identity)
     return Value(MAP_VALUE if value.kind == MAYBE_VALUE else MAP, value.least, value.most, value.place)
 
 
 def _covers(ours: Value, theirs: Value, pairs: list[int]) -> bool:
     """The same for values. `pairs` has the identities that stand for each other, ours before theirs."""
-    if ours is theirs and not ours.is_maybe():
+    if ours is theirs and not ours.has_identity():
         return True
     if ours.kind == UNSET:
         return True  # no path from there read an unset one
@@ -293,7 +341,7 @@ def _covers(ours: Value, theirs: Value, pairs: list[int]) -> bool:
         return False
     if ours.kind == STACK or ours.kind == CONTEXT:
         return ours.least == theirs.least and ours.most == theirs.most
-    if not ours.is_maybe():
+    if not ours.has_identity():
         return True
     for index in range(0, len(pairs), 2):
         if pairs[index] == ours.identity or pairs[index + 1] == theirs.identity:

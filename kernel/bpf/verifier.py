@@ -53,7 +53,7 @@ from kernel.bpf.look import Look
 from kernel.bpf.maps import Map
 from kernel.bpf.memory import check_helper, load_value, store_value
 from kernel.bpf.pointers import arithmetic
-from kernel.bpf.state import ANY_NUMBER, CONTEXT, MAP, MAP_VALUE, NOT_SET, NUMBER, STACK, State, Value, number
+from kernel.bpf.state import ANY_NUMBER, CONTEXT, MAP, MAP_VALUE, NOT_SET, NUMBER, RECORD, STACK, State, Value, number
 from kernel.bpf.subject import Subject
 from kernel.lang import E2BIG, EACCES, EAGAIN, EINVAL, Errno, final
 from kernel.lib.pace import is_dying, is_interrupted, pace
@@ -277,7 +277,7 @@ class Verifier(Look):
             self.refuse("R0 leaks addr into mem", EACCES)
         if value.is_pointer():
             self.refuse(f"R{source} leaks addr into mem", EACCES)
-        if base.kind != MAP_VALUE and base.kind != STACK:
+        if base.kind != MAP_VALUE and base.kind != STACK and base.kind != RECORD:
             where = "ctx" if base.kind == CONTEXT else "mem"
             self.refuse(f"BPF_ATOMIC stores into R{code.destination(at)} {where} is not allowed", EACCES)
         target = 0 if what == COMPARE_EXCHANGE else source
@@ -326,6 +326,8 @@ class Verifier(Look):
             self.read(code.source(at))
         if context.least != 0 or context.most != 0:
             self.refuse(f"dereference of modified ctx ptr R6 off={context.least} disallowed", EACCES)
+        if len(self.state.held) > 0:
+            self.refuse("BPF_LD_[ABS|IND] would lead to reference leak", EINVAL)
         self._return(ANY_NUMBER)
 
     # ---- Jumps -------------------------------------------------------------------------------------------------
@@ -397,6 +399,9 @@ class Verifier(Look):
         self.functions.note_stack(self.at if is_inner else self.state.back[frame] - 1, size)
 
     def _check_exit(self) -> None:
+        if len(self.state.held) > 0:
+            self.log.say(f"Unreleased reference id={self.state.held[0]}")
+            self.refuse("BPF_EXIT instruction in main prog would lead to reference leak", EINVAL)
         value = self.read(0)
         if value.is_pointer() and not self.subject.may_leak:
             self.refuse("R0 leaks addr as return value", EACCES)

@@ -19,7 +19,8 @@ from kernel.cache.page_index import PageIndex
 from kernel.cache.page_runs import add_dirty_runs
 from kernel.cache.store import BackingStore, Runs, SyncScope
 from kernel.cache.transfer import Plug, Transfer
-from kernel.lang import EIO, Errno, sleeps
+from kernel.lang import EIO, Errno, inline, sleeps
+from kernel.lib.linked import FIRST, NEXT, Linkage, Links
 from kernel.lib.pace import pace
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, frame_span
 from kernel.mm.objects import TrackedObject
@@ -41,6 +42,8 @@ SYNC_FILE_RANGE_WAIT_AFTER: Final = 4
 class CacheTotals:
     """How many pages of all caches are in which state, and which caches have dirty ones."""
 
+    dirty_caches: Links["DirtyPages"]  # the one that has been dirty longest first
+
     def __init__(self) -> None:
         self.dirty: int = 0
         self.writing: int = 0
@@ -48,11 +51,25 @@ class CacheTotals:
         self.progress: WaitQueue = WaitQueue()  # woken when a page was written back
         self.progress_ns: int = 0  # the time of that
         self.balance: Callable[[DirtyPages], None] | None = None  # writeback.balance
-        self.first_dirty: DirtyPages | None = None
-        self.last_dirty: DirtyPages | None = None
 
 
 TOTALS: Final = CacheTotals()
+
+
+class _Pages(Linkage[CachedPage]):
+    @inline
+    def links(self, entry: CachedPage) -> Links[CachedPage]:
+        return entry.dirty_links
+
+
+class _Caches(Linkage["DirtyPages"]):
+    @inline
+    def links(self, entry: "DirtyPages") -> "Links[DirtyPages]":
+        return entry.dirty_links
+
+
+_PAGES: Final = _Pages()
+_CACHES: Final = _Caches()
 
 
 class DirtyPages(TrackedObject):
@@ -60,21 +77,20 @@ class DirtyPages(TrackedObject):
     where the rest of a page may belong to somebody else.
     """
 
+    dirty_pages: Links[CachedPage]  # the one that has been dirty longest first
+    dirty_links: Links["DirtyPages"]
+
     def __init__(self, store: BackingStore, by_sectors: bool) -> None:
         super().__init__()
         self.store: BackingStore = store
         self.by_sectors: bool = by_sectors
         self.pages: PageIndex = PageIndex()
         self.waiters: WaitQueue = WaitQueue()
-        self.oldest_dirty: CachedPage | None = None
-        self.newest_dirty: CachedPage | None = None
         self.dirty_count: int = 0
         self.writing_count: int = 0
         self.dirty_since_ns: int = 0  # when it was last clean
         self.failures: int = 0  # pages that could not be written, or broke while they were dirty
         self.told_failures: int = 0  # failures that were already reported: later openers need not hear of them
-        self.next_dirty_cache: DirtyPages | None = None
-        self.previous_dirty_cache: DirtyPages | None = None
         self.is_dirty: bool = False  # is on the list of dirty caches
 
     # ---- The lists --------------------------------------------------------------------------------------------
@@ -103,64 +119,24 @@ class DirtyPages(TrackedObject):
             page.dirty = left
 
     def _list_dirty(self, page: CachedPage) -> None:
-        newest = self.newest_dirty
-        page.previous_dirty = newest
-        if newest is not None:
-            newest.next_dirty = page
-        else:
-            self.oldest_dirty = page
-        self.newest_dirty = page
+        _PAGES.append(self.dirty_pages, page)
         self.dirty_count += 1
         current_thread().accounts.disk_written_bytes += PAGE_SIZE
         TOTALS.dirty += 1
         if not self.is_dirty:
-            self._list_cache()
+            _CACHES.append(TOTALS.dirty_caches, self)
+            self.is_dirty = True
+            self.dirty_since_ns = monotonic_ns()
 
     def unlist_dirty(self, page: CachedPage) -> None:
         """A dirty page became clean."""
-        following = page.next_dirty
-        previous = page.previous_dirty
-        if following is not None:
-            following.previous_dirty = previous
-        else:
-            self.newest_dirty = previous
-        if previous is not None:
-            previous.next_dirty = following
-        else:
-            self.oldest_dirty = following
-        page.next_dirty = None
-        page.previous_dirty = None
+        _PAGES.remove(self.dirty_pages, page)
         page.dirty = 0
         self.dirty_count -= 1
         TOTALS.dirty -= 1
         if self.dirty_count == 0:
-            self._unlist_cache()
-
-    def _list_cache(self) -> None:
-        last = TOTALS.last_dirty
-        self.previous_dirty_cache = last
-        if last is not None:
-            last.next_dirty_cache = self
-        else:
-            TOTALS.first_dirty = self
-        TOTALS.last_dirty = self
-        self.is_dirty = True
-        self.dirty_since_ns = monotonic_ns()
-
-    def _unlist_cache(self) -> None:
-        following = self.next_dirty_cache
-        previous = self.previous_dirty_cache
-        if following is not None:
-            following.previous_dirty_cache = previous
-        else:
-            TOTALS.last_dirty = previous
-        if previous is not None:
-            previous.next_dirty_cache = following
-        else:
-            TOTALS.first_dirty = following
-        self.next_dirty_cache = None
-        self.previous_dirty_cache = None
-        self.is_dirty = False
+            _CACHES.remove(TOTALS.dirty_caches, self)
+            self.is_dirty = False
 
     # ---- Write-back -------------------------------------------------------------------------------------------
 
@@ -185,11 +161,11 @@ class DirtyPages(TrackedObject):
     def _write_oldest(self, first: int, end: int, limit: int, plug: Plug | None) -> int:
         """`write_back` for the `limit` pages that have been dirty longest."""
         indices: list[int] = []
-        page = self.oldest_dirty
+        page = self.dirty_pages[FIRST]
         while page is not None and len(indices) < limit:
             if first <= page.index < end:
                 indices.append(page.index)
-            page = page.next_dirty
+            page = page.dirty_links[NEXT]
         indices.sort()
         self.dirty_since_ns = monotonic_ns()
         if plug is not None or self.by_sectors or len(indices) <= BATCH:
@@ -349,5 +325,5 @@ class DirtyPages(TrackedObject):
     def protect_mappings(self, first: int, end: int) -> None:
         """Take write permission for the pages first … end - 1 from whoever maps them: the next write dirties them anew.
         """
-        if self.first_area is not None:
+        if self.all_areas[FIRST] is not None:
             protect_pages(self, first, end)

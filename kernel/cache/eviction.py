@@ -2,11 +2,12 @@
 
 The frame allocator calls it when it has no more to give. It never sleeps: dirty pages are left to the flusher,
 which it wakes, and the limit on dirty pages keeps most of the cache clean. Pages that programs map are taken from them
-first; they fault them in again. When the caches have nothing to give, other kinds of memory are asked (`SHRINKERS`):
-unused names; then what is remembered of evicted pages, stacks kept for new threads go, and dead objects are freed.
+first; they fault them in again. Where very many map a page, whoever may sleep takes it from them (crowds.py). When the
+caches have nothing to give, other kinds of memory are asked (`SHRINKERS`): unused names; then what is remembered of
+evicted pages, stacks kept for new threads go, and dead objects are freed.
 
 A call does a bounded amount of work, and a bounded part of each step is left for the next one. Only where not a single
-frame is left it goes through everything. Whoever may sleep tries again as long as there is more to look at
+frame is left does it go through everything. Callers that may sleep try again as long as there is more to look at
 (`may_find_more`).
 
 Context: any allocation. Allocates nothing.
@@ -15,6 +16,7 @@ Context: any allocation. Allocates nothing.
 from enum import Enum
 from typing import Final
 
+from kernel.cache.crowds import CROWDED, wait_for_eviction
 from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.file_cache import can_drop
 from kernel.cache.page import LRU
@@ -125,7 +127,7 @@ class Evictor(RoomMaker):
             self.has_more = False
             take_rest()
             return True
-        if SHORTAGE.swapper.wait():
+        if wait_for_eviction() or CROWDED.evict() > 0 or SHORTAGE.swapper.wait():
             return True
         now = monotonic_ns()
         if now - self.last_wait_ns > _EPISODE_NS:
@@ -176,6 +178,7 @@ def _drop_pages(wanted: int, looked_at: int, how: _How) -> int:
             cache.evict(page, how is not _How.ON_REQUEST)
             freed += 1
         else:
+            CROWDED.note(page)
             LRU.rotate(page)
     return freed
 
@@ -191,6 +194,7 @@ def drop_clean_pages() -> int:
     left = 2 * LRU.count
     while left > 0 and not is_dying():
         dropped += _drop_pages(_DROPPED_AT_ONCE, _DROPPED_AT_ONCE, _How.ON_REQUEST)
+        dropped += CROWDED.evict(is_remembered=False)
         left -= _DROPPED_AT_ONCE
         pace(_DROPPED_AT_ONCE * _DROP_COST)
     return dropped

@@ -26,6 +26,7 @@ from kernel.cache.store import BackingStore, Runs
 from kernel.cache.transfer import Transfer
 from kernel.cgroup.disks import DISK_CONTROLS
 from kernel.lang import EFAULT, EIO, ENOMEM, Errno, noraise, recursion, sleeps
+from kernel.lib.linked import FIRST
 from kernel.lib.pace import pace
 from kernel.mm.exchange import is_used
 from kernel.mm.frames import (
@@ -440,8 +441,8 @@ class FileCache(DirtyPages):
 
     def _change_mapped(self, page: CachedPage) -> int:
         """Allocate blocks for such a page, and mark it dirty; returns how many of its bytes the file has. A direct
-        write may have made it out of date while its thread slept: then it is read again, because all of it is written
-        back.
+        write may have changed the file while its thread slept: then the page is read again, because it is written back
+        as a whole.
         """
         offset = page.index << PAGE_SHIFT
         self.store.begin_change()
@@ -514,12 +515,12 @@ class FileCache(DirtyPages):
 
     def unmap_mappings(self, first: int, end: int) -> None:
         """Unmap the pages first … end - 1 everywhere."""
-        if self.first_area is not None:
+        if self.all_areas[FIRST] is not None:
             forget_pages(self, first, end)
 
     def unmap_page(self, page: CachedPage) -> None:
         """Unmap a page everywhere, unless very many map it; it can be faulted in again. Never sleeps."""
-        if self.first_area is not None and not self.is_crowded():
+        if self.all_areas[FIRST] is not None and not self.is_crowded():
             unmap_frame(self, page.index, page.frame)
 
 

@@ -12,6 +12,7 @@ Context: `drop_some` is called from any allocation and never sleeps; the others 
 from enum import Enum
 from typing import Final
 
+from kernel.cache.crowds import CrowdedPages
 from kernel.cache.dirty_pages import LAST_PAGE, TOTALS, DirtyPages
 from kernel.cache.file_cache import can_drop
 from kernel.cache.page import LRU, CachedPage
@@ -19,6 +20,7 @@ from kernel.cache.swapper import swap_some
 from kernel.cache.writeback import FLUSHER
 from kernel.cgroup.memory import MEMORY_CONTROLS, GroupReclaimer, MemoryControl
 from kernel.lang import Errno, final, sleeps
+from kernel.lib.linked import FIRST
 from kernel.lib.pace import is_dying, pace, spend
 from kernel.mm.frames import charged_for, frame_count
 from kernel.mm.swap_slots import SWAP
@@ -149,6 +151,7 @@ class Look:
         self.left: int = LRU.count  # to be examined
         self.mapped: list[CachedPage] = []  # those passed over, the oldest first
         self.dirty: int = 0  # the control's dirty pages seen
+        self._crowded: CrowdedPages | None = None
 
     @sleeps
     def drop(self, wanted: int, needed: int, spared: int) -> int:
@@ -206,13 +209,30 @@ class Look:
     def _drop_passed(self, wanted: int) -> int:
         """Drop mapped pages that were passed over."""
         dropped = 0
+        noted = 0
         for page in self.mapped:
-            if dropped >= wanted or is_dying():
+            if dropped + noted >= wanted or is_dying():
                 break
             if _drop_mapped(page):
                 dropped += 1
+            elif self._note_if_crowded(page):
+                noted += 1
             pace(_DROP_COST)
+        crowded = self._crowded
+        if crowded is not None and noted > 0:
+            dropped += crowded.evict()
         return dropped
+
+    def _note_if_crowded(self, page: CachedPage) -> bool:
+        """Note a page that very many map, and that could go; whether it is one. Raises MemoryError."""
+        cache = page.cache
+        if cache is None or not cache.is_crowded():
+            return False
+        crowded = self._crowded
+        if crowded is None:
+            crowded = CrowdedPages()
+            self._crowded = crowded
+        return crowded.note(page)
 
 
 def count_cached(control: MemoryControl) -> "CachedCount":
@@ -259,7 +279,7 @@ def _write_back_some(cache: DirtyPages | None) -> bool:
     if cache is not None and cache.dirty_count > 0:
         cache.write_back(0, LAST_PAGE, _WRITTEN_AT_ONCE)
         return True
-    first = TOTALS.first_dirty
+    first = TOTALS.dirty_caches[FIRST]
     if first is not None:
         first.write_back(0, LAST_PAGE, _WRITTEN_AT_ONCE)
         return True

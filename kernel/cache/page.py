@@ -13,7 +13,7 @@ Context: never sleeps; `part_done` may run in interrupt context.
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import final, inline
-from kernel.lib.linked import Linked, LinkedList
+from kernel.lib.linked import Linked, LinkedList, Links
 from kernel.mm.frames import PAGE_SIZE, Frame
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def sector_mask(start: int, end: int) -> int:
 class CachedPage(Linked["CachedPage"]):
     """Page `index` of a cache."""
 
+    dirty_links: Links["CachedPage"]
+
     def __init__(self, cache: "FileCache", index: int, frame: Frame) -> None:
         super().__init__()
         self.cache: FileCache | None = cache
@@ -50,8 +52,6 @@ class CachedPage(Linked["CachedPage"]):
         self.dirty: int = 0  # a bit for each sector that the device does not have yet
         self.has_place: bool = False  # each byte has its block on the device
         self.heat: int = 0  # 0: fresh, 1: used, 2: used again
-        self.next_dirty: CachedPage | None = None
-        self.previous_dirty: CachedPage | None = None
 
     @inline
     def this(self) -> "CachedPage":

@@ -15,6 +15,7 @@ Source: proc_sys_vm(5).
 
 from typing import Final
 
+from kernel.cache.crowds import CROWDED
 from kernel.cache.eviction import SHRINKERS, Shrinker, drop_old_pages
 from kernel.cache.page import LRU
 from kernel.cache.swap_areas import SWAPPER_WORK, discard_what_came_free, has_old_slots, write_out
@@ -22,6 +23,7 @@ from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.lang import final, sleeps
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.settings import SystemSetting
+from kernel.mm.crowded_memory import CROWDED_MEMORY
 from kernel.mm.frames import SHORTAGE, PageSwapper, available_frame_count, free_frame_count, total_frame_count, watch
 from kernel.mm.swap_slots import SWAP
 from kernel.mm.swapping import SWEEP, Choice, Taken, take_unwritten
@@ -104,7 +106,7 @@ class Swapper(PageSwapper):
         if self._due < _AT_ONCE:
             return False
         self._due -= _AT_ONCE
-        return drop_old_pages(_AT_ONCE) > 0
+        return drop_old_pages(_AT_ONCE) > 0 or CROWDED.evict() > 0
 
 
 SWAPPER: Final = Swapper()
@@ -202,6 +204,8 @@ def swap_some(choice: Choice, taken: Taken, most: int, takes_used: bool) -> int:
     rounds = SWEEP.rounds
     while taken.unmapped == 0 and not taken.is_full and SWEEP.rounds - rounds <= 2:
         SWEEP.take_some(choice, taken, most, takes_used)
+        if taken.unmapped == 0:  # else it is written first: a walk through a crowd has safe points
+            CROWDED_MEMORY.unmap(takes_used=takes_used)
         if taken.is_refused:
             taken.is_refused = False
             choice.look_again()  # the group has no room for more

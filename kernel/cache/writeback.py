@@ -13,6 +13,7 @@ from kernel.cache.page import LRU
 from kernel.cache.transfer import Plug
 from kernel.lang import Errno, final, sleeps
 from kernel.lib import log
+from kernel.lib.linked import FIRST, NEXT
 from kernel.lib.settings import INT_LEAST, INT_MOST, NO_BOUND, SystemSetting
 from kernel.mm.frames import available_frame_count
 from kernel.sched import KernelThread, WaitQueue, current_thread, spawn_kernel_thread
@@ -145,10 +146,10 @@ def flush_round() -> None:
 def dirty_caches() -> list[DirtyPages]:
     """The caches with dirty pages, the one that has been dirty longest first. Raises MemoryError."""
     found: list[DirtyPages] = []
-    cache = TOTALS.first_dirty
+    cache = TOTALS.dirty_caches[FIRST]
     while cache is not None:
         found.append(cache)
-        cache = cache.next_dirty_cache
+        cache = cache.dirty_links[NEXT]
     return found
 
 

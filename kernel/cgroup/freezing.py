@@ -15,7 +15,7 @@ def update_frozen(group: ControlGroup) -> None:
     while changed is not None:
         is_frozen = (
             changed.freezes
-            and changed.resting == len(changed.members)
+            and changed.resting == changed.member_count
             and changed.frozen_children == len(changed.children)
         )
         if is_frozen == changed.is_frozen:

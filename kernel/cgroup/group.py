@@ -22,6 +22,7 @@ from kernel.cgroup.memory import MemoryControl, MemoryHolder
 from kernel.cgroup.numbers import NumberControl
 from kernel.cgroup.processors import ProcessorSet
 from kernel.lang import final
+from kernel.lib.order import Order
 from kernel.sched.bandwidth import TimeShare
 from kernel.sched.pressure import MACHINE, Pressure
 from kernel.sched.thread import Thread
@@ -66,7 +67,8 @@ class ControlGroup(MemoryHolder):
         self.number: int = number  # of its directory
         self.level: int = 0 if parent is None else parent.level + 1
         self.children: dict[bytes, ControlGroup] = {}
-        self.members: dict[Thread, bool] = {}  # those of the top group are not listed
+        self.members: Order[Thread] = Order()  # in the order of their coming; those of the top group are not listed
+        self.member_count: int = 0
         self.is_removed: bool = False
         self.listener: GroupListener | None = None
         # The tree
@@ -169,7 +171,7 @@ class ControlGroup(MemoryHolder):
 
     def has_members(self) -> bool:
         """Whether a thread is in this very group."""
-        return self.parent is None or len(self.members) > 0
+        return self.parent is None or self.member_count > 0
 
     def is_populated(self) -> bool:
         """Whether a thread is here or below."""
@@ -251,11 +253,11 @@ def common_ancestor(one: ControlGroup, other: ControlGroup) -> ControlGroup:
 @final
 class GroupWalk:
     """The groups below one, itself among them, each before those that are below it. They may come and go meanwhile.
-    Those that are made below one when the walk has left it are missed; until then, they are not.
+    Those that are created below one when the walk has left it are missed; until then, they are not.
     """
 
     def __init__(self, root: ControlGroup) -> None:
-        self._waiting: list[ControlGroup] = [root]
+        self._waiting: list[list[ControlGroup]] = [[root]]  # by level: so no list is longer than MOST_CHILDREN
         self._last: ControlGroup | None = None
 
     def next(self) -> ControlGroup | None:
@@ -263,9 +265,16 @@ class GroupWalk:
         last = self._last
         if last is not None:
             self._last = None
-            self._waiting.extend(list(last.children.values()))
-        if len(self._waiting) == 0:
-            return None
-        group = self._waiting.pop()
-        self._last = group
-        return group
+            self._waiting.append(list(last.children.values()))
+        while len(self._waiting) > 0:
+            level = self._waiting[-1]
+            if len(level) > 0:
+                group = level.pop()
+                self._last = group
+                return group
+            self._waiting.pop()
+        return None
+
+    def skip_below(self) -> None:
+        """Leave out what is below the group that came last."""
+        self._last = None

@@ -22,6 +22,7 @@ from kernel.cgroup.group import (
     TOP_NUMBER,
     ControlGroup,
 )
+from kernel.cgroup.members import MEMBERSHIPS
 from kernel.cgroup.memory import MEMORY_CONTROLS
 from kernel.cgroup.numbers import NumberControl
 from kernel.cgroup.processors import ProcessorSet
@@ -35,7 +36,7 @@ _NEWLINE: Final = 10
 
 @final
 class _Numbering:
-    """The numbers of groups that were made."""
+    """The numbers of groups that were created."""
 
     def __init__(self) -> None:
         self.last: int = TOP_NUMBER
@@ -226,20 +227,28 @@ def kind_text(group: ControlGroup) -> bytes:
 # Members --------------------------------------------------------------------------------------------------------------
 
 
-def enter_member(group: ControlGroup, thread: Thread) -> None:
-    """List a thread in a group, which it is in from now on. Raises MemoryError."""
+def enter_member(group: ControlGroup, thread: Thread) -> int:
+    """List a thread in a group, which it is in from now on. Returns its number there, with which it leaves; 0 in the
+    top group. Raises MemoryError.
+    """
     if group.parent is None:
-        return
+        return 0
     was_populated = group.is_populated()
-    group.members[thread] = True
+    number = MEMBERSHIPS.last + 1
+    group.members.put(number, thread)
+    MEMBERSHIPS.last = number
+    group.member_count += 1
     if not was_populated:
         _populated(group, 1)
+    return number
 
 
-def leave_member(group: ControlGroup, thread: Thread) -> None:
-    """A thread is in a group no longer."""
-    if group.parent is None or group.members.pop(thread, False) is False:
+def leave_member(group: ControlGroup, number: int) -> None:
+    """A thread is in a group no longer, or has left it before."""
+    if not group.members.has(number):
         return
+    group.members.remove(number)
+    group.member_count -= 1
     if not group.is_populated():
         _populated(group, -1)
 

@@ -37,9 +37,10 @@ from kernel.fs.constants import (
     WRITABLE,
 )
 from kernel.fs.inode import CachedPages, Inode
-from kernel.fs.locks import LockList, RecordLock
+from kernel.fs.locks import LockList
 from kernel.fs.notification import WATCHES, tell_closed
 from kernel.fs.path import FsContext, Path
+from kernel.fs.record_locks import RecordLock
 from kernel.lang import (
     EBADF,
     EFBIG,
@@ -144,7 +145,9 @@ class DirectorySink:
 
 
 class FileWatcher:
-    """Is notified when a description ends (epoll). The watchers of a file are a chain: there may be very many."""
+    """Is notified when a description ends (epoll). The watchers of a file are a chain: there may be very many. They are
+    linked by hand: a file has one word for the first, and none for the last.
+    """
 
     def __init__(self) -> None:
         self.next_watcher: FileWatcher | None = None
@@ -552,6 +555,12 @@ class File:
     def must_be_shared(self) -> bool:
         """Whether it allows no private mappings (memfd_secret(2))."""
         return False
+
+    def mapping_limit(self, offset: int, size_bytes: int, prot: int, most: int) -> int:
+        """What a mapping of these pages with `prot` may ever be allowed, of `most`. Raises Errno for one that may not
+        be.
+        """
+        return most
 
     def mapped_part(self, offset: int, size_bytes: int) -> "MemoryObject":
         """What mmap(2) maps of these whole pages. Most kinds of files leave missing pages to page faults."""

@@ -267,8 +267,8 @@ CheckRight = Callable[["FsContext"], None]
 
 
 CheckOptions = Callable[["FsContext", bytes], None]
-"""The caller's context, and options without the general ones (mount_options.py). Raises EINVAL, and what looking up the
-names in them raises.
+"""The caller's context, and options without the general ones (general_mount_options.py). Raises EINVAL, and what
+looking up the names in them raises.
 """
 
 

@@ -389,7 +389,7 @@ class Inode(MappedFile):
         raise Errno(EPERM)
 
     def create_whiteout(self, actor: Actor) -> "Inode":
-        """A character device 0/0 without a name, for `rename` in this directory. Raises EINVAL where none is made."""
+        """A character device 0/0 without a name, for `rename` in this directory. Raises EINVAL if there is none."""
         raise Errno(EINVAL)
 
     def moves_names(self) -> bool:

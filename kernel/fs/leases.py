@@ -15,8 +15,9 @@ from typing import Final
 from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK, O_ACCMODE, O_NONBLOCK, O_RDONLY
 from kernel.fs.file import OWNER_PROCESS, File
 from kernel.fs.inode import Inode
-from kernel.fs.locks import Lock, LockList
+from kernel.fs.locks import LockList
 from kernel.fs.path import Path
+from kernel.fs.record_locks import Lock
 from kernel.lang import EAGAIN, EINVAL, Errno, final
 from kernel.lib.credentials import caller_process_id
 from kernel.lib.pace import pace

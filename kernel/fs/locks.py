@@ -1,23 +1,24 @@
 """Advisory locks: flock(2), and record locks of fcntl(2), owned by a process or (F_OFD_*) by an open file description.
 
 Each inode that was ever locked has a `LockList`, which also holds the leases on it (leases.py). Record locks are byte
-ranges [start, end], end inclusive and MAX_FILE_SIZE for "to the end of the file". Locks of one owner do not overlap: a
-new one replaces, splits and joins what it covers.
+ranges (record_locks.py). There may be very many of all: flock(2) looks at two at most, and what looks at one range of
+each owner, or at all ranges of one, takes safe points.
 
 Invariants: `LOCKED` holds all lists with a lock in them; `WAITING` the requests that sleep. While a list `is_busy`,
-only the thread that made it so changes its locks and leases, or decides by them.
+only the thread that made it so changes its locks and leases, or decides by them. A description that holds an exclusive
+lock of flock(2) is the only one that holds any.
 
-Context: all but `lock_comes` and `lock_went` sleeps: a list may be long, and looking through it takes safe points.
+Context: all but `lock_comes` and `lock_went` sleeps.
 """
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN, MAX_FILE_SIZE
+from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN
+from kernel.fs.record_locks import Lock, LockCounter, OwnedLocks, RecordLock
 from kernel.lang import EAGAIN, EDEADLK, Errno, final, noraise
 from kernel.lib.credentials import caller_process_id
-from kernel.lib.order import Order
+from kernel.lib.order import Order, Walk
 from kernel.lib.pace import pace, spend
-from kernel.lib.pid import Pid
 from kernel.sched import WaitQueue
 from kernel.time.timers import FOREVER_NS
 
@@ -27,60 +28,14 @@ if TYPE_CHECKING:
     from kernel.fs.leases import Lease
 
 
-class LockCounter:
-    """Numbers locks in the order of their creation."""
-
-    def __init__(self) -> None:
-        self.last: int = 0
-
-    def next(self) -> int:
-        self.last += 1
-        return self.last
-
-
-# Instructions for a lock, for `pace`
-_LOOK_COST: Final = 20
-_KEEP_COST: Final = 40
-_COUNTER: Final = LockCounter()
+_LOOK_COST: Final = 20  # instructions for a lease, for `pace`
+_OWNER_COST: Final = 200  # and for an owner of record locks
+_DROP_COST: Final = 150  # and for one of them that goes
+_MOST_STEPS: Final = 10  # from owner to owner, in search of a circle
 _LISTS: Final = LockCounter()
+_WAITS: Final = LockCounter()
 OWNERS: Final = LockCounter()
 """Numbers what may own locks, descriptor tables and descriptions, for servers that keep the locks of their files."""
-
-
-class Lock:
-    """Base of all that /proc/locks shows. It keeps no file open: it ends with the description at the latest."""
-
-    def __init__(self, file: "File | None", pid: Pid, kind: int) -> None:
-        self.file: File | None = file  # through which it was requested; None for waits for a lease
-        self.pid: Pid = pid
-        self.kind: int = kind  # F_RDLCK, F_WRLCK or F_UNLCK
-        self.serial: int = _COUNTER.next()
-
-
-@final
-class RecordLock(Lock):
-    """A byte range held by a descriptor table (process), or by a description if `table` is None."""
-
-    def __init__(
-        self, table: "FileTable | None", file: "File | None", pid: Pid, kind: int, start: int, end: int
-    ) -> None:
-        super().__init__(file, pid, kind)  # the pid is -1 for locks of descriptions
-        self.table: FileTable | None = table
-        self.start: int = start
-        self.end: int = end
-
-    def same_owner(self, other: "RecordLock") -> bool:
-        if self.table is None and other.table is None:
-            return self.file is other.file
-        return self.table is other.table
-
-    def conflicts_with(self, other: "RecordLock") -> bool:
-        if self.start > other.end or other.start > self.end or self.same_owner(other):
-            return False
-        return self.kind == F_WRLCK or other.kind == F_WRLCK
-
-    def part(self, start: int, end: int) -> "RecordLock":
-        return RecordLock(self.table, self.file, self.pid, self.kind, start, end)
 
 
 @final
@@ -95,9 +50,42 @@ class Waiting:
     def __init__(self, request: Lock, blocker: Lock) -> None:
         self.request: Lock = request
         self.blocker: Lock = blocker
+        self.number: int = _WAITS.next()
+
+    def enter(self) -> None:
+        """Put it where others look for it. Raises MemoryError, with nothing changed."""
+        WAITING.put(self.number, self)
+        request = self.request
+        table = request.table if isinstance(request, RecordLock) else None
+        if table is None:
+            return
+        try:
+            waits = _OF_TABLES.get(table)
+            if waits is None:
+                _OF_TABLES[table] = [self]
+            else:
+                waits.append(self)
+        except MemoryError:
+            WAITING.remove(self.number)
+            raise
+
+    def leave(self) -> None:
+        """Take it out again."""
+        WAITING.remove(self.number)
+        request = self.request
+        table = request.table if isinstance(request, RecordLock) else None
+        if table is None:
+            return
+        waits = _OF_TABLES.get(table)
+        if waits is not None:
+            spend(len(waits))
+            waits.remove(self)
+            if len(waits) == 0:
+                del _OF_TABLES[table]
 
 
-WAITING: Final[list[Waiting]] = []
+WAITING: Final[Order[Waiting]] = Order()
+_OF_TABLES: Final[dict["FileTable", list[Waiting]]] = {}  # those of processes that wait for record locks
 _QUIET: Final = WaitQueue()  # for lists that are busy
 
 
@@ -105,8 +93,11 @@ class LockList:
     """All locks on one inode."""
 
     def __init__(self) -> None:
-        self.records: list[RecordLock] = []
-        self.holders: list[WholeLock] = []  # flock
+        self.owners: Order[OwnedLocks] = Order()  # of record locks, in the order of their first one
+        self._of_tables: dict[FileTable, OwnedLocks] = {}  # they again
+        self._of_files: dict[File, OwnedLocks] = {}
+        self.holders: Order[WholeLock] = Order()  # of flock(2), by `serial`
+        self._held: dict[File, WholeLock] = {}  # they again
         self.leases: list[Lease] = []  # a description has one at most
         self.ending_leases: int = 0  # of those, how many must end
         self.lease_deadline_ns: int = FOREVER_NS  # none of them ends or is lowered by itself before that
@@ -135,18 +126,18 @@ class LockList:
 
     def lock_went(self) -> None:
         """Called after a lock was removed: wakes waiting threads."""
-        if len(self.records) + len(self.holders) + len(self.leases) == 0:
+        if self.owners.is_empty() and self.holders.is_empty() and len(self.leases) == 0:
             LOCKED.remove(self.number)
         self.queue.wake_all()
 
     def wait_for(self, request: Lock, blocker: Lock, deadline_ns: int) -> None:
         """Sleep until something changes or the deadline. Raises ERESTARTSYS. The caller does not keep the list busy."""
         waiting = Waiting(request, blocker)
-        WAITING.append(waiting)
+        waiting.enter()
         try:
             self.queue.sleep_until(deadline_ns)
         finally:
-            WAITING.remove(waiting)
+            waiting.leave()
 
     # ---- Record locks -----------------------------------------------------------------------------------------
 
@@ -159,10 +150,15 @@ class LockList:
             self.end()
 
     def _conflict_of(self, request: RecordLock) -> RecordLock | None:
-        for lock in self.records:
-            if lock.conflicts_with(request):
-                return lock
-            pace(_LOOK_COST)
+        """The caller keeps the list busy, so no owner comes or goes at the safe points."""
+        walk = Walk(self.owners)
+        owned = walk.next()
+        while owned is not None:
+            conflict = owned.conflict_with(request)
+            if conflict is not None:
+                return conflict
+            pace(_OWNER_COST)
+            owned = walk.next()
         return None
 
     def set_record(self, request: RecordLock, wait: bool) -> None:
@@ -195,39 +191,52 @@ class LockList:
             self.end()
 
     def _replace(self, request: RecordLock) -> None:
-        kept: list[RecordLock] = []
-        start = request.start
-        end = request.end
-        for lock in self.records:
-            pace(_KEEP_COST)
-            if not lock.same_owner(request):
-                kept.append(lock)
-                continue
-            adjoins = lock.kind == request.kind and (
-                (lock.end < MAX_FILE_SIZE and lock.end + 1 == start) or (end < MAX_FILE_SIZE and end + 1 == lock.start)
-            )
-            if lock.end < start or lock.start > end:
-                if adjoins:
-                    start = min(start, lock.start)
-                    end = max(end, lock.end)
-                else:
-                    kept.append(lock)
-                continue
-            if lock.kind == request.kind:
-                start = min(start, lock.start)
-                end = max(end, lock.end)
-                continue
-            if lock.start < start:
-                kept.append(lock.part(lock.start, start - 1))
-            if lock.end > end:
-                kept.append(lock.part(end + 1, lock.end))
-        if request.kind != F_UNLCK:
-            kept.append(request.part(start, end))
-        self.records = kept
+        """Raises MemoryError, with nothing changed."""
+        owned = self.owned_by(request.table, request.file)
+        if owned is None:
+            if request.kind == F_UNLCK:
+                return
+            owned = self._enter(request)
+        try:
+            owned.replace(request)
+        finally:
+            if owned.ranges.is_empty():
+                self._forget(owned)
+
+    def owned_by(self, table: "FileTable | None", file: "File | None") -> OwnedLocks | None:
+        """The record locks of a table, or else those of a description."""
+        if table is not None:
+            return self._of_tables.get(table)
+        return None if file is None else self._of_files.get(file)
+
+    def _enter(self, request: RecordLock) -> OwnedLocks:
+        """Begin the record locks of an owner that has none. Raises MemoryError, with nothing changed."""
+        owned = OwnedLocks(request.table, request.file)
+        self.owners.put(owned.number, owned)
+        try:
+            if request.table is not None:
+                self._of_tables[request.table] = owned
+            elif request.file is not None:
+                self._of_files[request.file] = owned
+        except MemoryError:
+            self.owners.remove(owned.number)
+            raise
+        return owned
+
+    @noraise
+    def _forget(self, owned: OwnedLocks) -> None:
+        """An owner has no more record locks."""
+        self.owners.remove(owned.number)
+        table = owned.table
+        file = owned.file
+        if table is not None:
+            self._of_tables.pop(table)
+        elif file is not None:
+            self._of_files.pop(file)
 
     def drop_owner(self, table: "FileTable") -> None:
         """A process closed a descriptor of the file: drop its record locks."""
-        if len(self.records) > 0 or self.is_busy:
+        if not self.owners.is_empty() or self.is_busy:
             self._drop_records(table, None)
 
     @noraise
@@ -235,20 +244,13 @@ class LockList:
         """Drop the record locks of a table, or else those of a description. Needs no memory."""
         self.begin()
         try:
-            records = self.records
-            kept = 0
-            for index in range(len(records)):
-                lock = records[index]
-                if lock.table is not table or (table is None and lock.file is not file):
-                    records[kept] = lock
-                    kept += 1
-                pace(_LOOK_COST)
-            is_less = kept < len(records)
-            while len(records) > kept:
-                records.pop()
-                pace(_LOOK_COST)
-            if is_less:
-                self.lock_went()
+            owned = self.owned_by(table, file)
+            if owned is None:
+                return
+            while owned.ranges.take_last() is not None:
+                pace(_DROP_COST)
+            self._forget(owned)
+            self.lock_went()
         finally:
             self.end()
 
@@ -306,7 +308,7 @@ class LockList:
         """
         self.begin()
         try:
-            held = self._flock_of(file)
+            held = self._held.get(file)
             if held is not None and held.kind == request.kind:
                 return None
             if held is not None and self._flock_conflict(request, held) is None:
@@ -320,8 +322,10 @@ class LockList:
                 return conflict
             self.lock_comes()
             try:
-                self.holders.append(request)
+                self.holders.put(request.serial, request)
+                self._held[file] = request
             except MemoryError:
+                self.holders.remove(request.serial)
                 self.lock_went()
                 raise
             file.has_locks = True
@@ -329,64 +333,57 @@ class LockList:
         finally:
             self.end()
 
-    @noraise
-    def _flock_of(self, file: "File") -> WholeLock | None:
-        for holder in self.holders:
-            if holder.file is file:
-                return holder
-            pace(_LOOK_COST)
-        return None
-
     def _flock_conflict(self, request: WholeLock, own: WholeLock | None) -> WholeLock | None:
-        """A lock in the way of a request, other than the one that its description has."""
-        for holder in self.holders:
-            if holder is not own and (request.kind == F_WRLCK or holder.kind == F_WRLCK):
-                return holder
-            pace(_LOOK_COST)
-        return None
+        """A lock in the way of a request, other than the one that its description has. The first other one tells: where
+        there are several, all are shared.
+        """
+        walk = Walk(self.holders)
+        holder = walk.next()
+        if holder is own and holder is not None:
+            holder = walk.next()
+        if holder is None or (request.kind == F_RDLCK and holder.kind == F_RDLCK):
+            return None
+        return holder
 
     @noraise
     def unlock_flock(self, file: "File") -> None:
         """Drop a description's lock, if it has one."""
         self.begin()
         try:
-            self._drop_flock(self._flock_of(file))
+            self._drop_flock(self._held.get(file))
         finally:
             self.end()
 
     @noraise
     def _drop_flock(self, held: WholeLock | None) -> None:
-        if held is not None:
-            spend(len(self.holders) * _LOOK_COST)
-            self.holders.remove(held)
+        file = None if held is None else held.file
+        if held is not None and file is not None:
+            self.holders.remove(held.serial)
+            self._held.pop(file)
             self.lock_went()
+
+    def flock_of(self, file: "File") -> WholeLock | None:
+        """The lock that a description has."""
+        return self._held.get(file)
 
 
 LOCKED: Final[Order[LockList]] = Order()
 
 
 def _would_deadlock(request: RecordLock, conflict: RecordLock) -> bool:
-    """Whether the owner of `conflict` waits, perhaps through others, for the owner of `request`."""
-    blocker = conflict
-    for _ in range(10):
-        following = _awaited_by_owner(blocker)
-        if following is None:
+    """Whether the owner of `conflict` waits, perhaps through others, for the owner of `request`. As on Linux, only
+    processes are followed, not descriptions.
+    """
+    blocker: Lock = conflict
+    for _ in range(_MOST_STEPS):
+        table = blocker.table if isinstance(blocker, RecordLock) else None
+        waits = None if table is None else _OF_TABLES.get(table)
+        if waits is None:
             return False
-        if following.same_owner(request):
+        blocker = waits[0].blocker
+        if isinstance(blocker, RecordLock) and blocker.table is request.table:
             return True
-        blocker = following
     return False
-
-
-def _awaited_by_owner(lock: RecordLock) -> RecordLock | None:
-    """The lock that the owner of `lock` waits for."""
-    spend(len(WAITING) * _LOOK_COST)
-    for waiting in WAITING:
-        request = waiting.request
-        blocker = waiting.blocker
-        if isinstance(request, RecordLock) and isinstance(blocker, RecordLock) and request.same_owner(lock):
-            return blocker
-    return None
 
 
 def lock_kind_is_known(kind: int) -> bool:

@@ -27,10 +27,10 @@ from kernel.fs.constants import (
 )
 from kernel.fs.file import File, PathFile
 from kernel.fs.filesystem import FileSystem, FileSystemType
+from kernel.fs.general_mount_options import changed_flags, flag_of, is_general
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_lists import tree_of
 from kernel.fs.mount_lock import TREE
-from kernel.fs.mount_options import changed_flags, flag_of, is_general
 from kernel.fs.mounts import (
     change_instance,
     change_propagation,

@@ -10,6 +10,7 @@ Context: taking and releasing it sleeps.
 from typing import TYPE_CHECKING, Final
 
 from kernel.lang import Errno, final, noraise
+from kernel.lib.linked import NEXT
 from kernel.lib.pace import pace
 from kernel.sched import Mutex
 
@@ -31,13 +32,13 @@ class MountTree:
     @noraise
     def add_gone(self, mount: "Mount") -> None:
         """A mount has left the tree, and is private: it ends, unless somebody uses it, once the lock is released."""
-        if mount.next_slave is not None or mount is self._last_gone:
+        if mount.slave_links[NEXT] is not None or mount is self._last_gone:
             return
         last = self._last_gone
         if last is None:
             self._first_gone = mount
         else:
-            last.next_slave = mount
+            last.slave_links[NEXT] = mount
         self._last_gone = mount
 
     def acquire(self) -> None:
@@ -67,8 +68,8 @@ class MountTree:
         self._last_gone = None
         self.lock.release()
         while each is not None:
-            after = each.next_slave
-            each.next_slave = None
+            after = each.slave_links[NEXT]
+            each.slave_links[NEXT] = None
             each.finish_if_unused()
             pace(_END_COST)
             each = after

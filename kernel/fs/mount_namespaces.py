@@ -8,6 +8,7 @@ one.
 from kernel.fs.mount_lists import tree_of
 from kernel.fs.mount_lock import TREE
 from kernel.fs.mount_tree import COPY_COST, attach_copy, check_memory, copy_of, top_at
+from kernel.fs.namespace import mount_namespace_at
 from kernel.fs.path import (
     FsContext,
     Mount,
@@ -58,8 +59,8 @@ def _copy_tree(source: MountNamespace, fresh: MountNamespace) -> dict[Mount, Mou
         above = each.parent
         point = each.mount_point
         parent = None if above is None else copies.get(above)
-        if parent is None or point is None:
-            continue
+        if parent is None or point is None or mount_namespace_at(each) is not None:
+            continue  # the copy would be in a newer namespace than the one that it keeps
         check_memory(fresh)
         copy = _copy_of(each, is_of_another)
         attach_copy(copy, parent, point)

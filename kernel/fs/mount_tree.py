@@ -10,6 +10,7 @@ from kernel.fs.constants import PROC_SUPER_MAGIC, SYSFS_MAGIC
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.mount_lists import TREE_COST, tree_of
 from kernel.fs.mount_lock import TREE
+from kernel.fs.namespace import mount_namespace_at
 from kernel.fs.path import (
     Mount,
     MountNamespace,
@@ -44,11 +45,11 @@ def top_at(at: Path) -> Path:
 
 
 def place_for_mount(namespace: MountNamespace, at: Path) -> Path:
-    """Where a mount at a place is attached: on top. Raises ENOENT for a place that has left the tree, EINVAL for one of
-    another namespace, MemoryError.
+    """Where a mount at a place is attached: on top. Raises ENOENT for a place that has left the tree or lost its name,
+    EINVAL for one of another namespace, MemoryError.
     """
     top = top_at(Path(at.mount, _name_that_stays(at.dentry)))
-    if not top.mount.attached:
+    if not top.mount.attached or top.dentry.deleted:
         raise Errno(ENOENT)
     if top.mount.namespace is not namespace:
         raise Errno(EINVAL)
@@ -154,8 +155,9 @@ def propagate(top: Mount, covering: Mount | None = None, *, is_new: bool = True)
 
 
 def _copy_to(tree: list[Mount], parent: Mount, point: Dentry, is_peer: bool) -> Mount:
-    """Mount a copy of a tree, whose top comes first, on a receiver, below what is mounted there already. Raises
-    MemoryError, with nothing changed.
+    """Mount a copy of a tree, whose top comes first, on a receiver, below what is mounted there already. Files of mount
+    namespaces are left out: the receiver's may be newer. Raises EINVAL for one as the top, MemoryError, with nothing
+    changed.
     """
     namespace = parent.namespace
     covered = parent.children.get(point)
@@ -163,20 +165,26 @@ def _copy_to(tree: list[Mount], parent: Mount, point: Dentry, is_peer: bool) -> 
     copies: dict[Mount, Mount] = {}
     original = tree[0]
     top: Mount | None = None
+    if mount_namespace_at(original) is not None:
+        raise Errno(EINVAL)
     try:
         for each in tree:
-            above = each.parent
-            place = each.mount_point
+            above = parent
+            place = point
+            if each is not original:
+                outer = each.parent
+                mounted_at = each.mount_point
+                copied = None if outer is None else copies.get(outer)
+                if copied is None or mounted_at is None or mount_namespace_at(each) is not None:
+                    continue
+                above = copied
+                place = mounted_at
             if namespace is not None:
                 check_memory(namespace)
-            if each is not original and (above is None or place is None):
-                continue
             copy = copy_of(each, is_peer, is_shared)
-            if above is None or place is None or each is original:
-                attach_copy(copy, parent, point)
+            attach_copy(copy, above, place)
+            if each is original:
                 top = copy
-            else:
-                attach_copy(copy, copies[above], place)
             copies[each] = copy
             pace(COPY_COST)
     except MemoryError:

@@ -30,12 +30,12 @@ from kernel.fs.constants import (
 )
 from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem, FileSystemType, find_type, known_type, make_filesystem
+from kernel.fs.general_mount_options import sift
 from kernel.fs.landlock import refuse_mounting
 from kernel.fs.mount_device import filesystem_on, find_block_device
 from kernel.fs.mount_keepers import KEEPERS, leave_mount
 from kernel.fs.mount_lists import tree_of
 from kernel.fs.mount_lock import TREE
-from kernel.fs.mount_options import sift
 from kernel.fs.mount_sync import wait_for_keepers
 from kernel.fs.mount_tree import (
     COPY_COST,
@@ -49,7 +49,7 @@ from kernel.fs.mount_tree import (
     propagated,
     top_at,
 )
-from kernel.fs.namespace import NSFS, NamespaceInode
+from kernel.fs.namespace import NamespaceInode, mount_namespace_at
 from kernel.fs.path import (
     FIRST_MOUNTS,
     MOUNT_FLAGS,
@@ -66,6 +66,7 @@ from kernel.fs.walk import DIRECTORY, ENTER, FOLLOW, look_up_held, resolve
 from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
+from kernel.lib.namespace import Namespace
 from kernel.lib.pace import pace
 
 _PROPAGATION: Final = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
@@ -218,13 +219,10 @@ def mount_filesystem(context: FsContext, file_system: FileSystem, at: Path, flag
     namespace = context.namespace
     with TREE:
         at = place_for_mount(namespace, at)
-        inode = at.inode()
-        if not inode.is_directory():
-            raise Errno(ENOTDIR)
-        if at.dentry.deleted:
-            raise Errno(EINVAL)
         if at.dentry is at.mount.root and at.mount.file_system is file_system:
             raise Errno(EBUSY)  # the same file system on itself
+        if not at.inode().is_directory():
+            raise Errno(ENOTDIR)
         check_room(namespace, 1)
         check_memory(namespace)
         mount = new_mount(context, file_system, flags & MOUNT_FLAGS)
@@ -451,23 +449,31 @@ def _bind(context: FsContext, source: bytes, at: Path, recursive: bool) -> None:
         raise Errno(EINVAL)
     origin = resolve(context, None, source, FOLLOW | ENTER)
     with origin:  # waiting for the lock sleeps
-        with TREE:
-            _bind_at(context, origin, at, recursive)
+        kept = _hold_namespace(origin)
+        try:
+            with TREE:
+                _bind_at(context, origin, at, recursive)
+        finally:
+            if kept is not None:
+                kept.let_go()
 
 
 def _bind_at(context: FsContext, origin: Path, at: Path, recursive: bool) -> None:
     at = place_for_mount(context.namespace, at)
-    if origin.mount.namespace is not context.namespace and not _is_kept_by_mounts(origin):
+    if origin.mount.namespace is not context.namespace and _namespace_of(origin) is None:
         raise Errno(EINVAL)
-    if origin.inode().is_directory() != at.inode().is_directory():
-        raise Errno(ENOTDIR)
-    if at.dentry.deleted or origin.mount.is_unbindable:
+    kept = _namespace_of(origin)
+    if isinstance(kept, MountNamespace) and kept.sequence <= context.namespace.sequence:
+        raise Errno(EINVAL)  # they would keep each other alive
+    if origin.mount.is_unbindable:
         raise Errno(EINVAL)
     inner: list[Mount] = []
     if recursive:
         inner = mounts_below(origin)
     else:
         _require_no_locks(origin)
+    if origin.inode().is_directory() != at.inode().is_directory():
+        raise Errno(ENOTDIR)
     check_room(context.namespace, 1 + len(inner))
     check_memory(context.namespace)
     copy = copy_of(origin.mount, is_peer=True, is_shared=False)
@@ -478,16 +484,20 @@ def _bind_at(context: FsContext, origin: Path, at: Path, recursive: bool) -> Non
     _propagate_or_detach(copy)
 
 
-def _is_kept_by_mounts(origin: Path) -> bool:
-    """Whether it is the file of a namespace: mounting it keeps the namespace alive. Not that of a mount namespace,
-    which could form cycles of namespaces that keep each other alive.
-    """
-    if origin.mount is not NSFS.mount:
-        return False
+def _namespace_of(origin: Path) -> Namespace | None:
+    """The namespace whose file it is, unless it is over: mounting the file keeps it alive."""
     inode = origin.inode()
     if not isinstance(inode, NamespaceInode) or inode.namespace.is_over():
-        return False
-    return not isinstance(inode.namespace, MountNamespace)
+        return None
+    return inode.namespace
+
+
+def _hold_namespace(origin: Path) -> Namespace | None:
+    """The same, held: it must not end within the lock of the tree, where a mount of it may fail."""
+    kept = _namespace_of(origin)
+    if kept is not None:
+        kept.hold()
+    return kept
 
 
 def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamespace:
@@ -496,12 +506,19 @@ def clone_tree(context: FsContext, origin: Path, recursive: bool) -> MountNamesp
     """
     require_administrator(context)
     with origin:  # waiting for the lock sleeps
-        with TREE:
-            return _copy_apart(context, origin, recursive)
+        kept = _hold_namespace(origin)
+        try:
+            with TREE:
+                return _copy_apart(context, origin, recursive)
+        finally:
+            if kept is not None:
+                kept.let_go()
 
 
 def _copy_apart(context: FsContext, origin: Path, recursive: bool) -> MountNamespace:
-    if origin.mount.namespace is not context.namespace or origin.mount.is_unbindable:
+    if origin.mount.namespace is not context.namespace and _namespace_of(origin) is None:
+        raise Errno(EINVAL)
+    if origin.mount.is_unbindable:
         raise Errno(EINVAL)
     inner: list[Mount] = []
     if recursive:
@@ -628,6 +645,11 @@ def _move_tree(context: FsContext, origin: Path, at: Path, beneath: bool) -> Non
             pace(_LOOK_COST)
             if each.is_unbindable:
                 raise Errno(EINVAL)
+    for each in tree:
+        kept = mount_namespace_at(each)
+        pace(_LOOK_COST)
+        if kept is not None and kept.sequence <= namespace.sequence:
+            raise Errno(ELOOP)
     if is_below(at, origin):
         raise Errno(ELOOP)
     if old_namespace is not namespace:

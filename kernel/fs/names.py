@@ -416,7 +416,7 @@ def remove_directory(context: FsContext, base: Path | None, name: bytes) -> None
 
 
 def take_back(path: Path) -> None:
-    """Remove a node that the caller has just made (`make_node`), by the name that it has now. Needs no memory where the
+    """Remove a node that the caller has just created (`make_node`), by the name it has now. Needs no memory where the
     file system needs none. Sleeps. Raises what unlinking raises.
     """
     file_system = path.mount.file_system

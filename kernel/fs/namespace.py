@@ -13,7 +13,7 @@ from kernel.fs.anonymous import InternalMount
 from kernel.fs.constants import FS_IMMUTABLE_FL, O_ACCMODE, O_RDONLY, S_IFREG
 from kernel.fs.file import File
 from kernel.fs.inode import Inode
-from kernel.fs.path import Path
+from kernel.fs.path import Mount, MountNamespace, Path
 from kernel.lang import EINVAL, ENOENT, ENOTTY, EPERM, Errno, final, noraise
 from kernel.lib.namespace import Namespace
 from kernel.lib.user import Buffer
@@ -84,6 +84,18 @@ class NamespaceFile(File):
         if answer is None:
             raise Errno(ENOTTY)
         return answer(self.namespace, command, argument)
+
+
+def namespace_at(mount: Mount) -> Namespace | None:
+    """The namespace whose file is mounted there, if it is one."""
+    inode = mount.root.inode
+    return inode.namespace if isinstance(inode, NamespaceInode) else None
+
+
+def mount_namespace_at(mount: Mount) -> MountNamespace | None:
+    """The same for a mount namespace."""
+    namespace = namespace_at(mount)
+    return namespace if isinstance(namespace, MountNamespace) else None
 
 
 def namespace_path(namespace: Namespace) -> Path:

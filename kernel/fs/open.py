@@ -101,7 +101,7 @@ SPECIAL: SpecialFiles = SpecialFiles()
 
 
 def open_file(context: FsContext, base: Path | None, name: bytes, flags: int, mode: int) -> File:
-    """Open `name`; with O_CREAT make it with `mode` (less the umask)."""
+    """Open `name`; with O_CREAT create it with `mode` (less the umask)."""
     check_room_for_file()
     if flags & O_PATH != 0:
         flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC

@@ -30,9 +30,10 @@ from kernel.fs.mount_keepers import leave_mount_soon
 from kernel.fs.mount_lock import TREE
 from kernel.fs.notification import tell_file_system_ended, tell_mount_ended
 from kernel.fs.peers import PeerGroup, make_private
-from kernel.lang import EINVAL, EROFS, Errno, final, inline, noraise, panic
+from kernel.lang import EINVAL, EROFS, Errno, final, inline, noraise, panic, recursion
 from kernel.lib.credentials import Actor, Credentials, acting_through
 from kernel.lib.ids import NO_GROUP, NO_USER, KernelGid, KernelUid
+from kernel.lib.linked import Links
 from kernel.lib.namespace import CLONE_NEWNS, FIRST_USER, Namespace, UserNamespace, count_no_more, next_number
 from kernel.lib.owner_map import OwnerMap
 from kernel.lib.pace import pace, spend
@@ -63,6 +64,8 @@ class MountLocks:
 class Mount:
     """One file system, or a directory of it, attached to the tree."""
 
+    slave_links: Links["Mount"]  # of the same master; of those that have left the tree (mount_lock.py)
+
     def __init__(self, file_system: FileSystem, root: Dentry, flags: int) -> None:
         global _next_mount_id
         self.identifier: int = _next_mount_id
@@ -91,8 +94,6 @@ class Mount:
         self.next_peer: Mount | None = None  # of its group, which is a ring
         self.previous_peer: Mount | None = None
         self.master: PeerGroup | None = None  # from which it receives
-        self.next_slave: Mount | None = None  # of the same master; of those that have left the tree (mount_lock.py)
-        self.previous_slave: Mount | None = None
         self.is_internal: bool = False  # pipes, sockets and the like: no place in the tree
         self.marks: list[Mark] | None = None  # of fanotify's groups, on events through it
         self.locks: MountLocks = MountLocks()
@@ -295,7 +296,7 @@ class Mount:
         TREE.add_gone(self)
 
     def _stand_at(self, parent: "Mount", mount_point: Dentry) -> None:
-        """Record the place; it is among the parent's children already."""
+        """Record the place, already among the parent's children. Linked by hand: a dentry has one word for all."""
         self.parent = parent
         self.mount_point = mount_point
         first = mount_point.mounts
@@ -497,6 +498,7 @@ class MountNamespace(Namespace):
         self.is_told: bool = False  # notified of a change since one of them last looked
         self.known_top: Mount | None = None  # what `top` found last
         self.sequence: int = 0  # the number by which statmount(2) knows it; 0 for an anonymous one
+        self.next_ending: MountNamespace | None = None
 
     def publish(self) -> None:
         """Let statmount(2) and others find it. Raises MemoryError."""
@@ -547,8 +549,27 @@ class MountNamespace(Namespace):
     def release(self) -> None:
         self.users -= 1
         if self.users == 0:
-            count_no_more(self)
-            self.dissolve()
+            self.end()
+
+    def is_over(self) -> bool:
+        return self.users == 0
+
+    def hold(self) -> None:
+        """Only mounts of older namespaces may: so no two keep each other alive."""
+        self.users += 1
+
+    @noraise
+    @recursion(2)  # while one ends, those that its mounts kept wait in a list
+    def let_go(self) -> None:
+        self.users -= 1
+        if self.users == 0:
+            ENDING.add(self)
+
+    @noraise
+    def end(self) -> None:
+        """Its last user has gone. May sleep."""
+        count_no_more(self)
+        self.dissolve()
 
     @noraise
     def dissolve(self) -> None:
@@ -569,6 +590,35 @@ class MountNamespace(Namespace):
             self.known_top = None
         finally:
             TREE.release()
+
+
+@final
+class EndingNamespaces:
+    """Those that only mounts kept, which have gone: they end one after the other."""
+
+    def __init__(self) -> None:
+        self._first: MountNamespace | None = None
+        self._is_busy: bool = False  # somebody takes them out
+
+    @noraise
+    def add(self, namespace: MountNamespace) -> None:
+        """It ends, and so do those that are added meanwhile. May sleep."""
+        namespace.next_ending = self._first
+        self._first = namespace
+        if self._is_busy:
+            return
+        self._is_busy = True
+        while True:
+            each = self._first
+            if each is None:
+                break
+            self._first = each.next_ending
+            each.next_ending = None
+            each.end()
+        self._is_busy = False
+
+
+ENDING: Final = EndingNamespaces()
 
 
 @noraise

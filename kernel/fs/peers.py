@@ -13,7 +13,8 @@ Context: thread context, with the lock of the tree (mount_lock.py). Looking for 
 from typing import TYPE_CHECKING, Final
 
 from kernel.fs.dentry import Dentry
-from kernel.lang import final, noraise
+from kernel.lang import final, inline, noraise
+from kernel.lib.linked import FIRST, LAST, NEXT, Linkage, Links
 from kernel.lib.pace import pace
 
 if TYPE_CHECKING:
@@ -28,15 +29,15 @@ class PeerGroup:
     """Mounts that show the same, and their slaves. `number` is what mountinfo shows.
 
     The order of both is Linux's, because mounts are created, and shown by mountinfo, in this order: the members are a
-    ring, and a copy comes right after its original. Both are chains through the mounts themselves, so leaving them
-    takes neither time nor memory.
+    ring, and a copy comes right after its original; it is linked by hand, because it has no ends. Both are chains
+    through the mounts themselves, so leaving them takes neither time nor memory.
     """
+
+    slaves: Links["Mount"]
 
     def __init__(self, number: int) -> None:
         self.number: int = number
         self.member: Mount | None = None  # one of the ring
-        self.first_slave: Mount | None = None
-        self.last_slave: Mount | None = None
 
     def members(self) -> "list[Mount]":
         """All of them. Takes safe points. Raises MemoryError."""
@@ -49,6 +50,16 @@ class PeerGroup:
             if each is self.member:
                 break
         return found
+
+
+@final
+class _Slaves(Linkage["Mount"]):
+    @inline
+    def links(self, entry: "Mount") -> "Links[Mount]":
+        return entry.slave_links
+
+
+_SLAVES: Final = _Slaves()
 
 
 @final
@@ -104,17 +115,7 @@ def _join(mount: "Mount", group: PeerGroup, before: "Mount | None") -> None:
 @noraise
 def enslave(mount: "Mount", master: PeerGroup, before: "Mount | None" = None) -> None:
     """Receive from a group: as a slave after another one, or as the first."""
-    after = master.first_slave if before is None else before.next_slave
-    mount.previous_slave = before
-    mount.next_slave = after
-    if before is None:
-        master.first_slave = mount
-    else:
-        before.next_slave = mount
-    if after is None:
-        master.last_slave = mount
-    else:
-        after.previous_slave = mount
+    _SLAVES.insert(master.slaves, before, mount)
     mount.master = master
 
 
@@ -138,12 +139,12 @@ def leave_group(mount: "Mount") -> None:
     GROUPS.forget(group)
     master = mount.master
     while True:
-        slave = group.first_slave
+        slave = group.slaves[FIRST]
         if slave is None:
             return
         leave_master(slave)
         if master is not None:
-            enslave(slave, master, master.last_slave)
+            enslave(slave, master, master.slaves[LAST])
         pace(_FIND_COST)
 
 
@@ -153,19 +154,8 @@ def leave_master(mount: "Mount") -> None:
     master = mount.master
     if master is None:
         return
-    before = mount.previous_slave
-    after = mount.next_slave
-    if before is None:
-        master.first_slave = after
-    else:
-        before.next_slave = after
-    if after is None:
-        master.last_slave = before
-    else:
-        after.previous_slave = before
+    _SLAVES.remove(master.slaves, mount)
     mount.master = None
-    mount.previous_slave = None
-    mount.next_slave = None
 
 
 @noraise
@@ -229,14 +219,14 @@ def receivers_of(mount: "Mount") -> list[Receiver]:
             pace(_FIND_COST)
         seen: dict[PeerGroup, bool] = {}
         slaves: list[Receiver] = []
-        slave = group.first_slave
+        slave = group.slaves[FIRST]
         while slave is not None:
             below = slave.group
             if below is None or below not in seen:
                 if below is not None:
                     seen[below] = True
                 slaves.append(Receiver(slave, head, is_peer=False))
-            slave = slave.next_slave
+            slave = slave.slave_links[NEXT]
             pace(_FIND_COST)
         while len(slaves) > 0:
             heads.append(slaves.pop())

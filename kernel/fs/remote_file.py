@@ -143,7 +143,7 @@ class RemoteContents(Generic[H]):
             pages.forget(start, end)
 
     def memory_object(self, file: Inode) -> MemoryObject:
-        """The pages, made when the file is first mapped. Raises MemoryError."""
+        """The pages, created when the file is first mapped. Raises MemoryError."""
         pages = self.pages
         if pages is None:
             pages = RemotePages(file)

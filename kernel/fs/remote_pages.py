@@ -39,7 +39,7 @@ _PAGE_COST: Final = 300  # instructions
 
 
 class RemoteHandle:
-    """A file that is open where its contents are. Counted: by descriptions, and by mappings made through them."""
+    """A file that is open where its contents are. Counted: by descriptions, and by mappings through them."""
 
     def __init__(self, *, may_read: bool, may_write: bool) -> None:
         self.may_read: bool = may_read

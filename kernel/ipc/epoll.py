@@ -22,8 +22,24 @@ from typing import Final
 from kernel.fs.anonymous import DescriptorFile, anonymous_path
 from kernel.fs.constants import O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File, FileWatcher
-from kernel.lang import EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, Errno, Span, final, inline, panic, recursion, u8, u64
+from kernel.lang import (
+    EEXIST,
+    EINVAL,
+    ENOENT,
+    ENOSPC,
+    EPERM,
+    Errno,
+    Span,
+    final,
+    inline,
+    noinline,
+    panic,
+    recursion,
+    u8,
+    u64,
+)
 from kernel.lib.ids import KernelUid
+from kernel.lib.linked import FIRST, NEXT, Linkage, Links
 from kernel.lib.pace import pace
 from kernel.lib.settings import NO_BOUND, SystemSetting
 from kernel.lib.user_account import UserAccount, account_of
@@ -74,6 +90,9 @@ class MemberWaiter(LastingWaiter):
 class Member(FileWatcher):
     """A file in the set."""
 
+    set_links: Links["Member"]
+    ready_links: Links["Member"]
+
     def __init__(self, owner: "EpollFile", descriptor: int, file: File, events: int, data: int) -> None:
         super().__init__()
         self.owner: EpollFile | None = owner
@@ -84,10 +103,6 @@ class Member(FileWatcher):
         self.is_listed: bool = False
         self.wakes: int = 0
         self.turn: int = 0  # the last one that found it, if it stays on the list
-        self.next: Member | None = None
-        self.previous: Member | None = None
-        self.after: Member | None = None  # in the set
-        self.before: Member | None = None
         self.waiter: MemberWaiter = MemberWaiter(self)
 
     def mark_ready(self) -> None:
@@ -110,6 +125,22 @@ class Member(FileWatcher):
         wanted |= POLLERR | POLLHUP
         self.waiter.wanted = wanted
         return self.file.poll(waiter) & wanted
+
+
+class _All(Linkage[Member]):
+    @inline
+    def links(self, entry: Member) -> Links[Member]:
+        return entry.set_links
+
+
+class _Ready(Linkage[Member]):
+    @inline
+    def links(self, entry: Member) -> Links[Member]:
+        return entry.ready_links
+
+
+_ALL: Final = _All()
+_READY: Final = _Ready()
 
 
 class Walk:
@@ -159,7 +190,7 @@ class _Below(Walk):
         self.member: Member | None = None  # the next
 
     def begin(self, file: File) -> None:
-        self.member = file.newest if isinstance(file, EpollFile) else None
+        self.member = file.all[FIRST] if isinstance(file, EpollFile) else None
 
     def goes_on(self) -> bool:
         return self.member is not None
@@ -168,7 +199,7 @@ class _Below(Walk):
         member = self.member
         if member is None:
             return None
-        self.member = member.after
+        self.member = member.set_links[NEXT]
         return member.file
 
 
@@ -176,19 +207,73 @@ ABOVE: Final = _Above()
 BELOW: Final = _Below()
 
 
+@final
+class _SameNumber:
+    """The members of a set that were added under one descriptor: several if it was reused while files live on, and
+    then as many as a program likes. Each has a file of its own.
+    """
+
+    def __init__(self) -> None:
+        self._only: Member | None = None
+        self._many: dict[File, Member] | None = None  # instead, once there was a second one; in the order of coming
+
+    def is_empty(self) -> bool:
+        many = self._many
+        return self._only is None and (many is None or len(many) == 0)
+
+    def find(self, file: File) -> Member | None:
+        only = self._only
+        if only is not None:
+            return only if only.file is file else None
+        many = self._many
+        return None if many is None else many.get(file)
+
+    def at(self, index: int) -> Member | None:
+        """The member at an index; None past the end."""
+        many = self._many
+        if many is None:
+            return self._only if index == 0 else None
+        if index < len(many):
+            for member in many.values():
+                if index == 0:
+                    return member
+                index -= 1
+        return None
+
+    def add(self, member: Member) -> None:
+        """Raises MemoryError."""
+        many = self._many
+        only = self._only
+        if many is None:
+            if only is None:
+                self._only = member
+                return
+            many = {only.file: only}
+        many[member.file] = member
+        self._many = many
+        self._only = None
+
+    def remove(self, member: Member) -> None:
+        """Does nothing if it is not there."""
+        if self._only is member:
+            self._only = None
+        many = self._many
+        if many is not None and many.get(member.file) is member:
+            del many[member.file]
+
+
 class EpollFile(DescriptorFile):
     """An epoll set."""
 
+    all: Links[Member]  # the newest first
+    ready: Links[Member]
+
     def __init__(self, flags: int, uid: KernelUid) -> None:
-        # by descriptor; several if descriptors were reused while files live on
-        self.members: dict[int, list[Member]] = {}
-        self.newest: Member | None = None  # the first of the chain of all members
+        self.members: dict[int, _SameNumber] = {}  # by descriptor
         self.queue: WaitQueue = WaitQueue()
         super().__init__(anonymous_path(b"[eventpoll]"), O_RDWR | flags)
         self.uid: KernelUid = uid  # the user charged for the members
         self.account: UserAccount | None = None  # since the first member came
-        self.first: Member | None = None  # the ready list
-        self.last: Member | None = None
         self.turns: int = 0
         self.seen: int = 0  # the last search that found it (epoll_nesting.py)
         self.passed: int = 0  # the last search that found few enough paths up from it
@@ -209,18 +294,15 @@ class EpollFile(DescriptorFile):
 
     def find(self, descriptor: int, file: File) -> Member | None:
         same = self.members.get(descriptor)
-        if same is not None:
-            for member in same:
-                if member.file is file:
-                    return member
-        return None
+        return None if same is None else same.find(file)
 
     def watched_file(self, descriptor: int, index: int) -> File:
         """The file watched under a number; `index` distinguishes those that share one. Raises ENOENT."""
         same = self.members.get(descriptor)
-        if same is None or index >= len(same):
+        member = None if same is None else same.at(index)
+        if member is None:
             raise Errno(ENOENT)
-        return same[index].file
+        return member.file
 
     def check_add(self, descriptor: int, file: File, events: int) -> UserAccount:
         """The account that pays for another member. EPERM for files that are always ready, ENOSPC if the user has too
@@ -248,7 +330,7 @@ class EpollFile(DescriptorFile):
         account = self.check_add(descriptor, file, events)
         member = Member(self, descriptor, file, events, data)
         account.epoll_watches += 1
-        self._chain(member)
+        _ALL.prepend(self.all, member)
         member.watch(file)
         try:
             self._enter(member)
@@ -264,9 +346,9 @@ class EpollFile(DescriptorFile):
         """Raises MemoryError: `drop` knows whether the member is in a list."""
         same = self.members.get(member.descriptor)
         if same is None:
-            same = []
+            same = _SameNumber()
             self.members[member.descriptor] = same
-        same.append(member)
+        same.add(member)
 
     def change(self, descriptor: int, file: File, events: int, data: int) -> None:
         """EPOLL_CTL_MOD."""
@@ -289,11 +371,11 @@ class EpollFile(DescriptorFile):
 
     def drop(self, member: Member) -> None:
         if BELOW.member is member:
-            BELOW.member = member.after
+            BELOW.member = member.set_links[NEXT]
         if ABOVE.watcher is member:
             ABOVE.watcher = member.next_watcher
         member.stop_watching(member.file)
-        self._unchain(member)
+        _ALL.remove(self.all, member)
         member.waiter.close()
         member.waiter.member = None
         member.owner = None
@@ -301,39 +383,23 @@ class EpollFile(DescriptorFile):
         if account is not None:
             account.epoll_watches -= 1
         self._unlist(member)
+        self._leave_number(member)
+
+    @noinline
+    def _leave_number(self, member: Member) -> None:
         same = self.members.get(member.descriptor)
         if same is not None:
-            if member in same:
-                same.remove(member)
-            if len(same) == 0:
+            same.remove(member)
+            if same.is_empty():
                 del self.members[member.descriptor]
-
-    def _chain(self, member: Member) -> None:
-        following = self.newest
-        member.after = following
-        if following is not None:
-            following.before = member
-        self.newest = member
-
-    def _unchain(self, member: Member) -> None:
-        following = member.after
-        previous = member.before
-        if previous is not None:
-            previous.after = following
-        else:
-            self.newest = following
-        if following is not None:
-            following.before = previous
-        member.after = None
-        member.before = None
 
     def close(self) -> None:
         # One by one, while files that end drop theirs.
-        member = self.newest
+        member = self.all[FIRST]
         while member is not None:
             self.drop(member)
             pace(_DROP_COST)
-            member = self.newest
+            member = self.all[FIRST]
         account = self.account
         if account is not None:
             account.release()
@@ -342,39 +408,14 @@ class EpollFile(DescriptorFile):
 
     def list_member(self, member: Member) -> None:
         if not member.is_listed:
-            self._link(member, self.last, None)
-
-    @inline
-    def _link(self, member: Member, previous: Member | None, following: Member | None) -> None:
-        """Put a member between two neighbours, of which one or both are None: at an end of the list."""
-        member.is_listed = True
-        member.previous = previous
-        member.next = following
-        if previous is not None:
-            previous.next = member
-        else:
-            self.first = member
-        if following is not None:
-            following.previous = member
-        else:
-            self.last = member
+            member.is_listed = True
+            _READY.append(self.ready, member)
 
     def _unlist(self, member: Member) -> None:
         if not member.is_listed:
             return
         member.is_listed = False
-        following = member.next
-        previous = member.previous
-        if previous is not None:
-            previous.next = following
-        else:
-            self.first = following
-        if following is not None:
-            following.previous = previous
-        else:
-            self.last = previous
-        member.next = None
-        member.previous = None
+        _READY.remove(self.ready, member)
 
     def begin_turn(self) -> int:
         """The number of a new turn, for `next_ready`: each member is found once in it."""
@@ -386,7 +427,7 @@ class EpollFile(DescriptorFile):
         this turn has found all. The caller calls `give` at once. Sleeps if very many are not ready.
         """
         while True:
-            member = self.first
+            member = self.ready[FIRST]
             if member is None or member.turn == turn:
                 return None
             self._unlist(member)
@@ -415,13 +456,14 @@ class EpollFile(DescriptorFile):
         if member.events == events & ~0xFFFF:
             member.events = events
         self._unlist(member)
-        self._link(member, None, self.first)
+        member.is_listed = True
+        _READY.prepend(self.ready, member)
         self.queue.wake_all()
 
     def has_ready(self) -> bool:
         """Whether any listed member is still ready; removes those that are not. Sleeps if there are very many."""
         while True:
-            member = self.first
+            member = self.ready[FIRST]
             if member is None:
                 return False
             wakes = member.wakes

@@ -27,7 +27,7 @@ from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.namespace import UserNamespace
-from kernel.lib.pace import pace
+from kernel.lib.pace import PACE, pace, spend, take_rest
 from kernel.lib.pid import Bearer, bearer_shown_to_caller
 from kernel.lib.settings import SystemSetting
 from kernel.mm.keeping import check_room_to_keep
@@ -35,6 +35,8 @@ from kernel.sched import WaitQueue
 
 _INT_MAX: Final = 0x7FFF_FFFF
 _UNLINK_COST: Final = 30  # instructions for a message, for `pace`
+_LOOK_COST: Final = 50
+_WAKE_COST: Final = 600  # for a receiver
 _REMOVE_COST: Final = 2000  # and for a queue
 LARGEST_MESSAGE: Final = SystemSetting(b"kernel/msgmax", [8192], 0, _INT_MAX)  # bytes
 QUEUE_BYTES: Final = SystemSetting(b"kernel/msgmnb", [16384], 0, _INT_MAX)  # of a new queue
@@ -56,6 +58,7 @@ class Message(Linked["Message"]):
         super().__init__()
         self.kind: int = kind  # its type, at least 1
         self.data: bytes = data
+        self.is_queued: bool = False
 
     @inline
     def this(self) -> "Message":
@@ -88,15 +91,22 @@ class Choice:
 
 
 @final
-class _Receiver:
+class _Receiver(Linked["_Receiver"]):
     """A thread that waits for a message."""
 
     def __init__(self, choice: Choice, process: Bearer) -> None:
+        super().__init__()
+        self.is_listed: bool = False  # as one that waits
+        self.wakes: int = 0  # the queue's when it was listed
         self.choice: Choice = choice
         self.process: Bearer = process
         self.message: Message | None = None
         self.error: int = 0
         self.queue: WaitQueue = WaitQueue()
+
+    @inline
+    def this(self) -> "_Receiver":
+        return self
 
 
 @final
@@ -118,7 +128,8 @@ class MessageQueue(IpcObject):
         self.received_s: int = 0
         self.last_sender: Bearer | None = None
         self.last_receiver: Bearer | None = None
-        self.receivers: list[_Receiver] = []
+        self.receivers: LinkedList[_Receiver] = LinkedList()
+        self.wakes: int = 0  # how often all receivers were woken
         self.room: WaitQueue = WaitQueue()  # senders
 
     def _fits(self, size: int) -> bool:
@@ -128,20 +139,22 @@ class MessageQueue(IpcObject):
         """msgsnd(2). Raises EACCES, EAGAIN, EIDRM, ERESTARTNOHAND, MemoryError."""
         while True:
             self.check_permission(credentials, WRITE)
-            if self._fits(len(message.data)):
+            if not self._fits(len(message.data)):
+                if not waits:
+                    raise Errno(EAGAIN)
+                sleep_for_message(self.room)
+            elif self._is_wanted(message):
+                if not self._hand_over(message):
+                    check_room_to_keep()
+                    self._append(message)
                 break
-            if not waits:
-                raise Errno(EAGAIN)
-            sleep_for_message(self.room)
             if self.is_removed:
                 raise Errno(EIDRM)
-        if not self._hand_over(message):
-            check_room_to_keep()
-            self._append(message)
         self.last_sender = process
         self.sent_s = now_s()
 
     def _append(self, message: Message) -> None:
+        message.is_queued = True
         self.messages.link_last(message)
         self._count(1, len(message.data))
 
@@ -152,23 +165,52 @@ class MessageQueue(IpcObject):
         self.owner.message_count += messages
         self.owner.byte_count += size
 
+    def _is_wanted(self, message: Message) -> bool:
+        """Receivers that have no room for a message fail. False after some did, with a safe point: then whatever was
+        found before must be looked at again. Those that another message concerns are passed over without one: there
+        are no more than threads.
+        """
+        receiver = self.receivers.first()
+        while receiver is not None:
+            following = receiver.after()
+            if receiver.choice.matches(message):
+                if receiver.choice.takes(message):
+                    return True
+                self._wake(receiver, E2BIG)
+                spend(_WAKE_COST)
+                if PACE.left < 0:
+                    take_rest()
+                    return False
+            receiver = following
+        return True
+
     def _hand_over(self, message: Message) -> bool:
-        """Give a message to a waiting receiver. Receivers that have no room for it fail."""
-        index = 0
-        while index < len(self.receivers):
-            receiver = self.receivers[index]
-            if not receiver.choice.matches(message):
-                index += 1
-                continue
-            self.receivers.pop(index)
-            receiver.queue.wake_all()
-            if receiver.choice.takes(message):
+        """Give a message to a waiting receiver that has room for it."""
+        receiver = self.receivers.first()
+        while receiver is not None:
+            if receiver.choice.matches(message) and receiver.choice.takes(message):
                 receiver.message = message
                 self.last_receiver = receiver.process
                 self.received_s = now_s()
+                self._wake(receiver, 0)
                 return True
-            receiver.error = E2BIG
+            receiver = receiver.after()
         return False
+
+    def _wake(self, receiver: _Receiver, error: int) -> None:
+        """A listed receiver waits no more."""
+        self._unlist(receiver)
+        receiver.error = error
+        receiver.queue.wake_all()
+
+    def _list(self, receiver: _Receiver) -> None:
+        receiver.is_listed = True
+        self.receivers.link_last(receiver)
+
+    def _unlist(self, receiver: _Receiver) -> None:
+        if receiver.is_listed:
+            receiver.is_listed = False
+            self.receivers.unlink(receiver)
 
     def receive(self, choice: Choice, credentials: Credentials, process: Bearer, waits: bool) -> Message:
         """msgrcv(2). Raises EACCES, E2BIG, EIDRM, ENOMSG, ERESTARTNOHAND, MemoryError."""
@@ -177,6 +219,8 @@ class MessageQueue(IpcObject):
                 raise Errno(EIDRM)
             self.check_permission(credentials, READ)
             message = self._find(choice)
+            if self.is_removed:
+                raise Errno(EIDRM)  # while the search rested
             if message is not None:
                 if not choice.takes(message):
                     raise Errno(E2BIG)
@@ -186,26 +230,34 @@ class MessageQueue(IpcObject):
             if not waits:
                 raise Errno(ENOMSG)
             receiver = _Receiver(choice, process)
-            self.receivers.append(receiver)
+            receiver.wakes = self.wakes
+            self._list(receiver)
             try:
                 sleep_for_message(receiver.queue)
             except (Errno, MemoryError):
                 handed = receiver.message
                 if handed is not None:
                     return handed
-                if receiver in self.receivers:
-                    self.receivers.remove(receiver)
+                self._unlist(receiver)
                 raise
             given = receiver.message
             if given is not None:
                 return given
             if receiver.error != 0 and receiver.error != EAGAIN:
                 raise Errno(receiver.error)
-            if receiver in self.receivers:
-                self.receivers.remove(receiver)
+            self._unlist(receiver)
 
     def _find(self, choice: Choice) -> Message | None:
-        """The message to receive."""
+        """The message to receive. Sleeps if there are very many. Others may take messages meanwhile: if they took that
+        from which to go on, or the best one, the search begins anew. New ones come at the end, and are met.
+        """
+        while True:
+            found = self._search(choice)
+            if found is None or found.is_queued:
+                return found
+
+    def _search(self, choice: Choice) -> Message | None:
+        """A message that is not queued any more stands for a search that broke off."""
         best: Message | None = None
         number = 0
         message = self.messages.first()
@@ -219,10 +271,14 @@ class MessageQueue(IpcObject):
                 if best is None or message.kind < best.kind:
                     best = message
             number += 1
+            pace(_LOOK_COST)
+            if not message.is_queued:
+                return message
             message = message.after()
         return best
 
     def _take(self, message: Message, process: Bearer) -> None:
+        message.is_queued = False
         self.messages.unlink(message)
         self._count(-1, -len(message.data))
         self.last_receiver = process
@@ -239,10 +295,13 @@ class MessageQueue(IpcObject):
         self.room.wake_all()
 
     def _wake_receivers(self, error: int) -> None:
-        while len(self.receivers) > 0:
-            receiver = self.receivers.pop()
-            receiver.error = error
-            receiver.queue.wake_all()
+        """Wake all that wait now. Sleeps if they are many: those that come meanwhile stand behind them."""
+        self.wakes += 1
+        receiver = self.receivers.first()
+        while receiver is not None and receiver.wakes < self.wakes:
+            self._wake(receiver, error)
+            pace(_WAKE_COST)
+            receiver = self.receivers.first()
 
     def remove(self) -> None:
         """IPC_RMID."""
@@ -252,6 +311,7 @@ class MessageQueue(IpcObject):
         self._count(-self.count, -self.byte_count)
         message = self.messages.first()
         while message is not None:
+            message.is_queued = False
             self.messages.unlink(message)
             pace(_UNLINK_COST)
             message = self.messages.first()

@@ -54,6 +54,8 @@ _LARGEST_FILE: Final = (1 << 31) - 1
 _ENTRY_SIZE: Final = 20
 _MESSAGE_OVERHEAD: Final = 48  # what a message, and a priority, count against RLIMIT_MSGQUEUE
 _UNLINK_COST: Final = 2000  # instructions for a queue
+_LOOK_COST: Final = 60
+_DROP_COST: Final = 60  # for a message
 _FIRST_POSITION: Final = 2
 NO_LIMIT: Final = 1 << 62
 
@@ -190,7 +192,9 @@ class Queue(Inode):
         self.touch_modified()
 
     def evict(self) -> None:
-        self.messages.clear()
+        while len(self.messages) > 0:  # nobody else has the queue
+            self.messages.pop()
+            pace(_DROP_COST)
         self.account.queue_bytes -= self.attributes.accounted_bytes()
         self.account.release()
 
@@ -482,6 +486,7 @@ class QueueDirectory(Inode):
             if queue is not None and not sink.emit(name, queue.ino, S_IFREG >> 12, index + _FIRST_POSITION):
                 return
             sink.position = index + _FIRST_POSITION
+            pace(_LOOK_COST)  # positions stay; those at the end may go
 
     def open(self, path: Path, flags: int) -> File:
         return InodeFile(path, flags)

@@ -52,6 +52,9 @@ class _Limits(SystemSetting):
 
 LIMITS: Final = _Limits(b"kernel/sem", [32000, 1024000000, 500, 32000], INT_LEAST, INT_MOST)
 
+_MOST_NUMBERS: Final = 1 << 16  # semaphores of a set, whatever the limit is: an operation names no others
+MOST_AT_ONCE: Final = 4096  # operations, in the same way: they are done in one step
+
 _DONE: Final = 0
 _MUST_WAIT: Final = 1
 _ADJUSTMENT_BYTES: Final = 2
@@ -360,11 +363,12 @@ class SemaphoreSet(IpcObject):
         self._wait_for_quiet()
         if self.is_removed:
             raise Errno(EIDRM)
-        undos = list(self.undos)  # some may leave the set meanwhile
         self.is_busy = True
         try:
-            for undo in undos:
-                undo.set(number, 0)
+            index = 0
+            while index < len(self.undos):  # only IPC_RMID takes some away meanwhile, the last first
+                self.undos[index].set(number, 0)
+                index += 1
                 pace(_STEP_COST)
             self.values[number] = value
             self.changers[number] = process
@@ -377,15 +381,17 @@ class SemaphoreSet(IpcObject):
         self._wait_for_quiet()
         if self.is_removed:
             raise Errno(EIDRM)
-        undos = list(self.undos)  # some may leave the set meanwhile
         self.is_busy = True
         try:
             for number in range(len(values)):
                 self.values[number] = values[number]
                 self.changers[number] = process
                 pace(_STEP_COST)
-            for undo in undos:
-                undo.clear()
+            index = 0
+            while index < len(self.undos):  # as above
+                self.undos[index].clear()
+                index += 1
+                pace(_STEP_COST)
             self.changed_s = now_s()
         finally:
             self._end_change()
@@ -431,7 +437,7 @@ class Sets:
         """semget(2): the number of the set with this key, created if need be. Raises ENOENT, EEXIST, EINVAL, EACCES,
         ENOSPC, MemoryError.
         """
-        if count < 0 or count > most_in_a_set():
+        if count < 0 or count > min(most_in_a_set(), _MOST_NUMBERS):
             raise Errno(EINVAL)
         found = self.table.find(key, flags)
         if found is not None:

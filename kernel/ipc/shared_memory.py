@@ -200,7 +200,7 @@ class Segments:
         return segment_of(self.table.get(identifier))
 
     def open(self, key: int, size: int, flags: int, credentials: Credentials, process: Bearer) -> int:
-        """shmget(2): the number of the segment with this key, made if need be. Raises ENOENT, EEXIST, EINVAL, EACCES,
+        """shmget(2): the number of the segment of a key, a new one if need be. Raises ENOENT, EEXIST, EINVAL, EACCES,
         ENOSPC, MemoryError.
         """
         while True:
@@ -284,7 +284,7 @@ class Segments:
 
 
 def _check_huge(flags: int, credentials: Credentials) -> None:
-    """Whether a segment of huge pages may be made. Raises EINVAL (no such size), EPERM."""
+    """Whether a segment of huge pages may be created. Raises EINVAL (no such size), EPERM."""
     shift = shift_in(flags)
     if shift not in SHIFTS:
         raise Errno(EINVAL)

@@ -134,10 +134,10 @@ class Signature:
         self.data: bytes = b""
         self.issuer: bytes = b""  # his name
         self.key_identifier: bytes = b""  # that of his key, if it is given
-        self.number: bytes = b""  # that of his certificate, with the name of whoever made that
+        self.number: bytes = b""  # that of the signer's certificate, with the name of its issuer
 
     def verify(self, key: PublicKey) -> None:
-        """Whether the key made it. Raises EKEYREJECTED, EINVAL, EBADMSG."""
+        """Whether the key signed it. Raises EKEYREJECTED, EINVAL, EBADMSG."""
         if key.is_rsa() != self.is_rsa:
             raise Errno(EKEYREJECTED)
         key.verify(b"pkcs1" if self.is_rsa else b"x962", self.hash_name, self.digest, self.data)
@@ -194,7 +194,7 @@ class Certificate:
 
     @property
     def number(self) -> bytes:
-        """Its number, with the name of whoever made it."""
+        """Its number, with the name of its issuer."""
         return self.serial + self._issuer
 
     def _is_own(self, made: Signature) -> bool:

@@ -186,12 +186,12 @@ class Keys:
         self.accounts: dict[KernelUid, KeyAccount] = {}
         self.accounts_in_order: Order[KeyAccount] = Order()
         self.next_dead_s: int = NEVER  # when links of a key that has expired go; not later than the first
-        self.links: int = 0  # that were ever made
+        self.links: int = 0  # that were ever created
         self.ring_links: int = 0  # of these, those to keyrings
         self.ending: Key | None = None  # a list, through `next_ending`
         self.is_ending: bool = False
         self.requests: int = 0  # keys under construction that there ever were
-        self.made: WaitQueue = WaitQueue()  # for one of them to be made
+        self.made: WaitQueue = WaitQueue()  # for one of them to be constructed
 
 
 KEYS: Final = Keys()

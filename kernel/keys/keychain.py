@@ -2,8 +2,8 @@
 session-keyring(7), user-keyring(7), user-session-keyring(7), persistent-keyring(7).
 
 Whoever has a keyring possesses it, and all keys that are found from there. A thread has its own keyring, that of its
-process and that of its session; instead of the last, its user's session keyring. Those of users are made when somebody
-asks for them, and stay.
+process and that of its session; instead of the last, its user's session keyring. Keyrings of users are created on
+demand, and stay.
 
 A program that makes a key for somebody else (requesting.py) has an `Authority`: it finds what the requestor finds.
 
@@ -58,7 +58,7 @@ class Judging(IntEnum):
 
     USE = 0  # it must be good, and not a negative one
     PARTIAL = 1  # it may be negative, or under construction
-    MADE = 2  # it must be made, and may be anything
+    MADE = 2  # it must be constructed, and may be anything
     NOTHING = 3
 
 
@@ -169,7 +169,7 @@ class Keychain:
     # ---- Making them ----------------------------------------------------------------------------------------------
 
     def own_thread(self, who: Credentials) -> Keyring:
-        """The thread's, made if there is none. Raises MemoryError."""
+        """The thread's, created if there is none. Raises MemoryError."""
         if self.thread is None:
             self.thread = Keyring(b"_tid", who.uid, who.gid, _OWN, may_overrun=True)
         return self.thread
@@ -289,7 +289,7 @@ class Authority(Key):
         self.instantiate()
 
     def is_good(self) -> bool:
-        """Whether the key is still to be made."""
+        """Whether the key is still to be constructed."""
         return not self.is_invalidated and not self.is_revoked and realtime_seconds() < self.expiry_s
 
     @noraise
@@ -321,7 +321,7 @@ def find_authority(chain: Keychain, who: Credentials, number: int) -> Authority:
 
 
 def find_named(name: bytes, who: Credentials) -> Keyring | None:
-    """A keyring of a name that may be searched, whoever made it."""
+    """A keyring of a name that may be searched, whoever created it."""
     walk = Walk(KEYS.in_order)
     while True:
         pace(_NAME_COST)
@@ -334,7 +334,7 @@ def find_named(name: bytes, who: Credentials) -> Keyring | None:
 
 
 def keyrings_of(uid: KernelUid) -> UserKeyrings:
-    """A user's, made if need be. Raises EDQUOT, MemoryError."""
+    """A user's, created if need be. Raises EDQUOT, MemoryError."""
     found = _USERS.get(uid)
     if found is not None:
         return found
@@ -357,7 +357,7 @@ def keyrings_of(uid: KernelUid) -> UserKeyrings:
 
 
 def persistent_of(uid: KernelUid, who: Credentials, target: Keyring) -> int:
-    """KEYCTL_GET_PERSISTENT: link a user's persistent keyring, made if need be, to another. Raises EACCES, and what
+    """KEYCTL_GET_PERSISTENT: link a user's persistent keyring, created if need be, to another. Raises EACCES, and what
     linking raises.
     """
     found = PERSISTENT.get(uid)
@@ -456,7 +456,7 @@ def look_up(
     chain: Keychain, who: Credentials, number: int, right: int, creates: bool = False, judging: Judging = Judging.USE
 ) -> Reference:
     """A key by its number, or one of the thread's keyrings by KEY_SPEC_…, which it is given if it `creates`. A `right`
-    of 0 is none that is asked for. Waits for a key that is under construction, if it has to be made. Raises ENOKEY,
+    of 0 is none that is asked for. Waits for a key that is under construction, if it has to be complete. Raises ENOKEY,
     EINVAL, EKEYREVOKED, EKEYEXPIRED, a negative key's error, EACCES, ERESTARTSYS.
     """
     sweep()
@@ -474,7 +474,7 @@ def look_up(
 
 
 def _wait_for(key: Key) -> None:
-    """Sleep until a key is made. Raises ERESTARTSYS, ENOKEY if it ended meanwhile."""
+    """Sleep until a key is constructed. Raises ERESTARTSYS, ENOKEY if it ended meanwhile."""
     key.acquire()
     try:
         key.wait_until_made()

@@ -141,7 +141,7 @@ class Keyring(Key):
             old.release()
 
     def _enter(self, key: Key, number: int) -> None:
-        """Raises MemoryError, with the link half made; but in place of another one none is needed."""
+        """Raises MemoryError, with the link half entered; but in place of another one no memory is needed."""
         self.links[key.index] = key
         self.order.put(number, key)
         if isinstance(key, Keyring):

@@ -2,7 +2,7 @@
 
 A search for "id:" and hexadecimal digits finds a key whose identifier ends so, "ex:" one with just that identifier, and
 "dn:" one whose subject has that encoding. A key has two identifiers: the number of its certificate with the name of
-whoever made that, and the one in the certificate's extension.
+its issuer, and the one in the certificate's extension.
 
 The keyring of keys that the kernel was built with is empty, so a keyring that trusts those takes none.
 

@@ -2,7 +2,7 @@
 
 A key that is not found, and for which there is information for a program, is put under construction, into a keyring.
 /sbin/request-key gets its number, and a session keyring with the authority to make it (request-key(8)). When it has
-ended, the key has been made or refused, or it becomes a negative one for a minute. Everybody who finds the key
+ended, the key has been constructed or refused, or it becomes a negative one for a minute. Everybody who finds the key
 meanwhile waits.
 
 Two threads that ask for the same key do not put it under construction twice: nothing sleeps between a search that finds
@@ -22,7 +22,7 @@ from kernel.lang import EACCES, EAGAIN, EBUSY, ENOENT, ENOKEY, EPERM, Errno, fin
 from kernel.lib.credentials import Credentials
 from kernel.time.clock import realtime_seconds
 
-_NEGATIVE_S: Final = 60  # how long a key that nobody made is known to be missing
+_NEGATIVE_S: Final = 60  # how long a key that nobody constructed is known to be missing
 _HELPERS: Final = ALL << POSSESSOR | (VIEW | READ) << OWNER
 _PROGRAM: Final = b"/sbin/request-key"
 
@@ -158,7 +158,7 @@ def _number_of(keyring: Keyring | None) -> bytes:
 
 @noraise
 def _retire(authority: Authority) -> None:
-    """The key is made or refused: nobody has authority over it any more."""
+    """The key is constructed or refused: nobody has authority over it any more."""
     invalidate(authority)
 
 
@@ -167,7 +167,7 @@ def _retire(authority: Authority) -> None:
 
 def instantiate(authority: Authority, payload: bytes, target: Key | None, finder: OwnFinder) -> None:
     """KEYCTL_INSTANTIATE: give the key its payload, and link it to another keyring. Raises ENOTDIR, EBUSY if it has
-    been made or refused, EDQUOT, and what its type and linking raise.
+    been constructed or refused, EDQUOT, and what its type and linking raise.
     """
     key = authority.target
     if key is None:

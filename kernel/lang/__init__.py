@@ -11,6 +11,8 @@ from kernel.lang.addresses import PhysAddr, UserAddr
 from kernel.lang.effects import (
     export,
     extern,
+    finds_own,
+    gives_up,
     inline,
     interrupted_by,
     irq,
@@ -167,7 +169,7 @@ from kernel.lang.errno import (
 )
 from kernel.lang.errors import Errno, KernelError, Panic, panic
 from kernel.lang.fields import install
-from kernel.lang.guards import atomic, guarded_by, holds, ranked
+from kernel.lang.guards import atomic, guarded_by, holds, own, ranked
 from kernel.lang.ints import be16, be32, be64, i8, i16, i32, u8, u16, u32, u64
 from kernel.lang.locks import SpinLock
 from kernel.lang.spans import Array, Span, span_of
@@ -331,6 +333,8 @@ __all__ = [
     "export",
     "extern",
     "final",
+    "finds_own",
+    "gives_up",
     "guarded_by",
     "holds",
     "i8",
@@ -347,6 +351,7 @@ __all__ = [
     "nosleep",
     "offsetof",
     "on_stack",
+    "own",
     "panic",
     "ranked",
     "recursion",

@@ -47,6 +47,11 @@ def unlocked(function: F) -> F:
     return function
 
 
+def finds_own(function: F) -> F:
+    """Returns the running thread: what is stored through it is the thread's own."""
+    return function
+
+
 def sleeps(function: F) -> F:
     """Sleeps: callers must not be `@nosleep`."""
     return function
@@ -88,6 +93,13 @@ def with_room(size_bytes: int) -> Callable[[F], F]:
 
 def interrupted_by(symbol: str) -> Callable[[F], F]:
     """While this assembly function runs, the processor may enter an exported one on the same stack."""
+    return lambda function: function
+
+
+def gives_up(access: str) -> Callable[[F], F]:
+    """An assembly function that "reads" or "writes" the running program's memory, a little of it. If it faults in a
+    system call without the kernel lock, it does not return: the call is made again, with the lock.
+    """
     return lambda function: function
 
 

@@ -15,6 +15,7 @@ ALL_FIELDS = "*"
 RANKS: dict[type, int] = {}  # of the classes of locks
 GUARDS: dict[type, dict[str, str]] = {}  # by class: the field that holds the lock, by the names of guarded fields
 ATOMIC: dict[type, frozenset[str]] = {}  # by class: the fields that are read without a lock
+OWN: dict[type, frozenset[str]] = {}  # by struct: those of them that only the running thread stores
 
 
 def ranked(rank: int) -> Callable[[type[T]], type[T]]:
@@ -47,6 +48,18 @@ def atomic(*fields: str) -> Callable[[type[T]], type[T]]:
 
     def note(cls: type[T]) -> type[T]:
         ATOMIC[cls] = frozenset(fields)
+        return cls
+
+    return note
+
+
+def own(*fields: str) -> Callable[[type[T]], type[T]]:
+    """Of a struct that is a part of a thread: each of these fields is a number that only the thread itself stores, with
+    or without the kernel lock, and anybody reads as if it were `@atomic`.
+    """
+
+    def note(cls: type[T]) -> type[T]:
+        OWN[cls] = frozenset(fields)
         return cls
 
     return note

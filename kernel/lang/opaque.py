@@ -5,7 +5,7 @@
     else:
         Pid = NewType("Pid", int)
 
-For mypy this is a class that can be made from an int, compared, be a key, and be asked for the int in it: `int(pid)`.
+For mypy this is a class that can be created from an int, compared, be a key, and return the int in it: `int(pid)`.
 Compiled and under CPython it is an int.
 """
 

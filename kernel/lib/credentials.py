@@ -43,7 +43,7 @@ from kernel.lib.pid import UNSET, Pid
 
 
 @final
-@atomic("uid", "euid", "gid", "egid")
+@atomic("uid", "euid", "suid", "gid", "egid", "sgid")
 class Credentials:
     """Treat as immutable once it is installed: `copy()`, change, install."""
 

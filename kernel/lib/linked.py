@@ -10,16 +10,48 @@ An object is in one list at most. `this` returns it with its own type: only one 
 is free. Classes derived from `LinkedList`, such as wait queues, are lists with additions. What is only appended and
 taken from the front needs one link: `Queued`, for a `Queue`.
 
+An object that is in several lists, or has another base, has `Links` for each list: two references in place. The owner
+of the list has `Links` too, to the first and the last. A `Linkage` says which field of the elements they are:
+
+    class _Dirty(Linkage["Page"]):
+        @inline
+        def links(self, entry: "Page") -> "Links[Page]":
+            return entry.dirty_links
+
+    DIRTY: Final = _Dirty()
+
+    DIRTY.append(cache.dirty, page)
+    page = cache.dirty[FIRST]
+    page = page.dirty_links[NEXT]
+
+Stacks and the buckets of hash tables, which are linked one way through a field, are two stores: they stay by hand.
+
 Invariants: `head.previous` and `tail.next` are None; `x.next.previous` is x. An object in no list has no neighbours.
 Context: any; nothing sleeps or raises. Objects that refer to each other are not freed by counting: empty a list before
 dropping it.
 """
 
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias, TypeVar
 
-from kernel.lang import inline, panic
+from kernel.lang import Array, inline, panic
 
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+    Links: TypeAlias = Array[T | None, Literal[2]]
+else:
+
+    class Links(Array):
+        """The same at run time, where the element may be a name."""
+
+        def __class_getitem__(cls, element: object) -> object:
+            return Array[element, Literal[2]]
+
+
+NEXT: Final = 0  # of an element's links
+PREVIOUS: Final = 1
+FIRST: Final = 0  # of an owner's
+LAST: Final = 1
 
 
 class Linked(Generic[T]):
@@ -195,3 +227,64 @@ class Queue(Generic[T]):
         self.head = None
         self.tail = None
         return None if head is None else head.this()
+
+
+class Linkage(Generic[T]):
+    """Lists of one kind, whose owners hold their ends."""
+
+    @inline
+    def links(self, entry: T) -> "Links[T]":
+        """The element's. A derived class returns one of its fields."""
+        panic("a linkage does not say where its links are")
+
+    @inline
+    def append(self, ends: "Links[T]", entry: T) -> None:
+        """Add an element that is in no such list at the end."""
+        tail = ends[LAST]
+        if tail is None:
+            ends[FIRST] = entry
+        else:
+            self.links(tail)[NEXT] = entry
+            self.links(entry)[PREVIOUS] = tail
+        ends[LAST] = entry
+
+    @inline
+    def prepend(self, ends: "Links[T]", entry: T) -> None:
+        """Add an element that is in no such list at the beginning."""
+        head = ends[FIRST]
+        if head is None:
+            ends[LAST] = entry
+        else:
+            self.links(head)[PREVIOUS] = entry
+            self.links(entry)[NEXT] = head
+        ends[FIRST] = entry
+
+    def insert(self, ends: "Links[T]", previous: T | None, entry: T) -> None:
+        """Add an element that is in no such list after another, or as the first."""
+        following = None if previous is None else self.links(previous)[NEXT]
+        if previous is None:
+            self.prepend(ends, entry)
+        elif following is None:
+            self.append(ends, entry)
+        else:
+            self.links(previous)[NEXT] = entry
+            self.links(following)[PREVIOUS] = entry
+            self.links(entry)[PREVIOUS] = previous
+            self.links(entry)[NEXT] = following
+
+    @inline
+    def remove(self, ends: "Links[T]", entry: T) -> None:
+        """Remove an element of this list."""
+        links = self.links(entry)
+        following = links[NEXT]
+        previous = links[PREVIOUS]
+        if previous is None:
+            ends[FIRST] = following
+        else:
+            self.links(previous)[NEXT] = following
+        if following is None:
+            ends[LAST] = previous
+        else:
+            self.links(following)[PREVIOUS] = previous
+        links[NEXT] = None
+        links[PREVIOUS] = None

@@ -75,11 +75,11 @@ class Namespace:
         return False
 
     def hold(self) -> None:
-        """Its file is mounted somewhere, which keeps it alive as an open one does. Not for mount namespaces."""
+        """Its file is mounted somewhere, which keeps it alive as an open one does."""
 
     @noraise
     def let_go(self) -> None:
-        """A mount of its file is gone."""
+        """A mount of its file is gone. May sleep for a mount namespace."""
 
 
 # ---- User namespaces ------------------------------------------------------------------------------------------------

@@ -46,6 +46,14 @@ class Order(Generic[T]):
         chunk = self.chunk(self.chunk_from(number))
         return chunk is not None and chunk.numbers[place_of(chunk.numbers, number)] == number
 
+    def get(self, number: int) -> T | None:
+        """The object of a number, if there is one."""
+        chunk = self.chunk(self.chunk_from(number))
+        if chunk is None:
+            return None
+        at = place_of(chunk.numbers, number)
+        return chunk.values[at] if chunk.numbers[at] == number else None
+
     def chunk_from(self, number: int) -> int:
         """The index of the first chunk that ends at or after a number, or how many there are."""
         chunks = self._chunks
@@ -67,6 +75,30 @@ class Order(Generic[T]):
         """The first object from a number on."""
         chunk = self.chunk(self.chunk_from(number))
         return None if chunk is None else chunk.values[place_of(chunk.numbers, number)]
+
+    def last_to(self, number: int) -> T | None:
+        """The last object up to a number."""
+        index = self.chunk_from(number)
+        chunk = self.chunk(index)
+        if chunk is not None:
+            at = place_of(chunk.numbers, number)
+            if chunk.numbers[at] == number:
+                return chunk.values[at]
+            if at > 0:
+                return chunk.values[at - 1]
+        before = self.chunk(index - 1)
+        return None if before is None else before.values[-1]
+
+    def take_last(self) -> T | None:
+        """Remove and return the last object. Needs no memory."""
+        if len(self._chunks) == 0:
+            return None
+        chunk = self._chunks[-1]
+        chunk.numbers.pop()
+        value = chunk.values.pop()
+        if len(chunk.numbers) == 0:
+            self._chunks.pop()
+        return value
 
     def put(self, number: int, value: T) -> None:
         """Enter an object, instead of another of that number if there is one: then no memory is needed. Raises

@@ -15,7 +15,7 @@ from kernel.lib.namespace import UserNamespace
 
 @final
 class OwnerMap:
-    """The owners of a mount's files. Immutable, like the maps that it was made from."""
+    """The owners of a mount's files. Immutable, like the maps that it was built from."""
 
     def __init__(self, namespace: UserNamespace, keeper: UserNamespace) -> None:
         self._users: IdMap = namespace.uids

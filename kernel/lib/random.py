@@ -2,8 +2,8 @@
 
 Each run of the cipher replaces the key with its own first half before anything is handed out, and a word that was
 handed out is erased; so what was handed out cannot be computed from the generator's later state. The second half of a
-block is a pool for small requests, or the key of one large request, which its own blocks are made of. The seed comes
-from the processor's generator or, without one, from the jitter of the time-stamp counter.
+block is a pool for small requests, or the key for the blocks of one large request. The seed comes from the
+processor's generator or, without one, from the jitter of the time-stamp counter.
 
 Locking: the generator has a lock of its own, so no caller needs the kernel lock. The blocks of a large request are
 computed outside it. Context: any; never sleeps or allocates. Source: RFC 8439, sections 2.1 to 2.3.

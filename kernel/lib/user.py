@@ -1,10 +1,10 @@
 """User memory, and the buffers that file reads and writes move bytes through.
 
-Nothing else in the kernel follows a user address. It is a type, `UserAddr`, which numbers do not become by accident; a
-sum with it is a number again, unless `at` or `within` makes it. An address outside the user half, or one that cannot
+Nothing else in the kernel follows a user address. It is a type, `UserAddr`, which no number becomes by accident; a sum
+with it is a number again, unless `at` or `within` computes it. An address outside the user half, or one that cannot
 be read or written, raises EFAULT. A `Buffer` never raises: `put` and `take` move as much as they can, say how much that
 was, and set `faulted` when memory stopped them; so a file operation can stop where it is and report what it has done.
-The system call that made the buffer turns "nothing moved and faulted" into EFAULT.
+The system call that created the buffer turns "nothing moved and faulted" into EFAULT.
 
 Context: may sleep, because a user page may have to be read from a disk first, and because long copies have safe points.
 """
@@ -49,6 +49,18 @@ def read_into(destination: Span[u8], address: UserAddr) -> None:
 def write_from(address: UserAddr, source: Span[u8]) -> None:
     """Copy the span to user memory."""
     if usercopy.copy_out(address, source) != 0:
+        raise Errno(EFAULT)
+
+
+def write_small(address: UserAddr, source: Span[u8]) -> None:
+    """`write_from` of at most 512 bytes, which a system call without the kernel lock may do, too."""
+    if usercopy.copy_out_small(address, source) != 0:
+        raise Errno(EFAULT)
+
+
+def read_small(destination: Span[u8], address: UserAddr) -> None:
+    """`read_into` of at most 512 bytes, which a system call without the kernel lock may do, too."""
+    if usercopy.copy_in_small(destination, address) != 0:
         raise Errno(EFAULT)
 
 

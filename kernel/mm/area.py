@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from arch.programs import WRITE_WATCHED
 from kernel.lang import final, u8
+from kernel.lib.linked import Links
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.huge_pool import HugeUse
 from kernel.mm.objects import FixedPages, MappedThrough, MemoryObject
@@ -61,6 +62,8 @@ class Area:
     lengthen an area past the longest file, where an offset in bytes would not fit a number.
     """
 
+    source_links: Links["Area"]  # among the areas of the same source (TrackedObject)
+
     def __init__(
         self, start: int, end: int, prot: int, maximum_prot: int, flags: int, source: MemoryObject | None, page: int
     ) -> None:
@@ -91,8 +94,6 @@ class Area:
         self.handler: FaultHandler | None = None  # serves its faults (userfaultfd(2))
         self.huge: HugeUse | None = None if source is None or not source.is_huge() else HugeUse(source.page_shift())
         self.space: AddressSpace | None = None  # the one it lies in, while attached to a source
-        self.next_of_source: Area | None = None  # other areas of the same source (TrackedObject)
-        self.previous_of_source: Area | None = None
         self.left: Area | None = None
         self.right: Area | None = None
         self.parent: Area | None = None  # or the next area that has left the space but is not detached yet

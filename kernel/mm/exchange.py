@@ -4,7 +4,7 @@ Where a memory object knows its areas, they say where to look (`exchange_in_area
 alone, and to their forks, is looked for in whole page tables (`exchange_in_space`): a list of
 those that have such a frame would have to be kept at every fork, and only this would read it.
 
-Context: as said at each function. Entries are flushed at once, so that a copy that is made afterwards is the last word.
+Context: as said at each function. Entries are flushed at once, so that a copy afterwards has the last contents.
 """
 
 from typing import Final
@@ -21,6 +21,7 @@ from arch.programs import (
     write_entry,
 )
 from kernel.lang import final
+from kernel.lib.linked import FIRST, NEXT
 from kernel.lib.pace import pace
 from kernel.mm.area import Area
 from kernel.mm.broken import BROKEN
@@ -155,25 +156,25 @@ def exchange_in_areas(source: TrackedObject, index: int, frame: Frame, other: Fr
     """Do as `exchange_at` says wherever page `index` of an object, in `frame`, is mapped. Copies that programs have of
     it stay. Never sleeps.
     """
-    area = source.first_area
+    area = source.all_areas[FIRST]
     while area is not None:
         space = area.space
         address = address_of(area, index)
         if space is not None and area.start <= address < area.end:
             exchange_at(space, address, frame, other)
-        area = area.next_of_source
+        area = area.source_links[NEXT]
 
 
 def count_in_areas(source: TrackedObject, index: int, frame: Frame) -> int:
     """How many entries map page `index` of an object, in `frame`. Never sleeps."""
     count = 0
-    area = source.first_area
+    area = source.all_areas[FIRST]
     while area is not None:
         space = area.space
         address = address_of(area, index)
         if space is not None and area.start <= address < area.end and _slot_of(space, address, frame) != 0:
             count += 1
-        area = area.next_of_source
+        area = area.source_links[NEXT]
     return count
 
 
@@ -189,10 +190,10 @@ def note_areas(source: TrackedObject, index: int, places: Places) -> None:
     """In which spaces areas show page `index` of an object, whether it is mapped there or not. Never sleeps. Raises
     MemoryError.
     """
-    area = source.first_area
+    area = source.all_areas[FIRST]
     while area is not None:
         space = area.space
         address = address_of(area, index)
         if space is not None and area.start <= address < area.end:
             places.add(space, address)
-        area = area.next_of_source
+        area = area.source_links[NEXT]

@@ -231,7 +231,7 @@ _ORDINARY_ORDER: Final = 2  # larger runs may be missing while there is memory e
 
 
 def _make_room(wanted: int) -> bool:
-    """Whether something has come free."""
+    """Whether something has been freed."""
     if SHORTAGE.busy:
         return False
     SHORTAGE.busy = True

@@ -12,7 +12,7 @@ The header of an object is `u32 count`, `u32 type` (the low half of its type des
 Invariants:
 - An object whose count is 0 has `IN_TABLE` and an entry, or `TABLE.incomplete` is set: then the table could not grow,
   and the reclaimer looks through the whole heap once.
-- A fresh object is zero after its header, has count 0 and is in the table: whoever called holds it only on a stack or
+- A fresh object is zero after its header, has count 0 and is in the table: the caller holds it only on a stack or
   in registers, where the reclaimer's scan finds it.
 
 Context: interrupts off. Never sleeps. `krait_allocate` may run the reclaimer, but through a hook, since the reclaimer

@@ -31,6 +31,7 @@ from arch.programs import (
     write_entry,
 )
 from kernel.lang import EAGAIN, EEXIST, EFAULT, ENOENT, ENOMEM, ENOSPC, Errno
+from kernel.lib.linked import FIRST, NEXT
 from kernel.lib.pace import pace_bytes, spend
 from kernel.mm.area import PROT_EXEC, PROT_READ, PROT_WRITE, Area
 from kernel.mm.frames import (
@@ -250,7 +251,7 @@ def _copy(pages: PageTable, area: Area, source: HugeObject, address: int, flags:
 
 def _take_from_children(source: HugeObject, owner: Area, number: int, head: Frame) -> None:
     """Take a page from all private mappings but the one for which it was reserved."""
-    area = source.first_area
+    area = source.all_areas[FIRST]
     while area is not None:
         space = area.space
         within = number - (area.first_page >> source.order)
@@ -259,7 +260,7 @@ def _take_from_children(source: HugeObject, owner: Area, number: int, head: Fram
             if 0 <= within < area.end - area.start >> source.shift:
                 if _take_from(space.pages, source, area.start + (within << source.shift), head):
                     use.lost_pages = True
-        area = area.next_of_source
+        area = area.source_links[NEXT]
 
 
 def _take_from(pages: PageTable, source: HugeObject, address: int, head: Frame) -> bool:

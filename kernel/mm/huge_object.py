@@ -196,7 +196,7 @@ class HugeObject(TrackedObject):
         PACE.rest.report_change()
 
     def obtain(self, number: int) -> Frame:
-        """A page of the object, made if there is none, with a user more for the caller. The caller serves a fault in
+        """A page of the object, created if there is none, with a user more for the caller. The caller serves a fault in
         it. Sleeps. Raises ENOSPC, EINVAL (past the end), MemoryError.
         """
         found = self.frames.get(number)
@@ -248,7 +248,7 @@ class HugeObject(TrackedObject):
                 pace(_OWED_COST)
         finally:
             if missing > 0:
-                self.pool.release(missing, self.quota)  # no memory; or a fault made some of them meanwhile
+                self.pool.release(missing, self.quota)  # no memory; or a fault created some of them meanwhile
 
     def _known(self, first: int, end_page: int) -> int:
         count = 0

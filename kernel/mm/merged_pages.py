@@ -5,7 +5,7 @@ table has no reference, so the last one that goes frees the frame at once, and t
 to it, whoever has the last reference: a write gets a copy (fault.py). What depends on how often a frame is mapped, as
 Pss does, needs no other rule than after a fork.
 
-The table is made of the frames themselves: lists by checksum, linked in the frame table, so that to merge two pages
+The table consists of the frames themselves: lists by checksum, linked in the frame table, so that to merge two pages
 needs no memory. A tree, ordered by contents, would compare a whole page at each step down, and be turned at each
 change; the checksum is there anyway, because it shows which pages change. There is a list of its own for the one
 frame that shows pages of zeros while `use_zero_pages` is set, of which there may be any number.
@@ -104,7 +104,7 @@ class MergedTable(MergedPageKeeper):
 
     def __init__(self) -> None:
         self.count: int = 0
-        self.copies: int = 0  # made since the machine came up, because merged pages were written to or separated
+        self.copies: int = 0  # since the machine came up, because merged pages were written to or separated
         self.gave_up: bool = False  # the last search ended before the end of its list
         self._firsts: list[int] = []  # of the lists; empty until a page may be merged
 

@@ -4,8 +4,12 @@ They belong where this kernel and its programs are, so they wait elsewhere. The 
 frame that lies in the place of some page holds that very page, or belongs to nobody; `_settle` ensures that.
 
 Invariants: a page that will be filled has one frame; a frame in the place of a page holds it; no table or list lies in
-the place of a page. Context: sleeps (safe points). Only the caller works on a kernel until it is complete; then nothing
-changes it.
+the place of a page.
+
+Frames are kept in trees, which grow a leaf at a time: a kernel may have millions of pages.
+
+Context: sleeps. Only the caller works on a kernel until it is complete, and whoever ends or checks it is alone with it,
+too (`LoadedKernel.is_busy`); so its safe points need no second look.
 """
 
 from typing import Final
@@ -15,6 +19,7 @@ from kernel.lang import ENOMEM, Errno, Span, UserAddr, final, u8, u64
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.lib.user import Buffer
+from kernel.mm.frame_tree import FrameTree
 from kernel.mm.frames import (
     NO_FRAME,
     PAGE_MASK,
@@ -28,8 +33,10 @@ from kernel.mm.frames import (
     zero_frame,
 )
 
-_PAGE_COST: Final = 1500  # instructions to fill or checksum a page
-_MOVE_COST: Final = 100
+_PAGE_COST: Final = 1500  # instructions to fill a page
+_SUM_COST: Final = 16_000  # … for its checksum
+_DROP_COST: Final = 400
+_MOVE_COST: Final = 150
 _MOVE_SIZE: Final = 16  # of an entry of the list
 _MOVES_PER_FRAME: Final = PAGE_SIZE // _MOVE_SIZE - 1  # and the link to the next
 _PAGE_NUMBERS: Final = (1 << 40) - 1  # the largest possible
@@ -48,7 +55,8 @@ class Segment:
     def __init__(self, first: int, count: int, filled: int) -> None:
         self.first: int = first  # number of the page where it belongs
         self.count: int = count
-        self.frames: list[Frame] = [NO_FRAME] * filled
+        self.filled: int = filled  # pages
+        self.frames: FrameTree = FrameTree()
 
     def address(self, index: int) -> int:
         """Where the page with this index belongs; the one after the last is the segment's end."""
@@ -74,7 +82,7 @@ class SegmentBuffer(Buffer):
         while done < length:
             start = self._position & PAGE_MASK
             count = min(PAGE_SIZE - start, length - done)
-            frame = self._segment.frames[self._position >> PAGE_SHIFT]
+            frame = self._segment.frames.get(self._position >> PAGE_SHIFT)
             frame_span(frame)[start : start + count].copy_from(source[done : done + count])
             self._position += count
             done += count
@@ -94,8 +102,8 @@ class NextKernel(TablePages):
         self.root: int = 0  # physical addresses
         self.moves: int = 0
         self.code_page: int = 0
-        self._others: list[Frame] = []  # tables and the list
-        self._unusable: list[Frame] = []  # while it is being loaded: frames in the places of zero pages
+        self._others: FrameTree = FrameTree()  # tables and the list, in the order in which they were taken
+        self._unusable: FrameTree = FrameTree()  # while it is being loaded: frames in the places of zero pages
         self._sum: int = 0
 
     def add(self, destination: int, size: int, filled: int) -> Segment:
@@ -109,12 +117,12 @@ class NextKernel(TablePages):
     def find_room(self) -> None:
         """Give each page that will be filled a frame of zeros. Raises MemoryError."""
         for segment in self.segments:
-            for index in range(len(segment.frames)):
-                while segment.frames[index] == NO_FRAME:
+            for index in range(segment.filled):
+                while segment.frames.get(index) == NO_FRAME:
                     frame = self._settle(allocate_user_frame())
                     if frame != NO_FRAME:
                         zero_frame(frame)
-                        segment.frames[index] = frame
+                        _keep(segment.frames, index, frame)
                 pace(_PAGE_COST)
 
     def fill_from_user(self, segment: Segment, address: UserAddr, size: int) -> None:
@@ -123,7 +131,7 @@ class NextKernel(TablePages):
         done = 0
         while done < size:
             count = min(PAGE_SIZE, size - done)
-            user.read_into(frame_span(segment.frames[done >> PAGE_SHIFT])[0:count], user.at(address, done))
+            user.read_into(frame_span(segment.frames.get(done >> PAGE_SHIFT))[0:count], user.at(address, done))
             done += count
             pace(_PAGE_COST)
 
@@ -141,7 +149,7 @@ class NextKernel(TablePages):
         if page == 0:
             raise Errno(ENOMEM)
         self.code_page = page
-        self._drop(self._unusable)
+        _drop(self._unusable)
         self._sum = self.sum_up()
 
     def is_whole(self) -> bool:
@@ -152,44 +160,39 @@ class NextKernel(TablePages):
         """A checksum of all frames."""
         total = 0
         for segment in self.segments:
-            for frame in segment.frames:
-                total = _add_words(total, frame_span(frame))
-                pace(_PAGE_COST)
-        for frame in self._others:
-            total = _add_words(total, frame_span(frame))
-            pace(_PAGE_COST)
-        return total
+            total = _add_frames(total, segment.frames)
+        return _add_frames(total, self._others)
 
     def close(self) -> None:
         """Give everything back, complete or not."""
         for segment in self.segments:
-            self._drop(segment.frames)
-        self._drop(self._others)
-        self._drop(self._unusable)
+            _drop(segment.frames)
+        _drop(self._others)
+        _drop(self._unusable)
 
     def take(self) -> int:
         frame = NO_FRAME
         while frame == NO_FRAME:
             frame = self._settle(allocate_user_frame())
-        self._others.append(frame)
+        _keep(self._others, self._others.count, frame)
         zero_frame(frame)
         pace(_PAGE_COST)
         return frame << PAGE_SHIFT  # fits: it is a frame's
 
     def _settle(self, frame: Frame) -> Frame:
         """Find a use for a fresh frame. One in no page's place is returned. One in a page's place becomes that page,
-        and the frame that was that page before is returned, or NO_FRAME.
+        and the frame that was that page before is returned, or NO_FRAME. Raises MemoryError, without the frame.
         """
         segment = self._segment_at(frame)
         if segment is None:
             return frame
         index = frame - segment.first  # fits: the segment holds the frame
         pace(_PAGE_COST)
-        if index >= len(segment.frames):
-            self._unusable.append(frame)
+        if index >= segment.filled:
+            _keep(self._unusable, self._unusable.count, frame)
             return NO_FRAME
-        before = segment.frames[index]
-        segment.frames[index] = frame
+        before = segment.frames.get(index)
+        _keep(segment.frames, index, frame)
         if before == NO_FRAME:
             zero_frame(frame)
         else:
@@ -207,39 +210,62 @@ class NextKernel(TablePages):
         count = 0
         for segment in self.segments:
             count += segment.count
-        frames: list[Frame] = []
-        for _ in range(count // _MOVES_PER_FRAME + 1):
-            frames.append(Frame(self.take() >> PAGE_SHIFT))
-        self.moves = frames[0] << PAGE_SHIFT
+        first = self._others.count
+        self.moves = self.take()
+        for _ in range(count // _MOVES_PER_FRAME):
+            self.take()
         at = 0
         for segment in self.segments:
             for index in range(segment.count):
-                source = int(segment.frames[index]) if index < len(segment.frames) else 0
+                source = int(segment.frames.get(index))  # NO_FRAME is 0, too
                 if source != segment.first + index:
                     source_address = source << PAGE_SHIFT  # fits: it is a frame's
-                    _store_move(frames, at, segment.address(index), source_address)
+                    self._store_move(first, at, segment.address(index), source_address)
                     at += 1
                 pace(_MOVE_COST)
-        _store_move(frames, at, MOVE_END, 0)
+        self._store_move(first, at, MOVE_END, 0)
 
-    def _drop(self, frames: list[Frame]) -> None:
-        while len(frames) > 0:
-            frame = frames.pop()
-            if frame != NO_FRAME:
-                free_frame(frame)
-            pace(_MOVE_COST)
+    def _store_move(self, first: int, at: int, destination: int, source: int) -> None:
+        """The entry number `at` of the list, whose frames are those of `_others` from `first` on; at the end of a
+        frame, a link to the next follows it.
+        """
+        number = first + at // _MOVES_PER_FRAME
+        place = at % _MOVES_PER_FRAME
+        span = frame_span(self._others.get(number))
+        span.store_u64(place * _MOVE_SIZE, u64(destination))
+        span.store_u64(place * _MOVE_SIZE + 8, u64(source))
+        following = self._others.get(number + 1)
+        if place == _MOVES_PER_FRAME - 1 and following != NO_FRAME:
+            span.store_u64(PAGE_SIZE - _MOVE_SIZE, u64(MOVE_LINK))
+            span.store_u64(PAGE_SIZE - 8, u64(following << PAGE_SHIFT))
 
 
-def _store_move(frames: list[Frame], at: int, destination: int, source: int) -> None:
-    """The entry number `at` of the list; at the end of a frame, a link to the next follows it."""
-    number = at // _MOVES_PER_FRAME
-    place = at % _MOVES_PER_FRAME
-    span = frame_span(frames[number])
-    span.store_u64(place * _MOVE_SIZE, u64(destination))
-    span.store_u64(place * _MOVE_SIZE + 8, u64(source))
-    if place == _MOVES_PER_FRAME - 1 and number + 1 < len(frames):
-        span.store_u64(PAGE_SIZE - _MOVE_SIZE, u64(MOVE_LINK))
-        span.store_u64(PAGE_SIZE - 8, u64(frames[number + 1] << PAGE_SHIFT))
+def _keep(frames: FrameTree, index: int, frame: Frame) -> None:
+    """Enter a frame in a tree. Raises MemoryError, without it."""
+    try:
+        frames.put(index, frame)
+    except MemoryError:
+        free_frame(frame)
+        raise
+
+
+def _drop(frames: FrameTree) -> None:
+    """Give back all frames of a tree."""
+    index = frames.next_from(0)
+    while index >= 0:
+        free_frame(frames.remove(index))
+        pace(_DROP_COST)
+        index = frames.next_from(index + 1)
+
+
+def _add_frames(total: int, frames: FrameTree) -> int:
+    """The checksum of what was summed up so far and of all frames of a tree."""
+    index = frames.next_from(0)
+    while index >= 0:
+        total = _add_words(total, frame_span(frames.get(index)))
+        pace(_SUM_COST)
+        index = frames.next_from(index + 1)
+    return total
 
 
 def _add_words(total: int, data: Span[u8]) -> int:

@@ -9,7 +9,8 @@ Context: `page` may sleep (a file system reads from its disk).
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EHWPOISON, EINVAL, EIO, EOPNOTSUPP, Errno, final, noinline, noraise
+from kernel.lang import EHWPOISON, EINVAL, EIO, EOPNOTSUPP, Errno, final, inline, noinline, noraise
+from kernel.lib.linked import FIRST, NEXT, Linkage, Links
 from kernel.lib.pace import PACE, pace
 from kernel.mm.broken import is_broken
 from kernel.mm.commitment import take_back
@@ -223,13 +224,23 @@ class MemoryObject:
         return 0 if file is None else file.mode
 
 
+class _Areas(Linkage["Area"]):
+    @inline
+    def links(self, entry: "Area") -> "Links[Area]":
+        return entry.source_links
+
+
+_AREAS: Final = _Areas()
+
+
 class TrackedObject(MemoryObject):
     """A memory object that knows the areas that map it, so that pages can be taken from them: a reverse map. The areas
     are linked through their own words. See reverse_map.py.
     """
 
+    all_areas: Links["Area"]  # the latest first
+
     def __init__(self) -> None:
-        self.first_area: Area | None = None
         self.area_count: int = 0
         self.writing_areas: int = 0  # those through which a program may write to it, now or after mprotect(2)
 
@@ -243,12 +254,7 @@ class TrackedObject(MemoryObject):
     def attach(self, area: "Area") -> None:
         self.area_count += 1
         self.writing_areas += area.is_written_through
-        first = self.first_area
-        area.next_of_source = first
-        area.previous_of_source = None
-        if first is not None:
-            first.previous_of_source = area
-        self.first_area = area
+        _AREAS.prepend(self.all_areas, area)
         self.acquire()
 
     def detach(self, area: "Area") -> None:
@@ -256,16 +262,7 @@ class TrackedObject(MemoryObject):
             AREA_WALK.lose(area)
         self.area_count -= 1
         self.writing_areas -= area.is_written_through
-        following = area.next_of_source
-        previous = area.previous_of_source
-        if following is not None:
-            following.previous_of_source = previous
-        if previous is not None:
-            previous.next_of_source = following
-        else:
-            self.first_area = following
-        area.next_of_source = None
-        area.previous_of_source = None
+        _AREAS.remove(self.all_areas, area)
         self.release()
 
 
@@ -294,7 +291,7 @@ class AreaWalk:
     def again(self) -> None:
         """Begin anew: entries may have come from areas that were not met yet to some that were (fork, mremap(2))."""
         source = self.source
-        self._next = None if source is None else source.first_area
+        self._next = None if source is None else source.all_areas[FIRST]
         self._end = None
         self._first = self._next
 
@@ -304,18 +301,18 @@ class AreaWalk:
         if source is None:
             return None
         if self._next is self._end:
-            if source.first_area is self._first:
+            if source.all_areas[FIRST] is self._first:
                 return None
             self._end = self._first
-            self._first = source.first_area
-            self._next = source.first_area
+            self._first = source.all_areas[FIRST]
+            self._next = source.all_areas[FIRST]
         area = self._next
-        self._next = None if area is None else area.next_of_source
+        self._next = None if area is None else area.source_links[NEXT]
         return area
 
     def lose(self, area: "Area") -> None:
         """An area goes, and is still linked with the next."""
-        following = area.next_of_source
+        following = area.source_links[NEXT]
         if self._next is area:
             self._next = following
         if self._end is area:

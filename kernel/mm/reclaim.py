@@ -3,7 +3,7 @@
 References on stacks and in registers are not counted. So an object with count 0 is garbage only if no word of any
 kernel stack points into it. A pass, with every other thread stopped:
 
-1. *Mark*: spill the callee-saved registers, and look at each word of the own stack and (through a hook) of every other
+1. *Mark*: spill the callee-saved registers, and look at each word of its own stack and (through a hook) of every other
    kernel stack. What points into a slot in use marks its object: the scan is conservative, interior pointers count.
    The stack of a thread that sleeps stays as it is, so it is looked at once: what it points to is *held*, counted like
    a reference from a field, until the thread runs again.
@@ -16,7 +16,7 @@ kernel stack points into it. A pass, with every other thread stopped:
 A pass looks at a bounded number of words and frees for a bounded number of instructions, so that nobody waits for
 long. If there are stacks that it did not come to, it frees nothing, and the next one goes on with them; the rest of
 the dead stay chained for the next one, and so does the rest of the heap, where it is searched. Each is due at once.
-Only when memory is short all is done. Each pass marks the own stack anew, because what a chained object refers to
+Only when memory is short is all of it done. Each pass marks its own stack anew, because what a chained object refers to
 lives, and may have come to a stack meanwhile.
 
 Invariants:
@@ -187,7 +187,7 @@ def set_threshold(entries: int) -> None:
 
 
 def reclaim_if_due() -> None:
-    """Reclaim if the table has grown past the threshold: where a system call returns, with little on the own stack."""
+    """Reclaim if the table has grown past the threshold: where a system call returns, with little on its own stack."""
     if heap.TABLE.next >= heap.TABLE.due:
         reclaim_some()
 

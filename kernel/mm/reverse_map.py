@@ -3,7 +3,7 @@ reclaim take pages away.
 
 The path is object → areas → page tables, so it costs one look-up for each area that maps the object, however many
 pages that has. Where very many do (`is_crowded`), it has safe points; what must not sleep leaves such an object's pages
-alone.
+alone, and whoever may sleep evicts them (kernel/cache/crowds.py).
 
 Context: `unmap_frame` never sleeps, the others may.
 """
@@ -11,6 +11,7 @@ Context: `unmap_frame` never sleeps, the others may.
 from typing import Final
 
 from arch.programs import DIRTY, POISONED, PRIVATE, WRITABLE, entry_frame, names_frame, read_entry, write_entry
+from kernel.lib.linked import FIRST, NEXT
 from kernel.lib.pace import PACE_BUDGET, pace
 from kernel.mm.area import Area
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE, Frame, put_frame
@@ -43,7 +44,7 @@ def forget_pages(source: TrackedObject, first: int, end: int, leaves_hole: bool 
             _forget_in_crowd(source, first, end, kept)
             return
         reached = end  # by all areas
-        area = source.first_area
+        area = source.all_areas[FIRST]
         while area is not None:
             space = area.space
             start = _first_address(area, first)
@@ -52,7 +53,7 @@ def forget_pages(source: TrackedObject, first: int, end: int, leaves_hole: bool 
                 at = space.discard(start, stop, area.kept_bits | kept)
                 if at < stop:
                     reached = area.index_of(at)
-            area = area.next_of_source
+            area = area.source_links[NEXT]
         first = reached
         if first < end:
             pace(PACE_BUDGET)
@@ -91,10 +92,10 @@ def protect_pages(source: TrackedObject, first: int, end: int) -> None:
     many areas map the object, is dirty once more.
     """
     if not source.is_crowded():
-        area = source.first_area
+        area = source.all_areas[FIRST]
         while area is not None:
             _protect_in(area, first, end)
-            area = area.next_of_source
+            area = area.source_links[NEXT]
         return
     AREA_WALK.begin(source)
     try:
@@ -132,20 +133,29 @@ def unmap_frame(source: TrackedObject, index: int, frame: Frame) -> None:
     """Unmap page `index`, which lies in `frame`, everywhere; programs fault it in again. Private copies stay. The
     object is not crowded.
     """
-    area = source.first_area
+    area = source.all_areas[FIRST]
     while area is not None:
-        space = area.space
-        address = _first_address(area, index)
-        if space is not None and area.start <= address < area.end and area.index_of(address) == index:
-            slot = space.pages.find(address)
-            if slot != 0:
-                entry = read_entry(slot)
-                if names_frame(entry) and entry_frame(entry) == frame:
-                    write_entry(slot, entry & area.kept_bits)
-                    space.pages.flush_page(address)
-                    space.resident -= 1
-                    put_frame(entry_frame(entry))  # the reference of the entry
-        area = area.next_of_source
+        unmap_in_area(area, index, frame)
+        area = area.source_links[NEXT]
+
+
+def unmap_in_area(area: Area, index: int, frame: Frame) -> bool:
+    """The same in one area; whether it was mapped there. Never sleeps."""
+    space = area.space
+    address = _first_address(area, index)
+    if space is None or not area.start <= address < area.end or area.index_of(address) != index:
+        return False
+    slot = space.pages.find(address)
+    if slot == 0:
+        return False
+    entry = read_entry(slot)
+    if not names_frame(entry) or entry_frame(entry) != frame:
+        return False
+    write_entry(slot, entry & area.kept_bits)
+    space.pages.flush_page(address)
+    space.resident -= 1
+    put_frame(entry_frame(entry))  # the reference of the entry
+    return True
 
 
 def is_mapped_for_writing(source: TrackedObject) -> bool:

@@ -297,7 +297,7 @@ class AddressSpace(Linked["AddressSpace"]):
         self.pages.activate()
 
     def fork(self, births: Births | None = None) -> "AddressSpace":
-        """A copy-on-write copy. `births` collects what handlers of faults are to hear of it, without which none serves
+        """A copy-on-write copy. `births` collects what is to be reported to handlers of faults; without it none serves
         the copy. Raises ENOMEM, MemoryError, with nothing changed but what a fault restores.
         """
         self.settle()

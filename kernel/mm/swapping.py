@@ -34,10 +34,12 @@ from arch.programs import (
     write_entry,
 )
 from kernel.lang import EINTR, Errno, final
+from kernel.lib.linked import FIRST, NEXT
 from kernel.lib.pace import PACE, is_dying, is_interrupted, pace, spend
 from kernel.mm.area import DROPPABLE, MAP_LOCKED, Area
 from kernel.mm.area_tree import following
 from kernel.mm.broken import is_broken
+from kernel.mm.crowded_memory import CROWDED_MEMORY
 from kernel.mm.exchange import address_of, count_in_areas
 from kernel.mm.fault import Access, swap_in
 from kernel.mm.frame_tree import SWAPPABLE, FrameTree, in_place_of_frame, is_slot, slot_in
@@ -161,9 +163,13 @@ def take_shared_page(tree: FrameTree, index: int, choice: Choice, taken: Taken, 
     mapping = tree.mapping
     mapped = 0
     if mapping is not None:
-        if mapping.is_crowded() or is_wanted_in_areas(mapping, index, frame, takes_used):
+        if mapping.is_crowded():  # then it goes if nobody maps it
+            if frame_count(frame) != 1 and choice.wants(owner):
+                CROWDED_MEMORY.note(tree, index)
+        elif is_wanted_in_areas(mapping, index, frame, takes_used):
             return False
-        mapped = count_in_areas(mapping, index, frame)
+        else:
+            mapped = count_in_areas(mapping, index, frame)
     if frame_count(frame) != mapped + 1 or not choice.wants(owner):
         return False  # the kernel works with it, or a copy of a program is not one yet
     page = _new_place(frame, owner, taken)
@@ -176,7 +182,7 @@ def take_shared_page(tree: FrameTree, index: int, choice: Choice, taken: Taken, 
         SWAP.leave(page)
         return False
     page.is_writing = True
-    if mapping is not None:
+    if mapping is not None and mapped > 0:
         unmap_frame(mapping, index, frame)
     SWAP.get(page.slot)
     tree.put(index, in_place_of_frame(page.slot))  # needs no memory: there is a place
@@ -192,7 +198,7 @@ def is_wanted_in_areas(source: TrackedObject, index: int, frame: Frame, takes_us
     now on. Never sleeps.
     """
     was_used = False
-    area = source.first_area
+    area = source.all_areas[FIRST]
     while area is not None:
         spend(_AREA_COST)
         space = area.space
@@ -205,7 +211,7 @@ def is_wanted_in_areas(source: TrackedObject, index: int, frame: Frame, takes_us
             if entry & (PRESENT | ACCESSED) == PRESENT | ACCESSED and entry_frame(entry) == frame:
                 was_used = True
                 write_entry(slot, entry & ~ACCESSED)
-        area = area.next_of_source
+        area = area.source_links[NEXT]
     return was_used and not takes_used
 
 

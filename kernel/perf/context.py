@@ -91,7 +91,7 @@ class EventContext(Observation):
 
 @final
 class ProcessorContexts:
-    """Those of processors, by number; made when the first event of one is opened."""
+    """Those of processors, by number; created when the first event of one is opened."""
 
     def __init__(self) -> None:
         self.contexts: list[EventContext | None] = []

@@ -95,7 +95,7 @@ class EventFile(File):
         event = self.event
         ring = event.ring
         if ring is not None and ring.mappings == 0:
-            end_ring(ring)  # mmap(2) made it and failed
+            end_ring(ring)  # mmap(2) created it and failed
         close(event)
 
     def held_bytes(self) -> int:
@@ -241,7 +241,7 @@ class EventFile(File):
         if before is not None and before is not ring:
             before.remove_user(place)
             if before.mappings == 0:
-                end_ring(before)  # mmap(2) made it and failed
+                end_ring(before)  # mmap(2) created it and failed
         event.waiters.wake_all()
 
     # ---- Commands --------------------------------------------------------------------------------------------------

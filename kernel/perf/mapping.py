@@ -127,7 +127,7 @@ def _may_lock(task: Task, pages: int) -> bool:
 
 
 def check_lock(ring: Ring) -> None:
-    """Whether the running task may map a ring, that another address space made perhaps. Raises EPERM."""
+    """Whether the running task may map a ring, perhaps one that another address space created. Raises EPERM."""
     task = current()
     if ring.space is not task.space and not _may_lock(task, len(ring.frames)):
         raise Errno(EPERM)

@@ -2,14 +2,15 @@
 
 Nobody reports anything while there is no event: `RUNNING.is_observed`.
 
-Context: switches are reported between two threads, faults and calls by the running task. Nothing sleeps, and only
-`inherit` and the names of files allocate.
+Context: switches are reported between two threads, faults and calls by the running task. Nothing sleeps but what tells
+of memory, and only `inherit` and the names of files allocate.
 """
 
 from typing import Final
 
 from arch import TrapFrame, call_under_way, present_frame_pointer
 from kernel.lang import final, noinline
+from kernel.lib.pace import pace
 from kernel.lib.traceback import LineTable
 from kernel.perf.attributes import EXCLUDE_KERNEL, TYPE_TRACEPOINT
 from kernel.perf.breakpoints import send_traps
@@ -54,6 +55,7 @@ from kernel.task.task import TRACING, Task
 from kernel.time.clock import monotonic_ns
 
 _CHAIN: Final = LineTable()  # for its walk along frame pointers
+_AREA_COST: Final = 100  # instructions
 _FIRST_PRIORITY: Final = 120  # of nice 0
 _LOWEST_REALTIME: Final = 99
 _OF_DEADLINES: Final = -1
@@ -412,6 +414,7 @@ class PerfTasks(TaskObserver):
                 return
             at = area.end  # telling of it may sleep
             tell_area(task, area)
+            pace(_AREA_COST)  # also where nobody listens
 
     def exits(self, task: Task) -> None:
         context = context_of(task)

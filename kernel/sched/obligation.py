@@ -9,6 +9,7 @@ Context: never sleeps or allocates. `broken_off` runs in the trap, on half-chang
 wakes.
 """
 
+from kernel.lib.linked import NEXT
 from kernel.sched.scheduler import current_thread, wake
 from kernel.sched.thread import Thread, first_thread
 
@@ -55,4 +56,4 @@ def lose_thread(thread: Thread) -> None:
     while other is not None:
         if other.waits_for is thread:
             wake(other)
-        other = other.all_next
+        other = other.all_links[NEXT]

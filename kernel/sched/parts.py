@@ -18,7 +18,7 @@ class Accounts:
     user_ns: int
     system_ns: int
     disk_read_bytes: int
-    disk_written_bytes: int  # of pages that it made dirty
+    disk_written_bytes: int  # of pages that it dirtied
     cancelled_bytes: int  # … of dirty pages that it dropped before they were written
     voluntary_switches: int
     involuntary_switches: int

@@ -11,7 +11,7 @@ Context: never sleeps; called from interrupts too.
 from typing import Final
 
 from arch import interrupt_processor, note_watched
-from kernel.lang import export, final, inline, noinline, on_stack
+from kernel.lang import atomic, export, final, inline, noinline, on_stack
 from kernel.sched.runqueue import RunQueue
 from kernel.sched.switch import wake_stack
 from kernel.sched.thread import AWAKE, Thread, ThreadState
@@ -66,6 +66,7 @@ PROCESSORS: Final[list[Processor]] = [Processor(0, RunQueue())]
 
 
 @final
+@atomic("mask")
 class Running:
     """The processor that runs the kernel, because it holds the lock, and the flags that each system call checks: in one
     place, which is always the same.
@@ -75,6 +76,7 @@ class Running:
         self.processor: Processor = processor
         self.current: Thread = processor.current
         self.several: bool = False  # there are others
+        self.mask: int = bit_of(0)  # `processor_mask`, for whoever has not the kernel lock
         self.need_resched: bool = False  # another thread should run
         self.has_work: bool = False  # something may be due before the running thread goes on in user mode
         self.watches_calls: bool = False  # the running thread's system calls are traced or filtered
@@ -124,6 +126,7 @@ def add_processor() -> Processor:
     processor.idle_thread = processor.boot_thread
     PROCESSORS.append(processor)
     RUNNING.several = True
+    RUNNING.mask = processor_mask()
     return processor
 
 

@@ -16,7 +16,7 @@ Processors use rounds to stay in step: one that has finished its round takes a t
 elsewhere (balance.py). So each thread gets its slice a round, wherever it waits.
 
 Rejected: a tree by virtual run time. It orders a handful of threads no better, and a list costs no rebalancing. Also
-rejected: to pay a thread back its sleep. Two threads that wake each other in turn would not let others run.
+rejected: paying a thread back for its sleep. Two threads that wake each other in turn would not let others run.
 
 Invariants: a thread is on at most one list (`turn.queue_index` says which), of the processor that its field `processor`
 names, and may run there; linking allocates nothing, so waking never fails. A thread's `round` never goes back.

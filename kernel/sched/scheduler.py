@@ -17,6 +17,7 @@ from arch import note_watched, set_kernel_stack, take_kernel_ticks
 from arch.programs import leave_spaces, load_root
 from kernel.lang import Errno, export, final, inline, noinline, noraise, on_stack, panic, sleeps
 from kernel.lib import log
+from kernel.lib.linked import NEXT
 from kernel.lib.pace import pace
 from kernel.sched import deadline, realtime
 from kernel.sched.balance import (
@@ -373,7 +374,7 @@ def divide_all() -> None:
         thread = WALK.next
         if thread is None:
             return
-        WALK.next = thread.all_next
+        WALK.next = thread.all_links[NEXT]
         divide_time(thread)
         pace(_DIVIDE_COST)
 

@@ -1,17 +1,16 @@
 """A thread: what the scheduler switches between. Tasks of programs and kernel threads derive from it.
 
 Invariants: a thread is on a run queue exactly when it is READY, and does not wait for its next period (deadline.py);
-RUNNING threads are a processor's `current`. `_first`
-links all threads that have a stack; `_awake` those whose stacks the reclaimer must scan in its next pass, because
-they ran since the last one (and some that have ended in the meantime).
+RUNNING threads are a processor's `current`. `_ALL` has all threads that have a stack; `_awake` links those whose stacks
+the reclaimer must scan in its next pass, because they ran since the last one (and some that have ended meanwhile).
 """
 
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import final, inline, panic, struct
+from kernel.lang import atomic, final, inline, panic, struct
 from kernel.lib.credentials import Credentials
-from kernel.lib.linked import Linked
+from kernel.lib.linked import FIRST, NEXT, Linkage, Linked, Links
 from kernel.sched.bandwidth import BASE_SLICE_NS, TimeShare
 from kernel.sched.parts import Accounts, Charges, ThreadTurn, Wishes
 from kernel.sched.pressure import Pressure
@@ -95,8 +94,11 @@ class DiskPayer:
     """Accounts for threads' requests to disks. Base class: kernel/cgroup/disks.py."""
 
 
+@atomic("name", "allowed", "processor")
 class Thread(Linked["Thread"]):
     """One flow of control in the kernel. It is linked on a run queue while it is READY."""
+
+    all_links: Links["Thread"]
 
     accounts: Accounts
     wishes: Wishes
@@ -131,8 +133,6 @@ class Thread(Linked["Thread"]):
         self.disks: DiskPayer | None = None  # counts its requests (cgroup/disks.py); None: none does
         self.shared_time: SharedTime | None = None  # of its process, while it counts there
         self.parting_waited_ns: int = 0  # how long it has waited without success while ending (mutex.py: `Patience`)
-        self.all_next: Thread | None = None  # in the list of all threads
-        self.all_previous: Thread | None = None
         self.awake_next: Thread | None = None
 
     @inline
@@ -248,45 +248,43 @@ class ThreadWalk:
 
 WALK: Final = ThreadWalk()
 
-_first: Thread | None = None
+
+@final
+class _All(Linkage[Thread]):
+    """The list of all threads."""
+
+    ends: Links[Thread]
+
+    @inline
+    def links(self, entry: Thread) -> Links[Thread]:
+        return entry.all_links
+
+
+_ALL: Final = _All()
 _count: int = 0
 _awake: Thread | None = None
 
 
 def enter_list(thread: Thread) -> None:
     """Count a thread among all threads: it has a stack now."""
-    global _first, _count
-    first = _first
-    thread.all_next = first
-    thread.all_previous = None
-    if first is not None:
-        first.all_previous = thread
-    _first = thread
+    global _count
+    _ALL.prepend(_ALL.ends, thread)
     _count += 1
     add_awake(thread)
 
 
 def leave_list(thread: Thread) -> None:
     """Its stack is gone: take it out of the list."""
-    global _first, _count
-    following = thread.all_next
-    previous = thread.all_previous
-    if previous is not None:
-        previous.all_next = following
-    else:
-        _first = following
-    if following is not None:
-        following.all_previous = previous
+    global _count
     if WALK.next is thread:
-        WALK.next = following
-    thread.all_next = None
-    thread.all_previous = None
+        WALK.next = thread.all_links[NEXT]
+    _ALL.remove(_ALL.ends, thread)
     _count -= 1
 
 
 def first_thread() -> Thread | None:
-    """The first of the list of all threads (`all_next`)."""
-    return _first
+    """The first of the list of all threads (`all_links`)."""
+    return _ALL.ends[FIRST]
 
 
 def thread_count() -> int:

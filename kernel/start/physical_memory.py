@@ -90,7 +90,7 @@ def _end_of_initrd() -> int:
 
 
 def _start_frames(least: int) -> None:
-    """The frame allocator, and on it the heap. There is room for frames up to the address `least` at least."""
+    """The frame allocator, and on it the heap. There is room for frames at least up to the address `least`."""
     frame_limit = page_floor(least) >> PAGE_SHIFT
     for i in range(boot_info.usable_count):
         frame_limit = max(frame_limit, boot_info.usable_end[i] >> PAGE_SHIFT)

@@ -7,14 +7,16 @@ from kernel.bpf.maps import READ_ONLY, WRITE_ONLY, Map
 from kernel.bpf.numbers import Numbers
 from kernel.bpf.program import KEPT, Program, bind, keep_program, release_program
 from kernel.cgroup.links import GroupLink
-from kernel.fs.bpf.files import LinkFile, MapFile, ProgramFile, StatisticsFile, open_program_file
+from kernel.fs.bpf.files import BtfFile, LinkFile, MapFile, ProgramFile, StatisticsFile, open_program_file
 from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
 from kernel.lang import E2BIG, EBADFD, EINVAL, ENOENT, Errno, UserAddr, span_of
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.syscalls.bpf_arguments import Attributes, map_at, may_program, program_file_at, require_administrator
+from kernel.syscalls.bpf_btf import INFORMATION, btf_information
 from kernel.syscalls.bpf_maps import install_map
+from kernel.syscalls.bpf_program_types import check_record_sizes, tell_types
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
 from kernel.task.words import load_i64, store_i64
@@ -81,6 +83,11 @@ def tell(attributes: Attributes) -> int:
     elif isinstance(file, MapFile):
         _checked(address, length, _MAP_SIZE)
         filled = _map_information(file.map)
+    elif isinstance(file, BtfFile):
+        given = bytearray(INFORMATION)
+        known = _checked(address, length, INFORMATION)
+        user.read_into(span_of(given)[0:known], address)
+        filled = btf_information(file.btf, given)
     elif isinstance(file, LinkFile):
         filled = _link_information(file.link, address, _checked(address, length, _LINK_SIZE))
     else:
@@ -109,6 +116,12 @@ def _map_information(map_: Map) -> bytearray:
     words.store_u32(16, map_.most)
     words.store_u32(20, map_.flags)
     words[24 : 24 + len(map_.name)].copy_from(span_of(map_.name))
+    btf = map_.btf
+    if btf is not None:
+        words.store_u32(64, btf.identifier)
+        words.store_u32(68, map_.key_type)
+        words.store_u32(72, map_.value_type)
+    store_i64(words, 80, map_.extra)
     return storage
 
 
@@ -130,6 +143,7 @@ def _program_information(program: Program, address: UserAddr, known: int) -> byt
     """Write the structure, and the arrays that it names."""
     given = bytearray(_PROGRAM_SIZE)
     user.read_into(span_of(given)[0:known], address)
+    check_record_sizes(given)
     asked = span_of(given)
     storage = bytearray(_PROGRAM_SIZE)
     words = span_of(storage)
@@ -156,6 +170,7 @@ def _program_information(program: Program, address: UserAddr, known: int) -> byt
         map_ = program.maps[index] if index < used else program.bound[index - used]
         user.write_u32(user.at(numbers, 4 * index), map_.identifier)
         pace(_NUMBER_COST)
+    tell_types(program, given, storage)
     wanted = min(asked.load_u32(20), length)
     text = UserAddr(load_i64(asked, 32))
     if wanted > 0:

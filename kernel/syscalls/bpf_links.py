@@ -78,6 +78,16 @@ def cut(attributes: Attributes) -> int:
     return 0
 
 
+def create_iterator(attributes: Attributes) -> int:
+    """BPF_ITER_CREATE: no link is to an iterator, as those that it is for are programs of another type. Raises EBADF,
+    EINVAL.
+    """
+    attributes.end_at(8)
+    if attributes.u32(4) == 0:
+        _link_at(attributes.i32(0))
+    raise Errno(EINVAL)
+
+
 def _link_at(descriptor: int) -> GroupLink:
     """Raises EBADF, EINVAL."""
     file = file_at(descriptor)

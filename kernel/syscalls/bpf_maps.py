@@ -10,11 +10,13 @@ from kernel.bpf.maps import (
     FOR_EACH_PROCESSOR,
     GROUP_ARRAY,
     HASH_OF_MAPS,
+    MAPPED,
     NOT_SUPPORTED,
     NUMA_NODE,
     PREFIXES,
     PROGRAM_ARRAY,
     READ_ONLY,
+    RING,
     WRITE_ONLY,
     Map,
     freeze,
@@ -38,6 +40,7 @@ from kernel.syscalls.bpf_arguments import (
     may_program,
     program_file_at,
 )
+from kernel.syscalls.bpf_btf import describe_map
 from kernel.syscalls.bpf_groups import group_at
 from kernel.task import current
 from kernel.task.words import load_i32
@@ -64,16 +67,17 @@ def create_map(attributes: Attributes) -> int:
     extra = attributes.i64(64)
     if extra != 0 and kind != BLOOM:
         raise Errno(EINVAL)
-    for offset in (44, 52, 56, 60):  # devices, types of BTF
-        if attributes.u32(offset) != 0:
-            raise Errno(EINVAL)
+    if attributes.u32(44) != 0 or attributes.u32(60) != 0:  # devices, the kernel's own types
+        raise Errno(EINVAL)
+    if attributes.u32(52) != 0 and attributes.u32(56) == 0:  # a type of keys, none of values
+        raise Errno(EINVAL)
     flags = attributes.u32(16)
     opened = open_flags(flags)
     if flags & NUMA_NODE != 0 and (attributes.u32(24) != 0 or kind in FOR_EACH_PROCESSOR):
         raise Errno(EINVAL)
     if not is_known(kind):
         raise Errno(EINVAL)
-    if kind == PREFIXES:
+    if kind == PREFIXES or kind == RING:
         _check_rights(kind)  # first, as on Linux
     key_size = attributes.u32(4)
     value_size = attributes.u32(8)
@@ -82,14 +86,20 @@ def create_map(attributes: Attributes) -> int:
     if is_of_maps(kind):
         map_.inner = _like(attributes.i32(20))
     map_.name = attributes.name(_CREATE_NAME)
-    if not map_.has_values:
+    if not map_.has_values or flags & MAPPED != 0:
         start_thread()
-    check_room_to_keep()
-    while map_.grow():
+    try:
+        describe_map(map_, attributes)
         check_room_to_keep()
-        if is_dying():
-            raise Errno(EINTR)
-    return install_map(map_, opened)
+        while map_.grow():
+            check_room_to_keep()
+            if is_dying():
+                raise Errno(EINTR)
+        return install_map(map_, opened)
+    except (Errno, MemoryError):
+        if map_.users == 0:
+            map_.end()
+        raise
 
 
 def _check_rights(kind: int) -> None:

@@ -30,7 +30,7 @@ from kernel.bpf.subject import (
 from kernel.bpf.tag import tag_of, without_maps
 from kernel.bpf.verifier import check_first, check_short, verify
 from kernel.fs.bpf.files import open_program_file
-from kernel.lang import E2BIG, EINVAL, ENOSPC, EPERM, Errno, span_of
+from kernel.lang import E2BIG, EINVAL, EPERM, Errno, span_of
 from kernel.lib import user
 from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
@@ -42,14 +42,13 @@ from kernel.syscalls.bpf_arguments import (
     may_program,
     require_net_admin,
 )
+from kernel.syscalls.bpf_logs import log_of, report
+from kernel.syscalls.bpf_program_types import ProgramTypes
 from kernel.task import current
 from kernel.time.clock import boottime_ns
 
 _LOAD_END: Final = 148
-_LOG_LEVELS: Final = 7
-_LOG_FIXED: Final = 8
 _LOAD_FLAGS: Final = 15  # alignment, and what tests the verifier
-_LOG_MOST: Final = 0x3FFF_FFFF
 _TRUE_SIZE: Final = 140
 _MOST_INSTRUCTIONS: Final = 65536
 _MOST_UNPRIVILEGED: Final = 4096  # without CAP_BPF
@@ -90,8 +89,9 @@ def load(attributes: Attributes) -> int:
     check_room_to_keep()
     text = user.read_bytes(attributes.pointer(8), count * INSTRUCTION_SIZE)
     maps: list[Map] = []
+    types = ProgramTypes(attributes)
     try:
-        program = _verified(attributes, kind, name, text, subject, maps)
+        program = _verified(attributes, kind, name, text, subject, maps, types)
         program.asked_place = attributes.u32(68)
         claim_arrays(program)
         program.tag = tag_of(without_maps(text))
@@ -102,27 +102,40 @@ def load(attributes: Attributes) -> int:
         program.is_free = licence in _FREE_LICENCES
         return current().files.install(open_program_file(program), cloexec=True)
     finally:
+        types.release()
         for map_ in maps:
             release_map(map_)
 
 
 def _verified(
-    attributes: Attributes, kind: int, name: bytes, text: bytes, subject: Subject, maps: list[Map]
+    attributes: Attributes,
+    kind: int,
+    name: bytes,
+    text: bytes,
+    subject: Subject,
+    maps: list[Map],
+    types: ProgramTypes,
 ) -> Program:
-    """A program that the verifier accepts. `maps` gets those that it uses: each is kept, also if this raises; their
+    """A program that the verifier accepts. `maps` and `types` get those that it uses: kept, also if this raises; their
     descriptors may be closed meanwhile. Raises EINVAL, EACCES, E2BIG and so on, with the reason in the log.
     """
-    log = _log_of(attributes)
+    log = log_of(attributes, 24, 28, 32)
+    types.log = log
     try:
+        types.read_functions(Code(text))
         check_first(Code(text), log, may_program=subject.may_program)
+        types.check(Code(text))
         if subject.most_instructions != 0:
             check_short(Code(text), subject.most_instructions, log)
         resolved = _resolve(text, maps, log)
         steps = verify(Code(resolved), maps, subject, log)
     finally:
-        _report(attributes, log)
+        report(attributes, log, 24, 28, 32, _TRUE_SIZE)
     program = Program(kind, name, Code(resolved), maps)
     program.steps = steps
+    program.btf = types.btf
+    program.functions = types.functions
+    program.lines = types.lines
     return program
 
 
@@ -141,48 +154,11 @@ def _place(asked: int, kind: int) -> int:
 
 
 def _has_no_more(attributes: Attributes) -> bool:
-    """Whether no unsupported feature is requested: devices, BTF, other programs, tokens."""
-    for offset in (64, 88, 104, 108, 112, 116, 144):
+    """Whether no unsupported feature is requested: devices, other programs, tokens."""
+    for offset in (64, 108, 112, 116, 144):
         if attributes.u32(offset) != 0:
             return False
     return True
-
-
-def _log_of(attributes: Attributes) -> Log:
-    """Raises EINVAL for a buffer without a level, and so on."""
-    level = attributes.u32(24)
-    size = attributes.u32(28)
-    has_buffer = attributes.i64(32) != 0
-    if has_buffer != (size != 0) or (has_buffer and level == 0) or level & ~(_LOG_LEVELS | _LOG_FIXED) != 0:
-        raise Errno(EINVAL)
-    if size > _LOG_MOST:
-        raise Errno(EINVAL)
-    return Log(level & _LOG_LEVELS)
-
-
-def _report(attributes: Attributes, log: Log) -> None:
-    """Write the log: its end, if the buffer is too small for it. Raises ENOSPC then, EFAULT."""
-    size = attributes.u32(28)
-    length = log.length + 1 if log.level != 0 else 0
-    if attributes.size >= _TRUE_SIZE + 4:
-        attributes.answer(_TRUE_SIZE, length)
-    if size == 0 or log.level == 0:
-        return
-    fixed = attributes.u32(24) & _LOG_FIXED != 0
-    skip = 0 if fixed else max(length - size, 0)
-    place = attributes.pointer(32)
-    left = size - 1
-    for piece in log.pieces:
-        start = min(skip, len(piece))
-        skip -= start
-        end = min(len(piece), start + left)
-        user.write_bytes(place, piece[start:end])
-        place = user.at(place, end - start)
-        left -= end - start
-        pace(_LOOK_COST)
-    user.write_u8(place, 0)
-    if length > size:
-        raise Errno(ENOSPC)
 
 
 def _resolve(text: bytes, maps: list[Map], log: Log) -> bytes:

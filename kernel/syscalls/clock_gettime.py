@@ -2,15 +2,24 @@
 
 from typing import Final
 
+from kernel.doors.quick import TAKE_LOCK, quick
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
+from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32, unlocked
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_TIME
 from kernel.syscalls.timespec import LONGEST_SECONDS, write_timespec, write_timeval
-from kernel.task.clocks import CLOCK_REALTIME, read_clock, resolution_ns
+from kernel.task.clocks import (
+    CLOCK_BOOTTIME,
+    CLOCK_REALTIME,
+    known_resolution_ns,
+    quick_clock_ns,
+    read_clock,
+    resolution_ns,
+)
 from kernel.task.task import current
 from kernel.task.wall_clock import set_wall_clock
 from kernel.time import vdso
+from kernel.time.base import UNKNOWN, quick_ns
 from kernel.time.clock import NS_PER_SECOND, NS_PER_US, TIME_ZONE, realtime_ns, realtime_seconds
 
 _MOST_MINUTES_WEST: Final = 15 * 60
@@ -106,3 +115,48 @@ def time_call(address: UserAddr) -> int:
     if address != 0:
         user.write_i64(address, seconds)
     return seconds
+
+
+# Quick forms ----------------------------------------------------------------------------------------------------------
+
+
+@quick("clock_gettime")
+@unlocked
+def _quick_clock_gettime(clock: i32, address: UserAddr) -> int:
+    time_ns = quick_clock_ns(current(), clock)
+    if time_ns == UNKNOWN:
+        return TAKE_LOCK
+    write_timespec(address, time_ns)
+    return 0
+
+
+@quick("clock_getres")
+@unlocked
+def _quick_clock_getres(clock: i32, address: UserAddr) -> int:
+    if not CLOCK_REALTIME <= clock <= CLOCK_BOOTTIME:
+        return TAKE_LOCK
+    if address != 0:
+        write_timespec(address, known_resolution_ns(clock))
+    return 0
+
+
+@quick("gettimeofday")
+@unlocked
+def _quick_gettimeofday(time: UserAddr, zone: UserAddr) -> int:
+    time_ns = quick_ns(of_wall_clock=True)
+    if time_ns == UNKNOWN or zone != 0:
+        return TAKE_LOCK
+    if time != 0:
+        write_timeval(time, time_ns)
+    return 0
+
+
+@quick("time")
+@unlocked
+def _quick_time(address: UserAddr) -> int:
+    time_ns = quick_ns(of_wall_clock=True)
+    if time_ns == UNKNOWN:
+        return TAKE_LOCK
+    if address != 0:
+        user.write_i64(address, time_ns // NS_PER_SECOND)
+    return time_ns // NS_PER_SECOND

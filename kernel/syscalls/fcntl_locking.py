@@ -18,7 +18,8 @@ from kernel.fs.constants import (
     MAX_FILE_SIZE,
 )
 from kernel.fs.file import File
-from kernel.fs.locks import RecordLock, lock_kind_is_known
+from kernel.fs.locks import lock_kind_is_known
+from kernel.fs.record_locks import RecordLock
 from kernel.lang import EBADF, EINVAL, EOVERFLOW, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.pid import NOBODY

@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from kernel.doors.quick import TAKE_LOCK, quick
 from kernel.doors.table import syscall
-from kernel.lang import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, Errno, UserAddr, i32, u32
+from kernel.lang import EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, Errno, UserAddr, i32, u32, unlocked
 from kernel.lib import user
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import futex, futex_pi
@@ -129,6 +130,7 @@ def _requeue(
 
 
 @syscall("set_robust_list", status="Full", args="=robust_list one:24")
+@unlocked
 def set_robust_list(head: int, size: int) -> int:
     """set_robust_list(2)."""
     if size != _ROBUST_HEAD_SIZE:
@@ -148,4 +150,14 @@ def get_robust_list(tid: i32, head: UserAddr, size: UserAddr) -> int:
         raise Errno(EPERM)
     user.write_i64(size, _ROBUST_HEAD_SIZE)
     user.write_i64(head, target.library.robust_list)
+    return 0
+
+
+@quick("get_robust_list")
+@unlocked
+def _quick_get_robust_list(tid: i32, head: UserAddr, size: UserAddr) -> int:
+    if tid != 0:
+        return TAKE_LOCK
+    user.write_i64(size, _ROBUST_HEAD_SIZE)
+    user.write_i64(head, current().library.robust_list)
     return 0

@@ -31,11 +31,11 @@ def gettid() -> int:
 
 
 @syscall("set_tid_address", status="Full", args=">tid")
+@unlocked
 def set_tid_address(address: int) -> int:
     """set_tid_address(2)."""
-    task = current()
-    task.library.clear_tid_address = address
-    return task.own_tid
+    current().library.clear_tid_address = address
+    return current().own_tid
 
 
 @syscall("getpgrp", status="Full", args="-> pid")

@@ -81,3 +81,27 @@ def _quick_geteuid() -> int:
 @unlocked
 def _quick_getegid() -> int:
     return TAKE_LOCK if USER_NAMESPACES.exist else int(current().credentials.egid)
+
+
+@quick("getresuid")
+@unlocked
+def _quick_getresuid(real: UserAddr, effective: UserAddr, saved: UserAddr) -> int:
+    if USER_NAMESPACES.exist:
+        return TAKE_LOCK
+    credentials = current().credentials
+    user.write_u32(real, int(credentials.uid))
+    user.write_u32(effective, int(credentials.euid))
+    user.write_u32(saved, int(credentials.suid))
+    return 0
+
+
+@quick("getresgid")
+@unlocked
+def _quick_getresgid(real: UserAddr, effective: UserAddr, saved: UserAddr) -> int:
+    if USER_NAMESPACES.exist:
+        return TAKE_LOCK
+    credentials = current().credentials
+    user.write_u32(real, int(credentials.gid))
+    user.write_u32(effective, int(credentials.egid))
+    user.write_u32(saved, int(credentials.sgid))
+    return 0

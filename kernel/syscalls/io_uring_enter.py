@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from kernel.doors.table import syscall
-from kernel.lang import EBADF, EBADFD, EEXIST, EFAULT, EINVAL, EOPNOTSUPP, Array, Errno, UserAddr, u8, u32
+from kernel.lang import EBADF, EBADFD, EEXIST, EFAULT, EINVAL, EOPNOTSUPP, Array, Errno, UserAddr, noinline, u8, u32
 from kernel.lib import user
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.timeouts import temporary_mask
@@ -98,6 +98,7 @@ def _enter(
     return done
 
 
+@noinline  # requests go deep: nothing of this should lie on the stack then
 def _poll(ring: Ring, task: Task, work: TaskWork, flags: int, argument: UserAddr, size: int) -> None:
     """With IORING_SETUP_IOPOLL: no request ever waits for a device, so nothing is waited for. Raises EINVAL, EFAULT,
     EEXIST, EBADR.

@@ -1,4 +1,4 @@
-"""Keys that are made for whoever asked for them: KEYCTL_INSTANTIATE, KEYCTL_INSTANTIATE_IOV, KEYCTL_REJECT and
+"""Keys that are constructed for whoever asked for them: KEYCTL_INSTANTIATE, KEYCTL_INSTANTIATE_IOV, KEYCTL_REJECT and
 KEYCTL_ASSUME_AUTHORITY of keyctl(2).
 """
 
@@ -61,7 +61,7 @@ def _authority_over(number: int) -> Authority:
 
 
 def _target_of(authority: Authority, ring: int) -> Key | None:
-    """The keyring that a key which is made is linked to, if any."""
+    """The keyring that a constructed key is linked to, if any."""
     if ring == 0:
         return None
     if ring > 0:

@@ -27,7 +27,7 @@ def mknod(path: UserAddr, mode: i32, device: u32) -> int:
 
 @syscall("mknodat", status="Full", args="dir path flags:node device")
 def mknodat(directory: i32, path: UserAddr, mode: i32, device: u32) -> int:
-    kind_to_make(mode)  # what cannot be made is refused before the path is looked at
+    kind_to_make(mode)  # kinds that cannot be created are refused before the path is looked at
     name = path_at(path)
     make_node(current().fs, base_for(directory, name), name, mode & 0o177777, device)
     return 0

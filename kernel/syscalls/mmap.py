@@ -171,6 +171,7 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
         raise Errno(EINVAL)
     if offset & unit - 1 != 0:
         raise Errno(EINVAL)
+    maximum = file.mapping_limit(offset, length, prot, maximum)
     source = file.mapped_part(offset, length)
     if flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)

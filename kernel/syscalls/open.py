@@ -44,7 +44,7 @@ def _open_at(directory: int, address: UserAddr, flags: int, mode: int) -> int:
     task = current()
     name = path_at(address)
     files = task.files
-    number = files.reserve()  # EMFILE and ENOMEM come before anything about the file, which may be made or cut
+    number = files.reserve()  # EMFILE and ENOMEM come before anything about the file, which may be created or cut
     try:
         file = open_file(task.fs, base_for(directory, name), name, flags | O_LARGEFILE, mode & 0o7777)
     except (Errno, MemoryError):

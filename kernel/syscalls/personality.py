@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from kernel.doors.quick import TAKE_LOCK, quick
 from kernel.doors.table import syscall
-from kernel.lang import u32
+from kernel.lang import u32, unlocked
 from kernel.task.task import current
 
 _PERSONALITY_QUERY: Final = 0xFFFF_FFFF
@@ -17,3 +18,9 @@ def personality(persona: u32) -> int:
     if persona != _PERSONALITY_QUERY:
         process.settings.personality = persona
     return before
+
+
+@quick("personality")
+@unlocked
+def _quick_personality(persona: u32) -> int:
+    return current().process.settings.personality if persona == _PERSONALITY_QUERY else TAKE_LOCK

@@ -1,9 +1,10 @@
 """Small switches of a process or thread: prctl(2)."""
 
-from typing import Final
+from typing import Final, Literal
 
+from kernel.doors.quick import TAKE_LOCK, quick
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EPERM, Errno, UserAddr, i32
+from kernel.lang import EINVAL, EPERM, Array, Errno, UserAddr, i32, span_of, u8, unlocked
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.mm.merging import take_all, take_none, takes_all
@@ -230,4 +231,16 @@ def _name(task: Task, option: int, address: UserAddr) -> int:
     task.name = user.read_string_start(address, _NAME_SIZE - 1)
     if RUNNING.is_observed:
         TASKS.observer.renamed(task)
+    return 0
+
+
+@quick("prctl")
+@unlocked
+def _quick_prctl(option: i32, address: UserAddr) -> int:
+    if option != _PR_GET_NAME:
+        return TAKE_LOCK
+    name = current().name
+    storage: Array[u8, Literal[16]] = Array()
+    storage.span()[0 : len(name)].copy_from(span_of(name))
+    user.write_small(address, storage.span())
     return 0

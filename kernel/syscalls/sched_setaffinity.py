@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from kernel.doors.quick import TAKE_LOCK, quick
 from kernel.doors.table import syscall
-from kernel.lang import EBUSY, EINVAL, EPERM, Errno, UserAddr, i32, u32
+from kernel.lang import EBUSY, EINVAL, EPERM, Errno, UserAddr, i32, u32, unlocked
 from kernel.lib import user
-from kernel.sched.processor import processor_mask, this_processor
+from kernel.sched.processor import RUNNING, processor_mask
 from kernel.sched.realtime import RUNTIME, UNLIMITED
 from kernel.sched.thread import SCHED_DEADLINE
 from kernel.syscalls.sched_setscheduler import is_as_able, owns, scheduled_task
@@ -41,19 +42,34 @@ def sched_setaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
 @syscall("sched_getaffinity", status="Full", args="pid size >bytes[size]")
 def sched_getaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
     """sched_getaffinity(2): the raw call returns how many bytes it wrote. As on Linux, the size in bits has 32 bits."""
-    if size & (_MASK_BYTES - 1) != 0 or (size << _BYTE_SHIFT) & _SIZE_BITS == 0:
+    if not _is_size(size):
         raise Errno(EINVAL)
     user.write_i64(mask, scheduled_task(pid).allowed & processor_mask())
     return _MASK_BYTES
 
 
+def _is_size(size: u32) -> bool:
+    """Whether a mask may have so many bytes."""
+    return size & (_MASK_BYTES - 1) == 0 and (size << _BYTE_SHIFT) & _SIZE_BITS != 0
+
+
 @syscall("getcpu", status="Full", args=">int? >int? address")
+@unlocked
 def getcpu(processor: UserAddr, node: UserAddr, _cache: int) -> int:
     """getcpu(2)."""
     try:
         if processor != 0:
-            user.write_u32(processor, this_processor().number)
+            user.write_u32(processor, current().processor)
     finally:
         if node != 0:
             user.write_u32(node, 0)  # whether or not the other could be written
     return 0
+
+
+@quick("sched_getaffinity")
+@unlocked
+def _quick_sched_getaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
+    if pid != 0 or not _is_size(size):
+        return TAKE_LOCK
+    user.write_i64(mask, current().allowed & RUNNING.mask)
+    return _MASK_BYTES

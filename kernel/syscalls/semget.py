@@ -5,6 +5,7 @@ from typing import Final
 from kernel.doors.table import syscall
 from kernel.ipc.semaphores import (
     LARGEST_VALUE,
+    MOST_AT_ONCE,
     SEM_UNDO,
     Operation,
     SemaphoreSet,
@@ -61,7 +62,7 @@ def semtimedop(identifier: i32, address: UserAddr, count: u32, timeout: UserAddr
     deadline_ns = FOREVER_NS
     if timeout != 0:
         user.read_i64(user.at(timeout, 8))  # EFAULT comes first, EINVAL late
-    if count > most_operations():
+    if count > min(most_operations(), MOST_AT_ONCE):
         raise Errno(E2BIG)
     if count < 1:
         raise Errno(EINVAL)

@@ -4,8 +4,9 @@ from typing import Final, Literal
 
 from arch import MACHINE_NAME
 from kernel.cache.devices import device_page_count
+from kernel.doors.quick import TAKE_LOCK, quick
 from kernel.doors.table import syscall
-from kernel.lang import EINVAL, EPERM, Array, Errno, Span, UserAddr, i32, noinline, span_of, u8
+from kernel.lang import EINVAL, EPERM, Array, Errno, Span, UserAddr, i32, noinline, span_of, u8, unlocked
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.mm.frames import PAGE_SIZE, free_frame_count, total_frame_count
@@ -13,7 +14,7 @@ from kernel.mm.objects import SHARED_TOTALS
 from kernel.mm.swap_slots import SWAP
 from kernel.sched.processor import load_averages
 from kernel.task.clocks import shown_boottime_ns
-from kernel.task.host import NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION
+from kernel.task.host import NAME_LIMIT, RELEASE, SYSTEM_NAME, VERSION, Host
 from kernel.task.personality import machine_for, release_for
 from kernel.task.pids import task_count
 from kernel.task.process import Process
@@ -31,22 +32,37 @@ def _store_field(out: Span[u8], index: int, name: bytes) -> None:
     out[start : start + len(name)].copy_from(span_of(name))
 
 
+def _store_names(out: Span[u8], uts: Host) -> None:
+    _store_field(out, 0, SYSTEM_NAME)
+    _store_field(out, 1, uts.host)
+    _store_field(out, 2, RELEASE)
+    _store_field(out, 3, VERSION)
+    _store_field(out, 4, MACHINE_NAME)
+    _store_field(out, 5, uts.domain)
+
+
 @syscall("uname", status="Full", args=">utsname")
 def uname(address: UserAddr) -> int:
     """uname(2)."""
     storage: Array[u8, Literal[390]] = Array()  # six fields
     out = storage.span()
-    _store_field(out, 0, SYSTEM_NAME)
     task = current()
-    uts = task.namespaces.uts
-    _store_field(out, 1, uts.host)
-    _store_field(out, 2, RELEASE)
-    _store_field(out, 3, VERSION)
-    _store_field(out, 4, MACHINE_NAME)
+    _store_names(out, task.namespaces.uts)
     if task.process.settings.personality != 0:
         _store_as_wanted(out, task.process)
-    _store_field(out, 5, uts.domain)
     user.write_from(address, out)
+    return 0
+
+
+@quick("uname")
+@unlocked
+def _quick_uname(address: UserAddr) -> int:
+    task = current()
+    if task.process.settings.personality != 0:
+        return TAKE_LOCK
+    storage: Array[u8, Literal[390]] = Array()
+    _store_names(storage.span(), task.namespaces.uts)
+    user.write_small(address, storage.span())
     return 0
 
 

@@ -2,7 +2,7 @@
 SYNC_FILE_RANGE, FALLOCATE, FADVISE, MADVISE, FTRUNCATE.
 
 Regular files are read and written at once. Others that are not ready are waited for, and only then read or
-written, so that they do not block. Pipes and sockets are also told not to block, and transfer a part of the request.
+written, so that they do not block. Pipes and sockets also get a flag not to block, and transfer a part of the request.
 
 Source: io_uring_enter(2).
 """

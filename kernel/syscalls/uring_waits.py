@@ -223,7 +223,7 @@ def _post_to(target: Ring, user_data: int, result: int, flags: int) -> None:
 
 
 def _send_file(request: Request, target: Ring) -> int:
-    """Register one of this ring's files with another ring, too, and tell that. It has it even if it cannot be told."""
+    """Register one of this ring's files with another one, and post a completion there. If that fails, it stays."""
     refuse_if(request.entry.length != 0 or target is request.ring)
     if target.is_disabled:
         raise Errno(EBADFD)

@@ -16,7 +16,7 @@ from kernel.task.signals import SIGPIPE
 
 
 def _fill(pipe: Pipe, buffer: Buffer, nonblocking: bool) -> int:
-    """Put memory into a pipe: wait for room, unless told not to, and take what fits then."""
+    """Put memory into a pipe: wait for room, unless `nonblocking`, and then take what fits."""
     needed = buffer.remaining if buffer.remaining <= PIPE_BUF else 1
     while True:
         try:

@@ -1,7 +1,7 @@
 """Waiting for children: wait4 and waitid (wait(2)).
 
-Of very many children, a search takes safe points: others end, come and are waited for meanwhile. So nobody sleeps for
-whose family there were news since a search began (`Family.news`).
+Of very many children, a search takes safe points: others end, come and are waited for meanwhile. So a thread does not
+sleep if there was news of its family since its search began (`Family.news`).
 
 Context: sleeps.
 """

@@ -6,7 +6,7 @@ Those that count from boot are shifted in a time namespace. `read_clock` returns
 
 from typing import Final
 
-from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, ESRCH, Errno, final
+from kernel.lang import EINVAL, EOPNOTSUPP, EPERM, ESRCH, Errno, final, unlocked
 from kernel.lib.capabilities import CAP_WAKE_ALARM
 from kernel.lib.saturation import sum_of
 from kernel.sched.scheduler import charge_running
@@ -14,6 +14,7 @@ from kernel.task.accounting import process_time_ns, process_user_ns, settle_user
 from kernel.task.pids import find_process, find_task
 from kernel.task.process import Process
 from kernel.task.task import Task
+from kernel.time.base import UNKNOWN, quick_ns
 from kernel.time.clock import COARSE_STEP_NS, boottime_ns, coarse_realtime_ns, monotonic_ns, realtime_ns
 
 CLOCK_REALTIME: Final = 0
@@ -53,6 +54,24 @@ def read_clock(task: Task, clock: int) -> int:
     if clock == CLOCK_THREAD_CPUTIME_ID:
         return task.accounts.runtime_ns
     raise Errno(EINVAL)
+
+
+@unlocked
+def quick_clock_ns(task: Task, clock: int) -> int:
+    """The same of the running task, without the kernel lock: UNKNOWN if it can't be told."""
+    if clock == CLOCK_REALTIME or clock == CLOCK_TAI:
+        return quick_ns(of_wall_clock=True)
+    if clock == CLOCK_REALTIME_COARSE:
+        now = quick_ns(of_wall_clock=True)
+        return UNKNOWN if now == UNKNOWN else now - now % COARSE_STEP_NS
+    now = quick_ns(of_wall_clock=False)
+    if now != UNKNOWN:
+        time = task.namespaces.time
+        if clock == CLOCK_MONOTONIC or clock == CLOCK_MONOTONIC_RAW or clock == CLOCK_MONOTONIC_COARSE:
+            return now + time.monotonic_shift_ns
+        if clock == CLOCK_BOOTTIME:
+            return now + time.boottime_shift_ns
+    return UNKNOWN
 
 
 def shown_boottime_ns(task: Task) -> int:
@@ -170,11 +189,14 @@ def check_timed(clock: int) -> None:
 def resolution_ns(task: Task, clock: int) -> int:
     """clock_getres. Raises EINVAL."""
     read_clock(task, clock)
-    if clock == CLOCK_REALTIME_COARSE or clock == CLOCK_MONOTONIC_COARSE:
-        return COARSE_STEP_NS
     if clock < 0 and clock & _KIND != _SCHEDULER_TIME:
         return COARSE_STEP_NS  # what counts ticks on Linux
-    return 1
+    return known_resolution_ns(clock)
+
+
+def known_resolution_ns(clock: int) -> int:
+    """The same of a clock that has a number of its own."""
+    return COARSE_STEP_NS if clock == CLOCK_REALTIME_COARSE or clock == CLOCK_MONOTONIC_COARSE else 1
 
 
 def is_wall_clock(clock: int) -> bool:

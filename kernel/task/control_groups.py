@@ -10,10 +10,13 @@ from typing import Final
 
 from kernel.cgroup.freezing import rest, update_frozen
 from kernel.cgroup.group import TOP, ControlGroup, GroupWalk
+from kernel.cgroup.members import MemberWalk
 from kernel.cgroup.memory import MEMORY_CONTROLS, THREAD_PAGES, MemoryControl
 from kernel.cgroup.tree import enter_member, leave_member, require_alive
-from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, noinline, noraise
+from kernel.lang import EAGAIN, EINVAL, ERESTARTNOINTR, Errno, final, noinline, noraise
+from kernel.lib.order import Order, Walk
 from kernel.lib.pace import is_dying, pace, spend
+from kernel.lib.pid import FIRST, Pid
 from kernel.sched.bandwidth import share_with
 from kernel.sched.processor import announce_work_of, processor_mask
 from kernel.sched.runqueue import begin_to_count
@@ -21,7 +24,7 @@ from kernel.sched.scheduler import allow_processors, divide_time, interrupt_slee
 from kernel.sched.strain import join_pressure
 from kernel.sched.thread import ThreadState
 from kernel.sched.wait import WaitQueue
-from kernel.task.pids import all_processes
+from kernel.task.pids import next_thread
 from kernel.task.process import Process
 from kernel.task.send import send_from_kernel, update_interrupted
 from kernel.task.siginfo import anonymous
@@ -29,7 +32,6 @@ from kernel.task.signals import SIGKILL
 from kernel.task.task import Task
 
 _MOVE_COST: Final = 2000  # instructions, for `pace`
-_ADD_COST: Final = 20
 _FREEZE_COST: Final = 1500
 _KILL_COST: Final = 2500
 _GROUP_COST: Final = 500
@@ -61,7 +63,7 @@ def enter_at_birth(child: Task, group: ControlGroup, kills: int) -> None:
     memory = group.nearest_memory()
     if memory is not None:
         MEMORY_CONTROLS.make_room(memory, THREAD_PAGES)
-    enter_member(group, child)
+    child.membership.number = enter_member(group, child)
     child.cgroup = group
     if numbers is not None:
         numbers.add(1)
@@ -139,8 +141,9 @@ def place_members(group: ControlGroup) -> None:
     """Controllers of a group were added or removed: its threads count for others. Sleeps if there are many. Raises
     MemoryError.
     """
-    for thread in list(group.members.keys()):
-        if isinstance(thread, Task) and thread in group.members:  # one that has ended meanwhile counts nowhere
+    walk = MemberWalk(group)
+    while (thread := walk.next()) is not None:  # one that has ended meanwhile is not met, and counts nowhere
+        if isinstance(thread, Task):
             recount(thread)
             place(thread)
         pace(_MOVE_COST)
@@ -180,7 +183,7 @@ def leave_at_end(task: Task) -> None:
         task.membership.is_resting = False
         group.resting -= 1
     note_time(task)
-    leave_member(group, task)
+    leave_member(group, task.membership.number)
     if group.freezes:
         update_frozen(group)
 
@@ -214,13 +217,14 @@ def move(task: Task, group: ControlGroup) -> None:
     old = task.cgroup
     if old is group or task.is_exiting:
         return
-    enter_member(group, task)
+    number = enter_member(group, task)
     was_resting = task.membership.is_resting
     if was_resting:
         task.membership.is_resting = False
         old.resting -= 1
     note_time(task)
-    leave_member(old, task)
+    leave_member(old, task.membership.number)
+    task.membership.number = number
     task.cgroup = group
     recount(task)
     place(task)
@@ -253,28 +257,41 @@ def recount(task: Task) -> None:
     task.numbers = numbers
 
 
+@final
+class _Moved:
+    """A thread that was moved, and from where."""
+
+    def __init__(self, task: Task, source: ControlGroup) -> None:
+        self.task: Task = task
+        self.source: ControlGroup = source
+
+
 def move_process(process: Process, group: ControlGroup) -> None:
     """Move all threads of a process to a group. Sleeps if there are many. Raises ENODEV, MemoryError; then those
     that were moved are moved back.
     """
-    moved: list[Task] = []
-    sources: list[ControlGroup] = []
+    moved: Order[_Moved] = Order()
+    count = 0
     try:
         for _ in range(_ROUNDS):
-            before = len(moved)
-            for task in list(process.threads.values()):
+            before = count
+            task = next_thread(process, FIRST)
+            while task is not None:
+                number = Pid(int(task.tid) + 1)  # execve may give it another one meanwhile
                 if task.cgroup is not group and not task.is_exiting:
                     require_alive(group)
-                    moved.append(task)
-                    sources.append(task.cgroup)
+                    moved.put(count, _Moved(task, task.cgroup))
+                    count += 1
                     move(task, group)
                     pace(_MOVE_COST)
-            if len(moved) == before:
+                task = next_thread(process, number)
+            if count == before:
                 return
     except (Errno, MemoryError):
-        for index in range(len(sources)):
-            if moved[index].cgroup is group:  # else others have moved it on meanwhile
-                _put_back(moved[index], sources[index])
+        walk = Walk(moved)
+        while (each := walk.next()) is not None:
+            if each.task.cgroup is group:  # else others have moved it on meanwhile
+                _put_back(each.task, each.source)
             pace(_MOVE_COST)
         raise
 
@@ -350,9 +367,9 @@ def _set_members_freezing(group: ControlGroup, freezes: bool) -> None:
     """Set one of the groups. Threads created or moved in meanwhile check for themselves. A group that is already
     set is set again: the last time, memory may have run out on the way.
     """
-    members = list(group.members.keys())
+    walk = MemberWalk(group)
     group.freezes = freezes
-    for thread in members:
+    while (thread := walk.next()) is not None:
         if isinstance(thread, Task) and thread.cgroup is group and not thread.is_exiting:
             if group.freezes != freezes:
                 return  # another thread wrote in the meantime
@@ -414,10 +431,12 @@ def kill_members(group: ControlGroup) -> bool:
     """Kill every member of one group; returns whether there were any. Sleeps if there are many. Raises MemoryError."""
     for turn in range(_ROUNDS):
         killed = 0
-        for thread in list(group.members.keys()):
-            if isinstance(thread, Task) and thread.cgroup is group and _kill(thread):
+        walk = MemberWalk(group)
+        while (thread := walk.next()) is not None:
+            if isinstance(thread, Task) and _kill(thread):
                 killed += 1
-                pace(_KILL_COST)
+                spend(_KILL_COST)
+            pace(_MEET_COST)
         if killed == 0:
             return turn > 0
     return True
@@ -430,42 +449,3 @@ def _kill(task: Task) -> bool:
         return False
     send_from_kernel(process, anonymous(SIGKILL))  # as with kill(2): the first process of a namespace may drop it
     return task.has_pending_kill()
-
-
-# Contents of files ----------------------------------------------------------------------------------------------------
-
-
-def threads_in(group: ControlGroup) -> list[Task]:
-    """The living threads of a group. Sleeps if there are many. Raises MemoryError."""
-    found: list[Task] = []
-    if group.parent is None:
-        for process in list(all_processes().values()):
-            spend(len(process.threads) * _ADD_COST)
-            for task in process.threads.values():
-                if task.cgroup is TOP and not task.is_exiting:
-                    found.append(task)
-            pace(_GROUP_COST)
-        return found
-    for thread in group.members.keys():
-        if isinstance(thread, Task):
-            found.append(thread)
-    return found
-
-
-def processes_in(group: ControlGroup) -> list[Process]:
-    """The processes of a group; for a domain, also those whose threads are in threaded groups below. Sleeps. Raises
-    MemoryError.
-    """
-    met: dict[Process, bool] = {}
-    waiting: list[ControlGroup] = [group]
-    while len(waiting) > 0:
-        each = waiting.pop()
-        for child in each.children.values():
-            if child.is_threaded:
-                waiting.append(child)
-        for task in threads_in(each):
-            met[task.process] = True
-            pace(_MEET_COST)
-        pace(_GROUP_COST)
-    return list(met.keys())
-

@@ -73,7 +73,7 @@ def _dump(task: Task, info: SignalInfo) -> None:
             _act_for_root(task)
         target = _choose(task, info)
         if target is not None and not dump.is_broken_off:
-            _copy(_image(task, info, space), _writer(target, process, dump))
+            _write(task, info, space, target, dump)
     except Errno as error:
         _complain(task, error.code)
     except MemoryError:
@@ -87,6 +87,12 @@ def _dump(task: Task, info: SignalInfo) -> None:
         process.dump = None
         dump.finish()
         interrupt(task)  # a call that the program must not return from may have been what dumps
+
+
+@noinline  # opening a file goes deep: nothing of this should lie on the stack then
+def _write(task: Task, info: SignalInfo, space: AddressSpace, target: "Target", dump: CoreDump) -> None:
+    """Write the file. Raises Errno, MemoryError."""
+    _copy(_image(task, info, space), _writer(target, task.process, dump))
 
 
 @noinline

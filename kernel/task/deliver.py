@@ -29,6 +29,7 @@ from kernel.lang import (
     noraise,
 )
 from kernel.lib.pace import pace, spend
+from kernel.lib.pid import FIRST, Pid
 from kernel.mm.frames import SHORTAGE
 from kernel.sched import ThreadState
 from kernel.sched.processor import RUNNING, announce_work_of
@@ -45,6 +46,7 @@ from kernel.task.handler_frame import call_handler, return_from_handler
 from kernel.task.memory_shortage import find_memory, relieve
 from kernel.task.notify import report_stopped
 from kernel.task.observer import TASKS
+from kernel.task.pids import next_thread
 from kernel.task.process import Process
 from kernel.task.send import (
     force,
@@ -77,6 +79,7 @@ _TOLD_AT_ONCE: Final = 256  # threads
 # Instructions for a thread, for `pace`
 _TELL_COST: Final = 450
 _LOOK_COST: Final = 20
+_FIND_COST: Final = 250  # for the next thread of a walk
 _STOP_COST: Final = 1200
 
 
@@ -358,20 +361,14 @@ def _begin_stop(process: Process, signo: int) -> None:
 @noinline
 def _wake_to_stop(process: Process) -> None:
     """Wake the rest of very many threads that must stop, and sleep. Sleeps; they may be continued meanwhile."""
-    while process.stop.signal != 0 and _wake_some_to_stop(process):
-        pace(len(process.threads) * _LOOK_COST)
-
-
-def _wake_some_to_stop(process: Process) -> bool:
-    left = _TOLD_AT_ONCE
-    for other in process.threads.values():
+    other = next_thread(process, FIRST)
+    while other is not None and process.stop.signal != 0:
+        number = Pid(int(other.tid) + 1)
         if other.state == ThreadState.SLEEPING and other.interrupted:
             interrupt_sleep(other)
             spend(_TELL_COST)
-            left -= 1
-            if left == 0:
-                return True
-    return False
+        pace(_FIND_COST)
+        other = next_thread(process, number)
 
 
 def _stops(task: Task, frame: TrapFrame) -> bool:

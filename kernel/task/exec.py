@@ -269,14 +269,20 @@ def run(task: Task, program: Program) -> None:
         space.release()
         end_process(task.process, SIGSEGV)
         return
+    if _enter(task, program, space, layout, privileges) and task.tracee is not None:
+        report_exec(task, old_tid)
+
+
+@noinline  # what `run` reads before goes deep: nothing of this should lie on the stack then
+def _enter(task: Task, program: Program, space: AddressSpace, layout: Layout, privileges: Privileges) -> bool:
+    """Enter a new address space; False if the process ends instead."""
     try:
         separate = Separate(task)
     except MemoryError:
         space.release()
         end_process(task.process, SIGKILL)  # its other threads have ended
-        return
-    if _replace(task, program, space, layout, privileges, separate) and task.tracee is not None:
-        report_exec(task, old_tid)
+        return False
+    return _replace(task, program, space, layout, privileges, separate)
 
 
 def _shares_places(task: Task) -> bool:

@@ -110,7 +110,7 @@ def tell_to_end(process: Process, spared: Task | None) -> None:
 
 
 def _tell_some(process: Process, spared: Task | None, number: int) -> bool:
-    """Tell some threads that have not been told in a round; returns whether there may be more."""
+    """Notify some threads that have not been notified in a round; returns whether there may be more."""
     left = _TOLD_AT_ONCE
     for task in process.threads.values():
         if task.signals.end_round == number:
@@ -144,7 +144,7 @@ def end_thread(task: Task, status: int) -> None:
 def exit_task(task: Task) -> None:
     """End the running task. Does not return."""
     pace(_EXIT_COST)  # the threads of a large process end one by one without returning to user mode
-    task.signals.end_round = task.process.ending.round  # it need not be told any more
+    task.signals.end_round = task.process.ending.round  # it need not be notified any more
     dump = task.process.dump
     if dump is not None and dump.dumper != task.tid:
         dump.attend()
@@ -396,10 +396,10 @@ def _rescue_group(child: Process, parent: Process, leaving: Process) -> None:
     group = child.job
     other = parent.job
     if group is not None and other is not None and group is not other and group.owner is other.owner:
-        rescue_orphans(group, leaving)
+        _rescue_orphans(group, leaving)
 
 
-def rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
+def _rescue_orphans(group: ProcessGroup, leaving: Process) -> None:
     """A newly orphaned group with stopped members gets SIGHUP and SIGCONT: no one else would continue it
     (POSIX, _exit). Sleeps if it is large.
     """
@@ -492,7 +492,7 @@ def _stay_for_tracer(task: Task, tracee: Tracee) -> None:
     """
     process = task.process
     tracee.is_dead = True
-    if task.signals.is_stopped:
+    if process.stop.signal != 0 and task.signals.is_stopped:
         process.stop.stopped_count -= 1
     if process.leader is not task:
         tracing = tracee.of_process

@@ -7,7 +7,8 @@ Guarded by the kernel lock: the parent changes it in fork and wait, a child in e
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import final
+from kernel.lang import final, inline
+from kernel.lib.linked import FIRST, NEXT, Linkage, Links
 from kernel.lib.pace import spend
 from kernel.sched import WaitQueue
 from kernel.task.usage import Usage
@@ -22,12 +23,10 @@ _SKIP_COST: Final = 6  # instructions
 class Family:
     """The family, as described above."""
 
+    children: Links["Process"]
+    siblings: Links["Process"]  # its place among the children of the parent
+
     def __init__(self) -> None:
-        self.first_child: Process | None = None
-        self.last_child: Process | None = None
-        # Among the children of the parent
-        self.elder: Process | None = None
-        self.younger: Process | None = None
         self.news: int = 0  # how often there was something to report, or a child left
         self.waiters: WaitQueue = WaitQueue()  # wait(2): woken for reports of children and tracees
         self.waited: Usage = Usage()  # of reaped children, and of theirs
@@ -37,6 +36,11 @@ class Family:
         self.heap_left: Process | None = None
         self.heap_right: Process | None = None
         self.heap_rank: int = 0  # 0: not in it
+
+    @property
+    def first_child(self) -> "Process | None":
+        """The oldest."""
+        return self.children[FIRST]
 
     @property
     def is_in_heap(self) -> bool:
@@ -49,43 +53,34 @@ class Family:
         self.waiters.wake_all()
 
 
+@final
+class _Children(Linkage["Process"]):
+    @inline
+    def links(self, entry: "Process") -> "Links[Process]":
+        return entry.family.siblings
+
+
+_CHILDREN: Final = _Children()
+
+
 def enter_child(parent: "Process", child: "Process", order: int) -> None:
     """A process that is nobody's child becomes the youngest one of this parent: it has the highest order."""
-    family = parent.family
-    last = family.last_child
     child.origin.order = order
-    child.family.elder = last
-    if last is None:
-        family.first_child = child
-    else:
-        last.family.younger = child
-    family.last_child = child
+    _CHILDREN.append(parent.family.children, child)
 
 
 def leave_parent(parent: "Process", child: "Process") -> None:
     """A child is reaped, or gets another parent."""
-    family = parent.family
-    family.news += 1
-    elder = child.family.elder
-    younger = child.family.younger
-    if elder is None:
-        family.first_child = younger
-    else:
-        elder.family.younger = younger
-    if younger is None:
-        family.last_child = elder
-    else:
-        younger.family.elder = elder
-    child.family.elder = None
-    child.family.younger = None
+    parent.family.news += 1
+    _CHILDREN.remove(parent.family.children, child)
 
 
 def child_after(parent: "Process", child: "Process", order: int) -> "Process | None":
     """The next younger child after a safe point: the one from which to go on had this order, and may have left."""
     if child.parent is parent and child.origin.order == order:
-        return child.family.younger
+        return child.family.siblings[NEXT]
     other = parent.family.first_child
     while other is not None and other.origin.order <= order:
-        other = other.family.younger
+        other = other.family.siblings[NEXT]
         spend(_SKIP_COST)
     return other

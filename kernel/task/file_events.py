@@ -1,4 +1,4 @@
-"""Changes to files made by others, reported by a signal: broken leases (F_SETLEASE), changes in
+"""Changes to files by others, reported by a signal: broken leases (F_SETLEASE), changes in
 directories (F_NOTIFY, "dnotify") of fcntl(2).
 
 The signal goes to the owner of the description (async_io.py), by default the process that asked for it.

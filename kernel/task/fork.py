@@ -521,7 +521,7 @@ def _take_over(parent: Task, child: Task, arguments: CloneArguments) -> None:
     if flags & CLONE_SETTLS != 0:
         child.registers.set_thread_area(arguments.tls)
     if child.process.stop.signal != 0 or child.process.ending.is_exiting:
-        child.interrupted = True  # copying slept, and the others were stopped meanwhile, or told to end: so is it
+        child.interrupted = True  # while copying slept, the process was stopped or began to end
 
 
 def _birth_of(arguments: CloneArguments) -> ForkStart:
@@ -550,6 +550,7 @@ def _begin_tracing(child: Task, tracee: Tracee | None) -> None:
             tracee.traps_soon = True
         else:
             child.pending.mask |= bit(SIGSTOP)
+            child.process.stop.has_own = True
         child.interrupted = True
     rewatch(child)
 

@@ -17,9 +17,9 @@ from kernel.lib import log
 from kernel.lib.pace import pace
 from kernel.sched import sleep_until, yield_now
 from kernel.sched.strain import begin_to_lack_memory, end_lack_of_memory
-from kernel.task.control_groups import processes_in
 from kernel.task.exit import end_process
 from kernel.task.group_holdings import count_again
+from kernel.task.group_walks import ProcessWalk
 from kernel.task.memory_shortage import GROUP_RELIEF, badness, is_on_its_way, measure_files
 from kernel.task.process import Process
 from kernel.task.send import break_off_dump
@@ -103,7 +103,8 @@ def _count_again(control: MemoryControl) -> None:
         group = walk.next()
         if group is None:
             return
-        for process in processes_in(group) if not group.is_threaded else []:
+        processes = None if group.is_threaded else ProcessWalk(group)
+        while processes is not None and (process := processes.next()) is not None:
             task = process.any_thread()
             if task is not None:
                 count_again(task)
@@ -168,7 +169,8 @@ def kill_in(control: MemoryControl) -> bool:
         group = walk.next()
         if group is None:
             break
-        for process in processes_in(group):
+        processes = ProcessWalk(group)
+        while (process := processes.next()) is not None:
             pace(_LOOK_COST)
             measure_files(process)
             if process.ending.is_zombie:
@@ -198,7 +200,8 @@ def kill_in(control: MemoryControl) -> bool:
         group = walk.next()
         if group is None:
             return True
-        for process in processes_in(group):
+        processes = ProcessWalk(group)
+        while (process := processes.next()) is not None:
             if not process.ending.is_exiting and process.shortage.adjustment > _NEVER:
                 _kill(process)
             pace(_LOOK_COST)

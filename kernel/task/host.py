@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import atomic, final
 from kernel.lib.namespace import CLONE_NEWUTS, FIRST_UTS_NUMBER, Namespace, UserNamespace, next_number
 
 NAME_LIMIT: Final = 64
@@ -14,6 +14,7 @@ VERSION: Final = f"#1 SMP PREEMPT_DYNAMIC Krait {KRAIT_VERSION}".encode()
 
 
 @final
+@atomic("host", "domain")
 class Host(Namespace):
     """Names that root may change: a UTS namespace."""
 

@@ -1,15 +1,14 @@
 """Moving processes between groups, and starting sessions (setpgid(2), setsid(2))."""
 
 from kernel.lang import EACCES, EINVAL, EPERM, ESRCH, Errno
-from kernel.task.exit import rescue_orphans
 from kernel.task.groups import drop_session_if_empty, find_group, join, new_group, new_session
 from kernel.task.pids import find_process, find_task, leave_group
 from kernel.task.task import Task
 
 
 def change_group(task: Task, pid: int, pgid: int) -> None:
-    """setpgid: move a process (0: the caller's) to a group of the session, or a new one of its own number. Raises
-    EINVAL, ESRCH, EPERM, EACCES, MemoryError.
+    """setpgid: move a process (0: the caller's) to a group of the session, or a new one of its own number. A group
+    that this orphans is told nothing. Raises EINVAL, ESRCH, EPERM, EACCES, MemoryError.
     """
     if pgid < 0 or (pgid == 0 and pid < 0):
         raise Errno(EINVAL)
@@ -39,8 +38,6 @@ def change_group(task: Task, pid: int, pgid: int) -> None:
         raise Errno(EPERM)
     leave_group(process)
     join(process, group)
-    if old.count > 0:
-        rescue_orphans(old, process)
 
 
 def start_session(task: Task) -> int:

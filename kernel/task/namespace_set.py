@@ -12,7 +12,7 @@ from typing import Final
 
 from kernel.cgroup.namespace import FIRST_GROUPS, GroupNamespace
 from kernel.ipc.namespace import FIRST_IPC, IpcNamespace
-from kernel.lang import final
+from kernel.lang import atomic, final
 from kernel.lib.namespace import CLONE_NEWNET, NETWORKS, Namespace
 from kernel.task.host import HOST, Host
 from kernel.task.pid_namespace import FIRST_PID, PidNamespace
@@ -20,6 +20,7 @@ from kernel.time.namespace import FIRST_TIME, TimeNamespace
 
 
 @final
+@atomic("uts", "time")
 class NamespaceSet:
     """The set, as described above. A new one has the first namespace of each kind."""
 

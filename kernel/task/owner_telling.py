@@ -78,7 +78,7 @@ def prepare_for_groups(file: File) -> None:
 
 @final
 class Note(Job):
-    """What is to be told about one kind of event."""
+    """What is to be reported about one kind of event."""
 
     def __init__(self) -> None:
         super().__init__()

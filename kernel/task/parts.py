@@ -4,12 +4,13 @@ They are structs inside the object and begin as zeros: a task stays one object, 
 costs without them. Parts that refer to objects are in files of their own: belongings.py, namespace_set.py, tracee.py of
 a task; family.py, process_timers.py, process_tracing.py of a process.
 
-Guarded by the kernel lock. A thread changes its own parts; those that others change say so.
+Guarded by the kernel lock, except that atomic fields are read without. A thread changes its own parts; those that
+others change say so.
 """
 
 from typing import Final
 
-from kernel.lang import struct
+from kernel.lang import atomic, own, struct
 from kernel.lib.pid import Pid
 
 PR_MCE_KILL_EARLY: Final = 1
@@ -29,6 +30,7 @@ class SignalStack:
     flags: int  # SS_DISABLE at first
 
 
+@atomic("blocked")
 @struct
 class SignalState:
     """The signal state of a task. `blocked` never has SIGKILL or SIGSTOP."""
@@ -40,7 +42,7 @@ class SignalState:
     forced: int  # a fault's signal, which even the first process takes
     returns_from_handler: bool  # rt_sigreturn was called
     kill_wakes: bool  # a kill ends the present sleep, though other signals do not
-    is_stopped: bool  # it has taken part in the present stop of its process
+    is_stopped: bool  # it has taken part in the present stop of its process; means nothing while there is none
     is_past_dump: bool  # it ends, and a core dump that begins now does without it
     end_round: int  # the last round that had it end, or in which it began to without
     stack: SignalStack
@@ -79,6 +81,7 @@ class Membership:
     whether namespaces count it.
     """
 
+    number: int  # among the members of its group (kernel/cgroup/tree.py); 0: in the top group
     chosen_processors: int  # as requested, -1 at first; its group may permit fewer (`allowed`)
     earlier_user_ns: int  # its time when it entered its group
     earlier_system_ns: int
@@ -101,6 +104,7 @@ class RestartableSequence:
     processor: int  # as reported to the program
 
 
+@own("clear_tid_address", "robust_list")
 @struct
 class ThreadsLibrary:
     """Addresses that the C library registered: what to clear, and which locks to release, at the end; and where to
@@ -138,6 +142,7 @@ class StopState:
     last_signal: int
     has_news: bool  # a child may have stopped or gone on without being reported
     cancels: int  # SIGCONTs and SIGKILLs so far: a stop that was about to begin does not
+    has_own: bool  # a thread may have a stop signal or SIGCONT of its own pending
     group_send: int  # the last long send to its group that has reached it (send.py)
 
 
@@ -150,6 +155,7 @@ class MemoryShortage:
     awaited_ns: int  # since when a shortage of memory waits for its end; 0: none does
 
 
+@atomic("personality")
 @struct
 class ProcessSettings:
     """Settings of prctl(2) and personality(2) for a process."""

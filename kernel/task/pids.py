@@ -154,9 +154,16 @@ def next_thread(process: "Process", tid: Pid) -> "Task | None":
     return None
 
 
-def all_processes() -> "dict[Pid, Process]":
-    """All processes by number, zombies too: read only."""
-    return _processes
+def next_task(number: int) -> "Task | None":
+    """The task with the lowest number from `number` on: for walks with safe points over all."""
+    found = FIRST_PID.taken.following(number)
+    while found >= 0:
+        task = _tasks.get(Pid(found))
+        if task is not None:
+            return task
+        found = FIRST_PID.taken.following(found + 1)
+        pace(_LOOK_COST)
+    return None
 
 
 def process_count() -> int:

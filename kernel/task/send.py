@@ -52,9 +52,12 @@ _ROUNDS: Final = 16  # of looking for processes that came while others got their
 _SEND_COST: Final = 1500  # instructions for a signal, for `pace`
 _MARK_COST: Final = 20  # instructions for a thread, or a process
 _LOOK_COST: Final = 150
+_FIND_COST: Final = 250  # for the next thread of a walk
 _WAKE_COST: Final = 450
 _FEW_MEMBERS: Final = 100  # of a group: these get a signal at once
 _WOKEN_AT_ONCE: Final = 256  # threads of a process
+_TOLD_AT_ONCE: Final = 1024  # … that are looked at when a stop ends
+_JOB_CONTROL: Final = STOP_SIGNALS | bit(SIGCONT)
 
 # Ready to be taken ----------------------------------------------------------------------------------------------------
 
@@ -167,6 +170,8 @@ def send_to_task(task: Task, info: SignalInfo) -> None:
     _prepare(process, info.signo)
     if _is_dropped(process, task, info):
         return
+    if contains(_JOB_CONTROL, info.signo):
+        process.stop.has_own = True
     if not _queue(process, task.pending, task, info):
         raise Errno(EAGAIN)
     if info.signo == SIGKILL:
@@ -287,8 +292,19 @@ def _prepare(process: Process, signo: int) -> None:
 
 def _discard(process: Process, mask: int) -> None:
     process.pending.discard(mask)
+    if process.stop.has_own:
+        _discard_own(process, mask)
+
+
+@noinline
+def _discard_own(process: Process, mask: int) -> None:
+    """The same for what was sent to single threads."""
+    has_own = False
     for task in process.threads.values():
         task.pending.discard(mask)
+        has_own = has_own or task.pending.mask & _JOB_CONTROL != 0
+        spend(_MARK_COST)
+    process.stop.has_own = has_own
 
 
 def discard_ignored(process: Process, signo: int) -> None:
@@ -318,6 +334,8 @@ def _discard_of_many(process: Process, signo: int, shared: bool) -> None:
 @noinline
 def _tell_tracees(process: Process) -> None:
     """SIGCONT was sent: a stop signal being shown to a tracer no longer stops the tracee, and seized tasks report."""
+    if process.tracing is None:
+        return  # none of its threads was ever traced
     for task in process.threads.values():
         tracee = task.tracee
         if tracee is not None:
@@ -472,21 +490,25 @@ def trap_again(tracee: Tracee) -> None:
 
 @recursion(2)  # the parent gets SIGCHLD, which continues no one
 def continue_process(process: Process) -> None:
-    """End a stop, and notify the parent."""
+    """End a stop, and notify the parent. Of very many threads, some are woken: the first one of them to run wakes the
+    others (`wake_continued`). Those that were about to stop find that out on their way to user mode.
+    """
     if process.stop.signal == 0:
         return
     process.stop.signal = 0
     process.stop.stopped_count = 0
     process.stop.has_sleepers = False
-    left = _WOKEN_AT_ONCE
+    woken = 0
+    told = 0
     for task in process.threads.values():
-        task.signals.is_stopped = False
-        if task.state != ThreadState.STOPPED or left > 0:
-            left -= wake_from_stop(task)
+        if woken == _WOKEN_AT_ONCE or (woken > 0 and told >= _TOLD_AT_ONCE):
+            process.stop.has_sleepers = True
+            break
+        if told < _TOLD_AT_ONCE or task.state == ThreadState.STOPPED:
+            woken += wake_from_stop(task)
             update_interrupted(task)
-        else:
-            process.stop.has_sleepers = True  # the first one to run wakes them (`wake_continued`)
-            spend(_MARK_COST)
+            told += 1
+        spend(_MARK_COST)
     if process.stop.is_complete:
         process.stop.is_complete = False
         process.stop.is_reported = True
@@ -510,17 +532,12 @@ def wake_from_stop(task: Task) -> int:
 def wake_continued(process: Process) -> None:
     """Wake the rest of very many threads whose stop has ended. Sleeps; another stop may begin meanwhile."""
     process.stop.has_sleepers = False
-    while process.stop.signal == 0 and _wake_some_from_stop(process):
-        pace(len(process.threads) * _MARK_COST)
-
-
-def _wake_some_from_stop(process: Process) -> bool:
-    left = _WOKEN_AT_ONCE
-    for task in process.threads.values():
-        left -= wake_from_stop(task)
-        if left == 0:
-            return True
-    return False
+    task = next_thread(process, FIRST)
+    while task is not None and process.stop.signal == 0:
+        number = Pid(int(task.tid) + 1)
+        wake_from_stop(task)
+        pace(_FIND_COST)
+        task = next_thread(process, number)
 
 
 def report_job_control(process: Process, code: int, status: int) -> None:

@@ -25,7 +25,7 @@ from kernel.fs.path import FsContext
 from kernel.ipc.namespace import IPC_CALLER, IpcNamespace
 from kernel.ipc.semaphores import UndoList
 from kernel.keys.keychain import Keychain
-from kernel.lang import EBADF, EFAULT, Errno, UserAddr, atomic, final, noinline, noraise, panic
+from kernel.lang import EBADF, EFAULT, Errno, UserAddr, atomic, final, finds_own, noinline, noraise, panic
 from kernel.lib.credentials import CALLER, Credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.namespace import NETWORKS, USER_NAMESPACES, Namespace
@@ -124,7 +124,7 @@ class TaskStart:
 
 
 @final
-@atomic("credentials", "own_tid")
+@atomic("credentials", "own_tid", "namespaces")
 class Task(Thread):
     """A thread of a program."""
 
@@ -418,6 +418,7 @@ def uid_shown_to(process: Process, uid: KernelUid) -> int:
     return leader.credentials.user_namespace.shown_uid(uid)
 
 
+@finds_own
 def current() -> Task:
     """The running task. Only for a program's thread, in system calls and its faults: a kernel thread is not a task.
     Needs no lock.

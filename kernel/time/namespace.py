@@ -11,7 +11,7 @@ Source: time_namespaces(7), "/proc/PID/timens_offsets".
 
 from typing import Final
 
-from kernel.lang import EACCES, EINVAL, ERANGE, Errno, final
+from kernel.lang import EACCES, EINVAL, ERANGE, Errno, atomic, final
 from kernel.lib.namespace import CLONE_NEWTIME, FIRST_TIME_NUMBER, Namespace, UserNamespace, next_number
 from kernel.lib.scan import Scan
 from kernel.time.clock import NS_PER_SECOND, boottime_ns, monotonic_ns
@@ -25,6 +25,7 @@ _LINE_LIMIT: Final = 2
 
 
 @final
+@atomic("monotonic_shift_ns", "boottime_shift_ns")
 class TimeNamespace(Namespace):
     """A time namespace. It goes with the last task, address or open file that refers to it."""
 

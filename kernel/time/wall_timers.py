@@ -30,13 +30,13 @@ class WallTimer(Timer):
         return self.wall_place != _NOWHERE
 
     def follow(self) -> None:
-        """Be told from now on. Raises MemoryError; then it is as it was."""
+        """Be notified from now on. Raises MemoryError, with nothing changed."""
         if self.wall_place == _NOWHERE:
             _FOLLOWERS.append(self)
             self.wall_place = len(_FOLLOWERS) - 1
 
     def stop_following(self) -> None:
-        """Be told no more; does nothing for one that is not."""
+        """Be notified no more; does nothing for one that is not."""
         place = self.wall_place
         if place == _NOWHERE:
             return

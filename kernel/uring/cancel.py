@@ -7,6 +7,7 @@ from typing import Final
 
 from kernel.fs.file import File
 from kernel.lang import EALREADY, ECANCELED, EINTR, final, noraise
+from kernel.lib.linked import NEXT
 from kernel.lib.pace import pace
 from kernel.uring.operation import CANCEL_FROM_LIST, CANCEL_IN_WORKER, CANCEL_PLAIN
 from kernel.uring.request import OP_LINK_TIMEOUT, OP_TIMEOUT, Request
@@ -121,7 +122,7 @@ def _cancel_by_data(ring: Ring, wanted: Wanted, *, takes_all: bool) -> int:
     found = 0
     request = ring.latest_of(wanted.user_data)
     while request is not None:
-        following = request.same_next
+        following = request.same_links[NEXT]
         if wanted.matches(request):
             found += wanted.cancel(request)
             if not takes_all:
@@ -136,7 +137,7 @@ def find(ring: Ring, user_data: int, first_opcode: int, second_opcode: int) -> R
     while request is not None:
         if not request.is_settled() and (request.entry.opcode == first_opcode or request.entry.opcode == second_opcode):
             return request
-        request = _after_safe_point(ring, user_data, request.same_next)
+        request = _after_safe_point(ring, user_data, request.same_links[NEXT])
     return None
 
 

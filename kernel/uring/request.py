@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from kernel.fs.file import File
 from kernel.lang import Span, UserAddr, final, u8
 from kernel.lib.credentials import Credentials
-from kernel.lib.linked import Linked, LinkedList
+from kernel.lib.linked import Linked, LinkedList, Links
 from kernel.lib.pace import spend
 from kernel.lib.user import UserVector
 from kernel.sched import LastingWaiter
@@ -119,6 +119,8 @@ class KeptSelection:
 class Request(Linked["Request"]):
     """One request. It stands on its ring's list while it waits."""
 
+    same_links: Links["Request"]  # among those of its ring that wait and have the same user_data
+
     entry: SubmissionEntry
     progress: RequestProgress
     end: RequestEnd
@@ -164,9 +166,6 @@ class Request(Linked["Request"]):
         self.number: int = 0  # 0 unless it stands on one of the ring's lists, in which numbers go up
         self.is_due: bool = False
         self.next_due: Request | None = None
-        # Among those of its ring that wait and have the same user_data, the latest first
-        self.same_next: Request | None = None
-        self.same_previous: Request | None = None
 
     def this(self) -> "Request":
         return self
@@ -239,7 +238,9 @@ def _number_of(request: Request | None) -> int:
 
 @final
 class DueList:
-    """Requests that are to be looked at, in their order."""
+    """Requests that are to be looked at, in their order. Linked by hand: one way is enough, and the base is for another
+    list.
+    """
 
     def __init__(self) -> None:
         self.first: Request | None = None

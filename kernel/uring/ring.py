@@ -13,8 +13,8 @@ from typing import Final, Literal
 
 from kernel.fs.file import File
 from kernel.ipc.eventfd import EventFile
-from kernel.lang import ECANCELED, EIO, ERESTARTSYS, Array, Errno, final, noinline, noraise, u8
-from kernel.lib.linked import Linked, LinkedList
+from kernel.lang import ECANCELED, EIO, ERESTARTSYS, Array, Errno, final, inline, noinline, noraise, u8
+from kernel.lib.linked import FIRST, Linkage, Linked, LinkedList, Links
 from kernel.lib.pace import pace
 from kernel.mm.ring_memory import RingMemory
 from kernel.sched import Thread, WaitQueue, current_thread, wake
@@ -88,8 +88,16 @@ class Count:
 class SameData:
     """Requests of a ring that wait and have the same user_data."""
 
-    def __init__(self) -> None:
-        self.first: Request | None = None
+    all: Links[Request]  # the latest first
+
+
+class _Same(Linkage[Request]):
+    @inline
+    def links(self, entry: Request) -> Links[Request]:
+        return entry.same_links
+
+
+_SAME: Final = _Same()
 
 
 class TaskRequests(AsyncWork):
@@ -348,9 +356,9 @@ class Ring:
         self._tell()
 
     def latest_of(self, user_data: int) -> Request | None:
-        """The request that began to wait last of those with that user_data; the others follow by `same_next`."""
+        """The request that began to wait last of those with that user_data; the others follow by `same_links`."""
         same = self.by_data.get(user_data)
-        return None if same is None else same.first
+        return None if same is None else same.all[FIRST]
 
     def post_more(self, user_data: int, result: int, flags: int) -> bool:
         """Enter one completion of several that a request has; False, and nothing is entered, if there is no room.
@@ -449,7 +457,7 @@ class Ring:
             if is_fresh:
                 self.by_data.pop(request.entry.user_data)
             raise
-        self._join_same(request, same)
+        _SAME.prepend(same.all, request)
         self._link(self.requests, request)
 
     @noraise
@@ -471,30 +479,14 @@ class Ring:
             return
         self._leave_same(request)
         request.entry.user_data = user_data
-        self._join_same(request, same)
-
-    def _join_same(self, request: Request, same: SameData) -> None:
-        first = same.first
-        request.same_next = first
-        if first is not None:
-            first.same_previous = request
-        same.first = request
+        _SAME.prepend(same.all, request)
 
     @noraise
     def _leave_same(self, request: Request) -> None:
-        following = request.same_next
-        previous = request.same_previous
-        request.same_next = None
-        request.same_previous = None
-        if following is not None:
-            following.same_previous = previous
-        if previous is not None:
-            previous.same_next = following
-            return
         same = self.by_data.get(request.entry.user_data)
         if same is not None:
-            same.first = following
-            if following is None:
+            _SAME.remove(same.all, request)
+            if same.all[FIRST] is None:
                 self.by_data.pop(request.entry.user_data)
 
     @noraise

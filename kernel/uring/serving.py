@@ -20,7 +20,7 @@ Context: sleeps.
 
 from typing import Final
 
-from kernel.lang import EAGAIN, Errno, final, noraise
+from kernel.lang import EAGAIN, Errno, final, noinline, noraise
 from kernel.lib.pace import pace
 from kernel.sched import current_thread
 from kernel.sched.processor import this_processor
@@ -86,6 +86,7 @@ def create_thread(maker: Task, taker: Taker, work: TaskWork, processors: int) ->
 
 
 @noraise
+@noinline  # `begin` never returns: nothing of this should lie on the stack meanwhile
 def _serve(task: Task) -> bool:
     """One round, and a rest if there was nothing to do; False if there are no rings any more."""
     work = task.async_work
@@ -138,7 +139,7 @@ def _round(task: Task, taker: Taker, work: TaskWork) -> int:
 
 @noraise
 def _take(task: Task, taker: Taker, served: ServedRing, most: int) -> int:
-    """Take up to `most` submissions of a ring, which stays open meanwhile, with the rights of whoever made it."""
+    """Take up to `most` submissions of a ring, which stays open meanwhile, with the rights of its creator."""
     ring = served.ring
     count = min(ring.offered(), most)
     if count == 0 or ring.is_disabled:

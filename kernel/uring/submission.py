@@ -8,7 +8,7 @@ Context: sleeps, as what the requests do.
 
 from typing import Final, Literal
 
-from kernel.lang import EACCES, EAGAIN, ECANCELED, EINVAL, ENOMEM, EOPNOTSUPP, Array, Errno, u8
+from kernel.lang import EACCES, EAGAIN, ECANCELED, EINVAL, ENOMEM, EOPNOTSUPP, Array, Errno, noinline, u8
 from kernel.lib.pace import is_dying, pace
 from kernel.task.task import Task
 from kernel.uring import layout
@@ -74,6 +74,7 @@ def _next(ring: Ring) -> int:
     return -1
 
 
+@noinline  # what begins goes deep: nothing of this should lie on the stack then
 def _read(ring: Ring, task: Task, index: int) -> Request:
     storage: Array[u8, Literal[64]] = Array()
     entry = storage.span()

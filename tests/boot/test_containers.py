@@ -56,7 +56,7 @@ WITHIN = """\
 mount --make-rshared /
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir -p /var/tmp /run/user/1000 /home/tester
-chown 1000:1000 /run/user/1000 /home/tester; chmod 1777 /tmp
+chown 1000:1000 /run/user/1000 /home/tester; chmod 1777 /tmp /dev/shm
 . /containers/$1.sh
 """
 # A container by a runtime's own hands: what its life is, and what limits it. Runtimes copy what comes from two streams

@@ -54,7 +54,7 @@ def test_it_is_written_when_the_name_is_typed(
     tool.flash(disk, image)
     written = disk.read_bytes()
     assert written.startswith(image.read_bytes())
-    assert written[25600:] == b"\xaa" * (65536 - 25600), "nothing behind the image"
+    assert written[25600:] == b"\xaa" * (65536 - 25600), "nothing after the image"
     shown = capfd.readouterr().out
     assert f"All data on {disk} will be overwritten" in shown
     assert "sdx 1M" in shown, "the disk is shown before the question"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools import kvm
+from tools.errors import CANNOT_RUN, KraitError
 
 
 def test_without_the_device_there_is_no_kvm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,7 +16,21 @@ def test_without_the_device_there_is_no_kvm(monkeypatch: pytest.MonkeyPatch) -> 
     assert not kvm.kvm_works()
     assert kvm.accelerator("auto") == "tcg"
     assert kvm.accelerator("tcg") == "tcg"
-    with pytest.raises(SystemExit, match="KVM does not work"):
+    with pytest.raises(KraitError, match="KVM does not work") as caught:
+        kvm.accelerator("kvm")
+    assert caught.value.status == CANNOT_RUN
+
+
+@pytest.mark.parametrize("trouble", [SystemExit("debian: no"), LookupError(), FileNotFoundError("apt-cache")])
+def test_a_guest_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, trouble: BaseException) -> None:
+    """Without a network, or where there is no Debian."""
+
+    def kvm_works() -> bool:
+        raise trouble
+
+    monkeypatch.setattr(kvm, "kvm_works", kvm_works)
+    assert kvm.accelerator("auto") == "tcg"
+    with pytest.raises(KraitError, match="could not be fetched"):
         kvm.accelerator("kvm")
 
 

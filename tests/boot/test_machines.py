@@ -153,9 +153,9 @@ def test_a_port_in_use(krait: Krait) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         output = krait.run("-p", f"{port}:80", "busybox", "true", status=125)
-    assert output == f"krait run: port {port} of this machine: address already in use\n"
+    assert output == f"krait: port {port} of this machine: address already in use\n"
     output = krait.run("-p", f"{port}:80", "-p", f"{port}:81", "busybox", "true", status=2)
-    assert output == f"krait run: port {port} of this machine can be forwarded once only\n"
+    assert output == f"krait: port {port} of this machine can be forwarded once only\n"
 
 
 @pytest.mark.parametrize("arguments", [

@@ -18,7 +18,7 @@ from tests import shown_commands
 from tests.harness import KRAIT, Kernel
 from tests.harness.guest import PATIENCE
 from tools.paths import ROOT
-from tools.run_command import free_port
+from tools.ports import free_port
 from userland.image import root_archive
 
 pytestmark = pytest.mark.timeout(int(300 * PATIENCE))

@@ -15,9 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -181,13 +183,43 @@ static long unlocked(void)
 }
 
 #define CALLS 1000
+
+/* The calls, with what they write on a page that is there. */
+#define AT(place) (long)(room + (place))
+static long room[64];
+static const struct {
+	const char *name;
+	long number, arguments[4];
+} made[] = {
+	{"getppid", SYS_getppid, {0}},
+	{"getcpu", SYS_getcpu, {AT(0), AT(1)}},
+	{"gettimeofday", SYS_gettimeofday, {AT(0)}},
+	{"time", SYS_time, {AT(0)}},
+	{"clock_gettime", SYS_clock_gettime, {CLOCK_MONOTONIC, AT(0)}},
+	{"clock_getres", SYS_clock_getres, {CLOCK_REALTIME_COARSE, AT(0)}},
+	{"getresuid", SYS_getresuid, {AT(0), AT(1), AT(2)}},
+	{"getresgid", SYS_getresgid, {AT(0), AT(1), AT(2)}},
+	{"uname", SYS_uname, {AT(0)}},
+	{"rt_sigprocmask", SYS_rt_sigprocmask, {SIG_BLOCK, 0, AT(0), 8}},
+	{"get_robust_list", SYS_get_robust_list, {0, AT(0), AT(1)}},
+	{"sched_getaffinity", SYS_sched_getaffinity, {0, 128, AT(0)}},
+	{"prctl", SYS_prctl, {PR_GET_NAME, AT(0)}},
+	{"personality", SYS_personality, {0xffffffff}},
+	{"set_robust_list", SYS_set_robust_list, {0, 24}},
+	{"set_tid_address", SYS_set_tid_address, {0}},
+};
+
 static void counted(void)
 {
 	int status;
-	long before = unlocked();
-	for (int i = 0; i < CALLS; i++)
-		syscall(SYS_getppid);
-	printf("alone: %s\n", unlocked() - before >= CALLS ? "without the lock" : "with it");
+	long before;
+	for (unsigned call = 0; call < sizeof made / sizeof made[0]; call++) {
+		const long *with = made[call].arguments;
+		before = unlocked();
+		for (int i = 0; i < CALLS; i++)
+			syscall(made[call].number, with[0], with[1], with[2], with[3]);
+		printf("%s: %s\n", made[call].name, unlocked() - before >= CALLS ? "without the lock" : "with it");
+	}
 	pid_t child = fork();
 	if (child == 0)
 		for (;;)
@@ -222,6 +254,195 @@ static void damaged(void)
 		waitpid(child, &status, 0);
 		printf("%s\n", WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "lives");
 	}
+}
+
+/* Memory that goes and comes beside calls that write to it ------------------------------------------------------- */
+
+#define PAGE 4096
+#define SHOWN_SECONDS (1 << 24) /* no machine here is up for so long */
+static char *area; /* two pages; the second one changes */
+static atomic_long done, missed;
+
+/* Let the second page go, in one of several ways; what the frame becomes next is nobody else's. */
+static void change(int round)
+{
+	char *second = area + PAGE;
+	long *other = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* without a frame */
+	switch (round % 4) {
+	case 0:
+		mprotect(second, PAGE, PROT_NONE);
+		mprotect(second, PAGE, PROT_READ);
+		break;
+	case 1:
+		madvise(second, PAGE, MADV_DONTNEED);
+		break;
+	case 2:
+		munmap(second, PAGE);
+		break;
+	default:
+		if (fork() == 0) /* both have it read-only until one writes */
+			_exit(0);
+		wait(0);
+	}
+	for (int i = 0; i < PAGE / 8; i++) {
+		wrong += other[i] != 0;
+		other[i] = i + 1;
+	}
+	if (round % 4 != 3)
+		mmap(second, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	for (int i = 0; i < PAGE / 8; i++)
+		wrong += other[i] != i + 1;
+	munmap(other, PAGE);
+}
+
+static int was_done(long result)
+{
+	if (result == 0)
+		done++;
+	else if (result == -1 && errno == EFAULT)
+		missed++;
+	else
+		wrong++;
+	return result == 0;
+}
+
+/* What these write lies on both pages. */
+static void *writer(void *argument)
+{
+	long *seconds = (long *)(area + PAGE - 8), last = 0;
+	unsigned *ids = (unsigned *)(area + PAGE - 8);
+	(void)argument;
+	while (!ends) {
+		if (was_done(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, seconds))) {
+			wrong += *seconds < last || *seconds > SHOWN_SECONDS;
+			last = *seconds;
+		}
+		was_done(syscall(SYS_gettimeofday, seconds, 0));
+		if (was_done(syscall(SYS_getresuid, ids, ids + 1, ids + 2)))
+			wrong += ids[0] != 0 || ids[1] != 0;
+		ids[0] = 1;
+		if (was_done(syscall(SYS_getcpu, (char *)ids + 6, ids)))
+			wrong += ids[0] != 0;
+		if (was_done(syscall(SYS_clock_getres, CLOCK_MONOTONIC, seconds)))
+			wrong += *seconds != 0;
+	}
+	return 0;
+}
+
+static void memory(void)
+{
+	pthread_t thread;
+	ends = wrong = 0;
+	area = mmap(0, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_create(&thread, 0, writer, 0);
+	for (int i = 0; i < 4 * ROUNDS || done == 0 || missed == 0; i++)
+		change(i);
+	ends = 1;
+	pthread_join(thread, 0);
+	munmap(area, 2 * PAGE);
+	printf("memory: wrong %d\n", wrong);
+}
+
+/* Times, while another thread sets the wall clock ------------------------------------------------------------------ */
+
+#define LEAP 1000
+static double last_offset;
+
+static double read_clock(int clock)
+{
+	struct timespec time = {0, -1};
+	if (syscall(SYS_clock_gettime, clock, &time) != 0 || time.tv_nsec < 0 || time.tv_nsec >= 1000000000)
+		wrong++;
+	return time.tv_sec + time.tv_nsec * 1e-9;
+}
+
+static void *time_reader(void *argument)
+{
+	double last = 0;
+	(void)argument;
+	while (!ends) {
+		double before = read_clock(CLOCK_MONOTONIC), wall = read_clock(CLOCK_REALTIME);
+		double after = read_clock(CLOCK_MONOTONIC);
+		double off = wall - before - last_offset, most = after - before + 0.01;
+		wrong += before < last || after < before;
+		wrong += !(off > -20 && off < most) && !(off > LEAP - 20 && off < LEAP + most);
+		last = after;
+	}
+	return 0;
+}
+
+static void times(void)
+{
+	pthread_t threads[2];
+	ends = wrong = 0;
+	last_offset = read_clock(CLOCK_REALTIME) - read_clock(CLOCK_MONOTONIC);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], 0, time_reader, 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		struct timespec time;
+		double wanted = now() + last_offset + (i % 2 == 0 ? LEAP : 0);
+		time.tv_sec = wanted;
+		time.tv_nsec = (wanted - time.tv_sec) * 1e9;
+		wrong += clock_settime(CLOCK_REALTIME, &time) != 0;
+		usleep(2000);
+	}
+	ends = 1;
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], 0);
+	printf("times: wrong %d\n", wrong);
+}
+
+/* Names and masks, while another process changes the former -------------------------------------------------------- */
+
+static int all_are(const char *text, char letter)
+{
+	return strspn(text, (char[]){letter, 0}) == strlen(text);
+}
+
+static void *name_reader(void *argument)
+{
+	struct utsname names;
+	char name[17] = "";
+	sigset_t mask;
+	(void)argument;
+	while (!ends) {
+		wrong += uname(&names) != 0 || strcmp(names.sysname, "Linux") != 0;
+		wrong += !all_are(names.nodename, names.nodename[0]);
+		wrong += syscall(SYS_prctl, PR_GET_NAME, name) != 0 || !all_are(name, name[0]);
+		wrong += sigprocmask(SIG_BLOCK, 0, &mask) != 0;
+		wrong += sigismember(&mask, SIGUSR2) != 1 || sigismember(&mask, SIGUSR1);
+	}
+	return 0;
+}
+
+static void names(void)
+{
+	static const char *texts[] = {"a", "bbbbbbbbbbbbbbb", "ccccc"};
+	char before[65];
+	pthread_t thread;
+	sigset_t mask;
+	ends = wrong = 0;
+	gethostname(before, sizeof before);
+	sethostname("a", 1);
+	prctl(PR_SET_NAME, "a");
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGUSR2);
+	sigprocmask(SIG_BLOCK, &mask, 0);
+	pthread_create(&thread, 0, name_reader, 0);
+	sigprocmask(SIG_UNBLOCK, &mask, 0);
+	pid_t changer = fork();
+	if (changer == 0) {
+		for (int i = 0; i < 10 * ROUNDS; i++)
+			sethostname(texts[i % 3], strlen(texts[i % 3]));
+		_exit(0);
+	}
+	for (int i = 0; i < 5 * ROUNDS; i++)
+		wrong += pthread_setname_np(thread, texts[i % 3]) != 0;
+	ends = 1;
+	pthread_join(thread, 0);
+	waitpid(changer, 0, 0);
+	sethostname(before, strlen(before));
+	printf("names: wrong %d\n", wrong);
 }
 
 /* A tracer sees each call of a thread that made them without the lock before. */
@@ -304,5 +525,8 @@ int main(int count, char **words)
 	signals();
 	objects();
 	tracer();
+	memory();
+	times();
+	names();
 	return 0;
 }

@@ -10,12 +10,21 @@ from compiler.backend import KERNEL
 
 PROGRAM = '''"""A field that anybody may read, and one that only the lock's holder does."""
 
-from kernel.lang import atomic, export, final
+from kernel.lang import atomic, export, final, struct, unlocked
+
+
+@atomic("mask")
+@struct
+class Masks:
+    mask: int
+    plain_mask: int
 
 
 @final
 @atomic("level", "next")
 class Stage:
+    masks: Masks
+
     def __init__(self) -> None:
         self.level = 0
         self.plain = 0
@@ -33,6 +42,23 @@ def load() -> int:
 @export("k_load_plain")
 def load_plain() -> int:
     return STAGE.plain
+
+
+@export("k_mask")
+@unlocked
+def mask() -> int:
+    return STAGE.masks.mask
+
+
+@export("k_plain_mask")
+def plain_mask() -> int:
+    return STAGE.masks.plain_mask
+
+
+@export("k_block")
+def block(value: int) -> None:
+    STAGE.masks.mask |= value
+    STAGE.masks.plain_mask = value
 
 
 @export("k_match")
@@ -86,6 +112,9 @@ def test_what_is_atomic(tmp_path: Path) -> None:
     assert found["match_level"].count(atomic_load) == 1
     assert found["store"].count(atomic_store) == 1
     assert found["add"].count(atomic_load) == found["add"].count(atomic_store) == 1
+    assert found["mask"].count(atomic_load) == 1
+    assert atomic_load not in found["plain_mask"]
+    assert found["block"].count(atomic_load) == found["block"].count(atomic_store) == 1
     publish = found["publish"]
     assert "fence release" in publish
     assert "fence release" not in found["store"]

@@ -301,3 +301,15 @@ def test_recursion_without_a_bound(tmp_path: Path) -> None:
     assert fault.code == "KP722"
     text = render(fault)
     assert "recursion without a bound: stack_endless." in text and "stack_endless.py" in text
+
+
+def test_a_fault_that_gives_a_call_up_takes_no_stack() -> None:
+    """Without the kernel lock, what would serve the fault is not entered."""
+    calls = {"thunk": ["copy"], "fault": []}
+    objects = {"package": ObjectFrames({"thunk": 64, "fault": 9000}, calls, {name: [] for name in calls})}
+    facts = StackFacts(interrupted_by={"copy": "fault"}, handlers={"thunk": "handler"}, unlocked={"thunk"})
+    assert [fault.code for fault in faults(StackDepths(objects, facts))] == ["KP721"]
+    facts.gives_up.add("copy")
+    assert faults(StackDepths(objects, facts)) == []
+    objects["package"].frames["thunk"] = 9000
+    assert [fault.code for fault in faults(StackDepths(objects, facts))] == ["KP721"]

@@ -23,6 +23,7 @@ import pytest
 from compiler.backend import CACHE, KERNEL, object_name, with_target
 from compiler.driver import PEAK_KIB, BuildOptions, Manifest, manifest_path
 from compiler.lower.locks import lock_free_functions
+from compiler.lower.own import own_store_functions
 from tests.harness.guest import PATIENCE
 from tools.kernel_build import built_kernel
 from tools.paths import BUILD, ROOT
@@ -171,6 +172,12 @@ def test_exempt_functions_have_a_reason_and_need_it(locks: dict[str, Any]) -> No
     exempt = lock_free_functions()
     assert all(exempt.values())
     assert sorted(exempt) == locks["exempt"]
+
+
+def test_listed_stores_have_a_reason_and_are_there(locks: dict[str, Any]) -> None:
+    listed = own_store_functions()
+    assert all(listed.values())
+    assert sorted(listed) == locks["own_stores"]
 
 
 # Twice ----------------------------------------------------------------------------------------------------------------

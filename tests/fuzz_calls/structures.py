@@ -23,8 +23,11 @@ STRUCTURES: Final = {
     ),
     "bpf_map": (
         "one:1|2|2|6|5|3|9|10|11|12|13|8|22|23|30/4 one:4|4|8|0|513/4 one:8|4|1|0|70000/4 one:1|3|100|0|-1/4 "
-        "flags:1|2|4|8|16|64|128|256|4096/4 fd:bpf/4 zero/4 bytes[16] zero/4 zero zero zero zero | "
+        "flags:1|2|4|8|16|64|128|256|1024|4096/4 fd:bpf/4 zero/4 bytes[16] zero/4 zero zero zero zero | "
         "one:22|23|30/4 zero/4 one:4|8/4 one:3|100/4 zero/4 zero/4 zero/4 bytes[16] zero/4 zero zero zero zero | "
+        "one:27/4 zero/4 zero/4 one:4096|8192|5000/4 zero/4 zero/4 zero/4 bytes[16] zero/4 zero zero zero zero | "
+        "one:2|1/4 one:4/4 one:8|4/4 one:1|3/4 zero/4 zero/4 zero/4 bytes[16] zero/4 fd:bpf/4 one:0|1|2/4 one:1|2/4 "
+        "zero/4 zero zero | "
         "one:11/4 one:8|5/4 one:8/4 one:3|100/4 one:1/4 zero/4 zero/4 bytes[16] zero/4 zero zero zero zero"
     ),
     "bpf_element": "fd:bpf/4 zero/4 =bytes[8]? =bytes[8]? one:0|0|1|2|3|4",
@@ -54,6 +57,12 @@ STRUCTURES: Final = {
     ),
     "bpf_number": "one:0|1|2|3|4|100|-1/4 zero/4 one:0|0|8|16|24/4 zero/4",
     "bpf_descriptor": "fd:bpf/4 zero/4",
+    "bpf_blob": (
+        "one:0x1eb9f/4 one:24/4 zero/4 one:40|40|28/4 one:40|40|28/4 one:5/4 one:1/4 one:0x1000000/4 one:4/4 one:32/4 "
+        "zero/4 one:0x4000001|0x5000001|0x2000000/4 one:8|4|1/4 one:1|0/4 one:1|2/4 one:0|32|3/4 one:0x746e6900/4 "
+        "zero/1"
+    ),
+    "bpf_types": "<bpf_blob zero one:69|69|57|24/4 zero/4 zero/4 zero/4 zero/4 zero/4",
     "bpf_binding": "fd:bpf/4 fd:bpf/4 one:0|0|0|1/4 zero/4",
     "bpf_trial": (
         "fd:bpf/4 zero/4 one:60|14|13|100/4 one:0|10|100/4 =bytes[100] >bytes[100]? one:0|1|2|100/4 zero/4 zero/4 "

@@ -107,7 +107,7 @@ class Guest:
             self._monitor.connect()
         except Exception as error:
             self._monitor = None
-            stderr = self._qemu.communicate(timeout=10)[1] if self._qemu.poll() is not None else ""
+            stderr = self._qemu.communicate(timeout=10 * PATIENCE)[1] if self._qemu.poll() is not None else ""
             self.fail(f"QEMU did not start ({error}): {stderr.strip()}")
 
     def _read_line(self) -> None:
@@ -150,7 +150,7 @@ class Guest:
             except Exception:  # the peer is gone: any error of closing is about that
                 pass
             self._monitor = None
-        self._reader.join(timeout=5)
+        self._reader.join(timeout=5 * PATIENCE)
         self._serial.close()
         if self._qemu.stderr:
             self._qemu.stderr.close()
@@ -162,7 +162,7 @@ class Guest:
             status = self._qemu.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:
             self.fail(f"the machine was still running after {seconds * PATIENCE:g} s")
-        self._reader.join(timeout=5)
+        self._reader.join(timeout=5 * PATIENCE)
         return status
 
     @property

@@ -12,7 +12,8 @@ import pytest
 
 from tests.native.build import FOLDER, build, build_changed
 from tests.native.miscompiled import CHANGES
-from tests.native.subjects import LEFT_OUT, MODULES, native_tests
+from tests.native.modules import MODULES
+from tests.native.subjects import LEFT_OUT, native_tests
 from tools.paths import ROOT
 
 

@@ -83,7 +83,8 @@ from compiler.types import (
     has_variable,
     is_reference,
 )
-from tests.native.subjects import DERIVED, MODULES, module_file
+from tests.native.modules import MODULES
+from tests.native.subjects import DERIVED, module_file
 from tools.paths import BUILD
 
 FOLDER = BUILD / "native"
@@ -93,7 +94,6 @@ GLUE = "krait.native"
 PYTHON = "Python"  # what is appended to the name of a class for the one from which classes of Python derive
 CONTAINERS = "kernel.lang.runtime.containers."
 LIST, DICT, DEQUE, BYTE_ARRAY = (f"{CONTAINERS}{name}" for name in ("List", "Dict", "Deque", "ByteArray"))
-CONTAINER_CLASSES = (LIST, DICT, DEQUE, BYTE_ARRAY)
 METHODS = {
     LIST: ("__getitem__", "__setitem__", "__delitem__", "append", "insert", "pop_last", "clear", "__contains__"),
     DICT: ("__getitem__", "__setitem__", "__delitem__", "clear", "key_list"),
@@ -229,13 +229,14 @@ class NativeLowering(Lowering):
         return any(name.rpartition(".")[0] == module for module in self.roots)
 
     def generic_globals(self) -> dict[tuple[str, str], ClassType]:
-        """The objects of generic classes that modules name: what they are of stands where a function names them."""
+        """The objects of generic classes that modules name, lists and dictionaries among them: what they are of stands
+        where a function names them.
+        """
         found: dict[tuple[str, str], ClassType] = {}
         for function in self.program.functions.values():
             for node in (n for statement in function.body for n in walk(statement)):
                 if isinstance(node, Global) and isinstance(node.type, ClassType) and node.type.args:
-                    ours = node.module in self.roots and node.type.name not in CONTAINER_CLASSES
-                    if ours and not has_variable(node.type):
+                    if node.module in self.roots and not has_variable(node.type):
                         found[node.module, node.name] = node.type
         return found
 

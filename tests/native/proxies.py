@@ -757,8 +757,15 @@ class NativeSequence(NativeObject):
 class NativeList(NativeSequence):
     __slots__ = ()
 
-    def __setitem__(self, index: int, value: object) -> None:
-        self._call("__setitem__", self._index(index), value)
+    def __setitem__(self, index: int | slice, value: object) -> None:
+        if isinstance(index, slice):
+            whole = list(self)
+            whole[index] = cast(list[object], value)
+            self.clear()
+            for each in whole:
+                self.append(each)
+        else:
+            self._call("__setitem__", self._index(index), value)
 
     def __delitem__(self, index: int) -> None:
         self._call("__delitem__", self._index(index))

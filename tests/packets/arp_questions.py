@@ -55,7 +55,7 @@ def arp_malformed(session: Session) -> None:
         peer.ask_frame(Raw(whole[:length]), f"cut to {length - 14} bytes")
     for at, value, what in ((18, 8, "link addresses of 8 bytes"), (19, 16, "addresses of 16 bytes"), (18, 0, "of 0")):
         peer.ask_frame(Raw(whole[:at] + bytes([value]) + whole[at + 1 :]), what)
-    peer.ask_frame(Raw(whole + bytes(200)), "with 200 bytes behind it")
+    peer.ask_frame(Raw(whole + bytes(200)), "with 200 bytes after it")
 
 
 @scenario()

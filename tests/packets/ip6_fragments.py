@@ -95,7 +95,7 @@ def ip6_fragment_lengths(session: Session) -> None:
         _send(peer, data, [(40, 48)], 303, more=False)
         _send(peer, data, [(0, 40), (48, 80)], 303)
         receive(socket)
-        session.say("--- something behind the end")
+        session.say("--- something past the end")
         _send(peer, data, [(64, 80)], 304)
         _send(peer, data + letters(8), [(80, 88)], 304, more=True)
         _send(peer, data, [(0, 64)], 304)
@@ -149,10 +149,10 @@ def ip6_fragments_within(session: Session) -> None:
         pad = bytes([44, 0, 1, 4, 0, 0, 0, 0])
         for begin, end in ((0, 16), (16, 32)):
             piece = bytes(_piece(echo, begin, end, 702, end < 32, 58))
-            peer.ask(peer.ip6(nh=60) / Raw(pad + piece), f"behind destination options: {begin} to {end}")
+            peer.ask(peer.ip6(nh=60) / Raw(pad + piece), f"after destination options: {begin} to {end}")
         for begin, end in ((0, 16), (16, 32)):
             piece = bytes(_piece(echo, begin, end, 703, end < 32, 58))
-            peer.ask(peer.ip6(nh=0) / Raw(pad + piece), f"behind hop-by-hop options: {begin} to {end}")
+            peer.ask(peer.ip6(nh=0) / Raw(pad + piece), f"after hop-by-hop options: {begin} to {end}")
 
 
 @scenario()

@@ -30,7 +30,7 @@ def ip6_wrong_versions_and_lengths(session: Session) -> None:
             peer.ask_bytes(
                 whole[:4] + length.to_bytes(2, "big") + whole[6:], f"28 bytes that say they are {length}", 0x86DD
             )
-        peer.ask_bytes(whole + b"behind the packet", "with bytes behind it", 0x86DD)
+        peer.ask_bytes(whole + b"behind the packet", "with bytes after it", 0x86DD)
 
 
 @scenario()

@@ -143,7 +143,7 @@ def ip6_errors_about_others(session: Session) -> None:
         for description, quoted in (
             ("from another source", _quoted(peer, src="fd09::77")), ("to another", _quoted(peer, dst="fd09::77")),
             ("of TCP", _quoted(peer, nh=6)), ("of version 4", _quoted(peer, version=4)),
-            ("behind options", _quoted(peer, nh=60)[:40] + bytes([17, 0, 1, 4, 0, 0, 0, 0]) + whole[40:]),
+            ("after options", _quoted(peer, nh=60)[:40] + bytes([17, 0, 1, 4, 0, 0, 0, 0]) + whole[40:]),
             ("in a later fragment", _quoted(peer, nh=44)[:40] + bytes([17, 0, 0, 8, 0, 0, 0, 1]) + whole[40:]),
             ("in a first fragment", _quoted(peer, nh=44)[:40] + bytes([17, 0, 0, 1, 0, 0, 0, 1]) + whole[40:]),
         ):

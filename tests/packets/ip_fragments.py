@@ -93,7 +93,7 @@ def ip_fragment_lengths(session: Session) -> None:
         _send(peer, data, [(40, 48)], 303, more=False)
         _send(peer, data, [(0, 40), (48, 80)], 303)
         receive(socket)
-        session.say("--- something behind the end")
+        session.say("--- something past the end")
         _send(peer, data, [(64, 80)], 304)
         _send(peer, data + letters(8), [(80, 88)], 304, more=True)
         _send(peer, data, [(0, 64)], 304)

@@ -29,7 +29,7 @@ def ip_wrong_versions_and_lengths(session: Session) -> None:
             header.len = length
             del header.chksum
             peer.ask(header, f"48 bytes that say they are {length}")
-        peer.ask_bytes(whole + b"behind the datagram", "with bytes behind it")
+        peer.ask_bytes(whole + b"behind the datagram", "with bytes after it")
 
 
 @scenario()

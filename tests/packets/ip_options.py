@@ -44,7 +44,7 @@ def ip_options_padding(session: Session) -> None:
     with counted(session) as peer:
         _echo(peer, b"\x01\x01\x01\x01", "four times nothing")
         _echo(peer, b"\x00\x00\x00\x00", "the end")
-        _echo(peer, b"\x00\xff\xff\xff", "the end, and rubbish behind it")
+        _echo(peer, b"\x00\xff\xff\xff", "the end, and rubbish after it")
         _echo(peer, b"\x01" * 40, "forty times nothing")
         _echo(peer, b"\x94\x04\x00\x00", "router alert")
         _echo(peer, b"\x94\x04\x00\x01", "router alert with a value")

@@ -125,7 +125,7 @@ def a_fin_beyond_a_gap(session: Session) -> None:
 
 
 @scenario()
-def data_behind_a_fin(session: Session) -> None:
+def data_after_a_fin(session: Session) -> None:
     flow, accepted = connected(session)
     flow.send("FA")
     session.wait(1)

@@ -83,7 +83,7 @@ def a_closed_window_is_probed_less_and_less(session: Session) -> None:
 
 
 @scenario(slow=True)
-def a_window_that_closes_behind_data(session: Session) -> None:
+def a_window_that_closes_after_data(session: Session) -> None:
     flow, accepted = connected(session)
     accepted.write(1000)
     session.answers()

@@ -10,6 +10,7 @@ from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Mount, MountNamespace
+from kernel.lib.linked import NEXT
 from kernel.mm import frames
 from kernel.mm.space import AddressSpace
 from kernel.mm.swap_slots import SWAP
@@ -99,7 +100,7 @@ def threads() -> list[Thread]:
     thread = first_thread()
     while thread is not None:
         found.append(thread)
-        thread = thread.all_next
+        thread = thread.all_links[NEXT]
     return found
 
 

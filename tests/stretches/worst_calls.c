@@ -2481,6 +2481,28 @@ static void many_addresses(void)
     delete_scarce();
 }
 
+/* The first network may have more: here 1,500 of one prefix, whose first one takes all others with it, and 500 others. */
+static void first_addresses(void)
+{
+    links_socket = socket(AF_NETLINK, SOCK_RAW, 0);
+    int lo = if_nametoindex("lo"), size = 16 * MIB;
+    CHECK(setsockopt(links_socket, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) == 0);
+    message_size = 0;
+    for (int i = 0; i < 2000; i++) {
+        if (i < 1500)
+            put_address(20, 0x601, lo, 0x0d000001 + i, 16);
+        else
+            put_address(20, 0x601, lo, 0x0e000001 + (i << 8), 24);
+        if (i % 250 == 249)
+            send_message(links_socket, 0);
+    }
+    for (int i = 0; i < 500; i++)
+        put_address(21, 1, lo, 0x0e000001 + ((1500 + i) << 8), 24);
+    send_message(links_socket, 0);
+    put_address(21, 5, lo, 0x0d000001, 16);
+    send_message(links_socket, 1);
+}
+
 static void put_route(int type, int size, int table, int number)
 {
     unsigned char head[12] = {size == 4 ? 2 : 10, size == 4 ? 24 : 64, 0, 0, table, 4, type == 1 ? 253 : 0, type};
@@ -2534,6 +2556,7 @@ static void many_neighbours(void)
 static void addresses(void)
 {
     in_child(many_addresses);
+    in_child(first_addresses);
     in_child(many_routes);
     in_child(many_neighbours);
     usleep(500000);
@@ -2591,6 +2614,221 @@ static void timers(void)
     in_child(many_wall_timers);
 }
 
+/* Record locks of one owner, one lock of each of many owners, and flock(2) by as many. */
+static int lock_range(int file, int command, short type, long start, long length)
+{
+    struct flock wanted = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
+    return fcntl(file, command, &wanted);
+}
+
+static void ask_for_locks(void)
+{
+    int file = open("/tmp/locked", O_RDWR);
+    struct flock wanted = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 59999, .l_len = 1};
+    CHECK(fcntl(file, F_GETLK, &wanted) == 0 && wanted.l_type == F_UNLCK);
+    CHECK(lock_range(file, F_SETLK, F_RDLCK, 0, 0) < 0 && errno == EAGAIN);
+    CHECK(lock_range(file, F_SETLK, F_RDLCK, 100001, 0) == 0);
+}
+
+static void many_locks(void)
+{
+    const int count = 20000;
+    struct rlimit limit = {count + 100, count + 100};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    int file = open("/tmp/locked", O_RDWR | O_CREAT, 0600);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 40000; i++)
+            CHECK(lock_range(file, F_SETLK, F_WRLCK, 2 * i, 1) == 0);
+        CHECK(lock_range(file, F_SETLK, F_UNLCK, 59998, 2) == 0);
+        in_child(ask_for_locks);
+        CHECK(read_all("/proc/self/fdinfo/3") > 0);
+        if (round == 0)
+            CHECK(lock_range(file, F_SETLK, F_RDLCK, 1, 0) == 0);
+        else
+            CHECK(close(dup(file)) == 0);
+        CHECK(lock_range(file, F_SETLK, F_UNLCK, 0, 0) == 0);
+    }
+    for (int i = 4; i < count; i++) {
+        int other = open("/tmp/locked", O_RDWR);
+        CHECK(other >= 0 && lock_range(other, F_OFD_SETLK, F_RDLCK, i, 10) == 0);
+        CHECK(flock(other, LOCK_SH | LOCK_NB) == 0);
+    }
+    CHECK(lock_range(file, F_OFD_SETLK, F_WRLCK, count + 8, 1) < 0 && errno == EAGAIN);
+    CHECK(flock(file, LOCK_EX | LOCK_NB) < 0 && errno == EAGAIN);
+    CHECK(read_all("/proc/locks") > 0);
+    CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0 && unlink("/tmp/locked") == 0);
+}
+
+static void locks(void)
+{
+    in_child(many_locks);
+}
+
+/* One packet, or one message, for thousands of sockets. */
+static void many_receivers(void)
+{
+    const int count = 4000, on = 1;
+    struct rlimit limit = {4 * count, 4 * count};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(5000)};
+    int last = -1, answer = -1, received;
+    char data[1000] = {0};
+    for (int i = 0; i < count; i++) {
+        last = socket(AF_INET, SOCK_DGRAM, 0);
+        CHECK(setsockopt(last, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+        CHECK(setsockopt(last, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0);
+        CHECK(bind(last, (struct sockaddr *)&place, sizeof place) == 0);
+    }
+    int sender = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(setsockopt(sender, SOL_SOCKET, SO_BROADCAST, &on, sizeof on) == 0);
+    for (int i = 0; i < 3; i++) {
+        place.sin_addr.s_addr = htonl(i == 2 ? 0x7f000001 : 0x7fffffff);
+        CHECK(sendto(sender, data, 1000, 0, (struct sockaddr *)&place, sizeof place) == 1000);
+    }
+    for (int i = 0; i < 2; i++)
+        CHECK(recv(last, data, 1000, 0) == 1000); /* the last one gets both as well */
+    CHECK(read_all("/proc/net/udp") > 0 && read_all("/proc/net/sockstat") > 0);
+    for (int i = 0; i < count; i++) {
+        CHECK(socket(AF_INET, SOCK_RAW, 17) >= 0);
+        CHECK((last = socket(AF_PACKET, SOCK_RAW, htons(3))) >= 0);
+    }
+    place.sin_port = htons(5001);
+    for (int i = 0; i < 3; i++)
+        CHECK(sendto(sender, data, 1000, 0, (struct sockaddr *)&place, sizeof place) == 1000);
+    CHECK(recv(last, data, 1000, 0) > 0);
+    CHECK(read_all("/proc/net/raw") > 0 && read_all("/proc/net/packet") > 0);
+    CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0);
+    for (int i = 0; i < count; i++) {
+        struct { unsigned short family, pad; unsigned port, groups; } name = {AF_NETLINK, 0, 0, 1};
+        CHECK(bind(last = socket(AF_NETLINK, SOCK_RAW, 0), (struct sockaddr *)&name, sizeof name) == 0);
+    }
+    answer = socket(AF_INET, SOCK_DGRAM, 0);
+    struct ifreq loop = {.ifr_name = "lo"};
+    for (int i = 0; i < 4; i++) {
+        loop.ifr_mtu = 65536 - i % 2;
+        CHECK(ioctl(answer, SIOCSIFMTU, &loop) == 0);
+    }
+    loop.ifr_mtu = 65536;
+    CHECK(ioctl(answer, SIOCSIFMTU, &loop) == 0);
+    received = recv(last, data, 1000, 0);
+    CHECK(received > 0);
+}
+
+/* The table of connections grows past 32,768. */
+static void many_connections(void)
+{
+    const int count = 16800;
+    struct rlimit limit = {2 * count + 100, 2 * count + 100};
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(5000)};
+    place.sin_addr.s_addr = htonl(0x7f000001);
+    CHECK(bind(listener, (struct sockaddr *)&place, sizeof place) == 0 && listen(listener, 100) == 0);
+    for (int i = 0; i < count; i++) {
+        int client = socket(AF_INET, SOCK_STREAM, 0);
+        CHECK(client >= 0 && connect(client, (struct sockaddr *)&place, sizeof place) == 0);
+        CHECK(accept(listener, 0, 0) >= 0);
+    }
+    CHECK(read_all("/proc/net/tcp") > 0 && read_all("/proc/net/sockstat") > 0 && read_all("/proc/net/snmp") > 0);
+}
+
+static void receivers(void)
+{
+    in_child(many_receivers);
+    in_child(many_connections);
+}
+
+/* Another kernel of 160 MiB, and as much that is zeros: laid out, checked, and given back. */
+static void next_kernel(void)
+{
+    const long size = 10 * MIB;
+    char *piece = touched(size);
+    struct { void *from; size_t filled; unsigned long to; size_t size; } segments[16];
+    for (int i = 0; i < 16; i++) {
+        segments[i].from = piece;
+        segments[i].filled = (size_t)size;
+        segments[i].to = (16 + 20 * (unsigned long)i) * MIB;
+        segments[i].size = (size_t)(i < 8 ? 2 * size : size);
+    }
+    CHECK(syscall(SYS_kexec_load, segments[0].to, 16, segments, 0) == 0);
+    CHECK(syscall(SYS_kexec_load, 0, 0, 0, 0) == 0);
+}
+
+/* A library that 6,000 areas map: its pages go, and come again. */
+static void crowded_library(void)
+{
+    const long pages = 64;
+    int file = open("/mnt/library", O_RDWR | O_CREAT, 0600);
+    char *piece = touched(pages * PAGE);
+    char *memory = mmap(0, 12000 * pages * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(memory != MAP_FAILED && file >= 0 && write(file, piece, pages * PAGE) == pages * PAGE && fsync(file) == 0);
+    for (int round = 0; round < 2; round++) {
+        for (long i = 0; i < 12000; i += 2) {
+            char *at = memory + i * pages * PAGE;
+            CHECK(mmap(at, pages * PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, 0) == at);
+            CHECK(at[0] == 1 && at[32 * PAGE] == 1);
+        }
+        write_text("/proc/sys/vm/drop_caches", "1");
+        unsigned char present = 1;
+        CHECK(mincore(memory, PAGE, &present) == 0 && (present & 1) == 0);
+    }
+    CHECK(munmap(memory, 12000 * pages * PAGE) == 0 && close(file) == 0 && unlink("/mnt/library") == 0);
+}
+
+/* 5,000 threads in a control group: frozen, shown, moved, stopped, continued, killed. */
+static void crowded_group(void)
+{
+    pthread_attr_t small;
+    pthread_t thread;
+    int ends[2], status;
+    char byte, text[20];
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 16384);
+    write_text("/proc/sys/kernel/threads-max", "20000");
+    CHECK(mkdir("/tmp/crowded", 0755) == 0 && mount("c", "/tmp/crowded", "cgroup2", 0, 0) == 0);
+    CHECK(mkdir("/tmp/crowded/one", 0755) == 0 && mkdir("/tmp/crowded/two", 0755) == 0 && pipe(ends) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        write_text("/tmp/crowded/one/cgroup.procs", "0");
+        for (int i = 0; i < 5000; i++)
+            CHECK(pthread_create(&thread, &small, forever, 0) == 0);
+        CHECK(write(ends[1], "", 1) == 1);
+        forever(0);
+    }
+    close(ends[1]);
+    CHECK(read(ends[0], &byte, 1) == 1);
+    usleep(100000); /* until all sleep */
+    write_text("/tmp/crowded/one/cgroup.freeze", "1");
+    write_text("/tmp/crowded/one/cgroup.freeze", "0");
+    CHECK(read_all("/tmp/crowded/one/cgroup.threads") > 5000 && read_all("/tmp/crowded/one/cgroup.procs") > 0);
+    CHECK(read_all("/tmp/crowded/one/cpu.stat") > 0 && read_all("/tmp/crowded/cgroup.threads") > 0);
+    sprintf(text, "%d", child);
+    write_text("/tmp/crowded/two/cgroup.procs", text);
+    write_text("/tmp/crowded/cgroup.subtree_control", "+memory +pids +cpu");
+    write_text("/tmp/crowded/cgroup.subtree_control", "-memory -pids -cpu");
+    CHECK(kill(child, SIGSTOP) == 0 && waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
+    CHECK(kill(child, SIGCONT) == 0 && waitpid(child, &status, WCONTINUED) == child && WIFCONTINUED(status));
+    write_text("/tmp/crowded/two/cgroup.kill", "1");
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+    CHECK(rmdir("/tmp/crowded/one") == 0 && rmdir("/tmp/crowded/two") == 0 && umount("/tmp/crowded") == 0);
+}
+
+/* 100,000 messages in a queue, of which the last is wanted. */
+static void long_queue(void)
+{
+    struct { long kind; char text[1]; } message = {1, {0}};
+    write_text("/proc/sys/kernel/msgmnb", "1000000");
+    int queue = msgget(IPC_PRIVATE, 0600);
+    CHECK(queue >= 0);
+    for (int i = 0; i < 100000; i++)
+        CHECK(msgsnd(queue, &message, 1, 0) == 0);
+    message.kind = 2;
+    CHECK(msgsnd(queue, &message, 1, 0) == 0);
+    CHECK(msgrcv(queue, &message, 1, 2, 0) == 1 && msgrcv(queue, &message, 1, 3, IPC_NOWAIT) < 0);
+    CHECK(msgctl(queue, IPC_RMID, 0) == 0);
+}
+
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
@@ -2610,6 +2848,8 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"mounts", mounts}, {"objects", objects}, {"keys", keys}, {"leases", leases},
     {"addresses", addresses}, {"timers", timers},
     {"polls", polls}, {"mapped_often", mapped_often}, {"holes", holes}, {"rules", rules}, {"keyrings", keyrings},
+    {"locks", locks}, {"receivers", receivers},
+    {"next_kernel", next_kernel}, {"library", crowded_library}, {"crowded_group", crowded_group}, {"queue", long_queue},
 };
 
 int main(int count, char **values)

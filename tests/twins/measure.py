@@ -240,16 +240,16 @@ def write_page(first: str | None, second: str | None) -> None:
     if first is not None:
         head = (
             "# Kernel Python against C\n\n"
-            "Instructions executed by small kernels in Kernel Python (release profile, all checks on) and by the same\n"
-            "kernels in C (`gcc -O2`, general registers only), counted by callgrind. Made by\n"
+            "Instructions executed by small kernels in Kernel Python (release profile, all checks on) and by the same "
+            "kernels in C\n(`gcc -O2`, general registers only), counted by callgrind. Written by "
             "`python -m tests.twins.measure --write`.\n\n" + first + "\n\n"
         )
     if second is not None:
         tail = (
             "\nThe same kernels, compiled without one kind of check: their instructions as shares of those with all\n"
-            "checks. No program is built so but by `python -m tests.twins.measure --parts --write`, which makes this\n"
-            "table. Frame pointers are no check, but a trap finds the calls around it by them. `—`: without, the\n"
-            "kernel does not compute the same.\n\n" + second + "\n"
+            "checks. Only `python -m tests.twins.measure --parts --write` builds such programs. It writes this table.\n"
+            "Frame pointers are not a check, but a trap finds the calls around it by them. `—`: without the check,\n"
+            "the kernel computes something else.\n\n" + second + "\n"
         )
     PAGE.write_text(head.rstrip("\n") + "\n" + ("\n" + BEGINNING_OF_PARTS + tail if tail else ""))
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from kernel.lib.pace import PACE, Rest
-from kernel.time import clock
+from kernel.time.base import BASE
 
-CLOCK = [name for name, value in vars(clock).items() if name[0] == "_" and name.islower() and type(value) is int]
-"""The variables of the clock, which are 0 before it is started."""
+CLOCK = list(vars(BASE))
+"""The fields of the clock's base, which are 0 before it is started."""
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +29,9 @@ def nobody_else_runs() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def clock_stands() -> Iterator[None]:
     """Whatever the test does to the clock ends with it."""
-    before = [getattr(clock, name) for name in CLOCK]
+    before = [getattr(BASE, name) for name in CLOCK]
     for name in CLOCK:
-        setattr(clock, name, 0)
+        setattr(BASE, name, 0)
     yield
     for name, value in zip(CLOCK, before, strict=True):
-        setattr(clock, name, value)
+        setattr(BASE, name, value)

@@ -17,12 +17,12 @@ import gc
 import itertools
 import sys
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import is_, itemgetter
 from types import CodeType, FrameType
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
-from kernel.lang import EAGAIN, EFAULT, ENOMEM
+from kernel.lang import EAGAIN, EFAULT, ENOMEM, Array
 from tools.paths import ROOT
 
 T = TypeVar("T")
@@ -245,8 +245,6 @@ _APART = frozenset((
     "kernel.net.packet.ring.receive.CaptureCounts.packets",  # that were ever seen
     "kernel.ipc.aio.AioContexts.made",  # the number of the last one
 ))  # fmt: skip
-_REPLACED = ("kernel.fs.locks.LockList.records",)
-"""Lists that each change replaces by another one. What is in them has to be the same."""
 
 
 def _is_kernel(value: object) -> bool:
@@ -264,14 +262,22 @@ def _part(value: object) -> object:
         return (id(value), len(value))
     if isinstance(value, int | str | bytes | None):
         return value
+    if _is_links(value):
+        linked = tuple(value)
+        return None if linked.count(None) == len(linked) else tuple(map(id, linked))  # None: as before its first use
     return bytes(value) if isinstance(value, bytearray) else id(value)
+
+
+def _is_links(value: object) -> TypeGuard[Iterable[object]]:
+    """Whether it is an Array of references, in an object."""
+    return isinstance(value, Array) and isinstance(getattr(value, "_buffer", None), list)
 
 
 def _fields(value: object) -> dict[str, object]:
     """What can be seen of each field of an object that may not change."""
     kind = _name(value)
     return {
-        key: tuple(map(id, each)) if f"{kind}.{key}" in _REPLACED else _part(each)
+        key: _part(each)
         for key, each in vars(value).items()
         if not _may_change(kind, key)
     }
@@ -294,9 +300,7 @@ class Still:
         self._get: Callable[[dict[str, Any]], Any] | None = itemgetter(*keys, keys[0]) if keys else None
         self._values: tuple[object, ...] = self._get(self._fields) if self._get is not None else ()
         self._lengths = [(each, len(each)) for each in self._values if isinstance(each, list | dict | deque | set)]
-        self.can_be_seen = not any(isinstance(each, bytearray) for each in self._values) and not any(
-            f"{kind}.{key}" in _REPLACED for key in keys
-        )
+        self.can_be_seen = not any(isinstance(each, bytearray) or _is_links(each) for each in self._values)
 
     def first(self) -> dict[str, object]:
         """What `_fields` gave when this was made."""

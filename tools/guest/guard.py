@@ -103,14 +103,16 @@ def guarded_process(
     directory: Path | None = None, errors: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that ends with the context. One with our terminal gets the time to put it back; if it was ended before
-    it could, we do. `errors`: a file for what it writes among its errors, instead of ours.
+    it could, we do. `errors`: a file for what it writes among its errors, instead of ours; and among its output, unless
+    that is for the terminal.
     """
     settings = _settings() if has_terminal else None
     guard.is_needed = True  # a signal may end us between its start and the block that ends it
     try:
         process = subprocess.Popen(
-            arguments, pass_fds=inherited, stdin=None if has_terminal else subprocess.DEVNULL, stderr=errors,
-            start_new_session=not has_terminal, cwd=directory, preexec_fn=guard.watch_this_process,
+            arguments, pass_fds=inherited, stdin=None if has_terminal else subprocess.DEVNULL,
+            stdout=None if has_terminal else errors, stderr=errors, start_new_session=not has_terminal, cwd=directory,
+            preexec_fn=guard.watch_this_process,
         )  # fmt: skip
     except OSError as error:
         guard.is_needed = False

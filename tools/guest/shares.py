@@ -14,12 +14,13 @@ import shutil
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tools.guest.running import place_of_sockets
+from tools.guest.running import anonymous_file, place_of_sockets
 from tools.machine import Share
 
 PLACES = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")  # where packages put it, which is on nobody's PATH
@@ -95,12 +96,15 @@ def serving(shares: Sequence[Share]) -> Iterator[Served]:
     with contextlib.ExitStack() as stack:
         served = Served((), [])
         for share in shares:
-            connection, process = _start(server, share)
+            errors = anonymous_file([], "errors")
+            stack.callback(os.close, errors)
+            connection, process = _start(server, share, errors)
             stack.callback(_end, process)
             stack.callback(connection.close)
-            if not _answers(connection):
+            if not _answers(connection):  # whatever it says, QEMU serves the directory instead
                 served = Served(tuple(shares), [])
                 break
+            stack.callback(_show, errors)
             served.shares += (replace(share, socket=connection.fileno()),)
             served.connections.append(connection)
         yield served
@@ -118,7 +122,7 @@ def _answers(connection: socket.socket) -> bool:
         connection.settimeout(None)
 
 
-def _start(server: str, share: Share) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+def _start(server: str, share: Share, errors: int) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     """A server, and the connection that QEMU will use. The socket's name is gone before anybody else could see it."""
     with (
         tempfile.TemporaryDirectory() as directory, place_of_sockets(Path(directory)) as (place, _),
@@ -131,9 +135,15 @@ def _start(server: str, share: Share) -> tuple[socket.socket, subprocess.Popen[b
         connection.set_inheritable(True)
         process = subprocess.Popen(
             server_arguments(server, share, listener.fileno()), pass_fds=(listener.fileno(),),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
         )  # fmt: skip
     return connection, process
+
+
+def _show(errors: int) -> None:
+    """What a server has said."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(os.pread(errors, 65536, 0).decode(errors="replace"))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -13,6 +13,10 @@ from kernel.lang.simulation import memory
 from kernel.mm.fault import Access
 
 
+class GivenUp(Exception):
+    """A fault in a system call without the kernel lock (give_section_up in entry.S)."""
+
+
 def entry_of(root: int, address: int) -> tuple[int, int, bool] | None:
     """What `address` leads to by the tables at the physical address `root`: the physical address, the rights that all
     levels give, and whether instructions may be fetched; None if it is not mapped.
@@ -86,6 +90,8 @@ def place_of(address: int, access: Access, fault: Fault) -> int | None:
                 access != Access.EXECUTE or executable
             ):
                 return DIRECT_MAP_BASE + physical
+        if processor.control.is_in_section():
+            raise GivenUp
         if not fault(address, access):
             return None
 
@@ -131,3 +137,5 @@ class CopiedMemory(UserMemory):
         processor.memory = self
         for name in ("copy_in", "copy_out", "copy_string"):
             setattr(usercopy, name, getattr(self, name))
+        for name in ("copy_in", "copy_out"):
+            setattr(usercopy, f"{name}_small", getattr(self, name))

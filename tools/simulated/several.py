@@ -37,6 +37,7 @@ from arch.x86_64.simulation import Control, processor
 from kernel.doors.quick import TAKE_LOCK
 from kernel.doors.table import SYSCALLS
 from kernel.doors.trap import interrupt_in_kernel
+from kernel.lang import Errno
 from kernel.lang.effects import UNLOCKED
 from kernel.lang.simulation import memory, own_page
 from kernel.lang.unsafe import load_i64, store_i64, struct_at_address
@@ -46,6 +47,7 @@ from kernel.task.task import current
 from kernel.time import hardware
 from kernel.time.clock import NS_PER_SECOND
 from kernel.time.timers import PROCESSOR_TIMERS
+from tools.simulated.paging import GivenUp
 from tools.simulated.program import Program
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ class Several(Control):
         self.chance = random.Random(seed)
         self.turns = 0
         self.sections = 0
+        self.given_up = 0  # sections that faulted
         self.passes = 0
         self.waits = 0  # of passes for sections
         self._woke_ns = -1  # when a program had last called the kernel, the last time that all had slept for good
@@ -173,7 +176,13 @@ class Several(Control):
         self.sections += 1
         task = current()
         own = registers
-        result = handler(own.first, own.second, own.third, own.fourth, own.fifth, own.sixth)
+        try:
+            result = handler(own.first, own.second, own.third, own.fourth, own.fifth, own.sixth)
+        except GivenUp:
+            result = TAKE_LOCK
+            self.given_up += 1
+        except Errno as error:
+            result = -error.code
         self._leave(Place.IN_SECTION)
         assert self.present.number == number and current() is task, "a section has moved"
         self.present.section_began = -1
@@ -182,6 +191,9 @@ class Several(Control):
             return False
         registers.set_result(result)
         return True
+
+    def is_in_section(self) -> bool:
+        return self.present.section_began >= 0
 
     def _reclaim(self) -> None:
         """Nobody may still have what was loaded before."""

@@ -1,5 +1,5 @@
 """Segments that a program describes itself (modify_ldt(2)): a table beside the kernel's own, of one address space. And
-three entries of the kernel's own that each thread has for itself, if its debugger made them (PTRACE_SET_THREAD_AREA).
+three entries of the kernel's own that each thread has for itself, if its debugger set them (PTRACE_SET_THREAD_AREA).
 
 64-bit code has little use for them. Emulators run 32-bit code in such segments, from which there are no system calls
 here. Segments of 16 bits are refused, as by Linux without CONFIG_X86_16BIT: with a stack of 16 bits `iretq` would show
@@ -11,7 +11,7 @@ is loaded while a task of the space runs. A thread's own entries are copied to t
 Invariant: entries are of no segment, or of code and data of user mode, and of no 64-bit code.
 Context: `release` and changes sleep not.
 Safety: the table is zeroed memory of its own; it is given back when no task of the space runs any more, and each task
-unloads it when it leaves the processor. Descriptors are made by `make_descriptor` alone.
+unloads it when it leaves the processor. Descriptors are created by `make_descriptor` alone.
 Source: Intel SDM vol. 3, 3.4.5 and 3.5.1; Linux's uapi header asm/ldt.h.
 """
 
@@ -145,7 +145,7 @@ def is_stack_segment(selector: int) -> bool:
 
 
 def show_default_table(address: UserAddr, size: int) -> int:
-    """What Linux says of the table of a program that has made none. Raises EFAULT."""
+    """What Linux says of the table of a program that has none. Raises EFAULT."""
     size = min(size, _DEFAULT_SIZE)
     user.clear(address, size)
     return size

@@ -17,7 +17,7 @@ kernel.
 
 Other processors may translate by the table while it is changed. Whoever clears entries and gives frames back flushes
 before anybody can be given these frames: before it allocates, sleeps or comes to a safe point, for until then it holds
-the kernel lock. The bits Accessed and Dirty, which a processor sets by itself, are not looked at: to lose one does no
+the kernel lock. The bits Accessed and Dirty, which a processor sets by itself, are not looked at: losing one does no
 harm.
 
 Safety: table frames are owned by the PageTable, zeroed when allocated, and only reached through it; addresses are
@@ -462,7 +462,7 @@ class PageTable:
             address = self.next_huge_mark(address + LEAF_TABLE_BYTES, end)
 
     def _table_below(self, slot: int) -> int:
-        """The table that an entry names, made if there is none. Raises MemoryError."""
+        """The table that an entry names, created if there is none. Raises MemoryError."""
         entry = load_i64(slot)
         if entry & PRESENT == 0:
             frame = allocate_charged_frame()
@@ -500,7 +500,7 @@ class PageTable:
         return end
 
     def make(self, address: int) -> int:
-        """As `find`, but makes the missing tables. No huge page is mapped there. Raises MemoryError."""
+        """As `find`, but creates the missing tables. No huge page is mapped there. Raises MemoryError."""
         table = frame_address(self.top)
         shift = _TOP_SHIFT
         while shift > PAGE_SHIFT:

@@ -8,15 +8,20 @@ Context: may raise MemoryError, ENFILE.
 Source: bpf(2), proc_pid_fdinfo(5).
 """
 
+from kernel.bpf.btf import Btf, keep_btf, release_btf
 from kernel.bpf.kept_maps import close_map, open_map
 from kernel.bpf.maps import Map
 from kernel.bpf.program import Program, keep_program, release_program
+from kernel.bpf.ring import RingMap
 from kernel.bpf.statistics import STATISTICS
 from kernel.cgroup.links import GroupLink, release_link
 from kernel.fs.anonymous import anonymous_path
-from kernel.fs.constants import O_RDONLY, O_RDWR
+from kernel.fs.bpf.mapping import mapped_part, mapping_limit, may_be_mapped
+from kernel.fs.constants import O_RDONLY, O_RDWR, POLLERR, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File
 from kernel.lang import EINVAL, Errno, final
+from kernel.mm.objects import MemoryObject
+from kernel.sched import PollWaiter
 
 
 @final
@@ -32,6 +37,26 @@ class MapFile(File):
 
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + self.map.held_bytes() // max(self.map.users, 1)
+
+    def poll(self, waiter: PollWaiter | None) -> int:
+        map_ = self.map
+        if not isinstance(map_, RingMap):
+            return POLLERR
+        if waiter is not None:
+            waiter.wait_on(map_.news.waiters)
+        return READABLE if map_.unread() != 0 else 0
+
+    def can_be_watched(self) -> bool:
+        return True
+
+    def must_be_shared(self) -> bool:
+        return may_be_mapped(self.map)
+
+    def mapping_limit(self, offset: int, size_bytes: int, prot: int, most: int) -> int:
+        return mapping_limit(self.map, offset, size_bytes, prot, most)
+
+    def mapped_part(self, offset: int, size_bytes: int) -> MemoryObject:
+        return mapped_part(self, self.map, offset, size_bytes)
 
     def describe(self) -> bytes:
         map_ = self.map
@@ -91,6 +116,24 @@ class LinkFile(File):
 
 
 @final
+class BtfFile(File):
+    """An open description of types, which counts it (`open_btf_file`)."""
+
+    def __init__(self, btf: Btf) -> None:
+        super().__init__(anonymous_path(b"btf"), O_RDONLY)
+        self.btf: Btf = btf
+
+    def close(self) -> None:
+        release_btf(self.btf)
+
+    def held_bytes(self) -> int:
+        return DESCRIPTION_BYTES + self.btf.held_bytes() // max(self.btf.users, 1)
+
+    def describe(self) -> bytes:
+        return f"btf_id:\t{self.btf.identifier}\n".encode()
+
+
+@final
 class StatisticsFile(File):
     """While it is open, runs of programs are counted."""
 
@@ -123,6 +166,16 @@ def open_program_file(program: Program) -> ProgramFile:
         return ProgramFile(program)
     except (Errno, MemoryError):
         release_program(program)
+        raise
+
+
+def open_btf_file(btf: Btf) -> BtfFile:
+    """The same for a description of types."""
+    keep_btf(btf)
+    try:
+        return BtfFile(btf)
+    except (Errno, MemoryError):
+        release_btf(btf)
         raise
 
 

@@ -40,16 +40,8 @@ from kernel.fs.cgroup.table import (
 from kernel.lang import EINVAL, ENOENT, EOPNOTSUPP, ERANGE, ESRCH, Errno
 from kernel.lib.pace import pace
 from kernel.sched import Mutex
-from kernel.task.control_groups import (
-    kill_group,
-    move,
-    move_process,
-    place_all,
-    place_members,
-    processes_in,
-    set_freezing,
-    threads_in,
-)
+from kernel.task.control_groups import kill_group, move, move_process, place_all, place_members, set_freezing
+from kernel.task.group_walks import ProcessWalk, ThreadWalk
 from kernel.task.pids import find_task
 from kernel.task.task import Task, current
 
@@ -156,7 +148,8 @@ def processes(group: ControlGroup) -> bytes:
         raise Errno(EOPNOTSUPP)
     pids = current().pids
     text = bytearray()
-    for process in processes_in(group):
+    walk = ProcessWalk(group)
+    while (process := walk.next()) is not None:
         text.extend(f"{pids.shown(process.pid)}\n".encode())
         pace(_LINE_COST)
     return bytes(text)
@@ -166,7 +159,8 @@ def threads(group: ControlGroup) -> bytes:
     """cgroup.threads."""
     pids = current().pids
     text = bytearray()
-    for task in threads_in(group):
+    walk = ThreadWalk(group)
+    while (task := walk.next()) is not None:
         text.extend(f"{pids.shown(task.tid)}\n".encode())
         pace(_LINE_COST)
     return bytes(text)

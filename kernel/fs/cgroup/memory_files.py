@@ -17,8 +17,8 @@ from kernel.lang import EAGAIN, EINTR, EINVAL, ENODEV, Errno, final
 from kernel.lib.numbers import digit_of
 from kernel.lib.pace import is_dying, pace
 from kernel.mm.frames import PAGE_SHIFT, PAGE_SIZE
-from kernel.task.control_groups import processes_in
 from kernel.task.group_shortage import bring_below
+from kernel.task.group_walks import ProcessWalk
 from kernel.task.task import current
 
 _GROUP_COST: Final = 300  # instructions, for `pace`
@@ -231,7 +231,8 @@ def _kinds_of(group: ControlGroup) -> Kinds:
             kinds.shared += memory.shared
             kinds.threads += memory.threads
             kinds.kept += memory.kept
-        for process in processes_in(each) if not each.is_threaded else []:
+        processes = None if each.is_threaded else ProcessWalk(each)
+        while processes is not None and (process := processes.next()) is not None:
             task = process.any_thread()
             space = None if task is None else task.memory
             if space is not None:

@@ -9,7 +9,7 @@ from kernel.lib.pace import pace
 from kernel.sched.bandwidth import DEFAULT_WEIGHT, NO_QUOTA, TimeShare
 from kernel.sched.processor import PROCESSORS
 from kernel.sched.scheduler import charge_running, divide_all, divide_time
-from kernel.task.control_groups import threads_in
+from kernel.task.group_walks import ThreadWalk
 from kernel.time.clock import NS_PER_US
 
 _MOST_WEIGHT: Final = 10_000
@@ -167,7 +167,8 @@ def statistics(group: ControlGroup) -> bytes:
                 break
             user_ns += each.user_ns
             system_ns += each.system_ns
-            for task in threads_in(each):
+            threads = ThreadWalk(each)
+            while (task := threads.next()) is not None:
                 divide_time(task)
                 user_ns += task.accounts.user_ns - task.membership.earlier_user_ns
                 system_ns += task.accounts.system_ns - task.membership.earlier_system_ns

@@ -11,8 +11,8 @@ from kernel.fs.character_devices import CHAR_DEVICES, CharDevice, OpenDevice, en
 from kernel.fs.constants import MS_RDONLY, MS_SYNCHRONOUS, S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT
 from kernel.fs.dentry import CACHE, Dentry
 from kernel.fs.filesystem import FileSystem, register_filesystem, split_option
+from kernel.fs.general_mount_options import changed_flags, is_general
 from kernel.fs.inode import Inode
-from kernel.fs.mount_options import changed_flags, is_general
 from kernel.fs.tmpfs.base import Tmpfs
 from kernel.fs.tmpfs.filesystem import TmpfsDirectory, enter_root
 from kernel.lang import EBUSY, EINVAL, Errno, final
@@ -40,7 +40,7 @@ class DeviceFileSystem(Tmpfs):
         super().__init__(b"devtmpfs", b"devtmpfs", b"mode=755", None)
         self.shows_options = False
         self.mounts = 1  # never shut down
-        self.flag_names: list[bytes] = []  # flags among the options of the mount that is being made
+        self.flag_names: list[bytes] = []  # flags among the options of the mount that is being created
 
     def use(self, source: bytes, options: bytes) -> None:
         rest: list[bytes] = []

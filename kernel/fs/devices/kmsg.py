@@ -32,6 +32,7 @@ from kernel.lib.pace import pace
 from kernel.lib.settings import INT_LEAST, INT_MOST, SystemSetting
 from kernel.lib.user import Buffer
 from kernel.sched import PollWaiter, WaitQueue
+from kernel.sched.later import Job, start_thread
 
 _MEMORY_MAJOR: Final = 1
 _MINOR: Final = 11
@@ -59,11 +60,28 @@ class _ConsoleLevels(SystemSetting):
 CONSOLE_LEVELS: Final = _ConsoleLevels(b"kernel/printk", [log.console_level, 4, 1, 7], INT_LEAST, INT_MOST)
 
 
+@final
+class _Waking(Job):
+    """Wakes readers of the log: in a thread of its own, because anything may log, however deep its calls are nested."""
+
+    def run(self) -> None:
+        LOG_READERS.wake_all()
+
+
+_WAKING: Final = _Waking()
+
+
 def _record_added() -> None:
-    LOG_READERS.wake_all()
+    _WAKING.schedule()
 
 
 log.listener = _record_added
+
+
+def _wait_for_record() -> None:
+    """Sleeps. Raises EINTR, MemoryError."""
+    start_thread()
+    LOG_READERS.sleep(interruptible=True)
 
 
 def check_reader() -> None:
@@ -111,6 +129,7 @@ class KmsgFile(File):
     def __init__(self, path: Path, flags: int) -> None:
         if flags & O_ACCMODE != O_WRONLY:
             check_reader()
+            start_thread()
         super().__init__(path, flags)
         self.sequence: int = log.oldest_sequence()
 
@@ -125,7 +144,7 @@ class KmsgFile(File):
                 break
             if self.flags & O_NONBLOCK != 0:
                 raise Errno(EAGAIN)
-            LOG_READERS.sleep(interruptible=True)
+            _wait_for_record()
         line = _shown(record)
         self.sequence += 1  # as on Linux, even if there is no room for it
         if len(line) > buffer.remaining:
@@ -203,7 +222,7 @@ class ConsumingReader:
         while self.sequence >= log.next_sequence:
             if not waits:
                 raise Errno(EAGAIN)
-            LOG_READERS.sleep(interruptible=True)
+            _wait_for_record()
         done = 0
         while buffer.remaining > 0 and not buffer.faulted:
             self._skip_lost()
@@ -254,6 +273,10 @@ READING: Final = ConsumingReader()
 @final
 class ProcKmsgFile(File):
     """An open /proc/kmsg: reading consumes."""
+
+    def __init__(self, path: Path, flags: int) -> None:
+        start_thread()
+        super().__init__(path, flags)
 
     def read(self, buffer: Buffer) -> int:
         return READING.read(buffer, self.flags & O_NONBLOCK == 0)

@@ -45,6 +45,7 @@ from kernel.fs.path import FsContext
 from kernel.lang import EINVAL, EOPNOTSUPP, EROFS, ESTALE, Errno, struct_at
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
+from kernel.lib.linked import FIRST, NEXT
 from kernel.lib.pace import pace
 from kernel.mm.frames import SHORTAGE
 from kernel.sched import Mutex, yield_now
@@ -242,10 +243,10 @@ class Ext2FileSystem(Ext2):
     def _dirty_nodes(self) -> list[Ext2Node]:
         """The inodes on the dirty list. Raises MemoryError."""
         found: list[Ext2Node] = []
-        node = self.first_dirty
+        node = self.dirty[FIRST]
         while node is not None:
             found.append(node)
-            node = node.next_dirty
+            node = node.dirty_links[NEXT]
         return found
 
     def _nodes_with_dirty_pages(self) -> list[Ext2Node]:

@@ -22,10 +22,11 @@ from kernel.fs.ext2.attributes_block import AttributeBlocks
 from kernel.fs.ext2.mount_options import Ext2Options
 from kernel.fs.ext2.retired import RetiredNodes
 from kernel.fs.ext2.volume import Volume, VolumeHolder
-from kernel.lang import EIO, Errno
+from kernel.lang import EIO, Errno, inline
 from kernel.lib.capabilities import CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials, caller_credentials
 from kernel.lib.ids import ROOT_GROUP, KernelGid, KernelUid
+from kernel.lib.linked import Linkage, Links
 from kernel.lib.pace import pace
 from kernel.mm.frames import total_frame_count
 
@@ -37,6 +38,8 @@ _STEP: Final = 4  # inodes looked at for each new one, when there are too many
 
 class Ext2(VolumeHolder):
     """Base of `Ext2FileSystem`, with what inodes need from it."""
+
+    dirty: Links["Ext2Node"]
 
     def __init__(self, type_name: bytes, source: bytes, volume: Volume, options: Ext2Options) -> None:
         super().__init__(type_name, source, EXT2_SUPER_MAGIC)
@@ -51,8 +54,6 @@ class Ext2(VolumeHolder):
         self.hand: int = 0  # the place in `nodes` where `retire_some` goes on, downwards
         self.retired: RetiredNodes = RetiredNodes()
         self.inode_limit: int = max(_FEWEST_INODES, total_frame_count() // _FRAMES_PER_INODE)
-        self.first_dirty: Ext2Node | None = None
-        self.last_dirty: Ext2Node | None = None
         # Inodes whose last name was taken by a rename that may not be on the disk.
         self.replaced: deque[Ext2Node] = deque()
         # Directories that Linux would list by hash although they have no hash tree (any more), and the hash.
@@ -181,36 +182,21 @@ class Ext2(VolumeHolder):
 
     def list_dirty(self, node: "Ext2Node") -> None:
         """Put an inode at the end of the list. Never sleeps or raises."""
-        last = self.last_dirty
-        node.previous_dirty = last
-        if last is not None:
-            last.next_dirty = node
-        else:
-            self.first_dirty = node
-        self.last_dirty = node
+        _DIRTY.append(self.dirty, node)
         node.is_dirty = True
 
     def unlist_dirty(self, node: "Ext2Node") -> None:
         """Take an inode off the list, if it is there. Never sleeps or raises."""
         if not node.is_dirty:
             return
-        following = node.next_dirty
-        previous = node.previous_dirty
-        if following is not None:
-            following.previous_dirty = previous
-        else:
-            self.last_dirty = previous
-        if previous is not None:
-            previous.next_dirty = following
-        else:
-            self.first_dirty = following
-        node.next_dirty = None
-        node.previous_dirty = None
+        _DIRTY.remove(self.dirty, node)
         node.is_dirty = False
 
 
 class Ext2Node(CachedInode):
     """The instance's part of an inode; `Ext2Inode` is the rest."""
+
+    dirty_links: Links["Ext2Node"]
 
     def __init__(self, ext2: Ext2, ino: int, mode: int) -> None:
         super().__init__(ext2, ino, mode)
@@ -218,8 +204,6 @@ class Ext2Node(CachedInode):
         self.place: int = 0  # in `Ext2.nodes`
         self.is_dirty: bool = False
         self.is_needed: bool = True  # fdatasync(2) must write it: more than times may be missing on the device
-        self.next_dirty: Ext2Node | None = None
-        self.previous_dirty: Ext2Node | None = None
         self.is_owed: bool = False  # it stands on the list of those to be evicted
         self.next_owed: Ext2Node | None = None
         self.is_gone: bool = False  # deleted, and its number given back
@@ -277,3 +261,12 @@ class Ext2Node(CachedInode):
 
     def write_back(self) -> None:
         """Copy a changed inode to its place in the inode table. Sleeps. Raises EIO."""
+
+
+class _Dirty(Linkage[Ext2Node]):
+    @inline
+    def links(self, entry: Ext2Node) -> Links[Ext2Node]:
+        return entry.dirty_links
+
+
+_DIRTY: Final = _Dirty()

@@ -180,7 +180,7 @@ class Client:
 
     @noraise
     def release(self, request: Request) -> None:
-        """RELEASE, without waiting; `request` was made when the file was opened."""
+        """RELEASE, without waiting; `request` was created when the file was opened."""
         self.connection.post(request)
 
     def release_of(self, node: int, opened: Opened, flags: int, *, is_directory: bool) -> Request:

@@ -34,6 +34,7 @@ from kernel.lang import (
     ENOTCONN,
     Errno,
     final,
+    noinline,
     noraise,
     span_of,
 )
@@ -500,6 +501,14 @@ class Connection:
             return
         self.is_connected = False
         self.is_aborted = True
+        self._end_requests()
+        self._room.wake_all()
+        self._wake_polled()
+        self._wake_reader()
+
+    @noraise
+    @noinline  # the server that is woken asks for what there is, and that goes deep: keep little on the stack then
+    def _end_requests(self) -> None:
         for request in self._taken.values():
             reader = request.reader
             if reader is not None:
@@ -516,10 +525,12 @@ class Connection:
         self._forgotten = None
         self._last_forgotten = None
         self._forgotten_count = 0
-        self._room.wake_all()
+
+    @noraise
+    @noinline
+    def _wake_polled(self) -> None:
         for queue in self._polled.values():
             queue.wake_all()
-        self._wake_reader()
 
     @noraise
     def leave_unanswered(self, reader: Reader) -> None:

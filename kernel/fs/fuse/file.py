@@ -29,8 +29,9 @@ from kernel.fs.fuse.handle import ServedHandle, open_handle
 from kernel.fs.fuse.inode import FuseInode
 from kernel.fs.fuse.instance import FuseInstance
 from kernel.fs.fuse.protocol import Entry, Opened, ServedLock
-from kernel.fs.locks import OWNERS, RecordLock
+from kernel.fs.locks import OWNERS
 from kernel.fs.path import Path
+from kernel.fs.record_locks import RecordLock
 from kernel.fs.remote_file import InUse, RemoteContents, RemoteOpenFile
 from kernel.lang import EFBIG, EINVAL, EIO, ENOMEM, ENOSYS, ENOTTY, ENXIO, EOPNOTSUPP, Errno, UserAddr, final, noraise
 from kernel.lib import user

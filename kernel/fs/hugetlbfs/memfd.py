@@ -12,7 +12,7 @@ from kernel.lang import ENODEV, Errno
 from kernel.lib.credentials import Credentials, plain_actor
 from kernel.mm.huge_pool import SHIFTS
 
-_MOUNTS: Final[dict[int, Mount]] = {}  # by the logarithm of the size of a page, made at the first use
+_MOUNTS: Final[dict[int, Mount]] = {}  # by the logarithm of the size of a page, created at first use
 
 
 def _mount_of(shift: int) -> Mount:

@@ -1,1 +1,1 @@
-"""overlayfs: a tree of files that is made of several, of which one may change."""
+"""overlayfs: several trees of files shown as one, of which one may change."""

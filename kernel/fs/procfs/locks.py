@@ -11,21 +11,22 @@ from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File, Listing
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.leases import Lease, LeaseBreaker
-from kernel.fs.locks import LOCKED, WAITING, Lock, RecordLock, WholeLock
+from kernel.fs.locks import LOCKED, WAITING, LockList, WholeLock
 from kernel.fs.path import Path
 from kernel.fs.procfs.entries import PiecesFile, TextInode, check_mode
 from kernel.fs.procfs.view import View
+from kernel.fs.record_locks import Lock, OwnedLocks, RecordLock
 from kernel.lang import final
-from kernel.lib.order import Walk
-from kernel.lib.pace import pace
+from kernel.lib.order import Order, Walk
+from kernel.lib.pace import pace, spend
 from kernel.lib.pid import NOBODY
-from kernel.lib.sorting import sort_paced
 from kernel.task.pid_namespace import PidNamespace
 
 _OF_DESCRIPTION: Final = -1  # shown for a lock that belongs to no process
 _NONE: Final[list[Lock]] = []
 # Instructions, for `pace`
 _LOOK_COST: Final = 900
+_LEASE_COST: Final = 30
 _LINE_COST: Final = 4000
 
 
@@ -76,32 +77,47 @@ class LockLines(Listing):
     def __init__(self, pids: PidNamespace) -> None:
         """Raises MemoryError."""
         self._pids: PidNamespace = pids
-        self._locks: dict[int, Lock] = {}  # by serial
-        self._serials: list[int] = []  # those that are still to be shown
+        self._locks: Order[Lock] = Order()  # those that are still to be shown, by serial
         self._number: int = 0
         walk = Walk(LOCKED)
         locks = walk.next()
         while locks is not None:
-            for record in list(locks.records):
-                self._take(record)
-            for holder in list(locks.holders):
-                self._take(holder)
-            for lease in list(locks.leases):
-                self._take(lease)
-            pace(_LOOK_COST)  # most have one
+            self._take_all(locks)
+            pace(_LOOK_COST)
             locks = walk.next()
         self._waiting: dict[Lock, list[Lock]] = _waiting_requests()
-        sort_paced(self._serials)
+
+    def _take_all(self, locks: LockList) -> None:
+        """Those on one file. They come and go at the safe points: walks by number meet those that stay. A lease may
+        move to a place that was passed.
+        """
+        owners = Walk(locks.owners)
+        owned = owners.next()
+        while owned is not None:
+            ranges = Walk(owned.ranges)
+            record = ranges.next()
+            while record is not None:
+                self._take(record)
+                record = ranges.next()
+            owned = owners.next()
+        holders = Walk(locks.holders)
+        holder = holders.next()
+        while holder is not None:
+            self._take(holder)
+            holder = holders.next()
+        index = 0
+        while index < len(locks.leases):
+            self._take(locks.leases[index])
+            index += 1
 
     def _take(self, lock: Lock) -> None:
-        self._locks[lock.serial] = lock
-        self._serials.append(lock.serial)
+        self._locks.put(lock.serial, lock)
         pace(_LOOK_COST)
 
     def next_piece(self) -> bytes | None:
-        if len(self._serials) == 0:
+        lock = self._locks.take_last()
+        if lock is None:
             return None
-        lock = self._locks[self._serials.pop()]
         self._number += 1
         pace(_LINE_COST)
         if _holder(lock, self._pids) == 0:
@@ -116,9 +132,12 @@ class LockLines(Listing):
 def _waiting_requests() -> dict[Lock, list[Lock]]:
     """The requests that wait, by the lock that each waits for."""
     found: dict[Lock, list[Lock]] = {}
-    for waiting in list(WAITING):
+    walk = Walk(WAITING)
+    waiting = walk.next()
+    while waiting is not None:
         found.setdefault(waiting.blocker, []).append(waiting.request)
         pace(_LOOK_COST)
+        waiting = walk.next()
     return found
 
 
@@ -127,21 +146,46 @@ def locks_through(file: File, table: FileTable | None, pids: PidNamespace) -> by
     locks = file.inode.locks
     if locks is None:
         return b""
-    held: list[Lock] = []
-    for holder in locks.holders:
-        if holder.file is file:
-            held.append(holder)
-    for record in locks.records:
-        if record.file is file and (record.table is None or record.table is table):
-            held.append(record)
-    for lease in locks.leases:
-        if lease.file is file:
-            held.append(lease)
     text = bytearray()
-    for index in range(len(held)):
-        text.extend(f"lock:\t{index + 1}: {_describe(held[index], pids)}".encode())
-        pace(_LINE_COST)  # then locks may have been released
+    count = 0
+    holder = locks.flock_of(file)
+    if holder is not None:
+        count = _put_through(holder, count, pids, text)
+    if table is not None:
+        count = _put_records(locks.owned_by(table, file), file, count, pids, text)
+    count = _put_records(locks.owned_by(None, file), file, count, pids, text)
+    index = 0
+    while index < len(locks.leases):
+        lease = locks.leases[index]
+        if lease.file is file:
+            _put_through(lease, count, pids, text)
+            break  # it has no other
+        pace(_LEASE_COST)
+        index += 1
     return bytes(text)
+
+
+def _put_records(owned: OwnedLocks | None, file: File, count: int, pids: PidNamespace, text: bytearray) -> int:
+    """Write the lines of an owner's record locks that were requested through a description, after `count` others.
+    Returns how many there are now. Others release locks at the safe points: the walk meets those that stay.
+    """
+    if owned is None:
+        return count
+    walk = Walk(owned.ranges)
+    record = walk.next()
+    while record is not None:
+        if record.file is file:
+            count = _put_through(record, count, pids, text)
+        pace(_LOOK_COST)
+        record = walk.next()
+    return count
+
+
+def _put_through(lock: Lock, count: int, pids: PidNamespace, text: bytearray) -> int:
+    """Write the line of a lock, after `count` others. Returns how many there are now."""
+    text.extend(f"lock:\t{count + 1}: {_describe(lock, pids)}".encode())
+    spend(_LINE_COST)
+    return count + 1
 
 
 def _holder(lock: Lock, pids: PidNamespace) -> int:

@@ -320,17 +320,22 @@ def _memory_lines(subject: Subject) -> bytes:
     space = memory_of(subject)
     if space is None:
         return b""
-    resident = Resident()
-    locked = 0
     space.acquire()
     try:
-        sizes = MemorySizes(space)
-        for area in each_area(space):
-            resident.count(space, area)
-            if area.flags & MAP_LOCKED != 0:
-                locked += area.end - area.start
+        return _lines_of(space)
     finally:
         space.release()
+
+
+@noinline  # the end of an address space goes deep: nothing of this should lie on the stack then
+def _lines_of(space: AddressSpace) -> bytes:
+    resident = Resident()
+    locked = 0
+    sizes = MemorySizes(space)
+    for area in each_area(space):
+        resident.count(space, area)
+        if area.flags & MAP_LOCKED != 0:
+            locked += area.end - area.start
     return _size_lines(space, resident, sizes, locked)
 
 

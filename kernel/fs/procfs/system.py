@@ -16,6 +16,7 @@ from kernel.fs.character_devices import CHAR_DEVICES
 from kernel.fs.constants import device_major, device_minor
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
 from kernel.lib.capabilities import CAP_SYS_ADMIN
+from kernel.lib.linked import NEXT
 from kernel.lib.pace import pace
 from kernel.lib.proc_files import proc_file
 from kernel.mm import slabs
@@ -61,7 +62,7 @@ def running_count() -> int:
     while thread is not None:
         if thread.state == ThreadState.READY or thread.state == ThreadState.RUNNING:
             count += 1
-        thread = thread.all_next
+        thread = thread.all_links[NEXT]
     return count
 
 

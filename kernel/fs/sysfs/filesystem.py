@@ -47,7 +47,7 @@ _EMPTY: Final[list[bytes]] = [b"module", b"power"]
 
 @final
 class SysFileSystem(FileSystem):
-    """What all mounts show that are made in a network namespace."""
+    """What all mounts show that are created in a network namespace."""
 
     def __init__(self, network: Network) -> None:
         super().__init__(b"sysfs", b"none", SYSFS_MAGIC)

@@ -347,7 +347,7 @@ class Dict(Generic[K, V]):
     `_keys` and `_values` hold `_used` entries, removed ones (hash `REMOVED`, key and value null) included. `_table`
     holds `_capacity` hashes of 31 bits, and after them, in a dictionary of more than `SMALL` entries, an
     open-addressed index of 2 * `_capacity` cells: 0 free, -1 given up, or the entry's number plus 1. Each entry ever
-    made since the last rebuild uses one cell at most, so the index is half empty and every probe ends. A small
+    added since the last rebuild uses one cell at most, so the index is half empty and every probe ends. A small
     dictionary is searched entry by entry. The first `_gone` entries are removed ones, so that repeatedly taking the
     first entry does not rescan all those taken before.
 

@@ -1,4 +1,4 @@
-"""Text: the operations of `str`, and `TextBuilder`, which f-strings and `print` are made of.
+"""Text: the operations of `str`, and `TextBuilder`, from which f-strings and `print` are built.
 
 A `str` is UTF-8 inside (`kernel.lang.raw`): encoding is free, decoding is a check, `len` counts characters.
 """

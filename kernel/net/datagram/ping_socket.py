@@ -9,7 +9,8 @@ from typing import Final
 
 from kernel.lang import EACCES, EFAULT, EINVAL, EMSGSIZE, EOPNOTSUPP, Errno, final
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import pace
+from kernel.lib.order import Order
+from kernel.lib.pace import pace, spend
 from kernel.net.datagram.send import connect_datagram, disconnect_datagram, plan_datagram
 from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet import icmp, icmpv6, ip
@@ -29,6 +30,7 @@ from kernel.net.sockets.socket import AF_INET, MSG_OOB, SOCK_DGRAM, Message
 
 _HEADER: Final = 8
 _LARGEST: Final = 65535
+_LOOK_COST: Final = 60  # instructions for each socket of an identifier
 
 
 def check_ping_right(network: Network, credentials: Credentials) -> None:
@@ -50,6 +52,8 @@ class PingSocket(DatagramSocket):
     def __init__(self, family: int, credentials: Credentials, network: Network) -> None:
         protocol = PROTOCOL_ICMP if family == AF_INET else PROTOCOL_ICMP6
         super().__init__(family, SOCK_DGRAM, protocol, credentials, network)
+        self.number: int = 0  # in the network's list; 0: it is not there
+        self.identifier_key: int = 0  # and its place in the table of identifiers
 
     def port_table(self) -> PortTable:
         ports = ports_of(self.network)
@@ -62,9 +66,11 @@ class PingSocket(DatagramSocket):
         return False
 
     def bound(self) -> None:
-        sockets = ping_sockets_of(self.network).sockets
-        if self not in sockets:
-            sockets.append(self)
+        ping_sockets_of(self.network).insert(self)
+
+    def unbind(self) -> None:
+        ping_sockets_of(self.network).take_out(self)
+        super().unbind()
 
     def connect(self, address: bytes) -> None:
         if family_of(address) == 0:
@@ -120,9 +126,7 @@ class PingSocket(DatagramSocket):
         return length
 
     def close(self) -> None:
-        sockets = ping_sockets_of(self.network).sockets
-        if self in sockets:
-            sockets.remove(self)
+        ping_sockets_of(self.network).take_out(self)
         super().close()
 
 
@@ -132,14 +136,55 @@ class PingSockets(Part):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sockets: list[PingSocket] = []
+        self.sockets: Order[PingSocket] = Order()  # in the order of binding
+        self.by_identifier: dict[int, list[PingSocket]] = {}  # by `_key`, and in that order
+        self.last: int = 0  # the number that was given last
+        self.total: int = 0
+        self.of_ip4: int = 0  # of these
+
+    def insert(self, socket: PingSocket) -> None:
+        """Enter a socket that has an identifier, unless it is in. Raises MemoryError, with nothing changed."""
+        if socket.number != 0:
+            return
+        key = _key(socket.binding.port, socket.family == AF_INET)
+        self.sockets.put(self.last + 1, socket)
+        try:
+            sharing = self.by_identifier.get(key)
+            if sharing is None:
+                self.by_identifier[key] = [socket]
+            else:
+                sharing.append(socket)
+        except MemoryError:
+            self.sockets.remove(self.last + 1)
+            raise
+        self.last += 1
+        socket.number = self.last
+        socket.identifier_key = key
+        self.total += 1
+        self.of_ip4 += 1 if socket.family == AF_INET else 0
+
+    def take_out(self, socket: PingSocket) -> None:
+        """Take a socket out, if it is in."""
+        if socket.number == 0:
+            return
+        self.sockets.remove(socket.number)
+        socket.number = 0
+        sharing = self.by_identifier.get(socket.identifier_key)
+        if sharing is not None and socket in sharing:
+            spend(len(sharing) * _LOOK_COST)
+            sharing.remove(socket)
+            if len(sharing) == 0:
+                self.by_identifier.pop(socket.identifier_key)
+        self.total -= 1
+        self.of_ip4 -= 1 if socket.family == AF_INET else 0
 
     def count(self, family: int) -> int:
         """How many sockets of a family there are."""
-        count = 0
-        for socket in self.sockets:
-            count += 1 if socket.family == family else 0
-        return count
+        return self.of_ip4 if family == AF_INET else self.total - self.of_ip4
+
+
+def _key(identifier: int, is_ip4: bool) -> int:
+    return identifier << 1 | (1 if is_ip4 else 0)
 
 
 @final
@@ -159,9 +204,11 @@ def ping_sockets_of(network: Network) -> PingSockets:
 
 
 def _find(network: Network, identifier: int, is_ip4: bool, local: bytes, remote: bytes) -> PingSocket | None:
-    for socket in ping_sockets_of(network).sockets:
-        if socket.binding.port != identifier or (socket.family == AF_INET) != is_ip4:
-            continue
+    sharing = ping_sockets_of(network).by_identifier.get(_key(identifier, is_ip4))
+    if sharing is None:
+        return None
+    spend(len(sharing) * _LOOK_COST)
+    for socket in sharing:
         if (len(socket.local) == 0 or socket.local == local) and (
             len(socket.remote) == 0 or socket.remote == remote
         ):

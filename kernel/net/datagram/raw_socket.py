@@ -10,9 +10,10 @@ from typing import Final
 
 from kernel.lang import EFAULT, EINVAL, EMSGSIZE, ENOBUFS, ENOPROTOOPT, EOPNOTSUPP, Errno, final, span_of
 from kernel.lib.credentials import Credentials
+from kernel.lib.order import Order, Walk
 from kernel.lib.pace import PACE, pace, spend
 from kernel.net.datagram.send import SendPlan, connect_datagram, disconnect_datagram, plan_datagram
-from kernel.net.datagram.socket import DatagramSocket
+from kernel.net.datagram.socket import PACKET_OVERHEAD, DatagramSocket
 from kernel.net.internet import ip, ipv4, ipv6
 from kernel.net.internet.addresses import ANY4, is_multicast
 from kernel.net.internet.group_programs import may_leave
@@ -21,6 +22,7 @@ from kernel.net.internet.routes import BROADCAST, MULTICAST
 from kernel.net.internet.transport import PROTOCOL_ICMP, PROTOCOL_ICMP6, PROTOCOL_RAW, NetworkError
 from kernel.net.link import ethernet
 from kernel.net.link.checksum import checksum, pseudo_header
+from kernel.net.link.handout import Crowd, Handout
 from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, network_of, register_part
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
 from kernel.net.link.part import Part
@@ -34,8 +36,8 @@ _LARGEST: Final = 65535
 _NO_CHECKSUM: Final = -1
 _ICMP_FILTER_TYPES: Final = 32
 _MOST_OF_OTHERS: Final = 256  # sockets of a network that is not the first
-_MOST_COST: Final = 250_000  # instructions that such sockets may take for a datagram: past that, they miss it
-_LOOK_COST: Final = 100  # instructions for each of them
+_MOST_COST: Final = 250_000  # instructions that sockets may take for a datagram; the network thread serves the others
+_LOOK_COST: Final = 300  # instructions for each of them
 _REPORT_COST: Final = 1000  # and for an error that it learns of
 _COPY_SHIFT: Final = 1  # bytes of a datagram for each instruction of copying it
 
@@ -45,22 +47,22 @@ class RawSocket(DatagramSocket):
     """A socket of type SOCK_RAW of AF_INET or AF_INET6."""
 
     def __init__(self, family: int, protocol: int, credentials: Credentials, network: Network) -> None:
-        if network is not FIRST_NETWORK and len(raw_sockets_of(network).sockets) >= _MOST_OF_OTHERS:
+        if network is not FIRST_NETWORK and raw_sockets_of(network).total >= _MOST_OF_OTHERS:
             raise Errno(ENOBUFS)
         self.type_filter6: bytes = bytes(32)  # ICMPV6_FILTER: a bit for each unwanted type
         super().__init__(family, SOCK_RAW, protocol, credentials, network)
         self.binding.port = protocol  # what getsockname(2) and /proc/net/raw show
         if protocol == PROTOCOL_RAW:
             self.options.turn(inet_names.ON_HDRINCL | inet_names.ON_HDRINCL6, on=True)
+        self.number: int = 0  # in the network's list; 0: it is not there
         self.checksum_offset: int = 2 if protocol == PROTOCOL_ICMP6 and family == AF_INET6 else _NO_CHECKSUM
         self.type_filter: int = 0  # ICMP_FILTER: the same
         self.switches |= SWITCH_REUSE_ADDRESS  # there are no ports to share
         try:
-            raw_sockets_of(network).sockets.append(self)
+            raw_sockets_of(network).insert(self)
         except MemoryError:
             self.release()
             raise
-        _TABLE.count += 1
 
     def is_ip6_only(self) -> bool:
         return True
@@ -103,6 +105,15 @@ class RawSocket(DatagramSocket):
             if self.type_filter6[kind >> 3] >> (kind & 7) & 1 != 0:
                 return False
         return True
+
+    def sent(self, packet: Packet, protocol: int) -> bool:
+        """Whether a datagram that an error quotes may have been this socket's."""
+        return (
+            (self.family == AF_INET) == (len(packet.source) == 4)
+            and self.protocol == protocol
+            and (len(self.remote) == 0 or self.remote == packet.destination)
+            and (len(self.local) == 0 or self.local == packet.source)
+        )
 
     def take_copy(self, packet: Packet) -> None:
         """Queue a copy of a datagram that this socket wants. May raise MemoryError."""
@@ -273,10 +284,7 @@ class RawSocket(DatagramSocket):
         super().set_option(level, name, value)
 
     def close(self) -> None:
-        sockets = raw_sockets_of(self.network).sockets
-        if self in sockets:
-            sockets.remove(self)
-            _TABLE.count -= 1
+        raw_sockets_of(self.network).take_out(self)
         super().close()
 
 
@@ -286,14 +294,63 @@ class RawSockets(Part):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sockets: list[RawSocket] = []
+        self.sockets: Order[RawSocket] = Order()  # in the order of their creation
+        self.last: int = 0  # the number that was given last
+        self.total: int = 0
+        self.of_ip4: int = 0  # of these
+        self.by_kind: dict[int, _Kind] = {}
+        self.crowd: Crowd = Crowd()
+
+    def insert(self, socket: RawSocket) -> None:
+        """Enter a socket. Raises MemoryError, with nothing changed."""
+        key = _kind_of(socket.family == AF_INET, socket.protocol)
+        self.sockets.put(self.last + 1, socket)
+        kind = self.by_kind.get(key)
+        if kind is None:
+            try:
+                kind = _Kind()
+                self.by_kind[key] = kind
+            except MemoryError:
+                self.sockets.remove(self.last + 1)
+                raise
+        kind.count += 1
+        self.last += 1
+        socket.number = self.last
+        self.total += 1
+        self.of_ip4 += 1 if socket.family == AF_INET else 0
+        _TABLE.count += 1
+
+    def take_out(self, socket: RawSocket) -> None:
+        """Take a socket out, if it is in."""
+        if socket.number == 0:
+            return
+        self.sockets.remove(socket.number)
+        socket.number = 0
+        key = _kind_of(socket.family == AF_INET, socket.protocol)
+        kind = self.by_kind.get(key)
+        if kind is not None:
+            kind.count -= 1
+            if kind.count == 0:
+                self.by_kind.pop(key)
+        self.total -= 1
+        self.of_ip4 -= 1 if socket.family == AF_INET else 0
+        _TABLE.count -= 1
 
     def count(self, family: int) -> int:
         """How many sockets of a family there are."""
-        count = 0
-        for socket in self.sockets:
-            count += 1 if socket.family == family else 0
-        return count
+        return self.of_ip4 if family == AF_INET else self.total - self.of_ip4
+
+
+@final
+class _Kind:
+    """How many sockets have the same family and protocol."""
+
+    def __init__(self) -> None:
+        self.count: int = 0
+
+
+def _kind_of(is_ip4: bool, protocol: int) -> int:
+    return protocol << 1 | (1 if is_ip4 else 0)
 
 
 @final
@@ -322,37 +379,79 @@ class RawTable(RawListener):
     def deliver(self, packet: Packet, protocol: int) -> bool:
         if self.count == 0:
             return False
+        raws = raw_sockets_of(network_of(packet))
+        if raws.crowd.is_busy():
+            _leave_rest(raws, 0, packet, protocol, None)
+            return _kind_of(len(packet.source) == 4, protocol) in raws.by_kind
         found = False
-        sockets = raw_sockets_of(network_of(packet)).sockets
-        spend(len(sockets) * _LOOK_COST)
         floor = PACE.left - _MOST_COST
-        is_limited = network_of(packet) is not FIRST_NETWORK
-        for socket in sockets:
+        walk = Walk(raws.sockets)
+        socket = walk.next()
+        while socket is not None:
+            if PACE.left < floor:
+                _leave_rest(raws, socket.number, packet, protocol, None)
+                return found or _kind_of(len(packet.source) == 4, protocol) in raws.by_kind
+            spend(_LOOK_COST)
             if socket.wants(packet, protocol):
-                if is_limited and PACE.left < floor:
-                    socket.drops += 1
-                else:
-                    socket.take_copy(packet)
+                socket.take_copy(packet)
                 found = True
+            socket = walk.next()
         return found
 
     def report_error(self, packet: Packet, protocol: int, error: NetworkError) -> None:
-        is_ip4 = len(packet.source) == 4
-        sockets = raw_sockets_of(network_of(packet)).sockets
-        spend(len(sockets) * _LOOK_COST)
+        raws = raw_sockets_of(network_of(packet))
+        if raws.crowd.is_busy():
+            _leave_rest(raws, 0, packet, protocol, error)
+            return
         floor = PACE.left - _MOST_COST
-        for socket in sockets:
-            if (socket.family == AF_INET) != is_ip4 or socket.protocol != protocol:
-                continue
-            if len(socket.remote) != 0 and socket.remote != packet.destination:
-                continue
-            if len(socket.local) != 0 and socket.local != packet.source:
-                continue
+        walk = Walk(raws.sockets)
+        socket = walk.next()
+        while socket is not None:
             if PACE.left < floor:
-                socket.drops += 1
-                continue
+                _leave_rest(raws, socket.number, packet, protocol, error)
+                return
+            spend(_LOOK_COST)
+            if socket.sent(packet, protocol):
+                spend(_REPORT_COST)
+                socket.report(packet, error, 0)
+            socket = walk.next()
+
+
+@final
+class _RawHandout(Handout):
+    """A datagram, or an error with what it quotes, for raw sockets. The walk meets all that stay."""
+
+    def __init__(self, walk: Walk[RawSocket], packet: Packet, protocol: int, error: NetworkError | None) -> None:
+        super().__init__(len(packet.storage) + PACKET_OVERHEAD)
+        self.walk: Walk[RawSocket] = walk
+        self.packet: Packet = packet
+        self.protocol: int = protocol
+        self.error: NetworkError | None = error
+
+    def serve(self) -> bool:
+        socket = self.walk.next()
+        if socket is None:
+            return False
+        spend(_LOOK_COST)
+        error = self.error
+        if error is None:
+            if socket.wants(self.packet, self.protocol):
+                socket.take_copy(self.packet)
+        elif socket.sent(self.packet, self.protocol):
             spend(_REPORT_COST)
-            socket.report(packet, error, 0)
+            socket.report(self.packet, error, 0)
+        return True
+
+
+def _leave_rest(
+    raws: RawSockets, following: int, packet: Packet, protocol: int, error: NetworkError | None
+) -> None:
+    """Have the network thread serve the sockets from a number on. They miss a datagram for which there is no room. May
+    raise MemoryError.
+    """
+    spend(len(packet.storage) >> _COPY_SHIFT)
+    if raws.crowd.has_room(len(packet.storage) + PACKET_OVERHEAD):
+        raws.crowd.put(_RawHandout(Walk(raws.sockets, following), packet.copy(), protocol, error))
 
 
 _TABLE: Final = RawTable()

@@ -7,10 +7,10 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import final, span_of
 from kernel.lib.credentials import Credentials
 from kernel.lib.pace import PACE, pace, spend
-from kernel.net.datagram.socket import DatagramSocket
+from kernel.net.datagram.socket import PACKET_OVERHEAD, DatagramSocket
 from kernel.net.internet import ip
 from kernel.net.internet.addresses import is_multicast, owner_of
 from kernel.net.internet.output import NextHop
@@ -18,17 +18,22 @@ from kernel.net.internet.transport import PROTOCOL_UDP, NetworkError, Transport,
 from kernel.net.link.checksum import checksum, pseudo_header
 from kernel.net.link.counters import UdpCounters
 from kernel.net.link.device import NetworkDevice
+from kernel.net.link.handout import Crowd, Handout
 from kernel.net.link.network import Network, PartMaker, network_of, register_part
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_HOST, Packet
 from kernel.net.link.part import Part
+from kernel.net.sockets.inet import listed_ports
 from kernel.net.sockets.port_group import PortGroup
 from kernel.net.sockets.socket import SOCK_DGRAM
 
 HEADER: Final = 8
 _COPY_COST: Final = 500  # instructions for one more receiver
-_LOOK_COST: Final = 80  # and for each socket of the port
+_LOOK_COST: Final = 80  # and for each socket of the port, of which there are at most `MOST_SHARING`
 _COUNT_COST: Final = 30
-_MOST_COST: Final = 400_000  # that the receivers may take for one datagram: past that, they miss it
+_MOST_COST: Final = 200_000  # that the receivers may take for one datagram; the network thread serves the others
+_ENTRY_BYTES: Final = 8
+_SPREAD: Final = 0x9E37_79B1
+_SPREAD_MASK: Final = 0x7FFF_FFFF  # so that a product fits
 _COPY_SHIFT: Final = 1  # bytes for each instruction of copying
 
 
@@ -61,6 +66,7 @@ class UdpTable(Part):
     def __init__(self) -> None:
         super().__init__()
         self.by_port: dict[int, list[UdpEndpoint]] = {}
+        self.crowd: Crowd = Crowd()
 
     def insert(self, socket: UdpEndpoint, port: int) -> None:
         """Enter a socket. Raises MemoryError, with nothing changed."""
@@ -77,6 +83,7 @@ class UdpTable(Part):
         group: PortGroup | None = None
         sockets = self.by_port.get(port)
         if sockets is not None:
+            spend(len(sockets) * _COUNT_COST)
             for other in sockets:
                 if socket.shares_port_with(other):
                     group = other.port_group
@@ -95,10 +102,13 @@ class UdpTable(Part):
     def count(self, family: int) -> int:
         """About how many sockets of a family there are, with safe points between ports."""
         count = 0
-        for sockets in list(self.by_port.values()):
-            for socket in sockets:
-                count += 1 if socket.family == family else 0
-            pace(_COUNT_COST + len(sockets) * _COUNT_COST)
+        for port in listed_ports(self.by_port):
+            sockets = self.by_port.get(port)
+            if sockets is not None:
+                for socket in sockets:
+                    count += 1 if socket.family == family else 0
+                spend(len(sockets) * _COUNT_COST)
+            pace(_COUNT_COST)
         return count
 
 
@@ -281,13 +291,21 @@ def find_socket(
     if len(sockets) == 1:
         only = sockets[0]
         return only if _reaches(only, local, remote, remote_port, index) > 0 else None
-    best: UdpEndpoint | None = None
+    best: UdpEndpoint | None = None  # the last of the best ones
+    chosen: UdpEndpoint | None = None  # that of them whose number, mixed with the sender, is the greatest
     best_score = 0
+    greatest = 0
     equals = 0
+    sender = (hash(remote) ^ remote_port) & _SPREAD_MASK
     spend(len(sockets) * _LOOK_COST)
-    for socket in sockets:
+    for place in range(len(sockets)):
+        socket = sockets[place]
         score = _reaches(socket, local, remote, remote_port, index)
         if score > 0 and score >= best_score:
+            mixed = (((sender ^ place * _SPREAD) & _SPREAD_MASK) * _SPREAD & _SPREAD_MASK) >> 8
+            if score > best_score or mixed > greatest:
+                greatest = mixed
+                chosen = socket
             equals = equals + 1 if score == best_score else 1
             best_score = score
             best = socket
@@ -298,34 +316,33 @@ def find_socket(
         wanted = group.choose(packet)
         if isinstance(wanted, UdpEndpoint):
             return wanted
-    chosen = (hash(remote) ^ remote_port) % equals
-    for socket in sockets:
-        if _reaches(socket, local, remote, remote_port, index) == best_score:
-            if chosen == 0:
-                return socket
-            chosen -= 1
-    return best
+    return chosen
 
 
 def _deliver_to_all(packet: Packet, port: int, source_port: int) -> None:
     network = network_of(packet)
     counters = counters_for(network, packet.source)
-    sockets = udp_sockets_of(network).by_port.get(port)
+    table = udp_sockets_of(network)
+    sockets = table.by_port.get(port)
     if sockets is None:
         counters.ignored_multicast += 1
+        return
+    if len(sockets) > 1 and table.crowd.is_busy():
+        _leave_rest(table, packet, sockets, 0)
         return
     device = packet.device
     index = 0 if device is None else device.index
     last: UdpEndpoint | None = None
-    spend(len(sockets) * _LOOK_COST)
     floor = PACE.left - _MOST_COST
-    for socket in sockets:
+    for place in range(len(sockets)):
+        socket = sockets[place]
+        if PACE.left < floor:
+            _leave_rest(table, packet.copy(), sockets, place)
+            break
+        spend(_LOOK_COST)
         if _reaches(socket, packet.destination, packet.source, source_port, index) == 0:
             continue
         if not socket.accepts(packet):
-            continue
-        if PACE.left < floor:
-            counters.in_errors += 1
             continue
         if last is not None:
             spend(_COPY_COST + (len(packet.storage) >> _COPY_SHIFT))
@@ -335,6 +352,48 @@ def _deliver_to_all(packet: Packet, port: int, source_port: int) -> None:
         counters.ignored_multicast += 1
     else:
         _enqueue(last, packet, counters)
+
+
+@final
+class _GroupHandout(Handout):
+    """A datagram for the sockets of its port that are left. These are listed: later ones are not to get it, and those
+    that have gone have no port.
+    """
+
+    def __init__(self, packet: Packet, sockets: list[UdpEndpoint]) -> None:
+        super().__init__(len(packet.storage) + PACKET_OVERHEAD + len(sockets) * _ENTRY_BYTES)
+        self.packet: Packet = packet
+        self.sockets: list[UdpEndpoint] = sockets
+        self.place: int = 0
+
+    def serve(self) -> bool:
+        if self.place == len(self.sockets):
+            return False
+        socket = self.sockets[self.place]
+        self.place += 1
+        spend(_LOOK_COST)
+        packet = self.packet
+        start = packet.transport_start
+        storage = span_of(packet.storage)
+        device = packet.device
+        if device is None or socket.binding.port != storage.load_be16(start + 2):
+            return True
+        if _reaches(socket, packet.destination, packet.source, storage.load_be16(start), device.index) == 0:
+            return True
+        if socket.accepts(packet):
+            spend(_COPY_COST + (len(packet.storage) >> _COPY_SHIFT))
+            _enqueue(socket, packet.copy(), counters_for(socket.network, packet.source))
+        return True
+
+
+def _leave_rest(table: UdpTable, packet: Packet, sockets: list[UdpEndpoint], place: int) -> None:
+    """Have the network thread serve the sockets from a place on. They miss a datagram for which there is no room. May
+    raise MemoryError.
+    """
+    size = len(packet.storage) + PACKET_OVERHEAD + (len(sockets) - place) * _ENTRY_BYTES
+    spend((len(sockets) - place) * 3)
+    if table.crowd.has_room(size):
+        table.crowd.put(_GroupHandout(packet, sockets[place:]))
 
 
 def _enqueue(socket: UdpEndpoint, packet: Packet, counters: UdpCounters) -> None:

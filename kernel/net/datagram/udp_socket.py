@@ -45,7 +45,7 @@ class UdpSocket(udp.UdpEndpoint):
         self.corked: bytearray | None = None  # what sends with MSG_MORE have gathered
         self.corked_plan: SendPlan | None = None
         self.corked_copies: int = 0  # sends with MSG_ZEROCOPY among them
-        self.gathering: Mutex | None = None  # held while a send adds to them, or they are sent; made at the first cork
+        self.gathering: Mutex | None = None  # held while they grow or are sent; created at the first cork
 
     def port_table(self) -> PortTable:
         return ports_of(self.network).udp

@@ -69,6 +69,7 @@ class Connection(Flow):
         self.previous: Connection | None = None
         self.next: Connection | None = None
         self.next_of_source: Connection | None = None  # translated ones whose sources have the same hash
+        self.previous_of_source: Connection | None = None
         self.source_key: int = 0  # that hash
         self.is_by_source: bool = False
         self.is_counted: bool = False  # packets and bytes are counted

@@ -280,29 +280,30 @@ class ConnectionTable(Part):
         if head is None:
             self.by_source[key] = connection
         else:
-            connection.next_of_source = head.next_of_source
+            following = head.next_of_source
+            connection.next_of_source = following
+            connection.previous_of_source = head
+            if following is not None:
+                following.previous_of_source = connection
             head.next_of_source = connection
         connection.source_key = key
         connection.is_by_source = True
 
     def _leave_source(self, connection: Connection) -> None:
         key = connection.source_key
-        head = self.by_source.get(key)
         following = connection.next_of_source
+        previous = connection.previous_of_source
         connection.next_of_source = None
+        connection.previous_of_source = None
         connection.is_by_source = False
-        if head is None:
-            return
-        if head is connection:
-            if following is None:
-                self.by_source.pop(key)
-            else:
-                self.by_source[key] = following
-            return
-        while head.next_of_source is not None and head.next_of_source is not connection:
-            head = head.next_of_source
-        if head.next_of_source is connection:
-            head.next_of_source = following
+        if following is not None:
+            following.previous_of_source = previous
+        if previous is not None:
+            previous.next_of_source = following
+        elif following is None:
+            self.by_source.pop(key, connection)
+        else:
+            self.by_source[key] = following  # an existing key: no memory is needed
 
     def _link(self, connection: Connection) -> None:
         last = self.last

@@ -14,7 +14,7 @@ Source: nft(8) "NAT statements", RFC 4787 section 4, RFC 5382 section 4.
 
 from typing import Final
 
-from kernel.lang import final, span_of
+from kernel.lang import final, noinline, span_of
 from kernel.lib import random
 from kernel.lib.pace import spend
 from kernel.net.filter.connection import (
@@ -163,6 +163,11 @@ def _address_for(device: NetworkDevice, destination: bytes) -> InterfaceAddress 
 
 
 def _to_address(packet: Packet, place: Place, request: NatRequest, own: bytes, to_source: bool) -> Verdict:
+    return set_up_nat(packet, place, _with_address(request, own, to_source))
+
+
+@noinline  # what follows goes deep: nothing of this should lie on the stack then
+def _with_address(request: NatRequest, own: bytes, to_source: bool) -> NatRequest:
     whole = NatRequest(to_source)
     whole.flags = request.flags | NAT_ADDRESSES
     whole.first = own
@@ -170,7 +175,7 @@ def _to_address(packet: Packet, place: Place, request: NatRequest, own: bytes, t
     whole.first_port = request.first_port
     whole.last_port = request.last_port
     whole.base_port = request.base_port
-    return set_up_nat(packet, place, whole)
+    return whole
 
 
 # ---- The choice -------------------------------------------------------------------------------------------------

@@ -216,7 +216,7 @@ class AddressWatcher:
 
 @final
 class AddressList(Part):
-    """All addresses of a network's interfaces, in the order in which they were added."""
+    """All addresses of a network's interfaces, in the order that `_place_for` gives them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -267,18 +267,8 @@ def add_address(entry: InterfaceAddress) -> None:
     addresses = addresses_of(entry.device.network)
     if len(addresses.entries) >= (_LIMIT if entry.device.network is FIRST_NETWORK else _LIMIT_OF_OTHERS):
         raise Errno(ENOBUFS)
-    if len(address) == 4:
-        for other in addresses.entries:
-            if (
-                other.device is entry.device
-                and other.flags & ADDRESS_SECONDARY == 0
-                and len(other.address) == 4
-                and other.prefix_length == entry.prefix_length
-                and is_in(other.address, address, entry.prefix_length)
-            ):
-                entry.flags |= ADDRESS_SECONDARY
-                break
-    addresses.entries.append(entry)
+    spend(len(addresses.entries) * _HEIR_COST)
+    addresses.entries.insert(_place_for(addresses.entries, entry), entry)
     entry.is_listed = True
     notified = 0
     try:
@@ -297,13 +287,46 @@ def add_address(entry: InterfaceAddress) -> None:
         raise
 
 
+def _place_for(entries: list[InterfaceAddress], entry: InterfaceAddress) -> int:
+    """Where an address is entered among those of its interface, as on Linux. Of IPv6, those of a wider scope come
+    first, and then new ones; of IPv4, primary ones, of these those of a narrower scope, and then old ones. Finds out
+    whether an IPv4 address is secondary.
+    """
+    if len(entry.address) == 16:
+        for at in range(len(entries)):
+            other = entries[at]
+            if other.device is entry.device and len(other.address) == 16 and other.scope >= entry.scope:
+                return at
+        return len(entries)
+    first = -1
+    place = -1
+    for at in range(len(entries)):
+        other = entries[at]
+        if other.device is not entry.device or len(other.address) != 4:
+            continue
+        if first < 0:
+            first = at
+        if other.flags & ADDRESS_SECONDARY != 0:
+            continue
+        if other.prefix_length == entry.prefix_length and is_in(other.address, entry.address, entry.prefix_length):
+            entry.flags |= ADDRESS_SECONDARY
+            return len(entries)
+        if entry.scope <= other.scope:
+            place = at + 1
+    if place >= 0:
+        return place
+    return first if first >= 0 else len(entries)
+
+
 def delete_address(entry: InterfaceAddress) -> None:
     """Delete an address. Secondary IPv4 addresses of the same prefix go with their primary, as on Linux, with safe
-    points between.
+    points between: those that it had before, because one that is added meanwhile becomes the primary.
     """
+    takes_others = len(entry.address) == 4 and entry.flags & ADDRESS_SECONDARY == 0
+    others = list_addresses(entry.device, 4) if takes_others else []
     _remove(entry)
-    if len(entry.address) == 4 and entry.flags & ADDRESS_SECONDARY == 0:
-        for other in list_addresses(entry.device, 4):
+    if takes_others:
+        for other in others:
             if other.prefix_length == entry.prefix_length and is_in(other.address, entry.address, entry.prefix_length):
                 pace(_END_COST)
                 if other.is_listed:  # others may have deleted it
@@ -373,6 +396,7 @@ def _remove(entry: InterfaceAddress) -> None:
 def _take_out(entry: InterfaceAddress) -> None:
     """Take an entry out of the tables. Needs no memory."""
     addresses = addresses_of(entry.device.network)
+    spend(len(addresses.entries) * _ENTRY_COST)
     addresses.entries.remove(entry)
     entry.is_listed = False
     addresses.recent = None

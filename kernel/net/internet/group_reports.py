@@ -8,13 +8,20 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import Errno, final, noraise, span_of
+from kernel.lang import Errno, final, noinline, noraise, span_of
 from kernel.lib import random
 from kernel.lib.pace import spend
 from kernel.net.internet import icmpv6, ipv4
 from kernel.net.internet.addresses import ANY4, ANY6, SCOPE_LINK, is_link_local, list_addresses
 from kernel.net.internet.icmpv6 import HANDLERS, MessageHandler
-from kernel.net.internet.membership import MEMBERSHIPS, GroupProtocol, Membership, find_membership, list_memberships
+from kernel.net.internet.membership import (
+    MEMBERSHIPS,
+    GroupProtocol,
+    Membership,
+    find_membership,
+    groups_of,
+    list_memberships,
+)
 from kernel.net.internet.output import NextHop, select_source4
 from kernel.net.internet.routes import MULTICAST
 from kernel.net.internet.transport import PROTOCOL_IGMP, Transport, register_transport
@@ -44,8 +51,10 @@ _SHARE: Final = 64  # reports at once; the others follow
 _PAUSE_NS: Final = 1_000_000
 _REPORT_COST: Final = 3000  # instructions
 _LOOK_COST: Final = 20
+_PLAN_COST: Final = 150
 
 
+@noinline  # what is sent goes deep: nothing of this should lie on the stack then
 def _record(kind: int, group: bytes) -> Packet:
     """A report with one record, without its checksum."""
     length = 8 + 4 + len(group)
@@ -63,9 +72,8 @@ def _send(device: NetworkDevice, group: bytes, kind: int) -> None:
     if not device.is_up() or device.is_loopback():
         return
     packet = _record(kind, group)
-    body = packet.span()
     if len(group) == 4:
-        body.store_be16(2, checksum(body))
+        _add_checksum(packet)
         source = select_source4(device, _IGMP_ROUTERS, SCOPE_LINK)
         hop = NextHop(_IGMP_ROUTERS, device, MULTICAST)
         ipv4.send(packet, hop, source, PROTOCOL_IGMP, 1, 0xC0, dont_fragment=True, options=_ROUTER_ALERT4)
@@ -73,6 +81,14 @@ def _send(device: NetworkDevice, group: bytes, kind: int) -> None:
     icmpv6.send_with_router_alert(packet, NextHop(_MLD_ROUTERS, device, MULTICAST), _link_local(device))
 
 
+@noinline
+def _add_checksum(packet: Packet) -> None:
+    """IGMP's. MLD's is that of ICMPv6, which adds it."""
+    body = packet.span()
+    body.store_be16(2, checksum(body))
+
+
+@noinline
 def _link_local(device: NetworkDevice) -> bytes:
     for entry in list_addresses(device, 16):
         if entry.is_usable() and is_link_local(entry.address):
@@ -204,6 +220,7 @@ class Reports(GroupProtocol):
 def _answer(device: NetworkDevice, group: bytes, size: int, longest_ms: int) -> None:
     """Answer a query: for one group, or with an unspecified one for all."""
     is_general = group == ANY4 or group == ANY6
+    spend(len(groups_of(device.network).by_key) * _PLAN_COST)
     for membership in list_memberships(device, size):
         if is_general or membership.group == group:
             _reporter_of(membership.network).plan(membership, random.word() % (max(1, longest_ms) * 1_000_000))

@@ -9,7 +9,7 @@ Context: thread context; where an interface goes up, down or away, there are saf
 
 from typing import Final
 
-from kernel.lang import EEXIST, Errno, final, span_of
+from kernel.lang import EEXIST, ESRCH, Errno, final, span_of
 from kernel.lib.pace import pace, spend
 from kernel.net.internet.addresses import (
     ADDRESS_NOPREFIXROUTE,
@@ -44,19 +44,28 @@ from kernel.net.internet.routes import (
     delete_route,
     drop_all_routes_of,
     drop_routes_of,
-    list_routes,
+    first_to,
     local_route,
+    match_route,
     routes_changed,
+    tables_for,
+    tell_deleted,
 )
 from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link.device import DeviceWatcher, NetworkDevice, watch_devices
+from kernel.net.link.neighbours import forget_neighbours
 from kernel.net.link.network import Network
 
-_RANKS: Final = 4
+# Which of an address's routes one is
+_PREFIX: Final = 0
+_EDGE: Final = 1
+_ADDRESS: Final = 2
 _WHOLE: Final = 0xFFFF_FFFF
-# Instructions for an address's routes, for a route that may be one of them, and for an address that may need it
+# Instructions for an address's routes, for one of them, for a route that may derive from one, and for an address that
+# may need one
 _ENTER_COST: Final = 10_000
-_RANK_COST: Final = 60
+_RANK_COST: Final = 1000
+_SOURCE_COST: Final = 25
 _NEED_COST: Final = 60
 
 
@@ -134,24 +143,65 @@ def _enter_broadcast(entry: InterfaceAddress, address: bytes) -> None:
 
 
 def _withdraw(entry: InterfaceAddress) -> None:
-    """Delete the routes of an address that no other address needs, and those derived from it."""
+    """Delete the routes of an address that no other address needs, and those derived from it. For IPv4 there is a safe
+    point before each: whether it is needed, and still there, is looked up after that.
+    """
     network = entry.device.network
     size = len(entry.address)
     prefix = masked(entry.peer, entry.prefix_length)
-    edge = broadcast_of(entry.peer, entry.prefix_length) if size == 4 else b""
-    ranked: list[list[Route]] = [[], [], [], []]
-    routes = list_routes(network, size)
-    spend(len(routes) * _RANK_COST)
-    for route in routes:
-        if route.device is entry.device:
-            rank = _rank(route, entry, prefix, edge)
-            if rank >= 0:
-                ranked[rank].append(route)
     # In Linux's order, which watchers can see: the prefix, broadcasts, the address itself, routes derived from it.
-    for rank in range(_RANKS):
-        for route in ranked[rank]:
-            if rank == _RANKS - 1 or not _is_needed(route, entry.device):
-                delete_route(network, route)
+    _withdraw_to(entry, network, prefix, entry.prefix_length, _PREFIX)
+    if size == 4:
+        edge = broadcast_of(entry.peer, entry.prefix_length)
+        _withdraw_to(entry, network, edge, 32, _EDGE)
+        if len(entry.broadcast) == 4 and entry.broadcast != edge:
+            _withdraw_to(entry, network, entry.broadcast, 32, _EDGE)
+    _withdraw_to(entry, network, entry.address, 8 * size, _ADDRESS)
+    if size == 4:
+        for route in _derived(entry, network):
+            _withdraw_one(network, route)
+
+
+def _withdraw_to(entry: InterfaceAddress, network: Network, destination: bytes, length: int, rank: int) -> None:
+    """Delete those of an address's routes that lead to a prefix and have a rank, if no other address needs them."""
+    size = len(destination)
+    found: list[Route] = []
+    for number in (TABLE_MAIN, TABLE_LOCAL):
+        table = tables_for(network, size).table(number)
+        for at in range(first_to(table, destination, length), len(table)):
+            route = table[at]
+            if route.prefix_length != length or route.destination != destination:
+                break
+            if route.device is entry.device and _rank(route, entry, destination if rank == _PREFIX else b"") == rank:
+                found.append(route)
+    spend(len(found) * _RANK_COST)
+    for route in found:
+        if size == 4:
+            pace(0)
+        if not _is_needed(route, entry.device):
+            _withdraw_one(network, route)
+
+
+def _derived(entry: InterfaceAddress, network: Network) -> list[Route]:
+    """The other routes that have an IPv4 address as their source."""
+    found: list[Route] = []
+    for number in (TABLE_MAIN, TABLE_LOCAL):
+        table = tables_for(network, 4).table(number)
+        pace(len(table) * _SOURCE_COST)
+        for route in table:
+            if route.device is entry.device and route.source == entry.address and not _is_kernels(route):
+                found.append(route)
+    return found
+
+
+def _withdraw_one(network: Network, route: Route) -> None:
+    try:
+        delete_route(network, route)
+    except Errno as error:
+        if error.code != ESRCH:  # others have deleted it
+            raise
+    if len(route.destination) == 4:
+        pace(_RANK_COST)
 
 
 def _is_needed(route: Route, device: NetworkDevice) -> bool:
@@ -188,18 +238,22 @@ def _is_edge(route: Route, entry: InterfaceAddress) -> bool:
     return entry.prefix_length < 31 and route.words[0] == span_of(entry.peer).load_be32(0) | rest
 
 
-def _rank(route: Route, entry: InterfaceAddress, prefix: bytes, edge: bytes) -> int:
-    """The place of this route, in the order of deletion, among the routes of an address with this prefix and IPv4
-    broadcast address; -1: none.
+def _is_kernels(route: Route) -> bool:
+    """Whether the kernel entered it, for an address."""
+    return route.protocol == PROTOCOL_KERNEL and route.kind != MULTICAST
+
+
+def _rank(route: Route, entry: InterfaceAddress, prefix: bytes) -> int:
+    """Which of an address's routes this one is, by its destination; -1: none. `prefix` is empty where that is not
+    asked for.
     """
-    size = len(entry.address)
-    if route.protocol == PROTOCOL_KERNEL and route.kind != MULTICAST:
-        if route.prefix_length == entry.prefix_length and route.destination == prefix:
-            return 0
-        if size == 4 and route.kind == BROADCAST:
-            return 1 if route.destination == edge or route.destination == entry.broadcast else -1
-        return 2 if route.destination == entry.address else -1
-    return _RANKS - 1 if size == 4 and route.source == entry.address else -1
+    if not _is_kernels(route):
+        return -1
+    if len(prefix) > 0 and route.prefix_length == entry.prefix_length:
+        return _PREFIX
+    if len(entry.address) == 4 and route.kind == BROADCAST:
+        return _EDGE
+    return _ADDRESS if route.destination == entry.address else -1
 
 
 @final
@@ -213,7 +267,12 @@ class _FollowAddresses(AddressWatcher):
         routes_changed(entry.device.network)
 
     def address_left(self, entry: InterfaceAddress) -> None:
-        """All routes of the interface go (`_FollowDevices`)."""
+        """All routes of the interface go (`_FollowDevices`); of those of IPv4, Linux reports only these."""
+        if len(entry.address) == 4 and entry.flags & ADDRESS_SECONDARY == 0:
+            device = entry.device
+            route = match_route(device.network, TABLE_LOCAL, entry.address, 32, device.index, b"", -1)
+            if route is not None:
+                tell_deleted(device.network, route)
 
     def address_changed(self, entry: InterfaceAddress) -> None:
         routes_changed(entry.device.network)
@@ -253,8 +312,9 @@ class _FollowDevices(DeviceWatcher):
         routes_changed(device.network)
 
     def device_down(self, device: NetworkDevice) -> None:
-        delete_addresses_of(device, 16)
         drop_routes_of(device)
+        forget_neighbours(device, 16)
+        delete_addresses_of(device, 16)
         routes_changed(device.network)
 
     def device_removed(self, device: NetworkDevice) -> None:

@@ -7,7 +7,7 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import Errno, Span, final, span_of, u8, u64
+from kernel.lang import Errno, Span, final, noinline, span_of, u8, u64
 from kernel.lib import random
 from kernel.net.internet import icmpv6
 from kernel.net.internet.addresses import (
@@ -133,42 +133,56 @@ class Solicitations(MessageHandler):
 
     def receive(self, packet: Packet) -> None:
         device = packet.device
-        body = packet.span()
-        if device is None or packet.hop_limit != HOP_LIMIT or len(body) < _HEADER or body[1] != 0:
+        entry = None if device is None else _asked_for(packet, device)
+        if device is None or entry is None or entry.flags & ADDRESS_DADFAILED != 0:
             return
-        target = body[8:24].to_bytes()
-        options = body[_HEADER : len(body)]
-        if is_multicast(target) or find_option(options, SOURCE_LINK_ADDRESS) == -2:
-            return
-        is_probe = packet.source == ANY6
-        link_address = link_address_in(options, SOURCE_LINK_ADDRESS)
-        if is_probe and (packet.destination != solicited_node(target) or len(link_address) != 0):
-            return
-        entry = find_on(device, target)
-        if entry is None:
-            return
-        if entry.flags & ADDRESS_DADFAILED != 0:
-            return
-        if entry.flags & ADDRESS_TENTATIVE != 0:
-            if is_probe and not _is_own_probe(entry, options):
-                duplicate_found(entry)  # another host wants it too
-            return
-        if is_probe:
-            send_advertisement(device, target, multicast_hop(device, ALL_NODES6), _OVERRIDE)
-            return
-        if len(link_address) == 6 and link_address[0] & 1 == 0:
-            learn_link_address(device, packet.source, link_address)
-        try:
-            hop = resolve(device.network, packet.source, target, device.index)
-        except Errno:
-            return  # no route back
-        # A question to one host comes from a host that knows its link address.
-        override = _OVERRIDE if is_multicast(packet.destination) else 0
-        send_advertisement(device, target, hop, _SOLICITED | override)
+        if entry.flags & ADDRESS_TENTATIVE == 0:
+            _answer(packet, device, entry.address)
+        elif packet.source == ANY6 and not _is_own_probe(entry, packet):
+            duplicate_found(entry)  # another host wants it too
 
 
-def _is_own_probe(entry: InterfaceAddress, options: Span[u8]) -> bool:
+@noinline  # what follows goes deep: nothing of this should lie on the stack then
+def _asked_for(packet: Packet, device: NetworkDevice) -> InterfaceAddress | None:
+    """The address of ours that a question is about; None if it is not, or if the question is malformed."""
+    body = packet.span()
+    if packet.hop_limit != HOP_LIMIT or len(body) < _HEADER or body[1] != 0:
+        return None
+    target = body[8:24].to_bytes()
+    options = body[_HEADER : len(body)]
+    if is_multicast(target) or find_option(options, SOURCE_LINK_ADDRESS) == -2:
+        return None
+    if packet.source == ANY6:
+        has_link_address = len(link_address_in(options, SOURCE_LINK_ADDRESS)) != 0
+        if packet.destination != solicited_node(target) or has_link_address:
+            return None
+    return find_on(device, target)
+
+
+@noinline
+def _answer(packet: Packet, device: NetworkDevice, target: bytes) -> None:
+    """Answer a question about an address of ours. Raises MemoryError."""
+    if packet.source == ANY6:
+        send_advertisement(device, target, multicast_hop(device, ALL_NODES6), _OVERRIDE)
+        return
+    body = packet.span()
+    link_address = link_address_in(body[_HEADER : len(body)], SOURCE_LINK_ADDRESS)
+    if len(link_address) == 6 and link_address[0] & 1 == 0:
+        learn_link_address(device, packet.source, link_address)
+    try:
+        hop = resolve(device.network, packet.source, target, device.index)
+    except Errno:
+        return  # no route back
+    # A question to one host comes from a host that knows its link address.
+    override = _OVERRIDE if is_multicast(packet.destination) else 0
+    send_advertisement(device, target, hop, _SOLICITED | override)
+
+
+@noinline
+def _is_own_probe(entry: InterfaceAddress, packet: Packet) -> bool:
     """Whether a question for an address that is being tested is our own, which the link has brought back."""
+    body = packet.span()
+    options = body[_HEADER : len(body)]
     at = find_option(options, _NONCE)
     return at >= 0 and len(entry.nonce) != 0 and options[at + 2 : at + 8].to_bytes() == entry.nonce
 

@@ -111,6 +111,9 @@ class RouteWatcher:
     def route_deleted(self, network: Network, route: Route) -> None:
         """It was deleted."""
 
+    def route_dropped(self, network: Network, route: Route) -> None:
+        """It was deleted because its interface went down, or away."""
+
 
 @final
 class Tables:
@@ -201,7 +204,7 @@ def add_route(network: Network, route: Route, replace: bool = False, append: boo
         if replace:
             old = table[first]
             table[first] = route
-            _deleted(network, old)
+            tell_deleted(network, old)
             _added(network, route)
             return
         if not is_separate:
@@ -247,7 +250,8 @@ def _added(network: Network, route: Route) -> None:
         watcher.route_added(network, route)
 
 
-def _deleted(network: Network, route: Route) -> None:
+def tell_deleted(network: Network, route: Route) -> None:
+    """Notify all watchers that a route was deleted, or is about to be dropped."""
     routes_changed(network)
     for watcher in _WATCHERS:
         watcher.route_deleted(network, route)
@@ -262,7 +266,7 @@ def delete_route(network: Network, route: Route) -> None:
     if at == len(table) or table[at] is not route:
         raise Errno(ESRCH)
     table.pop(at)
-    _deleted(network, route)
+    tell_deleted(network, route)
 
 
 def match_route(
@@ -386,7 +390,9 @@ def _drop(device: NetworkDevice, size: int, kept_kind: int) -> None:
         while len(table) > kept:
             table.pop()
         for route in dropped:
-            _deleted(device.network, route)
+            routes_changed(device.network)
+            for watcher in _WATCHERS:
+                watcher.route_dropped(device.network, route)
             pace(_DROP_COST)
 
 

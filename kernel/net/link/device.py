@@ -222,6 +222,9 @@ class DeviceWatcher:
     def device_removed(self, device: NetworkDevice) -> None:
         """It is about to leave its network; it is down."""
 
+    def device_left(self, device: NetworkDevice) -> None:
+        """It has left the tables of its network, which it still names: another may have its name. Raises nothing."""
+
 
 class Tap:
     """Sees every packet of a network, in both directions, with its link header. Base class."""
@@ -247,7 +250,7 @@ def register_device(device: NetworkDevice) -> None:
     """Enter a device, which is down, in its network, and give it an index there. A `%d` in its name becomes the first
     free number. EBUSY for an index that was set and is taken, EEXIST for such a name; ENFILE; MemoryError.
     """
-    _enter_tables(device, device.network, device.name, device.index)
+    device.name, device.index = _enter_tables(device, device.network, device.name, device.index)
     notified = 0
     try:
         while notified < len(WATCHERS):
@@ -256,7 +259,7 @@ def register_device(device: NetworkDevice) -> None:
     except MemoryError:
         device.is_leaving = True
         _take_back(device, notified)
-        _leave_tables(device, device.network, device.name, device.index)
+        _leave_tables(device)
         device.is_leaving = False
         raise
 
@@ -276,9 +279,10 @@ def check_room_for_device(network: "Network") -> None:
         raise Errno(ENFILE)
 
 
-def _enter_tables(device: NetworkDevice, network: "Network", name: bytes, index: int) -> None:
+def _enter_tables(device: NetworkDevice, network: "Network", name: bytes, index: int) -> tuple[bytes, int]:
     """Enter a device in the tables of its network, which may be new to it, with a name and, if that is not 0, an index.
-    Raises EEXIST, EBUSY, ENFILE, EINVAL, MemoryError: then nothing has changed.
+    Returns what it is called there, by name and by index. Raises EEXIST, EBUSY, ENFILE, EINVAL, MemoryError: then
+    nothing has changed.
     """
     check_room_for_device(network)
     if b"%" in name:
@@ -300,17 +304,18 @@ def _enter_tables(device: NetworkDevice, network: "Network", name: bytes, index:
         network.by_index.pop(index, device)
         network.devices.remove(device)
         raise
-    device.network = network
-    device.name = name
-    device.index = index
+    return name, index
 
 
-def _leave_tables(device: NetworkDevice, network: "Network", name: bytes, index: int) -> None:
-    """Take a device out of the tables of a network, where it has this name and this index."""
-    network.by_index.pop(index)
-    network.by_name.pop(name)
+def _leave_tables(device: NetworkDevice) -> None:
+    """Take a device out of the tables of its network, and say so."""
+    network = device.network
+    network.by_index.pop(device.index)
+    network.by_name.pop(device.name)
     network.devices.remove(device)
     network.ways.generation += 1
+    for watcher in WATCHERS:
+        watcher.device_left(device)
 
 
 def _announce(device: NetworkDevice) -> None:
@@ -409,7 +414,7 @@ def unregister_device(device: NetworkDevice) -> None:
     except (MemoryError, Errno):
         device.is_leaving = False
         raise
-    _leave_tables(device, device.network, device.name, device.index)
+    _leave_tables(device)
 
 
 def transfer_device(device: NetworkDevice, network: "Network", name: bytes, index: int) -> None:
@@ -429,16 +434,16 @@ def _transfer(device: NetworkDevice, network: "Network", name: bytes, index: int
         watcher.device_removed(device)
     if index == 0 and device.index not in network.by_index:
         index = device.index
-    old_network = device.network
-    old_name = device.name
-    old_index = device.index
     try:
-        _enter_tables(device, network, name, index)
+        name, index = _enter_tables(device, network, name, index)
     except (MemoryError, Errno):
         device.is_leaving = False
         _announce(device)  # watchers know that it has left
         raise
-    _leave_tables(device, old_network, old_name, old_index)
+    _leave_tables(device)
+    device.network = network
+    device.name = name
+    device.index = index
     device.is_leaving = False
     _announce(device)
 

@@ -371,17 +371,16 @@ def _make_room(entries: dict[bytes, Neighbour]) -> None:
 
 
 def forget(neighbour: Neighbour) -> None:
-    """Remove an entry; its waiting packets are dropped."""
+    """Remove an entry; its waiting packets are dropped. Watchers see the state that it had."""
     neighbour.remove()
     if neighbour.is_listed:
         neighbour.drop_waiting()
-    neighbour.state = FAILED
-    if neighbour.is_listed:
         neighbour.is_listed = False
         device = neighbour.device
         neighbours_of(device.network).entries.pop(_key(device, neighbour.address))
         for watcher in CACHE.watchers:
             watcher.neighbour_deleted(neighbour)
+    neighbour.state = FAILED
 
 
 def list_neighbours(network: Network, size: int) -> list[Neighbour]:
@@ -417,6 +416,7 @@ def delete_neighbour(device: NetworkDevice, address: bytes) -> None:
     neighbour = find_neighbour(device, address)
     if neighbour is None:
         raise Errno(ENOENT)
+    neighbour.state = FAILED
     forget(neighbour)
 
 
@@ -425,19 +425,20 @@ class _ForgetAtDown(DeviceWatcher):
     """A device that is down has no neighbours, except those that programs have entered since."""
 
     def device_down(self, device: NetworkDevice) -> None:
-        self._forget(device)
+        forget_neighbours(device, 4)  # those of IPv6 go after their routes (interface_routes.py)
 
     def device_removed(self, device: NetworkDevice) -> None:
-        self._forget(device)
+        forget_neighbours(device, 4)
+        forget_neighbours(device, 16)
 
-    def _forget(self, device: NetworkDevice) -> None:
-        """With safe points between entries."""
-        for size in (4, 16):
-            for entry in list_neighbours(device.network, size):
-                if entry.device is device and entry.is_listed:
-                    spend(entry.waiting.count * _DROP_COST)
-                    forget(entry)
-                    pace(_FORGET_COST)
+
+def forget_neighbours(device: NetworkDevice, size: int) -> None:
+    """Remove an interface's entries for addresses of `size` bytes, with safe points between them."""
+    for entry in list_neighbours(device.network, size):
+        if entry.device is device and entry.is_listed:
+            spend(entry.waiting.count * _DROP_COST)
+            forget(entry)
+            pace(_FORGET_COST)
 
 
 watch_devices(_ForgetAtDown())

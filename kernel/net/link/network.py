@@ -160,7 +160,7 @@ class EndHook:
 
 @final
 class EndedNetworks:
-    """Networks without users, which will be taken apart."""
+    """Networks without users, which will be taken apart. Linked by hand: a network has another base than `Queued`."""
 
     def __init__(self) -> None:
         self.first: Network | None = None
@@ -298,7 +298,11 @@ def move_device(device: NetworkDevice, network: Network, name: bytes, index: int
         if name in network.by_name or (index != 0 and index in network.by_index):
             raise Errno(EEXIST)
         check_room_for_device(network)
-        take_down(device)
-        transfer_device(device, network, name, index)
+        device.is_leaving = True
+        try:
+            take_down(device)
+            transfer_device(device, network, name, index)
+        finally:
+            device.is_leaving = False
     finally:
         end_change(device)

@@ -219,7 +219,7 @@ class Packet(Subject):
         self.take_ties(whole)
 
     def take_ties(self, other: "Packet") -> None:
-        """Copy the mark and the connection of another packet, from which this one was made."""
+        """Copy the mark and the connection of another packet, from which this one was created."""
         self.mark = other.mark
         self.connection = other.connection
         self.tracking = other.tracking
@@ -266,7 +266,9 @@ class Packet(Subject):
 
 
 class PacketQueue:
-    """Packets in the order in which they came. A packet is in at most one queue."""
+    """Packets in the order in which they came. A packet is in at most one queue. Linked by hand: a packet has another
+    base than `Queued`.
+    """
 
     def __init__(self) -> None:
         self.head: Packet | None = None

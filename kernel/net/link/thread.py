@@ -1,7 +1,7 @@
 """The network thread "knet": takes packets from drivers, and runs the protocols' timers.
 
-An interrupt handler calls `schedule_work`; the thread then calls the work's `run`. A work with more to do than its
-share schedules itself again, so that others get their turn.
+An interrupt handler calls `schedule_work`; the thread then calls the work's `run`. Work with more to do than its share
+schedules itself again, so that others get their turn.
 
 Context: interrupts may call `schedule_work` and use `Work`; `run` is called in the thread; it may take safe points.
 """
@@ -87,8 +87,8 @@ def schedule_work(work: Work) -> None:
 
 def run_pending(now_ns: int) -> bool:
     """Run what is scheduled now, and due timers, with safe points between. False if there was nothing to do, and there
-    is nothing now: the caller may sleep, if it takes no safe point first. A work that finds no memory gets another
-    turn, after all others: the thread, which serves the whole network, goes on.
+    is nothing now: the caller may sleep, if it takes no safe point first. Work that finds no memory gets another turn,
+    after all other work: the thread, which serves the whole network, goes on.
     """
     work = _knet.works.take_all()
     busy = work is not None or _knet.timers_due

@@ -56,7 +56,7 @@ class Batch:
         """Put all changes into effect. Raises Errno, MemoryError, with nothing done; then `abort` follows."""
 
     def culprit(self) -> Request | None:
-        """The message that made `commit` fail; None: the batch as a whole."""
+        """The message at which `commit` failed; None: the batch as a whole."""
         return None
 
     def abort(self) -> None:

@@ -2,8 +2,8 @@
 
 A dump may be filtered by state, ports, interface, and by a program (inet_filter.py).
 
-Context: system calls, which take safe points between two sockets. So these are listed first, and some of them may have
-ended when their turn comes.
+Context: system calls, which take safe points between two sockets. So those of a port, or of a place in a table, are
+listed first, and some of them may have ended when their turn comes.
 """
 
 from typing import Final
@@ -12,6 +12,7 @@ from kernel.fs.file import File
 from kernel.lang import ENOENT, ESTALE, Errno, final
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import uid_for_caller
+from kernel.lib.order import Walk
 from kernel.lib.pace import pace_or_end, spend
 from kernel.net.datagram import udp
 from kernel.net.datagram.raw_socket import RawSocket, raw_sockets_of
@@ -21,12 +22,14 @@ from kernel.net.link.network import Network
 from kernel.net.netlink.diagnosis import BY_FAMILY, is_meant
 from kernel.net.netlink.inet_filter import DiagnosisFilter, Subject
 from kernel.net.netlink.messages import HEADER_SIZE, MessageWriter, Request
+from kernel.net.sockets.inet import listed_ports
 from kernel.net.sockets.inet_names import ON_V6ONLY
 from kernel.net.sockets.inet_options import InternetOptions
 from kernel.net.sockets.socket import AF_INET, AF_INET6, Socket
 from kernel.net.sockets.socket_options import int_bytes, memory_bytes
 from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import FOREVER, State
+from kernel.net.tcp.index import BucketWalk
 from kernel.net.tcp.information import TIMER_TIME_WAIT, information, pending_timer
 from kernel.net.tcp.table import TABLE, Listener, port_key
 from kernel.net.tcp.tcp_options import TcpOptions
@@ -43,8 +46,12 @@ _UDP: Final = 17
 _RAW: Final = 255
 _NS_PER_MS: Final = 1_000_000
 _VISIT_COST: Final = 1500  # instructions for a socket
+_LOOK_COST: Final = 150  # … for a place in the table
+_LISTENER_COST: Final = 10  # … for one that listens at a connection's port
 _WRITE_COST: Final = 6000  # … and for its message
 _WORD: Final = 0xFFFF_FFFF
+_NO_LISTENERS: Final[list[Listener]] = []
+_NO_SOCKETS: Final[list[udp.UdpEndpoint]] = []
 
 # Attributes of an answer; a request has a bit for each one it wants, from bit 0 for the first.
 _MEMORY: Final = 1
@@ -209,47 +216,46 @@ def _visit_protocol(network: Network, protocol: int, visitor: Visitor) -> None:
     if protocol == _TCP:
         _visit_tcp(network, visitor)
         return
-    found: list[DatagramSocket] = []
     if protocol == _UDP:
-        for sockets in udp.udp_sockets_of(network).by_port.values():
-            for socket in sockets:
-                found.append(socket)
-    else:
-        for raw in raw_sockets_of(network).sockets:
-            found.append(raw)
-    for each in found:
-        if each.users > 0:
-            visitor.visit(_of_datagrams(each, each.binding.port if protocol == _UDP else each.protocol))
+        table = udp.udp_sockets_of(network)
+        for port in listed_ports(table.by_port):
+            for each in table.by_port.get(port, _NO_SOCKETS)[:]:
+                if each.users > 0:
+                    visitor.visit(_of_datagrams(each, each.binding.port))
+                pace_or_end(_VISIT_COST)
+        return
+    walk = Walk(raw_sockets_of(network).sockets)
+    raw = walk.next()
+    while raw is not None:
+        if raw.users > 0:
+            visitor.visit(_of_datagrams(raw, raw.protocol))
         pace_or_end(_VISIT_COST)
+        raw = walk.next()
 
 
 def _visit_tcp(network: Network, visitor: Visitor) -> None:
-    found: list[Listener] = []
-    channels: list[Channel] = []
-    for listeners in TABLE.listeners.values():
-        for listener in listeners:
-            if listener.network is network:
-                found.append(listener)
-    for first in TABLE.buckets:
-        channel = first
-        while channel is not None:
-            if channel.network is network:
-                channels.append(channel)
-            channel = channel.next_in_table
-    waits = [wait for wait in TABLE.wait_queue if wait.is_listed and wait.network is network]
-    for listener in found:
-        if not listener.is_closed:
-            visitor.visit(_of_listener(listener))
-        pace_or_end(_VISIT_COST)
-    for channel in channels:
-        entry = _of_channel(channel, monotonic_ns()) if channel.is_listed else None
-        if entry is not None:
-            visitor.visit(entry)
-        pace_or_end(_VISIT_COST)
-    for wait in waits:
-        if wait.is_listed:
+    for port in TABLE.listened_ports(network):
+        for listener in TABLE.listeners.get(port, _NO_LISTENERS)[:]:
+            if listener.network is network and not listener.is_closed:
+                visitor.visit(_of_listener(listener))
+            pace_or_end(_VISIT_COST)
+    walk = BucketWalk(TABLE.connections)
+    channels = walk.next()
+    while channels is not None:
+        for channel in channels:
+            entry = _of_channel(channel, monotonic_ns()) if channel.is_listed and channel.network is network else None
+            if entry is not None:
+                visitor.visit(entry)
+            pace_or_end(_VISIT_COST)
+        pace_or_end(_LOOK_COST)
+        channels = walk.next()
+    waits = Walk(TABLE.wait_queue)
+    wait = waits.next()
+    while wait is not None:
+        if wait.network is network:
             visitor.visit(_of_wait(wait, monotonic_ns()))
         pace_or_end(_VISIT_COST)
+        wait = waits.next()
 
 
 def _whole(family: int, address: bytes) -> bytes:
@@ -299,6 +305,7 @@ def _listening(channel: Channel) -> File | None:
         return None
     listeners = TABLE.listeners.get(port_key(channel.network, hold.binding.port))
     if listeners is not None:
+        spend(len(listeners) * _LISTENER_COST)
         for listener in listeners:
             if listener.hold is hold:
                 return listener.file

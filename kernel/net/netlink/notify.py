@@ -11,7 +11,7 @@ from kernel.net.internet.addresses import AddressWatcher, InterfaceAddress, watc
 from kernel.net.internet.routes import Route, RouteWatcher, watch_routes
 from kernel.net.link.bridge import PORT_WATCHERS, BridgeDevice, BridgePort, PortWatcher
 from kernel.net.link.bridge_table import TABLE_WATCHERS, Entry, TableWatcher
-from kernel.net.link.device import IFF_UP, DeviceWatcher, NetworkDevice, watch_devices_first
+from kernel.net.link.device import IFF_RUNNING, IFF_UP, DeviceWatcher, NetworkDevice, watch_devices_first
 from kernel.net.link.neighbours import CACHE, Neighbour, NeighbourWatcher
 from kernel.net.link.network import Network
 from kernel.net.netlink.bridge_links import put_bridge_link
@@ -88,13 +88,13 @@ class _Devices(DeviceWatcher):
         _tell_link(device, IFF_UP)
 
     def device_down(self, device: NetworkDevice) -> None:
-        _tell_link(device, IFF_UP)
+        _tell_link(device, IFF_UP | IFF_RUNNING if device.is_leaving else IFF_UP)
 
     def device_changed(self, device: NetworkDevice) -> None:
         if not device.is_leaving:
             _tell_link(device, 0)
 
-    def device_removed(self, device: NetworkDevice) -> None:
+    def device_left(self, device: NetworkDevice) -> None:
         _tell_link(device, 0xFFFF_FFFF, RTM_DELLINK)
 
 
@@ -117,6 +117,10 @@ class _Routes(RouteWatcher):
 
     def route_deleted(self, network: Network, route: Route) -> None:
         _tell_route(network, route, RTM_DELROUTE)
+
+    def route_dropped(self, network: Network, route: Route) -> None:
+        if len(route.destination) == 16:  # as on Linux; of IPv4 nobody hears
+            _tell_route(network, route, RTM_DELROUTE)
 
 
 @final

@@ -24,11 +24,14 @@ from kernel.lang import (
     EPERM,
     Errno,
     final,
+    noinline,
     span_of,
 )
 from kernel.lib.capabilities import CAP_NET_ADMIN
 from kernel.lib.credentials import Credentials
+from kernel.lib.order import Order, Walk
 from kernel.lib.pace import PACE, pace, spend
+from kernel.net.link.handout import Crowd, Handout
 from kernel.net.link.network import Network, PartMaker, register_part
 from kernel.net.link.part import Part
 from kernel.net.netlink.sent import SentData, take_sent
@@ -78,11 +81,10 @@ _ADDRESS_SIZE: Final = 12  # struct sockaddr_nl
 _OVERHEAD_BYTES: Final = 512
 _HIGHEST_GROUP: Final = 64
 _LISTENER_COST: Final = 600  # instructions
-_OVERRUN_COST: Final = 80
+_OVERRUN_COST: Final = 300
 _PORT_COST: Final = 200
-_LATEST: Final = -300_000  # instructions: how late a safe point may be for the sake of many listeners
-_LATEST_OF_FEW: Final = -4_000_000  # … and of a few, none of which an operation shall rob of its news
-_FEW_LISTENERS: Final = 16
+_LATEST: Final = -200_000  # instructions: how late a safe point may be for the sake of listeners …
+_FEW_LISTENERS: Final = 16  # … beyond the first of them, whom no operation shall rob of its news
 _LARGEST_PART: Final = 8192  # of a dump
 _HIGHEST_PORT: Final = 0xFFFF_F000
 _LOWEST_PORT: Final = 0x8000_0000
@@ -97,6 +99,10 @@ class Datagram:
         self.port: int = port  # of the sender; 0 is the kernel
         self.group: int = group  # 0: for this socket alone
         self.ends_dump: bool = False
+
+    def copy(self) -> "Datagram":
+        """One for another socket. Raises MemoryError."""
+        return Datagram(self.data, self.port, self.group, self.sender)
 
 
 class NetlinkSocket(Socket):
@@ -143,11 +149,7 @@ class NetlinkSocket(Socket):
             raise
 
     def _take_port(self, port: int) -> None:
-        key = _key(self.protocol, port)
-        by_port = netlink_sockets_of(self.network).by_port
-        if key in by_port:
-            raise Errno(EADDRINUSE)
-        by_port[key] = self
+        netlink_sockets_of(self.network).insert(self, port)
         self.port = port
         self.is_bound = True
         try:
@@ -158,10 +160,10 @@ class NetlinkSocket(Socket):
 
     def _leave_port(self) -> None:
         """Undo `_take_port`: the socket has no name, and is among no group's listeners."""
-        netlink_sockets_of(self.network).by_port.pop(_key(self.protocol, self.port), self)
+        netlink_sockets_of(self.network).take_out(self)
+        self._leave_groups(self.groups)
         self.port = 0
         self.is_bound = False
-        self._leave_groups(self.groups)
 
     def _set_groups(self, groups: int) -> None:
         """Join these groups; a socket that is not bound receives nothing from them yet. Raises MemoryError, with
@@ -197,7 +199,7 @@ class NetlinkSocket(Socket):
         """A process's first socket gets the process's number as its port; others get numbers that no process has."""
         port = current().own_pid
         by_port = netlink_sockets_of(self.network).by_port
-        while _key(self.protocol, port) in by_port:
+        while by_port.has(port_key(self.protocol, port)):
             pace(_PORT_COST)
             if self.is_bound:
                 return  # by another thread meanwhile
@@ -231,10 +233,7 @@ class NetlinkSocket(Socket):
 
     def close(self) -> None:
         if self.is_bound:
-            key = _key(self.protocol, self.port)
-            by_port = netlink_sockets_of(self.network).by_port
-            if key in by_port:
-                del by_port[key]
+            netlink_sockets_of(self.network).take_out(self)
         if self.has_listened:
             for group in range(1, _HIGHEST_GROUP):
                 netlink_sockets_of(self.network).leave(self, group)
@@ -276,7 +275,7 @@ class NetlinkSocket(Socket):
         if group != 0:
             multicast(self.network, self.protocol, group, data, self.port, self, own_identity())
         if port != 0:
-            other = netlink_sockets_of(self.network).by_port.get(_key(self.protocol, port))
+            other = netlink_sockets_of(self.network).by_port.get(port_key(self.protocol, port))
             if other is None:
                 raise Errno(ECONNREFUSED)
             datagram = Datagram(data, self.port, 0, own_identity())
@@ -502,8 +501,49 @@ class Listeners:
     """The bound sockets that are in a group."""
 
     def __init__(self) -> None:
-        self.sockets: dict[NetlinkSocket, bool] = {}
-        self.is_overrun: bool = False  # they have been notified of an overrun, and of nothing since
+        self.sockets: Order[NetlinkSocket] = Order()  # by port
+        self.crowd: Crowd = Crowd()
+        self.overrun: Overrun | None = None  # of which they are being notified
+
+
+@final
+class News(Handout):
+    """A datagram for listeners. The walk meets all that stay."""
+
+    def __init__(self, walk: Walk[NetlinkSocket], datagram: Datagram, sender: NetlinkSocket | None) -> None:
+        super().__init__(len(datagram.data) + _OVERHEAD_BYTES)
+        self.walk: Walk[NetlinkSocket] = walk
+        self.datagram: Datagram = datagram
+        self.sender: NetlinkSocket | None = sender
+
+    def serve(self) -> bool:
+        socket = self.walk.next()
+        if socket is None:
+            return False
+        spend(_LISTENER_COST)
+        if socket is not self.sender:
+            socket.enqueue(self.datagram.copy())
+        return True
+
+
+@final
+class Overrun(Handout):
+    """Tells listeners that something is lost. If more is lost before all have been told, it begins anew."""
+
+    def __init__(self, listeners: Listeners) -> None:
+        super().__init__(0)
+        self.listeners: Listeners = listeners
+        self.following: int = 0  # the port from which on they are still to be told
+
+    def serve(self) -> bool:
+        socket = self.listeners.sockets.first_from(self.following)
+        if socket is None:
+            self.listeners.overrun = None
+            return False
+        self.following = socket.port + 1
+        spend(_OVERRUN_COST)
+        socket.report_overrun()
+        return True
 
 
 @final
@@ -512,27 +552,43 @@ class NetlinkSockets(Part):
 
     def __init__(self) -> None:
         super().__init__()
-        self.by_port: dict[int, NetlinkSocket] = {}
+        self.by_port: Order[NetlinkSocket] = Order()  # by `port_key`
+        self.count: int = 0
         self.listeners: dict[int, Listeners] = {}  # by protocol and group; none is empty
+
+    def insert(self, socket: NetlinkSocket, port: int) -> None:
+        """Enter a socket at a port. Raises EADDRINUSE, MemoryError."""
+        key = port_key(socket.protocol, port)
+        if self.by_port.has(key):
+            raise Errno(EADDRINUSE)
+        self.by_port.put(key, socket)
+        self.count += 1
+
+    def take_out(self, socket: NetlinkSocket) -> None:
+        """Take a bound socket out, if it is in."""
+        key = port_key(socket.protocol, socket.port)
+        if self.by_port.get(key) is socket:
+            self.by_port.remove(key)
+            self.count -= 1
 
     def enter(self, socket: NetlinkSocket, group: int) -> None:
         """Enter a socket, in a group. Raises MemoryError."""
-        key = _key(socket.protocol, group)
+        key = port_key(socket.protocol, group)
         found = self.listeners.get(key)
         if found is None:
             found = Listeners()
-            found.sockets[socket] = True
+            found.sockets.put(socket.port, socket)
             self.listeners[key] = found
         else:
-            found.sockets[socket] = True
+            found.sockets.put(socket.port, socket)
 
     def leave(self, socket: NetlinkSocket, group: int) -> None:
         """Take it out, if it was there."""
-        key = _key(socket.protocol, group)
+        key = port_key(socket.protocol, group)
         found = self.listeners.get(key)
         if found is not None:
-            found.sockets.pop(socket, False)
-            if len(found.sockets) == 0:
+            found.sockets.remove(socket.port)
+            if found.sockets.is_empty():
                 self.listeners.pop(key)
 
 
@@ -552,7 +608,8 @@ def netlink_sockets_of(network: Network) -> NetlinkSockets:
     return part
 
 
-def _key(protocol: int, port: int) -> int:
+def port_key(protocol: int, port: int) -> int:
+    """The key of a protocol's port, or group."""
     return protocol << 32 | port
 
 
@@ -578,7 +635,7 @@ def _group_mask(group: int) -> int:
 
 def has_listener(network: Network, protocol: int, group: int) -> bool:
     """Whether any socket joined a group."""
-    return _key(protocol, group) in netlink_sockets_of(network).listeners
+    return port_key(protocol, group) in netlink_sockets_of(network).listeners
 
 
 def multicast(
@@ -591,37 +648,60 @@ def multicast(
     identity: PeerIdentity | None = None,
 ) -> None:
     """Send a datagram to all members of the group except its sender; without an identity the kernel is the sender.
-    One operation that changes much may not serve listeners without end: what is too much for one stretch without a
-    safe point becomes an overrun for them.
+    Very many are served by the network thread, as is what comes while it does that. What is too much then becomes an
+    overrun for them. Raises MemoryError.
     """
-    listeners = netlink_sockets_of(network).listeners.get(_key(protocol, group))
+    listeners = netlink_sockets_of(network).listeners.get(port_key(protocol, group))
     if listeners is None:
         return
-    latest = _LATEST if len(listeners.sockets) > _FEW_LISTENERS else _LATEST_OF_FEW
-    if PACE.left < latest:
-        if not listeners.is_overrun:
-            listeners.is_overrun = True
-            _report_overrun(listeners)
-        return
-    listeners.is_overrun = False
-    for socket in listeners.sockets.keys():
-        if PACE.left < latest:
-            listeners.is_overrun = True
-            _report_overrun(listeners)
+    datagram = Datagram(data, port, group, identity)
+    following = 0
+    if not listeners.crowd.is_busy():
+        walk = Walk(listeners.sockets)
+        served = 0
+        socket = walk.next()
+        while socket is not None and (served < _FEW_LISTENERS or PACE.left >= _LATEST):
+            spend(_LISTENER_COST)
+            if socket is not sender:
+                socket.enqueue(datagram.copy())
+            served += 1
+            socket = walk.next()
+        if socket is None:
             return
-        spend(_LISTENER_COST)
-        if socket is not sender:
-            socket.enqueue(Datagram(data, port, group, identity))
+        following = socket.port
+    _leave_rest(listeners, following, datagram, sender)
+
+
+@noinline  # what runs for each listener goes deep: nothing of this should lie on the stack then
+def _leave_rest(listeners: Listeners, following: int, datagram: Datagram, sender: NetlinkSocket | None) -> None:
+    """Leave a datagram for the listeners from a port on to the network thread. Raises MemoryError."""
+    if listeners.overrun is None and listeners.crowd.has_room(len(datagram.data) + _OVERHEAD_BYTES):
+        listeners.crowd.put(News(Walk(listeners.sockets, following), datagram, sender))
+    else:
+        _report_overrun(listeners)
 
 
 def report_overrun(network: Network, protocol: int, group: int) -> None:
     """A change could not be reported for lack of memory: report an overrun to all members of the group."""
-    listeners = netlink_sockets_of(network).listeners.get(_key(protocol, group))
+    listeners = netlink_sockets_of(network).listeners.get(port_key(protocol, group))
     if listeners is not None:
         _report_overrun(listeners)
 
 
 def _report_overrun(listeners: Listeners) -> None:
-    spend(_OVERRUN_COST * len(listeners.sockets))
-    for socket in listeners.sockets.keys():
-        socket.report_overrun()
+    """Have all listeners be told, after what they still get. Without memory for that, those that come first are."""
+    overrun = listeners.overrun
+    if overrun is not None:
+        overrun.following = 0
+        return
+    try:
+        overrun = Overrun(listeners)
+    except MemoryError:
+        socket = listeners.sockets.first_from(0)
+        while socket is not None and PACE.left >= _LATEST:
+            spend(_OVERRUN_COST)
+            socket.report_overrun()
+            socket = listeners.sockets.first_from(socket.port + 1)
+        return
+    listeners.overrun = overrun
+    listeners.crowd.put(overrun)

@@ -7,7 +7,7 @@ Source: iptables-extensions(8); layouts: linux/netfilter/nf_nat.h.
 
 from typing import Final
 
-from kernel.lang import EINVAL, Errno, final, span_of
+from kernel.lang import EINVAL, Errno, final, noinline, span_of
 from kernel.lib.pace import spend
 from kernel.net.filter.translation import (
     NAT_ADDRESSES,
@@ -83,8 +83,19 @@ class _Translate(Extension):
         self.goal: Goal = goal
 
     def evaluate(self, run: Run) -> None:
-        place = run.place
         spend(_TRANSLATION_COST)
+        request = self._request(run)
+        if self.action == _MASQUERADE:
+            verdict = masquerade(run.packet, run.place, request)
+        elif self.action == _REDIRECT:
+            verdict = redirect(run.packet, run.place, request)
+        else:
+            verdict = set_up_nat(run.packet, run.place, request)
+        run.verdict = ACCEPT if verdict == Verdict.ACCEPT else DROP
+
+    @noinline  # what follows goes deep: nothing of this should lie on the stack then
+    def _request(self, run: Run) -> NatRequest:
+        place = run.place
         action = self.action
         to_source = action == _TO_SOURCE or action == _MASQUERADE
         if action == _NETMAP:
@@ -98,17 +109,11 @@ class _Translate(Extension):
         request.first_port = goal.first_port
         request.last_port = goal.last_port
         request.base_port = goal.base_port
-        if action == _MASQUERADE:
-            verdict = masquerade(run.packet, place, request)
-        elif action == _REDIRECT:
-            verdict = redirect(run.packet, place, request)
-        else:
-            if action == _NETMAP:
-                old = run.packet.source if to_source else run.packet.destination
-                request.first = _mapped(old, request.first, request.last)
-                request.last = request.first
-            verdict = set_up_nat(run.packet, place, request)
-        run.verdict = ACCEPT if verdict == Verdict.ACCEPT else DROP
+        if action == _NETMAP:
+            old = run.packet.source if to_source else run.packet.destination
+            request.first = _mapped(old, request.first, request.last)
+            request.last = request.first
+        return request
 
 
 def _mapped(address: bytes, first: bytes, last: bytes) -> bytes:

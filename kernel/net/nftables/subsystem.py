@@ -25,6 +25,7 @@ from kernel.net.netlink.socket import (
     has_listener,
     multicast,
     netlink_sockets_of,
+    port_key,
     report_overrun,
 )
 from kernel.net.netlink.subsystems import register_subsystem
@@ -209,7 +210,7 @@ def _flags_of(request: Request) -> int:
 
 
 def _send_back(batch: Batch, writer: MessageWriter) -> None:
-    socket = netlink_sockets_of(batch.network).by_port.get(NETLINK_NETFILTER << 32 | batch.port)
+    socket = netlink_sockets_of(batch.network).by_port.get(port_key(NETLINK_NETFILTER, batch.port))
     if socket is not None:
         socket.enqueue(Datagram(bytes(writer.data), 0, 0))
 

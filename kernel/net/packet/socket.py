@@ -30,6 +30,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_NET_RAW
 from kernel.lib.credentials import Credentials
+from kernel.lib.order import Order, Walk
 from kernel.lib.pace import PACE, pace, pace_or_end, spend
 from kernel.mm.keeping import check_room_to_keep
 from kernel.mm.objects import MemoryObject
@@ -38,6 +39,7 @@ from kernel.net.internet.sysctl import CORE
 from kernel.net.link import ethernet
 from kernel.net.link.device import NetworkDevice, Tap, device_by_index
 from kernel.net.link.ethernet import ETHERNET_HEADER
+from kernel.net.link.handout import Crowd, Handout
 from kernel.net.link.loopback import BACKLOG
 from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
 from kernel.net.link.packet import CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, PACKET_OUTGOING, Packet, PacketQueue
@@ -95,8 +97,8 @@ _SOCKADDR_LL_LEAST: Final = 12
 _LARGEST_FRAME: Final = 65535
 _MEMBERSHIP_BYTES: Final = 256  # what a membership counts, and may cost, against net.core.optmem_max
 _MOST_OF_OTHERS: Final = 256  # sockets of a network that is not the first
-_MOST_COST: Final = 250_000  # instructions that such sockets may take in an operation: past that, they miss frames
-_LOOK_COST: Final = 100  # instructions for each socket that is shown a frame
+_MOST_COST: Final = 250_000  # instructions that sockets may take in an operation: past that, such ones miss frames
+_LOOK_COST: Final = 300  # instructions for each socket that is shown a frame
 _DROP_COST: Final = 400  # and for each frame that is dropped when it closes
 _RECKONED: Final = 1 << 40  # instructions, past which counting stops
 _COPY_SHIFT: Final = 1  # bytes of a frame for each instruction of copying it
@@ -115,6 +117,7 @@ class PacketSocket(Socket):
         self.rings: Rings = Rings(self.waiters)
         self.memberships: list[FrameMembership] = []
         super().__init__(AF_PACKET, kind, protocol, credentials.fsuid, credentials.fsgid, network)
+        self.number: int = 0  # in the network's list; 0: it is not there
         self.ethertype: int = _swapped(protocol)  # 0: nothing is received
         self.device_index: int = 0  # 0: all
         self.queued_bytes: int = 0
@@ -575,7 +578,10 @@ class PacketSockets(Part):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sockets: list[PacketSocket] = []
+        self.sockets: Order[PacketSocket] = Order()  # in the order of their creation
+        self.last: int = 0  # the number that was given last
+        self.count: int = 0
+        self.crowd: Crowd = Crowd()
 
 
 @final
@@ -600,39 +606,84 @@ class PacketTap(Tap):
 
     def insert(self, socket: PacketSocket) -> None:
         """Enter a socket. ENOBUFS for too many of them, MemoryError."""
-        sockets = packet_sockets_of(socket.network).sockets
-        if socket.network is not FIRST_NETWORK and len(sockets) >= _MOST_OF_OTHERS:
+        part = packet_sockets_of(socket.network)
+        if socket.network is not FIRST_NETWORK and part.count >= _MOST_OF_OTHERS:
             raise Errno(ENOBUFS)
-        sockets.append(socket)
-        if len(sockets) == 1:
+        part.sockets.put(part.last + 1, socket)
+        if part.count == 0:
             try:
                 socket.network.taps.append(self)
-                socket.network.onlookers += 1
             except MemoryError:
-                sockets.pop()
+                part.sockets.remove(part.last + 1)
                 raise
+            socket.network.onlookers += 1
+        part.last += 1
+        part.count += 1
+        socket.number = part.last
 
     def remove(self, socket: PacketSocket) -> None:
-        sockets = packet_sockets_of(socket.network).sockets
-        if socket in sockets:
-            sockets.remove(socket)
-            if len(sockets) == 0:
+        part = packet_sockets_of(socket.network)
+        if socket.number != 0:
+            part.sockets.remove(socket.number)
+            socket.number = 0
+            part.count -= 1
+            if part.count == 0:
                 socket.network.taps.remove(self)
                 socket.network.onlookers -= 1
 
     def saw(self, packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
-        sockets = packet_sockets_of(device.network).sockets
+        part = packet_sockets_of(device.network)
+        if part.crowd.is_busy():
+            _leave_rest(part, 0, packet, device, is_outgoing)
+            return
         before = _left()
         shown = max(0, min(BACKLOG.shown_cost, _RECKONED))
-        spend(len(sockets) * _LOOK_COST)
         floor = before + shown - _MOST_COST
         is_limited = device.network is not FIRST_NETWORK
-        for socket in sockets:
-            if is_limited and PACE.left < floor:
+        walk = Walk(part.sockets)
+        socket = walk.next()
+        while socket is not None:
+            spend(_LOOK_COST)
+            if PACE.left >= floor:
+                socket.saw(packet, device, is_outgoing)
+            elif is_limited:
                 socket.rings.counts.drops += 1
             else:
-                socket.saw(packet, device, is_outgoing)
+                _leave_rest(part, socket.number, packet, device, is_outgoing)
+                break
+            socket = walk.next()
         BACKLOG.shown_cost = shown + before - _left()
+
+
+@final
+class _FrameHandout(Handout):
+    """A frame for packet sockets. The walk meets all that stay."""
+
+    def __init__(self, walk: Walk[PacketSocket], packet: Packet, device: NetworkDevice, is_outgoing: bool) -> None:
+        super().__init__(len(packet.storage) + PACKET_OVERHEAD)
+        self.walk: Walk[PacketSocket] = walk
+        self.packet: Packet = packet
+        self.device: NetworkDevice = device
+        self.is_outgoing: bool = is_outgoing
+
+    def serve(self) -> bool:
+        socket = self.walk.next()
+        if socket is None:
+            return False
+        spend(_LOOK_COST)
+        socket.saw(self.packet, self.device, self.is_outgoing)
+        return True
+
+
+def _leave_rest(
+    part: PacketSockets, following: int, packet: Packet, device: NetworkDevice, is_outgoing: bool
+) -> None:
+    """Have the network thread show a frame to the sockets from a number on. They miss one for which there is no room.
+    May raise MemoryError.
+    """
+    spend(len(packet.storage) >> _COPY_SHIFT)
+    if part.crowd.has_room(len(packet.storage) + PACKET_OVERHEAD):
+        part.crowd.put(_FrameHandout(Walk(part.sockets, following), packet.copy(), device, is_outgoing))
 
 
 def _left() -> int:

@@ -9,6 +9,7 @@ from typing import Final
 
 from kernel.lang import final, span_of
 from kernel.lib.credentials import uid_for_caller
+from kernel.lib.order import Walk
 from kernel.lib.pace import pace
 from kernel.lib.proc_files import proc_file
 from kernel.net.datagram import udp
@@ -19,7 +20,7 @@ from kernel.net.link.network import Network, shown_network
 from kernel.net.netlink.socket import netlink_sockets_of
 from kernel.net.packet.socket import PacketSocket, packet_sockets_of
 from kernel.net.proc.tables import HEAD4, HEAD6, padded, plain_hex, socket_line
-from kernel.net.sockets.joined_groups import INCLUDE, JOINED
+from kernel.net.sockets.joined_groups import INCLUDE, JOINED, JoinedGroup
 from kernel.net.sockets.socket import AF_INET, AF_INET6, SOCK_STREAM
 from kernel.net.tcp.memory import MEMORY as TCP_MEMORY
 from kernel.net.tcp.memory import PAGE_SHIFT
@@ -38,11 +39,14 @@ _SOURCE_COST: Final = 300
 
 def _pings(family: int) -> bytes:
     text = bytearray()
-    for socket in list(ping_sockets_of(shown_network()).sockets):
-        pace(_LINE_COST)
+    walk = Walk(ping_sockets_of(shown_network()).sockets)
+    socket = walk.next()
+    while socket is not None:
         if socket.family == family:
             line = socket_line(socket, socket.binding.port, socket.binding.port, 5)
             text.extend(padded(line) if family == AF_INET else line + b"\n")
+        pace(_LINE_COST)
+        socket = walk.next()
     return bytes(text)
 
 
@@ -62,9 +66,12 @@ def icmp6() -> bytes:
 def packet() -> bytes:
     """/proc/net/packet."""
     text = bytearray(b"sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")
-    for socket in list(packet_sockets_of(shown_network()).sockets):
+    walk = Walk(packet_sockets_of(shown_network()).sockets)
+    socket = walk.next()
+    while socket is not None:
         text.extend(_packet_line(socket))
         pace(_LINE_COST)
+        socket = walk.next()
     return bytes(text)
 
 
@@ -81,7 +88,9 @@ def _packet_line(socket: PacketSocket) -> bytes:
 def netlink() -> bytes:
     """/proc/net/netlink: sockets that have a port."""
     text = bytearray(b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n")
-    for socket in list(netlink_sockets_of(shown_network()).by_port.values()):
+    walk = Walk(netlink_sockets_of(shown_network()).by_port)
+    socket = walk.next()
+    while socket is not None:
         groups = socket.groups & 0xFFFF_FFFF
         dumping = 1 if socket.is_dumping else 0
         text.extend(
@@ -89,6 +98,7 @@ def netlink() -> bytes:
             f" {dumping:<5} {2:<8} {0:<8} {socket.inode.ino:<8}\n".encode()
         )
         pace(_LINE_COST)
+        socket = walk.next()
     return bytes(text)
 
 
@@ -131,26 +141,32 @@ class SourceLine:
 def _sources(size: int) -> list[SourceLine]:
     found: dict[bytes, SourceLine] = {}
     network = shown_network()
-    for joined in list(JOINED.keys()):
+    walk = Walk(JOINED)
+    joined = walk.next()
+    while joined is not None:
+        _count_sources(joined, size, network, found)
         pace(_LINE_COST + len(joined.sources) * _SOURCE_COST)
-        if joined not in JOINED:
-            continue  # it was left meanwhile
-        membership = joined.membership
-        if len(membership.group) != size or membership.network is not network or not membership.is_listed:
-            continue
-        name = membership.device.name
-        head = f"{membership.device.index:3} ".encode() + b" " * max(0, 6 - len(name)) + name[: min(len(name), 6)]
-        for source in joined.sources:
-            key = membership.key + source
-            line = found.get(key)
-            if line is None:
-                line = SourceLine(head, membership.group, source)
-                found[key] = line
-            if joined.mode == INCLUDE:
-                line.included += 1
-            else:
-                line.excluded += 1
+        joined = walk.next()
     return [line for line in found.values()]
+
+
+def _count_sources(joined: JoinedGroup, size: int, network: Network, found: dict[bytes, SourceLine]) -> None:
+    """Count the senders that a socket named in a group."""
+    membership = joined.membership
+    if len(membership.group) != size or membership.network is not network or not membership.is_listed:
+        return
+    name = membership.device.name
+    head = f"{membership.device.index:3} ".encode() + b" " * max(0, 6 - len(name)) + name[: min(len(name), 6)]
+    for source in joined.sources:
+        key = membership.key + source
+        line = found.get(key)
+        if line is None:
+            line = SourceLine(head, membership.group, source)
+            found[key] = line
+        if joined.mode == INCLUDE:
+            line.included += 1
+        else:
+            line.excluded += 1
 
 
 def _number4(address: bytes) -> bytes:
@@ -213,10 +229,10 @@ def protocols() -> bytes:
     """/proc/net/protocols: the protocols, and how many sockets each has."""
     network = shown_network()
     udps = udp.udp_sockets_of(network)
-    packets = len(packet_sockets_of(network).sockets)
+    packets = packet_sockets_of(network).count
     raws = raw_sockets_of(network)
     pings = ping_sockets_of(network)
-    netlinks = len(netlink_sockets_of(network).by_port)
+    netlinks = netlink_sockets_of(network).count
     held = DATAGRAM_MEMORY.used + (1 << PAGE_SHIFT) - 1 >> PAGE_SHIFT
     pages = TCP_MEMORY.used + (1 << PAGE_SHIFT) - 1 >> PAGE_SHIFT
     press = b"yes" if TCP_MEMORY.is_under_pressure else b"no"

@@ -1,8 +1,11 @@
 """The stack's counters as text: /proc/net/snmp, snmp6, netstat, sockstat (proc(5), RFC 4293).
 
-Context: system calls; nothing sleeps.
+Context: system calls; counts take safe points.
 """
 
+from typing import Final
+
+from kernel.lib.pace import pace
 from kernel.lib.proc_files import proc_file
 from kernel.mm.frames import PAGE_SIZE
 from kernel.net.datagram import udp
@@ -17,8 +20,11 @@ from kernel.net.netlink.socket import netlink_sockets_of
 from kernel.net.packet.socket import packet_sockets_of
 from kernel.net.sockets.socket import AF_INET, AF_INET6
 from kernel.net.tcp.connection import State
+from kernel.net.tcp.index import BucketWalk
 from kernel.net.tcp.memory import MEMORY as TCP_MEMORY
 from kernel.net.tcp.table import TABLE as CONNECTIONS
+
+_BUCKET_COST: Final = 150  # instructions for a place in the table of connections
 
 _ICMP_TYPES: list[int] = [3, 11, 12, 4, 5, 8, 0, 13, 14, 17, 18]
 _ICMP_NAMES: bytes = (
@@ -223,13 +229,15 @@ def _icmp6_types(prefix: bytes, counts: list[int]) -> bytes:
 def _established_count(network: Network) -> int:
     """CurrEstab: connections in the states ESTABLISHED and CLOSE_WAIT."""
     count = 0
-    for first in CONNECTIONS.buckets:
-        channel = first
-        while channel is not None:
+    walk = BucketWalk(CONNECTIONS.connections)
+    channels = walk.next()
+    while channels is not None:
+        for channel in channels:
             c = channel.connection
             if c is not None and c.network is network and (c.state == State.ESTABLISHED or c.state == State.CLOSE_WAIT):
                 count += 1
-            channel = channel.next_in_table
+        pace(_BUCKET_COST)
+        channels = walk.next()
     return count
 
 
@@ -239,7 +247,7 @@ def _pages(size_bytes: int) -> int:
 
 def _count_others(network: Network) -> int:
     """Unix, packet and ping sockets."""
-    return network.unix_sockets + len(packet_sockets_of(network).sockets) + len(ping_sockets_of(network).sockets)
+    return network.unix_sockets + packet_sockets_of(network).count + ping_sockets_of(network).total
 
 
 @proc_file("net/sockstat")
@@ -252,7 +260,7 @@ def sockstat() -> bytes:
     tcps = CONNECTIONS.count_sockets(network, AF_INET)
     all_tcps = tcps + CONNECTIONS.count_sockets(network, AF_INET6)
     all_inet = all_tcps + udps + raws + udp_sockets.count(AF_INET6) + raw_sockets_of(network).count(AF_INET6)
-    others = _count_others(network) + len(netlink_sockets_of(network).by_port)
+    others = _count_others(network) + netlink_sockets_of(network).count
     held, count = reassembler_of(network).use(4)
     return (
         f"sockets: used {all_inet + others}\n"

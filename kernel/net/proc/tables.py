@@ -9,6 +9,7 @@ from typing import Final
 
 from kernel.lang import final, span_of
 from kernel.lib.credentials import uid_for_caller
+from kernel.lib.order import Walk
 from kernel.lib.pace import pace
 from kernel.lib.proc_files import TextPieces, proc_file, proc_pieces
 from kernel.net.datagram import udp
@@ -28,6 +29,7 @@ from kernel.net.internet.routes import LOCAL, PROHIBIT, UNICAST, UNREACHABLE, Ro
 from kernel.net.link.device import ARPHRD_ETHER, Traffic
 from kernel.net.link.neighbours import HAS_ADDRESS, INCOMPLETE, PERMANENT, list_neighbours
 from kernel.net.link.network import Network, shown_network
+from kernel.net.sockets.inet import listed_ports
 from kernel.net.sockets.socket import AF_INET, AF_INET6
 
 _WIDTH: Final = 127
@@ -223,7 +225,7 @@ class _UdpLines(TextPieces):
     def __init__(self, family: int) -> None:
         self.family: int = family
         self.network: Network = shown_network()
-        self.ports: list[int] = list(udp.udp_sockets_of(self.network).by_port.keys())
+        self.ports: list[int] = listed_ports(udp.udp_sockets_of(self.network).by_port)
         self.at: int = -1  # -1: the heading; then all ports
 
     def next(self) -> bytes | None:
@@ -234,15 +236,16 @@ class _UdpLines(TextPieces):
         if at >= len(self.ports):
             return None
         port = self.ports[at]
-        text = b""
+        text = bytearray()
         sockets = udp.udp_sockets_of(self.network).by_port.get(port)
         if sockets is None:
-            return text
-        for socket in sockets:
-            if socket.family == self.family:
+            return b""
+        for socket in sockets[:]:  # some may be gone at a safe point
+            if socket.family == self.family and socket.binding.port == port:
                 line = socket_line(socket, port, port, 5)
-                text += padded(line) if self.family == AF_INET else line + b"\n"
-        return text
+                text.extend(padded(line) if self.family == AF_INET else line + b"\n")
+            pace(_LINE_COST)
+        return bytes(text)
 
 
 @proc_pieces("net/udp")
@@ -271,9 +274,13 @@ def raw6() -> bytes:
 
 def _raw(family: int) -> bytes:
     text = bytearray()
-    for socket in raw_sockets_of(shown_network()).sockets:
+    walk = Walk(raw_sockets_of(shown_network()).sockets)
+    socket = walk.next()
+    while socket is not None:
         if socket.family == family:
             text.extend(socket_line(socket, socket.protocol, socket.protocol, 4 if family == AF_INET else 5) + b"\n")
+        pace(_LINE_COST)
+        socket = walk.next()
     return bytes(text)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from kernel.fs.file import File
 from kernel.lang import final
 from kernel.lib.credentials import uid_for_caller
+from kernel.lib.order import Walk
 from kernel.lib.pace import pace
 from kernel.lib.proc_files import TextPieces, proc_pieces
 from kernel.net.link.network import Network, shown_network
@@ -18,8 +19,9 @@ from kernel.net.sockets.socket import AF_INET, AF_INET6
 from kernel.net.tcp.channel import Channel
 from kernel.net.tcp.connection import FOREVER, Connection, State
 from kernel.net.tcp.cubic import UNLIMITED
+from kernel.net.tcp.index import BucketWalk
 from kernel.net.tcp.information import TIMER_TIME_WAIT, pending_timer
-from kernel.net.tcp.table import TABLE, Listener
+from kernel.net.tcp.table import TABLE, Listener, PortTimeWait
 from kernel.net.tcp.time_wait import TimeWait
 from kernel.time import monotonic_ns
 
@@ -97,9 +99,10 @@ class _Lines(TextPieces):
         self.family: int = family
         self.network: Network = shown_network()
         self.number: int = 0  # of the next line
-        self.ports: list[int] = list(TABLE.listeners.keys())
-        self.wait_keys: list[int] = list(TABLE.waits.keys())
-        self.at: int = -1  # -1: the heading; then all ports, all buckets, all keys
+        self.ports: list[int] = TABLE.listened_ports(self.network)
+        self.connections: BucketWalk = BucketWalk(TABLE.connections)
+        self.waits: Walk[PortTimeWait] | None = None  # once it has come to these
+        self.at: int = -1  # -1: the heading; then all ports, all connections, all waits
 
     def next(self) -> bytes | None:
         at = self.at
@@ -108,11 +111,13 @@ class _Lines(TextPieces):
             return HEAD4 if self.family == AF_INET else HEAD6
         if at < len(self.ports):
             return self._listeners(self.ports[at])
-        at -= len(self.ports)
-        if at < len(TABLE.buckets):
-            return self._channels(TABLE.buckets[at])
-        at -= len(TABLE.buckets)
-        return self._waits(self.wait_keys[at]) if at < len(self.wait_keys) else None
+        if self.waits is None:
+            channels = self.connections.next()
+            if channels is not None:
+                return self._channels(channels)
+            self.waits = Walk(TABLE.wait_queue)
+        wait = self.waits.next()
+        return None if wait is None else self._wait(wait)
 
     def _listeners(self, port: int) -> bytes:
         """Those that share a port, which may be very many. Sleeps then: some may be gone afterwards."""
@@ -123,25 +128,18 @@ class _Lines(TextPieces):
             pace(_LINE_COST)
         return bytes(text)
 
-    def _channels(self, first: Channel | None) -> bytes:
+    def _channels(self, channels: list[Channel]) -> bytes:
         text = b""
-        channel = first
-        while channel is not None:
+        for channel in channels:
             c = channel.connection
             if c is not None and channel.family == self.family and channel.network is self.network:
                 text += self._numbered(_channel_line(channel, c, monotonic_ns()))
-            channel = channel.next_in_table
         return text
 
-    def _waits(self, key: int) -> bytes:
-        text = b""
-        waits = TABLE.waits.get(key)
-        if waits is None:
-            return text
-        for wait in waits:
-            if wait.family == self.family and wait.network is self.network:
-                text += self._numbered(_wait_line(self.family, wait, monotonic_ns()))
-        return text
+    def _wait(self, wait: TimeWait) -> bytes:
+        if wait.family != self.family or wait.network is not self.network:
+            return b""
+        return self._numbered(_wait_line(self.family, wait, monotonic_ns()))
 
     def _numbered(self, line: bytes) -> bytes:
         number = self.number

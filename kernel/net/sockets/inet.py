@@ -7,7 +7,7 @@ Context: thread context; only the search for a free port has safe points.
 Source: ip(7), ipv6(7), socket(7) (SO_REUSEADDR, SO_REUSEPORT), RFC 6056 (random ports).
 """
 
-from typing import Final
+from typing import Final, TypeVar
 
 from kernel.lang import (
     EACCES,
@@ -29,6 +29,8 @@ from kernel.net.link.network import Network, PartMaker, register_part
 from kernel.net.link.part import Part
 from kernel.net.sockets.socket import AF_INET, AF_INET6
 
+T = TypeVar("T")
+
 SOCKADDR_IN: Final = 16
 SOCKADDR_IN6: Final = 28
 SOCKADDR_IN6_LEAST: Final = 24  # without the scope, as RFC 2133 had it
@@ -38,7 +40,11 @@ IP6_BIT: Final = 2
 
 # Instructions for a port that may be free, and for each socket that shares one
 _PORT_COST: Final = 120
-_SHARED_COST: Final = 30
+_SHARED_COST: Final = 45
+MOST_SHARING: Final = 4096  # sockets of a port, which one look passes without a safe point
+_FEW_PORTS: Final = 4096  # that many are listed at once
+_LIST_COST: Final = 60  # instructions for a port that may be listed
+_HIGHEST_PORT: Final = 0xFFFF
 
 
 def family_of(address: bytes) -> int:
@@ -164,12 +170,14 @@ class PortTable:
         self.insert(binding, port)
 
     def insert(self, binding: Binding, port: int) -> None:
-        """Enter a binding unchecked: accepted connections share their listener's port. Raises MemoryError, with nothing
-        changed.
+        """Enter a binding without a look at who shares its port. Raises EADDRINUSE for too many, MemoryError, with
+        nothing changed.
         """
         bindings = self.by_port.get(port)
         if bindings is None:
             self.by_port[port] = [binding]
+        elif len(bindings) >= MOST_SHARING:
+            raise Errno(EADDRINUSE)
         else:
             bindings.append(binding)
         binding.port = port
@@ -215,18 +223,30 @@ class PortTable:
             if port not in self.by_port:
                 self.insert(binding, port)
                 return
-            _pace_unbound(binding)
+            pace_unbound(binding)
         # All ports have an owner: share one, if all agree.
         for i in range(count):
             port = first + (start + i) % count
             if not self.conflicts(binding, port):
                 self.insert(binding, port)
                 return
-            _pace_unbound(binding)
+            pace_unbound(binding)
         raise Errno(EADDRINUSE)
 
 
-def _pace_unbound(binding: Binding) -> None:
+def listed_ports(by_port: dict[int, list[T]], base: int = 0) -> list[int]:
+    """The keys of a table by port; if there are many, by number, with safe points, those from `base` on alone."""
+    if len(by_port) <= _FEW_PORTS:
+        return list(by_port.keys())
+    found: list[int] = []
+    for port in range(base, base + _HIGHEST_PORT + 1):
+        if port in by_port:
+            found.append(port)
+        pace(_LIST_COST)
+    return found
+
+
+def pace_unbound(binding: Binding) -> None:
     """A safe point in the search for a port, if it is due. Raises EINVAL for a binding that has got one there."""
     pace(_PORT_COST)
     if binding.port != 0:

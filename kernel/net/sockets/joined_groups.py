@@ -10,6 +10,8 @@ applied when a datagram is delivered.
 from typing import Final
 
 from kernel.lang import EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOBUFS, ENOMEM, Errno, final, noraise
+from kernel.lib.order import Order
+from kernel.lib.pace import pace
 from kernel.net.internet.addresses import is_multicast
 from kernel.net.internet.membership import Membership, join, leave
 from kernel.net.internet.sysctl import CORE
@@ -23,8 +25,22 @@ _MOST_SOURCES4: Final = 10  # igmp_max_msf
 _MOST_SOURCES6: Final = 64  # mld_max_msf
 
 # All groups of all sockets, for /proc/net/mcfilter.
-JOINED: Final[dict["JoinedGroup", bool]] = {}
+JOINED: Final[Order["JoinedGroup"]] = Order()
 
+@final
+class GroupNumbers:
+    """Numbers the joined groups in their order."""
+
+    def __init__(self) -> None:
+        self.last: int = 0
+
+    def next(self) -> int:
+        self.last += 1
+        return self.last
+
+
+NUMBERS: Final = GroupNumbers()
+_LEAVE_COST: Final = 2000  # instructions, besides what a report spends
 EXCLUDE: Final = 0  # MCAST_EXCLUDE
 INCLUDE: Final = 1
 
@@ -36,6 +52,7 @@ class JoinedGroup:
     def __init__(self, membership: Membership, mode: int) -> None:
         self.membership: Membership = membership
         self.mode: int = mode  # EXCLUDE or INCLUDE
+        self.number: int = NUMBERS.next()  # in `JOINED`
         self.has_filter: bool = False  # sources were named once: the mode stays, even without any
         self.sources: list[bytes] = []
 
@@ -89,7 +106,7 @@ class JoinedGroups:
             leave(membership)
             raise
         try:
-            JOINED[joined] = True
+            JOINED.put(joined.number, joined)
         except MemoryError:
             self.groups.pop()
             leave(membership)
@@ -143,15 +160,15 @@ class JoinedGroups:
 
     @noraise
     def leave_all(self) -> None:
-        """Leave all groups: the socket is being closed."""
-        for joined in self.groups:
-            _forget(joined)
-        self.groups.clear()
+        """Leave all groups: the socket is being closed. With safe points between: each report to routers takes long."""
+        while len(self.groups) > 0:
+            _forget(self.groups.pop())
+            pace(_LEAVE_COST)
 
 
 @noraise
 def _forget(joined: JoinedGroup) -> None:
-    JOINED.pop(joined, False)
+    JOINED.remove(joined.number)
     leave(joined.membership)
 
 

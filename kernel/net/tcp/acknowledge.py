@@ -73,7 +73,7 @@ def _take_sack(c: Connection, segment: Segment) -> bool:
 
 
 def _advance(c: Connection, segment: Segment, number: int, now_ns: int) -> None:
-    """New data were acknowledged."""
+    """New data was acknowledged."""
     count = number - c.sender.una
     _measure(c, segment, number, now_ns)
     c.counters.bytes_acked += count

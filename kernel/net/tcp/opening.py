@@ -107,7 +107,7 @@ def accept(c: Connection, segment: Segment, packet: Packet, initial_sequence: in
 
 
 def accept_cookie(c: Connection, segment: Segment, mss: int, now_ns: int) -> None:
-    """Take an acknowledgment that holds a SYN cookie of ours, made for a peer with this segment size. The other options
+    """Take an acknowledgment that holds a SYN cookie of ours, for a peer with this segment size. The other options
     are in the timestamp, if there is one.
     """
     _begin(c, (segment.acknowledgment - 1) & (WRAP - 1), now_ns)

@@ -51,7 +51,7 @@ from kernel.net.internet.transport import PROTOCOL_TCP
 from kernel.net.link.network import Network
 from kernel.net.sockets.bpf import Filter
 from kernel.net.sockets.error_queue import NOTHING_MORE, ZeroCopies
-from kernel.net.sockets.inet import Binding, PortTable, family_of, ports_of
+from kernel.net.sockets.inet import Binding, PortTable, family_of, pace_unbound, ports_of
 from kernel.net.sockets.inet_options import InternetOptions
 from kernel.net.sockets.inet_socket import InetSocket, check_own_family
 from kernel.net.sockets.option_names import (
@@ -435,6 +435,7 @@ class TcpSocket(InetSocket):
                 self.port_table().insert(self.binding, port)
                 self.bound()
                 return port
+            pace_unbound(self.binding)
         raise Errno(EADDRNOTAVAIL)
 
     def _disconnect(self) -> None:

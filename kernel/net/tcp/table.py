@@ -1,16 +1,16 @@
 """Finding the owner of a segment: connections by both addresses and ports, TIME_WAIT, listeners by port.
 
-Invariants: a channel is in the table from its SYN until its connection is CLOSED. Those of a bucket
-form a chain, in which whole addresses are compared. `Listener.half_open` counts its channels in SYN_RECEIVED.
+Invariants: a channel is in the table from its SYN until its connection is CLOSED. `Listener.half_open` counts its
+channels in SYN_RECEIVED.
 Context: thread context; nothing sleeps, but `remove_listener` takes safe points.
 """
 
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import deque, final, span_of
-from kernel.lib import random
+from kernel.lang import deque, final, inline
 from kernel.lib.credentials import Credentials
+from kernel.lib.order import Order
 from kernel.lib.pace import pace, spend
 from kernel.lib.socket_group import SocketGroup
 from kernel.net.link import ethernet
@@ -18,13 +18,14 @@ from kernel.net.link.network import FIRST_NETWORK, Network
 from kernel.net.link.packet import Packet
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.sockets.bpf import Filter
-from kernel.net.sockets.inet import IP4_BIT, IP6_BIT
+from kernel.net.sockets.inet import IP4_BIT, IP6_BIT, listed_ports
 from kernel.net.sockets.inet_socket import InetSocket
 from kernel.net.sockets.port_group import PortGroup
 from kernel.net.tcp import timers
 from kernel.net.tcp.channel import HOOK, NOWHERE, Channel, PortHold, SettleHook, settle
 from kernel.net.tcp.closing import abort
 from kernel.net.tcp.connection import Connection
+from kernel.net.tcp.index import BucketWalk, ConnectionIndex, key_of
 from kernel.net.tcp.memory import account
 from kernel.net.tcp.secrets import table_hash
 from kernel.net.tcp.tcp_options import TcpOptions
@@ -34,15 +35,12 @@ from kernel.sched import WaitQueue
 from kernel.task.async_io import signal_urgent
 from kernel.time import monotonic_ns
 
-_MASK: Final = 0x3FFF_FFFF
-_LEAST_BUCKETS: Final = 1024
-_NETWORK_BITS: Final = 0xFF_FFFF
-_NETWORK_STEP: Final = 0x9E37_79B1  # spreads connections with the same ends in many networks
 _LOOK_COST: Final = 60  # instructions for each listener at a port
 _COUNT_COST: Final = 30  # and to count it
 _BUCKET_COST: Final = 80  # for a place of the table, and those in it
 _DROP_COST: Final = 10_000  # instructions for ending a connection, besides what its packets report to have spent
-_STALE_WAITS: Final = 256  # how many superfluous entries the queue of TIME_WAIT may hold
+_EXPIRED_AT_ONCE: Final = 128  # states of TIME_WAIT: more follow
+_EXPIRE_COST: Final = 1000
 
 
 @final
@@ -94,9 +92,10 @@ class Listener:
 class PortTimeWait(TimeWait):
     """A TIME_WAIT that uses a port."""
 
-    def __init__(self, c: Connection, family: int, now_ns: int, hold: PortHold) -> None:
+    def __init__(self, c: Connection, family: int, now_ns: int, hold: PortHold, number: int) -> None:
         super().__init__(c, family, now_ns)
         self.hold: PortHold = hold
+        self.number: int = number  # in the queue
 
 
 @final
@@ -104,90 +103,32 @@ class Table:
     """All of TCP's state, in all networks."""
 
     def __init__(self) -> None:
-        self.buckets: list[Channel | None] = [None] * _LEAST_BUCKETS
+        self.connections: ConnectionIndex = ConnectionIndex()
         self.is_crowded: bool = False  # a listener's queue is half full: connecting programs should let others run
-        self.secret: int = 0  # odd, 30 bits: strangers cannot choose ports that meet in one bucket
-        self.count: int = 0
         self.listeners: dict[int, list[Listener]] = {}  # by `port_key`
-        self.waits: dict[int, list[TimeWait]] = {}
-        self.wait_queue: deque[PortTimeWait] = deque()  # in the order of entering
+        self.waits: dict[int, list[PortTimeWait]] = {}
+        self.wait_queue: Order[PortTimeWait] = Order()  # in the order of entering
+        self.last_wait: int = 0  # the number that was given last
         self.wait_count: int = 0
         self.timer: WaitTimer = WaitTimer()
 
     # ---- Connections ------------------------------------------------------------------------------------------
 
-    def _bucket(self, key: int) -> int:
-        mixed = (key & 0xFFFF_FFFF) ^ (key >> 30)
-        return (mixed * self.secret >> 16) & (len(self.buckets) - 1)
-
     def insert(self, channel: Channel) -> None:
         """Enter a channel, whose connection has addresses and ports. May raise MemoryError."""
-        c = channel.connection
-        assert c is not None
-        if self.secret == 0:
-            self.secret = random.word() & 0x3FFF_FFFF | 1
-        if self.count >= 2 * len(self.buckets):
-            self._grow()
-        channel.key = key_of(c.network, c.local, c.local_port, c.remote, c.remote_port)
-        self._link(channel)
-        channel.is_listed = True
+        self.connections.add(channel)
         channel.network.acquire()
-        self.count += 1
-
-    def _link(self, channel: Channel) -> None:
-        at = self._bucket(channel.key)
-        channel.next_in_table = self.buckets[at]
-        self.buckets[at] = channel
-
-    def _grow(self) -> None:
-        old = self.buckets
-        self.buckets = [None] * (4 * len(old))
-        for at in range(len(old)):
-            channel = old[at]
-            old[at] = None  # the first list is in the image, so it is never freed, and would keep its contents
-            while channel is not None:
-                following = channel.next_in_table
-                self._link(channel)
-                channel = following
 
     def remove(self, channel: Channel) -> None:
         """Take a channel out, if it is in."""
-        if not channel.is_listed:
-            return
-        channel.is_listed = False
-        channel.network.release()
-        self.count -= 1
-        following = channel.next_in_table
-        channel.next_in_table = None
-        at = self._bucket(channel.key)
-        before = self.buckets[at]
-        if before is channel:
-            self.buckets[at] = following
-            return
-        while before is not None:
-            if before.next_in_table is channel:
-                before.next_in_table = following
-                return
-            before = before.next_in_table
+        if channel.is_listed:
+            self.connections.remove(channel)
+            channel.network.release()
 
+    @inline
     def find(self, network: Network, local: bytes, local_port: int, remote: bytes, remote_port: int) -> Channel | None:
         """The connection with these ends."""
-        key = key_of(network, local, local_port, remote, remote_port)
-        channel = self.buckets[self._bucket(key)]
-        while channel is not None:
-            c = channel.connection
-            if (
-                channel.key == key
-                and channel.network is network
-                and c is not None
-                and c.local_port == local_port
-                and c.remote_port == remote_port
-                and c.remote == remote
-                and c.local == local
-            ):
-                return channel
-            channel = channel.next_in_table
-        return None
+        return self.connections.find(network, local, local_port, remote, remote_port)
 
     # ---- Listeners --------------------------------------------------------------------------------------------
 
@@ -204,6 +145,7 @@ class Table:
         """The group of the listeners with which a socket that is about to listen shares its port."""
         found = self.listeners.get(port_key(socket.network, socket.binding.port))
         if found is not None:
+            spend(len(found) * _COUNT_COST)
             for listener in found:
                 other = listener.file
                 if isinstance(other, InetSocket) and socket.shares_port_with(other):
@@ -271,21 +213,27 @@ class Table:
                     return listener
         return best
 
+    def listened_ports(self, network: Network) -> list[int]:
+        """The keys of `listeners`, or at least of those in a network. Takes safe points if they are many."""
+        return listed_ports(self.listeners, port_key(network, 0))
+
     def count_sockets(self, network: Network, family: int) -> int:
         """About how many listeners and connections there are, with safe points; TIME_WAIT does not count."""
         count = 0
-        for listeners in list(self.listeners.values()):
-            for listener in listeners:
-                count += 1 if listener.family == family and listener.network is network else 0
-            pace((1 + len(listeners)) * _COUNT_COST)
-        place = 0
-        while place < len(self.buckets):
-            pace(_BUCKET_COST)
-            channel = self.buckets[place]
-            place += 1
-            while channel is not None:
+        for port in self.listened_ports(network):
+            listeners = self.listeners.get(port)
+            if listeners is not None:
+                for listener in listeners:
+                    count += 1 if listener.family == family and listener.network is network else 0
+                spend(len(listeners) * _COUNT_COST)
+            pace(_COUNT_COST)
+        walk = BucketWalk(self.connections)
+        channels = walk.next()
+        while channels is not None:
+            for channel in channels:
                 count += 1 if channel.family == family and channel.network is network else 0
-                channel = channel.next_in_table
+            pace(_BUCKET_COST)
+            channels = walk.next()
         return count
 
     # ---- TIME_WAIT --------------------------------------------------------------------------------------------
@@ -296,13 +244,12 @@ class Table:
         hold = channel.hold
         if c is None or hold is None or self._has_enough_waits(c.network):
             return
-        if len(self.wait_queue) >= 2 * self.wait_count + _STALE_WAITS:
-            self._forget_stale_waits()
         try:
-            wait = PortTimeWait(c, channel.family, now_ns, hold)
-            self.wait_queue.append(wait)
+            wait = PortTimeWait(c, channel.family, now_ns, hold, self.last_wait + 1)
+            self.wait_queue.put(wait.number, wait)
         except MemoryError:
             return  # without memory the ports are free at once
+        self.last_wait = wait.number
         hold.acquire()
         self.wait_count += 1
         wait.network.time_waits += 1
@@ -329,7 +276,7 @@ class Table:
 
     def find_wait(
         self, network: Network, local: bytes, local_port: int, remote: bytes, remote_port: int
-    ) -> TimeWait | None:
+    ) -> PortTimeWait | None:
         """The remaining state of an ended connection with these ends."""
         if self.wait_count == 0:
             return None
@@ -347,11 +294,13 @@ class Table:
                 return wait
         return None
 
-    def end_wait(self, wait: TimeWait) -> None:
-        """Forget it. Its port is released when it comes up in the queue."""
+    def end_wait(self, wait: PortTimeWait) -> None:
+        """Forget it, and release its port. Needs no memory."""
         if not wait.is_listed:
             return
         wait.is_listed = False
+        self.wait_queue.remove(wait.number)
+        wait.hold.release()
         self.wait_count -= 1
         wait.network.time_waits -= 1
         key = key_of(wait.network, wait.local, wait.local_port, wait.remote, wait.remote_port)
@@ -364,37 +313,33 @@ class Table:
             del self.waits[key]
 
     def expire_waits(self, now_ns: int) -> int:
-        """Forget expired ones; returns when the next one is due, 0 for none. One that was prolonged goes to the
+        """Forget some that have expired; returns when to do so again, 0 for never. One that was prolonged goes to the
         end, so that no other waits for it.
         """
-        queue = self.wait_queue
-        while len(queue) > 0:
-            wait = queue[0]
-            if wait.is_listed and wait.deadline_ns > now_ns and not wait.is_prolonged:
-                return wait.deadline_ns
-            is_kept = wait.is_listed and wait.deadline_ns > now_ns
-            if wait.is_listed and not is_kept:
+        for _ in range(_EXPIRED_AT_ONCE):
+            wait = self.wait_queue.first_from(0)
+            if wait is None:
+                return 0
+            spend(_EXPIRE_COST)
+            if wait.deadline_ns <= now_ns:
                 wait.network.tcp_events.time_waits.count += 1
-            self._pass_first_wait(is_kept)
-        return 0
+                self.end_wait(wait)
+            elif wait.is_prolonged:
+                self._queue_again(wait)
+            else:
+                return wait.deadline_ns
+        return now_ns
 
-    def _forget_stale_waits(self) -> None:
-        """New connections have ended most entries of the queue: release their ports now."""
-        for _ in range(len(self.wait_queue)):
-            self._pass_first_wait(self.wait_queue[0].is_listed)
-
-    def _pass_first_wait(self, keeps: bool) -> None:
-        """Remove the first one: it goes to the end of the queue if it is kept, and there is memory."""
-        wait = self.wait_queue.popleft()
-        if keeps:
-            wait.is_prolonged = False
-            try:
-                self.wait_queue.append(wait)
-            except MemoryError:
-                keeps = False
-        if not keeps:
+    def _queue_again(self, wait: PortTimeWait) -> None:
+        """It goes to the end of the queue, or ends if there is no memory for that."""
+        self.wait_queue.remove(wait.number)
+        self.last_wait += 1
+        wait.number = self.last_wait
+        wait.is_prolonged = False
+        try:
+            self.wait_queue.put(wait.number, wait)
+        except MemoryError:
             self.end_wait(wait)
-            wait.hold.release()
 
 
 @final
@@ -408,18 +353,6 @@ class WaitTimer(NetworkTimer):
                 self.start(next_ns)
             except MemoryError:
                 return  # the next connection that ends arms it
-
-
-def key_of(network: Network, local: bytes, local_port: int, remote: bytes, remote_port: int) -> int:
-    """The key of a connection, at least 0: not unique, and not secret."""
-    far = span_of(remote)
-    near = span_of(local)
-    if len(remote) == 4:
-        mixed = far.load_be32(0) * 31 + near.load_be32(0)
-    else:
-        mixed = far.load_be32(12) * 31 + far.load_be32(8) * 7 + far.load_be32(4) + far.load_be32(0) + near.load_be32(12)
-    mixed += (network.number & _NETWORK_BITS) * _NETWORK_STEP
-    return (mixed & _MASK) << 32 | remote_port << 16 | local_port
 
 
 def port_key(network: Network, port: int) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from kernel.fs.inode import Inode
 from kernel.lang import EINVAL, Errno, final, span_of
+from kernel.lib.pace import pace
 from kernel.net.link.network import Network, PartMaker, register_part
 from kernel.net.link.part import Part
 from kernel.net.sockets.socket import AF_UNIX, SOCK_DGRAM, SOCK_STREAM
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from kernel.net.unix.base import UnixSocket
 
 _FAMILY_SIZE: Final = 2
+_NAME_COST: Final = 500  # instructions for a name that is taken
 _LONGEST: Final = 110  # sizeof(struct sockaddr_un)
 _FAMILY_BYTES: Final = b"\x01\x00"
 
@@ -79,12 +81,15 @@ class AbstractNames(Part):
         return self._datagrams if kind == SOCK_DGRAM else self._packets
 
     def unused_name(self, kind: int) -> bytes:
-        """An abstract name of five hexadecimal digits that no socket of this type has; b"" if all are taken."""
+        """An abstract name of five hexadecimal digits that no socket of this type has; b"" if all are taken. Takes safe
+        points before the one that it returns.
+        """
         for _ in range(1 << 20):
             name = b"\0" + f"{self._next:05x}".encode()
             self._next = (self._next + 1) & 0xFFFFF
             if name not in self._abstract(kind):
                 return name
+            pace(_NAME_COST)
         return b""
 
 

@@ -42,6 +42,7 @@ from kernel.lang import (
 from kernel.lib import user
 from kernel.lib.credentials import Credentials, gid_for_caller
 from kernel.lib.domain import SCOPE_ABSTRACT_SOCKET, Scope, is_out_of_scope
+from kernel.lib.pace import pace
 from kernel.net.link.network import Network
 from kernel.net.sockets.ancillary import timestamp_message
 from kernel.net.sockets.socket import (
@@ -96,6 +97,7 @@ SIOCATMARK: Final = 0x8905
 NOT_YET: Final = -1  # a deadline not yet computed
 # Options that ask for the sender's identity.
 _PASSES_IDENTITY: Final = SWITCH_PASS_CREDENTIALS | SWITCH_PASS_PIDFD
+_DISCARD_COST: Final = 600  # instructions for a parcel that is not received
 _DATAGRAM_BACKLOG: Final = 10  # net.unix.max_dgram_qlen
 
 
@@ -144,6 +146,8 @@ class UnixSocket(CollectableSocket):
         if self.name:
             return
         name = abstract_names_of(self.network).unused_name(self.kind)
+        if self.name:
+            return  # another thread has bound it meanwhile
         if not name:
             raise Errno(ENOSPC)
         abstract_names_of(self.network).enter(self.kind, name, self)
@@ -266,6 +270,7 @@ class UnixSocket(CollectableSocket):
         while queue:
             parcel = queue.popleft()
             self.discard(parcel)
+            pace(_DISCARD_COST)  # nobody sends to it any more
         self.wake_everybody()
         super().close()
         collect()

@@ -14,10 +14,11 @@ from collections import deque
 from typing import Final
 
 from kernel.fs.file import File
-from kernel.lang import ETOOMANYREFS, Errno, final, noraise, recursion
+from kernel.lang import ETOOMANYREFS, Errno, final, inline, noinline, noraise, recursion
 from kernel.lib.capabilities import CAP_SYS_ADMIN, CAP_SYS_RESOURCE
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelUid
+from kernel.lib.linked import FIRST, NEXT, Linkage, Links
 from kernel.lib.pace import pace
 from kernel.lib.user_account import account_of
 from kernel.net.link.network import Network
@@ -27,6 +28,7 @@ from kernel.sched import WaitQueue
 from kernel.task.memory_shortage import RESCUERS, Rescuer
 
 _WALK_COST: Final = 100  # instructions
+_RELEASE_COST: Final = 3000  # and for a file that is closed
 _LEAST_UNDER_WAY: Final = 256  # sockets in transit that make a look worthwhile
 
 
@@ -35,6 +37,8 @@ class CollectableSocket(Socket):
 
     The constructors of the types enter it in SOCKETS as their last step: before that, memory may run out.
     """
+
+    all_links: Links["CollectableSocket"]
 
     def __init__(self, kind: int, protocol: int, credentials: Credentials, network: Network) -> None:
         super().__init__(AF_UNIX, kind, protocol, credentials.fsuid, credentials.fsgid, network)
@@ -48,13 +52,20 @@ class CollectableSocket(Socket):
         self.next_counted: CollectableSocket | None = None
         self.drops: int = 0  # references that wait to be dropped
         self.next_dropped: CollectableSocket | None = None
-        self.next: CollectableSocket | None = None
-        self.previous: CollectableSocket | None = None
 
     def flush(self, owner: int) -> None:
         """A descriptor was closed. If it was the last one, only queues may hold the socket from now on."""
         if self.under_way > 0 and self.users - 1 <= self.under_way:
             SUSPICION.raise_it()
+
+
+class _All(Linkage[CollectableSocket]):
+    @inline
+    def links(self, entry: CollectableSocket) -> Links[CollectableSocket]:
+        return entry.all_links
+
+
+_ALL: Final = _All()
 
 
 class Suspicion:
@@ -76,8 +87,9 @@ SUSPICION: Final = Suspicion()
 class SocketList:
     """All unix sockets, newest first, and those in transit."""
 
+    all: Links[CollectableSocket]
+
     def __init__(self) -> None:
-        self.first: CollectableSocket | None = None
         self.count: int = 0
         self.sockets_under_way: int = 0
         self.is_collecting: bool = False
@@ -88,30 +100,17 @@ class SocketList:
         self.walk: SocketWalk | None = None  # the last one that began of those under way
 
     def add(self, socket: CollectableSocket) -> None:
-        first = self.first
-        socket.next = first
-        if first is not None:
-            first.previous = socket
-        self.first = socket
+        _ALL.prepend(self.all, socket)
         self.count += 1
         socket.network.unix_sockets += 1
 
     def remove(self, socket: CollectableSocket) -> None:
-        following = socket.next
-        previous = socket.previous
         walk = self.walk
         while walk is not None:
             if walk.following is socket:
-                walk.following = following
+                walk.following = socket.all_links[NEXT]
             walk = walk.before
-        if previous is None:
-            self.first = following
-        else:
-            previous.next = following
-        if following is not None:
-            following.previous = previous
-        socket.next = None
-        socket.previous = None
+        _ALL.remove(self.all, socket)
         self.count -= 1
         socket.network.unix_sockets -= 1
 
@@ -124,7 +123,7 @@ class SocketWalk:
     """Goes through all unix sockets, with others at work: they come and go meanwhile. `end` it."""
 
     def __init__(self) -> None:
-        self.following: CollectableSocket | None = SOCKETS.first
+        self.following: CollectableSocket | None = SOCKETS.all[FIRST]
         self.before: SocketWalk | None = SOCKETS.walk  # began before this one
         SOCKETS.walk = self
 
@@ -133,7 +132,7 @@ class SocketWalk:
         pace(_WALK_COST)
         socket = self.following
         if socket is not None:
-            self.following = socket.next
+            self.following = socket.all_links[NEXT]
         return socket
 
     def end(self) -> None:
@@ -201,6 +200,12 @@ def take_files(parcel: Parcel) -> list[File] | None:
 
 
 @noraise
+@noinline  # callers nest deeply: each register that they keep for this counts many times
+def _rest() -> None:
+    """A file was released."""
+    pace(_RELEASE_COST)
+
+
 @recursion(2)  # sockets among the files of a socket that closes with its parcel wait in a list
 def drop_files(parcel: Parcel) -> None:
     """The parcel will not be received: close its files."""
@@ -211,6 +216,7 @@ def drop_files(parcel: Parcel) -> None:
                 drop_socket(file)
             else:
                 file.release()
+            _rest()
 
 
 @recursion(2)
@@ -236,6 +242,7 @@ def drop_socket(socket: CollectableSocket) -> None:
         dropped.drops = 0
         for _ in range(times):
             dropped.release()
+            _rest()  # what others drop meanwhile joins the list
     SOCKETS.is_dropping = False
 
 
@@ -250,14 +257,14 @@ def collect() -> None:
     SOCKETS.is_collecting = True
     _mark(_roots())
     dropped: Parcel | None = None
-    socket = SOCKETS.first
+    socket = SOCKETS.all[FIRST]
     while socket is not None:
         if not socket.is_reachable:
             for parcel in socket.queue:
                 if parcel.files is not None:
                     parcel.next = dropped
                     dropped = parcel
-        socket = socket.next
+        socket = socket.all_links[NEXT]
     while dropped is not None:
         following = dropped.next
         dropped.next = None
@@ -317,13 +324,13 @@ RESCUERS.append(_CycleCollector())
 def _roots() -> CollectableSocket | None:
     """The sockets that have a reference outside all queues, as a list by `next_marked`."""
     marked: CollectableSocket | None = None
-    socket = SOCKETS.first
+    socket = SOCKETS.all[FIRST]
     while socket is not None:
         socket.is_reachable = socket.is_accepted and socket.users > socket.under_way
         if socket.is_reachable:
             socket.next_marked = marked
             marked = socket
-        socket = socket.next
+        socket = socket.all_links[NEXT]
     return marked
 
 

@@ -438,7 +438,7 @@ static void ends(void)
 	SHOW(write(ends[1], "x", 1));
 }
 
-/* Rings may neither grow nor be run, and only who has the context moves them. */
+/* Rings may neither grow nor be run, and only the process that has the context moves them. */
 static void rings(void)
 {
 	aio_context_t c = 0;
@@ -554,9 +554,9 @@ static void threads(void)
 	usleep(30000);
 	SHOW(destroy(shared));
 	pthread_join(first, NULL);
-	printf("who waited: %s\n", one < 0 ? error_name(-one) : "ok");
+	printf("the waiter: %s\n", one < 0 ? error_name(-one) : "ok");
 
-	/* A thread that reads a pipe waits in io_submit, and who destroys the context waits for it. */
+	/* A thread that reads a pipe waits in io_submit, and the thread that destroys the context waits for it. */
 	shared = 0;
 	MUST(setup(10, &shared));
 	MUST(pipe(shared_ends));

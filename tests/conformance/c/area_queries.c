@@ -57,7 +57,7 @@ static void queries(char *self)
 		printf("size %#lx: %s, start %d, page size %ld\n", sizes[i], error ? error_name(error) : "ok", q.start == (uint64_t)base + 3 * PAGE, q.page_size);
 		if (sizes[i] > 104 && sizes[i] <= 4096) {
 			room[sizes[i] - 1] = 1;
-			printf("not zero behind: %s\n", ioctl(maps, QUERY, room) ? error_name(errno) : "ok");
+			printf("not zero after it: %s\n", ioctl(maps, QUERY, room) ? error_name(errno) : "ok");
 		}
 	}
 	for (unsigned room = 0; room < 30; room++) {

@@ -74,7 +74,7 @@ static void per_processor(int kind, unsigned flags) {
     SHOW(LOOKUP(fd, &key, values));
     for (unsigned i = 0; i < count; i++)
         CHECK(values[i][0] == i + 1 && values[i][4] == i + 1);
-    printf("behind: %u %u\n", values[0][5], values[count][0]);
+    printf("after it: %u %u\n", values[0][5], values[count][0]);
     key = 3;
     SHOW(UPDATE(fd, &key, values, 2));
     SHOW(UPDATE(fd, &key, values, 0));

@@ -28,7 +28,7 @@ static void programs(void) {
     TEST("a register too many", MOV(11, 0), ALLOW);
     TEST("the frame pointer", MOV(10, 0), ALLOW);
     TEST("the context", LDW(2, 1, 0), LDW(2, 1, 4), LDW(2, 1, 8), ALLOW);
-    TEST("behind the context", LDW(2, 1, 12), ALLOW);
+    TEST("past the context", LDW(2, 1, 12), ALLOW);
     TEST("before the context", LDW(2, 1, -4), ALLOW);
     TEST("a crooked place of the context", LDW(2, 1, 2), ALLOW);
     TEST("a byte of the type", LDB(2, 1, 1), ALLOW);
@@ -49,7 +49,7 @@ static void programs(void) {
     TEST("a lookup that was not tested", LOOK, LDDW(3, 0, 8), ALLOW);
     TEST("a lookup that failed", LOOK, JNE(0, 0, 1), LDDW(3, 0, 8), ALLOW);
     TEST("arithmetic before the test", LOOK, ADD(0, 4), ALLOW);
-    TEST("behind a value", LOOK, JEQ(0, 0, 1), LDDW(3, 0, 16), ALLOW);
+    TEST("past a value", LOOK, JEQ(0, 0, 1), LDDW(3, 0, 16), ALLOW);
     TEST("before a value", LOOK, JEQ(0, 0, 1), LDDW(3, 0, -8), ALLOW);
     TEST("a crooked place of a value", LOOK, JEQ(0, 0, 1), LDDW(3, 0, 3), ALLOW);
     TEST("an index", LOOK, JEQ(0, 0, 4), LDB(2, 0, 0), INSN(0x57, 2, 0, 0, 7), INSN(0x0f, 0, 2, 0, 0), LDDW(3, 0, 1), ALLOW);

@@ -361,7 +361,7 @@ int main(int count, char **arguments)
 		printf("limit of %lu: %s\n", (unsigned long)limits[i], stat("core", &s) ? "none" : s.st_size > 0 ? "some" : "nothing of it");
 	}
 	unlink("core");
-	puts("--- who is not dumpable");
+	puts("--- a process that is not dumpable");
 	DUMPING(prctl(PR_SET_DUMPABLE, 0); abort());
 	TRY(access("core", F_OK));
 	DUMPING(prctl(PR_SET_DUMPABLE, 0); prctl(PR_SET_DUMPABLE, 1); abort());

@@ -242,7 +242,7 @@ int main(int count, char **arguments)
 	set("/proc/sys/kernel/core_pipe_limit", "0");
 	pid = DUMPING(abort());
 	show_handled(pid);
-	puts("who is no root:");
+	puts("a user other than root:");
 	pid = DUMPING(MUST(setresgid(1000, 1000, 1000)); MUST(setresuid(1000, 1000, 1000)); prctl(PR_SET_DUMPABLE, 1); abort());
 	show_handled(pid);
 	puts("that crashes itself:");

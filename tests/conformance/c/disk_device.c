@@ -50,9 +50,9 @@ int main(void)
 	memset(text, 'a', 5000);
 	say("write", pwrite(disk, text, 5000, 1000));
 	say("write at the end", pwrite(disk, text, 5000, bytes - 2000));
-	say("write behind the end", pwrite(disk, text, 100, bytes));
+	say("write past the end", pwrite(disk, text, 100, bytes));
 	say("read at the end", pread(disk, text, 5000, bytes - 1000));
-	say("read behind the end", pread(disk, text, 5000, bytes));
+	say("read past the end", pread(disk, text, 5000, bytes));
 	say("fsync", fsync(disk));
 	say("fdatasync", fdatasync(disk));
 	say("sync_file_range", sync_file_range(disk, 0, 8192, 7));

@@ -1,4 +1,4 @@
-/* fanotify(7) on a disk: who answers uses the same file system while others wait, and events lead back to their files. */
+/* fanotify(7) on a disk: the process that answers uses the same file system while others wait, and events lead back to their files. */
 #include "fanotify_case.h"
 #include <pthread.h>
 

@@ -104,7 +104,7 @@ int main(void)
 	shared[1] = '0'; /* written again after it was clean */
 	ftruncate(file, 4 * PAGE);
 	pread(file, text, 1, 3 * PAGE + 20);
-	printf("what was written behind the end: %d\n", text[0]);
+	printf("what was written past the end: %d\n", text[0]);
 	fstat(file, &status);
 	printf("size %ld\n", (long)status.st_size);
 	ftruncate(file, PAGE);

@@ -191,7 +191,7 @@ static void copies(void)
 	pool("before truncation");
 	SHOW(ftruncate(fd, HUGE));
 	pool("truncated");
-	printf("the copy: %s, the one behind the end: %s\n", reading(p), reading(p + HUGE));
+	printf("the copy: %s, the one past the end: %s\n", reading(p), reading(p + HUGE));
 	SHOW(ftruncate(fd, 0));
 	printf("both: %s %s\n", reading(p), reading(p + HUGE));
 	pool("empty");

@@ -195,7 +195,7 @@ static void space(void)
 	pool("a hole where there was none");
 	SHOW(ftruncate(fd, 2 * HUGE));
 	pool("truncated");
-	printf("behind the end: %s, before: %s\n", reading(p + 2 * HUGE), reading(p + HUGE));
+	printf("past the end: %s, before: %s\n", reading(p + 2 * HUGE), reading(p + HUGE));
 	SHOW(ftruncate(fd, 4 * HUGE));
 	printf("again: %s %d\n", reading(p + 2 * HUGE), p[2 * HUGE]);
 	pool("again");

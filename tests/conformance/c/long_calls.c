@@ -111,7 +111,7 @@ static void read_maps(const char *path)
     got = pread(file, piece, 100, at);
     printf("%s: in small pieces the same %d, from the middle %d", path, same, got > 0 && memcmp(whole + at, piece, got) == 0);
     got = pread(file, piece, 10, 3);
-    printf(", from near the start %d, behind the end %zd\n", got == 10 && memcmp(whole + 3, piece, 10) == 0, pread(file, piece, 10, size + 5));
+    printf(", from near the start %d, past the end %zd\n", got == 10 && memcmp(whole + 3, piece, 10) == 0, pread(file, piece, 10, size + 5));
     close(file);
 }
 

@@ -33,7 +33,7 @@ int main(void)
 	/* mremap */
 	char *q = mremap(p, 4 * PAGE, 2 * PAGE, 0);
 	CHECK(q == p);
-	residency("behind the end", p + 2 * PAGE, 1);
+	residency("past the end", p + 2 * PAGE, 1);
 	q = mremap(p, 2 * PAGE, 8 * PAGE, MREMAP_MAYMOVE);
 	CHECK(q != MAP_FAILED && q[0] == 'a' && q[2 * PAGE] == 0);
 	residency("grown", q, 8);

@@ -361,7 +361,7 @@ static void shared(void)
 	char *two = (char *)MUST(mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 2 * PAGE));
 	SHOW(mbind_(one, 4 * PAGE, INTERLEAVE, first, 64, 0));
 	show_policy("through the other", two);
-	show_policy("through the other, behind", two + 2 * PAGE);
+	show_policy("through the other, past it", two + 2 * PAGE);
 	SHOW(mbind_(two + PAGE, PAGE, LOCAL, NULL, 0, 0));
 	for (int page = 0; page < 8; page++)
 		show_policy("file", one + page * PAGE);

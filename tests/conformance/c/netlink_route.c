@@ -288,7 +288,7 @@ static void requests(int fd)
 	request("with a metric", fd);
 	start(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE, &route, sizeof route);
 	add(RTA_DST, host, 4), add(RTA_OIF, &lo, 4);
-	request("bits behind the prefix", fd);
+	request("bits after the prefix", fd);
 	route.rtm_dst_len = 0;
 	start(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE, &route, sizeof route);
 	unsigned char far[4] = { 192, 0, 2, 1 };

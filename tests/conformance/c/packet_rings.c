@@ -555,7 +555,7 @@ static void sending(int version)
 	SHOW(send(s, 0, 0, 0));
 	put(p, version, 60, start, "first");
 	put(p + 1024, version, 70, start, "second");
-	put(p + 3072, version, 70, start, "behind a gap");
+	put(p + 3072, version, 70, start, "after a gap");
 	SHOW(send(s, 0, 0, 0));
 	for (int i = 0; i < 4; i++)
 		printf("slot %d: status %#x\n", i, status_in(p + 1024 * i, version));

@@ -253,12 +253,12 @@ static void out_of_band(void)
 	show_receive("the byte", p[1], 20, MSG_OOB);
 	show_receive("the byte", p[1], 20, MSG_OOB);
 	show_poll("taken", p[1]);
-	show_receive("behind the mark", p[1], 20, 0);
+	show_receive("after the mark", p[1], 20, 0);
 	puts("--- passed over");
 	MUST(send(p[0], "abX", 3, MSG_OOB));
 	MUST(send(p[0], "cd", 2, 0));
 	show_receive("before the mark", p[1], 20, 0);
-	show_receive("behind the mark", p[1], 20, 0);
+	show_receive("after the mark", p[1], 20, 0);
 	show_receive("the byte", p[1], 20, MSG_OOB);
 	puts("--- twice");
 	MUST(send(p[0], "X", 1, MSG_OOB));

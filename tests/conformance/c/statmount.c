@@ -150,7 +150,7 @@ int main(void)
 		SHOW(ask(a, FS_TYPE, 0, sizes[i]));
 		printf("%zu: ", sizes[i]);
 		SHOW(ask(a, MNT_BASIC, 0, sizes[i]));
-		printf("first %#x, behind %#x\n", *(uint32_t *)buffer, (unsigned char)buffer[sizes[i]]);
+		printf("first %#x, after it %#x\n", *(uint32_t *)buffer, (unsigned char)buffer[sizes[i]]);
 	}
 	uint32_t request_sizes[] = {0, 23, 24, 25, 31, 32, 33, 40, 4096, 4097};
 	for (unsigned i = 0; i < sizeof request_sizes / sizeof *request_sizes; i++) {
@@ -299,7 +299,7 @@ int main(void)
 		SHOW(ioctl(uts, 0x8010b70b, 0));
 	});
 
-	puts("== behind another root");
+	puts("== under another root");
 	uint64_t top = number_of("/tmp"), root = number_of(ROOT), proc = number_of(ROOT "/d");
 	int own_ns = (int)first;
 	(void)own_ns;

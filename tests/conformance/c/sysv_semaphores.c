@@ -254,7 +254,7 @@ static void undoing(void)
 		MUST(DO(s, OP(0, 1, 0)));
 	);
 	show_end(child);
-	show_all(s, "undoing woke who waited");
+	show_all(s, "undoing woke the waiter");
 	IN_CHILD(
 		MUST(DO(s, OP(0, 1, SEM_UNDO)));
 		MUST(CTL(s, 0, IPC_RMID, .val = 0));

@@ -119,7 +119,7 @@ static void urgent(void)
 	printf("%c\n", byte);
 	SHOW(recv(p[1], &byte, 1, MSG_OOB));
 	show_poll("taken", p[1]);
-	show_receive("behind", p[1], 100, 0);
+	show_receive("after it", p[1], 100, 0);
 	SHOW(ioctl(p[1], SIOCATMARK, &mark));
 	printf("mark %d\n", mark);
 	SHOW(setsockopt(p[1], SOL_SOCKET, SO_OOBINLINE, &on, sizeof on));

@@ -205,7 +205,7 @@ static void data(void)
 	show_receive("up to the mark", s[1], 10, 0);
 	SHOW(ioctl(s[1], 0x8905, &n));
 	printf("at the mark: %d\n", n);
-	show_receive("behind it", s[1], 10, 0);
+	show_receive("after it", s[1], 10, 0);
 	SHOW(recv(s[1], buffer, 10, MSG_OOB));
 	close(s[0]), close(s[1]);
 }

@@ -1,4 +1,4 @@
-/* Covers: numbers of system calls that do not exist, in the table's gaps, behind it, negative and huge; the upper half of a number; the x32 bit. */
+/* Covers: numbers of system calls that do not exist, in the table's gaps, past it, negative and huge; the upper half of a number; the x32 bit. */
 #include "case.h"
 
 static long raw(uint64_t number)

@@ -151,7 +151,7 @@ static void cancelled(struct ring *r)
 	go(r, "time is up", 2);
 	one(r, OP_FUTEX_WAIT, word, 7, ~0U, SIZE_32, 1)->flags = IOSQE_IO_LINK;
 	next_sqe(r, IORING_OP_NOP, -1, NULL, 0, 0)->user_data = 2;
-	go(r, "with another behind it", 0);
+	go(r, "with another after it", 0);
 	one(r, OP_FUTEX_WAKE, word, 1, ~0U, SIZE_32, 3);
 	go(r, "both", 3);
 }

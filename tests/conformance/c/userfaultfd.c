@@ -593,7 +593,7 @@ static void corners(void)
 /* What nobody can serve, or not in time; and who is woken by whom. */
 static void limits(void)
 {
-	printf("== behind the end of a file\n");
+	printf("== past the end of a file\n");
 	int pair[2];
 	MUST(pipe(pair));
 	int file = (int)MUST(syscall(SYS_memfd_create, "m", 0));

@@ -54,7 +54,7 @@ GROUPS = {
         Row("a call of a lambda", "closure", "element"),
     ],
     "Objects": [
-        Row("a field, behind a reference in a list", "nodes", "element"),
+        Row("a field, through a reference in a list", "nodes", "element"),
         Row("a reference that may be None, tested and followed", "nodes_that_may_be_none", "nodes"),
         Row("`isinstance` of a final class", "tell_classes", "shapes_alone"),
         Row("a store of a reference in an object", "store_reference", "element"),

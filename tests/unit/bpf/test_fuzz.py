@@ -62,6 +62,8 @@ from tests.unit.bpf.assembler import (
 )
 from tests.unit.bpf.test_address_programs import ADDRESSED
 from tests.unit.bpf.test_filters import FILTERS
+from tests.unit.bpf.test_mapped_arrays import MAPPED_ARRAYS, a_mapped_array
+from tests.unit.bpf.test_rings import PLACE, RINGS, Ring, a_ring
 from tests.unit.bpf.test_socket_programs import HEARING
 from tests.unit.bpf.test_verifier import BAD, GOOD
 
@@ -97,6 +99,8 @@ CALLING = [
     map_(R1, 6) + store_constant(W, R10, -8, 16) + store_constant(W, R10, -4, 7) + mov_r(R2, R10) + alu(ADD, R2, -8)
     + call(1) + jump(JNE, R0, 0, 2) + DONE + load(W, R0, R0, 4) + DONE,
     map_(R2, 7) + mov(R3, 1) + call(12) + DONE,
+    *RINGS.values(),
+    *MAPPED_ARRAYS.values(),
 ]  # fmt: skip
 """Functions, tail calls, and maps other than arrays and tables."""
 
@@ -216,7 +220,7 @@ def filled_maps(chance: random.Random) -> list[Map]:
     for made in (line, each):
         while made.grow():
             pass
-    return [*maps, line, outer, each, prefixes, make_map(PROGRAM_ARRAY, 4, 4, 3, 0)]
+    return [*maps, line, outer, each, prefixes, make_map(PROGRAM_ARRAY, 4, 4, 3, 0), a_ring(4096), a_mapped_array()]
 
 
 def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_property: object) -> None:
@@ -226,6 +230,8 @@ def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_proper
         chance = random.Random(SEED * 1_000_003 + number)
         program = mutated(chance)
         maps = filled_maps(chance)
+        ring = maps[PLACE]
+        assert isinstance(ring, Ring)
         if not places_exist(program, maps):
             continue
         code = Code(program)
@@ -255,6 +261,7 @@ def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_proper
             answer = machine.run_at_once(1 << 40) if subject.most_instructions != 0 else machine.run()
             told = f"seed {SEED}, program {number}: {program.hex(' ', 8)}"
             assert not machine.is_broken, told
+            assert ring.is_settled(), told
             assert machine.steps <= steps and 0 <= answer, told
             assert subject.least_result <= answer <= subject.most_result or kind == SOCKET_FILTER, told
             for index in range(0, size, 4):

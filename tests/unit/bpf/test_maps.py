@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import struct
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -11,6 +13,7 @@ from kernel.bpf.hash_map import HashMap
 from kernel.bpf.key_hash import KeyHash
 from kernel.bpf.kinds import make_map
 from kernel.bpf.maps import ARRAY, EXIST, HASH, NO_EXIST, Map
+from kernel.bpf.program import bind
 from kernel.lang import E2BIG, EEXIST, EINVAL, ENOENT, Errno, span_of
 from kernel.lang.runtime.hashing import hash_bytes
 from kernel.lib.pace import PACE, PACE_BUDGET
@@ -163,3 +166,12 @@ def test_a_large_hash_table_uses_slots_again() -> None:
         found.add(last)
     assert found == {key(number) for number in [*range(1, count, 2), *range(count, count + count // 2)]}
     assert all(map_.value(map_.find(each)) == each for each in found)
+
+
+def test_a_program_keeps_a_bounded_number_of_maps_that_it_does_not_use() -> None:
+    """All of them go with it, in one step."""
+    program: Any = SimpleNamespace(maps=[], bound=[])
+    for _ in range(1024):
+        bind(program, cast(Map, SimpleNamespace(users=1)))
+    with pytest.raises(MemoryError):
+        bind(program, cast(Map, SimpleNamespace(users=1)))

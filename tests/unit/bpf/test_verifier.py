@@ -100,7 +100,7 @@ BAD = {
     "an unknown operation": (raw(0xE7) + ALLOW, EINVAL, "invalid BPF_ALU opcode"),
     "a register too many": (mov(11, 0) + ALLOW, EINVAL, "R11 is invalid"),
     "the frame pointer": (mov(R10, 0) + ALLOW, EACCES, "frame pointer is read only"),
-    "behind the context": (load(W, R2, R1, 12) + ALLOW, EACCES, "invalid bpf_context access off=12 size=4"),
+    "past the context": (load(W, R2, R1, 12) + ALLOW, EACCES, "invalid bpf_context access off=12 size=4"),
     "before the context": (load(W, R2, R1, -4) + ALLOW, EACCES, "invalid bpf_context access"),
     "a crooked place of the context": (load(W, R2, R1, 2) + ALLOW, EACCES, "invalid bpf_context access"),
     "half of major": (load(H, R2, R1, 4) + ALLOW, EACCES, "invalid bpf_context access"),
@@ -116,7 +116,7 @@ BAD = {
         LOOKUP + jump(JNE, R0, 0, 2) + load(W, R2, R0, 0) + mov(R0, 0) + ALLOW, EACCES, "invalid mem access 'scalar'",
     ),
     "arithmetic before the test": (LOOKUP + alu(ADD, R0, 4) + ALLOW, EACCES, "null-check it first"),
-    "behind a value": (
+    "past a value": (
         LOOKUP + jump(JEQ, R0, 0, 1) + load(DW, R3, R0, 16) + ALLOW, EACCES, "invalid access to map value",
     ),
     "before a value": (

@@ -9,6 +9,7 @@ from kernel.cache import devices
 from kernel.cache.dirty_pages import TOTALS
 from kernel.cache.page import LRU
 from kernel.lang.simulation import memory
+from kernel.lib.linked import FIRST, LAST
 from kernel.mm import frames
 from tools.simulated.disk import MemoryDisk
 
@@ -28,6 +29,6 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryDisk]:
     LRU.head = LRU.tail = None
     LRU.count = 0
     TOTALS.dirty = TOTALS.writing = 0
-    TOTALS.first_dirty = TOTALS.last_dirty = None
+    TOTALS.dirty_caches[FIRST] = TOTALS.dirty_caches[LAST] = None
     yield MemoryDisk(bytearray(4 << 20))
     memory.reset()

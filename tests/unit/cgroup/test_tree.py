@@ -76,11 +76,11 @@ def test_depth_has_an_end(group: ControlGroup) -> None:
 def test_members_make_it_busy_and_populate_those_above(group: ControlGroup) -> None:
     child = below(group, b"b")
     member = thread()
-    enter_member(child, member)
+    number = enter_member(child, member)
     assert child.is_populated() and group.is_populated() and not group.has_members()
     assert error_of(remove_group, child) == EBUSY
-    leave_member(child, member)
-    leave_member(child, member)
+    leave_member(child, number)
+    leave_member(child, number)
     assert not child.is_populated() and not group.is_populated()
     remove_group(child)
 
@@ -112,9 +112,9 @@ def test_threaded_groups(group: ControlGroup) -> None:
     check_target(one)
     assert one.domain() is group and group.domain() is group
     member = thread()
-    enter_member(one, member)
+    number = enter_member(one, member)
     assert group.populated_threads == 1 and group.populated_domains == 0
-    leave_member(one, member)
+    leave_member(one, number)
     remove_group(one)
     assert kind_text(group) == b"domain\n"
 

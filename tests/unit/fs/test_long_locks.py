@@ -2,11 +2,13 @@
 
 from typing import cast
 
-from kernel.fs.constants import F_UNLCK, F_WRLCK
+from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
-from kernel.fs.locks import LOCKED, LockList, RecordLock
+from kernel.fs.locks import LOCKED, LockList
+from kernel.fs.record_locks import RecordLock
 from kernel.lang import EAGAIN, Errno
+from kernel.lib.order import Walk
 from kernel.lib.pid import Pid
 from tests.unit.fs.conftest import World, world
 from tests.unit.meanwhile import meanwhile
@@ -19,7 +21,8 @@ def lock(table: FileTable, start: int, kind: int = F_WRLCK) -> RecordLock:
 
 
 def ranges(locks: LockList) -> list[int]:
-    return [each.start for each in locks.records]
+    owners = iter(Walk(locks.owners).next, None)
+    return [each.start for owned in owners for each in iter(Walk(owned.ranges).next, None)]
 
 
 def test_a_lock_is_entered_into_a_list_that_nobody_else_changes(world: World) -> None:
@@ -27,16 +30,18 @@ def test_a_lock_is_entered_into_a_list_that_nobody_else_changes(world: World) ->
     for start in (0, 10, 20):
         locks.set_record(lock(one if start == 10 else other, start), wait=False)
     seen: list[bool] = []
-    with meanwhile(lambda: seen.append(locks.is_busy), 4):
-        locks.set_record(lock(one, 30), wait=False)
     with meanwhile(lambda: seen.append(locks.is_busy), 2):
-        try:
-            locks.set_record(lock(one, 20), wait=False)
-        except Errno as error:
-            assert error.code == EAGAIN
-    with meanwhile(lambda: seen.append(locks.is_busy)):
-        assert locks.find_conflict(lock(other, 10)) is not None
-    assert seen == [True, True, True] and not locks.is_busy
+        locks.set_record(lock(one, 30), wait=False)
+    try:
+        locks.set_record(lock(one, 20), wait=False)
+    except Errno as error:
+        assert error.code == EAGAIN
+    with meanwhile(lambda: seen.append(locks.is_busy), 2):
+        for kind in (F_RDLCK, F_WRLCK):
+            request = RecordLock(other, None, Pid(1), kind, 0, 40)
+            found = locks.find_conflict(request)
+            assert found is not None and found.start == 10
+    assert seen == [True, True] and not locks.is_busy
     assert sorted(ranges(locks)) == [0, 10, 20, 30]
 
 
@@ -66,13 +71,14 @@ def test_locks_of_descriptions(world: World) -> None:
     locks.set_record(RecordLock(None, files[0], Pid(-1), F_WRLCK, 5, 5), wait=False)
     locks.set_record(RecordLock(None, files[1], Pid(-1), F_WRLCK, 6, 6), wait=False)
     seen: list[bool] = []
-    with meanwhile(lambda: seen.append(locks.is_busy), 2):
-        try:
-            locks.set_flock(files[2], 2, wait=False)
-        except Errno as error:
-            assert error.code == EAGAIN
+    try:
+        locks.set_flock(files[2], 2, wait=False)
+    except Errno as error:
+        assert error.code == EAGAIN
     with meanwhile(lambda: seen.append(locks.is_busy)):
         locks.drop_description(files[1])
-    assert [each.file for each in locks.holders] == [files[0]] and ranges(locks) == [5]
+    held = iter(Walk(locks.holders).next, None)
+    assert [each.file for each in held] == [files[0]] and ranges(locks) == [5]
+    assert locks.flock_of(files[0]) is not None and locks.flock_of(files[1]) is None
     locks.drop_description(files[0])
-    assert not LOCKED.has(locks.number) and seen == [True, True]
+    assert not LOCKED.has(locks.number) and seen == [True]

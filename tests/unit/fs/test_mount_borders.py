@@ -5,7 +5,7 @@ import os
 import pytest
 
 from kernel.fs.dentry import Dentry
-from kernel.fs.path import FIRST_MOUNTS, MOUNTS, FsContext, Mount, Path
+from kernel.fs.path import FIRST_MOUNTS, MOUNTS, NAMESPACES, FsContext, Mount, Path
 from kernel.lang import UserAddr
 from kernel.lib.pid import Pid
 from kernel.syscalls import mount as mount_calls
@@ -163,3 +163,47 @@ def test_pivot_root_changes_the_root_that_its_names_are_of(machine: Machine) -> 
         host.pivot_root("/new", "/new/old")
     assert threads.pop(FAR) is current()
     assert current().fs.root.mount is new
+
+
+@booted
+def test_a_mounted_file_keeps_a_mount_namespace(machine: Machine) -> None:
+    """`unshare --mount=FILE`. Only newer ones are mounted: none keeps itself, or the one that keeps it."""
+    host = machine.host
+    prepare(host)
+    host.mkdir("/other/kept", 0o755)
+    for name in ("/other/file", "/other/next"):
+        write_new(host, name, b"")
+    before = len(NAMESPACES)
+    with pytest.raises(OSError, match="EINVAL"):
+        bind(host, "/proc/self/ns/mnt", "/other/file")
+
+    def child(program: Program) -> None:
+        program.unshare(CLONE_NEWNS)
+        mark(program, "/other/kept")
+        pid = program.fork(grandchild)
+        program.wait4(pid, None, 0, None)
+
+    def grandchild(program: Program) -> None:
+        """It mounts its parent's from the outside, and its own from its parent's."""
+        program.unshare(CLONE_NEWNS)
+        own = program.open("/proc/self/ns/mnt", os.O_RDONLY, 0)
+        parents = program.open(f"/proc/{program.getppid()}/ns/mnt", os.O_RDONLY, 0)
+        with pytest.raises(OSError, match="EINVAL"):
+            bind(program, f"/proc/self/fd/{parents}", "/other/file")
+        program.setns(first, CLONE_NEWNS)
+        bind(program, f"/proc/self/fd/{parents}", "/other/file")
+        program.setns(parents, CLONE_NEWNS)
+        bind(program, f"/proc/self/fd/{own}", "/other/next")
+
+    def visitor(program: Program) -> None:
+        program.setns(program.open("/other/file", os.O_RDONLY, 0), CLONE_NEWNS)
+        assert is_marked(program, "/other/kept")
+        program.setns(program.open("/other/next", os.O_RDONLY, 0), CLONE_NEWNS)
+        assert is_marked(program, "/other/kept")
+
+    first = host.open("/proc/self/ns/mnt", os.O_RDONLY, 0)
+    host.wait4(host.fork(child), None, 0, None)
+    assert len(NAMESPACES) == before + 2
+    host.wait4(host.fork(visitor), None, 0, None)
+    host.umount2("/other/file", 0)
+    assert len(NAMESPACES) == before

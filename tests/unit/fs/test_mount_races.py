@@ -11,6 +11,7 @@ from kernel.fs.mount_lock import TREE
 from kernel.fs.path import MOUNTS, NAMESPACES, Mount
 from kernel.fs.peers import GROUPS
 from kernel.lib import pace as pace_module
+from kernel.lib.linked import FIRST, NEXT
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -78,10 +79,10 @@ def check() -> None:
     for group in GROUPS.by_number.values():
         members = group.members()
         assert len(members) > 0 and all(each.group is group and each.attached for each in members)
-        slave = group.first_slave
+        slave = group.slaves[FIRST]
         while slave is not None:
             assert slave.master is group and slave.attached
-            slave = slave.next_slave
+            slave = slave.slave_links[NEXT]
     assert TREE.lock.owner is None
 
 

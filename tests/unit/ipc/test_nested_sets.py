@@ -14,6 +14,7 @@ from kernel.ipc.epoll_nesting import add_member
 from kernel.ipc.eventfd import EventFile
 from kernel.lang import EEXIST, EINVAL, ELOOP, Errno
 from kernel.lib.ids import ROOT_USER
+from kernel.lib.linked import FIRST
 from kernel.lib.pace import PACE, PACE_BUDGET, STRETCH_LIMIT, Rest
 from kernel.lib.user_account import account_of
 from kernel.sched import mutex
@@ -84,7 +85,7 @@ def test_so_many_ways_lead_up_from_a_file(sets: Sets, length: int, most: int) ->
     sets.over(top, most)
     more = sets.set()
     assert sets.add(more, top) == EINVAL
-    assert more.newest is None and more.members == {}
+    assert more.all[FIRST] is None and more.members == {}
     sets.must_add(more, sets.file())
 
 
@@ -268,7 +269,7 @@ def test_a_search_that_fails_changes_nothing(sets: Sets, monkeypatch: pytest.Mon
     paces.at[2] = end
     with pytest.raises(MemoryError):
         sets.add(upper, lower)
-    assert upper.newest is None and lower.watchers is None and BELOW.member is None
+    assert upper.all[FIRST] is None and lower.watchers is None and BELOW.member is None
     sets.must_add(upper, lower)
 
 
@@ -294,7 +295,7 @@ def test_others_run_while_very_many_members_turn_out_not_to_be_ready(sets: Sets)
         assert outer.poll(None) == 0
     finally:
         PACE.rest = before
-    assert len(rests) >= 3 and outer.first is None and 1999 not in outer.members
+    assert len(rests) >= 3 and outer.ready[FIRST] is None and 1999 not in outer.members
     for file in files:
         file.release()
     outer.release()

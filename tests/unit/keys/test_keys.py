@@ -455,7 +455,7 @@ def test_others_change_keyrings_while_they_are_read_and_searched(machine: Machin
 
 @booted
 def test_keys_that_come_while_all_are_listed_are_listed(machine: Machine) -> None:
-    """/proc/keys has those that come behind the one that was shown last."""
+    """/proc/keys has those that come after the one that was shown last."""
     kept = [ring(b"early")]
     lines = KeyLines()
     assert lines.next() is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.lib.linked import Linked, LinkedList, Queue, Queued
+from kernel.lib.linked import FIRST, LAST, NEXT, PREVIOUS, Linkage, Linked, LinkedList, Links, Queue, Queued
 
 
 class Bead(Linked["Bead"]):
@@ -81,3 +81,70 @@ def test_queues(steps: list[str]) -> None:
             assert found.take_all() is (model[0] if model else None)
             model.clear()
         assert guests_of(found) == model
+
+
+class Ring:
+    """Something in two lists at once, with a base that knows of neither."""
+
+
+class Coin(Ring):
+    old_links: Links["Coin"]  # noqa: UP037  # evaluated before there is the name
+    worn_links: Links["Coin"]  # noqa: UP037
+
+
+class Purse:
+    old: Links[Coin]
+    worn: Links[Coin]
+
+
+class Old(Linkage[Coin]):
+    def links(self, entry: Coin) -> Links[Coin]:
+        return entry.old_links
+
+
+class Worn(Linkage[Coin]):
+    def links(self, entry: Coin) -> Links[Coin]:
+        return entry.worn_links
+
+
+def coins_of(chain: Linkage[Coin], ends: Links[Coin]) -> list[Coin]:
+    """What stands in a list, after a look at all its links."""
+    coins: list[Coin] = []
+    coin = ends[FIRST]
+    while coin is not None:
+        links = chain.links(coin)
+        assert links[PREVIOUS] is (coins[-1] if coins else None)
+        coins.append(coin)
+        coin = links[NEXT]
+    assert ends[LAST] is (coins[-1] if coins else None)
+    return coins
+
+
+STEPS = st.tuples(st.booleans(), st.sampled_from(["first", "last", "after", "out"]), st.integers(0, 7))
+
+
+@given(st.lists(STEPS, max_size=60))
+def test_in_two_lists(steps: list[tuple[bool, str, int]]) -> None:
+    purse = Purse()
+    coins = [Coin() for _ in range(8)]
+    chains: list[Linkage[Coin]] = [Old(), Worn()]
+    models: list[list[Coin]] = [[], []]
+    for second, step, at in steps:
+        chain, ends, model = chains[second], (purse.worn if second else purse.old), models[second]
+        coin = coins[at]
+        if coin in model:
+            chain.remove(ends, coin)
+            model.remove(coin)
+            assert chain.links(coin)[NEXT] is None and chain.links(coin)[PREVIOUS] is None
+        elif step == "first":
+            chain.prepend(ends, coin)
+            model.insert(0, coin)
+        elif step == "after" and model:
+            place = model[at % len(model)]
+            chain.insert(ends, place, coin)
+            model.insert(model.index(place) + 1, coin)
+        else:
+            chain.append(ends, coin)
+            model.append(coin)
+        assert coins_of(chains[0], purse.old) == models[0]
+        assert coins_of(chains[1], purse.worn) == models[1]

@@ -36,8 +36,12 @@ def test_steps(steps: list[tuple[bool, int]]) -> None:
                 order.remove(number)
                 model.discard(number)
             assert numbers_in(order) == sorted(model)
+            assert order.last_to(number) == max((str(n) for n in model if n <= number), key=int, default=None)
+            assert order.get(number) == (str(number) if number in model else None)
         walk = Walk(order, 10)
         assert [int(value) for value in iter(walk.next, None)] == sorted(n for n in model if n >= 10)
+        assert [int(value) for value in iter(order.take_last, None)] == sorted(model, reverse=True)
+        assert order.is_empty()
 
 
 def test_another_object_of_a_number_takes_the_place() -> None:

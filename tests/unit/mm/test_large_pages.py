@@ -530,7 +530,7 @@ class TestCollapse:
         remap.advise(space, start, HUGE_SIZE, remap.MADV_DONTNEED)
         write(space, start + HUGE_SIZE, 1)
         assert error_of(self.collapse, space, start, 2 * HUGE_SIZE) == EINVAL
-        assert space.pages.large_count == 0  # nothing is done behind a block in which nothing is
+        assert space.pages.large_count == 0  # nothing is done past a block in which nothing is
         write(space, start, 1)
         self.collapse(space, start)
         remap.advise(space, start, HUGE_SIZE, remap.MADV_NOHUGEPAGE)

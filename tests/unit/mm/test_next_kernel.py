@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import tracemalloc
 
 import pytest
 
@@ -12,9 +13,10 @@ from arch.x86_64 import paging
 from arch.x86_64.bootinfo import boot_info
 from arch.x86_64.cpu import features
 from arch.x86_64.layout import DIRECT_MAP_BASE
-from kernel.lang import span_of
+from kernel.lang import Span, span_of, u8
 from kernel.lang.simulation import memory
-from kernel.mm import frames
+from kernel.lib.pace import PACE, PACE_BUDGET, STRETCH_LIMIT, Rest
+from kernel.mm import frames, next_kernel
 from kernel.mm.next_kernel import NextKernel, SegmentBuffer
 from tests.unit.mm.conftest import MACHINE_FRAMES
 
@@ -51,7 +53,7 @@ def bytes_at(physical: int, size: int = PAGE) -> bytearray:
 
 def move(kernel: NextKernel) -> None:
     """Do what the list of moves says; nothing that is needed later may be written over."""
-    needed = set(kernel._others)
+    needed = {kernel._others.get(index) for index in range(kernel._others.count)}
     at = kernel.moves
     while True:
         destination, source = struct.unpack("<qq", bytes_at(at, 16))
@@ -102,8 +104,47 @@ def test_each_page_comes_where_it_belongs(seed: int) -> None:
 def test_a_change_is_noticed() -> None:
     kernel = load([(300, 4, b"kernel")])
     assert kernel.is_whole()
-    frames.frame_span(kernel.segments[0].frames[0])[4095] = 1
+    frames.frame_span(kernel.segments[0].frames.get(0))[4095] = 1
     assert not kernel.is_whole()
+
+
+class _Sums(Rest):
+    """How many pages are summed up between two safe points."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.most = 0
+
+    def take(self) -> None:
+        self.most = max(self.most, self.now)
+        self.now = 0
+
+
+@pytest.mark.usefixtures("loader")
+def test_a_checksum_lets_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a page takes some 12,000 instructions."""
+    kernel = load([(300, 600, bytes(600 * PAGE))])
+    sums = _Sums()
+    add_words = next_kernel._add_words
+
+    def count(total: int, data: Span[u8]) -> int:
+        sums.now += 1
+        return add_words(total, data)
+
+    monkeypatch.setattr(next_kernel, "_add_words", count)
+    monkeypatch.setattr(PACE, "rest", sums)
+    monkeypatch.setattr(PACE, "left", PACE_BUDGET)
+    assert kernel.is_whole()
+    assert 0 < max(sums.most, sums.now) * 12_000 < STRETCH_LIMIT
+
+
+def test_a_large_segment_costs_nothing_before_it_is_filled() -> None:
+    tracemalloc.start()
+    try:
+        NextKernel(0, is_narrow=False, argument=0).add(0, 8 << 30, 8 << 30)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.usefixtures("loader")

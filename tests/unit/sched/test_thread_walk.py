@@ -10,7 +10,7 @@ from kernel.sched.thread import WALK, Thread, enter_list, leave_list
 
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Thread]]:
-    monkeypatch.setattr(thread, "_first", None)
+    monkeypatch.setattr(thread, "_ALL", thread._All())
     monkeypatch.setattr(thread, "_count", 0)
     monkeypatch.setattr(thread, "_awake", None)
     monkeypatch.setattr(scheduler, "charge_running", lambda: None)

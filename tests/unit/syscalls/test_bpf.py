@@ -232,7 +232,7 @@ def test_users_have_their_numbers_in_the_first_namespace(machine: Machine) -> No
 
 @booted
 def test_each_program_runs(machine: Machine) -> None:
-    """Those behind one that denies count, too."""
+    """Programs after one that denies count, too."""
 
     def check(program: Program, answers: Answers) -> None:
         calls = Calls(program)

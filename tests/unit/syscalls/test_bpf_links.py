@@ -130,3 +130,14 @@ def test_what_is_no_link_is_refused(machine: Machine) -> None:
         assert calls.create_link(loaded, group) == -errno.EPERM
 
     in_child(machine, check)
+
+
+@booted
+def test_no_link_is_to_an_iterator(machine: Machine) -> None:
+    def check(program: Program, answers: Answers) -> None:
+        calls = LinkCalls(program)
+        link = calls.create_link(calls.load_kind(CGROUP_SOCK_ADDR, ALLOW, BIND), group_of(program))
+        for descriptor, flags, expected in ((link, 0, errno.EINVAL), (999, 0, errno.EBADF), (999, 1, errno.EINVAL)):
+            assert answers.bpf(33, struct.pack("<iI", descriptor, flags), 8) == -expected
+
+    in_child(machine, check)

@@ -5,7 +5,8 @@ import struct
 
 import pytest
 
-from kernel.fs.locks import LOCKED, Lock, LockList
+from kernel.fs.locks import LOCKED, LockList
+from kernel.fs.record_locks import Lock
 from kernel.syscalls import fcntl_locking
 from kernel.task import current
 from tests.unit.booted import booted

@@ -66,7 +66,7 @@ def test_descriptors_of_a_child_are_its_own(machine: Machine) -> None:
         return program.close(descriptor)
 
     assert machine.run(child) == 0
-    assert host.write(descriptor, b" parent", 7) == 7  # behind the child's: the offset is shared
+    assert host.write(descriptor, b" parent", 7) == 7  # after the child's: the offset is shared
     assert read_all(host, "/tmp/log") == b"child parent"
 
 

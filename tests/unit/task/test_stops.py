@@ -12,6 +12,7 @@ import pytest
 from kernel.lib.pid import Pid
 from kernel.sched import ThreadState
 from kernel.task import deliver, send
+from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.pids import find_process
 from kernel.task.process import Process
 from kernel.task.send import send_from_kernel, wake_continued
@@ -32,6 +33,7 @@ def crowd(process: Process, state: ThreadState) -> list[Task]:
         task = Task(Pid(number), process, b"other", current().credentials)
         task.state = state
         process.threads[task.tid] = task
+        FIRST_PID.taken.add(number)
         made.append(task)
     return made
 
@@ -178,3 +180,46 @@ def test_pending_signals_of_very_many_threads_are_dropped_with_safe_points(machi
         machine.wait(int(task.tid))
     machine.host.kill(int(process.pid), signal.SIGKILL)
     assert machine.wait(int(process.pid)) == signal.SIGKILL
+
+
+@booted
+def test_a_process_is_continued_without_looking_at_all_threads(machine: Machine) -> None:
+    """The sender cannot rest: it looks at some, however many there are. That signals of single threads are pending
+    still, or that threads are traced, makes it look at all.
+    """
+    process, others = process_with(machine, ThreadState.STOPPED)
+    process.stop.signal = signal.SIGSTOP
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(send, "_WOKEN_AT_ONCE", 8)
+        ready = Ready(patch)
+        lines = longest_stretch(lambda: send_from_kernel(process, from_kernel(signal.SIGCONT)))
+        assert len(ready.woken) == 8 and lines < COUNT
+        wake_continued(process)
+    assert ready.woken == others
+
+
+@booted
+def test_a_stop_signal_of_a_single_thread_is_dropped_by_a_continue(machine: Machine) -> None:
+    process, others = process_with(machine, ThreadState.SLEEPING)
+    for task in others[::100]:
+        task.signals.blocked = -1
+        send.send_to_task(task, from_kernel(signal.SIGTSTP))
+    assert process.stop.has_own and all(task.pending.mask != 0 for task in others[::100])
+    send_from_kernel(process, from_kernel(signal.SIGCONT))
+    assert not process.stop.has_own and all(task.pending.mask == 0 for task in others)
+
+
+@booted
+def test_threads_that_do_not_sleep_in_a_stop_do_not_hide_those_that_do(machine: Machine) -> None:
+    """One at least is woken, which wakes the rest."""
+    process, others = process_with(machine, ThreadState.SLEEPING)
+    for task in others[-3:]:
+        task.state = ThreadState.STOPPED
+    process.stop.signal = signal.SIGSTOP
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(send, "_TOLD_AT_ONCE", 5)
+        ready = Ready(patch)
+        send_from_kernel(process, from_kernel(signal.SIGCONT))
+        assert ready.woken == others[-3:-2] and process.stop.has_sleepers
+        wake_continued(process)
+    assert ready.woken == others[-3:]

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arch import read_counter
 from arch.x86_64.simulation import processor
 from kernel.lang import Errno
-from kernel.time import clock
+from kernel.time import base, clock
+from kernel.time.base import BASE, REBASE_TICKS, UNKNOWN, quick_ns
 
 
 @given(st.integers(16_000_000, 5_000_000_000), st.lists(st.integers(0, 1 << 40), max_size=20))
@@ -40,3 +42,49 @@ def test_no_test_sees_the_clock_of_another(attempt: int) -> None:
     assert (clock.monotonic_ns(), clock.realtime_ns()) == (0, 0)
     clock.start(1_000_000_000, 5)
     assert clock.realtime_ns() >= 5
+
+
+def test_the_quick_reading_is_that_with_the_lock() -> None:
+    clock.start(1_000_000_000, 1_700_000_000 * clock.NS_PER_SECOND)
+    for _ in range(3):
+        before = clock.monotonic_ns()
+        quick = quick_ns(of_wall_clock=False)
+        assert before <= quick <= clock.monotonic_ns()
+        before = clock.realtime_ns()
+        assert before <= quick_ns(of_wall_clock=True) <= clock.realtime_ns()
+        processor.tsc += 3_000_000_000
+    assert BASE.sequence & 1 == 0
+
+
+def test_no_quick_reading_while_the_base_changes_or_is_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock.start(1_000_000_000, 0)
+    processor.tsc += REBASE_TICKS
+    assert quick_ns(of_wall_clock=False) == UNKNOWN
+    sequence, found = BASE.sequence, []
+    clock.monotonic_ns()
+    assert BASE.sequence == sequence + 2 and quick_ns(of_wall_clock=False) != UNKNOWN
+
+    def read_while_it_changes() -> None:
+        found.append(quick_ns(of_wall_clock=False))
+
+    monkeypatch.setattr(base, "compiler_barrier", lambda: None)
+    BASE.sequence += 1
+    read_while_it_changes()
+    BASE.sequence += 1
+
+    def change_meanwhile() -> int:
+        BASE.move(BASE.counter + 1000, BASE.ns + 1000)
+        return read_counter()
+
+    monkeypatch.setattr(base, "read_counter", change_meanwhile)
+    read_while_it_changes()
+    assert found == [UNKNOWN, UNKNOWN]
+
+
+def test_the_quick_reading_is_not_before_one_with_the_lock() -> None:
+    """A counter that is behind on this processor."""
+    clock.start(1_000_000_000, 0)
+    processor.tsc += 5_000
+    last = clock.monotonic_ns()
+    processor.tsc -= 2_000
+    assert quick_ns(of_wall_clock=False) == last == clock.monotonic_ns()

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.harness import programs
+from tests.harness.guest import PATIENCE
 
 
 def test_two_threads_may_make_the_same_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    both = threading.Barrier(2, timeout=60)
+    both = threading.Barrier(2, timeout=60 * PATIENCE)
 
     def compiled(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         Path(command[command.index("-o") + 1]).write_bytes(b"made")

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from kernel.fs.file import OPEN_FILES
+from kernel.lib.linked import NEXT
 from kernel.net.tcp.socket import TcpSocket
 from kernel.sched import yield_now
 from kernel.uring import cancel, layout
@@ -625,7 +626,7 @@ def test_a_request_is_found_though_another_of_its_name_ends_meanwhile(machine: M
     assert isinstance(file, UringFile)
     latest = file.ring.latest_of(1)
     assert latest is not None
-    passed = latest.same_next
+    passed = latest.same_links[NEXT]
     assert passed is not None
     with meanwhile(lambda: finish(passed, 0)):
         found = cancel.find(file.ring, 1, POLL_ADD, POLL_ADD)

@@ -1,6 +1,6 @@
 """Declarations of guards and locks that make no sense."""
 
-from kernel.lang import SpinLock, atomic, extern, final, guarded_by, holds, ranked
+from kernel.lang import SpinLock, atomic, extern, final, guarded_by, holds, ranked, struct, u8, u64
 
 
 class Unranked(SpinLock):
@@ -102,6 +102,13 @@ class Both:
         self.count = 0
 
 
+@atomic("offset")
+@struct(packed=True)
+class Header:
+    kind: u8
+    offset: u64
+
+
 @extern("take_what_is_guarded")
 @holds("base.lock")
 def take_it(base: Base) -> None:
@@ -120,7 +127,7 @@ def make() -> int:
     NoNumber()
     NamesAgain()
     Both()
-    return NoRank().count
+    return NoRank().count + int(Header(kind=u8(1), offset=u64(2)).offset)
 
 
 def by_hand(lock: Plain) -> None:

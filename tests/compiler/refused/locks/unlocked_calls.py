@@ -1,6 +1,6 @@
 """What a system call that promises to run without the kernel lock must not do, and atomic fields do not allow."""
 
-from kernel.lang import SpinLock, atomic, final, guarded_by, ranked, sleeps, unlocked
+from kernel.lang import SpinLock, atomic, final, guarded_by, ranked, sleeps, struct, unlocked
 
 
 @ranked(10)
@@ -17,9 +17,18 @@ class Meter:
         self.level = 0
 
 
+@atomic("blocked")
+@struct
+class Signals:
+    blocked: int
+    saved: int
+
+
 @final
 @atomic("number")
 class Thread:
+    signals: Signals
+
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
         self.number = 0
@@ -71,6 +80,22 @@ def allocates(current: Thread) -> int:
 @unlocked
 def reads_a_list(current: Thread) -> int:
     return current.names[0]
+
+
+@unlocked
+def reads_an_atomic_field_of_a_part(current: Thread) -> int:
+    return current.signals.blocked
+
+
+@unlocked
+def reads_another_one(current: Thread) -> int:
+    return current.signals.blocked + current.signals.saved
+
+
+@unlocked
+def stores_to_an_atomic_field_of_a_part(current: Thread) -> int:
+    current.signals.blocked = 1
+    return 0
 
 
 @sleeps

@@ -13,7 +13,7 @@ from kernel.fs.cgroup.memory_files import parse_bytes
 from kernel.fs.dentry import CACHE
 from kernel.lang import Errno
 from kernel.task.group_holdings import count_holdings
-from kernel.task.task import Task
+from kernel.task.group_walks import ThreadWalk
 from tests.unit.booted import booted
 from tests.unit.fs.ext2.conftest import make_image
 from tests.unit.syscalls.test_files import names_in
@@ -380,14 +380,15 @@ def test_what_is_held_for_descriptors_counts_once(machine: Machine) -> None:
         pair = bytearray(8)
         program.socketpair(1, 1, 0, pair)
         program.write(struct.unpack("<ii", pair)[0], bytes(100_000), 100_000)
-        task = next(task for task in TOP.children[b"a"].members if isinstance(task, Task))
+        task = ThreadWalk(TOP.children[b"a"]).next()
+        assert task is not None
         count_holdings(task)
         control = TOP.children[b"a"].memory
         assert control is not None and 24 <= control.kept <= 60
         alone = control.kept
         pids = [program.fork(lambda other: other.pause()) for _ in range(4)]
-        for member in list(TOP.children[b"a"].members):
-            assert isinstance(member, Task)
+        walk = ThreadWalk(TOP.children[b"a"])
+        while (member := walk.next()) is not None:
             count_holdings(member)
         assert control.kept <= alone
         for pid in pids:

@@ -26,9 +26,10 @@ from kernel.fs.path import FIRST_MOUNTS, MOUNTS, FsContext
 from kernel.lang.simulation import memory
 from kernel.lib import log
 from kernel.lib.credentials import Credentials
+from kernel.lib.linked import FIRST, LAST
 from kernel.lib.user import KernelBuffer
 from kernel.mm import frames
-from kernel.time import clock
+from kernel.time.base import BASE
 from tools.simulated.disk import MemoryDisk
 
 MACHINE_FRAMES = 8192
@@ -47,13 +48,13 @@ def start_machine(frame_count: int = MACHINE_FRAMES) -> None:
     LRU.head = LRU.tail = None
     LRU.count = 0
     TOTALS.dirty = TOTALS.writing = 0
-    TOTALS.first_dirty = TOTALS.last_dirty = None
+    TOTALS.dirty_caches[FIRST] = TOTALS.dirty_caches[LAST] = None
     MOUNTS.clear()
     FIRST_MOUNTS.mounts.clear()
     FIRST_MOUNTS.known_top = None
     CACHE.head = CACHE.tail = None
     CACHE.count = 0
-    clock._realtime_offset_ns = 1_700_000_000 * 10**9  # a deletion time of 0 would mean "never deleted"
+    BASE.realtime_offset_ns = 1_700_000_000 * 10**9  # a deletion time of 0 would mean "never deleted"
     log.log.records.clear()
     log.log.first = log.log.bytes_kept = 0
 

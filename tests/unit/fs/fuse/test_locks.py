@@ -9,7 +9,7 @@ import pytest
 from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_SH, LOCK_UN, MAX_FILE_SIZE, O_RDWR
 from kernel.fs.descriptors import FileTable
 from kernel.fs.file import File
-from kernel.fs.locks import RecordLock
+from kernel.fs.record_locks import RecordLock
 from kernel.lang import EAGAIN, EINTR, EIO, ENOSYS, ERESTARTSYS
 from kernel.lib.pid import NOBODY, Pid
 from kernel.sched.wait import WaitQueue
@@ -88,8 +88,8 @@ def test_who_keeps_them(served: Served, flags: int, minor: int, *, records: bool
     file.set_record_lock(record(table, file, F_WRLCK, 0, 9), waits=False)
     file.set_whole_lock(LOCK_EX, waits=False)
     kept = file.inode.locks
-    assert (kept is None or len(kept.records) == 0) == records
-    assert (kept is None or len(kept.holders) == 0) == whole
+    assert (kept is None or kept.owners.is_empty()) == records
+    assert (kept is None or kept.holders.is_empty()) == whole
     assert served.count(SETLK) == int(records) + int(whole)
     if kept is not None:
         kept.drop_owner(table)

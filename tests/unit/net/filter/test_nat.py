@@ -452,6 +452,27 @@ def test_replies_of_translated_flows_come_back(
         gate.chains.clear()
 
 
+def test_connections_of_one_source_end_in_any_order(gate: Gate) -> None:
+    """They are linked both ways, so that none looks for its place among all of them."""
+    gate.add(POSTROUTING, Rule(request_for(OUTSIDE, to_source=True)))
+    for port in range(20):
+        gate.through(udp(INSIDE, 5000, SERVER, 100 + port))
+    (head,) = gate.table.by_source.values()
+    chain = [head]
+    while (following := chain[-1].next_of_source) is not None:
+        assert following.previous_of_source is chain[-1]
+        chain.append(following)
+    assert len(chain) == 20 and head.previous_of_source is None
+    for victim in (chain[7], chain[0], chain[19], chain[8]):
+        gate.table.drop(victim)
+    (head,) = gate.table.by_source.values()
+    left = [head]
+    while (following := left[-1].next_of_source) is not None:
+        assert following.previous_of_source is left[-1]
+        left.append(following)
+    assert left == chain[1:7] + chain[9:19]
+
+
 def test_time_ends_translated_connections_too(gate: Gate) -> None:
     gate.add(POSTROUTING, Rule(request_for(OUTSIDE, to_source=True)))
     for port in range(50):

@@ -17,12 +17,12 @@ from kernel.net.control import networks
 from kernel.net.datagram.raw_socket import RawSocket
 from kernel.net.datagram.udp_socket import UdpSocket
 from kernel.net.internet import interface_routes
-from kernel.net.internet.addresses import addresses_of, list_addresses, owner_of, solicited_node
+from kernel.net.internet.addresses import InterfaceAddress, addresses_of, list_addresses, owner_of, solicited_node
 from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.interface_settings import ACCEPT_REDIRECTS4
 from kernel.net.internet.membership import groups_of, is_member, join, leave
 from kernel.net.internet.output import resolve
-from kernel.net.internet.routes import Route, list_routes
+from kernel.net.internet.routes import list_routes
 from kernel.net.internet.sysctl import CORE, IP4_SETTINGS, OpenedSetting
 from kernel.net.internet.transport import PROTOCOL_UDP
 from kernel.net.link import device as device_module
@@ -480,6 +480,32 @@ def test_who_heard_of_an_interface_that_cannot_stay_hears_that_too(
     assert heard == ["added", "removed"] and device_by_name(FIRST_NETWORK, b"short") is None
 
 
+def test_who_hears_that_an_interface_has_left_can_take_its_name(
+    pair: tuple[VethDevice, VethDevice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RTM_DELLINK is sent then. The interface still says which network it left, and under which name and index."""
+    left, right = pair
+    elsewhere = right.network
+    network = left.network
+    name = left.name
+    index = left.index
+    heard: list[tuple[Network, bytes, int]] = []
+
+    class Watcher(DeviceWatcher):
+        def device_left(self, device: NetworkDevice) -> None:
+            left = device.network
+            assert device.name not in left.by_name and device.index not in left.by_index and device not in left.devices
+            heard.append((left, device.name, device.index))
+
+    monkeypatch.setattr(device_module, "WATCHERS", [*device_module.WATCHERS, Watcher()])
+    move_device(left, elsewhere, b"moved%d", 77)
+    assert (left.network, left.name, left.index) == (elsewhere, b"moved0", 77)
+    assert elsewhere.by_name[b"moved0"] is left and elsewhere.by_index[77] is left
+    move_device(left, network, name, index)
+    remove_device(left)
+    assert heard == [(network, name, index), (elsewhere, b"moved0", 77), (network, name, index)]
+
+
 def test_an_interface_takes_its_addresses_along_at_once(
     pair: tuple[VethDevice, VethDevice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -495,12 +521,11 @@ def test_an_interface_takes_its_addresses_along_at_once(
     give_address(left, shared, 25)
     walks = 0
 
-    def count(network: Network, size: int) -> list[Route]:
+    def count(entry: InterfaceAddress) -> None:
         nonlocal walks
         walks += 1
-        return list_routes(network, size)
 
-    monkeypatch.setattr(interface_routes, "list_routes", count)
+    monkeypatch.setattr(interface_routes, "_withdraw", count)
     remove_device(hole)
     assert walks == 0
     entry = owner_of(left.network, shared)

@@ -66,6 +66,7 @@ def test_a_udp_socket_is_in_its_family_s_table_alone(wire: Wire, family: int) ->
     bound.local = b"\x0a\x00\x00\x01"
     bound.remote, bound.remote_port = b"\x0a\x00\x00\x02", 53
     udp_sockets_of(FIRST_NETWORK).insert(bound, 68)
+    bound.binding.port = 68
     texts = {AF_INET: tables.udp4(), AF_INET6: tables.udp6()}
     lines = {}
     for each, pieces in texts.items():

@@ -180,7 +180,7 @@ def test_an_early_fin_is_told() -> None:
     assert a.scoreboard.left == [a.sender.una + 1000] and a.scoreboard.right == [a.sender.una + 1001]
 
 
-def test_data_behind_a_fin_are_not_answered() -> None:
+def test_data_after_a_fin_is_not_answered() -> None:
     world, side = plain_world()
     send(side, 1, 1, ACK | FIN)
     world.run(100 * MS)

@@ -29,10 +29,10 @@ def test_a_socket_that_another_thread_disconnects(
     wire: Wire, monkeypatch: pytest.MonkeyPatch, connects_anew: bool
 ) -> None:
     socket = TcpSocket(AF_INET, Credentials(), FIRST_NETWORK)
-    before = TABLE.count
+    before = TABLE.connections.count
 
     def wait(waiting: TcpSocket, queue: WaitQueue, deadline_ns: int) -> None:
-        assert waiting is socket and TABLE.count == before + 1
+        assert waiting is socket and TABLE.connections.count == before + 1
         socket.connect(NOBODY)
         if connects_anew:
             socket.flags |= O_NONBLOCK
@@ -43,11 +43,11 @@ def test_a_socket_that_another_thread_disconnects(
     c = socket.connection()
     if connects_anew:
         assert socket.phase == Phase.CONNECTING and socket.remote_port == 81
-        assert c is not None and c.state == State.SYN_SENT and TABLE.count == before + 1
+        assert c is not None and c.state == State.SYN_SENT and TABLE.connections.count == before + 1
     else:
         assert socket.phase == Phase.UNCONNECTED and c is None and socket.take_error() == ECONNRESET
     socket.close()
-    assert TABLE.count == before
+    assert TABLE.connections.count == before
 
 
 @pytest.mark.parametrize("how", [SHUT_RD, SHUT_WR, SHUT_RDWR])
@@ -56,7 +56,7 @@ def test_a_socket_that_is_shut_down_before_it_is_connected(
     wire: Wire, monkeypatch: pytest.MonkeyPatch, how: int, waits: bool
 ) -> None:
     socket = TcpSocket(AF_INET, Credentials(), FIRST_NETWORK)
-    before = TABLE.count
+    before = TABLE.connections.count
     monkeypatch.setattr(TcpSocket, "wait", lambda *_: socket.shut_down(how))
     if waits:
         assert fails(socket, encode_inet(PEER, 80)) == ECONNRESET and socket.take_error() == 0
@@ -65,7 +65,7 @@ def test_a_socket_that_is_shut_down_before_it_is_connected(
         assert fails(socket, encode_inet(PEER, 80)) == EINPROGRESS
         socket.shut_down(how)
         assert socket.poll(None) == POLLOUT | POLLWRNORM | POLLERR | POLLHUP and socket.take_error() == ECONNRESET
-    assert socket.phase == Phase.UNCONNECTED and TABLE.count == before
+    assert socket.phase == Phase.UNCONNECTED and TABLE.connections.count == before
     socket.close()
 
 

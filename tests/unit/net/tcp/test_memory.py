@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from kernel.lib.order import Walk
 from kernel.net.internet.output import NextHop
 from kernel.net.internet.routes import LOCAL
 from kernel.net.link.network import FIRST_NETWORK, LOOPBACK
@@ -231,16 +232,30 @@ def test_time_wait_is_bounded_and_its_queue_too(monkeypatch: pytest.MonkeyPatch)
     assert TABLE.wait_count == 10
     for number in range(5000):  # each is followed by a new connection with the same ports
         channel, c = closed_connection(number + 1)
-        wait = TABLE.wait_queue[len(TABLE.wait_queue) - 1]
+        wait = TABLE.wait_queue.last_to(TABLE.last_wait)
+        assert wait is not None
         TABLE.end_wait(wait)
+        assert wait.hold.users == 1, "the port is free at once"
         TABLE.begin_wait(channel, 2 * SECOND)
         assert TABLE.find_wait(FIRST_NETWORK, c.local, c.local_port, c.remote, c.remote_port) is not None
     assert TABLE.wait_count == 10
-    assert len(TABLE.wait_queue) < 400
-    first = next(wait for wait in TABLE.wait_queue if wait.is_listed)
+    waits = list(iter(Walk(TABLE.wait_queue).next, None))
+    assert len(waits) == 10 and all(wait.is_listed for wait in waits)
+    first = waits[0]
     first.deadline_ns += TIME_WAIT_NS  # a late FIN
     first.is_prolonged = True
     assert TABLE.expire_waits(3 * SECOND + TIME_WAIT_NS) == first.deadline_ns
     assert TABLE.wait_count == 1, "one that was prolonged holds nobody else"
     assert TABLE.expire_waits(1 << 60) == 0
-    assert TABLE.wait_count == 0 and len(TABLE.wait_queue) == 0 and not TABLE.waits
+    assert TABLE.wait_count == 0 and TABLE.wait_queue.is_empty() and not TABLE.waits
+
+
+def test_very_many_that_expire_at_once_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TABLE.timer, "start", lambda deadline_ns: None)
+    for number in range(300):
+        TABLE.begin_wait(closed_connection(1000 + number)[0], SECOND)
+    left = []
+    now = 2 * SECOND + TIME_WAIT_NS
+    while TABLE.expire_waits(now) == now:
+        left.append(TABLE.wait_count)
+    assert left == [172, 44] and TABLE.wait_count == 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 
+from kernel.lib.linked import FIRST, NEXT
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.netlink.unix_diagnosis import _socket_of
 from kernel.net.proc.socket_tables import _unix_count
 from kernel.net.proc.unix import unix_table
+from kernel.net.unix.addresses import abstract_names_of
 from kernel.net.unix.rights import SOCKETS, SocketWalk
 from tests.unit.booted import booted
 from tests.unit.meanwhile import meanwhile
@@ -61,19 +63,20 @@ def test_sockets_close_while_they_are_listed(machine: Machine) -> None:
         assert _unix_count(FIRST_NETWORK, is_stream=True) in (COUNT - 2, COUNT - 3)
     left = COUNT - 3
     assert dumped(host) == left
-    before = SOCKETS.first
+    before = SOCKETS.all[FIRST]
     with meanwhile(lambda: host.close(sockets[-6]), left):
         assert left - 1 <= dumped(host) <= left
-    assert SOCKETS.first is before and SOCKETS.walk is None and dumped(host) == left - 1
+    assert SOCKETS.all[FIRST] is before and SOCKETS.walk is None and dumped(host) == left - 1
 
 
 @booted
 def test_a_socket_is_found_by_its_number_while_others_close(machine: Machine) -> None:
     host = machine.host
     sockets = made(host)
-    first = SOCKETS.first
-    assert first is not None and first.next is not None and first.next.next is not None
-    wanted = first.next.next
+    first = SOCKETS.all[FIRST]
+    second = None if first is None else first.all_links[NEXT]
+    wanted = None if second is None else second.all_links[NEXT]
+    assert wanted is not None
     with meanwhile(lambda: host.close(sockets[-2]), 2):
         assert _socket_of(FIRST_NETWORK, wanted.inode.ino) is wanted
     assert _socket_of(FIRST_NETWORK, 1 << 40) is None
@@ -84,7 +87,7 @@ def test_walks_end_in_any_order(machine: Machine) -> None:
     host = machine.host
     sockets = made(host)
     walks = [SocketWalk() for _ in range(3)]
-    assert [walk.take() for walk in walks] == [SOCKETS.first] * 3
+    assert [walk.take() for walk in walks] == [SOCKETS.all[FIRST]] * 3
     second = walks[1].following
     walks[1].end()
     host.close(sockets[-2])
@@ -92,3 +95,51 @@ def test_walks_end_in_any_order(machine: Machine) -> None:
     walks[0].end()
     walks[2].end()
     assert SOCKETS.walk is None
+
+
+@booted
+def test_connections_that_wait_in_a_closing_socket_go_with_others_at_work(machine: Machine) -> None:
+    """Others drop some meanwhile, too: they join the list, and whoever closes goes on with them."""
+    host = machine.host
+    before = SOCKETS.count
+    name = struct.pack("=H", AF_UNIX) + b"\0listens"
+    other = struct.pack("=H", AF_UNIX) + b"\0too"
+    listeners = []
+    clients = []
+    for place in (name, other):
+        listener = host.socket(AF_UNIX, SOCK_STREAM, 0)
+        host.bind(listener, place, len(place))
+        host.listen(listener, 20)
+        listeners.append(listener)
+        for _ in range(10):
+            client = host.socket(AF_UNIX, SOCK_STREAM, 0)
+            host.connect(client, place, len(place))
+            clients.append(client)
+    assert SOCKETS.count == before + 42
+    with meanwhile(lambda: host.close(listeners[1]), 4):
+        host.close(listeners[0])
+    assert SOCKETS.count == before + 20 and SOCKETS.dropped is None and not SOCKETS.is_dropping
+    for client in clients:
+        host.close(client)
+    assert SOCKETS.count == before
+
+
+@booted
+def test_a_name_is_looked_for_with_others_at_work(machine: Machine) -> None:
+    host = machine.host
+    any_name = struct.pack("=H", AF_UNIX)
+    taken = host.socket(AF_UNIX, SOCK_STREAM, 0)
+    host.bind(taken, any_name, 2)
+    names = abstract_names_of(FIRST_NETWORK)
+    names._next = 0
+    for number in range(5):
+        named = host.socket(AF_UNIX, SOCK_STREAM, 0)
+        place = struct.pack("=H", AF_UNIX) + b"\0" + f"{number:05x}".encode()
+        if names.find(SOCK_STREAM, place[2:]) is None:
+            host.bind(named, place, len(place))
+    fresh = host.socket(AF_UNIX, SOCK_STREAM, 0)
+    own = struct.pack("=H", AF_UNIX) + b"\0own"
+    with meanwhile(lambda: host.bind(fresh, own, len(own)), 3):
+        host.bind(fresh, any_name, 2)
+    assert names.find(SOCK_STREAM, b"\0own") is not None
+    assert names.find(SOCK_STREAM, b"\x0000005") is None, "it has one name"

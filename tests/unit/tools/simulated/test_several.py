@@ -222,3 +222,77 @@ def test_a_pass_that_does_not_wait_is_noticed(machine: Machine) -> None:
         patch.setattr(processors_module, "wait_for_sections", lambda: None)
         with pytest.raises((AssertionError, KernelBug), match="would free"):
             crowd_on(machine, 4, 1)
+
+
+@booted
+def test_a_call_that_comes_to_an_absent_page_is_made_again_with_the_lock(machine: Machine) -> None:
+    several, program = Several(machine, 2, 1), machine.host
+    place = program.mmap(0, 3 * 4096, 3, 0x22, -1, 0)
+    word = place + 4094  # on two pages
+    program.store(word, b"\xff\xff")
+    assert program.getcpu(word, 0, 0) == 0
+    assert several.given_up == 1
+    assert program.load(word, 4) in (b"\0\0\0\0", b"\1\0\0\0")
+    sections = several.sections
+    assert program.getcpu(word, 0, 0) == 0 and program.clock_gettime(1, place) == 0
+    assert (several.given_up, several.sections) == (1, sections + 2)
+    assert 0 <= struct.unpack("<QQ", program.load(place, 16))[1] < NS_PER_SECOND
+    program.mprotect(place, 4096, 1)
+    with pytest.raises(OSError, match="EFAULT"):
+        program.clock_gettime(1, place)
+    assert several.given_up == 2
+    with pytest.raises(OSError, match="EFAULT"):
+        program.clock_gettime(1, -4096)  # no program's address: no fault, no lock
+    assert several.given_up == 2
+
+
+def answers(program: Program) -> list[object]:
+    """What calls with a quick form say of a thread that nobody changes."""
+    found: list[object] = []
+    for name, before, size, after in (
+        ("uname", (), 390, ()), ("prctl", (16,), 16, ()), ("rt_sigprocmask", (0, 0), 8, (8,)),
+        ("getresuid", (), 4, (0, 0)), ("getresgid", (), 4, (0, 0)), ("clock_getres", (6,), 16, ()),
+    ):  # fmt: skip
+        buffer = bytearray(b"\xff" * size)
+        try:
+            found.append(program.call(name, *before, buffer, *after))
+        except OSError as error:
+            found.append(str(error))
+        found.append(bytes(buffer))
+    head, length = bytearray(8), bytearray(8)
+    found += [program.get_robust_list(0, head, length), bytes(head), bytes(length)]
+    return [*found, program.personality(0xFFFF_FFFF)]
+
+
+@booted
+def test_quick_forms_answer_as_the_handlers_do(machine: Machine) -> None:
+    program = machine.host
+    program.setresuid(5, 6, 7)
+    program.prctl(15, b"a thread", 0, 0, 0)
+    program.rt_sigprocmask(0, struct.pack("<Q", 0x4002), None, 8)
+    program.set_robust_list(0x1234_5678, 24)
+    expected = answers(program)
+    assert b"a thread".ljust(16, b"\0") in expected and struct.pack("<Q", 0x4002) in expected
+    several = Several(machine, 2, 1)
+    assert answers(program) == expected
+    mask = bytearray(8)
+    assert program.sched_getaffinity(0, 8, mask) == 8 and mask[0] == 3
+    assert program.sched_getaffinity(0, 128, mask) == 8
+    with pytest.raises(OSError, match="EINVAL"):
+        program.sched_getaffinity(0, 9, mask)
+    assert several.sections == 11
+
+
+@booted
+def test_a_thread_stores_its_own_words_without_the_lock(machine: Machine) -> None:
+    several, program = Several(machine, 2, 1), machine.host
+    head, size = bytearray(8), bytearray(8)
+    assert program.set_robust_list(0x1234_5000, 24) == 0
+    assert program.get_robust_list(0, head, size) == 0 and struct.unpack("<Q", head)[0] == 0x1234_5000
+    with pytest.raises(OSError, match="EINVAL"):
+        program.set_robust_list(0, 23)
+    assert program.set_tid_address(0x1234_6000) == program.gettid()
+    assert program.task.library.clear_tid_address == 0x1234_6000
+    assert several.sections == 5
+    program.set_robust_list(0, 24)
+    program.set_tid_address(0)

@@ -1,5 +1,5 @@
 """Options that every file system has, in the text that mount(2) is given and as parameters of fsconfig(2). They are
-taken out before the type sees the rest, and set flags of the file system.
+taken out before the type sees the rest (its own `mount_options.py`), and set flags of the file system.
 
 Types that take their text whole (`check_options` is None) find these names in it, as on Linux, where they mean nothing.
 

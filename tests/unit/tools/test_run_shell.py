@@ -1,0 +1,84 @@
+"""By what its serial line ends with, a machine that has panicked is known; what then becomes of it, and our status."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools.errors import KraitError
+from tools.paths import ROOT
+from tools.run_shell import attend_shell, has_panicked
+
+TRACEBACK = (
+    b"Kernel panic\r\nTraceback (most recent call last):\r\n"
+    b'  File "kernel/start/main.py", line 10, in start\r\n    inlined\r\nAssertionError: it is wrong\r\n'
+)
+
+
+@pytest.mark.parametrize("end", [
+    b"Kernel panic - not syncing: process 1 ended with code 0x100\r\n", TRACEBACK,
+    b"Kernel panic\r\nnon-maskable interrupt, error code 0, at 0x1234\r\n",
+])
+def test_what_is_a_panic(end: bytes) -> None:
+    assert has_panicked(end)
+    assert has_panicked(b"[    1.0] up\r\n" + end)
+    assert has_panicked(end + b"QEMU: Terminated\n\r")
+
+
+@pytest.mark.parametrize("text", [
+    b"", b"krait:~# ", b"Kernel panic", b"a Kernel panic - not syncing: no\r\n", b"Kernel bug\r\nTrap\r\n",
+    TRACEBACK + b"krait:~# ", TRACEBACK[:-2], b"Kernel panic - not syncing: x\r\nreboot: Power down\r\nmore\r\n",
+])
+def test_what_is_none(text: bytes) -> None:
+    assert not has_panicked(text)
+
+
+FAKE_QEMU = """#!/bin/sh
+for word; do
+    case $word in *logfile=*) log=${word##*logfile=} ;; esac
+done
+"""
+PANICS = "printf '\\r\\nKernel panic - not syncing: it is over\\r\\n' | tee $log\n"
+LEAVES = "read line; printf 'QEMU: Terminated\\n\\r' > $log\n"
+
+
+def fake_qemu(place: Path, script: str) -> list[str]:
+    (place / "qemu").write_text(FAKE_QEMU + script)
+    (place / "qemu").chmod(0o755)
+    return [str(place / "qemu")]
+
+
+def test_a_machine_that_ends(tmp_path: Path) -> None:
+    assert attend_shell(fake_qemu(tmp_path, "echo up > $log\n"), (), "1G") == 0
+    assert attend_shell(fake_qemu(tmp_path, "exit 3\n"), (), "1G") == 3
+
+
+@pytest.mark.parametrize(("script", "text", "status"), [
+    (PANICS, "krait: the kernel has panicked", 125),
+    ("echo \"qemu: unable to find CPU model 'x'\" >&2; exit 1\n",
+     "krait: QEMU has no processor x: `qemu-system-x86_64 -cpu help` lists what there is", 2),
+    ("kill -9 $$\n", "krait: QEMU was killed: by krait rm -f, or because this machine has no memory left", 125),
+])  # fmt: skip
+def test_without_a_terminal_the_end_has_a_reason(tmp_path: Path, script: str, text: str, status: int) -> None:
+    with pytest.raises(KraitError) as caught:
+        attend_shell(fake_qemu(tmp_path, script), (), "1G")
+    assert (str(caught.value), caught.value.status) == (text, status)
+
+
+def test_on_a_terminal_it_is_said_how_to_leave(tmp_path: Path) -> None:
+    command = fake_qemu(tmp_path, PANICS + LEAVES)
+    script = f"import sys\nfrom tools.run_shell import attend_shell\nsys.exit(attend_shell({command}, (), '1G'))"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(ROOT)
+        os.execv(sys.executable, [sys.executable, "-c", script])
+    seen = b""
+    while b"krait: the kernel has panicked (Ctrl-A X leaves)\r\n" not in seen:
+        seen += os.read(terminal, 4096)  # at the end of the child it fails
+    os.write(terminal, b"\n")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 125
+    os.close(terminal)
