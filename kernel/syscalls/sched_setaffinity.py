@@ -49,7 +49,7 @@ def sched_getaffinity(pid: i32, size: u32, mask: UserAddr) -> int:
 
 
 def _is_size(size: u32) -> bool:
-    """Whether a mask may have so many bytes."""
+    """Whether a mask may have that many bytes."""
     return size & (_MASK_BYTES - 1) == 0 and (size << _BYTE_SHIFT) & _SIZE_BITS != 0
 
 

@@ -8,7 +8,7 @@ from kernel.task.task import Task
 
 def change_group(task: Task, pid: int, pgid: int) -> None:
     """setpgid: move a process (0: the caller's) to a group of the session, or a new one of its own number. A group
-    that this orphans is told nothing. Raises EINVAL, ESRCH, EPERM, EACCES, MemoryError.
+    that this orphans gets no signal. Raises EINVAL, ESRCH, EPERM, EACCES, MemoryError.
     """
     if pgid < 0 or (pgid == 0 and pid < 0):
         raise Errno(EINVAL)

@@ -12,7 +12,7 @@ from tests.models.explorer import STEP, Model, Steps
 
 
 class OwnWords(Model):
-    """A thread that exchanges its word so many times, and another that reads it as often."""
+    """A thread that exchanges its word a number of times, and another that reads it as often."""
 
     def __init__(self, calls: int, reads: int) -> None:
         self.calls = calls

@@ -11,7 +11,7 @@ from tests.models.explorer import STEP, Model, Steps
 
 
 class Sequence(Model):
-    """A writer that stores so many pairs of equal words, and readers without the lock."""
+    """A writer that stores a number of pairs of equal words, and readers without the lock."""
 
     def __init__(self, pairs: int, readers: int) -> None:
         self.pairs = pairs

@@ -21,8 +21,8 @@ ALLOWED = {
     "kernel/fs/ext2/layout.py: SuperBlock": (89, "the super block as it lies on the disk, field by field"),
     "kernel/net/link/network.py: Network": (42, "what a network namespace has, one field for each part of the network"),
     "kernel/net/link/device.py: NetworkDevice": (32, "what a driver says, what a program set, its place"),
-    "kernel/mm/area.py: Area": (31, "what mmap was asked for, what was advised since, and the place in the tree"),
-    "kernel/cgroup/group.py: ControlGroup": (33, "one field for each controller, and the place in the tree"),
+    "kernel/mm/area.py: Area": (30, "what mmap was asked for, what was advised since, and the place in the tree"),
+    "kernel/cgroup/group.py: ControlGroup": (34, "one field for each controller, and the place in the tree"),
 }
 """Classes with more, how many they have, and why. Making one smaller lowers its number."""
 
@@ -30,10 +30,10 @@ ALLOWED = {
 DIVIDED = {
     "kernel/task/task.py: Task": 27,
     "kernel/task/process.py: Process": 28,
-    "kernel/sched/thread.py: Thread": 29,
+    "kernel/sched/thread.py: Thread": 28,
     "kernel/mm/space.py: AddressSpace": 27,
     "kernel/net/vsock/endpoint.py: Endpoint": 27,
-    "kernel/uring/request.py: Request": 26,
+    "kernel/uring/request.py: Request": 25,
     "kernel/uring/ring.py: Ring": 27,
 }
 FEWEST = min(MOST_FIELDS, *DIVIDED.values())  # of those that are named here

@@ -137,7 +137,7 @@ def copy_checkout(place: Path = CHECKOUT) -> None:
         is_made_there = name.startswith("build/") or path.parent.name == "__pycache__"
         if path.is_file() and not is_made_there and name not in names:
             path.unlink()
-    for name in names:
+    for name in sorted(names):
         source, target = ROOT / name, place / name
         if not target.exists() or not same_bytes(source, target):
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ def test_damage_is_found_before_anything_is_stopped(machine: Machine) -> None:
     load_kernel(host)
     kernel = LOADED.kernel
     assert kernel is not None and kernel.is_whole()
-    span = frames.frame_span(kernel.segments[0].frames[0])
+    span = frames.frame_span(kernel.segments[0].frames.get(0))
     before, span[5] = span[5], 0
     with pytest.raises(OSError, match="EIO"):
         host.reboot(*AS_KEXEC)

@@ -5,16 +5,12 @@ from typing import Any
 
 import pytest
 
-from kernel.cgroup.group import TOP, ControlGroup
-from kernel.cgroup.members import MEMBERSHIPS, MemberWalk
-from kernel.cgroup.tree import enter_member, leave_member
+from kernel.cgroup.members import MEMBERSHIPS
 from kernel.lib.order import Order
-from kernel.lib.pace import PACE, PACE_BUDGET, STRETCH_LIMIT, Rest
-from kernel.sched.thread import Thread
-from kernel.task import control_groups, group_walks
-from kernel.task.group_walks import ProcessWalk, ThreadWalk
+from kernel.lib.pace import PACE, PACE_BUDGET, STRETCH_LIMIT
+from kernel.task import control_groups
 from kernel.task.task import Task
-from tests.unit.meanwhile import meanwhile
+from tests.unit.task.test_group_walks import Steps, group_of
 
 
 def test_a_thread_that_has_ended_counts_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,47 +50,10 @@ def test_a_thread_that_others_have_moved_on_is_not_moved_back(monkeypatch: pytes
     assert [thread.cgroup for thread in threads] == [third, source, source]
 
 
-class _Steps(Rest):
-    """The most steps of a walk between two safe points."""
-
-    def __init__(self) -> None:
-        self.now = 0
-        self.most = 0
-
-    def take(self) -> None:
-        self.most = max(self.most, self.now)
-        self.now = 0
-
-
-def group_of(threads: int) -> ControlGroup:
-    group = ControlGroup(TOP, b"many", 65)
-    for _ in range(threads):
-        task = object.__new__(Task)
-        task.cgroup = group
-        task.process = object()  # type: ignore[assignment]  # one of its own: only who it is counts
-        enter_member(group, task)
-    return group
-
-
-def test_the_processes_of_a_large_group_are_met_with_safe_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process takes some 300 instructions."""
-    group = group_of(20_000)
-    steps = _Steps()
-    monkeypatch.setattr(PACE, "rest", steps)
-    monkeypatch.setattr(PACE, "left", PACE_BUDGET)
-    walk = ProcessWalk(group)
-    found = 0
-    while walk.next() is not None:
-        found += 1
-        steps.now += 1
-    assert found == 20_000
-    assert 0 < max(steps.most, steps.now) * 300 < STRETCH_LIMIT
-
-
 def test_killing_a_group_that_is_dying_lets_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads on which it has no effect count, too."""
     group = group_of(20_000)
-    steps = _Steps()
+    steps = Steps()
 
     def kill(_task: Task) -> bool:
         steps.now += 1
@@ -105,44 +64,3 @@ def test_killing_a_group_that_is_dying_lets_others_run(monkeypatch: pytest.Monke
     monkeypatch.setattr(PACE, "left", PACE_BUDGET)
     assert not control_groups.kill_members(group)
     assert 0 < max(steps.most, steps.now) * 100 < STRETCH_LIMIT
-
-
-def test_a_walk_ends_though_members_go_out_and_in() -> None:
-    group = ControlGroup(TOP, b"group", 65)
-    numbers = [enter_member(group, Thread(b"member")) for _ in range(3)]
-    walk = MemberWalk(group)
-    met = 0
-    while (thread := walk.next()) is not None:
-        met += 1
-        leave_member(group, numbers.pop(0))
-        numbers.append(enter_member(group, thread))
-    assert met == 3 and group.member_count == 3
-
-
-def test_a_walk_meets_those_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of a large group leaves at a safe point."""
-    group = group_of(1000)
-    walk = ThreadWalk(group)
-    first = walk.next()
-    last = MEMBERSHIPS.last
-    for number in range(last - 999, last, 2):
-        leave_member(group, number)
-    found = [first]
-    while (task := walk.next()) is not None:
-        found.append(task)
-    assert len(found) == 501 and group.member_count == 500 and len(set(map(id, found))) == 501
-
-
-def test_threads_of_the_top_group_are_looked_up_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    tasks: list[Any] = [SimpleNamespace(tid=tid, cgroup=TOP, is_exiting=tid == 5) for tid in range(1, 9)]
-
-    def next_task(number: int) -> SimpleNamespace | None:
-        return next((task for task in tasks if task.tid >= number), None)
-
-    monkeypatch.setattr(group_walks, "next_task", next_task)
-    walk = ThreadWalk(TOP)
-    found = []
-    with meanwhile(lambda: tasks.pop(), 1):
-        while (task := walk.next()) is not None:
-            found.append(int(task.tid))
-    assert found == [1, 2, 3, 4, 6, 7]
