@@ -113,7 +113,9 @@ def getsockopt(descriptor: i32, level: i32, name: i32, value: UserAddr, length_a
     return 0
 
 
-def get_option_of(socket: Socket, level: int, name: int, value: UserAddr, limit: int, length_address: UserAddr) -> int:
+def get_option_of(
+    socket: Socket, level: int, name: int, value: UserAddr, limit: int, length_address: UserAddr
+) -> int:
     """Write the value of an option to the program's memory, at most `limit` bytes of it; its length, which is written
     too unless there is no place for it (0). Raises EFAULT, and what the option raises.
     """

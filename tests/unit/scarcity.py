@@ -276,7 +276,11 @@ def _is_links(value: object) -> TypeGuard[Iterable[object]]:
 def _fields(value: object) -> dict[str, object]:
     """What can be seen of each field of an object that may not change."""
     kind = _name(value)
-    return {key: _part(each) for key, each in vars(value).items() if not _may_change(kind, key)}
+    return {
+        key: _part(each)
+        for key, each in vars(value).items()
+        if not _may_change(kind, key)
+    }
 
 
 @functools.cache

@@ -58,7 +58,9 @@ def elf(
     for physical, filled, size in segments:
         table += struct.pack("<IIQQQQQQ", 1, 5, offset + len(data), 0, physical, filled, size, 4096)
         data += b"k" * filled
-    head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, machine, 1, 0, 64, 0, 0, 64, 56, count, 0, 0, 0)
+    head = struct.pack(
+        "<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, machine, 1, 0, 64, 0, 0, 64, 56, count, 0, 0, 0
+    )
     return head + table + data
 
 

@@ -14,10 +14,7 @@ from arch.x86_64.simulation import processor
 
 @pytest.mark.parametrize(("found", "limit", "running"), [(1, 8, 1), (2, 1, 1), (2, 8, 2), (4, 3, 3)])
 def test_the_fpu_is_given_from_boot_on_only_where_there_is_one_processor(
-    monkeypatch: pytest.MonkeyPatch,
-    found: int,
-    limit: int,
-    running: int,
+    monkeypatch: pytest.MonkeyPatch, found: int, limit: int, running: int,
 ) -> None:
     """Where there are several, process 1 may run on another: nothing would take it away here before the first task that
     did not use it.

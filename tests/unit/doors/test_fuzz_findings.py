@@ -42,7 +42,9 @@ def test_findings_name_the_program() -> None:
     )
     assert bug.program == "222222222222.111111111111"
     assert [hang.program for hang in hangs(LOG)] == ["0123456789ab+2"]
-    assert [stall.program for stall in stalls(LOG)] == ["0123456789ab or 222222222222.111111111111 or 333333333333+12"]
+    assert [stall.program for stall in stalls(LOG)] == [
+        "0123456789ab or 222222222222.111111111111 or 333333333333+12"
+    ]
     (later,) = bugs(LOG.replace("111111111111a", "111111111111c"))
     assert later.program == "111111111111+2"
     (other,) = bugs(LOG.replace("fz111111111111a", "syslogd"))

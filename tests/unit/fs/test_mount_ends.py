@@ -168,6 +168,8 @@ def test_namespaces_that_mount_on_the_same_new_name_both_find_it(places: World) 
     assert resolve(namespaces[1], None, b"/m/sys/kernel", FOLLOW).mount.file_system is shown[1]
 
 
+
+
 def steps(act: Callable[[], object]) -> int:
     """How many safe points there are within a call at which all turns pass for the longest ones, each of which finds
     the tree locked.

@@ -21,11 +21,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     memory.reset()
     memory.map(DIRECT_MAP_BASE, MACHINE_FRAMES << frames.PAGE_SHIFT)
     for name, value in {
-        "_total": 0,
-        "_free": 0,
-        "_reserve": 0,
-        "_stack_head": 0,
-        "_stack_depth": 0,
+        "_total": 0, "_free": 0, "_reserve": 0, "_stack_head": 0, "_stack_depth": 0,
     }.items():
         monkeypatch.setattr(frames, name, value)
     monkeypatch.setattr(frames.SHORTAGE, "helper", frames.RoomMaker())

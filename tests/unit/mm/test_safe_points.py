@@ -194,7 +194,9 @@ def test_a_fork_begins_while_the_areas_that_go_are_looked_at(others: Others, rep
 
 
 @pytest.mark.parametrize("replaces", [False, True])
-def test_what_is_being_unmapped_is_not_sealed(others: Others, monkeypatch: pytest.MonkeyPatch, replaces: bool) -> None:
+def test_what_is_being_unmapped_is_not_sealed(
+    others: Others, monkeypatch: pytest.MonkeyPatch, replaces: bool
+) -> None:
     """mseal(2) waits: neither does memory go that was sealed, nor are its pages lost."""
     monkeypatch.setattr("kernel.mm.space._WORK_AT_ONCE", 0)
     space = a_large_space()

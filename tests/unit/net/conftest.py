@@ -51,7 +51,8 @@ def pass_time(seconds: float) -> None:
 
 
 def turn() -> int:
-    """What the network thread does after a safe point: deliver. Returns how many instructions it spends by its account."""
+    """What the network thread does after a safe point: deliver. Returns how many instructions it spends by its account.
+    """
     PACE.left = PACE_BUDGET
     ethernet.drain()
     return PACE_BUDGET - PACE.left

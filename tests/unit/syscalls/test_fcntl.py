@@ -172,7 +172,6 @@ def test_threads_that_wait_for_the_lock_of_one_description_get_one(machine: Mach
     host = machine.host
     first, second = new_file(host), new_file(host)
     host.flock(first, EXCLUSIVE)
-
     def leave(locks: LockList, request: Lock, blocker: Lock, deadline_ns: int) -> None:
         """Another thread waits for the same, and comes first."""
         host_files = current().files

@@ -218,7 +218,9 @@ def test_a_mount(machine: Machine) -> None:
         lambda _: host.umount2("/tmp/place", 0),
         fewest=5,
     )
-    check_each(lambda: host.mount("/tmp", "/tmp/place", 0, 4096, 0), lambda _: host.umount2("/tmp/place", 0), fewest=2)
+    check_each(
+        lambda: host.mount("/tmp", "/tmp/place", 0, 4096, 0), lambda _: host.umount2("/tmp/place", 0), fewest=2
+    )
 
 
 @booted

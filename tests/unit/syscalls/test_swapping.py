@@ -254,7 +254,9 @@ def test_what_is_forbidden_is_so_while_it_comes_back(machine: Machine, monkeypat
 
 
 @booted
-def test_what_there_was_no_memory_to_write_is_written_later(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_there_was_no_memory_to_write_is_written_later(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host = machine.host
     disk = attach(machine)
     swapon(host)

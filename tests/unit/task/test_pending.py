@@ -14,7 +14,6 @@ def info(signo: int, value: int = 0) -> SignalInfo:
     fresh.third = value
     return fresh
 
-
 USER = KernelUid(1000)
 
 

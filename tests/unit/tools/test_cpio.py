@@ -23,8 +23,5 @@ def test_archives_fill_pages(size: int) -> None:
 
 
 def test_a_plain_archive_is_continued() -> None:
-    assert [(name, size) for _, name, size in members(extend(archive(5).pack(), archive(7)))] == [
-        ("file", 5),
-        ("file", 7),
-        ("TRAILER!!!", 0),
-    ]
+    assert [(name, size) for _, name, size in members(extend(archive(5).pack(), archive(7)))] == \
+        [("file", 5), ("file", 7), ("TRAILER!!!", 0)]

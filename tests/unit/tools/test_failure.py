@@ -83,7 +83,9 @@ IN_USE = "the disk /a, b is in use: by another machine, or twice by this one"
     ("-accel kvm: failed to initialize kvm: Permission denied\nqemu: more",
      "QEMU does not start the machine: failed to initialize kvm: Permission denied", CANNOT_RUN),
 ])  # fmt: skip
-def test_what_qemu_says_becomes_a_sentence(monkeypatch: pytest.MonkeyPatch, words: str, text: str, status: int) -> None:
+def test_what_qemu_says_becomes_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, words: str, text: str, status: int
+) -> None:
     monkeypatch.setattr("tools.guest.failure.version_of_qemu", lambda: (10, 0))
     assert reason_of(f"{SAYS}{words}\n", 1, "2T") == Reason(text, status)
     assert reason_of(f"{WARNING}{SAYS}{words}\n", 1, "2T") == Reason(text, status), "it may have warned first"

@@ -227,10 +227,7 @@ def test_differences_of_tests_are_named() -> None:
     there = {"a": "passed", "b": "failed", "d": "passed"}
     assert tests.differences(here, here) == []
     assert tests.differences(here, there) == [
-        "b: passed here, failed on Krait",
-        "c: skipped here, not run on Krait",
-        "d: not run here, passed on Krait",
-    ]
+        "b: passed here, failed on Krait", "c: skipped here, not run on Krait", "d: not run here, passed on Krait"]
     assert tests.counts(here) == "2 passed, 0 failed, 1 skipped"
 
 
@@ -247,11 +244,7 @@ def test_outcomes_are_written_as_tests_end(tmp_path: Path) -> None:
                 pytest.TestReport(name, ("a", 1, name), {}, outcome, None, when)  # type: ignore[arg-type]  # Literals
             )
     assert tests.read_outcomes(path) == {
-        "a::one[x y]": "passed",
-        "a::two": "failed",
-        "a::three": "skipped",
-        "a::four": "failed",
-    }
+        "a::one[x y]": "passed", "a::two": "failed", "a::three": "skipped", "a::four": "failed"}
     with pytest.raises(KraitError, match="no tests were run"):
         tests.read_outcomes(tmp_path / "none")
 

@@ -49,7 +49,7 @@ def program(path: Path, text: str) -> Path:
     ("exit 2", False), ("echo virtiofsd 1.13.0; exit 1", False), (":", False),
 ])  # fmt: skip
 def test_which_server_is_good_enough(place: Path, said: str, is_good: bool) -> None:
-    server = program(place / "virtiofsd", f'#!/bin/sh\n[ "$*" = --version ] || exit 1\n{said}\n')
+    server = program(place / "virtiofsd", f"#!/bin/sh\n[ \"$*\" = --version ] || exit 1\n{said}\n")
     assert find_server() == (str(server) if is_good else None)
 
 
@@ -105,7 +105,7 @@ def test_each_share_has_its_server(place: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("end", ["exit 2", "exit 0", "kill -9 $$"])
 def test_without_a_server_that_comes_up_there_is_none(place: Path, end: str) -> None:
-    program(place / "virtiofsd", f'#!/bin/sh\n[ "$*" = --version ] && exec echo virtiofsd 1.13.0\n{end}\n')
+    program(place / "virtiofsd", f"#!/bin/sh\n[ \"$*\" = --version ] && exec echo virtiofsd 1.13.0\n{end}\n")
     wanted = (Share(place, "/a"), Share(place, "/b"))
     with serving(wanted) as served:
         assert served.shares == wanted and not served.connections
@@ -115,7 +115,7 @@ def test_nor_if_one_of_several_does_not_come_up(place: Path) -> None:
     other = program(place / "other", SERVER)
     program(
         place / "virtiofsd",
-        f'#!/bin/sh\ncase "$*" in *--readonly*) exit 1; esac\nexec {sys.executable} {other} "$@"\n',
+        f"#!/bin/sh\ncase \"$*\" in *--readonly*) exit 1; esac\nexec {sys.executable} {other} \"$@\"\n",
     )
     wanted = (Share(place, "/a"), Share(place, "/b", read_only=True))
     with serving(wanted) as served:

@@ -115,7 +115,9 @@ def test_all_who_have_a_device_open_see_the_same_after_it_was_moved(machine: Mac
 
 
 @booted
-def test_a_device_that_is_opened_while_it_is_unbound_goes_on(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_is_opened_while_it_is_unbound_goes_on(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Writing what is dirty sleeps: whoever opens or mounts the device meanwhile keeps it."""
     host = ready(machine)
     file = bound(host)

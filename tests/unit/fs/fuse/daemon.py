@@ -194,7 +194,9 @@ class Daemon:
         assert major == 7 and minor >= 31 and len(asked.body) == 64
         low &= self.flags
         high &= self.flags >> 32
-        return struct.pack("<IIIIHHIIHHII24x", 7, self.minor, readahead, low, 12, 9, self.max_write, 1, 0, 0, high, 0)
+        return struct.pack(
+            "<IIIIHHIIHHII24x", 7, self.minor, readahead, low, 12, 9, self.max_write, 1, 0, 0, high, 0
+        )
 
     def do_1(self, asked: Asked, node: Node) -> bytes:
         return self.entry(self.child(node, asked.body[:-1]))

@@ -57,6 +57,8 @@ def test_they_go_both_ways(served: Served) -> None:
     assert served.daemon.nodes[2].attributes == {}
 
 
+
+
 def test_the_kernel_checks_them_if_the_server_wants_that(served: Served) -> None:
     inode = served_file(served, POSIX_ACL)
     user = plain_actor(served.world.user.credentials)

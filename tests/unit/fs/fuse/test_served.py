@@ -332,16 +332,8 @@ def test_modes_are_checked_if_asked_for(served: Served, monkeypatch: pytest.Monk
     served.daemon.nodes[2].mode = stat.S_IFREG | 0o600
     user = act_as(monkeypatch, served.world.user)
     assert code(open_file, user, None, b"/s/file", O_RDONLY, 0) == EACCES
-    assert (
-        code(
-            attributes.change_mode,
-            user,
-            resolve(user, None, b"/s/file", 0).mount,
-            resolve(user, None, b"/s/file", 0).inode(),
-            0o777,
-        )
-        == EPERM
-    )
+    assert code(attributes.change_mode, user, resolve(user, None, b"/s/file", 0).mount,
+                resolve(user, None, b"/s/file", 0).inode(), 0o777) == EPERM
 
 
 @pytest.mark.parametrize("options", [
@@ -956,7 +948,9 @@ def test_servers_that_lie(served: Served, seed: int) -> None:
                 finally:
                     file.release()
             elif action == 6:
-                extended_attributes.put(plain_actor(served.context.credentials), served.inode(name), b"user.a", b"1", 0)
+                extended_attributes.put(
+                    plain_actor(served.context.credentials), served.inode(name), b"user.a", b"1", 0
+                )
             elif action == 7:
                 file = served.open(name, O_RDWR)
                 try:

@@ -532,7 +532,9 @@ def test_what_comes_while_others_leave_is_not_forgotten(overlay: Overlay) -> Non
     assert late.has_gone
 
 
-def test_a_copy_is_in_its_place_whatever_its_directory_says(overlay: Overlay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_is_in_its_place_whatever_its_directory_says(
+    overlay: Overlay, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server of the upper layer may refuse the times of the directory; that leaves no half copy."""
     overlay.mount()
     world = overlay.world

@@ -409,9 +409,7 @@ def test_a_late_answer_brings_no_name_back(shared: Shared, monkeypatch: pytest.M
 def test_wrong_mounts(shared: Shared) -> None:
     names.make_directory(shared.context, None, b"/t", 0o755)
     for source, options, wanted in (
-        (b"none", b"", ENOENT),
-        (b"tag", b"trans=tcp", EINVAL),
-        (b"tag", b"version=9p2000.u", EINVAL),
+        (b"none", b"", ENOENT), (b"tag", b"trans=tcp", EINVAL), (b"tag", b"version=9p2000.u", EINVAL),
         (b"tag", b"nonsense=1", EINVAL),
     ):
         assert code(mount, shared.context, source, b"/t", b"9p", 0, options) == wanted
@@ -456,9 +454,7 @@ def test_a_server_that_lies(shared: Shared, seed: int) -> None:
     shared.server.spoil = spoil
     for _ in range(30):
         for action in (
-            lambda: shared.world.read(b"/s/a/file"),
-            lambda: shared.list(b"/s/b"),
-            lambda: shared.inode(b"/s/b/file"),
+            lambda: shared.world.read(b"/s/a/file"), lambda: shared.list(b"/s/b"), lambda: shared.inode(b"/s/b/file"),
             lambda: shared.world.write(b"/s/a/new", b"x" * 5000),
             lambda: names.unlink(shared.context, None, b"/s/a/new"),
             lambda: extended_attributes.get(plain_actor(shared.context.credentials), shared.inode(b"/s/a"), b"user.x"),
@@ -470,6 +466,8 @@ def test_a_server_that_lies(shared: Shared, seed: int) -> None:
             shared.server.spoil = None
             shared.settle()
             shared.server.spoil = spoil
+
+
 
 
 class Slow(KernelBuffer):

@@ -25,10 +25,7 @@ from tools.simulated.wire import Wire
     (b"dhcp", None, True), (b"on", None, True), (b"::::::dhcp", None, True), (b":::::eth0", None, True),
 ])  # fmt: skip
 def test_who_gives_the_address(
-    loopback: NetworkDevice,
-    monkeypatch: pytest.MonkeyPatch,
-    value: bytes,
-    address: tuple[bytes, int] | None,
+    loopback: NetworkDevice, monkeypatch: pytest.MonkeyPatch, value: bytes, address: tuple[bytes, int] | None,
     asks: bool,
 ) -> None:
     asked: list[NetworkDevice] = []

@@ -93,7 +93,9 @@ def tcp(
     options: bytes = b"",
 ) -> bytes:
     length = 20 + len(options)
-    head = struct.pack(">HHIIBBHHH", port, to, sequence % 2**32, ack % 2**32, length // 4 << 4, flags, window, 0, 0)
+    head = struct.pack(
+        ">HHIIBBHHH", port, to, sequence % 2**32, ack % 2**32, length // 4 << 4, flags, window, 0, 0
+    )
     return summed(source, destination, TCP, head + options + data, 16)
 
 
@@ -261,7 +263,9 @@ def check_table(table: ConnectionTable) -> None:
     while connection is not None:
         count += 1
         for tuple_ in (connection.original, connection.reply):
-            key = (tuple_.source, tuple_.destination, tuple_.protocol, tuple_.source_port, tuple_.destination_port)
+            key = (
+                tuple_.source, tuple_.destination, tuple_.protocol, tuple_.source_port, tuple_.destination_port
+            )
             assert seen.setdefault(key, connection) is connection
             found = table.find(tuple_)
             assert found is not None and found.connection is connection

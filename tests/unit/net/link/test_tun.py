@@ -174,7 +174,9 @@ def test_headers_that_do_not_fit_are_refused(loopback: NetworkDevice, header: by
         (0x45, 65_499, 65_535),  # a segment whose length no IP header can say
     ],
 )
-def test_segments_that_cannot_be_cut_are_refused(loopback: NetworkDevice, first: int, payload: int, size: int) -> None:
+def test_segments_that_cannot_be_cut_are_refused(
+    loopback: NetworkDevice, first: int, payload: int, size: int
+) -> None:
     tcp = struct.pack(">HHIIBBHHH", 0x5000, 2, 3, 4, 0x50, 0x10, 100, 0, 0)
     address = struct.pack(">BBHHHBBH4s4s", first, 0, 0, 0, 0, 64, 6, 0, b"P\0\0\2", b"\x0a\0\0\1")
     header = struct.pack("<BBHHHH", 0, 1, 0, size, 0, 0)

@@ -85,7 +85,9 @@ def furnish(device: DummyDevice, *addresses: str) -> None:
         give_address(device, packed(address), int(prefix_length))
 
 
-def test_addresses_of_ipv4_go_one_by_one_and_other_routes_in_silence(dummy: DummyDevice, listener: Listener) -> None:
+def test_addresses_of_ipv4_go_one_by_one_and_other_routes_in_silence(
+    dummy: DummyDevice, listener: Listener
+) -> None:
     """The second address of a prefix goes last."""
     furnish(dummy, "10.5.0.1/24", "10.5.0.2/24", "10.6.0.1/16")
     set_neighbour(dummy, packed("10.5.0.9"), b"\2\0\0\0\0\x63", PERMANENT)

@@ -522,9 +522,9 @@ def test_targets_of_nat_want_such_chains(nft: Nft) -> None:
     add = nft.message(6, CREATE | 0x800, IP, text(1, "nat") + text(2, "any") + attribute(4, masquerade))
     nft.batch(add)
     jump = expression("immediate", be32(1, 0) + attribute(2, attribute(2, be32(1, -3) + text(2, "any"))))
-    assert nft.errors(nft.message(6, CREATE | 0x800, IP, text(1, "nat") + text(2, "post") + attribute(4, jump))) == [
-        EINVAL
-    ]
+    assert nft.errors(
+        nft.message(6, CREATE | 0x800, IP, text(1, "nat") + text(2, "post") + attribute(4, jump))
+    ) == [EINVAL]
     nft.batch(nft.message(2, 0, IP, text(1, "nat")))
 
 

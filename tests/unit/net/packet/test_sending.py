@@ -52,7 +52,9 @@ def test_a_frame_goes_out(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(("end", "code"), [(bring_down, ENETDOWN), (remove_device, ENXIO)])
-def test_none_goes_to_an_interface_that_has_gone_meanwhile(wire: Wire, end: Callable[[Wire], None], code: int) -> None:
+def test_none_goes_to_an_interface_that_has_gone_meanwhile(
+    wire: Wire, end: Callable[[Wire], None], code: int
+) -> None:
     with pytest.raises(Errno) as caught:
         send(wire, lambda: end(wire))
     assert caught.value.code == code and FRAME not in wire.take()
