@@ -255,7 +255,7 @@ def _drop(frames: FrameTree) -> None:
     while index >= 0:
         free_frame(frames.remove(index))
         pace(_DROP_COST)
-        index = frames.next_from(index + 1)
+        index = frames.next_from(min(index, _PAGE_NUMBERS) + 1)
 
 
 def _add_frames(total: int, frames: FrameTree) -> int:
@@ -264,7 +264,7 @@ def _add_frames(total: int, frames: FrameTree) -> int:
     while index >= 0:
         total = _add_words(total, frame_span(frames.get(index)))
         pace(_SUM_COST)
-        index = frames.next_from(index + 1)
+        index = frames.next_from(min(index, _PAGE_NUMBERS) + 1)
     return total
 
 

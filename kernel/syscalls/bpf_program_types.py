@@ -78,7 +78,7 @@ class ProgramTypes:
     def _record(self, found: bytearray, index: int, known: int, fields: int) -> int:
         """Read a record. Returns its place. Raises E2BIG, after saying what is known, and EFAULT."""
         attributes = self.attributes
-        size = attributes.u32(fields)
+        size = min(attributes.u32(fields), _MOST_RECORD)  # as was checked
         address = user.at(attributes.pointer(fields + 4), index * size)
         try:
             user.require_zeros(address, known, size)
