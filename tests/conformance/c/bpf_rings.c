@@ -12,7 +12,7 @@ static const struct insn output[] = {
     MOVR(6, 1), STDW(10, -8, 0x11223344), MAP(1), MOVR(2, 10), ADD(2, -8), MOV(3, 8), MOV(4, 0), CALL(OUTPUT), EXIT,
 };
 static const struct insn reserved[] = {
-    MAP(1), MOV(2, 13), MOV(3, 0), CALL(RESERVE), JNE(0, 0, 2), MOV(0, 77), EXIT, STDW(0, 0, 5), INSN(0x72, 0, 0, 12, 9), MOVR(1, 0), MOV(2, 0),
+    MAP(1), MOV(2, 13), MOV(3, 0), CALL(RESERVE), JNE(0, 0, 2), MOV(0, 77), EXIT, STDW(0, 0, 5), STW(0, 8, 7), INSN(0x72, 0, 0, 12, 9), MOVR(1, 0), MOV(2, 0),
     CALL(SUBMIT), MOV(0, 1), EXIT,
 };
 static const struct insn dropped[] = {
