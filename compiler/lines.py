@@ -10,10 +10,11 @@ Format, little-endian, all offsets in bytes from the start of the table:
     header   12 u32: MAGIC, size of the table; then count and offset of blocks, scopes, rows; offset of functions, of
              strings; low and high half of the image's base address
     blocks   u32 address, u32 offset in rows: every BLOCK_ROWS rows, in the order of addresses
-    rows     three variable-length numbers each: address minus that of the row before, line minus the line before,
-             scope minus the scope before (the last two signed, zigzag); for a block's first row "before" is its
-             address, 0 and 0
-    scopes   u16 function, u16 line of the call in the parent, u32 parent scope; scope 0 is "no Python code"
+    rows     variable-length numbers: address minus that of the row before, times four, plus 2 if the line changes and
+             1 if the scope does; then line minus the line before and scope minus the scope before (signed, zigzag),
+             those that change; for a block's first row "before" is its address, 0 and 0
+    scopes   u16 function, u16 line of the call in the parent, u16 how many scopes before it the parent is, or 0 if it
+             has none; scope 0 is "no Python code"
     functions  u32 offset of its name, u32 offset of its file's name
     strings  UTF-8, each with a NUL after it
 
@@ -34,7 +35,10 @@ from typing import Any
 
 MAGIC = 0x4E494C4B  # "KLIN"
 HEADER_WORDS = 12
-BLOCK_ROWS = 32
+BLOCK_ROWS = 64
+SCOPE_BYTES = 6
+LAST_DEPTH = 1000  # of functions that are inlined in each other
+FARTHEST = 0xFFFF  # from a scope to its parent
 LAST_LINE = 0xFFFF
 SECTION_SHIFT = 28  # while an object is read, its code section number n begins at n << 28
 SHF_EXECINSTR = 4
@@ -313,10 +317,16 @@ class Encoder:
             key = (whole, call_line, numbers[parent])
             number = self.scope_numbers.get(key)
             if number is None:
-                number = self.scope_numbers[key] = len(self.scopes)
-                self.scopes.append(key)
+                number = self.scope_numbers[key] = self.append(*key)
             numbers.append(number)
         return numbers
+
+    def append(self, function: int, call_line: int, parent: int) -> int:
+        """Enter a scope, and its parent once more if that is too far away."""
+        if parent and len(self.scopes) - parent > FARTHEST - LAST_DEPTH:
+            parent = self.append(*self.scopes[parent])
+        self.scopes.append((function, call_line, parent))
+        return len(self.scopes) - 1
 
 
 def build(placed: list[Placed], base: int) -> bytes:
@@ -348,14 +358,18 @@ def encode(encoder: Encoder, rows: list[tuple[int, int, int]], base: int) -> byt
         if number % BLOCK_ROWS == 0:
             blocks += struct.pack("<II", row[0], len(stream))
             address, line, scope = row[0], 0, 0
-        append_number(stream, row[0] - address)
-        append_number(stream, zigzag(row[1] - line))
-        append_number(stream, zigzag(row[2] - scope))
+        append_number(stream, (row[0] - address) << 2 | (row[1] != line) << 1 | (row[2] != scope))
+        for change in (row[1] - line, row[2] - scope):
+            if change:
+                append_number(stream, zigzag(change))
         address, line, scope = row
     functions = b"".join(
         struct.pack("<II", encoder.string(name), encoder.string(file)) for name, file in encoder.functions
     )
-    scopes = b"".join(struct.pack("<HHI", *scope) for scope in encoder.scopes)
+    scopes = b"".join(
+        struct.pack("<HHH", function, line, number - parent if parent else 0)
+        for number, (function, line, parent) in enumerate(encoder.scopes)
+    )
     offsets: list[int] = []
     body = bytearray()
     for part in (bytes(blocks), scopes, functions, bytes(stream), bytes(encoder.strings)):
@@ -404,29 +418,36 @@ class Table:
         block = bisect.bisect_right(self.block_addresses, offset) - 1
         if block < 0:
             return 0, 0
-        place = self.rows + int(struct.unpack_from("<I", self.data, self.blocks + 8 * block + 4)[0])
-        at, line, scope = self.block_addresses[block], 0, 0
         found = (0, 0)
-        for _ in range(min(BLOCK_ROWS, self.row_count - block * BLOCK_ROWS)):
-            delta, place = read_number(self.data, place)
-            line_delta, place = read_number(self.data, place)
-            scope_delta, place = read_number(self.data, place)
-            at += delta
+        for at, line, scope in self.rows_of(block):
             if at > offset:
                 break
-            line += unzigzag(line_delta)
-            scope += unzigzag(scope_delta)
             found = (line, scope)
         return found
+
+    def rows_of(self, block: int) -> Iterator[tuple[int, int, int]]:
+        """The rows of a block: where each begins, relative to the base, its line and its scope."""
+        place = self.rows + int(struct.unpack_from("<I", self.data, self.blocks + 8 * block + 4)[0])
+        at, line, scope = self.block_addresses[block], 0, 0
+        for _ in range(min(BLOCK_ROWS, self.row_count - block * BLOCK_ROWS)):
+            first, place = read_number(self.data, place)
+            at += first >> 2
+            if first & 2:
+                change, place = read_number(self.data, place)
+                line += unzigzag(change)
+            if first & 1:
+                change, place = read_number(self.data, place)
+                scope += unzigzag(change)
+            yield at, line, scope
 
     def frames(self, address: int) -> Iterator[FrameLine]:
         """The Python frames at an address, innermost first."""
         line, scope = self.find(address)
         while scope:
-            function, call_line, parent = struct.unpack_from("<HHI", self.data, self.scopes + 8 * scope)
+            function, call_line, distance = struct.unpack_from("<HHH", self.data, self.scopes + SCOPE_BYTES * scope)
             name, file = struct.unpack_from("<II", self.data, self.functions + 8 * function)
             yield FrameLine(self._string(file), line, self._string(name))
-            line, scope = call_line, parent
+            line, scope = call_line, scope - distance if distance else 0
 
     def _string(self, offset: int) -> str:
         start = self.strings + offset

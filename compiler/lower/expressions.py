@@ -162,9 +162,15 @@ def declared_global(fn: FunctionLowerer, module: str, name: str, at: Type) -> Ty
     return fn.world.rebound_types.get((module, name), at)
 
 
+_MISSING = object()
+
+
 def class_constant(fn: FunctionLowerer, e: ClassConstant) -> Value:
     live: Any = live_object(fn.world.program, e.owner)
-    value = getattr(live, e.name)
+    value = getattr(live, e.name, _MISSING)
+    if value is _MISSING:
+        raise fn.error("KP235", f"the class {live.__name__} has no value for {e.name}, which its objects set",
+                       f"write {e.name} of an object, or give it a value in the class")  # fmt: skip
     if isinstance(value, python_types.FunctionType):
         function = fn.world.live_function(value)
         t = fn.type(e.type)

@@ -19,12 +19,15 @@ from kernel.lang.unsafe import load_i64, load_u8, load_u32, span_at, symbol_addr
 _MAGIC: Final = 0x4E494C4B
 _HEADER_BYTES: Final = 48
 _BLOCK_BYTES: Final = 8
-_SCOPE_BYTES: Final = 8
+_SCOPE_BYTES: Final = 6
 _FUNCTION_BYTES: Final = 8
-BLOCK_ROWS: Final = 32
+BLOCK_ROWS: Final = 64
 _FRAME_LIMIT: Final = 64
 _INLINE_LIMIT: Final = 32
 _NAME_LIMIT: Final = 256
+_CHANGES_LINE: Final = 2  # bits of a row's first number
+_CHANGES_SCOPE: Final = 1
+_STEP_SHIFT: Final = 2
 
 
 class TextSink:
@@ -111,14 +114,15 @@ class LineTable:
         line = 0
         scope = 0
         found = False
-        for row in range(min(BLOCK_ROWS, self.row_count - (low - 1) * BLOCK_ROWS)):
-            step = self._number()
-            if row > 0:
-                place += step
+        for _ in range(min(BLOCK_ROWS, self.row_count - (low - 1) * BLOCK_ROWS)):
+            first = self._number()
+            place += first >> _STEP_SHIFT
             if self.cursor > self.size or place > relative:
                 break
-            line += _signed(self._number())
-            scope += _signed(self._number())
+            if first & _CHANGES_LINE != 0:
+                line += _signed(self._number())
+            if first & _CHANGES_SCOPE != 0:
+                scope += _signed(self._number())
             found = True
             self.line = line
             self.scope = scope
@@ -131,13 +135,14 @@ class LineTable:
         scope = 0
         count = 0
         for row in range(min(BLOCK_ROWS, self.row_count - number * BLOCK_ROWS)):
-            step = self._number()
-            if row > 0:
-                place += step
-            self._number()  # the line
+            first = self._number()
+            place += first >> _STEP_SHIFT
+            if first & _CHANGES_LINE != 0:
+                self._number()
             if self.cursor > self.size:
                 break
-            scope += _signed(self._number())
+            if first & _CHANGES_SCOPE != 0:
+                scope += _signed(self._number())
             places[row] = self.base + place
             scopes[row] = scope
             count += 1
@@ -148,11 +153,16 @@ class LineTable:
         for _ in range(_INLINE_LIMIT):
             if not 0 < scope < self.scope_count:
                 return 0
-            parent = self.word(self.scopes + scope * _SCOPE_BYTES + 4)
+            parent = self._parent(scope)
             if parent == 0:
                 return scope
             scope = parent
         return 0
+
+    def _parent(self, scope: int) -> int:
+        """The scope into which one is inlined; 0 if there is none."""
+        distance = self.half(self.scopes + scope * _SCOPE_BYTES + 4)
+        return scope - distance if distance != 0 else 0
 
     def _number(self) -> int:
         value = 0
@@ -194,7 +204,7 @@ class LineTable:
             self.chain_line[depth] = line
             depth += 1
             line = self.half(self.scopes + scope * _SCOPE_BYTES + 2)
-            scope = self.word(self.scopes + scope * _SCOPE_BYTES + 4)
+            scope = self._parent(scope)
         return depth
 
     def follow(self, count: int, rbp: int, stack_low: int, stack_high: int) -> int:

@@ -17,7 +17,7 @@ from typing import Final
 
 from kernel.lang import ERESTARTNOHAND, ERESTARTSYS, Errno, final, inline, noinline, noraise, panic, sleeps
 from kernel.lib.linked import Linked, LinkedList
-from kernel.lib.pace import spend
+from kernel.lib.pace import pace, spend
 from kernel.sched.pressure import MACHINE, WAITS_FOR_DISK
 from kernel.sched.processor import this_processor
 from kernel.sched.scheduler import current_thread, safe_point, schedule, wake, yield_now
@@ -27,6 +27,7 @@ from kernel.time.timers import FOREVER_NS, Timer
 
 WAITERS_AT_ONCE: Final = 512
 _WAKE_COST: Final = 400  # instructions
+_SLEEP_COST: Final = 1000  # for a thread that is woken, and sleeps on: thousands may do so one after the other
 
 
 @final
@@ -168,6 +169,7 @@ class WaitQueue(LinkedList[Waiter]):
             return False
         if interruptible and thread.is_interrupted():
             raise Errno(ERESTARTSYS)
+        pace(_SLEEP_COST)
         return True  # woken by hand: the caller checks again
 
     @sleeps
@@ -277,6 +279,7 @@ def sleep_until(deadline_ns: int, interruptible: bool = True) -> bool:
         return False
     if interruptible and thread.is_interrupted():
         raise Errno(ERESTARTSYS)
+    pace(_SLEEP_COST)
     return True
 
 
@@ -287,4 +290,5 @@ def sleep_for_signal() -> None:
     while not thread.is_interrupted():
         thread.state = ThreadState.SLEEPING
         schedule()
+        pace(_SLEEP_COST)
     raise Errno(ERESTARTNOHAND)

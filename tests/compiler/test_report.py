@@ -35,7 +35,7 @@ def test_answers_are_kept_until_something_changes(tmp_path: Path, monkeypatch: p
         raise AnalysedError
 
     facts = Facts("close", "kernel.syscalls.open.close", "system call", True, None, ["EBADF"], True, ["a.b"], ["C"])
-    locks = LockReport([LockFacts("Lock", 3, ["A.b"])], 1, 2, 3, 4, [CallFacts("close", "f", True, False)], ["g"])
+    locks = LockReport([LockFacts("Lock", 3, ["A.b"])], 1, 2, 3, 4, [CallFacts("close", "f", True, False)], ["g"], ["h"])
     known = questions.Answers([facts], locks)
     monkeypatch.setattr(questions, "ANSWERS", tmp_path / "answers")
     monkeypatch.setattr(questions, "analyse_kernel", analyse)
@@ -78,9 +78,9 @@ def test_texts_of_locks() -> None:
     lock = LockFacts("a.ItemLock", 10, ["a.Item: all that changes"])
     read = CallFacts("read", "a.read", True, False, ["a.ItemLock"], ["a.py:3: reads Item.count"])
     calls = [read, CallFacts("id", "a.id", False, True)]
-    shown = lock_text(LockReport([lock], 7, 2, 1, 3, calls, ["a.take"]), [])
+    shown = lock_text(LockReport([lock], 7, 2, 1, 3, calls, ["a.take"], ["a.store"]), [])
     assert "rank 10: a.ItemLock guards\n    a.Item: all that changes" in shown
     assert "1 of 2 system calls run without the kernel lock, and 0 have" in shown
     assert shown.index("  id ") < shown.index("  read ") and shown.endswith("kernel lock  ItemLock")
-    in_full = lock_text(LockReport([lock], 7, 2, 1, 3, calls, []), ["read"])
+    in_full = lock_text(LockReport([lock], 7, 2, 1, 3, calls, [], []), ["read"])
     assert in_full.splitlines()[1] == "    a.py:3: reads Item.count" and "takes a.ItemLock" in in_full

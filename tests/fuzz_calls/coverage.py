@@ -13,7 +13,7 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 
 import kernel.syscalls.all  # noqa: F401  (it fills the table)
-from compiler.lines import FrameLine, Table, read_number
+from compiler.lines import FrameLine, Table
 from kernel.doors.table import SYSCALLS
 from tools.machine import Disk, DiskMode
 from tools.paths import KERNEL
@@ -85,17 +85,7 @@ def lines(addresses: list[int]) -> Lines:
 
 def _row_starts(table: Table, start: int, size: int) -> list[int]:
     """Where each row of the table begins: every line has one."""
-    found = []
-    for block in range(table.block_count):
-        at = table.block_addresses[block]
-        place = int.from_bytes(table.data[table.blocks + 8 * block + 4 : table.blocks + 8 * block + 8], "little")
-        place += table.rows
-        for _ in range(min(32, table.row_count - block * 32)):
-            delta, place = read_number(table.data, place)
-            _, place = read_number(table.data, place)
-            _, place = read_number(table.data, place)
-            at += delta
-            found.append(table.base + at)
+    found = [table.base + row[0] for block in range(table.block_count) for row in table.rows_of(block)]
     return [address for address in found if start <= address < start + size]
 
 

@@ -8,6 +8,7 @@ MODULES = (
     "kernel.block.crc32",
     "kernel.block.partitions",
     "kernel.bpf.arithmetic",
+    "kernel.bpf.btf",
     "kernel.bpf.code",
     "kernel.bpf.flow",
     "kernel.bpf.functions",

@@ -80,6 +80,7 @@ _SWITCHES: Final = (
 _ADDRESS_SIZE: Final = 12  # struct sockaddr_nl
 _OVERHEAD_BYTES: Final = 512
 _HIGHEST_GROUP: Final = 64
+_LEAVE_COST: Final = 500  # instructions
 _LISTENER_COST: Final = 600  # instructions
 _OVERRUN_COST: Final = 300
 _PORT_COST: Final = 200
@@ -116,7 +117,6 @@ class NetlinkSocket(Socket):
         self.port: int = 0
         self.is_bound: bool = False
         self.groups: int = 0  # bit n - 1 for group n
-        self.has_listened: bool = False  # whether it has ever listened to one of them
         self.peer_port: int = 0
         self.peer_group: int = 0
         self.queued_bytes: int = 0
@@ -180,7 +180,6 @@ class NetlinkSocket(Socket):
         if fresh == 0:
             return
         sockets = netlink_sockets_of(self.network)
-        self.has_listened = True
         try:
             for group in range(1, _HIGHEST_GROUP):
                 if fresh >> (group - 1) & 1 != 0:
@@ -191,9 +190,12 @@ class NetlinkSocket(Socket):
 
     def _leave_groups(self, groups: int) -> None:
         sockets = netlink_sockets_of(self.network)
-        for group in range(1, _HIGHEST_GROUP):
-            if groups >> (group - 1) & 1 != 0:
-                sockets.leave(self, group)
+        left = groups
+        while left != 0:
+            group = _lowest_group(left)
+            sockets.leave(self, group)
+            spend(_LEAVE_COST)
+            left &= left - 1
 
     def _bind_to_any(self) -> None:
         """A process's first socket gets the process's number as its port; others get numbers that no process has."""
@@ -234,9 +236,7 @@ class NetlinkSocket(Socket):
     def close(self) -> None:
         if self.is_bound:
             netlink_sockets_of(self.network).take_out(self)
-        if self.has_listened:
-            for group in range(1, _HIGHEST_GROUP):
-                netlink_sockets_of(self.network).leave(self, group)
+            self._leave_groups(self.groups)
         self.queue.clear()
         super().close()
 

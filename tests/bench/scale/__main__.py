@@ -51,7 +51,7 @@ ROWS = (
     Row("rename", (10, 1000, 100_000)),
     Row("create-unlink", (10, 1000, 100_000)),
     Row("list-names", (10, 1000, 100_000), is_each=True),
-    Row("record-lock", (10, 1000, 100_000), pending="each call goes through all locks of the file"),
+    Row("record-lock", (10, 1000, 100_000)),
     Row("inotify-add-remove", (10, 1000, 8000)),
     Row("create-deep", (10, 1000)),
     Row("getcwd", (10, 1000), is_each=True),

@@ -125,6 +125,7 @@ static void pointers(void)
 		AT(451, fd, out, a, 0);
 	}
 	set = syscall(SYS_set_robust_list, 0, 24);
+	MUST(semctl(set, 0, IPC_RMID));
 }
 
 /* A program's list of robust futexes may lie anywhere: its end looks at it. */

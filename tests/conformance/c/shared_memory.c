@@ -1,6 +1,7 @@
 /* Covers: shmget: IPC_PRIVATE IPC_CREAT IPC_EXCL, sizes, permissions; shmat: SHM_RDONLY SHM_RND SHM_REMAP; shmdt; shmctl: IPC_STAT IPC_SET IPC_RMID IPC_INFO
  * SHM_INFO SHM_STAT SHM_LOCK; fork, execve and exit; membarrier. */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
 #include "case.h"
@@ -18,6 +19,7 @@ static void show_state(const char *what, int id)
 
 int main(void)
 {
+	CHECK(unshare(CLONE_NEWIPC) == 0); /* others' segments are not counted */
 	int id = (int)TRY(shmget(IPC_PRIVATE, 10000, 0640));
 	show_state("new", id);
 	char *p = shmat(id, NULL, 0);

@@ -2,6 +2,7 @@
  * permissions and errors (msgget(2), msgsnd(2), msgrcv(2), msgctl(2)).
  */
 #define _GNU_SOURCE
+#include <sched.h>
 #include "case.h"
 #include <sys/ipc.h>
 #include <limits.h>
@@ -256,6 +257,8 @@ static void waiting(void)
 
 int main(void)
 {
+	if (unshare(CLONE_NEWIPC) != 0) /* others' queues are not counted */
+		return 1;
 	types();
 	queues_and_errors();
 	waiting();

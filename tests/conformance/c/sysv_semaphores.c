@@ -306,6 +306,7 @@ static void listed(void)
 
 int main(void)
 {
+	MUST(unshare(CLONE_NEWIPC)); /* others' sets are not counted */
 	sets();
 	operations();
 	waiting();
