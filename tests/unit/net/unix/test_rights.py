@@ -311,8 +311,8 @@ def test_few_of_very_many_sockets_are_looked_at_between_two_safe_points(monkeypa
 
 
 def test_a_socket_that_is_created_while_one_looks_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    (lost,) = sockets(1)
-    put(lost, [lost])
+    holder, sent = sockets(2)
+    put(holder, [sent])
     fresh: list[DatagramSocket] = []
 
     def others(_cost: int) -> None:
@@ -322,11 +322,11 @@ def test_a_socket_that_is_created_while_one_looks_stays(monkeypatch: pytest.Monk
             fresh[1].release()
 
     monkeypatch.setattr(rights, "pace", others)
-    lost.release()
     monkeypatch.setattr(SUSPICION, "is_raised", False)
     collect()
-    assert lost.is_dead and len(fresh) == 2 and not fresh[1].is_dead
+    assert len(fresh) == 2 and not fresh[1].is_dead
     assert SUSPICION.is_raised, "what was sent meanwhile is looked at once more"
-    fresh[0].release()
+    for each in (fresh[0], holder, sent):
+        each.release()
     collect()
-    assert fresh[1].is_dead
+    assert fresh[1].is_dead and sent.is_dead
