@@ -118,7 +118,7 @@ def add_filter(task: Task, instructions: bytes, flags: int) -> int:
     descriptor = task.files.install(file, cloexec=True)
     try:
         _add_to_threads(task, top, flags)
-    except Errno:
+    except (Errno, MemoryError):
         task.files.take_back(descriptor, file)
         raise
     return descriptor
