@@ -16,10 +16,15 @@ from kernel.lang import EINVAL, ENOMEM, ENOSYS, EPERM, ESRCH, Errno, final, noin
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
 from kernel.lib.log import NOTICE, log, printable
+from kernel.lib.pace import is_dying, pace
+from kernel.lib.pid import FIRST, Pid
 from kernel.lib.proc_files import proc_line
+from kernel.sched import WaitQueue
 from kernel.task.call_signal import raise_sigsys, sigsys_of
 from kernel.task.deliver import end_by_signal
 from kernel.task.exit import end_thread
+from kernel.task.pids import next_thread
+from kernel.task.process import Process
 from kernel.task.seccomp_filter import (
     ACTION,
     ALLOW,
@@ -63,12 +68,36 @@ _RT_SIGRETURN: Final = number_of_call("rt_sigreturn")
 _EXIT: Final = number_of_call("exit")
 _HIGHEST_ERRNO: Final = 4095
 _HIGHEST_NUMBER: Final = 0x7FFF_FFFF  # above, as 32 bits, it is negative: no call
+# Instructions, for `pace`
+_LOOK_COST: Final = 150
+_ENTER_COST: Final = 400
 
 # Changing the mode ----------------------------------------------------------------------------------------------------
 
 
+@final
+class _Change:
+    """What happens to the filters of a process while all its threads get the same."""
+
+    def __init__(self, forbids_privileges: bool) -> None:
+        self.top: CallFilter | None = None  # what they get, once no thread is in the way
+        self.forbids_privileges: bool = forbids_privileges
+        self.has_newcomer: bool = False  # a thread was created since they were looked at
+
+
+_CHANGES: Final[dict[Process, _Change]] = {}
+_DONE: Final = WaitQueue()  # for changes to end
+
+
+def _wait_for_changes(process: Process) -> None:
+    """From its return to the caller's next sleep, only the caller changes filters of the process."""
+    while process in _CHANGES:
+        _DONE.wait()
+
+
 def set_strict(task: Task) -> None:
     """The running thread enters strict mode. EINVAL if it has filters."""
+    _wait_for_changes(task.process)
     if task.calls.seccomp_mode == FILTER:
         raise Errno(EINVAL)
     task.registers.forbid_counter(is_forbidden=True)
@@ -89,7 +118,7 @@ def add_filter(task: Task, instructions: bytes, flags: int) -> int:
     descriptor = task.files.install(file, cloexec=True)
     try:
         _add_to_threads(task, top, flags)
-    except Errno:
+    except (Errno, MemoryError):
         task.files.take_back(descriptor, file)
         raise
     return descriptor
@@ -97,37 +126,64 @@ def add_filter(task: Task, instructions: bytes, flags: int) -> int:
 
 def _add_to_threads(task: Task, top: CallFilter, flags: int) -> int:
     """Add a filter to the running thread, or to all of its process. Returns the number of a thread that cannot
-    get it, or 0. Raises EINVAL, EBUSY, ENOMEM, ESRCH. Nothing here sleeps: wherever it did, another thread that
-    synchronizes its filters might change the running thread's.
+    get it, or 0. Raises EINVAL, EBUSY, ENOMEM, ESRCH.
     """
+    _wait_for_changes(task.process)
     if task.calls.seccomp_mode == STRICT:
         raise Errno(EINVAL)
     top.put_above(task.call_filter)
-    if flags & FLAG_SYNCHRONIZE != 0:
-        other = _different_thread(task)
+    if flags & FLAG_SYNCHRONIZE == 0:
+        _enter(task, FILTER, top)
+        return 0
+    change = _Change(task.settings.no_new_privileges)
+    _CHANGES[task.process] = change
+    try:
+        other = _different_thread(task, change)
         if other is not None and flags & FLAG_SYNCHRONIZE_OR_ESRCH != 0:
             raise Errno(ESRCH)
         if other is not None:
             return task.pids.shown(other.tid)
-        for follower in task.process.threads.values():
-            if follower.is_exiting:
-                continue  # it has left its filters, and their listener, or is about to
-            follower.settings.no_new_privileges = follower.settings.no_new_privileges or task.settings.no_new_privileges
-            _enter(follower, FILTER, top)
-    _enter(task, FILTER, top)
+        _synchronize(task, top, change)
+    finally:
+        _CHANGES.pop(task.process, change)
+        _DONE.wake_all()
     return 0
+
+
+def _synchronize(task: Task, top: CallFilter, change: _Change) -> None:
+    """Give a filter to all threads of a process. There may be very many: others run meanwhile, and threads that they
+    create get it at once.
+    """
+    change.top = top
+    follower = next_thread(task.process, FIRST)
+    while follower is not None:
+        number = Pid(int(follower.tid) + 1)
+        if not follower.is_exiting and follower.call_filter is not top:  # such have left their filters, or are about to
+            follower.settings.no_new_privileges = follower.settings.no_new_privileges or change.forbids_privileges
+            _enter(follower, FILTER, top)
+        pace(_ENTER_COST)
+        follower = next_thread(task.process, number)
 
 
 def inherit(parent: Task, child: Task) -> None:
     """A new thread inherits its creator's mode."""
-    child.calls.seccomp_mode = parent.calls.seccomp_mode
+    mode = parent.calls.seccomp_mode
     top = parent.call_filter
+    forbids_privileges = parent.settings.no_new_privileges
+    change = _CHANGES.get(child.process) if len(_CHANGES) > 0 else None
+    if change is not None:
+        change.has_newcomer = True
+        if change.top is not None:
+            mode = FILTER
+            top = change.top
+            forbids_privileges = forbids_privileges or change.forbids_privileges
+    child.calls.seccomp_mode = mode
     child.call_filter = top
     heard = None if top is None else top.heard
     if isinstance(heard, Listener):
         heard.join()
     rewatch(child)
-    child.settings.no_new_privileges = parent.settings.no_new_privileges
+    child.settings.no_new_privileges = forbids_privileges
 
 
 def _enter(task: Task, mode: int, top: CallFilter | None) -> None:
@@ -141,18 +197,29 @@ def _enter(task: Task, mode: int, top: CallFilter | None) -> None:
     rewatch(task)
 
 
-def _different_thread(task: Task) -> Task | None:
-    """A thread of the same process whose filters are not part of the running thread's."""
-    mine = task.call_filter
-    if mine is not None:
-        mine.mark()
-    for other in task.process.threads.values():
-        if other is task or other.is_exiting or other.calls.seccomp_mode == DISABLED:
-            continue
-        theirs = other.call_filter
-        if other.calls.seccomp_mode == STRICT or mine is None or (theirs is not None and not theirs.is_marked()):
-            return other
-    return None
+def _different_thread(task: Task, change: _Change) -> Task | None:
+    """A thread of the same process whose filters are not part of the running thread's. Others run meanwhile."""
+    while True:
+        change.has_newcomer = False
+        other = next_thread(task.process, FIRST)
+        while other is not None:
+            if other is not task and not other.is_exiting and _is_different(other, task.call_filter):
+                return other
+            number = Pid(int(other.tid) + 1)
+            pace(_LOOK_COST)
+            other = next_thread(task.process, number)
+        if not change.has_newcomer or is_dying():
+            return None
+
+
+def _is_different(other: Task, mine: CallFilter | None) -> bool:
+    """Whether a thread has filters that are not part of a stack."""
+    if other.calls.seccomp_mode == DISABLED:
+        return False
+    theirs = other.call_filter
+    if other.calls.seccomp_mode == STRICT or mine is None:
+        return True
+    return theirs is not None and not mine.has_below(theirs)
 
 
 # Judging calls --------------------------------------------------------------------------------------------------------

@@ -99,27 +99,30 @@ class CallFilter:
             if self.listener is None:
                 self.heard = previous.heard
 
-    def mark(self) -> None:
-        """Mark the filters of a stack, for `is_marked`. Nothing sleeps until the last question."""
+    def has_below(self, other: "CallFilter") -> bool:
+        """Whether another stack is the lower part, or all, of this one. A process may have very many threads with long
+        stacks: this one is not walked through for each question, but when others have asked about theirs.
+        """
+        if self.marked != _MARKS.last or self.count != _MARKS.count:
+            self._mark()
+        return other.marked == _MARKS.last
+
+    def _mark(self) -> None:
         _MARKS.last += 1
+        _MARKS.count = self.count
         candidate: CallFilter | None = self
         while candidate is not None:
             candidate.marked = _MARKS.last
             candidate = candidate.previous
 
-    def is_marked(self) -> bool:
-        """Whether a stack is the lower part, or all, of the one that was marked last. A process may have very many
-        threads with long stacks, so that none is walked through for each of them.
-        """
-        return self.marked == _MARKS.last
-
 
 @final
 class _Marks:
-    """How often a stack was marked."""
+    """How often a stack was marked, and how high the last one was."""
 
     def __init__(self) -> None:
         self.last: int = 0
+        self.count: int = 0
 
 
 _MARKS: Final = _Marks()

@@ -2775,6 +2775,15 @@ static void crowded_library(void)
     CHECK(munmap(memory, 12000 * pages * PAGE) == 0 && close(file) == 0 && unlink("/mnt/library") == 0);
 }
 
+static void allow_everything_to_all_threads(void)
+{
+    struct sock_filter code = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+    struct sock_fprog program = {1, &code};
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    for (int i = 0; i < 2; i++)
+        CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0);
+}
+
 /* 5,000 threads in a control group: frozen, shown, moved, stopped, continued, killed. */
 static void crowded_group(void)
 {
@@ -2793,6 +2802,7 @@ static void crowded_group(void)
         write_text("/tmp/crowded/one/cgroup.procs", "0");
         for (int i = 0; i < 5000; i++)
             CHECK(pthread_create(&thread, &small, forever, 0) == 0);
+        allow_everything_to_all_threads();
         CHECK(write(ends[1], "", 1) == 1);
         forever(0);
     }
@@ -2829,6 +2839,33 @@ static void long_queue(void)
     CHECK(msgctl(queue, IPC_RMID, 0) == 0);
 }
 
+/* A search for sockets that nobody can reach, among 40,000. */
+static void sockets_in_transit(void)
+{
+    const int count = 40000;
+    struct rlimit limit = {count + 100, count + 100};
+    int ends[2], passed[2];
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0 && socketpair(AF_UNIX, SOCK_DGRAM, 0, passed) == 0);
+    union { struct cmsghdr header; char bytes[CMSG_SPACE(sizeof(int))]; } control = {{
+        CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    memcpy(CMSG_DATA(&control.header), &passed[0], sizeof(int));
+    struct iovec part = {"", 1};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    CHECK(sendmsg(ends[0], &message, 0) == 1);
+    int last = -1;
+    for (int i = 0; i < count; i++)
+        CHECK((last = socket(AF_UNIX, SOCK_DGRAM, 0)) >= 0);
+    CHECK(close(last) == 0);
+    char byte;
+    CHECK(recv(ends[1], &byte, 1, 0) == 1); /* so that the others' ends look for none */
+}
+
+static void unreachable_sockets(void)
+{
+    in_child(sockets_in_transit);
+}
+
 static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"random", random_bytes}, {"zeros", zeros}, {"copies", between_files}, {"tmpfs", file_in_memory},
     {"present", present}, {"ranges", ranges}, {"process", large_process}, {"show_areas", show_areas},
@@ -2850,6 +2887,7 @@ static const struct { const char *name; void (*function)(void); } FAMILIES[] = {
     {"polls", polls}, {"mapped_often", mapped_often}, {"holes", holes}, {"rules", rules}, {"keyrings", keyrings},
     {"locks", locks}, {"receivers", receivers},
     {"next_kernel", next_kernel}, {"library", crowded_library}, {"crowded_group", crowded_group}, {"queue", long_queue},
+    {"unreachable", unreachable_sockets},
 };
 
 int main(int count, char **values)

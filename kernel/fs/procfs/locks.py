@@ -4,6 +4,7 @@ The newest come first, and under each lock the requests that wait for it. Proces
 that the mount of /proc shows. Locks of processes outside it are left out of /proc/locks; elsewhere such a process is 0.
 """
 
+from enum import IntEnum
 from typing import Final
 
 from kernel.fs.constants import F_RDLCK, F_WRLCK, MAX_FILE_SIZE, S_IFREG, device_major, device_minor
@@ -18,7 +19,7 @@ from kernel.fs.procfs.view import View
 from kernel.fs.record_locks import Lock, OwnedLocks, RecordLock
 from kernel.lang import final
 from kernel.lib.order import Order, Walk
-from kernel.lib.pace import pace, spend
+from kernel.lib.pace import pace
 from kernel.lib.pid import NOBODY
 from kernel.task.pid_namespace import PidNamespace
 
@@ -141,51 +142,82 @@ def _waiting_requests() -> dict[Lock, list[Lock]]:
     return found
 
 
-def locks_through(file: File, table: FileTable | None, pids: PidNamespace) -> bytes:
-    """What a process holds through one of its descriptions."""
-    locks = file.inode.locks
-    if locks is None:
-        return b""
-    text = bytearray()
-    count = 0
-    holder = locks.flock_of(file)
-    if holder is not None:
-        count = _put_through(holder, count, pids, text)
-    if table is not None:
-        count = _put_records(locks.owned_by(table, file), file, count, pids, text)
-    count = _put_records(locks.owned_by(None, file), file, count, pids, text)
-    index = 0
-    while index < len(locks.leases):
-        lease = locks.leases[index]
-        if lease.file is file:
-            _put_through(lease, count, pids, text)
-            break  # it has no other
-        pace(_LEASE_COST)
-        index += 1
-    return bytes(text)
+class _Part(IntEnum):
+    """What comes next among the lines about a description."""
+
+    FLOCK = 0
+    OF_PROCESS = 1  # record locks
+    OF_DESCRIPTION = 2
+    LEASE = 3
+    END = 4
 
 
-def _put_records(owned: OwnedLocks | None, file: File, count: int, pids: PidNamespace, text: bytearray) -> int:
-    """Write the lines of an owner's record locks that were requested through a description, after `count` others.
-    Returns how many there are now. Others release locks at the safe points: the walk meets those that stay.
+@final
+class LocksThrough(Listing):
+    """The lines about what a process holds through one of its descriptions. There may be very many: others come and go
+    between two of them.
     """
-    if owned is None:
-        return count
-    walk = Walk(owned.ranges)
-    record = walk.next()
-    while record is not None:
-        if record.file is file:
-            count = _put_through(record, count, pids, text)
+
+    def __init__(self, file: File, table: FileTable | None, pids: PidNamespace) -> None:
+        self._file: File = file
+        self._table: FileTable | None = table
+        self._pids: PidNamespace = pids
+        self._part: _Part = _Part.FLOCK
+        self._records: Walk[RecordLock] | None = None  # of the present part
+        self._number: int = 0  # of the last line
+
+    def next_piece(self) -> bytes | None:
         pace(_LOOK_COST)
-        record = walk.next()
-    return count
+        locks = self._file.inode.locks
+        if locks is None:
+            return None
+        records = self._records
+        if records is not None:
+            record = records.next()
+            if record is None:
+                self._records = None
+                return b""
+            return self._line(record) if record.file is self._file else b""
+        match self._part:
+            case _Part.FLOCK:
+                self._part = _Part.OF_PROCESS
+                return self._line(locks.flock_of(self._file))
+            case _Part.OF_PROCESS:
+                self._part = _Part.OF_DESCRIPTION
+                if self._table is not None:
+                    self._begin(locks.owned_by(self._table, self._file))
+                return b""
+            case _Part.OF_DESCRIPTION:
+                self._part = _Part.LEASE
+                self._begin(locks.owned_by(None, self._file))
+                return b""
+            case _Part.LEASE:
+                self._part = _Part.END
+                return self._line(self._lease(locks))
+            case _Part.END:
+                return None
 
+    def _begin(self, owned: OwnedLocks | None) -> None:
+        if owned is not None:
+            self._records = Walk(owned.ranges)
 
-def _put_through(lock: Lock, count: int, pids: PidNamespace, text: bytearray) -> int:
-    """Write the line of a lock, after `count` others. Returns how many there are now."""
-    text.extend(f"lock:\t{count + 1}: {_describe(lock, pids)}".encode())
-    spend(_LINE_COST)
-    return count + 1
+    def _lease(self, locks: LockList) -> Lease | None:
+        """The only one of the description."""
+        index = 0
+        while index < len(locks.leases):
+            lease = locks.leases[index]
+            if lease.file is self._file:
+                return lease
+            pace(_LEASE_COST)
+            index += 1
+        return None
+
+    def _line(self, lock: Lock | None) -> bytes:
+        if lock is None:
+            return b""
+        self._number += 1
+        pace(_LINE_COST)
+        return f"lock:\t{self._number}: {_describe(lock, self._pids)}".encode()
 
 
 def _holder(lock: Lock, pids: PidNamespace) -> int:

@@ -12,7 +12,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext, Path, path_name
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, PiecesFile, TextInode
-from kernel.fs.procfs.locks import locks_through
+from kernel.fs.procfs.locks import LocksThrough
 from kernel.fs.procfs.subject import Subject, give_owner, parse_number, require_inspection
 from kernel.lang import ENOENT, Errno, final
 from kernel.lib.credentials import Actor
@@ -187,7 +187,43 @@ class DescriptorText(TextInode):
     def keeps_mode(self) -> bool:
         return True
 
-    def make_text(self) -> bytes:
+    def open(self, path: Path, flags: int) -> File:
+        self.check_reader()
+        return _DescriptorPieces(path, flags, self)
+
+
+@final
+class _DescriptorPieces(PiecesFile):
+    """It, open: first what all descriptions have, then locks, then what this kind has, of which there may be much."""
+
+    def __init__(self, path: Path, flags: int, source: DescriptorText) -> None:
+        super().__init__(path, flags)
+        self.subject: Subject = source.subject
+        self.descriptor: int = source.descriptor
+        self.file: File | None = None  # the one that is being read about
+        self.locks: LocksThrough | None = None
+        self.listing_left: Listing | None = None
+
+    def begin(self) -> None:
+        self.file = None
+
+    def next_piece(self) -> bytes | None:
+        file = self.file
+        if file is None:
+            return self._first_piece()
+        locks = self.locks
+        if locks is not None:
+            piece = locks.next_piece()
+            if piece is not None:
+                return piece
+            self.locks = None
+            self.listing_left = None
+            return self._more(file)
+        listing = self.listing_left
+        return None if listing is None else listing.next_piece()
+
+    def _first_piece(self) -> bytes:
+        """Raises ENOENT."""
         task = self.subject.living()
         file = open_file_of(self.subject, self.descriptor)
         if file is None:
@@ -198,38 +234,14 @@ class DescriptorText(TextInode):
             flags |= O_CLOEXEC
         text = f"pos:\t{file.position}\nflags:\t0{flags:o}\n"
         text += f"mnt_id:\t{file.path.mount.identifier}\nino:\t{file.inode.ino}\n"
-        pids = self.subject.pids
-        more = file.describe_to(pids) if isinstance(file, PidFile) else file.describe()
-        pace_bytes(len(more))
-        return text.encode() + locks_through(file, table, pids) + more
+        self.locks = LocksThrough(file, table, self.subject.pids)
+        self.file = file
+        return text.encode()
 
-    def open(self, path: Path, flags: int) -> File:
-        self.check_reader()
-        file = open_file_of(self.subject, self.descriptor)
-        if file is not None and file.listing() is not None:
-            return _ListingText(path, flags, self)
-        return super().open(path, flags)
-
-
-@final
-class _ListingText(PiecesFile):
-    """An open fdinfo of a file whose text may be long."""
-
-    def __init__(self, path: Path, flags: int, source: DescriptorText) -> None:
-        super().__init__(path, flags)
-        self.source: DescriptorText = source
-        self.listing_left: Listing | None = None
-        self.has_begun: bool = False
-
-    def begin(self) -> None:
-        self.has_begun = False
-
-    def next_piece(self) -> bytes | None:
-        if not self.has_begun:
-            text = self.source.make_text()
-            file = open_file_of(self.source.subject, self.source.descriptor)
-            self.listing_left = None if file is None else file.listing()
-            self.has_begun = True
-            return text
-        listing = self.listing_left
-        return None if listing is None else listing.next_piece()
+    def _more(self, file: File) -> bytes:
+        if open_file_of(self.subject, self.descriptor) is not file:
+            return b""  # it was closed meanwhile
+        self.listing_left = file.listing()
+        text = file.describe_to(self.subject.pids) if isinstance(file, PidFile) else file.describe()
+        pace_bytes(len(text))
+        return text

@@ -397,6 +397,8 @@ class UnixSocket(CollectableSocket):
             sender.files = held
         if copies is not None:
             for file in copies:
+                if isinstance(file, CollectableSocket):
+                    SOCKETS.touch(file)
                 file.acquire()
         return control
 

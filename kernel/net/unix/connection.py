@@ -34,7 +34,7 @@ from kernel.net.unix.base import (
     UnixSocket,
 )
 from kernel.net.unix.identity import own_identity
-from kernel.net.unix.rights import CollectableSocket, drop_socket
+from kernel.net.unix.rights import SOCKETS, CollectableSocket, drop_socket
 from kernel.task import current
 
 # Options that a connection inherits from its listener.
@@ -113,6 +113,7 @@ class ConnectedSocket(UnixSocket):
                 deadline_ns = self.receive_deadline(0)
             self.wait(self.read_queue, deadline_ns)
         end = self.waiting.popleft()
+        SOCKETS.touch(end)
         end.is_accepted = True
         end.flags |= flags
         end.switches = self.switches & _INHERITED

@@ -7,6 +7,9 @@ in transit as after the last run, and when memory is short. A socket is alive if
 transit, or if its descriptor is in the queue of a socket that is alive, or of a connection that waits there to be
 accepted.
 
+There may be very many sockets, so `collect` takes safe points. A socket that nobody can reach stays so. Whatever is
+sent, received, accepted or created while it looks counts as alive until the next run (`touch`).
+
 Context: `collect` and `drop_files` allocate nothing and raise nothing; both close files, which may sleep.
 """
 
@@ -45,9 +48,9 @@ class CollectableSocket(Socket):
         self.queue: deque[Parcel] = deque()  # received, not yet read
         self.waiting: deque[CollectableSocket] = deque()  # connections to be accepted
         self.under_way: int = 0  # references in queues
-        self.is_reachable: bool = False
+        self.reached: int = 0  # the last run of `collect` that found it alive
         self.is_accepted: bool = True  # False: in another socket's `waiting`
-        self.next_marked: CollectableSocket | None = None
+        self.next_reached: CollectableSocket | None = None
         self.counting: int = 0  # the last run of `bytes_held_by` that came here
         self.next_counted: CollectableSocket | None = None
         self.drops: int = 0  # references that wait to be dropped
@@ -93,6 +96,10 @@ class SocketList:
         self.count: int = 0
         self.sockets_under_way: int = 0
         self.is_collecting: bool = False
+        self.is_looking: bool = False  # for those that are alive; then it closes the others
+        self.was_touched: bool = False
+        self.runs: int = 0  # of `collect`
+        self.reached: CollectableSocket | None = None  # those whose queues are still to be looked through
         self.collect_at: int = _LEAST_UNDER_WAY  # with this many in transit, it is time for the next look
         self.dropped: CollectableSocket | None = None  # with references to drop
         self.is_dropping: bool = False
@@ -100,6 +107,7 @@ class SocketList:
         self.walk: SocketWalk | None = None  # the last one that began of those under way
 
     def add(self, socket: CollectableSocket) -> None:
+        socket.reached = self.runs  # alive for a run that has begun
         _ALL.prepend(self.all, socket)
         self.count += 1
         socket.network.unix_sockets += 1
@@ -114,6 +122,19 @@ class SocketList:
         self.count -= 1
         socket.network.unix_sockets -= 1
 
+    def reach(self, socket: CollectableSocket) -> None:
+        """The present run has found it alive."""
+        if socket.reached != self.runs:
+            socket.reached = self.runs
+            socket.next_reached = self.reached
+            self.reached = socket
+
+    def touch(self, socket: CollectableSocket) -> None:
+        """It comes into a queue or out of one: a run may have passed the place where it is from now on."""
+        if self.is_looking:
+            self.was_touched = True
+            self.reach(socket)
+
 
 SOCKETS: Final = SocketList()
 
@@ -123,8 +144,14 @@ class SocketWalk:
     """Goes through all unix sockets, with others at work: they come and go meanwhile. `end` it."""
 
     def __init__(self) -> None:
-        self.following: CollectableSocket | None = SOCKETS.all[FIRST]
-        self.before: SocketWalk | None = SOCKETS.walk  # began before this one
+        self.following: CollectableSocket | None = None
+        self.before: SocketWalk | None = None  # began before this one
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin again, after its end."""
+        self.following = SOCKETS.all[FIRST]
+        self.before = SOCKETS.walk
         SOCKETS.walk = self
 
     def take(self) -> CollectableSocket | None:
@@ -171,6 +198,7 @@ def send_files(parcel: Parcel, files: list[File], uid: KernelUid) -> None:
         account.files_under_way += len(files)
     for file in files:
         if isinstance(file, CollectableSocket):
+            SOCKETS.touch(file)
             file.under_way += 1
             SOCKETS.sockets_under_way += 1
 
@@ -194,6 +222,7 @@ def take_files(parcel: Parcel) -> list[File] | None:
     account.release()
     for file in files:
         if isinstance(file, CollectableSocket):
+            SOCKETS.touch(file)
             file.under_way -= 1
             SOCKETS.sockets_under_way -= 1
     return files
@@ -255,23 +284,17 @@ def collect() -> None:
         SUSPICION.raise_it()  # what has become unreachable since that began is not seen there
         return
     SOCKETS.is_collecting = True
-    _mark(_roots())
-    dropped: Parcel | None = None
-    socket = SOCKETS.all[FIRST]
-    while socket is not None:
-        if not socket.is_reachable:
-            for parcel in socket.queue:
-                if parcel.files is not None:
-                    parcel.next = dropped
-                    dropped = parcel
-        socket = socket.all_links[NEXT]
-    while dropped is not None:
-        following = dropped.next
-        dropped.next = None
-        drop_files(dropped)
-        dropped = following
+    SOCKETS.was_touched = False
+    SOCKETS.runs += 1
+    SOCKETS.is_looking = True
+    _reach_roots()
+    _reach_what_they_hold()
+    SOCKETS.is_looking = False
+    _empty_others()
     SOCKETS.is_collecting = False
     SOCKETS.collect_at = max(_LEAST_UNDER_WAY, 2 * SOCKETS.sockets_under_way)
+    if SOCKETS.was_touched:
+        SUSPICION.raise_it()  # what counted as alive may be unreachable
 
 
 @recursion(2)  # the other files of a queue have no queues
@@ -321,35 +344,57 @@ class _CycleCollector(Rescuer):
 RESCUERS.append(_CycleCollector())
 
 
-def _roots() -> CollectableSocket | None:
-    """The sockets that have a reference outside all queues, as a list by `next_marked`."""
-    marked: CollectableSocket | None = None
-    socket = SOCKETS.all[FIRST]
-    while socket is not None:
-        socket.is_reachable = socket.is_accepted and socket.users > socket.under_way
-        if socket.is_reachable:
-            socket.next_marked = marked
-            marked = socket
-        socket = socket.all_links[NEXT]
-    return marked
+_WALK: Final = SocketWalk()
+"""That of the only run of `collect`: it can allocate none."""
+_WALK.end()
 
 
-def _mark(marked: CollectableSocket | None) -> None:
-    """Mark what can be reached from the sockets of the list."""
-    while marked is not None:
-        socket = marked
-        marked = socket.next_marked
-        socket.next_marked = None
-        for parcel in socket.queue:
-            files = parcel.files
-            if files is not None:
-                for file in files:
-                    if isinstance(file, CollectableSocket) and not file.is_reachable:
-                        file.is_reachable = True
-                        file.next_marked = marked
-                        marked = file
-        for connection in socket.waiting:
-            if not connection.is_reachable:
-                connection.is_reachable = True
-                connection.next_marked = marked
-                marked = connection
+def _reach_roots() -> None:
+    """Reach the sockets that have a reference outside all queues."""
+    _WALK.begin()
+    while (socket := _WALK.take()) is not None:
+        if socket.is_accepted and socket.users > socket.under_way:
+            SOCKETS.reach(socket)
+    _WALK.end()
+
+
+def _reach_what_they_hold() -> None:
+    """Reach what lies in the queues of those that were reached. Others take from the front of a queue meanwhile, and
+    put things at its end, both of which are touched: so this goes backwards.
+    """
+    while (socket := SOCKETS.reached) is not None:
+        SOCKETS.reached = socket.next_reached
+        socket.next_reached = None
+        place = len(socket.queue)
+        while place > 0:
+            place -= 1
+            pace(_WALK_COST)
+            if place < len(socket.queue):
+                _reach_files(socket.queue[place])
+        place = len(socket.waiting)
+        while place > 0:
+            place -= 1
+            pace(_WALK_COST)
+            if place < len(socket.waiting):
+                SOCKETS.reach(socket.waiting[place])
+
+
+def _reach_files(parcel: Parcel) -> None:
+    files = parcel.files
+    if files is not None:
+        for file in files:
+            if isinstance(file, CollectableSocket):
+                SOCKETS.reach(file)
+
+
+def _empty_others() -> None:
+    """Close the files in the queues of sockets that were not reached."""
+    _WALK.begin()
+    while (socket := _WALK.take()) is not None:
+        place = len(socket.queue) if socket.reached != SOCKETS.runs else 0
+        while place > 0:
+            place -= 1
+            pace(_WALK_COST)
+            if place < len(socket.queue):
+                drop_files(socket.queue[place])
+    _WALK.end()

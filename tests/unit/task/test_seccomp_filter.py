@@ -191,10 +191,9 @@ def test_a_stack_is_above_its_lower_part() -> None:
     below = stack(ALLOW, LOG)
     top = above(below, assemble((0x06, 0, 0, ALLOW)))
     other = stack(ALLOW, LOG)
-    top.mark()
-    assert below.is_marked() and top.is_marked() and not other.is_marked()
-    below.mark()
-    assert below.is_marked() and not top.is_marked()
+    for _ in range(2):
+        assert top.has_below(below) and top.has_below(top) and not top.has_below(other)
+        assert below.has_below(below) and not below.has_below(top) and not other.has_below(below)
 
 
 def test_a_stack_has_an_end() -> None:

@@ -8,8 +8,9 @@ import socket
 import struct
 
 from kernel.fs.entry_buffer import EntryBuffer
+from kernel.fs.file import Listing
 from kernel.fs.procfs import process_memory, process_status, system
-from kernel.fs.procfs.locks import LockLines, locks_through
+from kernel.fs.procfs.locks import LockLines, LocksThrough
 from kernel.fs.procfs.process import ThreadsDirectory
 from kernel.fs.procfs.process_files import DescriptorDirectory
 from kernel.fs.procfs.subject import Subject
@@ -22,7 +23,7 @@ from kernel.task.pids import find_process
 from kernel.task.task import Task, current
 from tests.unit.booted import booted
 from tests.unit.meanwhile import meanwhile
-from tests.unit.syscalls.test_files import names_in
+from tests.unit.syscalls.test_files import names_in, read_all
 from tests.unit.task.test_namespaces import mount_proc
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -136,8 +137,12 @@ def test_a_process_without_groups(machine: Machine) -> None:
     task.credentials = before
 
 
+def whole(text: Listing) -> bytes:
+    return b"".join(iter(text.next_piece, None))
+
+
 def all_locks() -> bytes:
-    return b"".join(iter(LockLines(current().pids).next_piece, None))
+    return whole(LockLines(current().pids))
 
 
 @booted
@@ -189,10 +194,28 @@ def test_locks_go_while_those_through_a_descriptor_are_listed(machine: Machine) 
 
     change(fcntl.F_WRLCK)
     table = current().files
-    with meanwhile(lambda: change(fcntl.F_UNLCK), 3):
-        text = locks_through(table.get(file), table, current().pids)
+    with meanwhile(lambda: change(fcntl.F_UNLCK), 9):
+        text = whole(LocksThrough(table.get(file), table, current().pids))
     assert text.count(b"lock:") == 3 and b"<none>" not in text, "those that have gone are not listed"
-    assert locks_through(table.get(file), table, current().pids) == b""
+    assert whole(LocksThrough(table.get(file), table, current().pids)) == b""
+
+
+@booted
+def test_a_file_is_closed_while_what_it_has_is_read(machine: Machine) -> None:
+    """What comes after its locks is not made of a file that has ended."""
+    host = machine.host
+    events = host.inotify_init1(0)
+    host.inotify_add_watch(events, "/tmp", 0x100)
+    mount_proc(host)
+    name = f"/proc/self/fdinfo/{events}"
+    assert b"inotify wd:1 " in read_all(host, name)
+    text = host.open(name, 0)
+    room = host.mmap(0, PAGE, 3, PRIVATE_ANONYMOUS, -1, 0)
+    assert host.read(text, room, 4) == 4
+    host.close(events)
+    length = host.read(text, room, PAGE)
+    assert b"ino:" in host.load(room, length) and b"inotify" not in host.load(room, length)
+    host.close(text)
 
 
 @booted

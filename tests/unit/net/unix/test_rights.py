@@ -1,5 +1,6 @@
 """Descriptors under way in unix sockets: which sockets stay, and which nobody can reach any more."""
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -9,13 +10,14 @@ from hypothesis import strategies as st
 from kernel.fs.anonymous import anonymous_path
 from kernel.fs.constants import O_RDWR
 from kernel.fs.file import File
-from kernel.lang import Span, u8
+from kernel.lang import Errno, Span, u8
 from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.user import KernelBuffer
 from kernel.lib.user_account import account_count
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.sockets.socket import MSG_DONTWAIT, Message, release_files
+from kernel.net.unix import rights
 from kernel.net.unix.datagram import DatagramSocket
 from kernel.net.unix.parcel import Parcel
 from kernel.net.unix.rights import SOCKETS, SUSPICION, collect, collect_if_due, send_files
@@ -204,3 +206,127 @@ def test_exactly_the_unreachable_end(edges: list[tuple[int, int]], kept: list[bo
     collect()
     assert all(node.is_dead for node in nodes)
     assert SOCKETS.sockets_under_way == 0
+
+
+def take_one(receiver: DatagramSocket) -> list[File]:
+    """The files of the next datagram, if there is one."""
+    message = Message(KernelBuffer(bytearray(1)), MSG_DONTWAIT)
+    message.wants_control = True
+    try:
+        receiver.receive(message)
+    except Errno:
+        return []
+    control = message.control or []
+    return [file for part in control for file in part.files or []]
+
+
+class Crowd:
+    """Sockets, what processes hold of them, and what lies in their queues, so that what is lost wrongly is seen."""
+
+    def __init__(self, count: int, source: random.Random) -> None:
+        self.nodes = sockets(count)
+        self.source = source
+        self.held = list(range(count))
+        self.queues: list[list[int]] = [[] for _ in range(count)]
+
+    def send(self, receiver: int, sent: int) -> None:
+        put(self.nodes[receiver], [self.nodes[sent]])
+        self.queues[receiver].append(sent)
+
+    def receive(self, receiver: int) -> None:
+        found = [self.nodes.index(file) for file in take_one(self.nodes[receiver]) if isinstance(file, DatagramSocket)]
+        assert found == self.queues[receiver][:1]
+        del self.queues[receiver][:1]
+        self.held += found
+
+    def drop(self, node: int) -> None:
+        self.held.remove(node)
+        self.nodes[node].release()
+
+    def act(self) -> None:
+        """Some processes do something."""
+        for _ in range(self.source.randrange(4)):
+            one, other = self.source.choice(self.held), self.source.choice(self.held)
+            match self.source.randrange(6):
+                case 0:
+                    self.send(other, one)
+                case 1 if len(self.held) > 1:
+                    self.send(other, one)
+                    self.drop(one)
+                case 2 | 3:
+                    self.receive(one)
+                case _ if len(self.held) > 1:
+                    self.drop(one)
+
+    def check(self) -> set[int]:
+        """What can be reached is alive, with all that lies in it. Returns it."""
+        found: set[int] = set()
+        left = list(self.held)
+        while left:
+            node = left.pop()
+            if node not in found:
+                found.add(node)
+                left += self.queues[node]
+        for node in found:
+            files = [file for parcel in self.nodes[node].queue for file in parcel.files or []]
+            assert not self.nodes[node].is_dead
+            assert list(map(id, files)) == [id(self.nodes[each]) for each in self.queues[node]]
+        return found
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_others_send_receive_and_close_while_one_looks(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process can still reach is whole; the rest ends once nothing moves any more."""
+    crowd = Crowd(8, random.Random(seed))
+
+    def others(_cost: int) -> None:
+        crowd.act()
+        crowd.check()
+
+    for _ in range(10):
+        crowd.act()
+    with monkeypatch.context() as patch:
+        patch.setattr(rights, "pace", others)
+        for _ in range(3):
+            collect()
+            crowd.check()
+    collect()
+    alive = crowd.check()
+    assert [not node.is_dead for node in crowd.nodes] == [node in alive for node in range(8)]
+    for node in list(crowd.held):
+        crowd.drop(node)
+    collect()
+    assert all(node.is_dead for node in crowd.nodes) and SOCKETS.sockets_under_way == 0
+
+
+def test_few_of_very_many_sockets_are_looked_at_between_two_safe_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = sockets(2000)
+    put(crowd[0], [crowd[1]])
+    rests: list[int] = []
+    monkeypatch.setattr(rights, "pace", rests.append)
+    collect()
+    assert len(rests) > 2 * len(crowd) and max(rests) < 10_000
+    for each in crowd:
+        each.release()
+
+
+def test_a_socket_that_is_created_while_one_looks_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    holder, sent = sockets(2)
+    put(holder, [sent])
+    fresh: list[DatagramSocket] = []
+
+    def others(_cost: int) -> None:
+        if not fresh and SOCKETS.is_looking:
+            fresh.extend(sockets(2))
+            put(fresh[0], [fresh[1]])
+            fresh[1].release()
+
+    monkeypatch.setattr(rights, "pace", others)
+    monkeypatch.setattr(SUSPICION, "is_raised", False)
+    collect()
+    assert len(fresh) == 2 and not fresh[1].is_dead
+    assert SUSPICION.is_raised, "what was sent meanwhile is looked at once more"
+    for each in (fresh[0], holder, sent):
+        each.release()
+    collect()
+    assert fresh[1].is_dead and sent.is_dead
