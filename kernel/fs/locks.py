@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _LOOK_COST: Final = 20  # instructions for a lease, for `pace`
 _OWNER_COST: Final = 200  # and for an owner of record locks
 _DROP_COST: Final = 150  # and for one of them that goes
+_END_COST: Final = 1500  # and for an owner, or a lock of flock(2), that goes
 _MOST_STEPS: Final = 10  # from owner to owner, in search of a circle
 _LISTS: Final = LockCounter()
 _WAITS: Final = LockCounter()
@@ -227,6 +228,7 @@ class LockList:
     def _forget(self, owned: OwnedLocks) -> None:
         """An owner has no more record locks."""
         self.owners.remove(owned.number)
+        spend(_END_COST)
         table = owned.table
         file = owned.file
         if table is not None:
@@ -360,6 +362,7 @@ class LockList:
         if held is not None and file is not None:
             self.holders.remove(held.serial)
             self._held.pop(file)
+            spend(_END_COST)
             self.lock_went()
 
     def flock_of(self, file: "File") -> WholeLock | None:

@@ -35,7 +35,7 @@ _MOVE_COST: Final = 2000  # instructions, for `pace`
 _FREEZE_COST: Final = 1500
 _KILL_COST: Final = 2500
 _GROUP_COST: Final = 500
-_MEET_COST: Final = 200
+_MEET_COST: Final = 300
 _ROUNDS: Final = 64  # of looking for threads that came in the meantime
 _RETRY_NS: Final = 20_000_000  # where memory is short
 
@@ -283,7 +283,8 @@ def move_process(process: Process, group: ControlGroup) -> None:
                     moved.put(count, _Moved(task, task.cgroup))
                     count += 1
                     move(task, group)
-                    pace(_MOVE_COST)
+                    spend(_MOVE_COST)
+                pace(_MEET_COST)
                 task = next_thread(process, number)
             if count == before:
                 return

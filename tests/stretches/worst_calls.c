@@ -2847,8 +2847,8 @@ static void sockets_in_transit(void)
     int ends[2], passed[2];
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0 && socketpair(AF_UNIX, SOCK_DGRAM, 0, passed) == 0);
-    union { struct cmsghdr header; char bytes[CMSG_SPACE(sizeof(int))]; } control = {{
-        CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    union { struct cmsghdr header; char bytes[CMSG_SPACE(sizeof(int))]; } control = {
+        .header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
     memcpy(CMSG_DATA(&control.header), &passed[0], sizeof(int));
     struct iovec part = {"", 1};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};

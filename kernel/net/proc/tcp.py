@@ -11,7 +11,7 @@ from kernel.fs.file import File
 from kernel.lang import final
 from kernel.lib.credentials import uid_for_caller
 from kernel.lib.order import Walk
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.lib.proc_files import TextPieces, proc_pieces
 from kernel.net.link.network import Network, shown_network
 from kernel.net.proc.tables import hex4, hex6, padded
@@ -29,6 +29,7 @@ _WIDTH: Final = 149
 _NS_PER_TICK: Final = 10_000_000
 _WORD: Final = 0xFFFF_FFFF
 _LINE_COST: Final = 5000  # instructions
+_LOOK_COST: Final = 50
 _NO_LISTENERS: Final[list[Listener]] = []
 
 
@@ -125,7 +126,7 @@ class _Lines(TextPieces):
         for listener in TABLE.listeners.get(port, _NO_LISTENERS)[:]:
             if not listener.is_closed and listener.family == self.family and listener.network is self.network:
                 text.extend(self._numbered(_listener_line(listener)))
-            pace(_LINE_COST)
+            pace(_LOOK_COST)
         return bytes(text)
 
     def _channels(self, channels: list[Channel]) -> bytes:
@@ -144,6 +145,7 @@ class _Lines(TextPieces):
     def _numbered(self, line: bytes) -> bytes:
         number = self.number
         self.number += 1
+        spend(_LINE_COST)
         whole = f"{number:4}: ".encode() + line
         return padded(whole, _WIDTH) if self.family == AF_INET else whole + b"\n"
 

@@ -365,6 +365,7 @@ def _reach_what_they_hold() -> None:
     while (socket := SOCKETS.reached) is not None:
         SOCKETS.reached = socket.next_reached
         socket.next_reached = None
+        pace(_WALK_COST)
         place = len(socket.queue)
         while place > 0:
             place -= 1
