@@ -136,6 +136,7 @@ def test_flock_looks_at_two_of_very_many(world: World, monkeypatch: pytest.Monke
     with pytest.raises(Errno):
         locks.set_flock(files[0], 2, wait=False)  # type: ignore[arg-type]  # all that it uses
     locks.set_flock(files[0], 1, wait=False)  # type: ignore[arg-type]  # all that it uses
+    assert before - PACE.left < 5000
     for file in files:
         locks.unlock_flock(file)  # type: ignore[arg-type]  # all that it uses
-    assert before == PACE.left and locks.holders.is_empty() and locked.is_empty()
+    assert locks.holders.is_empty() and locked.is_empty()
