@@ -37,7 +37,7 @@ from kernel.time import monotonic_ns
 
 _LOOK_COST: Final = 60  # instructions for each listener at a port
 _COUNT_COST: Final = 30  # and to count it
-_BUCKET_COST: Final = 80  # for a place of the table, and those in it
+_BUCKET_COST: Final = 400  # for a place of the table, and those in it
 _DROP_COST: Final = 10_000  # instructions for ending a connection, besides what its packets report to have spent
 _EXPIRED_AT_ONCE: Final = 128  # states of TIME_WAIT: more follow
 _EXPIRE_COST: Final = 1000
