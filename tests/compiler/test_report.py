@@ -35,7 +35,8 @@ def test_answers_are_kept_until_something_changes(tmp_path: Path, monkeypatch: p
         raise AnalysedError
 
     facts = Facts("close", "kernel.syscalls.open.close", "system call", True, None, ["EBADF"], True, ["a.b"], ["C"])
-    locks = LockReport([LockFacts("Lock", 3, ["A.b"])], 1, 2, 3, 4, [CallFacts("close", "f", True, False)], ["g"], ["h"])
+    call = CallFacts("close", "f", True, False)
+    locks = LockReport([LockFacts("Lock", 3, ["A.b"])], 1, 2, 3, 4, [call], ["g"], ["h"])
     known = questions.Answers([facts], locks)
     monkeypatch.setattr(questions, "ANSWERS", tmp_path / "answers")
     monkeypatch.setattr(questions, "analyse_kernel", analyse)
