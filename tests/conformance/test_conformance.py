@@ -71,8 +71,8 @@ def compare(linux: Result, krait: Result, request: pytest.FixtureRequest, proces
 
 @LONG
 def test_linux_ends_every_case(both: Both) -> None:
-    """A case that Linux does not finish tests nothing, or not all of it."""
-    assert [name for name, result in both[1].items() if result.kind != "exit"] == []
+    """A case that Linux does not finish tests nothing, or not all of it: 99 is the status of one that cannot go on."""
+    assert [name for name, result in both[1].items() if result.kind != "exit" or result.code == 99] == []
 
 
 def test_pending_cases_exist() -> None:

@@ -288,6 +288,8 @@ static void queues(void)
 	SHOW(mkdir("/tmp/mq/directory", 0700));
 	SHOW(unlink("/tmp/mq/three"));
 	SHOW(umount("/tmp/mq"));
+	MUST(umount2("/tmp/mq", MNT_DETACH));
+	MUST(rmdir("/tmp/mq"));
 }
 
 static void handles(void)

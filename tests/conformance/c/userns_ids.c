@@ -285,7 +285,7 @@ static void ipc(void)
 	int set = (int)MUST(semget(79, 1, IPC_CREAT | 0600));
 	struct child c = begin_mapped(ipc_inside, 0);
 	finish(c);
-	MUST(msgctl(queue, IPC_RMID, NULL));
+	SHOW(msgctl(queue, IPC_RMID, NULL)); /* the child has removed it */
 	MUST(shmctl(memory, IPC_RMID, NULL));
 	MUST(semctl(set, 0, IPC_RMID));
 }
@@ -362,9 +362,10 @@ static void status(void)
 	status_line(path, "Groups:");
 	status_line(path, "CapEff:");
 	snprintf(path, sizeof path, "/proc/%d", c.pid);
-	owner(path);
-	snprintf(path, sizeof path, "/proc/%d/status", c.pid);
-	owner(path);
+	MUST(chdir(path));
+	owner(".");
+	owner("status");
+	MUST(chdir("/"));
 	tell(c);
 	finish(c);
 }
