@@ -79,25 +79,57 @@ _ENTER_COST: Final = 400
 class _Change:
     """What happens to the filters of a process while all its threads get the same."""
 
-    def __init__(self, forbids_privileges: bool) -> None:
+    def __init__(self, process: Process, forbids_privileges: bool) -> None:
+        self.process: Process = process
+        self.following: _Change | None = None  # in `_CHANGES`
         self.top: CallFilter | None = None  # what they get, once no thread is in the way
         self.forbids_privileges: bool = forbids_privileges
         self.has_newcomer: bool = False  # a thread was created since they were looked at
 
 
-_CHANGES: Final[dict[Process, _Change]] = {}
-_DONE: Final = WaitQueue()  # for changes to end
+@final
+class _Changes:
+    """Those that have begun. Entering one needs no memory: between its creator's wait and that, nothing may sleep."""
+
+    def __init__(self) -> None:
+        self.first: _Change | None = None
+        self.ends: WaitQueue = WaitQueue()
+
+    def of(self, process: Process) -> _Change | None:
+        change = self.first
+        while change is not None and change.process is not process:
+            change = change.following
+        return change
+
+    def wait(self, process: Process) -> None:
+        """From its return to the caller's next sleep, only the caller changes filters of the process."""
+        while self.of(process) is not None:
+            self.ends.wait()
+
+    def begin(self, change: _Change) -> None:
+        change.following = self.first
+        self.first = change
+
+    def end(self, change: _Change) -> None:
+        before: _Change | None = None
+        found = self.first
+        while found is not None and found is not change:
+            before = found
+            found = found.following
+        if before is None:
+            self.first = change.following
+        else:
+            before.following = change.following
+        change.following = None
+        self.ends.wake_all()
 
 
-def _wait_for_changes(process: Process) -> None:
-    """From its return to the caller's next sleep, only the caller changes filters of the process."""
-    while process in _CHANGES:
-        _DONE.wait()
+_CHANGES: Final = _Changes()
 
 
 def set_strict(task: Task) -> None:
     """The running thread enters strict mode. EINVAL if it has filters."""
-    _wait_for_changes(task.process)
+    _CHANGES.wait(task.process)
     if task.calls.seccomp_mode == FILTER:
         raise Errno(EINVAL)
     task.registers.forbid_counter(is_forbidden=True)
@@ -128,16 +160,16 @@ def _add_to_threads(task: Task, top: CallFilter, flags: int) -> int:
     """Add a filter to the running thread, or to all of its process. Returns the number of a thread that cannot
     get it, or 0. Raises EINVAL, EBUSY, ENOMEM, ESRCH.
     """
-    _wait_for_changes(task.process)
-    if task.calls.seccomp_mode == STRICT:
-        raise Errno(EINVAL)
-    top.put_above(task.call_filter)
     if flags & FLAG_SYNCHRONIZE == 0:
+        _CHANGES.wait(task.process)
+        _put_above(task, top)
         _enter(task, FILTER, top)
         return 0
-    change = _Change(task.settings.no_new_privileges)
-    _CHANGES[task.process] = change
+    change = _Change(task.process, task.settings.no_new_privileges)
+    _CHANGES.wait(task.process)
+    _CHANGES.begin(change)
     try:
+        _put_above(task, top)
         other = _different_thread(task, change)
         if other is not None and flags & FLAG_SYNCHRONIZE_OR_ESRCH != 0:
             raise Errno(ESRCH)
@@ -145,9 +177,15 @@ def _add_to_threads(task: Task, top: CallFilter, flags: int) -> int:
             return task.pids.shown(other.tid)
         _synchronize(task, top, change)
     finally:
-        _CHANGES.pop(task.process, change)
-        _DONE.wake_all()
+        _CHANGES.end(change)
     return 0
+
+
+def _put_above(task: Task, top: CallFilter) -> None:
+    """Raises EINVAL, EBUSY, ENOMEM. Never sleeps."""
+    if task.calls.seccomp_mode == STRICT:
+        raise Errno(EINVAL)
+    top.put_above(task.call_filter)
 
 
 def _synchronize(task: Task, top: CallFilter, change: _Change) -> None:
@@ -170,7 +208,7 @@ def inherit(parent: Task, child: Task) -> None:
     mode = parent.calls.seccomp_mode
     top = parent.call_filter
     forbids_privileges = parent.settings.no_new_privileges
-    change = _CHANGES.get(child.process) if len(_CHANGES) > 0 else None
+    change = _CHANGES.of(child.process)
     if change is not None:
         change.has_newcomer = True
         if change.top is not None:

@@ -102,7 +102,7 @@ def test_long_stacks_of_many_threads_are_not_walked_through_for_each(machine: Ma
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(CallFilter, "previous", property(previous), raising=False)
-                assert seccomp._different_thread(task, seccomp._Change(forbids_privileges=False)) is None
+                assert seccomp._different_thread(task, seccomp._Change(task.process, forbids_privileges=False)) is None
             assert 100 <= len(steps) < 200 and [filters_of(other) for other in others] == [1] * 50
         return 0
 
@@ -172,14 +172,16 @@ def test_one_thread_changes_filters_at_a_time(machine: Machine, monkeypatch: pyt
 
         def wait(_queue: WaitQueue) -> None:
             waits.append(filters_of(task))
-            seccomp._CHANGES.pop(task.process)
+            change = seccomp._CHANGES.of(task.process)
+            assert change is not None
+            seccomp._CHANGES.end(change)
 
         with threads(task, 3), pytest.MonkeyPatch.context() as patch:
             patch.setattr(WaitQueue, "wait", wait)
             for place in range(1, 8):
                 with meanwhile(lambda: add_filter(task, ALLOW_ALL, 0), place):
                     add_filter(task, ALLOW_ALL, FLAG_SYNCHRONIZE)
-        assert len(waits) > 2 and task.process not in seccomp._CHANGES
+        assert len(waits) > 2 and seccomp._CHANGES.first is None
         return 0
 
     assert machine.run(child) == 0
