@@ -17,4 +17,4 @@ ipcs -q | grep -c 0x
 ipcrm -S 0x1 2>&1
 ipcrm -q 99 2>&1
 cat /proc/sysvipc/sem /proc/sysvipc/msg /proc/sysvipc/shm | grep key
-adjtimex | grep -v 'time\.\|offset\|error\|freq\|status\|return'
+adjtimex | grep -v 'time\.\|offset\|error\|freq\|status\|return\|constant'
