@@ -12,9 +12,10 @@ Context: system calls. A forbidden call may end the running thread, so `permits`
 from typing import Final
 
 from arch import AUDIT_ARCHITECTURE, TrapFrame, number_of_call
-from kernel.lang import EINVAL, ENOMEM, ENOSYS, EPERM, ESRCH, Errno, final, noinline
+from kernel.lang import EINVAL, ENOMEM, ENOSYS, EPERM, ESRCH, Errno, final, inline, noinline
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import caller_credentials
+from kernel.lib.linked import Linked, LinkedList
 from kernel.lib.log import NOTICE, log, printable
 from kernel.lib.pace import is_dying, pace
 from kernel.lib.pid import FIRST, Pid
@@ -76,29 +77,33 @@ _ENTER_COST: Final = 400
 
 
 @final
-class _Change:
+class _Change(Linked["_Change"]):
     """What happens to the filters of a process while all its threads get the same."""
 
     def __init__(self, process: Process, forbids_privileges: bool) -> None:
+        super().__init__()
         self.process: Process = process
-        self.following: _Change | None = None  # in `_CHANGES`
         self.top: CallFilter | None = None  # what they get, once no thread is in the way
         self.forbids_privileges: bool = forbids_privileges
         self.has_newcomer: bool = False  # a thread was created since they were looked at
 
+    @inline
+    def this(self) -> "_Change":
+        return self
+
 
 @final
-class _Changes:
+class _Changes(LinkedList[_Change]):
     """Those that have begun. Entering one needs no memory: between its creator's wait and that, nothing may sleep."""
 
     def __init__(self) -> None:
-        self.first: _Change | None = None
+        super().__init__()
         self.ends: WaitQueue = WaitQueue()
 
     def of(self, process: Process) -> _Change | None:
-        change = self.first
+        change = self.first()
         while change is not None and change.process is not process:
-            change = change.following
+            change = change.after()
         return change
 
     def wait(self, process: Process) -> None:
@@ -106,21 +111,8 @@ class _Changes:
         while self.of(process) is not None:
             self.ends.wait()
 
-    def begin(self, change: _Change) -> None:
-        change.following = self.first
-        self.first = change
-
     def end(self, change: _Change) -> None:
-        before: _Change | None = None
-        found = self.first
-        while found is not None and found is not change:
-            before = found
-            found = found.following
-        if before is None:
-            self.first = change.following
-        else:
-            before.following = change.following
-        change.following = None
+        self.unlink(change)
         self.ends.wake_all()
 
 
@@ -167,7 +159,7 @@ def _add_to_threads(task: Task, top: CallFilter, flags: int) -> int:
         return 0
     change = _Change(task.process, task.settings.no_new_privileges)
     _CHANGES.wait(task.process)
-    _CHANGES.begin(change)
+    _CHANGES.link_last(change)
     try:
         _put_above(task, top)
         other = _different_thread(task, change)
