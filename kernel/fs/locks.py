@@ -97,6 +97,7 @@ class LockList:
         self.owners: Order[OwnedLocks] = Order()  # of record locks, in the order of their first one
         self._of_tables: dict[FileTable, OwnedLocks] = {}  # they again
         self._of_files: dict[File, OwnedLocks] = {}
+        self._writers: int = 0  # of the owners, how many once locked for writing: without any, all may read
         self.holders: Order[WholeLock] = Order()  # of flock(2), by `serial`
         self._held: dict[File, WholeLock] = {}  # they again
         self.leases: list[Lease] = []  # a description has one at most
@@ -152,6 +153,8 @@ class LockList:
 
     def _conflict_of(self, request: RecordLock) -> RecordLock | None:
         """The caller keeps the list busy, so no owner comes or goes at the safe points."""
+        if request.kind == F_RDLCK and self._writers == 0:
+            return None
         walk = Walk(self.owners)
         owned = walk.next()
         while owned is not None:
@@ -198,6 +201,9 @@ class LockList:
             if request.kind == F_UNLCK:
                 return
             owned = self._enter(request)
+        if request.kind == F_WRLCK and not owned.is_writer:
+            owned.is_writer = True
+            self._writers += 1
         try:
             owned.replace(request)
         finally:
@@ -228,6 +234,8 @@ class LockList:
     def _forget(self, owned: OwnedLocks) -> None:
         """An owner has no more record locks."""
         self.owners.remove(owned.number)
+        if owned.is_writer:
+            self._writers -= 1
         spend(_END_COST)
         table = owned.table
         file = owned.file

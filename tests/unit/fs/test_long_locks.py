@@ -1,6 +1,9 @@
 """A list of very many locks lets others run while it is looked through, but nobody changes it meanwhile."""
 
+import random
 from typing import cast
+
+import pytest
 
 from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK
 from kernel.fs.descriptors import FileTable
@@ -9,6 +12,7 @@ from kernel.fs.locks import LOCKED, LockList
 from kernel.fs.record_locks import RecordLock
 from kernel.lang import EAGAIN, Errno
 from kernel.lib.order import Walk
+from kernel.lib.pace import PACE
 from kernel.lib.pid import Pid
 from tests.unit.fs.conftest import World, world
 from tests.unit.meanwhile import meanwhile
@@ -82,3 +86,37 @@ def test_locks_of_descriptions(world: World) -> None:
     assert locks.flock_of(files[0]) is not None and locks.flock_of(files[1]) is None
     locks.drop_description(files[0])
     assert not LOCKED.has(locks.number) and seen == [True]
+
+
+def test_what_several_owners_hold_is_what_a_map_of_bytes_says(world: World) -> None:
+    source = random.Random(3)
+    for _ in range(40):
+        locks, tables = LockList(), [FileTable() for _ in range(3)]
+        models = [[F_UNLCK] * 20 for _ in tables]
+        for _ in range(60):
+            one, start = source.randrange(3), source.randrange(20)
+            end = source.randrange(start, 20)
+            kind = source.choice((F_RDLCK, F_RDLCK, F_WRLCK, F_UNLCK))
+            others = [kept for model in models if model is not models[one] for kept in model[start : end + 1]]
+            in_the_way = F_WRLCK in others or (kind == F_WRLCK and F_RDLCK in others)
+            if source.randrange(10) == 0:
+                locks.drop_owner(tables[one])
+                models[one] = [F_UNLCK] * 20
+            elif kind != F_UNLCK and in_the_way:
+                with pytest.raises(Errno):
+                    locks.set_record(RecordLock(tables[one], None, Pid(1), kind, start, end), wait=False)
+            else:
+                locks.set_record(RecordLock(tables[one], None, Pid(1), kind, start, end), wait=False)
+                models[one][start : end + 1] = [kind] * (end - start + 1)
+
+
+def test_readers_cost_the_same_among_few_and_many(world: World) -> None:
+    costs = []
+    for count in (20, 2_000):
+        locks = LockList()
+        for start in range(count):
+            locks.set_record(lock(FileTable(), start, F_RDLCK), wait=False)
+        before = PACE.left
+        locks.set_record(lock(FileTable(), 5, F_RDLCK), wait=False)
+        costs.append(before - PACE.left)
+    assert costs[0] == costs[1]
