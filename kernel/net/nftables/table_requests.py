@@ -22,7 +22,7 @@ _FLAGS: Final = 2
 _HANDLE: Final = 4
 _USERDATA: Final = 6
 _ANY_FAMILY: Final = 0
-_SHOW_COST: Final = 1000  # instructions
+_SHOW_COST: Final = 4000  # instructions
 
 
 def new_table(message: Message, batch: Batch) -> None:

@@ -11,13 +11,13 @@ from kernel.lang import final, span_of
 from kernel.lib.credentials import uid_for_caller
 from kernel.lib.order import Walk
 from kernel.lib.pace import pace
-from kernel.lib.proc_files import proc_file
+from kernel.lib.proc_files import TextPieces, proc_file, proc_pieces
 from kernel.net.datagram import udp
 from kernel.net.datagram.memory import MEMORY as DATAGRAM_MEMORY
-from kernel.net.datagram.ping_socket import ping_sockets_of
+from kernel.net.datagram.ping_socket import PingSocket, ping_sockets_of
 from kernel.net.datagram.raw_socket import raw_sockets_of
 from kernel.net.link.network import Network, shown_network
-from kernel.net.netlink.socket import netlink_sockets_of
+from kernel.net.netlink.socket import NetlinkSocket, netlink_sockets_of
 from kernel.net.packet.socket import PacketSocket, packet_sockets_of
 from kernel.net.proc.tables import HEAD4, HEAD6, padded, plain_hex, socket_line
 from kernel.net.sockets.joined_groups import INCLUDE, JOINED, JoinedGroup
@@ -37,42 +37,65 @@ _SOURCE_COST: Final = 300
 # ---- Sockets --------------------------------------------------------------------------------------------------------
 
 
-def _pings(family: int) -> bytes:
-    text = bytearray()
-    walk = Walk(ping_sockets_of(shown_network()).sockets)
-    socket = walk.next()
-    while socket is not None:
-        if socket.family == family:
-            line = socket_line(socket, socket.binding.port, socket.binding.port, 5)
-            text.extend(padded(line) if family == AF_INET else line + b"\n")
+@final
+class _PingLines(TextPieces):
+    """Ping sockets of one family, one at a time."""
+
+    def __init__(self, family: int, heading: bytes) -> None:
+        self.family: int = family
+        self.heading: bytes | None = heading
+        self.walk: Walk[PingSocket] = Walk(ping_sockets_of(shown_network()).sockets)
+
+    def next(self) -> bytes | None:
+        heading = self.heading
+        if heading is not None:
+            self.heading = None
+            return heading
+        socket = self.walk.next()
+        if socket is None:
+            return None
         pace(_LINE_COST)
-        socket = walk.next()
-    return bytes(text)
+        if socket.family != self.family:
+            return b""
+        line = socket_line(socket, socket.binding.port, socket.binding.port, 5)
+        return padded(line) if self.family == AF_INET else line + b"\n"
 
 
-@proc_file("net/icmp")
-def icmp4() -> bytes:
+@proc_pieces("net/icmp")
+def icmp4() -> TextPieces:
     """/proc/net/icmp: ping sockets; their ports are the identifiers of their messages."""
-    return padded(HEAD4) + _pings(AF_INET)
+    return _PingLines(AF_INET, padded(HEAD4))
 
 
-@proc_file("net/icmp6")
-def icmp6() -> bytes:
+@proc_pieces("net/icmp6")
+def icmp6() -> TextPieces:
     """/proc/net/icmp6."""
-    return HEAD6 + _pings(AF_INET6)
+    return _PingLines(AF_INET6, HEAD6)
 
 
-@proc_file("net/packet")
-def packet() -> bytes:
-    """/proc/net/packet."""
-    text = bytearray(b"sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")
-    walk = Walk(packet_sockets_of(shown_network()).sockets)
-    socket = walk.next()
-    while socket is not None:
-        text.extend(_packet_line(socket))
+@final
+class _PacketLines(TextPieces):
+    """Packet sockets, one at a time."""
+
+    def __init__(self) -> None:
+        self.is_begun: bool = False
+        self.walk: Walk[PacketSocket] = Walk(packet_sockets_of(shown_network()).sockets)
+
+    def next(self) -> bytes | None:
+        if not self.is_begun:
+            self.is_begun = True
+            return b"sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n"
+        socket = self.walk.next()
+        if socket is None:
+            return None
         pace(_LINE_COST)
-        socket = walk.next()
-    return bytes(text)
+        return _packet_line(socket)
+
+
+@proc_pieces("net/packet")
+def packet() -> TextPieces:
+    """/proc/net/packet."""
+    return _PacketLines()
 
 
 def _packet_line(socket: PacketSocket) -> bytes:
@@ -84,22 +107,34 @@ def _packet_line(socket: PacketSocket) -> bytes:
     ).encode()
 
 
-@proc_file("net/netlink")
-def netlink() -> bytes:
-    """/proc/net/netlink: sockets that have a port."""
-    text = bytearray(b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n")
-    walk = Walk(netlink_sockets_of(shown_network()).by_port)
-    socket = walk.next()
-    while socket is not None:
+@final
+class _NetlinkLines(TextPieces):
+    """Netlink sockets that have a port, one at a time."""
+
+    def __init__(self) -> None:
+        self.is_begun: bool = False
+        self.walk: Walk[NetlinkSocket] = Walk(netlink_sockets_of(shown_network()).by_port)
+
+    def next(self) -> bytes | None:
+        if not self.is_begun:
+            self.is_begun = True
+            return b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"
+        socket = self.walk.next()
+        if socket is None:
+            return None
+        pace(_LINE_COST)
         groups = socket.groups & 0xFFFF_FFFF
         dumping = 1 if socket.is_dumping else 0
-        text.extend(
+        return (
             f"0000000000000000 {socket.protocol:<3} {socket.port:<10} {groups:08x} {socket.queued_bytes:<8} {0:<8}"
-            f" {dumping:<5} {2:<8} {0:<8} {socket.inode.ino:<8}\n".encode()
-        )
-        pace(_LINE_COST)
-        socket = walk.next()
-    return bytes(text)
+            f" {dumping:<5} {2:<8} {0:<8} {socket.inode.ino:<8}\n"
+        ).encode()
+
+
+@proc_pieces("net/netlink")
+def netlink() -> TextPieces:
+    """/proc/net/netlink: sockets that have a port."""
+    return _NetlinkLines()
 
 
 # ---- Groups ---------------------------------------------------------------------------------------------------------

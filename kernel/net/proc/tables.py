@@ -13,7 +13,7 @@ from kernel.lib.order import Walk
 from kernel.lib.pace import pace
 from kernel.lib.proc_files import TextPieces, proc_file, proc_pieces
 from kernel.net.datagram import udp
-from kernel.net.datagram.raw_socket import raw_sockets_of
+from kernel.net.datagram.raw_socket import RawSocket, raw_sockets_of
 from kernel.net.datagram.socket import DatagramSocket
 from kernel.net.internet.addresses import (
     ANY4,
@@ -260,28 +260,39 @@ def udp6() -> TextPieces:
     return _UdpLines(AF_INET6)
 
 
-@proc_file("net/raw")
-def raw4() -> bytes:
-    """/proc/net/raw."""
-    return HEAD4 + b"\n" + _raw(AF_INET)
+@final
+class _RawLines(TextPieces):
+    """Raw sockets of one family, one at a time."""
 
+    def __init__(self, family: int, heading: bytes) -> None:
+        self.family: int = family
+        self.heading: bytes | None = heading
+        self.walk: Walk[RawSocket] = Walk(raw_sockets_of(shown_network()).sockets)
 
-@proc_file("net/raw6")
-def raw6() -> bytes:
-    """/proc/net/raw6."""
-    return HEAD6 + _raw(AF_INET6)
-
-
-def _raw(family: int) -> bytes:
-    text = bytearray()
-    walk = Walk(raw_sockets_of(shown_network()).sockets)
-    socket = walk.next()
-    while socket is not None:
-        if socket.family == family:
-            text.extend(socket_line(socket, socket.protocol, socket.protocol, 4 if family == AF_INET else 5) + b"\n")
+    def next(self) -> bytes | None:
+        heading = self.heading
+        if heading is not None:
+            self.heading = None
+            return heading
+        socket = self.walk.next()
+        if socket is None:
+            return None
         pace(_LINE_COST)
-        socket = walk.next()
-    return bytes(text)
+        if socket.family != self.family:
+            return b""
+        return socket_line(socket, socket.protocol, socket.protocol, 4 if self.family == AF_INET else 5) + b"\n"
+
+
+@proc_pieces("net/raw")
+def raw4() -> TextPieces:
+    """/proc/net/raw."""
+    return _RawLines(AF_INET, HEAD4 + b"\n")
+
+
+@proc_pieces("net/raw6")
+def raw6() -> TextPieces:
+    """/proc/net/raw6."""
+    return _RawLines(AF_INET6, HEAD6)
 
 
 @proc_file("net/igmp")

@@ -41,7 +41,7 @@ from kernel.lang import (
 )
 from kernel.lib import random, user
 from kernel.lib.credentials import Credentials
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.net.datagram.inet_family import STREAM
 from kernel.net.internet import ip
 from kernel.net.internet.addresses import is_link_local, is_multicast
@@ -98,6 +98,7 @@ from kernel.time import monotonic_ns
 SIOCOUTQ: Final = 0x5411
 SIOCOUTQNSD: Final = 0x894B
 SIOCATMARK: Final = 0x8905
+_CLOSE_COST: Final = 12_000  # instructions to close a connection with the packets that follow on this host, for `pace`
 _SIGURG: Final = 23
 _MSG_FASTOPEN: Final = 0x2000_0000
 
@@ -763,6 +764,7 @@ class TcpSocket(InetSocket):
             closing.close(c, now_ns)
         channel.file = None
         run(channel)
+        spend(_CLOSE_COST)
         # A kernel thread that closes it for a program has others to serve (later.py): it does not wait.
         if lingers and self.linger_seconds > 0 and not isinstance(current_thread(), KernelThread):
             deadline_ns = now_ns + min(self.linger_seconds, 1 << 31) * NS_PER_SECOND

@@ -128,8 +128,9 @@ static void stops(void)
 int main(void)
 {
 	heard = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int ends[2];
+	int ends[2], begin[2];
 	MUST(pipe(ends));
+	MUST(pipe(begin));
 	/* The leader of a session ends; what it leaves is a child of a process of another session. */
 	IN_CHILD({
 		setsid();
@@ -138,6 +139,8 @@ int main(void)
 		if (fork() == 0) {
 			while (getppid() == leader)
 				sleep_ms(2);
+			close(begin[1]);
+			read(begin[0], &leader, 1); /* until the leader's end has been shown */
 			without_parent();
 			stops();
 			fflush(stdout);
@@ -147,6 +150,8 @@ int main(void)
 		close(ends[1]);
 		_exit(0);
 	});
+	fflush(stdout);
+	close(begin[1]);
 	close(ends[1]);
 	char byte;
 	SHOW(read(ends[0], &byte, 1));

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.lib.credentials import Credentials
+from kernel.lib.proc_files import TextPieces
+from kernel.net.datagram.raw_socket import RawSocket
 from kernel.net.datagram.udp import udp_sockets_of
 from kernel.net.datagram.udp_socket import UdpSocket
 from kernel.net.link.network import FIRST_NETWORK
@@ -114,3 +117,16 @@ def test_protocols_have_a_letter_for_each_operation(wire: Wire) -> None:
     for line in lines:
         assert len(line.split()) == len(head.split()), line
         assert set(line.split()[8:]) <= {"y", "n"}, line
+
+
+@pytest.mark.parametrize("make", [tables.raw4, tables.raw6, socket_tables.icmp4, socket_tables.icmp6,
+                                  socket_tables.packet, socket_tables.netlink])  # fmt: skip
+def test_a_piece_shows_one_socket(wire: Wire, make: Callable[[], TextPieces]) -> None:
+    """However many sockets there are, no text of all of them is made at once."""
+    before = len(list(iter(make().next, None)))
+    kept = [RawSocket(AF_INET, 17, Credentials(), FIRST_NETWORK) for _ in range(3)] if make is tables.raw4 else []
+    pieces = list(iter(make().next, None))
+    assert len(pieces) == before + len(kept) and pieces[0].count(b"\n") == 1
+    assert all(piece.count(b"\n") <= 1 for piece in pieces)
+    for each in kept:
+        each.close()
