@@ -338,6 +338,9 @@ class FileTable:
             file = self.find(descriptor)
             if file is not None:
                 held_bytes += file.held_bytes()
+                locks = file.inode.locks
+                if locks is not None:
+                    held_bytes += locks.held_by(self, count)
             descriptor = self.after(descriptor)
             pace(_MEASURE_COST)
         self.held_bytes = held_bytes

@@ -33,6 +33,7 @@ _OWNER_COST: Final = 200  # and for an owner of record locks
 _DROP_COST: Final = 150  # and for one of them that goes
 _END_COST: Final = 1500  # and for an owner, or a lock of flock(2), that goes
 _MOST_STEPS: Final = 10  # from owner to owner, in search of a circle
+_CHUNK_BYTES: Final = 128 * 112  # of a chunk of ranges
 _LISTS: Final = LockCounter()
 _WAITS: Final = LockCounter()
 OWNERS: Final = LockCounter()
@@ -243,6 +244,14 @@ class LockList:
             self._of_tables.pop(table)
         elif file is not None:
             self._of_files.pop(file)
+
+    def held_by(self, table: "FileTable", count: int) -> int:
+        """About how many bytes the record locks of a table take, the first time that this count of memory asks."""
+        owned = self._of_tables.get(table)
+        if owned is None or owned.counted == count:
+            return 0
+        owned.counted = count
+        return owned.ranges.chunk_count() * _CHUNK_BYTES
 
     def drop_owner(self, table: "FileTable") -> None:
         """A process closed a descriptor of the file: drop its record locks."""

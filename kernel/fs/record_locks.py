@@ -77,6 +77,7 @@ class OwnedLocks:
         self.table: FileTable | None = table
         self.file: File | None = file  # the owner if `table` is None
         self.number: int = _OWNERS.next()
+        self.counted: int = 0  # the last count of memory that has it
         self.is_writer: bool = False  # it locked for writing since it has any ranges
         self.ranges: Order[RecordLock] = Order()  # by `start`
 

@@ -41,6 +41,10 @@ class Order(Generic[T]):
     def is_empty(self) -> bool:
         return len(self._chunks) == 0
 
+    def chunk_count(self) -> int:
+        """How many chunks there are: a measure of the memory that they take."""
+        return len(self._chunks)
+
     def has(self, number: int) -> bool:
         """Whether there is an object of a number."""
         chunk = self.chunk(self.chunk_from(number))
