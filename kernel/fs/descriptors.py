@@ -340,7 +340,7 @@ class FileTable:
                 held_bytes += file.held_bytes()
                 locks = file.inode.locks
                 if locks is not None:
-                    held_bytes += locks.held_by(self, count)
+                    held_bytes += locks.held_by(self, file, count)
             descriptor = self.after(descriptor)
             pace(_MEASURE_COST)
         self.held_bytes = held_bytes

@@ -17,7 +17,7 @@ from kernel.fs.constants import F_RDLCK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_UN
 from kernel.fs.record_locks import Lock, LockCounter, OwnedLocks, RecordLock
 from kernel.lang import EAGAIN, EDEADLK, Errno, final, noraise
 from kernel.lib.credentials import caller_process_id
-from kernel.lib.order import Order, Walk
+from kernel.lib.order import CHUNK, Order, Walk
 from kernel.lib.pace import pace, spend
 from kernel.sched import WaitQueue
 from kernel.time.timers import FOREVER_NS
@@ -33,7 +33,7 @@ _OWNER_COST: Final = 200  # and for an owner of record locks
 _DROP_COST: Final = 150  # and for one of them that goes
 _END_COST: Final = 1500  # and for an owner, or a lock of flock(2), that goes
 _MOST_STEPS: Final = 10  # from owner to owner, in search of a circle
-_CHUNK_BYTES: Final = 128 * 112  # of a chunk of ranges
+_RANGE_BYTES: Final = 88  # of a range, with its place in a chunk
 _LISTS: Final = LockCounter()
 _WAITS: Final = LockCounter()
 OWNERS: Final = LockCounter()
@@ -245,13 +245,11 @@ class LockList:
         elif file is not None:
             self._of_files.pop(file)
 
-    def held_by(self, table: "FileTable", count: int) -> int:
-        """About how many bytes the record locks of a table take, the first time that this count of memory asks."""
-        owned = self._of_tables.get(table)
-        if owned is None or owned.counted == count:
-            return 0
-        owned.counted = count
-        return owned.ranges.chunk_count() * _CHUNK_BYTES
+    def held_by(self, table: "FileTable", file: "File", count: int) -> int:
+        """About how many bytes the record locks of a table and of a description take, those that this count of memory
+        has not met yet.
+        """
+        return _uncounted_bytes(self._of_tables.get(table), count) + _uncounted_bytes(self._of_files.get(file), count)
 
     def drop_owner(self, table: "FileTable") -> None:
         """A process closed a descriptor of the file: drop its record locks."""
@@ -388,6 +386,13 @@ class LockList:
 
 
 LOCKED: Final[Order[LockList]] = Order()
+
+
+def _uncounted_bytes(owned: OwnedLocks | None, count: int) -> int:
+    if owned is None or owned.counted == count:
+        return 0
+    owned.counted = count
+    return owned.ranges.chunk_count() * CHUNK * _RANGE_BYTES
 
 
 def _would_deadlock(request: RecordLock, conflict: RecordLock) -> bool:

@@ -19,7 +19,7 @@ from kernel.net.datagram.raw_socket import raw_sockets_of
 from kernel.net.link.network import Network, shown_network
 from kernel.net.netlink.socket import NetlinkSocket, netlink_sockets_of
 from kernel.net.packet.socket import PacketSocket, packet_sockets_of
-from kernel.net.proc.tables import HEAD4, HEAD6, padded, plain_hex, socket_line
+from kernel.net.proc.tables import HEAD4, HEAD6, SocketLines, padded, plain_hex, socket_line
 from kernel.net.sockets.joined_groups import INCLUDE, JOINED, JoinedGroup
 from kernel.net.sockets.socket import AF_INET, AF_INET6, SOCK_STREAM
 from kernel.net.tcp.memory import MEMORY as TCP_MEMORY
@@ -38,27 +38,22 @@ _SOURCE_COST: Final = 300
 
 
 @final
-class _PingLines(TextPieces):
-    """Ping sockets of one family, one at a time."""
+class _PingLines(SocketLines):
+    """Ping sockets of one family."""
 
     def __init__(self, family: int, heading: bytes) -> None:
+        super().__init__(heading)
         self.family: int = family
-        self.heading: bytes | None = heading
         self.walk: Walk[PingSocket] = Walk(ping_sockets_of(shown_network()).sockets)
 
-    def next(self) -> bytes | None:
-        heading = self.heading
-        if heading is not None:
-            self.heading = None
-            return heading
+    def line(self) -> bytes | None:
         socket = self.walk.next()
         if socket is None:
             return None
-        pace(_LINE_COST)
         if socket.family != self.family:
             return b""
-        line = socket_line(socket, socket.binding.port, socket.binding.port, 5)
-        return padded(line) if self.family == AF_INET else line + b"\n"
+        text = socket_line(socket, socket.binding.port, socket.binding.port, 5)
+        return padded(text) if self.family == AF_INET else text + b"\n"
 
 
 @proc_pieces("net/icmp")
@@ -74,22 +69,23 @@ def icmp6() -> TextPieces:
 
 
 @final
-class _PacketLines(TextPieces):
-    """Packet sockets, one at a time."""
+class _PacketLines(SocketLines):
+    """Packet sockets."""
 
     def __init__(self) -> None:
-        self.is_begun: bool = False
+        super().__init__(b"sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n")
         self.walk: Walk[PacketSocket] = Walk(packet_sockets_of(shown_network()).sockets)
 
-    def next(self) -> bytes | None:
-        if not self.is_begun:
-            self.is_begun = True
-            return b"sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n"
+    def line(self) -> bytes | None:
         socket = self.walk.next()
         if socket is None:
             return None
-        pace(_LINE_COST)
-        return _packet_line(socket)
+        running = 1 if socket.ethertype != 0 else 0
+        references = 2 + running
+        return (
+            f"0000000000000000 {references:<6} {socket.kind:<4} {socket.ethertype:04x}   {socket.device_index:<5}"
+            f" {running} {socket.queued_bytes:<6} {uid_for_caller(socket.inode.uid):<6} {socket.inode.ino:<6}\n"
+        ).encode()
 
 
 @proc_pieces("net/packet")
@@ -98,31 +94,18 @@ def packet() -> TextPieces:
     return _PacketLines()
 
 
-def _packet_line(socket: PacketSocket) -> bytes:
-    running = 1 if socket.ethertype != 0 else 0
-    references = 2 + running
-    return (
-        f"0000000000000000 {references:<6} {socket.kind:<4} {socket.ethertype:04x}   {socket.device_index:<5} {running}"
-        f" {socket.queued_bytes:<6} {uid_for_caller(socket.inode.uid):<6} {socket.inode.ino:<6}\n"
-    ).encode()
-
-
 @final
-class _NetlinkLines(TextPieces):
-    """Netlink sockets that have a port, one at a time."""
+class _NetlinkLines(SocketLines):
+    """Netlink sockets that have a port."""
 
     def __init__(self) -> None:
-        self.is_begun: bool = False
+        super().__init__(b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n")
         self.walk: Walk[NetlinkSocket] = Walk(netlink_sockets_of(shown_network()).by_port)
 
-    def next(self) -> bytes | None:
-        if not self.is_begun:
-            self.is_begun = True
-            return b"sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"
+    def line(self) -> bytes | None:
         socket = self.walk.next()
         if socket is None:
             return None
-        pace(_LINE_COST)
         groups = socket.groups & 0xFFFF_FFFF
         dumping = 1 if socket.is_dumping else 0
         return (
@@ -133,7 +116,7 @@ class _NetlinkLines(TextPieces):
 
 @proc_pieces("net/netlink")
 def netlink() -> TextPieces:
-    """/proc/net/netlink: sockets that have a port."""
+    """/proc/net/netlink."""
     return _NetlinkLines()
 
 

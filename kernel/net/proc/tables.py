@@ -34,6 +34,7 @@ from kernel.net.sockets.socket import AF_INET, AF_INET6
 
 _WIDTH: Final = 127
 _LINE_COST: Final = 3_000  # instructions
+_SOCKET_COST: Final = 5_000  # and for a line of `SocketLines`
 _CONNECTED: Final = 1
 _UNCONNECTED: Final = 7
 
@@ -260,24 +261,39 @@ def udp6() -> TextPieces:
     return _UdpLines(AF_INET6)
 
 
-@final
-class _RawLines(TextPieces):
-    """Raw sockets of one family, one at a time."""
+class SocketLines(TextPieces):
+    """A heading, then a line for each socket of a walk, one at a time. Base class."""
 
-    def __init__(self, family: int, heading: bytes) -> None:
-        self.family: int = family
-        self.heading: bytes | None = heading
-        self.walk: Walk[RawSocket] = Walk(raw_sockets_of(shown_network()).sockets)
+    def __init__(self, heading: bytes) -> None:
+        self._heading: bytes | None = heading  # until it was read
 
     def next(self) -> bytes | None:
-        heading = self.heading
+        heading = self._heading
         if heading is not None:
-            self.heading = None
+            self._heading = None
             return heading
+        text = self.line()
+        pace(_SOCKET_COST)
+        return text
+
+    def line(self) -> bytes | None:
+        """The next socket's, empty if that is not shown; None after the last one."""
+        return None
+
+
+@final
+class _RawLines(SocketLines):
+    """Raw sockets of one family."""
+
+    def __init__(self, family: int, heading: bytes) -> None:
+        super().__init__(heading)
+        self.family: int = family
+        self.walk: Walk[RawSocket] = Walk(raw_sockets_of(shown_network()).sockets)
+
+    def line(self) -> bytes | None:
         socket = self.walk.next()
         if socket is None:
             return None
-        pace(_LINE_COST)
         if socket.family != self.family:
             return b""
         return socket_line(socket, socket.protocol, socket.protocol, 4 if self.family == AF_INET else 5) + b"\n"

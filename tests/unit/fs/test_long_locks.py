@@ -120,3 +120,19 @@ def test_readers_cost_the_same_among_few_and_many(world: World) -> None:
         locks.set_record(lock(FileTable(), 5, F_RDLCK), wait=False)
         costs.append(before - PACE.left)
     assert costs[0] == costs[1]
+
+
+def test_locks_count_for_who_holds_them(world: World) -> None:
+    """Once in a count of memory, through however many descriptors it is asked; those of a description as well."""
+
+    class Open:
+        has_locks = False
+
+    locks, mine, other, file = LockList(), FileTable(), FileTable(), cast("File", Open())
+    for start in range(0, 20_000, 2):
+        locks.set_record(lock(mine, start), wait=False)
+        locks.set_record(RecordLock(None, file, Pid(-1), F_WRLCK, start + 1, start + 1), wait=False)
+    assert locks.held_by(other, cast("File", Open()), 1) == 0
+    assert 64 * 10_000 < locks.held_by(mine, cast("File", Open()), 1) < 512 * 10_000
+    assert 64 * 10_000 < locks.held_by(mine, file, 1) < 512 * 10_000
+    assert locks.held_by(mine, file, 1) == 0 and locks.held_by(mine, file, 2) > 128 * 10_000
