@@ -22,6 +22,7 @@ from tools.images.root import DEFAULT_PATH, RootFileSystem
 from tools.machine import DirectBoot, Disk, DiskMode, Forward, Machine, Network, Share
 from userland.image import AGENT_PLACE, agent_archive, ram_disk
 
+_STOPPED = "the machine stopped before the program ended"
 _END_S = 2.0  # for a QEMU that has closed its end of the port
 STARTED, FAILED = b"s", b"f"  # what the process in the background tells us first; after FAILED comes the reason
 STATE_SIZE = 4096  # bytes of a machine's state beside what was asked for
@@ -66,7 +67,7 @@ def _complain_of_stop(machine: Running, memory: str) -> int:
         complain(reason.text)
         return reason.status
     sys.stderr.write(said)
-    complain("the machine stopped before the program ended")
+    complain(_STOPPED)
     return CANNOT_RUN
 
 
@@ -83,9 +84,14 @@ def attend(
         status = attendant.run()
     except MachineStopped:
         sys.stdout.flush()
+        if attendant.stands_still:
+            machine.qemu.kill()
         text = attendant.whole_log()
         if shown_log is not _whole_log:
             sys.stderr.write(text.decode(errors="replace").replace("\r\n", "\n"))
+        if attendant.stands_still:
+            complain(_STOPPED)
+            return CANNOT_RUN
         return _complain_of_stop(machine, memory)
     if said := machine.said():
         from tools.guest.failure import without_warnings

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import select
 import sys
 
@@ -17,26 +16,16 @@ from tools.errors import CANNOT_RUN, KraitError
 from tools.guest.failure import reason_of, without_warnings
 from tools.guest.guard import ended_in_order, guarded, guarded_process
 from tools.guest.running import anonymous_file
+from tools.guest.standstill import SILENCE_S, has_panicked
 
 RESTART = "panic=-1"
 PANICKED = "the kernel has panicked"
-_SILENCE_S = 1.0  # after what looks like a panic
 _TAIL = 16384  # bytes of the line that are looked at: a whole traceback
-# What kernel/lib/panic.py prints last: a line, or a traceback with its cause. QEMU answers Ctrl-A X.
-_PANIC = re.compile(
-    rb"(?:\A|\n)Kernel panic(?: - not syncing: [^\n]*\n|\r?\n(?:Traceback [^\n]*\n(?:  [^\n]*\n)*)?\w[^\n]*\n)"
-    rb"(?:QEMU: Terminated\s*)?\Z"
-)
 
 
 def is_interactive() -> bool:
     """Whether somebody reads what the machine prints, and can answer."""
     return os.isatty(0) and os.isatty(1)
-
-
-def has_panicked(tail: bytes) -> bool:
-    """Whether what the machine printed ends with a panic."""
-    return _PANIC.search(tail) is not None
 
 
 def attend_shell(command: list[str], inherited: tuple[int, ...], memory: str) -> int:
@@ -64,7 +53,7 @@ def _watch(line: int) -> bool:
     tail = b""
     is_told = not is_interactive()
     while True:
-        patience = None if is_told or not has_panicked(tail) else _SILENCE_S
+        patience = None if is_told or not has_panicked(tail) else SILENCE_S
         if not select.select([line], [], [], patience)[0]:
             is_told = True
             with contextlib.suppress(OSError):

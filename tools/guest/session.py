@@ -40,6 +40,7 @@ from tools.guest.protocol import (
     Request,
     frame,
 )
+from tools.guest.standstill import SILENCE_S, has_panicked, has_refused
 from tools.guest.terminal import terminal_size
 
 STOPPED = 125  # our exit status when the machine stopped before the program ended
@@ -54,7 +55,7 @@ QUEUE_LIMIT = 1 << 20  # bytes for the program, and bytes of it, that wait here
 
 
 class MachineStopped(Exception):
-    """The port closed before the program's status came."""
+    """The port closed before the program's status came, or the machine stands still."""
 
 
 @dataclass
@@ -120,6 +121,8 @@ class Attendant:
         self._loss = ""  # why some of the program's output is nowhere
         self._leaving = b""
         self._has_left = False
+        self.stands_still = False
+        self._silence: float | None = None  # until when the machine has to say more, if it is not to stand still
 
     def run(self) -> int:
         """Attend the program; its status, or 125 … 127 as docker has them: 125 too if not all that it printed could be
@@ -135,6 +138,9 @@ class Attendant:
                 self._turn(signals)
                 if self._has_left:
                     return 0
+                if self._silence is not None and time.monotonic() > self._silence:
+                    self.stands_still = True
+                    raise MachineStopped
                 if self._deadline is not None and time.monotonic() > self._deadline and self.status is None:
                     if self._verdict == STOPPED:
                         self.complaint = "the machine does not answer"
@@ -160,7 +166,8 @@ class Attendant:
         writers: list[int | socket.socket] = [sink.descriptor for sink in self._sinks if sink.waiting]
         if self._outgoing and self.status is None:
             writers.append(self.port)
-        patience = None if self._deadline is None else max(0.0, self._deadline - time.monotonic()) + 0.01
+        ends = [each for each in (self._deadline, self._silence) if each is not None]
+        patience = max(0.0, min(ends) - time.monotonic()) + 0.01 if ends else None
         readable, writable, _ = select.select(readers, writers, [], patience)
         if signals in readable:
             self._signalled(signals.recv(64))
@@ -237,6 +244,9 @@ class Attendant:
         if self.shown_log is not None and not self._sinks[1].is_gone:
             self._sinks[1].waiting += self.shown_log(data)
         self.log_text = (self.log_text + data)[-65536:]
+        # Before it knows its parameters (`panic=-1`), a kernel that cannot go on stops for ever.
+        is_over = not self._started and (has_panicked(bytes(self.log_text)) or has_refused(bytes(self.log_text)))
+        self._silence = time.monotonic() + SILENCE_S if is_over else None
 
     def _receive(self) -> None:
         try:
@@ -262,6 +272,7 @@ class Attendant:
             self._credit += struct.unpack("<I", contents)[0]
         elif kind == STARTED:
             self._started = True
+            self._silence = None
             if self.request.tty:
                 self._outgoing += frame(WINDOW_SIZE, struct.pack("<HH", *terminal_size()))
             if self.on_start is not None:

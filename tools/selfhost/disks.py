@@ -33,7 +33,7 @@ COMPILER = ("gcc", "binutils", "libc6-dev")  # what the compiler calls
 # What the unit and language tests call beside it.
 TESTS = (
     *COMPILER, "musl-tools", "linux-libc-dev", "e2fsprogs", "libarchive13t64", "util-linux", "git", "gzip", "bzip2",
-    "xz-utils", "zstd", "bash", "coreutils", "dpkg",
+    "xz-utils", "zstd", "bash", "coreutils", "dpkg", "make",
 )  # fmt: skip
 DPKG_STATUS = "var/lib/dpkg/status"  # what dpkg-query reads
 # Of packages: what no build reads.

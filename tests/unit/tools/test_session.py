@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -249,6 +251,40 @@ def test_a_machine_that_stops(ports: tuple[socket.socket, socket.socket], tmp_pa
     with pytest.raises(MachineStopped):
         session.run()
     assert session.whole_log() == b"Kernel panic"
+
+
+@pytest.mark.parametrize("last", [b"krait: this processor has no 64-bit mode\r\n", b"Kernel panic\r\nPanic: no NX\r\n"])
+def test_a_machine_that_stands_still_ends(
+    ports: tuple[socket.socket, socket.socket], tmp_path: Path, capfd: pytest.CaptureFixture[str], last: bytes
+) -> None:
+    """It says why it does not start, and goes on running: neither its port nor its serial line close."""
+    log, end = socket.socketpair()
+    qemu = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=end.fileno())
+    end.send(last)
+    end.close()
+    with open(tmp_path / "errors", "w+b") as errors, log:
+        machine = Running(ports[0], log, qemu, tmp_path, errors.fileno())
+        request = Request(arguments=["x"], input=False)
+        assert attend(machine, request, None, lambda program: None, "512M") == STOPPED
+        assert qemu.wait() == -signal.SIGKILL
+    said = capfd.readouterr().err
+    assert said == last.decode().replace("\r", "") + "krait: the machine stopped before the program ended\n"
+
+
+def test_a_program_may_print_what_looks_like_the_end(
+    ports: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    class Slow(Agent):
+        def run(self) -> None:
+            self.next()
+            self.number(STARTED, 7)
+            line.sendall(b"Kernel panic\r\nPanic: no NX\r\n")
+            time.sleep(1.5)
+            self.number(EXITED, 3)
+
+    log, line = socket.socketpair()
+    Slow(ports[1]).start()
+    assert attendant(ports[0], tmp_path, log=log).run() == 3
 
 
 @pytest.mark.parametrize("request_", [Request(arguments=["a\0b"]), Request(arguments=["x" * 70_000])])
