@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import subprocess
 import sys
 
 from tools.errors import CANNOT_RUN, KraitError
 from tools.guest.failure import reason_of, without_warnings
 from tools.guest.guard import ended_in_order, guarded, guarded_process
 from tools.guest.running import anonymous_file
-from tools.guest.standstill import SILENCE_S, has_panicked
+from tools.guest.standstill import SILENCE_S, does_not_start, has_panicked
 
 RESTART = "panic=-1"
 PANICKED = "the kernel has panicked"
@@ -43,31 +44,41 @@ def attend_shell(command: list[str], inherited: tuple[int, ...], memory: str) ->
         guarded_process(guard, [*command, *line], (writer, *inherited), has_terminal=True, errors=errors) as qemu,
     ):  # fmt: skip
         os.close(writer)
-        panicked = _watch(reader)
+        panicked = _watch(reader, qemu)
         status = qemu.wait()
     return _status(os.pread(errors, 65536, 0).decode(errors="replace"), status, memory, panicked)
 
 
-def _watch(line: int) -> bool:
-    """Read the serial line's copy until QEMU ends; whether the machine had panicked. Says how to leave one that has."""
+def _watch(line: int, qemu: subprocess.Popen[bytes]) -> bool:
+    """Read the serial line's copy until QEMU ends; whether the machine had panicked, or did not start. Says how to
+    leave one that has; where nobody could, one that will never restart is ended.
+    """
     tail = b""
-    is_told = not is_interactive()
+    is_told = False
     while True:
-        patience = None if is_told or not has_panicked(tail) else SILENCE_S
+        is_over = _does_not_start(tail) or (is_interactive() and has_panicked(tail))
+        patience = SILENCE_S if is_over and not is_told else None
         if not select.select([line], [], [], patience)[0]:
             is_told = True
-            with contextlib.suppress(OSError):
-                os.write(2, f"\nkrait: {PANICKED} (Ctrl-A X leaves)\n".encode())
+            if is_interactive():
+                with contextlib.suppress(OSError):
+                    os.write(2, f"\nkrait: {PANICKED} (Ctrl-A X leaves)\n".encode())
+            else:
+                qemu.kill()
             continue
         data = os.read(line, 65536)
         if not data:
-            return has_panicked(tail)
+            return has_panicked(tail) or _does_not_start(tail)
         tail = (tail + data)[-_TAIL:]
+
+
+def _does_not_start(tail: bytes) -> bool:
+    return len(tail) < _TAIL and does_not_start(tail)  # it is all that was printed
 
 
 def _status(said: str, status: int, memory: str, panicked: bool) -> int:
     """Ours, after QEMU's: its 1 is that of a machine that did not come up; a negative one is a signal that ended it."""
-    if status == 1 or status < 0:
+    if not panicked and (status == 1 or status < 0):
         reason = reason_of(said, status, memory)
         if reason is not None:
             raise KraitError(f"krait: {reason.text}", reason.status)

@@ -40,7 +40,7 @@ from tools.guest.protocol import (
     Request,
     frame,
 )
-from tools.guest.standstill import SILENCE_S, has_panicked, has_refused
+from tools.guest.standstill import SILENCE_S, does_not_start
 from tools.guest.terminal import terminal_size
 
 STOPPED = 125  # our exit status when the machine stopped before the program ended
@@ -244,8 +244,7 @@ class Attendant:
         if self.shown_log is not None and not self._sinks[1].is_gone:
             self._sinks[1].waiting += self.shown_log(data)
         self.log_text = (self.log_text + data)[-65536:]
-        # Before it knows its parameters (`panic=-1`), a kernel that cannot go on stops for ever.
-        is_over = not self._started and (has_panicked(bytes(self.log_text)) or has_refused(bytes(self.log_text)))
+        is_over = not self._started and does_not_start(bytes(self.log_text))
         self._silence = time.monotonic() + SILENCE_S if is_over else None
 
     def _receive(self) -> None:

@@ -19,6 +19,7 @@ for word; do
 done
 """
 PANICS = "printf '\\r\\nKernel panic - not syncing: it is over\\r\\n' | tee $log\n"
+STANDS_STILL = "printf 'krait: this processor has no 64-bit mode\\r\\n' > $log; exec sleep 1000\n"
 LEAVES = "read line; printf 'QEMU: Terminated\\n\\r' > $log\n"
 
 
@@ -35,6 +36,7 @@ def test_a_machine_that_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("script", "text", "status"), [
     (PANICS, "krait: the kernel has panicked", 125),
+    (STANDS_STILL, "krait: the kernel has panicked", 125),
     ("echo \"qemu: unable to find CPU model 'x'\" >&2; exit 1\n",
      "krait: QEMU has no processor x: `qemu-system-x86_64 -cpu help` lists what there is", 2),
     ("kill -9 $$\n", "krait: QEMU was killed: by krait rm -f, or because this machine has no memory left", 125),

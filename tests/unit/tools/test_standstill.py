@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tools.guest.standstill import has_panicked, has_refused
+from tools.guest.standstill import does_not_start, has_panicked
 
 TRACEBACK = (
     b"Kernel panic\r\nTraceback (most recent call last):\r\n"
@@ -30,8 +30,8 @@ def test_what_is_none(text: bytes) -> None:
     assert not has_panicked(text)
 
 
-def test_what_is_a_refusal() -> None:
-    refusal = b"krait: this processor has no 64-bit mode\r\n"
-    assert has_refused(refusal)
-    for text in (b"", refusal[:-1], b"[    0.0] up\r\n" + refusal, refusal + b"[    0.0] up\r\n", b"krait:~# "):
-        assert not has_refused(text)
+@pytest.mark.parametrize("end", [b"krait: this processor has no 64-bit mode\r\n", b"\r\n" + TRACEBACK, TRACEBACK])
+def test_what_does_not_start(end: bytes) -> None:
+    assert does_not_start(end)
+    for text in (b"", end[:-1], b"[    0.0] up\r\n" + end, end + b"[    0.0] up\r\n", b"krait:~# "):
+        assert not does_not_start(text)
