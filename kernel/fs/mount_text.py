@@ -18,6 +18,7 @@ from kernel.fs.constants import (
 from kernel.fs.dentry import Dentry
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.mount_lock import STILL_TREE
+from kernel.fs.namespace import namespace_at
 from kernel.fs.path import (
     Mount,
     MountNamespace,
@@ -53,7 +54,7 @@ class MountView:
         name = self._name(each)
         if name is None:
             return b""
-        text = escape(source_of(each)) + b" " + escape(name) + b" " + escape(each.file_system.type_name)
+        text = _shown_source(each) + b" " + escape(name) + b" " + escape(each.file_system.type_name)
         return text + b" " + flag_names(each) + each.file_system.options_at(each.root) + b" 0 0\n"
 
     def mountinfo_line(self, each: Mount) -> bytes:
@@ -65,12 +66,12 @@ class MountView:
         parent_identifier = parent.identifier if parent is not None else 1
         device = each.file_system.device
         text = bytearray(f"{each.identifier} {parent_identifier} {device >> 8 & 0xFFF}:{device & 0xFF} ".encode())
-        shown = each.file_system.shown_place(name_in_filesystem(each.root))
+        shown = each.file_system.shown_place(root_name(each))
         text.extend(escape(shown) + b" " + escape(name) + b" " + mount_flag_names(each))
         text.extend(self._propagation_of(each) + b" - ")
         if not each.attached:
             return b""  # it was unmounted at a safe point, and its file system may have ended
-        text.extend(escape(each.file_system.type_name) + b" " + escape(source_of(each)))
+        text.extend(escape(each.file_system.type_name) + b" " + _shown_source(each))
         text.extend((b" ro" if each.file_system.read_only else b" rw") + _write_flag_names(each.file_system))
         text.extend(each.file_system.options_at(each.root) + b"\n")
         return bytes(text)
@@ -93,7 +94,7 @@ class MountView:
         name = self._name(each)
         if name is None:
             return b""
-        text = b"device " + escape(source_of(each)) + b" mounted on " + escape(name)
+        text = b"device " + _shown_source(each) + b" mounted on " + escape(name)
         return text + b" with fstype " + escape(each.file_system.type_name) + b"\n"
 
 
@@ -101,6 +102,11 @@ def source_of(mount: Mount) -> bytes:
     """The source that a mount shows."""
     own = mount.source
     return mount.file_system.source if own is None else own
+
+
+def _shown_source(mount: Mount) -> bytes:
+    """The same in a line, where "#" would begin a comment."""
+    return b"\\043".join(escape(source_of(mount)).split(b"#"))
 
 
 def pace_up(mount: Mount) -> None:
@@ -147,6 +153,14 @@ def _has_member_below(group: PeerGroup, namespace: MountNamespace | None, root: 
             if member.group is group and is_below(Path(member, member.root), root):
                 return True
     return False
+
+
+def root_name(mount: Mount) -> bytes:
+    """What of its file system a mount shows: a directory, or a namespace's file, which lies in none."""
+    namespace = namespace_at(mount)
+    if namespace is not None:
+        return namespace.name + f":[{namespace.number}]".encode()
+    return name_in_filesystem(mount.root)
 
 
 def name_in_filesystem(dentry: Dentry) -> bytes:

@@ -255,6 +255,8 @@ def mount(
     mount_flags = flags & MOUNT_FLAGS
     if flags & (MS_NOATIME | MS_STRICTATIME) == 0:
         mount_flags |= MS_RELATIME
+    if flags & MS_NOATIME != 0:
+        mount_flags &= ~MS_RELATIME
     if flags & MS_STRICTATIME != 0:
         mount_flags &= ~(MS_RELATIME | MS_NOATIME)
     with at:  # reading options and names may sleep
@@ -474,6 +476,8 @@ def _bind_at(context: FsContext, origin: Path, at: Path, recursive: bool) -> Non
         _require_no_locks(origin)
     if origin.inode().is_directory() != at.inode().is_directory():
         raise Errno(ENOTDIR)
+    if origin.dentry.deleted:
+        raise Errno(ENOENT)
     check_room(context.namespace, 1 + len(inner))
     check_memory(context.namespace)
     copy = copy_of(origin.mount, is_peer=True, is_shared=False)
@@ -652,6 +656,8 @@ def _move_tree(context: FsContext, origin: Path, at: Path, beneath: bool) -> Non
             raise Errno(ELOOP)
     if is_below(at, origin):
         raise Errno(ELOOP)
+    if moved.root.deleted:
+        raise Errno(ENOENT)
     if old_namespace is not namespace:
         check_room(namespace, len(tree))
     if beneath:

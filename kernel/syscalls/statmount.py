@@ -15,7 +15,7 @@ from kernel.fs.mount_status import (
     propagation_of,
     view_of,
 )
-from kernel.fs.mount_text import name_in_filesystem, nearest_master
+from kernel.fs.mount_text import nearest_master, root_name
 from kernel.fs.namespace import NamespaceFile
 from kernel.fs.path import Mount, MountNamespace, Path, path_name
 from kernel.fs.peers import PeerGroup
@@ -162,7 +162,7 @@ def _fill(report: _Report, view: NamespaceView, mount: Mount, wanted: int) -> No
     if wanted & _FS_TYPE != 0:
         report.put_text(_FS_TYPE, 36, file_system.type_name)
     if wanted & _MNT_ROOT != 0:
-        report.put_text(_MNT_ROOT, 104, name_in_filesystem(mount.root))
+        report.put_text(_MNT_ROOT, 104, root_name(mount))
     if wanted & _MNT_POINT != 0:
         name = path_name(Path(mount, mount.root), view.root, marks_outside=True)
         report.put_text(_MNT_POINT, 108, b"" if name.startswith(b"(unreachable)") else name)
