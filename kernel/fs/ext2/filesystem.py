@@ -453,7 +453,9 @@ class Ext2FileSystem(Ext2):
     # ---- Mounting and unmounting ------------------------------------------------------------------------------
 
     def start_writing(self) -> None:
-        """Become writable. Raises EROFS, EINVAL, EIO."""
+        """Become writable. Raises EROFS, EIO."""
+        if self.volume.geometry.has_unknown_ro_compat():
+            raise Errno(EROFS)
         require_writable(self.volume.geometry, self.type_name, self.disk)
         self.volume.begin_writing()
         self.volume.blocks.sync()
@@ -588,7 +590,7 @@ def mount_device(type_name: bytes, device: BlockDevice, options_text: bytes, rea
     options = Ext2Options()
     options.parse(options_text)
     geometry = _read_super_block(device, options)
-    if type_name == _EXT2 and not geometry.is_ext2():
+    if type_name == _EXT2 and not (geometry.is_ext2() or (read_only and geometry.reads_as_ext2())):
         log.error("ext2: it has features of ext4")
         raise Errno(EINVAL)
     if type_name == _EXT3 and not geometry.has_journal():

@@ -134,6 +134,10 @@ class Geometry:
         """Whether it has no features except those of ext2 (an empty journal does not matter)."""
         return self.incompat & ~_EXT2_INCOMPAT == 0 and self.ro_compat & ~_EXT2_RO_COMPAT == 0
 
+    def reads_as_ext2(self) -> bool:
+        """Whether ext2 can read it, if not write."""
+        return self.incompat & ~_EXT2_INCOMPAT == 0
+
     def has_unknown_ro_compat(self) -> bool:
         return self.ro_compat & ~_KNOWN_RO_COMPAT != 0
 

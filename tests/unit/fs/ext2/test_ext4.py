@@ -114,7 +114,12 @@ def test_features_nobody_knows(mount: Mount) -> None:
     image = make_image(4 * MIB, "-t", "ext2")
     image[1024 + 100 + 3] = 0x40  # ro_compat
     assert refused(mount, image, b"ext4") == EINVAL
-    assert mount(image, b"ext4", read_only=True).root.is_directory()
+    for kind in (b"ext4", b"ext2"):
+        mounted = mount(image, kind, read_only=True)
+        assert mounted.root.is_directory()
+        with pytest.raises(Errno) as caught:
+            mounted.fs.remount(False, b"")
+        assert caught.value.code == EROFS
     image = make_image(4 * MIB, "-t", "ext2")
     image[1024 + 96 + 3] = 0x40  # incompat
     assert refused(mount, image, b"ext4", read_only=True) == EINVAL
