@@ -472,15 +472,14 @@ class Ext2FileSystem(Ext2):
         flush(self.disk)
 
     def remount(self, read_only: bool, options: bytes) -> None:
-        fresh = Ext2Options()
-        fresh.parse(options)
+        fresh = self.mount_options.copy()
+        fresh.parse(options, again=True)
         if read_only and not self.read_only:
             self._end_changes()
         elif not read_only and self.volume.read_only:
             self.start_writing()
-        if len(options) > 0:
-            self.mount_options = fresh
-            self._use_options()
+        self.mount_options = fresh
+        self._use_options()
 
     def _end_changes(self) -> None:
         """Refuse changes, then write everything: what came while that sleeps would be missing on a disk that counts as
@@ -587,7 +586,7 @@ def require_writable(geometry: Geometry, type_name: bytes, device: BlockDevice) 
 
 def mount_device(type_name: bytes, device: BlockDevice, options_text: bytes, read_only: bool) -> FileSystem:
     """Mount the file system on a device as one of the three types."""
-    options = Ext2Options()
+    options = Ext2Options(type_name == _EXT2)
     options.parse(options_text)
     geometry = _read_super_block(device, options)
     if type_name == _EXT2 and not (geometry.is_ext2() or (read_only and geometry.reads_as_ext2())):
@@ -635,8 +634,8 @@ def mount_ext4(device: BlockDevice, options: bytes, read_only: bool) -> FileSyst
 
 
 def check_options(context: FsContext, options: bytes) -> None:
-    """Raise EINVAL for what the three types do not know."""
-    Ext2Options().parse(options)
+    """Raise EINVAL for what none of the three types knows."""
+    Ext2Options(is_ext2=False).parse(options)
 
 
 register_disk_filesystem(_EXT3, mount_ext3, check_options)
