@@ -53,7 +53,7 @@ class InterfaceSettingInode(TextInode):
         numbers, used = numbers_in(text, 1)
         if not self.row.least <= numbers[0] <= self.row.most:
             raise Errno(EINVAL)
-        self.row.set(self.device, numbers[0])
+        self.row.write(self.device, numbers[0])
         return used
 
     def check_permission(self, actor: Actor, mask: int) -> None:

@@ -8,9 +8,10 @@ Source: RFC 1122 section 3.2.1.3, RFC 4291, RFC 6724 (scopes), rtnetlink(7).
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS, Errno, final, inline, span_of
+from kernel.lang import EACCES, EADDRNOTAVAIL, EEXIST, EINVAL, ENOBUFS, Errno, final, inline, span_of
 from kernel.lib.linked import Linked
 from kernel.lib.pace import pace, spend
+from kernel.net.internet.interface_settings import DISABLE6
 from kernel.net.link.device import NetworkDevice, check_stays
 from kernel.net.link.network import FIRST_NETWORK, Network, PartMaker, register_part
 from kernel.net.link.part import Part
@@ -254,12 +255,15 @@ def watch_addresses_first(watcher: AddressWatcher) -> None:
 
 def add_address(entry: InterfaceAddress) -> None:
     """Give an interface an address. EEXIST, EINVAL for an impossible prefix or address, ENOBUFS for too many, or
-    too many routes or groups, ENODEV for one that is leaving; MemoryError. On failure it does not have the address.
+    too many routes or groups, ENODEV for one that is leaving, EACCES for one without IPv6; MemoryError. On failure it
+    does not have the address.
     """
     check_stays(entry.device)
     address = entry.address
     if not 0 <= entry.prefix_length <= 8 * len(address) or is_multicast(address) or is_unspecified(address):
         raise Errno(EINVAL)
+    if len(address) == 16 and DISABLE6.of(entry.device) != 0:
+        raise Errno(EACCES)
     if find_address(entry.device, address, entry.prefix_length) is not None:
         raise Errno(EEXIST)
     if len(address) == 16 and find_on(entry.device, address) is not None:

@@ -30,6 +30,7 @@ from kernel.net.internet.addresses import (
     masked,
     watch_addresses,
 )
+from kernel.net.internet.interface_settings import DISABLE6
 from kernel.net.internet.routes import (
     BROADCAST,
     LOCAL,
@@ -43,6 +44,7 @@ from kernel.net.internet.routes import (
     add_route,
     delete_route,
     drop_all_routes_of,
+    drop_routes6_of,
     drop_routes_of,
     first_to,
     local_route,
@@ -51,7 +53,6 @@ from kernel.net.internet.routes import (
     tables_for,
     tell_deleted,
 )
-from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link.device import DeviceWatcher, NetworkDevice, watch_devices
 from kernel.net.link.neighbours import forget_neighbours
 from kernel.net.link.network import Network
@@ -285,6 +286,24 @@ def _loopback_address(device: NetworkDevice, address: bytes, prefix_length: int)
         add_address(entry)
 
 
+def begin6(device: NetworkDevice) -> None:
+    """An interface that is up gets what it has with IPv6."""
+    if device.is_loopback():
+        _loopback_address(device, LOOPBACK6, 128)
+        return
+    group = local_route(b"\xff" + bytes(15), 8, device, MULTICAST)
+    group.metric = METRIC6_ADDRESS
+    _enter(device.network, group)
+
+
+def end6(device: NetworkDevice) -> None:
+    """It has no IPv6 any more: its addresses, neighbours and routes go. Takes safe points. Raises MemoryError."""
+    drop_routes6_of(device)
+    forget_neighbours(device, 16)
+    delete_addresses_of(device, 16)
+    routes_changed(device.network)
+
+
 @final
 class _FollowDevices(DeviceWatcher):
     def device_up(self, device: NetworkDevice) -> None:
@@ -303,12 +322,8 @@ class _FollowDevices(DeviceWatcher):
         if device.is_loopback():
             if len(list_addresses(device, 4)) == 0:
                 _loopback_address(device, LOOPBACK4, 8)
-            if IP6_SETTINGS.disable_ipv6.of(device.network) == 0:
-                _loopback_address(device, LOOPBACK6, 128)
-        elif IP6_SETTINGS.disable_ipv6.of(device.network) == 0:
-            group = local_route(b"\xff" + bytes(15), 8, device, MULTICAST)
-            group.metric = METRIC6_ADDRESS
-            _enter(device.network, group)
+        if DISABLE6.of(device) == 0:
+            begin6(device)
         routes_changed(device.network)
 
     def device_down(self, device: NetworkDevice) -> None:

@@ -17,6 +17,16 @@ from kernel.net.link.network import INHERITED_SETTINGS, LOOPBACK, Network
 from kernel.net.link.part import Part
 
 
+class InterfaceFollower:
+    """Acts on a change of an interface's setting. Base class."""
+
+    def changed(self, device: NetworkDevice, value: int) -> None:
+        """The interface has this value now. May take safe points, and raise MemoryError."""
+
+
+_NOBODY: Final = InterfaceFollower()
+
+
 @final
 class InterfaceSetting:
     """A setting of every interface, with a value for all and a default in each network."""
@@ -29,6 +39,7 @@ class InterfaceSetting:
         self.least: int = least
         self.most: int = most
         self.place: int = len(ROWS)
+        self.follower: InterfaceFollower = _NOBODY
         conf = family + b"/conf/"
         self.for_all: NetworkSetting = (
             NetworkSetting(conf + b"all/" + name, value, least, most) if for_all is None else for_all
@@ -46,6 +57,13 @@ class InterfaceSetting:
     def set(self, device: NetworkDevice, value: int) -> None:
         """Set the interface's value, within bounds."""
         settings_of(device).values[self.place] = value
+
+    def write(self, device: NetworkDevice, value: int) -> None:
+        """The same, for a program: what depends on it follows. May take safe points; raises MemoryError."""
+        is_new = value != self.of(device)
+        self.set(device, value)
+        if is_new:
+            self.follower.changed(device, value)
 
     def of_all(self, network: Network) -> int:
         """The network's value for all."""
@@ -90,6 +108,8 @@ ACCEPT_DAD6: Final = InterfaceSetting(
 )  # fmt: skip
 DAD_TRANSMITS6: Final = InterfaceSetting(b"ipv6", b"dad_transmits", 1, _INT_MIN, INT_MAX)
 ACCEPT_REDIRECTS6: Final = InterfaceSetting(b"ipv6", b"accept_redirects", 1, _INT_MIN, INT_MAX)
+# Whether the interface has no IPv6: no addresses, no routes, and packets that come in are dropped.
+DISABLE6: Final = InterfaceSetting(b"ipv6", b"disable_ipv6", 0, _INT_MIN, INT_MAX, IP6_SETTINGS.disable_ipv6)
 # Of packets sent there. Routers set it, and the MTU (RFC 4861, section 6.3.4).
 HOP_LIMIT6: Final = InterfaceSetting(b"ipv6", b"hop_limit", 64, 1, 255, IP6_SETTINGS.hop_limit)
 
@@ -158,6 +178,18 @@ class _AllForward(SettingFollower):
             setting.set(device, value)
 
 
+@final
+class _AllDisable(SettingFollower):
+    """Writing `all` writes every interface's value, and the default."""
+
+    def changed(self, network: Network, value: int) -> None:
+        network.settings[DISABLE6.default.place] = value
+        for device in network.devices[:]:
+            if device.network is network and device.settings is not None:  # others come and go meanwhile
+                DISABLE6.write(device, value)
+
+
+IP6_SETTINGS.disable_ipv6.follower = _AllDisable()
 IP4_SETTINGS.ip_forward.follower = _AllForward(FORWARDING4)
 FORWARDING4.for_all.follower = IP4_SETTINGS.ip_forward.follower
 IP6_SETTINGS.forwarding.follower = _AllForward(FORWARDING6)

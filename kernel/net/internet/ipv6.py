@@ -15,7 +15,7 @@ from kernel.net.internet.addresses import ANY6, is_loopback, is_multicast, owner
 from kernel.net.internet.departure import loop_back, pass_hooks, send_whole
 from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.group_programs import may_leave
-from kernel.net.internet.interface_settings import HOP_LIMIT6
+from kernel.net.internet.interface_settings import DISABLE6, HOP_LIMIT6
 from kernel.net.internet.ipv4 import LARGEST, PIECE_COST, RawListener
 from kernel.net.internet.membership import is_member
 from kernel.net.internet.output import NextHop
@@ -194,6 +194,9 @@ class Ip6(LinkProtocol):
         counters = device.network.ip6
         counters.in_receives += 1
         counters.in_bytes += len(packet)
+        if DISABLE6.of(device) != 0:
+            counters.in_discards += 1
+            return
         if device.network.hooks6 is not None:
             _receive_watched(packet)
             return

@@ -32,12 +32,15 @@ from kernel.net.internet.addresses import (
     masked,
 )
 from kernel.net.internet.icmpv6 import HANDLERS, MessageHandler
+from kernel.net.internet.interface_routes import begin6, end6
 from kernel.net.internet.interface_settings import (
     ACCEPT_RA6,
     AUTOCONF6,
+    DISABLE6,
     FORWARDING6,
     HOP_LIMIT6,
     ROUTER_SOLICITATIONS6,
+    InterfaceFollower,
     settings_of,
 )
 from kernel.net.internet.ndp import (
@@ -64,7 +67,6 @@ from kernel.net.internet.routes import (
     routes_changed,
     tables_for,
 )
-from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link.device import ARPHRD_ETHER, ARPHRD_NONE, DeviceWatcher, NetworkDevice, watch_devices
 from kernel.net.link.network import Network
 from kernel.net.link.packet import Packet
@@ -389,6 +391,9 @@ class _LinkLocal(DeviceWatcher):
     """Gives each Ethernet interface its link-local address."""
 
     def device_up(self, device: NetworkDevice) -> None:
+        self.begin(device)
+
+    def begin(self, device: NetworkDevice) -> None:
         if device.has_carrier or device.is_hardware:
             self._give(device)
 
@@ -400,7 +405,7 @@ class _LinkLocal(DeviceWatcher):
         """Once each time it goes up; a software interface gets it only when a peer is there that could object."""
         if device.kind != ARPHRD_ETHER and device.kind != ARPHRD_NONE:
             return
-        if IP6_SETTINGS.disable_ipv6.of(device.network) != 0:
+        if DISABLE6.of(device) != 0:
             return
         settings_of(device).has_link_local = True
         identifier = interface_identifier(device) if len(device.address) > 0 else _random_identifier()
@@ -414,6 +419,9 @@ class _LinkLocal(DeviceWatcher):
                 raise
 
     def device_down(self, device: NetworkDevice) -> None:
+        self.end(device)
+
+    def end(self, device: NetworkDevice) -> None:
         DISCOVERY.stop(device)
         settings_of(device).mtu6 = 0
         settings_of(device).has_link_local = False
@@ -423,6 +431,26 @@ class _LinkLocal(DeviceWatcher):
         EXPIRY.plan(device.network)
 
 
+_LINK_LOCAL: Final = _LinkLocal()
+
+
+@final
+class _FollowDisabling(InterfaceFollower):
+    """IPv6 ends on an interface, or begins again: as if that went down and up."""
+
+    def changed(self, device: NetworkDevice, value: int) -> None:
+        if not device.is_up():
+            return
+        if value != 0:
+            end6(device)
+            _LINK_LOCAL.end(device)
+            return
+        begin6(device)
+        _LINK_LOCAL.begin(device)
+        routes_changed(device.network)
+
+
+DISABLE6.follower = _FollowDisabling()
 HANDLERS.by_type[icmpv6.ROUTER_ADVERTISEMENT] = RouterAdvertisements()
 DETECTION.listener = DISCOVERY
-watch_devices(_LinkLocal())
+watch_devices(_LINK_LOCAL)

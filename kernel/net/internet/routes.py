@@ -366,6 +366,11 @@ def drop_routes_of(device: NetworkDevice) -> None:
         _drop(device, size, kept_kind=LOCAL if size == 4 else _NO_KIND)
 
 
+def drop_routes6_of(device: NetworkDevice) -> None:
+    """The device has no IPv6 any more: delete its routes of IPv6."""
+    _drop(device, 16, kept_kind=_NO_KIND)
+
+
 def drop_all_routes_of(device: NetworkDevice) -> None:
     """The device leaves its network: delete all its routes."""
     for size in (4, 16):

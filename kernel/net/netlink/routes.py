@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from kernel.lang import EEXIST, EINVAL, ENETDOWN, ENODEV, ENOENT, ESRCH, Errno, Span, span_of, u8
+from kernel.lang import EACCES, EEXIST, EINVAL, ENETDOWN, ENODEV, ENOENT, ESRCH, Errno, Span, span_of, u8
 from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
+from kernel.net.internet.interface_settings import DISABLE6
 from kernel.net.internet.output import resolve
 from kernel.net.internet.router_discovery import EXPIRY
 from kernel.net.internet.routes import (
@@ -203,6 +204,8 @@ def new_route(request: Request) -> None:
             device = check_gateway(request.network, wanted.gateway, device)
         if device is None:
             raise Errno(ENODEV)
+        if wanted.size == 16 and DISABLE6.of(device) != 0:
+            raise Errno(EACCES)
         if not device.is_up():
             raise Errno(ENETDOWN)
     route = Route(wanted.destination, wanted.prefix_length, device)

@@ -11,11 +11,11 @@ from kernel.net.internet import path_mtu
 from kernel.net.internet.addresses import addresses_of
 from kernel.net.internet.fragments import reassembler_of
 from kernel.net.internet.group_reports import REPORTERS
+from kernel.net.internet.interface_settings import DISABLE6
 from kernel.net.internet.membership import groups_of
 from kernel.net.internet.ndp import DETECTION
 from kernel.net.internet.router_discovery import EXPIRY
 from kernel.net.internet.routes import tables_for
-from kernel.net.internet.sysctl import IP6_SETTINGS
 from kernel.net.link import ethernet, timers
 from kernel.net.link.device import (
     NetworkDevice,
@@ -108,11 +108,11 @@ def wire(loopback: NetworkDevice) -> Wire:
     """lo, and eth0 with 10.0.0.1/24 and without IPv6, whose neighbour 10.0.0.2 is the test."""
     device = Wire()
     register_device(device)
-    IP6_SETTINGS.disable_ipv6.set(FIRST_NETWORK, 1)
+    DISABLE6.set(device, 1)
     try:
         bring_up(device)
     finally:
-        IP6_SETTINGS.disable_ipv6.set(FIRST_NETWORK, 0)
+        DISABLE6.set(device, 0)  # nothing follows
     give_address(device, b"\x0a\x00\x00\x01", 24)
     pass_time(0.1)
     device.take()
