@@ -223,7 +223,7 @@ class Segments:
         if size > LARGEST_BYTES:
             if is_huge:
                 _check_huge(flags, credentials)
-            raise Errno(ENOMEM if is_huge else EINVAL)
+            raise Errno(ENOMEM)
         if not MOST_PAGES.permits(self.page_count + (size + PAGE_MASK >> PAGE_SHIFT)):
             raise Errno(ENOSPC)
         if len(self.table.objects) >= MOST_SEGMENTS.value:

@@ -31,8 +31,9 @@ from kernel.mm.area import (
     PROT_GROWSUP,
     PROT_READ,
     PROT_WRITE,
+    Area,
 )
-from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.huge_object import HugeObject
 from kernel.mm.huge_pool import GIGABYTE_SHIFT, SHIFT_FLAGS, SHIFTS, pool_of, shift_in
 from kernel.mm.protection_keys import NO_KEY
@@ -257,19 +258,30 @@ def _protect(address: int, length: int, prot: int, key: int) -> int:
     space = task.space
     if key != NO_KEY and not space.own_keys().has(key):
         raise Errno(EINVAL)
+    area = None if grows == 0 else _area_that_grows(space, grows, first, end_page)
     if end_page > USER_PAGES:
         raise Errno(ENOMEM)
-    if grows != 0:
-        area = space.area_at(address)
-        if area is None:
-            raise Errno(ENOMEM)
-        if grows == PROT_GROWSUP or area.flags & MAP_GROWSDOWN == 0:
-            raise Errno(EINVAL)
+    if area is not None:
         length += address - area.start  # fits: both are of user memory
         address = area.start
     space.protect(address, length, prot & _PROT_ALL, key, run_what_is_read=readable_as(task.process, prot) != prot)
     _report(address, length)
     return 0
+
+
+def _area_that_grows(space: AddressSpace, grows: int, first: int, end_page: int) -> Area:
+    """That of PROT_GROWSDOWN or PROT_GROWSUP: the first in a range of pages, for the latter at its start. Raises ENOMEM
+    if there is none, EINVAL if it does not grow; upwards, none does.
+    """
+    area: Area | None = None
+    if first < USER_PAGES:
+        start = first << PAGE_SHIFT
+        area = space.areas.first_above(start) if grows == PROT_GROWSDOWN else space.area_at(start)
+    if area is None or area.start >> PAGE_SHIFT >= end_page:
+        raise Errno(ENOMEM)
+    if grows == PROT_GROWSUP or area.flags & MAP_GROWSDOWN == 0:
+        raise Errno(EINVAL)
+    return area
 
 
 @syscall("brk", status="Full", args="address")

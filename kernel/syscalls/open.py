@@ -81,9 +81,9 @@ def creat(address: UserAddr, mode: i32) -> int:
 
 @syscall("openat2", status="Full", args="dir path <open_how[size] one:24 -> fd")
 def openat2(directory: i32, address: UserAddr, how: UserAddr, size: int) -> int:
-    if size < _OPEN_HOW_SIZE:
+    if 0 <= size < _OPEN_HOW_SIZE:
         raise Errno(EINVAL)
-    if size > 4096:
+    if size < 0 or size > 4096:  # Linux has it unsigned
         raise Errno(E2BIG)
     flags = user.read_i64(how)
     mode = user.read_i64(user.at(how, 8))

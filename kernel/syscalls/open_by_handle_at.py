@@ -11,7 +11,7 @@ from kernel.fs.open import open_path
 from kernel.lang import EINVAL, EOVERFLOW, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_DAC_READ_SEARCH
-from kernel.syscalls.descriptor_arguments import any_file_at
+from kernel.syscalls.descriptor_arguments import any_file_at, file_at
 from kernel.syscalls.path_arguments import place_at
 from kernel.task import current
 
@@ -54,14 +54,14 @@ def name_to_handle_at(directory: i32, path: UserAddr, handle: UserAddr, mount_id
 @syscall("open_by_handle_at", status="Full", args="dir <file_handle flags:open -> fd")
 def open_by_handle_at(descriptor: i32, handle: UserAddr, flags: i32) -> int:
     task = current()
-    base = task.fs.working if descriptor == AT_FDCWD else any_file_at(descriptor).path
+    base = task.fs.working if descriptor == AT_FDCWD else file_at(descriptor).path
     if not task.credentials.capable(CAP_DAC_READ_SEARCH):
         raise Errno(EPERM)
     with base:  # another thread may change the working directory meanwhile
         length = user.read_u32(handle)
+        kind = user.read_i32(user.at(handle, 4))
         if length == 0 or length > _LARGEST:
             raise Errno(EINVAL)
-        kind = user.read_i32(user.at(handle, 4))
         path = path_of_handle(base.mount, kind, user.read_bytes(user.at(handle, _HEADER), length))
         file = open_path(task.fs, path, flags | O_LARGEFILE)
     return task.files.install(file, flags & O_CLOEXEC != 0)

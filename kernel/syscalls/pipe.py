@@ -1,11 +1,15 @@
 """pipe(2)."""
 
+from typing import Final
+
 from kernel.doors.table import syscall
-from kernel.fs.constants import O_CLOEXEC, O_DIRECT, O_NONBLOCK
+from kernel.fs.constants import O_CLOEXEC, O_DIRECT, O_EXCL, O_NONBLOCK
 from kernel.ipc.pipe import make_pipe
-from kernel.lang import EINVAL, Errno, UserAddr, i32
+from kernel.lang import EINVAL, ENOPKG, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.task import current
+
+_O_NOTIFICATION_PIPE: Final = O_EXCL
 
 
 @syscall("pipe", status="Full", args=">fd:pipe[2]")
@@ -15,8 +19,10 @@ def pipe(address: UserAddr) -> int:
 
 @syscall("pipe2", status="Full", args=">fd:pipe[2] flags:O_CLOEXEC|O_NONBLOCK|O_DIRECT")
 def pipe2(address: UserAddr, flags: i32) -> int:
-    if flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT) != 0:
+    if flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT | _O_NOTIFICATION_PIPE) != 0:
         raise Errno(EINVAL)
+    if flags & _O_NOTIFICATION_PIPE != 0:
+        raise Errno(ENOPKG)  # as Linux without CONFIG_WATCH_QUEUE, which Debian's is
     task = current()
     files = task.files
     cloexec = flags & O_CLOEXEC != 0

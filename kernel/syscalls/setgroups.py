@@ -41,7 +41,8 @@ def setgroups(size: i32, address: UserAddr) -> int:
         raise Errno(EPERM)
     if size < 0 or size > _GROUP_LIMIT:
         raise Errno(EINVAL)
-    user.check(address, 4 * size)
+    if size > 0:
+        user.check(address, 4 * size)
     groups: list[int] = []
     for i in range(size):
         gid = gid_from_caller(user.read_u32(user.at(address, 4 * i)))

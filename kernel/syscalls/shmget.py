@@ -71,7 +71,7 @@ def shmat(identifier: i32, address: int, flags: i32) -> int:
         how |= MAP_FIXED
         is_outside = address < 0 or address > USER_END - length  # fits: a segment has a bound (LARGEST_BYTES)
         if flags & _SHM_REMAP == 0:
-            wraps = -length <= address < 0  # fits: a length is positive
+            wraps = -segment.size <= address < 0  # fits: a size is positive
             if wraps or not (is_outside or space.is_free(address, address + length)):  # fits: it is not outside
                 raise Errno(EINVAL)
         if is_outside:

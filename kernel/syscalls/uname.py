@@ -83,6 +83,8 @@ def _read_name(address: UserAddr, length: int) -> bytes:
         raise Errno(EPERM)
     if length < 0 or length > NAME_LIMIT:
         raise Errno(EINVAL)
+    if length == 0:
+        return b""  # wherever it is
     name = user.read_bytes(address, length)
     end = name.find(b"\0")
     return name if end < 0 else name[:end]

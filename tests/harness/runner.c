@@ -63,6 +63,8 @@ static void print_output(const char *path)
 		fwrite(buffer, 1, n, stdout);
 		total += n;
 	}
+	if (fd >= 0 && read(fd, buffer, 1) > 0)
+		printf("\nrunner: cut after %ld bytes\n", total);
 	if (fd >= 0)
 		close(fd);
 	unlink(path);

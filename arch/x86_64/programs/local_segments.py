@@ -147,7 +147,8 @@ def is_stack_segment(selector: int) -> bool:
 def show_default_table(address: UserAddr, size: int) -> int:
     """What Linux says of the table of a program that has none. Raises EFAULT."""
     size = min(size, _DEFAULT_SIZE)
-    user.clear(address, size)
+    if size > 0:
+        user.clear(address, size)
     return size
 
 
