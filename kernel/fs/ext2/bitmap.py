@@ -54,6 +54,28 @@ def clear_run(bitmap: Span[u8], start: int, end: int, most: int) -> int:
     return index - start
 
 
+def find_set_bit(bitmap: Span[u8], start: int, end: int) -> int:
+    """The first set bit among start … end - 1, or NONE."""
+    index = start
+    while index < end:
+        if index & 31 == 0 and index + 32 <= end and bitmap.load_u32(index >> 3) == 0:
+            index += 32
+            continue
+        if test_bit(bitmap, index):
+            return index
+        index += 1
+    return NONE
+
+
+def set_run(bitmap: Span[u8], start: int, end: int, most: int) -> int:
+    """How many bits are set from `start` on, at most `most`, and none from `end` on."""
+    index = start
+    limit = min(end, start + most)
+    while index < limit and test_bit(bitmap, index):
+        index += 1
+    return index - start
+
+
 def count_clear(bitmap: Span[u8], end: int) -> int:
     """How many of the bits 0 … end - 1 are clear."""
     count = 0

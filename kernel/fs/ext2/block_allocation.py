@@ -16,7 +16,7 @@ from kernel.cache import Block
 from kernel.fs.ext2 import bitmap
 from kernel.fs.ext2.owed import OwedKind
 from kernel.fs.ext2.volume import GROUP_COST, Volume
-from kernel.lang import ENOSPC, EROFS, Errno, Span, u8
+from kernel.lang import ENOSPC, EROFS, Errno, Span, span_of, u8
 from kernel.lib.pace import pace
 
 _TRIM_STEP: Final = 4096  # blocks that are discarded at once
@@ -189,3 +189,27 @@ def trim_group(volume: Volume, group: int, start: int, end: int, smallest: int) 
                     volume.block_hints[group] = min(volume.block_hints[group], index)
             index = bitmap.find_clear_bit(bits, index + count, end)
     return done
+
+
+def discard_freed(volume: Volume) -> None:
+    """Discard what is about to be free, for the option `discard`: nobody fills it yet. A failure is logged; it loses
+    nothing.
+    """
+    geometry = volume.geometry
+    shift = geometry.block_shift - SECTOR_SHIFT
+    for group in range(geometry.group_count):
+        pace(GROUP_COST)
+        freed = volume.freed_blocks.settling[group]
+        if freed is None:
+            continue
+        bits = span_of(freed)
+        end = geometry.blocks_in_group(group)
+        index = bitmap.find_set_bit(bits, 0, end)
+        while index != bitmap.NONE:
+            count = bitmap.set_run(bits, index, end, _TRIM_STEP)
+            try:
+                discard(volume.blocks.device, geometry.first_block_of_group(group) + index << shift, count << shift)
+            except Errno:
+                volume.complain("the device does not discard what came free")
+                return
+            index = bitmap.find_set_bit(bits, index + count, end)

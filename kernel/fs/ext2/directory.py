@@ -30,6 +30,7 @@ from kernel.lang import (
     ENAMETOOLONG,
     ENODEV,
     ENOENT,
+    ENOSPC,
     EROFS,
     ESTALE,
     Errno,
@@ -435,6 +436,9 @@ class Ext2Directory(ListedDirectory):
 
     def _add_block(self, index: int, name: bytes, inode: Inode, kind: int) -> None:
         volume = self.ext2.volume
+        limit = volume.largest_directory_kib
+        if limit > 0 and self.size >> 10 >= limit:
+            raise Errno(ENOSPC)
         if index == 1:
             self.would_get_tree()
         with self.add_block(index) as block:

@@ -17,7 +17,7 @@ from kernel.cache import BlockCache, Plug, SyncScope
 from kernel.cache.dirty_pages import LAST_PAGE
 from kernel.fs.constants import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from kernel.fs.ext2.attributes_block import drop_attributes
-from kernel.fs.ext2.block_allocation import free_blocks, free_metadata, trim_group
+from kernel.fs.ext2.block_allocation import discard_freed, free_blocks, free_metadata, trim_group
 from kernel.fs.ext2.block_map import BlockMap
 from kernel.fs.ext2.directory import Ext2Directory
 from kernel.fs.ext2.file import Ext2File
@@ -93,6 +93,8 @@ class Ext2FileSystem(Ext2):
             volume.reserved_uid = options.reserved_uid
         if options.reserved_gid >= 0:
             volume.reserved_gid = options.reserved_gid
+        volume.has_narrow_owners = options.has_narrow_owners
+        volume.largest_directory_kib = options.largest_directory_kib
 
     def load_root(self) -> None:
         """Raises EUCLEAN unless there is a root directory."""
@@ -299,6 +301,8 @@ class Ext2FileSystem(Ext2):
             volume.freed_blocks.begin()
             volume.freed_inodes.begin()
             self._store_metadata()
+            if self.mount_options.discards and self.disk.discard_limit > 0:
+                discard_freed(volume)
             volume.release_freed()
 
     def _give_back_owed(self) -> None:
@@ -480,6 +484,8 @@ class Ext2FileSystem(Ext2):
             self.start_writing()
         self.mount_options = fresh
         self._use_options()
+        if fresh.aborts and not self.read_only:
+            self.volume.abort()
 
     def _end_changes(self) -> None:
         """Refuse changes, then write everything: what came while that sleeps would be missing on a disk that counts as

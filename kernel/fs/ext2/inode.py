@@ -63,7 +63,13 @@ _LARGE_FILE: Final = 1 << 31
 _SECTOR_SHIFT: Final = 9
 _LARGEST_SECTORS: Final = (1 << 32) - 1  # i_blocks counts them in 32 bits
 _LARGEST_EXTENT_BLOCKS: Final = (1 << 32) - 1
+_OVERFLOW_OWNER: Final = 65534  # stands for those that 16 bits do not hold
 _KINDS: Final = (S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK)
+
+
+def _narrow(owner: int) -> int:
+    """A user or a group as 16 bits say it."""
+    return owner if owner <= 0xFFFF else _OVERFLOW_OWNER
 
 
 def inode_place(volume: Volume, ino: int) -> tuple[int, int]:
@@ -280,8 +286,9 @@ class Ext2Inode(AttributedNode):
         if raw.mode & S_IFMT not in _KINDS:
             raise self._damaged(f"has mode {raw.mode:o}")
         self.mode = raw.mode
-        self.uid = KernelUid(raw.uid | raw.uid_high << 16)
-        self.gid = KernelGid(raw.gid | raw.gid_high << 16)
+        narrow = self.ext2.volume.has_narrow_owners
+        self.uid = KernelUid(raw.uid if narrow else raw.uid | raw.uid_high << 16)
+        self.gid = KernelGid(raw.gid if narrow else raw.gid | raw.gid_high << 16)
         self.nlink = raw.links_count
         self.flags = raw.flags
         self.attribute_block = raw.file_acl
@@ -363,10 +370,12 @@ class Ext2Inode(AttributedNode):
         volume = self.ext2.volume
         raw = struct_at(RawInode, raw_bytes, 0)
         raw.mode = self.mode
-        raw.uid = int(self.uid) & 0xFFFF
-        raw.uid_high = int(self.uid) >> 16 & 0xFFFF
-        raw.gid = int(self.gid) & 0xFFFF
-        raw.gid_high = int(self.gid) >> 16 & 0xFFFF
+        uid = _narrow(int(self.uid)) if volume.has_narrow_owners else int(self.uid)
+        gid = _narrow(int(self.gid)) if volume.has_narrow_owners else int(self.gid)
+        raw.uid = uid & 0xFFFF
+        raw.uid_high = uid >> 16 & 0xFFFF
+        raw.gid = gid & 0xFFFF
+        raw.gid_high = gid >> 16 & 0xFFFF
         raw.links_count = min(max(self.nlink, 1 if self.is_replaced else 0), 0xFFFF)
         raw.size = self.size & 0xFFFFFFFF
         if self.is_regular():

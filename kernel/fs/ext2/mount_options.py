@@ -28,7 +28,6 @@ _WITHOUT_MEANING: Final[dict[bytes, bool]] = {
     b"user_xattr": True,
     b"nobh": True,
     b"bh": True,
-    b"nodiscard": True,
     b"i_version": True,
     b"init_itable": True,
     b"mblk_io_submit": True,
@@ -42,21 +41,25 @@ _SHOWN: Final[list[bytes]] = [
     b"minixdf",
     b"grpid",
     b"noblock_validity",
+    b"discard",
     b"nobarrier",
     b"noauto_da_alloc",
     b"noinit_itable",
+    b"nouid32",
     b"debug",
     b"quota",
     b"usrquota",
     b"grpquota",
     b"nombcache",
     b"no_prefetch_block_bitmaps",
+    b"abort",
 ]
 _ENDS: Final[dict[bytes, bytes]] = {
     b"bsddf": b"minixdf",
     b"nogrpid": b"grpid",
     b"sysvgroups": b"grpid",
     b"block_validity": b"noblock_validity",
+    b"nodiscard": b"discard",
     b"barrier": b"nobarrier",
     b"barrier=1": b"nobarrier",
     b"auto_da_alloc": b"noauto_da_alloc",
@@ -67,11 +70,12 @@ _OTHER_NAMES: Final[dict[bytes, bytes]] = {
     b"barrier=0": b"nobarrier",
     b"no_mbcache": b"nombcache",
 }
-# Numbers that are advice, in the order in which they are shown, and the value that is not shown.
+# Numbers that are advice, and the largest size of a directory, in the order in which they are shown, and the value that is not shown.
 _ADVICE: Final[list[bytes]] = [
-    b"min_batch_time", b"max_batch_time", b"stripe", b"inode_readahead_blks", b"init_itable", b"mb_optimize_scan",
+    b"min_batch_time", b"max_batch_time", b"stripe", b"inode_readahead_blks", b"init_itable",
+    b"max_dir_size_kb", b"mb_optimize_scan",
 ]  # fmt: skip
-_USUAL: Final[list[int]] = [0, 15_000, 0, 32, 10, _NOT_GIVEN]
+_USUAL: Final[list[int]] = [0, 15_000, 0, 32, 10, 0, _NOT_GIVEN]
 
 
 @final
@@ -112,6 +116,26 @@ class Ext2Options:
     def bsd_groups(self) -> bool:
         """Whether new files belong to their directory's group."""
         return b"grpid" in self._flags
+
+    @property
+    def discards(self) -> bool:
+        """Whether the device is told which blocks come free."""
+        return b"discard" in self._flags
+
+    @property
+    def has_narrow_owners(self) -> bool:
+        """Whether the disk's inodes keep the lower half of owners only."""
+        return b"nouid32" in self._flags
+
+    @property
+    def aborts(self) -> bool:
+        """Whether a remount ends all writing, as damage does."""
+        return b"abort" in self._flags
+
+    @property
+    def largest_directory_kib(self) -> int:
+        """Up to which size a directory may grow; 0: any."""
+        return self._advice[_ADVICE.index(b"max_dir_size_kb")]
 
     def parse(self, text: bytes, *, again: bool = False) -> None:
         """Parse a comma-separated list, of a remount if `again`. Raises EINVAL."""

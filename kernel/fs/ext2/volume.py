@@ -76,6 +76,8 @@ class Volume:
         self.reserved_blocks: int = 0
         self.reserved_uid: int = 0
         self.reserved_gid: int = 0
+        self.has_narrow_owners: bool = False  # as in revision 0: the upper halves of owners are not read, and are zero
+        self.largest_directory_kib: int = 0  # no directory grows past it; 0: no limit
         self.overhead_blocks: int = 0
         self.next_generation: int = 0
         self.last_directory_group: int = 0
@@ -323,11 +325,24 @@ class Volume:
             raw.state = raw.state | STATE_ERRORS
             self.super_block.mark_dirty()
             if self.error_policy != ERRORS_CONTINUE:
-                log.error(f"ext2 on {self.name.decode()}: remounting read-only")
-                self.read_only = True
-                if holder is not None:
-                    holder.read_only = True
+                self._end_writing_at_once()
         return Errno(code)
+
+    def abort(self) -> None:
+        """The option of this name: note an error, and become read-only, whatever errors= says."""
+        self.complain("aborted by the user")
+        self.is_damaged = True
+        raw = self.super()
+        raw.state = raw.state | STATE_ERRORS
+        self.super_block.mark_dirty()
+        self._end_writing_at_once()
+
+    def _end_writing_at_once(self) -> None:
+        log.error(f"ext2 on {self.name.decode()}: remounting read-only")
+        self.read_only = True
+        holder = self.holder
+        if holder is not None:
+            holder.read_only = True
 
     # ---- Super block ------------------------------------------------------------------------------------------
 
