@@ -64,6 +64,7 @@ from kernel.syscalls import (
     mmap,
     modify_ldt,
     mount,
+    mprotect,
     mq_notify,
     mq_open,
     mq_send,

@@ -1,4 +1,4 @@
-"""The areas of an address space: mmap(2), munmap(2), mprotect(2), brk(2), mremap(2)."""
+"""The areas of an address space: mmap(2), munmap(2), brk(2), mremap(2)."""
 
 from typing import Final
 
@@ -27,17 +27,12 @@ from kernel.mm.area import (
     MAP_SYNC,
     MAP_TYPE,
     PROT_EXEC,
-    PROT_GROWSDOWN,
-    PROT_GROWSUP,
     PROT_READ,
     PROT_WRITE,
-    Area,
 )
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
+from kernel.mm.frames import PAGE_MASK, PAGE_SIZE
 from kernel.mm.huge_object import HugeObject
 from kernel.mm.huge_pool import GIGABYTE_SHIFT, SHIFT_FLAGS, SHIFTS, pool_of, shift_in
-from kernel.mm.protection_keys import NO_KEY
-from kernel.mm.ranges import USER_PAGES, pages_of
 from kernel.mm.remap import locked_bytes
 from kernel.mm.space import AddressSpace, page_up
 from kernel.sched.processor import RUNNING
@@ -48,7 +43,6 @@ from kernel.task.observer import TASKS
 from kernel.task.personality import readable_as
 
 _PROT_ALL: Final = PROT_READ | PROT_WRITE | PROT_EXEC
-_PROT_SEM: Final = 8
 # what MAP_SHARED_VALIDATE accepts: every MAP_ bit of Linux 6.12 but MAP_SYNC, added below where it holds; those of
 # MAP_UNINITIALIZED and of the sizes of huge pages included
 _SHARED_FLAGS: Final = 0x7C1F_F9FF
@@ -88,7 +82,7 @@ def _map_anonymous(address: int, length: int, prot: int, flags: int) -> int:
             raise Errno(EINVAL)
         flags = flags & ~MAP_TYPE | MAP_PRIVATE | MAP_NORESERVE | DROPPABLE
     start = space.map(address, length, prot, flags, None, 0)
-    _report(start, length)
+    report_mapping(start, length)
     _populate(start, length, flags)
     return start
 
@@ -120,7 +114,7 @@ def _map_huge_object(source: HugeObject, address: int, length: int, prot: int, f
     if kind not in (MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE) or flags & MAP_GROWSDOWN != 0:
         raise Errno(EINVAL)
     start = remapping.place_huge(space, source, address, length, prot, flags, 0, _PROT_ALL)
-    _report(start, length)
+    report_mapping(start, length)
     _populate(start, length, flags)
     return start
 
@@ -181,12 +175,12 @@ def _map_file(file: File, address: int, length: int, prot: int, flags: int, offs
         start = remapping.place_huge(space, source, address, length, prot, flags, offset, maximum)
     else:
         start = space.map(address, length, prot, flags, source, first_page, maximum)
-    _report(start, length)
+    report_mapping(start, length)
     _populate(start, length, flags)
     return start
 
 
-def _report(start: int, length: int) -> None:
+def report_mapping(start: int, length: int) -> None:
     """Report a new mapping, or a change of protection, to events (perf_event_open(2))."""
     if RUNNING.is_observed and length > 0:
         TASKS.observer.mapped(current(), start, start + page_up(length))  # fits: it has been mapped
@@ -229,59 +223,6 @@ def munmap(address: int, length: int) -> int:
     """munmap(2)."""
     current().space.unmap_aloud(address, length)
     return 0
-
-
-@syscall("mprotect", status="Full", args="address size flags:prot")
-def mprotect(address: int, length: int, prot: int) -> int:
-    """mprotect(2)."""
-    return _protect(address, length, prot, NO_KEY)
-
-
-@syscall("pkey_mprotect", status="Full", args="address size flags:prot pkey")
-def pkey_mprotect(address: int, length: int, prot: int, key: i32) -> int:
-    """pkey_mprotect(2)."""
-    return _protect(address, length, prot, key)
-
-
-def _protect(address: int, length: int, prot: int, key: int) -> int:
-    grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP)
-    if grows == PROT_GROWSDOWN | PROT_GROWSUP or address & PAGE_MASK != 0:
-        raise Errno(EINVAL)
-    if length == 0:
-        return 0
-    first, end_page = pages_of(address, length)
-    if end_page <= first:
-        raise Errno(ENOMEM)
-    if prot & ~(_PROT_ALL | _PROT_SEM | PROT_GROWSDOWN | PROT_GROWSUP) != 0:
-        raise Errno(EINVAL)
-    task = current()
-    space = task.space
-    if key != NO_KEY and not space.own_keys().has(key):
-        raise Errno(EINVAL)
-    area = None if grows == 0 else _area_that_grows(space, grows, first, end_page)
-    if end_page > USER_PAGES:
-        raise Errno(ENOMEM)
-    if area is not None:
-        length += address - area.start  # fits: both are of user memory
-        address = area.start
-    space.protect(address, length, prot & _PROT_ALL, key, run_what_is_read=readable_as(task.process, prot) != prot)
-    _report(address, length)
-    return 0
-
-
-def _area_that_grows(space: AddressSpace, grows: int, first: int, end_page: int) -> Area:
-    """That of PROT_GROWSDOWN or PROT_GROWSUP: the first in a range of pages, for the latter at its start. Raises ENOMEM
-    if there is none, EINVAL if it does not grow; upwards, none does.
-    """
-    area: Area | None = None
-    if first < USER_PAGES:
-        start = first << PAGE_SHIFT
-        area = space.areas.first_above(start) if grows == PROT_GROWSDOWN else space.area_at(start)
-    if area is None or area.start >> PAGE_SHIFT >= end_page:
-        raise Errno(ENOMEM)
-    if grows == PROT_GROWSUP or area.flags & MAP_GROWSDOWN == 0:
-        raise Errno(EINVAL)
-    return area
 
 
 @syscall("brk", status="Full", args="address")

@@ -11,7 +11,7 @@ from kernel.fs.open import open_path
 from kernel.lang import EINVAL, EOVERFLOW, EPERM, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.capabilities import CAP_DAC_READ_SEARCH
-from kernel.syscalls.descriptor_arguments import any_file_at, file_at
+from kernel.syscalls.descriptor_arguments import file_at
 from kernel.syscalls.path_arguments import place_at
 from kernel.task import current
 

@@ -77,7 +77,7 @@ def test_linux_ends_every_case(both: Both) -> None:
 
 @LONG
 def test_every_answer_is_whole(both: Both) -> None:
-    """What comes after so many bytes is not compared."""
+    """What the runner cuts is not compared."""
     krait, linux = both
     results = [*krait.items(), *linux.items()]
     assert [name for name, result in results if "runner: cut after" in result.output] == []

@@ -1,7 +1,7 @@
 """Options of mount(2) for ext2, ext3 and ext4 (ext2(5), ext4(5)). Pure.
 
 Options are accepted that ask for what Krait does anyway, or are advice that changes no result (how allocation looks for
-room, how much is read ahead, when the disk is told to write). All others, and everything unknown, are refused with
+room, how much is read ahead, when the disk begins to write). All others, and everything unknown, are refused with
 EINVAL. `ro`, `rw`, `noatime` and the like are flags of mount(2) and never come here.
 
 A remount changes what it names; the rest stays.
@@ -70,7 +70,8 @@ _OTHER_NAMES: Final[dict[bytes, bytes]] = {
     b"barrier=0": b"nobarrier",
     b"no_mbcache": b"nombcache",
 }
-# Numbers that are advice, and the largest size of a directory, in the order in which they are shown, and the value that is not shown.
+# Numbers that are advice, and the largest size of a directory, in the order in which they are shown; then the values
+# that are not shown.
 _ADVICE: Final[list[bytes]] = [
     b"min_batch_time", b"max_batch_time", b"stripe", b"inode_readahead_blks", b"init_itable",
     b"max_dir_size_kb", b"mb_optimize_scan",
@@ -119,7 +120,7 @@ class Ext2Options:
 
     @property
     def discards(self) -> bool:
-        """Whether the device is told which blocks come free."""
+        """Whether the device hears which blocks come free."""
         return b"discard" in self._flags
 
     @property

@@ -11,9 +11,8 @@ from kernel.net.internet.addresses import InterfaceAddress, add_address, list_ad
 from kernel.net.internet.interface_settings import DISABLE6
 from kernel.net.internet.routes import list_routes
 from kernel.net.internet.sysctl import IP6_SETTINGS
-from kernel.net.link.device import NetworkDevice, register_device
+from kernel.net.link.device import NetworkDevice, bring_down, bring_up, register_device
 from kernel.net.link.network import FIRST_NETWORK
-from tests.unit.net.conftest import bring_down, bring_up
 from tools.simulated.wire import Wire
 
 OURS = b"\xfd" + bytes(14) + b"\x01"
