@@ -21,7 +21,7 @@ class InternalFileSystem(FileSystem):
     """Hands out inode numbers."""
 
     def __init__(self, type_name: bytes, magic: int) -> None:
-        super().__init__(type_name, b"none", magic)
+        super().__init__(type_name, type_name, magic)
         self.next_ino: int = 1
 
     def root(self) -> Inode:

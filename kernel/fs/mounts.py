@@ -62,7 +62,7 @@ from kernel.fs.path import (
     is_below,
 )
 from kernel.fs.peers import inherit, lies_below, make_private, make_slave, share, shows
-from kernel.fs.walk import DIRECTORY, ENTER, FOLLOW, look_up_held, resolve
+from kernel.fs.walk import ENTER, FOLLOW, look_up_held, resolve
 from kernel.lang import EACCES, EAGAIN, EBUSY, EINVAL, ELOOP, ENOENT, ENOTDIR, EPERM, Errno
 from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.credentials import Credentials
@@ -818,19 +818,15 @@ def _goes_whole(top: Mount, going: dict[Mount, bool]) -> bool:
     return True
 
 
-def pivot_root(context: FsContext, new_root: bytes, put_old: bytes) -> Path:
-    """pivot_root(2): what is mounted on the caller's root moves to `put_old`, and the new root takes its place: the top
-    of the tree, or a mount point, one over the first root for example. Returns the new root, pinned; the caller moves
-    the processes.
+def pivot_root(context: FsContext, new: Path, old: Path) -> Path:
+    """pivot_root(2): what is mounted on the caller's root moves to `old`, and the new root takes its place: the top
+    of the tree, or a mount point, one over the first root for example. Returns what the root was, pinned; the caller
+    moves the processes.
     """
-    require_administrator(context)
-    new = resolve(context, None, new_root, FOLLOW | DIRECTORY)
-    with new:  # the other way, and waiting for the lock, sleep
-        old = resolve(context, None, put_old, FOLLOW | DIRECTORY)
-        refuse_mounting(context.credentials)
-        with old:
-            with TREE:
-                return _pivot(context, new, old).pin()
+    refuse_mounting(context.credentials)
+    with old:
+        with TREE:
+            return _pivot(context, new, old).pin()
 
 
 def _pivot(context: FsContext, new: Path, old: Path) -> Path:
@@ -854,4 +850,4 @@ def _pivot(context: FsContext, new: Path, old: Path) -> Path:
     new.mount.trade_places(root.mount, old.mount, old.dentry)
     new.mount.locks.in_place = root.mount.locks.in_place
     root.mount.locks.in_place = False
-    return new
+    return root

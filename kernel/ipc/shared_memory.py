@@ -217,10 +217,11 @@ class Segments:
 
     def _create(self, key: int, size: int, flags: int, credentials: Credentials, process: Bearer) -> int:
         """Returns -1 if another thread was faster: reserving huge pages sleeps."""
-        if size < 1 or not LARGEST_SEGMENT.permits(size):
-            raise Errno(EINVAL)
         is_huge = flags & _SHM_HUGETLB != 0
-        if size > LARGEST_BYTES:
+        is_enormous = size > LARGEST_BYTES or (is_huge and size <= LARGEST_SEGMENT.value == NO_LIMIT)
+        if size == 0 or (size < 0 and not is_enormous) or not LARGEST_SEGMENT.permits(size):
+            raise Errno(EINVAL)
+        if is_enormous:
             if is_huge:
                 _check_huge(flags, credentials)
             raise Errno(ENOMEM)

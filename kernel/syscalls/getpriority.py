@@ -44,7 +44,9 @@ def chosen_tasks(which: int, who: int) -> list[Task]:
 
 
 def _add_members(found: list[Task], group: ProcessGroup) -> None:
-    """Add the threads of all members; of those that come where this sleeps, perhaps."""
+    """Add the threads of all members, of the newest first: which error setpriority(2) has depends on that. Of those
+    that come where this sleeps, perhaps.
+    """
     met: dict[Process, bool] = {}
     member = group.members.first()
     while member is not None:
@@ -53,6 +55,8 @@ def _add_members(found: list[Task], group: ProcessGroup) -> None:
             _add_threads(found, member)
         pace(_TASK_COST)
         member = member_after(group, member)
+    spend(len(found))
+    found.reverse()
 
 
 def tasks_of(uid: KernelUid) -> list[Task]:

@@ -7,6 +7,7 @@ from kernel.fs.constants import PATH_MAX
 from kernel.fs.filesystem import FILE_SYSTEM_TYPES
 from kernel.fs.mounts import check_unmount_flags, mount, pivot_root, require_administrator, unmount
 from kernel.fs.path import FsContext, Path
+from kernel.fs.walk import DIRECTORY, FOLLOW, resolve
 from kernel.lang import EINVAL, ENAMETOOLONG, ENOENT, Errno, UserAddr, i32
 from kernel.lib import user
 from kernel.lib.pace import pace
@@ -69,22 +70,21 @@ def umount2(target: UserAddr, flags: i32) -> int:
 def pivot_root_(new_root: UserAddr, put_old: UserAddr) -> int:
     context = current().fs
     require_administrator(context)  # before the paths are read
-    new_name = path_at(new_root)
-    old_name = path_at(put_old)
-    old = context.root
-    new = pivot_root(context, new_name, old_name)
-    try:
-        for pid in process_ids(FIRST_PID):
-            process = find_process(pid)
-            if process is None:
-                continue
-            for task in list(process.threads.values()):  # letting go of the old root may sleep
-                other = task.fs_context
-                if other is not None:
-                    _follow_root(other, old, new)
-                pace(_FOLLOW_COST)
-    finally:
-        new.unpin()
+    new = resolve(context, None, path_at(new_root), FOLLOW | DIRECTORY)
+    with new:  # the other way, waiting for the lock, and letting go of roots sleep
+        old = pivot_root(context, new, resolve(context, None, path_at(put_old), FOLLOW | DIRECTORY))
+        try:
+            for pid in process_ids(FIRST_PID):
+                process = find_process(pid)
+                if process is None:
+                    continue
+                for task in list(process.threads.values()):
+                    other = task.fs_context
+                    if other is not None:
+                        _follow_root(other, old, new)
+                    pace(_FOLLOW_COST)
+        finally:
+            old.unpin()
     return 0
 
 

@@ -33,7 +33,7 @@ def test_a_member_leaves_while_the_tasks_of_a_group_are_looked_up(machine: Machi
 
     with meanwhile(act):
         found = [task.tid for task in chosen_tasks(PRIO_PGRP, children[0])]
-    assert found == [Pid(children[0]), Pid(children[3])]
+    assert found == [Pid(children[3]), Pid(children[0])]  # the newest comes first
     for child in (children[0], *children[2:]):
         host.kill(child, signal.SIGKILL)
         assert machine.wait(child) == signal.SIGKILL
