@@ -48,8 +48,8 @@ def _options_at(address: UserAddr) -> bytes:
 
 
 @syscall(
-    "mount", args="path path name:file_system flags:mount name:mount_option",
-    notes="ext2; ext3 and ext4 read-only; tmpfs, proc, devtmpfs, overlay, fuse and others; bind, move, remount, share",
+    "mount", status="Full", args="path path name:file_system flags:mount name:mount_option",
+    notes="Of disks: ext2, and ext3 and ext4 read-only",
 )  # fmt: skip
 def mount_(source: UserAddr, target: UserAddr, type_name: UserAddr, flags: int, options: UserAddr) -> int:
     kind = None if type_name == 0 else _optional_string(type_name)
