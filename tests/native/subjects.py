@@ -56,11 +56,32 @@ def is_module(name: str) -> bool:
     return place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
 
 
+@cache
+def fixtures_in(path: Path) -> set[str]:
+    """The functions of a file that are fixtures."""
+    return {
+        node.name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+        and any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
+    }
+
+
+def conftests_of(path: Path) -> list[Path]:
+    """The files whose fixtures a test takes by name."""
+    taken = {node.arg for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.arg)}
+    above = [folder / "conftest.py" for folder in path.parents if folder.is_relative_to(ROOT / "tests")]
+    return [file for file in above if file.is_file() and file != path and taken & fixtures_in(file)]
+
+
 def needed_by(path: Path, seen: set[Path] | None = None) -> set[str]:
     """The kernel's modules that a test needs, by its helpers and fixtures too."""
     seen = set() if seen is None else seen
     seen.add(path)
     needed = set()
+    for file in conftests_of(path):
+        if file not in seen:
+            needed |= needed_by(file, seen)
     for name in imports_of(path):
         if name.split(".")[0] in ("kernel", "arch"):
             needed.add(name)

@@ -19,5 +19,8 @@ static const struct call calls[] = {
 int main(void)
 {
 	sweep_all(calls, sizeof calls / sizeof *calls);
+	int event = (int)MUST(eventfd(0, 0)); /* its inode is that of all such descriptors, and shows what fchmod and fchown did */
+	MUST(fchmod(event, 0600));
+	MUST(fchown(event, 0, 0));
 	return 0;
 }
