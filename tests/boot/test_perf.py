@@ -47,7 +47,7 @@ perf script -i /tmp/data -F comm,event,trace 2>/dev/null | form
 """,
     "trace": """\
 perf trace -e chdir,getppid -o /tmp/out sh -c 'cd /; cd /nowhere' 2>/dev/null
-cut -d '(' -f 2- /tmp/out | form
+cut -d '(' -f 2- /tmp/out | sed 's/^ *//' | form
 perf trace -s -e chdir -o /tmp/out sh -c 'cd /; cd /nowhere' 2>/dev/null
 grep chdir /tmp/out | form
 """,
