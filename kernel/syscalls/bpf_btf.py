@@ -17,6 +17,7 @@ from kernel.bpf.btf_check import Check
 from kernel.bpf.btf_resolve import Resolution
 from kernel.bpf.maps import ARRAY as ARRAY_MAP
 from kernel.bpf.maps import ARRAY_OF_MAPS, BLOOM, GROUP_ARRAY, NOT_SUPPORTED, PERCPU_ARRAY, PREFIXES, Map
+from kernel.bpf.storage import is_storage
 from kernel.fs.bpf.files import BtfFile, open_btf_file
 from kernel.lang import E2BIG, EINVAL, ENOENT, Errno, UserAddr, span_of
 from kernel.lib import user
@@ -132,9 +133,16 @@ def _check_kind(btf: Btf, key: int, value: int, map_: Map) -> None:
             if map_.kind != ARRAY_MAP or map_.most != 1 or btf.kind(value) != SECTION:
                 raise Errno(EINVAL)
             return
-        end = btf.sized(key)
-        if btf.kind(end) != INT or btf.more(end, 0) & 0xFF_00FF != 32:
-            raise Errno(EINVAL)
+        _check_word(btf, key)
+    elif is_storage(map_.kind):
+        _check_word(btf, key)
+
+
+def _check_word(btf: Btf, key: int) -> None:
+    """Raises EINVAL for another type than an integer of 32 bits."""
+    end = btf.sized(key)
+    if btf.kind(end) != INT or btf.more(end, 0) & 0xFF_00FF != 32:
+        raise Errno(EINVAL)
 
 
 # ---- Information -----------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from kernel.bpf.maps import (
 )
 from kernel.bpf.objects import fits, is_of_maps, is_of_objects
 from kernel.bpf.program import claim
+from kernel.bpf.storage import StorageMap, is_storage
 from kernel.cgroup.held import HeldGroup
 from kernel.fs.bpf.files import open_map_file
 from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
@@ -42,6 +43,7 @@ from kernel.syscalls.bpf_arguments import (
 )
 from kernel.syscalls.bpf_btf import describe_map
 from kernel.syscalls.bpf_groups import group_at
+from kernel.syscalls.bpf_owners import drop_owned, owned_value, set_owned
 from kernel.task import current
 from kernel.task.words import load_i32
 
@@ -77,6 +79,8 @@ def create_map(attributes: Attributes) -> int:
         raise Errno(EINVAL)
     if not is_known(kind):
         raise Errno(EINVAL)
+    if is_storage(kind) and attributes.u32(52) == 0:  # no types
+        raise Errno(EINVAL)
     if kind == PREFIXES or kind == RING:
         _check_rights(kind)  # first, as on Linux
     key_size = attributes.u32(4)
@@ -86,7 +90,7 @@ def create_map(attributes: Attributes) -> int:
     if is_of_maps(kind):
         map_.inner = _like(attributes.i32(20))
     map_.name = attributes.name(_CREATE_NAME)
-    if not map_.has_values or flags & MAPPED != 0:
+    if not map_.has_values or flags & MAPPED != 0 or is_storage(kind):
         start_thread()
     try:
         describe_map(map_, attributes)
@@ -170,7 +174,8 @@ def look_up(attributes: Attributes) -> int:
         user.read_into(span_of(value), attributes.pointer(16))
         map_.peek(span_of(value))
         return 0
-    user.write_bytes(attributes.pointer(16), map_.look_up(key))
+    found = owned_value(map_, key) if isinstance(map_, StorageMap) else map_.look_up(key)
+    user.write_bytes(attributes.pointer(16), found)
     return 0
 
 
@@ -194,6 +199,9 @@ def update_one(map_: Map, key: bytes, value: bytes, flags: int) -> None:
     if map_.needs_room(key):
         check_room_to_keep()
     check_change(map_)
+    if isinstance(map_, StorageMap):
+        set_owned(map_, key, span_of(value), flags)
+        return
     if not is_of_objects(map_.kind):
         map_.update(key, span_of(value), flags)
         return
@@ -226,7 +234,10 @@ def delete(attributes: Attributes) -> int:
     map_ = _writable(attributes)
     key = _key(attributes, map_)
     check_change(map_)
-    map_.remove(key)
+    if isinstance(map_, StorageMap):
+        drop_owned(map_, key)
+    else:
+        map_.remove(key)
     return 0
 
 
