@@ -16,6 +16,7 @@ from kernel.bpf.numbers import Numbers
 from kernel.bpf.packet_view import PacketView
 from kernel.bpf.statistics import STATISTICS
 from kernel.bpf.subject import ADDRESS_PORT, ADDRESS_SOCKET
+from kernel.bpf.token import Token
 from kernel.lang import EINVAL, Errno, final, span_of, u64
 from kernel.lib.pace import pace
 
@@ -41,6 +42,7 @@ class Program(Runnable):
         self.owner: int = 0  # the user that loaded it
         self.asked_place: int = 0  # where it said that it would be attached
         self.place: int = -1  # the only purpose for which it may be attached, if there is one
+        self.token: Token | None = None  # that its loader had
         self.is_free: bool = False  # its licence is compatible with the GPL
         self.warnings: int = 0  # runs that broke off
         self.runs: int = 0  # that were counted

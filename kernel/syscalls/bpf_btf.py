@@ -25,11 +25,14 @@ from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.syscalls.bpf_arguments import Attributes, require_administrator, require_bpf
 from kernel.syscalls.bpf_logs import log_of, report
+from kernel.syscalls.bpf_tokens import TOKEN_FLAG, token_at
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
 from kernel.task.words import load_i64
 
 _LOAD_END: Final = 40
+_TOKEN_AT: Final = 36
+_COMMAND: Final = 18  # BPF_BTF_LOAD
 _SPECIAL: Final[list[bytes]] = [
     b"bpf_spin_lock", b"bpf_timer", b"bpf_wq", b"bpf_list_head", b"bpf_list_node", b"bpf_rb_root", b"bpf_rb_node",
     b"bpf_refcount",
@@ -41,9 +44,10 @@ _LOOK_COST: Final = 500
 def load_btf(attributes: Attributes) -> int:
     """BPF_BTF_LOAD."""
     attributes.end_at(_LOAD_END)
-    if attributes.u32(32) != 0:
+    flags = attributes.u32(32)
+    if flags & ~TOKEN_FLAG != 0:
         raise Errno(EINVAL)
-    require_bpf()
+    require_bpf(token_at(attributes, flags, _TOKEN_AT, _COMMAND))
     size = attributes.u32(16)
     if size > MOST_BYTES:
         raise Errno(E2BIG)

@@ -75,7 +75,7 @@ def attach_program(attributes: Attributes) -> int:
     if attributes.u32(20) != 0 or attributes.i64(24) != 0:
         raise Errno(EINVAL)
     program = _program_for(attributes, 4, purpose)
-    require_net_admin()
+    require_net_admin(program.token)
     if program.place >= 0 and program.place != purpose:
         raise Errno(EINVAL)
     group = group_at(attributes.i32(0))
