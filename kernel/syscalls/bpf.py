@@ -68,9 +68,9 @@ _TOKEN_CREATE: Final = 36
     "30(=bpf_number)|31(=bpf_number)|32(=bpf_descriptor)|33(=bpf_descriptor)|34(=bpf_descriptor)|"
     "35(=bpf_binding)|36(=bpf_number) any "
     "one:4|8|16|20|24|32|40|64|80|148|152|4097 -> fd:bpf",
-    notes="Maps: all but PERF_EVENT_ARRAY, USER_RINGBUF, storage, and those of devices and sockets. Programs: "
+    notes="Maps: all but PERF_EVENT_ARRAY, USER_RINGBUF, INODE_STORAGE, and those of devices and sockets. Programs: "
     "SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and CGROUP_DEVICE. Links: of control groups. BTF of "
-    "programs and maps, none of the kernel's own; no tokens",
+    "programs and maps, none of the kernel's own",
 )  # fmt: skip
 def bpf(command: i32, address: UserAddr, size: u32) -> int:
     """bpf(2)."""
