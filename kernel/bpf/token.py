@@ -1,7 +1,7 @@
 """Tokens of bpf(2): what the administrator of the machine lets that of a user namespace do there.
 
-They are made of the options of a mount of the file system bpf (`kernel/fs/bpf/mount_options.py`). Who uses one needs
-the capabilities in its user namespace alone, for the commands and the types that the token has.
+They are made of the options of a mount of the file system bpf (`kernel/fs/bpf/mount_options.py`). A caller that
+has one needs the capabilities in its user namespace alone, for the commands and the types that the token covers.
 
 Context: any.
 Source: bpf(2), BPF_TOKEN_CREATE.
