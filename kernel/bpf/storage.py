@@ -249,7 +249,8 @@ class StorageMap(Map):
         if self.slots * self._stride + size > _MOST_BYTES:
             raise MemoryError
         piece = bytearray(size)
-        free = list(range(self.slots + self._per_piece - 1, self.slots - 1, -1))
+        last = self.slots + self._per_piece - 1
+        free = [last - place for place in range(self._per_piece)]
         self._pieces.append(piece)
         self.slots += self._per_piece
         self._free = free  # there was none
