@@ -104,7 +104,7 @@ class Owners:
             return
         for serial in owned.maps:
             map_ = owned.maps[serial]
-            if map_.flags & CLONED != 0:
+            if map_.flags & CLONED != 0 and map_.users != 0:  # not one that is about to leave all its owners
                 map_.set_of(new, span_of(map_.value(owned.slots[serial])), 0, most)
 
 

@@ -128,6 +128,7 @@ def test_a_map_has_few_owners(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_accepted_socket_gets_copies() -> None:
     cloned, other = a_map(flags=NO_PREALLOCATION | CLONED), a_map()
+    cloned.users = other.users = 1
     set_of(cloned, 1, b"a")
     set_of(other, 1, b"b")
     SOCKET_OWNERS.clone(1, 2, 10_000)
@@ -136,6 +137,9 @@ def test_an_accepted_socket_gets_copies() -> None:
     assert value_of(cloned, 2) == b"a" and value_of(other, 2) == b"" and value_of(cloned, 4) == b""
     with pytest.raises(MemoryError):
         SOCKET_OWNERS.clone(1, 5, 100)
+    cloned.users = 0
+    SOCKET_OWNERS.clone(1, 6, 10_000)
+    assert value_of(cloned, 6) == b""
 
 
 def test_a_new_number() -> None:
