@@ -16,17 +16,8 @@ Source: Linux's Documentation/bpf/map_sk_storage.rst, map_cgrp_storage.rst.
 
 from typing import Final
 
-from kernel.bpf.maps import (
-    ALL_COPIES,
-    EXIST,
-    GROUP_STORAGE,
-    NO_EXIST,
-    NOT_SUPPORTED,
-    SOCKET_STORAGE,
-    TASK_STORAGE,
-    Map,
-)
-from kernel.lang import EEXIST, EINVAL, ENOENT, Errno, Span, final, span_of, u8
+from kernel.bpf.maps import EXIST, GROUP_STORAGE, NO_EXIST, NOT_SUPPORTED, SOCKET_STORAGE, TASK_STORAGE, Map
+from kernel.lang import EEXIST, EINVAL, ENOENT, Errno, Span, final, noinline, span_of, u8
 from kernel.lib.pace import pace, spend
 from kernel.sched.later import Job
 
@@ -153,10 +144,6 @@ class StorageMap(Map):
         self._per_piece = max(_PIECE // self._stride, 1)
         self._departure: Departure = Departure()
 
-    def grow(self) -> bool:
-        """Values come one by one."""
-        return False
-
     def held_bytes(self) -> int:
         return self.slots * self._stride + len(self.owners) * _ELEMENT_BYTES + 512
 
@@ -181,17 +168,26 @@ class StorageMap(Map):
             raise Errno(EEXIST)
         if slot < 0 and flags == EXIST:
             raise Errno(ENOENT)
-        owned = self._all.by_number.get(number)
-        size = self.value_size + _VALUE_BYTES
-        added = size if owned is not None else size + _OWNER_BYTES
-        counted = 0 if owned is None else owned.counted
-        if most != NO_LIMIT and counted + added >= most:  # the old value counts, too, as on Linux
-            raise MemoryError
         if slot < 0:
-            slot = self._take(number, owned, added)
+            self.prepare()
+            slot = self.add(number, most)
+        else:
+            self._check_limit(self._all.by_number.get(number), most)  # the old value counts, too, as on Linux
         spend(self.value_size)
         self.set_value(slot, value)
         return slot
+
+    def _check_limit(self, owned: Owned | None, most: int) -> int:
+        """What one more value of an owner counts. Raises MemoryError if that is too much."""
+        size = self.value_size + _VALUE_BYTES
+        counted = 0
+        if owned is None:
+            size += _OWNER_BYTES
+        else:
+            counted = owned.counted
+        if most != NO_LIMIT and counted + size >= most:
+            raise MemoryError
+        return size
 
     def drop_of(self, number: int) -> None:
         """Take an owner's value away. Raises ENOENT."""
@@ -220,13 +216,14 @@ class StorageMap(Map):
         except MemoryError:
             return  # the slot stays unused until the map goes
 
-    def _take(self, number: int, owned: Owned | None, added: int) -> int:
-        """A slot for an owner that has none. Raises MemoryError, with nothing changed but the room for it."""
+    @noinline
+    def add(self, number: int, most: int) -> int:
+        """A slot for an owner that has none, after `prepare`. Raises MemoryError, with nothing changed."""
+        owned = self._all.by_number.get(number)
+        added = self._check_limit(owned, most)
         if len(self.owners) >= MOST_OWNERS or (owned is not None and len(owned.slots) >= MOST_MAPS):
             raise MemoryError
         fresh = Owned(number) if owned is None else owned
-        if len(self._free) == 0:
-            self._make_slots()
         slot = self._free[-1]
         try:
             self.owners[slot] = fresh
@@ -243,8 +240,11 @@ class StorageMap(Map):
         fresh.counted += added
         return slot
 
-    def _make_slots(self) -> None:
-        """Allocate one more piece of values. Raises MemoryError."""
+    @noinline
+    def prepare(self) -> None:
+        """Allocate one more piece of values, if no slot is free. Raises MemoryError."""
+        if len(self._free) > 0:
+            return
         size = self._per_piece * self._stride
         if self.slots * self._stride + size > _MOST_BYTES:
             raise MemoryError
@@ -257,15 +257,6 @@ class StorageMap(Map):
         spend(size)
 
     # System calls, and the end ----------------------------------------------------------------------------------------
-
-    def look_up(self, key: bytes) -> bytes:
-        raise Errno(NOT_SUPPORTED)  # the key must be understood first
-
-    def update(self, key: bytes, value: Span[u8], flags: int, processor: int = ALL_COPIES) -> None:
-        raise Errno(NOT_SUPPORTED)
-
-    def remove(self, key: bytes) -> None:
-        raise Errno(NOT_SUPPORTED)
 
     def next_key(self, key: bytes | None) -> bytes:
         raise Errno(NOT_SUPPORTED)

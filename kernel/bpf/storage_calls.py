@@ -8,10 +8,10 @@ from typing import Final
 
 from kernel.bpf.helpers import STORAGE_DELETE
 from kernel.bpf.machine import CONTEXT_POINTER, SOCKET_POINTER, VALUE_REGION
-from kernel.bpf.maps import NO_EXIST, PROGRAM_WRITE_ONLY
+from kernel.bpf.maps import PROGRAM_WRITE_ONLY
 from kernel.bpf.ring_calls import RingCalls
 from kernel.bpf.storage import StorageMap
-from kernel.lang import ENOENT, Errno, span_of
+from kernel.lang import ENOENT, Errno, noinline, span_of
 from kernel.lib.pace import spend
 from kernel.mm.keeping import has_room_to_keep
 
@@ -46,24 +46,27 @@ class StorageCalls(RingCalls):
         if not 0 <= flags <= _CREATES:
             return 0
         if slot < 0 and flags == _CREATES:
-            slot = self._create(map_, self.registers[3])
+            try:  # not in a function of its own: the kernel's stack may be nearly used up here
+                value = self._first_value(map_, self.registers[3])
+                if value is not None and has_room_to_keep():
+                    map_.prepare()
+                    slot = map_.add(self.cookie, self.storage_room)
+                    map_.set_value(slot, span_of(value))
+            except MemoryError:
+                return 0  # the program decides
         return 0 if slot < 0 else (VALUE_REGION + index) << 32 | slot * map_.stride()
 
-    def _create(self, map_: StorageMap, address: int) -> int:
-        """A value for the socket: what is at an address, or zeros. Returns its slot, or -1."""
+    @noinline
+    def _first_value(self, map_: StorageMap, address: int) -> bytearray | None:
+        """What is at an address, or zeros. None breaks the program. Raises MemoryError."""
         size = map_.value_size
         spend(size)
         self.helped += 2 * size
-        try:
-            value = bytearray(size)
-            if address != 0:
-                storage = self.region(address, size, PROGRAM_WRITE_ONLY)
-                if storage is None:
-                    self.is_broken = True
-                    return -1
-                span_of(value).copy_from(span_of(storage)[self.place : self.place + size])
-            if not has_room_to_keep():
-                return -1
-            return map_.set_of(self.cookie, span_of(value), NO_EXIST, self.storage_room)
-        except (Errno, MemoryError):
-            return -1  # the program decides
+        value = bytearray(size)
+        if address != 0:
+            storage = self.region(address, size, PROGRAM_WRITE_ONLY)
+            if storage is None:
+                self.is_broken = True
+                return None
+            span_of(value).copy_from(span_of(storage)[self.place : self.place + size])
+        return value

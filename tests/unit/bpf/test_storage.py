@@ -77,7 +77,7 @@ def test_flags() -> None:
         set_of(map_, 1, b"b", NO_EXIST)
     set_of(map_, 1, b"b", EXIST)
     assert value_of(map_, 1) == b"b" and value_of(map_, 2) == b""
-    for call in (map_.look_up, map_.remove, map_.next_key, map_.take_out):
+    for call in (map_.next_key, map_.take_out):
         with raises(NOT_SUPPORTED):
             call(bytes(4))
 
