@@ -12,11 +12,14 @@ from kernel.bpf.maps import (
     BLOOM,
     FOR_EACH_PROCESSOR,
     GROUP_ARRAY,
+    GROUP_STORAGE,
     HASH_OF_MAPS,
     PROGRAM_ARRAY,
     QUEUE,
     RING,
+    SOCKET_STORAGE,
     STACK,
+    TASK_STORAGE,
 )
 
 # Arguments.
@@ -32,6 +35,8 @@ MAP_ROOM: Final = 8  # memory for a value of that map, which is written
 READ_BUFFER: Final = 9  # memory that is read, whose size comes next and may be 0
 CONSTANT: Final = 10  # a number that the verifier knows
 GIVEN_BACK: Final = 11  # a record of a ring, which the program gives back
+OF_SOCKET: Final = 12  # a socket
+VALUE_OR_NONE: Final = 13  # memory with a value of the map, or 0
 
 LOOKUP: Final = 1
 UPDATE: Final = 2
@@ -52,6 +57,8 @@ CURRENT_CGROUP: Final = 80
 PUSH: Final = 87
 POP: Final = 88
 PEEK: Final = 89
+STORAGE_GET: Final = 107
+STORAGE_DELETE: Final = 108
 BOOT_NS: Final = 125
 RING_OUTPUT: Final = 130
 RING_RESERVE: Final = 131
@@ -80,6 +87,8 @@ _ARGUMENTS: Final[dict[int, list[int]]] = {
     PUSH: [OF_MAP, MAP_VALUE, ANYTHING],
     POP: [OF_MAP, MAP_ROOM],
     PEEK: [OF_MAP, MAP_ROOM],
+    STORAGE_GET: [OF_MAP, OF_SOCKET, VALUE_OR_NONE, ANYTHING],
+    STORAGE_DELETE: [OF_MAP, OF_SOCKET],
     BOOT_NS: [],
     RING_OUTPUT: [OF_MAP, READ_BUFFER, SIZE, ANYTHING],
     RING_RESERVE: [OF_MAP, CONSTANT, ANYTHING],
@@ -88,6 +97,7 @@ _ARGUMENTS: Final[dict[int, list[int]]] = {
     RING_QUERY: [OF_MAP, ANYTHING],
     LOOKUP_PERCPU: [OF_MAP, MAP_KEY, ANYTHING],
 }
+_OF_OWN_SOCKET: Final[list[int]] = [OF_MAP, OF_CONTEXT, VALUE_OR_NONE, ANYTHING]  # where the context is the socket
 # Those that not all types have, and which do.
 _TYPES: Final[dict[int, list[int]]] = {
     UID_GID: [CGROUP_DEVICE, CGROUP_SOCK, CGROUP_SOCK_ADDR],
@@ -96,6 +106,8 @@ _TYPES: Final[dict[int, list[int]]] = {
     LOAD_BYTES_RELATIVE: [SOCKET_FILTER, CGROUP_SKB],
     SOCKET_COOKIE: [SOCKET_FILTER, CGROUP_SOCK, CGROUP_SOCK_ADDR],
     SOCKET_UID: [SOCKET_FILTER],
+    STORAGE_GET: [CGROUP_SOCK, CGROUP_SOCK_ADDR],
+    STORAGE_DELETE: [CGROUP_SOCK_ADDR],
 }
 # The kinds of maps that a helper is for alone, and the helpers that a kind of map is for alone.
 _KINDS: Final[dict[int, list[int]]] = {
@@ -107,6 +119,8 @@ _KINDS: Final[dict[int, list[int]]] = {
     RING_OUTPUT: [RING],
     RING_RESERVE: [RING],
     RING_QUERY: [RING],
+    STORAGE_GET: [SOCKET_STORAGE],
+    STORAGE_DELETE: [SOCKET_STORAGE],
 }
 _HELPERS: Final[dict[int, list[int]]] = {
     PROGRAM_ARRAY: [TAIL_CALL],
@@ -117,6 +131,9 @@ _HELPERS: Final[dict[int, list[int]]] = {
     STACK: [PUSH, POP, PEEK],
     BLOOM: [PUSH, PEEK],
     RING: [RING_OUTPUT, RING_RESERVE, RING_QUERY],
+    SOCKET_STORAGE: [STORAGE_GET, STORAGE_DELETE],
+    TASK_STORAGE: [],
+    GROUP_STORAGE: [],
 }
 
 
@@ -138,4 +155,6 @@ def arguments_of(number: int, program_type: int, may_program: bool) -> list[int]
     types = _TYPES.get(number)
     if types is not None and program_type not in types:
         return None
+    if number == STORAGE_GET and program_type == CGROUP_SOCK:
+        return _OF_OWN_SOCKET
     return _ARGUMENTS.get(number)

@@ -24,7 +24,9 @@ STACK_REGION: Final = 2  # of the program; those of the functions that are at wo
 MAP_REGION: Final = 0x1000  # the maps themselves
 VALUE_REGION: Final = 0x2000  # and their values
 RECORD_REGION: Final = 0x3000  # records of rings that are being written
+SOCKET_REGION: Final = 0x20  # the socket that it judges, which helpers take; no bytes of it are seen
 CONTEXT_POINTER: Final = CONTEXT_REGION << 32
+SOCKET_POINTER: Final = SOCKET_REGION << 32
 
 
 class World:
@@ -85,6 +87,7 @@ class Memory:
         self.records: list[Record] = records
         self.packet: PacketView | None = None
         self.cookie: int = 0  # of the socket that it judges
+        self.storage_room: int = 0  # bytes that the socket's values in maps may count
         self.half_at: int = NOWHERE  # a word of the context of which two bytes are kept
 
     def region(self, address: int, size: int, forbidding: int) -> bytearray | None:

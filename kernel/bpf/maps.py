@@ -32,8 +32,11 @@ ARRAY_OF_MAPS: Final = 12
 HASH_OF_MAPS: Final = 13
 QUEUE: Final = 22
 STACK: Final = 23
+SOCKET_STORAGE: Final = 24
 RING: Final = 27
+TASK_STORAGE: Final = 29
 BLOOM: Final = 30
+GROUP_STORAGE: Final = 32
 
 NOT_SUPPORTED: Final = 524  # ENOTSUPP, which Linux does not export
 

@@ -20,6 +20,7 @@ from kernel.bpf.helpers import (
     NOTHING,
     OF_CONTEXT,
     OF_MAP,
+    OF_SOCKET,
     POP,
     PUSH,
     READ_BUFFER,
@@ -27,8 +28,10 @@ from kernel.bpf.helpers import (
     RING_RESERVE,
     RING_SUBMIT,
     SIZE,
+    STORAGE_GET,
     TAIL_CALL,
     UPDATE,
+    VALUE_OR_NONE,
     arguments_of,
     is_for,
 )
@@ -49,6 +52,7 @@ from kernel.bpf.state import (
     NOT_SET,
     NUMBER,
     RECORD,
+    SOCKET,
     STACK,
     Value,
     number,
@@ -73,6 +77,8 @@ def load_value(look: Look, register: int, base: Value, offset: int, size: int) -
     elif base.kind == RECORD:
         _check_record(look, register, base, offset, size)
     elif base.kind == CONTEXT:
+        if base.is_start() and look.subject.has_socket(offset, size):
+            return Value(SOCKET, 0, 0)
         _check_context(look, register, base, offset, size, is_store=False)
     else:
         look.refuse(f"R{register} invalid mem access '{NAMES[base.kind]}'", EACCES)
@@ -206,6 +212,11 @@ def check_helper(look: Look, helper: int) -> Value:
                 look.refuse(f"R{register} type={NAMES[value.kind]} expected=ctx", EACCES)
             if value.least != 0 or value.most != 0:
                 look.refuse(f"dereference of modified ctx ptr R{register} off={value.least} disallowed", EACCES)
+        elif kind == OF_SOCKET:
+            if value.kind != SOCKET:
+                look.refuse(f"R{register} type={NAMES[value.kind]} expected=sock_common, sock", EACCES)
+        elif kind == VALUE_OR_NONE and value.is_known() and value.least == 0:
+            continue
         elif kind == BUFFER or kind == READ_BUFFER:
             _check_buffer(look, register, value, is_read=kind == READ_BUFFER)
         elif kind == CONSTANT:
@@ -238,7 +249,7 @@ def check_helper(look: Look, helper: int) -> Value:
         look.state.give_back(constant, ANY_NUMBER if look.subject.may_leak else NOT_SET)
     if helper == LOOKUP and is_of_maps(look.map_at(place).kind):
         return Value(MAYBE_MAP, 0, 0, place + INNER, look.next_lookup())
-    if helper == LOOKUP or helper == LOOKUP_PERCPU:
+    if helper == LOOKUP or helper == LOOKUP_PERCPU or helper == STORAGE_GET:
         return Value(MAYBE_VALUE, 0, 0, place, look.next_lookup())
     return number(LEAST, MOST)
 

@@ -62,7 +62,9 @@ ADDRESS_SOCKET_KIND: Final = 32
 ADDRESS_SOCKET_PROTOCOL: Final = 36
 ADDRESS_SOURCE4: Final = 40
 ADDRESS_SOURCE6: Final = 44
-ADDRESS_CONTEXT: Final = 60
+_ADDRESS_END: Final = 60
+ADDRESS_SOCKET: Final = 64  # a pointer to the socket
+ADDRESS_CONTEXT: Final = 72
 _WIDE: Final[list[int]] = [ADDRESS_IP6, ADDRESS_IP6 + 8, ADDRESS_SOURCE6 + 4]  # where 8 bytes may be accessed
 
 # Places where programs are attached to a group, as bpf(2) numbers them (BPF_CGROUP_*).
@@ -111,6 +113,10 @@ class Subject:
 
     def may_store(self, offset: int, size: int) -> bool:
         """Whether bytes of the context may be changed."""
+        return False
+
+    def has_socket(self, offset: int, size: int) -> bool:
+        """Whether a pointer to a socket may be read there."""
         return False
 
     def note_result(self, least: int) -> None:
@@ -204,6 +210,9 @@ class AddressSubject(Subject):
     def may_store(self, offset: int, size: int) -> bool:
         return self._has(offset, size) and (size == 4 or (size == 8 and offset in _WIDE))
 
+    def has_socket(self, offset: int, size: int) -> bool:
+        return offset == ADDRESS_SOCKET and size == 8
+
     def _has(self, offset: int, size: int) -> bool:
         """Whether programs of the place have a changeable field there."""
         if offset < 0 or offset % size != 0:
@@ -217,7 +226,7 @@ class AddressSubject(Subject):
             return not self.is_ip4
         if self.purpose != ADDRESS_SENDS:
             return False
-        return field == ADDRESS_SOURCE4 if self.is_ip4 else ADDRESS_SOURCE6 <= field < ADDRESS_CONTEXT
+        return field == ADDRESS_SOURCE4 if self.is_ip4 else ADDRESS_SOURCE6 <= field < _ADDRESS_END
 
 
 def subject_of(program_type: int, place: int = 0) -> Subject | None:

@@ -18,6 +18,7 @@ from kernel.syscalls.bpf_maps import create_map, delete, freeze_map, look_up, lo
 from kernel.syscalls.bpf_pins import get_object, pin_object
 from kernel.syscalls.bpf_programs import load
 from kernel.syscalls.bpf_test_run import test_run
+from kernel.syscalls.bpf_tokens import create_token
 
 _MAP_CREATE: Final = 0
 _MAP_LOOKUP_ELEM: Final = 1
@@ -53,6 +54,7 @@ _ENABLE_STATS: Final = 32
 _ITER_CREATE: Final = 33
 _LINK_DETACH: Final = 34
 _PROG_BIND_MAP: Final = 35
+_TOKEN_CREATE: Final = 36
 
 
 @syscall(
@@ -66,9 +68,9 @@ _PROG_BIND_MAP: Final = 35
     "30(=bpf_number)|31(=bpf_number)|32(=bpf_descriptor)|33(=bpf_descriptor)|34(=bpf_descriptor)|"
     "35(=bpf_binding)|36(=bpf_number) any "
     "one:4|8|16|20|24|32|40|64|80|148|152|4097 -> fd:bpf",
-    notes="Maps: all but PERF_EVENT_ARRAY, USER_RINGBUF, storage, and those of devices and sockets. Programs: "
+    notes="Maps: all but PERF_EVENT_ARRAY, USER_RINGBUF, INODE_STORAGE, and those of devices and sockets. Programs: "
     "SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and CGROUP_DEVICE. Links: of control groups. BTF of "
-    "programs and maps, none of the kernel's own; no tokens",
+    "programs and maps, none of the kernel's own",
 )  # fmt: skip
 def bpf(command: i32, address: UserAddr, size: u32) -> int:
     """bpf(2)."""
@@ -125,6 +127,8 @@ def _of_links(command: int, attributes: Attributes) -> int:
         return next_number(attributes, LINKS.numbers)
     if command == _LINK_DETACH:
         return cut(attributes)
+    if command == _TOKEN_CREATE:
+        return create_token(attributes)
     if command == _ITER_CREATE:
         return create_iterator(attributes)
     if command == _BTF_LOAD:

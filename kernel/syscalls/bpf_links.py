@@ -30,7 +30,7 @@ def create_link(attributes: Attributes) -> int:
     program = program_file_at(attributes.i32(0)).program
     purpose = attributes.u32(8)
     if program.kind == CGROUP_SKB:
-        require_net_admin()
+        require_net_admin(program.token)
     if program.kind != type_for(purpose) or (program.place >= 0 and program.place != purpose):
         raise Errno(EINVAL)
     if attributes.u32(12) != 0:

@@ -17,15 +17,17 @@ from kernel.bpf.interpreter import Machine
 from kernel.bpf.kept_maps import HeldMap
 from kernel.bpf.kinds import make_map
 from kernel.bpf.log import Log
-from kernel.bpf.machine import World
+from kernel.bpf.machine import SOCKET_POINTER, World
 from kernel.bpf.maps import ARRAY, ARRAY_OF_MAPS, HASH, PERCPU_ARRAY, PREFIXES, PROGRAM_ARRAY, QUEUE, Map
 from kernel.bpf.packet_view import PacketView
+from kernel.bpf.storage import SOCKET_OWNERS
 from kernel.bpf.subject import (
     ADDRESS_BINDS,
     ADDRESS_CONTEXT,
     ADDRESS_OF_PEER,
     ADDRESS_PORT,
     ADDRESS_SENDS,
+    ADDRESS_SOCKET,
     DEVICE_CONTEXT,
     DEVICES,
     PACKET_CONTEXT,
@@ -36,7 +38,7 @@ from kernel.bpf.subject import (
     SOCKET_RELEASED,
     subject_of,
 )
-from kernel.lang import Errno, span_of
+from kernel.lang import Errno, span_of, u64
 from tests.unit.bpf.assembler import (
     ADD,
     DW,
@@ -65,6 +67,7 @@ from tests.unit.bpf.test_filters import FILTERS
 from tests.unit.bpf.test_mapped_arrays import MAPPED_ARRAYS, a_mapped_array
 from tests.unit.bpf.test_rings import PLACE, RINGS, Ring, a_ring
 from tests.unit.bpf.test_socket_programs import HEARING
+from tests.unit.bpf.test_storage_calls import STORING, a_storage
 from tests.unit.bpf.test_verifier import BAD, GOOD
 
 COUNT = int(os.environ.get("KRAIT_BPF_PROGRAMS", "3000"))
@@ -106,6 +109,7 @@ CALLING = [
 
 SOUND = [*GOOD.values(), *FILTERS.values(), *HEARING.values(), *[program for _, program in ADDRESSED.values()]]
 SOUND += CALLING * 3
+SOUND += [program for _, _, program in STORING.values()] * 2
 SEEDS = [*SOUND, *[program for program, _, _ in BAD.values()]]
 OPERATIONS = sorted({program[at] for program in SEEDS for at in range(0, len(program), 8)} | set(range(4, 0xD0, 8)))
 CONSTANTS = [0, 1, -1, 2, 4, 7, 8, 15, 16, 31, 32, 63, 255, 256, 0x7FFF_FFFF, -0x8000_0000, 0xFFFF]
@@ -220,7 +224,8 @@ def filled_maps(chance: random.Random) -> list[Map]:
     for made in (line, each):
         while made.grow():
             pass
-    return [*maps, line, outer, each, prefixes, make_map(PROGRAM_ARRAY, 4, 4, 3, 0), a_ring(4096), a_mapped_array()]
+    return [*maps, line, outer, each, prefixes, make_map(PROGRAM_ARRAY, 4, 4, 3, 0), a_ring(4096), a_mapped_array(),
+            a_storage()]  # fmt: skip
 
 
 def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_property: object) -> None:
@@ -229,6 +234,7 @@ def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_proper
     for number in range(COUNT):
         chance = random.Random(SEED * 1_000_003 + number)
         program = mutated(chance)
+        SOCKET_OWNERS.by_number.clear()
         maps = filled_maps(chance)
         ring = maps[PLACE]
         assert isinstance(ring, Ring)
@@ -248,9 +254,12 @@ def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_proper
             continue
         passed[kind] += 1
         for _ in range(3):
-            before = chance.randbytes(size)
+            before = bytearray(chance.randbytes(size))
+            if kind == CGROUP_SOCK_ADDR:
+                span_of(before).store_u64(ADDRESS_SOCKET, u64(SOCKET_POINTER))
             machine = Machine(code, maps, bytearray(before), RandomWorld(chance))
             machine.may_change_context = kind != CGROUP_DEVICE
+            machine.cookie, machine.storage_room = 7, chance.choice([0, 400])
             machine.half_at = ADDRESS_PORT if kind == CGROUP_SOCK_ADDR else -1
             if size == PACKET_CONTEXT:
                 start = chance.randrange(33)
