@@ -18,7 +18,7 @@ Context: `collect` allocates nothing and raises nothing; it closes files, which 
 
 from typing import Final
 
-from kernel.lang import final, noraise
+from kernel.lang import final, noinline, noraise
 from kernel.lib.linked import FIRST, NEXT
 from kernel.lib.pace import pace
 from kernel.net.unix.parcel import Parcel
@@ -69,7 +69,8 @@ def collect() -> None:
     _reach_roots()
     _reach_what_they_hold()
     SOCKETS.is_looking = False
-    _empty_others()
+    _list_others()
+    _empty_listed()
     SOCKETS.is_collecting = False
     SOCKETS.collect_at = max(LEAST_UNDER_WAY, 2 * SOCKETS.sockets_under_way)
     if SOCKETS.was_touched:
@@ -183,25 +184,58 @@ def _reach_files(parcel: Parcel) -> None:
                 SOCKETS.reach(file)
 
 
-def _empty_others() -> None:
-    """Close the files in the queues of suspects that were not reached."""
+def _list_others() -> None:
+    """List the suspects that were not reached, with the connections that wait in them."""
     _begin()
     while (socket := _next()) is not None:
         if socket.suspected != SOCKETS.runs or socket.reached == SOCKETS.runs:
             continue
-        _empty(socket)
+        SOCKETS.reach(socket)
         place = len(socket.waiting)
         while place > 0:
             place -= 1
             _step()
             if place < len(socket.waiting):
-                _empty(socket.waiting[place])
+                SOCKETS.reach(socket.waiting[place])
 
 
-def _empty(holder: CollectableSocket) -> None:
-    place = len(holder.queue)
-    while place > 0:
-        place -= 1
+@final
+class Emptying:
+    """Where it is: here, because callers nest deeply, and each local variable would count many times."""
+
+    def __init__(self) -> None:
+        self.holder: CollectableSocket | None = None
+        self.place: int = 0  # all parcels from here on have been emptied
+
+
+_EMPTYING: Final = Emptying()
+
+
+def _empty_listed() -> None:
+    """Close the files in the queues of those that were listed."""
+    while _empties():
+        _empty_one()
+    _EMPTYING.holder = None
+
+
+@noinline
+def _empties() -> bool:
+    """Go on to the next parcel. Sleeps."""
+    _step()
+    while _EMPTYING.place == 0:
+        holder = SOCKETS.reached
+        _EMPTYING.holder = holder
+        if holder is None:
+            return False
+        SOCKETS.reached = holder.next_reached
+        holder.next_reached = None
+        _EMPTYING.place = len(holder.queue)
         _step()
-        if place < len(holder.queue):
-            drop_files(holder.queue[place])
+    _EMPTYING.place -= 1
+    return True
+
+
+def _empty_one() -> None:
+    holder = _EMPTYING.holder
+    if holder is not None and _EMPTYING.place < len(holder.queue):
+        drop_files(holder.queue[_EMPTYING.place])
