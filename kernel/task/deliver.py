@@ -28,7 +28,7 @@ from kernel.lang import (
     noinline,
     noraise,
 )
-from kernel.lib.pace import pace, spend
+from kernel.lib.pace import pace, spend, take_rest
 from kernel.lib.pid import FIRST, Pid
 from kernel.mm.frames import SHORTAGE
 from kernel.sched import ThreadState
@@ -328,6 +328,8 @@ def _begin_stop(process: Process, signo: int) -> None:
     """
     group = process.job
     cancels = process.stop.cancels
+    if len(process.threads) > _TOLD_AT_ONCE:
+        take_rest()
     if signo != SIGSTOP and group is not None and is_orphaned(group, None):
         return
     if process.stop.cancels != cancels or process.ending.is_exiting or process.exec_task is not None:
@@ -342,12 +344,12 @@ def _begin_stop(process: Process, signo: int) -> None:
             process.stop.stopped_count += 1
             continue
         other.signals.is_stopped = False
-        tracee = other.tracee
-        if tracee is not None and tracee.is_seized:
-            trap_again(tracee)
-            spend(_TELL_COST)
-        elif left > 0:
-            interrupt(other)
+        if left > 0:
+            tracee = other.tracee
+            if tracee is not None and tracee.is_seized:
+                trap_again(tracee)
+            else:
+                interrupt(other)
             spend(_TELL_COST)
             left -= 1
         else:
@@ -364,7 +366,11 @@ def _wake_to_stop(process: Process) -> None:
     other = next_thread(process, FIRST)
     while other is not None and process.stop.signal != 0:
         number = Pid(int(other.tid) + 1)
-        if other.state == ThreadState.SLEEPING and other.interrupted:
+        tracee = other.tracee
+        if tracee is not None and tracee.is_seized and not other.signals.is_stopped:
+            trap_again(tracee)
+            spend(_TELL_COST)
+        elif other.state == ThreadState.SLEEPING and other.interrupted:
             interrupt_sleep(other)
             spend(_TELL_COST)
         pace(_FIND_COST)

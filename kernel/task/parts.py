@@ -136,6 +136,7 @@ class StopState:
     signal: int  # the signal by which threads must stop, or have stopped; 0: neither
     stopped_count: int  # threads that have stopped
     has_sleepers: bool  # some of very many threads have not been woken yet, though the stop has ended
+    has_rest: bool  # the thread "async" is going to tell them, and those that are traced
     is_complete: bool  # all threads have stopped
     is_reported: bool  # a wait has seen the stop
     continue_unreported: bool

@@ -19,6 +19,7 @@ from kernel.lib.namespace import USER_NAMESPACES
 from kernel.lib.pace import pace, spend
 from kernel.lib.pid import FIRST, Pid
 from kernel.sched import ThreadState, WaitQueue
+from kernel.sched.later import Job
 from kernel.sched.processor import announce_work_of, watch_calls_of
 from kernel.sched.scheduler import announce_work, interrupt_sleep, make_ready
 from kernel.task.acting import real_credentials
@@ -27,6 +28,7 @@ from kernel.task.child_information import child_information
 from kernel.task.groups import ProcessGroup, find_group, member_after
 from kernel.task.limits import RLIMIT_SIGPENDING
 from kernel.task.pending import PendingSignals
+from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.pids import find_process, next_process, next_thread
 from kernel.task.process import Process
 from kernel.task.siginfo import SignalInfo, from_kernel, from_process
@@ -333,15 +335,19 @@ def _discard_of_many(process: Process, signo: int, shared: bool) -> None:
 
 @noinline
 def _tell_tracees(process: Process) -> None:
-    """SIGCONT was sent: a stop signal being shown to a tracer no longer stops the tracee, and seized tasks report."""
+    """SIGCONT was sent: seized tasks report it. Of very many, all do so later. A stop signal being shown to a tracer no
+    longer stops the tracee (`cancels`).
+    """
     if process.tracing is None:
         return  # none of its threads was ever traced
+    if len(process.threads) > _WOKEN_AT_ONCE:
+        _go_on_later(process)
+        return
     for task in process.threads.values():
         tracee = task.tracee
-        if tracee is not None:
-            tracee.stop_may_begin = False
-            if tracee.is_seized:
-                trap_again(tracee)
+        if tracee is not None and tracee.is_seized:
+            trap_again(tracee)
+            spend(_WAKE_COST)
 
 
 def _is_dropped(process: Process, task: Task | None, info: SignalInfo) -> bool:
@@ -501,8 +507,10 @@ def continue_process(process: Process) -> None:
     woken = 0
     told = 0
     for task in process.threads.values():
-        if woken == _WOKEN_AT_ONCE or (woken > 0 and told >= _TOLD_AT_ONCE):
+        if woken == _WOKEN_AT_ONCE or (told >= _TOLD_AT_ONCE and (woken > 0 or process.tracing is not None)):
             process.stop.has_sleepers = True
+            if woken == 0:
+                _go_on_later(process)
             break
         if told < _TOLD_AT_ONCE or task.state == ThreadState.STOPPED:
             woken += wake_from_stop(task)
@@ -536,6 +544,48 @@ def wake_continued(process: Process) -> None:
     while task is not None and process.stop.signal == 0:
         number = Pid(int(task.tid) + 1)
         wake_from_stop(task)
+        pace(_FIND_COST)
+        task = next_thread(process, number)
+
+
+@final
+class _Rest(Job):
+    """Wakes the rest of very many threads of which some are traced: perhaps none of those that were woken at once can
+    do so.
+    """
+
+    def run(self) -> None:
+        process = next_process(FIRST_PID, 0)
+        while process is not None:
+            number = int(process.pid) + 1
+            if process.stop.has_rest:
+                process.stop.has_rest = False
+                _go_on(process)
+            pace(_LOOK_COST)
+            process = next_process(FIRST_PID, number)
+
+
+_REST: Final = _Rest()
+
+
+def _go_on_later(process: Process) -> None:
+    process.stop.has_rest = True
+    _REST.schedule()
+
+
+def _go_on(process: Process) -> None:
+    """A process with very many threads was continued: wake sleepers, and let seized threads report it. Sleeps; another
+    stop may begin meanwhile, of which it tells them all itself.
+    """
+    if process.stop.has_sleepers:
+        wake_continued(process)
+    task = next_thread(process, FIRST)
+    while task is not None and process.stop.signal == 0 and not process.ending.is_exiting:
+        number = Pid(int(task.tid) + 1)
+        tracee = task.tracee
+        if tracee is not None and tracee.is_seized:
+            trap_again(tracee)
+            spend(_WAKE_COST)
         pace(_FIND_COST)
         task = next_thread(process, number)
 
