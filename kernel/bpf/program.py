@@ -42,7 +42,9 @@ class Program(Runnable):
         self.asked_place: int = 0  # where it said that it would be attached
         self.place: int = -1  # the only purpose for which it may be attached, if there is one
         self.is_free: bool = False  # its licence is compatible with the GPL
+        self.reach: int = 0  # of one that traces: up to where it reads its context
         self.warnings: int = 0  # runs that broke off
+        self.misses: int = 0  # that there was no memory for
         self.runs: int = 0  # that were counted
         self.run_ns: int = 0  # the time that they took
         self.btf: Btf | None = None  # the types that it was described with
@@ -114,6 +116,15 @@ class Program(Runnable):
         machine.cookie = cookie
         started = self._begin(world)
         answer = machine.run() if most_cost == UNBOUNDED else machine.run_at_once(most_cost)
+        self._end(machine, started)
+        return answer, machine.cost()
+
+    def trace(self, context: bytearray, cookie: int, most_cost: int, world: World) -> tuple[int, int]:
+        """The same for what happened in the kernel, of which it changes nothing. Takes no safe points."""
+        machine = Machine(self.code, self.maps, context, world)
+        machine.cookie = cookie
+        started = self._begin(world)
+        answer = machine.run_at_once(most_cost)
         self._end(machine, started)
         return answer, machine.cost()
 

@@ -32,7 +32,7 @@ class Population:
 
     def __init__(self) -> None:
         self.events: int = 0
-        self.call_watchers: int = 0  # of processors, that look at system calls
+        self.call_watchers: int = 0  # of processors, that look at system calls; and programs of bpf(2) that do
 
 
 POPULATION: Final = Population()
@@ -120,6 +120,11 @@ def _watch(event: Event, context: EventContext, change: int) -> None:
         task.calls.are_observed = context.watches_calls()
         rewatch(task)
         return
+    watch_all_calls(change)
+
+
+def watch_all_calls(change: int) -> None:
+    """So many more look at the system calls of all tasks."""
     POPULATION.call_watchers += change
     observes_all = POPULATION.call_watchers > 0
     if observes_all != TRACING.observes_all:
