@@ -9,7 +9,7 @@ Source: bpf-helpers(7).
 
 from typing import Final
 
-from kernel.bpf.arithmetic import WORD_MASK
+from kernel.bpf.arithmetic import WORD_MASK, signed
 from kernel.bpf.helpers import (
     ATTACH_COOKIE,
     EVENT_OUTPUT,
@@ -139,7 +139,7 @@ class TraceCalls(RingCalls):
             self.helped += _READ_COST
         if helper == EVENT_READ_VALUE:
             return self._store_counts(self.registers[3], self.registers[4], result, counts)
-        return result if result < 0 else int(span_of(counts).load_u32(4)) << 32 | span_of(counts).load_u32(0)
+        return result if result < 0 else signed(span_of(counts).load_u64(0))
 
     def _own_value(self, address: int, size: int) -> int:
         """What the event has counted for which the program runs."""
