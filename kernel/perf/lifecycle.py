@@ -31,7 +31,7 @@ class Population:
     """How many events there are."""
 
     def __init__(self) -> None:
-        self.events: int = 0
+        self.events: int = 0  # and programs of bpf(2) at raw tracepoints
         self.call_watchers: int = 0  # of processors, that look at system calls; and programs of bpf(2) that do
 
 
@@ -77,8 +77,7 @@ def enter(event: Event, context: EventContext) -> None:
             context.remove(event)
             _forget_if_empty(context)
             raise
-    POPULATION.events += 1
-    RUNNING.is_observed = True
+    observe(1)
     _watch(event, context, change=1)
     event.settle(monotonic_ns())
 
@@ -93,12 +92,17 @@ def leave(event: Event, state: int) -> None:
     watch = event.watch
     if task is not None and watch is not None:
         task.registers.remove_watch(watch)
-    POPULATION.events -= 1
-    if POPULATION.events == 0:
-        RUNNING.is_observed = False
-        PLACE.forget()
+    observe(-1)
     _watch(event, context, change=-1)
     _forget_if_empty(context)
+
+
+def observe(change: int) -> None:
+    """So many more events, or programs that need none, want to hear of what happens."""
+    POPULATION.events += change
+    RUNNING.is_observed = POPULATION.events > 0
+    if POPULATION.events == 0:
+        PLACE.forget()
 
 
 def _forget_if_empty(context: EventContext) -> None:

@@ -28,7 +28,7 @@ from kernel.perf.event import (
 from kernel.perf.inheritance import end_events, follow_exec, inherit_events, withdraw
 from kernel.perf.notices import NOTICES
 from kernel.perf.overflow import BUDGET, INTERRUPTION, happened, is_excluded, passes, take_due
-from kernel.perf.programs import PROGRAMS
+from kernel.perf.programs import PROGRAMS, RAW_CALL_BEGINS, RAW_CALL_ENDS
 from kernel.perf.records import (
     context_here,
     context_of,
@@ -299,6 +299,8 @@ def call_begins(task: Task, number: int, frame: TrapFrame) -> None:
     BUDGET.begin()
     context = context_of(task)
     here = context_here()
+    PLACE.be_user(task)
+    PROGRAMS.run_raw(RAW_CALL_BEGINS, number, number, PLACE)
     if _is_looked_at(context, here, RAW_ENTER):
         RAW.begin(RAW_ENTER, int(task.tid), _CALL_RECORD + 6 * _WORD)
         RAW.put(8, number)
@@ -338,6 +340,8 @@ def call_ends(task: Task, number: int, result: int) -> None:
     BUDGET.begin()
     context = context_of(task)
     here = context_here()
+    PLACE.be_user(task)
+    PROGRAMS.run_raw(RAW_CALL_ENDS, number, result, PLACE)
     if _is_looked_at(context, here, RAW_EXIT):
         RAW.begin(RAW_EXIT, int(task.tid), _CALL_RECORD + _WORD)
         RAW.put(8, number)

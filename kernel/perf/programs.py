@@ -14,14 +14,15 @@ Source: bpf(2), perf_event_open(2) (PERF_EVENT_IOC_SET_BPF).
 from typing import Final
 
 from arch import sampled_register
-from kernel.bpf.machine import World
+from kernel.bpf.machine import CONTEXT_POINTER, World
 from kernel.bpf.program import Program
 from kernel.bpf.subject import EVENT_ADDRESS, EVENT_CONTEXT, EVENT_PERIOD
-from kernel.lang import final, span_of
+from kernel.lang import Span, final, span_of, u8
 from kernel.lib.pace import spend
 from kernel.perf.event import Event
 from kernel.perf.sample import Place
 from kernel.perf.words import store_word
+from kernel.task.task import Task
 
 MOST_PROGRAMS: Final = 64  # at a tracepoint
 _MOST_COST: Final = 600_000  # instructions of the processor, for all programs at one hit
@@ -30,8 +31,16 @@ _NOBODY: Final = -1
 
 # Registers as struct pt_regs has them, numbered as in samples.
 _REGISTERS: Final[list[int]] = [23, 22, 21, 20, 6, 1, 19, 18, 17, 16, 0, 2, 3, 4, 5, _NOBODY, 8, 10, 9, 7, 11]
-_INSTRUCTION_POINTER: Final = 16  # its place among them
+_CALL_NUMBER: Final = 15  # places among them
+_INSTRUCTION_POINTER: Final = 16
 _WORD: Final = 8
+
+# Raw tracepoints, whose programs get arguments in place of a record. The numbers are nobody else's.
+RAW_CALL_BEGINS: Final = -2
+RAW_CALL_ENDS: Final = -1
+RAW_POINTS: Final[dict[bytes, int]] = {b"sys_enter": RAW_CALL_BEGINS, b"sys_exit": RAW_CALL_ENDS}
+ARGUMENTS: Final = 16  # bytes: the registers' address, and the call's number or result
+_SAVED_AT: Final = 128  # where the registers are, out of the reach of loads: bpf_probe_read_kernel reads them there
 
 
 @final
@@ -56,6 +65,7 @@ class PointPrograms:
         self.event: Event | None = None  # for whose sample one runs
         self.place: Place | None = None
         self.world: World = World()  # kernel/perf/world.py
+        self.arguments: bytearray = bytearray(_SAVED_AT + len(_REGISTERS) * _WORD)  # of a raw tracepoint
 
     def at(self, point: int) -> list[PointProgram] | None:
         """Those at a tracepoint."""
@@ -104,6 +114,17 @@ class PointPrograms:
         self.is_running = False
         return result != 0
 
+    def run_raw(self, point: int, number: int, value: int, place: Place) -> None:
+        """Run the programs at a raw tracepoint of a task's call, with the second argument."""
+        if self.at(point) is None or self.is_running:
+            return
+        words = span_of(self.arguments)
+        _save(words, _SAVED_AT, place.task())
+        store_word(words, _SAVED_AT + _CALL_NUMBER * _WORD, number)
+        store_word(words, 0, CONTEXT_POINTER + _SAVED_AT)
+        store_word(words, _WORD, value)
+        self.run_at(point, self.arguments, place)
+
     def run_for(self, event: Event, place: Place, address: int, period: int) -> bool:
         """Run the program of an event that is to give a sample. Whether it may."""
         choice = event.primary().choice
@@ -142,14 +163,22 @@ class PointPrograms:
 PROGRAMS: Final = PointPrograms()
 
 
+def _save(words: Span[u8], at: int, task: Task | None) -> None:
+    """Write the registers of a task's program as struct pt_regs, in which there is no call."""
+    for index in range(len(_REGISTERS)):
+        number = _REGISTERS[index]
+        value = _NOBODY
+        if number >= 0:
+            value = 0 if task is None else sampled_register(task.stack_top, number)
+        store_word(words, at + index * _WORD, value)
+
+
 def _fill(context: bytearray, place: Place, address: int, period: int) -> None:
     """Write struct bpf_perf_event_data. Of the kernel's registers there is only where it was."""
     words = span_of(context)
     task = place.task()
     if place.is_user and task is not None:
-        for index in range(len(_REGISTERS)):
-            number = _REGISTERS[index]
-            store_word(words, index * _WORD, _NOBODY if number < 0 else sampled_register(task.stack_top, number))
+        _save(words, 0, task)
     else:
         store_word(words, _INSTRUCTION_POINTER * _WORD, place.address)
     store_word(words, EVENT_PERIOD, period)
