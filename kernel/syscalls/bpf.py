@@ -68,9 +68,9 @@ _PROG_BIND_MAP: Final = 35
     "30(=bpf_number)|31(=bpf_number)|32(=bpf_descriptor)|33(=bpf_descriptor)|34(=bpf_descriptor)|"
     "35(=bpf_binding)|36(=bpf_number) any "
     "one:4|8|16|20|24|32|40|64|80|148|152|4097 -> fd:bpf",
-    notes="Maps: all but PERF_EVENT_ARRAY, USER_RINGBUF, storage, and those of devices and sockets. Programs: "
-    "SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and CGROUP_DEVICE. Links: of control groups. BTF of "
-    "programs and maps, none of the kernel's own; no tokens",
+    notes="Maps: all but USER_RINGBUF, storage, and those of devices and sockets. Programs: SOCKET_FILTER, CGROUP_SKB, "
+    "CGROUP_SOCK, CGROUP_SOCK_ADDR, CGROUP_DEVICE, TRACEPOINT, PERF_EVENT and RAW_TRACEPOINT (system calls). Links: of "
+    "control groups, events and raw tracepoints. BTF of programs and maps, none of the kernel's own; no tokens",
 )  # fmt: skip
 def bpf(command: i32, address: UserAddr, size: u32) -> int:
     """bpf(2)."""

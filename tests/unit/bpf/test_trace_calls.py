@@ -16,7 +16,7 @@ from kernel.bpf.machine import World
 from kernel.bpf.maps import EVENT_ARRAY, Map
 from kernel.bpf.subject import EVENT_CONTEXT, RAW_CONTEXT, RECORD_CONTEXT, subject_of
 from kernel.bpf.verifier import check_first, verify
-from kernel.lang import Errno, Span, span_of, u8
+from kernel.lang import Errno, Span, span_of, u8, u64
 from tests.unit.bpf.assembler import (
     ADD,
     AND,
@@ -107,7 +107,7 @@ class Told(World):
 
     def read_event(self, held: Held | None, counts: Span[u8]) -> int:
         for place, value in ((0, 11), (8, 12), (16, 13)):
-            counts.store_u64(place, value)
+            counts.store_u64(place, u64(value))
         return 0
 
 
