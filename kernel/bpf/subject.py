@@ -242,7 +242,7 @@ class AddressSubject(Subject):
 
 @final
 class TraceSubject(Subject):
-    """One that is told of what happens elsewhere in the kernel, and changes none of it."""
+    """One that sees what happens elsewhere in the kernel, and changes none of it."""
 
     def __init__(self, program_type: int) -> None:
         super().__init__(program_type, 0)
@@ -264,7 +264,7 @@ class TraceSubject(Subject):
 
 
 def is_of_tracing(program_type: int) -> bool:
-    """Whether programs of a type are told of what happens elsewhere."""
+    """Whether programs of a type see what happens elsewhere."""
     return program_type == TRACEPOINT or program_type == PERF_EVENT or program_type == RAW_TRACEPOINT
 
 

@@ -46,6 +46,7 @@ STRUCTURES: Final = {
     ),
     "bpf_attach": "fd:directory/4 fd:bpf/4 one:6|6|2|34|12|0|8|10|14/4 flags:1|2|4/4 fd:bpf/4 zero/4 zero",
     "bpf_link": "fd:bpf/4 fd:directory/4 one:6|6|2|34|12|0|8|10|14/4 flags:1/4 zero zero zero zero zero zero",
+    "bpf_fd_query": "zero/4 fd:perf/4 zero/4 one:0|5|40/4 >bytes[40]? zero zero zero",
     "bpf_raw": "<path fd:bpf/4 zero/4 zero",
     "bpf_relink": "fd:bpf/4 fd:bpf/4 flags:4/4 fd:bpf/4",
     "bpf_query": "fd:directory/4 one:6|2|34|8/4 one:0|1|2/4 zero/4 >bytes[32]? one:0|1|8/4 zero/4 zero zero zero zero",

@@ -411,6 +411,32 @@ static void raw_points(void)
 	close(results), close(loaded), close(fars), close(point);
 }
 
+static void ask(int fd, unsigned room, unsigned flags)
+{
+	char name[40];
+	memset(name, '.', sizeof name);
+	fresh();
+	put32(0, (uint32_t)getpid()); put32(4, (uint32_t)fd); put32(8, flags); put32(12, room); put_address(16, name); put32(28, 99); put64(32, 99);
+	long result = bpf(20, 48);
+	printf("room %u: %s, length %u, program %d, kind %u, %u, %.20s\n", room, said(result), get32(12), get32(24) != 0, get32(28), get32(32), name);
+}
+
+static void descriptors(void)
+{
+	int event = opened("syscalls/sys_enter_getppid", 0, -1, 1), program = (int)MUST(load(TRACEPOINT, one, 2, -1));
+	struct perf_event_attr attr = software(PERF_COUNT_SW_DUMMY);
+	int dummy = (int)MUST(event_open(&attr, 0, -1, -1, 0));
+	ask(event, 40, 0);
+	MUST(ioctl(event, PERF_EVENT_IOC_SET_BPF, program));
+	ask(event, 40, 0), ask(event, 0, 0), ask(event, 1, 0), ask(event, 17, 0), ask(event, 18, 0), ask(event, 18, 1);
+	ask(dummy, 40, 0), ask(program, 40, 0), ask(999, 40, 0);
+	MUST(ioctl(dummy, PERF_EVENT_IOC_SET_BPF, (int)MUST(load(PERF_EVENT, one, 2, -1))));
+	ask(dummy, 40, 0);
+	int raw = (int)MUST(raw_point("sys_exit", (int)MUST(load(RAW_TRACEPOINT, one, 2, -1))));
+	ask(raw, 40, 0);
+	close(event), close(dummy), close(program), close(raw);
+}
+
 int main(void)
 {
 	(void)counting_jump_fits;
@@ -426,5 +452,6 @@ int main(void)
 	questions();
 	links();
 	raw_points();
+	descriptors();
 	return 0;
 }
