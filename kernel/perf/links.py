@@ -2,7 +2,7 @@
 
 A link to an event keeps the event's file, so that the event lives as long.
 
-Context: system calls. The end of a link may sleep; may raise MemoryError.
+Context: system calls. Nothing sleeps but `make_event_link`; may raise MemoryError.
 Source: bpf(2) (BPF_LINK_CREATE, BPF_RAW_TRACEPOINT_OPEN).
 """
 
@@ -14,21 +14,23 @@ from kernel.perf.attaching import attach, detach, enter_point, leave_point
 from kernel.perf.event import Event
 from kernel.perf.lifecycle import observe, prepare
 from kernel.perf.programs import ARGUMENTS, RAW_POINTS, PointProgram
+from kernel.perf.world import EventDeparture
+from kernel.sched.later import start_thread
 
 
 @final
 class EventLink(Link):
-    """A link to an event."""
+    """A link to an event, whose file is let go of a little later: it may be the last user of other links."""
 
     def __init__(self, program: Program, file: File, event: Event, cookie: int) -> None:
         super().__init__(program, OF_EVENT)
-        self.file: File = file
+        self._departure: EventDeparture = EventDeparture(file)
         self.event: Event = event
         self.cookie: int = cookie
 
     def cut(self) -> None:
         detach(self.event)
-        self.file.release()
+        self._departure.schedule()
 
 
 @final
@@ -50,6 +52,7 @@ class RawLink(Link):
 
 def make_event_link(file: File, event: Event, program: Program, cookie: int) -> EventLink:
     """A new link, with one user. Raises what `attach` does."""
+    start_thread()
     link = EventLink(program, file, event, cookie)
     enter_link(link)
     try:
