@@ -88,7 +88,7 @@ class HelperCalls(StorageCalls):
         elif helper == COMMAND:
             self._write_command(self.registers[1], self.registers[2])
         elif helper != NUMA_NODE:
-            self.is_broken = True
+            result = self.call_trace(helper)
         self.registers[0] = result
 
     def _call_map(self, helper: int) -> int:

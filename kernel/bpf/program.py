@@ -44,7 +44,9 @@ class Program(Runnable):
         self.place: int = -1  # the only purpose for which it may be attached, if there is one
         self.token: Token | None = None  # that its loader had
         self.is_free: bool = False  # its licence is compatible with the GPL
+        self.reach: int = 0  # of one that traces: up to where it reads its context
         self.warnings: int = 0  # runs that broke off
+        self.misses: int = 0  # that there was no memory for
         self.runs: int = 0  # that were counted
         self.run_ns: int = 0  # the time that they took
         self.btf: Btf | None = None  # the types that it was described with
@@ -119,6 +121,15 @@ class Program(Runnable):
         machine.storage_room = storage_room
         started = self._begin(world)
         answer = machine.run() if most_cost == UNBOUNDED else machine.run_at_once(most_cost)
+        self._end(machine, started)
+        return answer, machine.cost()
+
+    def trace(self, context: bytearray, cookie: int, most_cost: int, world: World) -> tuple[int, int]:
+        """The same for what happened in the kernel, of which it changes nothing. Takes no safe points."""
+        machine = Machine(self.code, self.maps, context, world)
+        machine.cookie = cookie
+        started = self._begin(world)
+        answer = machine.run_at_once(most_cost)
         self._end(machine, started)
         return answer, machine.cost()
 

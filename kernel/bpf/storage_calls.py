@@ -9,8 +9,8 @@ from typing import Final
 from kernel.bpf.helpers import STORAGE_DELETE
 from kernel.bpf.machine import CONTEXT_POINTER, SOCKET_POINTER, VALUE_REGION
 from kernel.bpf.maps import PROGRAM_WRITE_ONLY
-from kernel.bpf.ring_calls import RingCalls
 from kernel.bpf.storage import StorageMap
+from kernel.bpf.trace_calls import TraceCalls
 from kernel.lang import ENOENT, Errno, noinline, span_of
 from kernel.lib.pace import spend
 from kernel.mm.keeping import has_room_to_keep
@@ -19,7 +19,7 @@ _CREATES: Final = 1  # BPF_LOCAL_STORAGE_GET_F_CREATE
 _COST: Final = 400
 
 
-class StorageCalls(RingCalls):
+class StorageCalls(TraceCalls):
     """A run that reaches them. Base class."""
 
     def call_storage(self, helper: int) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kernel.task.task import Task
 
 NO_PROCESSOR: Final = -1
-EVENT_BYTES: Final = 700  # about what an event takes
+EVENT_BYTES: Final = 750  # about what an event takes
 CLOCK_BYTES: Final = 150  # … and its clock
 
 

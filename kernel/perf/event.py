@@ -35,6 +35,7 @@ from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS, Timer
 
 if TYPE_CHECKING:
+    from kernel.bpf.program import Program
     from kernel.perf.filter import Filter
     from kernel.task.pid_namespace import PidNamespace
 
@@ -46,6 +47,7 @@ CONTEXT_SWITCHES: Final = 3
 CPU_MIGRATIONS: Final = 4
 PAGE_FAULTS_MINOR: Final = 5
 PAGE_FAULTS_MAJOR: Final = 6
+BPF_OUTPUT: Final = 10
 SOFTWARE_KINDS: Final = 12  # those above count something; faults of alignment and emulation do not happen here
 
 # Tracepoints of system calls: the number of one, twice, from FIRST_CALL on; the entry is the odd one.
@@ -141,6 +143,16 @@ class Numbers:
 NUMBERS: Final = Numbers()
 
 
+@final
+class Choice:
+    """What a sample depends on: a filter for the records of a tracepoint, a program of bpf(2)."""
+
+    def __init__(self) -> None:
+        self.filter: Filter | None = None
+        self.program: Program | None = None
+        self.cookie: int = 0  # that was given with the program
+
+
 @struct
 class Counts:
     """What an event itself has counted, and the times in which it did."""
@@ -196,7 +208,7 @@ class Event:
         self.siblings: list[Event] = []
         self.children: list[Event] = []
         self.place: int = 0  # among its parent's children
-        self.filter: Filter | None = None  # of one that a program opened, for its children too
+        self.choice: Choice = Choice()  # of one that a program opened, for its children too
         # Counts
         self.stamp_ns: int = monotonic_ns()  # up to when the times are right
         self.is_wanted_in: bool = False  # enabled while its context is on a processor: up to then
@@ -255,7 +267,7 @@ class Event:
 
     def held_bytes(self) -> int:
         """About how much memory it takes, but for its descriptor."""
-        chosen = self.filter
+        chosen = self.choice.filter
         size = EVENT_BYTES if self.clock is None else EVENT_BYTES + CLOCK_BYTES
         return size if chosen is None else size + chosen.held_bytes
 

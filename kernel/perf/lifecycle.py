@@ -31,8 +31,8 @@ class Population:
     """How many events there are."""
 
     def __init__(self) -> None:
-        self.events: int = 0
-        self.call_watchers: int = 0  # of processors, that look at system calls
+        self.events: int = 0  # and programs of bpf(2) at raw tracepoints
+        self.call_watchers: int = 0  # of processors, that look at system calls; and programs of bpf(2) that do
 
 
 POPULATION: Final = Population()
@@ -77,8 +77,7 @@ def enter(event: Event, context: EventContext) -> None:
             context.remove(event)
             _forget_if_empty(context)
             raise
-    POPULATION.events += 1
-    RUNNING.is_observed = True
+    observe(1)
     _watch(event, context, change=1)
     event.settle(monotonic_ns())
 
@@ -93,12 +92,17 @@ def leave(event: Event, state: int) -> None:
     watch = event.watch
     if task is not None and watch is not None:
         task.registers.remove_watch(watch)
-    POPULATION.events -= 1
-    if POPULATION.events == 0:
-        RUNNING.is_observed = False
-        PLACE.forget()
+    observe(-1)
     _watch(event, context, change=-1)
     _forget_if_empty(context)
+
+
+def observe(change: int) -> None:
+    """So many more events, or programs that need none, want to hear of what happens."""
+    POPULATION.events += change
+    RUNNING.is_observed = POPULATION.events > 0
+    if POPULATION.events == 0:
+        PLACE.forget()
 
 
 def _forget_if_empty(context: EventContext) -> None:
@@ -120,6 +124,11 @@ def _watch(event: Event, context: EventContext, change: int) -> None:
         task.calls.are_observed = context.watches_calls()
         rewatch(task)
         return
+    watch_all_calls(change)
+
+
+def watch_all_calls(change: int) -> None:
+    """So many more look at the system calls of all tasks."""
     POPULATION.call_watchers += change
     observes_all = POPULATION.call_watchers > 0
     if observes_all != TRACING.observes_all:

@@ -7,6 +7,7 @@ from kernel.bpf.kept_maps import HeldMap
 from kernel.bpf.kinds import is_for_everybody, is_known, make_map
 from kernel.bpf.maps import (
     BLOOM,
+    EVENT_ARRAY,
     FOR_EACH_PROCESSOR,
     GROUP_ARRAY,
     HASH_OF_MAPS,
@@ -43,6 +44,7 @@ from kernel.syscalls.bpf_arguments import (
     program_file_at,
 )
 from kernel.syscalls.bpf_btf import describe_map
+from kernel.syscalls.bpf_events import held_event_at
 from kernel.syscalls.bpf_groups import group_at
 from kernel.syscalls.bpf_owners import drop_owned, owned_value, set_owned
 from kernel.syscalls.bpf_tokens import TOKEN_FLAG, token_at
@@ -226,6 +228,8 @@ def _object_at(map_: Map, descriptor: int) -> Held:
         program = program_file_at(descriptor).program
         claim(map_, program)
         return program
+    if map_.kind == EVENT_ARRAY:
+        return held_event_at(descriptor)
     if map_.kind == GROUP_ARRAY:
         return HeldGroup(group_at(descriptor))
     inner = map_at(descriptor)

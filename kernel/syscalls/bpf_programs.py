@@ -25,6 +25,7 @@ from kernel.bpf.subject import (
     SOCKET_CREATED,
     SOCKET_PLACES,
     Subject,
+    is_of_tracing,
     subject_of,
 )
 from kernel.bpf.tag import tag_of, without_maps
@@ -85,6 +86,8 @@ def load(attributes: Attributes) -> int:
         raise Errno(EPERM)
     if kind in _FOR_NETWORKERS:
         require_net_admin(token)
+    if is_of_tracing(kind) and not may_leak(token):
+        raise Errno(EPERM)
     licence = user.read_string_start(attributes.pointer(16), _LICENCE_SIZE)
     place = _place(attributes.u32(68), kind)
     subject = subject_of(kind, place)
@@ -92,6 +95,7 @@ def load(attributes: Attributes) -> int:
         raise Errno(EINVAL)
     subject.may_leak = may_leak(token)
     subject.may_program = may_program(token)
+    subject.is_free = licence in _FREE_LICENCES
     name = attributes.name(48)
     check_room_to_keep()
     text = user.read_bytes(attributes.pointer(8), count * INSTRUCTION_SIZE)
@@ -107,7 +111,8 @@ def load(attributes: Attributes) -> int:
             program.place = place
         program.loaded_ns = boottime_ns()
         program.owner = int(current().credentials.uid)
-        program.is_free = licence in _FREE_LICENCES
+        program.is_free = subject.is_free
+        program.reach = subject.reach
         return current().files.install(open_program_file(program), cloexec=True)
     finally:
         types.release()

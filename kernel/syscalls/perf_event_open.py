@@ -77,7 +77,7 @@ _LARGEST_READ: Final = 16 * 1024
 
 @syscall(
     "perf_event_open", status="Partial", args="<perf_event_attr pid int fd:perf flags:perf_open -> fd:perf",
-    notes="Software events, tracepoints and breakpoints of tasks; no hardware counters, probes or programs (BPF)",
+    notes="Software events, tracepoints and breakpoints of tasks, with programs (BPF); no hardware counters or probes",
 )  # fmt: skip
 def perf_event_open(attributes: UserAddr, pid: i32, processor: i32, group: i32, flags: int) -> int:
     """perf_event_open(2)."""

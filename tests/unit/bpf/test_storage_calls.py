@@ -45,7 +45,7 @@ from tests.unit.bpf.assembler import (
 )
 
 GET, DELETE = 107, 108
-PLACE = 10
+PLACE = 11
 """Of the map among those of the fuzz test."""
 BINDS, CREATED = 8, 2
 COOKIE = 4711
