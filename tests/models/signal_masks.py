@@ -1,12 +1,12 @@
 """A thread changes its signal mask without the kernel lock, while others send it signals (kernel/task/blocking.py).
 
 The thread stores its mask, passes a fence, and looks whether signals are pending that it blocks from now on, or no
-longer does; if so, it takes the lock and settles what follows. Whoever sends a signal has the lock: it makes the signal pending,
-passes a fence, and looks whether the thread blocks it; if not, it tells the thread. A second thread of the process blocks
-nothing, so a signal that the first one blocks is left to it.
+longer does; if so, it takes the lock and settles what follows. Whoever sends a signal has the lock: it makes the signal
+pending, passes a fence, and looks whether the thread blocks it; if not, it tells the thread. A second thread of the
+process blocks nothing, so a signal that the first one blocks is left to it.
 
-A processor's stores wait in its store buffer, which a fence, and a locked instruction, empties; otherwise each leaves it
-whenever it likes.
+A processor's stores wait in its store buffer, which a fence, and a locked instruction, empties; otherwise each leaves
+it whenever it likes.
 """
 
 from __future__ import annotations

@@ -113,4 +113,4 @@ def test_a_thread_that_does_not_look_is_noticed(machine: Machine) -> None:
 def test_a_thread_that_keeps_what_it_blocks_is_noticed(machine: Machine) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocking, "_hand_over", lambda task, mask: None)
-        assert rounds_on(machine, 1, BLOCK)[1].rounds < ROUNDS
+        assert rounds_on(machine, 9, BLOCK)[1].rounds < ROUNDS
