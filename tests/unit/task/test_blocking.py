@@ -10,6 +10,7 @@ import pytest
 
 from kernel.syscalls import sigaction
 from kernel.task import blocking
+from kernel.task.send import signal_process
 from kernel.task.signals import bit
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
@@ -109,8 +110,33 @@ def test_a_thread_that_does_not_look_is_noticed(machine: Machine) -> None:
         assert rounds_on(machine, 1, UNBLOCK)[1].rounds < ROUNDS
 
 
+@pytest.mark.parametrize("has_lock", [True, False])
 @booted
-def test_a_thread_that_keeps_what_it_blocks_is_noticed(machine: Machine) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocking, "_hand_over", lambda task, mask: None)
-        assert rounds_on(machine, 9, BLOCK)[1].rounds < ROUNDS
+def test_what_is_blocked_before_it_is_taken_is_handed_over(machine: Machine, has_lock: bool) -> None:
+    receiver, told = Receiver(BLOCK), []
+
+    def run(program: Program) -> int:
+        program.handle(signal.SIGUSR1, receiver._note, RESTARTS)
+        others = bytearray(8)
+        program.pipe2(others, 0)
+        receiver.end_of_other = struct.unpack("<ii", others)[0]
+        receiver._start_thread(program)
+        program.nanosleep(NAP, None)
+        task = program.task
+        other = next(each for each in task.process.threads.values() if each is not task)
+        signal_process(task.process, signal.SIGUSR1)
+        told.append((task.interrupted, other.interrupted))
+        if has_lock:
+            blocking.set_blocked(task, bit(signal.SIGUSR1))
+        else:
+            task.signals.blocked = bit(signal.SIGUSR1)
+            blocking.note_changed_mask(task)
+        told.append((task.interrupted, other.interrupted))
+        program.nanosleep(NAP, None)
+        program.exit_group(0)
+        return 0
+
+    child = machine.host.fork(run)
+    machine.host.wait4(child, None, 0, 0)
+    assert told == [(True, False), (False, True)]
+    assert len(receiver.handled) == 1 and receiver.handled != [child]
