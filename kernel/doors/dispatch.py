@@ -42,16 +42,6 @@ def krait_syscall(frame: TrapFrame) -> None:
         before_user_mode(current(), frame)
 
 
-@export("krait_finish_call")
-@on_stack(16384)
-def krait_finish_call(frame: TrapFrame) -> None:
-    """The rest of a call that has changed the running thread's signal mask without the kernel lock."""
-    frame.set_result(0)
-    note_changed_mask(current())
-    if has_work():
-        before_user_mode(current(), frame)
-
-
 @inline
 def call(number: int, frame: TrapFrame) -> int:
     """Run a handler with the registers of the call."""
@@ -61,6 +51,16 @@ def call(number: int, frame: TrapFrame) -> int:
             return row.handler(frame.first, frame.second, frame.third, frame.fourth, frame.fifth, frame.sixth)
     _report_missing(number)
     return -ENOSYS
+
+
+@export("krait_finish_call")
+@on_stack(16384)
+def krait_finish_call(frame: TrapFrame) -> None:
+    """The rest of a call that has changed the running thread's signal mask without the kernel lock."""
+    frame.set_result(0)
+    note_changed_mask(current())
+    if has_work():
+        before_user_mode(current(), frame)
 
 
 @noinline

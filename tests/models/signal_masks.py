@@ -98,7 +98,7 @@ class SignalMasks(Model):
         self.pending = self.is_sent
 
     def finish(self) -> None:
-        """Whoever may take the signal knows of it. One that was told of a signal that it blocks finds that out."""
+        """Whoever may take the signal knows of it. One that hears of a signal that it blocks finds that out."""
         if not self.own_mask:
             assert self.told or self.told_other, "the signal is lost"
         elif not self.other_blocks:
