@@ -36,6 +36,7 @@ from kernel.sched.processor import RUNNING, announce_work_of
 from kernel.sched.scheduler import interrupt_sleep, need_resched, schedule, work_is_done
 from kernel.task import restartable
 from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
+from kernel.task.blocking import change_blocked, set_blocked
 from kernel.task.control_groups import freeze_running, note_rest
 from kernel.task.exit import end_process, exit_task
 from kernel.task.group_holdings import count_holdings
@@ -54,7 +55,6 @@ from kernel.task.send import (
     is_protected,
     join_stop,
     may_come_from_above,
-    set_blocked,
     trap_again,
     update_interrupted,
     wake_continued,
@@ -67,7 +67,6 @@ from kernel.task.signals import (
     SIGSEGV,
     SIGSTOP,
     STOP_SIGNALS,
-    UNBLOCKABLE,
     bit,
     contains,
 )
@@ -298,7 +297,7 @@ def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
     blocked = task.signals.blocked | action.mask
     if action.flags & SA_NODEFER == 0:
         blocked |= bit(info.signo)
-    task.signals.blocked = blocked & ~UNBLOCKABLE  # `_take_signal` sees the rest
+    change_blocked(task, blocked)  # `_take_signal` sees the rest
     if task.tracee is not None:
         report_handler(task)
 

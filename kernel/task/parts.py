@@ -21,6 +21,7 @@ SS_DISABLE: Final = 2
 # Of a task ------------------------------------------------------------------------------------------------------------
 
 
+@own("address", "size", "flags")
 @struct
 class SignalStack:
     """sigaltstack(2)."""
@@ -30,10 +31,10 @@ class SignalStack:
     flags: int  # SS_DISABLE at first
 
 
-@atomic("blocked")
+@own("blocked")
 @struct
 class SignalState:
-    """The signal state of a task. `blocked` never has SIGKILL or SIGSTOP."""
+    """The signal state of a task. `blocked` never has SIGKILL or SIGSTOP; how it changes: blocking.py."""
 
     blocked: int
     saved_blocked: int  # to restore after sigsuspend and its kind

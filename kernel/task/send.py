@@ -14,6 +14,7 @@ from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, final, inline, noinline, re
 from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials, uid_for_caller
 from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
+from kernel.lib.fences import fence
 from kernel.lib.ids import NO_ID, NO_USER, OVERFLOW, ROOT_USER
 from kernel.lib.namespace import USER_NAMESPACES
 from kernel.lib.pace import pace, spend
@@ -21,7 +22,7 @@ from kernel.lib.pid import FIRST, Pid
 from kernel.sched import ThreadState, WaitQueue
 from kernel.sched.later import Job
 from kernel.sched.processor import announce_work_of, watch_calls_of
-from kernel.sched.scheduler import announce_work, interrupt_sleep, make_ready
+from kernel.sched.scheduler import interrupt_sleep, make_ready
 from kernel.task.acting import real_credentials
 from kernel.task.actions import SA_NOCLDSTOP
 from kernel.task.child_information import child_information
@@ -108,22 +109,6 @@ def rewatch(task: Task) -> None:
         or task.dispatch is not None
     )
     watch_calls_of(task, task.calls.are_watched)
-
-
-def set_blocked(task: Task, mask: int) -> None:
-    """Change a task's signal mask. SIGKILL and SIGSTOP cannot be blocked."""
-    task.signals.blocked = mask & ~UNBLOCKABLE
-    update_interrupted(task)
-
-
-def block_during(task: Task, mask: int) -> None:
-    """Use another mask until the system call is over (sigsuspend, ppoll, pselect): a handler that runs then returns to
-    the old one.
-    """
-    task.signals.saved_blocked = task.signals.blocked
-    task.signals.restores_blocked = True
-    announce_work()
-    set_blocked(task, mask)
 
 
 def interrupt(task: Task) -> None:
@@ -393,7 +378,9 @@ def _queue(process: Process, pending: PendingSignals, task: Task | None, info: S
     """
     uid = ROOT_USER if task is None else task.credentials.uid
     process.signal_waiters.wake_all()
-    if pending.add(info, uid, _limit(process)) or info.signo < FIRST_REALTIME or info.code == SI_USER:
+    is_complete = pending.add(info, uid, _limit(process))
+    fence()  # before masks are read: threads change their own without the lock (blocking.py)
+    if is_complete or info.signo < FIRST_REALTIME or info.code == SI_USER:
         return True
     if not _has_queued(pending, info.signo):
         pending.mask &= ~bit(info.signo)
