@@ -323,7 +323,7 @@ def test_address_mtu_and_carrier_follow_the_ports(loopback: NetworkDevice) -> No
     bridge = BridgeDevice(FIRST_NETWORK, b"br0", b"\x02\0\0\0\0\1")
     register_device(bridge)
     bring_up(bridge)
-    assert carrier_of(bridge) and bridge.is_state_unknown, "nothing has told it otherwise"
+    assert carrier_of(bridge) and bridge.standing.is_unknown, "nothing has told it otherwise"
     two = wire(2)
     two.mtu = 1400
     add_port(bridge, two)
