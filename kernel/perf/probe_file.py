@@ -18,9 +18,9 @@ INSTRUCTION_BYTES: Final = 16
 _COUNTER_BYTES: Final = 2
 
 
-def find_source(context: FsContext, name: bytes) -> TrackedObject:
-    """What programs map of a file, in use from now on. Raises EINVAL for what is no file, EIO for one without pages, and
-    what the walk does.
+def find_source(context: FsContext, name: bytes) -> tuple[TrackedObject, int]:
+    """What programs map of a file, in use from now on, and the file's size. Raises EINVAL for what is no file, EIO for
+    one without pages, and what the walk does.
     """
     path = resolve(context, None, name, FOLLOW)
     if not path.inode().is_regular():
@@ -31,7 +31,7 @@ def find_source(context: FsContext, name: bytes) -> TrackedObject:
         if not isinstance(source, TrackedObject):
             raise Errno(EIO)
         source.acquire()
-        return source
+        return source, path.inode().size
     finally:
         file.release()
 

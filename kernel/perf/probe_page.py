@@ -10,6 +10,7 @@ Context: the running task's exception. May sleep.
 
 from typing import Final
 
+from arch import USER_END
 from arch.programs import BREAKPOINT_CODE, SLOT_BYTES
 from kernel.lang import EAGAIN, EINVAL, Errno, final, span_of
 from kernel.mm.area import MAP_PRIVATE, PROT_EXEC, PROT_READ
@@ -23,7 +24,7 @@ from kernel.mm.frames import (
     put_frame,
 )
 from kernel.mm.objects import MemoryObject
-from kernel.mm.space import USER_END, AddressSpace
+from kernel.mm.space import AddressSpace
 
 _SLOTS: Final = PAGE_SIZE // SLOT_BYTES
 _FREE: Final = 0

@@ -20,7 +20,6 @@ from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.frames import PAGE_SHIFT
 from kernel.mm.objects import AREA_WALK, MemoryObject, TrackedObject
 from kernel.mm.space import AddressSpace, each_area
-from kernel.perf.context import EventContext
 from kernel.perf.probe_file import read_instruction
 from kernel.task.task import Task
 
@@ -47,12 +46,8 @@ class ProbePoint:
         for user in self.users:
             if user is None or user.memory is space:
                 return True
-        context = None if task is None else task.observation
-        if isinstance(context, EventContext):
-            for event in context.events:
-                if event.point is self:
-                    return True
-        return False
+        observation = None if task is None else task.observation
+        return observation is not None and observation.looks_at(self.number)
 
 
 @final
@@ -167,8 +162,8 @@ class Probes:
         return _FIRST_NUMBER + self.last
 
     def point_at(self, source: TrackedObject, offset: int, size: int, counter: int, is_return: bool) -> ProbePoint:
-        """A new point; `drop` ends it. The source, which is in use, is the probe's from now on. Sleeps. Raises EINVAL if
-        others count elsewhere, EIO, ENOTSUPP, MemoryError, with the source released.
+        """A new point; `drop` ends it. The source, which is in use, is the probe's from now on. Sleeps. Raises EINVAL
+        if others count elsewhere, EIO, ENOTSUPP, MemoryError, with the source released.
         """
         probe = self.find(source, offset)
         if probe is None:

@@ -36,6 +36,16 @@ def breakpoint_place(frame: TrapFrame) -> int:
     return frame.rip - 1 if frame.cs == USER_CS else -1
 
 
+def return_place(frame: TrapFrame, has_returned: bool) -> int:
+    """Where the return address lies of a function that begins, or lay of one that has just returned."""
+    return frame.rsp - _WORD if has_returned and frame.rsp >= _WORD else frame.rsp
+
+
+def set_instruction_pointer(frame: TrapFrame, address: int) -> None:
+    """Let the program, which met a breakpoint, go on elsewhere."""
+    frame.rip = address
+
+
 def register_word(frame: TrapFrame, number: int) -> int:
     """A register by the number that instructions give it."""
     values = [
@@ -146,6 +156,10 @@ class DisplacedStep:
     def is_at_start(self, frame: TrapFrame) -> bool:
         """Whether the instruction has not run."""
         return frame.rip == self.slot
+
+    def is_under_way(self) -> bool:
+        """Whether there is one."""
+        return self.what is not None
 
     def _put_back(self, what: Displaced, frame: TrapFrame) -> None:
         self.what = None
