@@ -84,7 +84,7 @@ _COUNTER_MASK: Final = 0xFFFF_FFFF
 
 @syscall(
     "perf_event_open", status="Partial", args="<perf_event_attr pid int fd:perf flags:perf_open -> fd:perf",
-    notes="Software events, tracepoints, breakpoints of tasks, uprobes; no hardware counters, kprobes or programs (BPF)",
+    notes="Software events, tracepoints, breakpoints of tasks, uprobes; no hardware counters, kprobes, programs (BPF)",
 )  # fmt: skip
 def perf_event_open(attributes: UserAddr, pid: i32, processor: i32, group: i32, flags: int) -> int:
     """perf_event_open(2)."""
