@@ -424,6 +424,10 @@ class Processor(Protocol):
     def user_instruction_pointer(self, stack_top: int) -> int: ...
     def user_frame_pointer(self, stack_top: int) -> int: ...
     @property
+    def PROBED_REGISTERS(self) -> list[bytes]:
+        """The names of the registers of `sampled_register`; empty for those without one."""
+
+    @property
     def SAMPLED_REGISTERS(self) -> list[int]:
         """By the numbers of perf_event_open(2): negative for registers that samples cannot hold."""
 

@@ -23,8 +23,9 @@ from kernel.perf.attributes import EXCLUDE_KERNEL
 from kernel.perf.context import EventContext
 from kernel.perf.overflow import BUDGET, happened, passes
 from kernel.perf.probe_page import make_probe_page, probe_page
+from kernel.perf.probe_record import arguments_of
 from kernel.perf.probed_task import MOST_RETURNS, ProbedTask, WatchedReturn
-from kernel.perf.probes import PROBES, Probe
+from kernel.perf.probes import PROBES, Probe, ProbePoint
 from kernel.perf.records import context_here, context_of
 from kernel.perf.sample import PLACE
 from kernel.perf.tracepoints import RAW
@@ -36,6 +37,7 @@ from kernel.task.task import Task
 _SLOT_SHIFT: Final = 4
 _HEADER: Final = 8
 _WORD: Final = 8
+_ARGUMENT_COST: Final = 300
 _POINT_COST: Final = 50  # instructions, for `pace`
 
 
@@ -97,7 +99,7 @@ def _pass(task: Task, frame: TrapFrame, probe: Probe, address: int) -> None:
             return
         page = make_probe_page(space) if _needs_page(probe) else None
         _count(probe)
-        _report(task, probe, address, is_return=False)
+        _report(task, frame, probe, address, is_return=False)
         if page is not None:
             _watch_return(frame, state, probe, address, space.layout.probe_page)
     state.undone_at = address  # until the instruction is done
@@ -148,8 +150,18 @@ def step_done(task: Task, frame: TrapFrame) -> bool:
     return True
 
 
-def _report(task: Task, probe: Probe, function: int, is_return: bool) -> None:
+def _report(task: Task, frame: TrapFrame, probe: Probe, function: int, is_return: bool) -> None:
     """Tell the events of a probe."""
+    found: list[ProbePoint] = []
+    arguments: list[bytes] = []
+    for point in [point for point in probe.points if point.command is not None]:
+        command = point.command
+        if command is not None and point.is_return == is_return and len(point.users) > 0:
+            arguments.append(arguments_of(task, frame, command))  # may sleep
+            found.append(point)
+            pace(_ARGUMENT_COST * len(command.arguments))
+    for index in range(len(found)):
+        found[index].arguments = arguments[index]
     PLACE.be_user(task)
     BUDGET.begin()
     _report_to(context_of(task), task, probe, function, is_return)
@@ -164,7 +176,8 @@ def _report_to(context: EventContext | None, task: Task, probe: Probe, function:
         if point is None or point.probe is not probe or point.is_return != is_return or not event.is_active:
             continue
         size = _HEADER + (2 * _WORD if is_return else _WORD)
-        RAW.begin(point.number, int(task.tid), size)
+        RAW.begin(point.number, int(task.tid), size + len(point.arguments))
+        RAW.put_bytes(size, point.arguments)
         RAW.put(_HEADER, function)
         if is_return:
             RAW.put(_HEADER + _WORD, user_instruction_pointer(task.stack_top))
@@ -209,4 +222,4 @@ def _returned(task: Task, frame: TrapFrame) -> None:
     while len(state.returns) > first:
         entry = state.returns.pop()
         if entry.place >= place:
-            _report(task, entry.probe, entry.function, is_return=True)
+            _report(task, frame, entry.probe, entry.function, is_return=True)

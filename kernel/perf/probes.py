@@ -20,6 +20,7 @@ from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.frames import PAGE_SHIFT
 from kernel.mm.objects import AREA_WALK, MemoryObject, TrackedObject
 from kernel.mm.space import AddressSpace, each_area
+from kernel.perf.probe_commands import ProbeCommand
 from kernel.perf.probe_file import read_instruction
 from kernel.task.task import Task
 
@@ -40,6 +41,8 @@ class ProbePoint:
         self.is_return: bool = is_return
         self.users: list[Task | None] = []  # for whom it is in use; None: for all
         self.hits: int = 0
+        self.arguments: bytes = b""  # while it is reported
+        self.command: ProbeCommand | None = None  # that made it, of one with a name
 
     def is_wanted_in(self, space: AddressSpace, task: Task | None) -> bool:
         """Whether it is in use for an address space, which is a task's."""

@@ -59,6 +59,7 @@ from kernel.perf.limits import (
     check_tracepoint,
     is_privileged,
 )
+from kernel.perf.probe_events import NAMED
 from kernel.perf.probe_file import check_place, find_source
 from kernel.perf.probes import PROBES, ProbeUse
 from kernel.sched.processor import PROCESSORS
@@ -226,9 +227,14 @@ def _open(
         _check_group(leader, wanted, task, processor)
     prepare()
     event = Event(wanted, wanted.flags, processor, caller.pids, None)
-    if wanted.type == TYPE_UPROBE:
-        event.use = _new_probe(wanted, task)
-        event.point = event.use.point
+    named = NAMED.numbered(wanted.config) if wanted.type == TYPE_TRACEPOINT else None
+    if named is not None:
+        event.use = ProbeUse(named.point, task, is_own=False)
+        event.point = named.point
+    elif wanted.type == TYPE_UPROBE:
+        use = _new_probe(wanted, task)
+        event.use = use
+        event.point = use.point
     if not wanted.has(DISABLED):
         event.state = ON
         event.flags &= ~ENABLE_ON_EXEC
