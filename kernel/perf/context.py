@@ -64,6 +64,12 @@ class EventContext(Observation):
         """Whether an event of it looks at system calls."""
         return self.call_watchers > 0
 
+    def looks_at(self, point: int) -> bool:
+        for event in self.events:
+            if event.point_number == point:
+                return True
+        return False
+
     def held_bytes(self) -> int:
         return self.inherited * EVENT_BYTES + self.inherited_clocks * CLOCK_BYTES
 

@@ -27,6 +27,7 @@ from kernel.perf.attributes import (
 from kernel.perf.context import CLOCK_BYTES, EVENT_BYTES, EventContext
 from kernel.perf.notices import NOTICES, Notice
 from kernel.perf.period import LEAST_CLOCK_PERIOD_NS, NS_PER_SECOND, Period
+from kernel.perf.probes import PROBE_BYTES, ProbePoint, ProbeUse
 from kernel.perf.ring import Ring
 from kernel.sched import WaitQueue
 from kernel.sched.processor import RUNNING, this_processor
@@ -225,6 +226,9 @@ class Event:
         self.watch: Watch | None = None  # of a breakpoint
         if attributes.type == TYPE_BREAKPOINT:
             self.watch = Watch(attributes.place, attributes.place_kind, attributes.place_length)
+        # Of a probe of programs (probes.py): an event that a program opened has its use
+        self.point: ProbePoint | None = None if parent is None else parent.point
+        self.use: ProbeUse | None = None
         self.clock: EventClock | None = None
         if self.counts_time() and attributes.is_sampling():
             self.clock = EventClock(self)
@@ -251,6 +255,12 @@ class Event:
             return False
         return point == RAW_ENTER or point == RAW_EXIT or FIRST_CALL <= point < BEHIND_CALLS
 
+    @property
+    def point_number(self) -> int:
+        """That of the probe that it looks at; 0 for none."""
+        point = self.point
+        return 0 if point is None else point.number
+
     def has(self, flags: int) -> bool:
         """Whether any of these flags is set."""
         return self.flags & flags != 0
@@ -269,6 +279,8 @@ class Event:
         """About how much memory it takes, but for its descriptor."""
         chosen = self.choice.filter
         size = EVENT_BYTES if self.clock is None else EVENT_BYTES + CLOCK_BYTES
+        if self.use is not None:
+            size += PROBE_BYTES
         return size if chosen is None else size + chosen.held_bytes
 
     # ---- Counting ---------------------------------------------------------------------------------------------------

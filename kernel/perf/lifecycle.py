@@ -219,6 +219,10 @@ def close(event: Event) -> None:
         leave(child, EXITED)
         child.part()
         pace(cost)
+    use = event.use
+    event.use = None
+    if use is not None:
+        use.release()
     ring = event.ring
     event.ring = None
     if ring is not None:

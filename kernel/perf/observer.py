@@ -8,7 +8,7 @@ of memory, and only `inherit` and the names of files allocate.
 
 from typing import Final
 
-from arch import TrapFrame, call_under_way, present_frame_pointer
+from arch import USER_END, TrapFrame, call_under_way, present_frame_pointer
 from kernel.lang import final, noinline
 from kernel.lib.pace import pace
 from kernel.lib.traceback import LineTable
@@ -28,6 +28,7 @@ from kernel.perf.event import (
 from kernel.perf.inheritance import end_events, follow_exec, inherit_events, withdraw
 from kernel.perf.notices import NOTICES
 from kernel.perf.overflow import BUDGET, INTERRUPTION, happened, is_excluded, passes, take_due
+from kernel.perf.probes import install_in
 from kernel.perf.programs import PROGRAMS, RAW_CALL_BEGINS, RAW_CALL_ENDS
 from kernel.perf.records import (
     context_here,
@@ -112,6 +113,13 @@ def _is_traced(context: EventContext | None, point: int) -> bool:
         if event.attributes.type == TYPE_TRACEPOINT and event.attributes.config == point:
             return True
     return False
+
+
+def _install(task: Task, start: int, end: int) -> None:
+    try:
+        install_in(task, start, end)
+    except MemoryError:
+        return  # as on Linux, the program goes on without
 
 
 @noinline
@@ -388,6 +396,7 @@ class PerfTasks(TaskObserver):
             _report_all(context, here, PROCESS_FORK, place)
 
     def begins(self, child: Task) -> None:
+        _install(child, 0, USER_END)
         number = call_under_way(child.stack_top)
         if number >= 0:
             call_ends(child, number, 0)
@@ -398,6 +407,7 @@ class PerfTasks(TaskObserver):
         space = task.memory
         if space is not None:
             tell_space(task, space)
+        install_in(task, 0, USER_END)
         context = context_of(task)
         here = context_here()
         if _is_looked_at(context, here, PROCESS_EXEC):
@@ -418,6 +428,7 @@ class PerfTasks(TaskObserver):
         tell_name(task, by_exec=False)
 
     def mapped(self, task: Task, start: int, end: int) -> None:
+        _install(task, start, end)
         space = task.memory
         at = start
         while space is not None and at < end:

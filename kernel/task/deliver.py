@@ -98,6 +98,9 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
         _return_from_handler(task, frame)
     while True:
         if task.interrupted:
+            probed = task.probed
+            if probed is not None:
+                probed.undo_step(frame)
             process = task.process
             if process.ending.is_exiting:
                 exit_task(task)
