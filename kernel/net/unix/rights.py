@@ -17,14 +17,16 @@ from kernel.lib.credentials import Credentials
 from kernel.lib.ids import KernelUid
 from kernel.lib.linked import NEXT, Linkage, Links
 from kernel.lib.order import Order
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.lib.user_account import account_of
 from kernel.net.link.network import Network
 from kernel.net.sockets.socket import AF_UNIX, Socket
 from kernel.net.unix.parcel import Parcel
 from kernel.sched import WaitQueue
 
-_RELEASE_COST: Final = 3000  # instructions for a file that is closed
+# Instructions, for `pace`
+_REMOVE_COST: Final = 1500
+_RELEASE_COST: Final = 3000  # of a file that is closed
 LEAST_UNDER_WAY: Final = 256  # sockets in transit that make a look worthwhile
 
 
@@ -135,6 +137,7 @@ class SocketList:
         if socket.serial == 0:
             return  # there was no memory to enter it
         self.all.remove(socket.serial)
+        spend(_REMOVE_COST)
         socket.serial = 0
         self.count -= 1
         socket.network.unix_sockets -= 1
