@@ -181,7 +181,8 @@ def _report_to(context: EventContext | None, task: Task, probe: Probe, function:
         RAW.put(_HEADER, function)
         if is_return:
             RAW.put(_HEADER + _WORD, user_instruction_pointer(task.stack_top))
-        if (PLACE.is_user or not event.has(EXCLUDE_KERNEL)) and passes(event, event.primary().filter, RAW.span()):
+        chosen = event.primary().choice.filter
+        if (PLACE.is_user or not event.has(EXCLUDE_KERNEL)) and passes(event, chosen, RAW.span()):
             happened(event, 1, PLACE, 0, RAW.span())
 
 

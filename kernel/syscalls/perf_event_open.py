@@ -85,8 +85,8 @@ _COUNTER_MASK: Final = 0xFFFF_FFFF
 
 @syscall(
     "perf_event_open", status="Partial", args="<perf_event_attr pid int fd:perf flags:perf_open -> fd:perf",
-    notes="Software events, tracepoints, breakpoints of tasks, and uprobes, with programs (BPF); no hardware counters or "
-    "kprobes",
+    notes="Software events, tracepoints, breakpoints of tasks, and uprobes, with programs (BPF) but on uprobes; no "
+    "hardware counters, no kprobes",
 )  # fmt: skip
 def perf_event_open(attributes: UserAddr, pid: i32, processor: i32, group: i32, flags: int) -> int:
     """perf_event_open(2)."""
