@@ -11,6 +11,7 @@ from kernel.lib.pace import pace
 from kernel.perf.context import NO_PROCESSOR, PROCESSOR_CONTEXTS, EventContext
 from kernel.perf.event import EXITED, OFF, ON, Event
 from kernel.perf.notices import NOTICES
+from kernel.perf.probes import LATE
 from kernel.perf.records import context_of
 from kernel.perf.sample import LOSS, LOSS_BYTES, MOST_BYTES, PLACE, RECORD
 from kernel.sched.processor import PROCESSORS, RUNNING, running_on
@@ -95,10 +96,16 @@ def leave(event: Event, state: int) -> None:
         task.registers.remove_watch(watch)
     POPULATION.events -= 1
     if POPULATION.events == 0:
-        RUNNING.is_observed = False
+        RUNNING.is_observed = len(LATE) > 0
         PLACE.forget()
     _watch(event, context, change=-1)
     _forget_if_empty(context)
+
+
+def forget_observer() -> None:
+    """What kept the observer beside events may have ended."""
+    if POPULATION.events == 0:
+        RUNNING.is_observed = len(LATE) > 0
 
 
 def _forget_if_empty(context: EventContext) -> None:
