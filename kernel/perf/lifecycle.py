@@ -10,8 +10,8 @@ from kernel.lang import ENOSPC, Errno, final
 from kernel.lib.pace import pace
 from kernel.perf.context import NO_PROCESSOR, PROCESSOR_CONTEXTS, EventContext
 from kernel.perf.event import EXITED, OFF, ON, Event
+from kernel.perf.held_spaces import LATE
 from kernel.perf.notices import NOTICES
-from kernel.perf.probes import LATE
 from kernel.perf.records import context_of
 from kernel.perf.sample import LOSS, LOSS_BYTES, MOST_BYTES, PLACE, RECORD
 from kernel.sched.processor import PROCESSORS, RUNNING, running_on

@@ -25,11 +25,12 @@ from kernel.perf.event import (
     RAW_ENTER,
     RAW_EXIT,
 )
+from kernel.perf.held_spaces import LATE, release_late
 from kernel.perf.inheritance import end_events, follow_exec, inherit_events, withdraw
 from kernel.perf.lifecycle import forget_observer
 from kernel.perf.notices import NOTICES
 from kernel.perf.overflow import BUDGET, INTERRUPTION, happened, is_excluded, passes, take_due
-from kernel.perf.probes import LATE, install_in, release_late
+from kernel.perf.probes import install_in
 from kernel.perf.records import (
     context_here,
     context_of,

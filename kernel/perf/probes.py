@@ -20,6 +20,7 @@ from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.frames import PAGE_SHIFT
 from kernel.mm.objects import AREA_WALK, MemoryObject, TrackedObject
 from kernel.mm.space import AddressSpace, each_area
+from kernel.perf.held_spaces import LATE, HeldSpaces
 from kernel.perf.probe_commands import ProbeCommand
 from kernel.perf.probe_file import read_instruction
 from kernel.sched.processor import RUNNING
@@ -53,48 +54,6 @@ class ProbePoint:
                 return True
         observation = None if task is None else task.observation
         return observation is not None and observation.looks_at(self.number)
-
-
-@final
-class HeldSpaces:
-    """Address spaces that are in use while a breakpoint is put into them. Those whose programs have ended meanwhile are
-    released by a thread on its way to user mode: whoever closes an event may be at the end of a space himself.
-    """
-
-    def __init__(self) -> None:
-        self.spaces: list[AddressSpace] = []
-        self.places: list[int] = []
-        self.is_done: bool = False
-
-    def let_go(self) -> None:
-        """It is done: release those that others use."""
-        kept = 0
-        for space in self.spaces:
-            if space.users > 1:
-                space.users -= 1
-            else:
-                self.spaces[kept] = space
-                kept += 1
-        while len(self.spaces) > kept:
-            self.spaces.pop()
-        self.is_done = True
-
-
-LATE: Final[list[HeldSpaces]] = []
-"""Those that hold any."""
-
-
-def release_late() -> None:
-    """Release spaces whose programs have ended. Sleeps."""
-    place = len(LATE)
-    while place > 0:
-        place = min(place, len(LATE)) - 1
-        held = LATE[place] if place >= 0 else None
-        if held is None or not held.is_done:
-            continue
-        LATE.remove(held)
-        while len(held.spaces) > 0:
-            held.spaces.pop().release()
 
 
 @final
@@ -161,7 +120,7 @@ class Probe:
                 RUNNING.is_observed = True  # so that a thread looks after them: `release_late`
                 announce_work()
 
-    def _find_places(self, held: "HeldSpaces", is_in: bool) -> None:
+    def _find_places(self, held: HeldSpaces, is_in: bool) -> None:
         AREA_WALK.begin(self.source)
         try:
             area = AREA_WALK.next()
