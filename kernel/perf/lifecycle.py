@@ -10,6 +10,7 @@ from kernel.lang import ENOSPC, Errno, final
 from kernel.lib.pace import pace
 from kernel.perf.context import NO_PROCESSOR, PROCESSOR_CONTEXTS, EventContext
 from kernel.perf.event import EXITED, OFF, ON, Event
+from kernel.perf.held_spaces import LATE
 from kernel.perf.notices import NOTICES
 from kernel.perf.records import context_of
 from kernel.perf.sample import LOSS, LOSS_BYTES, MOST_BYTES, PLACE, RECORD
@@ -100,9 +101,15 @@ def leave(event: Event, state: int) -> None:
 def observe(change: int) -> None:
     """So many more events, or programs that need none, want to hear of what happens."""
     POPULATION.events += change
-    RUNNING.is_observed = POPULATION.events > 0
+    RUNNING.is_observed = POPULATION.events > 0 or len(LATE) > 0
     if POPULATION.events == 0:
         PLACE.forget()
+
+
+def forget_observer() -> None:
+    """What kept the observer beside events may have ended."""
+    if POPULATION.events == 0:
+        RUNNING.is_observed = len(LATE) > 0
 
 
 def _forget_if_empty(context: EventContext) -> None:

@@ -25,7 +25,9 @@ from kernel.perf.event import (
     RAW_ENTER,
     RAW_EXIT,
 )
+from kernel.perf.held_spaces import LATE, release_late
 from kernel.perf.inheritance import end_events, follow_exec, inherit_events, withdraw
+from kernel.perf.lifecycle import forget_observer
 from kernel.perf.notices import NOTICES
 from kernel.perf.overflow import BUDGET, INTERRUPTION, happened, is_excluded, passes, take_due
 from kernel.perf.probes import install_in
@@ -420,6 +422,9 @@ class PerfTasks(TaskObserver):
             _report_all(context, here, PROCESS_EXEC, place)
 
     def returns(self) -> bool:
+        if len(LATE) > 0:
+            release_late()
+            forget_observer()
         thread = RUNNING.current
         are_sent = isinstance(thread, Task) and send_traps(thread)
         return NOTICES.tell_now() or are_sent

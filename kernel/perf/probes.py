@@ -20,8 +20,11 @@ from kernel.mm.foreign import read_foreign, write_foreign
 from kernel.mm.frames import PAGE_SHIFT
 from kernel.mm.objects import AREA_WALK, MemoryObject, TrackedObject
 from kernel.mm.space import AddressSpace, each_area
+from kernel.perf.held_spaces import LATE, HeldSpaces
 from kernel.perf.probe_commands import ProbeCommand
 from kernel.perf.probe_file import read_instruction
+from kernel.sched.processor import RUNNING
+from kernel.sched.scheduler import announce_work
 from kernel.task.task import Task
 
 PROBE_BYTES: Final = 900  # about what one takes, with its point
@@ -101,19 +104,23 @@ class Probe:
 
     def put_everywhere(self, is_in: bool) -> None:
         """The same in all address spaces that map it: those where it is wanted. Raises MemoryError."""
-        found: list[AddressSpace] = []
-        places: list[int] = []
+        held = HeldSpaces()
+        LATE.append(held)
         try:
-            self._find_places(found, places, is_in)
-            for index in range(len(found)):
+            self._find_places(held, is_in)
+            for index in range(len(held.spaces)):
                 if (self.uses > 0) == is_in:  # nobody has changed his mind
-                    self.put(found[index], places[index], is_in)
+                    self.put(held.spaces[index], held.places[index], is_in)
                     pace(_WRITE_COST)
         finally:
-            for space in found:
-                space.release()
+            held.let_go()
+            if len(held.spaces) == 0:
+                LATE.remove(held)
+            else:
+                RUNNING.is_observed = True  # so that a thread looks after them: `release_late`
+                announce_work()
 
-    def _find_places(self, found: list[AddressSpace], places: list[int], is_in: bool) -> None:
+    def _find_places(self, held: HeldSpaces, is_in: bool) -> None:
         AREA_WALK.begin(self.source)
         try:
             area = AREA_WALK.next()
@@ -122,8 +129,8 @@ class Probe:
                 address = self.address_in(area)
                 if space is not None and space.users > 0 and address >= 0:
                     if not is_in or self.is_wanted_in(space, None):
-                        places.append(address)
-                        found.append(space)
+                        held.places.append(address)
+                        held.spaces.append(space)
                         space.acquire()
                 pace(_LOOK_COST)
                 area = AREA_WALK.next()
