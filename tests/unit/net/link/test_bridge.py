@@ -425,6 +425,7 @@ def test_bridges_in_a_ring_leave_others_their_turns(loopback: NetworkDevice) -> 
         veth.join(ends[0], ends[1])
         for end in ends:
             bring_up(end)
+    settle()
     packet = Packet(64)
     packet.put(64).copy_from(span_of(frame(ALL, A, bytes(50))))
     ethernet.send_frame(packet, bridges[0])
