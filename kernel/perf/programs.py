@@ -17,11 +17,12 @@ from arch import sampled_register
 from kernel.bpf.machine import CONTEXT_POINTER, World
 from kernel.bpf.program import Program
 from kernel.bpf.subject import EVENT_ADDRESS, EVENT_CONTEXT, EVENT_PERIOD
-from kernel.lang import Span, final, span_of, u8
+from kernel.lang import Span, final, noinline, span_of, u8, with_room
 from kernel.lib.pace import spend
 from kernel.perf.event import Event
 from kernel.perf.sample import Place
 from kernel.perf.words import store_word
+from kernel.sched.room import make_room
 from kernel.task.task import Task
 
 MOST_PROGRAMS: Final = 64  # at a tracepoint
@@ -107,7 +108,7 @@ class PointPrograms:
         self.is_running = True
         self.place = place
         for entry in entries:
-            answer, cost = self._run(entry.program, record, entry.cookie, left)
+            answer, cost = self.run(entry.program, record, entry.cookie, left)
             result &= answer
             left = max(left - cost, 0)
         self.place = None
@@ -138,17 +139,17 @@ class PointPrograms:
         self.event = event
         self.place = place
         try:
-            context = bytearray(EVENT_CONTEXT)
-            _fill(context, place, address, period)
-            answer, _ = self._run(program, context, choice.cookie, _MOST_COST)
+            make_room()  # a clock may have rung where the stack is deep already
+            answer = _judge(self, program, choice.cookie, place, address, period)
         except MemoryError:
-            answer = 0
+            program.misses += 1
         self.event = None
         self.place = None
         self.is_running = False
         return answer != 0
 
-    def _run(self, program: Program, context: bytearray, cookie: int, most_cost: int) -> tuple[int, int]:
+    def run(self, program: Program, context: bytearray, cookie: int, most_cost: int) -> tuple[int, int]:
+        """The result of a program, and what it took."""
         cost = _START_COST
         answer = 0
         try:
@@ -161,6 +162,16 @@ class PointPrograms:
 
 
 PROGRAMS: Final = PointPrograms()
+
+
+@noinline
+@with_room(24576)
+def _judge(programs: PointPrograms, program: Program, cookie: int, place: Place, address: int, period: int) -> int:
+    """The result of a program for a sample. Raises MemoryError."""
+    context = bytearray(EVENT_CONTEXT)
+    _fill(context, place, address, period)
+    answer, _ = programs.run(program, context, cookie, _MOST_COST)
+    return answer
 
 
 def _save(words: Span[u8], at: int, task: Task | None) -> None:
