@@ -11,8 +11,9 @@ from kernel.fs.file import DirectorySink
 from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextInode
-from kernel.lang import EINVAL, ENODEV, Errno, final
+from kernel.lang import EINVAL, ENODEV, Errno, final, with_room
 from kernel.perf.probe_events import NAMED, NamedProbe, probe_lines
+from kernel.sched.room import make_room
 from kernel.task.task import current
 
 _FILES: Final[list[bytes]] = [b"enable", b"format", b"id"]
@@ -38,13 +39,19 @@ class ProbeEventsFile(TextInode):
             at = line.find(_COMMENT)
             line = line[:at] if at >= 0 else line
             if len(line.strip()) > 0:
-                NAMED.command(current().fs, line)
+                make_room()
+                _command(line)
         return len(text)
 
     def truncate(self, size: int) -> None:
         """Opening it anew removes all."""
         if size == 0:
             NAMED.clear()
+
+
+@with_room(24576)
+def _command(line: bytes) -> None:
+    NAMED.command(current().fs, line)
 
 
 @final
