@@ -9,7 +9,7 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import final, noraise
+from kernel.lang import Errno, final, noraise
 from kernel.lib.linked import Queue
 from kernel.net.link.device import NetworkDevice, tell_carrier
 from kernel.net.link.standing import Standing
@@ -45,7 +45,7 @@ class CarrierWatch(Work):
         if device.is_up():
             try:
                 tell_carrier(device)
-            except MemoryError:
+            except (MemoryError, Errno):
                 self.add(device, standing.was_live)
                 raise
 
