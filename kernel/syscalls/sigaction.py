@@ -155,19 +155,16 @@ def sigaltstack(new: UserAddr, old: UserAddr) -> int:
 @quick("sigaltstack")
 @unlocked
 def _quick_sigaltstack(new: UserAddr, old: UserAddr) -> int:
-    """Shows the stack, or installs one; does not do both, nor turn it off."""
+    """Installs a stack; does not show the old one, nor turn it off."""
     task = current()
-    sp = user_stack_pointer(task.stack_top)
+    kernel_stack = task.stack
+    if kernel_stack is None:
+        return TAKE_LOCK
+    sp = user_stack_pointer(kernel_stack.top)
     address = task.signals.stack.address
     flags = task.signals.stack.flags
     size = task.signals.stack.size
-    if new == 0:
-        if old != 0:
-            user.write_i64(old, address)
-            user.write_i64(user.at(old, 8), signal_stack.shown_flags(address, flags, size, sp))
-            user.write_i64(user.at(old, 16), size)
-        return 0
-    if old != 0 or signal_stack.lies_on(address, flags, size, sp):
+    if new == 0 or old != 0 or signal_stack.lies_on(address, flags, size, sp):
         return TAKE_LOCK
     address = user.read_i64(new)
     flags = user.read_u32(user.at(new, 8))

@@ -28,14 +28,9 @@ def lies_on(address: int, flags: int, size: int, sp: int) -> bool:
 
 def stack_flags(stack: SignalStack, sp: int) -> int:
     """ss_flags as a program sees them."""
-    return shown_flags(stack.address, stack.flags, stack.size, sp)
-
-
-def shown_flags(address: int, flags: int, size: int, sp: int) -> int:
-    """The same for the numbers of a stack."""
-    if size == 0:
-        return SS_DISABLE | (flags & SS_AUTODISARM)
-    return (SS_ONSTACK if lies_on(address, flags, size, sp) else 0) | (flags & SS_AUTODISARM)
+    if stack.size == 0:
+        return SS_DISABLE | (stack.flags & SS_AUTODISARM)
+    return (SS_ONSTACK if is_on_stack(stack, sp) else 0) | (stack.flags & SS_AUTODISARM)
 
 
 def kept_flags(flags: int) -> int:
