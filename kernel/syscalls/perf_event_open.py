@@ -229,6 +229,7 @@ def _open(
     event = Event(wanted, wanted.flags, processor, caller.pids, None)
     named = NAMED.numbered(wanted.config) if wanted.type == TYPE_TRACEPOINT else None
     if named is not None:
+        named.check()
         event.target.use = ProbeUse(named.point, task, is_own=False)
         event.target.point = named.point
     elif wanted.type == TYPE_UPROBE:

@@ -75,7 +75,7 @@ def test_the_record_has_places_then_arguments() -> None:
     assert "\tfield:unsigned long __probe_ip;\toffset:8;\tsize:8;\tsigned:0;\n" in text
     assert "\tfield:u64 arg1;\toffset:16;\tsize:8;\tsigned:0;\n" in text
     assert "\tfield:s32 n;\toffset:24;\tsize:4;\tsigned:1;\n" in text
-    assert "\tfield:__data_loc char[] s;\toffset:28;\tsize:4;\tsigned:0;\n" in text
+    assert "\tfield:__data_loc char[] s;\toffset:28;\tsize:4;\tsigned:1;\n" in text
     assert 'print fmt: "(%lx) arg1=0x%Lx n=%d s=\\"%s\\"", REC->__probe_ip, REC->arg1, REC->n, __get_str(s)' in text
     text = point_of(2050, parse(b"r:g/e /b:1")).format_text().decode()
     assert 'print fmt: "(%lx <- %lx)", REC->__probe_func, REC->__probe_ret_ip' in text
