@@ -29,7 +29,7 @@ from kernel.bpf.machine import CONTEXT_POINTER
 from kernel.bpf.maps import PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY
 from kernel.bpf.printed import printed_length
 from kernel.bpf.ring_calls import RingCalls
-from kernel.lang import E2BIG, EFAULT, EINVAL, ENOENT, Span, span_of, u8
+from kernel.lang import E2BIG, EFAULT, EINVAL, ENOENT, ERANGE, Span, span_of, u8
 
 _PROBES: Final[list[int]] = [
     PROBE_READ, PROBE_READ_TEXT, PROBE_USER, PROBE_KERNEL, PROBE_USER_TEXT, PROBE_KERNEL_TEXT,
@@ -37,6 +37,7 @@ _PROBES: Final[list[int]] = [
 _TEXTS: Final[list[int]] = [PROBE_READ_TEXT, PROBE_USER_TEXT, PROBE_KERNEL_TEXT]
 _OF_USER: Final[list[int]] = [PROBE_READ, PROBE_READ_TEXT, PROBE_USER, PROBE_USER_TEXT]
 _OF_KERNEL: Final[list[int]] = [PROBE_READ, PROBE_READ_TEXT, PROBE_KERNEL, PROBE_KERNEL_TEXT]
+_FIRST_OF_KERNEL: Final = -1 << 47
 _COUNTS: Final = 24  # struct bpf_perf_event_value: count, time enabled, time running
 _READ_COST: Final = 500  # instructions
 _SAMPLE_COST: Final = 3000
@@ -99,7 +100,9 @@ class TraceCalls(RingCalls):
         if result < 0:
             target.fill(0)
         self.stored()
-        return -EFAULT if result < 0 else result
+        if result >= 0:
+            return result
+        return -EFAULT if helper in _OF_USER or _FIRST_OF_KERNEL <= source < 0 else -ERANGE
 
     # Events ---------------------------------------------------------------------------------------------------------
 

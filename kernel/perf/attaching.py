@@ -42,6 +42,8 @@ def attach(event: Event, program: Program, cookie: int) -> None:
         raise Errno(EEXIST)
     if not is_of_point and program.kind != PERF_EVENT:
         raise Errno(EINVAL)
+    if is_of_point:
+        _check_new(event.attributes.config, program)
     keep_program(program)
     if is_of_point:
         try:
@@ -51,6 +53,18 @@ def attach(event: Event, program: Program, cookie: int) -> None:
             raise
     event.choice.program = program
     event.choice.cookie = cookie
+
+
+def _check_new(point: int, program: Program) -> None:
+    """Raise E2BIG if a tracepoint has as many programs as it may, EEXIST if it has this one."""
+    entries = PROGRAMS.at(point)
+    if entries is None:
+        return
+    if len(entries) >= MOST_PROGRAMS:
+        raise Errno(E2BIG)
+    for entry in entries:
+        if entry.program is program:
+            raise Errno(EEXIST)
 
 
 def enter_point(point: int, entry: PointProgram, is_of_calls: bool) -> None:
