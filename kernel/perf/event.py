@@ -185,6 +185,16 @@ class Throttle:
 
 
 @final
+class Target:
+    """What an event looks at in programs."""
+
+    def __init__(self, point: ProbePoint | None) -> None:
+        self.watch: Watch | None = None  # of a breakpoint
+        self.point: ProbePoint | None = point  # of a probe (probes.py)
+        self.use: ProbeUse | None = None  # … of an event that a program opened
+
+
+@final
 class Event:
     """One event. Cycles (group, children, clock) are undone by `part`."""
 
@@ -223,12 +233,9 @@ class Event:
         self.samples: SampleWatch | None = None  # once somebody may want signals
         self.place_in_ring: int = 0  # among those that write there
         self.period: Period = _period_of(attributes)
-        self.watch: Watch | None = None  # of a breakpoint
+        self.target: Target = Target(None if parent is None else parent.target.point)
         if attributes.type == TYPE_BREAKPOINT:
-            self.watch = Watch(attributes.place, attributes.place_kind, attributes.place_length)
-        # Of a probe of programs (probes.py): an event that a program opened has its use
-        self.point: ProbePoint | None = None if parent is None else parent.point
-        self.use: ProbeUse | None = None
+            self.target.watch = Watch(attributes.place, attributes.place_kind, attributes.place_length)
         self.clock: EventClock | None = None
         if self.counts_time() and attributes.is_sampling():
             self.clock = EventClock(self)
@@ -256,9 +263,14 @@ class Event:
         return point == RAW_ENTER or point == RAW_EXIT or FIRST_CALL <= point < BEHIND_CALLS
 
     @property
+    def watch(self) -> Watch | None:
+        """The place of a breakpoint."""
+        return self.target.watch
+
+    @property
     def point_number(self) -> int:
         """That of the probe that it looks at; 0 for none."""
-        point = self.point
+        point = self.target.point
         return 0 if point is None else point.number
 
     def has(self, flags: int) -> bool:
@@ -279,7 +291,7 @@ class Event:
         """About how much memory it takes, but for its descriptor."""
         chosen = self.choice.filter
         size = EVENT_BYTES if self.clock is None else EVENT_BYTES + CLOCK_BYTES
-        if self.use is not None:
+        if self.target.use is not None:
             size += PROBE_BYTES
         return size if chosen is None else size + chosen.held_bytes
 

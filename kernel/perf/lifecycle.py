@@ -226,8 +226,8 @@ def close(event: Event) -> None:
         leave(child, EXITED)
         child.part()
         pace(cost)
-    use = event.use
-    event.use = None
+    use = event.target.use
+    event.target.use = None
     if use is not None:
         use.release()
     ring = event.ring

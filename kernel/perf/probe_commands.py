@@ -30,6 +30,9 @@ _MOST_LEVELS: Final = 8  # Linux: as many as instructions fit
 _NAME_BYTES: Final = 64
 _MOST_STACK: Final = 4096
 _BITS: Final[list[int]] = [8, 16, 32, 64]
+_ZERO: Final = ord("0")
+_NINE: Final = ord("9")
+_SMALL: Final = 0x20  # makes letters small
 _DEFAULT_GROUP: Final = b"uprobes"
 
 
@@ -119,7 +122,7 @@ def _check_name(name: bytes) -> None:
     if not 0 < len(name) < _NAME_BYTES or name[0:1].isdigit():
         raise Errno(EINVAL)
     for byte in name:
-        if not (48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122 or byte == 95):
+        if not (_ZERO <= byte <= _NINE or ord("a") <= byte | _SMALL <= ord("z") or byte == ord("_")):
             raise Errno(EINVAL)
 
 
@@ -165,7 +168,12 @@ def _number(text: bytes) -> int:
         raise Errno(EINVAL)
     value = 0
     for byte in text:
-        digit = byte - 48 if 48 <= byte <= 57 else (byte | 32) - 87 if 97 <= byte | 32 <= 102 else base
+        letter = byte | _SMALL
+        digit = base
+        if _ZERO <= byte <= _NINE:
+            digit = byte - _ZERO
+        elif ord("a") <= letter <= ord("f"):
+            digit = letter - ord("a") + 10
         if digit >= base or value >= 1 << 58:
             raise Errno(EINVAL)
         value = value * base + digit
@@ -224,8 +232,9 @@ def _take_source(found: Fetch, text: bytes, command: ProbeCommand) -> None:
         if digits[0:1] == b"u":
             digits = digits[1:]
         value = _number(digits)
-        found.offsets.insert(0, value if text[0:1] == b"+" else -value)
+        found.offsets.append(value if text[0:1] == b"+" else -value)
         text = text[at + 1 : -1]
+    found.offsets.reverse()
     if text[0:1] == b"%":
         if text[1:] not in PROBED_REGISTERS:
             raise Errno(EINVAL)

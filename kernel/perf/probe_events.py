@@ -31,6 +31,7 @@ class NamedProbe:
         self.command: ProbeCommand = command
         self.point: ProbePoint = point
         self.shown: Tracepoint = shown
+        self.error: int = 0  # what whoever uses it gets: there can be no breakpoint
         self.use: ProbeUse | None = None  # while it is enabled
 
     def line(self) -> bytes:
@@ -48,9 +49,16 @@ class NamedProbe:
         """Whether it is in use."""
         return len(self.point.users) > 0
 
+    def check(self) -> None:
+        """Raise what says why it cannot be used: EINVAL, EIO, ENOTSUPP."""
+        if self.error != 0:
+            raise Errno(self.error)
+
     def turn(self, is_on: bool) -> None:
-        """Enable it, or no more. Raises MemoryError."""
+        """Enable it, or no more. Raises EINVAL, EIO, ENOTSUPP, MemoryError."""
         use = self.use
+        if is_on:
+            self.check()
         if is_on and use is None:
             use = ProbeUse(self.point, None, is_own=False)
             self.use = use
@@ -105,18 +113,34 @@ class NamedProbes:
             source.release()
             raise Errno(EEXIST if present is not None else ENOSPC if len(self.all) >= _MOST else EINVAL)
         try:
-            check_place(size, command.offset, command.counter)
+            check_place(command.offset, command.offset, command.counter)
+            source.acquire()  # for another try
         except Errno:
             source.release()
             raise
-        point = PROBES.point_at(source, command.offset, size, command.counter, command.is_return)
+        error = 0
+        try:
+            if command.offset > size:
+                source.release()
+                raise Errno(EINVAL)
+            point = PROBES.point_at(source, command.offset, size, command.counter, command.is_return)
+            source.release()
+        except Errno as failure:
+            # As on Linux, whoever uses it hears of that: it stands at a place of its own, which no program has.
+            error = int(failure.code)
+            point = PROBES.point_at(source, -1 - PROBES.number(), size, command.counter, command.is_return)
+        except MemoryError:
+            source.release()
+            raise
         try:
             if self.find(command.group, command.event) is not None:
                 raise Errno(EEXIST)
             point.command = command
             shown = point_of(point.number, command)
             DYNAMIC[point.number] = shown
-            self.all.append(NamedProbe(command, point, shown))
+            fresh = NamedProbe(command, point, shown)
+            fresh.error = error
+            self.all.append(fresh)
         except (Errno, MemoryError):
             DYNAMIC.pop(point.number, None)
             PROBES.drop(point)

@@ -37,13 +37,17 @@ def find_source(context: FsContext, name: bytes) -> tuple[TrackedObject, int]:
 
 
 def check_place(size: int, offset: int, counter: int) -> None:
-    """Whether a file of that size can have a probe at an offset, which counts in a word at `counter`. Raises EINVAL."""
-    if not 0 <= offset <= size or counter % _COUNTER_BYTES != 0:
+    """Whether a file of that size can have a probe at an offset, which counts in a word at `counter`. Raises EINVAL. As
+    on Linux, one at a negative offset is possible: it is met nowhere.
+    """
+    if offset > size or counter % _COUNTER_BYTES != 0:
         raise Errno(EINVAL)
 
 
 def read_instruction(source: TrackedObject, offset: int, size: int) -> bytes:
     """The bytes of a file with which an instruction begins. Raises EIO, MemoryError."""
+    if offset < 0:
+        return bytes(INSTRUCTION_BYTES)
     code = bytearray()
     end = min(size, offset + INSTRUCTION_BYTES)
     if offset >= end:

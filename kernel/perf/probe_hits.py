@@ -172,7 +172,7 @@ def _report_to(context: EventContext | None, task: Task, probe: Probe, function:
     if context is None:
         return
     for event in context.events:
-        point = event.point
+        point = event.target.point
         if point is None or point.probe is not probe or point.is_return != is_return or not event.is_active:
             continue
         size = _HEADER + (2 * _WORD if is_return else _WORD)

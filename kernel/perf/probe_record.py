@@ -1,7 +1,7 @@
 """The record of a probe of programs: its layout (tracefs, `format`), and what its arguments are when it is met.
 
 Context: laying out allocates. Arguments are read in the program's exception, from its own memory: that may sleep. What
-cannot be read is 0, and a text "(fault)".
+cannot be read is 0, and a text without bytes.
 """
 
 from typing import Final
@@ -40,7 +40,7 @@ def point_of(number: int, command: ProbeCommand) -> Tracepoint:
     values = b", REC->__probe_func, REC->__probe_ret_ip" if command.is_return else b", REC->__probe_ip"
     for fetch in command.arguments:
         size = fetch.field_bytes()
-        is_signed = fetch.letter == _SIGNED and not fetch.is_text
+        is_signed = fetch.letter == _SIGNED or fetch.is_text
         fields.append(Field(_type_of(fetch) + b" " + fetch.name, offset, size, is_signed))
         offset += size
         pattern += b" " + fetch.name + b"=" + _pattern_of(fetch)
@@ -80,9 +80,11 @@ def arguments_of(task: Task, frame: TrapFrame, command: ProbeCommand) -> bytes:
     for fetch in command.arguments:
         if fetch.is_text:
             text = task.name if fetch.kind == THREAD_NAME else _text_of(task, frame, fetch)
-            span_of(data).store_u32(at, first + len(data) | len(text) + 1 << 16)
-            data.extend(text)
-            data.append(0)
+            size = 0 if text is None else len(text) + 1
+            span_of(data).store_u32(at, first + len(data) | size << 16)
+            if text is not None:
+                data.extend(text)
+                data.append(0)
         else:
             _store(span_of(data), at, _word_of(task, frame, fetch), fetch.size)
         at += fetch.field_bytes()
@@ -139,7 +141,7 @@ def _word_of(task: Task, frame: TrapFrame, fetch: Fetch) -> int:
         return 0
 
 
-def _text_of(task: Task, frame: TrapFrame, fetch: Fetch) -> bytes:
+def _text_of(task: Task, frame: TrapFrame, fetch: Fetch) -> bytes | None:
     try:
         address = _address_of(task, frame, fetch)
         try:
@@ -149,4 +151,4 @@ def _text_of(task: Task, frame: TrapFrame, fetch: Fetch) -> bytes:
                 raise
             return user.read_bytes(address, _MOST_TEXT - 1)
     except Errno:
-        return b"(fault)"
+        return None

@@ -230,12 +230,13 @@ def _open(
     event = Event(wanted, wanted.flags, processor, caller.pids, None)
     named = NAMED.numbered(wanted.config) if wanted.type == TYPE_TRACEPOINT else None
     if named is not None:
-        event.use = ProbeUse(named.point, task, is_own=False)
-        event.point = named.point
+        named.check()
+        event.target.use = ProbeUse(named.point, task, is_own=False)
+        event.target.point = named.point
     elif wanted.type == TYPE_UPROBE:
         use = _new_probe(wanted, task)
-        event.use = use
-        event.point = use.point
+        event.target.use = use
+        event.target.point = use.point
     if not wanted.has(DISABLED):
         event.state = ON
         event.flags &= ~ENABLE_ON_EXEC
@@ -249,8 +250,8 @@ def _open(
             leader.siblings.append(event)
             event.leader = leader
         enter(event, context_for(task, processor))
-        if event.use is not None:
-            event.use.begin()
+        if event.target.use is not None:
+            event.target.use.begin()
         if output is not None:
             file.set_output(output.event)
     except (Errno, MemoryError):
@@ -288,8 +289,8 @@ def _new_probe(wanted: Attributes, task: Task | None) -> ProbeUse:
 
 def _give_up(event: Event) -> None:
     """One that nobody has seen."""
-    use = event.use
-    event.use = None
+    use = event.target.use
+    event.target.use = None
     if use is not None:
         use.release()
     event.part()

@@ -86,13 +86,13 @@ def analyse(code: bytes) -> Displaced:
     has_small_operand = False
     has_small_address = False
     while True:
-        byte = reader.peek()
-        if byte in (0x26, 0x2E, 0x36, 0x3E, 0xF0):
+        prefix = reader.peek()
+        if prefix in (0x26, 0x2E, 0x36, 0x3E, 0xF0):
             raise Errno(_ENOTSUPP)
-        if byte not in (0x64, 0x65, 0x66, 0x67, 0xF2, 0xF3):
+        if prefix not in (0x64, 0x65, 0x66, 0x67, 0xF2, 0xF3):
             break
-        has_small_operand = has_small_operand or byte == 0x66
-        has_small_address = has_small_address or byte == 0x67
+        has_small_operand = has_small_operand or prefix == 0x66
+        has_small_address = has_small_address or prefix == 0x67
         reader.at += 1
         if reader.at >= SLOT_BYTES:
             raise Errno(_ENOTSUPP)

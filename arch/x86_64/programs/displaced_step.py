@@ -99,7 +99,7 @@ def pass_without_step(what: Displaced, frame: TrapFrame) -> bool:
 def _push(frame: TrapFrame, value: int) -> None:
     if not _WORD <= frame.rsp <= USER_END:
         raise Errno(EFAULT)
-    user.write_i64(UserAddr(frame.rsp - _WORD), value)
+    user.write_i64(user.at(UserAddr(frame.rsp), -_WORD), value)
     frame.rsp -= _WORD
 
 

@@ -38,7 +38,7 @@ static uint64_t number_in(const char *path)
 	return strtoull(text, NULL, 10);
 }
 
-static void show_file(const char *path)
+static void show_text_of(const char *path)
 {
 	char text[64] = "";
 	int fd = open(path, O_RDONLY);
@@ -340,8 +340,8 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	type = (uint32_t)number_in("/sys/bus/event_source/devices/uprobe/type");
 	printf("there is a type: %d\n", type > 5);
-	show_file("/sys/bus/event_source/devices/uprobe/format/retprobe");
-	show_file("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset");
+	show_text_of("/sys/bus/event_source/devices/uprobe/format/retprobe");
+	show_text_of("/sys/bus/event_source/devices/uprobe/format/ref_ctr_offset");
 	printf("an offset: %d\n", offset_of(plain) != ~0ull);
 	errors();
 	counting();
