@@ -195,6 +195,9 @@ class FileSystem:
         """The same for a mount that shows the tree from a directory on."""
         return self.options()
 
+    def check_alive(self) -> None:
+        """Raise EIO if it was aborted: then files can be neither read nor changed, though it counts as writable."""
+
     def reconfigure(self, options: bytes) -> None:
         """Options of a remount. Raises EINVAL."""
 

@@ -453,9 +453,9 @@ class BridgeDevice(NetworkDevice):
         lowest = self.address
         if not self.has_own_address and self.has_had_port:  # until then, it keeps the one that it was created with
             lowest = self._lowest_address()
+        self._enter_address(lowest)
         is_changed = lowest != self.address
         self.address = lowest
-        self.enter_own_address()
         return is_changed
 
     def follow_mtu(self) -> bool:
@@ -473,7 +473,11 @@ class BridgeDevice(NetworkDevice):
 
     def enter_own_address(self) -> None:
         """Enter the bridge's address in the table. Raises MemoryError."""
-        address = b"" if self.address == _NOBODY else self.address
+        self._enter_address(self.address)
+
+    def _enter_address(self, address: bytes) -> None:
+        if address == _NOBODY:
+            address = b""
         old = self.entered_address
         if address != old:
             self.table.replace_own(old, address, self._another_with(old, None), monotonic_ns())

@@ -268,14 +268,16 @@ class ForwardingTable(NetworkTimer):
         gone = self.entries.get(old)
         if gone is not None and (not gone.is_local or gone.device is not None):
             gone = None
-        if gone is not None and heir is not None:
-            gone.device = heir
+        inherited = gone
+        if heir is not None:
             gone = None
-        if gone is not None:
-            self.entries.pop(old)
-        is_new = len(new) > 0 and new not in self.entries
+        is_new = len(new) > 0 and (new not in self.entries or (gone is not None and new == old))
         if is_new:
             self.entries[new] = made
+        if gone is not None and new != old:
+            self.entries.pop(old)
+        if inherited is not None and heir is not None:
+            inherited.device = heir
         for where in (PLAIN, IN_VLAN):
             if gone is not None:
                 self.tell_removed(gone, where)

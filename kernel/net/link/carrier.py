@@ -11,8 +11,7 @@ from typing import Final
 
 from kernel.lang import Errno, final, noraise
 from kernel.lib.linked import Queue
-from kernel.net.link.device import NetworkDevice, tell_carrier
-from kernel.net.link.standing import Standing
+from kernel.net.link.device import NetworkDevice, Standing, tell_carrier
 from kernel.net.link.thread import Work, schedule_work
 
 

@@ -15,12 +15,12 @@ Context: thread context; nothing sleeps but these changes.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EBUSY, EEXIST, EINVAL, ENETDOWN, ENFILE, ENODEV, Errno, final, noraise, struct
+from kernel.lang import EBUSY, EEXIST, EINVAL, ENETDOWN, ENFILE, ENODEV, Errno, final, inline, noraise, struct
 from kernel.lib.bus import BusDevice
+from kernel.lib.linked import Queued
 from kernel.lib.pace import PACE
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from kernel.net.link.part import Part
-from kernel.net.link.standing import Standing
 
 if TYPE_CHECKING:
     from kernel.net.link.network import Network
@@ -106,6 +106,22 @@ class Traffic:
     sent_bytes: int
     sent_errors: int
     sent_dropped: int
+
+
+@final
+class Standing(Queued["Standing"]):
+    """What programs have heard of an interface: while this is queued (`carrier.py`), not of its carrier's change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_told: bool = True  # that it exists; False until its maker has given it what a request wants
+        self.is_unknown: bool = False  # its carrier is not known, or has never changed (RFC 2863)
+        self.was_live: bool = False  # while it is queued: whether it had a carrier before
+        self.device: NetworkDevice | None = None  # while it is queued
+
+    @inline
+    def this(self) -> "Standing":
+        return self
 
 
 class NetworkDevice:

@@ -14,7 +14,7 @@ def _begin(one: VethDevice, other: VethDevice) -> bool:
     done: they are no pair any more.
     """
     first, second = (one, other) if one.number < other.number else (other, one)
-    while one.peer is other and one.network is not LIMBO:
+    while one.peer is other and one.network is not LIMBO and other.network is not LIMBO:
         if not begin_change(first):
             continue  # it was moved, or it has ended
         if begin_change(second):

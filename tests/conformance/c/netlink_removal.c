@@ -29,6 +29,15 @@ static void show_address(struct rtattr *a)
 		printf(" %d: %s", a->rta_type, inet_ntop(RTA_PAYLOAD(a) == 4 ? AF_INET : AF_INET6, RTA_DATA(a), text, sizeof text));
 }
 
+/* Without what is random. */
+static void show_link_address(const unsigned char *a)
+{
+	if (a[1] || a[2] || a[3] || a[4])
+		printf(" at a random one");
+	else
+		printf(" at %02x:%02x", a[0], a[5]);
+}
+
 static void show_one(struct nlmsghdr *h)
 {
 	if (h->nlmsg_type == RTM_NEWLINK || h->nlmsg_type == RTM_DELLINK) {
@@ -71,7 +80,7 @@ static void show_one(struct nlmsghdr *h)
 			if (a->rta_type == NDA_DST)
 				show_address(a);
 			else if (a->rta_type == NDA_LLADDR && RTA_PAYLOAD(a) == 6)
-				printf(" at %02x:%02x", ((unsigned char *)RTA_DATA(a))[0], ((unsigned char *)RTA_DATA(a))[5]);
+				show_link_address(RTA_DATA(a));
 			else if (a->rta_type == NDA_VLAN)
 				printf(" vlan %d", *(unsigned short *)RTA_DATA(a));
 	}
