@@ -28,7 +28,7 @@ def attach(event: Event, program: Program, cookie: int) -> None:
     """Let a program run for an event. Raises EINVAL for one of another type, EEXIST, EACCES for one that reads beyond a
     tracepoint's record, E2BIG, MemoryError.
     """
-    if event.point is not None:  # for uprobes there are programs of type KPROBE, which Krait has not
+    if event.target.point is not None:  # for uprobes there are programs of type KPROBE, which Krait has not
         raise Errno(EINVAL)
     is_of_point = event.attributes.type == TYPE_TRACEPOINT
     if is_of_point:

@@ -114,7 +114,7 @@ def _pass(task: Task, frame: TrapFrame, probe: Probe, address: int) -> None:
     slot = page.take_slot(probe.number, probe.what.code)
     state.page = page
     state.slot = slot
-    state.step.begin(probe.what, frame, space.layout.probe_page + (slot << _SLOT_SHIFT))
+    state.step.begin(probe.what, frame, user.at(UserAddr(space.layout.probe_page), slot << _SLOT_SHIFT))
     state.undone_at = 0
 
 
