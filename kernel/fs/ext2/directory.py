@@ -279,6 +279,7 @@ class Ext2Directory(ListedDirectory):
         raise Errno(ENODEV)
 
     def sync(self, scope: SyncScope) -> None:
+        self.ext2.check_alive()
         self.ext2.sync_directory()
 
     # ---- Making -----------------------------------------------------------------------------------------------

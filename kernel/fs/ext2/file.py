@@ -36,6 +36,7 @@ class Ext2File(Ext2Inode):
         return super().open(path, flags)
 
     def truncate(self, size: int) -> None:
+        self.ext2.check_alive()
         self.wanted()
         super().truncate(size)
 

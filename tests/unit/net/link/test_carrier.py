@@ -49,6 +49,8 @@ def dummy(loopback: NetworkDevice) -> Iterator[DummyDevice]:
     device = DummyDevice(FIRST_NETWORK, b"bare", b"\2\0\0\0\0\6")
     register_device(device)
     bring_up(device)
+    while run_pending(monotonic_ns()):
+        pass  # what other tests have left to do
     yield device
     remove_device(device)
 
