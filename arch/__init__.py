@@ -115,6 +115,7 @@ from arch.x86_64.start import (
 )
 from arch.x86_64.unwinding import caller_frame_pointer, find_landing, frameless_caller
 from arch.x86_64.user_frame import (
+    PROBED_REGISTERS,
     SAMPLED_REGISTERS,
     call_under_way,
     copied_frame,

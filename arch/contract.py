@@ -424,6 +424,10 @@ class Processor(Protocol):
     def user_instruction_pointer(self, stack_top: int) -> int: ...
     def user_frame_pointer(self, stack_top: int) -> int: ...
     @property
+    def PROBED_REGISTERS(self) -> list[bytes]:
+        """The names of the registers of `sampled_register`; empty for those without one."""
+
+    @property
     def SAMPLED_REGISTERS(self) -> list[int]:
         """By the numbers of perf_event_open(2): negative for registers that samples cannot hold."""
 
@@ -660,6 +664,38 @@ class Programs(Protocol):
     @property
     def Watch(self) -> type[programs.Watch]:
         """A place of a program that is watched by hardware (`add_watch`, `remove_watch` of ProcessorState)."""
+
+    # Probes of programs: instructions in whose place a breakpoint stands
+    @property
+    def BREAKPOINT_CODE(self) -> int:
+        """The breakpoint instruction: one byte."""
+
+    @property
+    def SLOT_BYTES(self) -> int:
+        """The room that a copy of an instruction takes."""
+
+    @property
+    def Displaced(self) -> type[programs.Displaced]:
+        """An instruction that may run elsewhere, with its copy in `code`."""
+
+    @property
+    def DisplacedStep(self) -> type[programs.DisplacedStep]:
+        """The step that a thread makes there: `begin`, then `end` or `undo`."""
+
+    def analyse(self, code: bytes) -> programs.Displaced:
+        """The instruction with which some bytes begin. Raises ENOTSUPP."""
+
+    def breakpoint_place(self, frame: arch.TrapFrame) -> int:
+        """Where the breakpoint lies that a program has met; -1: that is not to be known."""
+
+    def pass_without_step(self, what: programs.Displaced, frame: arch.TrapFrame) -> bool:
+        """Do what the instruction does where the program stands, if that is easy. Raises EFAULT."""
+
+    def return_place(self, frame: arch.TrapFrame, has_returned: bool) -> int:
+        """Where a function that begins, or has just returned, has its return address."""
+
+    def set_instruction_pointer(self, frame: arch.TrapFrame, address: int) -> None:
+        """Let a program that was interrupted go on elsewhere, with all registers as they were."""
 
     # Segments that a program describes itself (modify_ldt(2))
     @property

@@ -26,6 +26,14 @@ from arch.x86_64.programs.debugger_view import (
     write_user_word,
     write_vectors,
 )
+from arch.x86_64.programs.displaced import BREAKPOINT_CODE, SLOT_BYTES, Displaced, analyse
+from arch.x86_64.programs.displaced_step import (
+    DisplacedStep,
+    breakpoint_place,
+    pass_without_step,
+    return_place,
+    set_instruction_pointer,
+)
 from arch.x86_64.programs.local_segments import LocalTable, read_description, show_default_table
 from arch.x86_64.programs.page_table import (
     ACCESSED,

@@ -120,7 +120,8 @@
 # without, unless somebody looks at the thread's calls. Such a section says that it is one before it loads anything: the
 # reclaimer waits until each processor has been outside (tests/models/unlocked.py). Signals and whatever else is due for
 # the thread come with an interrupt, which is let in when the program goes on. A call that asks for a restart is made
-# once more, with the lock. What such a call takes counts as the program's time: a look at the clock is dearer.
+# once more, with the lock. A quick form may have done the call but for what needs the lock (kernel/doors/quick.py). What
+# such a call takes counts as the program's time: a look at the clock is dearer.
 .globl syscall_entry_locked
 .balign 16
 syscall_entry_locked:
@@ -136,9 +137,9 @@ syscall_entry_locked:
         movq    %r10, %rcx              # the other arguments are where the program put them
         call    *%rbx
         incq    %gs:PERCPU_SECTIONS
-        cmpq    $TAKE_LOCK, %rax        # a quick form could not do it
-        je      1f
-        leaq    LAST_RESTART(%rax), %rcx
+        cmpq    $TAKE_LOCK, %rax
+        jle     2f
+3:      leaq    LAST_RESTART(%rax), %rcx
         cmpq    $RESTART_CODES, %rcx
         jb      1f
         movq    %rax, FRAME_RAX(%rsp)
@@ -146,6 +147,17 @@ syscall_entry_locked:
         jz      leave_by_sysret
         begin_kernel_time               # for the exit that ends it
         jmp     return_to_user
+
+2:      je      1f                      # a quick form could not do it
+        cmpq    $FINISH, %rax
+        jne     3b
+        begin_kernel_time
+        call    take_kernel_lock
+        movq    %rsp, %rdi
+        call    krait_finish_call
+        call    give_kernel_lock
+        check_call_frame
+        jmp     return_by_sysret
 1:
 call_with_lock:
         begin_kernel_time

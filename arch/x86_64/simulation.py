@@ -5,6 +5,7 @@ Alone, it answers as a processor without memory, devices and programs; that is e
 """
 
 from collections.abc import Callable
+from enum import Enum, auto
 
 PortRead = Callable[[int, int], int]
 PortWrite = Callable[[int, int, int], None]
@@ -26,6 +27,14 @@ class UserMemory:
         return 0
 
 
+class Unlocked(Enum):
+    """What became of a system call that may run without the kernel lock."""
+
+    NOT_MADE = auto()
+    DONE = auto()
+    UNFINISHED = auto()  # something follows that needs the lock
+
+
 class Control:
     """Switches between threads. Base class: there is only one."""
 
@@ -40,9 +49,9 @@ class Control:
     def enter_kernel(self) -> None:
         """A program comes to a door of the kernel."""
 
-    def call_unlocked(self, frame: int) -> bool:
-        """Make the call of the TrapFrame at an address without the kernel lock; whether that was done."""
-        return False
+    def call_unlocked(self, frame: int) -> Unlocked:
+        """Make the call of the TrapFrame at an address without the kernel lock, if that may be."""
+        return Unlocked.NOT_MADE
 
     def is_in_section(self) -> bool:
         """Whether such a call is under way on the present processor."""

@@ -100,6 +100,12 @@ SAMPLED_REGISTERS: Final[list[int]] = [
     10, 5, 11, 12, 13, 14, 4, 20, 17, 19, 18, 21, -1, -1, -1, -1, 9, 8, 7, 6, 3, 2, 1, 0,
 ]  # fmt: skip
 
+# The names of registers that probes may look at, by the same numbers
+PROBED_REGISTERS: Final[list[bytes]] = [
+    b"ax", b"bx", b"cx", b"dx", b"si", b"di", b"bp", b"sp", b"ip", b"flags", b"cs", b"ss", b"", b"", b"", b"",
+    b"r8", b"r9", b"r10", b"r11", b"r12", b"r13", b"r14", b"r15",
+]  # fmt: skip
+
 
 def user_instruction_pointer(stack_top: int) -> int:
     """Where the program will continue."""

@@ -50,7 +50,7 @@ def _copy_in_small(dst: int, src: int, size_bytes: int) -> int:
 
 @extern("user_copy_out")
 @interrupted_by("krait_exception_in_kernel")
-@gives_up("writes")
+@gives_up("copies out")
 def _copy_out_small(dst: int, src: int, size_bytes: int) -> int:
     return size_bytes
 

@@ -16,11 +16,13 @@ from compiler.lower.locks import Locks
 from compiler.lower.unlocked import check_sections, quick_forms
 from compiler.lower.world import (
     ALLOCATE,
+    COPIES_OUT,
     INTERRUPTS,
     KERNEL_LOCK,
     PANIC,
     SLEEP,
     SYSCALL_HANDLER,
+    WRITES_PROGRAM,
     Cleanup,
     Edge,
     Instance,
@@ -141,6 +143,8 @@ class Effects:
         found = {SLEEP} if "sleeps" in decorators else set()
         if "gives_up" in decorators:
             found.add(decorators["gives_up"])
+            if decorators["gives_up"] == COPIES_OUT:
+                found.add(WRITES_PROGRAM)
         elif "interrupted_by" in decorators:
             found.add(INTERRUPTS)
         if self.locks.reasons(instance):

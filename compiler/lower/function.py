@@ -524,6 +524,7 @@ class FunctionLowerer:
         if self.discovering and self.live:
             edge = Edge(kind, self.loc, self.caught(), cold=self.cold, held=self.held(), **facts)
             edge.takes, edge.gives = self.taking, self.giving
+            edge.in_loop = any(isinstance(context, LoopContext) for context in self.contexts)
             self.instance.edges.append(edge)
 
     def propagate(self, error: str) -> None:

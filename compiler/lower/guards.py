@@ -46,8 +46,8 @@ _PLAIN = (IntType, BoolType, EnumType, NoneType, NeverType, StrType, BytesType, 
 FREE_PRIMITIVES = frozenset(
     f"unsafe.{name}"
     for name in ("address_of", "span_address", "symbol_address", "function_address", "atomic_add_u32",
-                 "atomic_swap_u32", "atomic_cas_u32", "compiler_barrier", "own_object", "pause", "spill_registers",
-                 "trap")
+                 "atomic_swap_u32", "atomic_cas_u32", "compiler_barrier", "memory_fence", "own_object", "pause",
+                 "spill_registers", "trap")
 )  # fmt: skip
 # Those of them that store, or wait for somebody who does.
 STORING_PRIMITIVES = frozenset(

@@ -190,6 +190,12 @@ def compiler_barrier(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     return NONE_VALUE
 
 
+def memory_fence(fn: FunctionLowerer, e: CallBuiltin) -> Value:
+    """A locked instruction that changes nothing: it takes half the time of `mfence`."""
+    fn.emit('call void asm sideeffect "lock orl $$0, (%rsp)", "~{memory},~{flags}"()')
+    return NONE_VALUE
+
+
 def pause(fn: FunctionLowerer, e: CallBuiltin) -> Value:
     fn.emit('call void asm sideeffect "pause", "~{memory}"()')
     return NONE_VALUE
@@ -228,6 +234,7 @@ UNSAFE: dict[str, Handler] = {
     "unsafe.symbol_address": symbol_address,
     "unsafe.function_address": function_address,
     "unsafe.compiler_barrier": compiler_barrier,
+    "unsafe.memory_fence": memory_fence,
     "unsafe.pause": pause,
     "unsafe.spill_registers": spill_registers,
     "unsafe.trap": trap,

@@ -25,6 +25,7 @@ from compiler.lower.guards import ALL_FIELDS, SPIN_LOCK, Access, Held, is_holder
 from compiler.lower.values import Path
 from compiler.lower.world import (
     ALLOCATE,
+    COPIES_OUT,
     INTERRUPTS,
     KERNEL_LOCK,
     READS_PROGRAM,
@@ -467,7 +468,8 @@ class Locks:
             return instance.function.loc, "sleeps"
         if effect == INTERRUPTS and "interrupted_by" in decorators:
             return instance.function.loc, "touches user memory, or lets interrupts in"
-        if effect == decorators.get("gives_up"):
+        access = decorators.get("gives_up")
+        if effect == access or (effect == WRITES_PROGRAM and access == COPIES_OUT):
             return instance.function.loc, f"{effect} the program's memory"
         return None
 

@@ -7,7 +7,8 @@ the running one itself, which has the lock, or has not begun.
 
 In a section (lower/unlocked.py) the own stores come last. A call that has stored cannot give up, or fail so that it is
 made again; so it is not made twice. That is judged in the call's own function, by the order in which its parts are
-lowered, which is that of the program where there is no loop.
+lowered, which is that of the program where there is no loop. A quick form that has stored returns a constant, which is
+not TAKE_LOCK.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from compiler.types import ClassType, StructType, Type
 if TYPE_CHECKING:
     from compiler.lower.effects import Effects
     from compiler.lower.function import FunctionLowerer
+    from compiler.lower.values import Value
     from compiler.lower.world import Instance
 
 LIST_FILE = Path(__file__).resolve().parents[1] / "own_stores.txt"
+TAKE_LOCK = -4096  # of kernel/doors/quick.py
 _HINT = "write current().part.name = …, or list the function in own_stores.txt: why is the thread in no section?"
 
 
@@ -64,6 +67,12 @@ def note_store(fn: FunctionLowerer, target: FieldTarget, *, in_loop: bool, is_pl
         return
     if fn.discovering and fn.live:
         fn.instance.other_stores.setdefault(what, fn.loc)
+
+
+def note_return(fn: FunctionLowerer, value: Value) -> None:
+    """A function is about to return, which in a quick form may mean that the call is made again."""
+    if fn.instance.own_stores and fn.discovering and fn.live and value.constant in (None, TAKE_LOCK):
+        fn.instance.late_returns.append(fn.loc)
 
 
 def _is_of_running_thread(fn: FunctionLowerer, target: FieldTarget) -> bool:
@@ -113,8 +122,8 @@ def misplaced_store(
     for store in instance.own_stores:
         if instance is not handler:
             return store.loc, f"stores {store.what} outside of the call's own function"
-        if quick:
-            return store.loc, f"stores {store.what}, and may return TAKE_LOCK"
+        if quick and instance.late_returns:
+            return instance.late_returns[0], f"may return TAKE_LOCK after it has stored {store.what}"
         if store.in_loop:
             return store.loc, f"stores {store.what} in a loop"
         for edge in instance.edges[store.at :]:

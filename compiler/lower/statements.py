@@ -24,7 +24,7 @@ from compiler.lower.guards import note_access, note_need, note_unfit
 from compiler.lower.interfaces import BYTE_ARRAY, DEQUE, LIST
 from compiler.lower.module import element_alias, field_alias
 from compiler.lower.objects import call_method, confirm_natural, field_place, is_atomic, load_field, write_field
-from compiler.lower.own import note_store
+from compiler.lower.own import note_return, note_store
 from compiler.lower.ranges import begin_turn, end_turns, in_loop
 from compiler.lower.text import panic_with
 from compiler.lower.values import NONE_VALUE, Value
@@ -263,6 +263,7 @@ def return_statement(fn: FunctionLowerer, s: Return) -> None:
         return
     value = lower_as(fn, s.value, result) if s.value is not None else coerce(fn, NONE_VALUE, result)
     fn.set_loc(s.loc)
+    note_return(fn, value)
     fn.return_value(value)
 
 

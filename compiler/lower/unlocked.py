@@ -16,7 +16,8 @@ and noted before the lock is taken, so here the way to a panic counts as well.
 
 Of user memory it may touch a little, by the assembly functions that are `@gives_up`. If one of them faults, the section
 ends there, and the call is made again from its beginning, with the lock. What it had written to the program is written
-again. So that the second time finds what the first one found, a call either reads the program's memory or writes it.
+again. So that the second time finds what the first one found, a call either reads the program's memory or writes it, or
+reads it and then, last, writes one word, of which a fault leaves nothing.
 Words of its own thread it may store (`@own`), in the end: see lower/own.py.
 """
 
@@ -30,6 +31,7 @@ from compiler.front.convert_types import short_name
 from compiler.lower.own import check_stores, misplaced_store
 from compiler.lower.world import (
     ALLOCATE,
+    COPIES_OUT,
     INTERRUPTS,
     KERNEL_LOCK,
     READS_PROGRAM,
@@ -87,10 +89,31 @@ def why_unfit(effects: Effects, handler: Instance) -> list[tuple[Loc | None, str
 
 def _why_not(effects: Effects, handler: Instance) -> list[tuple[Loc | None, str]]:
     """`why_unfit`, or how the handler comes to both read and write the program's memory."""
-    if {READS_PROGRAM, WRITES_PROGRAM} <= effects.flags[handler]:
+    if {READS_PROGRAM, WRITES_PROGRAM} <= effects.flags[handler] and not _writes_one_word_last(effects, handler):
         trace = effects.locks.trace_from
         return [*trace(handler, READS_PROGRAM), *trace(handler, WRITES_PROGRAM), (handler.function.loc, _BOTH)]
     return why_unfit(effects, handler)
+
+
+def _writes_one_word_last(effects: Effects, handler: Instance) -> bool:
+    """Whether a call that reads the program's memory has done so when it writes, and writes one word or nothing: if it
+    gives up, it has written nothing.
+    """
+    last = handler
+    while not last.extern:
+        touching = [edge for edge in last.edges if _touches(effects, edge, READS_PROGRAM, WRITES_PROGRAM)]
+        writing = [edge for edge in touching if _touches(effects, edge, WRITES_PROGRAM)]
+        if len(writing) != 1 or writing[0] is not touching[-1] or writing[0].in_loop:
+            return False
+        targets = list(effects.all_targets(writing[0]))
+        if len(targets) != 1:
+            return False
+        last = targets[0]
+    return COPIES_OUT not in effects.flags[last]
+
+
+def _touches(effects: Effects, edge: Edge, *how: str) -> bool:
+    return any(not effects.flags[target].isdisjoint(how) for target in effects.all_targets(edge))
 
 
 def _misplaced(world: World) -> list[Diagnostic]:
@@ -98,9 +121,9 @@ def _misplaced(world: World) -> list[Diagnostic]:
     found = []
     for instance in world.instances.values():
         access = instance.function.decorators.get("gives_up")
-        if access is not None and not (instance.extern and access in (READS_PROGRAM, WRITES_PROGRAM)):
+        if access is not None and not (instance.extern and access in (READS_PROGRAM, WRITES_PROGRAM, COPIES_OUT)):
             message = f'{short_name(instance.function.name)} is @gives_up("{access}")'
-            hint = 'only an assembly function gives a call up; it "reads" or "writes" the program\'s memory'
+            hint = 'only an assembly function gives a call up; it "reads", "writes" or "copies out"'
             found.append(Diagnostic("KP739", instance.function.loc, message, hint))
     return found
 

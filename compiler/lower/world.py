@@ -74,6 +74,7 @@ OTHER_CODE, SAME_CODE = -1, -2  # a number that is computed; that of an exceptio
 SLEEP, ALLOCATE, PANIC = "sleep", "allocate", "panic"  # effects
 INTERRUPTS, KERNEL_LOCK = "interrupts", "kernel lock"  # lets interrupts in or touches user memory; needs that lock
 READS_PROGRAM, WRITES_PROGRAM = "reads", "writes"  # a little of the running program's memory (`@gives_up`)
+COPIES_OUT = "copies out"  # writes more than one word there: a fault may leave it half done
 _FROM_OUTSIDE = frozenset(("export", "interrupted_by", "last_resort", "on_stack", "with_room"))
 OBJECT = ClassType("builtins.object")  # of which all classes are, though none lists it among its ancestors
 SYSCALL_HANDLER = FunctionType((INT,) * 6, INT)
@@ -102,6 +103,7 @@ class Edge:
     arguments: tuple[Path | None, ...] = ()  # of a call: how the arguments are named
     takes: str = ""  # of the call that takes a spin lock for a `with`: the lock's class
     gives: bool = False  # of the call at the end of the `with`
+    in_loop: bool = False
 
 
 @dataclass(slots=True)
@@ -133,6 +135,7 @@ class Instance:
     needs: dict[Need, Loc] = field(default_factory=dict)
     unfit: dict[str, Loc] = field(default_factory=dict)  # what it does that no section may (lower/unlocked.py)
     own_stores: list[OwnStore] = field(default_factory=list)
+    late_returns: list[Loc] = field(default_factory=list)  # after such a store: of what may be TAKE_LOCK
     other_stores: dict[str, Loc] = field(default_factory=dict)  # of such words, but not surely of the running thread
     contracts: list[Contract] = field(default_factory=list)
     raises_word: bool = True  # whether the signature carries an error word; final after `effects`

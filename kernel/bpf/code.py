@@ -94,9 +94,12 @@ STACK_SIZE: Final = 512
 
 # Program types.
 SOCKET_FILTER: Final = 1
+TRACEPOINT: Final = 5
+PERF_EVENT: Final = 7
 CGROUP_SKB: Final = 8
 CGROUP_SOCK: Final = 9
 CGROUP_DEVICE: Final = 15
+RAW_TRACEPOINT: Final = 17
 CGROUP_SOCK_ADDR: Final = 18
 
 

@@ -64,14 +64,14 @@ class HashMap(KeyedMap):
             return
         if flags == EXIST:
             raise Errno(ENOENT)
+        if self._drops and self.is_full():
+            self.drop(self.key(self._oldest()))  # such a table holds no objects
         self.set_first(self._add(key), value, processor)
 
     def _add(self, key: bytes) -> int:
         """An element for a key that has none. Raises E2BIG, MemoryError."""
         if self.is_full():
-            if not self._drops:
-                raise Errno(E2BIG)
-            self.drop(self.key(self._oldest()))  # such a table holds no objects
+            raise Errno(E2BIG)
         element = self.take()
         number = self._hash.of(key)
         following = self._first.get(number, -1)

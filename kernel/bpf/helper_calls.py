@@ -29,6 +29,8 @@ from kernel.bpf.helpers import (
     RING_QUERY,
     SOCKET_COOKIE,
     SOCKET_UID,
+    STORAGE_DELETE,
+    STORAGE_GET,
     UID_GID,
     UPDATE,
 )
@@ -36,7 +38,7 @@ from kernel.bpf.kept_maps import HeldMap
 from kernel.bpf.machine import CONTEXT_POINTER, MAP_REGION, VALUE_REGION
 from kernel.bpf.maps import BLOOM, PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY, Map
 from kernel.bpf.packet_view import NOWHERE
-from kernel.bpf.ring_calls import RingCalls
+from kernel.bpf.storage_calls import StorageCalls
 from kernel.lang import EFAULT, ENOMEM, Errno, span_of
 from kernel.lib.pace import spend
 from kernel.mm.keeping import has_room_to_keep
@@ -48,7 +50,7 @@ _COMMAND_SIZE: Final = 16
 _FROM_START: Final = -1  # of what a program is shown of a packet, not of one of its headers
 
 
-class HelperCalls(RingCalls):
+class HelperCalls(StorageCalls):
     """A run that calls helpers. Base class."""
 
     def call_helper(self, helper: int) -> None:
@@ -60,6 +62,8 @@ class HelperCalls(RingCalls):
             result = self._call_line(helper)
         elif RING_OUTPUT <= helper <= RING_QUERY:
             result = self.call_ring(helper)
+        elif helper == STORAGE_GET or helper == STORAGE_DELETE:
+            result = self.call_storage(helper)
         elif helper == KTIME_NS:
             result = world.now_ns()
         elif helper == BOOT_NS:
@@ -84,7 +88,7 @@ class HelperCalls(RingCalls):
         elif helper == COMMAND:
             self._write_command(self.registers[1], self.registers[2])
         elif helper != NUMA_NODE:
-            self.is_broken = True
+            result = self.call_trace(helper)
         self.registers[0] = result
 
     def _call_map(self, helper: int) -> int:

@@ -14,11 +14,14 @@ from kernel.bpf.maps import (
     ARRAY,
     ARRAY_OF_MAPS,
     BLOOM,
+    EVENT_ARRAY,
     FOR_EACH_PROCESSOR,
     GROUP_ARRAY,
+    GROUP_STORAGE,
     HASH,
     HASH_OF_MAPS,
     INNER_MAP,
+    KEEP_EVENTS,
     LRU_HASH,
     LRU_PERCPU_HASH,
     MAPPED,
@@ -35,7 +38,9 @@ from kernel.bpf.maps import (
     QUEUE,
     READ_ONLY,
     RING,
+    SOCKET_STORAGE,
     STACK,
+    TASK_STORAGE,
     WRITE_ONLY,
     ZERO_SEED,
     ArrayMap,
@@ -44,6 +49,7 @@ from kernel.bpf.maps import (
 from kernel.bpf.objects import ObjectArray, ObjectTable, is_of_objects
 from kernel.bpf.prefixes import LENGTH_BYTES, PrefixMap
 from kernel.bpf.ring import RingMap
+from kernel.bpf.storage import CLONED, MOST_VALUE, StorageMap, is_storage
 from kernel.lang import E2BIG, EINVAL, Errno
 from kernel.mm.frames import PAGE_MASK
 
@@ -57,9 +63,14 @@ _DESCRIPTOR: Final = 4
 _HASHES: Final = [HASH, PERCPU_HASH, LRU_HASH, LRU_PERCPU_HASH, HASH_OF_MAPS]
 _KINDS: Final = [
     HASH, ARRAY, PROGRAM_ARRAY, PERCPU_HASH, PERCPU_ARRAY, GROUP_ARRAY, LRU_HASH, LRU_PERCPU_HASH, PREFIXES,
-    ARRAY_OF_MAPS, HASH_OF_MAPS, QUEUE, STACK, RING, BLOOM,
+    ARRAY_OF_MAPS, HASH_OF_MAPS, QUEUE, STACK, RING, BLOOM, EVENT_ARRAY,
+    SOCKET_STORAGE, TASK_STORAGE, GROUP_STORAGE,
 ]  # fmt: skip
-_FOR_PROGRAMMERS: Final = [LRU_HASH, LRU_PERCPU_HASH, PREFIXES, QUEUE, STACK, RING, BLOOM]  # CAP_BPF
+_FOR_PROGRAMMERS: Final = [
+    LRU_HASH, LRU_PERCPU_HASH, PREFIXES, QUEUE, STACK, RING, BLOOM,
+    SOCKET_STORAGE, TASK_STORAGE, GROUP_STORAGE,
+]  # fmt: skip
+"""Those that require CAP_BPF."""
 
 
 def is_known(kind: int) -> bool:
@@ -85,6 +96,8 @@ def _flags_of(kind: int) -> int:
         return NO_PREALLOCATION | NUMA_NODE
     if kind == BLOOM:
         return NUMA_NODE | ZERO_SEED
+    if kind == EVENT_ARRAY:
+        return NUMA_NODE | KEEP_EVENTS
     return NUMA_NODE | INNER_MAP | MAPPED if kind == ARRAY else NUMA_NODE
 
 
@@ -145,6 +158,12 @@ def make_map(
         if most > _MOST_BYTES:
             raise Errno(E2BIG)
         return RingMap(most, flags)
+    if is_storage(kind):
+        if flags & ~CLONED != NO_PREALLOCATION or key_size != _DESCRIPTOR or value_size == 0 or most != 0:
+            raise Errno(EINVAL)
+        if value_size > MOST_VALUE:
+            raise Errno(E2BIG)
+        return StorageMap(kind, value_size, flags)
     _check_flags(kind, flags)
     _check_sizes(kind, key_size, value_size, most)
     if kind == BLOOM:

@@ -11,11 +11,12 @@ from typing import Final, Literal
 
 from kernel.bpf.arithmetic import WORD_MASK, signed
 from kernel.bpf.code import STACK_SIZE
+from kernel.bpf.held import Held
 from kernel.bpf.mapped_array import MappedArray
 from kernel.bpf.maps import PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY, Map
 from kernel.bpf.packet_view import NOWHERE, PacketView
 from kernel.bpf.ring import Record
-from kernel.lang import Array, span_of, u64
+from kernel.lang import ENOENT, Array, Span, span_of, u8, u64
 from kernel.lib.pace import spend
 
 # Regions: the upper halves of pointers.
@@ -24,7 +25,9 @@ STACK_REGION: Final = 2  # of the program; those of the functions that are at wo
 MAP_REGION: Final = 0x1000  # the maps themselves
 VALUE_REGION: Final = 0x2000  # and their values
 RECORD_REGION: Final = 0x3000  # records of rings that are being written
+SOCKET_REGION: Final = 0x20  # the socket that it judges, which helpers take; no bytes of it are seen
 CONTEXT_POINTER: Final = CONTEXT_REGION << 32
+SOCKET_POINTER: Final = SOCKET_REGION << 32
 
 
 class World:
@@ -61,6 +64,26 @@ class World:
         """The thread's name."""
         return b""
 
+    def jiffies(self) -> int:
+        """The clock in ticks."""
+        return 0
+
+    def read_memory(self, address: int, target: Span[u8]) -> bool:
+        """Read memory of the running program, as far as nothing sleeps. False if it is not all there."""
+        return False
+
+    def read_text(self, address: int, target: Span[u8]) -> int:
+        """The same up to a zero byte, or as much as there is room for: how many bytes, with that one; -1 as above."""
+        return -1
+
+    def write_event(self, held: Held | None, data: Span[u8]) -> int:
+        """Put a sample with these bytes where an event writes. The result of the helper."""
+        return -ENOENT
+
+    def read_event(self, held: Held | None, counts: Span[u8]) -> int:
+        """The count of an event, and how long it was enabled and ran; None: of the one that the program runs for."""
+        return -ENOENT
+
 
 class Memory:
     """The registers and the memory of a run. Base class of those that use them."""
@@ -84,7 +107,8 @@ class Memory:
         records: list[Record] = []
         self.records: list[Record] = records
         self.packet: PacketView | None = None
-        self.cookie: int = 0  # of the socket that it judges
+        self.cookie: int = 0  # of the socket that it judges, or given with the program that traces
+        self.storage_room: int = 0  # bytes that the socket's values in maps may count
         self.half_at: int = NOWHERE  # a word of the context of which two bytes are kept
 
     def region(self, address: int, size: int, forbidding: int) -> bytearray | None:

@@ -21,6 +21,7 @@ from kernel.lib.pace import pace_bytes, spend
 HASH: Final = 1
 ARRAY: Final = 2
 PROGRAM_ARRAY: Final = 3
+EVENT_ARRAY: Final = 4
 PERCPU_HASH: Final = 5
 PERCPU_ARRAY: Final = 6
 GROUP_ARRAY: Final = 8
@@ -32,8 +33,11 @@ ARRAY_OF_MAPS: Final = 12
 HASH_OF_MAPS: Final = 13
 QUEUE: Final = 22
 STACK: Final = 23
+SOCKET_STORAGE: Final = 24
 RING: Final = 27
+TASK_STORAGE: Final = 29
 BLOOM: Final = 30
+GROUP_STORAGE: Final = 32
 
 NOT_SUPPORTED: Final = 524  # ENOTSUPP, which Linux does not export
 
@@ -47,6 +51,7 @@ ZERO_SEED: Final = 64
 PROGRAM_READ_ONLY: Final = 128
 PROGRAM_WRITE_ONLY: Final = 256
 MAPPED: Final = 0x400  # processes may map it
+KEEP_EVENTS: Final = 0x800  # an array of events keeps them when its last descriptor is closed
 INNER_MAP: Final = 0x1000  # arrays of any length may take its place in a map of maps
 
 # Flags of updates.

@@ -20,17 +20,22 @@ from kernel.bpf.helpers import (
     NOTHING,
     OF_CONTEXT,
     OF_MAP,
+    OF_SOCKET,
     POP,
     PUSH,
     READ_BUFFER,
     RING_DISCARD,
     RING_RESERVE,
     RING_SUBMIT,
+    ROOM,
     SIZE,
+    STORAGE_GET,
     TAIL_CALL,
     UPDATE,
+    VALUE_OR_NONE,
     arguments_of,
     is_for,
+    is_for_free,
 )
 from kernel.bpf.look import Look
 from kernel.bpf.maps import BLOOM, PROGRAM_READ_ONLY, PROGRAM_WRITE_ONLY
@@ -49,6 +54,7 @@ from kernel.bpf.state import (
     NOT_SET,
     NUMBER,
     RECORD,
+    SOCKET,
     STACK,
     Value,
     number,
@@ -73,6 +79,8 @@ def load_value(look: Look, register: int, base: Value, offset: int, size: int) -
     elif base.kind == RECORD:
         _check_record(look, register, base, offset, size)
     elif base.kind == CONTEXT:
+        if base.is_start() and look.subject.has_socket(offset, size):
+            return Value(SOCKET, 0, 0)
         _check_context(look, register, base, offset, size, is_store=False)
     else:
         look.refuse(f"R{register} invalid mem access '{NAMES[base.kind]}'", EACCES)
@@ -180,10 +188,13 @@ def _store_stack(look: Look, register: int, base: Value, offset: int, size: int,
 
 def check_helper(look: Look, helper: int) -> Value:
     """Check the arguments of a call, in registers 1 to 5. Returns what it gives."""
-    arguments = arguments_of(helper, look.subject.program_type, look.subject.may_program)
+    subject = look.subject
+    arguments = arguments_of(helper, subject.program_type, subject.may_program, subject.may_leak)
     if arguments is None:
         look.refuse(f"program of this type cannot use helper #{helper}", EINVAL)
         return ANY_NUMBER
+    if not subject.is_free and is_for_free(helper):
+        look.refuse("cannot call GPL-restricted function from non-GPL compatible program", EINVAL)
     place = 0
     takes_map = False
     constant = 0
@@ -206,8 +217,13 @@ def check_helper(look: Look, helper: int) -> Value:
                 look.refuse(f"R{register} type={NAMES[value.kind]} expected=ctx", EACCES)
             if value.least != 0 or value.most != 0:
                 look.refuse(f"dereference of modified ctx ptr R{register} off={value.least} disallowed", EACCES)
-        elif kind == BUFFER or kind == READ_BUFFER:
-            _check_buffer(look, register, value, is_read=kind == READ_BUFFER)
+        elif kind == OF_SOCKET:
+            if value.kind != SOCKET:
+                look.refuse(f"R{register} type={NAMES[value.kind]} expected=sock_common, sock", EACCES)
+        elif kind == VALUE_OR_NONE and value.is_known() and value.least == 0:
+            continue
+        elif kind == BUFFER or kind == READ_BUFFER or kind == ROOM:
+            _check_buffer(look, register, value, is_read=kind == READ_BUFFER, may_be_empty=kind != BUFFER)
         elif kind == CONSTANT:
             if not value.is_known():
                 look.refuse(f"R{register} is not a known constant", EACCES)
@@ -238,7 +254,7 @@ def check_helper(look: Look, helper: int) -> Value:
         look.state.give_back(constant, ANY_NUMBER if look.subject.may_leak else NOT_SET)
     if helper == LOOKUP and is_of_maps(look.map_at(place).kind):
         return Value(MAYBE_MAP, 0, 0, place + INNER, look.next_lookup())
-    if helper == LOOKUP or helper == LOOKUP_PERCPU:
+    if helper == LOOKUP or helper == LOOKUP_PERCPU or helper == STORAGE_GET:
         return Value(MAYBE_VALUE, 0, 0, place, look.next_lookup())
     return number(LEAST, MOST)
 
@@ -278,14 +294,14 @@ def _check_readable(look: Look, register: int, value: Value, size: int) -> None:
         look.refuse(f"invalid indirect read from stack R{register} off {place} size {size}", EACCES)
 
 
-def _check_buffer(look: Look, register: int, value: Value, *, is_read: bool) -> None:
+def _check_buffer(look: Look, register: int, value: Value, *, is_read: bool, may_be_empty: bool) -> None:
     """Check memory that a helper writes or reads, whose size is in the next register."""
     size = look.read(register + 1)
     if size.kind != NUMBER:
         look.refuse(f"R{register + 1} type={NAMES[size.kind]} expected=scalar", EACCES)
     if size.least < 0:
         look.refuse(f"R{register + 1} min value is negative, either use unsigned or 'var &= const'", EACCES)
-    if size.least == 0 and not is_read:
+    if size.least == 0 and not may_be_empty:
         look.refuse(f"R{register + 1} invalid zero-sized read", EACCES)
     if size.most >= _LARGEST_BUFFER:
         look.refuse(f"R{register + 1} unbounded memory access, use 'var &= const' or 'if (var < const)'", EACCES)
@@ -306,6 +322,8 @@ def _check_room(look: Look, register: int, value: Value, least: int, most: int) 
     if value.kind != STACK:
         look.refuse(f"R{register} type={NAMES[value.kind]} expected=fp, map_value", EACCES)
     place = _stack_place(look, register, value, 0, most)
+    if most == 0:
+        return
     stack = look.state.stacks[value.place]
     if not look.subject.may_leak and stack.has_pointer(place, most):
         look.refuse("attempt to corrupt spilled pointer on stack", EACCES)

@@ -1,4 +1,5 @@
-"""Maps whose elements lead to objects: programs for tail calls, other maps, control groups.
+"""Maps whose elements lead to objects: programs for tail calls, other maps, control groups, events of
+perf_event_open(2).
 
 Only system calls change them. A program may look up a map in a map, and go on in another program (`interpreter.py`).
 An array of programs lets go of them when nobody has it open, because one of them may be a user of the array itself.
@@ -14,10 +15,12 @@ from kernel.bpf.held import Held
 from kernel.bpf.maps import (
     ARRAY,
     ARRAY_OF_MAPS,
+    EVENT_ARRAY,
     EXIST,
     GROUP_ARRAY,
     HASH_OF_MAPS,
     INNER_MAP,
+    KEEP_EVENTS,
     NO_EXIST,
     NOT_SUPPORTED,
     PERCPU_ARRAY,
@@ -51,7 +54,7 @@ def is_of_maps(kind: int) -> bool:
 
 
 def is_of_objects(kind: int) -> bool:
-    return is_of_maps(kind) or kind == PROGRAM_ARRAY or kind == GROUP_ARRAY
+    return is_of_maps(kind) or kind == PROGRAM_ARRAY or kind == GROUP_ARRAY or kind == EVENT_ARRAY
 
 
 @final
@@ -117,7 +120,7 @@ class ObjectArray(Map):
         return self.find(key) not in self._objects.by_element
 
     def look_up(self, key: bytes) -> bytes:
-        if self.kind == GROUP_ARRAY:
+        if self.kind == GROUP_ARRAY or self.kind == EVENT_ARRAY:
             raise Errno(NOT_SUPPORTED)
         found = self._objects.by_element.get(self.find(key))
         if found is None:
@@ -159,7 +162,7 @@ class ObjectArray(Map):
         self._objects.let_go()
 
     def abandon(self) -> None:
-        if self.kind == PROGRAM_ARRAY:
+        if self.kind == PROGRAM_ARRAY or (self.kind == EVENT_ARRAY and self.flags & KEEP_EVENTS == 0):
             self.clear()
 
 

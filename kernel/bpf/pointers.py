@@ -9,7 +9,7 @@ from kernel.bpf.arithmetic import WORD_MASK, divide_signed, signed_of
 from kernel.bpf.code import ADD, AND, DIV, END, MOD, MOV, NEG, OR, SUB, XOR
 from kernel.bpf.look import Look
 from kernel.bpf.ranges import after, after_32, low_word
-from kernel.bpf.state import ANY_NUMBER, MAP, NAMES, NUMBER, STACK, Value, number
+from kernel.bpf.state import ANY_NUMBER, MAP, NAMES, NUMBER, SOCKET, STACK, Value, number
 from kernel.lang import EACCES, EINVAL
 
 _FARTHEST: Final = 1 << 29  # of a pointer from what it points into
@@ -86,8 +86,8 @@ def _with_pointer(look: Look, register: int, what: int, is_wide: bool, old: Valu
     distance = source if old.is_pointer() else old
     if pointer.is_maybe():
         look.refuse(f"R{register} pointer arithmetic on {NAMES[pointer.kind]} prohibited, null-check it first", EACCES)
-    if pointer.kind == MAP:
-        look.refuse(f"R{register} pointer arithmetic on map_ptr prohibited", EACCES)
+    if pointer.kind == MAP or pointer.kind == SOCKET:
+        look.refuse(f"R{register} pointer arithmetic on {NAMES[pointer.kind]} prohibited", EACCES)
     if what == AND or what == OR or what == XOR:
         look.refuse(f"R{register} bitwise operator on pointer prohibited", EACCES)
     if what != ADD and what != SUB:

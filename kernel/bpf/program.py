@@ -10,13 +10,14 @@ from kernel.bpf.btf import Btf, release_btf
 from kernel.bpf.code import Code
 from kernel.bpf.interpreter import Machine, Runnable
 from kernel.bpf.kept_maps import keep_map, release_map
-from kernel.bpf.machine import World
+from kernel.bpf.machine import SOCKET_POINTER, World
 from kernel.bpf.maps import PROGRAM_ARRAY, Map
 from kernel.bpf.numbers import Numbers
 from kernel.bpf.packet_view import PacketView
 from kernel.bpf.statistics import STATISTICS
-from kernel.bpf.subject import ADDRESS_PORT
-from kernel.lang import EINVAL, Errno, final
+from kernel.bpf.subject import ADDRESS_PORT, ADDRESS_SOCKET
+from kernel.bpf.token import Token
+from kernel.lang import EINVAL, Errno, final, span_of, u64
 from kernel.lib.pace import pace
 
 UNBOUNDED: Final = -1
@@ -41,8 +42,11 @@ class Program(Runnable):
         self.owner: int = 0  # the user that loaded it
         self.asked_place: int = 0  # where it said that it would be attached
         self.place: int = -1  # the only purpose for which it may be attached, if there is one
+        self.token: Token | None = None  # that its loader had
         self.is_free: bool = False  # its licence is compatible with the GPL
+        self.reach: int = 0  # of one that traces: up to where it reads its context
         self.warnings: int = 0  # runs that broke off
+        self.misses: int = 0  # that there was no memory for
         self.runs: int = 0  # that were counted
         self.run_ns: int = 0  # the time that they took
         self.btf: Btf | None = None  # the types that it was described with
@@ -105,19 +109,31 @@ class Program(Runnable):
         self._end(machine, started)
         return answer, machine.cost()
 
-    def judge_socket(self, context: bytearray, cookie: int, most_cost: int, world: World) -> tuple[int, int]:
-        """The same for a socket, which the program may change by its context. Takes safe points if `most_cost` is
-        UNBOUNDED: the run then ends as in `run`.
+    def judge_socket(
+        self, context: bytearray, cookie: int, most_cost: int, world: World, storage_room: int = 0
+    ) -> tuple[int, int]:
+        """The same for a socket, which the program may change by its context; its values in maps may count
+        `storage_room` bytes. Takes safe points if `most_cost` is UNBOUNDED: the run then ends as in `run`.
         """
         machine = Machine(self.code, self.maps, context, world)
         machine.may_change_context = True
         machine.cookie = cookie
+        machine.storage_room = storage_room
         started = self._begin(world)
         answer = machine.run() if most_cost == UNBOUNDED else machine.run_at_once(most_cost)
         self._end(machine, started)
         return answer, machine.cost()
 
-    def judge_address(self, context: bytearray, cookie: int, world: World) -> int:
+    def trace(self, context: bytearray, cookie: int, most_cost: int, world: World) -> tuple[int, int]:
+        """The same for what happened in the kernel, of which it changes nothing. Takes no safe points."""
+        machine = Machine(self.code, self.maps, context, world)
+        machine.cookie = cookie
+        started = self._begin(world)
+        answer = machine.run_at_once(most_cost)
+        self._end(machine, started)
+        return answer, machine.cost()
+
+    def judge_address(self, context: bytearray, cookie: int, world: World, storage_room: int = 0) -> int:
         """Its answer about an address of a socket, which it may change by its context. Takes safe points. Raises
         MemoryError.
         """
@@ -125,6 +141,8 @@ class Program(Runnable):
         machine.may_change_context = True
         machine.half_at = ADDRESS_PORT
         machine.cookie = cookie
+        machine.storage_room = storage_room
+        span_of(context).store_u64(ADDRESS_SOCKET, u64(SOCKET_POINTER))
         started = self._begin(world)
         answer = machine.run()
         self._end(machine, started)

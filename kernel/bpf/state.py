@@ -27,11 +27,12 @@ MAYBE_VALUE: Final = 6  # or 0: a lookup's result
 MAYBE_MAP: Final = 7  # the same, in a map of maps
 RECORD: Final = 8  # memory that the program must give back; the place is its size
 MAYBE_RECORD: Final = 9
+SOCKET: Final = 10  # a socket, for helpers alone
 INNER: Final = 0x1000  # added to the place of a map of maps: one of those that it has
 
 NAMES: Final[list[str]] = [
     "?", "scalar", "ctx", "fp", "map_ptr", "map_value", "map_value_or_null", "map_ptr_or_null",
-    "ringbuf_mem", "ringbuf_mem_or_null",
+    "ringbuf_mem", "ringbuf_mem_or_null", "sock",
 ]  # fmt: skip
 
 MOST_HELD: Final = 64  # records that a program may have at once
@@ -54,6 +55,10 @@ class Value:
 
     def is_pointer(self) -> bool:
         return self.kind > NUMBER
+
+    def is_start(self) -> bool:
+        """Whether a pointer is at the start of its target."""
+        return self.least == 0 and self.most == 0
 
     def is_maybe(self) -> bool:
         """Whether it may be 0 where it looks like a pointer."""

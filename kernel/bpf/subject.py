@@ -7,7 +7,16 @@ Source: Linux's include/uapi/linux/bpf.h, for the layouts of contexts.
 
 from typing import Final
 
-from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, SOCKET_FILTER
+from kernel.bpf.code import (
+    CGROUP_DEVICE,
+    CGROUP_SKB,
+    CGROUP_SOCK,
+    CGROUP_SOCK_ADDR,
+    PERF_EVENT,
+    RAW_TRACEPOINT,
+    SOCKET_FILTER,
+    TRACEPOINT,
+)
 from kernel.lang import final
 
 DEVICE_CONTEXT: Final = 12  # struct bpf_cgroup_dev_ctx: type and access, major, minor
@@ -62,8 +71,19 @@ ADDRESS_SOCKET_KIND: Final = 32
 ADDRESS_SOCKET_PROTOCOL: Final = 36
 ADDRESS_SOURCE4: Final = 40
 ADDRESS_SOURCE6: Final = 44
-ADDRESS_CONTEXT: Final = 60
+_ADDRESS_END: Final = 60
+ADDRESS_SOCKET: Final = 64  # a pointer to the socket
+ADDRESS_CONTEXT: Final = 72
 _WIDE: Final[list[int]] = [ADDRESS_IP6, ADDRESS_IP6 + 8, ADDRESS_SOURCE6 + 4]  # where 8 bytes may be accessed
+
+# Contexts of programs that trace: a tracepoint's record, whose first word is the kernel's own; struct
+# bpf_perf_event_data; the arguments of a raw tracepoint.
+RECORD_START: Final = 8
+RECORD_CONTEXT: Final = 8192
+EVENT_PERIOD: Final = 168  # behind the registers, 8 bytes each
+EVENT_ADDRESS: Final = 176
+EVENT_CONTEXT: Final = 184
+RAW_CONTEXT: Final = 96
 
 # Places where programs are attached to a group, as bpf(2) numbers them (BPF_CGROUP_*).
 PACKETS_IN: Final = 0
@@ -102,6 +122,8 @@ class Subject:
         self.most_instructions: int = 0  # and no loops; 0: any number, with loops
         self.is_for_place: bool = False  # it is only for the place that it was loaded for
         self.looks_into_packets: bool = False  # by the loads that classic BPF has
+        self.is_free: bool = True  # its licence is compatible with the GPL
+        self.reach: int = 0  # of a program that traces: up to where it reads its context
 
     def may_load(self, offset: int, size: int) -> bool:
         """Whether bytes of the context may be read."""
@@ -111,6 +133,10 @@ class Subject:
 
     def may_store(self, offset: int, size: int) -> bool:
         """Whether bytes of the context may be changed."""
+        return False
+
+    def has_socket(self, offset: int, size: int) -> bool:
+        """Whether a pointer to a socket may be read there."""
         return False
 
     def note_result(self, least: int) -> None:
@@ -204,6 +230,9 @@ class AddressSubject(Subject):
     def may_store(self, offset: int, size: int) -> bool:
         return self._has(offset, size) and (size == 4 or (size == 8 and offset in _WIDE))
 
+    def has_socket(self, offset: int, size: int) -> bool:
+        return offset == ADDRESS_SOCKET and size == 8
+
     def _has(self, offset: int, size: int) -> bool:
         """Whether programs of the place have a changeable field there."""
         if offset < 0 or offset % size != 0:
@@ -217,7 +246,35 @@ class AddressSubject(Subject):
             return not self.is_ip4
         if self.purpose != ADDRESS_SENDS:
             return False
-        return field == ADDRESS_SOURCE4 if self.is_ip4 else ADDRESS_SOURCE6 <= field < ADDRESS_CONTEXT
+        return field == ADDRESS_SOURCE4 if self.is_ip4 else ADDRESS_SOURCE6 <= field < _ADDRESS_END
+
+
+@final
+class TraceSubject(Subject):
+    """One that sees what happens elsewhere in the kernel, and changes none of it."""
+
+    def __init__(self, program_type: int) -> None:
+        super().__init__(program_type, 0)
+        self.least_result = 1  # whatever it returns
+
+    def may_load(self, offset: int, size: int) -> bool:
+        start = RECORD_START if self.program_type == TRACEPOINT else 0
+        if offset < start or offset >= self._end() or offset % size != 0:
+            return False
+        if self.program_type == PERF_EVENT and offset < EVENT_PERIOD and size != 8:
+            return False
+        self.reach = max(self.reach, offset + size)
+        return True
+
+    def _end(self) -> int:
+        if self.program_type == TRACEPOINT:
+            return RECORD_CONTEXT
+        return EVENT_CONTEXT if self.program_type == PERF_EVENT else RAW_CONTEXT
+
+
+def is_of_tracing(program_type: int) -> bool:
+    """Whether programs of a type see what happens elsewhere."""
+    return program_type == TRACEPOINT or program_type == PERF_EVENT or program_type == RAW_TRACEPOINT
 
 
 def subject_of(program_type: int, place: int = 0) -> Subject | None:
@@ -226,6 +283,8 @@ def subject_of(program_type: int, place: int = 0) -> Subject | None:
     """
     if program_type == CGROUP_DEVICE:
         return Subject(program_type, 1)
+    if is_of_tracing(program_type):
+        return TraceSubject(program_type)
     if program_type == CGROUP_SKB or program_type == SOCKET_FILTER:
         return PacketSubject(program_type, place)
     if program_type == CGROUP_SOCK:

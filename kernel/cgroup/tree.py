@@ -5,6 +5,7 @@ Context: nothing sleeps, but for what says so. Errors are those of mkdir(2), rmd
 
 from typing import Final
 
+from kernel.bpf.storage import GROUP_OWNERS
 from kernel.cgroup.disks import DISK_CONTROLS, DiskControl
 from kernel.cgroup.freezing import update_frozen
 from kernel.cgroup.group import (
@@ -109,6 +110,7 @@ def remove_group(group: ControlGroup) -> None:
         raise Errno(EBUSY)
     group.is_removed = True
     end_programs(group)
+    GROUP_OWNERS.end(group.number)
     parent.user_ns += group.user_ns
     parent.system_ns += group.system_ns
     parent.children.pop(group.name)

@@ -1,7 +1,8 @@
 """Entering and leaving a system call: find the handler, call it, do pending work before the program goes on.
 
 `krait_syscall` is called by entry.S on the task's kernel stack, with the program's registers. Handlers may change these
-(execve, sigreturn), may sleep, and may not return at all (exit).
+(execve, sigreturn), may sleep, and may not return at all (exit). `krait_finish_call` follows quick forms that return
+FINISH.
 """
 
 from typing import Final
@@ -15,6 +16,7 @@ from kernel.mm.reclaim import reclaim_if_due
 from kernel.perf.observer import call_begins, call_ends
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import has_work, watches_calls
+from kernel.task.blocking import note_changed_mask
 from kernel.task.deliver import before_user_mode
 from kernel.task.diversion import diverts
 from kernel.task.seccomp import permits
@@ -49,6 +51,16 @@ def call(number: int, frame: TrapFrame) -> int:
             return row.handler(frame.first, frame.second, frame.third, frame.fourth, frame.fifth, frame.sixth)
     _report_missing(number)
     return -ENOSYS
+
+
+@export("krait_finish_call")
+@on_stack(16384)
+def krait_finish_call(frame: TrapFrame) -> None:
+    """The rest of a call that has changed the running thread's signal mask without the kernel lock."""
+    frame.set_result(0)
+    note_changed_mask(current())
+    if has_work():
+        before_user_mode(current(), frame)
 
 
 @noinline

@@ -7,6 +7,9 @@ in rare cases may have a quick form beside it:
     @unlocked
     def _quick_getuid() -> int: ...
 
+Such a form may store words of the running thread's own, in the end. If it then finds that others must hear of that, or
+that signals are due, it returns FINISH (rt_sigprocmask is an example).
+
 The compiler proves that this form needs no lock (compiler/lower/unlocked.py). With one processor it is never called.
 """
 
@@ -19,6 +22,11 @@ from kernel.doors.table import SYSCALLS
 TAKE_LOCK: Final = -4096
 """The result of a quick form that cannot do the call: not a valid result, and not an errno. Then the handler is called,
 with the lock; so a quick form changes nothing.
+"""
+
+FINISH: Final = -4097
+"""The result of a quick form that has done the call, and found that something follows which needs the lock: then
+`krait_finish_call` (dispatch.py) does that. The result of the call is 0.
 """
 
 _F = TypeVar("_F", bound=Callable[..., int])

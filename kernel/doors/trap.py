@@ -36,6 +36,7 @@ from kernel.mm.fault import Access, FaultOutcome
 from kernel.mm.frames import PAGE_SHIFT
 from kernel.perf.breakpoints import places_hit
 from kernel.perf.observer import fault_begins, fault_ends, interrupt_served, interrupted_in_kernel
+from kernel.perf.probe_hits import breakpoint_met, step_done
 from kernel.sched import lose_thread
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import has_work
@@ -313,10 +314,13 @@ def _raise_signal(task: Task, frame: TrapFrame) -> None:
         registers = task.registers
         if registers.was_watched:
             places_hit(task)
+        if registers.was_step and step_done(task, frame):
+            return
         if registers.was_step or registers.was_breakpoint or not registers.was_watched:
             force(task, from_fault(SIGTRAP, _step_code(task), place))
     elif error == ProgramError.BREAKPOINT:
-        force(task, from_kernel(SIGTRAP))
+        if not breakpoint_met(task, frame):
+            force(task, from_kernel(SIGTRAP))
     elif error == ProgramError.ALIGNMENT:
         force(task, from_fault(SIGBUS, BUS_ADRALN, 0))
     elif error == ProgramError.STACK:

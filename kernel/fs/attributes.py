@@ -42,7 +42,7 @@ def change_mode(context: FsContext, mount: Mount, inode: Inode, mode: int) -> No
     """chmod(2). Clears set-group-ID when the caller is not in the file's group."""
     if inode.is_symlink():
         raise Errno(EOPNOTSUPP)
-    mount.require_writable()
+    mount.require_changeable()
     actor = mount.actor(context.credentials)
     if inode.flags & FS_UNCHANGEABLE != 0:
         raise Errno(EPERM)
@@ -61,7 +61,7 @@ def change_owner(context: FsContext, mount: Mount, inode: Inode, uid: KernelUid 
     """chown(2), to owners as seen through the mount; None leaves an id alone. The set-ID bits and capabilities of files
     that are not directories go.
     """
-    mount.require_writable()
+    mount.require_changeable()
     if (uid is not None or gid is not None) and (inode.flags & FS_UNCHANGEABLE != 0 or inode.keeps_owner()):
         raise Errno(EPERM)
     actor = mount.actor(context.credentials)
@@ -121,7 +121,7 @@ def change_times(context: FsContext, mount: Mount, inode: Inode, change: TimeCha
     """utimensat(2): setting both to "now" needs write permission only, anything else ownership."""
     if change.accessed_special == UTIME_OMIT and change.modified_special == UTIME_OMIT:
         return
-    mount.require_writable()
+    mount.require_changeable()
     actor = mount.actor(context.credentials)
     if change.accessed_special == UTIME_NOW and change.modified_special == UTIME_NOW:
         if inode.flags & FS_IMMUTABLE_FL != 0:
@@ -158,7 +158,7 @@ def truncate_path(context: FsContext, path: Path, size: int) -> None:
         raise Errno(EINVAL)
     if size < 0 or size > MAX_FILE_SIZE:
         raise Errno(EINVAL)
-    path.mount.require_writable()
+    path.mount.require_changeable()
     actor = path.mount.actor(context.credentials)
     inode.check_permission(actor, MAY_WRITE)
     if inode.flags & FS_APPEND_FL != 0:

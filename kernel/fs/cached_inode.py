@@ -321,6 +321,7 @@ class CachedFile(InodeFile):
         return done
 
     def pread(self, buffer: Buffer, offset: int) -> int:
+        self.cached.file_system.check_alive()
         if self.flags & O_DIRECT != 0:
             return self.pread_direct(buffer, offset)
         done = file_io.read_at(self.cached.cache, buffer, offset, self.readahead)
@@ -329,6 +330,7 @@ class CachedFile(InodeFile):
         return done
 
     def pread_direct(self, buffer: Buffer, offset: int) -> int:
+        self.cached.file_system.check_alive()
         if buffer.remaining > 0 and offset < self.cached.size:
             check_alignment(self.cached.cache.store.device(), buffer, offset)
         done = read_direct(self.cached.cache, buffer, offset)
@@ -343,6 +345,7 @@ class CachedFile(InodeFile):
         return self._write(buffer, offset, self.flags & O_APPEND != 0, is_direct=True)
 
     def _write(self, buffer: Buffer, offset: int, appends: bool, is_direct: bool) -> int:
+        self.cached.file_system.check_alive()
         if buffer.remaining == 0:
             return 0
         self.cached.lock.acquire_unless_dying()
@@ -380,11 +383,16 @@ class CachedFile(InodeFile):
         self._sync(SyncScope.DATA)
 
     def _sync(self, scope: SyncScope) -> None:
+        self.cached.file_system.check_alive()
         cache = self.cached.cache
         try:
             cache.sync_for(self.seen_failures, 0, LAST_PAGE, scope)
         finally:
             self.seen_failures = cache.failures
+
+    def memory_object(self) -> MemoryObject:
+        self.cached.file_system.check_alive()
+        return super().memory_object()
 
     def sync_range(self, first_page: int, end_page: int, flags: int) -> None:
         self.cached.cache.sync_range(first_page, end_page, flags)

@@ -337,7 +337,7 @@ class FileTable:
         while descriptor < self.size():
             file = self.find(descriptor)
             if file is not None:
-                held_bytes += file.held_bytes()
+                held_bytes += file.counted_bytes(count)
                 locks = file.inode.locks
                 if locks is not None:
                     held_bytes += locks.held_by(self, file, count)

@@ -67,6 +67,7 @@ def _store(inode: Inode, name: bytes, writes: bool = False, removes: bool = Fals
     label of a socket, which is for a security module to keep).
     """
     store = inode.attribute_store()
+    inode.file_system.check_alive()
     if store is None:
         if inode.file_system.magic == SOCKFS_MAGIC and name.startswith(_SECURITY):
             raise Errno(EINVAL if name == _SECURITY else EAGAIN if removes else EOPNOTSUPP)

@@ -335,9 +335,15 @@ class File:
         """About how much memory the end of the description frees. Never sleeps, allocates nothing."""
         return DESCRIPTION_BYTES
 
-    def heap_bytes(self) -> int:
-        """As `held_bytes`, without pages that were charged when they were taken."""
+    def counted_bytes(self, count: int) -> int:
+        """The same with what its end closes, apart from what the count of memory with this number has met already.
+        Sleeps if that is much. Allocates nothing.
+        """
         return self.held_bytes()
+
+    def heap_bytes(self, count: int) -> int:
+        """As `counted_bytes`, without pages that were charged when they were taken."""
+        return self.counted_bytes(count)
 
     def listing(self) -> "Listing | None":
         """What /proc/PID/fdinfo shows after `describe`, if it may be long. Raises MemoryError."""
@@ -585,7 +591,7 @@ class InodeFile(File):
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + self.inode.held_bytes()
 
-    def heap_bytes(self) -> int:
+    def heap_bytes(self, count: int) -> int:
         return DESCRIPTION_BYTES
 
     def read(self, buffer: Buffer) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from kernel.block.device import BlockDevice
 from kernel.fs.constants import MS_DIRSYNC, MS_RDONLY, MS_SHOWN, MS_SYNCHRONOUS
 from kernel.lang import EINVAL, ENODEV, ENOTBLK, ENOTTY, EOPNOTSUPP, ESTALE, Errno, final
+from kernel.lib.credentials import Credentials
 from kernel.lib.linked import LinkedList
 from kernel.lib.namespace import FIRST_USER, UserNamespace
 from kernel.lib.numbers import parse_unsigned
@@ -194,6 +195,9 @@ class FileSystem:
         """The same for a mount that shows the tree from a directory on."""
         return self.options()
 
+    def check_alive(self) -> None:
+        """Raise EIO if it was aborted: then files can be neither read nor changed, though it counts as writable."""
+
     def reconfigure(self, options: bytes) -> None:
         """Options of a remount. Raises EINVAL."""
 
@@ -258,6 +262,8 @@ class OnlyInstance(Generic[T]):
 MakeFileSystem = Callable[[bytes, bytes], FileSystem]
 MakeInPlace = Callable[["FsContext", bytes, bytes], FileSystem]
 """The same for one whose options name files, as whoever mounts it sees them."""
+MakeFor = Callable[["FsContext", Credentials, bytes, bytes], FileSystem]
+"""The same for one that whoever called fsopen(2) will have, and another program creates; the third is the former."""
 MountDevice = Callable[[BlockDevice, bytes, bool], FileSystem]
 """device, options, read-only. Raises EINVAL (no such file system there, or an option), EROFS, EIO."""
 
@@ -283,6 +289,7 @@ class FileSystemType:
         self.make: MakeFileSystem | None = make
         self.mount_device: MountDevice | None = mount_device
         self.make_in_place: MakeInPlace | None = None
+        self.make_for: MakeFor | None = None
         self.check_options: CheckOptions | None = None  # before anything else; None: the text is taken whole
         self.check_right: CheckRight | None = None  # before anything else
         self.ignores_unknown: bool = False  # options of any name are taken, and other values than text

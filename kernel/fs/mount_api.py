@@ -239,13 +239,16 @@ class ContextFile(File):
     Whoever sets one or acts on them holds `using`.
     """
 
-    def __init__(self, path: Path, flags: int, kind: FileSystemType, held: Mount | None) -> None:
+    def __init__(
+        self, path: Path, flags: int, kind: FileSystemType, held: Mount | None, opener: Credentials
+    ) -> None:
         """With a mount that holds an instance to be changed, which the file releases."""
         existing = None if held is None else held.file_system
         using = Mutex()
         super().__init__(path, flags)
         self.using: Mutex = using
         self.kind: FileSystemType = kind
+        self.opener: Credentials = opener  # who called fsopen(2)
         self.source: bytes = b""
         self.options: bytes = b""
         self.flags_set: int = 0  # MS_RDONLY, MS_SYNCHRONOUS and others
@@ -336,7 +339,7 @@ class ContextFile(File):
             made = filesystem_on(device, kind, self.source, self.options, self.flags_set)
         else:
             source = self.source if len(self.source) > 0 else b"none"
-            made = make_instance(context, kind, source, self.options, self.flags_set)
+            made = make_instance(context, kind, source, self.options, self.flags_set, self.opener)
         try:
             self.held = hold_instance(made, root_of(made))
         except (Errno, MemoryError):

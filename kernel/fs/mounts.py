@@ -90,15 +90,25 @@ def require_administrator(context: FsContext) -> None:
         raise Errno(EPERM)
 
 
-def make_instance(context: FsContext, kind: FileSystemType, source: bytes, options: bytes, flags: int) -> FileSystem:
-    """Create an instance of a type without a device, for a caller that may mount it. Raises EPERM, and what the type
-    raises.
+def make_instance(
+    context: FsContext,
+    kind: FileSystemType,
+    source: bytes,
+    options: bytes,
+    flags: int,
+    opener: Credentials | None = None,
+) -> FileSystem:
+    """Create an instance of a type without a device, for a caller that may mount it. `opener` is whoever called
+    fsopen(2). Raises EPERM, and what the type raises.
     """
     credentials = context.credentials
     if not kind.is_for_all and not credentials.capable(CAP_SYS_ADMIN):
         raise Errno(EPERM)
     make = kind.make_in_place
-    if make is not None:
+    make_for = kind.make_for
+    if make_for is not None and opener is not None:
+        made = make_for(context, opener, source, options)
+    elif make is not None:
         if not credentials.capable_in(context.namespace.owner, CAP_SYS_ADMIN):
             raise Errno(EPERM)  # before it changes anything
         made = make(context, source, options)

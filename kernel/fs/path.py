@@ -107,6 +107,11 @@ class Mount:
         if self.flags & MS_RDONLY != 0 or self.file_system.read_only:
             raise Errno(EROFS)
 
+    def require_changeable(self) -> None:
+        """The same for what a name has led to: EIO if its file system was aborted."""
+        self.require_writable()
+        self.file_system.check_alive()
+
     # Who is who through the mount ------------------------------------------------------------------------------
 
     @inline

@@ -526,7 +526,7 @@ class PipeFile(File):
     def held_bytes(self) -> int:
         return DESCRIPTION_BYTES + len(self.pipe.frames) * 8 + self.pipe.count
 
-    def heap_bytes(self) -> int:
+    def heap_bytes(self, count: int) -> int:
         return DESCRIPTION_BYTES + len(self.pipe.frames) * 8
 
     def read(self, buffer: Buffer) -> int:

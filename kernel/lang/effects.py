@@ -97,8 +97,9 @@ def interrupted_by(symbol: str) -> Callable[[F], F]:
 
 
 def gives_up(access: str) -> Callable[[F], F]:
-    """An assembly function that "reads" or "writes" the running program's memory, a little of it. If it faults in a
-    system call without the kernel lock, it does not return: the call is made again, with the lock.
+    """An assembly function that "reads" a little of the running program's memory, "writes" a word, or "copies out" a
+    little more. If it faults in a system call without the kernel lock, it does not return: the call is made again, with
+    the lock.
     """
     return lambda function: function
 

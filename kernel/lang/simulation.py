@@ -48,6 +48,10 @@ FIRST_SYMBOL_ADDRESS = 0x7000_0000_0000
 SYMBOL_REGION_SIZE = 0x1_0000
 
 
+def _go_on() -> None:
+    pass
+
+
 class SimulatedMemory:
     """All regions, by address; and the addresses given to objects."""
 
@@ -66,6 +70,7 @@ class SimulatedMemory:
         self._next_object = FIRST_OBJECT_ADDRESS
         self._next_symbol = FIRST_SYMBOL_ADDRESS
         self.translate: Callable[[int], int] | None = None
+        self.at_fence: Callable[[], None] = _go_on  # other simulated processors may go on there
 
     def map(self, base: int, size: int) -> Bytes:
         """Put zeroed memory at an address; returns its bytes, to read or write. Pages of much memory that nobody

@@ -235,6 +235,13 @@ def compiler_barrier() -> None:
     """No load or store moves across."""
 
 
+def memory_fence() -> None:
+    """What was stored before is seen by all processors before anything is loaded after. Under CPython another one may
+    go on here.
+    """
+    memory.at_fence()
+
+
 def spill_registers() -> int:
     """Write the callee-saved registers to the stack; the stack pointer below them."""
     return 0

@@ -26,6 +26,7 @@ class SpaceLayout:
     data_start: int
     data_end: int
     vdso_start: int
+    probe_page: int  # where displaced instructions run (kernel/perf/probe_page.py); 0: there is no such page
 
 
 @struct

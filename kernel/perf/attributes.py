@@ -19,6 +19,7 @@ TYPE_HARDWARE: Final = 0
 TYPE_SOFTWARE: Final = 1
 TYPE_TRACEPOINT: Final = 2
 TYPE_BREAKPOINT: Final = 5
+TYPE_UPROBE: Final = 7  # one of those that sysfs names
 
 _FIRST_SIZE: Final = 64  # of the structure when it was new
 SIZE: Final = 136

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kernel.task.task import Task
 
 NO_PROCESSOR: Final = -1
-EVENT_BYTES: Final = 700  # about what an event takes
+EVENT_BYTES: Final = 750  # about what an event takes
 CLOCK_BYTES: Final = 150  # … and its clock
 
 
@@ -63,6 +63,12 @@ class EventContext(Observation):
     def watches_calls(self) -> bool:
         """Whether an event of it looks at system calls."""
         return self.call_watchers > 0
+
+    def looks_at(self, point: int) -> bool:
+        for event in self.events:
+            if event.point_number == point:
+                return True
+        return False
 
     def held_bytes(self) -> int:
         return self.inherited * EVENT_BYTES + self.inherited_clocks * CLOCK_BYTES

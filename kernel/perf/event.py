@@ -27,6 +27,7 @@ from kernel.perf.attributes import (
 from kernel.perf.context import CLOCK_BYTES, EVENT_BYTES, EventContext
 from kernel.perf.notices import NOTICES, Notice
 from kernel.perf.period import LEAST_CLOCK_PERIOD_NS, NS_PER_SECOND, Period
+from kernel.perf.probes import PROBE_BYTES, ProbePoint, ProbeUse
 from kernel.perf.ring import Ring
 from kernel.sched import WaitQueue
 from kernel.sched.processor import RUNNING, this_processor
@@ -35,6 +36,7 @@ from kernel.time.clock import monotonic_ns
 from kernel.time.timers import FOREVER_NS, Timer
 
 if TYPE_CHECKING:
+    from kernel.bpf.program import Program
     from kernel.perf.filter import Filter
     from kernel.task.pid_namespace import PidNamespace
 
@@ -46,6 +48,7 @@ CONTEXT_SWITCHES: Final = 3
 CPU_MIGRATIONS: Final = 4
 PAGE_FAULTS_MINOR: Final = 5
 PAGE_FAULTS_MAJOR: Final = 6
+BPF_OUTPUT: Final = 10
 SOFTWARE_KINDS: Final = 12  # those above count something; faults of alignment and emulation do not happen here
 
 # Tracepoints of system calls: the number of one, twice, from FIRST_CALL on; the entry is the odd one.
@@ -141,6 +144,16 @@ class Numbers:
 NUMBERS: Final = Numbers()
 
 
+@final
+class Choice:
+    """What a sample depends on: a filter for the records of a tracepoint, a program of bpf(2)."""
+
+    def __init__(self) -> None:
+        self.filter: Filter | None = None
+        self.program: Program | None = None
+        self.cookie: int = 0  # that was given with the program
+
+
 @struct
 class Counts:
     """What an event itself has counted, and the times in which it did."""
@@ -172,6 +185,16 @@ class Throttle:
 
 
 @final
+class Target:
+    """What an event looks at in programs."""
+
+    def __init__(self, point: ProbePoint | None) -> None:
+        self.watch: Watch | None = None  # of a breakpoint
+        self.point: ProbePoint | None = point  # of a probe (probes.py)
+        self.use: ProbeUse | None = None  # … of an event that a program opened
+
+
+@final
 class Event:
     """One event. Cycles (group, children, clock) are undone by `part`."""
 
@@ -196,7 +219,7 @@ class Event:
         self.siblings: list[Event] = []
         self.children: list[Event] = []
         self.place: int = 0  # among its parent's children
-        self.filter: Filter | None = None  # of one that a program opened, for its children too
+        self.choice: Choice = Choice()  # of one that a program opened, for its children too
         # Counts
         self.stamp_ns: int = monotonic_ns()  # up to when the times are right
         self.is_wanted_in: bool = False  # enabled while its context is on a processor: up to then
@@ -210,9 +233,9 @@ class Event:
         self.samples: SampleWatch | None = None  # once somebody may want signals
         self.place_in_ring: int = 0  # among those that write there
         self.period: Period = _period_of(attributes)
-        self.watch: Watch | None = None  # of a breakpoint
+        self.target: Target = Target(None if parent is None else parent.target.point)
         if attributes.type == TYPE_BREAKPOINT:
-            self.watch = Watch(attributes.place, attributes.place_kind, attributes.place_length)
+            self.target.watch = Watch(attributes.place, attributes.place_kind, attributes.place_length)
         self.clock: EventClock | None = None
         if self.counts_time() and attributes.is_sampling():
             self.clock = EventClock(self)
@@ -239,6 +262,17 @@ class Event:
             return False
         return point == RAW_ENTER or point == RAW_EXIT or FIRST_CALL <= point < BEHIND_CALLS
 
+    @property
+    def watch(self) -> Watch | None:
+        """The place of a breakpoint."""
+        return self.target.watch
+
+    @property
+    def point_number(self) -> int:
+        """That of the probe that it looks at; 0 for none."""
+        point = self.target.point
+        return 0 if point is None else point.number
+
     def has(self, flags: int) -> bool:
         """Whether any of these flags is set."""
         return self.flags & flags != 0
@@ -255,8 +289,10 @@ class Event:
 
     def held_bytes(self) -> int:
         """About how much memory it takes, but for its descriptor."""
-        chosen = self.filter
+        chosen = self.choice.filter
         size = EVENT_BYTES if self.clock is None else EVENT_BYTES + CLOCK_BYTES
+        if self.target.use is not None:
+            size += PROBE_BYTES
         return size if chosen is None else size + chosen.held_bytes
 
     # ---- Counting ---------------------------------------------------------------------------------------------------

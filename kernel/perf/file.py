@@ -6,7 +6,9 @@ Source: perf_event_open(2).
 
 from typing import Final
 
+from kernel.bpf.program import Program
 from kernel.fs.anonymous import anonymous_path
+from kernel.fs.bpf.files import ProgramFile
 from kernel.fs.constants import O_RDWR, POLLHUP, READABLE
 from kernel.fs.file import DESCRIPTION_BYTES, File
 from kernel.lang import (
@@ -16,19 +18,18 @@ from kernel.lang import (
     ENOSPC,
     ENOTTY,
     EOPNOTSUPP,
-    EPERM,
     Errno,
     UserAddr,
     final,
     span_of,
 )
 from kernel.lib import user
-from kernel.lib.capabilities import CAP_SYS_ADMIN
 from kernel.lib.pace import pace
 from kernel.lib.pid import Pid
 from kernel.lib.user import Buffer
 from kernel.mm.frames import PAGE_SHIFT
 from kernel.mm.objects import MemoryObject
+from kernel.perf.attaching import attach, detach, query
 from kernel.perf.attributes import (
     FORMAT_ENABLED,
     FORMAT_GROUP,
@@ -96,6 +97,7 @@ class EventFile(File):
         ring = event.ring
         if ring is not None and ring.mappings == 0:
             end_ring(ring)  # mmap(2) created it and failed
+        detach(event)
         close(event)
 
     def held_bytes(self) -> int:
@@ -278,11 +280,9 @@ class EventFile(File):
         elif command == SET_OUTPUT:
             self.set_output(_event_at(argument))
         elif command == SET_BPF:
-            raise Errno(EOPNOTSUPP)
+            attach(event, _program_at(argument & 0xFFFF_FFFF), 0)
         elif command == QUERY_BPF:
-            if not current().credentials.capable(CAP_SYS_ADMIN):
-                raise Errno(EPERM)
-            raise Errno(EOPNOTSUPP)
+            query(event, address)
         else:
             raise Errno(ENOTTY)
         return 0
@@ -319,15 +319,15 @@ class EventFile(File):
             raise Errno(EINVAL)
         if event.attributes.type != TYPE_TRACEPOINT:
             raise Errno(EINVAL)
-        if event.filter is not None:
+        if event.choice.filter is not None:
             raise Errno(EEXIST)
         point = find_point(event.attributes.config)
         if point is None:
             raise Errno(EINVAL)
         chosen = parse_filter(text, point)
-        if event.filter is not None:
+        if event.choice.filter is not None:
             raise Errno(EEXIST)  # another thread was quicker
-        event.filter = chosen
+        event.choice.filter = chosen
 
 
 def command_own(task: Task, is_on: bool) -> None:
@@ -348,6 +348,14 @@ def _event_at(argument: int) -> Event | None:
     if not isinstance(file, EventFile):
         raise Errno(EBADF)
     return file.event
+
+
+def _program_at(descriptor: int) -> Program:
+    """Raises EBADF, EINVAL."""
+    file = current().files.get(descriptor)
+    if not isinstance(file, ProgramFile):
+        raise Errno(EINVAL)
+    return file.program
 
 
 def _command(event: Event, command: int) -> None:

@@ -10,6 +10,7 @@ from kernel.lang import ENOSPC, Errno, final
 from kernel.lib.pace import pace
 from kernel.perf.context import NO_PROCESSOR, PROCESSOR_CONTEXTS, EventContext
 from kernel.perf.event import EXITED, OFF, ON, Event
+from kernel.perf.held_spaces import LATE
 from kernel.perf.notices import NOTICES
 from kernel.perf.records import context_of
 from kernel.perf.sample import LOSS, LOSS_BYTES, MOST_BYTES, PLACE, RECORD
@@ -31,8 +32,8 @@ class Population:
     """How many events there are."""
 
     def __init__(self) -> None:
-        self.events: int = 0
-        self.call_watchers: int = 0  # of processors, that look at system calls
+        self.events: int = 0  # and programs of bpf(2) at raw tracepoints
+        self.call_watchers: int = 0  # of processors, that look at system calls; and programs of bpf(2) that do
 
 
 POPULATION: Final = Population()
@@ -77,8 +78,7 @@ def enter(event: Event, context: EventContext) -> None:
             context.remove(event)
             _forget_if_empty(context)
             raise
-    POPULATION.events += 1
-    RUNNING.is_observed = True
+    observe(1)
     _watch(event, context, change=1)
     event.settle(monotonic_ns())
 
@@ -93,12 +93,23 @@ def leave(event: Event, state: int) -> None:
     watch = event.watch
     if task is not None and watch is not None:
         task.registers.remove_watch(watch)
-    POPULATION.events -= 1
-    if POPULATION.events == 0:
-        RUNNING.is_observed = False
-        PLACE.forget()
+    observe(-1)
     _watch(event, context, change=-1)
     _forget_if_empty(context)
+
+
+def observe(change: int) -> None:
+    """So many more events, or programs that need none, want to hear of what happens."""
+    POPULATION.events += change
+    RUNNING.is_observed = POPULATION.events > 0 or len(LATE) > 0
+    if POPULATION.events == 0:
+        PLACE.forget()
+
+
+def forget_observer() -> None:
+    """What kept the observer beside events may have ended."""
+    if POPULATION.events == 0:
+        RUNNING.is_observed = len(LATE) > 0
 
 
 def _forget_if_empty(context: EventContext) -> None:
@@ -120,6 +131,11 @@ def _watch(event: Event, context: EventContext, change: int) -> None:
         task.calls.are_observed = context.watches_calls()
         rewatch(task)
         return
+    watch_all_calls(change)
+
+
+def watch_all_calls(change: int) -> None:
+    """So many more look at the system calls of all tasks."""
     POPULATION.call_watchers += change
     observes_all = POPULATION.call_watchers > 0
     if observes_all != TRACING.observes_all:
@@ -210,6 +226,10 @@ def close(event: Event) -> None:
         leave(child, EXITED)
         child.part()
         pace(cost)
+    use = event.target.use
+    event.target.use = None
+    if use is not None:
+        use.release()
     ring = event.ring
     event.ring = None
     if ring is not None:

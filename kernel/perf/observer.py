@@ -8,7 +8,7 @@ of memory, and only `inherit` and the names of files allocate.
 
 from typing import Final
 
-from arch import TrapFrame, call_under_way, present_frame_pointer
+from arch import USER_END, TrapFrame, call_under_way, present_frame_pointer
 from kernel.lang import final, noinline
 from kernel.lib.pace import pace
 from kernel.lib.traceback import LineTable
@@ -25,9 +25,13 @@ from kernel.perf.event import (
     RAW_ENTER,
     RAW_EXIT,
 )
+from kernel.perf.held_spaces import LATE, release_late
 from kernel.perf.inheritance import end_events, follow_exec, inherit_events, withdraw
+from kernel.perf.lifecycle import forget_observer
 from kernel.perf.notices import NOTICES
 from kernel.perf.overflow import BUDGET, INTERRUPTION, happened, is_excluded, passes, take_due
+from kernel.perf.probes import install_in
+from kernel.perf.programs import PROGRAMS, RAW_CALL_BEGINS, RAW_CALL_ENDS
 from kernel.perf.records import (
     context_here,
     context_of,
@@ -88,8 +92,20 @@ def _report(context: EventContext | None, point: int, place: Place) -> None:
         return
     for event in context.events:
         if event.traces(point) and (place.is_user or not event.has(EXCLUDE_KERNEL)):
-            if passes(event, event.primary().filter, RAW.span()):
+            if passes(event, event.primary().choice.filter, RAW.span()):
                 happened(event, 1, place, 0, RAW.span())
+
+
+def _report_all(context: EventContext | None, here: EventContext | None, point: int, place: Place) -> None:
+    """The same for the events of a task and of the processor, if the programs there have nothing against it."""
+    if PROGRAMS.run_at(point, RAW.data, place):
+        _report(context, point, place)
+        _report(here, point, place)
+
+
+def _is_looked_at(context: EventContext | None, here: EventContext | None, point: int) -> bool:
+    """Whether events or programs want a tracepoint's record."""
+    return PROGRAMS.at(point) is not None or _is_traced(context, point) or _is_traced(here, point)
 
 
 def _is_traced(context: EventContext | None, point: int) -> bool:
@@ -99,6 +115,13 @@ def _is_traced(context: EventContext | None, point: int) -> bool:
         if event.attributes.type == TYPE_TRACEPOINT and event.attributes.config == point:
             return True
     return False
+
+
+def _install(task: Task, start: int, end: int) -> None:
+    try:
+        install_in(task, start, end)
+    except MemoryError:
+        return  # as on Linux, the program goes on without
 
 
 @noinline
@@ -207,7 +230,7 @@ class PerfSwitches(SwitchObserver):
     def _trace(self, previous: Thread | None, following: Thread | None) -> None:
         context = context_of(previous if isinstance(previous, Task) else None)
         here = context_here()
-        if not _is_traced(context, SCHED_SWITCH) and not _is_traced(here, SCHED_SWITCH):
+        if not _is_looked_at(context, here, SCHED_SWITCH):
             return
         RAW.begin(SCHED_SWITCH, _number_of(previous), 64)
         RAW.put_name(8, _name_of(previous))
@@ -218,8 +241,7 @@ class PerfSwitches(SwitchObserver):
         RAW.put_half(56, _number_of(following))
         RAW.put_half(60, _priority_of(following))
         place = _place_in_kernel(previous, present_frame_pointer())
-        _report(context, SCHED_SWITCH, place)
-        _report(here, SCHED_SWITCH, place)
+        _report_all(context, here, SCHED_SWITCH, place)
 
 
 # Faults and interrupts ------------------------------------------------------------------------------------------------
@@ -272,6 +294,8 @@ def interrupt_served() -> None:
 
 
 def _looks_at_calls(task: Task) -> bool:
+    if PROGRAMS.of_calls > 0:
+        return True
     context = context_of(task)
     here = context_here()
     return (context is not None and context.watches_calls()) or (here is not None and here.watches_calls())
@@ -285,21 +309,21 @@ def call_begins(task: Task, number: int, frame: TrapFrame) -> None:
     BUDGET.begin()
     context = context_of(task)
     here = context_here()
-    if _is_traced(context, RAW_ENTER) or _is_traced(here, RAW_ENTER):
+    PLACE.be_user(task)
+    PROGRAMS.run_raw(RAW_CALL_BEGINS, number, number, PLACE)
+    if _is_looked_at(context, here, RAW_ENTER):
         RAW.begin(RAW_ENTER, int(task.tid), _CALL_RECORD + 6 * _WORD)
         RAW.put(8, number)
         _put_arguments(frame, 6)
         place = _place_in_kernel(task, present_frame_pointer())
-        _report(context, RAW_ENTER, place)
-        _report(here, RAW_ENTER, place)
+        _report_all(context, here, RAW_ENTER, place)
     if 0 <= number < len(ARGUMENT_COUNTS):
         PLACE.be_user(task)  # only these are said to come from the program
         point = FIRST_CALL + 2 * number + 1
         RAW.begin(point, int(task.tid), _CALL_RECORD + ARGUMENT_COUNTS[number] * _WORD)
         RAW.put_half(8, number)
         _put_arguments(frame, ARGUMENT_COUNTS[number])
-        _report(context, point, PLACE)
-        _report(here, point, PLACE)
+        _report_all(context, here, point, PLACE)
 
 
 def _put_arguments(frame: TrapFrame, count: int) -> None:
@@ -326,21 +350,21 @@ def call_ends(task: Task, number: int, result: int) -> None:
     BUDGET.begin()
     context = context_of(task)
     here = context_here()
-    if _is_traced(context, RAW_EXIT) or _is_traced(here, RAW_EXIT):
+    PLACE.be_user(task)
+    PROGRAMS.run_raw(RAW_CALL_ENDS, number, result, PLACE)
+    if _is_looked_at(context, here, RAW_EXIT):
         RAW.begin(RAW_EXIT, int(task.tid), _CALL_RECORD + _WORD)
         RAW.put(8, number)
         RAW.put(_CALL_RECORD, result)
         place = _place_in_kernel(task, present_frame_pointer())
-        _report(context, RAW_EXIT, place)
-        _report(here, RAW_EXIT, place)
+        _report_all(context, here, RAW_EXIT, place)
     if 0 <= number < len(ARGUMENT_COUNTS):
         PLACE.be_user(task)
         point = FIRST_CALL + 2 * number
         RAW.begin(point, int(task.tid), _CALL_RECORD + _WORD)
         RAW.put_half(8, number)
         RAW.put(_CALL_RECORD, result)
-        _report(context, point, PLACE)
-        _report(here, point, PLACE)
+        _report_all(context, here, point, PLACE)
 
 
 # The life of tasks ----------------------------------------------------------------------------------------------------
@@ -364,17 +388,17 @@ class PerfTasks(TaskObserver):
         BUDGET.begin()
         context = context_of(parent)
         here = context_here()
-        if _is_traced(context, PROCESS_FORK) or _is_traced(here, PROCESS_FORK):
+        if _is_looked_at(context, here, PROCESS_FORK):
             RAW.begin(PROCESS_FORK, int(parent.tid), 48)
             RAW.put_name(8, parent.name)
             RAW.put_half(24, int(parent.tid))
             RAW.put_name(28, child.name)
             RAW.put_half(44, int(child.tid))
             place = _place_in_kernel(parent, present_frame_pointer())
-            _report(context, PROCESS_FORK, place)
-            _report(here, PROCESS_FORK, place)
+            _report_all(context, here, PROCESS_FORK, place)
 
     def begins(self, child: Task) -> None:
+        _install(child, 0, USER_END)
         number = call_under_way(child.stack_top)
         if number >= 0:
             call_ends(child, number, 0)
@@ -385,19 +409,22 @@ class PerfTasks(TaskObserver):
         space = task.memory
         if space is not None:
             tell_space(task, space)
+        install_in(task, 0, USER_END)
         context = context_of(task)
         here = context_here()
-        if _is_traced(context, PROCESS_EXEC) or _is_traced(here, PROCESS_EXEC):
+        if _is_looked_at(context, here, PROCESS_EXEC):
             RAW.begin(PROCESS_EXEC, int(task.tid), 20)
             RAW.put_half(12, int(task.tid))
             RAW.put_half(16, old_tid)
             RAW.put_end(8, name)
             BUDGET.begin()
             place = _place_in_kernel(task, present_frame_pointer())
-            _report(context, PROCESS_EXEC, place)
-            _report(here, PROCESS_EXEC, place)
+            _report_all(context, here, PROCESS_EXEC, place)
 
     def returns(self) -> bool:
+        if len(LATE) > 0:
+            release_late()
+            forget_observer()
         thread = RUNNING.current
         are_sent = isinstance(thread, Task) and send_traps(thread)
         return NOTICES.tell_now() or are_sent
@@ -406,6 +433,7 @@ class PerfTasks(TaskObserver):
         tell_name(task, by_exec=False)
 
     def mapped(self, task: Task, start: int, end: int) -> None:
+        _install(task, start, end)
         space = task.memory
         at = start
         while space is not None and at < end:
@@ -423,13 +451,13 @@ class PerfTasks(TaskObserver):
             end_events(task, context)
         tell_exit(context_here(), task)
         here = context_here()  # as on Linux, its own events have ended
-        if _is_traced(here, PROCESS_EXIT):
+        if _is_looked_at(None, here, PROCESS_EXIT):
             BUDGET.begin()
             RAW.begin(PROCESS_EXIT, int(task.tid), 32)
             RAW.put_name(8, task.name)
             RAW.put_half(24, int(task.tid))
             RAW.put_half(28, _priority_of(task))
-            _report(here, PROCESS_EXIT, _place_in_kernel(task, present_frame_pointer()))
+            _report_all(None, here, PROCESS_EXIT, _place_in_kernel(task, present_frame_pointer()))
 
 
 SWITCHES.observer = PerfSwitches()

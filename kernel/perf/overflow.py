@@ -22,6 +22,7 @@ from kernel.perf.attributes import (
     SAMPLE_PERIOD,
     SAMPLE_READ,
     SIGNAL_TRAP,
+    TYPE_TRACEPOINT,
     WATERMARK,
 )
 from kernel.perf.context import EventContext
@@ -29,6 +30,7 @@ from kernel.perf.event import OFF, TAKER, Event, SampleTaker
 from kernel.perf.filter import Filter
 from kernel.perf.limits import TICK_NS, samples_per_tick
 from kernel.perf.notices import NOTICES
+from kernel.perf.programs import PROGRAMS
 from kernel.perf.ring import Ring
 from kernel.perf.sample import (
     LOSS,
@@ -224,6 +226,8 @@ def _report_throttle(event: Event, kind: int) -> None:
 
 def _give(event: Event, place: Place, address: int, period: int, raw: Span[u8]) -> bool:
     """Write a sample, and wake who waits for one. False if it was the last."""
+    if event.attributes.type != TYPE_TRACEPOINT and not PROGRAMS.run_for(event, place, address, period):
+        return True
     goes_on = True
     if event.has(SIGNAL_TRAP):
         _note_trap(event, address)

@@ -210,6 +210,10 @@ def call_point(call: int, is_entry: bool) -> Tracepoint | None:
     return Tracepoint(FIRST_CALL + 2 * call + 1, b"syscalls", b"sys_enter_" + name, fields, printed)
 
 
+DYNAMIC: Final[dict[int, Tracepoint]] = {}
+"""Those of probes that somebody has given a name (probe_events.py)."""
+
+
 def find_point(number: int) -> Tracepoint | None:
     """The tracepoint of a number, whether or not the call is served. Raises MemoryError."""
     if FIRST_CALL <= number < BEHIND_CALLS:
@@ -217,7 +221,7 @@ def find_point(number: int) -> Tracepoint | None:
     for point in POINTS:
         if point.number == number:
             return point
-    return None
+    return DYNAMIC.get(number)
 
 
 @final
@@ -248,6 +252,11 @@ class RawData:
         """The name of a task."""
         count = min(len(name), NAME_BYTES - 1)
         span_of(self.data)[at : at + count].copy_from(span_of(name)[0:count])
+
+    def put_bytes(self, at: int, data: bytes) -> None:
+        """What a record that has room for it holds at a place."""
+        count = min(len(data), self.size - at)
+        span_of(self.data)[at : at + count].copy_from(span_of(data)[0:count])
 
     def put_end(self, at: int, text: bytes) -> None:
         """A text of any length after the fields, which one of them leads to: `__data_loc`."""

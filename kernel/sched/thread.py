@@ -94,7 +94,7 @@ class DiskPayer:
     """Accounts for threads' requests to disks. Base class: kernel/cgroup/disks.py."""
 
 
-@atomic("name", "allowed", "processor")
+@atomic("name", "allowed", "processor", "stack")
 class Thread(Linked["Thread"]):
     """One flow of control in the kernel. It is linked on a run queue while it is READY."""
 

@@ -4,13 +4,15 @@ from typing import Final
 
 from kernel.bpf.btf import DESCRIPTIONS
 from kernel.bpf.kept_maps import MAPS
+from kernel.bpf.link import LINKS
 from kernel.bpf.program import KEPT
-from kernel.cgroup.links import LINKS
 from kernel.doors.table import syscall
 from kernel.lang import EINVAL, Errno, UserAddr, i32, u32
 from kernel.syscalls.bpf_arguments import Attributes
 from kernel.syscalls.bpf_batches import delete_batch, look_up_batch, update_batch
 from kernel.syscalls.bpf_btf import load_btf, open_btf
+from kernel.syscalls.bpf_events import open_raw_point
+from kernel.syscalls.bpf_fd_query import query_descriptor
 from kernel.syscalls.bpf_groups import attach_program, detach_program, query
 from kernel.syscalls.bpf_information import bind_map, enable_statistics, next_number, open_map, open_program, tell
 from kernel.syscalls.bpf_links import change_link, create_iterator, create_link, cut, open_link
@@ -18,6 +20,7 @@ from kernel.syscalls.bpf_maps import create_map, delete, freeze_map, look_up, lo
 from kernel.syscalls.bpf_pins import get_object, pin_object
 from kernel.syscalls.bpf_programs import load
 from kernel.syscalls.bpf_test_run import test_run
+from kernel.syscalls.bpf_tokens import create_token
 
 _MAP_CREATE: Final = 0
 _MAP_LOOKUP_ELEM: Final = 1
@@ -36,8 +39,10 @@ _PROG_GET_FD_BY_ID: Final = 13
 _MAP_GET_FD_BY_ID: Final = 14
 _OBJ_GET_INFO_BY_FD: Final = 15
 _PROG_QUERY: Final = 16
+_RAW_TRACEPOINT_OPEN: Final = 17
 _BTF_LOAD: Final = 18
 _BTF_GET_FD_BY_ID: Final = 19
+_TASK_FD_QUERY: Final = 20
 _BTF_GET_NEXT_ID: Final = 23
 _MAP_LOOKUP_AND_DELETE_ELEM: Final = 21
 _MAP_FREEZE: Final = 22
@@ -53,22 +58,23 @@ _ENABLE_STATS: Final = 32
 _ITER_CREATE: Final = 33
 _LINK_DETACH: Final = 34
 _PROG_BIND_MAP: Final = 35
+_TOKEN_CREATE: Final = 36
 
 
 @syscall(
     "bpf", status="Partial",
     args="one:0(=bpf_map)|1(=bpf_element)|2(=bpf_element)|3(=bpf_element)|4(=bpf_element)|5(=bpf_load)|"
     "6(=bpf_pin)|7(=bpf_get)|8(=bpf_attach)|9(=bpf_attach)|10(=bpf_trial)|11(=bpf_number)|12(=bpf_number)|"
-    "13(=bpf_number)|14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|18(=bpf_types)|19(=bpf_number)|21(=bpf_element)|"
+    "13(=bpf_number)|14(=bpf_number)|15(=bpf_question)|16(=bpf_query)|17(=bpf_raw)|18(=bpf_types)|19(=bpf_number)|20(=bpf_fd_query)|21(=bpf_element)|"
     "22(=bpf_descriptor)|23(=bpf_number)|"
     "24(=bpf_batch)|25(=bpf_batch)|26(=bpf_batch)|"
     "27(=bpf_batch)|28(=bpf_link)|29(=bpf_relink)|"
     "30(=bpf_number)|31(=bpf_number)|32(=bpf_descriptor)|33(=bpf_descriptor)|34(=bpf_descriptor)|"
     "35(=bpf_binding)|36(=bpf_number) any "
     "one:4|8|16|20|24|32|40|64|80|148|152|4097 -> fd:bpf",
-    notes="Maps: all but PERF_EVENT_ARRAY, USER_RINGBUF, storage, and those of devices and sockets. Programs: "
-    "SOCKET_FILTER, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR and CGROUP_DEVICE. Links: of control groups. BTF of "
-    "programs and maps, none of the kernel's own; no tokens",
+    notes="Maps: all but USER_RINGBUF, INODE_STORAGE, and those of devices and sockets. Programs: SOCKET_FILTER, "
+    "CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, CGROUP_DEVICE, TRACEPOINT, PERF_EVENT and RAW_TRACEPOINT (system "
+    "calls). Links: of control groups, events and raw tracepoints. BTF of programs and maps, none of the kernel's own",
 )  # fmt: skip
 def bpf(command: i32, address: UserAddr, size: u32) -> int:
     """bpf(2)."""
@@ -125,8 +131,14 @@ def _of_links(command: int, attributes: Attributes) -> int:
         return next_number(attributes, LINKS.numbers)
     if command == _LINK_DETACH:
         return cut(attributes)
+    if command == _TOKEN_CREATE:
+        return create_token(attributes)
     if command == _ITER_CREATE:
         return create_iterator(attributes)
+    if command == _RAW_TRACEPOINT_OPEN:
+        return open_raw_point(attributes)
+    if command == _TASK_FD_QUERY:
+        return query_descriptor(attributes)
     if command == _BTF_LOAD:
         return load_btf(attributes)
     if command == _BTF_GET_FD_BY_ID:

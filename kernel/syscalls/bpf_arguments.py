@@ -3,6 +3,7 @@
 from typing import Final
 
 from kernel.bpf.maps import Map
+from kernel.bpf.token import Token
 from kernel.fs.bpf.files import MapFile, ProgramFile
 from kernel.lang import E2BIG, EINVAL, EPERM, Errno, UserAddr, final, span_of
 from kernel.lib import user
@@ -93,29 +94,33 @@ def _is_of_name(octet: int) -> bool:
     return ord("A") <= octet <= ord("Z") or ord("a") <= octet <= ord("z")
 
 
-def may(capability: int) -> bool:
-    """CAP_SYS_ADMIN includes the others."""
+def may(capability: int, token: Token | None) -> bool:
+    """Whether the caller has a capability over the machine, or over the user namespace of a token. CAP_SYS_ADMIN
+    includes the others.
+    """
     who = current().credentials
+    if token is not None:
+        return who.capable_in(token.space, capability) or who.capable_in(token.space, CAP_SYS_ADMIN)
     return who.capable(capability) or who.capable(CAP_SYS_ADMIN)
 
 
-def may_program() -> bool:
-    return may(CAP_BPF)
+def may_program(token: Token | None = None) -> bool:
+    return may(CAP_BPF, token)
 
 
-def may_leak() -> bool:
-    return may(CAP_PERFMON)
+def may_leak(token: Token | None) -> bool:
+    return may(CAP_PERFMON, token)
 
 
-def require_bpf() -> None:
+def require_bpf(token: Token | None) -> None:
     """Raises EPERM."""
-    if not may_program():
+    if not may_program(token):
         raise Errno(EPERM)
 
 
-def require_net_admin() -> None:
+def require_net_admin(token: Token | None = None) -> None:
     """Raises EPERM."""
-    if not may(CAP_NET_ADMIN):
+    if not may(CAP_NET_ADMIN, token):
         raise Errno(EPERM)
 
 

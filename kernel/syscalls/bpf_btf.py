@@ -17,6 +17,7 @@ from kernel.bpf.btf_check import Check
 from kernel.bpf.btf_resolve import Resolution
 from kernel.bpf.maps import ARRAY as ARRAY_MAP
 from kernel.bpf.maps import ARRAY_OF_MAPS, BLOOM, GROUP_ARRAY, NOT_SUPPORTED, PERCPU_ARRAY, PREFIXES, Map
+from kernel.bpf.storage import is_storage
 from kernel.fs.bpf.files import BtfFile, open_btf_file
 from kernel.lang import E2BIG, EINVAL, ENOENT, Errno, UserAddr, span_of
 from kernel.lib import user
@@ -24,11 +25,14 @@ from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.syscalls.bpf_arguments import Attributes, require_administrator, require_bpf
 from kernel.syscalls.bpf_logs import log_of, report
+from kernel.syscalls.bpf_tokens import TOKEN_FLAG, token_at
 from kernel.syscalls.descriptor_arguments import file_at
 from kernel.task import current
 from kernel.task.words import load_i64
 
 _LOAD_END: Final = 40
+_TOKEN_AT: Final = 36
+_COMMAND: Final = 18  # BPF_BTF_LOAD
 _SPECIAL: Final[list[bytes]] = [
     b"bpf_spin_lock", b"bpf_timer", b"bpf_wq", b"bpf_list_head", b"bpf_list_node", b"bpf_rb_root", b"bpf_rb_node",
     b"bpf_refcount",
@@ -40,9 +44,10 @@ _LOOK_COST: Final = 500
 def load_btf(attributes: Attributes) -> int:
     """BPF_BTF_LOAD."""
     attributes.end_at(_LOAD_END)
-    if attributes.u32(32) != 0:
+    flags = attributes.u32(32)
+    if flags & ~TOKEN_FLAG != 0:
         raise Errno(EINVAL)
-    require_bpf()
+    require_bpf(token_at(attributes, flags, _TOKEN_AT, _COMMAND))
     size = attributes.u32(16)
     if size > MOST_BYTES:
         raise Errno(E2BIG)
@@ -132,9 +137,16 @@ def _check_kind(btf: Btf, key: int, value: int, map_: Map) -> None:
             if map_.kind != ARRAY_MAP or map_.most != 1 or btf.kind(value) != SECTION:
                 raise Errno(EINVAL)
             return
-        end = btf.sized(key)
-        if btf.kind(end) != INT or btf.more(end, 0) & 0xFF_00FF != 32:
-            raise Errno(EINVAL)
+        _check_word(btf, key)
+    elif is_storage(map_.kind):
+        _check_word(btf, key)
+
+
+def _check_word(btf: Btf, key: int) -> None:
+    """Raises EINVAL for another type than an integer of 32 bits."""
+    end = btf.sized(key)
+    if btf.kind(end) != INT or btf.more(end, 0) & 0xFF_00FF != 32:
+        raise Errno(EINVAL)
 
 
 # ---- Information -----------------------------------------------------------------------------------------------------

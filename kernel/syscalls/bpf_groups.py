@@ -18,7 +18,8 @@ from kernel.fs.bpf.devices import judge_devices
 from kernel.fs.cgroup.directory import GroupDirectory
 from kernel.lang import EBADF, EINVAL, ENOENT, ENOSPC, Errno, UserAddr
 from kernel.lib import user
-from kernel.syscalls.bpf_arguments import Attributes, program_file_at, require_net_admin
+from kernel.lib.capabilities import CAP_NET_ADMIN
+from kernel.syscalls.bpf_arguments import Attributes, may, program_file_at, require_net_admin
 from kernel.syscalls.descriptor_arguments import any_file_at
 
 _EFFECTIVE: Final = 1
@@ -75,7 +76,8 @@ def attach_program(attributes: Attributes) -> int:
     if attributes.u32(20) != 0 or attributes.i64(24) != 0:
         raise Errno(EINVAL)
     program = _program_for(attributes, 4, purpose)
-    require_net_admin()
+    if program.kind == CGROUP_SKB and not may(CAP_NET_ADMIN, program.token):
+        raise Errno(EINVAL)  # those of other types could not have been loaded without it
     if program.place >= 0 and program.place != purpose:
         raise Errno(EINVAL)
     group = group_at(attributes.i32(0))

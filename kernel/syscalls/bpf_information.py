@@ -6,7 +6,6 @@ from kernel.bpf.kept_maps import MAPS, keep_map, release_map
 from kernel.bpf.maps import READ_ONLY, WRITE_ONLY, Map
 from kernel.bpf.numbers import Numbers
 from kernel.bpf.program import KEPT, Program, bind, keep_program, release_program
-from kernel.cgroup.links import GroupLink
 from kernel.fs.bpf.files import BtfFile, LinkFile, MapFile, ProgramFile, StatisticsFile, open_program_file
 from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
 from kernel.lang import E2BIG, EBADFD, EINVAL, ENOENT, Errno, UserAddr, span_of
@@ -15,6 +14,7 @@ from kernel.lib.pace import pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.syscalls.bpf_arguments import Attributes, map_at, may_program, program_file_at, require_administrator
 from kernel.syscalls.bpf_btf import INFORMATION, btf_information
+from kernel.syscalls.bpf_link_information import LINK_SIZE, link_information
 from kernel.syscalls.bpf_maps import install_map
 from kernel.syscalls.bpf_program_types import check_record_sizes, tell_types
 from kernel.syscalls.descriptor_arguments import file_at
@@ -23,8 +23,6 @@ from kernel.task.words import load_i64, store_i64
 
 _PROGRAM_SIZE: Final = 232  # struct bpf_prog_info
 _MAP_SIZE: Final = 88  # struct bpf_map_info
-_LINK_SIZE: Final = 64  # struct bpf_link_info
-_LINK_TO_GROUP: Final = 3  # BPF_LINK_TYPE_CGROUP
 _PAGE: Final = 4096
 _NUMBER_COST: Final = 100
 _RUN_TIME: Final = 0  # BPF_STATS_RUN_TIME
@@ -89,7 +87,7 @@ def tell(attributes: Attributes) -> int:
         user.read_into(span_of(given)[0:known], address)
         filled = btf_information(file.btf, given)
     elif isinstance(file, LinkFile):
-        filled = _link_information(file.link, address, _checked(address, length, _LINK_SIZE))
+        filled = link_information(file.link, address, _checked(address, length, LINK_SIZE))
     else:
         raise Errno(EINVAL)
     size = min(length, len(filled))
@@ -122,20 +120,6 @@ def _map_information(map_: Map) -> bytearray:
         words.store_u32(68, map_.key_type)
         words.store_u32(72, map_.value_type)
     store_i64(words, 80, map_.extra)
-    return storage
-
-
-def _link_information(link: GroupLink, address: UserAddr, known: int) -> bytearray:
-    """What is not said remains as it was given."""
-    storage = bytearray(_LINK_SIZE)
-    user.read_into(span_of(storage)[0:known], address)
-    words = span_of(storage)
-    group = link.group
-    words.store_u32(0, _LINK_TO_GROUP)
-    words.store_u32(4, link.identifier)
-    words.store_u32(8, link.program.identifier)
-    store_i64(words, 16, 0 if group is None else group.number)
-    words.store_u32(24, link.purpose)
     return storage
 
 

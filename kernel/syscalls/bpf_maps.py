@@ -7,6 +7,7 @@ from kernel.bpf.kept_maps import HeldMap
 from kernel.bpf.kinds import is_for_everybody, is_known, make_map
 from kernel.bpf.maps import (
     BLOOM,
+    EVENT_ARRAY,
     FOR_EACH_PROCESSOR,
     GROUP_ARRAY,
     HASH_OF_MAPS,
@@ -23,6 +24,8 @@ from kernel.bpf.maps import (
 )
 from kernel.bpf.objects import fits, is_of_maps, is_of_objects
 from kernel.bpf.program import claim
+from kernel.bpf.storage import StorageMap, is_storage
+from kernel.bpf.token import MAPS
 from kernel.cgroup.held import HeldGroup
 from kernel.fs.bpf.files import open_map_file
 from kernel.fs.constants import O_RDONLY, O_RDWR, O_WRONLY
@@ -41,12 +44,17 @@ from kernel.syscalls.bpf_arguments import (
     program_file_at,
 )
 from kernel.syscalls.bpf_btf import describe_map
+from kernel.syscalls.bpf_events import held_event_at
 from kernel.syscalls.bpf_groups import group_at
+from kernel.syscalls.bpf_owners import drop_owned, owned_value, set_owned
+from kernel.syscalls.bpf_tokens import TOKEN_FLAG, token_at
 from kernel.task import current
 from kernel.task.words import load_i32
 
 _CREATE_END: Final = 80
 _CREATE_NAME: Final = 28
+_TOKEN_AT: Final = 76
+_COMMAND: Final = 0  # BPF_MAP_CREATE
 _LOCKED: Final = 4  # BPF_F_LOCK
 _NO_KEY: Final = UserAddr(0)
 
@@ -71,22 +79,24 @@ def create_map(attributes: Attributes) -> int:
         raise Errno(EINVAL)
     if attributes.u32(52) != 0 and attributes.u32(56) == 0:  # a type of keys, none of values
         raise Errno(EINVAL)
-    flags = attributes.u32(16)
+    flags = attributes.u32(16) & ~TOKEN_FLAG
     opened = open_flags(flags)
     if flags & NUMA_NODE != 0 and (attributes.u32(24) != 0 or kind in FOR_EACH_PROCESSOR):
         raise Errno(EINVAL)
     if not is_known(kind):
         raise Errno(EINVAL)
+    if is_storage(kind) and attributes.u32(52) == 0:  # no types
+        raise Errno(EINVAL)
     if kind == PREFIXES or kind == RING:
-        _check_rights(kind)  # first, as on Linux
+        _check_rights(attributes, kind)  # first, as on Linux
     key_size = attributes.u32(4)
     value_size = attributes.u32(8)
     map_ = make_map(kind, key_size, value_size, attributes.u32(12), flags, extra, len(PROCESSORS))
-    _check_rights(kind)
+    _check_rights(attributes, kind)
     if is_of_maps(kind):
         map_.inner = _like(attributes.i32(20))
     map_.name = attributes.name(_CREATE_NAME)
-    if not map_.has_values or flags & MAPPED != 0:
+    if not map_.has_values or flags & MAPPED != 0 or is_storage(kind):
         start_thread()
     try:
         describe_map(map_, attributes)
@@ -102,9 +112,12 @@ def create_map(attributes: Attributes) -> int:
         raise
 
 
-def _check_rights(kind: int) -> None:
-    """Raises EPERM."""
-    if may_program():
+def _check_rights(attributes: Attributes, kind: int) -> None:
+    """Raises EPERM; EBADF, EINVAL for what is no token."""
+    token = token_at(attributes, attributes.u32(16), _TOKEN_AT, _COMMAND)
+    if token is not None and not token.has(MAPS, kind):
+        token = None
+    if may_program(token):
         return
     if UNPRIVILEGED.value != 0 or not is_for_everybody(kind):
         raise Errno(EPERM)
@@ -170,7 +183,8 @@ def look_up(attributes: Attributes) -> int:
         user.read_into(span_of(value), attributes.pointer(16))
         map_.peek(span_of(value))
         return 0
-    user.write_bytes(attributes.pointer(16), map_.look_up(key))
+    found = owned_value(map_, key) if isinstance(map_, StorageMap) else map_.look_up(key)
+    user.write_bytes(attributes.pointer(16), found)
     return 0
 
 
@@ -194,6 +208,9 @@ def update_one(map_: Map, key: bytes, value: bytes, flags: int) -> None:
     if map_.needs_room(key):
         check_room_to_keep()
     check_change(map_)
+    if isinstance(map_, StorageMap):
+        set_owned(map_, key, span_of(value), flags)
+        return
     if not is_of_objects(map_.kind):
         map_.update(key, span_of(value), flags)
         return
@@ -211,6 +228,8 @@ def _object_at(map_: Map, descriptor: int) -> Held:
         program = program_file_at(descriptor).program
         claim(map_, program)
         return program
+    if map_.kind == EVENT_ARRAY:
+        return held_event_at(descriptor)
     if map_.kind == GROUP_ARRAY:
         return HeldGroup(group_at(descriptor))
     inner = map_at(descriptor)
@@ -226,7 +245,10 @@ def delete(attributes: Attributes) -> int:
     map_ = _writable(attributes)
     key = _key(attributes, map_)
     check_change(map_)
-    map_.remove(key)
+    if isinstance(map_, StorageMap):
+        drop_owned(map_, key)
+    else:
+        map_.remove(key)
     return 0
 
 

@@ -25,6 +25,7 @@ from kernel.bpf.subject import (
     SOCKET_CREATED,
     SOCKET_PLACES,
     Subject,
+    is_of_tracing,
     subject_of,
 )
 from kernel.bpf.tag import tag_of, without_maps
@@ -44,10 +45,13 @@ from kernel.syscalls.bpf_arguments import (
 )
 from kernel.syscalls.bpf_logs import log_of, report
 from kernel.syscalls.bpf_program_types import ProgramTypes
+from kernel.syscalls.bpf_tokens import TOKEN_FLAG, token_at
 from kernel.task import current
 from kernel.time.clock import boottime_ns
 
 _LOAD_END: Final = 148
+_TOKEN_AT: Final = 144
+_COMMAND: Final = 5  # BPF_PROG_LOAD
 _LOAD_FLAGS: Final = 15  # alignment, and what tests the verifier
 _TRUE_SIZE: Final = 140
 _MOST_INSTRUCTIONS: Final = 65536
@@ -66,25 +70,32 @@ _FREE_LICENCES: Final[list[bytes]] = [
 def load(attributes: Attributes) -> int:
     """BPF_PROG_LOAD."""
     attributes.end_at(_LOAD_END)
-    if attributes.u32(44) & ~_LOAD_FLAGS != 0:
+    flags = attributes.u32(44)
+    if flags & ~(_LOAD_FLAGS | TOKEN_FLAG) != 0:
         raise Errno(EINVAL)
-    if UNPRIVILEGED.value != 0 and not may_program():
+    kind = attributes.u32(0)
+    token = token_at(attributes, flags, _TOKEN_AT, _COMMAND)
+    if token is not None and not token.lets_load(kind, _first_place(attributes.u32(68), kind)):
+        token = None
+    if UNPRIVILEGED.value != 0 and not may_program(token):
         raise Errno(EPERM)
     count = attributes.u32(4)
-    if count == 0 or count > (_MOST_INSTRUCTIONS if may_program() else _MOST_UNPRIVILEGED):
+    if count == 0 or count > (_MOST_INSTRUCTIONS if may_program(token) else _MOST_UNPRIVILEGED):
         raise Errno(E2BIG)
-    kind = attributes.u32(0)
-    if kind not in _FOR_EVERYBODY and not may_program():
+    if kind not in _FOR_EVERYBODY and not may_program(token):
         raise Errno(EPERM)
     if kind in _FOR_NETWORKERS:
-        require_net_admin()
+        require_net_admin(token)
+    if is_of_tracing(kind) and not may_leak(token):
+        raise Errno(EPERM)
     licence = user.read_string_start(attributes.pointer(16), _LICENCE_SIZE)
     place = _place(attributes.u32(68), kind)
     subject = subject_of(kind, place)
     if subject is None or not _has_no_more(attributes):
         raise Errno(EINVAL)
-    subject.may_leak = may_leak()
-    subject.may_program = may_program()
+    subject.may_leak = may_leak(token)
+    subject.may_program = may_program(token)
+    subject.is_free = licence in _FREE_LICENCES
     name = attributes.name(48)
     check_room_to_keep()
     text = user.read_bytes(attributes.pointer(8), count * INSTRUCTION_SIZE)
@@ -93,13 +104,15 @@ def load(attributes: Attributes) -> int:
     try:
         program = _verified(attributes, kind, name, text, subject, maps, types)
         program.asked_place = attributes.u32(68)
+        program.token = token
         claim_arrays(program)
         program.tag = tag_of(without_maps(text))
         if subject.is_for_place:
             program.place = place
         program.loaded_ns = boottime_ns()
         program.owner = int(current().credentials.uid)
-        program.is_free = licence in _FREE_LICENCES
+        program.is_free = subject.is_free
+        program.reach = subject.reach
         return current().files.install(open_program_file(program), cloexec=True)
     finally:
         types.release()
@@ -139,10 +152,15 @@ def _verified(
     return program
 
 
+def _first_place(asked: int, kind: int) -> int:
+    """The place that a program says, or that programs of its type had before there were others."""
+    return SOCKET_CREATED if asked == 0 and kind == CGROUP_SOCK else asked
+
+
 def _place(asked: int, kind: int) -> int:
     """Where a program says that it will be attached. Raises EINVAL for types that cannot be there."""
     if kind == CGROUP_SOCK:
-        place = SOCKET_CREATED if asked == 0 else asked
+        place = _first_place(asked, kind)
         if place not in SOCKET_PLACES:
             raise Errno(EINVAL)
         return place
@@ -154,8 +172,8 @@ def _place(asked: int, kind: int) -> int:
 
 
 def _has_no_more(attributes: Attributes) -> bool:
-    """Whether no unsupported feature is requested: devices, other programs, tokens."""
-    for offset in (64, 108, 112, 116, 144):
+    """Whether no unsupported feature is requested: devices, other programs."""
+    for offset in (64, 108, 112, 116):
         if attributes.u32(offset) != 0:
             return False
     return True

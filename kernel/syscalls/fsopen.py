@@ -115,7 +115,8 @@ def fsopen(name: UserAddr, flags: u32) -> int:
     if flags & ~_CLOEXEC != 0:
         raise Errno(EINVAL)
     kind = find_type(user.read_string(name, PATH_MAX))
-    return task.files.install(ContextFile(anonymous_path(b"[fscontext]"), O_RDWR, kind, None), flags != 0)
+    file = ContextFile(anonymous_path(b"[fscontext]"), O_RDWR, kind, None, task.credentials)
+    return task.files.install(file, flags != 0)
 
 
 @syscall("fspick", status="Full", args="dir path flags:1|2|4|8 -> fd:fscontext")
@@ -134,7 +135,7 @@ def fspick(directory: i32, path: UserAddr, flags: u32) -> int:
     kind = find_type(file_system.type_name)
     held = hold_instance(file_system, place.dentry)
     try:
-        file = ContextFile(anonymous_path(b"[fscontext]"), O_RDWR, kind, held)
+        file = ContextFile(anonymous_path(b"[fscontext]"), O_RDWR, kind, held, task.credentials)
     except (Errno, MemoryError):
         held.release()
         raise

@@ -142,7 +142,7 @@ def file_command(file: File, command: int, argument: int) -> int:
 
 
 def _set_flags(file: File, flags: int) -> None:
-    file.path.mount.require_writable()
+    file.path.mount.require_changeable()
     inode = file.inode
     old = inode.shown_flags()
     credentials = current().credentials
@@ -183,7 +183,7 @@ def _set_version(file: File, argument: int) -> None:
     if not inode.owned_by(file.path.mount.actor(current().credentials)):
         raise Errno(EPERM)
     inode.version()  # whether versions are supported is checked before other errors
-    file.path.mount.require_writable()
+    file.path.mount.require_changeable()
     inode.set_version(user.read_u32(UserAddr(argument)))
 
 

@@ -11,6 +11,7 @@ from kernel.lang import (
     EACCES,
     EBADF,
     EINVAL,
+    ENAMETOOLONG,
     ENODEV,
     ENOENT,
     EOPNOTSUPP,
@@ -42,6 +43,7 @@ from kernel.perf.attributes import (
     TYPE_BREAKPOINT,
     TYPE_SOFTWARE,
     TYPE_TRACEPOINT,
+    TYPE_UPROBE,
     USE_CLOCK,
     Attributes,
     read_attributes,
@@ -57,8 +59,12 @@ from kernel.perf.limits import (
     check_tracepoint,
     is_privileged,
 )
+from kernel.perf.probe_events import NAMED
+from kernel.perf.probe_file import check_place, find_source
+from kernel.perf.probes import PROBES, ProbeUse
 from kernel.sched.processor import PROCESSORS
 from kernel.syscalls.descriptor_arguments import file_at
+from kernel.syscalls.path_arguments import path_at
 from kernel.syscalls.pid_arguments import task_at
 from kernel.task.inspection import may_ask_about, may_attach_to
 from kernel.task.task import Task, current
@@ -73,11 +79,14 @@ _NO_EVENT: Final = -1
 _ON_ANY: Final = (1, 4)  # CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW
 _ON_SOFTWARE: Final = (0, 7, 11)  # CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI: not in all contexts on Linux
 _LARGEST_READ: Final = 16 * 1024
+_COUNTER_SHIFT: Final = 32  # of a probe's configuration: where a word counts its users
+_COUNTER_MASK: Final = 0xFFFF_FFFF
 
 
 @syscall(
     "perf_event_open", status="Partial", args="<perf_event_attr pid int fd:perf flags:perf_open -> fd:perf",
-    notes="Software events, tracepoints and breakpoints of tasks; no hardware counters, probes or programs (BPF)",
+    notes="Software events, tracepoints, breakpoints of tasks, and uprobes, with programs (BPF) but on uprobes; no "
+    "hardware counters, no kprobes",
 )  # fmt: skip
 def perf_event_open(attributes: UserAddr, pid: i32, processor: i32, group: i32, flags: int) -> int:
     """perf_event_open(2)."""
@@ -164,6 +173,11 @@ def _check_kind(wanted: Attributes, is_of_task: bool, caller: Task) -> None:
         Watch(wanted.place, wanted.place_kind, wanted.place_length)  # whether it can be watched
         if not is_of_task:
             raise Errno(EINVAL if wanted.has(SIGNAL_TRAP) else EOPNOTSUPP)
+    elif wanted.type == TYPE_UPROBE:
+        if not is_privileged(caller.credentials):
+            raise Errno(EACCES)
+        if wanted.samples(SAMPLE_BRANCH_STACK):
+            raise Errno(EOPNOTSUPP)
     else:
         raise Errno(ENOENT)
     if wanted.has(SIGNAL_TRAP) and not is_of_task:
@@ -214,22 +228,69 @@ def _open(
         _check_group(leader, wanted, task, processor)
     prepare()
     event = Event(wanted, wanted.flags, processor, caller.pids, None)
+    named = NAMED.numbered(wanted.config) if wanted.type == TYPE_TRACEPOINT else None
+    if named is not None:
+        named.check()
+        event.target.use = ProbeUse(named.point, task, is_own=False)
+        event.target.point = named.point
+    elif wanted.type == TYPE_UPROBE:
+        use = _new_probe(wanted, task)
+        event.target.use = use
+        event.target.point = use.point
     if not wanted.has(DISABLED):
         event.state = ON
         event.flags &= ~ENABLE_ON_EXEC
     try:
         file = EventFile(event, 0)
     except (Errno, MemoryError):
-        event.part()
+        _give_up(event)
         raise
     try:
         if leader is not None:
             leader.siblings.append(event)
             event.leader = leader
         enter(event, context_for(task, processor))
+        if event.target.use is not None:
+            event.target.use.begin()
         if output is not None:
             file.set_output(output.event)
     except (Errno, MemoryError):
         file.release()
         raise
     return caller.files.install(file, is_closed_on_exec)
+
+
+def _new_probe(wanted: Attributes, task: Task | None) -> ProbeUse:
+    """A probe of a program that ends with its event. Raises EINVAL, E2BIG, EFAULT, EIO, ENOTSUPP, what leads to no
+    file, MemoryError.
+    """
+    if wanted.place == 0:
+        raise Errno(EINVAL)
+    try:
+        name = path_at(UserAddr(wanted.place))
+    except Errno as error:
+        raise Errno(E2BIG if error.code == ENAMETOOLONG else error.code) from None
+    if len(name) == 0:
+        raise Errno(EINVAL)
+    counter = wanted.config >> _COUNTER_SHIFT & _COUNTER_MASK
+    source, size = find_source(current().fs, name)
+    try:
+        check_place(size, wanted.place_length, counter)
+    except Errno:
+        source.release()
+        raise
+    point = PROBES.point_at(source, wanted.place_length, size, counter, wanted.config & 1 != 0)
+    try:
+        return ProbeUse(point, task, is_own=True)
+    except MemoryError:
+        PROBES.drop(point)
+        raise
+
+
+def _give_up(event: Event) -> None:
+    """One that nobody has seen."""
+    use = event.target.use
+    event.target.use = None
+    if use is not None:
+        use.release()
+    event.part()

@@ -5,17 +5,19 @@ sigpending(2), pause(2), sigsuspend(2), sigwaitinfo(2).
 from typing import Final
 
 from arch import user_stack_pointer
-from kernel.doors.quick import TAKE_LOCK, quick
+from kernel.doors.quick import FINISH, TAKE_LOCK, quick
 from kernel.doors.table import syscall
 from kernel.lang import EAGAIN, EINTR, EINVAL, Errno, UserAddr, bytes_of, i32, span_of, struct, unlocked
 from kernel.lib import user
+from kernel.lib.fences import fence
 from kernel.sched import sleep_for_signal, sleep_until
 from kernel.sched.scheduler import announce_work
 from kernel.syscalls.timespec import read_timespec
 from kernel.task import signal_stack
 from kernel.task.actions import SIG_DFL, SIG_IGN
+from kernel.task.blocking import block_during, set_blocked
 from kernel.task.deliver import take_pending
-from kernel.task.send import block_during, discard_ignored, set_blocked, update_interrupted
+from kernel.task.send import discard_ignored, update_interrupted
 from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo
 from kernel.task.signals import UNBLOCKABLE, contains, is_valid
 from kernel.task.task import Task, current
@@ -97,11 +99,27 @@ def rt_sigprocmask(how: i32, new: UserAddr, old: UserAddr, size: int) -> int:
 
 @quick("rt_sigprocmask")
 @unlocked
-def _quick_rt_sigprocmask(_how: i32, new: UserAddr, old: UserAddr, size: int) -> int:
-    if size != _SET_SIZE or new != 0:
+def _quick_rt_sigprocmask(how: i32, new: UserAddr, old: UserAddr, size: int) -> int:
+    if size != _SET_SIZE or old < 0 or old > user.USER_LIMIT - _SET_SIZE:
         return TAKE_LOCK
+    before = current().signals.blocked
+    mask = before
+    if new != 0:
+        mask = user.read_i64(new) & ~UNBLOCKABLE
+        if how == _SIG_BLOCK:
+            mask |= before
+        elif how == _SIG_UNBLOCK:
+            mask = before & ~mask
+        elif how != _SIG_SETMASK:
+            return TAKE_LOCK
     if old != 0:
-        user.write_i64(old, current().signals.blocked)
+        user.write_i64(old, before)
+    if mask == before:
+        return 0
+    current().signals.blocked = mask
+    fence()  # see kernel/task/blocking.py
+    if (current().pending.mask | current().process.pending.mask) & (before ^ mask) != 0:
+        return FINISH
     return 0
 
 
@@ -134,6 +152,32 @@ def sigaltstack(new: UserAddr, old: UserAddr) -> int:
     return 0
 
 
+@quick("sigaltstack")
+@unlocked
+def _quick_sigaltstack(new: UserAddr, old: UserAddr) -> int:
+    """Installs a stack; does not show the old one, nor turn it off."""
+    task = current()
+    kernel_stack = task.stack
+    if kernel_stack is None:
+        return TAKE_LOCK
+    sp = user_stack_pointer(kernel_stack.top)
+    address = task.signals.stack.address
+    flags = task.signals.stack.flags
+    size = task.signals.stack.size
+    if new == 0 or old != 0 or signal_stack.lies_on(address, flags, size, sp):
+        return TAKE_LOCK
+    address = user.read_i64(new)
+    flags = user.read_u32(user.at(new, 8))
+    size = user.read_i64(user.at(new, 16))
+    if not signal_stack.is_plain_stack(flags, size):
+        return TAKE_LOCK
+    kept = signal_stack.kept_flags(flags)
+    current().signals.stack.address = address
+    current().signals.stack.size = size
+    current().signals.stack.flags = kept
+    return 0
+
+
 @syscall("rt_sigpending", status="Full", args=">sigset one:8")
 def rt_sigpending(address: UserAddr, size: int) -> int:
     """sigpending(2)."""
@@ -144,6 +188,16 @@ def rt_sigpending(address: UserAddr, size: int) -> int:
     storage = bytearray(_SET_SIZE)
     store_i64(span_of(storage), 0, mask)
     user.write_from(address, span_of(storage)[0:size])
+    return 0
+
+
+@quick("rt_sigpending")
+@unlocked
+def _quick_rt_sigpending(address: UserAddr, size: int) -> int:
+    if size != _SET_SIZE:
+        return TAKE_LOCK
+    task = current()
+    user.write_i64(address, (task.pending.mask | task.process.pending.mask) & task.signals.blocked)
     return 0
 
 

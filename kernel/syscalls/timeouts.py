@@ -5,8 +5,8 @@ from typing import Final
 from kernel.lang import EINVAL, Errno, UserAddr
 from kernel.lib import user
 from kernel.task import current
+from kernel.task.blocking import block_during
 from kernel.task.personality import STICKY_TIMEOUTS
-from kernel.task.send import block_during
 from kernel.time import monotonic_ns
 from kernel.time.timers import FOREVER_NS
 

@@ -8,6 +8,7 @@ Guarded by the kernel lock: the thread itself sets these, or another for it (per
 
 from typing import TYPE_CHECKING
 
+from arch import TrapFrame
 from kernel.lang import final, noraise
 
 if TYPE_CHECKING:
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
 
 class LendingLocks:
     """The locks with priority inheritance that concern a task. Base class: futex_pi.py has the rest."""
+
+
+class ProbedState:
+    """What a thread does because of probes of its program. Base class: kernel/perf/probed_task.py."""
+
+    def copy(self) -> "ProbedState":
+        """What a child has of it that got a copy of the memory. Raises MemoryError."""
+        return self
+
+    @noraise
+    def undo_step(self, frame: TrapFrame) -> None:
+        """The thread may not finish a displaced instruction now: something else comes first."""
 
 
 class AsyncWork:
@@ -61,6 +74,7 @@ class Belongings:
         self.dispatch: UserDispatch | None = None  # the calls that it handles itself (diversion.py)
         self.observation: Observation | None = None  # its events (perf_event_open(2))
         self.real_credentials: Credentials | None = None  # while it acts with others (acting.py)
+        self.probed: ProbedState | None = None  # once it has met a probe (kernel/perf)
         self.kept_files: list[File] | None = None  # until the running system call ends: see `Task.keep_file`
 
     def release_keys(self) -> None:

@@ -28,7 +28,7 @@ from kernel.lang import (
     noinline,
     noraise,
 )
-from kernel.lib.pace import pace, spend
+from kernel.lib.pace import pace, spend, take_rest
 from kernel.lib.pid import FIRST, Pid
 from kernel.mm.frames import SHORTAGE
 from kernel.sched import ThreadState
@@ -36,6 +36,7 @@ from kernel.sched.processor import RUNNING, announce_work_of
 from kernel.sched.scheduler import interrupt_sleep, need_resched, schedule, work_is_done
 from kernel.task import restartable
 from kernel.task.actions import SA_NODEFER, SA_RESETHAND, SA_RESTART, SIG_DFL, SIG_IGN, SignalAction, SignalActions
+from kernel.task.blocking import change_blocked, set_blocked
 from kernel.task.control_groups import freeze_running, note_rest
 from kernel.task.exit import end_process, exit_task
 from kernel.task.group_holdings import count_holdings
@@ -54,7 +55,6 @@ from kernel.task.send import (
     is_protected,
     join_stop,
     may_come_from_above,
-    set_blocked,
     trap_again,
     update_interrupted,
     wake_continued,
@@ -67,7 +67,6 @@ from kernel.task.signals import (
     SIGSEGV,
     SIGSTOP,
     STOP_SIGNALS,
-    UNBLOCKABLE,
     bit,
     contains,
 )
@@ -99,6 +98,9 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
         _return_from_handler(task, frame)
     while True:
         if task.interrupted:
+            probed = task.probed
+            if probed is not None:
+                probed.undo_step(frame)
             process = task.process
             if process.ending.is_exiting:
                 exit_task(task)
@@ -298,7 +300,7 @@ def _run_handler(task: Task, frame: TrapFrame, action: SignalAction, info: Signa
     blocked = task.signals.blocked | action.mask
     if action.flags & SA_NODEFER == 0:
         blocked |= bit(info.signo)
-    task.signals.blocked = blocked & ~UNBLOCKABLE  # `_take_signal` sees the rest
+    change_blocked(task, blocked)  # `_take_signal` sees the rest
     if task.tracee is not None:
         report_handler(task)
 
@@ -328,6 +330,8 @@ def _begin_stop(process: Process, signo: int) -> None:
     """
     group = process.job
     cancels = process.stop.cancels
+    if len(process.threads) > _TOLD_AT_ONCE:
+        take_rest()
     if signo != SIGSTOP and group is not None and is_orphaned(group, None):
         return
     if process.stop.cancels != cancels or process.ending.is_exiting or process.exec_task is not None:
@@ -342,12 +346,12 @@ def _begin_stop(process: Process, signo: int) -> None:
             process.stop.stopped_count += 1
             continue
         other.signals.is_stopped = False
-        tracee = other.tracee
-        if tracee is not None and tracee.is_seized:
-            trap_again(tracee)
-            spend(_TELL_COST)
-        elif left > 0:
-            interrupt(other)
+        if left > 0:
+            tracee = other.tracee
+            if tracee is not None and tracee.is_seized:
+                trap_again(tracee)
+            else:
+                interrupt(other)
             spend(_TELL_COST)
             left -= 1
         else:
@@ -364,7 +368,11 @@ def _wake_to_stop(process: Process) -> None:
     other = next_thread(process, FIRST)
     while other is not None and process.stop.signal != 0:
         number = Pid(int(other.tid) + 1)
-        if other.state == ThreadState.SLEEPING and other.interrupted:
+        tracee = other.tracee
+        if tracee is not None and tracee.is_seized and not other.signals.is_stopped:
+            trap_again(tracee)
+            spend(_TELL_COST)
+        elif other.state == ThreadState.SLEEPING and other.interrupted:
             interrupt_sleep(other)
             spend(_TELL_COST)
         pace(_FIND_COST)

@@ -523,6 +523,9 @@ def _replace(
     work = task.async_work
     if work is not None:
         work.end_for_program()
+    belongings = task.belongings
+    if belongings is not None:
+        belongings.probed = None
     futex_exit.leave_locks(task)
     leave_states(task)
     old = task.memory

@@ -300,6 +300,9 @@ def _make(parent: Task, arguments: CloneArguments) -> Task:
         _copy_heard(parent, child, flags)
         if parent.observation is not None:
             TASKS.observer.inherit(parent, child, is_thread)
+        probed = parent.probed
+        if probed is not None and not is_thread:
+            child.own().probed = probed.copy()
         if parent.must_end() or parent.process.job is not group or _group_signals(parent.process) != signals:
             # Copying slept, and a signal to a group was meant for the child too, which was not yet a member.
             raise Errno(ERESTARTNOINTR)

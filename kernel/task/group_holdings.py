@@ -11,6 +11,7 @@ from kernel.fs.descriptors import FileTable
 from kernel.lang import noinline, noraise
 from kernel.lib.pace import pace
 from kernel.mm.frames import PAGE_SHIFT
+from kernel.task.memory_shortage import COUNTS
 from kernel.task.task import Task
 
 _LOOK_COST: Final = 150  # instructions for a descriptor
@@ -39,11 +40,13 @@ def count_again(task: Task) -> None:
 
 def _count(files: FileTable, control: MemoryControl) -> None:
     """Each holder of a shared description counts its part."""
+    COUNTS.last += 1
+    count = COUNTS.last
     held_bytes = 0
     for descriptor in range(files.size()):
         file = files.find(descriptor)
         if file is not None:
-            held_bytes += file.heap_bytes() // max(file.users, 1)
+            held_bytes += file.heap_bytes(count) // max(file.users, 1)
         pace(_LOOK_COST)
     if control.holder is not None and files.users > 0:
         files.count_for(control, held_bytes >> PAGE_SHIFT)

@@ -13,8 +13,8 @@ from kernel.lang import Array, bytes_of, noinline, u8
 from kernel.lib import user
 from kernel.lib.saturation import sum_of
 from kernel.task.actions import SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SignalAction
+from kernel.task.blocking import set_blocked
 from kernel.task.parts import SS_DISABLE
-from kernel.task.send import set_blocked
 from kernel.task.siginfo import SIGINFO_SIZE, SignalInfo
 from kernel.task.signal_stack import SS_AUTODISARM, is_on_stack, restore_stack, stack_flags
 from kernel.task.task import Task

@@ -21,6 +21,10 @@ class Observation:
         """About how much memory the end of the task frees. Never sleeps, allocates nothing."""
         return 0
 
+    def looks_at(self, point: int) -> bool:
+        """Whether one of them is an event of that probe. Never sleeps."""
+        return False
+
 
 class TaskObserver:
     """Base class: ignores everything."""

@@ -21,6 +21,7 @@ SS_DISABLE: Final = 2
 # Of a task ------------------------------------------------------------------------------------------------------------
 
 
+@own("address", "size", "flags")
 @struct
 class SignalStack:
     """sigaltstack(2)."""
@@ -30,10 +31,10 @@ class SignalStack:
     flags: int  # SS_DISABLE at first
 
 
-@atomic("blocked")
+@own("blocked")
 @struct
 class SignalState:
-    """The signal state of a task. `blocked` never has SIGKILL or SIGSTOP."""
+    """The signal state of a task. `blocked` never has SIGKILL or SIGSTOP; how it changes: blocking.py."""
 
     blocked: int
     saved_blocked: int  # to restore after sigsuspend and its kind
@@ -136,6 +137,7 @@ class StopState:
     signal: int  # the signal by which threads must stop, or have stopped; 0: neither
     stopped_count: int  # threads that have stopped
     has_sleepers: bool  # some of very many threads have not been woken yet, though the stop has ended
+    has_rest: bool  # the thread "async" is going to tell them, and those that are traced
     is_complete: bool  # all threads have stopped
     is_reported: bool  # a wait has seen the stop
     continue_unreported: bool

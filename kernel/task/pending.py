@@ -11,7 +11,7 @@ Source: signal(7), "Queueing and delivery semantics for real-time signals".
 
 from typing import Final
 
-from kernel.lang import final
+from kernel.lang import atomic, final
 from kernel.lib.ids import KernelUid
 from kernel.task.siginfo import SignalInfo, SignalQuota, anonymous, from_kernel, is_shared
 from kernel.task.signals import FIRST_REALTIME, SIGKILL, SYNCHRONOUS, bit, contains, lowest
@@ -47,6 +47,7 @@ def _forget_idle_quotas() -> None:
 
 
 @final
+@atomic("mask")
 class PendingSignals:
     """Invariant: `mask` has the bit of every signal in `queue`, and perhaps more."""
 

@@ -11,6 +11,7 @@ Source: fork(2), proc_sys_kernel(5) (pid_max).
 
 from typing import TYPE_CHECKING, Final
 
+from kernel.bpf.storage import TASK_OWNERS
 from kernel.lib.ids import KernelUid
 from kernel.lib.pace import pace
 from kernel.lib.pid import NOBODY, Pid
@@ -51,6 +52,7 @@ def register_task(task: "Task") -> None:
 def unregister_task(task: "Task") -> None:
     """The task is gone."""
     _tasks.pop(task.tid)
+    TASK_OWNERS.end(int(task.tid))
     _free_below(task.tid)
 
 
@@ -59,6 +61,7 @@ def rename_task(task: "Task", tid: Pid) -> None:
     old = task.tid
     _tasks[tid] = task  # instead of the first thread
     _tasks.pop(old)
+    TASK_OWNERS.rename(int(old), int(tid))
     task.tid = tid
     task.own_tid = task.process.number
     _free_below(old)

@@ -13,6 +13,7 @@ from kernel.lang import atomic, final, inline
 from kernel.lib.linked import Linked
 from kernel.lib.pid import UNSET, Bearer, Pid
 from kernel.sched import WaitQueue
+from kernel.sched.later import start_thread
 from kernel.sched.thread import SharedTime
 from kernel.task.actions import SignalActions
 from kernel.task.core_state import DUMPED_FOR_ITSELF, CoreDump
@@ -96,6 +97,7 @@ class Process(Linked["Process"]):
         """Its tracing state, for changing it. Raises MemoryError when it has none yet."""
         tracing = self.tracing
         if tracing is None:
+            start_thread()  # which tells very many threads
             tracing = ProcessTracing()
             self.tracing = tracing
         return tracing

@@ -14,19 +14,22 @@ from kernel.lang import EAGAIN, EPERM, ESRCH, Errno, final, inline, noinline, re
 from kernel.lib.capabilities import CAP_KILL
 from kernel.lib.credentials import Credentials, uid_for_caller
 from kernel.lib.domain import SCOPE_SIGNAL, is_out_of_scope
+from kernel.lib.fences import fence
 from kernel.lib.ids import NO_ID, NO_USER, OVERFLOW, ROOT_USER
 from kernel.lib.namespace import USER_NAMESPACES
 from kernel.lib.pace import pace, spend
 from kernel.lib.pid import FIRST, Pid
 from kernel.sched import ThreadState, WaitQueue
+from kernel.sched.later import Job
 from kernel.sched.processor import announce_work_of, watch_calls_of
-from kernel.sched.scheduler import announce_work, interrupt_sleep, make_ready
+from kernel.sched.scheduler import interrupt_sleep, make_ready
 from kernel.task.acting import real_credentials
 from kernel.task.actions import SA_NOCLDSTOP
 from kernel.task.child_information import child_information
 from kernel.task.groups import ProcessGroup, find_group, member_after
 from kernel.task.limits import RLIMIT_SIGPENDING
 from kernel.task.pending import PendingSignals
+from kernel.task.pid_namespace import FIRST_PID
 from kernel.task.pids import find_process, next_process, next_thread
 from kernel.task.process import Process
 from kernel.task.siginfo import SignalInfo, from_kernel, from_process
@@ -106,22 +109,6 @@ def rewatch(task: Task) -> None:
         or task.dispatch is not None
     )
     watch_calls_of(task, task.calls.are_watched)
-
-
-def set_blocked(task: Task, mask: int) -> None:
-    """Change a task's signal mask. SIGKILL and SIGSTOP cannot be blocked."""
-    task.signals.blocked = mask & ~UNBLOCKABLE
-    update_interrupted(task)
-
-
-def block_during(task: Task, mask: int) -> None:
-    """Use another mask until the system call is over (sigsuspend, ppoll, pselect): a handler that runs then returns to
-    the old one.
-    """
-    task.signals.saved_blocked = task.signals.blocked
-    task.signals.restores_blocked = True
-    announce_work()
-    set_blocked(task, mask)
 
 
 def interrupt(task: Task) -> None:
@@ -333,15 +320,19 @@ def _discard_of_many(process: Process, signo: int, shared: bool) -> None:
 
 @noinline
 def _tell_tracees(process: Process) -> None:
-    """SIGCONT was sent: a stop signal being shown to a tracer no longer stops the tracee, and seized tasks report."""
+    """SIGCONT was sent: seized tasks report it. Of very many, all do so later. A stop signal being shown to a tracer no
+    longer stops the tracee (`cancels`).
+    """
     if process.tracing is None:
         return  # none of its threads was ever traced
+    if len(process.threads) > _WOKEN_AT_ONCE:
+        _go_on_later(process)
+        return
     for task in process.threads.values():
         tracee = task.tracee
-        if tracee is not None:
-            tracee.stop_may_begin = False
-            if tracee.is_seized:
-                trap_again(tracee)
+        if tracee is not None and tracee.is_seized:
+            trap_again(tracee)
+            spend(_WAKE_COST)
 
 
 def _is_dropped(process: Process, task: Task | None, info: SignalInfo) -> bool:
@@ -387,7 +378,9 @@ def _queue(process: Process, pending: PendingSignals, task: Task | None, info: S
     """
     uid = ROOT_USER if task is None else task.credentials.uid
     process.signal_waiters.wake_all()
-    if pending.add(info, uid, _limit(process)) or info.signo < FIRST_REALTIME or info.code == SI_USER:
+    is_complete = pending.add(info, uid, _limit(process))
+    fence()  # before masks are read: threads change their own without the lock (blocking.py)
+    if is_complete or info.signo < FIRST_REALTIME or info.code == SI_USER:
         return True
     if not _has_queued(pending, info.signo):
         pending.mask &= ~bit(info.signo)
@@ -501,8 +494,10 @@ def continue_process(process: Process) -> None:
     woken = 0
     told = 0
     for task in process.threads.values():
-        if woken == _WOKEN_AT_ONCE or (woken > 0 and told >= _TOLD_AT_ONCE):
+        if woken == _WOKEN_AT_ONCE or (told >= _TOLD_AT_ONCE and (woken > 0 or process.tracing is not None)):
             process.stop.has_sleepers = True
+            if woken == 0:
+                _go_on_later(process)
             break
         if told < _TOLD_AT_ONCE or task.state == ThreadState.STOPPED:
             woken += wake_from_stop(task)
@@ -536,6 +531,48 @@ def wake_continued(process: Process) -> None:
     while task is not None and process.stop.signal == 0:
         number = Pid(int(task.tid) + 1)
         wake_from_stop(task)
+        pace(_FIND_COST)
+        task = next_thread(process, number)
+
+
+@final
+class _Rest(Job):
+    """Wakes the rest of very many threads of which some are traced: perhaps none of those that were woken at once can
+    do so.
+    """
+
+    def run(self) -> None:
+        process = next_process(FIRST_PID, 0)
+        while process is not None:
+            number = int(process.pid) + 1
+            if process.stop.has_rest:
+                process.stop.has_rest = False
+                _go_on(process)
+            pace(_LOOK_COST)
+            process = next_process(FIRST_PID, number)
+
+
+_REST: Final = _Rest()
+
+
+def _go_on_later(process: Process) -> None:
+    process.stop.has_rest = True
+    _REST.schedule()
+
+
+def _go_on(process: Process) -> None:
+    """A process with very many threads was continued: wake sleepers, and let seized threads report it. Sleeps; another
+    stop may begin meanwhile, of which it tells them all itself.
+    """
+    if process.stop.has_sleepers:
+        wake_continued(process)
+    task = next_thread(process, FIRST)
+    while task is not None and process.stop.signal == 0 and not process.ending.is_exiting:
+        number = Pid(int(task.tid) + 1)
+        tracee = task.tracee
+        if tracee is not None and tracee.is_seized:
+            trap_again(tracee)
+            spend(_WAKE_COST)
         pace(_FIND_COST)
         task = next_thread(process, number)
 

@@ -41,7 +41,7 @@ from kernel.sched.scheduler import announce_work, current_thread, watch_calls
 from kernel.sched.switch import own_thread
 from kernel.sched.thread import SCHED_DEADLINE, SCHED_OTHER
 from kernel.task.actions import SIG_DFL
-from kernel.task.belongings import AsyncWork, Belongings, LendingLocks
+from kernel.task.belongings import AsyncWork, Belongings, LendingLocks, ProbedState
 from kernel.task.host import HOST, Host
 from kernel.task.limits import RLIMIT_RTTIME, UNLIMITED
 from kernel.task.namespace_set import FIRST_SET, NamespaceSet
@@ -312,6 +312,12 @@ class Task(Thread):
         """Its events (perf_event_open(2))."""
         belongings = self.belongings
         return None if belongings is None else belongings.observation
+
+    @property
+    def probed(self) -> ProbedState | None:
+        """What probes of its program make of it."""
+        belongings = self.belongings
+        return None if belongings is None else belongings.probed
 
     def is_parting(self) -> bool:
         return self.is_exiting

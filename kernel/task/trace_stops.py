@@ -132,7 +132,7 @@ def stop_for_signal(task: Task, info: SignalInfo | None) -> SignalInfo | None:
         return info
     if _must_die(task):
         return None
-    tracee.stop_may_begin = True
+    tracee.cancels = task.process.stop.cancels
     signo = _stop(task, tracee, info.signo, CLD_TRAPPED, info, 0)
     if signo == 0 or _must_die(task):
         return None
@@ -155,8 +155,9 @@ def stop_for_signal(task: Task, info: SignalInfo | None) -> SignalInfo | None:
     handler = task.process.actions.action(signo).handler
     if handler != SIG_DFL and handler != SIG_IGN:
         _suspend_step(task, tracee)
-    elif handler == SIG_DFL and contains(STOP_SIGNALS, signo) and not tracee.stop_may_begin:
-        return None
+    elif handler == SIG_DFL and contains(STOP_SIGNALS, signo):
+        if tracee.cancels != task.process.stop.cancels:
+            return None
     return info
 
 

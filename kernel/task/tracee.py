@@ -86,7 +86,7 @@ class Tracee(Linked["Tracee"]):
         self.traps_soon: bool = False
         self.leaves_call: bool = False  # a system call was made: a stop may come before its signals
         self.notifies_soon: bool = False  # of a change of its job control
-        self.stop_may_begin: bool = False  # no SIGCONT has come since it took a stop signal
+        self.cancels: int = 0  # SIGCONTs to its process until it took its last signal: another cancels a stop by that
         # Its end
         self.exit_status: int = 0  # of this thread alone, as wait(2) reports it
         self.is_dead: bool = False

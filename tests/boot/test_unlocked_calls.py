@@ -45,7 +45,8 @@ names: wrong 0
 """
 CALLS = [
     "getppid", "getcpu", "gettimeofday", "time", "clock_gettime", "clock_getres", "getresuid", "getresgid",
-    "uname", "rt_sigprocmask", "get_robust_list", "sched_getaffinity", "prctl", "personality",
+    "uname", "rt_sigprocmask", "rt_sigprocmask that blocks", "rt_sigprocmask that sets", "rt_sigpending",
+    "sigaltstack", "get_robust_list", "sched_getaffinity", "prctl", "personality",
     "set_robust_list", "set_tid_address",
 ]  # fmt: skip
 KERNEL_START = KERNEL_BASE & 0xFFFF_FFFF_FFFF_FFFF

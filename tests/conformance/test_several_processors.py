@@ -12,9 +12,9 @@ NAMES = [
     "fork_wait", "fpu_state", "futex", "futex_pi", "inotify", "large_collapse", "large_hammer", "large_pages",
     "long_calls", "memory_calls", "mmap_file",
     "packet_rings", "pipes", "poll_select", "ptrace_dead_threads", "ptrace_events", "ptrace_stops", "ptrace_threads",
-    "realtime_order", "rseq", "scheduling", "seccomp_threads", "shared_memory", "sigio", "signals", "sysv_messages",
-    "sysv_semaphores", "tcp_data", "tcp_loopback", "threads", "timers_posix", "unix_rights", "unix_stream",
-    "user_dispatch", "userfault_events", "userfault_tracking", "wait_options", "wait_order",
+    "realtime_order", "rseq", "scheduling", "seccomp_threads", "shared_memory", "sigio", "signal_masks", "signals",
+    "sysv_messages", "sysv_semaphores", "tcp_data", "tcp_loopback", "threads", "timers_posix", "unix_rights",
+    "unix_stream", "user_dispatch", "userfault_events", "userfault_tracking", "wait_options", "wait_order",
 ]  # fmt: skip
 
 

@@ -41,11 +41,13 @@ STRUCTURES: Final = {
         "one:0x00000001000000b7 one:0x95 | bpf_instruction bpf_instruction bpf_instruction one:0x1000000b7 one:0x95"
     ),
     "bpf_load": (
-        "one:15|15|9|1|8|18/4 one:2|3|5|4/4 <bpf_program bits one:0|1|2|7|16/4 one:0|4096/4 zero zero/4 flags:1|2|16/4 "
-        "bytes[16] zero/4 one:6|0|2|34|8|10|14/4 zero zero"
+        "one:15|15|9|1|8|18|5|7|17/4 one:2|3|5|4/4 <bpf_program bits one:0|1|2|7|16/4 one:0|4096/4 zero zero/4 "
+        "flags:1|2|16/4 bytes[16] zero/4 one:6|0|2|34|8|10|14/4 zero zero"
     ),
     "bpf_attach": "fd:directory/4 fd:bpf/4 one:6|6|2|34|12|0|8|10|14/4 flags:1|2|4/4 fd:bpf/4 zero/4 zero",
     "bpf_link": "fd:bpf/4 fd:directory/4 one:6|6|2|34|12|0|8|10|14/4 flags:1/4 zero zero zero zero zero zero",
+    "bpf_fd_query": "zero/4 fd:perf/4 zero/4 one:0|5|40/4 >bytes[40]? zero zero zero",
+    "bpf_raw": "<path fd:bpf/4 zero/4 zero",
     "bpf_relink": "fd:bpf/4 fd:bpf/4 flags:4/4 fd:bpf/4",
     "bpf_query": "fd:directory/4 one:6|2|34|8/4 one:0|1|2/4 zero/4 >bytes[32]? one:0|1|8/4 zero/4 zero zero zero zero",
     "bpf_pin": (

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 from arch import CALL_NUMBERS, number_of_call
 from arch.x86_64.frame import FRAME_SIZE, TrapFrame
 from arch.x86_64.layout import VECTOR_SYSCALL
-from arch.x86_64.simulation import processor
-from kernel.doors.dispatch import krait_syscall
+from arch.x86_64.simulation import Unlocked, processor
+from kernel.doors.dispatch import krait_finish_call, krait_syscall
 from kernel.doors.table import SYSCALLS
 from kernel.doors.trap import trap
 from kernel.lang.unsafe import address_of, struct_at_address
@@ -150,10 +150,11 @@ class Program:
             frame.r11 = frame.rflags
             frame.vector = VECTOR_SYSCALL
             frame.error_code = frame.rax
-            if processor.control.call_unlocked(address_of(frame)):
+            made = processor.control.call_unlocked(address_of(frame))
+            if made == Unlocked.DONE:
                 processor.control.leave_kernel(self.interrupt)
             else:
-                self._enter(krait_syscall)
+                self._enter(krait_finish_call if made == Unlocked.UNFINISHED else krait_syscall)
             self._go_on(CALL_SITE, CALL_SITE - CALL_BYTES)
             if frame.rip == CALL_SITE:
                 return frame.rax

@@ -33,8 +33,8 @@ from arch.x86_64.percpu import (
     OFFSET_WATCHED,
 )
 from arch.x86_64.processors import processors
-from arch.x86_64.simulation import Control, processor
-from kernel.doors.quick import TAKE_LOCK
+from arch.x86_64.simulation import Control, Unlocked, processor
+from kernel.doors.quick import FINISH, TAKE_LOCK
 from kernel.doors.table import SYSCALLS
 from kernel.doors.trap import interrupt_in_kernel
 from kernel.lang import Errno
@@ -102,6 +102,7 @@ class Several(Control):
         self.turns = 0
         self.sections = 0
         self.given_up = 0  # sections that faulted
+        self.unfinished = 0  # … that left something to be done with the lock
         self.passes = 0
         self.waits = 0  # of passes for sections
         self._woke_ns = -1  # when a program had last called the kernel, the last time that all had slept for good
@@ -125,6 +126,7 @@ class Several(Control):
             processors.identity[number] = number
         processors.count = count
         processor.control = self
+        memory.at_fence = self._at_fence
         setattr(hardware, "interrupt_after", self._interrupt_after)  # noqa: B010
         self._interrupt_after(PROCESSOR_TIMERS.own.set_to_ns - processor.tsc)
         start_processors(count)
@@ -159,16 +161,16 @@ class Several(Control):
 
     # Calls without it -------------------------------------------------------------------------------------------------
 
-    def call_unlocked(self, frame: int) -> bool:
+    def call_unlocked(self, frame: int) -> Unlocked:
         """As syscall_entry_locked (entry.S), where a call has promised not to need the lock."""
         registers = struct_at_address(TrapFrame, frame)
         row = SYSCALLS[registers.call_number] if registers.call_number < len(SYSCALLS) else None
         area = processors.area[self.present.number]
         if row is None or load_i64(area + OFFSET_WATCHED) != 0:
-            return False
+            return Unlocked.NOT_MADE
         handler = row.handler if row.handler in UNLOCKED else row.quick
         if handler is None:
-            return False
+            return Unlocked.NOT_MADE
         number = self.present.number
         memory.store(area + OFFSET_SECTIONS, 8, load_i64(area + OFFSET_SECTIONS) + 1)
         self._leave(Place.IN_SECTION)
@@ -188,12 +190,20 @@ class Several(Control):
         self.present.section_began = -1
         memory.store(area + OFFSET_SECTIONS, 8, load_i64(area + OFFSET_SECTIONS) + 1)
         if result == TAKE_LOCK:
-            return False
+            return Unlocked.NOT_MADE
+        if result == FINISH:
+            self.unfinished += 1
+            return Unlocked.UNFINISHED
         registers.set_result(result)
-        return True
+        return Unlocked.DONE
 
     def is_in_section(self) -> bool:
         return self.present.section_began >= 0
+
+    def _at_fence(self) -> None:
+        """Others go on between a store and the look that follows it."""
+        if self.is_in_section():
+            self._leave(Place.IN_SECTION)
 
     def _reclaim(self) -> None:
         """Nobody may still have what was loaded before."""

@@ -10,9 +10,10 @@ from kernel.bpf.machine import World
 from kernel.bpf.subject import DEVICE_CONTEXT, DEVICES
 from kernel.cgroup.group import TOP_NUMBER
 from kernel.cgroup.programs import DEVICE_PROGRAMS, effective_programs
+from kernel.fs.bpf.present import read_present, read_present_text
 from kernel.fs.constants import device_major, device_minor
 from kernel.fs.device_guard import GUARD, DeviceJudge
-from kernel.lang import final, span_of
+from kernel.lang import Span, final, span_of, u8
 from kernel.lib import random
 from kernel.lib.pace import is_dying
 from kernel.sched.processor import this_processor
@@ -21,11 +22,14 @@ from kernel.time.clock import boottime_ns, monotonic_ns
 
 _ACCESS_SHIFT: Final = 16
 _WORD: Final = 0xFFFF_FFFF
+_TICK_NS: Final = 4_000_000
+_FIRST_TICK: Final = (1 << 32) - 75_000  # as on Linux, five minutes before 32 bits are full
 
 
-@final
 class KernelWorld(World):
-    """What helpers tell. A thread of the kernel's own is nobody: packets come to it as well."""
+    """What helpers tell. A thread of the kernel's own is nobody: packets come to it as well. Base class of what they
+    tell programs that trace.
+    """
 
     def now_ns(self) -> int:
         return monotonic_ns()
@@ -59,6 +63,15 @@ class KernelWorld(World):
     def command(self) -> bytes:
         task = current_or_none()
         return b"" if task is None else task.name
+
+    def jiffies(self) -> int:
+        return _FIRST_TICK + monotonic_ns() // _TICK_NS
+
+    def read_memory(self, address: int, target: Span[u8]) -> bool:
+        return read_present(address, target)
+
+    def read_text(self, address: int, target: Span[u8]) -> int:
+        return read_present_text(address, target)
 
 
 WORLD: Final = KernelWorld()

@@ -10,11 +10,11 @@ Source: bpf(2), proc_pid_fdinfo(5).
 
 from kernel.bpf.btf import Btf, keep_btf, release_btf
 from kernel.bpf.kept_maps import close_map, open_map
+from kernel.bpf.link import OF_EVENT, OF_RAW_POINT, Link, release_link
 from kernel.bpf.maps import Map
 from kernel.bpf.program import Program, keep_program, release_program
 from kernel.bpf.ring import RingMap
 from kernel.bpf.statistics import STATISTICS
-from kernel.cgroup.links import GroupLink, release_link
 from kernel.fs.anonymous import anonymous_path
 from kernel.fs.bpf.mapping import mapped_part, mapping_limit, may_be_mapped
 from kernel.fs.constants import O_RDONLY, O_RDWR, POLLERR, READABLE
@@ -95,9 +95,9 @@ class ProgramFile(File):
 class LinkFile(File):
     """An open link, of which it is a user already (`open_link_file`)."""
 
-    def __init__(self, link: GroupLink, name: bytes) -> None:
+    def __init__(self, link: Link, name: bytes) -> None:
         super().__init__(anonymous_path(name), O_RDONLY)
-        self.link: GroupLink = link
+        self.link: Link = link
 
     def close(self) -> None:
         release_link(self.link)
@@ -107,12 +107,12 @@ class LinkFile(File):
 
     def describe(self) -> bytes:
         link = self.link
-        group = link.group
-        number = 0 if group is None else group.number
-        return (
-            f"link_type:\tcgroup\nlink_id:\t{link.identifier}\nprog_tag:\t{_tag_of(link.program)}\n"
-            f"prog_id:\t{link.program.identifier}\ncgroup_id:\t{number}\nattach_type:\t{link.purpose}\n"
+        kind = "perf" if link.kind == OF_EVENT else "raw_tracepoint" if link.kind == OF_RAW_POINT else "cgroup"
+        head = (
+            f"link_type:\t{kind}\nlink_id:\t{link.identifier}\nprog_tag:\t{_tag_of(link.program)}\n"
+            f"prog_id:\t{link.program.identifier}\n"
         ).encode()
+        return head + link.lines()
 
 
 @final
@@ -179,7 +179,7 @@ def open_btf_file(btf: Btf) -> BtfFile:
         raise
 
 
-def open_link_file(link: GroupLink, name: bytes) -> LinkFile:
+def open_link_file(link: Link, name: bytes) -> LinkFile:
     """Open a link: the file takes over a use of it, or ends that if there is no file. Raises ENFILE, MemoryError."""
     try:
         return LinkFile(link, name)
@@ -243,8 +243,8 @@ class PinnableProgram(Pinnable):
 class PinnableLink(Pinnable):
     """A link, which must be asked for as for both."""
 
-    def __init__(self, link: GroupLink) -> None:
-        self.link: GroupLink = link
+    def __init__(self, link: Link) -> None:
+        self.link: Link = link
 
     def keep(self) -> None:
         self.link.users += 1

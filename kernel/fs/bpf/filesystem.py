@@ -214,6 +214,13 @@ def make_bpf(source: bytes, options: bytes) -> FileSystem:
     return new_bpf(source, options, who)
 
 
+def make_bpf_for(context: FsContext, opener: Credentials, source: bytes, options: bytes) -> FileSystem:
+    """One that fsopen(2) began: the administrator of the machine may give it to a user namespace. Raises EPERM."""
+    if opener.user_namespace.level != 0 and not context.credentials.capable(CAP_SYS_ADMIN):
+        raise Errno(EPERM)
+    return new_bpf(source, options, opener)
+
+
 def new_bpf(source: bytes, options: bytes, maker: Credentials | None) -> BpfFileSystem:
     """An instance with an empty root directory. Raises EINVAL, ERANGE, MemoryError."""
     made = BpfFileSystem(source, options, maker)
@@ -223,4 +230,5 @@ def new_bpf(source: bytes, options: bytes, maker: Credentials | None) -> BpfFile
 
 _BPF: Final = register_filesystem(b"bpf", make_bpf, is_for_all=True)
 _BPF.check_options = check_bpf_options
+_BPF.make_for = make_bpf_for
 _BPF.ignores_unknown = True

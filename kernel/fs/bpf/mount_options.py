@@ -1,7 +1,7 @@
-"""The options of mounts of the file system bpf: mode and owners of the root directory, and what tokens would delegate.
+"""The options of mounts of the file system bpf: mode and owners of the root directory, and what tokens delegate.
 
 `delegate_cmds` and its kin name commands, types of maps and programs, and places by their names in bpf.h, or give a
-mask. They are kept and shown; there are no tokens to which they could apply.
+mask (`kernel/bpf/token.py`).
 
 Context: takes safe points while it reads options. Raises MemoryError. Source: Linux's include/uapi/linux/bpf.h.
 """

@@ -16,7 +16,7 @@ from kernel.cache import Block
 from kernel.fs.ext2 import bitmap
 from kernel.fs.ext2.owed import OwedKind
 from kernel.fs.ext2.volume import GROUP_COST, Volume
-from kernel.lang import ENOSPC, EROFS, Errno, Span, span_of, u8
+from kernel.lang import EIO, ENOSPC, EROFS, Errno, Span, span_of, u8
 from kernel.lib.pace import pace
 
 _TRIM_STEP: Final = 4096  # blocks that are discarded at once
@@ -36,7 +36,7 @@ def allocate_blocks(volume: Volume, goal: int, want: int, privileged: bool) -> t
     """
     while True:
         if volume.read_only:
-            raise Errno(EROFS)
+            raise Errno(EIO if volume.is_aborted else EROFS)
         want = min(want, blocks_available(volume, privileged))
         if want <= 0:
             raise Errno(ENOSPC)

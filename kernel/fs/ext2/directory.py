@@ -279,6 +279,7 @@ class Ext2Directory(ListedDirectory):
         raise Errno(ENODEV)
 
     def sync(self, scope: SyncScope) -> None:
+        self.ext2.check_alive()
         self.ext2.sync_directory()
 
     # ---- Making -----------------------------------------------------------------------------------------------
@@ -377,9 +378,10 @@ class Ext2Directory(ListedDirectory):
         self._settle()
 
     def _require_writable(self) -> None:
-        """Raises EROFS: it became read-only while the thread waited for its turn."""
+        """Raises EROFS: it became read-only while the thread waited for its turn; EIO: it was aborted."""
         if self.ext2.read_only:
             raise Errno(EROFS)
+        self.ext2.check_alive()
 
     def _require_alive(self, name: bytes) -> None:
         self._require_writable()

@@ -31,10 +31,12 @@ class Ext2File(Ext2Inode):
             raise self._damaged("has inline data, without the feature")
 
     def open(self, path: Path, flags: int) -> File:
+        self.ext2.check_alive()
         self.wanted()
         return super().open(path, flags)
 
     def truncate(self, size: int) -> None:
+        self.ext2.check_alive()
         self.wanted()
         super().truncate(size)
 
@@ -108,6 +110,7 @@ class Ext2File(Ext2Inode):
         """fallocate(2): only holes can be punched, because nothing on ext2 marks a block as allocated but unwritten."""
         if mode != FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
             raise Errno(ETXTBSY if self.is_swap_area else EOPNOTSUPP)
+        self.ext2.check_alive()
         self.wanted()
         self.lock.acquire_unless_dying()
         try:

@@ -374,6 +374,7 @@ class Ext2FileSystem(Ext2):
         flush(self.disk)
 
     def sync_inode(self, node: Ext2Node, scope: SyncScope) -> None:
+        self.check_alive()
         # One thread at a time: a second one must not find nothing left to do and return before the first is done.
         with self.sync_lock:
             done = False
@@ -444,6 +445,7 @@ class Ext2FileSystem(Ext2):
             raise Errno(EINVAL)
         if self.read_only:
             raise Errno(EROFS)
+        self.check_alive()
         end = min(geometry.block_count, first + (length >> shift))
         done = 0
         for group in range(geometry.group_count):
@@ -479,8 +481,10 @@ class Ext2FileSystem(Ext2):
         fresh = self.mount_options.copy()
         fresh.parse(options, again=True)
         if read_only and not self.read_only:
+            if self.volume.is_aborted:
+                raise Errno(EROFS)  # whatever was changed before must not be written now
             self._end_changes()
-        elif not read_only and self.volume.read_only:
+        elif not read_only and self.volume.read_only and not self.volume.is_aborted:
             self.start_writing()
         self.mount_options = fresh
         self._use_options()

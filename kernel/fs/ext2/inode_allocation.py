@@ -10,7 +10,7 @@ from kernel.fs.ext2 import bitmap
 from kernel.fs.ext2.layout import ROOT_INODE
 from kernel.fs.ext2.owed import OwedKind
 from kernel.fs.ext2.volume import GROUP_COST, Volume
-from kernel.lang import ENOSPC, EROFS, Errno
+from kernel.lang import EIO, ENOSPC, EROFS, Errno
 from kernel.lib.pace import pace
 
 
@@ -22,7 +22,7 @@ def allocate_inode(volume: Volume, parent: int, is_directory: bool) -> int:
     """Take a free inode for a child of directory `parent`. Raises ENOSPC, EROFS, EIO."""
     while True:
         if volume.read_only:
-            raise Errno(EROFS)
+            raise Errno(EIO if volume.is_aborted else EROFS)
         if volume.free_inodes == 0:
             raise Errno(ENOSPC)
         ino = _take_inode(volume, parent, is_directory)

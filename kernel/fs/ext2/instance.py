@@ -65,6 +65,10 @@ class Ext2(VolumeHolder):
         owes = self.volume.owed.count > 0 or self.first_owed is not None
         return self.volume.has_freed() or len(self.replaced) > 0 or owes
 
+    def check_alive(self) -> None:
+        if self.volume.is_aborted:
+            raise Errno(EIO)
+
     def inode(self, ino: int) -> "Ext2Node":
         """The inode with this number, from memory or from the disk. Raises EIO, EUCLEAN."""
         raise Errno(EIO)

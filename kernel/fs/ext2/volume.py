@@ -69,6 +69,7 @@ class Volume:
         self.holder: VolumeHolder | None = None  # becomes read-only with the volume; dropped at unmount
         self.error_policy: int = ERRORS_CONTINUE
         self.is_damaged: bool = False
+        self.is_aborted: bool = False  # it is read-only, and the file system does not say so
         self.complaints: int = 0
         self.free_blocks: int = 0
         self.free_inodes: int = 0
@@ -329,13 +330,16 @@ class Volume:
         return Errno(code)
 
     def abort(self) -> None:
-        """The option of this name: note an error, and become read-only, whatever errors= says."""
+        """The option of this name: note an error, and write nothing any more, whatever errors= says. As on Linux, the
+        file system stays writable by name, and answers EIO.
+        """
         self.complain("aborted by the user")
         self.is_damaged = True
         raw = self.super()
         raw.state = raw.state | STATE_ERRORS
         self.super_block.mark_dirty()
-        self._end_writing_at_once()
+        self.is_aborted = True
+        self.read_only = True
 
     def _end_writing_at_once(self) -> None:
         log.error(f"ext2 on {self.name.decode()}: remounting read-only")

@@ -34,7 +34,7 @@ from kernel.lib.proc_files import MakeText
 from kernel.mm.huge_pool import GIGANTIC, POOL
 from kernel.mm.next_kernel import LOADED
 from kernel.net.link.network import Network, caller_network
-from kernel.perf.attributes import TYPE_BREAKPOINT, TYPE_SOFTWARE, TYPE_TRACEPOINT
+from kernel.perf.attributes import TYPE_BREAKPOINT, TYPE_SOFTWARE, TYPE_TRACEPOINT, TYPE_UPROBE
 from kernel.sched.processor import PROCESSORS
 
 # Used through registries that importing it fills.
@@ -145,6 +145,21 @@ def tracepoint_type() -> bytes:
     return f"{TYPE_TRACEPOINT}\n".encode()
 
 
+def probe_type() -> bytes:
+    """That of events of programs' probes."""
+    return f"{TYPE_UPROBE}\n".encode()
+
+
+def probe_return_bit() -> bytes:
+    """Where an event says that it wants a function's return."""
+    return b"config:0\n"
+
+
+def probe_counter_bits() -> bytes:
+    """… and where a word counts those who want it."""
+    return b"config:32-63\n"
+
+
 def delegated_files() -> bytes:
     """The files whose owner changes when a control group is delegated."""
     text = b""
@@ -186,6 +201,12 @@ def _enter_events(fs: SysFileSystem, bus: FixedDirectory, devices: FixedDirector
     tracepoint = fs.directory(devices, b"tracepoint")
     fs.text(tracepoint, b"type", tracepoint_type)
     links.add(b"tracepoint", FixedLink(fs, fs.new_ino(), b"../../../devices/tracepoint", size=0))
+    probes = fs.directory(devices, b"uprobe")
+    fs.text(probes, b"type", probe_type)
+    form = fs.directory(probes, b"format")
+    fs.text(form, b"retprobe", probe_return_bit)
+    fs.text(form, b"ref_ctr_offset", probe_counter_bits)
+    links.add(b"uprobe", FixedLink(fs, fs.new_ino(), b"../../../devices/uprobe", size=0))
 
 
 def _enter_classes(fs: SysFileSystem, classes: FixedDirectory, network: Network) -> None:

@@ -1,6 +1,7 @@
 """tracefs: which tracepoints there are, how they are numbered, and how their records are laid out.
 
     events/SYSTEM/TRACEPOINT/id, format
+    uprobe_events, uprobe_profile: probes of programs (probes.py)
 
 Tracepoints of system calls are those of the call table. There is no trace buffer, so there is nothing to enable or read
 here: tracepoints are used by events of perf_event_open(2).
@@ -20,10 +21,12 @@ from kernel.fs.inode import Inode
 from kernel.fs.path import FsContext
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, FixedDirectory, FixedText, TextInode
 from kernel.fs.root_choice import RootChoice
+from kernel.fs.tracefs.probes import NamedDirectory, ProbeEventsFile, group_ino
 from kernel.lang import EINVAL, Errno, final
 from kernel.lib.ids import NO_GROUP, NO_USER
 from kernel.lib.pace import pace
 from kernel.perf.event import BEHIND_CALLS, FIRST_CALL
+from kernel.perf.probe_events import NAMED, probe_profile
 from kernel.perf.tracepoints import POINTS, call_event_name, find_point
 
 TRACEFS_MAGIC: Final = 0x7472_6163
@@ -89,6 +92,36 @@ class TraceFileSystem(FileSystem):
         fresh.mode = fresh.mode & ~0o777 | 0o755
         parent.add(name, fresh)
         return fresh
+
+
+@final
+class EventsDirectory(FixedDirectory):
+    """events: beside what is fixed, the groups of probes that have names."""
+
+    def __init__(self, file_system: FileSystem, ino: int) -> None:
+        super().__init__(file_system, ino)
+        self.caches_children = False
+
+    def lookup(self, name: bytes) -> Inode | None:
+        found = super().lookup(name)
+        if found is None and name in NAMED.groups():
+            return NamedDirectory(self.file_system, name)
+        return found
+
+    def read_directory(self, position: int, sink: DirectorySink) -> None:
+        fixed = FIRST_POSITION + len(self.entries)
+        if position < fixed:
+            super().read_directory(position, sink)
+            position = sink.position
+            if position < fixed:
+                return
+        groups = NAMED.groups()
+        for place in range(max(0, position - fixed), len(groups)):
+            following = fixed + place + 1
+            if super().lookup(groups[place]) is None:
+                if not sink.emit(groups[place], group_ino(groups[place]), _KIND_DIRECTORY, following):
+                    return
+            sink.position = following
 
 
 @final
@@ -229,7 +262,11 @@ def _new() -> TraceFileSystem:
     top = FixedDirectory(fs, fs.new_ino())
     top.mode = S_IFDIR | 0o700
     top.add(b"available_events", FixedText(fs, fs.new_ino(), 0o440, _all_names, None))
-    events = fs.directory(top, b"events")
+    top.add(b"uprobe_events", ProbeEventsFile(fs, fs.new_ino()))
+    top.add(b"uprobe_profile", FixedText(fs, fs.new_ino(), 0o440, probe_profile, None))
+    events = EventsDirectory(fs, fs.new_ino())
+    events.mode = events.mode & ~0o777 | 0o755
+    top.add(b"events", events)
     events.add(b"header_page", FixedText(fs, fs.new_ino(), 0o440, _header_page, None))
     events.add(b"header_event", FixedText(fs, fs.new_ino(), 0o440, _header_event, None))
     fs.directory(events, b"ftrace")  # of a trace buffer's own records: none

@@ -201,6 +201,9 @@ class InterfaceAddress(Linked["InterfaceAddress"]):
 class AddressWatcher:
     """Is notified of changes of addresses. Base class: every method does nothing."""
 
+    def address_coming(self, entry: InterfaceAddress) -> None:
+        """It is about to be added: before `address_added` of anyone. May raise the same."""
+
     def address_added(self, entry: InterfaceAddress) -> None:
         """It was added. May raise MemoryError or Errno: then it is taken back, and all watchers learn that, too."""
 
@@ -278,6 +281,8 @@ def add_address(entry: InterfaceAddress) -> None:
     try:
         if address not in addresses.owned:
             addresses.owned[address] = entry
+        for watcher in _WATCHERS:
+            watcher.address_coming(entry)
         while notified < len(_WATCHERS):
             notified += 1
             _WATCHERS[notified - 1].address_added(entry)

@@ -236,7 +236,7 @@ class _NotifyNeighbours(DeviceWatcher):
         self._notify(device)
 
     def device_changed(self, device: NetworkDevice) -> None:
-        if settings_of(device).announced_address != device.address:
+        if device.is_up() and settings_of(device).announced_address != device.address:
             self._notify(device)
 
     def _notify(self, device: NetworkDevice) -> None:

@@ -125,11 +125,9 @@ def enter_routes(entry: InterfaceAddress, primary: InterfaceAddress) -> None:
     _enter(device.network, route)
     if not device.is_up():
         return
-    if entry.prefix_length == 8 * size and entry.peer == entry.address:
-        return
-    if entry.flags & (ADDRESS_SECONDARY | ADDRESS_NOPREFIXROUTE) == 0:
+    if _has_prefix_route(entry):
         _enter(device.network, _prefix_route(entry))
-    if size == 16:
+    if size == 16 or (entry.prefix_length == 32 and entry.peer == entry.address):
         return
     if len(entry.broadcast) == 4:
         _enter_broadcast(entry, entry.broadcast)
@@ -259,6 +257,12 @@ def _rank(route: Route, entry: InterfaceAddress, prefix: bytes) -> int:
 
 @final
 class _FollowAddresses(AddressWatcher):
+    def address_coming(self, entry: InterfaceAddress) -> None:
+        """As on Linux, programs hear of the route to an IPv6 prefix before they hear of the address."""
+        device = entry.device
+        if len(entry.address) == 16 and device.is_up() and _has_prefix_route(entry):
+            _enter(device.network, _prefix_route(entry))
+
     def address_added(self, entry: InterfaceAddress) -> None:
         enter_routes(entry, _primary(entry))
         routes_changed(entry.device.network)

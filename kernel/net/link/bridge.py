@@ -23,12 +23,14 @@ from kernel.lib.linked import Queue, Queued
 from kernel.lib.pace import PACE, spend
 from kernel.net.link import ethernet
 from kernel.net.link.bridge_table import ForwardingTable
+from kernel.net.link.carrier import change_carrier
 from kernel.net.link.device import (
     ARPHRD_ETHER,
     IFF_BROADCAST,
     IFF_LOOPBACK,
     IFF_MULTICAST,
     IFF_PROMISC,
+    IFF_UP,
     OFFLOAD_CHECKSUM,
     OFFLOAD_TCP4,
     OFFLOAD_TCP6,
@@ -36,6 +38,7 @@ from kernel.net.link.device import (
     FrameHandler,
     NetworkDevice,
     device_changed,
+    want_all_frames,
     watch_devices,
 )
 from kernel.net.link.ethernet import ETHERNET_HEADER
@@ -104,6 +107,8 @@ class BridgePort(FrameHandler):
         self.group_mask: int = 0  # of groups that stay on their link: these are forwarded
         self.chosen_state: int = STATE_FORWARDING  # while it can send
         self.was_live: bool = False
+        self.is_ready: bool = False  # it follows its interface from now on
+        self.takes_all: bool = False  # it has its interface take every frame
 
     def is_on(self, switch: int) -> bool:
         return self.switches & switch != 0
@@ -116,7 +121,7 @@ class BridgePort(FrameHandler):
     def is_live(self) -> bool:
         """Whether its interface can send."""
         device = self.device
-        return device is not None and device.is_up() and device.has_carrier
+        return device is not None and self.is_ready and device.is_up() and device.is_live()
 
     def identifier(self) -> int:
         """Priority and number, as the spanning tree protocol defines them."""
@@ -258,11 +263,11 @@ class Round(Work):
     def __init__(self) -> None:
         super().__init__()
         self.bridge: BridgeDevice | None = None  # the bridge sets it, until it ends
-        self.next_number: int = 0  # the first port that has not followed yet
+        self.below: int = 0  # ports with lower numbers have not followed yet
 
     def begin(self) -> None:
         """Raises MemoryError."""
-        self.next_number = 0
+        self.below = _MOST_PORTS
         try:
             self.run(0)
         except MemoryError:
@@ -274,8 +279,9 @@ class Round(Work):
         if bridge is None:
             return
         left = _FOLLOWED
-        for port in bridge.ports:
-            if port.number < self.next_number:
+        for at in range(len(bridge.ports) - 1, -1, -1):  # as on Linux, the latest first
+            port = bridge.ports[at]
+            if port.number >= self.below:
                 continue
             if left == 0:
                 schedule_work(self)
@@ -283,8 +289,8 @@ class Round(Work):
             left -= 1
             spend(_FOLLOW_COST)
             bridge.follow_port(port)
-            self.next_number = port.number + 1
-        bridge.follow_ports()
+            self.below = port.number
+        bridge.follow_carrier()
 
 
 @final
@@ -299,7 +305,7 @@ class BridgeDevice(NetworkDevice):
         self.virtual_kind = b"bridge"
         self.ports: list[BridgePort] = []  # in ascending order of number
         self.has_had_port: bool = False  # until then its carrier state is unknown
-        self.is_state_unknown = True
+        self.standing.is_unknown = True
         self.table: ForwardingTable = ForwardingTable(is_first(self))
         self.flooding: Flooding = Flooding(is_first(self))
         self.change: Change = Change()
@@ -414,13 +420,16 @@ class BridgeDevice(NetworkDevice):
     # ---- State ------------------------------------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        if self.has_had_port:
-            self.has_carrier = self._has_live_port()
+        self.flags |= IFF_UP  # its ports see that, and programs hear of them first
+        try:
+            self.round.begin()
+        except MemoryError:
+            self.flags &= ~IFF_UP
+            raise
 
     def set_down(self) -> None:
-        if self.has_had_port:
-            self.has_carrier = False
         self.flooding.clear()
+        self.round.begin()
         try:
             self.table.flush()
         except MemoryError:
@@ -434,36 +443,54 @@ class BridgeDevice(NetworkDevice):
 
     def follow_ports(self) -> None:
         """Derive address, MTU and carrier from the ports. Raises MemoryError: then it must be repeated."""
-        is_changed = False
+        is_changed = self.follow_address()
+        if self.follow_mtu() or is_changed:
+            schedule_work(self.change)
+        self.follow_carrier()
+
+    def follow_address(self) -> bool:
+        """Take the lowest of the ports' addresses. Returns whether it is another. Raises MemoryError."""
+        lowest = self.address
         if not self.has_own_address and self.has_had_port:  # until then, it keeps the one that it was created with
             lowest = self._lowest_address()
-            if lowest != self.address:
-                self.address = lowest
-                is_changed = True
-        self.enter_own_address()
+        self._enter_address(lowest)
+        is_changed = lowest != self.address
+        self.address = lowest
+        return is_changed
+
+    def follow_mtu(self) -> bool:
+        """Take the least of the ports' MTUs. Returns whether it is another."""
         mtu = self._least_mtu()
-        if not self.has_own_mtu and mtu != self.mtu:
-            self.mtu = mtu
-            is_changed = True
-        if self.has_had_port and self.is_up() and self.has_carrier != self._has_live_port():
-            self.has_carrier = not self.has_carrier
-            is_changed = True
-        if is_changed:
-            schedule_work(self.change)
+        if self.has_own_mtu or mtu == self.mtu:
+            return False
+        self.mtu = mtu
+        return True
+
+    def follow_carrier(self) -> None:
+        """It has a carrier while a port forwards; before it has had one, too."""
+        if self.has_had_port:
+            change_carrier(self, self.is_up() and self._has_live_port())
 
     def enter_own_address(self) -> None:
         """Enter the bridge's address in the table. Raises MemoryError."""
-        address = self.address
+        self._enter_address(self.address)
+
+    def _enter_address(self, address: bytes) -> None:
+        if address == _NOBODY:
+            address = b""
         old = self.entered_address
-        if address == _NOBODY or (not self.has_own_address and len(self.ports) == 0):
-            address = b""  # not assigned, or not final
-        if address == old:
-            return
-        if len(address) > 0:
-            self.table.add_local(address, None, monotonic_ns())
-        self.entered_address = address
-        if len(old) > 0:
-            self.table.drop_local(old, None, self._another_with(old, None))
+        if address != old:
+            self.table.replace_own(old, address, self._another_with(old, None), monotonic_ns())
+            self.entered_address = address
+
+    def enter_again(self) -> None:
+        """A program has chosen the address: as on Linux, its entry is replaced by an equal one. Raises MemoryError."""
+        self.table.replace_own(self.entered_address, self.entered_address, None, monotonic_ns())
+
+    def leave_table(self) -> None:
+        """The bridge is about to end: drop its address from the table."""
+        self.table.drop_local(self.entered_address, None, None)
+        self.entered_address = b""
 
     def _another_with(self, address: bytes, device: NetworkDevice | None) -> NetworkDevice | None:
         """A port other than `device`, or the bridge, that has an address."""
@@ -490,23 +517,33 @@ class BridgeDevice(NetworkDevice):
                 least = device.mtu
         return least if least != 0 else _MTU
 
-    def follow_port(self, port: BridgePort) -> None:
-        """A port's interface, or the bridge, changed: schedule `follow_ports`. Raises MemoryError."""
+    def follow_port_address(self, port: BridgePort) -> bool:
+        """Enter the address of a port's interface. Returns whether it is another. Raises MemoryError."""
         device = port.device
-        if device is None:
-            return
-        if device.address != port.address:
-            old = port.address
-            self.table.add_local(device.address, device, monotonic_ns())
-            port.address = device.address
-            self.table.drop_local(old, device, self._another_with(old, device))
+        old = port.address
+        if device is None or device.address == old:
+            return False
+        self.table.drop_local(old, device, self._another_with(old, device))
+        self.table.add_local(device.address, device, monotonic_ns())
+        port.address = device.address
+        return True
+
+    def follow_port(self, port: BridgePort) -> bool:
+        """A port's interface, or the bridge, changed: the port forwards or not. Programs hear twice of one that begins
+        to, as on Linux. Returns whether they have heard. Raises MemoryError.
+        """
+        device = port.device
         is_live = port.state() != STATE_DISABLED
-        if is_live != port.was_live:
-            port.was_live = is_live
-            port.chosen_state = STATE_FORWARDING
-            if not is_live and self.is_up():  # an interface that goes down has forgotten all entries
-                self.table.forget_port(device, with_static=False)
+        if device is None or is_live == port.was_live:
+            return False
+        port.was_live = is_live
+        port.chosen_state = STATE_FORWARDING
+        tell_port(port)
+        if is_live:
             tell_port(port)
+        else:
+            self.table.forget_port(device, with_static=False)
+        return True
 
     def has_ended(self) -> None:
         self.table.end()
@@ -593,26 +630,47 @@ def add_port(bridge: BridgeDevice, device: NetworkDevice) -> None:
     if device.handler is not None or _stands_on(device, bridge):
         raise Errno(EBUSY)
     port = BridgePort(bridge, device, _free_number(bridge))
+    is_only = len(bridge.ports) == 0
     at = 0
     while at < len(bridge.ports) and bridge.ports[at].number < port.number:
         at += 1
     bridge.ports.insert(at, port)
     try:
-        bridge.table.add_local(address, device, monotonic_ns())
         device.handler = port
         device.master = bridge
-        device.promiscuous_users += 1
         device.all_groups_users += 1
-        device.multicast_changed()
-        port.was_live = port.state() != STATE_DISABLED
-        bridge.has_had_port = True
-        bridge.is_state_unknown = False
-        bridge.follow_ports()
         device_changed(device)
+        want_all_frames(device, 1)
+        port.takes_all = True
+        if is_only:
+            device_changed(bridge)  # what its links can do
+        bridge.table.add_local(address, device, monotonic_ns())
+        bridge.has_had_port = True
+        bridge.standing.is_unknown = False
+        is_changed = bridge.follow_address()
     except (Errno, MemoryError):
         _take_out(port)
         raise
+    if is_changed:
+        bridge.follow_carrier()  # without this port, which is not ready yet
+    port.is_ready = True
+    if port.state() != STATE_DISABLED:
+        port.was_live = True
+        tell_port(port)
+        tell_port(port)
     tell_port(port)
+    bridge.follow_carrier()
+    _tell_of_bridge(bridge, is_changed)
+    _tell_of_bridge(bridge, bridge.follow_mtu())
+
+
+def _tell_of_bridge(bridge: BridgeDevice, is_changed: bool) -> None:
+    """Notify watchers of a change of a bridge, if there is one."""
+    if is_changed:
+        try:
+            device_changed(bridge)
+        except MemoryError:
+            schedule_work(bridge.change)
 
 
 def _free_number(bridge: BridgeDevice) -> int:
@@ -641,26 +699,45 @@ def _stands_on(device: NetworkDevice, bridge: BridgeDevice) -> bool:
     return False
 
 
-def remove_port(port: BridgePort) -> None:
-    """Stop an interface from being a port. Raises MemoryError, with something still to do."""
+def remove_port(port: BridgePort, *, is_last_act: bool = False) -> None:
+    """Stop an interface from being a port; `is_last_act`: of its bridge, which follows its ports no more. Raises
+    MemoryError, with something still to do.
+    """
     device = port.device
-    if device is None:
+    bridge = port.bridge
+    if device is None or bridge is None:
         return
     _release(port)
     device_changed(device)
+    if not is_last_act:
+        _follow_loss(bridge)
 
 
 def _release(port: BridgePort) -> None:
-    """The same, without notifying the interface's watchers."""
+    """The same, without notifying the watchers of both interfaces. In Linux's order, which programs can hear."""
     bridge = port.bridge
     device = port.device
     if bridge is None or device is None:
         return
-    bridge.table.forget_port(device, with_static=True)
+    if port.takes_all:
+        port.takes_all = False
+        want_all_frames(device, -1)
+    port.is_ready = False
+    port.was_live = False
+    tell_port(port)
+    bridge.table.forget_port(device, with_static=False)
     for watcher in PORT_WATCHERS:
         watcher.port_removed(port)
+    bridge.table.forget_port(device, with_static=True)
     _take_out(port)
-    bridge.follow_ports()
+
+
+def _follow_loss(bridge: BridgeDevice) -> None:
+    """A port has gone. Raises MemoryError."""
+    bridge.follow_carrier()
+    _tell_of_bridge(bridge, bridge.follow_mtu())
+    _tell_of_bridge(bridge, bridge.follow_address())
+    _tell_of_bridge(bridge, len(bridge.ports) == 0)
 
 
 def _take_out(port: BridgePort) -> None:
@@ -673,7 +750,9 @@ def _take_out(port: BridgePort) -> None:
     if device.handler is port:
         device.handler = None
         device.master = None
-        device.promiscuous_users -= 1
+        if port.takes_all:
+            port.takes_all = False
+            device.promiscuous_users -= 1
         device.all_groups_users -= 1
         device.multicast_changed()
     port.bridge = None
@@ -684,29 +763,44 @@ def _take_out(port: BridgePort) -> None:
 class _FollowDevices(DeviceWatcher):
     """Bridges follow their ports, and ports their bridge."""
 
+    def device_added(self, device: NetworkDevice) -> None:
+        if isinstance(device, BridgeDevice):
+            device.enter_own_address()
+
     def device_up(self, device: NetworkDevice) -> None:
-        self.device_changed(device)
+        self.carrier_changed(device)
 
     def device_down(self, device: NetworkDevice) -> None:
-        self.device_changed(device)
+        self.carrier_changed(device)
+
+    def carrier_changed(self, device: NetworkDevice) -> None:
+        port = port_of(device)
+        bridge = None if port is None or not port.is_ready else port.bridge
+        if port is not None and bridge is not None:
+            if not bridge.follow_port(port):
+                tell_port(port)
+            bridge.follow_carrier()
 
     def device_changed(self, device: NetworkDevice) -> None:
         port = port_of(device)
-        if port is not None:
-            bridge = port.bridge
-            if bridge is not None:
-                bridge.follow_port(port)
-                bridge.follow_ports()
+        bridge = None if port is None or not port.is_ready else port.bridge
+        if port is not None and bridge is not None:
+            is_other = bridge.follow_port_address(port)
+            bridge.follow_ports()
+            if is_other:
+                tell_port(port)
         if isinstance(device, BridgeDevice):
-            device.round.begin()
+            device.enter_own_address()
 
     def device_removed(self, device: NetworkDevice) -> None:
         port = port_of(device)
-        if port is not None:
+        bridge = None if port is None else port.bridge
+        if port is not None and bridge is not None:
             _release(port)
+            _follow_loss(bridge)
         if isinstance(device, BridgeDevice):
             while len(device.ports) > 0:  # they came while another change was awaited
-                remove_port(device.ports[len(device.ports) - 1])
+                remove_port(device.ports[len(device.ports) - 1], is_last_act=True)
 
 
 watch_devices(_FollowDevices())

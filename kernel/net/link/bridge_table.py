@@ -3,6 +3,9 @@
 An entry is learned from the source of a frame, and forgotten when nothing has come from there for the ageing time; or a
 program has entered it; or it is local: the address of a port, or of the bridge, whose frames are for this host.
 
+As on Linux, whose bridges have a VLAN 1 even if they filter none, an address that was not learned is listed for
+that VLAN as well, and programs are notified of both. Frames have no use for that.
+
 A peer may invent addresses without end: from one port a table learns no more than `_MOST_OF_PORT`, and a new address
 then evicts the oldest one of that port. In all it learns no more than `_MOST_LEARNED`, and all
 tables of networks other than the first one share what `LEARNED` allows; where these are full, a port gives up one of
@@ -35,6 +38,10 @@ _LOOK_COST: Final = 60  # instructions
 _TELL_COST: Final = 6000
 _FREE_COST: Final = 1500
 
+# Where an address is listed; bits of `Entry.lists`.
+PLAIN: Final = 1
+IN_VLAN: Final = 2
+
 
 @final
 class Entry:
@@ -48,18 +55,28 @@ class Entry:
         self.learned_by: int = 0  # the number of the port that counts it as learned; 0: none
         self.is_gone: bool = False  # marked: it is to be removed
         self.is_sticky: bool = False  # it does not move to another port
+        self.lists: int = PLAIN
         self.updated_ns: int = now_ns
         self.used_ns: int = now_ns
+
+
+def _local_entry(address: bytes, device: NetworkDevice | None, now_ns: int) -> Entry:
+    """Of a port, or without one, of the bridge."""
+    entry = Entry(address, device, now_ns)
+    entry.is_local = True
+    entry.is_static = True
+    entry.lists = PLAIN | IN_VLAN
+    return entry
 
 
 class TableWatcher:
     """Is notified of changes of tables. Base class: every method does nothing."""
 
-    def entry_changed(self, bridge: NetworkDevice, entry: Entry) -> None:
-        """It is new, or has changed. Raises nothing."""
+    def entry_changed(self, bridge: NetworkDevice, entry: Entry, where: int) -> None:
+        """It is new, or has changed, in one list (PLAIN, IN_VLAN). Raises nothing."""
 
-    def entry_deleted(self, bridge: NetworkDevice, entry: Entry) -> None:
-        """It was removed. Raises nothing."""
+    def entry_deleted(self, bridge: NetworkDevice, entry: Entry, where: int) -> None:
+        """It was removed from one. Raises nothing."""
 
 
 TABLE_WATCHERS: Final[list[TableWatcher]] = []
@@ -204,18 +221,28 @@ class ForwardingTable(NetworkTimer):
         """Remove an entry."""
         self.count_no_more(entry)
         self.entries.pop(entry.address)
+        self.tell_removed(entry, IN_VLAN)
+        self.tell_removed(entry, PLAIN)
+
+    def tell_removed(self, entry: Entry, where: int) -> None:
+        """Notify watchers that an entry is no longer in a list, if it was there."""
         bridge = self.bridge
-        if bridge is not None:
+        if bridge is not None and entry.lists & where != 0:
             for watcher in TABLE_WATCHERS:
-                watcher.entry_deleted(bridge, entry)
+                watcher.entry_deleted(bridge, entry, where)
                 spend(_TELL_COST)
 
     def tell(self, entry: Entry) -> None:
         """Notify watchers that an entry is new, or has changed."""
+        self.tell_of(entry, PLAIN)
+        self.tell_of(entry, IN_VLAN)
+
+    def tell_of(self, entry: Entry, where: int) -> None:
+        """The same, in a list, if it is there."""
         bridge = self.bridge
-        if bridge is not None:
+        if bridge is not None and entry.lists & where != 0:
             for watcher in TABLE_WATCHERS:
-                watcher.entry_changed(bridge, entry)
+                watcher.entry_changed(bridge, entry, where)
 
     # ---- This host's addresses --------------------------------------------------------------------------------------
 
@@ -226,11 +253,36 @@ class ForwardingTable(NetworkTimer):
             if found.is_local:
                 return
             self.remove_entry(found)
-        entry = Entry(address, device, now_ns)
-        entry.is_local = True
-        entry.is_static = True
+        entry = _local_entry(address, device, now_ns)
         self.entries[address] = entry
         self.tell(entry)
+
+    def replace_own(self, old: bytes, new: bytes, heir: NetworkDevice | None, now_ns: int) -> None:
+        """The bridge's own address changes, from or to none if that is empty; a port may have the old one, or the new
+        one, too. Raises MemoryError.
+        """
+        made = _local_entry(new, None, now_ns)
+        found = self.entries.get(new)
+        if found is not None and not found.is_local:
+            self.remove_entry(found)
+        gone = self.entries.get(old)
+        if gone is not None and (not gone.is_local or gone.device is not None):
+            gone = None
+        inherited = gone
+        if heir is not None:
+            gone = None
+        is_new = len(new) > 0 and (new not in self.entries or (gone is not None and new == old))
+        if is_new:
+            self.entries[new] = made
+        if gone is not None and new != old:
+            self.entries.pop(old)
+        if inherited is not None and heir is not None:
+            inherited.device = heir
+        for where in (PLAIN, IN_VLAN):
+            if gone is not None:
+                self.tell_removed(gone, where)
+            if is_new:
+                self.tell_of(made, where)
 
     def drop_local(self, address: bytes, device: NetworkDevice | None, heir: NetworkDevice | None) -> None:
         """Drop such an address. Another port with the same address, or the bridge, takes the entry over."""

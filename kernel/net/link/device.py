@@ -15,8 +15,9 @@ Context: thread context; nothing sleeps but these changes.
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import EBUSY, EEXIST, EINVAL, ENETDOWN, ENFILE, ENODEV, Errno, final, noraise, struct
+from kernel.lang import EBUSY, EEXIST, EINVAL, ENETDOWN, ENFILE, ENODEV, Errno, final, inline, noraise, struct
 from kernel.lib.bus import BusDevice
+from kernel.lib.linked import Queued
 from kernel.lib.pace import PACE
 from kernel.net.link.packet import CHECKSUM_PARTIAL, Packet
 from kernel.net.link.part import Part
@@ -107,6 +108,22 @@ class Traffic:
     sent_dropped: int
 
 
+@final
+class Standing(Queued["Standing"]):
+    """What programs have heard of an interface: while this is queued (`carrier.py`), not of its carrier's change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_told: bool = True  # that it exists; False until its maker has given it what a request wants
+        self.is_unknown: bool = False  # its carrier is not known, or has never changed (RFC 2863)
+        self.was_live: bool = False  # while it is queued: whether it had a carrier before
+        self.device: NetworkDevice | None = None  # while it is queued
+
+    @inline
+    def this(self) -> "Standing":
+        return self
+
+
 class NetworkDevice:
     """Base of all interfaces."""
 
@@ -137,7 +154,7 @@ class NetworkDevice:
         self.queue_length: int = 1000
         self.multicast: dict[bytes, LinkGroup] = {}  # link addresses of groups that are received
         self.has_carrier: bool = True
-        self.is_state_unknown: bool = False  # its carrier is not known, or has never changed (RFC 2863)
+        self.standing: Standing = Standing()
         self.has_been_up: bool = False
         self.promiscuous_users: int = 0  # packet sockets that want every frame
         self.all_groups_users: int = 0  # … or every group's frames
@@ -193,12 +210,19 @@ class NetworkDevice:
     def is_loopback(self) -> bool:
         return self.flags & IFF_LOOPBACK != 0
 
+    def is_live(self) -> bool:
+        """Whether it has a carrier, as far as programs know."""
+        standing = self.standing
+        return self.has_carrier if standing.device is None else standing.was_live
+
     def visible_flags(self) -> int:
         """The flags as programs see them: with IFF_RUNNING and IFF_LOWER_UP where they hold."""
         flags = self.flags
-        if flags & IFF_UP != 0 and self.has_carrier:
-            flags |= IFF_RUNNING | IFF_LOWER_UP
-        return flags
+        if flags & IFF_UP == 0:
+            return flags
+        if self.has_carrier:
+            flags |= IFF_LOWER_UP
+        return flags | IFF_RUNNING if self.is_live() else flags
 
 
 class DeviceWatcher:
@@ -206,6 +230,9 @@ class DeviceWatcher:
 
     def device_added(self, device: NetworkDevice) -> None:
         """It was registered; it is down."""
+
+    def device_introduced(self, device: NetworkDevice) -> None:
+        """Its maker has given it what a request wants. Raises nothing."""
 
     def device_up(self, device: NetworkDevice) -> None:
         """It went up."""
@@ -215,6 +242,13 @@ class DeviceWatcher:
 
     def device_changed(self, device: NetworkDevice) -> None:
         """Its MTU, link address, carrier or other flags changed."""
+
+    def carrier_changed(self, device: NetworkDevice) -> None:
+        """Its carrier alone has changed."""
+        self.device_changed(device)
+
+    def attention_changed(self, device: NetworkDevice) -> None:
+        """Its hardware begins or ends to take every frame. Raises nothing."""
 
     def device_renamed(self, device: NetworkDevice, old_name: bytes) -> None:
         """Its name has changed."""
@@ -524,8 +558,32 @@ def set_carrier(device: NetworkDevice, has_carrier: bool) -> None:
     """The link was plugged in or unplugged; called by drivers in the network thread."""
     if device.has_carrier != has_carrier:
         device.has_carrier = has_carrier
-        device.is_state_unknown = False
-        device_changed(device)
+        device.standing.is_unknown = False
+        tell_carrier(device)
+
+
+def tell_carrier(device: NetworkDevice) -> None:
+    """Notify all watchers that the device's carrier has changed."""
+    for watcher in WATCHERS:
+        watcher.carrier_changed(device)
+
+
+def introduce(device: NetworkDevice) -> None:
+    """Notify all watchers that a device has what its maker wants for it, or fails to get."""
+    for watcher in WATCHERS:
+        watcher.device_introduced(device)
+
+
+@noraise
+def want_all_frames(device: NetworkDevice, change: int) -> None:
+    """One more or one fewer wants every frame that an interface hears."""
+    device.promiscuous_users += change
+    device.multicast_changed()
+    try:
+        for watcher in WATCHERS:
+            watcher.attention_changed(device)
+    except (Errno, MemoryError):
+        return  # as they say, they raise nothing
 
 
 def device_changed(device: NetworkDevice) -> None:

@@ -30,6 +30,7 @@ from kernel.net.link.device import (
     FrameHandler,
     NetworkDevice,
     device_changed,
+    want_all_frames,
     watch_devices,
 )
 from kernel.net.link.loopback import BACKLOG, is_first
@@ -100,7 +101,7 @@ class MacvlanDevice(NetworkDevice):
         self.check_address(self.address)
         port.count_up += 1
         if port.count_up == 1:
-            _listen(lower, 1)
+            want_all_frames(lower, 1)
 
     def set_down(self) -> None:
         lower = self.lower
@@ -109,7 +110,7 @@ class MacvlanDevice(NetworkDevice):
             return
         port.count_up -= 1
         if port.count_up == 0:
-            _listen(lower, -1)
+            want_all_frames(lower, -1)
 
     def transmit(self, packet: Packet) -> bool:
         if self.waiting >= QUEUE_LIMIT:
@@ -233,13 +234,6 @@ def _hand_over(packet: Packet, device: MacvlanDevice, network: "Network") -> Non
         device.traffic.received_dropped += 1
 
 
-@noraise
-def _listen(lower: NetworkDevice, change: int) -> None:
-    """One more or one fewer wants every frame that an interface hears."""
-    lower.promiscuous_users += change
-    lower.multicast_changed()
-
-
 def lower_of(device: NetworkDevice) -> MacvlanLower | None:
     """The handler of the interfaces on top of this one, if there are any."""
     handler = device.handler
@@ -285,7 +279,7 @@ def put_on(device: MacvlanDevice) -> None:
     port.above.append(device)
     lower.handler = port
     if device.mode == PASSTHRU:
-        _listen(lower, 1)
+        want_all_frames(lower, 1)
 
 
 @noraise
@@ -297,7 +291,7 @@ def _take_off(device: MacvlanDevice, lower: NetworkDevice) -> None:
     if len(port.above) == 0:
         lower.handler = None
     if device.mode == PASSTHRU:
-        _listen(lower, -1)
+        want_all_frames(lower, -1)
 
 
 def change_mode(device: MacvlanDevice, mode: int) -> None:

@@ -151,7 +151,7 @@ class TunDevice(NetworkDevice):
         self.virtual_kind = b"tun"
         if not is_tap:
             self.queue_length = _TUN_QUEUE_LENGTH
-        self.is_state_unknown = True
+        self.standing.is_unknown = True
         self.mode: int = mode
         self.features: int = 0  # of FEATURES, and IFF_PERSIST
         self.header_size: int = OFFLOAD_HEADER  # with IFF_VNET_HDR

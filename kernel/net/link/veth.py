@@ -9,7 +9,8 @@ Source: veth(4).
 
 from typing import TYPE_CHECKING, Final
 
-from kernel.lang import Errno, final
+from kernel.lang import final
+from kernel.net.link.carrier import change_carrier
 from kernel.net.link.device import (
     ARPHRD_ETHER,
     IFF_BROADCAST,
@@ -18,7 +19,6 @@ from kernel.net.link.device import (
     OFFLOAD_TCP4,
     OFFLOAD_TCP6,
     NetworkDevice,
-    set_carrier,
 )
 from kernel.net.link.loopback import BACKLOG, is_first
 from kernel.net.link.packet import CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, Packet
@@ -67,18 +67,14 @@ class VethDevice(NetworkDevice):
     def set_up(self) -> None:
         peer = self.peer
         if peer is not None and peer.is_up():
-            try:
-                set_carrier(peer, has_carrier=True)
-            except (Errno, MemoryError):
-                peer.has_carrier = False  # this end does not go up: the next time all are notified again
-                raise
-            self.has_carrier = True
+            change_carrier(self, has_carrier=True)
+            change_carrier(peer, has_carrier=True)
 
     def set_down(self) -> None:
-        self.has_carrier = False
+        change_carrier(self, has_carrier=False)
         peer = self.peer
         if peer is not None:
-            set_carrier(peer, has_carrier=False)
+            change_carrier(peer, has_carrier=False)
 
 
 def join(one: VethDevice, other: VethDevice) -> None:

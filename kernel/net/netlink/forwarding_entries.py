@@ -12,7 +12,7 @@ from kernel.lang import EEXIST, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, Errno
 from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.link.bridge import STATE_FORWARDING, STATE_LEARNING, BridgeDevice, BridgePort, port_of
-from kernel.net.link.bridge_table import Entry
+from kernel.net.link.bridge_table import IN_VLAN, PLAIN, Entry
 from kernel.net.link.device import ARPHRD_ETHER, NetworkDevice, device_by_index
 from kernel.net.link.network import Network
 from kernel.net.netlink.bridge_links import AF_BRIDGE
@@ -44,6 +44,7 @@ _TICK_NS: Final = 10_000_000
 _ENTRY_COST: Final = 4000  # instructions
 _LOOK_COST: Final = 30
 _NOBODY: Final[bytes] = bytes(6)
+_VLAN: Final[bytes] = b"\1\0"  # the number of the only one that a bridge has
 
 
 def _state_of(bridge: BridgeDevice, entry: Entry) -> int:
@@ -54,8 +55,8 @@ def _state_of(bridge: BridgeDevice, entry: Entry) -> int:
     return _STALE if bridge.table.has_expired(entry, monotonic_ns()) else _REACHABLE
 
 
-def put_entry(writer: MessageWriter, bridge: BridgeDevice, entry: Entry, kind: int) -> None:
-    """Write the message about a bridge's entry for an address."""
+def put_entry(writer: MessageWriter, bridge: BridgeDevice, entry: Entry, kind: int, where: int = PLAIN) -> None:
+    """Write the message about a bridge's entry for an address, in one of the lists."""
     device = entry.device
     now_ns = monotonic_ns()
     _begin(writer, kind, bridge if device is None else device, _state_of(bridge, entry))
@@ -70,6 +71,8 @@ def put_entry(writer: MessageWriter, bridge: BridgeDevice, entry: Entry, kind: i
     writer.u32((now_ns - entry.updated_ns) // _TICK_NS)
     writer.u32(0)
     writer.end_attribute(place)
+    if where == IN_VLAN:
+        writer.attribute(_NDA_VLAN, _VLAN)
     writer.end()
 
 
@@ -129,9 +132,11 @@ def _dump_behind(writer: MessageWriter, bridge: BridgeDevice, device: NetworkDev
     """Write the entries of a bridge's port, or its own."""
     for entry in list(bridge.table.entries.values()):
         if entry.device is device and not entry.is_gone and bridge.table.bridge is not None:
-            put_entry(writer, bridge, entry, _RTM_NEWNEIGH)
-            writer.cut()
-            pace_or_end(_ENTRY_COST)
+            for where in (PLAIN, IN_VLAN):
+                if entry.lists & where != 0:
+                    put_entry(writer, bridge, entry, _RTM_NEWNEIGH, where)
+                    writer.cut()
+                    pace_or_end(_ENTRY_COST)
     pace_or_end(len(bridge.table.entries) * _LOOK_COST)
 
 
@@ -211,6 +216,7 @@ def _enter(
     entry.is_local = state & _PERMANENT != 0
     entry.is_static = state & (_PERMANENT | _NOARP) != 0
     entry.is_sticky = is_sticky
+    entry.lists = PLAIN | IN_VLAN
     table.count_no_more(entry)
     entry.used_ns = now_ns
     if is_changed:

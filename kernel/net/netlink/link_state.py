@@ -16,9 +16,9 @@ def operational_state(device: NetworkDevice) -> int:
         return _UNKNOWN if device.is_up() else _DOWN
     if not device.is_up():
         return _DOWN
-    if device.is_state_unknown or (device.flags & IFF_NOARP != 0 and device.virtual_kind == b"dummy"):
-        return _UNKNOWN if device.has_carrier else _DOWN
-    if device.has_carrier:
+    if device.standing.is_unknown or (device.flags & IFF_NOARP != 0 and device.virtual_kind == b"dummy"):
+        return _UNKNOWN if device.is_live() else _DOWN
+    if device.is_live():
         return _UP
     partner = device.partner()
     if partner is None or partner.index == device.index:

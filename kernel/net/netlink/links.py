@@ -153,6 +153,8 @@ def _put_kind(writer: MessageWriter, device: NetworkDevice) -> None:
             identifier = NETWORK_IDS.find_or_assign(device.network, other.network)
             writer.attribute_u32(IFLA_LINK_NETNSID, identifier & 0xFFFF_FFFF)
         writer.attribute_u32(IFLA_LINK, other.index)
+    elif device.virtual_kind == b"veth":
+        writer.attribute_u32(IFLA_LINK, 0)
 
 
 def _statistics(traffic: Traffic) -> list[int]:

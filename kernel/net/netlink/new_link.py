@@ -14,10 +14,19 @@ from kernel.lib.pace import is_dying, pace
 from kernel.mm.keeping import check_room_to_keep
 from kernel.net.link import macvlan, veth
 from kernel.net.link.bridge import BridgeDevice, add_port, port_of, remove_port
-from kernel.net.link.device import IFF_UP, NetworkDevice, bring_up, device_by_index, register_device
+from kernel.net.link.device import (
+    IFF_UP,
+    NetworkDevice,
+    bring_up,
+    device_by_index,
+    device_changed,
+    introduce,
+    register_device,
+)
 from kernel.net.link.dummy import DummyDevice
 from kernel.net.link.macvlan import MacvlanDevice
 from kernel.net.link.network import LIMBO, Network, remove_device
+from kernel.net.link.pairs import remove_pair
 from kernel.net.link.thread import Work, schedule_work
 from kernel.net.link.veth import VethDevice
 from kernel.net.netlink.link_data import change_bridge, number_of
@@ -94,6 +103,7 @@ class Wish:
             device.mtu = self.mtu
         if self.queue_length >= 0:
             device.queue_length = self.queue_length
+        device.standing.is_told = False
         register_device(device)
 
 
@@ -253,6 +263,7 @@ def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
     removal = Removal(other)
     others.enter(other)
     try:
+        _set_up(other, others)
         wish.enter(device)
     except (Errno, MemoryError):
         schedule_work(removal)
@@ -260,7 +271,6 @@ def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
         raise
     veth.join(device, other)
     try:
-        _set_up(other, others)
         _finish(request, device, wish)
     except (Errno, MemoryError):
         schedule_work(removal)
@@ -270,14 +280,19 @@ def _make_pair(request: Request, wish: Wish, data: bytes) -> None:
 
 def _finish(request: Request, device: NetworkDevice, wish: Wish) -> None:
     """Finish a new interface; Linux ignores IFLA_MASTER for a pair's second end. Raises Errno."""
+    if isinstance(device, BridgeDevice) and device.has_own_address:
+        device.enter_again()
+    if isinstance(device, MacvlanDevice) and device.lower is not None:
+        device_changed(device.lower)  # it has something on top
+    _set_up(device, wish)
     if len(request.attribute(IFLA_MASTER)) >= 4:
         set_master(device, request.attribute_u32(IFLA_MASTER, 0))
-    _set_up(device, wish)
 
 
 def _set_up(device: NetworkDevice, wish: Wish) -> None:
     if wish.flags & IFF_UP != 0:
         bring_up(device)
+    introduce(device)
 
 
 def delete_link(device: NetworkDevice) -> None:
@@ -286,6 +301,9 @@ def delete_link(device: NetworkDevice) -> None:
     """
     if len(device.virtual_kind) == 0:
         raise Errno(EOPNOTSUPP)
+    lower = device.lower if isinstance(device, MacvlanDevice) else None
+    if lower is not None:
+        device_changed(lower)  # it has one less on top
     removal = Removal(device)
     while device.network is not LIMBO and take_off(device):
         pace(_STEP_COST)
@@ -307,16 +325,23 @@ def take_off(device: NetworkDevice) -> bool:
         remove_device(upper)
         return True
     if isinstance(device, BridgeDevice) and len(device.ports) > 0:
-        remove_port(device.ports[len(device.ports) - 1])
+        remove_port(device.ports[len(device.ports) - 1], is_last_act=True)
         return True
     return False
 
 
 def take_away(device: NetworkDevice) -> None:
     """End an interface, once `take_off` has nothing to do. Raises MemoryError: then another call can do the rest."""
-    if isinstance(device, VethDevice):
-        other = device.peer
-        if other is not None:
-            remove_device(other)
-            veth.part(device)
+    other = device.peer if isinstance(device, VethDevice) else None
+    if isinstance(device, VethDevice) and other is not None:
+        removal = Removal(other)
+        try:
+            remove_pair(device, other)
+        except MemoryError:
+            if device.network is not LIMBO:
+                raise
+            schedule_work(removal)
+            return
+    if isinstance(device, BridgeDevice):
+        device.leave_table()
     remove_device(device)

@@ -11,7 +11,15 @@ from kernel.net.internet.addresses import AddressWatcher, InterfaceAddress, watc
 from kernel.net.internet.routes import Route, RouteWatcher, watch_routes
 from kernel.net.link.bridge import PORT_WATCHERS, BridgeDevice, BridgePort, PortWatcher
 from kernel.net.link.bridge_table import TABLE_WATCHERS, Entry, TableWatcher
-from kernel.net.link.device import IFF_RUNNING, IFF_UP, DeviceWatcher, NetworkDevice, watch_devices_first
+from kernel.net.link.device import (
+    IFF_PROMISC,
+    IFF_RUNNING,
+    IFF_UP,
+    DeviceWatcher,
+    NetworkDevice,
+    watch_devices,
+    watch_devices_first,
+)
 from kernel.net.link.neighbours import CACHE, Neighbour, NeighbourWatcher
 from kernel.net.link.network import Network
 from kernel.net.netlink.bridge_links import put_bridge_link
@@ -30,6 +38,7 @@ _GROUP_ADDRESS4: Final = 5
 _GROUP_ROUTE4: Final = 7
 _GROUP_ADDRESS6: Final = 9
 _GROUP_ROUTE6: Final = 11
+_ALL: Final = 0xFFFF_FFFF
 
 
 def _tell_link(device: NetworkDevice, change: int, kind: int = RTM_NEWLINK) -> None:
@@ -81,21 +90,47 @@ def _tell_neighbour(entry: Neighbour, kind: int) -> None:
 
 @final
 class _Devices(DeviceWatcher):
+    """A request that creates an interface is reported once, with what it wanted, such as IFF_UP."""
+
     def device_added(self, device: NetworkDevice) -> None:
-        _tell_link(device, 0xFFFF_FFFF)
+        if device.standing.is_told:
+            _tell_link(device, _ALL)
+
+    def device_introduced(self, device: NetworkDevice) -> None:
+        if not device.standing.is_told:
+            device.standing.is_told = True
+            _tell_link(device, _ALL)
 
     def device_up(self, device: NetworkDevice) -> None:
-        _tell_link(device, IFF_UP)
+        change = IFF_UP if device.standing.is_told else _ALL
+        device.standing.is_told = True
+        _tell_link(device, change)
 
     def device_down(self, device: NetworkDevice) -> None:
-        _tell_link(device, IFF_UP | IFF_RUNNING if device.is_leaving else IFF_UP)
+        if device.standing.is_told:
+            _tell_link(device, IFF_UP | IFF_RUNNING if device.is_leaving else IFF_UP)
 
     def device_changed(self, device: NetworkDevice) -> None:
-        if not device.is_leaving:
+        if device.standing.is_told and not device.is_leaving:
             _tell_link(device, 0)
 
+    def carrier_changed(self, device: NetworkDevice) -> None:
+        """`_Carriers` reports it, after a bridge has."""
+
+    def attention_changed(self, device: NetworkDevice) -> None:
+        if device.standing.is_told and not device.is_leaving:
+            _tell_link(device, IFF_PROMISC)
+
     def device_left(self, device: NetworkDevice) -> None:
-        _tell_link(device, 0xFFFF_FFFF, RTM_DELLINK)
+        if device.standing.is_told:
+            _tell_link(device, _ALL, RTM_DELLINK)
+
+
+@final
+class _Carriers(DeviceWatcher):
+    def carrier_changed(self, device: NetworkDevice) -> None:
+        if device.standing.is_told and not device.is_leaving:
+            _tell_link(device, 0)
 
 
 @final
@@ -144,12 +179,12 @@ def _tell_port(port: BridgePort, kind: int) -> None:
         report_overrun(device.network, NETLINK_ROUTE, _GROUP_LINK)
 
 
-def _tell_entry(bridge: NetworkDevice, entry: Entry, kind: int) -> None:
+def _tell_entry(bridge: NetworkDevice, entry: Entry, kind: int, where: int) -> None:
     if not isinstance(bridge, BridgeDevice) or not has_listener(bridge.network, NETLINK_ROUTE, _GROUP_NEIGHBOUR):
         return
     try:
         writer = MessageWriter()
-        put_entry(writer, bridge, entry, kind)
+        put_entry(writer, bridge, entry, kind, where)
         multicast(bridge.network, NETLINK_ROUTE, _GROUP_NEIGHBOUR, bytes(writer.data), 0, None)
     except MemoryError:
         report_overrun(bridge.network, NETLINK_ROUTE, _GROUP_NEIGHBOUR)
@@ -166,16 +201,17 @@ class _Ports(PortWatcher):
 
 @final
 class _Tables(TableWatcher):
-    def entry_changed(self, bridge: NetworkDevice, entry: Entry) -> None:
-        _tell_entry(bridge, entry, RTM_NEWNEIGH)
+    def entry_changed(self, bridge: NetworkDevice, entry: Entry, where: int) -> None:
+        _tell_entry(bridge, entry, RTM_NEWNEIGH, where)
 
-    def entry_deleted(self, bridge: NetworkDevice, entry: Entry) -> None:
-        _tell_entry(bridge, entry, RTM_DELNEIGH)
+    def entry_deleted(self, bridge: NetworkDevice, entry: Entry, where: int) -> None:
+        _tell_entry(bridge, entry, RTM_DELNEIGH, where)
 
 
 PORT_WATCHERS.append(_Ports())
 TABLE_WATCHERS.append(_Tables())
 watch_devices_first(_Devices())
+watch_devices(_Carriers())
 watch_addresses_first(_Addresses())
 watch_routes(_Routes())
 CACHE.watchers.append(_Neighbours())

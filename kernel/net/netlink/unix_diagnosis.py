@@ -7,16 +7,18 @@ from typing import Final
 
 from kernel.lang import EINVAL, ENOENT, ESTALE, Errno
 from kernel.lib.credentials import uid_for_caller
-from kernel.lib.pace import is_dying, spend
+from kernel.lib.order import Walk
+from kernel.lib.pace import is_dying, pace, spend
 from kernel.net.link.network import Network
 from kernel.net.netlink.diagnosis import BY_FAMILY, is_meant
 from kernel.net.netlink.messages import MessageWriter, Request
 from kernel.net.sockets.socket_options import int_bytes, memory_information
 from kernel.net.unix.base import CONNECTED, LISTENING, UnixSocket
-from kernel.net.unix.rights import SocketWalk
+from kernel.net.unix.rights import SOCKETS
 
 _REQUEST: Final = 24  # struct unix_diag_req
 _WRITE_COST: Final = 3000  # instructions for a message
+_LOOK_COST: Final = 200
 
 # udiag_show
 _SHOW_NAME: Final = 1
@@ -47,18 +49,14 @@ def dump_unix(request: Request, writer: MessageWriter) -> None:
     asked = request.payload(_REQUEST)
     states = asked.load_u32(4)
     show = asked.load_u32(12)
-    walk = SocketWalk()
-    try:
-        socket = walk.take()
-        while socket is not None and not is_dying():
-            if isinstance(socket, UnixSocket) and socket.network is request.network:
-                if states >> _state(socket) & 1 != 0:
-                    _write(socket, show, writer)
-                    writer.cut()
-                    spend(_WRITE_COST)
-            socket = walk.take()
-    finally:
-        walk.end()
+    walk = Walk(SOCKETS.all)
+    while (socket := walk.next()) is not None and not is_dying():
+        if isinstance(socket, UnixSocket) and socket.network is request.network:
+            if states >> _state(socket) & 1 != 0:
+                _write(socket, show, writer)
+                writer.cut()
+                spend(_WRITE_COST)
+        pace(_LOOK_COST)
 
 
 def find_unix(request: Request, writer: MessageWriter) -> None:
@@ -77,15 +75,11 @@ def find_unix(request: Request, writer: MessageWriter) -> None:
 
 def _socket_of(network: Network, inode: int) -> UnixSocket | None:
     """The socket with a number of an inode."""
-    walk = SocketWalk()
-    try:
-        socket = walk.take()
-        while socket is not None:
-            if isinstance(socket, UnixSocket) and socket.network is network and socket.inode.ino == inode:
-                return socket
-            socket = walk.take()
-    finally:
-        walk.end()
+    walk = Walk(SOCKETS.all)
+    while (socket := walk.next()) is not None:
+        if isinstance(socket, UnixSocket) and socket.network is network and socket.inode.ino == inode:
+            return socket
+        pace(_LOOK_COST)
     return None
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from typing import Final
 
 from kernel.lang import EINTR, EINVAL, EMLINK, ENOENT, Errno, final
+from kernel.lib.long_list import LongList
 from kernel.lib.pace import is_dying, pace
 from kernel.net.link.network import Network
 from kernel.net.netlink.messages import MessageWriter, Request
@@ -66,7 +67,7 @@ class Batch:
         self.network: Network = first.network
         self.firewall: Firewall = firewall
         self.port: int = first.port  # of the socket that sends it
-        self.steps: list[Step] = []
+        self.steps: LongList[Step] = LongList()
         self.chains: dict[Chain, bool] = {}  # whose rules have changed
         self.sets: dict[DataSet, bool] = {}  # whose elements have changed
         self.new_chains: list[Chain] = []
@@ -93,7 +94,7 @@ class Batch:
 
     def commit(self) -> None:
         """Check and apply all changes. Raises EINVAL, EMLINK, EOPNOTSUPP, E2BIG, MemoryError: then `abort` follows."""
-        if len(self.steps) == 0:
+        if self.steps.count == 0:
             return
         for made in self.new_sets:
             if made.flags & SET_ANONYMOUS != 0 and made.uses == 0 and made.is_in(self.generation):
@@ -121,9 +122,10 @@ class Batch:
         for changed in self.sets.keys():
             changed.settle_order()
             pace(_FILTER_COST)
-        for step in self.steps:
-            step.complete()
-            pace(_STEP_COST)
+        for part in self.steps.parts:
+            for step in part:
+                step.complete()
+                pace(_STEP_COST)
 
     def _prepare(self, chain: Chain) -> None:
         """List the rules that packets will see."""
@@ -168,7 +170,7 @@ class Batch:
 
     def abort(self) -> None:
         """Undo everything. Needs no memory."""
-        for step in reversed(self.steps):
+        while (step := self.steps.take_last()) is not None:
             step.undo()
             pace(_STEP_COST)
         for chain in self.chains.keys():
@@ -180,12 +182,10 @@ class Batch:
         for chain in self.new_chains:
             unregister_chain(self.network, chain)
             pace(_FILTER_COST)
-        self.forget_steps()
 
     def forget_steps(self) -> None:
         """Drop the steps: nothing is left to undo."""
-        while len(self.steps) > 0:
-            self.steps.pop()
+        while self.steps.take_last() is not None:
             pace(_STEP_COST)
 
 

@@ -11,14 +11,13 @@ from kernel.mm.keeping import check_room_to_keep
 from kernel.net.netlink.messages import NLM_F_EXCL, MessageWriter
 from kernel.net.nftables.attributes import ANY_KIND, Attributes
 from kernel.net.nftables.batch import Batch, Loading
+from kernel.net.nftables.element_order import ELEMENT_CATCH_ALL, ELEMENT_END, Element
 from kernel.net.nftables.expression import Stateful
 from kernel.net.nftables.lookups import MOST_TIMEOUT_MS, load_expressions
 from kernel.net.nftables.message import DESTROY_ELEMENT, NEW_ELEMENT, RESET_ELEMENT, USERDATA_LIMIT, Message
 from kernel.net.nftables.model import NAME_LIMIT, Firewall, Table
 from kernel.net.nftables.set_requests import find_set
 from kernel.net.nftables.sets import (
-    ELEMENT_CATCH_ALL,
-    ELEMENT_END,
     SET_ANONYMOUS,
     SET_CONSTANT,
     SET_MAP,
@@ -26,7 +25,6 @@ from kernel.net.nftables.sets import (
     SET_TIMEOUT,
     VERDICT_TYPE,
     DataSet,
-    Element,
 )
 from kernel.net.nftables.shown import begin_elements, end_elements, put_element
 from kernel.net.nftables.steps import DeleteElement, NewElement
@@ -201,10 +199,11 @@ def delete_elements(message: Message, batch: Batch) -> None:
         raise Errno(EBUSY)
     batch.sets[owner] = True
     if not attributes.has(_ELEMENTS):
-        for element in owner.all_in(batch.generation):
-            if element.is_in(batch.generation):  # or it has expired in the meantime
-                _delete(message, batch, table, owner, element)
-            pace_or_end(_ELEMENT_COST)
+        for part in owner.all_in(batch.generation).parts:
+            for element in part:
+                if element.is_in(batch.generation):  # or it has expired in the meantime
+                    _delete(message, batch, table, owner, element)
+                pace_or_end(_ELEMENT_COST)
         return
     for each in attributes.nested(_ELEMENTS).elements(ANY_KIND):
         wanted = _read(loading, owner, each)
@@ -259,23 +258,24 @@ def dump_elements(message: Message, firewall: Firewall, writer: MessageWriter) -
     start = len(writer.data)
     place = begin_elements(writer, NEW_ELEMENT, table, owner, firewall)
     is_empty = True
-    for element in owner.all_in(firewall.cursor):
-        if element.is_expired(now_ns):
-            continue
-        is_empty = False
-        if element.flags & ELEMENT_CATCH_ALL != 0:
-            continue
-        if len(writer.data) - start > _LARGEST_LIST:
-            end_elements(writer, place)
-            writer.cut()
-            start = len(writer.data)
-            place = begin_elements(writer, NEW_ELEMENT, table, owner, firewall)
-        put_element(writer, element)
-        expressions = element.expressions
-        if message.kind == RESET_ELEMENT and expressions is not None:
-            for expression in expressions:
-                expression.reset()
-        pace_or_end(_ELEMENT_COST)
+    for part in owner.all_in(firewall.cursor).parts:
+        for element in part:
+            if element.is_expired(now_ns):
+                continue
+            is_empty = False
+            if element.flags & ELEMENT_CATCH_ALL != 0:
+                continue
+            if len(writer.data) - start > _LARGEST_LIST:
+                end_elements(writer, place)
+                writer.cut()
+                start = len(writer.data)
+                place = begin_elements(writer, NEW_ELEMENT, table, owner, firewall)
+            put_element(writer, element)
+            expressions = element.expressions
+            if message.kind == RESET_ELEMENT and expressions is not None:
+                for expression in expressions:
+                    expression.reset()
+            pace_or_end(_ELEMENT_COST)
     end_elements(writer, place)
     if is_empty:
         return

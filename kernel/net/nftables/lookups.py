@@ -10,6 +10,7 @@ from kernel.lib.pace import pace_or_end
 from kernel.mm.keeping import has_room_to_keep
 from kernel.net.netlink.messages import MessageWriter
 from kernel.net.nftables.attributes import LIST_ELEMENT, Attributes, put32, put64, put_text
+from kernel.net.nftables.element_order import Element
 from kernel.net.nftables.expression import (
     CONTINUE,
     LOADERS,
@@ -34,7 +35,6 @@ from kernel.net.nftables.sets import (
     SET_TIMEOUT,
     VERDICT_TYPE,
     DataSet,
-    Element,
 )
 
 if TYPE_CHECKING:
@@ -125,12 +125,13 @@ class Lookup(SetUser):
     def targets(self, generation: int) -> list[Chain]:
         chains: list[Chain] = []
         if self.found.flags & SET_MAP != 0 and self.found.data_type == VERDICT_TYPE:
-            for element in self.found.all_in(generation):
-                pace_or_end(_LOOK_COST)
-                decision = element.decision
-                chain = None if decision is None else decision.chain
-                if chain is not None:
-                    chains.append(chain)
+            for part in self.found.all_in(generation).parts:
+                for element in part:
+                    pace_or_end(_LOOK_COST)
+                    decision = element.decision
+                    chain = None if decision is None else decision.chain
+                    if chain is not None:
+                        chains.append(chain)
         return chains
 
 

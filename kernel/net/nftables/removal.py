@@ -5,12 +5,14 @@ Context: batches, which hold the firewall's lock, and sleep.
 
 from typing import Final
 
+from kernel.lib.long_list import LongList
 from kernel.lib.pace import pace_or_end
 from kernel.net.netlink.messages import Request
 from kernel.net.nftables.batch import Batch
+from kernel.net.nftables.element_order import Element
 from kernel.net.nftables.lookups import SetUser
 from kernel.net.nftables.model import Chain, Rule, StatefulObject, Table
-from kernel.net.nftables.sets import SET_ANONYMOUS, DataSet, Element
+from kernel.net.nftables.sets import SET_ANONYMOUS, DataSet
 from kernel.net.nftables.steps import DeleteChain, DeleteObject, DeleteRule, DeleteSet, DeleteTable
 
 _RULE_COST: Final = 300  # instructions
@@ -41,13 +43,14 @@ def delete_rule(request: Request, batch: Batch, table: Table, chain: Chain, rule
 
 def delete_set(request: Request, batch: Batch, table: Table, gone: DataSet) -> None:
     """Delete an unused set. Raises MemoryError."""
-    elements: list[Element] = []
+    elements: LongList[Element] = LongList()
     batch.add(DeleteSet(request, batch, table, gone, elements))
     gone.absent |= batch.generation  # from here on no other code removes elements
-    for element in gone.all_in(batch.generation):
-        elements.append(element)
-        element.release()
-        pace_or_end(_ELEMENT_COST)
+    for part in gone.all_in(batch.generation).parts:
+        for element in part:
+            elements.append(element)
+            element.release()
+            pace_or_end(_ELEMENT_COST)
 
 
 def delete_chain(request: Request, batch: Batch, table: Table, chain: Chain) -> None:

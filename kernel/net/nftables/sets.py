@@ -18,12 +18,20 @@ from collections import deque
 from typing import Final
 
 from kernel.lang import EEXIST, ENFILE, ENOENT, Errno, Span, final, u8
+from kernel.lib.long_list import LongList
 from kernel.lib.pace import PACE, pace_or_end, spend
 from kernel.net.link.timers import NetworkTimer
 from kernel.net.netlink.messages import Request
+from kernel.net.nftables.element_order import (
+    ELEMENT_CATCH_ALL,
+    ELEMENT_END,
+    NEVER,
+    NO_PLACE,
+    Element,
+    ElementOrder,
+)
 from kernel.net.nftables.expression import MOST_BEHIND, Stateful
-from kernel.net.nftables.model import NOWHERE, NamedSet, StatefulObject, Versioned
-from kernel.net.nftables.values import Decision
+from kernel.net.nftables.model import NOWHERE, NamedSet
 
 # Flags of a set (NFT_SET_*).
 SET_ANONYMOUS: Final = 0x1
@@ -36,10 +44,6 @@ SET_OBJECT: Final = 0x40
 SET_CONCAT: Final = 0x80
 SET_EXPRESSION: Final = 0x100
 
-# Flags of an element (NFT_SET_ELEM_*).
-ELEMENT_END: Final = 0x1  # an interval ends before it
-ELEMENT_CATCH_ALL: Final = 0x2
-
 VERDICT_TYPE: Final = 0xFFFF_FF00  # the type of data that holds a verdict
 
 _TRY_COST: Final = 60  # instructions
@@ -51,64 +55,10 @@ _SEARCH_COST: Final = 1200  # for a binary search
 _STEP_COST: Final = 15
 _SHARE: Final = 64  # elements
 _LIST_COST: Final = 30
-_NEVER: Final = 0
 _COLLECTED: Final = 2000  # elements that are examined at a time
 _MOST_COLLECTED: Final = 200_000  # instructions for that
 _COLLECT_NS: Final = 1_000_000_000
 _COLLECT_SOON_NS: Final = 2_000_000
-
-
-@final
-class Element(Versioned):
-    """An element."""
-
-    def __init__(self, key: bytes, flags: int) -> None:
-        super().__init__()
-        self.key: bytes = key
-        self.name: bytes = key  # its key in the dictionary
-        self.last: bytes = b""  # with ranges of concatenated fields: their ends
-        self.flags: int = flags
-        self.data: bytes = b""
-        self.decision: Decision | None = None
-        self.object: StatefulObject | None = None
-        self.expressions: list[Stateful] | None = None
-        self.timeout_ms: int = 0  # 0: none
-        self.expires_ns: int = _NEVER
-        self.userdata: bytes = b""
-        self.older: Element | None = None  # one with the same key, absent from the next generation
-        self.place: int = 0  # in a plain set: its place in the order of arrival
-
-    def is_expired(self, now_ns: int) -> bool:
-        """Whether it has expired."""
-        return self.expires_ns != _NEVER and self.expires_ns <= now_ns
-
-    def take(self) -> None:
-        """It is present: count the references that it holds."""
-        decision = self.decision
-        if decision is not None:
-            decision.take()
-        found = self.object
-        if found is not None:
-            found.uses += 1
-
-    def release(self) -> None:
-        """It is gone: drop them."""
-        decision = self.decision
-        if decision is not None:
-            decision.release()
-        found = self.object
-        if found is not None:
-            found.uses -= 1
-
-    def is_like(self, other: "Element") -> bool:
-        """Whether both have the same data."""
-        if self.data != other.data or self.object is not other.object:
-            return False
-        mine = self.decision
-        others = other.decision
-        if mine is None or others is None:
-            return mine is others
-        return mine.equals(others)
 
 
 @final
@@ -193,9 +143,9 @@ class DataSet(NamedSet):
         self.fixed_templates: bool = False  # they were given with the set
         self.by_key: dict[bytes, Element] = {}
         self.catch_all: Element | None = None
-        self.order: list[Element] = []  # with intervals: by key; without: empty
-        self.active: list[Element] = []
-        self.prepared: list[Element] | None = None  # the new `active` when the batch ends …
+        self.order: ElementOrder = ElementOrder()  # with intervals; without: empty
+        self.active: ElementOrder = ElementOrder()
+        self.prepared: ElementOrder | None = None  # the new `active` when the batch ends …
         self.prepared_for: int = 0  # … in this generation, a bit
         self.count: int = 0
         self.shares: dict[int, Share] = {}  # a plain set's, by place // _SHARE, without the one for all other keys
@@ -240,12 +190,13 @@ class DataSet(NamedSet):
 
     def _match(self, key: Span[u8], generation: int, now_ns: int) -> Element | None:
         """The element whose ranges contain a key. None also if it takes too long: then the packet must be dropped."""
-        for element in self._seen_in(generation):
-            spend(_TRY_COST)
-            if PACE.left < -MOST_BEHIND:
-                return None
-            if _contains(self.fields, element, key) and not element.is_expired(now_ns):
-                return element
+        for chunk in self._seen_in(generation).chunks:
+            for element in chunk:
+                spend(_TRY_COST)
+                if PACE.left < -MOST_BEHIND:
+                    return None
+                if _contains(self.fields, element, key) and not element.is_expired(now_ns):
+                    return element
         return None
 
     # ---- Changes --------------------------------------------------------------------------------------------------
@@ -259,12 +210,14 @@ class DataSet(NamedSet):
 
     def bound_of(self, key: bytes, flags: int, now_ns: int) -> Element | None:
         """The beginning of the interval that contains a key; or, for the flag, the end of one that ends after it."""
-        at = _after(self.active, key)
         if flags & ELEMENT_END == 0:
             return _cover(self.active, key, now_ns)
-        if at > 0 and self.active[at - 1].key == key and self.active[at - 1].flags & ELEMENT_END != 0:
-            return self.active[at - 1]
-        return self.active[at] if at < len(self.active) and self.active[at].flags & ELEMENT_END != 0 else None
+        at = self.active.place_above(key)
+        before = self.active.at(self.active.previous(at))
+        if before is not None and before.key == key and before.flags & ELEMENT_END != 0:
+            return before
+        found = self.active.at(at)
+        return found if found is not None and found.flags & ELEMENT_END != 0 else None
 
     def check_room(self) -> None:
         """Raises ENFILE."""
@@ -274,13 +227,14 @@ class DataSet(NamedSet):
     def check_overlap(self, element: Element, generation: int) -> None:
         """Check that a new element may be added. Sleeps; raises EEXIST."""
         if self.has_ranges():
-            for other in self.order:
-                pace_or_end(_OVERLAP_COST)
-                if other.is_in(generation) and _overlaps(self.fields, element, other):
-                    raise Errno(EEXIST)
+            for chunk in self.order.chunks:
+                for other in chunk:
+                    pace_or_end(_OVERLAP_COST)
+                    if other.is_in(generation) and _overlaps(self.fields, element, other):
+                        raise Errno(EEXIST)
         if not self.has_intervals() or element.flags & ELEMENT_CATCH_ALL != 0:
             return
-        at = _place_in(self.order, element)
+        at = self.order.place_of(element.key, element.flags)
         before = self._before(at, generation)
         if element.flags & ELEMENT_END == 0:
             if before is not None and before.flags & ELEMENT_END == 0:
@@ -290,22 +244,22 @@ class DataSet(NamedSet):
             return
         if before.flags & ELEMENT_END != 0:
             raise Errno(EEXIST)
-        first = self._before(_place_in(self.order, before), generation)
+        first = self._before(self.order.place_of(before.key, before.flags), generation)
         if first is not None and first.flags & ELEMENT_END == 0:
             raise Errno(EEXIST)
-        while at < len(self.order) and not self.order[at].is_in(generation):
+        while (following := self.order.at(at)) is not None and not following.is_in(generation):
             pace_or_end(_STEP_COST)
-            at += 1
-        if at < len(self.order) and self.order[at].flags & ELEMENT_END != 0:
+            at = self.order.next(at)
+        if following is not None and following.flags & ELEMENT_END != 0:
             raise Errno(EEXIST)  # it would end twice
 
     def _before(self, at: int, generation: int) -> Element | None:
         """The last element before a place that is present in a generation. Sleeps."""
-        while at > 0:
-            at -= 1
+        while (at := self.order.previous(at)) != NO_PLACE:
             pace_or_end(_STEP_COST)
-            if self.order[at].is_in(generation):
-                return self.order[at]
+            found = self.order.at(at)
+            if found is not None and found.is_in(generation):
+                return found
         return None
 
     def add(self, element: Element) -> None:
@@ -319,7 +273,7 @@ class DataSet(NamedSet):
         element.name = name
         is_ordered = self.flags & SET_INTERVAL != 0
         if is_ordered:
-            self.order.insert(_place_in(self.order, element), element)
+            self.order.insert(element)
         else:
             self._take_place(element)
         older = self.by_key.get(name)
@@ -360,7 +314,7 @@ class DataSet(NamedSet):
 
     def watch_time(self, element: Element, now_ns: int) -> None:
         """Watch the timeout of a new element, if it has one. Raises MemoryError."""
-        if element.expires_ns == _NEVER or self.flags & SET_INTERVAL != 0 or element.flags & ELEMENT_CATCH_ALL != 0:
+        if element.expires_ns == NEVER or self.flags & SET_INTERVAL != 0 or element.flags & ELEMENT_CATCH_ALL != 0:
             return
         collector = self.collector
         if collector is None:
@@ -389,27 +343,22 @@ class DataSet(NamedSet):
         if self.flags & SET_INTERVAL == 0:
             self._leave_place(element)
         else:
-            at = _place_in(self.order, element)
-            while at > 0 and self.order[at - 1].key == element.key:
-                at -= 1
-            while at < len(self.order) and self.order[at] is not element:
-                at += 1
-            if at < len(self.order):
-                del self.order[at]
+            self.order.remove(element)
 
     def prepare(self, generation: int) -> None:
         """Prepare the list that packets will see. Sleeps; raises MemoryError."""
         if self.flags & SET_INTERVAL == 0:
             return
-        prepared: list[Element] = []
-        for element in self.order:
-            if element.is_in(generation):
-                prepared.append(element)
-            pace_or_end(_TRY_COST)
+        prepared = ElementOrder()
+        for chunk in self.order.chunks:
+            for element in chunk:
+                if element.is_in(generation):
+                    prepared.append(element)
+                pace_or_end(_TRY_COST)
         self.prepared = prepared
         self.prepared_for = generation
 
-    def _seen_in(self, generation: int) -> list[Element]:
+    def _seen_in(self, generation: int) -> ElementOrder:
         prepared = self.prepared
         return self.active if prepared is None or self.prepared_for != generation else prepared
 
@@ -420,16 +369,17 @@ class DataSet(NamedSet):
             self.active = prepared
             self.prepared = None
 
-    def all_in(self, generation: int) -> list[Element]:
+    def all_in(self, generation: int) -> LongList[Element]:
         """All elements of a generation; intervals from the greatest key down, as Linux shows them. Sleeps; raises
         MemoryError.
         """
-        listed: list[Element] = []
+        listed: LongList[Element] = LongList()
         if self.flags & SET_INTERVAL != 0:
-            for element in reversed(self.order):
-                if element.is_in(generation):
-                    listed.append(element)
-                pace_or_end(_TRY_COST)
+            for chunk in reversed(self.order.chunks):
+                for element in reversed(chunk):
+                    if element.is_in(generation):
+                        listed.append(element)
+                    pace_or_end(_TRY_COST)
         else:
             for number in list(self.shares.keys()):
                 share = self.shares.get(number)  # in the meantime packets add elements and remove them
@@ -476,46 +426,10 @@ def _name_of(owner: DataSet, key: bytes, last: bytes, flags: int) -> bytes:
     return key + last if len(last) > 0 else key + bytes([flags & ELEMENT_END])
 
 
-def _is_before(element: Element, key: bytes, flags: int) -> bool:
-    """The order: by key, and ends before beginnings."""
-    if element.key == key:
-        return element.flags & ELEMENT_END != 0 and flags & ELEMENT_END == 0
-    return element.key < key
-
-
-def _place_in(order: list[Element], element: Element) -> int:
-    """The index of an element, or of its place: after all that precede it."""
-    low = 0
-    high = len(order)
-    while low < high:
-        middle = (low + high) // 2
-        if _is_before(order[middle], element.key, element.flags):
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-def _after(order: list[Element], key: bytes) -> int:
-    """The number of elements that are not above a key."""
-    low = 0
-    high = len(order)
-    while low < high:
-        middle = (low + high) // 2
-        if order[middle].key <= key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-def _cover(active: list[Element], key: bytes, now_ns: int) -> Element | None:
+def _cover(active: ElementOrder, key: bytes, now_ns: int) -> Element | None:
     """The interval that contains a key."""
-    at = _after(active, key)
-    if at == 0:
-        return None
-    found = active[at - 1]
-    if found.flags & ELEMENT_END != 0 or found.is_expired(now_ns):
+    found = active.at(active.previous(active.place_above(key)))
+    if found is None or found.flags & ELEMENT_END != 0 or found.is_expired(now_ns):
         return None
     return found
 

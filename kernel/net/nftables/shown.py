@@ -10,10 +10,11 @@ from typing import Final
 from kernel.lib.pace import pace
 from kernel.net.netlink.messages import MessageWriter
 from kernel.net.nftables.attributes import LIST_ELEMENT, put32, put64, put_text
+from kernel.net.nftables.element_order import Element
 from kernel.net.nftables.lookups import put_expression, put_expressions
 from kernel.net.nftables.message import DELETE_CHAIN, DELETE_RULE, DELETE_SET, DELETE_TABLE, NEW_OBJECT, begin
 from kernel.net.nftables.model import Chain, Firewall, Rule, StatefulObject, Table
-from kernel.net.nftables.sets import SET_MAP, SET_OBJECT, DataSet, Element
+from kernel.net.nftables.sets import SET_MAP, SET_OBJECT, DataSet
 from kernel.net.nftables.values import put_bytes, put_decision
 from kernel.time import monotonic_ns
 

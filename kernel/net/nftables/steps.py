@@ -6,10 +6,12 @@ Context: batches, which hold the firewall's lock, and sleep between two of them.
 from typing import Final
 
 from kernel.lang import final
+from kernel.lib.long_list import LongList
 from kernel.lib.pace import pace
 from kernel.net.netlink.messages import MessageWriter, Request
 from kernel.net.nftables.base_chains import unregister_chain
 from kernel.net.nftables.batch import Batch, Step
+from kernel.net.nftables.element_order import Element
 from kernel.net.nftables.expression import finish_all
 from kernel.net.nftables.message import (
     DELETE_CHAIN,
@@ -34,7 +36,7 @@ from kernel.net.nftables.model import (
     StatefulObject,
     Table,
 )
-from kernel.net.nftables.sets import DataSet, Element
+from kernel.net.nftables.sets import DataSet
 from kernel.net.nftables.shown import (
     begin_elements,
     end_elements,
@@ -49,6 +51,7 @@ from kernel.net.nftables.shown import (
 
 _UNREGISTER_COST: Final = 12_000  # instructions: the lists of two places are searched
 _LOOK_COST: Final = 30
+_TAKE_COST: Final = 100
 
 
 @final
@@ -304,12 +307,14 @@ class NewSet(Step):
 class DeleteSet(Step):
     """A set was deleted, with its elements."""
 
-    def __init__(self, request: Request, batch: Batch, table: Table, gone: DataSet, elements: list[Element]) -> None:
+    def __init__(
+        self, request: Request, batch: Batch, table: Table, gone: DataSet, elements: LongList[Element]
+    ) -> None:
         super().__init__(request)
         self.batch: Batch = batch
         self.table: Table = table
         self.gone: DataSet = gone
-        self.elements: list[Element] = elements  # whose references have been dropped
+        self.elements: LongList[Element] = elements  # whose references have been dropped
 
     def complete(self) -> None:
         self.table.sets.remove(self.gone)
@@ -317,8 +322,10 @@ class DeleteSet(Step):
 
     def undo(self) -> None:
         self.gone.absent &= ~self.batch.generation
-        for element in self.elements:
-            element.take()
+        for part in self.elements.parts:
+            for element in part:
+                element.take()
+                pace(_TAKE_COST)
 
     def report(self, writer: MessageWriter, firewall: Firewall) -> None:
         put_set(writer, DELETE_SET, self.table, self.gone, firewall)

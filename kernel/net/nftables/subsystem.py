@@ -149,7 +149,7 @@ class Changes(filter_socket.Batch):
     def commit(self) -> None:
         self.batch.commit()
         try:
-            if len(self.batch.steps) > 0:
+            if self.batch.steps.count > 0:
                 _tell(self.batch)
         finally:
             self.batch.forget_steps()
@@ -174,22 +174,23 @@ def _tell(batch: Batch) -> None:
     try:
         heard = MessageWriter()
         echo = MessageWriter()
-        for step in batch.steps:
-            request = step.request
-            if is_heard:
-                heard.answer_to(request.sequence, batch.port, _flags_of(request))
-                step.report(heard, batch.firewall)
-                if len(heard.data) > _LARGEST_NOTICE:
-                    multicast(network, NETLINK_NETFILTER, GROUP, bytes(heard.data), 0, None)
-                    heard = MessageWriter()
-            if request.has(NLM_F_ECHO):
-                echo.answer_to(request.sequence, batch.port, _flags_of(request))
-                step.report(echo, batch.firewall)
-                if len(echo.data) > _LARGEST_NOTICE:
-                    _send_back(batch, echo)
-                    echo = MessageWriter()
-            pace(_REPORT_COST)
-        first = batch.steps[0].request
+        for part in batch.steps.parts:
+            for step in part:
+                request = step.request
+                if is_heard:
+                    heard.answer_to(request.sequence, batch.port, _flags_of(request))
+                    step.report(heard, batch.firewall)
+                    if len(heard.data) > _LARGEST_NOTICE:
+                        multicast(network, NETLINK_NETFILTER, GROUP, bytes(heard.data), 0, None)
+                        heard = MessageWriter()
+                if request.has(NLM_F_ECHO):
+                    echo.answer_to(request.sequence, batch.port, _flags_of(request))
+                    step.report(echo, batch.firewall)
+                    if len(echo.data) > _LARGEST_NOTICE:
+                        _send_back(batch, echo)
+                        echo = MessageWriter()
+                pace(_REPORT_COST)
+        first = batch.steps.first().request
         if first.has(NLM_F_ECHO):
             echo.answer_to(first.sequence, batch.port, 0)
             _put_generation(echo, batch.firewall)

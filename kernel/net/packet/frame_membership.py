@@ -9,7 +9,7 @@ Context: system calls; nothing sleeps.
 from typing import Final
 
 from kernel.lang import EINVAL, Errno, final, noraise
-from kernel.net.link.device import LinkGroup, NetworkDevice
+from kernel.net.link.device import LinkGroup, NetworkDevice, want_all_frames
 
 MULTICAST: Final = 0  # PACKET_MR_*
 PROMISCUOUS: Final = 1
@@ -35,9 +35,10 @@ class FrameMembership:
         """Put it into effect. EINVAL for an address of another length; MemoryError. Unknown kinds have no effect."""
         if (self.kind == MULTICAST or self.kind == UNICAST) and len(self.address) != len(device.address):
             raise Errno(EINVAL)
-        if self.kind == PROMISCUOUS or self.kind == UNICAST:
-            # Our devices cannot filter single foreign addresses: to hear one is to hear all.
-            device.promiscuous_users += 1
+        if self.kind == PROMISCUOUS:
+            want_all_frames(device, 1)
+        elif self.kind == UNICAST:
+            device.promiscuous_users += 1  # our devices cannot filter single foreign addresses
         elif self.kind == ALL_GROUPS:
             device.all_groups_users += 1
         elif self.kind == MULTICAST:
@@ -56,7 +57,9 @@ class FrameMembership:
         if device is None:
             return
         self.device = None
-        if self.kind == PROMISCUOUS or self.kind == UNICAST:
+        if self.kind == PROMISCUOUS:
+            want_all_frames(device, -1)
+        elif self.kind == UNICAST:
             device.promiscuous_users -= 1
         elif self.kind == ALL_GROUPS:
             device.all_groups_users -= 1

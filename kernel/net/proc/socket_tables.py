@@ -26,12 +26,13 @@ from kernel.net.tcp.memory import MEMORY as TCP_MEMORY
 from kernel.net.tcp.memory import PAGE_SHIFT
 from kernel.net.tcp.table import TABLE as CONNECTIONS
 from kernel.net.unix.base import UnixSocket
-from kernel.net.unix.rights import SocketWalk
+from kernel.net.unix.rights import SOCKETS
 
 _NONE: Final = -1
 # Instructions, for `pace`
 _LINE_COST: Final = 5000
 _SOURCE_COST: Final = 300
+_LOOK_COST: Final = 200
 
 
 # ---- Sockets --------------------------------------------------------------------------------------------------------
@@ -229,16 +230,12 @@ def _protocol(name: bytes, sockets: int, pages: int, press: bytes, header: int, 
 
 def _unix_count(network: Network, is_stream: bool) -> int:
     count = 0
-    walk = SocketWalk()
-    try:
-        socket = walk.take()
-        while socket is not None:
-            is_its = isinstance(socket, UnixSocket) and socket.network is network
-            if is_its and (socket.kind == SOCK_STREAM) == is_stream:
-                count += 1
-            socket = walk.take()
-    finally:
-        walk.end()
+    walk = Walk(SOCKETS.all)
+    while (socket := walk.next()) is not None:
+        is_its = isinstance(socket, UnixSocket) and socket.network is network
+        if is_its and (socket.kind == SOCK_STREAM) == is_stream:
+            count += 1
+        pace(_LOOK_COST)
     return count
 
 

@@ -2,11 +2,13 @@
 
 from typing import Final
 
-from kernel.lib.pace import pace
-from kernel.lib.proc_files import proc_file
-from kernel.net.link.network import shown_network
+from kernel.lang import final
+from kernel.lib.order import Walk
+from kernel.lib.pace import pace, spend
+from kernel.lib.proc_files import TextPieces, proc_pieces
+from kernel.net.link.network import Network, shown_network
 from kernel.net.unix.base import CONNECTED, LISTENING, UnixSocket
-from kernel.net.unix.rights import SocketWalk
+from kernel.net.unix.rights import SOCKETS, CollectableSocket
 
 # The flag __SO_ACCEPTCON, and states of enum socket_state.
 _LISTENS: Final = 0x10000
@@ -14,24 +16,34 @@ _UNCONNECTED: Final = 1
 _CONNECTING: Final = 2
 _CONNECTED: Final = 3
 _LINE_COST: Final = 5000  # instructions, for `pace`
+_LOOK_COST: Final = 200
 
 
-@proc_file("net/unix")
-def unix_table() -> bytes:
-    """The text of the file. The first column is 0 in place of kernel addresses, which are secret."""
-    text = bytearray(b"Num       RefCount Protocol Flags    Type St Inode Path\n")
-    network = shown_network()
-    walk = SocketWalk()
-    try:
-        socket = walk.take()
-        while socket is not None:
-            if isinstance(socket, UnixSocket) and socket.network is network:
-                text.extend(_line(socket))
-                pace(_LINE_COST)
-            socket = walk.take()
-    finally:
-        walk.end()
-    return bytes(text)
+@final
+class _Lines(TextPieces):
+    """The sockets of a network, one at a time: those of all networks are looked at."""
+
+    def __init__(self) -> None:
+        self.network: Network = shown_network()
+        self.walk: Walk[CollectableSocket] | None = None  # after the heading
+
+    def next(self) -> bytes | None:
+        walk = self.walk
+        if walk is None:
+            self.walk = Walk(SOCKETS.all)
+            return b"Num       RefCount Protocol Flags    Type St Inode Path\n"
+        while (socket := walk.next()) is not None:
+            if isinstance(socket, UnixSocket) and socket.network is self.network:
+                spend(_LINE_COST)
+                return _line(socket)
+            pace(_LOOK_COST)
+        return None
+
+
+@proc_pieces("net/unix")
+def unix_table() -> TextPieces:
+    """The first column is 0 in place of kernel addresses, which are secret."""
+    return _Lines()
 
 
 def _line(socket: UnixSocket) -> bytes:

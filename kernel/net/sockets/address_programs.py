@@ -27,6 +27,7 @@ from kernel.cgroup.programs import effective_programs
 from kernel.fs.bpf.devices import WORLD
 from kernel.lang import span_of
 from kernel.lib.pace import is_dying, spend
+from kernel.net.internet.sysctl import CORE
 from kernel.net.sockets.socket import Socket
 
 REFUSED: Final = 0
@@ -65,7 +66,7 @@ def judge(socket: Socket, place4: int, size: int, name: bytearray, source: bytea
     answer = PERMITTED
     is_refused = False
     for program in programs:  # each is asked, whatever those before it said: they may count
-        given = program.judge_address(context, socket.inode.ino, WORLD)
+        given = program.judge_address(context, socket.inode.ino, WORLD, CORE.optmem(socket.network))
         answer |= given
         is_refused = is_refused or given & PERMITTED == 0
         if is_dying():

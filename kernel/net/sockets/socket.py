@@ -13,6 +13,7 @@ Context: send, receive, connect and accept sleep unless the socket or the messag
 from collections.abc import Callable
 from typing import Final
 
+from kernel.bpf.storage import SOCKET_OWNERS
 from kernel.fs.anonymous import socket_path
 from kernel.fs.constants import O_NONBLOCK, O_RDWR
 from kernel.fs.file import File
@@ -270,6 +271,7 @@ class Socket(File):
     def close(self) -> None:
         super().close()
         self.drop_filter()
+        SOCKET_OWNERS.end(self.inode.ino)
         if self.holds_network:
             self.holds_network = False
             self.network.release()
@@ -288,6 +290,10 @@ class Socket(File):
         self.priority = listening.priority
         self.mark = listening.mark
         self.device_values = listening.device_values
+        try:
+            SOCKET_OWNERS.clone(listening.inode.ino, self.inode.ino, CORE.optmem(self.network))
+        except MemoryError:
+            SOCKET_OWNERS.end(self.inode.ino)  # none rather than some
 
     def is_on(self, switch: int) -> bool:
         """Whether an option of the on-off kind (SWITCH_*) is on."""

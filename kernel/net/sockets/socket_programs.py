@@ -41,6 +41,7 @@ from kernel.fs.bpf.devices import WORLD
 from kernel.lang import Span, final, span_of, u8
 from kernel.lib.pace import is_dying, spend
 from kernel.net.internet.addresses import mapped
+from kernel.net.internet.sysctl import CORE
 from kernel.net.sockets.packet_context import MOST_COST
 from kernel.net.sockets.socket import AF_INET6, Socket
 
@@ -75,8 +76,9 @@ def permit(socket: Socket, purpose: int, names: Names) -> bool:
     context = _context_of(socket, names)
     permits = True
     left = MOST_COST
+    room = CORE.optmem(socket.network)
     for program in programs:  # each is asked, whatever those before it said: they may count
-        answer, cost = program.judge_socket(context, socket.inode.ino, left if is_at_once else UNBOUNDED, WORLD)
+        answer, cost = program.judge_socket(context, socket.inode.ino, left if is_at_once else UNBOUNDED, WORLD, room)
         if answer == 0:
             permits = False
         if is_at_once:

@@ -64,19 +64,18 @@ from kernel.net.sockets.socket import (
     release_files,
 )
 from kernel.net.unix.addresses import INODES, abstract_names_of, address_with, asks_for_any_name, name_of
+from kernel.net.unix.contents import bytes_held_by
 from kernel.net.unix.identity import PeerIdentity, check_claim, identity_bytes, number_of, own_identity, sign
 from kernel.net.unix.parcel import Parcel
 from kernel.net.unix.rights import (
     SOCKETS,
     CollectableSocket,
-    bytes_held_by,
     check_files_under_way,
-    collect,
-    collect_if_due,
     drop_files,
     send_files,
     take_files,
 )
+from kernel.net.unix.unreachable import collect_after_close, collect_if_due
 from kernel.sched import PollWaiter, WaitQueue
 from kernel.task import Process, current
 from kernel.task.limits import RLIMIT_NOFILE
@@ -268,12 +267,12 @@ class UnixSocket(CollectableSocket):
             self.leave_peer(peer)
         queue = self.queue
         while queue:
-            parcel = queue.popleft()
+            parcel = self.take_first()
             self.discard(parcel)
             pace(_DISCARD_COST)  # nobody sends to it any more
         self.wake_everybody()
         super().close()
-        collect()
+        collect_after_close()
 
     def leave_peer(self, peer: "UnixSocket") -> None:
         """This socket closes: notify the peer, if it is of a kind that is notified."""
@@ -356,7 +355,7 @@ class UnixSocket(CollectableSocket):
             self.fill_in(parcel, message, claim, receiver)
             if receiver.is_on(SWITCH_TIMESTAMP):
                 parcel.time_ns = realtime_ns()
-            receiver.queue.append(parcel)
+            receiver.put_last(parcel)
             is_posted = True
         finally:
             if not is_posted:
@@ -419,7 +418,10 @@ class UnixSocket(CollectableSocket):
     # ---- Readiness and the rest -------------------------------------------------------------------------------
 
     def held_bytes(self) -> int:
-        return bytes_held_by(self)
+        return super().held_bytes() + self.queued_bytes
+
+    def counted_bytes(self, count: int) -> int:
+        return bytes_held_by(self, count)
 
     def input_queue(self) -> WaitQueue | None:
         return self.read_queue

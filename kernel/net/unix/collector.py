@@ -10,7 +10,8 @@ Context: the thread sleeps.
 from typing import Final
 
 from kernel.lang import Errno, final
-from kernel.net.unix.rights import SUSPICION, collect
+from kernel.net.unix.rights import SUSPICION
+from kernel.net.unix.unreachable import collect
 from kernel.sched import sleep_until, spawn_kernel_thread, yield_now
 from kernel.time.clock import monotonic_ns
 

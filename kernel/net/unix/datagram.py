@@ -131,7 +131,7 @@ def receive_packet(socket: UnixSocket, message: Message) -> int:
         message.address = address_with(parcel.sender.name)
     control = socket.prepare_control(message, parcel, peeking)
     if not peeking:
-        socket.queue.popleft()  # nothing before this has changed anything
+        socket.take_first()  # nothing before this has changed anything
         if control is not None:
             take_rights(parcel, control)  # now: in no queue, they would pass for garbage while the copy sleeps
         socket.peer_queue.wake_all()
@@ -229,7 +229,7 @@ class DatagramSocket(UnixSocket):
             return
         dropped: Parcel | None = None
         while self.queue:  # all of them first: closing files may sleep, and others send and receive meanwhile
-            parcel = self.queue.popleft()
+            parcel = self.take_first()
             parcel.next = dropped
             dropped = parcel
         while dropped is not None:

@@ -243,7 +243,7 @@ class StreamSocket(ConnectedSocket):
         """
         if peeking:
             return index + 1
-        self.queue.popleft()
+        self.take_first()
         self.discard(parcel)
         return index
 
@@ -268,7 +268,7 @@ class StreamSocket(ConnectedSocket):
         parcel.start += count
         if parcel.start < parcel.end:
             return False
-        self.queue.popleft()
+        self.take_first()
         self.uncharge(parcel)
         if self.spare is None or len(self.spare.storage) < len(parcel.storage):
             self.spare = parcel

@@ -6,7 +6,7 @@ from pathlib import Path
 from arch.x86_64 import frame, idt, layout, percpu, usercopy
 from arch.x86_64.call_numbers import CALL_LIMIT
 from arch.x86_64.chips import interrupts
-from kernel.doors.quick import TAKE_LOCK
+from kernel.doors.quick import FINISH, TAKE_LOCK
 from kernel.lang import ERESTART_RESTARTBLOCK, ERESTARTSYS, offsetof, sizeof
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,6 +33,7 @@ def test_layout() -> None:
 def test_call_limit() -> None:
     assert assembly_constants()["CALL_LIMIT"] == CALL_LIMIT
     assert assembly_constants()["TAKE_LOCK"] == TAKE_LOCK
+    assert assembly_constants()["FINISH"] == FINISH < TAKE_LOCK
     assert assembly_constants()["LAST_RESTART"] == ERESTART_RESTARTBLOCK
     assert assembly_constants()["RESTART_CODES"] == ERESTART_RESTARTBLOCK - ERESTARTSYS + 1
 

@@ -216,10 +216,10 @@ def test_words_are_left_for_the_run_alone() -> None:
 
 def test_which_helpers_there_are() -> None:
     for number in (1, 2, 3, 5, 7, 8, 14, 26, 42, 46, 47, 68, 125):
-        assert arguments_of(number, SOCKET_FILTER, may_program=False) is not None
+        assert arguments_of(number, SOCKET_FILTER, may_program=False, may_leak=False) is not None
     for number in (15, 16, 80):
-        assert arguments_of(number, SOCKET_FILTER, may_program=False) is None
-    assert arguments_of(80, SOCKET_FILTER, may_program=True) is not None
+        assert arguments_of(number, SOCKET_FILTER, may_program=False, may_leak=False) is None
+    assert arguments_of(80, SOCKET_FILTER, may_program=True, may_leak=False) is not None
 
 
 @given(st.integers(-(1 << 31), (1 << 31) - 1), st.sampled_from([1, 2, 4]))

@@ -12,31 +12,47 @@ import struct
 import pytest
 
 from kernel.bpf import verifier
-from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB, CGROUP_SOCK, CGROUP_SOCK_ADDR, SOCKET_FILTER, Code
+from kernel.bpf.code import (
+    CGROUP_DEVICE,
+    CGROUP_SKB,
+    CGROUP_SOCK,
+    CGROUP_SOCK_ADDR,
+    PERF_EVENT,
+    RAW_TRACEPOINT,
+    SOCKET_FILTER,
+    TRACEPOINT,
+    Code,
+)
+from kernel.bpf.held import Held
 from kernel.bpf.interpreter import Machine
 from kernel.bpf.kept_maps import HeldMap
 from kernel.bpf.kinds import make_map
 from kernel.bpf.log import Log
-from kernel.bpf.machine import World
-from kernel.bpf.maps import ARRAY, ARRAY_OF_MAPS, HASH, PERCPU_ARRAY, PREFIXES, PROGRAM_ARRAY, QUEUE, Map
+from kernel.bpf.machine import SOCKET_POINTER, World
+from kernel.bpf.maps import ARRAY, ARRAY_OF_MAPS, EVENT_ARRAY, HASH, PERCPU_ARRAY, PREFIXES, PROGRAM_ARRAY, QUEUE, Map
 from kernel.bpf.packet_view import PacketView
+from kernel.bpf.storage import SOCKET_OWNERS
 from kernel.bpf.subject import (
     ADDRESS_BINDS,
     ADDRESS_CONTEXT,
     ADDRESS_OF_PEER,
     ADDRESS_PORT,
     ADDRESS_SENDS,
+    ADDRESS_SOCKET,
     DEVICE_CONTEXT,
     DEVICES,
+    EVENT_CONTEXT,
     PACKET_CONTEXT,
     PACKETS_OUT,
+    RAW_CONTEXT,
+    RECORD_CONTEXT,
     SOCKET_BOUND4,
     SOCKET_CONTEXT,
     SOCKET_CREATED,
     SOCKET_RELEASED,
     subject_of,
 )
-from kernel.lang import Errno, span_of
+from kernel.lang import Errno, Span, span_of, u8, u64
 from tests.unit.bpf.assembler import (
     ADD,
     DW,
@@ -65,6 +81,8 @@ from tests.unit.bpf.test_filters import FILTERS
 from tests.unit.bpf.test_mapped_arrays import MAPPED_ARRAYS, a_mapped_array
 from tests.unit.bpf.test_rings import PLACE, RINGS, Ring, a_ring
 from tests.unit.bpf.test_socket_programs import HEARING
+from tests.unit.bpf.test_storage_calls import STORING, a_storage
+from tests.unit.bpf.test_trace_calls import EVENTS_PLACE, OF_EVENTS, TRACED
 from tests.unit.bpf.test_verifier import BAD, GOOD
 
 COUNT = int(os.environ.get("KRAIT_BPF_PROGRAMS", "3000"))
@@ -81,7 +99,13 @@ KINDS = [  # types, places, contexts: how often each is tried
     (CGROUP_SOCK_ADDR, ADDRESS_BINDS, ADDRESS_CONTEXT),
     (CGROUP_SOCK_ADDR, ADDRESS_SENDS + 1, ADDRESS_CONTEXT),
     (CGROUP_SOCK_ADDR, ADDRESS_OF_PEER, ADDRESS_CONTEXT),
+    *[(TRACEPOINT, 0, RECORD_CONTEXT)] * 2,
+    *[(PERF_EVENT, 0, EVENT_CONTEXT)] * 2,
+    (RAW_TRACEPOINT, 0, RAW_CONTEXT),
 ]
+TRACING = (TRACEPOINT, PERF_EVENT, RAW_TRACEPOINT)
+FIRST_LOADS = {TRACEPOINT: [8, 16, 8188], PERF_EVENT: [168, 172, 176], RAW_TRACEPOINT: [0, 4, 92]}
+"""Where programs of a type may read 4 bytes."""
 
 KEY = store_constant(W, R10, -4, 1) + mov_r(R2, R10) + alu(ADD, R2, -4)
 DONE = mov(R0, 1) + LEAVE
@@ -106,7 +130,9 @@ CALLING = [
 
 SOUND = [*GOOD.values(), *FILTERS.values(), *HEARING.values(), *[program for _, program in ADDRESSED.values()]]
 SOUND += CALLING * 3
-SEEDS = [*SOUND, *[program for program, _, _ in BAD.values()]]
+TRACERS = [*TRACED.values(), *OF_EVENTS.values(), *CALLING]
+SOUND += [program for _, _, program in STORING.values()] * 2
+SEEDS = [*SOUND, *TRACERS, *[program for program, _, _ in BAD.values()]]
 OPERATIONS = sorted({program[at] for program in SEEDS for at in range(0, len(program), 8)} | set(range(4, 0xD0, 8)))
 CONSTANTS = [0, 1, -1, 2, 4, 7, 8, 15, 16, 31, 32, 63, 255, 256, 0x7FFF_FFFF, -0x8000_0000, 0xFFFF]
 OFFSETS = [0, 1, 2, 3, -1, -2, -4, -8, -16, -512, -520, 4, 8, 12, 15, 16, 32767, -32768]
@@ -121,6 +147,22 @@ class RandomWorld(World):
 
     def random(self) -> int:
         return self.chance.getrandbits(32)
+
+    def read_memory(self, address: int, target: Span[u8]) -> bool:
+        target[: self.chance.randrange(len(target) + 1)].fill(self.chance.getrandbits(8))
+        return self.chance.random() < 0.5
+
+    def read_text(self, address: int, target: Span[u8]) -> int:
+        count = self.chance.randrange(-1, len(target) + 1)
+        target[: max(count, 0)].fill(0xFF)
+        return count
+
+    def write_event(self, held: Held | None, data: Span[u8]) -> int:
+        return -self.chance.randrange(2)
+
+    def read_event(self, held: Held | None, counts: Span[u8]) -> int:
+        counts.fill(self.chance.getrandbits(8))
+        return -self.chance.randrange(2)
 
 
 def an_instruction(chance: random.Random) -> bytes:
@@ -158,11 +200,12 @@ def tidied(program: bytes) -> bytes:
     return bytes(result)
 
 
-def mutated(chance: random.Random) -> bytes:
+def mutated(chance: random.Random, kind: int) -> bytes:
     """A known program, or two, with some changes."""
-    program = bytearray(chance.choice(SOUND if chance.random() < 0.9 else SEEDS))
+    sound = TRACERS if kind in TRACING and chance.random() < 0.8 else SOUND
+    program = bytearray(chance.choice(sound if chance.random() < 0.9 else SEEDS))
     if chance.random() < 0.4:
-        other = chance.choice(SOUND)
+        other = chance.choice(sound)
         program[: len(program) - 16] = other[: len(other) - 16] + program[: len(program) - 16]
     for _ in range(chance.choice([1, 1, 1, 2, 2, 3, 4])):
         at = chance.randrange(0, max(len(program) - 16, 8), 8)
@@ -182,7 +225,8 @@ def mutated(chance: random.Random) -> bytes:
     start = b""
     if chance.random() < 0.8:  # registers that are set, so that changes may read them
         start += b"".join(mov(register, chance.choice(CONSTANTS)) for register in (0, 2, 3, 4, 5, 7, 8, 9))
-        start += mov_r(6, chance.choice([1, 10])) + load(W, chance.choice([2, 3, 8, 9]), 1, chance.choice([0, 4, 8]))
+        place = chance.choice(FIRST_LOADS.get(kind, [0, 4, 8]))
+        start += mov_r(6, chance.choice([1, 10])) + load(W, chance.choice([2, 3, 8, 9]), 1, place)
     return start + tidied(bytes(program))
 
 
@@ -220,7 +264,12 @@ def filled_maps(chance: random.Random) -> list[Map]:
     for made in (line, each):
         while made.grow():
             pass
-    return [*maps, line, outer, each, prefixes, make_map(PROGRAM_ARRAY, 4, 4, 3, 0), a_ring(4096), a_mapped_array()]
+    events = make_map(EVENT_ARRAY, 4, 4, 3, 0)
+    events.put(struct.pack("<I", 1), Held(), 0)
+    programs = make_map(PROGRAM_ARRAY, 4, 4, 3, 0)
+    maps += [line, outer, each, prefixes, programs, a_ring(4096), a_mapped_array(), events, a_storage()]
+    assert maps[EVENTS_PLACE] is events
+    return maps
 
 
 def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_property: object) -> None:
@@ -228,14 +277,15 @@ def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_proper
     passed = dict.fromkeys({kind for kind, _, _ in KINDS}, 0)
     for number in range(COUNT):
         chance = random.Random(SEED * 1_000_003 + number)
-        program = mutated(chance)
+        kind, place, size = chance.choice(KINDS)
+        program = mutated(chance, kind)
+        SOCKET_OWNERS.by_number.clear()
         maps = filled_maps(chance)
         ring = maps[PLACE]
         assert isinstance(ring, Ring)
         if not places_exist(program, maps):
             continue
         code = Code(program)
-        kind, place, size = chance.choice(KINDS)
         subject = subject_of(kind, place)
         assert subject is not None
         subject.may_leak = chance.random() < 0.5
@@ -248,9 +298,12 @@ def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_proper
             continue
         passed[kind] += 1
         for _ in range(3):
-            before = chance.randbytes(size)
+            before = bytearray(chance.randbytes(size))
+            if kind == CGROUP_SOCK_ADDR:
+                span_of(before).store_u64(ADDRESS_SOCKET, u64(SOCKET_POINTER))
             machine = Machine(code, maps, bytearray(before), RandomWorld(chance))
-            machine.may_change_context = kind != CGROUP_DEVICE
+            machine.may_change_context = kind != CGROUP_DEVICE and kind not in TRACING
+            machine.cookie, machine.storage_room = 7, chance.choice([0, 400])
             machine.half_at = ADDRESS_PORT if kind == CGROUP_SOCK_ADDR else -1
             if size == PACKET_CONTEXT:
                 start = chance.randrange(33)
@@ -263,7 +316,7 @@ def test_what_passes_does_no_harm(monkeypatch: pytest.MonkeyPatch, record_proper
             assert not machine.is_broken, told
             assert ring.is_settled(), told
             assert machine.steps <= steps and 0 <= answer, told
-            assert subject.least_result <= answer <= subject.most_result or kind == SOCKET_FILTER, told
+            assert subject.least_result <= answer <= subject.most_result or kind in (SOCKET_FILTER, *TRACING), told
             for index in range(0, size, 4):
                 assert machine.context[index : index + 4] == before[index : index + 4] or any(
                     subject.may_store(index, width) or subject.may_store(index - 4, 8) for width in (1, 2, 4, 8)

@@ -6,9 +6,10 @@ import pytest
 
 from kernel.bpf.attached import ALLOW_MULTI
 from kernel.bpf.code import CGROUP_DEVICE, CGROUP_SKB
+from kernel.bpf.link import LINKS, release_link
 from kernel.bpf.subject import DEVICES, PACKETS_IN
 from kernel.cgroup.group import ControlGroup
-from kernel.cgroup.links import LINKS, cut_link, make_link, release_link, update_link
+from kernel.cgroup.links import make_link, update_link
 from kernel.cgroup.programs import (
     DEVICE_PROGRAMS,
     attach,
@@ -73,8 +74,8 @@ def test_a_link_that_is_cut() -> None:
     top, _ = chain()
     one = program()
     link = make_link(top, DEVICES, one)
-    cut_link(link)
-    cut_link(link)
+    link.cut()
+    link.cut()
     assert own_programs(top, DEVICES) == [] and link.group is None and one.users == 1
     release_link(link)
     assert one.users == 0

@@ -7,8 +7,8 @@ import os
 import socket
 import struct
 
+from kernel.bpf.link import LINKS
 from kernel.bpf.program import KEPT
-from kernel.cgroup.links import LINKS
 from kernel.cgroup.programs import ADDRESS_PROGRAMS
 from tests.unit.booted import booted
 from tests.unit.syscalls.test_bpf import ALLOW, DENY, Answers, group_of, in_child

@@ -303,11 +303,11 @@ def test_all_programs_hear_of_the_end_that_a_killed_thread_makes(machine: Machin
         judge = BpfProgram.judge_socket
 
         def counting(
-            self: BpfProgram, context: bytearray, cookie: int, most_cost: int, world: World
+            self: BpfProgram, context: bytearray, cookie: int, most_cost: int, world: World, room: int
         ) -> tuple[int, int]:
             nonlocal asked
             asked += 1
-            return judge(self, context, cookie, most_cost, world)
+            return judge(self, context, cookie, most_cost, world, room)
 
         patch = pytest.MonkeyPatch()
         patch.setattr(socket_programs, "effective_programs", several)

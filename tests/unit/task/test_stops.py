@@ -18,6 +18,7 @@ from kernel.task.process import Process
 from kernel.task.send import send_from_kernel, wake_continued
 from kernel.task.siginfo import from_kernel
 from kernel.task.task import Task, current
+from kernel.task.tracee import Tracee, link
 from tests.unit.booted import booted
 from tests.unit.effort import FEW, longest_stretch
 from tests.unit.meanwhile import meanwhile
@@ -58,6 +59,11 @@ class Ready:
         patch.setattr(send, "make_ready", self.make_ready)
         patch.setattr(send, "interrupt_sleep", self.interrupt_sleep)
         patch.setattr(deliver, "interrupt_sleep", self.interrupt_sleep)
+        patch.setattr(send, "interrupt", self.interrupt)
+
+    def interrupt(self, task: Task) -> None:
+        task.interrupted = True
+        self.interrupt_sleep(task)
 
     def make_ready(self, task: Task) -> None:
         task.state = ThreadState.READY
@@ -121,7 +127,7 @@ def test_threads_are_continued_while_they_are_stopped(machine: Machine) -> None:
     process, others = process_with(machine, ThreadState.SLEEPING)
     with pytest.MonkeyPatch.context() as patch:
         ready = Ready(patch)
-        with meanwhile(lambda: send_from_kernel(process, from_kernel(signal.SIGCONT))):
+        with meanwhile(lambda: send_from_kernel(process, from_kernel(signal.SIGCONT)), 2):
             deliver._begin_stop(process, signal.SIGSTOP)
     assert 0 < len(ready.woken) < COUNT and not any(task.interrupted for task in others)
 
@@ -223,3 +229,80 @@ def test_threads_that_do_not_sleep_in_a_stop_do_not_hide_those_that_do(machine: 
         assert ready.woken == others[-3:-2] and process.stop.has_sleepers
         wake_continued(process)
     assert ready.woken == others[-3:]
+
+
+def seize(others: list[Task]) -> list[Tracee]:
+    """A tracer for all of them."""
+    tracees = [Tracee(task, current(), True, 0, current().credentials) for task in others]
+    for tracee in tracees:
+        link(tracee)
+    return tracees
+
+
+@booted
+def test_very_many_seized_threads_are_told_of_a_stop_with_safe_points(machine: Machine) -> None:
+    """Once each: those that have stopped meanwhile are not told again."""
+    process, others = process_with(machine, ThreadState.SLEEPING)
+    tracees = seize(others)
+    with pytest.MonkeyPatch.context() as patch:
+        ready = Ready(patch)
+        told: list[Tracee] = []
+        before = send.trap_again
+
+        def tell(tracee: Tracee) -> None:
+            told.append(tracee)
+            before(tracee)
+
+        patch.setattr(deliver, "trap_again", tell)
+
+        def stop_all() -> None:
+            for tracee in tracees:
+                if tracee.notifies_soon:
+                    tracee.task.signals.is_stopped = True
+            assert 0 < len(told) < COUNT / 2 and all(task.interrupted for task in others)
+
+        with meanwhile(stop_all, 2):
+            deliver._begin_stop(process, signal.SIGSTOP)
+        assert told == tracees and ready.woken == [process.leader, *others]
+        for tracee in tracees:
+            tracee.task.state = ThreadState.SLEEPING
+        assert longest_stretch(lambda: deliver._begin_stop(process, signal.SIGSTOP)) < FEW
+
+
+@booted
+def test_very_many_seized_threads_are_told_later_that_they_are_continued(machine: Machine) -> None:
+    """The sender cannot rest. Some sleep in a stop, and the traced ones listen for its end."""
+    process, others = process_with(machine, ThreadState.TRACED)
+    tracees = seize(others[:-3])
+    for tracee in tracees:
+        tracee.is_listening = True
+    for task in others[-3:]:
+        task.state = ThreadState.STOPPED
+    process.stop.signal = signal.SIGSTOP
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(send, "_TOLD_AT_ONCE", 5)
+        scheduled = []
+        patch.setattr(send._REST, "schedule", lambda: scheduled.append(True))
+        ready = Ready(patch)
+        lines = longest_stretch(lambda: send_from_kernel(process, from_kernel(signal.SIGCONT)))
+        assert scheduled and not ready.woken and lines < 5 * COUNT
+        with meanwhile(lambda: None, 2 * COUNT):
+            send._REST.run()
+        assert set(ready.woken) == set(others) and len(ready.woken) == COUNT and not process.stop.has_rest
+        assert all(tracee.notifies_soon for tracee in tracees)
+
+
+@booted
+def test_a_stop_that_begins_meanwhile_tells_the_seized_threads_itself(machine: Machine) -> None:
+    process, others = process_with(machine, ThreadState.TRACED)
+    tracees = seize(others)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(send._REST, "schedule", lambda: None)
+        send_from_kernel(process, from_kernel(signal.SIGCONT))
+
+        def stop() -> None:
+            process.stop.signal = signal.SIGSTOP
+
+        with meanwhile(stop, 100):
+            send._REST.run()
+    assert 0 < sum(tracee.notifies_soon for tracee in tracees) < 100

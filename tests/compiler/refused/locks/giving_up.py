@@ -63,6 +63,44 @@ def reads_and_writes(address: int) -> int:
     return swap(address)
 
 
+@extern("copy_out_of_giving_up")
+@interrupted_by("fault_of_giving_up")
+@gives_up("copies out")
+def copy_out(address: int, size_bytes: int) -> int:
+    return size_bytes
+
+
+@syscall("ioperm")
+@unlocked
+def may_read_and_write_a_word_last(address: int) -> int:
+    value = read_word(address) + read_word(address + 4)
+    if value < 0:
+        return 0
+    return write_word(address, value)
+
+
+@syscall("iopl")
+@unlocked
+def reads_and_copies_out(address: int) -> int:
+    return copy_out(address, read_word(address))
+
+
+@syscall("swapon")
+@unlocked
+def reads_and_writes_in_a_loop(address: int) -> int:
+    value = read_word(address)
+    for i in range(2):
+        write_word(address + i, value)
+    return 0
+
+
+@syscall("swapoff")
+@unlocked
+def reads_last(address: int) -> int:
+    write_word(address, 1)
+    return read_word(address)
+
+
 @syscall("umask")
 @unlocked
 def copies_much(address: int, size: int) -> int:

@@ -1,5 +1,6 @@
 """Words that are a thread's own, stored by others, and in calls without the kernel lock that may be made again."""
 
+from kernel.doors.quick import TAKE_LOCK, quick
 from kernel.doors.table import SYSCALLS, syscall
 from kernel.lang import Errno, atomic, export, extern, final, finds_own, gives_up, interrupted_by, own, struct, unlocked
 
@@ -106,6 +107,51 @@ def stores_to_what_it_was_given(head: int) -> int:
     thread = running()
     thread.library.head = head
     return 0
+
+
+@syscall("sethostname")
+def in_a_quick_form(head: int) -> int:
+    running().library.other = head
+    return 0
+
+
+@quick("sethostname")
+@unlocked
+def quick_stores_last(head: int) -> int:
+    if head < 0:
+        return TAKE_LOCK
+    running().library.head = head
+    if head == 3:
+        return -4097
+    return 0
+
+
+@syscall("setdomainname")
+def in_another(head: int) -> int:
+    running().library.other = head
+    return 0
+
+
+@quick("setdomainname")
+@unlocked
+def quick_takes_the_lock_after_a_store(head: int) -> int:
+    running().library.head = head
+    if head == 3:
+        return TAKE_LOCK
+    return 0
+
+
+@syscall("reboot")
+def in_a_third(head: int) -> int:
+    running().library.other = head
+    return 0
+
+
+@quick("reboot")
+@unlocked
+def quick_may_take_the_lock_after_a_store(head: int) -> int:
+    running().library.head = head
+    return head
 
 
 @syscall("munlockall")

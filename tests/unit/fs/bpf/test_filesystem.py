@@ -9,12 +9,12 @@ import pytest
 from kernel.bpf.code import CGROUP_DEVICE, Code
 from kernel.bpf.kept_maps import MAPS, keep_map, release_map
 from kernel.bpf.kinds import make_map
+from kernel.bpf.link import LINKS
 from kernel.bpf.maps import ARRAY, Map
 from kernel.bpf.program import KEPT, Program, keep_program, release_program
 from kernel.bpf.subject import DEVICES
 from kernel.cgroup import links
 from kernel.cgroup.group import ControlGroup
-from kernel.cgroup.links import LINKS
 from kernel.fs.bpf.files import (
     MapFile,
     PinnableLink,

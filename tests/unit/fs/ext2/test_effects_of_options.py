@@ -106,8 +106,15 @@ def test_abort_ends_all_writing(mount: Mount) -> None:
     mounted = mount(make_image(1024, "-t", "ext2"))
     new_file(mounted.root, b"before")
     mounted.fs.remount(False, b"abort")
-    assert mounted.fs.read_only and mounted.fs.volume.is_damaged
+    assert not mounted.fs.read_only and mounted.fs.volume.is_damaged
     with pytest.raises(Errno) as caught:
         new_file(mounted.root, b"after")
+    assert caught.value.code == EIO
+    with pytest.raises(Errno) as caught:
+        mounted.fs.remount(True, b"")
     assert caught.value.code == EROFS
+    mounted.fs.remount(False, b"")
+    with pytest.raises(Errno) as caught:
+        mounted.fs.check_alive()
+    assert caught.value.code == EIO
     assert "with errors" in debugfs(mounted.unmount(), "stats")

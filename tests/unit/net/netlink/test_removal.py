@@ -8,6 +8,8 @@ import pytest
 
 from kernel.lib.credentials import Credentials
 from kernel.net.internet.addresses import list_addresses
+from kernel.net.internet.routes import Route, add_route
+from kernel.net.link.bridge import BridgeDevice, add_port, port_of, remove_port
 from kernel.net.link.device import IFF_UP, bring_down, bring_up, register_device
 from kernel.net.link.dummy import DummyDevice
 from kernel.net.link.neighbours import PERMANENT, set_neighbour
@@ -134,3 +136,49 @@ def test_addresses_are_listed_in_the_order_of_linux(dummy: DummyDevice) -> None:
     six = [address for address in shown if len(address) == 16]
     assert four == [packed("10.5.0.1"), packed("10.6.0.1"), packed("10.5.0.2")]
     assert six == [packed("fd05::2"), packed("fd05::1"), packed("fe80::ff:fe00:6")]
+
+
+def test_routes_of_ipv6_go_in_the_order_of_a_tree(dummy: DummyDevice, listener: Listener) -> None:
+    furnish(dummy, "fd05::1/64")
+    for text, length in (("fd05::", 32), ("fd07::", 32), ("fd04::", 16), ("fd05:0:0:1::", 64)):
+        add_route(FIRST_NETWORK, Route(packed(text), length, dummy))
+    pass_time(2)
+    listener.heard()
+    bring_down(dummy)
+    assert [text[9:] for text in listener.heard() if text.startswith("no route")][:6] == [
+        "fd04::", "fd05::", "fd05:0:0:1::", "fd05::", "fd07::", "fe80::",
+    ]  # fmt: skip
+
+
+def test_of_a_port_that_comes_and_goes(dummy: DummyDevice, listener: Listener) -> None:
+    """A bridge's own address is listed twice, also for VLAN 1; then it is that of its port."""
+    listener.heard()
+    bridge = BridgeDevice(FIRST_NETWORK, b"br0", b"\2\0\0\0\0\1")
+    register_device(bridge)
+    assert listener.heard() == ["link up 0 change 0xffffffff", "neighbour state 0x80", "neighbour state 0x80"]
+    add_port(bridge, dummy)
+    assert listener.heard() == [
+        "link up 0 change 0x0",  # the port's master
+        "link up 0 change 0x100",
+        "link up 0 change 0x0",  # the bridge, by what its first link can do
+        "neighbour state 0x80",
+        "neighbour state 0x80",
+        "no neighbour state 0x80",
+        "no neighbour state 0x80",
+        "link up 0 change 0x0",  # the port, in the bridge's family
+        "link up 0 change 0x0",  # the bridge's address
+    ]
+    port = port_of(dummy)
+    assert port is not None
+    remove_port(port)
+    assert listener.heard() == [
+        "link up 0 change 0x100",
+        "link up 0 change 0x0",
+        "no link up 0 change 0x0",
+        "link up 0 change 0x0",
+        "no neighbour state 0x80",
+        "no neighbour state 0x80",
+        "link up 0 change 0x0",
+        "link up 0 change 0x0",
+    ]
+    remove_device(bridge)

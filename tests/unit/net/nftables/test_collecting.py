@@ -8,8 +8,9 @@ from arch.x86_64.simulation import processor
 from kernel.lib.pace import PACE, PACE_BUDGET
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.timers import TIMERS
+from kernel.net.nftables.element_order import Element
 from kernel.net.nftables.model import NOWHERE
-from kernel.net.nftables.sets import SET_EVAL, SET_TIMEOUT, Collector, DataSet, Element
+from kernel.net.nftables.sets import SET_EVAL, SET_TIMEOUT, Collector, DataSet
 from kernel.time import monotonic_ns
 from tests.unit.net.conftest import loopback, pass_time
 

@@ -17,10 +17,11 @@ from kernel.lib.user import KernelBuffer
 from kernel.lib.user_account import account_count
 from kernel.net.link.network import FIRST_NETWORK
 from kernel.net.sockets.socket import MSG_DONTWAIT, Message, release_files
-from kernel.net.unix import rights
+from kernel.net.unix import rights, unreachable
 from kernel.net.unix.datagram import DatagramSocket
 from kernel.net.unix.parcel import Parcel
-from kernel.net.unix.rights import SOCKETS, SUSPICION, collect, collect_if_due, send_files
+from kernel.net.unix.rights import SOCKETS, SUSPICION, send_files
+from kernel.net.unix.unreachable import collect, collect_if_due
 
 
 def put(receiver: DatagramSocket, files: list[File]) -> None:
@@ -287,6 +288,7 @@ def test_others_send_receive_and_close_while_one_looks(seed: int, monkeypatch: p
         crowd.act()
     with monkeypatch.context() as patch:
         patch.setattr(rights, "pace", others)
+        patch.setattr(unreachable, "pace", others)
         for _ in range(3):
             collect()
             crowd.check()
@@ -297,17 +299,6 @@ def test_others_send_receive_and_close_while_one_looks(seed: int, monkeypatch: p
         crowd.drop(node)
     collect()
     assert all(node.is_dead for node in crowd.nodes) and SOCKETS.sockets_under_way == 0
-
-
-def test_few_of_very_many_sockets_are_looked_at_between_two_safe_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    crowd = sockets(2000)
-    put(crowd[0], [crowd[1]])
-    rests: list[int] = []
-    monkeypatch.setattr(rights, "pace", rests.append)
-    collect()
-    assert len(rests) > 2 * len(crowd) and max(rests) < 10_000
-    for each in crowd:
-        each.release()
 
 
 def test_a_socket_that_is_created_while_one_looks_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,7 +312,7 @@ def test_a_socket_that_is_created_while_one_looks_stays(monkeypatch: pytest.Monk
             put(fresh[0], [fresh[1]])
             fresh[1].release()
 
-    monkeypatch.setattr(rights, "pace", others)
+    monkeypatch.setattr(unreachable, "pace", others)
     monkeypatch.setattr(SUSPICION, "is_raised", False)
     collect()
     assert len(fresh) == 2 and not fresh[1].is_dead

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 
-from kernel.lib.linked import FIRST, NEXT
-from kernel.net.link.network import FIRST_NETWORK
+from kernel.lib.namespace import FIRST_USER
+from kernel.net.link.network import FIRST_NETWORK, Network
 from kernel.net.netlink.unix_diagnosis import _socket_of
 from kernel.net.proc.socket_tables import _unix_count
-from kernel.net.proc.unix import unix_table
+from kernel.net.proc.unix import _Lines, unix_table
 from kernel.net.unix.addresses import abstract_names_of
-from kernel.net.unix.rights import SOCKETS, SocketWalk
+from kernel.net.unix.rights import SOCKETS
 from tests.unit.booted import booted
 from tests.unit.meanwhile import meanwhile
 from tools.simulated.machine import Machine
@@ -44,57 +44,63 @@ def dumped(host: Program) -> int:
     return kinds.count(BY_FAMILY)
 
 
+def shown() -> int:
+    """How many lines /proc/net/unix has, without the heading."""
+    lines = unix_table()
+    count = -1
+    while lines.next() is not None:
+        count += 1
+    return count
+
+
 @booted
 def test_sockets_close_while_they_are_listed(machine: Machine) -> None:
     host = machine.host
+    before = SOCKETS.count
     sockets = made(host)
-    with meanwhile(lambda: host.close(sockets[-2]), 2):  # the one that is next
-        assert unix_table().count(b"\n") == 1 + COUNT - 1
+    assert shown() == before + COUNT
+    lines = unix_table()
+    for _ in range(before + 3):  # the heading, and two of them
+        assert lines.next() is not None
+    host.close(sockets[0])
+    host.close(sockets[2])  # the one that is next
+    host.socket(AF_UNIX, SOCK_STREAM, 0)
+    left = 0
+    while lines.next() is not None:
+        left += 1
+    assert left == COUNT - 3 + 1
+    count = before + COUNT - 1
+    assert _unix_count(FIRST_NETWORK, is_stream=True) == count
+    with meanwhile(lambda: host.close(sockets[4]), 2):
+        assert _unix_count(FIRST_NETWORK, is_stream=True) in (count, count - 1)
+    assert dumped(host) == count - 1
+    with meanwhile(lambda: host.close(sockets[6]), count - 1):
+        assert count - 2 <= dumped(host) <= count - 1
+    assert dumped(host) == count - 2
 
-    def close_and_open() -> None:
-        host.close(sockets[-1])
-        host.close(sockets[-4])
-        host.socket(AF_UNIX, SOCK_STREAM, 0)
 
-    with meanwhile(close_and_open, 5):  # the report has two by then
-        assert unix_table().count(b"\n") == 1 + COUNT - 2
-    assert _unix_count(FIRST_NETWORK, is_stream=True) == COUNT - 2
-    with meanwhile(lambda: host.close(sockets[-5]), 2):
-        assert _unix_count(FIRST_NETWORK, is_stream=True) in (COUNT - 2, COUNT - 3)
-    left = COUNT - 3
-    assert dumped(host) == left
-    before = SOCKETS.all[FIRST]
-    with meanwhile(lambda: host.close(sockets[-6]), left):
-        assert left - 1 <= dumped(host) <= left
-    assert SOCKETS.all[FIRST] is before and SOCKETS.walk is None and dumped(host) == left - 1
+@booted
+def test_a_table_of_very_many_sockets_is_written_a_line_at_a_time(machine: Machine) -> None:
+    """Those of another network are passed over with safe points."""
+    host = machine.host
+    made(host)
+    with meanwhile(lambda: None, COUNT):
+        assert all(text.count(b"\n") == 1 for text in iter(unix_table().next, None))
+        others = unix_table()
+        assert isinstance(others, _Lines)
+        others.network = Network(1, FIRST_USER)
+        assert others.next() is not None and others.next() is None
 
 
 @booted
 def test_a_socket_is_found_by_its_number_while_others_close(machine: Machine) -> None:
     host = machine.host
     sockets = made(host)
-    first = SOCKETS.all[FIRST]
-    second = None if first is None else first.all_links[NEXT]
-    wanted = None if second is None else second.all_links[NEXT]
-    assert wanted is not None
-    with meanwhile(lambda: host.close(sockets[-2]), 2):
-        assert _socket_of(FIRST_NETWORK, wanted.inode.ino) is wanted
+    last = SOCKETS.all.last_to(SOCKETS.serial)
+    assert last is not None
+    with meanwhile(lambda: host.close(sockets[1]), 2):
+        assert _socket_of(FIRST_NETWORK, last.inode.ino) is last
     assert _socket_of(FIRST_NETWORK, 1 << 40) is None
-
-
-@booted
-def test_walks_end_in_any_order(machine: Machine) -> None:
-    host = machine.host
-    sockets = made(host)
-    walks = [SocketWalk() for _ in range(3)]
-    assert [walk.take() for walk in walks] == [SOCKETS.all[FIRST]] * 3
-    second = walks[1].following
-    walks[1].end()
-    host.close(sockets[-2])
-    assert walks[0].following is walks[2].following is not second and walks[1].following is second
-    walks[0].end()
-    walks[2].end()
-    assert SOCKETS.walk is None
 
 
 @booted

@@ -1,0 +1,185 @@
+"""Probes of programs that have names: tracefs's `uprobe_events`, `uprobe_profile` and events/GROUP/EVENT.
+
+They stay until somebody removes them, which is refused while an event uses them or they are enabled. Enabling one puts
+its breakpoints in place and counts; there is no trace buffer to see what was met.
+
+Deviation from Linux: an event has one place.
+
+Context: system calls. Sleeps.
+"""
+
+from typing import Final
+
+from kernel.fs.path import FsContext
+from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC, Errno, final
+from kernel.lib.pace import pace
+from kernel.perf.probe_commands import ProbeCommand, parse
+from kernel.perf.probe_file import check_place, find_source
+from kernel.perf.probe_record import point_of
+from kernel.perf.probes import PROBES, ProbePoint, ProbeUse
+from kernel.perf.tracepoints import DYNAMIC, Tracepoint
+
+_MOST: Final = 4096
+_LOOK_COST: Final = 60  # instructions, for `pace`
+
+
+@final
+class NamedProbe:
+    """One of them."""
+
+    def __init__(self, command: ProbeCommand, point: ProbePoint, shown: Tracepoint) -> None:
+        self.command: ProbeCommand = command
+        self.point: ProbePoint = point
+        self.shown: Tracepoint = shown
+        self.error: int = 0  # what whoever uses it gets: there can be no breakpoint
+        self.use: ProbeUse | None = None  # while it is enabled
+
+    def line(self) -> bytes:
+        """As `uprobe_events` shows it. Raises MemoryError."""
+        command = self.command
+        kind = b"r:" if command.is_return else b"p:"
+        text = kind + command.group + b"/" + command.event + b" " + command.path + f":0x{command.offset:016x}".encode()
+        if command.counter != 0:
+            text += f"(0x{command.counter:x})".encode()
+        for fetch in command.arguments:
+            text += b" " + fetch.name + b"=" + fetch.text
+        return text + b"\n"
+
+    def is_busy(self) -> bool:
+        """Whether it is in use."""
+        return len(self.point.users) > 0
+
+    def check(self) -> None:
+        """Raise what says why it cannot be used: EINVAL, EIO, ENOTSUPP."""
+        if self.error != 0:
+            raise Errno(self.error)
+
+    def turn(self, is_on: bool) -> None:
+        """Enable it, or no more. Raises EINVAL, EIO, ENOTSUPP, MemoryError."""
+        use = self.use
+        if is_on:
+            self.check()
+        if is_on and use is None:
+            use = ProbeUse(self.point, None, is_own=False)
+            self.use = use
+            use.begin()
+        elif not is_on and use is not None:
+            self.use = None
+            use.release()
+
+
+@final
+class NamedProbes:
+    """All of them, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.all: list[NamedProbe] = []
+
+    def find(self, group: bytes, event: bytes) -> NamedProbe | None:
+        for probe in self.all:
+            if probe.command.event == event and probe.command.group == group:
+                return probe
+        return None
+
+    def numbered(self, number: int) -> NamedProbe | None:
+        """That of a number."""
+        for probe in self.all:
+            if probe.point.number == number:
+                return probe
+        return None
+
+    def groups(self) -> list[bytes]:
+        """Raises MemoryError."""
+        found: list[bytes] = []
+        for probe in self.all:
+            if probe.command.group not in found:
+                found.append(probe.command.group)
+        return found
+
+    def command(self, context: FsContext, line: bytes) -> None:
+        """Do what a line says. Raises EINVAL, E2BIG, EEXIST, EBUSY, ENOENT, ENOSPC, what leads to no file, EIO,
+        ENOTSUPP, MemoryError.
+        """
+        command = parse(line)
+        present = self.find(command.group, command.event)
+        if command.deletes:
+            if present is None:
+                raise Errno(ENOENT)
+            self.remove(present)
+            return
+        source, size = find_source(context, command.path)
+        present = self.find(command.group, command.event)  # that slept
+        if present is not None or len(self.all) >= _MOST or command.group == b"syscalls":
+            source.release()
+            raise Errno(EEXIST if present is not None else ENOSPC if len(self.all) >= _MOST else EINVAL)
+        try:
+            check_place(command.offset, command.offset, command.counter)
+            source.acquire()  # for another try
+        except Errno:
+            source.release()
+            raise
+        error = 0
+        try:
+            if command.offset > size:
+                source.release()
+                raise Errno(EINVAL)
+            point = PROBES.point_at(source, command.offset, size, command.counter, command.is_return)
+            source.release()
+        except Errno as failure:
+            # As on Linux, whoever uses it hears of that: it stands at a place of its own, which no program has.
+            error = int(failure.code)
+            point = PROBES.point_at(source, -1 - PROBES.number(), size, command.counter, command.is_return)
+        except MemoryError:
+            source.release()
+            raise
+        try:
+            if self.find(command.group, command.event) is not None:
+                raise Errno(EEXIST)
+            point.command = command
+            shown = point_of(point.number, command)
+            DYNAMIC[point.number] = shown
+            fresh = NamedProbe(command, point, shown)
+            fresh.error = error
+            self.all.append(fresh)
+        except (Errno, MemoryError):
+            DYNAMIC.pop(point.number, None)
+            PROBES.drop(point)
+            raise
+
+    def remove(self, probe: NamedProbe) -> None:
+        """Raises EBUSY."""
+        if probe.is_busy():
+            raise Errno(EBUSY)
+        self.all.remove(probe)
+        DYNAMIC.pop(probe.point.number, None)
+        PROBES.drop(probe.point)
+
+    def clear(self) -> None:
+        """Remove all. Raises EBUSY if one is in use, with none removed."""
+        for probe in self.all:
+            if probe.is_busy():
+                raise Errno(EBUSY)
+        while len(self.all) > 0:
+            self.remove(self.all[len(self.all) - 1])
+            pace(_LOOK_COST * len(self.all))
+
+
+NAMED: Final = NamedProbes()
+
+
+def probe_lines() -> bytes:
+    """The file `uprobe_events`. Raises MemoryError."""
+    text = bytearray()
+    for probe in NAMED.all:
+        text.extend(probe.line())
+    return bytes(text)
+
+
+def probe_profile() -> bytes:
+    """The file `uprobe_profile`. Raises MemoryError."""
+    text = bytearray()
+    for probe in NAMED.all:
+        name = probe.command.event
+        text.extend(b"  " + probe.command.path + b" " + name + b" " * max(0, 44 - len(name)))
+        text.extend(f" {probe.point.hits:15d}\n".encode())
+    return bytes(text)

@@ -1,0 +1,301 @@
+"""Probes of programs: places of files where a breakpoint stands in the memory of processes that map them executable.
+
+A probe belongs to a file and an offset. Whoever wants it has a point there (`ProbePoint`), with a number as tracepoints
+have; those of tracefs have names and stay, those of single events end with them. A point is in use for a task, or for
+all. The breakpoint is one byte in a private copy of the page: it is put into every address space that maps the place
+while a point is in use for it, at once or when it is mapped, and goes when the last use of the probe ends. Forked
+children have it by copy.
+
+Context: system calls; sleeps. Others may map and unmap meanwhile: what is mapped later is met by `install_in`.
+Source: perf_event_open(2); Documentation/trace/uprobetracer.rst.
+"""
+
+from typing import Final
+
+from arch.programs import BREAKPOINT_CODE, Displaced, analyse
+from kernel.lang import EINVAL, Errno, final, span_of
+from kernel.lib.pace import pace
+from kernel.mm.area import PROT_EXEC, PROT_WRITE, Area
+from kernel.mm.foreign import read_foreign, write_foreign
+from kernel.mm.frames import PAGE_SHIFT
+from kernel.mm.objects import AREA_WALK, MemoryObject, TrackedObject
+from kernel.mm.space import AddressSpace, each_area
+from kernel.perf.held_spaces import LATE, HeldSpaces
+from kernel.perf.probe_commands import ProbeCommand
+from kernel.perf.probe_file import read_instruction
+from kernel.sched.processor import RUNNING
+from kernel.sched.scheduler import announce_work
+from kernel.task.task import Task
+
+PROBE_BYTES: Final = 900  # about what one takes, with its point
+_LOOK_COST: Final = 60  # instructions, for `pace`
+_WRITE_COST: Final = 3000
+_OFFSET_BITS: Final = 40
+_FIRST_NUMBER: Final = 2048  # above those of system calls
+
+
+@final
+class ProbePoint:
+    """What somebody wants of a probe: to know when the place is reached, or when the function there returns."""
+
+    def __init__(self, probe: "Probe", number: int, is_return: bool) -> None:
+        self.probe: Probe = probe
+        self.number: int = number
+        self.is_return: bool = is_return
+        self.users: list[Task | None] = []  # for whom it is in use; None: for all
+        self.hits: int = 0
+        self.arguments: bytes = b""  # while it is reported
+        self.command: ProbeCommand | None = None  # that made it, of one with a name
+
+    def is_wanted_in(self, space: AddressSpace, task: Task | None) -> bool:
+        """Whether it is in use for an address space, which is a task's."""
+        for user in self.users:
+            if user is None or user.memory is space:
+                return True
+        observation = None if task is None else task.observation
+        return observation is not None and observation.looks_at(self.number)
+
+
+@final
+class Probe:
+    """A place of a file."""
+
+    def __init__(self, number: int, source: TrackedObject, offset: int, code: bytes, counter: int) -> None:
+        """Raises ENOTSUPP for an instruction that cannot be displaced, MemoryError."""
+        self.number: int = number
+        self.source: TrackedObject = source
+        self.offset: int = offset
+        self.code: bytes = code
+        self.counter: int = counter
+        self.what: Displaced = analyse(code)
+        self.points: list[ProbePoint] = []
+        self.uses: int = 0  # of all its points
+
+    def is_wanted_in(self, space: AddressSpace, task: Task | None) -> bool:
+        """Whether a point of it is in use for an address space."""
+        for point in self.points:
+            if point.is_wanted_in(space, task):
+                return True
+        return False
+
+    def address_in(self, area: Area) -> int:
+        """Where it lies in an area that can have it; -1 if it does not."""
+        if area.source is not self.source or area.shared or area.is_huge or area.maximum_prot & PROT_EXEC == 0:
+            return -1
+        page = (self.offset >> PAGE_SHIFT) - area.first_page
+        if not 0 <= page < area.end - area.start >> PAGE_SHIFT:
+            return -1
+        return area.start + (page << PAGE_SHIFT) + (self.offset & (1 << PAGE_SHIFT) - 1)
+
+    def put(self, space: AddressSpace, address: int, is_in: bool) -> None:
+        """Have the breakpoint there, or the instruction again. What is not mapped any more stays as it is."""
+        area = space.area_at(address)
+        if area is None or self.address_in(area) != address or (is_in and area.prot & PROT_WRITE != 0):
+            return
+        byte = bytearray(1)
+        try:
+            read_foreign(space, address, span_of(byte), by_force=True)
+            if byte[0] != (self.code[0] if is_in else BREAKPOINT_CODE) or self.code[0] == BREAKPOINT_CODE:
+                return
+            byte[0] = BREAKPOINT_CODE if is_in else self.code[0]
+            write_foreign(space, address, span_of(byte), by_force=True)
+        except Errno:
+            return  # unmapped meanwhile, or its page cannot be had: who executes it fails, too
+
+    def put_everywhere(self, is_in: bool) -> None:
+        """The same in all address spaces that map it: those where it is wanted. Raises MemoryError."""
+        held = HeldSpaces()
+        LATE.append(held)
+        try:
+            self._find_places(held, is_in)
+            for index in range(len(held.spaces)):
+                if (self.uses > 0) == is_in:  # nobody has changed his mind
+                    self.put(held.spaces[index], held.places[index], is_in)
+                    pace(_WRITE_COST)
+        finally:
+            held.let_go()
+            if len(held.spaces) == 0:
+                LATE.remove(held)
+            else:
+                RUNNING.is_observed = True  # so that a thread looks after them: `release_late`
+                announce_work()
+
+    def _find_places(self, held: HeldSpaces, is_in: bool) -> None:
+        AREA_WALK.begin(self.source)
+        try:
+            area = AREA_WALK.next()
+            while area is not None:
+                space = area.space
+                address = self.address_in(area)
+                if space is not None and space.users > 0 and address >= 0:
+                    if not is_in or self.is_wanted_in(space, None):
+                        held.places.append(address)
+                        held.spaces.append(space)
+                        space.acquire()
+                pace(_LOOK_COST)
+                area = AREA_WALK.next()
+        finally:
+            AREA_WALK.finish()
+
+
+@final
+class Probes:
+    """All of them, by place and by file."""
+
+    def __init__(self) -> None:
+        self.were_used: bool = False  # breakpoints may be found that are the kernel's
+        self.count: int = 0
+        self.by_place: dict[int, list[Probe]] = {}
+        self.by_file: dict[int, list[Probe]] = {}
+        self.last: int = 0
+
+    def find(self, source: MemoryObject, offset: int) -> Probe | None:
+        """The probe of a place."""
+        near = self.by_place.get(_key(source.inode_number(), offset))
+        if near is not None:
+            for probe in near:
+                if probe.source is source and probe.offset == offset:
+                    return probe
+        return None
+
+    def of_area(self, area: Area) -> list[Probe]:
+        """Those that may lie in an area. Raises MemoryError."""
+        source = area.source
+        if source is None or self.count == 0:
+            return []
+        found = self.by_file.get(source.inode_number())
+        return [] if found is None else [probe for probe in found if probe.address_in(area) >= 0]
+
+    def number(self) -> int:
+        """A number that no other probe or point has."""
+        self.last += 1
+        return _FIRST_NUMBER + self.last
+
+    def point_at(self, source: TrackedObject, offset: int, size: int, counter: int, is_return: bool) -> ProbePoint:
+        """A new point; `drop` ends it. The source, which is in use, is the probe's from now on. Sleeps. Raises EINVAL
+        if others count elsewhere, EIO, ENOTSUPP, MemoryError, with the source released.
+        """
+        probe = self.find(source, offset)
+        if probe is None:
+            try:
+                code = read_instruction(source, offset, size)
+                probe = self.find(source, offset)  # again: this slept
+                if probe is None:
+                    probe = Probe(self.number(), source, offset, code, counter)
+                    self._enter(probe)
+                    source.acquire()
+            except (Errno, MemoryError):
+                source.release()
+                raise
+        try:
+            if probe.counter != counter:
+                raise Errno(EINVAL)
+            point = ProbePoint(probe, self.number(), is_return)
+            probe.points.append(point)
+        except (Errno, MemoryError):
+            self._forget_if_idle(probe)
+            source.release()
+            raise
+        source.release()
+        return point
+
+    def _enter(self, probe: Probe) -> None:
+        """Raises MemoryError."""
+        file = probe.source.inode_number()
+        key = _key(file, probe.offset)
+        near = self.by_place.get(key)
+        if near is None:
+            near = []
+            self.by_place[key] = near
+        others = self.by_file.get(file)
+        if others is None:
+            others = []
+            self.by_file[file] = others
+        near.append(probe)
+        try:
+            others.append(probe)
+        except MemoryError:
+            near.pop()
+            raise
+        self.count += 1
+        self.were_used = True
+
+    def _forget_if_idle(self, probe: Probe) -> None:
+        if len(probe.points) > 0:
+            return
+        file = probe.source.inode_number()
+        _take_out(self.by_place, _key(file, probe.offset), probe)
+        _take_out(self.by_file, file, probe)
+        self.count -= 1
+        probe.source.release()
+
+    def drop(self, point: ProbePoint) -> None:
+        """Nobody uses a point, and nobody will."""
+        probe = point.probe
+        if point in probe.points:
+            probe.points.remove(point)
+            self._forget_if_idle(probe)
+
+
+def _key(file: int, offset: int) -> int:
+    return (file & 0xF_FFFF) << _OFFSET_BITS | offset & (1 << _OFFSET_BITS) - 1
+
+
+def _take_out(table: dict[int, list[Probe]], key: int, probe: Probe) -> None:
+    found = table.get(key)
+    if found is None:
+        return
+    found.remove(probe)
+    if len(found) == 0:
+        table.pop(key)
+
+
+PROBES: Final = Probes()
+
+
+@final
+class ProbeUse:
+    """An event uses a point, for a task or for all."""
+
+    def __init__(self, point: ProbePoint, task: Task | None, is_own: bool) -> None:
+        """Sleeps. Raises MemoryError. `is_own`: the point ends with it."""
+        self.point: ProbePoint = point
+        self.task: Task | None = task
+        self.is_own: bool = is_own
+        point.users.append(task)
+        point.probe.uses += 1
+
+    def begin(self) -> None:
+        """Put breakpoints where there are none yet. Raises MemoryError: then release it."""
+        self.point.probe.put_everywhere(is_in=True)
+
+    def release(self) -> None:
+        """It ends. Sleeps."""
+        probe = self.point.probe
+        self.point.users.remove(self.task)
+        self.task = None
+        probe.uses -= 1
+        if probe.uses == 0:
+            try:
+                probe.put_everywhere(is_in=False)
+            except MemoryError:
+                pass  # breakpoints that nobody wants go when a thread meets them
+        if self.is_own:
+            PROBES.drop(self.point)
+
+
+def install_in(task: Task, start: int, end: int) -> None:
+    """A range of the running task's memory was mapped, or all of it is new: put breakpoints there that are wanted.
+    Sleeps. Raises MemoryError.
+    """
+    space = task.memory
+    if PROBES.count == 0 or space is None:
+        return
+    for area in each_area(space, start):
+        if area.start >= end:
+            return
+        for probe in PROBES.of_area(area):
+            address = probe.address_in(area)
+            if address >= 0 and probe.uses > 0 and probe.is_wanted_in(space, task):
+                probe.put(space, address, is_in=True)
+            pace(_LOOK_COST)
