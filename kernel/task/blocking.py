@@ -6,7 +6,7 @@ then looks what is pending. Both pass a fence in between, so one of the two sees
 pending signals that it blocks from now on, or no longer does, the rest follows with the lock (`note_changed_mask`);
 tests/models/signal_masks.py is the model.
 
-A process's signal has been left to one thread, which then may block it: others hear of it (`_hand_over`).
+A process's signal has been left to one thread, which then may block it, or end: others hear of it (`_hand_over`).
 
 Context: never sleeps.
 """
@@ -56,8 +56,17 @@ def note_changed_mask(task: Task) -> None:
         _hand_over(task, found)
 
 
+def leave_signals(task: Task) -> None:
+    """The running thread ends: let others take the signals of its process that were left to it."""
+    found = task.process.pending.mask & ~task.signals.blocked
+    if found != 0:
+        _hand_over(task, found)
+
+
 def _hand_over(task: Task, mask: int) -> None:
     """The running thread does not take these signals of its process any more: let others take them that can."""
+    if task.process.ending.is_exiting:
+        return  # none of them takes any, and the one that dumps core is not to be disturbed
     for other in task.process.threads.values():
         spend(_MARK_COST)
         if other is task or other.is_exiting or other.state == ThreadState.TRACED:

@@ -118,12 +118,13 @@ def before_user_mode(task: Task, frame: TrapFrame) -> None:
         elif task.library.rseq.address != 0 and restartable.has_lost_processor(task):
             _restart_sequence(task, frame)
         elif not RUNNING.is_observed or not TASKS.observer.returns():
-            break
+            if not task.signals.restores_blocked:
+                break
+            _settle_restart(frame)  # a handler that runs now does not interrupt the call any more
+            task.signals.restores_blocked = False
+            set_blocked(task, task.signals.saved_blocked)
     _settle_restart(frame)
     work_is_done()
-    if task.signals.restores_blocked:
-        task.signals.restores_blocked = False
-        set_blocked(task, task.signals.saved_blocked)
 
 
 def _works(task: Task) -> bool:

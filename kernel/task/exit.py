@@ -22,6 +22,7 @@ from kernel.sched.thread import ThreadState
 from kernel.task import futex_exit
 from kernel.task.accounting import note_peak, retire
 from kernel.task.actions import SA_NOCLDWAIT, SIG_IGN
+from kernel.task.blocking import leave_signals
 from kernel.task.child_information import exit_code, exit_value
 from kernel.task.control_groups import leave_at_end, uncount
 from kernel.task.family import enter_child, leave_parent
@@ -156,6 +157,7 @@ def exit_task(task: Task) -> None:
     process = task.process
     if task.has_pending_kill():
         end_process(process, SIGKILL)  # it does not take that any more, and others may sleep until one does
+    leave_signals(task)
     process.ending.leaving += 1
     is_last = process.ending.leaving == len(process.threads)  # not counting those that end and sleep on the way
     if is_last and process.pid == FIRST:

@@ -9,9 +9,10 @@ import struct
 import pytest
 
 from kernel.syscalls import sigaction
-from kernel.task import blocking
+from kernel.task import blocking, exit
 from kernel.task.send import signal_process
 from kernel.task.signals import bit
+from kernel.task.task import Task
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -140,3 +141,78 @@ def test_what_is_blocked_before_it_is_taken_is_handed_over(machine: Machine, has
     machine.host.wait4(child, None, 0, 0)
     assert told == [(True, False), (False, True)]
     assert len(receiver.handled) == 1 and receiver.handled != [child]
+
+
+@booted
+def test_what_is_left_to_a_thread_that_ends_is_handed_over(machine: Machine) -> None:
+    """The signal comes after the thread has begun to end, and before it counts as ended."""
+    receiver = Receiver(BLOCK)
+
+    def run(program: Program) -> int:
+        program.handle(signal.SIGUSR1, receiver._note, RESTARTS)
+        others = bytearray(8)
+        program.pipe2(others, 0)
+        receiver.end_of_other = struct.unpack("<ii", others)[0]
+        receiver._start_thread(program)
+        program.nanosleep(NAP, None)
+        leader, report = program.task, exit.report_end
+
+        def ends(task: Task) -> None:
+            if task is leader:
+                signal_process(task.process, signal.SIGUSR1)
+            report(task)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(exit, "report_end", ends)
+            program.exit(0)
+        return 0
+
+    child = machine.host.fork(run)
+    machine.host.nanosleep(struct.pack("<QQ", 0, 50_000_000), None)
+    assert len(receiver.handled) == 1 and receiver.handled != [child]
+
+
+@booted
+def test_a_process_that_dumps_core_is_not_disturbed(machine: Machine) -> None:
+    told = []
+
+    def run(program: Program) -> int:
+        receiver = Receiver(BLOCK)
+        others = bytearray(8)
+        program.pipe2(others, 0)
+        receiver.end_of_other = struct.unpack("<ii", others)[0]
+        receiver._start_thread(program)
+        program.nanosleep(NAP, None)
+        process = program.task.process
+        other = next(each for each in process.threads.values() if each is not program.task)
+        signal_process(process, signal.SIGUSR1)
+        process.ending.is_exiting = True
+        program.task.signals.blocked = bit(signal.SIGUSR1)
+        blocking.note_changed_mask(program.task)
+        told.append(other.interrupted)
+        process.ending.is_exiting = False
+        program.exit_group(0)
+        return 0
+
+    child = machine.host.fork(run)
+    machine.host.wait4(child, None, 0, 0)
+    assert told == [False]
+
+
+@booted
+def test_what_the_old_mask_lets_in_comes_before_the_call_is_over(machine: Machine) -> None:
+    handled, seen = [], []
+
+    def run(program: Program) -> int:
+        program.handle(signal.SIGUSR1, lambda program, signo: handled.append(signo), 0)
+        pid = program.getpid()
+        child = program.fork(lambda child: child.kill(pid, signal.SIGUSR1) or 0)
+        seen.append(program.ppoll(None, 0, struct.pack("<QQ", 0, 50_000_000), MASK, 8))
+        seen.append(len(handled))
+        program.wait4(child, None, 0, 0)
+        program.exit_group(0)
+        return 0
+
+    child = machine.host.fork(run)
+    machine.host.wait4(child, None, 0, 0)
+    assert seen == [0, 1]
