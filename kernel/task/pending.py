@@ -13,7 +13,7 @@ from typing import Final
 
 from kernel.lang import atomic, final
 from kernel.lib.ids import KernelUid
-from kernel.task.siginfo import SignalInfo, SignalQuota, anonymous, from_kernel, is_shared
+from kernel.task.siginfo import SI_USER, SignalInfo, SignalQuota, anonymous, from_kernel, is_shared
 from kernel.task.signals import FIRST_REALTIME, SIGKILL, SYNCHRONOUS, bit, contains, lowest
 
 _MANY_QUOTAS: Final = 64  # if there are more, those of users without queued signals are dropped
@@ -57,23 +57,31 @@ class PendingSignals:
         self.queue: list[SignalInfo] = []
 
     def add(self, info: SignalInfo, uid: KernelUid, limit: int) -> bool:
-        """Make a signal pending; False if its information did not fit the user's `limit`. Never raises."""
+        """Make a signal pending; False if its information did not fit the user's `limit`: a real-time signal is not
+        sent then, unless it is kill(2)'s (sigqueue(3)). Never raises.
+        """
         signo = info.signo
         if signo < FIRST_REALTIME and contains(self.mask, signo) and not info.is_paid:
             return True
-        self.mask |= bit(signo)
         if is_shared(info):
             self.from_kernel |= bit(signo)
-            return True
-        if signo == SIGKILL:
-            return True  # it is never shown to a handler
+        elif signo != SIGKILL and not self._keep(info, uid, limit):  # that one is never shown to a handler
+            if signo >= FIRST_REALTIME and info.code != SI_USER:
+                return False
+            self.mask |= bit(signo)
+            return False
+        self.mask |= bit(signo)  # others see it without the kernel lock
+        return True
+
+    def _keep(self, info: SignalInfo, uid: KernelUid, limit: int) -> bool:
+        """Queue a signal's information."""
         try:
             if info.is_paid:
                 self.queue.append(info)
                 info.is_queued = True
                 return True
             quota = quota_of(uid)
-            if quota.count >= limit and (signo >= FIRST_REALTIME or info.code < 0):
+            if quota.count >= limit and (info.signo >= FIRST_REALTIME or info.code < 0):
                 return False  # a standard signal of kill or the kernel always keeps its information
             if info.is_queued:
                 info = info.copy()  # it is pending for another, too: each leaves once

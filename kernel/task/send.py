@@ -380,18 +380,7 @@ def _queue(process: Process, pending: PendingSignals, task: Task | None, info: S
     process.signal_waiters.wake_all()
     is_complete = pending.add(info, uid, _limit(process))
     fence()  # before masks are read: threads change their own without the lock (blocking.py)
-    if is_complete or info.signo < FIRST_REALTIME or info.code == SI_USER:
-        return True
-    if not _has_queued(pending, info.signo):
-        pending.mask &= ~bit(info.signo)
-    return False
-
-
-def _has_queued(pending: PendingSignals, signo: int) -> bool:
-    for queued in pending.queue:
-        if queued.signo == signo:
-            return True
-    return False
+    return is_complete or info.signo < FIRST_REALTIME or info.code == SI_USER
 
 
 def _wake_for(process: Process, signo: int) -> None:
