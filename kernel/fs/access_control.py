@@ -51,6 +51,7 @@ def set_list(actor: Actor, inode: Inode, name: bytes, entries: AccessList | None
         entries = entries.kept_through(actor.owners)
         entries.check()
         entries.require_numbers_in(inode.file_system.user_namespace)
+    inode.file_system.check_alive()
     if inode.file_system.serves_lists:
         inode.send_list(name, entries)
         return

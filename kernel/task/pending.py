@@ -13,8 +13,8 @@ from typing import Final
 
 from kernel.lang import atomic, final
 from kernel.lib.ids import KernelUid
-from kernel.task.siginfo import SI_USER, SignalInfo, SignalQuota, anonymous, from_kernel, is_shared
-from kernel.task.signals import FIRST_REALTIME, SIGKILL, SYNCHRONOUS, bit, contains, lowest
+from kernel.task.siginfo import SignalInfo, SignalQuota, anonymous, from_kernel, is_shared
+from kernel.task.signals import FIRST_REALTIME, SI_USER, SIGKILL, SYNCHRONOUS, bit, contains, lowest
 
 _MANY_QUOTAS: Final = 64  # if there are more, those of users without queued signals are dropped
 

@@ -185,7 +185,9 @@ class Ext2(VolumeHolder):
     # ---- Changed inodes ---------------------------------------------------------------------------------------
 
     def list_dirty(self, node: "Ext2Node") -> None:
-        """Put an inode at the end of the list. Never sleeps or raises."""
+        """Put an inode at the end of the list, unless none will be written any more. Never sleeps or raises."""
+        if self.volume.is_aborted:
+            return
         _DIRTY.append(self.dirty, node)
         node.is_dirty = True
 

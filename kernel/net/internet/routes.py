@@ -394,13 +394,22 @@ def _drop(device: NetworkDevice, size: int, kept_kind: int) -> None:
                 kept += 1
         while len(table) > kept:
             table.pop()
+        routes_changed(device.network)  # nobody goes a way that is not there, whatever follows
         if size == 16:
-            dropped = in_tree_order(dropped)
+            dropped = _tree_order_or_none(dropped)
         for route in dropped:
             routes_changed(device.network)
             for watcher in _WATCHERS:
                 watcher.route_dropped(device.network, route)
             pace(_DROP_COST)
+
+
+def _tree_order_or_none(routes: list[Route]) -> list[Route]:
+    """In that order, or in none if there is no memory for it."""
+    try:
+        return in_tree_order(routes)
+    except MemoryError:
+        return routes
 
 
 def in_tree_order(routes: list[Route]) -> list[Route]:

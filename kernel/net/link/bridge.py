@@ -429,11 +429,11 @@ class BridgeDevice(NetworkDevice):
 
     def set_down(self) -> None:
         self.flooding.clear()
-        self.round.begin()
         try:
+            self.round.begin()
             self.table.flush()
         except MemoryError:
-            return  # learned entries just age
+            return  # the round goes on later, and learned entries just age
 
     def _has_live_port(self) -> bool:
         for port in self.ports:
@@ -708,9 +708,11 @@ def remove_port(port: BridgePort, *, is_last_act: bool = False) -> None:
     if device is None or bridge is None:
         return
     _release(port)
-    device_changed(device)
-    if not is_last_act:
-        _follow_loss(bridge)
+    try:
+        device_changed(device)
+    finally:
+        if not is_last_act:
+            _follow_loss(bridge)
 
 
 def _release(port: BridgePort) -> None:

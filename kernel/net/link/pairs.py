@@ -4,6 +4,7 @@ Context: thread context, with safe points.
 """
 
 from kernel.lang import Errno
+from kernel.net.link.carrier import change_carrier
 from kernel.net.link.device import begin_change, end_change, take_down, unregister_device
 from kernel.net.link.network import LIMBO
 from kernel.net.link.veth import VethDevice, join, part
@@ -43,6 +44,8 @@ def remove_pair(one: VethDevice, other: VethDevice) -> None:
             for end in (one, other):
                 end.is_leaving = False
             join(one, other)
+            for end in (one, other):
+                change_carrier(end, has_carrier=one.is_up() and other.is_up())
             raise
         try:
             _leave(other)

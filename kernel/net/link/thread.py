@@ -8,7 +8,8 @@ Context: interrupts may call `schedule_work` and use `Work`; `run` is called in 
 
 from typing import Final
 
-from kernel.lang import final, inline
+from kernel.lang import Errno, final, inline
+from kernel.lib import log
 from kernel.lib.linked import Queue, Queued
 from kernel.lib.pace import pace
 from kernel.net.link import ethernet
@@ -101,6 +102,8 @@ def run_pending(now_ns: int) -> bool:
         except MemoryError:
             schedule_work(work)
             _knet.lacked_memory = True
+        except Errno as error:  # whatever it is, the others' work goes on
+            log.error(f"knet: work ended with {error}")
         work = following
         pace(_WORK_COST)
     if _knet.timers_due or TIMERS.announced_ns <= now_ns:

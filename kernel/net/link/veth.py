@@ -61,6 +61,9 @@ class VethDevice(NetworkDevice):
             packet.mark = 0
         return BACKLOG.put_frame(packet, peer, is_first(self) or is_first(peer))
 
+    def has_ended(self) -> None:
+        part(self)
+
     def partner(self) -> NetworkDevice | None:
         return self.peer
 

@@ -100,6 +100,7 @@ _MOST_OF_OTHERS: Final = 256  # sockets of a network that is not the first
 _MOST_COST: Final = 250_000  # instructions that sockets may take in an operation: past that, such ones miss frames
 _LOOK_COST: Final = 300  # instructions for each socket that is shown a frame
 _DROP_COST: Final = 400  # and for each frame that is dropped when it closes
+_UNDO_COST: Final = 15_000  # and for each membership that ends then
 _RECKONED: Final = 1 << 40  # instructions, past which counting stops
 _COPY_SHIFT: Final = 1  # bytes of a frame for each instruction of copying it
 _SLOT_COST: Final = 3000  # instructions for sending a frame of a ring, besides those of its receivers
@@ -519,6 +520,7 @@ class PacketSocket(Socket):
         _TAP.remove(self)
         for held in self.memberships:
             held.undo()
+            pace(_UNDO_COST)  # listeners hear of each interface
         self.memberships.clear()
         self._clear_queue()
         self.rings.close()

@@ -20,12 +20,13 @@ from typing import Final
 
 from kernel.lang import final, noinline, noraise
 from kernel.lib.linked import FIRST, NEXT
-from kernel.lib.pace import pace
+from kernel.lib.pace import pace, spend
 from kernel.net.unix.parcel import Parcel
 from kernel.net.unix.rights import LEAST_UNDER_WAY, SOCKETS, SUSPICION, CollectableSocket, drop_files
 from kernel.task.memory_shortage import RESCUERS, Rescuer
 
 _STEP_COST: Final = 150  # instructions
+_FILE_COST: Final = 15  # and for each descriptor of a parcel
 _STEPS_A_CLOSE: Final = 256
 
 
@@ -144,6 +145,7 @@ def _count_in(holder: CollectableSocket) -> None:
             for file in files:
                 if isinstance(file, CollectableSocket):
                     file.met += 1
+            spend(_FILE_COST * len(files))
 
 
 def _reach_roots() -> None:
@@ -182,6 +184,7 @@ def _reach_files(parcel: Parcel) -> None:
         for file in files:
             if isinstance(file, CollectableSocket):
                 SOCKETS.reach(file)
+        spend(_FILE_COST * len(files))
 
 
 def _list_others() -> None:

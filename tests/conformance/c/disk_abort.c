@@ -33,6 +33,7 @@ static int make(const char *name)
 int main(void)
 {
 	char data[8192] = "";
+	unsigned list[] = {2, 0x00060001, -1, 0x00060002, 1000, 0x00040004, -1, 0x00060010, -1, 0x00040020, -1}; /* user 1000: rw */
 	MUST(mkdir(AT, 0755));
 	if (system("mke2fs -F -b 1024 " DISK " > /dev/null 2>&1"))
 		return 99;
@@ -47,6 +48,7 @@ int main(void)
 	MUST(symlink("file", AT "/link"));
 	char *area = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	printf("%c\n", area[0]);
+	MUST(setxattr(AT "/other", "system.posix_acl_access", list, sizeof list, 0));
 	sync();
 	SHOW(mount(NULL, AT, NULL, MS_REMOUNT, "abort"));
 	show();
@@ -101,6 +103,10 @@ int main(void)
 	SHOW(lchown(AT "/link", 1, 1));
 	SHOW(setxattr(AT "/file", "user.a", "b", 1, 0));
 	SHOW(removexattr(AT "/file", "user.a"));
+	SHOW(setxattr(AT "/file", "system.posix_acl_access", list, sizeof list, 0));
+	SHOW(getxattr(AT "/file", "system.posix_acl_access", data, sizeof data));
+	SHOW(removexattr(AT "/file", "system.posix_acl_access"));
+	SHOW(removexattr(AT "/file", "system.posix_acl_default"));
 	SHOW(mkdir(AT "/fresh", 0755));
 	SHOW(mkdir(AT "/dir", 0755));
 	SHOW(rmdir(AT "/empty"));

@@ -6,6 +6,7 @@ import pytest
 
 from kernel.fs.constants import S_IFDIR, S_IFREG
 from kernel.fs.ext2 import block_allocation
+from kernel.fs.ext2.instance import Ext2Node
 from kernel.fs.inode import Inode
 from kernel.lang import EIO, ENOSPC, EROFS, Errno
 from kernel.lib.credentials import Credentials, plain_actor
@@ -104,8 +105,13 @@ def test_a_directory_grows_up_to_its_limit(mount: Mount) -> None:
 
 def test_abort_ends_all_writing(mount: Mount) -> None:
     mounted = mount(make_image(1024, "-t", "ext2"))
-    new_file(mounted.root, b"before")
+    file = new_file(mounted.root, b"before")
+    assert isinstance(file, Ext2Node)
+    mounted.fs.sync()
     mounted.fs.remount(False, b"abort")
+    file.atime_ns += 1_000_000_000
+    file.times_changed()
+    assert not file.is_dirty, "it would be kept until it is written"
     assert not mounted.fs.read_only and mounted.fs.volume.is_damaged
     with pytest.raises(Errno) as caught:
         new_file(mounted.root, b"after")

@@ -18,7 +18,7 @@ from kernel.net.internet.addresses import (
 from kernel.net.internet.output import resolve
 from kernel.net.internet.routes import Route, add_route, find_route, list_routes
 from kernel.net.link.device import NetworkDevice, bring_down, bring_up
-from kernel.net.link.network import FIRST_NETWORK
+from kernel.net.link.network import FIRST_NETWORK, Network
 from tests.unit.net.conftest import Wire, give_address
 
 
@@ -91,6 +91,28 @@ def test_routes_go_with_the_address_and_come_with_the_interface(wire: Wire) -> N
     assert entry is not None
     delete_address(entry)
     assert all(route.device is not wire for route in list_routes(FIRST_NETWORK, 4))
+
+
+def test_without_memory_all_hear_that_routes_have_gone(wire6: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In another order then; and nobody goes the old ways meanwhile."""
+    generations: list[int] = []
+
+    def fail(dropped: list[Route]) -> list[Route]:
+        generations.append(FIRST_NETWORK.ways.generation)
+        raise MemoryError
+
+    class Hearer(routes.RouteWatcher):
+        def route_dropped(self, network: Network, route: Route) -> None:
+            heard.append(route)
+
+    heard: list[Route] = []
+    before = FIRST_NETWORK.ways.generation
+    gone = [route for route in list_routes(FIRST_NETWORK, 16) if route.device is wire6]
+    monkeypatch.setattr(routes, "_WATCHERS", [Hearer()])
+    monkeypatch.setattr(routes, "in_tree_order", fail)
+    bring_down(wire6)
+    assert generations[0] > before
+    assert gone != [] and {id(route) for route in gone} <= {id(route) for route in heard}
 
 
 def test_netmasks() -> None:

@@ -18,6 +18,7 @@ from kernel.net.link.bridge import (
     HAIRPIN,
     ISOLATED,
     LEARNING,
+    STATE_DISABLED,
     BridgeDevice,
     add_port,
     port_of,
@@ -26,6 +27,8 @@ from kernel.net.link.bridge import (
 from kernel.net.link.device import (
     OFFLOAD_CHECKSUM,
     OFFLOAD_TCP4,
+    WATCHERS,
+    DeviceWatcher,
     NetworkDevice,
     bring_down,
     bring_up,
@@ -292,6 +295,36 @@ def test_a_port_that_goes_down_is_forgotten(bridge: BridgeDevice) -> None:
     bring_up(one)
     two.inject(frame(ALL, B))
     assert came(bridge)[0] >= 1
+
+
+def fail(*_arguments: object, **_named: object) -> None:
+    raise MemoryError
+
+
+def test_a_bridge_goes_down_without_memory(bridge: BridgeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(bridge_table.ForwardingTable, "forget_port", fail)
+        bring_down(bridge)
+    settle()
+    assert not bridge.is_up() and all(port.state() == STATE_DISABLED for port in bridge.ports)
+
+
+def test_a_bridge_follows_a_loss_of_which_others_cannot_hear(bridge: BridgeDevice) -> None:
+    class Deaf(DeviceWatcher):
+        def device_changed(self, device: NetworkDevice) -> None:
+            if device is not bridge:
+                raise MemoryError
+
+    deaf = Deaf()
+    for device in wires(bridge):
+        port = port_of(device)
+        assert port is not None
+        WATCHERS.append(deaf)
+        with pytest.raises(MemoryError):
+            remove_port(port)
+        WATCHERS.remove(deaf)
+    settle()
+    assert not carrier_of(bridge)
 
 
 def test_switches_of_ports(bridge: BridgeDevice) -> None:

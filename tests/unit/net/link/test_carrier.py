@@ -88,3 +88,12 @@ def test_without_memory_it_waits(dummy: DummyDevice, hearer: Hearer) -> None:
     hearer.lacks_memory = False
     carrier._WATCH.run(0)
     assert hearer.flags == [IFF_UP]
+
+
+def test_nobody_hears_of_one_that_leaves(dummy: DummyDevice, hearer: Hearer) -> None:
+    """It may still be up for a moment, while the other end of its pair goes down."""
+    change_carrier(dummy, has_carrier=False)
+    dummy.is_leaving = True
+    run_pending(monotonic_ns())
+    assert hearer.flags == [] and dummy.standing.device is None
+    dummy.is_leaving = False

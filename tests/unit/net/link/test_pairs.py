@@ -61,7 +61,7 @@ def test_both_go(pair: Pair) -> None:
 def test_one_whose_other_has_gone_is_left_alone(pair: Pair) -> None:
     remove_device(pair[1])
     remove_pair(*pair)
-    assert pair[0].network is FIRST_NETWORK
+    assert pair[0].network is FIRST_NETWORK and pair[0].peer is None and pair[1].peer is None
     take_away(pair[0])
     assert pair[0].network is LIMBO
 
@@ -71,6 +71,7 @@ def test_without_memory_they_stay_a_pair(pair: Pair, lack: Lack) -> None:
     with pytest.raises(MemoryError):
         take_away(pair[0])
     assert pair[0].peer is pair[1] and not pair[0].is_leaving and not pair[1].is_changing
+    assert [end.has_carrier for end in pair] == [False, False], "both went down before"
     lack.name = b""
     take_away(pair[0])
     assert have_gone(pair)

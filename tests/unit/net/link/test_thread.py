@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from kernel.lang import ENODEV, Errno
 from kernel.lib.pace import PACE, PACE_BUDGET, Rest
 from kernel.net.link.device import NetworkDevice
 from kernel.net.link.thread import WakeTimer, Work, run_pending, schedule_work
@@ -43,6 +44,19 @@ def test_work_that_finds_no_memory_gets_another_turn(loopback: NetworkDevice) ->
     assert run_pending(1) and run_pending(2)
     assert poor.runs == 3 and not poor.is_scheduled
     assert not run_pending(3)
+
+
+class Wrong(Work):
+    def run(self, now_ns: int) -> None:
+        raise Errno(ENODEV)
+
+
+def test_work_that_fails_ends_alone(loopback: NetworkDevice) -> None:
+    wrong, right = Wrong(), Busy(0, 1)
+    schedule_work(wrong)
+    schedule_work(right)
+    assert run_pending(0)
+    assert right.runs == 1 and not wrong.is_scheduled
 
 
 def test_work_is_run_once_however_often_it_was_scheduled(loopback: NetworkDevice) -> None:
