@@ -5,6 +5,9 @@ longer does; if so, it takes the lock and settles what follows. Whoever sends a 
 pending, passes a fence, and looks whether the thread blocks it; if not, it tells the thread. A second thread of the
 process blocks nothing, so a signal that the first one blocks is left to it.
 
+In `TwoMasks` both threads change their masks, and each may end after that: it then leaves to the other what it was to
+take.
+
 A processor's stores wait in its store buffer, which a fence, and a locked instruction, empties; otherwise each leaves
 it whenever it likes.
 """
@@ -103,3 +106,86 @@ class SignalMasks(Model):
             assert self.told or self.told_other, "the signal is lost"
         elif not self.other_blocks:
             assert self.told_other, "the signal is left to a thread that blocks it"
+
+
+class TwoMasks(Model):
+    """One signal, which is sent once to the process; two threads that change their masks, and then may end."""
+
+    def __init__(self, changes: tuple[list[bool], list[bool]], ends: tuple[bool, bool]) -> None:
+        self.changes = changes
+        self.ends = ends
+        self.blocked = [not each[0] for each in changes]  # as others see them
+        self.own_masks = self.blocked.copy()  # with what is still in the store buffers
+        self.pending = False
+        self.told = [False, False]
+        self.is_exiting = [False, False]
+        self.lock_is_held = False
+
+    def threads(self) -> dict[str, Steps]:
+        return {
+            "first": self.thread(0),
+            "its buffer": self.buffer(0),
+            "second": self.thread(1),
+            "its buffer, too": self.buffer(1),
+            "sender": self.sender(),
+        }
+
+    def thread(self, own: int) -> Steps:
+        for _number, mask in enumerate(self.changes[own]):
+            yield STEP
+            before = self.own_masks[own]
+            self.own_masks[own] = mask
+            yield STEP
+            self.blocked[own] = mask  # a fence
+            yield STEP
+            if self.pending and before != mask:
+                yield from self.take_lock(own)
+                self.told[own] = self.pending and not mask
+                if self.pending and mask:
+                    self.hand_over(own)
+                yield STEP
+                self.lock_is_held = False
+        if self.ends[own]:
+            yield from self.take_lock(own)
+            self.is_exiting[own] = True
+            self.leave(own)
+            yield STEP
+            self.lock_is_held = False
+
+    def take_lock(self, own: int) -> Steps:
+        yield lambda: not self.lock_is_held
+        self.lock_is_held = True
+        self.blocked[own] = self.own_masks[own]
+
+    def leave(self, own: int) -> None:
+        if self.pending and not self.own_masks[own]:
+            self.hand_over(own)
+
+    def hand_over(self, own: int) -> None:
+        other = 1 - own
+        if not self.is_exiting[other] and not self.blocked[other]:
+            self.told[other] = True
+
+    def buffer(self, own: int) -> Steps:
+        for _number, _change in enumerate(self.changes[own]):
+            yield STEP
+            self.blocked[own] = self.own_masks[own]
+
+    def sender(self) -> Steps:
+        """As above; what its own buffer does is in `SignalMasks`."""
+        yield lambda: not self.lock_is_held
+        self.lock_is_held = True
+        yield STEP
+        self.pending = True
+        yield STEP
+        for own in (0, 1):
+            if not self.is_exiting[own] and not self.blocked[own]:
+                self.told[own] = True
+                break
+        yield STEP
+        self.lock_is_held = False
+
+    def finish(self) -> None:
+        """Of those that may take the signal, one knows of it."""
+        takers = [own for own in (0, 1) if not self.is_exiting[own] and not self.own_masks[own]]
+        assert not takers or any(self.told[own] for own in takers), "it is left to a thread that does not take it"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.models.explorer import STEP, Answer, ModelFailure, Steps, explore
-from tests.models.signal_masks import SignalMasks
+from tests.models.signal_masks import SignalMasks, TwoMasks
 
 BLOCKS, UNBLOCKS = True, False
 CHANGES = [[BLOCKS], [UNBLOCKS], [BLOCKS, UNBLOCKS], [UNBLOCKS, BLOCKS], [BLOCKS, UNBLOCKS, BLOCKS]]
@@ -70,3 +72,29 @@ class OnlyUnblocked(SignalMasks):
 def test_mistakes_are_found(model: type[SignalMasks], changes: list[bool]) -> None:
     with pytest.raises(ModelFailure):
         explore(lambda: model(changes, changes[-1] == UNBLOCKS))
+
+
+BOTH = [([BLOCKS], [UNBLOCKS]), ([UNBLOCKS], [UNBLOCKS]), ([UNBLOCKS, BLOCKS], [UNBLOCKS])]
+
+
+@pytest.mark.parametrize("changes", BOTH)
+@pytest.mark.parametrize("ends", [(False, False), (True, False)])
+def test_one_of_two_takes_it(changes: tuple[list[bool], list[bool]], ends: tuple[bool, bool]) -> None:
+    assert explore(lambda: TwoMasks(changes, ends)).states > 100
+
+
+class EndsSilently(TwoMasks):
+    def leave(self, own: int) -> None:
+        pass
+
+
+class KeepsForItself(TwoMasks):
+    def hand_over(self, own: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("model", "ends"), [(EndsSilently, (True, False)), (KeepsForItself, (False, False))])
+def test_mistakes_of_two_are_found(model: type[TwoMasks], ends: tuple[bool, bool]) -> None:
+    with pytest.raises(ModelFailure):
+        for changes in BOTH:
+            explore(partial(model, changes, ends))
