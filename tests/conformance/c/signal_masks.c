@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -9,8 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -246,6 +250,34 @@ static void odd_arguments(void)
 	munmap(hole, 4096);
 }
 
+/* A signal that only the old mask lets in: its handler has run when the call returns ----------------------------------- */
+
+static void let_in(void)
+{
+	struct itimerval soon = {.it_value = {0, 10000}};
+	struct timespec later = {0, 40000000};
+	struct epoll_event event;
+	sigset_t alarms;
+	int poller = epoll_create1(0);
+	install(SIGALRM);
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGALRM);
+	for (int call = 0; call < 3; call++) {
+		int result, by_then;
+		handled = 0;
+		setitimer(ITIMER_REAL, &soon, 0);
+		if (call == 0)
+			result = ppoll(0, 0, &later, &alarms);
+		else if (call == 1)
+			result = pselect(0, 0, 0, 0, &later, &alarms);
+		else
+			result = epoll_pwait(poller, &event, 1, 40, &alarms);
+		by_then = handled;
+		printf("let in after call %d, which returned %d: %d handled\n", call, result, by_then);
+	}
+	close(poller);
+}
+
 int main(void)
 {
 	setvbuf(stdout, 0, _IOLBF, 0);
@@ -254,5 +286,6 @@ int main(void)
 	rounds("blocked in the end", SIG_BLOCK, 1);
 	stacks();
 	odd_arguments();
+	let_in();
 	return 0;
 }
