@@ -11,7 +11,7 @@ Context: system calls. Sleeps.
 from typing import Final
 
 from kernel.fs.path import FsContext
-from kernel.lang import EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC, Errno, final
+from kernel.lang import EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, Errno, final
 from kernel.lib.pace import pace
 from kernel.perf.probe_commands import ProbeCommand, parse
 from kernel.perf.probe_file import check_place, find_source
@@ -20,6 +20,8 @@ from kernel.perf.probes import PROBES, ProbePoint, ProbeUse
 from kernel.perf.tracepoints import DYNAMIC, Tracepoint
 
 _MOST: Final = 4096
+_FIRST_NUMBER: Final = 2048  # above those of system calls
+_LAST_NUMBER: Final = 0xFFFF
 _LOOK_COST: Final = 60  # instructions, for `pace`
 
 
@@ -74,6 +76,7 @@ class NamedProbes:
 
     def __init__(self) -> None:
         self.all: list[NamedProbe] = []
+        self.last_number: int = _FIRST_NUMBER
 
     def find(self, group: bytes, event: bytes) -> NamedProbe | None:
         for probe in self.all:
@@ -87,6 +90,16 @@ class NamedProbes:
             if probe.point.number == number:
                 return probe
         return None
+
+    def free_number(self) -> int:
+        """A number for one more. Numbers are used again as late as possible. Raises ENODEV."""
+        number = self.last_number
+        for _ in range(_LAST_NUMBER - _FIRST_NUMBER + 1):
+            number = _FIRST_NUMBER if number == _LAST_NUMBER else number + 1
+            if number not in DYNAMIC:
+                self.last_number = number
+                return number
+        raise Errno(ENODEV)
 
     def groups(self) -> list[bytes]:
         """Raises MemoryError."""
@@ -135,6 +148,7 @@ class NamedProbes:
         try:
             if self.find(command.group, command.event) is not None:
                 raise Errno(EEXIST)
+            point.number = self.free_number()
             point.command = command
             shown = point_of(point.number, command)
             DYNAMIC[point.number] = shown
@@ -142,7 +156,8 @@ class NamedProbes:
             fresh.error = error
             self.all.append(fresh)
         except (Errno, MemoryError):
-            DYNAMIC.pop(point.number, None)
+            if point.command is not None:
+                DYNAMIC.pop(point.number, None)
             PROBES.drop(point)
             raise
 

@@ -39,6 +39,7 @@ _HEADER: Final = 8
 _WORD: Final = 8
 _ARGUMENT_COST: Final = 300
 _POINT_COST: Final = 50  # instructions, for `pace`
+_NUMBER_MASK: Final = 0xFFFF  # records name their point in 16 bits; numbers of points without names are larger
 
 
 def _state_of(task: Task) -> ProbedTask:
@@ -176,7 +177,7 @@ def _report_to(context: EventContext | None, task: Task, probe: Probe, function:
         if point is None or point.probe is not probe or point.is_return != is_return or not event.is_active:
             continue
         size = _HEADER + (2 * _WORD if is_return else _WORD)
-        RAW.begin(point.number, int(task.tid), size + len(point.arguments))
+        RAW.begin(point.number & _NUMBER_MASK, int(task.tid), size + len(point.arguments))
         RAW.put_bytes(size, point.arguments)
         RAW.put(_HEADER, function)
         if is_return:

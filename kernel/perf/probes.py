@@ -31,7 +31,7 @@ PROBE_BYTES: Final = 900  # about what one takes, with its point
 _LOOK_COST: Final = 60  # instructions, for `pace`
 _WRITE_COST: Final = 3000
 _OFFSET_BITS: Final = 40
-_FIRST_NUMBER: Final = 2048  # above those of system calls
+_FIRST_NUMBER: Final = 1 << 16  # above those of points with names, which records hold in 16 bits
 
 
 @final
@@ -167,7 +167,7 @@ class Probes:
         return [] if found is None else [probe for probe in found if probe.address_in(area) >= 0]
 
     def number(self) -> int:
-        """A number that no other probe or point has."""
+        """A number that no other probe or point ever has."""
         self.last += 1
         return _FIRST_NUMBER + self.last
 

@@ -89,3 +89,23 @@ def test_probes_with_names_stay(machine: Machine) -> None:
     assert host.load(code + 16, 1) == bytes([PUSH])
     NAMED.clear()
     assert probe_lines() == b"" and PROBES.count == 0
+
+
+@booted
+def test_records_name_points_in_16_bits(machine: Machine) -> None:
+    host = machine.host
+    code_file(host)
+    host.close(opened(host, attributes(host, b"/code", 0)))
+    assert PROBES.number() > 0xFFFF  # of probes without names
+    context = current().fs
+    NAMED.last_number = 0xFFFE
+    numbers = []
+    for name in (b"first", b"second", b"third"):
+        NAMED.command(context, b"p:mine/" + name + b" /code:0x10")
+        probe = NAMED.find(b"mine", name)
+        assert probe is not None
+        numbers.append(probe.point.number)
+        if name == b"first":
+            NAMED.last_number = 0xFFFE
+    assert numbers == [0xFFFF, 2048, 2049]
+    NAMED.clear()
