@@ -120,30 +120,30 @@ class NamedProbes:
                 raise Errno(ENOENT)
             self.remove(present)
             return
-        source, size = find_source(context, command.path)
+        file = find_source(context, command.path)
         present = self.find(command.group, command.event)  # that slept
         if present is not None or len(self.all) >= _MOST or command.group == b"syscalls":
-            source.release()
+            file.release()
             raise Errno(EEXIST if present is not None else ENOSPC if len(self.all) >= _MOST else EINVAL)
         try:
             check_place(command.offset, command.offset, command.counter)
-            source.acquire()  # for another try
+            file.acquire()  # for another try
         except Errno:
-            source.release()
+            file.release()
             raise
         error = 0
         try:
-            if command.offset > size:
-                source.release()
+            if command.offset > file.size:
+                file.release()
                 raise Errno(EINVAL)
-            point = PROBES.point_at(source, command.offset, size, command.counter, command.is_return)
-            source.release()
+            point = PROBES.point_at(file, command.offset, command.counter, command.is_return)
+            file.release()
         except Errno as failure:
             # As on Linux, whoever uses it hears of that: it stands at a place of its own, which no program has.
             error = int(failure.code)
-            point = PROBES.point_at(source, -1 - PROBES.number(), size, command.counter, command.is_return)
+            point = PROBES.point_at(file, -1 - PROBES.number(), command.counter, command.is_return)
         except MemoryError:
-            source.release()
+            file.release()
             raise
         try:
             if self.find(command.group, command.event) is not None:

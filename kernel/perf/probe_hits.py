@@ -66,6 +66,8 @@ def breakpoint_met(task: Task, frame: TrapFrame) -> bool:
     if address == space.layout.probe_page and probe_page(space) is not None:
         _returned(task, frame)
         return True
+    if not space.layout.has_breakpoints:
+        return False  # it is the program's own, or its debugger's
     area = space.area_at(address)
     source = None if area is None else area.source
     probe = None if area is None or source is None or area.shared else PROBES.find(source, area.offset_of(address))
