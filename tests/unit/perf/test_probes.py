@@ -8,6 +8,7 @@ from kernel.mm.foreign import read_foreign
 from kernel.mm.space import AddressSpace
 from kernel.perf.probe_events import NAMED, probe_lines
 from kernel.perf.probes import PROBES, Probe
+from kernel.sched.processor import RUNNING
 from kernel.task.task import current
 from tests.unit.booted import booted
 from tests.unit.perf.test_events import opened
@@ -83,15 +84,18 @@ def test_probes_with_names_stay(machine: Machine) -> None:
     NAMED.command(context, b"p:mine/hits /code:0x10 %di")
     assert probe_lines() == b"p:mine/hits /code:0x0000000000000010 arg1=%di\n"
     probe = NAMED.find(b"mine", b"hits")
-    assert probe is not None and NAMED.groups() == [b"mine"]
+    assert probe is not None and list(NAMED.oldest) == [b"mine"]
     assert host.load(code + 16, 1) == bytes([PUSH])
     probe.turn(is_on=True)
     assert host.load(code + 16, 1) == b"\xcc"
-    assert probe.is_busy()
+    assert probe.is_busy() and RUNNING.is_observed
+    later = host.call("mmap", 0, PAGE, 5, 2, file, 0)
+    assert host.load(later + 16, 1) == b"\xcc"
     probe.turn(is_on=False)
+    assert not RUNNING.is_observed and host.load(later + 16, 1) == bytes([PUSH])
     assert host.load(code + 16, 1) == bytes([PUSH])
     NAMED.clear()
-    assert probe_lines() == b"" and PROBES.count == 0
+    assert probe_lines() == b"" and PROBES.count == 0 and NAMED.oldest == {}
 
 
 @booted
