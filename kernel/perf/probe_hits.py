@@ -178,6 +178,8 @@ def _report(task: Task, frame: TrapFrame, probe: Probe, function: int, is_return
     BUDGET.begin()
     _report_to(context_of(task), task, probe, function, is_return)
     _report_to(context_here(), task, probe, function, is_return)
+    for point in found:
+        point.arguments = None
 
 
 def _report_to(context: EventContext | None, task: Task, probe: Probe, function: int, is_return: bool) -> None:
@@ -187,9 +189,14 @@ def _report_to(context: EventContext | None, task: Task, probe: Probe, function:
         point = event.target.point
         if point is None or point.probe is not probe or point.is_return != is_return or not event.is_active:
             continue
+        arguments = point.arguments
+        if arguments is None:
+            if point.command is not None:
+                continue  # it came into use while those of others were read
+            arguments = b""
         size = _HEADER + (2 * _WORD if is_return else _WORD)
-        RAW.begin(point.number & _NUMBER_MASK, int(task.tid), size + len(point.arguments))
-        RAW.put_bytes(size, point.arguments)
+        RAW.begin(point.number & _NUMBER_MASK, int(task.tid), size + len(arguments))
+        RAW.put_bytes(size, arguments)
         RAW.put(_HEADER, function)
         if is_return:
             RAW.put(_HEADER + _WORD, user_instruction_pointer(task.stack_top))

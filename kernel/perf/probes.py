@@ -45,7 +45,7 @@ class ProbePoint:
         self.is_return: bool = is_return
         self.users: list[Task | None] = []  # for whom it is in use; None: for all
         self.hits: int = 0
-        self.arguments: bytes = b""  # while it is reported
+        self.arguments: bytes | None = None  # while it is reported and has a name
         self.command: ProbeCommand | None = None  # that made it, of one with a name
 
     def is_wanted_in(self, space: AddressSpace, task: Task | None) -> bool:

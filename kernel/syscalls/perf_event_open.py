@@ -241,6 +241,10 @@ def _open(
         event.state = ON
         event.flags &= ~ENABLE_ON_EXEC
     try:
+        if task is not None and task.is_exiting:
+            raise Errno(ESRCH)  # making a probe has slept
+        if leader is not None:
+            _check_group(leader, wanted, task, processor)
         file = EventFile(event, 0)
     except (Errno, MemoryError):
         _give_up(event)
