@@ -688,6 +688,9 @@ class Programs(Protocol):
     def breakpoint_place(self, frame: arch.TrapFrame) -> int:
         """Where the breakpoint lies that a program has met; -1: that is not to be known."""
 
+    def is_stepping(self, frame: arch.TrapFrame) -> bool:
+        """Whether the program traps after each instruction: it is being stepped, or wanted that."""
+
     def pass_without_step(self, what: programs.Displaced, frame: arch.TrapFrame) -> bool:
         """Do what the instruction does where the program stands, if that is easy. Raises EFAULT."""
 

@@ -30,6 +30,7 @@ from arch.x86_64.programs.displaced import BREAKPOINT_CODE, SLOT_BYTES, Displace
 from arch.x86_64.programs.displaced_step import (
     DisplacedStep,
     breakpoint_place,
+    is_stepping,
     pass_without_step,
     return_place,
     set_instruction_pointer,

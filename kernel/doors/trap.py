@@ -303,6 +303,9 @@ def _raise_signal(task: Task, frame: TrapFrame) -> None:
         return
     task.registers.note_exception(frame)
     error = program_error(frame)
+    probed = task.probed
+    if probed is not None and error != ProgramError.STEP:
+        probed.undo_step(frame)  # a displaced instruction failed: the signal names the original
     place = frame.instruction_pointer
     if error == ProgramError.DIVISION:
         force(task, from_fault(SIGFPE, FPE_INTDIV, place))
@@ -315,11 +318,13 @@ def _raise_signal(task: Task, frame: TrapFrame) -> None:
         if registers.was_watched:
             places_hit(task)
         if registers.was_step and step_done(task, frame):
+            if registers.was_breakpoint:
+                force(task, from_fault(SIGTRAP, TRAP_HWBKPT, frame.instruction_pointer))
             return
         if registers.was_step or registers.was_breakpoint or not registers.was_watched:
             force(task, from_fault(SIGTRAP, _step_code(task), place))
     elif error == ProgramError.BREAKPOINT:
-        if not breakpoint_met(task, frame):
+        if not _is_of_probe(task, frame):
             force(task, from_kernel(SIGTRAP))
     elif error == ProgramError.ALIGNMENT:
         force(task, from_fault(SIGBUS, BUS_ADRALN, 0))
@@ -327,6 +332,15 @@ def _raise_signal(task: Task, frame: TrapFrame) -> None:
         force(task, from_kernel(SIGBUS))
     else:
         force(task, from_kernel(SIGSEGV))
+
+
+def _is_of_probe(task: Task, frame: TrapFrame) -> bool:
+    """Whether the program met a breakpoint of the kernel's."""
+    try:
+        return breakpoint_met(task, frame)
+    except MemoryError:
+        find_memory(task)  # and the program meets it again
+        return True
 
 
 def _step_code(task: Task) -> int:

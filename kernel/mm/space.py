@@ -302,6 +302,7 @@ class AddressSpace(Linked["AddressSpace"]):
         """
         self.settle()
         child = AddressSpace()
+        child.layout.is_being_copied = True
         self.hold()
         work = 0
         try:

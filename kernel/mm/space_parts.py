@@ -27,6 +27,8 @@ class SpaceLayout:
     data_end: int
     vdso_start: int
     probe_page: int  # where displaced instructions run (kernel/perf/probe_page.py); 0: there is no such page
+    has_breakpoints: bool  # a probe's may stand there, or have stood there (kernel/perf/probes.py)
+    is_being_copied: bool  # by fork(2), which copies its parent's layout at its end
 
 
 @struct

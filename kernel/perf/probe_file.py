@@ -10,17 +10,41 @@ from kernel.fs.constants import O_RDONLY
 from kernel.fs.open import open_path
 from kernel.fs.path import FsContext
 from kernel.fs.walk import FOLLOW, resolve
-from kernel.lang import EINVAL, EIO, Errno
+from kernel.lang import EINVAL, EIO, Errno, final
 from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, frame_span, put_frame
-from kernel.mm.objects import TrackedObject
+from kernel.mm.objects import MappedThrough, TrackedObject
 
 INSTRUCTION_BYTES: Final = 16
 _COUNTER_BYTES: Final = 2
 
 
-def find_source(context: FsContext, name: bytes) -> tuple[TrackedObject, int]:
-    """What programs map of a file, in use from now on, and the file's size. Raises EINVAL for what is no file, EIO for
-    one without pages, and what the walk does.
+@final
+class ProbedFile:
+    """What programs map of a file, and the place where it was found, which keeps its mount in use."""
+
+    def __init__(self, source: TrackedObject, size: int) -> None:
+        """Of a source that was mapped last through that place. Raises MemoryError."""
+        self.source: TrackedObject = source
+        self.size: int = size
+        self.number: int = source.inode_number()
+        self.through: MappedThrough | None = source.through()
+
+    def acquire(self) -> None:
+        """It has one more user."""
+        self.source.acquire()
+        if self.through is not None:
+            self.through.acquire()
+
+    def release(self) -> None:
+        """One is gone. May sleep."""
+        self.source.release()
+        if self.through is not None:
+            self.through.release()
+
+
+def find_source(context: FsContext, name: bytes) -> ProbedFile:
+    """What programs map of a file, in use from now on. Raises EINVAL for what is no file, EIO for one without pages,
+    and what the walk does.
     """
     path = resolve(context, None, name, FOLLOW)
     if not path.inode().is_regular():
@@ -30,8 +54,9 @@ def find_source(context: FsContext, name: bytes) -> tuple[TrackedObject, int]:
         source = file.memory_object()
         if not isinstance(source, TrackedObject):
             raise Errno(EIO)
-        source.acquire()
-        return source, path.inode().size
+        found = ProbedFile(source, path.inode().size)
+        found.acquire()
+        return found
     finally:
         file.release()
 
@@ -56,7 +81,9 @@ def read_instruction(source: TrackedObject, offset: int, size: int) -> bytes:
         frame = source.page(offset >> PAGE_SHIFT, for_write=False)
         first = offset & PAGE_MASK
         count = min(end - offset, PAGE_SIZE - first)
-        code.extend(frame_span(frame)[first : first + count].to_bytes())
-        put_frame(frame)
+        try:
+            code.extend(frame_span(frame)[first : first + count].to_bytes())
+        finally:
+            put_frame(frame)
         offset += count
     return bytes(code)

@@ -12,6 +12,7 @@ from arch import TrapFrame, user_instruction_pointer
 from arch.programs import (
     BREAKPOINT_CODE,
     breakpoint_place,
+    is_stepping,
     pass_without_step,
     return_place,
     set_instruction_pointer,
@@ -19,10 +20,11 @@ from arch.programs import (
 from kernel.lang import EAGAIN, Errno, UserAddr, noinline
 from kernel.lib import user
 from kernel.lib.pace import pace
+from kernel.mm.space import AddressSpace
 from kernel.perf.attributes import EXCLUDE_KERNEL
 from kernel.perf.context import EventContext
 from kernel.perf.overflow import BUDGET, happened, passes
-from kernel.perf.probe_page import make_probe_page, probe_page
+from kernel.perf.probe_page import ProbePage, make_probe_page, probe_page
 from kernel.perf.probe_record import arguments_of
 from kernel.perf.probed_task import MOST_RETURNS, ProbedTask, WatchedReturn
 from kernel.perf.probes import PROBES, Probe, ProbePoint
@@ -34,11 +36,13 @@ from kernel.task.siginfo import from_fault, from_kernel
 from kernel.task.signals import SEGV_MAPERR, SIGILL, SIGSEGV, SIGTRAP, TRAP_TRACE
 from kernel.task.task import Task
 
+_NO_RETURN: Final = from_kernel(SIGILL)  # created beforehand: the program has gone past the breakpoint
 _SLOT_SHIFT: Final = 4
 _HEADER: Final = 8
 _WORD: Final = 8
 _ARGUMENT_COST: Final = 300
 _POINT_COST: Final = 50  # instructions, for `pace`
+_NUMBER_MASK: Final = 0xFFFF  # records name their point in 16 bits; numbers of points without names are larger
 
 
 def _state_of(task: Task) -> ProbedTask:
@@ -62,6 +66,8 @@ def breakpoint_met(task: Task, frame: TrapFrame) -> bool:
     if address == space.layout.probe_page and probe_page(space) is not None:
         _returned(task, frame)
         return True
+    if not space.layout.has_breakpoints:
+        return False  # it is the program's own, or its debugger's
     area = space.area_at(address)
     source = None if area is None else area.source
     probe = None if area is None or source is None or area.shared else PROBES.find(source, area.offset_of(address))
@@ -97,9 +103,9 @@ def _pass(task: Task, frame: TrapFrame, probe: Probe, address: int) -> None:
         if not probe.is_wanted_in(space, task):
             probe.put(space, address, is_in=False)
             return
-        page = make_probe_page(space) if _needs_page(probe) else None
-        _count(probe)
+        page = _page_for_returns(space, probe)
         _report(task, frame, probe, address, is_return=False)
+        _count(probe)
         if page is not None:
             _watch_return(frame, state, probe, address, space.layout.probe_page)
     state.undone_at = address  # until the instruction is done
@@ -107,6 +113,8 @@ def _pass(task: Task, frame: TrapFrame, probe: Probe, address: int) -> None:
     try:
         if pass_without_step(probe.what, frame):
             state.undone_at = 0
+            if is_stepping(frame):
+                force(task, from_fault(SIGTRAP, TRAP_TRACE, frame.instruction_pointer))
             return
     except Errno:
         pass  # its stack cannot be written: the instruction itself shall fail
@@ -118,11 +126,15 @@ def _pass(task: Task, frame: TrapFrame, probe: Probe, address: int) -> None:
     state.undone_at = 0
 
 
-def _needs_page(probe: Probe) -> bool:
+def _page_for_returns(space: AddressSpace, probe: Probe) -> ProbePage | None:
+    """The page to which the function returns, if anybody wants that and there can be one. Raises MemoryError."""
     for point in probe.points:
         if point.is_return and len(point.users) > 0:
-            return True
-    return False
+            try:
+                return make_probe_page(space)
+            except Errno:
+                return None  # as on Linux, nobody hears of the return
+    return None
 
 
 def _count(probe: Probe) -> None:
@@ -166,6 +178,8 @@ def _report(task: Task, frame: TrapFrame, probe: Probe, function: int, is_return
     BUDGET.begin()
     _report_to(context_of(task), task, probe, function, is_return)
     _report_to(context_here(), task, probe, function, is_return)
+    for point in found:
+        point.arguments = None
 
 
 def _report_to(context: EventContext | None, task: Task, probe: Probe, function: int, is_return: bool) -> None:
@@ -175,9 +189,14 @@ def _report_to(context: EventContext | None, task: Task, probe: Probe, function:
         point = event.target.point
         if point is None or point.probe is not probe or point.is_return != is_return or not event.is_active:
             continue
+        arguments = point.arguments
+        if arguments is None:
+            if point.command is not None:
+                continue  # it came into use while those of others were read
+            arguments = b""
         size = _HEADER + (2 * _WORD if is_return else _WORD)
-        RAW.begin(point.number, int(task.tid), size + len(point.arguments))
-        RAW.put_bytes(size, point.arguments)
+        RAW.begin(point.number & _NUMBER_MASK, int(task.tid), size + len(arguments))
+        RAW.put_bytes(size, arguments)
         RAW.put(_HEADER, function)
         if is_return:
             RAW.put(_HEADER + _WORD, user_instruction_pointer(task.stack_top))
@@ -190,7 +209,9 @@ def _report_to(context: EventContext | None, task: Task, probe: Probe, function:
 
 
 def _watch_return(frame: TrapFrame, state: ProbedTask, probe: Probe, function: int, trampoline: int) -> None:
-    """The function returns to the kernel first. Where that is impossible, nobody hears of its return."""
+    """The function returns to the kernel first. Where that is impossible, or memory is short, nobody hears of its
+    return.
+    """
     place = return_place(frame, has_returned=False)
     try:
         address = user.read_i64(UserAddr(place))
@@ -200,7 +221,10 @@ def _watch_return(frame: TrapFrame, state: ProbedTask, probe: Probe, function: i
     state.forget_dead(place, is_chained)
     if len(state.returns) >= MOST_RETURNS or (is_chained and len(state.returns) == 0):
         return
-    state.returns.append(WatchedReturn(probe, function, place, address, is_chained))
+    try:
+        state.returns.append(WatchedReturn(probe, function, place, address, is_chained))
+    except MemoryError:
+        return
     try:
         if not is_chained:
             user.write_i64(UserAddr(place), trampoline)
@@ -209,18 +233,29 @@ def _watch_return(frame: TrapFrame, state: ProbedTask, probe: Probe, function: i
 
 
 def _returned(task: Task, frame: TrapFrame) -> None:
-    """Functions have returned: the newest one, and those that it took the place of. Raises MemoryError."""
-    state = _state_of(task)
+    """Functions have returned: the newest one, and those that it took the place of. Raises MemoryError: then the
+    program returns there again.
+    """
+    state = task.probed
+    if not isinstance(state, ProbedTask):
+        force(task, _NO_RETURN)
+        return
+    trampoline = task.space.layout.probe_page
     place = return_place(frame, has_returned=True)
     first = len(state.returns)
     while first > 0 and (state.returns[first - 1].place < place or state.returns[first - 1].is_chained):
         first -= 1
     if first == 0:
-        force(task, from_kernel(SIGILL))
+        force(task, _NO_RETURN)
         return
     first -= 1
     set_instruction_pointer(frame, state.returns[first].address)
-    while len(state.returns) > first:
-        entry = state.returns.pop()
-        if entry.place >= place:
-            _report(task, frame, entry.probe, entry.function, is_return=True)
+    try:
+        while len(state.returns) > first:
+            entry = state.returns[len(state.returns) - 1]
+            if entry.place >= place:
+                _report(task, frame, entry.probe, entry.function, is_return=True)
+            state.returns.pop()
+    except MemoryError:
+        set_instruction_pointer(frame, trampoline)
+        raise

@@ -19,7 +19,7 @@ from kernel.perf.probe_commands import (
     Fetch,
     ProbeCommand,
 )
-from kernel.perf.tracepoints import Field, Tracepoint
+from kernel.perf.tracepoints import MOST_BYTES, Field, Tracepoint
 from kernel.perf.words import store_word
 from kernel.task.task import Task
 
@@ -81,6 +81,9 @@ def arguments_of(task: Task, frame: TrapFrame, command: ProbeCommand) -> bytes:
         if fetch.is_text:
             text = task.name if fetch.kind == THREAD_NAME else _text_of(task, frame, fetch)
             size = 0 if text is None else len(text) + 1
+            if first + len(data) + size > MOST_BYTES:
+                text = None  # the record has no room for it
+                size = 0
             span_of(data).store_u32(at, first + len(data) | size << 16)
             if text is not None:
                 data.extend(text)

@@ -13,7 +13,7 @@ Source: perf_event_open(2); Documentation/trace/uprobetracer.rst.
 from typing import Final
 
 from arch.programs import BREAKPOINT_CODE, Displaced, analyse
-from kernel.lang import EINVAL, Errno, final, span_of
+from kernel.lang import EINVAL, ENOMEM, Errno, final, span_of
 from kernel.lib.pace import pace
 from kernel.mm.area import PROT_EXEC, PROT_WRITE, Area
 from kernel.mm.foreign import read_foreign, write_foreign
@@ -22,7 +22,7 @@ from kernel.mm.objects import AREA_WALK, MemoryObject, TrackedObject
 from kernel.mm.space import AddressSpace, each_area
 from kernel.perf.held_spaces import LATE, HeldSpaces
 from kernel.perf.probe_commands import ProbeCommand
-from kernel.perf.probe_file import read_instruction
+from kernel.perf.probe_file import ProbedFile, read_instruction
 from kernel.sched.processor import RUNNING
 from kernel.sched.scheduler import announce_work
 from kernel.task.task import Task
@@ -31,7 +31,8 @@ PROBE_BYTES: Final = 900  # about what one takes, with its point
 _LOOK_COST: Final = 60  # instructions, for `pace`
 _WRITE_COST: Final = 3000
 _OFFSET_BITS: Final = 40
-_FIRST_NUMBER: Final = 2048  # above those of system calls
+_MOST_ROUNDS: Final = 16
+_FIRST_NUMBER: Final = 1 << 16  # above those of points with names, which records hold in 16 bits
 
 
 @final
@@ -44,7 +45,7 @@ class ProbePoint:
         self.is_return: bool = is_return
         self.users: list[Task | None] = []  # for whom it is in use; None: for all
         self.hits: int = 0
-        self.arguments: bytes = b""  # while it is reported
+        self.arguments: bytes | None = None  # while it is reported and has a name
         self.command: ProbeCommand | None = None  # that made it, of one with a name
 
     def is_wanted_in(self, space: AddressSpace, task: Task | None) -> bool:
@@ -60,16 +61,19 @@ class ProbePoint:
 class Probe:
     """A place of a file."""
 
-    def __init__(self, number: int, source: TrackedObject, offset: int, code: bytes, counter: int) -> None:
+    def __init__(self, number: int, file: ProbedFile, offset: int, code: bytes, counter: int) -> None:
         """Raises ENOTSUPP for an instruction that cannot be displaced, MemoryError."""
         self.number: int = number
-        self.source: TrackedObject = source
+        self.file: ProbedFile = file
+        self.source: TrackedObject = file.source
         self.offset: int = offset
         self.code: bytes = code
         self.counter: int = counter
         self.what: Displaced = analyse(code)
         self.points: list[ProbePoint] = []
         self.uses: int = 0  # of all its points
+        self.may_stand: bool = False  # there may be breakpoints of it
+        self.writers: int = 0  # threads that put breakpoints there
 
     def is_wanted_in(self, space: AddressSpace, task: Task | None) -> bool:
         """Whether a point of it is in use for an address space."""
@@ -87,31 +91,69 @@ class Probe:
             return -1
         return area.start + (page << PAGE_SHIFT) + (self.offset & (1 << PAGE_SHIFT) - 1)
 
-    def put(self, space: AddressSpace, address: int, is_in: bool) -> None:
-        """Have the breakpoint there, or the instruction again. What is not mapped any more stays as it is."""
+    def put(self, space: AddressSpace, address: int, is_in: bool) -> bool:
+        """Have the breakpoint there, or the instruction again. What is not mapped any more stays as it is. Returns
+        whether others may have copied what was there before: look for them. Raises MemoryError.
+        """
+        self.writers += 1
+        try:
+            has_changed = self._write(space, address, is_in)
+            for _ in range(_MOST_ROUNDS):
+                wanted = self.uses > 0 and (is_in or self.is_wanted_in(space, None))
+                if wanted == is_in or not has_changed:
+                    break
+                is_in = wanted  # somebody has changed his mind while this slept
+                self._write(space, address, is_in)
+            return has_changed
+        finally:
+            self.writers -= 1
+
+    def _write(self, space: AddressSpace, address: int, is_in: bool) -> bool:
         area = space.area_at(address)
         if area is None or self.address_in(area) != address or (is_in and area.prot & PROT_WRITE != 0):
-            return
+            return False
+        if self.code[0] == BREAKPOINT_CODE or space.layout.is_being_copied:
+            return False
         byte = bytearray(1)
+        if is_in:
+            self.may_stand = True
         try:
             read_foreign(space, address, span_of(byte), by_force=True)
-            if byte[0] != (self.code[0] if is_in else BREAKPOINT_CODE) or self.code[0] == BREAKPOINT_CODE:
-                return
+            if is_in and byte[0] == BREAKPOINT_CODE:
+                space.layout.has_breakpoints = True
+            if byte[0] != (self.code[0] if is_in else BREAKPOINT_CODE):
+                return False
             byte[0] = BREAKPOINT_CODE if is_in else self.code[0]
             write_foreign(space, address, span_of(byte), by_force=True)
-        except Errno:
-            return  # unmapped meanwhile, or its page cannot be had: who executes it fails, too
+            if is_in:
+                space.layout.has_breakpoints = True
+        except Errno as error:
+            return error.code == ENOMEM  # else unmapped meanwhile: whoever executes it fails, too
+        return True
 
     def put_everywhere(self, is_in: bool) -> None:
-        """The same in all address spaces that map it: those where it is wanted. Raises MemoryError."""
+        """The same in all address spaces that map it: those where it is wanted. Breakpoints are looked for until there
+        are none: a program may be copied before its own goes. Raises MemoryError.
+        """
+        for _ in range(1 if is_in else _MOST_ROUNDS):
+            has_changed = self._put_in_all(is_in)
+            if not is_in and not has_changed and self.uses == 0 and self.writers == 0:
+                self.may_stand = False
+            if not has_changed or (self.uses > 0) != is_in:
+                break
+
+    def _put_in_all(self, is_in: bool) -> bool:
+        has_changed = False
         held = HeldSpaces()
         LATE.append(held)
         try:
             self._find_places(held, is_in)
             for index in range(len(held.spaces)):
                 if (self.uses > 0) == is_in:  # nobody has changed his mind
-                    self.put(held.spaces[index], held.places[index], is_in)
+                    if self.put(held.spaces[index], held.places[index], is_in):
+                        has_changed = True
                     pace(_WRITE_COST)
+            return has_changed
         finally:
             held.let_go()
             if len(held.spaces) == 0:
@@ -127,7 +169,7 @@ class Probe:
             while area is not None:
                 space = area.space
                 address = self.address_in(area)
-                if space is not None and space.users > 0 and address >= 0:
+                if space is not None and space.users > 0 and address >= 0 and not space.layout.is_being_copied:
                     if not is_in or self.is_wanted_in(space, None):
                         held.places.append(address)
                         held.spaces.append(space)
@@ -167,41 +209,43 @@ class Probes:
         return [] if found is None else [probe for probe in found if probe.address_in(area) >= 0]
 
     def number(self) -> int:
-        """A number that no other probe or point has."""
+        """A number that no other probe or point ever has."""
         self.last += 1
         return _FIRST_NUMBER + self.last
 
-    def point_at(self, source: TrackedObject, offset: int, size: int, counter: int, is_return: bool) -> ProbePoint:
-        """A new point; `drop` ends it. The source, which is in use, is the probe's from now on. Sleeps. Raises EINVAL
-        if others count elsewhere, EIO, ENOTSUPP, MemoryError, with the source released.
+    def point_at(self, file: ProbedFile, offset: int, counter: int, is_return: bool) -> ProbePoint:
+        """A new point; `drop` ends it. The file, which is in use, is the probe's from now on. Sleeps. Raises EINVAL if
+        others count elsewhere, EIO, ENOTSUPP, MemoryError, with the file released.
         """
-        probe = self.find(source, offset)
+        probe = self.find(file.source, offset)
         if probe is None:
             try:
-                code = read_instruction(source, offset, size)
-                probe = self.find(source, offset)  # again: this slept
+                code = read_instruction(file.source, offset, file.size)
+                probe = self.find(file.source, offset)  # again: this slept
                 if probe is None:
-                    probe = Probe(self.number(), source, offset, code, counter)
+                    probe = Probe(self.number(), file, offset, code, counter)
                     self._enter(probe)
-                    source.acquire()
+                    file.acquire()
             except (Errno, MemoryError):
-                source.release()
+                file.release()
                 raise
         try:
+            if len(probe.points) == 0:
+                probe.counter = counter
             if probe.counter != counter:
                 raise Errno(EINVAL)
             point = ProbePoint(probe, self.number(), is_return)
             probe.points.append(point)
         except (Errno, MemoryError):
             self._forget_if_idle(probe)
-            source.release()
+            file.release()
             raise
-        source.release()
+        file.release()
         return point
 
     def _enter(self, probe: Probe) -> None:
         """Raises MemoryError."""
-        file = probe.source.inode_number()
+        file = probe.file.number
         key = _key(file, probe.offset)
         near = self.by_place.get(key)
         if near is None:
@@ -221,13 +265,13 @@ class Probes:
         self.were_used = True
 
     def _forget_if_idle(self, probe: Probe) -> None:
-        if len(probe.points) > 0:
-            return
-        file = probe.source.inode_number()
+        if len(probe.points) > 0 or probe.may_stand:
+            return  # whoever meets a breakpoint that is left finds out so that nobody wants it
+        file = probe.file.number
         _take_out(self.by_place, _key(file, probe.offset), probe)
         _take_out(self.by_file, file, probe)
         self.count -= 1
-        probe.source.release()
+        probe.file.release()
 
     def drop(self, point: ProbePoint) -> None:
         """Nobody uses a point, and nobody will."""
@@ -270,16 +314,16 @@ class ProbeUse:
         self.point.probe.put_everywhere(is_in=True)
 
     def release(self) -> None:
-        """It ends. Sleeps."""
+        """It ends. Sleeps. The point is busy until that is done."""
         probe = self.point.probe
-        self.point.users.remove(self.task)
-        self.task = None
         probe.uses -= 1
         if probe.uses == 0:
             try:
                 probe.put_everywhere(is_in=False)
             except MemoryError:
                 pass  # breakpoints that nobody wants go when a thread meets them
+        self.point.users.remove(self.task)
+        self.task = None
         if self.is_own:
             PROBES.drop(self.point)
 

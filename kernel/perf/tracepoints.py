@@ -21,7 +21,7 @@ PROCESS_FORK: Final = 5
 PROCESS_EXIT: Final = 6
 
 NAME_BYTES: Final = 16
-_MOST_BYTES: Final = 4096 + 64
+MOST_BYTES: Final = 4096 + 64
 _WORD: Final = 8
 _ELSEWHERE: Final = b"__data_loc"  # a field that says where the text lies
 
@@ -229,12 +229,12 @@ class RawData:
     """The record of a tracepoint, while it is reported."""
 
     def __init__(self) -> None:
-        self.data: bytearray = bytearray(_MOST_BYTES)
+        self.data: bytearray = bytearray(MOST_BYTES)
         self.size: int = 0
 
     def begin(self, point: int, tid: int, size: int) -> None:
         """A record of that many bytes, all zeros but the fields that name its thread."""
-        self.size = min(size, _MOST_BYTES)
+        self.size = min(size, MOST_BYTES)
         span = span_of(self.data)
         span[0 : self.size].fill(0)
         span.store_u16(0, point)
@@ -260,7 +260,7 @@ class RawData:
 
     def put_end(self, at: int, text: bytes) -> None:
         """A text of any length after the fields, which one of them leads to: `__data_loc`."""
-        room = _MOST_BYTES - self.size - 1
+        room = MOST_BYTES - self.size - 1
         count = min(len(text), room)
         span = span_of(self.data)
         span[self.size : self.size + count].copy_from(span_of(text)[0:count])

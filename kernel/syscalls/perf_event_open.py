@@ -241,6 +241,10 @@ def _open(
         event.state = ON
         event.flags &= ~ENABLE_ON_EXEC
     try:
+        if task is not None and task.is_exiting:
+            raise Errno(ESRCH)  # making a probe has slept
+        if leader is not None:
+            _check_group(leader, wanted, task, processor)
         file = EventFile(event, 0)
     except (Errno, MemoryError):
         _give_up(event)
@@ -273,13 +277,13 @@ def _new_probe(wanted: Attributes, task: Task | None) -> ProbeUse:
     if len(name) == 0:
         raise Errno(EINVAL)
     counter = wanted.config >> _COUNTER_SHIFT & _COUNTER_MASK
-    source, size = find_source(current().fs, name)
+    file = find_source(current().fs, name)
     try:
-        check_place(size, wanted.place_length, counter)
+        check_place(file.size, wanted.place_length, counter)
     except Errno:
-        source.release()
+        file.release()
         raise
-    point = PROBES.point_at(source, wanted.place_length, size, counter, wanted.config & 1 != 0)
+    point = PROBES.point_at(file, wanted.place_length, counter, wanted.config & 1 != 0)
     try:
         return ProbeUse(point, task, is_own=True)
     except MemoryError:

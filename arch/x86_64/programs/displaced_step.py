@@ -46,6 +46,11 @@ def set_instruction_pointer(frame: TrapFrame, address: int) -> None:
     frame.rip = address
 
 
+def is_stepping(frame: TrapFrame) -> bool:
+    """Whether the program traps after each instruction."""
+    return frame.rflags & RFLAGS_TRAP != 0
+
+
 def register_word(frame: TrapFrame, number: int) -> int:
     """A register by the number that instructions give it."""
     values = [

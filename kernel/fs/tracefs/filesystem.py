@@ -36,6 +36,7 @@ _EXIT: Final = b"sys_exit_"
 _CALLS: Final = b"syscalls"
 _KIND_FILE: Final = 8
 _KIND_DIRECTORY: Final = 4
+_LOOK_COST: Final = 60  # instructions, for `pace`
 _NAME_COST: Final = 500  # instructions, for `pace`
 _COMPUTED: Final = 1 << 20  # numbers of inodes above those of the fixed part
 _HEADER_PAGE: Final = (
@@ -104,7 +105,7 @@ class EventsDirectory(FixedDirectory):
 
     def lookup(self, name: bytes) -> Inode | None:
         found = super().lookup(name)
-        if found is None and name in NAMED.groups():
+        if found is None and name in NAMED.oldest:
             return NamedDirectory(self.file_system, name)
         return found
 
@@ -115,13 +116,16 @@ class EventsDirectory(FixedDirectory):
             position = sink.position
             if position < fixed:
                 return
-        groups = NAMED.groups()
-        for place in range(max(0, position - fixed), len(groups)):
-            following = fixed + place + 1
-            if super().lookup(groups[place]) is None:
-                if not sink.emit(groups[place], group_ino(groups[place]), _KIND_DIRECTORY, following):
+        place = max(0, position - fixed)
+        while place < len(NAMED.all):
+            probe = NAMED.all[place]
+            group = probe.command.group
+            place += 1
+            if NAMED.oldest.get(group) is probe and super().lookup(group) is None:
+                if not sink.emit(group, group_ino(group), _KIND_DIRECTORY, fixed + place):
                     return
-            sink.position = following
+            sink.position = fixed + place
+            pace(_LOOK_COST)
 
 
 @final

@@ -12,6 +12,7 @@ from kernel.fs.filesystem import FileSystem
 from kernel.fs.inode import Inode
 from kernel.fs.procfs.entries import FIRST_POSITION, ComputedDirectory, TextInode
 from kernel.lang import EINVAL, ENODEV, Errno, final, with_room
+from kernel.lib.pace import pace
 from kernel.perf.probe_events import NAMED, NamedProbe, probe_lines
 from kernel.sched.room import make_room
 from kernel.task.task import current
@@ -19,6 +20,7 @@ from kernel.task.task import current
 _FILES: Final[list[bytes]] = [b"enable", b"format", b"id"]
 _KIND_FILE: Final = 8
 _KIND_DIRECTORY: Final = 4
+_LOOK_COST: Final = 60  # instructions, for `pace`
 _COMPUTED: Final = 1 << 21  # numbers of inodes above those of other tracepoints
 _GROUPS: Final = 1 << 40
 _COMMENT: Final = b"#"
@@ -123,22 +125,23 @@ class NamedDirectory(ComputedDirectory):
         return None if probe is None else NamedEvent(self.file_system, probe.point.number)
 
     def read_directory(self, position: int, sink: DirectorySink) -> None:
-        for place in range(max(0, position - FIRST_POSITION), len(NAMED.all)):
-            following = FIRST_POSITION + place + 1
+        place = max(0, position - FIRST_POSITION)
+        while place < len(NAMED.all):
             probe = NAMED.all[place]
+            place += 1
+            following = FIRST_POSITION + place
             if probe.command.group == self.group:
                 ino = _ino_of(probe.point.number)
                 if not sink.emit(probe.command.event, ino, _KIND_DIRECTORY, following):
                     return
             sink.position = following
+            pace(_LOOK_COST)
 
 
 def group_ino(group: bytes) -> int:
     """The inode number of a group: that of its oldest event, made another."""
-    for probe in NAMED.all:
-        if probe.command.group == group:
-            return _GROUPS + probe.point.number
-    return _GROUPS
+    probe = NAMED.oldest.get(group)
+    return _GROUPS if probe is None else _GROUPS + probe.point.number
 
 
 def _ino_of(number: int) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from arch.x86_64.frame import RFLAGS_TRAP, TrapFrame
 from arch.x86_64.programs.displaced import NO_REGISTER, SLOT_BYTES, analyse
-from arch.x86_64.programs.displaced_step import DisplacedStep, pass_without_step
+from arch.x86_64.programs.displaced_step import DisplacedStep, is_stepping, pass_without_step
 from kernel.lang import Errno
 
 LINEAR = [
@@ -130,6 +130,13 @@ def test_simple_ones_need_no_step(code: str, flags: int, place: int) -> None:
     assert found.scratch == NO_REGISTER
     assert pass_without_step(found, frame)
     assert frame.rip == 0x40_0000 + place
+
+
+def test_a_program_may_be_stepping() -> None:
+    frame = TrapFrame()
+    assert not is_stepping(frame)
+    frame.rflags = RFLAGS_TRAP
+    assert is_stepping(frame)
 
 
 def test_a_push_needs_a_stack() -> None:

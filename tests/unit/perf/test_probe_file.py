@@ -26,14 +26,15 @@ def test_an_instruction_is_read_up_to_the_end(machine: Machine) -> None:
     host = machine.host
     file = host.open("/code", 0o102, 0o755)
     host.write(file, bytes(range(40)), 40)
-    source, size = find_source(current().fs, b"/code")
+    found = find_source(current().fs, b"/code")
+    source, size = found.source, found.size
     assert size == 40
     assert read_instruction(source, 8, size) == bytes(range(8, 24))
     assert read_instruction(source, 36, size) == bytes(range(36, 40))
     with pytest.raises(Errno) as caught:
         read_instruction(source, 40, size)
     assert caught.value.code == errno.EIO
-    source.release()
+    found.release()
     with pytest.raises(Errno) as caught:
         find_source(current().fs, b"/")
     assert caught.value.code == errno.EINVAL

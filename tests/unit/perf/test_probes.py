@@ -3,8 +3,12 @@
 import errno
 import struct
 
+from kernel.lang import span_of
+from kernel.mm.foreign import read_foreign
+from kernel.mm.space import AddressSpace
 from kernel.perf.probe_events import NAMED, probe_lines
-from kernel.perf.probes import PROBES
+from kernel.perf.probes import PROBES, Probe
+from kernel.sched.processor import RUNNING
 from kernel.task.task import current
 from tests.unit.booted import booted
 from tests.unit.perf.test_events import opened
@@ -80,12 +84,93 @@ def test_probes_with_names_stay(machine: Machine) -> None:
     NAMED.command(context, b"p:mine/hits /code:0x10 %di")
     assert probe_lines() == b"p:mine/hits /code:0x0000000000000010 arg1=%di\n"
     probe = NAMED.find(b"mine", b"hits")
-    assert probe is not None and NAMED.groups() == [b"mine"]
+    assert probe is not None and list(NAMED.oldest) == [b"mine"]
     assert host.load(code + 16, 1) == bytes([PUSH])
     probe.turn(is_on=True)
     assert host.load(code + 16, 1) == b"\xcc"
-    assert probe.is_busy()
+    assert probe.is_busy() and RUNNING.is_observed
+    later = host.call("mmap", 0, PAGE, 5, 2, file, 0)
+    assert host.load(later + 16, 1) == b"\xcc"
     probe.turn(is_on=False)
+    assert not RUNNING.is_observed and host.load(later + 16, 1) == bytes([PUSH])
     assert host.load(code + 16, 1) == bytes([PUSH])
     NAMED.clear()
-    assert probe_lines() == b"" and PROBES.count == 0
+    assert probe_lines() == b"" and PROBES.count == 0 and NAMED.oldest == {}
+
+
+@booted
+def test_records_name_points_in_16_bits(machine: Machine) -> None:
+    host = machine.host
+    code_file(host)
+    host.close(opened(host, attributes(host, b"/code", 0)))
+    assert PROBES.number() > 0xFFFF  # of probes without names
+    context = current().fs
+    NAMED.last_number = 0xFFFE
+    numbers = []
+    for name in (b"first", b"second", b"third"):
+        NAMED.command(context, b"p:mine/" + name + b" /code:0x10")
+        probe = NAMED.find(b"mine", name)
+        assert probe is not None
+        numbers.append(probe.point.number)
+        if name == b"first":
+            NAMED.last_number = 0xFFFE
+    assert numbers == [0xFFFF, 2048, 2049]
+    NAMED.clear()
+
+
+@booted
+def test_only_spaces_with_probes_look_at_breakpoints(machine: Machine) -> None:
+    host = machine.host
+    file = code_file(host)
+    event = opened(host, attributes(host, b"/code", 8))
+    space = current().space
+    assert not space.layout.has_breakpoints
+    host.call("mmap", 0, PAGE, 5, 2, file, 0)
+    assert space.layout.has_breakpoints
+    child = space.fork()
+    assert child.layout.has_breakpoints and not child.layout.is_being_copied
+    child.release()
+    host.close(event)
+    assert PROBES.count == 0
+
+
+@booted
+def test_a_copy_made_while_a_probe_goes_loses_its_breakpoint(machine: Machine) -> None:
+    host = machine.host
+    file = code_file(host)
+    code = host.call("mmap", 0, PAGE, 5, 2, file, 0)
+    event = opened(host, attributes(host, b"/code", 8))
+    space = current().space
+    children = []
+    put = Probe.put
+
+    def put_late(probe: Probe, where: AddressSpace, address: int, is_in: bool) -> bool:
+        if not children:
+            children.append(space.fork())  # after the walk, before the breakpoint goes
+        return put(probe, where, address, is_in)
+
+    Probe.put = put_late  # type: ignore[method-assign]
+    host.close(event)
+    byte = bytearray(1)
+    read_foreign(children[0], code + 8, span_of(byte), by_force=True)
+    assert bytes(byte) == bytes([PUSH]) and PROBES.count == 0
+    children[0].release()
+
+
+@booted
+def test_a_breakpoint_that_is_left_keeps_its_probe(machine: Machine) -> None:
+    host = machine.host
+    file = code_file(host)
+    host.call("mmap", 0, PAGE, 5, 2, file, 0)
+    event = opened(host, attributes(host, b"/code", 8))
+    put = Probe.put_everywhere
+
+    def fail(probe: Probe, is_in: bool) -> None:
+        raise MemoryError
+
+    Probe.put_everywhere = fail  # type: ignore[method-assign]
+    host.close(event)
+    assert PROBES.count == 1
+    Probe.put_everywhere = put  # type: ignore[method-assign]
+    host.close(opened(host, attributes(host, b"/code", 8)))
+    assert PROBES.count == 0
