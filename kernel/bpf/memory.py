@@ -31,6 +31,7 @@ from kernel.bpf.helpers import (
     SIZE,
     STORAGE_GET,
     TAIL_CALL,
+    TRACE_PRINTK,
     UPDATE,
     VALUE_OR_NONE,
     arguments_of,
@@ -223,7 +224,8 @@ def check_helper(look: Look, helper: int) -> Value:
         elif kind == VALUE_OR_NONE and value.is_known() and value.least == 0:
             continue
         elif kind == BUFFER or kind == READ_BUFFER or kind == ROOM:
-            _check_buffer(look, register, value, is_read=kind == READ_BUFFER, may_be_empty=kind != BUFFER)
+            may_be_empty = kind != BUFFER and helper != TRACE_PRINTK
+            _check_buffer(look, register, value, is_read=kind == READ_BUFFER, may_be_empty=may_be_empty)
         elif kind == CONSTANT:
             if not value.is_known():
                 look.refuse(f"R{register} is not a known constant", EACCES)

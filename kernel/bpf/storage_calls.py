@@ -45,7 +45,7 @@ class StorageCalls(TraceCalls):
         flags = self.registers[4]
         if not 0 <= flags <= _CREATES:
             return 0
-        if slot < 0 and flags == _CREATES:
+        if slot < 0 and flags == _CREATES and map_.users > 0:  # one that has ended gets no more
             try:  # not in a function of its own: the kernel's stack may be nearly used up here
                 value = self._first_value(map_, self.registers[3])
                 if value is not None and has_room_to_keep():

@@ -42,6 +42,7 @@ _COUNTS: Final = 24  # struct bpf_perf_event_value: count, time enabled, time ru
 _READ_COST: Final = 500  # instructions
 _SAMPLE_COST: Final = 3000
 _PRINT_COST: Final = 20  # of a byte
+_TEXT_COST: Final = 10  # … of a text, each of which is looked at
 _MOST_SAMPLE: Final = 65000
 
 
@@ -78,9 +79,11 @@ class TraceCalls(RingCalls):
 
     def _probe(self, helper: int, address: int, size: int, source: int) -> int:
         """Copy bytes, or a text; zeros if they cannot be read."""
-        copied = bytearray(size if 0 <= size <= _MOST_SAMPLE else 0)
-        own = self.region(source, size, PROGRAM_WRITE_ONLY) if helper in _OF_KERNEL and size == len(copied) else None
+        may_be_own = helper in _OF_KERNEL and 0 <= size <= WORD_MASK
+        own = self.region(source, size, PROGRAM_WRITE_ONLY) if may_be_own else None
+        copied = bytearray(0 if own is None else size)
         if own is not None:
+            self._spend(size)
             span_of(copied).copy_from(span_of(own)[self.place : self.place + size])
         target = self._room(address, size, PROGRAM_READ_ONLY)
         if self.is_broken or size == 0:
@@ -97,6 +100,8 @@ class TraceCalls(RingCalls):
             result = _copy_text(target, span_of(copied)) if is_text else 0
             if not is_text:
                 target.copy_from(span_of(copied))
+        if is_text:
+            self._spend((size if result < 0 else result) * _TEXT_COST)
         if result < 0:
             target.fill(0)
         self.stored()

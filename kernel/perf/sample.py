@@ -10,10 +10,11 @@ Context: any, between two threads and in interrupts too; interrupts are off, so 
 from typing import TYPE_CHECKING, Final
 
 from arch import USER_END, sampled_register, user_frame_pointer, user_instruction_pointer, user_stack_pointer
-from arch.programs import PRESENT, entry_frame
+from arch.programs import entry_frame
+from kernel.fs.bpf.present import copy_present, is_present, present_part, shown_memory
 from kernel.lang import Span, final, span_of, u8
 from kernel.lib.traceback import LineTable
-from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, frame_span
+from kernel.mm.frames import PAGE_MASK, PAGE_SHIFT, PAGE_SIZE
 from kernel.mm.space import AddressSpace
 from kernel.perf.attributes import (
     EXCLUDE_CHAIN_KERNEL,
@@ -302,7 +303,7 @@ class Record:
             self.put(place.address)
             self._put_kernel_callers(place, most - 1)
         task = place.task()
-        memory = None if task is None else _sampled_memory(task)
+        memory = None if task is None else shown_memory(task)
         if task is not None and memory is not None and not event.has(EXCLUDE_CHAIN_USER):
             self.put(_CONTEXT_USER)
             self.put(user_instruction_pointer(task.stack_top))
@@ -329,8 +330,8 @@ class Record:
             if not is_present(space, at):
                 return
             self.callers += 1
-            self.put(present_word(space, at + _WORD))
-            at = present_word(space, at)
+            self.put(_present_word(space, at + _WORD))
+            at = _present_word(space, at)
 
     def _put_raw(self, raw: Span[u8]) -> None:
         """The tracepoint's record, with its size in front, in whole words together."""
@@ -358,7 +359,7 @@ class Record:
 
     def _put_stack(self, wanted: int, task: Task | None) -> None:
         """A piece of the program's stack, from its stack pointer on."""
-        memory = None if task is None else _sampled_memory(task)
+        memory = None if task is None else shown_memory(task)
         size = min(wanted, (self.limit - self.size - _BEHIND_STACK) // _WORD * _WORD)
         if task is None or memory is None or size <= 0:
             self.put(0)
@@ -367,13 +368,7 @@ class Record:
         self.put(size)
         at = self.size
         room = span_of(self.data)[at : at + size]
-        done = 0
-        while done < size and 0 < start <= USER_END - size and is_present(memory, start + done):
-            place = start + done
-            part = min(size - done, PAGE_SIZE - (place & PAGE_MASK))
-            page = frame_span(entry_frame(memory.pages.entry_of(place)))
-            room[done : done + part].copy_from(page[place & PAGE_MASK : (place & PAGE_MASK) + part])
-            done += part
+        done = copy_present(memory, start, room) if 0 < start <= USER_END - size else 0
         room[done:size].fill(0)
         self.size += size
         self.put(done)
@@ -384,33 +379,20 @@ LOSS: Final = Record()
 """A record about lost ones, that is put together while another waits."""
 
 
-def _sampled_memory(task: Task) -> AddressSpace | None:
-    """The memory that a task's registers belong to. While it executes another program they are still the old one's, and
-    would choose what is shown of the new one, into which one may not look perhaps.
-    """
-    memory = task.memory
-    return None if memory is None or memory.is_being_entered else memory
-
-
-def is_present(space: AddressSpace, address: int) -> bool:
-    """Whether a page of a program is in memory."""
-    return space.pages.entry_of(address) & PRESENT != 0
-
-
-def present_word(space: AddressSpace, address: int) -> int:
-    """A word in such a page, at a multiple of 8."""
-    return load_word(frame_span(entry_frame(space.pages.entry_of(address))), address & PAGE_MASK)
+def _present_word(space: AddressSpace, address: int) -> int:
+    """A word in a page of a program that is in memory, at a multiple of 8."""
+    return load_word(present_part(space, address, _WORD), 0)
 
 
 def _page_size(task: Task | None, address: int) -> int:
-    memory = None if task is None else _sampled_memory(task)
-    return PAGE_SIZE if memory is not None and 0 <= address < USER_END and is_present(memory, address) else 0
+    memory = None if task is None else shown_memory(task)
+    return PAGE_SIZE if memory is not None and is_present(memory, address) else 0
 
 
 def _physical(task: Task | None, address: int) -> int:
     """Where an address of the program is in memory; 0 if it is not there."""
-    memory = None if task is None else _sampled_memory(task)
-    if memory is None or not 0 <= address < USER_END or not is_present(memory, address):
+    memory = None if task is None else shown_memory(task)
+    if memory is None or not is_present(memory, address):
         return 0
     return int(entry_frame(memory.pages.entry_of(address))) << PAGE_SHIFT | address & PAGE_MASK
 

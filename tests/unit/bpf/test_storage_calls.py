@@ -82,6 +82,7 @@ STORING = {  # types, places, programs
 def a_storage() -> StorageMap:
     made = make_map(SOCKET_STORAGE, 4, 8, 0, 1)
     assert isinstance(made, StorageMap)
+    made.users = 1
     return made
 
 
@@ -143,6 +144,12 @@ def test_no_room() -> None:
     storage = a_storage()
     assert run("counts", storage, room=256) == 1 and storage.owners == {}
     assert run("counts", storage, room=257) == 1 and len(storage.owners) == 1
+
+
+def test_a_map_that_has_ended_gets_no_value() -> None:
+    storage = a_storage()
+    storage.users = 0
+    assert run("counts", storage) == 1 and storage.owners == {} and SOCKET_OWNERS.by_number == {}
 
 
 BAD = {

@@ -161,6 +161,12 @@ def test_what_cannot_be_read_is_zeros() -> None:
     assert machine.stacks[0][-16:-8] == bytes(4) + b"\xff" * 4
 
 
+def test_a_text_costs_by_the_byte() -> None:
+    text, fails = traced(TRACED["text"])[1], traced(ROOM + mov(R2, 16) + mov(R3, 5) + call(114) + LEAVE)[1]
+    for machine, looked_at in ((text, 7), (fails, 16)):
+        assert machine.helped == 500 + 16 + looked_at * 10
+
+
 def test_the_event_itself() -> None:
     assert traced(OF_EVENTS["own counts"], PERF_EVENT)[0] == 11
     with pytest.raises(Errno):
@@ -199,6 +205,7 @@ def test_other_programs_write_no_samples() -> None:
     [
         ROOM + mov(R2, 17) + mov(R3, 0) + call(112), mov_r(R2, R1) + mov(R2, 8) + mov(R3, 0) + call(112),
         ROOM + mov_r(R2, R10) + mov(R3, 0) + call(112), ROOM + mov(R2, -1) + mov(R3, 0) + call(112),
+        ZEROS + ROOM + mov(R2, 0) + call(6),
         map_(R1) + mov(R2, 0) + call(22), map_(R1, EVENTS_PLACE) + mov_r(R2, R10) + call(1),
         map_(R1, EVENTS_PLACE) + mov(R2, 0) + mov_r(R3, R10) + alu(ADD, R3, -8) + mov(R4, 24) + call(55),
     ],
