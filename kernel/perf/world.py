@@ -3,7 +3,7 @@
 
 An array of events keeps the files of those that are in it.
 
-Context: any, between two threads and in interrupts too: nothing sleeps or allocates.
+Context: any, between two threads and in interrupts too: nothing sleeps or allocates but `HeldEvent`.
 Source: bpf-helpers(7).
 """
 

@@ -345,3 +345,20 @@ def test_a_program_writes_no_more_than_there_is_time_for(machine: Machine) -> No
     assert PROGRAMS.world.write_event(held, span_of(b"12345678")) == -errno.ENOSPC and file.event.lost == 1
     PROGRAMS.place = None
     host.close(output)
+
+
+@booted
+def test_a_program_at_a_tracepoint_outlives_the_task_of_its_event(machine: Machine) -> None:
+    host = machine.host
+    calls = TracingCalls(host)
+    table = calls.create(HASH, 4, 8, 16)
+    pid = host.fork(lambda program: program.pause())
+    event = opened(host, attributes(ENTER_GETPPID, DISABLED, TRACEPOINT), pid)
+    assert calls.set(event, calls.load_kind(OF_POINT, counting(), table)) == 0
+    host.kill(pid, 9)
+    host.wait4(pid, None, 0, None)
+    host.call("getppid")
+    assert calls.element(1, table, struct.pack("<I", host.call("getpid"))) == 0
+    assert struct.unpack("<Q", calls.value(8)) == (1,)
+    host.close(event)
+    assert not RUNNING.is_observed and not TRACING.observes_all and len(PROGRAMS.by_point) == 0
