@@ -16,7 +16,7 @@ from kernel.lib import user
 from kernel.lib.capabilities import CAP_PERFMON, CAP_SYS_ADMIN
 from kernel.perf.attributes import TYPE_BREAKPOINT, TYPE_TRACEPOINT
 from kernel.perf.event import Event
-from kernel.perf.lifecycle import watch_all_calls
+from kernel.perf.lifecycle import observe, watch_all_calls
 from kernel.perf.programs import MOST_PROGRAMS, PROGRAMS, PointProgram
 from kernel.perf.tracepoints import find_point
 from kernel.task.task import current
@@ -68,11 +68,14 @@ def _check_new(point: int, program: Program) -> None:
 
 
 def enter_point(point: int, entry: PointProgram, is_of_calls: bool) -> None:
-    """One more program at a tracepoint. Raises E2BIG, MemoryError."""
+    """One more program at a tracepoint, which wants to hear of it even if its event's task has ended. Raises E2BIG,
+    MemoryError.
+    """
     entries = PROGRAMS.at(point)
     if entries is not None and len(entries) >= MOST_PROGRAMS:
         raise Errno(E2BIG)
     PROGRAMS.add(point, entry)
+    observe(1)
     if is_of_calls:
         PROGRAMS.of_calls += 1
         watch_all_calls(1)
@@ -81,6 +84,7 @@ def enter_point(point: int, entry: PointProgram, is_of_calls: bool) -> None:
 def leave_point(point: int, entry: PointProgram, is_of_calls: bool) -> None:
     """One fewer."""
     PROGRAMS.remove(point, entry)
+    observe(-1)
     if is_of_calls:
         PROGRAMS.of_calls -= 1
         watch_all_calls(-1)

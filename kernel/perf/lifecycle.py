@@ -32,7 +32,7 @@ class Population:
     """How many events there are."""
 
     def __init__(self) -> None:
-        self.events: int = 0  # and programs of bpf(2) at raw tracepoints
+        self.events: int = 0  # and programs of bpf(2) at tracepoints
         self.call_watchers: int = 0  # of processors, that look at system calls; and programs of bpf(2) that do
 
 
@@ -99,7 +99,7 @@ def leave(event: Event, state: int) -> None:
 
 
 def observe(change: int) -> None:
-    """So many more events, or programs that need none, want to hear of what happens."""
+    """So many more events, or programs at tracepoints, want to hear of what happens."""
     POPULATION.events += change
     RUNNING.is_observed = POPULATION.events > 0 or len(LATE) > 0
     if POPULATION.events == 0:

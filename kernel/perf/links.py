@@ -12,7 +12,7 @@ from kernel.fs.file import File
 from kernel.lang import EINVAL, ENOENT, Errno, final
 from kernel.perf.attaching import attach, detach, enter_point, leave_point
 from kernel.perf.event import Event
-from kernel.perf.lifecycle import observe, prepare
+from kernel.perf.lifecycle import prepare
 from kernel.perf.programs import ARGUMENTS, RAW_POINTS, PointProgram
 from kernel.perf.world import EventDeparture
 from kernel.sched.later import start_thread
@@ -44,7 +44,6 @@ class RawLink(Link):
 
     def cut(self) -> None:
         leave_point(RAW_POINTS[self.name], self.entry, is_of_calls=True)
-        observe(-1)
 
     def lines(self) -> bytes:
         return b"tp_name:\t" + self.name + b"\n"
@@ -81,6 +80,5 @@ def make_raw_link(name: bytes, program: Program, cookie: int) -> RawLink:
     except (Errno, MemoryError):
         forget_link(link)
         raise
-    observe(1)
     link.users = 1
     return link

@@ -1,9 +1,10 @@
 """What the scheduler, the doors and the life of tasks report, and which events hear of it.
 
-Nobody reports anything while there is no event: `RUNNING.is_observed`.
+Nobody reports anything while there is no event, and no program of bpf(2) at a tracepoint: `RUNNING.is_observed`.
 
 Context: switches are reported between two threads, faults and calls by the running task. Nothing sleeps but what tells
-of memory, and only `inherit` and the names of files allocate.
+of memory, and only `inherit`, the names of files and programs of bpf(2) allocate; what these lack ends in a run that is
+missed.
 """
 
 from typing import Final

@@ -1,10 +1,11 @@
 """Samples: when an event gives one, and how records get into rings.
 
 A thousand events may want a sample of one switch, each with a piece of the program's stack. The processor cannot stand
-still for so long, so what one observation may cost is bounded: samples beyond that are lost, as if the ring were full.
+still for so long, so what one observation may cost is bounded, with the programs of bpf(2) that judge samples: samples
+beyond that are lost, as if the ring were full.
 Threads that wait for them, or want a signal, hear of it a little later (kernel/perf/notices.py).
 
-Context: any, between two threads and in interrupts too: nothing sleeps or allocates.
+Context: any, between two threads and in interrupts too: nothing sleeps, and only programs of bpf(2) allocate.
 """
 
 from typing import Final
@@ -226,7 +227,7 @@ def _report_throttle(event: Event, kind: int) -> None:
 
 def _give(event: Event, place: Place, address: int, period: int, raw: Span[u8]) -> bool:
     """Write a sample, and wake who waits for one. False if it was the last."""
-    if event.attributes.type != TYPE_TRACEPOINT and not PROGRAMS.run_for(event, place, address, period):
+    if _has_program(event) and not _may_give(event, place, address, period):
         return True
     goes_on = True
     if event.has(SIGNAL_TRAP):
@@ -236,20 +237,44 @@ def _give(event: Event, place: Place, address: int, period: int, raw: Span[u8]) 
         if event.limit == 0:
             goes_on = False
             disable(event)
-    ring = event.primary().ring
-    if ring is not None and BUDGET.left <= 0:
-        lose(event)
-    elif ring is not None:
-        RECORD.put_sample(event, place, address, period, raw)
-        BUDGET.take(_SAMPLE_COST + RECORD.size + RECORD.callers * _CALLER_COST + _members_read(event) * _MEMBER_COST)
-        if emit(event, RECORD):
-            attributes = event.attributes
-            if not attributes.has(WATERMARK) and attributes.wakeup > 0 and ring.counts_sample(attributes.wakeup):
-                wake(ring)
+    write_sample(event, place, address, period, raw)
     samples = event.primary().samples
     if samples is not None and not samples.queue.is_empty():
         NOTICES.add(samples)
     return goes_on
+
+
+def write_sample(event: Event, place: Place, address: int, period: int, raw: Span[u8]) -> bool:
+    """Put a sample where an event writes, and wake who waits for one. False if there is no place or no time for it."""
+    ring = event.primary().ring
+    if ring is None:
+        return False
+    if BUDGET.left <= 0:
+        lose(event)
+        return False
+    RECORD.put_sample(event, place, address, period, raw)
+    BUDGET.take(_SAMPLE_COST + RECORD.size + RECORD.callers * _CALLER_COST + _members_read(event) * _MEMBER_COST)
+    if not emit(event, RECORD):
+        return False
+    attributes = event.attributes
+    if not attributes.has(WATERMARK) and attributes.wakeup > 0 and ring.counts_sample(attributes.wakeup):
+        wake(ring)
+    return True
+
+
+def _has_program(event: Event) -> bool:
+    """Whether a program of bpf(2) judges its samples. One at a tracepoint judges the record instead."""
+    return event.attributes.type != TYPE_TRACEPOINT and event.primary().choice.program is not None
+
+
+def _may_give(event: Event, place: Place, address: int, period: int) -> bool:
+    """What such a program says of a sample. One that there is no time to judge is lost."""
+    if BUDGET.left <= 0:
+        lose(event)
+        return False
+    may, cost = PROGRAMS.run_for(event, place, address, period)
+    BUDGET.left -= cost
+    return may
 
 
 def _note_trap(event: Event, address: int) -> None:
@@ -338,6 +363,8 @@ def _take_clock(context: EventContext, event: Event, now_ns: int) -> int:
     goes_on = _account(event, now_ns, may_throttle=True)
     if not _give(event, PLACE, 0, event.period.last, span_of(NO_RAW)):
         return FOREVER_NS
+    if BUDGET.left <= 0 and _has_program(event):
+        return monotonic_ns() + TICK_NS  # the run may have taken longer than a period, or nothing but it would run
     return sum_of(now_ns, event.clock_period_ns()) if goes_on else (event.throttle.tick + 1) * TICK_NS
 
 

@@ -126,27 +126,28 @@ class PointPrograms:
         store_word(words, _WORD, value)
         self.run_at(point, self.arguments, place)
 
-    def run_for(self, event: Event, place: Place, address: int, period: int) -> bool:
-        """Run the program of an event that is to give a sample. Whether it may."""
+    def run_for(self, event: Event, place: Place, address: int, period: int) -> tuple[bool, int]:
+        """Run the program of an event that is to give a sample. Whether it may, and what that took."""
         choice = event.primary().choice
         program = choice.program
         if program is None:
-            return True
+            return True, 0
         if self.is_running:
-            return False
+            return False, 0
         answer = 0
+        cost = _START_COST
         self.is_running = True
         self.event = event
         self.place = place
         try:
             make_room()  # a clock may have rung where the stack is deep already
-            answer = _judge(self, program, choice.cookie, place, address, period)
+            answer, cost = _judge(self, program, choice.cookie, place, address, period)
         except MemoryError:
             program.misses += 1
         self.event = None
         self.place = None
         self.is_running = False
-        return answer != 0
+        return answer != 0, cost
 
     def run(self, program: Program, context: bytearray, cookie: int, most_cost: int) -> tuple[int, int]:
         """The result of a program, and what it took."""
@@ -166,12 +167,13 @@ PROGRAMS: Final = PointPrograms()
 
 @noinline
 @with_room(24576)
-def _judge(programs: PointPrograms, program: Program, cookie: int, place: Place, address: int, period: int) -> int:
-    """The result of a program for a sample. Raises MemoryError."""
+def _judge(
+    programs: PointPrograms, program: Program, cookie: int, place: Place, address: int, period: int
+) -> tuple[int, int]:
+    """The result of a program for a sample, and what it took. Raises MemoryError."""
     context = bytearray(EVENT_CONTEXT)
     _fill(context, place, address, period)
-    answer, _ = programs.run(program, context, cookie, _MOST_COST)
-    return answer
+    return programs.run(program, context, cookie, _MOST_COST)
 
 
 def _save(words: Span[u8], at: int, task: Task | None) -> None:

@@ -3,7 +3,7 @@
 
 An array of events keeps the files of those that are in it.
 
-Context: any, between two threads and in interrupts too: nothing sleeps or allocates.
+Context: any, between two threads and in interrupts too: nothing sleeps or allocates but `HeldEvent`.
 Source: bpf-helpers(7).
 """
 
@@ -13,11 +13,10 @@ from kernel.bpf.held import Held
 from kernel.fs.bpf.devices import KernelWorld
 from kernel.fs.file import File
 from kernel.lang import EINVAL, ENOENT, ENOSPC, EOPNOTSUPP, Span, final, u8
-from kernel.perf.attributes import INHERIT, TYPE_SOFTWARE, WATERMARK
+from kernel.perf.attributes import INHERIT, TYPE_SOFTWARE
 from kernel.perf.event import BPF_OUTPUT, Event
-from kernel.perf.overflow import BUDGET, emit, wake
+from kernel.perf.overflow import write_sample
 from kernel.perf.programs import PROGRAMS
-from kernel.perf.sample import RECORD
 from kernel.perf.words import store_word
 from kernel.sched.later import Job
 from kernel.sched.processor import RUNNING, this_processor
@@ -73,16 +72,7 @@ class TracingWorld(KernelWorld):
             return -EINVAL
         if not _is_here(event):
             return -EOPNOTSUPP
-        ring = event.ring
-        if ring is None:
-            return -ENOSPC
-        RECORD.put_sample(event, place, 0, 0, data)
-        BUDGET.take(RECORD.size)
-        if not emit(event, RECORD):
-            return -ENOSPC
-        if not attributes.has(WATERMARK) and attributes.wakeup > 0 and ring.counts_sample(attributes.wakeup):
-            wake(ring)
-        return 0
+        return 0 if write_sample(event, place, 0, 0, data) else -ENOSPC
 
     def read_event(self, held: Held | None, counts: Span[u8]) -> int:
         event = held.event if isinstance(held, HeldEvent) else PROGRAMS.event

@@ -2,7 +2,7 @@
 
 Called only if `RUNNING.is_observed`. Registered by the room above (kernel/perf/observer.py).
 
-Context: inside `schedule`, between two threads: nothing there sleeps, allocates or raises.
+Context: inside `schedule`, between two threads: nothing there sleeps or raises. Programs of bpf(2) that trace allocate.
 """
 
 from typing import Final
