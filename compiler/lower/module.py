@@ -17,6 +17,13 @@ from compiler.types import BoolType, ClassType, IntType, Type, UnionType
 BASE_ATTRIBUTES = '"frame-pointer"="non-leaf" "disable-tail-calls"="true" uwtable(sync) null_pointer_is_valid'
 # The last makes LLVM say how large each stack frame is (compiler/stacks.py).
 KERNEL_ATTRIBUTES = ' noredzone noimplicitfloat "use-soft-float"="true" "warn-stack-size"="0"'
+# Packages whose functions run seldom, once for a request that costs far more: they are made small (`optsize`), so that
+# the image ends where UEFI lets it (linker.ld).
+SMALL_PACKAGES = frozenset((
+    "kernel.drivers.watchdog", "kernel.fs.autofs", "kernel.fs.bpf", "kernel.fs.cgroup", "kernel.fs.configfs",
+    "kernel.fs.fuse", "kernel.fs.hugetlbfs", "kernel.fs.plan9", "kernel.fs.sysfs", "kernel.fs.tracefs", "kernel.keys",
+    "kernel.net.control", "kernel.net.netlink", "kernel.start",
+))  # fmt: skip
 # Registers that a call may change; the kernel has no wide ones.
 _NOT_KEPT = tuple(f"~{{{name}}}" for name in ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "flags"))
 _WIDE = tuple(f"~{{xmm{number}}}" for number in range(16))
@@ -190,7 +197,8 @@ class Module:
     def base_attributes(self) -> str:
         """What every function of ours has."""
         if self.options.target == "kernel":
-            return BASE_ATTRIBUTES + KERNEL_ATTRIBUTES
+            small = " optsize" if self.name in SMALL_PACKAGES else ""
+            return BASE_ATTRIBUTES + KERNEL_ATTRIBUTES + small
         if "frames" in self.options.without:
             return BASE_ATTRIBUTES.replace('"frame-pointer"="non-leaf"', '"frame-pointer"="none"')
         return BASE_ATTRIBUTES

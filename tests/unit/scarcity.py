@@ -228,6 +228,7 @@ _NO_PART = (
 
 _APART = frozenset((
     "kernel.lib.random.Generator.available",
+    "kernel.net.unix.rights.SocketList.serial",
     "kernel.task.groups.ProcessGroup.departures",
     "kernel.task.family.Family.news",
     "kernel.task.parts.Ending.gone",

@@ -86,7 +86,7 @@ _BYTES_SHIFT: Final = 2
 _LOOK_COST: Final = 30
 _MOST_WAITING: Final = 64  # frames of a bridge that were sent to only some of their ports
 _MOST_SIZE: Final = 4 << 20  # bytes of all of them, in the first network, and in all others
-_FOLLOWED: Final = 32  # ports per turn
+_TURN_COST: Final = 250_000  # instructions of a turn, at least a port
 _FOLLOW_COST: Final = 8000  # programs may be notified of each
 _DEFAULT_PRIORITY: Final = 0x8000
 _PORT_PRIORITY: Final = 32
@@ -278,15 +278,15 @@ class Round(Work):
         bridge = self.bridge
         if bridge is None:
             return
-        left = _FOLLOWED
+        left = _TURN_COST
         for at in range(len(bridge.ports) - 1, -1, -1):  # as on Linux, the latest first
             port = bridge.ports[at]
             if port.number >= self.below:
                 continue
-            if left == 0:
+            if left <= 0:
                 schedule_work(self)
                 break
-            left -= 1
+            left -= _FOLLOW_COST + bridge.table.look_cost()  # of one that does not forward any more, entries are forgotten
             spend(_FOLLOW_COST)
             bridge.follow_port(port)
             self.below = port.number

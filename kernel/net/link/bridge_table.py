@@ -294,6 +294,10 @@ class ForwardingTable(NetworkTimer):
         else:
             entry.device = None if heir is self.bridge else heir
 
+    def look_cost(self) -> int:
+        """What a look at all entries costs, in instructions."""
+        return len(self.entries) * _LOOK_COST
+
     # ---- Forgetting -------------------------------------------------------------------------------------------------
 
     def forget_port(self, device: NetworkDevice, *, with_static: bool) -> None:

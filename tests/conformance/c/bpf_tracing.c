@@ -457,5 +457,6 @@ int main(void)
 	links();
 	raw_points();
 	descriptors();
+	unmount_tracefs();
 	return 0;
 }

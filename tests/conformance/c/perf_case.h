@@ -39,6 +39,12 @@ static inline void mount_tracefs(void)
 	syscall(SYS_mount, "tracefs", "/sys/kernel/tracing", "tracefs", 0, 0);
 }
 
+/* At the end: other cases see tracefs's place as it was. */
+static inline void unmount_tracefs(void)
+{
+	syscall(SYS_umount2, "/sys/kernel/tracing", 2);
+}
+
 static inline uint64_t count_of(int fd)
 {
 	uint64_t value = 0;

@@ -214,5 +214,6 @@ int main(int argc, char **argv)
 	inheritance();
 	exec(argv);
 	rights();
+	unmount_tracefs();
 	return 0;
 }

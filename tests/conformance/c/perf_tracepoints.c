@@ -138,5 +138,6 @@ int main(void)
 	filters();
 	from_where();
 	life();
+	unmount_tracefs();
 	return 0;
 }

@@ -155,5 +155,6 @@ int main(int argc, char **argv)
 	close((int)MUST(open(TRACING "uprobe_events", O_WRONLY | O_TRUNC)));
 	show_all("uprobe_events");
 	show_all("events/uprobes/plain/enable");
+	unmount_tracefs();
 	return 0;
 }

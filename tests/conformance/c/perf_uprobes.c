@@ -348,5 +348,6 @@ int main(void)
 	instructions();
 	samples();
 	others();
+	unmount_tracefs();
 	return 0;
 }
