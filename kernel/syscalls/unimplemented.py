@@ -37,7 +37,7 @@ def unimplemented() -> int:
     raise Errno(ENOSYS)
 
 
-@syscall("uretprobe", status="Full", args="", notes="Returns are watched without it, so it is never called as it is meant")
+@syscall("uretprobe", status="Full", args="", notes="Returns are watched without it: it is never called as it is meant")
 def uretprobe() -> int:
     """uretprobe(2): only the trampoline of a probe at a function's return may make it; another caller gets SIGILL."""
     force(current(), from_kernel(SIGILL))

@@ -286,7 +286,7 @@ class Round(Work):
             if left <= 0:
                 schedule_work(self)
                 break
-            left -= _FOLLOW_COST + bridge.table.look_cost()  # of one that does not forward any more, entries are forgotten
+            left -= _FOLLOW_COST + bridge.table.look_cost()  # entries of one that forwards no more are forgotten
             spend(_FOLLOW_COST)
             bridge.follow_port(port)
             self.below = port.number
