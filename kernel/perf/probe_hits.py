@@ -64,7 +64,7 @@ def breakpoint_met(task: Task, frame: TrapFrame) -> bool:
     if not PROBES.were_used or space is None or address < 0:
         return False
     if address == space.layout.probe_page and probe_page(space) is not None:
-        _returned(task, frame)
+        _returned(task, frame, address)
         return True
     if not space.layout.has_breakpoints:
         return False  # it is the program's own, or its debugger's
@@ -232,15 +232,14 @@ def _watch_return(frame: TrapFrame, state: ProbedTask, probe: Probe, function: i
         state.returns.pop()
 
 
-def _returned(task: Task, frame: TrapFrame) -> None:
-    """Functions have returned: the newest one, and those that it took the place of. Raises MemoryError: then the
-    program returns there again.
+def _returned(task: Task, frame: TrapFrame, trampoline: int) -> None:
+    """Functions have returned, to the trampoline: the newest one, and those that it took the place of. Raises
+    MemoryError: then the program returns there again.
     """
     state = task.probed
     if not isinstance(state, ProbedTask):
         force(task, _NO_RETURN)
         return
-    trampoline = task.space.layout.probe_page
     place = return_place(frame, has_returned=True)
     first = len(state.returns)
     while first > 0 and (state.returns[first - 1].place < place or state.returns[first - 1].is_chained):

@@ -9,7 +9,7 @@ Context: thread context; nothing sleeps.
 
 from typing import Final
 
-from kernel.lang import final, noraise
+from kernel.lang import Errno, final, noraise
 from kernel.lib.linked import Queue
 from kernel.net.link.device import NetworkDevice, Standing, tell_carrier
 from kernel.net.link.thread import Work, schedule_work
@@ -44,6 +44,8 @@ class CarrierWatch(Work):
         if device.is_up() and not device.is_leaving:
             try:
                 tell_carrier(device)
+            except Errno:
+                return  # it has begun to end, so that nobody needs to hear of it
             except MemoryError:
                 self.add(device, standing.was_live)
                 raise

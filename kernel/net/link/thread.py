@@ -103,7 +103,7 @@ def run_pending(now_ns: int) -> bool:
             schedule_work(work)
             _knet.lacked_memory = True
         except Errno as error:  # whatever it is, the others' work goes on
-            log.error(f"knet: work ended with {error}")
+            log.error(f"knet: work ended with error {error.code}")
         work = following
         pace(_WORK_COST)
     if _knet.timers_due or TIMERS.announced_ns <= now_ns:

@@ -42,10 +42,10 @@ def test_a_return_is_met_again_once_there_is_memory(machine: Machine) -> None:
 
     probe_hits._report = fail
     with pytest.raises(MemoryError):
-        probe_hits._returned(task, frame)
+        probe_hits._returned(task, frame, trampoline)
     assert frame.rip == trampoline and len(state.returns) == 1
     probe_hits._report = report
-    probe_hits._returned(task, frame)
+    probe_hits._returned(task, frame, trampoline)
     assert frame.rip == FUNCTION + 5 and state.returns == []
     host.close(event)
 
