@@ -36,11 +36,7 @@ class StorageCalls(TraceCalls):
         spend(_COST)
         self.helped += _COST
         if helper == STORAGE_DELETE:
-            try:
-                map_.drop_of(self.cookie)
-            except Errno:
-                return -ENOENT
-            return 0
+            return _drop(map_, self.cookie)
         slot = map_.slot_for(self.cookie)
         flags = self.registers[4]
         if not 0 <= flags <= _CREATES:
@@ -70,3 +66,12 @@ class StorageCalls(TraceCalls):
                 return None
             span_of(value).copy_from(span_of(storage)[self.place : self.place + size])
         return value
+
+
+@noinline
+def _drop(map_: StorageMap, cookie: int) -> int:
+    try:
+        map_.drop_of(cookie)
+    except Errno:
+        return -ENOENT
+    return 0

@@ -75,12 +75,15 @@ class NamedProbe:
                 use.begin()
             except MemoryError:
                 if self.use is use:
-                    self.turn(is_on=False)
+                    self._end_use(use)
                 raise
         elif not is_on and use is not None:
-            self.use = None
-            observe(-1)
-            use.release()
+            self._end_use(use)
+
+    def _end_use(self, use: ProbeUse) -> None:
+        self.use = None
+        observe(-1)
+        use.release()
 
 
 @final

@@ -17,7 +17,7 @@ from kernel.bpf.program import Program, keep_program, release_program
 from kernel.bpf.subject import PACKET_CONTEXT, PACKET_LENGTH
 from kernel.fs.bpf.devices import WORLD
 from kernel.fs.file import File
-from kernel.lang import final, span_of
+from kernel.lang import final, inline, span_of
 from kernel.lib import bpf as classic
 from kernel.lib.namespace import UserNamespace
 from kernel.lib.pace import PACE, spend
@@ -139,6 +139,7 @@ class ProgramFilter(Filter):
     def wanted_in(self, data: bytearray, file: File) -> int:
         return self._wanted_in(data, file) if _has_time(0) else LOST
 
+    @inline  # where the kernel's stack may be nearly used up
     def _wanted_in(self, data: bytearray, file: File) -> int:
         context = bytearray(PACKET_CONTEXT)
         span_of(context).store_u32(PACKET_LENGTH, len(data))
