@@ -542,7 +542,7 @@ class BridgeDevice(NetworkDevice):
         if is_live:
             tell_port(port)
         else:
-            self.table.forget_port(device, with_static=False)
+            self.table.forget_port(device)
         return True
 
     def has_ended(self) -> None:
@@ -727,10 +727,10 @@ def _release(port: BridgePort) -> None:
     port.is_ready = False
     port.was_live = False
     tell_port(port)
-    bridge.table.forget_port(device, with_static=False)
+    static = bridge.table.forget_port(device)
     for watcher in PORT_WATCHERS:
         watcher.port_removed(port)
-    bridge.table.forget_port(device, with_static=True)
+    bridge.table.forget_static(static)
     _take_out(port)
 
 

@@ -300,17 +300,28 @@ class ForwardingTable(NetworkTimer):
 
     # ---- Forgetting -------------------------------------------------------------------------------------------------
 
-    def forget_port(self, device: NetworkDevice, *, with_static: bool) -> None:
-        """Remove a port's entries, except local ones. Raises MemoryError, with something still to do."""
+    def forget_port(self, device: NetworkDevice) -> list[Entry]:
+        """Remove a port's entries, except local and static ones. Returns the latter, for a port that ends: it need not
+        look again. Raises MemoryError, with something still to do.
+        """
+        static: list[Entry] = []
         if len(self.entries) == 0:
-            return
+            return static
         gone: list[Entry] = []
         for entry in self.entries.values():
             if entry.device is not device or entry.is_local or entry.is_gone:
                 continue
-            if with_static or not entry.is_static:
+            if entry.is_static:
+                static.append(entry)
+            else:
                 gone.append(entry)
+        spend(len(self.entries) * _LOOK_COST)
         self._remove_all(gone)
+        return static
+
+    def forget_static(self, entries: list[Entry]) -> None:
+        """Remove these, which `forget_port` has left. Raises MemoryError, with something still to do."""
+        self._remove_all(entries)
 
     def flush(self) -> None:
         """Remove the entries that are not permanent. Raises MemoryError."""
@@ -318,10 +329,10 @@ class ForwardingTable(NetworkTimer):
         for entry in self.entries.values():
             if not entry.is_static and not entry.is_gone:
                 gone.append(entry)
+        spend(len(self.entries) * _LOOK_COST)
         self._remove_all(gone)
 
     def _remove_all(self, gone: list[Entry]) -> None:
-        spend(len(self.entries) * _LOOK_COST)
         if len(gone) > _MOST_FORGOTTEN:
             self.start(monotonic_ns())
         for i in range(_MOST_FORGOTTEN, len(gone)):
@@ -350,6 +361,7 @@ class ForwardingTable(NetworkTimer):
                 next_ns = end_ns
         if next_ns >= 0:
             self.start(max(next_ns, now_ns))
+        spend(len(self.entries) * _LOOK_COST)
         self._remove_all(gone)
 
     def end(self) -> None:

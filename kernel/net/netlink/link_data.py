@@ -321,7 +321,7 @@ def change_port(port: BridgePort, data: bytes) -> None:
     bridge = port.bridge
     device = port.device
     if bridge is not None and device is not None and _is_there(data, _PORT_FLUSH):
-        bridge.table.forget_port(device, with_static=False)
+        bridge.table.forget_port(device)
     tell_port(port)
 
 
