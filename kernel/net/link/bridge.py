@@ -274,6 +274,11 @@ class Round(Work):
             schedule_work(self)  # the others follow all the same
             raise
 
+    def begin_later(self) -> None:
+        """The same, all in turns of its own."""
+        self.below = _MOST_PORTS
+        schedule_work(self)
+
     def run(self, now_ns: int) -> None:
         bridge = self.bridge
         if bridge is None:
@@ -430,7 +435,10 @@ class BridgeDevice(NetworkDevice):
     def set_down(self) -> None:
         self.flooding.clear()
         try:
-            self.round.begin()
+            if self.table.look_cost() > _TURN_COST:
+                self.round.begin_later()  # each port takes a look at all entries
+            else:
+                self.round.begin()
             self.table.flush()
         except MemoryError:
             return  # the round goes on later, and learned entries just age

@@ -35,16 +35,15 @@ def test_a_return_is_met_again_once_there_is_memory(machine: Machine) -> None:
     frame = TrapFrame()
     trampoline = task.space.layout.probe_page
     frame.rsp, frame.rip = 0x7008, trampoline + 1
-    report = probe_hits._report
 
     def fail(*arguments: object, is_return: bool) -> None:
         raise MemoryError
 
-    probe_hits._report = fail
-    with pytest.raises(MemoryError):
-        probe_hits._returned(task, frame, trampoline)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe_hits, "_report", fail)
+        with pytest.raises(MemoryError):
+            probe_hits._returned(task, frame, trampoline)
     assert frame.rip == trampoline and len(state.returns) == 1
-    probe_hits._report = report
     probe_hits._returned(task, frame, trampoline)
     assert frame.rip == FUNCTION + 5 and state.returns == []
     host.close(event)
@@ -60,8 +59,9 @@ def test_a_function_goes_on_whose_return_cannot_be_watched(machine: Machine) -> 
     def fail(space: AddressSpace) -> ProbePage:
         raise Errno(ENOMEM)
 
-    probe_hits.make_probe_page = fail
-    assert probe_hits._page_for_returns(current().space, probe) is None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe_hits, "make_probe_page", fail)
+        assert probe_hits._page_for_returns(current().space, probe) is None
     host.close(event)
 
 

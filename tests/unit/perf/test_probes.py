@@ -3,6 +3,8 @@
 import errno
 import struct
 
+import pytest
+
 from kernel.lang import span_of
 from kernel.mm.foreign import read_foreign
 from kernel.mm.space import AddressSpace
@@ -141,7 +143,7 @@ def test_a_copy_made_while_a_probe_goes_loses_its_breakpoint(machine: Machine) -
     code = host.call("mmap", 0, PAGE, 5, 2, file, 0)
     event = opened(host, attributes(host, b"/code", 8))
     space = current().space
-    children = []
+    children: list[AddressSpace] = []
     put = Probe.put
 
     def put_late(probe: Probe, where: AddressSpace, address: int, is_in: bool) -> bool:
@@ -149,8 +151,9 @@ def test_a_copy_made_while_a_probe_goes_loses_its_breakpoint(machine: Machine) -
             children.append(space.fork())  # after the walk, before the breakpoint goes
         return put(probe, where, address, is_in)
 
-    Probe.put = put_late  # type: ignore[method-assign]
-    host.close(event)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Probe, "put", put_late)
+        host.close(event)
     byte = bytearray(1)
     read_foreign(children[0], code + 8, span_of(byte), by_force=True)
     assert bytes(byte) == bytes([PUSH]) and PROBES.count == 0
@@ -163,14 +166,12 @@ def test_a_breakpoint_that_is_left_keeps_its_probe(machine: Machine) -> None:
     file = code_file(host)
     host.call("mmap", 0, PAGE, 5, 2, file, 0)
     event = opened(host, attributes(host, b"/code", 8))
-    put = Probe.put_everywhere
-
-    def fail(probe: Probe, is_in: bool) -> None:
+    def fail(probe: Probe, is_in: bool) -> bool:
         raise MemoryError
 
-    Probe.put_everywhere = fail  # type: ignore[method-assign]
-    host.close(event)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Probe, "put_everywhere", fail)
+        host.close(event)
     assert PROBES.count == 1
-    Probe.put_everywhere = put  # type: ignore[method-assign]
     host.close(opened(host, attributes(host, b"/code", 8)))
     assert PROBES.count == 0

@@ -13,6 +13,7 @@ from kernel.task import blocking, exit
 from kernel.task.send import signal_process
 from kernel.task.signals import bit
 from kernel.task.task import Task
+from kernel.task.trace_stops import report_end
 from tests.unit.booted import booted
 from tools.simulated.machine import Machine
 from tools.simulated.program import Program
@@ -155,12 +156,12 @@ def test_what_is_left_to_a_thread_that_ends_is_handed_over(machine: Machine) -> 
         receiver.end_of_other = struct.unpack("<ii", others)[0]
         receiver._start_thread(program)
         program.nanosleep(NAP, None)
-        leader, report = program.task, exit.report_end
+        leader = program.task
 
         def ends(task: Task) -> None:
             if task is leader:
                 signal_process(task.process, signal.SIGUSR1)
-            report(task)
+            report_end(task)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(exit, "report_end", ends)
